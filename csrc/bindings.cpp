@@ -1,0 +1,150 @@
+// The only file that knows Python. Pointers cross as integers; shapes and types are checked by the caller.
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "core/api.h"
+#ifdef SRFAST_CUDA_BUILD
+#include <stdexcept>
+#include <string>
+
+#include "cuda/launch.h"
+#endif
+
+namespace py = pybind11;
+using namespace srfast;
+
+namespace {
+
+template <class T>
+T* ptr(std::uintptr_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+struct ScorerHandle {
+  std::unique_ptr<Scorer, void (*)(Scorer*)> scorer;
+  ScorerHandle(std::uintptr_t w1, std::uintptr_t b1, std::uintptr_t w2, std::uintptr_t b2, std::uintptr_t w3,
+               std::uintptr_t b3, int scale)
+      : scorer(make_scorer({ptr<const float>(w1), ptr<const float>(b1), ptr<const float>(w2), ptr<const float>(b2),
+                            ptr<const float>(w3), ptr<const float>(b3)},
+                           scale),
+               free_scorer) {}
+};
+
+#ifdef SRFAST_CUDA_BUILD
+
+// The static CUDA runtime keeps its own current device; the caller's guard has set the caller's.
+void enter(int device) {
+  if (const cudaError_t status = cudaSetDevice(device); status != cudaSuccess)
+    throw std::runtime_error(std::string("cudaSetDevice: ") + cudaGetErrorName(status));
+}
+
+void check(const char* op, cudaError_t status) {
+  if (status != cudaSuccess)
+    throw std::runtime_error(std::string(op) + ": " + cudaGetErrorName(status) + " (" + cudaGetErrorString(status) + ")");
+}
+
+void bind_cuda(py::module_& m) {
+  m.def("degrade_tiles", &degrade_tiles, py::arg("h"), py::arg("w"), py::arg("scale"));
+  m.def(
+      "degrade_cuda",
+      [](std::uintptr_t patches, int64_t n, int64_t h, int64_t w, int channels, int scale, int boundary, int up_type,
+         std::uintptr_t y, std::uintptr_t lr, std::uintptr_t up, std::uintptr_t sums, int device,
+         std::uintptr_t stream) {
+        enter(device);
+        check("degrade", launch_degrade(ptr<const uint8_t>(patches), n, h, w, channels, scale, boundary, up_type,
+                                        ptr<uint8_t>(y), ptr<uint8_t>(lr), ptr<void>(up), ptr<double>(sums),
+                                        ptr<CUstream_st>(stream)));
+      },
+      py::arg("patches"), py::arg("n"), py::arg("h"), py::arg("w"), py::arg("channels"), py::arg("scale"),
+      py::arg("boundary"), py::arg("up_type"), py::arg("y"), py::arg("lr"), py::arg("up"), py::arg("sums"),
+      py::arg("device"), py::arg("stream"), py::call_guard<py::gil_scoped_release>());
+  m.def("mse_scratch", &mse_scratch, py::arg("n"), py::arg("length"));
+  m.def(
+      "per_sample_mse_cuda",
+      [](std::uintptr_t a, int a_type, std::uintptr_t b, int b_type, int64_t n, int64_t length, std::uintptr_t scratch,
+         std::uintptr_t out, int device, std::uintptr_t stream) {
+        enter(device);
+        check("per_sample_mse", launch_per_sample_mse(ptr<const void>(a), a_type, ptr<const void>(b), b_type, n, length,
+                                                      ptr<double>(scratch), ptr<float>(out), ptr<CUstream_st>(stream)));
+      },
+      py::arg("a"), py::arg("a_type"), py::arg("b"), py::arg("b_type"), py::arg("n"), py::arg("length"),
+      py::arg("scratch"), py::arg("out"), py::arg("device"), py::arg("stream"),
+      py::call_guard<py::gil_scoped_release>());
+}
+
+#endif
+
+}  // namespace
+
+PYBIND11_MODULE(_C, m) {
+  m.doc() = "srfast's compiled kernels; use the functions of the package instead.";
+  m.attr("version") = SRFAST_VERSION;
+#ifdef __VERSION__
+  m.attr("compiler") = __VERSION__;
+#endif
+
+  m.def("resized", &resized, py::arg("n"), py::arg("scale"));
+  m.def(
+      "imresize",
+      [](std::uintptr_t src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, int dtype,
+         std::uintptr_t dst) {
+        imresize_cpu(ptr<const void>(src), h, w, channels, scale, boundary, dtype, ptr<void>(dst));
+      },
+      py::arg("src"), py::arg("h"), py::arg("w"), py::arg("channels"), py::arg("scale"), py::arg("boundary"),
+      py::arg("dtype"), py::arg("dst"), py::call_guard<py::gil_scoped_release>());
+  m.def(
+      "resample",
+      [](std::uintptr_t src, int64_t planes, int64_t h, int64_t w, double scale, int boundary, int threads,
+         std::uintptr_t dst) {
+        resample_cpu(ptr<const float>(src), planes, h, w, scale, boundary, threads, ptr<float>(dst));
+      },
+      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("scale"), py::arg("boundary"),
+      py::arg("threads"), py::arg("dst"), py::call_guard<py::gil_scoped_release>());
+  m.def(
+      "per_sample_mse",
+      [](std::uintptr_t a, std::uintptr_t b, int64_t n, int64_t length, int threads, std::uintptr_t out) {
+        per_sample_mse_cpu(ptr<const float>(a), ptr<const float>(b), n, length, threads, ptr<float>(out));
+      },
+      py::arg("a"), py::arg("b"), py::arg("n"), py::arg("length"), py::arg("threads"), py::arg("out"),
+      py::call_guard<py::gil_scoped_release>());
+
+  m.def("supported_isas", &supported_isas);
+  py::class_<ScorerHandle>(m, "Scorer")
+      .def(py::init<std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t,
+                    int>(),
+           py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("w3"), py::arg("b3"), py::arg("scale"));
+  m.def(
+      "score_patches",
+      [](const ScorerHandle& scorer, std::uintptr_t base, std::uintptr_t offsets, int64_t n, int64_t row_stride,
+         int64_t size_h, int64_t size_w, int channels, int boundary, int isa, bool fast, int threads,
+         std::uintptr_t loss, std::uintptr_t bicubic, std::uintptr_t sobel) {
+        score_patches_cpu(*scorer.scorer, ptr<const uint8_t>(base), ptr<const int64_t>(offsets), n, row_stride, size_h,
+                          size_w, channels, {boundary, isa, fast, threads}, ptr<float>(loss), ptr<float>(bicubic),
+                          ptr<float>(sobel));
+      },
+      py::arg("scorer"), py::arg("base"), py::arg("offsets"), py::arg("n"), py::arg("row_stride"), py::arg("size_h"),
+      py::arg("size_w"), py::arg("channels"), py::arg("boundary"), py::arg("isa"), py::arg("fast"), py::arg("threads"),
+      py::arg("loss"), py::arg("bicubic"), py::arg("sobel"), py::call_guard<py::gil_scoped_release>());
+  m.def(
+      "score_dense",
+      [](const ScorerHandle& scorer, std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels,
+         int boundary, int isa, bool fast, std::uintptr_t xs, int64_t nx, std::uintptr_t ys, int64_t ny, int64_t size,
+         std::uintptr_t loss, std::uintptr_t bicubic, std::uintptr_t sobel) {
+        score_dense_cpu(*scorer.scorer, ptr<const uint8_t>(image), h, w, row_stride, channels,
+                        {boundary, isa, fast, 1}, ptr<const int32_t>(xs), nx, ptr<const int32_t>(ys), ny, size,
+                        ptr<float>(loss), ptr<float>(bicubic), ptr<float>(sobel));
+      },
+      py::arg("scorer"), py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"),
+      py::arg("boundary"), py::arg("isa"), py::arg("fast"), py::arg("xs"), py::arg("nx"), py::arg("ys"), py::arg("ny"),
+      py::arg("size"), py::arg("loss"), py::arg("bicubic"), py::arg("sobel"),
+      py::call_guard<py::gil_scoped_release>());
+
+#ifdef SRFAST_CUDA_BUILD
+  m.attr("cuda_architectures") = SRFAST_CUDA_ARCHITECTURES;
+  bind_cuda(m);
+#else
+  m.attr("cuda_architectures") = "";
+#endif
+}

@@ -1,0 +1,60 @@
+#pragma once
+// CPU entry points. Raw pointers and sizes; outputs are allocated by the caller; no Python, no torch.
+#include <cstddef>
+#include <cstdint>
+
+namespace srfast {
+
+enum DType : int { kUInt8 = 0, kFloat32 = 1, kFloat64 = 2 };
+
+// ceil(scale * n), the output size of MATLAB's imresize.
+int64_t resized(int64_t n, double scale);
+
+// src [h, w, channels] -> dst [resized(h), resized(w), channels], both of `dtype`, C-contiguous.
+// uint8 is rounded half up and clamped after each of the two passes; floats are computed in float64, never rounded.
+// antialias widens the filter when scale < 1 (MATLAB's default).
+void imresize_cpu(const void* src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, int dtype,
+                  void* dst);
+
+// src [planes, h, w] float32 -> dst [planes, resized(h), resized(w)] float32, float64 inside.
+void resample_cpu(const float* src, int64_t planes, int64_t h, int64_t w, double scale, int boundary, int threads,
+                  float* dst);
+
+// out[i] = mean((a[i] - b[i])^2) over `length` values, summed in float64.
+void per_sample_mse_cpu(const float* a, const float* b, int64_t n, int64_t length, int threads, float* out);
+
+// Weights of a 9-1-5 SRCNN, float32, C-contiguous: w1 [64, 9, 9], b1 [64], w2 [32, 64], b2 [32], w3 [32, 5, 5], b3 [1].
+struct SrcnnWeights {
+  const float *w1, *b1, *w2, *b2, *w3, *b3;
+};
+
+enum Isa : int { kBaseline = 0, kAvx2 = 1, kAvx512 = 2, kAmx = 3 };
+
+// Bit i is set when this machine and this build can run Isa i.
+unsigned supported_isas();
+
+// A weight set packed for one scale. Built once, used by any number of threads.
+struct Scorer;
+Scorer* make_scorer(const SrcnnWeights& weights, int scale);
+void free_scorer(Scorer* scorer);
+
+struct ScoreOptions {
+  int boundary;    // of the down- and up-sampling
+  int isa;         // Isa
+  bool fast;       // reduced precision, where the Isa has it
+  int threads;     // >= 1
+};
+
+// Patch mode. Patch i is [size_h, size_w, channels] uint8 at base + offsets[i], rows row_stride bytes apart;
+// channels is 3 (RGB) or 1 (Y). loss, bicubic, sobel: [n] float32; each may be null.
+void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t* offsets, int64_t n,
+                       int64_t row_stride, int64_t size_h, int64_t size_w, int channels, const ScoreOptions& options,
+                       float* loss, float* bicubic, float* sobel);
+
+// Dense mode. The image [h, w, channels] uint8 is degraded and reconstructed once; the window of `size` x `size` pixels
+// at (xs[j], ys[i]) gets the mean of its part of each map, at index i * nx + j. ys ascend. Runs on the calling thread.
+void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int64_t w, int64_t row_stride,
+                     int channels, const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys,
+                     int64_t ny, int64_t size, float* loss, float* bicubic, float* sobel);
+
+}  // namespace srfast

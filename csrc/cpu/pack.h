@@ -1,0 +1,35 @@
+#pragma once
+// Weights and tables in the layout of the engines.
+#include <memory>
+#include <vector>
+
+#include "cpu/score_plan.h"
+
+namespace srfast {
+
+// Owns the storage that Packed points to.
+struct PackedStorage {
+  std::vector<float> w1, b1, w2, b2, w3, fold;
+  Packed packed{};
+};
+
+void pack_weights(const SrcnnWeights& weights, int scale, PackedStorage& out);
+
+struct TableStorage {
+  std::vector<int32_t> down_rows, down_cols, lr_rows, lr_cols;
+  Tables tables{};
+};
+
+void make_tables(const Packed& k, int64_t h, int64_t w, int boundary, TableStorage& out);
+
+// Aligned, zeroed scratch for one thread.
+class ScratchStorage {
+ public:
+  ScratchStorage(const Packed& k, const Tables& t);
+  Scratch scratch{};
+
+ private:
+  std::vector<unsigned char> memory_;
+};
+
+}  // namespace srfast

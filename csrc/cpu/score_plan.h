@@ -1,0 +1,87 @@
+#pragma once
+// What the scoring engines share: packed weights, resampling tables, scratch memory, and the row sink.
+// Plain data only: this header is compiled once per instruction set, so it must not instantiate library templates.
+#include <cstdint>
+
+#include "core/api.h"
+
+namespace srfast {
+
+constexpr int kC1 = 64;        // channels after conv1
+constexpr int kC2 = 32;        // channels after conv2
+constexpr int kR1 = 4;         // radius of conv1 (9 x 9)
+constexpr int kR3 = 2;         // radius of conv3 (5 x 5)
+constexpr int kSlack = 32;     // floats a tile may read or write past the end of a row
+constexpr int kUpPad = 4;      // LR pixels of border around the padded LR plane
+
+// Weights packed for one scale. The 1/255 of the input and the 255 of the output are folded in.
+struct Packed {
+  int scale;
+  const float* w1;  // [81, 64]
+  const float* b1;  // [64]
+  const float* w2;  // [64, 32]
+  const float* b2;  // [32]
+  const float* w3;  // [25, 32]
+  float b3;
+  // conv1 composed with the bicubic up-sampler: output phase (py, px) is one filter on the LR grid.
+  int fold_taps;          // filter side: 8, 7, 6 for x2, x3, x4
+  int fold_first[4];      // first LR offset of phase p
+  const float* fold;      // [scale, scale, taps, taps, 64]
+  bool use_fold;
+  // Down-sampling: LR pixel i = round(sum_k down[k] * Y[scale * i + down_first + k] / down_sum), exact integers.
+  int down_taps, down_first, down_sum;
+  int32_t down[16];
+  // Up-sampling: HR pixel scale * i + p = sum_j up[p][j] * LR[i + up_first[p] + j].
+  int up_first[4];
+  float up[4][4];
+  const void* amx;        // AMX weight tiles, when built
+};
+
+// Border-resolved indices for planes of h x w pixels (HR) at one scale and boundary rule.
+struct Tables {
+  int64_t h, w, lh, lw;
+  const int32_t* down_rows;  // [lh, down_taps] HR row of each tap
+  const int32_t* down_cols;  // [scale * lw + down_taps] HR column of padded position i + down_first
+  const int32_t* lr_rows;    // [lh + 2 kUpPad] LR row of padded row
+  const int32_t* lr_cols;    // [lw + 2 kUpPad] LR column of padded column
+};
+
+enum RowKind : int { kLossRow = 0, kBicubicRow = 1, kSobelRow = 2 };
+
+// Receives the rows of the three maps, top to bottom for each kind.
+struct Sink {
+  void (*row)(void* context, int kind, int64_t y, const float* values, int64_t w);
+  void* context;
+  bool wants[3];
+};
+
+// Scratch of one thread, sized by scratch_floats().
+struct Scratch {
+  uint8_t* y_ring;    // [32, w] luma rows
+  uint8_t* mid;       // [scale * lw + down_taps] vertically filtered row with its border
+  uint8_t* lr;        // [lh, lw]
+  float* lr_pad;      // [lh + 2 kUpPad, lw + 2 kUpPad + slack] LR with its border
+  float* up_mid;      // [lw + 2 kUpPad + slack]
+  float* up_ring;     // [9, 4 + w + 4 + slack]
+  float* h1;          // [16 px, 64]
+  float* h2_ring;     // [5, 2 + w + 2 + slack, 32]
+  float* out;         // [w + slack] row handed to the sink
+  float* sr;          // [w + slack]
+  void* amx;          // AMX operands
+  int64_t lr_stride, up_stride, h2_stride;
+};
+
+// One plane: [h, w, channels] uint8, rows row_stride bytes apart.
+struct Plane {
+  const uint8_t* base;
+  int64_t row_stride;
+  int channels;
+};
+
+using ScorePlane = void (*)(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
+
+void score_plane_baseline(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
+void score_plane_avx2(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
+void score_plane_avx512(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
+
+}  // namespace srfast

@@ -1,0 +1,310 @@
+#pragma once
+// d() and the up-sampling of a score in one pass over device memory: RGB -> Y -> 8-bit LR -> up-sampled plane.
+// One block makes one tile; a patch of up to kMaxTile x kMaxTile is one tile and is read exactly once. Larger images are
+// cut into tiles that read a halo of up to 2 LR pixels and their filter's reach.
+#include <cstdint>
+
+#include "cuda/device.cuh"
+#include "cuda/filter.cuh"
+
+namespace srfast {
+
+constexpr int kMaxTile = 128;
+
+struct DegradeArgs {
+  const uint8_t* patches;  // [n, h, w, channels], channels 3 (RGB) or 1 (Y)
+  int64_t n;
+  int h, w, channels;  // h and w are multiples of the scale
+  int boundary;
+  int tile_h, tile_w;    // multiples of the scale; of 4 as well where an image has several tiles
+  int tiles_y, tiles_x;  // of one image
+  bool words;            // w is a multiple of 4 and patches and y are 4-byte aligned: four pixels a load
+  uint8_t* y;            // [n, h, w]
+  uint8_t* lr;           // [n, h / scale, w / scale], or null
+  void* up;              // [n, h, w] of T, in [0, 255] and a little beyond
+  double* sums;          // [n, tiles, 2]: sum of (up - Y)^2, sum of 0.5 |Gx| + 0.5 |Gy|; or null
+};
+
+// One axis of a tile: own HR pixels, LR pixels with halo, HR pixels with halo.
+struct Span {
+  int begin, end;          // HR, this tile's own
+  int lr_begin, lr_end;    // LR, own plus 2 on each side, cut at the image
+  int hr_begin, hr_end;    // HR that those LR pixels take, cut at the image; rounded out to multiples of 4
+};
+
+template <int S>
+SRFAST_HD Span make_span(int tile, int tile_size, int n) {
+  Span s;
+  s.begin = tile * tile_size;
+  s.end = s.begin + tile_size < n ? s.begin + tile_size : n;
+  s.lr_begin = s.begin / S - 2 > 0 ? s.begin / S - 2 : 0;
+  s.lr_end = s.end / S + 2 < n / S ? s.end / S + 2 : n / S;
+  const int first = S * s.lr_begin - Filter<S>::kReach;
+  const int last = S * s.lr_end + Filter<S>::kReach;
+  s.hr_begin = first > 0 ? first / 4 * 4 : 0;
+  s.hr_end = last < n ? (last + 3) / 4 * 4 : n;
+  if (s.hr_end > n) s.hr_end = n;
+  return s;
+}
+
+// Shared memory of a tile: Y and the row pass in bytes, LR in bytes, the row pass of the up-sampling in 32-bit integers.
+struct Layout {
+  int pitch;     // of Y and rows, a multiple of 4
+  int lr_pitch;  // of lr and mid
+  int rows, lr, mid, scratch, bytes;  // offsets; Y is at 0
+};
+
+SRFAST_HD Layout make_layout(const Span& y, const Span& x) {
+  Layout l;
+  const int lr_h = y.lr_end - y.lr_begin;
+  l.pitch = (x.hr_end - x.hr_begin + 3) / 4 * 4;
+  l.lr_pitch = x.lr_end - x.lr_begin;
+  l.rows = (y.hr_end - y.hr_begin) * l.pitch;
+  l.lr = l.rows + lr_h * l.pitch;
+  l.mid = (l.lr + lr_h * l.lr_pitch + 15) / 16 * 16;
+  l.scratch = (l.mid + 4 * (y.end - y.begin) * l.lr_pitch + 15) / 16 * 16;
+  l.bytes = l.scratch + 8 * (kThreads / kWarp);
+  return l;
+}
+
+// Cells of a [rows, cols] grid, cell threadIdx.x first, blockDim.x apart; one division a grid instead of one a cell.
+struct Walk {
+  int row, col, rows, cols, row_step, col_step;
+  SRFAST_DEVICE Walk(int rows_, int cols_) : rows(rows_), cols(cols_) {
+    const int thread = static_cast<int>(threadIdx.x);
+    const int threads = static_cast<int>(blockDim.x);
+    row = thread / cols;
+    col = thread % cols;
+    row_step = threads / cols;
+    col_step = threads % cols;
+  }
+  SRFAST_DEVICE bool inside() const { return row < rows; }
+  SRFAST_DEVICE void next() {
+    row += row_step;
+    col += col_step;
+    if (col >= cols) {
+      col -= cols;
+      ++row;
+    }
+  }
+};
+
+template <class T, int S>
+struct alignas(S == 3 ? sizeof(T) : S * sizeof(T)) Run {
+  T value[S];
+};
+
+SRFAST_DEVICE uint32_t byte_of(uint32_t word, int i) { return word >> (8 * i) & 255u; }
+
+// Phase 1: Y of the tile and its halo into shared memory; the tile's own pixels to args.y.
+SRFAST_DEVICE void load_luma(const DegradeArgs& a, int64_t image, const Span& sy, const Span& sx, int pitch, uint8_t* y) {
+  const int64_t first = image * a.h * a.w;
+  const int height = sy.hr_end - sy.hr_begin;
+  if (a.words) {
+    for (Walk i(height, (sx.hr_end - sx.hr_begin) / 4); i.inside(); i.next()) {
+      const int row = sy.hr_begin + i.row;
+      const int col = sx.hr_begin + 4 * i.col;
+      const int64_t pixel = first + static_cast<int64_t>(row) * a.w + col;
+      uint32_t word;
+      if (a.channels == 3) {
+        const uint32_t* rgb = reinterpret_cast<const uint32_t*>(a.patches + 3 * pixel);
+        const uint32_t p = rgb[0], q = rgb[1], r = rgb[2];
+        word = luma(byte_of(p, 0), byte_of(p, 1), byte_of(p, 2)) | luma(byte_of(p, 3), byte_of(q, 0), byte_of(q, 1)) << 8 |
+               luma(byte_of(q, 2), byte_of(q, 3), byte_of(r, 0)) << 16 | luma(byte_of(r, 1), byte_of(r, 2), byte_of(r, 3)) << 24;
+      } else {
+        word = *reinterpret_cast<const uint32_t*>(a.patches + pixel);
+      }
+      *reinterpret_cast<uint32_t*>(y + i.row * pitch + 4 * i.col) = word;
+      if (row >= sy.begin && row < sy.end && col >= sx.begin && col < sx.end)
+        *reinterpret_cast<uint32_t*>(a.y + pixel) = word;
+    }
+    return;
+  }
+  // Columns up to the pitch repeat the last one: the row pass reads whole words.
+  for (Walk i(height, pitch); i.inside(); i.next()) {
+    const int row = sy.hr_begin + i.row;
+    const int col = sx.hr_begin + i.col < sx.hr_end ? sx.hr_begin + i.col : sx.hr_end - 1;
+    const int64_t pixel = first + static_cast<int64_t>(row) * a.w + col;
+    const uint8_t* p = a.patches + a.channels * pixel;
+    const uint8_t value = static_cast<uint8_t>(a.channels == 3 ? luma(p[0], p[1], p[2]) : p[0]);
+    y[i.row * pitch + i.col] = value;
+    if (row >= sy.begin && row < sy.end && sx.hr_begin + i.col >= sx.begin && sx.hr_begin + i.col < sx.end) a.y[pixel] = value;
+  }
+}
+
+// Phase 2: the row pass of the down-sampling, four columns at a time, rounded to uint8.
+template <int S>
+SRFAST_DEVICE void shrink_rows(const DegradeArgs& a, const Span& sy, int pitch, const uint8_t* y, uint8_t* out) {
+  using F = Filter<S>;
+  for (Walk i(sy.lr_end - sy.lr_begin, pitch / 4); i.inside(); i.next()) {
+    const int top = S * (sy.lr_begin + i.row) - F::kReach;
+    int sum[4] = {};
+    SRFAST_UNROLL
+    for (int k = 0; k < F::kDownTaps; ++k) {
+      const int row = border(top + k, a.h, a.boundary) - sy.hr_begin;
+      const uint32_t word = *reinterpret_cast<const uint32_t*>(y + row * pitch + 4 * i.col);
+      SRFAST_UNROLL
+      for (int c = 0; c < 4; ++c) sum[c] += F::down(k) * static_cast<int>(byte_of(word, c));
+    }
+    uint32_t word = 0;
+    SRFAST_UNROLL
+    for (int c = 0; c < 4; ++c) word |= F::round_uint8(sum[c]) << (8 * c);
+    *reinterpret_cast<uint32_t*>(out + i.row * pitch + 4 * i.col) = word;
+  }
+}
+
+// Phase 3: the column pass of the down-sampling; the tile's own LR pixels to args.lr.
+template <int S>
+SRFAST_DEVICE void shrink_columns(const DegradeArgs& a, int64_t image, const Span& sy, const Span& sx, const Layout& l,
+                                  const uint8_t* rows, uint8_t* lr) {
+  using F = Filter<S>;
+  for (Walk i(sy.lr_end - sy.lr_begin, l.lr_pitch); i.inside(); i.next()) {
+    const int row = sy.lr_begin + i.row;
+    const int col = sx.lr_begin + i.col;
+    int sum = 0;
+    SRFAST_UNROLL
+    for (int k = 0; k < F::kDownTaps; ++k) {
+      const int x = border(S * col - F::kReach + k, a.w, a.boundary) - sx.hr_begin;
+      sum += F::down(k) * rows[i.row * l.pitch + x];
+    }
+    const uint8_t value = static_cast<uint8_t>(F::round_uint8(sum));
+    lr[i.row * l.lr_pitch + i.col] = value;
+    if (a.lr && row >= sy.begin / S && row < sy.end / S && col >= sx.begin / S && col < sx.end / S)
+      a.lr[(image * (a.h / S) + row) * (a.w / S) + col] = value;
+  }
+}
+
+// Phase 4: the row pass of the up-sampling, S rows of integers an LR pixel.
+template <int S>
+SRFAST_DEVICE void grow_rows(const DegradeArgs& a, const Span& sy, const Layout& l, const uint8_t* lr, int* mid) {
+  using F = Filter<S>;
+  for (Walk i((sy.end - sy.begin) / S, l.lr_pitch); i.inside(); i.next()) {
+    int value[F::kUpTaps];
+    SRFAST_UNROLL
+    for (int k = 0; k < F::kUpTaps; ++k) {
+      const int row = border(sy.begin / S + i.row - 2 + k, a.h / S, a.boundary) - sy.lr_begin;
+      value[k] = lr[row * l.lr_pitch + i.col];
+    }
+    SRFAST_UNROLL
+    for (int phase = 0; phase < S; ++phase) {
+      int sum = 0;
+      SRFAST_UNROLL
+      for (int k = 0; k < F::kUpTaps; ++k) sum += F::up(phase, k) * value[k];
+      mid[(S * i.row + phase) * l.lr_pitch + i.col] = sum;
+    }
+  }
+}
+
+// Phase 5: the column pass of the up-sampling, S pixels a store. Returns this thread's part of sum (up - Y)^2.
+template <int S, class T>
+SRFAST_DEVICE float grow_columns(const DegradeArgs& a, int64_t image, const Span& sy, const Span& sx, const Layout& l,
+                                 const int* mid, const uint8_t* y) {
+  using F = Filter<S>;
+  float error = 0;
+  T* const up = static_cast<T*>(a.up) + image * a.h * a.w;
+  for (Walk i(sy.end - sy.begin, (sx.end - sx.begin) / S); i.inside(); i.next()) {
+    const int row = sy.begin + i.row;
+    const int col = sx.begin / S + i.col;
+    int value[F::kUpTaps];
+    SRFAST_UNROLL
+    for (int k = 0; k < F::kUpTaps; ++k)
+      value[k] = mid[i.row * l.lr_pitch + border(col - 2 + k, a.w / S, a.boundary) - sx.lr_begin];
+    const uint8_t* const truth = y + (row - sy.hr_begin) * l.pitch + S * col - sx.hr_begin;
+    Run<T, S> run;
+    SRFAST_UNROLL
+    for (int phase = 0; phase < S; ++phase) {
+      int sum = 0;
+      SRFAST_UNROLL
+      for (int k = 0; k < F::kUpTaps; ++k) sum += F::up(phase, k) * value[k];
+      const float result = F::to_float(sum);
+      run.value[phase] = narrow<T>(result);
+      const float e = result - static_cast<float>(truth[phase]);
+      error += e * e;
+    }
+    *reinterpret_cast<Run<T, S>*>(up + static_cast<int64_t>(row) * a.w + S * col) = run;
+  }
+  return error;
+}
+
+SRFAST_HD int reflect101(int i, int n) {
+  const int m = i < 0 ? -i : (i >= n ? 2 * (n - 1) - i : i);
+  return m < 0 ? 0 : m;  // n = 1
+}
+
+// This thread's part of sum |Gx| + |Gy| (3 x 3 Sobel, reflect-101), exact.
+SRFAST_DEVICE int sobel_sum(const DegradeArgs& a, const Span& sy, const Span& sx, int pitch, const uint8_t* y) {
+  int sum = 0;
+  for (Walk i(sy.end - sy.begin, sx.end - sx.begin); i.inside(); i.next()) {
+    const int row = sy.begin + i.row;
+    const int col = sx.begin + i.col;
+    const uint8_t* const top = y + (reflect101(row - 1, a.h) - sy.hr_begin) * pitch;
+    const uint8_t* const middle = y + (row - sy.hr_begin) * pitch;
+    const uint8_t* const bottom = y + (reflect101(row + 1, a.h) - sy.hr_begin) * pitch;
+    const int left = reflect101(col - 1, a.w) - sx.hr_begin;
+    const int here = col - sx.hr_begin;
+    const int right = reflect101(col + 1, a.w) - sx.hr_begin;
+    const int gx = top[right] - top[left] + 2 * (middle[right] - middle[left]) + bottom[right] - bottom[left];
+    const int gy = bottom[left] + 2 * bottom[here] + bottom[right] - top[left] - 2 * top[here] - top[right];
+    sum += (gx < 0 ? -gx : gx) + (gy < 0 ? -gy : gy);
+  }
+  return sum;
+}
+
+// One block: tile blockIdx.x % tiles of image blockIdx.x / tiles. shared: make_layout(...).bytes, 16-byte aligned.
+template <int S, class T>
+SRFAST_DEVICE void degrade_block(const DegradeArgs& a, unsigned char* shared) {
+  const int tiles = a.tiles_y * a.tiles_x;
+  const int64_t image = blockIdx.x / static_cast<unsigned>(tiles);
+  const int tile = static_cast<int>(blockIdx.x % static_cast<unsigned>(tiles));
+  const Span sy = make_span<S>(tile / a.tiles_x, a.tile_h, a.h);
+  const Span sx = make_span<S>(tile % a.tiles_x, a.tile_w, a.w);
+  const Layout l = make_layout(sy, sx);
+  uint8_t* const y = shared;
+  uint8_t* const rows = shared + l.rows;
+  uint8_t* const lr = shared + l.lr;
+  int* const mid = reinterpret_cast<int*>(shared + l.mid);
+
+  load_luma(a, image, sy, sx, l.pitch, y);
+  __syncthreads();
+  shrink_rows<S>(a, sy, l.pitch, y, rows);
+  __syncthreads();
+  shrink_columns<S>(a, image, sy, sx, l, rows, lr);
+  __syncthreads();
+  grow_rows<S>(a, sy, l, lr, mid);
+  __syncthreads();
+  const float error = grow_columns<S, T>(a, image, sy, sx, l, mid, y);
+  if (!a.sums) return;
+  double* const scratch = reinterpret_cast<double*>(shared + l.scratch);
+  const double errors = block_sum(error, scratch);
+  const double gradients = block_sum(sobel_sum(a, sy, sx, l.pitch, y), scratch);
+  if (threadIdx.x == 0) {
+    a.sums[2 * static_cast<int64_t>(blockIdx.x)] = errors;
+    a.sums[2 * static_cast<int64_t>(blockIdx.x) + 1] = gradients / 2;
+  }
+}
+
+// Tile sizes of an h x w image at scale S: the whole image where it fits, else equal parts.
+template <int S>
+SRFAST_HD void choose_tiles(DegradeArgs& a) {
+  const int step = S == 3 ? 12 : 4;
+  a.tiles_y = (a.h + kMaxTile - 1) / kMaxTile;
+  a.tiles_x = (a.w + kMaxTile - 1) / kMaxTile;
+  a.tile_h = a.tiles_y == 1 ? a.h : (a.h + a.tiles_y * step - 1) / (a.tiles_y * step) * step;
+  a.tile_w = a.tiles_x == 1 ? a.w : (a.w + a.tiles_x * step - 1) / (a.tiles_x * step) * step;
+  a.tiles_y = (a.h + a.tile_h - 1) / a.tile_h;
+  a.tiles_x = (a.w + a.tile_w - 1) / a.tile_w;
+}
+
+// Shared memory that the largest tile of an image takes.
+template <int S>
+SRFAST_HD int shared_bytes(const DegradeArgs& a) {
+  int most = 0;
+  for (int ty = 0; ty < a.tiles_y; ++ty)
+    for (int tx = 0; tx < a.tiles_x; ++tx) {
+      const Layout l = make_layout(make_span<S>(ty, a.tile_h, a.h), make_span<S>(tx, a.tile_w, a.w));
+      most = l.bytes > most ? l.bytes : most;
+    }
+  return most;
+}
+
+}  // namespace srfast

@@ -1,0 +1,31 @@
+#pragma once
+// CUDA launchers. Raw device pointers, sizes and a stream in; no allocation, no synchronisation, the launch's status out.
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "core/api.h"
+
+namespace srfast {
+
+// Element types beyond core/api.h's DType.
+enum HalfType : int { kFloat16 = 3, kBFloat16 = 4 };
+
+// Tiles of one h x w image in launch_degrade, for the size of `sums`.
+int64_t degrade_tiles(int64_t h, int64_t w, int scale);
+
+// patches [n, h, w, channels] uint8, channels 3 (RGB) or 1 (Y); h and w multiples of scale (2, 3, 4).
+// y [n, h, w] uint8; lr [n, h / scale, w / scale] uint8 or null; up [n, h, w] of up_type (kFloat32, kFloat16, kBFloat16);
+// sums [n, degrade_tiles, 2] or null: the sums of (up - Y)^2, before up is narrowed, and of 0.5 |Gx| + 0.5 |Gy|.
+cudaError_t launch_degrade(const uint8_t* patches, int64_t n, int64_t h, int64_t w, int channels, int scale,
+                           int boundary, int up_type, uint8_t* y, uint8_t* lr, void* up, double* sums,
+                           cudaStream_t stream);
+
+// Doubles that launch_per_sample_mse needs as scratch.
+int64_t mse_scratch(int64_t n, int64_t length);
+
+// out[i] = mean((a[i] - b[i])^2) over `length` values. Types of (a, b): (kFloat32, kFloat32) or any float with kUInt8.
+cudaError_t launch_per_sample_mse(const void* a, int a_type, const void* b, int b_type, int64_t n, int64_t length,
+                                  double* scratch, float* out, cudaStream_t stream);
+
+}  // namespace srfast

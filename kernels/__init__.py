@@ -1,0 +1,1 @@
+"""Triton kernels of the SRCNN forward pass; importing this package does not import Triton."""

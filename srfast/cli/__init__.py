@@ -1,0 +1,109 @@
+"""The command line. A command's module is imported when the command runs; heavy imports wait for its callback."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from srfast.errors import InputError, RunError
+
+# name -> the line `srfast --help` prints; the command itself is `command` in srfast.cli.<module>.
+COMMANDS = {
+    "prune": "Score, select and report in one go.",
+    "score": "Score every patch of a set of images.",
+    "select": "Pick a core-set from score tables.",
+    "report": "Write a self-contained HTML report.",
+    "train": "Train a super-resolution model on images or a core-set.",
+    "eval": "PSNR and SSIM of a model, a checkpoint or bicubic.",
+    "onnx": "Write the scorer as one ONNX graph.",
+    "doctor": "Say what this installation can do.",
+    "demo": "Run the main job on photographs that come with the installation.",
+}
+MODULES = {"eval": "evaluate", "onnx": "export_onnx"}
+
+
+class LazyGroup(click.Group):
+    """Lists commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"srfast.cli.{MODULES.get(name, name)}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        from srfast import __version__
+
+        click.echo(f"srfast {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def group(debug: bool) -> None:
+    """Finds the image patches worth training super-resolution models on.
+
+    Scores every patch by how badly a small network reconstructs it, keeps the core-set that teaches most,
+    and proves the choice by training and evaluating models on it.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs the command line. Exit code 0; 1 failed at run time; 2 bad usage or input; 130 interrupted."""
+    argv = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in argv
+    argv = [a for a in argv if a != "--debug"]
+    try:
+        code = group.main(argv, prog_name="srfast", standalone_mode=False)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(error)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        _exit(130, "interrupted; nothing half-written was left under its final name")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: Exception) -> None:
+    if isinstance(error, click.Abort):
+        _exit(130, "interrupted; nothing half-written was left under its final name")
+    if isinstance(error, click.UsageError):
+        hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+        _exit(2, error.format_message().replace("\n", " ") + hint)
+    if isinstance(error, click.ClickException):
+        _exit(error.exit_code, error.format_message())
+    if isinstance(error, InputError):
+        _exit(2, str(error))
+    if isinstance(error, RunError):
+        _exit(1, str(error))
+    if isinstance(error, BrokenPipeError):
+        os._exit(1)
+    if isinstance(error, OSError) and error.filename is not None:
+        _exit(2 if isinstance(error, (FileNotFoundError, PermissionError)) else 1, f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError):
+        _exit(1, error.strerror or str(error))
+    _exit(1, f"{type(error).__name__}: {error} (run with --debug for the traceback)")
+
+
+def _exit(code: int, message: Any) -> None:
+    text = " ".join(str(message).split())
+    click.echo(f"srfast: error: {text}", err=True)
+    sys.exit(code)

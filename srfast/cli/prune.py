@@ -1,0 +1,51 @@
+"""``srfast prune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from srfast.cli import score as score_command
+from srfast.cli import select as select_command
+from srfast.cli.options import scoring, scoring_progress
+
+SELECTION = ("keep", "order", "drop_hardest", "method", "max_per_image", "seed")
+
+
+@click.command("prune", short_help="Score, select and report in one go.")
+@scoring
+@select_command.selecting
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the three files.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run; images that changed are scored again.")
+def command(images: tuple[str, ...], output: str, **options: Any) -> None:
+    """Score IMAGES, select a core-set and write a report: OUTPUT/scores.parquet, coreset.parquet and report.html."""
+    run(images, Path(output), **options)
+
+
+def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
+    """Does it, and returns the path of the report."""
+    from srfast.errors import InputError
+    from srfast.report import write_report
+    from srfast.scoring import score
+    from srfast.selection import select
+    from srfast.table import check_replaceable
+
+    selection = {k: options.pop(k) for k in SELECTION if k in options}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be created ({error.strerror})") from None
+    scores, coreset, report = (folder / n for n in ("scores.parquet", "coreset.parquet", "report.html"))
+    check_replaceable(coreset)
+    with scoring_progress("scoring") as progress:
+        table = score(images, output=scores, progress=progress, **options)
+    score_command.report(table, str(scores), as_json=False)
+    chosen = select(table, **selection)
+    chosen.write(coreset)
+    select_command.report(chosen, str(coreset), as_json=False)
+    write_report(table, chosen, report)
+    click.echo(f"report -> {report}")
+    return report
+

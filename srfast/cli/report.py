@@ -1,0 +1,36 @@
+"""``srfast report``: the HTML report of a score table and its core-set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Write a self-contained HTML report.")
+@click.argument("scores", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--coreset",
+    type=click.Path(path_type=Path),
+    help="The core-set selected from SCORES.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML file to write."
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="The folder the images lie in now, where they have moved since scoring.",
+)
+def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: Path | None) -> None:
+    """Writes one HTML file that shows what SCORES hold (scores.parquet, or all its shards) and what is kept.
+
+    The file opens from disk and needs no network: the sorted loss curve, the hardest, easiest, borderline and
+    dropped patches as pictures, counts per image, and how far cheaper scores agree.
+    """
+    from srfast.report import write_report
+    from srfast.selection import CoreSet
+    from srfast.table import ScoreTable, join
+
+    table = join([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
+    click.echo(write_report(table, None if coreset is None else CoreSet.read(coreset), output, root=root))

@@ -1,0 +1,65 @@
+"""``srfast score``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from srfast.cli.options import Shard, emit, say, scoring, scoring_progress
+
+
+@click.command("score", short_help="Score every patch of a set of images.")
+@scoring
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where scores.parquet goes.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run; images that changed are scored again.")
+@click.option("--shard", type=Shard(), default=None, help="Only every n-th image from the i-th on; select takes all n tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
+def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
+    """Score every patch of IMAGES (files and folders) and write one table.
+
+    While it runs, finished parts lie in OUTPUT.parts; --resume continues from them after a crash.
+    """
+    from srfast.scoring import score
+
+    with scoring_progress("scoring") as progress:
+        table = score(images, output=output, progress=progress, **options)
+    report(table, output, as_json)
+
+
+def report(table: Any, output: str, as_json: bool) -> None:
+    """What was scored, for a person or for a program."""
+    meta, loss = table.meta, table.column("loss")
+    skipped, small = meta["skipped"], meta["small"]
+    for entry in skipped:
+        say(f"srfast: skipped {entry['reason']}")
+    for entry in small[:5]:
+        say(
+            f"srfast: {entry['image']} is {entry['width']} x {entry['height']}, smaller than the patch of {meta['patch']} pixels"
+        )
+    if len(small) > 5:
+        say(f"srfast: {len(small) - 5} more images are smaller than the patch")
+    if as_json:
+        emit(
+            {
+                "output": output,
+                "patches": len(table),
+                "images": len(meta["images"]),
+                "skipped": skipped,
+                "small": small,
+                "scale": meta["scale"],
+                "patch": meta["patch"],
+                "stride": meta["stride"],
+                "mode": meta["mode"],
+                "scorer": meta["scorer"],
+                "backend": meta["backend"],
+                "precision": meta["precision"],
+                "loss": {
+                    "min": float(loss.min()) if len(loss) else None,
+                    "mean": float(loss.mean(dtype="float64")) if len(loss) else None,
+                    "max": float(loss.max()) if len(loss) else None,
+                },
+            }
+        )
+    else:
+        click.echo(f"{len(table):,} patches of {len(meta['images']):,} images -> {output}")

@@ -1,0 +1,1 @@
+"""Image files, patch grids and pairs."""

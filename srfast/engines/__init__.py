@@ -1,0 +1,1 @@
+"""Implementations of scoring, one a module. ``srfast.backends`` is the only place that chooses among them."""

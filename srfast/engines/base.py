@@ -1,0 +1,54 @@
+"""What every engine does: scores of a batch of patches, of windows of an image, and dense maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+COLUMNS = ("loss", "bicubic", "sobel")
+
+
+@dataclass
+class Scores:
+    """Three float32 [N] arrays: the columns of a score table."""
+
+    loss: np.ndarray
+    bicubic: np.ndarray
+    sobel: np.ndarray
+
+
+class Engine(Protocol):
+    """A scorer bound to one network, scale and boundary rule."""
+
+    name: str
+    concurrent: bool
+    """Whether several threads may score different images at once, each on one thread of its own."""
+
+    def batch(self, patches: np.ndarray) -> np.ndarray:
+        """Losses float32 [N] of uint8 patches [N, H, W, 3 or 1]."""
+        ...
+
+    def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> Scores:
+        """Patch mode: scores of the windows (xs[j], ys[i]) of a uint8 image [H, W, 3 or 1], row by row."""
+        ...
+
+    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
+        """Dense mode: the image is degraded once, each window gets the mean of its part of the maps."""
+        ...
+
+
+def cut(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
+    """The windows of an image as [ny * nx, size, size, C], a copy."""
+    view = np.lib.stride_tricks.sliding_window_view(image, (size, size), (0, 1))
+    return np.ascontiguousarray(view[ys[:, None], xs].reshape(-1, image.shape[2], size, size).transpose(0, 2, 3, 1))
+
+
+def window_means(error: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
+    """Means of the windows of a map [H, W] through a float64 summed-area table, float32 [ny * nx]."""
+    table = np.zeros((error.shape[0] + 1, error.shape[1] + 1))
+    np.cumsum(np.cumsum(error, axis=0, dtype=np.float64), axis=1, out=table[1:, 1:])
+    top, bottom = table[ys], table[ys + size]
+    sums = (bottom[:, xs + size] - top[:, xs + size]) - (bottom[:, xs] - top[:, xs])
+    return np.maximum(sums / size**2, 0).astype(np.float32).reshape(-1)

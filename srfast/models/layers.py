@@ -1,0 +1,89 @@
+"""Parts that several networks share."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import torch
+from torch import Tensor, nn
+
+from srfast import reference
+
+DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+"""Mean RGB of DIV2K's training images, of 1: what EDSR and its successors subtract."""
+
+
+def full_precision(x: Tensor) -> contextlib.AbstractContextManager[None]:
+    """Autocast off on the device of ``x``: for sums that half precision would spoil."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def widened(x: Tensor) -> Tensor:
+    """``x`` in float32, or as it is when it is float64."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def bicubic(x: Tensor, scale: float) -> Tensor:
+    """``reference.resample`` in the precision of ``x``, also under autocast.
+
+    Under bfloat16 autocast its matrix products would round an image to eight bits of mantissa.
+    """
+    with full_precision(x):
+        return reference.resample(x, scale)
+
+
+def resampled_context(radius: int, scale: int) -> int:
+    """LR pixels on each side that ``radius`` HR pixels reach through bicubic up-sampling.
+
+    The HR pixel next to LR pixel a's left edge lies at a - 0.5 + 0.5 / s; ``radius`` more lie ``radius`` / s to the left,
+    and the cubic kernel reaches less than 2 further.
+    """
+    return math.ceil(2.5 + (radius - 0.5) / scale) - 1
+
+
+def deconvolved_context(kernel: int, scale: int) -> int:
+    """LR pixels on each side that one HR pixel reads through a ``centred`` transposed convolution."""
+    half, centre = kernel // 2, (scale - 1) // 2
+    return max((half + centre) // scale, (half - 1 - centre + scale) // scale)
+
+
+def conv3(inputs: int, outputs: int) -> nn.Conv2d:
+    """3 x 3 convolution that keeps the size (zero padding)."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+class Centred(nn.Module):
+    """RGB in [0, 1] -> range * (RGB - DIV2K's mean), and back with ``inverse``. No parameters, nothing in checkpoints."""
+
+    def __init__(self, value_range: float) -> None:
+        super().__init__()
+        self.value_range = value_range
+        self.register_buffer("mean", torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) * self.value_range
+
+    def inverse(self, x: Tensor) -> Tensor:
+        return x / self.value_range + self.mean
+
+
+class ResidualBlock(nn.Module):
+    """EDSR's block (Lim et al., 2017, Figure 2c): x + weight * conv(ReLU(conv(x)))."""
+
+    def __init__(self, features: int, kernel: int = 3, weight: float = 1.0) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(features, features, kernel, padding=kernel // 2)
+        self.conv2 = nn.Conv2d(features, features, kernel, padding=kernel // 2)
+        self.weight = weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.weight * self.conv2(self.conv1(x).relu())
+
+
+class Upsampler(nn.Sequential):
+    """Convolution and pixel shuffle (Shi et al., 2016): one step for x2 and x3, two steps of x2 for x4."""
+
+    def __init__(self, features: int, scale: int) -> None:
+        steps = {2: (2,), 3: (3,), 4: (2, 2)}[scale]
+        super().__init__(*(m for s in steps for m in (conv3(features, s * s * features), nn.PixelShuffle(s))))

@@ -1,0 +1,137 @@
+"""The one list of models."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from srfast.errors import InputError
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the rest of the package needs to know about a model."""
+
+    name: str
+    factory: str
+    """``module:callable`` called with the scale."""
+    color: Literal["y", "rgb"]
+    """The planes it takes and returns."""
+    paper: str
+    pretrained: bool = False
+    """Whether weights ship with the package."""
+    receptive: int | None = None
+    """LR pixels around a tile that make it equal to the same part of the whole image, the largest over the scales.
+
+    None: statistics, attention or a search of the whole image enter, and tiles only approximate it. A module built with
+    other sizes, or for one scale, says its own in ``module.receptive``.
+    """
+    multiple: int = 1
+    """Exact tiles start, context included, at multiples of this many LR pixels (the attention window's grid)."""
+    extra: str = ""
+    """The extra of the package that it needs: ``pip install 'srfast[extra]'``."""
+    asset: str = ""
+    """An option of ``create`` that names a file without which the model is built but does not run."""
+
+
+_MODELS = {
+    d.name: d
+    for d in (
+        Description(
+            "srcnn",
+            "srfast.models.srcnn:SRCNN",
+            "y",
+            "Dong et al., 2014 (9-1-5)",
+            pretrained=True,
+            receptive=5,
+        ),
+        Description("fsrcnn", "srfast.models.fsrcnn:FSRCNN", "y", "Dong et al., 2016", receptive=8),
+        Description("drrn", "srfast.models.drrn:DRRN", "y", "Tai et al., 2017 (B1U25)", receptive=28),
+        Description("idn", "srfast.models.idn:IDN", "y", "Hui et al., 2018", receptive=30),
+        Description("rdn", "srfast.models.rdn:RDN", "rgb", "Zhang et al., 2018", receptive=133),
+        Description(
+            "swinir",
+            "srfast.models.foreign:swinir",
+            "rgb",
+            "Liang et al., 2021 (classical)",
+            receptive=160,
+            multiple=8,
+            extra="train",
+        ),
+        Description(
+            "swinir_light",
+            "srfast.models.foreign:swinir_light",
+            "rgb",
+            "Liang et al., 2021 (lightweight)",
+            receptive=104,
+            multiple=8,
+            extra="train",
+        ),
+        Description("rcan", "srfast.models.foreign:rcan", "rgb", "Zhang et al., 2018", extra="train"),
+        Description(
+            "hat", "srfast.models.foreign:hat", "rgb", "Chen et al., 2023", multiple=16, extra="train"
+        ),
+        Description("san", "srfast.models.san:SAN", "rgb", "Dai et al., 2019"),
+        Description("han", "srfast.models.han:HAN", "rgb", "Niu et al., 2020"),
+        Description("nlsn", "srfast.models.nlsn:NLSN", "rgb", "Mei et al., 2021"),
+        Description("ignn", "srfast.models.ignn:IGNN", "rgb", "Zhou et al., 2020", asset="matcher"),
+    )
+}
+
+
+def names() -> list[str]:
+    """The names ``create`` takes."""
+    return list(_MODELS)
+
+
+def describe(name: str) -> Description:
+    """The description of a model; raises InputError for an unknown name."""
+    if name not in _MODELS:
+        raise InputError(f"model: expected one of {', '.join(_MODELS)}, got {name!r}")
+    return _MODELS[name]
+
+
+def create(name: str, scale: int = 2, pretrained: bool = False, **options: Any) -> nn.Module:
+    """Builds a model with fresh weights, or with the shipped ones.
+
+    Args:
+        name: One of ``names()``.
+        scale: 2, 3 or 4.
+        pretrained: Load the weights that ship with the package (srcnn only).
+        **options: Keyword arguments of the model: its sizes, by default the paper's, or a file it needs
+            (``describe(name).asset``).
+
+    Returns:
+        A module taking LR [N, C, h, w] float in [0, 1] and returning SR [N, C, scale * h, scale * w], in training mode.
+
+    Raises:
+        InputError: unknown name, scale or option, or no shipped weights for this model.
+        RunError: the model needs an extra that is not installed.
+    """
+    description = describe(name)
+    if scale not in (2, 3, 4):
+        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    if pretrained and not description.pretrained:
+        shipped = ", ".join(d.name for d in _MODELS.values() if d.pretrained)
+        raise InputError(
+            f"pretrained: weights ship for {shipped} only, not for {name}; train it or load a checkpoint"
+        )
+    module, attribute = description.factory.split(":")
+    factory = getattr(importlib.import_module(module), attribute)
+    try:
+        inspect.signature(factory).bind(scale, **options)
+    except TypeError as error:
+        raise InputError(f"{name}: {error}") from error
+    model = factory(scale, **options)
+    if pretrained:
+        from safetensors.torch import load_file
+
+        model.load_state_dict(load_file(WEIGHTS / f"{name}_x{scale}.safetensors"))
+    return model

@@ -1,0 +1,50 @@
+"""Numbers and names as the report writes them."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from typing import Any
+
+
+def escape(text: object) -> str:
+    """Text for HTML content and for quoted attributes."""
+    return html.escape(str(text), quote=True)
+
+
+def script_json(value: Any) -> str:
+    """JSON for a script element: nothing in it can end the element or start another."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def psnr(loss: float) -> str:
+    """PSNR in dB of a mean squared error in units of [0, 255]^2."""
+    return f"{10 * math.log10(255**2 / loss):.1f}" if loss > 0 else "∞"
+
+
+def number(value: float) -> str:
+    """A loss or score: three or four digits that count."""
+    if value >= 1000:
+        return f"{value:,.0f}"
+    if value >= 100:
+        return f"{value:.1f}"
+    if value >= 10:
+        return f"{value:.2f}"
+    if value >= 0.001:
+        return f"{value:.3f}"
+    return f"{value:.1e}" if value else "0"
+
+
+def percent(part: float, whole: float = 1.0) -> str:
+    """A percentage: one decimal below 10 % and near 100 %, where it says something."""
+    value = 100 * part / whole if whole else 0.0
+    digits = 0 if 10 <= value <= 90 or abs(value - round(value)) < 0.05 else 1
+    return f"{value:.{digits}f} %"
+
+
+def count(n: int, noun: str) -> str:
+    """``1 patch``, ``2 patches``, ``3 images``."""
+    plural = noun + ("es" if noun.endswith(("ch", "s", "x")) else "s")
+    return f"{n:,} {noun if n == 1 else plural}"

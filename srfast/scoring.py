@@ -1,0 +1,245 @@
+"""Files in, score table out: decode and score run side by side, memory stays flat, finished work survives a crash."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from srfast.backends import make_engine
+from srfast.data.grid import check_grid, grid
+from srfast.data.images import ImageFile, find_images, read_rgb, shard_of
+from srfast.engines.base import Engine, Scores
+from srfast.errors import InputError
+from srfast.networks import Network, load_network
+from srfast.parts import Outcome, Parts, clean_json
+from srfast.table import SCHEMA, VERSION, ScoreTable, check_replaceable, image_rows, write_parquet
+
+Mode = Literal["patch", "dense"]
+Progress = Callable[[int, int, int], None]
+"""Called with (images done, images in all, patches scored by this run)."""
+
+
+def score(
+    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    scale: int = 2,
+    patch: int = 96,
+    stride: int | None = None,
+    mode: Mode = "patch",
+    scorer: str | os.PathLike[str] | Network = "srcnn",
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "fp32",
+    boundary: str = "symmetric",
+    workers: int | None = None,
+    shard: tuple[int, int] | None = None,
+    skip_bad: bool = False,
+    resume: bool = False,
+    output: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> ScoreTable:
+    """Scores every patch of a set of images (Moser, Raue, Dengel, 2024, Section 3).
+
+    Args:
+        images: Files and folders; folders are searched recursively. Read as OpenCV's IMREAD_COLOR reads.
+        scale: 2, 3 or 4.
+        patch: Side of a patch in HR pixels, a multiple of ``scale``.
+        stride: Step of the grid, a multiple of ``scale``; None takes ``patch``. The last window of a row or column is flush
+            with the border of the image (cropped to a multiple of ``scale``).
+        mode: "patch" degrades and reconstructs every patch by itself, the paper's definition; "dense" does it once an image
+            and gives each patch the mean of its part of the error map.
+        scorer: "srcnn", "bicubic" or a weight file.
+        backend, device, precision, boundary: As for ``score_patches``.
+        workers: Threads that decode (and, with the native engine, score); None takes torch's number of threads.
+        shard: (i, n): only every n-th image from the i-th on; the n tables are put together by ``select``.
+        skip_bad: Go on after a file that cannot be read, and list it in the table's metadata.
+        resume: Continue an interrupted run that wrote to ``output``; images that changed are scored again.
+        output: Where to write scores.parquet. While running, finished parts lie in ``<output>.parts``. None keeps the
+            table in memory only.
+        progress: Called after every image.
+
+    Returns:
+        The score table.
+
+    Raises:
+        InputError: a wrong argument, an unreadable file (without ``skip_bad``), nothing to score, or a run to resume that was
+            made with other settings. RunError: the backend cannot be used, or the disk is full.
+    """
+    if output is None:
+        if resume:
+            raise InputError("resume: expected an output to continue, got none")
+        with tempfile.TemporaryDirectory(prefix="srfast-") as folder:
+            target = os.path.join(folder, "scores.parquet")
+            return score(
+                images, scale=scale, patch=patch, stride=stride, mode=mode, scorer=scorer, backend=backend,
+                device=device, precision=precision, boundary=boundary, workers=workers, shard=shard,
+                skip_bad=skip_bad, output=target, progress=progress,
+            )  # fmt: skip
+    stride = patch if stride is None else stride
+    check_grid(scale, patch, stride)
+    if mode not in ("patch", "dense"):
+        raise InputError(f"mode: expected 'patch' or 'dense', got {mode!r}")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers: expected at least 1, got {workers}")
+    network = load_network(scorer, scale)
+    engine = make_engine(network, backend, device, precision, boundary)
+    found = find_images(images)
+    files = shard_of(found, shard)
+    settings = clean_json(
+        {
+            "version": VERSION,
+            "root": str(found[0].root),
+            "scale": scale,
+            "patch": patch,
+            "stride": stride,
+            "mode": mode,
+            "scorer": {"name": network.name, "sha256": network.sha256},
+            "boundary": boundary,
+            "precision": precision,
+            "backend": engine.name,
+            "shard": list(shard) if shard else None,
+        }
+    )
+    target = Path(output)
+    check_replaceable(target)
+    parts = Parts.start(target, settings, resume)
+    todo = [f for f in files if not parts.has(f, retry_skipped=True)]
+    job = _Job(engine, scale, patch, stride, mode)
+    done, patches = len(files) - len(todo), 0
+    if progress:
+        progress(done, len(files), 0)
+    with flushing(parts), _outcomes(job, todo, workers) as outcomes:
+        for outcome in outcomes:
+            if outcome.skipped is not None and not skip_bad:
+                raise InputError(f"{outcome.skipped} (--skip-bad goes on without such files)")
+            parts.add(outcome)
+            done += 1
+            patches += outcome.rows.num_rows if outcome.rows is not None else 0
+            if progress:
+                progress(done, len(files), patches)
+    records = parts.records(files)
+    if files and not any(r["rows"] for r in records):
+        parts.remove()
+        raise InputError(_nothing(records, patch))
+    meta = {**settings, **_about(records)}
+    write_parquet(target, parts.tables(files), SCHEMA, meta)
+    parts.remove()
+    return ScoreTable.read(target)
+
+
+@dataclass(frozen=True)
+class _Job:
+    engine: Engine
+    scale: int
+    patch: int
+    stride: int
+    mode: Mode
+
+    def decode(self, file: ImageFile) -> np.ndarray | Outcome:
+        try:
+            image = read_rgb(file.path)
+        except InputError as error:
+            return Outcome(file, skipped=str(error))
+        xs, ys = grid(*image.shape[:2], self.scale, self.patch, self.stride)
+        return image if len(xs) and len(ys) else Outcome(file, small=(image.shape[0], image.shape[1]))
+
+    def score(self, file: ImageFile, image: np.ndarray | Outcome, threads: int) -> Outcome:
+        if isinstance(image, Outcome):
+            return image
+        xs, ys = grid(*image.shape[:2], self.scale, self.patch, self.stride)
+        if self.mode == "dense":
+            scores = self.engine.dense(image, xs, ys, self.patch)
+        else:
+            scores = self.engine.windows(image, xs, ys, self.patch, threads)
+        return Outcome(file, rows=_rows(file, xs, ys, self.patch, scores))
+
+    def both(self, file: ImageFile, threads: int) -> Outcome:
+        return self.score(file, self.decode(file), threads)
+
+
+def _rows(file: ImageFile, xs: np.ndarray, ys: np.ndarray, patch: int, scores: Scores) -> Any:
+    return image_rows(file.name, xs, ys, patch, scores.loss, scores.bicubic, scores.sobel)
+
+
+@contextmanager
+def _outcomes(job: _Job, files: list[ImageFile], workers: int | None) -> Iterator[Iterator[Outcome]]:
+    """Outcomes in order. At most 2 x workers images are in memory at a time.
+
+    A concurrent engine decodes and scores an image in one task: no hand-over, no idle core, whichever stage is slower.
+    Any other engine scores on the calling thread while the workers decode ahead.
+    """
+    workers = workers or torch.get_num_threads()
+    concurrent = job.engine.concurrent
+    threads = max(1, workers // max(1, min(len(files), workers)))
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="srfast")
+
+    def run() -> Iterator[Outcome]:
+        queue: deque[tuple[ImageFile, Future[Any]]] = deque()
+        ahead = iter(files)
+
+        def fill() -> None:
+            while len(queue) < 2 * workers:
+                file = next(ahead, None)
+                if file is None:
+                    return
+                task = pool.submit(job.both, file, threads) if concurrent else pool.submit(job.decode, file)
+                queue.append((file, task))
+
+        fill()
+        while queue:
+            file, task = queue.popleft()
+            result = task.result()
+            fill()
+            yield result if concurrent else job.score(file, result, workers)
+
+    try:
+        yield run()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def flushing(parts: Parts) -> Iterator[None]:
+    """Writes what is finished, also when the body fails or is interrupted: --resume then loses nothing."""
+    try:
+        yield
+    except BaseException:
+        try:
+            parts.flush()
+        except Exception:  # the first error is the one to report
+            pass
+        raise
+    parts.flush()
+
+
+def _about(records: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "images": {r["image"]: {k: r[k] for k in ("size", "mtime_ns", "rows")} for r in records},
+        "skipped": [{"image": r["image"], "reason": r["skipped"]} for r in records if r["skipped"]],
+        "small": [
+            {"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]
+        ],
+    }
+
+
+def _nothing(records: list[dict[str, Any]], patch: int) -> str:
+    small = [r for r in records if r["small"]]
+    skipped = [r for r in records if r["skipped"]]
+    first = small[0] if small else skipped[0]
+    reason = (
+        f"{first['image']} is {first['small'][1]} x {first['small'][0]}" if small else str(first["skipped"])
+    )
+    return (
+        f"images: nothing to score: {len(small)} smaller than the patch of {patch} pixels, "
+        f"{len(skipped)} unreadable (for one, {reason})"
+    )

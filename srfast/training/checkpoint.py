@@ -1,0 +1,84 @@
+"""Checkpoints: written aside and renamed, read without running anything they contain."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save as serialise
+from torch import Tensor
+
+from srfast.errors import InputError
+from srfast.files import atomic_path
+
+FORMAT = "srfast-checkpoint-1"
+LAST = "last.pt"
+MODEL = "model.safetensors"
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Writes a checkpoint under a temporary name, flushes it to disk and renames it."""
+    with atomic_path(path) as temporary:
+        torch.save({"format": FORMAT, **state}, temporary)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint of ``save``.
+
+    Raises:
+        InputError: absent, truncated, not a PyTorch file, or not one of ours.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such checkpoint") from None
+    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise InputError(f"{path}: expected a training checkpoint, got a corrupt or foreign file ({_first(error)})") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise InputError(f"{path}: expected a training checkpoint of this package ({FORMAT}), got a foreign PyTorch file")
+    return state
+
+
+def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Raises InputError that names the first setting with which a run cannot be resumed."""
+    for name, value in asked.items():
+        if saved.get(name) != value:
+            raise InputError(
+                f"{name.replace('_', '-')}: {path} was trained with {saved.get(name)!r}, got {value!r}; "
+                "resume with the same settings or train into another directory"
+            )
+
+
+def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Writes float32 weights as safetensors, aside and renamed."""
+    tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in weights.items()}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(serialise(tensors, {k: str(v) for k, v in metadata.items()}))
+
+
+def rng_state() -> dict[str, Any]:
+    """State of the generators that models draw from (crops depend on the seed and the step alone)."""
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    cuda = [s.clone() for s in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else []
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": cuda,
+        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
+    }
+
+
+def restore_rng(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    name, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+
+
+def _first(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:120] if text else type(error).__name__

@@ -1,0 +1,62 @@
+"""Several processes started by torchrun, or one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from srfast.errors import InputError, RunError
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def agree(self, flag: bool) -> bool:
+        """True on every process if it is true on one."""
+        if self.size == 1:
+            return flag
+        votes = torch.tensor(int(flag), device=self.device)
+        dist.all_reduce(votes, op=dist.ReduceOp.MAX)
+        return bool(votes)
+
+    def wait(self) -> None:
+        if self.size > 1:
+            dist.barrier()
+
+
+def join(device: str = "auto") -> World:
+    """Joins the processes of torchrun (RANK, WORLD_SIZE, LOCAL_RANK): NCCL on GPUs, gloo on CPUs.
+
+    Raises:
+        InputError: unknown device. RunError: CUDA asked for and absent.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device: expected auto, cpu or cuda, got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RunError("device: cuda was asked for, but PyTorch sees no CUDA device")
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    if cuda:
+        torch.cuda.set_device(local)
+    own = torch.device("cuda", local) if cuda else torch.device("cpu")
+    if size > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if cuda else "gloo")
+    return World(dist.get_rank() if size > 1 else 0, size, own)
+
+
+def leave(world: World) -> None:
+    if world.size > 1 and dist.is_initialized():
+        dist.destroy_process_group()

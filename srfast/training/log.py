@@ -1,0 +1,86 @@
+"""What a run says: log.csv, TensorBoard when it is installed, a progress bar when a terminal looks on."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+COLUMNS = ("step", "loss", "lr", "psnr", "ssim", "seconds", "data_seconds")
+
+
+class Log:
+    """The log of one run, of the process that leads it.
+
+    Args:
+        out: Folder of the run: log.csv and, with TensorBoard installed, tensorboard/.
+        first: The step the run starts at; rows of later steps, left by a run that was killed, are dropped.
+        steps: The step it ends at.
+        quiet: No progress on stderr.
+    """
+
+    def __init__(self, out: Path, first: int, steps: int, quiet: bool = False) -> None:
+        self._path = out / "log.csv"
+        self._quiet = quiet
+        kept = self._rows_until(first)
+        self._file = open(self._path, "w", newline="")  # noqa: SIM115
+        self._writer = csv.DictWriter(self._file, COLUMNS)
+        self._writer.writeheader()
+        self._writer.writerows(kept)
+        self._file.flush()
+        self._board: Any = None
+        if find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(out / "tensorboard", purge_step=first + 1)
+        console = Console(stderr=True)
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        if console.is_terminal and not quiet:
+            self._bar = Progress(
+                TextColumn("step {task.completed}/{task.total}"),
+                BarColumn(),
+                TextColumn("{task.fields[loss]}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=console,
+            )
+            self._task = self._bar.add_task("train", total=steps, completed=first, loss="")
+            self._bar.start()
+
+    def advance(self, step: int) -> None:
+        if self._bar:
+            self._bar.update(self._task, completed=step)
+
+    def write(self, row: dict[str, Any]) -> None:
+        """One row; its keys are ``COLUMNS``, psnr and ssim only after an evaluation."""
+        self._writer.writerow(row)
+        self._file.flush()
+        text = " ".join(f"{k} {row[k]}" for k in COLUMNS[1:5] if k in row)
+        if self._bar:
+            self._bar.update(self._task, completed=row["step"], loss=text)
+        elif not self._quiet and "psnr" in row:
+            print(f"step {row['step']} {text}", file=sys.stderr, flush=True)
+        if self._board:
+            for name in COLUMNS[1:]:
+                if name in row:
+                    self._board.add_scalar(name, float(row[name]), row["step"])
+
+    def close(self) -> None:
+        self._file.close()
+        if self._board:
+            self._board.close()
+        if self._bar:
+            self._bar.stop()
+
+    def _rows_until(self, step: int) -> list[dict[str, str]]:
+        if step == 0 or not self._path.exists():
+            return []
+        with open(self._path, newline="") as file:
+            rows = [{k: r.get(k) or "" for k in COLUMNS} for r in csv.DictReader(file)]
+        return [r for r in rows if r["step"].isdigit() and int(r["step"]) <= step]

@@ -1,0 +1,325 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from srfast import models
+from srfast.data.store import Batches, Feed, PairStore
+from srfast.errors import InputError, RunError
+from srfast.training import checkpoint
+from srfast.training.distributed import World, join, leave
+from srfast.training.log import Log
+from srfast.training.plan import Plan, fingerprint
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_ASK_OTHERS_EVERY = 16  # steps between the all-reduces that let all processes stop at the same one
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Where a run ended."""
+
+    step: int
+    loss: float
+    """Mean since the last row of the log."""
+    weights: Path
+    """model.safetensors: the averaged weights, or the last ones where the recipe has no average."""
+    psnr: float | None
+    ssim: float | None
+    seconds: float
+    """Of this call."""
+    data_seconds: float
+    """Of these, spent waiting for batches."""
+
+
+def train(
+    plan: Plan,
+    store: PairStore,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    initial: dict[str, Tensor] | None = None,
+    evaluate: Callable[[nn.Module], tuple[float, float]] | None = None,
+    eval_every: int = 0,
+    log_every: int = 100,
+    save_every: int = 1000,
+    device: str = "auto",
+    threads: int = 1,
+    quiet: bool = False,
+    data_name: str = "",
+) -> TrainResult:
+    """Trains a model for ``plan.steps`` updates.
+
+    Args:
+        plan: Model, steps, recipe, seed, precision.
+        store: The training pairs; its colour space and LR type are those of the model and the recipe.
+        out: Folder of the run: last.pt (checkpoint), model.safetensors, log.csv.
+        resume: Continue from last.pt if it is there, on the CPU bit for bit as if the run had never stopped.
+        initial: Weights to start from; tensors whose shape differs (another scale's up-sampler) keep fresh ones.
+        evaluate: Called with the model (averaged weights) on the leading process; returns PSNR and SSIM.
+        eval_every: Steps between evaluations; 0 evaluates at the end only.
+        log_every: Steps between rows of log.csv.
+        save_every: Steps between checkpoints.
+        device: "auto", "cpu" or "cuda".
+        threads: Threads that read images; those of the model are PyTorch's.
+        quiet: Nothing on stderr.
+        data_name: Written into the metadata of model.safetensors.
+
+    Returns:
+        Where the run ended.
+
+    Raises:
+        InputError: settings out of range, a run in ``out`` that is not to be resumed, a checkpoint that is corrupt or was
+            made with other settings. RunError: the loss is no longer finite. KeyboardInterrupt: SIGINT or SIGTERM, after
+            the step was finished and a checkpoint written.
+    """
+    plan.check()
+    out = Path(out)
+    world = join(device)
+    try:
+        runner = _Runner(plan, store, out, world, data_name)
+        if not (resume and runner.restore()):
+            runner.start(initial, resume)
+        return runner.run(evaluate, eval_every, log_every, save_every, threads, quiet)
+    finally:
+        leave(world)
+
+
+class _Runner:
+    def __init__(self, plan: Plan, store: PairStore, out: Path, world: World, data_name: str) -> None:
+        self.plan, self.store, self.out, self.world, self.data_name = plan, store, out, world, data_name
+        self.last = out / checkpoint.LAST
+        self.settings = plan.settings(fingerprint(store))
+        self.patch = plan.recipe.lr_patch * plan.scale
+        self.batches = Batches(
+            store, batch=plan.recipe.batch, patch=self.patch, seed=plan.seed, rank=world.rank, world=world.size
+        )
+        torch.manual_seed(plan.seed)
+        self.model = models.create(plan.model, plan.scale).to(world.device).train()
+        if plan.recipe.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
+        self.average = {k: v.detach().clone() for k, v in self._state().items()} if plan.recipe.ema else {}
+        self.optimizer = torch.optim.Adam(self._groups(), lr=plan.recipe.lr, betas=plan.recipe.betas)
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=plan.precision == "fp16")
+        self.step = 0
+        self.stopping = False
+
+    def start(self, initial: dict[str, Tensor] | None, resume: bool) -> None:
+        if self.last.exists() and not resume:
+            raise InputError(f"{self.out}: already holds a run; resume it, or train into another directory")
+        if initial is not None:
+            own = self.model.state_dict()
+            fitting = {k: v for k, v in initial.items() if k in own and own[k].shape == v.shape}
+            if not fitting:
+                raise InputError(f"init: none of its {len(initial)} tensors fits {self.plan.model} x{self.plan.scale}")
+            self.model.load_state_dict({**own, **fitting})
+            self.average = {k: v.detach().clone() for k, v in self._state().items()} if self.average else {}
+        self.out.mkdir(parents=True, exist_ok=True)
+        # Processes differ from here on in what they draw inside the model.
+        torch.manual_seed(self.plan.seed + self.world.rank)
+
+    def restore(self) -> bool:
+        if not self.last.exists():
+            return False
+        state = checkpoint.load(self.last)
+        checkpoint.check_settings(self.last, state["settings"], self.settings)
+        if len(state["rng"]) != self.world.size:
+            raise InputError(f"processes: {self.last} was trained with {len(state['rng'])}, got {self.world.size}")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        for k, v in state["average"].items():
+            self.average[k].copy_(v)
+        self.step = state["step"]
+        checkpoint.restore_rng(state["rng"][self.world.rank])
+        return True
+
+    def run(
+        self,
+        evaluate: Callable[[nn.Module], tuple[float, float]] | None,
+        eval_every: int,
+        log_every: int,
+        save_every: int,
+        threads: int,
+        quiet: bool,
+    ) -> TrainResult:
+        plan, world = self.plan, self.world
+        on_cpu = world.device.type == "cpu"
+        if self.store.fits:
+            self.store.fill(threads)
+        net: nn.Module = self.model
+        if world.size > 1:
+            net = DistributedDataParallel(self.model, device_ids=None if on_cpu else [world.device.index])
+        log = Log(self.out, self.step, plan.steps, quiet) if world.leads else None
+        ahead = 0 if on_cpu and self.store.fits else 4
+        began = time.perf_counter()
+        total = torch.zeros((), dtype=torch.float64, device=world.device)
+        summed, mean, score = 0, float("nan"), None
+        try:
+            with self._signals(), Feed(self.batches, self.step, ahead=ahead, threads=max(1, threads)) as feed:
+                while self.step < plan.steps:
+                    loss = self._update(net, feed)
+                    total += loss
+                    summed += 1
+                    done = self.step == plan.steps
+                    stop = self._stop()
+                    ask = evaluate is not None and (done or (eval_every > 0 and self.step % eval_every == 0))
+                    if ask or done or stop or self.step % log_every == 0:
+                        mean = float(total) / summed
+                        total.zero_()
+                        summed = 0
+                        if mean != mean or mean == float("inf"):
+                            raise RunError(
+                                f"the loss is {mean} at step {self.step}; lower the learning rate or train in fp32 "
+                                f"({self.last} holds the last good state)"
+                            )
+                        score = self._score(evaluate) if ask and evaluate and log else None
+                        if log:
+                            log.write(self._row(mean, score, time.perf_counter() - began, feed.seconds))
+                    elif log:
+                        log.advance(self.step)
+                    if done or stop or self.step % save_every == 0:
+                        self._save()
+                    if stop and not done:
+                        raise KeyboardInterrupt
+                waited = feed.seconds
+        finally:
+            if log:
+                log.close()
+        psnr, ssim = score or (None, None)
+        return TrainResult(
+            self.step, mean, self.out / checkpoint.MODEL, psnr, ssim, time.perf_counter() - began, waited
+        )
+
+    def _update(self, net: nn.Module, feed: Feed) -> Tensor:
+        plan, recipe, device = self.plan, self.plan.recipe, self.world.device
+        lr, hr = (self._to_float(x) for x in feed.draw())
+        rate = recipe.rate(self.step, plan.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        half = plan.precision != "fp32" and self.step < plan.steps * (1 - recipe.fp32_tail)
+        with torch.autocast(device.type, _AUTOCAST.get(plan.precision, torch.bfloat16), enabled=half):
+            sr = net(lr)
+        b = recipe.loss_border
+        inner = (..., slice(b, self.patch - b), slice(b, self.patch - b))
+        loss = (F.mse_loss if recipe.loss == "mse" else F.l1_loss)(sr.float()[inner], hr[inner])
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        if recipe.clip:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.step += 1
+        if self.average:
+            self._update_average()
+        return loss.detach()
+
+    def _to_float(self, x: Tensor) -> Tensor:
+        """uint8 [0, 255] or float [0, 1] -> float [0, 1], on the device; bytes travel, not floats."""
+        x = x.to(self.world.device, non_blocking=True)
+        return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+    def _update_average(self) -> None:
+        decay = min(self.plan.recipe.ema, (1 + self.step) / (10 + self.step))
+        pairs = [(self.average[k], v) for k, v in self._state().items()]
+        floats = [p for p in pairs if p[0].is_floating_point()]
+        with torch.no_grad():
+            torch._foreach_lerp_([a for a, _ in floats], [v for _, v in floats], 1 - decay)
+            for a, v in pairs:
+                if not a.is_floating_point():
+                    a.copy_(v)
+
+    def _state(self) -> dict[str, Tensor]:
+        return self.model.state_dict(keep_vars=False)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Adam's parameter groups, one a learning-rate factor."""
+        by_factor: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                by_factor.setdefault(self.plan.recipe.factor(name), []).append(parameter)
+        return [{"params": p, "factor": f} for f, p in by_factor.items()]
+
+    def _score(self, evaluate: Callable[[nn.Module], tuple[float, float]]) -> tuple[float, float]:
+        rng = checkpoint.rng_state()
+        own = {k: v.clone() for k, v in self._state().items()}
+        try:
+            if self.average:
+                self.model.load_state_dict(self.average)
+            self.model.eval()
+            with torch.inference_mode():
+                return evaluate(self.model)
+        finally:
+            self.model.load_state_dict(own)
+            self.model.train()
+            checkpoint.restore_rng(rng)
+
+    def _row(self, loss: float, score: tuple[float, float] | None, seconds: float, waited: float) -> dict[str, Any]:
+        row: dict[str, Any] = {"step": self.step, "loss": f"{loss:.6g}"}
+        row["lr"] = f"{self.plan.recipe.rate(self.step - 1, self.plan.steps):.4g}"
+        if score:
+            row |= {"psnr": f"{score[0]:.4f}", "ssim": f"{score[1]:.5f}"}
+        return row | {"seconds": f"{seconds:.2f}", "data_seconds": f"{waited:.2f}"}
+
+    def _save(self) -> None:
+        """One file for all processes: the others hand their generators' state to the first."""
+        rngs = [checkpoint.rng_state()]
+        if self.world.size > 1:
+            gathered: list[Any] = [None] * self.world.size
+            torch.distributed.all_gather_object(gathered, rngs[0])
+            rngs = gathered
+        if self.world.leads:
+            state = {
+                "settings": self.settings,
+                "step": self.step,
+                "model": self._state(),
+                "average": self.average,
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "rng": rngs,
+            }
+            checkpoint.save(self.last, state)
+            plan = self.plan
+            metadata = {"format": "pt", "model": plan.model, "scale": plan.scale, "steps": self.step, "seed": plan.seed}
+            checkpoint.save_weights(
+                self.out / checkpoint.MODEL, self.average or self._state(), {**metadata, "data": self.data_name}
+            )
+        self.world.wait()
+
+    def _stop(self) -> bool:
+        if self.world.size == 1:
+            return self.stopping
+        return self.step % _ASK_OTHERS_EVERY == 0 and self.world.agree(self.stopping)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first SIGINT or SIGTERM ends the run after its step; the second at once."""
+
+        def ask(_signal: int, _frame: FrameType | None) -> None:
+            if self.stopping:
+                raise KeyboardInterrupt
+            self.stopping = True
+
+        try:
+            old = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not in the main thread: signals are not ours
+            old = {}
+        try:
+            yield
+        finally:
+            for s, handler in old.items():
+                signal.signal(s, handler)

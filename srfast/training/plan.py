@@ -1,0 +1,78 @@
+"""What a run is: every setting that its result depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from srfast.data.store import PairStore
+from srfast.errors import InputError
+from srfast.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, but for its data.
+
+    Args:
+        model: A name of ``srfast.models.names()``.
+        scale: 2, 3 or 4.
+        steps: Optimiser updates.
+        recipe: Loss, optimiser and schedule; ``batch`` and ``lr_patch`` are in it.
+        seed: Of the weights, the crops and everything else that is random.
+        precision: "fp32", "bf16" or "fp16" (autocast; weights stay float32).
+    """
+
+    model: str
+    scale: int
+    steps: int
+    recipe: Recipe
+    seed: int = 0
+    precision: str = "fp32"
+
+    def check(self) -> None:
+        """Raises InputError for the first setting out of range."""
+        r = self.recipe
+        if self.precision not in ("fp32", "bf16", "fp16"):
+            raise InputError(f"precision: expected fp32, bf16 or fp16, got {self.precision!r}")
+        for name, value in (("steps", self.steps), ("batch", r.batch), ("lr-patch", r.lr_patch)):
+            if value < 1:
+                raise InputError(f"{name}: expected at least 1, got {value}")
+        if not r.lr > 0:
+            raise InputError(f"lr: expected a positive number, got {r.lr}")
+        if not 0 <= r.ema < 1:
+            raise InputError(f"ema: expected a decay in [0, 1), got {r.ema}")
+        if 2 * r.loss_border >= r.lr_patch * self.scale:
+            raise InputError(
+                f"lr-patch: expected more than {2 * r.loss_border / self.scale:g} (the loss leaves out {r.loss_border} HR pixels "
+                f"at each side), got {r.lr_patch}"
+            )
+
+    def settings(self, data: str) -> dict[str, Any]:
+        """All settings flat, as plain values, with the fingerprint of the data."""
+        own = {"model": self.model, "scale": self.scale, "steps": self.steps, "seed": self.seed}
+        flat = {**own, "precision": self.precision, "data": data, **dataclasses.asdict(self.recipe)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in flat.items()}
+
+
+def fingerprint(store: PairStore) -> str:
+    """SHA-256 (16 digits) over the names of the images and the regions: what the order of batches depends on."""
+    digest = hashlib.sha256(f"{store.scale} {store.color} {store.quantise}".encode())
+    for s in store.sources:
+        digest.update(f"{s.path.name} {s.factor}\n".encode())
+    for r in store.regions:
+        digest.update(f"{r.source} {r.x} {r.y} {r.width} {r.height}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def steps_for_epochs(epochs: float, samples: int, batch: int) -> int:
+    """Optimiser updates in ``epochs`` passes over ``samples`` patches or images: the paper's fixed epochs.
+
+    With the number of samples of the whole dataset instead of the core-set's, these are its matched steps.
+    """
+    if not epochs > 0:
+        raise InputError(f"epochs: expected a positive number, got {epochs}")
+    return max(1, math.ceil(epochs * samples / batch))

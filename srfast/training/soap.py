@@ -1,0 +1,104 @@
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+class SOAP(Optimizer):
+    """Adam in a slowly turning basis (Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", 2024, algorithm 3).
+
+    A weight of shape [out, in, k, k] is a matrix G of [out, in k k]; its gradients' G G^T and G^T G are averaged, and Adam's second
+    moment is kept in their eigenbases. For a network that sees raw pixels this matters: neighbouring pixels are
+    correlated, so that the curvature along the first layer's directions spans several orders of magnitude, which Adam alone,
+    being diagonal, does not see. Vectors (biases) and sides longer than ``longest`` are left in their own basis.
+
+    Args:
+        params: Parameters or groups of them.
+        lr: Learning rate.
+        betas: Decay of the first and the second moment.
+        memory: Decay of the averages of G G^T and G^T G.
+        every: Steps between turns of the basis (one power iteration and a QR decomposition).
+        eps: Added to the root of the second moment.
+        longest: The longest side that is turned.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        lr: float = 3e-3,
+        betas: tuple[float, float] = (0.95, 0.95),
+        memory: float = 0.95,
+        every: int = 10,
+        eps: float = 1e-8,
+        longest: int = 1024,
+    ) -> None:
+        defaults = {"lr": lr, "betas": betas, "memory": memory, "every": every, "eps": eps, "longest": longest}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        loss = closure() if closure else None
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self._update(p, group)
+        return loss
+
+    def _update(self, p: Tensor, group: dict[str, Any]) -> None:
+        grad = p.grad.reshape(len(p), -1) if p.grad.ndim > 1 else p.grad[None]  # [out, in]
+        state = self.state[p]
+        if not state:
+            state["step"] = 0
+            state["mean"] = torch.zeros_like(grad)
+            state["square"] = torch.zeros_like(grad)
+            sides = [n if p.ndim > 1 and 1 < n <= group["longest"] else 0 for n in grad.shape]
+            state["outer"] = [grad.new_zeros(n, n) for n in sides]
+            self._gather(state, grad, 0.0)
+            state["basis"] = [torch.linalg.eigh(g)[1].flip(1) if len(g) else g for g in state["outer"]]
+        beta1, beta2 = group["betas"]
+        state["step"] += 1
+        turned = self._turn(state, grad)
+        state["mean"].lerp_(grad, 1 - beta1)
+        state["square"].lerp_(turned * turned, 1 - beta2)
+        root = (state["square"] / (1 - beta2 ** state["step"])).sqrt_().add_(group["eps"])
+        update = self._turn(state, state["mean"]) / root / (1 - beta1 ** state["step"])
+        p.sub_(self._turn_back(state, update).reshape(p.shape), alpha=group["lr"])
+        self._gather(state, grad, group["memory"])
+        if state["step"] % group["every"] == 0:
+            self._follow(state)
+
+    @staticmethod
+    def _gather(state: dict[str, Any], grad: Tensor, memory: float) -> None:
+        left, right = state["outer"]
+        if len(left):
+            left.lerp_(grad @ grad.T, 1 - memory)
+        if len(right):
+            right.lerp_(grad.T @ grad, 1 - memory)
+
+    @staticmethod
+    def _turn(state: dict[str, Any], x: Tensor) -> Tensor:
+        left, right = state["basis"]
+        x = left.T @ x if len(left) else x
+        return x @ right if len(right) else x
+
+    @staticmethod
+    def _turn_back(state: dict[str, Any], x: Tensor) -> Tensor:
+        left, right = state["basis"]
+        x = left @ x if len(left) else x
+        return x @ right.T if len(right) else x
+
+    @staticmethod
+    def _follow(state: dict[str, Any]) -> None:
+        """One step of orthogonal iteration; the second moment follows the order of the eigenvalues."""
+        for side, (outer, basis) in enumerate(zip(state["outer"], state["basis"], strict=True)):
+            if not len(outer):
+                continue
+            order = torch.argsort((basis * (outer @ basis)).sum(0), descending=True)
+            state["square"] = state["square"].index_select(side, order)
+            state["basis"][side] = torch.linalg.qr(outer @ basis[:, order])[0]

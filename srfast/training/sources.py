@@ -1,0 +1,111 @@
+"""From what the user names as data to a store of training pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from PIL import Image
+
+from srfast.data.images import find_images
+from srfast.data.pairs import Source, image_sources, read_patches
+from srfast.data.store import PairStore, Region
+from srfast.errors import InputError
+
+_ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+
+def open_store(
+    data: Sequence[str | Path],
+    scale: int,
+    *,
+    color: str,
+    patch: int,
+    quantise: bool = True,
+    factors: Sequence[float] = (1.0,),
+    cache_bytes: int = 2 << 30,
+) -> tuple[PairStore, int]:
+    """A store over images (crops from anywhere in them) or over one core-set (crops from inside its patches).
+
+    Args:
+        data: Image files and folders, or one Parquet file.
+        scale: 2, 3 or 4.
+        color: "y" or "rgb".
+        patch: Side of an HR crop.
+        quantise: 8-bit LR.
+        factors: Copies of the images to train on; images only.
+        cache_bytes: See ``PairStore``.
+
+    Returns:
+        The store and the number of images left out because they are smaller than a crop.
+
+    Raises:
+        InputError: no images, a core-set mixed with images or with factors, patches smaller than a crop.
+    """
+    if scale not in (2, 3, 4):
+        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    tables = [d for d in data if str(d).endswith(".parquet")]
+    if tables and len(data) > 1:
+        raise InputError(f"data: expected images or one core-set, got {len(data)} paths with {tables[0]} among them")
+    if tables and tuple(factors) != (1.0,):
+        raise InputError("rescale: expected images; a core-set is trained on as it was selected")
+    if tables:
+        sources, regions, left_out = *_coreset_regions(tables[0], scale, patch), 0
+    else:
+        sources, regions, left_out = _image_regions(data, scale, patch, factors)
+    store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
+    return store, left_out
+
+
+def count_samples(data: str | Path) -> int:
+    """What one pass over ``data`` draws: patches of a Parquet table, or images of a file or folder."""
+    if str(data).endswith(".parquet"):
+        if not Path(data).exists():
+            raise InputError(f"match-steps: no such file {data}")
+        return int(pq.read_metadata(data).num_rows)
+    return len(find_images([data]))
+
+
+def _coreset_regions(path: str | Path, scale: int, patch: int) -> tuple[list[Source], list[Region]]:
+    p = read_patches(path)
+    p.check_grid(scale)
+    if int(p.size.min()) < patch:
+        raise InputError(
+            f"lr-patch: expected at most {int(p.size.min()) // scale} (the core-set's patches are {int(p.size.min())} px), "
+            f"got {patch // scale}"
+        )
+    number = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
+    columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
+    return [Source(p.root / image) for image in number], [Region(number[i], x, y, size, size) for i, x, y, size in columns]
+
+
+def _image_regions(
+    data: Sequence[str | Path], scale: int, patch: int, factors: Sequence[float]
+) -> tuple[list[Source], list[Region], int]:
+    paths = [file.path for file in find_images(data)]
+    sources: list[Source] = []
+    regions: list[Region] = []
+    small = 0
+    sizes = {path: _size(path) for path in paths}
+    for source in image_sources(paths, factors):
+        w, h = (math.ceil(n * source.factor) // scale * scale for n in sizes[source.path])
+        if min(w, h) < patch:
+            small += source.factor == 1.0
+            continue
+        regions.append(Region(len(sources), 0, 0, w, h))
+        sources.append(source)
+    if not sources:
+        raise InputError(f"lr-patch: expected at most the smallest side of an image, got {patch // scale}; no image is that large")
+    return sources, regions, small
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height as read, from the header alone."""
+    try:
+        with Image.open(path) as image:
+            w, h = image.size
+            return (h, w) if image.getexif().get(0x0112) in _ROTATED else (w, h)
+    except OSError as error:
+        raise InputError(f"{path}: expected an image, got {error}") from None

@@ -1,0 +1,76 @@
+"""The kernel bodies of csrc/cuda compiled for the CPU (tests/cpp), behind functions on tensors."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parents[2]
+UP_TYPES = {torch.float32: 1, torch.float16: 3, torch.bfloat16: 4}
+TYPES = {torch.uint8: 0, **UP_TYPES}
+BOUNDARIES = {"symmetric": 0, "replicate": 1}
+
+
+class HostKernels:
+    """Runs a kernel body with one CPU thread for each CUDA thread."""
+
+    def __init__(self, library: Path) -> None:
+        self.library = ctypes.CDLL(str(library))
+        self.library.host_degrade_tiles.restype = ctypes.c_int64
+        self.library.host_degrade_tiles.argtypes = [ctypes.c_int64, ctypes.c_int64, ctypes.c_int]
+
+    def tiles(self, h: int, w: int, scale: int) -> int:
+        return self.library.host_degrade_tiles(h, w, scale)
+
+    def degrade(
+        self,
+        patches: Tensor,
+        scale: int,
+        boundary: str = "symmetric",
+        dtype: torch.dtype = torch.float32,
+        threads: int = 64,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Y, LR, up-sampled plane and sums of patches [N, H, W, C]; outputs start poisoned."""
+        patches = patches.contiguous()
+        n, h, w, c = patches.shape
+        y = torch.full((n, h, w), 255, dtype=torch.uint8)
+        lr = torch.full((n, h // scale, w // scale), 255, dtype=torch.uint8)
+        up = torch.full((n, h, w), torch.nan, dtype=dtype)
+        sums = torch.full((n, self.tiles(h, w, scale), 2), torch.nan, dtype=torch.float64)
+        self.library.host_degrade(
+            *(ctypes.c_void_p(patches.data_ptr()), *map(ctypes.c_int64, (n, h, w))),
+            *map(ctypes.c_int, (c, scale, BOUNDARIES[boundary], UP_TYPES[dtype])),
+            *(ctypes.c_void_p(t.data_ptr()) for t in (y, lr, up, sums)),
+            ctypes.c_int(threads),
+        )
+        return y, lr, up, sums
+
+    def per_sample_mse(self, a: Tensor, b: Tensor, threads: int = 64) -> Tensor:
+        a, b = a.contiguous(), b.contiguous()
+        out = torch.full((len(a),), torch.nan)
+        self.library.host_per_sample_mse(
+            *(ctypes.c_void_p(a.data_ptr()), ctypes.c_int(TYPES[a.dtype])),
+            *(ctypes.c_void_p(b.data_ptr()), ctypes.c_int(TYPES[b.dtype])),
+            *map(ctypes.c_int64, (len(a), a[0].numel())),
+            ctypes.c_void_p(out.data_ptr()),
+            ctypes.c_int(threads),
+        )
+        return out
+
+
+@pytest.fixture(scope="session")
+def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> HostKernels:
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("g++ is not on PATH: the kernel bodies cannot be compiled for the CPU")
+    library = tmp_path_factory.mktemp("host") / "libkernels.so"
+    flags = "-std=c++20 -O2 -fno-strict-aliasing -ffp-contract=off -Wall -Wextra -Werror -fPIC -shared -pthread".split()
+    include = [f"-I{ROOT / 'csrc'}", f"-I{ROOT / 'tests' / 'cpp'}"]
+    subprocess.run([compiler, *flags, *include, str(ROOT / "tests/cpp/kernels.cpp"), "-o", str(library)], check=True)
+    return HostKernels(library)
