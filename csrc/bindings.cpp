@@ -111,6 +111,7 @@ PYBIND11_MODULE(_C, m) {
       py::call_guard<py::gil_scoped_release>());
 
   m.def("supported_isas", &supported_isas);
+  m.def("supports_fast", &supports_fast);
   py::class_<ScorerHandle>(m, "Scorer")
       .def(py::init<std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t,
                     int>(),

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Config:
-    """How a kernel is cut: ``block`` pixels (features) or runs of 16 pixels (error) a program, and Triton's two knobs."""
+    """How a kernel is cut.
+
+    block: Pixels (features) or runs of 16 pixels (error) a program. depth: Pixels a step of the error kernel's loop.
+    """
 
     block: int
     num_warps: int
     num_stages: int
+    depth: int = 1
     measured: bool = False
 
 
@@ -24,17 +28,17 @@ TABLE: dict[tuple[str, int, int], Config] = {
     ("features", 80, 2): Config(128, 4, 3),
     ("features", 90, 2): Config(128, 4, 3),
     ("features", 100, 2): Config(128, 4, 3),
-    ("features", 80, 4): Config(64, 4, 2),
-    ("error", 80, 2): Config(64, 4, 4),
-    ("error", 90, 2): Config(64, 4, 4),
-    ("error", 100, 2): Config(64, 4, 4),
+    ("features", 80, 4): Config(32, 4, 2),
+    ("error", 80, 2): Config(64, 4, 4, depth=2),
+    ("error", 90, 2): Config(64, 4, 4, depth=2),
+    ("error", 100, 2): Config(64, 4, 4, depth=2),
     ("error", 80, 4): Config(64, 4, 3),
 }
 
 # What `make tune` tries.
 CANDIDATES: dict[str, list[Config]] = {
-    "features": [Config(b, w, s) for b in (64, 128, 256) for w in (4, 8) for s in (2, 3, 4)],
-    "error": [Config(b, w, s) for b in (32, 64, 128) for w in (4, 8) for s in (2, 3, 4, 5)],
+    "features": [Config(b, w, 3) for b in (32, 64, 128, 256) for w in (4, 8)],
+    "error": [Config(b, w, s, d) for b in (64, 128) for w in (4, 8) for s in (3, 4) for d in (1, 2, 4)],
 }
 
 

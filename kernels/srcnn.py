@@ -21,9 +21,29 @@ from torch import Tensor
 
 from .configs import Config, lookup
 
-RUN = 16  # adjacent pixels of a row that one row of error_kernel's matrix product computes
+RUN = 16  # pixels of a row: a tile's width in features_kernel, one row of the matrix product in error_kernel
 FEATURES = 32
 TAPS = 96  # 81 taps of conv1, padded with zero weights to three blocks of 32
+
+
+@triton.jit
+def _conv1(plane, w1, y, x, height, width, BLOCK: tl.constexpr, CLAMP: tl.constexpr):
+    wide = tl.arange(0, 64)
+    acc = tl.zeros((BLOCK, 64), dtype=tl.float32)
+    for first in tl.static_range(0, 96, 32):
+        tap = first + tl.arange(0, 32)
+        if CLAMP:
+            row = tl.minimum(tl.maximum(y[:, None] + (tap // 9 - 4)[None, :], 0), height - 1)
+            col = tl.minimum(tl.maximum(x[:, None] + (tap % 9 - 4)[None, :], 0), width - 1)
+            offset = row * width + col
+        else:
+            # taps from 81 on have zero weights: they repeat tap 80
+            inner = tl.minimum(tap, 80)
+            offset = (y * width + x)[:, None] + ((inner // 9 - 4) * width + inner % 9 - 4)[None, :]
+        a = tl.load(plane + offset)  # [BLOCK, 32]
+        b = tl.load(w1 + (tap[:, None] * 64 + wide[None, :]))  # [32, 64]
+        acc = tl.dot(a, b, acc, input_precision="ieee")
+    return acc
 
 
 @triton.jit
@@ -36,30 +56,33 @@ def features_kernel(
     out,  # [N, H, W, 32]
     height,
     width,
+    tiles_x,
     tiles,  # programs an image
     BLOCK: tl.constexpr,
 ):
+    # A tile is 16 pixels wide: coordinates are shifts of the pixel's number, and a thread shares most of its clamps.
     program = tl.program_id(0)
+    tile = program % tiles
     image = (program // tiles).to(tl.int64) * height * width
-    pixel = (program % tiles) * BLOCK + tl.arange(0, BLOCK)  # past the end in the last program: clamped, not stored
-    y = pixel // width
-    x = pixel % width
+    pixel = tl.arange(0, BLOCK)
+    y = tile // tiles_x * (BLOCK // 16) + pixel // 16
+    x = tile % tiles_x * 16 + pixel % 16
+    plane = up + image
+    top = tile // tiles_x * (BLOCK // 16)
+    left = tile % tiles_x * 16
+    inside_y = (top >= 4) & (top + BLOCK // 16 + 4 <= height)
+    if inside_y & (left >= 4) & (left + 20 <= width):
+        acc = _conv1(plane, w1, y, x, height, width, BLOCK, False)
+    else:
+        acc = _conv1(plane, w1, y, x, height, width, BLOCK, True)
     wide = tl.arange(0, 64)
-    acc = tl.zeros((BLOCK, 64), dtype=tl.float32)
-    for first in tl.static_range(0, 96, 32):
-        tap = first + tl.arange(0, 32)
-        row = tl.minimum(tl.maximum(y[:, None] + (tap // 9 - 4)[None, :], 0), height - 1)
-        col = tl.minimum(tl.maximum(x[:, None] + (tap % 9 - 4)[None, :], 0), width - 1)
-        a = tl.load(up + image + row * width + col)  # [BLOCK, 32]
-        b = tl.load(w1 + tap[:, None] * 64 + wide[None, :])  # [32, 64]
-        acc = tl.dot(a, b, acc, input_precision="ieee")
     hidden = tl.maximum(acc + tl.load(b1 + wide)[None, :], 0.0).to(up.dtype.element_ty)
     channel = tl.arange(0, 32)
-    b = tl.load(w2 + wide[:, None] * 32 + channel[None, :])  # [64, 32]
+    b = tl.load(w2 + (wide[:, None] * 32 + channel[None, :]))  # [64, 32]
     acc = tl.dot(hidden, b, input_precision="ieee")
     features = tl.maximum(acc + tl.load(b2 + channel)[None, :], 0.0).to(out.dtype.element_ty)
-    offset = (image + pixel)[:, None] * 32 + channel[None, :]
-    tl.store(out + offset, features, mask=(pixel < height * width)[:, None])
+    offset = (image + y * width + x)[:, None] * 32 + channel[None, :]
+    tl.store(out + offset, features, mask=((y < height) & (x < width))[:, None])
 
 
 @triton.jit
@@ -69,39 +92,44 @@ def error_kernel(
     b3,  # [1] float32, times 255
     truth,  # [N, H, W] uint8
     sums,  # [N, tiles] float32
-    sr,  # [N, H, W] float32; read only where WRITE_SR
+    sr,  # [N, H, W] float32; written only where WRITE_SR
     height,
     width,
     runs,  # runs of 16 pixels a row
     tiles,  # programs an image
     BLOCK: tl.constexpr,
+    DEPTH: tl.constexpr,  # pixels of a window a step: 1, 2 or 4
     WRITE_SR: tl.constexpr,
 ):
     # conv3 has one output channel. As a matrix product over single pixels it would fill 1 of 16 columns and load every
     # feature 25 times; over runs of 16 pixels the columns are the run, and a feature is loaded 5 * 20 / 16 times.
     program = tl.program_id(0)
     image = (program // tiles).to(tl.int64) * height * width
-    run = (program % tiles) * BLOCK + tl.arange(0, BLOCK)
+    run = (program % tiles) * BLOCK + tl.arange(0, BLOCK)  # past the last run in the last program: masked below
     y = run // runs
     x = run % runs * 16
-    channel = tl.arange(0, 32)
+    k = tl.arange(0, 32 * DEPTH)
     lane = tl.arange(0, 16)
-    weight = w3 + channel[:, None] * 16 + lane[None, :]
+    plane = features + image * 32
+    weight = w3 + (k[:, None] * 16 + lane[None, :])
     acc = tl.zeros((BLOCK, 16), dtype=tl.float32)
-    for step in range(100):
-        row = tl.minimum(tl.maximum(y + (step // 20 - 2), 0), height - 1)
-        col = tl.minimum(tl.maximum(x + (step % 20 - 2), 0), width - 1)
-        a = tl.load(features + (image + row * width + col)[:, None] * 32 + channel[None, :])  # [BLOCK, 32]
-        b = tl.load(weight + step * 512)  # [32, 16]
+    for step in range(100 // DEPTH):
+        first = step * DEPTH
+        row = tl.minimum(tl.maximum(y + (first // 20 - 2), 0), height - 1)
+        col = x[:, None] + (k // 32)[None, :] + (first % 20 - 2)
+        col = tl.minimum(tl.maximum(col, 0), width - 1)
+        offset = ((row * width)[:, None] + col).to(tl.int64) * 32 + (k % 32)[None, :]
+        a = tl.load(plane + offset)  # [BLOCK, 32 * DEPTH]
+        b = tl.load(weight + step * (512 * DEPTH))  # [32 * DEPTH, 16]
         acc = tl.dot(a, b, acc, input_precision="ieee")
     acc += tl.load(b3)
     col = x[:, None] + lane[None, :]
     inside = (y < height)[:, None] & (col < width)
-    pixel = image + y[:, None] * width + col
+    pixel = image + (y * width)[:, None] + col
     if WRITE_SR:
         tl.store(sr + pixel, acc, mask=inside)
     error = tl.where(inside, acc - tl.load(truth + pixel, mask=inside, other=0).to(tl.float32), 0.0)
-    tl.store(sums + program, tl.sum(tl.sum(error * error, axis=1), axis=0))
+    tl.store(sums + program, tl.sum(error * error))
 
 
 @dataclass(frozen=True)
@@ -156,9 +184,10 @@ def launch_features(up: Tensor, packed: Packed, config: Config | None = None) ->
     if n == 0:
         return out
     config = config or config_for("features", up)
-    tiles = triton.cdiv(h * w, config.block)
+    tiles_x = triton.cdiv(w, RUN)
+    tiles = triton.cdiv(h, config.block // RUN) * tiles_x
     features_kernel[(n * tiles,)](
-        *(up, packed.w1, packed.b1, packed.w2, packed.b2, out, h, w, tiles),
+        *(up, packed.w1, packed.b1, packed.w2, packed.b2, out, h, w, tiles_x, tiles),
         BLOCK=config.block,
         num_warps=config.num_warps,
         num_stages=config.num_stages,
@@ -191,6 +220,7 @@ def launch_error(
     error_kernel[(n * tiles,)](
         *(features, packed.w3, packed.b3, truth, sums, sums if sr is None else sr, h, w, runs, tiles),
         BLOCK=config.block,
+        DEPTH=config.depth,
         WRITE_SR=sr is not None,
         num_warps=config.num_warps,
         num_stages=config.num_stages,

@@ -8,7 +8,7 @@ from typing import Any
 
 from srfast.errors import RunError
 
-ISAS = ("baseline", "avx2", "avx512", "amx")
+ISAS = ("baseline", "avx2", "avx512")
 BOUNDARIES = {"symmetric": 0, "replicate": 1}
 
 
@@ -47,6 +47,7 @@ def build_info() -> dict[str, Any]:
         "version": c.version,
         "compiler": c.compiler,
         "isas": isas(),
+        "fast": c.supports_fast(),
         "cuda": bool(architectures),
         "cuda_architectures": architectures,
     }

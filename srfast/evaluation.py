@@ -58,7 +58,12 @@ class Evaluation:
             return x if np.isfinite(x) else None
 
         rows = [{"image": i.image, "psnr": finite(i.psnr), "ssim": i.ssim} for i in self.images]
-        head = {"model": self.model, "protocol": self.protocol, "scale": self.scale, "ssim_window": self.window}
+        head = {
+            "model": self.model,
+            "protocol": self.protocol,
+            "scale": self.scale,
+            "ssim_window": self.window,
+        }
         return {**head, "psnr": finite(self.psnr), "ssim": self.ssim, "images": rows}
 
 
@@ -75,22 +80,25 @@ def evaluate(
 ) -> Evaluation:
     """Super-resolves images and compares them with the originals, leaving out a border of ``scale`` pixels.
 
-    * ``classic``: Y = rgb2ycbcr(uint8) rounded; the LR image is imresize of Y in float, not quantised; SR is rounded to uint8
-      (bicubic is clamped to 16..235 first, as in VDSR's code). A gray image's values are Y.
-    * ``rgb``: the LR image is imresize of the uint8 RGB image, 8-bit; SR is rounded to uint8 RGB; Y of both in double, not
-      rounded. A gray image is an RGB image with equal planes.
+    * ``classic``: Y = rgb2ycbcr(uint8) rounded; the LR image is imresize of Y in float, not quantised; SR is
+      rounded to uint8 (bicubic is clamped to 16..235 first, as in VDSR's code). A gray image's values are Y.
+    * ``rgb``: the LR image is imresize of the uint8 RGB image, 8-bit; SR is rounded to uint8 RGB; Y of both
+      in double, not rounded. A gray image is an RGB image with equal planes.
 
-    Images are cropped, right and bottom, to a multiple of the scale. A Y model under ``rgb`` reconstructs Y, and bicubic
-    the chroma. An RGB model under ``classic`` sees float RGB, and Y is taken of its rounded output.
+    Images are cropped, right and bottom, to a multiple of the scale. A Y model under ``rgb`` reconstructs Y,
+    and bicubic the chroma. An RGB model under ``classic`` sees float RGB, and Y is taken of its rounded
+    output.
 
     Args:
-        model: "bicubic", "srcnn" (the shipped weights), the path of a checkpoint or weights file (.safetensors, .pt, .pth; ours,
-            or foreign ones that spandrel knows), or a module that takes LR [1, C, h, w] in [0, 1], C = 1 (Y) or 3 (RGB).
+        model: "bicubic", "srcnn" (the shipped weights), the path of a checkpoint or weights file
+            (.safetensors, .pt, .pth; ours, or foreign ones that spandrel knows), or a module that takes LR
+            [1, C, h, w] in [0, 1], C = 1 (Y) or 3 (RGB).
         data: Files or folders of HR images.
         scale: 2, 3 or 4.
-        protocol: "classic" or "rgb"; None follows the model: classic for Y models and bicubic, rgb for RGB models.
-        lr_data: Folder of LR files to use instead of making them, of the same names as the HR files, up to endings such
-            as x2, _LR, _HR or _SRF_2.
+        protocol: "classic" or "rgb"; None follows the model: classic for Y models and bicubic, rgb for RGB
+            models.
+        lr_data: Folder of LR files to use instead of making them, of the same names as the HR files, up to
+            endings such as x2, _LR, _HR or _SRF_2.
         tile: LR pixels; see ``srfast.inference.super_resolve``.
         window: Of SSIM: "wang", or "skimage" (see ``srfast.ssim``).
         device: "auto", "cpu" or "cuda".
@@ -99,8 +107,8 @@ def evaluate(
         Per-image and mean PSNR and SSIM, with the protocol and the scale they belong to.
 
     Raises:
-        InputError: unknown model, protocol or scale, no images, a file that cannot be read, an LR file that is missing or of
-            the wrong size. RunError: a dependency is missing.
+        InputError: unknown model, protocol or scale, no images, a file that cannot be read, an LR file that
+            is missing or of the wrong size. RunError: a dependency is missing.
     """
     if isinstance(scale, bool) or scale not in (2, 3, 4):
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
@@ -149,7 +157,9 @@ def _open(model: str | Path | nn.Module, scale: int, device: str) -> tuple[str, 
         loaded = loading.load_model(model, scale)
         name, network, color = str(model), loaded.model, loaded.color
     else:
-        raise InputError(f"model: expected bicubic, {', '.join(models.names())} or a weights file, got {str(model)!r}")
+        raise InputError(
+            f"model: expected bicubic, {', '.join(models.names())} or a weights file, got {str(model)!r}"
+        )
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device: expected auto, cpu or cuda, got {device!r}")
     if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
@@ -164,11 +174,14 @@ def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.n
         size = (lr.shape[0] * scale, lr.shape[1] * scale)
         if size[0] > hr.shape[0] or size[1] > hr.shape[1] or h - size[0] > scale or w - size[1] > scale:
             raise InputError(
-                f"{path}: expected an LR file of {w // scale} x {h // scale} at scale {scale}, got {lr.shape[1]} x {lr.shape[0]}"
+                f"{path}: expected an LR file of {w // scale} x {h // scale} at scale {scale}, "
+                f"got {lr.shape[1]} x {lr.shape[0]}"
             )
         h, w = size
     if min(h, w) <= 2 * scale:
-        raise InputError(f"{path}: expected more than {2 * scale} pixels at each side, got {hr.shape[1]} x {hr.shape[0]}")
+        raise InputError(
+            f"{path}: expected more than {2 * scale} pixels at each side, got {hr.shape[1]} x {hr.shape[0]}"
+        )
     return hr[:h, :w]
 
 
@@ -187,7 +200,11 @@ def _reconstruct(
         if color == "y":
             y = metrics.to_y(hr, "classic")
             low = imresize(y / 255, 1 / scale) if lr is None else metrics.to_y(lr, "classic") / 255
-            up = imresize(low, scale) if network is None else _run(network, low[..., None], scale, tile)[..., 0]
+            up = (
+                imresize(low, scale)
+                if network is None
+                else _run(network, low[..., None], scale, tile)[..., 0]
+            )
             bounds = _CLASSIC_RANGE if network is None else (0.0, 255.0)
             return _to_uint8(up, *bounds), y.astype(np.uint8)
         assert network is not None
@@ -252,7 +269,10 @@ def _match(files: list[Any], lr_data: str | Path, scale: int) -> dict[str, Path]
     for file in files:
         low = lows.get(_key(file.name))
         if low is None:
-            raise InputError(f"lr-data: no LR file for {file.name} in {lr_data} (such as {Path(file.name).stem}x{scale}.png)")
+            raise InputError(
+                f"lr-data: no LR file for {file.name} in {lr_data} "
+                f"(such as {Path(file.name).stem}x{scale}.png)"
+            )
         pairs[file.name] = low
     return pairs
 

@@ -1,8 +1,8 @@
 """The scorer and its network as ONNX graphs that mean the same on every runtime.
 
-Only operators that ONNX Runtime (CPU and CUDA), TensorRT and OpenVINO compute alike are used, at opset 17: no
-Resize (its antialiasing is missing, wrong or ignored in some of them), no integer arithmetic (some run it in
-float32), no slice with a negative step.
+Only plain float32 operators that ONNX Runtime (CPU and CUDA), TensorRT and OpenVINO all have are used, at
+opset 17: no Resize (its antialiasing is missing, wrong or ignored in some of them), no integer arithmetic (some
+run it in float32), no slice with a negative step.
 
 All that is 8-bit is exact in float32: sums before a Floor are multiples of 1/2 below 2^23, and quotients stay
 clear of the integers that Floor separates, so that neither the order of a sum nor a division turned into

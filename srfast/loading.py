@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
-import zipfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,12 +50,13 @@ def load_model(path: str | Path, scale: int | None = None) -> Loaded:
         scale: The expected scale; None takes the file's.
 
     Raises:
-        InputError: not a weights file, an unknown architecture, or another scale. RunError: foreign weights without spandrel.
+        InputError: not a weights file, an unknown architecture, or another scale. RunError: foreign weights
+            without spandrel.
     """
     path = Path(path)
     weights, about = _read(path)
     if "model" in about:
-        loaded = _own(path, weights, str(about["model"]), int(about["scale"]))
+        loaded = _own(path, weights, about)
     else:
         loaded = _foreign(path, weights)
     if scale is not None and loaded.scale != scale:
@@ -66,13 +65,20 @@ def load_model(path: str | Path, scale: int | None = None) -> Loaded:
     return loaded
 
 
-def _own(path: Path, weights: dict[str, Tensor], name: str, scale: int) -> Loaded:
-    module = models.create(name, scale)
+def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Loaded:
     try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(f"{path}: expected the weights of {name} x{scale}, got {' '.join(str(error).split())[:160]}") from None
-    return Loaded(module, models.describe(name).color, scale, name)
+        name, scale, options = str(about["model"]), int(about["scale"]), about.get("options", {})
+        options = dict(json.loads(options) if isinstance(options, str) else options)
+        # A file that the model needed when it was trained is in its weights.
+        options.pop(models.describe(name).asset, None)
+        model = models.create(name, scale, **options)
+        model.load_state_dict(weights)
+    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"{path}: expected the weights of the model its metadata name, got {reason}"
+        ) from None
+    return Loaded(model, models.describe(name).color, scale, name)
 
 
 def _foreign(path: Path, weights: dict[str, Tensor]) -> Loaded:
@@ -83,13 +89,21 @@ def _foreign(path: Path, weights: dict[str, Tensor]) -> Loaded:
     try:
         descriptor = ModelLoader(device="cpu").load_from_state_dict(dict(weights))
     except UnsupportedModelError:
-        raise InputError(f"{path}: expected a super-resolution model known to spandrel, got an unknown architecture") from None
+        raise InputError(
+            f"{path}: expected a super-resolution model known to spandrel, got an unknown architecture"
+        ) from None
     if not isinstance(descriptor, ImageModelDescriptor) or descriptor.purpose not in ("SR", "FaceSR"):
         raise InputError(f"{path}: expected a super-resolution model, got {descriptor.architecture.name}")
     if descriptor.input_channels != descriptor.output_channels or descriptor.input_channels not in (1, 3):
-        raise InputError(f"{path}: expected one or three channels, got {descriptor.input_channels} in and {descriptor.output_channels} out")
+        raise InputError(
+            f"{path}: expected one or three channels, got {descriptor.input_channels} in and "
+            f"{descriptor.output_channels} out"
+        )
     return Loaded(
-        _Descriptor(descriptor), "y" if descriptor.input_channels == 1 else "rgb", descriptor.scale, descriptor.architecture.name
+        _Descriptor(descriptor),
+        "y" if descriptor.input_channels == 1 else "rgb",
+        descriptor.scale,
+        descriptor.architecture.name,
     )
 
 
@@ -116,14 +130,19 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:
-                return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+                return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})
         except (SafetensorError, OSError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: expected safetensors, got a corrupt or foreign file ({error})") from None
+            raise InputError(
+                f"{path}: expected safetensors, got a corrupt or foreign file ({error})"
+            ) from None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    # A damaged file makes the reader raise almost anything; whatever it raises, the file is at fault.
+    except Exception as error:
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: expected PyTorch weights, got a corrupt file or one that is not weights only ({reason})") from None
+        raise InputError(
+            f"{path}: expected PyTorch weights, got a corrupt file or one that is not weights only ({reason})"
+        ) from None
     about: dict[str, Any] = {}
     if isinstance(state, dict) and "settings" in state and "average" in state:
         about = state["settings"]

@@ -1,10 +1,11 @@
 """PSNR and SSIM as the field prints them: two protocols, never mixed in one table.
 
 * ``rgb`` (EDSR, RDN, RCAN, SwinIR, ...): Y of the uint8 RGB images, in double, not rounded.
-* ``classic`` (SRCNN, FSRCNN, DRRN, IDN and every published bicubic row): Y rounded to uint8, as MATLAB's rgb2ycbcr
-  does with uint8 images.
+* ``classic`` (SRCNN, FSRCNN, DRRN, IDN and every published bicubic row): Y rounded to uint8, as MATLAB's
+  rgb2ycbcr does with uint8 images.
 
-A two-dimensional array is Y itself under both. The border of ``shave`` pixels is left out before anything is computed.
+A two-dimensional array is Y itself under both. The border of ``shave`` pixels is left out before anything is
+computed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def psnr(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rg
         10 log10(255^2 / MSE) in dB; infinity where the images agree.
 
     Raises:
-        InputError: shapes differ or are none of the above, or shave leaves nothing. TypeError: not uint8 arrays.
+        InputError: shapes differ or are none of the above, or shave leaves nothing. TypeError: not uint8
+            arrays.
     """
     a, b = _planes(sr, hr, shave, protocol)
     error = float(np.mean((a - b) ** 2))
@@ -46,20 +48,22 @@ def psnr(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rg
 def ssim(
     sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rgb", window: Window = "wang"
 ) -> float:
-    """Structural similarity on Y (Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity",
-    2004, eq. 13), K1 = 0.01, K2 = 0.03, L = 255.
+    """Structural similarity on Y (Wang et al., "Image Quality Assessment: From Error Visibility to
+    Structural Similarity", 2004, eq. 13), K1 = 0.01, K2 = 0.03, L = 255.
 
     Args:
         sr, hr, shave, protocol: As for ``psnr``.
-        window: "wang": 11 x 11 Gaussian, sigma 1.5, averaged over the positions where it lies inside the image ("valid"), as
-            the authors' code and every published table. "skimage": the 7 x 7 uniform window with sample covariance that
-            scikit-image's ``structural_similarity`` uses when it is told nothing; about 0.01 higher on photographs.
+        window: "wang": 11 x 11 Gaussian, sigma 1.5, averaged over the positions where it lies inside the
+            image ("valid"), as the authors' code and every published table. "skimage": the 7 x 7 uniform
+            window with sample covariance that scikit-image's ``structural_similarity`` uses when it is told
+            nothing; about 0.01 higher on photographs.
 
     Returns:
         The mean of the SSIM map, at most 1.
 
     Raises:
-        InputError: as ``psnr``, or the shaved images are smaller than the window. TypeError: not uint8 arrays.
+        InputError: as ``psnr``, or the shaved images are smaller than the window. TypeError: not uint8
+            arrays.
     """
     if window not in WINDOWS:
         raise InputError(f"window: expected one of {', '.join(WINDOWS)}, got {window!r}")
@@ -67,7 +71,8 @@ def ssim(
     taps = _gaussian(11, 1.5) if window == "wang" else np.full(7, 1 / 7)
     if min(a.shape) < len(taps):
         raise InputError(
-            f"sr: expected at least {len(taps)} x {len(taps)} pixels within the shaved border, got {a.shape[1]} x {a.shape[0]}"
+            f"sr: expected at least {len(taps)} x {len(taps)} pixels within the shaved border, "
+            f"got {a.shape[1]} x {a.shape[0]}"
         )
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     mean_a, mean_b = _filter(a, taps), _filter(b, taps)
@@ -102,7 +107,9 @@ def _planes(sr: np.ndarray, hr: np.ndarray, shave: int, protocol: str) -> tuple[
         raise InputError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
     for name, image in (("sr", sr), ("hr", hr)):
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            raise TypeError(f"{name}: expected a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
+            raise TypeError(
+                f"{name}: expected a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}"
+            )
         if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
             raise InputError(f"{name}: expected [H, W, 3] or [H, W], got shape {list(image.shape)}")
     if sr.shape != hr.shape:

@@ -292,8 +292,9 @@ def _tiles(n: int, scale: int) -> Iterator[tuple[slice, slice, slice]]:
     border reaches what is kept.
     """
     halo = scale * (-(-6 // scale) + 5)
-    for start in range(0, n, _TILE):
-        stop = min(start + _TILE, n)
+    step = scale * -(-n // (scale * -(-n // _TILE)))
+    for start in range(0, n, step):
+        stop = min(start + step, n)
         first, last = max(start - halo, 0), min(stop + halo, n)
         yield slice(start, stop), slice(first, last), slice(start - first, stop - first)
 

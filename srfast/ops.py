@@ -23,7 +23,7 @@ def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> I
 
     Args:
         img: [H, W], [H, W, 1] or [H, W, 3], uint8, float32 or float64; NumPy array or CPU tensor, at least 1 x 1.
-        scale: Any positive factor; the output is [ceil(scale * H), ceil(scale * W), ...].
+        scale: Any factor from 2^-16 to 2^16; the output is [ceil(scale * H), ceil(scale * W), ...].
         boundary: "symmetric" (half-sample mirror, MATLAB R2015b and later) or "replicate" (older MATLAB).
 
     Returns:
@@ -41,9 +41,7 @@ def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> I
     if 0 in tensor.shape:
         raise InputError(f"img: expected at least 1 x 1 pixels, got shape {list(img.shape)}")
     _check_boundary(boundary)
-    factor = float(scale)
-    if not 0 < factor < float("inf"):
-        raise InputError(f"scale: expected a positive number, got {scale!r}")
+    factor = _factor(scale)
     shape = tensor.shape
     out = torch.ops.srfast.imresize(tensor.reshape(shape[0], shape[1], -1), factor, boundary)
     out = out.reshape(*out.shape[:2], *shape[2:])
@@ -66,7 +64,7 @@ def downsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Te
     """
     _check_planes(x, scale)
     _check_boundary(boundary)
-    return torch.ops.srfast.downsample(x, scale, boundary)
+    return torch.ops.srfast.downsample(x, int(scale), boundary)
 
 
 def upsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tensor:
@@ -76,7 +74,7 @@ def upsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tens
     """
     _check_planes(x, scale)
     _check_boundary(boundary)
-    return torch.ops.srfast.upsample(x, scale, boundary)
+    return torch.ops.srfast.upsample(x, int(scale), boundary)
 
 
 def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
@@ -123,6 +121,17 @@ def _kind(value: object) -> str:
     if isinstance(value, (Tensor, np.ndarray)):
         return f"{type(value).__name__} of {value.dtype}"
     return type(value).__name__
+
+
+def _factor(scale: float) -> float:
+    try:
+        factor = float(scale)
+    except (TypeError, ValueError):
+        factor = 0.0
+    # A filter has 4 / scale taps, and 2^16 times a pixel is more than memory holds.
+    if not 2**-16 <= factor <= 2**16:
+        raise InputError(f"scale: expected a number from 2^-16 to 2^16, got {scale!r}")
+    return factor
 
 
 def _check_boundary(boundary: str) -> None:

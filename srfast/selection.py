@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,8 @@ def select(
     table = _joined(scores)
     n = len(table)
     _check(keep, order, drop_hardest, method, max_per_image, seed, n)
+    keep, drop_hardest, seed = float(keep), float(drop_hardest), int(seed)
+    max_per_image = None if max_per_image is None else int(max_per_image)
     loss = table.column("loss")
     hardest = np.argsort(-loss, kind="stable")
     dropped = int(drop_hardest * n + 0.5)
@@ -134,26 +137,31 @@ def _joined(scores: Any) -> ScoreTable:
     table = join(tables, names)
     if not len(table):
         raise InputError(f"{', '.join(names)}: expected at least one patch, got an empty table")
-    if not np.isfinite(table.column("loss")).all():
-        raise InputError(f"{', '.join(names)}: column 'loss': expected finite values")
+    for column in ("loss", "bicubic", "sobel"):
+        if not np.isfinite(table.column(column)).all():
+            raise InputError(f"{', '.join(names)}: column {column!r}: expected finite values")
     return table
 
 
 def _check(
     keep: float, order: str, drop_hardest: float, method: str, max_per_image: int | None, seed: int, n: int
 ) -> None:
-    if not 0 < keep <= 1:
-        raise InputError(f"keep: expected a fraction with 0 < keep <= 1, got {keep}")
+    if not _is(keep, Real) or not 0 < keep <= 1:
+        raise InputError(f"keep: expected a fraction with 0 < keep <= 1, got {keep!r}")
     if order not in ORDERS:
         raise InputError(f"order: expected one of {', '.join(ORDERS)}, got {order!r}")
-    if not 0 <= drop_hardest < 1:
-        raise InputError(f"drop_hardest: expected a fraction with 0 <= drop_hardest < 1, got {drop_hardest}")
+    if not _is(drop_hardest, Real) or not 0 <= drop_hardest < 1:
+        raise InputError(f"drop_hardest: expected a fraction with 0 <= drop_hardest < 1, got {drop_hardest!r}")
     if method not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
-    if max_per_image is not None and max_per_image < 1:
-        raise InputError(f"max_per_image: expected at least 1, got {max_per_image}")
-    if seed < 0:
-        raise InputError(f"seed: expected a non-negative integer, got {seed}")
+    if max_per_image is not None and (not _is(max_per_image, Integral) or max_per_image < 1):
+        raise InputError(f"max_per_image: expected an integer of at least 1, got {max_per_image!r}")
+    if not _is(seed, Integral) or seed < 0:
+        raise InputError(f"seed: expected a non-negative integer, got {seed!r}")
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _order(

@@ -22,6 +22,30 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
+def test_drrn_units_add_to_the_first_features_not_to_each_other() -> None:
+    """With conv_b constant, all units end in the same features: one constant above the first."""
+    model = models.create("drrn", features=4, units=3).eval()
+    torch.nn.init.zeros_(model.conv_b.weight)
+    torch.nn.init.ones_(model.conv_b.bias)
+    seen = []
+    model.first.register_forward_hook(lambda _, __, out: seen.append(out))
+    model.last.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    model(torch.rand(1, 1, 4, 4))
+    torch.testing.assert_close(seen[1], seen[0] + 1)
+
+
+def test_rdn_residuals_are_the_block_input_and_the_first_shallow_features() -> None:
+    model = models.create("rdn", features=8, growth=4, blocks=2, convs=2)
+    for conv in (model.fuse[1], *(b.fuse for b in model.blocks)):
+        torch.nn.init.zeros_(conv.weight)
+        torch.nn.init.zeros_(conv.bias)
+    x = torch.rand(1, 8, 5, 5)
+    assert torch.equal(model.blocks[0](x), x)
+    lr = torch.rand(1, 3, 5, 5)
+    expected = model.centred.inverse(model.up(model.shallow1(model.centred(lr))))
+    torch.testing.assert_close(model(lr), expected)
+
+
 def test_san_covariance_is_the_population_covariance() -> None:
     x = torch.rand(2, 5, 4, 6, dtype=F64)
     expected = torch.stack([torch.cov(i.flatten(1), correction=0) for i in x])
@@ -199,7 +223,7 @@ def test_ignn_fold_inverts_unfold(size: tuple[int, int], unit: int) -> None:
 
 
 def _padded(x: Tensor, size: tuple[int, int], unit: int) -> tuple[Tensor, int, int]:
-    """Zero-padded so that patches of 3 every 2 cover ``size``; the padding above and to the left, in pixels."""
+    """A map of ``size`` * ``unit`` pixels, zero-padded for patches of 3 every 2; their rows and columns."""
     pads = [(n + 1) % 2 for n in size]  # one pixel, at the bottom or the right, when the size is even
     return (
         F.pad(x, (0, pads[1] * unit, 0, pads[0] * unit)),
@@ -208,14 +232,14 @@ def _padded(x: Tensor, size: tuple[int, int], unit: int) -> tuple[Tensor, int, i
     )
 
 
-@pytest.mark.parametrize(("scale", "window"), [(2, 100), (2, 3), (3, 3)])
+@pytest.mark.parametrize(("scale", "window"), [(2, 100), (2, 3), (3, 2)])
 def test_ignn_neighbours_written_out(scale: int, window: int) -> None:
     k = 4
-    query = torch.randn(2, 3, 6 * scale, 7 * scale, dtype=F64)
-    database = torch.randn(2, 3, 6, 7, dtype=F64)
+    query = torch.randn(2, 3, 10 * scale, 9 * scale, dtype=F64)
+    database = torch.randn(2, 3, 10, 9, dtype=F64)  # 5 x 4 patches
     index, labels = ignn.nearest(query, database, scale, k, window)
-    large, rows, cols = _padded(query, (6 * scale, 7 * scale), 1)
-    small, small_rows, small_cols = _padded(database, (6, 7), 1)
+    large, rows, cols = _padded(query, (10 * scale, 9 * scale), 1)
+    small, small_rows, small_cols = _padded(database, (10, 9), 1)
     assert index.shape == (2, k, rows * cols)
     high, wide = min(window, small_rows), min(window, small_cols)
     for n in range(2):
@@ -268,10 +292,11 @@ def test_ignn_aggregation_written_out(size: tuple[int, int], scale: int) -> None
 
 
 def test_ignn_aggregation_draws_a_ramp_larger() -> None:
-    """Where every patch is given its own place in the smaller image, a ramp becomes the ramp at half the slope.
+    """Where every patch is given its own place in the smaller image, a ramp becomes one of half the slope.
 
-    Holds on pixel centres, so it catches a shift of the HR patches. The unbiased variances of 3 x 3 and 6 x 6 samples of
-    a ramp are as 1 to 4; the 1e-5 under the roots accounts for the tolerance. The last patches hold zero padding.
+    Holds on pixel centres, so it catches a shift of the HR patches. The unbiased variances of 3 x 3 and 6 x 6
+    samples of a ramp are as 1 to 4; the 1e-5 under the roots accounts for the tolerance. The last patches
+    hold zero padding.
     """
     line = torch.arange(24, dtype=F64)
     x = (line[:, None] + 2 * line)[None, None]

@@ -51,10 +51,11 @@ PUBLISHED = {
 }
 # What a published count has more (+) or less (-) than the network here.
 DIFFERENCE = {
-    # The normalisations' scales and shifts: 1 channel before the first convolution, 50 x 128 in the units, 128 last.
+    # The normalisations' scales and shifts: 1 channel before the first convolution, 50 x 128 in the units,
+    # 128 last.
     "drrn": -2 * (1 + 50 * 128 + 128),
-    # Of the authors' module, unused in its output: a 3x3 convolution, a SOCA with reduction 8, one gamma a group; and the
-    # two mean shifts, 3 x 3 weights and 3 biases each.
+    # Of the authors' module, unused in its output: a 3x3 convolution, a SOCA with reduction 8, one gamma a
+    # group; and the two mean shifts, 3 x 3 weights and 3 biases each.
     "san": (9 * 64 * 64 + 64) + (64 * 8 + 8 + 8 * 64 + 64) + 20 + 2 * (3 * 3 + 3),
 }
 
@@ -126,7 +127,7 @@ def test_any_size_gives_scale_times_the_size(name: str, scale: int, size: tuple[
 
 @pytest.mark.parametrize("name", models.names())
 def test_one_batch_is_learnt(name: str, vgg: str) -> None:
-    """Every trainable parameter gets a gradient (distributed training needs that); 80 steps beat bicubic by far."""
+    """Every trainable parameter gets a gradient, as DDP needs; 80 steps beat bicubic by far."""
     model = tiny(name, 2, vgg).train()
     lr = images(name, 2, 8, 8)
     up = reference.resample(lr, 2).clamp(0, 1)
@@ -194,6 +195,23 @@ def test_tiles_on_the_window_grid_equal_the_whole(name: str, scale: int) -> None
     torch.testing.assert_close(tile, whole, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("name", ["swinir", "swinir_light"])
+def test_windowed_context_is_reached_to_within_a_window(name: str) -> None:
+    model = tiny(name).double().eval()
+    r, m = model.receptive, model.multiple
+    c = -(-r // m) * m + m
+    lr = images(name, 1, 2 * c, 2 * m).double().requires_grad_()
+    sr = model(lr)
+    reach = []
+    for row in range(c, c + m):
+        block = sr[:, :, 2 * row : 2 * row + 2]
+        (grad,) = torch.autograd.grad((block * torch.rand_like(block)).sum(), lr, retain_graph=True)
+        # Masked attention passes gradients of exp(-100) on.
+        touched = (grad.abs().amax((0, 1, 3)) > 1e-30 * grad.abs().max()).nonzero().flatten() - row
+        reach += [-touched.min().item(), touched.max().item()]
+    assert r - m < max(reach) <= r
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_fsrcnn_can_be_bilinear_up_to_the_border(scale: int) -> None:
     """With the triangle kernel, around LR pixel centres, the deconvolution must be bilinear up-sampling."""
@@ -221,7 +239,7 @@ def test_idn_can_be_bicubic(scale: int) -> None:
 
 
 def _kernel(scale: int, taps: int, function) -> Tensor:
-    """Samples of an interpolation kernel at HR pixels around an LR pixel centre, tap taps // 2 on (scale - 1) // 2."""
+    """An interpolation kernel at HR pixels around an LR centre, tap taps // 2 on pixel (scale - 1) // 2."""
     distance = torch.arange(taps) - taps // 2 + (scale - 1) // 2 - (scale - 1) / 2
     line = function(distance.double() / scale)
     return line[:, None] * line
@@ -241,6 +259,21 @@ def test_bicubic_inside_a_model_ignores_autocast(name: str) -> None:
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         sr = model(lr)
     torch.testing.assert_close(sr, reference.resample(lr, 2), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_autocast_and_channels_last_run_and_hardly_change_the_result(name: str, vgg: str) -> None:
+    model = tiny(name, 2, vgg).eval()
+    lr = images(name, 2, 9, 7)
+    with torch.no_grad():
+        expected = model(lr)
+    if name != "han":  # PyTorch refuses the format for modules with a Conv3d
+        model.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        sr = model(lr.contiguous(memory_format=torch.channels_last))
+    sr.float().mean().backward()
+    # Eight bits of mantissa through tens of layers, against the spread of an untrained network's output.
+    assert (sr.float() - expected).abs().mean() < 0.05 * (expected.std() + 0.1)
 
 
 def test_foreign_is_the_network_itself_where_that_is_defined() -> None:

@@ -1,4 +1,4 @@
-"""The ONNX graphs and the ONNX Runtime backend against the reference."""
+"""The ONNX graphs, on ONNX Runtime and OpenVINO, against the reference."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from torch import Tensor
 
 from srfast import __version__, exporting, onnx_backend, reference
 from srfast.cli import main
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
 from srfast.models.registry import WEIGHTS
 from srfast.networks import load_network
-from srfast.onnx_backend import OnnxNetwork, OnnxScorer
 
 onnx = pytest.importorskip("onnx", reason="needs the onnx extra")
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
@@ -46,7 +45,7 @@ def photos() -> list[np.ndarray]:
     return [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
 
 
-def patches(size: int, n: int = 64) -> np.ndarray:
+def patches(size: int, n: int = 32) -> np.ndarray:
     """uint8 [n, size, size, 3], spread over the photographs."""
     rng = np.random.default_rng(0)
     cut = []
@@ -83,9 +82,6 @@ def fails(*args: str) -> int:
     return int(stop.value.code)
 
 
-# Graphs
-
-
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("size", [48, 96])
 @pytest.mark.parametrize("fixed", [False, True], ids=["dynamic", "fixed"])
@@ -95,7 +91,7 @@ def test_scorer_agrees_with_the_reference_on_photographs(scale: int, size: int, 
     patch = size if fixed else None
     lr_model = exporting.build_scorer(weights(scale), scale, patch, output="lr")
     loss_model = exporting.build_scorer(weights(scale), scale, patch)
-    for batch in (1, 3, 17, 256):
+    for batch in (17,) if fixed else (1, 3, 17, 256):
         pick = np.arange(batch) % len(x)
         np.testing.assert_array_equal(run(lr_model, patches=x[pick]), lr[pick])
         # The contract of every fp32 backend.
@@ -114,6 +110,20 @@ def test_scorer_agrees_with_the_reference_at_odd_sizes(scale: int, boundary: str
     np.testing.assert_array_equal(run(model, patches=x), lr)
     model = exporting.build_scorer(weights(scale), scale, patch, boundary)
     np.testing.assert_allclose(run(model, patches=x), loss, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
+def test_lr_is_exact_on_noise_that_overshoots_and_ties(scale: int, boundary: str) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 256, (8, 24 * scale, 20 * scale, 1), np.uint8)
+    # Black and white blocks reach both clamps; two neighbouring levels reach every tie.
+    y[2:5] = np.where(y[2:5] > 127, 255, 0)
+    y[5:] = 100 + y[5:] % 2
+    want = reference.resample_uint8(torch.from_numpy(y[..., 0]), 1 / scale, boundary).numpy()
+    for patch in (None, y.shape[1:3]):
+        model = exporting.build_scorer(None, scale, patch, boundary, output="lr", channels=1)
+        np.testing.assert_array_equal(run(model, patches=y), want)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -226,7 +236,7 @@ def test_graphs_are_portable_small_and_valid(kind: str, patch: int | None) -> No
 def test_graph_refuses_sizes_it_cannot_score_exactly() -> None:
     model = exporting.build_scorer(weights(2), 2)
     for shape in ((1, 97, 96, 3), (1, 96, 97, 3), (1, 2, 96, 3), (1, 97, 97, 3)):
-        with pytest.raises(Exception, match="onnxruntime|ONNXRuntime"):
+        with pytest.raises(Exception, match="ONNXRuntimeError"):
             run(model, patches=np.zeros(shape, np.uint8))
 
 
@@ -237,11 +247,11 @@ def test_graph_refuses_sizes_it_cannot_score_exactly() -> None:
         ({"scale": 3, "patch": 97}, "patch: expected a positive multiple of the scale 3, got 97"),
         ({"scale": 2, "boundary": "wrap"}, "boundary: expected 'symmetric' or 'replicate', got 'wrap'"),
         ({"scale": 2, "output": "sr"}, "output: expected 'loss', 'map' or 'lr', got 'sr'"),
-        ({"scale": 2, "channels": 4}, "channels: expected 3 .RGB. or 1 .Y., got 4"),
+        ({"scale": 2, "channels": 4}, "channels: expected 3 (RGB) or 1 (Y), got 4"),
     ],
 )
 def test_bad_arguments(options: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=re.escape(message)):
         exporting.build_scorer(weights(2), **options)
 
 
@@ -249,9 +259,6 @@ def test_bad_weights() -> None:
     state = {k: v for k, v in weights(2).items() if k != "conv2.bias"}
     with pytest.raises(InputError, match=r"SRCNN 9-1-5 with conv2.bias \(32,\), got none"):
         exporting.build_scorer(state, 2)
-
-
-# Command line
 
 
 def test_onnx_command_writes_scorer_and_network(tmp_path: Path) -> None:
@@ -324,215 +331,3 @@ def test_the_documented_example_needs_only_onnxruntime_and_numpy(tmp_path: Path)
     np.testing.assert_allclose(np.load(tmp_path / "loss.npy"), want, rtol=1e-4)
     assert f"{rows * cols} patches" in result.stdout
     assert f"hardest: {want.argmax()}" in result.stdout
-
-
-# ONNX Runtime
-
-
-@pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
-def test_onnx_scorer_takes_any_multiple_of_the_scale(scale: int, boundary: str) -> None:
-    scorer = OnnxScorer(weights(scale), scale, boundary, device="cpu")
-    for h, w in ((1, 1), (1, 7), (2, 3), (5, 16)):
-        x = patches(72, 5)[:, : h * scale, : w * scale]
-        for part in (x, x[..., :1]):
-            want = reference.score_patches(
-                torch.from_numpy(part), weights(scale), scale, torch.float64, boundary
-            )
-            np.testing.assert_allclose(scorer.score(part), want.numpy(), rtol=1e-4)
-    assert scorer.score(patches(48)[:0]).shape == (0,)
-
-
-def test_onnx_scorer_splits_batches_without_changing_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = patches(48)
-    whole = OnnxScorer(weights(2), 2, device="cpu").score(x)
-    monkeypatch.setitem(onnx_backend._RUN_PIXELS, onnx_backend.CPU, 5 * 48 * 48)
-    np.testing.assert_array_equal(OnnxScorer(weights(2), 2, device="cpu").score(x), whole)
-    assert whole.dtype == np.float32
-
-
-@pytest.mark.parametrize("scale", SCALES)
-def test_tiled_maps_equal_the_reference_map(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = photos()[1]
-    image = image[None, : 252 // scale * scale, : 300 // scale * scale]
-    want = reference.squared_error(torch.from_numpy(image), weights(scale), scale, torch.float64).numpy()
-    scorer = OnnxScorer(weights(scale), scale, device="cpu")
-    untiled = scorer.squared_error(image)
-    monkeypatch.setattr(onnx_backend, "_TILE", 72)
-    tiled = scorer.squared_error(image)
-    # Gray levels are good to about 1e-3 in float32, so a squared error is to 2e-3 of its root.
-    for got in (untiled, tiled):
-        assert (np.abs(got - want) <= 2e-3 * np.sqrt(want) + 1e-5).all()
-    np.testing.assert_allclose(scorer.score(image), want.mean((1, 2)), rtol=1e-4)
-
-
-def test_bicubic_scorer() -> None:
-    x = patches(48)
-    want = reference.score_patches(torch.from_numpy(x), None, 2, torch.float64).numpy()
-    np.testing.assert_allclose(OnnxScorer(None, 2, device="cpu").score(x), want, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("x", "message"),
-    [
-        (np.zeros((1, 8, 8, 3), np.float32), r"got float32 \[1, 8, 8, 3\]"),
-        (np.zeros((8, 8, 3), np.uint8), r"got uint8 \[8, 8, 3\]"),
-        (np.zeros((1, 8, 8, 4), np.uint8), r"got uint8 \[1, 8, 8, 4\]"),
-        (np.zeros((1, 8, 9, 3), np.uint8), "multiples of the scale 2, got 8 x 9"),
-        (np.zeros((1, 0, 8, 3), np.uint8), "multiples of the scale 2, got 0 x 8"),
-    ],
-)
-def test_onnx_scorer_refuses(x: np.ndarray, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        OnnxScorer(None, 2, device="cpu").score(x)
-
-
-def network(
-    path: Path,
-    *,
-    factor: int = 1,
-    shape: tuple[object, ...] = ("N", 1, "H", "W"),
-    dtype: int = 1,
-    channels: int = 1,
-    inputs: int = 1,
-) -> Path:
-    """Writes a network that repeats each pixel ``factor`` times both ways."""
-    helper = onnx.helper
-    kernel = helper.make_tensor(
-        "k", 1, (factor * factor, channels, 1, 1), np.ones(factor * factor * channels)
-    )
-    nodes = [
-        helper.make_node("Cast", ["x"], ["f"], to=1),
-        helper.make_node("Conv", ["f", "k"], ["c"]),
-        helper.make_node("DepthToSpace", ["c"], ["z"], blocksize=factor),
-    ]
-    values = [helper.make_tensor_value_info(n, dtype, shape) for n in ("x", "other")[:inputs]]
-    out = helper.make_tensor_value_info("z", 1, ("N", 1, "a", "b"))
-    graph = helper.make_graph(nodes, "net", values, [out], [kernel])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    path.write_bytes(model.SerializeToString())
-    return path
-
-
-@pytest.mark.parametrize("shape", [("N", 1, "H", "W"), ("N", 1, 24, 16), (1, 1, "H", "W"), (4, 1, 24, 16)])
-@pytest.mark.parametrize("factor", [1, 3])
-def test_onnx_network_finds_out_what_it_takes(tmp_path: Path, shape: tuple[object, ...], factor: int) -> None:
-    net = OnnxNetwork(network(tmp_path / "n.onnx", factor=factor, shape=shape), 3, device="cpu")
-    assert net.takes == ("up" if factor == 1 else "lr")
-    assert net.sha256 == hashlib.sha256((tmp_path / "n.onnx").read_bytes()).hexdigest()
-    y = np.random.default_rng(0).random((6, 1, 24, 16), np.float32)
-    np.testing.assert_array_equal(net.enhance(y), y.repeat(factor, 2).repeat(factor, 3))
-    assert net.enhance(y[:0]).shape == (0, 1, 24 * factor, 16 * factor)
-
-
-def test_onnx_network_is_the_exported_srcnn(tmp_path: Path) -> None:
-    net = OnnxNetwork(exporting.export(tmp_path / "n.onnx", 2, network_only=True), 2, device="cpu")
-    assert net.takes == "up"
-    up = reference.degrade(reference.luma(torch.from_numpy(patches(48))), 2, torch.float32) / 255
-    want = reference.srcnn(up.double(), weights(2)).numpy()
-    np.testing.assert_allclose(net.enhance(up.numpy()), want, atol=5e-6)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            {"factor": 2},
-            r"expected output of the input's size or 3 times it.*got \[1, 1, 96, 96\] from \[1, 1, 48, 48\]",
-        ),
-        ({"dtype": 2}, r"expected one float32 input .* got input tensor\(uint8\)"),
-        ({"dtype": 10}, r"expected one float32 input .* got input tensor\(float16\)"),
-        ({"shape": ("N", 3, "H", "W"), "channels": 3}, r"got input tensor\(float\) \['N', 3, 'H', 'W'\]"),
-        ({"inputs": 2}, "got 2 inputs and 1 outputs"),
-        (
-            {"channels": 3, "shape": ("N", "C", "H", "W")},
-            r"expected a network that takes \[1, 1, 48, 48\], got",
-        ),
-    ],
-)
-def test_onnx_network_refuses(tmp_path: Path, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message) as error:
-        OnnxNetwork(network(tmp_path / "n.onnx", **options), 3, device="cpu")
-    assert str(error.value).startswith(str(tmp_path / "n.onnx"))
-    assert "\n" not in str(error.value)
-
-
-def test_onnx_network_refuses_files_that_are_none(tmp_path: Path) -> None:
-    (tmp_path / "text.onnx").write_text("not a graph")
-    (tmp_path / "empty.onnx").touch()
-    for name in ("text.onnx", "empty.onnx"):
-        with pytest.raises(InputError, match=f"{name}: expected a graph that ONNX Runtime can load, got: ."):
-            OnnxNetwork(tmp_path / name, 2, device="cpu")
-    with pytest.raises(InputError, match="none.onnx: expected an .onnx file, got No such file"):
-        OnnxNetwork(tmp_path / "none.onnx", 2, device="cpu")
-    with pytest.raises(InputError, match="expected an .onnx file, got Is a directory"):
-        OnnxNetwork(tmp_path, 2, device="cpu")
-
-
-def test_onnx_network_refuses_a_scorer_and_another_scale(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="got a whole scorer; `srfast onnx --network-only` writes a network"):
-        OnnxNetwork(exporting.export(tmp_path / "s.onnx"), 2, device="cpu")
-    with pytest.raises(InputError, match="expected a network for scale 3, got scale 2"):
-        OnnxNetwork(exporting.export(tmp_path / "n.onnx", network_only=True), 3, device="cpu")
-
-
-def test_onnx_network_refuses_sizes_it_does_not_take(tmp_path: Path) -> None:
-    net = OnnxNetwork(network(tmp_path / "n.onnx", shape=("N", 1, 24, "W")), 2, device="cpu")
-    assert net.size == (24, None)
-    with pytest.raises(InputError, match="expected input of 24 x any, the only size it takes, got 16 x 16"):
-        net.enhance(np.zeros((1, 1, 16, 16), np.float32))
-    with pytest.raises(InputError, match=r"y: expected float32 \[N, 1, H, W\], got float64"):
-        net.enhance(np.zeros((1, 1, 24, 16)))
-
-
-def test_provider_report_and_devices() -> None:
-    import onnxruntime
-
-    report = onnx_backend.provider_report()
-    assert report["onnxruntime"] == onnxruntime.__version__
-    assert report["onnx"] == onnx.__version__
-    if report["provider"] == onnx_backend.CUDA:
-        assert report["reason"] is None
-        assert OnnxScorer(None, 2, device="cuda").provider == onnx_backend.CUDA
-    else:
-        assert report["provider"] == onnx_backend.CPU
-        with pytest.raises(RunError, match="device: expected a working CUDA provider") as error:
-            OnnxScorer(None, 2, device="cuda")
-        assert report["reason"] in str(error.value)
-        assert OnnxScorer(None, 2).provider == onnx_backend.CPU
-
-
-def test_a_cuda_provider_that_does_not_work_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    import onnxruntime
-
-    if onnx_backend.CUDA in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime has a CUDA provider")
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [onnx_backend.CUDA, onnx_backend.CPU])
-    onnx_backend._cuda.cache_clear()
-    try:
-        report = onnx_backend.provider_report()
-        assert report["provider"] == onnx_backend.CPU
-        assert report["reason"]
-        assert OnnxScorer(None, 2).provider == onnx_backend.CPU
-    finally:
-        onnx_backend._cuda.cache_clear()
-
-
-@pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
-def test_missing_packages_are_named_with_the_command_that_installs_them(
-    missing: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(RunError, match=rf"{missing} is not installed: pip install 'srfast\[onnx\]'"):
-        OnnxScorer(None, 2, device="cpu")
-    report = onnx_backend.provider_report()
-    assert report[missing] is None
-    assert report["reason"] == f"{missing} is not installed: pip install 'srfast[onnx]'"
-
-
-def test_importing_does_not_load_onnx() -> None:
-    code = (
-        "import sys, srfast.onnx_backend, srfast.exporting, srfast.cli.export_onnx\n"
-        "assert not {'onnx', 'onnxruntime'} & set(sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

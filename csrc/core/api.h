@@ -28,10 +28,13 @@ struct SrcnnWeights {
   const float *w1, *b1, *w2, *b2, *w3, *b3;
 };
 
-enum Isa : int { kBaseline = 0, kAvx2 = 1, kAvx512 = 2, kAmx = 3 };
+enum Isa : int { kBaseline = 0, kAvx2 = 1, kAvx512 = 2 };
 
 // Bit i is set when this machine and this build can run Isa i.
 unsigned supported_isas();
+
+// Whether this machine and this build have the reduced-precision kernels (AVX-512 VNNI).
+bool supports_fast();
 
 // A weight set packed for one scale. Built once, used by any number of threads.
 struct Scorer;
@@ -41,7 +44,7 @@ void free_scorer(Scorer* scorer);
 struct ScoreOptions {
   int boundary;    // of the down- and up-sampling
   int isa;         // Isa
-  bool fast;       // reduced precision, where the Isa has it
+  bool fast;       // reduced precision with kAvx512, where supports_fast()
   int threads;     // >= 1
 };
 

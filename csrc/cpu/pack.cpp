@@ -2,77 +2,39 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
-#include "core/bicubic.h"
+#include "cpu/upsampling.h"
 
 namespace srfast {
 
 namespace {
 
-struct Phase {
-  int first;          // LR offset of the first tap
-  double weight[4];   // four taps
-};
-
-// Up-sampling by s: output s * i + p reads LR i + first .. i + first + 3. 1-based centre u = (s * i + p + 1) / s + (1 - 1 / s) / 2.
-Phase up_phase(int s, int p) {
-  const double u = (p + 1.0) / s + 0.5 * (1.0 - 1.0 / s);
-  const double left = std::floor(u - 2.0) + (u - 2.0 == std::floor(u - 2.0) ? 0.0 : 1.0);
-  Phase phase;
-  phase.first = static_cast<int>(left) - 1;
-  double sum = 0;
-  for (int j = 0; j < 4; ++j) sum += phase.weight[j] = cubic(u - (left + j));
-  for (double& w : phase.weight) w /= sum;
-  return phase;
-}
-
-// Position of HR offset d from output s * k + p: HR s * k + p + d = s * (k + q) + r.
-void split(int s, int position, int& q, int& r) {
-  q = position >= 0 ? position / s : -((-position + s - 1) / s);
-  r = position - q * s;
-}
-
-void pack_fold(const float* w1, int s, const Phase* phases, PackedStorage& out) {
+void pack_fold(const float* w1, int s, PackedStorage& out) {
   Packed& k = out.packed;
-  int taps = 0;
+  constexpr int far = 1 << 20;
+  k.fold_taps = s == 2 ? 8 : (s == 3 ? 7 : 6);
+  Window windows[4];
   for (int p = 0; p < s; ++p) {
-    int lo = 1 << 20, hi = -(1 << 20);
-    for (int d = -kR1; d <= kR1; ++d) {
-      int q, r;
-      split(s, p + d, q, r);
-      for (int j = 0; j < 4; ++j)
-        if (phases[r].weight[j] != 0) {
-          lo = std::min(lo, q + phases[r].first + j);
-          hi = std::max(hi, q + phases[r].first + j);
-        }
-    }
-    k.fold_first[p] = lo;
-    taps = std::max(taps, hi - lo + 1);
+    windows[p] = window(s, p, kR1, -far, far);
+    k.fold_first[p] = windows[p].first;
   }
-  k.fold_taps = taps;
-  // spread[p][d][a]: weight of LR tap a in HR offset d
-  std::vector<double> spread(static_cast<size_t>(s * 9 * taps), 0.0);
-  for (int p = 0; p < s; ++p)
-    for (int d = -kR1; d <= kR1; ++d) {
-      int q, r;
-      split(s, p + d, q, r);
-      for (int j = 0; j < 4; ++j)
-        if (phases[r].weight[j] != 0)
-          spread[(p * 9 + d + kR1) * taps + q + phases[r].first + j - k.fold_first[p]] += phases[r].weight[j];
-    }
-  out.fold.assign(static_cast<size_t>(s * s * taps * taps * kC1), 0.0f);
+  const int n = k.fold_taps;
+  out.fold.assign(static_cast<size_t>(s * s * n * n * kC1), 0.0f);
   for (int py = 0; py < s; ++py)
-    for (int px = 0; px < s; ++px)
-      for (int a = 0; a < taps; ++a)
-        for (int b = 0; b < taps; ++b)
+    for (int px = 0; px < s; ++px) {
+      const Window &y = windows[py], &x = windows[px];
+      for (int a = 0; a < y.taps; ++a)
+        for (int b = 0; b < x.taps; ++b)
           for (int c = 0; c < kC1; ++c) {
             double sum = 0;
             for (int i = 0; i < 9; ++i)
               for (int j = 0; j < 9; ++j)
-                sum += spread[(py * 9 + i) * taps + a] * spread[(px * 9 + j) * taps + b] *
+                sum += y.weight[i * y.taps + a] * x.weight[j * x.taps + b] *
                        static_cast<double>(w1[(c * 9 + i) * 9 + j]);
-            out.fold[(((py * s + px) * taps + a) * taps + b) * kC1 + c] = static_cast<float>(sum / 255.0);
+            out.fold[(((py * s + px) * n + a) * n + b) * kC1 + c] = static_cast<float>(sum / 255.0);
           }
+    }
   k.fold = out.fold.data();
 }
 
@@ -109,15 +71,12 @@ void pack_weights(const SrcnnWeights& weights, int scale, PackedStorage& out) {
   for (int j = 0; j < k.down_taps; ++j)
     k.down[j] = static_cast<int32_t>(std::lround(cubic((u - (left + j)) / scale) / scale * k.down_sum));
 
-  Phase phases[4];
   for (int p = 0; p < scale; ++p) {
-    phases[p] = up_phase(scale, p);
-    k.up_first[p] = phases[p].first;
-    for (int j = 0; j < 4; ++j) k.up[p][j] = static_cast<float>(phases[p].weight[j]);
+    const Phase phase = up_phase(scale, p);
+    k.up_first[p] = phase.first;
+    for (int j = 0; j < 4; ++j) k.up[p][j] = static_cast<float>(phase.weight[j]);
   }
-  pack_fold(weights.w1, scale, phases, out);
-  // x2: 64 folded taps against 81, but the eight border columns fill two more tiles; measured slower at 96 x 96.
-  k.use_fold = scale != 2;
+  pack_fold(weights.w1, scale, out);
 }
 
 void make_tables(const Packed& k, int64_t h, int64_t w, int boundary, TableStorage& out) {
@@ -145,37 +104,33 @@ ScratchStorage::ScratchStorage(const Packed& k, const Tables& t) {
   s.lr_stride = round_up(t.lw + 2 * kUpPad + kSlack);
   s.up_stride = round_up(t.w + 2 * kR1 + kSlack);
   s.h2_stride = round_up((t.w + 2 * kR3 + kSlack) * kC2);
-  const int64_t sizes[] = {round_up(32 * t.w),
-                           round_up(t.w + k.down_taps + 64),
-                           round_up(t.lh * t.lw),
-                           4 * s.lr_stride * (t.lh + 2 * kUpPad),
-                           4 * s.lr_stride,
-                           4 * s.up_stride * 9,
-                           4 * 16 * kC1,
-                           4 * s.h2_stride * 5,
-                           4 * round_up(t.w + kSlack),
-                           4 * round_up(t.w + kSlack)};
-  int64_t total = 64;
-  for (int64_t n : sizes) total += round_up(n);
-  memory_.assign(static_cast<size_t>(total), 0);
-  unsigned char* p = memory_.data();
-  p += (64 - reinterpret_cast<std::uintptr_t>(p) % 64) % 64;
-  int i = 0;
-  auto take = [&]() {
-    unsigned char* here = p;
-    p += round_up(sizes[i++]);
-    return here;
+  unsigned char* p = nullptr;
+  auto take = [&](auto*& pointer, int64_t count) {
+    using T = std::remove_reference_t<decltype(*pointer)>;
+    pointer = reinterpret_cast<T*>(p);
+    p += round_up(count * static_cast<int64_t>(sizeof(T)));
   };
-  s.y_ring = take();
-  s.mid = take();
-  s.lr = take();
-  s.lr_pad = reinterpret_cast<float*>(take());
-  s.up_mid = reinterpret_cast<float*>(take());
-  s.up_ring = reinterpret_cast<float*>(take());
-  s.h1 = reinterpret_cast<float*>(take());
-  s.h2_ring = reinterpret_cast<float*>(take());
-  s.out = reinterpret_cast<float*>(take());
-  s.sr = reinterpret_cast<float*>(take());
+  auto layout = [&] {
+    take(s.y_ring, 32 * t.w);
+    take(s.mid, t.w + k.down_taps + 64);
+    take(s.lr, t.lh * t.lw);
+    take(s.lr_pad, s.lr_stride * (t.lh + 2 * kUpPad));
+    take(s.up_mid, s.lr_stride);
+    take(s.up_ring, s.up_stride * 9);
+    take(s.out, t.w + kSlack);
+    take(s.sr, t.w + kSlack);
+    if (k.quantized) {
+      take(s.lr_pad8, s.lr_stride * (t.lh + 2 * kUpPad));
+      take(s.h1_int, 16 * kC1);
+      take(s.h2_int, s.h2_stride * 5);
+    }
+    take(s.h1, 16 * kC1);
+    take(s.h2_ring, s.h2_stride * 5);
+  };
+  layout();
+  memory_.assign(reinterpret_cast<std::uintptr_t>(p) + 64, 0);
+  p = memory_.data() + (64 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 64) % 64;
+  layout();
 }
 
 }  // namespace srfast

@@ -26,6 +26,8 @@ void make_tables(const Packed& k, int64_t h, int64_t w, int boundary, TableStora
 class ScratchStorage {
  public:
   ScratchStorage(const Packed& k, const Tables& t);
+  ScratchStorage(const ScratchStorage&) = delete;
+  ScratchStorage& operator=(const ScratchStorage&) = delete;
   Scratch scratch{};
 
  private:

@@ -4,6 +4,7 @@
 
 #include "core/api.h"
 #include "cpu/pack.h"
+#include "cpu/quantize.h"
 #include "cpu/sinks.h"
 #include "cpu/threads.h"
 
@@ -11,6 +12,8 @@ namespace srfast {
 
 struct Scorer {
   PackedStorage storage;
+  QuantizedStorage quantized;
+  Packed fast;  // storage.packed with the integer weights
 };
 
 unsigned supported_isas() {
@@ -25,9 +28,22 @@ unsigned supported_isas() {
   return mask;
 }
 
+bool supports_fast() {
+#ifdef SRFAST_VNNI
+  return (supported_isas() >> kAvx512 & 1) && __builtin_cpu_supports("avx512vnni");
+#else
+  return false;
+#endif
+}
+
 Scorer* make_scorer(const SrcnnWeights& weights, int scale) {
   auto scorer = std::make_unique<Scorer>();
   pack_weights(weights, scale, scorer->storage);
+  scorer->fast = scorer->storage.packed;
+  if (supports_fast()) {
+    quantize(weights, scale, scorer->quantized);
+    scorer->fast.quantized = &scorer->quantized.quantized;
+  }
   return scorer.release();
 }
 
@@ -35,13 +51,18 @@ void free_scorer(Scorer* scorer) { delete scorer; }
 
 namespace {
 
-ScorePlane engine(int isa) {
+ScorePlane engine(const ScoreOptions& options) {
+  const int isa = options.isa;
   if (isa < 0 || isa > 31 || !(supported_isas() >> isa & 1))
     throw std::invalid_argument("this machine does not run the requested instruction set");
   switch (isa) {
 #ifdef SRFAST_X86
     case kAvx2: return score_plane_avx2;
-    case kAvx512: return score_plane_avx512;
+    case kAvx512:
+#ifdef SRFAST_VNNI
+      if (options.fast && supports_fast()) return score_plane_vnni;
+#endif
+      return score_plane_avx512;
 #endif
     default: return score_plane_baseline;
   }
@@ -52,8 +73,8 @@ ScorePlane engine(int isa) {
 void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t* offsets, int64_t n,
                        int64_t row_stride, int64_t size_h, int64_t size_w, int channels, const ScoreOptions& options,
                        float* loss, float* bicubic, float* sobel) {
-  const Packed& k = scorer.storage.packed;
-  const ScorePlane score_plane = engine(options.isa);
+  const Packed& k = options.fast ? scorer.fast : scorer.storage.packed;
+  const ScorePlane score_plane = engine(options);
   TableStorage tables;
   make_tables(k, size_h, size_w, options.boundary, tables);
   const double area = static_cast<double>(size_h) * static_cast<double>(size_w);
@@ -74,8 +95,8 @@ void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t*
 void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int64_t w, int64_t row_stride,
                      int channels, const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys,
                      int64_t ny, int64_t size, float* loss, float* bicubic, float* sobel) {
-  const Packed& k = scorer.storage.packed;
-  const ScorePlane score_plane = engine(options.isa);
+  const Packed& k = options.fast ? scorer.fast : scorer.storage.packed;
+  const ScorePlane score_plane = engine(options);
   TableStorage tables;
   make_tables(k, h, w, options.boundary, tables);
   ScratchStorage scratch(k, tables.tables);

@@ -27,14 +27,13 @@ struct Packed {
   int fold_taps;          // filter side: 8, 7, 6 for x2, x3, x4
   int fold_first[4];      // first LR offset of phase p
   const float* fold;      // [scale, scale, taps, taps, 64]
-  bool use_fold;
   // Down-sampling: LR pixel i = round(sum_k down[k] * Y[scale * i + down_first + k] / down_sum), exact integers.
   int down_taps, down_first, down_sum;
   int32_t down[16];
   // Up-sampling: HR pixel scale * i + p = sum_j up[p][j] * LR[i + up_first[p] + j].
   int up_first[4];
   float up[4][4];
-  const void* amx;        // AMX weight tiles, when built
+  const struct Quantized* quantized;  // null in full precision
 };
 
 // Border-resolved indices for planes of h x w pixels (HR) at one scale and boundary rule.
@@ -61,13 +60,15 @@ struct Scratch {
   uint8_t* mid;       // [scale * lw + down_taps] vertically filtered row with its border
   uint8_t* lr;        // [lh, lw]
   float* lr_pad;      // [lh + 2 kUpPad, lw + 2 kUpPad + slack] LR with its border
+  uint8_t* lr_pad8;   // the same in 8 bits
   float* up_mid;      // [lw + 2 kUpPad + slack]
   float* up_ring;     // [9, 4 + w + 4 + slack]
   float* h1;          // [16 px, 64]
   float* h2_ring;     // [5, 2 + w + 2 + slack, 32]
+  int16_t* h1_int;    // [16 px, 64]
+  int16_t* h2_int;    // [5, 2 + w + 2 + slack, 32]
   float* out;         // [w + slack] row handed to the sink
   float* sr;          // [w + slack]
-  void* amx;          // AMX operands
   int64_t lr_stride, up_stride, h2_stride;
 };
 
@@ -83,5 +84,6 @@ using ScorePlane = void (*)(const Packed&, const Tables&, const Scratch&, const 
 void score_plane_baseline(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
 void score_plane_avx2(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
 void score_plane_avx512(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
+void score_plane_vnni(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
 
 }  // namespace srfast

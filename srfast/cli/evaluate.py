@@ -7,19 +7,36 @@ import click
 
 @click.command()
 @click.argument("model")
-@click.option("--data", required=True, multiple=True, metavar="PATH", help="HR images or folders of them; repeatable.")
+@click.option(
+    "--data", required=True, multiple=True, metavar="PATH", help="HR images or folders of them; repeatable."
+)
 @click.option("--scale", type=int, default=2, show_default=True, help="2, 3 or 4.")
-@click.option("--protocol", type=click.Choice(["classic", "rgb"]), help="[default: classic for Y models and bicubic, rgb for RGB models]")
+@click.option(
+    "--protocol",
+    type=click.Choice(["classic", "rgb"]),
+    help="[default: classic for Y models and bicubic, rgb for RGB models]",
+)
 @click.option("--lr-data", metavar="DIR", help="LR files to use instead of making them.")
-@click.option("--tile", type=int, metavar="N", help="LR pixels; 0 runs images whole [default: 192 for large images where it is exact].")
+@click.option(
+    "--tile",
+    type=int,
+    metavar="N",
+    help="LR pixels; 0 runs images whole [default: 192 for large images where it is exact].",
+)
 @click.option("--ssim", "window", type=click.Choice(["wang", "skimage"]), default="wang", show_default=True,
               help="Window of SSIM: 11 x 11 Gaussian, or scikit-image's 7 x 7 default.")  # fmt: skip
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--json", "json_file", metavar="FILE", help="Write the scores as JSON; - writes them, and nothing else, to stdout.")
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    help="Write the scores as JSON; - writes them, and nothing else, to stdout.",
+)
 def command(model, data, scale, protocol, lr_data, tile, window, device, json_file) -> None:  # type: ignore[no-untyped-def]
     """PSNR and SSIM on Y of MODEL: bicubic, srcnn, or a weights file (foreign ones through spandrel).
 
-    classic: float LR, Y rounded, what SRCNN and FSRCNN print. rgb: 8-bit LR, Y not rounded, what EDSR and SwinIR print.
+    classic: float LR, Y rounded, what SRCNN and FSRCNN print. rgb: 8-bit LR, Y not rounded, what EDSR and
+        SwinIR print.
     Numbers of the two are not comparable.
     """
     import json
@@ -28,9 +45,7 @@ def command(model, data, scale, protocol, lr_data, tile, window, device, json_fi
     from srfast.evaluation import evaluate
     from srfast.files import atomic_path
 
-    result = evaluate(
-        model, data, scale, protocol, lr_data=lr_data, tile=tile, window=window, device=device
-    )
+    result = evaluate(model, data, scale, protocol, lr_data=lr_data, tile=tile, window=window, device=device)
     if json_file:
         text = json.dumps(result.to_dict(), indent=2, allow_nan=False)
         if json_file == "-":
@@ -46,7 +61,9 @@ def _print(result) -> None:  # type: ignore[no-untyped-def]
     from rich.table import Table
 
     kind = "" if result.window == "wang" else ", SSIM window 7 x 7"
-    table = Table(title=f"{result.model} x{result.scale}, {result.protocol} protocol{kind}", title_justify="left")
+    table = Table(
+        title=f"{result.model} x{result.scale}, {result.protocol} protocol{kind}", title_justify="left"
+    )
     table.add_column("image", overflow="fold")
     table.add_column("PSNR (dB)", justify="right")
     table.add_column("SSIM", justify="right")

@@ -9,37 +9,94 @@ from srfast.errors import InputError
 
 @click.command()
 @click.argument("model")
-@click.option("--data", required=True, multiple=True, metavar="PATH", help="Images, folders of them, or one coreset.parquet; repeatable.")
+@click.option(
+    "--data",
+    required=True,
+    multiple=True,
+    metavar="PATH",
+    help="Images, folders of them, or one coreset.parquet; repeatable.",
+)
 @click.option("--scale", type=int, default=2, show_default=True, help="2, 3 or 4.")
 @click.option("--steps", type=int, help="Optimiser updates.")
-@click.option("--epochs", type=float, help="Passes over the data instead of --steps: a smaller core-set gets fewer updates.")
-@click.option("--match-steps", metavar="PATH", help="With --epochs: count the passes over this dataset (images or a Parquet table) "
-              "instead, so that a core-set gets as many updates as the whole.")  # fmt: skip
+@click.option(
+    "--epochs",
+    type=float,
+    help="Passes over the data instead of --steps: a smaller core-set gets fewer updates.",
+)
+@click.option(
+    "--match-steps",
+    is_flag=True,
+    help="With --epochs: as many updates as so many passes over the dataset the core-set is from.",
+)
 @click.option("--batch", type=int, help="Crops in a step, over all processes [default: the model's recipe].")
 @click.option("--lr-patch", type=int, help="Side of an LR crop in pixels [default: the model's recipe].")
-@click.option("-o", "--out", required=True, metavar="RUN", help="Folder of the run: last.pt, model.safetensors, log.csv.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    metavar="RUN",
+    help="Folder of the run: last.pt, model.safetensors, log.csv.",
+)
 @click.option("--resume", is_flag=True, help="Continue the run in RUN, if there is one.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--init", metavar="CKPT", help="Weights to start from (.safetensors, .pt, .pth); those of another scale as far as they fit.")
-@click.option("--rescale", metavar="F,F,...", help="Also train on copies of the images smaller by these factors, such as 0.9,0.8,0.7,0.6.")
+@click.option(
+    "--init",
+    metavar="CKPT",
+    help="Weights to start from (.safetensors, .pt, .pth); those of another scale as far as they fit.",
+)
+@click.option(
+    "--option",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A size of the model other than the paper's, such as blocks=8; repeatable.",
+)
+@click.option(
+    "--rescale",
+    metavar="F,F,...",
+    help="Also train on copies of the images smaller by these factors, such as 0.9,0.8,0.7,0.6.",
+)
 @click.option("--loss", type=click.Choice(["l1", "mse"]), help="[default: the model's recipe]")
 @click.option("--lr", type=float, help="Learning rate of Adam at its highest [default: the model's recipe].")
 @click.option("--schedule", type=click.Choice(["halving", "cosine"]), help="[default: the model's recipe]")
-@click.option("--ema", type=float, help="Decay of the averaged weights, 0 for none [default: the model's recipe].")
-@click.option("--fp32-tail", type=float, help="Fraction of the steps, at the end, without autocast [default: the model's recipe].")
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True, help="Autocast; weights stay fp32.")
+@click.option(
+    "--ema", type=float, help="Decay of the averaged weights, 0 for none [default: the model's recipe]."
+)
+@click.option(
+    "--fp32-tail",
+    type=float,
+    help="Fraction of the steps, at the end, without autocast [default: the model's recipe].",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Autocast; weights stay fp32.",
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--threads", type=int, default=0, help="CPU threads of the model and of reading [default: all].")
-@click.option("--cache-mb", type=int, default=2048, show_default=True, help="Decoded images kept in memory; beyond it they are read when drawn.")
+@click.option(
+    "--threads", type=int, default=0, help="CPU threads of the model and of reading [default: all]."
+)
+@click.option(
+    "--cache-mb",
+    type=int,
+    default=2048,
+    show_default=True,
+    help="Decoded images kept in memory; beyond it they are read when drawn.",
+)
 @click.option("--eval-data", metavar="DIR", help="HR images to evaluate on.")
-@click.option("--eval-every", type=int, default=0, help="Steps between evaluations [default: at the end only].")
+@click.option(
+    "--eval-every", type=int, default=0, help="Steps between evaluations [default: at the end only]."
+)
 @click.option("--log-every", type=int, default=100, show_default=True)
 @click.option("--save-every", type=int, default=1000, show_default=True, help="Steps between checkpoints.")
 @click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
 def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ignore[no-untyped-def]
     """Train MODEL on images or on a core-set.
 
-    Steps are the unit: every schedule is a fraction of them. Ctrl-C leaves a checkpoint that --resume continues. Several GPUs or
+    Steps are the unit: every schedule is a fraction of them. Ctrl-C leaves a checkpoint that --resume
+        continues. Several GPUs or
     processes: torchrun --nproc-per-node N -m srfast train MODEL ...
     """
     import dataclasses
@@ -50,7 +107,7 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
     from srfast import models
     from srfast.loading import load_state
     from srfast.training import Plan, recipe, steps_for_epochs, train
-    from srfast.training.sources import count_samples, open_store
+    from srfast.training.sources import open_store, whole_dataset
 
     color = models.describe(model).color
     threads = options["threads"] or len(os.sched_getaffinity(0))
@@ -63,7 +120,15 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
         raise InputError("steps: expected either --steps or --epochs")
     if match and epochs is None:
         raise InputError("match-steps: expected --epochs with it")
-    plan = Plan(model, options["scale"], steps or 1, how, options["seed"], options["precision"])
+    plan = Plan(
+        model,
+        options["scale"],
+        steps or 1,
+        how,
+        options["seed"],
+        options["precision"],
+        _model_options(options["pairs"]),
+    )
     plan.check()
     store, left_out = open_store(
         data,
@@ -75,9 +140,11 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
         cache_bytes=options["cache_mb"] << 20,
     )
     if left_out and not quiet:
-        click.echo(f"{left_out} images are smaller than {how.lr_patch * plan.scale} px and were left out", err=True)
+        click.echo(
+            f"{left_out} images are smaller than {how.lr_patch * plan.scale} px and were left out", err=True
+        )
     if epochs is not None:
-        samples = count_samples(match) if match else len(store.regions)
+        samples = whole_dataset(data) if match else len(store.regions)
         plan = dataclasses.replace(plan, steps=steps_for_epochs(epochs, samples, how.batch))
     evaluate = None
     if eval_data:
@@ -105,8 +172,22 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
     if not quiet and int(os.environ.get("RANK", "0")) == 0:
         scores = f", PSNR {result.psnr:.2f} dB, SSIM {result.ssim:.4f}" if result.psnr is not None else ""
         waited = 100 * result.data_seconds / max(result.seconds, 1e-9)
-        click.echo(f"{result.step} steps, {result.seconds:.1f} s, {waited:.1f} % of it for data, loss {result.loss:.6g}{scores}", err=True)
+        click.echo(
+            f"{result.step} steps, {result.seconds:.1f} s, {waited:.1f} % of it for data, "
+            f"loss {result.loss:.6g}{scores}",
+            err=True,
+        )
         click.echo(f"{result.weights}", err=True)
+
+
+def _model_options(pairs: tuple[str, ...]) -> dict[str, int | str]:
+    values: dict[str, int | str] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if not name.isidentifier() or not value:
+            raise InputError(f"option: expected NAME=VALUE, such as blocks=8, got {pair!r}")
+        values[name] = int(value) if value.isdigit() else value
+    return values
 
 
 def _factors(text: str | None) -> tuple[float, ...]:
@@ -116,7 +197,9 @@ def _factors(text: str | None) -> tuple[float, ...]:
     try:
         factors = tuple(float(f) for f in text.split(","))
     except ValueError:
-        raise InputError(f"rescale: expected numbers with commas between, such as 0.9,0.8, got {text!r}") from None
+        raise InputError(
+            f"rescale: expected numbers with commas between, such as 0.9,0.8, got {text!r}"
+        ) from None
     if not all(0 < f < 1 for f in factors):
         raise InputError(f"rescale: expected factors between 0 and 1, got {text!r}")
     return (1.0, *factors)

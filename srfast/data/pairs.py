@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -20,9 +18,11 @@ from srfast import reference
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.ops import imresize
+from srfast.table import check_paths, parse_meta, read_parquet
 
 if TYPE_CHECKING:
     from srfast.selection import CoreSet
+    from srfast.table import ScoreTable
 
 _COLUMNS = ("image", "x", "y", "size")
 _KEPT_IMAGES = 16
@@ -46,7 +46,7 @@ class Patches:
     x: np.ndarray
     y: np.ndarray
     size: np.ndarray
-    metadata: dict[str, Any]
+    meta: dict[str, Any]
 
     def check_grid(self, scale: int) -> None:
         """Raises InputError unless every patch has an aligned LR patch at this scale."""
@@ -55,16 +55,20 @@ class Patches:
             if len(odd):
                 row = int(odd[0])
                 raise InputError(
-                    f"scale: expected one that divides the grid of the patches (scored at x{self.metadata.get('scale', '?')}"
-                    f"), got {scale}: row {row} ({self.image[row]}) has {name} = {int(column[row])}"
+                    f"scale: expected one that divides the grid of the patches (scored at "
+                    f"x{self.meta.get('scale', '?')}), got {scale}: "
+                    f"row {row} ({self.image[row]}) has {name} = {int(column[row])}"
                 )
 
 
-def read_patches(coreset: CoreSet | pa.Table | str | Path, root: str | Path | None = None) -> Patches:
+def read_patches(
+    coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: str | Path | None = None
+) -> Patches:
     """Reads where the patches of a core-set (or score table) lie.
 
     Args:
-        coreset: What ``srfast.select`` returns, an Arrow table, or the path of a Parquet file; columns image, x, y, size.
+        coreset: What ``srfast.select`` returns, an Arrow table, or the path of a Parquet file; columns
+            image, x, y, size.
         root: The folder image paths are relative to; None takes the one in the table's metadata.
 
     Raises:
@@ -72,25 +76,23 @@ def read_patches(coreset: CoreSet | pa.Table | str | Path, root: str | Path | No
     """
     if isinstance(coreset, (str, Path)):
         name = str(coreset)
-        try:
-            table = pq.read_table(coreset)
-        except FileNotFoundError:
-            raise InputError(f"{name}: no such core-set file") from None
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{name}: expected a core-set in Parquet, got {str(error).splitlines()[0]}") from None
+        table, meta = read_parquet(coreset)
+    elif isinstance(coreset, pa.Table):
+        name, table = "coreset", coreset
+        meta = parse_meta(name, table.schema.metadata)
     else:
-        name, table = "coreset", coreset if isinstance(coreset, pa.Table) else coreset.table
+        name, table, meta = "coreset", coreset.table, coreset.meta
     missing = [c for c in _COLUMNS if c not in table.column_names]
     if missing:
         raise InputError(f"{name}: expected columns {', '.join(_COLUMNS)}, {missing[0]} is missing")
     if table.num_rows == 0:
         raise InputError(f"{name}: expected at least one patch, got an empty table")
-    metadata = json.loads((table.schema.metadata or {}).get(b"srfast", b"{}"))
-    folder = root if root is not None else metadata.get("root")
+    check_paths(name, table)
+    folder = root if root is not None else meta.get("root")
     if folder is None:
-        raise InputError(f"{name}: expected metadata that name the image folder (key srfast, root), got none")
+        raise InputError(f"{name}: expected metadata that name the image folder (root), got none")
     x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
-    return Patches(Path(folder), table["image"].to_pylist(), x, y, size, metadata)
+    return Patches(Path(folder), table["image"].to_pylist(), x, y, size, meta)
 
 
 def read_pair(
@@ -102,8 +104,8 @@ def read_pair(
         source: The file and the factor of its copy.
         scale: 2, 3 or 4.
         color: "y" (Y of BT.601, rounded, one plane) or "rgb".
-        quantise: True: LR is uint8, bit for bit MATLAB's imresize of the uint8 image. False: LR is float32 in [0, 1], not
-            rounded (the classic protocol).
+        quantise: True: LR is uint8, bit for bit MATLAB's imresize of the uint8 image. False: LR is float32
+            in [0, 1], not rounded (the classic protocol).
 
     Returns:
         LR [C, h, w] (uint8 or float32) and HR [C, scale * h, scale * w] uint8.
@@ -116,10 +118,12 @@ def read_pair(
         rgb = imresize(rgb, source.factor)
     h, w = (n - n % scale for n in rgb.shape[:2])
     if h == 0 or w == 0:
-        raise InputError(f"{source.path}: expected at least {scale} x {scale} pixels, got {rgb.shape[1]} x {rgb.shape[0]}")
+        raise InputError(
+            f"{source.path}: expected at least {scale} x {scale} pixels, got {rgb.shape[1]} x {rgb.shape[0]}"
+        )
     hr = rgb[:h, :w]
     if color == "y":
-        hr = reference.luma(torch.from_numpy(np.ascontiguousarray(hr))).numpy()[..., None]
+        hr = reference.luma(torch.from_numpy(np.array(hr))).numpy()[..., None]
     lr = imresize(hr if quantise else hr.astype(np.float32) / np.float32(255), 1 / scale)
     return np.ascontiguousarray(lr.transpose(2, 0, 1)), np.ascontiguousarray(hr.transpose(2, 0, 1))
 
@@ -127,23 +131,25 @@ def read_pair(
 class CorePatches(Dataset[tuple[Tensor, Tensor]]):
     """The patches of a core-set as aligned pairs, for any PyTorch training loop.
 
-    Item i is (lr, hr): uint8 tensors [3, size / scale, size / scale] and [3, size, size], channels first, RGB. The LR image is
-    made from the whole HR image, bit for bit as MATLAB's imresize does, and then cropped: what trainers do, so the
-    LR patch knows what lies around it (a score in "patch" mode does not).
+    Item i is (lr, hr): uint8 tensors [3, size / scale, size / scale] and [3, size, size], channels first,
+    RGB. The LR image is made from the whole HR image, bit for bit as MATLAB's imresize does, and then
+    cropped: what trainers do, so the LR patch knows what lies around it (a score in "patch" mode does not).
 
     Args:
         coreset: What ``srfast.select`` returns, an Arrow table, or the path of coreset.parquet.
         scale: 2, 3 or 4; divides x, y and size of every patch.
         root: The image folder, if it has moved since scoring.
-        keep_images: Decoded images that each worker keeps; reading in the order of the table decodes each image once.
+        keep_images: Decoded images that each worker keeps; reading in the order of the table decodes each
+            image once.
 
     Raises:
-        InputError: not a core-set, the scale does not divide the grid, or (on access) an image cannot be read.
+        InputError: not a core-set, the scale does not divide the grid, or (on access) an image cannot be
+            read.
     """
 
     def __init__(
         self,
-        coreset: CoreSet | pa.Table | str | Path,
+        coreset: CoreSet | ScoreTable | pa.Table | str | Path,
         scale: int = 2,
         *,
         root: str | Path | None = None,
@@ -168,7 +174,7 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
         x, y, size = int(p.x[index]), int(p.y[index]), int(p.size[index])
         if x + size > hr.shape[2] or y + size > hr.shape[1]:
             raise InputError(
-                f"{p.root / p.image[index]}: expected at least {x + size} x {y + size} pixels at scale {s}, got "
+                f"{p.root / p.image[index]}: expected at least {x + size} x {y + size} pixels, got "
                 f"{hr.shape[2]} x {hr.shape[1]}; the image has changed since it was scored"
             )
         low = lr[:, y // s : (y + size) // s, x // s : (x + size) // s]

@@ -1,4 +1,4 @@
-"""Training images in memory: the parts of them that patches cover, as HR and LR planes, cached while they fit."""
+"""Training images in memory: what patches cover of them, as HR and LR planes, cached while they fit."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ class Region:
 class PairStore:
     """HR and LR planes of a set of regions.
 
-    The LR image is made from the whole HR image, then both are cropped to the bounding box of the regions of that image,
-    so that a store over a core-set holds what the core-set covers and no more.
+    The LR image is made from the whole HR image, then both are cropped to the bounding box of the regions of
+    that image, so that a store over a core-set holds what the core-set covers and no more.
 
     Args:
         sources: The images.
         regions: Where crops may be cut; x, y, width and height are multiples of the scale.
         scale: 2, 3 or 4.
         color: "y" (one plane) or "rgb" (three).
-        quantise: True: LR is 8-bit, as from files. False: LR is float32 in [0, 1], never rounded (the classic protocol).
+        quantise: True: LR is 8-bit, as from files. False: LR is float32 in [0, 1], never rounded (the
+            classic protocol).
         cache_bytes: Images are kept while they fit; the least recently used go first.
     """
 
@@ -86,7 +87,7 @@ class PairStore:
                 pass
 
     def crop(self, region: int, x: int, y: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Views of the LR [C, size / scale, size / scale] and HR [C, size, size] planes at (x, y) inside a region."""
+        """LR [C, size / scale, size / scale] and HR [C, size, size] at (x, y) inside a region, as views."""
         r = self.regions[region]
         lr, hr = self._planes(r.source)
         x0, y0, _, _ = self._boxes[r.source]
@@ -112,8 +113,9 @@ class PairStore:
         x0, y0, x1, y1 = self._boxes[source]
         if x1 > hr.shape[2] or y1 > hr.shape[1]:
             raise InputError(
-                f"{self.sources[source].path}: a patch reaches to ({x1}, {y1}) but the image cropped to a multiple of "
-                f"{self.scale} is {hr.shape[2]} x {hr.shape[1]}; it has changed since it was listed"
+                f"{self.sources[source].path}: a patch reaches to ({x1}, {y1}) but the image, cropped to a "
+                f"multiple of {self.scale}, is {hr.shape[2]} x {hr.shape[1]}; "
+                "it has changed since it was listed"
             )
         s = self.scale
         # Copies: a view would keep the whole image alive.
@@ -132,11 +134,12 @@ class PairStore:
 
 
 class Batches:
-    """Random aligned crops, flipped and rotated; batch number ``step`` is a function of the seed and nothing else.
+    """Random aligned crops, flipped and rotated; batch number ``step`` is a function of the seed and nothing
+    else.
 
     Regions are drawn without replacement, a fresh permutation every pass. ``batches[step]`` is an LR tensor
-    [b, C, patch / scale, patch / scale] (uint8, or float32 in [0, 1] when the store does not quantise) and an HR tensor
-    [b, C, patch, patch] uint8, where b is the share of this rank in the global batch.
+    [b, C, patch / scale, patch / scale] (uint8, or float32 in [0, 1] when the store does not quantise) and
+    an HR tensor [b, C, patch, patch] uint8, where b is the share of this rank in the global batch.
 
     Args:
         store: Where crops come from.
@@ -199,8 +202,9 @@ def turn(planes: np.ndarray, k: int) -> np.ndarray:
 class Feed:
     """Hands out ``batches[first]``, ``batches[first + 1]``, ...; ``seconds`` is the time its caller waited.
 
-    With ``ahead`` > 0, that many batches are made ahead by ``threads`` threads: for images that are decoded when drawn, and
-    for accelerators. A cached store on the CPU is faster without, since there the threads would take the model's cores.
+    With ``ahead`` > 0, that many batches are made ahead by ``threads`` threads: for images that are decoded
+    when drawn, and for accelerators. A cached store on the CPU is faster without, since there the threads
+    would take the model's cores.
     """
 
     def __init__(self, batches: Batches, first: int, *, ahead: int = 0, threads: int = 1) -> None:

@@ -56,7 +56,7 @@ class EagerEngine:
     @torch.inference_mode()
     def errors(self, patches: np.ndarray) -> Tensor:
         """Squared-error maps float32 [N, H, W] in units of [0, 255]^2."""
-        x = torch.from_numpy(np.ascontiguousarray(patches)).to(self.device)
+        x = torch.from_numpy(np.require(patches, requirements=("C", "W"))).to(self.device)
         if self._module is None:
             return reference.squared_error(x, self.network.weights, self.network.scale, torch.float32, self.boundary)
         return module_errors(x, self._module, self.network.color, self.network.scale, self.boundary)

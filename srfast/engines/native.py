@@ -13,10 +13,6 @@ from srfast.engines.base import Scores
 from srfast.errors import InputError
 from srfast.networks import SRCNN_SHAPES, Network
 
-FAST_ISAS = ("amx",)
-"""Instruction sets that have a reduced-precision path."""
-
-
 @lru_cache(maxsize=8)
 def packed(weights: tuple[bytes, ...], scale: int) -> Any:
     """SRCNN's six tensors, as bytes in the order of SRCNN_SHAPES, packed for one scale."""

@@ -15,19 +15,20 @@ class _Activation(nn.Sequential):
 
 
 class DRRN(nn.Module):
-    """DRRN with one recursive block of U residual units (Figure 3d with B = 1) on the bicubically up-sampled Y.
+    """DRRN with one recursive block of U residual units (Section 3, B = 1) on the bicubically up-sampled Y.
 
-    h_0 = conv_1(a(y)); h_u = conv_b(a(conv_a(a(h_(u-1))))) + h_0 for u = 1..U; SR = y + conv_2(a(h_U)), where a is batch
-    normalisation and ReLU, different at every place, while the weights and biases of conv_a and conv_b are the same in all
-    units; the skip always comes from h_0. 297,601 parameters in the convolutions (128 features) whatever U, and
-    2 + 512 U + 256 in the normalisations. U = 25 (52 layers) is the network of the paper's tables, U = 9 (20 layers) the
-    smaller one.
+    h_0 = conv_1(a(y)); h_u = conv_b(a(conv_a(a(h_(u-1))))) + h_0 for u = 1..U; SR = y + conv_2(a(h_U)), where
+    a is batch normalisation and ReLU, different at every place, while the weights and biases of conv_a and
+    conv_b are the same in all units; the skip always comes from h_0. 297,601 parameters in the convolutions
+    (128 features) whatever U, and 2 + 512 U + 256 in the normalisations. U = 25 (52 layers) is the network of
+    the paper's tables, U = 9 (20 layers) the smaller one.
 
     Input: LR Y [N, 1, h, w] in [0, 1]. Output: SR Y [N, 1, scale * h, scale * w], not clamped.
 
-    Deviations: the up-sampling is part of the module; one network is built for one scale, although nothing but the
-    up-sampling depends on it (the authors train x2, x3 and x4 at once); PyTorch's running averages (momentum 0.1) stand
-    for Caffe's. In training mode statistics are those of the batch, in evaluation mode the running ones.
+    Deviations: the up-sampling is part of the module; one network is built for one scale, although nothing
+    but the up-sampling depends on it (the authors train x2, x3 and x4 at once); PyTorch's running averages
+    (momentum 0.1) stand for Caffe's. In training mode statistics are those of the batch, in evaluation mode
+    the running ones.
 
     Args:
         scale: 2, 3 or 4.

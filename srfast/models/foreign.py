@@ -1,8 +1,9 @@
 """SwinIR, RCAN and HAT as spandrel implements them, behind this package's interface.
 
-Liang et al., "SwinIR: Image Restoration Using Swin Transformer" (ICCVW 2021); Zhang et al., "Image Super-Resolution Using
-Very Deep Residual Channel Attention Networks" (ECCV 2018); Chen et al., "Activating More Pixels in Image Super-Resolution
-Transformer" (CVPR 2023). spandrel is optional: it is imported when one of these is built.
+Liang et al., "SwinIR: Image Restoration Using Swin Transformer" (ICCVW 2021); Zhang et al., "Image
+Super-Resolution Using Very Deep Residual Channel Attention Networks" (ECCV 2018); Chen et al., "Activating
+More Pixels in Image Super-Resolution Transformer" (CVPR 2023). spandrel is optional: it is imported when one
+of these is built.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from srfast.errors import RunError
 def reflect_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Images [..., h, w] extended at the right and the bottom to multiples, mirrored without the edge pixel.
 
-    The same as ``torch.nn.functional.pad(mode="reflect")`` where that is defined; an image smaller than its padding is
-    mirrored again and again, one of a single row or column is repeated.
+    The same as ``torch.nn.functional.pad(mode="reflect")`` where that is defined; an image smaller than its
+    padding is mirrored again and again, one of a single row or column is repeated.
     """
     for dim in (-2, -1):
         n = x.shape[dim]
@@ -33,11 +34,12 @@ def reflect_to_multiple(x: Tensor, multiple: int) -> Tensor:
 
 
 def windowed_context(depths: tuple[int, ...], window: int, radii: tuple[int, int, int]) -> int:
-    """LR pixels on each side that exact tiles of a shifted-window network need, rounded up to a multiple of the window.
+    """LR pixels on each side that exact tiles of a shifted-window network need, a multiple of the window.
 
-    Backwards from an output pixel: ``radii[0]`` pixels of convolutions after the transformer (its last one included); in
-    every group a convolution of ``radii[1]`` and layers that widen to whole windows, shifted by half a window in every
-    second one; ``radii[2]`` pixels of convolutions before. Tiles must start at multiples of the window.
+    Backwards from an output pixel: ``radii[0]`` pixels of convolutions after the transformer (its last one
+    included); in every group a convolution of ``radii[1]`` and layers that widen to whole windows, shifted by
+    half a window in every second one; ``radii[2]`` pixels of convolutions before. Tiles must start at
+    multiples of the window.
     """
     widest = 0
     for start in range(window):
@@ -54,9 +56,10 @@ def windowed_context(depths: tuple[int, ...], window: int, radii: tuple[int, int
 class Foreign(nn.Module):
     """A network of spandrel's as a module of this package.
 
-    Input: LR RGB [N, 3, h, w] in [0, 1], any size. Output: SR RGB [N, 3, scale * h, scale * w], not clamped. The input is
-    mirrored to a multiple of the network's window and the output cropped; it is copied, because spandrel's RCAN scales
-    its input in place. ``net`` is spandrel's own module: checkpoints of the original authors load into it.
+    Input: LR RGB [N, 3, h, w] in [0, 1], any size. Output: SR RGB [N, 3, scale * h, scale * w], not clamped.
+    The input is mirrored to a multiple of the network's window and the output cropped; it is copied, because
+    spandrel's RCAN scales its input in place. ``net`` is spandrel's own module: checkpoints of the original
+    authors load into it.
     """
 
     def __init__(self, net: nn.Module, scale: int, multiple: int = 1, receptive: int | None = None) -> None:
@@ -74,7 +77,8 @@ def _build(name: str, **sizes: Any) -> nn.Module:
         architecture = getattr(importlib.import_module(f"spandrel.architectures.{name}"), name)
     except ImportError as error:
         raise RunError(
-            f"{name}: needs spandrel, which is not installed or does not load ({error}): pip install 'srfast[train]'"
+            f"{name}: needs spandrel, which is not installed or does not load ({error}): "
+            "pip install 'srfast[train]'"
         ) from error
     with warnings.catch_warnings():
         # HAT's index tables call meshgrid in its old form.
@@ -92,11 +96,12 @@ def swinir(
     direct: bool = False,
     lr_patch: int = 48,
 ) -> Foreign:
-    """SwinIR for classical super-resolution: six groups of six layers, 180 features, six heads, window 8, MLP ratio 2.
+    """SwinIR, classical: six groups of six layers, 180 features, six heads, window 8, MLP ratio 2.
 
-    11,752,487 parameters at x2, 11,937,127 at x3, 11,900,199 at x4. Range [0, 1] less DIV2K's mean, stochastic depth 0.1
-    in training mode, relative position bias, no absolute position. Published results come from a test program that
-    mirrors with the edge pixel and by a whole window more; here as in its training code, the network's own padding.
+    11,752,487 parameters at x2, 11,937,127 at x3, 11,900,199 at x4. Range [0, 1] less DIV2K's mean,
+    stochastic depth 0.1 in training mode, relative position bias, no absolute position. Published results
+    come from a test program that mirrors with the edge pixel and by a whole window more; here as in its
+    training code, the network's own padding.
 
     Args:
         scale: 2, 3 or 4.
@@ -123,7 +128,8 @@ def swinir(
         upsampler="pixelshuffledirect" if direct else "pixelshuffle",
         resi_connection="1conv",
     )
-    # After the transformer: the up-sampler's convolutions (3 in all, 1 when direct) and the one over the body.
+    # After the transformer: the up-sampler's convolutions (3 in all, 1 when direct) and the one over the
+    # body.
     context = windowed_context(depths, window, (2 if direct else 4, 1, 1))
     return Foreign(net, scale, multiple=window, receptive=context)
 
@@ -137,10 +143,10 @@ def swinir_light(
     window: int = 8,
     lr_patch: int = 64,
 ) -> Foreign:
-    """SwinIR for lightweight super-resolution: four groups, 60 features, direct up-sampling; otherwise ``swinir``.
+    """SwinIR, lightweight: four groups, 60 features, direct up-sampling; otherwise as ``swinir``.
 
-    910,152 parameters at x2, 918,267 at x3, 929,628 at x4. The paper prints 878K, 886K and 897K, which leaves out the
-    32,400 entries of the relative position bias.
+    910,152 parameters at x2, 918,267 at x3, 929,628 at x4. The paper prints 878K, 886K and 897K, which leaves
+    out the 32,400 entries of the relative position bias.
     """
     return swinir(
         scale, features=features, depths=depths, heads=heads, window=window, direct=True, lr_patch=lr_patch
@@ -150,11 +156,11 @@ def swinir_light(
 def rcan(
     scale: int = 2, *, features: int = 64, groups: int = 10, blocks: int = 20, reduction: int = 16
 ) -> Foreign:
-    """RCAN: ten groups of twenty residual channel attention blocks, 64 features, range 0..255 less DIV2K's mean.
+    """RCAN: ten groups of twenty channel attention blocks, 64 features, range 0..255 less DIV2K's mean.
 
-    15,444,667 parameters at x2, 15,629,307 at x3, 15,592,379 at x4, 24 of which are the mean shift and frozen here
-    (spandrel, like the original, leaves them trainable by an oversight). Channel attention averages over the whole image:
-    tiles do not reproduce it exactly.
+    15,444,667 parameters at x2, 15,629,307 at x3, 15,592,379 at x4, 24 of which are the mean shift and frozen
+    here (spandrel, like the original, leaves them trainable by an oversight). Channel attention averages over
+    the whole image: tiles do not reproduce it exactly.
 
     Args:
         scale: 2, 3 or 4.
@@ -184,11 +190,11 @@ def hat(
     compress: int = 3,
     squeeze: int = 30,
 ) -> Foreign:
-    """HAT: six groups of six hybrid attention blocks and one overlapping cross-attention each, 180 features, window 16.
+    """HAT: six groups of six hybrid blocks and one overlapping cross-attention, 180 features, window 16.
 
-    20,624,795 parameters at x2, 20,809,435 at x3, 20,772,507 at x4 (the project page rounds to 20.8M). Range [0, 1] less
-    DIV2K's mean. Its channel attention averages over the whole image: tiles do not reproduce it exactly. HAT-S is
-    ``features=144, compress=24, squeeze=24``.
+    20,624,795 parameters at x2, 20,809,435 at x3, 20,772,507 at x4 (the project page rounds to 20.8M). Range
+    [0, 1] less DIV2K's mean. Its channel attention averages over the whole image: tiles do not reproduce it
+    exactly. HAT-S is ``features=144, compress=24, squeeze=24``.
 
     Args:
         scale: 2, 3 or 4.

@@ -15,20 +15,22 @@ def _conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
 
 
 class FSRCNN(nn.Module):
-    """FSRCNN(d, s, m) of Figure 2: 5x5 extraction, 1x1 shrinking, m 3x3 mappings, 1x1 expanding, 9x9 deconvolution.
+    """FSRCNN(d, s, m) of Figure 2: 5x5 extraction, 1x1 shrinking, 3x3 mappings, 1x1 expansion, deconvolution.
 
     12,809 parameters with d = 56, s = 12, m = 4; the scale is in the deconvolution's stride alone.
 
     Input: LR Y [N, 1, h, w] in [0, 1]. Output: SR Y [N, 1, scale * h, scale * w], not clamped.
 
-    Alignment: bicubic down-sampling puts the centre of LR pixel i at HR coordinate scale * i + (scale - 1) / 2. The kernel
-    is centred on HR pixel scale * i + (scale - 1) // 2: exact at x3, half a pixel before at x2 and x4, where no odd kernel
-    can be symmetric and the weights learn the rest. The authors' network centres it on scale * i and returns
-    (n - 1) * scale + 1 pixels; a padding of 4 as in common re-implementations leaves x3 and x4 one pixel further off.
+    Alignment: bicubic down-sampling puts the centre of LR pixel i at HR coordinate scale * i + (scale - 1) /
+    2. The kernel is centred on HR pixel scale * i + (scale - 1) // 2: exact at x3, half a pixel before at x2
+    and x4, where no odd kernel can be symmetric and the weights learn the rest. The authors' network centres
+    it on scale * i and returns (n - 1) * scale + 1 pixels; a padding of 4 as in common re-implementations
+    leaves x3 and x4 one pixel further off.
 
-    Deviations: the size and alignment above; the deconvolution sees features replicated beyond the border (the authors'
-    test code replicates in every convolution, as here, and shaves what the deconvolution lacks), so that the border is
-    as good as the rest; a PReLU follows every mapping convolution; the slopes are per channel, 0.25 at first.
+    Deviations: the size and alignment above; the deconvolution sees features replicated beyond the border
+    (the authors' test code replicates in every convolution, as here, and shaves what the deconvolution
+    lacks), so that the border is as good as the rest; a PReLU follows every mapping convolution; the slopes
+    are per channel, 0.25 at first.
 
     Args:
         scale: 2, 3 or 4.

@@ -9,7 +9,10 @@ from srfast.models import layers
 
 
 class ChannelAttentionBlock(nn.Module):
-    """RCAB (Zhang et al., "RCAN", 2018, Figure 4): x + r * sigmoid(W_U ReLU(W_D mean(r))), r = conv(ReLU(conv(x)))."""
+    """RCAN's block (Zhang et al., 2018, Figure 4).
+
+    x + r * sigmoid(W_U ReLU(W_D mean(r))) with r = conv(ReLU(conv(x))), the mean over all positions.
+    """
 
     def __init__(self, features: int, reduction: int) -> None:
         super().__init__()
@@ -37,10 +40,10 @@ class ResidualGroup(nn.Module):
 
 
 class LayerAttention(nn.Module):
-    """LAM (Figure 3): stage outputs [N, K, C, h, w] -> gamma * softmax(-E) F + F, with E = F F' over C * h * w.
+    """LAM (Figure 3): stage outputs [N, K, C, h, w] -> gamma * softmax(-E) F + F, E = F F' over C * h * w.
 
-    The paper weights by softmax(E); the authors' code by softmax(max(E) - E), the same as softmax(-E), which favours
-    the stages that resemble each other least. The code made the published figures, so it is followed.
+    The paper weights by softmax(E); the authors' code by softmax(max(E) - E), the same as softmax(-E), which
+    favours the stages that resemble each other least. The code made the published figures, so it is followed.
     """
 
     def __init__(self) -> None:
@@ -56,7 +59,7 @@ class LayerAttention(nn.Module):
 
 
 class ChannelSpatialAttention(nn.Module):
-    """CSAM (Figure 4): x * (1 + gamma * sigmoid(conv(x))), one 3x3x3 filter over channels, rows and columns."""
+    """CSAM (Figure 4): x * (1 + gamma * sigmoid(conv(x))), one 3x3x3 filter over channels and positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,19 +71,23 @@ class ChannelSpatialAttention(nn.Module):
 
 
 class HAN(nn.Module):
-    """HAN of Figure 2: RCAN's body (10 groups of 20 blocks, 64 features), layer and channel-spatial attention.
+    """HAN of Figure 2: RCAN's body (10 groups of 20 blocks, 64 features) and two attentions after it.
 
-    Layer attention mixes the outputs of all groups and of the convolution after them, and a convolution brings them back
-    to 64 channels; channel-spatial attention weights the last output; a convolution fuses both, the first features are
-    added, and EDSR's up-sampler follows. 15,924,033 parameters at x2, 16,108,673 at x3, 16,071,745 at x4. Both gammas
-    start at 0, so that training starts without either attention.
+    Layer attention mixes the outputs of all groups and of the convolution after them, and a convolution
+    brings them back to 64 channels; channel-spatial attention weights the last output; a convolution fuses
+    both, the first features are added, and EDSR's up-sampler follows. 15,924,033 parameters at x2, 16,108,673
+    at x3, 16,071,745 at x4. Both gammas start at 0, so that training starts without either attention.
 
-    Input: LR RGB [N, 3, h, w] in [0, 1]. Output: SR RGB [N, 3, scale * h, scale * w], not clamped. Inside, 0..255 less
-    DIV2K's mean. Channel and layer attention span the image: tiles do not reproduce the whole exactly.
+    Input: LR RGB [N, 3, h, w] in [0, 1]. Output: SR RGB [N, 3, scale * h, scale * w], not clamped. Inside,
+    0..255 less DIV2K's mean. Channel and layer attention span the image: tiles do not reproduce the whole
+    exactly.
 
-    Deviations: stages are stacked first to last (last to first in the authors' code: a permutation of weights); the
-    energies of layer attention are float32 under autocast, where sums over C * h * w would overflow; the body starts at
-    random (the authors start from a trained RCAN).
+    Deviations: stages are stacked first to last (last to first in the authors' code: a permutation of
+    weights); the energies of layer attention are float32 under autocast, where sums over C * h * w would
+    overflow; the body starts at random (the authors start from a trained RCAN).
+
+    PyTorch does not convert the module to ``channels_last``, which it refuses for the Conv3d of channel-spatial
+    attention; inputs may have that format.
 
     Args:
         scale: 2, 3 or 4.

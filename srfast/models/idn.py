@@ -1,4 +1,8 @@
-"""IDN: Hui, Wang, Gao, "Fast and Accurate Single Image Super-Resolution via Information Distillation Network" (CVPR 2018)."""
+"""IDN, the information distillation network.
+
+Hui, Wang, Gao, "Fast and Accurate Single Image Super-Resolution via Information Distillation Network"
+(CVPR 2018).
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,9 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, groups: int = 1) -> nn.Seq
 class DistillationBlock(nn.Module):
     """Enhancement unit (Figure 2) and compression unit: D channels in and out.
 
-    Three convolutions D -> D-d -> D-2d -> D; the first d channels are kept, the other D-d go through three more,
-    D-d -> D -> D-d -> D+d; the sum with [input, kept] is compressed by 1x1 from D+d to D. The second of each three has
-    four groups. With D = 64, d = 16: 48, 32, 64; 16 | 48; 64, 48, 80; 64.
+    Three convolutions D -> D-d -> D-2d -> D; the first d channels are kept, the other D-d go through three
+    more, D-d -> D -> D-d -> D+d; the sum with [input, kept] is compressed by 1x1 from D+d to D. The second of
+    each three has four groups. With D = 64, d = 16: 48, 32, 64; 16 | 48; 64, 48, 80; 64.
     """
 
     def __init__(self, features: int, kept: int) -> None:
@@ -40,19 +44,20 @@ class DistillationBlock(nn.Module):
 
 
 class IDN(nn.Module):
-    """IDN of Figure 1: two 3x3 convolutions, four distillation blocks, a 17x17 deconvolution, plus the bicubic image.
+    """IDN of Figure 1: two convolutions, four distillation blocks, a deconvolution, plus the bicubic image.
 
     552,769 parameters at every scale. All activations are leaky ReLU with slope 0.05.
 
     Input: LR Y [N, 1, h, w] in [0, 1]. Output: SR Y [N, 1, scale * h, scale * w], not clamped.
 
-    Alignment: the kernel of LR pixel i is centred on HR pixel scale * i + (scale - 1) // 2, the HR pixel at or just before
-    the centre of the LR pixel in the bicubic image that it is added to. The authors' network returns
-    (n - 1) * scale + 1 pixels, centres the kernel on scale * i of the bicubic image without its first scale - 1 rows and
-    columns, and shaves the rest; padding 8 - (scale - 1) // 2 and output padding (scale - 1) % 2 give the whole image.
+    Alignment: the kernel of LR pixel i is centred on HR pixel scale * i + (scale - 1) // 2, the HR pixel at
+    or just before the centre of the LR pixel in the bicubic image that it is added to. The authors' network
+    returns (n - 1) * scale + 1 pixels, centres the kernel on scale * i of the bicubic image without its first
+    scale - 1 rows and columns, and shaves the rest; padding 8 - (scale - 1) // 2 and output padding (scale -
+    1) % 2 give the whole image.
 
-    Deviations: the alignment above; the deconvolution starts near zero (N(0, 0.001)), so that training starts from
-    bicubic up-sampling.
+    Deviations: the alignment above; the deconvolution starts near zero (N(0, 0.001)), so that training starts
+    from bicubic up-sampling.
 
     Args:
         scale: 2, 3 or 4.

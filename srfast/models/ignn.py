@@ -1,4 +1,7 @@
-"""IGNN: Zhou, Zhang, Zuo, Loy, "Cross-Scale Internal Graph Neural Network for Image Super-Resolution" (NeurIPS 2020)."""
+"""IGNN, the cross-scale internal graph neural network.
+
+Zhou, Zhang, Zuo, Loy, "Cross-Scale Internal Graph Neural Network for Image Super-Resolution" (NeurIPS 2020).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def covering(size: tuple[int, int], unit: int = 1) -> list[int]:
 
 
 def unfold(x: Tensor, size: tuple[int, int], unit: int = 1) -> Tensor:
-    """Patches [N, C * (3 unit)^2, number] of a map of ``size`` * ``unit`` pixels, every 2 ``unit``, zero-padded to cover it."""
+    """Patches [N, C * (3 unit)^2, number], every 2 ``unit``, of a map of ``size`` * ``unit``, zero-padded."""
     return F.unfold(F.pad(x, covering(size, unit)), _PATCH * unit, stride=_STRIDE * unit)
 
 
@@ -51,14 +54,14 @@ def patch_grid(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def window_start(index: int, scale: int, window: int, available: int) -> int:
-    """First patch, along one axis, of the search window in the smaller image around patch ``index`` of the larger one."""
+    """First patch, along one axis, of the search window of patch ``index`` of the larger image."""
     return min(max(index // scale - window // 2, 0), available - window)
 
 
 def nearest(
     query: Tensor, database: Tensor, scale: int, neighbours: int, window: int
 ) -> tuple[Tensor, Tensor]:
-    """Graph construction: for each patch of ``query`` the most similar patches of ``database`` within a window.
+    """Graph construction: for each patch of ``query`` the most similar of ``database`` within a window.
 
     Args:
         query: Features [N, E, h, w] of the LR image.
@@ -68,8 +71,8 @@ def nearest(
         window: Patches along each side of the search window, clamped to the image.
 
     Returns:
-        Indices [N, k, M] into the patches of ``database``, nearest first, for the M patches of ``query``, and edge labels
-        [N, k, E, M], the absolute differences of both patches summed over their 3 x 3 positions.
+        Indices [N, k, M] into the patches of ``database``, nearest first, for the M patches of ``query``, and
+        edge labels [N, k, E, M], the absolute differences of both patches summed over their 3 x 3 positions.
     """
     size, small = query.shape[-2:], database.shape[-2:]
     rows, cols = patch_grid(size)
@@ -107,9 +110,9 @@ def nearest(
 def aggregate(x: Tensor, index: Tensor, scale: int, eps: float = 1e-5) -> Tensor:
     """Patch aggregation of one neighbour: an HR map made of LR patches.
 
-    Patch p of 3 x 3 pixels of the LR map ``x`` becomes the 3 scale x 3 scale patch of ``x`` that the chosen patch of the
-    down-sampled image shows, with the mean and the standard deviation, per channel, of patch p (adaptive patch
-    normalisation); overlaps are averaged.
+    Patch p of 3 x 3 pixels of the LR map ``x`` becomes the 3 scale x 3 scale patch of ``x`` that the chosen
+    patch of the down-sampled image shows, with the mean and the standard deviation, per channel, of patch p
+    (adaptive patch normalisation); overlaps are averaged.
 
     Args:
         x: [N, C, h, w], both multiples of ``scale``.
@@ -128,10 +131,10 @@ def aggregate(x: Tensor, index: Tensor, scale: int, eps: float = 1e-5) -> Tensor
 
 
 class Matcher(nn.Module):
-    """VGG19 up to relu1_2 (torchvision's features 0 to 3): RGB [N, 3, h, w] in [0, 1] -> [N, 64, h, w]. Frozen.
+    """VGG19 up to relu1_2 (torchvision's features 0 to 3), frozen: RGB [N, 3, h, w] -> [N, 64, h, w].
 
-    The weights come from ``load`` or with the state dict of the whole network; without either, matching would be
-    arbitrary, so ``forward`` refuses.
+    The weights come from ``load`` or with the state dict of the whole network; without either, matching would
+    be arbitrary, so ``forward`` refuses.
     """
 
     def __init__(self) -> None:
@@ -168,8 +171,8 @@ class Matcher(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         if not self.loaded:
             raise RunError(
-                "ignn: the VGG19 matcher has no weights: pass matcher=PATH (a state dict of torchvision's vgg19), "
-                "call model.matcher.load(PATH), or load a checkpoint of ignn"
+                "ignn: the VGG19 matcher has no weights: pass matcher=PATH (a state dict of torchvision's "
+                "vgg19), call model.matcher.load(PATH), or load a checkpoint of ignn"
             )
         return self.conv2(self.conv1((rgb - self.mean) / self.std).relu()).relu()
 
@@ -193,10 +196,11 @@ def _read(path: Path) -> Mapping[str, object]:
 class GraphAggregation(nn.Module):
     """GraphAgg (Figure 2): features and graph -> enriched LR and HR features.
 
-    Each of the k neighbours gives an HR map (``aggregate``); an edge-conditioned network of 1x1 convolutions turns the
-    edge label into a score, softmax over the neighbours into weights, and the weighted maps are summed: the HR features.
-    Brought back to LR by a strided 5x5 and two 3x3 convolutions, with weights of a second such network, they are the LR
-    features. Labels are constant over scale x scale blocks, so both networks run at LR.
+    Each of the k neighbours gives an HR map (``aggregate``); an edge-conditioned network of 1x1 convolutions
+    turns the edge label into a score, softmax over the neighbours into weights, and the weighted maps are
+    summed: the HR features. Brought back to LR by a strided 5x5 and two 3x3 convolutions, with weights of a
+    second such network, they are the LR features. Labels are constant over scale x scale blocks, so both
+    networks run at LR.
     """
 
     def __init__(self, features: int, scale: int, labels: int = 64, weight: float = 0.1) -> None:
@@ -235,27 +239,28 @@ class GraphAggregation(nn.Module):
 
 
 class IGNN(nn.Module):
-    """IGNN of Figure 2: EDSR (32 blocks, 256 features) with one cross-scale graph aggregation after half its blocks.
+    """IGNN of Figure 2: EDSR (32 blocks, 256 features) with a cross-scale graph after half its blocks.
 
-    For each 3x3 patch (stride 2) of the LR image the k = 5 nearest patches of the image down-sampled once more are found
-    in VGG19 features within a window of 30 x 30 patches; the LR patches that these show, ``scale`` times larger, are HR
-    examples. They are aggregated on the network's features (``GraphAggregation``): the LR result is fused into the
-    second half of the body, the HR result into the up-sampled features. At x4 the graph works at x2 and a second
-    up-sampling by 2 follows.
+    For each 3x3 patch (stride 2) of the LR image the k = 5 nearest patches of the image down-sampled once
+    more are found in VGG19 features within a window of 30 x 30 patches; the LR patches that these show,
+    ``scale`` times larger, are HR examples. They are aggregated on the network's features
+    (``GraphAggregation``): the LR result is fused into the second half of the body, the HR result into the
+    up-sampled features. At x4 the graph works at x2 and a second up-sampling by 2 follows.
 
-    Input: LR RGB [N, 3, h, w] in [0, 1]. Output: SR RGB [N, 3, scale * h, scale * w], not clamped. Inside, 0..255 less
-    DIV2K's mean. The search window and the patches at the border depend on the whole image: tiles do not reproduce it
-    exactly. 47,152,197 parameters at x2, 50,102,597 at x3, 49,512,517 at x4, 38,720 of them the frozen matcher's; no
-    published count was found to hold these against.
+    Input: LR RGB [N, 3, h, w] in [0, 1]. Output: SR RGB [N, 3, scale * h, scale * w], not clamped. Inside,
+    0..255 less DIV2K's mean. The search window and the patches at the border depend on the whole image: tiles
+    do not reproduce it exactly. 47,152,197 parameters at x2, 50,102,597 at x3, 49,512,517 at x4, 38,720 of
+    them the frozen matcher's; no published count was found to hold these against.
 
-    The matcher needs VGG19's ImageNet weights, which do not come with this package. Without them the network is built,
-    moves, saves and loads, but ``forward`` raises RunError: random features would find random neighbours and train or
-    evaluate to a plausible, worse network. A checkpoint of this network holds them.
+    The matcher needs VGG19's ImageNet weights, which do not come with this package. Without them the network
+    is built, moves, saves and loads, but ``forward`` raises RunError: random features would find random
+    neighbours and train or evaluate to a plausible, worse network. A checkpoint of this network holds them.
 
-    Deviations: the down-sampled image is made inside (MATLAB's bicubic) from an image padded by replication to a multiple
-    of the graph's scale and at least three times it; with fewer patches than k, all of them are neighbours; the
-    window is centred on the patch at every scale and clamped per axis (the authors' is a square, centred for x2 and
-    x4 only); edge networks run at LR (equal, less work); matching is float32 under autocast and takes no gradient.
+    Deviations: the down-sampled image is made inside (MATLAB's bicubic) from an image padded by replication
+    to a multiple of the graph's scale and at least three times it; with fewer patches than k, all of them are
+    neighbours; the window is centred on the patch at every scale and clamped per axis (the authors' is a
+    square, centred for x2 and x4 only); edge networks run at LR (equal, less work); matching is float32 under
+    autocast and takes no gradient.
 
     Args:
         scale: 2, 3 or 4.
@@ -310,7 +315,7 @@ class IGNN(nn.Module):
 
     @torch.no_grad()
     def graph(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Indices and edge labels (``nearest``) of an image [N, 3, h, w], both multiples of the graph's scale."""
+        """Indices and edge labels (``nearest``) of an image [N, 3, h, w], a multiple of the graph's scale."""
         with layers.full_precision(rgb):
             small = layers.bicubic(rgb, 1 / self.graph_scale)
             query, database = self.matcher(rgb), self.matcher(small)

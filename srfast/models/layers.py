@@ -36,8 +36,8 @@ def bicubic(x: Tensor, scale: float) -> Tensor:
 def resampled_context(radius: int, scale: int) -> int:
     """LR pixels on each side that ``radius`` HR pixels reach through bicubic up-sampling.
 
-    The HR pixel next to LR pixel a's left edge lies at a - 0.5 + 0.5 / s; ``radius`` more lie ``radius`` / s to the left,
-    and the cubic kernel reaches less than 2 further.
+    The HR pixel next to LR pixel a's left edge lies at a - 0.5 + 0.5 / s; ``radius`` more lie ``radius`` / s
+    to the left, and the cubic kernel reaches less than 2 further.
     """
     return math.ceil(2.5 + (radius - 0.5) / scale) - 1
 
@@ -54,7 +54,10 @@ def conv3(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 class Centred(nn.Module):
-    """RGB in [0, 1] -> range * (RGB - DIV2K's mean), and back with ``inverse``. No parameters, nothing in checkpoints."""
+    """RGB in [0, 1] -> range * (RGB - DIV2K's mean), and back with ``inverse``.
+
+    It has no parameters and leaves nothing in checkpoints.
+    """
 
     def __init__(self, value_range: float) -> None:
         super().__init__()

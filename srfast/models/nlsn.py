@@ -14,8 +14,8 @@ _MOST_BUCKETS = 128
 def attend_in_chunks(query: Tensor, key: Tensor, value: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
     """Attention of positions that lie next to each other in a sorted sequence.
 
-    Every position attends to its own chunk, the one before and the one after (circular; each counted once when there
-    are fewer than three). Padding at the end of the last chunk is masked.
+    Every position attends to its own chunk, the one before and the one after (circular; each counted once
+    when there are fewer than three). Padding at the end of the last chunk is masked.
 
     Args:
         query, key: [N, L, C].
@@ -40,11 +40,12 @@ def attend_in_chunks(query: Tensor, key: Tensor, value: Tensor, chunk: int) -> t
 
 
 class SparseAttention(nn.Module):
-    """Non-local sparse attention (Section 3, Figure 3): attention within buckets of a spherical hash.
+    """Non-local sparse attention (Section 3): attention within buckets of a spherical hash.
 
-    Features are hashed by argmax of [R x, -R x], R a random rotation drawn from N(0, 1); positions are sorted by hash and
-    attend within chunks (``attend_in_chunks``) with weights softmax(x_i . x_j / |x_j|). Rounds with different rotations
-    are averaged with weights proportional to their normalisers. The number of buckets is L / chunk made even, at most 128.
+    Features are hashed by argmax of [R x, -R x], R a random rotation drawn from N(0, 1); positions are sorted
+    by hash and attend within chunks (``attend_in_chunks``) with weights softmax(x_i . x_j / |x_j|). Rounds
+    with different rotations are averaged with weights proportional to their normalisers. The number of
+    buckets is L / chunk made even, at most 128.
 
     In training mode rotations come from the global generator; in evaluation mode from a generator seeded with
     ``seed``, the same at every call and on every device, so that an image always gives the same result.
@@ -66,7 +67,7 @@ class SparseAttention(nn.Module):
         return torch.randn(shape, generator=torch.Generator().manual_seed(self.seed)).to(like)
 
     def orders(self, x: Tensor) -> list[Tensor]:
-        """For each round, positions [N, L] sorted by hash; one round in the given order when there is one chunk only."""
+        """For each round, positions [N, L] sorted by hash; for a single chunk, one round in given order."""
         length = x.shape[1]
         if length <= self.chunk:
             return [torch.arange(length, device=x.device).expand(len(x), -1)]
@@ -96,17 +97,18 @@ class SparseAttention(nn.Module):
 
 
 class NLSN(nn.Module):
-    """NLSN (Figure 2): EDSR's 32 blocks of 256 features, sparse attention before them and after every eighth.
+    """NLSN (Section 3): EDSR's 32 blocks of 256 features, sparse attention first and after every eighth.
 
     41,796,163 parameters at x2, 44,746,563 at x3, 44,156,483 at x4.
 
-    Input: LR RGB [N, 3, h, w] in [0, 1]. Output: SR RGB [N, 3, scale * h, scale * w], not clamped. Inside, DIV2K's mean is
-    subtracted and the range stays 1. The hash sorts positions of the whole image: tiles do not reproduce it exactly.
+    Input: LR RGB [N, 3, h, w] in [0, 1]. Output: SR RGB [N, 3, scale * h, scale * w], not clamped. Inside,
+    DIV2K's mean is subtracted and the range stays 1. The hash sorts positions of the whole image: tiles do
+    not reproduce it exactly.
 
-    Deviations: evaluation is deterministic (``SparseAttention``; the authors draw rotations at every forward); the last
-    chunk is padded with masked positions (theirs repeats the last ones, which then count twice); with one or two chunks
-    no chunk counts more than once; images of at most one chunk (12 x 12), for which theirs has no bucket, get full
-    attention; attention is float32 under autocast.
+    Deviations: evaluation is deterministic (``SparseAttention``; the authors draw rotations at every
+    forward); the last chunk is padded with masked positions (theirs repeats the last ones, which then count
+    twice); with one or two chunks no chunk counts more than once; images of at most one chunk (12 x 12), for
+    which theirs has no bucket, get full attention; attention is float32 under autocast.
 
     Args:
         scale: 2, 3 or 4.

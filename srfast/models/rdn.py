@@ -26,12 +26,12 @@ class ResidualDenseBlock(nn.Module):
 class RDN(nn.Module):
     """RDN of Figure 2 with D = 16 blocks of C = 8 convolutions, growth G = 64, G0 = 64 features.
 
-    Two shallow convolutions; D residual dense blocks; the outputs of all blocks fused by 1x1 and 3x3 and added to the
-    output of the first shallow convolution (global residual); convolution, pixel shuffle (x4: twice x2), convolution.
-    22,123,395 parameters at x2, 22,308,035 at x3, 22,271,107 at x4.
+    Two shallow convolutions; D residual dense blocks; the outputs of all blocks fused by 1x1 and 3x3 and
+    added to the output of the first shallow convolution (global residual); convolution, pixel shuffle (x4:
+    twice x2), convolution. 22,123,395 parameters at x2, 22,308,035 at x3, 22,271,107 at x4.
 
-    Input: LR RGB [N, 3, h, w] in [0, 1]. Output: SR RGB [N, 3, scale * h, scale * w], not clamped. Inside, the range is
-    0..255 less DIV2K's mean, as in the authors' own code.
+    Input: LR RGB [N, 3, h, w] in [0, 1]. Output: SR RGB [N, 3, scale * h, scale * w], not clamped. Inside,
+    the range is 0..255 less DIV2K's mean, as in the authors' own code.
 
     Args:
         scale: 2, 3 or 4.

@@ -28,13 +28,13 @@ class Description:
     pretrained: bool = False
     """Whether weights ship with the package."""
     receptive: int | None = None
-    """LR pixels around a tile that make it equal to the same part of the whole image, the largest over the scales.
+    """LR pixels around a tile that make it equal to its part of the whole image, the largest over the scales.
 
-    None: statistics, attention or a search of the whole image enter, and tiles only approximate it. A module built with
-    other sizes, or for one scale, says its own in ``module.receptive``.
+    None: statistics, attention or a search of the whole image enter, and tiles only approximate it. A module
+    built with other sizes, or for one scale, says its own in ``module.receptive``.
     """
     multiple: int = 1
-    """Exact tiles start, context included, at multiples of this many LR pixels (the attention window's grid)."""
+    """Exact tiles start, context included, at multiples of this many LR pixels (the attention window)."""
     extra: str = ""
     """The extra of the package that it needs: ``pip install 'srfast[extra]'``."""
     asset: str = ""
@@ -109,7 +109,8 @@ def create(name: str, scale: int = 2, pretrained: bool = False, **options: Any) 
             (``describe(name).asset``).
 
     Returns:
-        A module taking LR [N, C, h, w] float in [0, 1] and returning SR [N, C, scale * h, scale * w], in training mode.
+        A module taking LR [N, C, h, w] float in [0, 1] and returning SR [N, C, scale * h, scale * w], in
+        training mode.
 
     Raises:
         InputError: unknown name, scale or option, or no shipped weights for this model.

@@ -1,4 +1,7 @@
-"""SAN: Dai, Cai, Zhang, Xia, Zhang, "Second-order Attention Network for Single Image Super-Resolution" (CVPR 2019)."""
+"""SAN, the second-order attention network.
+
+Dai, Cai, Zhang, Xia, Zhang, "Second-order Attention Network for Single Image Super-Resolution" (CVPR 2019).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ _SMALLEST_TRACE = 1e-12
 
 
 def covariance(x: Tensor) -> Tensor:
-    """Channel covariance [N, C, C] of features [N, C, h, w]: X (1/s) (I - 11'/s) X' with s = h * w positions."""
+    """Channel covariance [N, C, C] of features [N, C, h, w]: X (1/s) (I - 11'/s) X' over s positions."""
     flat = x.flatten(2)
     flat = flat - flat.mean(2, keepdim=True)
     return flat @ flat.transpose(1, 2) / flat.shape[2]
@@ -21,9 +24,9 @@ def covariance(x: Tensor) -> Tensor:
 def sqrt_newton_schulz(matrix: Tensor, iterations: int = 5) -> Tensor:
     """Square roots of positive semi-definite matrices [N, C, C] by coupled Newton-Schulz iterations.
 
-    A = matrix / trace; Y_0 = A, Z_0 = I; T = (3 I - Z Y) / 2, Y <- Y T, Z <- T Z; the result is sqrt(trace) * Y. It
-    converges where ||A - I|| < 1, which dividing by the trace guarantees; small eigenvalues converge last. A zero matrix
-    gives zero.
+    A = matrix / trace; Y_0 = A, Z_0 = I; T = (3 I - Z Y) / 2, Y <- Y T, Z <- T Z; the result is sqrt(trace) *
+    Y. It converges where ||A - I|| < 1, which dividing by the trace guarantees; small eigenvalues converge
+    last. A zero matrix gives zero.
     """
     trace = matrix.diagonal(dim1=1, dim2=2).sum(1).clamp_min(_SMALLEST_TRACE)[:, None, None]
     eye = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
@@ -35,7 +38,7 @@ def sqrt_newton_schulz(matrix: Tensor, iterations: int = 5) -> Tensor:
 
 
 class SecondOrderAttention(nn.Module):
-    """SOCA (Figure 3): x * sigmoid(W_U ReLU(W_D z)), z_c the mean of row c of the covariance's square root."""
+    """SOCA (Figure 3): x * sigmoid(W_U ReLU(W_D z)), z the row means of the covariance's square root."""
 
     def __init__(self, features: int, reduction: int, crop: int) -> None:
         super().__init__()
@@ -65,7 +68,7 @@ class SourceAttentionGroup(nn.Module):
 
 
 class RegionNonLocal(nn.Module):
-    """RL-NL (Section 3.2): an embedded-Gaussian non-local block, x + W softmax(theta' phi) g, in each of 2 x 2 regions.
+    """RL-NL: an embedded-Gaussian non-local block, x + W softmax(theta' phi) g, in each of 2 x 2 regions.
 
     The block is the same in all regions and W starts at zero.
     """
@@ -92,21 +95,23 @@ class RegionNonLocal(nn.Module):
 
 
 class SAN(nn.Module):
-    """SAN of Figure 2: G = 20 groups of m = 10 residual blocks, 64 features, non-local blocks before and after.
+    """SAN of Figure 2: G = 20 groups of m = 10 residual blocks, 64 features, non-local blocks around them.
 
-    F_0 = conv(x); F_g = LSRAG_g(F_(g-1)) + gamma * RL-NL(F_0), starting from RL-NL(F_0), with one learned gamma (0 at
-    first) as share-source skip; SR = conv(shuffle(F_0 + RL-NL(F_G))).
+    F_0 = conv(x); F_g = LSRAG_g(F_(g-1)) + gamma * RL-NL(F_0), starting from RL-NL(F_0), with one learned
+    gamma (0 at first) as share-source skip; SR = conv(shuffle(F_0 + RL-NL(F_G))).
 
-    Input: LR RGB [N, 3, h, w] in [0, 1]. Output: SR RGB [N, 3, scale * h, scale * w], not clamped. Inside, 0..255 less
-    DIV2K's mean. The covariances and the regions span the image: tiles do not reproduce the whole exactly.
+    Input: LR RGB [N, 3, h, w] in [0, 1]. Output: SR RGB [N, 3, scale * h, scale * w], not clamped. Inside,
+    0..255 less DIV2K's mean. The covariances and the regions span the image: tiles do not reproduce the whole
+    exactly.
 
-    15,674,732 parameters at x2. The authors' code counts 38,068 more that never train or never reach its output, and so
-    are left out here: a convolution after the groups (36,928), a SOCA inside the non-local module (1,096), a gamma in each
-    of the 20 groups, the mean shift as 24 constants. A parameter without gradient also stops distributed training.
+    15,674,732 parameters at x2. The authors' code counts 38,068 more that never train or never reach its
+    output, and so are left out here: a convolution after the groups (36,928), a SOCA inside the non-local
+    module (1,096), a gamma in each of the 20 groups, the mean shift as 24 constants. A parameter without
+    gradient also stops distributed training.
 
-    Deviations: the crop for the covariance applies to each axis by itself (the authors' cases miss an axis of exactly
-    1000); covariances and square roots are float32 under autocast; centring replaces the product with an s x s matrix
-    (equal, without its memory); an image of one row or column leaves empty regions out.
+    Deviations: the crop for the covariance applies to each axis by itself (the authors' cases miss an axis of
+    exactly 1000); covariances and square roots are float32 under autocast; centring replaces the product with
+    an s x s matrix (equal, without its memory); an image of one row or column leaves empty regions out.
 
     Args:
         scale: 2, 3 or 4.

@@ -1,4 +1,4 @@
-"""SRCNN: Dong, Loy, He, Tang, "Image Super-Resolution Using Deep Convolutional Networks" (ECCV 2014, TPAMI 2016)."""
+"""SRCNN: Dong et al., "Image Super-Resolution Using Deep Convolutional Networks" (ECCV 2014, TPAMI 2016)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class SRCNN(nn.Module):
 
     Input: LR Y [N, 1, h, w] in [0, 1]. Output: SR Y [N, 1, scale * h, scale * w], not clamped.
 
-    Deviations: the up-sampling is part of the module, and every layer pads by replication, which the authors' test code
-    does too (``imfilter(..., 'replicate')``); zero padding would lose several dB near borders. Weights start from
-    He's initialisation instead of N(0, 0.001), because Adam is used instead of SGD.
+    Deviations: the up-sampling is part of the module, and every layer pads by replication, which the authors'
+    test code does too (``imfilter(..., 'replicate')``); zero padding would lose several dB near borders.
+    Weights start from He's initialisation instead of N(0, 0.001), because Adam is used instead of SGD.
     """
 
     def __init__(self, scale: int = 2) -> None:

@@ -42,7 +42,7 @@ class LogScale:
 
     def ticks(self) -> list[Tick]:
         decades = range(math.floor(math.log10(self.lo)), math.ceil(math.log10(self.hi)) + 1)
-        steps = (1,) if math.log10(self.hi / self.lo) >= 2 else (1, 2, 5)
+        steps = (1,) if math.log10(self.hi / self.lo) >= 3 else (1, 2, 5)
         values = [s * 10.0**d for d in decades for s in steps if self.lo <= s * 10.0**d <= self.hi]
         return [(float(self.at(v)), f"{v:,.0f}" if v >= 1 else f"{v:g}") for v in values]
 
@@ -225,14 +225,14 @@ def scatter(scores: Scores, other: np.ndarray, title: str) -> str:
     rows = scores.order[np.unique(np.rint(np.linspace(0, n - 1, _DOTS)).astype(np.int64))]
     xs, ys = LogScale.over(other), LogScale.over(scores.loss)
     px, py = xs.at(other[rows]), 1000 - ys.at(scores.loss[rows])
-    body = ""
+    body, few = "", " few" if len(rows) <= 300 else ""
     for status in (LEFT_OUT, KEPT, DROPPED):
         chosen = (
             np.full(len(rows), status == KEPT) if scores.status is None else scores.status[rows] == status
         )
         if chosen.any():
             dots = "".join(f"M{x:.0f} {y:.0f}h0" for x, y in zip(px[chosen], py[chosen], strict=True))
-            body += f'<path class="dots {CLASS[status]}" d="{dots}"/>'
+            body += f'<path class="dots{few} {CLASS[status]}" d="{dots}"/>'
     return frame(
         body,
         f"Scatter of loss against {title}, {count(len(rows), 'patch')}.",

@@ -159,8 +159,8 @@ def agreement(scores: Scores, values: np.ndarray) -> tuple[float, float]:
     """How far another score [N] ranks the patches as the loss does.
 
     Returns:
-        Spearman's rank correlation, ties given their mean rank (NaN where one side is constant), and the share
-        of the hardest half by loss that is also in the hardest half by ``values``.
+        Spearman's rank correlation, ties given their mean rank (NaN where one side is constant), and the
+        share of the hardest half by loss that is also in the hardest half by ``values``.
     """
     order = hardest_first(values)
     a, b = _mean_ranks(scores.loss, scores.order), _mean_ranks(values, order)

@@ -156,9 +156,10 @@ def _curve(scores: Scores, filmstrip: list[int], pictures: dict[int, Picture]) -
         " The dashed line marks the cut, with the loss there.",
         " The dashed lines mark the cuts, with the loss there.",
     )
-    note, shares = marks[min(_cuts(scores), 2)], ""
+    half = f" The hardest {percent(scores.half_of_error)} hold half of the summed loss." if n > 1 else ""
+    note, shares = half + marks[min(_cuts(scores), 2)], ""
     if scores.status is not None and not scores.cut_by_loss:
-        note = (
+        note += (
             " This selection does not cut by loss: the lower chart shows the share it keeps along the curve."
         )
         shares = charts.shares(scores)
@@ -167,8 +168,7 @@ def _curve(scores: Scores, filmstrip: list[int], pictures: dict[int, Picture]) -
         drawn = "is drawn" if low == 1 else "are drawn"
         note += f" {count(low, 'patch')} below {charts.FLOOR:g} {drawn} at the bottom edge."
     return f"""<section id="curve"><h2>The loss of every patch, hardest first</h2>
-<p>One point of the curve is one patch. The hardest {percent(scores.half_of_error)} hold half of the
-summed loss.{escape(note)}</p>
+<p>One point of the curve is one patch.{escape(note)}</p>
 {charts.legend(scores)}<figure class="wide">{charts.curve(scores)}{shares}
 <ol class="strip" aria-label="Patches at even steps along the curve">{frames}</ol>
 <figcaption>What patches look like at even steps along the curve: hardest left, easiest right.</figcaption>
@@ -244,7 +244,7 @@ def _card(scores: Scores, row: int, picture: Picture) -> str:
 def _images(scores: Scores, chart: str) -> str:
     cut_note = ("", " The dashed line is the cut.", " The dashed lines are the cuts.")[min(_cuts(scores), 2)]
     return f"""<section id="images"><h2>Where the hard patches come from</h2>
-<p>A bar spans the 10th to the 90th percentile of one image's losses; the light mark in it is the
+<p>A bar spans the 10th to the 90th percentile of one image's losses; the mark across it is the
 median.{cut_note}</p>
 <figure class="wide">{chart}</figure>
 {images_table(scores)}</section>"""
@@ -258,10 +258,11 @@ def _agreement(scores: Scores) -> str:
     ):
         rho, shared = agreement(scores, values)
         text = "undefined, one of the two is constant" if math.isnan(rho) else f"{rho:.4f}"
+        chart = charts.scatter(scores, values, unit)
         panels.append(
             f'<figure><h3>{name}</h3><p class="rho">Spearman <b>{text}</b></p>'
-            f"{charts.scatter(scores, values, unit)}<figcaption>{percent(shared)} of the hardest half by loss is "
-            "also in the hardest half by this score.</figcaption></figure>"
+            f"{chart}<figcaption>Of the hardest half by loss, {percent(shared)} "
+            "are also in the hardest half by this score.</figcaption></figure>"
         )
     return f"""<section id="agreement"><h2>Would a cheaper score have chosen alike?</h2>
 <p>Both scores need no network. The closer Spearman's rank correlation is

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +34,15 @@ def load(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such checkpoint") from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise InputError(f"{path}: expected a training checkpoint, got a corrupt or foreign file ({_first(error)})") from None
+    # A damaged file makes the reader raise almost anything; whatever it raises, the file is at fault.
+    except Exception as error:
+        raise InputError(
+            f"{path}: expected a training checkpoint, got a corrupt or foreign file ({_first(error)})"
+        ) from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise InputError(f"{path}: expected a training checkpoint of this package ({FORMAT}), got a foreign PyTorch file")
+        raise InputError(
+            f"{path}: expected a training checkpoint of this package ({FORMAT}), got a foreign PyTorch file"
+        )
     return state
 
 

@@ -28,7 +28,7 @@ class Log:
         self._path = out / "log.csv"
         self._quiet = quiet
         kept = self._rows_until(first)
-        self._file = open(self._path, "w", newline="")  # noqa: SIM115
+        self._file = open(self._path, "w", newline="")
         self._writer = csv.DictWriter(self._file, COLUMNS)
         self._writer.writeheader()
         self._writer.writerows(kept)

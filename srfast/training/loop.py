@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from srfast.training import checkpoint
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
 from srfast.training.plan import Plan, fingerprint
+from srfast.training.soap import SOAP
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ASK_OTHERS_EVERY = 16  # steps between the all-reduces that let all processes stop at the same one
@@ -68,7 +70,8 @@ def train(
         store: The training pairs; its colour space and LR type are those of the model and the recipe.
         out: Folder of the run: last.pt (checkpoint), model.safetensors, log.csv.
         resume: Continue from last.pt if it is there, on the CPU bit for bit as if the run had never stopped.
-        initial: Weights to start from; tensors whose shape differs (another scale's up-sampler) keep fresh ones.
+        initial: Weights to start from; tensors whose shape differs (another scale's up-sampler) keep fresh
+            ones.
         evaluate: Called with the model (averaged weights) on the leading process; returns PSNR and SSIM.
         eval_every: Steps between evaluations; 0 evaluates at the end only.
         log_every: Steps between rows of log.csv.
@@ -82,9 +85,9 @@ def train(
         Where the run ended.
 
     Raises:
-        InputError: settings out of range, a run in ``out`` that is not to be resumed, a checkpoint that is corrupt or was
-            made with other settings. RunError: the loss is no longer finite. KeyboardInterrupt: SIGINT or SIGTERM, after
-            the step was finished and a checkpoint written.
+        InputError: settings out of range, a run in ``out`` that is not to be resumed, a checkpoint that is
+            corrupt or was made with other settings. RunError: the loss is no longer finite.
+            KeyboardInterrupt: SIGINT or SIGTERM, after the step was finished and a checkpoint written.
     """
     plan.check()
     out = Path(out)
@@ -105,14 +108,20 @@ class _Runner:
         self.settings = plan.settings(fingerprint(store))
         self.patch = plan.recipe.lr_patch * plan.scale
         self.batches = Batches(
-            store, batch=plan.recipe.batch, patch=self.patch, seed=plan.seed, rank=world.rank, world=world.size
+            store,
+            batch=plan.recipe.batch,
+            patch=self.patch,
+            seed=plan.seed,
+            rank=world.rank,
+            world=world.size,
         )
         torch.manual_seed(plan.seed)
-        self.model = models.create(plan.model, plan.scale).to(world.device).train()
+        self.model = models.create(plan.model, plan.scale, **plan.options).to(world.device).train()
         if plan.recipe.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self._state().items()} if plan.recipe.ema else {}
-        self.optimizer = torch.optim.Adam(self._groups(), lr=plan.recipe.lr, betas=plan.recipe.betas)
+        optimizer = {"adam": torch.optim.Adam, "soap": SOAP}[plan.recipe.optimizer]
+        self.optimizer = optimizer(self._groups(), lr=plan.recipe.lr, betas=plan.recipe.betas)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=plan.precision == "fp16")
         self.step = 0
         self.stopping = False
@@ -124,7 +133,9 @@ class _Runner:
             own = self.model.state_dict()
             fitting = {k: v for k, v in initial.items() if k in own and own[k].shape == v.shape}
             if not fitting:
-                raise InputError(f"init: none of its {len(initial)} tensors fits {self.plan.model} x{self.plan.scale}")
+                raise InputError(
+                    f"init: none of its {len(initial)} tensors fits {self.plan.model} x{self.plan.scale}"
+                )
             self.model.load_state_dict({**own, **fitting})
             self.average = {k: v.detach().clone() for k, v in self._state().items()} if self.average else {}
         self.out.mkdir(parents=True, exist_ok=True)
@@ -137,7 +148,9 @@ class _Runner:
         state = checkpoint.load(self.last)
         checkpoint.check_settings(self.last, state["settings"], self.settings)
         if len(state["rng"]) != self.world.size:
-            raise InputError(f"processes: {self.last} was trained with {len(state['rng'])}, got {self.world.size}")
+            raise InputError(
+                f"processes: {self.last} was trained with {len(state['rng'])}, got {self.world.size}"
+            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -183,8 +196,8 @@ class _Runner:
                         summed = 0
                         if mean != mean or mean == float("inf"):
                             raise RunError(
-                                f"the loss is {mean} at step {self.step}; lower the learning rate or train in fp32 "
-                                f"({self.last} holds the last good state)"
+                                f"the loss is {mean} at step {self.step}; lower the learning rate or use "
+                                f"fp32 ({self.last} holds the last good state)"
                             )
                         score = self._score(evaluate) if ask and evaluate and log else None
                         if log:
@@ -247,7 +260,7 @@ class _Runner:
         return self.model.state_dict(keep_vars=False)
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Adam's parameter groups, one a learning-rate factor."""
+        """The optimiser's parameter groups, one a learning-rate factor."""
         by_factor: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:
@@ -268,7 +281,9 @@ class _Runner:
             self.model.train()
             checkpoint.restore_rng(rng)
 
-    def _row(self, loss: float, score: tuple[float, float] | None, seconds: float, waited: float) -> dict[str, Any]:
+    def _row(
+        self, loss: float, score: tuple[float, float] | None, seconds: float, waited: float
+    ) -> dict[str, Any]:
         row: dict[str, Any] = {"step": self.step, "loss": f"{loss:.6g}"}
         row["lr"] = f"{self.plan.recipe.rate(self.step - 1, self.plan.steps):.4g}"
         if score:
@@ -294,10 +309,14 @@ class _Runner:
             }
             checkpoint.save(self.last, state)
             plan = self.plan
-            metadata = {"format": "pt", "model": plan.model, "scale": plan.scale, "steps": self.step, "seed": plan.seed}
-            checkpoint.save_weights(
-                self.out / checkpoint.MODEL, self.average or self._state(), {**metadata, "data": self.data_name}
-            )
+            about = {
+                "format": "pt",
+                "model": plan.model,
+                "options": json.dumps(dict(plan.options)),
+                "scale": plan.scale,
+            }
+            about |= {"steps": self.step, "seed": plan.seed, "data": self.data_name}
+            checkpoint.save_weights(self.out / checkpoint.MODEL, self.average or self._state(), about)
         self.world.wait()
 
     def _stop(self) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from srfast.data.store import PairStore
@@ -24,6 +25,7 @@ class Plan:
         recipe: Loss, optimiser and schedule; ``batch`` and ``lr_patch`` are in it.
         seed: Of the weights, the crops and everything else that is random.
         precision: "fp32", "bf16" or "fp16" (autocast; weights stay float32).
+        options: Sizes of the model other than the paper's, as ``srfast.models.create`` takes them.
     """
 
     model: str
@@ -32,6 +34,7 @@ class Plan:
     recipe: Recipe
     seed: int = 0
     precision: str = "fp32"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raises InputError for the first setting out of range."""
@@ -47,19 +50,24 @@ class Plan:
             raise InputError(f"ema: expected a decay in [0, 1), got {r.ema}")
         if 2 * r.loss_border >= r.lr_patch * self.scale:
             raise InputError(
-                f"lr-patch: expected more than {2 * r.loss_border / self.scale:g} (the loss leaves out {r.loss_border} HR pixels "
-                f"at each side), got {r.lr_patch}"
+                f"lr-patch: expected more than {2 * r.loss_border / self.scale:g} (the loss leaves out "
+                f"{r.loss_border} HR pixels at each side), got {r.lr_patch}"
             )
 
     def settings(self, data: str) -> dict[str, Any]:
         """All settings flat, as plain values, with the fingerprint of the data."""
-        own = {"model": self.model, "scale": self.scale, "steps": self.steps, "seed": self.seed}
-        flat = {**own, "precision": self.precision, "data": data, **dataclasses.asdict(self.recipe)}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in flat.items()}
+        own = {"model": self.model, "options": dict(self.options), "scale": self.scale, "steps": self.steps}
+        how = {
+            "seed": self.seed,
+            "precision": self.precision,
+            "data": data,
+            **dataclasses.asdict(self.recipe),
+        }
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in {**own, **how}.items()}
 
 
 def fingerprint(store: PairStore) -> str:
-    """SHA-256 (16 digits) over the names of the images and the regions: what the order of batches depends on."""
+    """SHA-256 (16 digits) of image names and regions: what the order of batches depends on."""
     digest = hashlib.sha256(f"{store.scale} {store.color} {store.quantise}".encode())
     for s in store.sources:
         digest.update(f"{s.path.name} {s.factor}\n".encode())

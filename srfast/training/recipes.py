@@ -10,12 +10,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Recipe:
-    """Loss, optimiser (Adam) and schedule; everything in time is a fraction of the number of steps.
+    """Loss, optimiser and schedule; everything in time is a fraction of the number of steps.
 
-    Papers give milestones in epochs or steps of their own data; as fractions they mean the same for every core-set.
+    Papers give milestones in epochs or steps of their own data; as fractions they mean the same for every
+    core-set.
     """
 
     loss: Literal["l1", "mse"] = "l1"
+    optimizer: Literal["adam", "soap"] = "adam"
     lr: float = 2e-4
     betas: tuple[float, float] = (0.9, 0.999)
     schedule: Literal["halving", "cosine"] = "halving"
@@ -30,7 +32,7 @@ class Recipe:
     ema: float = 0.0
     """Decay of the averaged weights that are evaluated and exported; 0 exports the last weights."""
     loss_border: int = 0
-    """HR pixels at each side of a crop that the loss leaves out, where padding stands in for the image's own pixels."""
+    """HR pixels at each side of a crop that the loss leaves out: padding stands in for the image there."""
     fp32_tail: float = 0.0
     """Fraction of the steps, at the end, that autocast does not touch."""
     batch: int = 16
@@ -54,22 +56,27 @@ class Recipe:
         return self.lr_factors[max(prefixes, key=len)] if prefixes else 1.0
 
 
-# Adam, rates and patch sizes are the papers' or their maintained re-implementations', except where a comment says so.
+# Adam, rates and patch sizes are the papers' or their maintained re-implementations', except where a comment
+# says so.
 _SWINIR_MILESTONES = (0.5, 0.8, 0.9, 0.95)
 RECIPES: dict[str, Recipe] = {
-    # SGD over 8e8 back-propagations becomes Adam with a cosine; a tenth of the rate in the last layer stays.
+    # The paper's SGD took 8e8 back-propagations. Measured at x2 with these crops, 2,000 steps, PSNR on Set5:
+    # SOAP 36.06 dB, Adam (1e-3, and a tenth of it in the last layer) 35.05 dB; after 12,000 steps Adam had
+    # reached 35.67 dB.
     "srcnn": Recipe(
-        loss="mse", lr=1e-3, schedule="cosine", lr_factors={"conv3": 0.1}, ema=0.999, loss_border=6, fp32_tail=0.15,
-        batch=8, lr_patch=32, quantise=False, channels_last=True,
+        loss="mse", optimizer="soap", lr=5e-3, betas=(0.9, 0.99), schedule="cosine", ema=0.999,
+        loss_border=6, fp32_tail=0.15, batch=8, lr_patch=32, quantise=False, channels_last=True,
     ),
     # Loss border: the receptive field of the deconvolution and of the six convolutions, in HR pixels at x2.
     "fsrcnn": Recipe(
-        loss="mse", lr=1e-3, schedule="cosine", lr_factors={"deconv": 0.1}, ema=0.999, loss_border=8, fp32_tail=0.15,
-        batch=16, lr_patch=32, quantise=False, channels_last=True,
+        loss="mse", lr=1e-3, schedule="cosine", lr_factors={"deconv": 0.1}, ema=0.999,
+        loss_border=8, fp32_tail=0.15, batch=16, lr_patch=32, quantise=False, channels_last=True,
     ),
     # The paper's SGD at 0.1 needs gradients clipped at 0.01 / lr; Adam at 1e-4 needs a norm of 1 only.
     "drrn": Recipe(loss="mse", lr=1e-4, clip=1.0, batch=16, lr_patch=32, quantise=False, channels_last=True),
-    "idn": Recipe(lr=1e-4, milestones=(0.5, 0.75), ema=0.999, batch=16, lr_patch=39, quantise=False, channels_last=True),
+    "idn": Recipe(
+        lr=1e-4, milestones=(0.5, 0.75), ema=0.999, batch=16, lr_patch=39, quantise=False, channels_last=True,
+    ),
     "rdn": Recipe(lr=1e-4, ema=0.999, channels_last=True),
     "swinir": Recipe(milestones=_SWINIR_MILESTONES, ema=0.999, batch=32),
     "swinir_light": Recipe(milestones=_SWINIR_MILESTONES, ema=0.999, batch=64, lr_patch=64),

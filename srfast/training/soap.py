@@ -11,12 +11,15 @@ from torch.optim import Optimizer
 
 
 class SOAP(Optimizer):
-    """Adam in a slowly turning basis (Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", 2024, algorithm 3).
+    """Adam in a slowly turning basis (Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam",
+    2024, algorithm 3).
 
-    A weight of shape [out, in, k, k] is a matrix G of [out, in k k]; its gradients' G G^T and G^T G are averaged, and Adam's second
-    moment is kept in their eigenbases. For a network that sees raw pixels this matters: neighbouring pixels are
-    correlated, so that the curvature along the first layer's directions spans several orders of magnitude, which Adam alone,
-    being diagonal, does not see. Vectors (biases) and sides longer than ``longest`` are left in their own basis.
+    A weight of shape [out, in, k, k] is a matrix G of [out, in k k]; its gradients' G G^T and G^T G are
+    averaged, and Adam's second moment is kept in their eigenbases. For a network that sees raw pixels this
+    matters: neighbouring pixels are correlated, so that the curvature along the first layer's directions
+        spans several orders of magnitude, which Adam alone,
+    being diagonal, does not see. Vectors (biases) and sides longer than ``longest`` are left in their own
+    basis.
 
     Args:
         params: Parameters or groups of them.
@@ -34,11 +37,18 @@ class SOAP(Optimizer):
         lr: float = 3e-3,
         betas: tuple[float, float] = (0.95, 0.95),
         memory: float = 0.95,
-        every: int = 10,
+        every: int = 25,
         eps: float = 1e-8,
         longest: int = 1024,
     ) -> None:
-        defaults = {"lr": lr, "betas": betas, "memory": memory, "every": every, "eps": eps, "longest": longest}
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "memory": memory,
+            "every": every,
+            "eps": eps,
+            "longest": longest,
+        }
         super().__init__(params, defaults)
 
     @torch.no_grad()

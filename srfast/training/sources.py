@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from PIL import Image
 
 from srfast.data.images import find_images
@@ -48,7 +47,9 @@ def open_store(
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
     tables = [d for d in data if str(d).endswith(".parquet")]
     if tables and len(data) > 1:
-        raise InputError(f"data: expected images or one core-set, got {len(data)} paths with {tables[0]} among them")
+        raise InputError(
+            f"data: expected images or one core-set, got {len(data)} paths with {tables[0]} among them"
+        )
     if tables and tuple(factors) != (1.0,):
         raise InputError("rescale: expected images; a core-set is trained on as it was selected")
     if tables:
@@ -59,13 +60,14 @@ def open_store(
     return store, left_out
 
 
-def count_samples(data: str | Path) -> int:
-    """What one pass over ``data`` draws: patches of a Parquet table, or images of a file or folder."""
-    if str(data).endswith(".parquet"):
-        if not Path(data).exists():
-            raise InputError(f"match-steps: no such file {data}")
-        return int(pq.read_metadata(data).num_rows)
-    return len(find_images([data]))
+def whole_dataset(data: Sequence[str | Path]) -> int:
+    """The number of patches that a core-set was selected from: one pass over the whole, for matched steps."""
+    if len(data) != 1 or not str(data[0]).endswith(".parquet"):
+        raise InputError(
+            "match-steps: expected --data to be a core-set, which says how many patches it was selected from"
+        )
+    patches = read_patches(data[0])
+    return int(patches.meta.get("selection", {}).get("patches", len(patches.image)))
 
 
 def _coreset_regions(path: str | Path, scale: int, patch: int) -> tuple[list[Source], list[Region]]:
@@ -73,12 +75,14 @@ def _coreset_regions(path: str | Path, scale: int, patch: int) -> tuple[list[Sou
     p.check_grid(scale)
     if int(p.size.min()) < patch:
         raise InputError(
-            f"lr-patch: expected at most {int(p.size.min()) // scale} (the core-set's patches are {int(p.size.min())} px), "
-            f"got {patch // scale}"
+            f"lr-patch: expected at most {int(p.size.min()) // scale} (the core-set's patches are "
+            f"{int(p.size.min())} px), got {patch // scale}"
         )
     number = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
     columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
-    return [Source(p.root / image) for image in number], [Region(number[i], x, y, size, size) for i, x, y, size in columns]
+    return [Source(p.root / image) for image in number], [
+        Region(number[i], x, y, size, size) for i, x, y, size in columns
+    ]
 
 
 def _image_regions(
@@ -97,7 +101,9 @@ def _image_regions(
         regions.append(Region(len(sources), 0, 0, w, h))
         sources.append(source)
     if not sources:
-        raise InputError(f"lr-patch: expected at most the smallest side of an image, got {patch // scale}; no image is that large")
+        raise InputError(
+            f"lr-patch: expected at most {max(min(s) for s in sizes.values()) // scale}, got {patch // scale}"
+        )
     return sources, regions, small
 
 

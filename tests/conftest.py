@@ -1,0 +1,165 @@
+"""Shared fixtures: poisoned memory, photographs, weights, images on disk, the command line in a subprocess."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srfast.models.registry import WEIGHTS
+
+DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+ALLOCATING = (
+    "srfast._register",
+    "srfast.engines.native",
+    "srfast.engines.eager",
+    "srfast.selection",
+)
+"""Modules whose freshly allocated arrays are filled before the kernels see them."""
+
+
+class _Poisoning:
+    """A module whose ``empty`` returns memory full of NaN (floats) or 0xA5 bytes (integers)."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+    def empty(self, *args: Any, **kwargs: Any) -> Any:
+        out = self._module.empty(*args, **kwargs)
+        floating = (
+            out.is_floating_point() if isinstance(out, torch.Tensor) else np.issubdtype(out.dtype, np.floating)
+        )
+        if floating:
+            out[...] = float("nan")
+        else:
+            out.view(torch.uint8 if isinstance(out, torch.Tensor) else np.uint8)[...] = 0xA5
+        return out
+
+
+@pytest.fixture(autouse=True)
+def _poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an implementation forgets to write shows as NaN instead of whatever the heap held."""
+    for name in ALLOCATING:
+        module = importlib.import_module(name)
+        for attribute, real in (("torch", torch), ("np", np)):
+            if getattr(module, attribute, None) is real:
+                monkeypatch.setattr(module, attribute, _Poisoning(real))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    """Tests run beside others on a shared machine, and a test that sets threads must not leave them set."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Callable[[str], Path]:
+    """The folder of a public benchmark; skips where it is not at hand."""
+
+    def folder(name: str) -> Path:
+        path = DATA / name
+        if not path.is_dir():
+            pytest.skip(f"{path} is not here: the public benchmark images are not part of the project")
+        return path
+
+    return folder
+
+
+@lru_cache(maxsize=1)
+def _photographs() -> dict[str, np.ndarray]:
+    data = pytest.importorskip("skimage.data", reason="scikit-image, which ships the photographs, is missing")
+    return {name: getattr(data, name)() for name in ("astronaut", "chelsea", "coffee", "rocket")}
+
+
+@pytest.fixture(scope="session")
+def photographs() -> dict[str, np.ndarray]:
+    """Real photographs, uint8 [H, W, 3]: 512 x 512, 300 x 451, 400 x 600, 427 x 640."""
+    return _photographs()
+
+
+@pytest.fixture(scope="session")
+def real_patches() -> Callable[..., np.ndarray]:
+    """real_patches(n, h, w) -> uint8 [n, h, w, 3], spread over the photographs."""
+
+    def cut(n: int, h: int, w: int | None = None, seed: int = 0) -> np.ndarray:
+        w = h if w is None else w
+        rng = np.random.default_rng(seed)
+        sources = [p for p in _photographs().values() if p.shape[0] >= h and p.shape[1] >= w]
+        out = np.empty((n, h, w, 3), np.uint8)
+        for i in range(n):
+            image = sources[i % len(sources)]
+            y, x = rng.integers(0, image.shape[0] - h + 1), rng.integers(0, image.shape[1] - w + 1)
+            out[i] = image[y : y + h, x : x + w]
+        return out
+
+    return cut
+
+
+@pytest.fixture(scope="session")
+def srcnn_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The path of the SRCNN 9-1-5 of a scale: the shipped one, or where there is none a seeded one."""
+    folder = tmp_path_factory.mktemp("weights")
+
+    def path(scale: int) -> Path:
+        shipped = WEIGHTS / f"srcnn_x{scale}.safetensors"
+        if shipped.is_file():
+            return shipped
+        from safetensors.torch import save_file
+
+        from srfast.networks import SRCNN_SHAPES
+
+        target = folder / f"srcnn_x{scale}.safetensors"
+        if not target.exists():
+            generator = torch.Generator().manual_seed(scale)
+            state = {}
+            for name, shape in SRCNN_SHAPES.items():
+                fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 1
+                gain = {"conv3.weight": 0.3}.get(name, 2.0) if len(shape) > 1 else 1e-4
+                state[name] = torch.randn(shape, generator=generator) * (gain / fan_in) ** 0.5
+            save_file(state, target)
+        return target
+
+    return path
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Path:
+    """A folder of small real images: PNG and JPEG, a subfolder, a name with spaces and non-ASCII letters."""
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    photos = _photographs()
+    Image.fromarray(photos["astronaut"][:130, 100:295]).save(folder / "astronaut.png")
+    Image.fromarray(photos["chelsea"][50:200, 80:300]).save(folder / "chelsea.jpg", quality=92)
+    Image.fromarray(photos["coffee"][100:223, 200:371]).save(folder / "sub" / "café au lait.png")
+    Image.fromarray(photos["rocket"][200:296, 250:346]).save(folder / "sub" / "rocket.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def srfast_command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs ``srfast ARGS`` in a process of its own, from a folder that is not the repository."""
+
+    def run(*args: str | os.PathLike[str], cwd: Path, timeout: float = 120, **kwargs: Any) -> Any:
+        command = [sys.executable, "-m", "srfast", *map(str, args)]
+        env = {**os.environ, "OMP_NUM_THREADS": "1", **kwargs.pop("env", {})}
+        return subprocess.run(
+            command, cwd=cwd, timeout=timeout, env=env, capture_output=True, text=True, check=False, **kwargs
+        )
+
+    return run

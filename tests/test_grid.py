@@ -1,0 +1,66 @@
+"""Where patches lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from srfast.data.grid import check_grid, grid, starts
+from srfast.errors import InputError
+
+
+def basicsr(length: int, crop: int, step: int) -> list[int]:
+    """The windows of BasicSR's sub-image rule with thresh_size 0, in a plain loop."""
+    out = list(range(0, length - crop + 1, step))
+    if out and length - (out[-1] + crop) > 0:
+        out.append(length - crop)
+    return out
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("length", [1, 2, 11, 12, 13, 23, 24, 25, 95, 96, 97, 100, 191, 192, 481, 1000])
+def test_windows(length: int, scale: int) -> None:
+    for patch in (scale, 12, 24, 96):
+        for stride in (scale, 12, 36, 96, 240):
+            got = starts(length, scale, patch, stride)
+            assert got.dtype == np.int32
+            cropped = length // scale * scale
+            assert got.tolist() == basicsr(cropped, patch, stride), (length, scale, patch, stride)
+            assert (got % scale == 0).all(), "a window without an aligned LR patch"
+            assert len(got) == 0 or got[-1] + patch == cropped or (cropped - patch) % stride == 0
+
+
+def test_the_last_window_is_flush_with_the_border() -> None:
+    assert starts(481, 2, 96, 96).tolist() == [0, 96, 192, 288, 384]
+    assert starts(321, 2, 96, 96).tolist() == [0, 96, 192, 224]
+
+
+def test_every_pixel_is_covered_when_the_stride_is_at_most_the_patch() -> None:
+    for length in range(24, 200):
+        covered = np.zeros(length // 3 * 3, bool)
+        for x in starts(length, 3, 24, 21):
+            covered[x : x + 24] = True
+        assert covered.all()
+
+
+def test_grid_is_width_and_height() -> None:
+    xs, ys = grid(96, 200, 2, 96, 96)
+    assert xs.tolist() == [0, 96, 104]
+    assert ys.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("scale", "patch", "stride", "words"),
+    [
+        (1, 96, 96, "scale"), (5, 95, 95, "scale"), (True, 96, 96, "scale"), (2.5, 96, 96, "scale"),
+        (2, 95, 96, "patch"), (4, 98, 96, "patch"), (3, 96, 97, "stride"), (2, 0, 96, "patch"), (2, -96, 96, "patch"),
+        (2, 96, 0, "stride"), (2, 96.0, 96, "patch"), (2, 96, "96", "stride"), (2, True, 96, "patch"), (2, 96, None, "stride"),
+    ],
+)  # fmt: skip
+def test_wrong_grids_are_named(scale: object, patch: object, stride: object, words: str) -> None:
+    with pytest.raises(InputError, match=f"^{words}: expected"):
+        check_grid(scale, patch, stride)
+
+
+def test_numpy_integers_are_integers() -> None:
+    check_grid(np.int64(2), np.int32(96), np.int16(48))

@@ -1,0 +1,388 @@
+"""Reading image files as OpenCV's IMREAD_COLOR reads them, and every way in which a file can be bad."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srfast.data import images
+from srfast.data.images import find_images, read_image, read_rgb, shard_of
+from srfast.errors import InputError
+
+cv2 = pytest.importorskip("cv2", reason="OpenCV is what the reader is compared with")
+
+ORIENTATION = 0x0112
+
+
+def opencv(path: Path) -> np.ndarray:
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert image is not None, f"OpenCV does not read {path}"
+    return image[:, :, ::-1]
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, depth: int, color: int, rows: bytes, extra: bytes = b"") -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    body = chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def png16(samples: np.ndarray) -> bytes:
+    """A PNG of 16-bit samples [H, W, C]: 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA."""
+    h, w, c = samples.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    return png(w, h, 16, {1: 0, 2: 4, 3: 2, 4: 6}[c], rows)
+
+
+@pytest.fixture
+def photo(photographs: dict[str, np.ndarray]) -> np.ndarray:
+    return np.ascontiguousarray(photographs["coffee"][100:181, 150:263])
+
+
+@pytest.fixture(params=["simplejpeg", "pillow"])
+def jpeg_decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both JPEG decoders: simplejpeg where it is installed, and Pillow."""
+    if request.param == "simplejpeg":
+        pytest.importorskip("simplejpeg", reason="needs the fast-decode extra")
+    monkeypatch.setattr(images, "_HAS_SIMPLEJPEG", request.param == "simplejpeg")
+    return request.param
+
+
+SAVED: dict[str, Callable[[Image.Image, Path], None]] = {
+    "rgb.png": lambda i, p: i.save(p),
+    "gray.png": lambda i, p: i.convert("L").save(p),
+    "rgba.png": lambda i, p: _with_alpha(i).save(p),
+    "gray alpha.png": lambda i, p: _with_alpha(i).convert("LA").save(p),
+    "palette.png": lambda i, p: i.quantize(64).save(p),
+    "palette transparent.png": lambda i, p: i.quantize(64).save(p, transparency=3),
+    "palette transparencies.png": lambda i, p: i.quantize(64).save(p, transparency=bytes(range(64))),
+    "rgb transparent.png": lambda i, p: i.save(p, transparency=(10, 20, 30)),
+    "gray transparent.png": lambda i, p: i.convert("L").save(p, transparency=17),
+    "one bit.png": lambda i, p: i.convert("1").save(p),
+    "four colours.png": lambda i, p: i.quantize(4).save(p, bits=2),
+    "interlaced.png": lambda i, p: _interlaced(i, p),
+    "rgb.bmp": lambda i, p: i.save(p),
+    "palette.bmp": lambda i, p: i.quantize(32).save(p),
+    "rgb.tif": lambda i, p: i.save(p),
+    "lzw.tiff": lambda i, p: i.save(p, compression="tiff_lzw"),
+    "gray.tif": lambda i, p: i.convert("L").save(p),
+    "rgba.tif": lambda i, p: _with_alpha(i).save(p),
+    "rgb.ppm": lambda i, p: i.save(p),
+    "gray.pgm": lambda i, p: i.convert("L").save(p),
+    "lossless.webp": lambda i, p: i.save(p, lossless=True),
+    "lossy.webp": lambda i, p: i.save(p, quality=80),
+    "alpha.webp": lambda i, p: _with_alpha(i).save(p, lossless=True, exact=True),
+    "profile.png": lambda i, p: i.save(p, icc_profile=_profile()),
+}
+
+
+def _with_alpha(image: Image.Image) -> Image.Image:
+    alpha = np.random.default_rng(0).integers(0, 256, (image.height, image.width), dtype=np.uint8)
+    return Image.merge("RGBA", (*image.split(), Image.fromarray(alpha)))
+
+
+def _interlaced(image: Image.Image, path: Path) -> None:
+    ok, data = cv2.imencode(".png", np.asarray(image)[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    assert ok
+    path.write_bytes(data.tobytes())
+
+
+def _profile() -> bytes:
+    """A profile that would swap colours visibly if it were applied."""
+    from PIL import ImageCms
+
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_what_opencv_reads(name: str, photo: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / name
+    SAVED[name](Image.fromarray(photo), path)
+    got = read_rgb(path)
+    assert got.dtype == np.uint8
+    assert got.flags.c_contiguous
+    assert got.flags.writeable
+    np.testing.assert_array_equal(got, opencv(path))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_sixteen_bits_become_the_high_eight(channels: int, tmp_path: Path) -> None:
+    samples = np.random.default_rng(1).integers(0, 1 << 16, (9, 14, channels))
+    path = tmp_path / "sixteen.png"
+    path.write_bytes(png16(samples))
+    colours = 1 if channels < 3 else 3
+    want = np.broadcast_to((samples[:, :, :colours] >> 8).astype(np.uint8), (9, 14, 3))
+    np.testing.assert_array_equal(read_rgb(path), want)
+    np.testing.assert_array_equal(opencv(path), want)
+
+
+def test_sixteen_bit_netpbm_and_tiff(tmp_path: Path) -> None:
+    samples = np.random.default_rng(2).integers(0, 1 << 16, (6, 7), dtype=np.uint16)
+    (tmp_path / "a.pgm").write_bytes(b"P5 7 6 65535\n" + samples.astype(">u2").tobytes())
+    Image.fromarray(samples).save(tmp_path / "a.tif")
+    for name in ("a.pgm", "a.tif"):
+        want = np.repeat((samples >> 8).astype(np.uint8)[:, :, None], 3, 2)
+        np.testing.assert_array_equal(read_rgb(tmp_path / name), want, err_msg=name)
+
+
+def test_gray_is_one_channel_of_read_image(photo: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(photo).convert("L").save(tmp_path / "g.png")
+    Image.fromarray(photo).convert("L").save(tmp_path / "g.jpg")
+    for name in ("g.png", "g.jpg"):
+        gray = read_image(tmp_path / name)
+        assert gray.ndim == 2
+        np.testing.assert_array_equal(np.repeat(gray[:, :, None], 3, 2), read_rgb(tmp_path / name))
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}, {"optimize": True}])
+def test_jpeg(options: dict, subsampling: int, jpeg_decoder: str, photo: np.ndarray, tmp_path: Path) -> None:
+    for mode in ("RGB", "L"):
+        path = tmp_path / f"{mode}.jpg"
+        Image.fromarray(photo).convert(mode).save(path, subsampling=subsampling, **options)
+        np.testing.assert_array_equal(read_rgb(path), opencv(path))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_jpeg_orientation(orientation: int, mode: str, jpeg_decoder: str, photo: np.ndarray, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = tmp_path / "turned.jpg"
+    Image.fromarray(photo).convert(mode).save(path, exif=exif, quality=95)
+    got = read_rgb(path)
+    assert got.shape[:2] == (photo.shape[:2] if orientation < 5 else photo.shape[1::-1])
+    assert got.flags.c_contiguous
+    np.testing.assert_array_equal(got, opencv(path))
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_orientation_of_other_formats(suffix: str, orientation: int, photo: np.ndarray, tmp_path: Path) -> None:
+    """Applied in every format. OpenCV does so for PNG and TIFF; for WebP from version 4.13 on."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = tmp_path / f"turned.{suffix}"
+    options = {"lossless": True} if suffix == "webp" else {}
+    Image.fromarray(photo).save(path, exif=exif, **options)
+    turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_270, 8: Image.Transpose.ROTATE_90}[orientation]
+    np.testing.assert_array_equal(read_rgb(path), np.asarray(Image.fromarray(photo).transpose(turn)))
+    if suffix == "png":
+        np.testing.assert_array_equal(read_rgb(path), opencv(path))
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*\0\0\0\x08\0\x01"])
+def test_damaged_exif_is_no_reason_to_refuse_a_photograph(
+    exif: bytes, jpeg_decoder: str, photo: np.ndarray, tmp_path: Path
+) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG")
+    data = buffer.getvalue()
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    path = tmp_path / "damaged exif.jpg"
+    path.write_bytes(data[:2] + segment + data[2:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of the damage
+        np.testing.assert_array_equal(read_rgb(path), opencv(path))
+
+
+def test_orientation_outside_1_to_8_is_ignored(jpeg_decoder: str, photo: np.ndarray, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 42
+    Image.fromarray(photo).save(tmp_path / "a.jpg", exif=exif)
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.jpg"), opencv(tmp_path / "a.jpg"))
+
+
+def test_cmyk(photo: np.ndarray, tmp_path: Path) -> None:
+    """Pillow's plain formula. OpenCV's rounds otherwise, so single values differ by one grey level."""
+    Image.fromarray(photo).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    got = read_rgb(tmp_path / "cmyk.jpg").astype(int)
+    assert np.abs(got - opencv(tmp_path / "cmyk.jpg")).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["webp", "gif", "png"])
+def test_the_first_frame_of_an_animation(suffix: str, photo: np.ndarray, tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.roll(photo, 31 * i, 1)) for i in range(3)]
+    path = tmp_path / f"moving.{suffix}"
+    options = {"lossless": True} if suffix == "webp" else {}
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, **options)
+    got = read_rgb(path)
+    if suffix == "gif":
+        np.testing.assert_array_equal(got, np.asarray(Image.open(path).convert("RGB")))
+    else:
+        np.testing.assert_array_equal(got, photo)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (1, 500), (500, 1)])
+def test_tiny_and_thin_images(shape: tuple[int, int], tmp_path: Path) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), image)
+
+
+def bad_files(folder: Path, photo: np.ndarray) -> dict[str, tuple[Path, str]]:
+    """name -> (path, words of the reason)."""
+    good = io.BytesIO()
+    Image.fromarray(photo).save(good, "PNG")
+    jpeg = io.BytesIO()
+    Image.fromarray(photo).save(jpeg, "JPEG", quality=95)
+    huge = png(100_000, 100_000, 8, 2, b"\0" * 100)
+    contents = {
+        "empty.png": (b"", "empty"),
+        "text.png": (b"These are not the pixels you are looking for.\n" * 9, "not an image"),
+        "truncated.png": (good.getvalue()[: len(good.getvalue()) // 2], "cannot be decoded"),
+        "header only.png": (good.getvalue()[:40], "cannot be decoded|not an image"),
+        "truncated.jpg": (jpeg.getvalue()[: len(jpeg.getvalue()) // 2], "cannot be decoded"),
+        "magic only.jpg": (b"\xff\xd8\xff\xe0", "cannot be decoded|not an image"),
+        "huge.png": (huge, "too many pixels"),
+        "zero sides.png": (png(0, 0, 8, 2, b""), "cannot be decoded|not an image"),
+        "bad checksum.png": (good.getvalue().replace(b"IDAT", b"IDAX", 1), "cannot be decoded|not an image"),
+        "float.tiff": (_float_tiff(), "32 bits"),
+        "half.webp": (_webp(photo)[:200], "cannot be decoded|not an image"),
+    }
+    out = {}
+    for name, (data, words) in contents.items():
+        (folder / name).write_bytes(data)
+        out[name] = (folder / name, words)
+    return out
+
+
+def _float_tiff() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(buffer, "TIFF")
+    return buffer.getvalue()
+
+
+def _webp(photo: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "WEBP")
+    return buffer.getvalue()
+
+
+def test_bad_files_end_in_one_line_that_names_the_file_and_the_reason(
+    jpeg_decoder: str, photo: np.ndarray, tmp_path: Path
+) -> None:
+    for path, words in bad_files(tmp_path, photo).values():
+        with pytest.raises(InputError, match=words) as caught:
+            read_rgb(path)
+        message = str(caught.value)
+        assert message.startswith(f"{path}: ")
+        assert "\n" not in message
+
+
+def test_paths_that_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "gone.png")
+    for name, words in (
+        ("missing.png", "No such file"),
+        ("pipe.png", "not a regular file"),
+        ("folder.png", "not a regular file|Is a directory"),
+        ("dangling.png", "No such file"),
+    ):
+        with pytest.raises(InputError, match=f"{name}: {words}"):
+            read_rgb(tmp_path / name)
+
+
+def test_a_large_but_allowed_image_is_read_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow warns from half its limit on; warnings are errors here."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    Image.new("RGB", (40, 40), (1, 2, 3)).save(tmp_path / "a.png")
+    assert read_rgb(tmp_path / "a.png").shape == (40, 40, 3)
+    Image.new("RGB", (50, 50)).save(tmp_path / "b.png")
+    with pytest.raises(InputError, match="too many pixels"):
+        read_rgb(tmp_path / "b.png")
+
+
+# Finding
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def names(*inputs: Path) -> list[str]:
+    return [f.name for f in find_images(inputs)]
+
+
+def test_folders_are_searched_in_sorted_path_order(tmp_path: Path) -> None:
+    touch(*(tmp_path / n for n in ("b.png", "a/z.JPG", "a/é ü.webp", "a-b.png", "Z.tiff", "a/c/x.bmp")))
+    touch(tmp_path / "notes.txt", tmp_path / ".hidden.png", tmp_path / ".cache" / "x.png", tmp_path / "scores.parquet")
+    found = find_images(tmp_path)
+    assert [f.name for f in found] == sorted(["b.png", "a/z.JPG", "a/é ü.webp", "a-b.png", "Z.tiff", "a/c/x.bmp"])
+    assert all(f.root == tmp_path and f.path.is_file() and f.size == 1 for f in found)
+
+
+def test_two_images_with_one_stem_are_two_images(tmp_path: Path) -> None:
+    touch(tmp_path / "a.png", tmp_path / "a.jpg", tmp_path / "b" / "a.png")
+    assert names(tmp_path) == ["a.jpg", "a.png", "b/a.png"]
+
+
+def test_files_and_folders_share_the_closest_root_and_no_image_counts_twice(tmp_path: Path) -> None:
+    touch(tmp_path / "one" / "a.png", tmp_path / "two" / "b.png", tmp_path / "two" / "raw")
+    assert names(tmp_path / "one", tmp_path / "two" / "b.png") == ["one/a.png", "two/b.png"]
+    assert names(tmp_path / "one", tmp_path / "one" / "a.png", tmp_path / "one" / ".." / "one") == ["a.png"]
+    assert names(tmp_path / "two" / "raw") == ["raw"]
+
+
+def test_missing_and_empty(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere: no such file or folder"):
+        find_images(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: no image files found"):
+        find_images(tmp_path / "empty")
+    with pytest.raises(InputError, match="at least one"):
+        find_images([])
+
+
+def test_a_symbolic_link_that_loops_is_followed_once(tmp_path: Path) -> None:
+    touch(tmp_path / "data" / "a.png", tmp_path / "data" / "sub" / "b.png", tmp_path / "elsewhere" / "c.png")
+    (tmp_path / "data" / "sub" / "loop").symlink_to(tmp_path / "data")
+    (tmp_path / "data" / "more").symlink_to(tmp_path / "elsewhere")
+    assert names(tmp_path / "data") == ["a.png", "more/c.png", "sub/b.png"]
+
+
+def test_a_dangling_link_is_found_and_then_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
+    [file] = find_images(tmp_path)
+    with pytest.raises(InputError, match="No such file"):
+        read_rgb(file.path)
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.png", b"C:x.png", b"..\\x.png", b"\\x.png"])
+def test_names_that_a_table_cannot_hold_are_refused(name: bytes, tmp_path: Path) -> None:
+    Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name))).write_bytes(b"x")
+    with pytest.raises(InputError, match="rename the file"):
+        find_images(tmp_path)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 40])
+def test_shards_are_disjoint_and_cover(n: int, tmp_path: Path) -> None:
+    touch(*(tmp_path / f"{i:02d}.png" for i in range(23)))
+    files = find_images(tmp_path)
+    parts = [shard_of(files, (i, n)) for i in range(n)]
+    assert sorted(f.name for p in parts for f in p) == [f.name for f in files]
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    assert shard_of(files, (n, n)) == parts[0]
+    assert shard_of(files, None) == files
+
+
+@pytest.mark.parametrize("shard", [(3, 2), (-1, 2), (0, 0), (1, -1)])
+def test_wrong_shards_are_named(shard: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="^shard: expected"):
+        shard_of([], shard)

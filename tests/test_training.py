@@ -1,0 +1,488 @@
+"""Training: resume, determinism, several processes, checkpoints, recipes, and that every model learns."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from torch import Tensor, nn
+
+import srfast
+from srfast import models
+from srfast.data.store import Batches, PairStore
+from srfast.errors import InputError, RunError
+from srfast.loading import load_model, load_state
+from srfast.training import Plan, Recipe, recipe, steps_for_epochs, train
+from srfast.training.recipes import RECIPES
+from srfast.training.soap import SOAP
+from srfast.training.sources import open_store
+
+SMALL: dict[str, dict[str, Any]] = {
+    "srcnn": {},
+    "fsrcnn": {"features": 24, "shrunk": 8, "mappings": 2},
+    "drrn": {"features": 16, "units": 2},
+    "idn": {"features": 64, "blocks": 1},
+    "rdn": {"features": 16, "growth": 8, "blocks": 2, "convs": 2},
+    "swinir": {"features": 24, "depths": (2, 2), "heads": 2},
+    "swinir_light": {"features": 24, "depths": (2,), "heads": 2},
+    "rcan": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
+    "hat": {"features": 24, "depths": (2,), "heads": 2, "window": 8, "compress": 3, "squeeze": 6},
+    "san": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
+    "han": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
+    "nlsn": {"features": 16, "blocks": 2, "every": 1, "chunk": 36},
+    "ignn": {"features": 16, "blocks": 2, "window": 8, "neighbours": 3},
+}
+TINY = Recipe(lr=1e-3, batch=2, lr_patch=12, ema=0.9, quantise=False)
+
+
+@pytest.fixture
+def store(photo_folder: Path) -> PairStore:
+    return open_store([photo_folder], 2, color="y", patch=24, quantise=False)[0]
+
+
+def plan(steps: int = 8, **changes: Any) -> Plan:
+    """FSRCNN, small: milliseconds a step."""
+    own = {k: changes.pop(k) for k in ("seed", "precision", "scale") if k in changes}
+    how = dataclasses.replace(TINY, **changes)
+    return Plan("fsrcnn", own.pop("scale", 2), steps, how, options=SMALL["fsrcnn"], **own)
+
+
+def weights(run: Path) -> dict[str, Tensor]:
+    return load_state(run / "model.safetensors")
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    with open(run / "log.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_at(step: int) -> Callable[[nn.Module], tuple[float, float]]:
+    """An evaluation that ends the run, as a crash would: nothing is saved on the way out."""
+    calls = iter(range(1, step + 1))
+
+    def evaluate(_: nn.Module) -> tuple[float, float]:
+        if next(calls) == step:
+            raise Interrupted
+        return 30.0, 0.9
+
+    return evaluate
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"optimizer": "soap"}, {"precision": "bf16", "fp32_tail": 0.3}, {"ema": 0.0, "schedule": "cosine"}],
+    ids=["adam", "soap", "bf16", "no-ema"],
+)
+def test_resume_is_bit_for_bit(store: PairStore, tmp_path: Path, changes: dict[str, Any]) -> None:
+    train(plan(8, **changes), store, tmp_path / "whole", log_every=1, quiet=True)
+    with pytest.raises(Interrupted):
+        # Crashes after step 5; the last checkpoint is that of step 4.
+        train(
+            plan(8, **changes),
+            store,
+            tmp_path / "halves",
+            evaluate=interrupt_at(5),
+            eval_every=1,
+            save_every=2,
+            log_every=1,
+            quiet=True,
+        )
+    result = train(plan(8, **changes), store, tmp_path / "halves", resume=True, log_every=1, quiet=True)
+    assert result.step == 8
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "halves"))
+    whole, halves = (torch.load(tmp_path / n / "last.pt", weights_only=True) for n in ("whole", "halves"))
+    assert same(whole["model"], halves["model"])
+    logged = [[(r["step"], r["loss"], r["lr"]) for r in rows_of(tmp_path / n)] for n in ("whole", "halves")]
+    assert len(logged[0]) == 8
+    assert logged[0] == logged[1]
+
+
+def test_resume_restores_what_models_draw(photo_folder: Path, tmp_path: Path) -> None:
+    """SwinIR drops paths at random while it trains: that generator's state is in the checkpoint."""
+    pytest.importorskip("spandrel")
+    rgb, _ = open_store([photo_folder], 2, color="rgb", patch=32)
+    how = Plan("swinir_light", 2, 4, dataclasses.replace(TINY, lr_patch=16), options=SMALL["swinir_light"])
+    train(how, rgb, tmp_path / "whole", quiet=True)
+    with pytest.raises(Interrupted):
+        train(how, rgb, tmp_path / "b", evaluate=interrupt_at(3), eval_every=1, save_every=2, quiet=True)
+    train(how, rgb, tmp_path / "b", resume=True, quiet=True)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "b"))
+
+
+def test_the_seed_decides(store: PairStore, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(plan(3, seed=seed), store, tmp_path / name, quiet=True)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+def test_evaluation_does_not_change_a_run(store: PairStore, photo_folder: Path, tmp_path: Path) -> None:
+    def evaluate(net: nn.Module) -> tuple[float, float]:
+        assert not net.training
+        torch.rand(3)
+        result = srfast.evaluate(net, photo_folder, 2)
+        return result.psnr, result.ssim
+
+    train(plan(4), store, tmp_path / "a", quiet=True)
+    result = train(plan(4), store, tmp_path / "b", evaluate=evaluate, eval_every=2, quiet=True)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    # What is evaluated is what is exported.
+    final = srfast.evaluate(tmp_path / "b" / "model.safetensors", photo_folder, 2)
+    assert (result.psnr, result.ssim) == (final.psnr, final.ssim)
+    rows = rows_of(tmp_path / "b")
+    assert [(r["step"], bool(r["psnr"])) for r in rows] == [("2", True), ("4", True)]
+    assert float(rows[-1]["psnr"]) == pytest.approx(final.psnr, abs=1e-3)
+
+
+def test_the_average_is_what_it_says(store: PairStore, tmp_path: Path) -> None:
+    """EMA by hand from the weights after steps 1, 2 and 3."""
+
+    def until(step: int, out: Path, ema: float) -> dict[str, Tensor]:
+        with pytest.raises(Interrupted):
+            train(
+                plan(6, ema=ema), store, out, evaluate=interrupt_at(step + 1), eval_every=1, save_every=step, quiet=True
+            )  # fmt: skip
+        return weights(out)
+
+    states = [until(step, tmp_path / f"stop{step}", 0.0) for step in (1, 2, 3)]
+    torch.manual_seed(0)
+    average = {k: v.clone() for k, v in models.create("fsrcnn", 2, **SMALL["fsrcnn"]).state_dict().items()}
+    for step, state in enumerate(states, 1):
+        decay = min(0.9, (1 + step) / (10 + step))
+        average = {k: decay * average[k] + (1 - decay) * state[k] for k in average}
+    for k, v in until(3, tmp_path / "average", 0.9).items():
+        assert torch.allclose(v, average[k], atol=1e-7), k
+
+
+def test_metadata_make_the_weights_a_model(store: PairStore, tmp_path: Path) -> None:
+    train(plan(2, seed=7), store, tmp_path, quiet=True, data_name="photos")
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        about = file.metadata()
+    got = {k: about[k] for k in ("model", "scale", "steps", "seed", "data")}
+    assert got == {"model": "fsrcnn", "scale": "2", "steps": "2", "seed": "7", "data": "photos"}
+    for name in ("model.safetensors", "last.pt"):
+        loaded = load_model(tmp_path / name, 2)
+        assert (loaded.name, loaded.scale, loaded.color) == ("fsrcnn", 2, "y")
+        assert same(loaded.model.state_dict(), weights(tmp_path))
+
+
+def test_init_takes_what_fits(store: PairStore, photo_folder: Path, tmp_path: Path) -> None:
+    train(plan(2), store, tmp_path / "x2", quiet=True)
+    initial = weights(tmp_path / "x2")
+    slow = plan(1, scale=3, lr=1e-12, ema=0.0)
+    store3, _ = open_store([photo_folder], 3, color="y", patch=36, quantise=False)
+    train(slow, store3, tmp_path / "x3", initial=initial, quiet=True)
+    for k, v in weights(tmp_path / "x3").items():
+        assert torch.allclose(v, initial[k], atol=1e-6), k
+    with pytest.raises(InputError, match="init"):
+        train(slow, store3, tmp_path / "none", initial={"other": torch.zeros(1)}, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"steps": 9}, "steps"),
+        ({"seed": 1}, "seed"),
+        ({"lr": 2e-3}, "lr"),
+        ({"batch": 4}, "batch"),
+        ({"precision": "bf16"}, "precision"),
+        ({"lr_patch": 10}, "lr-patch"),
+    ],
+)
+def test_resume_with_other_settings_is_refused(
+    store: PairStore, tmp_path: Path, changes: dict[str, Any], word: str
+) -> None:
+    train(plan(2), store, tmp_path, quiet=True)
+    with pytest.raises(InputError, match=f"^{word}: .*was trained with"):
+        train(plan(changes.pop("steps", 2), **changes), store, tmp_path, resume=True, quiet=True)
+
+
+def test_resume_with_other_data_is_refused(store: PairStore, photo_folder: Path, tmp_path: Path) -> None:
+    train(plan(2), store, tmp_path / "run", quiet=True)
+    (photo_folder / "astronaut.png").rename(photo_folder / "other.png")
+    other, _ = open_store([photo_folder], 2, color="y", patch=24, quantise=False)
+    with pytest.raises(InputError, match="^data: "):
+        train(plan(2), other, tmp_path / "run", resume=True, quiet=True)
+
+
+def test_a_run_is_not_overwritten(store: PairStore, tmp_path: Path) -> None:
+    train(plan(2), store, tmp_path, quiet=True)
+    before = (tmp_path / "last.pt").read_bytes()
+    with pytest.raises(InputError, match="already holds a run"):
+        train(plan(2), store, tmp_path, quiet=True)
+    assert (tmp_path / "last.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["empty", "garbage", "truncated", "foreign", "pickle"])
+def test_bad_checkpoints_end_in_one_line(store: PairStore, tmp_path: Path, kind: str) -> None:
+    run = tmp_path / "run"
+    train(plan(2), store, run, quiet=True)
+    path = run / "last.pt"
+    whole = path.read_bytes()
+    if kind == "foreign":
+        torch.save({"state_dict": {"w": torch.zeros(2)}}, path)
+    elif kind == "pickle":
+        torch.save({"format": Path("/")}, path)
+    else:
+        path.write_bytes({"empty": b"", "garbage": b"garbage" * 99, "truncated": whole[: len(whole) // 2]}[kind])
+    with pytest.raises(InputError, match=r"last\.pt: expected a training checkpoint") as caught:
+        train(plan(2), store, run, resume=True, quiet=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(store: PairStore, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="loss is"):
+        train(plan(50, lr=1e18, ema=0.0), store, tmp_path, log_every=1, quiet=True)
+    assert not (tmp_path / "last.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"batch": 0}, "batch"),
+        ({"lr": 0.0}, "lr"),
+        ({"ema": 1.0}, "ema"),
+        ({"precision": "fp8"}, "precision"),
+        ({"loss_border": 12}, "lr-patch"),
+        ({"scale": 5}, "scale"),
+    ],
+)
+def test_settings_out_of_range(store: PairStore, tmp_path: Path, changes: dict[str, Any], word: str) -> None:
+    with pytest.raises(InputError, match=f"^{word}: "):
+        train(plan(changes.pop("steps", 1), **changes), store, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_schedules() -> None:
+    halving = Recipe(lr=1.0, milestones=(0.5, 0.75))
+    assert [halving.rate(s, 8) for s in range(8)] == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25]
+    warm = Recipe(lr=1.0, milestones=(0.5,), warmup=0.25)
+    assert [warm.rate(s, 8) for s in range(8)] == [0.5, 1, 1, 1, 0.5, 0.5, 0.5, 0.5]
+    cosine = Recipe(lr=1.0, schedule="cosine")
+    assert cosine.rate(0, 10) == 1
+    assert cosine.rate(5, 10) == pytest.approx(0.5)
+    assert cosine.rate(9, 10) < 0.03
+    assert set(RECIPES) == set(models.names())
+    how = Recipe(lr_factors={"a": 0.1, "a.b": 0.5})
+    assert [how.factor(n) for n in ("a.c", "a.b.weight", "b")] == [0.1, 0.5, 1.0]
+
+
+def test_epochs_and_matched_steps() -> None:
+    """The paper's fixed epochs give a core-set its share of the updates, matched steps those of the whole."""
+    assert steps_for_epochs(200, 31_216, 2) == 3_121_600
+    assert steps_for_epochs(1, 7_804, 2) == 3_902
+    assert steps_for_epochs(0.5, 5, 2) == 2
+    with pytest.raises(InputError, match="epochs"):
+        steps_for_epochs(0, 5, 2)
+
+
+def test_loss_border_leaves_the_border_out(store: PairStore, tmp_path: Path) -> None:
+    """With all but the centre left out, the loss is that of the centre."""
+    train(plan(1, loss_border=10, ema=0.0), store, tmp_path, log_every=1, quiet=True)
+    logged = float(rows_of(tmp_path)[0]["loss"])
+    lr, hr = Batches(store, batch=2, patch=24, seed=0)[0]
+    torch.manual_seed(0)
+    net = models.create("fsrcnn", 2, **SMALL["fsrcnn"])
+    with torch.no_grad():
+        inner = (net(lr) - hr / 255)[..., 10:14, 10:14]
+    assert logged == pytest.approx(float(inner.abs().mean()), rel=1e-4)
+
+
+def _vgg(path: Path) -> Path:
+    """Random weights in the shape of the part of VGG19 that IGNN matches with."""
+    torch.manual_seed(0)
+    state = {}
+    for i, channels in {0: 3, 2: 64}.items():
+        state[f"features.{i}.weight"] = torch.randn(64, channels, 3, 3) * (2 / (9 * channels)) ** 0.5
+        state[f"features.{i}.bias"] = torch.zeros(64)
+    torch.save(state, path)
+    return path
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_model_fits_one_batch(name: str, photographs: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """One crop, seen again and again through the whole training path, is learned far below bicubic.
+
+    A corner of a photograph, mirrored to be its own image under all flips and rotations: every batch is the same.
+    """
+    if models.describe(name).extra:
+        pytest.importorskip("spandrel")
+    options = dict(SMALL[name])
+    if models.describe(name).asset:
+        options[models.describe(name).asset] = str(_vgg(tmp_path / "vgg19.pth"))
+    folder = tmp_path / "one"
+    folder.mkdir()
+    corner = photographs["astronaut"][72:80, 200:208]
+    upper = np.triu(np.ones((8, 8), bool))[..., None]
+    corner = np.where(upper, corner, corner.transpose(1, 0, 2))
+    half = np.concatenate([corner, corner[::-1]])
+    Image.fromarray(np.concatenate([half, half[:, ::-1]], 1)).save(folder / "crop.png")
+    color = models.describe(name).color
+    store, _ = open_store([folder], 2, color=color, patch=16)
+    how = dataclasses.replace(
+        recipe(name), lr=5e-3, lr_factors={}, batch=2, lr_patch=8, loss="mse", loss_border=0, ema=0.0,
+        schedule="cosine", quantise=True, fp32_tail=0.0, clip=1.0,
+    )  # fmt: skip
+    lr, hr = Batches(store, batch=1, patch=16, seed=0)[0]
+    up = srfast.upsample(lr.float(), 2)
+    bicubic = float((up - hr).square().mean()) / 255**2
+    result = train(Plan(name, 2, 400, how, options=options), store, tmp_path / "run", log_every=10, quiet=True)
+    print("RATIO", name, result.loss / bicubic)
+    assert result.loss < 0.5 * bicubic
+
+
+def test_soap_whitens_a_linear_problem() -> None:
+    """On a least-squares problem as ill-conditioned as raw pixels, where Adam crawls."""
+    torch.manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(40, 40))[0]
+    x = torch.randn(2000, 40) * torch.logspace(0, -3, 40) @ basis.T
+    target = x @ torch.randn(40, 8)
+    losses = {}
+    for name, make in {"adam": torch.optim.Adam, "soap": SOAP}.items():
+        weight = nn.Parameter(torch.zeros(8, 40))
+        optimizer = make([weight], lr=0.02)
+        for _ in range(300):
+            optimizer.zero_grad()
+            loss = (x @ weight.T - target).square().mean()
+            loss.backward()
+            optimizer.step()
+        losses[name] = float(loss.detach())
+    assert losses["soap"] < 0.2 * losses["adam"]
+
+
+def test_soap_is_adam_where_there_is_nothing_to_turn() -> None:
+    torch.manual_seed(0)
+    start, grads = torch.randn(5), torch.randn(7, 5)
+    ends = []
+    for make in (torch.optim.Adam, SOAP):
+        p = nn.Parameter(start.clone())
+        optimizer = make([p], lr=0.01, betas=(0.9, 0.99))
+        for g in grads:
+            p.grad = g.clone()
+            optimizer.step()
+        ends.append(p.detach())
+    assert torch.allclose(*ends, atol=1e-6)
+
+
+COMMAND = ["train", "fsrcnn", "--steps", "6", "--batch", "4", "--lr-patch", "24", "--threads", "1", "--log-every", "1"]
+
+
+def test_two_processes_train_as_one(
+    photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]
+) -> None:
+    one = srfast_command(*COMMAND, "--data", photo_folder, "-o", tmp_path / "one", cwd=tmp_path)
+    assert one.returncode == 0, one.stderr
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    two = subprocess.run(
+        [*launch, "-m", "srfast", *COMMAND, "--data", str(photo_folder), "-o", str(tmp_path / "two"), "--save-every", "3"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert two.returncode == 0, two.stderr
+    a, b = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for k in a:
+        # The mean of two half batches' gradients instead of one batch's: other rounding, and Adam divides by
+        # the gradient's own size.
+        assert torch.allclose(a[k], b[k], atol=2e-5), k
+    rows = rows_of(tmp_path / "two")
+    assert [r["step"] for r in rows] == [str(i) for i in range(1, 7)]
+    assert len(torch.load(tmp_path / "two" / "last.pt", weights_only=True)["rng"]) == 2
+
+
+def test_interrupt_leaves_a_checkpoint_that_resumes(photo_folder: Path, tmp_path: Path) -> None:
+    arguments = [*COMMAND[:2], "--steps", "400", *COMMAND[4:], "--data", str(photo_folder), "--seed", "3"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(out: str, *more: str) -> subprocess.Popen[str]:
+        line = [sys.executable, "-m", "srfast", *arguments, "-o", str(tmp_path / out), *more]
+        return subprocess.Popen(line, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    process = start("run")
+    log = tmp_path / "run" / "log.csv"
+    end = time.monotonic() + 90
+    while not (log.exists() and log.read_text().count("\n") > 3) and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    reached = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"]
+    assert 3 <= reached < 400
+    resumed = start("run", "--resume")
+    _, error = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, error
+    whole = start("whole")
+    _, error = whole.communicate(timeout=120)
+    assert whole.returncode == 0, error
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["nonsense", "--steps", "1"], "nonsense"),
+        (["srcnn"], "steps"),
+        (["srcnn", "--steps", "1", "--epochs", "1"], "steps"),
+        (["srcnn", "--steps", "1", "--match-steps"], "match-steps"),
+        (["srcnn", "--epochs", "1", "--match-steps"], "match-steps"),
+        (["srcnn", "--steps", "1", "--scale", "7"], "scale"),
+        (["srcnn", "--steps", "1", "--rescale", "2"], "rescale"),
+        (["srcnn", "--steps", "1", "--option", "blocks"], "option"),
+        (["srcnn", "--steps", "1", "--init", "none.pth"], "none.pth"),
+    ],
+)
+def test_bad_command_lines(photo_folder: Path, tmp_path: Path, arguments: list[str], word: str) -> None:
+    from click.testing import CliRunner
+
+    from srfast.cli.train import command
+
+    result = CliRunner().invoke(command, [*arguments, "--data", str(photo_folder), "-o", str(tmp_path / "run")])
+    assert isinstance(result.exception, InputError)
+    assert word in str(result.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_reports_what_it_reached(
+    photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]
+) -> None:
+    line = [*COMMAND, "--data", photo_folder, "--eval-data", photo_folder, "--rescale", "0.8", "-o", "run"]
+    done = srfast_command(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "6 steps" in done.stderr
+    assert "dB" in done.stderr
+    again = srfast_command(*line, cwd=tmp_path)
+    assert again.returncode == 2
+    assert again.stderr.count("\n") == 1
+    assert "already holds a run" in again.stderr
+    (tmp_path / "run" / "last.pt").write_bytes(b"broken")
+    broken = srfast_command(*line, "--resume", cwd=tmp_path)
+    assert broken.returncode == 2
+    assert broken.stderr.startswith("srfast: error: ")
+    assert broken.stderr.count("\n") == 1
