@@ -1,8 +1,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CXX ?= g++
+# Python 3.11 and later: the working directory stays off sys.path, so that the installed srfast is what runs.
+export PYTHONSAFEPATH := 1
 
-.PHONY: install demo test test-slow bench lint wheel sanitize gpu-check clean
+.PHONY: install demo test test-slow bench lint wheel sanitize sanitize-cpu sanitize-cuda gpu-check clean
 
 install: $(BIN)/.installed
 
@@ -16,8 +19,63 @@ $(BIN)/.installed: $(BIN)/python pyproject.toml CMakeLists.txt $(shell find csrc
 demo: install
 	$(BIN)/srfast demo
 
+# The script, not `python -m pytest`, which would put this folder before the installed package.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/pytest
+
+test-slow: install
+	$(BIN)/pytest -m "slow and not gpu"
+
+bench: install
+	mkdir -p build
+	$(BIN)/pytest bench --benchmark-json=build/bench.json
+	PYTHONSAFEPATH= $(BIN)/python -m bench table build/bench.json
+
+lint: $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet "ruff>=0.9"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 wheel: $(BIN)/python
-	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
+
+# The CPU sources under AddressSanitizer and UBSan, run by a driver over odd sizes, every scale and instruction set.
+SANITIZE := build/sanitize
+SANITIZE_FLAGS := -std=gnu++20 -O1 -g -Icsrc -Wall -Wextra -fno-omit-frame-pointer -fsanitize=address,undefined \
+                  -fno-sanitize-recover=all
+CPU_SOURCES := $(filter-out csrc/cpu/score_avx2.cpp csrc/cpu/score_avx512.cpp csrc/cpu/score_vnni.cpp,$(wildcard csrc/cpu/*.cpp))
+AVX512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
+ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
+SANITIZE_FLAGS += -DSRFAST_X86=1
+CPU_SOURCES += csrc/cpu/score_avx2.cpp csrc/cpu/score_avx512.cpp csrc/cpu/score_vnni.cpp
+endif
+$(SANITIZE)/score_avx2.o: ISA_FLAGS := -mavx2 -mfma -mf16c
+$(SANITIZE)/score_avx512.o: ISA_FLAGS := $(AVX512)
+$(SANITIZE)/score_vnni.o: ISA_FLAGS := $(AVX512) -mavx512vnni
+
+$(SANITIZE)/%.o: csrc/cpu/%.cpp $(wildcard csrc/cpu/*.h csrc/core/*.h)
+	mkdir -p $(SANITIZE)
+	$(CXX) $(SANITIZE_FLAGS) $(ISA_FLAGS) -c $< -o $@
+
+$(SANITIZE)/cpu_check: tests/cpp/cpu_check.cpp $(patsubst csrc/cpu/%.cpp,$(SANITIZE)/%.o,$(CPU_SOURCES))
+	$(CXX) $(SANITIZE_FLAGS) $^ -o $@ -pthread
+
+sanitize-cpu: $(SANITIZE)/cpu_check
+	ASAN_OPTIONS=detect_stack_use_after_return=1 $(SANITIZE)/cpu_check
+
+# The bodies of the CUDA kernels, one CPU thread for each CUDA thread, under ThreadSanitizer.
+$(SANITIZE)/race_check: tests/cpp/race_check.cpp tests/cpp/kernels.cpp $(wildcard tests/cpp/*.h csrc/cuda/*.cuh csrc/core/*.h)
+	mkdir -p $(SANITIZE)
+	$(CXX) -std=c++20 -O1 -g -Icsrc -Itests/cpp -Wall -Wextra -fno-strict-aliasing -fsanitize=thread \
+	  tests/cpp/race_check.cpp tests/cpp/kernels.cpp -o $@ -pthread
+
+sanitize-cuda: $(SANITIZE)/race_check
+	$(SANITIZE)/race_check
+
+sanitize: sanitize-cpu sanitize-cuda
+
+gpu-check:
+	sh tests/gpu/check.sh
+
+clean:
+	rm -rf build dist $(VENV)

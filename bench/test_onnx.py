@@ -1,12 +1,7 @@
-"""Patch mode on the backends native, torch and onnx side by side: 96 x 96 patches of a photograph in memory.
-
-Each figure stands beside eager PyTorch and the machine's sgemm, timed in the same test on the same threads.
-"""
+"""Patch mode on the backends native, torch and onnx side by side: the public call on 96 x 96 patches in memory."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,62 +9,34 @@ import pytest
 import torch
 
 import srfast
+from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, sgemm
 from srfast import reference
 from srfast.backends import unusable
 from srfast.networks import load_network
 
-data = pytest.importorskip("skimage.data", reason="needs the demo extra")
-
-SIZE = 96
-# Multiplications and additions of SRCNN 9-1-5 for one pixel.
-FLOP = 2 * (81 * 64 + 64 * 32 + 25 * 32)
+BACKENDS = ("native", "torch", "onnx")
 
 
-def patches(n: int) -> np.ndarray:
-    """uint8 [n, 96, 96, 3]."""
-    image = data.astronaut()
-    corners = np.random.default_rng(0).integers(0, 512 - SIZE + 1, (n, 2))
-    return np.stack([image[y : y + SIZE, x : x + SIZE] for y, x in corners])
-
-
-def best(run: Callable[[], Any], rounds: int = 3) -> float:
-    """Seconds of the fastest of ``rounds`` runs after one that does not count."""
-    run()
-    seconds = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-def sgemm() -> float:
-    """FLOP/s of a 1024 x 1024 float32 matrix product."""
-    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
-    return 2 * 1024**3 / best(lambda: a @ b)
-
-
-@pytest.mark.parametrize("backend", ["native", "torch", "onnx"])
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_score_patches(benchmark: Any, backend: str, scale: int) -> None:
+def test_backends(beside: Any, benchmark: Any, photographs: np.ndarray, backend: str, scale: int, threads: int) -> None:
     network = load_network("srcnn", scale)
-    reason = unusable(backend, "cpu", network)
-    if reason:
-        pytest.skip(f"{backend}: {reason}")
-    x = patches(32)
+    usable = [name for name in BACKENDS if unusable(name, "cpu", network) is None]
+    if backend not in usable:
+        pytest.skip(f"{backend}: {unusable(backend, 'cpu', network)}")
+    x = photographs[::4]
 
     def score(name: str) -> np.ndarray:
         return srfast.score_patches(x, scale, backend=name, device="cpu")
 
-    want = reference.score_patches(torch.from_numpy(x[:4]), network.weights, scale, torch.float64).numpy()
-    np.testing.assert_allclose(score(backend)[:4], want, rtol=1e-4)
+    def agrees() -> None:
+        want = reference.score_patches(torch.from_numpy(x[:8]), network.weights, scale, torch.float64).numpy()
+        np.testing.assert_allclose(score(backend)[:8], want, rtol=1e-4)
 
-    benchmark.pedantic(score, (backend,), rounds=5, warmup_rounds=1)
-    seconds = benchmark.stats.stats.min if benchmark.stats else best(lambda: score(backend))
-    pixels = x.shape[0] * SIZE * SIZE
-    benchmark.extra_info.update(
-        threads=torch.get_num_threads(),
-        mpix_per_s=pixels / seconds / 1e6,
-        times_torch=best(lambda: score("torch")) / seconds,
-        of_sgemm=FLOP * pixels / seconds / sgemm(),
+    others = {name: lambda name=name: score(name) for name in usable if name != backend}
+    seconds = beside(lambda: score(backend), {**others, "sgemm": sgemm()}, agrees)
+    pixels = x.size // 3
+    benchmark.extra_info["mpix_s"] = pixels / seconds["subject"] / 1e6
+    benchmark.extra_info["fraction_of_sgemm"] = (pixels * FLOP_PER_PIXEL / seconds["subject"]) / (
+        SGEMM_FLOP / seconds["sgemm"]
     )

@@ -2,11 +2,11 @@
 the squared error against Y).
 
 Dong, Loy, He, Tang, "Image Super-Resolution Using Deep Convolutional Networks" (2014), eq. 1-3; every layer pads by
-replication, here by clamping coordinates. Pixels stay in [0, 255]: the network is positively homogeneous, so with biases
-times 255 it gives 255 * M(up / 255) without a multiplication and without a second rounding of its input.
+replication, here by clamping coordinates. Pixels stay in [0, 255]: the network is positively homogeneous, so with
+biases times 255 it gives 255 * M(up / 255) without a multiplication and without a second rounding of its input.
 
-Only the 32-channel map passes through device memory, channels last. Sums are float32; float32 operands are multiplied in
-full precision (``input_precision="ieee"``), never in TF32.
+Only the 32-channel map passes through device memory, channels last. Sums are float32; float32 operands are multiplied
+in full precision (``input_precision="ieee"``), never in TF32.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import torch
 import triton
 import triton.language as tl
+from srfast.kernels.configs import Config, lookup
 from torch import Tensor
-
-from .configs import Config, lookup
 
 RUN = 16  # pixels of a row: a tile's width in features_kernel, one row of the matrix product in error_kernel
 FEATURES = 32

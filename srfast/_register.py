@@ -7,13 +7,16 @@ import math
 import torch
 from torch import Tensor
 
-from srfast._native import BOUNDARIES, native
+from srfast._native import BOUNDARIES, isa_index, native, packed_scorer
 
 LIBRARY = torch.library.Library("srfast", "DEF")
 LIBRARY.define("imresize(Tensor img, float scale, str boundary) -> Tensor")
 LIBRARY.define("downsample(Tensor x, int scale, str boundary) -> Tensor")
 LIBRARY.define("upsample(Tensor x, int scale, str boundary) -> Tensor")
 LIBRARY.define("per_sample_mse(Tensor a, Tensor b) -> Tensor")
+LIBRARY.define(
+    "score_patches(Tensor patches, Tensor[] weights, int scale, str boundary, str isa, bool fast) -> Tensor"
+)
 
 DTYPES = {torch.uint8: 0, torch.float32: 1, torch.float64: 2}
 
@@ -58,10 +61,26 @@ def _per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
     return out
 
 
+def _score_patches(
+    patches: Tensor, weights: list[Tensor], scale: int, boundary: str, isa: str, fast: bool
+) -> Tensor:
+    src = patches.contiguous()
+    n, h, w, c = src.shape
+    scorer = packed_scorer(tuple(t.contiguous().numpy().tobytes() for t in weights), scale)
+    offsets = torch.arange(n, dtype=torch.int64) * (h * w * c)
+    out = torch.empty(n, dtype=torch.float32)
+    native().score_patches(
+        scorer, src.data_ptr(), offsets.data_ptr(), n, w * c, h, w, c, BOUNDARIES[boundary], isa_index(isa or None),
+        fast, torch.get_num_threads(), out.data_ptr(), 0, 0,
+    )  # fmt: skip
+    return out
+
+
 LIBRARY.impl("imresize", _imresize, "CPU")
 LIBRARY.impl("downsample", _downsample, "CPU")
 LIBRARY.impl("upsample", _upsample, "CPU")
 LIBRARY.impl("per_sample_mse", _per_sample_mse, "CPU")
+LIBRARY.impl("score_patches", _score_patches, "CPU")
 
 
 @torch.library.register_fake("srfast::imresize")
@@ -85,3 +104,8 @@ def _(x: Tensor, scale: int, boundary: str) -> Tensor:
 @torch.library.register_fake("srfast::per_sample_mse")
 def _(a: Tensor, b: Tensor) -> Tensor:
     return a.new_empty(a.shape[0])
+
+
+@torch.library.register_fake("srfast::score_patches")
+def _(patches: Tensor, weights: list[Tensor], scale: int, boundary: str, isa: str, fast: bool) -> Tensor:
+    return patches.new_empty(patches.shape[0], dtype=torch.float32)

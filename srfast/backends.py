@@ -125,7 +125,7 @@ def make_engine(
     if backend == "onnx":
         from srfast.engines.onnx import OnnxEngine
 
-        return OnnxEngine(network, boundary)
+        return OnnxEngine(network, boundary, device)
     from srfast.engines.eager import EagerEngine
 
     return EagerEngine(network, boundary, device)

@@ -157,9 +157,7 @@ def _open(model: str | Path | nn.Module, scale: int, device: str) -> tuple[str, 
         loaded = loading.load_model(model, scale)
         name, network, color = str(model), loaded.model, loaded.color
     else:
-        raise InputError(
-            f"model: expected bicubic, {', '.join(models.names())} or a weights file, got {str(model)!r}"
-        )
+        raise InputError(f"model: expected bicubic, {', '.join(models.names())} or a weights file, got {str(model)!r}")
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device: expected auto, cpu or cuda, got {device!r}")
     if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
@@ -200,11 +198,7 @@ def _reconstruct(
         if color == "y":
             y = metrics.to_y(hr, "classic")
             low = imresize(y / 255, 1 / scale) if lr is None else metrics.to_y(lr, "classic") / 255
-            up = (
-                imresize(low, scale)
-                if network is None
-                else _run(network, low[..., None], scale, tile)[..., 0]
-            )
+            up = imresize(low, scale) if network is None else _run(network, low[..., None], scale, tile)[..., 0]
             bounds = _CLASSIC_RANGE if network is None else (0.0, 255.0)
             return _to_uint8(up, *bounds), y.astype(np.uint8)
         assert network is not None
@@ -270,8 +264,7 @@ def _match(files: list[Any], lr_data: str | Path, scale: int) -> dict[str, Path]
         low = lows.get(_key(file.name))
         if low is None:
             raise InputError(
-                f"lr-data: no LR file for {file.name} in {lr_data} "
-                f"(such as {Path(file.name).stem}x{scale}.png)"
+                f"lr-data: no LR file for {file.name} in {lr_data} (such as {Path(file.name).stem}x{scale}.png)"
             )
         pairs[file.name] = low
     return pairs

@@ -233,9 +233,7 @@ class _Graph:
         return self.op("Squeeze", x, self.const([1], np.int64))
 
     def model(self, name: str, **metadata: Any) -> onnx.ModelProto:
-        graph = self.helper.make_graph(
-            self.nodes, name, self.inputs, self.outputs, list(self.initializers.values())
-        )
+        graph = self.helper.make_graph(self.nodes, name, self.inputs, self.outputs, list(self.initializers.values()))
         model = self.helper.make_model(
             graph,
             opset_imports=[self.helper.make_opsetid("", OPSET)],
@@ -243,9 +241,7 @@ class _Graph:
             producer_name="srfast",
             producer_version=__version__,
         )
-        self.helper.set_model_props(
-            model, {k: str(v) for k, v in {**metadata, "srfast_version": __version__}.items()}
-        )
+        self.helper.set_model_props(model, {k: str(v) for k, v in {**metadata, "srfast_version": __version__}.items()})
         return cast("onnx.ModelProto", model)
 
 

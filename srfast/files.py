@@ -16,7 +16,7 @@ _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, aside: Path | None = None) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; on success flushes it to disk and renames it to ``path``.
 
     The temporary file has the suffix of ``path``, and is removed when the body raises. Where ``path`` is a
@@ -24,6 +24,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Args:
         path: the final file. Its directory must exist; an earlier regular file of that name is replaced.
+        aside: the directory for the temporary file, on the same file system; None takes that of ``path``.
 
     Raises:
         InputError: the directory is missing or not writable, or ``path`` names something other than a file.
@@ -43,7 +44,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in {folder}")
     # Short, as a long final name leaves no room for a suffix; random, as two runs may write at once.
-    temporary = folder / f".srfast-{secrets.token_hex(8)}{final.suffix[:16]}"
+    temporary = (aside or folder) / f".srfast-{secrets.token_hex(8)}{final.suffix[:16]}"
     try:
         try:
             yield temporary

@@ -84,7 +84,5 @@ def _up(n: int, multiple: int) -> int:
 def _checked(sr: Tensor, lr: Tensor, scale: int) -> Tensor:
     expected = torch.Size((*lr.shape[:2], lr.shape[2] * scale, lr.shape[3] * scale))
     if sr.shape != expected:
-        raise InputError(
-            f"model: expected an output of {list(expected)} at scale {scale}, got {list(sr.shape)}"
-        )
+        raise InputError(f"model: expected an output of {list(expected)} at scale {scale}, got {list(sr.shape)}")
     return sr

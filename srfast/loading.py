@@ -75,9 +75,7 @@ def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Loade
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError(
-            f"{path}: expected the weights of the model its metadata name, got {reason}"
-        ) from None
+        raise InputError(f"{path}: expected the weights of the model its metadata name, got {reason}") from None
     return Loaded(model, models.describe(name).color, scale, name)
 
 
@@ -132,9 +130,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             with safe_open(path, framework="pt") as file:
                 return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})
         except (SafetensorError, OSError, json.JSONDecodeError) as error:
-            raise InputError(
-                f"{path}: expected safetensors, got a corrupt or foreign file ({error})"
-            ) from None
+            raise InputError(f"{path}: expected safetensors, got a corrupt or foreign file ({error})") from None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     # A damaged file makes the reader raise almost anything; whatever it raises, the file is at fault.

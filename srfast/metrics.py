@@ -45,9 +45,7 @@ def psnr(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rg
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
-def ssim(
-    sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rgb", window: Window = "wang"
-) -> float:
+def ssim(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rgb", window: Window = "wang") -> float:
     """Structural similarity on Y (Wang et al., "Image Quality Assessment: From Error Visibility to
     Structural Similarity", 2004, eq. 13), K1 = 0.01, K2 = 0.03, L = 255.
 
@@ -107,9 +105,7 @@ def _planes(sr: np.ndarray, hr: np.ndarray, shave: int, protocol: str) -> tuple[
         raise InputError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
     for name, image in (("sr", sr), ("hr", hr)):
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            raise TypeError(
-                f"{name}: expected a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}"
-            )
+            raise TypeError(f"{name}: expected a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
         if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
             raise InputError(f"{name}: expected [H, W, 3] or [H, W], got shape {list(image.shape)}")
     if sr.shape != hr.shape:

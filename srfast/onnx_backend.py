@@ -18,8 +18,8 @@ CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 # Pixels of one run. SRCNN holds 256 bytes of feature maps for each; a GPU wants long runs, caches short ones.
 _RUN_PIXELS = {CPU: 1 << 16, CUDA: 1 << 21}
-# Side of a tile of a whole image, in HR pixels: a multiple of 2, 3 and 4, for feature maps of about 200 MB.
-_TILE = 720
+# Largest side of a tile of an image, in HR pixels: feature maps of about 100 MB.
+_TILE = 480
 # Side of the square on which an unknown network with dynamic sizes is tried: a multiple of the usual windows.
 _PROBE = 48
 
@@ -44,9 +44,7 @@ def session(model: bytes | Path, threads: int, device: str = "auto") -> Any:
         return _open(model, threads, works)
     except Exception as error:
         name = "model" if isinstance(model, bytes) else model
-        raise InputError(
-            f"{name}: expected a graph that ONNX Runtime can load, got: {_first_line(error)}"
-        ) from error
+        raise InputError(f"{name}: expected a graph that ONNX Runtime can load, got: {_first_line(error)}") from error
 
 
 def provider_report() -> dict[str, str | None]:
@@ -131,26 +129,21 @@ class OnnxScorer:
     def _run(self, patches: np.ndarray, output: Output) -> np.ndarray:
         _, height, width, channels = patches.shape
         # One graph serves every size; sides shorter than the border it mirrors need one of their own.
-        run = self._session(
-            channels, output, None if min(height, width) >= 2 * self.scale else (height, width)
-        )
+        run = self._session(channels, output, None if min(height, width) >= 2 * self.scale else (height, width))
         batch = max(1, _RUN_PIXELS[self.provider] // (height * width))
         return _in_batches(lambda x: run.run(None, {"patches": x})[0], patches, batch)
 
     def _session(self, channels: int, output: Output, size: tuple[int, int] | None) -> Any:
         key = (channels, output, size)
         if key not in self._sessions:
-            model = build_scorer(
-                self._weights, self.scale, size, self._boundary, output=output, channels=channels
-            )
+            model = build_scorer(self._weights, self.scale, size, self._boundary, output=output, channels=channels)
             self._sessions[key] = session(model.SerializeToString(), self._threads, self._device)
         return self._sessions[key]
 
     def _check(self, patches: np.ndarray) -> None:
         if patches.dtype != np.uint8 or patches.ndim != 4 or patches.shape[3] not in (1, 3):
             raise InputError(
-                "patches: expected uint8 [N, H, W, 3] or [N, H, W, 1], "
-                f"got {patches.dtype} {list(patches.shape)}"
+                f"patches: expected uint8 [N, H, W, 3] or [N, H, W, 1], got {patches.dtype} {list(patches.shape)}"
             )
         if any(n % self.scale or n == 0 for n in patches.shape[1:3]):
             raise InputError(
@@ -205,8 +198,7 @@ class OnnxNetwork:
         height, width = y.shape[2:]
         if any(have not in (None, want) for have, want in zip(self.size, (height, width), strict=True)):
             raise InputError(
-                f"{self.path}: expected input of {_size(self.size)}, the only size it takes, "
-                f"got {height} x {width}"
+                f"{self.path}: expected input of {_size(self.size)}, the only size it takes, got {height} x {width}"
             )
         if len(y) == 0:
             return np.zeros((0, 1, factor * height, factor * width), np.float32)
@@ -218,9 +210,7 @@ class OnnxNetwork:
         )
         wanted = (len(y), 1, factor * height, factor * width)
         if out.shape != wanted:
-            raise InputError(
-                f"{self.path}: expected output {list(wanted)} from {list(y.shape)}, got {list(out.shape)}"
-            )
+            raise InputError(f"{self.path}: expected output {list(wanted)} from {list(y.shape)}, got {list(out.shape)}")
         return out
 
     def _call(self, y: np.ndarray) -> np.ndarray:
@@ -241,16 +231,10 @@ class OnnxNetwork:
                 "`srfast onnx --network-only` writes a network"
             )
         if len(inputs) != 1 or len(outputs) != 1:
-            raise InputError(
-                f"{self.path}: expected {wanted}, got {len(inputs)} inputs and {len(outputs)} outputs"
-            )
+            raise InputError(f"{self.path}: expected {wanted}, got {len(inputs)} inputs and {len(outputs)} outputs")
         for side, value in (("input", inputs[0]), ("output", outputs[0])):
             channels = value.shape[1] if len(value.shape) == 4 else None
-            if (
-                value.type != "tensor(float)"
-                or len(value.shape) != 4
-                or (isinstance(channels, int) and channels != 1)
-            ):
+            if value.type != "tensor(float)" or len(value.shape) != 4 or (isinstance(channels, int) and channels != 1):
                 raise InputError(f"{self.path}: expected {wanted}, got {side} {value.type} {value.shape}")
         batch, _, height, width = (n if isinstance(n, int) else None for n in inputs[0].shape)
         return inputs[0].name, batch, (height, width)
@@ -270,9 +254,7 @@ class OnnxNetwork:
         )
 
 
-def _in_batches(
-    run: Callable[[np.ndarray], np.ndarray], x: np.ndarray, batch: int, fixed: bool = False
-) -> np.ndarray:
+def _in_batches(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray, batch: int, fixed: bool = False) -> np.ndarray:
     """``run`` on ``batch`` samples at a time; where ``fixed``, the last sample is repeated to fill them."""
     parts = []
     for start in range(0, len(x), batch):
@@ -312,12 +294,12 @@ def _open(model: bytes | Path, threads: int, cuda: bool) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # Memory plans are kept for every input shape: with shapes that vary they only add up.
+    options.enable_mem_pattern = False
     options.log_severity_level = 4
     # TF32 keeps three digits of a loss, fewer than the scores promise.
     providers = [(CUDA, {"use_tf32": "0"}), CPU] if cuda else [CPU]
-    return ort.InferenceSession(
-        model if isinstance(model, bytes) else str(model), options, providers=providers
-    )
+    return ort.InferenceSession(model if isinstance(model, bytes) else str(model), options, providers=providers)
 
 
 @lru_cache(maxsize=1)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +21,7 @@ from srfast.errors import InputError
 from srfast.networks import Network, load_network
 from srfast.parts import Outcome, Parts, clean_json
 from srfast.table import SCHEMA, VERSION, ScoreTable, check_replaceable, image_rows, write_parquet
+from srfast.workers import ordered_map
 
 Mode = Literal["patch", "dense"]
 Progress = Callable[[int, int, int], None]
@@ -112,13 +111,13 @@ def score(
     )
     target = Path(output)
     check_replaceable(target)
-    parts = Parts.start(target, settings, resume)
+    parts = Parts.start(Path(os.path.realpath(target)), settings, resume)
     todo = [f for f in files if not parts.has(f, retry_skipped=True)]
     job = _Job(engine, scale, patch, stride, mode)
     done, patches = len(files) - len(todo), 0
     if progress:
         progress(done, len(files), 0)
-    with flushing(parts), _outcomes(job, todo, workers) as outcomes:
+    with flushing(parts), closing(_outcomes(job, todo, workers)) as outcomes:
         for outcome in outcomes:
             if outcome.skipped is not None and not skip_bad:
                 raise InputError(f"{outcome.skipped} (--skip-bad goes on without such files)")
@@ -128,11 +127,12 @@ def score(
             if progress:
                 progress(done, len(files), patches)
     records = parts.records(files)
-    if files and not any(r["rows"] for r in records):
+    # Another shard may have patches; a whole dataset without any is a mistake.
+    if shard is None and not any(r["rows"] for r in records):
         parts.remove()
         raise InputError(_nothing(records, patch))
     meta = {**settings, **_about(records)}
-    write_parquet(target, parts.tables(files), SCHEMA, meta)
+    write_parquet(target, parts.tables(files), SCHEMA, meta, aside=parts.folder)
     parts.remove()
     return ScoreTable.read(target)
 
@@ -163,49 +163,25 @@ class _Job:
             scores = self.engine.windows(image, xs, ys, self.patch, threads)
         return Outcome(file, rows=_rows(file, xs, ys, self.patch, scores))
 
-    def both(self, file: ImageFile, threads: int) -> Outcome:
-        return self.score(file, self.decode(file), threads)
-
 
 def _rows(file: ImageFile, xs: np.ndarray, ys: np.ndarray, patch: int, scores: Scores) -> Any:
     return image_rows(file.name, xs, ys, patch, scores.loss, scores.bicubic, scores.sobel)
 
 
-@contextmanager
-def _outcomes(job: _Job, files: list[ImageFile], workers: int | None) -> Iterator[Iterator[Outcome]]:
-    """Outcomes in order. At most 2 x workers images are in memory at a time.
+def _outcomes(job: _Job, files: list[ImageFile], workers: int | None) -> Iterator[Outcome]:
+    """Outcomes in order.
 
     A concurrent engine decodes and scores an image in one task: no hand-over, no idle core, whichever stage is slower.
     Any other engine scores on the calling thread while the workers decode ahead.
     """
     workers = workers or torch.get_num_threads()
-    concurrent = job.engine.concurrent
     threads = max(1, workers // max(1, min(len(files), workers)))
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="srfast")
-
-    def run() -> Iterator[Outcome]:
-        queue: deque[tuple[ImageFile, Future[Any]]] = deque()
-        ahead = iter(files)
-
-        def fill() -> None:
-            while len(queue) < 2 * workers:
-                file = next(ahead, None)
-                if file is None:
-                    return
-                task = pool.submit(job.both, file, threads) if concurrent else pool.submit(job.decode, file)
-                queue.append((file, task))
-
-        fill()
-        while queue:
-            file, task = queue.popleft()
-            result = task.result()
-            fill()
-            yield result if concurrent else job.score(file, result, workers)
-
-    try:
-        yield run()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    if job.engine.concurrent:
+        for _, outcome in ordered_map(lambda file: job.score(file, job.decode(file), threads), files, workers):
+            yield outcome
+    else:
+        for file, image in ordered_map(job.decode, files, workers):
+            yield job.score(file, image, workers)
 
 
 @contextmanager

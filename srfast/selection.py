@@ -96,7 +96,7 @@ def select(
     """
     table = _joined(scores)
     n = len(table)
-    _check(keep, order, drop_hardest, method, max_per_image, seed, n)
+    check_selection(keep, order, drop_hardest, method, max_per_image, seed)
     keep, drop_hardest, seed = float(keep), float(drop_hardest), int(seed)
     max_per_image = None if max_per_image is None else int(max_per_image)
     loss = table.column("loss")
@@ -143,9 +143,15 @@ def _joined(scores: Any) -> ScoreTable:
     return table
 
 
-def _check(
-    keep: float, order: str, drop_hardest: float, method: str, max_per_image: int | None, seed: int, n: int
+def check_selection(
+    keep: float = 0.5,
+    order: str = "des",
+    drop_hardest: float = 0.0,
+    method: str = "loss",
+    max_per_image: int | None = None,
+    seed: int = 0,
 ) -> None:
+    """Raises InputError unless these are arguments of ``select``."""
     if not _is(keep, Real) or not 0 < keep <= 1:
         raise InputError(f"keep: expected a fraction with 0 < keep <= 1, got {keep!r}")
     if order not in ORDERS:

@@ -6,13 +6,15 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from srfast.data.images import stays_inside
 from srfast.errors import InputError
 from srfast.files import atomic_path
 
@@ -34,6 +36,8 @@ SCHEMA = pa.schema(
 )
 ROW_GROUP = 1 << 18
 """Rows of a row group: fixed, so that a table's bytes do not depend on how it was produced."""
+LIMITS = {"thrift_string_size_limit": 2**31 - 1, "thrift_container_size_limit": 2**31 - 1}
+"""Of parquet's footer: the metadata lists every image, and pyarrow's own 100 MB end at a million of them."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ class ScoreTable:
         return cls(table.select(SCHEMA.names), meta)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes scores.parquet, whole or not at all."""
+        """Writes scores.parquet, whole or not at all; refuses to replace a file srfast did not write."""
+        check_replaceable(path)
         write_parquet(path, [self.table], SCHEMA, self.meta)
 
 
@@ -80,10 +85,16 @@ def read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]
     if Path(path).is_dir():
         raise InputError(f"{path}: expected a parquet file, got a folder")
     try:
-        table = pq.read_table(os.fspath(path), partitioning=None)
+        table = pq.read_table(os.fspath(path), partitioning=None, **LIMITS)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable parquet file ({' '.join(str(error).split())[:120]})") from None
     return table, parse_meta(path, table.schema.metadata)
+
+
+def read_metadata(path: Path) -> dict[bytes, bytes] | None:
+    """The key-value metadata of a parquet file, without its rows."""
+    with pq.ParquetFile(path, **LIMITS) as file:
+        return file.schema_arrow.metadata
 
 
 def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
@@ -106,13 +117,16 @@ def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Sche
             raise InputError(f"{path}: column {field.name!r}: expected {field.type}, got {column.type}")
         if table.column(field.name).null_count:
             raise InputError(f"{path}: column {field.name!r}: expected no missing values")
+    for name, least in (("x", 0), ("y", 0), ("size", 1)):
+        smallest = pc.min(table.column(name)).as_py()
+        if smallest is not None and smallest < least:
+            raise InputError(f"{path}: column {name!r}: expected at least {least}, got {smallest}")
 
 
 def check_paths(path: str | os.PathLike[str], table: pa.Table) -> None:
     """Refuses image paths that could reach outside the root."""
     for name in table.column("image").unique().to_pylist():
-        parts = PurePosixPath(name).parts
-        if not parts or name.startswith(("/", "\\")) or ".." in parts or "\0" in name or PurePosixPath(name).is_absolute():
+        if not stays_inside(name):
             raise InputError(f"{path}: image {name!r}: expected a path inside the root")
 
 
@@ -124,7 +138,7 @@ def check_replaceable(path: str | os.PathLike[str]) -> None:
     if not target.exists():
         return
     try:
-        ours = KEY in (pq.read_schema(target).metadata or {})
+        ours = KEY in (read_metadata(target) or {})
     except (pa.ArrowException, OSError):
         ours = False
     if not ours:
@@ -136,14 +150,18 @@ def encode_meta(meta: dict[str, Any]) -> bytes:
 
 
 def write_parquet(
-    path: str | os.PathLike[str], tables: Iterable[pa.Table], schema: pa.Schema, meta: dict[str, Any]
+    path: str | os.PathLike[str],
+    tables: Iterable[pa.Table],
+    schema: pa.Schema,
+    meta: dict[str, Any],
+    aside: Path | None = None,
 ) -> None:
     """Streams tables into one parquet file with row groups of ROW_GROUP rows, written aside and renamed.
 
     The bytes depend on the rows and the metadata only, not on how the rows were split over ``tables``.
     """
     schema = schema.with_metadata({KEY: encode_meta(meta)})
-    with atomic_path(Path(path)) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with atomic_path(Path(path), aside) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         pending: list[pa.Table] = []
         rows = 0
         for table in tables:

@@ -100,9 +100,7 @@ def test_the_protocol_follows_the_colour_space(photographs: Path) -> None:
     assert srfast.evaluate(Nearest("y"), photographs, 2).protocol == "classic"
     assert srfast.evaluate(Nearest("rgb"), photographs, 2).protocol == "rgb"
     assert (
-        srfast.evaluate(
-            nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.PixelShuffle(2)), photographs
-        ).protocol
+        srfast.evaluate(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.PixelShuffle(2)), photographs).protocol
         == "classic"
     )
 
@@ -111,14 +109,10 @@ def test_classic_step_by_step(photographs: Path) -> None:
     result = srfast.evaluate(Nearest("y"), photographs, 2, "classic")
     camera = np.array(Image.open(photographs / "camera.png"))[:90, :102]
     low = srfast.imresize(camera / 255, 0.5)
-    up = np.clip(np.floor(255 * low.astype(np.float32).repeat(2, 0).repeat(2, 1) + 0.5), 0, 255).astype(
-        np.uint8
-    )
+    up = np.clip(np.floor(255 * low.astype(np.float32).repeat(2, 0).repeat(2, 1) + 0.5), 0, 255).astype(np.uint8)
     # The gray values are Y themselves.
     assert result.images[1].image == "camera.png"
-    assert result.images[1].psnr == pytest.approx(
-        srfast.psnr(up, camera, shave=2, protocol="classic"), abs=1e-9
-    )
+    assert result.images[1].psnr == pytest.approx(srfast.psnr(up, camera, shave=2, protocol="classic"), abs=1e-9)
     assert result.psnr == np.mean([i.psnr for i in result.images])
 
 

@@ -32,9 +32,7 @@ def rounded(y: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("protocol", ["rgb", "classic"])
 @pytest.mark.parametrize("shave", [0, 3])
-def test_psnr_is_scikit_images_on_luma(
-    pair: tuple[np.ndarray, np.ndarray], protocol: str, shave: int
-) -> None:
+def test_psnr_is_scikit_images_on_luma(pair: tuple[np.ndarray, np.ndarray], protocol: str, shave: int) -> None:
     sr, hr = (luma(image[shave : 240 - shave, shave : 300 - shave]) for image in pair)
     if protocol == "classic":
         sr, hr = rounded(sr), rounded(hr)
@@ -72,12 +70,8 @@ def test_classic_luma_is_the_packages() -> None:
 def test_two_dimensional_arrays_are_luma(pair: tuple[np.ndarray, np.ndarray]) -> None:
     sr, hr = (rounded(luma(image)).astype(np.uint8) for image in pair)
     for protocol in ("rgb", "classic"):
-        assert srfast.psnr(sr, hr, shave=4, protocol=protocol) == srfast.psnr(
-            *pair, shave=4, protocol="classic"
-        )
-        assert srfast.ssim(sr, hr, shave=4, protocol=protocol) == srfast.ssim(
-            *pair, shave=4, protocol="classic"
-        )
+        assert srfast.psnr(sr, hr, shave=4, protocol=protocol) == srfast.psnr(*pair, shave=4, protocol="classic")
+        assert srfast.ssim(sr, hr, shave=4, protocol=protocol) == srfast.ssim(*pair, shave=4, protocol="classic")
 
 
 def test_the_protocols_differ(pair: tuple[np.ndarray, np.ndarray]) -> None:

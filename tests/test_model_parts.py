@@ -89,9 +89,7 @@ def test_san_attention_crops_each_axis_around_the_centre(size: tuple[int, int]) 
     attention = san.SecondOrderAttention(4, 2, crop=5)
     x = torch.rand(1, 4, *size)
     top, left = ((n - 5) // 2 if n > 5 else 0 for n in size)
-    z = san.sqrt_newton_schulz(san.covariance(x[..., top : top + 5, left : left + 5])).mean(1)[
-        ..., None, None
-    ]
+    z = san.sqrt_newton_schulz(san.covariance(x[..., top : top + 5, left : left + 5])).mean(1)[..., None, None]
     torch.testing.assert_close(attention(x), x * attention.up(attention.down(z).relu()).sigmoid())
 
 
@@ -279,12 +277,8 @@ def test_ignn_aggregation_written_out(size: tuple[int, int], scale: int) -> None
                 a, b, y0, x0 = (2 * scale * v for v in (a, b, i, j))
                 large = source[n, :, a : a + side, b : b + side]
                 patch = own[n, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
-                large = (large - large.mean((1, 2), keepdim=True)) / (
-                    large.var((1, 2), keepdim=True) + 1e-5
-                ).sqrt()
-                large = large * (patch.var((1, 2), keepdim=True) + 1e-5).sqrt() + patch.mean(
-                    (1, 2), keepdim=True
-                )
+                large = (large - large.mean((1, 2), keepdim=True)) / (large.var((1, 2), keepdim=True) + 1e-5).sqrt()
+                large = large * (patch.var((1, 2), keepdim=True) + 1e-5).sqrt() + patch.mean((1, 2), keepdim=True)
                 total[n, :, y0 : y0 + side, x0 : x0 + side] += large
                 count[n, :, y0 : y0 + side, x0 : x0 + side] += 1
     expected = (total / count)[..., : scale * h, : scale * w]

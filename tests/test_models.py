@@ -188,9 +188,7 @@ def test_tiles_on_the_window_grid_equal_the_whole(name: str, scale: int) -> None
     start = (core[0] - r) // m * m
     with torch.no_grad():
         whole = model(lr)[:, :, scale * core[0] : scale * core[1]]
-        tile = model(lr[:, :, start : core[1] + r])[
-            :, :, scale * (core[0] - start) : scale * (core[1] - start)
-        ]
+        tile = model(lr[:, :, start : core[1] + r])[:, :, scale * (core[0] - start) : scale * (core[1] - start)]
     # Masked attention weighs exp(-100) = 4e-44, nothing beside float64's rounding.
     torch.testing.assert_close(tile, whole, rtol=0, atol=1e-10)
 

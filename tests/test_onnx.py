@@ -66,9 +66,7 @@ def expected(scale: int, size: int, boundary: str = "symmetric") -> tuple[np.nda
     """The 8-bit LR patches and the float64 losses of ``patches(size)``."""
     x = torch.from_numpy(patches(size))
     lr = reference.resample_uint8(reference.luma(x), 1 / scale, boundary)
-    losses = [
-        reference.score_patches(part, weights(scale), scale, torch.float64, boundary) for part in x.split(8)
-    ]
+    losses = [reference.score_patches(part, weights(scale), scale, torch.float64, boundary) for part in x.split(8)]
     return lr.numpy(), torch.cat(losses).numpy()
 
 
@@ -186,9 +184,7 @@ def test_floors_leave_room_for_inexact_quotients(ulps: int) -> None:
     for scale, d in exporting.DENOMINATORS.items():
         taps, _ = exporting.down_kernel(scale)
         sums = np.arange(255 * taps[taps < 0].sum(), 255 * taps[taps > 0].sum() + 1)
-        np.testing.assert_array_equal(
-            np.floor(quotient(sums + d / 2 + 0.5, d)), np.floor((2 * sums + d) / (2 * d))
-        )
+        np.testing.assert_array_equal(np.floor(quotient(sums + d / 2 + 0.5, d)), np.floor((2 * sums + d) / (2 * d)))
         assert sums.max() + d < 1 << 23
 
     s = np.arange(255_001)
@@ -275,9 +271,7 @@ def test_onnx_command_writes_scorer_and_network(tmp_path: Path) -> None:
         "weights_sha256": digest,
         "srfast_version": __version__,
     }
-    np.testing.assert_allclose(
-        session.run(["loss"], {"patches": patches(48)})[0], expected(3, 48)[1], rtol=1e-4
-    )
+    np.testing.assert_allclose(session.run(["loss"], {"patches": patches(48)})[0], expected(3, 48)[1], rtol=1e-4)
 
     assert fails("onnx", "-o", str(tmp_path / "n.onnx"), "--scale", "3", "--network-only") == 0
     session = onnx_backend.session(tmp_path / "n.onnx", 1, "cpu")
@@ -297,9 +291,7 @@ def test_onnx_command_writes_scorer_and_network(tmp_path: Path) -> None:
         (("--patch", "97"), "patch: expected a positive multiple of the scale 2, got 97"),
     ],
 )
-def test_onnx_command_refuses(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple, message: str
-) -> None:
+def test_onnx_command_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple, message: str) -> None:
     assert fails("onnx", "-o", str(tmp_path / "s.onnx"), *options) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -316,17 +308,11 @@ def test_the_documented_example_needs_only_onnxruntime_and_numpy(tmp_path: Path)
     image = photos()[0]
     np.save(tmp_path / "photo.npy", image)
     exporting.export(tmp_path / "scorer.onnx")
-    check = (
-        "\nimport sys; assert not {'torch', 'srfast', 'onnx'} & set(sys.modules)\nnp.save('loss.npy', loss)\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code + check], cwd=tmp_path, capture_output=True, text=True
-    )
+    check = "\nimport sys; assert not {'torch', 'srfast', 'onnx'} & set(sys.modules)\nnp.save('loss.npy', loss)\n"
+    result = subprocess.run([sys.executable, "-c", code + check], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     rows, cols = ((n - 96) // 96 + 1 for n in image.shape[:2])
-    cut = np.stack(
-        [image[96 * i : 96 * i + 96, 96 * j : 96 * j + 96] for i in range(rows) for j in range(cols)]
-    )
+    cut = np.stack([image[96 * i : 96 * i + 96, 96 * j : 96 * j + 96] for i in range(rows) for j in range(cols)])
     want = reference.score_patches(torch.from_numpy(cut), weights(2), 2, torch.float64).numpy()
     np.testing.assert_allclose(np.load(tmp_path / "loss.npy"), want, rtol=1e-4)
     assert f"{rows * cols} patches" in result.stdout

@@ -49,9 +49,7 @@ def test_onnx_scorer_takes_any_multiple_of_the_scale(scale: int, boundary: str) 
     for h, w in ((1, 1), (1, 7), (2, 3), (5, 16)):
         x = patches(72, 5)[:, : h * scale, : w * scale]
         for part in (x, x[..., :1]):
-            want = reference.score_patches(
-                torch.from_numpy(part), weights(scale), scale, torch.float64, boundary
-            )
+            want = reference.score_patches(torch.from_numpy(part), weights(scale), scale, torch.float64, boundary)
             np.testing.assert_allclose(scorer.score(part), want.numpy(), rtol=1e-4)
     assert scorer.score(patches(48)[:0]).shape == (0,)
 
@@ -131,9 +129,7 @@ def network(
 ) -> Path:
     """Writes a network that repeats each pixel ``factor`` times both ways."""
     helper = onnx.helper
-    kernel = helper.make_tensor(
-        "k", 1, (factor * factor, channels, 1, 1), np.ones(factor * factor * channels)
-    )
+    kernel = helper.make_tensor("k", 1, (factor * factor, channels, 1, 1), np.ones(factor * factor * channels))
     nodes = [
         helper.make_node("Cast", ["x"], ["f"], to=1),
         helper.make_node("Conv", ["f", "k"], ["c"]),

@@ -31,9 +31,7 @@ ROWS = [
 ]
 
 
-def coreset_table(
-    root: Path, rows: list[tuple[str, int, int]] = ROWS, size: int = 48, **meta: object
-) -> pa.Table:
+def coreset_table(root: Path, rows: list[tuple[str, int, int]] = ROWS, size: int = 48, **meta: object) -> pa.Table:
     image, x, y = (list(c) for c in zip(*rows, strict=True)) if rows else ([], [], [])
     about = {"version": 1, "root": str(root), "scale": 2, "patch": size, **meta}
     ints = {"x": x, "y": y, "size": [size] * len(x)}
@@ -55,15 +53,11 @@ def test_core_patches_are_crops_of_whole_images(coreset: Path, photo_folder: Pat
     for i, (image, x, y) in enumerate(ROWS):
         lr, hr = dataset[i]
         whole = read_rgb(photo_folder / image)
-        whole = np.ascontiguousarray(
-            whole[: whole.shape[0] // scale * scale, : whole.shape[1] // scale * scale]
-        )
+        whole = np.ascontiguousarray(whole[: whole.shape[0] // scale * scale, : whole.shape[1] // scale * scale])
         low = srfast.imresize(whole, 1 / scale)
         assert lr.dtype == hr.dtype == torch.uint8
         assert np.array_equal(hr.permute(1, 2, 0), whole[y : y + 48, x : x + 48])
-        assert np.array_equal(
-            lr.permute(1, 2, 0), low[y // scale : (y + 48) // scale, x // scale : (x + 48) // scale]
-        )
+        assert np.array_equal(lr.permute(1, 2, 0), low[y // scale : (y + 48) // scale, x // scale : (x + 48) // scale])
 
 
 def test_core_patches_from_a_table_an_object_and_another_root(coreset: Path, photo_folder: Path) -> None:
@@ -193,9 +187,7 @@ def test_ranks_share_a_batch(photo_folder: Path) -> None:
 def test_every_region_once_an_epoch() -> None:
     class Flat(PairStore):
         def crop(self, region: int, x: int, y: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-            return np.full((1, size // 2, size // 2), region, np.uint8), np.full(
-                (1, size, size), region, np.uint8
-            )
+            return np.full((1, size // 2, size // 2), region, np.uint8), np.full((1, size, size), region, np.uint8)
 
     store = Flat([Source(Path("a"))], [Region(0, 0, 0, 8, 8)] * 10, scale=2, color="y")
     batches = Batches(store, batch=4, patch=8, seed=0)
@@ -268,9 +260,7 @@ def test_the_size_of_the_whole_dataset(coreset: Path, photo_folder: Path) -> Non
 
 def test_scoring_to_pairs(photo_folder: Path, srcnn_weights: Callable[[int], Path]) -> None:
     """What select returns goes in as it is."""
-    scores = srfast.score(
-        [photo_folder], scale=2, patch=48, stride=48, scorer=str(srcnn_weights(2)), workers=1
-    )
+    scores = srfast.score([photo_folder], scale=2, patch=48, stride=48, scorer=str(srcnn_weights(2)), workers=1)
     coreset = srfast.select(scores, keep=0.25)
     dataset = srfast.CorePatches(coreset)
     patches = read_patches(coreset)

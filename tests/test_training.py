@@ -36,15 +36,17 @@ SMALL: dict[str, dict[str, Any]] = {
     "drrn": {"features": 16, "units": 2},
     "idn": {"features": 64, "blocks": 1},
     "rdn": {"features": 16, "growth": 8, "blocks": 2, "convs": 2},
-    "swinir": {"features": 24, "depths": (2, 2), "heads": 2},
-    "swinir_light": {"features": 24, "depths": (2,), "heads": 2},
+    "swinir": {"features": 16, "depths": (2,), "heads": 2},
+    "swinir_light": {"features": 16, "depths": (2,), "heads": 2},
     "rcan": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
-    "hat": {"features": 24, "depths": (2,), "heads": 2, "window": 8, "compress": 3, "squeeze": 6},
+    "hat": {"features": 12, "depths": (1,), "heads": 2, "window": 8, "compress": 3, "squeeze": 3},
     "san": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
     "han": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
     "nlsn": {"features": 16, "blocks": 2, "every": 1, "chunk": 36},
     "ignn": {"features": 16, "blocks": 2, "window": 8, "neighbours": 3},
 }
+STEPS = {"srcnn": 400, "fsrcnn": 1200, "ignn": 500, "swinir_light": 400}
+"""To fit one crop, where 250 are not enough."""
 TINY = Recipe(lr=1e-3, batch=2, lr_patch=12, ema=0.9, quantise=False)
 
 
@@ -222,7 +224,7 @@ def test_resume_with_other_data_is_refused(store: PairStore, photo_folder: Path,
     train(plan(2), store, tmp_path / "run", quiet=True)
     (photo_folder / "astronaut.png").rename(photo_folder / "other.png")
     other, _ = open_store([photo_folder], 2, color="y", patch=24, quantise=False)
-    with pytest.raises(InputError, match="^data: "):
+    with pytest.raises(InputError, match=r"^data: "):
         train(plan(2), other, tmp_path / "run", resume=True, quiet=True)
 
 
@@ -343,13 +345,14 @@ def test_every_model_fits_one_batch(name: str, photographs: dict[str, np.ndarray
     store, _ = open_store([folder], 2, color=color, patch=16)
     how = dataclasses.replace(
         recipe(name), lr=5e-3, lr_factors={}, batch=2, lr_patch=8, loss="mse", loss_border=0, ema=0.0,
-        schedule="cosine", quantise=True, fp32_tail=0.0, clip=1.0,
+        schedule="cosine", quantise=True, fp32_tail=0.0, clip=0.0, optimizer="soap",
     )  # fmt: skip
     lr, hr = Batches(store, batch=1, patch=16, seed=0)[0]
     up = srfast.upsample(lr.float(), 2)
     bicubic = float((up - hr).square().mean()) / 255**2
-    result = train(Plan(name, 2, 400, how, options=options), store, tmp_path / "run", log_every=10, quiet=True)
-    print("RATIO", name, result.loss / bicubic)
+    result = train(
+        Plan(name, 2, STEPS.get(name, 250), how, options=options), store, tmp_path / "run", log_every=10, quiet=True
+    )
     assert result.loss < 0.5 * bicubic
 
 
@@ -389,14 +392,23 @@ def test_soap_is_adam_where_there_is_nothing_to_turn() -> None:
 COMMAND = ["train", "fsrcnn", "--steps", "6", "--batch", "4", "--lr-patch", "24", "--threads", "1", "--log-every", "1"]
 
 
-def test_two_processes_train_as_one(
-    photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]
-) -> None:
+def test_two_processes_train_as_one(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
     one = srfast_command(*COMMAND, "--data", photo_folder, "-o", tmp_path / "one", cwd=tmp_path)
     assert one.returncode == 0, one.stderr
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
     two = subprocess.run(
-        [*launch, "-m", "srfast", *COMMAND, "--data", str(photo_folder), "-o", str(tmp_path / "two"), "--save-every", "3"],
+        [
+            *launch,
+            "-m",
+            "srfast",
+            *COMMAND,
+            "--data",
+            str(photo_folder),
+            "-o",
+            str(tmp_path / "two"),
+            "--save-every",
+            "3",
+        ],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -17,7 +17,9 @@ ENVIRONMENT = {
 }
 
 
-@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed (Linux: pip install triton)")
+@pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None, reason="Triton is not installed (Linux: pip install triton)"
+)
 @pytest.mark.parametrize("folder", list(ENVIRONMENT))
 def test_in_its_own_process(folder, tmp_path):
     env = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}

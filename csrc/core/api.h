@@ -33,7 +33,7 @@ enum Isa : int { kBaseline = 0, kAvx2 = 1, kAvx512 = 2 };
 // Bit i is set when this machine and this build can run Isa i.
 unsigned supported_isas();
 
-// Whether this machine and this build have the reduced-precision kernels (AVX-512 VNNI).
+// Whether this machine has the reduced-precision kernels (AVX-512 VNNI).
 bool supports_fast();
 
 // A weight set packed for one scale. Built once, used by any number of threads.

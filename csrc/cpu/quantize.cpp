@@ -79,6 +79,25 @@ std::vector<double> units(const std::vector<double>& top) {
   return q;
 }
 
+// Rounds a filter [ny, nx] to int8 in units of 1 / r, which is returned. The error of a tap is
+// carried to its neighbour: the sum of the filter stays exact.
+template <class Store>
+double round_taps(const double* taps, int ny, int nx, Store&& store) {
+  double largest = 0;
+  for (int t = 0; t < ny * nx; ++t) largest = std::max(largest, std::fabs(taps[t]));
+  const double r = largest > 0 ? 126.0 / largest : 1.0;
+  double carry = 0;
+  for (int a = 0; a < ny; ++a)
+    for (int i = 0; i < nx; ++i) {
+      const int b = a % 2 ? nx - 1 - i : i;
+      const double exact = taps[a * nx + b] * r + carry;
+      const double v = std::clamp(std::round(exact), -127.0, 127.0);
+      carry = exact - v;
+      store(a, b, static_cast<int8_t>(v));
+    }
+  return r;
+}
+
 }  // namespace
 
 void quantize(const SrcnnWeights& weights, int scale, QuantizedStorage& out) {
@@ -87,16 +106,15 @@ void quantize(const SrcnnWeights& weights, int scale, QuantizedStorage& out) {
   z.classes = static_cast<int>(w.size());
   z.taps = 0;
   for (const Window& v : w) z.taps = std::max(z.taps, v.taps);
-  z.steps = 2 * z.taps;
   for (int i = 0; i < z.classes; ++i) z.first[i] = w[i].first;
 
   std::vector<double> h1_top, h2_top;
   calibrate(weights, fold(weights.w1, w[0], w[0]), w[0].taps, h1_top, h2_top);
   const std::vector<double> q1 = units(h1_top), q2 = units(h2_top);
 
-  const size_t pairs = static_cast<size_t>(z.classes * z.classes);
-  out.w1.assign(pairs * static_cast<size_t>(z.steps * kC1 * 4), 0);
-  out.m1.assign(pairs * kC1, 0.0f);
+  const size_t pairs = static_cast<size_t>(z.classes * z.classes), filter = static_cast<size_t>(z.taps * 8 * kC1);
+  out.w1.assign(pairs * filter, 0);
+  out.m1.resize(pairs * kC1);
   out.a1.resize(kC1);
   for (int c = 0; c < kC1; ++c) out.a1[c] = static_cast<float>(weights.b1[c] * q1[c]);
   for (int cy = 0; cy < z.classes; ++cy)
@@ -104,22 +122,12 @@ void quantize(const SrcnnWeights& weights, int scale, QuantizedStorage& out) {
       const int ny = w[cy].taps, nx = w[cx].taps;
       const std::vector<double> f = fold(weights.w1, w[cy], w[cx]);
       const size_t pair = static_cast<size_t>(cy * z.classes + cx);
-      int8_t* w1 = out.w1.data() + pair * static_cast<size_t>(z.steps * kC1 * 4);
       for (int c = 0; c < kC1; ++c) {
-        double top = 0;
-        for (int t = 0; t < ny * nx; ++t) top = std::max(top, std::fabs(f[c * ny * nx + t]));
-        const double r = top > 0 ? 126.0 / top : 1.0;
+        const double* taps = f.data() + c * ny * nx;
+        const double r = round_taps(taps, ny, nx, [&](int a, int b, int8_t v) {
+          out.w1[pair * filter + ((2 * a + b / 4) * kC1 + c) * 4 + b % 4] = v;
+        });
         out.m1[pair * kC1 + c] = static_cast<float>(q1[c] / r);
-        // The rounding error of a tap is carried to the next one, so that flat areas see the exact sum.
-        double carry = 0;
-        for (int a = 0; a < ny; ++a)
-          for (int i = 0; i < nx; ++i) {
-            const int b = a % 2 ? nx - 1 - i : i;
-            const double exact = f[(c * ny + a) * nx + b] * r + carry;
-            const double v = std::clamp(std::round(exact), -127.0, 127.0);
-            carry = exact - v;
-            w1[((2 * a + b / 4) * kC1 + c) * 4 + b % 4] = static_cast<int8_t>(v);
-          }
       }
     }
 

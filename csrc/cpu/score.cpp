@@ -13,7 +13,6 @@ namespace srfast {
 struct Scorer {
   PackedStorage storage;
   QuantizedStorage quantized;
-  Packed fast;  // storage.packed with the integer weights
 };
 
 unsigned supported_isas() {
@@ -29,7 +28,7 @@ unsigned supported_isas() {
 }
 
 bool supports_fast() {
-#ifdef SRFAST_VNNI
+#ifdef SRFAST_X86
   return (supported_isas() >> kAvx512 & 1) && __builtin_cpu_supports("avx512vnni");
 #else
   return false;
@@ -39,10 +38,9 @@ bool supports_fast() {
 Scorer* make_scorer(const SrcnnWeights& weights, int scale) {
   auto scorer = std::make_unique<Scorer>();
   pack_weights(weights, scale, scorer->storage);
-  scorer->fast = scorer->storage.packed;
   if (supports_fast()) {
     quantize(weights, scale, scorer->quantized);
-    scorer->fast.quantized = &scorer->quantized.quantized;
+    scorer->storage.packed.quantized = &scorer->quantized.quantized;
   }
   return scorer.release();
 }
@@ -58,11 +56,7 @@ ScorePlane engine(const ScoreOptions& options) {
   switch (isa) {
 #ifdef SRFAST_X86
     case kAvx2: return score_plane_avx2;
-    case kAvx512:
-#ifdef SRFAST_VNNI
-      if (options.fast && supports_fast()) return score_plane_vnni;
-#endif
-      return score_plane_avx512;
+    case kAvx512: return options.fast && supports_fast() ? score_plane_vnni : score_plane_avx512;
 #endif
     default: return score_plane_baseline;
   }
@@ -73,7 +67,7 @@ ScorePlane engine(const ScoreOptions& options) {
 void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t* offsets, int64_t n,
                        int64_t row_stride, int64_t size_h, int64_t size_w, int channels, const ScoreOptions& options,
                        float* loss, float* bicubic, float* sobel) {
-  const Packed& k = options.fast ? scorer.fast : scorer.storage.packed;
+  const Packed& k = scorer.storage.packed;
   const ScorePlane score_plane = engine(options);
   TableStorage tables;
   make_tables(k, size_h, size_w, options.boundary, tables);
@@ -95,7 +89,7 @@ void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t*
 void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int64_t w, int64_t row_stride,
                      int channels, const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys,
                      int64_t ny, int64_t size, float* loss, float* bicubic, float* sobel) {
-  const Packed& k = options.fast ? scorer.fast : scorer.storage.packed;
+  const Packed& k = scorer.storage.packed;
   const ScorePlane score_plane = engine(options);
   TableStorage tables;
   make_tables(k, h, w, options.boundary, tables);

@@ -1,5 +1,5 @@
-// Reduced precision on AVX-512 VNNI: int8 products in conv1, int16 in conv2 and conv3, int32 sums.
-// Four (two) products an instruction instead of one; 8-bit LR pixels enter exactly.
+// Reduced precision on AVX-512 VNNI: four int8 products (conv1) or two int16 products (conv2, conv3) an instruction
+// instead of one float; 8-bit LR pixels enter exactly.
 #define SRFAST_ENGINE engine_vnni
 #define SRFAST_LANES 16
 #include "cpu/score_engine.h"
@@ -30,7 +30,7 @@ SRFAST_INLINE __m512i requantize(__m512i low, __m512i high, const float* m, cons
 
 template <int PX>
 SRFAST_INLINE void conv1_int(const Quantized& z, int pair, const uint8_t* const* rows, int64_t x, int16_t* h1) {
-  const int8_t* w = z.w1 + static_cast<int64_t>(pair) * z.steps * kC1 * 4;
+  const int8_t* w = z.w1 + static_cast<int64_t>(pair) * z.taps * 8 * kC1;
   __m512i acc[PX][4];
   for (int p = 0; p < PX; ++p)
     for (int v = 0; v < 4; ++v) acc[p][v] = _mm512_setzero_si512();
@@ -79,6 +79,7 @@ SRFAST_INLINE int class_of(int s, int64_t position, int64_t n) {
   return static_cast<int>(position % s);
 }
 
+// The h2 row of HR row y, borders included: every row and column has the filter of its class.
 template <int S>
 SRFAST_INLINE void features_int(const Quantized& z, const Tables& t, const Scratch& s, int64_t y) {
   int16_t* row = s.h2_int + (y % 5) * s.h2_stride;
@@ -155,8 +156,8 @@ SRFAST_INLINE void pad_lr8(const Tables& t, const Scratch& s) {
 }
 
 template <int S>
-SRFAST_INLINE void score_int(const Packed& k, const Quantized& z, const Tables& t, const Scratch& s, const Plane& p,
-                             const Sink& sink) {
+SRFAST_INLINE void score_int(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink) {
+  const Quantized& z = *k.quantized;
   degrade<S>(k, t, s, p, sink);
   pad_lr8(t, s);
   if (sink.wants[kBicubicRow]) {
@@ -175,7 +176,7 @@ SRFAST_INLINE void score_int(const Packed& k, const Quantized& z, const Tables& 
       r = r < 0 ? 0 : (r >= t.h ? t.h - 1 : r);
       rows[i] = s.h2_int + (r % 5) * s.h2_stride;
     }
-    for (int64_t x = 0; x < t.w; x += 16) conv3_int(z, rows, x, s.sr);
+    for (int64_t x = 0; x < t.w; x += L) conv3_int(z, rows, x, s.sr);
     emit_error(t, s, p, sink, kLossRow, y, s.sr);
   }
 }
@@ -186,11 +187,11 @@ SRFAST_INLINE void score_int(const Packed& k, const Quantized& z, const Tables& 
 void score_plane_vnni(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink,
                       bool network) {
   using namespace engine_vnni;
+  // Closer borders than this would need filters clamped on both sides.
   if (!network || t.h < 2 * kR1 || t.w < 2 * kR1) return score_plane(k, t, s, p, sink, network);
-  const Quantized& z = *k.quantized;
-  if (k.scale == 2) score_int<2>(k, z, t, s, p, sink);
-  else if (k.scale == 3) score_int<3>(k, z, t, s, p, sink);
-  else score_int<4>(k, z, t, s, p, sink);
+  if (k.scale == 2) score_int<2>(k, t, s, p, sink);
+  else if (k.scale == 3) score_int<3>(k, t, s, p, sink);
+  else score_int<4>(k, t, s, p, sink);
 }
 
 }  // namespace srfast

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,9 +69,16 @@ def main(args: Sequence[str] | None = None) -> None:
     """Runs the command line. Exit code 0; 1 failed at run time; 2 bad usage or input; 130 interrupted."""
     argv = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in argv
-    argv = [a for a in argv if a != "--debug"]
+    argv = [a for a in argv if a != "--debug"] or ["--help"]
+    if not debug and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # image libraries warn of every blemish of a file
+    code = 0
     try:
-        code = group.main(argv, prog_name="srfast", standalone_mode=False)
+        # Not group.main: it turns an interrupt into an empty line and an Abort.
+        with group.make_context("srfast", argv) as ctx:
+            group.invoke(ctx)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
     except Exception as error:
         if debug:
             raise
@@ -78,13 +86,11 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         if debug:
             raise
-        _exit(130, "interrupted; nothing half-written was left under its final name")
-    sys.exit(code if isinstance(code, int) else 0)
+        _exit(130, "interrupted; no output is half-written, and --resume continues where the command has it")
+    sys.exit(code)
 
 
 def _fail(error: Exception) -> None:
-    if isinstance(error, click.Abort):
-        _exit(130, "interrupted; nothing half-written was left under its final name")
     if isinstance(error, click.UsageError):
         hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         _exit(2, error.format_message().replace("\n", " ") + hint)

@@ -7,9 +7,7 @@ import click
 
 @click.command()
 @click.argument("model")
-@click.option(
-    "--data", required=True, multiple=True, metavar="PATH", help="HR images or folders of them; repeatable."
-)
+@click.option("--data", required=True, multiple=True, metavar="PATH", help="HR images or folders of them; repeatable.")
 @click.option("--scale", type=int, default=2, show_default=True, help="2, 3 or 4.")
 @click.option(
     "--protocol",
@@ -61,9 +59,7 @@ def _print(result) -> None:  # type: ignore[no-untyped-def]
     from rich.table import Table
 
     kind = "" if result.window == "wang" else ", SSIM window 7 x 7"
-    table = Table(
-        title=f"{result.model} x{result.scale}, {result.protocol} protocol{kind}", title_justify="left"
-    )
+    table = Table(title=f"{result.model} x{result.scale}, {result.protocol} protocol{kind}", title_justify="left")
     table.add_column("image", overflow="fold")
     table.add_column("PSNR (dB)", justify="right")
     table.add_column("SSIM", justify="right")

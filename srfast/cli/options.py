@@ -61,7 +61,7 @@ def scoring(function: F) -> F:
 
 def emit(data: dict[str, Any]) -> None:
     """One JSON object on stdout."""
-    click.echo(json.dumps(data, ensure_ascii=False, sort_keys=True))
+    click.echo(json.dumps(data, sort_keys=True))
 
 
 @contextmanager

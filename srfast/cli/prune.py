@@ -27,18 +27,22 @@ def command(images: tuple[str, ...], output: str, **options: Any) -> None:
 def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
     """Does it, and returns the path of the report."""
     from srfast.errors import InputError
+    from srfast.report import check_replaceable as check_report
     from srfast.report import write_report
     from srfast.scoring import score
-    from srfast.selection import select
+    from srfast.selection import check_selection, select
     from srfast.table import check_replaceable
 
     selection = {k: options.pop(k) for k in SELECTION if k in options}
+    check_selection(**selection)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be created ({error.strerror})") from None
     scores, coreset, report = (folder / n for n in ("scores.parquet", "coreset.parquet", "report.html"))
+    check_replaceable(scores)
     check_replaceable(coreset)
+    check_report(report)
     with scoring_progress("scoring") as progress:
         table = score(images, output=scores, progress=progress, **options)
     score_command.report(table, str(scores), as_json=False)

@@ -59,9 +59,7 @@ from srfast.errors import InputError
 @click.option("--loss", type=click.Choice(["l1", "mse"]), help="[default: the model's recipe]")
 @click.option("--lr", type=float, help="Learning rate of Adam at its highest [default: the model's recipe].")
 @click.option("--schedule", type=click.Choice(["halving", "cosine"]), help="[default: the model's recipe]")
-@click.option(
-    "--ema", type=float, help="Decay of the averaged weights, 0 for none [default: the model's recipe]."
-)
+@click.option("--ema", type=float, help="Decay of the averaged weights, 0 for none [default: the model's recipe].")
 @click.option(
     "--fp32-tail",
     type=float,
@@ -75,9 +73,7 @@ from srfast.errors import InputError
     help="Autocast; weights stay fp32.",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--threads", type=int, default=0, help="CPU threads of the model and of reading [default: all]."
-)
+@click.option("--threads", type=int, default=0, help="CPU threads of the model and of reading [default: all].")
 @click.option(
     "--cache-mb",
     type=int,
@@ -86,9 +82,7 @@ from srfast.errors import InputError
     help="Decoded images kept in memory; beyond it they are read when drawn.",
 )
 @click.option("--eval-data", metavar="DIR", help="HR images to evaluate on.")
-@click.option(
-    "--eval-every", type=int, default=0, help="Steps between evaluations [default: at the end only]."
-)
+@click.option("--eval-every", type=int, default=0, help="Steps between evaluations [default: at the end only].")
 @click.option("--log-every", type=int, default=100, show_default=True)
 @click.option("--save-every", type=int, default=1000, show_default=True, help="Steps between checkpoints.")
 @click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
@@ -140,9 +134,7 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
         cache_bytes=options["cache_mb"] << 20,
     )
     if left_out and not quiet:
-        click.echo(
-            f"{left_out} images are smaller than {how.lr_patch * plan.scale} px and were left out", err=True
-        )
+        click.echo(f"{left_out} images are smaller than {how.lr_patch * plan.scale} px and were left out", err=True)
     if epochs is not None:
         samples = whole_dataset(data) if match else len(store.regions)
         plan = dataclasses.replace(plan, steps=steps_for_epochs(epochs, samples, how.batch))
@@ -197,9 +189,7 @@ def _factors(text: str | None) -> tuple[float, ...]:
     try:
         factors = tuple(float(f) for f in text.split(","))
     except ValueError:
-        raise InputError(
-            f"rescale: expected numbers with commas between, such as 0.9,0.8, got {text!r}"
-        ) from None
+        raise InputError(f"rescale: expected numbers with commas between, such as 0.9,0.8, got {text!r}") from None
     if not all(0 < f < 1 for f in factors):
         raise InputError(f"rescale: expected factors between 0 and 1, got {text!r}")
     return (1.0, *factors)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -39,11 +40,12 @@ class ImageFile:
 def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
     """The images under files and folders, without duplicates, sorted by relative path.
 
-    A folder is searched recursively for the suffixes in ``SUFFIXES``; hidden files and folders are skipped. A file named
-    explicitly is taken whatever its suffix. The root is the folder itself, or the closest folder that holds all inputs.
+    A folder is searched recursively for the suffixes in ``SUFFIXES``; hidden files and folders are skipped, symbolic links
+    are followed, and a folder reached twice is searched once. A file named explicitly is taken whatever its suffix. The
+    root is the folder itself, or the closest folder that holds all inputs.
 
     Raises:
-        InputError: a path does not exist, or nothing was found.
+        InputError: a path does not exist, nothing was found, or a name that a score table cannot hold.
     """
     paths = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     if not paths:
@@ -60,8 +62,7 @@ def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     for path in absolute:
         for file in _walk(path) if path.is_dir() else [path]:
             name = file.relative_to(root).as_posix()
-            stat = file.stat()
-            found[name] = ImageFile(root, name, stat.st_size, stat.st_mtime_ns)
+            found[name] = ImageFile(root, name, *_state(file))
     if not found:
         listed = ", ".join(str(p) for p in paths)
         raise InputError(f"{listed}: no image files found (looked for {' '.join(sorted(SUFFIXES))})")
@@ -70,7 +71,25 @@ def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
             name.encode()
         except UnicodeEncodeError:
             raise InputError(f"{name!r}: the file name is not valid UTF-8; rename the file") from None
+        if not stays_inside(name):
+            raise InputError(f"{name!r}: elsewhere the file name would point outside its folder; rename the file")
     return [found[name] for name in sorted(found)]
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a relative path stays below the folder it is joined to, on POSIX and on Windows."""
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    absolute = posix.is_absolute() or windows.drive or windows.root
+    return bool(posix.parts) and not absolute and ".." not in posix.parts + windows.parts and "\0" not in name
+
+
+def _state(file: Path) -> tuple[int, int]:
+    """Bytes and modification time; zeros for a link to nothing, which reading then reports."""
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def _walk(folder: Path) -> list[Path]:
@@ -78,7 +97,13 @@ def _walk(folder: Path) -> list[Path]:
         raise InputError(f"{error.filename}: {error.strerror}")
 
     files = []
+    seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         files += [
             Path(parent, n) for n in names if not n.startswith(".") and os.path.splitext(n)[1].lower() in SUFFIXES
@@ -106,6 +131,9 @@ def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """As ``read_rgb``, but a file that holds one gray channel gives uint8 [H, W]."""
     try:
+        # A named pipe would wait for a writer for ever.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError(f"{path}: not a regular file")
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
@@ -134,9 +162,12 @@ def _decode(data: bytes) -> np.ndarray:
             if pixels is not None:
                 return pixels
         image.load()
+        kind = image.format
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I;16"):
             return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        if image.mode == "I" and kind in ("PNG", "PPM"):  # 16 bits, which Pillow widens
+            return (np.asarray(image) >> 8).astype(np.uint8)
         if image.mode in ("1", "L"):
             return np.array(image.convert("L"))
         if image.mode == "LA":

@@ -61,9 +61,7 @@ class Patches:
                 )
 
 
-def read_patches(
-    coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: str | Path | None = None
-) -> Patches:
+def read_patches(coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: str | Path | None = None) -> Patches:
     """Reads where the patches of a core-set (or score table) lie.
 
     Args:

@@ -150,9 +150,7 @@ class Batches:
         world: Number of processes; divides ``batch``.
     """
 
-    def __init__(
-        self, store: PairStore, *, batch: int, patch: int, seed: int, rank: int = 0, world: int = 1
-    ) -> None:
+    def __init__(self, store: PairStore, *, batch: int, patch: int, seed: int, rank: int = 0, world: int = 1) -> None:
         if batch % world:
             raise InputError(f"batch: expected a multiple of the {world} processes, got {batch}")
         self.store = store

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
-
 import numpy as np
 import torch
 
-from srfast._native import BOUNDARIES, ISAS, isas, native
+from srfast import _register  # noqa: F401  (registers torch.ops.srfast)
+from srfast._native import BOUNDARIES, isa_index, native, packed_scorer
 from srfast.engines.base import Scores
-from srfast.errors import InputError
 from srfast.networks import SRCNN_SHAPES, Network
 
-@lru_cache(maxsize=8)
-def packed(weights: tuple[bytes, ...], scale: int) -> Any:
-    """SRCNN's six tensors, as bytes in the order of SRCNN_SHAPES, packed for one scale."""
-    arrays = [np.frombuffer(w, np.float32) for w in weights]
-    return native().Scorer(*(a.ctypes.data for a in arrays), scale)
-
-
-def pack(network: Network) -> Any:
+def _tensors(network: Network) -> list[torch.Tensor]:
+    """SRCNN's six tensors; zeros where there is no network."""
     if network.weights is None:
-        return packed(tuple(bytes(4 * int(np.prod(shape))) for shape in SRCNN_SHAPES.values()), network.scale)
-    return packed(tuple(network.weights[k].numpy().tobytes() for k in SRCNN_SHAPES), network.scale)
-
-
-def best_isa(isa: str | None = None) -> int:
-    """Index of an instruction set of the engine: the named one, or the fastest this machine runs."""
-    usable = isas()
-    if isa is None:
-        return ISAS.index(usable[-1])
-    if isa not in usable:
-        raise InputError(f"isa: expected one of {', '.join(usable)} on this machine, got {isa!r}")
-    return ISAS.index(isa)
+        return [torch.zeros(shape) for shape in SRCNN_SHAPES.values()]
+    return [network.weights[name] for name in SRCNN_SHAPES]
 
 
 class NativeEngine:
@@ -45,18 +26,18 @@ class NativeEngine:
     def __init__(
         self, network: Network, boundary: str = "symmetric", precision: str = "fp32", isa: str | None = None
     ) -> None:
-        self._scorer = pack(network)
+        self._scorer = packed_scorer(tuple(t.numpy().tobytes() for t in _tensors(network)), network.scale)
         self._network = network.kind == "srcnn"
         self._scale = network.scale
         self._boundary = BOUNDARIES[boundary]
-        self._isa = best_isa(isa)
+        self._isa = isa_index(isa)
         self._fast = precision == "fast"
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
         patches = np.ascontiguousarray(patches)
         n, h, w, c = patches.shape
-        offsets = np.arange(n, dtype=np.int64) * (h * w * c)
         out = np.empty(n, np.float32)
+        offsets = np.arange(n, dtype=np.int64) * (h * w * c)
         target = (out.ctypes.data, 0, 0) if self._network else (0, out.ctypes.data, 0)
         self._patches(patches, offsets, w * c, h, w, c, torch.get_num_threads(), target)
         return out

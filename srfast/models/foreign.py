@@ -33,23 +33,22 @@ def reflect_to_multiple(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
-def windowed_context(depths: tuple[int, ...], window: int, radii: tuple[int, int, int]) -> int:
+def windowed_context(depths: tuple[int, ...], window: int, after: int) -> int:
     """LR pixels on each side that exact tiles of a shifted-window network need, a multiple of the window.
 
-    Backwards from an output pixel: ``radii[0]`` pixels of convolutions after the transformer (its last one
-    included); in every group a convolution of ``radii[1]`` and layers that widen to whole windows, shifted by
-    half a window in every second one; ``radii[2]`` pixels of convolutions before. Tiles must start at
-    multiples of the window.
+    Backwards from an output pixel: ``after`` LR pixels of convolutions after the groups; in every group one
+    pixel of its last convolution, then layers that widen to whole windows, shifted by half a window in every
+    second one; one pixel of the first convolution. Tiles must start at multiples of the window.
     """
     widest = 0
     for start in range(window):
-        at = start - radii[0]
+        at = start - after
         for depth in reversed(depths):
-            at -= radii[1]
+            at -= 1
             for layer in reversed(range(depth)):
                 shift = window // 2 if layer % 2 else 0
                 at -= (at - shift) % window
-        widest = max(widest, start - at + radii[2])
+        widest = max(widest, start - at + 1)
     return widest + -widest % window
 
 
@@ -77,8 +76,7 @@ def _build(name: str, **sizes: Any) -> nn.Module:
         architecture = getattr(importlib.import_module(f"spandrel.architectures.{name}"), name)
     except ImportError as error:
         raise RunError(
-            f"{name}: needs spandrel, which is not installed or does not load ({error}): "
-            "pip install 'srfast[train]'"
+            f"{name}: needs spandrel, which is not installed or does not load ({error}): pip install 'srfast[train]'"
         ) from error
     with warnings.catch_warnings():
         # HAT's index tables call meshgrid in its old form.
@@ -128,9 +126,8 @@ def swinir(
         upsampler="pixelshuffledirect" if direct else "pixelshuffle",
         resi_connection="1conv",
     )
-    # After the transformer: the up-sampler's convolutions (3 in all, 1 when direct) and the one over the
-    # body.
-    context = windowed_context(depths, window, (2 if direct else 4, 1, 1))
+    # After the groups: the up-sampler's convolutions (3 LR pixels, 1 when direct) and the one over the body.
+    context = windowed_context(depths, window, 2 if direct else 4)
     return Foreign(net, scale, multiple=window, receptive=context)
 
 
@@ -148,14 +145,10 @@ def swinir_light(
     910,152 parameters at x2, 918,267 at x3, 929,628 at x4. The paper prints 878K, 886K and 897K, which leaves
     out the 32,400 entries of the relative position bias.
     """
-    return swinir(
-        scale, features=features, depths=depths, heads=heads, window=window, direct=True, lr_patch=lr_patch
-    )
+    return swinir(scale, features=features, depths=depths, heads=heads, window=window, direct=True, lr_patch=lr_patch)
 
 
-def rcan(
-    scale: int = 2, *, features: int = 64, groups: int = 10, blocks: int = 20, reduction: int = 16
-) -> Foreign:
+def rcan(scale: int = 2, *, features: int = 64, groups: int = 10, blocks: int = 20, reduction: int = 16) -> Foreign:
     """RCAN: ten groups of twenty channel attention blocks, 64 features, range 0..255 less DIV2K's mean.
 
     15,444,667 parameters at x2, 15,629,307 at x3, 15,592,379 at x4, 24 of which are the mean shift and frozen
@@ -172,9 +165,7 @@ def rcan(
     Raises:
         RunError: spandrel is not installed.
     """
-    net = _build(
-        "RCAN", scale=scale, n_feats=features, n_resgroups=groups, n_resblocks=blocks, reduction=reduction
-    )
+    net = _build("RCAN", scale=scale, n_feats=features, n_resgroups=groups, n_resblocks=blocks, reduction=reduction)
     net.sub_mean.requires_grad_(False)
     net.add_mean.requires_grad_(False)
     return Foreign(net, scale)

@@ -86,8 +86,8 @@ class HAN(nn.Module):
     weights); the energies of layer attention are float32 under autocast, where sums over C * h * w would
     overflow; the body starts at random (the authors start from a trained RCAN).
 
-    PyTorch does not convert the module to ``channels_last``, which it refuses for the Conv3d of channel-spatial
-    attention; inputs may have that format.
+    PyTorch refuses to convert the module to ``channels_last``, for the Conv3d of channel-spatial attention;
+    inputs may have that format.
 
     Args:
         scale: 2, 3 or 4.

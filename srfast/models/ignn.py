@@ -58,9 +58,7 @@ def window_start(index: int, scale: int, window: int, available: int) -> int:
     return min(max(index // scale - window // 2, 0), available - window)
 
 
-def nearest(
-    query: Tensor, database: Tensor, scale: int, neighbours: int, window: int
-) -> tuple[Tensor, Tensor]:
+def nearest(query: Tensor, database: Tensor, scale: int, neighbours: int, window: int) -> tuple[Tensor, Tensor]:
     """Graph construction: for each patch of ``query`` the most similar of ``database`` within a window.
 
     Args:
@@ -77,10 +75,8 @@ def nearest(
     size, small = query.shape[-2:], database.shape[-2:]
     rows, cols = patch_grid(size)
     small_rows, small_cols = patch_grid(small)
-    q, d = (
-        unfold(query, size).transpose(1, 2),
-        unfold(database, small).transpose(1, 2),
-    )  # [N, M, 9E], [N, n, 9E]
+    q = unfold(query, size).transpose(1, 2)  # [N, M, 9E]
+    d = unfold(database, small).transpose(1, 2)  # [N, n, 9E]
     high, wide = min(window, small_rows), min(window, small_cols)
     k = min(neighbours, high * wide)
 
@@ -95,9 +91,7 @@ def nearest(
         part = slice(top * small_cols, (top + high) * small_cols)
         # |q - d|^2 less |q|^2, which does not change the order.
         distance = norms[:, None, part] - 2 * q[:, i * cols : (i + 1) * cols] @ d[:, part].transpose(1, 2)
-        nearest_in_row = (
-            distance.masked_fill(outside, torch.inf).topk(k, dim=2, largest=False, sorted=True).indices
-        )
+        nearest_in_row = distance.masked_fill(outside, torch.inf).topk(k, dim=2, largest=False, sorted=True).indices
         chosen.append(nearest_in_row + part.start)
     index = torch.cat(chosen, 1).transpose(1, 2)  # [N, k, M]
     labels = []
@@ -162,9 +156,7 @@ class Matcher(nn.Module):
                 value = weights.get(name, weights.get(f"{number}.{kind}"))
                 if not isinstance(value, Tensor) or value.shape != parameter.shape:
                     came = "nothing" if value is None else f"{tuple(getattr(value, 'shape', ()))}"
-                    raise InputError(
-                        f"matcher: expected {name} {tuple(parameter.shape)} in {path}, got {came}"
-                    )
+                    raise InputError(f"matcher: expected {name} {tuple(parameter.shape)} in {path}, got {came}")
                 parameter.data.copy_(value)
         self.loaded.fill_(True)
 
@@ -227,9 +219,7 @@ class GraphAggregation(nn.Module):
         count = labels.shape[1]
         patches = labels.flatten(0, 1).repeat_interleave(_PATCH**2, 1)  # [N k, E * 9, M]
         labels = fold(patches, size)
-        lr_weight, hr_weight = (
-            s(labels).unflatten(0, (-1, count)).softmax(1) for s in (self.score_lr, self.score_hr)
-        )
+        lr_weight, hr_weight = (s(labels).unflatten(0, (-1, count)).softmax(1) for s in (self.score_lr, self.score_hr))
         lr = hr = 0
         for r in range(count):
             neighbour = aggregate(x, index[:, r], self.scale)
@@ -299,9 +289,7 @@ class IGNN(nn.Module):
         self.head = layers.conv3(3, features)
         self.body1 = nn.Sequential(*(layers.ResidualBlock(features, weight=weight) for _ in range(half)))
         self.aggregation = GraphAggregation(features, self.graph_scale, weight=weight)
-        self.fuse_lr = nn.Sequential(
-            layers.conv3(2 * features, features), nn.ReLU(), layers.conv3(features, features)
-        )
+        self.fuse_lr = nn.Sequential(layers.conv3(2 * features, features), nn.ReLU(), layers.conv3(features, features))
         self.body2 = nn.Sequential(
             *(layers.ResidualBlock(features, weight=weight) for _ in range(blocks - half)),
             layers.conv3(features, features),

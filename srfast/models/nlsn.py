@@ -51,9 +51,7 @@ class SparseAttention(nn.Module):
     ``seed``, the same at every call and on every device, so that an image always gives the same result.
     """
 
-    def __init__(
-        self, features: int, reduction: int, chunk: int, rounds: int, weight: float, seed: int = 0
-    ) -> None:
+    def __init__(self, features: int, reduction: int, chunk: int, rounds: int, weight: float, seed: int = 0) -> None:
         super().__init__()
         self.match = layers.conv3(features, features // reduction)
         self.value = nn.Conv2d(features, features, 1)

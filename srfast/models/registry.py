@@ -75,9 +75,7 @@ _MODELS = {
             extra="train",
         ),
         Description("rcan", "srfast.models.foreign:rcan", "rgb", "Zhang et al., 2018", extra="train"),
-        Description(
-            "hat", "srfast.models.foreign:hat", "rgb", "Chen et al., 2023", multiple=16, extra="train"
-        ),
+        Description("hat", "srfast.models.foreign:hat", "rgb", "Chen et al., 2023", multiple=16, extra="train"),
         Description("san", "srfast.models.san:SAN", "rgb", "Dai et al., 2019"),
         Description("han", "srfast.models.han:HAN", "rgb", "Niu et al., 2020"),
         Description("nlsn", "srfast.models.nlsn:NLSN", "rgb", "Mei et al., 2021"),
@@ -121,9 +119,7 @@ def create(name: str, scale: int = 2, pretrained: bool = False, **options: Any) 
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
     if pretrained and not description.pretrained:
         shipped = ", ".join(d.name for d in _MODELS.values() if d.pretrained)
-        raise InputError(
-            f"pretrained: weights ship for {shipped} only, not for {name}; train it or load a checkpoint"
-        )
+        raise InputError(f"pretrained: weights ship for {shipped} only, not for {name}; train it or load a checkpoint")
     module, attribute = description.factory.split(":")
     factory = getattr(importlib.import_module(module), attribute)
     try:

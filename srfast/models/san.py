@@ -140,9 +140,7 @@ class SAN(nn.Module):
         self.centred = layers.Centred(255)
         self.head = layers.conv3(3, features)
         self.non_local = RegionNonLocal(features, inner)
-        self.groups = nn.ModuleList(
-            SourceAttentionGroup(features, blocks, reduction, crop) for _ in range(groups)
-        )
+        self.groups = nn.ModuleList(SourceAttentionGroup(features, blocks, reduction, crop) for _ in range(groups))
         self.gamma = nn.Parameter(torch.zeros(1))
         self.tail = nn.Sequential(layers.Upsampler(features, scale), layers.conv3(features, 3))
 

@@ -13,7 +13,7 @@ from srfast.report.page import GENERATOR, render
 from srfast.selection import CoreSet
 from srfast.table import KEY, ScoreTable, encode_meta
 
-__all__ = ["write_report"]
+__all__ = ["check_replaceable", "write_report"]
 
 
 def write_report(
@@ -43,7 +43,7 @@ def write_report(
         RunError: the disk is full.
     """
     path = Path(path)
-    _check_replaceable(path)
+    check_replaceable(path)
     rows = None if coreset is None else _arrow(coreset)
     scores = read_scores(_arrow(table), rows, root=None if root is None else Path(root))
     with atomic_path(path) as temporary:
@@ -51,7 +51,7 @@ def write_report(
     return path
 
 
-def _check_replaceable(path: Path) -> None:
+def check_replaceable(path: Path) -> None:
     """Refuses to replace a file that is not a report, such as the score table under a mistyped name."""
     if not path.is_file():
         return

@@ -133,9 +133,7 @@ class _Runner:
             own = self.model.state_dict()
             fitting = {k: v for k, v in initial.items() if k in own and own[k].shape == v.shape}
             if not fitting:
-                raise InputError(
-                    f"init: none of its {len(initial)} tensors fits {self.plan.model} x{self.plan.scale}"
-                )
+                raise InputError(f"init: none of its {len(initial)} tensors fits {self.plan.model} x{self.plan.scale}")
             self.model.load_state_dict({**own, **fitting})
             self.average = {k: v.detach().clone() for k, v in self._state().items()} if self.average else {}
         self.out.mkdir(parents=True, exist_ok=True)
@@ -148,9 +146,7 @@ class _Runner:
         state = checkpoint.load(self.last)
         checkpoint.check_settings(self.last, state["settings"], self.settings)
         if len(state["rng"]) != self.world.size:
-            raise InputError(
-                f"processes: {self.last} was trained with {len(state['rng'])}, got {self.world.size}"
-            )
+            raise InputError(f"processes: {self.last} was trained with {len(state['rng'])}, got {self.world.size}")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -281,9 +277,7 @@ class _Runner:
             self.model.train()
             checkpoint.restore_rng(rng)
 
-    def _row(
-        self, loss: float, score: tuple[float, float] | None, seconds: float, waited: float
-    ) -> dict[str, Any]:
+    def _row(self, loss: float, score: tuple[float, float] | None, seconds: float, waited: float) -> dict[str, Any]:
         row: dict[str, Any] = {"step": self.step, "loss": f"{loss:.6g}"}
         row["lr"] = f"{self.plan.recipe.rate(self.step - 1, self.plan.steps):.4g}"
         if score:

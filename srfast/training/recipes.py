@@ -69,8 +69,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Loss border: the receptive field of the deconvolution and of the six convolutions, in HR pixels at x2.
     "fsrcnn": Recipe(
-        loss="mse", lr=1e-3, schedule="cosine", lr_factors={"deconv": 0.1}, ema=0.999,
-        loss_border=8, fp32_tail=0.15, batch=16, lr_patch=32, quantise=False, channels_last=True,
+        loss="mse", optimizer="soap", lr=3e-3, betas=(0.9, 0.99), schedule="cosine", ema=0.999,
+        loss_border=8, fp32_tail=0.15, batch=8, lr_patch=32, quantise=False, channels_last=True,
     ),
     # The paper's SGD at 0.1 needs gradients clipped at 0.01 / lr; Adam at 1e-4 needs a norm of 1 only.
     "drrn": Recipe(loss="mse", lr=1e-4, clip=1.0, batch=16, lr_patch=32, quantise=False, channels_last=True),

@@ -47,9 +47,7 @@ def open_store(
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
     tables = [d for d in data if str(d).endswith(".parquet")]
     if tables and len(data) > 1:
-        raise InputError(
-            f"data: expected images or one core-set, got {len(data)} paths with {tables[0]} among them"
-        )
+        raise InputError(f"data: expected images or one core-set, got {len(data)} paths with {tables[0]} among them")
     if tables and tuple(factors) != (1.0,):
         raise InputError("rescale: expected images; a core-set is trained on as it was selected")
     if tables:

@@ -1,5 +1,5 @@
-"""Ahead-of-time compilation fails in a process that chose Triton's interpreter: tests/test_triton.py runs this folder in a
-process of its own, with TRITON_DEFAULT_FP_FUSION set (Triton 3.9 warns about its default)."""
+"""Ahead-of-time compilation fails in a process that chose Triton's interpreter: tests/test_triton.py runs this
+folder in a process of its own, with TRITON_DEFAULT_FP_FUSION set (Triton 3.9 warns about its default)."""
 
 from __future__ import annotations
 

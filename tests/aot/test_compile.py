@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-
 from srfast.kernels import srcnn
 from srfast.kernels.configs import lookup
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
 
 pytestmark = pytest.mark.aot
 

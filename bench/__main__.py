@@ -1,0 +1,63 @@
+"""``python -m bench table RESULT.json`` and ``python -m bench compare OLD.json NEW.json``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+LIMIT = 0.9
+"""A ratio that falls below this part of the old one is a regression."""
+
+
+def read(path: str) -> dict[str, dict[str, Any]]:
+    """Benchmark name -> its figures."""
+    return {b["fullname"].split("/")[-1]: b for b in json.loads(Path(path).read_text())["benchmarks"]}
+
+
+def ratios(benchmark: dict[str, Any]) -> dict[str, float]:
+    return {k: v for k, v in benchmark["extra_info"].items() if k.startswith("ratio_")}
+
+
+def table(path: str) -> int:
+    """Prints every benchmark: seconds of a call, and how many times faster than each reference."""
+    for name, benchmark in read(path).items():
+        info = benchmark["extra_info"]
+        figures = [f"{k.removeprefix('ratio_')} x{v:.2f}" for k, v in ratios(benchmark).items()]
+        figures += [f"{k} {v:.4g}" for k, v in info.items() if isinstance(v, (int, float)) and not k.startswith("ratio_")]
+        print(f"{name:<60} {benchmark['stats']['min']:10.4f} s   {'   '.join(figures)}")
+    return 0
+
+
+def compare(old: str, new: str) -> int:
+    """Prints ratios that changed; exit code 1 when one fell below LIMIT of its old value."""
+    before, after = read(old), read(new)
+    regressions = 0
+    for name in sorted(before.keys() & after.keys()):
+        for key, value in ratios(after[name]).items():
+            earlier = ratios(before[name]).get(key)
+            if earlier is None:
+                continue
+            change = value / earlier
+            if change < LIMIT:
+                regressions += 1
+            mark = "REGRESSION" if change < LIMIT else ""
+            print(f"{name:<60} {key.removeprefix('ratio_'):<16} {earlier:8.2f} -> {value:8.2f}  ({change:.2f}) {mark}".rstrip())
+    for name in sorted(before.keys() - after.keys()):
+        print(f"{name:<60} missing from {new}")
+    print(f"{regressions} regression(s) of more than {1 - LIMIT:.0%}")
+    return 1 if regressions else 0
+
+
+def main(args: list[str]) -> int:
+    if len(args) == 2 and args[0] == "table":
+        return table(args[1])
+    if len(args) == 3 and args[0] == "compare":
+        return compare(args[1], args[2])
+    print("usage: python -m bench table RESULT.json | python -m bench compare OLD.json NEW.json", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""Timing two or more callables side by side."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+FLOP_PER_PIXEL = 2 * (81 * 64 + 64 * 32 + 25 * 32)
+"""Multiplications and additions of SRCNN 9-1-5 for one HR pixel."""
+
+
+def side_by_side(runs: dict[str, Callable[[], Any]], rounds: int = 5, seconds: float = 0.2) -> dict[str, float]:
+    """Best seconds a call of each callable, interleaved round by round so that a slow moment hits all of them.
+
+    A round repeats a callable until ``seconds`` have passed (at least once). One call of each does not count.
+    """
+    repeats = {}
+    for name, run in runs.items():
+        run()
+        start = time.perf_counter()
+        run()
+        repeats[name] = max(1, int(seconds / (time.perf_counter() - start)))
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            for _ in range(repeats[name]):
+                run()
+            best[name] = min(best[name], (time.perf_counter() - start) / repeats[name])
+    return best
+
+
+def sgemm() -> Callable[[], Any]:
+    """A 1024 x 1024 float32 matrix product: 2 * 1024^3 FLOP a call."""
+    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
+    return lambda: a @ b
+
+
+SGEMM_FLOP = 2 * 1024**3
+
+
+def copy(bytes_: int) -> Callable[[], Any]:
+    """A copy of ``bytes_`` bytes: moves twice as many."""
+    a = np.zeros(bytes_, np.uint8)
+    b = np.empty_like(a)
+    return lambda: np.copyto(b, a)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = platform.processor()
+    try:
+        with open("/proc/cpuinfo") as file:
+            model = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    from srfast import build_info
+
+    return {"cpu": model, "isa": build_info()["isas"][-1], "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+

@@ -1,0 +1,104 @@
+"""Files in, table out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import srfast
+from srfast.data.grid import grid
+from srfast.data.images import find_images, read_rgb
+from srfast.engines.native import NativeEngine
+from srfast.networks import load_network
+from srfast.workers import ordered_map
+
+
+def test_million_patches(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
+    """Stride 6 over 400 photographs, dense: JPEG files on disk to scores.parquet, in a process of its own."""
+    output = tmp_path / "scores.parquet"
+    command = [sys.executable, "-m", "srfast", "score", str(bsds400), "-o", str(output), "--mode", "dense", "--stride", "6"]
+    benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=3, iterations=1)
+    table = srfast.ScoreTable.read(output)
+    assert len(table) == 1_014_000
+    benchmark.extra_info["patches"] = len(table)
+
+
+@pytest.mark.parametrize("mode", ["patch", "dense"])
+def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: str) -> None:
+    """The whole job beside its two stages alone on the same threads; ``ratio_slower_stage`` is the pipeline's efficiency."""
+    files = find_images(bsds400)[:120]
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for file in files:
+        (folder / file.name).symlink_to(file.path)
+    images = [read_rgb(f.path) for f in files]
+    engine = NativeEngine(load_network("srcnn", 2))
+    workers = torch.get_num_threads()
+
+    def score_one(image: np.ndarray) -> None:
+        xs, ys = grid(*image.shape[:2], 2, 96, 96)
+        if mode == "dense":
+            engine.dense(image, xs, ys, 96)
+        else:
+            engine.windows(image, xs, ys, 96, 1)
+
+    def decode() -> None:
+        for _ in ordered_map(lambda f: read_rgb(f.path).shape, files, workers):
+            pass
+
+    def score() -> None:
+        for _ in ordered_map(score_one, images, workers):
+            pass
+
+    def whole() -> None:
+        srfast.score(folder, mode=mode, output=tmp_path / "scores.parquet")
+
+    def check() -> None:
+        whole()
+        assert len(srfast.ScoreTable.read(tmp_path / "scores.parquet").meta["images"]) == len(files)
+
+    beside(whole, {"decode_alone": decode, "slower_stage": score}, check)
+
+
+def test_memory(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
+    """Peak resident memory of scoring 40 and 400 photographs, dense, stride 6."""
+    script = (
+        "import json, resource, sys, srfast; srfast.score(sys.argv[1:], mode='dense', stride=6, output=sys.stdin.read());"
+        "print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))"
+    )
+    files = [str(f.path) for f in find_images(bsds400)]
+
+    def peak(n: int) -> int:
+        run = subprocess.run(
+            [sys.executable, "-c", script, *files[:n]], check=True, capture_output=True, text=True,
+            input=str(tmp_path / f"{n}.parquet"),
+        )  # fmt: skip
+        return int(json.loads(run.stdout))
+
+    few = peak(40)
+    many = benchmark.pedantic(peak, args=(400,), rounds=1, iterations=1)
+    benchmark.extra_info["peak_mib_40_images"] = few / 2**20
+    benchmark.extra_info["peak_mib_400_images"] = many / 2**20
+
+
+def test_select(benchmark: Any) -> None:
+    """A million rows."""
+    import pyarrow as pa
+
+    from srfast.table import SCHEMA, ScoreTable
+
+    n = 1_000_000
+    rng = np.random.default_rng(0)
+    names = pa.DictionaryArray.from_arrays(pa.array(np.repeat(np.arange(1000), 1000)), pa.array([f"{i:04d}.png" for i in range(1000)]))
+    columns = [names.cast(pa.string()), *(pa.array(rng.integers(0, 2000, n).astype(np.int32)) for _ in range(2))]
+    columns += [pa.array(np.full(n, 96, np.int32)), *(pa.array(rng.gamma(1, 60, n).astype(np.float32)) for _ in range(3))]
+    table = ScoreTable(pa.Table.from_arrays(columns, schema=SCHEMA), {"version": 1})
+    coreset = benchmark.pedantic(lambda: srfast.select(table, drop_hardest=0.05), rounds=3, iterations=1)
+    assert len(coreset) == n // 2

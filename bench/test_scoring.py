@@ -1,0 +1,126 @@
+"""Patch mode, batch in memory: 96 x 96 patches of photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, sgemm
+from srfast import reference
+from srfast._native import build_info, isas
+from srfast.engines.native import NativeEngine
+from srfast.networks import load_network
+
+
+def _eager(x: torch.Tensor, weights: Any, scale: int) -> Callable[[], Any]:
+    def run() -> torch.Tensor:
+        with torch.inference_mode():
+            return reference.score_patches(x, weights, scale)
+
+    return run
+
+
+def _agrees(run: Callable[[], np.ndarray], x: torch.Tensor, weights: Any, scale: int, rtol: float) -> Callable[[], None]:
+    def check() -> None:
+        with torch.inference_mode():
+            expected = reference.score_patches(x, weights, scale, torch.float64).numpy()
+        np.testing.assert_allclose(run(), expected, rtol=rtol)
+
+    return check
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_score_patches(beside: Any, benchmark: Any, photographs: np.ndarray, scale: int, threads: int) -> None:
+    network = load_network("srcnn", scale)
+    engine = NativeEngine(network)
+    x = torch.from_numpy(photographs)
+    references: dict[str, Callable[[], Any]] = {"eager": _eager(x[:32], network.weights, scale), "sgemm": sgemm()}
+    if find_spec("onnxruntime") and find_spec("onnx"):
+        from srfast.engines.onnx import OnnxEngine
+
+        onnx = OnnxEngine(network)
+        references["onnxruntime"] = lambda: onnx.batch(photographs[:32])
+    seconds = beside(
+        lambda: engine.batch(photographs[:32]),
+        references,
+        _agrees(lambda: engine.batch(photographs[:8]), x[:8], network.weights, scale, 1e-4),
+    )
+    pixels = 32 * 96 * 96
+    benchmark.extra_info["mpix_s"] = pixels / seconds["subject"] / 1e6
+    benchmark.extra_info["fraction_of_sgemm"] = (pixels * FLOP_PER_PIXEL / seconds["subject"]) / (
+        SGEMM_FLOP / seconds["sgemm"]
+    )
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_fast(beside: Any, photographs: np.ndarray, scale: int, threads: int) -> None:
+    if not build_info()["fast"]:
+        pytest.skip("this machine has no reduced-precision path")
+    network = load_network("srcnn", scale)
+    full, fast = NativeEngine(network), NativeEngine(network, precision="fast")
+
+    def ranks_alike() -> None:
+        a, b = full.batch(photographs).argsort().argsort(), fast.batch(photographs).argsort().argsort()
+        assert np.corrcoef(a, b)[0, 1] >= 0.9999
+
+    beside(lambda: fast.batch(photographs), {"fp32": lambda: full.batch(photographs)}, ranks_alike)
+
+
+def test_torch_compile(beside: Any, photographs: np.ndarray) -> None:
+    network = load_network("srcnn", 2)
+    engine = NativeEngine(network)
+    x = torch.from_numpy(photographs[:32])
+    compiled = torch.compile(lambda p: reference.score_patches(p, network.weights, 2), dynamic=False)
+
+    def run() -> torch.Tensor:
+        with torch.inference_mode():
+            return compiled(x)
+
+    try:
+        run()
+    except Exception as error:
+        pytest.skip(f"torch.compile does not work here: {type(error).__name__}")
+    beside(
+        lambda: engine.batch(photographs[:32]),
+        {"torch_compile": run},
+        _agrees(lambda: engine.batch(photographs[:8]), x[:8], network.weights, 2, 1e-4),
+    )
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+def test_isa(beside: Any, photographs: np.ndarray, isa: str) -> None:
+    if isa not in isas():
+        pytest.skip(f"this machine has no {isa}")
+    network = load_network("srcnn", 2)
+    engine, best = NativeEngine(network, isa=isa), NativeEngine(network)
+    x = torch.from_numpy(photographs[:8])
+    beside(
+        lambda: engine.batch(photographs[:16]),
+        {"best_isa": lambda: best.batch(photographs[:16])},
+        _agrees(lambda: engine.batch(photographs[:8]), x, network.weights, 2, 1e-4),
+    )
+
+
+def test_two_threads(beside: Any, photographs: np.ndarray) -> None:
+    """How much faster two threads are than one."""
+    if torch.get_num_threads() < 2:
+        pytest.skip("one core")
+    engine = NativeEngine(load_network("srcnn", 2))
+
+    def on(threads: int) -> Callable[[], np.ndarray]:
+        def run() -> np.ndarray:
+            before = torch.get_num_threads()
+            torch.set_num_threads(threads)
+            try:
+                return engine.batch(photographs)
+            finally:
+                torch.set_num_threads(before)
+
+        return run
+
+    beside(on(2), {"one_thread": on(1)}, lambda: np.testing.assert_array_equal(on(1)(), on(2)()))

@@ -1,0 +1,115 @@
+"""Training throughput beside a plain PyTorch loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+import srfast
+from srfast import models
+from srfast.data.images import find_images, read_rgb
+from srfast.metrics import to_y
+from srfast.training import Plan, recipe, train
+from srfast.training.sources import open_store
+
+STEPS = 60
+
+
+class Files(Dataset[tuple[Tensor, Tensor]]):
+    """What training repositories do: LR and HR files on disk, a random crop, flips, a float tensor."""
+
+    def __init__(self, folder: Path, patch: int, scale: int) -> None:
+        self.hr = sorted((folder / "hr").iterdir())
+        self.lr = sorted((folder / "lr").iterdir())
+        self.patch, self.scale = patch, scale
+
+    def __len__(self) -> int:
+        return len(self.hr)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        hr, lr = (np.asarray(Image.open(files[index])) for files in (self.hr, self.lr))
+        p, s = self.patch, self.scale
+        y, x = (int(torch.randint(n - p + 1, ())) for n in lr.shape[:2])
+        pair = [lr[y : y + p, x : x + p], hr[y * s : (y + p) * s, x * s : (x + p) * s]]
+        for axis in (0, 1):
+            if torch.rand(()) < 0.5:
+                pair = [np.flip(image, axis) for image in pair]
+        if torch.rand(()) < 0.5:
+            pair = [image.swapaxes(0, 1) for image in pair]
+        a, b = (torch.from_numpy(image.copy())[None].float() / 255 for image in pair)
+        return a, b
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Y of photographs, HR and LR, as PNG."""
+    data = pytest.importorskip("skimage.data", reason="needs the demo extra")
+    folder = tmp_path_factory.mktemp("pairs")
+    for kind in ("rgb", "hr", "lr"):
+        (folder / kind).mkdir()
+    crops = itertools.product(("astronaut", "chelsea", "coffee", "rocket"), (0, 60, 120), (0, 70))
+    for i, (name, y, x) in enumerate(crops):
+        rgb = getattr(data, name)()[y : y + 180, x : x + 320]
+        rgb = np.ascontiguousarray(rgb[: len(rgb) // 2 * 2, : rgb.shape[1] // 2 * 2])
+        luma = to_y(rgb, "classic").astype(np.uint8)
+        Image.fromarray(rgb).save(folder / "rgb" / f"{i:02}.png")
+        Image.fromarray(luma).save(folder / "hr" / f"{i:02}.png")
+        Image.fromarray(srfast.imresize(luma, 0.5)).save(folder / "lr" / f"{i:02}.png")
+    return folder
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("name", ["srcnn", "fsrcnn"])
+def test_training(beside: Any, benchmark: Any, pairs: Path, tmp_path: Path, name: str, workers: int) -> None:
+    """``ratio_plain_loop``: the plain loop's time over ours, the same model, crops, optimiser (Adam) and fp32."""
+    torch.set_num_threads(1)
+    how = dataclasses.replace(recipe(name), optimizer="adam", batch=8, lr_patch=32, quantise=True, ema=0.0)
+    store, _ = open_store([pairs / "rgb"], 2, color="y", patch=64)
+    runs = itertools.count()
+    waits = []
+
+    def ours() -> None:
+        result = train(Plan(name, 2, STEPS, how), store, tmp_path / str(next(runs)), log_every=STEPS, quiet=True)
+        waits.append(result.data_seconds / result.seconds)
+
+    model = models.create(name, 2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    loader = DataLoader(
+        Files(pairs, 32, 2), batch_size=8, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=True
+    )
+
+    def endless() -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from loader
+
+    batches = endless()
+
+    def plain() -> None:
+        for lr, hr in itertools.islice(batches, STEPS):
+            loss = torch.nn.functional.mse_loss(model(lr), hr)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    def check() -> None:
+        lr, hr = Files(pairs, 32, 2)[0]
+        mine = srfast.data.store.Batches(store, batch=8, patch=64, seed=0)[0]
+        assert mine[0].shape[1:] == lr.shape
+        assert mine[1].shape[1:] == hr.shape
+        assert len(find_images(pairs / "rgb")) == len(Files(pairs, 32, 2))
+        assert read_rgb(find_images(pairs / "rgb")[0].path).shape[:2] == (180, 320)
+
+    beside(ours, {"plain_loop": plain}, check, workers=workers)
+    benchmark.extra_info["data_share"] = float(np.median(waits))
+    benchmark.extra_info["steps"] = STEPS
+    del batches, loader

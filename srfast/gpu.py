@@ -1,0 +1,187 @@
+"""SRCNN scores on a GPU: the degrade kernel, then the network by torch ("native") or by Triton ("triton").
+
+Nothing leaves the device and nothing waits for it; work goes to the current stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from srfast import _register_cuda  # noqa: F401  (registers torch.ops.srfast.degrade)
+from srfast.errors import InputError
+
+PRECISIONS = {
+    "fp32": torch.float32,
+    # float16 and not bfloat16: a plane in [0, 255] is rounded by 0.06 grey levels at most, against 0.5.
+    "fast": torch.float16,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
+BACKENDS = ("native", "triton")
+CHUNK_PIXELS = 1 << 24
+"""Pixels scored at once. The 32-channel map takes 64 bytes a pixel (128 in fp32): 1 GiB (2 GiB) of device memory."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Scores of a batch, float32 [N] each, on the batch's device."""
+
+    loss: Tensor
+    bicubic: Tensor
+    sobel: Tensor
+
+
+class GpuScorer:
+    """One SRCNN 9-1-5 (or plain bicubic), scale and boundary rule, ready on one device.
+
+    Args:
+        weights: conv1.weight [64, 1, 9, 9], conv1.bias and so on to conv3; None scores plain bicubic up-sampling.
+        scale: 2, 3 or 4.
+        boundary: "symmetric" or "replicate", of the resampling.
+        backend: "native" (torch's convolutions) or "triton".
+        precision: "fp32", "fp16", "bf16" or "fast", which is fp16; sums are float32 at least in every one.
+        device: Where patches are and scores will be.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor] | None,
+        scale: int = 2,
+        boundary: str = "symmetric",
+        backend: str = "triton",
+        precision: str = "fp32",
+        device: torch.device | str = "cuda",
+    ) -> None:
+        if backend not in BACKENDS:
+            raise InputError(f"backend: expected 'native' or 'triton', got {backend!r}")
+        if precision not in PRECISIONS:
+            raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+        self.scale = scale
+        self.boundary = boundary
+        self.dtype = PRECISIONS[precision]
+        self.device = torch.device(device)
+        self._network = None if weights is None else _NETWORKS[backend](weights, self.dtype, self.device)
+
+    @torch.inference_mode()
+    def columns(self, patches: Tensor) -> Columns:
+        """Scores of uint8 patches [N, H, W, 3 or 1] on the scorer's device; H and W are multiples of the scale."""
+        parts = [self._columns(chunk) for chunk in self._chunks(patches)]
+        if not parts:
+            empty = torch.zeros(len(patches), device=patches.device)
+            return Columns(empty, empty, empty)
+        return Columns(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    @torch.inference_mode()
+    def errors(self, patches: Tensor) -> Tensor:
+        """Squared-error maps float32 [N, H, W] in units of [0, 255]^2."""
+        parts = [self._errors(chunk) for chunk in self._chunks(patches)]
+        return torch.cat(parts) if parts else torch.zeros(patches.shape[:3], device=patches.device)
+
+    def _chunks(self, patches: Tensor) -> Iterator[Tensor]:
+        n, h, w, _ = patches.shape
+        if h * w >= 2**31:
+            raise InputError(f"patches: expected fewer than 2^31 pixels an image, got {h} x {w}")
+        step = max(1, CHUNK_PIXELS // max(1, h * w))
+        with _on(patches.device):
+            for first in range(0, n, step):
+                yield patches[first : first + step]
+
+    def _degrade(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        y, _, up, sums = torch.ops.srfast.degrade(patches, self.scale, self.boundary, self.dtype, False)
+        return y, up, sums
+
+    def _columns(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        y, up, sums = self._degrade(patches)
+        bicubic, sobel = (sums.sum(1) / y[0].numel()).float().unbind(1)
+        loss = bicubic if self._network is None else self._network.loss(up, y)
+        return loss, bicubic, sobel
+
+    def _errors(self, patches: Tensor) -> Tensor:
+        y, up, _ = self._degrade(patches)
+        sr = up.float() if self._network is None else self._network.reconstruct(up, y)
+        return (sr - y).square()
+
+
+def score_patches(
+    patches: Tensor,
+    weights: Mapping[str, Tensor] | None,
+    scale: int = 2,
+    boundary: str = "symmetric",
+    backend: str = "triton",
+    precision: str = "fp32",
+) -> Tensor:
+    """Losses float32 [N] in units of [0, 255]^2 of uint8 patches [N, H, W, 3 or 1]; arguments as for GpuScorer."""
+    return GpuScorer(weights, scale, boundary, backend, precision, patches.device).columns(patches).loss
+
+
+class _TorchNetwork:
+    """The network by torch's convolutions, channels last. Pixels stay in [0, 255], biases are multiplied by 255
+    instead: the network is positively homogeneous, and a plane in half precision is not rounded twice."""
+
+    def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device) -> None:
+        self._layers = [
+            (
+                weights[f"conv{i}.weight"].to(device, dtype, memory_format=torch.channels_last),
+                (255 * weights[f"conv{i}.bias"].float()).to(device, dtype),
+            )
+            for i in (1, 2, 3)
+        ]
+
+    def _forward(self, up: Tensor) -> Tensor:
+        (w1, b1), (w2, b2), (w3, b3) = self._layers
+        with _full_precision():
+            x = F.pad(up[:, None], (4, 4, 4, 4), mode="replicate").contiguous(memory_format=torch.channels_last)
+            x = F.relu_(F.conv2d(x, w1, b1))
+            x = F.relu_(F.conv2d(x, w2, b2))
+            return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), w3, b3)[:, 0]
+
+    def loss(self, up: Tensor, y: Tensor) -> Tensor:
+        sr = self._forward(up)
+        # The CPU op takes float32 pairs only.
+        return torch.ops.srfast.per_sample_mse(*((sr, y) if sr.is_cuda else (sr.float(), y.float())))
+
+    def reconstruct(self, up: Tensor, y: Tensor) -> Tensor:
+        return self._forward(up).float()
+
+
+class _TritonNetwork:
+    """The network by srfast.kernels.srcnn; the reconstruction is written only when asked for."""
+
+    def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device) -> None:
+        from srfast.kernels import srcnn
+
+        self._kernels: Any = srcnn
+        self._packed = srcnn.pack(weights, dtype, device)
+
+    def loss(self, up: Tensor, y: Tensor) -> Tensor:
+        return self._kernels.launch_error(self._kernels.launch_features(up, self._packed), y, self._packed)
+
+    def reconstruct(self, up: Tensor, y: Tensor) -> Tensor:
+        sr = torch.empty(up.shape, dtype=torch.float32, device=up.device)
+        self._kernels.launch_error(self._kernels.launch_features(up, self._packed), y, self._packed, sr)
+        return sr
+
+
+_NETWORKS: dict[str, Any] = {"native": _TorchNetwork, "triton": _TritonNetwork}
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """float32 convolutions without TF32, which cuDNN uses by default and which costs three decimal digits."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def _on(device: torch.device) -> Any:
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -1,0 +1,163 @@
+// Runs every CPU kernel over odd sizes, scales, boundaries and instruction sets; built with a sanitizer
+// (`make sanitize`), it reports accesses outside arrays, undefined arithmetic and leaks. Inputs and outputs are vectors
+// of exactly the promised size, each on its own, so that one byte too many is seen. Exit code 1: a result was not
+// written, or depends on the number of threads.
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "core/api.h"
+
+using namespace srfast;
+
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+std::mt19937 generator(1);
+bool failed = false;
+
+void expect(bool ok, const char* what) {
+  if (!ok) std::printf("%s\n", what);
+  failed |= !ok;
+}
+
+std::vector<uint8_t> random_bytes(int64_t count) {
+  std::vector<uint8_t> bytes(static_cast<size_t>(count));
+  for (uint8_t& b : bytes) b = static_cast<uint8_t>(generator());
+  return bytes;
+}
+
+std::vector<float> random_floats(int64_t count, float scale) {
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& v : values) v = normal(generator);
+  return values;
+}
+
+bool finite(const std::vector<float>& values) {
+  for (float v : values)
+    if (!std::isfinite(v)) return false;
+  return true;
+}
+
+void check_imresize() {
+  for (double scale : {1 / 2.0, 1 / 3.0, 1 / 4.0, 0.07, 0.9, 1.0, 1.6, 2.0, 3.0, 4.0})
+    for (int64_t h : {1, 2, 5, 13})
+      for (int64_t w : {1, 3, 8, 17})
+        for (int channels : {1, 3})
+          for (int boundary : {0, 1}) {
+            const int64_t size = h * w * channels, out = resized(h, scale) * resized(w, scale) * channels;
+            const auto bytes = random_bytes(size);
+            std::vector<uint8_t> small(static_cast<size_t>(out));
+            imresize_cpu(bytes.data(), h, w, channels, scale, boundary, kUInt8, small.data());
+            const auto floats = random_floats(size, 100);
+            std::vector<float> result(static_cast<size_t>(out), kNan);
+            imresize_cpu(floats.data(), h, w, channels, scale, boundary, kFloat32, result.data());
+            expect(finite(result), "imresize left a value unwritten");
+            const std::vector<double> doubles(floats.begin(), floats.end());
+            std::vector<double> exact(static_cast<size_t>(out));
+            imresize_cpu(doubles.data(), h, w, channels, scale, boundary, kFloat64, exact.data());
+            if (channels != 3) continue;
+            std::vector<float> planes(static_cast<size_t>(out), kNan);
+            resample_cpu(floats.data(), 3, h, w, scale, boundary, 2, planes.data());
+            expect(finite(planes), "resample left a value unwritten");
+          }
+}
+
+void check_mse() {
+  for (int64_t n : {0, 1, 5})
+    for (int64_t length : {1, 7, 8, 9, 1003}) {
+      const auto a = random_floats(n * length, 10), b = random_floats(n * length, 10);
+      std::vector<float> one(static_cast<size_t>(n), kNan), three(one);
+      per_sample_mse_cpu(a.data(), b.data(), n, length, 1, one.data());
+      per_sample_mse_cpu(a.data(), b.data(), n, length, 3, three.data());
+      expect(finite(one) && one == three, "per_sample_mse depends on the threads");
+    }
+}
+
+struct Case {
+  int isa;
+  bool fast;
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> out;
+  for (int isa = 0; isa < 8; ++isa)
+    if (supported_isas() >> isa & 1)
+      for (bool fast : {false, true}) out.push_back({isa, fast});
+  return out;
+}
+
+void check_patches(const Scorer& scorer, int64_t h, int64_t w, int channels) {
+  constexpr int64_t n = 3;
+  const auto bytes = random_bytes(n * h * w * channels);
+  const std::vector<int64_t> offsets = {0, h * w * channels, 2 * h * w * channels};
+  for (const Case& c : cases())
+    for (int boundary : {0, 1}) {
+      std::vector<float> first[3];
+      for (int threads : {1, 2}) {
+        std::vector<float> out[3];
+        for (auto& v : out) v.assign(static_cast<size_t>(n), kNan);
+        score_patches_cpu(scorer, bytes.data(), offsets.data(), n, w * channels, h, w, channels,
+                          {boundary, c.isa, c.fast, threads}, out[0].data(), out[1].data(), out[2].data());
+        for (int k = 0; k < 3; ++k) {
+          expect(finite(out[k]), "score_patches left a score unwritten");
+          if (threads == 1) first[k] = out[k];
+          expect(out[k] == first[k], "score_patches depends on the threads");
+        }
+      }
+      std::vector<float> loss(static_cast<size_t>(n), kNan);
+      score_patches_cpu(scorer, bytes.data(), offsets.data(), n, w * channels, h, w, channels,
+                        {boundary, c.isa, c.fast, 1}, loss.data(), nullptr, nullptr);
+      expect(loss == first[0], "the loss depends on the other scores");
+    }
+}
+
+void check_windows(const Scorer& scorer, int scale) {
+  const int64_t h = 11 * scale + 1, w = 17 * scale + scale - 1, size = 4 * scale;
+  const auto image = random_bytes(h * w * 3);
+  const std::vector<int32_t> xs = {0, scale, 6 * scale, static_cast<int32_t>(17 * scale - size)};
+  const std::vector<int32_t> ys = {0, scale, static_cast<int32_t>(11 * scale - size)};
+  for (const Case& c : cases()) {
+    std::vector<float> out[3];
+    for (auto& v : out) v.assign(xs.size() * ys.size(), kNan);
+    score_dense_cpu(scorer, image.data(), 11 * scale, 17 * scale, w * 3, 3, {0, c.isa, c.fast, 1}, xs.data(),
+                    static_cast<int64_t>(xs.size()), ys.data(), static_cast<int64_t>(ys.size()), size, out[0].data(),
+                    out[1].data(), out[2].data());
+    for (const auto& v : out) expect(finite(v), "score_dense left a score unwritten");
+    std::vector<int64_t> offsets;
+    for (int32_t y : ys)
+      for (int32_t x : xs) offsets.push_back((y * w + x) * 3);
+    for (auto& v : out) v.assign(offsets.size(), kNan);
+    score_patches_cpu(scorer, image.data(), offsets.data(), static_cast<int64_t>(offsets.size()), w * 3, size, size, 3,
+                      {0, c.isa, c.fast, 2}, out[0].data(), out[1].data(), out[2].data());
+    for (const auto& v : out) expect(finite(v), "score_patches left a window unwritten");
+  }
+}
+
+void check_scores() {
+  for (int scale : {2, 3, 4}) {
+    const auto w1 = random_floats(64 * 81, 0.1f), b1 = random_floats(64, 0.01f), w2 = random_floats(32 * 64, 0.1f),
+               b2 = random_floats(32, 0.01f), w3 = random_floats(25 * 32, 0.02f), b3 = random_floats(1, 0.01f);
+    Scorer* scorer = make_scorer({w1.data(), b1.data(), w2.data(), b2.data(), w3.data(), b3.data()}, scale);
+    for (int64_t lh : {1, 2, 3, 6, 16})
+      for (int64_t lw : {1, 2, 5, 8, 17, 24}) check_patches(*scorer, lh * scale, lw * scale, lh % 2 ? 3 : 1);
+    check_windows(*scorer, scale);
+    std::vector<float> none;
+    score_patches_cpu(*scorer, nullptr, nullptr, 0, 3 * 4 * scale, 4 * scale, 4 * scale, 3, {0, 0, false, 2},
+                      none.data(), none.data(), none.data());
+    free_scorer(scorer);
+  }
+}
+
+}  // namespace
+
+int main() {
+  check_imresize();
+  check_mse();
+  check_scores();
+  if (!failed) std::puts("every kernel wrote its output and nothing else");
+  return failed ? 1 : 0;
+}

@@ -1,0 +1,121 @@
+"""The CUDA build without a GPU: every architecture compiles cleanly and without spills, the module holds code."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from srfast._native import build_info, native
+
+ROOT = Path(__file__).resolve().parents[2]
+WANTED = {"80", "90", "100", "120"}
+
+pytestmark = pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on PATH")
+
+
+def known_architectures() -> list[str]:
+    listed = subprocess.run(["nvcc", "--list-gpu-code"], check=True, capture_output=True, text=True).stdout
+    return sorted(WANTED & {line.removeprefix("sm_") for line in listed.split()}, key=int)
+
+
+def cuobjdump() -> str:
+    found = shutil.which("cuobjdump")
+    if found is None and (spec := importlib.util.find_spec("triton")) is not None and spec.origin:
+        bundled = Path(spec.origin).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+        found = str(bundled) if bundled.exists() else None
+    if found is None:
+        pytest.skip("cuobjdump is neither on PATH nor in Triton's package")
+    return found
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    """What CMake and nvcc print when the kernels are compiled as for a release."""
+    pybind11 = pytest.importorskip("pybind11", reason="pybind11 is not installed")
+    for tool in ("cmake", "ninja", "g++"):
+        if shutil.which(tool, path=path_with_tools()) is None:
+            pytest.skip(f"{tool} is not on PATH")
+    folder = tmp_path_factory.mktemp("cuda_build")
+    env = {**os.environ, "PATH": path_with_tools()}
+    configure = [
+        *("cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DSRFAST_CUDA=ON"),
+        *(f"-Dpybind11_DIR={pybind11.get_cmake_dir()}", f"-DPython_EXECUTABLE={sys.executable}"),
+        *("-DSKBUILD_PROJECT_NAME=srfast", "-DSKBUILD_PROJECT_VERSION=0.0.0"),
+    ]
+    log = ""
+    for command in (configure, ["cmake", "--build", str(folder), "-j2", "--target", "srfast_cuda"]):
+        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        log += done.stdout
+        assert done.returncode == 0, log
+    return log
+
+
+@pytest.fixture(scope="module")
+def module():
+    """The installed module."""
+    if not build_info()["cuda"]:
+        pytest.skip("the installed module was built without CUDA (SRFAST_CUDA=ON pip install .)")
+    return Path(native().__file__)
+
+
+def path_with_tools() -> str:
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+
+def test_every_architecture_compiles_without_spills(log):
+    compiled = set(re.findall(r"Compiling entry function '\w+' for 'sm_(\d+)'", log))
+    assert compiled == set(known_architectures())
+    usage = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log)
+    # 9 of degrade, 5 of per_sample_mse for each architecture.
+    assert len(usage) == 14 * len(compiled)
+    assert set(usage) == {("0", "0", "0")}
+
+
+def test_module_knows_its_tiles(module):
+    assert native().degrade_tiles(96, 96, 2) == 1
+    assert native().degrade_tiles(321, 481, 3) == 12
+    assert native().mse_scratch(3, 96 * 96) == 3
+
+
+def test_module_links_no_cuda_library(module):
+    readelf = shutil.which("readelf")
+    if readelf is None:
+        pytest.skip("readelf is not on PATH")
+    dynamic = subprocess.run([readelf, "-d", str(module)], check=True, capture_output=True, text=True).stdout
+    assert "NEEDED" in dynamic
+    assert "libcuda" not in dynamic
+
+
+def test_module_holds_machine_code_and_ptx(module):
+    listed = subprocess.run(
+        [cuobjdump(), "--list-elf", "--list-ptx", str(module)], check=True, capture_output=True, text=True
+    ).stdout
+    architectures = build_info()["cuda_architectures"]
+    assert "90" in architectures
+    for architecture in architectures:
+        assert f".sm_{architecture}.cubin" in listed
+    assert f".sm_{architectures[-1]}.ptx" in listed
+
+
+def test_hopper_code_of_every_kernel(module):
+    sass = subprocess.run(
+        [cuobjdump(), "--dump-sass", "-arch", "sm_90", str(module)], check=True, capture_output=True, text=True
+    ).stdout
+    functions = re.findall(r"Function : (\S+)", sass)
+    assert sum("degrade_kernel" in name for name in functions) == 9
+    assert sum("mse_kernel" in name for name in functions) == 4
+    assert not re.search(r"\b(LDL|STL)\b", sass)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_call_without_a_gpu_names_the_error(module):
+    with pytest.raises(RuntimeError, match=r"cudaErrorInsufficientDriver|cudaErrorNoDevice"):
+        native().per_sample_mse_cuda(0, 1, 0, 1, 1, 4, 0, 0, 0, 0)

@@ -1,0 +1,88 @@
+"""The GPU scorer on CPU tensors: Triton in its interpreter, degrade and the mean squared error by their CPU ops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from skimage import data as photographs
+
+from srfast import reference
+from srfast.engines.gpu import GpuEngine
+from srfast.gpu import GpuScorer, score_patches
+from srfast.networks import load_network
+
+pytestmark = pytest.mark.interpret
+
+
+def patches():
+    image = torch.from_numpy(photographs.chelsea()[60:84, 120:192].copy())
+    return image.reshape(24, 3, 24, 3).transpose(0, 1)
+
+
+# float32 as every backend; float16 rounds planes and features to 2^-11.
+@pytest.mark.parametrize(("precision", "rtol"), [("fp32", 1e-4), ("fast", 1e-2)])
+@pytest.mark.parametrize("scale", [2, 3])
+def test_triton_against_the_reference(scale, precision, rtol):
+    weights = load_network("srcnn", scale).weights
+    expected = reference.score_patches(patches(), weights, scale, torch.float64).float()
+    loss = score_patches(patches(), weights, scale, precision=precision)
+    torch.testing.assert_close(loss, expected, rtol=rtol, atol=0)
+
+
+@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_native_against_the_reference(scale, boundary):
+    weights = load_network("srcnn", scale).weights
+    columns = GpuScorer(weights, scale, boundary, "native", "fp32", "cpu").columns(patches())
+    expected = reference.score_patches(patches(), weights, scale, torch.float64, boundary).float()
+    torch.testing.assert_close(columns.loss, expected, rtol=1e-4, atol=0)
+    bicubic = reference.score_patches(patches(), None, scale, torch.float64, boundary).float()
+    torch.testing.assert_close(columns.bicubic, bicubic, rtol=1e-6, atol=0)
+    torch.testing.assert_close(columns.sobel, reference.sobel(patches()), rtol=1e-6, atol=0)
+
+
+def test_bicubic_needs_no_network():
+    columns = GpuScorer(None, 2, device="cpu").columns(patches())
+    assert torch.equal(columns.loss, columns.bicubic)
+
+
+def test_chunks_do_not_change_scores(monkeypatch):
+    weights = load_network("srcnn", 2).weights
+    whole = score_patches(patches(), weights, backend="native")
+    monkeypatch.setattr("srfast.gpu.CHUNK_PIXELS", 1000)
+    torch.testing.assert_close(score_patches(patches(), weights, backend="native"), whole, rtol=1e-6, atol=0)
+
+
+def test_engine_scores_windows_and_maps():
+    network = load_network("srcnn", 2)
+    engine = GpuEngine(network, "symmetric", "native", "fp32", "cpu")
+    image = photographs.chelsea()[:60, :80]
+    xs, ys = np.array([0, 20, 44]), np.array([0, 24])
+    scores = engine.windows(image, xs, ys, 36)
+    cut = torch.from_numpy(np.stack([image[y : y + 36, x : x + 36] for y in ys for x in xs]))
+    expected = reference.score_patches(cut, network.weights, 2, torch.float64).float()
+    torch.testing.assert_close(torch.from_numpy(scores.loss), expected, rtol=1e-4, atol=0)
+    torch.testing.assert_close(torch.from_numpy(engine.batch(cut.numpy())), expected, rtol=1e-4, atol=0)
+    torch.testing.assert_close(engine.batch_tensor(cut), expected, rtol=1e-4, atol=0)
+    dense = engine.dense(image, xs, ys, 36)
+    error = reference.squared_error(torch.from_numpy(image)[None], network.weights, 2, torch.float64)[0]
+    window = torch.stack([error[y : y + 36, x : x + 36].mean() for y in ys for x in xs]).float()
+    torch.testing.assert_close(torch.from_numpy(dense.loss), window, rtol=1e-4, atol=0)
+
+
+def test_maps_by_triton():
+    weights = load_network("srcnn", 2).weights
+    error = GpuScorer(weights, 2, device="cpu").errors(patches()[:1])
+    expected = reference.squared_error(patches()[:1], weights, 2, torch.float64)
+    # An error of 1e-3 grey levels in a difference of up to 255.
+    torch.testing.assert_close(error.double(), expected, rtol=1e-4, atol=0.05)
+
+
+def test_no_patches():
+    weights = load_network("srcnn", 2).weights
+    assert score_patches(torch.zeros(0, 8, 8, 3, dtype=torch.uint8), weights).shape == (0,)
+
+
+def test_the_op_passes_opcheck():
+    torch.library.opcheck(torch.ops.srfast.degrade.default, (patches(), 2, "symmetric", torch.float16))
