@@ -25,7 +25,9 @@ def table(path: str) -> int:
     for name, benchmark in read(path).items():
         info = benchmark["extra_info"]
         figures = [f"{k.removeprefix('ratio_')} x{v:.2f}" for k, v in ratios(benchmark).items()]
-        figures += [f"{k} {v:.4g}" for k, v in info.items() if isinstance(v, (int, float)) and not k.startswith("ratio_")]
+        figures += [
+            f"{k} {v:.4g}" for k, v in info.items() if isinstance(v, (int, float)) and not k.startswith("ratio_")
+        ]
         print(f"{name:<60} {benchmark['stats']['min']:10.4f} s   {'   '.join(figures)}")
     return 0
 
@@ -43,7 +45,9 @@ def compare(old: str, new: str) -> int:
             if change < LIMIT:
                 regressions += 1
             mark = "REGRESSION" if change < LIMIT else ""
-            print(f"{name:<60} {key.removeprefix('ratio_'):<16} {earlier:8.2f} -> {value:8.2f}  ({change:.2f}) {mark}".rstrip())
+            print(
+                f"{name:<60} {key.removeprefix('ratio_'):<16} {earlier:8.2f} -> {value:8.2f}  ({change:.2f}) {mark}".rstrip()
+            )
     for name in sorted(before.keys() - after.keys()):
         print(f"{name:<60} missing from {new}")
     print(f"{regressions} regression(s) of more than {1 - LIMIT:.0%}")

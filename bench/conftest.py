@@ -24,7 +24,10 @@ def photographs() -> np.ndarray:
     for name in ("astronaut", "chelsea", "coffee", "rocket"):
         image = getattr(data, name)()
         h, w, _ = image.shape
-        out += [image[y : y + 96, x : x + 96] for y, x in zip(rng.integers(0, h - 95, 32), rng.integers(0, w - 95, 32), strict=True)]
+        out += [
+            image[y : y + 96, x : x + 96]
+            for y, x in zip(rng.integers(0, h - 95, 32), rng.integers(0, w - 95, 32), strict=True)
+        ]
     return np.stack(out)
 
 

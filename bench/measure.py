@@ -61,6 +61,9 @@ def machine() -> dict[str, Any]:
         pass
     from srfast import build_info
 
-    return {"cpu": model, "isa": build_info()["isas"][-1], "threads": torch.get_num_threads(), "torch": torch.__version__}
-
-
+    return {
+        "cpu": model,
+        "isa": build_info()["isas"][-1],
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }

@@ -21,7 +21,9 @@ def test_imresize(beside: Any, photographs: np.ndarray, scale: int) -> None:
         expected = reference.resample_uint8(planes, 1 / scale).movedim(0, -1).numpy()
         np.testing.assert_array_equal(srfast.imresize(image, 1 / scale), expected)
 
-    beside(lambda: srfast.imresize(image, 1 / scale), {"torch": lambda: reference.resample_uint8(planes, 1 / scale)}, check)
+    beside(
+        lambda: srfast.imresize(image, 1 / scale), {"torch": lambda: reference.resample_uint8(planes, 1 / scale)}, check
+    )
 
 
 @pytest.mark.parametrize("op", ["downsample", "upsample"])

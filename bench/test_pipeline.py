@@ -23,7 +23,19 @@ from srfast.workers import ordered_map
 def test_million_patches(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
     """Stride 6 over 400 photographs, dense: JPEG files on disk to scores.parquet, in a process of its own."""
     output = tmp_path / "scores.parquet"
-    command = [sys.executable, "-m", "srfast", "score", str(bsds400), "-o", str(output), "--mode", "dense", "--stride", "6"]
+    command = [
+        sys.executable,
+        "-m",
+        "srfast",
+        "score",
+        str(bsds400),
+        "-o",
+        str(output),
+        "--mode",
+        "dense",
+        "--stride",
+        "6",
+    ]
     benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=3, iterations=1)
     table = srfast.ScoreTable.read(output)
     assert len(table) == 1_014_000
@@ -32,7 +44,7 @@ def test_million_patches(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
 def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: str) -> None:
-    """The whole job beside its two stages alone on the same threads; ``ratio_slower_stage`` is the pipeline's efficiency."""
+    """The whole job beside its two stages alone on the same threads; ``ratio_slower_stage`` is its efficiency."""
     files = find_images(bsds400)[:120]
     folder = tmp_path / "images"
     folder.mkdir()
@@ -96,9 +108,14 @@ def test_select(benchmark: Any) -> None:
 
     n = 1_000_000
     rng = np.random.default_rng(0)
-    names = pa.DictionaryArray.from_arrays(pa.array(np.repeat(np.arange(1000), 1000)), pa.array([f"{i:04d}.png" for i in range(1000)]))
+    names = pa.DictionaryArray.from_arrays(
+        pa.array(np.repeat(np.arange(1000), 1000)), pa.array([f"{i:04d}.png" for i in range(1000)])
+    )
     columns = [names.cast(pa.string()), *(pa.array(rng.integers(0, 2000, n).astype(np.int32)) for _ in range(2))]
-    columns += [pa.array(np.full(n, 96, np.int32)), *(pa.array(rng.gamma(1, 60, n).astype(np.float32)) for _ in range(3))]
+    columns += [
+        pa.array(np.full(n, 96, np.int32)),
+        *(pa.array(rng.gamma(1, 60, n).astype(np.float32)) for _ in range(3)),
+    ]
     table = ScoreTable(pa.Table.from_arrays(columns, schema=SCHEMA), {"version": 1})
     coreset = benchmark.pedantic(lambda: srfast.select(table, drop_hardest=0.05), rounds=3, iterations=1)
     assert len(coreset) == n // 2

@@ -22,7 +22,7 @@ from srfast.metrics import to_y
 from srfast.training import Plan, recipe, train
 from srfast.training.sources import open_store
 
-STEPS = 60
+STEPS = 30
 
 
 class Files(Dataset[tuple[Tensor, Tensor]]):
@@ -112,4 +112,3 @@ def test_training(beside: Any, benchmark: Any, pairs: Path, tmp_path: Path, name
     beside(ours, {"plain_loop": plain}, check, workers=workers)
     benchmark.extra_info["data_share"] = float(np.median(waits))
     benchmark.extra_info["steps"] = STEPS
-    del batches, loader

@@ -47,10 +47,11 @@ def _degrade_cuda(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype
         return _degrade_plain(patches, scale, boundary, dtype, lr)
     src = patches.contiguous()
     n, h, w, c = src.shape
-    y = src.new_empty((n, h, w))
-    small = src.new_empty((n, h // scale, w // scale) if lr else 0)
-    up = src.new_empty((n, h, w), dtype=dtype)
-    sums = src.new_empty((n, _native.native().degrade_tiles(h, w, scale), 2), dtype=torch.float64)
+    y = torch.empty((n, h, w), dtype=torch.uint8, device=src.device)
+    small = torch.empty((n, h // scale, w // scale) if lr else (0,), dtype=torch.uint8, device=src.device)
+    up = torch.empty((n, h, w), dtype=dtype, device=src.device)
+    tiles = _native.native().degrade_tiles(h, w, scale)
+    sums = torch.empty((n, tiles, 2), dtype=torch.float64, device=src.device)
     _launch(
         "degrade_cuda", src.device, src.data_ptr(), n, h, w, c, scale, _native.BOUNDARIES[boundary],
         ELEMENT_TYPES[dtype], y.data_ptr(), small.data_ptr(), up.data_ptr(), sums.data_ptr(),
@@ -64,8 +65,8 @@ def _per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
     a, b = a.contiguous(), b.contiguous()
     n = len(a)
     length = a[0].numel() if n else 1
-    scratch = a.new_empty(_native.native().mse_scratch(n, length), dtype=torch.float64)
-    out = a.new_empty(n, dtype=torch.float32)
+    scratch = torch.empty(_native.native().mse_scratch(n, length), dtype=torch.float64, device=a.device)
+    out = torch.empty(n, dtype=torch.float32, device=a.device)
     _launch(
         "per_sample_mse_cuda", a.device, a.data_ptr(), ELEMENT_TYPES[a.dtype], b.data_ptr(), ELEMENT_TYPES[b.dtype],
         n, length, scratch.data_ptr(), out.data_ptr(),

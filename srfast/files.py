@@ -34,13 +34,9 @@ def atomic_path(path: Path, aside: Path | None = None) -> Iterator[Path]:
     final = Path(os.path.realpath(path))
     folder = final.parent
     if not folder.is_dir():
-        raise InputError(
-            f"{path}: expected a file in an existing directory; {folder} does not exist or is a file"
-        )
+        raise InputError(f"{path}: expected a file in an existing directory; {folder} does not exist or is a file")
     if final.exists() and not final.is_file():
-        raise InputError(
-            f"{path}: expected a file to write; a {'directory' if final.is_dir() else 'device'} is there"
-        )
+        raise InputError(f"{path}: expected a file to write; a {'directory' if final.is_dir() else 'device'} is there")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in {folder}")
     # Short, as a long final name leaves no room for a suffix; random, as two runs may write at once.

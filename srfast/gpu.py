@@ -84,6 +84,15 @@ class GpuScorer:
         parts = [self._errors(chunk) for chunk in self._chunks(patches)]
         return torch.cat(parts) if parts else torch.zeros(patches.shape[:3], device=patches.device)
 
+    @torch.inference_mode()
+    def plain_errors(self, patches: Tensor) -> Tensor:
+        """The same maps of plain bicubic up-sampling."""
+        parts = []
+        for chunk in self._chunks(patches):
+            y, up, _ = self._degrade(chunk)
+            parts.append((up.float() - y).square())
+        return torch.cat(parts) if parts else torch.zeros(patches.shape[:3], device=patches.device)
+
     def _chunks(self, patches: Tensor) -> Iterator[Tensor]:
         n, h, w, _ = patches.shape
         if h * w >= 2**31:

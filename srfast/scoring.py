@@ -53,10 +53,10 @@ def score(
         images: Files and folders; folders are searched recursively. Read as OpenCV's IMREAD_COLOR reads.
         scale: 2, 3 or 4.
         patch: Side of a patch in HR pixels, a multiple of ``scale``.
-        stride: Step of the grid, a multiple of ``scale``; None takes ``patch``. The last window of a row or column is flush
-            with the border of the image (cropped to a multiple of ``scale``).
-        mode: "patch" degrades and reconstructs every patch by itself, the paper's definition; "dense" does it once an image
-            and gives each patch the mean of its part of the error map.
+        stride: Step of the grid, a multiple of ``scale``; None takes ``patch``. The last window of a row or column is
+            flush with the border of the image (cropped to a multiple of ``scale``).
+        mode: "patch" degrades and reconstructs every patch by itself, the paper's definition; "dense" does it once an
+            image and gives each patch the mean of its part of the error map.
         scorer: "srcnn", "bicubic" or a weight file.
         backend, device, precision, boundary: As for ``score_patches``.
         workers: Threads that decode (and, with the native engine, score); None takes torch's number of threads.
@@ -71,8 +71,8 @@ def score(
         The score table.
 
     Raises:
-        InputError: a wrong argument, an unreadable file (without ``skip_bad``), nothing to score, or a run to resume that was
-            made with other settings. RunError: the backend cannot be used, or the disk is full.
+        InputError: a wrong argument, an unreadable file (without ``skip_bad``), nothing to score, or a run to resume
+            that was made with other settings. RunError: the backend cannot be used, or the disk is full.
     """
     if output is None:
         if resume:
@@ -212,9 +212,7 @@ def _nothing(records: list[dict[str, Any]], patch: int) -> str:
     small = [r for r in records if r["small"]]
     skipped = [r for r in records if r["skipped"]]
     first = small[0] if small else skipped[0]
-    reason = (
-        f"{first['image']} is {first['small'][1]} x {first['small'][0]}" if small else str(first["skipped"])
-    )
+    reason = f"{first['image']} is {first['small'][1]} x {first['small'][0]}" if small else str(first["skipped"])
     return (
         f"images: nothing to score: {len(small)} smaller than the patch of {patch} pixels, "
         f"{len(skipped)} unreadable (for one, {reason})"

@@ -81,10 +81,10 @@ def select(
         scores: A score table or its path, or several (the shards of one dataset).
         keep: Fraction r of all N patches to keep, 0 < r <= 1: round(r * N) patches, half up, at least one.
         order: "des" keeps the highest scores, "asc" the lowest (the paper's DES and ASC).
-        drop_hardest: Fraction of all N patches that is dropped first, the hardest by loss; the paper's refined core-set is
-            keep=0.5, drop_hardest=0.05. What is kept is then the hardest round(r * N) of what is left.
-        method: "loss" and "sobel" sort by that column. "random" draws uniformly. "stratified" draws the same number from
-            each of 20 loss quantiles, so that the core-set has the loss distribution of the dataset.
+        drop_hardest: Fraction of all N patches that is dropped first, the hardest by loss; the paper's refined core-set
+            is keep=0.5, drop_hardest=0.05. What is kept is then the hardest round(r * N) of what is left.
+        method: "loss" and "sobel" sort by that column. "random" draws uniformly. "stratified" draws the same number
+            from each of 20 loss quantiles, so that the core-set has the loss distribution of the dataset.
         max_per_image: At most this many patches of one image, in the method's order.
         seed: Of "random" and "stratified".
 
@@ -170,9 +170,7 @@ def _is(value: object, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def _order(
-    method: str, order: str, table: ScoreTable, candidates: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _order(method: str, order: str, table: ScoreTable, candidates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Positions in ``candidates``, the first to keep first."""
     if method == "random":
         return rng.permutation(len(candidates))

@@ -45,8 +45,8 @@ class ScoreTable:
     """Scores of patches.
 
     Columns: ``image`` (path relative to the root, POSIX separators), ``x``, ``y``, ``size`` (int32, HR pixels, top-left
-    corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel`` (float32, mean of
-    0.5 |Gx| + 0.5 |Gy| on Y). Rows are in path order, then by y, then by x.
+    corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel`` (float32, mean
+    of 0.5 |Gx| + 0.5 |Gy| on Y). Rows are in path order, then by y, then by x.
     """
 
     table: pa.Table
@@ -102,9 +102,13 @@ def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None
         meta = json.loads((metadata or {})[KEY])
         version = meta["version"]
     except (KeyError, ValueError, TypeError):
-        raise InputError(f"{path}: expected a table written by srfast, got a parquet file without its metadata") from None
+        raise InputError(
+            f"{path}: expected a table written by srfast, got a parquet file without its metadata"
+        ) from None
     if version != VERSION:
-        raise InputError(f"{path}: expected version {VERSION} of the table format, got {version!r}; score the images again")
+        raise InputError(
+            f"{path}: expected version {VERSION} of the table format, got {version!r}; score the images again"
+        )
     return dict(meta)
 
 
@@ -226,7 +230,8 @@ def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> Sc
         if same.any():
             i = int(same.argmax())
             raise InputError(
-                f"{', '.join(names)}: the patch at x={xs[i]}, y={ys[i]} of {image[i].as_py()!r} occurs in more than one table"
+                f"{', '.join(names)}: the patch at x={xs[i]}, y={ys[i]} of {image[i].as_py()!r} "
+                "occurs in more than one table"
             )
     meta = dict(first.meta)
     images: dict[str, Any] = {}

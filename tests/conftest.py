@@ -39,9 +39,7 @@ class _Poisoning:
 
     def empty(self, *args: Any, **kwargs: Any) -> Any:
         out = self._module.empty(*args, **kwargs)
-        floating = (
-            out.is_floating_point() if isinstance(out, torch.Tensor) else np.issubdtype(out.dtype, np.floating)
-        )
+        floating = out.is_floating_point() if isinstance(out, torch.Tensor) else np.issubdtype(out.dtype, np.floating)
         if floating:
             out[...] = float("nan")
         else:

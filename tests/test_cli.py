@@ -167,7 +167,10 @@ BAD = {
     "truncated.png": ("cannot be decoded", lambda data: data[: len(data) // 2]),
     "text.png": ("not an image in a known format", lambda data: b"This is a text file.\n"),
     "empty.png": ("the file is empty (0 bytes)", lambda data: b""),
-    "huge.png": ("the header claims too many pixels", lambda data: data[:16] + (100_000).to_bytes(4, "big") * 2 + data[24:]),
+    "huge.png": (
+        "the header claims too many pixels",
+        lambda data: data[:16] + (100_000).to_bytes(4, "big") * 2 + data[24:],
+    ),
     "<b onclick=x>.png": ("the file is empty", lambda data: b""),
     "naïve name.png": ("the file is empty", lambda data: b""),
 }
@@ -215,7 +218,11 @@ def test_bad_tables_name_the_file_and_the_reason(photo_folder: Path, tmp_path: P
     (tmp_path / "text.parquet").write_text("not parquet")
     assert_one_line(run("select", tmp_path / "text.parquet", "-o", tmp_path / "c.parquet"), 2, "not a readable parquet")
     assert_one_line(run("select", tmp_path / "no.parquet", "-o", tmp_path / "c.parquet"), 2, "no such file")
-    assert_one_line(run("report", tmp_path / "s.parquet", "--coreset", tmp_path / "s.parquet", "-o", tmp_path / "r.html"), 2, "core-set")
+    assert_one_line(
+        run("report", tmp_path / "s.parquet", "--coreset", tmp_path / "s.parquet", "-o", tmp_path / "r.html"),
+        2,
+        "core-set",
+    )
     assert not (tmp_path / "c.parquet").exists()
     assert not (tmp_path / "r.html").exists()
 
@@ -227,7 +234,9 @@ def test_foreign_files_are_never_replaced(photo_folder: Path, tmp_path: Path, ru
     notes.write_text("mine")
     options = ["--patch", "48", "--scorer", "bicubic"]
     assert_one_line(run("score", photo_folder, "-o", notes, *options), 2, notes, "not written by srfast")
-    assert_one_line(run("score", photo_folder, "-o", photo_folder / "chelsea.jpg", *options), 2, "not written by srfast")
+    assert_one_line(
+        run("score", photo_folder, "-o", photo_folder / "chelsea.jpg", *options), 2, "not written by srfast"
+    )
     assert_one_line(run("select", scores, "-o", notes), 2, notes, "not written by srfast")
     assert_one_line(run("report", scores, "-o", notes), 2, notes)
     assert_one_line(run("report", scores, "-o", scores), 2, scores)
@@ -277,7 +286,9 @@ def test_no_permission(unprivileged: Any, photo_folder: Path, tmp_path: Path) ->
     assert_one_line(call("score", photos, "-o", locked / "s.parquet", *options), 2, photos / "sub", "ermission")
     (folder / "scores.parquet").write_bytes(b"")
     (folder / "scores.parquet").chmod(0o000)
-    assert_one_line(call("select", folder / "scores.parquet", "-o", locked / "c.parquet"), 2, "scores.parquet", "ermission")
+    assert_one_line(
+        call("select", folder / "scores.parquet", "-o", locked / "c.parquet"), 2, "scores.parquet", "ermission"
+    )
     (photos / "sub").chmod(0o755)
 
 
@@ -288,7 +299,9 @@ def test_json_is_one_object_and_nothing_else(photo_folder: Path, tmp_path: Path,
     Image.new("RGB", (5, 4)).save(photo_folder / "ü tiny.png")
     (photo_folder / "broken.png").write_bytes(b"")
     scores, coreset = tmp_path / "größe.parquet", tmp_path / "c.parquet"
-    code, out, err = run("score", photo_folder, "-o", scores, "--patch", "48", "--scorer", "bicubic", "--skip-bad", "--json")
+    code, out, err = run(
+        "score", photo_folder, "-o", scores, "--patch", "48", "--scorer", "bicubic", "--skip-bad", "--json"
+    )
     assert code == 0
     summary = json.loads(out)
     assert out.count("\n") == 1
@@ -365,21 +378,38 @@ def test_shards_through_the_command_line(photo_folder: Path, tmp_path: Path, run
 
 def test_names_of_every_kind(photographs: dict[str, np.ndarray], tmp_path: Path, run: Run) -> None:
     folder = tmp_path / "mes photos d'été (2) & co"
-    names = ["a b.png", "ünïcödé 写真.png", "quote'\".png", "semi;colon$HOME.png", "percent%20.png", "same.png", "same.jpg", "-dash.png"]
+    names = [
+        "a b.png",
+        "ünïcödé 写真.png",
+        "quote'\".png",
+        "semi;colon$HOME.png",
+        "percent%20.png",
+        "same.png",
+        "same.jpg",
+        "-dash.png",
+    ]
     (folder / "sub dir").mkdir(parents=True)
     for i, name in enumerate(names):
-        Image.fromarray(np.roll(photographs["coffee"][:48, :96], i, 1)).save(folder / ("sub dir" if i % 2 else "") / name)
+        Image.fromarray(np.roll(photographs["coffee"][:48, :96], i, 1)).save(
+            folder / ("sub dir" if i % 2 else "") / name
+        )
     code, _, err = run("prune", folder, "-o", tmp_path / "out", "--patch", "48", "--scorer", "bicubic")
     assert (code, err) == (0, "")
     found = set(ScoreTable.read(tmp_path / "out" / "scores.parquet").column("image"))
     assert found == {("sub dir/" if i % 2 else "") + n for i, n in enumerate(names)}
 
 
-def test_warnings_of_image_libraries_stay_out_of_the_way(photo_folder: Path, tmp_path: Path, srfast_command: Any) -> None:
+def test_warnings_of_image_libraries_stay_out_of_the_way(
+    photo_folder: Path, tmp_path: Path, srfast_command: Any
+) -> None:
     data = (photo_folder / "chelsea.jpg").read_bytes()
     exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0garbage"
-    (photo_folder / "exif.jpg").write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])
-    done = srfast_command("score", photo_folder, "-o", "s.parquet", "--patch", "48", "--scorer", "bicubic", cwd=tmp_path)
+    (photo_folder / "exif.jpg").write_bytes(
+        data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+    )
+    done = srfast_command(
+        "score", photo_folder, "-o", "s.parquet", "--patch", "48", "--scorer", "bicubic", cwd=tmp_path
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -427,7 +457,11 @@ main(sys.argv[1:])
 def test_ctrl_c_ends_in_one_line_and_resume_continues(photo_folder: Path, tmp_path: Path, run: Run) -> None:
     arguments = ["score", str(photo_folder), "-o", str(tmp_path / "s.parquet"), "--patch", "48", "--scorer", "bicubic"]
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, *arguments], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", INTERRUPTED, *arguments],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert process.stderr is not None
     assert process.stderr.readline() == "now\n"

@@ -191,7 +191,9 @@ def test_orientation_of_other_formats(suffix: str, orientation: int, photo: np.n
         np.testing.assert_array_equal(read_rgb(path), opencv(path))
 
 
-@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*\0\0\0\x08\0\x01"])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*\0\0\0\x08\0\x01"]
+)
 def test_damaged_exif_is_no_reason_to_refuse_a_photograph(
     exif: bytes, jpeg_decoder: str, photo: np.ndarray, tmp_path: Path
 ) -> None:
@@ -393,5 +395,5 @@ def test_shards_are_disjoint_and_cover(n: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shard", [(3, 2), (-1, 2), (0, 0), (1, -1)])
 def test_wrong_shards_are_named(shard: tuple[int, int]) -> None:
-    with pytest.raises(InputError, match="^shard: expected"):
+    with pytest.raises(InputError, match=r"^shard: expected"):
         shard_of([], shard)

@@ -140,7 +140,9 @@ def test_views_read_only_and_foreign_byte_order(photographs: dict[str, np.ndarra
     frozen = image.copy()
     frozen.flags.writeable = False
     np.testing.assert_array_equal(srfast.imresize(frozen, 0.5), want)
-    np.testing.assert_array_equal(srfast.imresize(image.copy()[::-1], 0.5), expected_uint8(image[::-1], 0.5, "symmetric"))
+    np.testing.assert_array_equal(
+        srfast.imresize(image.copy()[::-1], 0.5), expected_uint8(image[::-1], 0.5, "symmetric")
+    )
     strided = image.copy()[:, ::2]
     np.testing.assert_array_equal(srfast.imresize(strided, 0.5), expected_uint8(strided, 0.5, "symmetric"))
     np.testing.assert_array_equal(srfast.imresize(np.asfortranarray(image), 0.5), want)

@@ -67,10 +67,7 @@ def test_without_the_compiled_module_the_reason_is_one_line(monkeypatch: pytest.
 
 def test_doctor_and_torch_scoring_work_without_the_compiled_module(tmp_path: Path) -> None:
     """A tree that was copied instead of installed still says what is wrong."""
-    code = (
-        "import sys; sys.modules['srfast._C'] = None\n"
-        "from srfast.cli import main\nmain(['doctor'])\n"
-    )
+    code = "import sys; sys.modules['srfast._C'] = None\nfrom srfast.cli import main\nmain(['doctor'])\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "missing" in done.stdout

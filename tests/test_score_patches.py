@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ SCALES = (2, 3, 4)
 BOUNDARIES = ("symmetric", "replicate")
 
 
-@lru_cache(maxsize=None)
+@cache
 def network(path: Path, scale: int) -> Network:
     return load_network(path, scale)
 

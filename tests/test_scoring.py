@@ -79,7 +79,8 @@ def test_metadata(photo_folder: Path, srcnn_weights: Weights) -> None:
     assert sum(i["rows"] for i in meta["images"].values()) == len(table)
     assert meta["root"] == str(photo_folder)
     assert meta["scorer"] == {"name": network.name, "sha256": network.sha256}
-    assert {k: meta[k] for k in ("version", "scale", "patch", "stride", "mode", "boundary", "precision", "skipped", "small")} == {
+    fixed = ("version", "scale", "patch", "stride", "mode", "boundary", "precision", "skipped", "small")
+    assert {k: meta[k] for k in fixed} == {
         "version": 1, "scale": 2, "patch": 48, "stride": 48, "mode": "patch", "boundary": "symmetric",
         "precision": "fp32", "skipped": [], "small": [],
     }  # fmt: skip
@@ -240,7 +241,8 @@ def progress(done, total, patches):
     if moment == f"after {done}":
         print("now", flush=True)
         time.sleep(60)
-srfast.scoring.score(source, patch=24, stride=12, scorer=scorer, output=output, workers=1, progress=progress, resume=True)
+options = {"patch": 24, "stride": 12, "scorer": scorer, "output": output, "workers": 1, "resume": True}
+srfast.scoring.score(source, progress=progress, **options)
 print("finished", flush=True)
 """
 
@@ -387,7 +389,7 @@ def test_an_output_that_is_a_link_and_has_no_suffix(photo_folder: Path, tmp_path
 
 
 def test_resume_needs_an_output(photo_folder: Path) -> None:
-    with pytest.raises(InputError, match="^resume: "):
+    with pytest.raises(InputError, match=r"^resume: "):
         srfast.score(photo_folder, resume=True)
 
 
@@ -405,7 +407,9 @@ def test_a_foreign_output_or_folder_of_parts_is_left_alone(photo_folder: Path, t
     assert (parts / "thesis.tex").read_text() == "mine"
 
 
-def test_slow_scorers_lose_seconds_not_hours(photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_scorers_lose_seconds_not_hours(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("srfast.parts.SECONDS", 0.0)
     seen = []
 
@@ -476,7 +480,11 @@ def test_a_write_beyond_the_file_size_limit(photo_folder: Path, tmp_path: Path) 
     )
     arguments = ["score", photo_folder, "-o", "s.parquet", "--patch", "12", "--stride", "2", "--scorer", "bicubic"]
     done = subprocess.run(
-        [sys.executable, "-B", "-c", code, *map(str, arguments)], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, "-B", "-c", code, *map(str, arguments)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "the disk is full" in done.stderr
@@ -516,7 +524,8 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, photogra
 def test_wrong_arguments_are_named(photo_folder: Path) -> None:
     for words, options in {
         "mode": {"mode": "whole"}, "workers": {"workers": 0}, "patch": {"patch": 95}, "stride": {"stride": 7},
-        "scale": {"scale": 5}, "shard": {"shard": (4, 2)}, "scorer": {"scorer": "nothing"}, "backend": {"backend": "jax"},
+        "scale": {"scale": 5}, "shard": {"shard": (4, 2)}, "scorer": {"scorer": "nothing"},
+        "backend": {"backend": "jax"},
         "precision": {"precision": "fp8"}, "boundary": {"boundary": "zero"}, "device": {"device": "tpu"},
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=f"^{words}: expected"):
@@ -536,7 +545,9 @@ def test_a_signal_while_scoring_loses_nothing_finished(photo_folder: Path, tmp_p
     with pytest.raises(KeyboardInterrupt):
         srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, progress=progress)
     again: list[int] = []
-    srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, resume=True, progress=lambda d, *_: again.append(d))
+    srfast.score(
+        photo_folder, patch=48, scorer="bicubic", output=output, resume=True, progress=lambda d, *_: again.append(d)
+    )
     assert again[0] == 2
 
 

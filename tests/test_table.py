@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from srfast.selection import CoreSet, select
 from srfast.table import KEY, ROW_GROUP, SCHEMA, SETTINGS, VERSION, ScoreTable, check_replaceable, write_parquet
 
 META = {
-    "version": VERSION, "root": "/photos", **{s: 1 for s in SETTINGS}, "scale": 2, "images": {}, "skipped": [], "small": [],
+    "version": VERSION, "root": "/photos", **dict.fromkeys(SETTINGS, 1), "scale": 2, "images": {}, "skipped": [],
+    "small": [],
 }  # fmt: skip
 
 
@@ -66,7 +68,7 @@ def test_bytes_do_not_depend_on_how_the_rows_came(tmp_path: Path) -> None:
     cuts = {"whole": [n], "pieces": [1, 5, 0, 70_000, ROW_GROUP - 70_000, n - ROW_GROUP - 6]}
     for name, sizes in cuts.items():
         ends = np.cumsum([0, *sizes])
-        pieces = [rows.slice(a, b - a) for a, b in zip(ends, ends[1:], strict=False)]
+        pieces = [rows.slice(a, b - a) for a, b in itertools.pairwise(ends)]
         write_parquet(tmp_path / name, pieces, SCHEMA, META)
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "pieces").read_bytes()
     assert pq.ParquetFile(tmp_path / "whole").num_row_groups == 2
@@ -109,7 +111,9 @@ def test_missing_columns_are_named(column: str, tmp_path: Path) -> None:
         ScoreTable.read(path)
 
 
-@pytest.mark.parametrize(("column", "kind"), [("x", pa.int64()), ("loss", pa.float64()), ("image", pa.binary()), ("size", pa.string())])
+@pytest.mark.parametrize(
+    ("column", "kind"), [("x", pa.int64()), ("loss", pa.float64()), ("image", pa.binary()), ("size", pa.string())]
+)
 def test_wrong_types_are_named(column: str, kind: pa.DataType, tmp_path: Path) -> None:
     rows = make_rows()
     rows = rows.set_column(rows.schema.get_field_index(column), column, rows.column(column).cast(kind))
@@ -148,7 +152,9 @@ def test_paths_outside_the_root_are_refused(name: str, tmp_path: Path) -> None:
         CoreSet.read(write(tmp_path / "c.parquet", core))
 
 
-@pytest.mark.parametrize("name", ["a b.png", "café/ü.png", "<img src=x>.png", "a..b.png", ".../x.png", "deep/er/x.png", "12:30.png"])
+@pytest.mark.parametrize(
+    "name", ["a b.png", "café/ü.png", "<img src=x>.png", "a..b.png", ".../x.png", "deep/er/x.png", "12:30.png"]
+)
 def test_odd_names_inside_the_root_are_fine(name: str, tmp_path: Path) -> None:
     rows = make_rows(image=[name] * 6)
     assert set(ScoreTable.read(write(tmp_path / "s.parquet", rows)).column("image")) == {name}

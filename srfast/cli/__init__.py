@@ -103,7 +103,9 @@ def _fail(error: Exception) -> None:
     if isinstance(error, BrokenPipeError):
         os._exit(1)
     if isinstance(error, OSError) and error.filename is not None:
-        _exit(2 if isinstance(error, (FileNotFoundError, PermissionError)) else 1, f"{error.filename}: {error.strerror}")
+        _exit(
+            2 if isinstance(error, (FileNotFoundError, PermissionError)) else 1, f"{error.filename}: {error.strerror}"
+        )
     if isinstance(error, OSError):
         _exit(1, error.strerror or str(error))
     _exit(1, f"{type(error).__name__}: {error} (run with --debug for the traceback)")

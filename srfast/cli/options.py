@@ -36,7 +36,7 @@ def scoring(function: F) -> F:
         click.option("--stride", type=int, default=None, help="Step of the grid in HR pixels.  [default: the patch]"),
         click.option(
             "--mode", type=click.Choice(["patch", "dense"]), default="patch", show_default=True,
-            help="patch: each patch is degraded by itself (the paper). dense: each image once, patches read off the error map.",
+            help="patch: each patch is degraded by itself (the paper). dense: each image once, for all its patches.",
         ),
         click.option(
             "--scorer", default="srcnn", show_default=True, metavar="srcnn|bicubic|PATH",
@@ -52,7 +52,7 @@ def scoring(function: F) -> F:
             help="fast: reduced precision where the machine has it; the ranking stays, the digits do not.",
         ),
         click.option("--workers", type=click.IntRange(1), default=None, help="Threads.  [default: one a core]"),
-        click.option("--skip-bad", is_flag=True, help="Go on after files that cannot be read, and list them in the table."),
+        click.option("--skip-bad", is_flag=True, help="Go on after unreadable files, and list them in the table."),
     ]  # fmt: skip
     for option in reversed(options):
         function = option(function)
@@ -71,7 +71,14 @@ def scoring_progress(title: str) -> Iterator[Callable[[int, int, int], None]]:
         yield lambda done, total, patches: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),

@@ -52,4 +52,3 @@ def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
     write_report(table, chosen, report)
     click.echo(f"report -> {report}")
     return report
-

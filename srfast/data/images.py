@@ -40,9 +40,9 @@ class ImageFile:
 def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
     """The images under files and folders, without duplicates, sorted by relative path.
 
-    A folder is searched recursively for the suffixes in ``SUFFIXES``; hidden files and folders are skipped, symbolic links
-    are followed, and a folder reached twice is searched once. A file named explicitly is taken whatever its suffix. The
-    root is the folder itself, or the closest folder that holds all inputs.
+    A folder is searched recursively for the suffixes in ``SUFFIXES``; hidden files and folders are skipped, symbolic
+    links are followed, and a folder reached twice is searched once. A file named explicitly is taken whatever its
+    suffix. The root is the folder itself, or the closest folder that holds all inputs.
 
     Raises:
         InputError: a path does not exist, nothing was found, or a name that a score table cannot hold.

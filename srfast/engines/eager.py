@@ -34,9 +34,7 @@ class EagerEngine(MapEngine):
         return error.cpu().numpy()
 
 
-def module_errors(
-    patches: Tensor, module: Callable[[Tensor], Tensor], color: str, scale: int, boundary: str
-) -> Tensor:
+def module_errors(patches: Tensor, module: Callable[[Tensor], Tensor], color: str, scale: int, boundary: str) -> Tensor:
     """Squared-error maps on Y of an SR module that takes the 8-bit LR in [0, 1].
 
     A model of Y takes imresize(Y), one of RGB takes imresize(RGB) and its output is turned to Y without rounding; the

@@ -1,4 +1,4 @@
-"""CUDA kernels and Triton: an image is uploaded once, cut, scored and reduced on the device."""
+"""A GPU: patches are cut on the device from images that are copied there once."""
 
 from __future__ import annotations
 
@@ -6,50 +6,61 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from srfast import reference
 from srfast.engines.base import Scores
-from srfast.engines.maps import MapEngine
-from srfast.gpu import CHUNK_PIXELS, GpuScorer
+from srfast.gpu import GpuScorer
 from srfast.networks import Network
 
 
-class GpuEngine(MapEngine):
-    """Scores with srfast.gpu; ``precision`` "fast" is float16 with float32 sums."""
+class GpuEngine:
+    """Scores through ``srfast.gpu``: backend "native" (CUDA degrade, torch network) or "triton"."""
+
+    concurrent = False
 
     def __init__(
         self, network: Network, boundary: str, backend: str, precision: str, device: torch.device | str = "cuda"
     ) -> None:
-        super().__init__(network, boundary)
         self.name = backend
-        self._arguments = (network.weights, network.scale, boundary, backend, precision)
-        self._scorer = GpuScorer(*self._arguments, device)
-
-    def batch(self, patches: np.ndarray) -> np.ndarray:
-        n, h, w, _ = patches.shape
-        step = max(1, CHUNK_PIXELS // (h * w))
-        chunks = (patches[i : i + step] for i in range(0, n, step))
-        losses = [self._scorer.columns(self._upload(chunk)).loss for chunk in chunks]
-        return torch.cat(losses).cpu().numpy() if losses else np.zeros(0, np.float32)
+        self.scale = network.scale
+        self._scorer = GpuScorer(network.weights, network.scale, boundary, backend, precision, device)
 
     def batch_tensor(self, patches: Tensor) -> Tensor:
-        """Losses float32 [N] of a tensor, on its device; a tensor on a GPU is scored there."""
-        if patches.device == self._scorer.device or not patches.is_cuda:
-            return self._scorer.columns(patches.to(self._scorer.device)).loss.to(patches.device)
-        return GpuScorer(*self._arguments, patches.device).columns(patches).loss
+        """Losses float32 [N] of uint8 patches [N, H, W, 3 or 1], on the device of ``patches``."""
+        return self._scorer.columns(patches.to(self._scorer.device)).loss.to(patches.device)
+
+    def batch(self, patches: np.ndarray) -> np.ndarray:
+        return self.batch_tensor(torch.from_numpy(np.array(patches, order="C"))).cpu().numpy()
 
     def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
-        device = self._scorer.device
-        view = self._upload(image).unfold(0, size, 1).unfold(1, size, 1)  # [H - size + 1, W - size + 1, C, size, size]
-        columns = torch.from_numpy(xs).to(device, torch.int64)
-        rows = torch.from_numpy(ys).to(device, torch.int64)
-        step = max(1, CHUNK_PIXELS // (len(xs) * size**2))
-        parts = []
-        for i in range(0, len(ys), step):
-            patches = view[rows[i : i + step, None], columns].flatten(0, 1).movedim(1, -1)
-            parts.append(self._scorer.columns(patches.contiguous()))
-        return Scores(*(torch.cat([getattr(p, c) for p in parts]).cpu().numpy() for c in ("loss", "bicubic", "sobel")))
+        # [ny, nx, C, size, size] -> [ny * nx, size, size, C]
+        views = self._upload(image).unfold(0, size, 1).unfold(1, size, 1)[self._index(ys)][:, self._index(xs)]
+        return _download(*self._columns(views.movedim(2, -1).flatten(0, 1)))
 
-    def errors(self, patches: np.ndarray) -> np.ndarray:
-        return self._scorer.errors(self._upload(patches)).cpu().numpy()
+    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
+        s = self.scale
+        whole = self._upload(image)[None, : image.shape[0] // s * s, : image.shape[1] // s * s].contiguous()
+        plain = self._scorer.plain_errors(whole)
+        maps = (self._scorer.errors(whole), plain, reference.sobel_map(whole))
+        return _download(*(self._window_means(m[0], xs, ys, size) for m in maps))
 
-    def _upload(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(array, order="C")).to(self._scorer.device)
+    def _columns(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        columns = self._scorer.columns(patches.contiguous())
+        return columns.loss, columns.bicubic, columns.sobel
+
+    def _upload(self, image: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.array(image, order="C")).to(self._scorer.device, non_blocking=True)
+
+    def _index(self, positions: np.ndarray) -> Tensor:
+        return torch.from_numpy(positions.astype(np.int64)).to(self._scorer.device)
+
+    def _window_means(self, error: Tensor, xs: np.ndarray, ys: np.ndarray, size: int) -> Tensor:
+        """Means of the windows of a map [H, W] through a float64 summed-area table."""
+        table = torch.nn.functional.pad(error.double().cumsum(0).cumsum(1), (1, 0, 1, 0))
+        x, y = self._index(xs), self._index(ys)
+        top, bottom = table[y], table[y + size]
+        sums = (bottom[:, x + size] - top[:, x + size]) - (bottom[:, x] - top[:, x])
+        return (sums / size**2).clamp(min=0).float().flatten()
+
+
+def _download(loss: Tensor, bicubic: Tensor, sobel: Tensor) -> Scores:
+    return Scores(*torch.stack([loss, bicubic, sobel]).cpu().numpy())

@@ -1,0 +1,67 @@
+"""compute-sanitizer over the CUDA kernels (a program of their own) and over the Triton kernels (a small Python run)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(shutil.which("compute-sanitizer") is None, reason="compute-sanitizer is not on PATH"),
+]
+
+ROOT = Path(__file__).resolve().parents[2]
+TRITON_RUN = """
+import torch
+from srfast.gpu import GpuScorer
+from srfast.networks import load_network
+patches = torch.randint(0, 256, (2, 34, 50, 3), dtype=torch.uint8).cuda()
+for precision in ("fp32", "fast"):
+    scorer = GpuScorer(load_network("srcnn", 2).weights, precision=precision)
+    assert scorer.columns(patches).loss.isfinite().all()
+    assert scorer.errors(patches).isfinite().all()
+"""
+
+
+def sanitize(tool, command, **env):
+    done = subprocess.run(
+        ["compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        timeout=150,
+    )
+    if "Device not supported" in done.stdout:
+        pytest.skip("compute-sanitizer does not support this device")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert "ERROR SUMMARY: 0 errors" in done.stdout or "RACECHECK SUMMARY: 0 hazards" in done.stdout, done.stdout
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        pytest.skip("nvcc is not on PATH")
+    major, minor = torch.cuda.get_device_capability()
+    path = tmp_path_factory.mktemp("sanitize") / "sanitize"
+    sources = [ROOT / "tests/gpu/sanitize.cu", ROOT / "csrc/cuda/degrade.cu", ROOT / "csrc/cuda/mse.cu"]
+    flags = ["-std=c++17", "-O2", "-lineinfo", f"-arch=sm_{major}{minor}", f"-I{ROOT / 'csrc'}"]
+    subprocess.run([nvcc, *flags, *map(str, sources), "-o", str(path)], check=True)
+    return path
+
+
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck", "synccheck"])
+def test_cuda_kernels(program, tool):
+    sanitize(tool, [str(program)])
+
+
+def test_triton_kernels():
+    pytest.importorskip("triton")
+    # Without torch's caching allocator every tensor is an allocation of its own, and an access past its end is seen.
+    sanitize("memcheck", [sys.executable, "-c", TRITON_RUN], PYTORCH_NO_CUDA_MEMORY_CACHING="1")

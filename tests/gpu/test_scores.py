@@ -1,0 +1,81 @@
+"""Scores on a GPU, by every backend and precision, against the definition in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import srfast
+from srfast import reference
+from srfast.gpu import GpuScorer, score_patches
+from srfast.networks import load_network
+
+pytestmark = pytest.mark.gpu
+
+# fp32: every backend. Half types round the plane and two feature maps; the ranking allows an error of 0.1 or so in a
+# loss of about 40, and more where the loss is large.
+TOLERANCE = {"fp32": (1e-4, 0.0), "fast": (5e-3, 0.05), "bf16": (5e-2, 1.0)}
+
+
+@pytest.mark.parametrize("precision", list(TOLERANCE))
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("backend", ["native", "triton"])
+def test_photographs(photographs, backend, scale, precision):
+    if backend == "triton":
+        pytest.importorskip("triton")
+    weights = load_network("srcnn", scale).weights
+    expected = reference.score_patches(photographs, weights, scale, torch.float64).float()
+    columns = GpuScorer(weights, scale, "symmetric", backend, precision).columns(photographs.cuda())
+    rtol, atol = TOLERANCE[precision]
+    torch.testing.assert_close(columns.loss.cpu(), expected, rtol=rtol, atol=atol)
+    bicubic = reference.score_patches(photographs, None, scale, torch.float64).float()
+    torch.testing.assert_close(columns.bicubic.cpu(), bicubic, rtol=1e-5, atol=0)
+    torch.testing.assert_close(columns.sobel.cpu(), reference.sobel(photographs), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2, 3), (3, 34, 50, 3), (1, 62, 18, 1), (1, 250, 130, 3)])
+@pytest.mark.parametrize("backend", ["native", "triton"])
+def test_odd_sizes(generator, backend, shape):
+    if backend == "triton":
+        pytest.importorskip("triton")
+    patches = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    weights = load_network("srcnn", 2).weights
+    expected = reference.score_patches(patches, weights, 2, torch.float64).float()
+    actual = score_patches(patches.cuda(), weights, backend=backend).cpu()
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fast"])
+def test_triton_repeats_are_identical(photographs, precision):
+    pytest.importorskip("triton")
+    weights = load_network("srcnn", 2).weights
+    first, second = (score_patches(photographs.cuda(), weights, precision=precision) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_fast_keeps_the_ranking(photographs):
+    pytest.importorskip("triton")
+    weights = load_network("srcnn", 2).weights
+    exact = reference.score_patches(photographs, weights, 2, torch.float64)
+    fast = score_patches(photographs.cuda(), weights, precision="fast").cpu()
+    ranks = torch.stack([t.argsort().argsort().double() for t in (exact, fast)])
+    assert torch.corrcoef(ranks)[0, 1] >= 0.999  # of 48 patches, one swap of neighbours costs 1e-4
+
+
+def test_maps(photographs):
+    weights = load_network("srcnn", 2).weights
+    expected = reference.squared_error(photographs[:4], weights, 2, torch.float64)
+    for backend in ("native", "triton"):
+        error = GpuScorer(weights, backend=backend).errors(photographs[:4].cuda()).cpu()
+        torch.testing.assert_close(error.double(), expected, rtol=1e-3, atol=0.05)
+
+
+@pytest.mark.parametrize("backend", ["auto", "native", "triton", "torch"])
+def test_the_public_function(photographs, backend):
+    cpu = srfast.score_patches(photographs.numpy(), device="cpu", backend="torch")
+    gpu = srfast.score_patches(photographs.numpy(), device="cuda", backend=backend)
+    # The torch backend on a GPU convolves with cuDNN, which may use TF32 there.
+    np.testing.assert_allclose(gpu, cpu, rtol=2e-3 if backend == "torch" else 1e-4)
+    tensor = srfast.score_patches(photographs.cuda(), device="cuda", backend=backend)
+    assert tensor.is_cuda

@@ -1,0 +1,173 @@
+"""Who may import whom: Python imports by syntax tree, C++ by #include lines."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# From the bottom up. A module imports from layers below its own, and from its own entry.
+LAYERS = (
+    ("errors", "_C", "kernels", "reference", "workers"),
+    ("_native", "files", "metrics", "inference", "data.images", "data.grid"),
+    ("_register", "demo"),
+    ("_register_cuda", "ops", "table"),
+    ("models", "gpu", "parts", "selection"),
+    ("loading", "data.pairs"),
+    ("networks", "data.store", "evaluation"),
+    ("exporting", "training", "report"),
+    ("onnx_backend",),
+    ("engines",),
+    ("backends",),
+    ("scorer", "scoring", "doctor"),
+    ("study",),
+    ("cli",),
+)
+ENTRIES = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def python_files(*folders: str) -> list[Path]:
+    return [p for folder in folders for p in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def module_name(path: Path) -> str:
+    """srfast/data/images.py -> data.images; kernels/srcnn.py -> kernels.srcnn; a package is its folder."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[1:] if parts[0] == "srfast" else parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, absolute name) of every import, also inside functions; TYPE_CHECKING blocks do not count."""
+    tree = ast.parse(path.read_text())
+    skipped = {
+        id(n)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
+        for n in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            for alias in node.names:
+                yield node.lineno, f"{node.module}.{alias.name}"
+
+
+def entry(name: str) -> str | None:
+    """The longest entry of LAYERS that holds a dotted name below srfast."""
+    parts = name.split(".")
+    for n in range(len(parts), 0, -1):
+        if ".".join(parts[:n]) in ENTRIES:
+            return ".".join(parts[:n])
+    return None
+
+
+def test_every_module_has_a_layer() -> None:
+    names = [module_name(p) for p in python_files("srfast", "kernels")]
+    assert [n for n in names if n not in ("", "__main__", "data") and entry(n) is None] == []
+
+
+def test_imports_go_down() -> None:
+    wrong = []
+    for path in python_files("srfast", "kernels"):
+        importer = entry(module_name(path))
+        if importer is None:
+            continue  # srfast/__init__.py and __main__.py open the package
+        for line, name in imports(path):
+            if not name.startswith("srfast.") or name == "srfast.__version__":
+                continue
+            imported = entry(name.removeprefix("srfast."))
+            assert imported is not None, f"{path}:{line}: {name} has no layer"
+            if imported != importer and ENTRIES[imported] >= ENTRIES[importer]:
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {importer} imports {imported}")
+    assert wrong == []
+
+
+def test_kernels_import_only_torch_and_triton() -> None:
+    for path in python_files("kernels"):
+        for line, name in imports(path):
+            top = name.split(".")[0]
+            allowed = top in {"torch", "triton", *sys.stdlib_module_names} or name.startswith("srfast.kernels")
+            assert allowed, f"{path.relative_to(ROOT)}:{line}: {name}"
+
+
+def test_nothing_imports_the_tests_the_benchmarks_or_a_second_copy_of_the_kernels() -> None:
+    for path in python_files("srfast", "kernels", "bench", "tests"):
+        for line, name in imports(path):
+            top = name.split(".")[0]
+            forbidden = {"tests", "kernels"} | (set() if "bench" in path.relative_to(ROOT).parts else {"bench"})
+            assert top not in forbidden, f"{path.relative_to(ROOT)}:{line}: {name}"
+
+
+def test_only_one_module_touches_the_compiled_one() -> None:
+    for path in python_files("srfast", "kernels"):
+        if module_name(path) != "_native":
+            assert not any(name.startswith("srfast._C") for _, name in imports(path)), path
+
+
+@pytest.mark.parametrize("command", sorted(p.name for p in (ROOT / "srfast" / "cli").glob("*.py")))
+def test_commands_import_nothing_heavy_at_the_top(command: str) -> None:
+    path = ROOT / "srfast" / "cli" / command
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            for name in names:
+                top = name.split(".")[0]
+                light = top in {"click", *sys.stdlib_module_names} or name.startswith(("srfast.cli", "srfast.errors"))
+                assert light, f"{command}:{node.lineno}: {name}"
+
+
+# C++
+
+ALLOWED = {"core": {"core"}, "cpu": {"core", "cpu"}, "cuda": {"core", "cuda"}}
+
+
+def includes(path: Path) -> list[tuple[str, str]]:
+    """(the bracket, the header) of every #include line."""
+    return re.findall(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', path.read_text(), re.MULTILINE)
+
+
+def sources() -> list[Path]:
+    return sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in {".h", ".cpp", ".cu", ".cuh"})
+
+
+def test_only_the_bindings_know_python_and_nothing_knows_torch() -> None:
+    for path in sources():
+        for _, header in includes(path):
+            assert not re.search(r"\b(torch|ATen|c10|numpy)\b", header), f"{path}: {header}"
+            if path.name != "bindings.cpp":
+                assert "pybind11" not in header, f"{path}: {header}"
+                assert header != "Python.h", f"{path}: {header}"
+
+
+def test_cpp_includes_go_down() -> None:
+    for path in sources():
+        part = path.relative_to(ROOT / "csrc").parts[0]
+        if part == "bindings.cpp":
+            continue
+        for bracket, header in includes(path):
+            if bracket == '"':
+                assert (ROOT / "csrc" / header).is_file(), f"{path}: {header} is not written from csrc/"
+                assert header.split("/")[0] in ALLOWED[part], f"{path}: {header}"
+
+
+def test_headers_are_guarded() -> None:
+    for path in sources():
+        if path.suffix in {".h", ".cuh"} and "SRFAST_ENGINE" not in path.read_text():
+            assert "#pragma once" in path.read_text(), path
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    for path in [*python_files("srfast", "kernels"), *sources()]:
+        assert len(path.read_text().splitlines()) <= 400, path
