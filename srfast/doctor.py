@@ -16,6 +16,7 @@ from srfast.backends import BACKENDS, choose, unusable
 from srfast.data import images
 from srfast.errors import RunError
 from srfast.networks import load_network
+from srfast.onnx_backend import provider_report
 
 PACKAGES = {
     "triton": "cuda",
@@ -55,6 +56,7 @@ def examine() -> dict[str, Any]:
             "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },
         "jpeg_decoder": "simplejpeg" if images._HAS_SIMPLEJPEG else "pillow",
+        "onnxruntime": provider_report(),
         "packages": {name: _version(name) for name in PACKAGES},
         "backends": backends,
         "auto": auto,
@@ -67,7 +69,8 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "srfast", f"{findings['srfast']} (Python {findings['python']}, torch {findings['torch']})"
     yield "cpu", f"{findings['cpu']['model']}, {findings['cpu']['cores']} cores, {findings['cpu']['threads']} threads"
     if native["available"]:
-        yield "engine", f"{', '.join(native['isas'])} (takes {native['isas'][-1]}; built with {native['compiler']})"
+        fast = "fast: integer (AVX-512 VNNI)" if native["fast"] else "fast: none, runs fp32"
+        yield "engine", f"{', '.join(native['isas'])} (takes {native['isas'][-1]}; {fast}; compiler {native['compiler']})"
         built = ", ".join(f"sm_{a}" for a in native["cuda_architectures"])
         yield "cuda build", built or "none (SRFAST_CUDA=ON pip install . builds it where nvcc is)"
     else:
@@ -75,6 +78,9 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     cuda = findings["cuda"]
     yield "cuda device", ", ".join(cuda["devices"]) or f"none seen by torch (CUDA build: {cuda['torch_build'] or 'no'})"
     yield "jpeg decoder", findings["jpeg_decoder"]
+    ort = findings["onnxruntime"]
+    if ort["provider"]:
+        yield "onnx provider", ort["provider"] + (f" ({ort['reason']})" if ort["reason"] else "")
     for name, found in findings["packages"].items():
         yield name, found or f"not installed (pip install 'srfast[{PACKAGES[name]}]')"
     for device, table in findings["backends"].items():

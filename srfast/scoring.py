@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from srfast.backends import make_engine
@@ -74,16 +76,58 @@ def score(
         InputError: a wrong argument, an unreadable file (without ``skip_bad``), nothing to score, or a run to resume
             that was made with other settings. RunError: the backend cannot be used, or the disk is full.
     """
-    if output is None:
-        if resume:
-            raise InputError("resume: expected an output to continue, got none")
-        with tempfile.TemporaryDirectory(prefix="srfast-") as folder:
-            target = os.path.join(folder, "scores.parquet")
-            return score(
-                images, scale=scale, patch=patch, stride=stride, mode=mode, scorer=scorer, backend=backend,
-                device=device, precision=precision, boundary=boundary, workers=workers, shard=shard,
-                skip_bad=skip_bad, output=target, progress=progress,
-            )  # fmt: skip
+    options = {k: v for k, v in locals().items() if k not in ("images", "output")}
+    if output is not None:
+        return ScoreTable.read(write_scores(images, output, **options).path)
+    if resume:
+        raise InputError("resume: expected an output to continue, got none")
+    with tempfile.TemporaryDirectory(prefix="srfast-") as folder:
+        return ScoreTable.read(write_scores(images, os.path.join(folder, "scores.parquet"), **options).path)
+
+
+@dataclass
+class Summary:
+    """What a run wrote, without reading it back."""
+
+    path: Path
+    meta: dict[str, Any]
+    patches: int = 0
+    lowest: float = math.inf
+    highest: float = -math.inf
+    total: float = 0.0
+    """Sum of the losses."""
+
+    def count(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Passes tables through and takes note of their losses."""
+        for table in tables:
+            loss = table.column("loss").to_numpy()
+            self.patches += len(loss)
+            self.lowest = min(self.lowest, float(loss.min()))
+            self.highest = max(self.highest, float(loss.max()))
+            self.total += float(loss.sum(dtype=np.float64))
+            yield table
+
+
+def write_scores(
+    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    scale: int = 2,
+    patch: int = 96,
+    stride: int | None = None,
+    mode: Mode = "patch",
+    scorer: str | os.PathLike[str] | Network = "srcnn",
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "fp32",
+    boundary: str = "symmetric",
+    workers: int | None = None,
+    shard: tuple[int, int] | None = None,
+    skip_bad: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Summary:
+    """``score`` for tables that need not fit in memory: writes ``output`` and returns a summary."""
     stride = patch if stride is None else stride
     check_grid(scale, patch, stride)
     if mode not in ("patch", "dense"):
@@ -131,10 +175,10 @@ def score(
     if shard is None and not any(r["rows"] for r in records):
         parts.remove()
         raise InputError(_nothing(records, patch))
-    meta = {**settings, **_about(records)}
-    write_parquet(target, parts.tables(files), SCHEMA, meta, aside=parts.folder)
+    summary = Summary(target, {**settings, **_about(records)})
+    write_parquet(target, summary.count(parts.tables(files)), SCHEMA, summary.meta, aside=parts.folder)
     parts.remove()
-    return ScoreTable.read(target)
+    return summary
 
 
 @dataclass(frozen=True)

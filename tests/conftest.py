@@ -22,7 +22,7 @@ DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 ALLOCATING = (
     "srfast._register",
     "srfast.engines.native",
-    "srfast.engines.eager",
+    "srfast.engines.maps",
     "srfast.selection",
 )
 """Modules whose freshly allocated arrays are filled before the kernels see them."""

@@ -162,6 +162,20 @@ def test_cpp_includes_go_down() -> None:
                 assert header.split("/")[0] in ALLOWED[part], f"{path}: {header}"
 
 
+def reachable(path: Path) -> set[str]:
+    """System headers that a source includes, directly or through ours."""
+    found = set()
+    for bracket, header in includes(path):
+        found |= {header} if bracket == "<" else reachable(ROOT / "csrc" / header)
+    return found
+
+
+def test_sources_of_one_instruction_set_instantiate_no_library_template() -> None:
+    """The linker keeps one copy of an inline function, and could keep the one another machine cannot run."""
+    for path in (ROOT / "csrc" / "cpu").glob("score_*.cpp"):
+        assert reachable(path) <= {"cmath", "cstddef", "cstdint", "cstring", "immintrin.h"}, path
+
+
 def test_headers_are_guarded() -> None:
     for path in sources():
         if path.suffix in {".h", ".cuh"} and "SRFAST_ENGINE" not in path.read_text():

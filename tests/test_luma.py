@@ -14,7 +14,7 @@ from srfast import reference
 from srfast.engines.native import NativeEngine
 from srfast.networks import Network
 
-SOURCE = Path(__file__).resolve().parents[1] / "csrc" / "core" / "bicubic.h"
+CSRC = Path(__file__).resolve().parents[1] / "csrc"
 
 
 def exact(rgb: np.ndarray) -> np.ndarray:
@@ -23,10 +23,12 @@ def exact(rgb: np.ndarray) -> np.ndarray:
     return 16 + (2 * (65481 * r + 128553 * g + 24966 * b) + 255000) // 510000
 
 
-def test_the_kernels_formula_is_exact_for_all_colours() -> None:
-    text = SOURCE.read_text()
-    found = re.search(r"return (\d+)u \+ \(\((\d+)u \* r \+ (\d+)u \* g \+ (\d+)u \* b \+ (\d+)u\) >> (\d+)\)", text)
-    assert found, f"the luma formula of {SOURCE.name} has another form"
+@pytest.mark.parametrize("source", ["core/bicubic.h", "cpu/score_engine.h"])
+def test_the_kernels_formula_is_exact_for_all_colours(source: str) -> None:
+    pixel = r"[\w\[\] *+]+?"
+    form = rf"(\d+)u \+ \(\((\d+)u \* {pixel} \+ (\d+)u \* {pixel} \+ (\d+)u \* {pixel} \+ (\d+)u\) >> (\d+)\)"
+    found = re.search(form, (CSRC / source).read_text())
+    assert found, f"the luma formula of {source} has another form"
     offset, wr, wg, wb, half, shift = map(int, found.groups())
     g, b = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
     for r in range(256):

@@ -272,3 +272,13 @@ def test_bicubic_needs_no_weights(real_patches: Any) -> None:
     got = srfast.score_patches(patches, 2, scorer="bicubic")
     want = reference.score_patches(torch.from_numpy(patches), None, 2, torch.float64).numpy()
     np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def test_opcheck(net: Any, real_patches: Any) -> None:
+    from srfast.networks import SRCNN_SHAPES
+
+    patches = torch.from_numpy(real_patches(2, 24))
+    weights = [net(2).weights[name] for name in SRCNN_SHAPES]
+    op = torch.ops.srfast.score_patches.default
+    torch.library.opcheck(op, (patches, weights, 2, "symmetric", "", False))
+    assert_scores(op(patches, weights, 2, "symmetric", "baseline", False).numpy(), oracle(patches.numpy(), net(2)))

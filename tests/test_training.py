@@ -120,6 +120,14 @@ def test_resume_is_bit_for_bit(store: PairStore, tmp_path: Path, changes: dict[s
     assert logged[0] == logged[1]
 
 
+def test_resume_of_a_finished_run_changes_nothing(store: PairStore, tmp_path: Path) -> None:
+    first = train(plan(3), store, tmp_path, quiet=True)
+    before = (tmp_path / "model.safetensors").read_bytes(), (tmp_path / "log.csv").read_bytes()
+    again = train(plan(3), store, tmp_path, resume=True, quiet=True)
+    assert (again.step, again.loss) == (3, first.loss)
+    assert before == ((tmp_path / "model.safetensors").read_bytes(), (tmp_path / "log.csv").read_bytes())
+
+
 def test_resume_restores_what_models_draw(photo_folder: Path, tmp_path: Path) -> None:
     """SwinIR drops paths at random while it trains: that generator's state is in the checkpoint."""
     pytest.importorskip("spandrel")
@@ -256,6 +264,9 @@ def test_bad_checkpoints_end_in_one_line(store: PairStore, tmp_path: Path, kind:
 def test_a_loss_that_is_not_finite_stops_the_run(store: PairStore, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="loss is"):
         train(plan(50, lr=1e18, ema=0.0), store, tmp_path, log_every=1, quiet=True)
+    assert not (tmp_path / "last.pt").exists()
+    with pytest.raises(RunError, match="loss is"):
+        train(plan(50, lr=1e18, ema=0.0), store, tmp_path, log_every=99, save_every=20, quiet=True)
     assert not (tmp_path / "last.pt").exists()
 
 
@@ -422,8 +433,9 @@ def test_two_processes_train_as_one(photo_folder: Path, tmp_path: Path, srfast_c
         # The mean of two half batches' gradients instead of one batch's: other rounding, and Adam divides by
         # the gradient's own size.
         assert torch.allclose(a[k], b[k], atol=2e-5), k
-    rows = rows_of(tmp_path / "two")
-    assert [r["step"] for r in rows] == [str(i) for i in range(1, 7)]
+    rows = [rows_of(tmp_path / n) for n in ("one", "two")]
+    assert [r["step"] for r in rows[1]] == [str(i) for i in range(1, 7)]
+    assert [float(r["loss"]) for r in rows[1]] == pytest.approx([float(r["loss"]) for r in rows[0]], rel=1e-3)
     assert len(torch.load(tmp_path / "two" / "last.pt", weights_only=True)["rng"]) == 2
 
 

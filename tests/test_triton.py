@@ -24,7 +24,9 @@ ENVIRONMENT = {
 def test_in_its_own_process(folder, tmp_path):
     env = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}
     env |= ENVIRONMENT[folder] | {"TRITON_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / folder)]
-    result = subprocess.run(command, env=env, capture_output=True, text=True, cwd=TESTS.parent)
+    # Not from the root: `python -m pytest` would put it, and srfast's sources, before the installed package.
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(TESTS.parent)]
+    command += ["-c", str(TESTS.parent / "pyproject.toml"), str(TESTS / folder)]
+    result = subprocess.run(command, env=env, capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert " passed" in result.stdout

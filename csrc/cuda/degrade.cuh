@@ -1,7 +1,7 @@
 #pragma once
 // d() and the up-sampling of a score in one pass over device memory: RGB -> Y -> 8-bit LR -> up-sampled plane.
-// One block makes one tile; a patch of up to kMaxTile x kMaxTile is one tile and is read exactly once. Larger images are
-// cut into tiles that read a halo of up to 2 LR pixels and their filter's reach.
+// One block makes one tile; a patch of up to kMaxTile x kMaxTile is one tile and is read exactly once. Larger images
+// are cut into tiles that read a halo of up to 2 LR pixels and their filter's reach.
 #include <cstdint>
 
 #include "cuda/device.cuh"
@@ -47,7 +47,7 @@ SRFAST_HD Span make_span(int tile, int tile_size, int n) {
   return s;
 }
 
-// Shared memory of a tile: Y and the row pass in bytes, LR in bytes, the row pass of the up-sampling in 32-bit integers.
+// Shared memory of a tile: Y, the row pass and LR in bytes, the row pass of the up-sampling in 32-bit integers.
 struct Layout {
   int pitch;     // of Y and rows, a multiple of 4
   int lr_pitch;  // of lr and mid
@@ -97,7 +97,8 @@ struct alignas(S == 3 ? sizeof(T) : S * sizeof(T)) Run {
 SRFAST_DEVICE uint32_t byte_of(uint32_t word, int i) { return word >> (8 * i) & 255u; }
 
 // Phase 1: Y of the tile and its halo into shared memory; the tile's own pixels to args.y.
-SRFAST_DEVICE void load_luma(const DegradeArgs& a, int64_t image, const Span& sy, const Span& sx, int pitch, uint8_t* y) {
+SRFAST_DEVICE void load_luma(const DegradeArgs& a, int64_t image, const Span& sy, const Span& sx, int pitch,
+                             uint8_t* y) {
   const int64_t first = image * a.h * a.w;
   const int height = sy.hr_end - sy.hr_begin;
   if (a.words) {
@@ -109,8 +110,10 @@ SRFAST_DEVICE void load_luma(const DegradeArgs& a, int64_t image, const Span& sy
       if (a.channels == 3) {
         const uint32_t* rgb = reinterpret_cast<const uint32_t*>(a.patches + 3 * pixel);
         const uint32_t p = rgb[0], q = rgb[1], r = rgb[2];
-        word = luma(byte_of(p, 0), byte_of(p, 1), byte_of(p, 2)) | luma(byte_of(p, 3), byte_of(q, 0), byte_of(q, 1)) << 8 |
-               luma(byte_of(q, 2), byte_of(q, 3), byte_of(r, 0)) << 16 | luma(byte_of(r, 1), byte_of(r, 2), byte_of(r, 3)) << 24;
+        word = luma(byte_of(p, 0), byte_of(p, 1), byte_of(p, 2)) |
+               luma(byte_of(p, 3), byte_of(q, 0), byte_of(q, 1)) << 8 |
+               luma(byte_of(q, 2), byte_of(q, 3), byte_of(r, 0)) << 16 |
+               luma(byte_of(r, 1), byte_of(r, 2), byte_of(r, 3)) << 24;
       } else {
         word = *reinterpret_cast<const uint32_t*>(a.patches + pixel);
       }
@@ -128,7 +131,8 @@ SRFAST_DEVICE void load_luma(const DegradeArgs& a, int64_t image, const Span& sy
     const uint8_t* p = a.patches + a.channels * pixel;
     const uint8_t value = static_cast<uint8_t>(a.channels == 3 ? luma(p[0], p[1], p[2]) : p[0]);
     y[i.row * pitch + i.col] = value;
-    if (row >= sy.begin && row < sy.end && sx.hr_begin + i.col >= sx.begin && sx.hr_begin + i.col < sx.end) a.y[pixel] = value;
+    const bool own = sx.hr_begin + i.col >= sx.begin && sx.hr_begin + i.col < sx.end;
+    if (own && row >= sy.begin && row < sy.end) a.y[pixel] = value;
   }
 }
 

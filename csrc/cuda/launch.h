@@ -1,5 +1,5 @@
 #pragma once
-// CUDA launchers. Raw device pointers, sizes and a stream in; no allocation, no synchronisation, the launch's status out.
+// CUDA launchers. Raw device pointers, sizes and a stream in, the launch's status out. They neither allocate nor wait.
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
@@ -15,8 +15,9 @@ enum HalfType : int { kFloat16 = 3, kBFloat16 = 4 };
 int64_t degrade_tiles(int64_t h, int64_t w, int scale);
 
 // patches [n, h, w, channels] uint8, channels 3 (RGB) or 1 (Y); h and w multiples of scale (2, 3, 4).
-// y [n, h, w] uint8; lr [n, h / scale, w / scale] uint8 or null; up [n, h, w] of up_type (kFloat32, kFloat16, kBFloat16);
-// sums [n, degrade_tiles, 2] or null: the sums of (up - Y)^2, before up is narrowed, and of 0.5 |Gx| + 0.5 |Gy|.
+// y [n, h, w] uint8; lr [n, h / scale, w / scale] uint8 or null; up [n, h, w] of up_type (kFloat32, kFloat16,
+// kBFloat16); sums [n, degrade_tiles, 2] or null: the sums of (up - Y)^2, before up is narrowed, and of
+// 0.5 |Gx| + 0.5 |Gy|.
 cudaError_t launch_degrade(const uint8_t* patches, int64_t n, int64_t h, int64_t w, int channels, int scale,
                            int boundary, int up_type, uint8_t* y, uint8_t* lr, void* up, double* sums,
                            cudaStream_t stream);

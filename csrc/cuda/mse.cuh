@@ -29,8 +29,9 @@ SRFAST_DEVICE void mse_block(const A* a, const B* b, int64_t length, int64_t chu
   b += sample * length;
   double sum = 0;
   if (fours) {
+    const int64_t step = 4 * static_cast<int64_t>(blockDim.x);
     SRFAST_UNROLL_4
-    for (int64_t i = begin + 4 * static_cast<int64_t>(threadIdx.x); i < end; i += 4 * static_cast<int64_t>(blockDim.x)) {
+    for (int64_t i = begin + 4 * static_cast<int64_t>(threadIdx.x); i < end; i += step) {
       const Four<A> p = *reinterpret_cast<const Four<A>*>(a + i);
       const Four<B> q = *reinterpret_cast<const Four<B>*>(b + i);
       float run = 0;

@@ -18,4 +18,4 @@ def command(as_json: bool) -> None:
         emit(findings)
         return
     for name, text in lines(findings):
-        click.echo(f"{name:<14}{text}")
+        click.echo(f"{name:<20} {text}")

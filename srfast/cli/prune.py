@@ -29,9 +29,9 @@ def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
     from srfast.errors import InputError
     from srfast.report import check_replaceable as check_report
     from srfast.report import write_report
-    from srfast.scoring import score
+    from srfast.scoring import write_scores
     from srfast.selection import check_selection, select
-    from srfast.table import check_replaceable
+    from srfast.table import ScoreTable, check_replaceable
 
     selection = {k: options.pop(k) for k in SELECTION if k in options}
     check_selection(**selection)
@@ -44,8 +44,9 @@ def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
     check_replaceable(coreset)
     check_report(report)
     with scoring_progress("scoring") as progress:
-        table = score(images, output=scores, progress=progress, **options)
-    score_command.report(table, str(scores), as_json=False)
+        summary = write_scores(images, scores, progress=progress, **options)
+    score_command.report(summary, str(scores), as_json=False)
+    table = ScoreTable.read(scores)
     chosen = select(table, **selection)
     chosen.write(coreset)
     select_command.report(chosen, str(coreset), as_json=False)

@@ -20,16 +20,16 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
 
     While it runs, finished parts lie in OUTPUT.parts; --resume continues from them after a crash.
     """
-    from srfast.scoring import score
+    from srfast.scoring import write_scores
 
     with scoring_progress("scoring") as progress:
-        table = score(images, output=output, progress=progress, **options)
-    report(table, output, as_json)
+        summary = write_scores(images, output, progress=progress, **options)
+    report(summary, output, as_json)
 
 
-def report(table: Any, output: str, as_json: bool) -> None:
+def report(summary: Any, output: str, as_json: bool) -> None:
     """What was scored, for a person or for a program."""
-    meta, loss = table.meta, table.column("loss")
+    meta, n = summary.meta, summary.patches
     skipped, small = meta["skipped"], meta["small"]
     for entry in skipped:
         say(f"srfast: skipped {entry['reason']}")
@@ -43,7 +43,7 @@ def report(table: Any, output: str, as_json: bool) -> None:
         emit(
             {
                 "output": output,
-                "patches": len(table),
+                "patches": n,
                 "images": len(meta["images"]),
                 "skipped": skipped,
                 "small": small,
@@ -55,11 +55,11 @@ def report(table: Any, output: str, as_json: bool) -> None:
                 "backend": meta["backend"],
                 "precision": meta["precision"],
                 "loss": {
-                    "min": float(loss.min()) if len(loss) else None,
-                    "mean": float(loss.mean(dtype="float64")) if len(loss) else None,
-                    "max": float(loss.max()) if len(loss) else None,
+                    "min": summary.lowest if n else None,
+                    "mean": summary.total / n if n else None,
+                    "max": summary.highest if n else None,
                 },
             }
         )
     else:
-        click.echo(f"{len(table):,} patches of {len(meta['images']):,} images -> {output}")
+        click.echo(f"{n:,} patches of {len(meta['images']):,} images -> {output}")

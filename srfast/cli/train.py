@@ -57,7 +57,8 @@ from srfast.errors import InputError
     help="Also train on copies of the images smaller by these factors, such as 0.9,0.8,0.7,0.6.",
 )
 @click.option("--loss", type=click.Choice(["l1", "mse"]), help="[default: the model's recipe]")
-@click.option("--lr", type=float, help="Learning rate of Adam at its highest [default: the model's recipe].")
+@click.option("--optimizer", type=click.Choice(["adam", "soap"]), help="[default: the model's recipe]")
+@click.option("--lr", type=float, help="Learning rate at its highest [default: the model's recipe].")
 @click.option("--schedule", type=click.Choice(["halving", "cosine"]), help="[default: the model's recipe]")
 @click.option("--ema", type=float, help="Decay of the averaged weights, 0 for none [default: the model's recipe].")
 @click.option(
@@ -104,9 +105,9 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
     from srfast.training.sources import open_store, whole_dataset
 
     color = models.describe(model).color
-    threads = options["threads"] or len(os.sched_getaffinity(0))
+    threads = options["threads"] or torch.get_num_threads()
     torch.set_num_threads(threads)
-    fields = ("batch", "lr_patch", "loss", "lr", "schedule", "ema", "fp32_tail")
+    fields = ("batch", "lr_patch", "loss", "optimizer", "lr", "schedule", "ema", "fp32_tail")
     changes = {k: options[k] for k in fields if options[k] is not None}
     how = dataclasses.replace(recipe(model), **changes)
     steps, epochs, match = options["steps"], options["epochs"], options["match_steps"]

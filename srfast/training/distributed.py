@@ -32,6 +32,12 @@ class World:
         dist.all_reduce(votes, op=dist.ReduceOp.MAX)
         return bool(votes)
 
+    def mean(self, value: torch.Tensor) -> float:
+        """The mean of a scalar over all processes."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return float(value) / self.size
+
     def wait(self) -> None:
         if self.size > 1:
             dist.barrier()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -124,6 +125,7 @@ class _Runner:
         self.optimizer = optimizer(self._groups(), lr=plan.recipe.lr, betas=plan.recipe.betas)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=plan.precision == "fp16")
         self.step = 0
+        self.loss = math.nan
         self.stopping = False
 
     def start(self, initial: dict[str, Tensor] | None, resume: bool) -> None:
@@ -152,7 +154,7 @@ class _Runner:
         self.scaler.load_state_dict(state["scaler"])
         for k, v in state["average"].items():
             self.average[k].copy_(v)
-        self.step = state["step"]
+        self.step, self.loss = state["step"], state["loss"]
         checkpoint.restore_rng(state["rng"][self.world.rank])
         return True
 
@@ -176,7 +178,7 @@ class _Runner:
         ahead = 0 if on_cpu and self.store.fits else 4
         began = time.perf_counter()
         total = torch.zeros((), dtype=torch.float64, device=world.device)
-        summed, mean, score = 0, float("nan"), None
+        summed, score = 0, None
         try:
             with self._signals(), Feed(self.batches, self.step, ahead=ahead, threads=max(1, threads)) as feed:
                 while self.step < plan.steps:
@@ -186,21 +188,22 @@ class _Runner:
                     done = self.step == plan.steps
                     stop = self._stop()
                     ask = evaluate is not None and (done or (eval_every > 0 and self.step % eval_every == 0))
-                    if ask or done or stop or self.step % log_every == 0:
-                        mean = float(total) / summed
+                    save = done or stop or self.step % save_every == 0
+                    if ask or save or self.step % log_every == 0:
+                        self.loss = world.mean(total) / summed
                         total.zero_()
                         summed = 0
-                        if mean != mean or mean == float("inf"):
+                        if not math.isfinite(self.loss):
                             raise RunError(
-                                f"the loss is {mean} at step {self.step}; lower the learning rate or use "
-                                f"fp32 ({self.last} holds the last good state)"
+                                f"the loss is {self.loss} at step {self.step}; lower the learning rate or train in fp32"
+                                + (f" ({self.last} holds the last good state)" if self.last.exists() else "")
                             )
                         score = self._score(evaluate) if ask and evaluate and log else None
                         if log:
-                            log.write(self._row(mean, score, time.perf_counter() - began, feed.seconds))
+                            log.write(self._row(score, time.perf_counter() - began, feed.seconds))
                     elif log:
                         log.advance(self.step)
-                    if done or stop or self.step % save_every == 0:
+                    if save:
                         self._save()
                     if stop and not done:
                         raise KeyboardInterrupt
@@ -210,7 +213,7 @@ class _Runner:
                 log.close()
         psnr, ssim = score or (None, None)
         return TrainResult(
-            self.step, mean, self.out / checkpoint.MODEL, psnr, ssim, time.perf_counter() - began, waited
+            self.step, self.loss, self.out / checkpoint.MODEL, psnr, ssim, time.perf_counter() - began, waited
         )
 
     def _update(self, net: nn.Module, feed: Feed) -> Tensor:
@@ -277,8 +280,8 @@ class _Runner:
             self.model.train()
             checkpoint.restore_rng(rng)
 
-    def _row(self, loss: float, score: tuple[float, float] | None, seconds: float, waited: float) -> dict[str, Any]:
-        row: dict[str, Any] = {"step": self.step, "loss": f"{loss:.6g}"}
+    def _row(self, score: tuple[float, float] | None, seconds: float, waited: float) -> dict[str, Any]:
+        row: dict[str, Any] = {"step": self.step, "loss": f"{self.loss:.6g}"}
         row["lr"] = f"{self.plan.recipe.rate(self.step - 1, self.plan.steps):.4g}"
         if score:
             row |= {"psnr": f"{score[0]:.4f}", "ssim": f"{score[1]:.5f}"}
@@ -295,6 +298,7 @@ class _Runner:
             state = {
                 "settings": self.settings,
                 "step": self.step,
+                "loss": self.loss,
                 "model": self._state(),
                 "average": self.average,
                 "optimizer": self.optimizer.state_dict(),

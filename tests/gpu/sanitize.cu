@@ -55,7 +55,8 @@ void expect_finite(const std::vector<float>& values, const char* what) {
 void degrade(int64_t n, int64_t h, int64_t w, int channels, int scale, int boundary) {
   const size_t pixels = static_cast<size_t>(n * h * w);
   const Device<uint8_t> patches{random_bytes(pixels * static_cast<size_t>(channels))};
-  const Device<uint8_t> y{std::vector<uint8_t>(pixels)}, lr{std::vector<uint8_t>(pixels / static_cast<size_t>(scale * scale))};
+  const size_t small = pixels / static_cast<size_t>(scale * scale);
+  const Device<uint8_t> y{std::vector<uint8_t>(pixels)}, lr{std::vector<uint8_t>(small)};
   const Device<float> up{std::vector<float>(pixels, std::numeric_limits<float>::quiet_NaN())};
   const Device<double> sums{std::vector<double>(static_cast<size_t>(2 * n * srfast::degrade_tiles(h, w, scale)))};
   check(srfast::launch_degrade(patches.data, n, h, w, channels, scale, boundary, srfast::kFloat32, y.data, lr.data,
@@ -71,8 +72,8 @@ void mse(int64_t n, int64_t length) {
   const Device<uint8_t> b(random_bytes(values.size()));
   const Device<double> scratch{std::vector<double>(static_cast<size_t>(srfast::mse_scratch(n, length)))};
   const Device<float> out{std::vector<float>(static_cast<size_t>(n), std::numeric_limits<float>::quiet_NaN())};
-  check(srfast::launch_per_sample_mse(a.data, srfast::kFloat32, b.data, srfast::kUInt8, n, length, scratch.data, out.data,
-                                      nullptr),
+  check(srfast::launch_per_sample_mse(a.data, srfast::kFloat32, b.data, srfast::kUInt8, n, length, scratch.data,
+                                      out.data, nullptr),
         "launch_per_sample_mse");
   expect_finite(out.read(), "per_sample_mse");
 }

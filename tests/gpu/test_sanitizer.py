@@ -29,12 +29,13 @@ for precision in ("fp32", "fast"):
 """
 
 
-def sanitize(tool, command, **env):
+def sanitize(tool, command, folder, **env):
     done = subprocess.run(
         ["compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *command],
         capture_output=True,
         text=True,
         env={**os.environ, **env},
+        cwd=folder,
         timeout=150,
     )
     if "Device not supported" in done.stdout:
@@ -57,11 +58,11 @@ def program(tmp_path_factory):
 
 
 @pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck", "synccheck"])
-def test_cuda_kernels(program, tool):
-    sanitize(tool, [str(program)])
+def test_cuda_kernels(program, tool, tmp_path):
+    sanitize(tool, [str(program)], tmp_path)
 
 
-def test_triton_kernels():
+def test_triton_kernels(tmp_path):
     pytest.importorskip("triton")
     # Without torch's caching allocator every tensor is an allocation of its own, and an access past its end is seen.
-    sanitize("memcheck", [sys.executable, "-c", TRITON_RUN], PYTORCH_NO_CUDA_MEMORY_CACHING="1")
+    sanitize("memcheck", [sys.executable, "-c", TRITON_RUN], tmp_path, PYTORCH_NO_CUDA_MEMORY_CACHING="1")

@@ -1,0 +1,239 @@
+"""GPU figures beside their references in one run: ``python bench/gpu.py --output gpu_results.json`` (`make gpu-check`).
+
+Medians over CUDA events. Every subject is checked against the definition before it is timed; a wrong one ends the run.
+Inputs are larger than the L2 cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from skimage import data
+from torch import Tensor
+
+from srfast import reference
+from srfast.gpu import GpuScorer
+from srfast.networks import load_network
+
+SCALE = 2
+SIZE = 96
+FLOP_PER_PIXEL = 2 * (81 * 64 + 64 * 32 + 25 * 32)
+"""Of SRCNN 9-1-5, without padding of the matrix products."""
+
+
+def seconds(run: Callable[[], Any], budget: float = 0.6, least: int = 10) -> dict[str, float]:
+    """Median, 20th and 80th percentile of a call's seconds on the device."""
+    for _ in range(3):
+        run()
+    torch.cuda.synchronize()
+    times: list[float] = []
+    while len(times) < least or (sum(times) < budget and len(times) < 200):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        end.record()
+        end.synchronize()
+        times.append(start.elapsed_time(end) / 1e3)
+    low, median, high = np.percentile(times, [20, 50, 80])
+    return {"median": float(median), "p20": float(low), "p80": float(high), "runs": len(times)}
+
+
+def photographs(count: int) -> Tensor:
+    """uint8 [count, 96, 96, 3] on the GPU: crops of photographs that scikit-image ships, mirrored at random."""
+    rng = np.random.default_rng()
+    images = [data.astronaut(), data.coffee(), data.chelsea()]
+    cut = np.empty((count, SIZE, SIZE, 3), np.uint8)
+    for i in range(count):
+        image = images[i % 3]
+        y, x = (rng.integers(0, side - SIZE + 1) for side in image.shape[:2])
+        cut[i] = image[y : y + SIZE, x : x + SIZE][:, :: rng.choice((-1, 1))]
+    return torch.from_numpy(cut).cuda()
+
+
+def device_copy() -> dict[str, Any]:
+    a = torch.randint(0, 256, (1 << 30,), dtype=torch.uint8, device="cuda")
+    b = torch.empty_like(a)
+    timing = seconds(lambda: b.copy_(a))
+    return {**timing, "bytes": 2 * a.numel(), "bytes_per_second": 2 * a.numel() / timing["median"]}
+
+
+def bandwidth(run: Callable[[], Any], moved: int, copy: float, pixels: int) -> dict[str, Any]:
+    timing = seconds(run)
+    rate = moved / timing["median"]
+    return {**timing, "bytes": moved, "bytes_per_second": rate, "of_device_copy": rate / copy,
+            "pixels_per_second": pixels / timing["median"]}  # fmt: skip
+
+
+def degrade(patches: Tensor, copy: float) -> dict[str, Any]:
+    pixels = patches[..., 0].numel()
+    few = patches[:64]
+    y, lr, up, _ = (t.cpu() for t in torch.ops.srfast.degrade(few, SCALE, "symmetric", torch.float32))
+    assert torch.equal(y, reference.luma(few.cpu()))
+    assert torch.equal(lr, reference.resample_uint8(y, 1 / SCALE))
+    torch.testing.assert_close(up, reference.resample(lr.double(), SCALE).float(), rtol=0, atol=0)
+    out: dict[str, Any] = {}
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        moved = pixels * (3 + 1 + dtype.itemsize)
+        out[str(dtype).removeprefix("torch.")] = bandwidth(
+            lambda dtype=dtype: torch.ops.srfast.degrade(patches, SCALE, "symmetric", dtype, False), moved, copy, pixels
+        )
+    quarter = patches[: len(patches) // 4]
+
+    def eager() -> Tensor:
+        return reference.degrade(reference.luma(quarter), SCALE, torch.float32)
+
+    out["torch_eager_float32"] = bandwidth(eager, pixels // 4 * 8, copy, pixels // 4)
+    return out
+
+
+def per_sample_mse(count: int, copy: float) -> dict[str, Any]:
+    pixels = count * SIZE * SIZE
+    y = torch.randint(0, 256, (count, SIZE * SIZE), dtype=torch.uint8, device="cuda")
+    a = torch.rand(count, SIZE * SIZE, device="cuda") * 255
+    b = y.float()
+    op = torch.ops.srfast.per_sample_mse
+    torch.testing.assert_close(op(a, b), reference.per_sample_mse(a, b).float(), rtol=1e-6, atol=0)
+    half = a.half()
+    torch.testing.assert_close(op(half, y), reference.per_sample_mse(half, y).float(), rtol=1e-6, atol=0)
+    return {
+        "float32_float32": bandwidth(lambda: op(a, b), 8 * pixels, copy, pixels),
+        "float16_uint8": bandwidth(lambda: op(half, y), 3 * pixels, copy, pixels),
+        "torch_eager_float32": bandwidth(lambda: (a - b).square().mean(1), 8 * pixels, copy, pixels),
+    }
+
+
+def torch_network(weights: dict[str, Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """SRCNN and the loss in plain torch: bf16, channels last, the strongest settings of torch.compile's inputs."""
+    layers = [
+        (weights[f"conv{i}.weight"].to("cuda", torch.bfloat16, memory_format=torch.channels_last),
+         weights[f"conv{i}.bias"].to("cuda", torch.bfloat16))
+        for i in (1, 2, 3)
+    ]  # fmt: skip
+
+    def loss(up: Tensor, y: Tensor) -> Tensor:
+        (w1, b1), (w2, b2), (w3, b3) = layers
+        x = F.relu(F.conv2d(F.pad(up, (4, 4, 4, 4), mode="replicate"), w1, b1))
+        x = F.relu(F.conv2d(x, w2, b2))
+        sr = F.conv2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), w3, b3)
+        return (255 * sr.float() - y[:, None].float()).square().mean((1, 2, 3))
+
+    return loss
+
+
+def network(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]:
+    """The network and its loss, from the up-sampled plane on."""
+    from srfast.kernels import srcnn
+
+    pixels = patches[..., 0].numel()
+    expected = reference.score_patches(patches[:32].cpu(), weights, SCALE, torch.float64).float().cuda()
+    out: dict[str, Any] = {}
+
+    def record(name: str, run: Callable[[], Tensor], rtol: float) -> None:
+        torch.testing.assert_close(run()[:32].float(), expected, rtol=rtol, atol=1.0 if rtol > 1e-3 else 0.0)
+        timing = seconds(run)
+        rate = pixels / timing["median"]
+        out[name] = {**timing, "pixels_per_second": rate, "flop_per_second": rate * FLOP_PER_PIXEL}
+
+    y, _, plane, _ = torch.ops.srfast.degrade(patches, SCALE, "symmetric", torch.float32, False)
+    for dtype, rtol in ((torch.float16, 5e-3), (torch.bfloat16, 5e-2), (torch.float32, 1e-4)):
+        name = str(dtype).removeprefix("torch.")
+        up, packed = plane.to(dtype), srcnn.pack(weights, dtype, "cuda")
+        features = srcnn.launch_features(up, packed)
+        record(f"triton_{name}", lambda u=up, p=packed: srcnn.launch_error(srcnn.launch_features(u, p), y, p), rtol)
+        for part, run in (
+            ("features", lambda u=up, p=packed: srcnn.launch_features(u, p)),
+            ("error", lambda f=features, p=packed: srcnn.launch_error(f, y, p)),
+        ):
+            timing = seconds(run)
+            out[f"triton_{name}_{part}"] = {**timing, "pixels_per_second": pixels / timing["median"]}
+        del features
+    up = (plane / 255)[:, None].bfloat16().contiguous(memory_format=torch.channels_last)
+    eager = torch_network(weights)
+    record("torch_eager_bfloat16", lambda: eager(up, y), 5e-2)
+    fused = out["triton_bfloat16"]["pixels_per_second"]
+    out["ratio_torch_eager"] = fused / out["torch_eager_bfloat16"]["pixels_per_second"]
+    try:
+        compiled = torch.compile(eager, mode="max-autotune")
+        record("torch_compile_bfloat16", lambda: compiled(up, y).clone(), 5e-2)
+    except Exception as error:  # another project's compiler: the figures above stay
+        out["torch_compile_bfloat16"] = {"error": f"{type(error).__name__}: {error}"[:400]}
+    else:
+        out["ratio_torch_compile"] = fused / out["torch_compile_bfloat16"]["pixels_per_second"]
+    return out
+
+
+def score_patches(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]:
+    """uint8 patches on the GPU in, three columns of scores out."""
+    pixels = patches[..., 0].numel()
+    expected = reference.score_patches(patches[:32].cpu(), weights, SCALE, torch.float64).float()
+    out: dict[str, Any] = {}
+    for backend in ("triton", "native"):
+        for precision, rtol in (("fast", 5e-3), ("fp32", 1e-4)):
+            scorer = GpuScorer(weights, SCALE, "symmetric", backend, precision)
+            loss = scorer.columns(patches[:32]).loss.cpu()
+            torch.testing.assert_close(loss, expected, rtol=rtol, atol=0.05 if precision == "fast" else 0.0)
+            timing = seconds(lambda s=scorer: s.columns(patches))
+            out[f"{backend}_{precision}"] = {**timing, "pixels_per_second": pixels / timing["median"]}
+            torch.cuda.empty_cache()
+    return out
+
+
+def machine() -> dict[str, Any]:
+    import triton
+
+    query = ["nvidia-smi", "--query-gpu=driver_version,clocks.max.sm,clocks.max.memory", "--format=csv,noheader"]
+    try:
+        driver = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip().splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        driver = "unknown"
+    properties = torch.cuda.get_device_properties(0)
+    return {
+        "card": properties.name,
+        "multiprocessors": properties.multi_processor_count,
+        "capability": f"{properties.major}.{properties.minor}",
+        "driver, max clocks": driver,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "triton": triton.__version__,
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("gpu_results.json"))
+    parser.add_argument("--patches", type=int, default=4096, help="of 96 x 96; a quarter of them for the network alone")
+    options = parser.parse_args()
+    weights = dict(load_network("srcnn", SCALE).weights)
+    patches = photographs(options.patches)
+    results: dict[str, Any] = {"machine": machine(), "scale": SCALE, "patch": SIZE, "patches": options.patches}
+
+    def finished(name: str, figures: dict[str, Any]) -> None:
+        results[name] = figures
+        # After every part: what was measured stays when a later part fails.
+        options.output.write_text(json.dumps(results, indent=1) + "\n")
+        for key, value in figures.items():
+            print(name, key, json.dumps(value), flush=True)
+
+    with torch.no_grad():
+        finished("device_copy", device_copy())
+        copy = results["device_copy"]["bytes_per_second"]
+        finished("degrade", degrade(patches, copy))
+        finished("per_sample_mse", per_sample_mse(options.patches, copy))
+        finished("score_patches", score_patches(patches, weights))
+        finished("network", network(patches[: options.patches // 4].clone(), weights))
+
+
+if __name__ == "__main__":
+    main()

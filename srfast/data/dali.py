@@ -1,0 +1,170 @@
+"""Patches streamed by NVIDIA DALI: files are decoded by DALI (JPEG by nvJPEG where there is a GPU, PNG always by the
+CPU) and become torch tensors through DLPack, without a copy through the host.
+
+nvJPEG and libjpeg-turbo round the inverse DCT and the chroma up-sampling differently: scores of JPEG files decoded on a
+GPU differ a little from those that ``srfast.data.images`` leads to. PNG files decode to the same bytes everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from srfast.data.grid import check_grid, grid
+from srfast.data.images import ImageFile, shard_of
+from srfast.errors import InputError, RunError
+
+
+@dataclass(frozen=True)
+class PatchBatch:
+    """Patches of one or several images."""
+
+    patches: Tensor
+    """uint8 [B, size, size, 3] on the stream's device."""
+    image: Tensor
+    """int64 [B] on the CPU: index into ``PatchStream.files``."""
+    xy: Tensor
+    """int64 [B, 2] on the CPU: top-left corners."""
+
+
+class PatchStream:
+    """Every patch of a set of images exactly once, in order of file, row and column.
+
+    DALI's readers wrap around at the end of an epoch and their shards overlap unless the number of files divides. Here
+    the shard is cut before the reader sees it, the reader pads its last batch by repeating the last file, and what was
+    repeated is dropped by its label.
+
+    Args:
+        files: From ``find_images``.
+        scale, patch, stride: The grid, as for ``srfast.score``.
+        batch: Patches a batch; the last may be smaller.
+        device_id: GPU that decodes and holds the patches; None: the CPU, without a driver.
+        shard: (i, n): only every n-th file from the i-th on.
+        images: Images that DALI decodes at once.
+        threads: DALI's CPU threads.
+
+    Attributes:
+        files: The shard's files.
+        small: (height, width) of the files, by index, that hold no patch; complete after the iteration.
+
+    Raises:
+        InputError: the grid or a size is wrong. RunError: DALI is not installed, or (while iterating) a file cannot be
+            decoded.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[ImageFile],
+        *,
+        scale: int = 2,
+        patch: int = 96,
+        stride: int | None = None,
+        batch: int = 256,
+        device_id: int | None = 0,
+        shard: tuple[int, int] | None = None,
+        images: int = 16,
+        threads: int = 2,
+    ) -> None:
+        self.stride = patch if stride is None else stride
+        check_grid(scale, patch, self.stride)
+        for name, value in (("batch", batch), ("images", images), ("threads", threads)):
+            if value < 1:
+                raise InputError(f"{name}: expected at least 1, got {value}")
+        self.files = shard_of(files, shard)
+        self.small: dict[int, tuple[int, int]] = {}
+        self.scale, self.patch, self.batch = scale, patch, batch
+        self.device = torch.device("cpu") if device_id is None else torch.device("cuda", device_id)
+        self._images = max(1, min(images, len(self.files)))
+        self._pipeline = _build(self.files, self._images, threads, device_id) if self.files else None
+
+    def __iter__(self) -> Iterator[PatchBatch]:
+        pending: list[PatchBatch] = []
+        held = 0
+        for part in self._decoded():
+            pending.append(part)
+            held += len(part.patches)
+            if held >= self.batch:
+                whole = _join(pending)
+                full = held - held % self.batch
+                for first in range(0, full, self.batch):
+                    yield _slice(whole, first, first + self.batch)
+                pending, held = [_slice(whole, full, held)], held - full
+        if held:
+            yield _join(pending)
+
+    def _decoded(self) -> Iterator[PatchBatch]:
+        """The patches of each image that holds any."""
+        if self._pipeline is None:
+            return
+        self._pipeline.reset()
+        next_file = 0
+        while next_file < len(self.files):
+            try:
+                images, labels = self._pipeline.run()
+            except RuntimeError as error:
+                raise RunError(f"DALI: {' '.join(str(error).split())}") from error
+            numbers = torch.from_dlpack(labels.as_tensor()).flatten().tolist()
+            parts = []
+            for position, number in enumerate(numbers):
+                if number == next_file:  # anything else repeats a file to fill the batch
+                    parts.append(self._cut(torch.from_dlpack(images[position]), number))
+                    next_file += 1
+            if self.device.type == "cuda":
+                # DALI reuses the images' memory in its next run.
+                torch.cuda.current_stream(self.device).synchronize()
+            yield from (part for part in parts if part is not None)
+
+    def _cut(self, image: Tensor, number: int) -> PatchBatch | None:
+        height, width, _ = image.shape
+        xs, ys = grid(height, width, self.scale, self.patch, self.stride)
+        if not (len(xs) and len(ys)):
+            self.small[number] = (height, width)
+            return None
+        x, y = torch.from_numpy(xs).long(), torch.from_numpy(ys).long()
+        view = image.unfold(0, self.patch, 1).unfold(1, self.patch, 1)  # [H', W', 3, patch, patch]
+        cut = view[y[:, None].to(image.device), x.to(image.device)].flatten(0, 1)
+        xy = torch.stack([x.repeat(len(y)), y.repeat_interleave(len(x))], 1)
+        return PatchBatch(cut.movedim(1, -1).contiguous(), torch.full((len(xy),), number), xy)
+
+
+def _build(files: Sequence[ImageFile], batch: int, threads: int, device_id: int | None) -> Any:
+    try:
+        from nvidia.dali import fn, pipeline_def, types
+    except ImportError as error:
+        raise RunError(f"DALI cannot be loaded ({error}); pip install 'srfast[cuda]' brings it") from error
+
+    @pipeline_def(batch_size=batch, num_threads=threads, device_id=device_id)
+    def decode() -> Any:
+        data, label = fn.readers.file(
+            files=[str(f.path) for f in files],
+            labels=list(range(len(files))),
+            pad_last_batch=True,
+            random_shuffle=False,
+            name="reader",
+        )
+        images = fn.decoders.image(
+            data,
+            device="cpu" if device_id is None else "mixed",
+            output_type=types.RGB,
+            adjust_orientation=True,
+            jpeg_fancy_upsampling=True,
+        )
+        return images, label
+
+    pipeline = decode()
+    pipeline.build()
+    return pipeline
+
+
+def _join(parts: list[PatchBatch]) -> PatchBatch:
+    if len(parts) == 1:
+        return parts[0]
+    return PatchBatch(*(torch.cat([getattr(p, name) for p in parts]) for name in ("patches", "image", "xy")))
+
+
+def _slice(batch: PatchBatch, first: int, last: int) -> PatchBatch:
+    return PatchBatch(batch.patches[first:last], batch.image[first:last], batch.xy[first:last])
