@@ -44,10 +44,9 @@ def compare(old: str, new: str) -> int:
             change = value / earlier
             if change < LIMIT:
                 regressions += 1
-            mark = "REGRESSION" if change < LIMIT else ""
-            print(
-                f"{name:<60} {key.removeprefix('ratio_'):<16} {earlier:8.2f} -> {value:8.2f}  ({change:.2f}) {mark}".rstrip()
-            )
+            mark = "  REGRESSION" if change < LIMIT else ""
+            label = key.removeprefix("ratio_")
+            print(f"{name:<60} {label:<16} {earlier:8.2f} -> {value:8.2f}  ({change:.2f}){mark}")
     for name in sorted(before.keys() - after.keys()):
         print(f"{name:<60} missing from {new}")
     print(f"{regressions} regression(s) of more than {1 - LIMIT:.0%}")

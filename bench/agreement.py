@@ -43,9 +43,7 @@ def row(label: str, a: np.ndarray, b: np.ndarray) -> str:
 
 
 def header(title: str) -> str:
-    return (
-        f"\n### {title}\n\n| | patches | Spearman | 25 % | 50 % | 75 % | refined |\n|---|---|---|---|---|---|---|"
-    )
+    return f"\n### {title}\n\n| | patches | Spearman | 25 % | 50 % | 75 % | refined |\n|---|---|---|---|---|---|---|"
 
 
 def main(images: str) -> None:

@@ -82,7 +82,8 @@ def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: str) -> None
 def test_memory(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
     """Peak resident memory of scoring 40 and 400 photographs, dense, stride 6."""
     script = (
-        "import json, resource, sys, srfast; srfast.score(sys.argv[1:], mode='dense', stride=6, output=sys.stdin.read());"
+        "import json, resource, sys, srfast;"
+        "srfast.score(sys.argv[1:], mode='dense', stride=6, output=sys.stdin.read());"
         "print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))"
     )
     files = [str(f.path) for f in find_images(bsds400)]

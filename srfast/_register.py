@@ -14,9 +14,7 @@ LIBRARY.define("imresize(Tensor img, float scale, str boundary) -> Tensor")
 LIBRARY.define("downsample(Tensor x, int scale, str boundary) -> Tensor")
 LIBRARY.define("upsample(Tensor x, int scale, str boundary) -> Tensor")
 LIBRARY.define("per_sample_mse(Tensor a, Tensor b) -> Tensor")
-LIBRARY.define(
-    "score_patches(Tensor patches, Tensor[] weights, int scale, str boundary, str isa, bool fast) -> Tensor"
-)
+LIBRARY.define("score_patches(Tensor patches, Tensor[] weights, int scale, str boundary, str isa, bool fast) -> Tensor")
 
 DTYPES = {torch.uint8: 0, torch.float32: 1, torch.float64: 2}
 
@@ -38,9 +36,7 @@ def _resample(x: Tensor, scale: float, boundary: str) -> Tensor:
     src = x.contiguous()
     n, c, h, w = src.shape
     out = torch.empty((n, c, resized(h, scale), resized(w, scale)), dtype=src.dtype)
-    native().resample(
-        src.data_ptr(), n * c, h, w, scale, BOUNDARIES[boundary], torch.get_num_threads(), out.data_ptr()
-    )
+    native().resample(src.data_ptr(), n * c, h, w, scale, BOUNDARIES[boundary], torch.get_num_threads(), out.data_ptr())
     return out
 
 
@@ -61,9 +57,7 @@ def _per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
     return out
 
 
-def _score_patches(
-    patches: Tensor, weights: list[Tensor], scale: int, boundary: str, isa: str, fast: bool
-) -> Tensor:
+def _score_patches(patches: Tensor, weights: list[Tensor], scale: int, boundary: str, isa: str, fast: bool) -> Tensor:
     src = patches.contiguous()
     n, h, w, c = src.shape
     scorer = packed_scorer(tuple(t.contiguous().numpy().tobytes() for t in weights), scale)

@@ -70,7 +70,8 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "cpu", f"{findings['cpu']['model']}, {findings['cpu']['cores']} cores, {findings['cpu']['threads']} threads"
     if native["available"]:
         fast = "fast: integer (AVX-512 VNNI)" if native["fast"] else "fast: none, runs fp32"
-        yield "engine", f"{', '.join(native['isas'])} (takes {native['isas'][-1]}; {fast}; compiler {native['compiler']})"
+        yield "engine", f"{', '.join(native['isas'])} (takes {native['isas'][-1]}; {fast})"
+        yield "compiler", native["compiler"]
         built = ", ".join(f"sm_{a}" for a in native["cuda_architectures"])
         yield "cuda build", built or "none (SRFAST_CUDA=ON pip install . builds it where nvcc is)"
     else:

@@ -91,4 +91,5 @@ def _shipped(scale: int) -> Network:
 
 
 def _float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k: state[k].detach().to("cpu", torch.float32).contiguous() for k in SRCNN_SHAPES}
+    # A copy: weights that are read from a path are mapped, and would change with the file.
+    return {k: state[k].detach().to("cpu", torch.float32, copy=True).contiguous() for k in SRCNN_SHAPES}

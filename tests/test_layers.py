@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors", "_C", "kernels", "reference", "workers"),
     ("_native", "files", "metrics", "inference", "data.images", "data.grid"),
-    ("_register", "demo"),
+    ("_register", "demo", "data.dali"),
     ("_register_cuda", "ops", "table"),
     ("models", "gpu", "parts", "selection"),
     ("loading", "data.pairs"),

@@ -17,6 +17,16 @@ COMPILERS = [c for c in ("aarch64-linux-gnu-g++", "riscv64-linux-gnu-g++") if sh
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("source", sorted(p.name for p in (ROOT / "csrc" / "cpu").glob("*.cpp") if p.name not in X86))
 def test_compiles(compiler: str, source: str) -> None:
-    command = [compiler, "-std=gnu++20", "-O1", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", str(ROOT / "csrc")]
+    command = [
+        compiler,
+        "-std=gnu++20",
+        "-O1",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fsyntax-only",
+        "-I",
+        str(ROOT / "csrc"),
+    ]
     run = subprocess.run([*command, str(ROOT / "csrc" / "cpu" / source)], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -73,7 +73,7 @@ def test_the_wheel_works_where_it_is_put(wheel: Path, tmp_path: Path) -> None:
         archive.extractall(target)
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "sys.meta_path = [f for f in sys.meta_path if 'ditable' not in type(f).__name__]\n"
+        "sys.meta_path = [f for f in sys.meta_path if 'ditable' not in getattr(f, '__module__', '')]\n"
         "import numpy as np, srfast\n"
         "assert srfast.__file__.startswith(sys.argv[1]), srfast.__file__\n"
         "print(srfast.score_patches(np.zeros((1, 24, 24, 3), np.uint8)).shape, srfast.build_info()['cuda'])\n"

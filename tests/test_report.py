@@ -29,9 +29,7 @@ HOSTILE = "<img src=x onerror=alert(1)>.png"
 """A file name that is HTML."""
 SCRIPT = '"><script>document.title=1<!--.png'
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium (chromium, chromium-browser, google-chrome)"
-)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium (chromium, chromium-browser, google-chrome)")
 
 
 def make_table(rows: dict[str, list], images: dict, root: Path, **meta) -> ScoreTable:
@@ -71,9 +69,7 @@ def photographs(root: Path) -> ScoreTable:
         rows["bicubic"] += loss
         rows["sobel"] += reference.sobel(patches).tolist()
     skipped = [{"image": f"broken {HOSTILE}", "reason": "truncated <b>"}]
-    return make_table(
-        rows, images, root, skipped=skipped, small=[{"image": "icon.png", "width": 3, "height": 3}]
-    )
+    return make_table(rows, images, root, skipped=skipped, small=[{"image": "icon.png", "width": 3, "height": 3}])
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +164,7 @@ def test_selection_is_marked(scored, refined, tmp_path):
         assert f'class="fill {tone}"' in curve
     assert f"Ranks 1 to {dropped} are dropped" in curve
     assert f"Ranks {dropped + 1} to {dropped + len(refined)} are kept" in curve
-    cards = {
-        name: section(text, name).count("<button") for name in ("hardest", "easiest", "borderline", "dropped")
-    }
+    cards = {name: section(text, name).count("<button") for name in ("hardest", "easiest", "borderline", "dropped")}
     assert all(count >= 8 for count in cards.values()), cards
     # The hardest five percent were dropped, the easiest were left out, and the border has both sides.
     assert set(re.findall(r'card (\w+)"', section(text, "easiest"))) == {"left"}
@@ -207,9 +201,7 @@ def test_status_of_each_patch():
     loss = np.array([5.0, 1, 9, 3, 7, 2, 8, 4, 6, 0])
     table = synthetic(loss, images=5)
     core = select(table, keep=0.4, drop_hardest=0.1)
-    scores = read_scores(
-        *(t.table.replace_schema_metadata({b"srfast": json.dumps(t.meta)}) for t in (table, core))
-    )
+    scores = read_scores(*(t.table.replace_schema_metadata({b"srfast": json.dumps(t.meta)}) for t in (table, core)))
     expected = np.where(loss == 9, DROPPED, np.where(loss > 4, KEPT, LEFT_OUT))
     np.testing.assert_array_equal(scores.status, expected)
     assert scores.runs == [(0, 1, DROPPED), (1, 5, KEPT), (5, 10, LEFT_OUT)]
@@ -392,9 +384,7 @@ def browse(path: Path, profile: Path, *options: str) -> subprocess.CompletedProc
     ]
     flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     flags += ["--enable-logging=stderr", "--v=0", f"--user-data-dir={profile}", *options]
-    return subprocess.run(
-        [BROWSER, *flags, path.as_uri()], capture_output=True, text=True, timeout=120, check=True
-    )
+    return subprocess.run([BROWSER, *flags, path.as_uri()], capture_output=True, text=True, timeout=120, check=True)
 
 
 @pytest.fixture(scope="module")

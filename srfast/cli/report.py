@@ -14,9 +14,7 @@ import click
     type=click.Path(path_type=Path),
     help="The core-set selected from SCORES.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML file to write."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML file to write.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path),

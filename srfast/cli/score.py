@@ -13,7 +13,7 @@ from srfast.cli.options import Shard, emit, say, scoring, scoring_progress
 @scoring
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where scores.parquet goes.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run; images that changed are scored again.")
-@click.option("--shard", type=Shard(), default=None, help="Only every n-th image from the i-th on; select takes all n tables.")
+@click.option("--shard", type=Shard(), default=None, help="Every n-th image from the i-th on.")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Score every patch of IMAGES (files and folders) and write one table.
@@ -34,9 +34,8 @@ def report(summary: Any, output: str, as_json: bool) -> None:
     for entry in skipped:
         say(f"srfast: skipped {entry['reason']}")
     for entry in small[:5]:
-        say(
-            f"srfast: {entry['image']} is {entry['width']} x {entry['height']}, smaller than the patch of {meta['patch']} pixels"
-        )
+        size = f"{entry['width']} x {entry['height']}"
+        say(f"srfast: {entry['image']} is {size}, smaller than the patch of {meta['patch']} pixels")
     if len(small) > 5:
         say(f"srfast: {len(small) - 5} more images are smaller than the patch")
     if as_json:

@@ -57,6 +57,5 @@ def report(coreset: Any, output: str, as_json: bool) -> None:
     if as_json:
         emit({"output": output, **selection, "loss": {"min": float(loss.min()), "max": float(loss.max())}})
     else:
-        click.echo(
-            f"{selection['kept']:,} of {selection['patches']:,} patches kept, loss {loss.min():.4g} to {loss.max():.4g} -> {output}"
-        )
+        span = f"loss {loss.min():.4g} to {loss.max():.4g}"
+        click.echo(f"{selection['kept']:,} of {selection['patches']:,} patches kept, {span} -> {output}")

@@ -10,6 +10,7 @@ from srfast._native import BOUNDARIES, isa_index, native, packed_scorer
 from srfast.engines.base import Scores
 from srfast.networks import SRCNN_SHAPES, Network
 
+
 def _tensors(network: Network) -> list[torch.Tensor]:
     """SRCNN's six tensors; zeros where there is no network."""
     if network.weights is None:

@@ -227,9 +227,7 @@ def scatter(scores: Scores, other: np.ndarray, title: str) -> str:
     px, py = xs.at(other[rows]), 1000 - ys.at(scores.loss[rows])
     body, few = "", " few" if len(rows) <= 300 else ""
     for status in (LEFT_OUT, KEPT, DROPPED):
-        chosen = (
-            np.full(len(rows), status == KEPT) if scores.status is None else scores.status[rows] == status
-        )
+        chosen = np.full(len(rows), status == KEPT) if scores.status is None else scores.status[rows] == status
         if chosen.any():
             dots = "".join(f"M{x:.0f} {y:.0f}h0" for x, y in zip(px[chosen], py[chosen], strict=True))
             body += f'<path class="dots{few} {CLASS[status]}" d="{dots}"/>'
@@ -250,8 +248,7 @@ def legend(scores: Scores) -> str:
         return ""
     words = ((DROPPED, "Dropped as the hardest"), (KEPT, "Kept"), (LEFT_OUT, "Left out"))
     items = [
-        f'<li class="{CLASS[s]}">{word} <b>{scores.count(s):,}</b> '
-        f"<i>{percent(scores.count(s), len(scores))}</i></li>"
+        f'<li class="{CLASS[s]}">{word} <b>{scores.count(s):,}</b> <i>{percent(scores.count(s), len(scores))}</i></li>'
         for s, word in words
         if scores.count(s)
     ]

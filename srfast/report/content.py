@@ -214,9 +214,7 @@ def _status(
     ccode = found.fill_null(-1).to_numpy().astype(np.int64)
     wide, tall = int(x.max()) + 1, int(y.max()) + 1
     if wide * tall * len(images) >= 2**63:
-        raise InputError(
-            f"score table: patch positions up to ({wide - 1}, {tall - 1}) are larger than any image"
-        )
+        raise InputError(f"score table: patch positions up to ({wide - 1}, {tall - 1}) are larger than any image")
     inside = (ccode >= 0) & (cx >= 0) & (cx < wide) & (cy >= 0) & (cy < tall)
     key = (code * tall + y) * wide + x
     wanted = ((ccode * tall + cy) * wide + cx)[inside]
@@ -224,9 +222,7 @@ def _status(
     at = by_key[np.minimum(np.searchsorted(key, wanted, sorter=by_key), len(key) - 1)]
     strangers = coreset.num_rows - int(np.count_nonzero(key[at] == wanted))
     if strangers:
-        raise InputError(
-            f"core-set: {strangers} of its {coreset.num_rows} patches are not in the score table"
-        )
+        raise InputError(f"core-set: {strangers} of its {coreset.num_rows} patches are not in the score table")
     kept = np.zeros(len(key), dtype=bool)
     kept[at] = True
     status = np.where(kept, KEPT, LEFT_OUT).astype(np.uint8)

@@ -48,11 +48,7 @@ def galleries(scores: Scores) -> list[Gallery]:
         Gallery(
             "easiest",
             "Easiest",
-            [
-                Group(
-                    _distinct(scores, ranks[::-1], many), "The lowest losses of the whole dataset, in order."
-                )
-            ],
+            [Group(_distinct(scores, ranks[::-1], many), "The lowest losses of the whole dataset, in order.")],
         ),
     ]
     if scores.status is not None:
@@ -67,9 +63,7 @@ def _borderline(scores: Scores, many: int) -> Gallery:
     inner = kept if ascending else kept[::-1]
     outer = left[::-1] if ascending else left
     low, high = ("highest", "lowest") if ascending else ("lowest", "highest")
-    note = (
-        "" if scores.cut_by_loss else " This selection does not cut by loss, so the two groups need not meet."
-    )
+    note = "" if scores.cut_by_loss else " This selection does not cut by loss, so the two groups need not meet."
     groups = [
         Group(_distinct(scores, inner, many), f"Just kept: the {low} losses inside the core-set.{note}"),
         Group(_distinct(scores, outer, many), f"Just left out: the {high} losses outside the core-set."),
@@ -82,9 +76,7 @@ def _dropped(scores: Scores, many: int) -> Gallery:
     groups = []
     if len(hardest):
         text = f"Removed as the hardest {percent(len(hardest), len(scores))} of the dataset"
-        groups.append(
-            Group(_spread(scores, hardest, many), f"{text}: a sample spread evenly from hardest to easiest.")
-        )
+        groups.append(Group(_spread(scores, hardest, many), f"{text}: a sample spread evenly from hardest to easiest."))
     if len(left):
         text = "Left out by the selection: a sample spread evenly from hardest to easiest."
         groups.append(Group(_spread(scores, left, many // 2 if groups else many), text))

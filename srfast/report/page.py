@@ -28,9 +28,7 @@ def render(scores: Scores) -> str:
     shown, filmstrip = galleries(scores), strip(scores)
     pictures = cut(scores, [*filmstrip, *(row for g in shown for group in g.groups for row in group.rows)])
     image_chart, image_bars = charts.by_image(scores)
-    style, script = (
-        files("srfast.report").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js")
-    )
+    style, script = (files("srfast.report").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     # Only this script may run and nothing may be fetched, whatever a file name holds.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
@@ -114,9 +112,7 @@ def _header(scores: Scores) -> str:
     else:
         kept, dropped = scores.count(KEPT), scores.count(DROPPED)
         title = f"{kept:,} of {count(n, 'patch')} kept"
-        held = [
-            ("Kept", percent(kept, n), f"of the patches, {percent(scores.share_of_error(KEPT))} of the error")
-        ]
+        held = [("Kept", percent(kept, n), f"of the patches, {percent(scores.share_of_error(KEPT))} of the error")]
         if dropped:
             text = f"of the patches, {percent(scores.share_of_error(DROPPED))} of the error"
             held.append(("Dropped as the hardest", percent(dropped, n), text))
@@ -143,8 +139,7 @@ def _header(scores: Scores) -> str:
 def _curve(scores: Scores, filmstrip: list[int], pictures: dict[int, Picture]) -> str:
     n = len(scores)
     frames = "".join(
-        f'<li class="{_status_class(scores, row)}">{_image(scores, row, pictures[row])}</li>'
-        for row in filmstrip
+        f'<li class="{_status_class(scores, row)}">{_image(scores, row, pictures[row])}</li>' for row in filmstrip
     )
     quantiles = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
     at = [float(scores.ranked[min(n - 1, int(q * n))]) for q in quantiles]
@@ -159,9 +154,7 @@ def _curve(scores: Scores, filmstrip: list[int], pictures: dict[int, Picture]) -
     half = f" The hardest {percent(scores.half_of_error)} hold half of the summed loss." if n > 1 else ""
     note, shares = half + marks[min(_cuts(scores), 2)], ""
     if scores.status is not None and not scores.cut_by_loss:
-        note += (
-            " This selection does not cut by loss: the lower chart shows the share it keeps along the curve."
-        )
+        note += " This selection does not cut by loss: the lower chart shows the share it keeps along the curve."
         shares = charts.shares(scores)
     low = int(np.count_nonzero(scores.loss < charts.FLOOR))
     if low:

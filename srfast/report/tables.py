@@ -40,9 +40,7 @@ def images_table(scores: Scores) -> str:
         total += f"<td>{scores.count(KEPT):,}</td><td>{percent(scores.count(KEPT), len(scores))}</td>"
     if total:
         total += f"<td>{scores.loss.mean():,.{digits}f}</td><td>{scores.loss.max():,.{digits}f}</td>"
-    buttons = "".join(
-        f'<th scope="col"{_sorted(name)}><button type="button">{name}</button></th>' for name, _ in heads
-    )
+    buttons = "".join(f'<th scope="col"{_sorted(name)}><button type="button">{name}</button></th>' for name, _ in heads)
     some = (
         ""
         if len(shown) == n
@@ -79,8 +77,7 @@ def aside(scores: Scores) -> str:
         )
         more = f"<p>And {len(entries) - _LISTED:,} more.</p>" if len(entries) > _LISTED else ""
         parts.append(
-            f"<h3>{title}: {count(len(entries), 'file')}</h3><p>{text}</p>"
-            f"<ul class='files'>{items}</ul>{more}"
+            f"<h3>{title}: {count(len(entries), 'file')}</h3><p>{text}</p><ul class='files'>{items}</ul>{more}"
         )
     body = "".join(parts) or "<p>Every image was read, and none is smaller than a patch.</p>"
     return f'<section id="aside"><h2>Not scored</h2>{body}</section>'

@@ -225,7 +225,7 @@ class _Runner:
         half = plan.precision != "fp32" and self.step < plan.steps * (1 - recipe.fp32_tail)
         with torch.autocast(device.type, _AUTOCAST.get(plan.precision, torch.bfloat16), enabled=half):
             sr = net(lr)
-        b = recipe.loss_border
+        b = recipe.loss_border * plan.scale
         inner = (..., slice(b, self.patch - b), slice(b, self.patch - b))
         loss = (F.mse_loss if recipe.loss == "mse" else F.l1_loss)(sr.float()[inner], hr[inner])
         self.optimizer.zero_grad(set_to_none=True)

@@ -48,10 +48,10 @@ class Plan:
             raise InputError(f"lr: expected a positive number, got {r.lr}")
         if not 0 <= r.ema < 1:
             raise InputError(f"ema: expected a decay in [0, 1), got {r.ema}")
-        if 2 * r.loss_border >= r.lr_patch * self.scale:
+        if 2 * r.loss_border >= r.lr_patch:
             raise InputError(
-                f"lr-patch: expected more than {2 * r.loss_border / self.scale:g} (the loss leaves out "
-                f"{r.loss_border} HR pixels at each side), got {r.lr_patch}"
+                f"lr-patch: expected more than {2 * r.loss_border} (the loss leaves out {r.loss_border} LR pixels at "
+                f"each side), got {r.lr_patch}"
             )
 
     def settings(self, data: str) -> dict[str, Any]:

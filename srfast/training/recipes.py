@@ -32,7 +32,7 @@ class Recipe:
     ema: float = 0.0
     """Decay of the averaged weights that are evaluated and exported; 0 exports the last weights."""
     loss_border: int = 0
-    """HR pixels at each side of a crop that the loss leaves out: padding stands in for the image there."""
+    """LR pixels at each side of a crop that the loss leaves out: padding stands in for the image there."""
     fp32_tail: float = 0.0
     """Fraction of the steps, at the end, that autocast does not touch."""
     batch: int = 16
@@ -65,14 +65,14 @@ RECIPES: dict[str, Recipe] = {
     # reached 35.67 dB.
     "srcnn": Recipe(
         loss="mse", optimizer="soap", lr=5e-3, betas=(0.9, 0.99), schedule="cosine", ema=0.999,
-        loss_border=6, fp32_tail=0.15, batch=8, lr_patch=32, quantise=False, channels_last=True,
+        loss_border=3, fp32_tail=0.15, batch=8, lr_patch=32, quantise=False, channels_last=True,
     ),
-    # Loss border: the receptive field of the deconvolution and of the six convolutions, in HR pixels at x2.
+    # SOAP as for SRCNN: 36.62 dB on Set5 at x2 after 16,000 steps of 8 crops.
     "fsrcnn": Recipe(
         loss="mse", optimizer="soap", lr=3e-3, betas=(0.9, 0.99), schedule="cosine", ema=0.999,
-        loss_border=8, fp32_tail=0.15, batch=8, lr_patch=32, quantise=False, channels_last=True,
+        loss_border=4, fp32_tail=0.15, batch=8, lr_patch=32, quantise=False, channels_last=True,
     ),
-    # The paper's SGD at 0.1 needs gradients clipped at 0.01 / lr; Adam at 1e-4 needs a norm of 1 only.
+    # The paper clips at 0.01 / lr, for SGD at 0.1; here Adam at 1e-4, clipped at a norm of 1.
     "drrn": Recipe(loss="mse", lr=1e-4, clip=1.0, batch=16, lr_patch=32, quantise=False, channels_last=True),
     "idn": Recipe(
         lr=1e-4, milestones=(0.5, 0.75), ema=0.999, batch=16, lr_patch=39, quantise=False, channels_last=True,
