@@ -47,8 +47,8 @@ def load_network(scorer: str | os.PathLike[str] | Network, scale: int) -> Networ
     """Loads a scoring network.
 
     Args:
-        scorer: "srcnn" (the shipped 9-1-5), "bicubic", or a path: .safetensors or .pth with an SRCNN 9-1-5 or any model that
-            spandrel knows, .onnx with one Y plane in and out.
+        scorer: "srcnn" (the shipped 9-1-5), "bicubic", or a path: .safetensors or .pth with an SRCNN 9-1-5 or any
+            model that spandrel knows, .onnx with one Y plane in and out.
         scale: 2, 3 or 4.
 
     Raises:

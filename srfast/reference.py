@@ -79,7 +79,7 @@ def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
 
 
 def srcnn(x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """SRCNN 9-1-5 (Dong et al., 2014, eq. 1-3) on up-sampled Y [N, 1, H, W] in [0, 1], replicate padding at every layer."""
+    """SRCNN 9-1-5 (Dong et al., 2014, eq. 1-3) on up-sampled Y [N, 1, H, W] in [0, 1], padded by replication."""
     for layer, pad in (("conv1", 4), ("conv2", 0), ("conv3", 2)):
         w, b = (weights[f"{layer}.{p}"].to(x) for p in ("weight", "bias"))
         x = F.conv2d(F.pad(x, (pad,) * 4, mode="replicate") if pad else x, w, b)
