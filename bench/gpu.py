@@ -85,8 +85,15 @@ def degrade(patches: Tensor, copy: float) -> dict[str, Any]:
     for dtype in (torch.float16, torch.bfloat16, torch.float32):
         moved = pixels * (3 + 1 + dtype.itemsize)
         out[str(dtype).removeprefix("torch.")] = bandwidth(
-            lambda dtype=dtype: torch.ops.srfast.degrade(patches, SCALE, "symmetric", dtype, False), moved, copy, pixels
+            lambda dtype=dtype: torch.ops.srfast.degrade(patches, SCALE, "symmetric", dtype, False, False),
+            moved,
+            copy,
+            pixels,
         )
+    moved = pixels * (3 + 1 + 2)
+    out["float16_with_sums"] = bandwidth(
+        lambda: torch.ops.srfast.degrade(patches, SCALE, "symmetric", torch.float16, False, True), moved, copy, pixels
+    )
     quarter = patches[: len(patches) // 4]
 
     def eager() -> Tensor:
@@ -173,17 +180,19 @@ def network(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def score_patches(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]:
-    """uint8 patches on the GPU in, three columns of scores out."""
+    """uint8 patches on the GPU in, losses (or all three columns) out."""
     pixels = patches[..., 0].numel()
     expected = reference.score_patches(patches[:32].cpu(), weights, SCALE, torch.float64).float()
     out: dict[str, Any] = {}
     for backend in ("triton", "native"):
         for precision, rtol in (("fast", 5e-3), ("fp32", 1e-4)):
             scorer = GpuScorer(weights, SCALE, "symmetric", backend, precision)
-            loss = scorer.columns(patches[:32]).loss.cpu()
+            loss = scorer.losses(patches[:32]).cpu()
             torch.testing.assert_close(loss, expected, rtol=rtol, atol=0.05 if precision == "fast" else 0.0)
-            timing = seconds(lambda s=scorer: s.columns(patches))
+            timing = seconds(lambda s=scorer: s.losses(patches))
             out[f"{backend}_{precision}"] = {**timing, "pixels_per_second": pixels / timing["median"]}
+            timing = seconds(lambda s=scorer: s.columns(patches))
+            out[f"{backend}_{precision}_three_columns"] = {**timing, "pixels_per_second": pixels / timing["median"]}
             torch.cuda.empty_cache()
     return out
 

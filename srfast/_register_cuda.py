@@ -16,8 +16,10 @@ from srfast._register import LIBRARY
 # csrc/core/api.h and csrc/cuda/launch.h
 ELEMENT_TYPES = {torch.uint8: 0, torch.float32: 1, torch.float16: 3, torch.bfloat16: 4}
 
+# patches [N, H, W, 3 or 1] -> Y uint8 [N, H, W]; LR uint8 [N, H / scale, W / scale]; the up-sampled plane [N, H, W] in
+# [0, 255]; the sums of (up - Y)^2 and of the Sobel map, float64 [N, tiles, 2]. LR and sums are empty unless asked for.
 LIBRARY.define(
-    "degrade(Tensor patches, int scale, str boundary, ScalarType dtype, bool lr=True)"
+    "degrade(Tensor patches, int scale, str boundary, ScalarType dtype, bool lr=True, bool sums=True)"
     " -> (Tensor, Tensor, Tensor, Tensor)"
 )
 
@@ -33,30 +35,36 @@ def _launch(name: str, device: torch.device, *arguments: Any) -> None:
         getattr(_native.native(), name)(*arguments, device.index, stream)
 
 
-def _degrade_plain(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, lr: bool = True) -> Any:
+def _degrade_plain(
+    patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, lr: bool = True, sums: bool = True
+) -> Any:
     patches = patches.contiguous()
     y = reference.luma(patches) if patches.shape[-1] == 3 else patches[..., 0].clone()
     small = reference.resample_uint8(y, 1 / scale, boundary)
     up = reference.resample(small.double(), scale, boundary)
-    sums = torch.stack([(up - y).square().sum((1, 2)), reference.sobel_map(patches).sum((1, 2))], 1)
-    return y, small if lr else small.new_empty(0), up.to(dtype), sums[:, None]
+    totals = up.new_empty(0)
+    if sums:
+        totals = torch.stack([(up - y).square().sum((1, 2)), reference.sobel_map(patches).sum((1, 2))], 1)[:, None]
+    return y, small if lr else small.new_empty(0), up.to(dtype), totals
 
 
-def _degrade_cuda(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, lr: bool = True) -> Any:
+def _degrade_cuda(
+    patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, lr: bool = True, sums: bool = True
+) -> Any:
     if not has_kernels():
-        return _degrade_plain(patches, scale, boundary, dtype, lr)
+        return _degrade_plain(patches, scale, boundary, dtype, lr, sums)
     src = patches.contiguous()
     n, h, w, c = src.shape
     y = torch.empty((n, h, w), dtype=torch.uint8, device=src.device)
     small = torch.empty((n, h // scale, w // scale) if lr else (0,), dtype=torch.uint8, device=src.device)
     up = torch.empty((n, h, w), dtype=dtype, device=src.device)
     tiles = _native.native().degrade_tiles(h, w, scale)
-    sums = torch.empty((n, tiles, 2), dtype=torch.float64, device=src.device)
+    totals = torch.empty((n, tiles, 2) if sums else (0,), dtype=torch.float64, device=src.device)
     _launch(
         "degrade_cuda", src.device, src.data_ptr(), n, h, w, c, scale, _native.BOUNDARIES[boundary],
-        ELEMENT_TYPES[dtype], y.data_ptr(), small.data_ptr(), up.data_ptr(), sums.data_ptr(),
+        ELEMENT_TYPES[dtype], y.data_ptr(), small.data_ptr(), up.data_ptr(), totals.data_ptr(),
     )  # fmt: skip
-    return y, small, up, sums
+    return y, small, up, totals
 
 
 def _per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
@@ -100,12 +108,12 @@ LIBRARY.impl("upsample", _upsample, "CUDA")
 
 
 @torch.library.register_fake("srfast::degrade")
-def _(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, lr: bool = True) -> Any:
+def _(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, lr: bool = True, sums: bool = True) -> Any:
     n, h, w, _ = patches.shape
     tiles = _native.native().degrade_tiles(h, w, scale) if patches.is_cuda and has_kernels() else 1
     return (
         patches.new_empty((n, h, w)),
         patches.new_empty((n, h // scale, w // scale) if lr else (0,)),
         patches.new_empty((n, h, w), dtype=dtype),
-        patches.new_empty((n, tiles, 2), dtype=torch.float64),
+        patches.new_empty((n, tiles, 2) if sums else (0,), dtype=torch.float64),
     )

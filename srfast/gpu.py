@@ -79,6 +79,17 @@ class GpuScorer:
         return Columns(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     @torch.inference_mode()
+    def losses(self, patches: Tensor) -> Tensor:
+        """The losses alone, float32 [N]: the bicubic and Sobel columns cost arithmetic."""
+        if self._network is None:
+            return self.columns(patches).loss
+        parts = []
+        for chunk in self._chunks(patches):
+            y, up, _ = self._degrade(chunk, False)
+            parts.append(self._network.loss(up, y))
+        return torch.cat(parts) if parts else torch.zeros(len(patches), device=patches.device)
+
+    @torch.inference_mode()
     def errors(self, patches: Tensor) -> Tensor:
         """Squared-error maps float32 [N, H, W] in units of [0, 255]^2."""
         parts = [self._errors(chunk) for chunk in self._chunks(patches)]
@@ -89,7 +100,7 @@ class GpuScorer:
         """The same maps of plain bicubic up-sampling."""
         parts = []
         for chunk in self._chunks(patches):
-            y, up, _ = self._degrade(chunk)
+            y, up, _ = self._degrade(chunk, False)
             parts.append((up.float() - y).square())
         return torch.cat(parts) if parts else torch.zeros(patches.shape[:3], device=patches.device)
 
@@ -102,18 +113,18 @@ class GpuScorer:
             for first in range(0, n, step):
                 yield patches[first : first + step]
 
-    def _degrade(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        y, _, up, sums = torch.ops.srfast.degrade(patches, self.scale, self.boundary, self.dtype, False)
+    def _degrade(self, patches: Tensor, with_sums: bool) -> tuple[Tensor, Tensor, Tensor]:
+        y, _, up, sums = torch.ops.srfast.degrade(patches, self.scale, self.boundary, self.dtype, False, with_sums)
         return y, up, sums
 
     def _columns(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        y, up, sums = self._degrade(patches)
+        y, up, sums = self._degrade(patches, True)
         bicubic, sobel = (sums.sum(1) / y[0].numel()).float().unbind(1)
         loss = bicubic if self._network is None else self._network.loss(up, y)
         return loss, bicubic, sobel
 
     def _errors(self, patches: Tensor) -> Tensor:
-        y, up, _ = self._degrade(patches)
+        y, up, _ = self._degrade(patches, False)
         sr = up.float() if self._network is None else self._network.reconstruct(up, y)
         return (sr - y).square()
 
@@ -127,7 +138,7 @@ def score_patches(
     precision: str = "fp32",
 ) -> Tensor:
     """Losses float32 [N] in units of [0, 255]^2 of uint8 patches [N, H, W, 3 or 1]; arguments as for GpuScorer."""
-    return GpuScorer(weights, scale, boundary, backend, precision, patches.device).columns(patches).loss
+    return GpuScorer(weights, scale, boundary, backend, precision, patches.device).losses(patches)
 
 
 class _TorchNetwork:

@@ -302,7 +302,8 @@ SRFAST_DEVICE int sobel_sum(const DegradeArgs& a, const Span& sy, const Span& sx
       const uint32_t right = *reinterpret_cast<const uint32_t*>(line + 4);
       SRFAST_UNROLL
       for (int c = 0; c < 6; ++c) {
-        const int value = static_cast<int>(c == 0 ? byte_of(left, 3) : c == 5 ? byte_of(right, 0) : byte_of(here, c - 1));
+        const uint32_t byte = c == 0 ? byte_of(left, 3) : c == 5 ? byte_of(right, 0) : byte_of(here, c - 1);
+        const int value = static_cast<int>(byte);
         smooth[c] += k == 1 ? 2 * value : value;
         difference[c] += (k - 1) * value;
       }
