@@ -5,7 +5,7 @@ CXX ?= g++
 # Python 3.11 and later: the working directory stays off sys.path, so that the installed srfast is what runs.
 export PYTHONSAFEPATH := 1
 
-.PHONY: install demo test test-slow bench lint wheel sanitize sanitize-cpu sanitize-cuda gpu-check clean
+.PHONY: install demo test test-slow bench lint wheel sanitize sanitize-cpu sanitize-cuda gpu-check tune clean
 
 install: $(BIN)/.installed
 
@@ -76,6 +76,10 @@ sanitize: sanitize-cpu sanitize-cuda
 
 gpu-check:
 	sh tests/gpu/check.sh
+
+# Measures the Triton kernels' configurations on this GPU and rewrites its rows of kernels/configs.py.
+tune: install
+	$(BIN)/python bench/tune.py
 
 clean:
 	rm -rf build dist $(VENV)

@@ -97,7 +97,7 @@ def _(x: Tensor, scale: int, boundary: str) -> Tensor:
 
 @torch.library.register_fake("srfast::per_sample_mse")
 def _(a: Tensor, b: Tensor) -> Tensor:
-    return a.new_empty(a.shape[0])
+    return a.new_empty(a.shape[0], dtype=torch.float32)
 
 
 @torch.library.register_fake("srfast::score_patches")

@@ -106,8 +106,8 @@ class GpuScorer:
 
     def _chunks(self, patches: Tensor) -> Iterator[Tensor]:
         n, h, w, _ = patches.shape
-        if h * w >= 2**31:
-            raise InputError(f"patches: expected fewer than 2^31 pixels an image, got {h} x {w}")
+        if 3 * h * w >= 2**31:
+            raise InputError(f"patches: expected fewer than 2^31 bytes an image, got {h} x {w} x 3")
         step = max(1, CHUNK_PIXELS // max(1, h * w))
         with _on(patches.device):
             for first in range(0, n, step):
@@ -156,7 +156,7 @@ class _TorchNetwork:
 
     def _forward(self, up: Tensor) -> Tensor:
         (w1, b1), (w2, b2), (w3, b3) = self._layers
-        with _full_precision():
+        with full_precision():
             x = F.pad(up[:, None], (4, 4, 4, 4), mode="replicate").contiguous(memory_format=torch.channels_last)
             x = F.relu_(F.conv2d(x, w1, b1))
             x = F.relu_(F.conv2d(x, w2, b2))
@@ -193,7 +193,7 @@ _NETWORKS: dict[str, Any] = {"native": _TorchNetwork, "triton": _TritonNetwork}
 
 
 @contextmanager
-def _full_precision() -> Iterator[None]:
+def full_precision() -> Iterator[None]:
     """float32 convolutions without TF32, which cuDNN uses by default and which costs three decimal digits."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False

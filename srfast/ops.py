@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srfast import _register  # noqa: F401  (registers torch.ops.srfast)
+from srfast import _register, _register_cuda  # noqa: F401  (registers torch.ops.srfast)
 from srfast._native import BOUNDARIES
 from srfast.errors import InputError
 

@@ -17,7 +17,8 @@ LAYERS = (
     ("errors", "_C", "kernels", "reference", "workers"),
     ("_native", "files", "metrics", "inference", "data.images", "data.grid"),
     ("_register", "demo", "data.dali"),
-    ("_register_cuda", "ops", "table"),
+    ("_register_cuda",),
+    ("ops", "table"),
     ("models", "gpu", "parts", "selection"),
     ("loading", "data.pairs"),
     ("networks", "data.store", "evaluation"),
@@ -26,7 +27,6 @@ LAYERS = (
     ("engines",),
     ("backends",),
     ("scorer", "scoring", "doctor"),
-    ("study",),
     ("cli",),
 )
 ENTRIES = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ import srfast
 from srfast import reference
 from srfast.data.images import read_rgb
 from srfast.data.pairs import Source, read_pair, read_patches
-from srfast.data.store import Batches, Feed, PairStore, Region, turn
+from srfast.data.store import CROPS_STREAMED, Batches, Feed, PairStore, Region, turn
 from srfast.errors import InputError
 from srfast.training.sources import open_store, whole_dataset
 
@@ -210,15 +211,25 @@ def test_the_eight_turns_differ() -> None:
     assert all(sorted(turn(planes, k).ravel()) == list(range(12)) for k in range(8))
 
 
-def test_a_small_cache_streams_the_same_batches(photo_folder: Path) -> None:
-    kept, _ = open_store([photo_folder], 2, color="rgb", patch=32)
-    streamed, _ = open_store([photo_folder], 2, color="rgb", patch=32, cache_bytes=100_000)
-    assert kept.fits
-    assert not streamed.fits
-    a, b = (Batches(s, batch=4, patch=32, seed=0) for s in (kept, streamed))
-    for i in range(4):
-        assert torch.equal(a[i][1], b[i][1])
-    assert len(streamed._kept) < len(kept._kept) == 4
+def test_a_small_cache_reads_each_image_once_a_pass(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def counted(source: Source, scale: int, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+        read.append(source.path.name)
+        return read_pair(source, scale, **options)
+
+    monkeypatch.setattr("srfast.data.store.read_pair", counted)
+    # The four images take 80 to 125 kB each: one fills half the cache.
+    store, _ = open_store([photo_folder], 2, color="rgb", patch=32, cache_bytes=240_000)
+    assert not store.fits
+    batches = Batches(store, batch=4, patch=32, seed=0)
+    steps = 4 * CROPS_STREAMED // 4
+    drawn = [batches[i] for i in range(steps)]
+    assert sorted(read) == sorted(p.name for p in photo_folder.rglob("*.*"))
+    assert sum(lr.nbytes + hr.nbytes for lr, hr in store._kept.values()) <= store.cache_bytes
+    again = Batches(store, batch=4, patch=32, seed=0)
+    for i in (steps - 1, 0):
+        assert torch.equal(again[i][1], drawn[i][1])
 
 
 def test_a_store_keeps_what_patches_cover(coreset: Path) -> None:

@@ -65,7 +65,7 @@ cudaError_t launch_degrade(const uint8_t* patches, int64_t n, int64_t h, int64_t
                            int boundary, int up_type, uint8_t* y, uint8_t* lr, void* up, double* sums,
                            cudaStream_t stream) {
   if (n == 0) return cudaSuccess;
-  if (h <= 0 || w <= 0 || h > INT_MAX / 2 || w > INT_MAX / 2 || h % scale || w % scale) return cudaErrorInvalidValue;
+  if (h <= 0 || w <= 0 || h > INT_MAX / w / channels || h % scale || w % scale) return cudaErrorInvalidValue;
   DegradeArgs args{};
   args.patches = patches;
   args.n = n;

@@ -15,7 +15,7 @@ constexpr int kLoads = 3;  // groups of four pixels a thread loads before it wor
 struct DegradeArgs {
   const uint8_t* patches;  // [n, h, w, channels], channels 3 (RGB) or 1 (Y)
   int64_t n;
-  int h, w, channels;  // h and w are multiples of the scale
+  int h, w, channels;  // h and w are multiples of the scale, h * w * channels < 2^31
   int boundary;
   int tile_h, tile_w;    // multiples of the scale; of 4 as well where an image has several tiles
   int tiles_y, tiles_x;  // of one image
@@ -31,6 +31,10 @@ struct Span {
   int begin, end;          // HR, this tile's own
   int lr_begin, lr_end;    // LR, own plus 2 on each side, cut at the image
   int hr_begin, hr_end;    // HR that those LR pixels take, cut at the image; rounded out to multiples of 4
+
+  SRFAST_HD bool owns(int hr) const {
+    return static_cast<unsigned>(hr - begin) < static_cast<unsigned>(end - begin);
+  }
 };
 
 template <int S>
@@ -110,7 +114,8 @@ SRFAST_DEVICE uint32_t byte_of(uint32_t word, int i) { return word >> (8 * i) & 
 // Phase 1: Y of the tile and its halo into shared memory; the tile's own pixels to args.y.
 SRFAST_DEVICE void load_luma(const DegradeArgs& a, int64_t image, const Span& sy, const Span& sx, int pitch,
                              uint8_t* y) {
-  const int64_t first = image * a.h * a.w;
+  const uint8_t* const source = a.patches + image * a.h * a.w * a.channels;
+  uint8_t* const target = a.y + image * a.h * a.w;
   const int height = sy.hr_end - sy.hr_begin;
   if (a.words) {
     for (Walk i(height, (sx.hr_end - sx.hr_begin) / 4); i.inside();) {
@@ -119,31 +124,31 @@ SRFAST_DEVICE void load_luma(const DegradeArgs& a, int64_t image, const Span& sy
       int rows[kLoads], cols[kLoads];
       SRFAST_UNROLL
       for (int k = 0; k < kLoads; ++k) {
-        rows[k] = sy.hr_begin + i.row;
-        cols[k] = sx.hr_begin + 4 * i.col;
+        rows[k] = i.row;
+        cols[k] = 4 * i.col;
         if (i.inside()) {
-          const int64_t pixel = first + static_cast<int64_t>(rows[k]) * a.w + cols[k];
-          const uint32_t* source = reinterpret_cast<const uint32_t*>(a.patches + a.channels * pixel);
-          raw[k][0] = source[0];
+          const int pixel = (sy.hr_begin + i.row) * a.w + sx.hr_begin + 4 * i.col;
+          const uint32_t* group = reinterpret_cast<const uint32_t*>(source + pixel * a.channels);
+          raw[k][0] = group[0];
           if (a.channels == 3) {
-            raw[k][1] = source[1];
-            raw[k][2] = source[2];
+            raw[k][1] = group[1];
+            raw[k][2] = group[2];
           }
         }
         i.next();
       }
       SRFAST_UNROLL
       for (int k = 0; k < kLoads; ++k) {
-        if (rows[k] >= sy.hr_end) break;
+        if (rows[k] >= height) break;
         const uint32_t p = raw[k][0], q = raw[k][1], r = raw[k][2];
         const uint32_t word = a.channels == 1 ? p
                                               : luma(byte_of(p, 0), byte_of(p, 1), byte_of(p, 2)) |
                                                     luma(byte_of(p, 3), byte_of(q, 0), byte_of(q, 1)) << 8 |
                                                     luma(byte_of(q, 2), byte_of(q, 3), byte_of(r, 0)) << 16 |
                                                     luma(byte_of(r, 1), byte_of(r, 2), byte_of(r, 3)) << 24;
-        *reinterpret_cast<uint32_t*>(y + (rows[k] - sy.hr_begin) * pitch + cols[k] - sx.hr_begin) = word;
-        if (rows[k] >= sy.begin && rows[k] < sy.end && cols[k] >= sx.begin && cols[k] < sx.end)
-          *reinterpret_cast<uint32_t*>(a.y + first + static_cast<int64_t>(rows[k]) * a.w + cols[k]) = word;
+        *reinterpret_cast<uint32_t*>(y + rows[k] * pitch + cols[k]) = word;
+        const int row = sy.hr_begin + rows[k], col = sx.hr_begin + cols[k];
+        if (sy.owns(row) && sx.owns(col)) *reinterpret_cast<uint32_t*>(target + (row * a.w + col)) = word;
       }
     }
     return;
@@ -152,12 +157,10 @@ SRFAST_DEVICE void load_luma(const DegradeArgs& a, int64_t image, const Span& sy
   for (Walk i(height, pitch); i.inside(); i.next()) {
     const int row = sy.hr_begin + i.row;
     const int col = sx.hr_begin + i.col < sx.hr_end ? sx.hr_begin + i.col : sx.hr_end - 1;
-    const int64_t pixel = first + static_cast<int64_t>(row) * a.w + col;
-    const uint8_t* p = a.patches + a.channels * pixel;
+    const uint8_t* p = source + (row * a.w + col) * a.channels;
     const uint8_t value = static_cast<uint8_t>(a.channels == 3 ? luma(p[0], p[1], p[2]) : p[0]);
     y[i.row * pitch + i.col] = value;
-    const bool own = sx.hr_begin + i.col >= sx.begin && sx.hr_begin + i.col < sx.end;
-    if (own && row >= sy.begin && row < sy.end) a.y[pixel] = value;
+    if (sy.owns(row) && sx.owns(sx.hr_begin + i.col)) target[row * a.w + col] = value;
   }
 }
 
@@ -226,37 +229,44 @@ SRFAST_DEVICE void grow_rows(const DegradeArgs& a, const Span& sy, const Layout&
   }
 }
 
-// Phase 5: the column pass of the up-sampling, S pixels a store. Returns this thread's part of sum (up - Y)^2.
+// Phase 5: the column pass of the up-sampling, two LR pixels a step: six loads for 2 S pixels, S pixels a store.
+// Returns this thread's part of sum (up - Y)^2.
 template <int S, class T>
 SRFAST_DEVICE float grow_columns(const DegradeArgs& a, int64_t image, const Span& sy, const Span& sx, const Layout& l,
                                  const int* mid, const uint8_t* y) {
   using F = Filter<S>;
   float error = 0;
   T* const up = static_cast<T*>(a.up) + image * a.h * a.w;
-  for (Walk i(sy.end - sy.begin, (sx.end - sx.begin) / S); i.inside(); i.next()) {
+  const int end = sx.end / S;
+  for (Walk i(sy.end - sy.begin, (end - sx.begin / S + 1) / 2); i.inside(); i.next()) {
     const int row = sy.begin + i.row;
-    const int col = sx.begin / S + i.col;
+    const int col = sx.begin / S + 2 * i.col;
     const int* const line = mid + i.row * l.lr_pitch - sx.lr_begin;
-    int value[F::kUpTaps];
-    with_taps(col - 2, F::kUpTaps, a.w / S, a.boundary, [&](auto x) {
+    const int last = sx.lr_end - 1;  // of a lone last pixel's neighbour nothing is used
+    int value[F::kUpTaps + 1];
+    with_taps(col - 2, F::kUpTaps + 1, a.w / S, a.boundary, [&](auto x) {
       SRFAST_UNROLL
-      for (int k = 0; k < F::kUpTaps; ++k) value[k] = line[x(k)];
+      for (int k = 0; k < F::kUpTaps + 1; ++k) value[k] = line[x(k) < last ? x(k) : last];
     });
     const uint8_t* const truth = y + (row - sy.hr_begin) * l.pitch + S * col - sx.hr_begin;
-    Run<T, S> run;
     SRFAST_UNROLL
-    for (int phase = 0; phase < S; ++phase) {
-      int sum = 0;
+    for (int pixel = 0; pixel < 2; ++pixel) {
+      if (col + pixel >= end) break;
+      Run<T, S> run;
       SRFAST_UNROLL
-      for (int k = 0; k < F::kUpTaps; ++k) sum += F::up(phase, k) * value[k];
-      const float result = F::to_float(sum);
-      run.value[phase] = narrow<T>(result);
-      if (a.sums) {
-        const float e = result - static_cast<float>(truth[phase]);
-        error += e * e;
+      for (int phase = 0; phase < S; ++phase) {
+        int sum = 0;
+        SRFAST_UNROLL
+        for (int k = 0; k < F::kUpTaps; ++k) sum += F::up(phase, k) * value[pixel + k];
+        const float result = F::to_float(sum);
+        run.value[phase] = narrow<T>(result);
+        if (a.sums) {
+          const float e = result - static_cast<float>(truth[S * pixel + phase]);
+          error += e * e;
+        }
       }
+      *reinterpret_cast<Run<T, S>*>(up + (row * a.w + S * (col + pixel))) = run;
     }
-    *reinterpret_cast<Run<T, S>*>(up + static_cast<int64_t>(row) * a.w + S * col) = run;
   }
   return error;
 }

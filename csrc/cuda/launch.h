@@ -14,7 +14,8 @@ enum HalfType : int { kFloat16 = 3, kBFloat16 = 4 };
 // Tiles of one h x w image in launch_degrade, for the size of `sums`.
 int64_t degrade_tiles(int64_t h, int64_t w, int scale);
 
-// patches [n, h, w, channels] uint8, channels 3 (RGB) or 1 (Y); h and w multiples of scale (2, 3, 4).
+// patches [n, h, w, channels] uint8, channels 3 (RGB) or 1 (Y); h and w multiples of scale (2, 3, 4),
+// h * w * channels < 2^31.
 // y [n, h, w] uint8; lr [n, h / scale, w / scale] uint8 or null; up [n, h, w] of up_type (kFloat32, kFloat16,
 // kBFloat16); sums [n, degrade_tiles, 2] or null: the sums of (up - Y)^2, before up is narrowed, and of
 // 0.5 |Gx| + 0.5 |Gy|.

@@ -16,6 +16,9 @@ from torch import Tensor
 from srfast.data.pairs import Source, read_pair
 from srfast.errors import InputError
 
+CROPS_STREAMED = 16
+"""Crops of an image in one pass over images that do not fit in memory."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -72,9 +75,13 @@ class PairStore:
     @property
     def size_bytes(self) -> int:
         """What the store takes when every image is kept."""
-        per_lr = 1 if self.quantise else 4
-        area = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in self._boxes.values())
-        return int(area * self.channels * (1 + per_lr / self.scale**2))
+        return sum(self.image_bytes(source) for source in self._boxes)
+
+    def image_bytes(self, source: int) -> int:
+        """What the planes of one image take."""
+        x0, y0, x1, y1 = self._boxes[source]
+        area = (x1 - x0) * (y1 - y0)
+        return self.channels * (area + area // self.scale**2 * (1 if self.quantise else 4))
 
     @property
     def fits(self) -> bool:
@@ -137,7 +144,10 @@ class Batches:
     """Random aligned crops, flipped and rotated; batch number ``step`` is a function of the seed and nothing
     else.
 
-    Regions are drawn without replacement, a fresh permutation every pass. ``batches[step]`` is an LR tensor
+    Regions are drawn without replacement, a fresh permutation every pass. Where the store does not fit in memory,
+    a pass goes through the images in random groups that fill half the cache, draws the regions of a group in random
+    order, and takes several crops of each image (``CROPS_STREAMED``), so that an image is read once a pass and not
+    once a crop. ``batches[step]`` is an LR tensor
     [b, C, patch / scale, patch / scale] (uint8, or float32 in [0, 1] when the store does not quantise) and
     an HR tensor [b, C, patch, patch] uint8, where b is the share of this rank in the global batch.
 
@@ -160,9 +170,11 @@ class Batches:
         self.rank = rank
         self.world = world
         self._orders: dict[int, np.ndarray] = {}
+        per_image = len(store.regions) / len({r.source for r in store.regions})
+        self._repeats = 1 if store.fits else max(1, round(CROPS_STREAMED / per_image))
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        store, s, n = self.store, self.store.scale, len(self.store.regions)
+        store, s, n = self.store, self.store.scale, self._repeats * len(self.store.regions)
         rng = np.random.default_rng((self.seed, 0, step))
         draws = rng.random((self.batch, 2))
         turns = rng.integers(0, 8, self.batch).tolist()
@@ -182,10 +194,29 @@ class Batches:
     def _order(self, epoch: int) -> np.ndarray:
         order = self._orders.get(epoch)
         if order is None:
-            order = np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.store.regions))
+            rng = np.random.default_rng((self.seed, 1, epoch))
+            whole = np.arange(len(self.store.regions))
+            groups = [whole] if self.store.fits else self._groups(rng)
+            order = np.concatenate([rng.permutation(np.repeat(group, self._repeats)) for group in groups])
             self._orders = {k: v for k, v in self._orders.items() if k >= epoch - 1}
             self._orders[epoch] = order
         return order
+
+    def _groups(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """The regions of random images, as many together as fill half the cache."""
+        of_source: dict[int, list[int]] = {}
+        for i, region in enumerate(self.store.regions):
+            of_source.setdefault(region.source, []).append(i)
+        groups: list[list[int]] = [[]]
+        filled = 0
+        for source in rng.permutation(list(of_source)).tolist():
+            size = self.store.image_bytes(source)
+            if groups[-1] and filled + size > self.store.cache_bytes // 2:
+                groups.append([])
+                filled = 0
+            groups[-1] += of_source[source]
+            filled += size
+        return [np.array(group) for group in groups]
 
 
 def turn(planes: np.ndarray, k: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from srfast import reference
 from srfast.engines.maps import MapEngine
+from srfast.gpu import full_precision
 from srfast.networks import Network
 
 
@@ -27,10 +28,11 @@ class EagerEngine(MapEngine):
     def errors(self, patches: np.ndarray) -> np.ndarray:
         x = torch.from_numpy(np.array(patches, order="C")).to(self.device)
         scale, boundary = self.network.scale, self.boundary
-        if self._module is None:
-            error = reference.squared_error(x, self.network.weights, scale, torch.float32, boundary)
-        else:
-            error = module_errors(x, self._module, self.network.color, scale, boundary)
+        with full_precision():
+            if self._module is None:
+                error = reference.squared_error(x, self.network.weights, scale, torch.float32, boundary)
+            else:
+                error = module_errors(x, self._module, self.network.color, scale, boundary)
         return error.cpu().numpy()
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from srfast import reference
 from srfast.engines.base import Scores
-from srfast.gpu import GpuScorer
+from srfast.gpu import CHUNK_PIXELS, GpuScorer
 from srfast.networks import Network
 
 
@@ -26,26 +26,28 @@ class GpuEngine:
 
     def batch_tensor(self, patches: Tensor) -> Tensor:
         """Losses float32 [N] of uint8 patches [N, H, W, 3 or 1], on the device of ``patches``."""
-        return self._scorer.columns(patches.to(self._scorer.device)).loss.to(patches.device)
+        return self._scorer.losses(patches.to(self._scorer.device)).to(patches.device)
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
         return self.batch_tensor(torch.from_numpy(np.array(patches, order="C"))).cpu().numpy()
 
     def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
-        # [ny, nx, C, size, size] -> [ny * nx, size, size, C]
-        views = self._upload(image).unfold(0, size, 1).unfold(1, size, 1)[self._index(ys)][:, self._index(xs)]
-        return _download(*self._columns(views.movedim(2, -1).flatten(0, 1)))
+        views = self._upload(image).unfold(0, size, 1).unfold(1, size, 1)  # [H', W', C, size, size]
+        y, x = (p.flatten() for p in torch.meshgrid(self._index(ys), self._index(xs), indexing="ij"))
+        step = max(1, CHUNK_PIXELS // size**2)
+        parts = []
+        for first in range(0, len(y), step):
+            chosen = views[y[first : first + step], x[first : first + step]]
+            columns = self._scorer.columns(chosen.movedim(1, -1).contiguous())
+            parts.append(torch.stack([columns.loss, columns.bicubic, columns.sobel]))
+        return Scores(*torch.cat(parts, 1).cpu().numpy())
 
     def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
         s = self.scale
         whole = self._upload(image)[None, : image.shape[0] // s * s, : image.shape[1] // s * s].contiguous()
         plain = self._scorer.plain_errors(whole)
         maps = (self._scorer.errors(whole), plain, reference.sobel_map(whole))
-        return _download(*(self._window_means(m[0], xs, ys, size) for m in maps))
-
-    def _columns(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        columns = self._scorer.columns(patches.contiguous())
-        return columns.loss, columns.bicubic, columns.sobel
+        return Scores(*torch.stack([self._window_means(m[0], xs, ys, size) for m in maps]).cpu().numpy())
 
     def _upload(self, image: np.ndarray) -> Tensor:
         return torch.from_numpy(np.array(image, order="C")).to(self._scorer.device, non_blocking=True)
@@ -60,7 +62,3 @@ class GpuEngine:
         top, bottom = table[y], table[y + size]
         sums = (bottom[:, x + size] - top[:, x + size]) - (bottom[:, x] - top[:, x])
         return (sums / size**2).clamp(min=0).float().flatten()
-
-
-def _download(loss: Tensor, bicubic: Tensor, sobel: Tensor) -> Scores:
-    return Scores(*torch.stack([loss, bicubic, sobel]).cpu().numpy())

@@ -68,7 +68,8 @@ class Plan:
 
 def fingerprint(store: PairStore) -> str:
     """SHA-256 (16 digits) of image names and regions: what the order of batches depends on."""
-    digest = hashlib.sha256(f"{store.scale} {store.color} {store.quantise}".encode())
+    streamed = "" if store.fits else f" streamed {store.cache_bytes}"
+    digest = hashlib.sha256(f"{store.scale} {store.color} {store.quantise}{streamed}".encode())
     for s in store.sources:
         digest.update(f"{s.path.name} {s.factor}\n".encode())
     for r in store.regions:
