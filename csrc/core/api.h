@@ -16,7 +16,7 @@ int64_t resized(int64_t n, double scale);
 void imresize_cpu(const void* src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, int dtype,
                   void* dst);
 
-// src [planes, h, w] float32 -> dst [planes, resized(h), resized(w)] float32, float64 inside.
+// src [planes, h, w] float32 -> dst [planes, resized(h), resized(w)] float32, sums in float64.
 void resample_cpu(const float* src, int64_t planes, int64_t h, int64_t w, double scale, int boundary, int threads,
                   float* dst);
 

@@ -3,27 +3,39 @@
 
 namespace srfast {
 
+namespace {
+
+#if defined(SRFAST_X86) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__)
+#define SRFAST_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define SRFAST_CLONES
+#endif
+
+// Sixteen partial sums in a fixed order: the result does not depend on the number of threads.
+SRFAST_CLONES double squared_distance(const float* __restrict x, const float* __restrict y, int64_t length) {
+  double sum[16] = {};
+  int64_t j = 0;
+  for (; j + 16 <= length; j += 16)
+    for (int k = 0; k < 16; ++k) {
+      const double d = static_cast<double>(x[j + k]) - static_cast<double>(y[j + k]);
+      sum[k] += d * d;
+    }
+  for (int k = 0; j < length; ++j, ++k) {
+    const double d = static_cast<double>(x[j]) - static_cast<double>(y[j]);
+    sum[k] += d * d;
+  }
+  double total = 0;
+  for (double s : sum) total += s;
+  return total;
+}
+
+}  // namespace
+
 void per_sample_mse_cpu(const float* a, const float* b, int64_t n, int64_t length, int threads, float* out) {
   parallel_ranges(n, threads, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float* x = a + i * length;
-      const float* y = b + i * length;
-      // Eight partial sums: the order is fixed, so the result does not depend on the number of threads.
-      double sum[8] = {};
-      int64_t j = 0;
-      for (; j + 8 <= length; j += 8)
-        for (int k = 0; k < 8; ++k) {
-          const double d = static_cast<double>(x[j + k]) - static_cast<double>(y[j + k]);
-          sum[k] += d * d;
-        }
-      for (int k = 0; j < length; ++j, ++k) {
-        const double d = static_cast<double>(x[j]) - static_cast<double>(y[j]);
-        sum[k] += d * d;
-      }
-      double total = 0;
-      for (double s : sum) total += s;
-      out[i] = static_cast<float>(total / static_cast<double>(length));
-    }
+    for (int64_t i = begin; i < end; ++i)
+      out[i] = static_cast<float>(squared_distance(a + i * length, b + i * length, length) /
+                                  static_cast<double>(length));
   });
 }
 
