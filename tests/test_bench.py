@@ -13,7 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def write(path: Path, ratios: dict[str, float]) -> str:
     benchmarks = [
-        {"fullname": f"bench/test_x.py::{name}", "extra_info": {"ratio_eager": ratio, "mpix_s": 1.0}, "stats": {"min": 0.5}}
+        {
+            "fullname": f"bench/test_x.py::{name}",
+            "extra_info": {"ratio_eager": ratio, "mpix_s": 1.0},
+            "stats": {"min": 0.5},
+        }
         for name, ratio in ratios.items()
     ]
     path.write_text(json.dumps({"benchmarks": benchmarks}))
@@ -22,7 +26,9 @@ def write(path: Path, ratios: dict[str, float]) -> str:
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONSAFEPATH": ""}
-    return subprocess.run([sys.executable, "-m", "bench", *args], cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *args], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
 
 
 def test_a_fallen_ratio_is_a_regression(tmp_path: Path) -> None:

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -25,28 +18,13 @@ from srfast import models
 from srfast.data.store import Batches, PairStore
 from srfast.errors import InputError, RunError
 from srfast.loading import load_model, load_state
-from srfast.training import Plan, Recipe, recipe, steps_for_epochs, train
-from srfast.training.recipes import RECIPES
-from srfast.training.soap import SOAP
+from srfast.training import Plan, Recipe, train
 from srfast.training.sources import open_store
 
 SMALL: dict[str, dict[str, Any]] = {
-    "srcnn": {},
     "fsrcnn": {"features": 24, "shrunk": 8, "mappings": 2},
-    "drrn": {"features": 16, "units": 2},
-    "idn": {"features": 64, "blocks": 1},
-    "rdn": {"features": 16, "growth": 8, "blocks": 2, "convs": 2},
-    "swinir": {"features": 16, "depths": (2,), "heads": 2},
     "swinir_light": {"features": 16, "depths": (2,), "heads": 2},
-    "rcan": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
-    "hat": {"features": 12, "depths": (1,), "heads": 2, "window": 8, "compress": 3, "squeeze": 3},
-    "san": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
-    "han": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
-    "nlsn": {"features": 16, "blocks": 2, "every": 1, "chunk": 36},
-    "ignn": {"features": 16, "blocks": 2, "window": 8, "neighbours": 3},
 }
-STEPS = {"srcnn": 400, "fsrcnn": 1200, "ignn": 500, "swinir_light": 400}
-"""To fit one crop, where 250 are not enough."""
 TINY = Recipe(lr=1e-3, batch=2, lr_patch=12, ema=0.9, quantise=False)
 
 
@@ -288,29 +266,6 @@ def test_settings_out_of_range(store: PairStore, tmp_path: Path, changes: dict[s
     assert not (tmp_path / "run").exists()
 
 
-def test_schedules() -> None:
-    halving = Recipe(lr=1.0, milestones=(0.5, 0.75))
-    assert [halving.rate(s, 8) for s in range(8)] == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25]
-    warm = Recipe(lr=1.0, milestones=(0.5,), warmup=0.25)
-    assert [warm.rate(s, 8) for s in range(8)] == [0.5, 1, 1, 1, 0.5, 0.5, 0.5, 0.5]
-    cosine = Recipe(lr=1.0, schedule="cosine")
-    assert cosine.rate(0, 10) == 1
-    assert cosine.rate(5, 10) == pytest.approx(0.5)
-    assert cosine.rate(9, 10) < 0.03
-    assert set(RECIPES) == set(models.names())
-    how = Recipe(lr_factors={"a": 0.1, "a.b": 0.5})
-    assert [how.factor(n) for n in ("a.c", "a.b.weight", "b")] == [0.1, 0.5, 1.0]
-
-
-def test_epochs_and_matched_steps() -> None:
-    """The paper's fixed epochs give a core-set its share of the updates, matched steps those of the whole."""
-    assert steps_for_epochs(200, 31_216, 2) == 3_121_600
-    assert steps_for_epochs(1, 7_804, 2) == 3_902
-    assert steps_for_epochs(0.5, 5, 2) == 2
-    with pytest.raises(InputError, match="epochs"):
-        steps_for_epochs(0, 5, 2)
-
-
 def test_loss_border_leaves_the_border_out(store: PairStore, tmp_path: Path) -> None:
     """With all but the centre left out, the loss is that of the centre."""
     train(plan(1, loss_border=5, ema=0.0), store, tmp_path, log_every=1, quiet=True)
@@ -321,193 +276,3 @@ def test_loss_border_leaves_the_border_out(store: PairStore, tmp_path: Path) -> 
     with torch.no_grad():
         inner = (net(lr) - hr / 255)[..., 10:14, 10:14]
     assert logged == pytest.approx(float(inner.abs().mean()), rel=1e-4)
-
-
-def _vgg(path: Path) -> Path:
-    """Random weights in the shape of the part of VGG19 that IGNN matches with."""
-    torch.manual_seed(0)
-    state = {}
-    for i, channels in {0: 3, 2: 64}.items():
-        state[f"features.{i}.weight"] = torch.randn(64, channels, 3, 3) * (2 / (9 * channels)) ** 0.5
-        state[f"features.{i}.bias"] = torch.zeros(64)
-    torch.save(state, path)
-    return path
-
-
-@pytest.mark.parametrize("name", models.names())
-def test_every_model_fits_one_batch(name: str, photographs: dict[str, np.ndarray], tmp_path: Path) -> None:
-    """One crop, seen again and again through the whole training path, is learned far below bicubic.
-
-    A corner of a photograph, mirrored to be its own image under all flips and rotations: every batch is the same.
-    """
-    if models.describe(name).extra:
-        pytest.importorskip("spandrel")
-    options = dict(SMALL[name])
-    if models.describe(name).asset:
-        options[models.describe(name).asset] = str(_vgg(tmp_path / "vgg19.pth"))
-    folder = tmp_path / "one"
-    folder.mkdir()
-    corner = photographs["astronaut"][72:80, 200:208]
-    upper = np.triu(np.ones((8, 8), bool))[..., None]
-    corner = np.where(upper, corner, corner.transpose(1, 0, 2))
-    half = np.concatenate([corner, corner[::-1]])
-    Image.fromarray(np.concatenate([half, half[:, ::-1]], 1)).save(folder / "crop.png")
-    color = models.describe(name).color
-    store, _ = open_store([folder], 2, color=color, patch=16)
-    how = dataclasses.replace(
-        recipe(name), lr=5e-3, lr_factors={}, batch=2, lr_patch=8, loss="mse", loss_border=0, ema=0.0,
-        schedule="cosine", quantise=True, fp32_tail=0.0, clip=0.0, optimizer="soap",
-    )  # fmt: skip
-    lr, hr = Batches(store, batch=1, patch=16, seed=0)[0]
-    up = srfast.upsample(lr.float(), 2)
-    bicubic = float((up - hr).square().mean()) / 255**2
-    result = train(
-        Plan(name, 2, STEPS.get(name, 250), how, options=options), store, tmp_path / "run", log_every=10, quiet=True
-    )
-    assert result.loss < 0.5 * bicubic
-
-
-def test_soap_whitens_a_linear_problem() -> None:
-    """On a least-squares problem as ill-conditioned as raw pixels, where Adam crawls."""
-    torch.manual_seed(0)
-    basis = torch.linalg.qr(torch.randn(40, 40))[0]
-    x = torch.randn(2000, 40) * torch.logspace(0, -3, 40) @ basis.T
-    target = x @ torch.randn(40, 8)
-    losses = {}
-    for name, make in {"adam": torch.optim.Adam, "soap": SOAP}.items():
-        weight = nn.Parameter(torch.zeros(8, 40))
-        optimizer = make([weight], lr=0.02)
-        for _ in range(300):
-            optimizer.zero_grad()
-            loss = (x @ weight.T - target).square().mean()
-            loss.backward()
-            optimizer.step()
-        losses[name] = float(loss.detach())
-    assert losses["soap"] < 0.2 * losses["adam"]
-
-
-def test_soap_is_adam_where_there_is_nothing_to_turn() -> None:
-    torch.manual_seed(0)
-    start, grads = torch.randn(5), torch.randn(7, 5)
-    ends = []
-    for make in (torch.optim.Adam, SOAP):
-        p = nn.Parameter(start.clone())
-        optimizer = make([p], lr=0.01, betas=(0.9, 0.99))
-        for g in grads:
-            p.grad = g.clone()
-            optimizer.step()
-        ends.append(p.detach())
-    assert torch.allclose(*ends, atol=1e-6)
-
-
-COMMAND = ["train", "fsrcnn", "--steps", "6", "--batch", "4", "--lr-patch", "24", "--threads", "1", "--log-every", "1"]
-COMMAND += ["--optimizer", "adam"]
-
-
-def test_two_processes_train_as_one(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
-    one = srfast_command(*COMMAND, "--data", photo_folder, "-o", tmp_path / "one", cwd=tmp_path)
-    assert one.returncode == 0, one.stderr
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
-    two = subprocess.run(
-        [
-            *launch,
-            "-m",
-            "srfast",
-            *COMMAND,
-            "--data",
-            str(photo_folder),
-            "-o",
-            str(tmp_path / "two"),
-            "--save-every",
-            "3",
-        ],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert two.returncode == 0, two.stderr
-    a, b = weights(tmp_path / "one"), weights(tmp_path / "two")
-    for k in a:
-        # The mean of two half batches' gradients instead of one batch's: other rounding, and Adam divides by
-        # the gradient's own size.
-        assert torch.allclose(a[k], b[k], atol=2e-5), k
-    rows = [rows_of(tmp_path / n) for n in ("one", "two")]
-    assert [r["step"] for r in rows[1]] == [str(i) for i in range(1, 7)]
-    assert [float(r["loss"]) for r in rows[1]] == pytest.approx([float(r["loss"]) for r in rows[0]], rel=1e-3)
-    assert len(torch.load(tmp_path / "two" / "last.pt", weights_only=True)["rng"]) == 2
-
-
-def test_interrupt_leaves_a_checkpoint_that_resumes(photo_folder: Path, tmp_path: Path) -> None:
-    arguments = [*COMMAND[:2], "--steps", "150", *COMMAND[4:], "--data", str(photo_folder), "--seed", "3"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-    def start(out: str, *more: str) -> subprocess.Popen[str]:
-        line = [sys.executable, "-m", "srfast", *arguments, "-o", str(tmp_path / out), *more]
-        return subprocess.Popen(line, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    process = start("run")
-    log = tmp_path / "run" / "log.csv"
-    end = time.monotonic() + 90
-    while not (log.exists() and log.read_text().count("\n") > 3) and time.monotonic() < end:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130, error
-    assert "Traceback" not in error
-    reached = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"]
-    assert 3 <= reached < 150
-    resumed = start("run", "--resume")
-    _, error = resumed.communicate(timeout=120)
-    assert resumed.returncode == 0, error
-    whole = start("whole")
-    _, error = whole.communicate(timeout=120)
-    assert whole.returncode == 0, error
-    assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        (["nonsense", "--steps", "1"], "nonsense"),
-        (["srcnn"], "steps"),
-        (["srcnn", "--steps", "1", "--epochs", "1"], "steps"),
-        (["srcnn", "--steps", "1", "--match-steps"], "match-steps"),
-        (["srcnn", "--epochs", "1", "--match-steps"], "match-steps"),
-        (["srcnn", "--steps", "1", "--scale", "7"], "scale"),
-        (["srcnn", "--steps", "1", "--rescale", "2"], "rescale"),
-        (["srcnn", "--steps", "1", "--option", "blocks"], "option"),
-        (["srcnn", "--steps", "1", "--init", "none.pth"], "none.pth"),
-    ],
-)
-def test_bad_command_lines(photo_folder: Path, tmp_path: Path, arguments: list[str], word: str) -> None:
-    from click.testing import CliRunner
-
-    from srfast.cli.train import command
-
-    result = CliRunner().invoke(command, [*arguments, "--data", str(photo_folder), "-o", str(tmp_path / "run")])
-    assert isinstance(result.exception, InputError)
-    assert word in str(result.exception)
-    assert not (tmp_path / "run").exists()
-
-
-def test_the_command_reports_what_it_reached(
-    photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]
-) -> None:
-    line = [*COMMAND, "--data", photo_folder, "--eval-data", photo_folder, "--rescale", "0.8", "-o", "run"]
-    done = srfast_command(*line, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == ""
-    assert "6 steps" in done.stderr
-    assert "dB" in done.stderr
-    again = srfast_command(*line, cwd=tmp_path)
-    assert again.returncode == 2
-    assert again.stderr.count("\n") == 1
-    assert "already holds a run" in again.stderr
-    (tmp_path / "run" / "last.pt").write_bytes(b"broken")
-    broken = srfast_command(*line, "--resume", cwd=tmp_path)
-    assert broken.returncode == 2
-    assert broken.stderr.startswith("srfast: error: ")
-    assert broken.stderr.count("\n") == 1
