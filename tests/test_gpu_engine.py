@@ -1,4 +1,4 @@
-"""The engine of ``--device cuda`` on the CPU, where its kernels fall back to torch: the same windows, the same columns."""
+"""The engine of ``--device cuda`` on the CPU, where its kernels fall back to torch: same windows, same columns."""
 
 from __future__ import annotations
 
