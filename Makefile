@@ -28,7 +28,7 @@ test-slow: install
 
 bench: install
 	mkdir -p build
-	$(BIN)/pytest bench --benchmark-json=build/bench.json
+	$(BIN)/pytest bench -W default --benchmark-json=build/bench.json
 	PYTHONSAFEPATH= $(BIN)/python -m bench table build/bench.json
 
 lint: $(BIN)/python
