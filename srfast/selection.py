@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from srfast.errors import InputError
 from srfast.table import (
     SCHEMA,
+    Rows,
     ScoreTable,
     check_columns,
     check_paths,
@@ -33,22 +33,11 @@ STRATA = 20
 CORESET_SCHEMA = SCHEMA.append(pa.field("rank", pa.int32(), nullable=False))
 
 
-@dataclass(frozen=True)
-class CoreSet:
+class CoreSet(Rows):
     """Selected patches: the columns of a score table plus ``rank`` (int32, 0 = hardest of the core-set by loss).
 
     Rows are in the order of ``rank``. ``meta`` is the score table's, plus ``selection`` with the arguments.
     """
-
-    table: pa.Table
-    meta: dict[str, Any]
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    def column(self, name: str) -> np.ndarray:
-        """A column as a NumPy array (``image`` as an object array of str)."""
-        return self.table.column(name).to_numpy()
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> CoreSet:

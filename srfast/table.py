@@ -41,13 +41,8 @@ LIMITS = {"thrift_string_size_limit": 2**31 - 1, "thrift_container_size_limit": 
 
 
 @dataclass(frozen=True)
-class ScoreTable:
-    """Scores of patches.
-
-    Columns: ``image`` (path relative to the root, POSIX separators), ``x``, ``y``, ``size`` (int32, HR pixels, top-left
-    corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel`` (float32, mean
-    of 0.5 |Gx| + 0.5 |Gy| on Y). Rows are in path order, then by y, then by x.
-    """
+class Rows:
+    """An Arrow table of patches and its metadata."""
 
     table: pa.Table
     meta: dict[str, Any]
@@ -58,6 +53,15 @@ class ScoreTable:
     def column(self, name: str) -> np.ndarray:
         """A column as a NumPy array (``image`` as an object array of str)."""
         return self.table.column(name).to_numpy()
+
+
+class ScoreTable(Rows):
+    """Scores of patches.
+
+    Columns: ``image`` (path relative to the root, POSIX separators), ``x``, ``y``, ``size`` (int32, HR pixels,
+    top-left corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel``
+    (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y). Rows are in path order, then by y, then by x.
+    """
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> ScoreTable:

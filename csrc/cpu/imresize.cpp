@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/api.h"
+#include "cpu/clones.h"
 #include "cpu/taps.h"
 #include "cpu/threads.h"
 
@@ -25,11 +26,6 @@ T store(double v) {
 }
 
 // acc[j] += w * line[j]: the loop that takes the time, compiled for each instruction set.
-#if defined(SRFAST_X86) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__)
-#define SRFAST_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define SRFAST_CLONES
-#endif
 SRFAST_CLONES void accumulate(double* __restrict acc, double w, const uint8_t* __restrict line, int64_t n) {
   for (int64_t j = 0; j < n; ++j) acc[j] += w * static_cast<double>(line[j]);
 }

@@ -1,15 +1,10 @@
 #include "core/api.h"
+#include "cpu/clones.h"
 #include "cpu/threads.h"
 
 namespace srfast {
 
 namespace {
-
-#if defined(SRFAST_X86) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__)
-#define SRFAST_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define SRFAST_CLONES
-#endif
 
 // Sixteen partial sums in a fixed order: the result does not depend on the number of threads.
 SRFAST_CLONES double squared_distance(const float* __restrict x, const float* __restrict y, int64_t length) {
