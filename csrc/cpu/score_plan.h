@@ -33,7 +33,7 @@ struct Packed {
   // Up-sampling: HR pixel scale * i + p = sum_j up[p][j] * LR[i + up_first[p] + j].
   int up_first[4];
   float up[4][4];
-  const struct Quantized* quantized;  // null in full precision
+  const struct Quantized* quantized;  // null without AVX-512 VNNI
 };
 
 // Border-resolved indices for planes of h x w pixels (HR) at one scale and boundary rule.
