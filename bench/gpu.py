@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from skimage import data
 from torch import Tensor
 
-from srfast import reference
-from srfast.gpu import GpuScorer
-from srfast.networks import load_network
+from srfast.ops import reference
+from srfast.scoring.backends.gpu import GpuScorer
+from srfast.scoring.network import load_network
 
 SCALE = 2
 SIZE = 96

@@ -10,9 +10,9 @@ import torch
 
 import srfast
 from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, sgemm
-from srfast import reference
-from srfast.backends import unusable
-from srfast.networks import load_network
+from srfast.ops import reference
+from srfast.scoring.backends.registry import unusable
+from srfast.scoring.network import load_network
 
 BACKENDS = ("native", "torch", "onnx")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import srfast
-from srfast import reference
+from srfast.ops import reference
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

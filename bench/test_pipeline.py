@@ -14,9 +14,9 @@ import torch
 import srfast
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
-from srfast.engines.native import NativeEngine
-from srfast.networks import load_network
-from srfast.workers import ordered_map
+from srfast.data.workers import ordered_map
+from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.network import load_network
 
 
 def test_million_patches(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: str) -> None
 def test_memory(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
     """Peak resident memory of scoring 40 and 400 photographs, dense, stride 6."""
     script = (
-        "import sys; from srfast.scoring import write_scores;"
+        "import sys; from srfast.scoring.pipeline import write_scores;"
         "write_scores(sys.argv[1:], sys.stdin.read(), mode='dense', stride=6);"
         # VmHWM and not getrusage: the latter keeps the peak of the process that forked this one.
         "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))"
@@ -105,7 +105,7 @@ def test_select(benchmark: Any) -> None:
     """A million rows."""
     import pyarrow as pa
 
-    from srfast.table import SCHEMA, ScoreTable
+    from srfast.scoring.table import SCHEMA, ScoreTable
 
     n = 1_000_000
     rng = np.random.default_rng(0)

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, sgemm
-from srfast import reference
-from srfast._native import build_info, isas
-from srfast.engines.native import NativeEngine
-from srfast.networks import Network, load_network
+from srfast.ops import reference
+from srfast.ops.native import build_info, isas
+from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.network import Network, load_network
 
 
 def _eager(x: torch.Tensor, weights: Any, scale: int) -> Callable[[], Any]:
@@ -72,7 +72,7 @@ def test_score_patches(beside: Any, benchmark: Any, photographs: np.ndarray, sca
     x = torch.from_numpy(photographs)
     references: dict[str, Callable[[], Any]] = {"eager": _eager(x[:32], network.weights, scale), "sgemm": sgemm()}
     if find_spec("onnxruntime") and find_spec("onnx"):
-        from srfast.engines.onnx import OnnxEngine
+        from srfast.scoring.backends.onnx.engine import OnnxEngine
 
         onnx = OnnxEngine(network)
         references["onnxruntime"] = _three_convolutions(network, photographs[:32], scale, threads)

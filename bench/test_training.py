@@ -18,8 +18,10 @@ from torch.utils.data import DataLoader, Dataset
 import srfast
 from srfast import models
 from srfast.data.images import find_images, read_rgb
-from srfast.metrics import to_y
-from srfast.training import Plan, recipe, train
+from srfast.evaluation.metrics import to_y
+from srfast.training.loop import train
+from srfast.training.plan import Plan
+from srfast.training.recipes import recipe
 from srfast.training.sources import open_store
 
 STEPS = 30
@@ -103,7 +105,7 @@ def test_training(beside: Any, benchmark: Any, pairs: Path, tmp_path: Path, name
 
     def check() -> None:
         lr, hr = Files(pairs, 32, 2)[0]
-        mine = srfast.data.store.Batches(store, batch=8, patch=64, seed=0)[0]
+        mine = srfast.training.store.Batches(store, batch=8, patch=64, seed=0)[0]
         assert mine[0].shape[1:] == lr.shape
         assert mine[1].shape[1:] == hr.shape
         assert len(find_images(pairs / "rgb")) == len(Files(pairs, 32, 2))

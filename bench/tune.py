@@ -11,7 +11,7 @@ import torch
 from srfast.kernels import configs, srcnn
 from srfast.kernels.configs import Config
 
-from srfast.networks import load_network
+from srfast.scoring.network import load_network
 
 SOURCE = Path(__file__).resolve().parents[1] / "kernels" / "configs.py"
 PATCHES, SIZE = 1024, 96

@@ -12,30 +12,32 @@ from typing import TYPE_CHECKING, Any
 __version__ = _version("srfast")
 
 _NAMES = {
-    "imresize": "srfast.ops",
-    "downsample": "srfast.ops",
-    "upsample": "srfast.ops",
-    "per_sample_mse": "srfast.ops",
-    "score_patches": "srfast.scorer",
-    "score": "srfast.scoring",
-    "ScoreTable": "srfast.table",
-    "select": "srfast.selection",
-    "CoreSet": "srfast.selection",
-    "CorePatches": "srfast.data.pairs",
-    "psnr": "srfast.metrics",
-    "ssim": "srfast.metrics",
-    "evaluate": "srfast.evaluation",
-    "build_info": "srfast._native",
+    "imresize": "srfast.ops.functional",
+    "downsample": "srfast.ops.functional",
+    "upsample": "srfast.ops.functional",
+    "per_sample_mse": "srfast.ops.functional",
+    "score_patches": "srfast.scoring.patches",
+    "score": "srfast.scoring.pipeline",
+    "ScoreTable": "srfast.scoring.table",
+    "select": "srfast.coreset.selection",
+    "CoreSet": "srfast.coreset.selection",
+    "CorePatches": "srfast.coreset.pairs",
+    "psnr": "srfast.evaluation.metrics",
+    "ssim": "srfast.evaluation.metrics",
+    "evaluate": "srfast.evaluation.evaluator",
+    "build_info": "srfast.ops.native",
     "InputError": "srfast.errors",
     "RunError": "srfast.errors",
 }
 
-__all__ = ["__version__", "models", *_NAMES]
+_MODULES = {"models": "srfast.models", "reference": "srfast.ops.reference"}
+
+__all__ = ["__version__", *_MODULES, *_NAMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "models":
-        return import_module("srfast.models")
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name in _NAMES:
         value = getattr(import_module(_NAMES[name]), name)
         globals()[name] = value
@@ -49,13 +51,14 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from srfast import models
-    from srfast._native import build_info
-    from srfast.data.pairs import CorePatches
+    from srfast.coreset.pairs import CorePatches
+    from srfast.coreset.selection import CoreSet, select
     from srfast.errors import InputError, RunError
-    from srfast.evaluation import evaluate
-    from srfast.metrics import psnr, ssim
-    from srfast.ops import downsample, imresize, per_sample_mse, upsample
-    from srfast.scorer import score_patches
-    from srfast.scoring import score
-    from srfast.selection import CoreSet, select
-    from srfast.table import ScoreTable
+    from srfast.evaluation.evaluator import evaluate
+    from srfast.evaluation.metrics import psnr, ssim
+    from srfast.ops import reference
+    from srfast.ops.functional import downsample, imresize, per_sample_mse, upsample
+    from srfast.ops.native import build_info
+    from srfast.scoring.patches import score_patches
+    from srfast.scoring.pipeline import score
+    from srfast.scoring.table import ScoreTable

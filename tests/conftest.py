@@ -20,10 +20,10 @@ from srfast.models.registry import WEIGHTS
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 ALLOCATING = (
-    "srfast._register",
-    "srfast.engines.native",
-    "srfast.engines.maps",
-    "srfast.selection",
+    "srfast.ops.cpu",
+    "srfast.scoring.backends.native",
+    "srfast.scoring.backends.maps",
+    "srfast.coreset.selection",
 )
 """Modules whose freshly allocated arrays are filled before the kernels see them."""
 
@@ -120,7 +120,7 @@ def srcnn_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], P
             return shipped
         from safetensors.torch import save_file
 
-        from srfast.networks import SRCNN_SHAPES
+        from srfast.scoring.network import SRCNN_SHAPES
 
         target = folder / f"srcnn_x{scale}.safetensors"
         if not target.exists():

@@ -1,10 +1,15 @@
-"""``srfast demo``."""
+"""``srfast demo``: the main job on real photographs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+
+from srfast.errors import InputError, RunError
+
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
+"""Photographs inside scikit-image's wheel (public domain or CC0): a portrait, a cat, a cup, a rocket."""
 
 
 @click.command("demo", short_help="Run the main job on photographs that come with the installation.")
@@ -15,9 +20,34 @@ import click
 def command(output: str) -> None:
     """Prune the photographs that scikit-image ships: OUTPUT/photos, scores.parquet, coreset.parquet and report.html."""
     from srfast.cli.prune import run
-    from srfast.demo import write_photographs
 
     folder = Path(output)
     photos = write_photographs(folder / "photos")
     report = run((str(photos),), folder, patch=48, drop_hardest=0.05)
     click.echo(f"open {report.resolve()}")
+
+
+def write_photographs(folder: Path) -> Path:
+    """Writes the photographs as PNG files.
+
+    Raises:
+        RunError: scikit-image is not installed. InputError: the folder cannot be written.
+    """
+    try:
+        from skimage import data
+    except ImportError:
+        raise RunError("the demo's photographs come with scikit-image; pip install 'srfast[demo]'") from None
+    from PIL import Image
+
+    from srfast.data.files import atomic_path
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be created ({error.strerror})") from None
+    for name in PHOTOGRAPHS:
+        path = folder / f"{name}.png"
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                Image.fromarray(getattr(data, name)()).save(temporary, "PNG")
+    return folder

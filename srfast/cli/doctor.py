@@ -1,21 +1,134 @@
-"""``srfast doctor``."""
+"""``srfast doctor``: what an installation can do, and why not."""
 
 from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import click
 
 from srfast.cli.options import emit
+
+PACKAGES = {
+    "triton": "cuda",
+    "nvidia-dali-cuda130": "cuda",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxruntime-gpu": "cuda",
+    "spandrel": "train",
+    "tensorboard": "train",
+    "simplejpeg": "fast-decode",
+    "scikit-image": "demo",
+}
+"""Optional packages -> the extra that brings them."""
 
 
 @click.command("doctor", short_help="Say what this installation can do.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object on stdout.")
 def command(as_json: bool) -> None:
     """Say what this installation can do: CPU, CUDA, Triton, DALI, ONNX Runtime, and what "auto" takes."""
-    from srfast.doctor import examine, lines
-
     findings = examine()
     if as_json:
         emit(findings)
         return
     for name, text in lines(findings):
         click.echo(f"{name:<20} {text}")
+
+
+def examine() -> dict[str, Any]:
+    """Findings as a JSON-like object: versions, cpu, cuda, packages, backends, auto."""
+    import torch
+
+    import srfast
+    from srfast.data import images
+    from srfast.errors import RunError
+    from srfast.scoring.backends.onnx.runtime import provider_report
+    from srfast.scoring.backends.registry import BACKENDS, choose, unusable
+    from srfast.scoring.network import load_network
+
+    network = load_network("srcnn", 2)
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    backends = {
+        device: {name: unusable(name, device, network) for name in BACKENDS if name != "auto"} for device in devices
+    }
+    try:
+        auto: dict[str, Any] = dict(zip(("backend", "device"), choose("auto", "auto", network), strict=True))
+    except RunError as error:
+        auto = {"error": str(error)}
+    return {
+        "srfast": srfast.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "cpu": {"model": _cpu_model(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
+        "native": _native_findings(),
+        "cuda": {
+            "available": torch.cuda.is_available(),
+            "torch_build": torch.version.cuda,
+            "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        },
+        "jpeg_decoder": "simplejpeg" if images._HAS_SIMPLEJPEG else "pillow",
+        "onnxruntime": provider_report(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "backends": backends,
+        "auto": auto,
+    }
+
+
+def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The findings for a person."""
+    native = findings["native"]
+    yield "srfast", f"{findings['srfast']} (Python {findings['python']}, torch {findings['torch']})"
+    yield "cpu", f"{findings['cpu']['model']}, {findings['cpu']['cores']} cores, {findings['cpu']['threads']} threads"
+    if native["available"]:
+        fast = "fast: integer (AVX-512 VNNI)" if native["fast"] else "fast: none, runs fp32"
+        yield "engine", f"{', '.join(native['isas'])} (takes {native['isas'][-1]}; {fast})"
+        yield "compiler", native["compiler"]
+        built = ", ".join(f"sm_{a}" for a in native["cuda_architectures"])
+        yield "cuda build", built or "none (SRFAST_CUDA=ON pip install . builds it where nvcc is)"
+    else:
+        yield "engine", f"missing: {native['reason']}"
+    cuda = findings["cuda"]
+    yield "cuda device", ", ".join(cuda["devices"]) or f"none seen by torch (CUDA build: {cuda['torch_build'] or 'no'})"
+    yield "jpeg decoder", findings["jpeg_decoder"]
+    ort = findings["onnxruntime"]
+    if ort["provider"]:
+        yield "onnx provider", ort["provider"] + (f" ({ort['reason']})" if ort["reason"] else "")
+    for name, found in findings["packages"].items():
+        yield name, found or f"not installed (pip install 'srfast[{PACKAGES[name]}]')"
+    for device, table in findings["backends"].items():
+        for name, reason in table.items():
+            yield f"{name}/{device}", "works" if reason is None else f"no: {reason}"
+    auto = findings["auto"]
+    yield "auto takes", auto["error"] if "error" in auto else f"{auto['backend']} on {auto['device']}"
+
+
+def _native_findings() -> dict[str, Any]:
+    from srfast.errors import RunError
+    from srfast.ops import native
+
+    try:
+        return {"available": True, **native.build_info()}
+    except RunError as error:
+        return {"available": False, "reason": str(error)}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -40,8 +40,8 @@ def command(model, data, scale, protocol, lr_data, tile, window, device, json_fi
     import json
     from pathlib import Path
 
-    from srfast.evaluation import evaluate
-    from srfast.files import atomic_path
+    from srfast.data.files import atomic_path
+    from srfast.evaluation.evaluator import evaluate
 
     result = evaluate(model, data, scale, protocol, lr_data=lr_data, tile=tile, window=window, device=device)
     if json_file:

@@ -15,7 +15,7 @@ def command(out: str, scale: int, patch: int | None, network_only: bool) -> None
 
     Takes uint8 RGB patches [N, P, P, 3] and returns their losses, float32 [N]; the batch is dynamic.
     """
-    from srfast.exporting import export
+    from srfast.scoring.backends.onnx.graph import export
 
     path = export(out, scale, patch, network_only)
     click.echo(f"{path}: {path.stat().st_size / 1024:.1f} KiB", err=True)

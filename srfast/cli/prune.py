@@ -26,12 +26,12 @@ def command(images: tuple[str, ...], output: str, **options: Any) -> None:
 
 def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
     """Does it, and returns the path of the report."""
+    from srfast.coreset.selection import check_selection, select
     from srfast.errors import InputError
-    from srfast.report import check_replaceable as check_report
-    from srfast.report import write_report
-    from srfast.scoring import write_scores
-    from srfast.selection import check_selection, select
-    from srfast.table import ScoreTable, check_replaceable
+    from srfast.report.writing import check_replaceable as check_report
+    from srfast.report.writing import write_report
+    from srfast.scoring.pipeline import write_scores
+    from srfast.scoring.table import ScoreTable, check_replaceable
 
     selection = {k: options.pop(k) for k in SELECTION if k in options}
     check_selection(**selection)

@@ -26,9 +26,9 @@ def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: 
     The file opens from disk and needs no network: the sorted loss curve, the hardest, easiest, borderline and
     dropped patches as pictures, counts per image, and how far cheaper scores agree.
     """
-    from srfast.report import write_report
-    from srfast.selection import CoreSet
-    from srfast.table import ScoreTable, join
+    from srfast.coreset.selection import CoreSet
+    from srfast.report.writing import write_report
+    from srfast.scoring.table import ScoreTable, join
 
     table = join([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
     click.echo(write_report(table, None if coreset is None else CoreSet.read(coreset), output, root=root))

@@ -20,7 +20,7 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
 
     While it runs, finished parts lie in OUTPUT.parts; --resume continues from them after a crash.
     """
-    from srfast.scoring import write_scores
+    from srfast.scoring.pipeline import write_scores
 
     with scoring_progress("scoring") as progress:
         summary = write_scores(images, output, progress=progress, **options)

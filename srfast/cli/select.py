@@ -43,7 +43,7 @@ def selecting(function: F) -> F:
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Pick a core-set from SCORES: one table, or all the shards of a dataset."""
-    from srfast.selection import select
+    from srfast.coreset.selection import select
 
     coreset = select(list(scores), **options)
     coreset.write(output)

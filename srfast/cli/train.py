@@ -100,8 +100,10 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
     import torch
 
     from srfast import models
-    from srfast.loading import load_state
-    from srfast.training import Plan, recipe, steps_for_epochs, train
+    from srfast.models.loading import load_state
+    from srfast.training.loop import train
+    from srfast.training.plan import Plan, steps_for_epochs
+    from srfast.training.recipes import recipe
     from srfast.training.sources import open_store, whole_dataset
 
     color = models.describe(model).color
@@ -141,7 +143,7 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
         plan = dataclasses.replace(plan, steps=steps_for_epochs(epochs, samples, how.batch))
     evaluate = None
     if eval_data:
-        from srfast.evaluation import evaluate as run_evaluation
+        from srfast.evaluation.evaluator import evaluate as run_evaluation
 
         def evaluate(net: torch.nn.Module) -> tuple[float, float]:
             result = run_evaluation(net, eval_data, plan.scale)

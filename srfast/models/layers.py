@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from srfast import reference
+from srfast.ops import reference
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean RGB of DIV2K's training images, of 1: what EDSR and its successors subtract."""

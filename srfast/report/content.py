@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from srfast.errors import InputError
-from srfast.table import SCHEMA, check_columns, check_paths, parse_meta
+from srfast.scoring.table import SCHEMA, check_columns, check_paths, parse_meta
 
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
 

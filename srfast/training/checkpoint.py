@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save as serialise
 from torch import Tensor
 
+from srfast.data.files import atomic_path
 from srfast.errors import InputError
-from srfast.files import atomic_path
 
 FORMAT = "srfast-checkpoint-1"
 LAST = "last.pt"

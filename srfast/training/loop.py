@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srfast import models
-from srfast.data.store import Batches, Feed, PairStore
 from srfast.errors import InputError, RunError
 from srfast.training import checkpoint
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
 from srfast.training.plan import Plan, fingerprint
 from srfast.training.soap import SOAP
+from srfast.training.store import Batches, Feed, PairStore
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ASK_OTHERS_EVERY = 16  # steps between the all-reduces that let all processes stop at the same one

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from srfast.data.store import PairStore
 from srfast.errors import InputError
 from srfast.training.recipes import Recipe
+from srfast.training.store import PairStore
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from srfast.coreset.pairs import Source, image_sources, read_patches
 from srfast.data.images import find_images
-from srfast.data.pairs import Source, image_sources, read_patches
-from srfast.data.store import PairStore, Region
 from srfast.errors import InputError
+from srfast.training.store import PairStore, Region
 
 _ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 

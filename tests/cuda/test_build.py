@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from srfast._native import build_info, native
+from srfast.ops.native import build_info, compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = {"80", "90", "100", "120"}
@@ -63,7 +63,7 @@ def module():
     """The installed module."""
     if not build_info()["cuda"]:
         pytest.skip("the installed module was built without CUDA (SRFAST_CUDA=ON pip install .)")
-    return Path(native().__file__)
+    return Path(compiled().__file__)
 
 
 def path_with_tools() -> str:
@@ -80,9 +80,9 @@ def test_every_architecture_compiles_without_spills(log):
 
 
 def test_module_knows_its_tiles(module):
-    assert native().degrade_tiles(96, 96, 2) == 1
-    assert native().degrade_tiles(321, 481, 3) == 12
-    assert native().mse_scratch(3, 96 * 96) == 3
+    assert compiled().degrade_tiles(96, 96, 2) == 1
+    assert compiled().degrade_tiles(321, 481, 3) == 12
+    assert compiled().mse_scratch(3, 96 * 96) == 3
 
 
 def test_module_links_no_cuda_library(module):
@@ -118,4 +118,4 @@ def test_hopper_code_of_every_kernel(module):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_call_without_a_gpu_names_the_error(module):
     with pytest.raises(RuntimeError, match=r"cudaErrorInsufficientDriver|cudaErrorNoDevice"):
-        native().per_sample_mse_cuda(0, 1, 0, 1, 1, 4, 0, 0, 0, 0)
+        compiled().per_sample_mse_cuda(0, 1, 0, 1, 1, 4, 0, 0, 0, 0)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from skimage import data as photographs
 
-from srfast import reference
+from srfast.ops import reference
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

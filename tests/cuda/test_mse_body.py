@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from srfast import reference
+from srfast.ops import reference
 
 # 2^-22 for the differences and the runs of four, 2^-24 for the result.
 RTOL = 4e-7

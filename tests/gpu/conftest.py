@@ -36,7 +36,7 @@ class PoisonedTorch:
 def gpu(monkeypatch: pytest.MonkeyPatch) -> torch.device:
     if not torch.cuda.is_available():
         pytest.skip("torch sees no CUDA device")
-    for module in ("srfast._register_cuda", "srfast.gpu", "srfast.kernels.srcnn"):
+    for module in ("srfast.ops.cuda", "srfast.scoring.backends.gpu", "srfast.kernels.srcnn"):
         if module != "srfast.kernels.srcnn" or importlib.util.find_spec("triton"):
             monkeypatch.setattr(importlib.import_module(module), "torch", PoisonedTorch())
     return torch.device("cuda", torch.cuda.current_device())

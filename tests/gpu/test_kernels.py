@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from srfast import _register_cuda, reference
+from srfast.ops import cuda, reference
 
 pytestmark = pytest.mark.gpu
 
@@ -14,7 +14,7 @@ UNIT = {torch.float32: 2**-24, torch.float16: 2**-11, torch.bfloat16: 2**-8}
 
 @pytest.fixture(autouse=True)
 def _kernels():
-    assert _register_cuda.has_kernels(), "this build has no CUDA kernels"
+    assert cuda.has_kernels(), "this build has no CUDA kernels"
 
 
 def check_degrade(patches, scale, boundary="symmetric", dtype=torch.float32):

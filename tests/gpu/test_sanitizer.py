@@ -19,8 +19,8 @@ pytestmark = [
 ROOT = Path(__file__).resolve().parents[2]
 TRITON_RUN = """
 import torch
-from srfast.gpu import GpuScorer
-from srfast.networks import load_network
+from srfast.scoring.backends.gpu import GpuScorer
+from srfast.scoring.network import load_network
 patches = torch.randint(0, 256, (2, 34, 50, 3), dtype=torch.uint8).cuda()
 for precision in ("fp32", "fast"):
     scorer = GpuScorer(load_network("srcnn", 2).weights, precision=precision)

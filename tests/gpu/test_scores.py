@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import srfast
-from srfast import reference
-from srfast.gpu import GpuScorer, score_patches
-from srfast.networks import load_network
+from srfast.ops import reference
+from srfast.scoring.backends.gpu import GpuScorer
+from srfast.scoring.network import load_network
 
 pytestmark = pytest.mark.gpu
 
@@ -42,7 +42,7 @@ def test_odd_sizes(generator, backend, shape):
     patches = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     weights = load_network("srcnn", 2).weights
     expected = reference.score_patches(patches, weights, 2, torch.float64).float()
-    actual = score_patches(patches.cuda(), weights, backend=backend).cpu()
+    actual = GpuScorer(weights, backend=backend, device="cuda").losses(patches.cuda()).cpu()
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=0)
 
 
@@ -50,7 +50,9 @@ def test_odd_sizes(generator, backend, shape):
 def test_triton_repeats_are_identical(photographs, precision):
     pytest.importorskip("triton")
     weights = load_network("srcnn", 2).weights
-    first, second = (score_patches(photographs.cuda(), weights, precision=precision) for _ in range(2))
+    first, second = (
+        GpuScorer(weights, precision=precision, device="cuda").losses(photographs.cuda()) for _ in range(2)
+    )
     assert torch.equal(first, second)
 
 
@@ -58,7 +60,7 @@ def test_fast_keeps_the_ranking(photographs):
     pytest.importorskip("triton")
     weights = load_network("srcnn", 2).weights
     exact = reference.score_patches(photographs, weights, 2, torch.float64)
-    fast = score_patches(photographs.cuda(), weights, precision="fast").cpu()
+    fast = GpuScorer(weights, precision="fast", device="cuda").losses(photographs.cuda()).cpu()
     ranks = torch.stack([t.argsort().argsort().double() for t in (exact, fast)])
     assert torch.corrcoef(ranks)[0, 1] >= 0.999  # of 48 patches, one swap of neighbours costs 1e-4
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 from skimage import data as photographs
 
-from srfast import reference
-from srfast.engines.gpu import GpuEngine
-from srfast.gpu import GpuScorer, score_patches
-from srfast.networks import load_network
+from srfast.ops import reference
+from srfast.scoring.backends.gpu import GpuEngine, GpuScorer
+from srfast.scoring.network import load_network
 
 pytestmark = pytest.mark.interpret
 
@@ -26,7 +25,7 @@ def patches():
 def test_triton_against_the_reference(scale, precision, rtol):
     weights = load_network("srcnn", scale).weights
     expected = reference.score_patches(patches(), weights, scale, torch.float64).float()
-    loss = score_patches(patches(), weights, scale, precision=precision)
+    loss = GpuScorer(weights, scale, precision=precision, device="cpu").losses(patches())
     torch.testing.assert_close(loss, expected, rtol=rtol, atol=0)
 
 
@@ -49,9 +48,12 @@ def test_bicubic_needs_no_network():
 
 def test_chunks_do_not_change_scores(monkeypatch):
     weights = load_network("srcnn", 2).weights
-    whole = score_patches(patches(), weights, backend="native")
-    monkeypatch.setattr("srfast.gpu.CHUNK_PIXELS", 1000)
-    torch.testing.assert_close(score_patches(patches(), weights, backend="native"), whole, rtol=1e-6, atol=0)
+    scorer = GpuScorer(weights, backend="native", device="cpu")
+    whole = scorer.losses(patches())
+    monkeypatch.setattr("srfast.scoring.backends.gpu.CHUNK_PIXELS", 1000)
+    torch.testing.assert_close(
+        GpuScorer(weights, backend="native", device="cpu").losses(patches()), whole, rtol=1e-6, atol=0
+    )
 
 
 def test_engine_scores_windows_and_maps():
@@ -81,7 +83,7 @@ def test_maps_by_triton():
 
 def test_no_patches():
     weights = load_network("srcnn", 2).weights
-    assert score_patches(torch.zeros(0, 8, 8, 3, dtype=torch.uint8), weights).shape == (0,)
+    assert GpuScorer(weights, device="cpu").losses(torch.zeros(0, 8, 8, 3, dtype=torch.uint8)).shape == (0,)
 
 
 def test_the_op_passes_opcheck():

@@ -9,7 +9,7 @@ from skimage import data as photographs
 from srfast.kernels import srcnn
 from srfast.kernels.configs import Config
 
-from srfast import reference
+from srfast.ops import reference
 
 pytestmark = pytest.mark.interpret
 

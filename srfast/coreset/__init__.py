@@ -1,0 +1,1 @@
+"""Score table to core-set to training pairs."""

@@ -1,0 +1,198 @@
+"""LR-HR training pairs: whole-image LR, then aligned crops."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from srfast.data.images import read_rgb
+from srfast.errors import InputError
+from srfast.ops import reference
+from srfast.ops.functional import imresize
+from srfast.scoring.table import check_paths, parse_meta, read_parquet
+
+if TYPE_CHECKING:
+    from srfast.coreset.selection import CoreSet
+    from srfast.scoring.table import ScoreTable
+
+_COLUMNS = ("image", "x", "y", "size")
+_KEPT_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image file, or a smaller copy of it: imresize(image, factor)."""
+
+    path: Path
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The rows of a core-set or a score table: where each patch lies."""
+
+    root: Path
+    image: list[str]
+    """POSIX paths relative to the root."""
+    x: np.ndarray
+    y: np.ndarray
+    size: np.ndarray
+    meta: dict[str, Any]
+
+    def check_grid(self, scale: int) -> None:
+        """Raises InputError unless every patch has an aligned LR patch at this scale."""
+        for name, column in (("x", self.x), ("y", self.y), ("size", self.size)):
+            odd = np.flatnonzero(column % scale)
+            if len(odd):
+                row = int(odd[0])
+                raise InputError(
+                    f"scale: expected one that divides the grid of the patches (scored at "
+                    f"x{self.meta.get('scale', '?')}), got {scale}: "
+                    f"row {row} ({self.image[row]}) has {name} = {int(column[row])}"
+                )
+
+
+def read_patches(coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: str | Path | None = None) -> Patches:
+    """Reads where the patches of a core-set (or score table) lie.
+
+    Args:
+        coreset: What ``srfast.select`` returns, an Arrow table, or the path of a Parquet file; columns
+            image, x, y, size.
+        root: The folder image paths are relative to; None takes the one in the table's metadata.
+
+    Raises:
+        InputError: not a Parquet file, a column is missing, no rows, or no root.
+    """
+    if isinstance(coreset, (str, Path)):
+        name = str(coreset)
+        table, meta = read_parquet(coreset)
+    elif isinstance(coreset, pa.Table):
+        name, table = "coreset", coreset
+        meta = parse_meta(name, table.schema.metadata)
+    else:
+        name, table, meta = "coreset", coreset.table, coreset.meta
+    missing = [c for c in _COLUMNS if c not in table.column_names]
+    if missing:
+        raise InputError(f"{name}: expected columns {', '.join(_COLUMNS)}, {missing[0]} is missing")
+    if table.num_rows == 0:
+        raise InputError(f"{name}: expected at least one patch, got an empty table")
+    check_paths(name, table)
+    folder = root if root is not None else meta.get("root")
+    if folder is None:
+        raise InputError(f"{name}: expected metadata that name the image folder (root), got none")
+    x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
+    return Patches(Path(folder), table["image"].to_pylist(), x, y, size, meta)
+
+
+def read_pair(
+    source: Source, scale: int, *, color: str = "rgb", quantise: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """One image, cropped right and bottom to a multiple of the scale, and its LR image.
+
+    Args:
+        source: The file and the factor of its copy.
+        scale: 2, 3 or 4.
+        color: "y" (Y of BT.601, rounded, one plane) or "rgb".
+        quantise: True: LR is uint8, bit for bit MATLAB's imresize of the uint8 image. False: LR is float32
+            in [0, 1], not rounded (the classic protocol).
+
+    Returns:
+        LR [C, h, w] (uint8 or float32) and HR [C, scale * h, scale * w] uint8.
+
+    Raises:
+        InputError: the file cannot be read, or the image is smaller than the scale.
+    """
+    rgb = read_rgb(source.path)
+    if source.factor != 1.0:
+        rgb = imresize(rgb, source.factor)
+    h, w = (n - n % scale for n in rgb.shape[:2])
+    if h == 0 or w == 0:
+        raise InputError(
+            f"{source.path}: expected at least {scale} x {scale} pixels, got {rgb.shape[1]} x {rgb.shape[0]}"
+        )
+    hr = rgb[:h, :w]
+    if color == "y":
+        hr = reference.luma(torch.from_numpy(np.array(hr))).numpy()[..., None]
+    lr = imresize(hr if quantise else hr.astype(np.float32) / np.float32(255), 1 / scale)
+    return np.ascontiguousarray(lr.transpose(2, 0, 1)), np.ascontiguousarray(hr.transpose(2, 0, 1))
+
+
+class CorePatches(Dataset[tuple[Tensor, Tensor]]):
+    """The patches of a core-set as aligned pairs, for any PyTorch training loop.
+
+    Item i is (lr, hr): uint8 tensors [3, size / scale, size / scale] and [3, size, size], channels first,
+    RGB. The LR image is made from the whole HR image, bit for bit as MATLAB's imresize does, and then
+    cropped: what trainers do, so the LR patch knows what lies around it (a score in "patch" mode does not).
+
+    Args:
+        coreset: What ``srfast.select`` returns, an Arrow table, or the path of coreset.parquet.
+        scale: 2, 3 or 4; divides x, y and size of every patch.
+        root: The image folder, if it has moved since scoring.
+        keep_images: Decoded images that each worker keeps; reading in the order of the table decodes each
+            image once.
+
+    Raises:
+        InputError: not a core-set, the scale does not divide the grid, or (on access) an image cannot be
+            read.
+    """
+
+    def __init__(
+        self,
+        coreset: CoreSet | ScoreTable | pa.Table | str | Path,
+        scale: int = 2,
+        *,
+        root: str | Path | None = None,
+        keep_images: int = _KEPT_IMAGES,
+    ) -> None:
+        if isinstance(scale, bool) or scale not in (2, 3, 4):
+            raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+        self.scale = scale
+        self.patches = read_patches(coreset, root)
+        self.patches.check_grid(scale)
+        self.keep_images = max(1, keep_images)
+        self._kept: OrderedDict[str, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.patches.image)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        p, s = self.patches, self.scale
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} out of range for {len(self)} patches")
+        lr, hr = self._planes(p.image[index])
+        x, y, size = int(p.x[index]), int(p.y[index]), int(p.size[index])
+        if x + size > hr.shape[2] or y + size > hr.shape[1]:
+            raise InputError(
+                f"{p.root / p.image[index]}: expected at least {x + size} x {y + size} pixels, got "
+                f"{hr.shape[2]} x {hr.shape[1]}; the image has changed since it was scored"
+            )
+        low = lr[:, y // s : (y + size) // s, x // s : (x + size) // s]
+        return torch.from_numpy(low.copy()), torch.from_numpy(hr[:, y : y + size, x : x + size].copy())
+
+    def _planes(self, image: str) -> tuple[np.ndarray, np.ndarray]:
+        if image in self._kept:
+            self._kept.move_to_end(image)
+            return self._kept[image]
+        pair = read_pair(Source(self.patches.root / image), self.scale)
+        self._kept[image] = pair
+        if len(self._kept) > self.keep_images:
+            self._kept.popitem(last=False)
+        return pair
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers start with an empty cache instead of a copy of the parent's images.
+        return {**self.__dict__, "_kept": OrderedDict()}
+
+
+def image_sources(paths: Sequence[str | Path], factors: Sequence[float] = (1.0,)) -> list[Source]:
+    """Every image at every factor, in the order of the paths."""
+    return [Source(Path(p), f) for p in paths for f in factors]

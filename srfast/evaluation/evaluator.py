@@ -1,0 +1,282 @@
+"""PSNR and SSIM of a model on a folder of images, by one of the two protocols."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from srfast import models
+from srfast.data.images import find_images, read_image
+from srfast.errors import InputError
+from srfast.evaluation import metrics
+from srfast.evaluation.metrics import Protocol, Window
+from srfast.models import loading
+from srfast.models.tiling import channels_of, super_resolve
+from srfast.ops.functional import imresize
+
+_CLASSIC_RANGE = (16.0, 235.0)
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """One image: its path relative to the folder, PSNR in dB and SSIM."""
+
+    image: str
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a model. ``images`` is in the order of the paths."""
+
+    model: str
+    protocol: Protocol
+    scale: int
+    window: Window
+    images: list[ImageScore]
+
+    @property
+    def psnr(self) -> float:
+        """Mean over the images, in dB; infinite when one of them is reproduced exactly."""
+        return float(np.mean([i.psnr for i in self.images]))
+
+    @property
+    def ssim(self) -> float:
+        """Mean over the images."""
+        return float(np.mean([i.ssim for i in self.images]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; an infinite PSNR is None."""
+
+        def finite(x: float) -> float | None:
+            return x if np.isfinite(x) else None
+
+        rows = [{"image": i.image, "psnr": finite(i.psnr), "ssim": i.ssim} for i in self.images]
+        head = {
+            "model": self.model,
+            "protocol": self.protocol,
+            "scale": self.scale,
+            "ssim_window": self.window,
+        }
+        return {**head, "psnr": finite(self.psnr), "ssim": self.ssim, "images": rows}
+
+
+def evaluate(
+    model: str | Path | nn.Module,
+    data: str | Path | Iterable[str | Path],
+    scale: int = 2,
+    protocol: Protocol | None = None,
+    *,
+    lr_data: str | Path | None = None,
+    tile: int | None = None,
+    window: Window = "wang",
+    device: str = "auto",
+) -> Evaluation:
+    """Super-resolves images and compares them with the originals, leaving out a border of ``scale`` pixels.
+
+    * ``classic``: Y = rgb2ycbcr(uint8) rounded; the LR image is imresize of Y in float, not quantised; SR is
+      rounded to uint8 (bicubic is clamped to 16..235 first, as in VDSR's code). A gray image's values are Y.
+    * ``rgb``: the LR image is imresize of the uint8 RGB image, 8-bit; SR is rounded to uint8 RGB; Y of both
+      in double, not rounded. A gray image is an RGB image with equal planes.
+
+    Images are cropped, right and bottom, to a multiple of the scale. A Y model under ``rgb`` reconstructs Y,
+    and bicubic the chroma. An RGB model under ``classic`` sees float RGB, and Y is taken of its rounded
+    output.
+
+    Args:
+        model: "bicubic", "srcnn" (the shipped weights), the path of a checkpoint or weights file
+            (.safetensors, .pt, .pth; ours, or foreign ones that spandrel knows), or a module that takes LR
+            [1, C, h, w] in [0, 1], C = 1 (Y) or 3 (RGB).
+        data: Files or folders of HR images.
+        scale: 2, 3 or 4.
+        protocol: "classic" or "rgb"; None follows the model: classic for Y models and bicubic, rgb for RGB
+            models.
+        lr_data: Folder of LR files to use instead of making them, of the same names as the HR files, up to
+            endings such as x2, _LR, _HR or _SRF_2.
+        tile: LR pixels; see ``srfast.models.tiling.super_resolve``.
+        window: Of SSIM: "wang", or "skimage" (see ``srfast.ssim``).
+        device: "auto", "cpu" or "cuda".
+
+    Returns:
+        Per-image and mean PSNR and SSIM, with the protocol and the scale they belong to.
+
+    Raises:
+        InputError: unknown model, protocol or scale, no images, a file that cannot be read, an LR file that
+            is missing or of the wrong size. RunError: a dependency is missing.
+    """
+    if isinstance(scale, bool) or scale not in (2, 3, 4):
+        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    if protocol not in (None, *metrics.PROTOCOLS):
+        raise InputError(f"protocol: expected one of {', '.join(metrics.PROTOCOLS)}, got {protocol!r}")
+    name, network, color = _open(model, scale, device)
+    protocol = protocol or ("rgb" if color == "rgb" else "classic")
+    files = find_images(data)
+    pairs = _match(files, lr_data, scale) if lr_data is not None else {}
+    scores = []
+    training = network is not None and network.training
+    if network is not None:
+        network.eval()
+    try:
+        for file in files:
+            hr = read_image(file.path)
+            lr = read_image(pairs[file.name]) if pairs else None
+            hr = _crop(hr, lr, scale, file.path)
+            sr, hr = _reconstruct(network, color, hr, lr, scale, protocol, tile)
+            try:
+                scores.append(
+                    ImageScore(
+                        file.name,
+                        metrics.psnr(sr, hr, shave=scale, protocol=protocol),
+                        metrics.ssim(sr, hr, shave=scale, protocol=protocol, window=window),
+                    )
+                )
+            except InputError as error:
+                raise InputError(f"{file.path}: {error}") from None
+    finally:
+        if network is not None:
+            network.train(training)
+    return Evaluation(name, protocol, scale, window, scores)
+
+
+def _open(model: str | Path | nn.Module, scale: int, device: str) -> tuple[str, nn.Module | None, str]:
+    """Name, network (None: bicubic) and colour space."""
+    if isinstance(model, nn.Module):
+        return type(model).__name__, model, "y" if channels_of(model) == 1 else "rgb"
+    if str(model) == "bicubic":
+        return "bicubic", None, "y"
+    if str(model) in models.names():
+        name = str(model)
+        network, color = models.create(name, scale, pretrained=True), models.describe(name).color
+    elif Path(model).suffix:
+        loaded = loading.load_model(model, scale)
+        name, network, color = str(model), loaded.model, loaded.color
+    else:
+        raise InputError(f"model: expected bicubic, {', '.join(models.names())} or a weights file, got {str(model)!r}")
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device: expected auto, cpu or cuda, got {device!r}")
+    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+        network = network.cuda()
+    return name, network, color
+
+
+def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.ndarray:
+    """HR cropped to a multiple of the scale, or to its LR file's size times the scale."""
+    h, w = (n - n % scale for n in hr.shape[:2])
+    if lr is not None:
+        size = (lr.shape[0] * scale, lr.shape[1] * scale)
+        if size[0] > hr.shape[0] or size[1] > hr.shape[1] or h - size[0] > scale or w - size[1] > scale:
+            raise InputError(
+                f"{path}: expected an LR file of {w // scale} x {h // scale} at scale {scale}, "
+                f"got {lr.shape[1]} x {lr.shape[0]}"
+            )
+        h, w = size
+    if min(h, w) <= 2 * scale:
+        raise InputError(
+            f"{path}: expected more than {2 * scale} pixels at each side, got {hr.shape[1]} x {hr.shape[0]}"
+        )
+    return hr[:h, :w]
+
+
+def _reconstruct(
+    network: nn.Module | None,
+    color: str,
+    hr: np.ndarray,
+    lr: np.ndarray | None,
+    scale: int,
+    protocol: Protocol,
+    tile: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 SR and HR as the metrics take them: Y [H, W] under classic, RGB [H, W, 3] under rgb."""
+    if protocol == "classic":
+        # Y in float64, as MATLAB; a gray image is its own Y.
+        if color == "y":
+            y = metrics.to_y(hr, "classic")
+            low = imresize(y / 255, 1 / scale) if lr is None else metrics.to_y(lr, "classic") / 255
+            up = imresize(low, scale) if network is None else _run(network, low[..., None], scale, tile)[..., 0]
+            bounds = _CLASSIC_RANGE if network is None else (0.0, 255.0)
+            return _to_uint8(up, *bounds), y.astype(np.uint8)
+        assert network is not None
+        low = imresize(_three(hr) / 255, 1 / scale) if lr is None else _three(lr) / 255
+        sr = _to_uint8(_run(network, low, scale, tile))
+        if hr.ndim == 2:
+            return _to_uint8(sr.mean(2) / 255), hr
+        return metrics.to_y(sr, "classic").astype(np.uint8), metrics.to_y(hr, "classic").astype(np.uint8)
+    hr = np.ascontiguousarray(_three(hr))
+    small = imresize(hr, 1 / scale) if lr is None else _three(lr)
+    if network is None:
+        return imresize(small, scale), hr
+    if color == "rgb":
+        return _to_uint8(_run(network, small / 255, scale, tile)), hr
+    ycc = _to_ycbcr(small / 255)
+    up = imresize(ycc, scale)
+    up[..., :1] = _run(network, ycc[..., :1], scale, tile)
+    return _to_uint8(_from_ycbcr(up)), hr
+
+
+def _run(network: nn.Module, low: np.ndarray, scale: int, tile: int | None) -> np.ndarray:
+    """LR [h, w, C] in [0, 1] -> SR [H, W, C] float64."""
+    parameter = next(iter(network.parameters()), None)
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    x = torch.from_numpy(np.ascontiguousarray(low.transpose(2, 0, 1))).float()[None].to(device)
+    with torch.inference_mode():
+        sr: Tensor = super_resolve(network, x, scale, tile)
+    return sr[0].double().cpu().numpy().transpose(1, 2, 0)
+
+
+def _three(image: np.ndarray) -> np.ndarray:
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+
+
+def _to_uint8(x: np.ndarray, low: float = 0.0, high: float = 255.0) -> np.ndarray:
+    """[0, 1] -> uint8, clamped to [low, high], rounded half up as MATLAB's uint8()."""
+    return np.floor(np.clip(x * 255, low, high) + 0.5).astype(np.uint8)
+
+
+# BT.601, MATLAB's rgb2ycbcr on doubles: RGB in [0, 1] -> Y in [16, 235] / 255, Cb and Cr in [16, 240] / 255.
+_YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
+_OFFSET = np.array([16.0, 128.0, 128.0]) / 255
+
+
+def _to_ycbcr(rgb: np.ndarray) -> np.ndarray:
+    return rgb @ _YCBCR.T + _OFFSET
+
+
+def _from_ycbcr(ycc: np.ndarray) -> np.ndarray:
+    return (ycc - _OFFSET) @ np.linalg.inv(_YCBCR).T
+
+
+_ENDINGS = re.compile(r"[_\-.]?(hr|gt|lr|lrbi|bicubic|srf[_-]?[234]|x[234])$", re.IGNORECASE)
+
+
+def _match(files: list[Any], lr_data: str | Path, scale: int) -> dict[str, Path]:
+    """The LR file of each HR file."""
+    lows: dict[str, Path] = {}
+    for file in find_images(lr_data):
+        lows.setdefault(_key(file.name), file.path)
+    pairs = {}
+    for file in files:
+        low = lows.get(_key(file.name))
+        if low is None:
+            raise InputError(
+                f"lr-data: no LR file for {file.name} in {lr_data} (such as {Path(file.name).stem}x{scale}.png)"
+            )
+        pairs[file.name] = low
+    return pairs
+
+
+def _key(name: str) -> str:
+    """The name without folders, suffix and endings that say HR, LR or the scale."""
+    stem = Path(name).stem
+    while shorter := _ENDINGS.sub("", stem):
+        if shorter == stem:
+            break
+        stem = shorter
+    return stem

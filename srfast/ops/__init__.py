@@ -1,0 +1,1 @@
+"""The operations d and L: their definition, their implementations, their registration with torch."""

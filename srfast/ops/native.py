@@ -1,0 +1,71 @@
+"""The only importer of the compiled module."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from srfast.errors import InputError, RunError
+
+ISAS = ("baseline", "avx2", "avx512")
+BOUNDARIES = {"symmetric": 0, "replicate": 1}
+
+
+@lru_cache(maxsize=1)
+def _load() -> tuple[ModuleType | None, str]:
+    try:
+        from srfast import _C
+    except ImportError as error:
+        return None, str(error)
+    return _C, ""
+
+
+def compiled() -> Any:
+    """The compiled module; raises RunError with the cause when it cannot be loaded."""
+    module, reason = _load()
+    if module is None:
+        raise RunError(f"srfast's compiled module is missing or broken ({reason}); reinstall with `pip install .`")
+    return module
+
+
+def available() -> bool:
+    return _load()[0] is not None
+
+
+def isas() -> list[str]:
+    """Instruction sets of the scoring engine that this machine and this build can run, slowest first."""
+    mask = compiled().supported_isas()
+    return [name for i, name in enumerate(ISAS) if mask >> i & 1]
+
+
+def isa_index(isa: str | None = None) -> int:
+    """Index of an instruction set of the engine: the named one, or the fastest this machine runs."""
+    usable = isas()
+    if isa is None:
+        return ISAS.index(usable[-1])
+    if isa not in usable:
+        raise InputError(f"isa: expected one of {', '.join(usable)} on this machine, got {isa!r}")
+    return ISAS.index(isa)
+
+
+@lru_cache(maxsize=8)
+def packed_scorer(weights: tuple[bytes, ...], scale: int) -> Any:
+    """The six float32 arrays of an SRCNN 9-1-5 (w1, b1, w2, b2, w3, b3) packed for one scale; freed when evicted."""
+    arrays = [(ctypes.c_char * len(w)).from_buffer_copy(w) for w in weights]
+    return compiled().Scorer(*(ctypes.addressof(a) for a in arrays), scale)
+
+
+def build_info() -> dict[str, Any]:
+    """Version, compiler, instruction sets and CUDA architectures of the compiled module."""
+    c = compiled()
+    architectures = [a for a in c.cuda_architectures.split(",") if a]
+    return {
+        "version": c.version,
+        "compiler": c.compiler,
+        "isas": isas(),
+        "fast": c.supports_fast(),
+        "cuda": bool(architectures),
+        "cuda_architectures": architectures,
+    }

@@ -1,0 +1,65 @@
+"""Writing the report: checks, content, one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from srfast.coreset.selection import CoreSet
+from srfast.data.files import atomic_path
+from srfast.errors import InputError
+from srfast.report.content import read_scores
+from srfast.report.page import GENERATOR, render
+from srfast.scoring.table import KEY, ScoreTable, encode_meta
+
+
+def write_report(
+    table: ScoreTable | pa.Table,
+    coreset: CoreSet | pa.Table | None,
+    path: Path | str,
+    *,
+    root: Path | str | None = None,
+) -> Path:
+    """Writes the report of a score table, and of the core-set selected from it, as one HTML file.
+
+    The file needs no network and no other file. The same tables, images and Pillow give the same bytes.
+
+    Args:
+        table: the scores; an Arrow table has the columns and the ``srfast`` metadata of scores.parquet.
+        coreset: the rows of ``table`` that were selected; None shows the scores only.
+        path: where the HTML file goes; it appears whole or not at all.
+        root: the folder the image paths are relative to, where it is not the one the table was made from.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        InputError: not a score table, no rows, scores that are not finite and >= 0, an image path that leaves
+            the root, a core-set whose rows are not in the table, or a place that cannot be written to or
+            holds a file that is not a report.
+        RunError: the disk is full.
+    """
+    path = Path(path)
+    check_replaceable(path)
+    rows = None if coreset is None else _arrow(coreset)
+    scores = read_scores(_arrow(table), rows, root=None if root is None else Path(root))
+    with atomic_path(path) as temporary:
+        temporary.write_text(render(scores), encoding="utf-8", newline="\n")
+    return path
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuses to replace a file that is not a report, such as the score table under a mistyped name."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        if GENERATOR.encode() not in file.read(2048):
+            raise InputError(f"{path}: exists and is not a report of srfast; choose another output")
+
+
+def _arrow(table: ScoreTable | CoreSet | pa.Table) -> pa.Table:
+    """The rows with their metadata: in memory a ScoreTable keeps it beside the Arrow table."""
+    if isinstance(table, pa.Table):
+        return table
+    return table.table.replace_schema_metadata({KEY: encode_meta(table.meta)})

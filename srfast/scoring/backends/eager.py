@@ -1,0 +1,53 @@
+"""Plain PyTorch, on any device, for any network: the reference's arithmetic in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srfast.ops import reference
+from srfast.scoring.backends.gpu import full_precision
+from srfast.scoring.backends.maps import MapEngine
+from srfast.scoring.network import Network
+
+
+class EagerEngine(MapEngine):
+    """Scores with torch; SRCNN's first layer takes 256 bytes a pixel."""
+
+    name = "torch"
+
+    def __init__(self, network: Network, boundary: str = "symmetric", device: str = "cpu") -> None:
+        super().__init__(network, boundary)
+        self.device = torch.device(device)
+        self._module = network.module.to(self.device) if network.module is not None else None
+
+    @torch.inference_mode()
+    def errors(self, patches: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(np.array(patches, order="C")).to(self.device)
+        scale, boundary = self.network.scale, self.boundary
+        with full_precision():
+            if self._module is None:
+                error = reference.squared_error(x, self.network.weights, scale, torch.float32, boundary)
+            else:
+                error = module_errors(x, self._module, self.network.color, scale, boundary)
+        return error.cpu().numpy()
+
+
+def module_errors(patches: Tensor, module: Callable[[Tensor], Tensor], color: str, scale: int, boundary: str) -> Tensor:
+    """Squared-error maps on Y of an SR module that takes the 8-bit LR in [0, 1].
+
+    A model of Y takes imresize(Y), one of RGB takes imresize(RGB) and its output is turned to Y without rounding; the
+    target is the rounded Y either way.
+    """
+    y = reference.luma(patches) if patches.shape[-1] == 3 else patches[..., 0]
+    planes = y[:, None] if color == "y" else patches.movedim(-1, 1).expand(-1, 3, -1, -1)
+    sr = module(reference.resample_uint8(planes, 1 / scale, boundary).float() / 255) * 255
+    if color == "rgb":
+        r, g, b = sr.unbind(1)
+        sr = 16 + (65.481 * r + 128.553 * g + 24.966 * b) / 255
+    else:
+        sr = sr[:, 0]
+    return (sr - y.float()).square()

@@ -1,0 +1,81 @@
+"""The compiled CPU engine: luma, down-sampling, up-sampling, SRCNN and squared error over a ring of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from srfast.ops import cpu  # noqa: F401  (registers torch.ops.srfast)
+from srfast.ops.native import BOUNDARIES, compiled, isa_index, packed_scorer
+from srfast.scoring.backends.base import Scores
+from srfast.scoring.network import SRCNN_SHAPES, Network
+
+
+def _tensors(network: Network) -> list[torch.Tensor]:
+    """SRCNN's six tensors; zeros where there is no network."""
+    if network.weights is None:
+        return [torch.zeros(shape) for shape in SRCNN_SHAPES.values()]
+    return [network.weights[name] for name in SRCNN_SHAPES]
+
+
+class NativeEngine:
+    """Scores through csrc/cpu. Any number of threads may use one instance."""
+
+    name = "native"
+    concurrent = True
+
+    def __init__(
+        self, network: Network, boundary: str = "symmetric", precision: str = "fp32", isa: str | None = None
+    ) -> None:
+        self._scorer = packed_scorer(tuple(t.numpy().tobytes() for t in _tensors(network)), network.scale)
+        self._network = network.kind == "srcnn"
+        self._scale = network.scale
+        self._boundary = BOUNDARIES[boundary]
+        self._isa = isa_index(isa)
+        self._fast = precision == "fast"
+
+    def batch(self, patches: np.ndarray) -> np.ndarray:
+        patches = np.ascontiguousarray(patches)
+        n, h, w, c = patches.shape
+        out = np.empty(n, np.float32)
+        offsets = np.arange(n, dtype=np.int64) * (h * w * c)
+        target = (out.ctypes.data, 0, 0) if self._network else (0, out.ctypes.data, 0)
+        self._patches(patches, offsets, w * c, h, w, c, torch.get_num_threads(), target)
+        return out
+
+    def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
+        image = np.ascontiguousarray(image)
+        _, w, c = image.shape
+        offsets = (ys.astype(np.int64)[:, None] * w + xs).reshape(-1) * c
+        scores, target = self._outputs(len(offsets))
+        self._patches(image, offsets, w * c, size, size, c, threads, target)
+        return scores
+
+    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
+        image = np.ascontiguousarray(image)
+        h, w, c = image.shape
+        xs, ys = np.ascontiguousarray(xs, np.int32), np.ascontiguousarray(ys, np.int32)
+        scores, target = self._outputs(len(xs) * len(ys))
+        compiled().score_dense(
+            self._scorer, image.ctypes.data, h - h % self._scale, w - w % self._scale, w * c, c, self._boundary,
+            self._isa, self._fast, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size, *target,
+        )  # fmt: skip
+        return scores
+
+    def _outputs(self, n: int) -> tuple[Scores, tuple[int, int, int]]:
+        bicubic, sobel = np.empty(n, np.float32), np.empty(n, np.float32)
+        loss = np.empty(n, np.float32) if self._network else bicubic
+        return Scores(loss, bicubic, sobel), (
+            loss.ctypes.data if self._network else 0,
+            bicubic.ctypes.data,
+            sobel.ctypes.data,
+        )
+
+    def _patches(
+        self, base: np.ndarray, offsets: np.ndarray, row: int, h: int, w: int, c: int, threads: int,
+        target: tuple[int, int, int],
+    ) -> None:  # fmt: skip
+        compiled().score_patches(
+            self._scorer, base.ctypes.data, offsets.ctypes.data, len(offsets), row, h, w, c, self._boundary,
+            self._isa, self._fast, threads, *target,
+        )  # fmt: skip

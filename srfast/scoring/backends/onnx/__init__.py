@@ -1,0 +1,1 @@
+"""The scorer as an ONNX graph, and ONNX Runtime as a backend."""

@@ -1,0 +1,326 @@
+"""ONNX Runtime: scoring with the exported graph, and networks that come as .onnx files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from srfast.errors import InputError, RunError
+from srfast.scoring.backends.onnx.graph import Output, Weights, build_scorer
+
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+# Pixels of one run. SRCNN holds 256 bytes of feature maps for each; a GPU wants long runs, caches short ones.
+_RUN_PIXELS = {CPU: 1 << 16, CUDA: 1 << 21}
+# Largest side of a tile of an image, in HR pixels: feature maps of about 100 MB.
+_TILE = 480
+# Side of the square on which an unknown network with dynamic sizes is tried: a multiple of the usual windows.
+_PROBE = 48
+
+
+def session(model: bytes | Path, threads: int, device: str = "auto") -> Any:
+    """An onnxruntime.InferenceSession.
+
+    Args:
+        model: A serialised graph or the path of one.
+        threads: CPU threads of one run.
+        device: "auto" takes CUDA where it works and the CPU elsewhere; "cuda" insists; "cpu" does not try.
+
+    Raises:
+        InputError: the graph cannot be loaded. RunError: onnxruntime is missing, or CUDA was asked for and
+            does not work.
+    """
+    _runtime()
+    works, reason = (False, "") if device == "cpu" else _cuda()
+    if device == "cuda" and not works:
+        raise RunError(f"device: expected a working CUDA provider of ONNX Runtime, got none: {reason}")
+    try:
+        return _open(model, threads, works)
+    except Exception as error:
+        name = "model" if isinstance(model, bytes) else model
+        raise InputError(f"{name}: expected a graph that ONNX Runtime can load, got: {_first_line(error)}") from error
+
+
+def provider_report() -> dict[str, str | None]:
+    """Versions of onnxruntime and onnx (None: missing), the provider in use, and the reason CUDA is not.
+
+    Never raises.
+    """
+    report: dict[str, str | None] = {"onnxruntime": None, "onnx": None, "provider": None, "reason": None}
+    for name in ("onnxruntime", "onnx"):
+        try:
+            report[name] = import_module(name).__version__
+        except ImportError:
+            report["reason"] = f"{name} is not installed: pip install 'srfast[onnx]'"
+    if report["onnxruntime"] and report["onnx"]:
+        works, reason = _cuda()
+        report["provider"] = CUDA if works else CPU
+        report["reason"] = reason or None
+    return report
+
+
+class OnnxScorer:
+    """The score of ``reference.score_patches`` on ONNX Runtime.
+
+    Args:
+        weights: SRCNN 9-1-5 by the names of its state dict; None for plain bicubic up-sampling.
+        scale: 2, 3 or 4.
+        boundary: "symmetric" or "replicate".
+        threads, device: As for ``session``.
+
+    Raises:
+        InputError: bad weights, scale or boundary. RunError: onnx or onnxruntime is missing.
+    """
+
+    def __init__(
+        self,
+        weights: Weights | None,
+        scale: int = 2,
+        boundary: str = "symmetric",
+        threads: int = 1,
+        device: str = "auto",
+    ) -> None:
+        self.scale = scale
+        self._weights = weights
+        self._boundary = boundary
+        self._threads = threads
+        self._device = device
+        self._sessions: dict[tuple[int, Output, tuple[int, int] | None], Any] = {}
+        self.provider: str = self._session(3, "loss", None).get_providers()[0]
+
+    def score(self, patches: np.ndarray) -> np.ndarray:
+        """Losses float32 [N], in [0, 255]^2, of uint8 patches [N, H, W, 3] (RGB) or [N, H, W, 1] (Y).
+
+        Raises:
+            InputError: another shape or dtype, or H or W is not a positive multiple of the scale.
+        """
+        self._check(patches)
+        if len(patches) == 0:
+            return np.zeros(0, np.float32)
+        if patches.shape[1] > _TILE or patches.shape[2] > _TILE:
+            means = [self.squared_error(patch[None]).mean(dtype=np.float64) for patch in patches]
+            return np.array(means, np.float32)
+        return self._run(patches, "loss")
+
+    def squared_error(self, images: np.ndarray) -> np.ndarray:
+        """Squared-error maps float32 [N, H, W] of uint8 images as ``score`` takes them.
+
+        Large images are computed in tiles with exact overlap, so that memory does not grow with them.
+
+        Raises:
+            InputError: as for ``score``.
+        """
+        self._check(images)
+        height, width = images.shape[1:3]
+        if len(images) == 0 or max(height, width) <= _TILE:
+            return self._run(images, "map") if len(images) else np.zeros((0, height, width), np.float32)
+        out = np.empty((len(images), height, width), np.float32)
+        for rows, rows_in, rows_kept in _tiles(height, self.scale):
+            for cols, cols_in, cols_kept in _tiles(width, self.scale):
+                out[:, rows, cols] = self._run(images[:, rows_in, cols_in], "map")[:, rows_kept, cols_kept]
+        return out
+
+    def _run(self, patches: np.ndarray, output: Output) -> np.ndarray:
+        _, height, width, channels = patches.shape
+        # One graph serves every size; sides shorter than the border it mirrors need one of their own.
+        run = self._session(channels, output, None if min(height, width) >= 2 * self.scale else (height, width))
+        batch = max(1, _RUN_PIXELS[self.provider] // (height * width))
+        return _in_batches(lambda x: run.run(None, {"patches": x})[0], patches, batch)
+
+    def _session(self, channels: int, output: Output, size: tuple[int, int] | None) -> Any:
+        key = (channels, output, size)
+        if key not in self._sessions:
+            model = build_scorer(self._weights, self.scale, size, self._boundary, output=output, channels=channels)
+            self._sessions[key] = session(model.SerializeToString(), self._threads, self._device)
+        return self._sessions[key]
+
+    def _check(self, patches: np.ndarray) -> None:
+        if patches.dtype != np.uint8 or patches.ndim != 4 or patches.shape[3] not in (1, 3):
+            raise InputError(
+                f"patches: expected uint8 [N, H, W, 3] or [N, H, W, 1], got {patches.dtype} {list(patches.shape)}"
+            )
+        if any(n % self.scale or n == 0 for n in patches.shape[1:3]):
+            raise InputError(
+                f"patches: expected sides that are positive multiples of the scale {self.scale}, "
+                f"got {patches.shape[1]} x {patches.shape[2]}"
+            )
+
+
+class OnnxNetwork:
+    """A network from an .onnx file: one float32 input, Y [N, 1, H, W] in [0, 1], and one output, SR Y.
+
+    Args:
+        path: The file.
+        scale: The scale it must have.
+        threads, device: As for ``session``.
+
+    Attributes:
+        takes: "up" where the output has the size of the input (bicubically up-sampled Y), "lr" where it is
+            ``scale`` times that.
+        sha256: Digest of the file.
+        size: The only input size [H, W] it takes; a side is None where it takes any.
+
+    Raises:
+        InputError: not such a network, or of another scale. RunError: onnxruntime is missing.
+    """
+
+    def __init__(self, path: Path | str, scale: int, threads: int = 1, device: str = "auto") -> None:
+        self.path = Path(path)
+        self.scale = scale
+        try:
+            self.sha256 = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise InputError(f"{path}: expected an .onnx file, got {_first_line(error)}") from error
+        self._session = session(self.path, threads, device)
+        self._input, self._batch, self.size = self._signature()
+        about = self._session.get_modelmeta().custom_metadata_map
+        if "srfast_version" in about and about.get("scale") != str(scale):
+            raise InputError(f"{path}: expected a network for scale {scale}, got scale {about.get('scale')}")
+        self.takes: Literal["up", "lr"] = self._probe()
+
+    def enhance(self, y: np.ndarray) -> np.ndarray:
+        """SR Y float32 [N, 1, H', W'], as the network gives it, of ``y`` float32 [N, 1, H, W] in [0, 1].
+
+        H' = H and W' = W for an "up" network, ``scale`` times that for an "lr" one.
+
+        Raises:
+            InputError: another shape or dtype, or a size the network does not take.
+        """
+        if y.dtype != np.float32 or y.ndim != 4 or y.shape[1] != 1:
+            raise InputError(f"y: expected float32 [N, 1, H, W], got {y.dtype} {list(y.shape)}")
+        factor = 1 if self.takes == "up" else self.scale
+        height, width = y.shape[2:]
+        if any(have not in (None, want) for have, want in zip(self.size, (height, width), strict=True)):
+            raise InputError(
+                f"{self.path}: expected input of {_size(self.size)}, the only size it takes, got {height} x {width}"
+            )
+        if len(y) == 0:
+            return np.zeros((0, 1, factor * height, factor * width), np.float32)
+        out = _in_batches(
+            self._call,
+            y,
+            self._batch or max(1, _RUN_PIXELS[CPU] // (height * width)),
+            self._batch is not None,
+        )
+        wanted = (len(y), 1, factor * height, factor * width)
+        if out.shape != wanted:
+            raise InputError(f"{self.path}: expected output {list(wanted)} from {list(y.shape)}, got {list(out.shape)}")
+        return out
+
+    def _call(self, y: np.ndarray) -> np.ndarray:
+        try:
+            out: np.ndarray = self._session.run(None, {self._input: y})[0]
+        except Exception as error:
+            raise InputError(
+                f"{self.path}: expected a network that takes {list(y.shape)}, got: {_first_line(error)}"
+            ) from error
+        return out
+
+    def _signature(self) -> tuple[str, int | None, tuple[int | None, int | None]]:
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        wanted = "one float32 input [N, 1, H, W] (Y in [0, 1]) and one float32 output"
+        if self._session.get_modelmeta().custom_metadata_map.get("kind") == "scorer":
+            raise InputError(
+                f"{self.path}: expected a network with {wanted}, got a whole scorer; "
+                "`srfast onnx --network-only` writes a network"
+            )
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise InputError(f"{self.path}: expected {wanted}, got {len(inputs)} inputs and {len(outputs)} outputs")
+        for side, value in (("input", inputs[0]), ("output", outputs[0])):
+            channels = value.shape[1] if len(value.shape) == 4 else None
+            if value.type != "tensor(float)" or len(value.shape) != 4 or (isinstance(channels, int) and channels != 1):
+                raise InputError(f"{self.path}: expected {wanted}, got {side} {value.type} {value.shape}")
+        batch, _, height, width = (n if isinstance(n, int) else None for n in inputs[0].shape)
+        return inputs[0].name, batch, (height, width)
+
+    def _probe(self) -> Literal["up", "lr"]:
+        """Annotated shapes may be symbolic, missing or wrong: one run on gray says what the network does."""
+        height, width = (n or _PROBE for n in self.size)
+        out = self._call(np.full((self._batch or 1, 1, height, width), 0.5, np.float32))
+        if out.shape[:2] == (self._batch or 1, 1):
+            if out.shape[2:] == (height, width):
+                return "up"
+            if out.shape[2:] == (self.scale * height, self.scale * width):
+                return "lr"
+        raise InputError(
+            f"{self.path}: expected output of the input's size or {self.scale} times it (the scale), "
+            f"got {list(out.shape)} from {[self._batch or 1, 1, height, width]}"
+        )
+
+
+def _in_batches(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray, batch: int, fixed: bool = False) -> np.ndarray:
+    """``run`` on ``batch`` samples at a time; where ``fixed``, the last sample is repeated to fill them."""
+    parts = []
+    for start in range(0, len(x), batch):
+        part = np.ascontiguousarray(x[start : start + batch])
+        n = len(part)
+        if fixed and n < batch:
+            part = np.concatenate([part, np.repeat(part[-1:], batch - n, axis=0)])
+        parts.append(run(part)[:n])
+    return np.concatenate(parts)
+
+
+def _tiles(n: int, scale: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Tiles of one axis: the pixels written, the pixels read, and the former within the latter.
+
+    A squared error depends on 6 HR pixels around it (9 x 9, then 5 x 5), those on 2 LR pixels around theirs,
+    and those on fewer than 2 ``scale`` HR pixels beyond their cell: the halo covers that, so that no false
+    border reaches what is kept.
+    """
+    halo = scale * (-(-6 // scale) + 5)
+    step = scale * -(-n // (scale * -(-n // _TILE)))
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        first, last = max(start - halo, 0), min(stop + halo, n)
+        yield slice(start, stop), slice(first, last), slice(start - first, stop - first)
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise RunError("onnxruntime is not installed: pip install 'srfast[onnx]'") from error
+    return onnxruntime
+
+
+def _open(model: bytes | Path, threads: int, cuda: bool) -> Any:
+    ort = _runtime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Memory plans are kept for every input shape: with shapes that vary they only add up.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 4
+    # TF32 keeps three digits of a loss, fewer than the scores promise.
+    providers = [(CUDA, {"use_tf32": "0"}), CPU] if cuda else [CPU]
+    return ort.InferenceSession(model if isinstance(model, bytes) else str(model), options, providers=providers)
+
+
+@lru_cache(maxsize=1)
+def _cuda() -> tuple[bool, str]:
+    """Whether a graph runs on CUDA here, and why not; made to run, because drivers fail as late as then."""
+    if CUDA not in _runtime().get_available_providers():
+        return False, "this onnxruntime has no CUDA provider (onnxruntime-gpu has)"
+    try:
+        probe = _open(build_scorer(None, 2, 4).SerializeToString(), 1, True)
+        probe.run(None, {"patches": np.zeros((1, 4, 4, 3), np.uint8)})
+    except Exception as error:
+        return False, f"CUDA does not work: {_first_line(error)}"
+    if probe.get_providers()[0] != CUDA:
+        return False, "ONNX Runtime found no usable CUDA libraries"
+    return True, ""
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error.strerror) if isinstance(error, OSError) and error.strerror else str(error)
+    return next((line.strip()[:200] for line in text.splitlines() if line.strip()), type(error).__name__)
+
+
+def _size(size: tuple[int | None, int | None]) -> str:
+    return " x ".join("any" if n is None else str(n) for n in size)

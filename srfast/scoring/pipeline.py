@@ -1,0 +1,263 @@
+"""Files in, score table out: decode and score run side by side, memory stays flat, finished work survives a crash."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from srfast.data.grid import check_grid, grid
+from srfast.data.images import ImageFile, find_images, read_rgb, shard_of
+from srfast.data.workers import ordered_map
+from srfast.errors import InputError
+from srfast.scoring.backends.base import Engine, Scores
+from srfast.scoring.backends.registry import make_engine
+from srfast.scoring.network import Network, load_network
+from srfast.scoring.parts import Outcome, Parts, clean_json
+from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, check_replaceable, image_rows, write_parquet
+
+Mode = Literal["patch", "dense"]
+Progress = Callable[[int, int, int], None]
+"""Called with (images done, images in all, patches scored by this run)."""
+
+
+def score(
+    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    scale: int = 2,
+    patch: int = 96,
+    stride: int | None = None,
+    mode: Mode = "patch",
+    scorer: str | os.PathLike[str] | Network = "srcnn",
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "fp32",
+    boundary: str = "symmetric",
+    workers: int | None = None,
+    shard: tuple[int, int] | None = None,
+    skip_bad: bool = False,
+    resume: bool = False,
+    output: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> ScoreTable:
+    """Scores every patch of a set of images (Moser, Raue, Dengel, 2024, Section 3).
+
+    Args:
+        images: Files and folders; folders are searched recursively. Read as OpenCV's IMREAD_COLOR reads.
+        scale: 2, 3 or 4.
+        patch: Side of a patch in HR pixels, a multiple of ``scale``.
+        stride: Step of the grid, a multiple of ``scale``; None takes ``patch``. The last window of a row or column is
+            flush with the border of the image (cropped to a multiple of ``scale``).
+        mode: "patch" degrades and reconstructs every patch by itself, the paper's definition; "dense" does it once an
+            image and gives each patch the mean of its part of the error map.
+        scorer: "srcnn", "bicubic" or a weight file.
+        backend, device, precision, boundary: As for ``score_patches``.
+        workers: Threads that decode (and, with the native engine, score); None takes torch's number of threads.
+        shard: (i, n): only every n-th image from the i-th on; the n tables are put together by ``select``.
+        skip_bad: Go on after a file that cannot be read, and list it in the table's metadata.
+        resume: Continue an interrupted run that wrote to ``output``; images that changed are scored again.
+        output: Where to write scores.parquet. While running, finished parts lie in ``<output>.parts``. None keeps the
+            table in memory only.
+        progress: Called after every image.
+
+    Returns:
+        The score table.
+
+    Raises:
+        InputError: a wrong argument, an unreadable file (without ``skip_bad``), nothing to score, or a run to resume
+            that was made with other settings. RunError: the backend cannot be used, or the disk is full.
+    """
+    options = {k: v for k, v in locals().items() if k not in ("images", "output")}
+    if output is not None:
+        return ScoreTable.read(write_scores(images, output, **options).path)
+    if resume:
+        raise InputError("resume: expected an output to continue, got none")
+    with tempfile.TemporaryDirectory(prefix="srfast-") as folder:
+        return ScoreTable.read(write_scores(images, os.path.join(folder, "scores.parquet"), **options).path)
+
+
+@dataclass
+class Summary:
+    """What a run wrote, without reading it back."""
+
+    path: Path
+    meta: dict[str, Any]
+    patches: int = 0
+    lowest: float = math.inf
+    highest: float = -math.inf
+    total: float = 0.0
+    """Sum of the losses."""
+
+    def count(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Passes tables through and takes note of their losses."""
+        for table in tables:
+            loss = table.column("loss").to_numpy()
+            self.patches += len(loss)
+            self.lowest = min(self.lowest, float(loss.min()))
+            self.highest = max(self.highest, float(loss.max()))
+            self.total += float(loss.sum(dtype=np.float64))
+            yield table
+
+
+def write_scores(
+    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    scale: int = 2,
+    patch: int = 96,
+    stride: int | None = None,
+    mode: Mode = "patch",
+    scorer: str | os.PathLike[str] | Network = "srcnn",
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "fp32",
+    boundary: str = "symmetric",
+    workers: int | None = None,
+    shard: tuple[int, int] | None = None,
+    skip_bad: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Summary:
+    """``score`` for tables that need not fit in memory: writes ``output`` and returns a summary."""
+    stride = patch if stride is None else stride
+    check_grid(scale, patch, stride)
+    if mode not in ("patch", "dense"):
+        raise InputError(f"mode: expected 'patch' or 'dense', got {mode!r}")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers: expected at least 1, got {workers}")
+    network = load_network(scorer, scale)
+    engine = make_engine(network, backend, device, precision, boundary)
+    found = find_images(images)
+    files = shard_of(found, shard)
+    settings = clean_json(
+        {
+            "version": VERSION,
+            "root": str(found[0].root),
+            "scale": scale,
+            "patch": patch,
+            "stride": stride,
+            "mode": mode,
+            "scorer": {"name": network.name, "sha256": network.sha256},
+            "boundary": boundary,
+            "precision": precision,
+            "backend": engine.name,
+            "shard": list(shard) if shard else None,
+        }
+    )
+    target = Path(output)
+    check_replaceable(target)
+    parts = Parts.start(Path(os.path.realpath(target)), settings, resume)
+    todo = [f for f in files if not parts.has(f, retry_skipped=True)]
+    job = _Job(engine, scale, patch, stride, mode)
+    done, patches = len(files) - len(todo), 0
+    if progress:
+        progress(done, len(files), 0)
+    with flushing(parts), closing(_outcomes(job, todo, workers)) as outcomes:
+        for outcome in outcomes:
+            if outcome.skipped is not None and not skip_bad:
+                raise InputError(f"{outcome.skipped} (--skip-bad goes on without such files)")
+            parts.add(outcome)
+            done += 1
+            patches += outcome.rows.num_rows if outcome.rows is not None else 0
+            if progress:
+                progress(done, len(files), patches)
+    records = parts.records(files)
+    # Another shard may have patches; a whole dataset without any is a mistake.
+    if shard is None and not any(r["rows"] for r in records):
+        parts.remove()
+        raise InputError(_nothing(records, patch))
+    summary = Summary(target, {**settings, **_about(records)})
+    write_parquet(target, summary.count(parts.tables(files)), SCHEMA, summary.meta, aside=parts.folder)
+    parts.remove()
+    return summary
+
+
+@dataclass(frozen=True)
+class _Job:
+    engine: Engine
+    scale: int
+    patch: int
+    stride: int
+    mode: Mode
+
+    def decode(self, file: ImageFile) -> np.ndarray | Outcome:
+        try:
+            image = read_rgb(file.path)
+        except InputError as error:
+            return Outcome(file, skipped=str(error))
+        xs, ys = grid(*image.shape[:2], self.scale, self.patch, self.stride)
+        return image if len(xs) and len(ys) else Outcome(file, small=(image.shape[0], image.shape[1]))
+
+    def score(self, file: ImageFile, image: np.ndarray | Outcome, threads: int) -> Outcome:
+        if isinstance(image, Outcome):
+            return image
+        xs, ys = grid(*image.shape[:2], self.scale, self.patch, self.stride)
+        if self.mode == "dense":
+            scores = self.engine.dense(image, xs, ys, self.patch)
+        else:
+            scores = self.engine.windows(image, xs, ys, self.patch, threads)
+        return Outcome(file, rows=_rows(file, xs, ys, self.patch, scores))
+
+
+def _rows(file: ImageFile, xs: np.ndarray, ys: np.ndarray, patch: int, scores: Scores) -> Any:
+    return image_rows(file.name, xs, ys, patch, scores.loss, scores.bicubic, scores.sobel)
+
+
+def _outcomes(job: _Job, files: list[ImageFile], workers: int | None) -> Iterator[Outcome]:
+    """Outcomes in order.
+
+    A concurrent engine decodes and scores an image in one task: no hand-over, no idle core, whichever stage is slower.
+    Any other engine scores on the calling thread while the workers decode ahead.
+    """
+    workers = workers or torch.get_num_threads()
+    threads = max(1, workers // max(1, min(len(files), workers)))
+    if job.engine.concurrent:
+        for _, outcome in ordered_map(lambda file: job.score(file, job.decode(file), threads), files, workers):
+            yield outcome
+    else:
+        for file, image in ordered_map(job.decode, files, workers):
+            yield job.score(file, image, workers)
+
+
+@contextmanager
+def flushing(parts: Parts) -> Iterator[None]:
+    """Writes what is finished, also when the body fails or is interrupted: --resume then loses nothing."""
+    try:
+        yield
+    except BaseException:
+        try:
+            parts.flush()
+        except Exception:  # the first error is the one to report
+            pass
+        raise
+    parts.flush()
+
+
+def _about(records: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "images": {r["image"]: {k: r[k] for k in ("size", "mtime_ns", "rows")} for r in records},
+        "skipped": [{"image": r["image"], "reason": r["skipped"]} for r in records if r["skipped"]],
+        "small": [
+            {"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]
+        ],
+    }
+
+
+def _nothing(records: list[dict[str, Any]], patch: int) -> str:
+    small = [r for r in records if r["small"]]
+    skipped = [r for r in records if r["skipped"]]
+    first = small[0] if small else skipped[0]
+    reason = f"{first['image']} is {first['small'][1]} x {first['small'][0]}" if small else str(first["skipped"])
+    return (
+        f"images: nothing to score: {len(small)} smaller than the patch of {patch} pixels, "
+        f"{len(skipped)} unreadable (for one, {reason})"
+    )

@@ -1,0 +1,248 @@
+"""Score tables: one row a patch, with what made them in the file's metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from srfast.data.files import atomic_path
+from srfast.data.images import stays_inside
+from srfast.errors import InputError
+
+VERSION = 1
+KEY = b"srfast"
+SETTINGS = ("scale", "patch", "stride", "mode", "scorer", "boundary", "precision")
+"""Metadata that must agree between tables that are put together, and between a table and a run that resumes it."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("image", pa.string(), nullable=False),
+        pa.field("x", pa.int32(), nullable=False),
+        pa.field("y", pa.int32(), nullable=False),
+        pa.field("size", pa.int32(), nullable=False),
+        pa.field("loss", pa.float32(), nullable=False),
+        pa.field("bicubic", pa.float32(), nullable=False),
+        pa.field("sobel", pa.float32(), nullable=False),
+    ]
+)
+ROW_GROUP = 1 << 18
+"""Rows of a row group: fixed, so that a table's bytes do not depend on how it was produced."""
+LIMITS = {"thrift_string_size_limit": 2**31 - 1, "thrift_container_size_limit": 2**31 - 1}
+"""Of parquet's footer: the metadata lists every image, and pyarrow's own 100 MB end at a million of them."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """An Arrow table of patches and its metadata."""
+
+    table: pa.Table
+    meta: dict[str, Any]
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def column(self, name: str) -> np.ndarray:
+        """A column as a NumPy array (``image`` as an object array of str)."""
+        return self.table.column(name).to_numpy()
+
+
+class ScoreTable(Rows):
+    """Scores of patches.
+
+    Columns: ``image`` (path relative to the root, POSIX separators), ``x``, ``y``, ``size`` (int32, HR pixels,
+    top-left corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel``
+    (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y). Rows are in path order, then by y, then by x.
+    """
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> ScoreTable:
+        """Reads scores.parquet.
+
+        Raises:
+            InputError: no such file, not parquet, not a score table, of another version, or with image paths that point
+                outside the root.
+        """
+        table, meta = read_parquet(path)
+        check_columns(path, table, SCHEMA)
+        check_paths(path, table)
+        return cls(table.select(SCHEMA.names), meta)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Writes scores.parquet, whole or not at all; refuses to replace a file srfast did not write."""
+        check_replaceable(path)
+        write_parquet(path, [self.table], SCHEMA, self.meta)
+
+
+def read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
+    """A parquet file of ours: its table and the JSON object under the key ``srfast``."""
+    if not Path(path).exists():
+        raise InputError(f"{path}: no such file")
+    if Path(path).is_dir():
+        raise InputError(f"{path}: expected a parquet file, got a folder")
+    try:
+        table = pq.read_table(os.fspath(path), partitioning=None, **LIMITS)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a readable parquet file ({' '.join(str(error).split())[:120]})") from None
+    return table, parse_meta(path, table.schema.metadata)
+
+
+def read_metadata(path: Path) -> dict[bytes, bytes] | None:
+    """The key-value metadata of a parquet file, without its rows."""
+    with pq.ParquetFile(path, **LIMITS) as file:
+        return file.schema_arrow.metadata
+
+
+def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
+    try:
+        meta = json.loads((metadata or {})[KEY])
+        version = meta["version"]
+    except (KeyError, ValueError, TypeError):
+        raise InputError(
+            f"{path}: expected a table written by srfast, got a parquet file without its metadata"
+        ) from None
+    if version != VERSION:
+        raise InputError(
+            f"{path}: expected version {VERSION} of the table format, got {version!r}; score the images again"
+        )
+    return dict(meta)
+
+
+def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Schema) -> None:
+    for field in schema:
+        if field.name not in table.schema.names:
+            raise InputError(f"{path}: expected a column {field.name!r} of {field.type}, got none")
+        column = table.schema.field(field.name)
+        if column.type != field.type:
+            raise InputError(f"{path}: column {field.name!r}: expected {field.type}, got {column.type}")
+        if table.column(field.name).null_count:
+            raise InputError(f"{path}: column {field.name!r}: expected no missing values")
+    for name, least in (("x", 0), ("y", 0), ("size", 1)):
+        smallest = pc.min(table.column(name)).as_py()
+        if smallest is not None and smallest < least:
+            raise InputError(f"{path}: column {name!r}: expected at least {least}, got {smallest}")
+
+
+def check_paths(path: str | os.PathLike[str], table: pa.Table) -> None:
+    """Refuses image paths that could reach outside the root."""
+    for name in table.column("image").unique().to_pylist():
+        if not stays_inside(name):
+            raise InputError(f"{path}: image {name!r}: expected a path inside the root")
+
+
+def check_replaceable(path: str | os.PathLike[str]) -> None:
+    """Refuses an output path that holds something srfast did not write."""
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{path}: expected a file to write, got a folder")
+    if not target.exists():
+        return
+    try:
+        ours = KEY in (read_metadata(target) or {})
+    except (pa.ArrowException, OSError):
+        ours = False
+    if not ours:
+        raise InputError(f"{path}: exists and was not written by srfast; choose another output")
+
+
+def encode_meta(meta: dict[str, Any]) -> bytes:
+    return json.dumps(meta, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def write_parquet(
+    path: str | os.PathLike[str],
+    tables: Iterable[pa.Table],
+    schema: pa.Schema,
+    meta: dict[str, Any],
+    aside: Path | None = None,
+) -> None:
+    """Streams tables into one parquet file with row groups of ROW_GROUP rows, written aside and renamed.
+
+    The bytes depend on the rows and the metadata only, not on how the rows were split over ``tables``.
+    """
+    schema = schema.with_metadata({KEY: encode_meta(meta)})
+    with atomic_path(Path(path), aside) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        pending: list[pa.Table] = []
+        rows = 0
+        for table in tables:
+            pending.append(table.replace_schema_metadata(None))
+            rows += table.num_rows
+            while rows >= ROW_GROUP:
+                joined = pa.concat_tables(pending)
+                _write_group(writer, joined.slice(0, ROW_GROUP), schema)
+                pending = [joined.slice(ROW_GROUP)]
+                rows -= ROW_GROUP
+        if rows:
+            _write_group(writer, pa.concat_tables(pending), schema)
+
+
+def _write_group(writer: pq.ParquetWriter, table: pa.Table, schema: pa.Schema) -> None:
+    writer.write_table(table.combine_chunks().cast(schema), row_group_size=ROW_GROUP)
+
+
+def image_rows(name: str, xs: np.ndarray, ys: np.ndarray, size: int, loss: np.ndarray, bicubic: np.ndarray,
+               sobel: np.ndarray) -> pa.Table:  # fmt: skip
+    """The rows of one image."""
+    n = len(xs) * len(ys)
+    image = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([name])).cast(pa.string())
+    columns = [
+        image,
+        pa.array(np.tile(xs, len(ys)).astype(np.int32)),
+        pa.array(np.repeat(ys, len(xs)).astype(np.int32)),
+        pa.array(np.full(n, size, np.int32)),
+        pa.array(loss),
+        pa.array(bicubic),
+        pa.array(sobel),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> ScoreTable:
+    """Puts tables of one dataset together, in the order one run would have given.
+
+    Raises:
+        InputError: settings or roots differ, or a patch occurs twice; names the setting and the tables.
+    """
+    if not tables:
+        raise InputError("scores: expected at least one table, got none")
+    if len(tables) == 1:
+        return tables[0]
+    names = list(names or [f"table {i}" for i in range(len(tables))])
+    first = tables[0]
+    for name, other in zip(names[1:], tables[1:], strict=True):
+        for setting in ("root", *SETTINGS):
+            if other.meta.get(setting) != first.meta.get(setting):
+                raise InputError(
+                    f"{name}: {setting} differs: {names[0]} has {first.meta.get(setting)!r}, "
+                    f"this table has {other.meta.get(setting)!r}"
+                )
+    table = pa.concat_tables([t.table.replace_schema_metadata(None) for t in tables])
+    table = table.sort_by([("image", "ascending"), ("y", "ascending"), ("x", "ascending")])
+    image, x, y = (table.column(c).combine_chunks() for c in ("image", "x", "y"))
+    if len(table) > 1:
+        code = image.dictionary_encode().indices.to_numpy()
+        xs, ys = x.to_numpy(), y.to_numpy()
+        same = (code[1:] == code[:-1]) & (xs[1:] == xs[:-1]) & (ys[1:] == ys[:-1])
+        if same.any():
+            i = int(same.argmax())
+            raise InputError(
+                f"{', '.join(names)}: the patch at x={xs[i]}, y={ys[i]} of {image[i].as_py()!r} "
+                "occurs in more than one table"
+            )
+    meta = dict(first.meta)
+    images: dict[str, Any] = {}
+    for t in tables:
+        images.update(t.meta.get("images", {}))
+    meta["images"] = dict(sorted(images.items()))
+    for key in ("skipped", "small"):
+        meta[key] = sorted((item for t in tables for item in t.meta.get(key, [])), key=lambda e: str(e["image"]))
+    meta["shard"] = None
+    return ScoreTable(table, meta)

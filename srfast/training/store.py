@@ -1,0 +1,265 @@
+"""Training images in memory: what patches cover of them, as HR and LR planes, cached while they fit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srfast.coreset.pairs import Source, read_pair
+from srfast.errors import InputError
+
+CROPS_STREAMED = 16
+"""Crops of an image in one pass over images that do not fit in memory."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of one image, in HR pixels, from which training crops are cut."""
+
+    source: int
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class PairStore:
+    """HR and LR planes of a set of regions.
+
+    The LR image is made from the whole HR image, then both are cropped to the bounding box of the regions of
+    that image, so that a store over a core-set holds what the core-set covers and no more.
+
+    Args:
+        sources: The images.
+        regions: Where crops may be cut; x, y, width and height are multiples of the scale.
+        scale: 2, 3 or 4.
+        color: "y" (one plane) or "rgb" (three).
+        quantise: True: LR is 8-bit, as from files. False: LR is float32 in [0, 1], never rounded (the
+            classic protocol).
+        cache_bytes: Images are kept while they fit; the least recently used go first.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        regions: Sequence[Region],
+        *,
+        scale: int,
+        color: str,
+        quantise: bool = True,
+        cache_bytes: int = 2 << 30,
+    ) -> None:
+        self.sources = list(sources)
+        self.regions = list(regions)
+        self.scale = scale
+        self.color = color
+        self.quantise = quantise
+        self.cache_bytes = cache_bytes
+        self._boxes = self._bounding_boxes()
+        self._kept: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._kept_bytes = 0
+        self._lock = threading.Lock()
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.color == "y" else 3
+
+    @property
+    def size_bytes(self) -> int:
+        """What the store takes when every image is kept."""
+        return sum(self.image_bytes(source) for source in self._boxes)
+
+    def image_bytes(self, source: int) -> int:
+        """What the planes of one image take."""
+        x0, y0, x1, y1 = self._boxes[source]
+        area = (x1 - x0) * (y1 - y0)
+        return self.channels * (area + area // self.scale**2 * (1 if self.quantise else 4))
+
+    @property
+    def fits(self) -> bool:
+        return self.size_bytes <= self.cache_bytes
+
+    def fill(self, threads: int = 1) -> None:
+        """Reads every image ahead of training; only of use when the store fits."""
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            for _ in pool.map(self._planes, list(self._boxes)):
+                pass
+
+    def crop(self, region: int, x: int, y: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """LR [C, size / scale, size / scale] and HR [C, size, size] at (x, y) inside a region, as views."""
+        r = self.regions[region]
+        lr, hr = self._planes(r.source)
+        x0, y0, _, _ = self._boxes[r.source]
+        left, top, s = r.x + x - x0, r.y + y - y0, self.scale
+        return (
+            lr[:, top // s : (top + size) // s, left // s : (left + size) // s],
+            hr[:, top : top + size, left : left + size],
+        )
+
+    def _bounding_boxes(self) -> dict[int, tuple[int, int, int, int]]:
+        boxes: dict[int, tuple[int, int, int, int]] = {}
+        for r in self.regions:
+            x0, y0, x1, y1 = boxes.get(r.source, (r.x, r.y, r.x, r.y))
+            boxes[r.source] = (min(x0, r.x), min(y0, r.y), max(x1, r.x + r.width), max(y1, r.y + r.height))
+        return boxes
+
+    def _planes(self, source: int) -> tuple[np.ndarray, np.ndarray]:
+        with self._lock:
+            if source in self._kept:
+                self._kept.move_to_end(source)
+                return self._kept[source]
+        lr, hr = read_pair(self.sources[source], self.scale, color=self.color, quantise=self.quantise)
+        x0, y0, x1, y1 = self._boxes[source]
+        if x1 > hr.shape[2] or y1 > hr.shape[1]:
+            raise InputError(
+                f"{self.sources[source].path}: a patch reaches to ({x1}, {y1}) but the image, cropped to a "
+                f"multiple of {self.scale}, is {hr.shape[2]} x {hr.shape[1]}; "
+                "it has changed since it was listed"
+            )
+        s = self.scale
+        # Copies: a view would keep the whole image alive.
+        pair = (
+            np.ascontiguousarray(lr[:, y0 // s : y1 // s, x0 // s : x1 // s]),
+            np.ascontiguousarray(hr[:, y0:y1, x0:x1]),
+        )
+        with self._lock:
+            if source not in self._kept:
+                self._kept[source] = pair
+                self._kept_bytes += pair[0].nbytes + pair[1].nbytes
+            while self._kept_bytes > self.cache_bytes and len(self._kept) > 1:
+                _, (old_lr, old_hr) = self._kept.popitem(last=False)
+                self._kept_bytes -= old_lr.nbytes + old_hr.nbytes
+        return pair
+
+
+class Batches:
+    """Random aligned crops, flipped and rotated; batch number ``step`` is a function of the seed and nothing
+    else.
+
+    Regions are drawn without replacement, a fresh permutation every pass. Where the store does not fit in memory,
+    a pass goes through the images in random groups that fill half the cache, draws the regions of a group in random
+    order, and takes several crops of each image (``CROPS_STREAMED``), so that an image is read once a pass and not
+    once a crop. ``batches[step]`` is an LR tensor
+    [b, C, patch / scale, patch / scale] (uint8, or float32 in [0, 1] when the store does not quantise) and
+    an HR tensor [b, C, patch, patch] uint8, where b is the share of this rank in the global batch.
+
+    Args:
+        store: Where crops come from.
+        batch: Crops in a step over all ranks.
+        patch: Side of an HR crop in pixels, a multiple of the scale.
+        seed: Any non-negative integer.
+        rank: This process, of ``world`` processes.
+        world: Number of processes; divides ``batch``.
+    """
+
+    def __init__(self, store: PairStore, *, batch: int, patch: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        if batch % world:
+            raise InputError(f"batch: expected a multiple of the {world} processes, got {batch}")
+        self.store = store
+        self.batch = batch
+        self.patch = patch
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+        self._orders: dict[int, np.ndarray] = {}
+        per_image = len(store.regions) / len({r.source for r in store.regions})
+        self._repeats = 1 if store.fits else max(1, round(CROPS_STREAMED / per_image))
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        store, s, n = self.store, self.store.scale, self._repeats * len(self.store.regions)
+        rng = np.random.default_rng((self.seed, 0, step))
+        draws = rng.random((self.batch, 2))
+        turns = rng.integers(0, 8, self.batch).tolist()
+        count, small = self.batch // self.world, self.patch // s
+        lr = np.empty((count, store.channels, small, small), np.uint8 if store.quantise else np.float32)
+        hr = np.empty((count, store.channels, self.patch, self.patch), np.uint8)
+        for i, j in enumerate(range(self.rank, self.batch, self.world)):
+            epoch, place = divmod(step * self.batch + j, n)
+            region = int(self._order(epoch)[place])
+            r = store.regions[region]
+            x = int(draws[j, 0] * ((r.width - self.patch) // s + 1)) * s
+            y = int(draws[j, 1] * ((r.height - self.patch) // s + 1)) * s
+            small_crop, crop = store.crop(region, x, y, self.patch)
+            lr[i], hr[i] = turn(small_crop, turns[j]), turn(crop, turns[j])
+        return torch.from_numpy(lr), torch.from_numpy(hr)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        order = self._orders.get(epoch)
+        if order is None:
+            rng = np.random.default_rng((self.seed, 1, epoch))
+            whole = np.arange(len(self.store.regions))
+            groups = [whole] if self.store.fits else self._groups(rng)
+            order = np.concatenate([rng.permutation(np.repeat(group, self._repeats)) for group in groups])
+            self._orders = {k: v for k, v in self._orders.items() if k >= epoch - 1}
+            self._orders[epoch] = order
+        return order
+
+    def _groups(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """The regions of random images, as many together as fill half the cache."""
+        of_source: dict[int, list[int]] = {}
+        for i, region in enumerate(self.store.regions):
+            of_source.setdefault(region.source, []).append(i)
+        groups: list[list[int]] = [[]]
+        filled = 0
+        for source in rng.permutation(list(of_source)).tolist():
+            size = self.store.image_bytes(source)
+            if groups[-1] and filled + size > self.store.cache_bytes // 2:
+                groups.append([])
+                filled = 0
+            groups[-1] += of_source[source]
+            filled += size
+        return [np.array(group) for group in groups]
+
+
+def turn(planes: np.ndarray, k: int) -> np.ndarray:
+    """One of the 8 flips and rotations of [C, H, W] planes, as a view."""
+    if k & 1:
+        planes = planes[:, :, ::-1]
+    if k & 2:
+        planes = planes[:, ::-1]
+    return planes.transpose(0, 2, 1) if k & 4 else planes
+
+
+class Feed:
+    """Hands out ``batches[first]``, ``batches[first + 1]``, ...; ``seconds`` is the time its caller waited.
+
+    With ``ahead`` > 0, that many batches are made ahead by ``threads`` threads: for images that are decoded
+    when drawn, and for accelerators. A cached store on the CPU is faster without, since there the threads
+    would take the model's cores.
+    """
+
+    def __init__(self, batches: Batches, first: int, *, ahead: int = 0, threads: int = 1) -> None:
+        self.seconds = 0.0
+        self._batches = batches
+        self._next = first
+        self._ahead = ahead
+        self._pool = ThreadPoolExecutor(threads) if ahead else None
+        self._queue: deque[Future[tuple[Tensor, Tensor]]] = deque()
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        start = time.perf_counter()
+        if self._pool is None:
+            pair = self._batches[self._next]
+            self._next += 1
+        else:
+            while len(self._queue) < self._ahead:
+                self._queue.append(self._pool.submit(self._batches.__getitem__, self._next))
+                self._next += 1
+            pair = self._queue.popleft().result()
+        self.seconds += time.perf_counter() - start
+        return pair

@@ -1,0 +1,503 @@
+"""The command line: exit codes, one line for every error, JSON, interrupts, and names of every kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from srfast.cli import COMMANDS, main
+from srfast.coreset.selection import CoreSet
+from srfast.scoring.table import KEY, SCHEMA, ScoreTable
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """run(*args) -> (exit code, stdout, stderr), in this process."""
+
+    def call(*args: str | Path) -> tuple[int, str, str]:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in args])
+        out, err = capfd.readouterr()
+        code = stop.value.code
+        assert code is None or isinstance(code, int)
+        return code or 0, out, err
+
+    return call
+
+
+def assert_one_line(result: tuple[int, str, str], code: int, *words: str | Path) -> None:
+    assert result[0] == code, result
+    assert result[1] == "", "an error must leave stdout to programs"
+    assert result[2].startswith("srfast: error: "), result[2]
+    assert result[2].count("\n") == 1, result[2]
+    assert "Traceback" not in result[2]
+    for word in words:
+        assert str(word) in result[2], result[2]
+
+
+# Help and version
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys, srfast.cli\n"
+        "try: srfast.cli.main(sys.argv[1:])\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "heavy = {'torch', 'numpy', 'pyarrow', 'PIL', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    for arguments in ([], ["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, (arguments, done.stderr)
+        assert done.stderr == ""
+        if not arguments or arguments == ["--help"]:
+            for name in COMMANDS:
+                assert f"\n  {name} " in done.stdout
+        if arguments[-1:] == ["--help"] and len(arguments) == 2:
+            assert done.stdout.startswith(f"Usage: srfast {arguments[0]} ")
+
+
+def test_help_is_fast(tmp_path: Path) -> None:
+    """0.3 s is the promise; processor time, as the machine may be busy, and twice that for a slow one."""
+    import resource
+
+    taken = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "srfast", "--help"], cwd=tmp_path, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(taken) < 0.6
+
+
+def test_importing_srfast_does_not_import_torch(tmp_path: Path) -> None:
+    code = "import sys, srfast; assert 'torch' not in sys.modules; srfast.InputError; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_every_public_name_resolves() -> None:
+    import srfast
+
+    for name in srfast.__all__:
+        assert getattr(srfast, name) is not None
+    assert set(srfast.__all__) <= set(dir(srfast))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        srfast.nothing  # noqa: B018
+
+
+# Usage errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["--nothing"], "No such option"),
+        (["score"], "Missing argument"),
+        (["score", "x"], "Missing option"),
+        (["score", "x", "-o", "s.parquet", "--scale", "7"], "--scale"),
+        (["score", "x", "-o", "s.parquet", "--scale", "two"], "--scale"),
+        (["score", "x", "-o", "s.parquet", "--mode", "whole"], "--mode"),
+        (["score", "x", "-o", "s.parquet", "--backend", "jax"], "--backend"),
+        (["score", "x", "-o", "s.parquet", "--workers", "0"], "--workers"),
+        (["score", "x", "-o", "s.parquet", "--shard", "2"], "--shard"),
+        (["score", "x", "-o", "s.parquet", "--shard", "a/b"], "--shard"),
+        (["select", "x", "-o", "c.parquet", "--order", "up"], "--order"),
+        (["select", "x", "-o", "c.parquet", "--method", "best"], "--method"),
+        (["select", "x", "-o", "c.parquet", "--keep", "half"], "--keep"),
+        (["prune", "x"], "Missing option"),
+        (["doctor", "extra"], "unexpected extra argument"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str], words: str, run: Run) -> None:
+    assert_one_line(run(*arguments), 2, words)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--patch", "95"], "patch: expected a positive multiple of the scale 2, got 95"),
+        (["--patch", "-96"], "patch: expected"),
+        (["--stride", "7"], "stride: expected"),
+        (["--stride", "0"], "stride: expected"),
+        (["--shard", "5/2"], "shard: expected"),
+        (["--shard", "0/0"], "shard: expected"),
+        (["--scorer", "nothing.safetensors"], "scorer: expected"),
+        (["--patch", "1200"], "nothing to score"),
+    ],
+)
+def test_wrong_values_are_exit_code_2(
+    options: list[str], words: str, photo_folder: Path, tmp_path: Path, run: Run
+) -> None:
+    result = run("score", photo_folder, "-o", tmp_path / "s.parquet", "--scorer", "bicubic", *options)
+    assert_one_line(result, 2, words)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
+
+
+def test_missing_paths_and_empty_folders(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "empty").mkdir()
+    for command in ("score", "prune"):
+        for name, words in (("missing", "no such file or folder"), ("empty", "no image files found")):
+            result = run(command, tmp_path / name, "-o", tmp_path / "out", "--scorer", "bicubic")
+            assert_one_line(result, 2, tmp_path / name, words)
+
+
+BAD = {
+    "truncated.png": ("cannot be decoded", lambda data: data[: len(data) // 2]),
+    "text.png": ("not an image in a known format", lambda data: b"This is a text file.\n"),
+    "empty.png": ("the file is empty (0 bytes)", lambda data: b""),
+    "huge.png": (
+        "the header claims too many pixels",
+        lambda data: data[:16] + (100_000).to_bytes(4, "big") * 2 + data[24:],
+    ),
+    "<b onclick=x>.png": ("the file is empty", lambda data: b""),
+    "naïve name.png": ("the file is empty", lambda data: b""),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_images_name_the_file_and_the_reason(name: str, photo_folder: Path, tmp_path: Path, run: Run) -> None:
+    words, damage = BAD[name]
+    data = bytearray(damage((photo_folder / "astronaut.png").read_bytes()))
+    if name == "huge.png":
+        import zlib
+
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    (photo_folder / name).write_bytes(bytes(data))
+    output = tmp_path / "s.parquet"
+    arguments = ["score", photo_folder, "-o", output, "--patch", "48", "--scorer", "bicubic"]
+    assert_one_line(run(*arguments), 2, photo_folder / name, words, "--skip-bad")
+    assert not output.exists()
+    code, out, err = run(*arguments, "--skip-bad")
+    assert code == 0
+    assert err.count("\n") == 1
+    assert err.startswith("srfast: skipped ")
+    assert name in err
+    assert words in err
+    assert [s["image"] for s in ScoreTable.read(output).meta["skipped"]] == [name]
+    assert out.count("\n") == 1
+
+
+def test_bad_tables_name_the_file_and_the_reason(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+    run("score", photo_folder, "-o", tmp_path / "s.parquet", "--patch", "48", "--scorer", "bicubic")
+    table = pq.read_table(tmp_path / "s.parquet")
+    meta = json.loads(table.schema.metadata[KEY])
+    outside = table.set_column(0, SCHEMA.field("image"), pa.array(["../../etc/shadow"] * len(table)))
+    cases = {
+        "other version": table.replace_schema_metadata({KEY: json.dumps({**meta, "version": 99}).encode()}),
+        "written by srfast": table.replace_schema_metadata({}),
+        "a path inside the root": outside,
+    }
+    for words, bad in cases.items():
+        path = tmp_path / "bad table.parquet"
+        pq.write_table(bad, path)
+        words = "expected version 1" if words == "other version" else words
+        for command in (["select", path, "-o", tmp_path / "c.parquet"], ["report", path, "-o", tmp_path / "r.html"]):
+            assert_one_line(run(*command), 2, path, words)
+    (tmp_path / "text.parquet").write_text("not parquet")
+    assert_one_line(run("select", tmp_path / "text.parquet", "-o", tmp_path / "c.parquet"), 2, "not a readable parquet")
+    assert_one_line(run("select", tmp_path / "no.parquet", "-o", tmp_path / "c.parquet"), 2, "no such file")
+    assert_one_line(
+        run("report", tmp_path / "s.parquet", "--coreset", tmp_path / "s.parquet", "-o", tmp_path / "r.html"),
+        2,
+        "core-set",
+    )
+    assert not (tmp_path / "c.parquet").exists()
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_foreign_files_are_never_replaced(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+    scores = tmp_path / "s.parquet"
+    run("score", photo_folder, "-o", scores, "--patch", "48", "--scorer", "bicubic")
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    options = ["--patch", "48", "--scorer", "bicubic"]
+    assert_one_line(run("score", photo_folder, "-o", notes, *options), 2, notes, "not written by srfast")
+    assert_one_line(
+        run("score", photo_folder, "-o", photo_folder / "chelsea.jpg", *options), 2, "not written by srfast"
+    )
+    assert_one_line(run("select", scores, "-o", notes), 2, notes, "not written by srfast")
+    assert_one_line(run("report", scores, "-o", notes), 2, notes)
+    assert_one_line(run("report", scores, "-o", scores), 2, scores)
+    assert_one_line(run("score", photo_folder, "-o", tmp_path / "no" / "s.parquet", *options), 2, "no/s.parquet")
+    assert_one_line(run("score", photo_folder, "-o", photo_folder, *options), 2, photo_folder)
+    for name in ("scores.parquet", "coreset.parquet", "report.html"):
+        out = tmp_path / f"out {name}"
+        out.mkdir()
+        (out / name).write_text("mine")
+        assert_one_line(run("prune", photo_folder, "-o", out, *options), 2, name)
+        assert [p.name for p in out.iterdir()] == [name], "nothing else is begun when an output cannot be written"
+        assert (out / name).read_text() == "mine"
+    assert notes.read_text() == "mine"
+
+
+@pytest.fixture
+def unprivileged(srfast_command: Any) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line bound by file permissions, which root is not."""
+    prefix = []
+    if os.getuid() == 0:
+        prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner"]
+        if shutil.which("setpriv") is None or subprocess.run([*prefix, "true"], capture_output=True).returncode:
+            pytest.skip("root's privileges cannot be dropped here (setpriv of util-linux)")
+
+    def call(*args: str | Path) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [*prefix, sys.executable, "-B", "-m", "srfast", *map(str, args)], cwd=tempfile.gettempdir(),
+            capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    return call
+
+
+def test_no_permission(unprivileged: Any, photo_folder: Path, tmp_path: Path) -> None:
+    call, photos, folder = unprivileged, photo_folder, tmp_path
+    locked = folder / "locked"
+    locked.mkdir()
+    locked.chmod(0o555)
+    options = ["--patch", "48", "--scorer", "bicubic"]
+    assert_one_line(call("score", photos, "-o", locked / "s.parquet", *options), 2, locked, "ermission")
+    assert_one_line(call("prune", photos, "-o", locked / "new", *options), 2, locked, "ermission")
+    assert list(locked.iterdir()) == []
+    (photos / "astronaut.png").chmod(0o000)
+    assert_one_line(call("score", photos, "-o", locked / "s.parquet", *options), 2, "ermission")
+    (photos / "sub").chmod(0o000)
+    assert_one_line(call("score", photos, "-o", locked / "s.parquet", *options), 2, photos / "sub", "ermission")
+    (folder / "scores.parquet").write_bytes(b"")
+    (folder / "scores.parquet").chmod(0o000)
+    assert_one_line(
+        call("select", folder / "scores.parquet", "-o", locked / "c.parquet"), 2, "scores.parquet", "ermission"
+    )
+    (photos / "sub").chmod(0o755)
+
+
+# JSON and plain output
+
+
+def test_json_is_one_object_and_nothing_else(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+    Image.new("RGB", (5, 4)).save(photo_folder / "ü tiny.png")
+    (photo_folder / "broken.png").write_bytes(b"")
+    scores, coreset = tmp_path / "größe.parquet", tmp_path / "c.parquet"
+    code, out, err = run(
+        "score", photo_folder, "-o", scores, "--patch", "48", "--scorer", "bicubic", "--skip-bad", "--json"
+    )
+    assert code == 0
+    summary = json.loads(out)
+    assert out.count("\n") == 1
+    assert "broken.png" in err
+    table = ScoreTable.read(scores)
+    assert summary["output"] == str(scores)
+    assert summary["patches"] == len(table)
+    assert summary["images"] == 6
+    assert [s["image"] for s in summary["skipped"]] == ["broken.png"]
+    assert summary["small"] == [{"image": "ü tiny.png", "height": 4, "width": 5}]
+    assert summary["loss"]["max"] == float(table.column("loss").max())
+    code, out, err = run("select", scores, "-o", coreset, "--keep", "0.25", "--drop-hardest", "0.05", "--json")
+    assert (code, err) == (0, "")
+    summary = json.loads(out)
+    assert summary["kept"] == len(CoreSet.read(coreset)) == int(0.25 * len(table) + 0.5)
+    assert summary["patches"] == len(table)
+    code, out, err = run("doctor", "--json")
+    assert (code, err) == (0, "")
+    findings = json.loads(out)
+    assert findings["native"]["available"] is True
+    assert findings["backends"]["cpu"]["native"] is None
+
+
+def test_json_on_a_terminal_that_knows_only_ascii(photo_folder: Path, tmp_path: Path, srfast_command: Any) -> None:
+    arguments = ["score", photo_folder, "-o", tmp_path / "größe.parquet", "--patch", "48", "--scorer", "bicubic"]
+    env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C.UTF-8"}
+    done = srfast_command(*arguments, "--json", cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["output"].endswith("größe.parquet")
+    assert srfast_command(*arguments, cwd=tmp_path, env=env).returncode == 0
+
+
+def test_doctor_for_a_person(run: Run) -> None:
+    code, out, err = run("doctor")
+    assert (code, err) == (0, "")
+    for word in ("srfast", "cpu", "engine", "cuda build", "auto takes", "native/cpu"):
+        assert f"\n{word}" in f"\n{out}"
+
+
+# The main job
+
+
+def test_score_select_report_prune(photo_folder: Path, tmp_path: Path, srcnn_weights: Any, run: Run) -> None:
+    options = ["--patch", "48", "--scorer", srcnn_weights(2)]
+    code, out, err = run("prune", photo_folder, "-o", tmp_path / "out dir", *options, "--drop-hardest", "0.05")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"report -> {tmp_path / 'out dir' / 'report.html'}"
+    made = tmp_path / "out dir"
+    assert sorted(p.name for p in made.iterdir()) == ["coreset.parquet", "report.html", "scores.parquet"]
+    assert run("score", photo_folder, "-o", tmp_path / "s.parquet", *options)[0] == 0
+    assert run("select", tmp_path / "s.parquet", "-o", tmp_path / "c.parquet", "--drop-hardest", "0.05")[0] == 0
+    code, _, _ = run("report", tmp_path / "s.parquet", "--coreset", tmp_path / "c.parquet", "-o", tmp_path / "r.html")
+    assert code == 0
+    assert_one_line(run("prune", photo_folder, "-o", tmp_path / "new", *options, "--keep", "50"), 2, "keep: expected")
+    assert not (tmp_path / "new").exists(), "wrong arguments of the selection are found before the scoring"
+    for ours, name in (("s.parquet", "scores.parquet"), ("c.parquet", "coreset.parquet"), ("r.html", "report.html")):
+        assert (tmp_path / ours).read_bytes() == (made / name).read_bytes(), name
+    before = {p.name: p.read_bytes() for p in made.iterdir()}
+    assert run("prune", photo_folder, "-o", made, *options, "--drop-hardest", "0.05", "--resume")[0] == 0
+    assert {p.name: p.read_bytes() for p in made.iterdir()} == before
+
+
+def test_shards_through_the_command_line(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+    options = ["--patch", "48", "--stride", "24", "--scorer", "bicubic"]
+    run("score", photo_folder, "-o", tmp_path / "whole.parquet", *options)
+    shards = [tmp_path / f"{i}.parquet" for i in range(3)]
+    for i, path in enumerate(shards):
+        assert run("score", photo_folder, "-o", path, *options, "--shard", f"{i}/3")[0] == 0
+    assert run("select", tmp_path / "whole.parquet", "-o", tmp_path / "a.parquet")[0] == 0
+    assert run("select", *shards[::-1], "-o", tmp_path / "b.parquet")[0] == 0
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert_one_line(run("select", shards[0], shards[0], "-o", tmp_path / "b.parquet"), 2, "more than one table")
+
+
+def test_names_of_every_kind(photographs: dict[str, np.ndarray], tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "mes photos d'été (2) & co"
+    names = [
+        "a b.png",
+        "ünïcödé 写真.png",
+        "quote'\".png",
+        "semi;colon$HOME.png",
+        "percent%20.png",
+        "same.png",
+        "same.jpg",
+        "-dash.png",
+    ]
+    (folder / "sub dir").mkdir(parents=True)
+    for i, name in enumerate(names):
+        Image.fromarray(np.roll(photographs["coffee"][:48, :96], i, 1)).save(
+            folder / ("sub dir" if i % 2 else "") / name
+        )
+    code, _, err = run("prune", folder, "-o", tmp_path / "out", "--patch", "48", "--scorer", "bicubic")
+    assert (code, err) == (0, "")
+    found = set(ScoreTable.read(tmp_path / "out" / "scores.parquet").column("image"))
+    assert found == {("sub dir/" if i % 2 else "") + n for i, n in enumerate(names)}
+
+
+def test_warnings_of_image_libraries_stay_out_of_the_way(
+    photo_folder: Path, tmp_path: Path, srfast_command: Any
+) -> None:
+    data = (photo_folder / "chelsea.jpg").read_bytes()
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0garbage"
+    (photo_folder / "exif.jpg").write_bytes(
+        data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+    )
+    done = srfast_command(
+        "score", photo_folder, "-o", "s.parquet", "--patch", "48", "--scorer", "bicubic", cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# Crashes, interrupts, pipes
+
+
+def test_unexpected_errors_are_one_line_and_debug_shows_the_traceback(
+    photo_folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise ZeroDivisionError("two\nlines")
+
+    monkeypatch.setattr("srfast.scoring.pipeline.make_engine", broken)
+    arguments = ["score", str(photo_folder), "-o", str(tmp_path / "s.parquet")]
+    assert_one_line(run(*arguments), 1, "ZeroDivisionError: two lines", "--debug")
+    for args in (["--debug", *arguments], [*arguments, "--debug"]):
+        with pytest.raises(ZeroDivisionError):
+            main(args)
+
+
+def test_debug_prints_a_traceback(tmp_path: Path, srfast_command: Any) -> None:
+    done = srfast_command("--debug", "score", "nowhere", "-o", "s.parquet", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "nowhere: no such file or folder" in done.stderr
+    done = srfast_command("score", "nowhere", "-o", "s.parquet", "--scorer", "bicubic", cwd=tmp_path)
+    assert_one_line((done.returncode, done.stdout, done.stderr), 2, "nowhere: no such file or folder")
+
+
+INTERRUPTED = """
+import sys, time
+import srfast.scoring.pipeline
+from srfast.cli import main
+add = srfast.scoring.pipeline.Parts.add
+def slow(self, outcome):
+    add(self, outcome)
+    if outcome.file.name == "chelsea.jpg":
+        print("now", file=sys.stderr, flush=True)
+        time.sleep(30)
+srfast.scoring.pipeline.Parts.add = slow
+main(sys.argv[1:])
+"""
+
+
+def test_ctrl_c_ends_in_one_line_and_resume_continues(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+    arguments = ["score", str(photo_folder), "-o", str(tmp_path / "s.parquet"), "--patch", "48", "--scorer", "bicubic"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, *arguments],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "now\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert err.startswith("srfast: error: interrupted")
+    assert err.count("\n") == 1
+    assert "--resume" in err
+    assert not (tmp_path / "s.parquet").exists()
+    assert list((tmp_path / "s.parquet.parts").glob("part-*"))
+    assert run(*arguments, "--resume")[0] == 0
+    resumed = (tmp_path / "s.parquet").read_bytes()
+    assert run(*arguments)[0] == 0
+    assert (tmp_path / "s.parquet").read_bytes() == resumed
+
+
+def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m srfast doctor | head -c 1 > /dev/null"
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, env=env)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_demo(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from srfast.cli.demo import PHOTOGRAPHS
+    from srfast.models.registry import WEIGHTS
+
+    pytest.importorskip("skimage", reason="scikit-image, which ships the photographs, is missing")
+    if not (WEIGHTS / "srcnn_x2.safetensors").is_file():
+        pytest.skip("the shipped weights are not in this tree")
+    code, out, err = run("demo", "-o", tmp_path / "demo")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"open {tmp_path / 'demo' / 'report.html'}"
+    assert sorted(p.stem for p in (tmp_path / "demo" / "photos").iterdir()) == sorted(PHOTOGRAPHS)
+    assert len(CoreSet.read(tmp_path / "demo" / "coreset.parquet"))

@@ -1,0 +1,283 @@
+"""Training pairs: CorePatches, the in-memory store, the order of batches."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+import srfast
+from srfast.coreset.pairs import Source, read_pair, read_patches
+from srfast.data.images import read_rgb
+from srfast.errors import InputError
+from srfast.ops import reference
+from srfast.training.sources import open_store, whole_dataset
+from srfast.training.store import CROPS_STREAMED, Batches, Feed, PairStore, Region, turn
+
+ROWS = [
+    ("astronaut.png", 0, 0),
+    ("astronaut.png", 144, 36),
+    ("chelsea.jpg", 24, 96),
+    ("sub/café au lait.png", 120, 72),
+]
+
+
+def coreset_table(root: Path, rows: list[tuple[str, int, int]] = ROWS, size: int = 48, **meta: object) -> pa.Table:
+    image, x, y = (list(c) for c in zip(*rows, strict=True)) if rows else ([], [], [])
+    about = {"version": 1, "root": str(root), "scale": 2, "patch": size, **meta}
+    ints = {"x": x, "y": y, "size": [size] * len(x)}
+    columns = {"image": pa.array(image, pa.string()), **{k: pa.array(v, pa.int32()) for k, v in ints.items()}}
+    return pa.table(columns).replace_schema_metadata({b"srfast": json.dumps(about).encode()})
+
+
+@pytest.fixture
+def coreset(photo_folder: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "coreset.parquet"
+    pq.write_table(coreset_table(photo_folder, selection={"patches": 40}), path)
+    return path
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_core_patches_are_crops_of_whole_images(coreset: Path, photo_folder: Path, scale: int) -> None:
+    dataset = srfast.CorePatches(coreset, scale)
+    assert len(dataset) == len(ROWS)
+    for i, (image, x, y) in enumerate(ROWS):
+        lr, hr = dataset[i]
+        whole = read_rgb(photo_folder / image)
+        whole = np.ascontiguousarray(whole[: whole.shape[0] // scale * scale, : whole.shape[1] // scale * scale])
+        low = srfast.imresize(whole, 1 / scale)
+        assert lr.dtype == hr.dtype == torch.uint8
+        assert np.array_equal(hr.permute(1, 2, 0), whole[y : y + 48, x : x + 48])
+        assert np.array_equal(lr.permute(1, 2, 0), low[y // scale : (y + 48) // scale, x // scale : (x + 48) // scale])
+
+
+def test_core_patches_from_a_table_an_object_and_another_root(coreset: Path, photo_folder: Path) -> None:
+    expected = srfast.CorePatches(coreset)[1]
+    table = pq.read_table(coreset)
+
+    class Selected:
+        meta = json.loads(table.schema.metadata[b"srfast"])
+
+    Selected.table = table.replace_schema_metadata(None)
+    moved = photo_folder.rename(photo_folder.parent / "moved")
+    for source in (coreset, table, Selected()):
+        got = srfast.CorePatches(source, root=moved)[1]
+        assert torch.equal(got[0], expected[0])
+        assert torch.equal(got[1], expected[1])
+
+
+def test_core_patches_in_a_data_loader_and_pickled(coreset: Path) -> None:
+    dataset = srfast.CorePatches(coreset)
+    expected = [dataset[i] for i in range(len(dataset))]
+    lr, hr = next(iter(DataLoader(dataset, batch_size=4)))
+    assert torch.equal(lr, torch.stack([e[0] for e in expected]))
+    assert torch.equal(hr, torch.stack([e[1] for e in expected]))
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert len(pickle.dumps(dataset)) < 10_000
+    assert torch.equal(copy[-1][0], expected[-1][0])
+    with pytest.raises(IndexError):
+        dataset[len(dataset)]
+
+
+def test_core_patches_decode_each_image_once(coreset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def counted(source: Source, scale: int) -> tuple[np.ndarray, np.ndarray]:
+        read.append(source.path.name)
+        return read_pair(source, scale)
+
+    monkeypatch.setattr("srfast.coreset.pairs.read_pair", counted)
+    dataset = srfast.CorePatches(coreset, keep_images=1)
+    for i in range(len(dataset)):
+        dataset[i]
+    assert read == ["astronaut.png", "chelsea.jpg", "café au lait.png"]
+
+
+def test_core_patches_bad_input(photo_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.parquet").write_text("not parquet")
+    pq.write_table(coreset_table(photo_folder).drop_columns(["y"]), tmp_path / "column.parquet")
+    for name, word in (
+        ("text.parquet", "parquet"),
+        ("column.parquet", "y is missing"),
+        ("none.parquet", "no such"),
+    ):
+        with pytest.raises(InputError, match=word):
+            srfast.CorePatches(tmp_path / name)
+    with pytest.raises(InputError, match="scale"):
+        srfast.CorePatches(coreset_table(photo_folder), 5)
+    with pytest.raises(InputError, match="empty"):
+        srfast.CorePatches(coreset_table(photo_folder, []))
+    with pytest.raises(InputError, match=r"scale.*x = 2"):
+        srfast.CorePatches(coreset_table(photo_folder, [("astronaut.png", 2, 0)]), 4)
+    with pytest.raises(InputError, match="inside the root"):
+        srfast.CorePatches(coreset_table(photo_folder, [("../x.png", 0, 0)]))
+    with pytest.raises(InputError, match=r"absent\.png"):
+        srfast.CorePatches(coreset_table(photo_folder, [("absent.png", 0, 0)]))[0]
+    with pytest.raises(InputError, match="has changed since it was scored"):
+        srfast.CorePatches(coreset_table(photo_folder, [("astronaut.png", 180, 0)]))[0]
+
+
+def test_read_pair_of_luma(photo_folder: Path) -> None:
+    source = Source(photo_folder / "chelsea.jpg")
+    lr, hr = read_pair(source, 3, color="y")
+    y = reference.luma(torch.from_numpy(read_rgb(source.path)))[:150, :219]
+    assert np.array_equal(hr[0], y)
+    assert np.array_equal(lr[0], reference.resample_uint8(y, 1 / 3))
+    exact, _ = read_pair(source, 3, color="y", quantise=False)
+    assert exact.dtype == np.float32
+    expected = reference.resample(y.double() / 255, 1 / 3)
+    assert np.abs(exact[0] - expected.numpy()).max() < 1e-6  # float32 sums
+
+
+def test_smaller_copies(photo_folder: Path) -> None:
+    lr, hr = read_pair(Source(photo_folder / "chelsea.jpg", 0.7), 2)
+    whole = srfast.imresize(read_rgb(photo_folder / "chelsea.jpg"), 0.7)
+    assert np.array_equal(hr.transpose(1, 2, 0), whole[: len(whole) // 2 * 2, : whole.shape[1] // 2 * 2])
+    assert lr.shape == (3, hr.shape[1] // 2, hr.shape[2] // 2)
+
+
+@pytest.mark.parametrize(("color", "quantise"), [("y", False), ("rgb", True)])
+def test_batches_hold_aligned_crops(photo_folder: Path, color: str, quantise: bool) -> None:
+    store, left_out = open_store([photo_folder], 2, color=color, patch=40, quantise=quantise)
+    assert left_out == 0
+    lr, hr = Batches(store, batch=6, patch=40, seed=3)[5]
+    channels = 1 if color == "y" else 3
+    assert lr.shape == (6, channels, 20, 20)
+    assert hr.shape == (6, channels, 40, 40)
+    assert hr.dtype == torch.uint8
+    assert lr.dtype == (torch.uint8 if quantise else torch.float32)
+    # Away from a crop's border, LR is the crop's own down-sampling, whatever way both were turned.
+    again = reference.resample(hr.double(), 0.5)
+    own = lr.double() * (1 if quantise else 255)
+    assert float((again - own)[..., 2:-2, 2:-2].abs().max()) < (1.3 if quantise else 1e-3)
+
+
+def test_batches_depend_on_seed_and_step_alone(photo_folder: Path) -> None:
+    store, _ = open_store([photo_folder], 2, color="y", patch=32)
+    batches = Batches(store, batch=3, patch=32, seed=1)
+    forwards = [batches[i] for i in range(9)]
+    again = Batches(store, batch=3, patch=32, seed=1)
+    for i in (8, 0, 5):
+        assert all(torch.equal(a, b) for a, b in zip(again[i], forwards[i], strict=True))
+    assert not torch.equal(Batches(store, batch=3, patch=32, seed=2)[0][1], forwards[0][1])
+    with Feed(batches, 2, ahead=3, threads=2) as feed:
+        for i in range(2, 7):
+            assert torch.equal(feed.draw()[1], forwards[i][1])
+
+
+def test_ranks_share_a_batch(photo_folder: Path) -> None:
+    store, _ = open_store([photo_folder], 2, color="y", patch=32)
+    whole = Batches(store, batch=4, patch=32, seed=1)[7]
+    parts = [Batches(store, batch=4, patch=32, seed=1, rank=r, world=2)[7] for r in range(2)]
+    for r in range(2):
+        assert torch.equal(whole[1][r::2], parts[r][1])
+    with pytest.raises(InputError, match="batch"):
+        Batches(store, batch=3, patch=32, seed=1, world=2)
+
+
+def test_every_region_once_an_epoch() -> None:
+    class Flat(PairStore):
+        def crop(self, region: int, x: int, y: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+            return np.full((1, size // 2, size // 2), region, np.uint8), np.full((1, size, size), region, np.uint8)
+
+    store = Flat([Source(Path("a"))], [Region(0, 0, 0, 8, 8)] * 10, scale=2, color="y")
+    batches = Batches(store, batch=4, patch=8, seed=0)
+    seen = torch.cat([batches[i][0][:, 0, 0, 0] for i in range(5)])  # two epochs
+    assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
+    assert seen[:10].tolist() != seen[10:].tolist()
+
+
+def test_crops_stay_inside_core_set_patches(coreset: Path) -> None:
+    store, _ = open_store([coreset], 2, color="rgb", patch=48)
+    _, hr = Batches(store, batch=4, patch=48, seed=0)[0]
+    expected = {srfast.CorePatches(coreset)[i][1].numpy().tobytes() for i in range(4)}
+    turned = {np.ascontiguousarray(turn(h.numpy(), k)).tobytes() for h in hr for k in range(8)}
+    assert expected <= turned
+
+
+def test_the_eight_turns_differ() -> None:
+    planes = np.arange(12).reshape(1, 3, 4)
+    assert len({(turn(planes, k).shape, turn(planes, k).tobytes()) for k in range(8)}) == 8
+    assert all(sorted(turn(planes, k).ravel()) == list(range(12)) for k in range(8))
+
+
+def test_a_small_cache_reads_each_image_once_a_pass(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def counted(source: Source, scale: int, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+        read.append(source.path.name)
+        return read_pair(source, scale, **options)
+
+    monkeypatch.setattr("srfast.training.store.read_pair", counted)
+    # The four images take 80 to 125 kB each: one fills half the cache.
+    store, _ = open_store([photo_folder], 2, color="rgb", patch=32, cache_bytes=240_000)
+    assert not store.fits
+    batches = Batches(store, batch=4, patch=32, seed=0)
+    steps = 4 * CROPS_STREAMED // 4
+    drawn = [batches[i] for i in range(steps)]
+    assert sorted(read) == sorted(p.name for p in photo_folder.rglob("*.*"))
+    assert sum(lr.nbytes + hr.nbytes for lr, hr in store._kept.values()) <= store.cache_bytes
+    again = Batches(store, batch=4, patch=32, seed=0)
+    for i in (steps - 1, 0):
+        assert torch.equal(again[i][1], drawn[i][1])
+
+
+def test_a_store_keeps_what_patches_cover(coreset: Path) -> None:
+    store, _ = open_store([coreset], 2, color="rgb", patch=48)
+    store.fill(2)
+    # astronaut: both patches' bounding box, 192 x 84; the others: one patch of 48 x 48 each.
+    area = 192 * 84 + 2 * 48 * 48
+    assert store.size_bytes == int(area * 3 * 1.25)
+    assert sum(lr.nbytes + hr.nbytes for lr, hr in store._kept.values()) == store.size_bytes
+
+
+def test_small_images_are_left_out_and_counted(photo_folder: Path) -> None:
+    Image.new("RGB", (20, 200)).save(photo_folder / "thin.png")
+    store, left_out = open_store([photo_folder], 2, color="y", patch=96)
+    assert (len(store.regions), left_out) == (4, 1)
+    store, _ = open_store([photo_folder], 2, color="y", patch=96, factors=(1.0, 0.9))
+    assert len(store.regions) == 7  # rocket.png is 96 x 96
+
+
+def test_open_store_bad_input(coreset: Path, photo_folder: Path, tmp_path: Path) -> None:
+    for arguments, word in (
+        (([coreset, photo_folder], 2, {}), "one core-set"),
+        (([coreset], 2, {"factors": (1.0, 0.9)}), "rescale"),
+        (([coreset], 2, {"patch": 96}), "lr-patch"),
+        (([photo_folder], 5, {}), "scale"),
+        (([photo_folder], 2, {"patch": 2000}), "lr-patch"),
+        (([tmp_path / "none"], 2, {}), "none"),
+    ):
+        data, scale, changes = arguments
+        with pytest.raises(InputError, match=word):
+            open_store(data, scale, **{"color": "y", "patch": 32, **changes})
+
+
+def test_the_size_of_the_whole_dataset(coreset: Path, photo_folder: Path) -> None:
+    assert whole_dataset([coreset]) == 40
+    with pytest.raises(InputError, match="match-steps"):
+        whole_dataset([photo_folder])
+
+
+def test_scoring_to_pairs(photo_folder: Path, srcnn_weights: Callable[[int], Path]) -> None:
+    """What select returns goes in as it is."""
+    scores = srfast.score([photo_folder], scale=2, patch=48, stride=48, scorer=str(srcnn_weights(2)), workers=1)
+    coreset = srfast.select(scores, keep=0.25)
+    dataset = srfast.CorePatches(coreset)
+    patches = read_patches(coreset)
+    assert len(dataset) == len(coreset)
+    lr, hr = dataset[0]
+    assert lr.shape == (3, 24, 24)
+    whole = read_rgb(photo_folder / patches.image[0])
+    x, y = int(patches.x[0]), int(patches.y[0])
+    assert np.array_equal(hr.permute(1, 2, 0), whole[y : y + 48, x : x + 48])

@@ -1,0 +1,321 @@
+"""``srfast.evaluate`` and ``srfast eval``: the published tables, the two protocols, tiling, files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from skimage import data
+from torch import Tensor, nn
+
+import srfast
+from srfast import models
+from srfast.cli.evaluate import command
+from srfast.errors import InputError
+from srfast.models.tiling import super_resolve
+from srfast.training.checkpoint import save_weights
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+# Every published row of bicubic: what the classic protocol prints, to the last digit.
+PUBLISHED = {
+    "Set5": (("33.66", "0.9299"), ("30.39", "0.8682"), ("28.42", "0.8104")),
+    "Set14": (("30.24", "0.8688"), ("27.55", "0.7742"), ("26.00", "0.7027")),
+    "BSD100": (("29.56", "0.8431"), ("27.21", "0.7385"), ("25.96", "0.6675")),
+}
+
+
+def shared(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"needs the photographs of {name} in {SHARED}")
+    return folder
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A colour image and a gray one, sizes that no scale divides."""
+    folder = tmp_path / "hr"
+    folder.mkdir()
+    Image.fromarray(data.astronaut()[100:185, 150:247]).save(folder / "astronaut.png")
+    Image.fromarray(data.camera()[100:191, 150:253]).save(folder / "camera.png")
+    return folder
+
+
+class Nearest(nn.Module):
+    """Up-samples by repetition."""
+
+    def __init__(self, color: str, scale: int = 2) -> None:
+        super().__init__()
+        self.color = color
+        self.scale = scale
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return lr.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", list(PUBLISHED))
+def test_bicubic_prints_the_published_values(name: str, scale: int) -> None:
+    result = CliRunner().invoke(command, ["bicubic", "--data", str(shared(name)), "--scale", str(scale)])
+    assert result.exit_code == 0, result.output
+    mean = next(line for line in result.output.splitlines() if "mean" in line)
+    assert tuple(w for w in mean.replace("│", " ").split() if w != "mean") == PUBLISHED[name][scale - 2]
+
+
+@pytest.mark.parametrize(
+    ("scale", "psnr", "ssim"), [(2, 30.3246, 0.86985), (3, 27.6311, 0.77588), (4, 26.0884, 0.70480)]
+)
+def test_bicubic_under_rgb(scale: int, psnr: float, ssim: float) -> None:
+    # Computed from MATLAB's formulas apart from this package, on Set14 with its gray image as RGB.
+    result = srfast.evaluate("bicubic", shared("Set14"), scale, "rgb")
+    assert result.psnr == pytest.approx(psnr, abs=6e-5)
+    assert result.ssim == pytest.approx(ssim, abs=6e-6)
+
+
+@pytest.mark.parametrize(("scale", "least"), [(2, 36.34), (3, 32.39), (4, 30.09)])
+def test_shipped_srcnn_reaches_the_published_psnr(scale: int, least: float) -> None:
+    result = srfast.evaluate("srcnn", shared("Set5"), scale)
+    assert (result.protocol, result.scale, len(result.images)) == ("classic", scale, 5)
+    assert result.psnr >= least
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_matlabs_lr_files_score_as_ours(scale: int) -> None:
+    # Bit-exact LR: a paired evaluation and one that makes its LR under rgb are the same.
+    root = shared("matlab/symmetric/Set5")
+    made = srfast.evaluate("bicubic", root / "HR", scale, "rgb")
+    paired = srfast.evaluate("bicubic", root / "HR", scale, "rgb", lr_data=root / f"x{scale}")
+    assert [i.image for i in made.images] == [i.image for i in paired.images]
+    assert made.images == paired.images
+
+
+def test_the_protocol_follows_the_colour_space(photographs: Path) -> None:
+    assert srfast.evaluate("bicubic", photographs, 2).protocol == "classic"
+    assert srfast.evaluate(Nearest("y"), photographs, 2).protocol == "classic"
+    assert srfast.evaluate(Nearest("rgb"), photographs, 2).protocol == "rgb"
+    assert (
+        srfast.evaluate(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.PixelShuffle(2)), photographs).protocol
+        == "classic"
+    )
+
+
+def test_classic_step_by_step(photographs: Path) -> None:
+    result = srfast.evaluate(Nearest("y"), photographs, 2, "classic")
+    camera = np.array(Image.open(photographs / "camera.png"))[:90, :102]
+    low = srfast.imresize(camera / 255, 0.5)
+    up = np.clip(np.floor(255 * low.astype(np.float32).repeat(2, 0).repeat(2, 1) + 0.5), 0, 255).astype(np.uint8)
+    # The gray values are Y themselves.
+    assert result.images[1].image == "camera.png"
+    assert result.images[1].psnr == pytest.approx(srfast.psnr(up, camera, shave=2, protocol="classic"), abs=1e-9)
+    assert result.psnr == np.mean([i.psnr for i in result.images])
+
+
+def test_rgb_step_by_step(photographs: Path) -> None:
+    result = srfast.evaluate(Nearest("rgb", 3), photographs, 3)
+    astronaut = np.array(Image.open(photographs / "astronaut.png"))[:84, :96]
+    up = srfast.imresize(astronaut, 1 / 3).repeat(3, 0).repeat(3, 1)
+    assert result.images[0].psnr == srfast.psnr(up, astronaut, shave=3, protocol="rgb")
+    assert result.images[0].ssim == srfast.ssim(up, astronaut, shave=3, protocol="rgb")
+
+
+@pytest.mark.parametrize("color", ["y", "rgb"])
+def test_either_colour_space_under_the_other_protocol(photographs: Path, color: str) -> None:
+    """Repetition works plane by plane: both colour spaces agree but for the chroma's bicubic and rounding."""
+    protocol = "rgb" if color == "y" else "classic"
+    other = srfast.evaluate(Nearest("rgb" if color == "y" else "y"), photographs, 2, protocol)
+    result = srfast.evaluate(Nearest(color), photographs, 2, protocol)
+    assert result.protocol == protocol
+    assert result.psnr == pytest.approx(other.psnr, abs=0.1)
+
+
+def test_skimage_window_is_higher(photographs: Path) -> None:
+    wang = srfast.evaluate("bicubic", photographs, 2)
+    uniform = srfast.evaluate("bicubic", photographs, 2, window="skimage")
+    assert uniform.window == "skimage"
+    assert uniform.ssim > wang.ssim
+    assert uniform.psnr == wang.psnr
+
+
+def test_json(photographs: Path, tmp_path: Path) -> None:
+    arguments = ["bicubic", "--data", str(photographs), "--scale", "2", "--protocol", "rgb"]
+    printed = CliRunner().invoke(command, [*arguments, "--json", "-"])
+    written = CliRunner().invoke(command, [*arguments, "--json", str(tmp_path / "out.json")])
+    assert printed.exit_code == written.exit_code == 0
+    got = json.loads(printed.stdout)
+    assert got == json.loads((tmp_path / "out.json").read_text())
+    assert {"psnr", "ssim", "protocol", "scale", "images"} <= got.keys()
+    assert (got["protocol"], got["scale"]) == ("rgb", 2)
+    assert [i["image"] for i in got["images"]] == ["astronaut.png", "camera.png"]
+    assert got["psnr"] == pytest.approx(np.mean([i["psnr"] for i in got["images"]]))
+    assert "mean" in written.stdout
+
+
+def test_a_perfect_reconstruction_is_null_in_json(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), (90, 120, 30)).save(tmp_path / "flat.png")
+    result = CliRunner().invoke(command, ["bicubic", "--data", str(tmp_path), "--json", "-"])
+    got = json.loads(result.stdout)
+    assert got["psnr"] is None
+    assert got["ssim"] == pytest.approx(1)
+
+
+SMALL = {
+    "srcnn": {},
+    "fsrcnn": {},
+    "drrn": {"features": 16, "units": 3},
+    "idn": {"blocks": 1},
+    "rdn": {"features": 16, "growth": 8, "blocks": 2, "convs": 3},
+    "swinir": {"features": 16, "depths": (2, 2), "heads": 2},
+    "swinir_light": {"features": 16, "depths": (2, 1), "heads": 2},
+}
+"""Networks that declare a receptive field, in sizes that run in a second."""
+
+
+def test_all_that_can_be_tiled_are_tested() -> None:
+    assert set(SMALL) == {n for n in models.names() if models.describe(n).receptive is not None}
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_tiles_equal_the_whole(name: str) -> None:
+    if models.describe(name).extra:
+        pytest.importorskip("spandrel")
+    torch.manual_seed(0)
+    model = models.create(name, 2, **SMALL[name]).eval()
+    assert model.receptive < 61
+    # Fresh last layers start near zero; larger weights let every path show.
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.02 * torch.randn_like(p))
+    channels = 1 if models.describe(name).color == "y" else 3
+    lr = torch.rand(1, channels, 61, 150)
+    with torch.inference_mode():
+        whole = super_resolve(model, lr, 2, tile=0)
+        tiled = super_resolve(model, lr, 2, tile=32)
+    assert float((whole - tiled).abs().max()) <= 1e-5 * max(1.0, float(whole.abs().max()))
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_receptive_field_of_srcnn_is_tight(scale: int) -> None:
+    model = models.create("srcnn", scale)
+    lr = torch.rand(1, 1, 1, 41, requires_grad=True)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.abs_()  # keeps every ReLU open
+    middle = [model(lr)[..., 20 * scale + i].sum() for i in range(scale)]
+    reach = [
+        int((torch.autograd.grad(m, lr, retain_graph=True)[0].flatten() != 0).nonzero().sub(20).abs().max())
+        for m in middle
+    ]
+    assert max(reach) == model.receptive
+
+
+def test_large_images_are_tiled_by_themselves() -> None:
+    sizes = []
+
+    class Watched(Nearest):
+        receptive = 3
+
+        def forward(self, lr: Tensor) -> Tensor:
+            sizes.append(lr.shape[-2:])
+            return super().forward(lr)
+
+    lr = torch.rand(1, 1, 400, 420)
+    assert torch.equal(super_resolve(Watched("y"), lr, 2), Nearest("y")(lr))
+    assert len(sizes) == 9
+    assert max(max(s) for s in sizes) <= 192 + 2 * 3
+    sizes.clear()
+    Watched.receptive = None
+    super_resolve(Watched("y"), lr, 2)
+    assert sizes == [(400, 420)]
+
+
+def test_weights_files(photographs: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    model = models.create("srcnn", 3)
+    expected = srfast.evaluate(model, photographs, 3)
+    save_weights(tmp_path / "w.safetensors", model.state_dict(), {"model": "srcnn", "scale": 3})
+    got = srfast.evaluate(tmp_path / "w.safetensors", photographs, 3)
+    assert got.images == expected.images
+    with pytest.raises(InputError, match="scale"):
+        srfast.evaluate(tmp_path / "w.safetensors", photographs, 2)
+
+
+def test_foreign_weights_through_spandrel(photographs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("spandrel")
+    from spandrel.architectures.Compact import Compact
+
+    torch.manual_seed(0)
+    model = Compact(num_feat=8, num_conv=2, upscale=2)
+    torch.save({"params": model.state_dict()}, tmp_path / "compact.pth")
+    got = srfast.evaluate(tmp_path / "compact.pth", photographs, 2)
+    assert got.protocol == "rgb"
+    assert got.psnr == pytest.approx(srfast.evaluate(model, photographs, 2).psnr, abs=1e-6)
+
+
+class Payload:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("executed",)
+
+
+def test_weights_files_are_never_executed(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"params": Payload()}, tmp_path / "evil.pth")
+    with pytest.raises(InputError, match=r"evil\.pth"):
+        srfast.evaluate(tmp_path / "evil.pth", photographs, 2)
+    assert "executed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["broken.safetensors", "broken.pth", "unknown.pth"])
+def test_broken_and_unknown_weights(photographs: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "unknown.pth":
+        torch.save({"a.weight": torch.zeros(3)}, path)
+    else:
+        path.write_bytes(b"\x80\x02garbage" * 40)
+    with pytest.raises(InputError, match=name):
+        srfast.evaluate(path, photographs, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"model": "no-such-model"}, "no-such-model"),
+        ({"model": "absent.pth"}, "absent.pth"),
+        ({"scale": 5}, "scale"),
+        ({"scale": True}, "scale"),
+        ({"protocol": "y"}, "protocol"),
+        ({"data": "no/such/folder"}, "no/such/folder"),
+        ({"window": "box"}, "window"),
+        ({"tile": -1, "model": Nearest("y")}, "tile"),
+        ({"model": Nearest("y", 3)}, "output"),
+    ],
+)
+def test_bad_arguments(photographs: Path, arguments: dict[str, object], word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        srfast.evaluate(**{"model": "bicubic", "data": photographs, "scale": 2, **arguments})
+
+
+def test_bad_files(photographs: Path, tmp_path: Path) -> None:
+    low = tmp_path / "lr"
+    low.mkdir()
+    Image.new("RGB", (48, 42)).save(low / "astronautx2.png")
+    with pytest.raises(InputError, match=r"no LR file for camera\.png"):
+        srfast.evaluate("bicubic", photographs, 2, lr_data=low)
+    Image.new("L", (20, 20)).save(low / "camera_LR.png")
+    with pytest.raises(InputError, match=r"camera\.png.*51 x 45.*20 x 20"):
+        srfast.evaluate("bicubic", photographs, 2, lr_data=low)
+    (photographs / "broken.png").write_bytes(b"not an image")
+    with pytest.raises(InputError, match=r"broken\.png"):
+        srfast.evaluate("bicubic", photographs, 2)
+
+
+def test_small_images_say_so(tmp_path: Path) -> None:
+    Image.new("RGB", (12, 12)).save(tmp_path / "small.png")
+    with pytest.raises(InputError, match=r"small\.png"):
+        srfast.evaluate("bicubic", tmp_path, 2)

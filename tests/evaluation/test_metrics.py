@@ -1,0 +1,121 @@
+"""PSNR and SSIM beside scikit-image."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from skimage import data
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+import srfast
+from srfast.errors import InputError
+from srfast.evaluation.metrics import to_y
+from srfast.ops import reference
+
+
+@pytest.fixture(scope="module", params=["astronaut", "coffee", "chelsea"])
+def pair(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
+    """A photograph, and itself degraded: bicubic down and up."""
+    hr = getattr(data, request.param)()[:240, :300]
+    return srfast.imresize(srfast.imresize(hr, 1 / 3), 3), np.ascontiguousarray(hr)
+
+
+def luma(rgb: np.ndarray) -> np.ndarray:
+    return 16 + rgb.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
+
+
+def rounded(y: np.ndarray) -> np.ndarray:
+    return np.floor(y + 0.5)
+
+
+@pytest.mark.parametrize("protocol", ["rgb", "classic"])
+@pytest.mark.parametrize("shave", [0, 3])
+def test_psnr_is_scikit_images_on_luma(pair: tuple[np.ndarray, np.ndarray], protocol: str, shave: int) -> None:
+    sr, hr = (luma(image[shave : 240 - shave, shave : 300 - shave]) for image in pair)
+    if protocol == "classic":
+        sr, hr = rounded(sr), rounded(hr)
+    expected = peak_signal_noise_ratio(hr, sr, data_range=255)
+    assert srfast.psnr(*pair, shave=shave, protocol=protocol) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("protocol", ["rgb", "classic"])
+def test_wang_ssim_is_scikit_images_gaussian(pair: tuple[np.ndarray, np.ndarray], protocol: str) -> None:
+    sr, hr = (luma(image[2:-2, 2:-2]) for image in pair)
+    if protocol == "classic":
+        sr, hr = rounded(sr), rounded(hr)
+    expected = structural_similarity(
+        hr, sr, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    # float64 sums in another order
+    assert srfast.ssim(*pair, shave=2, protocol=protocol) == pytest.approx(expected, abs=1e-9)
+
+
+def test_skimage_window_is_scikit_images_default(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    sr, hr = (luma(image[2:-2, 2:-2]) for image in pair)
+    expected = structural_similarity(hr, sr, data_range=255)
+    got = srfast.ssim(*pair, shave=2, window="skimage")
+    assert got == pytest.approx(expected, abs=1e-9)
+    assert got > srfast.ssim(*pair, shave=2)
+
+
+def test_classic_luma_is_the_packages() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    import torch
+
+    assert np.array_equal(to_y(rgb, "classic"), reference.luma(torch.from_numpy(rgb)).numpy())
+
+
+def test_two_dimensional_arrays_are_luma(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    sr, hr = (rounded(luma(image)).astype(np.uint8) for image in pair)
+    for protocol in ("rgb", "classic"):
+        assert srfast.psnr(sr, hr, shave=4, protocol=protocol) == srfast.psnr(*pair, shave=4, protocol="classic")
+        assert srfast.ssim(sr, hr, shave=4, protocol=protocol) == srfast.ssim(*pair, shave=4, protocol="classic")
+
+
+def test_the_protocols_differ(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    assert srfast.psnr(*pair, shave=3, protocol="rgb") > srfast.psnr(*pair, shave=3, protocol="classic")
+
+
+def test_equal_images_and_borders(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    hr = pair[1]
+    marked = hr.copy()
+    marked[:2] = marked[-2:] = 255 - marked[:2]
+    marked[:, :2] = marked[:, -2:] = 0
+    assert srfast.psnr(hr, hr, shave=0) == math.inf
+    assert srfast.ssim(hr, hr, shave=0) == pytest.approx(1, abs=1e-12)
+    assert srfast.psnr(marked, hr, shave=2) == math.inf
+    assert srfast.psnr(marked, hr, shave=1) < 40
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"protocol": "y"}, "protocol"),
+        ({"shave": -1}, "shave"),
+        ({"shave": 8}, "shave"),
+        ({"shave": 1.5}, "shave"),
+        ({"sr": np.zeros((16, 17, 3), np.uint8)}, "shape"),
+        ({"sr": np.zeros((16, 16, 4), np.uint8)}, "shape"),
+        ({"hr": np.zeros((16,), np.uint8)}, "shape"),
+    ],
+)
+def test_bad_arguments(change: dict[str, object], word: str) -> None:
+    image = np.zeros((16, 16, 3), np.uint8)
+    arguments = {"sr": image, "hr": image, "shave": 0, **change}
+    for metric in (srfast.psnr, srfast.ssim):
+        with pytest.raises(InputError, match=word):
+            metric(**arguments)
+
+
+def test_bad_ssim_arguments_and_types() -> None:
+    image = np.zeros((16, 16, 3), np.uint8)
+    with pytest.raises(InputError, match="window"):
+        srfast.ssim(image, image, shave=0, window="box")
+    with pytest.raises(InputError, match="11 x 11"):
+        srfast.ssim(image, image, shave=3)
+    with pytest.raises(TypeError, match="uint8"):
+        srfast.psnr(image.astype(np.float32), image, shave=0)
+    with pytest.raises(TypeError, match="uint8"):
+        srfast.psnr(image.tolist(), image, shave=0)

@@ -1,0 +1,338 @@
+"""Every model of the registry: size, shape, alignment, context, training."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srfast import models
+from srfast.errors import InputError, RunError
+from srfast.models import foreign, layers
+from srfast.ops import reference
+
+FOREIGN = ("swinir", "swinir_light", "rcan", "hat")
+CONVOLUTIONAL = ("srcnn", "fsrcnn", "drrn", "idn", "rdn")
+
+# Sizes with which a network has every part of the full one and takes milliseconds.
+TINY = {
+    "srcnn": {},
+    "fsrcnn": {"features": 12, "shrunk": 6, "mappings": 2},
+    "drrn": {"features": 8, "units": 2},
+    "idn": {"features": 16, "kept": 4, "blocks": 1},
+    "rdn": {"features": 8, "growth": 8, "blocks": 2, "convs": 2},
+    "swinir": {"features": 12, "depths": (2, 2), "heads": 2, "window": 4, "lr_patch": 8},
+    "swinir_light": {"features": 12, "depths": (2,), "heads": 2, "window": 4, "lr_patch": 8},
+    "rcan": {"features": 16, "groups": 2, "blocks": 1, "reduction": 4},
+    "hat": {"features": 12, "depths": (2,), "heads": 2, "window": 4, "compress": 2, "squeeze": 3},
+    "san": {"features": 16, "groups": 2, "blocks": 1, "reduction": 4, "inner": 4},
+    "han": {"features": 16, "groups": 2, "blocks": 1, "reduction": 4},
+    "nlsn": {"features": 16, "blocks": 2, "every": 1, "chunk": 16},
+    "ignn": {"features": 8, "blocks": 2, "neighbours": 3, "window": 4},
+}
+
+# x2, x3, x4. Sources: the authors' code or papers; srcnn, fsrcnn and drrn's convolutions by hand as well.
+PUBLISHED = {
+    "srcnn": (8129, 8129, 8129),
+    "fsrcnn": (12809, 12809, 12809),
+    "drrn": (297601, 297601, 297601),
+    "idn": (552769, 552769, 552769),
+    "rdn": (22123395, 22308035, 22271107),
+    "swinir": (11752487, 11937127, 11900199),
+    "swinir_light": (910152, 918267, 929628),
+    "rcan": (15444667, 15629307, 15592379),
+    "hat": (20624795, 20809435, 20772507),
+    "san": (15712800, 15897440, 15860512),
+    "han": (15924033, 16108673, 16071745),
+    "nlsn": (41796163, 44746563, 44156483),
+}
+# What a published count has more (+) or less (-) than the network here.
+DIFFERENCE = {
+    # The normalisations' scales and shifts: 1 channel before the first convolution, 50 x 128 in the units,
+    # 128 last.
+    "drrn": -2 * (1 + 50 * 128 + 128),
+    # Of the authors' module, unused in its output: a 3x3 convolution, a SOCA with reduction 8, one gamma a
+    # group; and the two mean shifts, 3 x 3 weights and 3 biases each.
+    "san": (9 * 64 * 64 + 64) + (64 * 8 + 8 + 8 * 64 + 64) + 20 + 2 * (3 * 3 + 3),
+}
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def tiny(name: str, scale: int = 2, vgg: str | None = None) -> nn.Module:
+    if models.describe(name).extra:
+        pytest.importorskip("spandrel", reason="spandrel is not installed")
+    options = TINY[name] | ({"matcher": vgg} if name == "ignn" else {})
+    return models.create(name, scale, **options)
+
+
+def images(name: str, *shape: int) -> Tensor:
+    return torch.rand(shape[0], 1 if models.describe(name).color == "y" else 3, *shape[1:])
+
+
+@pytest.fixture(scope="module")
+def vgg(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Random weights in the layout of torchvision's vgg19."""
+    generator = torch.Generator().manual_seed(1)
+    weights = {
+        "features.0.weight": torch.randn(64, 3, 3, 3, generator=generator) / 5,
+        "features.0.bias": torch.zeros(64),
+        "features.2.weight": torch.randn(64, 64, 3, 3, generator=generator) / 24,
+        "features.2.bias": torch.zeros(64),
+        "features.5.bias": torch.zeros(128),
+    }
+    path = tmp_path_factory.mktemp("vgg") / "vgg19.pth"
+    torch.save(weights, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", list(PUBLISHED))
+def test_parameter_count_is_the_published_one(name: str, scale: int) -> None:
+    description = models.describe(name)
+    if description.extra:
+        pytest.importorskip("spandrel", reason="spandrel is not installed")
+        model = models.create(name, scale)
+    else:
+        with torch.device("meta"):
+            model = models.create(name, scale)
+    count = sum(p.numel() for p in model.parameters())
+    assert count + DIFFERENCE.get(name, 0) == PUBLISHED[name][scale - 2]
+    if scale == 2:  # HR pixels are largest in LR pixels, hence the context too
+        assert model.receptive == description.receptive
+        assert getattr(model, "multiple", 1) == description.multiple
+    elif model.receptive is not None:
+        assert model.receptive <= description.receptive
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (7, 3), (9, 13)])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", models.names())
+def test_any_size_gives_scale_times_the_size(name: str, scale: int, size: tuple[int, int], vgg: str) -> None:
+    model = tiny(name, scale, vgg).eval()
+    lr = images(name, 2, *size)
+    before = lr.clone()
+    with torch.no_grad():
+        sr = model(lr)
+    assert sr.shape == (2, lr.shape[1], scale * size[0], scale * size[1])
+    assert torch.isfinite(sr).all()
+    assert torch.equal(lr, before), "the input was changed in place"
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_one_batch_is_learnt(name: str, vgg: str) -> None:
+    """Every trainable parameter gets a gradient, as DDP needs; 80 steps beat bicubic by far."""
+    model = tiny(name, 2, vgg).train()
+    lr = images(name, 2, 8, 8)
+    up = reference.resample(lr, 2).clamp(0, 1)
+    hr = up**1.5
+    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=3e-3)
+    best = float("inf")
+    for step in range(80):
+        loss = F.l1_loss(model(lr), hr)
+        optimiser.zero_grad()
+        loss.backward()
+        if step == 0:
+            for key, p in model.named_parameters():
+                assert not p.requires_grad or (p.grad is not None and torch.isfinite(p.grad).all()), key
+        optimiser.step()
+        best = min(best, loss.item())
+    assert best < 0.6 * F.l1_loss(up, hr)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_shift_by_one_lr_pixel_shifts_by_scale(name: str, scale: int) -> None:
+    model = tiny(name, scale).double().eval()
+    r = model.receptive
+    lr = images(name, 1, 2 * r + 6, 2 * r + 5).double()
+    with torch.no_grad():
+        sr, moved = model(lr), model(lr.roll((1, 1), (2, 3)))
+    m = scale * (r + 1)  # one LR pixel more than the context: the row that came round
+    torch.testing.assert_close(
+        moved[..., m + scale : -m, m + scale : -m],
+        sr[..., m:, m:][..., : -m - scale, : -m - scale],
+        rtol=0,
+        atol=1e-10,
+    )
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_context_is_as_wide_as_stated_and_no_wider(name: str, scale: int) -> None:
+    """Gradients of one LR pixel's block reach ``receptive`` pixels on some side, and not one more on any."""
+    model = tiny(name, scale).double().eval()
+    r = model.receptive
+    c = r + 2
+    lr = images(name, 1, 2 * c + 1, 2 * c + 1).double().requires_grad_()
+    block = model(lr)[..., scale * c : scale * (c + 1), scale * c : scale * (c + 1)]
+    (grad,) = torch.autograd.grad((block * torch.rand_like(block)).sum(), lr)
+    for dim in (2, 3):
+        touched = grad.abs().amax([d for d in range(4) if d != dim]).nonzero().flatten() - c
+        assert max(-touched.min().item(), touched.max().item()) == r
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+@pytest.mark.parametrize("name", ["swinir", "swinir_light"])
+def test_tiles_on_the_window_grid_equal_the_whole(name: str, scale: int) -> None:
+    model = tiny(name, scale).double().eval()
+    r, m = model.receptive, model.multiple
+    lr = images(name, 1, 3 * r + 7, 2 * r + 5).double()
+    core = (r + 3, r + 9)
+    start = (core[0] - r) // m * m
+    with torch.no_grad():
+        whole = model(lr)[:, :, scale * core[0] : scale * core[1]]
+        tile = model(lr[:, :, start : core[1] + r])[:, :, scale * (core[0] - start) : scale * (core[1] - start)]
+    # Masked attention weighs exp(-100) = 4e-44, nothing beside float64's rounding.
+    torch.testing.assert_close(tile, whole, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["swinir", "swinir_light"])
+def test_windowed_context_is_reached_to_within_a_window(name: str) -> None:
+    model = tiny(name).double().eval()
+    r, m = model.receptive, model.multiple
+    c = -(-r // m) * m + m
+    lr = images(name, 1, 2 * c, 2 * m).double().requires_grad_()
+    sr = model(lr)
+    reach = []
+    for row in range(c, c + m):
+        block = sr[:, :, 2 * row : 2 * row + 2]
+        (grad,) = torch.autograd.grad((block * torch.rand_like(block)).sum(), lr, retain_graph=True)
+        # Masked attention passes gradients of exp(-100) on.
+        touched = (grad.abs().amax((0, 1, 3)) > 1e-30 * grad.abs().max()).nonzero().flatten() - row
+        reach += [-touched.min().item(), touched.max().item()]
+    assert r - m < max(reach) <= r
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_fsrcnn_can_be_bilinear_up_to_the_border(scale: int) -> None:
+    """With the triangle kernel, around LR pixel centres, the deconvolution must be bilinear up-sampling."""
+    model = models.create("fsrcnn", scale, features=1, shrunk=1, mappings=0).double()
+    model.body = nn.Identity()
+    kernel = _kernel(scale, 9, lambda x: (1 - x.abs()).clamp_min(0))
+    model.deconv.weight.data[0, 0] = kernel
+    lr = torch.rand(1, 1, 5, 6, dtype=torch.float64)
+    expected = F.interpolate(lr, scale_factor=scale, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(model(lr), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_idn_can_be_bicubic(scale: int) -> None:
+    """Seventeen taps hold the cubic kernel at every scale, but only where they are centred rightly."""
+    model = models.create("idn", scale, **TINY["idn"]).double()
+    model.extract = nn.Conv2d(1, 16, 1, bias=False).double()
+    model.blocks = nn.Identity()
+    model.extract.weight.data.zero_()[0] = 1
+    model.deconv.weight.data.zero_()[0, 0] = _kernel(scale, 17, reference.cubic)
+    lr = torch.rand(1, 1, 9, 8, dtype=torch.float64)
+    inside = (..., slice(2 * scale, -2 * scale), slice(2 * scale, -2 * scale))
+    expected = 2 * reference.resample(lr, scale)
+    torch.testing.assert_close(model(lr)[inside], expected[inside], rtol=0, atol=1e-12)
+
+
+def _kernel(scale: int, taps: int, function) -> Tensor:
+    """An interpolation kernel at HR pixels around an LR centre, tap taps // 2 on pixel (scale - 1) // 2."""
+    distance = torch.arange(taps) - taps // 2 + (scale - 1) // 2 - (scale - 1) / 2
+    line = function(distance.double() / scale)
+    return line[:, None] * line
+
+
+@pytest.mark.parametrize("name", ["srcnn", "drrn", "idn"])
+def test_bicubic_inside_a_model_ignores_autocast(name: str) -> None:
+    """bfloat16 would be off by up to 2e-3 at 0.5; the network's own part is put to zero."""
+    model = tiny(name).eval()
+    lr = images(name, 1, 6, 7)
+    if name == "srcnn":
+        model.enhance = lambda up: up
+    else:
+        last = model.last[1] if name == "drrn" else model.deconv
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        sr = model(lr)
+    torch.testing.assert_close(sr, reference.resample(lr, 2), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_autocast_and_channels_last_run_and_hardly_change_the_result(name: str, vgg: str) -> None:
+    model = tiny(name, 2, vgg).eval()
+    lr = images(name, 2, 9, 7)
+    with torch.no_grad():
+        expected = model(lr)
+    if name != "han":  # PyTorch refuses the format for modules with a Conv3d
+        model.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        sr = model(lr.contiguous(memory_format=torch.channels_last))
+    sr.float().mean().backward()
+    # Eight bits of mantissa through tens of layers, against the spread of an untrained network's output.
+    assert (sr.float() - expected).abs().mean() < 0.05 * (expected.std() + 0.1)
+
+
+def test_foreign_is_the_network_itself_where_that_is_defined() -> None:
+    pytest.importorskip("spandrel", reason="spandrel is not installed")
+    for name in FOREIGN:
+        model = tiny(name).eval()
+        lr = images(name, 1, 9, 10)
+        with torch.no_grad():
+            torch.testing.assert_close(model(lr), model.net(lr.clone()), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(5, 8), (9, 15), (13, 6)])
+def test_reflection_is_torchs(size: tuple[int, int]) -> None:
+    x = torch.rand(2, 3, *size)
+    pads = (-size[0] % 8, -size[1] % 8)
+    expected = F.pad(x, (0, pads[1], 0, pads[0]), mode="reflect")
+    assert torch.equal(foreign.reflect_to_multiple(x, 8), expected)
+
+
+def test_reflection_of_a_small_image_goes_to_and_fro() -> None:
+    x = torch.tensor([[[[0.0, 1, 2]]]])
+    assert foreign.reflect_to_multiple(x, 8)[0, 0, 0].tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
+    assert foreign.reflect_to_multiple(x, 8).shape == (1, 1, 8, 8)
+
+
+def test_rcan_mean_shift_is_frozen() -> None:
+    model = tiny("rcan")
+    frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {f"net.{part}_mean.{kind}" for part in ("sub", "add") for kind in ("weight", "bias")}
+
+
+def test_centred_and_back() -> None:
+    centred = layers.Centred(255)
+    grey = torch.tensor(layers.DIV2K_MEAN).view(1, 3, 1, 1)
+    assert centred(grey).abs().max() == 0
+    x = torch.rand(1, 3, 2, 2)
+    torch.testing.assert_close(centred.inverse(centred(x)), x, rtol=0, atol=1e-6)
+    assert not centred.state_dict()
+
+
+def test_wrong_requests_are_named() -> None:
+    with pytest.raises(InputError, match=r"model: expected one of srcnn, .*, ignn, got 'edsr'"):
+        models.create("edsr")
+    with pytest.raises(InputError, match="scale: expected 2, 3 or 4, got 8"):
+        models.create("rdn", 8)
+    with pytest.raises(InputError, match="weights ship for srcnn only, not for rdn"):
+        models.create("rdn", pretrained=True)
+    for name in ("idn", "swinir_light"):
+        with pytest.raises(InputError, match=f"{name}: .*unexpected.* 'depth'"):
+            models.create(name, depth=3)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_missing_extra_says_how_to_get_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for architecture in ("SwinIR", "RCAN", "HAT"):
+        monkeypatch.setitem(sys.modules, f"spandrel.architectures.{architecture}", None)
+    with pytest.raises(RunError, match=r"needs spandrel.*pip install 'srfast\[train\]'"):
+        models.create(name)
+
+
+def test_nothing_optional_is_imported_for_the_registry() -> None:
+    program = "import sys, srfast.models as m; m.create('fsrcnn'); sys.exit('spandrel' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,180 @@
+"""imresize against MATLAB's own files, the float64 reference, and what any bicubic filter must do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import srfast
+from srfast.errors import InputError
+from srfast.ops import reference
+
+BOUNDARIES = ("symmetric", "replicate")
+MATLAB = [
+    ("symmetric", "Set5", 2), ("symmetric", "Set5", 3), ("symmetric", "Set5", 4),
+    ("replicate", "Set5", 2), ("replicate", "Set5", 3), ("replicate", "Set5", 4),
+    ("replicate", "Set14", 2), ("replicate", "Set14", 3), ("replicate", "Set14", 4),
+]  # fmt: skip
+
+
+def expected_uint8(image: np.ndarray, scale: float, boundary: str) -> np.ndarray:
+    planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.atleast_3d(image), -1, 0)))
+    out = np.moveaxis(reference.resample_uint8(planes, scale, boundary).numpy(), 0, -1)
+    return out.reshape(*out.shape[:2], *image.shape[2:])
+
+
+def matlab_pairs(root: Path, boundary: str, scale: int) -> list[tuple[Path, Path]]:
+    """(HR, LR): HR stands beside the scales under symmetric/, within each under replicate/."""
+    lr = root / f"x{scale}" / "LR" if (root / f"x{scale}" / "LR").is_dir() else root / f"x{scale}"
+    hr = root / f"x{scale}" / "HR" if (root / f"x{scale}" / "HR").is_dir() else root / "HR"
+    pairs = []
+    for low in sorted(lr.glob("*.png")):
+        stems = (low.stem, low.stem.removesuffix(f"x{scale}"), low.stem.removesuffix(f"_x{scale}"))
+        high = next((hr / f"{s}.png" for s in stems if (hr / f"{s}.png").is_file()), None)
+        assert high is not None, f"no HR file for {low}"
+        pairs.append((high, low))
+    return pairs
+
+
+@pytest.mark.parametrize(("boundary", "dataset", "scale"), MATLAB)
+def test_equals_matlab_in_every_pixel(
+    boundary: str, dataset: str, scale: int, data_folder: Callable[[str], Path]
+) -> None:
+    pairs = matlab_pairs(data_folder(f"matlab/{boundary}/{dataset}"), boundary, scale)
+    assert len(pairs) == {"Set5": 5, "Set14": 14}[dataset]
+    for high, low in pairs:
+        hr, lr = (np.asarray(Image.open(p)) for p in (high, low))
+        hr = hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
+        got = srfast.imresize(np.ascontiguousarray(hr), 1 / scale, boundary=boundary)
+        assert got.dtype == np.uint8
+        np.testing.assert_array_equal(got, lr, err_msg=f"{low} ({boundary})")
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 2, 3, 4, 0.37, 0.9, 1.7, 1.0, 0.05])
+def test_uint8_equals_the_reference(scale: float, boundary: str, photographs: dict[str, np.ndarray]) -> None:
+    image = np.ascontiguousarray(photographs["chelsea"][40:101, 60:133])
+    np.testing.assert_array_equal(
+        srfast.imresize(image, scale, boundary=boundary), expected_uint8(image, scale, boundary)
+    )
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 2, 3, 0.6, 1.3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_equal_the_reference(scale: float, boundary: str, dtype: type) -> None:
+    image = np.random.default_rng(1).normal(100, 300, (23, 31, 3)).astype(dtype)
+    got = srfast.imresize(image, scale, boundary=boundary)
+    planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, 0))).double()
+    want = np.moveaxis(reference.resample(planes, scale, boundary).numpy(), 0, -1)
+    assert got.dtype == dtype
+    # Sums of float64 products in another order; float32 results are rounded once, at the end.
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-9 if dtype is np.float64 else 2e-4)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7, 3), (7, 1, 1), (2, 3, 3), (5, 4), (3, 3, 3)])
+@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 2, 3, 4])
+def test_tiny_images(shape: tuple[int, ...], scale: float, boundary: str) -> None:
+    image = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
+    np.testing.assert_array_equal(
+        srfast.imresize(image, scale, boundary=boundary), expected_uint8(image, scale, boundary)
+    )
+
+
+@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4])
+def test_every_exact_tie_rounds_up(scale: float) -> None:
+    """Two-valued columns make many sums end in exactly one half."""
+    rng = np.random.default_rng(3)
+    image = (rng.integers(0, 2, (96, 96)) * rng.integers(0, 256, (96, 1))).astype(np.uint8)
+    np.testing.assert_array_equal(srfast.imresize(image, scale), expected_uint8(image, scale, "symmetric"))
+
+
+@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 0.7, 1.9, 2, 3, 4])
+@pytest.mark.parametrize("value", [0, 1, 127, 254, 255])
+def test_a_constant_stays_itself(scale: float, value: int) -> None:
+    assert (srfast.imresize(np.full((13, 17, 3), value, np.uint8), scale) == value).all()
+
+
+def test_scale_one_is_the_identity(photographs: dict[str, np.ndarray]) -> None:
+    image = photographs["rocket"][:50, :61]
+    np.testing.assert_array_equal(srfast.imresize(image, 1), image)
+
+
+def test_floats_pass_255_and_0_unclamped() -> None:
+    step = np.zeros((16, 16))
+    step[:, 8:] = 255
+    out = srfast.imresize(step, 2)
+    assert out.max() > 255
+    assert out.min() < 0
+    rounded = srfast.imresize(step.astype(np.uint8), 2)
+    assert rounded.max() == 255
+    assert rounded.min() == 0
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 99, 100, 101, 300])
+@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 0.1, 0.7, 1.1, 2, 3, 4])
+def test_output_size_is_ceil(n: int, scale: float) -> None:
+    got = srfast.imresize(np.zeros((n, 2), np.uint8), scale).shape[0]
+    assert got == int(np.ceil(scale * n))
+
+
+def test_tensors_and_arrays_agree_and_inputs_are_left_alone(photographs: dict[str, np.ndarray]) -> None:
+    image = photographs["coffee"][:40, :50].copy()
+    before = image.copy()
+    want = srfast.imresize(image, 0.5)
+    got = srfast.imresize(torch.from_numpy(image), 0.5)
+    assert isinstance(got, torch.Tensor)
+    np.testing.assert_array_equal(got.numpy(), want)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_views_read_only_and_foreign_byte_order(photographs: dict[str, np.ndarray]) -> None:
+    image = photographs["coffee"][:41, :50]
+    want = srfast.imresize(image.copy(), 0.5)
+    frozen = image.copy()
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(srfast.imresize(frozen, 0.5), want)
+    np.testing.assert_array_equal(
+        srfast.imresize(image.copy()[::-1], 0.5), expected_uint8(image[::-1], 0.5, "symmetric")
+    )
+    strided = image.copy()[:, ::2]
+    np.testing.assert_array_equal(srfast.imresize(strided, 0.5), expected_uint8(strided, 0.5, "symmetric"))
+    np.testing.assert_array_equal(srfast.imresize(np.asfortranarray(image), 0.5), want)
+    with pytest.raises(TypeError, match="img"):
+        srfast.imresize(np.ones((4, 4), np.float32).astype(">f4"), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("image", "scale", "boundary", "error", "words"),
+    [
+        (np.zeros((4, 4, 2), np.uint8), 0.5, "symmetric", InputError, "img: expected"),
+        (np.zeros((4,), np.uint8), 0.5, "symmetric", InputError, "img: expected"),
+        (np.zeros((0, 4), np.uint8), 0.5, "symmetric", InputError, "1 x 1"),
+        (np.zeros((4, 4), np.int16), 0.5, "symmetric", TypeError, "int16"),
+        (np.zeros((4, 4), bool), 0.5, "symmetric", TypeError, "bool"),
+        ([[1, 2]], 0.5, "symmetric", TypeError, "list"),
+        (np.zeros((4, 4), np.uint8), 0, "symmetric", InputError, "scale"),
+        (np.zeros((4, 4), np.uint8), -1, "symmetric", InputError, "scale"),
+        (np.zeros((4, 4), np.uint8), float("nan"), "symmetric", InputError, "scale"),
+        (np.zeros((4, 4), np.uint8), float("inf"), "symmetric", InputError, "scale"),
+        (np.zeros((4, 4), np.uint8), "half", "symmetric", (InputError, TypeError), "scale"),
+        (np.zeros((4, 4), np.uint8), 0.5, "wrap", InputError, "boundary"),
+        (np.zeros((4, 4), np.uint8), 1e9, "symmetric", InputError, "scale"),
+    ],
+)
+def test_wrong_arguments_are_named(image: object, scale: float, boundary: str, error: type, words: str) -> None:
+    with pytest.raises(error, match=words):
+        srfast.imresize(image, scale, boundary=boundary)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_opcheck(boundary: str) -> None:
+    image = torch.randint(0, 256, (11, 13, 3), dtype=torch.uint8)
+    torch.library.opcheck(torch.ops.srfast.imresize.default, (image, 1 / 3, boundary))
+    torch.library.opcheck(torch.ops.srfast.imresize.default, (image.double(), 1.7, boundary))

@@ -1,0 +1,70 @@
+"""BT.601 luma: the integer formula of the kernels on every colour, the compiled path on many."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from srfast.ops import reference
+from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.network import Network
+
+CSRC = Path(__file__).resolve().parents[2] / "csrc"
+
+
+def exact(rgb: np.ndarray) -> np.ndarray:
+    """round(16 + (65.481 R + 128.553 G + 24.966 B) / 255), half up, in integers."""
+    r, g, b = (rgb[..., i].astype(np.int64) for i in range(3))
+    return 16 + (2 * (65481 * r + 128553 * g + 24966 * b) + 255000) // 510000
+
+
+@pytest.mark.parametrize("source", ["core/bicubic.h", "cpu/score_engine.h"])
+def test_the_kernels_formula_is_exact_for_all_colours(source: str) -> None:
+    pixel = r"[\w\[\] *+]+?"
+    form = rf"(\d+)u \+ \(\((\d+)u \* {pixel} \+ (\d+)u \* {pixel} \+ (\d+)u \* {pixel} \+ (\d+)u\) >> (\d+)\)"
+    found = re.search(form, (CSRC / source).read_text())
+    assert found, f"the luma formula of {source} has another form"
+    offset, wr, wg, wb, half, shift = map(int, found.groups())
+    g, b = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
+    for r in range(256):
+        total = wr * r + wg * g.astype(np.int64) + wb * b + half
+        assert total.max() < 1 << 32, "the sum leaves 32 bits"
+        rgb = np.stack([np.full_like(g, r), g, b], -1)
+        np.testing.assert_array_equal(offset + (total >> shift), exact(rgb))
+
+
+def test_the_reference_is_exact_for_all_colours() -> None:
+    values = torch.arange(256, dtype=torch.uint8)
+    for r in range(0, 256, 5):
+        rgb = torch.cartesian_prod(torch.tensor([r], dtype=torch.uint8), values, values)
+        np.testing.assert_array_equal(reference.luma(rgb).numpy(), exact(rgb.numpy()))
+
+
+@pytest.mark.parametrize(
+    ("rgb", "y"), [((0, 0, 0), 16), ((255, 255, 255), 235), ((255, 0, 0), 81), ((0, 255, 0), 145), ((0, 0, 255), 41)]
+)
+def test_published_corners(rgb: tuple[int, int, int], y: int) -> None:
+    value = 16 + (Fraction("65.481") * rgb[0] + Fraction("128.553") * rgb[1] + Fraction("24.966") * rgb[2]) / 255
+    assert round(value) == y
+    assert reference.luma(torch.tensor([rgb], dtype=torch.uint8)).item() == y
+
+
+@pytest.mark.parametrize("isa", [None, "baseline"])
+def test_the_compiled_luma_of_random_colours(isa: str | None) -> None:
+    """The scores of RGB patches are those of their exact Y: one wrong value of 2 x 10^6 would show in some patch."""
+    rgb = np.random.default_rng(0).integers(0, 256, (1800, 36, 36, 3), dtype=np.uint8)
+    y = exact(rgb).astype(np.uint8)[..., None]
+    engine = NativeEngine(Network("bicubic", "bicubic", "", 2), isa=isa)
+    np.testing.assert_array_equal(engine.batch(rgb), engine.batch(y))
+
+
+def test_the_compiled_luma_of_photographs(photographs: dict[str, np.ndarray]) -> None:
+    engine = NativeEngine(Network("bicubic", "bicubic", "", 4))
+    for image in photographs.values():
+        image = image[None, : image.shape[0] // 4 * 4, : image.shape[1] // 4 * 4]
+        np.testing.assert_array_equal(engine.batch(image), engine.batch(exact(image).astype(np.uint8)[..., None]))

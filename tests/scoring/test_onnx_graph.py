@@ -1,0 +1,321 @@
+"""The ONNX graphs, on ONNX Runtime and OpenVINO, against the reference."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from srfast import __version__
+from srfast.cli import main
+from srfast.errors import InputError
+from srfast.models.registry import WEIGHTS
+from srfast.ops import reference
+from srfast.scoring.backends.onnx import graph, runtime
+from srfast.scoring.network import load_network
+
+onnx = pytest.importorskip("onnx", reason="needs the onnx extra")
+pytest.importorskip("onnxruntime", reason="needs the onnx extra")
+
+ROOT = Path(__file__).resolve().parents[2]
+BSDS400 = ROOT.parent / "shared" / "data" / "BSDS400"
+SCALES = (2, 3, 4)
+
+# Operators that ONNX Runtime, TensorRT and OpenVINO all compute in float32.
+PORTABLE = {
+    *("Add", "Cast", "Clip", "Concat", "Conv", "DepthToSpace", "Floor", "Gather", "Identity", "Mul", "Pad"),
+    *("ReduceMean", "ReduceSum", "Relu", "Slice", "Squeeze", "Sub", "Unsqueeze"),
+}
+
+
+@lru_cache(maxsize=1)
+def photos() -> list[np.ndarray]:
+    if BSDS400.is_dir():
+        from PIL import Image
+
+        return [np.asarray(Image.open(p).convert("RGB")) for p in sorted(BSDS400.iterdir())[::50]]
+    from skimage import data
+
+    return [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
+
+
+def patches(size: int, n: int = 32) -> np.ndarray:
+    """uint8 [n, size, size, 3], spread over the photographs."""
+    rng = np.random.default_rng(0)
+    cut = []
+    for i in range(n):
+        image = photos()[i % len(photos())]
+        y, x = (int(rng.integers(0, side - size + 1)) for side in image.shape[:2])
+        cut.append(image[y : y + size, x : x + size])
+    return np.stack(cut)
+
+
+@lru_cache(maxsize=3)
+def weights(scale: int) -> dict[str, Tensor]:
+    return dict(load_network("srcnn", scale).weights)
+
+
+@lru_cache(maxsize=16)
+def expected(scale: int, size: int, boundary: str = "symmetric") -> tuple[np.ndarray, np.ndarray]:
+    """The 8-bit LR patches and the float64 losses of ``patches(size)``."""
+    x = torch.from_numpy(patches(size))
+    lr = reference.resample_uint8(reference.luma(x), 1 / scale, boundary)
+    losses = [reference.score_patches(part, weights(scale), scale, torch.float64, boundary) for part in x.split(8)]
+    return lr.numpy(), torch.cat(losses).numpy()
+
+
+def run(model: onnx.ModelProto, **inputs: np.ndarray) -> np.ndarray:
+    return runtime.session(model.SerializeToString(), 1, "cpu").run(None, inputs)[0]
+
+
+def fails(*args: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(args)
+    return int(stop.value.code)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("size", [48, 96])
+@pytest.mark.parametrize("fixed", [False, True], ids=["dynamic", "fixed"])
+def test_scorer_agrees_with_the_reference_on_photographs(scale: int, size: int, fixed: bool) -> None:
+    lr, loss = expected(scale, size)
+    x = patches(size)
+    patch = size if fixed else None
+    lr_model = graph.build_scorer(weights(scale), scale, patch, output="lr")
+    loss_model = graph.build_scorer(weights(scale), scale, patch)
+    for batch in (17,) if fixed else (1, 3, 17, 256):
+        pick = np.arange(batch) % len(x)
+        np.testing.assert_array_equal(run(lr_model, patches=x[pick]), lr[pick])
+        # The contract of every fp32 backend.
+        np.testing.assert_allclose(run(loss_model, patches=x[pick]), loss[pick], rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
+@pytest.mark.parametrize("fixed", [False, True], ids=["dynamic", "fixed"])
+def test_scorer_agrees_with_the_reference_at_odd_sizes(scale: int, boundary: str, fixed: bool) -> None:
+    size = 51 if scale == 3 else 13 * scale
+    lr, loss = expected(scale, size, boundary)
+    x = patches(size)
+    patch = size if fixed else None
+    model = graph.build_scorer(weights(scale), scale, patch, boundary, output="lr")
+    np.testing.assert_array_equal(run(model, patches=x), lr)
+    model = graph.build_scorer(weights(scale), scale, patch, boundary)
+    np.testing.assert_allclose(run(model, patches=x), loss, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
+def test_lr_is_exact_on_noise_that_overshoots_and_ties(scale: int, boundary: str) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 256, (8, 24 * scale, 20 * scale, 1), np.uint8)
+    # Black and white blocks reach both clamps; two neighbouring levels reach every tie.
+    y[2:5] = np.where(y[2:5] > 127, 255, 0)
+    y[5:] = 100 + y[5:] % 2
+    want = reference.resample_uint8(torch.from_numpy(y[..., 0]), 1 / scale, boundary).numpy()
+    for patch in (None, y.shape[1:3]):
+        model = graph.build_scorer(None, scale, patch, boundary, output="lr", channels=1)
+        np.testing.assert_array_equal(run(model, patches=y), want)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("size", [48, 96])
+@pytest.mark.parametrize("fixed", [False, True], ids=["dynamic", "fixed"])
+def test_openvino_agrees_with_the_reference(scale: int, size: int, fixed: bool) -> None:
+    openvino = pytest.importorskip("openvino", reason="openvino is not installed")
+    lr, loss = expected(scale, size)
+    core = openvino.Core()
+
+    def infer(output: graph.Output, x: np.ndarray) -> np.ndarray:
+        model = graph.build_scorer(weights(scale), scale, size if fixed else None, output=output)
+        exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+        return core.compile_model(core.read_model(model.SerializeToString()), "CPU", exact)({"patches": x})[0]
+
+    for batch in (1, 17):
+        x = patches(size)[:batch]
+        np.testing.assert_array_equal(infer("lr", x), lr[:batch])
+        np.testing.assert_allclose(infer("loss", x), loss[:batch], rtol=1e-4)
+
+
+def colours(rgb: np.ndarray) -> np.ndarray:
+    """The graph's luma of colours uint8 [n, 3]: the LR pixel of a flat patch is the patch's Y."""
+    model = graph.build_scorer(None, 2, 2, output="lr").SerializeToString()
+    session = runtime.session(model, 1, "cpu")
+    parts = [
+        session.run(None, {"patches": np.broadcast_to(part[:, None, None], (len(part), 2, 2, 3)).copy()})[0]
+        for part in np.array_split(rgb, -(-len(rgb) // (1 << 18)))
+    ]
+    return np.concatenate(parts).reshape(-1)
+
+
+def all_colours() -> np.ndarray:
+    n = np.arange(1 << 24, dtype=np.uint32)
+    return np.stack([n >> 16, n >> 8 & 255, n & 255], axis=1).astype(np.uint8)
+
+
+def test_luma_is_exact_for_one_colour_of_every_weighted_sum() -> None:
+    rgb = all_colours()
+    total = rgb.astype(np.int32) @ np.array([299, 587, 114], np.int32)
+    rgb = rgb[np.unique(total, return_index=True)[1]]
+    assert len(rgb) > 200_000
+    np.testing.assert_array_equal(colours(rgb), reference.luma(torch.from_numpy(rgb)).numpy())
+
+
+@pytest.mark.slow
+def test_luma_is_exact_for_all_colours() -> None:
+    rgb = all_colours()
+    np.testing.assert_array_equal(colours(rgb), reference.luma(torch.from_numpy(rgb)).numpy())
+
+
+@pytest.mark.parametrize("ulps", [-2, 0, 2])
+def test_floors_leave_room_for_inexact_quotients(ulps: int) -> None:
+    """Every sum that can occur is floored right even where a runtime's quotient is two float32 steps off."""
+
+    def quotient(n: np.ndarray, d: int) -> np.ndarray:
+        q = n.astype(np.float32) * np.float32(1 / d)
+        return q + ulps * np.spacing(np.abs(q), dtype=np.float32) * (n != 0)
+
+    for scale, d in graph.DENOMINATORS.items():
+        taps, _ = graph.down_kernel(scale)
+        sums = np.arange(255 * taps[taps < 0].sum(), 255 * taps[taps > 0].sum() + 1)
+        np.testing.assert_array_equal(np.floor(quotient(sums + d / 2 + 0.5, d)), np.floor((2 * sums + d) / (2 * d)))
+        assert sums.max() + d < 1 << 23
+
+    s = np.arange(255_001)
+    k = 73 * (s - 127_500)
+    q = np.floor(quotient(k, 85_000) + np.float32(0.5))
+    np.testing.assert_array_equal(
+        126 + q + np.floor(quotient(k - 85_000 * q, 85_000)), 16 + (219 * s + 127_500) // 255_000
+    )
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_down_kernel_is_the_one_of_imresize(scale: int) -> None:
+    taps, _ = graph.down_kernel(scale)
+    row = reference.resampling_matrix(20 * scale, 1 / scale)[10]
+    d = graph.DENOMINATORS[scale]
+    assert taps.sum() == d
+    # float64 rounding of the normalised weights.
+    np.testing.assert_allclose(row[row.abs() > 1e-6].numpy() * d, taps[taps != 0], atol=1e-9)
+    assert np.abs(taps).max() < 1 << 11
+
+
+@pytest.mark.parametrize("patch", [None, 96])
+@pytest.mark.parametrize("kind", ["loss", "map", "lr", "bicubic", "network"])
+def test_graphs_are_portable_small_and_valid(kind: str, patch: int | None) -> None:
+    w = weights(2)
+    if kind == "network":
+        model = graph.build_network(w, 2, patch)
+    elif kind == "bicubic":
+        model = graph.build_scorer(None, 2, patch)
+    else:
+        model = graph.build_scorer(w, 2, patch, output=kind)
+    onnx.checker.check_model(model, full_check=True)
+    inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    known = {v.name for v in (*inferred.graph.value_info, *inferred.graph.output)}
+    assert {o for node in model.graph.node for o in node.output} <= known
+    assert {node.op_type for node in model.graph.node} <= PORTABLE
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
+    assert model.ByteSize() < 1 << 20
+    (value,) = model.graph.input
+    batch, *sides = (d.dim_value or d.dim_param for d in value.type.tensor_type.shape.dim)
+    assert batch == "N"
+    assert sides[1 if kind == "network" else 0] == (patch or "H")
+
+
+def test_graph_refuses_sizes_it_cannot_score_exactly() -> None:
+    model = graph.build_scorer(weights(2), 2)
+    for shape in ((1, 97, 96, 3), (1, 96, 97, 3), (1, 2, 96, 3), (1, 97, 97, 3)):
+        with pytest.raises(Exception, match="ONNXRuntimeError"):
+            run(model, patches=np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": 5}, "scale: expected 2, 3 or 4, got 5"),
+        ({"scale": 3, "patch": 97}, "patch: expected a positive multiple of the scale 3, got 97"),
+        ({"scale": 2, "boundary": "wrap"}, "boundary: expected 'symmetric' or 'replicate', got 'wrap'"),
+        ({"scale": 2, "output": "sr"}, "output: expected 'loss', 'map' or 'lr', got 'sr'"),
+        ({"scale": 2, "channels": 4}, "channels: expected 3 (RGB) or 1 (Y), got 4"),
+    ],
+)
+def test_bad_arguments(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        graph.build_scorer(weights(2), **options)
+
+
+def test_bad_weights() -> None:
+    state = {k: v for k, v in weights(2).items() if k != "conv2.bias"}
+    with pytest.raises(InputError, match=r"SRCNN 9-1-5 with conv2.bias \(32,\), got none"):
+        graph.build_scorer(state, 2)
+
+
+def test_onnx_command_writes_scorer_and_network(tmp_path: Path) -> None:
+    digest = hashlib.sha256((WEIGHTS / "srcnn_x3.safetensors").read_bytes()).hexdigest()
+    assert fails("onnx", "-o", str(tmp_path / "s.onnx"), "--scale", "3", "--patch", "48") == 0
+    session = runtime.session(tmp_path / "s.onnx", 1, "cpu")
+    assert session.get_modelmeta().custom_metadata_map == {
+        "kind": "scorer",
+        "scorer": "srcnn",
+        "scale": "3",
+        "patch": "48",
+        "boundary": "symmetric",
+        "output": "loss",
+        "weights_sha256": digest,
+        "srfast_version": __version__,
+    }
+    np.testing.assert_allclose(session.run(["loss"], {"patches": patches(48)})[0], expected(3, 48)[1], rtol=1e-4)
+
+    assert fails("onnx", "-o", str(tmp_path / "n.onnx"), "--scale", "3", "--network-only") == 0
+    session = runtime.session(tmp_path / "n.onnx", 1, "cpu")
+    about = session.get_modelmeta().custom_metadata_map
+    assert (about["kind"], about["takes"], about["weights_sha256"]) == ("network", "up", digest)
+    y = reference.luma(torch.from_numpy(patches(48)))
+    up = reference.degrade(y, 3, torch.float32) / 255
+    (sr,) = session.run(["sr"], {"up": up.numpy()})
+    # Sums of 2,048 products around 1/2 in float32.
+    np.testing.assert_allclose(sr, reference.srcnn(up.double(), weights(3)).numpy(), atol=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--scale", "5"), "scale: expected 2, 3 or 4, got 5"),
+        (("--patch", "97"), "patch: expected a positive multiple of the scale 2, got 97"),
+    ],
+)
+def test_onnx_command_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple, message: str) -> None:
+    assert fails("onnx", "-o", str(tmp_path / "s.onnx"), *options) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_onnx_command_needs_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fails("onnx", "-o", str(tmp_path / "none" / "s.onnx")) == 2
+    assert str(tmp_path / "none" / "s.onnx") in capsys.readouterr().err
+
+
+def test_the_documented_example_needs_only_onnxruntime_and_numpy(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "onnx.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    image = photos()[0]
+    np.save(tmp_path / "photo.npy", image)
+    graph.export(tmp_path / "scorer.onnx")
+    check = "\nimport sys; assert not {'torch', 'srfast', 'onnx'} & set(sys.modules)\nnp.save('loss.npy', loss)\n"
+    result = subprocess.run([sys.executable, "-c", code + check], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    rows, cols = ((n - 96) // 96 + 1 for n in image.shape[:2])
+    cut = np.stack([image[96 * i : 96 * i + 96, 96 * j : 96 * j + 96] for i in range(rows) for j in range(cols)])
+    want = reference.score_patches(torch.from_numpy(cut), weights(2), 2, torch.float64).numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "loss.npy"), want, rtol=1e-4)
+    assert f"{rows * cols} patches" in result.stdout
+    assert f"hardest: {want.argmax()}" in result.stdout

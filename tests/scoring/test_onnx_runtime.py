@@ -1,0 +1,268 @@
+"""The ONNX Runtime backend: the scorer, and networks from files."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import srfast
+from srfast.errors import InputError, RunError
+from srfast.ops import reference
+from srfast.scoring.backends.onnx import graph, runtime
+from srfast.scoring.backends.onnx.runtime import OnnxNetwork, OnnxScorer
+from srfast.scoring.network import load_network
+
+onnx = pytest.importorskip("onnx", reason="needs the onnx extra")
+pytest.importorskip("onnxruntime", reason="needs the onnx extra")
+data = pytest.importorskip("skimage.data", reason="needs the demo extra")
+
+BSDS400 = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "BSDS400"
+SCALES = (2, 3, 4)
+
+
+def photo() -> np.ndarray:
+    return data.astronaut().copy()
+
+
+def patches(size: int, n: int = 32) -> np.ndarray:
+    """uint8 [n, size, size, 3], spread over a photograph."""
+    corners = np.random.default_rng(0).integers(0, 512 - size + 1, (n, 2))
+    return np.stack([photo()[y : y + size, x : x + size] for y, x in corners])
+
+
+@lru_cache(maxsize=3)
+def weights(scale: int) -> dict[str, Tensor]:
+    return dict(load_network("srcnn", scale).weights)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
+def test_onnx_scorer_takes_any_multiple_of_the_scale(scale: int, boundary: str) -> None:
+    scorer = OnnxScorer(weights(scale), scale, boundary, device="cpu")
+    for h, w in ((1, 1), (1, 7), (2, 3), (5, 16)):
+        x = patches(72, 5)[:, : h * scale, : w * scale]
+        for part in (x, x[..., :1]):
+            want = reference.score_patches(torch.from_numpy(part), weights(scale), scale, torch.float64, boundary)
+            np.testing.assert_allclose(scorer.score(part), want.numpy(), rtol=1e-4)
+    assert scorer.score(patches(48)[:0]).shape == (0,)
+
+
+def test_onnx_scorer_splits_batches_without_changing_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = patches(48)
+    whole = OnnxScorer(weights(2), 2, device="cpu").score(x)
+    monkeypatch.setitem(runtime._RUN_PIXELS, runtime.CPU, 5 * 48 * 48)
+    np.testing.assert_array_equal(OnnxScorer(weights(2), 2, device="cpu").score(x), whole)
+    assert whole.dtype == np.float32
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_tiled_maps_equal_the_reference_map(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = photo()
+    image = image[None, : 252 // scale * scale, : 300 // scale * scale]
+    want = reference.squared_error(torch.from_numpy(image), weights(scale), scale, torch.float64).numpy()
+    scorer = OnnxScorer(weights(scale), scale, device="cpu")
+    untiled = scorer.squared_error(image)
+    monkeypatch.setattr(runtime, "_TILE", 72)
+    tiled = scorer.squared_error(image)
+    # Gray levels are good to about 1e-3 in float32, so a squared error is to 2e-3 of its root.
+    for got in (untiled, tiled):
+        assert (np.abs(got - want) <= 2e-3 * np.sqrt(want) + 1e-5).all()
+    np.testing.assert_allclose(scorer.score(image), want.mean((1, 2)), rtol=1e-4)
+
+
+def test_bicubic_scorer() -> None:
+    x = patches(48)
+    want = reference.score_patches(torch.from_numpy(x), None, 2, torch.float64).numpy()
+    np.testing.assert_allclose(OnnxScorer(None, 2, device="cpu").score(x), want, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((1, 8, 8, 3), np.float32), r"got float32 \[1, 8, 8, 3\]"),
+        (np.zeros((8, 8, 3), np.uint8), r"got uint8 \[8, 8, 3\]"),
+        (np.zeros((1, 8, 8, 4), np.uint8), r"got uint8 \[1, 8, 8, 4\]"),
+        (np.zeros((1, 8, 9, 3), np.uint8), "multiples of the scale 2, got 8 x 9"),
+        (np.zeros((1, 0, 8, 3), np.uint8), "multiples of the scale 2, got 0 x 8"),
+    ],
+)
+def test_onnx_scorer_refuses(x: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        OnnxScorer(None, 2, device="cpu").score(x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", SCALES)
+def test_backends_rank_bsds400_alike(scale: int) -> None:
+    if not BSDS400.is_dir():
+        pytest.skip(f"{BSDS400} is not there")
+    stats = pytest.importorskip("scipy.stats", reason="needs the test extra")
+    from PIL import Image
+
+    cut = []
+    for path in sorted(BSDS400.iterdir()):
+        image = np.asarray(Image.open(path).convert("RGB"))
+        rows, cols = (range(0, n - 95, 96) for n in image.shape[:2])
+        cut += [image[y : y + 96, x : x + 96] for y in rows for x in cols]
+    x = np.stack(cut)
+    onnx_loss = srfast.score_patches(x, scale, backend="onnx", device="cpu")
+    for other in ("native", "torch"):
+        loss = srfast.score_patches(x, scale, backend=other, device="cpu")
+        assert stats.spearmanr(onnx_loss, loss).statistic > 0.999999
+
+
+def network(
+    path: Path,
+    *,
+    factor: int = 1,
+    shape: tuple[object, ...] = ("N", 1, "H", "W"),
+    dtype: int = 1,
+    channels: int = 1,
+    inputs: int = 1,
+) -> Path:
+    """Writes a network that repeats each pixel ``factor`` times both ways."""
+    helper = onnx.helper
+    kernel = helper.make_tensor("k", 1, (factor * factor, channels, 1, 1), np.ones(factor * factor * channels))
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=1),
+        helper.make_node("Conv", ["f", "k"], ["c"]),
+        helper.make_node("DepthToSpace", ["c"], ["z"], blocksize=factor),
+    ]
+    values = [helper.make_tensor_value_info(n, dtype, shape) for n in ("x", "other")[:inputs]]
+    out = helper.make_tensor_value_info("z", 1, ("N", 1, "a", "b"))
+    graph = helper.make_graph(nodes, "net", values, [out], [kernel])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("shape", [("N", 1, "H", "W"), ("N", 1, 24, 16), (1, 1, "H", "W"), (4, 1, 24, 16)])
+@pytest.mark.parametrize("factor", [1, 3])
+def test_onnx_network_finds_out_what_it_takes(tmp_path: Path, shape: tuple[object, ...], factor: int) -> None:
+    net = OnnxNetwork(network(tmp_path / "n.onnx", factor=factor, shape=shape), 3, device="cpu")
+    assert net.takes == ("up" if factor == 1 else "lr")
+    assert net.sha256 == hashlib.sha256((tmp_path / "n.onnx").read_bytes()).hexdigest()
+    y = np.random.default_rng(0).random((6, 1, 24, 16), np.float32)
+    np.testing.assert_array_equal(net.enhance(y), y.repeat(factor, 2).repeat(factor, 3))
+    assert net.enhance(y[:0]).shape == (0, 1, 24 * factor, 16 * factor)
+
+
+def test_onnx_network_is_the_exported_srcnn(tmp_path: Path) -> None:
+    net = OnnxNetwork(graph.export(tmp_path / "n.onnx", 2, network_only=True), 2, device="cpu")
+    assert net.takes == "up"
+    up = reference.degrade(reference.luma(torch.from_numpy(patches(48))), 2, torch.float32) / 255
+    want = reference.srcnn(up.double(), weights(2)).numpy()
+    np.testing.assert_allclose(net.enhance(up.numpy()), want, atol=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"factor": 2},
+            r"expected output of the input's size or 3 times it.*got \[1, 1, 96, 96\] from \[1, 1, 48, 48\]",
+        ),
+        ({"dtype": 2}, r"expected one float32 input .* got input tensor\(uint8\)"),
+        ({"dtype": 10}, r"expected one float32 input .* got input tensor\(float16\)"),
+        ({"shape": ("N", 3, "H", "W"), "channels": 3}, r"got input tensor\(float\) \['N', 3, 'H', 'W'\]"),
+        ({"inputs": 2}, "got 2 inputs and 1 outputs"),
+        (
+            {"channels": 3, "shape": ("N", "C", "H", "W")},
+            r"expected a network that takes \[1, 1, 48, 48\], got",
+        ),
+    ],
+)
+def test_onnx_network_refuses(tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        OnnxNetwork(network(tmp_path / "n.onnx", **options), 3, device="cpu")
+    assert str(error.value).startswith(str(tmp_path / "n.onnx"))
+    assert "\n" not in str(error.value)
+
+
+def test_onnx_network_refuses_files_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("not a graph")
+    (tmp_path / "empty.onnx").touch()
+    for name in ("text.onnx", "empty.onnx"):
+        with pytest.raises(InputError, match=f"{name}: expected a graph that ONNX Runtime can load, got: ."):
+            OnnxNetwork(tmp_path / name, 2, device="cpu")
+    with pytest.raises(InputError, match=r"none.onnx: expected an .onnx file, got No such file"):
+        OnnxNetwork(tmp_path / "none.onnx", 2, device="cpu")
+    with pytest.raises(InputError, match=r"expected an .onnx file, got Is a directory"):
+        OnnxNetwork(tmp_path, 2, device="cpu")
+
+
+def test_onnx_network_refuses_a_scorer_and_another_scale(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="got a whole scorer; `srfast onnx --network-only` writes a network"):
+        OnnxNetwork(graph.export(tmp_path / "s.onnx"), 2, device="cpu")
+    with pytest.raises(InputError, match="expected a network for scale 3, got scale 2"):
+        OnnxNetwork(graph.export(tmp_path / "n.onnx", network_only=True), 3, device="cpu")
+
+
+def test_onnx_network_refuses_sizes_it_does_not_take(tmp_path: Path) -> None:
+    net = OnnxNetwork(network(tmp_path / "n.onnx", shape=("N", 1, 24, "W")), 2, device="cpu")
+    assert net.size == (24, None)
+    with pytest.raises(InputError, match="expected input of 24 x any, the only size it takes, got 16 x 16"):
+        net.enhance(np.zeros((1, 1, 16, 16), np.float32))
+    with pytest.raises(InputError, match=r"y: expected float32 \[N, 1, H, W\], got float64"):
+        net.enhance(np.zeros((1, 1, 24, 16)))
+
+
+def test_provider_report_and_devices() -> None:
+    import onnxruntime
+
+    report = runtime.provider_report()
+    assert report["onnxruntime"] == onnxruntime.__version__
+    assert report["onnx"] == onnx.__version__
+    if report["provider"] == runtime.CUDA:
+        assert report["reason"] is None
+        assert OnnxScorer(None, 2, device="cuda").provider == runtime.CUDA
+    else:
+        assert report["provider"] == runtime.CPU
+        with pytest.raises(RunError, match="device: expected a working CUDA provider") as error:
+            OnnxScorer(None, 2, device="cuda")
+        assert report["reason"] in str(error.value)
+        assert OnnxScorer(None, 2).provider == runtime.CPU
+
+
+def test_a_cuda_provider_that_does_not_work_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    if runtime.CUDA in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has a CUDA provider")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [runtime.CUDA, runtime.CPU])
+    runtime._cuda.cache_clear()
+    try:
+        report = runtime.provider_report()
+        assert report["provider"] == runtime.CPU
+        assert report["reason"]
+        assert OnnxScorer(None, 2).provider == runtime.CPU
+    finally:
+        runtime._cuda.cache_clear()
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
+def test_missing_packages_are_named_with_the_command_that_installs_them(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(RunError, match=rf"{missing} is not installed: pip install 'srfast\[onnx\]'"):
+        OnnxScorer(None, 2, device="cpu")
+    report = runtime.provider_report()
+    assert report[missing] is None
+    assert report["reason"] == f"{missing} is not installed: pip install 'srfast[onnx]'"
+
+
+def test_importing_does_not_load_onnx() -> None:
+    code = (
+        "import sys, srfast.scoring.backends.onnx.runtime, srfast.scoring.backends.onnx.graph, srfast.cli.export_onnx\n"
+        "assert not {'onnx', 'onnxruntime'} & set(sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,561 @@
+"""The pipeline from files to a table: against a plain loop, over workers, shards, crashes and bad files."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import srfast
+from srfast.data.images import read_rgb
+from srfast.errors import InputError, RunError
+from srfast.ops import reference
+from srfast.scoring.network import load_network
+from srfast.scoring.parts import Parts
+from srfast.scoring.table import ScoreTable, join
+
+Weights = Callable[[int], Path]
+
+
+def plain_loop(folder: Path, scorer: Path, scale: int, patch: int, stride: int, mode: str) -> dict[tuple, tuple]:
+    """(image, x, y) -> (loss, bicubic, sobel) of every patch, one after the other, in float64."""
+    weights = load_network(scorer, scale).weights
+    out = {}
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".png", ".jpg")):
+        image = torch.from_numpy(read_rgb(path))
+        h, w = (side // scale * scale for side in image.shape[:2])
+        image = image[None, :h, :w]
+        maps = [reference.squared_error(image, net, scale, torch.float64)[0] for net in (weights, None)]
+        gradient = reference.sobel_map(image)[0]
+        for y in sorted({*range(0, h - patch + 1, stride), h - patch}):
+            for x in sorted({*range(0, w - patch + 1, stride), w - patch}):
+                window = (slice(y, y + patch), slice(x, x + patch))
+                if mode == "dense":
+                    scores = [m[window].mean().item() for m in (*maps, gradient)]
+                else:
+                    cut = image[:, window[0], window[1]]
+                    scores = [reference.score_patches(cut, n, scale, torch.float64).item() for n in (weights, None)]
+                    scores.append(reference.sobel(cut).item())
+                out[path.relative_to(folder).as_posix(), x, y] = tuple(scores)
+    return out
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("mode", ["patch", "dense"])
+@pytest.mark.parametrize("backend", ["native", "torch"])
+def test_against_a_plain_loop(backend: str, mode: str, scale: int, photo_folder: Path, srcnn_weights: Weights) -> None:
+    table = srfast.score(
+        photo_folder, scale=scale, patch=48, stride=36, mode=mode, scorer=srcnn_weights(scale), backend=backend
+    )
+    want = plain_loop(photo_folder, srcnn_weights(scale), scale, 48, 36, mode)
+    keys = list(zip(*(table.column(c).tolist() for c in ("image", "x", "y")), strict=True))
+    assert keys == sorted(want, key=lambda k: (k[0], k[2], k[1]))
+    assert set(table.column("size")) == {48}
+    for i, name in enumerate(("loss", "bicubic", "sobel")):
+        # 1e-4 relative is the contract of fp32; the least loss of these photographs is far from zero.
+        np.testing.assert_allclose(table.column(name), [want[k][i] for k in keys], rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_metadata(photo_folder: Path, srcnn_weights: Weights) -> None:
+    scorer = srcnn_weights(2)
+    table = srfast.score(photo_folder, patch=48, scorer=scorer)
+    stat = (photo_folder / "astronaut.png").stat()
+    meta = table.meta
+    network = load_network(scorer, 2)
+    assert meta["images"]["astronaut.png"] == {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "rows": 15}
+    assert sum(i["rows"] for i in meta["images"].values()) == len(table)
+    assert meta["root"] == str(photo_folder)
+    assert meta["scorer"] == {"name": network.name, "sha256": network.sha256}
+    fixed = ("version", "scale", "patch", "stride", "mode", "boundary", "precision", "skipped", "small")
+    assert {k: meta[k] for k in fixed} == {
+        "version": 1, "scale": 2, "patch": 48, "stride": 48, "mode": "patch", "boundary": "symmetric",
+        "precision": "fp32", "skipped": [], "small": [],
+    }  # fmt: skip
+
+
+def test_bicubic_needs_no_network(photo_folder: Path) -> None:
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic")
+    np.testing.assert_array_equal(table.column("loss"), table.column("bicubic"))
+
+
+def test_small_images_are_reported(photo_folder: Path) -> None:
+    Image.new("RGB", (3, 3)).save(photo_folder / "dot.png")
+    Image.new("RGB", (49, 47)).save(photo_folder / "just too small.png")
+    Image.new("RGB", (49, 48)).save(photo_folder / "just right.png")
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic")
+    assert table.meta["small"] == [
+        {"image": "dot.png", "height": 3, "width": 3},
+        {"image": "just too small.png", "height": 47, "width": 49},
+    ]
+    assert table.column("image").tolist().count("just right.png") == 1
+
+
+def test_only_small_images_is_an_error_that_says_so(tmp_path: Path) -> None:
+    Image.new("RGB", (3, 3)).save(tmp_path / "dot.png")
+    with pytest.raises(InputError, match=r"nothing to score: 1 smaller than the patch of 96 pixels.*dot\.png is 3 x 3"):
+        srfast.score(tmp_path, scorer="bicubic", output=tmp_path / "s.parquet")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["dot.png"]
+
+
+def test_bad_files_stop_the_run_or_are_listed(photo_folder: Path, tmp_path: Path) -> None:
+    good = srfast.score(photo_folder, patch=48, scorer="bicubic")
+    (photo_folder / "bad one.png").write_bytes(b"")
+    (photo_folder / "text.jpg").write_text("not a picture")
+    output = tmp_path / "s.parquet"
+    with pytest.raises(InputError, match=r"bad one\.png: the file is empty.*--skip-bad"):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
+    assert not output.exists()
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, skip_bad=True)
+    assert table.table.equals(good.table)
+    assert [e["image"] for e in table.meta["skipped"]] == ["bad one.png", "text.jpg"]
+    assert all(e["image"] in e["reason"] for e in table.meta["skipped"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos", "s.parquet"]
+
+
+def test_only_bad_files_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(InputError, match="nothing to score: 0 smaller than the patch of 96 pixels, 1 unreadable"):
+        srfast.score(tmp_path, scorer="bicubic", skip_bad=True)
+
+
+@pytest.mark.parametrize("mode", ["patch", "dense"])
+def test_workers_do_not_change_a_byte(mode: str, photo_folder: Path, srcnn_weights: Weights, tmp_path: Path) -> None:
+    written = set()
+    for workers in (1, 2, 4, None):
+        path = tmp_path / f"{workers}.parquet"
+        srfast.score(
+            photo_folder, patch=48, stride=24, mode=mode, scorer=srcnn_weights(2), workers=workers, output=path
+        )
+        written.add(path.read_bytes())
+    assert len(written) == 1
+
+
+def test_shards_joined_are_the_undivided_run(photo_folder: Path, srcnn_weights: Weights, tmp_path: Path) -> None:
+    options = {"patch": 48, "stride": 24, "scorer": srcnn_weights(2)}
+    Image.new("RGB", (5, 5)).save(photo_folder / "dot.png")
+    (photo_folder / "bad.png").write_bytes(b"")
+    options["skip_bad"] = True
+    whole = srfast.score(photo_folder, output=tmp_path / "whole.parquet", **options)
+    for n in (2, 3, 6):
+        paths = []
+        for i in range(n):
+            paths.append(tmp_path / f"{i} of {n}.parquet")
+            srfast.score(photo_folder, output=paths[-1], shard=(i, n), **options)
+        joined = join([ScoreTable.read(p) for p in paths[::-1]])
+        assert joined.table.equals(whole.table)
+        assert joined.meta == whole.meta
+        want, got = (srfast.select(t, keep=0.5, drop_hardest=0.05) for t in (whole, paths))
+        assert got.table.equals(want.table)
+
+
+def test_a_shard_without_images_is_an_empty_table(photo_folder: Path, tmp_path: Path) -> None:
+    options = {"patch": 48, "scorer": "bicubic"}
+    paths = [tmp_path / f"{i}.parquet" for i in range(9)]
+    for i, path in enumerate(paths):
+        srfast.score(photo_folder, output=path, shard=(i, 9), **options)
+    assert len(ScoreTable.read(paths[8])) == 0
+    assert srfast.select(paths, keep=1.0).table.num_rows == len(srfast.score(photo_folder, **options))
+
+
+def test_a_shard_of_small_images_only_is_an_empty_table(photo_folder: Path, tmp_path: Path) -> None:
+    """Another shard may have patches: whether there is nothing to score shows only when they are joined."""
+    Image.new("RGB", (5, 5)).save(photo_folder / "aaa.png")
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet", shard=(0, 5))
+    assert len(table) == 0
+    assert table.meta["small"][0]["image"] == "aaa.png"
+
+
+def test_progress_is_told_of_every_image(photo_folder: Path) -> None:
+    calls: list[tuple[int, int, int]] = []
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic", progress=lambda *a: calls.append(a))
+    assert [c[0] for c in calls] == [0, 1, 2, 3, 4]
+    assert calls[-1] == (4, 4, len(table))
+
+
+# Resuming
+
+
+def stop_after(n: int) -> Callable[..., None]:
+    def progress(done: int, total: int, patches: int) -> None:
+        if done == n:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_resume_after_an_interrupt_gives_the_same_bytes(n: int, photo_folder: Path, tmp_path: Path) -> None:
+    options = {"patch": 48, "stride": 24, "scorer": "bicubic"}
+    undisturbed, resumed = tmp_path / "u.parquet", tmp_path / "r.parquet"
+    srfast.score(photo_folder, output=undisturbed, **options)
+    with pytest.raises(KeyboardInterrupt):
+        srfast.score(photo_folder, output=resumed, progress=stop_after(n), **options)
+    assert not resumed.exists()
+    scored: list[int] = []
+    srfast.score(photo_folder, output=resumed, resume=True, progress=lambda d, t, p: scored.append(d), **options)
+    assert scored[0] == n, "what was finished is scored again"
+    assert resumed.read_bytes() == undisturbed.read_bytes()
+    assert not (tmp_path / "r.parquet.parts").exists()
+
+
+KILLED = """
+import sys, time
+import srfast.scoring.parts, srfast.scoring.pipeline
+srfast.scoring.parts.ROWS = 8
+moment, source, output, scorer = sys.argv[1:]
+done = 0
+if moment == "while a part is written":
+    write = srfast.scoring.parts.pq.write_table
+    def slow(table, path, **kwargs):
+        write(table, path, **kwargs)
+        global done
+        done += 1
+        if done == 3:
+            print("now", flush=True)
+            time.sleep(60)
+    srfast.scoring.parts.pq.write_table = slow
+elif moment == "while the table is written":
+    group = srfast.scoring.pipeline.write_parquet
+    def slow(path, tables, schema, meta, **options):
+        def rows():
+            for t in tables:
+                yield t
+            print("now", flush=True)
+            time.sleep(60)
+        group(path, rows(), schema, meta, **options)
+    srfast.scoring.pipeline.write_parquet = slow
+def progress(done, total, patches):
+    if moment == f"after {done}":
+        print("now", flush=True)
+        time.sleep(60)
+options = {"patch": 24, "stride": 12, "scorer": scorer, "output": output, "workers": 1, "resume": True}
+srfast.scoring.pipeline.score(source, progress=progress, **options)
+print("finished", flush=True)
+"""
+
+
+def run_and_kill(moment: str, source: Path, output: Path, scorer: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, moment, str(source), str(output), str(scorer)],
+        cwd=output.parent, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    with process.stdout:
+        said = process.stdout.readline().strip()
+        process.kill()
+        process.wait()
+    assert said == "now", said
+
+
+def test_resume_after_kill_9_gives_the_same_bytes(photo_folder: Path, srcnn_weights: Weights, tmp_path: Path) -> None:
+    """Killed at five moments in a row, and continued each time from what the last one left."""
+    options = {"patch": 24, "stride": 12, "scorer": srcnn_weights(2)}
+    undisturbed, output = tmp_path / "u.parquet", tmp_path / "r.parquet"
+    srfast.score(photo_folder, output=undisturbed, **options)
+    for moment in ("after 0", "after 1", "while a part is written", "after 3", "while the table is written"):
+        run_and_kill(moment, photo_folder, output, srcnn_weights(2))
+        assert not output.exists(), moment
+    parts = sorted((tmp_path / "r.parquet.parts").glob("part-*"))
+    assert parts
+    parts[0].write_bytes(parts[0].read_bytes()[:100])  # a disk that lost its cache may leave a part cut short
+    srfast.score(photo_folder, output=output, resume=True, **options)
+    assert output.read_bytes() == undisturbed.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos", "r.parquet", "u.parquet"]
+
+
+def test_resume_of_a_finished_run_scores_nothing(photo_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "s.parquet"
+    srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
+    before = output.read_bytes()
+    calls: list[tuple[int, int, int]] = []
+    srfast.score(
+        photo_folder, patch=48, scorer="bicubic", output=output, resume=True, progress=lambda *a: calls.append(a)
+    )
+    assert calls == [(4, 4, 0)]
+    assert output.read_bytes() == before
+
+
+def test_changed_new_and_removed_images(photo_folder: Path, tmp_path: Path) -> None:
+    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
+    srfast.score(photo_folder, **options)
+    with Image.open(photo_folder / "sub" / "rocket.png") as image:
+        turned = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).convert("L")
+    turned.save(photo_folder / "sub" / "rocket.png")
+    with Image.open(photo_folder / "chelsea.jpg") as image:
+        image.save(photo_folder / "new.png")
+    (photo_folder / "astronaut.png").unlink()
+    calls: list[tuple[int, int, int]] = []
+    resumed = srfast.score(photo_folder, resume=True, progress=lambda *a: calls.append(a), **options)
+    assert calls[0][:2] == (2, 4)
+    fresh = srfast.score(photo_folder, patch=48, scorer="bicubic")
+    assert resumed.table.equals(fresh.table)
+    assert resumed.meta == fresh.meta
+
+
+def test_a_touched_image_is_scored_again(photo_folder: Path, tmp_path: Path) -> None:
+    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
+    srfast.score(photo_folder, **options)
+    os.utime(photo_folder / "astronaut.png", ns=(1, 1))
+    calls: list[tuple[int, int, int]] = []
+    table = srfast.score(photo_folder, resume=True, progress=lambda *a: calls.append(a), **options)
+    assert calls == [(3, 4, 0), (4, 4, 15)]
+    assert table.meta["images"]["astronaut.png"]["mtime_ns"] == 1
+
+
+def test_skipped_files_are_tried_again(photo_folder: Path, tmp_path: Path) -> None:
+    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet", "skip_bad": True}
+    shutil.copy(photo_folder / "chelsea.jpg", tmp_path / "whole.jpg")
+    (photo_folder / "late.jpg").write_bytes(b"")
+    assert srfast.score(photo_folder, **options).meta["skipped"]
+    shutil.copy2(tmp_path / "whole.jpg", photo_folder / "late.jpg")
+    table = srfast.score(photo_folder, resume=True, **options)
+    assert table.meta["skipped"] == []
+    assert "late.jpg" in table.column("image")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("scale", {"scale": 4}),
+        ("patch", {"patch": 24, "stride": 48}),
+        ("stride", {"stride": 24}),
+        ("mode", {"mode": "dense"}),
+        ("boundary", {"boundary": "replicate"}),
+        ("scorer", {"scorer": "weights"}),
+        ("shard", {"shard": (0, 2)}),
+        ("backend", {"backend": "torch"}),
+        ("root", {"images": "sub"}),
+    ],
+)
+@pytest.mark.parametrize("finished", [True, False])
+def test_resuming_with_other_settings_names_the_setting(
+    finished: bool, name: str, options: dict[str, Any], photo_folder: Path, srcnn_weights: Weights, tmp_path: Path
+) -> None:
+    base = {"patch": 48, "stride": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
+    if finished:
+        srfast.score(photo_folder, **base)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            srfast.score(photo_folder, progress=stop_after(2), **base)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*.parquet")}
+    changed = {**base, **options}
+    if changed["scorer"] == "weights":
+        changed["scorer"] = srcnn_weights(2)
+    source = photo_folder / changed.pop("images", "")
+    with pytest.raises(InputError, match=f"cannot be resumed: {name} was "):
+        srfast.score(source, resume=True, **changed)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*.parquet")} == before
+
+
+def test_a_table_whose_rows_were_taken_out_cannot_be_resumed(photo_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "s.parquet"
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
+    for rows in (table.table.slice(3), table.table.sort_by("loss")):
+        ScoreTable(rows, table.meta).write(output)
+        with pytest.raises(InputError, match="cannot be resumed: rows were taken out"):
+            srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, resume=True)
+
+
+def test_a_core_set_cannot_be_resumed(photo_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "s.parquet"
+    srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic")).write(output)
+    with pytest.raises(InputError, match="got a core-set"):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, resume=True)
+
+
+def test_an_output_that_is_a_link_and_has_no_suffix(photo_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "table")
+    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "link"}
+    with pytest.raises(KeyboardInterrupt):
+        srfast.score(photo_folder, progress=stop_after(2), **options)
+    (tmp_path / "elsewhere" / "table.parts" / ".srfast-0123456789abcdef").write_bytes(b"left by a crash")
+    srfast.score(photo_folder, resume=True, **options)
+    assert (tmp_path / "link").is_symlink()
+    assert [p.name for p in (tmp_path / "elsewhere").iterdir()] == ["table"]
+
+
+def test_resume_needs_an_output(photo_folder: Path) -> None:
+    with pytest.raises(InputError, match=r"^resume: "):
+        srfast.score(photo_folder, resume=True)
+
+
+def test_a_foreign_output_or_folder_of_parts_is_left_alone(photo_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "notes.txt"
+    output.write_text("mine")
+    with pytest.raises(InputError, match="was not written by srfast"):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
+    assert output.read_text() == "mine"
+    parts = tmp_path / "s.parquet.parts"
+    parts.mkdir()
+    (parts / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match=r"s\.parquet\.parts: holds thesis\.tex"):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet")
+    assert (parts / "thesis.tex").read_text() == "mine"
+
+
+def test_slow_scorers_lose_seconds_not_hours(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("srfast.scoring.parts.SECONDS", 0.0)
+    seen = []
+
+    def progress(done: int, total: int, patches: int) -> None:
+        seen.append(len(list(tmp_path.glob("s.parquet.parts/part-*"))))
+
+    srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet", progress=progress)
+    assert seen == [0, 1, 2, 3, 4]
+
+
+# Full disks
+
+
+def test_a_full_disk_keeps_what_was_finished(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
+    want = srfast.score(photo_folder, patch=48, scorer="bicubic")
+    flush = Parts.flush
+    monkeypatch.setattr("srfast.scoring.parts.ROWS", 1)
+
+    def full(self: Parts) -> None:
+        if self._next == 2:
+            raise RunError("the disk is full")
+        flush(self)
+
+    monkeypatch.setattr(Parts, "flush", full)
+    with pytest.raises(RunError, match="disk is full"):
+        srfast.score(photo_folder, **options)
+    monkeypatch.setattr(Parts, "flush", flush)
+    calls: list[tuple[int, int, int]] = []
+    table = srfast.score(photo_folder, resume=True, progress=lambda *a: calls.append(a), **options)
+    assert calls[0][0] == 2
+    assert table.table.equals(want.table)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Any:
+    """A file system of 64 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    made = mount and subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True)
+    if not made or made.returncode:
+        pytest.skip("a tmpfs cannot be mounted here (needs root)")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full(tiny_disk: Path, photo_folder: Path, srfast_command: Any) -> None:
+    output = tiny_disk / "s.parquet"
+    arguments = ["score", photo_folder, "-o", output, "--patch", "12", "--stride", "2", "--scorer", "bicubic"]
+    done = srfast_command(*arguments, cwd=photo_folder)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"srfast: error: {output}")
+    assert "the disk is full" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not output.exists()
+    assert not list(tiny_disk.rglob(".srfast-*"))
+
+
+def test_a_write_beyond_the_file_size_limit(photo_folder: Path, tmp_path: Path) -> None:
+    """RLIMIT_FSIZE: what a quota looks like without privileges."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "from srfast.cli import main\nmain(sys.argv[1:])"
+    )
+    arguments = ["score", photo_folder, "-o", "s.parquet", "--patch", "12", "--stride", "2", "--scorer", "bicubic"]
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code, *map(str, arguments)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "the disk is full" in done.stderr
+    assert os.strerror(errno.EFBIG) in done.stderr
+    assert not (tmp_path / "s.parquet").exists()
+
+
+# Memory
+
+
+MEMORY = """
+import resource, sys
+import srfast
+table = srfast.score(sys.argv[1], patch=96, stride=24, scorer="bicubic", workers=2)
+print(len(table), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, photographs: dict[str, np.ndarray]) -> None:
+    peaks = []
+    for n in (12, 120):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        for i in range(n):
+            Image.fromarray(np.roll(photographs["rocket"], 5 * i, 1)).save(folder / f"{i}.jpg", quality=80)
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, str(folder)], cwd=tmp_path, capture_output=True, text=True, check=True,
+            timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        rows, peak = map(int, done.stdout.split())
+        assert rows == n * 15 * 24
+        peaks.append(peak)
+    # 108 more images are 85 MB of pixels and 2 MB of table; the allocator's own noise is about 10 MB.
+    assert peaks[1] - peaks[0] < 30_000, f"{peaks} KiB"
+
+
+def test_wrong_arguments_are_named(photo_folder: Path) -> None:
+    for words, options in {
+        "mode": {"mode": "whole"}, "workers": {"workers": 0}, "patch": {"patch": 95}, "stride": {"stride": 7},
+        "scale": {"scale": 5}, "shard": {"shard": (4, 2)}, "scorer": {"scorer": "nothing"},
+        "backend": {"backend": "jax"},
+        "precision": {"precision": "fp8"}, "boundary": {"boundary": "zero"}, "device": {"device": "tpu"},
+    }.items():  # fmt: skip
+        with pytest.raises(InputError, match=f"^{words}: expected"):
+            srfast.score(photo_folder, **{"scorer": "bicubic", **options})
+
+
+def test_a_signal_while_scoring_loses_nothing_finished(photo_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "s.parquet"
+    calls = []
+
+    def progress(done: int, total: int, patches: int) -> None:
+        calls.append(done)
+        if done == 2 and len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, progress=progress)
+    again: list[int] = []
+    srfast.score(
+        photo_folder, patch=48, scorer="bicubic", output=output, resume=True, progress=lambda d, *_: again.append(d)
+    )
+    assert again[0] == 2
+
+
+def test_the_table_is_what_json_metadata_says(photo_folder: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    output = tmp_path / "s.parquet"
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
+    meta = json.loads(pq.read_schema(output).metadata[b"srfast"])
+    assert meta == table.meta
+    assert pq.read_schema(output).names == ["image", "x", "y", "size", "loss", "bicubic", "sobel"]

@@ -1,0 +1,284 @@
+"""score_patches on every instruction set against the reference in float64."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import srfast
+from srfast.errors import InputError, RunError
+from srfast.ops import reference
+from srfast.ops.native import available, isas
+from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.network import Network, load_network
+
+ISAS = isas() if available() else []
+SCALES = (2, 3, 4)
+BOUNDARIES = ("symmetric", "replicate")
+
+
+@cache
+def network(path: Path, scale: int) -> Network:
+    return load_network(path, scale)
+
+
+def assert_scores(got: np.ndarray, want: np.ndarray) -> None:
+    """1e-4 relative is the contract of fp32: losses of real patches run from 0.1 to 1000 and rank by their third digit.
+
+    Where the loss is near zero (flat patches) the squared error is the square of float32 rounding: a reconstruction off
+    by d grey levels moves a loss L by 2 d sqrt(L) + d^2; d = 1e-4 is 3 ulp of 255 through three layers.
+    """
+    assert got.dtype == np.float32
+    assert np.isfinite(got).all()
+    d = 1e-4
+    np.testing.assert_array_less(np.abs(got - want), np.maximum(1e-4 * want, 2 * d * np.sqrt(want) + d * d) + 1e-12)
+
+
+_ORACLE: dict[tuple[bytes, tuple[int, ...], str, int, str], np.ndarray] = {}
+
+
+def oracle(patches: np.ndarray, net: Network, boundary: str = "symmetric") -> np.ndarray:
+    """The reference in float64, computed once for all instruction sets."""
+    key = (hashlib.sha256(patches.tobytes()).digest(), patches.shape, net.sha256, net.scale, boundary)
+    if key not in _ORACLE:
+        x = torch.from_numpy(np.ascontiguousarray(patches))
+        parts = [reference.score_patches(p, net.weights, net.scale, torch.float64, boundary) for p in x.split(4)]
+        _ORACLE[key] = torch.cat(parts).numpy()
+    return _ORACLE[key]
+
+
+@pytest.fixture(scope="module")
+def net(srcnn_weights: Callable[[int], Path]) -> Callable[[int], Network]:
+    return lambda scale: network(srcnn_weights(scale), scale)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("size", [12, 48, 96, 120, 192])
+def test_real_patches(size: int, scale: int, isa: str, net: Any, real_patches: Any) -> None:
+    patches = real_patches(max(2, min(12, 40_000 // size**2)), size)
+    got = srfast.score_patches(patches, scale, scorer=net(scale), backend="native", isa=isa)
+    want = oracle(patches, net(scale))
+    assert_scores(got, want)
+    np.testing.assert_allclose(got, want, rtol=1e-4)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("scale", SCALES)
+def test_replicated_border(scale: int, isa: str, net: Any, real_patches: Any) -> None:
+    patches = real_patches(6, 48)
+    got = srfast.score_patches(patches, scale, scorer=net(scale), backend="native", isa=isa, boundary="replicate")
+    assert_scores(got, oracle(patches, net(scale), "replicate"))
+    symmetric = srfast.score_patches(patches, scale, scorer=net(scale), backend="native", isa=isa)
+    assert (got != symmetric).any()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_patches_of_512(isa: str, net: Any, photographs: dict[str, np.ndarray]) -> None:
+    patches = photographs["astronaut"][None]
+    got = srfast.score_patches(patches, 2, scorer=net(2), backend="native", isa=isa)
+    assert_scores(got, oracle(patches, net(2)))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("lr", [(1, 1), (1, 2), (2, 1), (1, 40), (40, 1), (3, 5), (7, 13), (5, 31), (9, 4)])
+def test_odd_and_oblong_patches(lr: tuple[int, int], scale: int, isa: str, net: Any) -> None:
+    h, w = lr[0] * scale, lr[1] * scale
+    rng = np.random.default_rng(h * 100 + w)
+    for boundary in BOUNDARIES:
+        patches = rng.integers(0, 256, (3, h, w, 3), dtype=np.uint8)
+        got = srfast.score_patches(patches, scale, scorer=net(scale), backend="native", isa=isa, boundary=boundary)
+        assert_scores(got, oracle(patches, net(scale), boundary))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("scale", SCALES)
+def test_one_channel_is_y_itself(scale: int, isa: str, net: Any, real_patches: Any) -> None:
+    rgb = real_patches(4, 48)
+    y = reference.luma(torch.from_numpy(rgb)).numpy()[..., None]
+    options = {"scorer": net(scale), "backend": "native", "isa": isa}
+    got = srfast.score_patches(y, scale, **options)
+    np.testing.assert_array_equal(got, srfast.score_patches(rgb, scale, **options))
+    noise = np.random.default_rng(0).integers(0, 256, (3, 24, 36, 1), dtype=np.uint8)
+    assert_scores(srfast.score_patches(noise, scale, **options), oracle(noise, net(scale)))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("scale", SCALES)
+def test_flat_and_extreme_patches(scale: int, isa: str, net: Any) -> None:
+    rng = np.random.default_rng(1)
+    flat = [np.full((48, 48, 3), v, np.uint8) for v in (0, 1, 127, 128, 254, 255)]
+    binary = [np.repeat(rng.integers(0, 2, (48, 48, 1)) * 255, 3, 2).astype(np.uint8) for _ in range(2)]
+    rows, columns, checks = (np.zeros((48, 48, 3), np.uint8) for _ in range(3))
+    rows[::2], columns[:, ::2], checks[::2, ::2], checks[1::2, 1::2] = 255, 255, 255, 255
+    patches = np.stack([*flat, *binary, rows, columns, checks])
+    got = srfast.score_patches(patches, scale, scorer=net(scale), backend="native", isa=isa)
+    assert_scores(got, oracle(patches, net(scale)))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_bicubic_and_sobel_columns(boundary: str, scale: int, isa: str, photographs: dict[str, np.ndarray]) -> None:
+    image = photographs["coffee"][:132, :180]
+    xs, ys = np.array([0, 12, 60, 132], np.int32), np.array([0, 84], np.int32)
+    engine = NativeEngine(Network("bicubic", "bicubic", "", scale), boundary, isa=isa)
+    scores = engine.windows(image, xs, ys, 48)
+    patches = torch.from_numpy(np.stack([image[y : y + 48, x : x + 48] for y in ys for x in xs]))
+    want = reference.score_patches(patches, None, scale, torch.float64, boundary).numpy()
+    assert_scores(scores.bicubic, want)
+    np.testing.assert_array_equal(scores.loss, scores.bicubic)
+    # Sums of exact halves: only the mean is rounded, once.
+    np.testing.assert_allclose(scores.sobel, reference.sobel(patches).numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("scale", SCALES)
+def test_dense_maps(scale: int, isa: str, net: Any, photographs: dict[str, np.ndarray]) -> None:
+    image = photographs["chelsea"][30:163, 40:211]  # 133 x 171: cropped to a multiple of the scale
+    h, w = 133 // scale * scale, 171 // scale * scale
+    size = 12 * scale
+    xs = np.array([0, scale, 5 * scale, w - size], np.int32)
+    ys = np.array([0, 2 * scale, h - size], np.int32)
+    engine = NativeEngine(net(scale), isa=isa)
+    scores = engine.dense(image, xs, ys, size)
+    cropped = torch.from_numpy(np.ascontiguousarray(image[:h, :w]))[None]
+    for got, weights in ((scores.loss, net(scale).weights), (scores.bicubic, None)):
+        error = reference.squared_error(cropped, weights, scale, torch.float64)[0].numpy()
+        assert_scores(got, np.array([error[y : y + size, x : x + size].mean() for y in ys for x in xs]))
+    sobel = reference.sobel_map(cropped)[0].numpy()
+    want = np.array([sobel[y : y + size, x : x + size].mean() for y in ys for x in xs])
+    np.testing.assert_allclose(scores.sobel, want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_threads_and_batches_do_not_change_a_bit(isa: str, net: Any, real_patches: Any) -> None:
+    patches = real_patches(7, 48)
+    options = {"scorer": net(2), "backend": "native", "isa": isa}
+    want = srfast.score_patches(patches, 2, **options)
+    for threads in (1, 2, 16):
+        torch.set_num_threads(threads)
+        np.testing.assert_array_equal(srfast.score_patches(patches, 2, **options), want)
+    alone = np.concatenate([srfast.score_patches(patches[i : i + 1], 2, **options) for i in range(7)])
+    np.testing.assert_array_equal(alone, want)
+
+
+@pytest.mark.parametrize("isa", [None, *ISAS])
+@pytest.mark.parametrize("scale", SCALES)
+def test_fast_precision_keeps_the_ranking(scale: int, isa: str | None, net: Any, real_patches: Any) -> None:
+    patches = real_patches(300, 48)
+    options = {"scorer": net(scale), "backend": "native", "isa": isa}
+    full = srfast.score_patches(patches, scale, **options)
+    fast = srfast.score_patches(patches, scale, precision="fast", **options)
+    ranks = [np.argsort(np.argsort(v)) for v in (full, fast)]
+    assert np.corrcoef(*ranks)[0, 1] >= 0.9999
+
+
+@pytest.mark.parametrize("backend", ["native", "torch", "onnx"])
+def test_backends_agree(backend: str, net: Any, srcnn_weights: Any, real_patches: Any) -> None:
+    if backend == "onnx":
+        pytest.importorskip("onnxruntime", reason="needs the onnx extra")
+        pytest.importorskip("onnx", reason="needs the onnx extra")
+    for scale in SCALES:
+        patches = real_patches(5, 48)
+        got = srfast.score_patches(patches, scale, scorer=srcnn_weights(scale), backend=backend)
+        assert_scores(got, oracle(patches, net(scale)))
+
+
+@pytest.mark.parametrize("backend", ["native", "torch"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_empty_batch(channels: int, backend: str, net: Any) -> None:
+    empty = np.zeros((0, 48, 48, channels), np.uint8)
+    for patches in (empty, torch.from_numpy(empty)):
+        got = srfast.score_patches(patches, 2, scorer=net(2), backend=backend)
+        assert type(got) is type(patches)
+        assert tuple(got.shape) == (0,)
+        assert str(got.dtype).endswith("float32")
+
+
+@pytest.mark.parametrize("backend", ["native", "torch"])
+def test_views_read_only_arrays_and_tensors(backend: str, net: Any, real_patches: Any) -> None:
+    patches = real_patches(4, 60)
+    before = patches.copy()
+
+    def run(x: Any) -> np.ndarray:
+        return np.asarray(srfast.score_patches(x, 2, scorer=net(2), backend=backend))
+
+    for view in (
+        patches[:, 6:54, 6:54],
+        patches[::-1, :48, :48],
+        patches[:, 47::-1, :48],
+        patches[:, :48:2, :48:2],
+        patches[..., ::-1][:, :48, :48],
+        patches.transpose(0, 2, 1, 3)[:, :48, :48],
+        patches[:, :48, :48, :1],
+    ):
+        np.testing.assert_array_equal(run(view), run(np.ascontiguousarray(view)))
+    frozen = patches.copy()
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(run(frozen), run(patches))
+    tensor = torch.from_numpy(patches)
+    assert isinstance(srfast.score_patches(tensor, 2, scorer=net(2), backend=backend), torch.Tensor)
+    np.testing.assert_array_equal(run(tensor), run(patches))
+    np.testing.assert_array_equal(run(tensor[:, 6:54, 6:54]), run(patches[:, 6:54, 6:54]))
+    np.testing.assert_array_equal(patches, before)
+
+
+@pytest.mark.parametrize(
+    ("patches", "options", "error", "words"),
+    [
+        ([1, 2], {}, TypeError, "list"),
+        (np.zeros((1, 8, 8, 3), np.float32), {}, TypeError, "float32"),
+        (np.zeros((1, 8, 8, 3), np.int8), {}, TypeError, "int8"),
+        (torch.zeros(1, 8, 8, 3), {}, TypeError, "float32"),
+        (np.zeros((8, 8, 3), np.uint8), {}, InputError, "shape"),
+        (np.zeros((1, 8, 8, 4), np.uint8), {}, InputError, "shape"),
+        (np.zeros((1, 3, 8, 8), np.uint8), {}, InputError, "shape"),
+        (np.zeros((1, 8, 9, 3), np.uint8), {}, InputError, "8 x 9"),
+        (np.zeros((1, 0, 8, 3), np.uint8), {}, InputError, "0 x 8"),
+        (np.zeros((1, 8, 8, 3), np.uint8), {"scale": 5}, InputError, "scale"),
+        (np.zeros((1, 8, 8, 3), np.uint8), {"scale": True}, InputError, "scale"),
+        (np.zeros((1, 8, 8, 3), np.uint8), {"scale": "2"}, InputError, "scale"),
+        (np.zeros((1, 8, 8, 3), np.uint8), {"scorer": "vdsr"}, InputError, "scorer"),
+        (np.zeros((1, 8, 8, 3), np.uint8), {"backend": "tpu"}, InputError, "backend"),
+        (np.zeros((1, 8, 8, 3), np.uint8), {"device": "tpu"}, InputError, "device"),
+        (np.zeros((1, 8, 8, 3), np.uint8), {"precision": "int4"}, InputError, "precision"),
+        (np.zeros((1, 8, 8, 3), np.uint8), {"boundary": "wrap"}, InputError, "boundary"),
+        (np.zeros((1, 8, 8, 3), np.uint8), {"isa": "mmx"}, InputError, "isa"),
+        (np.zeros((1, 8, 8, 3), np.uint8), {"backend": "triton", "device": "cpu"}, RunError, "triton"),
+    ],
+)
+def test_wrong_arguments_are_named(patches: Any, options: dict[str, Any], error: type, words: str) -> None:
+    options = {"scorer": "bicubic", "device": "cpu", **options}
+    with pytest.raises(error, match=words):
+        srfast.score_patches(patches, **options)
+
+
+def test_a_network_of_another_scale_is_refused(net: Any) -> None:
+    with pytest.raises(InputError, match="scale 3"):
+        srfast.score_patches(np.zeros((1, 6, 6, 3), np.uint8), 3, scorer=net(2))
+
+
+def test_bicubic_needs_no_weights(real_patches: Any) -> None:
+    patches = real_patches(4, 48)
+    got = srfast.score_patches(patches, 2, scorer="bicubic")
+    want = reference.score_patches(torch.from_numpy(patches), None, 2, torch.float64).numpy()
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def test_opcheck(net: Any, real_patches: Any) -> None:
+    from srfast.scoring.network import SRCNN_SHAPES
+
+    patches = torch.from_numpy(real_patches(2, 24))
+    weights = [net(2).weights[name] for name in SRCNN_SHAPES]
+    op = torch.ops.srfast.score_patches.default
+    torch.library.opcheck(op, (patches, weights, 2, "symmetric", "", False))
+    assert_scores(op(patches, weights, 2, "symmetric", "baseline", False).numpy(), oracle(patches.numpy(), net(2)))

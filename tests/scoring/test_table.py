@@ -1,0 +1,249 @@
+"""Score tables: what is refused on reading, what is written, and what must never be replaced."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import srfast
+from srfast.coreset.selection import CoreSet, select
+from srfast.data.files import atomic_path
+from srfast.errors import InputError, RunError
+from srfast.scoring.table import KEY, ROW_GROUP, SCHEMA, SETTINGS, VERSION, ScoreTable, check_replaceable, write_parquet
+
+META = {
+    "version": VERSION, "root": "/photos", **dict.fromkeys(SETTINGS, 1), "scale": 2, "images": {}, "skipped": [],
+    "small": [],
+}  # fmt: skip
+
+
+def make_rows(n: int = 6, **columns: Any) -> pa.Table:
+    rows = {
+        "image": [f"{i // 3}.png" for i in range(n)],
+        "x": np.arange(n, dtype=np.int32),
+        "y": np.zeros(n, np.int32),
+        "size": np.full(n, 96, np.int32),
+        "loss": np.linspace(0, 5, n, dtype=np.float32),
+        "bicubic": np.zeros(n, np.float32),
+        "sobel": np.zeros(n, np.float32),
+    }
+    return pa.table({**rows, **columns}, schema=SCHEMA)
+
+
+def write(path: Path, table: pa.Table, meta: object = META) -> Path:
+    encoded = meta if isinstance(meta, bytes) else json.dumps(meta).encode()
+    pq.write_table(table.replace_schema_metadata({KEY: encoded}), path)
+    return path
+
+
+def test_what_is_written_comes_back(tmp_path: Path) -> None:
+    table = ScoreTable(make_rows(), META)
+    table.write(tmp_path / "scores.parquet")
+    back = ScoreTable.read(tmp_path / "scores.parquet")
+    assert back.meta == META
+    assert back.table.equals(table.table)
+    assert len(back) == 6
+    assert back.column("loss").dtype == np.float32
+    assert back.column("image").tolist() == ["0.png"] * 3 + ["1.png"] * 3
+    assert [f"{f.name} {f.type}" for f in back.table.schema] == [
+        "image string", "x int32", "y int32", "size int32", "loss float", "bicubic float", "sobel float",
+    ]  # fmt: skip
+
+
+def test_the_metadata_is_plain_json_under_one_key(tmp_path: Path) -> None:
+    ScoreTable(make_rows(), {**META, "root": "/photos/ä ö"}).write(tmp_path / "s.parquet")
+    assert json.loads(pq.read_schema(tmp_path / "s.parquet").metadata[b"srfast"])["root"] == "/photos/ä ö"
+
+
+def test_bytes_do_not_depend_on_how_the_rows_came(tmp_path: Path) -> None:
+    n = ROW_GROUP + 1000
+    rows = make_rows(n)
+    cuts = {"whole": [n], "pieces": [1, 5, 0, 70_000, ROW_GROUP - 70_000, n - ROW_GROUP - 6]}
+    for name, sizes in cuts.items():
+        ends = np.cumsum([0, *sizes])
+        pieces = [rows.slice(a, b - a) for a, b in itertools.pairwise(ends)]
+        write_parquet(tmp_path / name, pieces, SCHEMA, META)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "pieces").read_bytes()
+    assert pq.ParquetFile(tmp_path / "whole").num_row_groups == 2
+
+
+@pytest.mark.parametrize("version", [0, 2, "1.0", None])
+def test_another_version_is_refused(version: object, tmp_path: Path) -> None:
+    path = write(tmp_path / "s.parquet", make_rows(), {**META, "version": version})
+    with pytest.raises(InputError, match=r"s\.parquet: expected version 1 of the table format, got"):
+        ScoreTable.read(path)
+
+
+@pytest.mark.parametrize("meta", [b"", b"{", b"[]", b"null", b"{}", b"\xff\xfe"])
+def test_metadata_that_is_not_ours_is_refused(meta: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"s\.parquet: expected a table written by srfast"):
+        ScoreTable.read(write(tmp_path / "s.parquet", make_rows(), meta))
+
+
+def test_foreign_files_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1, 2]}), tmp_path / "foreign.parquet")
+    (tmp_path / "text.parquet").write_text("image,x,y\n")
+    (tmp_path / "empty.parquet").write_bytes(b"")
+    whole = write(tmp_path / "cut.parquet", make_rows(5000)).read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "folder.parquet").mkdir()
+    for name, words in {
+        "foreign": "written by srfast", "text": "not a readable parquet", "empty": "not a readable parquet",
+        "cut": "not a readable parquet", "folder": "got a folder", "missing": "no such file",
+    }.items():  # fmt: skip
+        for read in (ScoreTable.read, CoreSet.read):
+            with pytest.raises(InputError, match=f"{name}.parquet: .*{words}") as caught:
+                read(tmp_path / f"{name}.parquet")
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("column", SCHEMA.names)
+def test_missing_columns_are_named(column: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "s.parquet", make_rows().drop_columns([column]))
+    with pytest.raises(InputError, match=f"s.parquet: expected a column '{column}'"):
+        ScoreTable.read(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"), [("x", pa.int64()), ("loss", pa.float64()), ("image", pa.binary()), ("size", pa.string())]
+)
+def test_wrong_types_are_named(column: str, kind: pa.DataType, tmp_path: Path) -> None:
+    rows = make_rows()
+    rows = rows.set_column(rows.schema.get_field_index(column), column, rows.column(column).cast(kind))
+    with pytest.raises(InputError, match=f"column '{column}': expected"):
+        ScoreTable.read(write(tmp_path / "s.parquet", rows))
+
+
+def test_missing_values_are_refused(tmp_path: Path) -> None:
+    rows = make_rows()
+    rows = rows.set_column(4, "loss", pa.array([1.0, None, 1, 1, 1, 1], pa.float32()))
+    with pytest.raises(InputError, match="column 'loss': expected no missing values"):
+        ScoreTable.read(write(tmp_path / "s.parquet", rows))
+
+
+@pytest.mark.parametrize("column", ["x", "y", "size"])
+def test_patches_outside_any_image_are_refused(column: str, tmp_path: Path) -> None:
+    rows = make_rows(**{column: np.full(6, -1, np.int32)})
+    with pytest.raises(InputError, match=f"column '{column}': expected"):
+        ScoreTable.read(write(tmp_path / "s.parquet", rows))
+
+
+OUTSIDE = [
+    "/etc/passwd", "../secret.png", "a/../../secret.png", "..", "", "a/..", "\\\\server\\share\\x.png", "\\x.png",
+    "..\\secret.png", "a\\..\\..\\x.png", "C:/x.png", "C:\\x.png", "c:x.png", "//server/x.png", "a\0b.png",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_paths_outside_the_root_are_refused(name: str, tmp_path: Path) -> None:
+    rows = make_rows(image=["0.png", name, *["1.png"] * 4])
+    with pytest.raises(InputError, match="expected a path inside the root") as caught:
+        ScoreTable.read(write(tmp_path / "s.parquet", rows))
+    assert "\n" not in str(caught.value)
+    core = rows.append_column(pa.field("rank", pa.int32(), False), pa.array(range(6), pa.int32()))
+    with pytest.raises(InputError, match="expected a path inside the root"):
+        CoreSet.read(write(tmp_path / "c.parquet", core))
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.png", "café/ü.png", "<img src=x>.png", "a..b.png", ".../x.png", "deep/er/x.png", "12:30.png"]
+)
+def test_odd_names_inside_the_root_are_fine(name: str, tmp_path: Path) -> None:
+    rows = make_rows(image=[name] * 6)
+    assert set(ScoreTable.read(write(tmp_path / "s.parquet", rows)).column("image")) == {name}
+
+
+def test_a_score_table_is_no_coreset(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a core-set, got a score table"):
+        CoreSet.read(write(tmp_path / "s.parquet", make_rows()))
+
+
+def test_extra_columns_are_left_out(tmp_path: Path) -> None:
+    rows = make_rows().append_column("note", pa.array(["x"] * 6))
+    assert ScoreTable.read(write(tmp_path / "s.parquet", rows)).table.schema.names == SCHEMA.names
+
+
+@pytest.mark.slow
+def test_metadata_of_a_million_images(tmp_path: Path) -> None:
+    """pyarrow's own limit on a parquet footer is 100 MB."""
+    meta = {**META, "note": "x" * 80_000_000}
+    ScoreTable(make_rows(), meta).write(tmp_path / "s.parquet")
+    assert len(ScoreTable.read(tmp_path / "s.parquet").meta["note"]) == 80_000_000
+    check_replaceable(tmp_path / "s.parquet")
+
+
+def test_only_our_own_files_are_replaced(tmp_path: Path) -> None:
+    coreset = select(ScoreTable(make_rows(), META))
+    foreign = tmp_path / "foreign.parquet"
+    pq.write_table(pa.table({"a": [1]}), foreign)
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    for path in (foreign, notes):
+        before = path.read_bytes()
+        with pytest.raises(InputError, match="was not written by srfast"):
+            coreset.write(path)
+        with pytest.raises(InputError, match="was not written by srfast"):
+            ScoreTable(make_rows(), META).write(path)
+        assert path.read_bytes() == before
+    with pytest.raises(InputError, match="folder"):
+        coreset.write(tmp_path)
+    ours = tmp_path / "ours.parquet"
+    coreset.write(ours)
+    coreset.write(ours)
+    assert srfast.CoreSet.read(ours).table.equals(coreset.table)
+
+
+# Files that appear whole or not at all
+
+
+def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"old")
+
+    def fail() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise KeyError("no")
+
+    with pytest.raises(KeyError):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_rows_that_stop_half_way_leave_no_table(tmp_path: Path) -> None:
+    def rows() -> Any:
+        yield make_rows()
+        raise OSError("the source broke")
+
+    with pytest.raises(OSError, match="broke"):
+        write_parquet(tmp_path / "s.parquet", rows(), SCHEMA, META)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["missing", "file"])
+def test_an_output_without_a_folder(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="existing directory"):
+        ScoreTable(make_rows(), META).write(tmp_path / folder / "s.parquet")
+
+
+@pytest.mark.parametrize("name", ["ENOSPC", "EDQUOT"])
+def test_a_full_disk_ends_in_one_line(name: str, tmp_path: Path) -> None:
+    import errno
+
+    def fail() -> None:
+        with atomic_path(tmp_path / "s.parquet") as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(getattr(errno, name), "No space left on device", str(temporary))
+
+    with pytest.raises(RunError, match=r"s\.parquet: the disk is full"):
+        fail()
+    assert list(tmp_path.iterdir()) == []

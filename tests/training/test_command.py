@@ -1,0 +1,146 @@
+"""``srfast train`` as a command: several processes, interruption, messages."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from srfast.errors import InputError
+from srfast.models.loading import load_state
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    with open(run / "log.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights(run: Path) -> dict[str, Tensor]:
+    return load_state(run / "model.safetensors")
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+COMMAND = ["train", "fsrcnn", "--steps", "6", "--batch", "4", "--lr-patch", "24", "--threads", "1", "--log-every", "1"]
+COMMAND += ["--optimizer", "adam"]
+
+
+def test_two_processes_train_as_one(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    one = srfast_command(*COMMAND, "--data", photo_folder, "-o", tmp_path / "one", cwd=tmp_path)
+    assert one.returncode == 0, one.stderr
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    two = subprocess.run(
+        [
+            *launch,
+            "-m",
+            "srfast",
+            *COMMAND,
+            "--data",
+            str(photo_folder),
+            "-o",
+            str(tmp_path / "two"),
+            "--save-every",
+            "3",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert two.returncode == 0, two.stderr
+    a, b = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for k in a:
+        # The mean of two half batches' gradients instead of one batch's: other rounding, and Adam divides by
+        # the gradient's own size.
+        assert torch.allclose(a[k], b[k], atol=2e-5), k
+    rows = [rows_of(tmp_path / n) for n in ("one", "two")]
+    assert [r["step"] for r in rows[1]] == [str(i) for i in range(1, 7)]
+    assert [float(r["loss"]) for r in rows[1]] == pytest.approx([float(r["loss"]) for r in rows[0]], rel=1e-3)
+    assert len(torch.load(tmp_path / "two" / "last.pt", weights_only=True)["rng"]) == 2
+
+
+def test_interrupt_leaves_a_checkpoint_that_resumes(photo_folder: Path, tmp_path: Path) -> None:
+    arguments = [*COMMAND[:2], "--steps", "150", *COMMAND[4:], "--data", str(photo_folder), "--seed", "3"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(out: str, *more: str) -> subprocess.Popen[str]:
+        line = [sys.executable, "-m", "srfast", *arguments, "-o", str(tmp_path / out), *more]
+        return subprocess.Popen(line, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    process = start("run")
+    log = tmp_path / "run" / "log.csv"
+    end = time.monotonic() + 90
+    while not (log.exists() and log.read_text().count("\n") > 3) and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    reached = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"]
+    assert 3 <= reached < 150
+    resumed = start("run", "--resume")
+    _, error = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, error
+    whole = start("whole")
+    _, error = whole.communicate(timeout=120)
+    assert whole.returncode == 0, error
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["nonsense", "--steps", "1"], "nonsense"),
+        (["srcnn"], "steps"),
+        (["srcnn", "--steps", "1", "--epochs", "1"], "steps"),
+        (["srcnn", "--steps", "1", "--match-steps"], "match-steps"),
+        (["srcnn", "--epochs", "1", "--match-steps"], "match-steps"),
+        (["srcnn", "--steps", "1", "--scale", "7"], "scale"),
+        (["srcnn", "--steps", "1", "--rescale", "2"], "rescale"),
+        (["srcnn", "--steps", "1", "--option", "blocks"], "option"),
+        (["srcnn", "--steps", "1", "--init", "none.pth"], "none.pth"),
+    ],
+)
+def test_bad_command_lines(photo_folder: Path, tmp_path: Path, arguments: list[str], word: str) -> None:
+    from click.testing import CliRunner
+
+    from srfast.cli.train import command
+
+    result = CliRunner().invoke(command, [*arguments, "--data", str(photo_folder), "-o", str(tmp_path / "run")])
+    assert isinstance(result.exception, InputError)
+    assert word in str(result.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_reports_what_it_reached(
+    photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]
+) -> None:
+    line = [*COMMAND, "--data", photo_folder, "--eval-data", photo_folder, "--rescale", "0.8", "-o", "run"]
+    done = srfast_command(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "6 steps" in done.stderr
+    assert "dB" in done.stderr
+    again = srfast_command(*line, cwd=tmp_path)
+    assert again.returncode == 2
+    assert again.stderr.count("\n") == 1
+    assert "already holds a run" in again.stderr
+    (tmp_path / "run" / "last.pt").write_bytes(b"broken")
+    broken = srfast_command(*line, "--resume", cwd=tmp_path)
+    assert broken.returncode == 2
+    assert broken.stderr.startswith("srfast: error: ")
+    assert broken.stderr.count("\n") == 1

@@ -1,0 +1,280 @@
+"""Training: resume, determinism, several processes, checkpoints, recipes, and that every model learns."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+import srfast
+from srfast import models
+from srfast.errors import InputError, RunError
+from srfast.models.loading import load_model, load_state
+from srfast.training.loop import train
+from srfast.training.plan import Plan
+from srfast.training.recipes import Recipe
+from srfast.training.sources import open_store
+from srfast.training.store import Batches, PairStore
+
+SMALL: dict[str, dict[str, Any]] = {
+    "fsrcnn": {"features": 24, "shrunk": 8, "mappings": 2},
+    "swinir_light": {"features": 16, "depths": (2,), "heads": 2},
+}
+TINY = Recipe(lr=1e-3, batch=2, lr_patch=12, ema=0.9, quantise=False)
+
+
+@pytest.fixture
+def store(photo_folder: Path) -> PairStore:
+    return open_store([photo_folder], 2, color="y", patch=24, quantise=False)[0]
+
+
+def plan(steps: int = 8, **changes: Any) -> Plan:
+    """FSRCNN, small: milliseconds a step."""
+    own = {k: changes.pop(k) for k in ("seed", "precision", "scale") if k in changes}
+    how = dataclasses.replace(TINY, **changes)
+    return Plan("fsrcnn", own.pop("scale", 2), steps, how, options=SMALL["fsrcnn"], **own)
+
+
+def weights(run: Path) -> dict[str, Tensor]:
+    return load_state(run / "model.safetensors")
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    with open(run / "log.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_at(step: int) -> Callable[[nn.Module], tuple[float, float]]:
+    """An evaluation that ends the run, as a crash would: nothing is saved on the way out."""
+    calls = iter(range(1, step + 1))
+
+    def evaluate(_: nn.Module) -> tuple[float, float]:
+        if next(calls) == step:
+            raise Interrupted
+        return 30.0, 0.9
+
+    return evaluate
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"optimizer": "soap"}, {"precision": "bf16", "fp32_tail": 0.3}, {"ema": 0.0, "schedule": "cosine"}],
+    ids=["adam", "soap", "bf16", "no-ema"],
+)
+def test_resume_is_bit_for_bit(store: PairStore, tmp_path: Path, changes: dict[str, Any]) -> None:
+    train(plan(8, **changes), store, tmp_path / "whole", log_every=1, quiet=True)
+    with pytest.raises(Interrupted):
+        # Crashes after step 5; the last checkpoint is that of step 4.
+        train(
+            plan(8, **changes),
+            store,
+            tmp_path / "halves",
+            evaluate=interrupt_at(5),
+            eval_every=1,
+            save_every=2,
+            log_every=1,
+            quiet=True,
+        )
+    result = train(plan(8, **changes), store, tmp_path / "halves", resume=True, log_every=1, quiet=True)
+    assert result.step == 8
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "halves"))
+    whole, halves = (torch.load(tmp_path / n / "last.pt", weights_only=True) for n in ("whole", "halves"))
+    assert same(whole["model"], halves["model"])
+    logged = [[(r["step"], r["loss"], r["lr"]) for r in rows_of(tmp_path / n)] for n in ("whole", "halves")]
+    assert len(logged[0]) == 8
+    assert logged[0] == logged[1]
+
+
+def test_resume_of_a_finished_run_changes_nothing(store: PairStore, tmp_path: Path) -> None:
+    first = train(plan(3), store, tmp_path, quiet=True)
+    before = (tmp_path / "model.safetensors").read_bytes(), (tmp_path / "log.csv").read_bytes()
+    again = train(plan(3), store, tmp_path, resume=True, quiet=True)
+    assert (again.step, again.loss) == (3, first.loss)
+    assert before == ((tmp_path / "model.safetensors").read_bytes(), (tmp_path / "log.csv").read_bytes())
+
+
+def test_resume_restores_what_models_draw(photo_folder: Path, tmp_path: Path) -> None:
+    """SwinIR drops paths at random while it trains: that generator's state is in the checkpoint."""
+    pytest.importorskip("spandrel")
+    rgb, _ = open_store([photo_folder], 2, color="rgb", patch=32)
+    how = Plan("swinir_light", 2, 4, dataclasses.replace(TINY, lr_patch=16), options=SMALL["swinir_light"])
+    train(how, rgb, tmp_path / "whole", quiet=True)
+    with pytest.raises(Interrupted):
+        train(how, rgb, tmp_path / "b", evaluate=interrupt_at(3), eval_every=1, save_every=2, quiet=True)
+    train(how, rgb, tmp_path / "b", resume=True, quiet=True)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "b"))
+
+
+def test_the_seed_decides(store: PairStore, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(plan(3, seed=seed), store, tmp_path / name, quiet=True)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+def test_evaluation_does_not_change_a_run(store: PairStore, photo_folder: Path, tmp_path: Path) -> None:
+    def evaluate(net: nn.Module) -> tuple[float, float]:
+        assert not net.training
+        torch.rand(3)
+        result = srfast.evaluate(net, photo_folder, 2)
+        return result.psnr, result.ssim
+
+    train(plan(4), store, tmp_path / "a", quiet=True)
+    result = train(plan(4), store, tmp_path / "b", evaluate=evaluate, eval_every=2, quiet=True)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    # What is evaluated is what is exported.
+    final = srfast.evaluate(tmp_path / "b" / "model.safetensors", photo_folder, 2)
+    assert (result.psnr, result.ssim) == (final.psnr, final.ssim)
+    rows = rows_of(tmp_path / "b")
+    assert [(r["step"], bool(r["psnr"])) for r in rows] == [("2", True), ("4", True)]
+    assert float(rows[-1]["psnr"]) == pytest.approx(final.psnr, abs=1e-3)
+
+
+def test_the_average_is_what_it_says(store: PairStore, tmp_path: Path) -> None:
+    """EMA by hand from the weights after steps 1, 2 and 3."""
+
+    def until(step: int, out: Path, ema: float) -> dict[str, Tensor]:
+        with pytest.raises(Interrupted):
+            train(
+                plan(6, ema=ema), store, out, evaluate=interrupt_at(step + 1), eval_every=1, save_every=step, quiet=True
+            )  # fmt: skip
+        return weights(out)
+
+    states = [until(step, tmp_path / f"stop{step}", 0.0) for step in (1, 2, 3)]
+    torch.manual_seed(0)
+    average = {k: v.clone() for k, v in models.create("fsrcnn", 2, **SMALL["fsrcnn"]).state_dict().items()}
+    for step, state in enumerate(states, 1):
+        decay = min(0.9, (1 + step) / (10 + step))
+        average = {k: decay * average[k] + (1 - decay) * state[k] for k in average}
+    for k, v in until(3, tmp_path / "average", 0.9).items():
+        assert torch.allclose(v, average[k], atol=1e-7), k
+
+
+def test_metadata_make_the_weights_a_model(store: PairStore, tmp_path: Path) -> None:
+    train(plan(2, seed=7), store, tmp_path, quiet=True, data_name="photos")
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        about = file.metadata()
+    got = {k: about[k] for k in ("model", "scale", "steps", "seed", "data")}
+    assert got == {"model": "fsrcnn", "scale": "2", "steps": "2", "seed": "7", "data": "photos"}
+    for name in ("model.safetensors", "last.pt"):
+        loaded = load_model(tmp_path / name, 2)
+        assert (loaded.name, loaded.scale, loaded.color) == ("fsrcnn", 2, "y")
+        assert same(loaded.model.state_dict(), weights(tmp_path))
+
+
+def test_init_takes_what_fits(store: PairStore, photo_folder: Path, tmp_path: Path) -> None:
+    train(plan(2), store, tmp_path / "x2", quiet=True)
+    initial = weights(tmp_path / "x2")
+    slow = plan(1, scale=3, lr=1e-12, ema=0.0)
+    store3, _ = open_store([photo_folder], 3, color="y", patch=36, quantise=False)
+    train(slow, store3, tmp_path / "x3", initial=initial, quiet=True)
+    for k, v in weights(tmp_path / "x3").items():
+        assert torch.allclose(v, initial[k], atol=1e-6), k
+    with pytest.raises(InputError, match="init"):
+        train(slow, store3, tmp_path / "none", initial={"other": torch.zeros(1)}, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"steps": 9}, "steps"),
+        ({"seed": 1}, "seed"),
+        ({"lr": 2e-3}, "lr"),
+        ({"batch": 4}, "batch"),
+        ({"precision": "bf16"}, "precision"),
+        ({"lr_patch": 10}, "lr-patch"),
+    ],
+)
+def test_resume_with_other_settings_is_refused(
+    store: PairStore, tmp_path: Path, changes: dict[str, Any], word: str
+) -> None:
+    train(plan(2), store, tmp_path, quiet=True)
+    with pytest.raises(InputError, match=f"^{word}: .*was trained with"):
+        train(plan(changes.pop("steps", 2), **changes), store, tmp_path, resume=True, quiet=True)
+
+
+def test_resume_with_other_data_is_refused(store: PairStore, photo_folder: Path, tmp_path: Path) -> None:
+    train(plan(2), store, tmp_path / "run", quiet=True)
+    (photo_folder / "astronaut.png").rename(photo_folder / "other.png")
+    other, _ = open_store([photo_folder], 2, color="y", patch=24, quantise=False)
+    with pytest.raises(InputError, match=r"^data: "):
+        train(plan(2), other, tmp_path / "run", resume=True, quiet=True)
+
+
+def test_a_run_is_not_overwritten(store: PairStore, tmp_path: Path) -> None:
+    train(plan(2), store, tmp_path, quiet=True)
+    before = (tmp_path / "last.pt").read_bytes()
+    with pytest.raises(InputError, match="already holds a run"):
+        train(plan(2), store, tmp_path, quiet=True)
+    assert (tmp_path / "last.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["empty", "garbage", "truncated", "foreign", "pickle"])
+def test_bad_checkpoints_end_in_one_line(store: PairStore, tmp_path: Path, kind: str) -> None:
+    run = tmp_path / "run"
+    train(plan(2), store, run, quiet=True)
+    path = run / "last.pt"
+    whole = path.read_bytes()
+    if kind == "foreign":
+        torch.save({"state_dict": {"w": torch.zeros(2)}}, path)
+    elif kind == "pickle":
+        torch.save({"format": Path("/")}, path)
+    else:
+        path.write_bytes({"empty": b"", "garbage": b"garbage" * 99, "truncated": whole[: len(whole) // 2]}[kind])
+    with pytest.raises(InputError, match=r"last\.pt: expected a training checkpoint") as caught:
+        train(plan(2), store, run, resume=True, quiet=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(store: PairStore, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="loss is"):
+        train(plan(50, lr=1e18, ema=0.0), store, tmp_path, log_every=1, quiet=True)
+    assert not (tmp_path / "last.pt").exists()
+    with pytest.raises(RunError, match="loss is"):
+        train(plan(50, lr=1e18, ema=0.0), store, tmp_path, log_every=99, save_every=20, quiet=True)
+    assert not (tmp_path / "last.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"batch": 0}, "batch"),
+        ({"lr": 0.0}, "lr"),
+        ({"ema": 1.0}, "ema"),
+        ({"precision": "fp8"}, "precision"),
+        ({"loss_border": 6}, "lr-patch"),
+        ({"scale": 5}, "scale"),
+    ],
+)
+def test_settings_out_of_range(store: PairStore, tmp_path: Path, changes: dict[str, Any], word: str) -> None:
+    with pytest.raises(InputError, match=f"^{word}: "):
+        train(plan(changes.pop("steps", 1), **changes), store, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_loss_border_leaves_the_border_out(store: PairStore, tmp_path: Path) -> None:
+    """With all but the centre left out, the loss is that of the centre."""
+    train(plan(1, loss_border=5, ema=0.0), store, tmp_path, log_every=1, quiet=True)
+    logged = float(rows_of(tmp_path)[0]["loss"])
+    lr, hr = Batches(store, batch=2, patch=24, seed=0)[0]
+    torch.manual_seed(0)
+    net = models.create("fsrcnn", 2, **SMALL["fsrcnn"])
+    with torch.no_grad():
+        inner = (net(lr) - hr / 255)[..., 10:14, 10:14]
+    assert logged == pytest.approx(float(inner.abs().mean()), rel=1e-4)

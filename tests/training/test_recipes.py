@@ -1,0 +1,141 @@
+"""Recipes, schedules, SOAP, and that every model learns."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import srfast
+from srfast import models
+from srfast.errors import InputError
+from srfast.training.loop import train
+from srfast.training.plan import Plan, steps_for_epochs
+from srfast.training.recipes import RECIPES, Recipe, recipe
+from srfast.training.soap import SOAP
+from srfast.training.sources import open_store
+from srfast.training.store import Batches
+
+SMALL: dict[str, dict[str, Any]] = {
+    "srcnn": {},
+    "fsrcnn": {"features": 24, "shrunk": 8, "mappings": 2},
+    "drrn": {"features": 16, "units": 2},
+    "idn": {"features": 64, "blocks": 1},
+    "rdn": {"features": 16, "growth": 8, "blocks": 2, "convs": 2},
+    "swinir": {"features": 16, "depths": (2,), "heads": 2},
+    "swinir_light": {"features": 16, "depths": (2,), "heads": 2},
+    "rcan": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
+    "hat": {"features": 12, "depths": (1,), "heads": 2, "window": 8, "compress": 3, "squeeze": 3},
+    "san": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
+    "han": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
+    "nlsn": {"features": 16, "blocks": 2, "every": 1, "chunk": 36},
+    "ignn": {"features": 16, "blocks": 2, "window": 8, "neighbours": 3},
+}
+STEPS = {"srcnn": 400, "fsrcnn": 1200, "ignn": 500, "swinir_light": 400}
+"""To fit one crop, where 250 are not enough."""
+
+
+def test_schedules() -> None:
+    halving = Recipe(lr=1.0, milestones=(0.5, 0.75))
+    assert [halving.rate(s, 8) for s in range(8)] == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25]
+    warm = Recipe(lr=1.0, milestones=(0.5,), warmup=0.25)
+    assert [warm.rate(s, 8) for s in range(8)] == [0.5, 1, 1, 1, 0.5, 0.5, 0.5, 0.5]
+    cosine = Recipe(lr=1.0, schedule="cosine")
+    assert cosine.rate(0, 10) == 1
+    assert cosine.rate(5, 10) == pytest.approx(0.5)
+    assert cosine.rate(9, 10) < 0.03
+    assert set(RECIPES) == set(models.names())
+    how = Recipe(lr_factors={"a": 0.1, "a.b": 0.5})
+    assert [how.factor(n) for n in ("a.c", "a.b.weight", "b")] == [0.1, 0.5, 1.0]
+
+
+def test_epochs_and_matched_steps() -> None:
+    """The paper's fixed epochs give a core-set its share of the updates, matched steps those of the whole."""
+    assert steps_for_epochs(200, 31_216, 2) == 3_121_600
+    assert steps_for_epochs(1, 7_804, 2) == 3_902
+    assert steps_for_epochs(0.5, 5, 2) == 2
+    with pytest.raises(InputError, match="epochs"):
+        steps_for_epochs(0, 5, 2)
+
+
+def _vgg(path: Path) -> Path:
+    """Random weights in the shape of the part of VGG19 that IGNN matches with."""
+    torch.manual_seed(0)
+    state = {}
+    for i, channels in {0: 3, 2: 64}.items():
+        state[f"features.{i}.weight"] = torch.randn(64, channels, 3, 3) * (2 / (9 * channels)) ** 0.5
+        state[f"features.{i}.bias"] = torch.zeros(64)
+    torch.save(state, path)
+    return path
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_model_fits_one_batch(name: str, photographs: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """One crop, seen again and again through the whole training path, is learned far below bicubic.
+
+    A corner of a photograph, mirrored to be its own image under all flips and rotations: every batch is the same.
+    """
+    if models.describe(name).extra:
+        pytest.importorskip("spandrel")
+    options = dict(SMALL[name])
+    if models.describe(name).asset:
+        options[models.describe(name).asset] = str(_vgg(tmp_path / "vgg19.pth"))
+    folder = tmp_path / "one"
+    folder.mkdir()
+    corner = photographs["astronaut"][72:80, 200:208]
+    upper = np.triu(np.ones((8, 8), bool))[..., None]
+    corner = np.where(upper, corner, corner.transpose(1, 0, 2))
+    half = np.concatenate([corner, corner[::-1]])
+    Image.fromarray(np.concatenate([half, half[:, ::-1]], 1)).save(folder / "crop.png")
+    color = models.describe(name).color
+    store, _ = open_store([folder], 2, color=color, patch=16)
+    how = dataclasses.replace(
+        recipe(name), lr=5e-3, lr_factors={}, batch=2, lr_patch=8, loss="mse", loss_border=0, ema=0.0,
+        schedule="cosine", quantise=True, fp32_tail=0.0, clip=0.0, optimizer="soap",
+    )  # fmt: skip
+    lr, hr = Batches(store, batch=1, patch=16, seed=0)[0]
+    up = srfast.upsample(lr.float(), 2)
+    bicubic = float((up - hr).square().mean()) / 255**2
+    result = train(
+        Plan(name, 2, STEPS.get(name, 250), how, options=options), store, tmp_path / "run", log_every=10, quiet=True
+    )
+    assert result.loss < 0.5 * bicubic
+
+
+def test_soap_whitens_a_linear_problem() -> None:
+    """On a least-squares problem as ill-conditioned as raw pixels, where Adam crawls."""
+    torch.manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(40, 40))[0]
+    x = torch.randn(2000, 40) * torch.logspace(0, -3, 40) @ basis.T
+    target = x @ torch.randn(40, 8)
+    losses = {}
+    for name, make in {"adam": torch.optim.Adam, "soap": SOAP}.items():
+        weight = nn.Parameter(torch.zeros(8, 40))
+        optimizer = make([weight], lr=0.02)
+        for _ in range(300):
+            optimizer.zero_grad()
+            loss = (x @ weight.T - target).square().mean()
+            loss.backward()
+            optimizer.step()
+        losses[name] = float(loss.detach())
+    assert losses["soap"] < 0.2 * losses["adam"]
+
+
+def test_soap_is_adam_where_there_is_nothing_to_turn() -> None:
+    torch.manual_seed(0)
+    start, grads = torch.randn(5), torch.randn(7, 5)
+    ends = []
+    for make in (torch.optim.Adam, SOAP):
+        p = nn.Parameter(start.clone())
+        optimizer = make([p], lr=0.01, betas=(0.9, 0.99))
+        for g in grads:
+            p.grad = g.clone()
+            optimizer.step()
+        ends.append(p.detach())
+    assert torch.allclose(*ends, atol=1e-6)
