@@ -31,10 +31,16 @@ bench: install
 	$(BIN)/pytest bench -W default --benchmark-json=build/bench.json
 	PYTHONSAFEPATH= $(BIN)/python -m bench table build/bench.json
 
-lint: $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet "ruff>=0.9"
+LINTERS := "ruff>=0.9" "mypy>=1.15" "import-linter>=2.5" "clang-format>=19"
+C_SOURCES := $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh' 'tests/*.cpp' 'tests/*.h' 'tests/*.cu')
+
+lint: install
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(LINTERS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 
 wheel: $(BIN)/python
 	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .

@@ -42,7 +42,8 @@ void enter(int device) {
 
 void check(const char* op, cudaError_t status) {
   if (status != cudaSuccess)
-    throw std::runtime_error(std::string(op) + ": " + cudaGetErrorName(status) + " (" + cudaGetErrorString(status) + ")");
+    throw std::runtime_error(std::string(op) + ": " + cudaGetErrorName(status) + " (" + cudaGetErrorString(status) +
+                             ")");
 }
 
 void bind_cuda(py::module_& m) {
@@ -53,9 +54,9 @@ void bind_cuda(py::module_& m) {
          std::uintptr_t y, std::uintptr_t lr, std::uintptr_t up, std::uintptr_t sums, int device,
          std::uintptr_t stream) {
         enter(device);
-        check("degrade", launch_degrade(ptr<const uint8_t>(patches), n, h, w, channels, scale, boundary, up_type,
-                                        ptr<uint8_t>(y), ptr<uint8_t>(lr), ptr<void>(up), ptr<double>(sums),
-                                        ptr<CUstream_st>(stream)));
+        check("degrade",
+              launch_degrade(ptr<const uint8_t>(patches), n, h, w, channels, scale, boundary, up_type, ptr<uint8_t>(y),
+                             ptr<uint8_t>(lr), ptr<void>(up), ptr<double>(sums), ptr<CUstream_st>(stream)));
       },
       py::arg("patches"), py::arg("n"), py::arg("h"), py::arg("w"), py::arg("channels"), py::arg("scale"),
       py::arg("boundary"), py::arg("up_type"), py::arg("y"), py::arg("lr"), py::arg("up"), py::arg("sums"),
@@ -133,14 +134,13 @@ PYBIND11_MODULE(_C, m) {
       [](const ScorerHandle& scorer, std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels,
          int boundary, int isa, bool fast, std::uintptr_t xs, int64_t nx, std::uintptr_t ys, int64_t ny, int64_t size,
          std::uintptr_t loss, std::uintptr_t bicubic, std::uintptr_t sobel) {
-        score_dense_cpu(*scorer.scorer, ptr<const uint8_t>(image), h, w, row_stride, channels,
-                        {boundary, isa, fast, 1}, ptr<const int32_t>(xs), nx, ptr<const int32_t>(ys), ny, size,
-                        ptr<float>(loss), ptr<float>(bicubic), ptr<float>(sobel));
+        score_dense_cpu(*scorer.scorer, ptr<const uint8_t>(image), h, w, row_stride, channels, {boundary, isa, fast, 1},
+                        ptr<const int32_t>(xs), nx, ptr<const int32_t>(ys), ny, size, ptr<float>(loss),
+                        ptr<float>(bicubic), ptr<float>(sobel));
       },
       py::arg("scorer"), py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"),
       py::arg("boundary"), py::arg("isa"), py::arg("fast"), py::arg("xs"), py::arg("nx"), py::arg("ys"), py::arg("ny"),
-      py::arg("size"), py::arg("loss"), py::arg("bicubic"), py::arg("sobel"),
-      py::call_guard<py::gil_scoped_release>());
+      py::arg("size"), py::arg("loss"), py::arg("bicubic"), py::arg("sobel"), py::call_guard<py::gil_scoped_release>());
 
 #ifdef SRFAST_CUDA_BUILD
   m.attr("cuda_architectures") = SRFAST_CUDA_ARCHITECTURES;

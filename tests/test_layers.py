@@ -1,4 +1,4 @@
-"""Who may import whom: Python imports by syntax tree, C++ by #include lines."""
+"""Who may import whom, beside the stages (import-linter, pyproject.toml): Python by syntax tree, C++ by #include."""
 
 from __future__ import annotations
 
@@ -12,35 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# From the bottom up. A module imports from layers below its own, and from its own entry.
-LAYERS = (
-    ("errors", "_C", "kernels", "reference", "workers"),
-    ("_native", "files", "metrics", "inference", "data.images", "data.grid"),
-    ("_register", "demo", "data.dali"),
-    ("_register_cuda",),
-    ("ops", "table"),
-    ("models", "gpu", "parts", "selection"),
-    ("loading", "data.pairs"),
-    ("networks", "data.store", "evaluation"),
-    ("exporting", "training", "report"),
-    ("onnx_backend",),
-    ("engines",),
-    ("backends",),
-    ("scorer", "scoring", "doctor"),
-    ("cli",),
-)
-ENTRIES = {name: level for level, names in enumerate(LAYERS) for name in names}
-
-
 def python_files(*folders: str) -> list[Path]:
     return [p for folder in folders for p in sorted((ROOT / folder).rglob("*.py"))]
-
-
-def module_name(path: Path) -> str:
-    """srfast/data/images.py -> data.images; kernels/srcnn.py -> kernels.srcnn; a package is its folder."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    parts = parts[1:] if parts[0] == "srfast" else parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
@@ -64,36 +37,6 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{node.module}.{alias.name}"
 
 
-def entry(name: str) -> str | None:
-    """The longest entry of LAYERS that holds a dotted name below srfast."""
-    parts = name.split(".")
-    for n in range(len(parts), 0, -1):
-        if ".".join(parts[:n]) in ENTRIES:
-            return ".".join(parts[:n])
-    return None
-
-
-def test_every_module_has_a_layer() -> None:
-    names = [module_name(p) for p in python_files("srfast", "kernels")]
-    assert [n for n in names if n not in ("", "__main__", "data") and entry(n) is None] == []
-
-
-def test_imports_go_down() -> None:
-    wrong = []
-    for path in python_files("srfast", "kernels"):
-        importer = entry(module_name(path))
-        if importer is None:
-            continue  # srfast/__init__.py and __main__.py open the package
-        for line, name in imports(path):
-            if not name.startswith("srfast.") or name == "srfast.__version__":
-                continue
-            imported = entry(name.removeprefix("srfast."))
-            assert imported is not None, f"{path}:{line}: {name} has no layer"
-            if imported != importer and ENTRIES[imported] >= ENTRIES[importer]:
-                wrong.append(f"{path.relative_to(ROOT)}:{line}: {importer} imports {imported}")
-    assert wrong == []
-
-
 def test_kernels_import_only_torch_and_triton() -> None:
     for path in python_files("kernels"):
         for line, name in imports(path):
@@ -112,7 +55,7 @@ def test_nothing_imports_the_tests_the_benchmarks_or_a_second_copy_of_the_kernel
 
 def test_only_one_module_touches_the_compiled_one() -> None:
     for path in python_files("srfast", "kernels"):
-        if module_name(path) != "_native":
+        if path != ROOT / "srfast" / "ops" / "native.py":
             assert not any(name.startswith("srfast._C") for _, name in imports(path)), path
 
 

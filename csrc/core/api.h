@@ -42,22 +42,22 @@ Scorer* make_scorer(const SrcnnWeights& weights, int scale);
 void free_scorer(Scorer* scorer);
 
 struct ScoreOptions {
-  int boundary;    // of the down- and up-sampling
-  int isa;         // Isa
-  bool fast;       // reduced precision with kAvx512, where supports_fast()
-  int threads;     // >= 1
+  int boundary;  // of the down- and up-sampling
+  int isa;       // Isa
+  bool fast;     // reduced precision with kAvx512, where supports_fast()
+  int threads;   // >= 1
 };
 
 // Patch mode. Patch i is [size_h, size_w, channels] uint8 at base + offsets[i], rows row_stride bytes apart;
 // channels is 3 (RGB) or 1 (Y). loss, bicubic, sobel: [n] float32; each may be null.
-void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t* offsets, int64_t n,
-                       int64_t row_stride, int64_t size_h, int64_t size_w, int channels, const ScoreOptions& options,
-                       float* loss, float* bicubic, float* sobel);
+void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t* offsets, int64_t n, int64_t row_stride,
+                       int64_t size_h, int64_t size_w, int channels, const ScoreOptions& options, float* loss,
+                       float* bicubic, float* sobel);
 
 // Dense mode. The image [h, w, channels] uint8 is degraded and reconstructed once; the window of `size` x `size` pixels
 // at (xs[j], ys[i]) gets the mean of its part of each map, at index i * nx + j. ys ascend. Runs on the calling thread.
-void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int64_t w, int64_t row_stride,
-                     int channels, const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys,
-                     int64_t ny, int64_t size, float* loss, float* bicubic, float* sobel);
+void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels,
+                     const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys, int64_t ny,
+                     int64_t size, float* loss, float* bicubic, float* sobel);
 
 }  // namespace srfast

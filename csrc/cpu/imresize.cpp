@@ -76,7 +76,7 @@ void resize(const T* src, int64_t w, int64_t channels, const Taps& rows, const T
   turned.resize(mid.size());
   out.resize(static_cast<size_t>(cols.out * channels * h));
   pass(src, w * channels, rows, mid.data());
-  transpose(mid.data(), h, w * channels, turned.data());   // [w, channels, h]
+  transpose(mid.data(), h, w * channels, turned.data());  // [w, channels, h]
   pass(turned.data(), channels * h, cols, out.data());
   transpose(out.data(), cols.out * channels, h, dst);
 }
@@ -95,9 +95,12 @@ void resize(const void* src, int64_t h, int64_t w, int64_t channels, double scal
 void imresize_cpu(const void* src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, int dtype,
                   void* dst) {
   switch (dtype) {
-    case kUInt8: return resize<uint8_t, uint8_t>(src, h, w, channels, scale, boundary, dst);
-    case kFloat32: return resize<float, double>(src, h, w, channels, scale, boundary, dst);
-    default: return resize<double, double>(src, h, w, channels, scale, boundary, dst);
+    case kUInt8:
+      return resize<uint8_t, uint8_t>(src, h, w, channels, scale, boundary, dst);
+    case kFloat32:
+      return resize<float, double>(src, h, w, channels, scale, boundary, dst);
+    default:
+      return resize<double, double>(src, h, w, channels, scale, boundary, dst);
   }
 }
 

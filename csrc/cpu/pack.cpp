@@ -30,8 +30,8 @@ void pack_fold(const float* w1, int s, PackedStorage& out) {
             double sum = 0;
             for (int i = 0; i < 9; ++i)
               for (int j = 0; j < 9; ++j)
-                sum += y.weight[i * y.taps + a] * x.weight[j * x.taps + b] *
-                       static_cast<double>(w1[(c * 9 + i) * 9 + j]);
+                sum +=
+                    y.weight[i * y.taps + a] * x.weight[j * x.taps + b] * static_cast<double>(w1[(c * 9 + i) * 9 + j]);
             out.fold[(((py * s + px) * n + a) * n + b) * kC1 + c] = static_cast<float>(sum / 255.0);
           }
     }

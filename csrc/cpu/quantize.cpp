@@ -11,8 +11,8 @@ namespace srfast {
 
 namespace {
 
-constexpr double kTop = 24000;      // where the largest calibrated activation lands; 32767 saturates
-constexpr int kFar = 1 << 20;       // no clamping
+constexpr double kTop = 24000;  // where the largest calibrated activation lands; 32767 saturates
+constexpr int kFar = 1 << 20;   // no clamping
 
 std::vector<Window> windows(int s) {
   std::vector<Window> w;
@@ -71,7 +71,8 @@ void calibrate(const SrcnnWeights& w, const std::vector<double>& filter, int tap
   }
 }
 
-// A channel that hardly responds gets coarse units: in fine ones its weights in the next layer would outgrow the others.
+// A channel that hardly responds gets coarse units: in fine ones its weights in the next layer would outgrow the
+// others.
 std::vector<double> units(const std::vector<double>& top) {
   const double floor = std::max(1e-3 * *std::max_element(top.begin(), top.end()), 1e-12);
   std::vector<double> q;

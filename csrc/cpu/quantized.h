@@ -12,17 +12,17 @@ constexpr int kBorderClasses = 8;  // four first and four last rows or columns, 
 
 // A class is a phase (0..scale-1, inside), scale + i (row i from the start) or scale + 4 + i (row n - 4 + i).
 struct Quantized {
-  int classes;           // scale + 8
-  int taps;              // LR rows of a folded filter; columns are padded to 8
-  int first[12];         // first LR offset of a class, from the LR pixel under the HR pixel
-  const int8_t* w1;      // [classes y][classes x][taps][2][64][4]
-  const float* m1;       // [classes y][classes x][64]: int32 sum -> h1 units
-  const float* a1;       // [64]
-  const int16_t* w2;     // [32 channel pairs][32][2], pairs in the order h1 is stored
-  const float* m2;       // [32]: int32 sum -> h2 units
-  const float* a2;       // [32]
-  const int16_t* w3;     // [25][32], channels in the order h2 is stored
-  float m3, a3;          // int32 sum -> grey levels
+  int classes;        // scale + 8
+  int taps;           // LR rows of a folded filter; columns are padded to 8
+  int first[12];      // first LR offset of a class, from the LR pixel under the HR pixel
+  const int8_t* w1;   // [classes y][classes x][taps][2][64][4]
+  const float* m1;    // [classes y][classes x][64]: int32 sum -> h1 units
+  const float* a1;    // [64]
+  const int16_t* w2;  // [32 channel pairs][32][2], pairs in the order h1 is stored
+  const float* m2;    // [32]: int32 sum -> h2 units
+  const float* a2;    // [32]
+  const int16_t* w3;  // [25][32], channels in the order h2 is stored
+  float m3, a3;       // int32 sum -> grey levels
 };
 
 // Storage order of 32 channels after packing two vectors of sixteen: position -> channel.

@@ -55,18 +55,21 @@ ScorePlane engine(const ScoreOptions& options) {
     throw std::invalid_argument("this machine does not run the requested instruction set");
   switch (isa) {
 #ifdef SRFAST_X86
-    case kAvx2: return score_plane_avx2;
-    case kAvx512: return options.fast && supports_fast() ? score_plane_vnni : score_plane_avx512;
+    case kAvx2:
+      return score_plane_avx2;
+    case kAvx512:
+      return options.fast && supports_fast() ? score_plane_vnni : score_plane_avx512;
 #endif
-    default: return score_plane_baseline;
+    default:
+      return score_plane_baseline;
   }
 }
 
 }  // namespace
 
-void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t* offsets, int64_t n,
-                       int64_t row_stride, int64_t size_h, int64_t size_w, int channels, const ScoreOptions& options,
-                       float* loss, float* bicubic, float* sobel) {
+void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t* offsets, int64_t n, int64_t row_stride,
+                       int64_t size_h, int64_t size_w, int channels, const ScoreOptions& options, float* loss,
+                       float* bicubic, float* sobel) {
   const Packed& k = scorer.storage.packed;
   const ScorePlane score_plane = engine(options);
   TableStorage tables;
@@ -86,9 +89,9 @@ void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t*
   });
 }
 
-void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int64_t w, int64_t row_stride,
-                     int channels, const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys,
-                     int64_t ny, int64_t size, float* loss, float* bicubic, float* sobel) {
+void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels,
+                     const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys, int64_t ny,
+                     int64_t size, float* loss, float* bicubic, float* sobel) {
   const Packed& k = scorer.storage.packed;
   const ScorePlane score_plane = engine(options);
   TableStorage tables;

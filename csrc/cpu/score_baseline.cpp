@@ -5,7 +5,7 @@
 namespace srfast {
 
 void score_plane_baseline(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink,
-                    bool network) {
+                          bool network) {
   engine_baseline::score_plane(k, t, s, p, sink, network);
 }
 

@@ -52,7 +52,8 @@ SRFAST_INLINE void sobel_row(const uint8_t* __restrict a, const uint8_t* __restr
   at(w - 1, w - 2, w - 2);
 }
 
-// round(sum / down_sum) half up, clamped: for x2 and x4 down_sum is a power of two, for x3 it is 81 and ties do not exist.
+// round(sum / down_sum) half up, clamped: for x2 and x4 down_sum is a power of two, for x3 it is 81 and ties do not
+// exist.
 SRFAST_INLINE uint8_t round_down(int32_t sum, int32_t divisor) {
   const int32_t v = (2 * sum + divisor) / (2 * divisor);
   return static_cast<uint8_t>(sum <= 0 ? 0 : (v > 255 ? 255 : v));
@@ -146,11 +147,11 @@ SRFAST_INLINE void up_row(const Packed& k, const Tables& t, const Scratch& s, in
 
 // --- Stage 3: the network --------------------------------------------------------------------------------------------
 
-constexpr int kPx = 6;                         // pixels of a register tile
-constexpr int kCv = L == 16 ? 4 : 2;           // vectors of channels of a register tile
-constexpr int kBlock1 = kCv * L;               // conv1 channels of a tile
+constexpr int kPx = 6;                // pixels of a register tile
+constexpr int kCv = L == 16 ? 4 : 2;  // vectors of channels of a register tile
+constexpr int kBlock1 = kCv * L;      // conv1 channels of a tile
 constexpr int kCv2 = 2;
-constexpr int kBlock2 = kCv2 * L;              // conv2 channels of a tile
+constexpr int kBlock2 = kCv2 * L;  // conv2 channels of a tile
 
 // acc[PX][channels] += x[p + dx] * w[dx][channel] over `rows` x `cols` taps; the tile stays in registers.
 template <int PX>
@@ -226,12 +227,15 @@ SRFAST_INLINE void direct_span(const Packed& k, const float* const* rows, int64_
   int n = 9;
   __asm__("" : "+r"(n));
   span(begin, end, [&](int64_t x, bool six) __attribute__((always_inline)) {
-    if (six) tile<kPx>(k, rows, n, n, x, k.w1, h1, h2 + x * kC2, kC2);
-    else tile<4>(k, rows, n, n, x, k.w1, h1, h2 + x * kC2, kC2);
+    if (six)
+      tile<kPx>(k, rows, n, n, x, k.w1, h1, h2 + x * kC2, kC2);
+    else
+      tile<4>(k, rows, n, n, x, k.w1, h1, h2 + x * kC2, kC2);
   });
 }
 
-// The h2 row of HR row y. Inside the four-pixel border, where no tap is replicated, conv1 and the up-sampler are one filter.
+// The h2 row of HR row y. Inside the four-pixel border, where no tap is replicated, conv1 and the up-sampler are one
+// filter.
 template <int S>
 SRFAST_INLINE void features_row(const Packed& k, const Tables& t, const Scratch& s, int64_t y) {
   float* h2 = s.h2_ring + (y % 5) * s.h2_stride + kR3 * kC2;
@@ -254,8 +258,10 @@ SRFAST_INLINE void features_row(const Packed& k, const Tables& t, const Scratch&
       const int64_t shift = kUpPad + k.fold_first[px];
       float* out = h2 + px * kC2;
       span(k0, k1, [&](int64_t x, bool six) __attribute__((always_inline)) {
-        if (six) tile<kPx>(k, lr, n, n, x + shift, w, s.h1, out + x * S * kC2, S * kC2);
-        else tile<4>(k, lr, n, n, x + shift, w, s.h1, out + x * S * kC2, S * kC2);
+        if (six)
+          tile<kPx>(k, lr, n, n, x + shift, w, s.h1, out + x * S * kC2, S * kC2);
+        else
+          tile<4>(k, lr, n, n, x + shift, w, s.h1, out + x * S * kC2, S * kC2);
       });
     }
     direct_span(k, rows, 0, k0 * S, s.h1, h2);
@@ -357,9 +363,12 @@ SRFAST_INLINE void score(const Packed& k, const Tables& t, const Scratch& s, con
 
 SRFAST_INLINE void score_plane(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink,
                                bool network) {
-  if (k.scale == 2) score<2>(k, t, s, p, sink, network);
-  else if (k.scale == 3) score<3>(k, t, s, p, sink, network);
-  else score<4>(k, t, s, p, sink, network);
+  if (k.scale == 2)
+    score<2>(k, t, s, p, sink, network);
+  else if (k.scale == 3)
+    score<3>(k, t, s, p, sink, network);
+  else
+    score<4>(k, t, s, p, sink, network);
 }
 
 }  // namespace

@@ -7,12 +7,12 @@
 
 namespace srfast {
 
-constexpr int kC1 = 64;        // channels after conv1
-constexpr int kC2 = 32;        // channels after conv2
-constexpr int kR1 = 4;         // radius of conv1 (9 x 9)
-constexpr int kR3 = 2;         // radius of conv3 (5 x 5)
-constexpr int kSlack = 32;     // floats a tile may read or write past the end of a row
-constexpr int kUpPad = 4;      // LR pixels of border around the padded LR plane
+constexpr int kC1 = 64;     // channels after conv1
+constexpr int kC2 = 32;     // channels after conv2
+constexpr int kR1 = 4;      // radius of conv1 (9 x 9)
+constexpr int kR3 = 2;      // radius of conv3 (5 x 5)
+constexpr int kSlack = 32;  // floats a tile may read or write past the end of a row
+constexpr int kUpPad = 4;   // LR pixels of border around the padded LR plane
 
 // Weights packed for one scale. The 1/255 of the input and the 255 of the output are folded in.
 struct Packed {
@@ -24,9 +24,9 @@ struct Packed {
   const float* w3;  // [25, 32]
   float b3;
   // conv1 composed with the bicubic up-sampler: output phase (py, px) is one filter on the LR grid.
-  int fold_taps;          // filter side: 8, 7, 6 for x2, x3, x4
-  int fold_first[4];      // first LR offset of phase p
-  const float* fold;      // [scale, scale, taps, taps, 64]
+  int fold_taps;      // filter side: 8, 7, 6 for x2, x3, x4
+  int fold_first[4];  // first LR offset of phase p
+  const float* fold;  // [scale, scale, taps, taps, 64]
   // Down-sampling: LR pixel i = round(sum_k down[k] * Y[scale * i + down_first + k] / down_sum), exact integers.
   int down_taps, down_first, down_sum;
   int32_t down[16];
@@ -56,19 +56,19 @@ struct Sink {
 
 // Scratch of one thread, sized by scratch_floats().
 struct Scratch {
-  uint8_t* y_ring;    // [32, w] luma rows
-  uint8_t* mid;       // [scale * lw + down_taps] vertically filtered row with its border
-  uint8_t* lr;        // [lh, lw]
-  float* lr_pad;      // [lh + 2 kUpPad, lw + 2 kUpPad + slack] LR with its border
-  uint8_t* lr_pad8;   // the same in 8 bits
-  float* up_mid;      // [lw + 2 kUpPad + slack]
-  float* up_ring;     // [9, 4 + w + 4 + slack]
-  float* h1;          // [16 px, 64]
-  float* h2_ring;     // [5, 2 + w + 2 + slack, 32]
-  int16_t* h1_int;    // [16 px, 64]
-  int16_t* h2_int;    // [5, 2 + w + 2 + slack, 32]
-  float* out;         // [w + slack] row handed to the sink
-  float* sr;          // [w + slack]
+  uint8_t* y_ring;   // [32, w] luma rows
+  uint8_t* mid;      // [scale * lw + down_taps] vertically filtered row with its border
+  uint8_t* lr;       // [lh, lw]
+  float* lr_pad;     // [lh + 2 kUpPad, lw + 2 kUpPad + slack] LR with its border
+  uint8_t* lr_pad8;  // the same in 8 bits
+  float* up_mid;     // [lw + 2 kUpPad + slack]
+  float* up_ring;    // [9, 4 + w + 4 + slack]
+  float* h1;         // [16 px, 64]
+  float* h2_ring;    // [5, 2 + w + 2 + slack, 32]
+  int16_t* h1_int;   // [16 px, 64]
+  int16_t* h2_int;   // [5, 2 + w + 2 + slack, 32]
+  float* out;        // [w + slack] row handed to the sink
+  float* sr;         // [w + slack]
   int64_t lr_stride, up_stride, h2_stride;
 };
 

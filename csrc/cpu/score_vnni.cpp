@@ -2,11 +2,10 @@
 // instead of one float; 8-bit LR pixels enter exactly.
 #define SRFAST_ENGINE engine_vnni
 #define SRFAST_LANES 16
-#include "cpu/score_engine.h"
-
 #include <immintrin.h>
 
 #include "cpu/quantized.h"
+#include "cpu/score_engine.h"
 
 namespace srfast {
 namespace engine_vnni {
@@ -22,9 +21,10 @@ SRFAST_INLINE __m512i splat32(const void* p) {
 
 // relu(sum * m + a) of 32 channels as int16, in the order of packed_channel().
 SRFAST_INLINE __m512i requantize(__m512i low, __m512i high, const float* m, const float* a) {
-  const __m512i x = _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(low), _mm512_loadu_ps(m), _mm512_loadu_ps(a)));
-  const __m512i y = _mm512_cvtps_epi32(
-      _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_loadu_ps(m + 16), _mm512_loadu_ps(a + 16)));
+  const __m512i x =
+      _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(low), _mm512_loadu_ps(m), _mm512_loadu_ps(a)));
+  const __m512i y =
+      _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_loadu_ps(m + 16), _mm512_loadu_ps(a + 16)));
   return _mm512_min_epu16(_mm512_packus_epi32(x, y), _mm512_set1_epi16(32767));
 }
 
@@ -189,9 +189,12 @@ void score_plane_vnni(const Packed& k, const Tables& t, const Scratch& s, const 
   using namespace engine_vnni;
   // Closer borders than this would need filters clamped on both sides.
   if (!network || t.h < 2 * kR1 || t.w < 2 * kR1) return score_plane(k, t, s, p, sink, network);
-  if (k.scale == 2) score_int<2>(k, t, s, p, sink);
-  else if (k.scale == 3) score_int<3>(k, t, s, p, sink);
-  else score_int<4>(k, t, s, p, sink);
+  if (k.scale == 2)
+    score_int<2>(k, t, s, p, sink);
+  else if (k.scale == 3)
+    score_int<3>(k, t, s, p, sink);
+  else
+    score_int<4>(k, t, s, p, sink);
 }
 
 }  // namespace srfast

@@ -9,7 +9,7 @@
 namespace srfast {
 
 struct Phase {
-  int first;         // LR offset of the first tap
+  int first;  // LR offset of the first tap
   double weight[4];
 };
 

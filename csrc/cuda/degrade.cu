@@ -1,7 +1,6 @@
-#include "cuda/degrade.cuh"
-
 #include <climits>
 
+#include "cuda/degrade.cuh"
 #include "cuda/launch.h"
 #include "cuda/numbers.cuh"
 
@@ -33,10 +32,14 @@ cudaError_t launch(DegradeArgs args, cudaStream_t stream) {
 template <int S>
 cudaError_t dispatch(const DegradeArgs& args, int up_type, cudaStream_t stream) {
   switch (up_type) {
-    case kFloat32: return launch<S, float>(args, stream);
-    case kFloat16: return launch<S, __half>(args, stream);
-    case kBFloat16: return launch<S, __nv_bfloat16>(args, stream);
-    default: return cudaErrorInvalidValue;
+    case kFloat32:
+      return launch<S, float>(args, stream);
+    case kFloat16:
+      return launch<S, __half>(args, stream);
+    case kBFloat16:
+      return launch<S, __nv_bfloat16>(args, stream);
+    default:
+      return cudaErrorInvalidValue;
   }
 }
 
@@ -55,9 +58,12 @@ bool aligned4(const void* p) { return reinterpret_cast<uintptr_t>(p) % 4 == 0; }
 
 int64_t degrade_tiles(int64_t h, int64_t w, int scale) {
   switch (scale) {
-    case 2: return count_tiles<2>(h, w);
-    case 3: return count_tiles<3>(h, w);
-    default: return count_tiles<4>(h, w);
+    case 2:
+      return count_tiles<2>(h, w);
+    case 3:
+      return count_tiles<3>(h, w);
+    default:
+      return count_tiles<4>(h, w);
   }
 }
 
@@ -79,10 +85,14 @@ cudaError_t launch_degrade(const uint8_t* patches, int64_t n, int64_t h, int64_t
   args.up = up;
   args.sums = sums;
   switch (scale) {
-    case 2: return dispatch<2>(args, up_type, stream);
-    case 3: return dispatch<3>(args, up_type, stream);
-    case 4: return dispatch<4>(args, up_type, stream);
-    default: return cudaErrorInvalidValue;
+    case 2:
+      return dispatch<2>(args, up_type, stream);
+    case 3:
+      return dispatch<3>(args, up_type, stream);
+    case 4:
+      return dispatch<4>(args, up_type, stream);
+    default:
+      return cudaErrorInvalidValue;
   }
 }
 

@@ -28,13 +28,11 @@ struct DegradeArgs {
 
 // One axis of a tile: own HR pixels, LR pixels with halo, HR pixels with halo.
 struct Span {
-  int begin, end;          // HR, this tile's own
-  int lr_begin, lr_end;    // LR, own plus 2 on each side, cut at the image
-  int hr_begin, hr_end;    // HR that those LR pixels take, cut at the image; rounded out to multiples of 4
+  int begin, end;        // HR, this tile's own
+  int lr_begin, lr_end;  // LR, own plus 2 on each side, cut at the image
+  int hr_begin, hr_end;  // HR that those LR pixels take, cut at the image; rounded out to multiples of 4
 
-  SRFAST_HD bool owns(int hr) const {
-    return static_cast<unsigned>(hr - begin) < static_cast<unsigned>(end - begin);
-  }
+  SRFAST_HD bool owns(int hr) const { return static_cast<unsigned>(hr - begin) < static_cast<unsigned>(end - begin); }
 };
 
 template <int S>
@@ -54,8 +52,8 @@ SRFAST_HD Span make_span(int tile, int tile_size, int n) {
 
 // Shared memory of a tile: Y, the row pass and LR in bytes, the row pass of the up-sampling in 32-bit integers.
 struct Layout {
-  int pitch;     // of Y and rows, a multiple of 4
-  int lr_pitch;  // of lr and mid
+  int pitch;                          // of Y and rows, a multiple of 4
+  int lr_pitch;                       // of lr and mid
   int rows, lr, mid, scratch, bytes;  // offsets; Y is at 0
 };
 
@@ -320,8 +318,8 @@ SRFAST_DEVICE int sobel_sum(const DegradeArgs& a, const Span& sy, const Span& sx
     }
     SRFAST_UNROLL
     for (int c = 1; c < 5; ++c)
-      sum += absolute(smooth[c + 1] - smooth[c - 1]) +
-             absolute(difference[c - 1] + 2 * difference[c] + difference[c + 1]);
+      sum +=
+          absolute(smooth[c + 1] - smooth[c - 1]) + absolute(difference[c - 1] + 2 * difference[c] + difference[c + 1]);
   }
   return sum;
 }

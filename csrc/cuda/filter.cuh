@@ -19,11 +19,11 @@ SRFAST_HD constexpr int cubic_numerator(int q, int s) {
 template <int S>
 struct Filter {
   static constexpr int kShared = S == 3 ? 8 : 1;
-  static constexpr int kReach = 3 * S / 2;                           // HR pixels before the S that an LR pixel covers
-  static constexpr int kDownTaps = 2 * kReach + S;                   // 8, 11, 16
+  static constexpr int kReach = 3 * S / 2;          // HR pixels before the S that an LR pixel covers
+  static constexpr int kDownTaps = 2 * kReach + S;  // 8, 11, 16
   static constexpr int kDownDenominator = 16 * S * S * S * S / kShared;  // 256, 162, 4096
-  static constexpr int kUpTaps = 5;                                  // LR pixels i - 2 .. i + 2; one or two weigh 0
-  static constexpr int kUpDenominator = 16 * S * S * S / kShared;    // 128, 54, 1024
+  static constexpr int kUpTaps = 5;                                      // LR pixels i - 2 .. i + 2; one or two weigh 0
+  static constexpr int kUpDenominator = 16 * S * S * S / kShared;        // 128, 54, 1024
 
   // LR pixel i takes HR pixel S i - kReach + k, k < kDownTaps, with this weight over kDownDenominator.
   SRFAST_HD static constexpr int down(int k) {

@@ -1,22 +1,21 @@
-#include "cuda/mse.cuh"
-
 #include <climits>
 
 #include "cuda/launch.h"
+#include "cuda/mse.cuh"
 #include "cuda/numbers.cuh"
 
 namespace srfast {
 namespace {
 
 template <class A, class B>
-__global__ void __launch_bounds__(kThreads) mse_kernel(const A* a, const B* b, int64_t length, int64_t chunks,
-                                                       bool fours, double* sums) {
+__global__ void __launch_bounds__(kThreads)
+    mse_kernel(const A* a, const B* b, int64_t length, int64_t chunks, bool fours, double* sums) {
   __shared__ double scratch[kThreads / kWarp];
   mse_block(a, b, length, chunks, fours, sums, scratch);
 }
 
-__global__ void __launch_bounds__(kThreads) mse_finish_kernel(const double* sums, int64_t n, int64_t length,
-                                                              int64_t chunks, float* out) {
+__global__ void __launch_bounds__(kThreads)
+    mse_finish_kernel(const double* sums, int64_t n, int64_t length, int64_t chunks, float* out) {
   mse_finish(sums, n, length, chunks, out);
 }
 
@@ -32,7 +31,7 @@ cudaError_t launch(const void* a, const void* b, int64_t n, int64_t length, doub
   const cudaError_t status = cudaGetLastError();
   if (status != cudaSuccess) return status;
   mse_finish_kernel<<<static_cast<unsigned>((n + kThreads - 1) / kThreads), kThreads, 0, stream>>>(sums, n, length,
-                                                                                                 chunks, out);
+                                                                                                   chunks, out);
   return cudaGetLastError();
 }
 
@@ -47,10 +46,14 @@ cudaError_t launch_per_sample_mse(const void* a, int a_type, const void* b, int 
   if (a_type == kFloat32 && b_type == kFloat32) return launch<float, float>(a, b, n, length, scratch, out, stream);
   if (b_type != kUInt8) return cudaErrorInvalidValue;
   switch (a_type) {
-    case kFloat32: return launch<float, uint8_t>(a, b, n, length, scratch, out, stream);
-    case kFloat16: return launch<__half, uint8_t>(a, b, n, length, scratch, out, stream);
-    case kBFloat16: return launch<__nv_bfloat16, uint8_t>(a, b, n, length, scratch, out, stream);
-    default: return cudaErrorInvalidValue;
+    case kFloat32:
+      return launch<float, uint8_t>(a, b, n, length, scratch, out, stream);
+    case kFloat16:
+      return launch<__half, uint8_t>(a, b, n, length, scratch, out, stream);
+    case kBFloat16:
+      return launch<__nv_bfloat16, uint8_t>(a, b, n, length, scratch, out, stream);
+    default:
+      return cudaErrorInvalidValue;
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// CUDA's execution model on the CPU, for kernel bodies: one std::thread a CUDA thread, one block at a time, real barriers.
-// Shared memory is filled with a pattern before every block, so that reading what no thread wrote shows.
+// CUDA's execution model on the CPU, for kernel bodies: one std::thread a CUDA thread, one block at a time, real
+// barriers. Shared memory is filled with a pattern before every block, so that reading what no thread wrote shows.
 #include <barrier>
 #include <cstddef>
 #include <cstdint>
