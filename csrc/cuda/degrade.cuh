@@ -4,8 +4,8 @@
 // are cut into tiles that read a halo of up to 2 LR pixels and their filter's reach.
 #include <cstdint>
 
+#include "core/filter.h"
 #include "cuda/device.cuh"
-#include "cuda/filter.cuh"
 
 namespace srfast {
 
