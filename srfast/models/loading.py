@@ -106,7 +106,11 @@ def _foreign(path: Path, weights: dict[str, Tensor]) -> Loaded:
 
 
 class _Descriptor(nn.Module):
-    """A spandrel descriptor as a module: it pads to the sizes the architecture takes and crops the result."""
+    """A spandrel descriptor as a module: it pads to the sizes the architecture takes and crops the result.
+
+    The input is copied: where no padding is needed the descriptor hands it on as it is, and RCAN scales it in
+    place, so that a second tile over the same pixels would see 255 times the image.
+    """
 
     def __init__(self, descriptor: Any) -> None:
         super().__init__()
@@ -115,7 +119,7 @@ class _Descriptor(nn.Module):
         self.tiling = descriptor.tiling.name
 
     def forward(self, lr: Tensor) -> Tensor:
-        out: Tensor = self._call(lr)
+        out: Tensor = self._call(lr.clone())
         return out
 
 

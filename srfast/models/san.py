@@ -70,7 +70,9 @@ class SourceAttentionGroup(nn.Module):
 class RegionNonLocal(nn.Module):
     """RL-NL: an embedded-Gaussian non-local block, x + W softmax(theta' phi) g, in each of 2 x 2 regions.
 
-    The block is the same in all regions and W starts at zero.
+    Keys phi and values g are max-pooled 2 x 2, a last odd row or column left out, as in the authors' code
+    (the paper does not say so); along a side of one pixel they are not. The block is the same in all regions
+    and W starts at zero.
     """
 
     def __init__(self, features: int, inner: int) -> None:
@@ -82,7 +84,9 @@ class RegionNonLocal(nn.Module):
 
     def attend(self, x: Tensor) -> Tensor:
         """The block on one region [N, C, h, w]."""
-        query, key, value = (p(x).flatten(2).transpose(1, 2) for p in (self.theta, self.phi, self.g))
+        pool = (min(2, x.shape[2]), min(2, x.shape[3]))
+        maps = (self.theta(x), F.max_pool2d(self.phi(x), pool), F.max_pool2d(self.g(x), pool))
+        query, key, value = (m.flatten(2).transpose(1, 2) for m in maps)
         y = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         return x + self.w(y.transpose(1, 2).reshape(len(x), -1, *x.shape[2:]))
 
@@ -111,7 +115,8 @@ class SAN(nn.Module):
 
     Deviations: the crop for the covariance applies to each axis by itself (the authors' cases miss an axis of
     exactly 1000); covariances and square roots are float32 under autocast; centring replaces the product with
-    an s x s matrix (equal, without its memory); an image of one row or column leaves empty regions out.
+    an s x s matrix (equal, without its memory); an image of one row or column leaves empty regions out, and a
+    region of one row or column pools along the other side alone (the authors' stop on both).
 
     Args:
         scale: 2, 3 or 4.

@@ -93,19 +93,39 @@ def test_san_attention_crops_each_axis_around_the_centre(size: tuple[int, int]) 
     torch.testing.assert_close(attention(x), x * attention.up(attention.down(z).relu()).sigmoid())
 
 
-def test_san_regions_attend_within_themselves() -> None:
+@pytest.mark.parametrize("size", [(5, 4), (8, 9), (2, 6), (3, 2), (1, 5), (1, 1)])
+def test_san_regions_attend_within_themselves_to_pooled_keys(size: tuple[int, int]) -> None:
+    """Each of 2 x 2 regions by itself; keys and values are the largest of 2 x 2 pixels, of 1 along a side of 1."""
     block = san.RegionNonLocal(6, 3)
-    x = torch.randn(2, 6, 5, 4)
+    x = torch.randn(2, 6, *size)
     assert torch.equal(block(x), x), "the block starts as the identity"
     torch.nn.init.normal_(block.w.weight)
     expected = torch.empty_like(x)
-    for rows in (slice(0, 2), slice(2, 5)):
-        for cols in (slice(0, 2), slice(2, 4)):
-            region = x[..., rows, cols]
-            theta, phi, g = (p(region).flatten(2) for p in (block.theta, block.phi, block.g))
+    h, w = size
+    for rows in (range(h // 2), range(h // 2, h)):
+        for cols in (range(w // 2), range(w // 2, w)):
+            if not rows or not cols:
+                continue
+            region = x[:, :, rows.start : rows.stop, cols.start : cols.stop]
+            theta = block.theta(region).flatten(2)
+            phi, g = (_pooled(p(region)) for p in (block.phi, block.g))
             mixed = g @ (theta.transpose(1, 2) @ phi).softmax(2).transpose(1, 2)
-            expected[..., rows, cols] = region + block.w(mixed.view(2, 3, *region.shape[2:]))
+            mixed = region + block.w(mixed.view(2, 3, *region.shape[2:]))
+            expected[:, :, rows.start : rows.stop, cols.start : cols.stop] = mixed
     torch.testing.assert_close(block(x), expected, rtol=0, atol=1e-5)
+
+
+def _pooled(x: Tensor) -> Tensor:
+    """[N, C, h, w] -> [N, C, positions]: the largest of each 2 x 2 pixels that lie whole in the map."""
+    tall, wide = (min(2, n) for n in x.shape[2:])
+    return torch.stack(
+        [
+            x[:, :, i : i + tall, j : j + wide].amax((2, 3))
+            for i in range(0, x.shape[2] - tall + 1, tall)
+            for j in range(0, x.shape[3] - wide + 1, wide)
+        ],
+        2,
+    )
 
 
 def test_han_attentions_are_the_identity_at_gamma_zero() -> None:

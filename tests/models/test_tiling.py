@@ -1,0 +1,97 @@
+"""Foreign networks, whole and in tiles: nothing is changed in place, and a tile is a run on a copy."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from srfast import models
+from srfast.models.loading import load_model
+from srfast.models.tiling import OVERLAP, super_resolve
+
+pytest.importorskip("spandrel", reason="spandrel is not installed")
+
+# Super-resolution networks that spandrel knows, in sizes that run in a second.
+KNOWN: dict[str, dict[str, Any]] = {
+    "CRAFT": {},
+    "Compact": {"num_feat": 8, "num_conv": 2},
+    "DAT": {},
+    "DCTLSA": {},
+    "DITN": {},
+    "ESRGAN": {"num_filters": 16, "num_blocks": 2},
+    "FDAT": {},
+    "HAT": {"img_size": 64, "window_size": 16, "embed_dim": 24, "depths": [2], "num_heads": [2], "upscale": 2,
+            "upsampler": "pixelshuffle", "compress_ratio": 3, "squeeze_factor": 12},
+    "MoSR": {},
+    "OmniSR": {},
+    "PLKSR": {"dim": 16, "n_blocks": 2},
+    "RCAN": {"n_resgroups": 2, "n_resblocks": 2, "n_feats": 16, "reduction": 4},
+    "RGT": {},
+    "SAFMN": {"dim": 16},
+    "SPAN": {"num_in_ch": 3, "num_out_ch": 3, "upscale": 2},
+    "SeemoRe": {},
+    "SwiftSRGAN": {},
+    "SwinIR": {"img_size": 64, "window_size": 8, "embed_dim": 24, "depths": [2], "num_heads": [2], "upscale": 2,
+               "upsampler": "pixelshuffle"},
+}  # fmt: skip
+
+
+SLOW = ("CRAFT", "DAT", "FDAT", "MoSR", "RGT")
+"""Sizes of theirs are fixed, and take seconds."""
+
+
+def _loaded(name: str, folder: Path) -> tuple[nn.Module, int]:
+    torch.manual_seed(0)
+    net = getattr(importlib.import_module(f"spandrel.architectures.{name}"), name)(**KNOWN[name])
+    torch.save({"params": net.state_dict()}, folder / "net.pth")
+    loaded = load_model(folder / "net.pth")
+    return loaded.model, loaded.scale
+
+
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in KNOWN])
+def test_a_loaded_network_leaves_its_input_alone(name: str, tmp_path: Path) -> None:
+    """On one image, twice, and in overlapping tiles of it: each is the network on a copy."""
+    model, scale = _loaded(name, tmp_path)
+    # No size needs padding, which would make a copy.
+    lr = torch.rand(1, 3, 16, 80)
+    before = lr.clone()
+    with torch.inference_mode():
+        whole = model(lr)
+        assert torch.equal(lr, before)
+        assert torch.equal(model(lr), whole)
+        _check_tiles(model, lr, scale, before)
+
+
+@pytest.mark.parametrize("name", ["rcan", "hat", "swinir", "swinir_light"])
+def test_a_network_of_ours_leaves_its_input_alone(name: str) -> None:
+    sizes: dict[str, dict[str, Any]] = {
+        "rcan": {"features": 16, "groups": 2, "blocks": 1, "reduction": 4},
+        "hat": {"features": 12, "depths": (2,), "heads": 2, "window": 16, "compress": 2, "squeeze": 3},
+        "swinir": {"features": 12, "depths": (2, 2), "heads": 2, "window": 8},
+        "swinir_light": {"features": 12, "depths": (2,), "heads": 2, "window": 8},
+    }
+    torch.manual_seed(0)
+    model = models.create(name, 2, **sizes[name]).eval()
+    lr = torch.rand(1, 3, 16, 80)
+    with torch.inference_mode():
+        _check_tiles(model, lr, 2, lr.clone())
+
+
+def _check_tiles(model: nn.Module, lr: Tensor, scale: int, before: Tensor) -> None:
+    """Tiles of 32 with the network's own margin are the network on copies of the pieces, up to rounding."""
+    tiled = super_resolve(model, lr, scale, tile=32)
+    assert torch.equal(lr, before)
+    margin, align = getattr(model, "receptive", None), getattr(model, "multiple", 1)
+    margin = OVERLAP if margin is None else -(-margin // align) * align
+    step = -(-32 // align) * align
+    for left in range(0, lr.shape[3], step):
+        start, stop = max(0, left - margin), min(lr.shape[3], left + step + margin)
+        piece = model(before[..., start:stop].clone())
+        inner = piece[..., (left - start) * scale : (min(lr.shape[3], left + step) - start) * scale]
+        torch.testing.assert_close(tiled[..., left * scale : (left + step) * scale], inner, rtol=0, atol=1e-5)
