@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srfast.models import layers
-
-_HALO = 2
+from srfast.models import autograd, layers
 
 
 def _conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    if kernel == 1:  # padding by replication copies its input even where it adds nothing
+        return nn.Conv2d(inputs, outputs, 1)
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode="replicate")
 
 
@@ -43,10 +42,10 @@ class FSRCNN(nn.Module):
         super().__init__()
         self.scale = scale
         self.receptive = 2 + mappings + layers.deconvolved_context(9, scale)
-        body = [_conv(1, features, 5), nn.PReLU(features), _conv(features, shrunk, 1), nn.PReLU(shrunk)]
+        body = [_conv(1, features, 5), autograd.PReLU(features), _conv(features, shrunk, 1), autograd.PReLU(shrunk)]
         for _ in range(mappings):
-            body += [_conv(shrunk, shrunk, 3), nn.PReLU(shrunk)]
-        self.body = nn.Sequential(*body, _conv(shrunk, features, 1), nn.PReLU(features))
+            body += [_conv(shrunk, shrunk, 3), autograd.PReLU(shrunk)]
+        self.body = nn.Sequential(*body, _conv(shrunk, features, 1), autograd.PReLU(features))
         self.deconv = nn.ConvTranspose2d(features, 1, 9, stride=scale)
         for conv in self.body:
             if isinstance(conv, nn.Conv2d):
@@ -56,8 +55,5 @@ class FSRCNN(nn.Module):
         nn.init.zeros_(self.deconv.bias)
 
     def forward(self, lr: Tensor) -> Tensor:
-        h, w = (self.scale * n for n in lr.shape[-2:])
-        sr = self.deconv(F.pad(self.body(lr), (_HALO,) * 4, mode="replicate"))
-        # In sr, before cropping, the kernel of LR pixel i is centred on scale * (i + _HALO) + 4.
-        first = self.scale * _HALO + 4 - (self.scale - 1) // 2
-        return sr[..., first : first + h, first : first + w]
+        assert self.deconv.bias is not None
+        return autograd.upsample(self.body(lr), self.deconv.weight, self.deconv.bias, self.scale)

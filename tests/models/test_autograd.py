@@ -1,0 +1,117 @@
+"""The cheap passes against PyTorch's own, in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srfast import models
+from srfast.models import autograd
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def leaf(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+
+def assert_same_pass(mine: Tensor, theirs: Tensor, inputs: list[Tensor]) -> None:
+    """Values and gradients of all inputs: up to a few hundred float64 roundings of numbers near 10."""
+    grad = torch.randn_like(theirs)
+    torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
+    for a, b in zip(torch.autograd.grad(mine, inputs, grad), torch.autograd.grad(theirs, inputs, grad), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
+
+
+def transposed(x: Tensor, weight: Tensor, bias: Tensor, scale: int) -> Tensor:
+    """The transposed convolution in full, of features replicated further than it can see, then cropped."""
+    far, half = 9, weight.shape[-1] // 2
+    whole = F.conv_transpose2d(F.pad(x, (far,) * 4, mode="replicate"), weight, bias, stride=scale)
+    first = scale * far + half - (scale - 1) // 2
+    return whole[..., first : first + scale * x.shape[2], first : first + scale * x.shape[3]]
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(2, 3, 6, 7), (1, 5, 1, 1), (2, 3, 5, 4), (1, 1, 2, 9)])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("kernel", [5, 9, 17])
+def test_upsample_is_the_transposed_convolution(
+    kernel: int, scale: int, shape: tuple[int, ...], memory_format: torch.memory_format
+) -> None:
+    x, weight, bias = leaf(*shape), leaf(shape[1], 1, kernel, kernel), leaf(1)
+    mine = autograd.upsample(x.contiguous(memory_format=memory_format), weight, bias, scale)
+    assert_same_pass(mine, transposed(x, weight, bias, scale), [x, weight, bias])
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_upsample_elsewhere_is_the_same(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator of other devices and of exported graphs."""
+    x, weight, bias = leaf(2, 3, 5, 4), leaf(3, 1, 9, 9), leaf(1)
+    mine = autograd.upsample(x, weight, bias, scale)
+    monkeypatch.setattr(autograd, "_eager_on_cpu", lambda _: False)
+    assert_same_pass(mine, autograd.upsample(x, weight, bias, scale), [x, weight, bias])
+
+
+def test_upsample_without_all_gradients() -> None:
+    x, weight, bias = leaf(2, 3, 5, 4), leaf(3, 1, 9, 9), leaf(1)
+    frozen = [x.detach(), weight.detach(), bias.detach()]
+    for i, wanted in enumerate((x, weight, bias)):
+        inputs = [wanted if j == i else t for j, t in enumerate(frozen)]
+        assert_same_pass(autograd.upsample(*inputs, 2), transposed(*inputs, 2), [wanted])
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 5, 4), (2, 1, 3), (0, 3, 2, 2)])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_prelu_is_pytorchs(shape: tuple[int, ...], memory_format: torch.memory_format) -> None:
+    """Zeros among the inputs: there PyTorch's gradient is the slope's, not 1."""
+    x = leaf(*shape)
+    x.data[x.data.abs() < 0.3] = 0
+    own = nn.PReLU(shape[1]).double()
+    own.weight.data.uniform_(-1, 2)
+    mine = autograd.PReLU(shape[1]).double()
+    mine.load_state_dict(own.state_dict())
+    turned = x.contiguous(memory_format=memory_format) if x.ndim == 4 else x
+    y, expected = mine(turned), own(x)
+    grad = torch.randn_like(y)
+    got = torch.autograd.grad(y, [x, mine.weight], grad)
+    torch.testing.assert_close(y, expected, rtol=0, atol=0)
+    torch.testing.assert_close(got, torch.autograd.grad(expected, [x, own.weight], grad), rtol=0, atol=1e-13)
+
+
+def test_prelu_of_one_slope() -> None:
+    x = leaf(2, 3, 4, 4)
+    mine, own = autograd.PReLU().double(), nn.PReLU().double()
+    grad = torch.randn_like(x)
+    torch.testing.assert_close(
+        torch.autograd.grad(mine(x), [x, mine.weight], grad),
+        torch.autograd.grad(own(x), [x, own.weight], grad),
+        rtol=0,
+        atol=1e-13,
+    )
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_fsrcnn_is_that_of_plain_modules(scale: int) -> None:
+    """One loss and every parameter's gradient, as PyTorch's modules give them."""
+    model = models.create("fsrcnn", scale).double()
+    lr = torch.rand(2, 1, 7, 6, dtype=torch.float64)
+    hr = torch.rand(2, 1, 7 * scale, 6 * scale, dtype=torch.float64)
+    x = lr
+    for module in model.body:
+        if isinstance(module, nn.PReLU):
+            x = F.prelu(x, module.weight)
+        else:
+            pad = module.kernel_size[0] // 2
+            x = F.conv2d(F.pad(x, (pad,) * 4, mode="replicate"), module.weight, module.bias)
+    plain = F.mse_loss(transposed(x, model.deconv.weight, model.deconv.bias, scale), hr)
+    parameters = list(model.parameters())
+    expected = torch.autograd.grad(plain, parameters)
+    got = torch.autograd.grad(F.mse_loss(model(lr), hr), parameters)
+    # Sums of at most a few thousand terms, of the size of the gradients or smaller.
+    for a, b in zip(got, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-13)
