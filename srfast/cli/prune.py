@@ -11,8 +11,6 @@ from srfast.cli import score as score_command
 from srfast.cli import select as select_command
 from srfast.cli.options import scoring, scoring_progress
 
-SELECTION = ("keep", "order", "drop_hardest", "method", "max_per_image", "seed")
-
 
 @click.command("prune", short_help="Score, select and report in one go.")
 @scoring
@@ -26,15 +24,16 @@ def command(images: tuple[str, ...], output: str, **options: Any) -> None:
 
 def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
     """Does it, and returns the path of the report."""
-    from srfast.coreset.selection import check_selection, select
+    from srfast.coreset.selection import select
+    from srfast.coreset.settings import ARGUMENTS, Selection
     from srfast.errors import InputError
     from srfast.report.writing import check_replaceable as check_report
     from srfast.report.writing import write_report
     from srfast.scoring.pipeline import write_scores
     from srfast.scoring.table import ScoreTable, check_replaceable
 
-    selection = {k: options.pop(k) for k in SELECTION if k in options}
-    check_selection(**selection)
+    selection = {k: options.pop(k) for k in ARGUMENTS if k in options}
+    Selection(**selection).checked()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -7,33 +7,51 @@ from typing import Any, TypeVar
 
 import click
 
-from srfast.cli.options import emit
+from srfast.cli.options import emit, say
+from srfast.coreset.settings import METHODS, ORDERS, PER_IMAGE, Selection
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _window(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    try:
+        low, high = (float(part) for part in value.split(":"))
+    except ValueError:
+        raise click.BadParameter(f"expected LO:HI, for example 0.05:0.55, got {value!r}", ctx, param) from None
+    return low, high
 
 
 def selecting(function: F) -> F:
     """The options of ``srfast.select``."""
     options = [
-        click.option("--keep", type=float, default=0.5, show_default=True, help="Fraction of all patches to keep."),
-        click.option(
-            "--order", type=click.Choice(["des", "asc"]), default="des", show_default=True,
-            help="des: the hardest; asc: the easiest.",
-        ),
-        click.option(
-            "--drop-hardest", type=float, default=0.0, show_default=True,
-            help="Fraction of all patches to drop first, the hardest; 0.05 is the paper's refined core-set.",
-        ),
-        click.option(
-            "--method", type=click.Choice(["loss", "sobel", "random", "stratified"]), default="loss", show_default=True,
-            help="What to sort or draw by.",
-        ),
+        click.option("--keep", type=float, default=None,
+            help="Fraction of all patches to keep.  [default: 0.5, or all of --window]"),
+        click.option("--order", type=click.Choice(list(ORDERS)), default="des", show_default=True,
+            help=f"What is kept first; {_listed(ORDERS)}."),
+        click.option("--drop-hardest", type=float, default=0.0, show_default=True,
+            help="Fraction of all patches to drop first, the hardest; 0.05 is the paper's refined core-set."),
+        click.option("--method", default="loss", show_default=True, metavar="|".join([*METHODS, "COLUMN"]),
+            help=f"What to sort or draw by. {_listed(METHODS)}; COLUMN: any numeric column of the table."),
+        click.option("--where", metavar="EXPR", default=None,
+            help="Only patches for which this holds, and fractions are of these: a condition in SQL on the columns, "
+            "for example 'bicubic > 0.5 and x < 2000'."),
+        click.option("--window", metavar="LO:HI", callback=_window, default=None,
+            help="Only patches whose rank by the method lies between these fractions, for example 0.05:0.55."),
         click.option("--max-per-image", type=int, default=None, help="At most this many patches of one image."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Of random and stratified."),
+        click.option("--per-image", type=click.Choice(list(PER_IMAGE)), default=None, help=f"{_listed(PER_IMAGE)}."),
+        click.option("--flat-floor", type=float, default=0.0, show_default=True,
+            help="This fraction of what is kept is the easiest patches, whatever the method."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Of what is random."),
     ]  # fmt: skip
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def _listed(choices: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {text}" for name, text in choices.items())
 
 
 @click.command("select", short_help="Pick a core-set from score tables.")
@@ -43,6 +61,7 @@ def selecting(function: F) -> F:
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Pick a core-set from SCORES: one table, or all the shards of a dataset."""
+    Selection(**{**options, "method": "loss"}).checked()  # before anything heavy is imported; columns need the table
     from srfast.coreset.selection import select
 
     coreset = select(list(scores), **options)
@@ -54,6 +73,8 @@ def report(coreset: Any, output: str, as_json: bool) -> None:
     """What was selected, for a person or for a program."""
     selection = coreset.meta["selection"]
     loss = coreset.column("loss")
+    if selection["short"]:
+        say(f"srfast: {selection['short']}")
     if as_json:
         emit({"output": output, **selection, "loss": {"min": float(loss.min()), "max": float(loss.max())}})
     else:

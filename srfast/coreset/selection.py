@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from srfast.coreset.limits import Limits, with_floor
+from srfast.coreset.methods.base import Pool
+from srfast.coreset.methods.columns import descending
+from srfast.coreset.methods.registry import find
+from srfast.coreset.settings import Selection, share
+from srfast.coreset.where import passing
 from srfast.errors import InputError
 from srfast.scoring.table import (
     SCHEMA,
@@ -21,14 +25,11 @@ from srfast.scoring.table import (
     check_paths,
     check_replaceable,
     join,
+    numeric_columns,
     read_parquet,
+    with_extras,
     write_parquet,
 )
-
-METHODS = ("loss", "sobel", "random", "stratified")
-ORDERS = ("des", "asc")
-STRATA = 20
-"""Loss quantiles that the stratified method draws from equally."""
 
 CORESET_SCHEMA = SCHEMA.append(pa.field("rank", pa.int32(), nullable=False))
 
@@ -47,82 +48,111 @@ class CoreSet(Rows):
             raise InputError(f"{path}: expected a core-set, got a score table; make one with `srfast select`")
         check_columns(path, table, CORESET_SCHEMA)
         check_paths(path, table)
-        return cls(table.select(CORESET_SCHEMA.names), meta)
+        return cls(table.select(with_extras(CORESET_SCHEMA, table.schema).names), meta)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes coreset.parquet, whole or not at all; refuses to replace a file srfast did not write."""
         check_replaceable(path)
-        write_parquet(Path(path), [self.table], CORESET_SCHEMA, self.meta)
+        write_parquet(Path(path), [self.table], with_extras(CORESET_SCHEMA, self.table.schema), self.meta)
 
 
 def select(
     scores: ScoreTable | str | os.PathLike[str] | Sequence[ScoreTable | str | os.PathLike[str]],
-    keep: float = 0.5,
+    keep: float | None = None,
     order: str = "des",
     drop_hardest: float = 0.0,
     method: str = "loss",
     max_per_image: int | None = None,
     seed: int = 0,
+    *,
+    where: str | None = None,
+    window: tuple[float, float] | None = None,
+    flat_floor: float = 0.0,
+    per_image: str | None = None,
 ) -> CoreSet:
     """Picks a core-set.
 
     Args:
         scores: A score table or its path, or several (the shards of one dataset).
-        keep: Fraction r of all N patches to keep, 0 < r <= 1: round(r * N) patches, half up, at least one.
+        keep: Fraction r of all N patches to keep, 0 < r <= 1: round(r * N) patches, half up, at least one. None keeps
+            half, or all of ``window``.
         order: "des" keeps the highest scores, "asc" the lowest (the paper's DES and ASC).
         drop_hardest: Fraction of all N patches that is dropped first, the hardest by loss; the paper's refined core-set
             is keep=0.5, drop_hardest=0.05. What is kept is then the hardest round(r * N) of what is left.
-        method: "loss" and "sobel" sort by that column. "random" draws uniformly. "stratified" draws the same number
-            from each of 20 loss quantiles, so that the core-set has the loss distribution of the dataset.
+        method: "loss", "bicubic", "sobel" or any other numeric column: sorted by it. "reducible" sorts by
+            bicubic - loss. "random" draws uniformly. "stratified" draws the same number from each of 20 loss quantiles,
+            so that the core-set has the loss distribution of the dataset. docs/selection.md has their sources.
         max_per_image: At most this many patches of one image, in the method's order.
-        seed: Of "random" and "stratified".
+        seed: Of what is random.
+        where: A condition on the columns, in SQL: ``"blockiness < 30 and bicubic > 0.5"``. Only patches for which it
+            holds count: they are the N of the fractions.
+        window: (LO, HI): only patches whose rank by the method (by loss where it sorts by nothing), in ``order``, lies
+            between these fractions of N; (0.05, 0.55) with "loss" is the paper's refined core-set.
+        flat_floor: This fraction of what is kept is the easiest patches by loss, whatever the method.
+        per_image: "share" keeps the same share of every image, "even" the same number of every image as far as it
+            has so many; each image's first in the method's order.
 
     Returns:
-        The core-set. Ties break by row order; the same input and seed give the same rows.
+        The core-set. Ties break by row order; the same input and seed give the same rows. Where ``max_per_image``
+        leaves fewer patches than ``keep`` asks for, it holds those, and ``meta["selection"]["short"]`` says so.
 
     Raises:
-        InputError: an argument outside its range, tables that do not belong together, or nothing left to keep.
+        InputError: an argument outside its range, tables that do not belong together, nothing left to keep, or less
+            than ``keep`` left by ``drop_hardest`` and ``window``. RunError: ``where`` without duckdb.
     """
     table = _joined(scores)
-    n = len(table)
-    check_selection(keep, order, drop_hardest, method, max_per_image, seed)
-    keep, drop_hardest, seed = float(keep), float(drop_hardest), int(seed)
-    max_per_image = None if max_per_image is None else int(max_per_image)
+    asked = Selection(
+        keep, order, drop_hardest, method, max_per_image, seed, where, window, flat_floor, per_image
+    ).checked(numeric_columns(table.table.schema))
+    how = find(asked.method)
     loss = table.column("loss")
-    hardest = np.argsort(-loss, kind="stable")
-    dropped = int(drop_hardest * n + 0.5)
+    rows = np.arange(len(table)) if asked.where is None else passing(table.table, asked.where)
+    n = len(rows)
+    if not n:
+        raise InputError(f"where: none of the {len(table)} patches meets {asked.where!r}")
+    hardest = rows[descending(loss[rows], "des")]
+    dropped = share(asked.drop_hardest, n)
     candidates = np.sort(hardest[dropped:])
-    count = max(1, int(keep * n + 0.5))
-    ordered = candidates[_order(method, order, table, candidates, np.random.default_rng(seed))]
-    if max_per_image is not None:
-        ordered = ordered[_position_in_image(table, ordered) < max_per_image]
-    chosen = ordered[:count]
-    if not len(chosen):
-        raise InputError(f"drop_hardest: nothing is left of {n} patches after dropping {dropped}")
-    place = np.empty(n, np.int64)
-    place[hardest] = np.arange(n)
-    chosen = chosen[np.argsort(place[chosen])]
-    rows = table.table.take(pa.array(chosen))
-    rows = rows.append_column("rank", pa.array(np.arange(len(chosen), dtype=np.int32)))
+    if asked.window is not None:
+        low, high = (share(w, n) for w in asked.window)
+        ranked = rows[descending(how.key(table)[rows], asked.order)]
+        candidates = np.intersect1d(candidates, ranked[low:high], assume_unique=True)
+    count = _count(asked, n, len(candidates), dropped)
+
+    pool = Pool(table, candidates, asked.order, count, np.random.default_rng(asked.seed))
+    limits = Limits(table, asked.max_per_image, asked.per_image)
+    ordered = candidates[how.ordering(pool)]
+    floor = share(asked.flat_floor, count)
+    if floor:
+        ordered = with_floor(ordered, candidates[descending(loss[candidates], "asc")], floor, limits)
+    ordered = limits.allowed(ordered)
+    ordered = np.concatenate([ordered[:floor], limits.spread(ordered[floor:], rows)])
+    chosen = np.sort(ordered[:count])
+    chosen = chosen[descending(loss[chosen], "des")]
+    kept = table.table.take(pa.array(chosen))
+    kept = kept.append_column("rank", pa.array(np.arange(len(chosen), dtype=np.int32)))
     selection = {
-        "method": method,
-        "order": order,
-        "keep": keep,
-        "drop_hardest": drop_hardest,
-        "max_per_image": max_per_image,
-        "seed": seed,
-        "patches": n,
+        **asked.as_dict(),
+        "patches": len(table),
+        "passing": n,
         "kept": len(chosen),
         "dropped_hardest": dropped,
+        "short": _short(asked, n, count, len(chosen)),
     }
-    return CoreSet(rows.cast(CORESET_SCHEMA), {**table.meta, "selection": selection})
+    schema = with_extras(CORESET_SCHEMA, kept.schema)
+    return CoreSet(kept.select(schema.names).cast(schema), {**table.meta, "selection": selection})
 
 
 def _joined(scores: Any) -> ScoreTable:
-    if isinstance(scores, (ScoreTable, str, os.PathLike)):
+    if isinstance(scores, (Rows, str, os.PathLike)):
         scores = [scores]
-    tables = [s if isinstance(s, ScoreTable) else ScoreTable.read(s) for s in scores]
-    names = [f"table {i}" if isinstance(s, ScoreTable) else str(s) for i, s in enumerate(scores)]
+    names = [f"table {i}" if isinstance(s, Rows) else str(s) for i, s in enumerate(scores)]
+    tables = []
+    for name, source in zip(names, scores, strict=True):
+        one = source if isinstance(source, Rows) else ScoreTable.read(source)
+        if "selection" in one.meta:
+            raise InputError(f"{name}: expected a score table, got a core-set; select from the table it was made from")
+        tables.append(ScoreTable(one.table, one.meta))
     table = join(tables, names)
     if not len(table):
         raise InputError(f"{', '.join(names)}: expected at least one patch, got an empty table")
@@ -132,66 +162,34 @@ def _joined(scores: Any) -> ScoreTable:
     return table
 
 
-def check_selection(
-    keep: float = 0.5,
-    order: str = "des",
-    drop_hardest: float = 0.0,
-    method: str = "loss",
-    max_per_image: int | None = None,
-    seed: int = 0,
-) -> None:
-    """Raises InputError unless these are arguments of ``select``."""
-    if not _is(keep, Real) or not 0 < keep <= 1:
-        raise InputError(f"keep: expected a fraction with 0 < keep <= 1, got {keep!r}")
-    if order not in ORDERS:
-        raise InputError(f"order: expected one of {', '.join(ORDERS)}, got {order!r}")
-    if not _is(drop_hardest, Real) or not 0 <= drop_hardest < 1:
-        raise InputError(f"drop_hardest: expected a fraction with 0 <= drop_hardest < 1, got {drop_hardest!r}")
-    if method not in METHODS:
-        raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
-    if max_per_image is not None and (not _is(max_per_image, Integral) or max_per_image < 1):
-        raise InputError(f"max_per_image: expected an integer of at least 1, got {max_per_image!r}")
-    if not _is(seed, Integral) or seed < 0:
-        raise InputError(f"seed: expected a non-negative integer, got {seed!r}")
+def _count(asked: Selection, n: int, left: int, dropped: int) -> int:
+    """How many patches to keep, of ``n``, where ``left`` are left to choose from."""
+    cuts = [
+        f"{name}={value}" for name, value in (("drop_hardest", asked.drop_hardest), ("window", asked.window)) if value
+    ]
+    if not left:
+        what = "drop_hardest" if asked.window is None else "window"
+        raise InputError(f"{what}: nothing is left of {n} patches after {' and '.join(cuts)}")
+    if asked.keep is None and asked.window is not None:
+        return left
+    keep = 0.5 if asked.keep is None else asked.keep
+    count = max(1, share(keep, n))
+    if count <= left:
+        return count
+    low, high = asked.window or (0.0, 1.0)
+    if keep <= min(1 - asked.drop_hardest, high - low) + 1e-12:
+        return left  # fractions that fit, of which both were rounded up
+    raise InputError(
+        f"keep: {keep:g} of {n} patches is {count}, but {' and '.join(cuts)} leaves {left}; "
+        f"expected at most keep={int(1000 * left / n) / 1000:g}"
+    )
 
 
-def _is(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _order(method: str, order: str, table: ScoreTable, candidates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Positions in ``candidates``, the first to keep first."""
-    if method == "random":
-        return rng.permutation(len(candidates))
-    if method == "stratified":
-        return _stratified(table.column("loss")[candidates], rng)
-    key = table.column(method)[candidates]
-    return np.argsort(-key if order == "des" else key, kind="stable")
-
-
-def _stratified(loss: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rounds over the quantiles of loss: each round takes one random patch of every quantile that has one left."""
-    n = len(loss)
-    shuffled = rng.permutation(n)
-    rank = np.empty(n, np.int64)
-    rank[np.argsort(loss, kind="stable")] = np.arange(n)
-    stratum = rank[shuffled] * STRATA // n
-    turn = _running_count(stratum)
-    return shuffled[np.lexsort((stratum, turn))]
-
-
-def _position_in_image(table: ScoreTable, ordered: np.ndarray) -> np.ndarray:
-    """How many earlier rows of ``ordered`` lie in the same image."""
-    codes = pc.dictionary_encode(table.table.column("image").combine_chunks()).indices.to_numpy()
-    return _running_count(codes[ordered])
-
-
-def _running_count(groups: np.ndarray) -> np.ndarray:
-    """For each element, how many earlier elements have the same value."""
-    order = np.argsort(groups, kind="stable")
-    sorted_groups = groups[order]
-    first = np.r_[True, sorted_groups[1:] != sorted_groups[:-1]]
-    start = np.maximum.accumulate(np.where(first, np.arange(len(groups)), 0))
-    count = np.empty(len(groups), np.int64)
-    count[order] = np.arange(len(groups)) - start
-    return count
+def _short(asked: Selection, n: int, count: int, kept: int) -> str | None:
+    """Why there are fewer patches than asked for, if so."""
+    if kept == count:
+        return None
+    return (
+        f"kept {kept} of the {count} patches asked for ({kept / n:.3g} of all): "
+        f"max_per_image={asked.max_per_image} allows no more"
+    )

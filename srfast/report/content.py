@@ -226,7 +226,7 @@ def _status(
     kept = np.zeros(len(key), dtype=bool)
     kept[at] = True
     status = np.where(kept, KEPT, LEFT_OUT).astype(np.uint8)
-    dropped = int(float(selection.get("drop_hardest") or 0) * len(loss) + 0.5)
+    dropped = int(selection.get("dropped_hardest") or 0)
     if dropped:
         hardest = hardest_first(loss)[:dropped]
         status[hardest[~kept[hardest]]] = DROPPED

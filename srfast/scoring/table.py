@@ -60,7 +60,8 @@ class ScoreTable(Rows):
 
     Columns: ``image`` (path relative to the root, POSIX separators), ``x``, ``y``, ``size`` (int32, HR pixels,
     top-left corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel``
-    (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y). Rows are in path order, then by y, then by x.
+    (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y); then any columns that were joined to them. Rows are in path order,
+    then by y, then by x.
     """
 
     @classmethod
@@ -74,12 +75,12 @@ class ScoreTable(Rows):
         table, meta = read_parquet(path)
         check_columns(path, table, SCHEMA)
         check_paths(path, table)
-        return cls(table.select(SCHEMA.names), meta)
+        return cls(table.select(with_extras(SCHEMA, table.schema).names), meta)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes scores.parquet, whole or not at all; refuses to replace a file srfast did not write."""
         check_replaceable(path)
-        write_parquet(path, [self.table], SCHEMA, self.meta)
+        write_parquet(path, [self.table], with_extras(SCHEMA, self.table.schema), self.meta)
 
 
 def read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
@@ -114,6 +115,17 @@ def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None
             f"{path}: expected version {VERSION} of the table format, got {version!r}; score the images again"
         )
     return dict(meta)
+
+
+def with_extras(schema: pa.Schema, found: pa.Schema) -> pa.Schema:
+    """The columns of a schema, then the others that a table has; ``rank`` is a core-set's."""
+    extras = [f for f in found if f.name not in schema.names and f.name != "rank"]
+    return pa.schema([*schema, *(f.remove_metadata() for f in extras)])
+
+
+def numeric_columns(schema: pa.Schema) -> list[str]:
+    """The columns that hold a number."""
+    return [f.name for f in schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
 
 
 def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Schema) -> None:
@@ -224,6 +236,11 @@ def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> Sc
                     f"{name}: {setting} differs: {names[0]} has {first.meta.get(setting)!r}, "
                     f"this table has {other.meta.get(setting)!r}"
                 )
+        if other.table.schema.remove_metadata() != first.table.schema.remove_metadata():
+            raise InputError(
+                f"{name}: columns differ: {names[0]} has {', '.join(first.table.column_names)}, "
+                f"this table has {', '.join(other.table.column_names)}"
+            )
     table = pa.concat_tables([t.table.replace_schema_metadata(None) for t in tables])
     table = table.sort_by([("image", "ascending"), ("y", "ascending"), ("x", "ascending")])
     image, x, y = (table.column(c).combine_chunks() for c in ("image", "x", "y"))

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pytest
 
 import srfast
-from srfast.coreset.selection import STRATA, CoreSet, select
+from srfast.coreset.methods.draws import STRATA
+from srfast.coreset.selection import CoreSet, select
+from srfast.coreset.settings import METHODS
 from srfast.errors import InputError
 from srfast.scoring.table import SCHEMA, SETTINGS, ScoreTable
 
@@ -68,6 +70,10 @@ IMAGES = sorted(random.Random(5).choices(["a.png", "b/c.png", "d é.jpg", "e.png
 @pytest.mark.parametrize("order", ["des", "asc"])
 @pytest.mark.parametrize("drop", [0.0, 0.05, 0.3])
 def test_des_asc_and_refined(keep: float, order: str, drop: float) -> None:
+    if keep > 1 - drop:
+        with pytest.raises(InputError, match=r"^keep: .* expected at most keep="):
+            select(make_table(LOSSES), keep=keep, order=order, drop_hardest=drop)
+        return
     got = select(make_table(LOSSES), keep=keep, order=order, drop_hardest=drop)
     assert rows(got) == plain(LOSSES, keep, order, drop)
     assert got.column("rank").tolist() == list(range(len(got)))
@@ -139,7 +145,7 @@ def test_stratified_takes_the_same_number_of_every_quantile(n: int, keep: float)
     assert rows(select(make_table(losses), keep=keep, method="stratified", seed=4)) != got
 
 
-@pytest.mark.parametrize("method", ["loss", "sobel", "random", "stratified"])
+@pytest.mark.parametrize("method", METHODS)
 def test_the_same_input_and_seed_give_the_same_bytes(method: str, tmp_path: Path) -> None:
     table = make_table(LOSSES, IMAGES)
     table.write(tmp_path / "scores.parquet")
@@ -152,14 +158,16 @@ def test_the_same_input_and_seed_give_the_same_bytes(method: str, tmp_path: Path
 
 
 def test_what_is_written_comes_back(tmp_path: Path) -> None:
-    coreset = select(make_table(LOSSES, IMAGES), keep=0.5, drop_hardest=0.05, max_per_image=30)
+    coreset = select(make_table(LOSSES, IMAGES), keep=0.5, drop_hardest=0.05, max_per_image=50)
     coreset.write(tmp_path / "c.parquet")
     back = CoreSet.read(tmp_path / "c.parquet")
     assert back.table.equals(coreset.table)
     assert back.meta == coreset.meta
     assert back.meta["selection"] == {
-        "method": "loss", "order": "des", "keep": 0.5, "drop_hardest": 0.05, "max_per_image": 30, "seed": 0,
-        "patches": 157, "kept": len(coreset), "dropped_hardest": 8,
+        "method": "loss", "order": "des", "keep": 0.5, "drop_hardest": 0.05, "max_per_image": 50, "seed": 0,
+        "where": None, "window": None, "flat_floor": 0.0, "per_image": None,
+        "patches": 157, "passing": 157, "kept": len(coreset), "dropped_hardest": 8,
+        "short": None,
     }  # fmt: skip
 
 
@@ -191,7 +199,12 @@ def test_tables_of_other_settings_or_with_common_patches_are_refused() -> None:
         ({"keep": 0}, "keep"), ({"keep": 1.1}, "keep"), ({"keep": -0.5}, "keep"), ({"keep": float("nan")}, "keep"),
         ({"order": "up"}, "order"), ({"drop_hardest": 1.0}, "drop_hardest"), ({"drop_hardest": -0.1}, "drop_hardest"),
         ({"drop_hardest": float("nan")}, "drop_hardest"), ({"drop_hardest": 0.9999}, "drop_hardest"),
-        ({"method": "best"}, "method"), ({"max_per_image": 0}, "max_per_image"), ({"seed": -1}, "seed"),
+        ({"method": "best"}, "method"), ({"method": "image"}, "method"), ({"method": None}, "method"),
+        ({"where": ""}, "where"), ({"where": 3}, "where"), ({"window": (0.5, 0.5)}, "window"),
+        ({"window": 0.5}, "window"),
+        ({"window": (0, 1.5)}, "window"), ({"window": (-0.1, 0.5)}, "window"), ({"window": ("a", "b")}, "window"),
+        ({"flat_floor": 1.0}, "flat_floor"), ({"flat_floor": -0.1}, "flat_floor"), ({"per_image": "all"}, "per_image"),
+        ({"max_per_image": 0}, "max_per_image"), ({"seed": -1}, "seed"),
         ({"keep": "half"}, "keep"), ({"seed": 1.5}, "seed"), ({"max_per_image": 1.5}, "max_per_image"),
     ],
 )  # fmt: skip
@@ -216,7 +229,7 @@ def test_nan_in_the_column_that_is_sorted_by() -> None:
         select(ScoreTable(bad, table.meta), method="sobel")
 
 
-@pytest.mark.parametrize("method", ["loss", "sobel", "random", "stratified"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_million_rows(method: str) -> None:
     rng = np.random.default_rng(0)
     n = 1_000_000

@@ -1,0 +1,65 @@
+"""What a selection must also obey: how much of one image, and a share of the easiest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.compute as pc
+
+from srfast.coreset.groups import running_count
+from srfast.scoring.table import Rows
+
+
+class Limits:
+    """Filters and reorders rows that stand in the order in which they are to be kept.
+
+    Args:
+        table: The rows that the row numbers mean.
+        max_per_image: At most this many rows of one image.
+        per_image: "share", "even" or None.
+    """
+
+    def __init__(self, table: Rows, max_per_image: int | None, per_image: str | None) -> None:
+        self.max_per_image, self.per_image = max_per_image, per_image
+        self._image = np.empty(0, np.int32)
+        if max_per_image is not None or per_image is not None:
+            self._image = pc.dictionary_encode(table.table.column("image").combine_chunks()).indices.to_numpy()
+
+    def allowed(self, rows: np.ndarray) -> np.ndarray:
+        """The rows that may be kept, given that those before them are; in the same order."""
+        if self.max_per_image is not None:
+            rows = rows[running_count(self._image[rows]) < self.max_per_image]
+        return rows
+
+    def spread(self, rows: np.ndarray, size: np.ndarray) -> np.ndarray:
+        """The rows so that any number of them, from the first on, is spread over the images as ``per_image`` says.
+
+        "even" takes one of every image, then a second of every image that has one, and so on. "share" sorts by
+        (i + 1/2) / n, where a row is number i (from 0) of an image that has n rows in ``size``: the first r * N rows
+        hold r * n of every image, to within one.
+
+        Args:
+            rows: Row numbers, the first to keep first.
+            size: Rows of which the images' sizes n are counted.
+        """
+        if self.per_image is None or not len(rows):
+            return rows
+        place = running_count(self._image[rows])
+        if self.per_image == "even":
+            return rows[np.argsort(place, kind="stable")]
+        n = np.bincount(self._image[size], minlength=int(self._image.max()) + 1)
+        return rows[np.argsort((place + 0.5) / n[self._image[rows]], kind="stable")]
+
+
+def with_floor(ordered: np.ndarray, easiest: np.ndarray, floor: int, limits: Limits) -> np.ndarray:
+    """The order of keeping with the ``floor`` easiest rows in front.
+
+    Args:
+        ordered: Row numbers [n], the first to keep first.
+        easiest: The same row numbers, the easiest first.
+        floor: How many of the easiest come first.
+        limits: What the easiest must obey among themselves.
+    """
+    if not floor:
+        return ordered
+    first = limits.allowed(easiest)[:floor]
+    return np.concatenate([first, ordered[~np.isin(ordered, first)]])

@@ -1,0 +1,53 @@
+"""Methods that sort by a number of each patch."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from srfast.coreset.methods.base import Key, Method, Pool
+from srfast.errors import InputError
+from srfast.scoring.table import Rows
+
+
+def column(name: str, table: Rows) -> np.ndarray:
+    """A numeric column as it stands.
+
+    Raises:
+        InputError: it has missing values, or such that are not finite.
+    """
+    values = table.column(name)
+    # Missing integers come out of Arrow as floats that are not a number.
+    if not np.isfinite(values).all():
+        raise InputError(f"column {name!r}: expected finite values to sort by, got missing ones or nan")
+    return values
+
+
+def reducible(table: Rows) -> np.ndarray:
+    """bicubic - loss: how much of bicubic's error the network takes away; negative where it does harm.
+
+    After the reducible holdout loss of Mindermann et al. (2022, arXiv 2206.07137), with the roles given to bicubic
+    (the model that has learnt nothing) and the scorer (the one that has).
+    """
+    return table.column("bicubic") - table.column("loss")
+
+
+def descending(values: np.ndarray, order: str) -> np.ndarray:
+    """Positions by value, highest first, or lowest first for "asc"; ties by position."""
+    if order == "asc":
+        return np.argsort(values, kind="stable")
+    # -values would wrap for unsigned integers and the smallest integer.
+    return np.argsort(-values if values.dtype.kind == "f" else ~values, kind="stable")
+
+
+def _sorted(key: Key, pool: Pool) -> np.ndarray:
+    return descending(key(pool.table)[pool.rows], pool.order)
+
+
+def by_key(key: Key, source: str) -> Method:
+    return Method(source, key, partial(_sorted, key))
+
+
+def by_column(name: str, source: str) -> Method:
+    return by_key(partial(column, name), source)

@@ -1,0 +1,25 @@
+"""The methods by name."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from srfast.coreset.methods import draws
+from srfast.coreset.methods.base import Method
+from srfast.coreset.methods.columns import by_column, by_key, column, reducible
+
+_LOSS = partial(column, "loss")
+
+_METHODS = {
+    "loss": by_column("loss", "Moser, Raue, Dengel (2024), arXiv 2403.17083, Section 3.2"),
+    "bicubic": by_column("bicubic", "the control without a network: the same loss of plain bicubic"),
+    "sobel": by_column("sobel", "Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023), texture complexity"),
+    "reducible": by_key(reducible, "after Mindermann et al. (2022), arXiv 2206.07137"),
+    "random": Method("the control of every comparison", _LOSS, draws.random),
+    "stratified": Method("stratified sampling by loss, 20 quantiles", _LOSS, draws.stratified),
+}
+
+
+def find(name: str) -> Method:
+    """A method by its name, or the sort by the column of that name."""
+    return _METHODS.get(name) or by_column(name, "a column of the table")

@@ -1,0 +1,122 @@
+"""What a selection is: its choices, typed once, and its arguments, checked once. Free of heavy imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any, Literal
+
+from srfast.errors import InputError
+
+METHODS = {
+    "loss": "the network's loss (Moser et al.)",
+    "bicubic": "the loss of bicubic, no network",
+    "sobel": "mean gradient (Ding et al.)",
+    "reducible": "bicubic - loss, what the network gains",
+    "random": "a uniform draw",
+    "stratified": "the same number of each of 20 loss quantiles",
+}
+"""Name and one line of help; any numeric column of the score table is a method too."""
+ORDERS = {"des": "the highest", "asc": "the lowest"}
+PER_IMAGE = {
+    "share": "the same share of every image",
+    "even": "the same number of every image, as far as it has so many",
+}
+
+Order = Literal["des", "asc"]
+PerImage = Literal["share", "even"]
+
+SCORES = ("loss", "bicubic", "sobel")
+"""Numeric columns that every score table has, and that may be sorted by."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The arguments of ``srfast.select``, which documents them."""
+
+    keep: float | None = None
+    order: str = "des"
+    drop_hardest: float = 0.0
+    method: str = "loss"
+    max_per_image: int | None = None
+    seed: int = 0
+    where: str | None = None
+    window: tuple[float, float] | None = None
+    flat_floor: float = 0.0
+    per_image: str | None = None
+
+    def checked(self, columns: Iterable[str] = SCORES) -> Selection:
+        """The same arguments as plain Python values.
+
+        Args:
+            columns: The numeric columns of the table to select from; without a table, those that every table has.
+
+        Raises:
+            InputError: an argument outside its range; names it.
+        """
+        if self.keep is not None and (not _is(self.keep, Real) or not 0 < self.keep <= 1):
+            raise InputError(f"keep: expected a fraction with 0 < keep <= 1, got {self.keep!r}")
+        _one_of("order", self.order, ORDERS)
+        for name in ("drop_hardest", "flat_floor"):
+            value = getattr(self, name)
+            if not _is(value, Real) or not 0 <= value < 1:
+                raise InputError(f"{name}: expected a fraction with 0 <= {name} < 1, got {value!r}")
+        columns = list(columns)
+        if self.method not in METHODS and self.method not in columns:
+            names = [*METHODS, *(c for c in columns if c not in METHODS)]
+            raise InputError(
+                f"method: expected one of {', '.join(names)}, or a numeric column of the table, got {self.method!r}"
+            )
+        if self.max_per_image is not None and (not _is(self.max_per_image, Integral) or self.max_per_image < 1):
+            raise InputError(f"max_per_image: expected an integer of at least 1, got {self.max_per_image!r}")
+        if not _is(self.seed, Integral) or self.seed < 0:
+            raise InputError(f"seed: expected a non-negative integer, got {self.seed!r}")
+        if self.where is not None and (not isinstance(self.where, str) or not self.where.strip()):
+            raise InputError(f"where: expected a condition such as 'loss > 10', got {self.where!r}")
+        if self.per_image is not None:
+            _one_of("per_image", self.per_image, PER_IMAGE)
+        return Selection(
+            keep=None if self.keep is None else float(self.keep),
+            order=self.order,
+            drop_hardest=float(self.drop_hardest),
+            method=self.method,
+            max_per_image=None if self.max_per_image is None else int(self.max_per_image),
+            seed=int(self.seed),
+            where=self.where,
+            window=None if self.window is None else _window(self.window),
+            flat_floor=float(self.flat_floor),
+            per_image=self.per_image,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for the core-set's metadata."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**values, "window": None if self.window is None else list(self.window)}
+
+
+ARGUMENTS = tuple(f.name for f in fields(Selection))
+
+
+def share(fraction: float, n: int) -> int:
+    """That fraction of n patches, half up."""
+    return int(fraction * n + 0.5)
+
+
+def _window(value: Any) -> tuple[float, float]:
+    try:
+        low, high = value
+    except (TypeError, ValueError):
+        low = high = None
+    if not (_is(low, Real) and _is(high, Real) and 0 <= low < high <= 1):
+        raise InputError(f"window: expected two shares LO, HI with 0 <= LO < HI <= 1, got {value!r}")
+    return float(low), float(high)
+
+
+def _one_of(name: str, value: object, choices: Iterable[str]) -> None:
+    if value not in tuple(choices):
+        raise InputError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)

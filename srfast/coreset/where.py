@@ -1,0 +1,46 @@
+"""Conditions on the columns of a table, as DuckDB's SQL understands them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from srfast.errors import InputError, RunError
+
+_ROW = "srfast row number"
+
+
+def passing(table: pa.Table, condition: str) -> np.ndarray:
+    """The numbers of the rows for which a condition holds, ascending.
+
+    Args:
+        table: Any table.
+        condition: One SQL expression over its columns that is true or false, such as ``blockiness < 30 and bicubic >
+            0.5``. It cannot reach files, the network, other tables or the settings of the engine.
+
+    Raises:
+        InputError: not such an expression, or it names a column that does not exist.
+        RunError: duckdb is not installed.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise RunError("where: needs duckdb, which is not installed: pip install 'srfast[select]'") from None
+    with duckdb.connect(config={"enable_external_access": "false", "lock_configuration": "true"}) as connection:
+        rows = connection.from_arrow(table.append_column(_ROW, pa.array(np.arange(len(table)))))
+        try:
+            expression = duckdb.SQLExpression(condition)
+            kind = str(rows.select(expression).types[0])
+            if kind != "BOOLEAN":
+                raise InputError(f"where: expected a condition that is true or false, got {condition!r} ({kind})")
+            found: dict[str, Any] = rows.filter(expression).select(duckdb.ColumnExpression(_ROW)).fetchnumpy()
+        except duckdb.Error as error:
+            raise InputError(f"where: {_reason(error)}; the columns are {', '.join(table.column_names)}") from None
+    return np.sort(found[_ROW])
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what the engine says."""
+    return str(error).strip().splitlines()[0].rstrip(".!")

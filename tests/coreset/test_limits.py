@@ -1,0 +1,191 @@
+"""Windows, quotas of images and the floor of easy patches against plain loops."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from srfast.coreset.selection import CoreSet, select
+from srfast.errors import InputError
+from srfast.scoring.table import ScoreTable
+
+MakeTable = Callable[..., ScoreTable]
+
+_DRAW = random.Random(4)
+LOSSES = [round(_DRAW.lognormvariate(3, 1.2), 1) for _ in range(157)]
+IMAGES = sorted(random.Random(5).choices(["a.png", "b/c.png", "d é.jpg", "e.png"], k=157))
+
+
+def rows(coreset: CoreSet) -> list[int]:
+    return (coreset.column("x") // 96).tolist()
+
+
+def hardest_first(of: list[int]) -> list[int]:
+    return sorted(sorted(of), key=lambda i: -LOSSES[i])
+
+
+def share(fraction: float) -> int:
+    return int(fraction * 157 + 0.5)
+
+
+@pytest.mark.parametrize("window", [(0.0, 1.0), (0.05, 0.55), (0.2, 0.21), (0.9, 1.0)])
+@pytest.mark.parametrize("order", ["des", "asc"])
+def test_window_keeps_ranks(make_table: MakeTable, window: tuple[float, float], order: str) -> None:
+    got = select(make_table(LOSSES), window=window, order=order)
+    ranked = sorted(range(157), key=lambda i: -LOSSES[i] if order == "des" else LOSSES[i])
+    assert rows(got) == hardest_first(ranked[share(window[0]) : share(window[1])])
+    assert got.meta["selection"]["window"] == list(window)
+
+
+def test_window_is_the_refined_core_set(make_table: MakeTable) -> None:
+    table = make_table(LOSSES[:100])
+    assert rows(select(table, window=(0.05, 0.55))) == rows(select(table, keep=0.5, drop_hardest=0.05))
+
+
+def test_window_by_another_column_and_a_draw_inside_it(make_table: MakeTable) -> None:
+    table = make_table(LOSSES)
+    sobel = table.column("sobel")
+    ranked = sorted(range(157), key=lambda i: -sobel[i])[share(0.1) : share(0.6)]
+    assert rows(select(table, window=(0.1, 0.6), method="sobel")) == hardest_first(ranked)
+    drawn = select(table, keep=0.2, window=(0.1, 0.6), method="random", seed=3)
+    inside = set(hardest_first(list(range(157)))[share(0.1) : share(0.6)])
+    assert len(drawn) == share(0.2)
+    assert set(rows(drawn)) <= inside
+
+
+def test_window_and_dropping_the_hardest(make_table: MakeTable) -> None:
+    table = make_table(LOSSES)
+    got = select(table, window=(0.0, 0.5), drop_hardest=0.2)
+    assert rows(got) == hardest_first(list(range(157)))[share(0.2) : share(0.5)]
+    with pytest.raises(InputError, match=r"^window: nothing is left"):
+        select(table, window=(0.0, 0.1), drop_hardest=0.2)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"keep": 0.99, "drop_hardest": 0.5}, "keep: 0.99 of 157 patches is 155, but drop_hardest=0.5 leaves 78; "),
+        ({"keep": 0.5, "window": (0.0, 0.25)}, "keep: 0.5 of 157 patches is 79, but window=(0.0, 0.25) leaves 39; "),
+        ({"drop_hardest": 0.7}, "keep: 0.5 of 157 patches is 79, but drop_hardest=0.7 leaves 47; "),
+    ],
+)
+def test_more_than_is_left_is_refused_with_what_can_be_kept(
+    make_table: MakeTable, options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        select(make_table(LOSSES), **options)  # type: ignore[arg-type]
+    message = str(caught.value)
+    assert message.startswith(words)
+    possible = float(message.rsplit("keep=", 1)[1])
+    got = select(make_table(LOSSES), **{**options, "keep": possible})  # type: ignore[arg-type]
+    assert len(got) == share(possible)
+
+
+@pytest.mark.parametrize("n", [10, 11, 30, 157])
+def test_fractions_that_fit_are_kept_whole_though_both_round_up(make_table: MakeTable, n: int) -> None:
+    table = make_table(LOSSES[:n])
+    assert len(select(table, keep=0.95, drop_hardest=0.05)) == n - int(0.05 * n + 0.5)
+
+
+def plain_quota(order: list[int], per_image: str, count: int) -> list[int]:
+    size = Counter(IMAGES)
+    seen: Counter[str] = Counter()
+    turns = []
+    for position, i in enumerate(order):
+        turn = seen[IMAGES[i]]
+        seen[IMAGES[i]] += 1
+        turns.append((turn if per_image == "even" else (turn + 0.5) / size[IMAGES[i]], position, i))
+    return hardest_first([i for _, _, i in sorted(turns)[:count]])
+
+
+@pytest.mark.parametrize("per_image", ["share", "even"])
+@pytest.mark.parametrize("keep", [0.01, 0.1, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("order", ["des", "asc"])
+def test_quotas_of_images(make_table: MakeTable, per_image: str, keep: float, order: str) -> None:
+    got = select(make_table(LOSSES, IMAGES), keep=keep, per_image=per_image, order=order)
+    ranked = sorted(range(157), key=lambda i: -LOSSES[i] if order == "des" else LOSSES[i])
+    assert rows(got) == plain_quota(ranked, per_image, max(1, share(keep)))
+    kept, size = Counter(got.column("image").tolist()), Counter(IMAGES)
+    if per_image == "share":
+        assert all(abs(kept[name] - keep * size[name]) <= 1 for name in size)
+    else:
+        most = max(kept.values())
+        assert all(kept[name] >= min(size[name], most - 1) for name in size)
+
+
+def test_a_cap_that_cannot_be_met_says_what_was_kept_and_why(make_table: MakeTable) -> None:
+    got = select(make_table(LOSSES, IMAGES), keep=0.5, max_per_image=3)
+    assert len(got) == 12
+    assert got.meta["selection"]["short"] == (
+        "kept 12 of the 79 patches asked for (0.0764 of all): max_per_image=3 allows no more"
+    )
+    assert select(make_table(LOSSES, IMAGES), keep=0.07, max_per_image=3).meta["selection"]["short"] is None
+
+
+def floor_of(coreset: CoreSet, n: int) -> list[int]:
+    return sorted(rows(coreset), key=lambda i: (LOSSES[i], i))[:n]
+
+
+@pytest.mark.parametrize("floor", [0.05, 0.2, 0.99])
+@pytest.mark.parametrize("method", ["loss", "random", "sobel"])
+def test_a_floor_of_the_easiest(make_table: MakeTable, floor: float, method: str) -> None:
+    table = make_table(LOSSES)
+    got = select(table, keep=0.3, flat_floor=floor, method=method, seed=2)
+    count = share(0.3)
+    first = int(floor * count + 0.5)
+    easiest = sorted(range(157), key=lambda i: LOSSES[i])[:first]
+    whole = select(table, keep=1.0, method=method, seed=2)
+    assert len(got) == count
+    assert set(easiest) <= set(rows(got))
+    if method == "loss":
+        rest = [i for i in rows(whole) if i not in easiest][: count - first]
+        assert rows(got) == hardest_first([*easiest, *rest])
+
+
+def test_a_floor_obeys_the_cap_and_the_quota_leaves_it(make_table: MakeTable) -> None:
+    table = make_table(LOSSES, IMAGES)
+    got = select(table, keep=0.2, flat_floor=0.5, max_per_image=10)
+    assert max(Counter(got.column("image").tolist()).values()) <= 10
+    seen: Counter[str] = Counter()
+    easiest = []
+    for i in sorted(range(157), key=lambda i: LOSSES[i]):
+        if seen[IMAGES[i]] < 10:
+            easiest.append(i)
+        seen[IMAGES[i]] += 1
+    floor = int(0.5 * share(0.2) + 0.5)
+    assert set(easiest[:floor]) <= set(rows(got))
+    spread = select(table, keep=0.2, flat_floor=0.3, per_image="even")
+    first = sorted(range(157), key=lambda i: LOSSES[i])[: int(0.3 * share(0.2) + 0.5)]
+    assert set(first) <= set(rows(spread))
+
+
+def test_options_together_hold_together(make_table: MakeTable) -> None:
+    """Random combinations: the count, the caps and the window all hold, and a second run gives the same."""
+    draw = random.Random(7)
+    table = make_table(LOSSES, IMAGES)
+    for _ in range(40):
+        options = {
+            "keep": draw.uniform(0.01, 0.4),
+            "order": draw.choice(["des", "asc"]),
+            "method": draw.choice(["loss", "sobel", "random", "stratified", "reducible", "bicubic", "x"]),
+            "drop_hardest": draw.choice([0.0, 0.1]),
+            "window": draw.choice([None, (0.1, 0.8)]),
+            "per_image": draw.choice([None, "share", "even"]),
+            "max_per_image": draw.choice([None, 25]),
+            "flat_floor": draw.choice([0.0, 0.1]),
+            "seed": draw.randrange(5),
+        }
+        got = select(table, **options)
+        assert rows(got) == rows(select(table, **options))
+        assert len(set(rows(got))) == len(got)
+        assert (np.diff(got.column("loss")) <= 0).all()
+        if options["max_per_image"] is None:
+            assert len(got) == max(1, share(options["keep"]))
+        else:
+            assert max(Counter(got.column("image").tolist()).values()) <= 25
+        dropped = hardest_first(list(range(157)))[: share(options["drop_hardest"])]
+        assert not set(dropped) & set(rows(got))

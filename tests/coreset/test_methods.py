@@ -1,0 +1,100 @@
+"""Each method against a plain loop, and the columns of a table as methods."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from srfast.coreset.methods.registry import find
+from srfast.coreset.selection import CoreSet, select
+from srfast.coreset.settings import METHODS
+from srfast.errors import InputError
+from srfast.scoring.table import ScoreTable, join
+
+MakeTable = Callable[..., ScoreTable]
+
+_DRAW = random.Random(4)
+LOSSES = [round(_DRAW.lognormvariate(3, 1.2), 1) for _ in range(83)]
+BICUBIC = [round(_DRAW.lognormvariate(3, 1.2), 1) for _ in range(83)]
+
+
+def rows(coreset: CoreSet) -> list[int]:
+    return (coreset.column("x") // 96).tolist()
+
+
+def plain(key: list[float], keep: float, order: str) -> set[int]:
+    ranked = sorted(range(len(key)), key=lambda i: -key[i] if order == "des" else key[i])
+    return set(ranked[: int(keep * len(key) + 0.5)])
+
+
+@pytest.mark.parametrize("order", ["des", "asc"])
+def test_bicubic_and_reducible(make_table: MakeTable, order: str) -> None:
+    table = make_table(LOSSES, bicubic=np.array(BICUBIC, np.float32))
+    got = select(table, keep=0.4, method="bicubic", order=order)
+    assert set(rows(got)) == plain(BICUBIC, 0.4, order)
+    gain = (np.array(BICUBIC, np.float32) - np.array(LOSSES, np.float32)).tolist()
+    assert set(rows(select(table, keep=0.4, method="reducible", order=order))) == plain(gain, 0.4, order)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int8, np.uint8, np.int64, np.uint64])
+@pytest.mark.parametrize("order", ["des", "asc"])
+def test_any_numeric_column(make_table: MakeTable, kind: Any, order: str) -> None:
+    """The extremes of a type sort where they belong, and ties by row."""
+    draw = np.random.default_rng(1)
+    values = draw.integers(0, 9, 83).astype(kind)
+    if np.issubdtype(kind, np.integer):
+        values[[4, 50]] = np.iinfo(kind).min, np.iinfo(kind).max
+    got = select(make_table(LOSSES, quality=values), keep=0.3, method="quality", order=order)
+    assert set(rows(got)) == plain(values.tolist(), 0.3, order)
+    assert got.column("quality").tolist() == values[rows(got)].tolist()
+
+
+@pytest.mark.parametrize("values", [[1.0, None, 2.0], [1.0, float("nan"), 2.0], [1, None, 2]])
+def test_a_column_with_holes_cannot_be_sorted_by(make_table: MakeTable, values: list[Any]) -> None:
+    with pytest.raises(InputError, match="column 'quality': expected finite"):
+        select(make_table([1.0, 2.0, 3.0], quality=values), method="quality")
+
+
+def test_an_unknown_method_is_told_the_columns(make_table: MakeTable) -> None:
+    table = make_table([1.0, 2.0], quality=[1, 2], author=["a", "b"])
+    for wrong in ("qualty", "author", "image"):
+        with pytest.raises(InputError, match=rf"^method: expected one of loss, .*quality.*, got '{wrong}'"):
+            select(table, method=wrong)
+
+
+def test_every_method_says_where_it_comes_from() -> None:
+    for name in METHODS:
+        assert find(name).source
+        assert find(name).source != find("quality").source
+
+
+def test_extra_columns_are_kept_by_files_join_and_selection(make_table: MakeTable, tmp_path: Path) -> None:
+    halves = [
+        make_table(LOSSES[:40], ["a.png"] * 40, q=np.arange(40)),
+        make_table(LOSSES[40:], ["b.png"] * 43, q=np.arange(43)),
+    ]
+    for i, half in enumerate(halves):
+        half.write(tmp_path / f"{i}.parquet")
+        assert ScoreTable.read(tmp_path / f"{i}.parquet").table.equals(half.table)
+    whole = join([ScoreTable.read(tmp_path / f"{i}.parquet") for i in range(2)])
+    assert whole.column("q").tolist() == [*range(40), *range(43)]
+    coreset = select(whole, keep=0.5)
+    coreset.write(tmp_path / "c.parquet")
+    back = CoreSet.read(tmp_path / "c.parquet")
+    assert back.table.equals(coreset.table)
+    assert back.table.column_names[-2:] == ["rank", "q"]
+    with pytest.raises(InputError, match=r"table 1: columns differ: table 0 has .*q, this table has"):
+        join([halves[0], make_table(LOSSES[40:], ["b.png"] * 43)])
+
+
+def test_a_core_set_is_not_selected_from(make_table: MakeTable, tmp_path: Path) -> None:
+    coreset = select(make_table(LOSSES), keep=0.5)
+    coreset.write(tmp_path / "c.parquet")
+    for given in (coreset, tmp_path / "c.parquet", [str(tmp_path / "c.parquet")]):
+        with pytest.raises(InputError, match="expected a score table, got a core-set"):
+            select(given)  # type: ignore[arg-type]

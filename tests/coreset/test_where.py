@@ -1,0 +1,94 @@
+"""Conditions on columns: what passes, what is refused, and that nothing but the columns can be reached."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from srfast.coreset.selection import select
+from srfast.errors import InputError, RunError
+from srfast.scoring.table import ScoreTable
+
+pytest.importorskip("duckdb")
+
+MakeTable = Callable[..., ScoreTable]
+
+LOSSES = [float(v) for v in np.random.default_rng(2).permutation(120)]
+QUALITY = [None if i % 17 == 3 else i % 10 for i in range(120)]
+
+
+def table_of(make_table: MakeTable) -> ScoreTable:
+    return make_table(LOSSES, ["a é.png"] * 50 + ["it's.png"] * 70, quality=QUALITY)
+
+
+def test_fractions_are_of_what_passes(make_table: MakeTable) -> None:
+    table = table_of(make_table)
+    passing = [i for i in range(120) if QUALITY[i] is not None and QUALITY[i] < 6 and LOSSES[i] > 10]
+    got = select(table, keep=0.25, drop_hardest=0.1, where="quality < 6 and loss > 10")
+    ranked = sorted(passing, key=lambda i: -LOSSES[i])
+    first = int(0.1 * len(passing) + 0.5)
+    assert (got.column("x") // 96).tolist() == ranked[first : first + int(0.25 * len(passing) + 0.5)]
+    selection = got.meta["selection"]
+    assert (selection["patches"], selection["passing"]) == (120, len(passing))
+    assert selection["where"] == "quality < 6 and loss > 10"
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [
+        ("image = 'a é.png'", 50), ("image like 'it''s%'", 70), ("quality is null", 7), ("true", 120),
+        ("x between 96 and 960", 10), ("loss > 10 -- a comment", 109), ("quality in (1, 2)", 23),
+    ],
+)  # fmt: skip
+def test_conditions(make_table: MakeTable, where: str, count: int) -> None:
+    got = select(table_of(make_table), keep=1.0, where=where)
+    assert len(got) == count == len(set(got.column("x").tolist()))
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("qualty < 6", r'"qualty" not found.*the columns are image, x, y, size, loss, bicubic, sobel, quality'),
+        ("loss >", "syntax error"), ("loss", "expected a condition that is true or false, got 'loss'"),
+        ("loss + 1", "true or false"), ("loss > 1; drop table t", "statement"), ("loss > 1) or (true", "syntax error"),
+        ("loss > avg(loss)", "where: "), ("image > 3", "where: "), ("loss > 1, loss > 2", "where: "),
+        ("loss > 1 union select true", "set operation"), ("loss > 1e9", "none of the 120 patches meets 'loss > 1e9'"),
+        ("cast(image as integer) > 3", "where: "),
+    ],
+)  # fmt: skip
+def test_what_is_no_condition_is_refused_in_one_line(make_table: MakeTable, where: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        select(table_of(make_table), where=where)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("where: ")
+
+
+def test_nothing_but_the_table_can_be_read(make_table: MakeTable, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("a é.png")
+    table = table_of(make_table)
+    for where in (
+        f"image in (select content from read_text('{secret}'))",
+        f"image in (select * from '{secret}')",
+        "image in (select value from duckdb_settings())",
+    ):
+        with pytest.raises(InputError, match=r"^where: "):
+            select(table, where=where)
+
+
+def test_without_duckdb_the_reason_is_named(make_table: MakeTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def blocked(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "duckdb":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", blocked)
+    with pytest.raises(RunError, match=r"where: needs duckdb.*srfast\[select\]"):
+        select(table_of(make_table), where="loss > 1")
