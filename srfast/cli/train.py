@@ -74,7 +74,12 @@ from srfast.errors import InputError
     help="Autocast; weights stay fp32.",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--threads", type=int, default=0, help="CPU threads of the model and of reading [default: all].")
+@click.option(
+    "--threads",
+    type=int,
+    default=0,
+    help="CPU threads of the model and of reading [default: one for each core that is idle].",
+)
 @click.option(
     "--cache-mb",
     type=int,
@@ -101,13 +106,17 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
 
     from srfast import models
     from srfast.models.loading import load_state
+    from srfast.training import host
     from srfast.training.loop import train
     from srfast.training.plan import Plan, steps_for_epochs
     from srfast.training.recipes import recipe
     from srfast.training.sources import open_store, whole_dataset
 
     color = models.describe(model).color
-    threads = options["threads"] or torch.get_num_threads()
+    most = torch.get_num_threads()
+    threads = options["threads"] or host.idle_threads()
+    if threads < most and not options["threads"] and not quiet:
+        click.echo(f"threads: {threads} of {most}, other processes are busy; --threads N takes N", err=True)
     torch.set_num_threads(threads)
     fields = ("batch", "lr_patch", "loss", "optimizer", "lr", "schedule", "ema", "fp32_tail")
     changes = {k: options[k] for k in fields if options[k] is not None}

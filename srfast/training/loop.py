@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from srfast import models
 from srfast.errors import InputError, RunError
-from srfast.training import checkpoint
+from srfast.training import checkpoint, host
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
 from srfast.training.plan import Plan, fingerprint
@@ -93,6 +93,8 @@ def train(
     plan.check()
     out = Path(out)
     world = join(device)
+    if world.device.type == "cpu":
+        host.keep_freed_memory()
     try:
         runner = _Runner(plan, store, out, world, data_name)
         if not (resume and runner.restore()):

@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor
 
+from srfast.cli.train import command
 from srfast.errors import InputError
 from srfast.models.loading import load_state
+from srfast.training import host
 
 
 def rows_of(run: Path) -> list[dict[str, str]]:
@@ -35,6 +38,25 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 COMMAND = ["train", "fsrcnn", "--steps", "6", "--batch", "4", "--lr-patch", "24", "--threads", "1", "--log-every", "1"]
 COMMAND += ["--optimizer", "adam"]
+
+
+def test_the_command_says_when_it_leaves_busy_cores_alone(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(host, "idle_threads", lambda: 1)
+    taken: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
+    start = COMMAND.index("--threads")
+    options = [*COMMAND[1:start], *COMMAND[start + 2 :], "--data", str(photo_folder)]
+    run = CliRunner().invoke(command, [*options, "-o", str(tmp_path / "a")])
+    assert run.exit_code == 0, run.output
+    assert run.stderr.splitlines()[0] == "threads: 1 of 4, other processes are busy; --threads N takes N"
+    for i, more in enumerate((["--threads", "4"], ["--quiet"])):
+        run = CliRunner().invoke(command, [*options, "-o", str(tmp_path / f"b{i}"), *more])
+        assert run.exit_code == 0, run.output
+        assert "threads:" not in run.stderr
+    assert taken == [1, 4, 1]
 
 
 def test_two_processes_train_as_one(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
