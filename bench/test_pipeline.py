@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import srfast
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
+from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.scoring.backends.native import NativeEngine
 from srfast.scoring.network import load_network
@@ -51,7 +51,7 @@ def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: str) -> None
         (folder / file.name).symlink_to(file.path)
     images = [read_rgb(f.path) for f in files]
     engine = NativeEngine(load_network("srcnn", 2))
-    workers = torch.get_num_threads()
+    workers = cores()
 
     def score_one(image: np.ndarray) -> None:
         xs, ys = grid(*image.shape[:2], 2, 96, 96)
@@ -81,8 +81,8 @@ def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: str) -> None
 def test_memory(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
     """Peak resident memory of scoring 40 and 400 photographs, dense, stride 6."""
     script = (
-        "import sys; from srfast.scoring.pipeline import write_scores;"
-        "write_scores(sys.argv[1:], sys.stdin.read(), mode='dense', stride=6);"
+        "import sys; from srfast.scoring.pipeline import ScoreSettings, write_scores;"
+        "write_scores(sys.argv[1:], sys.stdin.read(), ScoreSettings(mode='dense', stride=6));"
         # VmHWM and not getrusage: the latter keeps the peak of the process that forked this one.
         "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))"
     )

@@ -74,7 +74,7 @@ def test_score_patches(beside: Any, benchmark: Any, photographs: np.ndarray, sca
     if find_spec("onnxruntime") and find_spec("onnx"):
         from srfast.scoring.backends.onnx.engine import OnnxEngine
 
-        onnx = OnnxEngine(network)
+        onnx = OnnxEngine(network, threads=torch.get_num_threads())
         references["onnxruntime"] = _three_convolutions(network, photographs[:32], scale, threads)
         references["onnx_backend"] = lambda: onnx.batch(photographs[:32])
     seconds = beside(

@@ -6,10 +6,7 @@ Names are loaded on first use, so that ``import srfast`` and ``srfast --help`` d
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
-
-__version__ = _version("srfast")
 
 _NAMES = {
     "imresize": "srfast.ops.functional",
@@ -42,6 +39,12 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_NAMES[name]), name)
         globals()[name] = value
         return value
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value = version("srfast")
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'srfast' has no attribute {name!r}")
 
 
@@ -50,6 +53,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    __version__: str
     from srfast import models
     from srfast.coreset.pairs import CorePatches
     from srfast.coreset.selection import CoreSet, select

@@ -46,8 +46,9 @@ def examine() -> dict[str, Any]:
     from srfast.data import images
     from srfast.errors import RunError
     from srfast.scoring.backends.onnx.runtime import provider_report
-    from srfast.scoring.backends.registry import BACKENDS, choose, unusable
+    from srfast.scoring.backends.registry import choose, unusable
     from srfast.scoring.network import load_network
+    from srfast.scoring.settings import BACKENDS
 
     network = load_network("srcnn", 2)
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]

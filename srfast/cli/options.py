@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -10,10 +11,12 @@ from typing import Any, TypeVar
 
 import click
 
+from srfast.scoring.settings import ScoreSettings
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Shard(click.ParamType):
+class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later
     """i/n."""
 
     name = "i/n"
@@ -22,41 +25,40 @@ class Shard(click.ParamType):
         if isinstance(value, tuple):
             return value
         parts = str(value).split("/")
-        if len(parts) != 2 or not all(p.isdigit() for p in parts):
+        if len(parts) != 2 or not all(p.isascii() and p.isdigit() for p in parts):
             self.fail(f"expected i/n, for example 0/4, got {value!r}", param, ctx)
         return int(parts[0]), int(parts[1])
 
 
 def scoring(function: F) -> F:
-    """The arguments and options of ``srfast.score``."""
-    options = [
-        click.argument("images", nargs=-1, required=True, type=click.Path()),
-        click.option("--scale", type=click.IntRange(2, 4), default=2, show_default=True, help="HR / LR."),
-        click.option("--patch", type=int, default=96, show_default=True, help="Side of a patch in HR pixels."),
-        click.option("--stride", type=int, default=None, help="Step of the grid in HR pixels.  [default: the patch]"),
-        click.option(
-            "--mode", type=click.Choice(["patch", "dense"]), default="patch", show_default=True,
-            help="patch: each patch is degraded by itself (the paper). dense: each image once, for all its patches.",
-        ),
-        click.option(
-            "--scorer", default="srcnn", show_default=True, metavar="srcnn|bicubic|PATH",
-            help="The network: shipped, none, or a .safetensors, .pth or .onnx file.",
-        ),
-        click.option(
-            "--backend", type=click.Choice(["auto", "native", "triton", "torch", "onnx"]), default="auto",
-            show_default=True, help="The implementation; a named one works or ends with the reason.",
-        ),
-        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
-        click.option(
-            "--precision", type=click.Choice(["fp32", "fast"]), default="fp32", show_default=True,
-            help="fast: reduced precision where the machine has it; the ranking stays, the digits do not.",
-        ),
-        click.option("--workers", type=click.IntRange(1), default=None, help="Threads.  [default: one a core]"),
-        click.option("--skip-bad", is_flag=True, help="Go on after unreadable files, and list them in the table."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        function = option(function)
-    return function
+    """The arguments and options of ``srfast.score``, from the list of its settings."""
+    for field in reversed(dataclasses.fields(ScoreSettings)):
+        if field.name != "shard":  # `prune` runs whole datasets
+            function = _option(field)(function)
+    return click.argument("images", nargs=-1, required=True, type=click.Path())(function)
+
+
+def shard(function: F) -> F:
+    """--shard i/n."""
+    field = next(f for f in dataclasses.fields(ScoreSettings) if f.name == "shard")
+    return _option(field, Shard())(function)
+
+
+def _option(field: dataclasses.Field[Any], kind: Any = None) -> Callable[[F], F]:
+    about, default = field.metadata, field.default
+    flag = "--" + field.name.replace("_", "-")
+    if default is False:
+        return click.option(flag, field.name, is_flag=True, help=about["help"])
+    help = about["help"] + (f"  [default: {about['shown']}]" if "shown" in about else "")
+    if kind is None and "choices" in about:
+        choices = about["choices"]
+        kind = click.IntRange(choices[0], choices[-1]) if isinstance(default, int) else click.Choice(choices)
+    elif kind is None:
+        kind = click.STRING if isinstance(default, str) else click.INT
+    return click.option(
+        flag, field.name, type=kind, default=default, help=help, metavar=about.get("metavar"),
+        show_default=default is not None,
+    )  # fmt: skip
 
 
 def emit(data: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import click
 from srfast.cli import score as score_command
 from srfast.cli import select as select_command
 from srfast.cli.options import scoring, scoring_progress
+from srfast.scoring.settings import ScoreSettings
 
 
 @click.command("prune", short_help="Score, select and report in one go.")
@@ -34,6 +35,8 @@ def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
 
     selection = {k: options.pop(k) for k in ARGUMENTS if k in options}
     Selection(**selection).checked()
+    resume = options.pop("resume", False)
+    settings = ScoreSettings(**options)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -43,7 +46,7 @@ def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
     check_replaceable(coreset)
     check_report(report)
     with scoring_progress("scoring") as progress:
-        summary = write_scores(images, scores, progress=progress, **options)
+        summary = write_scores(images, scores, settings, resume=resume, progress=progress)
     score_command.report(summary, str(scores), as_json=False)
     table = ScoreTable.read(scores)
     chosen = select(table, **selection)

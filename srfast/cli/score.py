@@ -6,24 +6,26 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import Shard, emit, say, scoring, scoring_progress
+from srfast.cli.options import emit, say, scoring, scoring_progress, shard
+from srfast.scoring.settings import ScoreSettings
 
 
 @click.command("score", short_help="Score every patch of a set of images.")
 @scoring
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where scores.parquet goes.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run; images that changed are scored again.")
-@click.option("--shard", type=Shard(), default=None, help="Every n-th image from the i-th on.")
+@shard
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
-def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
+def command(images: tuple[str, ...], output: str, resume: bool, as_json: bool, **options: Any) -> None:
     """Score every patch of IMAGES (files and folders) and write one table.
 
     While it runs, finished parts lie in OUTPUT.parts; --resume continues from them after a crash.
     """
+    settings = ScoreSettings(**options)
     from srfast.scoring.pipeline import write_scores
 
     with scoring_progress("scoring") as progress:
-        summary = write_scores(images, output, progress=progress, **options)
+        summary = write_scores(images, output, settings, resume=resume, progress=progress)
     report(summary, output, as_json)
 
 

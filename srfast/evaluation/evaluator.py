@@ -19,6 +19,7 @@ from srfast.evaluation import metrics
 from srfast.evaluation.metrics import Protocol, Window
 from srfast.models import loading
 from srfast.models.tiling import channels_of, super_resolve
+from srfast.ops.device import resolve_device
 from srfast.ops.functional import imresize
 
 _CLASSIC_RANGE = (16.0, 235.0)
@@ -116,7 +117,7 @@ def evaluate(
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
     if protocol not in (None, *metrics.PROTOCOLS):
         raise InputError(f"protocol: expected one of {', '.join(metrics.PROTOCOLS)}, got {protocol!r}")
-    name, network, color = _open(model, scale, device)
+    name, network, color = _open(model, scale, resolve_device(device))
     protocol = protocol or ("rgb" if color == "rgb" else "classic")
     files = find_images(data)
     pairs = _match(files, lr_data, scale) if lr_data is not None else {}
@@ -157,14 +158,10 @@ def _open(model: str | Path | nn.Module, scale: int, device: str) -> tuple[str, 
         network, color = models.create(name, scale, pretrained=True), models.describe(name).color
     elif Path(model).suffix:
         loaded = loading.load_model(model, scale)
-        name, network, color = str(model), loaded.model, loaded.color
+        return str(model), loaded.model.to(device), loaded.color
     else:
         raise InputError(f"model: expected bicubic, {', '.join(models.names())} or a weights file, got {str(model)!r}")
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device: expected auto, cpu or cuda, got {device!r}")
-    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
-        network = network.cuda()
-    return name, network, color
+    return name, network.to(device), color
 
 
 def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.ndarray:

@@ -6,11 +6,12 @@ import importlib
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, Literal
 
 from srfast.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 

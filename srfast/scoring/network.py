@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
 from srfast.errors import InputError
 from srfast.models.registry import WEIGHTS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SRCNN_SHAPES = {
     "conv1.weight": (64, 1, 9, 9),
@@ -35,19 +37,31 @@ class Network:
     sha256: str
     """Of the weight file; of the empty string for bicubic."""
     scale: int
-    weights: Mapping[str, Tensor] | None = None
-    """SRCNN's six tensors in SRCNN_SHAPES, float32."""
-    module: nn.Module | None = None
+    arrays: Mapping[str, np.ndarray] | None = None
+    """SRCNN's six arrays in SRCNN_SHAPES, float32."""
+    module: Callable[[Tensor], Tensor] | None = None
     color: str = "y"
     """The planes the module takes."""
     path: Path | None = None
 
+    @cached_property
+    def weights(self) -> dict[str, Tensor] | None:
+        """``arrays`` as tensors."""
+        import torch
 
-def load_network(scorer: str | os.PathLike[str] | Network, scale: int) -> Network:
+        return None if self.arrays is None else {k: torch.from_numpy(v) for k, v in self.arrays.items()}
+
+
+Scorer: TypeAlias = "str | os.PathLike[str] | Network | Callable[[Tensor], Tensor]"
+"""A name, a file, a network, or a module or function from LR [N, C, h, w] in [0, 1] to SR."""
+
+
+def load_network(scorer: Scorer, scale: int) -> Network:
     """Loads a scoring network.
 
     Args:
-        scorer: "srcnn" (the shipped 9-1-5), "bicubic", or a path: .safetensors or .pth with an SRCNN 9-1-5 or any
+        scorer: "srcnn" (the shipped 9-1-5), "bicubic", a module or function that takes LR [N, C, h, w] in [0, 1] and
+            returns SR, or a path: .safetensors or .pth with an SRCNN 9-1-5 or any
             model that spandrel knows, .onnx with one Y plane in and out.
         scale: 2, 3 or 4.
 
@@ -59,6 +73,8 @@ def load_network(scorer: str | os.PathLike[str] | Network, scale: int) -> Networ
         if scorer.scale != scale:
             raise InputError(f"scorer: expected a network of scale {scale}, got {scorer.name} of scale {scorer.scale}")
         return scorer
+    if callable(scorer):
+        return _own(scorer, scale)
     if scorer == "bicubic":
         return Network("bicubic", "bicubic", hashlib.sha256(b"").hexdigest(), scale)
     if scorer == "srcnn":
@@ -72,24 +88,54 @@ def load_network(scorer: str | os.PathLike[str] | Network, scale: int) -> Networ
         return Network("onnx", path.name, digest, scale, path=path)
     if suffix not in (".safetensors", ".pth", ".pt"):
         raise InputError(f"{path}: expected a .safetensors, .pth, .pt or .onnx file")
+    if suffix == ".safetensors":
+        arrays = _arrays(path.read_bytes())
+        if arrays is not None:
+            return Network("srcnn", path.name, digest, scale, arrays=arrays)
     from srfast.models.loading import load_model, load_state
 
     state = load_state(path)
     if {k: tuple(v.shape) for k, v in state.items()} == SRCNN_SHAPES:
-        return Network("srcnn", path.name, digest, scale, weights=_float32(state))
+        # A copy: weights that are read from a path are mapped, and would change with the file.
+        own = {k: state[k].detach().float().numpy().copy() for k in SRCNN_SHAPES}
+        return Network("srcnn", path.name, digest, scale, arrays=own)
     loaded = load_model(path, scale)
     return Network("module", path.name, digest, scale, module=loaded.model, color=loaded.color, path=path)
 
 
+def _own(module: Any, scale: int) -> Network:
+    """A module or function of the caller's; a function takes RGB unless its attribute ``color`` is "y"."""
+    import torch
+    from torch import nn
+
+    from srfast.models.tiling import channels_of
+
+    color = getattr(module, "color", "rgb")
+    digest = hashlib.sha256()
+    if isinstance(module, nn.Module):
+        color = "y" if channels_of(module) == 1 else "rgb"
+        for name, tensor in module.state_dict().items():
+            digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}\n".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    name = getattr(module, "__name__", type(module).__name__)
+    return Network("module", name, digest.hexdigest(), scale, module=module, color=color)
+
+
 @lru_cache(maxsize=3)
 def _shipped(scale: int) -> Network:
-    from safetensors.torch import load
-
-    path = WEIGHTS / f"srcnn_x{scale}.safetensors"
-    data = path.read_bytes()
-    return Network("srcnn", "srcnn", hashlib.sha256(data).hexdigest(), scale, weights=_float32(load(data)))
+    data = (WEIGHTS / f"srcnn_x{scale}.safetensors").read_bytes()
+    return Network("srcnn", "srcnn", hashlib.sha256(data).hexdigest(), scale, arrays=_arrays(data))
 
 
-def _float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    # A copy: weights that are read from a path are mapped, and would change with the file.
-    return {k: state[k].detach().to("cpu", torch.float32, copy=True).contiguous() for k in SRCNN_SHAPES}
+def _arrays(data: bytes) -> dict[str, np.ndarray] | None:
+    """The six arrays of a .safetensors file with an SRCNN 9-1-5 and nothing else, without torch; else None."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        state = load(data)
+    except (SafetensorError, KeyError, TypeError, ValueError):  # damaged, or of a type that NumPy lacks
+        return None
+    if {k: v.shape for k, v in state.items()} != SRCNN_SHAPES:
+        return None
+    return {k: np.array(state[k], np.float32, order="C") for k in SRCNN_SHAPES}

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from srfast.data.files import atomic_path
 from srfast.data.images import ImageFile
 from srfast.errors import InputError
-from srfast.scoring.table import KEY, LIMITS, SCHEMA, SETTINGS, encode_meta, parse_meta, read_metadata, read_parquet
+from srfast.scoring.settings import COMPARED
+from srfast.scoring.table import KEY, LIMITS, SCHEMA, encode_meta, parse_meta, read_metadata, read_parquet
 
 ROWS = 1 << 16
 """Rows after which a part is written: about 1 MiB."""
@@ -102,7 +103,7 @@ class Parts:
         meta = parse_meta(path, metadata)
         if "selection" in meta:
             raise InputError(f"{path}: cannot be resumed: expected a score table, got a core-set")
-        for name in ("root", *SETTINGS, "backend", "shard"):
+        for name in ("root", *COMPARED, "backend", "shard"):
             if meta.get(name) != self.settings.get(name):
                 raise InputError(
                     f"{path}: cannot be resumed: {name} was {meta.get(name)!r} and is {self.settings.get(name)!r} now; "
@@ -165,7 +166,9 @@ class Parts:
         if path not in self._cache:
             if len(self._cache) == 3:
                 del self._cache[next(iter(self._cache))]
-            self._cache[path] = pq.read_table(path, partitioning=None, **LIMITS).select(SCHEMA.names)
+            # Not read_table, which imports the dataset module and with it pandas, where that is installed.
+            with pq.ParquetFile(path, **LIMITS) as file:
+                self._cache[path] = file.read(SCHEMA.names)
         self._cache[path] = self._cache.pop(path)
         return self._cache[path]
 

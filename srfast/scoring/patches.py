@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from srfast.data.threads import default_threads
 from srfast.errors import InputError
+from srfast.ops.device import Device
 from srfast.scoring.backends.registry import make_engine
-from srfast.scoring.network import Network, load_network
+from srfast.scoring.network import Scorer, load_network
+from srfast.scoring.settings import Backend, Boundary, Precision, Scale, ScoreSettings
 
 Patches = TypeVar("Patches", np.ndarray, Tensor)
 
 
 def score_patches(
     patches: Patches,
-    scale: int = 2,
+    scale: Scale = 2,
     *,
-    scorer: str | os.PathLike[str] | Network = "srcnn",
-    backend: str = "auto",
-    device: str = "auto",
-    precision: str = "fp32",
-    boundary: str = "symmetric",
+    scorer: Scorer = "srcnn",
+    backend: Backend = "auto",
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    boundary: Boundary = "symmetric",
     isa: str | None = None,
 ) -> Patches:
     """How badly a small network reconstructs each patch: L(M(d(y)), y) of Moser, Raue, Dengel (2024), Section 3.
@@ -36,7 +38,8 @@ def score_patches(
         patches: uint8 [N, H, W, 3] RGB, or [N, H, W, 1] which is Y itself; array or tensor, contiguous or not. H and
             W are multiples of ``scale``; N may be 0.
         scale: 2, 3 or 4.
-        scorer: "srcnn", "bicubic", or a weight file (see ``srfast.scoring.network.load_network``).
+        scorer: "srcnn", "bicubic", a weight file, or a module or function from LR [N, C, h, w] in [0, 1] to SR (see
+            ``srfast.scoring.network.load_network``).
         backend: "auto", "native", "triton", "torch" or "onnx"; a named one works or raises.
         device: "auto", "cpu" or "cuda".
         precision: "fp32", or "fast" for the reduced-precision path where the machine has one.
@@ -57,13 +60,14 @@ def score_patches(
         raise TypeError(f"patches: expected uint8, got {patches.dtype}")
     if patches.ndim != 4 or patches.shape[3] not in (1, 3):
         raise InputError(f"patches: expected [N, H, W, 3] or [N, H, W, 1], got shape {list(patches.shape)}")
-    if isinstance(scale, bool) or scale not in (2, 3, 4):
-        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
-    scale = int(scale)
+    settings = ScoreSettings(
+        scale, scorer=scorer, backend=backend, device=device, precision=precision, boundary=boundary
+    )
+    scale = settings.scale
     _, h, w, _ = patches.shape
     if h % scale or w % scale or h == 0 or w == 0:
         raise InputError(f"patches: expected sides that are positive multiples of the scale {scale}, got {h} x {w}")
-    engine = make_engine(load_network(scorer, scale), backend, device, precision, boundary, isa)
+    engine = make_engine(load_network(scorer, scale), settings, isa, default_threads())
     if isinstance(patches, Tensor):
         if hasattr(engine, "batch_tensor"):
             return engine.batch_tensor(patches)

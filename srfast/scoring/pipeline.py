@@ -5,43 +5,48 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
-from srfast.data.grid import check_grid, grid
+from srfast.data.grid import grid
 from srfast.data.images import ImageFile, find_images, read_rgb, shard_of
+from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
-from srfast.scoring.backends.base import Engine, Scores
+from srfast.ops.device import Device
+from srfast.scoring.backends.base import Engine
 from srfast.scoring.backends.registry import make_engine
-from srfast.scoring.network import Network, load_network
+from srfast.scoring.network import Scorer, load_network
 from srfast.scoring.parts import Outcome, Parts, clean_json
-from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, check_replaceable, image_rows, write_parquet
+from srfast.scoring.settings import Backend, Boundary, Mode, Precision, Scale, ScoreSettings
+from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, check_replaceable, image_rows, numbers, write_parquet
 
-Mode = Literal["patch", "dense"]
 Progress = Callable[[int, int, int], None]
 """Called with (images done, images in all, patches scored by this run)."""
+
+LARGE = 1 << 23
+"""Pixels from which the workers score one image together instead of each its own: memory for one, not for each."""
 
 
 def score(
     images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
-    scale: int = 2,
+    scale: Scale = 2,
     patch: int = 96,
     stride: int | None = None,
     mode: Mode = "patch",
-    scorer: str | os.PathLike[str] | Network = "srcnn",
-    backend: str = "auto",
-    device: str = "auto",
-    precision: str = "fp32",
-    boundary: str = "symmetric",
+    scorer: Scorer = "srcnn",
+    backend: Backend = "auto",
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    boundary: Boundary = "symmetric",
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
     skip_bad: bool = False,
@@ -61,7 +66,8 @@ def score(
             image and gives each patch the mean of its part of the error map.
         scorer: "srcnn", "bicubic" or a weight file.
         backend, device, precision, boundary: As for ``score_patches``.
-        workers: Threads that decode (and, with the native engine, score); None takes torch's number of threads.
+        workers: Threads that decode (and, with the native engine, score); None takes one a core that the process
+            may use.
         shard: (i, n): only every n-th image from the i-th on; the n tables are put together by ``select``.
         skip_bad: Go on after a file that cannot be read, and list it in the table's metadata.
         resume: Continue an interrupted run that wrote to ``output``; images that changed are scored again.
@@ -76,13 +82,15 @@ def score(
         InputError: a wrong argument, an unreadable file (without ``skip_bad``), nothing to score, or a run to resume
             that was made with other settings. RunError: the backend cannot be used, or the disk is full.
     """
-    options = {k: v for k, v in locals().items() if k not in ("images", "output")}
+    settings = ScoreSettings(
+        scale, patch, stride, mode, scorer, backend, device, precision, boundary, workers, shard, skip_bad
+    )
     if output is not None:
-        return ScoreTable.read(write_scores(images, output, **options).path)
+        return ScoreTable.read(write_scores(images, output, settings, resume=resume, progress=progress).path)
     if resume:
         raise InputError("resume: expected an output to continue, got none")
     with tempfile.TemporaryDirectory(prefix="srfast-") as folder:
-        return ScoreTable.read(write_scores(images, os.path.join(folder, "scores.parquet"), **options).path)
+        return ScoreTable.read(write_scores(images, Path(folder, "scores.parquet"), settings, progress=progress).path)
 
 
 @dataclass
@@ -100,7 +108,7 @@ class Summary:
     def count(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Passes tables through and takes note of their losses."""
         for table in tables:
-            loss = table.column("loss").to_numpy()
+            loss = numbers(table.column("loss"))
             self.patches += len(loss)
             self.lowest = min(self.lowest, float(loss.min()))
             self.highest = max(self.highest, float(loss.max()))
@@ -111,59 +119,33 @@ class Summary:
 def write_scores(
     images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     output: str | os.PathLike[str],
+    settings: ScoreSettings | None = None,
     *,
-    scale: int = 2,
-    patch: int = 96,
-    stride: int | None = None,
-    mode: Mode = "patch",
-    scorer: str | os.PathLike[str] | Network = "srcnn",
-    backend: str = "auto",
-    device: str = "auto",
-    precision: str = "fp32",
-    boundary: str = "symmetric",
-    workers: int | None = None,
-    shard: tuple[int, int] | None = None,
-    skip_bad: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
     """``score`` for tables that need not fit in memory: writes ``output`` and returns a summary."""
-    stride = patch if stride is None else stride
-    check_grid(scale, patch, stride)
-    if mode not in ("patch", "dense"):
-        raise InputError(f"mode: expected 'patch' or 'dense', got {mode!r}")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers: expected at least 1, got {workers}")
-    network = load_network(scorer, scale)
-    engine = make_engine(network, backend, device, precision, boundary)
+    settings = settings or ScoreSettings()
+    workers = settings.workers or cores()
+    network = load_network(settings.scorer, settings.scale)
+    engine = make_engine(network, settings, threads=workers)
     found = find_images(images)
-    files = shard_of(found, shard)
-    settings = clean_json(
-        {
-            "version": VERSION,
-            "root": str(found[0].root),
-            "scale": scale,
-            "patch": patch,
-            "stride": stride,
-            "mode": mode,
-            "scorer": {"name": network.name, "sha256": network.sha256},
-            "boundary": boundary,
-            "precision": precision,
-            "backend": engine.name,
-            "shard": list(shard) if shard else None,
-        }
-    )
+    files = shard_of(found, settings.shard)
+    meta = {
+        "version": VERSION,
+        **settings.recorded(str(found[0].root), network, engine.name, engine.precision),
+    }
     target = Path(output)
     check_replaceable(target)
-    parts = Parts.start(Path(os.path.realpath(target)), settings, resume)
+    parts = Parts.start(Path(os.path.realpath(target)), clean_json(meta), resume)
     todo = [f for f in files if not parts.has(f, retry_skipped=True)]
-    job = _Job(engine, scale, patch, stride, mode)
+    job = _Job(engine, settings, workers)
     done, patches = len(files) - len(todo), 0
     if progress:
         progress(done, len(files), 0)
-    with flushing(parts), closing(_outcomes(job, todo, workers)) as outcomes:
+    with flushing(parts), closing(_outcomes(job, todo)) as outcomes:
         for outcome in outcomes:
-            if outcome.skipped is not None and not skip_bad:
+            if outcome.skipped is not None and not settings.skip_bad:
                 raise InputError(f"{outcome.skipped} (--skip-bad goes on without such files)")
             parts.add(outcome)
             done += 1
@@ -172,10 +154,10 @@ def write_scores(
                 progress(done, len(files), patches)
     records = parts.records(files)
     # Another shard may have patches; a whole dataset without any is a mistake.
-    if shard is None and not any(r["rows"] for r in records):
+    if settings.shard is None and not any(r["rows"] for r in records):
         parts.remove()
-        raise InputError(_nothing(records, patch))
-    summary = Summary(target, {**settings, **_about(records)})
+        raise InputError(_nothing(records, settings.patch))
+    summary = Summary(target, {**parts.settings, **_about(records)})
     write_parquet(target, summary.count(parts.tables(files)), SCHEMA, summary.meta, aside=parts.folder)
     parts.remove()
     return summary
@@ -184,41 +166,41 @@ def write_scores(
 @dataclass(frozen=True)
 class _Job:
     engine: Engine
-    scale: int
-    patch: int
-    stride: int
-    mode: Mode
+    settings: ScoreSettings
+    workers: int
+    _whole: threading.Lock = field(default_factory=threading.Lock)
+
+    def grid(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return grid(image.shape[0], image.shape[1], self.settings.scale, self.settings.patch, self.settings.step)
 
     def decode(self, file: ImageFile) -> np.ndarray | Outcome:
         try:
             image = read_rgb(file.path)
         except InputError as error:
             return Outcome(file, skipped=str(error))
-        xs, ys = grid(*image.shape[:2], self.scale, self.patch, self.stride)
+        xs, ys = self.grid(image)
         return image if len(xs) and len(ys) else Outcome(file, small=(image.shape[0], image.shape[1]))
 
     def score(self, file: ImageFile, image: np.ndarray | Outcome, threads: int) -> Outcome:
         if isinstance(image, Outcome):
             return image
-        xs, ys = grid(*image.shape[:2], self.scale, self.patch, self.stride)
-        if self.mode == "dense":
-            scores = self.engine.dense(image, xs, ys, self.patch)
-        else:
-            scores = self.engine.windows(image, xs, ys, self.patch, threads)
-        return Outcome(file, rows=_rows(file, xs, ys, self.patch, scores))
+        if threads < self.workers and image.shape[0] * image.shape[1] > LARGE:
+            with self._whole:
+                return self.score(file, image, self.workers)
+        xs, ys = self.grid(image)
+        size = self.settings.patch
+        rows = self.engine.dense if self.settings.mode == "dense" else self.engine.windows
+        scores = rows(image, xs, ys, size, threads)
+        return Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))
 
 
-def _rows(file: ImageFile, xs: np.ndarray, ys: np.ndarray, patch: int, scores: Scores) -> Any:
-    return image_rows(file.name, xs, ys, patch, scores.loss, scores.bicubic, scores.sobel)
-
-
-def _outcomes(job: _Job, files: list[ImageFile], workers: int | None) -> Iterator[Outcome]:
+def _outcomes(job: _Job, files: list[ImageFile]) -> Generator[Outcome, None, None]:
     """Outcomes in order.
 
     A concurrent engine decodes and scores an image in one task: no hand-over, no idle core, whichever stage is slower.
     Any other engine scores on the calling thread while the workers decode ahead.
     """
-    workers = workers or torch.get_num_threads()
+    workers = job.workers
     threads = max(1, workers // max(1, min(len(files), workers)))
     if job.engine.concurrent:
         for _, outcome in ordered_map(lambda file: job.score(file, job.decode(file), threads), files, workers):

@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from srfast.data.files import atomic_path
 from srfast.data.images import stays_inside
 from srfast.errors import InputError
+from srfast.scoring.settings import COMPARED
 
 VERSION = 1
 KEY = b"srfast"
-SETTINGS = ("scale", "patch", "stride", "mode", "scorer", "boundary", "precision")
-"""Metadata that must agree between tables that are put together, and between a table and a run that resumes it."""
 
 SCHEMA = pa.schema(
     [
@@ -52,7 +50,7 @@ class Rows:
 
     def column(self, name: str) -> np.ndarray:
         """A column as a NumPy array (``image`` as an object array of str)."""
-        return self.table.column(name).to_numpy()
+        return numbers(self.table.column(name))
 
 
 class ScoreTable(Rows):
@@ -90,7 +88,8 @@ def read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]
     if Path(path).is_dir():
         raise InputError(f"{path}: expected a parquet file, got a folder")
     try:
-        table = pq.read_table(os.fspath(path), partitioning=None, **LIMITS)
+        with pq.ParquetFile(path, **LIMITS) as file:
+            table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable parquet file ({' '.join(str(error).split())[:120]})") from None
     return table, parse_meta(path, table.schema.metadata)
@@ -138,8 +137,8 @@ def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Sche
         if table.column(field.name).null_count:
             raise InputError(f"{path}: column {field.name!r}: expected no missing values")
     for name, least in (("x", 0), ("y", 0), ("size", 1)):
-        smallest = pc.min(table.column(name)).as_py()
-        if smallest is not None and smallest < least:
+        smallest = numbers(table.column(name)).min(initial=least)
+        if smallest < least:
             raise InputError(f"{path}: column {name!r}: expected at least {least}, got {smallest}")
 
 
@@ -197,22 +196,50 @@ def write_parquet(
 
 
 def _write_group(writer: pq.ParquetWriter, table: pa.Table, schema: pa.Schema) -> None:
-    writer.write_table(table.combine_chunks().cast(schema), row_group_size=ROW_GROUP)
+    if not table.schema.equals(schema):
+        table = table.cast(schema)  # imports pyarrow.compute (60 ms), which scoring can do without
+    writer.write_table(table.combine_chunks(), row_group_size=ROW_GROUP)
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """A column as an array, numbers without a copy where they lie in one piece.
+
+    Not ``to_numpy``, which imports pandas (0.4 s) where it is installed.
+    """
+    if not pa.types.is_primitive(column.type) or column.null_count or pa.types.is_boolean(column.type):
+        return column.to_numpy()
+    dtype = np.dtype(column.type.to_pandas_dtype())
+    pieces = [
+        np.frombuffer(chunk.buffers()[1], dtype, len(chunk), chunk.offset * dtype.itemsize)
+        for chunk in column.chunks
+        if len(chunk)
+    ]
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [np.zeros(0, dtype)])
+
+
+def repeated(text: str, n: int) -> pa.Array:
+    """A column that holds one string n times."""
+    data = text.encode()
+    offsets = np.arange(n + 1, dtype=np.int32) * np.int32(len(data))
+    return pa.Array.from_buffers(pa.string(), n, [None, pa.py_buffer(offsets), pa.py_buffer(data * n)])
+
+
+def arrow(values: np.ndarray, dtype: type[np.generic]) -> pa.Array:
+    """A column of numbers; not by ``pa.array``, which imports pandas (0.4 s) where it is installed."""
+    values = np.ascontiguousarray(values, dtype)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
 
 
 def image_rows(name: str, xs: np.ndarray, ys: np.ndarray, size: int, loss: np.ndarray, bicubic: np.ndarray,
                sobel: np.ndarray) -> pa.Table:  # fmt: skip
     """The rows of one image."""
     n = len(xs) * len(ys)
-    image = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([name])).cast(pa.string())
     columns = [
-        image,
-        pa.array(np.tile(xs, len(ys)).astype(np.int32)),
-        pa.array(np.repeat(ys, len(xs)).astype(np.int32)),
-        pa.array(np.full(n, size, np.int32)),
-        pa.array(loss),
-        pa.array(bicubic),
-        pa.array(sobel),
+        repeated(name, n),
+        arrow(np.tile(xs, len(ys)), np.int32),
+        arrow(np.repeat(ys, len(xs)), np.int32),
+        arrow(np.full(n, size), np.int32),
+        *(arrow(scores, np.float32) for scores in (loss, bicubic, sobel)),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
@@ -230,7 +257,7 @@ def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> Sc
     names = list(names or [f"table {i}" for i in range(len(tables))])
     first = tables[0]
     for name, other in zip(names[1:], tables[1:], strict=True):
-        for setting in ("root", *SETTINGS):
+        for setting in ("root", *COMPARED):
             if other.meta.get(setting) != first.meta.get(setting):
                 raise InputError(
                     f"{name}: {setting} differs: {names[0]} has {first.meta.get(setting)!r}, "

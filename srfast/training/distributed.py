@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from srfast.errors import InputError, RunError
+from srfast.ops.device import resolve_device
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,7 @@ def join(device: str = "auto") -> World:
     Raises:
         InputError: unknown device. RunError: CUDA asked for and absent.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device: expected auto, cpu or cuda, got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RunError("device: cuda was asked for, but PyTorch sees no CUDA device")
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    cuda = resolve_device(device) == "cuda"
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
     if cuda:
         torch.cuda.set_device(local)

@@ -17,7 +17,8 @@ from srfast.coreset.methods.draws import STRATA
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import METHODS
 from srfast.errors import InputError
-from srfast.scoring.table import SCHEMA, SETTINGS, ScoreTable
+from srfast.scoring.settings import COMPARED
+from srfast.scoring.table import SCHEMA, ScoreTable
 
 
 def make_table(loss: list[float], images: list[str] | None = None, **meta: Any) -> ScoreTable:
@@ -32,7 +33,7 @@ def make_table(loss: list[float], images: list[str] | None = None, **meta: Any) 
         "bicubic": np.array(loss, np.float32) * 2,
         "sobel": sobel,
     }
-    known = {"version": 1, "root": "/data", **dict.fromkeys(SETTINGS, 1), "images": {}, "skipped": [], "small": []}
+    known = {"version": 1, "root": "/data", **dict.fromkeys(COMPARED, 1), "images": {}, "skipped": [], "small": []}
     return ScoreTable(pa.table(columns, schema=SCHEMA), {**known, **meta})
 
 
@@ -185,7 +186,7 @@ def test_several_tables_are_one_dataset() -> None:
 
 def test_tables_of_other_settings_or_with_common_patches_are_refused() -> None:
     table = make_table(LOSSES, IMAGES)
-    for setting in ("root", *SETTINGS):
+    for setting in ("root", *COMPARED):
         other = ScoreTable(table.table, {**table.meta, setting: "other"})
         with pytest.raises(InputError, match=f"table 1: {setting} differs"):
             select([table, other])

@@ -72,7 +72,7 @@ def test_every_border_has_its_own_filter(scale: int, tap: tuple[int, int]) -> No
     """One conv1 tap, one channel: the reconstruction is the up-sampled plane moved, with replicated borders."""
 
     def network(row: int, column: int) -> Network:
-        weights = {name: torch.zeros(shape) for name, shape in SRCNN_SHAPES.items()}
+        weights = {name: np.zeros(shape, np.float32) for name, shape in SRCNN_SHAPES.items()}
         weights["conv1.weight"][17, 0, row, column] = 1
         weights["conv2.weight"][5, 17] = 1
         weights["conv3.weight"][0, 5, 1, 3] = 1

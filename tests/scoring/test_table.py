@@ -16,10 +16,11 @@ import srfast
 from srfast.coreset.selection import CoreSet, select
 from srfast.data.files import atomic_path
 from srfast.errors import InputError, RunError
-from srfast.scoring.table import KEY, ROW_GROUP, SCHEMA, SETTINGS, VERSION, ScoreTable, check_replaceable, write_parquet
+from srfast.scoring.settings import COMPARED
+from srfast.scoring.table import KEY, ROW_GROUP, SCHEMA, VERSION, ScoreTable, check_replaceable, write_parquet
 
 META = {
-    "version": VERSION, "root": "/photos", **dict.fromkeys(SETTINGS, 1), "scale": 2, "images": {}, "skipped": [],
+    "version": VERSION, "root": "/photos", **dict.fromkeys(COMPARED, 1), "scale": 2, "images": {}, "skipped": [],
     "small": [],
 }  # fmt: skip
 

@@ -23,6 +23,8 @@ class Engine(Protocol):
     """A scorer bound to one network, scale and boundary rule."""
 
     name: str
+    precision: str
+    """The one it computes in: "fp32", also where "fast" was asked for and the machine has none."""
     concurrent: bool
     """Whether several threads may score different images at once, each on one thread of its own."""
 
@@ -34,7 +36,7 @@ class Engine(Protocol):
         """Patch mode: scores of the windows (xs[j], ys[i]) of a uint8 image [H, W, 3 or 1], row by row."""
         ...
 
-    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
+    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> Scores:
         """Dense mode: the image is degraded once, each window gets the mean of its part of the maps."""
         ...
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from srfast.errors import InputError
 from srfast.ops import reference
 from srfast.scoring.backends.gpu import full_precision
 from srfast.scoring.backends.maps import MapEngine
@@ -22,7 +23,9 @@ class EagerEngine(MapEngine):
     def __init__(self, network: Network, boundary: str = "symmetric", device: str = "cpu") -> None:
         super().__init__(network, boundary)
         self.device = torch.device(device)
-        self._module = network.module.to(self.device) if network.module is not None else None
+        self._module = network.module
+        if isinstance(self._module, torch.nn.Module):
+            self._module = self._module.to(self.device).eval()
 
     @torch.inference_mode()
     def errors(self, patches: np.ndarray) -> np.ndarray:
@@ -45,6 +48,8 @@ def module_errors(patches: Tensor, module: Callable[[Tensor], Tensor], color: st
     y = reference.luma(patches) if patches.shape[-1] == 3 else patches[..., 0]
     planes = y[:, None] if color == "y" else patches.movedim(-1, 1).expand(-1, 3, -1, -1)
     sr = module(reference.resample_uint8(planes, 1 / scale, boundary).float() / 255) * 255
+    if sr.shape != planes.shape:
+        raise InputError(f"scorer: expected an output of {list(planes.shape)} at scale {scale}, got {list(sr.shape)}")
     if color == "rgb":
         r, g, b = sr.unbind(1)
         sr = 16 + (65.481 * r + 128.553 * g + 24.966 * b) / 255

@@ -144,6 +144,7 @@ class GpuEngine:
         self, network: Network, boundary: str, backend: str, precision: str, device: torch.device | str = "cuda"
     ) -> None:
         self.name = backend
+        self.precision = precision
         self.scale = network.scale
         self._scorer = GpuScorer(network.weights, network.scale, boundary, backend, precision, device)
 
@@ -165,7 +166,7 @@ class GpuEngine:
             parts.append(torch.stack([columns.loss, columns.bicubic, columns.sobel]))
         return Scores(*torch.cat(parts, 1).cpu().numpy())
 
-    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
+    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
         s = self.scale
         whole = self._upload(image)[None, : image.shape[0] // s * s, : image.shape[1] // s * s].contiguous()
         plain = self._scorer.plain_errors(whole)

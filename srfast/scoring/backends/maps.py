@@ -5,15 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
+import torch
 
+from srfast.ops import native, reference
 from srfast.scoring.backends.base import Scores, cut, window_means
 from srfast.scoring.backends.native import NativeEngine
 from srfast.scoring.network import Network
 
 
 class MapEngine(ABC):
-    """``bicubic`` and ``sobel``, which need no network, come from the compiled engine."""
+    """``bicubic`` and ``sobel``, which need no network, come from the compiled engine where there is one."""
 
+    precision = "fp32"
     concurrent = False
     pixels_per_batch = 1 << 20
     """Patches are grouped to about this many HR pixels."""
@@ -21,7 +24,7 @@ class MapEngine(ABC):
     def __init__(self, network: Network, boundary: str) -> None:
         self.network = network
         self.boundary = boundary
-        self._plain = NativeEngine(Network("bicubic", "bicubic", "", network.scale), boundary)
+        self._plain = NativeEngine(_bicubic(network.scale), boundary) if native.available() else None
 
     @abstractmethod
     def errors(self, patches: np.ndarray) -> np.ndarray:
@@ -36,15 +39,42 @@ class MapEngine(ABC):
         return out
 
     def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
-        scores = self._plain.windows(image, xs, ys, size, threads)
+        if self._plain is not None:
+            plain = self._plain.windows(image, xs, ys, size, threads)
+        else:
+            plain = self._reference_windows(image, xs, ys, size)
         if self.network.kind == "bicubic":
-            return scores
-        return Scores(self.batch(cut(image, xs, ys, size)), scores.bicubic, scores.sobel)
+            return plain
+        return Scores(self.batch(cut(image, xs, ys, size)), plain.bicubic, plain.sobel)
 
-    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
-        scores = self._plain.dense(image, xs, ys, size)
-        if self.network.kind == "bicubic":
-            return scores
+    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
         s = self.network.scale
         whole = image[None, : image.shape[0] // s * s, : image.shape[1] // s * s]
-        return Scores(window_means(self.errors(whole)[0], xs, ys, size), scores.bicubic, scores.sobel)
+        if self._plain is not None:
+            plain = self._plain.dense(image, xs, ys, size)
+        else:
+            maps = self._reference_maps(whole)
+            bicubic, sobel = (window_means(m[0].numpy(), xs, ys, size) for m in maps)
+            plain = Scores(bicubic, bicubic, sobel)
+        if self.network.kind == "bicubic":
+            return plain
+        return Scores(window_means(self.errors(whole)[0], xs, ys, size), plain.bicubic, plain.sobel)
+
+    def _reference_windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
+        patches = cut(image, xs, ys, size)
+        step = max(1, self.pixels_per_batch // size**2)
+        bicubic, sobel = np.empty(len(patches), np.float32), np.empty(len(patches), np.float32)
+        for i in range(0, len(patches), step):
+            for column, m in zip((bicubic, sobel), self._reference_maps(patches[i : i + step]), strict=True):
+                column[i : i + step] = m.mean((1, 2), dtype=torch.float64).numpy()
+        return Scores(bicubic, bicubic, sobel)
+
+    def _reference_maps(self, patches: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Squared error of bicubic up-sampling, and Sobel's map, [N, H, W]."""
+        x = torch.from_numpy(np.ascontiguousarray(patches))
+        error = reference.squared_error(x, None, self.network.scale, torch.float32, self.boundary)
+        return error, reference.sobel_map(x)
+
+
+def _bicubic(scale: int) -> Network:
+    return Network("bicubic", "bicubic", "", scale)

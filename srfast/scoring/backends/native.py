@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from srfast.ops import cpu  # noqa: F401  (registers torch.ops.srfast)
-from srfast.ops.native import BOUNDARIES, compiled, isa_index, packed_scorer
+from srfast.data.threads import default_threads
+from srfast.ops.native import BOUNDARIES, build_info, compiled, isa_index, packed_scorer
 from srfast.scoring.backends.base import Scores
 from srfast.scoring.network import SRCNN_SHAPES, Network
 
 
-def _tensors(network: Network) -> list[torch.Tensor]:
-    """SRCNN's six tensors; zeros where there is no network."""
-    if network.weights is None:
-        return [torch.zeros(shape) for shape in SRCNN_SHAPES.values()]
-    return [network.weights[name] for name in SRCNN_SHAPES]
+def _arrays(network: Network) -> list[np.ndarray]:
+    """SRCNN's six arrays; zeros where there is no network."""
+    if network.arrays is None:
+        return [np.zeros(shape, np.float32) for shape in SRCNN_SHAPES.values()]
+    return [network.arrays[name] for name in SRCNN_SHAPES]
 
 
 class NativeEngine:
@@ -27,12 +26,13 @@ class NativeEngine:
     def __init__(
         self, network: Network, boundary: str = "symmetric", precision: str = "fp32", isa: str | None = None
     ) -> None:
-        self._scorer = packed_scorer(tuple(t.numpy().tobytes() for t in _tensors(network)), network.scale)
+        self._scorer = packed_scorer(tuple(a.tobytes() for a in _arrays(network)), network.scale)
         self._network = network.kind == "srcnn"
         self._scale = network.scale
         self._boundary = BOUNDARIES[boundary]
         self._isa = isa_index(isa)
         self._fast = precision == "fast"
+        self.precision = "fast" if self._fast and build_info()["fast"] else "fp32"
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
         patches = np.ascontiguousarray(patches)
@@ -40,7 +40,7 @@ class NativeEngine:
         out = np.empty(n, np.float32)
         offsets = np.arange(n, dtype=np.int64) * (h * w * c)
         target = (out.ctypes.data, 0, 0) if self._network else (0, out.ctypes.data, 0)
-        self._patches(patches, offsets, w * c, h, w, c, torch.get_num_threads(), target)
+        self._patches(patches, offsets, w * c, h, w, c, default_threads(), target)
         return out
 
     def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
@@ -51,7 +51,7 @@ class NativeEngine:
         self._patches(image, offsets, w * c, size, size, c, threads, target)
         return scores
 
-    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
+    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
         image = np.ascontiguousarray(image)
         h, w, c = image.shape
         xs, ys = np.ascontiguousarray(xs, np.int32), np.ascontiguousarray(ys, np.int32)

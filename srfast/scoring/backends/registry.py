@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 
-import torch
-
 from srfast.errors import InputError, RunError
 from srfast.ops import native
+from srfast.ops.device import resolve_device, sees_cuda
 from srfast.scoring.backends.base import Engine
 from srfast.scoring.network import Network
+from srfast.scoring.settings import BACKENDS, ScoreSettings
 
-BACKENDS = ("auto", "native", "triton", "torch", "onnx")
-DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("fp32", "fast")
 ENVIRONMENT = "SRFAST_BACKEND"
 """Read when the backend is "auto"."""
+FAST = ("native", "triton")
+"""Backends with a reduced precision."""
 
 
 def unusable(backend: str, device: str, network: Network) -> str | None:
     """Why a backend cannot score with this network on this device; None when it can."""
     compiled = network.kind in ("srcnn", "bicubic")
-    if device == "cuda" and not torch.cuda.is_available():
+    if device == "cuda" and not sees_cuda():
         return "torch sees no CUDA device"
     if backend == "native":
         if not compiled:
@@ -45,25 +44,13 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
         if missing:
             return f"{' and '.join(missing)} not installed (pip install 'srfast[onnx]')"
         if device == "cuda":
-            import onnxruntime
+            from srfast.scoring.backends.onnx.runtime import cuda_fails
 
-            if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-                return "this ONNX Runtime has no CUDA provider (pip install onnxruntime-gpu)"
+            return cuda_fails()
     elif backend == "torch":
         if network.kind == "onnx":
             return f"{network.name} is an ONNX file"
     return None
-
-
-def resolve_device(device: str) -> str:
-    """auto -> cuda when torch sees one, else cpu."""
-    if device not in DEVICES:
-        raise InputError(f"device: expected one of {', '.join(DEVICES)}, got {device!r}")
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RunError("device: cuda was asked for, but torch sees no CUDA device")
-    return device
 
 
 def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
@@ -72,8 +59,6 @@ def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
     A backend named explicitly works or raises RunError with the reason; auto takes the first that works of
     triton (CUDA only), native, onnx for an ONNX file, torch.
     """
-    if backend not in BACKENDS:
-        raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
     if backend == "auto":
         backend = os.environ.get(ENVIRONMENT, "auto")
         if backend not in BACKENDS:
@@ -84,9 +69,11 @@ def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
         if reason:
             raise RunError(f"backend: {backend} cannot be used: {reason}")
         return backend, device
-    order = ("triton", "native", "onnx", "torch") if device == "cuda" else ("native", "onnx", "torch")
+    order: tuple[str, ...] = ("native", "onnx", "torch")
     if network.kind == "module":
         order = ("torch",)
+    elif device == "cuda":
+        order = ("triton", *order)
     reasons = []
     for name in order:
         reason = unusable(name, device, network)
@@ -96,24 +83,22 @@ def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
     raise RunError("backend: none can be used: " + "; ".join(reasons))
 
 
-def make_engine(
-    network: Network,
-    backend: str = "auto",
-    device: str = "auto",
-    precision: str = "fp32",
-    boundary: str = "symmetric",
-    isa: str | None = None,
-) -> Engine:
+def make_engine(network: Network, settings: ScoreSettings, isa: str | None = None, threads: int = 1) -> Engine:
     """The engine that scores with ``network``.
 
+    Args:
+        network: What reconstructs.
+        settings: Its backend, device, precision and boundary.
+        isa: Instruction set of the compiled CPU engine; None takes the fastest.
+        threads: Of one call of an engine that is not concurrent.
+
     Raises:
-        InputError: an argument is not one of its values. RunError: the named backend cannot be used; says why.
+        InputError: ``precision`` is fast and the chosen backend has none. RunError: the named backend cannot be used.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
-    if boundary not in native.BOUNDARIES:
-        raise InputError(f"boundary: expected 'symmetric' or 'replicate', got {boundary!r}")
-    backend, device = choose(backend, device, network)
+    backend, device = choose(settings.backend, settings.device, network)
+    boundary, precision = settings.boundary, settings.precision
+    if precision == "fast" and backend not in FAST:
+        raise InputError(f"precision: fast exists on {' and '.join(FAST)}, but {backend} scores; leave it out")
     if device == "cuda" and backend in ("native", "triton"):
         from srfast.scoring.backends.gpu import GpuEngine
 
@@ -125,7 +110,7 @@ def make_engine(
     if backend == "onnx":
         from srfast.scoring.backends.onnx.engine import OnnxEngine
 
-        return OnnxEngine(network, boundary, device)
+        return OnnxEngine(network, boundary, device, threads)
     from srfast.scoring.backends.eager import EagerEngine
 
     return EagerEngine(network, boundary, device)

@@ -12,13 +12,12 @@ from srfast.scoring.network import Network
 
 
 class OnnxEngine(MapEngine):
-    """Scores with ONNX Runtime on torch's number of threads."""
+    """Scores with ONNX Runtime."""
 
     name = "onnx"
 
-    def __init__(self, network: Network, boundary: str = "symmetric", device: str = "auto") -> None:
+    def __init__(self, network: Network, boundary: str = "symmetric", device: str = "auto", threads: int = 1) -> None:
         super().__init__(network, boundary)
-        threads = torch.get_num_threads()
         self._scorer: OnnxScorer | None = None
         self._network: OnnxNetwork | None = None
         if network.path is not None and network.kind == "onnx":

@@ -302,6 +302,12 @@ def _open(model: bytes | Path, threads: int, cuda: bool) -> Any:
     return ort.InferenceSession(model if isinstance(model, bytes) else str(model), options, providers=providers)
 
 
+def cuda_fails() -> str | None:
+    """Why ONNX Runtime does not compute on CUDA here; None when it does."""
+    works, reason = _cuda()
+    return None if works else reason
+
+
 @lru_cache(maxsize=1)
 def _cuda() -> tuple[bool, str]:
     """Whether a graph runs on CUDA here, and why not; made to run, because drivers fail as late as then."""

@@ -1,0 +1,70 @@
+"""A module or function of the caller's as the network that scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import srfast
+from srfast.errors import InputError
+from srfast.evaluation.metrics import to_y
+from srfast.ops import reference
+from srfast.scoring.network import load_network
+
+
+class Nearest(nn.Module):
+    """Repeats pixels; a convolution that does nothing says how many planes it takes."""
+
+    def __init__(self, channels: int, scale: int = 2) -> None:
+        super().__init__()
+        self.scale = scale
+        self.same = nn.Conv2d(channels, channels, 1, bias=False)
+        nn.init.dirac_(self.same.weight)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return F.interpolate(self.same(lr), scale_factor=self.scale)
+
+
+def plain(patch: np.ndarray, color: str) -> float:
+    """The loss of nearest neighbour, one patch at a time, in NumPy."""
+    planes = patch if color == "rgb" else reference.luma(torch.from_numpy(patch)).numpy()
+    lr = srfast.imresize(planes, 0.5)
+    sr = np.repeat(np.repeat(lr, 2, 0), 2, 1)
+    y = reference.luma(torch.from_numpy(patch)).numpy().astype(np.float64)
+    sr = to_y(sr, "rgb") if color == "rgb" else sr.astype(np.float64)
+    return float(((sr - y) ** 2).mean())
+
+
+@pytest.mark.parametrize("color", ["y", "rgb"])
+def test_a_module(color: str, real_patches: object) -> None:
+    patches = real_patches(5, 48)  # type: ignore[operator]
+    got = srfast.score_patches(patches, scorer=Nearest(1 if color == "y" else 3))
+    np.testing.assert_allclose(got, [plain(p, color) for p in patches], rtol=1e-5)
+
+
+def test_a_function_takes_rgb(real_patches: object) -> None:
+    patches = real_patches(3, 48)  # type: ignore[operator]
+    got = srfast.score_patches(patches, scorer=lambda lr: F.interpolate(lr, scale_factor=2))
+    np.testing.assert_allclose(got, [plain(p, "rgb") for p in patches], rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["patch", "dense"])
+def test_a_table_names_it_by_its_weights(mode: str, photo_folder: Path) -> None:
+    network = Nearest(3)
+    table = srfast.score(photo_folder, patch=48, mode=mode, scorer=network)  # type: ignore[arg-type]
+    about = table.meta["scorer"]
+    assert about == {"name": "Nearest", "sha256": load_network(network, 2).sha256}
+    with torch.no_grad():
+        network.same.weight.mul_(0.5)
+    assert load_network(network, 2).sha256 != about["sha256"]
+    assert (table.column("loss") > table.column("bicubic")).mean() > 0.9
+
+
+def test_another_scale_is_refused(real_patches: object) -> None:
+    with pytest.raises(InputError, match=r"scorer: expected an output of \[2, 3, 48, 48\] at scale 2"):
+        srfast.score_patches(real_patches(2, 48), scorer=Nearest(3, scale=3))  # type: ignore[operator]

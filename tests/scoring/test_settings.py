@@ -1,0 +1,95 @@
+"""One list of settings: score's signature, the command line, the metadata and --resume are made from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import srfast
+from srfast.errors import InputError
+from srfast.scoring.settings import COMPARED, ScoreSettings
+
+FIELDS = {f.name: f.default for f in dataclasses.fields(ScoreSettings)}
+
+
+def test_score_takes_the_settings_with_the_same_defaults() -> None:
+    parameters = inspect.signature(srfast.score).parameters
+    own = {n: p.default for n, p in parameters.items() if n not in ("images", "resume", "output", "progress")}
+    assert own == FIELDS
+    assert list(own) == list(FIELDS)
+
+
+def test_the_command_line_offers_each() -> None:
+    from srfast.cli.score import command
+
+    assert {p.name for p in command.params} >= {*FIELDS, "images", "output", "resume"}
+
+
+def test_compared_settings() -> None:
+    assert COMPARED == ("scale", "patch", "stride", "mode", "scorer", "precision", "boundary")
+
+
+def test_stride_is_the_patch_unless_given() -> None:
+    assert ScoreSettings(patch=48).step == 48
+    assert ScoreSettings(patch=48, stride=6).step == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": 5}, "scale: expected 2, 3 or 4, got 5"),
+        ({"scale": True}, "scale: expected 2, 3 or 4, got True"),
+        ({"scale": 2.0}, "scale: expected 2, 3 or 4, got 2.0"),
+        ({"scale": "2"}, "scale: expected 2, 3 or 4, got '2'"),
+        ({"mode": "sparse"}, "mode: expected patch or dense, got 'sparse'"),
+        ({"backend": "tpu"}, "backend: expected auto, native, triton, torch or onnx, got 'tpu'"),
+        ({"device": "tpu"}, "device: expected auto, cpu or cuda, got 'tpu'"),
+        ({"precision": "fp16"}, "precision: expected fp32 or fast, got 'fp16'"),
+        ({"boundary": "wrap"}, "boundary: expected symmetric or replicate, got 'wrap'"),
+        ({"patch": 95}, "patch: expected a positive multiple of the scale 2, got 95"),
+        ({"patch": 9.5}, "patch: expected an integer, got 9.5"),
+        ({"stride": 0}, "stride: expected a positive multiple of the scale 2, got 0"),
+        ({"workers": 0}, "workers: expected a whole number of at least 1, got 0"),
+        ({"workers": 1.5}, "workers: expected a whole number of at least 1, got 1.5"),
+        ({"shard": (5, 4)}, "shard: expected i/n with 0 <= i <= n and n >= 1, got 5/4"),
+        ({"shard": "1/4"}, "shard: expected i/n with 0 <= i <= n and n >= 1, got '1/4'"),
+        ({"shard": (0, 0)}, "shard: expected i/n with 0 <= i <= n and n >= 1, got 0/0"),
+    ],
+)
+def test_what_is_out_of_range_is_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        ScoreSettings(**options)
+    assert str(error.value) == message
+
+
+def test_whole_numbers_of_numpy_are_taken() -> None:
+    settings = ScoreSettings(scale=np.int64(3), patch=np.int32(48))  # type: ignore[arg-type]
+    assert (type(settings.scale), type(settings.patch)) == (int, int)
+
+
+def test_fast_is_refused_where_there_is_none_and_recorded_as_what_ran(photo_folder: Path) -> None:
+    with pytest.raises(InputError, match="precision: fast exists on native and triton, but torch scores"):
+        srfast.score(photo_folder, patch=48, backend="torch", precision="fast")
+    table = srfast.score(photo_folder, patch=48, backend="native", precision="fast")
+    assert table.meta["precision"] == ("fast" if srfast.build_info()["fast"] else "fp32")
+
+
+def test_scoring_on_the_cpu_does_not_import_torch(photo_folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from srfast.cli import main\n"
+        "try: main(['score', sys.argv[1], '-o', sys.argv[2], '--patch', '48', '--device', 'cpu'])\n"
+        "except SystemExit as stop: assert stop.code in (0, None), stop.code\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(photo_folder), str(tmp_path / "s.parquet")], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
