@@ -51,7 +51,7 @@ def upsample(x: Tensor, weight: Tensor, bias: Tensor, scale: int) -> Tensor:
         x: [N, C, h, w].
         weight: [C, 1, k, k], k odd.
         bias: [1].
-        scale: The stride.
+        scale: The stride. 1 is an ordinary convolution with the kernel turned by 180 degrees.
 
     Returns:
         [N, 1, scale * h, scale * w].
@@ -74,9 +74,9 @@ class _Upsample(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, scale: int, halo: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.scale, ctx.halo = scale, halo
-        # oneDNN computes a multiple of 16 channels. At x2 a block of 2 x 2 LR pixels gives 16 and costs 6 * 6 / 4
-        # products an LR pixel and channel, a single pixel gives 4 and costs 5 * 5.
-        block = 2 if scale == 2 else 1
+        # oneDNN computes a multiple of 16 channels. At x2 with k = 9 a block of 2 x 2 LR pixels gives 16 and costs
+        # 6 * 6 / 4 products an LR pixel, channel and output channel, a single pixel gives 4 and costs 5 * 5.
+        block = max(1, 4 // scale)
         h, w = (n - 2 * halo for n in x.shape[-2:])
         kernel = _blocked(weight, scale, halo, block)
         sr = F.conv2d(F.pad(x, (0, -w % block, 0, -h % block)), kernel, bias.expand(len(kernel)), stride=block)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srfast.models import layers
+from srfast.models import autograd, layers
 
 
 class SRCNN(nn.Module):
@@ -33,9 +33,10 @@ class SRCNN(nn.Module):
 
     def enhance(self, up: Tensor) -> Tensor:
         """The bare network: up-sampled Y [N, 1, H, W] in [0, 1] -> SR of the same size."""
-        x = F.relu(self.conv1(F.pad(up, (4, 4, 4, 4), mode="replicate")))
-        x = F.relu(self.conv2(x))
-        return self.conv3(F.pad(x, (2, 2, 2, 2), mode="replicate"))
+        x = self.conv1(F.pad(up, (4, 4, 4, 4), mode="replicate")).relu_()
+        x = self.conv2(x).relu_()
+        assert self.conv3.bias is not None
+        return autograd.upsample(x, self.conv3.weight.flip(2, 3).transpose(0, 1), self.conv3.bias, 1)
 
     def forward(self, lr: Tensor) -> Tensor:
         return self.enhance(layers.bicubic(lr, self.scale))

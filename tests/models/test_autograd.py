@@ -38,7 +38,7 @@ def transposed(x: Tensor, weight: Tensor, bias: Tensor, scale: int) -> Tensor:
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("shape", [(2, 3, 6, 7), (1, 5, 1, 1), (2, 3, 5, 4), (1, 1, 2, 9)])
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
 @pytest.mark.parametrize("kernel", [5, 9, 17])
 def test_upsample_is_the_transposed_convolution(
     kernel: int, scale: int, shape: tuple[int, ...], memory_format: torch.memory_format
@@ -113,5 +113,20 @@ def test_fsrcnn_is_that_of_plain_modules(scale: int) -> None:
     expected = torch.autograd.grad(plain, parameters)
     got = torch.autograd.grad(F.mse_loss(model(lr), hr), parameters)
     # Sums of at most a few thousand terms, of the size of the gradients or smaller.
+    for a, b in zip(got, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-13)
+
+
+def test_srcnn_is_that_of_plain_modules() -> None:
+    model = models.create("srcnn", 2).double()
+    up, hr = torch.rand(2, 1, 13, 10, dtype=torch.float64), torch.rand(2, 1, 13, 10, dtype=torch.float64)
+
+    def layer(x: Tensor, conv: nn.Conv2d) -> Tensor:
+        return F.conv2d(F.pad(x, (conv.kernel_size[0] // 2,) * 4, mode="replicate"), conv.weight, conv.bias)
+
+    plain = F.mse_loss(layer(layer(layer(up, model.conv1).relu(), model.conv2).relu(), model.conv3), hr)
+    parameters = list(model.parameters())
+    expected = torch.autograd.grad(plain, parameters)
+    got = torch.autograd.grad(F.mse_loss(model.enhance(up), hr), parameters)
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-13)
