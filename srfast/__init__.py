@@ -22,6 +22,7 @@ _NAMES = {
     "psnr": "srfast.evaluation.metrics",
     "ssim": "srfast.evaluation.metrics",
     "evaluate": "srfast.evaluation.evaluator",
+    "run_study": "srfast.study.runner",
     "build_info": "srfast.ops.native",
     "InputError": "srfast.errors",
     "RunError": "srfast.errors",
@@ -66,3 +67,4 @@ if TYPE_CHECKING:
     from srfast.scoring.patches import score_patches
     from srfast.scoring.pipeline import score
     from srfast.scoring.table import ScoreTable
+    from srfast.study.runner import run_study

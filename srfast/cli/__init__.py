@@ -21,6 +21,7 @@ COMMANDS = {
     "report": "Write a self-contained HTML report.",
     "train": "Train a super-resolution model on images or a core-set.",
     "eval": "PSNR and SSIM of a model, a checkpoint or bicubic.",
+    "study": "A grid of selections, models, budgets and seeds, and what it says.",
     "onnx": "Write the scorer as one ONNX graph.",
     "doctor": "Say what this installation can do.",
     "demo": "Run the main job on photographs that come with the installation.",

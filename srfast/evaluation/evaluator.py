@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ def evaluate(
     tile: int | None = None,
     window: Window = "wang",
     device: str = "auto",
+    inspect: Callable[[str, np.ndarray, np.ndarray], None] | None = None,
 ) -> Evaluation:
     """Super-resolves images and compares them with the originals, leaving out a border of ``scale`` pixels.
 
@@ -105,6 +106,7 @@ def evaluate(
         tile: LR pixels; see ``srfast.models.tiling.super_resolve``.
         window: Of SSIM: "wang", or "skimage" (see ``srfast.ssim``).
         device: "auto", "cpu" or "cuda".
+        inspect: Called with the name, SR and HR of every image, as ``srfast.psnr`` takes them.
 
     Returns:
         Per-image and mean PSNR and SSIM, with the protocol and the scale they belong to.
@@ -131,6 +133,8 @@ def evaluate(
             lr = read_image(pairs[file.name]) if pairs else None
             hr = _crop(hr, lr, scale, file.path)
             sr, hr = _reconstruct(network, color, hr, lr, scale, protocol, tile)
+            if inspect is not None:
+                inspect(file.name, sr, hr)
             try:
                 scores.append(
                     ImageScore(

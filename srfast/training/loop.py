@@ -115,6 +115,7 @@ class _Runner:
             batch=plan.recipe.batch,
             patch=self.patch,
             seed=plan.seed,
+            redraw=plan.redraw,
             rank=world.rank,
             world=world.size,
         )

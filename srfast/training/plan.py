@@ -26,6 +26,7 @@ class Plan:
         seed: Of the weights, the crops and everything else that is random.
         precision: "fp32", "bf16" or "fp16" (autocast; weights stay float32).
         options: Sizes of the model other than the paper's, as ``srfast.models.create`` takes them.
+        redraw: Fraction of the regions that a pass goes over, drawn afresh for every pass; see ``Batches``.
     """
 
     model: str
@@ -35,6 +36,7 @@ class Plan:
     seed: int = 0
     precision: str = "fp32"
     options: Mapping[str, Any] = field(default_factory=dict)
+    redraw: float = 1.0
 
     def check(self) -> None:
         """Raises InputError for the first setting out of range."""
@@ -44,6 +46,8 @@ class Plan:
         for name, value in (("steps", self.steps), ("batch", r.batch), ("lr-patch", r.lr_patch)):
             if value < 1:
                 raise InputError(f"{name}: expected at least 1, got {value}")
+        if not 0 < self.redraw <= 1:
+            raise InputError(f"redraw: expected a fraction with 0 < redraw <= 1, got {self.redraw}")
         if not r.lr > 0:
             raise InputError(f"lr: expected a positive number, got {r.lr}")
         if not 0 <= r.ema < 1:
@@ -60,6 +64,7 @@ class Plan:
         how = {
             "seed": self.seed,
             "precision": self.precision,
+            "redraw": self.redraw,
             "data": data,
             **dataclasses.asdict(self.recipe),
         }

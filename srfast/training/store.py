@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections import OrderedDict, deque
@@ -93,6 +94,14 @@ class PairStore:
             for _ in pool.map(self._planes, list(self._boxes)):
                 pass
 
+    def over(self, regions: Sequence[Region]) -> PairStore:
+        """A store over other regions inside those of this one; what is decoded is shared between the two."""
+        other = copy.copy(self)
+        other.regions = list(regions)
+        with self._lock:
+            other._kept_bytes = sum(lr.nbytes + hr.nbytes for lr, hr in self._kept.values())
+        return other
+
     def crop(self, region: int, x: int, y: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """LR [C, size / scale, size / scale] and HR [C, size, size] at (x, y) inside a region, as views."""
         r = self.regions[region]
@@ -151,22 +160,37 @@ class Batches:
     [b, C, patch / scale, patch / scale] (uint8, or float32 in [0, 1] when the store does not quantise) and
     an HR tensor [b, C, patch, patch] uint8, where b is the share of this rank in the global batch.
 
+    With ``redraw`` < 1 a pass goes over that fraction of the regions, drawn afresh for every pass (repeated
+    sampling of random subsets, RS2: Okanovic et al., 2023, arXiv 2305.18424).
+
     Args:
         store: Where crops come from.
         batch: Crops in a step over all ranks.
         patch: Side of an HR crop in pixels, a multiple of the scale.
         seed: Any non-negative integer.
+        redraw: 0 < redraw <= 1.
         rank: This process, of ``world`` processes.
         world: Number of processes; divides ``batch``.
     """
 
-    def __init__(self, store: PairStore, *, batch: int, patch: int, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        store: PairStore,
+        *,
+        batch: int,
+        patch: int,
+        seed: int,
+        redraw: float = 1.0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
         if batch % world:
             raise InputError(f"batch: expected a multiple of the {world} processes, got {batch}")
         self.store = store
         self.batch = batch
         self.patch = patch
         self.seed = seed
+        self._pass_regions = max(1, int(redraw * len(store.regions) + 0.5))
         self.rank = rank
         self.world = world
         self._orders: dict[int, np.ndarray] = {}
@@ -174,7 +198,7 @@ class Batches:
         self._repeats = 1 if store.fits else max(1, round(CROPS_STREAMED / per_image))
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        store, s, n = self.store, self.store.scale, self._repeats * len(self.store.regions)
+        store, s, n = self.store, self.store.scale, self._repeats * self._pass_regions
         rng = np.random.default_rng((self.seed, 0, step))
         draws = rng.random((self.batch, 2))
         turns = rng.integers(0, 8, self.batch).tolist()
@@ -196,17 +220,19 @@ class Batches:
         if order is None:
             rng = np.random.default_rng((self.seed, 1, epoch))
             whole = np.arange(len(self.store.regions))
-            groups = [whole] if self.store.fits else self._groups(rng)
+            if self._pass_regions < len(whole):
+                whole = np.sort(rng.permutation(len(whole))[: self._pass_regions])
+            groups = [whole] if self.store.fits else self._groups(whole, rng)
             order = np.concatenate([rng.permutation(np.repeat(group, self._repeats)) for group in groups])
             self._orders = {k: v for k, v in self._orders.items() if k >= epoch - 1}
             self._orders[epoch] = order
         return order
 
-    def _groups(self, rng: np.random.Generator) -> list[np.ndarray]:
+    def _groups(self, whole: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """The regions of random images, as many together as fill half the cache."""
         of_source: dict[int, list[int]] = {}
-        for i, region in enumerate(self.store.regions):
-            of_source.setdefault(region.source, []).append(i)
+        for i in whole.tolist():
+            of_source.setdefault(self.store.regions[i].source, []).append(i)
         groups: list[list[int]] = [[]]
         filled = 0
         for source in rng.permutation(list(of_source)).tolist():

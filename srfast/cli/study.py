@@ -1,0 +1,89 @@
+"""``srfast study``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from srfast.cli.options import Shard, say
+
+
+@click.command("study", short_help="Run a grid of selections, models, budgets and seeds.")
+@click.argument("study", type=click.Path(exists=True))
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder of the study; run again, it goes on.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes, each with one thread.  [default: one a core]")
+@click.option("--status", "as_status", is_flag=True, help="Say how far the study is, and run nothing.")
+@click.option("--only", metavar="PATTERN", help="Only the cells whose name fits (* and ?; a word fits anywhere).")
+@click.option("--shard", type=Shard(), help="Only every n-th cell from the i-th on: one of several machines.")
+@click.option(
+    "--images",
+    multiple=True,
+    type=click.Path(exists=True),
+    help="Your images instead of the study's; a part of them is kept for testing. Repeatable.",
+)
+@click.option(
+    "--test",
+    "tests",
+    multiple=True,
+    metavar="NAME=DIR",
+    help="A test set instead of the study's. Repeatable.",
+)
+def command(
+    study: str,
+    output: str | None,
+    jobs: int | None,
+    as_status: bool,
+    only: str | None,
+    shard: tuple[int, int] | None,
+    images: tuple[str, ...],
+    tests: tuple[str, ...],
+) -> None:
+    """Run STUDY, a TOML file, into a folder: every cell of a grid of selections, models, budgets and seeds.
+
+    A cell is one training and its evaluations. Finished cells are never run again; an interrupted study goes on.
+    """
+    from srfast.errors import InputError
+
+    if output is None:
+        raise InputError("output: expected -o FOLDER for the results")
+    options: dict[str, Any] = {"images": images, "test": _tests(tests)}
+    jobs = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
+    if as_status:
+        _say_status(study, output, jobs, options)
+        return
+    from srfast.study.runner import run_study
+
+    found = run_study(study, output, jobs=jobs, only=only, shard=shard, progress=_progress, **options)
+    say(f"{len(found.meta['cells'])} cells, {found.table.num_rows:,} rows -> {Path(output) / 'results.parquet'}")
+
+
+def _progress(outcome: Any, done: int, total: int) -> None:
+    seconds = f", {outcome.seconds:.0f} s" if outcome.state == "done" else ""
+    text = f": {outcome.text}" if outcome.text else ""
+    say(f"[{done}/{total}] {outcome.cell.name} {outcome.state}{text}{seconds}")
+
+
+def _say_status(study: str, output: str, jobs: int, options: dict[str, Any]) -> None:
+    from srfast.study.description import read_study
+    from srfast.study.runner import clock, status
+
+    known = status(read_study(study, options["images"], options["test"]), output, jobs)
+    left = f", about {clock(known.seconds)} left with {jobs} jobs" if known.seconds else ""
+    click.echo(f"{len(known.done)} done, {len(known.running)} running, {len(known.left)} left{left}")
+    for name in known.running:
+        click.echo(f"running: {name}")
+
+
+def _tests(pairs: tuple[str, ...]) -> dict[str, str]:
+    from srfast.errors import InputError
+
+    tests = {}
+    for pair in pairs:
+        name, _, folder = pair.partition("=")
+        if not name or not folder:
+            raise InputError(f"test: expected NAME=DIR, such as Set5=images/Set5, got {pair!r}")
+        tests[name] = folder
+    return tests

@@ -1,0 +1,1 @@
+"""Studies: a grid of selections, models, budgets and seeds, and what its results say."""

@@ -1,0 +1,142 @@
+"""One cell: train, evaluate, leave the results in its folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from srfast.errors import InputError, RunError
+from srfast.evaluation.evaluator import evaluate
+from srfast.evaluation.metrics import Protocol
+from srfast.models.registry import describe
+from srfast.study import pool, results
+from srfast.study.cells import Cell
+from srfast.study.description import Study
+from srfast.study.strata import TileErrors
+from srfast.training import checkpoint
+from srfast.training.loop import train
+from srfast.training.plan import Plan
+
+LOCK = "lock"
+LOG_EVERY = 100
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended."""
+
+    cell: Cell
+    state: str
+    """"done", "elsewhere" (another process runs it) or "failed"."""
+    text: str = ""
+    """Mean PSNR on each test set, or the reason of a failure."""
+    seconds: float = 0.0
+    """Of this call."""
+
+
+def run_cell(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[str]], folder: Path) -> Outcome:
+    """Runs a cell on one thread, or goes on with it where it stopped.
+
+    Args:
+        study: What the cell belongs to.
+        cell: The cell.
+        scored: The scores of the pool by the cell's scorer.
+        test: Name of a test set -> its files.
+        folder: Of the cell.
+    """
+    began = time.perf_counter()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / LOCK, blocking=False):
+            if not results.finished(folder):
+                text = _run(study, cell, scored, test, folder)
+            else:
+                text = "finished before"
+    except Timeout:
+        return Outcome(cell, "elsewhere")
+    except (InputError, RunError, OSError) as error:
+        return Outcome(cell, "failed", " ".join(str(error).split()))
+    finally:
+        torch.set_num_threads(threads)
+    return Outcome(cell, "done", text, time.perf_counter() - began)
+
+
+def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[str]], folder: Path) -> str:
+    began = time.perf_counter()
+    coreset = pool.select_cell(cell, pool.scores(str(scored.table)))
+    selecting = time.perf_counter() - began
+    store = pool.store_of(cell, coreset, study, scored.table)
+    plan = Plan(
+        cell.model,
+        study.scale,
+        cell.updates,
+        study.recipe_of(cell.model),
+        cell.seed,
+        study.precision,
+        study.options.get(cell.model, {}),
+        redraw=cell.keep if cell.arm.redraw == "pass" else 1.0,
+    )
+    trained = train(
+        plan,
+        store,
+        folder,
+        resume=True,
+        log_every=LOG_EVERY,
+        save_every=study.save_every,
+        device=study.device,
+        quiet=True,
+    )
+    protocol: Protocol = "rgb" if describe(cell.model).color == "rgb" else "classic"
+    fixed = {
+        "cell": cell.name,
+        "arm": cell.arm.name,
+        "model": cell.model,
+        "scale": study.scale,
+        "keep": cell.keep,
+        "updates": cell.updates,
+        "seed": cell.seed,
+        "seconds": results.training_seconds(folder),
+        "scoring_seconds": scored.seconds + selecting if cell.arm.method != "random" or cell.arm.asks_scorer else 0.0,
+        "pool": cell.pool,
+        "scorer": Path(scored.scorer).name,
+        "patches": len(coreset),
+    }
+    rows, strata, text = [], [], []
+    evaluating = time.perf_counter()
+    for name, files in test.items():
+        errors = TileErrors(files, study.scale, protocol)
+        found = evaluate(trained.weights, files, study.scale, protocol, device=study.device, inspect=errors.inspect)
+        rows += [{**fixed, "dataset": name, **asdict(image)} for image in found.images]
+        strata += [{"cell": cell.name, "dataset": name, **asdict(row)} for row in errors.rows]
+        text.append(f"{name} {found.psnr:.3f} dB")
+    about = {
+        "loss": trained.loss,
+        "seconds": {
+            "train": fixed["seconds"],
+            "select": round(selecting, 3),
+            "evaluate": round(time.perf_counter() - evaluating, 2),
+        },
+    }
+    results.write_cell(folder, results.settings_of(study, cell, dict(test)), about, rows, strata)
+    # A finished cell is never run again; its weights and log stay.
+    (folder / checkpoint.LAST).unlink(missing_ok=True)
+    return ", ".join(text)
+
+
+def running(folder: Path) -> bool:
+    """Whether a process runs this cell now."""
+    if not os.path.exists(folder / LOCK):
+        return False
+    try:
+        with FileLock(folder / LOCK, blocking=False):
+            return False
+    except Timeout:
+        return True

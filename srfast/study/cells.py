@@ -1,0 +1,74 @@
+"""The cells of a study: which trainings there are, in which order."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from srfast.errors import InputError
+from srfast.study.description import Arm, Study
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training and its evaluations."""
+
+    arm: Arm
+    model: str
+    keep: float
+    updates: int
+    pool: float
+    scorer: int
+    """Its place among the study's scorers."""
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Also the name of its folder."""
+        parts = [self.model, self.arm.name, f"k{100 * self.keep:g}", f"u{self.updates}"]
+        if self.pool < 1:
+            parts.append(f"p{100 * self.pool:g}")
+        if self.scorer:
+            parts.append(f"c{self.scorer}")
+        return "-".join([*parts, f"s{self.seed}"])
+
+
+def cells(study: Study) -> list[Cell]:
+    """All cells, every seed 0 before any seed 1, so that an interrupted study is balanced."""
+    found: dict[str, Cell] = {}
+    for seed in study.seeds:
+        for scorer in range(len(study.scorers)):
+            for pool in study.pool:
+                for model in study.models:
+                    for arm in study.arms:
+                        if (arm.models and model not in arm.models) or (scorer and not arm.asks_scorer):
+                            continue
+                        for keep in arm.keep:
+                            for budget in arm.budget:
+                                updates = updates_of(study, budget, keep, pool)
+                                cell = Cell(arm, model, keep, updates, pool, scorer, seed)
+                                found.setdefault(cell.name, cell)
+    return list(found.values())
+
+
+def updates_of(study: Study, budget: str | float, keep: float, pool: float) -> int:
+    """Optimiser updates of a budget, at least one; halves are rounded up."""
+    part = {"epochs": keep * pool, "updates": 1.0}[budget] if isinstance(budget, str) else budget
+    return max(1, int(part * study.updates + 0.5))
+
+
+def pick(all_cells: Sequence[Cell], only: str | None, shard: tuple[int, int] | None) -> list[Cell]:
+    """The cells whose name fits a pattern (* and ?; a plain word fits anywhere in the name), of one shard."""
+    chosen = list(all_cells)
+    if only is not None:
+        pattern = only if any(c in only for c in "*?[") else f"*{only}*"
+        chosen = [c for c in chosen if fnmatch.fnmatchcase(c.name, pattern)]
+        if not chosen:
+            raise InputError(f"only: expected a pattern of cell names, such as {all_cells[0].name}, got {only!r}")
+    if shard is not None:
+        i, n = shard
+        if n < 1 or not 0 <= i <= n:
+            raise InputError(f"shard: expected i/n with 0 <= i <= n and n >= 1, got {i}/{n}")
+        chosen = chosen[i % n :: n]
+    return chosen

@@ -1,0 +1,274 @@
+"""What a study is: its TOML file as one checked object."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from srfast import models
+from srfast.coreset.selection import METHODS, ORDERS, check_selection
+from srfast.data.grid import check_grid
+from srfast.errors import InputError
+from srfast.study import toml
+from srfast.study.toml import Key
+from srfast.training.recipes import Recipe, recipe
+
+BUDGETS = ("epochs", "updates")
+_OWN_FIELDS = ("lr_factors",)
+_RECIPE = {f.name: f for f in dataclasses.fields(Recipe) if f.name not in _OWN_FIELDS}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One selection, at one or more fractions kept and budgets."""
+
+    name: str
+    keep: tuple[float, ...]
+    budget: tuple[str | float, ...]
+    """"epochs": the study's updates times what is kept, the paper's fixed epochs. "updates": all of them. A number:
+    that fraction of them."""
+    method: str = "loss"
+    order: str = "des"
+    drop_hardest: float = 0.0
+    max_per_image: int | None = None
+    redraw: str = "seed"
+    """"seed": a random subset is drawn once for each seed. "pass": afresh for every pass over the data (RS2)."""
+    models: tuple[str, ...] = ()
+    """Models that this arm trains; none: all of the study."""
+
+    @property
+    def asks_scorer(self) -> bool:
+        """Whether another scorer gives another core-set."""
+        return self.method in ("loss", "stratified") or self.drop_hardest > 0
+
+
+@dataclass(frozen=True)
+class Study:
+    """A grid of trainings. The file's keys are described in docs/study.md."""
+
+    name: str
+    title: str
+    train: tuple[str, ...]
+    test: Mapping[str, str]
+    holdout: float
+    pool: tuple[float, ...]
+    scale: int
+    patch: int
+    stride: int
+    mode: str
+    scorers: tuple[str, ...]
+    scorer_updates: int
+    models: tuple[str, ...]
+    updates: int
+    seeds: tuple[int, ...]
+    precision: str
+    device: str
+    save_every: int
+    cache_mb: int
+    recipe: Mapping[str, Any]
+    options: Mapping[str, Mapping[str, Any]]
+    arms: tuple[Arm, ...]
+
+    def recipe_of(self, model: str) -> Recipe:
+        """The model's recipe with the study's changes."""
+        return dataclasses.replace(recipe(model), **self.recipe)
+
+
+def read_study(
+    path: str | Path,
+    images: Sequence[str | Path] = (),
+    test: Mapping[str, str | Path] | None = None,
+) -> Study:
+    """Reads a study.
+
+    Args:
+        path: The TOML file. Paths in it are relative to it.
+        images: Training images to use instead of the file's. Unless ``test`` says otherwise, a part of them
+            (``data.holdout``) is then kept for testing instead of the file's test sets.
+        test: Test sets to use instead of the file's: name to folder.
+
+    Raises:
+        InputError: not a study; one line that names the key, what was expected and what came.
+    """
+    path = Path(path)
+    content = toml.read(str(path), toml.parse(path), _TOP)
+    data = toml.read(f"{path}: data", content["data"], _DATA)
+    scoring = toml.read(f"{path}: scoring", content["scoring"], _SCORING)
+    training = toml.read(f"{path}: training", content["training"], _TRAINING)
+    arms = _arms(path, content["arm"])
+    folder = path.resolve().parent
+    tests = {k: str(folder / v) for k, v in _tests(path, data["test"]).items()}
+    if images:
+        data["train"] = [str(Path(p).resolve()) for p in images]
+        tests = {}
+    if test:
+        tests = {k: str(Path(v).resolve()) for k, v in test.items()}
+    if not data["train"]:
+        raise InputError(f"{path}: data.train: expected folders of images, here or as --images, got nothing")
+    scale, patch, stride = scoring["scale"], scoring["patch"], scoring["stride"] or scoring["patch"]
+    try:
+        check_grid(scale, patch, stride)
+    except InputError as error:
+        raise InputError(f"{path}: scoring.{error}") from None
+    changes = {k: training[k] for k in _RECIPE if training[k] is not None}
+    for name in [*training["models"], *(m for arm in arms for m in arm.models)]:
+        if name not in models.names():
+            raise InputError(f"{path}: training.models: {toml.unknown(name, models.names())}")
+        crop = dataclasses.replace(recipe(name), **changes).lr_patch * scale
+        if crop > patch:
+            raise InputError(
+                f"{path}: training.lr_patch: expected at most {patch // scale} (patches are {patch} px), "
+                f"got {crop // scale} for {name}"
+            )
+    for name in training["options"]:
+        if name not in training["models"]:
+            raise InputError(f"{path}: training.options.{name}: {toml.unknown(name, training['models'])}")
+    seeds = training["seeds"]
+    return Study(
+        name=path.stem,
+        title=content["title"] or path.stem,
+        train=tuple(str(folder / p) for p in data["train"]),
+        test=tests,
+        holdout=float(data["holdout"]),
+        pool=_floats(data["pool"]),
+        scale=scale,
+        patch=patch,
+        stride=stride,
+        mode=scoring["mode"],
+        scorers=tuple(_scorer(folder, s) for s in scoring["scorers"]),
+        scorer_updates=scoring["scorer_updates"],
+        models=tuple(training["models"]),
+        updates=training["updates"],
+        seeds=tuple(range(seeds) if isinstance(seeds, int) else seeds),
+        precision=training["precision"],
+        device=training["device"],
+        save_every=training["save_every"],
+        cache_mb=training["cache_mb"],
+        recipe=changes,
+        options=training["options"],
+        arms=arms,
+    )
+
+
+def _arms(path: Path, tables: Any) -> tuple[Arm, ...]:
+    if not isinstance(tables, list) or not tables:
+        raise InputError(f"{path}: arm: expected at least one [[arm]], got {tables!r}")
+    arms: list[Arm] = []
+    for i, table in enumerate(tables):
+        where = f"{path}: arm {i + 1}"
+        values = toml.read(where, table, _ARM)
+        where = f"{path}: arm {values['name']!r}"
+        if values["name"] in {a.name for a in arms}:
+            raise InputError(f"{where}.name: expected names that differ, got it twice")
+        budget = values.pop("budget")
+        values["budget"] = tuple(budget if isinstance(budget, list) else [budget])
+        values["keep"] = _floats(values["keep"])
+        values["models"] = tuple(values["models"])
+        arm = Arm(**values)
+        if arm.redraw == "pass" and arm.method != "random":
+            raise InputError(f"{where}.redraw: expected 'pass' with method = 'random' only, got {arm.method!r}")
+        try:
+            check_selection(arm.keep[0], arm.order, arm.drop_hardest, arm.method, arm.max_per_image)
+        except InputError as error:
+            raise InputError(f"{where}.{error}") from None
+        arms.append(arm)
+    return tuple(arms)
+
+
+def _tests(path: Path, tests: Any) -> dict[str, str]:
+    for name, folder in tests.items():
+        if not toml.text(folder):
+            raise InputError(f"{path}: data.test.{name}: expected a folder, got {folder!r}")
+    return dict(tests)
+
+
+def _scorer(folder: Path, scorer: str) -> str:
+    """A name, ``srcnn:SEED``, or the path of weights, which is relative to the study."""
+    return str(folder / scorer) if Path(scorer).suffix else scorer
+
+
+def _floats(value: float | list[float]) -> tuple[float, ...]:
+    return tuple(float(v) for v in (value if isinstance(value, list) else [value]))
+
+
+def _budget(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(v in BUDGETS if isinstance(v, str) else toml.number(v) for v in values)
+
+
+def _seeds(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(map(toml.integer, value)) and len(set(value)) == len(value)
+    return toml.integer(value, 1)
+
+
+def _one_of(*values: str) -> Key:
+    return Key(f"one of {', '.join(values)}", lambda v: v in values, values[0])
+
+
+def _field(name: str) -> Key:
+    """A field of ``Recipe``: a value of the kind of its default."""
+    example = _RECIPE[name].default
+    if isinstance(example, bool):
+        return Key("true or false", lambda v: isinstance(v, bool), None)
+    if isinstance(example, int):
+        return Key("a non-negative integer", toml.integer, None)
+    if isinstance(example, float):
+        return Key("a non-negative number", lambda v: toml.number(v, above=-1e-300), None)
+    if isinstance(example, tuple):
+        return Key("a list of numbers", lambda v: isinstance(v, list) and all(toml.number(n, -1) for n in v), None)
+    options = re.findall(r"['\"](\w+)['\"]", str(_RECIPE[name].type))
+    return Key(f"one of {', '.join(options)}", lambda v: v in options, None)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+_TOP = {
+    "title": Key("a line of text", toml.text, ""),
+    "data": Key("a table", _is_table, {}),
+    "scoring": Key("a table", _is_table, {}),
+    "training": Key("a table", _is_table),
+    "arm": Key("at least one [[arm]]", lambda v: isinstance(v, list) and bool(v)),
+}
+_DATA = {
+    "train": Key("a list of folders of images", toml.texts, []),
+    "test": Key("a table of folders", _is_table, {}),
+    "holdout": Key("a fraction below 1", lambda v: toml.number(v, 0, 0.999), 0.1),
+    "pool": Key("a fraction with 0 < pool <= 1, or a list", toml.fractions, 1.0),
+}
+_SCORING = {
+    "scale": Key("2, 3 or 4", lambda v: toml.integer(v) and v in (2, 3, 4), 2),
+    "patch": Key("a positive multiple of the scale", lambda v: toml.integer(v, 1), 96),
+    "stride": Key("a positive multiple of the scale", lambda v: toml.integer(v, 1), 0),
+    "mode": _one_of("patch", "dense"),
+    "scorers": Key("a list of srcnn, srcnn:SEED, bicubic or weight files", toml.texts, ["srcnn"]),
+    "scorer_updates": Key("a positive integer", lambda v: toml.integer(v, 1), 500),
+}
+_TRAINING = {
+    "models": Key("a list of models", toml.texts),
+    "updates": Key("a positive integer", lambda v: toml.integer(v, 1)),
+    "seeds": Key("a number of seeds or a list of different ones", _seeds, 4),
+    "precision": _one_of("fp32", "bf16", "fp16"),
+    "device": _one_of("auto", "cpu", "cuda"),
+    "save_every": Key("a positive integer", lambda v: toml.integer(v, 1), 250),
+    "cache_mb": Key("a positive integer", lambda v: toml.integer(v, 1), 2048),
+    "options": Key("a table of tables, one a model", lambda v: _is_table(v) and all(map(_is_table, v.values())), {}),
+    **{name: _field(name) for name in _RECIPE},
+}
+_ARM = {
+    "name": Key("letters, digits, . and _", lambda v: toml.text(v) and re.fullmatch(r"[\w.]+", v) is not None),
+    "method": Key(f"one of {', '.join(METHODS)}", lambda v: v in METHODS, "loss"),
+    "order": Key(f"one of {', '.join(ORDERS)}", lambda v: v in ORDERS, "des"),
+    "keep": Key("a fraction with 0 < keep <= 1, or a list", toml.fractions),
+    "drop_hardest": Key("a fraction below 1", lambda v: toml.number(v, -1e-300, 0.999), 0.0),
+    "max_per_image": Key("a positive integer", lambda v: toml.integer(v, 1), None),
+    "budget": Key("'epochs', 'updates', a fraction of the updates, or a list of these", _budget, "epochs"),
+    "redraw": _one_of("seed", "pass"),
+    "models": Key("a list of models", toml.texts, []),
+}

@@ -1,0 +1,181 @@
+"""The data of a study: training images and test sets, scores of the whole pool, and the store of one cell."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from filelock import FileLock
+
+from srfast.coreset.pairs import Source, read_patches
+from srfast.coreset.selection import CoreSet, select
+from srfast.data.files import atomic_path
+from srfast.data.images import find_images
+from srfast.errors import InputError
+from srfast.models.registry import describe
+from srfast.scoring.network import load_network
+from srfast.scoring.pipeline import write_scores
+from srfast.scoring.table import ScoreTable
+from srfast.study.cells import Cell
+from srfast.study.description import Study
+from srfast.training.loop import train
+from srfast.training.plan import Plan
+from srfast.training.recipes import recipe
+from srfast.training.sources import open_store
+from srfast.training.store import PairStore, Region
+
+_POOL_STREAM = 7  # apart from the streams of training and selection
+
+
+@dataclass(frozen=True)
+class Data:
+    """The image files of a study."""
+
+    train: list[str]
+    test: dict[str, list[str]]
+    """Name of a test set -> its files."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of the pool by one scorer."""
+
+    table: Path
+    scorer: str
+    patches: int
+    seconds: float
+    """Training the scorer, if the study trains it, and scoring."""
+
+
+def find_data(study: Study) -> Data:
+    """Lists the images; without test sets, every n-th training image is kept for testing."""
+    files = [str(f.path) for f in find_images(study.train)]
+    if study.test:
+        return Data(files, {name: [str(f.path) for f in find_images(folder)] for name, folder in study.test.items()})
+    if len(files) < 2:
+        raise InputError(f"data.train: expected at least 2 images, one of them for testing, got {len(files)}")
+    count = max(1, int(study.holdout * len(files) + 0.5))
+    kept = {int((i + 0.5) * len(files) / count) for i in range(count)}
+    return Data(
+        [f for i, f in enumerate(files) if i not in kept], {"holdout": [f for i, f in enumerate(files) if i in kept]}
+    )
+
+
+def score_pool(study: Study, data: Data, out: Path, number: int, workers: int) -> Scored:
+    """Scores the whole pool by one of the study's scorers, once for all cells."""
+    table, about = out / f"scores-{number}.parquet", out / f"scores-{number}.json"
+    with FileLock(out / f"scores-{number}.lock"):
+        asked = _asked(study, data, number)
+        if about.exists() and table.exists():
+            known = json.loads(about.read_text())
+            for key, value in asked.items():
+                if known["asked"].get(key) != value:
+                    raise InputError(
+                        f"{key}: {table} was scored with {_short(known['asked'].get(key))}, got {_short(value)}; "
+                        "run the study into another folder"
+                    )
+            return Scored(table, study.scorers[number], known["patches"], known["seconds"])
+        began = time.perf_counter()
+        scorer = _scorer(study, data, out, number)
+        options: dict[str, Any] = {"scale": study.scale, "patch": study.patch, "stride": study.stride}
+        summary = write_scores(
+            data.train, table, mode=study.mode, scorer=scorer, workers=workers, device=study.device, **options
+        )
+        seconds = time.perf_counter() - began
+        known = {"asked": asked, "patches": summary.patches, "seconds": round(seconds, 3)}
+        with atomic_path(about) as temporary:
+            temporary.write_text(json.dumps(known))
+        return Scored(table, study.scorers[number], summary.patches, seconds)
+
+
+def _asked(study: Study, data: Data, number: int) -> dict[str, Any]:
+    """What a score table depends on."""
+    keys = ("scale", "patch", "stride", "mode", "scorer_updates")
+    files = [Path(f).name for f in data.train]
+    return {"scorer": study.scorers[number], **{k: getattr(study, k) for k in keys}, "images": files}
+
+
+def _short(value: Any) -> str:
+    return f"{len(value)} images" if isinstance(value, list) else repr(value)
+
+
+def _scorer(study: Study, data: Data, out: Path, number: int) -> str:
+    """The scorer as ``srfast.score`` takes it; ``srcnn:SEED`` is trained here, on the whole pool."""
+    name, _, seed = study.scorers[number].partition(":")
+    if name != "srcnn" or not seed:
+        load_network(study.scorers[number], study.scale)
+        return study.scorers[number]
+    if not seed.isdigit():
+        raise InputError(f"scoring.scorers: expected srcnn:SEED with an integer, got {study.scorers[number]!r}")
+    how = recipe("srcnn")
+    store, _ = open_store(
+        data.train,
+        study.scale,
+        color="y",
+        patch=how.lr_patch * study.scale,
+        quantise=how.quantise,
+        cache_bytes=study.cache_mb << 20,
+    )
+    plan = Plan("srcnn", study.scale, study.scorer_updates, how, int(seed))
+    result = train(plan, store, out / "scorers" / f"srcnn-{seed}", resume=True, quiet=True, device=study.device)
+    return str(result.weights)
+
+
+def select_cell(cell: Cell, table: ScoreTable) -> CoreSet:
+    """The patches that a cell trains on; the whole pool where each pass draws its own."""
+    arm = cell.arm
+    return select(
+        pool_of(table, cell.pool, cell.seed),
+        keep=1.0 if arm.redraw == "pass" else cell.keep,
+        order=arm.order,
+        drop_hardest=arm.drop_hardest,
+        method=arm.method,
+        max_per_image=arm.max_per_image,
+        seed=cell.seed,
+    )
+
+
+def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:
+    """The patches of a random part of the images; of one seed, a smaller part lies in every larger one."""
+    if fraction >= 1:
+        return table
+    names = sorted(table.table.column("image").unique().to_pylist())
+    order = np.random.default_rng((seed, _POOL_STREAM)).permutation(len(names))
+    chosen = [names[i] for i in order[: max(1, int(fraction * len(names) + 0.5))]]
+    return ScoreTable(table.table.filter(pc.is_in(table.table.column("image"), pa.array(chosen))), table.meta)
+
+
+def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairStore:
+    """The training pairs of a cell. What is decoded is shared by all cells of a process."""
+    color, quantise = describe(cell.model).color, study.recipe_of(cell.model).quantise
+    whole, numbers = _whole(str(scored), study.scale, color, quantise, study.cache_mb << 20)
+    p = read_patches(coreset)
+    columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
+    return whole.over([Region(numbers[image], x, y, size, size) for image, x, y, size in columns])
+
+
+@lru_cache(maxsize=1)
+def _whole(scored: str, scale: int, color: str, quantise: bool, cache_bytes: int) -> tuple[PairStore, dict[str, int]]:
+    """A store over the whole pool, and the number of each image in it."""
+    p = read_patches(scored)
+    numbers = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
+    columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
+    regions = [Region(numbers[image], x, y, size, size) for image, x, y, size in columns]
+    sources = [Source(p.root / image) for image in numbers]
+    store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
+    if store.fits:
+        store.fill()
+    return store, numbers
+
+
+@lru_cache(maxsize=2)
+def scores(path: str) -> ScoreTable:
+    """A score table, read once in a process."""
+    return ScoreTable.read(path)

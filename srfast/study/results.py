@@ -1,0 +1,186 @@
+"""The files of a study: what a cell leaves behind, and the three tables gathered from all cells."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from srfast.data.files import atomic_path
+from srfast.errors import InputError
+from srfast.scoring.table import VERSION, read_parquet, write_parquet
+from srfast.study.cells import Cell
+from srfast.study.description import Study
+
+RESULTS, STRATA, LOG = "results.parquet", "strata.parquet", "log.parquet"
+SETTINGS = "cell.json"
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
+
+
+_S, _I, _F = pa.string(), pa.int32(), pa.float64()
+SCHEMA = _schema(
+    cell=_S, arm=_S, model=_S, scale=_I, keep=_F, updates=_I, seed=_I, dataset=_S, image=_S, psnr=_F, ssim=_F,
+    seconds=_F, scoring_seconds=_F, pool=_F, scorer=_S, patches=_I,
+)  # fmt: skip
+"""results.parquet: one row a cell and test image. ``seconds``: of training the cell; ``scoring_seconds``: of scoring
+the pool and selecting, where the arm asks for scores; ``patches``: how many the cell trains on."""
+STRATA_SCHEMA = _schema(cell=_S, dataset=_S, image=_S, stratum=_S, pixels=pa.int64(), mse=_F)
+"""strata.parquet: squared error on Y, in [0, 255]^2, of the tiles of one stratum of one image."""
+LOG_SCHEMA = _schema(cell=_S, step=_I, loss=_F, lr=_F, seconds=_F)
+"""log.parquet: the training logs."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of a study.
+
+    ``meta`` is JSON: ``study`` (the whole description), ``cells`` (settings of every finished cell by name),
+    ``scoring`` (patches and seconds of each scorer).
+    """
+
+    table: pa.Table
+    strata: pa.Table
+    log: pa.Table
+    meta: dict[str, Any]
+
+    def write(self, folder: Path) -> None:
+        """Writes the three tables, each whole or not at all."""
+        for name, schema, table in (
+            (RESULTS, SCHEMA, self.table),
+            (STRATA, STRATA_SCHEMA, self.strata),
+            (LOG, LOG_SCHEMA, self.log),
+        ):
+            write_parquet(folder / name, [table], schema, self.meta)
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Results:
+        """Reads what ``write`` wrote.
+
+        Raises:
+            InputError: a file is missing, or was not written by a study.
+        """
+        folder = Path(folder)
+        table, meta = _read(folder / RESULTS, SCHEMA)
+        return cls(table, _read(folder / STRATA, STRATA_SCHEMA)[0], _read(folder / LOG, LOG_SCHEMA)[0], meta)
+
+
+def _read(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:
+    table, meta = read_parquet(path)
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise InputError(f"{path}: expected the results of a study, column {missing[0]!r} is missing")
+    return table.select(schema.names), meta
+
+
+def describe(study: Study) -> dict[str, Any]:
+    """A study as plain values; of paths only the last name, so that results say nothing of the machine."""
+    known = dataclasses.asdict(study)
+    known["train"] = [Path(p).name for p in study.train]
+    known["test"] = {name: Path(p).name for name, p in study.test.items()}
+    known["scorers"] = [Path(s).name for s in study.scorers]
+    plain: dict[str, Any] = json.loads(json.dumps(known))
+    return plain
+
+
+def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[str, Any]:
+    """What the result of a cell depends on, but for the data's content."""
+    known = {
+        "model": cell.model,
+        "scale": study.scale,
+        "updates": cell.updates,
+        "seed": cell.seed,
+        "keep": cell.keep,
+        "pool": cell.pool,
+        "scorer": Path(study.scorers[cell.scorer]).name,
+        "arm": {k: v for k, v in dataclasses.asdict(cell.arm).items() if k not in ("keep", "budget", "models")},
+        "recipe": dataclasses.asdict(study.recipe_of(cell.model)),
+        "options": study.options.get(cell.model, {}),
+        "precision": study.precision,
+        "grid": [study.patch, study.stride, study.mode],
+        "test": {name: len(files) for name, files in test.items()},
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(known))
+    return plain
+
+
+def finished(folder: Path) -> bool:
+    """Whether a cell has all its results; they are written last."""
+    return (folder / RESULTS).exists()
+
+
+def check_finished(folder: Path, settings: dict[str, Any]) -> None:
+    """Raises InputError unless the results of a cell are those of these settings."""
+    known = json.loads((folder / SETTINGS).read_text())["settings"]
+    for key, value in settings.items():
+        if known.get(key) != value:
+            raise InputError(
+                f"{key}: {folder} was run with {known.get(key)!r}, got {value!r}; "
+                "run the study into another folder, or remove that cell"
+            )
+
+
+def write_cell(
+    folder: Path,
+    settings: dict[str, Any],
+    about: dict[str, Any],
+    rows: Sequence[dict[str, Any]],
+    strata: Sequence[dict[str, Any]],
+) -> None:
+    """Writes the results of a cell, results.parquet last."""
+    with atomic_path(folder / SETTINGS) as temporary:
+        temporary.write_text(json.dumps({"settings": settings, **about}, indent=1))
+    meta = {"version": VERSION}
+    write_parquet(folder / STRATA, [pa.Table.from_pylist(list(strata), STRATA_SCHEMA)], STRATA_SCHEMA, meta)
+    write_parquet(folder / RESULTS, [pa.Table.from_pylist(list(rows), SCHEMA)], SCHEMA, meta)
+
+
+def gather(study: Study, folders: Sequence[Path], scoring: Sequence[dict[str, Any]]) -> Results:
+    """The results of all finished cells among these folders, in their order."""
+    done = [f for f in folders if finished(f)]
+    tables = [_read(f / RESULTS, SCHEMA)[0].replace_schema_metadata(None) for f in done]
+    strata = [_read(f / STRATA, STRATA_SCHEMA)[0].replace_schema_metadata(None) for f in done]
+    logs = [pa.Table.from_pylist(_log(f), LOG_SCHEMA) for f in done]
+    cells = {f.name: json.loads((f / SETTINGS).read_text()) for f in done}
+    meta = {"version": VERSION, "study": describe(study), "cells": cells, "scoring": list(scoring)}
+    return Results(
+        pa.concat_tables([SCHEMA.empty_table(), *tables]),
+        pa.concat_tables([STRATA_SCHEMA.empty_table(), *strata]),
+        pa.concat_tables([LOG_SCHEMA.empty_table(), *logs]),
+        meta,
+    )
+
+
+def _log(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a training log, with the seconds of a resumed run added up."""
+    rows, before, last = [], 0.0, 0.0
+    with open(folder / "log.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            seconds = float(row["seconds"])
+            if seconds < last:
+                before += last
+            last = seconds
+            rows.append(
+                {
+                    "cell": folder.name,
+                    "step": int(row["step"]),
+                    "loss": float(row["loss"]),
+                    "lr": float(row["lr"]),
+                    "seconds": round(before + seconds, 2),
+                }
+            )
+    return rows
+
+
+def training_seconds(folder: Path) -> float:
+    """Seconds of training a cell, over all calls."""
+    rows = _log(folder)
+    return float(rows[-1]["seconds"]) if rows else 0.0

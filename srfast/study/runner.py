@@ -1,0 +1,197 @@
+"""Running a study: what is left of it, in one process or several."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from srfast.errors import InputError, RunError
+from srfast.study import pool, results
+from srfast.study.cell import Outcome, run_cell, running
+from srfast.study.cells import Cell, cells, pick
+from srfast.study.description import Study, read_study
+from srfast.study.results import Results
+
+Progress = Callable[[Outcome, int, int], None]
+"""Called after each cell with how it ended, the number of cells done and the number of all."""
+CELLS = "cells"
+
+
+def run_study(
+    study: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    images: Sequence[str | os.PathLike[str]] = (),
+    test: Mapping[str, str | os.PathLike[str]] | None = None,
+    jobs: int = 1,
+    only: str | None = None,
+    shard: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Runs a study, or what is left of it: a grid of selections, models, budgets and seeds.
+
+    Every cell (one training and its evaluations) has a folder of its own under ``out``/cells and is never run again
+    once it has finished; one that was killed goes on from its last checkpoint, with the results of an undisturbed run.
+    The last weights are evaluated, not the best ones.
+
+    Args:
+        study: The TOML file.
+        out: Folder of the study: cells/, scores of the pool, and the gathered results.parquet, strata.parquet and
+            log.parquet. Several machines may share it.
+        images: Training images instead of those of the file; a part of them (``data.holdout``) is then the test set,
+            unless ``test`` names one.
+        test: Test sets instead of those of the file: name to folder.
+        jobs: Processes, each with one thread; results do not depend on how many.
+        only: Pattern of cell names.
+        shard: (i, n): only every n-th cell from the i-th on.
+        progress: Called after every cell.
+
+    Returns:
+        The results of all finished cells.
+
+    Raises:
+        InputError: a wrong study or argument, or results in ``out`` that were made with other settings.
+        RunError: a cell failed (the others were run), or an extra is missing.
+    """
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise InputError(f"jobs: expected at least 1, got {jobs!r}")
+    described = read_study(Path(study), [Path(i) for i in images], {k: Path(v) for k, v in (test or {}).items()})
+    every = cells(described)
+    chosen = pick(every, only, shard)
+    folder = _folder(out)
+    data = pool.find_data(described)
+    for cell in every:
+        if results.finished(place := place_of(folder, cell)):
+            results.check_finished(place, results.settings_of(described, cell, data.test))
+    todo = [c for c in chosen if not results.finished(place_of(folder, c))]
+    failures = []
+    try:
+        with _terminated_is_interrupted():
+            scored = {n: pool.score_pool(described, data, folder, n, jobs) for n in {c.scorer for c in todo}}
+            tasks = [(described, c, scored[c.scorer], data.test, place_of(folder, c)) for c in todo]
+            for done, outcome in enumerate(_outcomes(tasks, jobs), len(chosen) - len(todo) + 1):
+                if outcome.state == "failed":
+                    failures.append(outcome)
+                if progress:
+                    progress(outcome, done, len(chosen))
+    finally:
+        found = _gather(described, every, folder)
+    if failures:
+        raise RunError(f"{len(failures)} of {len(chosen)} cells failed; {failures[0].cell.name}: {failures[0].text}")
+    return found
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a study is."""
+
+    done: list[str]
+    running: list[str]
+    left: list[str]
+    seconds: float | None
+    """Left, by the pace of the cells that are done and for the given number of jobs; None while nothing is done."""
+
+
+def status(study: Study, out: str | os.PathLike[str], jobs: int = 1) -> Status:
+    """How far a study is, by the files in its folder."""
+    every = cells(study)
+    folder = Path(out)
+    done, at_work, left = [], [], []
+    for cell in every:
+        place = place_of(folder, cell)
+        group = done if results.finished(place) else at_work if running(place) else left
+        group.append(cell)
+    pace = _pace([place_of(folder, c) for c in done])
+    names = [[c.name for c in group] for group in (done, at_work, left)]
+    seconds = pace and sum(pace(c) for c in [*at_work, *left]) / jobs
+    return Status(*names, seconds=seconds if pace else None)
+
+
+def _pace(folders: Sequence[Path]) -> Callable[[Cell], float] | None:
+    """Seconds of a cell, from the finished ones: updates cost what they cost for that model, evaluations the same."""
+    if not folders:
+        return None
+
+    updates: dict[str, float] = {}
+    training: dict[str, float] = {}
+    evaluating = 0.0
+    for place in folders:
+        known = json.loads((place / results.SETTINGS).read_text())
+        model = known["settings"]["model"]
+        updates[model] = updates.get(model, 0) + known["settings"]["updates"]
+        training[model] = training.get(model, 0) + known["seconds"]["train"]
+        evaluating += known["seconds"]["evaluate"] / len(folders)
+    mean = sum(training.values()) / sum(updates.values())
+    return lambda c: evaluating + c.updates * (training[c.model] / updates[c.model] if c.model in updates else mean)
+
+
+def place_of(folder: Path, cell: Cell) -> Path:
+    """The folder of a cell."""
+    return folder / CELLS / cell.name
+
+
+def _folder(out: str | os.PathLike[str]) -> Path:
+    folder = Path(os.path.abspath(out))
+    try:
+        (folder / CELLS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be created ({error.strerror})") from None
+    return folder
+
+
+def _gather(study: Study, every: Sequence[Cell], folder: Path) -> Results:
+
+    scoring = []
+    for number, scorer in enumerate(study.scorers):
+        about = folder / f"scores-{number}.json"
+        if about.exists():
+            known = json.loads(about.read_text())
+            scoring.append({"scorer": Path(scorer).name, **{k: known[k] for k in ("patches", "seconds")}})
+    found = results.gather(study, [place_of(folder, c) for c in every], scoring)
+    found.write(folder)
+    return found
+
+
+def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Outcome]:
+    """Runs cells as processes become free, in the order of the tasks."""
+    if jobs == 1 or len(tasks) < 2:
+        yield from (run_cell(*task) for task in tasks)
+        return
+    try:
+        import joblib
+    except ImportError:
+        raise RunError("jobs: several processes need joblib: pip install 'srfast[study]'") from None
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)
+        yield from parallel(joblib.delayed(run_cell)(*task) for task in tasks)
+
+
+@contextlib.contextmanager
+def _terminated_is_interrupted() -> Iterator[None]:
+    """SIGTERM ends a study as Ctrl-C does: results are gathered, processes are ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
+def clock(seconds: float) -> str:
+    """A duration for a person."""
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{max(1, minutes)} min"

@@ -1,0 +1,105 @@
+"""Reading TOML whose every key is known: what is wrong is named in one line."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from srfast.errors import InputError, RunError
+
+NEEDED = object()
+"""The default of a key that has none."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a table: what it must be, in words and as a test, and what it is when left out."""
+
+    expected: str
+    fits: Callable[[Any], bool]
+    default: Any = NEEDED
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        InputError: no such file, or not TOML. RunError: Python 3.10 without the extra ``study``.
+    """
+    try:
+        tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    except ImportError:
+        raise RunError("reading a study needs tomli on Python 3.10: pip install 'srfast[study]'") from None
+    try:
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected TOML in UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    try:
+        content: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not TOML: {error}") from None
+    return content
+
+
+def read(where: str, table: Any, keys: Mapping[str, Key]) -> dict[str, Any]:
+    """The values of a table, defaults filled in.
+
+    Args:
+        where: What stands before a key in a message: the file and the table.
+        table: What TOML gave for it.
+        keys: All keys that there are.
+
+    Raises:
+        InputError: not a table, an unknown key, a missing one, or a value that does not fit; one line that names the
+            key, what was expected and what came.
+    """
+    if not isinstance(table, dict):
+        raise InputError(f"{where}: expected a table, got {table!r}")
+    for key in table:
+        if key not in keys:
+            raise InputError(f"{where}.{key}: {unknown(key, keys)}")
+    values = {}
+    for name, key in keys.items():
+        if name not in table and key.default is NEEDED:
+            raise InputError(f"{where}.{name}: expected {key.expected}, got nothing")
+        value = table.get(name, key.default)
+        if name in table and not key.fits(value):
+            raise InputError(f"{where}.{name}: expected {key.expected}, got {value!r}")
+        values[name] = value
+    return values
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is not among the known ones: the nearest, or all."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"expected one of {', '.join(known)}, got {name!r}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def integer(value: Any, least: int = 0) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def number(value: Any, above: float = 0.0, most: float = float("inf")) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and above < value <= most
+
+
+def text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(text, value))
+
+
+def fractions(value: Any) -> bool:
+    """One fraction in (0, 1], or a list of them."""
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(number(v, 0, 1) for v in values)
