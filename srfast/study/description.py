@@ -13,6 +13,7 @@ from srfast import models
 from srfast.coreset.selection import METHODS, ORDERS, check_selection
 from srfast.data.grid import check_grid
 from srfast.errors import InputError
+from srfast.scoring.pipeline import Mode
 from srfast.study import toml
 from srfast.study.toml import Key
 from srfast.training.recipes import Recipe, recipe
@@ -59,7 +60,7 @@ class Study:
     scale: int
     patch: int
     stride: int
-    mode: str
+    mode: Mode
     scorers: tuple[str, ...]
     scorer_updates: int
     models: tuple[str, ...]

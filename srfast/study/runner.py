@@ -104,15 +104,16 @@ def status(study: Study, out: str | os.PathLike[str], jobs: int = 1) -> Status:
     """How far a study is, by the files in its folder."""
     every = cells(study)
     folder = Path(out)
-    done, at_work, left = [], [], []
-    for cell in every:
-        place = place_of(folder, cell)
-        group = done if results.finished(place) else at_work if running(place) else left
-        group.append(cell)
+    done = [c for c in every if results.finished(place_of(folder, c))]
+    open_ = [c for c in every if c not in done]
+    at_work = [c for c in open_ if running(place_of(folder, c))]
     pace = _pace([place_of(folder, c) for c in done])
-    names = [[c.name for c in group] for group in (done, at_work, left)]
-    seconds = pace and sum(pace(c) for c in [*at_work, *left]) / jobs
-    return Status(*names, seconds=seconds if pace else None)
+    seconds = sum(pace(c) for c in open_) / jobs if pace else None
+    return Status(_names(done), _names(at_work), _names([c for c in open_ if c not in at_work]), seconds)
+
+
+def _names(some: Sequence[Cell]) -> list[str]:
+    return [c.name for c in some]
 
 
 def _pace(folders: Sequence[Path]) -> Callable[[Cell], float] | None:
