@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from srfast import models
-from srfast.coreset.selection import METHODS, ORDERS, check_selection
+from srfast.coreset.settings import METHODS, ORDERS, PER_IMAGE, Selection
 from srfast.data.grid import check_grid
 from srfast.errors import InputError
 from srfast.scoring.pipeline import Mode
@@ -36,6 +36,10 @@ class Arm:
     order: str = "des"
     drop_hardest: float = 0.0
     max_per_image: int | None = None
+    where: str | None = None
+    window: tuple[float, float] | None = None
+    flat_floor: float = 0.0
+    per_image: str | None = None
     redraw: str = "seed"
     """"seed": a random subset is drawn once for each seed. "pass": afresh for every pass over the data (RS2)."""
     models: tuple[str, ...] = ()
@@ -44,7 +48,13 @@ class Arm:
     @property
     def asks_scorer(self) -> bool:
         """Whether another scorer gives another core-set."""
-        return self.method in ("loss", "stratified") or self.drop_hardest > 0
+        free = ("random", "bicubic", "sobel")
+        return self.method not in free or self.drop_hardest > 0 or self.flat_floor > 0 or self.where is not None
+
+    def selection(self, keep: float, seed: int) -> Selection:
+        """The arguments of ``srfast.select``."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(Selection) if f.name not in ("keep", "seed")}
+        return Selection(keep=1.0 if self.redraw == "pass" else keep, seed=seed, **own)
 
 
 @dataclass(frozen=True)
@@ -169,11 +179,13 @@ def _arms(path: Path, tables: Any) -> tuple[Arm, ...]:
         values["budget"] = tuple(budget if isinstance(budget, list) else [budget])
         values["keep"] = _floats(values["keep"])
         values["models"] = tuple(values["models"])
+        values["window"] = values["window"] and _floats(values["window"])
         arm = Arm(**values)
         if arm.redraw == "pass" and arm.method != "random":
             raise InputError(f"{where}.redraw: expected 'pass' with method = 'random' only, got {arm.method!r}")
         try:
-            check_selection(arm.keep[0], arm.order, arm.drop_hardest, arm.method, arm.max_per_image)
+            for keep in arm.keep:
+                arm.selection(keep, 0).checked()
         except InputError as error:
             raise InputError(f"{where}.{error}") from None
         arms.append(arm)
@@ -226,6 +238,10 @@ def _field(name: str) -> Key:
     return Key(f"one of {', '.join(options)}", lambda v: v in options, None)
 
 
+def _fraction(value: Any) -> bool:
+    return toml.number(value, above=-1e-300, most=1)
+
+
 def _is_table(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -264,12 +280,16 @@ _TRAINING = {
 }
 _ARM = {
     "name": Key("letters, digits, . and _", lambda v: toml.text(v) and re.fullmatch(r"[\w.]+", v) is not None),
-    "method": Key(f"one of {', '.join(METHODS)}", lambda v: v in METHODS, "loss"),
+    "method": Key(f"one of {', '.join(METHODS)}", toml.text, "loss"),
     "order": Key(f"one of {', '.join(ORDERS)}", lambda v: v in ORDERS, "des"),
     "keep": Key("a fraction with 0 < keep <= 1, or a list", toml.fractions),
-    "drop_hardest": Key("a fraction below 1", lambda v: toml.number(v, -1e-300, 0.999), 0.0),
+    "drop_hardest": Key("a fraction below 1", _fraction, 0.0),
     "max_per_image": Key("a positive integer", lambda v: toml.integer(v, 1), None),
     "budget": Key("'epochs', 'updates', a fraction of the updates, or a list of these", _budget, "epochs"),
+    "where": Key("a condition on the columns", toml.text, None),
+    "window": Key("two fractions", lambda v: isinstance(v, list) and all(map(_fraction, v)), None),
+    "flat_floor": Key("a fraction below 1", _fraction, 0.0),
+    "per_image": Key(f"one of {', '.join(PER_IMAGE)}", lambda v: v in PER_IMAGE, None),
     "redraw": _one_of("seed", "pass"),
     "models": Key("a list of models", toml.texts, []),
 }

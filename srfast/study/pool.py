@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from srfast.coreset.pairs import Source, read_patches
 from srfast.coreset.selection import CoreSet, select
+from srfast.coreset.settings import ARGUMENTS
 from srfast.data.files import atomic_path
 from srfast.data.images import find_images
 from srfast.errors import InputError
@@ -130,16 +131,8 @@ def _scorer(study: Study, data: Data, out: Path, number: int) -> str:
 
 def select_cell(cell: Cell, table: ScoreTable) -> CoreSet:
     """The patches that a cell trains on; the whole pool where each pass draws its own."""
-    arm = cell.arm
-    return select(
-        pool_of(table, cell.pool, cell.seed),
-        keep=1.0 if arm.redraw == "pass" else cell.keep,
-        order=arm.order,
-        drop_hardest=arm.drop_hardest,
-        method=arm.method,
-        max_per_image=arm.max_per_image,
-        seed=cell.seed,
-    )
+    selection = cell.arm.selection(cell.keep, cell.seed)
+    return select(pool_of(table, cell.pool, cell.seed), **{n: getattr(selection, n) for n in ARGUMENTS})
 
 
 def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:

@@ -119,13 +119,22 @@ def finished(folder: Path) -> bool:
 
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:
     """Raises InputError unless the results of a cell are those of these settings."""
-    known = json.loads((folder / SETTINGS).read_text())["settings"]
-    for key, value in settings.items():
-        if known.get(key) != value:
+    known = _flat(json.loads((folder / SETTINGS).read_text())["settings"])
+    for key, value in _flat(settings).items():
+        # A setting that a later version added had its default then.
+        if key in known and known[key] != value:
             raise InputError(
-                f"{key}: {folder} was run with {known.get(key)!r}, got {value!r}; "
+                f"{key}: {folder} was run with {known[key]!r}, got {value!r}; "
                 "run the study into another folder, or remove that cell"
             )
+
+
+def _flat(settings: dict[str, Any], head: str = "") -> dict[str, Any]:
+    """Nested settings as one table with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{head}{key}.") if isinstance(value, dict) else {head + key: value}
+    return flat
 
 
 def write_cell(
