@@ -141,6 +141,15 @@ PYBIND11_MODULE(_C, m) {
       py::arg("scorer"), py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"),
       py::arg("boundary"), py::arg("isa"), py::arg("fast"), py::arg("xs"), py::arg("nx"), py::arg("ys"), py::arg("ny"),
       py::arg("size"), py::arg("loss"), py::arg("bicubic"), py::arg("sobel"), py::call_guard<py::gil_scoped_release>());
+  m.def(
+      "suppress",
+      [](std::uintptr_t image, std::uintptr_t x, std::uintptr_t y, std::uintptr_t size, int64_t n, double iou,
+         std::uintptr_t keep) {
+        suppress_cpu(ptr<const int32_t>(image), ptr<const int32_t>(x), ptr<const int32_t>(y), ptr<const int32_t>(size),
+                     n, iou, ptr<uint8_t>(keep));
+      },
+      py::arg("image"), py::arg("x"), py::arg("y"), py::arg("size"), py::arg("n"), py::arg("iou"), py::arg("keep"),
+      py::call_guard<py::gil_scoped_release>());
 
 #ifdef SRFAST_CUDA_BUILD
   m.attr("cuda_architectures") = SRFAST_CUDA_ARCHITECTURES;

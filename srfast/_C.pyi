@@ -21,6 +21,7 @@ def score_dense(
     scorer: Scorer, image: int, h: int, w: int, row_stride: int, channels: int, boundary: int, isa: int, fast: bool,
     xs: int, nx: int, ys: int, ny: int, size: int, loss: int, bicubic: int, sobel: int,
 ) -> None: ...  # fmt: skip
+def suppress(image: int, x: int, y: int, size: int, n: int, iou: float, keep: int) -> None: ...
 
 # Of builds with CUDA only.
 def degrade_tiles(h: int, w: int, scale: int) -> int: ...

@@ -60,4 +60,9 @@ void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int6
                      const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys, int64_t ny,
                      int64_t size, float* loss, float* bicubic, float* sobel);
 
+// Greedy non-maximum suppression of squares: keep[i] = 1 unless square i, of `size[i]` pixels at (x[i], y[i]), overlaps
+// an earlier kept one of its image (0 <= image[i]) by an intersection over union of more than iou, 0 <= iou < 1.
+void suppress_cpu(const int32_t* image, const int32_t* x, const int32_t* y, const int32_t* size, int64_t n, double iou,
+                  uint8_t* keep);
+
 }  // namespace srfast

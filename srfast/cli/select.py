@@ -41,6 +41,8 @@ def selecting(function: F) -> F:
             help="Only patches whose rank by the method lies between these fractions, for example 0.05:0.55."),
         click.option("--max-per-image", type=int, default=None, help="At most this many patches of one image."),
         click.option("--per-image", type=click.Choice(list(PER_IMAGE)), default=None, help=f"{_listed(PER_IMAGE)}."),
+        click.option("--nms", type=float, metavar="IOU", default=None,
+            help="No two kept patches of an image overlap (intersection over union) by more than this."),
         click.option("--flat-floor", type=float, default=0.0, show_default=True,
             help="This fraction of what is kept is the easiest patches, whatever the method."),
         click.option("--seed", type=int, default=0, show_default=True, help="Of what is random."),

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from srfast.coreset.groups import running_count
+from srfast.coreset.overlap import separate
 from srfast.scoring.table import Rows
 
 
@@ -16,16 +17,23 @@ class Limits:
         table: The rows that the row numbers mean.
         max_per_image: At most this many rows of one image.
         per_image: "share", "even" or None.
+        nms: Largest intersection over union of two rows of an image, or None.
     """
 
-    def __init__(self, table: Rows, max_per_image: int | None, per_image: str | None) -> None:
-        self.max_per_image, self.per_image = max_per_image, per_image
+    def __init__(
+        self, table: Rows, max_per_image: int | None = None, per_image: str | None = None, nms: float | None = None
+    ) -> None:
+        self.max_per_image, self.per_image, self.nms = max_per_image, per_image, nms
+        self._table = table
         self._image = np.empty(0, np.int32)
-        if max_per_image is not None or per_image is not None:
+        if max_per_image is not None or per_image is not None or nms is not None:
             self._image = pc.dictionary_encode(table.table.column("image").combine_chunks()).indices.to_numpy()
 
     def allowed(self, rows: np.ndarray) -> np.ndarray:
         """The rows that may be kept, given that those before them are; in the same order."""
+        if self.nms is not None:
+            x, y, size = (self._table.column(c)[rows] for c in ("x", "y", "size"))
+            rows = rows[separate(self._image[rows], x, y, size, self.nms)]
         if self.max_per_image is not None:
             rows = rows[running_count(self._image[rows]) < self.max_per_image]
         return rows

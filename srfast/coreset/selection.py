@@ -69,6 +69,7 @@ def select(
     window: tuple[float, float] | None = None,
     flat_floor: float = 0.0,
     per_image: str | None = None,
+    nms: float | None = None,
 ) -> CoreSet:
     """Picks a core-set.
 
@@ -91,10 +92,13 @@ def select(
         flat_floor: This fraction of what is kept is the easiest patches by loss, whatever the method.
         per_image: "share" keeps the same share of every image, "even" the same number of every image as far as it
             has so many; each image's first in the method's order.
+        nms: No two kept patches of an image overlap by an intersection over union of more than this, 0 <= nms < 1;
+            taken greedily in the method's order.
 
     Returns:
         The core-set. Ties break by row order; the same input and seed give the same rows. Where ``max_per_image``
-        leaves fewer patches than ``keep`` asks for, it holds those, and ``meta["selection"]["short"]`` says so.
+        or ``nms`` leave fewer patches than ``keep`` asks for, it holds those, and ``meta["selection"]["short"]`` says
+        so.
 
     Raises:
         InputError: an argument outside its range, tables that do not belong together, nothing left to keep, or less
@@ -102,7 +106,7 @@ def select(
     """
     table = _joined(scores)
     asked = Selection(
-        keep, order, drop_hardest, method, max_per_image, seed, where, window, flat_floor, per_image
+        keep, order, drop_hardest, method, max_per_image, seed, where, window, flat_floor, per_image, nms
     ).checked(numeric_columns(table.table.schema))
     how = find(asked.method)
     loss = table.column("loss")
@@ -120,7 +124,7 @@ def select(
     count = _count(asked, n, len(candidates), dropped)
 
     pool = Pool(table, candidates, asked.order, count, np.random.default_rng(asked.seed))
-    limits = Limits(table, asked.max_per_image, asked.per_image)
+    limits = Limits(table, asked.max_per_image, asked.per_image, asked.nms)
     ordered = candidates[how.ordering(pool)]
     floor = share(asked.flat_floor, count)
     if floor:
@@ -189,7 +193,8 @@ def _short(asked: Selection, n: int, count: int, kept: int) -> str | None:
     """Why there are fewer patches than asked for, if so."""
     if kept == count:
         return None
+    limits = [f"{k}={v}" for k, v in (("max_per_image", asked.max_per_image), ("nms", asked.nms)) if v is not None]
     return (
-        f"kept {kept} of the {count} patches asked for ({kept / n:.3g} of all): "
-        f"max_per_image={asked.max_per_image} allows no more"
+        f"kept {kept} of the {count} patches asked for ({kept / n:.3g} of all): {' and '.join(limits)} allow"
+        f"{'s' if len(limits) == 1 else ''} no more"
     )

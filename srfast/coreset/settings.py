@@ -45,6 +45,7 @@ class Selection:
     window: tuple[float, float] | None = None
     flat_floor: float = 0.0
     per_image: str | None = None
+    nms: float | None = None
 
     def checked(self, columns: Iterable[str] = SCORES) -> Selection:
         """The same arguments as plain Python values.
@@ -74,6 +75,8 @@ class Selection:
             raise InputError(f"seed: expected a non-negative integer, got {self.seed!r}")
         if self.where is not None and (not isinstance(self.where, str) or not self.where.strip()):
             raise InputError(f"where: expected a condition such as 'loss > 10', got {self.where!r}")
+        if self.nms is not None and (not _is(self.nms, Real) or not 0 <= self.nms < 1):
+            raise InputError(f"nms: expected an overlap with 0 <= nms < 1, got {self.nms!r}")
         if self.per_image is not None:
             _one_of("per_image", self.per_image, PER_IMAGE)
         return Selection(
@@ -87,6 +90,7 @@ class Selection:
             window=None if self.window is None else _window(self.window),
             flat_floor=float(self.flat_floor),
             per_image=self.per_image,
+            nms=None if self.nms is None else float(self.nms),
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert back.meta == coreset.meta
     assert back.meta["selection"] == {
         "method": "loss", "order": "des", "keep": 0.5, "drop_hardest": 0.05, "max_per_image": 50, "seed": 0,
-        "where": None, "window": None, "flat_floor": 0.0, "per_image": None,
+        "where": None, "window": None, "flat_floor": 0.0, "per_image": None, "nms": None,
         "patches": 157, "passing": 157, "kept": len(coreset), "dropped_hardest": 8,
         "short": None,
     }  # fmt: skip
@@ -205,6 +205,8 @@ def test_tables_of_other_settings_or_with_common_patches_are_refused() -> None:
         ({"window": 0.5}, "window"),
         ({"window": (0, 1.5)}, "window"), ({"window": (-0.1, 0.5)}, "window"), ({"window": ("a", "b")}, "window"),
         ({"flat_floor": 1.0}, "flat_floor"), ({"flat_floor": -0.1}, "flat_floor"), ({"per_image": "all"}, "per_image"),
+        ({"nms": 1.0}, "nms"),
+        ({"nms": -0.1}, "nms"), ({"nms": "a"}, "nms"),
         ({"max_per_image": 0}, "max_per_image"), ({"seed": -1}, "seed"),
         ({"keep": "half"}, "keep"), ({"seed": 1.5}, "seed"), ({"max_per_image": 1.5}, "max_per_image"),
     ],
