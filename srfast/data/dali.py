@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from srfast.data.grid import check_grid, grid
 from srfast.data.images import ImageFile, shard_of
@@ -107,11 +108,11 @@ class PatchStream:
                 images, labels = self._pipeline.run()
             except RuntimeError as error:
                 raise RunError(f"DALI: {' '.join(str(error).split())}") from error
-            numbers = torch.from_dlpack(labels.as_tensor()).flatten().tolist()
+            numbers = from_dlpack(labels.as_tensor()).flatten().tolist()
             parts = []
             for position, number in enumerate(numbers):
                 if number == next_file:  # anything else repeats a file to fill the batch
-                    parts.append(self._cut(torch.from_dlpack(images[position]), number))
+                    parts.append(self._cut(from_dlpack(images[position]), number))
                     next_file += 1
             if self.device.type == "cuda":
                 # DALI reuses the images' memory in its next run.

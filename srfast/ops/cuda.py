@@ -16,6 +16,8 @@ from srfast.ops.cpu import LIBRARY
 # csrc/core/api.h and csrc/cuda/launch.h
 ELEMENT_TYPES = {torch.uint8: 0, torch.float32: 1, torch.float16: 3, torch.bfloat16: 4}
 
+LEAST_CAPABILITY = (8, 0)
+
 # patches [N, H, W, 3 or 1] -> Y uint8 [N, H, W]; LR uint8 [N, H / scale, W / scale]; the up-sampled plane [N, H, W] in
 # [0, 255]; the sums of (up - Y)^2 and of the Sobel map, float64 [N, tiles, 2]. LR and sums are empty unless asked for.
 LIBRARY.define(
@@ -27,6 +29,14 @@ LIBRARY.define(
 def has_kernels() -> bool:
     """Whether this build of the compiled module has CUDA kernels."""
     return native.available() and bool(native.compiled().cuda_architectures)
+
+
+def unsupported(device: torch.device | str = "cuda") -> str | None:
+    """Why neither the CUDA nor the Triton kernels run on a GPU; None where they do."""
+    major, minor = torch.cuda.get_device_capability(device)
+    if (major, minor) < LEAST_CAPABILITY:
+        return f"{torch.cuda.get_device_name(device)} has compute capability {major}.{minor}, and 8.0 is the least"
+    return None
 
 
 def _launch(name: str, device: torch.device, *arguments: Any) -> None:

@@ -38,24 +38,59 @@ def cuobjdump() -> str:
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory):
-    """What CMake and nvcc print when the kernels are compiled as for a release."""
-    pybind11 = pytest.importorskip("pybind11", reason="pybind11 is not installed")
+    """What CMake and nvcc print when the kernels are compiled with warnings as errors."""
+    return build(ROOT / "csrc" / "cuda", tmp_path_factory.mktemp("cuda_build"), "-DSRFAST_CUDA_STRICT=ON")
+
+
+def build(source: Path, folder: Path, *options: str) -> str:
     for tool in ("cmake", "ninja", "g++"):
         if shutil.which(tool, path=path_with_tools()) is None:
             pytest.skip(f"{tool} is not on PATH")
-    folder = tmp_path_factory.mktemp("cuda_build")
     env = {**os.environ, "PATH": path_with_tools()}
-    configure = [
-        *("cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DSRFAST_CUDA=ON"),
-        *(f"-Dpybind11_DIR={pybind11.get_cmake_dir()}", f"-DPython_EXECUTABLE={sys.executable}"),
-        *("-DSKBUILD_PROJECT_NAME=srfast", "-DSKBUILD_PROJECT_VERSION=0.0.0"),
-    ]
+    configure = ["cmake", "-S", str(source), "-B", str(folder), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
+    configure += [f"-DCMAKE_CUDA_COMPILER={shutil.which('nvcc')}", *options]
     log = ""
-    for command in (configure, ["cmake", "--build", str(folder), "-j2", "--target", "srfast_cuda"]):
+    for command in (configure, ["cmake", "--build", str(folder), "-j2"]):
         done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         log += done.stdout
         assert done.returncode == 0, log
     return log
+
+
+def configure(folder: Path, mode: str, nvcc: Path) -> subprocess.CompletedProcess[str]:
+    """The main project, configured with this compiler."""
+    pybind11 = pytest.importorskip("pybind11", reason="pybind11 is not installed")
+    for tool in ("cmake", "ninja", "g++"):
+        if shutil.which(tool, path=path_with_tools()) is None:
+            pytest.skip(f"{tool} is not on PATH")
+    command = ["cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
+    command += [f"-DSRFAST_CUDA={mode}", f"-DCMAKE_CUDA_COMPILER={nvcc}", f"-DPython_EXECUTABLE={sys.executable}"]
+    command += [f"-Dpybind11_DIR={pybind11.get_cmake_dir()}", "-DSKBUILD_PROJECT_NAME=srfast"]
+    env = {**os.environ, "PATH": path_with_tools()}
+    return subprocess.run([*command, "-DSKBUILD_PROJECT_VERSION=0.0.0"], env=env, capture_output=True, text=True)
+
+
+@pytest.fixture
+def broken_nvcc(tmp_path: Path) -> Path:
+    """A compiler that stops at the host compiler, as nvcc does when that is too new."""
+    path = tmp_path / "nvcc"
+    path.write_text("#!/bin/sh\necho '#error -- unsupported GNU version! gcc versions later than 15' >&2\nexit 1\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_compiler_that_fails_leaves_the_cpu_build(broken_nvcc, tmp_path):
+    done = configure(tmp_path / "auto", "AUTO", broken_nvcc)
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if "srfast" in line]
+    assert line.startswith("srfast: CPU kernels only:")
+    assert "unsupported GNU version" in line
+
+
+def test_a_compiler_that_fails_is_an_error_when_cuda_was_asked_for(broken_nvcc, tmp_path):
+    done = configure(tmp_path / "on", "ON", broken_nvcc)
+    assert done.returncode != 0
+    assert "SRFAST_CUDA=ON, but" in done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -50,10 +50,8 @@ def test_chunks_do_not_change_scores(monkeypatch):
     weights = load_network("srcnn", 2).weights
     scorer = GpuScorer(weights, backend="native", device="cpu")
     whole = scorer.losses(patches())
-    monkeypatch.setattr("srfast.scoring.backends.gpu.CHUNK_PIXELS", 1000)
-    torch.testing.assert_close(
-        GpuScorer(weights, backend="native", device="cpu").losses(patches()), whole, rtol=1e-6, atol=0
-    )
+    monkeypatch.setattr("srfast.scoring.backends.gpu._TorchNetwork.pixels", 1000)
+    torch.testing.assert_close(scorer.losses(patches()), whole, rtol=1e-6, atol=0)
 
 
 def test_engine_scores_windows_and_maps():
@@ -75,7 +73,7 @@ def test_engine_scores_windows_and_maps():
 
 def test_maps_by_triton():
     weights = load_network("srcnn", 2).weights
-    error = GpuScorer(weights, 2, device="cpu").errors(patches()[:1])
+    error = GpuScorer(weights, 2, device="cpu").maps(patches()[0])[:1]
     expected = reference.squared_error(patches()[:1], weights, 2, torch.float64)
     # An error of 1e-3 grey levels in a difference of up to 255.
     torch.testing.assert_close(error.double(), expected, rtol=1e-4, atol=0.05)

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from srfast.data.grid import grid
-from srfast.scoring.backends.gpu import GpuEngine
+from srfast.ops import reference
+from srfast.scoring.backends import gpu
+from srfast.scoring.backends.gpu import GpuEngine, GpuScorer
 from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.backends.upload import uploaded
 from srfast.scoring.network import load_network
 
 data = pytest.importorskip("skimage.data", reason="needs the demo extra")
@@ -39,3 +42,67 @@ def test_batches_keep_their_type_and_device() -> None:
     assert isinstance(tensor, torch.Tensor)
     np.testing.assert_allclose(tensor.numpy(), expected, rtol=2e-5)
     assert engine.batch_tensor(torch.zeros(0, 96, 96, 3, dtype=torch.uint8)).shape == (0,)
+
+
+@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_bands_with_a_halo_are_the_whole_image(monkeypatch: pytest.MonkeyPatch, scale: int, boundary: str) -> None:
+    image = data.chelsea()[: 249 // scale * scale, : 100 // scale * scale]
+    network = load_network("srcnn", scale)
+    engine = GpuEngine(network, boundary, "native", "fp32", "cpu")
+    xs, ys = grid(*image.shape[:2], scale, 48, 12)
+    whole = engine.dense(image, xs, ys, 48)
+    maps = engine._scorer.maps(torch.from_numpy(image))
+    monkeypatch.setattr(gpu, "BAND_PIXELS", 3000)
+    cut = list(gpu.bands(*image.shape[:2], scale))
+    assert len(cut) > 5
+    pieces = [engine._scorer.maps(torch.from_numpy(image[b.first : b.last]))[:, b.own] for b in cut]
+    banded = torch.cat(pieces, 1)
+    assert torch.equal(banded[1:], maps[1:])  # bicubic and Sobel: the same 8-bit planes, the same sums
+    # Convolutions of another height may add in another order.
+    torch.testing.assert_close(banded[0], maps[0], rtol=1e-3, atol=2e-3)
+    in_bands = engine.dense(image, xs, ys, 48)
+    for column in ("loss", "bicubic", "sobel"):
+        np.testing.assert_allclose(getattr(in_bands, column), getattr(whole, column), rtol=1e-6, err_msg=column)
+
+
+def test_a_halo_of_one_row_less_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """x2 needs 7 LR rows: with 6 the maps differ by more than another order of summation."""
+    image = data.chelsea()[:200, :64]
+    scorer = GpuScorer(load_network("srcnn", 2).weights, backend="native", device="cpu")
+    maps = scorer.maps(torch.from_numpy(image))
+    monkeypatch.setattr(gpu, "BAND_PIXELS", 64 * 40)
+
+    def worst(halo: int) -> float:
+        monkeypatch.setattr(gpu, "HALO", halo)
+        cut = gpu.bands(*image.shape[:2], 2)
+        banded = torch.cat([scorer.maps(torch.from_numpy(image[b.first : b.last]))[:, b.own] for b in cut], 1)
+        return float((banded - maps).abs().max())
+
+    assert worst(7) < 0.01 < worst(5)
+
+
+def test_large_patches_are_scored_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    patches = torch.from_numpy(data.chelsea()[:120, :160].reshape(120, 2, 80, 3).swapaxes(0, 1).copy())
+    weights = load_network("srcnn", 2).weights
+    scorer = GpuScorer(weights, backend="native", device="cpu")
+    whole, losses = scorer.columns(patches), scorer.losses(patches)
+    monkeypatch.setattr(gpu, "BAND_PIXELS", 2000)
+    monkeypatch.setattr(gpu._TorchNetwork, "pixels", 1)
+    columns = scorer.columns(patches)
+    for column in ("loss", "bicubic", "sobel"):
+        torch.testing.assert_close(getattr(columns, column), getattr(whole, column), rtol=1e-5, atol=0)
+    torch.testing.assert_close(scorer.losses(patches), losses, rtol=1e-5, atol=0)
+
+
+def test_the_sobel_map_is_the_definition() -> None:
+    y = torch.randint(0, 256, (37, 22), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(gpu._sobel_map(y).double(), reference.sobel_map(y[None, ..., None])[0])
+
+
+def test_uploads_take_any_layout() -> None:
+    array = np.arange(2 * 5 * 7 * 3, dtype=np.uint8).reshape(2, 5, 7, 3)
+    array.flags.writeable = False
+    pieces = [array, array[:, ::-1, ::2], array[:0]]
+    for piece, tensor in zip(pieces, uploaded(pieces, torch.device("cpu")), strict=True):
+        np.testing.assert_array_equal(tensor.numpy(), piece)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from srfast.errors import InputError
 from srfast.ops import reference
-from srfast.scoring.backends.gpu import full_precision
+from srfast.ops.precision import without_tf32
 from srfast.scoring.backends.maps import MapEngine
 from srfast.scoring.network import Network
 
@@ -31,7 +31,7 @@ class EagerEngine(MapEngine):
     def errors(self, patches: np.ndarray) -> np.ndarray:
         x = torch.from_numpy(np.array(patches, order="C")).to(self.device)
         scale, boundary = self.network.scale, self.boundary
-        with full_precision():
+        with without_tf32():
             if self._module is None:
                 error = reference.squared_error(x, self.network.weights, scale, torch.float32, boundary)
             else:

@@ -1,12 +1,13 @@
 """SRCNN scores on a GPU: the degrade kernel, then the network by torch ("native") or by Triton ("triton").
 
-Nothing leaves the device and nothing waits for it; work goes to the current stream.
+Work goes to the current stream. Memory is bounded whatever the number and the size of the images: patches are scored in
+chunks, images larger than a chunk in bands of rows with a halo, and host arrays are uploaded piece by piece.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,23 +17,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srfast.errors import InputError
-from srfast.ops import (
-    cuda,  # noqa: F401  (registers torch.ops.srfast.degrade)
-    reference,
-)
+from srfast.ops import cuda  # noqa: F401  (registers torch.ops.srfast.degrade)
+from srfast.ops.precision import without_tf32
 from srfast.scoring.backends.base import Scores
+from srfast.scoring.backends.upload import uploaded
 from srfast.scoring.network import Network
 
 PRECISIONS = {
     "fp32": torch.float32,
     # float16 and not bfloat16: a plane in [0, 255] is rounded by 0.06 grey levels at most, against 0.5.
     "fast": torch.float16,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
 }
 BACKENDS = ("native", "triton")
-CHUNK_PIXELS = 1 << 24
-"""Pixels scored at once. The 32-channel map takes 64 bytes a pixel (128 in fp32): 1 GiB (2 GiB) of device memory."""
+UPLOAD_PIXELS = 1 << 22
+"""Pixels of one upload: 12 MiB of page-locked memory, twice."""
+BAND_PIXELS = 1 << 22
+"""Pixels of a band, the halo left out. Maps in float64 and the network's take up to 700 bytes a pixel: 3 GiB."""
+HALO = 8
+"""LR rows that a band reads beyond its own on each side. The cut spoils the 2 LR rows whose down-sampling reaches over
+it, the 2 whose up-sampling does, and the 4 + 2 HR rows of conv1 and conv3: 7 LR rows at x2."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class GpuScorer:
         scale: 2, 3 or 4.
         boundary: "symmetric" or "replicate", of the resampling.
         backend: "native" (torch's convolutions) or "triton".
-        precision: "fp32", "fp16", "bf16" or "fast", which is fp16; sums are float32 at least in every one.
+        precision: "fp32", or "fast", which is float16 with float32 sums.
         device: Where patches are and scores will be.
     """
 
@@ -78,61 +81,80 @@ class GpuScorer:
     @torch.inference_mode()
     def columns(self, patches: Tensor) -> Columns:
         """Scores of uint8 patches [N, H, W, 3 or 1] on the scorer's device; H and W are multiples of the scale."""
-        parts = [self._columns(chunk) for chunk in self._chunks(patches)]
-        if not parts:
-            empty = torch.zeros(len(patches), device=patches.device)
-            return Columns(empty, empty, empty)
-        return Columns(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        return Columns(*self._scored(patches, True))
 
     @torch.inference_mode()
     def losses(self, patches: Tensor) -> Tensor:
         """The losses alone, float32 [N]: the bicubic and Sobel columns cost arithmetic."""
-        if self._network is None:
-            return self.columns(patches).loss
-        parts = []
-        for chunk in self._chunks(patches):
-            y, up, _ = self._degrade(chunk, False)
-            parts.append(self._network.loss(up, y))
-        return torch.cat(parts) if parts else torch.zeros(len(patches), device=patches.device)
+        return self._scored(patches, self._network is None)[0]
 
     @torch.inference_mode()
-    def errors(self, patches: Tensor) -> Tensor:
-        """Squared-error maps float32 [N, H, W] in units of [0, 255]^2."""
-        parts = [self._errors(chunk) for chunk in self._chunks(patches)]
-        return torch.cat(parts) if parts else torch.zeros(patches.shape[:3], device=patches.device)
+    def maps(self, image: Tensor) -> Tensor:
+        """float32 [3, H, W] of one uint8 image [H, W, 3 or 1]: the squared error of the network and of plain bicubic
+        up-sampling, and the Sobel map. Takes memory for the whole image: large ones come in bands."""
+        with _on(self.device):
+            y, up, _ = self._degrade(image[None], False)
+            plain = (up.float() - y).square()
+            loss = plain if self._network is None else (self._network.reconstruct(up, y) - y).square()
+            return torch.stack([loss[0], plain[0], _sobel_map(y[0])])
 
-    @torch.inference_mode()
-    def plain_errors(self, patches: Tensor) -> Tensor:
-        """The same maps of plain bicubic up-sampling."""
-        parts = []
-        for chunk in self._chunks(patches):
-            y, up, _ = self._degrade(chunk, False)
-            parts.append((up.float() - y).square())
-        return torch.cat(parts) if parts else torch.zeros(patches.shape[:3], device=patches.device)
-
-    def _chunks(self, patches: Tensor) -> Iterator[Tensor]:
+    def _scored(self, patches: Tensor, with_columns: bool) -> Tensor:
+        """[3, N], or [1, N] without the bicubic and Sobel columns."""
         n, h, w, _ = patches.shape
-        if 3 * h * w >= 2**31:
-            raise InputError(f"patches: expected fewer than 2^31 bytes an image, got {h} x {w} x 3")
-        step = max(1, CHUNK_PIXELS // max(1, h * w))
-        with _on(patches.device):
-            for first in range(0, n, step):
-                yield patches[first : first + step]
+        rows = 3 if with_columns else 1
+        if n == 0:
+            return torch.zeros(rows, 0, device=patches.device)
+        pixels = BAND_PIXELS if self._network is None else self._network.pixels
+        if h * w > max(pixels, BAND_PIXELS):
+            return torch.stack([self._large(patch)[:rows] for patch in patches], 1)
+        step = max(1, pixels // (h * w))
+        score = self._columns if with_columns else self._losses
+        with _on(self.device):
+            return torch.cat([score(patches[first : first + step]) for first in range(0, n, step)], 1)
 
     def _degrade(self, patches: Tensor, with_sums: bool) -> tuple[Tensor, Tensor, Tensor]:
         y, _, up, sums = torch.ops.srfast.degrade(patches, self.scale, self.boundary, self.dtype, False, with_sums)
         return y, up, sums
 
-    def _columns(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _columns(self, patches: Tensor) -> Tensor:
         y, up, sums = self._degrade(patches, True)
         bicubic, sobel = (sums.sum(1) / y[0].numel()).float().unbind(1)
-        loss = bicubic if self._network is None else self._network.loss(up, y)
-        return loss, bicubic, sobel
+        return torch.stack([bicubic if self._network is None else self._network.loss(up, y), bicubic, sobel])
 
-    def _errors(self, patches: Tensor) -> Tensor:
+    def _losses(self, patches: Tensor) -> Tensor:
+        assert self._network is not None
         y, up, _ = self._degrade(patches, False)
-        sr = up.float() if self._network is None else self._network.reconstruct(up, y)
-        return (sr - y).square()
+        return self._network.loss(up, y)[None]
+
+    def _large(self, image: Tensor) -> Tensor:
+        total = torch.zeros(3, dtype=torch.float64, device=image.device)
+        for band in bands(image.shape[0], image.shape[1], self.scale):
+            total += self.maps(image[band.first : band.last])[:, band.own].sum((1, 2), dtype=torch.float64)
+        return (total / (image.shape[0] * image.shape[1])).float()
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows of an image that are scored at once."""
+
+    begin: int
+    end: int
+    first: int
+    """Where the halo above begins."""
+    last: int
+
+    @property
+    def own(self) -> slice:
+        """The band's rows among those with the halo."""
+        return slice(self.begin - self.first, self.end - self.first)
+
+
+def bands(height: int, width: int, scale: int) -> Iterator[Band]:
+    """The rows of an image, multiples of the scale, in bands of BAND_PIXELS or one LR row."""
+    step = max(1, BAND_PIXELS // (width * scale)) * scale
+    for begin in range(0, height, step):
+        end = min(begin + step, height)
+        yield Band(begin, end, max(0, begin - HALO * scale), min(height, end + HALO * scale))
 
 
 class GpuEngine:
@@ -147,50 +169,94 @@ class GpuEngine:
         self.precision = precision
         self.scale = network.scale
         self._scorer = GpuScorer(network.weights, network.scale, boundary, backend, precision, device)
+        self._device = self._scorer.device
 
     def batch_tensor(self, patches: Tensor) -> Tensor:
         """Losses float32 [N] of uint8 patches [N, H, W, 3 or 1], on the device of ``patches``."""
-        return self._scorer.losses(patches.to(self._scorer.device)).to(patches.device)
+        if patches.device.type == "cpu" and self._device.type != "cpu":
+            return torch.from_numpy(self.batch(patches.detach().numpy()))
+        return self._scorer.losses(patches.to(self._device)).to(patches.device)
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
-        return self.batch_tensor(torch.from_numpy(np.array(patches, order="C"))).cpu().numpy()
+        n, h, w, _ = patches.shape
+        if n == 0:
+            return np.zeros(0, np.float32)
+        step = max(1, UPLOAD_PIXELS // (h * w))
+        pieces = (patches[first : first + step] for first in range(0, n, step))
+        with _on(self._device):
+            return torch.cat([self._scorer.losses(piece) for piece in uploaded(pieces, self._device)]).cpu().numpy()
 
     def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
-        views = self._upload(image).unfold(0, size, 1).unfold(1, size, 1)  # [H', W', C, size, size]
-        y, x = (p.flatten() for p in torch.meshgrid(self._index(ys), self._index(xs), indexing="ij"))
-        step = max(1, CHUNK_PIXELS // size**2)
-        parts = []
-        for first in range(0, len(y), step):
-            chosen = views[y[first : first + step], x[first : first + step]]
-            columns = self._scorer.columns(chosen.movedim(1, -1).contiguous())
-            parts.append(torch.stack([columns.loss, columns.bicubic, columns.sobel]))
-        return Scores(*torch.cat(parts, 1).cpu().numpy())
+        with _on(self._device):
+            [pixels] = (piece.clone() for piece in uploaded([image], self._device))
+            views = pixels.unfold(0, size, 1).unfold(1, size, 1)  # [H', W', C, size, size]
+            y, x = (p.flatten() for p in torch.meshgrid(self._index(ys), self._index(xs), indexing="ij"))
+            step = max(1, UPLOAD_PIXELS // size**2)
+            parts = []
+            for first in range(0, len(y), step):
+                chosen = views[y[first : first + step], x[first : first + step]]
+                columns = self._scorer.columns(chosen.movedim(1, -1).contiguous())
+                parts.append(torch.stack([columns.loss, columns.bicubic, columns.sobel]))
+            return Scores(*torch.cat(parts, 1).cpu().numpy())
 
     def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
-        s = self.scale
-        whole = self._upload(image)[None, : image.shape[0] // s * s, : image.shape[1] // s * s].contiguous()
-        plain = self._scorer.plain_errors(whole)
-        maps = (self._scorer.errors(whole), plain, reference.sobel_map(whole))
-        return Scores(*torch.stack([self._window_means(m[0], xs, ys, size) for m in maps]).cpu().numpy())
-
-    def _upload(self, image: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(image, order="C")).to(self._scorer.device, non_blocking=True)
+        height, width = (n // self.scale * self.scale for n in image.shape[:2])
+        cut = list(bands(height, width, self.scale))
+        with _on(self._device):
+            sums = _WindowSums(xs, ys, size, self._device)
+            pieces = uploaded((image[band.first : band.last, :width] for band in cut), self._device)
+            for band, piece in zip(cut, pieces, strict=True):
+                sums.add(self._scorer.maps(piece)[:, band.own], band)
+            return Scores(*sums.means().cpu().numpy())
 
     def _index(self, positions: np.ndarray) -> Tensor:
-        return torch.from_numpy(positions.astype(np.int64)).to(self._scorer.device)
+        return torch.from_numpy(positions.astype(np.int64)).to(self._device)
 
-    def _window_means(self, error: Tensor, xs: np.ndarray, ys: np.ndarray, size: int) -> Tensor:
-        """Means of the windows of a map [H, W] through a float64 summed-area table."""
-        table = torch.nn.functional.pad(error.double().cumsum(0).cumsum(1), (1, 0, 1, 0))
-        x, y = self._index(xs), self._index(ys)
-        top, bottom = table[y], table[y + size]
-        sums = (bottom[:, x + size] - top[:, x + size]) - (bottom[:, x] - top[:, x])
-        return (sums / size**2).clamp(min=0).float().flatten()
+
+class _WindowSums:
+    """Sums of three maps over windows, the maps coming in bands from the top down; float64."""
+
+    def __init__(self, xs: np.ndarray, ys: np.ndarray, size: int, device: torch.device) -> None:
+        self._x = torch.from_numpy(xs.astype(np.int64)).to(device)
+        self._ys, self._size = ys.astype(np.int64), size
+        self._sums = torch.zeros(3, len(ys), len(xs), dtype=torch.float64, device=device)
+        self._above = torch.zeros(3, 1, len(xs), dtype=torch.float64, device=device)
+
+    def add(self, maps: Tensor, band: Band) -> None:
+        for number, error in enumerate(maps):
+            rows = F.pad(error.double().cumsum(1), (1, 0))
+            rows = rows[:, self._x + self._size] - rows[:, self._x]
+            # until[i]: what stands above row band.begin + i, in the columns of each window
+            until = torch.cat([self._above[number], self._above[number] + rows.cumsum(0)])
+            tops, bottoms = self._ys, self._ys + self._size
+            for sign, edges, inside in (
+                (-1, tops, (tops >= band.begin) & (tops < band.end)),
+                (1, bottoms, (bottoms > band.begin) & (bottoms <= band.end)),
+            ):
+                windows = np.flatnonzero(inside)
+                at, which = (torch.from_numpy(i).to(until.device) for i in (edges[windows] - band.begin, windows))
+                self._sums[number].index_add_(0, which, until[at], alpha=sign)
+            self._above[number] = until[-1:]
+
+    def means(self) -> Tensor:
+        """float32 [3, ny * nx]."""
+        return (self._sums / self._size**2).clamp(min=0).float().flatten(1)
+
+
+def _sobel_map(y: Tensor) -> Tensor:
+    """``reference.sobel_map`` of one uint8 plane [H, W] in float32, which holds its values exactly."""
+    y = F.pad(y[None, None].float(), (1, 1, 1, 1), mode="reflect")[0, 0]
+    smooth, rough = y[:-2] + 2 * y[1:-1] + y[2:], y[2:] - y[:-2]
+    gx, gy = smooth[:, 2:] - smooth[:, :-2], rough[:, :-2] + 2 * rough[:, 1:-1] + rough[:, 2:]
+    return (gx.abs() + gy.abs()) / 2
 
 
 class _TorchNetwork:
     """The network by torch's convolutions, channels last. Pixels stay in [0, 255], biases are multiplied by 255
     instead: the network is positively homogeneous, and a plane in half precision is not rounded twice."""
+
+    pixels = 1 << 22
+    """Scored at once: conv1's 64 channels, twice while ReLU and layout are at work, take 1 GiB (2 GiB in fp32)."""
 
     def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device) -> None:
         self._layers = [
@@ -203,7 +269,7 @@ class _TorchNetwork:
 
     def _forward(self, up: Tensor) -> Tensor:
         (w1, b1), (w2, b2), (w3, b3) = self._layers
-        with full_precision():
+        with without_tf32():
             x = F.pad(up[:, None], (4, 4, 4, 4), mode="replicate").contiguous(memory_format=torch.channels_last)
             x = F.relu_(F.conv2d(x, w1, b1))
             x = F.relu_(F.conv2d(x, w2, b2))
@@ -221,6 +287,9 @@ class _TorchNetwork:
 class _TritonNetwork:
     """The network by srfast.kernels.srcnn; the reconstruction is written only when asked for."""
 
+    pixels = 1 << 24
+    """Scored at once: the 32-channel map takes 1 GiB (2 GiB in fp32)."""
+
     def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device) -> None:
         from srfast.kernels import srcnn
 
@@ -237,17 +306,6 @@ class _TritonNetwork:
 
 
 _NETWORKS: dict[str, Any] = {"native": _TorchNetwork, "triton": _TritonNetwork}
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """float32 convolutions without TF32, which cuDNN uses by default and which costs three decimal digits."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
 
 
 def _on(device: torch.device) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import cache
 from importlib.util import find_spec
 
 from srfast.errors import InputError, RunError
@@ -23,6 +25,11 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
     compiled = network.kind in ("srcnn", "bicubic")
     if device == "cuda" and not sees_cuda():
         return "torch sees no CUDA device"
+    if device == "cuda" and backend in ("native", "triton"):
+        from srfast.ops.cuda import unsupported
+
+        if reason := unsupported():
+            return reason
     if backend == "native":
         if not compiled:
             return f"it runs SRCNN 9-1-5 and bicubic only, not {network.name}"
@@ -74,13 +81,21 @@ def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
         order = ("torch",)
     elif device == "cuda":
         order = ("triton", *order)
-    reasons = []
+    reasons: list[str] = []
     for name in order:
         reason = unusable(name, device, network)
         if reason is None:
+            if device == "cuda" and reasons and network.kind in ("srcnn", "bicubic"):
+                _say(f"{name} scores on the GPU, slower than it could: " + "; ".join(reasons))
             return name, device
         reasons.append(f"{name}: {reason}")
     raise RunError("backend: none can be used: " + "; ".join(reasons))
+
+
+@cache
+def _say(text: str) -> None:
+    """Once a process, on stderr unless the application logs elsewhere."""
+    logging.getLogger("srfast").warning("srfast: %s", text)
 
 
 def make_engine(network: Network, settings: ScoreSettings, isa: str | None = None, threads: int = 1) -> Engine:

@@ -1,0 +1,74 @@
+"""Host arrays to a device, piece by piece, while the device works on the piece before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def uploaded(pieces: Iterable[np.ndarray], device: torch.device) -> Iterator[Tensor]:
+    """The pieces (uint8, any shape and strides) as tensors on ``device``.
+
+    A tensor is valid until the next is asked for; work on it belongs on the current stream of the device. Memory is
+    bounded by two pieces on the host (page-locked) and two on the device: the copy of a piece waits for the work on the
+    last but one.
+    """
+    if device.type != "cuda":
+        for piece in pieces:
+            yield torch.from_numpy(np.array(piece, order="C"))
+        return
+    slots = (_Slot(device), _Slot(device))
+    copies = torch.cuda.Stream(device)
+    ahead: tuple[_Slot, Tensor] | None = None
+    try:
+        for number, piece in enumerate(pieces):
+            copying = slots[number % 2], slots[number % 2].copy(piece, copies)
+            if ahead is not None:
+                yield ahead[0].ready(ahead[1])
+                ahead[0].used()
+            ahead = copying
+        if ahead is not None:
+            yield ahead[0].ready(ahead[1])
+    finally:
+        # The buffers go back to the current stream's memory.
+        torch.cuda.current_stream(device).wait_stream(copies)
+
+
+class _Slot:
+    """A page-locked buffer, its twin on the device, and what has to be over before either is written again."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._host = torch.empty(0, dtype=torch.uint8)
+        self._target = torch.empty(0, dtype=torch.uint8)
+        self._copied, self._worked = torch.cuda.Event(), torch.cuda.Event()
+
+    def copy(self, piece: np.ndarray, stream: Any) -> Tensor:
+        self._copied.synchronize()  # the page-locked buffer is free; at once before the first use
+        if self._host.numel() < piece.size:
+            self._worked.synchronize()
+            self._host = torch.empty(piece.size, dtype=torch.uint8, pin_memory=True)
+            self._target = torch.empty(piece.size, dtype=torch.uint8, device=self._device)
+            stream.wait_stream(torch.cuda.current_stream(self._device))  # what used this memory before
+        host = self._host[: piece.size].view(piece.shape)
+        if piece.flags.writeable and piece.flags.c_contiguous:
+            host.copy_(torch.from_numpy(piece))  # on several threads
+        else:
+            np.copyto(host.numpy(), piece)
+        target = self._target[: piece.size].view(piece.shape)
+        with torch.cuda.stream(stream):
+            stream.wait_event(self._worked)
+            target.copy_(host, non_blocking=True)
+            self._copied.record(stream)
+        return target
+
+    def ready(self, target: Tensor) -> Tensor:
+        torch.cuda.current_stream(self._device).wait_event(self._copied)
+        return target
+
+    def used(self) -> None:
+        self._worked.record(torch.cuda.current_stream(self._device))
