@@ -10,6 +10,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
+def _matrix(grad: Tensor) -> Tensor:
+    """[out, in]; a vector is one row."""
+    return grad.reshape(len(grad), -1) if grad.ndim > 1 else grad[None]
+
+
 class SOAP(Optimizer):
     """Adam in a slowly turning basis (Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam",
     2024, algorithm 3).
@@ -55,13 +60,35 @@ class SOAP(Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         loss = closure() if closure else None
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._update(p, group)
+            params = [p for p in group["params"] if p.grad is not None]
+            if params:
+                self._update(params, group)
         return loss
 
-    def _update(self, p: Tensor, group: dict[str, Any]) -> None:
-        grad = p.grad.reshape(len(p), -1) if p.grad.ndim > 1 else p.grad[None]  # [out, in]
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """All parameters together, one operation after the other: most are so small that calls cost more than sums."""
+        grads = [_matrix(p.grad) for p in params if p.grad is not None]
+        states = [self._state_of(p, grad, group) for p, grad in zip(params, grads, strict=True)]
+        beta1, beta2 = group["betas"]
+        for state in states:
+            state["step"] += 1
+        means, squares = [s["mean"] for s in states], [s["square"] for s in states]
+        turned = [self._turn(s, grad) for s, grad in zip(states, grads, strict=True)]
+        torch._foreach_lerp_(means, grads, 1 - beta1)
+        torch._foreach_lerp_(squares, torch._foreach_mul(turned, turned), 1 - beta2)
+        roots = torch._foreach_div(squares, [1 - beta2 ** s["step"] for s in states])
+        torch._foreach_sqrt_(roots)
+        torch._foreach_add_(roots, group["eps"])
+        updates = torch._foreach_div([self._turn(s, mean) for s, mean in zip(states, means, strict=True)], roots)
+        torch._foreach_div_(updates, [1 - beta1 ** s["step"] for s in states])
+        back = [self._turn_back(s, u).view_as(p) for s, u, p in zip(states, updates, params, strict=True)]
+        torch._foreach_sub_(params, back, alpha=group["lr"])
+        for state, grad in zip(states, grads, strict=True):
+            self._gather(state, grad, group["memory"])
+            if state["step"] % group["every"] == 0:
+                self._follow(state)
+
+    def _state_of(self, p: Tensor, grad: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = self.state[p]
         if not state:
             state["step"] = 0
@@ -71,25 +98,15 @@ class SOAP(Optimizer):
             state["outer"] = [grad.new_zeros(n, n) for n in sides]
             self._gather(state, grad, 0.0)
             state["basis"] = [torch.linalg.eigh(g)[1].flip(1) if len(g) else g for g in state["outer"]]
-        beta1, beta2 = group["betas"]
-        state["step"] += 1
-        turned = self._turn(state, grad)
-        state["mean"].lerp_(grad, 1 - beta1)
-        state["square"].lerp_(turned * turned, 1 - beta2)
-        root = (state["square"] / (1 - beta2 ** state["step"])).sqrt_().add_(group["eps"])
-        update = self._turn(state, state["mean"]) / root / (1 - beta1 ** state["step"])
-        p.sub_(self._turn_back(state, update).reshape(p.shape), alpha=group["lr"])
-        self._gather(state, grad, group["memory"])
-        if state["step"] % group["every"] == 0:
-            self._follow(state)
+        return state
 
     @staticmethod
     def _gather(state: dict[str, Any], grad: Tensor, memory: float) -> None:
         left, right = state["outer"]
         if len(left):
-            left.lerp_(grad @ grad.T, 1 - memory)
+            left.addmm_(grad, grad.T, beta=memory, alpha=1 - memory)
         if len(right):
-            right.lerp_(grad.T @ grad, 1 - memory)
+            right.addmm_(grad.T, grad, beta=memory, alpha=1 - memory)
 
     @staticmethod
     def _turn(state: dict[str, Any], x: Tensor) -> Tensor:
@@ -109,6 +126,7 @@ class SOAP(Optimizer):
         for side, (outer, basis) in enumerate(zip(state["outer"], state["basis"], strict=True)):
             if not len(outer):
                 continue
-            order = torch.argsort((basis * (outer @ basis)).sum(0), descending=True)
+            product = outer @ basis
+            order = torch.argsort((basis * product).sum(0), descending=True)
             state["square"] = state["square"].index_select(side, order)
-            state["basis"][side] = torch.linalg.qr(outer @ basis[:, order])[0]
+            state["basis"][side] = torch.linalg.qr(product[:, order])[0]
