@@ -13,7 +13,8 @@ from srfast import models
 from srfast.coreset.settings import METHODS, ORDERS, PER_IMAGE, Selection
 from srfast.data.grid import check_grid
 from srfast.errors import InputError
-from srfast.scoring.pipeline import Mode
+from srfast.ops.device import Device
+from srfast.scoring.settings import Mode, Scale
 from srfast.study import toml
 from srfast.study.toml import Key
 from srfast.training.recipes import Recipe, recipe
@@ -67,7 +68,7 @@ class Study:
     test: Mapping[str, str]
     holdout: float
     pool: tuple[float, ...]
-    scale: int
+    scale: Scale
     patch: int
     stride: int
     mode: Mode
@@ -77,7 +78,7 @@ class Study:
     updates: int
     seeds: tuple[int, ...]
     precision: str
-    device: str
+    device: Device
     save_every: int
     cache_mb: int
     recipe: Mapping[str, Any]
@@ -106,10 +107,10 @@ def read_study(
         InputError: not a study; one line that names the key, what was expected and what came.
     """
     path = Path(path)
-    content = toml.read(str(path), toml.parse(path), _TOP)
-    data = toml.read(f"{path}: data", content["data"], _DATA)
-    scoring = toml.read(f"{path}: scoring", content["scoring"], _SCORING)
-    training = toml.read(f"{path}: training", content["training"], _TRAINING)
+    content = toml.read(f"{path}: ", toml.parse(path), _TOP)
+    data = toml.read(f"{path}: data.", content["data"], _DATA)
+    scoring = toml.read(f"{path}: scoring.", content["scoring"], _SCORING)
+    training = toml.read(f"{path}: training.", content["training"], _TRAINING)
     arms = _arms(path, content["arm"])
     folder = path.resolve().parent
     tests = {k: str(folder / v) for k, v in _tests(path, data["test"]).items()}
@@ -170,11 +171,11 @@ def _arms(path: Path, tables: Any) -> tuple[Arm, ...]:
         raise InputError(f"{path}: arm: expected at least one [[arm]], got {tables!r}")
     arms: list[Arm] = []
     for i, table in enumerate(tables):
-        where = f"{path}: arm {i + 1}"
+        where = f"{path}: arm {i + 1}."
         values = toml.read(where, table, _ARM)
-        where = f"{path}: arm {values['name']!r}"
+        where = f"{path}: arm {values['name']!r}."
         if values["name"] in {a.name for a in arms}:
-            raise InputError(f"{where}.name: expected names that differ, got it twice")
+            raise InputError(f"{where}name: expected names that differ, got it twice")
         budget = values.pop("budget")
         values["budget"] = tuple(budget if isinstance(budget, list) else [budget])
         values["keep"] = _floats(values["keep"])
@@ -182,12 +183,12 @@ def _arms(path: Path, tables: Any) -> tuple[Arm, ...]:
         values["window"] = values["window"] and _floats(values["window"])
         arm = Arm(**values)
         if arm.redraw == "pass" and arm.method != "random":
-            raise InputError(f"{where}.redraw: expected 'pass' with method = 'random' only, got {arm.method!r}")
+            raise InputError(f"{where}redraw: expected 'pass' with method = 'random' only, got {arm.method!r}")
         try:
             for keep in arm.keep:
                 arm.selection(keep, 0).checked()
         except InputError as error:
-            raise InputError(f"{where}.{error}") from None
+            raise InputError(f"{where}{error}") from None
         arms.append(arm)
     return tuple(arms)
 

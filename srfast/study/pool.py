@@ -23,6 +23,7 @@ from srfast.errors import InputError
 from srfast.models.registry import describe
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import write_scores
+from srfast.scoring.settings import ScoreSettings
 from srfast.scoring.table import ScoreTable
 from srfast.study.cells import Cell
 from srfast.study.description import Study
@@ -85,10 +86,10 @@ def score_pool(study: Study, data: Data, out: Path, number: int, workers: int) -
             return Scored(table, study.scorers[number], known["patches"], known["seconds"])
         began = time.perf_counter()
         scorer = _scorer(study, data, out, number)
-        options: dict[str, Any] = {"scale": study.scale, "patch": study.patch, "stride": study.stride}
-        summary = write_scores(
-            data.train, table, mode=study.mode, scorer=scorer, workers=workers, device=study.device, **options
+        settings = ScoreSettings(
+            study.scale, study.patch, study.stride, study.mode, scorer, device=study.device, workers=workers
         )
+        summary = write_scores(data.train, table, settings)
         seconds = time.perf_counter() - began
         known = {"asked": asked, "patches": summary.patches, "seconds": round(seconds, 3)}
         with atomic_path(about) as temporary:

@@ -52,7 +52,7 @@ def read(where: str, table: Any, keys: Mapping[str, Key]) -> dict[str, Any]:
     """The values of a table, defaults filled in.
 
     Args:
-        where: What stands before a key in a message: the file and the table.
+        where: What stands before a key in a message: the file and the table, "study.toml: data."
         table: What TOML gave for it.
         keys: All keys that there are.
 
@@ -61,17 +61,17 @@ def read(where: str, table: Any, keys: Mapping[str, Key]) -> dict[str, Any]:
             key, what was expected and what came.
     """
     if not isinstance(table, dict):
-        raise InputError(f"{where}: expected a table, got {table!r}")
+        raise InputError(f"{where.rstrip('.')}: expected a table, got {table!r}")
     for key in table:
         if key not in keys:
-            raise InputError(f"{where}.{key}: {unknown(key, keys)}")
+            raise InputError(f"{where}{key}: {unknown(key, keys)}")
     values = {}
     for name, key in keys.items():
         if name not in table and key.default is NEEDED:
-            raise InputError(f"{where}.{name}: expected {key.expected}, got nothing")
+            raise InputError(f"{where}{name}: expected {key.expected}, got nothing")
         value = table.get(name, key.default)
         if name in table and not key.fits(value):
-            raise InputError(f"{where}.{name}: expected {key.expected}, got {value!r}")
+            raise InputError(f"{where}{name}: expected {key.expected}, got {value!r}")
         values[name] = value
     return values
 
