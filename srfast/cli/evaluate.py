@@ -38,18 +38,21 @@ def command(model, data, scale, protocol, lr_data, tile, window, device, json_fi
     Numbers of the two are not comparable.
     """
     import json
-    from pathlib import Path
 
-    from srfast.data.files import atomic_path
+    from srfast.data.files import check_output, output_file
+    from srfast.data.origin import generator
     from srfast.evaluation.evaluator import evaluate
 
+    inputs = [*data, *([lr_data] if lr_data else []), model]
+    if json_file and json_file != "-":
+        check_output(json_file, "evaluation", inputs)
     result = evaluate(model, data, scale, protocol, lr_data=lr_data, tile=tile, window=window, device=device)
     if json_file:
-        text = json.dumps(result.to_dict(), indent=2, allow_nan=False)
+        text = json.dumps({"generator": generator("evaluation"), **result.to_dict()}, indent=2, allow_nan=False)
         if json_file == "-":
             click.echo(text)
             return
-        with atomic_path(Path(json_file)) as temporary:
+        with output_file(json_file, "evaluation", inputs) as temporary:
             temporary.write_text(text + "\n")
     _print(result)
 

@@ -12,6 +12,8 @@ from srfast.cli import select as select_command
 from srfast.cli.options import scoring, scoring_progress
 from srfast.scoring.settings import ScoreSettings
 
+FILES = {"scores.parquet": "score table", "coreset.parquet": "core-set", "report.html": "report"}
+
 
 @click.command("prune", short_help="Score, select and report in one go.")
 @scoring
@@ -27,31 +29,24 @@ def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
     """Does it, and returns the path of the report."""
     from srfast.coreset.selection import select
     from srfast.coreset.settings import ARGUMENTS, Selection
-    from srfast.errors import InputError
-    from srfast.report.writing import check_replaceable as check_report
+    from srfast.data.files import output_folder
     from srfast.report.writing import write_report
     from srfast.scoring.pipeline import write_scores
-    from srfast.scoring.table import ScoreTable, check_replaceable
+    from srfast.scoring.table import ScoreTable
 
     selection = {k: options.pop(k) for k in ARGUMENTS if k in options}
     Selection(**selection).checked()
     resume = options.pop("resume", False)
     settings = ScoreSettings(**options)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be created ({error.strerror})") from None
-    scores, coreset, report = (folder / n for n in ("scores.parquet", "coreset.parquet", "report.html"))
-    check_replaceable(scores)
-    check_replaceable(coreset)
-    check_report(report)
-    with scoring_progress("scoring") as progress:
-        summary = write_scores(images, scores, settings, resume=resume, progress=progress)
-    score_command.report(summary, str(scores), as_json=False)
-    table = ScoreTable.read(scores)
-    chosen = select(table, **selection)
-    chosen.write(coreset)
-    select_command.report(chosen, str(coreset), as_json=False)
-    write_report(table, chosen, report)
+    scores, coreset, report = (folder / n for n in FILES)
+    with output_folder(folder, "prune", images, FILES):
+        with scoring_progress("scoring") as progress:
+            summary = write_scores(images, scores, settings, resume=resume, progress=progress)
+        score_command.report(summary, str(scores), as_json=False)
+        table = ScoreTable.read(scores)
+        chosen = select(table, **selection)
+        chosen.write(coreset)
+        select_command.report(chosen, str(coreset), as_json=False)
+        write_report(table, chosen, report)
     click.echo(f"report -> {report}")
     return report

@@ -27,8 +27,10 @@ def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: 
     dropped patches as pictures, counts per image, and how far cheaper scores agree.
     """
     from srfast.coreset.selection import CoreSet
+    from srfast.data.files import check_output
     from srfast.report.writing import write_report
     from srfast.scoring.table import ScoreTable, join
 
+    check_output(output, "report", [*scores, *([coreset] if coreset else [])])
     table = join([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
     click.echo(write_report(table, None if coreset is None else CoreSet.read(coreset), output, root=root))

@@ -65,7 +65,9 @@ def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any)
     """Pick a core-set from SCORES: one table, or all the shards of a dataset."""
     Selection(**{**options, "method": "loss"}).checked()  # before anything heavy is imported; columns need the table
     from srfast.coreset.selection import select
+    from srfast.data.files import check_output
 
+    check_output(output, "core-set", scores)
     coreset = select(list(scores), **options)
     coreset.write(output)
     report(coreset, output, as_json)

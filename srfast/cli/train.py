@@ -171,6 +171,7 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
         device=options["device"],
         threads=threads,
         quiet=quiet,
+        inputs=[*data, *([options["init"]] if options["init"] else [])],
         data_name=", ".join(os.path.basename(os.path.normpath(d)) for d in data),
     )
     if not quiet and int(os.environ.get("RANK", "0")) == 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from srfast.scoring.table import (
     ScoreTable,
     check_columns,
     check_paths,
-    check_replaceable,
     join,
     numeric_columns,
     read_parquet,
@@ -51,9 +49,8 @@ class CoreSet(Rows):
         return cls(table.select(with_extras(CORESET_SCHEMA, table.schema).names), meta)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes coreset.parquet, whole or not at all; refuses to replace a file srfast did not write."""
-        check_replaceable(path)
-        write_parquet(Path(path), [self.table], with_extras(CORESET_SCHEMA, self.table.schema), self.meta)
+        """Writes coreset.parquet, whole or not at all; replaces nothing but another core-set."""
+        write_parquet(path, [self.table], with_extras(CORESET_SCHEMA, self.table.schema), self.meta)
 
 
 def select(

@@ -1,34 +1,172 @@
-"""Output files that appear whole or not at all."""
+"""The one door for outputs: what may be written where, and files that appear whole or not at all.
+
+Every output of every command goes through it:
+
+* ``output_file`` for a file that the user named,
+* ``output_folder`` for a folder that the user named; files inside it are then written with ``atomic_path``,
+* ``check_output`` before long work, so that what will be refused in the end is refused at once.
+
+Refused are outputs that srfast did not write or that are of another kind (``srfast.data.origin.kind_of``), outputs that
+are an input of the same run, named pipes, devices and sockets, and names that are not valid UTF-8.
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import secrets
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from srfast.data.locks import Lock, hold
+from srfast.data.origin import MARK, generator, kind_of
 from srfast.errors import InputError, RunError
+
+LOCK = ".srfast-lock"
+"""The file inside an output folder by which its run keeps others out."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-@contextmanager
-def atomic_path(path: Path, aside: Path | None = None) -> Iterator[Path]:
-    """Yields a temporary path beside ``path``; on success flushes it to disk and renames it to ``path``.
-
-    The temporary file has the suffix of ``path``, and is removed when the body raises. Where ``path`` is a
-    symbolic link, its target is replaced.
+def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str | os.PathLike[str]] = ()) -> Path:
+    """Refuses an output file that must not be written; call it before the work begins.
 
     Args:
-        path: the final file. Its directory must exist; an earlier regular file of that name is replaced.
+        path: the file; where it is a symbolic link, its target is meant.
+        kind: what will be written, in the words of ``kind_of``; only an earlier file of that kind is replaced.
+        inputs: files and folders that the run reads.
+
+    Returns:
+        ``path`` without symbolic links.
+
+    Raises:
+        InputError: no such folder or no permission in it, something there that is not a file, not srfast's, of
+            another kind or one of ``inputs``, or a name that is not UTF-8.
+    """
+    final = _resolved(path)
+    folder = final.parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: expected a file in an existing directory; {folder} does not exist or is a file")
+    if final.exists():
+        if not final.is_file():
+            raise InputError(f"{path}: expected a file to write; a {_thing(final)} is there")
+        found = kind_of(final)
+        if found is None:
+            raise InputError(f"{path}: exists and was not written by srfast; choose another output")
+        _check_not_input(path, final, inputs)
+        if found != kind:
+            raise InputError(f"{path}: expected {_a(kind)} to replace, got {_a(found)}; choose another output")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: no permission to write in {folder}")
+    return final
+
+
+@contextmanager
+def output_file(
+    path: str | os.PathLike[str],
+    kind: str,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    aside: Path | None = None,
+) -> Iterator[Path]:
+    """Yields a temporary path to write to; on success it becomes ``path``, whole.
+
+    ``check_output`` runs before the body and again before the rename, since a file may have come there meanwhile.
+    What is written must be recognised by ``kind_of`` as ``kind``, or the next run is refused.
+
+    Args:
+        path, kind, inputs: as for ``check_output``.
+        aside: the folder for the temporary file, on the same file system; None takes that of ``path``.
+
+    Raises:
+        InputError: as ``check_output``. RunError: the disk is full, or the body wrote nothing.
+    """
+    inputs = list(inputs)
+    check_output(path, kind, inputs)
+    with atomic_path(Path(path), aside) as temporary:
+        yield temporary
+        check_output(path, kind, inputs)
+
+
+@contextmanager
+def output_folder(
+    path: str | os.PathLike[str],
+    kind: str,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    files: Mapping[str, str] | None = None,
+    shared: bool = False,
+) -> Iterator[Path]:
+    """Yields the output folder, made where it is missing and locked against other runs while the body runs.
+
+    A folder that was made and in which nothing was written is removed again.
+
+    Args:
+        path: the folder; its parents are made too.
+        kind: what is written, in lower-case words, such as "export" or "study".
+        inputs: files and folders that the run reads; the folder itself must not be among them.
+        files: None makes the whole folder srfast's own: it must be new, empty, or marked by an earlier run of the same
+            kind, and is marked with the file ``MARK``; everything inside may then be written with ``atomic_path``.
+            Otherwise the names of the files that will be written and their kinds: the folder may hold anything
+            else, and ``check_output`` runs on these.
+        shared: True leaves it to the caller to keep several runs in one folder apart.
+
+    Raises:
+        InputError: not a folder, cannot be made or written, is an input, or holds what srfast did not write.
+        RunError: another run writes there now; names its process.
+    """
+    inputs = list(inputs)
+    folder = _resolved(path)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{path}: expected a folder to write to; a {_thing(folder)} is there")
+    if folder.is_dir() and files is None:
+        _check_not_input(path, folder, inputs)
+        _check_own(path, folder, kind)
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be created ({error.strerror})") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: no permission to write in it")
+    lock = None if shared else Lock.take(folder / LOCK, Path(path))
+    try:
+        if files is None:
+            _check_own(path, folder, kind)
+            for parent, _, _ in os.walk(folder):
+                _sweep(Path(parent), ".srfast-")
+            with atomic_path(folder / MARK) as temporary:
+                temporary.write_text(json.dumps({"generator": generator(kind)}) + "\n")
+        for name, what in (files or {}).items():
+            check_output(Path(path) / name, what, inputs)
+        yield Path(path)
+    finally:
+        if lock:
+            lock.release()
+        if made:
+            _remove_empty(folder)
+
+
+@contextmanager
+def atomic_path(path: Path, aside: Path | None = None, durable: bool = True) -> Iterator[Path]:
+    """Yields a temporary path beside ``path``; on success flushes it to disk and renames it to ``path``.
+
+    For files inside a folder that ``output_folder`` has opened: an earlier regular file is replaced whatever it is.
+    The temporary file has the suffix of ``path``, and is removed when the body raises; those that killed runs
+    left of the same ``path`` are removed as well. Where ``path`` is a symbolic link, its target is replaced.
+
+    Args:
+        path: the final file. Its directory must exist.
         aside: the directory for the temporary file, on the same file system; None takes that of ``path``.
+        durable: False leaves it to the system when the bytes reach the disk, and litter to ``output_folder``: for the
+            many small files of a folder that is of no use before it is complete.
 
     Raises:
         InputError: the directory is missing or not writable, or ``path`` names something other than a file.
-        RunError: the disk is full, or the body wrote no file.
+        RunError: the disk is full, or the body wrote nothing.
     """
     path = Path(path)
     final = Path(os.path.realpath(path))
@@ -36,25 +174,120 @@ def atomic_path(path: Path, aside: Path | None = None) -> Iterator[Path]:
     if not folder.is_dir():
         raise InputError(f"{path}: expected a file in an existing directory; {folder} does not exist or is a file")
     if final.exists() and not final.is_file():
-        raise InputError(f"{path}: expected a file to write; a {'directory' if final.is_dir() else 'device'} is there")
+        raise InputError(f"{path}: expected a file to write; a {_thing(final)} is there")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in {folder}")
     # Short, as a long final name leaves no room for a suffix; random, as two runs may write at once.
-    temporary = (aside or folder) / f".srfast-{secrets.token_hex(8)}{final.suffix[:16]}"
+    prefix = f".srfast-{hashlib.sha256(os.fsencode(final.name)).hexdigest()[:8]}-"
+    temporary = (aside or folder) / f"{prefix}{secrets.token_hex(8)}{final.suffix[:16]}"
+    if durable:
+        _sweep(temporary.parent, prefix)
+    held = -1
     try:
         try:
+            held = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            hold(held)
             yield temporary
-            if not temporary.exists():
+            if not temporary.exists() or not temporary.stat().st_size:
                 raise RunError(f"{path}: nothing was written")
-            _flush(temporary, os.O_RDWR)
+            if durable:
+                _flush(temporary, os.O_RDWR)
             os.replace(temporary, final)
         except OSError as error:
             raise _explained(error, path, temporary, folder) from error
-        with suppress(OSError):
-            _flush(folder, os.O_RDONLY)
+        if durable:
+            with suppress(OSError):
+                _flush(folder, os.O_RDONLY)
     finally:
+        if held >= 0:
+            os.close(held)
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_input(path: str | os.PathLike[str], what: str) -> Path:
+    """Raises InputError unless ``path`` is a regular file; a named pipe would be waited for without end.
+
+    Args:
+        path: a file to be read.
+        what: what it should be, for the message, such as "a score table".
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        raise InputError(f"{path}: {'no such file' if missing else error.strerror}") from None
+    except ValueError:
+        raise InputError(f"{str(path)!r}: not a file name") from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: expected {what}, got a {'folder' if stat.S_ISDIR(mode) else _thing(Path(path))}")
+    return Path(path)
+
+
+def _resolved(path: str | os.PathLike[str]) -> Path:
+    text = os.fspath(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{text!r}: the name is not valid UTF-8; choose another output") from None
+    if "\0" in text:
+        raise InputError(f"{text!r}: not a file name")
+    return Path(os.path.realpath(text))
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0].lower() in 'aeio' else 'a'} {kind}"
+
+
+def _thing(path: Path) -> str:
+    mode = os.stat(path).st_mode
+    for test, name in ((stat.S_ISDIR, "directory"), (stat.S_ISREG, "file"), (stat.S_ISFIFO, "named pipe"),
+                       (stat.S_ISSOCK, "socket")):  # fmt: skip
+        if test(mode):
+            return name
+    return "device"
+
+
+def _check_not_input(path: str | os.PathLike[str], final: Path, inputs: Iterable[str | os.PathLike[str]]) -> None:
+    for item in inputs:
+        try:
+            same = os.path.samefile(item, final)
+        except (OSError, ValueError):  # a name such as "srcnn", or a file that reading will report
+            continue
+        if same:
+            raise InputError(f"{path}: is an input of this run; choose another output")
+
+
+def _check_own(path: str | os.PathLike[str], folder: Path, kind: str) -> None:
+    """Refuses a folder with anything in it, unless a run of this kind marked it."""
+    found = kind_of(folder)
+    if found is not None and found != kind:
+        raise InputError(f"{path}: expected {_a(kind)} to replace, got {_a(found)}; choose another folder")
+    if found is None:
+        foreign = next((n for n in sorted(os.listdir(folder)) if not n.startswith(".srfast")), None)
+        if foreign is not None:
+            raise InputError(f"{path}: holds {foreign}, which srfast did not write; choose a new or an empty folder")
+
+
+def _remove_empty(folder: Path) -> None:
+    if os.listdir(folder) == [MARK]:
+        (folder / MARK).unlink()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    """Removes temporary files of runs that no longer live."""
+    for name in os.listdir(folder):
+        if not name.startswith(prefix) or name == LOCK:
+            continue
+        with suppress(OSError):
+            descriptor = os.open(folder / name, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                if hold(descriptor):
+                    os.unlink(folder / name)
+            finally:
+                os.close(descriptor)
 
 
 def _flush(path: Path, flags: int) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from srfast.coreset.selection import CoreSet
-from srfast.data.files import atomic_path
-from srfast.errors import InputError
+from srfast.data.files import check_output, output_file
 from srfast.report.content import read_scores
-from srfast.report.page import GENERATOR, render
+from srfast.report.page import render
 from srfast.scoring.table import KEY, ScoreTable, encode_meta
 
 
@@ -41,21 +40,12 @@ def write_report(
         RunError: the disk is full.
     """
     path = Path(path)
-    check_replaceable(path)
+    check_output(path, "report")
     rows = None if coreset is None else _arrow(coreset)
     scores = read_scores(_arrow(table), rows, root=None if root is None else Path(root))
-    with atomic_path(path) as temporary:
+    with output_file(path, "report") as temporary:
         temporary.write_text(render(scores), encoding="utf-8", newline="\n")
     return path
-
-
-def check_replaceable(path: Path) -> None:
-    """Refuses to replace a file that is not a report, such as the score table under a mistyped name."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        if GENERATOR.encode() not in file.read(2048):
-            raise InputError(f"{path}: exists and is not a report of srfast; choose another output")
 
 
 def _arrow(table: ScoreTable | CoreSet | pa.Table) -> pa.Table:

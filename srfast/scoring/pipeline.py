@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from srfast.data.files import check_output
 from srfast.data.grid import grid
 from srfast.data.images import ImageFile, find_images, read_rgb, shard_of
 from srfast.data.threads import cores
@@ -26,7 +27,7 @@ from srfast.scoring.backends.registry import make_engine
 from srfast.scoring.network import Scorer, load_network
 from srfast.scoring.parts import Outcome, Parts, clean_json
 from srfast.scoring.settings import Backend, Boundary, Mode, Precision, Scale, ScoreSettings
-from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, check_replaceable, image_rows, numbers, write_parquet
+from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, image_rows, numbers, write_parquet
 
 Progress = Callable[[int, int, int], None]
 """Called with (images done, images in all, patches scored by this run)."""
@@ -136,7 +137,7 @@ def write_scores(
         **settings.recorded(str(found[0].root), network, engine.name, engine.precision),
     }
     target = Path(output)
-    check_replaceable(target)
+    check_output(target, "score table", [f.path for f in found])
     parts = Parts.start(Path(os.path.realpath(target)), clean_json(meta), resume)
     todo = [f for f in files if not parts.has(f, retry_skipped=True)]
     job = _Job(engine, settings, workers)

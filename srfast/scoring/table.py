@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from srfast.data.files import atomic_path
+from srfast.data import origin
+from srfast.data.files import check_input, output_file
 from srfast.data.images import stays_inside
 from srfast.errors import InputError
 from srfast.scoring.settings import COMPARED
 
 VERSION = 1
-KEY = b"srfast"
+KEY = origin.KEY
 
 SCHEMA = pa.schema(
     [
@@ -34,8 +35,7 @@ SCHEMA = pa.schema(
 )
 ROW_GROUP = 1 << 18
 """Rows of a row group: fixed, so that a table's bytes do not depend on how it was produced."""
-LIMITS = {"thrift_string_size_limit": 2**31 - 1, "thrift_container_size_limit": 2**31 - 1}
-"""Of parquet's footer: the metadata lists every image, and pyarrow's own 100 MB end at a million of them."""
+LIMITS = origin.LIMITS
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,13 @@ class ScoreTable(Rows):
         return cls(table.select(with_extras(SCHEMA, table.schema).names), meta)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes scores.parquet, whole or not at all; refuses to replace a file srfast did not write."""
-        check_replaceable(path)
+        """Writes scores.parquet, whole or not at all; replaces nothing but another score table."""
         write_parquet(path, [self.table], with_extras(SCHEMA, self.table.schema), self.meta)
 
 
 def read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
     """A parquet file of ours: its table and the JSON object under the key ``srfast``."""
-    if not Path(path).exists():
-        raise InputError(f"{path}: no such file")
-    if Path(path).is_dir():
-        raise InputError(f"{path}: expected a parquet file, got a folder")
+    check_input(path, "a parquet file")
     try:
         with pq.ParquetFile(path, **LIMITS) as file:
             table = file.read()
@@ -149,21 +145,6 @@ def check_paths(path: str | os.PathLike[str], table: pa.Table) -> None:
             raise InputError(f"{path}: image {name!r}: expected a path inside the root")
 
 
-def check_replaceable(path: str | os.PathLike[str]) -> None:
-    """Refuses an output path that holds something srfast did not write."""
-    target = Path(path)
-    if target.is_dir():
-        raise InputError(f"{path}: expected a file to write, got a folder")
-    if not target.exists():
-        return
-    try:
-        ours = KEY in (read_metadata(target) or {})
-    except (pa.ArrowException, OSError):
-        ours = False
-    if not ours:
-        raise InputError(f"{path}: exists and was not written by srfast; choose another output")
-
-
 def encode_meta(meta: dict[str, Any]) -> bytes:
     return json.dumps(meta, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -174,13 +155,19 @@ def write_parquet(
     schema: pa.Schema,
     meta: dict[str, Any],
     aside: Path | None = None,
+    inputs: Iterable[str | os.PathLike[str]] = (),
 ) -> None:
-    """Streams tables into one parquet file with row groups of ROW_GROUP rows, written aside and renamed.
+    """Streams tables into one parquet file with row groups of ROW_GROUP rows, through ``output_file``.
 
-    The bytes depend on the rows and the metadata only, not on how the rows were split over ``tables``.
+    The bytes depend on the rows and the metadata only, not on how the rows were split over ``tables``. What kind of
+    output it is, and may replace, the metadata say: ``kind``, else a core-set where there is a selection, else scores.
     """
     schema = schema.with_metadata({KEY: encode_meta(meta)})
-    with atomic_path(Path(path), aside) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    kind = origin.kind_of_table(meta)
+    with (
+        output_file(path, kind, inputs, aside) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
         pending: list[pa.Table] = []
         rows = 0
         for table in tables:

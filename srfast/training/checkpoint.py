@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from srfast.data.files import atomic_path
+from srfast.data.files import atomic_path, check_input
 from srfast.errors import InputError
 
 FORMAT = "srfast-checkpoint-1"
@@ -30,10 +30,9 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         InputError: absent, truncated, not a PyTorch file, or not one of ours.
     """
+    check_input(path, "a training checkpoint")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint") from None
     # A damaged file makes the reader raise almost anything; whatever it raises, the file is at fault.
     except Exception as error:
         raise InputError(

@@ -11,6 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from srfast.data.files import atomic_path
+
+NAME = "log.csv"
 COLUMNS = ("step", "loss", "lr", "psnr", "ssim", "seconds", "data_seconds")
 
 
@@ -25,14 +28,15 @@ class Log:
     """
 
     def __init__(self, out: Path, first: int, steps: int, quiet: bool = False) -> None:
-        self._path = out / "log.csv"
+        self._path = out / NAME
         self._quiet = quiet
         kept = self._rows_until(first)
-        self._file = open(self._path, "w", newline="")
+        with atomic_path(self._path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(kept)
+        self._file = open(self._path, "a", newline="")
         self._writer = csv.DictWriter(self._file, COLUMNS)
-        self._writer.writeheader()
-        self._writer.writerows(kept)
-        self._file.flush()
         self._board: Any = None
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter

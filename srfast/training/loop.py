@@ -7,7 +7,7 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -19,14 +19,17 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srfast import models
+from srfast.data.files import output_folder
 from srfast.errors import InputError, RunError
 from srfast.training import checkpoint, host
+from srfast.training import log as logs
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
 from srfast.training.plan import Plan, fingerprint
 from srfast.training.soap import SOAP
 from srfast.training.store import Batches, Feed, PairStore
 
+FILES = {checkpoint.LAST: "checkpoint", checkpoint.MODEL: "weights", logs.NAME: "training log"}
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ASK_OTHERS_EVERY = 16  # steps between the all-reduces that let all processes stop at the same one
 
@@ -63,6 +66,7 @@ def train(
     threads: int = 1,
     quiet: bool = False,
     data_name: str = "",
+    inputs: Iterable[str | Path] = (),
 ) -> TrainResult:
     """Trains a model for ``plan.steps`` updates.
 
@@ -81,13 +85,15 @@ def train(
         threads: Threads that read images; those of the model are PyTorch's.
         quiet: Nothing on stderr.
         data_name: Written into the metadata of model.safetensors.
+        inputs: Files that the run reads and must not replace.
 
     Returns:
         Where the run ended.
 
     Raises:
         InputError: settings out of range, a run in ``out`` that is not to be resumed, a checkpoint that is
-            corrupt or was made with other settings. RunError: the loss is no longer finite.
+            corrupt or was made with other settings, files of the run's names that srfast did not write.
+            RunError: the loss is no longer finite, the disk is full, or another process trains into ``out``.
             KeyboardInterrupt: SIGINT or SIGTERM, after the step was finished and a checkpoint written.
     """
     plan.check()
@@ -95,11 +101,15 @@ def train(
     world = join(device)
     if world.device.type == "cpu":
         host.keep_freed_memory()
+    # A checkpoint to resume from is judged by its reader.
+    files = {name: kind for name, kind in FILES.items() if not (resume and name == checkpoint.LAST)}
+    folder = output_folder(out, "training run", inputs, files) if world.leads else contextlib.nullcontext()
     try:
-        runner = _Runner(plan, store, out, world, data_name)
-        if not (resume and runner.restore()):
-            runner.start(initial, resume)
-        return runner.run(evaluate, eval_every, log_every, save_every, threads, quiet)
+        with folder:
+            runner = _Runner(plan, store, out, world, data_name)
+            if not (resume and runner.restore()):
+                runner.start(initial, resume)
+            return runner.run(evaluate, eval_every, log_every, save_every, threads, quiet)
     finally:
         leave(world)
 
@@ -141,7 +151,6 @@ class _Runner:
                 raise InputError(f"init: none of its {len(initial)} tensors fits {self.plan.model} x{self.plan.scale}")
             self.model.load_state_dict({**own, **fitting})
             self.average = {k: v.detach().clone() for k, v in self._state().items()} if self.average else {}
-        self.out.mkdir(parents=True, exist_ok=True)
         # Processes differ from here on in what they draw inside the model.
         torch.manual_seed(self.plan.seed + self.world.rank)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from srfast.scoring.table import SCHEMA, SETTINGS, ScoreTable
+from srfast.scoring.settings import COMPARED
+from srfast.scoring.table import SCHEMA, ScoreTable
 
 MakeTable = Callable[..., ScoreTable]
 
@@ -33,7 +34,7 @@ def make_table() -> MakeTable:
         table = pa.table({k: columns.get(k, v) for k, v in known.items()}, schema=SCHEMA)
         for name, values in extra.items():
             table = table.append_column(name, pa.array(values))
-        meta = {"version": 1, "root": "/data", **dict.fromkeys(SETTINGS, 1), "images": {}, "skipped": [], "small": []}
+        meta = {"version": 1, "root": "/data", **dict.fromkeys(COMPARED, 1), "images": {}, "skipped": [], "small": []}
         return ScoreTable(table, meta)
 
     return make

@@ -278,7 +278,7 @@ def test_tables_that_do_not_belong_together_are_refused(tmp_path):
 def test_only_a_report_is_replaced(tmp_path):
     table, path = synthetic(np.arange(10.0)), tmp_path / "scores.parquet"
     path.write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="not a report"):
+    with pytest.raises(InputError, match="not written by srfast"):
         write_report(table, None, path)
     assert path.read_bytes() == b"PAR1"
     report = write_report(table, None, tmp_path / "report.html")

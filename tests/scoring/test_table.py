@@ -14,10 +14,10 @@ import pytest
 
 import srfast
 from srfast.coreset.selection import CoreSet, select
-from srfast.data.files import atomic_path
+from srfast.data.files import atomic_path, check_output
 from srfast.errors import InputError, RunError
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import KEY, ROW_GROUP, SCHEMA, VERSION, ScoreTable, check_replaceable, write_parquet
+from srfast.scoring.table import KEY, ROW_GROUP, SCHEMA, VERSION, ScoreTable, write_parquet
 
 META = {
     "version": VERSION, "root": "/photos", **dict.fromkeys(COMPARED, 1), "scale": 2, "images": {}, "skipped": [],
@@ -177,7 +177,7 @@ def test_metadata_of_a_million_images(tmp_path: Path) -> None:
     meta = {**META, "note": "x" * 80_000_000}
     ScoreTable(make_rows(), meta).write(tmp_path / "s.parquet")
     assert len(ScoreTable.read(tmp_path / "s.parquet").meta["note"]) == 80_000_000
-    check_replaceable(tmp_path / "s.parquet")
+    check_output(tmp_path / "s.parquet", "score table")
 
 
 def test_only_our_own_files_are_replaced(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_only_our_own_files_are_replaced(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="was not written by srfast"):
             ScoreTable(make_rows(), META).write(path)
         assert path.read_bytes() == before
-    with pytest.raises(InputError, match="folder"):
+    with pytest.raises(InputError, match="directory"):
         coreset.write(tmp_path)
     ours = tmp_path / "ours.parquet"
     coreset.write(ours)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from srfast import __version__
-from srfast.data.files import atomic_path
+from srfast.data.files import check_output, output_file
 from srfast.errors import InputError, RunError
 from srfast.ops.reference import resampling_matrix
 from srfast.scoring.network import SRCNN_SHAPES, load_network
@@ -140,11 +140,12 @@ def export(path: Path | str, scale: int = 2, patch: int | None = None, network_o
     """
     path = Path(path)
     _size(scale, patch)
+    check_output(path, "ONNX graph")
     network = load_network("srcnn", scale)
     assert network.weights is not None
     build = build_network if network_only else build_scorer
     model = build(network.weights, scale, patch, sha256=network.sha256)
-    with atomic_path(path) as aside:
+    with output_file(path, "ONNX graph") as aside:
         aside.write_bytes(model.SerializeToString())
     return path
 

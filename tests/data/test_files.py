@@ -1,0 +1,272 @@
+"""The door for outputs: what is refused, what is recognised, what a killed run leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from srfast.data.files import LOCK, atomic_path, check_input, check_output, output_file, output_folder
+from srfast.data.locks import Lock
+from srfast.data.origin import MARK, generator, kind_of
+from srfast.errors import InputError, RunError
+
+PHOTO = b"\x89PNG\r\n\x1a\n and so on"
+
+
+def evaluation(path: Path) -> Path:
+    path.write_text(json.dumps({"generator": generator("evaluation"), "psnr": 30.0}, indent=2))
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        PHOTO,
+        b"step,loss\n1,2\n",
+        b'{"psnr": 3}',
+        b'{"psnr": 3, "generator": "srfast evaluation"}',
+        b"PAR1 and nothing more",
+        b"PK\x03\x04 and nothing more",
+        b"\x40\0\0\0\0\0\0\0{not json",
+        b"\xff" * 64,
+        b"<!DOCTYPE html><title>srfast report 1</title>",
+        b"my notes about srfast",
+    ],
+)
+def test_what_srfast_did_not_write_is_not_replaced(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(content)
+    assert kind_of(path) is None
+    with pytest.raises(InputError, match=r"photo\.png: exists and was not written by srfast"):
+        check_output(path, "evaluation")
+    with (
+        pytest.raises(InputError, match="not written by srfast"),
+        output_file(path, "evaluation") as temporary,
+    ):
+        temporary.write_text("x")
+    assert path.read_bytes() == content
+    assert [p.name for p in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_foreign_parquet_safetensors_and_checkpoints(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "a.parquet")
+    save_file({"w": torch.zeros(1)}, tmp_path / "b.safetensors", {"format": "pt", "model": "rdn"})
+    torch.save({"w": torch.zeros(1)}, tmp_path / "c.pt")
+    for path in tmp_path.iterdir():
+        assert kind_of(path) is None, path
+
+
+def test_what_srfast_writes_is_recognised(photo_folder: Path, tmp_path: Path) -> None:
+    from srfast.coreset.selection import select
+    from srfast.report.writing import write_report
+    from srfast.scoring.backends.onnx.graph import export
+    from srfast.scoring.pipeline import score
+    from srfast.training import checkpoint
+    from srfast.training.log import Log
+
+    table = score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet")
+    coreset = select(table)
+    coreset.write(tmp_path / "c.parquet")
+    write_report(table, coreset, tmp_path / "r.html")
+    export(tmp_path / "n.onnx")
+    export(tmp_path / "m.onnx", network_only=True)
+    checkpoint.save(tmp_path / "last.pt", {"step": 1})
+    about = {"model": "srcnn", "options": "{}", "scale": 2, "steps": 1, "seed": 0, "data": "d"}
+    checkpoint.save_weights(tmp_path / "m.safetensors", {"w": torch.zeros(2)}, about)
+    log = Log(tmp_path, 0, 1, quiet=True)
+    log.close()
+    evaluation(tmp_path / "e.json")
+    (tmp_path / "list.txt").write_text("# srfast list\nx 1\n")
+    with output_folder(tmp_path / "folder", "export") as folder:
+        (folder / "1.png").write_bytes(PHOTO)
+    kinds = {
+        "s.parquet": "score table",
+        "c.parquet": "core-set",
+        "r.html": "report",
+        "n.onnx": "ONNX graph",
+        "m.onnx": "ONNX graph",
+        "last.pt": "checkpoint",
+        "m.safetensors": "weights",
+        "log.csv": "training log",
+        "e.json": "evaluation",
+        "list.txt": "list",
+        "folder": "export",
+    }
+    assert {name: kind_of(tmp_path / name) for name in kinds} == kinds
+
+
+def test_one_kind_does_not_replace_another(tmp_path: Path) -> None:
+    path = evaluation(tmp_path / "e")
+    with pytest.raises(InputError, match="expected a report to replace, got an evaluation"):
+        check_output(path, "report")
+    with output_file(path, "evaluation") as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_an_output_that_is_an_input(tmp_path: Path) -> None:
+    path = evaluation(tmp_path / "e")
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    for output, source in ((path, path), (link, path), (path, link)):
+        with pytest.raises(InputError, match="is an input of this run"):
+            check_output(output, "evaluation", [tmp_path / "absent", source])
+    (tmp_path / "folder").mkdir()
+    with (
+        pytest.raises(InputError, match="is an input of this run"),
+        output_folder(tmp_path / "folder", "export", [tmp_path / "folder"]),
+    ):
+        pass
+
+
+def test_pipes_devices_and_folders(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, thing in (("pipe", "named pipe"), ("folder", "directory"), ("/dev/null", "device")):
+        with pytest.raises(InputError, match=f"a {thing} is there"):
+            check_output(tmp_path / name, "report")
+        if name != "folder":
+            with pytest.raises(InputError, match=f"a {thing} is there"), output_folder(tmp_path / name, "export"):
+                pass
+    assert kind_of(tmp_path / "pipe") is None
+    for name in ("pipe", "folder", "/dev/null"):
+        with pytest.raises(InputError, match="expected a score table, got a"):
+            check_input(tmp_path / name, "a score table")
+    with pytest.raises(InputError, match="no such file"):
+        check_input(tmp_path / "absent", "a score table")
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\xfe.parquet")
+    with pytest.raises(InputError, match="not valid UTF-8"):
+        check_output(tmp_path / name, "report")
+    with pytest.raises(InputError, match="not valid UTF-8"), output_folder(tmp_path / name, "export"):
+        pass
+    with pytest.raises(InputError, match="not a file name"):
+        check_output("a\0b", "report")
+
+
+def test_a_file_that_comes_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "e.json"
+    door = output_file(path, "evaluation")
+    door.__enter__().write_text("new")
+    path.write_bytes(PHOTO)
+    with pytest.raises(InputError, match="not written by srfast"):
+        door.__exit__(None, None, None)
+    assert path.read_bytes() == PHOTO
+    assert [p.name for p in tmp_path.iterdir()] == ["e.json"]
+
+
+def test_a_folder_of_its_own(tmp_path: Path) -> None:
+    new, old, other = tmp_path / "a" / "new", tmp_path / "old", tmp_path / "other"
+    for _ in range(2):
+        with output_folder(new, "export") as folder:
+            assert folder == new
+            (new / "1.png").write_bytes(PHOTO)
+    assert sorted(p.name for p in new.iterdir()) == [MARK, "1.png"]
+    with (
+        pytest.raises(InputError, match="expected a study to replace, got an export"),
+        output_folder(new, "study"),
+    ):
+        pass
+    old.mkdir()
+    (old / "1.png").write_bytes(PHOTO)
+    with pytest.raises(InputError, match=r"holds 1\.png, which srfast did not write"), output_folder(old, "export"):
+        pass
+    assert [p.name for p in old.iterdir()] == ["1.png"]
+    other.mkdir()
+    with output_folder(other, "export"):
+        pass
+    assert [p.name for p in other.iterdir()] == [MARK]
+    with output_folder(tmp_path / "nothing", "export"):
+        pass
+    assert not (tmp_path / "nothing").exists(), "what was made and not used is removed"
+
+
+def test_a_shared_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with output_folder(tmp_path, "training run", files={"log.csv": "training log"}):
+        assert (tmp_path / LOCK).exists()
+    (tmp_path / "log.csv").write_text("my log")
+    with (
+        pytest.raises(InputError, match=r"log\.csv: exists and was not written by srfast"),
+        output_folder(tmp_path, "training run", files={"log.csv": "training log"}),
+    ):
+        pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log.csv", "mine.txt"]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from srfast.data.files import atomic_path, output_folder
+with output_folder(sys.argv[1], "export"), atomic_path(Path(sys.argv[1], "a.bin")) as t:
+    t.write_bytes(b"half")
+    print("there", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_second_run_names_the_first_and_a_kill_frees_the_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(out)], stdout=subprocess.PIPE, cwd=tmp_path) as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        with (
+            pytest.raises(RunError, match=rf"out: process {first.pid} on .* is writing it"),
+            output_folder(out, "export"),
+        ):
+            pass
+        half = [p for p in out.iterdir() if p.suffix == ".bin"]
+        with atomic_path(out / "a.bin") as temporary:
+            temporary.write_bytes(b"whole")
+        assert half[0].exists(), "the file of a living run is not litter"
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    assert half[0].exists()
+    with atomic_path(out / "b.bin") as temporary:
+        temporary.write_bytes(b"whole")
+    assert half[0].exists(), "the litter of another output stays"
+    with atomic_path(out / "a.bin") as temporary:
+        temporary.write_bytes(b"whole")
+    assert sorted(p.name for p in out.iterdir()) == [LOCK, MARK, "a.bin", "b.bin"]
+    with output_folder(out, "export"):
+        pass
+    assert sorted(p.name for p in out.iterdir()) == [MARK, "a.bin", "b.bin"]
+
+
+def test_threads_of_one_process_are_kept_apart(tmp_path: Path) -> None:
+    lock = Lock.take(tmp_path / "out.parts" / "lock", tmp_path / "out")
+    with pytest.raises(RunError, match=f"process {os.getpid()} on"):
+        Lock.take(tmp_path / "out.parts" / "lock", tmp_path / "out")
+    lock.release()
+    lock.release()
+    Lock.take(tmp_path / "out.parts" / "lock", tmp_path / "out").release()
+    assert list((tmp_path / "out.parts").iterdir()) == []
+
+
+def test_links_are_followed_and_kept(tmp_path: Path) -> None:
+    target, link = evaluation(tmp_path / "target"), tmp_path / "link"
+    link.symlink_to(target)
+    with output_file(link, "evaluation") as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_a_body_that_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="nothing was written"), atomic_path(tmp_path / "a"):
+        pass
+    assert list(tmp_path.iterdir()) == []
