@@ -19,6 +19,7 @@ _NAMES = {
     "select": "srfast.coreset.selection",
     "CoreSet": "srfast.coreset.selection",
     "CorePatches": "srfast.coreset.pairs",
+    "export": "srfast.coreset.export.job",
     "psnr": "srfast.evaluation.metrics",
     "ssim": "srfast.evaluation.metrics",
     "evaluate": "srfast.evaluation.evaluator",
@@ -56,6 +57,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     __version__: str
     from srfast import models
+    from srfast.coreset.export.job import export
     from srfast.coreset.pairs import CorePatches
     from srfast.coreset.selection import CoreSet, select
     from srfast.errors import InputError, RunError

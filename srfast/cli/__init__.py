@@ -18,6 +18,7 @@ COMMANDS = {
     "prune": "Score, select and report in one go.",
     "score": "Score every patch of a set of images.",
     "select": "Pick a core-set from score tables.",
+    "export": "Write a core-set as files that a trainer reads.",
     "report": "Write a self-contained HTML report.",
     "train": "Train a super-resolution model on images or a core-set.",
     "eval": "PSNR and SSIM of a model, a checkpoint or bicubic.",

@@ -48,6 +48,10 @@ class Patches:
     size: np.ndarray
     meta: dict[str, Any]
 
+    def source(self, image: str) -> Source:
+        """Where an image of the table is read from."""
+        return Source(self.root / image)
+
     def check_grid(self, scale: int) -> None:
         """Raises InputError unless every patch has an aligned LR patch at this scale."""
         for name, column in (("x", self.x), ("y", self.y), ("size", self.size)):
@@ -61,16 +65,11 @@ class Patches:
                 )
 
 
-def read_patches(coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: str | Path | None = None) -> Patches:
-    """Reads where the patches of a core-set (or score table) lie.
-
-    Args:
-        coreset: What ``srfast.select`` returns, an Arrow table, or the path of a Parquet file; columns
-            image, x, y, size.
-        root: The folder image paths are relative to; None takes the one in the table's metadata.
+def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[str, pa.Table, dict[str, Any]]:
+    """The name (for messages), the rows and the metadata of a core-set or a score table.
 
     Raises:
-        InputError: not a Parquet file, a column is missing, no rows, or no root.
+        InputError: not a Parquet file, a column is missing, no rows, or a path outside the root.
     """
     if isinstance(coreset, (str, Path)):
         name = str(coreset)
@@ -86,6 +85,25 @@ def read_patches(coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: st
     if table.num_rows == 0:
         raise InputError(f"{name}: expected at least one patch, got an empty table")
     check_paths(name, table)
+    return name, table, meta
+
+
+def read_patches(coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: str | Path | None = None) -> Patches:
+    """Reads where the patches of a core-set (or score table) lie.
+
+    Args:
+        coreset: What ``srfast.select`` returns, an Arrow table, or the path of a Parquet file; columns
+            image, x, y, size.
+        root: The folder image paths are relative to; None takes the one in the table's metadata.
+
+    Raises:
+        InputError: not a Parquet file, a column is missing, no rows, or no root.
+    """
+    return place(*read_rows(coreset), root)
+
+
+def place(name: str, table: pa.Table, meta: dict[str, Any], root: str | Path | None) -> Patches:
+    """``read_patches`` of what ``read_rows`` returns."""
     folder = root if root is not None else meta.get("root")
     if folder is None:
         raise InputError(f"{name}: expected metadata that name the image folder (root), got none")
@@ -111,6 +129,14 @@ def read_pair(
     Raises:
         InputError: the file cannot be read, or the image is smaller than the scale.
     """
+    lr, hr = read_images(source, scale, color=color, quantise=quantise)
+    return np.ascontiguousarray(lr.transpose(2, 0, 1)), np.ascontiguousarray(hr.transpose(2, 0, 1))
+
+
+def read_images(
+    source: Source, scale: int, *, color: str = "rgb", quantise: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """As ``read_pair``, channels last: LR [h, w, C] and HR [scale * h, scale * w, C]."""
     rgb = read_rgb(source.path)
     if source.factor != 1.0:
         rgb = imresize(rgb, source.factor)
@@ -123,7 +149,7 @@ def read_pair(
     if color == "y":
         hr = reference.luma(torch.from_numpy(np.array(hr))).numpy()[..., None]
     lr = imresize(hr if quantise else hr.astype(np.float32) / np.float32(255), 1 / scale)
-    return np.ascontiguousarray(lr.transpose(2, 0, 1)), np.ascontiguousarray(hr.transpose(2, 0, 1))
+    return lr, hr
 
 
 class CorePatches(Dataset[tuple[Tensor, Tensor]]):
@@ -182,7 +208,7 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
         if image in self._kept:
             self._kept.move_to_end(image)
             return self._kept[image]
-        pair = read_pair(Source(self.patches.root / image), self.scale)
+        pair = read_pair(self.patches.source(image), self.scale)
         self._kept[image] = pair
         if len(self._kept) > self.keep_images:
             self._kept.popitem(last=False)

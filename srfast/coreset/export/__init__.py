@@ -1,0 +1,1 @@
+"""Core-set to files that trainers read: one module a format."""

@@ -1,0 +1,93 @@
+"""Reads an export back the way the trainer does."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from srfast.coreset.export.plan import Plan
+from srfast.coreset.export.writer import Reader
+from srfast.coreset.pairs import CorePatches
+from srfast.data.workers import ordered_map
+from srfast.errors import RunError
+
+SAMPLE = 256
+"""Pairs compared with their source."""
+
+
+def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compare_lr: bool = True) -> int:
+    """Decodes every file of an export, and compares a sample (drawn with seed 0) with ``CorePatches``, pixel by pixel.
+
+    Args:
+        folder: Where the export lies.
+        plan: What it should hold.
+        read: The format's reader.
+        workers: Threads that decode.
+        compare_lr: Whether LR patches are compared too, and not only HR ones.
+
+    Returns:
+        The number of pairs compared with their source.
+
+    Raises:
+        RunError: a patch is missing, is there twice, cannot be decoded, or has the wrong size or pixels; names it.
+    """
+    left = {name: row for row, name in enumerate(plan.names)}
+    rows = np.random.default_rng(0).permutation(len(plan))[:SAMPLE]
+    # In the order of the plan, so that each image is decoded once.
+    sample = np.sort(rows)
+    source = CorePatches(plan.table.take(sample), plan.scale, root=plan.patches.root)
+    expected = {int(row): i for i, row in enumerate(sample)}
+
+    def decode(entry: tuple[str, bytes, bytes | None]) -> tuple[np.ndarray, np.ndarray | None]:
+        name, high, low = entry
+        return _decoded(folder, name, high), None if low is None else _decoded(folder, name, low)
+
+    with closing(ordered_map(decode, _complete(folder, plan, read), workers)) as decoded:
+        for (name, _, _), (hr, lr) in decoded:
+            row = left.pop(name, None)
+            if row is None:
+                raise RunError(f"{folder}: holds {name}, which is not of the core-set or is there twice")
+            size = int(plan.patches.size[row])
+            _check_shape(folder, name, "HR", hr, size)
+            if lr is not None:
+                _check_shape(folder, name, "LR", lr, size // plan.scale)
+            if row in expected:
+                low, high = (t.permute(1, 2, 0).numpy() for t in source[expected[row]])
+                _check_pixels(folder, name, "HR", hr, high)
+                if lr is not None and compare_lr:
+                    _check_pixels(folder, name, "LR", lr, low)
+    if left:
+        raise RunError(f"{folder}: {len(left)} of {len(plan)} patches are missing, {next(iter(left))} for one")
+    return len(sample)
+
+
+def _complete(folder: Path, plan: Plan, read: Reader) -> Iterator[tuple[str, bytes, bytes | None]]:
+    for name, high, low in read(folder, plan):
+        if high is None or (plan.lr and low is None):
+            raise RunError(f"{folder}: {name} has no {'HR' if high is None else 'LR'} file")
+        yield name, high, low
+
+
+def _decoded(folder: Path, name: str, data: bytes) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert("RGB"))
+    except Exception as error:  # whatever a damaged file makes the decoder raise
+        raise RunError(f"{folder}: {name} cannot be decoded ({error})") from None
+
+
+def _check_shape(folder: Path, name: str, kind: str, patch: np.ndarray, side: int) -> None:
+    if patch.shape != (side, side, 3):
+        raise RunError(
+            f"{folder}: {name}: expected an {kind} patch of {side} x {side}, got {patch.shape[1]} x {patch.shape[0]}"
+        )
+
+
+def _check_pixels(folder: Path, name: str, kind: str, got: np.ndarray, expected: np.ndarray) -> None:
+    if not np.array_equal(got, expected):
+        raise RunError(f"{folder}: {name}: the {kind} patch differs from its source")

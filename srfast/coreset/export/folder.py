@@ -1,0 +1,86 @@
+"""HR/NAME.png and LRx2/NAME.png: what KAIR, traiNNer-redux, neosr and BasicSR read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from srfast.coreset.export.plan import Plan
+from srfast.coreset.export.stream import Pair
+from srfast.coreset.export.writer import shape_of, sides, write_lines
+
+
+class Folder:
+    """Two folders with the same names. A patch that is a whole file is a hard link to it where that can be."""
+
+    def __init__(self, folder: Path, plan: Plan, written: int) -> None:
+        self.plan, self.written, self.linked = plan, written, 0
+        self.hr, self.lr = folder / "HR", folder / plan.lr_folder
+        for name, _ in sides(plan):
+            (folder / name).mkdir(exist_ok=True)
+
+    def add(self, pairs: list[Pair]) -> None:
+        for pair in pairs:
+            name = f"{self.plan.names[pair.row]}.{self.plan.suffix}"
+            if pair.file is not None and link(pair.file, self.hr / name):
+                self.linked += 1
+            else:
+                put(self.hr / name, pair.hr)
+            if pair.lr is not None:
+                put(self.lr / name, pair.lr)
+        self.written = pairs[-1].row + 1
+
+    def finish(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class BasicSR(Folder):
+    """The same and meta_info.txt, which saves BasicSR the search through the folders."""
+
+    def __init__(self, folder: Path, plan: Plan, written: int) -> None:
+        super().__init__(folder, plan, written)
+        self.meta_info = folder / "meta_info.txt"
+
+    def finish(self) -> None:
+        plan = self.plan
+        lines = (f"{name}.{plan.suffix} {shape_of(plan, row, lr=False)}" for row, name in enumerate(plan.names))
+        write_lines(self.meta_info, lines)
+
+
+def link(file: Path, target: Path) -> bool:
+    """Makes a hard link; False where the file system does not, as over its border."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(os.path.realpath(file), target)
+    except OSError:
+        return False
+    return True
+
+
+def put(path: Path, data: bytes) -> None:
+    # Never through what is there: after an interrupted run that may be a hard link to a file of the user's.
+    path.unlink(missing_ok=True)
+    with open(path, "xb") as file:
+        file.write(data)
+
+
+def read_folder(folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | None]]:
+    """By sorted names on both sides, as KAIR pairs them."""
+    found = {name: sorted(p.name for p in (folder / name).iterdir()) for name, _ in sides(plan)}
+    lows = found.get(plan.lr_folder, [])
+    for i, name in enumerate(found["HR"]):
+        low = (folder / plan.lr_folder / lows[i]).read_bytes() if i < len(lows) and lows[i] == name else None
+        yield name.split(".")[0], (folder / "HR" / name).read_bytes(), low
+
+
+def read_basicsr(folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | None]]:
+    """By meta_info.txt: the first word of a line, in both folders."""
+    with open(folder / "meta_info.txt", encoding="utf-8") as file:
+        for line in file:
+            name = line.split(" ")[0]
+            low = (folder / plan.lr_folder / name).read_bytes() if plan.lr else None
+            yield name.split(".")[0], (folder / "HR" / name).read_bytes(), low

@@ -1,0 +1,29 @@
+"""The formats by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from srfast.coreset.export.folder import BasicSR, Folder, read_basicsr, read_folder
+from srfast.coreset.export.huggingface import Embedded, ImageFolder, read_embedded, read_imagefolder
+from srfast.coreset.export.lmdb import Lmdb, read_lmdb
+from srfast.coreset.export.webdataset import WebDataset, read_webdataset
+from srfast.coreset.export.writer import Reader, Writer
+
+
+@dataclass(frozen=True)
+class Format:
+    write: type[Writer]
+    read: Reader
+    shuffled: bool = False
+    """Whether images come in a drawn order, for trainers that read a format from its start to its end."""
+
+
+FORMATS = {
+    "folder": Format(Folder, read_folder),
+    "basicsr": Format(BasicSR, read_basicsr),
+    "lmdb": Format(Lmdb, read_lmdb),
+    "hf": Format(ImageFolder, read_imagefolder),
+    "hf-embedded": Format(Embedded, read_embedded, shuffled=True),
+    "webdataset": Format(WebDataset, read_webdataset, shuffled=True),
+}

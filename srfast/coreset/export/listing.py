@@ -1,0 +1,22 @@
+"""coreset.txt: where the patches lie, for those who crop themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from srfast.coreset.export.plan import Plan
+from srfast.coreset.export.writer import write_lines
+from srfast.errors import InputError
+
+
+def write_list(folder: Path, plan: Plan) -> None:
+    """One line a patch, in the order of the core-set's rows: IMAGE, x, y and size with tabs between.
+
+    IMAGE is relative to the root; x, y and size are HR pixels, divisible by the scale.
+    """
+    p = plan.patches
+    odd = next((name for name in p.image if "\t" in name or "\n" in name), None)
+    if odd is not None:
+        raise InputError(f"{odd!r}: a list cannot hold a name with a tab or a line break; rename the file")
+    rows = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
+    write_lines(folder / "coreset.txt", (f"{image}\t{x}\t{y}\t{size}" for image, x, y, size in rows))

@@ -1,0 +1,124 @@
+"""HR.lmdb/ and LRx2.lmdb/: what BasicSR and neosr read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from srfast.coreset.export.plan import Plan
+from srfast.coreset.export.stream import Pair
+from srfast.coreset.export.writer import shape_of, sides, write_lines
+from srfast.errors import RunError
+
+_COMMIT_BYTES = 32 << 20
+"""Of encoded files in a transaction: what an interrupted run may lose, and what LMDB holds in memory."""
+
+_LEVEL = 1
+"""The third word of a line of meta_info.txt, which no reader looks at."""
+
+
+class Lmdb:
+    """Two databases, NAME -> the bytes of its file, and for each a meta_info.txt: NAME.png (H,W,3) LEVEL."""
+
+    def __init__(self, folder: Path, plan: Plan, written: int) -> None:
+        self.folder, self.plan, self.written = folder, plan, written
+        self._next, self._held = written, 0
+        lmdb = import_lmdb()
+        self._environments: dict[bool, Any] = {}
+        self._transactions: dict[bool, Any] = {}
+        for name, lr in sides(plan):
+            path = folder / f"{name}.lmdb"
+            path.mkdir(exist_ok=True)
+            # Flushed to disk once, in finish.
+            self._environments[lr] = lmdb.open(str(path), map_size=_room(plan, lr), sync=False, metasync=False)
+        self._begin()
+
+    def add(self, pairs: list[Pair]) -> None:
+        for pair in pairs:
+            key = self.plan.names[pair.row].encode("ascii")
+            for lr, value in ((False, pair.hr), (True, pair.lr)):
+                if value is not None:
+                    self._put(lr, key, value)
+                    self._held += len(value)
+        self._next = pairs[-1].row + 1
+        if self._held >= _COMMIT_BYTES:
+            self._commit()
+            self._begin()
+
+    def finish(self) -> None:
+        self._commit()
+        for environment in self._environments.values():
+            environment.sync(True)
+        for name, lr in sides(self.plan):
+            lines = (
+                f"{key}.{self.plan.suffix} {shape_of(self.plan, row, lr=lr)} {_LEVEL}"
+                for row, key in enumerate(self.plan.names)
+            )
+            write_lines(self.folder / f"{name}.lmdb" / "meta_info.txt", lines)
+
+    def close(self) -> None:
+        for transaction in self._transactions.values():
+            transaction.abort()
+        for environment in self._environments.values():
+            environment.close()
+
+    def _put(self, lr: bool, key: bytes, value: bytes) -> None:
+        # Appended where the key comes after all others, which fills pages; else wherever it belongs.
+        transaction = self._transactions[lr]
+        if not transaction.put(key, value, append=True):
+            transaction.put(key, value)
+
+    def _begin(self) -> None:
+        self._transactions = {lr: e.begin(write=True) for lr, e in self._environments.items()}
+        self._held = 0
+
+    def _commit(self) -> None:
+        transactions, self._transactions = self._transactions, {}
+        try:
+            for transaction in transactions.values():
+                transaction.commit()
+        finally:
+            for transaction in transactions.values():
+                transaction.abort()
+        self.written = self._next
+
+
+def import_lmdb() -> Any:
+    try:
+        import lmdb
+    except ImportError as error:
+        raise RunError(f"lmdb cannot be loaded ({error}); pip install 'srfast[export]' brings it") from None
+    return lmdb
+
+
+def _room(plan: Plan, lr: bool) -> int:
+    """More bytes than the database can take; the file is as large as what is written.
+
+    A file has at most its pixels and 4 KiB more, in whole pages of 4 KiB; a key of 120 to 160 bytes has its leaf.
+    """
+    side = plan.patches.size // (plan.scale if lr else 1)
+    return int((3 * side**2 * 1.01 + 4 * 4096).sum()) + (16 << 20)
+
+
+def read_lmdb(folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | None]]:
+    """By meta_info.txt, whose keys end at the first dot and must be the same on both sides."""
+    lmdb = import_lmdb()
+    keys = {name: read_keys(folder / f"{name}.lmdb") for name, _ in sides(plan)}
+    if plan.lr and set(keys["HR"]) != set(keys[plan.lr_folder]):
+        raise RunError(f"{folder}: the keys of HR.lmdb and {plan.lr_folder}.lmdb are not the same")
+    options = {"readonly": True, "lock": False, "readahead": False, "meminit": False}
+    environments = [lmdb.open(str(folder / f"{name}.lmdb"), **options) for name, _ in sides(plan)]
+    try:
+        transactions = [e.begin() for e in environments]
+        for key in keys["HR"]:
+            values = [t.get(key.encode("ascii")) for t in transactions]
+            yield key, values[0], values[1] if plan.lr else None
+    finally:
+        for environment in environments:
+            environment.close()
+
+
+def read_keys(folder: Path) -> list[str]:
+    with open(folder / "meta_info.txt", encoding="utf-8") as file:
+        return [line.split(".")[0] for line in file]

@@ -1,0 +1,32 @@
+"""Names of exported patches: what every trainer takes."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+_LONGEST = 120
+"""Characters of an image's part of a name: a file name has at most 255 bytes, an LMDB key 511."""
+
+
+def image_names(images: Sequence[str]) -> list[str]:
+    """A name for each image path: letters, digits, ``_`` and ``-`` only, unique also where case does not count.
+
+    The folders are part of the name; accents are dropped, anything else becomes ``_``. The second image with a name
+    gets ``-2``, and so on, in the order of ``images``.
+    """
+    taken: set[str] = set()
+    names = []
+    for image in images:
+        plain = unicodedata.normalize("NFKD", PurePosixPath(image).with_suffix("").as_posix())
+        plain = "".join(c for c in plain if not unicodedata.combining(c))
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", plain)[-_LONGEST:].strip("_-") or "image"
+        name, number = plain, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{plain}-{number}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names

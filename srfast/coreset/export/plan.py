@@ -1,0 +1,159 @@
+"""What is written, in which order, under which names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from srfast.coreset.export.names import image_names
+from srfast.coreset.pairs import Patches, place, read_rows
+from srfast.errors import InputError
+
+if TYPE_CHECKING:
+    from srfast.coreset.selection import CoreSet
+    from srfast.scoring.table import ScoreTable
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows of a core-set in the order of export: image by image, in an image by y, then x."""
+
+    table: pa.Table
+    """Every column of the core-set."""
+    patches: Patches
+    """The same rows."""
+    scale: int
+    lr: bool
+    """Whether LR files are written."""
+    suffix: str
+    """Of the files: png or webp."""
+    root_moved: bool
+    """Whether the images lie elsewhere than when they were scored."""
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    @cached_property
+    def images(self) -> list[tuple[int, int]]:
+        """[first, last) rows of each image."""
+        codes = self.table["image"].combine_chunks().dictionary_encode().indices.to_numpy()
+        first = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+        return list(zip(first.tolist(), [*first[1:].tolist(), len(codes)], strict=True))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """A unique name a row, letters, digits, ``_`` and ``-``: IMAGE_Y_X, zero-padded, so that they sort by place.
+
+        Just IMAGE where no image has more than one patch and all begin at (0, 0): files that are patches already.
+        """
+        p, images = self.patches, self.images
+        in_order = sorted(range(len(images)), key=lambda i: p.image[images[i][0]])
+        plain = image_names([p.image[images[i][0]] for i in in_order])
+        name = dict(zip(in_order, plain, strict=True))
+        if len(images) == len(self) and not p.x.any() and not p.y.any():
+            return [name[i] for i in range(len(images))]
+        digits = len(str(max(int(p.x.max()), int(p.y.max()))))
+        out = []
+        for i, (first, last) in enumerate(images):
+            xy = zip(p.y[first:last].tolist(), p.x[first:last].tolist(), strict=True)
+            out += [f"{name[i]}_{y:0{digits}d}_{x:0{digits}d}" for y, x in xy]
+        return out
+
+    @property
+    def lr_folder(self) -> str:
+        return f"LRx{self.scale}"
+
+    def pair_bytes(self) -> int:
+        """Bytes of the largest pair as pixels."""
+        side = int(self.patches.size.max())
+        return 3 * (side**2 + (side // self.scale) ** 2)
+
+    def digest(self) -> str:
+        """SHA-256 of which patches these are."""
+        rows = hashlib.sha256("\0".join(self.patches.image).encode())
+        for column in (self.patches.x, self.patches.y, self.patches.size):
+            rows.update(column.tobytes())
+        return rows.hexdigest()
+
+    def check_unchanged(self, image: str) -> Path:
+        """The path of an image; raises InputError where it is missing or is not the one that was scored.
+
+        Compared with the core-set's metadata: bytes, and the time of change unless the images have moved.
+        """
+        path = self.patches.root / image
+        try:
+            now = os.stat(path)
+        except OSError as error:
+            hint = "" if self.root_moved else "; --root names the folder where the images have moved"
+            raise InputError(f"{path}: {error.strerror}{hint}") from None
+        then = self.patches.meta.get("images", {}).get(image)
+        if then is None:
+            return path
+        if now.st_size != then["size"] or (now.st_mtime_ns != then["mtime_ns"] and not self.root_moved):
+            raise InputError(f"{path}: has changed since it was scored; score it again")
+        return path
+
+
+def make_plan(
+    coreset: CoreSet | ScoreTable | pa.Table | str | Path,
+    scale: int | None,
+    *,
+    lr: bool,
+    suffix: str,
+    root: str | Path | None,
+    shuffled: bool = False,
+) -> Plan:
+    """Plans an export.
+
+    Args:
+        coreset: As for ``CorePatches``.
+        scale: 2, 3 or 4; None takes that of the scores.
+        lr: Whether LR files are written.
+        suffix: Of the files.
+        root: The image folder, if it has moved since scoring.
+        shuffled: The images in an order drawn with seed 0 instead of that of their paths.
+
+    Raises:
+        InputError: not a core-set, a patch that occurs twice, a scale that does not divide the grid, an image that is
+            missing or has changed.
+    """
+    name, table, meta = read_rows(coreset)
+    if scale is None:
+        scale = meta.get("scale", 2)
+    if isinstance(scale, bool) or scale not in (2, 3, 4):
+        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    table = table.take(_order(table, shuffled))
+    plan = Plan(table, place(name, table, meta, root), scale, lr, suffix, root is not None)
+    plan.patches.check_grid(scale)
+    _check_unique(name, plan)
+    for first, _ in plan.images:
+        plan.check_unchanged(plan.patches.image[first])
+    return plan
+
+
+def _order(table: pa.Table, shuffled: bool) -> pa.Array:
+    encoded = table["image"].combine_chunks().dictionary_encode()
+    paths = np.array(encoded.dictionary.to_pylist(), object)
+    place_of = np.empty(len(paths), np.int64)
+    place_of[np.argsort(paths, kind="stable")] = np.arange(len(paths))
+    if shuffled:
+        place_of = np.random.default_rng(0).permutation(len(paths))[place_of]
+    image = place_of[encoded.indices.to_numpy()]
+    size, x, y = (table[c].to_numpy() for c in ("size", "x", "y"))
+    return pa.array(np.lexsort((size, x, y, image)))
+
+
+def _check_unique(name: str, plan: Plan) -> None:
+    p = plan.patches
+    same = (p.x[1:] == p.x[:-1]) & (p.y[1:] == p.y[:-1])
+    for row in np.flatnonzero(same):
+        if p.image[row] == p.image[row + 1]:
+            at: tuple[Any, ...] = (p.image[row], int(p.x[row]), int(p.y[row]))
+            raise InputError(f"{name}: the patch of {at[0]} at x = {at[1]}, y = {at[2]} occurs twice")

@@ -1,0 +1,181 @@
+"""What to put into a trainer's configuration to read an export; docs/trainers.md says where the keys come from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from srfast.coreset.export.plan import Plan
+
+BATCH = 16
+"""Of the snippets: a start, not a recommendation."""
+
+
+def snippets(to: str, folder: Path, plan: Plan) -> dict[str, str]:
+    """File name -> text, for every trainer that reads the format ``to`` at ``folder``."""
+    size = int(plan.patches.size.min())
+    values = {
+        "about": f"srfast core-set, {len(plan)} patches, x{plan.scale}",
+        "hr": _quoted(folder / "HR"),
+        "lr": _quoted(folder / plan.lr_folder),
+        "meta": _quoted(folder / "meta_info.txt"),
+        "hr_lmdb": _quoted(folder / "HR.lmdb"),
+        "lr_lmdb": _quoted(folder / f"{plan.lr_folder}.lmdb"),
+        "folder": _quoted(folder),
+        "tars": _quoted(f"{folder}/{{{_tar_range(folder)}}}.tar"),
+        "suffix": plan.suffix,
+        "scale": str(plan.scale),
+        "size": str(size),
+        "low": str(size // plan.scale),
+        "batch": str(BATCH),
+    }
+    texts = _PAIRS if plan.lr else _HR_ONLY
+    chosen = {name: text for name, text in texts.get(to, {}).items() if _reads(name, plan.suffix)}
+    return {name: _filled(text, values) for name, text in chosen.items()}
+
+
+def _reads(name: str, suffix: str) -> bool:
+    return not (name == "kair.json" and suffix == "webp")  # KAIR looks for jpg, png, ppm, bmp and tif
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    for key, value in values.items():
+        text = text.replace(f"<{key}>", value)
+    return text
+
+
+def _quoted(path: Path | str) -> str:
+    """A string of JSON, YAML, TOML and Python alike."""
+    return json.dumps(str(path), ensure_ascii=False)
+
+
+def _tar_range(folder: Path) -> str:
+    names = sorted(p.stem for p in folder.glob("*.tar"))
+    return f"{names[0]}..{names[-1]}" if names else ""
+
+
+_BASICSR = """\
+# <about>: BasicSR
+scale: <scale>
+datasets:
+  train:
+    name: coreset
+    type: PairedImageDataset
+    dataroot_gt: <hr>
+    dataroot_lq: <lr>
+    io_backend:
+      type: disk
+    gt_size: <size>
+    use_hflip: true
+    use_rot: true
+    use_shuffle: true
+    num_worker_per_gpu: 4
+    batch_size_per_gpu: <batch>
+    dataset_enlarge_ratio: 1
+    prefetch_mode: ~
+"""
+_BASICSR_LIST = _BASICSR.replace("    io_backend", "    meta_info_file: <meta>\n    io_backend")
+_BASICSR_LMDB = _BASICSR.replace("<hr>", "<hr_lmdb>").replace("<lr>", "<lr_lmdb>").replace("disk", "lmdb")
+
+_NEOSR = """\
+# <about>: neosr
+scale = <scale>
+
+[datasets.train]
+type = "paired"
+dataroot_gt = <hr>
+dataroot_lq = <lr>
+patch_size = <low>
+batch_size = <batch>
+"""
+_NEOSR_LMDB = _NEOSR.replace("<hr>", "<hr_lmdb>").replace("<lr>", "<lr_lmdb>")
+
+_REDUX = """\
+# <about>: traiNNer-redux
+scale: <scale>
+datasets:
+  train:
+    name: coreset
+    type: PairedImageDataset
+    dataroot_gt: <hr>
+    dataroot_lq: <lr>
+    io_backend:
+      type: disk
+    lq_size: <low>
+    use_hflip: true
+    use_rot: true
+    num_worker_per_gpu: 4
+    batch_size_per_gpu: <batch>
+    accum_iter: 1
+    dataset_enlarge_ratio: auto
+"""
+_REDUX_HR = (
+    _REDUX.replace("PairedImageDataset", "SingleGtDataset")
+    .replace("    dataroot_lq: <lr>\n", "")
+    .replace("    lq_size: <low>", "    lq_size: <low>\n    lq_resize_mode: bicubic")
+)
+
+_KAIR = """\
+{ // <about>: KAIR
+  "scale": <scale>
+  , "n_channels": 3
+  , "datasets": {
+    "train": {
+      "name": "coreset"
+      , "dataset_type": "sr"
+      , "dataroot_H": <hr>
+      , "dataroot_L": <lr>
+      , "H_size": <size>
+      , "dataloader_shuffle": true
+      , "dataloader_num_workers": 4
+      , "dataloader_batch_size": <batch>
+    }
+  }
+}
+"""
+_KAIR_HR = _KAIR.replace("<lr>", "null // made while training")
+
+_HF = """\
+# <about>: Hugging Face datasets
+from datasets import load_dataset
+
+dataset = load_dataset("imagefolder", data_dir=<folder>, drop_labels=True, split="train")
+print(dataset[0])
+"""
+_HF_EMBEDDED = """\
+# <about>: Hugging Face datasets
+from datasets import load_dataset
+
+dataset = load_dataset("parquet", data_dir=<folder>, split="train")
+print(dataset[0])
+"""
+_WEBDATASET = """\
+# <about>: WebDataset
+import webdataset
+
+dataset = (
+    webdataset.WebDataset(<tars>, shardshuffle=100)
+    .shuffle(5000)
+    .decode("torchrgb")
+    .to_tuple("hr.<suffix>", "lr.<suffix>", "json")
+)
+hr, lr, about = next(iter(dataset))
+"""
+_WEBDATASET_HR = _WEBDATASET.replace(', "lr.<suffix>"', "").replace("hr, lr, about", "hr, about")
+
+_FOLDERS = {"neosr.toml": _NEOSR, "redux.yml": _REDUX, "kair.json": _KAIR}
+_PAIRS = {
+    "folder": {"basicsr.yml": _BASICSR, **_FOLDERS},
+    "basicsr": {"basicsr.yml": _BASICSR_LIST, **_FOLDERS},
+    "lmdb": {"basicsr.yml": _BASICSR_LMDB, "neosr.toml": _NEOSR_LMDB},
+    "hf": {"load.py": _HF},
+    "hf-embedded": {"load.py": _HF_EMBEDDED},
+    "webdataset": {"load.py": _WEBDATASET},
+}
+_HR_ONLY = {
+    "folder": {"redux.yml": _REDUX_HR, "kair.json": _KAIR_HR},
+    "basicsr": {"redux.yml": _REDUX_HR, "kair.json": _KAIR_HR},
+    "hf": {"load.py": _HF},
+    "hf-embedded": {"load.py": _HF_EMBEDDED},
+    "webdataset": {"load.py": _WEBDATASET_HR},
+}

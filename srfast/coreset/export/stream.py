@@ -1,0 +1,132 @@
+"""Images to encoded pairs: each image decoded once, every core busy, memory flat."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from srfast.coreset.export.encode import Encoder, encoder
+from srfast.coreset.export.plan import Plan
+from srfast.coreset.pairs import read_images
+from srfast.data.images import read_rgb
+from srfast.data.workers import ordered_map
+from srfast.errors import InputError
+
+_BATCH_PIXELS = 1 << 18
+"""HR pixels that are filtered and encoded together: 28 patches of 96 x 96, arrays that stay in a core's cache."""
+_BUDGET = 128 << 20
+"""Bytes of decoded images in flight; a larger image is decoded alone."""
+_BYTES_PER_PIXEL = 8
+"""HR and LR as uint8, and what the decoder holds meanwhile."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One encoded patch."""
+
+    row: int
+    hr: bytes
+    lr: bytes | None
+    file: Path | None = None
+    """The source file, where ``hr`` is its content."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An image in memory."""
+
+    hr: np.ndarray
+    lr: np.ndarray | None
+    file: Path | None
+    """Where the file itself can stand for the patch that is the whole image."""
+
+
+def encoded(plan: Plan, first: int, workers: int) -> Generator[list[Pair], None, None]:
+    """The pairs from row ``first`` on, in the order of the plan, a few at a time.
+
+    Raises:
+        InputError: an image cannot be read, has changed since it was scored, or is too small for its patches.
+    """
+    encode = encoder(plan.suffix)
+    groups = [(max(a, first), b) for a, b in plan.images if b > first]
+
+    def batches(opened: Iterator[tuple[tuple[int, int], _Opened]]) -> Iterator[tuple[_Opened, range]]:
+        for (a, b), image in opened:
+            step = max(1, _BATCH_PIXELS // int(plan.patches.size[a:b].max()) ** 2)
+            yield from ((image, range(i, min(i + step, b))) for i in range(a, b, step))
+
+    decoded = ordered_map(
+        lambda group: _open(plan, *group), groups, workers, weigh=lambda g: _weight(plan, g[0]), budget=_BUDGET
+    )
+    with closing(decoded), closing(ordered_map(lambda b: _encode(plan, encode, *b), batches(decoded), workers)) as out:
+        for _, pairs in out:
+            yield pairs
+
+
+def _weight(plan: Plan, row: int) -> int:
+    try:
+        with Image.open(plan.patches.root / plan.patches.image[row]) as image:
+            return image.width * image.height * _BYTES_PER_PIXEL
+    except Exception:  # decoding reports it
+        return 0
+
+
+def _open(plan: Plan, first: int, last: int) -> _Opened:
+    p = plan.patches
+    image = p.image[first]
+    if plan.lr:
+        lr, hr = read_images(p.source(image), plan.scale)
+    else:
+        lr, hr = None, read_rgb(p.root / image)
+    path = plan.check_unchanged(image)
+    right, bottom = int((p.x + p.size)[first:last].max()), int((p.y + p.size)[first:last].max())
+    if right > hr.shape[1] or bottom > hr.shape[0]:
+        raise InputError(
+            f"{path}: expected at least {right} x {bottom} pixels, got {hr.shape[1]} x {hr.shape[0]}; "
+            "the image has changed since it was scored"
+        )
+    whole = last == first + 1 and hr.shape[:2] == (p.size[first], p.size[first])
+    return _Opened(hr, lr, path if whole and _stands_for_itself(path, hr.shape, plan.suffix) else None)
+
+
+def _encode(plan: Plan, encode: Encoder, image: _Opened, rows: range) -> list[Pair]:
+    p, s = plan.patches, plan.scale
+    corners = [(int(p.x[i]), int(p.y[i]), int(p.size[i])) for i in rows]
+    if image.file is not None:
+        hr = [image.file.read_bytes()]
+    else:
+        hr = _encode_all(encode, [image.hr[y : y + n, x : x + n] for x, y, n in corners])
+    lr: list[bytes] | list[None] = [None] * len(rows)
+    if image.lr is not None:
+        lr = _encode_all(encode, [image.lr[y // s : (y + n) // s, x // s : (x + n) // s] for x, y, n in corners])
+    return [Pair(i, h, low, image.file) for i, h, low in zip(rows, hr, lr, strict=True)]
+
+
+def _encode_all(encode: Encoder, patches: list[np.ndarray]) -> list[bytes]:
+    if len({p.shape for p in patches}) == 1:
+        return encode(np.stack(patches))
+    return [encode(p[None])[0] for p in patches]
+
+
+def _stands_for_itself(path: Path, shape: tuple[int, ...], suffix: str) -> bool:
+    """Whether every trainer reads the file as srfast does: an RGB file of 8 bits in the wanted format, nothing else.
+
+    No palette, alpha or 16 bits (KAIR keeps them), no colour profile (traiNNer-redux applies it), no orientation.
+    """
+    if path.suffix.lower() != f".{suffix}":
+        return False
+    with open(path, "rb") as file:
+        head = file.read(26)
+    # PNG: depth 8, colour type 2 (RGB); Pillow shows 16 bits as RGB too.
+    if suffix == "png" and head[24:26] != b"\x08\x02":
+        return False
+    if path.stat().st_size > shape[0] * shape[1] * 3 + 4096:
+        return False
+    with Image.open(path) as image:
+        plain = image.format == suffix.upper() and image.mode == "RGB" and not getattr(image, "is_animated", False)
+        return bool(plain and not {"icc_profile", "transparency", "exif"} & image.info.keys() and not image.getexif())

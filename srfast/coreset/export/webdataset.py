@@ -1,0 +1,76 @@
+"""Numbered .tar shards of KEY.hr.png, KEY.lr.png and KEY.json: what WebDataset reads."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from srfast.coreset.export.plan import Plan
+from srfast.coreset.export.stream import Pair
+from srfast.coreset.export.writer import shard_count, shard_rows
+
+
+class WebDataset:
+    """Shards of equal numbers of patches; KEY.json has the core-set's columns."""
+
+    def __init__(self, folder: Path, plan: Plan, written: int) -> None:
+        self.folder, self.plan, self.written = folder, plan, written
+        self._rows = shard_rows(plan)
+        self._tar: tarfile.TarFile | None = None
+
+    def add(self, pairs: list[Pair]) -> None:
+        about = self.plan.table.slice(pairs[0].row, len(pairs)).to_pylist()
+        for pair, columns in zip(pairs, about, strict=True):
+            if self._tar is None:
+                path = self.folder / shard_name(pair.row // self._rows, shard_count(self.plan))
+                self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
+            key = self.plan.names[pair.row]
+            self._member(f"{key}.hr.{self.plan.suffix}", pair.hr)
+            if pair.lr is not None:
+                self._member(f"{key}.lr.{self.plan.suffix}", pair.lr)
+            self._member(f"{key}.json", json.dumps(columns, ensure_ascii=False).encode())
+            if (pair.row + 1) % self._rows == 0:
+                self.finish()
+                self.written = pair.row + 1
+
+    def finish(self) -> None:
+        if self._tar is not None:
+            self._tar.close()
+            self._tar = None
+
+    def close(self) -> None:
+        if self._tar is not None and self._tar.fileobj is not None:
+            self._tar.fileobj.close()  # not the archive, whose last blocks may not fit on a full disk
+            self._tar = None
+
+    def _member(self, name: str, data: bytes) -> None:
+        assert self._tar is not None
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = len(data), 0o644
+        self._tar.addfile(member, io.BytesIO(data))
+
+
+def shard_name(number: int, count: int) -> str:
+    return f"{number:0{max(6, len(str(count - 1)))}d}.tar"
+
+
+def read_webdataset(folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | None]]:
+    """Shard by shard; a sample is what follows each other under one key, up to the first dot."""
+    for path in sorted(folder.glob("*.tar")):
+        key = ""
+        sample: dict[str, bytes] = {}
+        with tarfile.open(path) as tar:
+            for member in tar:
+                name, _, field = member.name.partition(".")
+                if name != key and sample:
+                    yield key, sample[f"hr.{plan.suffix}"], sample.get(f"lr.{plan.suffix}")
+                    sample = {}
+                key = name
+                content = tar.extractfile(member)
+                assert content is not None
+                sample[field] = content.read()
+        if sample:
+            yield key, sample[f"hr.{plan.suffix}"], sample.get(f"lr.{plan.suffix}")

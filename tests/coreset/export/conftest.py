@@ -1,0 +1,79 @@
+"""A dataset with every kind of name, and a core-set of it on a grid that x2, x3 and x4 share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import srfast
+
+SIZE = 48
+CROPS = {
+    "a b.png": ("astronaut", 60, 100, 130, 195),
+    "a_b.png": ("astronaut", 200, 180, 121, 170),
+    "A_B.jpg": ("chelsea", 50, 80, 150, 220),
+    "sub/café au lait.png": ("coffee", 100, 200, 123, 171),
+    "sub/日本.v2.png": ("rocket", 200, 250, 100, 97),
+    "whole.png": ("coffee", 200, 300, 48, 48),
+    "x2x3.webp": ("rocket", 100, 200, 97, 101),
+}
+"""Name -> photograph, y, x, height, width."""
+
+
+@pytest.fixture(scope="session")
+def dataset(photographs: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("dataset") / "data set"
+    (root / "sub").mkdir(parents=True)
+    for name, (photo, y, x, h, w) in CROPS.items():
+        image = Image.fromarray(photographs[photo][y : y + h, x : x + w])
+        image.save(root / name, lossless=True) if name.endswith("webp") else image.save(root / name)
+    return root
+
+
+def table_of(root: Path) -> pa.Table:
+    """Every fourth place of a grid of 12 pixels, hardest first in no order of place."""
+    rows = []
+    for name, (_, _, _, h, w) in CROPS.items():
+        places = [(x, y) for y in range(0, h // 12 * 12 - SIZE + 1, 12) for x in range(0, w // 12 * 12 - SIZE + 1, 12)]
+        rows += [(name, x, y) for x, y in places[:: max(1, len(places) // 5)]]
+    order = np.random.default_rng(0).permutation(len(rows))
+    image, x, y = (list(c) for c in zip(*(rows[i] for i in order), strict=True))
+    loss = np.sort(np.random.default_rng(1).gamma(1, 60, len(rows)).astype(np.float32))[::-1]
+    states = {n: (root / n).stat() for n in CROPS}
+    images = {n: {"size": s.st_size, "mtime_ns": s.st_mtime_ns, "rows": 1} for n, s in states.items()}
+    about = {"version": 1, "root": str(root), "scale": 2, "patch": SIZE, "images": images, "selection": {"keep": 1.0}}
+    columns = {
+        "image": pa.array(image, pa.string()),
+        **{k: pa.array(v, pa.int32()) for k, v in {"x": x, "y": y, "size": [SIZE] * len(x)}.items()},
+        **{k: pa.array(loss) for k in ("loss", "bicubic", "sobel")},
+        "rank": pa.array(np.arange(len(x), dtype=np.int32)),
+    }
+    return pa.table(columns).replace_schema_metadata({b"srfast": json.dumps(about).encode()})
+
+
+@pytest.fixture(scope="session")
+def coreset(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("coreset") / "coreset.parquet"
+    pq.write_table(table_of(dataset), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def expected(coreset: Path) -> Callable[[int], dict[tuple[bytes, bytes], int]]:
+    """expected(scale) -> (LR pixels, HR pixels) of every pair of ``CorePatches``, as bytes, and how often it occurs."""
+
+    def pairs(scale: int) -> dict[tuple[bytes, bytes], int]:
+        count: dict[tuple[bytes, bytes], int] = {}
+        for lr, hr in srfast.CorePatches(coreset, scale):
+            key = lr.movedim(0, -1).numpy().tobytes(), hr.movedim(0, -1).numpy().tobytes()
+            count[key] = count.get(key, 0) + 1
+        return count
+
+    return pairs

@@ -1,0 +1,198 @@
+"""Every export read by the trainer's own loader, or by its documented convention, pair by pair, pixel by pixel."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import srfast
+
+Expected = Callable[[int], dict[tuple[bytes, bytes], int]]
+
+
+def pixels(patch: Any) -> bytes:
+    """uint8 RGB of a [3, H, W] float tensor in [0, 1], of an array or of a Pillow image, as bytes."""
+    if hasattr(patch, "movedim"):
+        patch = (patch * 255).round().movedim(0, -1).numpy()
+    return np.ascontiguousarray(np.asarray(patch).astype(np.uint8)).tobytes()
+
+
+def read_bgr(data: Path | bytes) -> bytes:
+    raw = data if isinstance(data, bytes) else data.read_bytes()
+    return np.ascontiguousarray(cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]).tobytes()
+
+
+def same(pairs: Iterator[tuple[bytes, bytes]], expected: dict[tuple[bytes, bytes], int]) -> None:
+    assert Counter(pairs) == expected
+
+
+def basicsr_dataset(**options: Any) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = importlib.import_module("basicsr.data.paired_image_dataset")
+    except ImportError as error:
+        pytest.skip(f"BasicSR's loader is not at hand ({error}): pip install --no-deps basicsr-fixed (not on 3.13)")
+    return module.PairedImageDataset({"phase": "val", **options})
+
+
+def basicsr_pairs(dataset: Any) -> Iterator[tuple[bytes, bytes]]:
+    for i in range(len(dataset)):
+        item = dataset[i]
+        yield pixels(item["lq"]), pixels(item["gt"])
+
+
+@pytest.fixture(params=[2, 3, 4])
+def scale(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+def test_names_suit_every_trainer(coreset: Path, tmp_path: Path) -> None:
+    done = srfast.export(coreset, tmp_path / "out", "folder", 2)
+    for folder in ("HR", "LRx2"):
+        names = os.listdir(tmp_path / "out" / folder)
+        assert len(names) == done.patches
+        assert len({n.casefold() for n in names}) == done.patches
+        assert all(re.fullmatch(r"[A-Za-z0-9_-]+\.png", n) for n in names), names
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_folders_as_kair_redux_and_neosr_pair_them(
+    coreset: Path, tmp_path: Path, expected: Expected, scale: int, suffix: str
+) -> None:
+    out = tmp_path / "out"
+    srfast.export(coreset, out, "folder", scale, format=suffix, check=True)
+    hr, lr = out / "HR", out / f"LRx{scale}"
+
+    def walk(folder: Path) -> list[Path]:
+        return [Path(parent, n) for parent, _, names in os.walk(folder) for n in names]
+
+    # KAIR: both sides sorted, paired by position.
+    by_position = list(zip(sorted(walk(lr)), sorted(walk(hr)), strict=True))
+    # traiNNer-redux: by stem, whatever the order of the folder.
+    stems = {p.stem: p for p in walk(lr)}
+    by_stem = [(stems[p.stem], p) for p in walk(hr)]
+    # neosr: the path of the LR file is that of the HR file with the folder replaced.
+    replaced = [(Path(str(p).replace(str(hr), str(lr))), p) for p in walk(hr)]
+    for pairs in (by_position, by_stem, replaced):
+        same(((read_bgr(low), read_bgr(high)) for low, high in pairs), expected(scale))
+
+
+@pytest.mark.parametrize("to", ["folder", "basicsr"])
+def test_folders_in_basicsr(coreset: Path, tmp_path: Path, expected: Expected, scale: int, to: str) -> None:
+    out = tmp_path / "out"
+    srfast.export(coreset, out, to, scale, check=True)
+    options = {"dataroot_gt": str(out / "HR"), "dataroot_lq": str(out / f"LRx{scale}"), "scale": scale}
+    options |= {"meta_info_file": str(out / "meta_info.txt")} if to == "basicsr" else {}
+    dataset = basicsr_dataset(io_backend={"type": "disk"}, **options)
+    same(basicsr_pairs(dataset), expected(scale))
+
+
+def test_meta_info_as_it_is_documented(coreset: Path, tmp_path: Path, expected: Expected) -> None:
+    out = tmp_path / "out"
+    srfast.export(coreset, out, "basicsr", 3)
+    lines = (out / "meta_info.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+\.png \(48,48,3\)", line) for line in lines)
+    names = [line.strip().split(" ")[0] for line in lines]
+    same(((read_bgr(out / "LRx3" / n), read_bgr(out / "HR" / n)) for n in names), expected(3))
+
+
+def test_lmdb_in_basicsr(coreset: Path, tmp_path: Path, expected: Expected, scale: int) -> None:
+    out = tmp_path / "out"
+    srfast.export(coreset, out, "lmdb", scale, check=True)
+    options = {"dataroot_gt": str(out / "HR.lmdb"), "dataroot_lq": str(out / f"LRx{scale}.lmdb"), "scale": scale}
+    dataset = basicsr_dataset(io_backend={"type": "lmdb"}, **options)
+    same(basicsr_pairs(dataset), expected(scale))
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_lmdb_as_it_is_documented(coreset: Path, tmp_path: Path, expected: Expected, scale: int, suffix: str) -> None:
+    import lmdb
+
+    out = tmp_path / "out"
+    srfast.export(coreset, out, "lmdb", scale, format=suffix)
+    values: dict[str, dict[str, bytes]] = {}
+    for name, side in (("HR", 48), (f"LRx{scale}", 48 // scale)):
+        folder = out / f"{name}.lmdb"
+        assert {p.name for p in folder.iterdir()} == {"data.mdb", "lock.mdb", "meta_info.txt"}
+        lines = (folder / "meta_info.txt").read_text().splitlines()
+        pattern = rf"[A-Za-z0-9_-]+\.{suffix} \({side},{side},3\) 1"
+        assert all(re.fullmatch(pattern, line) for line in lines)
+        with lmdb.open(str(folder), readonly=True, lock=False) as env, env.begin() as transaction:
+            values[name] = {k: transaction.get(k.encode("ascii")) for k in (line.split(".")[0] for line in lines)}
+            assert env.stat()["entries"] == len(lines)
+    low = values[f"LRx{scale}"]
+    assert low.keys() == values["HR"].keys()
+    same(((read_bgr(low[k]), read_bgr(v)) for k, v in values["HR"].items()), expected(scale))
+
+
+def hugging_face(kind: str, **options: Any) -> Any:
+    datasets = pytest.importorskip("datasets", reason="Hugging Face datasets is missing")
+    datasets.disable_progress_bars()
+    return datasets.load_dataset(kind, split="train", **options)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("embed", [False, True])
+def test_hugging_face(
+    coreset: Path, tmp_path: Path, expected: Expected, embed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    srfast.export(coreset, out, "hf", 2, embed=embed, check=True)
+    if embed:
+        dataset = hugging_face("parquet", data_dir=str(out), cache_dir=str(tmp_path / "cache"))
+    else:
+        dataset = hugging_face("imagefolder", data_dir=str(out), drop_labels=True, cache_dir=str(tmp_path / "cache"))
+        assert pq.read_schema(out / "metadata.parquet").names[:2] == ["hr_file_name", "lr_file_name"]
+    assert dataset.column_names == ["hr", "lr", "image", "x", "y", "size", "loss", "bicubic", "sobel", "rank"]
+    same(((pixels(row["lr"]), pixels(row["hr"])) for row in dataset), expected(2))
+    patches = srfast.CorePatches(coreset, 2)
+    for row in dataset:
+        assert pixels(row["hr"]) == patches[row["rank"]][1].movedim(0, -1).numpy().tobytes()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_webdataset(coreset: Path, tmp_path: Path, expected: Expected, scale: int) -> None:
+    webdataset = pytest.importorskip("webdataset", reason="WebDataset is missing")
+    out = tmp_path / "out"
+    srfast.export(coreset, out, "webdataset", scale, check=True)
+    assert [p.name for p in sorted(out.glob("*.tar"))] == ["000000.tar"]
+    samples = list(webdataset.WebDataset(str(out / "000000.tar"), shardshuffle=False).decode("rgb8"))
+    same(((pixels(s["lr.png"]), pixels(s["hr.png"])) for s in samples), expected(scale))
+    patches = srfast.CorePatches(coreset, scale)
+    for sample in samples:
+        about = sample["json"]
+        assert pixels(sample["hr.png"]) == patches[about["rank"]][1].movedim(0, -1).numpy().tobytes()
+
+
+def test_list(coreset: Path, dataset: Path, tmp_path: Path, expected: Expected) -> None:
+    out = tmp_path / "out"
+    srfast.export(coreset, out, "list", 2)
+    pairs = []
+    for line in (out / "coreset.txt").read_text(encoding="utf-8").splitlines():
+        image, *numbers = line.split("\t")
+        x, y, size = map(int, numbers)
+        whole = cv2.imdecode(np.fromfile(dataset / image, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        whole = np.ascontiguousarray(whole[: len(whole) // 2 * 2, : whole.shape[1] // 2 * 2])
+        low = srfast.imresize(whole, 0.5)[y // 2 : (y + size) // 2, x // 2 : (x + size) // 2]
+        pairs.append((pixels(low), pixels(whole[y : y + size, x : x + size])))
+    same(iter(pairs), expected(2))
+
+
+@pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb", "hf", "webdataset"])
+def test_hr_only(coreset: Path, tmp_path: Path, to: str) -> None:
+    out = tmp_path / "out"
+    done = srfast.export(coreset, out, to, 2, lr=False, check=True)
+    assert done.compared == done.patches
+    assert not any("LR" in p.name for p in out.iterdir())
