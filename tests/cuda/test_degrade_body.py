@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from skimage import data as photographs
 
 from srfast.ops import reference
+
+photographs = pytest.importorskip("skimage.data", reason="needs the demo extra")
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from skimage import data as photographs
 
 from srfast.data.dali import PatchStream
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
 from srfast.errors import InputError, RunError
+
+photographs = pytest.importorskip("skimage.data", reason="needs the demo extra")
 
 needs_dali = pytest.mark.skipif(
     importlib.util.find_spec("nvidia") is None or importlib.util.find_spec("nvidia.dali") is None,

@@ -10,7 +10,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from skimage import data
 from torch import Tensor, nn
 
 import srfast
@@ -19,6 +18,8 @@ from srfast.cli.evaluate import command
 from srfast.errors import InputError
 from srfast.models.tiling import super_resolve
 from srfast.training.checkpoint import save_weights
+
+data = pytest.importorskip("skimage.data", reason="needs the demo extra")
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from skimage import data as photographs
 
 from srfast.ops import reference
 from srfast.scoring.backends.gpu import GpuEngine, GpuScorer
 from srfast.scoring.network import load_network
+
+photographs = pytest.importorskip("skimage.data", reason="needs the demo extra")
 
 pytestmark = pytest.mark.interpret
 

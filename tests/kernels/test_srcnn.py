@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from skimage import data as photographs
 from srfast.kernels import srcnn
 from srfast.kernels.configs import Config
 
 from srfast.ops import reference
+
+photographs = pytest.importorskip("skimage.data", reason="needs the demo extra")
 
 pytestmark = pytest.mark.interpret
 

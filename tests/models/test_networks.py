@@ -127,24 +127,13 @@ def test_any_size_gives_scale_times_the_size(name: str, scale: int, size: tuple[
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_one_batch_is_learnt(name: str, vgg: str) -> None:
-    """Every trainable parameter gets a gradient, as DDP needs; 80 steps beat bicubic by far."""
+def test_every_parameter_gets_a_gradient(name: str, vgg: str) -> None:
+    """As DDP needs; that each model learns is tests/training/test_recipes.py's."""
     model = tiny(name, 2, vgg).train()
     lr = images(name, 2, 8, 8)
-    up = reference.resample(lr, 2).clamp(0, 1)
-    hr = up**1.5
-    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=3e-3)
-    best = float("inf")
-    for step in range(80):
-        loss = F.l1_loss(model(lr), hr)
-        optimiser.zero_grad()
-        loss.backward()
-        if step == 0:
-            for key, p in model.named_parameters():
-                assert not p.requires_grad or (p.grad is not None and torch.isfinite(p.grad).all()), key
-        optimiser.step()
-        best = min(best, loss.item())
-    assert best < 0.6 * F.l1_loss(up, hr)
+    F.l1_loss(model(lr), reference.resample(lr, 2).clamp(0, 1) ** 1.5).backward()
+    for key, p in model.named_parameters():
+        assert not p.requires_grad or (p.grad is not None and torch.isfinite(p.grad).all()), key
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

@@ -62,7 +62,7 @@ def test_the_command_says_when_it_leaves_busy_cores_alone(
 def test_two_processes_train_as_one(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
     one = srfast_command(*COMMAND, "--data", photo_folder, "-o", tmp_path / "one", cwd=tmp_path)
     assert one.returncode == 0, one.stderr
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     two = subprocess.run(
         [
             *launch,
