@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from srfast.coreset.groups import running_count
 from srfast.coreset.overlap import separate
-from srfast.scoring.table import Rows
+from srfast.scoring.rows import Rows
 
 
 class Limits:

@@ -16,9 +16,9 @@ from srfast.coreset.methods.registry import find
 from srfast.coreset.settings import Selection, share
 from srfast.coreset.where import passing
 from srfast.errors import InputError
+from srfast.scoring.rows import Rows
 from srfast.scoring.table import (
     SCHEMA,
-    Rows,
     ScoreTable,
     check_columns,
     check_paths,

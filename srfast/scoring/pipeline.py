@@ -26,8 +26,9 @@ from srfast.scoring.backends.base import Engine
 from srfast.scoring.backends.registry import make_engine
 from srfast.scoring.network import Scorer, load_network
 from srfast.scoring.parts import Outcome, Parts, clean_json
+from srfast.scoring.rows import numbers
 from srfast.scoring.settings import Backend, Boundary, Mode, Precision, Scale, ScoreSettings
-from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, image_rows, numbers, write_parquet
+from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, image_rows, write_parquet
 
 Progress = Callable[[int, int, int], None]
 """Called with (images done, images in all, patches scored by this run)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from srfast.data import origin
 from srfast.data.files import check_input, output_file
 from srfast.data.images import stays_inside
 from srfast.errors import InputError
+from srfast.scoring.rows import Rows, numbers
 from srfast.scoring.settings import COMPARED
 
 VERSION = 1
@@ -36,21 +36,6 @@ SCHEMA = pa.schema(
 ROW_GROUP = 1 << 18
 """Rows of a row group: fixed, so that a table's bytes do not depend on how it was produced."""
 LIMITS = origin.LIMITS
-
-
-@dataclass(frozen=True)
-class Rows:
-    """An Arrow table of patches and its metadata."""
-
-    table: pa.Table
-    meta: dict[str, Any]
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    def column(self, name: str) -> np.ndarray:
-        """A column as a NumPy array (``image`` as an object array of str)."""
-        return numbers(self.table.column(name))
 
 
 class ScoreTable(Rows):
@@ -186,22 +171,6 @@ def _write_group(writer: pq.ParquetWriter, table: pa.Table, schema: pa.Schema) -
     if not table.schema.equals(schema):
         table = table.cast(schema)  # imports pyarrow.compute (60 ms), which scoring can do without
     writer.write_table(table.combine_chunks(), row_group_size=ROW_GROUP)
-
-
-def numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """A column as an array, numbers without a copy where they lie in one piece.
-
-    Not ``to_numpy``, which imports pandas (0.4 s) where it is installed.
-    """
-    if not pa.types.is_primitive(column.type) or column.null_count or pa.types.is_boolean(column.type):
-        return column.to_numpy()
-    dtype = np.dtype(column.type.to_pandas_dtype())
-    pieces = [
-        np.frombuffer(chunk.buffers()[1], dtype, len(chunk), chunk.offset * dtype.itemsize)
-        for chunk in column.chunks
-        if len(chunk)
-    ]
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [np.zeros(0, dtype)])
 
 
 def repeated(text: str, n: int) -> pa.Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from srfast.scoring.table import Rows
+from srfast.scoring.rows import Rows
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from srfast.coreset.methods.base import Key, Method, Pool
 from srfast.errors import InputError
-from srfast.scoring.table import Rows
+from srfast.scoring.rows import Rows
 
 
 def column(name: str, table: Rows) -> np.ndarray:

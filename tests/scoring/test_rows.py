@@ -1,0 +1,98 @@
+"""Score tables and core-sets as a user meets them in Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+
+import srfast
+from srfast.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> srfast.ScoreTable:
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for name in ("a <b>.png", "b.png"):
+        Image.fromarray(rng.integers(0, 256, (96, 144, 3), np.uint8)).save(folder / name)
+    return srfast.score(folder, patch=48, scorer="bicubic")
+
+
+def test_one_line_says_what_it_is(table: srfast.ScoreTable) -> None:
+    for rows, kind in ((table, "ScoreTable"), (srfast.select(table), "CoreSet")):
+        text = repr(rows)
+        assert text.startswith(f"{kind}({len(rows)} patches of 2 images, x2, 48 px, stride 48, patch, bicubic; loss ")
+        assert "\n" not in text
+        assert len(text) < 160
+    empty = table[:0]
+    assert repr(empty).startswith("ScoreTable(0 patches of 0 images")
+
+
+def test_html_is_escaped(table: srfast.ScoreTable) -> None:
+    html = table._repr_html_()
+    assert html.count("<tr>") == 11
+    assert "a &lt;b&gt;.png" in html
+    assert "<b>" not in html
+
+
+def test_columns_and_rows(table: srfast.ScoreTable) -> None:
+    loss = table["loss"]
+    np.testing.assert_array_equal(loss, table.column("loss"))
+    np.testing.assert_array_equal(loss, table.table["loss"].to_numpy())
+    assert table.columns[:4] == ["image", "x", "y", "size"]
+    np.testing.assert_array_equal(table[2:9:3]["loss"], loss[2:9:3])
+    np.testing.assert_array_equal(table[::-1]["loss"], loss[::-1])
+    np.testing.assert_array_equal(table[loss > loss.mean()]["loss"], loss[loss > loss.mean()])
+    np.testing.assert_array_equal(table[[3, -1]]["loss"], loss[[3, -1]])
+    np.testing.assert_array_equal(table[pc.field("loss") > 5000.0]["loss"], loss[loss > 5000.0])
+    assert len(table.head(3)) == 3
+    assert len(table.head(-1)) == 0
+    assert type(srfast.select(table)[:2]) is srfast.CoreSet
+    assert table[:2].meta == table.meta
+
+
+def test_slices_of_joined_pieces(table: srfast.ScoreTable) -> None:
+    """A column in several chunks with offsets, as concatenated and sliced Arrow tables have."""
+    import pyarrow as pa
+
+    pieces = srfast.ScoreTable(pa.concat_tables([table.table.slice(3, 4), table.table.slice(1, 2)]), table.meta)
+    expected = np.concatenate([table["loss"][3:7], table["loss"][1:3]])
+    np.testing.assert_array_equal(pieces["loss"], expected)
+    np.testing.assert_array_equal(pieces["x"], np.concatenate([table["x"][3:7], table["x"][1:3]]))
+
+
+def test_what_is_wrong_is_named(table: srfast.ScoreTable) -> None:
+    with pytest.raises(InputError, match=r"column: expected one of image, x, .*, got 'los'"):
+        table["los"]
+    with pytest.raises(InputError, match="rows: expected 12 booleans or row numbers, got bool"):
+        table[np.ones(3, bool)]
+    with pytest.raises(IndexError, match="from 0 to 11, got 12 to 12"):
+        table[[12]]
+    with pytest.raises(InputError, match=r"rows: .*los"):
+        table[pc.field("los") > 1]
+    with pytest.raises(TypeError, match="got float"):
+        table[1.5]  # type: ignore[call-overload]
+
+
+def test_other_libraries(table: srfast.ScoreTable) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = table.to_pandas()
+    assert isinstance(frame, pandas.DataFrame)
+    np.testing.assert_array_equal(frame["loss"], table["loss"])
+    polars = pytest.importorskip("polars")
+    other = table.to_polars()
+    assert isinstance(other, polars.DataFrame)
+    assert other["image"].to_list() == table["image"].tolist()
+
+
+def test_summary(table: srfast.ScoreTable) -> None:
+    about = table.summary()
+    assert (about["patches"], about["images"], about["scale"], about["scorer"]) == (12, 2, 2, "bicubic")
+    assert about["loss"]["mean"] == pytest.approx(float(np.mean(table["loss"], dtype=np.float64)))
+    assert table[:0].summary()["loss"] is None
+    assert Path(about["root"]).is_dir()
