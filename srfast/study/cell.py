@@ -104,7 +104,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         "updates": cell.updates,
         "seed": cell.seed,
         "seconds": results.training_seconds(folder),
-        "scoring_seconds": scored.seconds + selecting if cell.arm.method != "random" or cell.arm.asks_scorer else 0.0,
+        "scoring_seconds": scored.seconds + selecting if _needs_scores(cell) else 0.0,
         "pool": cell.pool,
         "scorer": Path(scored.scorer).name,
         "patches": len(coreset),
@@ -129,6 +129,11 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
     # A finished cell is never run again; its weights and log stay.
     (folder / checkpoint.LAST).unlink(missing_ok=True)
     return ", ".join(text)
+
+
+def _needs_scores(cell: Cell) -> bool:
+    """Whether the time of scoring is part of what the cell costs; bicubic and Sobel are columns of the same table."""
+    return cell.keep < 1 and dict(cell.arm.select) != {"method": "random"}
 
 
 def running(folder: Path) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from srfast import models
-from srfast.coreset.settings import METHODS, ORDERS, PER_IMAGE, Selection
+from srfast.coreset.settings import ARGUMENTS, Selection
 from srfast.data.grid import check_grid
 from srfast.errors import InputError
 from srfast.ops.device import Device
@@ -20,7 +20,10 @@ from srfast.study.toml import Key
 from srfast.training.recipes import Recipe, recipe
 
 BUDGETS = ("epochs", "updates")
+SCORER_FREE = ("random", "bicubic", "sobel")
+"""Methods that no scorer enters."""
 _OWN_FIELDS = ("lr_factors",)
+_SELECT = tuple(name for name in ARGUMENTS if name not in ("keep", "seed"))
 _RECIPE = {f.name: f for f in dataclasses.fields(Recipe) if f.name not in _OWN_FIELDS}
 
 
@@ -33,14 +36,8 @@ class Arm:
     budget: tuple[str | float, ...]
     """"epochs": the study's updates times what is kept, the paper's fixed epochs. "updates": all of them. A number:
     that fraction of them."""
-    method: str = "loss"
-    order: str = "des"
-    drop_hardest: float = 0.0
-    max_per_image: int | None = None
-    where: str | None = None
-    window: tuple[float, float] | None = None
-    flat_floor: float = 0.0
-    per_image: str | None = None
+    select: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of ``srfast.select`` other than keep and seed."""
     redraw: str = "seed"
     """"seed": a random subset is drawn once for each seed. "pass": afresh for every pass over the data (RS2)."""
     models: tuple[str, ...] = ()
@@ -49,13 +46,11 @@ class Arm:
     @property
     def asks_scorer(self) -> bool:
         """Whether another scorer gives another core-set."""
-        free = ("random", "bicubic", "sobel")
-        return self.method not in free or self.drop_hardest > 0 or self.flat_floor > 0 or self.where is not None
+        return set(self.select) != {"method"} or self.select["method"] not in SCORER_FREE
 
     def selection(self, keep: float, seed: int) -> Selection:
         """The arguments of ``srfast.select``."""
-        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(Selection) if f.name not in ("keep", "seed")}
-        return Selection(keep=1.0 if self.redraw == "pass" else keep, seed=seed, **own)
+        return Selection(keep=1.0 if self.redraw == "pass" else keep, seed=seed, **self.select)
 
 
 @dataclass(frozen=True)
@@ -180,15 +175,15 @@ def _arms(path: Path, tables: Any) -> tuple[Arm, ...]:
         values["budget"] = tuple(budget if isinstance(budget, list) else [budget])
         values["keep"] = _floats(values["keep"])
         values["models"] = tuple(values["models"])
-        values["window"] = values["window"] and _floats(values["window"])
-        arm = Arm(**values)
-        if arm.redraw == "pass" and arm.method != "random":
-            raise InputError(f"{where}redraw: expected 'pass' with method = 'random' only, got {arm.method!r}")
+        select = {name: value for name in _SELECT if (value := values.pop(name)) is not None}
+        arm = Arm(**values, select=select)
         try:
             for keep in arm.keep:
                 arm.selection(keep, 0).checked()
         except InputError as error:
             raise InputError(f"{where}{error}") from None
+        if arm.redraw == "pass" and select != {"method": "random"}:
+            raise InputError(f"{where}redraw: expected 'pass' with method = 'random' and no more, got {select}")
         arms.append(arm)
     return tuple(arms)
 
@@ -239,10 +234,6 @@ def _field(name: str) -> Key:
     return Key(f"one of {', '.join(options)}", lambda v: v in options, None)
 
 
-def _fraction(value: Any) -> bool:
-    return toml.number(value, above=-1e-300, most=1)
-
-
 def _is_table(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -281,16 +272,9 @@ _TRAINING = {
 }
 _ARM = {
     "name": Key("letters, digits, . and _", lambda v: toml.text(v) and re.fullmatch(r"[\w.]+", v) is not None),
-    "method": Key(f"one of {', '.join(METHODS)}", toml.text, "loss"),
-    "order": Key(f"one of {', '.join(ORDERS)}", lambda v: v in ORDERS, "des"),
     "keep": Key("a fraction with 0 < keep <= 1, or a list", toml.fractions),
-    "drop_hardest": Key("a fraction below 1", _fraction, 0.0),
-    "max_per_image": Key("a positive integer", lambda v: toml.integer(v, 1), None),
     "budget": Key("'epochs', 'updates', a fraction of the updates, or a list of these", _budget, "epochs"),
-    "where": Key("a condition on the columns", toml.text, None),
-    "window": Key("two fractions", lambda v: isinstance(v, list) and all(map(_fraction, v)), None),
-    "flat_floor": Key("a fraction below 1", _fraction, 0.0),
-    "per_image": Key(f"one of {', '.join(PER_IMAGE)}", lambda v: v in PER_IMAGE, None),
     "redraw": _one_of("seed", "pass"),
     "models": Key("a list of models", toml.texts, []),
+    **{name: Key("an argument of select", lambda _: True, None) for name in _SELECT},
 }

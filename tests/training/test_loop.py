@@ -21,7 +21,7 @@ from srfast.training.loop import train
 from srfast.training.plan import Plan
 from srfast.training.recipes import Recipe
 from srfast.training.sources import open_store
-from srfast.training.store import Batches, PairStore
+from srfast.training.store import Batches, PairStore, Region
 
 SMALL: dict[str, dict[str, Any]] = {
     "fsrcnn": {"features": 24, "shrunk": 8, "mappings": 2},
@@ -278,3 +278,21 @@ def test_loss_border_leaves_the_border_out(store: PairStore, tmp_path: Path) -> 
     with torch.no_grad():
         inner = (net(lr) - hr / 255)[..., 10:14, 10:14]
     assert logged == pytest.approx(float(inner.abs().mean()), rel=1e-4)
+
+
+def test_redraw_draws_other_regions_for_each_pass(store: PairStore) -> None:
+    regions = [Region(0, x, y, 24, 24) for x in range(0, 96, 24) for y in range(0, 96, 24)]
+    few = store.over(regions)
+    batches = Batches(few, batch=2, patch=24, seed=1, redraw=0.5)
+    passes = [set(batches._order(i).tolist()) for i in range(3)]
+    assert all(len(p) == len(batches._order(i)) == 8 for i, p in enumerate(passes))
+    assert len(set(map(frozenset, passes))) == 3
+    again = Batches(few, batch=2, patch=24, seed=1, redraw=0.5)
+    assert all(torch.equal(a, b) for step in (3, 4, 9) for a, b in zip(batches[step], again[step], strict=True))
+    whole = Batches(few, batch=2, patch=24, seed=1)
+    assert sorted(whole._order(0).tolist()) == list(range(16))
+
+
+def test_redraw_out_of_range(store: PairStore, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="redraw: expected a fraction with 0 < redraw <= 1, got 0"):
+        train(dataclasses.replace(plan(), redraw=0.0), store, tmp_path / "run")

@@ -1,0 +1,71 @@
+"""Studies as TOML: what is wrong is named in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from srfast.errors import InputError
+from srfast.study.description import read_study
+
+STUDIES = Path(__file__).resolve().parents[2] / "studies"
+
+
+def test_paths_are_relative_to_the_file(write_study: Callable[..., Path]) -> None:
+    path = write_study()
+    study = read_study(path)
+    assert study.train == (str(path.parent / "photos"),)
+    assert study.test == {"photos": str(path.parent / "photos" / "sub")}
+
+
+def test_images_of_the_user_take_the_place_of_all_data(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    study = read_study(write_study(), images=[tmp_path])
+    assert study.train == (str(tmp_path),)
+    assert study.test == {}
+    study = read_study(write_study(), images=[tmp_path], test={"mine": tmp_path})
+    assert study.test == {"mine": str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("updates = 12", "update = 12", "training.update: expected one of .* got 'update'; did you mean updates?"),
+        ("updates = 12", "updates = 0", "training.updates: expected a positive integer, got 0"),
+        ("updates = 12", "", "training.updates: expected a positive integer, got nothing"),
+        ("updates = 12", "updates = true", "training.updates: expected a positive integer, got True"),
+        ("seeds = 1", "seeds = [1, 1]", "training.seeds: expected a number of seeds or a list of different ones"),
+        ("batch = 2", "batch = 2.5", "training.batch: expected a non-negative integer, got 2.5"),
+        ("batch = 2", 'loss = "l3"', "training.loss: expected one of l1, mse, got 'l3'"),
+        ("lr_patch = 12", "lr_patch = 20", r"training.lr_patch: expected at most 16 \(patches are 32 px\), got 20"),
+        ('["fsrcnn"]', '["fsrcn"]', "training.models: expected one of .*; did you mean fsrcnn?"),
+        ("[training.options.fsrcnn]", "[training.options.srcnn]", "training.options.srcnn: expected one of fsrcnn"),
+        ("patch = 32", "patch = 33", "scoring.patch: expected a positive multiple of the scale 2, got 33"),
+        ("[scoring]", "[scorin]", "scorin: expected one of .*; did you mean scoring?"),
+        ("keep = 0.5", "keep = 1.5", "keep: expected a fraction with 0 < keep <= 1, or a list, got 1.5"),
+        ('method = "random"', 'method = "loss"', "arm 'rs2'.redraw: expected 'pass' with method = 'random'"),
+        ('method = "random"', 'method = "lost"', "arm 'rs2'.method: expected one of .*, got 'lost'"),
+        ('name = "rs2"', 'name = "des"', "arm 'des'.name: expected names that differ, got it twice"),
+        ('"epochs", "updates"', '"epoch"', "arm 1.budget: expected 'epochs', 'updates', a fraction"),
+        ('train = ["photos"]', "train = []", "data.train: expected a list of folders of images"),
+        ('{photos = "photos/sub"}', "{photos = 3}", "data.test.photos: expected a folder, got 3"),
+        ("[data]", "[data", "not TOML"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_in_one_line(write_study: Callable[..., Path], old: str, new: str, message: str) -> None:
+    path = write_study()
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=message) as error:
+        read_study(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in STUDIES.glob("*.toml")))
+def test_the_ready_made_studies_are_studies(name: str) -> None:
+    study = read_study(STUDIES / name)
+    assert study.arms
+    assert study.name == name.removesuffix(".toml")

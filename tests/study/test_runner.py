@@ -1,0 +1,198 @@
+"""Running studies: results, resume, processes, shards, refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from filelock import FileLock
+
+import srfast
+from srfast.errors import InputError, RunError
+from srfast.study import cell as cell_module
+from srfast.study.description import read_study
+from srfast.study.pool import find_data, pool_of
+from srfast.study.results import Results
+from srfast.study.runner import run_study, status
+from srfast.training import loop
+
+TIMES = ("seconds", "scoring_seconds")
+
+
+def values(results: Results) -> list[dict[str, Any]]:
+    """The rows, but for what a clock says."""
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in results.table.to_pylist()]
+
+
+def test_one_row_a_cell_and_image(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    results = srfast.run_study(write_study(), tmp_path / "out")
+    table = pq.read_table(tmp_path / "out" / "results.parquet")
+    named = ["cell", "arm", "model", "scale", "keep", "updates", "seed", "dataset", "image", "psnr", "ssim", "seconds"]
+    assert table.column_names[: len(named)] == named
+    assert table.num_rows == results.table.num_rows == 4 * 2
+    meta = json.loads(table.schema.metadata[b"srfast"])
+    assert meta["study"]["title"] == "A study of seconds"
+    assert meta["cells"]["fsrcnn-des-k50-u6-s0"]["settings"]["recipe"]["lr_patch"] == 12
+    assert str(tmp_path) not in json.dumps(meta), "results say nothing of the machine"
+    row = next(r for r in table.to_pylist() if r["cell"] == "fsrcnn-des-k50-u6-s0")
+    weights = tmp_path / "out" / "cells" / row["cell"] / "model.safetensors"
+    again = srfast.evaluate(weights, tmp_path / "photos" / "sub", 2).images
+    assert {i.image: i.psnr for i in again}[row["image"]] == row["psnr"]
+    assert Results.read(tmp_path / "out").table.equals(results.table)
+
+
+def test_every_cell_has_its_strata(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    results = srfast.run_study(write_study(), tmp_path / "out")
+    rows = [r for r in results.strata.to_pylist() if r["cell"] == "fsrcnn-des-k50-u6-s0" and r["stratum"] != "flat"]
+    # 171 x 123 and 96 x 96 pixels, cropped to even sizes, less 2 at each side: 5 x 3 and 2 x 2 tiles of 32.
+    assert sum(r["pixels"] for r in rows) == (15 + 4) * 32**2
+    assert {r["cell"] for r in results.strata.to_pylist()} == set(results.meta["cells"])
+
+
+def test_finished_cells_are_not_run_again(
+    write_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_study(write_study(), tmp_path / "out")
+
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("a finished cell was trained")
+
+    monkeypatch.setattr(cell_module, "train", never)
+    assert run_study(write_study(), tmp_path / "out").table.equals(first.table)
+
+
+def test_killed_and_resumed_gives_the_same(
+    write_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_study(write_study(seeds=2), tmp_path / "whole")
+    update, calls = loop._Runner._update, [0]
+
+    class Killed(BaseException):
+        pass
+
+    def killed(self: Any, *args: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 18:  # in the second cell, one update after a checkpoint
+            raise Killed
+        return update(self, *args)
+
+    monkeypatch.setattr(loop._Runner, "_update", killed)
+    with pytest.raises(Killed):
+        run_study(write_study(seeds=2), tmp_path / "out")
+    known = status(read_study(write_study(seeds=2)), tmp_path / "out")
+    assert (len(known.done), len(known.running), len(known.left)) == (1, 0, 7)
+    assert known.seconds is not None
+    assert Results.read(tmp_path / "out").table.num_rows == 2, "what had finished is gathered"
+    resumed = run_study(write_study(seeds=2), tmp_path / "out")
+    assert values(resumed) == values(whole)
+    assert calls[0] == sum(c["updates"] for c in _cells(whole)) + 2, "one update lost, one interrupted"
+
+
+def _cells(results: Results) -> list[dict[str, Any]]:
+    return [c["settings"] for c in results.meta["cells"].values()]
+
+
+def test_processes_and_shards_give_the_same(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    pytest.importorskip("joblib")
+    alone = run_study(write_study(), tmp_path / "alone")
+    run_study(write_study(), tmp_path / "out", shard=(0, 2))
+    assert len(status(read_study(write_study()), tmp_path / "out").done) == 2
+    seen: list[tuple[int, int]] = []
+    together = run_study(
+        write_study(), tmp_path / "out", jobs=2, progress=lambda _, done, total: seen.append((done, total))
+    )
+    assert seen == [(3, 4), (4, 4)]
+    assert values(together) == values(alone)
+
+
+def test_a_cell_that_another_process_runs_is_left_to_it(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    folder = tmp_path / "out" / "cells" / "fsrcnn-rs2-k50-u6-s0"
+    folder.mkdir(parents=True)
+    ends: list[str] = []
+    with FileLock(folder / "lock"):
+        run_study(write_study(), tmp_path / "out", progress=lambda outcome, *_: ends.append(outcome.state))
+        assert status(read_study(write_study()), tmp_path / "out").running == [folder.name]
+    assert ends == ["done", "done", "done", "elsewhere"]
+
+
+def test_a_failed_cell_does_not_stop_the_others(
+    write_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = cell_module.train
+
+    def failing(plan: Any, *args: Any, **options: Any) -> Any:
+        if plan.steps == 6:
+            raise RunError("the loss is nan")
+        return train(plan, *args, **options)
+
+    monkeypatch.setattr(cell_module, "train", failing)
+    with pytest.raises(RunError, match="2 of 4 cells failed; fsrcnn-des-k50-u6-s0: the loss is nan"):
+        run_study(write_study(), tmp_path / "out")
+    assert Results.read(tmp_path / "out").table.num_rows == 4
+
+
+def test_other_settings_are_refused(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    run_study(write_study(), tmp_path / "out", only="des-k100")
+    path = write_study()
+    path.write_text(path.read_text().replace("batch = 2", "batch = 4"))
+    with pytest.raises(InputError, match=r"recipe\.batch: .*des-k100-u12-s0 was run with 2, got 4"):
+        run_study(path, tmp_path / "out")
+    path.write_text(path.read_text().replace("batch = 4", "batch = 2").replace("patch = 32", "patch = 64"))
+    shutil.rmtree(tmp_path / "out" / "cells")
+    with pytest.raises(InputError, match=r"patch: .*scores-0.parquet was scored with 32, got 64"):
+        run_study(path, tmp_path / "out")
+
+
+def test_pairs_of_seeds_start_alike(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Seed k has the same initialisation in each arm: with no update to speak of, arms end alike, seeds do not."""
+    path = write_study(updates=1, seeds=2)
+    path.write_text(path.read_text().replace("batch = 2", "batch = 2\nlr = 1e-12"))
+    results = run_study(path, tmp_path / "out")
+    psnr = {c: [r["psnr"] for r in results.table.to_pylist() if r["cell"] == c] for c in results.meta["cells"]}
+    des, rs2 = psnr["fsrcnn-des-k100-u1-s0"], psnr["fsrcnn-rs2-k50-u1-s0"]
+    assert des == pytest.approx(rs2, abs=1e-6)
+    assert abs(des[0] - psnr["fsrcnn-des-k100-u1-s1"][0]) > 1e-3
+
+
+def test_a_trained_scorer(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    results = run_study(write_study(scorers='["bicubic", "srcnn:3"]'), tmp_path / "out", only="des-k50-u6")
+    assert {c["scorer"] for c in _cells(results)} == {"bicubic", "srcnn:3"}
+    assert [s["scorer"] for s in results.meta["scoring"]] == ["bicubic", "srcnn:3"]
+    tables = [pq.read_table(tmp_path / "out" / f"scores-{i}.parquet")["loss"].to_numpy() for i in (0, 1)]
+    assert not np.array_equal(*tables)
+
+
+def test_a_part_of_my_images_is_kept_for_testing(write_study: Callable[..., Path], photo_folder: Path) -> None:
+    data = find_data(read_study(write_study(), images=[photo_folder]))
+    assert len(data.train) == 3
+    assert len(data.test["holdout"]) == 1
+    assert not set(data.train) & set(data.test["holdout"])
+
+
+def test_pools_of_a_seed_are_nested(photo_folder: Path) -> None:
+    table = srfast.score(photo_folder, patch=32, scorer="bicubic")
+    names = [set(pool_of(table, f, 1).table["image"].to_pylist()) for f in (0.25, 0.5, 0.75, 1.0)]
+    assert [len(n) for n in names] == [1, 2, 3, 4]
+    assert all(a < b for a, b in pairwise(names))
+    assert len({next(iter(pool_of(table, 0.25, s).table["image"].to_pylist())) for s in range(8)}) > 1
+
+
+def test_the_command(srfast_command: Callable[..., Any], write_study: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_study()
+    run = srfast_command("study", path, "-o", "out", "--only", "rs2", "--jobs", "1", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "[1/1] fsrcnn-rs2-k50-u6-s0 done: photos " in run.stderr
+    told = srfast_command("study", path, "-o", "out", "--status", "--jobs", "1", cwd=tmp_path)
+    assert told.stdout.startswith("1 done, 0 running, 3 left, about ")
+    path.write_text(path.read_text().replace("updates = 12", "upates = 12"))
+    wrong = srfast_command("study", path, "-o", "out", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert len(wrong.stderr.splitlines()) == 1
+    assert "did you mean updates?" in wrong.stderr
