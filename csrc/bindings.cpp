@@ -86,7 +86,6 @@ PYBIND11_MODULE(_C, m) {
   m.attr("compiler") = __VERSION__;
 #endif
 
-  m.def("resized", &resized, py::arg("n"), py::arg("scale"));
   m.def(
       "imresize",
       [](std::uintptr_t src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, int dtype,
@@ -132,15 +131,16 @@ PYBIND11_MODULE(_C, m) {
   m.def(
       "score_dense",
       [](const ScorerHandle& scorer, std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels,
-         int boundary, int isa, bool fast, std::uintptr_t xs, int64_t nx, std::uintptr_t ys, int64_t ny, int64_t size,
-         std::uintptr_t loss, std::uintptr_t bicubic, std::uintptr_t sobel) {
-        score_dense_cpu(*scorer.scorer, ptr<const uint8_t>(image), h, w, row_stride, channels, {boundary, isa, fast, 1},
-                        ptr<const int32_t>(xs), nx, ptr<const int32_t>(ys), ny, size, ptr<float>(loss),
-                        ptr<float>(bicubic), ptr<float>(sobel));
+         int boundary, int isa, bool fast, int threads, std::uintptr_t xs, int64_t nx, std::uintptr_t ys, int64_t ny,
+         int64_t size, std::uintptr_t loss, std::uintptr_t bicubic, std::uintptr_t sobel) {
+        score_dense_cpu(*scorer.scorer, ptr<const uint8_t>(image), h, w, row_stride, channels,
+                        {boundary, isa, fast, threads}, ptr<const int32_t>(xs), nx, ptr<const int32_t>(ys), ny, size,
+                        ptr<float>(loss), ptr<float>(bicubic), ptr<float>(sobel));
       },
       py::arg("scorer"), py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"),
-      py::arg("boundary"), py::arg("isa"), py::arg("fast"), py::arg("xs"), py::arg("nx"), py::arg("ys"), py::arg("ny"),
-      py::arg("size"), py::arg("loss"), py::arg("bicubic"), py::arg("sobel"), py::call_guard<py::gil_scoped_release>());
+      py::arg("boundary"), py::arg("isa"), py::arg("fast"), py::arg("threads"), py::arg("xs"), py::arg("nx"),
+      py::arg("ys"), py::arg("ny"), py::arg("size"), py::arg("loss"), py::arg("bicubic"), py::arg("sobel"),
+      py::call_guard<py::gil_scoped_release>());
   m.def(
       "suppress",
       [](std::uintptr_t image, std::uintptr_t x, std::uintptr_t y, std::uintptr_t size, int64_t n, double iou,

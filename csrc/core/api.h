@@ -12,7 +12,7 @@ int64_t resized(int64_t n, double scale);
 
 // src [h, w, channels] -> dst [resized(h), resized(w), channels], both of `dtype`, C-contiguous.
 // uint8 is rounded half up and clamped after each of the two passes; floats are computed in float64, never rounded.
-// antialias widens the filter when scale < 1 (MATLAB's default).
+// The filter is widened when scale < 1 (MATLAB's default).
 void imresize_cpu(const void* src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, int dtype,
                   void* dst);
 
@@ -55,7 +55,8 @@ void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t*
                        float* bicubic, float* sobel);
 
 // Dense mode. The image [h, w, channels] uint8 is degraded and reconstructed once; the window of `size` x `size` pixels
-// at (xs[j], ys[i]) gets the mean of its part of each map, at index i * nx + j. ys ascend. Runs on the calling thread.
+// at (xs[j], ys[i]) gets the mean of its part of each map, at index i * nx + j. ys ascend; windows lie inside the
+// image. Large images are worked on in tiles, on several threads as well; the scores do not depend on either.
 void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels,
                      const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys, int64_t ny,
                      int64_t size, float* loss, float* bicubic, float* sobel);

@@ -1,7 +1,10 @@
 #pragma once
-// SRFAST_HD marks arithmetic shared by the CPU and CUDA code.
-#ifdef __CUDACC__
+// SRFAST_HD marks arithmetic shared by the CPU and CUDA code. Always inlined: the CPU's engines are compiled for
+// several instruction sets, and the linker must not hand one's copy of a function to another.
+#if defined(__CUDACC__)
 #define SRFAST_HD __host__ __device__ __forceinline__
+#elif defined(__GNUC__)
+#define SRFAST_HD inline __attribute__((always_inline))
 #else
 #define SRFAST_HD inline
 #endif

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "core/filter.h"
 #include "cpu/upsampling.h"
 
 namespace srfast {
@@ -62,15 +63,6 @@ void pack_weights(const SrcnnWeights& weights, int scale, PackedStorage& out) {
   k.b2 = out.b2.data();
   k.w3 = out.w3.data();
 
-  // 1-based centre of LR pixel 0: u = s + (1 - s) / 2, taps at distance < 2 s.
-  const double u = scale + 0.5 * (1.0 - scale);
-  const int left = static_cast<int>(std::floor(u - 2.0 * scale)) + 1;
-  k.down_sum = scale == 2 ? 256 : (scale == 3 ? 81 : 4096);
-  k.down_taps = scale == 2 ? 8 : (scale == 3 ? 11 : 16);
-  k.down_first = left - 1;
-  for (int j = 0; j < k.down_taps; ++j)
-    k.down[j] = static_cast<int32_t>(std::lround(cubic((u - (left + j)) / scale) / scale * k.down_sum));
-
   for (int p = 0; p < scale; ++p) {
     const Phase phase = up_phase(scale, p);
     k.up_first[p] = phase.first;
@@ -79,58 +71,57 @@ void pack_weights(const SrcnnWeights& weights, int scale, PackedStorage& out) {
   pack_fold(weights.w1, scale, out);
 }
 
-void make_tables(const Packed& k, int64_t h, int64_t w, int boundary, TableStorage& out) {
-  const int64_t lh = h / k.scale, lw = w / k.scale;
-  out.down_rows.resize(static_cast<size_t>(lh * k.down_taps));
+void make_tables(int scale, int64_t h, int64_t w, int boundary, TableStorage& out) {
+  const int taps = scale == 2 ? Filter<2>::kDownTaps : (scale == 3 ? Filter<3>::kDownTaps : Filter<4>::kDownTaps);
+  const int reach = (taps - scale) / 2;
+  const int64_t lh = h / scale, lw = w / scale;
+  auto fill = [&](std::vector<int32_t>& index, int64_t count, int64_t first, int64_t n) {
+    index.resize(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) index[i] = static_cast<int32_t>(border_index(first + i, n, boundary));
+  };
+  out.down_rows.resize(static_cast<size_t>(lh * taps));
   for (int64_t i = 0; i < lh; ++i)
-    for (int j = 0; j < k.down_taps; ++j)
-      out.down_rows[i * k.down_taps + j] =
-          static_cast<int32_t>(border_index(k.scale * i + k.down_first + j, h, boundary));
-  out.down_cols.resize(static_cast<size_t>(w + k.down_taps));
-  for (int64_t i = 0; i < w + k.down_taps; ++i)
-    out.down_cols[i] = static_cast<int32_t>(border_index(i + k.down_first, w, boundary));
-  out.lr_rows.resize(static_cast<size_t>(lh + 2 * kUpPad));
-  for (int64_t i = 0; i < lh + 2 * kUpPad; ++i)
-    out.lr_rows[i] = static_cast<int32_t>(border_index(i - kUpPad, lh, boundary));
-  out.lr_cols.resize(static_cast<size_t>(lw + 2 * kUpPad));
-  for (int64_t i = 0; i < lw + 2 * kUpPad; ++i)
-    out.lr_cols[i] = static_cast<int32_t>(border_index(i - kUpPad, lw, boundary));
-  out.tables = {h, w, lh, lw, out.down_rows.data(), out.down_cols.data(), out.lr_rows.data(), out.lr_cols.data()};
+    for (int j = 0; j < taps; ++j)
+      out.down_rows[i * taps + j] = static_cast<int32_t>(border_index(scale * i - reach + j, h, boundary));
+  fill(out.down_cols, w + 2 * reach, -reach, w);
+  fill(out.lr_rows, lh + 2 * kUpPad, -kUpPad, lh);
+  fill(out.lr_cols, lw + 2 * kUpPad, -kUpPad, lw);
+  out.tables = {
+      h, w, lh, lw, 0, h, 0, w, out.down_rows.data(), out.down_cols.data(), out.lr_rows.data(), out.lr_cols.data()};
 }
 
-ScratchStorage::ScratchStorage(const Packed& k, const Tables& t) {
+ScratchStorage::ScratchStorage(const Packed& k, int64_t h, int64_t w) {
+  const int64_t lh = h / k.scale, lw = w / k.scale;
+  int64_t size = 0;
   auto round_up = [](int64_t n) { return (n + 63) / 64 * 64; };
-  Scratch& s = scratch;
-  s.lr_stride = round_up(t.lw + 2 * kUpPad + kSlack);
-  s.up_stride = round_up(t.w + 2 * kR1 + kSlack);
-  s.h2_stride = round_up((t.w + 2 * kR3 + kSlack) * kC2);
-  unsigned char* p = nullptr;
-  auto take = [&](auto*& pointer, int64_t count) {
-    using T = std::remove_reference_t<decltype(*pointer)>;
-    pointer = reinterpret_cast<T*>(p);
-    p += round_up(count * static_cast<int64_t>(sizeof(T)));
-  };
-  auto layout = [&] {
-    take(s.y_ring, 32 * t.w);
-    take(s.mid, t.w + k.down_taps + 64);
-    take(s.lr, t.lh * t.lw);
-    take(s.lr_pad, s.lr_stride * (t.lh + 2 * kUpPad));
+  auto layout = [&](auto&& take) {
+    Scratch& s = scratch;
+    s.lr_stride = round_up(lw + 2 * kUpPad + kSlack);
+    s.up_stride = round_up(w + 2 * kR1 + kSlack);
+    s.h2_stride = round_up((w + 2 * kR3 + kSlack) * kC2);
+    take(s.y_ring, 32 * w);
+    take(s.mid, w + 64);
+    take(s.lr, lh * lw);
+    take(s.lr_pad, s.lr_stride * (lh + 2 * kUpPad));
     take(s.up_mid, s.lr_stride);
     take(s.up_ring, s.up_stride * 9);
-    take(s.out, t.w + kSlack);
-    take(s.sr, t.w + kSlack);
-    if (k.quantized) {
-      take(s.lr_pad8, s.lr_stride * (t.lh + 2 * kUpPad));
+    take(s.out, w + kSlack);
+    take(s.sr, w + kSlack);
+    if (k.integer) {
+      take(s.lr_pad8, s.lr_stride * (lh + 2 * kUpPad));
       take(s.h1_int, 16 * kC1);
       take(s.h2_int, s.h2_stride * 5);
     }
     take(s.h1, 16 * kC1);
     take(s.h2_ring, s.h2_stride * 5);
   };
-  layout();
-  memory_.assign(reinterpret_cast<std::uintptr_t>(p) + 64, 0);
-  p = memory_.data() + (64 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 64) % 64;
-  layout();
+  layout([&](auto*& pointer, int64_t count) { size += round_up(count * static_cast<int64_t>(sizeof *pointer)); });
+  memory_.assign(static_cast<size_t>(size) + 64, 0);
+  unsigned char* p = memory_.data() + (64 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 64) % 64;
+  layout([&](auto*& pointer, int64_t count) {
+    pointer = reinterpret_cast<std::remove_reference_t<decltype(pointer)>>(p);
+    p += round_up(count * static_cast<int64_t>(sizeof *pointer));
+  });
 }
 
 }  // namespace srfast

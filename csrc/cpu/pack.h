@@ -20,12 +20,13 @@ struct TableStorage {
   Tables tables{};
 };
 
-void make_tables(const Packed& k, int64_t h, int64_t w, int boundary, TableStorage& out);
+// For whole planes: nothing is halo.
+void make_tables(int scale, int64_t h, int64_t w, int boundary, TableStorage& out);
 
-// Aligned, zeroed scratch for one thread.
+// Aligned, zeroed scratch for one thread and planes of up to h x w pixels.
 class ScratchStorage {
  public:
-  ScratchStorage(const Packed& k, const Tables& t);
+  ScratchStorage(const Packed& k, int64_t h, int64_t w);
   ScratchStorage(const ScratchStorage&) = delete;
   ScratchStorage& operator=(const ScratchStorage&) = delete;
   Scratch scratch{};

@@ -1,19 +1,12 @@
 #include <atomic>
-#include <optional>
+#include <memory>
 #include <stdexcept>
 
 #include "core/api.h"
-#include "cpu/pack.h"
-#include "cpu/quantize.h"
-#include "cpu/sinks.h"
+#include "cpu/scorer.h"
 #include "cpu/threads.h"
 
 namespace srfast {
-
-struct Scorer {
-  PackedStorage storage;
-  QuantizedStorage quantized;
-};
 
 unsigned supported_isas() {
   unsigned mask = 1u << kBaseline;
@@ -39,15 +32,13 @@ Scorer* make_scorer(const SrcnnWeights& weights, int scale) {
   auto scorer = std::make_unique<Scorer>();
   pack_weights(weights, scale, scorer->storage);
   if (supports_fast()) {
-    quantize(weights, scale, scorer->quantized);
-    scorer->storage.packed.quantized = &scorer->quantized.quantized;
+    pack_int_weights(weights, scale, scorer->integer);
+    scorer->storage.packed.integer = &scorer->integer.weights;
   }
   return scorer.release();
 }
 
 void free_scorer(Scorer* scorer) { delete scorer; }
-
-namespace {
 
 ScorePlane engine(const ScoreOptions& options) {
   const int isa = options.isa;
@@ -65,6 +56,24 @@ ScorePlane engine(const ScoreOptions& options) {
   }
 }
 
+namespace {
+
+double sum_row(const float* values, int64_t w) {
+  double sum[8] = {};
+  int64_t x = 0;
+  for (; x + 8 <= w; x += 8)
+    for (int k = 0; k < 8; ++k) sum[k] += static_cast<double>(values[x + k]);
+  for (int k = 0; x < w; ++x, ++k) sum[k] += static_cast<double>(values[x]);
+  return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+}
+
+struct PatchSums {
+  double sum[3] = {};
+  static void row(void* context, int kind, int64_t, const float* values, int64_t w) {
+    static_cast<PatchSums*>(context)->sum[kind] += sum_row(values, w);
+  }
+};
+
 }  // namespace
 
 void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t* offsets, int64_t n, int64_t row_stride,
@@ -73,12 +82,12 @@ void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t*
   const Packed& k = scorer.storage.packed;
   const ScorePlane score_plane = engine(options);
   TableStorage tables;
-  make_tables(k, size_h, size_w, options.boundary, tables);
+  make_tables(k.scale, size_h, size_w, options.boundary, tables);
   const double area = static_cast<double>(size_h) * static_cast<double>(size_w);
   float* const out[3] = {loss, bicubic, sobel};
   std::atomic<int64_t> next{0};
-  parallel_ranges(std::min<int64_t>(options.threads, n), options.threads, [&](int64_t, int64_t) {
-    ScratchStorage scratch(k, tables.tables);
+  run_workers(std::min<int64_t>(options.threads, n), [&] {
+    ScratchStorage scratch(k, size_h, size_w);
     for (int64_t i; (i = next.fetch_add(1)) < n;) {
       PatchSums sums;
       const Sink sink{PatchSums::row, &sums, {loss != nullptr, bicubic != nullptr, sobel != nullptr}};
@@ -87,26 +96,6 @@ void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t*
         if (out[kind]) out[kind][i] = static_cast<float>(sums.sum[kind] / area);
     }
   });
-}
-
-void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels,
-                     const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys, int64_t ny,
-                     int64_t size, float* loss, float* bicubic, float* sobel) {
-  const Packed& k = scorer.storage.packed;
-  const ScorePlane score_plane = engine(options);
-  TableStorage tables;
-  make_tables(k, h, w, options.boundary, tables);
-  ScratchStorage scratch(k, tables.tables);
-  float* const out[3] = {loss, bicubic, sobel};
-  std::optional<WindowMeans> means[3];
-  for (int kind = 0; kind < 3; ++kind)
-    if (out[kind]) means[kind].emplace(w, xs, nx, ys, ny, size, out[kind]);
-  const Sink sink{[](void* context, int kind, int64_t, const float* values, int64_t width) {
-                    static_cast<std::optional<WindowMeans>*>(context)[kind]->add_row(values, width);
-                  },
-                  means,
-                  {loss != nullptr, bicubic != nullptr, sobel != nullptr}};
-  score_plane(k, tables.tables, scratch.scratch, {image, row_stride, channels}, sink, loss != nullptr);
 }
 
 }  // namespace srfast

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "cpu/score_plan.h"
+#include "cpu/score_planes.h"
 
 namespace srfast {
 namespace SRFAST_ENGINE {
@@ -13,8 +14,6 @@ namespace {
 
 constexpr int L = SRFAST_LANES;
 typedef float Vec __attribute__((vector_size(L * 4)));
-
-#define SRFAST_INLINE inline __attribute__((always_inline))
 
 SRFAST_INLINE Vec load(const float* p) {
   Vec v;
@@ -24,126 +23,6 @@ SRFAST_INLINE Vec load(const float* p) {
 SRFAST_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
 SRFAST_INLINE Vec splat(float x) { return x - Vec{}; }
 SRFAST_INLINE Vec relu(Vec v) { return v > 0.0f ? v : Vec{}; }
-
-// --- Stage 1: luma, Sobel, bit-exact down-sampling -------------------------------------------------------------------
-
-SRFAST_INLINE void luma_row(const Plane& p, int64_t y, int64_t w, uint8_t* __restrict out) {
-  const uint8_t* __restrict row = p.base + y * p.row_stride;
-  if (p.channels == 1) {
-    std::memcpy(out, row, static_cast<size_t>(w));
-    return;
-  }
-  for (int64_t x = 0; x < w; ++x)
-    out[x] = static_cast<uint8_t>(
-        16u + ((1077048u * row[3 * x] + 2114472u * row[3 * x + 1] + 410647u * row[3 * x + 2] + 2097161u) >> 22));
-}
-
-// 0.5 |Gx| + 0.5 |Gy| of row y, reflect-101 border; a and c are the rows above and below.
-SRFAST_INLINE void sobel_row(const uint8_t* __restrict a, const uint8_t* __restrict b, const uint8_t* __restrict c,
-                             int64_t w, float* __restrict out) {
-  auto at = [&](int64_t x, int64_t l, int64_t r) {
-    const int gx = (a[r] + 2 * b[r] + c[r]) - (a[l] + 2 * b[l] + c[l]);
-    const int gy = (c[l] + 2 * c[x] + c[r]) - (a[l] + 2 * a[x] + a[r]);
-    out[x] = 0.5f * static_cast<float>((gx < 0 ? -gx : gx) + (gy < 0 ? -gy : gy));
-  };
-  if (w == 1) return at(0, 0, 0);
-  at(0, 1, 1);
-  for (int64_t x = 1; x < w - 1; ++x) at(x, x - 1, x + 1);
-  at(w - 1, w - 2, w - 2);
-}
-
-// round(sum / down_sum) half up, clamped: for x2 and x4 down_sum is a power of two, for x3 it is 81 and ties do not
-// exist.
-SRFAST_INLINE uint8_t round_down(int32_t sum, int32_t divisor) {
-  const int32_t v = (2 * sum + divisor) / (2 * divisor);
-  return static_cast<uint8_t>(sum <= 0 ? 0 : (v > 255 ? 255 : v));
-}
-
-template <int S>
-SRFAST_INLINE uint8_t rounded(int32_t sum) {
-  return round_down(sum, S == 2 ? 256 : (S == 3 ? 81 : 4096));
-}
-
-template <int S>
-SRFAST_INLINE void down_row(const Packed& k, const Tables& t, const Scratch& s, int64_t i) {
-  constexpr int taps = S == 2 ? 8 : (S == 3 ? 11 : 16);
-  const uint8_t* rows[16];
-  for (int j = 0; j < taps; ++j) rows[j] = s.y_ring + (t.down_rows[i * taps + j] & 31) * t.w;
-  uint8_t* __restrict mid = s.mid - k.down_first;  // mid[x] is column x, down_first < 0
-  for (int64_t x = 0; x < t.w; ++x) {
-    int32_t sum = 0;
-    for (int j = 0; j < taps; ++j) sum += k.down[j] * rows[j][x];
-    mid[x] = rounded<S>(sum);
-  }
-  for (int64_t x = k.down_first; x < 0; ++x) mid[x] = mid[t.down_cols[x - k.down_first]];
-  for (int64_t x = t.w; x < S * t.lw + taps + k.down_first; ++x) mid[x] = mid[t.down_cols[x - k.down_first]];
-  uint8_t* __restrict out = s.lr + i * t.lw;
-  for (int64_t x = 0; x < t.lw; ++x) {
-    int32_t sum = 0;
-    for (int j = 0; j < taps; ++j) sum += k.down[j] * s.mid[S * x + j];
-    out[x] = rounded<S>(sum);
-  }
-}
-
-template <int S>
-SRFAST_INLINE void degrade(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink) {
-  auto ring = [&](int64_t y) { return s.y_ring + (y & 31) * t.w; };
-  int64_t have = 0;
-  auto need = [&](int64_t y) {
-    for (; have <= y && have < t.h; ++have) luma_row(p, have, t.w, ring(have));
-  };
-  int64_t edge = 0;
-  auto sobel_until = [&](int64_t last) {
-    for (; edge <= last && edge < t.h; ++edge) {
-      need(edge + 1);
-      const int64_t up = edge > 0 ? edge - 1 : (t.h > 1 ? 1 : 0);
-      const int64_t down = edge < t.h - 1 ? edge + 1 : (t.h > 1 ? t.h - 2 : 0);
-      sobel_row(ring(up), ring(edge), ring(down), t.w, s.out);
-      sink.row(sink.context, kSobelRow, edge, s.out, t.w);
-    }
-  };
-  for (int64_t i = 0; i < t.lh; ++i) {
-    need(S * i + 3 * S);
-    if (sink.wants[kSobelRow]) sobel_until(S * i);
-    down_row<S>(k, t, s, i);
-  }
-  if (sink.wants[kSobelRow]) sobel_until(t.h);
-}
-
-// --- Stage 2: bicubic up-sampling ------------------------------------------------------------------------------------
-
-SRFAST_INLINE void pad_lr(const Tables& t, const Scratch& s) {
-  for (int64_t i = 0; i < t.lh + 2 * kUpPad; ++i) {
-    const uint8_t* __restrict row = s.lr + t.lr_rows[i] * t.lw;
-    float* __restrict out = s.lr_pad + i * s.lr_stride;
-    for (int64_t x = 0; x < kUpPad; ++x) out[x] = row[t.lr_cols[x]];
-    for (int64_t x = 0; x < t.lw; ++x) out[kUpPad + x] = row[x];
-    for (int64_t x = t.lw + kUpPad; x < t.lw + 2 * kUpPad; ++x) out[x] = row[t.lr_cols[x]];
-  }
-}
-
-// Row y of the up-sampled plane with four pixels of replicated border on both sides.
-template <int S>
-SRFAST_INLINE void up_row(const Packed& k, const Tables& t, const Scratch& s, int64_t y) {
-  const int p = static_cast<int>(y % S);
-  const float* row = s.lr_pad + (y / S + k.up_first[p] + kUpPad) * s.lr_stride;
-  const float a = k.up[p][0], b = k.up[p][1], c = k.up[p][2], d = k.up[p][3];
-  float* __restrict mid = s.up_mid;
-  const int64_t n = t.lw + 2 * kUpPad;
-  for (int64_t x = 0; x < n; ++x)
-    mid[x] = a * row[x] + b * row[x + s.lr_stride] + c * row[x + 2 * s.lr_stride] + d * row[x + 3 * s.lr_stride];
-  float* __restrict out = s.up_ring + (y % 9) * s.up_stride;
-  float* __restrict hr = out + kR1;
-  for (int q = 0; q < S; ++q) {
-    const float* __restrict m = mid + kUpPad + k.up_first[q];
-    const float e = k.up[q][0], f = k.up[q][1], g = k.up[q][2], h = k.up[q][3];
-    for (int64_t x = 0; x < t.lw; ++x) hr[S * x + q] = e * m[x] + f * m[x + 1] + g * m[x + 2] + h * m[x + 3];
-  }
-  for (int x = 0; x < kR1; ++x) {
-    out[x] = hr[0];
-    hr[t.w + x] = hr[t.w - 1];
-  }
-}
 
 // --- Stage 3: the network --------------------------------------------------------------------------------------------
 
@@ -234,8 +113,8 @@ SRFAST_INLINE void direct_span(const Packed& k, const float* const* rows, int64_
   });
 }
 
-// The h2 row of HR row y. Inside the four-pixel border, where no tap is replicated, conv1 and the up-sampler are one
-// filter.
+// The h2 row of HR row y, at the columns that the sink's take part in. Inside the four-pixel border, where no tap is
+// replicated, conv1 and the up-sampler are one filter.
 template <int S>
 SRFAST_INLINE void features_row(const Packed& k, const Tables& t, const Scratch& s, int64_t y) {
   float* h2 = s.h2_ring + (y % 5) * s.h2_stride + kR3 * kC2;
@@ -245,9 +124,10 @@ SRFAST_INLINE void features_row(const Packed& k, const Tables& t, const Scratch&
     r = r < 0 ? 0 : (r >= t.h ? t.h - 1 : r);
     rows[i] = s.up_ring + (r % 9) * s.up_stride;
   }
+  const int64_t begin = larger(t.left - kR3, 0), end = smaller(t.right + kR3, t.w);
   const int64_t k0 = (kR1 + S - 1) / S, k1 = (t.w - kR1) / S;  // LR columns whose S pixels are all inside
   if (y < kR1 || y >= t.h - kR1 || k1 - k0 < 4) {
-    direct_span(k, rows, 0, t.w, s.h1, h2);
+    direct_span(k, rows, begin, end, s.h1, h2);
   } else {
     const int n = k.fold_taps;
     const int py = static_cast<int>(y % S);
@@ -257,15 +137,16 @@ SRFAST_INLINE void features_row(const Packed& k, const Tables& t, const Scratch&
       const float* w = k.fold + static_cast<int64_t>(py * S + px) * n * n * kC1;
       const int64_t shift = kUpPad + k.fold_first[px];
       float* out = h2 + px * kC2;
-      span(k0, k1, [&](int64_t x, bool six) __attribute__((always_inline)) {
-        if (six)
-          tile<kPx>(k, lr, n, n, x + shift, w, s.h1, out + x * S * kC2, S * kC2);
-        else
-          tile<4>(k, lr, n, n, x + shift, w, s.h1, out + x * S * kC2, S * kC2);
-      });
+      span(larger(k0, begin / S), smaller(k1, (end + S - 1) / S),
+           [&](int64_t x, bool six) __attribute__((always_inline)) {
+             if (six)
+               tile<kPx>(k, lr, n, n, x + shift, w, s.h1, out + x * S * kC2, S * kC2);
+             else
+               tile<4>(k, lr, n, n, x + shift, w, s.h1, out + x * S * kC2, S * kC2);
+           });
     }
-    direct_span(k, rows, 0, k0 * S, s.h1, h2);
-    direct_span(k, rows, k1 * S, t.w, s.h1, h2);
+    direct_span(k, rows, begin, k0 * S, s.h1, h2);
+    direct_span(k, rows, larger(begin, k1 * S), end, s.h1, h2);
   }
   float* edge = s.h2_ring + (y % 5) * s.h2_stride;
   for (int x = 0; x < kR3; ++x) {
@@ -318,46 +199,39 @@ SRFAST_INLINE void conv3_tile(const Packed& k, const float* const* rows, int64_t
   store(out + x, acc[0] + splat(k.b3));
 }
 
-SRFAST_INLINE void emit_error(const Tables& t, const Scratch& s, const Plane& p, const Sink& sink, int kind, int64_t y,
-                              const float* __restrict sr) {
-  uint8_t* __restrict hr = s.y_ring;
-  luma_row(p, y, t.w, hr);
-  float* __restrict out = s.out;
-  for (int64_t x = 0; x < t.w; ++x) {
-    const float d = sr[x] - static_cast<float>(hr[x]);
-    out[x] = d * d;
+// The five h2 rows that conv3 takes for row y, from a ring.
+template <class T>
+SRFAST_INLINE void conv3_rows(const Tables& t, T* ring, int64_t stride, int64_t y, T** rows) {
+  for (int i = 0; i < 5; ++i) {
+    const int64_t r = smaller(larger(y + i - kR3, 0), t.h - 1);
+    rows[i] = ring + (r % 5) * stride;
   }
-  sink.row(sink.context, kind, y, out, t.w);
 }
 
 template <int S>
 SRFAST_INLINE void score(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink,
                          bool network) {
-  degrade<S>(k, t, s, p, sink);
+  degrade<S>(t, s, p, sink);
   pad_lr(t, s);
-  int64_t up = 0, feat = 0;
-  for (int64_t y = 0; y < t.h; ++y) {
-    if (network) {
-      for (; feat <= y + kR3 && feat < t.h; ++feat) {
-        for (; up <= feat + kR1 && up < t.h; ++up) {
-          up_row<S>(k, t, s, up);
-          if (sink.wants[kBicubicRow])
-            emit_error(t, s, p, sink, kBicubicRow, up, s.up_ring + (up % 9) * s.up_stride + kR1);
-        }
-        features_row<S>(k, t, s, feat);
-      }
-      const float* rows[5];
-      for (int i = 0; i < 5; ++i) {
-        int64_t r = y + i - kR3;
-        r = r < 0 ? 0 : (r >= t.h ? t.h - 1 : r);
-        rows[i] = s.h2_ring + (r % 5) * s.h2_stride;
-      }
-      for (int64_t x = 0; x < t.w; x += L) conv3_tile(k, rows, x, s.sr);
-      emit_error(t, s, p, sink, kLossRow, y, s.sr);
-    } else if (sink.wants[kBicubicRow]) {
-      up_row<S>(k, t, s, y);
+  auto bicubic = [&](int64_t y) {
+    up_row<S>(k, t, s, y);
+    if (sink.wants[kBicubicRow] && y >= t.top && y < t.bottom)
       emit_error(t, s, p, sink, kBicubicRow, y, s.up_ring + (y % 9) * s.up_stride + kR1);
+  };
+  if (!network) {
+    for (int64_t y = t.top; sink.wants[kBicubicRow] && y < t.bottom; ++y) bicubic(y);
+    return;
+  }
+  int64_t feat = larger(t.top - kR3, 0), up = larger(feat - kR1, 0);
+  for (int64_t y = t.top; y < t.bottom; ++y) {
+    for (; feat <= y + kR3 && feat < t.h; ++feat) {
+      for (; up <= feat + kR1 && up < t.h; ++up) bicubic(up);
+      features_row<S>(k, t, s, feat);
     }
+    float* rows[5];
+    conv3_rows(t, s.h2_ring, s.h2_stride, y, rows);
+    for (int64_t x = t.left; x < t.right; x += L) conv3_tile(k, rows, x, s.sr);
+    emit_error(t, s, p, sink, kLossRow, y, s.sr);
   }
 }
 

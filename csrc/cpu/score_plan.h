@@ -27,37 +27,36 @@ struct Packed {
   int fold_taps;      // filter side: 8, 7, 6 for x2, x3, x4
   int fold_first[4];  // first LR offset of phase p
   const float* fold;  // [scale, scale, taps, taps, 64]
-  // Down-sampling: LR pixel i = round(sum_k down[k] * Y[scale * i + down_first + k] / down_sum), exact integers.
-  int down_taps, down_first, down_sum;
-  int32_t down[16];
   // Up-sampling: HR pixel scale * i + p = sum_j up[p][j] * LR[i + up_first[p] + j].
   int up_first[4];
   float up[4][4];
-  const struct Quantized* quantized;  // null without AVX-512 VNNI
+  const struct IntWeights* integer;  // null without AVX-512 VNNI
 };
 
-// Border-resolved indices for planes of h x w pixels (HR) at one scale and boundary rule.
+// Border-resolved indices for planes of h x w pixels (HR) at one scale and boundary rule. Rows top..bottom-1 and
+// columns left..right-1 of the maps go to the sink; the rest is halo.
 struct Tables {
   int64_t h, w, lh, lw;
-  const int32_t* down_rows;  // [lh, down_taps] HR row of each tap
-  const int32_t* down_cols;  // [scale * lw + down_taps] HR column of padded position i + down_first
+  int64_t top, bottom, left, right;
+  const int32_t* down_rows;  // [lh, taps] HR row of each tap of Filter<scale>
+  const int32_t* down_cols;  // [w + 2 reach] HR column of padded position i - reach
   const int32_t* lr_rows;    // [lh + 2 kUpPad] LR row of padded row
   const int32_t* lr_cols;    // [lw + 2 kUpPad] LR column of padded column
 };
 
 enum RowKind : int { kLossRow = 0, kBicubicRow = 1, kSobelRow = 2 };
 
-// Receives the rows of the three maps, top to bottom for each kind.
+// Receives the rows of the three maps, top to bottom for each kind; `values` is the row from column `left` on.
 struct Sink {
   void (*row)(void* context, int kind, int64_t y, const float* values, int64_t w);
   void* context;
   bool wants[3];
 };
 
-// Scratch of one thread, sized by scratch_floats().
+// Scratch of one thread.
 struct Scratch {
   uint8_t* y_ring;   // [32, w] luma rows
-  uint8_t* mid;      // [scale * lw + down_taps] vertically filtered row with its border
+  uint8_t* mid;      // [w + 2 reach] vertically filtered row with its border
   uint8_t* lr;       // [lh, lw]
   float* lr_pad;     // [lh + 2 kUpPad, lw + 2 kUpPad + slack] LR with its border
   uint8_t* lr_pad8;  // the same in 8 bits
@@ -68,7 +67,7 @@ struct Scratch {
   int16_t* h1_int;   // [16 px, 64]
   int16_t* h2_int;   // [5, 2 + w + 2 + slack, 32]
   float* out;        // [w + slack] row handed to the sink
-  float* sr;         // [w + slack]
+  float* sr;         // [w + slack] reconstructed row
   int64_t lr_stride, up_stride, h2_stride;
 };
 

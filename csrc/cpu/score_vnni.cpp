@@ -4,7 +4,7 @@
 #define SRFAST_LANES 16
 #include <immintrin.h>
 
-#include "cpu/quantized.h"
+#include "cpu/int_weights.h"
 #include "cpu/score_engine.h"
 
 namespace srfast {
@@ -19,6 +19,15 @@ SRFAST_INLINE __m512i splat32(const void* p) {
   return _mm512_set1_epi32(v);
 }
 
+// acc += four uint8 x int8 products, acc += two int16 products. Assembly, because GCC 12 copies and spills the
+// accumulators of the intrinsics (measured 0.86 x).
+SRFAST_INLINE void dot4(__m512i& acc, __m512i pixels, __m512i weights) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(pixels), "v"(weights));
+}
+SRFAST_INLINE void dot2(__m512i& acc, __m512i a, __m512i b) {
+  __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
+}
+
 // relu(sum * m + a) of 32 channels as int16, in the order of packed_channel().
 SRFAST_INLINE __m512i requantize(__m512i low, __m512i high, const float* m, const float* a) {
   const __m512i x =
@@ -29,7 +38,7 @@ SRFAST_INLINE __m512i requantize(__m512i low, __m512i high, const float* m, cons
 }
 
 template <int PX>
-SRFAST_INLINE void conv1_int(const Quantized& z, int pair, const uint8_t* const* rows, int64_t x, int16_t* h1) {
+SRFAST_INLINE void conv1_int(const IntWeights& z, int pair, const uint8_t* const* rows, int64_t x, int16_t* h1) {
   const int8_t* w = z.w1 + static_cast<int64_t>(pair) * z.taps * 8 * kC1;
   __m512i acc[PX][4];
   for (int p = 0; p < PX; ++p)
@@ -41,7 +50,7 @@ SRFAST_INLINE void conv1_int(const Quantized& z, int pair, const uint8_t* const*
       for (int v = 0; v < 4; ++v) wv[v] = load512(w + 64 * v);
       for (int p = 0; p < PX; ++p) {
         const __m512i xv = splat32(r + p);
-        for (int v = 0; v < 4; ++v) acc[p][v] = _mm512_dpbusd_epi32(acc[p][v], xv, wv[v]);
+        for (int v = 0; v < 4; ++v) dot4(acc[p][v], xv, wv[v]);
       }
     }
   }
@@ -53,7 +62,7 @@ SRFAST_INLINE void conv1_int(const Quantized& z, int pair, const uint8_t* const*
 }
 
 template <int PX>
-SRFAST_INLINE void conv2_int(const Quantized& z, const int16_t* h1, int16_t* h2, int64_t stride) {
+SRFAST_INLINE void conv2_int(const IntWeights& z, const int16_t* h1, int16_t* h2, int64_t stride) {
   __m512i acc[PX][2];
   for (int p = 0; p < PX; ++p) acc[p][0] = acc[p][1] = _mm512_setzero_si512();
   const int16_t* w = z.w2;
@@ -61,8 +70,8 @@ SRFAST_INLINE void conv2_int(const Quantized& z, const int16_t* h1, int16_t* h2,
     const __m512i w0 = load512(w), w1 = load512(w + 32);
     for (int p = 0; p < PX; ++p) {
       const __m512i xv = splat32(h1 + p * kC1 + i);
-      acc[p][0] = _mm512_dpwssd_epi32(acc[p][0], xv, w0);
-      acc[p][1] = _mm512_dpwssd_epi32(acc[p][1], xv, w1);
+      dot2(acc[p][0], xv, w0);
+      dot2(acc[p][1], xv, w1);
     }
   }
   for (int p = 0; p < PX; ++p) _mm512_storeu_si512(h2 + p * stride, requantize(acc[p][0], acc[p][1], z.m2, z.a2));
@@ -79,17 +88,20 @@ SRFAST_INLINE int class_of(int s, int64_t position, int64_t n) {
   return static_cast<int>(position % s);
 }
 
-// The h2 row of HR row y, borders included: every row and column has the filter of its class.
+// The h2 row of HR row y, borders included, at the columns that the sink's take part in: every row and column has the
+// filter of its class.
 template <int S>
-SRFAST_INLINE void features_int(const Quantized& z, const Tables& t, const Scratch& s, int64_t y) {
+SRFAST_INLINE void features_int(const IntWeights& z, const Tables& t, const Scratch& s, int64_t y) {
   int16_t* row = s.h2_int + (y % 5) * s.h2_stride;
   int16_t* h2 = row + kR3 * kC2;
   const int cy = class_of(S, y, t.h);
   const uint8_t* lr[8];
   for (int i = 0; i < z.taps; ++i)
     lr[i] = s.lr_pad8 + (base_of(cy, S, y, t.h) + z.first[cy] + kUpPad + i) * s.lr_stride + kUpPad;
+  const int64_t begin = larger(t.left - kR3, 0), end = smaller(t.right + kR3, t.w);
   for (int px = 0; px < S; ++px) {
-    const int64_t k0 = (kR1 - px + S - 1) / S, k1 = (t.w - kR1 - px + S - 1) / S;
+    const int64_t k0 = larger((kR1 - px + S - 1) / S, begin / S);
+    const int64_t k1 = smaller((t.w - kR1 - px + S - 1) / S, (end + S - 1) / S);
     const int pair = cy * z.classes + px;
     const int64_t first = z.first[px];
     span(k0, k1, [&](int64_t k, bool six) __attribute__((always_inline)) {
@@ -104,6 +116,7 @@ SRFAST_INLINE void features_int(const Quantized& z, const Tables& t, const Scrat
     });
   }
   for (int64_t x = 0; x < t.w; x += t.w - kR1) {
+    if (x < begin || x >= end) continue;
     for (int i = 0; i < kR1; ++i) {
       const int cx = class_of(S, x + i, t.w);
       conv1_int<1>(z, cy * z.classes + cx, lr, base_of(cx, S, x + i, t.w) + z.first[cx], s.h1_int + i * kC1);
@@ -123,7 +136,7 @@ SRFAST_INLINE __m512i pair_sums_int(__m512i a, __m512i b) {
   return _mm512_add_epi32(_mm512_permutex2var_epi32(a, even, b), _mm512_permutex2var_epi32(a, odd, b));
 }
 
-SRFAST_INLINE void conv3_int(const Quantized& z, const int16_t* const* rows, int64_t x, float* out) {
+SRFAST_INLINE void conv3_int(const IntWeights& z, const int16_t* const* rows, int64_t x, float* out) {
   __m512i acc[16];
   for (int p = 0; p < 16; ++p) acc[p] = _mm512_setzero_si512();
   for (int i = 0; i < 5; ++i) {
@@ -135,7 +148,7 @@ SRFAST_INLINE void conv3_int(const Quantized& z, const int16_t* const* rows, int
       const __m512i v = load512(h + q * kC2);
 #pragma GCC unroll 5
       for (int j = 0; j < 5; ++j)
-        if (q - j >= 0 && q - j < 16) acc[q - j] = _mm512_dpwssd_epi32(acc[q - j], v, w[j]);
+        if (q - j >= 0 && q - j < 16) dot2(acc[q - j], v, w[j]);
     }
   }
 #pragma GCC unroll 4
@@ -157,26 +170,22 @@ SRFAST_INLINE void pad_lr8(const Tables& t, const Scratch& s) {
 
 template <int S>
 SRFAST_INLINE void score_int(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink) {
-  const Quantized& z = *k.quantized;
-  degrade<S>(k, t, s, p, sink);
+  const IntWeights& z = *k.integer;
+  degrade<S>(t, s, p, sink);
   pad_lr8(t, s);
   if (sink.wants[kBicubicRow]) {
     pad_lr(t, s);
-    for (int64_t y = 0; y < t.h; ++y) {
+    for (int64_t y = t.top; y < t.bottom; ++y) {
       up_row<S>(k, t, s, y);
       emit_error(t, s, p, sink, kBicubicRow, y, s.up_ring + (y % 9) * s.up_stride + kR1);
     }
   }
-  int64_t have = 0;
-  for (int64_t y = 0; y < t.h; ++y) {
+  int64_t have = larger(t.top - kR3, 0);
+  for (int64_t y = t.top; y < t.bottom; ++y) {
     for (; have <= y + kR3 && have < t.h; ++have) features_int<S>(z, t, s, have);
-    const int16_t* rows[5];
-    for (int i = 0; i < 5; ++i) {
-      int64_t r = y + i - kR3;
-      r = r < 0 ? 0 : (r >= t.h ? t.h - 1 : r);
-      rows[i] = s.h2_int + (r % 5) * s.h2_stride;
-    }
-    for (int64_t x = 0; x < t.w; x += L) conv3_int(z, rows, x, s.sr);
+    int16_t* rows[5];
+    conv3_rows(t, s.h2_int, s.h2_stride, y, rows);
+    for (int64_t x = t.left; x < t.right; x += L) conv3_int(z, rows, x, s.sr);
     emit_error(t, s, p, sink, kLossRow, y, s.sr);
   }
 }

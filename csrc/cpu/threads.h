@@ -1,34 +1,48 @@
 #pragma once
-// Splits [0, n) into contiguous ranges, one per thread; the calling thread takes the first.
+// Work on several threads. Where the system refuses one more (a limit on processes or memory), those that started do
+// its share.
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <exception>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 namespace srfast {
 
+// Calls body() on up to `threads` threads, the calling one among them, and waits for all. body takes its share from a
+// counter of its own. The first exception is thrown again.
 template <class F>
-void parallel_ranges(int64_t n, int threads, F&& body) {
-  const int64_t workers = std::max<int64_t>(1, std::min<int64_t>(threads, n));
-  if (workers == 1) {
-    body(int64_t{0}, n);
-    return;
-  }
-  std::vector<std::exception_ptr> errors(static_cast<size_t>(workers));
+void run_workers(int64_t threads, F&& body) {
+  std::vector<std::exception_ptr> errors(static_cast<size_t>(std::max<int64_t>(threads, 1)));
   auto run = [&](int64_t k) {
     try {
-      body(n * k / workers, n * (k + 1) / workers);
+      body();
     } catch (...) {
       errors[static_cast<size_t>(k)] = std::current_exception();
     }
   };
   std::vector<std::thread> pool;
-  for (int64_t k = 1; k < workers; ++k) pool.emplace_back(run, k);
+  pool.reserve(errors.size());
+  try {
+    for (int64_t k = 1; k < threads; ++k) pool.emplace_back(run, k);
+  } catch (const std::system_error&) {
+  }
   run(0);
   for (auto& t : pool) t.join();
   for (auto& e : errors)
     if (e) std::rethrow_exception(e);
+}
+
+// Splits [0, n) into contiguous ranges, one for each thread, and calls body(begin, end) for each.
+template <class F>
+void parallel_ranges(int64_t n, int64_t threads, F&& body) {
+  const int64_t ranges = std::max<int64_t>(1, std::min(threads, n));
+  std::atomic<int64_t> next{0};
+  run_workers(ranges, [&] {
+    for (int64_t k; (k = next.fetch_add(1)) < ranges;) body(n * k / ranges, n * (k + 1) / ranges);
+  });
 }
 
 }  // namespace srfast

@@ -4,11 +4,13 @@
 // written, or depends on the number of threads.
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <vector>
 
 #include "core/api.h"
+#include "cpu/scorer.h"
 
 using namespace srfast;
 
@@ -137,6 +139,70 @@ void check_windows(const Scorer& scorer, int scale) {
   }
 }
 
+// The window means of score_dense from maps that the engine makes of the whole image as one plane, summed in float64
+// from left to right and top to bottom.
+void whole_image(const Scorer& scorer, const Case& c, int boundary, const uint8_t* image, int64_t h, int64_t w,
+                 int64_t row_stride, const std::vector<int32_t>& xs, const std::vector<int32_t>& ys, int64_t size,
+                 std::vector<float>* out) {
+  const Packed& k = scorer.storage.packed;
+  TableStorage tables;
+  make_tables(k.scale, h, w, boundary, tables);
+  ScratchStorage scratch(k, h, w);
+  std::vector<float> maps[3];
+  for (auto& map : maps) map.assign(static_cast<size_t>(h * w), kNan);
+  const Sink sink{[](void* context, int kind, int64_t y, const float* values, int64_t width) {
+                    float* map = static_cast<std::vector<float>*>(context)[kind].data();
+                    std::memcpy(map + y * width, values, static_cast<size_t>(width) * sizeof(float));
+                  },
+                  maps,
+                  {true, true, true}};
+  engine({boundary, c.isa, c.fast, 1})(k, tables.tables, scratch.scratch, {image, row_stride, 3}, sink, true);
+  for (int kind = 0; kind < 3; ++kind) {
+    std::vector<double> table(static_cast<size_t>((h + 1) * (w + 1)), 0.0);
+    for (int64_t y = 0; y < h; ++y) {
+      double run = 0;
+      for (int64_t x = 0; x < w; ++x) {
+        run += static_cast<double>(maps[kind][static_cast<size_t>(y * w + x)]);
+        table[static_cast<size_t>((y + 1) * (w + 1) + x + 1)] = table[static_cast<size_t>(y * (w + 1) + x + 1)] + run;
+      }
+    }
+    auto at = [&](int64_t y, int64_t x) { return table[static_cast<size_t>(y * (w + 1) + x)]; };
+    for (int32_t y : ys)
+      for (int32_t x : xs) {
+        const double sum = (at(y + size, x + size) - at(y, x + size)) - (at(y + size, x) - at(y, x));
+        out[kind].push_back(static_cast<float>(sum > 0 ? sum / static_cast<double>(size * size) : 0.0));
+      }
+  }
+}
+
+// Images that score_dense cuts into tiles: every number of threads must give the bits of the whole image.
+void check_tiles(const Scorer& scorer, int scale, int64_t lh, int64_t lw) {
+  const int64_t h = lh * scale, w = lw * scale, size = 6 * scale, row = 3 * (w + 1);
+  const auto image = random_bytes((h + 1) * row);
+  std::vector<int32_t> xs, ys;
+  for (int64_t x = 0; x + size <= w; x += 5 * scale) xs.push_back(static_cast<int32_t>(x));
+  for (int64_t y = 0; y + size <= h; y += 7 * scale) ys.push_back(static_cast<int32_t>(y));
+  xs.push_back(static_cast<int32_t>(w - size));
+  ys.push_back(static_cast<int32_t>(h - size));
+  const int64_t nx = static_cast<int64_t>(xs.size()), ny = static_cast<int64_t>(ys.size());
+  for (const Case& c : cases()) {
+    const int boundary = c.isa % 2;
+    std::vector<float> want[3];
+    whole_image(scorer, c, boundary, image.data(), h, w, row, xs, ys, size, want);
+    for (int threads : {1, 2, 5}) {
+      std::vector<float> out[3];
+      for (auto& v : out) v.assign(want[0].size(), kNan);
+      score_dense_cpu(scorer, image.data(), h, w, row, 3, {boundary, c.isa, c.fast, threads}, xs.data(), nx, ys.data(),
+                      ny, size, out[0].data(), out[1].data(), out[2].data());
+      for (int kind = 0; kind < 3; ++kind) expect(out[kind] == want[kind], "score_dense depends on its tiles");
+    }
+    std::vector<float> loss(want[0].size(), kNan), sobel(loss);
+    score_dense_cpu(scorer, image.data(), h, w, row, 3, {boundary, c.isa, c.fast, 3}, xs.data(), nx, ys.data(), ny,
+                    size, loss.data(), nullptr, sobel.data());
+    expect(loss == want[0] && sobel == want[2], "score_dense depends on the scores asked for");
+  }
+}
+
 void check_scores() {
   for (int scale : {2, 3, 4}) {
     const auto w1 = random_floats(64 * 81, 0.1f), b1 = random_floats(64, 0.01f), w2 = random_floats(32 * 64, 0.1f),
@@ -145,6 +211,9 @@ void check_scores() {
     for (int64_t lh : {1, 2, 3, 6, 16})
       for (int64_t lw : {1, 2, 5, 8, 17, 24}) check_patches(*scorer, lh * scale, lw * scale, lh % 2 ? 3 : 1);
     check_windows(*scorer, scale);
+    check_tiles(*scorer, scale, 151 / scale, 37);
+    check_tiles(*scorer, scale, 13, 1590 / scale);
+    check_tiles(*scorer, scale, 120 / scale, 2600 / scale);
     std::vector<float> none;
     score_patches_cpu(*scorer, nullptr, nullptr, 0, 3 * 4 * scale, 4 * scale, 4 * scale, 3, {0, 0, false, 2},
                       none.data(), none.data(), none.data());

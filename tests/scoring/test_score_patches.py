@@ -16,6 +16,7 @@ import srfast
 from srfast.errors import InputError, RunError
 from srfast.ops import reference
 from srfast.ops.native import available, isas
+from srfast.scoring.backends.base import window_means
 from srfast.scoring.backends.native import NativeEngine
 from srfast.scoring.network import Network, load_network
 
@@ -157,6 +158,25 @@ def test_dense_maps(scale: int, isa: str, net: Any, photographs: dict[str, np.nd
     sobel = reference.sobel_map(cropped)[0].numpy()
     want = np.array([sobel[y : y + size, x : x + size].mean() for y in ys for x in xs])
     np.testing.assert_allclose(scores.sobel, want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("shape", [(301, 171), (60, 1703)])
+def test_dense_threads_and_tiles_do_not_change_a_bit(shape: tuple[int, int], isa: str, net: Any) -> None:
+    """Images are cut into bands of rows for several threads, and into stripes of columns when they are wide."""
+    h, w = shape
+    image = np.random.default_rng(h).integers(0, 256, (h, w, 3), dtype=np.uint8)
+    xs, ys = np.arange(0, w - 48, 14, dtype=np.int32), np.arange(0, h - 49, 6, dtype=np.int32)
+    for scale in SCALES:
+        engine = NativeEngine(net(scale), isa=isa)
+        want = engine.dense(image, xs, ys, 48)
+        for threads in (2, 7):
+            got = engine.dense(image, xs, ys, 48, threads)
+            for column in ("loss", "bicubic", "sobel"):
+                np.testing.assert_array_equal(getattr(got, column), getattr(want, column))
+        whole = torch.from_numpy(np.ascontiguousarray(image[: h // scale * scale, : w // scale * scale]))[None]
+        error = reference.squared_error(whole, net(scale).weights, scale, torch.float64)[0].numpy()
+        assert_scores(want.loss, window_means(error, xs, ys, 48))
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -37,7 +37,10 @@ class Engine(Protocol):
         ...
 
     def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> Scores:
-        """Dense mode: the image is degraded once, each window gets the mean of its part of the maps."""
+        """Dense mode: the image is degraded once, each window gets the mean of its part of the maps.
+
+        xs and ys ascend; every window lies inside the image, cropped to a multiple of the scale.
+        """
         ...
 
 

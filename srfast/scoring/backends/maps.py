@@ -51,7 +51,7 @@ class MapEngine(ABC):
         s = self.network.scale
         whole = image[None, : image.shape[0] // s * s, : image.shape[1] // s * s]
         if self._plain is not None:
-            plain = self._plain.dense(image, xs, ys, size)
+            plain = self._plain.dense(image, xs, ys, size, threads)
         else:
             maps = self._reference_maps(whole)
             bicubic, sobel = (window_means(m[0].numpy(), xs, ys, size) for m in maps)

@@ -58,7 +58,7 @@ class NativeEngine:
         scores, target = self._outputs(len(xs) * len(ys))
         compiled().score_dense(
             self._scorer, image.ctypes.data, h - h % self._scale, w - w % self._scale, w * c, c, self._boundary,
-            self._isa, self._fast, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size, *target,
+            self._isa, self._fast, threads, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size, *target,
         )  # fmt: skip
         return scores
 

@@ -11,7 +11,7 @@ namespace srfast {
 constexpr int kBorderClasses = 8;  // four first and four last rows or columns, where conv1's padding replicates
 
 // A class is a phase (0..scale-1, inside), scale + i (row i from the start) or scale + 4 + i (row n - 4 + i).
-struct Quantized {
+struct IntWeights {
   int classes;        // scale + 8
   int taps;           // LR rows of a folded filter; columns are padded to 8
   int first[12];      // first LR offset of a class, from the LR pixel under the HR pixel

@@ -1,4 +1,4 @@
-#include "cpu/quantize.h"
+#include "cpu/pack_int.h"
 
 #include <algorithm>
 #include <cmath>
@@ -101,8 +101,8 @@ double round_taps(const double* taps, int ny, int nx, Store&& store) {
 
 }  // namespace
 
-void quantize(const SrcnnWeights& weights, int scale, QuantizedStorage& out) {
-  Quantized& z = out.quantized;
+void pack_int_weights(const SrcnnWeights& weights, int scale, IntWeightsStorage& out) {
+  IntWeights& z = out.weights;
   const std::vector<Window> w = windows(scale);
   z.classes = static_cast<int>(w.size());
   z.taps = 0;

@@ -1,0 +1,86 @@
+#pragma once
+// Means of many windows of a map that arrives row by row.
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace srfast {
+
+// Summed-area table in float64, of which only the rows that open or close a window are kept: memory is
+// O(w * open window rows), whatever the height of the map. Rows are added top to bottom, each from left to right, so
+// that the sums depend on nothing but the map.
+class WindowMeans {
+ public:
+  WindowMeans(int64_t w, const int32_t* xs, int64_t nx, const int32_t* ys, int64_t ny, int64_t size, float* out)
+      : xs_(xs), nx_(nx), ys_(ys), ny_(ny), size_(size), out_(out), table_(static_cast<size_t>(w + 1), 0.0) {
+    int64_t open = 1;
+    for (int64_t i = 0, j = 0; i < ny; ++i) {
+      while (ys[i] - ys[j] > size) ++j;
+      open = std::max(open, i - j + 1);
+    }
+    tops_.assign(static_cast<size_t>(open), table_);
+    start();
+  }
+
+  // The next n rows, `stride` floats apart.
+  void add_rows(const float* values, int64_t stride, int64_t n) {
+    while (n > 0 && closed_ < ny_) {
+      int64_t until = ys_[closed_] + size_;
+      if (opened_ < ny_) until = std::min<int64_t>(until, ys_[opened_]);
+      const int64_t rows = std::min(n, until - height_);
+      int64_t done = 0;
+      for (; done + 4 <= rows; done += 4) add<4>(values + done * stride, stride);
+      for (; done + 2 <= rows; done += 2) add<2>(values + done * stride, stride);
+      for (; done < rows; ++done) add<1>(values + done * stride, stride);
+      values += rows * stride;
+      n -= rows;
+      height_ += rows;
+      while (closed_ < ny_ && ys_[closed_] + size_ == height_) close();
+      start();
+    }
+  }
+
+ private:
+  // N rows at a time: their running sums wait for one another less.
+  template <int N>
+  void add(const float* values, int64_t stride) {
+    double run[N] = {};
+    double* t = table_.data() + 1;
+    const int64_t w = static_cast<int64_t>(table_.size()) - 1;
+    for (int64_t x = 0; x < w; ++x) {
+      double sum = t[x];
+      for (int i = 0; i < N; ++i) {
+        run[i] += static_cast<double>(values[i * stride + x]);
+        sum += run[i];
+      }
+      t[x] = sum;
+    }
+  }
+
+  void start() {
+    while (opened_ < ny_ && ys_[opened_] == height_) tops_[static_cast<size_t>(opened_++) % tops_.size()] = table_;
+  }
+
+  void close() {
+    const double* top = tops_[static_cast<size_t>(closed_) % tops_.size()].data();
+    const double area = static_cast<double>(size_) * static_cast<double>(size_);
+    float* out = out_ + closed_ * nx_;
+    for (int64_t j = 0; j < nx_; ++j) {
+      const int64_t a = xs_[j], b = xs_[j] + size_;
+      const double sum = (table_[b] - top[b]) - (table_[a] - top[a]);
+      out[j] = static_cast<float>(sum > 0 ? sum / area : 0.0);
+    }
+    ++closed_;
+  }
+
+  const int32_t* xs_;
+  int64_t nx_;
+  const int32_t* ys_;
+  int64_t ny_, size_;
+  float* out_;
+  std::vector<double> table_;
+  std::vector<std::vector<double>> tops_;
+  int64_t height_ = 0, opened_ = 0, closed_ = 0;
+};
+
+}  // namespace srfast

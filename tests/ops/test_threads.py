@@ -1,0 +1,53 @@
+"""Threads that the system refuses to start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("resource", reason="limits on processes are POSIX")
+
+CODE = """
+import os, resource
+import numpy as np, torch
+import srfast
+from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.network import Network
+
+torch.set_num_threads(8)
+patches = np.random.default_rng(0).integers(0, 256, (16, 48, 48, 3), dtype=np.uint8)
+image = np.random.default_rng(1).integers(0, 256, (400, 96, 3), dtype=np.uint8)
+corners = np.array([0], np.int32), np.arange(0, 350, 10, dtype=np.int32)
+engine = NativeEngine(Network("bicubic", "bicubic", "", 2))
+
+
+def results():
+    planes = torch.from_numpy(patches[..., 0].copy()).float()[:, None]
+    return [
+        engine.batch(patches), engine.dense(image, *corners, 48, 8).loss, srfast.downsample(planes, 2).numpy(),
+        srfast.per_sample_mse(planes, planes + 1).numpy(),
+    ]
+
+
+want = results()
+if os.getuid() == 0:
+    os.setuid(65534)  # root has no limit
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+import threading
+try:
+    threading.Thread(target=int).start()
+    print("no limit here")
+except RuntimeError:
+    print(*(np.array_equal(a, b) for a, b in zip(want, results(), strict=True)))
+"""
+
+
+def test_fewer_threads_do_the_work_when_no_more_can_start(tmp_path: Path) -> None:
+    run = subprocess.run([sys.executable, "-c", CODE], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    if "no limit" in run.stdout:
+        pytest.skip("this system does not limit the number of threads of a user")
+    assert run.stdout.split() == ["True"] * 4
