@@ -60,15 +60,17 @@ def _listed(choices: dict[str, str]) -> str:
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where coreset.parquet goes.")
 @selecting
+@click.option("--root", type=click.Path(file_okay=False), default=None,
+    help="The folder of the images, if it has moved since scoring; hdc and diverse read them.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
-def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
+def command(scores: tuple[str, ...], output: str, root: str | None, as_json: bool, **options: Any) -> None:
     """Pick a core-set from SCORES: one table, or all the shards of a dataset."""
     Selection(**{**options, "method": "loss"}).checked()  # before anything heavy is imported; columns need the table
     from srfast.coreset.selection import select
     from srfast.data.files import check_output
 
     check_output(output, "core-set", scores)
-    coreset = select(list(scores), **options)
+    coreset = select(list(scores), root=root, **options)
     coreset.write(output)
     report(coreset, output, as_json)
 

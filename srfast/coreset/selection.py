@@ -67,6 +67,7 @@ def select(
     flat_floor: float = 0.0,
     per_image: str | None = None,
     nms: float | None = None,
+    root: str | os.PathLike[str] | None = None,
 ) -> CoreSet:
     """Picks a core-set.
 
@@ -79,7 +80,10 @@ def select(
             is keep=0.5, drop_hardest=0.05. What is kept is then the hardest round(r * N) of what is left.
         method: "loss", "bicubic", "sobel" or any other numeric column: sorted by it. "reducible" sorts by
             bicubic - loss. "random" draws uniformly. "stratified" draws the same number from each of 20 loss quantiles,
-            so that the core-set has the loss distribution of the dataset. docs/selection.md has their sources.
+            so that the core-set has the loss distribution of the dataset. "hdc" keeps the half of the highest "sobel"
+            and draws the same number from each of its 15 clusters of texture (Ding et al.). "diverse" takes the most
+            typical patch of each cluster of texture in turn. These two read the images and need scikit-learn, from
+            100,000 patches on faiss. docs/selection.md has the sources.
         max_per_image: At most this many patches of one image, in the method's order.
         seed: Of what is random.
         where: A condition on the columns, in SQL: ``"blockiness < 30 and bicubic > 0.5"``. Only patches for which it
@@ -91,6 +95,7 @@ def select(
             has so many; each image's first in the method's order.
         nms: No two kept patches of an image overlap by an intersection over union of more than this, 0 <= nms < 1;
             taken greedily in the method's order.
+        root: The folder of the images, if it has moved since scoring; of "hdc" and "diverse".
 
     Returns:
         The core-set. Ties break by row order; the same input and seed give the same rows. Where ``max_per_image``
@@ -120,7 +125,7 @@ def select(
         candidates = np.intersect1d(candidates, ranked[low:high], assume_unique=True)
     count = _count(asked, n, len(candidates), dropped)
 
-    pool = Pool(table, candidates, asked.order, count, np.random.default_rng(asked.seed))
+    pool = Pool(table, candidates, asked.order, count, np.random.default_rng(asked.seed), root)
     limits = Limits(table, asked.max_per_image, asked.per_image, asked.nms)
     ordered = candidates[how.ordering(pool)]
     floor = share(asked.flat_floor, count)

@@ -16,6 +16,8 @@ METHODS = {
     "reducible": "bicubic - loss, what the network gains",
     "random": "a uniform draw",
     "stratified": "the same number of each of 20 loss quantiles",
+    "hdc": "Sobel, then a draw from clusters of texture (Ding et al.)",
+    "diverse": "of clusters of texture in turn, typical patches first",
 }
 """Name and one line of help; any numeric column of the score table is a method too."""
 ORDERS = {"des": "the highest", "asc": "the lowest"}

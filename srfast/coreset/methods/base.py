@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ class Pool:
     count: int
     """How many will be kept, at most n."""
     rng: np.random.Generator
+    root: str | os.PathLike[str] | None = None
+    """The folder of the images; None: that of the table's metadata."""
 
     def __len__(self) -> int:
         return len(self.rows)

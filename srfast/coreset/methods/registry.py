@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from srfast.coreset.methods import draws
+from srfast.coreset.methods import clusters, draws
 from srfast.coreset.methods.base import Method
 from srfast.coreset.methods.columns import by_column, by_key, column, reducible
 
@@ -17,6 +17,10 @@ _METHODS = {
     "reducible": by_key(reducible, "after Mindermann et al. (2022), arXiv 2206.07137"),
     "random": Method("the control of every comparison", _LOSS, draws.random),
     "stratified": Method("stratified sampling by loss, 20 quantiles", _LOSS, draws.stratified),
+    "hdc": Method(
+        "Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023)", partial(column, "sobel"), clusters.hdc
+    ),
+    "diverse": Method("coverage: k-means on the patches' spectra", _LOSS, clusters.diverse),
 }
 
 

@@ -1,0 +1,154 @@
+"""Cheap features of patches: small copies of Y, and how their contrast is spread over frequency and direction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+
+from srfast.data.images import read_rgb
+from srfast.data.threads import cores
+from srfast.data.workers import ordered_map
+from srfast.errors import InputError
+from srfast.scoring.table import Rows
+
+SIDE = 32
+"""Side of the small copy of a patch."""
+RINGS, WEDGES = 4, 6
+_BATCH = 2048
+_Y = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(255)
+
+
+def root_of(table: Rows, root: str | os.PathLike[str] | None) -> Path:
+    """The folder the images lie in: the given one, or that of the table's metadata."""
+    folder = Path(str(root if root is not None else table.meta.get("root", "")))
+    if not folder.is_dir():
+        raise InputError(f"root: expected the folder the images lie in, got {str(folder)!r}, which is none")
+    return folder
+
+
+def describe(
+    table: Rows, rows: np.ndarray, root: Path, describe_copies: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Features of some patches of a table, each image read once, on all cores.
+
+    Args:
+        table: Columns image, x, y, size.
+        rows: Row numbers [n].
+        root: The folder of the images.
+        describe_copies: From small copies [m, SIDE, SIDE] float32 to features [m, d].
+
+    Returns:
+        [n, d], in the order of ``rows``.
+
+    Raises:
+        InputError: an image that cannot be read, or is smaller than its patches say.
+    """
+    column = pc.dictionary_encode(table.table.column("image").combine_chunks())
+    names, code = column.dictionary.to_pylist(), column.indices.to_numpy()[rows]
+    x, y, size = (table.column(c)[rows] for c in ("x", "y", "size"))
+    by_image = np.argsort(code, kind="stable")
+    groups = np.split(by_image, np.flatnonzero(np.diff(code[by_image])) + 1) if len(rows) else []
+
+    def of_image(group: np.ndarray) -> np.ndarray:
+        path = root / names[code[group[0]]]
+        rgb = read_rgb(path)
+        right, bottom = int((x[group] + size[group]).max()), int((y[group] + size[group]).max())
+        if right > rgb.shape[1] or bottom > rgb.shape[0]:
+            raise InputError(
+                f"{path}: expected at least {right} x {bottom} pixels, got {rgb.shape[1]} x {rgb.shape[0]}; "
+                "the image has changed since it was scored"
+            )
+        sums = summed(luma(rgb))
+        parts = [group[i : i + _BATCH] for i in range(0, len(group), _BATCH)]
+        return np.concatenate([describe_copies(copies(sums, x[p], y[p], size[p])) for p in parts])
+
+    features = np.empty((0, 0), np.float32)
+    with closing(ordered_map(of_image, groups, cores())) as results:
+        for i, (group, values) in enumerate(results):
+            if i == 0:
+                features = np.empty((len(rows), *values.shape[1:]), values.dtype)
+            features[group] = values
+    return features
+
+
+def luma(rgb: np.ndarray) -> np.ndarray:
+    """Y of BT.601 [H, W] float32, 16 to 235, not rounded, of an RGB image [H, W, 3] uint8."""
+    return (rgb.reshape(-1, 3).astype(np.float32) @ _Y + np.float32(16)).reshape(rgb.shape[:2])
+
+
+def summed(plane: np.ndarray) -> np.ndarray:
+    """Summed-area table [H + 1, W + 1] float64 of a plane [H, W]: entry (i, j) is the sum of plane[:i, :j]."""
+    table = np.zeros((plane.shape[0] + 1, plane.shape[1] + 1))
+    np.cumsum(plane, axis=1, dtype=np.float64, out=table[1:, 1:])
+    np.cumsum(table[1:, 1:], axis=0, out=table[1:, 1:])
+    return table
+
+
+def copies(sums: np.ndarray, x: np.ndarray, y: np.ndarray, size: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """Patches [n] of an image, each as means over side x side cells [n, side, side] float32; cells of a patch smaller
+    than ``side`` share pixels."""
+    first = np.arange(side) * size[:, None] // side
+    last = np.maximum((np.arange(side) + 1) * size[:, None] // side, first + 1)
+    x0, x1, y0, y1 = x[:, None] + first, x[:, None] + last, y[:, None] + first, y[:, None] + last
+    flat, width = sums.reshape(-1), sums.shape[1]
+    top, below = y0[:, :, None] * width, y1[:, :, None] * width
+    left, right = x0[:, None, :], x1[:, None, :]
+    total = flat[below + right] - flat[below + left] - flat[top + right] + flat[top + left]
+    area = ((y1 - y0)[:, :, None] * (x1 - x0)[:, None, :]).astype(np.float64)
+    return (total / area).astype(np.float32)
+
+
+def _sectors(folded: bool) -> np.ndarray:
+    """Which of the frequencies of rfft2, flattened, belong to which ring and wedge [SIDE * (SIDE // 2 + 1), bins].
+
+    Rings are octaves of the distance from zero; ``folded`` wedges divide the eighth of the circle onto which flips and
+    quarter turns map every direction, others the half circle. Frequencies whose mirror rfft2 leaves out count twice.
+    """
+    v, u = np.fft.fftfreq(SIDE, 1 / SIDE)[:, None], np.fft.rfftfreq(SIDE, 1 / SIDE)[None, :]
+    radius, angle = np.hypot(u, v), np.arctan2(v, u)  # -pi/2 .. pi/2
+    if folded:
+        angle = np.arctan2(np.minimum(abs(u), abs(v)), np.maximum(abs(u), abs(v)))
+        wedge = np.minimum((angle / (np.pi / 4) * WEDGES).astype(int), WEDGES - 1)
+    else:
+        # The first wedge is centred on the horizontal, and the two ends of the half circle are one direction.
+        wedge = np.floor((angle + np.pi / 2) / np.pi * WEDGES + 0.5).astype(int) % WEDGES
+    ring = np.floor(np.log2(np.maximum(radius, 0.5))).astype(int)
+    inside = (radius > 0) & (ring < RINGS)
+    bins = np.zeros((SIDE, SIDE // 2 + 1, RINGS * WEDGES), np.float32)
+    twice = np.where((u > 0) & (u < SIDE // 2), 2.0, 1.0) * np.ones_like(radius)
+    i, j = np.nonzero(inside)
+    bins[i, j, ring[inside] * WEDGES + wedge[inside]] = twice[inside]
+    return bins.reshape(-1, RINGS * WEDGES)
+
+
+_WINDOW = np.outer(np.hanning(SIDE + 2)[1:-1], np.hanning(SIDE + 2)[1:-1]).astype(np.float32)
+_DIRECTED, _FOLDED = _sectors(folded=False), _sectors(folded=True)
+_FLOOR = np.float32(1e-2)
+"""Mean square of a frequency band, in units of [0, 255]^2, that counts as nothing: log of less would be noise."""
+
+
+def spectrum(small: np.ndarray, folded: bool = False) -> np.ndarray:
+    """Texture features [n, RINGS * WEDGES + 1] float32 of small copies [n, SIDE, SIDE].
+
+    The logarithm of the energy in each ring and wedge of the spectrum (Gonzalez and Woods, Digital Image Processing,
+    spectral texture measures), under a Hann window, and of the variance. They hardly change when the patch moves by a
+    few pixels or its brightness does; ``folded`` ones do not change at all when it is flipped or turned.
+    """
+    flat = small - small.mean(axis=(1, 2), keepdims=True, dtype=np.float64).astype(np.float32)
+    power = np.abs(np.fft.rfft2(flat * _WINDOW)).astype(np.float32).reshape(len(small), len(_DIRECTED))
+    power *= power
+    energy = power @ (_FOLDED if folded else _DIRECTED) / np.float32(SIDE**4)
+    variance = (flat * flat).mean(axis=(1, 2))
+    return np.log(np.concatenate([energy, variance[:, None]], axis=1) + _FLOOR)
+
+
+def standardised(features: np.ndarray) -> np.ndarray:
+    """Features [n, d] float32 with mean 0 and deviation 1 in each that varies."""
+    spread = features.std(axis=0, dtype=np.float64)
+    centred = features - features.mean(axis=0, dtype=np.float64)
+    return np.ascontiguousarray(centred / np.where(spread > 0, spread, 1), np.float32)

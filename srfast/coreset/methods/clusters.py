@@ -1,0 +1,88 @@
+"""Methods that spread what is kept over clusters of patches that look alike."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from srfast.coreset.features import describe, root_of, spectrum, standardised
+from srfast.coreset.groups import running_count
+from srfast.coreset.methods.base import Pool
+from srfast.coreset.methods.columns import descending
+from srfast.errors import RunError
+
+MANY = 100_000
+"""Patches from which faiss clusters: scikit-learn's k-means takes longer the more there are."""
+CLUSTERS = 1000
+"""Most clusters of ``diverse``; fewer where fewer patches are kept."""
+HDC_CLUSTERS = 15
+"""Ding et al.'s number of texture clusters."""
+HDC_COMPLEX = 0.5
+"""The share of the patches that Ding et al.'s first step keeps: those of the highest texture complexity."""
+
+
+def diverse(pool: Pool) -> np.ndarray:
+    """Rounds over k-means clusters of texture features: each round takes the patch nearest to the centre of every
+    cluster that has one left, the largest clusters first."""
+    features = _textures(pool, np.arange(len(pool)))
+    label, distance = kmeans(features, min(CLUSTERS, pool.count), int(pool.rng.integers(2**31)))
+    nearest = np.lexsort((distance, label))
+    turn = np.empty(len(pool), np.int64)
+    turn[nearest] = running_count(label[nearest])
+    size = np.bincount(label)[label]
+    return np.lexsort((label, -size, turn))
+
+
+def hdc(pool: Pool) -> np.ndarray:
+    """Hierarchical dataset condensation: the complex half by Sobel first, and of that an equal draw from 15 clusters.
+
+    Ding et al., "Not All Patches Are Equal: Hierarchical Dataset Condensation for Single Image Super-Resolution" (IEEE
+    SPL 2023): step one keeps the patches of the highest mean gradient, step two clusters these by texture
+    (k-means, 15 clusters) and draws the same number from each. Deviations: texture is the spectrum of the patch, not
+    the encoding of a ResNet-50 trained on textures; a cluster that runs dry passes its turn on, where theirs ends in
+    an error; where more than half is kept, the first step keeps that many and the second leaves nothing out.
+    """
+    by_sobel = descending(pool.column("sobel"), pool.order)
+    half = max(pool.count, int(HDC_COMPLEX * len(pool) + 0.5))
+    inside = np.sort(by_sobel[:half])
+    label, _ = kmeans(_textures(pool, inside), min(HDC_CLUSTERS, len(inside)), int(pool.rng.integers(2**31)))
+    shuffled = pool.rng.permutation(len(inside))
+    turn = running_count(label[shuffled])
+    drawn = inside[shuffled[np.lexsort((label[shuffled], turn))]]
+    return np.concatenate([drawn, by_sobel[half:]])
+
+
+def kmeans(features: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Clusters of features [n, d] float32.
+
+    Returns:
+        The cluster of each row [n], of at most ``k``, and its squared distance to the centre [n].
+
+    Raises:
+        RunError: scikit-learn, or faiss from ``MANY`` rows on, is not installed.
+    """
+    if len(features) >= MANY:
+        return _kmeans_faiss(features, k, seed)
+    try:
+        from sklearn.cluster import MiniBatchKMeans
+    except ImportError:
+        raise RunError("method: clusters need scikit-learn: pip install 'srfast[select]'") from None
+    model = MiniBatchKMeans(k, batch_size=4096, n_init=1, max_iter=30, random_state=seed)
+    label = model.fit_predict(features)
+    return label, ((features - model.cluster_centers_[label]) ** 2).sum(axis=1)
+
+
+def _kmeans_faiss(features: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        import faiss
+    except ImportError:
+        raise RunError(
+            f"method: clusters of {MANY} patches and more need faiss: pip install 'srfast[select]'"
+        ) from None
+    model = faiss.Kmeans(features.shape[1], k, niter=20, seed=seed % 2**31, min_points_per_centroid=1)
+    model.train(features)
+    distance, label = model.index.search(features, 1)
+    return label[:, 0], distance[:, 0]
+
+
+def _textures(pool: Pool, positions: np.ndarray) -> np.ndarray:
+    return standardised(describe(pool.table, pool.rows[positions], root_of(pool.table, pool.root), spectrum))
