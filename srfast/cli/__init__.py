@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from srfast.data import interrupts
 from srfast.errors import InputError, RunError
 
 # name -> the line `srfast --help` prints; the command itself is `command` in srfast.cli.<module>.
@@ -27,6 +29,9 @@ COMMANDS = {
     "doctor": "Say what this installation can do.",
     "demo": "Run the main job on photographs that come with the installation.",
 }
+RESUME = "the same command with --resume goes on from there"
+GO_ON = {"study": "the same command goes on from there"}
+"""What to say after an interrupt of a command that goes on without --resume."""
 MODULES = {"eval": "evaluate", "onnx": "export_onnx"}
 
 
@@ -82,14 +87,29 @@ def main(args: Sequence[str] | None = None) -> None:
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except Exception as error:
+        # Imports and C code turn an interrupt into errors of their own.
+        if interrupts.interrupted() and not isinstance(error, (click.ClickException, InputError, RunError)):
+            _interrupted(argv, debug)
         if debug:
             raise
         _fail(error)
     except KeyboardInterrupt:
-        if debug:
-            raise
-        _exit(130, "interrupted; no output is half-written, and --resume continues where the command has it")
+        _interrupted(argv, debug)
     sys.exit(code)
+
+
+def _interrupted(argv: list[str], debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    name = next((a for a in argv if a in COMMANDS), "")
+    if name in GO_ON or _can_resume(name):
+        _exit(interrupts.CODE, f"interrupted; what is finished is kept: {GO_ON.get(name, RESUME)}")
+    _exit(interrupts.CODE, "interrupted; no output is half-written")
+
+
+def _can_resume(name: str) -> bool:
+    module = sys.modules.get(f"srfast.cli.{MODULES.get(name, name)}")
+    return any(p.name == "resume" for p in getattr(getattr(module, "command", None), "params", ()))
 
 
 def _fail(error: Exception) -> None:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import secrets
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from srfast.data.files import atomic_path
 from srfast.data.images import ImageFile
-from srfast.errors import InputError
+from srfast.data.locks import Lock
+from srfast.errors import InputError, RunError
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import KEY, LIMITS, SCHEMA, encode_meta, parse_meta, read_metadata, read_parquet
+from srfast.scoring.table import CHECKED, KEY, SCHEMA, check_columns, encode_meta, read_parquet
 
 ROWS = 1 << 16
 """Rows after which a part is written: about 1 MiB."""
 SECONDS = 20.0
 """Time after which a part is written however few the rows: at most that much scoring is lost in a crash."""
-NAME = re.compile(r"part-\d{8,}\.parquet|\.srfast-[0-9a-f]{16}.*")
-"""The files of a folder of parts: finished ones, and one that was being written."""
+NAME = re.compile(r"part-\d{8,}(-[0-9a-f]{8})?\.parquet|\.srfast-[0-9a-f-]{16,}.*|lock")
+"""The files of a folder of parts: finished ones, one that was being written, and the lock of the run that writes."""
+LOCK = "lock"
 
 
 @dataclass
@@ -55,14 +59,22 @@ class _Place:
     part: Path
     offset: int
     record: dict[str, Any]
+    run: str | None
+    """The run that wrote the part; None for a finished table."""
 
 
 @dataclass
 class Parts:
-    """The parts of one run, in the folder ``<output>.parts``."""
+    """The parts of one run, in the folder ``<output>.parts``, which one process at a time holds.
+
+    A part's name and metadata say which run wrote it, its metadata with which settings and which rows belong to which
+    image. All that is checked again at the merge, so that no row of other settings or of another image slips in.
+    """
 
     folder: Path
     settings: dict[str, Any]
+    _lock: Lock
+    run: str = field(default_factory=lambda: secrets.token_hex(4))
     _places: dict[str, _Place] = field(default_factory=dict)
     _pending: list[Outcome] = field(default_factory=list)
     _rows: int = 0
@@ -75,32 +87,45 @@ class Parts:
         """Opens the parts of ``output``: those of an interrupted run when resuming, else none.
 
         Raises:
-            InputError: resuming a run or a table that was made with other settings; names the setting.
+            InputError: resuming a run or a table that was made with other settings; names the setting. Or the folder
+                of parts holds something else.
+            RunError: another process scores into ``output`` now; names it.
         """
-        parts = cls(output.with_name(output.name + ".parts"), settings)
-        if not resume:
-            parts.remove()
-        elif parts.folder.is_dir():
-            for path in sorted(parts.folder.glob("part-*.parquet")):
-                parts._index(path)
-        if resume and output.exists():
-            parts._index(output)
+        folder = output.with_name(output.name + ".parts")
+        _check_folder(folder)
+        parts = cls(folder, settings, Lock.take(folder / LOCK, output))
         try:
-            parts.folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{output}: cannot write beside it ({error.strerror})") from None
-        for stale in parts.folder.glob(".srfast-*"):
-            stale.unlink()
+            if not resume:
+                parts._clear()
+            for path in sorted(folder.glob("part-*.parquet")):
+                parts._index(path)
+            if resume and output.exists():
+                parts._index(output)
+            for stale in folder.glob(".srfast-*"):
+                stale.unlink()
+        except BaseException:
+            parts.close()
+            raise
         return parts
 
+    def __enter__(self) -> Parts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _index(self, path: Path) -> None:
+        own = path.parent == self.folder
+        if own:
+            self._next = max(self._next, int(path.stem.split("-")[1]) + 1)
         try:
-            metadata = read_metadata(path)
-        except (pa.ArrowException, OSError):
-            if path.parent == self.folder:
-                return  # a part the crash left unreadable: its images are scored again
-            raise InputError(f"{path}: cannot be resumed, it is not a readable score table") from None
-        meta = parse_meta(path, metadata)
+            table, meta = read_parquet(path)
+            check_columns(path, table, SCHEMA)
+            records, run = (meta["records"], meta["run"]) if own else (_records(meta), None)
+        except (InputError, KeyError) as error:
+            if own:
+                return  # a part that a crash left unreadable or whose bytes have changed: its images are scored again
+            raise InputError(f"{path}: cannot be resumed ({str(error).removeprefix(f'{path}: ')})") from None
         if "selection" in meta:
             raise InputError(f"{path}: cannot be resumed: expected a score table, got a core-set")
         for name in ("root", *COMPARED, "backend", "shard"):
@@ -109,15 +134,21 @@ class Parts:
                     f"{path}: cannot be resumed: {name} was {meta.get(name)!r} and is {self.settings.get(name)!r} now; "
                     "use the old setting, another output, or leave out --resume"
                 )
-        records = meta["records"] if "records" in meta else _records(path, meta)
+        extra = next((name for name in table.column_names if name not in SCHEMA.names), None)
+        if extra is not None:
+            raise InputError(f"{path}: cannot be resumed: scoring would lose its column {extra!r}; use another output")
+        if not table.column("image").equals(_names(records)):
+            if own:
+                return
+            raise InputError(
+                f"{path}: cannot be resumed: rows were taken out or put in another order since it was scored"
+            )
         offset = 0
         for record in records:
             # A part that comes later holds the newer score of an image.
-            if record["image"] not in self._places or path.parent == self.folder:
-                self._places[record["image"]] = _Place(path, offset, record)
+            if record["image"] not in self._places or own:
+                self._places[record["image"]] = _Place(path, offset, record, run)
             offset += record["rows"]
-        if path.parent == self.folder:
-            self._next = max(self._next, int(path.stem.removeprefix("part-")) + 1)
 
     def has(self, file: ImageFile, retry_skipped: bool) -> bool:
         """Whether this state of the file was scored; files that could not be read are tried again when asked."""
@@ -137,16 +168,16 @@ class Parts:
     def flush(self) -> None:
         if not self._pending:
             return
-        path = self.folder / f"part-{self._next:08d}.parquet"
+        path = self.folder / f"part-{self._next:08d}-{self.run}.parquet"
         records = [o.record() for o in self._pending]
         tables = [o.rows for o in self._pending if o.rows is not None]
         table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
-        meta = {**self.settings, "records": records}
+        meta = {**self.settings, "records": records, "run": self.run}
         with atomic_path(path) as temporary:
-            pq.write_table(table.replace_schema_metadata({KEY: encode_meta(meta)}), temporary, compression="zstd")
+            pq.write_table(table.replace_schema_metadata({KEY: encode_meta(meta)}), temporary, **CHECKED)
         offset = 0
         for record in records:
-            self._places[record["image"]] = _Place(path, offset, record)
+            self._places[record["image"]] = _Place(path, offset, record, self.run)
             offset += record["rows"]
         self._next += 1
         self._pending, self._rows, self._flushed = [], 0, time.monotonic()
@@ -155,48 +186,78 @@ class Parts:
         return [self._places[f.name].record for f in files]
 
     def tables(self, files: list[ImageFile]) -> Iterator[pa.Table]:
-        """The rows of the images, in order."""
+        """The rows of the images, in order.
+
+        Raises:
+            RunError: a part is not what this run wrote or found.
+        """
         for file in files:
             place = self._places[file.name]
-            if place.record["rows"]:
-                yield self._read(place.part).slice(place.offset, place.record["rows"])
+            count = place.record["rows"]
+            if count:
+                rows = self._read(place).slice(place.offset, count)
+                if not rows.column("image").equals(pa.chunked_array([pa.repeat(file.name, count)])):
+                    raise _changed(place.part)
+                yield rows
 
-    def _read(self, path: Path) -> pa.Table:
+    def _read(self, place: _Place) -> pa.Table:
         # A resumed run alternates between the table it continues and the parts of the runs since.
+        path = place.part
         if path not in self._cache:
             if len(self._cache) == 3:
                 del self._cache[next(iter(self._cache))]
-            # Not read_table, which imports the dataset module and with it pandas, where that is installed.
-            with pq.ParquetFile(path, **LIMITS) as file:
-                self._cache[path] = file.read(SCHEMA.names)
+            try:
+                table, meta = read_parquet(path)
+            except InputError:
+                raise _changed(path) from None
+            if meta.get("run") != place.run or any(meta.get(k) != v for k, v in self.settings.items()):
+                raise _changed(path)
+            self._cache[path] = table.select(SCHEMA.names)
         self._cache[path] = self._cache.pop(path)
         return self._cache[path]
 
     def remove(self) -> None:
-        """Removes the parts; raises InputError when the folder holds anything else."""
-        if not self.folder.is_dir():
-            return
-        files = list(self.folder.iterdir())
-        foreign = next((f for f in files if not NAME.fullmatch(f.name)), None)
+        """Removes the parts, and lets go of the folder."""
+        self._clear()
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the folder, which is removed when it is empty."""
+        self._lock.release()
+        with suppress(OSError):
+            self.folder.rmdir()
+
+    def _clear(self) -> None:
+        for file in self.folder.iterdir():
+            if file.name != LOCK:
+                file.unlink()
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises InputError when a folder of parts holds anything else."""
+    if folder.is_dir():
+        foreign = next((n for n in sorted(os.listdir(folder)) if not NAME.fullmatch(n)), None)
         if foreign is not None:
-            raise InputError(f"{self.folder}: holds {foreign.name}, which srfast did not write; choose another output")
-        for file in files:
-            file.unlink()
-        self.folder.rmdir()
+            raise InputError(f"{folder}: holds {foreign}, which srfast did not write; choose another output")
 
 
-def _records(path: Path, meta: dict[str, Any]) -> list[dict[str, Any]]:
+def _changed(path: Path) -> RunError:
+    return RunError(f"{path}: has been changed or damaged while the run was going on; run again with --resume")
+
+
+def _names(records: list[dict[str, Any]]) -> pa.ChunkedArray:
+    """The column ``image`` of a table with these records."""
+    return pa.chunked_array([pa.repeat(r["image"], r["rows"]) for r in records if r["rows"]], pa.string())
+
+
+def _records(meta: dict[str, Any]) -> list[dict[str, Any]]:
     """The records of a finished table."""
     skipped = {e["image"]: e["reason"] for e in meta["skipped"]}
     small = {e["image"]: (e["height"], e["width"]) for e in meta["small"]}
-    records = [
+    return [
         {"image": name, **state, "skipped": skipped.get(name), "small": small.get(name)}
         for name, state in sorted(meta["images"].items())
     ]
-    names = np.repeat([r["image"] for r in records], [r["rows"] for r in records])
-    if not read_parquet(path)[0].column("image").equals(pa.chunked_array([pa.array(names, pa.string())])):
-        raise InputError(f"{path}: cannot be resumed: rows were taken out or put in another order since it was scored")
-    return records
 
 
 def clean_json(value: Any) -> Any:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from srfast.data.files import check_output
 from srfast.data.grid import grid
 from srfast.data.images import ImageFile, find_images, read_rgb, shard_of
+from srfast.data.interrupts import finishing
 from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
@@ -139,30 +140,39 @@ def write_scores(
     }
     target = Path(output)
     check_output(target, "score table", [f.path for f in found])
-    parts = Parts.start(Path(os.path.realpath(target)), clean_json(meta), resume)
+    with Parts.start(Path(os.path.realpath(target)), clean_json(meta), resume) as parts:
+        _score_into(parts, _Job(engine, settings, workers), files, progress)
+        records = parts.records(files)
+        # Another shard may have patches; a whole dataset without any is a mistake.
+        if settings.shard is None and not any(r["rows"] for r in records):
+            parts.remove()
+            raise InputError(_nothing(records, settings.patch))
+        summary = Summary(target, {**parts.settings, **_about(records)})
+        write_parquet(target, summary.count(parts.tables(files)), SCHEMA, summary.meta, aside=parts.folder)
+        parts.remove()
+    return summary
+
+
+def _score_into(parts: Parts, job: _Job, files: list[ImageFile], progress: Progress | None) -> None:
+    """Scores the images that the parts do not hold yet.
+
+    An interrupt ends it once the images at work are done, so that no thread is left behind and the parts are whole.
+    """
     todo = [f for f in files if not parts.has(f, retry_skipped=True)]
-    job = _Job(engine, settings, workers)
     done, patches = len(files) - len(todo), 0
     if progress:
         progress(done, len(files), 0)
-    with flushing(parts), closing(_outcomes(job, todo)) as outcomes:
+    with finishing() as interrupted, flushing(parts), closing(_outcomes(job, todo)) as outcomes:
         for outcome in outcomes:
-            if outcome.skipped is not None and not settings.skip_bad:
+            if outcome.skipped is not None and not job.settings.skip_bad:
                 raise InputError(f"{outcome.skipped} (--skip-bad goes on without such files)")
             parts.add(outcome)
             done += 1
             patches += outcome.rows.num_rows if outcome.rows is not None else 0
             if progress:
                 progress(done, len(files), patches)
-    records = parts.records(files)
-    # Another shard may have patches; a whole dataset without any is a mistake.
-    if settings.shard is None and not any(r["rows"] for r in records):
-        parts.remove()
-        raise InputError(_nothing(records, settings.patch))
-    summary = Summary(target, {**parts.settings, **_about(records)})
-    write_parquet(target, summary.count(parts.tables(files)), SCHEMA, summary.meta, aside=parts.folder)
-    parts.remove()
-    return summary
+            if interrupted():
+                break
 
 
 @dataclass(frozen=True)

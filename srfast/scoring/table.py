@@ -36,6 +36,8 @@ SCHEMA = pa.schema(
 ROW_GROUP = 1 << 18
 """Rows of a row group: fixed, so that a table's bytes do not depend on how it was produced."""
 LIMITS = origin.LIMITS
+CHECKED = {"compression": "zstd", "write_page_checksum": True}
+"""How every table is written: a CRC-32 of every page, which reading verifies."""
 
 
 class ScoreTable(Rows):
@@ -69,7 +71,7 @@ def read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]
     """A parquet file of ours: its table and the JSON object under the key ``srfast``."""
     check_input(path, "a parquet file")
     try:
-        with pq.ParquetFile(path, **LIMITS) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True, **LIMITS) as file:
             table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable parquet file ({' '.join(str(error).split())[:120]})") from None
@@ -151,7 +153,7 @@ def write_parquet(
     kind = origin.kind_of_table(meta)
     with (
         output_file(path, kind, inputs, aside) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        pq.ParquetWriter(temporary, schema, **CHECKED) as writer,
     ):
         pending: list[pa.Table] = []
         rows = 0

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -20,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from srfast import models
 from srfast.data.files import output_folder
+from srfast.data.interrupts import finishing
 from srfast.errors import InputError, RunError
 from srfast.training import checkpoint, host
 from srfast.training import log as logs
@@ -94,7 +93,7 @@ def train(
         InputError: settings out of range, a run in ``out`` that is not to be resumed, a checkpoint that is
             corrupt or was made with other settings, files of the run's names that srfast did not write.
             RunError: the loss is no longer finite, the disk is full, or another process trains into ``out``.
-            KeyboardInterrupt: SIGINT or SIGTERM, after the step was finished and a checkpoint written.
+            KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP, after the step was finished and a checkpoint written.
     """
     plan.check()
     out = Path(out)
@@ -139,7 +138,7 @@ class _Runner:
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=plan.precision == "fp16")
         self.step = 0
         self.loss = math.nan
-        self.stopping = False
+        self.asked: Callable[[], bool] = lambda: False
 
     def start(self, initial: dict[str, Tensor] | None, resume: bool) -> None:
         if self.last.exists() and not resume:
@@ -192,7 +191,7 @@ class _Runner:
         total = torch.zeros((), dtype=torch.float64, device=world.device)
         summed, score = 0, None
         try:
-            with self._signals(), Feed(self.batches, self.step, ahead=ahead, threads=max(1, threads)) as feed:
+            with finishing() as self.asked, Feed(self.batches, self.step, ahead=ahead, threads=max(1, threads)) as feed:
                 while self.step < plan.steps:
                     loss = self._update(net, feed)
                     total += loss
@@ -331,24 +330,5 @@ class _Runner:
 
     def _stop(self) -> bool:
         if self.world.size == 1:
-            return self.stopping
-        return self.step % _ASK_OTHERS_EVERY == 0 and self.world.agree(self.stopping)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """The first SIGINT or SIGTERM ends the run after its step; the second at once."""
-
-        def ask(_signal: int, _frame: FrameType | None) -> None:
-            if self.stopping:
-                raise KeyboardInterrupt
-            self.stopping = True
-
-        try:
-            old = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread: signals are not ours
-            old = {}
-        try:
-            yield
-        finally:
-            for s, handler in old.items():
-                signal.signal(s, handler)
+            return self.asked()
+        return self.step % _ASK_OTHERS_EVERY == 0 and self.world.agree(self.asked())

@@ -1,0 +1,132 @@
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends the work where it is whole, the second ends the process.
+
+Imported before anything else by the command line, so it imports nothing that takes time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+CODE = 130
+"""The command line's exit code after an interrupt."""
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+APART = 0.5
+"""Seconds: signals closer together are one. A launcher passes the terminal's Ctrl-C on to those who had it already."""
+
+_installed = False
+_first: float | None = None
+_waiting = 0
+"""Bodies of ``finishing`` that run now."""
+
+
+def install() -> None:
+    """Takes the signals over for the command line; those that are ignored (nohup) stay ignored."""
+    global _installed
+    _installed = True
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _handle)
+    # Raised inside a callback of C code, the interrupt is printed and lost; it then comes again.
+    sys.unraisablehook = _unraisable
+
+
+def hand_back() -> None:
+    """Gives the signals back to the system: nothing is left to finish, the next one ends the process without a word."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is _handle:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def interrupted() -> bool:
+    """Whether a signal has come."""
+    return _first is not None
+
+
+@contextmanager
+def finishing() -> Iterator[Callable[[], bool]]:
+    """While the body runs, the first signal raises nothing: the callable it gets then returns True.
+
+    The body ends where its work is whole, and KeyboardInterrupt is raised behind it. A second signal ends the process
+    under the command line and raises KeyboardInterrupt elsewhere. In other threads than the main one, and where the
+    program has handlers of its own, signals are left to them.
+    """
+    global _waiting
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    if _installed:
+        _waiting += 1
+        try:
+            yield interrupted
+        finally:
+            _waiting -= 1
+        if interrupted():
+            raise KeyboardInterrupt
+        return
+    asked = False
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    standard = (signal.default_int_handler, signal.SIG_DFL)
+    old = {n: signal.signal(n, ask) for n in SIGNALS if signal.getsignal(n) in standard}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+    if asked:
+        raise KeyboardInterrupt
+
+
+def leave(code: int) -> None:
+    """Ends the process at once: no clean-up of the interpreter, which threads at work could abort."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # a closed pipe
+            pass
+    os._exit(code)
+
+
+def _handle(_number: int, _frame: FrameType | None) -> None:
+    global _first
+    now = time.monotonic()
+    if _first is None:
+        _first = now
+        if not _waiting:
+            raise KeyboardInterrupt
+    elif now - _first > APART:
+        _show_cursor()
+        os._exit(CODE)
+
+
+def _show_cursor() -> None:
+    """A progress bar hides it."""
+    try:
+        if sys.stderr.isatty():
+            os.write(2, b"\x1b[?25h\n")
+    except (OSError, ValueError, AttributeError):
+        pass
+
+
+def _unraisable(lost: Any) -> None:
+    global _first
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        _first = None
+        again = threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,))
+        again.daemon = True
+        again.start()
+    elif not interrupted():  # what falls over on the way out is of no use to anybody
+        sys.__unraisablehook__(lost)

@@ -1,0 +1,150 @@
+"""Ctrl-C, SIGTERM and SIGHUP at any moment, once and twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from srfast.data.interrupts import finishing
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def start(*arguments: str | Path, cwd: Path, code: str | None = None) -> subprocess.Popen[str]:
+    head = ["-m", "srfast"] if code is None else ["-c", code]
+    return subprocess.Popen(
+        [sys.executable, *head, *map(str, arguments)],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+SLOW = """
+import sys, time
+sys.argv[0] = "srfast"
+from srfast import __main__ as entry
+import srfast.scoring.pipeline as pipeline
+add = pipeline.Parts.add
+def slow(self, outcome):
+    add(self, outcome)
+    if outcome.file.name == "chelsea.jpg":
+        print("now", file=sys.stderr, flush=True)
+        for _ in range(WAIT):
+            time.sleep(0.01)
+pipeline.Parts.add = slow
+entry.run()
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda s: s.name)
+def test_the_first_signal_keeps_what_is_finished(number: signal.Signals, photo_folder: Path, tmp_path: Path) -> None:
+    options = ["score", photo_folder, "-o", tmp_path / "s.parquet", "--patch", "48", "--scorer", "bicubic"]
+    process = start(*options, cwd=tmp_path, code=SLOW.replace("WAIT", "100"))
+    assert process.stderr is not None
+    assert process.stderr.readline() == "now\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err == (
+        "srfast: error: interrupted; what is finished is kept: the same command with --resume goes on from there\n"
+    )
+    assert list((tmp_path / "s.parquet.parts").glob("part-*"))
+    assert not (tmp_path / "s.parquet.parts" / "lock").exists()
+
+
+def test_the_second_signal_ends_at_once_and_quietly(photo_folder: Path, tmp_path: Path) -> None:
+    options = ["score", photo_folder, "-o", tmp_path / "s.parquet", "--patch", "48", "--scorer", "bicubic"]
+    process = start(*options, cwd=tmp_path, code=SLOW.replace("WAIT", "3000"))
+    assert process.stderr is not None
+    assert process.stderr.readline() == "now\n"
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)  # a launcher's copy of the first
+    time.sleep(0.7)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (130, "", "")
+    resumed = start(*options, "--resume", cwd=tmp_path)
+    resumed.communicate(timeout=60)
+    assert resumed.returncode == 0
+
+
+def test_a_command_without_resume_does_not_name_it(tmp_path: Path) -> None:
+    code = """
+import sys, time
+sys.argv = ["srfast", "doctor"]
+from srfast import __main__ as entry
+import srfast.cli.doctor as doctor
+def examine():
+    print("now", file=sys.stderr, flush=True)
+    time.sleep(30)
+doctor.examine = examine
+entry.run()
+"""
+    process = start(cwd=tmp_path, code=code)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "now\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "srfast: error: interrupted; no output is half-written\n")
+
+
+def test_signals_during_the_start(photo_folder: Path, tmp_path: Path) -> None:
+    """From the first line of srfast's own on; what comes before it, Python's start, is not ours to catch."""
+    rng = random.Random(0)
+    code = "import sys\nprint('up', flush=True)\nimport runpy\nrunpy.run_module('srfast', run_name='__main__')"
+    options = ["eval", "bicubic", "--data", photo_folder]
+    for _ in range(6):
+        process = start(*options, cwd=tmp_path, code=code)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.15 + rng.random() * 0.6)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert "Traceback" not in err
+        assert err.count("\n") <= 1, err
+        assert process.returncode in (0, 130, -signal.SIGINT)
+
+
+def test_ignored_signals_stay_ignored(photo_folder: Path, tmp_path: Path) -> None:
+    """nohup ignores SIGHUP."""
+    code = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + SLOW.replace("WAIT", "50")
+    options = ["score", photo_folder, "-o", tmp_path / "s.parquet", "--patch", "48", "--scorer", "bicubic"]
+    process = start(*options, cwd=tmp_path, code=code)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "now\n"
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_in_a_program_of_the_users() -> None:
+    """The first signal ends the body where it wants, the second raises, and the handlers come back."""
+    before = [signal.getsignal(s) for s in SIGNALS]
+
+    def body(times: int) -> int:
+        with finishing() as asked:
+            for i in range(100):
+                if asked():
+                    return i
+                if i >= 10:
+                    for _ in range(times):
+                        signal.raise_signal(signal.SIGTERM)
+        return -1
+
+    with pytest.raises(KeyboardInterrupt):
+        body(1)
+    with pytest.raises(KeyboardInterrupt):
+        body(2)
+    assert [signal.getsignal(s) for s in SIGNALS] == before
