@@ -20,6 +20,8 @@ COMMANDS = {
     "prune": "Score, select and report in one go.",
     "score": "Score every patch of a set of images.",
     "select": "Pick a core-set from score tables.",
+    "join": "Add scores from elsewhere to a score table.",
+    "stats": "Quantiles, shares of error and agreement of a score table.",
     "export": "Write a core-set as files that a trainer reads.",
     "report": "Write a self-contained HTML report.",
     "train": "Train a super-resolution model on images or a core-set.",

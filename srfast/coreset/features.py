@@ -14,7 +14,7 @@ from srfast.data.images import read_rgb
 from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
-from srfast.scoring.table import Rows
+from srfast.scoring.rows import Rows
 
 SIDE = 32
 """Side of the small copy of a patch."""

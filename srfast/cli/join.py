@@ -1,0 +1,47 @@
+"""``srfast join``."""
+
+from __future__ import annotations
+
+import click
+
+from srfast.cli.options import emit
+
+
+@click.command("join", short_help="Add scores from elsewhere to a score table.")
+@click.argument("scores", type=click.Path())
+@click.argument("other", type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where the joined table goes.")
+@click.option(
+    "--on",
+    default="image",
+    show_default=True,
+    help="What tells which rows belong together: image, or image,x,y; image=NAME where OTHER calls it NAME.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
+def command(scores: str, other: str, output: str, on: str, as_json: bool) -> None:
+    """Add the columns of OTHER to those of SCORES, for --method and --where of `srfast select`.
+
+    OTHER is a .csv file with a header, a .parquet file, or a .txt file with a name and a number on each line. Images
+    agree by path, else by file name, else by file name without suffix. Rows that OTHER does not have get missing
+    values.
+    """
+    from srfast.coreset.joining import join_columns
+    from srfast.data.files import check_output
+    from srfast.scoring.table import ScoreTable
+
+    check_output(output, "score table", [scores, other])
+    joined = join_columns(ScoreTable.read(scores), other, on.split(","))
+    joined.table.write(output)
+    if as_json:
+        emit(
+            {
+                "output": output,
+                "added": joined.added,
+                "rows": len(joined.table),
+                "matched": joined.matched,
+                "by": joined.by,
+            }
+        )
+    else:
+        added = ", ".join(joined.added)
+        click.echo(f"{added} for {joined.matched:,} of {len(joined.table):,} patches, by {joined.by} -> {output}")

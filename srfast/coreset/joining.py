@@ -1,0 +1,175 @@
+"""Scores from elsewhere as columns of a score table."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from srfast.data.files import check_input
+from srfast.errors import InputError
+from srfast.scoring.table import ScoreTable
+
+KEYS = ("image", "x", "y")
+_LINE = re.compile(r"(?P<name>.+?)(?:\s*[,;:\t]\s*|\s+)(?P<value>[-+0-9.eEnaifNAIF]+)\s*")
+_NAMED: dict[str, Callable[[str], str]] = {
+    "path": lambda name: str(PurePosixPath(name.replace("\\", "/"))),
+    "file name": lambda name: PurePosixPath(name.replace("\\", "/")).name,
+    "file name without its suffix": lambda name: PurePosixPath(name.replace("\\", "/")).stem,
+}
+"""How images of two tables may be told to be the same, the strictest first."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A score table with more columns."""
+
+    table: ScoreTable
+    added: list[str]
+    matched: int
+    """Rows that found their match; the others have missing values in the new columns."""
+    by: str
+    """How the images' names were compared."""
+
+
+def join_columns(
+    scores: ScoreTable, other: pa.Table | str | os.PathLike[str], on: Sequence[str] = ("image",)
+) -> Joined:
+    """Adds the columns of another table to those of a score table.
+
+    Args:
+        scores: The score table.
+        other: A table, or the path of a .csv file with a header, a .parquet file, or a .txt file with a name and a
+            number on each line (comma, colon, tab or space between), whose column is named after the file.
+        on: The columns that tell which rows belong together: image, or image, x and y; ``image=name`` where the other
+            table calls it ``name``. Images agree by their path relative to the root, else by file name, else by file
+            name without suffix, whichever of these finds any.
+
+    Returns:
+        The table in its old order. A row that the other table does not have gets missing values.
+
+    Raises:
+        InputError: a file that cannot be read, a column that is missing or there already, names that mean two rows,
+            or no row in common.
+    """
+    name = "other" if isinstance(other, pa.Table) else str(other)
+    there = other if isinstance(other, pa.Table) else read_table(Path(other))
+    keys = _keys(on, name, there)
+    added = [c for c in there.column_names if c not in keys.values() and not c.startswith("__index_level_")]
+    for column in added:
+        if column in scores.table.column_names or column == "rank":
+            raise InputError(f"{name}: column {column!r}: the score table has one of that name; rename it")
+    if not added:
+        raise InputError(f"{name}: expected columns beside {', '.join(keys.values())}, got none")
+    strings = there.column(keys["image"])
+    if not (pa.types.is_string(strings.type) or pa.types.is_large_string(strings.type)):
+        raise InputError(f"{name}: column {keys['image']!r}: expected names of images, got {strings.type}")
+    tried = ((by, _match(scores, there, keys, name, named)) for by, named in _NAMED.items())
+    by, index = next(((by, index) for by, index in tried if (index >= 0).any()), ("", np.empty(0)))
+    if not by:
+        raise InputError(
+            f"{name}: no row belongs to the score table; it has {strings[0].as_py()!r} where that has "
+            f"{scores.table.column('image')[0].as_py()!r}"
+            if there.num_rows and len(scores)
+            else f"{name}: expected rows, got none"
+        )
+    picked = there.select(added).take(pa.array(index, mask=index < 0))
+    table = scores.table
+    for column in added:
+        table = table.append_column(column, picked.column(column))
+    return Joined(ScoreTable(table, scores.meta), added, int((index >= 0).sum()), by)
+
+
+def read_table(path: Path) -> pa.Table:
+    """A table from a .csv, .parquet or .txt file; InputError says what is wrong with it."""
+    check_input(path, "a table")
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pq.read_table(path, partitioning=None)
+        if path.suffix.lower() == ".csv":
+            return csv.read_csv(path)
+        if path.suffix.lower() == ".txt":
+            return _lines(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a readable table ({' '.join(str(error).split())[:120]})") from None
+    raise InputError(f"{path}: expected a .csv, .parquet or .txt file")
+
+
+def _lines(path: Path) -> pa.Table:
+    names, values = [], []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected UTF-8 text") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        found = _LINE.fullmatch(line.strip())
+        try:
+            values.append(float(found["value"] if found else ""))
+        except ValueError:
+            raise InputError(f"{path}: line {number}: expected a name and a number, got {line[:80]!r}") from None
+        assert found
+        names.append(found["name"].strip("\"'"))
+    return pa.table({"image": pa.array(names, pa.string()), path.stem: pa.array(values, pa.float64())})
+
+
+def _keys(on: Sequence[str], name: str, there: pa.Table) -> dict[str, str]:
+    """Our name of each key column -> the other table's."""
+    keys = {}
+    for item in on:
+        ours, _, theirs = item.partition("=")
+        keys[ours] = theirs or ours
+    if list(keys) not in (["image"], list(KEYS)):
+        raise InputError(f"on: expected image or image,x,y, got {','.join(on)!r}")
+    for column in keys.values():
+        if column not in there.column_names:
+            raise InputError(f"{name}: expected a column {column!r} to join on, got {', '.join(there.column_names)}")
+    return keys
+
+
+def _match(
+    scores: ScoreTable, there: pa.Table, keys: dict[str, str], name: str, named: Callable[[str], str]
+) -> np.ndarray:
+    """The row of the other table for each row of ours [N], -1 where there is none."""
+    ours, our_code = _codes(scores.table.column("image"), named)
+    theirs, their_code = _codes(there.column(keys["image"]), named)
+    place = {image: i for i, image in enumerate(ours)}
+    if len(place) < len(ours):
+        return np.full(len(scores), -1)  # two of our images share that name: it tells nothing
+    their_code = np.array([place.get(image, -1) for image in theirs], np.int64)[their_code]
+    inside = their_code >= 0
+    ours_key, theirs_key = [our_code.astype(np.int64)], [their_code]
+    for key in list(keys)[1:]:
+        ours_key.append(scores.column(key).astype(np.int64))
+        try:
+            theirs_key.append(there.column(keys[key]).cast(pa.int64()).to_numpy())
+        except (pa.ArrowException, ValueError) as error:
+            raise InputError(f"{name}: column {keys[key]!r}: expected whole numbers ({error})") from None
+    rows = np.flatnonzero(inside)
+    both = np.concatenate([np.stack(ours_key, 1), np.stack(theirs_key, 1)[rows]])
+    _, code = np.unique(both, axis=0, return_inverse=True) if both.shape[1] > 1 else (None, both[:, 0])
+    code = np.asarray(code).reshape(-1)
+    at = np.full(int(code.max(initial=0)) + 1, -1)
+    wanted = code[len(scores) :]
+    at[wanted] = rows
+    twice = np.flatnonzero(at[wanted] != rows)
+    if len(twice):
+        row = int(rows[twice[0]])
+        values = ", ".join(str(there.column(c)[row].as_py()) for c in keys.values())
+        raise InputError(f"{name}: row {row} ({values}): another row means the same patches")
+    return at[code[: len(scores)]]
+
+
+def _codes(column: pa.ChunkedArray, named: Callable[[str], str]) -> tuple[list[str], np.ndarray]:
+    """Names as ``named`` gives them, of each different string, and the number of each row's."""
+    found = pc.dictionary_encode(column.combine_chunks().cast(pa.string()).fill_null(""))
+    return [named(n) if n else "" for n in found.dictionary.to_pylist()], found.indices.to_numpy()

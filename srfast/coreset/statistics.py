@@ -1,0 +1,109 @@
+"""What a score table says of its dataset."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from srfast.errors import InputError
+from srfast.scoring.rows import Rows
+from srfast.scoring.table import numeric_columns
+
+QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+KEEPS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
+_PLACES = ("x", "y", "size", "rank")
+
+
+def summary(table: Rows) -> dict[str, Any]:
+    """Figures of a score table or a core-set, as plain values.
+
+    Returns:
+        ``patches``, ``images``; ``columns``: per numeric score its ``quantiles`` (by their fraction), ``mean`` and
+        ``missing``; ``share_of_error``: per fraction kept, hardest first, the share of the summed loss; ``agreement``:
+        per other score, Spearman's rank correlation with the loss and the share of the hardest half by loss that is in
+        the hardest half by it; ``per_image``: per image its patches, and their mean, median and largest loss.
+
+    Raises:
+        InputError: no rows.
+    """
+    if not len(table):
+        raise InputError("scores: expected at least one patch, got an empty table")
+    names = [c for c in numeric_columns(table.table.schema) if c not in _PLACES]
+    columns = {name: table.column(name).astype(np.float64) for name in names}
+    loss = columns["loss"]
+    ordered = np.sort(loss)[::-1]
+    total = np.concatenate([[0.0], np.cumsum(ordered)])
+    n = len(loss)
+    return {
+        "patches": n,
+        "images": len(table.table.column("image").unique()),
+        "columns": {name: _figures(values) for name, values in columns.items()},
+        "share_of_error": {f"{k:g}": _ratio(total[max(1, int(k * n + 0.5))], total[-1]) for k in KEEPS},
+        "agreement": {name: agreement(loss, values) for name, values in columns.items() if name != "loss"},
+        "per_image": _per_image(table, loss),
+    }
+
+
+def agreement(loss: np.ndarray, values: np.ndarray) -> dict[str, float | None]:
+    """How far another score [n] ranks as the loss [n] does, over the rows where both are finite.
+
+    Returns:
+        ``spearman`` (ties given their mean rank; None where one side is constant) and ``top_half``: the share of the
+        higher half by loss that is in the higher half by ``values``, ties by row.
+    """
+    known = np.isfinite(loss) & np.isfinite(values)
+    loss, values = loss[known], values[known]
+    if not len(loss):
+        return {"spearman": None, "top_half": None}
+    a, b = mean_ranks(loss), mean_ranks(values)
+    a, b = a - a.mean(), b - b.mean()
+    norm = math.sqrt(float(a @ a) * float(b @ b))
+    half = max(1, int(len(loss) / 2 + 0.5))
+    inside = np.zeros(len(loss), bool)
+    inside[np.argsort(-loss, kind="stable")[:half]] = True
+    shared = float(inside[np.argsort(-values, kind="stable")[:half]].mean())
+    return {"spearman": float(a @ b) / norm if norm else None, "top_half": shared}
+
+
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks [n] from 0, the lowest first, ties given their mean."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    group = np.cumsum(np.concatenate([[False], ordered[1:] != ordered[:-1]]))
+    counts = np.bincount(group)
+    ranks = np.empty(len(values))
+    ranks[order] = (np.cumsum(counts) - (counts + 1) / 2)[group]
+    return ranks
+
+
+def _figures(values: np.ndarray) -> dict[str, Any]:
+    known = values[np.isfinite(values)]
+    quantiles = np.quantile(known, QUANTILES) if len(known) else np.full(len(QUANTILES), np.nan)
+    return {
+        "mean": float(known.mean()) if len(known) else None,
+        "missing": len(values) - len(known),
+        "quantiles": {
+            f"{q:g}": float(v) if np.isfinite(v) else None for q, v in zip(QUANTILES, quantiles, strict=True)
+        },
+    }
+
+
+def _per_image(table: Rows, loss: np.ndarray) -> dict[str, dict[str, float]]:
+    column = pc.dictionary_encode(table.table.column("image").combine_chunks())
+    names, code = column.dictionary.to_pylist(), column.indices.to_numpy()
+    ordered = np.lexsort((loss, code))
+    patches = np.bincount(code, minlength=len(names))
+    first = np.concatenate([[0], np.cumsum(patches)[:-1]])
+    by_image = loss[ordered]
+    middle = (by_image[first + (patches - 1) // 2] + by_image[first + patches // 2]) / 2
+    mean = np.bincount(code, weights=loss, minlength=len(names)) / patches
+    largest = by_image[first + patches - 1]
+    rows = zip(names, patches.tolist(), mean.tolist(), middle.tolist(), largest.tolist(), strict=True)
+    return {name: {"patches": n, "mean": a, "median": m, "largest": top} for name, n, a, m, top in rows}
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else 0.0
