@@ -42,7 +42,7 @@ from srfast.errors import InputError
 @click.option(
     "--init",
     metavar="CKPT",
-    help="Weights to start from (.safetensors, .pt, .pth); those of another scale as far as they fit.",
+    help="Weights to start from, ours or the authors'; those of another scale as far as they fit.",
 )
 @click.option(
     "--option",
@@ -105,14 +105,15 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
     import torch
 
     from srfast import models
-    from srfast.models.loading import load_state
+    from srfast.models.loading import initial_weights
     from srfast.training import host
     from srfast.training.loop import train
     from srfast.training.plan import Plan, steps_for_epochs
     from srfast.training.recipes import recipe
     from srfast.training.sources import open_store, whole_dataset
 
-    color = models.describe(model).color
+    description = models.describe(model)
+    model, color = description.name, description.color
     most = torch.get_num_threads()
     threads = options["threads"] or host.idle_threads()
     if threads < most and not options["threads"] and not quiet:
@@ -163,7 +164,7 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
         store,
         out,
         resume=options["resume"],
-        initial=load_state(options["init"]) if options["init"] else None,
+        initial=initial_weights(options["init"], model, plan.scale) if options["init"] else None,
         evaluate=evaluate,
         eval_every=options["eval_every"],
         log_every=options["log_every"],

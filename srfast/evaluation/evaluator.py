@@ -18,7 +18,8 @@ from srfast.errors import InputError
 from srfast.evaluation import metrics
 from srfast.evaluation.metrics import Protocol, Window
 from srfast.models import loading
-from srfast.models.tiling import channels_of, super_resolve
+from srfast.models.descriptor import Descriptor
+from srfast.models.tiling import super_resolve
 from srfast.ops.device import resolve_device
 from srfast.ops.functional import imresize
 
@@ -119,20 +120,20 @@ def evaluate(
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
     if protocol not in (None, *metrics.PROTOCOLS):
         raise InputError(f"protocol: expected one of {', '.join(metrics.PROTOCOLS)}, got {protocol!r}")
-    name, network, color = _open(model, scale, resolve_device(device))
-    protocol = protocol or ("rgb" if color == "rgb" else "classic")
+    name, network = _open(model, scale, resolve_device(device))
+    protocol = protocol or ("rgb" if network is not None and network.color == "rgb" else "classic")
     files = find_images(data)
     pairs = _match(files, lr_data, scale) if lr_data is not None else {}
     scores = []
-    training = network is not None and network.training
+    training = network is not None and network.model.training
     if network is not None:
-        network.eval()
+        network.model.eval()
     try:
         for file in files:
             hr = read_image(file.path)
             lr = read_image(pairs[file.name]) if pairs else None
             hr = _crop(hr, lr, scale, file.path)
-            sr, hr = _reconstruct(network, color, hr, lr, scale, protocol, tile)
+            sr, hr = _reconstruct(network, hr, lr, scale, protocol, tile)
             if inspect is not None:
                 inspect(file.name, sr, hr)
             try:
@@ -147,25 +148,30 @@ def evaluate(
                 raise InputError(f"{file.path}: {error}") from None
     finally:
         if network is not None:
-            network.train(training)
+            network.model.train(training)
     return Evaluation(name, protocol, scale, window, scores)
 
 
-def _open(model: str | Path | nn.Module, scale: int, device: str) -> tuple[str, nn.Module | None, str]:
-    """Name, network (None: bicubic) and colour space."""
+def _open(model: str | Path | nn.Module, scale: int, device: str) -> tuple[str, Descriptor | None]:
+    """Name and network (None: bicubic)."""
     if isinstance(model, nn.Module):
-        return type(model).__name__, model, "y" if channels_of(model) == 1 else "rgb"
-    if str(model) == "bicubic":
-        return "bicubic", None, "y"
-    if str(model) in models.names():
-        name = str(model)
-        network, color = models.create(name, scale, pretrained=True), models.describe(name).color
-    elif Path(model).suffix:
-        loaded = loading.load_model(model, scale)
-        return str(model), loaded.model.to(device), loaded.color
+        own = Descriptor.of(model, scale)
+        return own.name, own
+    if str(model).lower() == "bicubic":
+        return "bicubic", None
+    if Path(model).suffix:
+        network = loading.load_model(model, scale)
     else:
-        raise InputError(f"model: expected bicubic, {', '.join(models.names())} or a weights file, got {str(model)!r}")
-    return name, network.to(device), color
+        try:
+            description = models.describe(str(model))
+        except InputError:
+            known = ", ".join(models.names())
+            raise InputError(f"model: expected bicubic, {known} or a weights file, got {str(model)!r}") from None
+        network = Descriptor.of(
+            models.create(description.name, scale, pretrained=True), scale, description.name, description.color
+        )
+    network.model.to(device)
+    return str(model) if Path(model).suffix else network.name, network
 
 
 def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.ndarray:
@@ -187,8 +193,7 @@ def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.n
 
 
 def _reconstruct(
-    network: nn.Module | None,
-    color: str,
+    network: Descriptor | None,
     hr: np.ndarray,
     lr: np.ndarray | None,
     scale: int,
@@ -198,15 +203,14 @@ def _reconstruct(
     """uint8 SR and HR as the metrics take them: Y [H, W] under classic, RGB [H, W, 3] under rgb."""
     if protocol == "classic":
         # Y in float64, as MATLAB; a gray image is its own Y.
-        if color == "y":
+        if network is None or network.color == "y":
             y = metrics.to_y(hr, "classic")
             low = imresize(y / 255, 1 / scale) if lr is None else metrics.to_y(lr, "classic") / 255
-            up = imresize(low, scale) if network is None else _run(network, low[..., None], scale, tile)[..., 0]
+            up = imresize(low, scale) if network is None else _run(network, low[..., None], tile)[..., 0]
             bounds = _CLASSIC_RANGE if network is None else (0.0, 255.0)
             return _to_uint8(up, *bounds), y.astype(np.uint8)
-        assert network is not None
         low = imresize(_three(hr) / 255, 1 / scale) if lr is None else _three(lr) / 255
-        sr = _to_uint8(_run(network, low, scale, tile))
+        sr = _to_uint8(_run(network, low, tile))
         if hr.ndim == 2:
             return _to_uint8(sr.mean(2) / 255), hr
         return metrics.to_y(sr, "classic").astype(np.uint8), metrics.to_y(hr, "classic").astype(np.uint8)
@@ -214,21 +218,21 @@ def _reconstruct(
     small = imresize(hr, 1 / scale) if lr is None else _three(lr)
     if network is None:
         return imresize(small, scale), hr
-    if color == "rgb":
-        return _to_uint8(_run(network, small / 255, scale, tile)), hr
+    if network.color == "rgb":
+        return _to_uint8(_run(network, small / 255, tile)), hr
     ycc = _to_ycbcr(small / 255)
     up = imresize(ycc, scale)
-    up[..., :1] = _run(network, ycc[..., :1], scale, tile)
+    up[..., :1] = _run(network, ycc[..., :1], tile)
     return _to_uint8(_from_ycbcr(up)), hr
 
 
-def _run(network: nn.Module, low: np.ndarray, scale: int, tile: int | None) -> np.ndarray:
+def _run(network: Descriptor, low: np.ndarray, tile: int | None) -> np.ndarray:
     """LR [h, w, C] in [0, 1] -> SR [H, W, C] float64."""
-    parameter = next(iter(network.parameters()), None)
+    parameter = next(iter(network.model.parameters()), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
     x = torch.from_numpy(np.ascontiguousarray(low.transpose(2, 0, 1))).float()[None].to(device)
     with torch.inference_mode():
-        sr: Tensor = super_resolve(network, x, scale, tile)
+        sr: Tensor = super_resolve(network, x, tile)
     return sr[0].double().cpu().numpy().transpose(1, 2, 0)
 
 

@@ -5,6 +5,19 @@ C is 1 (Y of BT.601, 16..235 of 255) or 3 (RGB); ``describe(name).color`` says w
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from srfast.models.registry import Description, create, describe, names
 
-__all__ = ["Description", "create", "describe", "names"]
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Description", "create", "describe", "load", "names"]
+
+
+def load(path: str | Path, scale: int | None = None) -> nn.Module:
+    """A network from a file, as a module of RGB images: see ``srfast.models.loading.load``."""
+    from srfast.models import loading
+
+    return loading.load(path, scale)

@@ -8,10 +8,10 @@ from srfast.models import layers
 
 
 class _Activation(nn.Sequential):
-    """Batch normalisation and ReLU before a convolution."""
+    """Batch normalisation and ReLU before a convolution, or ReLU alone."""
 
-    def __init__(self, features: int) -> None:
-        super().__init__(nn.BatchNorm2d(features), nn.ReLU())
+    def __init__(self, features: int, normalise: bool) -> None:
+        super().__init__(*([nn.BatchNorm2d(features)] if normalise else []), nn.ReLU())
 
 
 class DRRN(nn.Module):
@@ -34,27 +34,38 @@ class DRRN(nn.Module):
         scale: 2, 3 or 4.
         features: Channels.
         units: U.
+        normalise: False leaves batch normalisation out, as the ports to PyTorch do.
+        rectified: The skip comes from the positive part of h_0, as in those ports, whose first ReLU works in place.
     """
 
-    def __init__(self, scale: int = 2, *, features: int = 128, units: int = 25) -> None:
+    def __init__(
+        self,
+        scale: int = 2,
+        *,
+        features: int = 128,
+        units: int = 25,
+        normalise: bool = True,
+        rectified: bool = False,
+    ) -> None:
         super().__init__()
         self.scale = scale
+        self.rectified = rectified
         self.receptive = layers.resampled_context(2 * units + 2, scale)
-        self.first = nn.Sequential(_Activation(1), layers.conv3(1, features))
+        self.first = nn.Sequential(_Activation(1, normalise), layers.conv3(1, features))
         self.conv_a = layers.conv3(features, features)
         self.conv_b = layers.conv3(features, features)
-        self.before_a = nn.ModuleList(_Activation(features) for _ in range(units))
-        self.before_b = nn.ModuleList(_Activation(features) for _ in range(units))
-        self.last = nn.Sequential(_Activation(features), layers.conv3(features, 1))
+        self.before_a = nn.ModuleList(_Activation(features, normalise) for _ in range(units))
+        self.before_b = nn.ModuleList(_Activation(features, normalise) for _ in range(units))
+        self.last = nn.Sequential(_Activation(features, normalise), layers.conv3(features, 1))
         for conv in self.modules():
             if isinstance(conv, nn.Conv2d):
                 nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-                nn.init.zeros_(conv.bias)
+                layers.zero_bias(conv)
 
     def forward(self, lr: Tensor) -> Tensor:
         up = layers.bicubic(lr, self.scale)
         first = self.first(up)
-        x = first
+        x = first = first.relu() if self.rectified else first
         for before_a, before_b in zip(self.before_a, self.before_b, strict=True):
             x = self.conv_b(before_b(self.conv_a(before_a(x)))) + first
         return up + self.last(x)

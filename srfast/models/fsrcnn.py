@@ -36,23 +36,27 @@ class FSRCNN(nn.Module):
         features: d, channels of the extraction and of the deconvolution.
         shrunk: s, channels of the mappings.
         mappings: m.
+        kernel: Side of the deconvolution's kernel, odd. The authors' weights, moved to the alignment above, need 11
+            at x3 and x4.
     """
 
-    def __init__(self, scale: int = 2, *, features: int = 56, shrunk: int = 12, mappings: int = 4) -> None:
+    def __init__(
+        self, scale: int = 2, *, features: int = 56, shrunk: int = 12, mappings: int = 4, kernel: int = 9
+    ) -> None:
         super().__init__()
         self.scale = scale
-        self.receptive = 2 + mappings + layers.deconvolved_context(9, scale)
+        self.receptive = 2 + mappings + layers.deconvolved_context(kernel, scale)
         body = [_conv(1, features, 5), autograd.PReLU(features), _conv(features, shrunk, 1), autograd.PReLU(shrunk)]
         for _ in range(mappings):
             body += [_conv(shrunk, shrunk, 3), autograd.PReLU(shrunk)]
         self.body = nn.Sequential(*body, _conv(shrunk, features, 1), autograd.PReLU(features))
-        self.deconv = nn.ConvTranspose2d(features, 1, 9, stride=scale)
+        self.deconv = nn.ConvTranspose2d(features, 1, kernel, stride=scale)
         for conv in self.body:
             if isinstance(conv, nn.Conv2d):
                 nn.init.kaiming_normal_(conv.weight, a=0.25)
-                nn.init.zeros_(conv.bias)
+                layers.zero_bias(conv)
         nn.init.normal_(self.deconv.weight, std=1e-3)
-        nn.init.zeros_(self.deconv.bias)
+        layers.zero_bias(self.deconv)
 
     def forward(self, lr: Tensor) -> Tensor:
         assert self.deconv.bias is not None

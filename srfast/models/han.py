@@ -95,15 +95,23 @@ class HAN(nn.Module):
         groups: Residual groups.
         blocks: Channel attention blocks in each.
         reduction: Of the channels in channel attention.
+        mean_shift: As in ``layers.centring``.
     """
 
     def __init__(
-        self, scale: int = 2, *, features: int = 64, groups: int = 10, blocks: int = 20, reduction: int = 16
+        self,
+        scale: int = 2,
+        *,
+        features: int = 64,
+        groups: int = 10,
+        blocks: int = 20,
+        reduction: int = 16,
+        mean_shift: bool = False,
     ) -> None:
         super().__init__()
         self.scale = scale
         self.receptive = None
-        self.centred = layers.Centred(255)
+        self.centred = layers.centring(255, mean_shift)
         self.head = layers.conv3(3, features)
         self.groups = nn.ModuleList(ResidualGroup(features, blocks, reduction) for _ in range(groups))
         self.after = layers.conv3(features, features)

@@ -72,7 +72,8 @@ def nearest(query: Tensor, database: Tensor, scale: int, neighbours: int, window
         Indices [N, k, M] into the patches of ``database``, nearest first, for the M patches of ``query``, and
         edge labels [N, k, E, M], the absolute differences of both patches summed over their 3 x 3 positions.
     """
-    size, small = query.shape[-2:], database.shape[-2:]
+    size = (query.shape[2], query.shape[3])
+    small = (database.shape[2], database.shape[3])
     rows, cols = patch_grid(size)
     small_rows, small_cols = patch_grid(small)
     q = unfold(query, size).transpose(1, 2)  # [N, M, 9E]
@@ -131,6 +132,10 @@ class Matcher(nn.Module):
     be arbitrary, so ``forward`` refuses.
     """
 
+    loaded: Tensor
+    mean: Tensor
+    std: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = layers.conv3(3, 64)
@@ -154,11 +159,12 @@ class Matcher(nn.Module):
             for kind, parameter in (("weight", conv.weight), ("bias", conv.bias)):
                 name = f"features.{number}.{kind}"
                 value = weights.get(name, weights.get(f"{number}.{kind}"))
+                assert parameter is not None
                 if not isinstance(value, Tensor) or value.shape != parameter.shape:
                     came = "nothing" if value is None else f"{tuple(getattr(value, 'shape', ()))}"
                     raise InputError(f"matcher: expected {name} {tuple(parameter.shape)} in {path}, got {came}")
                 parameter.data.copy_(value)
-        self.loaded.fill_(True)
+        self.loaded.fill_(1)
 
     def forward(self, rgb: Tensor) -> Tensor:
         if not self.loaded:
@@ -220,7 +226,7 @@ class GraphAggregation(nn.Module):
         patches = labels.flatten(0, 1).repeat_interleave(_PATCH**2, 1)  # [N k, E * 9, M]
         labels = fold(patches, size)
         lr_weight, hr_weight = (s(labels).unflatten(0, (-1, count)).softmax(1) for s in (self.score_lr, self.score_hr))
-        lr = hr = 0
+        lr, hr = torch.zeros_like(x), x.new_zeros(*x.shape[:2], size[0] * self.scale, size[1] * self.scale)
         for r in range(count):
             neighbour = aggregate(x, index[:, r], self.scale)
             lr = lr + lr_weight[:, r] * self.down(neighbour)

@@ -48,27 +48,63 @@ def deconvolved_context(kernel: int, scale: int) -> int:
     return max((half + centre) // scale, (half - 1 - centre + scale) // scale)
 
 
+def zero_bias(conv: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Sets the bias of a convolution, which has one, to zero."""
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)
+
+
 def conv3(inputs: int, outputs: int) -> nn.Conv2d:
     """3 x 3 convolution that keeps the size (zero padding)."""
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
 class Centred(nn.Module):
-    """RGB in [0, 1] -> range * (RGB - DIV2K's mean), and back with ``inverse``.
+    """RGB in [0, 1] -> range * (RGB - mean), and back with ``inverse``.
 
     It has no parameters and leaves nothing in checkpoints.
     """
 
-    def __init__(self, value_range: float) -> None:
+    mean: Tensor
+
+    def __init__(self, value_range: float, mean: tuple[float, float, float] = DIV2K_MEAN) -> None:
         super().__init__()
         self.value_range = value_range
-        self.register_buffer("mean", torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) * self.value_range
 
     def inverse(self, x: Tensor) -> Tensor:
         return x / self.value_range + self.mean
+
+
+class MeanShift(nn.Module):
+    """``Centred`` as two trainable 1 x 1 convolutions, which it is at first.
+
+    In the code of SAN, HAN and NLSN the mean shift is left trainable by an oversight, so that checkpoints hold
+    weights a little off the identity and off the mean; in them these parts are kept.
+    """
+
+    def __init__(self, value_range: float) -> None:
+        super().__init__()
+        self.value_range = value_range
+        self.before, self.after = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+        shift = value_range * torch.tensor(DIV2K_MEAN)
+        for conv, bias in ((self.before, -shift), (self.after, shift)):
+            conv.weight.data = torch.eye(3)[..., None, None]
+            conv.bias = nn.Parameter(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.before(x * self.value_range)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        return self.after(x) / self.value_range
+
+
+def centring(value_range: float, mean_shift: bool) -> Centred | MeanShift:
+    """DIV2K's mean as a constant, or (``mean_shift``) as weights: for checkpoints in which it was trained."""
+    return MeanShift(value_range) if mean_shift else Centred(value_range)
 
 
 class ResidualBlock(nn.Module):

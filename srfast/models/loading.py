@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,27 +13,44 @@ from torch import Tensor, nn
 
 from srfast import models
 from srfast.errors import InputError, RunError
+from srfast.models.descriptor import Descriptor
+from srfast.models.luma import OnLuma
+from srfast.models.official.caffe import load_caffemodel
+from srfast.models.official.matlab import load_mat
+from srfast.models.official.recognise import Recognised, nearest, recognise, scale_of
+from srfast.models.registry import WEIGHT_FILES
 
-_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
+_NESTED = ("params_ema", "params", "state_dict", "model_state_dict", "net_state_dict", "model")
+"""Where trainers put the weights in a checkpoint, the ones to prefer first."""
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A model ready to run."""
+def load(path: str | Path, scale: int | None = None) -> nn.Module:
+    """A network from a file, as a module of RGB images.
 
-    model: nn.Module
-    color: str
-    """"y" or "rgb"."""
-    scale: int
-    name: str
-    """Of ``models.names()``, or spandrel's name of a foreign architecture."""
+    Args:
+        path: A checkpoint or weights of ours (.safetensors, .pt, .pth, .ckpt), of the authors of a network in
+            ``models.names()`` or a port in use (also .caffemodel, .mat; docs/models.md lists them), or of an
+            architecture that spandrel knows.
+        scale: 2, 3 or 4. Needed where neither the weights nor the file's name say it.
+
+    Returns:
+        A module in evaluation mode: LR RGB [N, 3, h, w] float in [0, 1], any size, to SR RGB
+        [N, 3, scale * h, scale * w], not clamped. A network of Y reconstructs Y, and chroma is up-sampled
+        bicubically; it also takes Y alone [N, 1, h, w].
+
+    Raises:
+        InputError: not a weights file, an unknown architecture, unknown or another scale. RunError: the file needs
+            an extra that is not installed.
+    """
+    found = load_model(path, scale)
+    return OnLuma(found.model, found.scale).eval() if found.color == "y" else found.model
 
 
 def load_state(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a weights file or checkpoint; averaged weights where a checkpoint has them.
 
     Args:
-        path: .safetensors, .pt, .pth or .ckpt, ours or foreign.
+        path: .safetensors, .pt, .pth, .ckpt, .caffemodel or .mat, ours or foreign.
 
     Raises:
         InputError: absent, corrupt, or more than tensors and plain values (nothing in the file is ever run).
@@ -42,30 +58,77 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
     return _read(Path(path))[0]
 
 
-def load_model(path: str | Path, scale: int | None = None) -> Loaded:
+def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
     """Builds the model that a weights file holds.
 
     Args:
-        path: Our files say which model and scale they are; foreign ones are recognised by spandrel.
+        path: As in ``load``.
         scale: The expected scale; None takes the file's.
 
+    Returns:
+        The network in evaluation mode, in its own colour space.
+
     Raises:
-        InputError: not a weights file, an unknown architecture, or another scale. RunError: foreign weights
-            without spandrel.
+        InputError: not a weights file, an unknown architecture, unknown or another scale. RunError: the file needs
+            an extra that is not installed.
     """
     path = Path(path)
     weights, about = _read(path)
     if "model" in about:
-        loaded = _own(path, weights, about)
+        network = _own(path, weights, about)
     else:
-        loaded = _foreign(path, weights)
-    if scale is not None and loaded.scale != scale:
-        raise InputError(f"scale: {path} is a x{loaded.scale} {loaded.name}, got --scale {scale}")
-    loaded.model.eval()
-    return loaded
+        found = recognise(weights, path, scale)
+        network = _official(found) if found else _foreign(path, weights)
+    if scale is not None and network.scale != scale:
+        raise InputError(f"scale: {path} is a x{network.scale} {network.name}, got --scale {scale}")
+    network.model.eval()
+    return network
 
 
-def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Loaded:
+def initial_weights(path: str | Path, model: str, scale: int) -> dict[str, Tensor]:
+    """Tensors of a file under the names of a network here, to start training from.
+
+    Args:
+        path: As in ``load``.
+        model: The network to be trained, a name of ``models.names()``.
+        scale: Its scale; the file's may be another.
+
+    Raises:
+        InputError: not a weights file. RunError: the file needs an extra that is not installed.
+    """
+    path = Path(path)
+    weights, about = _read(path)
+    if "model" in about:
+        return weights
+    # Of the authors' weights that do not say their scale, all but a deconvolution are alike.
+    found = recognise(weights, path, None if scale_of(path) else scale)
+    if found is not None:
+        return _centred_kernel(found.state, model, scale)
+    if model in ("swinir", "swinir_light", "rcan", "hat"):
+        return {f"net.{k}": v for k, v in weights.items()}
+    return weights
+
+
+def _centred_kernel(state: dict[str, Tensor], model: str, scale: int) -> dict[str, Tensor]:
+    """A deconvolution kernel that was made larger to hold another alignment, cut to the network's own."""
+    weight = state.get("deconv.weight")
+    if weight is None:
+        return state
+    with torch.device("meta"):
+        own = models.create(model, scale).state_dict().get("deconv.weight")
+    if own is None or own.shape[-1] >= weight.shape[-1]:
+        return state
+    edge = (weight.shape[-1] - own.shape[-1]) // 2
+    return {**state, "deconv.weight": weight[..., edge:-edge, edge:-edge].contiguous()}
+
+
+def _official(found: Recognised) -> Descriptor:
+    model = models.create(found.name, found.scale, **found.options)
+    model.load_state_dict(found.state)
+    return Descriptor.of(model, found.scale, found.name, models.describe(found.name).color)
+
+
+def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Descriptor:
     try:
         name, scale, options = str(about["model"]), int(about["scale"]), about.get("options", {})
         options = dict(json.loads(options) if isinstance(options, str) else options)
@@ -76,32 +139,38 @@ def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Loade
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: expected the weights of the model its metadata name, got {reason}") from None
-    return Loaded(model, models.describe(name).color, scale, name)
+    description = models.describe(name)
+    return Descriptor.of(model, scale, description.name, description.color)
 
 
-def _foreign(path: Path, weights: dict[str, Tensor]) -> Loaded:
+def _foreign(path: Path, weights: dict[str, Tensor]) -> Descriptor:
+    near = nearest(weights)
     if find_spec("spandrel") is None:
-        raise RunError(f"{path}: foreign weights need spandrel; pip install 'srfast[train]'")
+        hint = f" ({near})" if near else ""
+        raise RunError(f"{path}: foreign weights need spandrel{hint}; pip install 'srfast[train]'")
     from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
 
     try:
         descriptor = ModelLoader(device="cpu").load_from_state_dict(dict(weights))
-    except UnsupportedModelError:
+    # It recognises by a few names, and fails in many ways where the others do not fit.
+    except Exception as error:
+        known = (
+            "an unknown architecture" if isinstance(error, UnsupportedModelError) else "one whose tensors do not fit"
+        )
         raise InputError(
-            f"{path}: expected a super-resolution model known to spandrel, got an unknown architecture"
+            f"{path}: expected a super-resolution network that srfast or spandrel knows, got {known}"
+            + (f"; {near}" if near else "")
         ) from None
+    name = descriptor.architecture.name
     if not isinstance(descriptor, ImageModelDescriptor) or descriptor.purpose not in ("SR", "FaceSR"):
-        raise InputError(f"{path}: expected a super-resolution model, got {descriptor.architecture.name}")
+        raise InputError(f"{path}: expected a super-resolution model, got {name}")
     if descriptor.input_channels != descriptor.output_channels or descriptor.input_channels not in (1, 3):
         raise InputError(
             f"{path}: expected one or three channels, got {descriptor.input_channels} in and "
             f"{descriptor.output_channels} out"
         )
-    return Loaded(
-        _Descriptor(descriptor),
-        "y" if descriptor.input_channels == 1 else "rgb",
-        descriptor.scale,
-        descriptor.architecture.name,
+    return Descriptor.of(
+        _Descriptor(descriptor), descriptor.scale, name, "y" if descriptor.input_channels == 1 else "rgb"
     )
 
 
@@ -116,7 +185,6 @@ class _Descriptor(nn.Module):
         super().__init__()
         self.module = descriptor.model
         self._call = descriptor
-        self.tiling = descriptor.tiling.name
 
     def forward(self, lr: Tensor) -> Tensor:
         out: Tensor = self._call(lr.clone())
@@ -127,8 +195,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors, and what our files say about them (model, scale)."""
     if not path.exists():
         raise InputError(f"{path}: no such weights file")
-    if path.is_dir() or path.suffix not in _SUFFIXES:
-        raise InputError(f"{path}: expected a file ending in {', '.join(_SUFFIXES)}")
+    if path.is_dir() or path.suffix not in WEIGHT_FILES:
+        raise InputError(f"{path}: expected a file ending in {', '.join(WEIGHT_FILES)}")
+    if path.suffix == ".caffemodel":
+        return load_caffemodel(path), {}
+    if path.suffix == ".mat":
+        return load_mat(path), {}
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:
@@ -147,7 +219,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if isinstance(state, dict) and "settings" in state and "average" in state:
         about = state["settings"]
         state = state["average"] or state["model"]
-    for key in ("params_ema", "params", "state_dict", "model"):
+    for key in _NESTED:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):

@@ -80,8 +80,8 @@ class SparseAttention(nn.Module):
         outs, normalisers = [], []
         for order in self.orders(x.detach()):
             back = order.argsort(1)
-            by_hash = (torch.take_along_dim(t, order[..., None], 1) for t in (x, key, value))
-            out, normaliser = attend_in_chunks(*by_hash, self.chunk)
+            query, near, assembled = (torch.take_along_dim(t, order[..., None], 1) for t in (x, key, value))
+            out, normaliser = attend_in_chunks(query, near, assembled, self.chunk)
             outs.append(torch.take_along_dim(out, back[..., None], 1))
             normalisers.append(torch.take_along_dim(normaliser, back, 1))
         share = torch.stack(normalisers).softmax(0)[..., None]
@@ -117,6 +117,7 @@ class NLSN(nn.Module):
         chunk: Positions in a chunk.
         rounds: Hash rounds.
         weight: Residual scaling of blocks and attention.
+        mean_shift: As in ``layers.centring``.
     """
 
     def __init__(
@@ -130,11 +131,12 @@ class NLSN(nn.Module):
         chunk: int = 144,
         rounds: int = 4,
         weight: float = 0.1,
+        mean_shift: bool = False,
     ) -> None:
         super().__init__()
         self.scale = scale
         self.receptive = None
-        self.centred = layers.Centred(1)
+        self.centred = layers.centring(1, mean_shift)
         self.head = layers.conv3(3, features)
         body: list[nn.Module] = [SparseAttention(features, reduction, chunk, rounds, weight)]
         for i in range(blocks):

@@ -39,15 +39,23 @@ class RDN(nn.Module):
         growth: G.
         blocks: D.
         convs: C.
+        subtract_mean: False: the range is 0..255, as in the ports to PyTorch whose weights are public.
     """
 
     def __init__(
-        self, scale: int = 2, *, features: int = 64, growth: int = 64, blocks: int = 16, convs: int = 8
+        self,
+        scale: int = 2,
+        *,
+        features: int = 64,
+        growth: int = 64,
+        blocks: int = 16,
+        convs: int = 8,
+        subtract_mean: bool = True,
     ) -> None:
         super().__init__()
         self.scale = scale
         self.receptive = blocks * convs + 5
-        self.centred = layers.Centred(255)
+        self.centred = layers.Centred(255, layers.DIV2K_MEAN if subtract_mean else (0.0, 0.0, 0.0))
         self.shallow1 = layers.conv3(3, features)
         self.shallow2 = layers.conv3(features, features)
         self.blocks = nn.ModuleList(ResidualDenseBlock(features, growth, convs) for _ in range(blocks))

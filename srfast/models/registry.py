@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".caffemodel", ".mat")
+"""Endings of the files that ``models.load`` takes."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,6 @@ class Description:
     paper: str
     pretrained: bool = False
     """Whether weights ship with the package."""
-    receptive: int | None = None
-    """LR pixels around a tile that make it equal to its part of the whole image, the largest over the scales.
-
-    None: statistics, attention or a search of the whole image enter, and tiles only approximate it. A module
-    built with other sizes, or for one scale, says its own in ``module.receptive``.
-    """
-    multiple: int = 1
-    """Exact tiles start, context included, at multiples of this many LR pixels (the attention window)."""
     extra: str = ""
     """The extra of the package that it needs: ``pip install 'srfast[extra]'``."""
     asset: str = ""
@@ -51,19 +45,18 @@ _MODELS = {
             "y",
             "Dong et al., 2014 (9-1-5)",
             pretrained=True,
-            receptive=5,
         ),
-        Description("fsrcnn", "srfast.models.fsrcnn:FSRCNN", "y", "Dong et al., 2016", receptive=8),
-        Description("drrn", "srfast.models.drrn:DRRN", "y", "Tai et al., 2017 (B1U25)", receptive=28),
-        Description("idn", "srfast.models.idn:IDN", "y", "Hui et al., 2018", receptive=30),
-        Description("rdn", "srfast.models.rdn:RDN", "rgb", "Zhang et al., 2018", receptive=133),
+        Description("fsrcnn", "srfast.models.fsrcnn:FSRCNN", "y", "Dong et al., 2016"),
+        Description("drrn", "srfast.models.drrn:DRRN", "y", "Tai et al., 2017 (B1U25)"),
+        Description("idn", "srfast.models.idn:IDN", "y", "Hui et al., 2018"),
+        Description("edsr_baseline", "srfast.models.edsr:baseline", "rgb", "Lim et al., 2017 (16 x 64)"),
+        Description("edsr", "srfast.models.edsr:EDSR", "rgb", "Lim et al., 2017 (32 x 256)"),
+        Description("rdn", "srfast.models.rdn:RDN", "rgb", "Zhang et al., 2018"),
         Description(
             "swinir",
             "srfast.models.foreign:swinir",
             "rgb",
             "Liang et al., 2021 (classical)",
-            receptive=160,
-            multiple=8,
             extra="train",
         ),
         Description(
@@ -71,12 +64,10 @@ _MODELS = {
             "srfast.models.foreign:swinir_light",
             "rgb",
             "Liang et al., 2021 (lightweight)",
-            receptive=104,
-            multiple=8,
             extra="train",
         ),
         Description("rcan", "srfast.models.foreign:rcan", "rgb", "Zhang et al., 2018", extra="train"),
-        Description("hat", "srfast.models.foreign:hat", "rgb", "Chen et al., 2023", multiple=16, extra="train"),
+        Description("hat", "srfast.models.foreign:hat", "rgb", "Chen et al., 2023", extra="train"),
         Description("san", "srfast.models.san:SAN", "rgb", "Dai et al., 2019"),
         Description("han", "srfast.models.han:HAN", "rgb", "Niu et al., 2020"),
         Description("nlsn", "srfast.models.nlsn:NLSN", "rgb", "Mei et al., 2021"),
@@ -91,17 +82,18 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> Description:
-    """The description of a model; raises InputError for an unknown name."""
-    if name not in _MODELS:
+    """The description of a model, by its name in any case; raises InputError for an unknown one."""
+    found = _MODELS.get(name.lower().replace("-", "_"))
+    if found is None:
         raise InputError(f"model: expected one of {', '.join(_MODELS)}, got {name!r}")
-    return _MODELS[name]
+    return found
 
 
 def create(name: str, scale: int = 2, pretrained: bool = False, **options: Any) -> nn.Module:
     """Builds a model with fresh weights, or with the shipped ones.
 
     Args:
-        name: One of ``names()``.
+        name: One of ``names()``, in any case.
         scale: 2, 3 or 4.
         pretrained: Load the weights that ship with the package (srcnn only).
         **options: Keyword arguments of the model: its sizes, by default the paper's, or a file it needs
@@ -131,5 +123,5 @@ def create(name: str, scale: int = 2, pretrained: bool = False, **options: Any) 
     if pretrained:
         from safetensors.torch import load_file
 
-        model.load_state_dict(load_file(WEIGHTS / f"{name}_x{scale}.safetensors"))
+        model.load_state_dict(load_file(WEIGHTS / f"{description.name}_x{scale}.safetensors"))
     return model

@@ -80,7 +80,7 @@ class RegionNonLocal(nn.Module):
         self.theta, self.phi, self.g = (nn.Conv2d(features, inner, 1) for _ in range(3))
         self.w = nn.Conv2d(inner, features, 1)
         nn.init.zeros_(self.w.weight)
-        nn.init.zeros_(self.w.bias)
+        layers.zero_bias(self.w)
 
     def attend(self, x: Tensor) -> Tensor:
         """The block on one region [N, C, h, w]."""
@@ -126,6 +126,7 @@ class SAN(nn.Module):
         reduction: Of the channels in SOCA.
         inner: Channels of theta, phi and g; features / 8 in the paper.
         crop: Largest height and width, around the centre, that a covariance is taken over.
+        mean_shift: As in ``layers.centring``.
     """
 
     def __init__(
@@ -138,11 +139,12 @@ class SAN(nn.Module):
         reduction: int = 16,
         inner: int = 8,
         crop: int = 1000,
+        mean_shift: bool = False,
     ) -> None:
         super().__init__()
         self.scale = scale
         self.receptive = None
-        self.centred = layers.Centred(255)
+        self.centred = layers.centring(255, mean_shift)
         self.head = layers.conv3(3, features)
         self.non_local = RegionNonLocal(features, inner)
         self.groups = nn.ModuleList(SourceAttentionGroup(features, blocks, reduction, crop) for _ in range(groups))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from srfast.errors import InputError
-from srfast.models.registry import WEIGHTS
+from srfast.models.registry import WEIGHT_FILES, WEIGHTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,8 +61,7 @@ def load_network(scorer: Scorer, scale: int) -> Network:
 
     Args:
         scorer: "srcnn" (the shipped 9-1-5), "bicubic", a module or function that takes LR [N, C, h, w] in [0, 1] and
-            returns SR, or a path: .safetensors or .pth with an SRCNN 9-1-5 or any
-            model that spandrel knows, .onnx with one Y plane in and out.
+            returns SR, or a path: weights that ``srfast.models.load`` takes, .onnx with one Y plane in and out.
         scale: 2, 3 or 4.
 
     Raises:
@@ -86,20 +85,19 @@ def load_network(scorer: Scorer, scale: int) -> Network:
     suffix = path.suffix.lower()
     if suffix == ".onnx":
         return Network("onnx", path.name, digest, scale, path=path)
-    if suffix not in (".safetensors", ".pth", ".pt"):
-        raise InputError(f"{path}: expected a .safetensors, .pth, .pt or .onnx file")
+    if suffix not in WEIGHT_FILES:
+        raise InputError(f"{path}: expected a file ending in {', '.join(WEIGHT_FILES)} or .onnx")
     if suffix == ".safetensors":
         arrays = _arrays(path.read_bytes())
         if arrays is not None:
             return Network("srcnn", path.name, digest, scale, arrays=arrays)
-    from srfast.models.loading import load_model, load_state
+    from srfast.models.loading import load_model
 
-    state = load_state(path)
-    if {k: tuple(v.shape) for k, v in state.items()} == SRCNN_SHAPES:
-        # A copy: weights that are read from a path are mapped, and would change with the file.
-        own = {k: state[k].detach().float().numpy().copy() for k in SRCNN_SHAPES}
-        return Network("srcnn", path.name, digest, scale, arrays=own)
     loaded = load_model(path, scale)
+    state = loaded.model.state_dict()
+    if {k: tuple(v.shape) for k, v in state.items()} == SRCNN_SHAPES:
+        own = {k: state[k].numpy().copy() for k in SRCNN_SHAPES}
+        return Network("srcnn", path.name, digest, scale, arrays=own)
     return Network("module", path.name, digest, scale, module=loaded.model, color=loaded.color, path=path)
 
 
@@ -108,12 +106,12 @@ def _own(module: Any, scale: int) -> Network:
     import torch
     from torch import nn
 
-    from srfast.models.tiling import channels_of
+    from srfast.models.descriptor import Descriptor
 
     color = getattr(module, "color", "rgb")
     digest = hashlib.sha256()
     if isinstance(module, nn.Module):
-        color = "y" if channels_of(module) == 1 else "rgb"
+        color = Descriptor.of(module, scale).color
         for name, tensor in module.state_dict().items():
             digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}\n".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

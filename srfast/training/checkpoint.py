@@ -65,6 +65,7 @@ def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any
 def rng_state() -> dict[str, Any]:
     """State of the generators that models draw from (crops depend on the seed and the step alone)."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    assert isinstance(keys, np.ndarray)
     cuda = [s.clone() for s in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else []
     return {
         "torch": torch.get_rng_state(),

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -131,7 +131,7 @@ class _Runner:
         torch.manual_seed(plan.seed)
         self.model = models.create(plan.model, plan.scale, **plan.options).to(world.device).train()
         if plan.recipe.channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)
+            cast(Any, self.model).to(memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self._state().items()} if plan.recipe.ema else {}
         optimizer = {"adam": torch.optim.Adam, "soap": SOAP}[plan.recipe.optimizer]
         self.optimizer = optimizer(self._groups(), lr=plan.recipe.lr, betas=plan.recipe.betas)

@@ -77,6 +77,8 @@ RECIPES: dict[str, Recipe] = {
     "idn": Recipe(
         lr=1e-4, milestones=(0.5, 0.75), ema=0.999, batch=16, lr_patch=39, quantise=False, channels_last=True,
     ),
+    "edsr_baseline": Recipe(lr=1e-4, channels_last=True),
+    "edsr": Recipe(lr=1e-4, channels_last=True),
     "rdn": Recipe(lr=1e-4, ema=0.999, channels_last=True),
     "swinir": Recipe(milestones=_SWINIR_MILESTONES, ema=0.999, batch=32),
     "swinir_light": Recipe(milestones=_SWINIR_MILESTONES, ema=0.999, batch=64, lr_patch=64),

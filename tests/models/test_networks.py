@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from srfast import models
 from srfast.errors import InputError, RunError
 from srfast.models import foreign, layers
+from srfast.models.descriptor import Descriptor
 from srfast.ops import reference
 
 FOREIGN = ("swinir", "swinir_light", "rcan", "hat")
-CONVOLUTIONAL = ("srcnn", "fsrcnn", "drrn", "idn", "rdn")
+CONVOLUTIONAL = ("srcnn", "fsrcnn", "drrn", "idn", "edsr_baseline", "edsr", "rdn")
 
 # Sizes with which a network has every part of the full one and takes milliseconds.
 TINY = {
@@ -24,6 +25,8 @@ TINY = {
     "fsrcnn": {"features": 12, "shrunk": 6, "mappings": 2},
     "drrn": {"features": 8, "units": 2},
     "idn": {"features": 16, "kept": 4, "blocks": 1},
+    "edsr_baseline": {"features": 8, "blocks": 2},
+    "edsr": {"features": 8, "blocks": 2, "weight": 0.5},
     "rdn": {"features": 8, "growth": 8, "blocks": 2, "convs": 2},
     "swinir": {"features": 12, "depths": (2, 2), "heads": 2, "window": 4, "lr_patch": 8},
     "swinir_light": {"features": 12, "depths": (2,), "heads": 2, "window": 4, "lr_patch": 8},
@@ -41,6 +44,8 @@ PUBLISHED = {
     "fsrcnn": (12809, 12809, 12809),
     "drrn": (297601, 297601, 297601),
     "idn": (552769, 552769, 552769),
+    "edsr_baseline": (1369859, 1554499, 1517571),
+    "edsr": (40729603, 43680003, 43089923),
     "rdn": (22123395, 22308035, 22271107),
     "swinir": (11752487, 11937127, 11900199),
     "swinir_light": (910152, 918267, 929628),
@@ -49,6 +54,18 @@ PUBLISHED = {
     "san": (15712800, 15897440, 15860512),
     "han": (15924033, 16108673, 16071745),
     "nlsn": (41796163, 44746563, 44156483),
+}
+# LR pixels of context at x2, where HR pixels are largest in LR pixels, and the grid that exact tiles start on.
+TILES = {
+    "srcnn": (5, 1),
+    "fsrcnn": (8, 1),
+    "drrn": (28, 1),
+    "idn": (30, 1),
+    "edsr_baseline": (36, 1),
+    "edsr": (68, 1),
+    "rdn": (133, 1),
+    "swinir": (160, 8),
+    "swinir_light": (104, 8),
 }
 # What a published count has more (+) or less (-) than the network here.
 DIFFERENCE = {
@@ -105,11 +122,14 @@ def test_parameter_count_is_the_published_one(name: str, scale: int) -> None:
             model = models.create(name, scale)
     count = sum(p.numel() for p in model.parameters())
     assert count + DIFFERENCE.get(name, 0) == PUBLISHED[name][scale - 2]
-    if scale == 2:  # HR pixels are largest in LR pixels, hence the context too
-        assert model.receptive == description.receptive
-        assert getattr(model, "multiple", 1) == description.multiple
-    elif model.receptive is not None:
-        assert model.receptive <= description.receptive
+    network = Descriptor.of(model, scale, name)
+    if name not in TILES:
+        assert network.receptive is None
+    elif scale == 2:
+        assert (network.receptive, network.multiple) == TILES[name]
+    else:
+        assert network.receptive <= TILES[name][0]
+    assert network.color == description.color
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (7, 3), (9, 13)])
@@ -293,6 +313,32 @@ def test_rcan_mean_shift_is_frozen() -> None:
     assert frozen == {f"net.{part}_mean.{kind}" for part in ("sub", "add") for kind in ("weight", "bias")}
 
 
+def test_names_are_taken_in_any_case() -> None:
+    assert models.describe("EDSR-baseline").name == models.describe("Edsr_Baseline").name == "edsr_baseline"
+    assert type(models.create("FSRCNN", 3)) is type(models.create("fsrcnn", 3))
+    assert models.create("SRCNN", pretrained=True).conv1.weight.abs().max() > 0
+
+
+def test_a_trained_mean_shift_starts_as_the_constant() -> None:
+    for value_range in (1, 255):
+        fixed, trained = (layers.centring(value_range, t) for t in (False, True))
+        x = torch.rand(1, 3, 4, 5)
+        torch.testing.assert_close(trained(x), fixed(x), rtol=1e-6, atol=1e-4)
+        torch.testing.assert_close(trained.inverse(trained(x)), x, rtol=0, atol=1e-5)
+
+
+def test_a_module_says_what_running_it_takes() -> None:
+    class Own(nn.Module):
+        color, receptive, multiple = "y", 3, 2
+
+    network = Descriptor.of(Own(), 2)
+    assert (network.name, network.channels, network.receptive, network.multiple) == ("Own", 1, 3, 2)
+    network = Descriptor.of(nn.Conv2d(3, 3, 1), 4)
+    assert (network.color, network.channels, network.receptive, network.multiple) == ("rgb", 3, None, 1)
+    with pytest.raises(InputError, match="attribute color"):
+        Descriptor.of(nn.Conv2d(4, 3, 1), 2)
+
+
 def test_centred_and_back() -> None:
     centred = layers.Centred(255)
     grey = torch.tensor(layers.DIV2K_MEAN).view(1, 3, 1, 1)
@@ -303,8 +349,8 @@ def test_centred_and_back() -> None:
 
 
 def test_wrong_requests_are_named() -> None:
-    with pytest.raises(InputError, match=r"model: expected one of srcnn, .*, ignn, got 'edsr'"):
-        models.create("edsr")
+    with pytest.raises(InputError, match=r"model: expected one of srcnn, .*, ignn, got 'vdsr'"):
+        models.create("vdsr")
     with pytest.raises(InputError, match="scale: expected 2, 3 or 4, got 8"):
         models.create("rdn", 8)
     with pytest.raises(InputError, match="weights ship for srcnn only, not for rdn"):

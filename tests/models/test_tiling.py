@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from srfast import models
+from srfast.models.descriptor import Descriptor
 from srfast.models.loading import load_model
 from srfast.models.tiling import OVERLAP, super_resolve
 
@@ -85,7 +86,7 @@ def test_a_network_of_ours_leaves_its_input_alone(name: str) -> None:
 
 def _check_tiles(model: nn.Module, lr: Tensor, scale: int, before: Tensor) -> None:
     """Tiles of 32 with the network's own margin are the network on copies of the pieces, up to rounding."""
-    tiled = super_resolve(model, lr, scale, tile=32)
+    tiled = super_resolve(Descriptor.of(model, scale), lr, tile=32)
     assert torch.equal(lr, before)
     margin, align = getattr(model, "receptive", None), getattr(model, "multiple", 1)
     margin = OVERLAP if margin is None else -(-margin // align) * align

@@ -27,6 +27,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "fsrcnn": {"features": 24, "shrunk": 8, "mappings": 2},
     "drrn": {"features": 16, "units": 2},
     "idn": {"features": 64, "blocks": 1},
+    "edsr_baseline": {"features": 16, "blocks": 2},
+    "edsr": {"features": 16, "blocks": 2, "weight": 1.0},
     "rdn": {"features": 16, "growth": 8, "blocks": 2, "convs": 2},
     "swinir": {"features": 16, "depths": (2,), "heads": 2},
     "swinir_light": {"features": 16, "depths": (2,), "heads": 2},

@@ -1,0 +1,73 @@
+"""Weights of SRCNN and FSRCNN as their authors publish them: .mat files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srfast.errors import InputError, RunError
+
+
+def load_mat(path: Path) -> dict[str, Tensor]:
+    """The weights of a .mat file as float32 tensors.
+
+    SRCNN (``weights_conv1`` [k * k, out], ``weights_conv2`` [in, k * k, out], ``weights_conv3`` [in, k * k], kernels
+    column by column) gives ``conv1.weight`` and so on; FSRCNN (cells ``weights_conv`` of [in, k * k, out], the
+    last of them the deconvolution's, ``biases_conv``, ``prelu_conv``, one slope a layer) gives ``convN.weight``,
+    ``convN.bias``, ``preluN.weight`` and ``deconv.weight``, kernels as they lie on the image.
+
+    Raises:
+        InputError: the file is not such a .mat file. RunError: SciPy is not installed.
+    """
+    try:
+        from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
+    except ImportError:
+        raise RunError(f"{path}: .mat files need SciPy; pip install scipy") from None
+    try:
+        values = loadmat(path)
+    except (MatReadError, ValueError, NotImplementedError, OSError, TypeError) as error:
+        raise InputError(f"{path}: expected a MATLAB file, got a corrupt or foreign one ({error})") from None
+    try:
+        return _srcnn(values) if "weights_conv1" in values else _fsrcnn(values)
+    except (KeyError, IndexError, ValueError) as error:
+        raise InputError(f"{path}: expected the variables of SRCNN's or FSRCNN's authors, got {error}") from None
+
+
+def _srcnn(values: dict[str, Any]) -> dict[str, Tensor]:
+    first, last = values["weights_conv1"], values["weights_conv3"]
+    weights = (first[None], values["weights_conv2"], last[:, :, None])
+    state = {}
+    for i, weight in enumerate(weights, 1):
+        state[f"conv{i}.weight"] = _kernels(weight)
+        state[f"conv{i}.bias"] = _vector(values[f"biases_conv{i}"])
+    return state
+
+
+def _fsrcnn(values: dict[str, Any]) -> dict[str, Tensor]:
+    weights, biases, slopes = (values[k].ravel() for k in ("weights_conv", "biases_conv", "prelu_conv"))
+    state = {}
+    for i, weight in enumerate(weights[:-1]):
+        state[f"conv{i}.weight"] = _kernels(weight)
+        state[f"conv{i}.bias"] = _vector(biases[i])
+        state[f"prelu{i}.weight"] = _vector(slopes[i])
+    # [1, k * k, in]: a transposed convolution, whose axes are [in, out, k, k].
+    state["deconv.weight"] = _kernels(weights[-1])
+    state["deconv.bias"] = _vector(biases[-1])
+    return state
+
+
+def _kernels(weight: np.ndarray) -> Tensor:
+    """[in, k * k, out], kernels column by column, -> [out, in, k, k]."""
+    inputs, area, outputs = weight.shape if weight.ndim == 3 else (*weight.shape, 1)
+    side = round(area**0.5)
+    kernels = np.asarray(weight, np.float32).reshape(inputs, side, side, outputs, order="F")
+    return torch.from_numpy(np.ascontiguousarray(kernels.transpose(3, 0, 1, 2)))
+
+
+def _vector(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.asarray(values, np.float32).ravel().copy())

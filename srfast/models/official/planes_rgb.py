@@ -1,0 +1,212 @@
+"""Where the weights of EDSR, RDN, SAN, HAN, NLSN and IGNN come from: their authors, and the ports that are in use."""
+
+from __future__ import annotations
+
+import re
+
+from srfast.models.official.layout import Layout, Options, State, count, shuffle_scale
+
+_RANGE = 255.0
+
+# EDSR-PyTorch's parts, which SAN, HAN and NLSN were written with.
+_EDSR_UP = {"tail.0.{n}": "tail.0.{n}", "tail.1": "tail.1", "head.0": "head"}
+_EDSR_SCALE = shuffle_scale("tail.0.0.weight", "tail.0.2.weight")
+_MEAN_SHIFT = (r"(sub|add)_mean\.(weight|bias)",)
+
+
+def _edsr(state: State) -> Options:
+    features = state["head.0.weight"].shape[0]
+    blocks = count(state, r"body\.(\d+)\.body\.0\.weight")
+    # The weights do not say the residual scaling: 0.1 for the wide network, none for the baseline.
+    return {"features": features, "blocks": blocks, "weight": 0.1 if features > 64 else 1.0}
+
+
+def _basicsr_edsr(state: State) -> Options:
+    features = state["conv_first.weight"].shape[0]
+    blocks = count(state, r"body\.(\d+)\.conv1\.weight")
+    return {"features": features, "blocks": blocks, "weight": 0.1 if features > 64 else 1.0}
+
+
+def _basicsr_last(own: State, _: State, __: int) -> State:
+    blocks = count(own, r"body\.(\d+)\.conv1\.weight")
+    return {re.sub(r"^body\.last", f"body.{blocks}", k): v for k, v in own.items()}
+
+
+def _rdn(state: State) -> Options:
+    return {
+        "features": state["SFENet1.weight"].shape[0],
+        "growth": state["RDBs.0.convs.0.conv.0.weight"].shape[0],
+        "blocks": count(state, r"RDBs\.(\d+)\.LFF\.weight"),
+        "convs": count(state, r"RDBs\.0\.convs\.(\d+)\.conv\.0\.weight"),
+        "subtract_mean": False,
+    }
+
+
+def _rdn_port(state: State) -> Options:
+    return {
+        "features": state["sfe1.weight"].shape[0],
+        "growth": state["rdbs.0.layers.0.conv.weight"].shape[0],
+        "blocks": count(state, r"rdbs\.(\d+)\.lff\.weight"),
+        "convs": count(state, r"rdbs\.0\.layers\.(\d+)\.conv\.weight"),
+        "subtract_mean": False,
+    }
+
+
+def _rdn_unit_range(own: State, _: State, __: int) -> State:
+    """The port works on [0, 1]."""
+    last = "up.1."
+    scaled = {k: v * _RANGE for k, v in own.items() if k.startswith(last)}
+    return {**own, "shallow1.weight": own["shallow1.weight"] / _RANGE, **scaled}
+
+
+def _san(state: State) -> Options:
+    features = state["head.0.weight"].shape[0]
+    return {
+        "features": features,
+        "groups": count(state, r"RG\.(\d+)\.conv_last\.weight"),
+        "blocks": count(state, r"RG\.0\.rcab\.(\d+)\.conv_first\.0\.weight"),
+        "reduction": features // state["RG.0.soca.conv_du.0.weight"].shape[0],
+        "inner": state["non_local.non_local.theta.weight"].shape[0],
+    }
+
+
+def _han(state: State) -> Options:
+    features = state["head.0.weight"].shape[0]
+    return {
+        "features": features,
+        "groups": count(state, r"body\.(\d+)\.body\.0\.body\.0\.weight"),
+        "blocks": count(state, r"body\.0\.body\.(\d+)\.body\.0\.weight"),
+        "reduction": features // state["body.0.body.0.body.3.conv_du.0.weight"].shape[0],
+    }
+
+
+def _han_order(own: State, _: State, __: int) -> State:
+    """The authors stack the stages last to first."""
+    weight = own["layer_fuse.weight"]
+    stages = weight.unflatten(1, (-1, weight.shape[0])).flip(1).flatten(1, 2)
+    return {**own, "layer_fuse.weight": stages.contiguous()}
+
+
+def _nlsn(state: State) -> Options:
+    features = state["head.0.weight"].shape[0]
+    return {
+        "features": features,
+        "blocks": count(state, r"body\.(\d+)\.body\.0\.weight"),
+        "reduction": features // state["body.0.conv_match.0.weight"].shape[0],
+    }
+
+
+def _ignn(state: State) -> Options:
+    halves = [count(state, rf"body{i}\.(\d+)\.body\.0\.weight") for i in (1, 2)]
+    return {"features": state["head.0.weight"].shape[0], "blocks": sum(halves)}
+
+
+def _ignn_scale(state: State) -> int:
+    return 4 if "tail.1.0.weight" in state else shuffle_scale("upsample.0.weight", "")(state)
+
+
+def _ignn_matcher(own: State, _: State, __: int) -> State:
+    return {**own, "matcher.loaded": own["head.weight"].new_ones(()).bool()}
+
+
+_IGNN = {
+    "head.0": "head",
+    "body{h}.{n}.body.0": "body{h}.{n}.conv1",
+    "body{h}.{n}.body.2": "body{h}.{n}.conv2",
+    "body2.{n}.0": "body2.{n}",
+    "gcn.knn_downsample.0.0": "aggregation.down.0",
+    "gcn.knn_downsample.1.0": "aggregation.down.2",
+    "gcn.knn_downsample.2.0": "aggregation.down.4",
+    **{
+        f"gcn.weightnet_{side}.{theirs}": f"aggregation.score_{side}.{ours}"
+        for side in ("lr", "hr")
+        for theirs, ours in (("0.0", "0"), ("1.body.0", "1.conv1"), ("1.body.2", "1.conv2"), ("2.0", "2"))
+    },
+    **{f"fuse_{a}.{i}.0": f"fuse_{b}.{2 * i}" for a, b in (("b", "lr"), ("up", "hr")) for i in (0, 1)},
+    "upsample.0": "up.0",
+    "vggnet.model.0": "matcher.conv1",
+    "vggnet.model.2": "matcher.conv2",
+}
+_IGNN_UNUSED = (r"(sub_mean|add_mean|vggnet\.sub_mean)\.(weight|bias)", r"graph\..*")
+
+
+RGB_LAYOUTS: tuple[Layout, ...] = (
+    Layout(
+        "edsr", "EDSR-PyTorch", ("head.0.weight", "body.0.body.0.weight", "tail.0.0.weight", "tail.1.weight"),
+        {**_EDSR_UP, "body.{n}.body.0": "body.{n}.conv1", "body.{n}.body.2": "body.{n}.conv2", "body.{n}": "body.{n}"},
+        _edsr, _EDSR_SCALE, _MEAN_SHIFT, mean_range=_RANGE,
+    ),
+    Layout(
+        "edsr", "BasicSR", ("conv_first.weight", "body.0.conv1.weight", "conv_after_body.weight", "upsample.0.weight"),
+        {
+            "conv_first": "head", "body.{n}.{conv}": "body.{n}.{conv}", "conv_after_body": "body.last",
+            "upsample.{n}": "tail.0.{n}", "conv_last": "tail.1",
+        },
+        _basicsr_edsr, shuffle_scale("upsample.0.weight", "upsample.2.weight"), convert=_basicsr_last,
+    ),
+    *(
+        Layout(
+            "rdn", "EDSR-PyTorch", ("SFENet1.weight", "RDBs.0.convs.0.conv.0.weight", f"UPNet.{last}.weight"),
+            {
+                "SFENet1": "shallow1", "SFENet2": "shallow2", "RDBs.{n}.convs.{c}.conv.0": "blocks.{n}.convs.{c}",
+                "RDBs.{n}.LFF": "blocks.{n}.fuse", "GFF.{n}": "fuse.{n}", **ups, f"UPNet.{last}": "up.1",
+            },
+            _rdn, shuffle_scale("UPNet.0.weight", "UPNet.4.weight"),
+        )
+        for last, ups in ((4, {"UPNet.0": "up.0.0", "UPNet.2": "up.0.2"}), (2, {"UPNet.0": "up.0.0"}))
+    ),
+    Layout(
+        "rdn", "yjn870/RDN-pytorch",
+        ("sfe1.weight", "rdbs.0.layers.0.conv.weight", "upscale.0.weight", "output.weight"),
+        {
+            "sfe1": "shallow1", "sfe2": "shallow2", "rdbs.{n}.layers.{c}.conv": "blocks.{n}.convs.{c}",
+            "rdbs.{n}.lff": "blocks.{n}.fuse", "gff.{n}": "fuse.{n}", "upscale.{n}": "up.0.{n}", "output": "up.1",
+        },
+        _rdn_port, shuffle_scale("upscale.0.weight", "upscale.2.weight"), convert=_rdn_unit_range,
+    ),
+    Layout(
+        "san", "daitao/SAN", ("head.0.weight", "RG.0.rcab.0.conv_first.0.weight", "non_local.non_local.theta.weight"),
+        {
+            **_EDSR_UP, "RG.{g}.rcab.{n}.conv_first.0": "groups.{g}.blocks.{n}.conv1",
+            "RG.{g}.rcab.{n}.conv_first.2": "groups.{g}.blocks.{n}.conv2",
+            "RG.{g}.soca.conv_du.0": "groups.{g}.attention.down", "RG.{g}.soca.conv_du.2": "groups.{g}.attention.up",
+            "RG.{g}.conv_last": "groups.{g}.last", "non_local.non_local.theta": "non_local.theta",
+            "non_local.non_local.phi.0": "non_local.phi", "non_local.non_local.g.0": "non_local.g",
+            "non_local.non_local.W": "non_local.w", "": "",
+        },
+        _san, _EDSR_SCALE,
+        (*_MEAN_SHIFT, r"conv_last\..*", r"non_local\.soca\..*", r"RG\.\d+\.gamma"), mean_range=_RANGE,
+    ),
+    Layout(
+        "han", "wwlCape/HAN", ("head.0.weight", "body.0.body.0.body.3.conv_du.0.weight", "la.gamma", "csa.conv.weight"),
+        {
+            **_EDSR_UP, "body.{g}.body.{n}.body.0": "groups.{g}.blocks.{n}.conv1",
+            "body.{g}.body.{n}.body.2": "groups.{g}.blocks.{n}.conv2",
+            "body.{g}.body.{n}.body.3.conv_du.0": "groups.{g}.blocks.{n}.down",
+            "body.{g}.body.{n}.body.3.conv_du.2": "groups.{g}.blocks.{n}.up", "body.{g}.body.{n}": "groups.{g}.last",
+            "body.{n}": "after", "la": "layer_attention", "csa": "channel_spatial", "csa.conv": "channel_spatial.conv",
+            "last_conv": "layer_fuse", "last": "fuse",
+        },
+        _han, _EDSR_SCALE, _MEAN_SHIFT, _han_order, mean_range=_RANGE,
+    ),
+    Layout(
+        "nlsn", "HarukiYqM/Non-Local-Sparse-Attention",
+        ("head.0.weight", "body.0.conv_match.0.weight", "tail.1.weight"),
+        {
+            **_EDSR_UP, "body.{n}.body.0": "body.{n}.conv1", "body.{n}.body.2": "body.{n}.conv2",
+            "body.{n}.conv_match.0": "body.{n}.match", "body.{n}.conv_assembly.0": "body.{n}.value",
+            "body.{n}": "body.{n}",
+        },
+        _nlsn, _EDSR_SCALE, _MEAN_SHIFT, mean_range=1.0,
+    ),
+    *(
+        Layout(
+            "ignn", "sczhou/IGNN", ("head.0.weight", "gcn.weightnet_lr.0.0.weight", *marks),
+            {**_IGNN, **tail}, _ignn, _ignn_scale, _IGNN_UNUSED, _ignn_matcher,
+        )
+        for marks, tail in (
+            (("tail.1.0.weight",), {"tail.0.0": "tail.0.0", "tail.1.0": "tail.1"}),
+            ((), {"tail.0.0": "tail.0"}),
+        )
+    ),
+)  # fmt: skip

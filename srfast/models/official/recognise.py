@@ -1,0 +1,199 @@
+"""Weights of the networks' authors, recognised by their names and shapes and put into ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from srfast.errors import InputError
+from srfast.models import layers, registry
+from srfast.models.official.layout import Layout, State
+from srfast.models.official.planes_rgb import RGB_LAYOUTS
+from srfast.models.official.planes_y import Y_LAYOUTS
+
+LAYOUTS = (*Y_LAYOUTS, *RGB_LAYOUTS)
+_WRAPPERS = ("module.", "model.")  # what DataParallel and trainers put before every name
+_SCALE_IN_NAME = re.compile(r"(?:^|[^0-9a-z])(?:x([234])|([234])x)(?=$|[^0-9a-z])", re.IGNORECASE)
+_UNITS_IN_NAME = re.compile(r"B1U(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """Foreign weights as those of a network here."""
+
+    name: str
+    scale: int
+    options: dict[str, Any]
+    state: State
+    source: str
+
+
+def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None) -> Recognised | None:
+    """The network whose authors' names and shapes the tensors have, or None.
+
+    Args:
+        state: Tensors by name.
+        path: Where they are from: where the weights do not say the scale (SRCNN, FSRCNN, DRRN, IDN), the name of the
+            file or of its folder may (``x3``, ``3x``).
+        scale: The scale asked for; None takes the file's.
+
+    Raises:
+        InputError: the network is known, but nothing says its scale, or it was trained with another mean.
+    """
+    theirs = _bare(state)
+    for layout in LAYOUTS:
+        if not all(mark in theirs for mark in layout.marks):
+            continue
+        own = _renamed(theirs, layout)
+        if own is None:
+            continue
+        try:
+            options = layout.options(theirs)
+            own_scale = layout.scale(theirs) if layout.scale else scale or scale_of(path)
+        except (KeyError, IndexError, ZeroDivisionError):
+            continue
+        found = _converted(layout, own, theirs, own_scale or 2, options, path)
+        if found is not None and own_scale is None:
+            raise InputError(
+                f"scale: {path} holds the weights of {layout.model} ({layout.source}), which are alike at all scales; "
+                f"say the scale, or name the file so that it does, such as {path.stem}_x2{path.suffix}"
+            )
+        if found is not None:
+            said = scale_of(path)
+            if layout.scale is None and layout.model != "drrn" and said not in (None, own_scale):
+                raise InputError(f"scale: the name of {path} says x{said}, got {own_scale}")
+            return found
+    return None
+
+
+def nearest(state: Mapping[str, Tensor]) -> str:
+    """The known network whose names the tensors resemble most, in words; empty where none is near."""
+    theirs = _bare(state)
+    best, share = None, 0.3
+    for layout in LAYOUTS:
+        fitting = sum(_own_name(key, layout) is not None for key in theirs) / max(1, len(theirs))
+        marks = sum(mark in theirs for mark in layout.marks) / len(layout.marks)
+        if fitting * marks > share:
+            best, share = layout, fitting * marks
+    if best is None:
+        return ""
+    strange = [k for k in theirs if _own_name(k, best) is None]
+    missing = [k for k in best.marks if k not in theirs]
+    why = f"{strange[0]} is not of it" if strange else f"{missing[0]} is missing" if missing else "shapes differ"
+    return f"nearest is {best.model} as {best.source} names it, but {why}"
+
+
+def _bare(state: Mapping[str, Tensor]) -> State:
+    bare = dict(state)
+    for prefix in _WRAPPERS:
+        if bare and all(k.startswith(prefix) for k in bare):
+            bare = {k.removeprefix(prefix): v for k, v in bare.items()}
+    return bare
+
+
+@cache
+def _patterns(layout_index: int) -> tuple[tuple[re.Pattern[str], str], ...]:
+    rules = []
+    for theirs, ours in LAYOUTS[layout_index].names.items():
+        parts = re.split(r"\{(\w+)\}", theirs)
+        text = "".join(_group(p) if i % 2 else re.escape(p) for i, p in enumerate(parts))
+        rules.append((re.compile(text), ours))
+    return tuple(rules)
+
+
+def _group(name: str) -> str:
+    return rf"(?P<{name}>\d+)" if len(name) == 1 else rf"(?P<{name}>[a-z]+\d*)"
+
+
+def _own_name(key: str, layout: Layout) -> str | None:
+    """Our name of a tensor; empty for one that is not used, None for one that is not of the layout."""
+    module, _, leaf = key.rpartition(".")
+    for pattern, ours in _patterns(LAYOUTS.index(layout)):
+        match = pattern.fullmatch(module)
+        if match:
+            name = ours
+            for group, value in match.groupdict().items():
+                name = name.replace(f"{{{group}}}", value)
+                name = name.replace(f"{{{group}-1}}", str(int(value) - 1)) if value.isdigit() else name
+            return f"{name}.{leaf}" if name else leaf
+    return "" if any(re.fullmatch(u, key) for u in layout.unused) else None
+
+
+def _renamed(theirs: State, layout: Layout) -> State | None:
+    """Tensors by our names; None when one is not of the layout."""
+    own: State = {}
+    for key, value in theirs.items():
+        name = _own_name(key, layout)
+        if name is None:
+            return None
+        if name:
+            own[name] = value.float() if value.is_floating_point() else value
+    return own
+
+
+def scale_of(path: Path) -> int | None:
+    """The scale that the name of a file or of its folder says."""
+    for name in (path.name, path.parent.name):
+        match = _SCALE_IN_NAME.search(name)
+        if match:
+            return int(match[1] or match[2])
+    return None
+
+
+def _converted(
+    layout: Layout, own: State, theirs: State, scale: int, options: dict[str, Any], path: Path
+) -> Recognised | None:
+    """The weights in ours, or None when their shapes do not make the network."""
+    units = _UNITS_IN_NAME.search(path.name)
+    if layout.single_unit and units:
+        options = {**options, "units": int(units[1])}
+    try:
+        if layout.convert:
+            own = layout.convert(own, theirs, scale)
+        own, shift = _mean_shift(layout, own, theirs)
+    except (KeyError, IndexError, RuntimeError, ValueError):
+        return None
+    options = options | shift
+    if "deconv.weight" in own:
+        options["kernel"] = own["deconv.weight"].shape[-1]
+    name = "edsr_baseline" if layout.model == "edsr" and options["weight"] == 1 else layout.model
+    try:
+        with torch.device("meta"):
+            expected = registry.create(name, scale, **options).state_dict()
+    except (InputError, RuntimeError, ValueError, ZeroDivisionError):
+        return None
+    if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in expected.items()}:
+        return None
+    return Recognised(name, scale, options, own, layout.source)
+
+
+def _mean_shift(layout: Layout, own: State, theirs: State) -> tuple[State, dict[str, Any]]:
+    """DIV2K's mean and the range as 1 x 1 convolutions in the file: constants here, or weights if they were trained."""
+    keys = [f"{part}_mean.{kind}" for part in ("sub", "add") for kind in ("weight", "bias")]
+    if not layout.mean_range or not all(k in theirs for k in keys):
+        return own, {}
+    first, shift, last, back = (theirs[k].float() for k in keys)
+    # The range that they work in, 255 or 1, in ours.
+    ratio = (255.0 if shift.abs().max() > 2 else 1.0) / layout.mean_range
+    mean = torch.tensor(layers.DIV2K_MEAN) * ratio * layout.mean_range
+    identity = torch.eye(3)[..., None, None]
+    pairs = ((first, identity), (shift, -mean), (last, identity), (back, mean))
+    if all(a.shape == b.shape and torch.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in pairs):
+        if ratio != 1:
+            rescaled = {k: own[k] / ratio for k in ("tail.1.weight", "tail.1.bias")}
+            own = own | rescaled | {"head.weight": own["head.weight"] * ratio}
+        return own, {}
+    moved = {
+        "before.weight": first * ratio,
+        "before.bias": shift,
+        "after.weight": last / ratio,
+        "after.bias": back / ratio,
+    }
+    return own | {f"centred.{k}": v for k, v in moved.items()}, {"mean_shift": True}
