@@ -16,6 +16,12 @@ from srfast.cli.options import Shard, say
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder of the study; run again, it goes on.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes, each with one thread.  [default: one a core]")
 @click.option("--status", "as_status", is_flag=True, help="Say how far the study is, and run nothing.")
+@click.option(
+    "--tables",
+    "as_tables",
+    is_flag=True,
+    help="Print the tables of the finished cells; with -o (or STUDY a folder) also write tables/ and figures/ there.",
+)
 @click.option("--only", metavar="PATTERN", help="Only the cells whose name fits (* and ?; a word fits anywhere).")
 @click.option("--shard", type=Shard(), help="Only every n-th cell from the i-th on: one of several machines.")
 @click.option(
@@ -36,6 +42,7 @@ def command(
     output: str | None,
     jobs: int | None,
     as_status: bool,
+    as_tables: bool,
     only: str | None,
     shard: tuple[int, int] | None,
     images: tuple[str, ...],
@@ -44,11 +51,12 @@ def command(
     """Run STUDY, a TOML file, into a folder: every cell of a grid of selections, models, budgets and seeds.
 
     A cell is one training and its evaluations. Finished cells are never run again; an interrupted study goes on.
+    Without -o, and for a folder, the tables of results that are there are printed.
     """
-    from srfast.errors import InputError
 
-    if output is None:
-        raise InputError("output: expected -o FOLDER for the results")
+    if as_tables or output is None or Path(study).is_dir():
+        _print_tables(study, output)
+        return
     options: dict[str, Any] = {"images": images, "test": _tests(tests)}
     jobs = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
     if as_status:
@@ -58,6 +66,21 @@ def command(
 
     found = run_study(study, output, jobs=jobs, only=only, shard=shard, progress=_progress, **options)
     say(f"{len(found.meta['cells'])} cells, {found.table.num_rows:,} rows -> {Path(output) / 'results.parquet'}")
+
+
+def _print_tables(study: str, output: str | None) -> None:
+    from srfast.errors import InputError
+    from srfast.study.publication import publish, results_folder
+    from srfast.study.results import Results
+
+    folder = results_folder(study, output)
+    if folder is None:
+        where = output or study
+        raise InputError(f"output: expected -o FOLDER to run the study into, or finished results; {where} has none")
+    own = output is not None or Path(study).is_dir()
+    click.echo(publish(Results.read(folder), folder if own else None))
+    if own:
+        say(f"tables -> {folder / 'tables'}, figures -> {folder / 'figures'}")
 
 
 def _progress(outcome: Any, done: int, total: int) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 from srfast.errors import InputError, RunError
 from srfast.study import pool, results
 from srfast.study.cell import Outcome, run_cell, running
@@ -155,7 +157,15 @@ def _gather(study: Study, every: Sequence[Cell], folder: Path) -> Results:
         about = folder / f"scores-{number}.json"
         if about.exists():
             known = json.loads(about.read_text())
-            scoring.append({"scorer": Path(scorer).name, **{k: known[k] for k in ("patches", "seconds")}})
+            losses = pool.scores(str(folder / f"scores-{number}.parquet")).column("loss")
+            quantiles = [float(f"{q:.6g}") for q in np.quantile(losses, np.linspace(0, 1, 101))]
+            scoring.append(
+                {
+                    "scorer": Path(scorer).name,
+                    **{k: known[k] for k in ("patches", "seconds")},
+                    "loss_quantiles": quantiles,
+                }
+            )
     found = results.gather(study, [place_of(folder, c) for c in every], scoring)
     found.write(folder)
     return found

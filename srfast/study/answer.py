@@ -1,0 +1,103 @@
+"""How much of the data is needed: one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from srfast.study.groups import Group, groups, main_dataset
+from srfast.study.results import Results
+from srfast.study.statistics import Comparison, compare
+
+TOLERATED = 0.05
+"""dB that a practitioner may give away for fewer updates."""
+
+
+def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
+    """The cheapest training that loses no more than ``tolerated`` dB against all data and updates, in one sentence.
+
+    None where the results have nothing cheaper beside everything. A selection counts only where it is shown to be
+    better than a random one of the same size and updates.
+    """
+    some = groups(results)
+    if not some:
+        return None
+    dataset, model = main_dataset(some), some[0].key.model
+    some = [g for g in some if g.key.model == model and g.key.scorer == some[0].key.scorer]
+    everything = [g for g in some if g.is_full and g.key.pool == 1]
+    if not everything:
+        return None
+    full = max(everything, key=lambda g: g.key.updates)
+    parts = [
+        (g, c)
+        for g in some
+        if g.key.updates < full.key.updates
+        and (c := _compare(g, full, dataset)) is not None
+        and not _beaten(g, some, dataset)
+    ]
+    if not parts:
+        return None
+    good = [(g, c) for g, c in parts if c.effect.mean >= -tolerated]
+    if good:
+        group, found = min(good, key=lambda p: (p[0].key.updates, _share(p[0]), -p[1].effect.mean))
+    else:
+        group, found = max(parts, key=lambda p: p[1].effect.mean)
+    return _sentence(group, full, found, dataset)
+
+
+def _share(g: Group) -> float:
+    return g.key.keep * g.key.pool
+
+
+def _beaten(g: Group, some: Sequence[Group], dataset: str) -> bool:
+    """Whether a random subset does without scores what this selection is not shown to do better."""
+    if g.is_random or g.is_full:
+        return False
+    size = (g.key.keep, g.key.updates, g.key.pool)
+    rivals = [c for c in some if c.is_random and (c.key.keep, c.key.updates, c.key.pool) == size]
+    return any((c := _compare(g, r, dataset)) is not None and not c.verdict.startswith("better") for r in rivals)
+
+
+def _compare(g: Group, full: Group, dataset: str) -> Comparison | None:
+    both = sorted(set(g.seeds) & set(full.seeds))
+    if not both:
+        return None
+    a, b = (x.psnr[dataset][[x.seeds.index(s) for s in both]] for x in (g, full))
+    return compare(a, b)
+
+
+def _sentence(g: Group, full: Group, found: Comparison, dataset: str) -> str:
+    images = f"{100 * g.key.pool:g} % of your images"
+    patches = f"{100 * g.key.keep:g} % of {'your' if g.key.pool == 1 else 'their'} patches, chosen by {g.key.arm}"
+    what = images if g.key.keep == 1 else patches if g.key.pool == 1 else f"{images} and {patches}"
+    e = found.effect
+    bounds = "" if math.isnan(e.low) else f" [{e.low:+.3f}, {e.high:+.3f}]"
+    seeds = f"{found.seeds} seed{'s' if found.seeds > 1 else ''}"
+    return (
+        f"With {what}, you {'lose' if e.mean < 0 else 'gain'} {abs(e.mean):.3f} dB{bounds} on {dataset} and save "
+        f"{100 * (1 - g.key.updates / full.key.updates):.0f} % of the updates ({g.key.model}, {seeds}; against all "
+        f"patches and {full.key.updates} updates: {found.verdict})."
+    )
+
+
+def saturation(results: Results) -> Sequence[str]:
+    """What fewer images cost at the same, full number of updates, a sentence each."""
+    some = groups(results)
+    if not some:
+        return []
+    dataset = main_dataset(some)
+    full = [g for g in some if g.is_full]
+    if not full:
+        return []
+    whole = max((g for g in full if g.key.pool == 1), key=lambda g: g.key.updates, default=None)
+    found = []
+    for g in full:
+        if whole is None or g.key.pool == 1 or g.key.updates != whole.key.updates or g.key.model != whole.key.model:
+            continue
+        c = _compare(g, whole, dataset)
+        if c is not None:
+            found.append(
+                f"With {100 * g.key.pool:g} % of the images and all {whole.key.updates} updates: "
+                f"{c.effect.mean:+.3f} dB on {dataset} [{c.effect.low:+.3f}, {c.effect.high:+.3f}], {c.verdict}."
+            )
+    return found

@@ -1,0 +1,216 @@
+"""The figures of a study, as SVG and PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from srfast.data.files import atomic_path
+from srfast.errors import RunError
+from srfast.study.groups import Group, groups, main_dataset
+from srfast.study.results import Results
+from srfast.study.statistics import interval
+from srfast.study.tables import strata_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_STYLE: Any = {
+    "figure.figsize": (6.4, 4.0),
+    "figure.constrained_layout.use": True,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 9,
+    "legend.frameon": False,
+    "svg.hashsalt": "srfast",
+    "svg.fonttype": "none",
+}
+_MARKERS = "osD^vP*X<>hp"
+
+
+def draw(results: Results, folder: Path) -> list[Path]:
+    """Writes every figure that the results have something for, as SVG and PNG.
+
+    Raises:
+        RunError: without matplotlib.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise RunError("figures need matplotlib: pip install 'srfast[study]'") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    some = groups(results)
+    if not some:
+        return []
+    dataset = main_dataset(some)
+    first = some[0].key
+    some = [g for g in some if (g.key.scale, g.key.scorer) == (first.scale, first.scorer)]
+    whole = [g for g in some if g.key.pool == 1]
+    quantiles = next((s["loss_quantiles"] for s in results.meta["scoring"] if s.get("loss_quantiles")), None)
+    figures: dict[str, Callable[[Axes], bool]] = {
+        "figure2-losses": lambda ax: _losses(ax, whole, quantiles),
+        "figure3-keep": lambda ax: _keep(ax, whole, dataset, matched=False),
+        "figure4-window": lambda ax: _window(ax, whole, dataset),
+        "keep-same-updates": lambda ax: _keep(ax, whole, dataset, matched=True),
+        "updates": lambda ax: _against(ax, whole, dataset, "updates", lambda g: g.key.updates),
+        "hours": lambda ax: _against(ax, whole, dataset, "hours of training and scoring", _hours),
+        "strata": lambda ax: _strata(ax, results, whole, dataset),
+        "pool": lambda ax: _pool(ax, some, dataset),
+    }
+    written: list[Path] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    with plt.rc_context(_STYLE):
+        for name, fill in figures.items():
+            figure, ax = plt.subplots()
+            if fill(ax):
+                for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 150})):
+                    with atomic_path(folder / f"{name}{suffix}") as temporary:
+                        figure.savefig(temporary, **options)
+                    written.append(folder / f"{name}{suffix}")
+            plt.close(figure)
+    return written
+
+
+def _hours(g: Group) -> float:
+    return float((g.seconds.mean() + g.scoring_seconds.mean()) / 3600)
+
+
+def _lines(some: Sequence[Group], name: Callable[[Group], str]) -> dict[str, list[Group]]:
+    """The groups of one line, by its label."""
+    lines: dict[str, list[Group]] = {}
+    models = {g.key.model for g in some}
+    for g in some:
+        lines.setdefault(name(g) if len(models) == 1 else f"{g.key.model} {name(g)}", []).append(g)
+    return lines
+
+
+def _plot(ax: Axes, number: int, label: str, x: Sequence[float], some: Sequence[Group], dataset: str) -> None:
+    """One line with the intervals over seeds."""
+    order = np.argsort(x)
+    values = [interval(some[i].per_seed(dataset)) for i in order]
+    means = np.array([v.mean for v in values])
+    half = np.nan_to_num(np.array([v.high - v.mean for v in values]))
+    marker = _MARKERS[number % len(_MARKERS)]
+    ax.errorbar(np.asarray(x)[order], means, half, label=label, marker=marker, ms=4, lw=1.2, capsize=2)
+
+
+def _finish(ax: Axes, xlabel: str, dataset: str) -> bool:
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(f"PSNR on {dataset} (dB)")
+    handles, labels = ax.get_legend_handles_labels()
+    if len(labels) > 12:
+        ax.legend(handles, labels, fontsize=6, ncols=2)
+    else:
+        ax.legend(handles, labels, fontsize=7)
+    return bool(labels)
+
+
+def _losses(ax: Axes, some: Sequence[Group], quantiles: Any) -> bool:
+    """Losses of the pool by rank, and which ranks the selections keep."""
+    if quantiles is None:
+        return False
+    hardest_first = np.maximum(np.array(quantiles, float)[::-1], 1e-3)
+    ranks = np.linspace(0, 100, len(hardest_first))
+    ax.semilogy(ranks, hardest_first, color="black", lw=1.4)
+    half = [g for g in some if g.key.keep == 0.5 and not set(g.select) - {"order", "drop_hardest"}]
+    seen: set[str] = set()
+    for g in half:
+        if g.key.arm in seen:
+            continue
+        drop = 100 * float(g.select.get("drop_hardest", 0))
+        low, high = (50.0, 100.0) if g.select.get("order") == "asc" else (drop, drop + 50)
+        y = hardest_first.min() * 1.7 ** (len(seen) + 1)
+        ax.plot([low, high], [y, y], lw=5, solid_capstyle="butt", label=f"{g.key.arm}, 50 %")
+        seen.add(g.key.arm)
+    ax.set_xlabel("patches, the hardest first (%)")
+    ax.set_ylabel("loss (mean squared error on Y)")
+    ax.legend(fontsize=7)
+    return True
+
+
+def _keep(ax: Axes, some: Sequence[Group], dataset: str, matched: bool) -> bool:
+    """PSNR against what is kept, at fixed epochs or at the same updates."""
+    most = max(g.key.updates for g in some)
+    chosen = [
+        g for g in some if (g.key.updates == most if matched else g.key.updates == max(1, int(g.key.keep * most + 0.5)))
+    ]
+    full = [g for g in chosen if g.is_full]
+    lines = _lines([g for g in chosen if not g.is_full], lambda g: g.key.arm)
+    if not any(len({g.key.keep for g in line}) > 1 for line in lines.values()):
+        return False
+    for i, (label, line) in enumerate(lines.items()):
+        line = [*line, *(f for f in full if f.key.model == line[0].key.model)]
+        _plot(ax, i, label, [100 * g.key.keep for g in line], line, dataset)
+    return _finish(ax, f"kept (%), {'the same updates' if matched else 'fixed epochs: updates shrink'}", dataset)
+
+
+def _window(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
+    """Half of the patches, from further and further behind the hardest."""
+    half = [g for g in some if g.key.keep == 0.5 and not set(g.select) - {"order", "drop_hardest"}]
+    starts = [50.0 if g.select.get("order") == "asc" else 100 * float(g.select.get("drop_hardest", 0)) for g in half]
+    if len(set(starts)) < 2:
+        return False
+    lines = _lines(half, lambda g: f"{g.key.updates} updates")
+    for i, (label, line) in enumerate(lines.items()):
+        _plot(ax, i, label, [starts[half.index(g)] for g in line], line, dataset)
+    for i, g in enumerate(h for h in some if h.is_random and h.key.keep == 0.5):
+        mean = float(g.per_seed(dataset).mean())
+        ax.axhline(mean, ls=":", lw=1, color=f"C{i}", label=f"random half, {g.key.updates} updates")
+    return _finish(ax, "first rank kept of the half (% of the patches, the hardest first)", dataset)
+
+
+def _against(ax: Axes, some: Sequence[Group], dataset: str, xlabel: str, x: Callable[[Group], float]) -> bool:
+    lines = _lines(some, lambda g: f"{g.key.arm} {100 * g.key.keep:g} %")
+    full = {label for label, line in lines.items() if line[0].is_full}
+    lines = {f"{g.key.model} full" if label in full else label: line for label, line in lines.items() for g in line[:1]}
+    for i, (label, line) in enumerate(lines.items()):
+        _plot(ax, i, label, [x(g) for g in line], line, dataset)
+    ax.set_xscale("log")
+    return _finish(ax, xlabel, dataset)
+
+
+def _strata(ax: Axes, results: Results, some: Sequence[Group], dataset: str) -> bool:
+    """The difference from all patches at the same updates, or at the most there are, on each stratum."""
+    values = strata_of(results, some, dataset)
+    most = max(g.key.updates for g in some)
+    rows = [(g, v) for g, v in values if g.key.updates == most and g.key.model == some[0].key.model and v]
+    base = next((v for g, v in rows if g.is_full), None)
+    if base is None or len(rows) < 2:
+        return False
+    shown = [(g, v) for g, v in rows if not g.is_full and set(v) == set(base)]
+    width = 0.8 / max(1, len(shown))
+    for i, (g, v) in enumerate(shown):
+        x = np.arange(len(base)) + (i - (len(shown) - 1) / 2) * width
+        ax.bar(x, [v[s].mean - base[s].mean for s in base], width, label=f"{g.key.arm} {100 * g.key.keep:g} %")
+    ax.set_xticks(range(len(base)), list(base))
+    ax.axhline(0, color="black", lw=0.8)
+    _finish(ax, f"parts of {dataset}; all arms at {most} updates", dataset)
+    ax.set_ylabel("PSNR less that of all patches (dB)")
+    return bool(shown)
+
+
+def _pool(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
+    """The saturation curve: PSNR against the number of patches, from parts of the images and of their patches."""
+    if len({g.key.pool for g in some}) < 2:
+        return False
+    most = max(g.key.updates for g in some)
+
+    def name(g: Group) -> str:
+        if g.is_full:
+            return "all patches of some images" + (", all updates" if g.key.updates == most else "")
+        return f"{g.key.arm}, {100 * g.key.pool:g} % of the images"
+
+    full = [g for g in some if g.is_full]
+    lines = _lines([g for g in some if not (g.is_full and g.key.pool == 1)], name)
+    for i, (label, line) in enumerate(lines.items()):
+        line = [*line, *(f for f in full if f.key.model == line[0].key.model and f.key.pool == 1 and line[0].is_full)]
+        _plot(ax, i, label, [g.patches * (g.key.keep if g.redraw == "pass" else 1) for g in line], line, dataset)
+    ax.set_xscale("log")
+    return _finish(ax, "patches", dataset)

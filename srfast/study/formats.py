@@ -1,0 +1,139 @@
+"""A table as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from srfast.study.statistics import Interval
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number of a table with its interval, and its place in its column."""
+
+    interval: Interval
+    digits: int
+    signed: bool = False
+
+    @property
+    def text(self) -> str:
+        sign = "+" if self.signed else ""
+        return f"{self.interval.mean:{sign}.{self.digits}f}"
+
+    @property
+    def bounds(self) -> str:
+        i = self.interval
+        if math.isnan(i.low):
+            return ""
+        if self.signed:
+            return f"[{i.low:+.{self.digits}f}, {i.high:+.{self.digits}f}]"
+        return f"± {(i.high - i.low) / 2:.{self.digits}f}"
+
+
+Entry = str | int | Value | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of entries; in ``ranked`` columns the highest two values of each block of rows are marked."""
+
+    name: str
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Entry]]
+    ranked: frozenset[int] = frozenset()
+    blocks: Sequence[object] = field(default_factory=list)
+    """What a row's block is, a value a row; empty: all rows are one block."""
+
+    def marks(self) -> dict[tuple[int, int], int]:
+        """(row, column) -> 0 for the best of its block, 1 for the second."""
+        found: dict[tuple[int, int], int] = {}
+        blocks = list(self.blocks) or [None] * len(self.rows)
+        for column in self.ranked:
+            for block in dict.fromkeys(blocks):
+                values = [
+                    (v.text, r)
+                    for r, row in enumerate(self.rows)
+                    if blocks[r] == block and isinstance(v := row[column], Value)
+                ]
+                # As printed: what rounds to the same shares a place.
+                for place, text in enumerate(sorted({t for t, _ in values}, key=float, reverse=True)[:2]):
+                    found |= {(r, column): place for t, r in values if t == text}
+        return found
+
+    def markdown(self) -> str:
+        """The best bold, the second underlined."""
+        marks = self.marks()
+
+        def show(r: int, c: int, entry: Entry) -> str:
+            if not isinstance(entry, Value):
+                return "" if entry is None else str(entry)
+            text = entry.text
+            place = marks.get((r, c))
+            text = f"**{text}**" if place == 0 else f"<u>{text}</u>" if place == 1 else text
+            return f"{text} {entry.bounds}".strip()
+
+        lines = [list(self.header), ["---"] * len(self.header)]
+        lines += [[show(r, c, e) for c, e in enumerate(row)] for r, row in enumerate(self.rows)]
+        return f"{self.title}\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+    def csv(self) -> str:
+        """Means and bounds in columns of their own."""
+        wide = [any(isinstance(row[c], Value) for row in self.rows) for c in range(len(self.header))]
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(
+            [n for h, w in zip(self.header, wide, strict=True) for n in ([h, f"{h} low", f"{h} high"] if w else [h])]
+        )
+        for row in self.rows:
+            cells: list[str] = []
+            for entry, is_wide in zip(row, wide, strict=True):
+                if isinstance(entry, Value):
+                    i = entry.interval
+                    cells += ["" if math.isnan(v) else f"{v:.{entry.digits + 2}f}" for v in (i.mean, i.low, i.high)]
+                else:
+                    cells += ["" if entry is None else str(entry), *([""] * (2 * is_wide))]
+            writer.writerow(cells)
+        return out.getvalue()
+
+    def latex(self) -> str:
+        """A tabular for the package booktabs; the best bold, the second underlined."""
+        marks = self.marks()
+
+        def show(r: int, c: int, entry: Entry) -> str:
+            if not isinstance(entry, Value):
+                return "" if entry is None else _escape(str(entry))
+            text = entry.text
+            place = marks.get((r, c))
+            text = rf"\textbf{{{text}}}" if place == 0 else rf"\underline{{{text}}}" if place == 1 else text
+            return f"{text} {_escape(entry.bounds)}".strip()
+
+        kinds = "".join(
+            "r" if any(isinstance(row[c], (Value, int)) for row in self.rows) else "l" for c in range(len(self.header))
+        )
+        body = []
+        blocks = list(self.blocks) or [None] * len(self.rows)
+        for r, row in enumerate(self.rows):
+            if r and blocks[r] != blocks[r - 1]:
+                body.append(r"\midrule")
+            body.append(" & ".join(show(r, c, e) for c, e in enumerate(row)) + r" \\")
+        head = " & ".join(_escape(h) for h in self.header) + r" \\"
+        lines = [f"% {self.title}", rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", head, r"\midrule", *body]
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _escape(text: str) -> str:
+    for plain, escaped in (
+        ("\\", r"\textbackslash "),
+        ("%", r"\%"),
+        ("&", r"\&"),
+        ("_", r"\_"),
+        ("#", r"\#"),
+        ("±", r"$\pm$"),
+    ):
+        text = text.replace(plain, escaped)
+    return text

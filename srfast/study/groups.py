@@ -1,0 +1,106 @@
+"""Results as groups: the seeds of one selection, model and budget, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from srfast.study.results import Results
+
+MAIN = ("BSD100", "B100", "BSDS100")
+"""Test sets that a table of one test set takes, the first that is there; else the largest."""
+
+
+class Key(NamedTuple):
+    """What the seeds of a group have in common."""
+
+    scale: int
+    model: str
+    arm: str
+    keep: float
+    updates: int
+    pool: float
+    scorer: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """One row of a table: all seeds of one key."""
+
+    key: Key
+    seeds: tuple[int, ...]
+    psnr: dict[str, np.ndarray]
+    """Of each test set [seeds, images], in dB; images in the order of their names."""
+    ssim: dict[str, np.ndarray]
+    seconds: np.ndarray
+    """Of training [seeds]."""
+    scoring_seconds: np.ndarray
+    patches: int
+    select: dict[str, Any]
+    """Arguments of ``srfast.select`` that the arm sets."""
+    redraw: str
+
+    def per_seed(self, dataset: str, metric: str = "psnr") -> np.ndarray:
+        """The mean over the images of a test set [seeds]."""
+        values: np.ndarray = getattr(self, metric)[dataset].mean(1)
+        return values
+
+    @property
+    def is_full(self) -> bool:
+        """Everything, chosen by nothing."""
+        return self.key.keep == 1 and not self.select
+
+    @property
+    def is_random(self) -> bool:
+        """A random subset, drawn once for each seed."""
+        return self.select == {"method": "random"} and self.redraw == "seed" and not self.is_full
+
+
+def groups(results: Results) -> list[Group]:
+    """The groups, in the order in which the study names them."""
+    rows = results.table.to_pylist()
+    arms = {name: cell["settings"]["arm"] for name, cell in results.meta["cells"].items()}
+    found: dict[Key, dict[int, list[dict[str, Any]]]] = {}
+    for row in rows:
+        found.setdefault(Key(*(row[k] for k in Key._fields)), {}).setdefault(row["seed"], []).append(row)
+    order = [arm["name"] for arm in results.meta["study"]["arms"]]
+    models = list(results.meta["study"]["models"])
+    keys = sorted(
+        found, key=lambda k: (k.scale, models.index(k.model), order.index(k.arm), -k.pool, -k.keep, k.updates)
+    )
+    return [_group(key, found[key], arms) for key in keys]
+
+
+def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], arms: dict[str, dict[str, Any]]) -> Group:
+    seeds = tuple(sorted(by_seed))
+    first = by_seed[seeds[0]]
+    arm = arms[first[0]["cell"]]
+    datasets = list(dict.fromkeys(row["dataset"] for row in first))
+
+    def values(name: str, dataset: str) -> np.ndarray:
+        return np.array(
+            [
+                [r[name] for r in sorted(by_seed[s], key=lambda r: str(r["image"])) if r["dataset"] == dataset]
+                for s in seeds
+            ]
+        )
+
+    return Group(
+        key,
+        seeds,
+        {d: values("psnr", d) for d in datasets},
+        {d: values("ssim", d) for d in datasets},
+        np.array([by_seed[s][0]["seconds"] for s in seeds]),
+        np.array([by_seed[s][0]["scoring_seconds"] for s in seeds]),
+        first[0]["patches"],
+        arm["select"],
+        arm["redraw"],
+    )
+
+
+def main_dataset(some: list[Group]) -> str:
+    """The test set of tables and figures that show one."""
+    sizes = {d: a.shape[1] for g in some for d, a in g.psnr.items()}
+    return next((d for d in MAIN if d in sizes), max(sizes, key=lambda d: sizes[d]))

@@ -1,0 +1,71 @@
+"""Which arm is compared with which: every selection with its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from srfast.study.groups import Group
+from srfast.study.statistics import Comparison, compare
+
+_RIVALS: tuple[Mapping[str, Any], ...] = ({"method": "bicubic"}, {"method": "sobel"}, {"order": "asc"})
+"""Rankings that the hardest by loss are compared with."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A group against one of its controls."""
+
+    group: Group
+    control: Group
+    question: str
+    result: Comparison
+
+
+def pairs(some: Sequence[Group], dataset: str) -> list[Pair]:
+    """Every group against its controls.
+
+    * a random subset of the same size, and one redrawn for each pass, at the same updates
+    * the same size and updates by a ranking without a network (bicubic, Sobel), or in the other order
+    * all patches at the same updates
+    * all patches at all updates: is the core-set as good as everything?
+    """
+    most: dict[tuple[Any, ...], int] = {}
+    for g in some:
+        if g.is_full:
+            most[_setting(g)] = max(most.get(_setting(g), 0), g.key.updates)
+    found: list[Pair] = []
+    for g in some:
+        for c in some:
+            question = None if c is g or g.is_full else _question(g, c, most.get(_setting(c), 0))
+            both = sorted(set(g.seeds) & set(c.seeds))
+            if question is not None and both:
+                a, b = (x.psnr[dataset][[x.seeds.index(s) for s in both]] for x in (g, c))
+                found.append(Pair(g, c, question, compare(a, b)))
+    return found
+
+
+def _setting(g: Group) -> tuple[Any, ...]:
+    return g.key.scale, g.key.model, g.key.pool
+
+
+def _question(g: Group, c: Group, most: int) -> str | None:
+    """What comparing g with c asks; None: nothing."""
+    if _setting(g) != _setting(c):
+        return None
+    if c.is_full:
+        if c.key.updates == g.key.updates:
+            return "all patches, same updates"
+        return "all patches, all updates" if c.key.updates == most > g.key.updates else None
+    if (g.key.keep, g.key.updates) != (c.key.keep, c.key.updates):
+        return None
+    if g.key.arm == c.key.arm:
+        return None  # another scorer: a table of its own
+    if g.is_random or g.redraw == "pass":
+        return "random, drawn once" if g.redraw == "pass" and c.is_random else None
+    if c.is_random:
+        return "random, drawn once"
+    if c.redraw == "pass":
+        return "random, redrawn for each pass"
+    return "other ranking" if not g.select and c.select in _RIVALS else None

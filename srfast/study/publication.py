@@ -1,0 +1,57 @@
+"""What a study says: tables, figures and sentences, from its results alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from srfast.data.files import atomic_path
+from srfast.errors import InputError, RunError
+from srfast.study.results import RESULTS, Results
+
+COMMITTED = "results"
+"""Folder beside the studies with the results of those that were run."""
+
+
+def results_folder(study: str | Path, out: str | Path | None = None) -> Path | None:
+    """Where the results of a study lie: the folder of a run, or those that were committed beside the study."""
+    study = Path(study)
+    if out is not None:
+        return Path(out) if (Path(out) / RESULTS).exists() else None
+    folder = study if study.is_dir() else study.parent / COMMITTED / study.stem
+    return folder if (folder / RESULTS).exists() else None
+
+
+def publish(results: Results, folder: Path | None) -> str:
+    """The tables and sentences as Markdown; with a folder also all files in it: tables/*.md, .csv, .tex and figures/.
+
+    Raises:
+        InputError: no finished cell. RunError: scipy or matplotlib is missing.
+    """
+    try:
+        from srfast.study.answer import answer, saturation
+        from srfast.study.tables import tables
+    except ImportError as error:
+        raise RunError(f"the tables of a study need {error.name}: pip install 'srfast[study]'") from None
+    found = tables(results)
+    if not found:
+        raise InputError("tables: expected the results of at least one finished cell, got none")
+    sentences = [s for s in (answer(results), *saturation(results)) if s]
+    page = "\n".join(
+        [f"# {results.meta['study']['title']}\n", *(f"{s}\n" for s in sentences), *(t.markdown() for t in found)]
+    )
+    if folder is not None:
+        from srfast.study.figures import draw
+
+        (folder / "tables").mkdir(parents=True, exist_ok=True)
+        files = {"study.md": page}
+        for table in found:
+            files |= {
+                f"{table.name}.md": table.markdown(),
+                f"{table.name}.csv": table.csv(),
+                f"{table.name}.tex": table.latex(),
+            }
+        for name, text in files.items():
+            with atomic_path(folder / "tables" / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        draw(results, folder / "figures")
+    return page

@@ -1,0 +1,254 @@
+"""The tables of a study: the shapes of Moser et al.'s Tables 1, 2 and 3, and what the differences mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from srfast.study.formats import Entry, Table, Value
+from srfast.study.groups import Group, groups, main_dataset
+from srfast.study.pairs import pairs
+from srfast.study.results import Results
+from srfast.study.statistics import DELTA, Interval, interval, pooled_sigma
+from srfast.study.strata import STRATA
+
+
+def tables(results: Results) -> list[Table]:
+    """All tables that the results have something for."""
+    some = groups(results)
+    if not some:
+        return []
+    dataset = main_dataset(some)
+    whole = [g for g in some if g.key.pool == 1 and g.key.scorer == some[0].key.scorer]
+    matched = [g for g in whole if g.key.updates == max(h.key.updates for h in whole)]
+    found = [
+        _by_model("table1", f"Table 1: selections on {dataset}, at fixed epochs and at fixed updates.", whole, dataset),
+        _by_dataset("table2", "Table 2: selections at the same, full number of updates.", matched),
+        _by_dataset("table3", "Table 3: all selections on all test sets.", whole),
+        _comparisons(some, dataset),
+        _spread(some, dataset),
+        _costs(whole, dataset),
+    ]
+    if len({g.key.pool for g in some}) > 1:
+        found.append(_pools(some, dataset))
+    if len({g.key.scorer for g in some}) > 1:
+        found.append(_scorers(some, dataset))
+    return [*found, _strata(results, whole, dataset)]
+
+
+def _label(group: Group) -> list[Entry]:
+    return [group.key.arm, f"{100 * group.key.keep:g} %", group.key.updates]
+
+
+_LABELS = ["Selection", "Kept", "Updates"]
+
+
+def _score(group: Group, dataset: str) -> list[Entry]:
+    psnr, ssim = (interval(group.per_seed(dataset, m)) for m in ("psnr", "ssim"))
+    return [Value(psnr, 3), Value(ssim, 4)]
+
+
+def _by_model(name: str, title: str, some: Sequence[Group], dataset: str) -> Table:
+    """Rows: selections; columns: models."""
+    models = list(dict.fromkeys((g.key.scale, g.key.model) for g in some))
+    by_row: dict[tuple[str, float, int], dict[tuple[int, str], Group]] = {}
+    for g in some:
+        by_row.setdefault((g.key.arm, g.key.keep, g.key.updates), {})[g.key.scale, g.key.model] = g
+    scaled = len({s for s, _ in models}) > 1
+    header = [*_LABELS, "Seeds"]
+    for scale, model in models:
+        header += [f"{model}{f' x{scale}' if scaled else ''} {m}" for m in ("PSNR", "SSIM")]
+    rows = []
+    for found in by_row.values():
+        first = next(iter(found.values()))
+        row = [*_label(first), min(len(g.seeds) for g in found.values())]
+        for one in models:
+            row += _score(found[one], dataset) if one in found else [None, None]
+        rows.append(row)
+    return Table(name, title, header, rows, frozenset(range(4, len(header))))
+
+
+def _by_dataset(name: str, title: str, some: Sequence[Group]) -> Table:
+    """Rows: scale, model, selection; columns: test sets."""
+    datasets = list(dict.fromkeys(d for g in some for d in g.psnr))
+    header = ["Scale", "Model", *_LABELS, "Seeds"] + [f"{d} {m}" for d in datasets for m in ("PSNR", "SSIM")]
+    rows: list[list[Entry]] = []
+    for g in some:
+        scores = [entry for d in datasets for entry in (_score(g, d) if d in g.psnr else [None, None])]
+        rows.append([f"x{g.key.scale}", g.key.model, *_label(g), len(g.seeds), *scores])
+    blocks = [(g.key.scale, g.key.model) for g in some]
+    return Table(name, title, header, rows, frozenset(range(6, len(header))), blocks)
+
+
+def _comparisons(some: Sequence[Group], dataset: str) -> Table:
+    header = [
+        "Scale",
+        "Model",
+        *_LABELS,
+        "Pool",
+        "Against",
+        "Difference (dB)",
+        "Seeds",
+        "p (equal)",
+        "Verdict",
+        "Needs",
+    ]
+    rows: list[list[Entry]] = []
+    for pair in pairs(some, dataset):
+        k, r = pair.group.key, pair.result
+        rows.append(
+            [
+                f"x{k.scale}",
+                k.model,
+                *_label(pair.group),
+                f"{100 * k.pool:g} %",
+                f"{pair.control.key.arm}: {pair.question}",
+                Value(r.effect, 3, signed=True),
+                r.seeds,
+                None if math.isnan(r.p_equivalent) else f"{r.p_equivalent:.3f}",
+                r.verdict,
+                r.needed,
+            ]
+        )
+    title = (
+        f"Differences of PSNR on {dataset}, paired over seeds and images, 95 % intervals; p: of equivalence within "
+        f"{DELTA} dB; needs: seeds that telling {DELTA} dB takes."
+    )
+    return Table("comparisons", title, header, rows)
+
+
+def _spread(some: Sequence[Group], dataset: str) -> Table:
+    """The spread between seeds, from all groups of one model together and from each with the most seeds."""
+    header = [
+        "Scale",
+        "Model",
+        "Groups",
+        "Seeds in all",
+        "Sigma (dB)",
+        "Sigma of a paired difference (dB)",
+        "Seeds for 0.02 dB",
+    ]
+    rows: list[list[Entry]] = []
+    for scale, model in dict.fromkeys((g.key.scale, g.key.model) for g in some):
+        own = [g for g in some if (g.key.scale, g.key.model) == (scale, model) and len(g.seeds) > 1]
+        if not own:
+            continue
+        sigma = pooled_sigma([g.per_seed(dataset) for g in own])
+        differences = [p.result.sigma for p in pairs(own, dataset) if not math.isnan(p.result.sigma)]
+        paired = math.sqrt(float(np.mean(np.square(differences)))) if differences else math.nan
+        needed = math.ceil(16 * (paired / DELTA) ** 2) if differences else None
+        count = sum(len(g.seeds) for g in own)
+        rows.append(
+            [f"x{scale}", model, len(own), count, f"{sigma:.4f}", f"{paired:.4f}" if differences else None, needed]
+        )
+    title = f"The spread of PSNR on {dataset} between seeds, and 16 (sigma / 0.02)^2 of the paired differences."
+    return Table("spread", title, header, rows)
+
+
+def _costs(some: Sequence[Group], dataset: str) -> Table:
+    """Rule: the time of scoring and selecting counts; and what everything needs to be as good."""
+    header = [
+        *_LABELS,
+        "Model",
+        "Patches",
+        "Training (s)",
+        "Scoring and selecting (s)",
+        "PSNR",
+        "Updates of all patches for it",
+    ]
+    rows: list[list[Entry]] = []
+    for g in some:
+        curve = sorted(
+            ((c.key.updates, float(c.per_seed(dataset).mean())) for c in some if c.is_full and _same(c, g)),
+            key=lambda p: p[0],
+        )
+        psnr = interval(g.per_seed(dataset))
+        rows.append(
+            [
+                *_label(g),
+                g.key.model,
+                g.patches,
+                f"{g.seconds.mean():.0f}",
+                f"{g.scoring_seconds.mean():.1f}",
+                Value(psnr, 3),
+                None if g.is_full else updates_for(psnr.mean, curve),
+            ]
+        )
+    return Table("costs", f"What the PSNR on {dataset} costs.", header, rows)
+
+
+def _same(c: Group, g: Group) -> bool:
+    return (c.key.scale, c.key.model, c.key.pool) == (g.key.scale, g.key.model, g.key.pool)
+
+
+def updates_for(psnr: float, curve: Sequence[tuple[int, float]]) -> str | None:
+    """Updates at which a curve of (updates, PSNR) reaches a PSNR, linear in the logarithm of the updates."""
+    if len(curve) < 2:
+        return None
+    updates, values = np.array(curve).T
+    if psnr > values.max():
+        return f"> {int(updates[-1])}"
+    if psnr < values.min():
+        return f"< {int(updates[0])}"
+    return str(round(float(np.exp(np.interp(psnr, np.maximum.accumulate(values), np.log(updates))))))
+
+
+def _pools(some: Sequence[Group], dataset: str) -> Table:
+    header = ["Images", "Model", *_LABELS, "Patches", "Seeds", "PSNR", "SSIM"]
+    rows = [
+        [f"{100 * g.key.pool:g} %", g.key.model, *_label(g), g.patches, len(g.seeds), *_score(g, dataset)] for g in some
+    ]
+    return Table(
+        "pool", f"Parts of the images and of their patches: PSNR on {dataset}.", header, rows, frozenset({7, 8})
+    )
+
+
+def _scorers(some: Sequence[Group], dataset: str) -> Table:
+    header = ["Scorer", "Model", *_LABELS, "Seeds", "PSNR", "SSIM"]
+    rows = [[g.key.scorer, g.key.model, *_label(g), len(g.seeds), *_score(g, dataset)] for g in some]
+    return Table("scorers", f"Other scorers: PSNR on {dataset}.", header, rows, frozenset({6, 7}))
+
+
+def strata_psnr(results: Results, dataset: str) -> dict[str, dict[str, float]]:
+    """PSNR of each cell on each stratum of a test set: of the mean squared error over all its tiles."""
+    sums: dict[tuple[str, str], list[float]] = {}
+    for row in results.strata.to_pylist():
+        if row["dataset"] == dataset:
+            total = sums.setdefault((row["cell"], row["stratum"]), [0.0, 0.0])
+            total[0] += row["mse"] * row["pixels"]
+            total[1] += row["pixels"]
+    found: dict[str, dict[str, float]] = {}
+    for (cell, stratum), (error, pixels) in sums.items():
+        found.setdefault(cell, {})[stratum] = 10 * math.log10(255**2 / max(error / pixels, 1e-12))
+    return found
+
+
+def strata_of(results: Results, some: Sequence[Group], dataset: str) -> list[tuple[Group, dict[str, Interval]]]:
+    """Of each group the PSNR on each stratum, over the seeds."""
+    by_cell = strata_psnr(results, dataset)
+    of_key: dict[tuple[object, ...], list[str]] = {}
+    seen = set()
+    names = ("scale", "model", "arm", "keep", "updates", "pool", "scorer")
+    for row in results.table.select(["cell", *names]).to_pylist():
+        if row["cell"] not in seen:
+            seen.add(row["cell"])
+            of_key.setdefault(tuple(row[n] for n in names), []).append(row["cell"])
+    found = []
+    for g in some:
+        psnrs = [by_cell[c] for c in of_key[tuple(g.key)] if c in by_cell]
+        strata = [s for s in (*STRATA, "flat") if psnrs and all(s in p for p in psnrs)]
+        found.append((g, {s: interval(np.array([p[s] for p in psnrs])) for s in strata}))
+    return found
+
+
+def _strata(results: Results, some: Sequence[Group], dataset: str) -> Table:
+    strata = (*STRATA, "flat")
+    header = ["Model", *_LABELS, "Seeds", *strata]
+    rows: list[list[Entry]] = [
+        [g.key.model, *_label(g), len(g.seeds), *(Value(values[s], 3) if s in values else None for s in strata)]
+        for g, values in strata_of(results, some, dataset)
+    ]
+    title = f"PSNR on the easy, middle and hard thirds of the tiles of {dataset}, and on its flat areas."
+    return Table("strata", title, header, rows, frozenset(range(5, 9)), [g.key.model for g in some])
