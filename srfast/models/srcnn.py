@@ -45,7 +45,7 @@ class SRCNN(nn.Module):
         x = _replicated(self.conv1, up).relu_()
         x = _replicated(self.conv2, x).relu_()
         assert self.conv3.bias is not None
-        return autograd.upsample(x, self.conv3.weight.flip(2, 3).transpose(0, 1), self.conv3.bias, 1)
+        return autograd.to_plane(x, self.conv3.weight, self.conv3.bias)
 
     def forward(self, lr: Tensor) -> Tensor:
         return self.enhance(layers.bicubic(lr, self.scale))
