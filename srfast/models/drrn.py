@@ -27,8 +27,9 @@ class DRRN(nn.Module):
 
     Deviations: the up-sampling is part of the module; one network is built for one scale, although nothing
     but the up-sampling depends on it (the authors train x2, x3 and x4 at once); PyTorch's running averages
-    (momentum 0.1) stand for Caffe's. In training mode statistics are those of the batch, in evaluation mode
-    the running ones.
+    (momentum 0.1) stand for Caffe's. In training mode statistics are those of the batch (under torchrun of the
+    whole batch on GPUs, of each process's share on CPUs, where PyTorch cannot synchronise them), in evaluation
+    mode the running ones.
 
     Args:
         scale: 2, 3 or 4.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from srfast.errors import InputError, RunError
 from srfast.models import layers
 
+_INITIAL = 0.1
 _PATCH = 3
 _STRIDE = 2
 _MEAN = (0.485, 0.456, 0.406)
@@ -54,8 +55,12 @@ def patch_grid(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def window_start(index: int, scale: int, window: int, available: int) -> int:
-    """First patch, along one axis, of the search window of patch ``index`` of the larger image."""
-    return min(max(index // scale - window // 2, 0), available - window)
+    """First patch, along one axis, of the search window of patch ``index`` of the larger image.
+
+    The authors' code halves the index at every scale and goes back by window / scale: at x2 the window is centred
+    on the patch, at x3 it starts behind it for most of the image.
+    """
+    return min(max(index // 2 - window // scale, 0), available - window)
 
 
 def nearest(query: Tensor, database: Tensor, scale: int, neighbours: int, window: int) -> tuple[Tensor, Tensor]:
@@ -66,7 +71,8 @@ def nearest(query: Tensor, database: Tensor, scale: int, neighbours: int, window
         database: Features [N, E, h / scale, w / scale] of the LR image down-sampled.
         scale: Of the graph.
         neighbours: k; fewer where the window holds fewer patches.
-        window: Patches along each side of the search window, clamped to the image.
+        window: Patches along each side of the search window. It is a square, no larger than the smaller side of
+            the image; an image of at most so many patches along both sides is searched whole.
 
     Returns:
         Indices [N, k, M] into the patches of ``database``, nearest first, for the M patches of ``query``, and
@@ -78,7 +84,9 @@ def nearest(query: Tensor, database: Tensor, scale: int, neighbours: int, window
     small_rows, small_cols = patch_grid(small)
     q = unfold(query, size).transpose(1, 2)  # [N, M, 9E]
     d = unfold(database, small).transpose(1, 2)  # [N, n, 9E]
-    high, wide = min(window, small_rows), min(window, small_cols)
+    high, wide = small_rows, small_cols
+    if window < max(high, wide):
+        high = wide = min(window, high, wide)
     k = min(neighbours, high * wide)
 
     lefts = torch.tensor([window_start(j, scale, wide, small_cols) for j in range(cols)], device=q.device)
@@ -110,14 +118,14 @@ def aggregate(x: Tensor, index: Tensor, scale: int, eps: float = 1e-5) -> Tensor
     (adaptive patch normalisation); overlaps are averaged.
 
     Args:
-        x: [N, C, h, w], both multiples of ``scale``.
+        x: [N, C, h, w]; rows and columns beyond a multiple of ``scale`` are no examples, but get some.
         index: [N, M].
 
     Returns:
         [N, C, scale * h, scale * w].
     """
     n, c, h, w = x.shape
-    large = unfold(x, (h // scale, w // scale), scale)
+    large = unfold(x[..., : h // scale * scale, : w // scale * scale], (h // scale, w // scale), scale)
     large = torch.take_along_dim(large, index[:, None], 2).view(n, c, -1, index.shape[1])
     own = unfold(x, (h, w)).view(n, c, -1, index.shape[1])
     large = (large - large.mean(2, keepdim=True)) * (large.var(2, keepdim=True) + eps).rsqrt()
@@ -252,11 +260,12 @@ class IGNN(nn.Module):
     is built, moves, saves and loads, but ``forward`` raises RunError: random features would find random
     neighbours and train or evaluate to a plausible, worse network. A checkpoint of this network holds them.
 
-    Deviations: the down-sampled image is made inside (MATLAB's bicubic) from an image padded by replication
-    to a multiple of the graph's scale and at least three times it; with fewer patches than k, all of them are
-    neighbours; the window is centred on the patch at every scale and clamped per axis (the authors' is a
-    square, centred for x2 and x4 only); edge networks run at LR (equal, less work); matching is float32 under
-    autocast and takes no gradient.
+    Deviations: the down-sampled image is made inside (MATLAB's bicubic, of the image without the rows and columns
+    beyond a multiple of the graph's scale); with fewer patches than k, all of them are neighbours, and an image
+    too small for one patch is continued by replication (the authors' stop at both); edge networks run at LR (equal,
+    less work); matching is float32 under autocast and takes no gradient. Weights start as the authors' do, He's
+    initialisation times 0.1, but for the matcher: their training script draws it anew like the rest, so that a
+    network trained by it matches with random features. Its checkpoints hold what it matched with.
 
     Args:
         scale: 2, 3 or 4.
@@ -306,19 +315,25 @@ class IGNN(nn.Module):
         )
         more = [layers.Upsampler(features, 2)] if scale == 4 else []
         self.tail = nn.Sequential(*more, layers.conv3(features, 3))
+        for name, conv in self.named_modules():
+            if isinstance(conv, nn.Conv2d) and not name.startswith("matcher."):
+                nn.init.kaiming_normal_(conv.weight)
+                conv.weight.data *= _INITIAL
+                layers.zero_bias(conv)
 
     @torch.no_grad()
     def graph(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Indices and edge labels (``nearest``) of an image [N, 3, h, w], a multiple of the graph's scale."""
+        """Indices and edge labels (``nearest``) of an image [N, 3, h, w], twice the graph's scale or larger."""
+        s = self.graph_scale
         with layers.full_precision(rgb):
-            small = layers.bicubic(rgb, 1 / self.graph_scale)
+            small = layers.bicubic(rgb[..., : rgb.shape[2] // s * s, : rgb.shape[3] // s * s], 1 / s)
             query, database = self.matcher(rgb), self.matcher(small)
-            return nearest(query, database, self.graph_scale, self.neighbours, self.window)
+            return nearest(query, database, s, self.neighbours, self.window)
 
     def forward(self, lr: Tensor) -> Tensor:
         h, w = lr.shape[-2:]
-        s = self.graph_scale
-        bottom, right = (max(-n % s, _PATCH * s - n) for n in (h, w))
+        # The down-sampled image needs two pixels for a patch (a third is padding).
+        bottom, right = (max(0, 2 * self.graph_scale - n) for n in (h, w))
         rgb = F.pad(lr, (0, right, 0, bottom), mode="replicate")
         index, labels = self.graph(rgb)
         first = self.head(self.centred(rgb))

@@ -130,6 +130,8 @@ class _Runner:
         )
         torch.manual_seed(plan.seed)
         self.model = models.create(plan.model, plan.scale, **plan.options).to(world.device).train()
+        if world.size > 1 and world.device.type == "cuda":
+            self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         if plan.recipe.channels_last:
             cast(Any, self.model).to(memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self._state().items()} if plan.recipe.ema else {}

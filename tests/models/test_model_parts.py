@@ -250,22 +250,25 @@ def _padded(x: Tensor, size: tuple[int, int], unit: int) -> tuple[Tensor, int, i
     )
 
 
-@pytest.mark.parametrize(("scale", "window"), [(2, 100), (2, 3), (3, 2)])
-def test_ignn_neighbours_written_out(scale: int, window: int) -> None:
+@pytest.mark.parametrize(("scale", "window"), [(2, 100), (2, 3), (2, 4), (3, 2), (3, 3), (3, 5)])
+@pytest.mark.parametrize("odd", [(0, 0), (1, 1)])
+def test_ignn_neighbours_written_out(scale: int, window: int, odd: tuple[int, int]) -> None:
     k = 4
-    query = torch.randn(2, 3, 10 * scale, 9 * scale, dtype=F64)
+    query = torch.randn(2, 3, 10 * scale + odd[0], 9 * scale + odd[1], dtype=F64)
     database = torch.randn(2, 3, 10, 9, dtype=F64)  # 5 x 4 patches
     index, labels = ignn.nearest(query, database, scale, k, window)
-    large, rows, cols = _padded(query, (10 * scale, 9 * scale), 1)
+    large, rows, cols = _padded(query, (query.shape[2], query.shape[3]), 1)
     small, small_rows, small_cols = _padded(database, (10, 9), 1)
     assert index.shape == (2, k, rows * cols)
-    high, wide = min(window, small_rows), min(window, small_cols)
+    # A square, unless it covers the image.
+    square = min(window, small_rows, small_cols)
+    high, wide = (small_rows, small_cols) if window >= max(small_rows, small_cols) else (square, square)
     for n in range(2):
         for i in range(rows):
             for j in range(cols):
                 patch = large[n, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
-                top = min(max(i // scale - high // 2, 0), small_rows - high)
-                left = min(max(j // scale - wide // 2, 0), small_cols - wide)
+                top = min(max(i // 2 - high // scale, 0), small_rows - high)
+                left = min(max(j // 2 - wide // scale, 0), small_cols - wide)
                 differences = {
                     a * small_cols + b: patch - small[n, :, 2 * a : 2 * a + 3, 2 * b : 2 * b + 3]
                     for a in range(top, top + high)
@@ -279,13 +282,14 @@ def test_ignn_neighbours_written_out(scale: int, window: int) -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 3])
+@pytest.mark.parametrize("odd", [(0, 0), (1, 0), (1, 1)])
 @pytest.mark.parametrize("size", [(4, 5), (3, 6)])
-def test_ignn_aggregation_written_out(size: tuple[int, int], scale: int) -> None:
+def test_ignn_aggregation_written_out(size: tuple[int, int], odd: tuple[int, int], scale: int) -> None:
     """Every patch of the LR map becomes a larger one from elsewhere; overlaps are averaged."""
-    h, w = size[0] * scale, size[1] * scale
+    h, w = size[0] * scale + odd[0], size[1] * scale + odd[1]
     x = torch.randn(2, 3, h, w, dtype=F64)
     own, rows, cols = _padded(x, (h, w), 1)
-    source, small_rows, small_cols = _padded(x, size, scale)
+    source, small_rows, small_cols = _padded(x[..., : size[0] * scale, : size[1] * scale], size, scale)
     index = torch.randint(small_rows * small_cols, (2, rows * cols))
     total = torch.zeros(2, 3, own.shape[2] * scale, own.shape[3] * scale, dtype=F64)
     count = torch.zeros_like(total)
