@@ -128,11 +128,11 @@ def _sectors(folded: bool) -> np.ndarray:
 
 _WINDOW = np.outer(np.hanning(SIDE + 2)[1:-1], np.hanning(SIDE + 2)[1:-1]).astype(np.float32)
 _DIRECTED, _FOLDED = _sectors(folded=False), _sectors(folded=True)
-_FLOOR = np.float32(1e-2)
+FLOOR = 1e-2
 """Mean square of a frequency band, in units of [0, 255]^2, that counts as nothing: log of less would be noise."""
 
 
-def spectrum(small: np.ndarray, folded: bool = False) -> np.ndarray:
+def spectrum(small: np.ndarray, folded: bool = False, floor: float = FLOOR) -> np.ndarray:
     """Texture features [n, RINGS * WEDGES + 1] float32 of small copies [n, SIDE, SIDE].
 
     The logarithm of the energy in each ring and wedge of the spectrum (Gonzalez and Woods, Digital Image Processing,
@@ -144,7 +144,7 @@ def spectrum(small: np.ndarray, folded: bool = False) -> np.ndarray:
     power *= power
     energy = power @ (_FOLDED if folded else _DIRECTED) / np.float32(SIDE**4)
     variance = (flat * flat).mean(axis=(1, 2))
-    return np.log(np.concatenate([energy, variance[:, None]], axis=1) + _FLOOR)
+    return np.log(np.concatenate([energy, variance[:, None]], axis=1) + np.float32(floor))
 
 
 def standardised(features: np.ndarray) -> np.ndarray:

@@ -1,0 +1,74 @@
+"""``srfast dedup``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from srfast.cli.options import emit
+
+_SHOWN = 20
+
+
+@click.command("dedup", short_help="Find near-duplicates, and patches that are in test images.")
+@click.argument("scores", type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where the marked table goes.")
+@click.option(
+    "--against", multiple=True, type=click.Path(), help="Test images: a folder or a file; may be given several times."
+)
+@click.option(
+    "--alike", type=float, default=0.93, show_default=True, help="Concordance from which two patches show the same."
+)
+@click.option(
+    "--root", type=click.Path(file_okay=False), help="The folder of the images, if it has moved since scoring."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
+def command(scores: str, output: str, against: tuple[str, ...], alike: float, root: str | None, as_json: bool) -> None:
+    """Mark the near-duplicates in SCORES: flipped, turned, moved by a few pixels or compressed again.
+
+    The table that is written has three more columns: duplicate (an earlier patch shows the same), group (patches of one
+    number show the same) and leak (the test image that shows the same). `srfast select --where "not duplicate and leak
+    is null"` leaves them out.
+    """
+    from srfast.coreset.duplicates import find_duplicates
+    from srfast.data.files import check_output
+    from srfast.scoring.table import ScoreTable
+
+    check_output(output, "score table", [scores])
+    found = find_duplicates(ScoreTable.read(scores), against, root, alike)
+    found.table.write(output)
+    if as_json:
+        emit(
+            {
+                "output": output,
+                "patches": len(found.table),
+                "duplicates": found.duplicates,
+                "groups": found.groups,
+                "flat": found.flat,
+                "images": [dict(zip(("image", "like", "shared", "of"), p, strict=True)) for p in found.images],
+                "leaking": found.leaking,
+                "leaks": found.leaks,
+            }
+        )
+        return
+    for line in _lines(found, bool(against)):
+        click.echo(line)
+    click.echo(f"-> {output}")
+
+
+def _lines(found: Any, against: bool) -> list[str]:
+    lines = [
+        f"{found.duplicates:,} of {len(found.table):,} patches repeat an earlier one, in {found.groups:,} groups; "
+        f"{found.flat:,} are too flat to tell"
+    ]
+    lines += [f"  {one} repeats {two}: {n} of {of} patches" for one, two, n, of in found.images[:_SHOWN]]
+    if len(found.images) > _SHOWN:
+        lines.append(f"  and {len(found.images) - _SHOWN:,} more pairs of images")
+    if against:
+        lines.append(f"{found.leaking:,} patches are in test images")
+        leaks = [(test, train, n) for test, of in found.leaks.items() for train, n in of.items()]
+        lines += [f"  {test}: {n} of {train}" for test, train, n in leaks[:_SHOWN]]
+        if len(leaks) > _SHOWN:
+            lines.append(f"  and {len(leaks) - _SHOWN:,} more")
+    return lines

@@ -1,0 +1,273 @@
+"""Near-duplicates inside a dataset, and patches of it that are in test images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from srfast.coreset.features import SIDE, describe, root_of, spectrum
+from srfast.coreset.likeness import is_flat, likeness
+from srfast.data.grid import starts
+from srfast.data.images import ImageFile, find_images, read_rgb
+from srfast.data.threads import cores
+from srfast.data.workers import ordered_map
+from srfast.errors import InputError, RunError
+from srfast.scoring.rows import Rows
+from srfast.scoring.table import ScoreTable
+
+ALIKE = 0.93
+"""Concordance from which two patches are near-duplicates."""
+_NEAREST = 5
+"""Neighbours by spectrum of which the likeness is computed."""
+_FAR = 5.0
+"""Squared distance of spectra that 99 of 100 made copies stay within: docs/selection.md, bench/duplicates.py."""
+_FLOOR = 1.0
+"""Mean square of a band, in units of [0, 255]^2, that counts as nothing: compression changes what lies below."""
+_MEAN = 1 / 16
+"""Weight of a patch's mean level beside the logarithms of its energies."""
+_STEP = 6
+"""Windows of test images stand a sixth of the patch apart: no training patch is further than REACH cells from one."""
+_EXACT = 20_000
+"""Patches up to which every pair is compared; beyond, an inverted file of faiss visits a part of them."""
+COLUMNS = ("duplicate", "group", "leak")
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What was found."""
+
+    table: ScoreTable
+    """The score table with the columns ``duplicate`` (bool: an earlier row shows the same), ``group`` (int32: rows of
+    one number show the same; -1: alone) and ``leak`` (string: the test image that shows the same, or missing)."""
+    duplicates: int
+    groups: int
+    flat: int
+    """Patches too flat to be recognised, which are never called duplicates."""
+    images: list[tuple[str, str, int, int]]
+    """Pairs of images of which the first shares at least half of its patches that are not flat with the second: how
+    many, of how many."""
+    leaks: dict[str, dict[str, int]]
+    """Test image -> training image -> patches they share."""
+
+    @property
+    def leaking(self) -> int:
+        """Patches that are in a test image."""
+        return int(len(self.table) - self.table.table.column("leak").null_count)
+
+
+def find_duplicates(
+    scores: ScoreTable,
+    against: Iterable[str | os.PathLike[str]] = (),
+    root: str | os.PathLike[str] | None = None,
+    alike: float = ALIKE,
+) -> Duplicates:
+    """Finds near-duplicate patches, flips, quarter turns, small shifts and re-compression included.
+
+    The nearest patches by spectrum (features that flips and turns leave as they are, faiss) are compared pixel by pixel
+    at 32 x 32: concordance over the 8 positions and shifts of up to a tenth of the patch. Overlapping patches of one
+    image are not duplicates; patches too flat to be recognised are left out.
+
+    Args:
+        scores: The score table.
+        against: Test images, files and folders; every window of the patch's size in them is compared.
+        root: The folder of the images, if it has moved since scoring.
+        alike: Concordance from which two patches are near-duplicates, 0 < alike <= 1.
+
+    Raises:
+        InputError: an argument out of range, an image that cannot be read or has changed, or columns of an earlier run.
+        RunError: faiss is not installed.
+    """
+    if isinstance(alike, bool) or not isinstance(alike, (int, float)) or not 0 < alike <= 1:
+        raise InputError(f"alike: expected a concordance with 0 < alike <= 1, got {alike!r}")
+    taken = [c for c in COLUMNS if c in scores.table.column_names]
+    if taken:
+        raise InputError(f"scores: column {taken[0]!r} is there already; take the table it was made from")
+    if not len(scores):
+        raise InputError("scores: expected at least one patch, got an empty table")
+    tests = find_images(list(against)) if (against := list(against)) else []
+    _faiss()
+    small, spectra = _copies_and_spectra(scores, root_of(scores, root))
+    flat = is_flat(small)
+    rows = np.flatnonzero(~flat)
+    column = pc.dictionary_encode(scores.table.column("image").combine_chunks())
+    names, image = column.dictionary.to_pylist(), column.indices.to_numpy()
+    a, b = _pairs_within(scores, image, rows, spectra, small, alike)
+    group = _groups(len(scores), a, b)
+    first = np.full(len(scores), -1)
+    first[group[::-1]] = np.arange(len(scores))[::-1]
+    alone = np.bincount(group, minlength=len(scores))[group] == 1
+    duplicate = (first[group] != np.arange(len(scores))) & ~alone
+    _, number = np.unique(group[~alone], return_inverse=True)
+    numbers = np.full(len(scores), -1, np.int32)
+    numbers[~alone] = number
+    leak = np.full(len(scores), -1)
+    if tests:
+        leak[rows] = _leaks(tests, int(scores.column("size").max()), spectra[rows], small[rows], alike)
+    titles = [str(Path(t.root.name) / t.name) for t in tests]
+    table = scores.table.append_column("duplicate", pa.array(duplicate)).append_column("group", pa.array(numbers))
+    table = table.append_column("leak", pa.array([titles[i] if i >= 0 else None for i in leak.tolist()], pa.string()))
+    return Duplicates(
+        ScoreTable(table, scores.meta),
+        int(duplicate.sum()),
+        int(numbers.max(initial=-1)) + 1,
+        int(flat.sum()),
+        _image_pairs(names, image, rows, a, b),
+        _leak_counts(titles, names, image, leak),
+    )
+
+
+def _faiss() -> object:
+    try:
+        import faiss
+    except ImportError:
+        raise RunError("dedup: needs faiss: pip install 'srfast[select]'") from None
+    return faiss
+
+
+_SPECTRUM = partial(spectrum, folded=True, floor=_FLOOR)
+
+
+def _features(small: np.ndarray) -> np.ndarray:
+    """[n, d] float32 of small copies [n, SIDE, SIDE]."""
+    level = small.mean(axis=(1, 2), dtype=np.float64)[:, None] * _MEAN
+    return np.concatenate([_SPECTRUM(small), level], axis=1).astype(np.float32)
+
+
+def _packed(small: np.ndarray) -> np.ndarray:
+    """Copies [n, SIDE, SIDE] as bytes, and behind them the bytes of their features: [n, SIDE * SIDE + 4 * d] uint8."""
+    whole = np.rint(small).clip(0, 255).astype(np.uint8).reshape(len(small), SIDE * SIDE)
+    return np.concatenate([whole, np.ascontiguousarray(_features(small)).view(np.uint8)], axis=1)
+
+
+def _unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    small = packed[:, : SIDE * SIDE].reshape(len(packed), SIDE, SIDE)
+    return small, np.ascontiguousarray(packed[:, SIDE * SIDE :]).view(np.float32)
+
+
+def _copies_and_spectra(table: Rows, root: Path) -> tuple[np.ndarray, np.ndarray]:
+    return _unpacked(describe(table, np.arange(len(table)), root, _packed))
+
+
+def _nearest(base: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Squared distances and rows of the k nearest of ``base`` to each query, -1 where there are not so many."""
+    import faiss
+
+    index: Any = faiss.IndexFlatL2(base.shape[1])
+    if len(base) > _EXACT:
+        lists = int(2 * len(base) ** 0.5)
+        index = faiss.IndexIVFFlat(index, base.shape[1], lists)
+        index.cp.seed = 0
+        index.cp.niter = 8
+        index.cp.min_points_per_centroid = 1
+        index.nprobe = max(8, lists // 64)
+        index.train(base[:: max(1, len(base) // (64 * lists))])
+    index.add(base)
+    distance, row = index.search(np.ascontiguousarray(queries), min(k, len(base)))
+    return distance, row
+
+
+def _pairs_within(
+    table: Rows, image: np.ndarray, rows: np.ndarray, spectra: np.ndarray, small: np.ndarray, alike: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows a < b that show the same."""
+    empty = np.empty(0, np.int64)
+    if len(rows) < 2:
+        return empty, empty
+    x, y, size = (table.column(c).astype(np.int64) for c in ("x", "y", "size"))
+    patch, stride = int(table.meta.get("patch") or size.max()), int(table.meta.get("stride") or size.max())
+    around = (2 * -(-patch // max(1, stride)) - 1) ** 2  # windows that overlap one, which come before any copy
+    base = np.ascontiguousarray(spectra[rows])
+    distance, near = _nearest(base, base, min(64, _NEAREST + around))
+    a, place = np.nonzero((near >= 0) & (distance <= _FAR))
+    b = rows[near[a, place]]
+    a = rows[a]
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    pairs = np.unique(low[low < high] * len(table) + high[low < high])
+    a, b = pairs // len(table), pairs % len(table)
+    apart = (image[a] != image[b]) | (
+        (np.minimum(x[a] + size[a], x[b] + size[b]) <= np.maximum(x[a], x[b]))
+        | (np.minimum(y[a] + size[a], y[b] + size[b]) <= np.maximum(y[a], y[b]))
+    )
+    a, b = a[apart], b[apart]
+    same = _alike(small, a, small, b, alike)
+    return a[same], b[same]
+
+
+def _alike(left: np.ndarray, a: np.ndarray, right: np.ndarray, b: np.ndarray, alike: float) -> np.ndarray:
+    """Which pairs left[a], right[b] are alike, on all cores."""
+    step = 2048
+    parts = ordered_map(
+        lambda i: likeness(left[a[i : i + step]], right[b[i : i + step]], alike), range(0, len(a), step), cores()
+    )
+    return np.concatenate([np.empty(0, np.float32), *(values for _, values in parts)]) >= alike
+
+
+def _groups(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The number of the group of each of n rows that pairs a, b put together."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    return connected_components(coo_matrix((np.ones(len(a), bool), (a, b)), shape=(n, n)), directed=False)[1]
+
+
+def _leaks(tests: list[ImageFile], size: int, spectra: np.ndarray, small: np.ndarray, alike: float) -> np.ndarray:
+    """The test image that shows each patch [n], -1 for none."""
+    table, image = _windows(tests, size)
+    if not len(table):
+        return np.full(len(small), -1)
+    windows, features = _copies_and_spectra(table, Path("/"))
+    recognisable = np.flatnonzero(~is_flat(windows))
+    found = np.full(len(small), -1)
+    if not len(recognisable):
+        return found
+    distance, near = _nearest(np.ascontiguousarray(features[recognisable]), spectra, _NEAREST)
+    a, place = np.nonzero((near >= 0) & (distance <= _FAR))
+    b = recognisable[near[a, place]]
+    same = _alike(small, a, windows, b, alike)
+    found[a[same][::-1]] = image[b[same]][::-1]
+    return found
+
+
+def _windows(tests: list[ImageFile], size: int) -> tuple[Rows, np.ndarray]:
+    """A table of the windows of test images, and the number of the image of each."""
+    step = max(1, size // _STEP)
+    columns: list[tuple[int, np.ndarray, np.ndarray]] = []
+    for number, (_, (height, width)) in enumerate(ordered_map(lambda t: read_rgb(t.path).shape[:2], tests, cores())):
+        ys, xs = starts(height, 1, size, step), starts(width, 1, size, step)
+        if len(ys) and len(xs):
+            columns.append((number, np.tile(xs, len(ys)), np.repeat(ys, len(xs))))
+    image = np.concatenate([np.empty(0, np.int64), *(np.full(len(x), n) for n, x, _ in columns)])
+    x, y = (np.concatenate([np.empty(0, np.int64), *(c[i] for c in columns)]) for i in (1, 2))
+    names = pa.array([str(t.path) for t in tests], pa.string())
+    table = pa.table({"image": names.take(pa.array(image)), "x": x, "y": y, "size": np.full(len(x), size)})
+    return Rows(table, {}), image
+
+
+def _image_pairs(
+    names: list[str], image: np.ndarray, rows: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> list[tuple[str, str, int, int]]:
+    across = image[a] != image[b]
+    seen = np.concatenate([np.stack([image[a], image[b], a], 1)[across], np.stack([image[b], image[a], b], 1)[across]])
+    shared: dict[tuple[int, int], int] = {}
+    for left, right in np.unique(seen, axis=0)[:, :2].tolist():
+        shared[left, right] = shared.get((left, right), 0) + 1
+    judged = np.bincount(image[rows], minlength=len(names))
+    most = {(one, two): n for (one, two), n in shared.items() if 2 * n >= judged[one]}
+    once = {pair: n for pair, n in most.items() if pair[::-1] not in most or pair[0] < pair[1]}
+    return [(names[one], names[two], n, int(judged[one])) for (one, two), n in once.items()]
+
+
+def _leak_counts(titles: list[str], names: list[str], image: np.ndarray, leak: np.ndarray) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for test, train in zip(leak[leak >= 0].tolist(), image[leak >= 0].tolist(), strict=True):
+        of = counts.setdefault(titles[test], {})
+        of[names[train]] = of.get(names[train], 0) + 1
+    return dict(sorted(counts.items()))

@@ -1,0 +1,87 @@
+"""How alike two patches are, whatever their flip, turn and small shift."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from srfast.coreset.features import SIDE
+
+REACH = 3
+"""Largest shift, in cells of the small copies: 9 pixels of a patch of 96."""
+FLAT = 2.0
+"""Standard deviation of a small copy, in units of [0, 255], below which there is too little in it to be recognised."""
+_BATCH = 256
+_INNER = SIDE - 2 * REACH
+
+
+def turns(copies: np.ndarray) -> Iterator[np.ndarray]:
+    """The 8 flips and quarter turns of square copies [n, s, s], as views."""
+    for flipped in (copies, copies[:, :, ::-1]):
+        for k in range(4):
+            yield np.rot90(flipped, k, axes=(1, 2))
+
+
+def smoothed(copies: np.ndarray) -> np.ndarray:
+    """Copies [n, SIDE, SIDE] under a 3 x 3 binomial filter, float32: a shift by half a cell then changes little."""
+    padded = np.pad(copies.astype(np.float32), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    lines = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
+    return (lines[:, :, :-2] + 2 * lines[:, :, 1:-1] + lines[:, :, 2:]) / 4
+
+
+def is_flat(copies: np.ndarray) -> np.ndarray:
+    """Which copies [n, SIDE, SIDE] hold too little to be recognised: their smoothed inner part hardly varies."""
+    inner = smoothed(copies)[:, REACH:-REACH, REACH:-REACH]
+    return inner.std(axis=(1, 2)) < FLAT
+
+
+def likeness(a: np.ndarray, b: np.ndarray, least: float = -1.0) -> np.ndarray:
+    """The largest concordance of two copies over flips, quarter turns and shifts.
+
+    Lin's concordance correlation (Biometrics 1989), 2 cov(a, b) / (var a + var b + (mean a - mean b)^2), of the inner
+    part of the first copy, in its 8 positions, with every part of that size of the second: 1 for the same pixels, less
+    where brightness or contrast differ. Pairs whose copies of half the size reach less than ``least`` - 0.1 are not
+    looked at closer.
+
+    Args:
+        a, b: Small copies [n, SIDE, SIDE], uint8 or float32.
+        least: What counts as alike; lower values come out as they are at half the size.
+
+    Returns:
+        float32 [n], at most 1.
+    """
+    out = np.empty(len(a), np.float32)
+    for i in range(0, len(a), _BATCH):
+        left, right = smoothed(a[i : i + _BATCH]), smoothed(b[i : i + _BATCH])
+        best = _concordance(_halved(left), _halved(right), (REACH + 1) // 2)
+        close = np.flatnonzero(best >= least - 0.1)
+        best[close] = _concordance(left[close], right[close], REACH)
+        out[i : i + _BATCH] = best
+    return out
+
+
+def _halved(copies: np.ndarray) -> np.ndarray:
+    n, side, _ = copies.shape
+    return copies.reshape(n, side // 2, 2, side // 2, 2).mean(axis=(2, 4))
+
+
+def _concordance(a: np.ndarray, b: np.ndarray, reach: int) -> np.ndarray:
+    """``likeness`` [n] of float32 copies [n, s, s] for shifts up to ``reach`` cells, at one size."""
+    n, inner = len(a), a.shape[1] - 2 * reach
+    size = inner * inner
+    middle = a[:, reach : reach + inner, reach : reach + inner]
+    mean_a = middle.mean(axis=(1, 2))
+    templates = np.stack([t.reshape(n, size) for t in turns(middle - mean_a[:, None, None])], axis=1)
+    parts = sliding_window_view(b, (inner, inner), axis=(1, 2)).reshape(n, (2 * reach + 1) ** 2, size)
+    covariance = (templates @ parts.transpose(0, 2, 1)).max(axis=1) / size
+    window = np.zeros((b.shape[1], 2 * reach + 1), np.float32)
+    for shift in range(2 * reach + 1):
+        window[shift : shift + inner, shift] = 1 / inner
+    offset = b.mean(axis=(1, 2), keepdims=True)  # squares of small numbers lose less
+    mean_b = (window.T @ (b - offset) @ window).reshape(n, (2 * reach + 1) ** 2)
+    var_b = (window.T @ (b - offset) ** 2 @ window).reshape(n, (2 * reach + 1) ** 2) - mean_b**2
+    var_a = (middle - mean_a[:, None, None]).var(axis=(1, 2))
+    apart = (mean_a - offset[:, 0, 0])[:, None] - mean_b
+    return (2 * covariance / (var_a[:, None] + np.maximum(var_b, 0) + apart**2 + 1e-6)).max(axis=1, initial=-1.0)

@@ -1,0 +1,174 @@
+"""Near-duplicates and leaks among made copies of photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import srfast
+from srfast.coreset.duplicates import find_duplicates
+from srfast.coreset.likeness import is_flat, likeness, turns
+from srfast.coreset.selection import select
+from srfast.errors import InputError
+from srfast.scoring.table import ScoreTable
+
+pytest.importorskip("faiss")
+pytest.importorskip("scipy")
+
+
+def photograph(seed: int, side: int = 288) -> Image.Image:
+    """Clouds and edges with the spectrum of a photograph (1 / f), in colour."""
+    draw = np.random.default_rng(seed)
+    f = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+    f[0, 0] = 1
+    planes = []
+    for _ in range(3):
+        noise = np.fft.irfft2(np.fft.rfft2(draw.normal(size=(side, side))) / f, s=(side, side))
+        planes.append(noise / noise.std())
+    mixed = np.stack([planes[0] + 0.3 * p for p in planes], axis=2)
+    return Image.fromarray(np.clip(125 + 35 * mixed, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ScoreTable]:
+    """Four photographs, and of the first a flipped, a turned, a compressed and a moved copy; and a flat image."""
+    root = tmp_path_factory.mktemp("dätä")
+    for i in range(4):
+        photograph(i).save(root / f"{i}.png")
+    first = Image.open(root / "0.png")
+    first.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(root / "5 flipped.png")
+    first.transpose(Image.Transpose.TRANSPOSE).save(root / "6 turned.png")
+    first.save(root / "7 compressed.jpg", quality=50)
+    Image.fromarray(np.roll(np.array(first), (6, -6), (0, 1))).save(root / "8 moved.png")
+    Image.new("RGB", (192, 192), (90, 100, 110)).save(root / "9 flat.png")
+    return root, srfast.score(root, mode="dense", scorer="bicubic")
+
+
+def test_copies_are_found_and_nothing_else(dataset: tuple[Path, ScoreTable]) -> None:
+    _, table = dataset
+    found = find_duplicates(table)
+    image = found.table.column("image")
+    duplicate, group = found.table.column("duplicate"), found.table.column("group")
+    copies = np.array([name[:1] in "5678" for name in image])
+    assert duplicate[copies].mean() > 0.9
+    assert not duplicate[~copies].any()
+    assert (group[np.isin(image, ["1.png", "2.png", "3.png", "9 flat.png"])] == -1).all()
+    assert found.groups == 9
+    assert found.flat == 4
+    assert found.duplicates == duplicate.sum()
+    # A group holds one patch of every copy: the same place, turned with the image.
+    for number in range(found.groups):
+        assert (group == number).sum() <= 5
+    at = {
+        (n, int(x), int(y)): int(g)
+        for n, x, y, g in zip(image, *(found.table.column(c) for c in "xy"), group, strict=True)
+    }
+    for x in (0, 96, 192):
+        for y in (0, 96, 192):
+            assert at["5 flipped.png", 192 - x, y] == at["0.png", x, y]
+            assert at["6 turned.png", y, x] == at["0.png", x, y]
+    assert {(one, two) for one, two, _, _ in found.images} >= {
+        ("0.png", "5 flipped.png"),
+        ("0.png", "7 compressed.jpg"),
+    }
+    assert all(n <= of == 9 for _, _, n, of in found.images)
+    assert found.leaks == {}
+    assert found.leaking == 0
+
+
+def test_leaks_are_named_and_selected_away(dataset: tuple[Path, ScoreTable], tmp_path: Path) -> None:
+    """Test images: a turned, compressed crop at an odd place of one photograph, and one of another kind."""
+    root, table = dataset
+    tests = tmp_path / "Set é"
+    tests.mkdir()
+    crop = Image.open(root / "2.png").crop((37, 51, 288, 270)).transpose(Image.Transpose.ROTATE_90)
+    crop.save(tests / "leak.jpg", quality=60)
+    photograph(77).save(tests / "other.png")
+    Image.new("RGB", (40, 40)).save(tests / "small.png")
+    found = find_duplicates(table, [tests])
+    assert list(found.leaks) == [f"{tests.name}/leak.jpg"]
+    assert list(found.leaks[f"{tests.name}/leak.jpg"]) == ["2.png"]
+    leaking = found.table.table.column("leak").is_valid().to_numpy()
+    x, y = found.table.column("x"), found.table.column("y")
+    whole = (found.table.column("image") == "2.png") & (x >= 37) & (x + 96 <= 288) & (y >= 51) & (y + 96 <= 270)
+    assert whole.sum() == 2
+    assert (leaking >= whole).all()
+    assert found.leaking == leaking.sum() <= 4
+    pytest.importorskip("duckdb")
+    found.table.write(tmp_path / "marked.parquet")
+    kept = select(tmp_path / "marked.parquet", keep=1.0, where="not duplicate and leak is null")
+    assert len(kept) == len(table) - (leaking | found.table.column("duplicate")).sum()
+
+
+def test_overlapping_windows_are_no_duplicates(dataset: tuple[Path, ScoreTable]) -> None:
+    root, _ = dataset
+    table = srfast.score(
+        [root / "1.png", root / "8 moved.png", root / "0.png"], mode="dense", scorer="bicubic", stride=24
+    )
+    found = find_duplicates(table)
+    image, group = found.table.column("image"), found.table.column("group")
+    assert (group[image == "1.png"] == -1).all()
+    assert found.table.column("duplicate")[image == "8 moved.png"].mean() > 0.9
+
+
+def test_the_same_table_gives_the_same_marks(dataset: tuple[Path, ScoreTable]) -> None:
+    _, table = dataset
+    assert find_duplicates(table).table.table.equals(find_duplicates(table).table.table)
+
+
+def plain_likeness(a: np.ndarray, b: np.ndarray) -> float:
+    """Largest concordance over turns and shifts, in float64 loops, of copies that are smooth already."""
+    from srfast.coreset.likeness import REACH, smoothed
+
+    a, b = (smoothed(c[None])[0].astype(np.float64) for c in (a, b))
+    inner = a.shape[0] - 2 * REACH
+    middle = a[REACH : REACH + inner, REACH : REACH + inner]
+    best = -1.0
+    for turned in [np.rot90(f, k) for f in (middle, middle[:, ::-1]) for k in range(4)]:
+        for i in range(2 * REACH + 1):
+            for j in range(2 * REACH + 1):
+                part = b[i : i + inner, j : j + inner]
+                cov = ((turned - turned.mean()) * (part - part.mean())).mean()
+                best = max(best, 2 * cov / (turned.var() + part.var() + (turned.mean() - part.mean()) ** 2 + 1e-6))
+    return best
+
+
+def test_likeness_against_plain_loops() -> None:
+    draw = np.random.default_rng(3)
+    a = draw.uniform(0, 255, (6, 32, 32)).astype(np.uint8)
+    b = a.copy()
+    b[1] = np.rot90(a[1])
+    b[2] = np.roll(a[2], (2, -2), (0, 1))
+    b[3] = a[3] // 2 + 60
+    b[4] = draw.uniform(0, 255, (32, 32))
+    got = likeness(a, b)
+    # float32 sums of 676 squares of 255.
+    assert got == pytest.approx([plain_likeness(x, y) for x, y in zip(a, b, strict=True)], abs=2e-4)
+    assert got[:3] == pytest.approx([1, 1, 1], abs=2e-4)
+    assert got[3] < 0.9
+    assert got[4] < 0.3
+    assert likeness(a[:0], b[:0]).shape == (0,)
+
+
+def test_turns_are_the_eight_of_a_square() -> None:
+    square = np.arange(9).reshape(1, 3, 3)
+    assert len({t.tobytes() for t in map(np.ascontiguousarray, turns(square))}) == 8
+    assert is_flat(np.full((1, 32, 32), 7, np.uint8)).all()
+
+
+def test_what_is_refused(dataset: tuple[Path, ScoreTable], tmp_path: Path) -> None:
+    _, table = dataset
+    with pytest.raises(InputError, match="alike: expected"):
+        find_duplicates(table, alike=1.5)
+    with pytest.raises(InputError, match="no such file or folder"):
+        find_duplicates(table, [tmp_path / "nothing"])
+    with pytest.raises(InputError, match="column 'duplicate' is there already"):
+        find_duplicates(find_duplicates(table).table)
+    with pytest.raises(InputError, match="empty table"):
+        find_duplicates(ScoreTable(table.table.slice(0, 0), table.meta))
+    (tmp_path / "t.png").write_text("no image")
+    with pytest.raises(InputError, match=r"t\.png"):
+        find_duplicates(table, [tmp_path])
