@@ -76,7 +76,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
     store = pool.store_of(cell, coreset, study, scored.table)
     plan = Plan(
         cell.model,
-        study.scale,
+        cell.scale,
         cell.updates,
         study.recipe_of(cell.model),
         cell.seed,
@@ -99,7 +99,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         "cell": cell.name,
         "arm": cell.arm.name,
         "model": cell.model,
-        "scale": study.scale,
+        "scale": cell.scale,
         "keep": cell.keep,
         "updates": cell.updates,
         "seed": cell.seed,
@@ -112,8 +112,8 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
     rows, strata, text = [], [], []
     evaluating = time.perf_counter()
     for name, files in test.items():
-        errors = TileErrors(files, study.scale, protocol)
-        found = evaluate(trained.weights, files, study.scale, protocol, device=study.device, inspect=errors.inspect)
+        errors = TileErrors(files, cell.scale, protocol)
+        found = evaluate(trained.weights, files, cell.scale, protocol, device=study.device, inspect=errors.inspect)
         rows += [{**fixed, "dataset": name, **asdict(image)} for image in found.images]
         strata += [{"cell": cell.name, "dataset": name, **asdict(row)} for row in errors.rows]
         text.append(f"{name} {found.psnr:.3f} dB")

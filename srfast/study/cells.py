@@ -5,8 +5,10 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from srfast.errors import InputError
+from srfast.scoring.settings import Scale
 from srfast.study.description import Arm, Study
 
 
@@ -19,6 +21,7 @@ class Cell:
     keep: float
     updates: int
     pool: float
+    scale: Scale
     scorer: int
     """Its place among the study's scorers."""
     seed: int
@@ -29,6 +32,8 @@ class Cell:
         parts = [self.model, self.arm.name, f"k{100 * self.keep:g}", f"u{self.updates}"]
         if self.pool < 1:
             parts.append(f"p{100 * self.pool:g}")
+        if self.scale != 2:
+            parts.append(f"x{self.scale}")
         if self.scorer:
             parts.append(f"c{self.scorer}")
         return "-".join([*parts, f"s{self.seed}"])
@@ -37,18 +42,13 @@ class Cell:
 def cells(study: Study) -> list[Cell]:
     """All cells, every seed 0 before any seed 1, so that an interrupted study is balanced."""
     found: dict[str, Cell] = {}
-    for seed in study.seeds:
-        for scorer in range(len(study.scorers)):
-            for pool in study.pool:
-                for model in study.models:
-                    for arm in study.arms:
-                        if (arm.models and model not in arm.models) or (scorer and not arm.asks_scorer):
-                            continue
-                        for keep in arm.keep:
-                            for budget in arm.budget:
-                                updates = updates_of(study, budget, keep, pool)
-                                cell = Cell(arm, model, keep, updates, pool, scorer, seed)
-                                found.setdefault(cell.name, cell)
+    settings = product(study.seeds, range(len(study.scorers)), study.pool, study.scales, study.models, study.arms)
+    for seed, scorer, pool, scale, model, arm in settings:
+        if (arm.models and model not in arm.models) or (scorer and not arm.asks_scorer):
+            continue
+        for keep, budget in product(arm.keep, arm.budget):
+            cell = Cell(arm, model, keep, updates_of(study, budget, keep, pool), pool, scale, scorer, seed)
+            found.setdefault(cell.name, cell)
     return list(found.values())
 
 

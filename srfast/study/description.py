@@ -63,7 +63,7 @@ class Study:
     test: Mapping[str, str]
     holdout: float
     pool: tuple[float, ...]
-    scale: Scale
+    scales: tuple[Scale, ...]
     patch: int
     stride: int
     mode: Mode
@@ -116,20 +116,22 @@ def read_study(
         tests = {k: str(Path(v).resolve()) for k, v in test.items()}
     if not data["train"]:
         raise InputError(f"{path}: data.train: expected folders of images, here or as --images, got nothing")
-    scale, patch, stride = scoring["scale"], scoring["patch"], scoring["stride"] or scoring["patch"]
+    scales = scoring["scale"] if isinstance(scoring["scale"], list) else [scoring["scale"]]
+    patch, stride = scoring["patch"], scoring["stride"] or scoring["patch"]
     try:
-        check_grid(scale, patch, stride)
+        for scale in scales:
+            check_grid(scale, patch, stride)
     except InputError as error:
         raise InputError(f"{path}: scoring.{error}") from None
     changes = {k: training[k] for k in _RECIPE if training[k] is not None}
     for name in [*training["models"], *(m for arm in arms for m in arm.models)]:
         if name not in models.names():
             raise InputError(f"{path}: training.models: {toml.unknown(name, models.names())}")
-        crop = dataclasses.replace(recipe(name), **changes).lr_patch * scale
+        crop = dataclasses.replace(recipe(name), **changes).lr_patch * max(scales)
         if crop > patch:
             raise InputError(
-                f"{path}: training.lr_patch: expected at most {patch // scale} (patches are {patch} px), "
-                f"got {crop // scale} for {name}"
+                f"{path}: training.lr_patch: expected at most {patch // max(scales)} (patches are {patch} px), "
+                f"got {crop // max(scales)} for {name}"
             )
     for name in training["options"]:
         if name not in training["models"]:
@@ -142,7 +144,7 @@ def read_study(
         test=tests,
         holdout=float(data["holdout"]),
         pool=_floats(data["pool"]),
-        scale=scale,
+        scales=tuple(scales),
         patch=patch,
         stride=stride,
         mode=scoring["mode"],
@@ -209,6 +211,11 @@ def _budget(value: Any) -> bool:
     return bool(values) and all(v in BUDGETS if isinstance(v, str) else toml.number(v) for v in values)
 
 
+def _scale(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(toml.integer(v) and v in (2, 3, 4) for v in values)
+
+
 def _seeds(value: Any) -> bool:
     if isinstance(value, list):
         return bool(value) and all(map(toml.integer, value)) and len(set(value)) == len(value)
@@ -252,7 +259,7 @@ _DATA = {
     "pool": Key("a fraction with 0 < pool <= 1, or a list", toml.fractions, 1.0),
 }
 _SCORING = {
-    "scale": Key("2, 3 or 4", lambda v: toml.integer(v) and v in (2, 3, 4), 2),
+    "scale": Key("2, 3 or 4, or a list of them", _scale, 2),
     "patch": Key("a positive multiple of the scale", lambda v: toml.integer(v, 1), 96),
     "stride": Key("a positive multiple of the scale", lambda v: toml.integer(v, 1), 0),
     "mode": _one_of("patch", "dense"),

@@ -23,7 +23,7 @@ from srfast.errors import InputError
 from srfast.models.registry import describe
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import write_scores
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.settings import Scale, ScoreSettings
 from srfast.scoring.table import ScoreTable
 from srfast.study.cells import Cell
 from srfast.study.description import Study
@@ -70,11 +70,17 @@ def find_data(study: Study) -> Data:
     )
 
 
-def score_pool(study: Study, data: Data, out: Path, number: int, workers: int) -> Scored:
+def scores_file(out: Path, number: int, scale: int) -> Path:
+    """The score table of one of the study's scorers at one scale."""
+    return out / f"scores-{number}{f'-x{scale}' if scale != 2 else ''}.parquet"
+
+
+def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, workers: int) -> Scored:
     """Scores the whole pool by one of the study's scorers, once for all cells."""
-    table, about = out / f"scores-{number}.parquet", out / f"scores-{number}.json"
-    with FileLock(out / f"scores-{number}.lock"):
-        asked = _asked(study, data, number)
+    table = scores_file(out, number, scale)
+    about = table.with_suffix(".json")
+    with FileLock(table.with_suffix(".lock")):
+        asked = _asked(study, data, number, scale)
         if about.exists() and table.exists():
             known = json.loads(about.read_text())
             for key, value in asked.items():
@@ -85,9 +91,9 @@ def score_pool(study: Study, data: Data, out: Path, number: int, workers: int) -
                     )
             return Scored(table, study.scorers[number], known["patches"], known["seconds"])
         began = time.perf_counter()
-        scorer = _scorer(study, data, out, number)
+        scorer = _scorer(study, data, out, number, scale)
         settings = ScoreSettings(
-            study.scale, study.patch, study.stride, study.mode, scorer, device=study.device, workers=workers
+            scale, study.patch, study.stride, study.mode, scorer, device=study.device, workers=workers
         )
         summary = write_scores(data.train, table, settings)
         seconds = time.perf_counter() - began
@@ -97,36 +103,38 @@ def score_pool(study: Study, data: Data, out: Path, number: int, workers: int) -
         return Scored(table, study.scorers[number], summary.patches, seconds)
 
 
-def _asked(study: Study, data: Data, number: int) -> dict[str, Any]:
+def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
     """What a score table depends on."""
-    keys = ("scale", "patch", "stride", "mode", "scorer_updates")
+    keys = ("patch", "stride", "mode", "scorer_updates")
     files = [Path(f).name for f in data.train]
-    return {"scorer": study.scorers[number], **{k: getattr(study, k) for k in keys}, "images": files}
+    return {"scorer": study.scorers[number], "scale": scale, **{k: getattr(study, k) for k in keys}, "images": files}
 
 
 def _short(value: Any) -> str:
     return f"{len(value)} images" if isinstance(value, list) else repr(value)
 
 
-def _scorer(study: Study, data: Data, out: Path, number: int) -> str:
+def _scorer(study: Study, data: Data, out: Path, number: int, scale: Scale) -> str:
     """The scorer as ``srfast.score`` takes it; ``srcnn:SEED`` is trained here, on the whole pool."""
     name, _, seed = study.scorers[number].partition(":")
     if name != "srcnn" or not seed:
-        load_network(study.scorers[number], study.scale)
+        load_network(study.scorers[number], scale)
         return study.scorers[number]
     if not seed.isdigit():
         raise InputError(f"scoring.scorers: expected srcnn:SEED with an integer, got {study.scorers[number]!r}")
     how = recipe("srcnn")
     store, _ = open_store(
         data.train,
-        study.scale,
+        scale,
         color="y",
-        patch=how.lr_patch * study.scale,
+        patch=how.lr_patch * scale,
         quantise=how.quantise,
         cache_bytes=study.cache_mb << 20,
     )
-    plan = Plan("srcnn", study.scale, study.scorer_updates, how, int(seed))
-    result = train(plan, store, out / "scorers" / f"srcnn-{seed}", resume=True, quiet=True, device=study.device)
+    plan = Plan("srcnn", scale, study.scorer_updates, how, int(seed))
+    result = train(
+        plan, store, out / "scorers" / f"srcnn-{seed}-x{scale}", resume=True, quiet=True, device=study.device
+    )
     return str(result.weights)
 
 
@@ -149,7 +157,7 @@ def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:
 def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairStore:
     """The training pairs of a cell. What is decoded is shared by all cells of a process."""
     color, quantise = describe(cell.model).color, study.recipe_of(cell.model).quantise
-    whole, numbers = _whole(str(scored), study.scale, color, quantise, study.cache_mb << 20)
+    whole, numbers = _whole(str(scored), cell.scale, color, quantise, study.cache_mb << 20)
     p = read_patches(coreset)
     columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
     return whole.over([Region(numbers[image], x, y, size, size) for image, x, y, size in columns])

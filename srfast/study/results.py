@@ -95,7 +95,7 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
     """What the result of a cell depends on, but for the data's content."""
     known = {
         "model": cell.model,
-        "scale": study.scale,
+        "scale": cell.scale,
         "updates": cell.updates,
         "seed": cell.seed,
         "keep": cell.keep,

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -77,8 +78,11 @@ def run_study(
     failures = []
     try:
         with _terminated_is_interrupted():
-            scored = {n: pool.score_pool(described, data, folder, n, jobs) for n in {c.scorer for c in todo}}
-            tasks = [(described, c, scored[c.scorer], data.test, place_of(folder, c)) for c in todo]
+            scored = {
+                key: pool.score_pool(described, data, folder, *key, jobs)
+                for key in dict.fromkeys((c.scorer, c.scale) for c in todo)
+            }
+            tasks = [(described, c, scored[c.scorer, c.scale], data.test, place_of(folder, c)) for c in todo]
             for done, outcome in enumerate(_outcomes(tasks, jobs), len(chosen) - len(todo) + 1):
                 if outcome.state == "failed":
                     failures.append(outcome)
@@ -153,17 +157,18 @@ def _folder(out: str | os.PathLike[str]) -> Path:
 def _gather(study: Study, every: Sequence[Cell], folder: Path) -> Results:
 
     scoring = []
-    for number, scorer in enumerate(study.scorers):
-        about = folder / f"scores-{number}.json"
+    for number, scale in product(range(len(study.scorers)), study.scales):
+        table = pool.scores_file(folder, number, scale)
+        about = table.with_suffix(".json")
         if about.exists():
             known = json.loads(about.read_text())
-            losses = pool.scores(str(folder / f"scores-{number}.parquet")).column("loss")
-            quantiles = [float(f"{q:.6g}") for q in np.quantile(losses, np.linspace(0, 1, 101))]
+            quantiles = np.quantile(pool.scores(str(table)).column("loss"), np.linspace(0, 1, 101))
             scoring.append(
                 {
-                    "scorer": Path(scorer).name,
+                    "scorer": Path(study.scorers[number]).name,
+                    "scale": scale,
                     **{k: known[k] for k in ("patches", "seconds")},
-                    "loss_quantiles": quantiles,
+                    "loss_quantiles": [float(f"{q:.6g}") for q in quantiles],
                 }
             )
     found = results.gather(study, [place_of(folder, c) for c in every], scoring)

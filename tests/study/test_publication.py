@@ -1,0 +1,193 @@
+"""Tables, figures and sentences from results that were made up, so that what they must say is known."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from srfast.scoring.table import VERSION
+from srfast.study.answer import answer, saturation
+from srfast.study.formats import Table, Value
+from srfast.study.groups import groups
+from srfast.study.pairs import pairs
+from srfast.study.publication import publish, results_folder
+from srfast.study.results import LOG_SCHEMA, SCHEMA, STRATA_SCHEMA, Results
+from srfast.study.statistics import Interval
+from srfast.study.tables import tables, updates_for
+
+ARMS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "des": {},
+    "asc": {"order": "asc"},
+    "refined": {"drop_hardest": 0.05},
+    "random": {"method": "random"},
+    "rs2": {"method": "random"},
+    "bicubic": {"method": "bicubic"},
+}
+CELLS = {  # arm, keep, updates, pool -> dB more than 30
+    ("full", 1.0, 1000, 1.0): 0.0,
+    ("full", 1.0, 500, 1.0): -0.04,
+    ("full", 1.0, 1000, 0.5): -0.01,
+    ("des", 0.5, 500, 1.0): -0.02,
+    ("des", 0.5, 1000, 1.0): 0.03,
+    ("asc", 0.5, 500, 1.0): -0.6,
+    ("refined", 0.5, 500, 1.0): -0.01,
+    ("random", 0.5, 500, 1.0): -0.2,
+    ("random", 0.5, 1000, 1.0): -0.01,
+    ("rs2", 0.5, 500, 1.0): -0.05,
+    ("bicubic", 0.5, 500, 1.0): -0.021,
+}
+
+
+def made_up(sigma: float = 0.002, seeds: int = 4, cells: dict[Any, float] = CELLS) -> Results:
+    rng = np.random.default_rng(5)
+    images = {"Set5": 3, "BSD100": 12}
+    rows, strata, meta = [], [], {}
+    for (arm, keep, updates, pool), gain in cells.items():
+        for seed in range(seeds):
+            name = f"fsrcnn-{arm}-k{100 * keep:g}-u{updates}-p{100 * pool:g}-s{seed}"
+            meta[name] = {
+                "settings": {"arm": {"name": arm, "select": ARMS[arm], "redraw": "pass" if arm == "rs2" else "seed"}}
+            }
+            own = gain + sigma * rng.standard_normal()
+            fixed = {
+                "cell": name, "arm": arm, "model": "fsrcnn", "scale": 2, "keep": keep, "updates": updates, "seed": seed,
+                "seconds": 0.01 * updates, "scoring_seconds": 0.0 if arm in ("full", "random", "rs2") else 3.0,
+                "pool": pool, "scorer": "srcnn", "patches": int(1000 * pool * keep),
+            }  # fmt: skip
+            for dataset, count in images.items():
+                for i in range(count):
+                    rows.append(
+                        {**fixed, "dataset": dataset, "image": f"{i}.png", "psnr": 30 + i / 10 + own, "ssim": 0.9}
+                    )
+                    for stratum, mse in (("easy", 4.0), ("middle", 40.0), ("hard", 400.0), ("flat", 2.0)):
+                        strata.append({"cell": name, "dataset": dataset, "image": f"{i}.png", "stratum": stratum, "pixels": 1024, "mse": mse})  # fmt: skip  # noqa: E501
+    study = {"title": "Made up", "arms": [{"name": a} for a in ARMS], "models": ["fsrcnn"]}
+    scoring = [
+        {"scorer": "srcnn", "patches": 1000, "seconds": 3.0, "loss_quantiles": np.geomspace(0.1, 900, 101).tolist()}
+    ]
+    return Results(
+        pa.Table.from_pylist(rows, SCHEMA),
+        pa.Table.from_pylist(strata, STRATA_SCHEMA),
+        LOG_SCHEMA.empty_table(),
+        {"version": VERSION, "study": study, "cells": meta, "scoring": scoring},
+    )
+
+
+def table(results: Results, name: str) -> Table:
+    return next(t for t in tables(results) if t.name == name)
+
+
+def test_table_1_marks_the_best_and_the_second() -> None:
+    found = table(made_up(), "table1")
+    assert "on BSD100" in found.title
+    lines = {tuple(line.split(" | ")[:3]): line for line in found.markdown().splitlines()}
+    assert "**30.5" in lines["| des", "50 %", "1000"]
+    assert "<u>30.5" in lines["| full", "100 %", "1000"]
+    assert "± 0.00" in lines["| asc", "50 %", "500"]
+    assert found.latex().count(r"\textbf{30.") == 1
+    assert r"100 \%" in found.latex()
+    rows = list(csv.DictReader(io.StringIO(found.csv())))
+    assert len(rows) == sum(pool == 1 for *_, pool in CELLS)
+    row = next(r for r in rows if r["Selection"] == "asc")
+    assert float(row["fsrcnn PSNR low"]) < float(row["fsrcnn PSNR"]) < float(row["fsrcnn PSNR high"])
+    assert row["Seeds"] == "4"
+
+
+def test_ties_share_a_place() -> None:
+    values = [Value(Interval(v, v, v), 2) for v in (30.001, 30.004, 29.0, 28.0)]
+    marks = Table("t", "T", ["v"], [[v] for v in values], frozenset({0})).marks()
+    assert marks == {(0, 0): 0, (1, 0): 0, (2, 0): 1}
+
+
+def test_table_3_has_all_test_sets_and_table_2_the_matched_rows() -> None:
+    assert [h for h in table(made_up(), "table3").header if "PSNR" in h] == ["Set5 PSNR", "BSD100 PSNR"]
+    assert {row[4] for row in table(made_up(), "table2").rows} == {1000}
+
+
+def test_every_selection_meets_its_controls() -> None:
+    some = groups(made_up())
+    found = {
+        (p.group.key.arm, p.group.key.updates, p.question, p.control.key.arm): p.result.verdict
+        for p in pairs(some, "BSD100") if p.group.key.pool == 1
+    }  # fmt: skip
+    assert found["des", 500, "random, drawn once", "random"] == "better"
+    assert found["des", 500, "random, redrawn for each pass", "rs2"].startswith("better")
+    assert found["des", 500, "all patches, same updates", "full"].startswith("better")
+    assert found["des", 500, "all patches, all updates", "full"].startswith("worse")
+    assert found["des", 500, "other ranking", "bicubic"] == "as good"
+    assert found["des", 500, "other ranking", "asc"] == "better"
+    assert found["des", 1000, "random, drawn once", "random"] == "better"
+    assert ("random", 500, "all patches, same updates", "full") in found
+    assert not any(arm == "full" for arm, *_ in found)
+
+
+def test_one_sentence() -> None:
+    text = answer(made_up())
+    assert text is not None
+    assert text.startswith("With 50 % of your patches, chosen by refined, you lose 0.0")
+    assert "on BSD100 and save 50 % of the updates (fsrcnn, 4 seeds; against all patches and 1000 updates: " in text
+    as_random = answer(made_up(cells={**CELLS, ("random", 0.5, 500, 1.0): -0.01}))
+    assert as_random is not None
+    assert "chosen by random" in as_random, "scores that do not beat a random subset are not recommended"
+    assert answer(made_up(cells={k: v for k, v in CELLS.items() if k[0] == "full" and k[2] == 1000})) is None
+    assert [s[:50] for s in saturation(made_up())] == ["With 50 % of the images and all 1000 updates: -0.0"]
+
+
+def test_updates_for_a_psnr() -> None:
+    curve = [(250, 29.0), (500, 30.0), (1000, 31.0)]
+    assert updates_for(30.5, curve) == str(round(500 * 2**0.5))
+    assert (updates_for(31.5, curve), updates_for(28.0, curve)) == ("> 1000", "< 250")
+    assert updates_for(30.0, curve[:1]) is None
+
+
+def test_all_files(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    page = publish(made_up(), tmp_path)
+    assert page.startswith("# Made up\n\nWith 50 % of your patches")
+    assert page == (tmp_path / "tables" / "study.md").read_text(encoding="utf-8")
+    names = {"figure2-losses", "figure4-window", "updates", "hours", "strata", "pool"}
+    for name in names:
+        svg = (tmp_path / "figures" / f"{name}.svg").read_text()
+        assert svg.rstrip().endswith("</svg>")
+        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 5000
+    first = {p.name: p.read_bytes() for p in (tmp_path / "figures").iterdir()}
+    publish(made_up(), tmp_path)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "figures").iterdir()} == first, (
+        "the same results, the same files"
+    )
+
+
+def test_one_seed_is_shown_without_intervals(tmp_path: Path) -> None:
+    results = made_up(seeds=1)
+    assert "±" not in table(results, "table1").markdown()
+    assert all(row[10] == "one seed: no verdict" for row in table(results, "comparisons").rows)
+    publish(results, tmp_path)
+
+
+def test_results_survive_a_file(tmp_path: Path) -> None:
+    made_up().write(tmp_path)
+    assert results_folder(tmp_path) == tmp_path
+    assert publish(Results.read(tmp_path), None) == publish(made_up(), None)
+
+
+def test_the_command_prints_committed_results(srfast_command: Callable[..., Any], tmp_path: Path) -> None:
+    pytest.importorskip("scipy")
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    (tmp_path / "mine.toml").write_text("title = 'never read'")
+    made_up().write(tmp_path / "results" / "mine")
+    for options in ([], ["--tables"]):
+        run = srfast_command("study", "mine.toml", *options, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        assert "Table 1: selections on BSD100" in run.stdout
+    assert not (tmp_path / "results" / "mine" / "tables").exists()
+    none = srfast_command("study", "mine.toml", "-o", "nothing", "--tables", cwd=tmp_path)
+    assert none.returncode == 2
+    assert len(none.stderr.splitlines()) == 1
