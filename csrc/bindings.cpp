@@ -96,12 +96,12 @@ PYBIND11_MODULE(_C, m) {
       py::arg("dtype"), py::arg("dst"), py::call_guard<py::gil_scoped_release>());
   m.def(
       "resample",
-      [](std::uintptr_t src, int64_t planes, int64_t h, int64_t w, double scale, int boundary, int threads,
+      [](std::uintptr_t src, int64_t planes, int64_t h, int64_t w, int scale, bool up, int boundary, int threads,
          std::uintptr_t dst) {
-        resample_cpu(ptr<const float>(src), planes, h, w, scale, boundary, threads, ptr<float>(dst));
+        resample_cpu(ptr<const float>(src), planes, h, w, scale, up, boundary, threads, ptr<float>(dst));
       },
-      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("scale"), py::arg("boundary"),
-      py::arg("threads"), py::arg("dst"), py::call_guard<py::gil_scoped_release>());
+      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("scale"), py::arg("up"),
+      py::arg("boundary"), py::arg("threads"), py::arg("dst"), py::call_guard<py::gil_scoped_release>());
   m.def(
       "per_sample_mse",
       [](std::uintptr_t a, std::uintptr_t b, int64_t n, int64_t length, int threads, std::uintptr_t out) {

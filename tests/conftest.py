@@ -21,6 +21,7 @@ from srfast.models.registry import WEIGHTS
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 ALLOCATING = (
     "srfast.ops.cpu",
+    "srfast.ops.native",
     "srfast.scoring.backends.native",
     "srfast.scoring.backends.maps",
     "srfast.coreset.selection",
@@ -120,7 +121,7 @@ def srcnn_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], P
             return shipped
         from safetensors.torch import save_file
 
-        from srfast.scoring.network import SRCNN_SHAPES
+        from srfast.ops.native import SRCNN_SHAPES
 
         target = folder / f"srcnn_x{scale}.safetensors"
         if not target.exists():

@@ -16,8 +16,9 @@ int64_t resized(int64_t n, double scale);
 void imresize_cpu(const void* src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, int dtype,
                   void* dst);
 
-// src [planes, h, w] float32 -> dst [planes, resized(h), resized(w)] float32, sums in float64.
-void resample_cpu(const float* src, int64_t planes, int64_t h, int64_t w, double scale, int boundary, int threads,
+// src [planes, h, w] float32 -> dst float32, sums in float64: [planes, scale * h, scale * w] where `up`, else
+// [planes, ceil(h / scale), ceil(w / scale)]. scale is 2, 3 or 4.
+void resample_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int scale, bool up, int boundary, int threads,
                   float* dst);
 
 // out[i] = mean((a[i] - b[i])^2) over `length` values, summed in float64.

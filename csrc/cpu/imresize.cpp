@@ -6,7 +6,6 @@
 #include "core/api.h"
 #include "cpu/clones.h"
 #include "cpu/taps.h"
-#include "cpu/threads.h"
 
 namespace srfast {
 
@@ -69,25 +68,15 @@ void transpose(const T* src, int64_t rows, int64_t cols, T* dst) {
 // Rows first: both scales are equal, and on a tie MATLAB takes the first dimension first. The image is turned over in
 // between, so that both passes run along memory.
 template <class T, class Mid>
-void resize(const T* src, int64_t w, int64_t channels, const Taps& rows, const Taps& cols, std::vector<Mid>& mid,
-            std::vector<Mid>& turned, std::vector<T>& out, T* dst) {
-  const int64_t h = rows.out;
-  mid.resize(static_cast<size_t>(h * w * channels));
-  turned.resize(mid.size());
-  out.resize(static_cast<size_t>(cols.out * channels * h));
-  pass(src, w * channels, rows, mid.data());
-  transpose(mid.data(), h, w * channels, turned.data());  // [w, channels, h]
-  pass(turned.data(), channels * h, cols, out.data());
-  transpose(out.data(), cols.out * channels, h, dst);
-}
-
-template <class T, class Mid>
 void resize(const void* src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, void* dst) {
   const Taps rows = make_taps(h, resized(h, scale), scale, boundary);
   const Taps cols = make_taps(w, resized(w, scale), scale, boundary);
-  std::vector<Mid> mid, turned;
-  std::vector<T> out;
-  resize(static_cast<const T*>(src), w, channels, rows, cols, mid, turned, out, static_cast<T*>(dst));
+  std::vector<Mid> mid(static_cast<size_t>(rows.out * w * channels)), turned(mid.size());
+  std::vector<T> out(static_cast<size_t>(cols.out * channels * rows.out));
+  pass(static_cast<const T*>(src), w * channels, rows, mid.data());
+  transpose(mid.data(), rows.out, w * channels, turned.data());  // [w, channels, rows]
+  pass(turned.data(), channels * rows.out, cols, out.data());
+  transpose(out.data(), cols.out * channels, rows.out, static_cast<T*>(dst));
 }
 
 }  // namespace
@@ -102,18 +91,6 @@ void imresize_cpu(const void* src, int64_t h, int64_t w, int64_t channels, doubl
     default:
       return resize<double, double>(src, h, w, channels, scale, boundary, dst);
   }
-}
-
-void resample_cpu(const float* src, int64_t planes, int64_t h, int64_t w, double scale, int boundary, int threads,
-                  float* dst) {
-  const Taps rows = make_taps(h, resized(h, scale), scale, boundary);
-  const Taps cols = make_taps(w, resized(w, scale), scale, boundary);
-  parallel_ranges(planes, threads, [&](int64_t begin, int64_t end) {
-    std::vector<double> mid, turned;
-    std::vector<float> out;
-    for (int64_t p = begin; p < end; ++p)
-      resize(src + p * h * w, w, 1, rows, cols, mid, turned, out, dst + p * rows.out * cols.out);
-  });
 }
 
 }  // namespace srfast

@@ -20,6 +20,8 @@ from srfast.evaluation.metrics import Protocol, Window
 from srfast.models import loading
 from srfast.models.descriptor import Descriptor
 from srfast.models.tiling import super_resolve
+from srfast.ops.checks import check_scale
+from srfast.ops.color import from_ycbcr, to_y, to_ycbcr
 from srfast.ops.device import resolve_device
 from srfast.ops.functional import imresize
 
@@ -116,8 +118,7 @@ def evaluate(
         InputError: unknown model, protocol or scale, no images, a file that cannot be read, an LR file that
             is missing or of the wrong size. RunError: a dependency is missing.
     """
-    if isinstance(scale, bool) or scale not in (2, 3, 4):
-        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    scale = check_scale(scale)
     if protocol not in (None, *metrics.PROTOCOLS):
         raise InputError(f"protocol: expected one of {', '.join(metrics.PROTOCOLS)}, got {protocol!r}")
     name, network = _open(model, scale, resolve_device(device))
@@ -204,8 +205,8 @@ def _reconstruct(
     if protocol == "classic":
         # Y in float64, as MATLAB; a gray image is its own Y.
         if network is None or network.color == "y":
-            y = metrics.to_y(hr, "classic")
-            low = imresize(y / 255, 1 / scale) if lr is None else metrics.to_y(lr, "classic") / 255
+            y = to_y(hr, "classic")
+            low = imresize(y / 255, 1 / scale) if lr is None else to_y(lr, "classic") / 255
             up = imresize(low, scale) if network is None else _run(network, low[..., None], tile)[..., 0]
             bounds = _CLASSIC_RANGE if network is None else (0.0, 255.0)
             return _to_uint8(up, *bounds), y.astype(np.uint8)
@@ -213,17 +214,17 @@ def _reconstruct(
         sr = _to_uint8(_run(network, low, tile))
         if hr.ndim == 2:
             return _to_uint8(sr.mean(2) / 255), hr
-        return metrics.to_y(sr, "classic").astype(np.uint8), metrics.to_y(hr, "classic").astype(np.uint8)
+        return to_y(sr, "classic").astype(np.uint8), to_y(hr, "classic").astype(np.uint8)
     hr = np.ascontiguousarray(_three(hr))
     small = imresize(hr, 1 / scale) if lr is None else _three(lr)
     if network is None:
         return imresize(small, scale), hr
     if network.color == "rgb":
         return _to_uint8(_run(network, small / 255, tile)), hr
-    ycc = _to_ycbcr(small / 255)
+    ycc = to_ycbcr(small / 255)
     up = imresize(ycc, scale)
     up[..., :1] = _run(network, ycc[..., :1], tile)
-    return _to_uint8(_from_ycbcr(up)), hr
+    return _to_uint8(from_ycbcr(up)), hr
 
 
 def _run(network: Descriptor, low: np.ndarray, tile: int | None) -> np.ndarray:
@@ -243,19 +244,6 @@ def _three(image: np.ndarray) -> np.ndarray:
 def _to_uint8(x: np.ndarray, low: float = 0.0, high: float = 255.0) -> np.ndarray:
     """[0, 1] -> uint8, clamped to [low, high], rounded half up as MATLAB's uint8()."""
     return np.floor(np.clip(x * 255, low, high) + 0.5).astype(np.uint8)
-
-
-# BT.601, MATLAB's rgb2ycbcr on doubles: RGB in [0, 1] -> Y in [16, 235] / 255, Cb and Cr in [16, 240] / 255.
-_YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
-_OFFSET = np.array([16.0, 128.0, 128.0]) / 255
-
-
-def _to_ycbcr(rgb: np.ndarray) -> np.ndarray:
-    return rgb @ _YCBCR.T + _OFFSET
-
-
-def _from_ycbcr(ycc: np.ndarray) -> np.ndarray:
-    return (ycc - _OFFSET) @ np.linalg.inv(_YCBCR).T
 
 
 _ENDINGS = re.compile(r"[_\-.]?(hr|gt|lr|lrbi|bicubic|srf[_-]?[234]|x[234])$", re.IGNORECASE)

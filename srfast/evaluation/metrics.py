@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from srfast.errors import InputError
+from srfast.ops.color import to_y
 
 Protocol = Literal["classic", "rgb"]
 Window = Literal["wang", "skimage"]
@@ -82,22 +83,6 @@ def ssim(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rg
     above = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     below = (mean_a * mean_a + mean_b * mean_b + c1) * (var_a + var_b + c2)
     return float(np.mean(above / below))
-
-
-def to_y(image: np.ndarray, protocol: Protocol) -> np.ndarray:
-    """BT.601 luma as MATLAB's rgb2ycbcr, 16..235, float64 [H, W].
-
-    Args:
-        image: uint8 [H, W, 3] RGB, or [H, W], which is Y already.
-        protocol: "rgb": 16 + (65.481 R + 128.553 G + 24.966 B) / 255. "classic": that, rounded half up.
-    """
-    if image.ndim == 2:
-        return image.astype(np.float64)
-    r, g, b = (image[..., c].astype(np.int64) for c in range(3))
-    thousands = 65481 * r + 128553 * g + 24966 * b
-    if protocol == "classic":
-        return 16.0 + (thousands + 127500) // 255000
-    return 16.0 + thousands / 255000
 
 
 def _planes(sr: np.ndarray, hr: np.ndarray, shave: int, protocol: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,7 @@
-"""The ops of torch.ops.srfast: schemas, CPU implementations, shapes for torch.compile."""
+"""The ops of torch.ops.srfast: schemas, CPU implementations, shapes for torch.compile.
+
+Pointers go to the compiled module, which checks nothing: each implementation checks its tensors first.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import math
 import torch
 from torch import Tensor
 
-from srfast.ops.native import BOUNDARIES, compiled, isa_index, packed_scorer
+from srfast.errors import InputError
+from srfast.ops.checks import check_boundary, check_factor, check_scale
+from srfast.ops.native import BOUNDARIES, SRCNN_SHAPES, compiled, isa_index, packed_scorer, score_batch
 
 LIBRARY = torch.library.Library("srfast", "DEF")
 LIBRARY.define("imresize(Tensor img, float scale, str boundary) -> Tensor")
@@ -19,12 +24,65 @@ LIBRARY.define("score_patches(Tensor patches, Tensor[] weights, int scale, str b
 DTYPES = {torch.uint8: 0, torch.float32: 1, torch.float64: 2}
 
 
+def check_image(img: Tensor) -> None:
+    """[H, W, C], of a type that imresize takes."""
+    if img.dtype not in DTYPES:
+        raise TypeError(f"img: expected uint8, float32 or float64, got {img.dtype}")
+    if img.ndim != 3 or 0 in img.shape[:2]:
+        raise InputError(f"img: expected [H, W, C] with at least 1 x 1 pixels, got shape {list(img.shape)}")
+
+
+def check_planes(x: Tensor) -> None:
+    """[N, C, H, W] float32."""
+    if x.dtype != torch.float32:
+        raise TypeError(f"x: expected a float32 tensor, got {x.dtype}")
+    if x.ndim != 4 or 0 in x.shape[2:]:
+        raise InputError(f"x: expected [N, C, H, W] with at least one pixel, got shape {list(x.shape)}")
+
+
+def check_pair(a: Tensor, b: Tensor) -> None:
+    """[N, ...] float32 twice."""
+    for name, x in (("a", a), ("b", b)):
+        if x.dtype != torch.float32:
+            raise TypeError(f"{name}: expected a float32 tensor, got {x.dtype}")
+    if a.shape != b.shape:
+        raise InputError(f"b: expected the shape of a, {list(a.shape)}, got {list(b.shape)}")
+    if a.device != b.device:
+        raise InputError(f"b: expected the device of a, {a.device}, got {b.device}")
+    if a.ndim < 2 or 0 in a.shape[1:]:
+        raise InputError(f"a: expected [N, ...] with at least one value a sample, got shape {list(a.shape)}")
+
+
+def check_patches(patches: Tensor, scale: int) -> None:
+    """[N, H, W, 3 or 1] uint8, sides multiples of the scale."""
+    if patches.dtype != torch.uint8:
+        raise TypeError(f"patches: expected uint8, got {patches.dtype}")
+    if patches.ndim != 4 or patches.shape[3] not in (1, 3):
+        raise InputError(f"patches: expected [N, H, W, 3] or [N, H, W, 1], got shape {list(patches.shape)}")
+    h, w = patches.shape[1:3]
+    if h % scale or w % scale or h == 0 or w == 0:
+        raise InputError(f"patches: expected sides that are positive multiples of the scale {scale}, got {h} x {w}")
+
+
+def check_weights(weights: list[Tensor]) -> None:
+    """The six tensors of an SRCNN 9-1-5, float32 in main memory."""
+    shapes = [tuple(w.shape) for w in weights]
+    if shapes != list(SRCNN_SHAPES.values()):
+        raise InputError(f"weights: expected tensors of {list(SRCNN_SHAPES.values())}, got {shapes}")
+    for w in weights:
+        if w.dtype != torch.float32 or w.device.type != "cpu":
+            raise TypeError(f"weights: expected float32 tensors on the CPU, got {w.dtype} on {w.device}")
+
+
 def resized(n: int, scale: float) -> int:
     """ceil(scale * n) as MATLAB computes it, in float64."""
     return math.ceil(scale * n)
 
 
 def _imresize(img: Tensor, scale: float, boundary: str) -> Tensor:
+    check_image(img)
+    check_factor(scale)
+    check_boundary(boundary)
     src = img.contiguous()
     h, w, c = src.shape
     out = torch.empty((resized(h, scale), resized(w, scale), c), dtype=src.dtype)
@@ -32,25 +90,30 @@ def _imresize(img: Tensor, scale: float, boundary: str) -> Tensor:
     return out
 
 
-def _resample(x: Tensor, scale: float, boundary: str) -> Tensor:
+def _resample(x: Tensor, scale: int, up: bool, boundary: str) -> Tensor:
+    check_planes(x)
+    check_scale(scale)
+    check_boundary(boundary)
     src = x.contiguous()
     n, c, h, w = src.shape
-    out = torch.empty((n, c, resized(h, scale), resized(w, scale)), dtype=src.dtype)
+    size = (h * scale, w * scale) if up else (-(-h // scale), -(-w // scale))
+    out = torch.empty((n, c, *size), dtype=src.dtype)
     compiled().resample(
-        src.data_ptr(), n * c, h, w, scale, BOUNDARIES[boundary], torch.get_num_threads(), out.data_ptr()
+        src.data_ptr(), n * c, h, w, scale, up, BOUNDARIES[boundary], torch.get_num_threads(), out.data_ptr()
     )
     return out
 
 
 def _downsample(x: Tensor, scale: int, boundary: str) -> Tensor:
-    return _resample(x, 1 / scale, boundary)
+    return _resample(x, scale, False, boundary)
 
 
 def _upsample(x: Tensor, scale: int, boundary: str) -> Tensor:
-    return _resample(x, float(scale), boundary)
+    return _resample(x, scale, True, boundary)
 
 
 def _per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
+    check_pair(a, b)
     a, b = a.contiguous(), b.contiguous()
     out = torch.empty(len(a), dtype=torch.float32)
     compiled().per_sample_mse(
@@ -60,16 +123,13 @@ def _per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _score_patches(patches: Tensor, weights: list[Tensor], scale: int, boundary: str, isa: str, fast: bool) -> Tensor:
-    src = patches.contiguous()
-    n, h, w, c = src.shape
-    scorer = packed_scorer(tuple(t.contiguous().numpy().tobytes() for t in weights), scale)
-    offsets = torch.arange(n, dtype=torch.int64) * (h * w * c)
-    out = torch.empty(n, dtype=torch.float32)
-    compiled().score_patches(
-        scorer, src.data_ptr(), offsets.data_ptr(), n, w * c, h, w, c, BOUNDARIES[boundary], isa_index(isa or None),
-        fast, torch.get_num_threads(), out.data_ptr(), 0, 0,
-    )  # fmt: skip
-    return out
+    check_patches(patches, check_scale(scale))
+    check_weights(weights)
+    check_boundary(boundary)
+    scorer = packed_scorer(tuple(t.detach().contiguous().numpy().tobytes() for t in weights), scale)
+    index = isa_index(isa or None)
+    threads = torch.get_num_threads()
+    return torch.from_numpy(score_batch(scorer, patches.numpy(), BOUNDARIES[boundary], index, fast, threads))
 
 
 LIBRARY.impl("imresize", _imresize, "CPU")

@@ -9,16 +9,12 @@ import torch
 from torch import Tensor
 
 from srfast.errors import InputError
-from srfast.ops import (
-    cpu,  # noqa: F401  (registers torch.ops.srfast)
-    cuda,  # noqa: F401  (registers torch.ops.srfast)
-)
-from srfast.ops.native import BOUNDARIES
+from srfast.ops import cuda  # noqa: F401  (registers torch.ops.srfast)
+from srfast.ops.checks import check_boundary, check_factor, check_scale
+from srfast.ops.cpu import check_image, check_pair, check_planes  # registers torch.ops.srfast
 
 Boundary = Literal["symmetric", "replicate"]
 Image = TypeVar("Image", np.ndarray, Tensor)
-
-_IMAGE_DTYPES = (torch.uint8, torch.float32, torch.float64)
 
 
 def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> Image:
@@ -37,16 +33,13 @@ def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> I
         InputError (a ValueError): wrong shape, scale or boundary. TypeError: wrong type or dtype.
     """
     tensor = _as_tensor("img", img)
-    if tensor.dtype not in _IMAGE_DTYPES:
-        raise TypeError(f"img: expected uint8, float32 or float64, got {img.dtype}")
     if tensor.ndim not in (2, 3) or (tensor.ndim == 3 and tensor.shape[2] not in (1, 3)):
         raise InputError(f"img: expected [H, W], [H, W, 1] or [H, W, 3], got shape {list(img.shape)}")
-    if 0 in tensor.shape:
-        raise InputError(f"img: expected at least 1 x 1 pixels, got shape {list(img.shape)}")
-    _check_boundary(boundary)
-    factor = _factor(scale)
     shape = tensor.shape
-    out = torch.ops.srfast.imresize(tensor.reshape(shape[0], shape[1], -1), factor, boundary)
+    tensor = tensor[..., None] if tensor.ndim == 2 else tensor
+    check_image(tensor)
+    check_boundary(boundary)
+    out = torch.ops.srfast.imresize(tensor, check_factor(scale), boundary)
     out = out.reshape(*out.shape[:2], *shape[2:])
     return out.numpy() if isinstance(img, np.ndarray) else out
 
@@ -65,9 +58,7 @@ def downsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Te
     Raises:
         InputError: wrong shape, scale or boundary. TypeError: not a float32 tensor.
     """
-    _check_planes(x, scale)
-    _check_boundary(boundary)
-    return torch.ops.srfast.downsample(x, int(scale), boundary)
+    return torch.ops.srfast.downsample(_planes(x), _checked(scale, boundary), boundary)
 
 
 def upsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tensor:
@@ -75,9 +66,7 @@ def upsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tens
 
     Args, errors: as for ``downsample``. Returns [N, C, scale * H, scale * W] float32. Not differentiable.
     """
-    _check_planes(x, scale)
-    _check_boundary(boundary)
-    return torch.ops.srfast.upsample(x, int(scale), boundary)
+    return torch.ops.srfast.upsample(_planes(x), _checked(scale, boundary), boundary)
 
 
 def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
@@ -94,14 +83,9 @@ def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
         InputError: shapes or devices differ, or a sample is empty. TypeError: not float32 tensors.
     """
     for name, x in (("a", a), ("b", b)):
-        if not isinstance(x, Tensor) or x.dtype != torch.float32:
+        if not isinstance(x, Tensor):
             raise TypeError(f"{name}: expected a float32 tensor, got {_kind(x)}")
-    if a.shape != b.shape:
-        raise InputError(f"b: expected the shape of a, {list(a.shape)}, got {list(b.shape)}")
-    if a.device != b.device:
-        raise InputError(f"b: expected the device of a, {a.device}, got {b.device}")
-    if a.ndim < 2 or 0 in a.shape[1:]:
-        raise InputError(f"a: expected [N, ...] with at least one value a sample, got shape {list(a.shape)}")
+    check_pair(a, b)
     return torch.ops.srfast.per_sample_mse(a, b)
 
 
@@ -126,30 +110,13 @@ def _kind(value: object) -> str:
     return type(value).__name__
 
 
-def _factor(scale: float) -> float:
-    try:
-        factor = float(scale)
-    except (TypeError, ValueError):
-        factor = 0.0
-    # A filter has 4 / scale taps, and 2^16 times a pixel is more than memory holds.
-    if not 2**-16 <= factor <= 2**16:
-        raise InputError(f"scale: expected a number from 2^-16 to 2^16, got {scale!r}")
-    return factor
-
-
-def _check_boundary(boundary: str) -> None:
-    if boundary not in BOUNDARIES:
-        raise InputError(f"boundary: expected 'symmetric' or 'replicate', got {boundary!r}")
-
-
-def _check_scale(scale: int) -> None:
-    if isinstance(scale, bool) or scale not in (2, 3, 4):
-        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
-
-
-def _check_planes(x: Tensor, scale: int) -> None:
-    if not isinstance(x, Tensor) or x.dtype != torch.float32:
+def _planes(x: Tensor) -> Tensor:
+    if not isinstance(x, Tensor):
         raise TypeError(f"x: expected a float32 tensor, got {_kind(x)}")
-    if x.ndim != 4 or 0 in x.shape[2:]:
-        raise InputError(f"x: expected [N, C, H, W] with at least one pixel, got shape {list(x.shape)}")
-    _check_scale(scale)
+    check_planes(x)
+    return x
+
+
+def _checked(scale: int, boundary: str) -> int:
+    check_boundary(boundary)
+    return check_scale(scale)

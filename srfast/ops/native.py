@@ -7,10 +7,21 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from srfast.errors import InputError, RunError
 
 ISAS = ("baseline", "avx2", "avx512")
 BOUNDARIES = {"symmetric": 0, "replicate": 1}
+SRCNN_SHAPES = {
+    "conv1.weight": (64, 1, 9, 9),
+    "conv1.bias": (64,),
+    "conv2.weight": (32, 64, 1, 1),
+    "conv2.bias": (32,),
+    "conv3.weight": (1, 32, 5, 5),
+    "conv3.bias": (1,),
+}
+"""Of an SRCNN 9-1-5, in the order of ``packed_scorer``."""
 
 
 @lru_cache(maxsize=1)
@@ -55,6 +66,21 @@ def packed_scorer(weights: tuple[bytes, ...], scale: int) -> Any:
     """The six float32 arrays of an SRCNN 9-1-5 (w1, b1, w2, b2, w3, b3) packed for one scale; freed when evicted."""
     arrays = [(ctypes.c_char * len(w)).from_buffer_copy(w) for w in weights]
     return compiled().Scorer(*(ctypes.addressof(a) for a in arrays), scale)
+
+
+def score_batch(
+    scorer: Any, patches: np.ndarray, boundary: int, isa: int, fast: bool, threads: int, network: bool = True
+) -> np.ndarray:
+    """Losses float32 [N] of uint8 patches [N, H, W, 3 or 1]; without ``network``, of bicubic up-sampling."""
+    patches = np.ascontiguousarray(patches)
+    n, h, w, c = patches.shape
+    out = np.empty(n, np.float32)
+    offsets = np.arange(n, dtype=np.int64) * (h * w * c)
+    target = (out.ctypes.data, 0, 0) if network else (0, out.ctypes.data, 0)
+    compiled().score_patches(
+        scorer, patches.ctypes.data, offsets.ctypes.data, n, w * c, h, w, c, boundary, isa, fast, threads, *target
+    )
+    return out
 
 
 def build_info() -> dict[str, Any]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
+from threading import Lock
 
+import cachetools
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from srfast.ops import color
 
 
 def cubic(x: Tensor) -> Tensor:
@@ -24,7 +27,11 @@ def cubic(x: Tensor) -> Tensor:
     return torch.where(a <= 1, near, torch.where(a <= 2, far, torch.zeros_like(a)))
 
 
-@lru_cache(maxsize=256)
+_MATRICES: cachetools.LRUCache[tuple[int, float, str], Tensor] = cachetools.LRUCache(64 << 20, lambda m: m.nbytes)
+"""In bytes, not in matrices: those of large images take hundreds of MB, and a folder has hundreds of sizes."""
+
+
+@cachetools.cached(_MATRICES, lambda n, scale, boundary="symmetric": (n, float(scale), boundary), Lock())
 def resampling_matrix(n: int, scale: float, boundary: str = "symmetric") -> Tensor:
     """One pass of MATLAB's imresize as a dense float64 matrix [ceil(scale * n), n]."""
     out = math.ceil(scale * n)
@@ -68,9 +75,8 @@ def resample_uint8(x: Tensor, scale: float, boundary: str = "symmetric") -> Tens
 
 
 def luma(rgb: Tensor) -> Tensor:
-    """uint8 RGB [..., 3] -> uint8 Y [...]: 16 + (65.481 R + 128.553 G + 24.966 B) / 255, rounded half up (exact)."""
-    r, g, b = rgb.long().unbind(-1)
-    return (16 + (65481 * r + 128553 * g + 24966 * b + 127500) // 255000).to(torch.uint8)
+    """uint8 RGB [..., 3] -> uint8 Y [...]: BT.601, rounded half up (exact)."""
+    return color.rounded_luma(*rgb.long().unbind(-1)).to(torch.uint8)
 
 
 def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:

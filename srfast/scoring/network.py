@@ -14,18 +14,10 @@ import numpy as np
 
 from srfast.errors import InputError
 from srfast.models.registry import WEIGHT_FILES, WEIGHTS
+from srfast.ops.native import SRCNN_SHAPES
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SRCNN_SHAPES = {
-    "conv1.weight": (64, 1, 9, 9),
-    "conv1.bias": (64,),
-    "conv2.weight": (32, 64, 1, 1),
-    "conv2.bias": (32,),
-    "conv3.weight": (1, 32, 5, 5),
-    "conv3.bias": (1,),
-}
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from srfast.evaluation.evaluator import evaluate
-from srfast.evaluation.metrics import Protocol, to_y
+from srfast.evaluation.metrics import Protocol
 from srfast.ops import reference
+from srfast.ops.color import to_y
 
 TILE = 32
 """HR pixels; tiles do not overlap, and lie inside the border that the metrics leave out."""

@@ -61,10 +61,21 @@ void check_imresize() {
             const std::vector<double> doubles(floats.begin(), floats.end());
             std::vector<double> exact(static_cast<size_t>(out));
             imresize_cpu(doubles.data(), h, w, channels, scale, boundary, kFloat64, exact.data());
-            if (channels != 3) continue;
-            std::vector<float> planes(static_cast<size_t>(out), kNan);
-            resample_cpu(floats.data(), 3, h, w, scale, boundary, 2, planes.data());
-            expect(finite(planes), "resample left a value unwritten");
+          }
+}
+
+void check_resample() {
+  for (int scale : {2, 3, 4})
+    for (bool up : {false, true})
+      for (int64_t h : {1, 2, 5, 13})
+        for (int64_t w : {1, 3, 8, 17, 70})
+          for (int boundary : {0, 1}) {
+            const auto planes = random_floats(3 * h * w, 100);
+            const int64_t out = up ? scale * h * scale * w : resized(h, 1.0 / scale) * resized(w, 1.0 / scale);
+            std::vector<float> one(static_cast<size_t>(3 * out), kNan), many(one);
+            resample_cpu(planes.data(), 3, h, w, scale, up, boundary, 1, one.data());
+            resample_cpu(planes.data(), 3, h, w, scale, up, boundary, 4, many.data());
+            expect(finite(one) && one == many, "resample depends on the threads, or left a value unwritten");
           }
 }
 
@@ -225,6 +236,7 @@ void check_scores() {
 
 int main() {
   check_imresize();
+  check_resample();
   check_mse();
   check_scores();
   if (!failed) std::puts("every kernel wrote its output and nothing else");

@@ -9,8 +9,8 @@ import pytest
 
 import srfast
 from srfast.errors import InputError
-from srfast.evaluation.metrics import to_y
 from srfast.ops import reference
+from srfast.ops.color import to_y
 
 data = pytest.importorskip("skimage.data", reason="needs the demo extra")
 metrics = pytest.importorskip("skimage.metrics", reason="needs the demo extra")

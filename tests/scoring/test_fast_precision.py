@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from srfast.ops.native import build_info
+from srfast.ops.native import SRCNN_SHAPES, build_info
 from srfast.scoring.backends.native import NativeEngine
-from srfast.scoring.network import SRCNN_SHAPES, Network, load_network
+from srfast.scoring.network import Network, load_network
 
 data = pytest.importorskip("skimage.data", reason="needs the demo extra")
 INTEGER = build_info()["fast"]

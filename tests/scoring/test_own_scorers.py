@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 import srfast
 from srfast.errors import InputError
-from srfast.evaluation.metrics import to_y
 from srfast.ops import reference
+from srfast.ops.color import to_y
 from srfast.scoring.network import load_network
 
 

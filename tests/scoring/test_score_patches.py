@@ -295,7 +295,7 @@ def test_bicubic_needs_no_weights(real_patches: Any) -> None:
 
 
 def test_opcheck(net: Any, real_patches: Any) -> None:
-    from srfast.scoring.network import SRCNN_SHAPES
+    from srfast.ops.native import SRCNN_SHAPES
 
     patches = torch.from_numpy(real_patches(2, 24))
     weights = [net(2).weights[name] for name in SRCNN_SHAPES]

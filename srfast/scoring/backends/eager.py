@@ -10,6 +10,7 @@ from torch import Tensor
 
 from srfast.errors import InputError
 from srfast.ops import reference
+from srfast.ops.color import luma
 from srfast.ops.precision import without_tf32
 from srfast.scoring.backends.maps import MapEngine
 from srfast.scoring.network import Network
@@ -51,8 +52,7 @@ def module_errors(patches: Tensor, module: Callable[[Tensor], Tensor], color: st
     if sr.shape != planes.shape:
         raise InputError(f"scorer: expected an output of {list(planes.shape)} at scale {scale}, got {list(sr.shape)}")
     if color == "rgb":
-        r, g, b = sr.unbind(1)
-        sr = 16 + (65.481 * r + 128.553 * g + 24.966 * b) / 255
+        sr = luma(*sr.unbind(1))
     else:
         sr = sr[:, 0]
     return (sr - y.float()).square()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from srfast.data.threads import default_threads
-from srfast.ops.native import BOUNDARIES, build_info, compiled, isa_index, packed_scorer
+from srfast.ops.native import BOUNDARIES, SRCNN_SHAPES, build_info, compiled, isa_index, packed_scorer, score_batch
 from srfast.scoring.backends.base import Scores
-from srfast.scoring.network import SRCNN_SHAPES, Network
+from srfast.scoring.network import Network
 
 
 def _arrays(network: Network) -> list[np.ndarray]:
@@ -35,20 +35,18 @@ class NativeEngine:
         self.precision = "fast" if self._fast and build_info()["fast"] else "fp32"
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
-        patches = np.ascontiguousarray(patches)
-        n, h, w, c = patches.shape
-        out = np.empty(n, np.float32)
-        offsets = np.arange(n, dtype=np.int64) * (h * w * c)
-        target = (out.ctypes.data, 0, 0) if self._network else (0, out.ctypes.data, 0)
-        self._patches(patches, offsets, w * c, h, w, c, default_threads(), target)
-        return out
+        threads = default_threads()
+        return score_batch(self._scorer, patches, self._boundary, self._isa, self._fast, threads, network=self._network)
 
     def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
         image = np.ascontiguousarray(image)
         _, w, c = image.shape
         offsets = (ys.astype(np.int64)[:, None] * w + xs).reshape(-1) * c
         scores, target = self._outputs(len(offsets))
-        self._patches(image, offsets, w * c, size, size, c, threads, target)
+        compiled().score_patches(
+            self._scorer, image.ctypes.data, offsets.ctypes.data, len(offsets), w * c, size, size, c, self._boundary,
+            self._isa, self._fast, threads, *target,
+        )  # fmt: skip
         return scores
 
     def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
@@ -70,12 +68,3 @@ class NativeEngine:
             bicubic.ctypes.data,
             sobel.ctypes.data,
         )
-
-    def _patches(
-        self, base: np.ndarray, offsets: np.ndarray, row: int, h: int, w: int, c: int, threads: int,
-        target: tuple[int, int, int],
-    ) -> None:  # fmt: skip
-        compiled().score_patches(
-            self._scorer, base.ctypes.data, offsets.ctypes.data, len(offsets), row, h, w, c, self._boundary,
-            self._isa, self._fast, threads, *target,
-        )  # fmt: skip

@@ -23,8 +23,9 @@ from torch import Tensor
 from srfast import __version__
 from srfast.data.files import check_output, output_file
 from srfast.errors import InputError, RunError
+from srfast.ops.native import SRCNN_SHAPES
 from srfast.ops.reference import resampling_matrix
-from srfast.scoring.network import SRCNN_SHAPES, load_network
+from srfast.scoring.network import load_network
 
 if TYPE_CHECKING:
     import onnx

@@ -1,0 +1,47 @@
+"""BT.601 as MATLAB's rgb2ycbcr. Free of torch; what takes planes takes arrays and tensors alike."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+LUMA = (65481, 128553, 24966)
+"""Thousandths of the weights of R, G and B over a range of 255."""
+
+# RGB in [0, 1] -> Y in [16, 235] / 255, Cb and Cr in [16, 240] / 255.
+_YCBCR = np.array([[w / 1000 for w in LUMA], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
+_OFFSET = np.array([16.0, 128.0, 128.0]) / 255
+
+
+def rounded_luma(r: Any, g: Any, b: Any) -> Any:
+    """Integer planes in 0..255 -> 16 + (65.481 R + 128.553 G + 24.966 B) / 255, rounded half up (exact), 16..235."""
+    return 16 + (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b + 127500) // 255000
+
+
+def luma(r: Any, g: Any, b: Any) -> Any:
+    """The same of planes of any type, not rounded."""
+    return 16 + (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b) / 255000
+
+
+def to_y(image: np.ndarray, protocol: Literal["classic", "rgb"]) -> np.ndarray:
+    """Y, 16..235, float64 [H, W].
+
+    Args:
+        image: uint8 [H, W, 3] RGB, or [H, W], which is Y already.
+        protocol: "rgb": not rounded. "classic": rounded half up.
+    """
+    if image.ndim == 2:
+        return image.astype(np.float64)
+    planes = (image[..., c].astype(np.int64) for c in range(3))
+    return rounded_luma(*planes).astype(np.float64) if protocol == "classic" else luma(*planes)
+
+
+def to_ycbcr(rgb: np.ndarray) -> np.ndarray:
+    """rgb2ycbcr of doubles: [..., 3] in [0, 1] -> [..., 3], not rounded."""
+    return rgb @ _YCBCR.T + _OFFSET
+
+
+def from_ycbcr(ycc: np.ndarray) -> np.ndarray:
+    """The inverse of ``to_ycbcr``."""
+    return (ycc - _OFFSET) @ np.linalg.inv(_YCBCR).T
