@@ -29,7 +29,7 @@ _NAMES = {
     "RunError": "srfast.errors",
 }
 
-_MODULES = {"models": "srfast.models", "reference": "srfast.ops.reference"}
+_MODULES = {"models": "srfast.models", "reference": "srfast.ops.reference", "samplers": "srfast.samplers"}
 
 __all__ = ["__version__", *_MODULES, *_NAMES]
 

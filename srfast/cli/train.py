@@ -56,6 +56,18 @@ from srfast.errors import InputError
     metavar="F,F,...",
     help="Also train on copies of the images smaller by these factors, such as 0.9,0.8,0.7,0.6.",
 )
+@click.option(
+    "--reselect-every",
+    type=int,
+    metavar="K",
+    help="Score the patches of --data (scores.parquet or a core-set) again every K updates by the model in training.",
+)
+@click.option(
+    "--reselect-keep", type=float, default=0.5, show_default=True, help="The fraction then trained on, the hardest."
+)
+@click.option(
+    "--reselect-drop", type=float, default=0.05, show_default=True, help="The fraction left out first, the hardest."
+)
 @click.option("--loss", type=click.Choice(["l1", "mse"]), help="[default: the model's recipe]")
 @click.option("--optimizer", type=click.Choice(["adam", "soap"]), help="[default: the model's recipe]")
 @click.option("--lr", type=float, help="Learning rate at its highest [default: the model's recipe].")
@@ -110,6 +122,7 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
     from srfast.training.loop import train
     from srfast.training.plan import Plan, steps_for_epochs
     from srfast.training.recipes import recipe
+    from srfast.training.reselect import Reselection
     from srfast.training.sources import open_store, whole_dataset
 
     description = models.describe(model)
@@ -127,6 +140,13 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
         raise InputError("steps: expected either --steps or --epochs")
     if match and epochs is None:
         raise InputError("match-steps: expected --epochs with it")
+    reselect = None
+    if options["reselect_every"] is not None:
+        if not all(str(d).endswith(".parquet") for d in data):
+            raise InputError(
+                "reselect-every: expected --data to be scores.parquet or a core-set, whose patches it scores"
+            )
+        reselect = Reselection(options["reselect_every"], options["reselect_keep"], options["reselect_drop"])
     plan = Plan(
         model,
         options["scale"],
@@ -135,6 +155,7 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
         options["seed"],
         options["precision"],
         _model_options(options["pairs"]),
+        reselect=reselect,
     )
     plan.check()
     store, left_out = open_store(

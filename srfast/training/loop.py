@@ -6,11 +6,12 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from srfast.training import log as logs
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
 from srfast.training.plan import Plan, fingerprint
+from srfast.training.reselect import region_losses
 from srfast.training.soap import SOAP
 from srfast.training.store import Batches, Feed, PairStore
 
@@ -168,6 +170,8 @@ class _Runner:
         for k, v in state["average"].items():
             self.average[k].copy_(v)
         self.step, self.loss = state["step"], state["loss"]
+        if "active" in state:
+            self.batches.use(state["active"].numpy(), state["since"])
         checkpoint.restore_rng(state["rng"][self.world.rank])
         return True
 
@@ -196,6 +200,9 @@ class _Runner:
             with finishing() as self.asked, Feed(self.batches, self.step, ahead=ahead, threads=max(1, threads)) as feed:
                 while self.step < plan.steps:
                     loss = self._update(net, feed)
+                    if plan.reselect and self.step % plan.reselect.every == 0 and self.step < plan.steps:
+                        self.batches.use(plan.reselect.chosen(self._region_losses()), self.step)
+                        feed.restart(self.step)
                     total += loss
                     summed += 1
                     done = self.step == plan.steps
@@ -280,14 +287,23 @@ class _Runner:
         return [{"params": p, "factor": f} for f, p in by_factor.items()]
 
     def _score(self, evaluate: Callable[[nn.Module], tuple[float, float]]) -> tuple[float, float]:
+        with self._averaged(), torch.inference_mode():
+            return evaluate(self.model)
+
+    def _region_losses(self) -> np.ndarray:
+        with self._averaged():
+            return region_losses(self.model, self.store, self.world)
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model as it will be used: averaged weights, not training; afterwards everything is as before."""
         rng = checkpoint.rng_state()
         own = {k: v.clone() for k, v in self._state().items()}
         try:
             if self.average:
                 self.model.load_state_dict(self.average)
             self.model.eval()
-            with torch.inference_mode():
-                return evaluate(self.model)
+            yield
         finally:
             self.model.load_state_dict(own)
             self.model.train()
@@ -318,6 +334,8 @@ class _Runner:
                 "scaler": self.scaler.state_dict(),
                 "rng": rngs,
             }
+            if self.plan.reselect:
+                state |= {"active": torch.from_numpy(self.batches.active), "since": self.batches.since}
             checkpoint.save(self.last, state)
             plan = self.plan
             about = {

@@ -11,6 +11,7 @@ from typing import Any
 
 from srfast.errors import InputError
 from srfast.training.recipes import Recipe
+from srfast.training.reselect import Reselection
 from srfast.training.store import PairStore
 
 
@@ -27,6 +28,7 @@ class Plan:
         precision: "fp32", "bf16" or "fp16" (autocast; weights stay float32).
         options: Sizes of the model other than the paper's, as ``srfast.models.create`` takes them.
         redraw: Fraction of the regions that a pass goes over, drawn afresh for every pass; see ``Batches``.
+        reselect: Scores the regions again while training, see ``Reselection``; None trains on all of them.
     """
 
     model: str
@@ -37,6 +39,7 @@ class Plan:
     precision: str = "fp32"
     options: Mapping[str, Any] = field(default_factory=dict)
     redraw: float = 1.0
+    reselect: Reselection | None = None
 
     def check(self) -> None:
         """Raises InputError for the first setting out of range."""
@@ -46,6 +49,8 @@ class Plan:
         for name, value in (("steps", self.steps), ("batch", r.batch), ("lr-patch", r.lr_patch)):
             if value < 1:
                 raise InputError(f"{name}: expected at least 1, got {value}")
+        if self.reselect is not None:
+            self.reselect.check()
         if not 0 < self.redraw <= 1:
             raise InputError(f"redraw: expected a fraction with 0 < redraw <= 1, got {self.redraw}")
         if not r.lr > 0:
@@ -65,6 +70,7 @@ class Plan:
             "seed": self.seed,
             "precision": self.precision,
             "redraw": self.redraw,
+            "reselect": None if self.reselect is None else dataclasses.asdict(self.reselect),
             "data": data,
             **dataclasses.asdict(self.recipe),
         }

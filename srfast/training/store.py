@@ -16,6 +16,7 @@ from torch import Tensor
 
 from srfast.coreset.pairs import Source, read_pair
 from srfast.errors import InputError
+from srfast.samplers import random_subset
 
 CROPS_STREAMED = 16
 """Crops of an image in one pass over images that do not fit in memory."""
@@ -113,6 +114,17 @@ class PairStore:
             hr[:, top : top + size, left : left + size],
         )
 
+    def region(self, region: int) -> tuple[np.ndarray, np.ndarray]:
+        """LR and HR of a whole region, as views."""
+        r = self.regions[region]
+        lr, hr = self._planes(r.source)
+        x0, y0, _, _ = self._boxes[r.source]
+        left, top, s = r.x - x0, r.y - y0, self.scale
+        return (
+            lr[:, top // s : (top + r.height) // s, left // s : (left + r.width) // s],
+            hr[:, top : top + r.height, left : left + r.width],
+        )
+
     def _bounding_boxes(self) -> dict[int, tuple[int, int, int, int]]:
         boxes: dict[int, tuple[int, int, int, int]] = {}
         for r in self.regions:
@@ -190,12 +202,21 @@ class Batches:
         self.batch = batch
         self.patch = patch
         self.seed = seed
+        self.redraw = redraw
+        self.active = np.arange(len(store.regions))
+        self.since = 0
         self._pass_regions = max(1, int(redraw * len(store.regions) + 0.5))
         self.rank = rank
         self.world = world
         self._orders: dict[int, np.ndarray] = {}
         per_image = len(store.regions) / len({r.source for r in store.regions})
         self._repeats = 1 if store.fits else max(1, round(CROPS_STREAMED / per_image))
+
+    def use(self, active: np.ndarray, since: int) -> None:
+        """From step ``since`` on, passes go over these regions only; earlier steps cannot be asked for any more."""
+        self.active, self.since = np.asarray(active, np.int64), since
+        self._pass_regions = max(1, int(self.redraw * len(self.active) + 0.5))
+        self._orders = {}
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         store, s, n = self.store, self.store.scale, self._repeats * self._pass_regions
@@ -206,7 +227,7 @@ class Batches:
         lr = np.empty((count, store.channels, small, small), np.uint8 if store.quantise else np.float32)
         hr = np.empty((count, store.channels, self.patch, self.patch), np.uint8)
         for i, j in enumerate(range(self.rank, self.batch, self.world)):
-            epoch, place = divmod(step * self.batch + j, n)
+            epoch, place = divmod((step - self.since) * self.batch + j, n)
             region = int(self._order(epoch)[place])
             r = store.regions[region]
             x = int(draws[j, 0] * ((r.width - self.patch) // s + 1)) * s
@@ -218,10 +239,10 @@ class Batches:
     def _order(self, epoch: int) -> np.ndarray:
         order = self._orders.get(epoch)
         if order is None:
-            rng = np.random.default_rng((self.seed, 1, epoch))
-            whole = np.arange(len(self.store.regions))
+            rng = np.random.default_rng((self.seed, 1, epoch, *([self.since] if self.since else [])))
+            whole = self.active
             if self._pass_regions < len(whole):
-                whole = np.sort(rng.permutation(len(whole))[: self._pass_regions])
+                whole = whole[random_subset(rng, len(whole), self._pass_regions)]
             groups = [whole] if self.store.fits else self._groups(whole, rng)
             order = np.concatenate([rng.permutation(np.repeat(group, self._repeats)) for group in groups])
             self._orders = {k: v for k, v in self._orders.items() if k >= epoch - 1}
@@ -276,6 +297,11 @@ class Feed:
     def __exit__(self, *_: object) -> None:
         if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def restart(self, first: int) -> None:
+        """Goes on at ``batches[first]``; what was made ahead is forgotten."""
+        self._queue.clear()
+        self._next = first
 
     def draw(self) -> tuple[Tensor, Tensor]:
         start = time.perf_counter()

@@ -1,0 +1,235 @@
+"""Samplers that choose what an epoch goes over, for any PyTorch loop: RS2 and InfoBatch.
+
+Both are functions of the seed, the epoch and what they were told of losses, so a run that stops goes on bit for bit:
+save ``state_dict(consumed)`` with the model. Under ``torchrun`` (or with ``rank`` and ``world`` given) every process
+draws the same epoch and takes its own share of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sized
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from srfast.errors import InputError
+
+__all__ = ["RS2", "InfoBatch", "random_subset"]
+
+
+def random_subset(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
+    """``count`` of the numbers below n, drawn without replacement, ascending."""
+    return np.sort(rng.permutation(n)[:count])
+
+
+class _Shared(Sampler[int]):
+    """An epoch's indices, dealt out to processes in turn; the last round starts over at the front where it must."""
+
+    def __init__(self, data: Sized | int, seed: int, rank: int | None, world: int | None) -> None:
+        n = data if isinstance(data, int) else len(data)
+        if isinstance(n, bool) or n < 1:
+            raise InputError(f"data: expected at least one sample, got {n}")
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise InputError(f"seed: expected a non-negative integer, got {seed!r}")
+        self.n, self.seed = n, int(seed)
+        self.rank = int(os.environ.get("RANK", "0")) if rank is None else rank
+        self.world = int(os.environ.get("WORLD_SIZE", "1")) if world is None else world
+        if not 0 <= self.rank < self.world:
+            raise InputError(f"rank: expected 0 <= rank < world = {self.world}, got {self.rank}")
+        self.epoch = 0
+        self._start = self._given = 0
+        self._own: np.ndarray | None = None
+
+    def _whole(self) -> np.ndarray:
+        """The indices of this epoch over all processes, in order."""
+        raise NotImplementedError
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """The epoch that the next iteration goes over, from this process's ``start``-th sample on."""
+        self._go_to(epoch, start)
+
+    def _go_to(self, epoch: int, start: int) -> None:
+        self.epoch, self._start, self._given, self._own = epoch, start, start, None
+
+    def _share(self) -> np.ndarray:
+        if self._own is None:
+            whole = self._whole()
+            padded = np.resize(whole, -(-len(whole) // self.world) * self.world)
+            self._own = padded[self.rank :: self.world]
+        return self._own
+
+    def __len__(self) -> int:
+        return len(self._share()) - self._start
+
+    def __iter__(self) -> Iterator[int]:
+        own = self._share()
+        self._given = self._start
+        for index in own[self._start :].tolist():
+            self._given += 1
+            yield index
+        self._start = 0
+
+    def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
+        """What to save.
+
+        Args:
+            consumed: Samples of this epoch that this process has trained on. None takes those that were handed out,
+                which with a DataLoader's workers is ahead of training.
+        """
+        return {
+            "epoch": self.epoch,
+            "start": self._given if consumed is None else consumed,
+            "seed": self.seed,
+            "samples": self.n,
+            "world": self.world,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where ``state_dict`` was taken; InputError for another dataset, seed or number of processes."""
+        for name, own in (("seed", self.seed), ("samples", self.n), ("world", self.world)):
+            if state.get(name) != own:
+                raise InputError(f"{name}: the state was saved with {state.get(name)!r}, got {own!r}")
+        self._go_to(state["epoch"], state["start"])
+
+
+class RS2(_Shared):
+    """A fresh random subset for every epoch: repeated sampling of random subsets (Okanovic et al., 2023, 2305.18424).
+
+    Call ``set_epoch`` before each epoch, as with ``DistributedSampler``.
+
+    Args:
+        data: The dataset, or its length.
+        keep: Fraction of it that an epoch goes over, 0 < keep <= 1.
+        seed: Any non-negative integer.
+        rank, world: This process and their number; None takes those of ``torchrun``, or 0 of 1.
+    """
+
+    def __init__(
+        self, data: Sized | int, keep: float, *, seed: int = 0, rank: int | None = None, world: int | None = None
+    ) -> None:
+        super().__init__(data, seed, rank, world)
+        if not isinstance(keep, (int, float)) or isinstance(keep, bool) or not 0 < keep <= 1:
+            raise InputError(f"keep: expected a fraction with 0 < keep <= 1, got {keep!r}")
+        self.count = max(1, int(keep * self.n + 0.5))
+
+    def _whole(self) -> np.ndarray:
+        rng = np.random.default_rng((self.seed, 1, self.epoch))
+        return rng.permutation(random_subset(rng, self.n, self.count))
+
+
+class InfoBatch(_Shared):
+    """Prunes samples of small loss at random and weighs up the rest of them (Qin et al., ICLR 2024, 2303.04947).
+
+    In every epoch a sample whose last loss is below the mean is left out with probability ``ratio``; one that is not
+    left out counts 1 / (1 - ratio), so the expected gradient is that of the whole dataset. Samples not seen yet are
+    never left out; the last epochs, from ``anneal`` on, go over everything::
+
+        for epoch in range(epochs):
+            sampler.set_epoch(epoch)
+            for index, lr, hr in loader:
+                loss = per_sample_loss(model(lr), hr)      # [b]
+                sampler.update(index, loss)
+                (loss * sampler.weights(index).to(loss)).mean().backward()
+
+    Where ``torch.distributed`` runs, ``set_epoch`` lets the processes exchange their losses.
+
+    Args:
+        data: The dataset, or its length.
+        epochs: Number of epochs of the training.
+        ratio: Probability of leaving out, 0 <= ratio < 1.
+        anneal: Fraction of the epochs after which nothing is left out.
+        seed, rank, world: As for ``RS2``.
+    """
+
+    def __init__(
+        self,
+        data: Sized | int,
+        epochs: int,
+        *,
+        ratio: float = 0.5,
+        anneal: float = 0.875,
+        seed: int = 0,
+        rank: int | None = None,
+        world: int | None = None,
+    ) -> None:
+        super().__init__(data, seed, rank, world)
+        for name, value, low, high in (
+            ("ratio", ratio, ratio >= 0, ratio < 1),
+            ("anneal", anneal, anneal >= 0, anneal <= 1),
+        ):
+            if not (low and high):
+                raise InputError(f"{name}: expected a fraction between 0 and 1, got {value!r}")
+        self.epochs, self.ratio, self.anneal = epochs, ratio, anneal
+        self._losses = np.full(self.n, np.nan)
+        self._told: np.ndarray = np.zeros(self.n, bool)
+        self._known = self._losses.copy()  # the losses that this epoch's draw is made from
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        self._exchange()
+        self._known = self._losses.copy()
+        super().set_epoch(epoch, start)
+
+    def _small(self) -> np.ndarray:
+        """Which samples [n] may be left out in this epoch."""
+        if self.epoch >= self.anneal * self.epochs or np.isnan(self._known).all():
+            return np.zeros(self.n, bool)
+        return self._known < np.nanmean(self._known)
+
+    def _whole(self) -> np.ndarray:
+        rng = np.random.default_rng((self.seed, 2, self.epoch))
+        left_out = self._small() & (rng.random(self.n) < self.ratio)
+        return rng.permutation(np.flatnonzero(~left_out))
+
+    def weights(self, index: Tensor | np.ndarray | list[int]) -> Tensor:
+        """What the loss of each of these samples of this epoch counts: float32 [b]."""
+        small = self._small()[_indices(index, self.n)]
+        return torch.from_numpy(np.where(small, 1 / (1 - self.ratio), 1).astype(np.float32))
+
+    def update(self, index: Tensor | np.ndarray | list[int], loss: Tensor | np.ndarray) -> None:
+        """Takes note of the losses [b] of samples; they count from the next epoch on."""
+        at = _indices(index, self.n)
+        values = (loss.detach().float().cpu().numpy() if isinstance(loss, Tensor) else np.asarray(loss)).astype(
+            np.float64
+        )
+        if values.shape != at.shape:
+            raise InputError(f"loss: expected one value for each of {at.size} samples, got {values.shape}")
+        if not np.isfinite(values).all():
+            raise InputError("loss: expected finite values")
+        self._losses[at] = values
+        self._told[at] = True
+
+    def _exchange(self) -> None:
+        """What other processes were told since the last epoch; the mean where two were told of one sample."""
+        d = torch.distributed
+        if self.world > 1 and d.is_available() and d.is_initialized():
+            device = (
+                torch.device("cuda", torch.cuda.current_device()) if d.get_backend() == "nccl" else torch.device("cpu")
+            )
+            told = np.stack([np.where(self._told, self._losses, 0), self._told.astype(np.float64)])
+            both = torch.from_numpy(told).to(device)
+            d.all_reduce(both)
+            total, count = both.cpu().numpy()
+            self._losses = np.where(count > 0, total / np.maximum(count, 1), self._losses)
+        self._told[:] = False
+
+    def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
+        state = super().state_dict(consumed)
+        return {**state, **{k: torch.from_numpy(v.copy()) for k, v in self._arrays().items()}}
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {"losses": self._losses, "told": self._told, "known": self._known}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._losses, self._told, self._known = (state[k].numpy().copy() for k in self._arrays())
+
+
+def _indices(index: Tensor | np.ndarray | list[int], n: int) -> np.ndarray:
+    at = index.cpu().numpy() if isinstance(index, Tensor) else np.asarray(index)
+    if at.ndim != 1 or (at.size and (at.dtype.kind not in "iu" or at.min() < 0 or at.max() >= n)):
+        raise InputError(f"index: expected whole numbers below {n}, got {at.dtype} {at.shape}")
+    return at.astype(np.int64)
