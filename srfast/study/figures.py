@@ -207,10 +207,12 @@ def _pool(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
             return "all patches of some images" + (", all updates" if g.key.updates == most else "")
         return f"{g.key.arm}, {100 * g.key.pool:g} % of the images"
 
-    full = [g for g in some if g.is_full]
-    lines = _lines([g for g in some if not (g.is_full and g.key.pool == 1)], name)
+    shrunk = [g for g in some if g.key.updates == max(1, int(g.key.keep * g.key.pool * most + 0.5))]
+    full = [g for g in some if g.is_full and g.key.pool == 1 and g.key.updates == most]
+    chosen = [*(g for g in some if g.is_full and g.key.updates == most), *shrunk]
+    lines = _lines([g for g in chosen if g not in full], name)
     for i, (label, line) in enumerate(lines.items()):
-        line = [*line, *(f for f in full if f.key.model == line[0].key.model and f.key.pool == 1 and line[0].is_full)]
+        line = [*line, *(f for f in full if f.key.model == line[0].key.model and line[0].is_full)]
         _plot(ax, i, label, [g.patches * (g.key.keep if g.redraw == "pass" else 1) for g in line], line, dataset)
     ax.set_xscale("log")
     return _finish(ax, "patches", dataset)
