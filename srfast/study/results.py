@@ -54,12 +54,9 @@ class Results:
 
     def write(self, folder: Path) -> None:
         """Writes the three tables, each whole or not at all."""
-        for name, schema, table in (
-            (RESULTS, SCHEMA, self.table),
-            (STRATA, STRATA_SCHEMA, self.strata),
-            (LOG, LOG_SCHEMA, self.log),
-        ):
-            write_parquet(folder / name, [table], schema, self.meta)
+        write_parquet(folder / STRATA, [self.strata], STRATA_SCHEMA, {"version": VERSION})
+        write_parquet(folder / LOG, [self.log], LOG_SCHEMA, {"version": VERSION})
+        write_parquet(folder / RESULTS, [self.table], SCHEMA, self.meta)
 
     @classmethod
     def read(cls, folder: str | Path) -> Results:
