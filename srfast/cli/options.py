@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,7 +64,16 @@ def _option(field: dataclasses.Field[Any], kind: Any = None) -> Callable[[F], F]
 
 def emit(data: dict[str, Any]) -> None:
     """One JSON object on stdout."""
-    click.echo(json.dumps(data, sort_keys=True))
+    click.echo(json.dumps(_plain(data), sort_keys=True, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """Values that JSON has: null for infinity and NaN."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from srfast.data.workers import claim
 from srfast.errors import InputError
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2", ".gif"}
 )
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "GIF")
+"""The formats that are read, whatever a file's suffix: others start foreign programs (EPS) or decoders seldom tried."""
+LARGEST_FILE = 2 << 30
+"""Bytes of a file: more than 179 million pixels of 8 bytes each take."""
+_STRIP = 1 << 22
+"""Pixels that are converted at a time: a large image is then in memory once as Pillow holds it and once as an array."""
 _HAS_SIMPLEJPEG = find_spec("simplejpeg") is not None
 
 
@@ -119,8 +131,8 @@ def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
     animation is taken. CMYK is converted by Pillow's plain formula.
 
     Raises:
-        InputError: the file cannot be read or decoded, is empty, or claims more pixels than the limit (about 179
-            million); the message names the file and the reason.
+        InputError: the file cannot be read or decoded, is of none of ``FORMATS``, is empty, or is larger than the
+            limits (about 179 million pixels, 2 GiB); the message names the file and the reason.
     """
     rgb = read_image(path)
     if rgb.ndim == 2:
@@ -130,58 +142,132 @@ def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """As ``read_rgb``, but a file that holds one gray channel gives uint8 [H, W]."""
+    with _refusing(path):
+        return _decode(_content(path))
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height of an image as ``read_rgb`` gives it, from the header alone; raises InputError as it does."""
+    with _refusing(path), _file(path) as file, _open(file) as image:
+        w, h = image.size
+        return (h, w) if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8) else (w, h)
+
+
+@contextmanager
+def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Whatever reading raises, as an InputError that names the file."""
     try:
-        # A named pipe would wait for a writer for ever.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError(f"{path}: not a regular file")
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    if not data:
-        raise InputError(f"{path}: the file is empty (0 bytes)")
-    try:
-        return _decode(data)
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: not an image in a known format") from None
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: refused, the header claims too many pixels ({error})") from None
     except MemoryError:
         raise InputError(f"{path}: not enough memory to decode") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    except CancelledError:
+        raise
     # Decoders raise many types on damaged files; whatever they raise, the file is at fault.
     except Exception as error:
-        raise InputError(f"{path}: cannot be decoded ({str(error) or type(error).__name__})") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        lost = isinstance(error, OSError) and error.errno is not None
+        words = reason if lost else f"cannot be decoded ({reason or type(error).__name__})"
+        raise InputError(f"{path}: {words}") from None
+
+
+def _file(path: str | os.PathLike[str]) -> BinaryIO:
+    """A regular file of a reasonable size, open; a named pipe is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise InputError("not a regular file")
+        if not state.st_size:
+            raise InputError("the file is empty (0 bytes)")
+        if state.st_size > LARGEST_FILE:
+            raise InputError(f"refused, expected a file of at most {LARGEST_FILE >> 30} GiB, got {state.st_size} bytes")
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _content(path: str | os.PathLike[str]) -> bytes:
+    with _file(path) as file:
+        # A large file is not read before its first bytes look like an image.
+        if os.fstat(file.fileno()).st_size > 1 << 26:
+            _open(file).close()
+            file.seek(0)
+        return file.read()
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    return Image.open(file, formats=FORMATS)
 
 
 def _decode(data: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(data)) as image:
+    with _open(io.BytesIO(data)) as image:
+        pixels = image.width * image.height
         if _HAS_SIMPLEJPEG and image.format == "JPEG" and image.mode in ("RGB", "L"):
-            pixels = _decode_jpeg(data, image)
-            if pixels is not None:
-                return pixels
-        image.load()
+            claim(len(data) + 3 * pixels)
+            array = _decode_jpeg(data, image)
+            if array is not None:
+                return array
+        # Pillow holds 4 bytes a colour pixel; the array takes 3 more.
+        claim(len(data) + 7 * pixels)
         kind = image.format
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I;16"):
-            return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        if image.mode == "I" and kind in ("PNG", "PPM"):  # 16 bits, which Pillow widens
-            return (np.asarray(image) >> 8).astype(np.uint8)
-        if image.mode in ("1", "L"):
-            return np.array(image.convert("L"))
-        if image.mode == "LA":
-            return np.array(image.getchannel(0))
-        if image.mode in ("I", "F"):
-            raise InputError(f"pixels of 32 bits (mode {image.mode}) are not supported; expected 8 or 16 bits")
-        if image.mode in ("RGBA", "RGBX"):
-            return np.ascontiguousarray(np.asarray(image)[:, :, :3])
-        if image.mode in ("P", "PA") and "transparency" in image.info:
-            image = image.convert("RGBA")
-            return np.ascontiguousarray(np.asarray(image)[:, :, :3])
-        return np.array(image.convert("RGB"))
+        if kind == "TIFF":
+            _silence_libtiff()
+        image.load()
+        if image.getexif().get(_ORIENTATION, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+        if pixels <= _STRIP:
+            return _array(image, kind)
+        w, h = image.size
+        step = max(1, _STRIP // w)
+        out: np.ndarray | None = None
+        for y in range(0, h, step):
+            strip = _array(image.crop((0, y, w, min(h, y + step))), kind, image.info)
+            if out is None:
+                out = np.empty((h, *strip.shape[1:]), np.uint8)
+            out[y : y + step] = strip
+        assert out is not None
+        return out
 
 
+def _array(image: Image.Image, kind: str | None, info: Mapping[Any, Any] | None = None) -> np.ndarray:
+    """uint8 [H, W, 3], or [H, W] of a gray image."""
+    if image.mode.startswith("I;16"):
+        return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+    if image.mode == "I" and kind in ("PNG", "PPM"):  # 16 bits, which Pillow widens
+        return (np.asarray(image) >> 8).astype(np.uint8)
+    if image.mode in ("1", "L"):
+        return np.array(image.convert("L"))
+    if image.mode == "LA":
+        return np.array(image.getchannel(0))
+    if image.mode in ("I", "F"):
+        raise InputError(f"pixels of 32 bits (mode {image.mode}) are not supported; expected 8 or 16 bits")
+    if image.mode in ("P", "PA") and "transparency" in (image.info if info is None else info):
+        image = image.convert("RGBA")
+    if image.mode in ("RGBA", "RGBX"):
+        return np.ascontiguousarray(np.asarray(image)[:, :, :3])
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+@lru_cache(maxsize=1)
+def _silence_libtiff() -> None:
+    """libtiff prints what is wrong with a file to stderr, beside the exception that Pillow raises of it."""
+    with suppress(OSError, AttributeError):
+        from PIL import _imaging
+
+        library = ctypes.CDLL(_imaging.__file__)  # looks in what it is linked to as well
+        for name in ("TIFFSetErrorHandler", "TIFFSetErrorHandlerExt", "TIFFSetWarningHandler",
+                     "TIFFSetWarningHandlerExt"):  # fmt: skip
+            getattr(library, name)(None)
+
+
+_ORIENTATION = 0x0112
 # EXIF orientation -> (transpose, flip rows, flip columns)
 _ORIENTATIONS = {
     2: (False, False, True),
@@ -205,7 +291,7 @@ def _decode_jpeg(data: bytes, image: Image.Image) -> np.ndarray | None:
         return None  # a damaged file: Pillow decides, and words the error
     if gray:
         pixels = pixels[:, :, 0]
-    transpose, rows, columns = _ORIENTATIONS.get(image.getexif().get(0x0112, 1), (False, False, False))
+    transpose, rows, columns = _ORIENTATIONS.get(image.getexif().get(_ORIENTATION, 1), (False, False, False))
     if transpose:
         pixels = np.swapaxes(pixels, 0, 1)
     pixels = pixels[:: -1 if rows else 1, :: -1 if columns else 1]

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from srfast import models
+from srfast.data.files import check_input
 from srfast.errors import InputError, RunError
 from srfast.models.descriptor import Descriptor
 from srfast.models.luma import OnLuma
@@ -197,16 +198,30 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError(f"{path}: no such weights file")
     if path.is_dir() or path.suffix not in WEIGHT_FILES:
         raise InputError(f"{path}: expected a file ending in {', '.join(WEIGHT_FILES)}")
+    check_input(path, "a weights file")
+    about: dict[str, Any] = {}
     if path.suffix == ".caffemodel":
-        return load_caffemodel(path), {}
-    if path.suffix == ".mat":
-        return load_mat(path), {}
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, framework="pt") as file:
-                return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})
-        except (SafetensorError, OSError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: expected safetensors, got a corrupt or foreign file ({error})") from None
+        state = load_caffemodel(path)
+    elif path.suffix == ".mat":
+        state = load_mat(path)
+    else:
+        state, about = _safetensors(path) if path.suffix == ".safetensors" else _pytorch(path)
+    for name, tensor in state.items():
+        _check_tensor(path, name, tensor)
+    return state, about
+
+
+def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})
+    # As below: a damaged header makes the reader raise whatever it meets.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: expected safetensors, got a corrupt or foreign file ({reason})") from None
+
+
+def _pytorch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     # A damaged file makes the reader raise almost anything; whatever it raises, the file is at fault.
@@ -216,12 +231,21 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path}: expected PyTorch weights, got a corrupt file or one that is not weights only ({reason})"
         ) from None
     about: dict[str, Any] = {}
-    if isinstance(state, dict) and "settings" in state and "average" in state:
+    if isinstance(state, dict) and isinstance(state.get("settings"), dict) and "average" in state:
         about = state["settings"]
-        state = state["average"] or state["model"]
+        state = state["average"] or state.get("model")
     for key in _NESTED:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise InputError(f"{path}: expected a dictionary of tensors, got {type(state).__name__}")
     return state, about
+
+
+def _check_tensor(path: Path, name: str, tensor: Tensor) -> None:
+    """Refuses what no model computes with: a training that diverged, and tensors without their values in memory."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        kind = "meta" if tensor.is_meta else "quantised" if tensor.is_quantized else str(tensor.layout).split(".")[-1]
+        raise InputError(f"{path}: expected dense tensors, got {name!r}, which is {kind}")
+    if (tensor.is_floating_point() or tensor.is_complex()) and not bool(torch.isfinite(tensor).all()):
+        raise InputError(f"{path}: expected finite weights, got NaN or infinity in {name!r}")

@@ -118,7 +118,7 @@ def _shipped(scale: int) -> Network:
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray] | None:
-    """The six arrays of a .safetensors file with an SRCNN 9-1-5 and nothing else, without torch; else None."""
+    """The six arrays of a .safetensors file with a finite SRCNN 9-1-5 and nothing else, without torch; else None."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -127,5 +127,7 @@ def _arrays(data: bytes) -> dict[str, np.ndarray] | None:
     except (SafetensorError, KeyError, TypeError, ValueError):  # damaged, or of a type that NumPy lacks
         return None
     if {k: v.shape for k, v in state.items()} != SRCNN_SHAPES:
+        return None
+    if not all(np.isfinite(v).all() for v in state.values()):
         return None
     return {k: np.array(state[k], np.float32, order="C") for k in SRCNN_SHAPES}

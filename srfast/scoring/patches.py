@@ -11,6 +11,7 @@ from torch import Tensor
 from srfast.data.threads import default_threads
 from srfast.errors import InputError
 from srfast.ops.device import Device
+from srfast.scoring.backends.base import check_finite
 from srfast.scoring.backends.registry import make_engine
 from srfast.scoring.network import Scorer, load_network
 from srfast.scoring.settings import Backend, Boundary, Precision, Scale, ScoreSettings
@@ -52,7 +53,7 @@ def score_patches(
 
     Raises:
         InputError (a ValueError): wrong shape, scale or option. TypeError: not uint8. RunError: the backend cannot be
-            used.
+            used, or a loss is not finite (losses that stay on a GPU are not looked at).
     """
     if not isinstance(patches, (np.ndarray, Tensor)):
         raise TypeError(f"patches: expected a NumPy array or a tensor, got {type(patches).__name__}")
@@ -71,7 +72,8 @@ def score_patches(
     if isinstance(patches, Tensor):
         if hasattr(engine, "batch_tensor"):
             return engine.batch_tensor(patches)
-        return torch.from_numpy(engine.batch(patches.detach().cpu().numpy())).to(patches.device)
+        loss = check_finite(engine.batch(patches.detach().cpu().numpy()), "scorer")
+        return torch.from_numpy(loss).to(patches.device)
     if len(patches) == 0:
         return np.zeros(0, np.float32)
-    return engine.batch(patches)
+    return check_finite(engine.batch(patches), "scorer")

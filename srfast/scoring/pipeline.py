@@ -23,7 +23,7 @@ from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.ops.device import Device
-from srfast.scoring.backends.base import Engine
+from srfast.scoring.backends.base import Engine, check_finite
 from srfast.scoring.backends.registry import make_engine
 from srfast.scoring.network import Scorer, load_network
 from srfast.scoring.parts import Outcome, Parts, clean_json
@@ -203,6 +203,7 @@ class _Job:
         size = self.settings.patch
         rows = self.engine.dense if self.settings.mode == "dense" else self.engine.windows
         scores = rows(image, xs, ys, size, threads)
+        check_finite(scores.loss, str(file.path))
         return Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))
 
 

@@ -6,14 +6,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from srfast.coreset.pairs import Source, image_sources, read_patches
-from srfast.data.images import find_images
+from srfast.data.images import find_images, image_size
 from srfast.errors import InputError
 from srfast.training.store import PairStore, Region
-
-_ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
 def open_store(
@@ -90,7 +86,7 @@ def _image_regions(
     sources: list[Source] = []
     regions: list[Region] = []
     small = 0
-    sizes = {path: _size(path) for path in paths}
+    sizes = {path: image_size(path) for path in paths}
     for source in image_sources(paths, factors):
         w, h = (math.ceil(n * source.factor) // scale * scale for n in sizes[source.path])
         if min(w, h) < patch:
@@ -103,13 +99,3 @@ def _image_regions(
             f"lr-patch: expected at most {max(min(s) for s in sizes.values()) // scale}, got {patch // scale}"
         )
     return sources, regions, small
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Width and height as read, from the header alone."""
-    try:
-        with Image.open(path) as image:
-            w, h = image.size
-            return (h, w) if image.getexif().get(0x0112) in _ROTATED else (w, h)
-    except OSError as error:
-        raise InputError(f"{path}: expected an image, got {error}") from None

@@ -13,6 +13,7 @@ from PIL import Image
 from srfast.coreset.export.plan import Plan
 from srfast.coreset.export.writer import Reader
 from srfast.coreset.pairs import CorePatches
+from srfast.data.images import FORMATS
 from srfast.data.workers import ordered_map
 from srfast.errors import RunError
 
@@ -75,7 +76,7 @@ def _complete(folder: Path, plan: Plan, read: Reader) -> Iterator[tuple[str, byt
 
 def _decoded(folder: Path, name: str, data: bytes) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             return np.asarray(image.convert("RGB"))
     except Exception as error:  # whatever a damaged file makes the decoder raise
         raise RunError(f"{folder}: {name} cannot be decoded ({error})") from None

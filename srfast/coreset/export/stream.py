@@ -13,16 +13,14 @@ from PIL import Image
 from srfast.coreset.export.encode import Encoder, encoder
 from srfast.coreset.export.plan import Plan
 from srfast.coreset.pairs import read_images
-from srfast.data.images import read_rgb
+from srfast.data.images import FORMATS, read_rgb
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 
 _BATCH_PIXELS = 1 << 18
 """HR pixels that are filtered and encoded together: 28 patches of 96 x 96, arrays that stay in a core's cache."""
 _BUDGET = 128 << 20
-"""Bytes of decoded images in flight; a larger image is decoded alone."""
-_BYTES_PER_PIXEL = 8
-"""HR and LR as uint8, and what the decoder holds meanwhile."""
+"""Bytes of decoded images in flight, and one image."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,10 @@ class _Opened:
     file: Path | None
     """Where the file itself can stand for the patch that is the whole image."""
 
+    @property
+    def nbytes(self) -> int:
+        return self.hr.nbytes + (0 if self.lr is None else self.lr.nbytes)
+
 
 def encoded(plan: Plan, first: int, workers: int) -> Generator[list[Pair], None, None]:
     """The pairs from row ``first`` on, in the order of the plan, a few at a time.
@@ -60,20 +62,10 @@ def encoded(plan: Plan, first: int, workers: int) -> Generator[list[Pair], None,
             step = max(1, _BATCH_PIXELS // int(plan.patches.size[a:b].max()) ** 2)
             yield from ((image, range(i, min(i + step, b))) for i in range(a, b, step))
 
-    decoded = ordered_map(
-        lambda group: _open(plan, *group), groups, workers, weigh=lambda g: _weight(plan, g[0]), budget=_BUDGET
-    )
+    decoded = ordered_map(lambda group: _open(plan, *group), groups, workers, budget=_BUDGET)
     with closing(decoded), closing(ordered_map(lambda b: _encode(plan, encode, *b), batches(decoded), workers)) as out:
         for _, pairs in out:
             yield pairs
-
-
-def _weight(plan: Plan, row: int) -> int:
-    try:
-        with Image.open(plan.patches.root / plan.patches.image[row]) as image:
-            return image.width * image.height * _BYTES_PER_PIXEL
-    except Exception:  # decoding reports it
-        return 0
 
 
 def _open(plan: Plan, first: int, last: int) -> _Opened:
@@ -127,6 +119,6 @@ def _stands_for_itself(path: Path, shape: tuple[int, ...], suffix: str) -> bool:
         return False
     if path.stat().st_size > shape[0] * shape[1] * 3 + 4096:
         return False
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         plain = image.format == suffix.upper() and image.mode == "RGB" and not getattr(image, "is_animated", False)
         return bool(plain and not {"icc_profile", "transparency", "exif"} & image.info.keys() and not image.getexif())

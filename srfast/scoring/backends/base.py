@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from srfast.errors import RunError
+
 COLUMNS = ("loss", "bicubic", "sobel")
 
 
@@ -42,6 +44,14 @@ class Engine(Protocol):
         xs and ys ascend; every window lies inside the image, cropped to a multiple of the scale.
         """
         ...
+
+
+def check_finite(loss: np.ndarray, what: str) -> np.ndarray:
+    """Passes losses through; raises RunError where one is NaN or infinite: the network, not the image, is at fault."""
+    if not np.isfinite(loss).all():
+        first = int(np.flatnonzero(~np.isfinite(loss))[0])
+        raise RunError(f"{what}: expected finite losses, the scorer gives {loss[first]} for patch {first}")
+    return loss
 
 
 def cut(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
