@@ -21,7 +21,7 @@ from srfast.data.images import ImageFile
 from srfast.data.locks import Lock
 from srfast.errors import InputError, RunError
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import CHECKED, KEY, SCHEMA, check_columns, encode_meta, read_parquet
+from srfast.scoring.table import CHECKED, SCHEMA, check_columns, file_metadata, read_parquet
 
 ROWS = 1 << 16
 """Rows after which a part is written: about 1 MiB."""
@@ -174,7 +174,7 @@ class Parts:
         table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
         meta = {**self.settings, "records": records, "run": self.run}
         with atomic_path(path) as temporary:
-            pq.write_table(table.replace_schema_metadata({KEY: encode_meta(meta)}), temporary, **CHECKED)
+            pq.write_table(table.replace_schema_metadata(file_metadata(meta)), temporary, **CHECKED)
         offset = 0
         for record in records:
             self._places[record["image"]] = _Place(path, offset, record, self.run)

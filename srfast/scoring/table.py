@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from srfast.scoring.settings import COMPARED
 
 VERSION = 1
 KEY = origin.KEY
+SUM = b"srfast.crc32"
+"""Of a table's metadata: the CRC-32 of the JSON object, which the pages' own checksums do not cover."""
 
 SCHEMA = pa.schema(
     [
@@ -86,9 +89,14 @@ def read_metadata(path: Path) -> dict[bytes, bytes] | None:
 
 def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
     try:
-        meta = json.loads((metadata or {})[KEY])
+        encoded = (metadata or {})[KEY]
+        if _sum(encoded) != (metadata or {}).get(SUM, _sum(encoded)):
+            raise InputError(f"{path}: not a readable parquet file (its metadata have been damaged)")
+        meta = json.loads(encoded)
         version = meta["version"]
-    except (KeyError, ValueError, TypeError):
+    except InputError:
+        raise
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise InputError(
             f"{path}: expected a table written by srfast, got a parquet file without its metadata"
         ) from None
@@ -132,6 +140,16 @@ def check_paths(path: str | os.PathLike[str], table: pa.Table) -> None:
             raise InputError(f"{path}: image {name!r}: expected a path inside the root")
 
 
+def file_metadata(meta: dict[str, Any]) -> dict[bytes, bytes]:
+    """The key-value metadata of a table's file."""
+    encoded = encode_meta(meta)
+    return {KEY: encoded, SUM: _sum(encoded)}
+
+
+def _sum(encoded: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(encoded)
+
+
 def encode_meta(meta: dict[str, Any]) -> bytes:
     return json.dumps(meta, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -149,7 +167,7 @@ def write_parquet(
     The bytes depend on the rows and the metadata only, not on how the rows were split over ``tables``. What kind of
     output it is, and may replace, the metadata say: ``kind``, else a core-set where there is a selection, else scores.
     """
-    schema = schema.with_metadata({KEY: encode_meta(meta)})
+    schema = schema.with_metadata(file_metadata(meta))
     kind = origin.kind_of_table(meta)
     with (
         output_file(path, kind, inputs, aside) as temporary,

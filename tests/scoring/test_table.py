@@ -166,9 +166,9 @@ def test_a_score_table_is_no_coreset(tmp_path: Path) -> None:
         CoreSet.read(write(tmp_path / "s.parquet", make_rows()))
 
 
-def test_extra_columns_are_left_out(tmp_path: Path) -> None:
+def test_extra_columns_come_after_the_scores(tmp_path: Path) -> None:
     rows = make_rows().append_column("note", pa.array(["x"] * 6))
-    assert ScoreTable.read(write(tmp_path / "s.parquet", rows)).table.schema.names == SCHEMA.names
+    assert ScoreTable.read(write(tmp_path / "s.parquet", rows)).table.schema.names == [*SCHEMA.names, "note"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,271 @@
+"""What a file can do to the reader: foreign programs, pipes, sparse files, bombs, noise on stderr, memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srfast.data import workers
+from srfast.data.images import image_size, read_image, read_rgb
+from srfast.data.workers import claim, ordered_map
+from srfast.errors import InputError
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 96 96\n%%EndComments\n(ran) print\n%%EOF\n"
+
+
+@pytest.fixture
+def ghostscript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program named gs, first on the path, that says when it was started."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    said = tmp_path / "gs ran"
+    (folder / "gs").write_text(f"#!/bin/sh\ntouch '{said}'\nexit 1\n")
+    (folder / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return said
+
+
+def test_postscript_named_png_starts_nothing(
+    ghostscript: Path, photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]
+) -> None:
+    bad = photo_folder / "bad.png"
+    bad.write_bytes(POSTSCRIPT)
+    for read in (read_image, read_rgb, image_size):
+        with pytest.raises(InputError, match=r"bad\.png: not an image in a known format"):
+            read(bad)
+    for arguments in (
+        ("score", photo_folder, "-o", tmp_path / "s.parquet", "--scorer", "bicubic"),
+        ("eval", "bicubic", "--data", photo_folder),
+        ("train", "fsrcnn", "--data", photo_folder, "--steps", "1", "-o", tmp_path / "run"),
+    ):
+        done = srfast_command(*arguments, cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "bad.png: not an image in a known format" in done.stderr
+    assert not ghostscript.exists()
+
+
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "PCX", "TGA", "MSP", "SGI", "XBM"])
+def test_other_formats_are_refused_whatever_the_suffix(kind: str, tmp_path: Path) -> None:
+    Image.init()
+    buffer = io.BytesIO()
+    mode = {"MSP": "1", "XBM": "1"}.get(kind, "RGB")
+    Image.new(mode, (32, 32)).save(buffer, kind)
+    (tmp_path / "a.png").write_bytes(buffer.getvalue())
+    with pytest.raises(InputError, match=r"a\.png: not an image in a known format"):
+        read_rgb(tmp_path / "a.png")
+
+
+def test_pipes_are_not_waited_for(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    table = tmp_path / "pipe.parquet"
+    os.mkfifo(table)
+    weights = tmp_path / "pipe.pth"
+    os.mkfifo(weights)
+    for arguments, name in (
+        (("score", pipe, "-o", tmp_path / "s.parquet", "--scorer", "bicubic"), "pipe.png"),
+        (("score", photo_folder, "-o", table, "--scorer", "bicubic"), "pipe.parquet"),
+        (("select", table, "-o", tmp_path / "c.parquet"), "pipe.parquet"),
+        (("train", "fsrcnn", "--data", pipe, "--steps", "1", "-o", tmp_path / "run"), "pipe.png"),
+        (("train", "fsrcnn", "--data", table, "--steps", "1", "-o", tmp_path / "run"), "pipe.parquet"),
+        (("eval", weights, "--data", photo_folder), "pipe.pth"),
+    ):
+        done = srfast_command(*arguments, cwd=tmp_path, timeout=60)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), (arguments, done.stderr)
+        assert name in done.stderr
+
+
+def test_a_sparse_file_of_terabytes(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.png"
+    with open(path, "wb") as file:
+        try:
+            file.truncate(9 << 40)
+        except OSError:
+            pytest.skip("this file system has no files of 9 TB")
+    with pytest.raises(InputError, match=r"sparse\.png: refused, expected a file of at most 2 GiB"):
+        read_rgb(path)
+    os.truncate(path, 1 << 30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=r"sparse\.png: not an image"):
+        read_rgb(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "zeros are not read before the header"
+
+
+LARGE = """
+import resource, sys
+import numpy as np
+from PIL import Image
+from srfast.data.images import read_rgb
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+read_rgb(sys.argv[1])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
+def test_a_large_image_takes_eight_bytes_a_pixel(mode: str, tmp_path: Path) -> None:
+    """Pillow's 4 and the array's 3, a strip of each, and the file."""
+    side = 5000
+    image = Image.new("RGB", (side, side), (200, 30, 90)).convert(mode)
+    path = tmp_path / "large.png"
+    image.save(path, compress_level=1)
+    done = subprocess.run([sys.executable, "-c", LARGE, path], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert int(done.stdout) < side * side * 8 + (64 << 20)
+
+
+def test_strips_are_the_image(
+    monkeypatch: pytest.MonkeyPatch, photographs: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    """A large image is converted strip by strip; no kind of pixel shows where strips meet."""
+    from srfast.data import images
+
+    photo = Image.fromarray(photographs["chelsea"][:101, :83])
+    variants: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+        "rgb.png": (photo, {}),
+        "gray.png": (photo.convert("L"), {}),
+        "alpha.png": (photo.convert("RGBA"), {}),
+        "grayalpha.png": (photo.convert("LA"), {}),
+        "palette.png": (photo.quantize(64), {}),
+        "clear.png": (photo.quantize(64), {"transparency": 3}),
+        "bits.png": (photo.convert("1"), {}),
+        "sixteen.png": (photo.convert("I;16"), {}),
+        "cmyk.tif": (photo.convert("CMYK"), {}),
+        "lab.tif": (photo.convert("YCbCr"), {}),
+        "a.gif": (photo, {}),
+        "a.webp": (photo, {"lossless": True}),
+        "a.bmp": (photo, {}),
+    }
+    for name, (image, options) in variants.items():
+        image.save(tmp_path / name, **options)
+        whole = read_image(tmp_path / name)
+        with monkeypatch.context() as patch:
+            patch.setattr(images, "_STRIP", 1000)
+            assert np.array_equal(read_image(tmp_path / name), whole), name
+
+
+def test_what_a_tiff_says_is_not_on_stderr(tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 255, (96, 96, 3), np.uint8))
+    noise.save(folder / "good.tif", compression="tiff_lzw")
+    for i, compression in enumerate(("tiff_lzw", "tiff_deflate", "jpeg", "packbits")):
+        buffer = io.BytesIO()
+        noise.save(buffer, "TIFF", compression=compression)
+        data = bytearray(buffer.getvalue())
+        data[200:900] = rng.bytes(700)
+        (folder / f"bad{i}.tif").write_bytes(data)
+    done = srfast_command(
+        "score", folder, "-o", tmp_path / "s.parquet", "--scorer", "bicubic", "--skip-bad", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    for line in done.stderr.splitlines():
+        assert line.startswith("srfast: "), line
+
+
+def test_bombs_in_training_and_scoring(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    bomb = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    for chunk in (b"IHDR" + header, b"IDAT" + zlib.compress(bytes(1 << 20)), b"IEND"):
+        bomb += struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (photo_folder / "bomb.png").write_bytes(bomb)
+    for arguments in (
+        ("train", "fsrcnn", "--data", photo_folder, "--steps", "1", "-o", tmp_path / "run"),
+        ("score", photo_folder, "-o", tmp_path / "s.parquet", "--scorer", "bicubic"),
+        ("eval", "bicubic", "--data", photo_folder),
+    ):
+        done = srfast_command(*arguments, cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "bomb.png: refused, the header claims too many pixels" in done.stderr
+
+
+def test_the_size_is_that_of_the_pixels(photographs: dict[str, np.ndarray], tmp_path: Path) -> None:
+    photo = Image.fromarray(photographs["chelsea"][:50, :70])
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / f"{orientation}.jpg"
+        photo.save(path, exif=exif)
+        assert image_size(path) == read_rgb(path).shape[1::-1]
+
+
+def test_bytes_in_flight_are_bounded() -> None:
+    """Not the number of images: eight threads over large and small items."""
+    sizes = [10, 60, 10, 10, 90, 40, 40, 200, 10, 10, 50, 50] * 4
+    flying, peak, guard = [0], [0], threading.Lock()
+
+    def decode(size: int) -> np.ndarray:
+        claim(size)
+        with guard:
+            flying[0] += size
+            peak[0] = max(peak[0], flying[0])
+        time.sleep(0.002)
+        return np.zeros(size, np.uint8)
+
+    seen = []
+    for size, array in ordered_map(decode, sizes, 8, budget=100):
+        assert len(array) == size
+        seen.append(size)
+        time.sleep(0.001)
+        with guard:
+            flying[0] -= size
+    assert seen == sizes
+    assert peak[0] <= 100 + 200 + 10, "the budget, the largest item, and one that its consumer holds"
+
+
+def test_tasks_whose_results_are_small_free_their_bytes_at_once() -> None:
+    def score(size: int) -> int:
+        claim(size)
+        return size
+
+    assert [r for _, r in ordered_map(score, [90] * 20, 4, budget=100)] == [90] * 20
+
+
+def test_closing_frees_those_who_wait() -> None:
+    started = threading.Event()
+
+    def decode(size: int) -> np.ndarray:
+        started.set()
+        claim(size)
+        return np.zeros(size, np.uint8)
+
+    results = ordered_map(decode, [100] * 50, 4, budget=100)
+    next(results)
+    began = time.monotonic()
+    results.close()
+    assert time.monotonic() - began < 5
+    assert threading.active_count() < 50
+
+
+def test_errors_do_not_block_those_behind() -> None:
+    def decode(size: int) -> np.ndarray:
+        claim(100)
+        if size == 3:
+            raise InputError("bad")
+        return np.zeros(100, np.uint8)
+
+    results = ordered_map(decode, range(10), 4, budget=100)
+    with pytest.raises(InputError, match="bad"):
+        list(results)
+
+
+def test_the_budget_is_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRFAST_DECODE_MB", "5")
+    assert workers._budget() == 5 << 20
+    monkeypatch.setenv("SRFAST_DECODE_MB", "x")
+    with pytest.raises(InputError, match="SRFAST_DECODE_MB: expected MiB"):
+        list(ordered_map(str, [1], 1))
