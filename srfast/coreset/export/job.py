@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import torch
 
 from srfast.coreset.export.check import check_export
 from srfast.coreset.export.encode import encoder
@@ -20,6 +19,8 @@ from srfast.coreset.export.plan import Plan, make_plan
 from srfast.coreset.export.snippets import snippets
 from srfast.coreset.export.stream import encoded
 from srfast.coreset.export.workplace import Workplace, workplace
+from srfast.coreset.export.writer import shard_rows
+from srfast.data.threads import default_threads
 from srfast.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def export(
         format: "png" or "webp" (lossless).
         embed: With "hf": the images inside parquet files.
         root: The image folder, if it has moved since scoring.
-        workers: Threads; None takes torch's number of threads.
+        workers: Threads; None takes one a core.
         check: Read everything back the way the trainer does, and compare a sample with its source, before the export
             appears.
         resume: Continue an interrupted export with the same settings.
@@ -108,8 +109,10 @@ def export(
     how = FORMATS.get(layout)
     plan = make_plan(coreset, scale, lr=lr, suffix=format, root=root, shuffled=how is not None and how.shuffled)
     settings = {"to": layout, "scale": plan.scale, "lr": lr, "format": format, "patches": plan.digest()}
+    if how is not None and how.shuffled:
+        settings["shard"] = shard_rows(plan)
     done = Exported(Path(output), to, len(plan), len(plan.images), plan.scale, lr)
-    workers = workers or torch.get_num_threads()
+    workers = workers or default_threads()
     with workplace(Path(output), settings, resume) as place:
         if how is None:
             write_list(place.folder, plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ class Lmdb:
         self.folder, self.plan, self.written = folder, plan, written
         self._next, self._held = written, 0
         lmdb = import_lmdb()
+        self._error = lmdb.Error
         self._environments: dict[bool, Any] = {}
         self._transactions: dict[bool, Any] = {}
         for name, lr in sides(plan):
@@ -78,10 +80,24 @@ class Lmdb:
         try:
             for transaction in transactions.values():
                 transaction.commit()
+        except self._error as error:
+            for name, _ in sides(self.plan):
+                _check_room(self.folder / f"{name}.lmdb" / "data.mdb", self._held)
+            raise RunError(f"{self.folder}: LMDB cannot write ({error})") from error
         finally:
             for transaction in transactions.values():
                 transaction.abort()
         self.written = self._next
+
+
+def _check_room(path: Path, size: int) -> None:
+    """Raises the system's error where a file cannot grow: a write that a full disk cuts short is EIO to LMDB."""
+    before = path.stat().st_size
+    try:
+        with open(path, "ab") as file:
+            file.write(bytes(size))
+    finally:
+        os.truncate(path, before)
 
 
 def import_lmdb() -> Any:

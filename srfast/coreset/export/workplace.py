@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from srfast.data.files import LOCK, output_folder
+from srfast.data.origin import MARK, kind_of
 from srfast.errors import InputError, RunError
 
-_ABOUT = ".srfast.json"
-_ROWS = ".srfast-rows"
-_GENERATOR = "srfast export"
+KIND = "export"
+_SETTINGS = ".export.json"
+_ROWS = ".export-rows"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -24,7 +26,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class Workplace:
     folder: Path
     """To write to."""
-    written: int
+    written: int = 0
     """Rows that an interrupted run has finished."""
     finished: bool = False
     """Whether the export is there already."""
@@ -52,24 +54,19 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[
 
     Raises:
         InputError: there is something at OUTPUT or OUTPUT.parts that is not to be replaced, or was made with other
-            settings. RunError: the disk is full.
+            settings. RunError: the disk is full, or another run writes there now.
     """
     final = Path(os.path.realpath(output))
-    parts = final.with_name(final.name + ".parts")
-    about = {"generator": _GENERATOR, **settings}
     if final.exists() and not (final.is_dir() and not any(final.iterdir())):
-        if resume and _read(final) is not None:
-            _check_same(output, _read(final), about)
-            yield Workplace(final, 0, finished=True)
-            return
-        raise InputError(f"{output}: exists; choose another output")
+        if not resume or kind_of(final) != KIND:
+            raise InputError(f"{output}: exists; choose another output")
+        _check_same(output, final, settings)
+        yield Workplace(final, finished=True)
+        return
+    parts = final.with_name(final.name + ".parts")
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        place = _open(output, parts, about, resume)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from None
-    try:
-        yield place
+        with output_folder(parts, KIND):
+            yield _open(output, parts, settings, resume)
         if final.is_dir():
             final.rmdir()
         os.rename(parts, final)
@@ -83,37 +80,30 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[
         raise
 
 
-def _open(output: Path, parts: Path, about: dict[str, Any], resume: bool) -> Workplace:
-    if parts.exists():
-        found = _read(parts)
-        if found is None and (not parts.is_dir() or any(parts.iterdir())):
-            raise InputError(f"{parts}: was not written by srfast; choose another output than {output}")
-        if resume and found is not None:
-            _check_same(output, found, about)
-            try:
-                return Workplace(parts, int((parts / _ROWS).read_text()))
-            except (OSError, ValueError):
-                return Workplace(parts, 0)
-        shutil.rmtree(parts)
-    parts.mkdir()
-    (parts / _ABOUT).write_text(json.dumps(about, ensure_ascii=False) + "\n", encoding="utf-8")
-    return Workplace(parts, 0)
+def _open(output: Path, parts: Path, settings: dict[str, Any], resume: bool) -> Workplace:
+    if resume and (parts / _SETTINGS).exists():
+        _check_same(output, parts, settings)
+        try:
+            return Workplace(parts, int((parts / _ROWS).read_text()))
+        except (OSError, ValueError):
+            return Workplace(parts)
+    for entry in os.scandir(parts):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        elif entry.name not in (MARK, LOCK):
+            os.unlink(entry.path)
+    (parts / _SETTINGS).write_text(json.dumps(settings, ensure_ascii=False) + "\n", encoding="utf-8")
+    return Workplace(parts)
 
 
-def _read(folder: Path) -> dict[str, Any] | None:
-    """What an export was made with; None for any other folder."""
+def _check_same(output: Path, folder: Path, settings: dict[str, Any]) -> None:
     try:
-        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        found = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return about if isinstance(about, dict) and about.get("generator") == _GENERATOR else None
-
-
-def _check_same(output: Path, found: dict[str, Any] | None, about: dict[str, Any]) -> None:
-    for key, value in about.items():
-        was = (found or {}).get(key)
-        if was != value:
+        found = {}
+    for key, value in settings.items():
+        if found.get(key) != value:
             raise InputError(
-                f"{output}: cannot be resumed: {key} was {was!r} and is {value!r} now; "
+                f"{output}: cannot be resumed: {key} was {found.get(key)!r} and is {value!r} now; "
                 "use the old one or another output"
             )

@@ -9,6 +9,9 @@ from typing import Protocol
 from srfast.coreset.export.plan import Plan
 from srfast.coreset.export.stream import Pair
 
+SHARD_BYTES = 256 << 20
+"""Of pixels in a shard: about 150 MB of files."""
+
 
 class Writer(Protocol):
     """Writes a plan into a folder; made with the rows that an interrupted run has finished."""
@@ -51,8 +54,7 @@ def write_lines(path: Path, lines: Iterator[str]) -> None:
 
 
 def shard_rows(plan: Plan) -> int:
-    """Rows of a shard: 256 MiB of pixels, about 150 MB of files."""
-    return max(1, (256 << 20) // plan.pair_bytes())
+    return max(1, SHARD_BYTES // plan.pair_bytes())
 
 
 def shard_count(plan: Plan) -> int:

@@ -1,0 +1,222 @@
+"""A core-set to LMDB beside BasicSR's own scripts on the same images; encoders; memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import srfast
+from bench.measure import machine, side_by_side
+from srfast.coreset.export.encode import encode_png, encode_webp
+from srfast.data.images import find_images, read_rgb
+
+SCRIPT = Path("scripts", "data_preparation", "extract_subimages.py")
+SIZE, STEP, IMAGES = 96, 48, 186
+"""54 patches of each image of 480 x 320: 10,044."""
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(HR, LR): PNG files of 480 x 320 and their MATLAB-like halves, which BasicSR's scripts need and srfast makes."""
+    from bench.conftest import DATA
+
+    if not (DATA / "BSDS400").is_dir():
+        pytest.skip("BSDS400 is not beside the project")
+    folder = tmp_path_factory.mktemp("images")
+    hr, lr = folder / "HR", folder / "LR"
+    hr.mkdir()
+    lr.mkdir()
+    for file in find_images(DATA / "BSDS400")[:IMAGES]:
+        rgb = read_rgb(file.path)
+        rgb = np.ascontiguousarray((rgb if rgb.shape[1] > rgb.shape[0] else rgb.transpose(1, 0, 2))[:320, :480])
+        name = Path(file.name).with_suffix(".png").name
+        Image.fromarray(rgb).save(hr / name, compress_level=1)
+        Image.fromarray(srfast.imresize(rgb, 0.5)).save(lr / name, compress_level=1)
+    return hr, lr
+
+
+@pytest.fixture(scope="module")
+def coreset(images: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every patch of BasicSR's grid."""
+    places = [(x, y) for y in [*range(0, 320 - SIZE, STEP), 320 - SIZE] for x in range(0, 480 - SIZE + 1, STEP)]
+    rows = [(file.name, x, y) for file in find_images(images[0]) for x, y in places]
+    name, x, y = (list(column) for column in zip(*rows, strict=True))
+    columns = {
+        "image": pa.array(name),
+        **{k: pa.array(v, pa.int32()) for k, v in {"x": x, "y": y, "size": [SIZE] * len(x)}.items()},
+        "loss": pa.array(np.zeros(len(x), np.float32)),
+        "rank": pa.array(np.arange(len(x), dtype=np.int32)),
+    }
+    about = {"version": 1, "root": str(images[0]), "scale": 2, "patch": SIZE, "selection": {}}
+    path = tmp_path_factory.mktemp("coreset") / "coreset.parquet"
+    pq.write_table(pa.table(columns).replace_schema_metadata({b"srfast": json.dumps(about).encode()}), path)
+    return path
+
+
+def basicsr_scripts() -> tuple[Any, Any]:
+    """(extract_subimages, make_lmdb_from_imgs) of BasicSR's checkout at $BASICSR."""
+    root = os.environ.get("BASICSR", "")
+    if not (Path(root) / SCRIPT).is_file():
+        pytest.skip("BASICSR does not name a checkout of BasicSR (https://github.com/XPixelGroup/BasicSR)")
+    util = pytest.importorskip("basicsr.utils.lmdb_util", reason="pip install --no-deps basicsr-fixed")
+    spec = importlib.util.spec_from_file_location("extract_subimages", Path(root) / SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["extract_subimages"] = module  # its pool's processes look it up
+    spec.loader.exec_module(module)
+    return module.extract_subimages, util.make_lmdb_from_imgs
+
+
+def basicsr(images: tuple[Path, Path], out: Path, processes: int, *, pool: bool) -> None:
+    """Sub-images of both folders, then both databases, as the scripts do; ``pool``: the databases by a pool as well."""
+    extract, make = basicsr_scripts()
+    shutil.rmtree(out, ignore_errors=True)
+    for source, name, factor in zip(images, ("HR", "LRx2"), (1, 2), strict=True):
+        sub = out / f"{name}_sub"
+        options = {"n_thread": processes, "compression_level": 3, "thresh_size": 0}
+        options |= {"crop_size": SIZE // factor, "step": STEP // factor}
+        extract({**options, "input_folder": str(source), "save_folder": str(sub)})
+        paths = sorted(os.listdir(sub))
+        keys = [p.split(".png")[0] for p in paths]
+        make(str(sub), str(out / f"{name}.lmdb"), paths, keys, multiprocessing_read=pool, n_thread=processes)
+
+
+def database_bytes(out: Path) -> int:
+    return sum(p.stat().st_size for p in out.glob("*.lmdb/data.mdb"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_lmdb(
+    benchmark: Any, images: tuple[Path, Path], coreset: Path, tmp_path: Path, capfd: Any, workers: int
+) -> None:
+    """10,044 patches of 96 x 96 and their LR to LMDB, beside BasicSR's scripts with as many processes.
+
+    ``basicsr_pool`` reads the sub-images with the pool, ``basicsr`` one after another, as the script for DIV2K does.
+    BasicSR is given the LR images; srfast makes them.
+    """
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+
+    def export() -> None:
+        shutil.rmtree(ours, ignore_errors=True)
+        srfast.export(coreset, ours, "lmdb", 2, workers=workers)
+
+    runs: dict[str, Callable[[], Any]] = {
+        "subject": export,
+        "basicsr_pool": lambda: basicsr(images, theirs, workers, pool=True),
+        "basicsr": lambda: basicsr(images, theirs, workers, pool=False),
+    }
+    seconds = once_each(runs)
+    check_equal(ours, theirs)
+    for name in ("basicsr_pool", "basicsr"):
+        benchmark.extra_info[f"ratio_{name}"] = seconds[name] / seconds["subject"]
+    benchmark.extra_info["bytes_of_basicsr"] = database_bytes(ours) / database_bytes(theirs)
+    benchmark.extra_info["machine"] = machine()
+    benchmark.pedantic(export, rounds=1, iterations=1)
+
+
+def once_each(runs: dict[str, Callable[[], Any]], rounds: int = 1) -> dict[str, float]:
+    """Best seconds of each, interleaved; the first call counts, as it does for the user."""
+    import time
+
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def check_equal(ours: Path, theirs: Path) -> None:
+    """The same patches, pixel by pixel, whatever their keys."""
+    import cv2
+    import lmdb
+
+    for name in ("HR", "LRx2"):
+        found = []
+        for out in (ours, theirs):
+            with lmdb.open(str(out / f"{name}.lmdb"), readonly=True, lock=False) as env, env.begin() as transaction:
+                decoded = (cv2.imdecode(np.frombuffer(v, np.uint8), cv2.IMREAD_COLOR) for _, v in transaction.cursor())
+                found.append(sorted(hash(patch.tobytes()) for patch in decoded))
+        assert found[0] == found[1]
+
+
+def test_encoders(benchmark: Any, images: tuple[Path, Path]) -> None:
+    """Seconds and bytes of 512 patches: ours beside OpenCV, Pillow, and imagecodecs and fpng where they are."""
+    import io
+
+    import cv2
+
+    patches = np.stack(
+        [
+            read_rgb(f.path)[y : y + SIZE, x : x + SIZE]
+            for f in find_images(images[0])[:64]
+            for y in (0, 224)
+            for x in (0, 96, 192, 288)
+        ]
+    )
+
+    def pillow(patch: np.ndarray, level: int) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(patch).save(file, "PNG", compress_level=level)
+        return file.getvalue()
+
+    def opencv(patch: np.ndarray, level: int) -> bytes:
+        return cv2.imencode(".png", patch[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, level])[1].tobytes()
+
+    encoders: dict[str, Callable[[], list[bytes]]] = {"subject": lambda: encode_png(patches)}
+    for level in (1, 3):
+        encoders[f"opencv_{level}"] = lambda level=level: [opencv(p, level) for p in patches]  # type: ignore[misc]
+    for level in (1, 6):
+        encoders[f"pillow_{level}"] = lambda level=level: [pillow(p, level) for p in patches]  # type: ignore[misc]
+    encoders["webp"] = lambda: encode_webp(patches)
+    if importlib.util.find_spec("imagecodecs"):
+        import imagecodecs
+
+        encoders["imagecodecs_1"] = lambda: [imagecodecs.png_encode(p, level=1) for p in patches]
+    if importlib.util.find_spec("fpng"):
+        import fpng
+
+        encoders["fpng"] = lambda: [fpng.from_ndarray(p) for p in patches]
+    sizes = {name: sum(map(len, run())) for name, run in encoders.items()}
+    seconds = side_by_side(encoders, rounds=3)
+    for name in encoders:
+        if name != "subject":
+            benchmark.extra_info[f"ratio_{name}"] = seconds[name] / seconds["subject"]
+            benchmark.extra_info[f"bytes_of_{name}"] = sizes["subject"] / sizes[name]
+    benchmark.extra_info["machine"] = machine()
+    benchmark.pedantic(encoders["subject"], rounds=1, iterations=1)
+
+
+@pytest.mark.parametrize("to", ["folder", "lmdb", "webdataset"])
+def test_memory(benchmark: Any, coreset: Path, tmp_path: Path, to: str) -> None:
+    """Peak resident memory of exporting a tenth of the patches, and all."""
+    script = (
+        "import sys, pyarrow.parquet as pq; from srfast import export;"
+        "t = pq.read_table(sys.argv[1]); export(t.slice(0, int(sys.argv[2])), sys.argv[3], sys.argv[4]);"
+        "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))"
+    )
+
+    def peak(patches: int) -> int:
+        command = [sys.executable, "-c", script, str(coreset), str(patches), str(tmp_path / str(patches)), to]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) * 1024
+
+    rows = pq.read_metadata(coreset).num_rows
+    few = peak(rows // 10)
+    many = benchmark.pedantic(peak, args=(rows,), rounds=1, iterations=1)
+    benchmark.extra_info["peak_mib_a_tenth"] = few / 2**20
+    benchmark.extra_info["peak_mib"] = many / 2**20
