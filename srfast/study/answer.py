@@ -68,16 +68,20 @@ def _compare(g: Group, full: Group, dataset: str) -> Comparison | None:
 
 def _sentence(g: Group, full: Group, found: Comparison, dataset: str) -> str:
     images = f"{100 * g.key.pool:g} % of your images"
-    patches = f"{100 * g.key.keep:g} % of {'your' if g.key.pool == 1 else 'their'} patches, chosen by {g.key.arm}"
+    how = "drawn at random" if g.is_random else f"chosen by {g.key.arm}"
+    patches = f"{100 * g.key.keep:g} % of {'your' if g.key.pool == 1 else 'their'} patches, {how}"
     what = images if g.key.keep == 1 else patches if g.key.pool == 1 else f"{images} and {patches}"
-    e = found.effect
-    bounds = "" if math.isnan(e.low) else f" [{e.low:+.3f}, {e.high:+.3f}]"
+    e, bounds = found.effect, _bounds(found)
     seeds = f"{found.seeds} seed{'s' if found.seeds > 1 else ''}"
     return (
         f"With {what}, you {'lose' if e.mean < 0 else 'gain'} {abs(e.mean):.3f} dB{bounds} on {dataset} and save "
         f"{100 * (1 - g.key.updates / full.key.updates):.0f} % of the updates ({g.key.model}, {seeds}; against all "
         f"patches and {full.key.updates} updates: {found.verdict})."
     )
+
+
+def _bounds(c: Comparison) -> str:
+    return "" if math.isnan(c.effect.low) else f" [{c.effect.low:+.3f}, {c.effect.high:+.3f}]"
 
 
 def saturation(results: Results) -> Sequence[str]:
@@ -98,6 +102,6 @@ def saturation(results: Results) -> Sequence[str]:
         if c is not None:
             found.append(
                 f"With {100 * g.key.pool:g} % of the images and all {whole.key.updates} updates: "
-                f"{c.effect.mean:+.3f} dB on {dataset} [{c.effect.low:+.3f}, {c.effect.high:+.3f}], {c.verdict}."
+                f"{c.effect.mean:+.3f} dB{_bounds(c)} on {dataset}, {c.verdict}."
             )
     return found

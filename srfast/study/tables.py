@@ -120,30 +120,28 @@ def _comparisons(some: Sequence[Group], dataset: str) -> Table:
 
 
 def _spread(some: Sequence[Group], dataset: str) -> Table:
-    """The spread between seeds, from all groups of one model together and from each with the most seeds."""
-    header = [
-        "Scale",
-        "Model",
-        "Groups",
-        "Seeds in all",
-        "Sigma (dB)",
-        "Sigma of a paired difference (dB)",
-        "Seeds for 0.02 dB",
-    ]
+    """The spread between seeds at each number of updates, and what it lets one tell."""
+    header = ["Scale", "Model", "Updates", "Groups", "Seeds in all", "Sigma (dB)", "Sigma of differences (dB)"]
+    header += ["Seeds for 0.02 dB", "Fewest seeds", "Told with them (dB)"]
     rows: list[list[Entry]] = []
-    for scale, model in dict.fromkeys((g.key.scale, g.key.model) for g in some):
-        own = [g for g in some if (g.key.scale, g.key.model) == (scale, model) and len(g.seeds) > 1]
+    for scale, model, updates in sorted({(g.key.scale, g.key.model, g.key.updates) for g in some}):
+        own = [
+            g for g in some if (g.key.scale, g.key.model, g.key.updates) == (scale, model, updates) and len(g.seeds) > 1
+        ]
         if not own:
             continue
-        sigma = pooled_sigma([g.per_seed(dataset) for g in own])
+        row: list[Entry] = [f"x{scale}", model, updates, len(own), sum(len(g.seeds) for g in own)]
+        row.append(f"{pooled_sigma([g.per_seed(dataset) for g in own]):.4f}")
         differences = [p.result.sigma for p in pairs(own, dataset) if not math.isnan(p.result.sigma)]
-        paired = math.sqrt(float(np.mean(np.square(differences)))) if differences else math.nan
-        needed = math.ceil(16 * (paired / DELTA) ** 2) if differences else None
-        count = sum(len(g.seeds) for g in own)
-        rows.append(
-            [f"x{scale}", model, len(own), count, f"{sigma:.4f}", f"{paired:.4f}" if differences else None, needed]
-        )
-    title = f"The spread of PSNR on {dataset} between seeds, and 16 (sigma / 0.02)^2 of the paired differences."
+        if differences:
+            sigma = math.sqrt(float(np.mean(np.square(differences))))
+            fewest = min(len(g.seeds) for g in own)
+            told = f"{4 * sigma / math.sqrt(fewest):.3f}"
+            row += [f"{sigma:.4f}", math.ceil(16 * (sigma / DELTA) ** 2), fewest, told]
+        rows.append([*row, *([None] * (len(header) - len(row)))])
+    title = (
+        f"The spread of PSNR on {dataset} between seeds; seeds to tell 0.02 dB: 16 (sigma / 0.02)^2 of the differences."
+    )
     return Table("spread", title, header, rows)
 
 

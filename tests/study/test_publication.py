@@ -136,7 +136,7 @@ def test_one_sentence() -> None:
     assert "on BSD100 and save 50 % of the updates (fsrcnn, 4 seeds; against all patches and 1000 updates: " in text
     as_random = answer(made_up(cells={**CELLS, ("random", 0.5, 500, 1.0): -0.01}))
     assert as_random is not None
-    assert "chosen by random" in as_random, "scores that do not beat a random subset are not recommended"
+    assert "drawn at random" in as_random, "scores that do not beat a random subset are not recommended"
     assert answer(made_up(cells={k: v for k, v in CELLS.items() if k[0] == "full" and k[2] == 1000})) is None
     assert [s[:50] for s in saturation(made_up())] == ["With 50 % of the images and all 1000 updates: -0.0"]
 
