@@ -18,11 +18,15 @@ _NAMES = {
     "ScoreTable": "srfast.scoring.table",
     "select": "srfast.coreset.selection",
     "CoreSet": "srfast.coreset.selection",
+    "Column": "srfast.coreset.settings",
     "CorePatches": "srfast.coreset.pairs",
     "export": "srfast.coreset.export.job",
     "psnr": "srfast.evaluation.metrics",
     "ssim": "srfast.evaluation.metrics",
     "evaluate": "srfast.evaluation.evaluator",
+    "train": "srfast.workflows.training",
+    "prune": "srfast.workflows.pruning",
+    "write_report": "srfast.report.writing",
     "run_study": "srfast.study.runner",
     "build_info": "srfast.ops.native",
     "InputError": "srfast.errors",
@@ -60,13 +64,17 @@ if TYPE_CHECKING:
     from srfast.coreset.export.job import export
     from srfast.coreset.pairs import CorePatches
     from srfast.coreset.selection import CoreSet, select
+    from srfast.coreset.settings import Column
     from srfast.errors import InputError, RunError
     from srfast.evaluation.evaluator import evaluate
     from srfast.evaluation.metrics import psnr, ssim
     from srfast.ops import reference
     from srfast.ops.functional import downsample, imresize, per_sample_mse, upsample
     from srfast.ops.native import build_info
+    from srfast.report.writing import write_report
     from srfast.scoring.patches import score_patches
     from srfast.scoring.pipeline import score
     from srfast.scoring.table import ScoreTable
     from srfast.study.runner import run_study
+    from srfast.workflows.pruning import prune
+    from srfast.workflows.training import train

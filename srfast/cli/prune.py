@@ -10,9 +10,6 @@ import click
 from srfast.cli import score as score_command
 from srfast.cli import select as select_command
 from srfast.cli.options import scoring, scoring_progress
-from srfast.scoring.settings import ScoreSettings
-
-FILES = {"scores.parquet": "score table", "coreset.parquet": "core-set", "report.html": "report"}
 
 
 @click.command("prune", short_help="Score, select and report in one go.")
@@ -27,26 +24,17 @@ def command(images: tuple[str, ...], output: str, **options: Any) -> None:
 
 def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
     """Does it, and returns the path of the report."""
-    from srfast.coreset.selection import select
-    from srfast.coreset.settings import ARGUMENTS, Selection
-    from srfast.data.files import output_folder
-    from srfast.report.writing import write_report
-    from srfast.scoring.pipeline import write_scores
-    from srfast.scoring.table import ScoreTable
+    from srfast.workflows.pruning import prune
 
-    selection = {k: options.pop(k) for k in ARGUMENTS if k in options}
-    Selection(**selection).checked()
-    resume = options.pop("resume", False)
-    settings = ScoreSettings(**options)
-    scores, coreset, report = (folder / n for n in FILES)
-    with output_folder(folder, "prune", images, FILES):
-        with scoring_progress("scoring") as progress:
-            summary = write_scores(images, scores, settings, resume=resume, progress=progress)
-        score_command.report(summary, str(scores), as_json=False)
-        table = ScoreTable.read(scores)
-        chosen = select(table, **selection)
-        chosen.write(coreset)
-        select_command.report(chosen, str(coreset), as_json=False)
-        write_report(table, chosen, report)
-    click.echo(f"report -> {report}")
-    return report
+    with scoring_progress("scoring") as progress:
+        scores = str(folder / "scores.parquet")
+        done = prune(
+            images,
+            folder,
+            progress=progress,
+            scored=lambda s: score_command.report(s, scores, as_json=False),
+            **options,
+        )
+    select_command.report(done.coreset, str(folder / "coreset.parquet"), as_json=False)
+    click.echo(f"report -> {done.report}")
+    return done.report

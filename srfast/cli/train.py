@@ -111,91 +111,17 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
         continues. Several GPUs or
     processes: torchrun --nproc-per-node N -m srfast train MODEL ...
     """
-    import dataclasses
     import os
 
-    import torch
+    from srfast.workflows.training import train
 
-    from srfast import models
-    from srfast.models.loading import initial_weights
-    from srfast.training import host
-    from srfast.training.loop import train
-    from srfast.training.plan import Plan, steps_for_epochs
-    from srfast.training.recipes import recipe
-    from srfast.training.reselect import Reselection
-    from srfast.training.sources import open_store, whole_dataset
+    def say(line: str) -> None:
+        if not quiet:
+            click.echo(line, err=True)
 
-    description = models.describe(model)
-    model, color = description.name, description.color
-    most = torch.get_num_threads()
-    threads = options["threads"] or host.idle_threads()
-    if threads < most and not options["threads"] and not quiet:
-        click.echo(f"threads: {threads} of {most}, other processes are busy; --threads N takes N", err=True)
-    torch.set_num_threads(threads)
-    fields = ("batch", "lr_patch", "loss", "optimizer", "lr", "schedule", "ema", "fp32_tail")
-    changes = {k: options[k] for k in fields if options[k] is not None}
-    how = dataclasses.replace(recipe(model), **changes)
-    steps, epochs, match = options["steps"], options["epochs"], options["match_steps"]
-    if (steps is None) == (epochs is None):
-        raise InputError("steps: expected either --steps or --epochs")
-    if match and epochs is None:
-        raise InputError("match-steps: expected --epochs with it")
-    reselect = None
-    if options["reselect_every"] is not None:
-        if not all(str(d).endswith(".parquet") for d in data):
-            raise InputError(
-                "reselect-every: expected --data to be scores.parquet or a core-set, whose patches it scores"
-            )
-        reselect = Reselection(options["reselect_every"], options["reselect_keep"], options["reselect_drop"])
-    plan = Plan(
-        model,
-        options["scale"],
-        steps or 1,
-        how,
-        options["seed"],
-        options["precision"],
-        _model_options(options["pairs"]),
-        reselect=reselect,
-    )
-    plan.check()
-    store, left_out = open_store(
-        data,
-        plan.scale,
-        color=color,
-        patch=how.lr_patch * plan.scale,
-        quantise=how.quantise,
-        factors=_factors(options["rescale"]),
-        cache_bytes=options["cache_mb"] << 20,
-    )
-    if left_out and not quiet:
-        click.echo(f"{left_out} images are smaller than {how.lr_patch * plan.scale} px and were left out", err=True)
-    if epochs is not None:
-        samples = whole_dataset(data) if match else len(store.regions)
-        plan = dataclasses.replace(plan, steps=steps_for_epochs(epochs, samples, how.batch))
-    evaluate = None
-    if eval_data:
-        from srfast.evaluation.evaluator import evaluate as run_evaluation
-
-        def evaluate(net: torch.nn.Module) -> tuple[float, float]:
-            result = run_evaluation(net, eval_data, plan.scale)
-            return result.psnr, result.ssim
-
-    result = train(
-        plan,
-        store,
-        out,
-        resume=options["resume"],
-        initial=initial_weights(options["init"], model, plan.scale) if options["init"] else None,
-        evaluate=evaluate,
-        eval_every=options["eval_every"],
-        log_every=options["log_every"],
-        save_every=options["save_every"],
-        device=options["device"],
-        threads=threads,
-        quiet=quiet,
-        inputs=[*data, *([options["init"]] if options["init"] else [])],
-        data_name=", ".join(os.path.basename(os.path.normpath(d)) for d in data),
-    )
+    options["model_options"] = _model_options(options.pop("pairs"))
+    options["rescale"] = _factors(options.pop("rescale"))
+    result = train(model, data, out, eval_data=eval_data, quiet=quiet, say=say, **options)
     if not quiet and int(os.environ.get("RANK", "0")) == 0:
         scores = f", PSNR {result.psnr:.2f} dB, SSIM {result.ssim:.4f}" if result.psnr is not None else ""
         waited = 100 * result.data_seconds / max(result.seconds, 1e-9)
@@ -218,13 +144,13 @@ def _model_options(pairs: tuple[str, ...]) -> dict[str, int | str]:
 
 
 def _factors(text: str | None) -> tuple[float, ...]:
-    """The whole images and their copies."""
+    """Of the copies."""
     if not text:
-        return (1.0,)
+        return ()
     try:
         factors = tuple(float(f) for f in text.split(","))
     except ValueError:
         raise InputError(f"rescale: expected numbers with commas between, such as 0.9,0.8, got {text!r}") from None
     if not all(0 < f < 1 for f in factors):
         raise InputError(f"rescale: expected factors between 0 and 1, got {text!r}")
-    return (1.0, *factors)
+    return factors

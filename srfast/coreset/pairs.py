@@ -190,6 +190,10 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.patches.image)
 
+    def __repr__(self) -> str:
+        sizes = [f"{n // self.scale} x {n // self.scale} and {n} x {n}" for n in np.unique(self.patches.size)]
+        return f"CorePatches({len(self)} pairs of {', '.join(sizes)}, x{self.scale}, {self.patches.root})"
+
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         p, s = self.patches, self.scale
         if not -len(self) <= index < len(self):

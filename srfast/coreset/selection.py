@@ -13,7 +13,7 @@ from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.columns import descending
 from srfast.coreset.methods.registry import find
-from srfast.coreset.settings import Selection, share
+from srfast.coreset.settings import Column, Method, Order, PerImage, Selection, share
 from srfast.coreset.where import passing
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows
@@ -56,16 +56,16 @@ class CoreSet(Rows):
 def select(
     scores: ScoreTable | str | os.PathLike[str] | Sequence[ScoreTable | str | os.PathLike[str]],
     keep: float | None = None,
-    order: str = "des",
+    order: Order = "des",
     drop_hardest: float = 0.0,
-    method: str = "loss",
+    method: Method | Column = "loss",
     max_per_image: int | None = None,
     seed: int = 0,
     *,
     where: str | None = None,
     window: tuple[float, float] | None = None,
     flat_floor: float = 0.0,
-    per_image: str | None = None,
+    per_image: PerImage | None = None,
     nms: float | None = None,
     root: str | os.PathLike[str] | None = None,
 ) -> CoreSet:

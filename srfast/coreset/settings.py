@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, NewType, TypedDict
 
 from srfast.errors import InputError
 
@@ -26,6 +26,9 @@ PER_IMAGE = {
     "even": "the same number of every image, as far as it has so many",
 }
 
+Column = NewType("Column", str)
+"""``srfast.Column("blockiness")``: a numeric column of the table as the method, where a type checker reads along."""
+Method = Literal["loss", "bicubic", "sobel", "reducible", "random", "stratified", "hdc", "diverse"]
 Order = Literal["des", "asc"]
 PerImage = Literal["share", "even"]
 
@@ -99,6 +102,22 @@ class Selection:
         """Plain values for the core-set's metadata."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {**values, "window": None if self.window is None else list(self.window)}
+
+
+class SelectOptions(TypedDict, total=False):
+    """The same arguments as keyword arguments, for type checkers (PEP 692)."""
+
+    keep: float | None
+    order: Order
+    drop_hardest: float
+    method: Method | Column
+    max_per_image: int | None
+    seed: int
+    where: str | None
+    window: tuple[float, float] | None
+    flat_floor: float
+    per_image: PerImage | None
+    nms: float | None
 
 
 ARGUMENTS = tuple(f.name for f in fields(Selection))

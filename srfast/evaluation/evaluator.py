@@ -37,7 +37,7 @@ class ImageScore:
     ssim: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """The scores of a model. ``images`` is in the order of the paths."""
 
@@ -56,6 +56,17 @@ class Evaluation:
     def ssim(self) -> float:
         """Mean over the images."""
         return float(np.mean([i.ssim for i in self.images]))
+
+    def __repr__(self) -> str:
+        about = f"{self.model} x{self.scale}, {self.protocol}, {len(self.images)} images"
+        return f"Evaluation({about}; {self.psnr:.2f} dB, SSIM {self.ssim:.4f})"
+
+    def __str__(self) -> str:
+        width = max(map(len, ["mean", *(i.image for i in self.images)]))
+        rows = [(i.image, i.psnr, i.ssim) for i in self.images]
+        rows.append(("mean", self.psnr, self.ssim))
+        lines = [f"{name:<{width}}  {psnr:8.2f}  {ssim:.4f}" for name, psnr, ssim in rows]
+        return "\n".join([f"{self.model} x{self.scale}, {self.protocol} protocol: PSNR (dB), SSIM", *lines])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; an infinite PSNR is None."""

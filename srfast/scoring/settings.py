@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from srfast.errors import InputError
 from srfast.ops.device import DEVICES, Device
@@ -111,6 +111,23 @@ class ScoreSettings:
             "backend": backend,
             "shard": list(self.shard) if self.shard else None,
         }
+
+
+class ScoreOptions(TypedDict, total=False):
+    """The same settings as keyword arguments, for type checkers (PEP 692)."""
+
+    scale: Scale
+    patch: int
+    stride: int | None
+    mode: Mode
+    scorer: Scorer
+    backend: Backend
+    device: Device
+    precision: Precision
+    boundary: Boundary
+    workers: int | None
+    shard: tuple[int, int] | None
+    skip_bad: bool
 
 
 COMPARED: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(ScoreSettings) if f.metadata.get("compared"))

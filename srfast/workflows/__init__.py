@@ -1,0 +1,1 @@
+"""Functions that span stages: what a command does, for Python."""

@@ -1,0 +1,119 @@
+"""The functions that do what commands do, and the types of their arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import shutil
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import srfast
+from srfast.coreset.settings import METHODS, Method, Selection, SelectOptions
+from srfast.errors import InputError
+from srfast.scoring.settings import ScoreOptions, ScoreSettings
+
+
+def test_prune_writes_what_the_steps_write(photo_folder: Path, tmp_path: Path) -> None:
+    seen: list[int] = []
+    done = srfast.prune(
+        photo_folder, tmp_path / "out", patch=48, keep=0.4, drop_hardest=0.1, scored=lambda s: seen.append(s.patches)
+    )
+    table = srfast.score(photo_folder, patch=48)
+    coreset = srfast.select(table, keep=0.4, drop_hardest=0.1)
+    assert srfast.ScoreTable.read(done.folder / "scores.parquet").table.equals(table.table)
+    assert srfast.CoreSet.read(done.folder / "coreset.parquet").table.equals(coreset.table)
+    assert done.report.read_text().startswith("<!doctype html>")
+    assert seen == [len(table)]
+    assert len(done.coreset) == len(coreset)
+
+
+def test_prune_names_what_it_does_not_know(photo_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"drop_hard: no such argument; did you mean drop_hardest\?"):
+        srfast.prune(photo_folder, tmp_path / "out", drop_hard=0.1)  # type: ignore[call-arg]
+    with pytest.raises(InputError, match="keep: expected a fraction"):
+        srfast.prune(photo_folder, tmp_path / "out", keep=50)
+    assert not (tmp_path / "out").exists()
+
+
+def test_train_is_the_command(photo_folder: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    result = srfast.train(
+        "fsrcnn", photo_folder, tmp_path / "run", steps=2, batch=2, lr_patch=12, threads=1, say=lines.append,
+        eval_data=photo_folder,
+    )  # fmt: skip
+    assert result.step == 2
+    assert result.psnr is not None
+    assert result.weights.is_file()
+    assert lines == []
+    with pytest.raises(InputError, match="steps: expected either steps or epochs"):
+        srfast.train("fsrcnn", photo_folder, tmp_path / "b")
+    with pytest.raises(InputError, match="momentun: expected a field of a recipe"):
+        srfast.train("fsrcnn", photo_folder, tmp_path / "b", steps=1, momentun=0.9)
+
+
+def test_option_types_are_the_settings() -> None:
+    assert list(typing.get_type_hints(SelectOptions)) == [f.name for f in dataclasses.fields(Selection)]
+    assert list(ScoreOptions.__annotations__) == [f.name for f in dataclasses.fields(ScoreSettings)]
+    parameters = inspect.signature(srfast.select).parameters
+    assert [n for n in parameters if n != "scores"] == [f.name for f in dataclasses.fields(Selection)]
+    assert typing.get_args(Method) == tuple(METHODS)
+
+
+USER = """
+import numpy as np
+import srfast
+
+table = srfast.score("photos/", scale=2, patch=96, stride=48, mode="dense")
+print(table.summary()["patches"], table["loss"].mean(), table[:10].to_pandas())
+coreset = srfast.select(table, keep=0.5, drop_hardest=0.05, method=srfast.Column("blockiness"))
+pairs = srfast.CorePatches(coreset, scale=2)
+loss: np.ndarray = srfast.score_patches(np.zeros((4, 96, 96, 3), np.uint8), scale=2)
+model = srfast.models.create("srcnn", scale=2, pretrained=True)
+result = srfast.evaluate(model, "Set5/", scale=2)
+print(result.psnr, srfast.__version__, len(pairs))
+done = srfast.prune("photos/", "out/", patch=48, keep=0.4)
+print(done.report, srfast.train("fsrcnn", "out/coreset.parquet", "run/", steps=100).psnr)
+srfast.write_report(table, coreset, "report.html")
+"""
+WRONG = {
+    'srfast.score("p", mode="dens")': "mode",
+    'srfast.score("p", backend="tpu")': "backend",
+    'srfast.select("s.parquet", method="losss")': "method",
+    'srfast.select("s.parquet", order="down")': "order",
+    'srfast.prune("p", "o", precision="half")': "precision",
+    'srfast.score("p", scale=5)': "scale",
+}
+
+
+def test_a_users_script_type_checks_strictly(tmp_path: Path) -> None:
+    if shutil.which("mypy") is None and subprocess.run([sys.executable, "-m", "mypy", "-V"], check=False).returncode:
+        pytest.skip("mypy is not installed (make lint installs it)")
+    (tmp_path / "user.py").write_text(USER)
+    lines = ["import srfast", *WRONG]
+    (tmp_path / "wrong.py").write_text("\n".join(lines) + "\n")
+    run = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path / "cache"),
+         "--follow-imports=silent", "user.py", "wrong.py"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    errors = [line for line in run.stdout.splitlines() if ": error:" in line]
+    assert not [e for e in errors if e.startswith("user.py")], run.stdout
+    for number, argument in enumerate(WRONG.values(), 2):
+        assert any(e.startswith(f"wrong.py:{number}:") and argument in e for e in errors), (argument, run.stdout)
+
+
+def test_evaluation_and_pairs_print_themselves(photo_folder: Path) -> None:
+    result = srfast.evaluate("bicubic", photo_folder, 2)
+    assert repr(result).count("\n") == 0
+    assert f"{result.psnr:.2f} dB" in repr(result)
+    text = str(result)
+    assert text.count("\n") == len(result.images) + 1
+    pairs = srfast.CorePatches(srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic")), 2)
+    assert repr(pairs) == f"CorePatches({len(pairs)} pairs of 24 x 24 and 48 x 48, x2, {photo_folder})"
+    assert isinstance(pairs[0][0], np.ndarray) or pairs[0][0].ndim == 3
