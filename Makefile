@@ -42,6 +42,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/example.py
 	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 
 wheel: $(BIN)/python

@@ -60,21 +60,27 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     __version__: str
-    from srfast import models
-    from srfast.coreset.export.job import export
-    from srfast.coreset.pairs import CorePatches
-    from srfast.coreset.selection import CoreSet, select
-    from srfast.coreset.settings import Column
-    from srfast.errors import InputError, RunError
-    from srfast.evaluation.evaluator import evaluate
-    from srfast.evaluation.metrics import psnr, ssim
-    from srfast.ops import reference
-    from srfast.ops.functional import downsample, imresize, per_sample_mse, upsample
-    from srfast.ops.native import build_info
-    from srfast.report.writing import write_report
-    from srfast.scoring.patches import score_patches
-    from srfast.scoring.pipeline import score
-    from srfast.scoring.table import ScoreTable
-    from srfast.study.runner import run_study
-    from srfast.workflows.pruning import prune
-    from srfast.workflows.training import train
+    from srfast import models as models
+    from srfast.coreset.export.job import export as export
+    from srfast.coreset.pairs import CorePatches as CorePatches
+    from srfast.coreset.selection import CoreSet as CoreSet
+    from srfast.coreset.selection import select as select
+    from srfast.coreset.settings import Column as Column
+    from srfast.errors import InputError as InputError
+    from srfast.errors import RunError as RunError
+    from srfast.evaluation.evaluator import evaluate as evaluate
+    from srfast.evaluation.metrics import psnr as psnr
+    from srfast.evaluation.metrics import ssim as ssim
+    from srfast.ops import reference as reference
+    from srfast.ops.functional import downsample as downsample
+    from srfast.ops.functional import imresize as imresize
+    from srfast.ops.functional import per_sample_mse as per_sample_mse
+    from srfast.ops.functional import upsample as upsample
+    from srfast.ops.native import build_info as build_info
+    from srfast.report.writing import write_report as write_report
+    from srfast.scoring.patches import score_patches as score_patches
+    from srfast.scoring.pipeline import score as score
+    from srfast.scoring.table import ScoreTable as ScoreTable
+    from srfast.study.runner import run_study as run_study
+    from srfast.workflows.pruning import prune as prune
+    from srfast.workflows.training import train as train

@@ -129,7 +129,7 @@ def train(
         store,
         Path(output),
         resume=resume,
-        initial=initial_weights(init, model, scale) if init else None,
+        initial=initial_weights(Path(init), model, scale) if init else None,
         evaluate=measure if eval_data else None,
         eval_every=eval_every,
         log_every=log_every,
@@ -137,6 +137,6 @@ def train(
         device=device,
         threads=threads,
         quiet=quiet,
-        inputs=[*paths, *([init] if init else [])],
+        inputs=[Path(p) for p in [*paths, *([init] if init else [])]],
         data_name=", ".join(os.path.basename(os.path.normpath(p)) for p in paths),
     )

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import shutil
-import subprocess
-import sys
 import typing
 from pathlib import Path
 
@@ -61,51 +58,8 @@ def test_option_types_are_the_settings() -> None:
     assert list(typing.get_type_hints(SelectOptions)) == [f.name for f in dataclasses.fields(Selection)]
     assert list(ScoreOptions.__annotations__) == [f.name for f in dataclasses.fields(ScoreSettings)]
     parameters = inspect.signature(srfast.select).parameters
-    assert [n for n in parameters if n != "scores"] == [f.name for f in dataclasses.fields(Selection)]
+    assert [n for n in parameters if n not in ("scores", "root")] == [f.name for f in dataclasses.fields(Selection)]
     assert typing.get_args(Method) == tuple(METHODS)
-
-
-USER = """
-import numpy as np
-import srfast
-
-table = srfast.score("photos/", scale=2, patch=96, stride=48, mode="dense")
-print(table.summary()["patches"], table["loss"].mean(), table[:10].to_pandas())
-coreset = srfast.select(table, keep=0.5, drop_hardest=0.05, method=srfast.Column("blockiness"))
-pairs = srfast.CorePatches(coreset, scale=2)
-loss: np.ndarray = srfast.score_patches(np.zeros((4, 96, 96, 3), np.uint8), scale=2)
-model = srfast.models.create("srcnn", scale=2, pretrained=True)
-result = srfast.evaluate(model, "Set5/", scale=2)
-print(result.psnr, srfast.__version__, len(pairs))
-done = srfast.prune("photos/", "out/", patch=48, keep=0.4)
-print(done.report, srfast.train("fsrcnn", "out/coreset.parquet", "run/", steps=100).psnr)
-srfast.write_report(table, coreset, "report.html")
-"""
-WRONG = {
-    'srfast.score("p", mode="dens")': "mode",
-    'srfast.score("p", backend="tpu")': "backend",
-    'srfast.select("s.parquet", method="losss")': "method",
-    'srfast.select("s.parquet", order="down")': "order",
-    'srfast.prune("p", "o", precision="half")': "precision",
-    'srfast.score("p", scale=5)': "scale",
-}
-
-
-def test_a_users_script_type_checks_strictly(tmp_path: Path) -> None:
-    if shutil.which("mypy") is None and subprocess.run([sys.executable, "-m", "mypy", "-V"], check=False).returncode:
-        pytest.skip("mypy is not installed (make lint installs it)")
-    (tmp_path / "user.py").write_text(USER)
-    lines = ["import srfast", *WRONG]
-    (tmp_path / "wrong.py").write_text("\n".join(lines) + "\n")
-    run = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path / "cache"),
-         "--follow-imports=silent", "user.py", "wrong.py"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    errors = [line for line in run.stdout.splitlines() if ": error:" in line]
-    assert not [e for e in errors if e.startswith("user.py")], run.stdout
-    for number, argument in enumerate(WRONG.values(), 2):
-        assert any(e.startswith(f"wrong.py:{number}:") and argument in e for e in errors), (argument, run.stdout)
 
 
 def test_evaluation_and_pairs_print_themselves(photo_folder: Path) -> None:
