@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import scoring_progress
+from srfast.coreset.export.settings import ENCODINGS, TARGETS
 
 
 @click.command("export", short_help="Write a core-set as files that a trainer reads.")
@@ -15,7 +16,7 @@ from srfast.cli.options import scoring_progress
 @click.option(
     "--to",
     required=True,
-    type=click.Choice(["folder", "basicsr", "lmdb", "hf", "webdataset", "list"]),
+    type=click.Choice(TARGETS),
     help="folder: HR/ and LRx2/ (KAIR, traiNNer-redux, neosr, BasicSR). basicsr: the same and meta_info.txt. "
     "lmdb: HR.lmdb/ and LRx2.lmdb/ (BasicSR, neosr). hf: metadata.parquet (Hugging Face datasets). "
     "webdataset: .tar shards. list: coreset.txt, for those who crop themselves.",
@@ -28,7 +29,7 @@ from srfast.cli.options import scoring_progress
     show_default=True,
     help="Write LR patches too: cropped from MATLAB's bicubic of the whole image.",
 )
-@click.option("--format", type=click.Choice(["png", "webp"]), default="png", show_default=True, help="Both lossless.")
+@click.option("--format", type=click.Choice(ENCODINGS), default="png", show_default=True, help="Both lossless.")
 @click.option("--embed", is_flag=True, help="With --to hf: the images inside parquet files.")
 @click.option(
     "--root", type=click.Path(), help="The folder the images lie in now, where they have moved since scoring."

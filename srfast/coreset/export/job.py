@@ -16,18 +16,19 @@ from srfast.coreset.export.encode import encoder
 from srfast.coreset.export.formats import FORMATS, Format
 from srfast.coreset.export.listing import write_list
 from srfast.coreset.export.plan import Plan, make_plan
+from srfast.coreset.export.settings import TARGETS, Encoding, Target
 from srfast.coreset.export.snippets import snippets
 from srfast.coreset.export.stream import encoded
 from srfast.coreset.export.workplace import Workplace, workplace
 from srfast.coreset.export.writer import shard_rows
 from srfast.data.threads import default_threads
 from srfast.errors import InputError
+from srfast.scoring.settings import Scale
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
     from srfast.scoring.table import ScoreTable
 
-TARGETS = ("folder", "basicsr", "lmdb", "hf", "webdataset", "list")
 Progress = Callable[[int, int, int], None]
 """Called with (images done, images in all, patches written by this run)."""
 
@@ -53,11 +54,11 @@ class Exported:
 def export(
     coreset: CoreSet | ScoreTable | pa.Table | str | Path,
     output: str | os.PathLike[str],
-    to: str = "folder",
-    scale: int | None = None,
+    to: Target = "folder",
+    scale: Scale | None = None,
     *,
     lr: bool = True,
-    format: str = "png",
+    format: Encoding = "png",
     embed: bool = False,
     root: str | Path | None = None,
     workers: int | None = None,
