@@ -18,6 +18,7 @@ from srfast.training import host, loop
 from srfast.training.loop import TrainResult
 from srfast.training.plan import Plan, steps_for_epochs
 from srfast.training.recipes import recipe
+from srfast.training.reselect import Reselection
 from srfast.training.sources import open_store, whole_dataset
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -36,6 +37,9 @@ def train(
     init: str | os.PathLike[str] | None = None,
     model_options: Mapping[str, Any] | None = None,
     rescale: Sequence[float] = (),
+    reselect_every: int | None = None,
+    reselect_keep: float = 0.5,
+    reselect_drop: float = 0.05,
     precision: str = "fp32",
     device: str = "auto",
     threads: int = 0,
@@ -63,6 +67,9 @@ def train(
         init: Weights to start from; tensors that do not fit keep fresh values.
         model_options: Sizes of the model other than the paper's.
         rescale: Factors between 0 and 1 of smaller copies to train on as well; images only.
+        reselect_every: Score the patches anew with the model in training every so many steps, and train on a part.
+        reselect_keep: Of what ``reselect_every`` keeps: the fraction of the patches.
+        reselect_drop: Of what it drops first: the hardest fraction.
         precision: "fp32", "bf16" or "fp16" (autocast).
         device: "auto", "cpu" or "cuda".
         threads: CPU threads; 0 takes those that find an idle core.
@@ -103,7 +110,14 @@ def train(
         raise InputError("steps: expected either steps or epochs")
     if match_steps and epochs is None:
         raise InputError("match-steps: expected epochs with it")
-    plan = Plan(model, scale, steps or 1, how, seed, precision, dict(model_options or {}))
+    reselect = None
+    if reselect_every is not None:
+        if not all(str(p).endswith(".parquet") for p in paths):
+            raise InputError(
+                "reselect-every: expected data to be scores.parquet or a core-set, whose patches it scores"
+            )
+        reselect = Reselection(reselect_every, reselect_keep, reselect_drop)
+    plan = Plan(model, scale, steps or 1, how, seed, precision, dict(model_options or {}), reselect=reselect)
     plan.check()
     store, left_out = open_store(
         [str(p) for p in paths],
