@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from srfast.coreset.features import SIDE, describe, root_of, spectrum
-from srfast.coreset.likeness import is_flat, likeness
+from srfast.coreset.groups import running_count
+from srfast.coreset.likeness import halved, likeness, rough_likeness
 from srfast.data.grid import starts
 from srfast.data.images import ImageFile, find_images, read_rgb
 from srfast.data.threads import cores
@@ -27,8 +28,10 @@ ALIKE = 0.93
 """Concordance from which two patches are near-duplicates."""
 _NEAREST = 5
 """Neighbours by spectrum of which the likeness is computed."""
-_FAR = 5.0
-"""Squared distance of spectra that 99 of 100 made copies stay within: docs/selection.md, bench/duplicates.py."""
+_ROUGH = 0.1
+"""What the likeness at half the size may lack of ``alike``."""
+_FAR = 4.0
+"""Squared distance of spectra that 98 of 100 made copies stay within: docs/selection.md, bench/duplicates.py."""
 _FLOOR = 1.0
 """Mean square of a band, in units of [0, 255]^2, that counts as nothing: compression changes what lies below."""
 _MEAN = 1 / 16
@@ -37,6 +40,7 @@ _STEP = 6
 """Windows of test images stand a sixth of the patch apart: no training patch is further than REACH cells from one."""
 _EXACT = 20_000
 """Patches up to which every pair is compared; beyond, an inverted file of faiss visits a part of them."""
+_PIECE = 2048
 COLUMNS = ("duplicate", "group", "leak")
 
 
@@ -94,12 +98,11 @@ def find_duplicates(
         raise InputError("scores: expected at least one patch, got an empty table")
     tests = find_images(list(against)) if (against := list(against)) else []
     _faiss()
-    small, spectra = _copies_and_spectra(scores, root_of(scores, root))
-    flat = is_flat(small)
-    rows = np.flatnonzero(~flat)
+    looks = _looks(scores, root_of(scores, root))
+    rows = np.flatnonzero(~looks.flat)
     column = pc.dictionary_encode(scores.table.column("image").combine_chunks())
     names, image = column.dictionary.to_pylist(), column.indices.to_numpy()
-    a, b = _pairs_within(scores, image, rows, spectra, small, alike)
+    a, b = _pairs_within(scores, image, rows, looks, alike)
     group = _groups(len(scores), a, b)
     first = np.full(len(scores), -1)
     first[group[::-1]] = np.arange(len(scores))[::-1]
@@ -110,7 +113,7 @@ def find_duplicates(
     numbers[~alone] = number
     leak = np.full(len(scores), -1)
     if tests:
-        leak[rows] = _leaks(tests, int(scores.column("size").max()), spectra[rows], small[rows], alike)
+        leak[rows] = _leaks(tests, int(scores.column("size").max()), looks, rows, alike)
     titles = [str(Path(t.root.name) / t.name) for t in tests]
     table = scores.table.append_column("duplicate", pa.array(duplicate)).append_column("group", pa.array(numbers))
     table = table.append_column("leak", pa.array([titles[i] if i >= 0 else None for i in leak.tolist()], pa.string()))
@@ -118,7 +121,7 @@ def find_duplicates(
         ScoreTable(table, scores.meta),
         int(duplicate.sum()),
         int(numbers.max(initial=-1)) + 1,
-        int(flat.sum()),
+        int(looks.flat.sum()),
         _image_pairs(names, image, rows, a, b),
         _leak_counts(titles, names, image, leak),
     )
@@ -147,13 +150,25 @@ def _packed(small: np.ndarray) -> np.ndarray:
     return np.concatenate([whole, np.ascontiguousarray(_features(small)).view(np.uint8)], axis=1)
 
 
-def _unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class _Looks:
+    """What patches are compared by, one element a patch."""
+
+    small: np.ndarray
+    """[n, SIDE, SIDE] uint8."""
+    half: np.ndarray
+    """[n, SIDE / 2, SIDE / 2] float32."""
+    spectra: np.ndarray
+    """[n, d] float32."""
+    flat: np.ndarray
+    """bool [n]."""
+
+
+def _looks(table: Rows, root: Path) -> _Looks:
+    packed = describe(table, np.arange(len(table)), root, _packed)
     small = packed[:, : SIDE * SIDE].reshape(len(packed), SIDE, SIDE)
-    return small, np.ascontiguousarray(packed[:, SIDE * SIDE :]).view(np.float32)
-
-
-def _copies_and_spectra(table: Rows, root: Path) -> tuple[np.ndarray, np.ndarray]:
-    return _unpacked(describe(table, np.arange(len(table)), root, _packed))
+    half, flat = halved(small)
+    return _Looks(small, half, np.ascontiguousarray(packed[:, SIDE * SIDE :]).view(np.float32), flat)
 
 
 def _nearest(base: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +190,7 @@ def _nearest(base: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray,
 
 
 def _pairs_within(
-    table: Rows, image: np.ndarray, rows: np.ndarray, spectra: np.ndarray, small: np.ndarray, alike: float
+    table: Rows, image: np.ndarray, rows: np.ndarray, looks: _Looks, alike: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows a < b that show the same."""
     empty = np.empty(0, np.int64)
@@ -184,30 +199,52 @@ def _pairs_within(
     x, y, size = (table.column(c).astype(np.int64) for c in ("x", "y", "size"))
     patch, stride = int(table.meta.get("patch") or size.max()), int(table.meta.get("stride") or size.max())
     around = (2 * -(-patch // max(1, stride)) - 1) ** 2  # windows that overlap one, which come before any copy
-    base = np.ascontiguousarray(spectra[rows])
+    base = np.ascontiguousarray(looks.spectra[rows])
     distance, near = _nearest(base, base, min(64, _NEAREST + around))
     a, place = np.nonzero((near >= 0) & (distance <= _FAR))
-    b = rows[near[a, place]]
-    a = rows[a]
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    pairs = np.unique(low[low < high] * len(table) + high[low < high])
-    a, b = pairs // len(table), pairs % len(table)
-    apart = (image[a] != image[b]) | (
-        (np.minimum(x[a] + size[a], x[b] + size[b]) <= np.maximum(x[a], x[b]))
+    a, b = rows[a], rows[near[a, place]]
+    apart = (a != b) & (
+        (image[a] != image[b])
+        | (np.minimum(x[a] + size[a], x[b] + size[b]) <= np.maximum(x[a], x[b]))
         | (np.minimum(y[a] + size[a], y[b] + size[b]) <= np.maximum(y[a], y[b]))
     )
     a, b = a[apart], b[apart]
-    same = _alike(small, a, small, b, alike)
+    nearest = running_count(a) < _NEAREST
+    low, high = np.minimum(a, b)[nearest], np.maximum(a, b)[nearest]
+    pairs = np.unique(low * len(table) + high)
+    a, b = pairs // len(table), pairs % len(table)
+    same = _alike(looks, a, looks, b, alike)
     return a[same], b[same]
 
 
-def _alike(left: np.ndarray, a: np.ndarray, right: np.ndarray, b: np.ndarray, alike: float) -> np.ndarray:
-    """Which pairs left[a], right[b] are alike, on all cores."""
-    step = 2048
-    parts = ordered_map(
-        lambda i: likeness(left[a[i : i + step]], right[b[i : i + step]], alike), range(0, len(a), step), cores()
-    )
-    return np.concatenate([np.empty(0, np.float32), *(values for _, values in parts)]) >= alike
+def _alike(left: _Looks, a: np.ndarray, right: _Looks, b: np.ndarray, alike: float) -> np.ndarray:
+    """Which pairs left[a], right[b] are alike, on all cores: a rough look first, a closer one at what passes."""
+    same = np.arange(len(a))
+    for compare, one, two, least in (
+        (rough_likeness, left.half, right.half, alike - _ROUGH),
+        (likeness, left.small, right.small, alike),
+    ):
+        starts = range(0, len(same), _PIECE)
+        parts = ordered_map(_Comparison(compare, one, two, a, b, same), starts, cores())
+        values = np.concatenate([np.empty(0, np.float32), *(part for _, part in parts)])
+        same = same[values >= least]
+    found = np.zeros(len(a), bool)
+    found[same] = True
+    return found
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    compare: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    left: np.ndarray
+    right: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+    pairs: np.ndarray
+
+    def __call__(self, start: int) -> np.ndarray:
+        chosen = self.pairs[start : start + _PIECE]
+        return self.compare(self.left[self.a[chosen]], self.right[self.b[chosen]])
 
 
 def _groups(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -218,20 +255,20 @@ def _groups(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return connected_components(coo_matrix((np.ones(len(a), bool), (a, b)), shape=(n, n)), directed=False)[1]
 
 
-def _leaks(tests: list[ImageFile], size: int, spectra: np.ndarray, small: np.ndarray, alike: float) -> np.ndarray:
-    """The test image that shows each patch [n], -1 for none."""
+def _leaks(tests: list[ImageFile], size: int, looks: _Looks, rows: np.ndarray, alike: float) -> np.ndarray:
+    """The test image that shows each of some patches [n], -1 for none."""
     table, image = _windows(tests, size)
-    if not len(table):
-        return np.full(len(small), -1)
-    windows, features = _copies_and_spectra(table, Path("/"))
-    recognisable = np.flatnonzero(~is_flat(windows))
-    found = np.full(len(small), -1)
+    found = np.full(len(rows), -1)
+    if not len(table) or not len(rows):
+        return found
+    windows = _looks(table, Path("/"))
+    recognisable = np.flatnonzero(~windows.flat)
     if not len(recognisable):
         return found
-    distance, near = _nearest(np.ascontiguousarray(features[recognisable]), spectra, _NEAREST)
+    distance, near = _nearest(np.ascontiguousarray(windows.spectra[recognisable]), looks.spectra[rows], _NEAREST)
     a, place = np.nonzero((near >= 0) & (distance <= _FAR))
     b = recognisable[near[a, place]]
-    same = _alike(small, a, windows, b, alike)
+    same = _alike(looks, rows[a], windows, b, alike)
     found[a[same][::-1]] = image[b[same]][::-1]
     return found
 

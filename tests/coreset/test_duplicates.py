@@ -10,7 +10,7 @@ from PIL import Image
 
 import srfast
 from srfast.coreset.duplicates import find_duplicates
-from srfast.coreset.likeness import is_flat, likeness, turns
+from srfast.coreset.likeness import halved, likeness, rough_likeness, turns
 from srfast.coreset.selection import select
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
@@ -149,6 +149,10 @@ def test_likeness_against_plain_loops() -> None:
     assert got == pytest.approx([plain_likeness(x, y) for x, y in zip(a, b, strict=True)], abs=2e-4)
     assert got[:3] == pytest.approx([1, 1, 1], abs=2e-4)
     assert got[3] < 0.9
+    rough = rough_likeness(halved(a)[0], halved(b)[0])
+    assert (rough[:2] > 0.999).all()
+    assert rough[2] > 0.9
+    assert rough[4] < 0.5
     assert got[4] < 0.3
     assert likeness(a[:0], b[:0]).shape == (0,)
 
@@ -156,7 +160,9 @@ def test_likeness_against_plain_loops() -> None:
 def test_turns_are_the_eight_of_a_square() -> None:
     square = np.arange(9).reshape(1, 3, 3)
     assert len({t.tobytes() for t in map(np.ascontiguousarray, turns(square))}) == 8
-    assert is_flat(np.full((1, 32, 32), 7, np.uint8)).all()
+    small, flat = halved(np.full((1, 32, 32), 7, np.uint8))
+    assert flat.all()
+    assert (small == 7).all()
 
 
 def test_what_is_refused(dataset: tuple[Path, ScoreTable], tmp_path: Path) -> None:
