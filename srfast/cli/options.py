@@ -55,7 +55,7 @@ def _option(field: dataclasses.Field[Any], kind: Any = None) -> Callable[[F], F]
         choices = about["choices"]
         kind = click.IntRange(choices[0], choices[-1]) if isinstance(default, int) else click.Choice(choices)
     elif kind is None:
-        kind = click.STRING if isinstance(default, str) else click.INT
+        kind = click.STRING if isinstance(default, str) or about.get("text") else click.INT
     return click.option(
         flag, field.name, type=kind, default=default, help=help, metavar=about.get("metavar"),
         show_default=default is not None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from srfast.data.images import read_rgb
+from srfast.data.lowres import LowRes, read_lr
 from srfast.errors import InputError
 from srfast.ops import reference
 from srfast.ops.functional import imresize
@@ -34,6 +36,8 @@ class Source:
 
     path: Path
     factor: float = 1.0
+    lr: Path | None = None
+    """Its LR image, where that exists already."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,12 @@ class Patches:
     y: np.ndarray
     size: np.ndarray
     meta: dict[str, Any]
+    lr: LowRes | None = None
+    """The LR images, where they exist already."""
 
     def source(self, image: str) -> Source:
         """Where an image of the table is read from."""
-        return Source(self.root / image)
+        return Source(self.root / image, lr=self.lr.find(image) if self.lr else None)
 
     def check_grid(self, scale: int) -> None:
         """Raises InputError unless every patch has an aligned LR patch at this scale."""
@@ -108,7 +114,7 @@ def place(name: str, table: pa.Table, meta: dict[str, Any], root: str | Path | N
     if folder is None:
         raise InputError(f"{name}: expected metadata that name the image folder (root), got none")
     x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
-    return Patches(Path(folder), table["image"].to_pylist(), x, y, size, meta)
+    return Patches(Path(folder), table["image"].to_pylist(), x, y, size, meta, LowRes.of(meta))
 
 
 def read_pair(
@@ -121,7 +127,7 @@ def read_pair(
         scale: 2, 3 or 4.
         color: "y" (Y of BT.601, rounded, one plane) or "rgb".
         quantise: True: LR is uint8, bit for bit MATLAB's imresize of the uint8 image. False: LR is float32
-            in [0, 1], not rounded (the classic protocol).
+            in [0, 1], not rounded (the classic protocol). An LR image that exists is read as it is.
 
     Returns:
         LR [C, h, w] (uint8 or float32) and HR [C, scale * h, scale * w] uint8.
@@ -148,6 +154,11 @@ def read_images(
     hr = rgb[:h, :w]
     if color == "y":
         hr = reference.luma(torch.from_numpy(np.array(hr))).numpy()[..., None]
+    if source.lr is not None:
+        lr = read_lr(source.lr, hr, source.path, scale)
+        if color == "y":
+            lr = reference.luma(torch.from_numpy(lr)).numpy()[..., None]
+        return (lr if quantise else lr.astype(np.float32) / np.float32(255)), hr
     lr = imresize(hr if quantise else hr.astype(np.float32) / np.float32(255), 1 / scale)
     return lr, hr
 
@@ -163,6 +174,8 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
         coreset: What ``srfast.select`` returns, an Arrow table, or the path of coreset.parquet.
         scale: 2, 3 or 4; divides x, y and size of every patch.
         root: The image folder, if it has moved since scoring.
+        lr: Folder of LR images that exist already; None takes that of the scores, or makes LR where they had none.
+        lr_template: Name of an LR image after its HR image's, such as "{}x4".
         keep_images: Decoded images that each worker keeps; reading in the order of the table decodes each
             image once.
 
@@ -177,12 +190,16 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
         scale: int = 2,
         *,
         root: str | Path | None = None,
+        lr: str | Path | None = None,
+        lr_template: str = "{}",
         keep_images: int = _KEPT_IMAGES,
     ) -> None:
         if isinstance(scale, bool) or scale not in (2, 3, 4):
             raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
         self.scale = scale
         self.patches = read_patches(coreset, root)
+        if lr is not None:
+            self.patches = dataclasses.replace(self.patches, lr=LowRes.open(lr, lr_template))
         self.patches.check_grid(scale)
         self.keep_images = max(1, keep_images)
         self._kept: OrderedDict[str, tuple[np.ndarray, np.ndarray]] = OrderedDict()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,17 +19,21 @@ from srfast.data.files import check_output
 from srfast.data.grid import grid
 from srfast.data.images import ImageFile, find_images, read_rgb, shard_of
 from srfast.data.interrupts import finishing
+from srfast.data.lowres import LowRes, read_lr
 from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
-from srfast.ops.device import Device
+from srfast.ops.device import Device, resolve_device
 from srfast.scoring.backends.base import Engine, check_finite
 from srfast.scoring.backends.registry import make_engine
-from srfast.scoring.network import Scorer, load_network
+from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.parts import Outcome, Parts, clean_json
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import Backend, Boundary, Mode, Precision, Scale, ScoreSettings
 from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, image_rows, write_parquet
+
+if TYPE_CHECKING:
+    from srfast.scoring.backends.pairs import PairEngine
 
 Progress = Callable[[int, int, int], None]
 """Called with (images done, images in all, patches scored by this run)."""
@@ -53,6 +57,8 @@ def score(
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
     skip_bad: bool = False,
+    lr: str | os.PathLike[str] | None = None,
+    lr_template: str = "{}",
     resume: bool = False,
     output: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -73,6 +79,10 @@ def score(
             may use.
         shard: (i, n): only every n-th image from the i-th on; the n tables are put together by ``select``.
         skip_bad: Go on after a file that cannot be read, and list it in the table's metadata.
+        lr: Folder of the LR images, where they exist already (cameras, other degradations); None makes them. Each has
+            the path of its HR image, its name as ``lr_template`` says, any suffix, and exactly a scale-th of its size,
+            rounded down. Scored by torch.
+        lr_template: What becomes of an HR image's name without suffix, such as "{}x4".
         resume: Continue an interrupted run that wrote to ``output``; images that changed are scored again.
         output: Where to write scores.parquet. While running, finished parts lie in ``<output>.parts``. None keeps the
             table in memory only.
@@ -86,7 +96,20 @@ def score(
             that was made with other settings. RunError: the backend cannot be used, or the disk is full.
     """
     settings = ScoreSettings(
-        scale, patch, stride, mode, scorer, backend, device, precision, boundary, workers, shard, skip_bad
+        scale,
+        patch,
+        stride,
+        mode,
+        scorer,
+        backend,
+        device,
+        precision,
+        boundary,
+        workers,
+        shard,
+        skip_bad,
+        lr,
+        lr_template,
     )
     if output is not None:
         return ScoreTable.read(write_scores(images, output, settings, resume=resume, progress=progress).path)
@@ -131,7 +154,7 @@ def write_scores(
     settings = settings or ScoreSettings()
     workers = settings.workers or cores()
     network = load_network(settings.scorer, settings.scale)
-    engine = make_engine(network, settings, threads=workers)
+    engine = make_engine(network, settings, threads=workers) if settings.lr is None else _pair_engine(network, settings)
     found = find_images(images)
     files = shard_of(found, settings.shard)
     meta = {
@@ -175,9 +198,23 @@ def _score_into(parts: Parts, job: _Job, files: list[ImageFile], progress: Progr
                 break
 
 
+def _pair_engine(network: Network, settings: ScoreSettings) -> PairEngine:
+    from srfast.scoring.backends.pairs import PairEngine
+
+    if settings.backend not in ("auto", "torch") or settings.precision != "fp32":
+        raise InputError("lr: existing pairs are scored by torch in fp32, leave --backend and --precision out")
+    return PairEngine(network, settings.boundary, resolve_device(settings.device))
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    hr: np.ndarray
+    lr: np.ndarray | None = None
+
+
 @dataclass(frozen=True)
 class _Job:
-    engine: Engine
+    engine: Engine | PairEngine
     settings: ScoreSettings
     workers: int
     _whole: threading.Lock = field(default_factory=threading.Lock)
@@ -185,24 +222,33 @@ class _Job:
     def grid(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return grid(image.shape[0], image.shape[1], self.settings.scale, self.settings.patch, self.settings.step)
 
-    def decode(self, file: ImageFile) -> np.ndarray | Outcome:
+    def decode(self, file: ImageFile) -> _Decoded | Outcome:
         try:
-            image = read_rgb(file.path)
+            hr = read_rgb(file.path)
+            lr = None
+            if self.settings.lr is not None:
+                pairs = LowRes(Path(self.settings.lr), self.settings.lr_template)
+                lr = read_lr(pairs.find(file.name), hr, file.path, self.settings.scale)
         except InputError as error:
             return Outcome(file, skipped=str(error))
-        xs, ys = self.grid(image)
-        return image if len(xs) and len(ys) else Outcome(file, small=(image.shape[0], image.shape[1]))
+        xs, ys = self.grid(hr)
+        return _Decoded(hr, lr) if len(xs) and len(ys) else Outcome(file, small=(hr.shape[0], hr.shape[1]))
 
-    def score(self, file: ImageFile, image: np.ndarray | Outcome, threads: int) -> Outcome:
+    def score(self, file: ImageFile, image: _Decoded | Outcome, threads: int) -> Outcome:
         if isinstance(image, Outcome):
             return image
-        if threads < self.workers and image.shape[0] * image.shape[1] > LARGE:
+        hr = image.hr
+        if threads < self.workers and hr.shape[0] * hr.shape[1] > LARGE:
             with self._whole:
                 return self.score(file, image, self.workers)
-        xs, ys = self.grid(image)
-        size = self.settings.patch
-        rows = self.engine.dense if self.settings.mode == "dense" else self.engine.windows
-        scores = rows(image, xs, ys, size, threads)
+        xs, ys = self.grid(hr)
+        size, dense = self.settings.patch, self.settings.mode == "dense"
+        if image.lr is not None:
+            pairs = cast("PairEngine", self.engine)
+            scores = (pairs.dense if dense else pairs.windows)(hr, image.lr, xs, ys, size)
+        else:
+            engine = cast(Engine, self.engine)
+            scores = (engine.dense if dense else engine.windows)(hr, xs, ys, size, threads)
         check_finite(scores.loss, str(file.path))
         return Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))
 

@@ -7,6 +7,7 @@ this list.
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
@@ -74,6 +75,11 @@ class ScoreSettings:
     workers: int | None = _setting(None, "Threads that decode and score.", shown="one a core")
     shard: tuple[int, int] | None = _setting(None, "Every n-th image from the i-th on.", metavar="i/n")
     skip_bad: bool = _setting(False, "Go on after unreadable files, and list them in the table.")
+    lr: str | os.PathLike[str] | None = _setting(
+        None, "Folder of the LR images, where they exist already; else they are made.", metavar="DIR", text=True,
+        compared=True,
+    )  # fmt: skip
+    lr_template: str = _setting("{}", "Name of an LR image after its HR image's, such as {}x4.", compared=True)
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -90,6 +96,10 @@ class ScoreSettings:
             raise InputError(f"workers: expected a whole number of at least 1, got {self.workers!r}")
         if self.shard is not None:
             _check_shard(self.shard)
+        if self.lr is not None:
+            from srfast.data.lowres import LowRes
+
+            object.__setattr__(self, "lr", str(LowRes.open(self.lr, self.lr_template).folder))
 
     @property
     def step(self) -> int:
@@ -110,6 +120,7 @@ class ScoreSettings:
             "precision": precision,
             "backend": backend,
             "shard": list(self.shard) if self.shard else None,
+            **({"lr": str(self.lr), "lr_template": self.lr_template} if self.lr is not None else {}),
         }
 
 

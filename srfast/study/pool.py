@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from filelock import FileLock
 
-from srfast.coreset.pairs import Source, read_patches
+from srfast.coreset.pairs import read_patches
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import ARGUMENTS
 from srfast.data.files import atomic_path
@@ -170,7 +170,7 @@ def _whole(scored: str, scale: int, color: str, quantise: bool, cache_bytes: int
     numbers = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
     columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
     regions = [Region(numbers[image], x, y, size, size) for image, x, y, size in columns]
-    sources = [Source(p.root / image) for image in numbers]
+    sources = [p.source(image) for image in numbers]
     store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
     if store.fits:
         store.fill()

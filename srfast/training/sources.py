@@ -74,9 +74,7 @@ def _coreset_regions(path: str | Path, scale: int, patch: int) -> tuple[list[Sou
         )
     number = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
     columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
-    return [Source(p.root / image) for image in number], [
-        Region(number[i], x, y, size, size) for i, x, y, size in columns
-    ]
+    return [p.source(image) for image in number], [Region(number[i], x, y, size, size) for i, x, y, size in columns]
 
 
 def _image_regions(

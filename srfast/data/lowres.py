@@ -1,0 +1,69 @@
+"""LR images that exist already, beside the HR images they belong to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from srfast.data.images import SUFFIXES, read_rgb
+from srfast.errors import InputError
+
+
+@dataclass(frozen=True)
+class LowRes:
+    """A folder of LR images, named like the HR images or after them."""
+
+    folder: Path
+    template: str = "{}"
+    """What becomes of an HR image's name without suffix: "{}x4" finds a/0001x4.png for a/0001.png."""
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], template: str = "{}") -> LowRes:
+        """Raises InputError unless the folder exists and the template has one place for the name."""
+        path = Path(os.path.abspath(folder))
+        if not path.is_dir():
+            raise InputError(f"lr: expected a folder of LR images, got {os.fspath(folder)!r}, which is none")
+        if template.count("{}") != 1 or "/" in template or "\\" in template:
+            raise InputError(f"lr-template: expected one {{}} for the name of the HR image, got {template!r}")
+        return cls(path, template)
+
+    @classmethod
+    def of(cls, meta: Mapping[str, Any]) -> LowRes | None:
+        """The LR images that a table's metadata name; None where LR was made."""
+        return cls.open(meta["lr"], meta.get("lr_template", "{}")) if meta.get("lr") else None
+
+    def find(self, name: str) -> Path:
+        """The LR image of the HR image ``name``, a path relative to its root; its suffix may be another.
+
+        Raises:
+            InputError: there is none.
+        """
+        hr = PurePosixPath(name)
+        stem = self.folder / hr.parent / self.template.replace("{}", hr.stem)
+        tried = [hr.suffix, *sorted(s for s in SUFFIXES if s != hr.suffix.lower())]
+        for suffix in tried:
+            path = stem.with_name(stem.name + suffix)
+            if path.is_file():
+                return path
+        raise InputError(f"{stem}{hr.suffix}: no LR image of {name} (with this or another suffix of an image)")
+
+
+def read_lr(path: Path, hr: np.ndarray, hr_path: Path, scale: int) -> np.ndarray:
+    """An LR image [h, w, 3] uint8 that belongs to an HR image [H, W, ...]: h = H // scale, w = W // scale.
+
+    Raises:
+        InputError: it cannot be read, or is of another size; names both.
+    """
+    lr = read_rgb(path)
+    h, w = hr.shape[0] // scale, hr.shape[1] // scale
+    if lr.shape[:2] != (h, w):
+        raise InputError(
+            f"{path}: expected {w} x {h} pixels, 1/{scale} of {hr_path} ({hr.shape[1]} x {hr.shape[0]}), got "
+            f"{lr.shape[1]} x {lr.shape[0]}"
+        )
+    return lr
