@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ from srfast.cli.options import Shard, say
 @click.command("study", short_help="Run a grid of selections, models, budgets and seeds.")
 @click.argument("study", type=click.Path(exists=True))
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder of the study; run again, it goes on.")
-@click.option("--jobs", type=click.IntRange(1), help="Processes, each with one thread.  [default: one a core]")
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Processes, each with one thread.  [default: one a core, on a GPU one]"
+)
 @click.option("--status", "as_status", is_flag=True, help="Say how far the study is, and run nothing.")
 @click.option(
     "--tables",
@@ -55,10 +56,9 @@ def command(
     """
 
     if as_tables or output is None or Path(study).is_dir():
-        _print_tables(study, output)
+        _print_tables(study, output, images, tests)
         return
     options: dict[str, Any] = {"images": images, "test": _tests(tests)}
-    jobs = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
     if as_status:
         _say_status(study, output, jobs, options)
         return
@@ -68,11 +68,15 @@ def command(
     say(f"{len(found.meta['cells'])} cells, {found.table.num_rows:,} rows -> {Path(output) / 'results.parquet'}")
 
 
-def _print_tables(study: str, output: str | None) -> None:
+def _print_tables(study: str, output: str | None, images: tuple[str, ...], tests: tuple[str, ...]) -> None:
     from srfast.errors import InputError
+    from srfast.study.description import read_study
     from srfast.study.publication import publish, results_folder
     from srfast.study.results import Results
+    from srfast.study.runner import CELLS, gather
 
+    if output is not None and not Path(study).is_dir() and (Path(output) / CELLS).is_dir():
+        gather(read_study(study, images, _tests(tests)), output)
     folder = results_folder(study, output)
     if folder is None:
         where = output or study
@@ -89,12 +93,12 @@ def _progress(outcome: Any, done: int, total: int) -> None:
     say(f"[{done}/{total}] {outcome.cell.name} {outcome.state}{text}{seconds}")
 
 
-def _say_status(study: str, output: str, jobs: int, options: dict[str, Any]) -> None:
+def _say_status(study: str, output: str, jobs: int | None, options: dict[str, Any]) -> None:
     from srfast.study.description import read_study
     from srfast.study.runner import clock, status
 
     known = status(read_study(study, options["images"], options["test"]), output, jobs)
-    left = f", about {clock(known.seconds)} left with {jobs} jobs" if known.seconds else ""
+    left = f", about {clock(known.seconds)} left with {known.jobs} jobs" if known.seconds else ""
     click.echo(f"{len(known.done)} done, {len(known.running)} running, {len(known.left)} left{left}")
     for name in known.running:
         click.echo(f"running: {name}")

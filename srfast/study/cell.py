@@ -15,6 +15,7 @@ from srfast.errors import InputError, RunError
 from srfast.evaluation.evaluator import evaluate
 from srfast.evaluation.metrics import Protocol
 from srfast.models.registry import describe
+from srfast.ops.device import resolve_device
 from srfast.study import pool, results
 from srfast.study.cells import Cell
 from srfast.study.description import Study
@@ -25,6 +26,7 @@ from srfast.training.plan import Plan
 
 LOCK = "lock"
 LOG_EVERY = 100
+_READERS = 4  # threads that read images ahead of a GPU
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         log_every=LOG_EVERY,
         save_every=study.save_every,
         device=study.device,
+        threads=_READERS if resolve_device(study.device) == "cuda" else 1,
         quiet=True,
     )
     protocol: Protocol = "rgb" if describe(cell.model).color == "rgb" else "classic"

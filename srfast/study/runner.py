@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from srfast.errors import InputError, RunError
+from srfast.ops.device import resolve_device
 from srfast.study import pool, results
 from srfast.study.cell import Outcome, run_cell, running
 from srfast.study.cells import Cell, cells, pick
@@ -34,7 +35,7 @@ def run_study(
     *,
     images: Sequence[str | os.PathLike[str]] = (),
     test: Mapping[str, str | os.PathLike[str]] | None = None,
-    jobs: int = 1,
+    jobs: int | None = 1,
     only: str | None = None,
     shard: tuple[int, int] | None = None,
     progress: Progress | None = None,
@@ -52,7 +53,7 @@ def run_study(
         images: Training images instead of those of the file; a part of them (``data.holdout``) is then the test set,
             unless ``test`` names one.
         test: Test sets instead of those of the file: name to folder.
-        jobs: Processes, each with one thread; results do not depend on how many.
+        jobs: Processes, each with one thread; results do not depend on how many. None: one a core, on a GPU one.
         only: Pattern of cell names.
         shard: (i, n): only every n-th cell from the i-th on.
         progress: Called after every cell.
@@ -64,9 +65,10 @@ def run_study(
         InputError: a wrong study or argument, or results in ``out`` that were made with other settings.
         RunError: a cell failed (the others were run), or an extra is missing.
     """
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise InputError(f"jobs: expected at least 1, got {jobs!r}")
     described = read_study(Path(study), [Path(i) for i in images], {k: Path(v) for k, v in (test or {}).items()})
+    jobs = jobs or default_jobs(described)
     every = cells(described)
     chosen = pick(every, only, shard)
     folder = _folder(out)
@@ -103,11 +105,13 @@ class Status:
     running: list[str]
     left: list[str]
     seconds: float | None
-    """Left, by the pace of the cells that are done and for the given number of jobs; None while nothing is done."""
+    """Left, by the pace of the cells that are done and for that many jobs; None while nothing is done."""
+    jobs: int
 
 
-def status(study: Study, out: str | os.PathLike[str], jobs: int = 1) -> Status:
+def status(study: Study, out: str | os.PathLike[str], jobs: int | None = None) -> Status:
     """How far a study is, by the files in its folder."""
+    jobs = jobs or default_jobs(study)
     every = cells(study)
     folder = Path(out)
     done = [c for c in every if results.finished(place_of(folder, c))]
@@ -115,7 +119,7 @@ def status(study: Study, out: str | os.PathLike[str], jobs: int = 1) -> Status:
     at_work = [c for c in open_ if running(place_of(folder, c))]
     pace = _pace([place_of(folder, c) for c in done])
     seconds = sum(pace(c) for c in open_) / jobs if pace else None
-    return Status(_names(done), _names(at_work), _names([c for c in open_ if c not in at_work]), seconds)
+    return Status(_names(done), _names(at_work), _names([c for c in open_ if c not in at_work]), seconds, jobs)
 
 
 def _names(some: Sequence[Cell]) -> list[str]:
@@ -138,6 +142,18 @@ def _pace(folders: Sequence[Path]) -> Callable[[Cell], float] | None:
         evaluating += known["seconds"]["evaluate"] / len(folders)
     mean = sum(training.values()) / sum(updates.values())
     return lambda c: evaluating + c.updates * (training[c.model] / updates[c.model] if c.model in updates else mean)
+
+
+def gather(study: Study, out: str | os.PathLike[str]) -> Results:
+    """Gathers the results of all finished cells anew, also while the study runs."""
+    return _gather(study, cells(study), Path(out))
+
+
+def default_jobs(study: Study) -> int:
+    """One process on a GPU, else one a core that this process may use."""
+    if resolve_device(study.device) == "cuda":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def place_of(folder: Path, cell: Cell) -> Path:

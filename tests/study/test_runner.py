@@ -102,7 +102,7 @@ def _cells(results: Results) -> list[dict[str, Any]]:
 def test_processes_and_shards_give_the_same(write_study: Callable[..., Path], tmp_path: Path) -> None:
     pytest.importorskip("joblib")
     alone = run_study(write_study(), tmp_path / "alone")
-    run_study(write_study(), tmp_path / "out", shard=(0, 2))
+    run_study(write_study(), tmp_path / "out", shard=(0, 2), jobs=1)
     assert len(status(read_study(write_study()), tmp_path / "out").done) == 2
     seen: list[tuple[int, int]] = []
     together = run_study(
