@@ -34,6 +34,12 @@ from srfast.coreset.export.settings import ENCODINGS, TARGETS
 @click.option(
     "--root", type=click.Path(), help="The folder the images lie in now, where they have moved since scoring."
 )
+@click.option(
+    "--existing",
+    type=click.Path(),
+    help="An LMDB or a folder that holds the HR patches as files already: hard-linked and listed, not encoded again.",
+)
+@click.option("--existing-lr", type=click.Path(), help="The same for the LR patches.")
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one a core]")
 @click.option("--check", is_flag=True, help="Read everything back the way the trainer does; compare a sample's pixels.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted export.")

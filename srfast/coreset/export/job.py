@@ -7,12 +7,14 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from srfast.coreset.export.check import check_export
 from srfast.coreset.export.encode import encoder
+from srfast.coreset.export.existing import TARGETS as SUBSETS
+from srfast.coreset.export.existing import subset
 from srfast.coreset.export.formats import FORMATS, Format
 from srfast.coreset.export.listing import write_list
 from srfast.coreset.export.plan import Plan, make_plan
@@ -20,10 +22,11 @@ from srfast.coreset.export.settings import TARGETS, Encoding, Target
 from srfast.coreset.export.snippets import snippets
 from srfast.coreset.export.stream import encoded
 from srfast.coreset.export.workplace import Workplace, workplace
-from srfast.coreset.export.writer import shard_rows
+from srfast.coreset.export.writer import INDEX, shard_rows
 from srfast.data.threads import default_threads
 from srfast.errors import InputError
 from srfast.scoring.settings import Scale
+from srfast.scoring.table import write_parquet
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -61,6 +64,8 @@ def export(
     format: Encoding = "png",
     embed: bool = False,
     root: str | Path | None = None,
+    existing: str | Path | None = None,
+    existing_lr: str | Path | None = None,
     workers: int | None = None,
     check: bool = False,
     resume: bool = False,
@@ -83,6 +88,10 @@ def export(
         format: "png" or "webp" (lossless).
         embed: With "hf": the images inside parquet files.
         root: The image folder, if it has moved since scoring.
+        existing: An LMDB (to "lmdb") or a folder (to "folder", "basicsr", "list") that holds the core-set's HR patches
+            as files already, made by srfast or as BasicSR's sub-images, each of them an image of its own: nothing is
+            encoded or copied, but hard-linked and listed in a filtered meta_info.txt.
+        existing_lr: The same for the LR patches, which need not be those of ``CorePatches``.
         workers: Threads; None takes one a core.
         check: Read everything back the way the trainer does, and compare a sample with its source, before the export
             appears.
@@ -105,6 +114,7 @@ def export(
         raise InputError(f"lr: expected True or False, got {lr!r}")
     if workers is not None and workers < 1:
         raise InputError(f"workers: expected at least 1, got {workers}")
+    given = _existing(to, lr, existing, existing_lr)
     encoder(format)
     layout = "hf-embedded" if embed else to
     how = FORMATS.get(layout)
@@ -112,16 +122,24 @@ def export(
     settings = {"to": layout, "scale": plan.scale, "lr": lr, "format": format, "patches": plan.digest()}
     if how is not None and how.shuffled:
         settings["shard"] = shard_rows(plan)
+    if given:
+        settings["existing"] = [str(path) for path in given]
     done = Exported(Path(output), to, len(plan), len(plan.images), plan.scale, lr)
     workers = workers or default_threads()
     with workplace(Path(output), settings, resume) as place:
-        if how is None:
+        if how is None and not place.finished:
             write_list(place.folder, plan)
-        elif not place.finished:
+        if given:
+            plan = subset(to, place.folder, plan, given[0], given[1] if lr else None)
+            done.linked = 0 if to == "list" else len(plan) if to != "lmdb" else len(given)
+        elif how is not None and not place.finished:
             done.linked = _write(how, plan, place, workers, progress)
-        done.snippets = _describe(layout, Path(os.path.realpath(output)), place, plan)
+        final = Path(os.path.realpath(output))
+        done.snippets = snippets(layout, final, plan, given if to == "list" else None, tars=place.folder)
+        if not place.finished:
+            _describe(place.folder, plan, done.snippets, index=to in SUBSETS and how is not None)
         if check and how is not None:
-            done.compared = check_export(place.folder, plan, how.read, workers)
+            done.compared = check_export(place.folder, plan, how.read, workers, compare_lr=not given)
     return done
 
 
@@ -141,9 +159,22 @@ def _write(how: Format, plan: Plan, place: Workplace, workers: int, progress: Pr
     return int(getattr(writer, "linked", 0))
 
 
-def _describe(layout: str, final: Path, place: Workplace, plan: Plan) -> dict[str, Any]:
-    """The trainers' configurations, written beside the data."""
-    texts = snippets(layout, final, plan)
+def _describe(folder: Path, plan: Plan, texts: dict[str, str], *, index: bool) -> None:
+    """What lies beside the data: the trainers' configurations, and where each patch comes from."""
     for name, text in texts.items():
-        (place.folder / name).write_text(text, encoding="utf-8")
-    return texts
+        (folder / name).write_text(text, encoding="utf-8")
+    if index:
+        named = plan.table.append_column("name", pa.array(plan.names))
+        write_parquet(folder / INDEX, [named], named.schema, plan.patches.meta)
+
+
+def _existing(to: str, lr: bool, hr: str | Path | None, low: str | Path | None) -> list[Path]:
+    if hr is None:
+        if low is not None:
+            raise InputError("existing_lr: expected existing with it, got none")
+        return []
+    if to not in SUBSETS:
+        raise InputError(f"existing: expected to = one of {', '.join(SUBSETS)} with it, got {to!r}")
+    if lr and low is None:
+        raise InputError("existing_lr: expected where the LR patches are, or lr = no")
+    return [Path(os.path.abspath(path)) for path in (hr, low if lr else None) if path is not None]

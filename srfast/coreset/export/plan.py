@@ -36,6 +36,8 @@ class Plan:
     """Of the files: png or webp."""
     root_moved: bool
     """Whether the images lie elsewhere than when they were scored."""
+    given_names: list[str] | None = None
+    """The names, where the patches have some already."""
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -53,6 +55,8 @@ class Plan:
 
         Just IMAGE where no image has more than one patch and all begin at (0, 0): files that are patches already.
         """
+        if self.given_names is not None:
+            return self.given_names
         p, images = self.patches, self.images
         in_order = sorted(range(len(images)), key=lambda i: p.image[images[i][0]])
         plain = image_names([p.image[images[i][0]] for i in in_order])

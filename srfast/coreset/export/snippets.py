@@ -6,23 +6,28 @@ import json
 from pathlib import Path
 
 from srfast.coreset.export.plan import Plan
+from srfast.coreset.export.writer import sides
 
 BATCH = 16
 """Of the snippets: a start, not a recommendation."""
 
 
-def snippets(to: str, folder: Path, plan: Plan) -> dict[str, str]:
-    """File name -> text, for every trainer that reads the format ``to`` at ``folder``."""
+def snippets(to: str, folder: Path, plan: Plan, existing: list[Path] | None = None, *, tars: Path) -> dict[str, str]:
+    """File name -> text, for every trainer that reads the format ``to`` at ``folder``.
+
+    ``existing``: the folders that a list is of. ``tars``: where the shards lie now.
+    """
     size = int(plan.patches.size.min())
+    roots = existing or [folder / name for name, _ in sides(plan)]
     values = {
         "about": f"srfast core-set, {len(plan)} patches, x{plan.scale}",
-        "hr": _quoted(folder / "HR"),
-        "lr": _quoted(folder / plan.lr_folder),
+        "hr": _quoted(roots[0]),
+        "lr": _quoted(roots[-1]),
         "meta": _quoted(folder / "meta_info.txt"),
         "hr_lmdb": _quoted(folder / "HR.lmdb"),
         "lr_lmdb": _quoted(folder / f"{plan.lr_folder}.lmdb"),
         "folder": _quoted(folder),
-        "tars": _quoted(f"{folder}/{{{_tar_range(folder)}}}.tar"),
+        "tars": _quoted(f"{folder}/{{{_tar_range(tars)}}}.tar"),
         "suffix": plan.suffix,
         "scale": str(plan.scale),
         "size": str(size),
@@ -30,6 +35,8 @@ def snippets(to: str, folder: Path, plan: Plan) -> dict[str, str]:
         "batch": str(BATCH),
     }
     texts = _PAIRS if plan.lr else _HR_ONLY
+    if existing:
+        texts = {"list": {"basicsr.yml": _BASICSR_LIST}} if plan.lr else {}
     chosen = {name: text for name, text in texts.get(to, {}).items() if _reads(name, plan.suffix)}
     return {name: _filled(text, values) for name, text in chosen.items()}
 

@@ -9,6 +9,8 @@ from typing import Protocol
 from srfast.coreset.export.plan import Plan
 from srfast.coreset.export.stream import Pair
 
+INDEX = "patches.parquet"
+"""Beside folders and databases: the core-set's rows and metadata, and the name of each patch."""
 SHARD_BYTES = 256 << 20
 """Of pixels in a shard: about 150 MB of files."""
 

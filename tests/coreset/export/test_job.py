@@ -414,23 +414,3 @@ def test_sizes_may_differ(coreset: Path, tmp_path: Path) -> None:
     assert done.compared == len(table)
     shapes = [line.split(" ")[1] for line in (tmp_path / "out" / "meta_info.txt").read_text().splitlines()]
     assert sorted(shapes) == sorted(f"({n},{n},3)" for n in size)
-
-
-def test_memory_is_bounded_by_the_size_of_an_image_in_flight(
-    coreset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a budget for less than one image, images are decoded one at a time."""
-    monkeypatch.setattr(stream, "_BUDGET", 1)
-    opened, alive = [], []
-    real = stream._open
-
-    def counted(*args: Any) -> Any:
-        opened.append(args)
-        image = real(*args)
-        alive.append(len(opened))
-        return image
-
-    monkeypatch.setattr(stream, "_open", counted)
-    done = srfast.export(coreset, tmp_path / "out", "folder", 2, workers=4, check=True)
-    assert done.compared == done.patches
-    assert alive == list(range(1, len(opened) + 1))

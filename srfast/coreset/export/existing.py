@@ -1,0 +1,159 @@
+"""A subset of what exists already, without copying it: hard links and filtered lists."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import pyarrow.parquet as pq
+from PIL import Image
+
+from srfast.coreset.export.plan import Plan
+from srfast.coreset.export.writer import INDEX, shape_of, sides, write_lines
+from srfast.errors import InputError, RunError
+
+TARGETS = ("folder", "basicsr", "lmdb", "list")
+"""The formats that can be subsets."""
+_SHAPE = re.compile(r"\((\d+),(\d+)")
+
+
+def subset(to: str, folder: Path, plan: Plan, hr: Path, lr: Path | None) -> Plan:
+    """Writes the core-set as a subset of databases or folders that hold each of its patches as a file.
+
+    Args:
+        to: One of TARGETS.
+        folder: Where to write.
+        plan: The core-set.
+        hr: An LMDB as BasicSR's scripts or srfast write it (to "lmdb"), or a folder of patches. Made by srfast, its
+            patches are found by their places; otherwise every image of the core-set must be one patch, and is found by
+            its path (in a database: its path without the suffix).
+        lr: The same for LR patches.
+
+    Returns:
+        The plan with the names and the suffix of the patches.
+
+    Raises:
+        InputError: a patch is missing or has another size; names it.
+    """
+    given = [hr] if lr is None else [hr, lr]
+    if to == "lmdb":
+        return _databases(folder, plan, given)
+    return _folders(to, folder, plan, given)
+
+
+def _keys(plan: Plan, existing: Path) -> list[str]:
+    """What each row is called in an export of ours, or the path of its image."""
+    p = plan.patches
+    index = existing.parent / INDEX
+    rows = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
+    if index.is_file():
+        table = pq.read_table(index, columns=["name", "image", "x", "y", "size"])
+        places = zip(*(table[c].to_pylist() for c in ("image", "x", "y", "size")), strict=True)
+        known = dict(zip(places, table["name"].to_pylist(), strict=True))
+        missing = [row for row in rows if row not in known]
+        if missing:
+            image, x, y, _ = missing[0]
+            raise InputError(
+                f"{existing}: {len(missing)} of {len(plan)} patches are not in it, {image} at x = {x}, y = {y} for one"
+            )
+        return [known[row] for row in zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)]
+    for image, x, y, _ in rows:
+        if x or y:
+            raise InputError(
+                f"{existing}: expected images that are one patch each, or an export of srfast with its {INDEX} beside "
+                f"it; {image} has a patch at x = {x}, y = {y}"
+            )
+    return p.image
+
+
+def _databases(folder: Path, plan: Plan, existing: list[Path]) -> Plan:
+    keys = [PurePosixPath(key).with_suffix("").as_posix() for key in _keys(plan, existing[0])]
+    for source, (name, lr) in zip(existing, sides(plan), strict=True):
+        try:
+            with open(source / "meta_info.txt", encoding="utf-8") as file:
+                lines = {line.split(".")[0]: line.rstrip("\n") for line in file}
+        except OSError as error:
+            raise InputError(f"{source}: expected an LMDB with its meta_info.txt ({error.strerror})") from None
+        for row, key in enumerate(keys):
+            side = int(plan.patches.size[row]) // (plan.scale if lr else 1)
+            _check_shape(source, key, lines.get(key), side)
+        target = folder / f"{name}.lmdb"
+        target.mkdir(exist_ok=True)
+        _link(source / "data.mdb", target / "data.mdb")
+        write_lines(target / "meta_info.txt", (lines[key] for key in keys))
+    return dataclasses.replace(plan, given_names=keys)
+
+
+def _check_shape(source: Path, key: str, line: str | None, side: int) -> None:
+    if line is None:
+        raise InputError(f"{source}: expected the key {key}, which meta_info.txt does not have")
+    found = _SHAPE.search(line)
+    if found is None or (int(found[1]), int(found[2])) != (side, side):
+        raise InputError(f"{source}: expected {key} of {side} x {side}, got {line!r}")
+
+
+def _folders(to: str, folder: Path, plan: Plan, existing: list[Path]) -> Plan:
+    files = [_files(plan, source, lr) for source, (_, lr) in zip(existing, sides(plan), strict=True)]
+    suffixes = {file.suffix for side in files for file in side}
+    if len(suffixes) > 1:
+        raise InputError(f"{existing[0]}: expected one suffix for all patches, got {', '.join(sorted(suffixes))}")
+    plan = dataclasses.replace(plan, suffix=suffixes.pop().lstrip("."))
+    if to == "list":
+        paths = [file.relative_to(existing[0]).as_posix() for file in files[0]]
+        odd = next((path for path in paths if " " in path), None)
+        if odd is not None:
+            raise InputError(f"{existing[0] / odd}: meta_info.txt cannot hold a name with a space; use --to basicsr")
+        lines = (f"{path} {shape_of(plan, row, lr=False)}" for row, path in enumerate(paths))
+        write_lines(folder / "meta_info.txt", lines)
+        return plan
+    for side, (name, _) in zip(files, sides(plan), strict=True):
+        (folder / name).mkdir(exist_ok=True)
+        for row, file in enumerate(side):
+            _link(file, folder / name / f"{plan.names[row]}.{plan.suffix}")
+    if to == "basicsr":
+        lines = (f"{name}.{plan.suffix} {shape_of(plan, row, lr=False)}" for row, name in enumerate(plan.names))
+        write_lines(folder / "meta_info.txt", lines)
+    return plan
+
+
+def _files(plan: Plan, source: Path, lr: bool) -> list[Path]:
+    """The file of each row, its size seen in its header."""
+    locate = _locator(source)
+    files = []
+    for row, key in enumerate(_keys(plan, source)):
+        path = locate(key)
+        side = int(plan.patches.size[row]) // (plan.scale if lr else 1)
+        try:
+            with Image.open(path) as image:
+                size = image.size
+        except OSError as error:
+            raise InputError(f"{path}: expected a patch ({error.strerror or 'not an image'})") from None
+        if size != (side, side):
+            raise InputError(f"{path}: expected a patch of {side} x {side}, got {size[0]} x {size[1]}")
+        files.append(path)
+    return files
+
+
+def _locator(source: Path) -> Callable[[str], Path]:
+    """Key to path; the names of srfast's index have no suffix."""
+    if not source.is_dir():
+        raise InputError(f"{source}: expected a folder of patches")
+    if not (source.parent / INDEX).is_file():
+        return lambda key: source / key
+    suffix = next((Path(name).suffix for name in os.listdir(source)), "")
+    return lambda key: source / (key + suffix)
+
+
+def _link(file: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(os.path.realpath(file), target)
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file") from None
+    except OSError as error:
+        raise RunError(
+            f"{target}: no hard link to {file} can be made ({error.strerror}); choose an output on its file system"
+        ) from None

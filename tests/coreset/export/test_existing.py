@@ -1,0 +1,136 @@
+"""Subsets of databases and folders that exist: nothing is copied, everything reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lmdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import srfast
+from srfast.errors import InputError
+
+
+@pytest.fixture
+def sub_images(photographs: dict[str, np.ndarray], tmp_path: Path) -> tuple[Path, Path]:
+    """(HR_sub, LR_sub): sub-images and databases beside them, as BasicSR's scripts leave them."""
+    folders = tmp_path / "HR_sub", tmp_path / "LR_sub"
+    for folder, scale in zip(folders, (1, 2), strict=True):
+        folder.mkdir()
+        database = tmp_path / f"{folder.name}.lmdb"
+        with lmdb.open(str(database), map_size=1 << 24) as env, env.begin(write=True) as transaction:
+            lines = []
+            for i in range(12):
+                patch = np.ascontiguousarray(photographs["coffee"][40 + 8 * i :, 50:][:48, :48])
+                patch = patch if scale == 1 else srfast.imresize(patch, 0.5)
+                cv2.imwrite(str(folder / f"0001_s{i + 1:03d}.png"), patch[..., ::-1])
+                transaction.put(f"0001_s{i + 1:03d}".encode(), (folder / f"0001_s{i + 1:03d}.png").read_bytes())
+                lines.append(f"0001_s{i + 1:03d}.png ({48 // scale},{48 // scale},3) 1\n")
+        (database / "meta_info.txt").write_text("".join(lines))
+    return folders
+
+
+def table_of(root: Path, names: list[str], size: int = 48) -> pa.Table:
+    zeros = pa.array([0] * len(names), pa.int32())
+    columns = {"image": names, "x": zeros, "y": zeros, "size": pa.array([size] * len(names), pa.int32())}
+    about = {"version": 1, "root": str(root), "scale": 2, "selection": {}}
+    return pa.table(columns).replace_schema_metadata({b"srfast": json.dumps(about).encode()})
+
+
+NAMES = ["0001_s007.png", "0001_s002.png", "0001_s011.png"]
+
+
+def values(database: Path) -> dict[str, bytes]:
+    """As BasicSR reads: the keys of meta_info.txt only."""
+    keys = [line.split(".")[0] for line in (database / "meta_info.txt").read_text().splitlines()]
+    with lmdb.open(str(database), readonly=True, lock=False) as env, env.begin() as transaction:
+        return {key: transaction.get(key.encode("ascii")) for key in keys}
+
+
+def test_subset_of_basicsrs_databases(sub_images: tuple[Path, Path], tmp_path: Path) -> None:
+    hr, lr = (tmp_path / f"{f.name}.lmdb" for f in sub_images)
+    table = table_of(sub_images[0], NAMES)
+    done = srfast.export(table, tmp_path / "out", "lmdb", existing=hr, existing_lr=lr, check=True)
+    assert done.compared == 3
+    for name, source, folder in (("HR", hr, sub_images[0]), ("LRx2", lr, sub_images[1])):
+        database = tmp_path / "out" / f"{name}.lmdb"
+        assert (database / "data.mdb").samefile(source / "data.mdb")
+        assert values(database) == {Path(n).stem: (folder / n).read_bytes() for n in NAMES}
+        lines = (database / "meta_info.txt").read_text().splitlines()
+        assert set(lines) < set((source / "meta_info.txt").read_text().splitlines())
+
+
+@pytest.mark.parametrize("to", ["folder", "basicsr"])
+def test_subset_of_folders(sub_images: tuple[Path, Path], tmp_path: Path, to: str) -> None:
+    hr, lr = sub_images
+    done = srfast.export(table_of(hr, NAMES), tmp_path / "out", to, existing=hr, existing_lr=lr, check=True)
+    assert done.linked == 3
+    for name in NAMES:
+        assert (tmp_path / "out" / "HR" / name).samefile(hr / name)
+        assert (tmp_path / "out" / "LRx2" / name).samefile(lr / name)
+    if to == "basicsr":
+        assert (tmp_path / "out" / "meta_info.txt").read_text() == "".join(f"{n} (48,48,3)\n" for n in sorted(NAMES))
+
+
+def test_a_filtered_list(sub_images: tuple[Path, Path], tmp_path: Path) -> None:
+    hr, lr = sub_images
+    done = srfast.export(table_of(hr, NAMES), tmp_path / "out", "list", existing=hr, existing_lr=lr)
+    assert (tmp_path / "out" / "meta_info.txt").read_text() == "".join(f"{n} (48,48,3)\n" for n in sorted(NAMES))
+    text = done.snippets["basicsr.yml"]
+    for line in (f'dataroot_gt: "{hr}"', f'dataroot_lq: "{lr}"', f'meta_info_file: "{tmp_path}/out/meta_info.txt"'):
+        assert line in text
+
+
+@pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb"])
+def test_subset_of_an_export(coreset: Path, tmp_path: Path, to: str, expected: Callable[[int], Any]) -> None:
+    """A core-set of a core-set, by the places of its patches, whatever they are called."""
+    srfast.export(coreset, tmp_path / "all", to, 2)
+    half = pq.read_table(coreset).slice(0, 9)
+    sides = [tmp_path / "all" / (f"{n}.lmdb" if to == "lmdb" else n) for n in ("HR", "LRx2")]
+    done = srfast.export(half, tmp_path / "half", to, 2, existing=sides[0], existing_lr=sides[1], check=True)
+    assert done.compared == done.patches == 9
+    if to == "lmdb":
+        pairs = values(tmp_path / "half" / "HR.lmdb"), values(tmp_path / "half" / "LRx2.lmdb")
+        assert (tmp_path / "half" / "HR.lmdb" / "data.mdb").samefile(sides[0] / "data.mdb")
+    else:
+        pairs = tuple({p.name: p.read_bytes() for p in (tmp_path / "half" / side).iterdir()} for side in ("HR", "LRx2"))
+    assert len(pairs[0]) == 9
+    for name, high in pairs[0].items():
+        decoded = [cv2.imdecode(np.frombuffer(b, np.uint8), 1)[..., ::-1].tobytes() for b in (pairs[1][name], high)]
+        assert tuple(decoded) in expected(2)
+    # And once more from the half.
+    again = [tmp_path / "half" / p.name for p in sides]
+    srfast.export(half.slice(2, 3), tmp_path / "few", to, 2, existing=again[0], existing_lr=again[1], check=True)
+
+
+def test_what_is_missing_is_named(sub_images: tuple[Path, Path], coreset: Path, tmp_path: Path) -> None:
+    hr, lr = sub_images
+    database, out = tmp_path / "HR_sub.lmdb", tmp_path / "out"
+    (hr / "new.png").write_bytes((hr / NAMES[0]).read_bytes())
+    for table, to, options, message in (
+        (table_of(hr, ["new.png"]), "lmdb", {"existing": database}, "expected the key new"),
+        (table_of(hr, NAMES, 24), "lmdb", {"existing": database}, r"of 24 x 24, got '0001_s002\.png \(48,48,3\) 1'"),
+        (table_of(hr, NAMES), "lmdb", {"existing": hr}, "expected an LMDB with its meta_info.txt"),
+        (table_of(hr, NAMES), "folder", {"existing": lr}, "expected a patch of 48 x 48, got 24 x 24"),
+        (table_of(hr, ["new.png"]), "folder", {"existing": tmp_path / "LR_sub"}, "new.png: expected a patch"),
+        (table_of(hr, NAMES), "folder", {"existing": tmp_path / "none"}, "expected a folder of patches"),
+        (coreset, "folder", {"existing": hr}, "expected images that are one patch each"),
+        (table_of(hr, NAMES), "hf", {"existing": hr}, "existing: expected to = one of folder, basicsr, lmdb, list"),
+    ):
+        with pytest.raises(InputError, match=message):
+            srfast.export(table, out, to, lr=False, **options)
+        assert not out.exists()
+    with pytest.raises(InputError, match="existing_lr: expected where the LR patches are"):
+        srfast.export(table_of(hr, NAMES), out, "folder", existing=hr)
+    with pytest.raises(InputError, match="existing_lr: expected existing with it"):
+        srfast.export(table_of(hr, NAMES), out, "folder", existing_lr=lr)
+    srfast.export(coreset, tmp_path / "few", "lmdb", 2)
+    with pytest.raises(InputError, match=r"3 of 3 patches are not in it, 0001_s002\.png at x = 0, y = 0 for one"):
+        srfast.export(table_of(hr, NAMES), out, "lmdb", lr=False, existing=tmp_path / "few" / "HR.lmdb")
