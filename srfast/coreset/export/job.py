@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -119,7 +119,7 @@ def export(
     layout = "hf-embedded" if embed else to
     how = FORMATS.get(layout)
     plan = make_plan(coreset, scale, lr=lr, suffix=format, root=root, shuffled=how is not None and how.shuffled)
-    settings = {"to": layout, "scale": plan.scale, "lr": lr, "format": format, "patches": plan.digest()}
+    settings: dict[str, Any] = {"to": layout, "scale": plan.scale, "lr": lr, "format": format, "patches": plan.digest()}
     if how is not None and how.shuffled:
         settings["shard"] = shard_rows(plan)
     if given:
