@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -116,6 +117,9 @@ def _can_resume(name: str) -> bool:
 
 
 def _fail(error: Exception) -> None:
+    if isinstance(error, click.NoSuchOption):
+        # click proposes whatever shares a letter or two.
+        error.possibilities = difflib.get_close_matches(error.option_name, error.possibilities or (), cutoff=0.75)
     if isinstance(error, click.UsageError):
         hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         _exit(2, error.format_message().replace("\n", " ") + hint)
@@ -137,6 +141,6 @@ def _fail(error: Exception) -> None:
 
 
 def _exit(code: int, message: Any) -> None:
-    text = " ".join(str(message).split())
+    text = " ".join(str(message).split()).encode("utf-8", "backslashreplace").decode()
     click.echo(f"srfast: error: {text}", err=True)
     sys.exit(code)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 import torch
@@ -20,8 +23,33 @@ MODEL = "model.safetensors"
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Writes a checkpoint under a temporary name, flushes it to disk and renames it."""
-    with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT, **state}, temporary)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        stream = _Stream(file)
+        try:
+            torch.save({"format": FORMAT, **state}, cast(IO[bytes], stream))
+        except Exception:
+            # PyTorch turns a full disk into an error of its own, about positions in the file.
+            if stream.error:
+                raise stream.error from None
+            raise
+
+
+class _Stream:
+    """A file for torch.save that remembers why a write failed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -58,8 +86,30 @@ def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> 
 def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Writes float32 weights as safetensors, aside and renamed."""
     tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in weights.items()}
+    data = _with_metadata(serialise(tensors), {k: str(v) for k, v in sorted(metadata.items())})
     with atomic_path(path) as temporary:
-        temporary.write_bytes(serialise(tensors, {k: str(v) for k, v in metadata.items()}))
+        temporary.write_bytes(data)
+
+
+def _with_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
+    """A safetensors file with metadata in their order; the library's own come in another one each time."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps({"__metadata__": metadata, **json.loads(data[8 : 8 + size])}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
+
+
+@contextmanager
+def judging(path: Path) -> Iterator[None]:
+    """While a checkpoint's contents are put to use: whatever does not fit is the file's fault."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path}: expected a training checkpoint of this run, got one whose contents do not fit ({_first(error)})"
+        ) from None
 
 
 def rng_state() -> dict[str, Any]:

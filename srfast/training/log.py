@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from srfast.data.files import atomic_path
+from srfast.errors import RunError
 
 NAME = "log.csv"
 COLUMNS = ("step", "loss", "lr", "psnr", "ssim", "seconds", "data_seconds")
@@ -63,8 +64,11 @@ class Log:
 
     def write(self, row: dict[str, Any]) -> None:
         """One row; its keys are ``COLUMNS``, psnr and ssim only after an evaluation."""
-        self._writer.writerow(row)
-        self._file.flush()
+        try:
+            self._writer.writerow(row)
+            self._file.flush()
+        except OSError as error:
+            raise RunError(f"{self._path}: {error.strerror}") from None
         text = " ".join(f"{k} {row[k]}" for k in COLUMNS[1:5] if k in row)
         if self._bar:
             self._bar.update(self._task, completed=row["step"], loss=text)

@@ -142,6 +142,9 @@ class _Runner:
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=plan.precision == "fp16")
         self.step = 0
         self.loss = math.nan
+        # The losses since the last row of the log, and how many they are.
+        self.total = torch.zeros((), dtype=torch.float64, device=world.device)
+        self.summed = 0
         self.asked: Callable[[], bool] = lambda: False
 
     def start(self, initial: dict[str, Tensor] | None, resume: bool) -> None:
@@ -161,18 +164,21 @@ class _Runner:
         if not self.last.exists():
             return False
         state = checkpoint.load(self.last)
-        checkpoint.check_settings(self.last, state["settings"], self.settings)
-        if len(state["rng"]) != self.world.size:
-            raise InputError(f"processes: {self.last} was trained with {len(state['rng'])}, got {self.world.size}")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        for k, v in state["average"].items():
-            self.average[k].copy_(v)
-        self.step, self.loss = state["step"], state["loss"]
-        if "active" in state:
-            self.batches.use(state["active"].numpy(), state["since"])
-        checkpoint.restore_rng(state["rng"][self.world.rank])
+        with checkpoint.judging(self.last):
+            checkpoint.check_settings(self.last, state["settings"], self.settings)
+            if len(state["rng"]) != self.world.size:
+                raise InputError(f"processes: {self.last} was trained with {len(state['rng'])}, got {self.world.size}")
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            for k, v in state["average"].items():
+                self.average[k].copy_(v)
+            self.step, self.loss = int(state["step"]), float(state["loss"])
+            self.total += float(state.get("total", 0.0))
+            self.summed = int(state.get("summed", 0))
+            if "active" in state:
+                self.batches.use(state["active"].numpy(), state["since"])
+            checkpoint.restore_rng(state["rng"][self.world.rank])
         return True
 
     def run(
@@ -194,8 +200,7 @@ class _Runner:
         log = Log(self.out, self.step, plan.steps, quiet) if world.leads else None
         ahead = 0 if on_cpu and self.store.fits else 4
         began = time.perf_counter()
-        total = torch.zeros((), dtype=torch.float64, device=world.device)
-        summed, score = 0, None
+        score = None
         try:
             with finishing() as self.asked, Feed(self.batches, self.step, ahead=ahead, threads=max(1, threads)) as feed:
                 while self.step < plan.steps:
@@ -203,27 +208,23 @@ class _Runner:
                     if plan.reselect and self.step % plan.reselect.every == 0 and self.step < plan.steps:
                         self.batches.use(plan.reselect.chosen(self._region_losses()), self.step)
                         feed.restart(self.step)
-                    total += loss
-                    summed += 1
+                    self.total += loss
+                    self.summed += 1
                     done = self.step == plan.steps
                     stop = self._stop()
                     ask = evaluate is not None and (done or (eval_every > 0 and self.step % eval_every == 0))
-                    save = done or stop or self.step % save_every == 0
+                    save = done or self.step % save_every == 0
+                    # An interrupt leaves no row: the log of a resumed run is that of one that was not interrupted.
                     if ask or save or self.step % log_every == 0:
-                        self.loss = world.mean(total) / summed
-                        total.zero_()
-                        summed = 0
-                        if not math.isfinite(self.loss):
-                            raise RunError(
-                                f"the loss is {self.loss} at step {self.step}; lower the learning rate or train in fp32"
-                                + (f" ({self.last} holds the last good state)" if self.last.exists() else "")
-                            )
+                        self.loss = self._mean_loss()
+                        self.total.zero_()
+                        self.summed = 0
                         score = self._score(evaluate) if ask and evaluate and log else None
                         if log:
                             log.write(self._row(score, time.perf_counter() - began, feed.seconds))
                     elif log:
                         log.advance(self.step)
-                    if save:
+                    if save or stop:
                         self._save()
                     if stop and not done:
                         raise KeyboardInterrupt
@@ -235,6 +236,15 @@ class _Runner:
         return TrainResult(
             self.step, self.loss, self.out / checkpoint.MODEL, psnr, ssim, time.perf_counter() - began, waited
         )
+
+    def _mean_loss(self) -> float:
+        loss = self.world.mean(self.total.clone()) / max(1, self.summed)
+        if not math.isfinite(loss):
+            raise RunError(
+                f"the loss is {loss} at step {self.step}; lower the learning rate or train in fp32"
+                + (f" ({self.last} holds the last good state)" if self.last.exists() else "")
+            )
+        return loss
 
     def _update(self, net: nn.Module, feed: Feed) -> Tensor:
         plan, recipe, device = self.plan, self.plan.recipe, self.world.device
@@ -318,6 +328,8 @@ class _Runner:
 
     def _save(self) -> None:
         """One file for all processes: the others hand their generators' state to the first."""
+        self._mean_loss()
+        total = self.world.mean(self.total.clone())
         rngs = [checkpoint.rng_state()]
         if self.world.size > 1:
             gathered: list[Any] = [None] * self.world.size
@@ -328,6 +340,8 @@ class _Runner:
                 "settings": self.settings,
                 "step": self.step,
                 "loss": self.loss,
+                "total": total,
+                "summed": self.summed,
                 "model": self._state(),
                 "average": self.average,
                 "optimizer": self.optimizer.state_dict(),
