@@ -21,7 +21,8 @@ from srfast.errors import InputError
 @click.option(
     "--epochs",
     type=float,
-    help="Passes over the data instead of --steps: a smaller core-set gets fewer updates.",
+    help="Passes over the data's patches, a crop each, instead of --steps: a smaller core-set gets fewer updates. "
+    "Images count as the patches of a crop's size on their grid.",
 )
 @click.option(
     "--match-steps",
@@ -68,8 +69,34 @@ from srfast.errors import InputError
 @click.option(
     "--reselect-drop", type=float, default=0.05, show_default=True, help="The fraction left out first, the hardest."
 )
-@click.option("--loss", type=click.Choice(["l1", "mse"]), help="[default: the model's recipe]")
-@click.option("--optimizer", type=click.Choice(["adam", "soap"]), help="[default: the model's recipe]")
+@click.option(
+    "--grow",
+    type=int,
+    default=0,
+    metavar="N",
+    help="HR pixels by which crops may leave the patches of a core-set; 0 keeps a crop of a patch's size in place.",
+)
+@click.option(
+    "--recipe",
+    type=click.Choice(["default", "paper"]),
+    default="default",
+    show_default=True,
+    help="paper: the paper's own optimiser for srcnn, fsrcnn, drrn and idn.",
+)
+@click.option("--loss", type=click.Choice(["l1", "mse", "euclidean"]), help="[default: the model's recipe]")
+@click.option("--loss-border", type=int, help="LR pixels at each side of a crop that the loss leaves out "
+              "[default: the model's recipe].")  # fmt: skip
+@click.option("--optimizer", type=click.Choice(["adam", "soap", "sgd"]), help="[default: the model's recipe]")
+@click.option("--momentum", type=float, help="Of sgd [default: the model's recipe].")
+@click.option("--weight-decay", type=float, help="Of adam and sgd [default: the model's recipe].")
+@click.option("--clip", type=float, help="Largest norm of the gradient, 0 for none [default: the model's recipe].")
+@click.option(
+    "--lr-factor",
+    "lr_factors",
+    multiple=True,
+    metavar="NAME=F",
+    help="Learning-rate factor of the parameters whose name starts so, or fits (*.bias); 0 freezes them; repeatable.",
+)
 @click.option("--lr", type=float, help="Learning rate at its highest [default: the model's recipe].")
 @click.option("--schedule", type=click.Choice(["halving", "cosine"]), help="[default: the model's recipe]")
 @click.option("--ema", type=float, help="Decay of the averaged weights, 0 for none [default: the model's recipe].")
@@ -100,6 +127,11 @@ from srfast.errors import InputError
     help="Decoded images kept in memory; beyond it they are read when drawn.",
 )
 @click.option("--eval-data", metavar="DIR", help="HR images to evaluate on.")
+@click.option(
+    "--eval-protocol", type=click.Choice(["classic", "rgb"]), help="[default: the model's, as in srfast eval]"
+)
+@click.option("--eval-ssim", type=click.Choice(["wang", "skimage"]), default="wang", show_default=True,
+              help="Window of SSIM, as --ssim in srfast eval.")  # fmt: skip
 @click.option("--eval-every", type=int, default=0, help="Steps between evaluations [default: at the end only].")
 @click.option("--log-every", type=int, default=100, show_default=True)
 @click.option("--save-every", type=int, default=1000, show_default=True, help="Steps between checkpoints.")
@@ -107,9 +139,8 @@ from srfast.errors import InputError
 def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ignore[no-untyped-def]
     """Train MODEL on images or on a core-set.
 
-    Steps are the unit: every schedule is a fraction of them. Ctrl-C leaves a checkpoint that --resume
-        continues. Several GPUs or
-    processes: torchrun --nproc-per-node N -m srfast train MODEL ...
+    Steps are the unit: every schedule is a fraction of them. Ctrl-C leaves a checkpoint that --resume continues.
+    Several GPUs or processes: torchrun --nproc-per-node N -m srfast train MODEL ...
     """
     import os
 
@@ -120,6 +151,7 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
             click.echo(line, err=True)
 
     options["model_options"] = _model_options(options.pop("pairs"))
+    options["lr_factors"] = _lr_factors(options["lr_factors"])
     options["rescale"] = _factors(options.pop("rescale"))
     result = train(model, data, out, eval_data=eval_data, quiet=quiet, say=say, **options)
     if not quiet and int(os.environ.get("RANK", "0")) == 0:
@@ -131,6 +163,20 @@ def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ign
             err=True,
         )
         click.echo(f"{result.weights}", err=True)
+
+
+def _lr_factors(pairs: tuple[str, ...]) -> dict[str, float] | None:
+    """None leaves the recipe's."""
+    factors = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        try:
+            factors[name] = float(value)
+        except ValueError:
+            name = ""
+        if not name:
+            raise InputError(f"lr-factor: expected NAME=NUMBER, such as deconv=0.1, got {pair!r}")
+    return factors or None
 
 
 def _model_options(pairs: tuple[str, ...]) -> dict[str, int | str]:

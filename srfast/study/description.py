@@ -80,9 +80,9 @@ class Study:
     options: Mapping[str, Mapping[str, Any]]
     arms: tuple[Arm, ...]
 
-    def recipe_of(self, model: str) -> Recipe:
-        """The model's recipe with the study's changes."""
-        return dataclasses.replace(recipe(model), **self.recipe)
+    def recipe_of(self, model: str, scale: int) -> Recipe:
+        """The model's recipe at a scale, with the study's changes."""
+        return dataclasses.replace(recipe(model, scale), **self.recipe)
 
 
 def read_study(
@@ -127,11 +127,12 @@ def read_study(
     for name in [*training["models"], *(m for arm in arms for m in arm.models)]:
         if name not in models.names():
             raise InputError(f"{path}: training.models: {toml.unknown(name, models.names())}")
-        crop = dataclasses.replace(recipe(name), **changes).lr_patch * max(scales)
+        scale = max(scales, key=lambda s: s * dataclasses.replace(recipe(name, s), **changes).lr_patch)
+        crop = dataclasses.replace(recipe(name, scale), **changes).lr_patch * scale
         if crop > patch:
             raise InputError(
-                f"{path}: training.lr_patch: expected at most {patch // max(scales)} (patches are {patch} px), "
-                f"got {crop // max(scales)} for {name}"
+                f"{path}: training.lr_patch: expected at most {patch // scale} (patches are {patch} px), "
+                f"got {crop // scale} for {name}"
             )
     for name in training["options"]:
         if name not in training["models"]:

@@ -156,7 +156,7 @@ def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:
 
 def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairStore:
     """The training pairs of a cell. What is decoded is shared by all cells of a process."""
-    color, quantise = describe(cell.model).color, study.recipe_of(cell.model).quantise
+    color, quantise = describe(cell.model).color, study.recipe_of(cell.model, cell.scale).quantise
     whole, numbers = _whole(str(scored), cell.scale, color, quantise, study.cache_mb << 20)
     p = read_patches(coreset)
     columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)

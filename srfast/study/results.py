@@ -99,7 +99,7 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
         "pool": cell.pool,
         "scorer": Path(study.scorers[cell.scorer]).name,
         "arm": {k: v for k, v in dataclasses.asdict(cell.arm).items() if k not in ("keep", "budget", "models")},
-        "recipe": dataclasses.asdict(study.recipe_of(cell.model)),
+        "recipe": dataclasses.asdict(study.recipe_of(cell.model, cell.scale)),
         "options": study.options.get(cell.model, {}),
         "precision": study.precision,
         "grid": [study.patch, study.stride, study.mode],

@@ -26,6 +26,7 @@ from srfast.training import log as logs
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
 from srfast.training.plan import Plan, fingerprint
+from srfast.training.recipes import Recipe, fits
 from srfast.training.reselect import region_losses
 from srfast.training.soap import SOAP
 from srfast.training.store import Batches, Feed, PairStore
@@ -33,6 +34,26 @@ from srfast.training.store import Batches, Feed, PairStore
 FILES = {checkpoint.LAST: "checkpoint", checkpoint.MODEL: "weights", logs.NAME: "training log"}
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ASK_OTHERS_EVERY = 16  # steps between the all-reduces that let all processes stop at the same one
+
+
+def _euclidean(sr: Tensor, hr: Tensor) -> Tensor:
+    """Caffe's loss: half of the squares, summed over a crop, mean over the crops."""
+    return (sr - hr).square().sum() / (2 * len(sr))
+
+
+_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": F.l1_loss,
+    "mse": F.mse_loss,
+    "euclidean": _euclidean,
+}
+
+
+def _optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    return SOAP(groups, lr=recipe.lr, betas=recipe.betas)
 
 
 @dataclass(frozen=True)
@@ -137,8 +158,7 @@ class _Runner:
         if plan.recipe.channels_last:
             cast(Any, self.model).to(memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self._state().items()} if plan.recipe.ema else {}
-        optimizer = {"adam": torch.optim.Adam, "soap": SOAP}[plan.recipe.optimizer]
-        self.optimizer = optimizer(self._groups(), lr=plan.recipe.lr, betas=plan.recipe.betas)
+        self.optimizer = _optimizer(plan.recipe, self._groups())
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=plan.precision == "fp16")
         self.step = 0
         self.loss = math.nan
@@ -257,12 +277,13 @@ class _Runner:
             sr = net(lr)
         b = recipe.loss_border * plan.scale
         inner = (..., slice(b, self.patch - b), slice(b, self.patch - b))
-        loss = (F.mse_loss if recipe.loss == "mse" else F.l1_loss)(sr.float()[inner], hr[inner])
+        loss = _LOSSES[recipe.loss](sr.float()[inner], hr[inner])
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         if recipe.clip:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+            limit = recipe.clip / rate if recipe.clip_by_rate else recipe.clip
+            nn.utils.clip_grad_norm_(self.model.parameters(), limit)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
@@ -290,6 +311,12 @@ class _Runner:
 
     def _groups(self) -> list[dict[str, Any]]:
         """The optimiser's parameter groups, one a learning-rate factor."""
+        names = [n for n, _ in self.model.named_parameters()]
+        for key in self.plan.recipe.lr_factors:
+            if not any(fits(n, key) for n in names):
+                raise InputError(
+                    f"lr-factor: expected the start of a parameter's name, such as {names[-1]}, got {key!r}"
+                )
         by_factor: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:

@@ -57,6 +57,16 @@ class Plan:
             raise InputError(f"lr: expected a positive number, got {r.lr}")
         if not 0 <= r.ema < 1:
             raise InputError(f"ema: expected a decay in [0, 1), got {r.ema}")
+        if not 0 <= r.momentum < 1:
+            raise InputError(f"momentum: expected a decay in [0, 1), got {r.momentum}")
+        for name, number in (("weight-decay", r.weight_decay), ("clip", r.clip), ("loss-border", r.loss_border)):
+            if not number >= 0:
+                raise InputError(f"{name}: expected 0 or more, got {number}")
+        if r.weight_decay and r.optimizer == "soap":
+            raise InputError("weight-decay: expected adam or sgd with it, got soap")
+        for key, factor in r.lr_factors.items():
+            if not factor >= 0:
+                raise InputError(f"lr-factor: expected 0 or more for {key}, got {factor}")
         if 2 * r.loss_border >= r.lr_patch:
             raise InputError(
                 f"lr-patch: expected more than {2 * r.loss_border} (the loss leaves out {r.loss_border} LR pixels at "

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from srfast.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -16,19 +20,27 @@ class Recipe:
     core-set.
     """
 
-    loss: Literal["l1", "mse"] = "l1"
-    optimizer: Literal["adam", "soap"] = "adam"
+    loss: Literal["l1", "mse", "euclidean"] = "l1"
+    """Mean over all values, or Caffe's Euclidean loss: half the squares, summed over a crop, mean over the crops."""
+    optimizer: Literal["adam", "soap", "sgd"] = "adam"
     lr: float = 2e-4
     betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.9
+    """Of sgd."""
+    weight_decay: float = 0.0
+    """Times the weights, added to their gradient (adam and sgd)."""
     schedule: Literal["halving", "cosine"] = "halving"
     milestones: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
-    """Where a halving schedule halves."""
+    """Where a halving schedule multiplies the rate by ``decay``."""
+    decay: float = 0.5
     warmup: float = 0.0
     """Fraction of the steps over which the learning rate rises from zero."""
     lr_factors: Mapping[str, float] = field(default_factory=dict)
-    """Learning-rate factor of the parameters whose name starts with the key."""
+    """Learning-rate factor of the parameters whose name starts with the key, or fits it (``*.bias``)."""
     clip: float = 0.0
     """Largest norm of the gradient; 0 does not clip."""
+    clip_by_rate: bool = False
+    """The largest norm is ``clip`` over the learning rate of the step: adjustable clipping (DRRN, Section 4.1)."""
     ema: float = 0.0
     """Decay of the averaged weights that are evaluated and exported; 0 exports the last weights."""
     loss_border: int = 0
@@ -48,16 +60,21 @@ class Recipe:
             return self.lr * (step + 1) / (self.warmup * steps)
         if self.schedule == "cosine":
             return self.lr * 0.5 * (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup)))
-        return self.lr * 0.5 ** sum(done >= m for m in self.milestones)
+        return self.lr * self.decay ** sum(done >= m for m in self.milestones)
 
     def factor(self, parameter: str) -> float:
-        """The learning-rate factor of a parameter, by the longest prefix that fits."""
-        prefixes = [p for p in self.lr_factors if parameter.startswith(p)]
-        return self.lr_factors[max(prefixes, key=len)] if prefixes else 1.0
+        """The learning-rate factor of a parameter, by the longest key that fits."""
+        keys = [k for k in self.lr_factors if fits(parameter, k)]
+        return self.lr_factors[max(keys, key=len)] if keys else 1.0
+
+
+def fits(parameter: str, key: str) -> bool:
+    """Whether a key of ``lr_factors`` means a parameter."""
+    return fnmatchcase(parameter, key) if "*" in key or "?" in key else parameter.startswith(key)
 
 
 # Adam, rates and patch sizes are the papers' or their maintained re-implementations', except where a comment
-# says so.
+# says so. Averaged weights (ema) are SwinIR's and HAT's; SRCNN's and FSRCNN's are an addition.
 _SWINIR_MILESTONES = (0.5, 0.8, 0.9, 0.95)
 RECIPES: dict[str, Recipe] = {
     # The paper's SGD took 8e8 back-propagations. Measured at x2 with these crops, 2,000 steps, PSNR on Set5:
@@ -72,25 +89,73 @@ RECIPES: dict[str, Recipe] = {
         loss="mse", optimizer="soap", lr=3e-3, betas=(0.9, 0.99), schedule="cosine", ema=0.999,
         loss_border=4, fp32_tail=0.15, batch=8, lr_patch=32, quantise=False, channels_last=True,
     ),
-    # The paper clips at 0.01 / lr, for SGD at 0.1; here Adam at 1e-4, clipped at a norm of 1.
+    # Adam at 1e-4, clipped at a norm of 1, in place of the paper's SGD at 0.1 (PAPER).
     "drrn": Recipe(loss="mse", lr=1e-4, clip=1.0, batch=16, lr_patch=32, quantise=False, channels_last=True),
-    "idn": Recipe(
-        lr=1e-4, milestones=(0.5, 0.75), ema=0.999, batch=16, lr_patch=39, quantise=False, channels_last=True,
-    ),
-    "edsr_baseline": Recipe(lr=1e-4, channels_last=True),
-    "edsr": Recipe(lr=1e-4, channels_last=True),
-    "rdn": Recipe(lr=1e-4, ema=0.999, channels_last=True),
+    "idn": Recipe(lr=1e-4, milestones=(0.5, 0.75), batch=16, lr_patch=39, quantise=False, channels_last=True),
+    "edsr_baseline": Recipe(lr=1e-4, milestones=(2 / 3,), channels_last=True),
+    "edsr": Recipe(lr=1e-4, milestones=(2 / 3,), channels_last=True),
+    "rdn": Recipe(lr=1e-4, channels_last=True),
     "swinir": Recipe(milestones=_SWINIR_MILESTONES, ema=0.999, batch=32),
     "swinir_light": Recipe(milestones=_SWINIR_MILESTONES, ema=0.999, batch=64, lr_patch=64),
-    "rcan": Recipe(lr=1e-4, ema=0.999, channels_last=True),
+    "rcan": Recipe(lr=1e-4, channels_last=True),
     "hat": Recipe(betas=(0.9, 0.99), milestones=_SWINIR_MILESTONES, ema=0.999, batch=32, lr_patch=64),
-    "san": Recipe(lr=1e-4, ema=0.999),
-    "han": Recipe(lr=1e-4, ema=0.999),
+    "san": Recipe(lr=1e-4),
+    "han": Recipe(lr=1e-4),
     "nlsn": Recipe(lr=1e-4),
     "ignn": Recipe(lr=1e-4, batch=4, lr_patch=80),
 }  # fmt: skip
 
+PAPER: dict[str, Recipe] = {
+    # SGD, a tenth of the rate in the last layer, crops of 33 HR pixels of which the loss sees the inner 21.
+    "srcnn": Recipe(
+        loss="euclidean", optimizer="sgd", lr=1e-4, milestones=(), lr_factors={"conv3": 0.1},
+        loss_border=3, batch=128, lr_patch=16, quantise=False, channels_last=True,
+    ),
+    # SGD, a tenth of the rate in the deconvolution; the batch is SRCNN's.
+    "fsrcnn": Recipe(
+        loss="euclidean", optimizer="sgd", lr=1e-3, milestones=(), lr_factors={"deconv": 0.1},
+        batch=128, lr_patch=10, quantise=False, channels_last=True,
+    ),
+    # Halved every tenth epoch, of fifty here. Without the clipping a rate of 0.1 diverges.
+    "drrn": Recipe(
+        loss="euclidean", optimizer="sgd", lr=0.1, weight_decay=1e-4, clip=0.01, clip_by_rate=True,
+        lr_factors={"first.1.bias": 0.1, "conv_?.bias": 0.1, "last.1.bias": 0.1},
+        batch=128, lr_patch=16, quantise=False, channels_last=True,
+    ),
+    # A tenth after 250,000 and 500,000 of 600,000 updates; crops of the second stage.
+    "idn": Recipe(
+        lr=1e-4, weight_decay=1e-4, milestones=(5 / 12, 10 / 12), decay=0.1, lr_factors={"*.bias": 0.1, "deconv": 0.1},
+        batch=64, lr_patch=39, quantise=False, channels_last=True,
+    ),
+}  # fmt: skip
+"""The papers' own optimisers for the models whose table above has another; ``--recipe paper``."""
 
-def recipe(model: str) -> Recipe:
-    """The recipe of a model; the defaults of ``Recipe`` for one without an entry."""
-    return RECIPES.get(model, Recipe())
+_HR_33: dict[int, dict[str, Any]] = {3: {"lr_patch": 11, "loss_border": 2}, 4: {"lr_patch": 8, "loss_border": 1}}
+_BY_SCALE: dict[tuple[str, str], dict[int, dict[str, Any]]] = {
+    ("default", "idn"): {3: {"lr_patch": 26}, 4: {"lr_patch": 19}},
+    ("default", "rdn"): {3: {"lr_patch": 32}, 4: {"lr_patch": 32}},
+    ("default", "ignn"): {3: {"lr_patch": 66}, 4: {"lr_patch": 40}},
+    ("paper", "srcnn"): _HR_33,
+    ("paper", "fsrcnn"): {3: {"lr_patch": 7}, 4: {"lr_patch": 6}},
+    ("paper", "drrn"): {3: {"lr_patch": 11}, 4: {"lr_patch": 8}},
+    ("paper", "idn"): {3: {"lr_patch": 26}, 4: {"lr_patch": 19}},
+}
+"""What differs at x3 and x4: crops are the papers' at each scale."""
+
+
+def recipe(model: str, scale: int = 2, source: str = "default") -> Recipe:
+    """The recipe of a model at a scale.
+
+    Args:
+        model: A name of ``srfast.models.names()``; one without an entry gets the defaults of ``Recipe``.
+        scale: 2, 3 or 4.
+        source: "default", or "paper": the paper's own optimiser where the default is another.
+
+    Raises:
+        InputError: another source.
+    """
+    if source not in ("default", "paper"):
+        raise InputError(f"recipe: expected default or paper, got {source!r}")
+    table = source if source == "paper" and model in PAPER else "default"
+    own = (PAPER if table == "paper" else RECIPES).get(model, Recipe())
+    return dataclasses.replace(own, **_BY_SCALE.get((table, model), {}).get(scale, {}))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srfast.coreset.pairs import Source, image_sources, read_patches
+from srfast.data.grid import starts
 from srfast.data.images import find_images, image_size
 from srfast.errors import InputError
 from srfast.training.store import PairStore, Region
@@ -20,9 +21,13 @@ def open_store(
     patch: int,
     quantise: bool = True,
     factors: Sequence[float] = (1.0,),
+    grow: int = 0,
     cache_bytes: int = 2 << 30,
 ) -> tuple[PairStore, int]:
     """A store over images (crops from anywhere in them) or over one core-set (crops from inside its patches).
+
+    A crop as large as a patch has one place in it; with ``grow`` it moves, and the core-set says where crops lie
+    about.
 
     Args:
         data: Image files and folders, or one Parquet file.
@@ -31,6 +36,8 @@ def open_store(
         patch: Side of an HR crop.
         quantise: 8-bit LR.
         factors: Copies of the images to train on; images only.
+        grow: HR pixels, a multiple of the scale, by which crops may leave a core-set's patch at each side, inside
+            the image.
         cache_bytes: See ``PairStore``.
 
     Returns:
@@ -42,15 +49,23 @@ def open_store(
     if scale not in (2, 3, 4):
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
     tables = [d for d in data if str(d).endswith(".parquet")]
+    if grow < 0 or grow % scale:
+        raise InputError(f"grow: expected HR pixels, a multiple of the scale {scale}, got {grow}")
     if tables and len(data) > 1:
         raise InputError(f"data: expected images or one core-set, got {len(data)} paths with {tables[0]} among them")
     if tables and tuple(factors) != (1.0,):
         raise InputError("rescale: expected images; a core-set is trained on as it was selected")
     if tables:
-        sources, regions, left_out = *_coreset_regions(tables[0], scale, patch), 0
+        sources, regions, left_out = *_coreset_regions(tables[0], scale, patch, grow), 0
+    elif grow:
+        raise InputError("grow: expected a core-set; crops of images lie anywhere in them")
     else:
         sources, regions, left_out = _image_regions(data, scale, patch, factors)
     store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
+    if not tables:
+        store.patches = sum(
+            len(starts(r.width, scale, patch, patch)) * len(starts(r.height, scale, patch, patch)) for r in regions
+        )
     return store, left_out
 
 
@@ -64,17 +79,31 @@ def whole_dataset(data: Sequence[str | Path]) -> int:
     return int(patches.meta.get("selection", {}).get("patches", len(patches.image)))
 
 
-def _coreset_regions(path: str | Path, scale: int, patch: int) -> tuple[list[Source], list[Region]]:
+def _coreset_regions(path: str | Path, scale: int, patch: int, grow: int) -> tuple[list[Source], list[Region]]:
     p = read_patches(path)
     p.check_grid(scale)
-    if int(p.size.min()) < patch:
-        raise InputError(
-            f"lr-patch: expected at most {int(p.size.min()) // scale} (the core-set's patches are "
-            f"{int(p.size.min())} px), got {patch // scale}"
-        )
     number = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
     columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
-    return [p.source(image) for image in number], [Region(number[i], x, y, size, size) for i, x, y, size in columns]
+    sources = [p.source(image) for image in number]
+    regions = [Region(number[i], x, y, size, size) for i, x, y, size in columns]
+    if grow:
+        sizes = [tuple(n // scale * scale for n in image_size(s.path)) for s in sources]
+        regions = [_grown(r, grow, *sizes[r.source]) for r in regions]
+    smallest = min(min(r.width, r.height) for r in regions)
+    if smallest < patch:
+        about = f", grown by {grow}" if grow else ""
+        raise InputError(
+            f"lr-patch: expected at most {smallest // scale} (the core-set's patches are "
+            f"{int(p.size.min())} px{about}), got {patch // scale}"
+        )
+    return sources, regions
+
+
+def _grown(r: Region, grow: int, width: int, height: int) -> Region:
+    """A region larger by ``grow`` at each side, as far as the image of that size goes."""
+    x, y = max(0, r.x - grow), max(0, r.y - grow)
+    right, bottom = min(width, r.x + r.width + grow), min(height, r.y + r.height + grow)
+    return Region(r.source, x, y, right - x, bottom - y)
 
 
 def _image_regions(

@@ -65,6 +65,8 @@ class PairStore:
         self.color = color
         self.quantise = quantise
         self.cache_bytes = cache_bytes
+        self.patches = len(self.regions)
+        """The unit of an epoch: the regions of a core-set; of images, the windows of a crop's size on their grid."""
         self._boxes = self._bounding_boxes()
         self._kept: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
         self._kept_bytes = 0
@@ -99,6 +101,7 @@ class PairStore:
         """A store over other regions inside those of this one; what is decoded is shared between the two."""
         other = copy.copy(self)
         other.regions = list(regions)
+        other.patches = len(other.regions)
         with self._lock:
             other._kept_bytes = sum(lr.nbytes + hr.nbytes for lr, hr in self._kept.values())
         return other

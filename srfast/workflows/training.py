@@ -13,11 +13,11 @@ import torch
 from srfast import models
 from srfast.errors import InputError
 from srfast.evaluation.evaluator import evaluate
+from srfast.evaluation.metrics import Protocol, Window
 from srfast.models.loading import initial_weights
-from srfast.training import host, loop
+from srfast.training import host, loop, recipes
 from srfast.training.loop import TrainResult
 from srfast.training.plan import Plan, steps_for_epochs
-from srfast.training.recipes import recipe
 from srfast.training.reselect import Reselection
 from srfast.training.sources import open_store, whole_dataset
 
@@ -37,6 +37,8 @@ def train(
     init: str | os.PathLike[str] | None = None,
     model_options: Mapping[str, Any] | None = None,
     rescale: Sequence[float] = (),
+    grow: int = 0,
+    recipe: str = "default",
     reselect_every: int | None = None,
     reselect_keep: float = 0.5,
     reselect_drop: float = 0.05,
@@ -45,6 +47,8 @@ def train(
     threads: int = 0,
     cache_mb: int = 2048,
     eval_data: Paths | None = None,
+    eval_protocol: Protocol | None = None,
+    eval_ssim: Window = "wang",
     eval_every: int = 0,
     log_every: int = 100,
     save_every: int = 1000,
@@ -61,12 +65,15 @@ def train(
         output: Folder of the run: last.pt, model.safetensors, log.csv.
         scale: 2, 3 or 4.
         steps: Optimiser updates.
-        epochs: Passes over the data instead of ``steps``.
+        epochs: Passes over the data's patches, a crop each, instead of ``steps``; images count as the patches of a
+            crop's size on their grid.
         match_steps: With ``epochs``: as many updates as so many passes over the dataset that the core-set is from.
         seed: Of the weights, the crops and all else that is random.
         init: Weights to start from; tensors that do not fit keep fresh values.
         model_options: Sizes of the model other than the paper's.
         rescale: Factors between 0 and 1 of smaller copies to train on as well; images only.
+        grow: HR pixels by which crops may leave the patches of a core-set.
+        recipe: "default", or "paper" for the paper's own optimiser (srcnn, fsrcnn, drrn, idn).
         reselect_every: Score the patches anew with the model in training every so many steps, and train on a part.
         reselect_keep: Of what ``reselect_every`` keeps: the fraction of the patches.
         reselect_drop: Of what it drops first: the hardest fraction.
@@ -75,6 +82,8 @@ def train(
         threads: CPU threads; 0 takes those that find an idle core.
         cache_mb: Decoded images kept in memory.
         eval_data: HR images to evaluate on.
+        eval_protocol: "classic" or "rgb"; None follows the model.
+        eval_ssim: Window of SSIM: "wang" or "skimage".
         eval_every: Steps between evaluations; 0 evaluates at the end only.
         log_every: Steps between rows of log.csv.
         save_every: Steps between checkpoints.
@@ -100,7 +109,9 @@ def train(
         say(f"threads: {threads} of {most}, other processes are busy; --threads N takes N")
     torch.set_num_threads(threads)
     wanted = {k: v for k, v in changes.items() if v is not None}
-    base = recipe(model)
+    if wanted.get("clip") is not None:
+        wanted.setdefault("clip_by_rate", False)
+    base = recipes.recipe(model, scale, recipe)
     unknown = [k for k in wanted if k not in {f.name for f in dataclasses.fields(base)}]
     if unknown:
         fields = ", ".join(f.name for f in dataclasses.fields(base))
@@ -126,16 +137,18 @@ def train(
         patch=how.lr_patch * scale,
         quantise=how.quantise,
         factors=(1.0, *rescale),
+        grow=grow,
         cache_bytes=cache_mb << 20,
     )
     if left_out:
         say(f"{left_out} images are smaller than {how.lr_patch * scale} px and were left out")
     if epochs is not None:
-        samples = whole_dataset([str(p) for p in paths]) if match_steps else len(store.regions)
+        samples = whole_dataset([str(p) for p in paths]) if match_steps else store.patches
         plan = dataclasses.replace(plan, steps=steps_for_epochs(epochs, samples, how.batch))
+        say(f"epochs: {epochs:g} x {samples} patches, a crop each, in batches of {how.batch}: {plan.steps} steps")
 
     def measure(net: torch.nn.Module) -> tuple[float, float]:
-        result = evaluate(net, eval_data, scale)  # type: ignore[arg-type]
+        result = evaluate(net, eval_data, scale, eval_protocol, window=eval_ssim)  # type: ignore[arg-type]
         return result.psnr, result.ssim
 
     return loop.train(

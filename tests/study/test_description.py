@@ -37,7 +37,7 @@ def test_images_of_the_user_take_the_place_of_all_data(write_study: Callable[...
         ("updates = 12", "updates = true", "training.updates: expected a positive integer, got True"),
         ("seeds = 1", "seeds = [1, 1]", "training.seeds: expected a number of seeds or a list of different ones"),
         ("batch = 2", "batch = 2.5", "training.batch: expected a non-negative integer, got 2.5"),
-        ("batch = 2", 'loss = "l3"', "training.loss: expected one of l1, mse, got 'l3'"),
+        ("batch = 2", 'loss = "l3"', "training.loss: expected one of l1, mse, euclidean, got 'l3'"),
         ("lr_patch = 12", "lr_patch = 20", r"training.lr_patch: expected at most 16 \(patches are 32 px\), got 20"),
         ('["fsrcnn"]', '["fsrcn"]', "training.models: expected one of .*; did you mean fsrcnn?"),
         ("[training.options.fsrcnn]", "[training.options.srcnn]", "training.options.srcnn: expected one of fsrcnn"),

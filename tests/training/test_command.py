@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor
 
+from srfast import evaluate, models
 from srfast.cli.train import command
 from srfast.errors import InputError
 from srfast.models.loading import load_state
@@ -134,6 +137,10 @@ def test_interrupt_leaves_a_checkpoint_that_resumes(photo_folder: Path, tmp_path
         (["srcnn", "--steps", "1", "--scale", "7"], "scale"),
         (["srcnn", "--steps", "1", "--rescale", "2"], "rescale"),
         (["srcnn", "--steps", "1", "--option", "blocks"], "option"),
+        (["srcnn", "--steps", "1", "--lr-factor", "conv3"], "lr-factor"),
+        (["srcnn", "--steps", "1", "--grow", "2"], "grow"),
+        (["srcnn", "--steps", "1", "--weight-decay", "0.1"], "weight-decay"),
+        (["srcnn", "--steps", "1", "--loss-border", "16"], "lr-patch"),
         (["srcnn", "--steps", "1", "--init", "none.pth"], "none.pth"),
     ],
 )
@@ -146,6 +153,27 @@ def test_bad_command_lines(photo_folder: Path, tmp_path: Path, arguments: list[s
     assert isinstance(result.exception, InputError)
     assert word in str(result.exception)
     assert not (tmp_path / "run").exists()
+
+
+def test_epochs_say_at_the_start_what_they_are(photo_folder: Path, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from srfast.cli.train import command
+
+    line = ["FSRCNN", "--recipe", "paper", "--epochs", "0.05", "--batch", "8", "--data", str(photo_folder)]
+    line += ["--eval-data", str(photo_folder), "--eval-protocol", "rgb", "--eval-ssim", "skimage"]
+    line += ["--lr-factor", "body=0", "--loss-border", "2", "--threads", "1", "-o", str(tmp_path / "run")]
+    result = CliRunner().invoke(command, line)
+    assert result.exit_code == 0, result.output
+    found = re.search(r"epochs: 0\.05 x (\d+) patches, a crop each, in batches of 8: (\d+) steps", result.stderr)
+    assert found
+    patches, steps = int(found[1]), int(found[2])
+    assert steps == math.ceil(0.05 * patches / 8)
+    expected = evaluate(tmp_path / "run" / "model.safetensors", photo_folder, 2, "rgb", window="skimage")
+    assert f"PSNR {expected.psnr:.2f} dB, SSIM {expected.ssim:.4f}" in result.stderr
+    torch.manual_seed(0)
+    fresh, trained = models.create("fsrcnn").state_dict(), weights(tmp_path / "run")
+    assert {k for k in fresh if not torch.equal(fresh[k], trained[k])} == {"deconv.weight", "deconv.bias"}
 
 
 def test_the_command_reports_what_it_reached(

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -266,6 +268,81 @@ def test_settings_out_of_range(store: PairStore, tmp_path: Path, changes: dict[s
     with pytest.raises(InputError, match=f"^{word}: "):
         train(plan(changes.pop("steps", 1), **changes), store, tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_sgd_with_everything_by_hand(store: PairStore, tmp_path: Path) -> None:
+    """Euclidean loss, momentum, weight decay, a part frozen, a part slower, and clipping by the rate: three steps."""
+    steps, lr, momentum, decay = 3, 0.05, 0.8, 0.01
+    how = plan(
+        steps, optimizer="sgd", loss="euclidean", lr=lr, momentum=momentum, weight_decay=decay, milestones=(0.5,),
+        clip=0.02, clip_by_rate=True, lr_factors={"deconv": 0.1, "body.0": 0.0}, ema=0.0,
+    )  # fmt: skip
+    train(how, store, tmp_path, quiet=True)
+    torch.manual_seed(0)
+    net = models.create("fsrcnn", 2, **SMALL["fsrcnn"])
+    batches = Batches(store, batch=2, patch=24, seed=0)
+    velocity = {n: torch.zeros_like(p) for n, p in net.named_parameters()}
+    for step in range(steps):
+        low, high = batches[step]
+        loss = 0.5 * (net(low) - high / 255).square().sum() / 2
+        net.zero_grad()
+        loss.backward()
+        rate = lr * (0.5 if step / steps >= 0.5 else 1)
+        norm = torch.stack([p.grad.norm() for p in net.parameters()]).norm()
+        shrink = min(1.0, 0.02 / rate / float(norm))
+        assert shrink < 1, "the clipping would not show"
+        with torch.no_grad():
+            for n, p in net.named_parameters():
+                velocity[n] = momentum * velocity[n] + shrink * p.grad + decay * p
+                p -= rate * {"deconv": 0.1, "body.0": 0.0}.get(".".join(n.split(".")[:-1]), 1.0) * velocity[n]
+    for n, p in net.named_parameters():
+        # Rounding of sums in another order, through three steps.
+        torch.testing.assert_close(weights(tmp_path)[n], p.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_a_rate_for_a_part_that_is_not_there(store: PairStore, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"lr-factor: .*got 'conv9'"):
+        train(plan(1, lr_factors={"conv9": 0.1}), store, tmp_path / "run", quiet=True)
+
+
+def _all_patches(folder: Path) -> Path:
+    """A core-set that keeps every patch of 24 pixels."""
+    scores = srfast.score(folder, scale=2, patch=24, stride=24, scorer="bicubic", workers=1)
+    path = folder.parent / "all.parquet"
+    srfast.select(scores, keep=1.0).write(path)
+    return path
+
+
+def test_an_epoch_of_images_is_one_of_their_patches(photo_folder: Path, store: PairStore) -> None:
+    """The same unit: the patches of a crop's size that scoring makes of the images."""
+    whole, _ = open_store([_all_patches(photo_folder)], 2, color="y", patch=24, quantise=False)
+    assert whole.patches == len(whole.regions) == store.patches > len(store.regions)
+
+
+def test_grow_lets_crops_leave_the_patches(photo_folder: Path) -> None:
+    path = _all_patches(photo_folder)
+    fixed, _ = open_store([path], 2, color="y", patch=24)
+    grown, _ = open_store([path], 2, color="y", patch=24, grow=6)
+    sizes = {s.path: np.asarray(Image.open(s.path)).shape[:2] for s in grown.sources}
+    for a, b in zip(fixed.regions, grown.regions, strict=True):
+        h, w = (n // 2 * 2 for n in sizes[grown.sources[b.source].path])
+        assert (b.x, b.y) == (max(0, a.x - 6), max(0, a.y - 6))
+        assert (b.x + b.width, b.y + b.height) == (min(w, a.x + 30), min(h, a.y + 30))
+    places = {Batches(grown, batch=1, patch=24, seed=s)[0][1].numpy().tobytes() for s in range(40)}
+    assert len(places) > 30
+    # LR and HR still lie on each other.
+    low, high = Batches(grown, batch=8, patch=24, seed=1)[0]
+    small = srfast.downsample(high.float(), 2)[..., 3:-3, 3:-3]
+    assert (small - low[..., 3:-3, 3:-3]).abs().max() <= 1.5
+    for wrong in (-2, 3):
+        with pytest.raises(InputError, match="grow: expected HR pixels"):
+            open_store([path], 2, color="y", patch=24, grow=wrong)
+    with pytest.raises(InputError, match="grow: expected a core-set"):
+        open_store([photo_folder], 2, color="y", patch=24, grow=2)
+    larger, _ = open_store([path], 2, color="y", patch=28, grow=4)
+    assert min(r.width for r in larger.regions) >= 28
+    with pytest.raises(InputError, match=r"lr-patch: expected at most .* px, grown by 4"):
+        open_store([path], 2, color="y", patch=40, grow=4)
 
 
 def test_loss_border_leaves_the_border_out(store: PairStore, tmp_path: Path) -> None:
