@@ -125,6 +125,7 @@ def test_every_selection_meets_its_controls() -> None:
     assert found["des", 500, "other ranking", "bicubic"] == "as good"
     assert found["des", 500, "other ranking", "asc"] == "better"
     assert found["des", 1000, "random, drawn once", "random"] == "better"
+    assert found["refined", 500, "nothing dropped first", "des"].startswith("better")
     assert ("random", 500, "all patches, same updates", "full") in found
     assert not any(arm == "full" for arm, *_ in found)
 
