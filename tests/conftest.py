@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,46 +18,65 @@ import pytest
 import torch
 from PIL import Image
 
+import srfast
 from srfast.models.registry import WEIGHTS
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
-ALLOCATING = (
-    "srfast.ops.cpu",
-    "srfast.ops.native",
-    "srfast.scoring.backends.native",
-    "srfast.scoring.backends.maps",
-    "srfast.coreset.selection",
-)
-"""Modules whose freshly allocated arrays are filled before the kernels see them."""
 
 
-class _Poisoning:
-    """A module whose ``empty`` returns memory full of NaN (floats) or 0xA5 bytes (integers)."""
+class Poisoning:
+    """NumPy or torch, but ``empty`` and ``empty_like`` return NaN (floats) or bytes of 0xA5 (all else)."""
 
     def __init__(self, module: Any) -> None:
         self._module = module
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
+        value = getattr(self._module, name)
+        if name not in ("empty", "empty_like"):
+            return value
+        return lambda *args, **kwargs: _poison(value(*args, **kwargs))
 
-    def empty(self, *args: Any, **kwargs: Any) -> Any:
-        out = self._module.empty(*args, **kwargs)
-        floating = out.is_floating_point() if isinstance(out, torch.Tensor) else np.issubdtype(out.dtype, np.floating)
-        if floating:
-            out[...] = float("nan")
-        else:
-            out.view(torch.uint8 if isinstance(out, torch.Tensor) else np.uint8)[...] = 0xA5
-        return out
+
+def _poison(out: Any) -> Any:
+    if isinstance(out, torch.Tensor):
+        if out.is_floating_point():
+            out.fill_(torch.nan)
+        elif out.ndim:
+            out.view(torch.uint8).fill_(0xA5)
+    elif np.issubdtype(out.dtype, np.floating):
+        out.fill(np.nan)
+    elif not out.dtype.hasobject:
+        ctypes.memset(out.ctypes.data, 0xA5, out.nbytes)
+    return out
+
+
+@lru_cache(maxsize=1)
+def _allocating() -> list[str]:
+    """The modules of the package that ask for memory without filling it."""
+    root = Path(srfast.__file__).parent
+    found = [p for p in root.rglob("*.py") if re.search(r"\b(np|torch)\.empty(_like)?\(", p.read_text())]
+    return [".".join(("srfast", *p.relative_to(root).with_suffix("").parts)) for p in sorted(found)]
 
 
 @pytest.fixture(autouse=True)
 def _poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an implementation forgets to write shows as NaN instead of whatever the heap held."""
-    for name in ALLOCATING:
+    """What an implementation forgets to write shows as NaN instead of whatever the heap held.
+
+    The Triton kernels are patched where a test has loaded them: their interpreter must be chosen before.
+    """
+    for name in _allocating():
+        if name.startswith("srfast.kernels") and name not in sys.modules:
+            continue
         module = importlib.import_module(name)
         for attribute, real in (("torch", torch), ("np", np)):
             if getattr(module, attribute, None) is real:
-                monkeypatch.setattr(module, attribute, _Poisoning(real))
+                monkeypatch.setattr(module, attribute, Poisoning(real))
+
+
+@pytest.fixture(scope="session")
+def poisoned_torch() -> Any:
+    """torch for buffers that a test allocates itself."""
+    return Poisoning(torch)
 
 
 @pytest.fixture(autouse=True)

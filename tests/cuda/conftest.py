@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +22,8 @@ BOUNDARIES = {"symmetric": 0, "replicate": 1}
 class HostKernels:
     """Runs a kernel body with one CPU thread for each CUDA thread."""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, torch_empty: Callable[..., Tensor]) -> None:
+        self.empty = torch_empty
         self.library = ctypes.CDLL(str(library))
         self.library.host_degrade_tiles.restype = ctypes.c_int64
         self.library.host_degrade_tiles.argtypes = [ctypes.c_int64, ctypes.c_int64, ctypes.c_int]
@@ -39,10 +42,10 @@ class HostKernels:
         """Y, LR, up-sampled plane and sums of patches [N, H, W, C]; outputs start poisoned."""
         patches = patches.contiguous()
         n, h, w, c = patches.shape
-        y = torch.full((n, h, w), 255, dtype=torch.uint8)
-        lr = torch.full((n, h // scale, w // scale), 255, dtype=torch.uint8)
-        up = torch.full((n, h, w), torch.nan, dtype=dtype)
-        sums = torch.full((n, self.tiles(h, w, scale), 2), torch.nan, dtype=torch.float64)
+        y = self.empty((n, h, w), dtype=torch.uint8)
+        lr = self.empty((n, h // scale, w // scale), dtype=torch.uint8)
+        up = self.empty((n, h, w), dtype=dtype)
+        sums = self.empty((n, self.tiles(h, w, scale), 2), dtype=torch.float64)
         self.library.host_degrade(
             *(ctypes.c_void_p(patches.data_ptr()), *map(ctypes.c_int64, (n, h, w))),
             *map(ctypes.c_int, (c, scale, BOUNDARIES[boundary], UP_TYPES[dtype])),
@@ -53,7 +56,7 @@ class HostKernels:
 
     def per_sample_mse(self, a: Tensor, b: Tensor, threads: int = 64) -> Tensor:
         a, b = a.contiguous(), b.contiguous()
-        out = torch.full((len(a),), torch.nan)
+        out = self.empty(len(a))
         self.library.host_per_sample_mse(
             *(ctypes.c_void_p(a.data_ptr()), ctypes.c_int(TYPES[a.dtype])),
             *(ctypes.c_void_p(b.data_ptr()), ctypes.c_int(TYPES[b.dtype])),
@@ -65,7 +68,7 @@ class HostKernels:
 
 
 @pytest.fixture(scope="session")
-def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> HostKernels:
+def host_kernels(tmp_path_factory: pytest.TempPathFactory, poisoned_torch: Any) -> HostKernels:
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("g++ is not on PATH: the kernel bodies cannot be compiled for the CPU")
@@ -73,4 +76,4 @@ def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> HostKernels:
     flags = "-std=c++20 -O2 -fno-strict-aliasing -ffp-contract=off -Wall -Wextra -Werror -fPIC -shared -pthread".split()
     include = [f"-I{ROOT / 'csrc'}", f"-I{ROOT / 'tests' / 'cpp'}"]
     subprocess.run([compiler, *flags, *include, str(ROOT / "tests/cpp/kernels.cpp"), "-o", str(library)], check=True)
-    return HostKernels(library)
+    return HostKernels(library, poisoned_torch.empty)

@@ -4,30 +4,11 @@ beside it: tests/test_triton.py runs this folder in a process of its own."""
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import pytest
 import torch
 
 collect_ignore_glob = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["test_*.py"]
-
-
-class PoisonedTorch:
-    """torch, but ``empty`` is full of NaN."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(torch, name)
-
-    @staticmethod
-    def empty(shape: tuple[int, ...], **options: Any) -> torch.Tensor:
-        return torch.full(shape, torch.nan, **options)
-
-
-@pytest.fixture(autouse=True)
-def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Buffers start as NaN: a value that a kernel does not write shows."""
-
-    monkeypatch.setattr("srfast.kernels.srcnn.torch", PoisonedTorch())
 
 
 @pytest.fixture
