@@ -71,6 +71,23 @@ class Foreign(nn.Module):
         return self.net(reflect_to_multiple(lr, self.multiple).clone())[..., :h, :w]
 
 
+def adopted(net: Any, architecture: str, scale: int) -> Foreign | None:
+    """A network that spandrel built from a file, where its context is known: tiles of SwinIR are then exact.
+
+    Args:
+        net: spandrel's module.
+        architecture: spandrel's name of it.
+        scale: 2, 3 or 4.
+    """
+    if architecture != "SwinIR" or net.upsampler not in ("pixelshuffle", "pixelshuffledirect"):
+        return None
+    if not all(isinstance(layer.conv, nn.Conv2d) for layer in net.layers):  # three convolutions reach further
+        return None
+    depths = tuple(len(layer.residual_group.blocks) for layer in net.layers)
+    context = windowed_context(depths, net.window_size, 2 if net.upsampler == "pixelshuffledirect" else 4)
+    return Foreign(net, scale, multiple=net.window_size, receptive=context)
+
+
 def _build(name: str, **sizes: Any) -> nn.Module:
     try:
         architecture = getattr(importlib.import_module(f"spandrel.architectures.{name}"), name)

@@ -15,6 +15,7 @@ from srfast import models
 from srfast.data.files import check_input
 from srfast.errors import InputError, RunError
 from srfast.models.descriptor import Descriptor
+from srfast.models.foreign import adopted
 from srfast.models.luma import OnLuma
 from srfast.models.official.caffe import load_caffemodel
 from srfast.models.official.matlab import load_mat
@@ -170,9 +171,8 @@ def _foreign(path: Path, weights: dict[str, Tensor]) -> Descriptor:
             f"{path}: expected one or three channels, got {descriptor.input_channels} in and "
             f"{descriptor.output_channels} out"
         )
-    return Descriptor.of(
-        _Descriptor(descriptor), descriptor.scale, name, "y" if descriptor.input_channels == 1 else "rgb"
-    )
+    model = adopted(descriptor.model, name, descriptor.scale) or _Descriptor(descriptor)
+    return Descriptor.of(model, descriptor.scale, name, "y" if descriptor.input_channels == 1 else "rgb")
 
 
 class _Descriptor(nn.Module):

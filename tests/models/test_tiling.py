@@ -69,6 +69,27 @@ def test_a_loaded_network_leaves_its_input_alone(name: str, tmp_path: Path) -> N
         _check_tiles(model, lr, scale, before)
 
 
+@pytest.mark.parametrize("upsampler", ["pixelshuffle", "pixelshuffledirect", "nearest+conv"])
+def test_a_swinir_file_is_exact_in_tiles_where_its_context_is_known(upsampler: str, tmp_path: Path) -> None:
+    from spandrel.architectures.SwinIR import SwinIR
+
+    torch.manual_seed(0)
+    scale = 4 if upsampler == "nearest+conv" else 2
+    sizes = {**KNOWN["SwinIR"], "upsampler": upsampler, "depths": [2, 2], "num_heads": [2, 2], "upscale": scale}
+    net = SwinIR(**sizes).eval()
+    torch.save({"params": net.state_dict()}, tmp_path / "net.pth")
+    found = load_model(tmp_path / "net.pth")
+    if upsampler == "nearest+conv":
+        assert found.receptive is None
+        return
+    assert (found.name, found.multiple) == ("SwinIR", 8)
+    lr = torch.rand(1, 3, 24, 2 * found.receptive + 60)
+    with torch.inference_mode():
+        whole = super_resolve(found, lr, tile=0)
+        torch.testing.assert_close(whole, net(lr)[..., : whole.shape[3]], rtol=0, atol=1e-5)
+        torch.testing.assert_close(super_resolve(found, lr, tile=32), whole, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["rcan", "hat", "swinir", "swinir_light"])
 def test_a_network_of_ours_leaves_its_input_alone(name: str) -> None:
     sizes: dict[str, dict[str, Any]] = {
