@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -45,6 +46,16 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
+            ctx.fail(f"no such command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
@@ -67,8 +78,9 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more of what is done.")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
-def group(debug: bool) -> None:
+def group(debug: bool, verbose: bool) -> None:
     """Finds the image patches worth training super-resolution models on.
 
     Scores every patch by how badly a small network reconstructs it, keeps the core-set that teaches most,
@@ -80,7 +92,8 @@ def main(args: Sequence[str] | None = None) -> None:
     """Runs the command line. Exit code 0; 1 failed at run time; 2 bad usage or input; 130 interrupted."""
     argv = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in argv
-    argv = [a for a in argv if a != "--debug"] or ["--help"]
+    _log_to_stderr(logging.INFO if {"-v", "--verbose"} & set(argv) else logging.WARNING)
+    argv = [a for a in argv if a not in ("--debug", "-v", "--verbose")] or ["--help"]
     if not debug and not sys.warnoptions:
         warnings.simplefilter("ignore")  # image libraries warn of every blemish of a file
     code = 0
@@ -100,6 +113,19 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         _interrupted(argv, debug)
     sys.exit(code)
+
+
+def _log_to_stderr(level: int) -> None:
+    """What the library logs under the name srfast, a line each."""
+    log = logging.getLogger("srfast")
+    log.setLevel(level)
+    if not any(isinstance(h, _Lines) for h in log.handlers):
+        log.addHandler(_Lines())
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"srfast: {record.getMessage()}", err=True)
 
 
 def _interrupted(argv: list[str], debug: bool) -> None:

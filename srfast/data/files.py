@@ -33,6 +33,10 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+_TABLES = ("score table", "core-set")
+_NOT_TABLES = {".csv", ".tsv", ".txt", ".json", ".xlsx", ".html", ".onnx", ".safetensors", ".png", ".jpg", ".jpeg"}
+
+
 def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str | os.PathLike[str]] = ()) -> Path:
     """Refuses an output file that must not be written; call it before the work begins.
 
@@ -50,6 +54,8 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     """
     final = _resolved(path)
     folder = final.parent
+    if kind in _TABLES and final.suffix.lower() in _NOT_TABLES:
+        raise InputError(f"{path}: {_a(kind)} is a parquet file; expected a name ending in .parquet")
     if not folder.is_dir():
         raise InputError(f"{path}: expected a file in an existing directory; {folder} does not exist or is a file")
     if final.exists():

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from srfast.errors import InputError
+from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, check_columns, check_paths, parse_meta
 
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
@@ -143,11 +144,25 @@ def read_scores(table: pa.Table, coreset: pa.Table | None, *, root: Path | None 
     selection: dict[str, Any] = {}
     status = None
     if coreset is not None:
-        selection = parse_meta("core-set", coreset.schema.metadata).get("selection") or {}
+        own = parse_meta("core-set", coreset.schema.metadata)
+        if "selection" not in own:
+            raise InputError("core-set: expected a core-set, got a score table; make one with `srfast select`")
+        _check_belongs(meta, own, root is not None)
+        selection = own["selection"] or {}
         check_columns("core-set", coreset, SCHEMA)
         status = _status(images, code, x, y, loss, coreset, selection)
     folder = root if root is not None else Path(str(meta.get("root") or "."))
     return Scores(images, code, x, y, size, loss, bicubic, sobel, status, meta, selection, folder)
+
+
+def _check_belongs(table: dict[str, Any], coreset: dict[str, Any], moved: bool) -> None:
+    """Refuses a core-set that was selected from other scores."""
+    for setting in (*(() if moved else ("root",)), *COMPARED):
+        if table.get(setting) != coreset.get(setting):
+            raise InputError(
+                f"core-set: {setting} differs: the score table has {table.get(setting)!r}, the core-set was selected "
+                f"from one with {coreset.get(setting)!r}"
+            )
 
 
 def hardest_first(values: np.ndarray) -> np.ndarray:

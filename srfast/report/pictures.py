@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from PIL import Image, features
 from srfast.data.images import read_rgb
 from srfast.errors import InputError, RunError
 from srfast.report.content import Scores
+
+log = logging.getLogger(__name__)
 
 LARGEST = 128
 """Pixels a side: a larger patch is shown reduced to this, which bounds the size of the report."""
@@ -40,6 +43,10 @@ def cut(scores: Scores, rows: Iterable[int]) -> dict[int, Picture]:
         image, note = _source(scores.root / name, known if isinstance(known, dict) else {})
         for row in wanted:
             pictures[row] = Picture(None, note) if image is None else _patch(image, scores, row, note)
+    blank = [p.note for p in pictures.values() if p.uri is None]
+    if blank:
+        log.warning("%d of %d pictures cannot be shown: %s; --root names the folder the images lie in now",
+                    len(blank), len(pictures), blank[0])  # fmt: skip
     return pictures
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import tempfile
@@ -26,6 +27,7 @@ from srfast.errors import InputError
 from srfast.ops.device import Device, resolve_device
 from srfast.scoring.backends.base import Engine, check_finite
 from srfast.scoring.backends.registry import make_engine
+from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.parts import Outcome, Parts, clean_json
 from srfast.scoring.rows import numbers
@@ -35,6 +37,7 @@ from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, image_rows, write_
 if TYPE_CHECKING:
     from srfast.scoring.backends.pairs import PairEngine
 
+log = logging.getLogger(__name__)
 Progress = Callable[[int, int, int], None]
 """Called with (images done, images in all, patches scored by this run)."""
 
@@ -161,6 +164,7 @@ def write_scores(
         "version": VERSION,
         **settings.recorded(str(found[0].root), network, engine.name, engine.precision),
     }
+    log.info("%d images, backend %s in %s, %d threads", len(files), engine.name, engine.precision, workers)
     target = Path(output)
     check_output(target, "score table", [f.path for f in found])
     with Parts.start(Path(os.path.realpath(target)), clean_json(meta), resume) as parts:
@@ -182,6 +186,9 @@ def _score_into(parts: Parts, job: _Job, files: list[ImageFile], progress: Progr
     An interrupt ends it once the images at work are done, so that no thread is left behind and the parts are whole.
     """
     todo = [f for f in files if not parts.has(f, retry_skipped=True)]
+    ahead = estimate(todo, job.engine, job.settings, job.workers)
+    if ahead is not None and ahead.patch > max(WORTH_SAYING, 4 * ahead.dense):
+        log.warning("%s", ahead.sentence())
     done, patches = len(files) - len(todo), 0
     if progress:
         progress(done, len(files), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import zlib
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ from srfast.scoring.rows import Rows, numbers
 from srfast.scoring.settings import COMPARED
 
 VERSION = 1
+log = logging.getLogger(__name__)
 KEY = origin.KEY
 SUM = b"srfast.crc32"
 """Of a table's metadata: the CRC-32 of the JSON object, which the pages' own checksums do not cover."""
@@ -228,6 +230,7 @@ def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> Sc
     """
     if not tables:
         raise InputError("scores: expected at least one table, got none")
+    _warn_of_missing(tables)
     if len(tables) == 1:
         return tables[0]
     names = list(names or [f"table {i}" for i in range(len(tables))])
@@ -266,3 +269,16 @@ def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> Sc
         meta[key] = sorted((item for t in tables for item in t.meta.get(key, [])), key=lambda e: str(e["image"]))
     meta["shard"] = None
     return ScoreTable(table, meta)
+
+
+def _warn_of_missing(tables: Sequence[ScoreTable]) -> None:
+    """Shards of a dataset of which some are not there leave patches out that nobody asked to leave out."""
+    shards: list[Any] = [t.meta.get("shard") for t in tables]
+    if not all(isinstance(s, list) and len(s) == 2 and s[1] == shards[0][1] for s in shards):
+        return
+    n = shards[0][1]
+    missing = sorted(set(range(n)) - {i % n for i, _ in shards})
+    if missing:
+        few = ", ".join(f"{i}/{n}" for i in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        log.warning("scores: %d of %d shards are missing (%s); their images count as if they were not there",
+                    len(missing), n, few)  # fmt: skip

@@ -1,0 +1,93 @@
+"""What a run in patch mode will take, and what dense mode would, measured on one image before it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from srfast.data.grid import grid
+from srfast.data.images import ImageFile, read_rgb
+from srfast.errors import InputError
+from srfast.scoring.backends.base import Engine
+from srfast.scoring.settings import ScoreSettings
+
+OVERLAP = 8
+"""Times that patch mode computes a pixel, from which on a run is looked at."""
+WORTH_SAYING = 30.0
+"""Seconds that patch mode must take for dense mode to be spoken of."""
+_FILES = 32
+"""Headers read to estimate the pixels of a dataset."""
+_WINDOWS = 64
+"""Patches timed."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds in both modes, decoding left out, and the number of patches."""
+
+    patches: int
+    patch: float
+    dense: float
+
+    def sentence(self) -> str:
+        return (
+            f"patch mode computes {self.patches:,} overlapping patches one by one, about {spoken(self.patch)}; "
+            f"--mode dense takes about {spoken(self.dense)} and ranks alike (docs/agreement.md)"
+        )
+
+
+def estimate(files: Sequence[ImageFile], engine: Engine, settings: ScoreSettings, workers: int) -> Estimate | None:
+    """None where patches hardly overlap, or no image can be read."""
+    if settings.mode != "patch" or not files or (settings.patch / settings.step) ** 2 < OVERLAP:
+        return None
+    looked = files[:: max(1, len(files) // _FILES)]
+    pixels = windows = 0
+    for file in looked:
+        try:
+            with Image.open(file.path) as image:
+                width, height = image.size
+        except Exception:  # the run itself says what is wrong with a file
+            continue
+        xs, ys = grid(height, width, settings.scale, settings.patch, settings.step)
+        if len(xs) and len(ys):
+            pixels += height * width
+            windows += len(xs) * len(ys)
+    sample = _sample(looked, settings)
+    if sample is None or not windows:
+        return None
+    image, xs, ys = sample
+    few = xs[: min(len(xs), _WINDOWS)], ys[: max(1, _WINDOWS // len(xs))]
+    each = _seconds(lambda: engine.windows(image, *few, settings.patch, 1)) / (len(few[0]) * len(few[1]))
+    whole = _seconds(lambda: engine.dense(image, xs, ys, settings.patch, 1)) / (image.shape[0] * image.shape[1])
+    share = len(files) / len(looked) / (workers if engine.concurrent else 1)
+    return Estimate(round(windows * len(files) / len(looked)), each * windows * share, whole * pixels * share)
+
+
+def spoken(seconds: float) -> str:
+    """40 s, 21 min, 3.5 h."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def _sample(files: Sequence[ImageFile], settings: ScoreSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The first image that has patches, cropped to a megapixel, and its grid."""
+    for file in files:
+        try:
+            image = np.ascontiguousarray(read_rgb(file.path)[:1024, :1024])
+        except InputError:
+            continue
+        xs, ys = grid(image.shape[0], image.shape[1], settings.scale, settings.patch, settings.step)
+        if len(xs) and len(ys):
+            return image, xs, ys
+    return None
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
