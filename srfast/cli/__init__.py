@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS and not name.startswith("-"):
             near = difflib.get_close_matches(name, COMMANDS, 1)
             hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
-            ctx.fail(f"no such command {name!r}; {hint}")
+            ctx.fail(f"No such command {name!r}; {hint}")
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:

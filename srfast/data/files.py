@@ -54,7 +54,7 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     """
     final = _resolved(path)
     folder = final.parent
-    if kind in _TABLES and final.suffix.lower() in _NOT_TABLES:
+    if kind in _TABLES and not final.exists() and final.suffix.lower() in _NOT_TABLES:
         raise InputError(f"{path}: {_a(kind)} is a parquet file; expected a name ending in .parquet")
     if not folder.is_dir():
         raise InputError(f"{path}: expected a file in an existing directory; {folder} does not exist or is a file")

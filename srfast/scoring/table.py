@@ -230,8 +230,8 @@ def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> Sc
     """
     if not tables:
         raise InputError("scores: expected at least one table, got none")
-    _warn_of_missing(tables)
     if len(tables) == 1:
+        _warn_of_missing(tables)
         return tables[0]
     names = list(names or [f"table {i}" for i in range(len(tables))])
     first = tables[0]
@@ -260,6 +260,7 @@ def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> Sc
                 f"{', '.join(names)}: the patch at x={xs[i]}, y={ys[i]} of {image[i].as_py()!r} "
                 "occurs in more than one table"
             )
+    _warn_of_missing(tables)
     meta = dict(first.meta)
     images: dict[str, Any] = {}
     for t in tables:

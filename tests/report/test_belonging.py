@@ -53,8 +53,8 @@ def test_missing_shards_are_named(photo_folder: Path, caplog: pytest.LogCaptureF
             ["score", "photos", "-o", "s.csv"],
             "s.csv: a score table is a parquet file; expected a name ending in .parquet",
         ),
-        (["scor", "photos"], "no such command 'scor'; did you mean score?"),
-        (["zzz"], "no such command 'zzz'; expected one of prune, score"),
+        (["scor", "photos"], "No such command 'scor'; did you mean score?"),
+        (["zzz"], "No such command 'zzz'; expected one of prune, score"),
     ],
 )
 def test_one_line_says_what_is_meant(

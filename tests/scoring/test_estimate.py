@@ -38,7 +38,7 @@ def test_the_patches_are_counted(photo_folder: Path) -> None:
     "options", [{"patch": 48}, {"patch": 48, "stride": 24}, {"patch": 48, "stride": 2, "mode": "dense"}]
 )
 def test_nothing_is_said_where_patches_hardly_overlap(options: dict[str, object], photo_folder: Path) -> None:
-    settings = ScoreSettings(patch=48, **options)  # type: ignore[arg-type]
+    settings = ScoreSettings(**options)  # type: ignore[arg-type]
     assert estimate(find_images(photo_folder), Counting(), settings, 2) is None  # type: ignore[arg-type]
 
 
