@@ -145,7 +145,8 @@ def _can_resume(name: str) -> bool:
 def _fail(error: Exception) -> None:
     if isinstance(error, click.NoSuchOption):
         # click proposes whatever shares a letter or two.
-        error.possibilities = difflib.get_close_matches(error.option_name, error.possibilities or (), cutoff=0.75)
+        near = difflib.get_close_matches(error.option_name, error.possibilities or (), cutoff=0.75)
+        error = click.NoSuchOption(error.option_name, error.message, near, error.ctx)
     if isinstance(error, click.UsageError):
         hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         _exit(2, error.format_message().replace("\n", " ") + hint)

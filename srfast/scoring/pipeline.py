@@ -186,7 +186,9 @@ def _score_into(parts: Parts, job: _Job, files: list[ImageFile], progress: Progr
     An interrupt ends it once the images at work are done, so that no thread is left behind and the parts are whole.
     """
     todo = [f for f in files if not parts.has(f, retry_skipped=True)]
-    ahead = estimate(todo, job.engine, job.settings, job.workers)
+    ahead = None
+    if job.settings.lr is None:
+        ahead = estimate(todo, cast(Engine, job.engine), job.settings, job.workers)
     if ahead is not None and ahead.patch > max(WORTH_SAYING, 4 * ahead.dense):
         log.warning("%s", ahead.sentence())
     done, patches = len(files) - len(todo), 0
