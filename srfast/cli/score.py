@@ -12,7 +12,8 @@ from srfast.scoring.settings import ScoreSettings
 
 @click.command("score", short_help="Score every patch of a set of images.")
 @scoring
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where scores.parquet goes.")
+@click.option("-o", "--output", required=True, type=click.Path(),
+    help="Where scores.parquet goes; a name that ends in / becomes a folder of parts.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Continue an interrupted run; images that changed are scored again.")
 @shard
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from srfast.cli.options import emit, say
-from srfast.coreset.settings import METHODS, ORDERS, PER_IMAGE, Selection
+from srfast.coreset.settings import ENGINES, METHODS, ORDERS, PER_IMAGE, Engine, Selection
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,27 +62,33 @@ def _listed(choices: dict[str, str]) -> str:
 @selecting
 @click.option("--root", type=click.Path(file_okay=False), default=None,
     help="The folder of the images, if it has moved since scoring; hdc and diverse read them.")  # fmt: skip
+@click.option(
+    "--engine", type=click.Choice(list(ENGINES)), default="auto", show_default=True, help=f"{_listed(ENGINES)}."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
-def command(scores: tuple[str, ...], output: str, root: str | None, as_json: bool, **options: Any) -> None:
-    """Pick a core-set from SCORES: one table, or all the shards of a dataset."""
+def command(
+    scores: tuple[str, ...], output: str, root: str | None, engine: Engine, as_json: bool, **options: Any
+) -> None:
+    """Pick a core-set from SCORES: one table (a file, or a folder of parts), or all the shards of a dataset."""
     Selection(**{**options, "method": "loss"}).checked()  # before anything heavy is imported; columns need the table
-    from srfast.coreset.selection import select
-    from srfast.data.files import check_output
+    from srfast.coreset.writing import write_selection
 
-    check_output(output, "core-set", scores)
-    coreset = select(list(scores), root=root, **options)
-    coreset.write(output)
-    report(coreset, output, as_json)
+    done = write_selection(scores, output, Selection(**options), root=root, engine=engine)
+    tell(done.selection, done.lowest, done.highest, output, as_json)
 
 
 def report(coreset: Any, output: str, as_json: bool) -> None:
-    """What was selected, for a person or for a program."""
-    selection = coreset.meta["selection"]
+    """What was selected, of a core-set in memory."""
     loss = coreset.column("loss")
+    tell(coreset.meta["selection"], float(loss.min()), float(loss.max()), output, as_json)
+
+
+def tell(selection: dict[str, Any], lowest: float, highest: float, output: str, as_json: bool) -> None:
+    """What was selected, for a person or for a program."""
     if selection["short"]:
         say(f"srfast: {selection['short']}")
     if as_json:
-        emit({"output": output, **selection, "loss": {"min": float(loss.min()), "max": float(loss.max())}})
+        emit({"output": output, **selection, "loss": {"min": lowest, "max": highest}})
     else:
-        span = f"loss {loss.min():.4g} to {loss.max():.4g}"
+        span = f"loss {lowest:.4g} to {highest:.4g}"
         click.echo(f"{selection['kept']:,} of {selection['patches']:,} patches kept, {span} -> {output}")

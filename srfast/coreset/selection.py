@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from srfast.coreset.large import Files, Large, takes
 from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.columns import descending
 from srfast.coreset.methods.registry import find
-from srfast.coreset.settings import Column, Method, Order, PerImage, Selection, share
+from srfast.coreset.settings import (
+    Column,
+    Engine,
+    Method,
+    Order,
+    PerImage,
+    Selection,
+    check_engine,
+    counted,
+    share,
+    short_of,
+)
 from srfast.coreset.where import passing
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows
@@ -29,6 +42,8 @@ from srfast.scoring.table import (
     write_parquet,
 )
 
+SMALL = 1 << 27
+"""Bytes of files below which "auto" does not look for a table that is too large for memory."""
 CORESET_SCHEMA = SCHEMA.append(pa.field("rank", pa.int32(), nullable=False))
 
 
@@ -68,11 +83,12 @@ def select(
     per_image: PerImage | None = None,
     nms: float | None = None,
     root: str | os.PathLike[str] | None = None,
+    engine: Engine = "auto",
 ) -> CoreSet:
     """Picks a core-set.
 
     Args:
-        scores: A score table or its path, or several (the shards of one dataset).
+        scores: A score table or its path, or several (the shards of one dataset); a folder of parts is one table.
         keep: Fraction r of all N patches to keep, 0 < r <= 1: round(r * N) patches, half up, at least one. None keeps
             half, or all of ``window``.
         order: "des" keeps the highest scores, "asc" the lowest (the paper's DES and ASC).
@@ -96,6 +112,9 @@ def select(
         nms: No two kept patches of an image overlap by an intersection over union of more than this, 0 <= nms < 1;
             taken greedily in the method's order.
         root: The folder of the images, if it has moved since scoring; of "hdc" and "diverse".
+        engine: "memory" reads the tables, "duckdb" leaves them on disk and gives the same rows: it sorts, so it has
+            no "random", "stratified", "hdc", "diverse", ``per_image`` and ``nms``. "auto" takes duckdb from 20 million
+            rows on, where it can. docs/scaling.md says what each needs.
 
     Returns:
         The core-set. Ties break by row order; the same input and seed give the same rows. Where ``max_per_image``
@@ -106,10 +125,16 @@ def select(
         InputError: an argument outside its range, tables that do not belong together, nothing left to keep, or less
             than ``keep`` left by ``drop_hardest`` and ``window``. RunError: ``where`` without duckdb.
     """
+    check_engine(engine)
+    asked = Selection(keep, order, drop_hardest, method, max_per_image, seed, where, window, flat_floor, per_image, nms)
+    large = on_disk(scores, asked, engine)
+    if large is not None:
+        with large:
+            tables = list(large.kept())
+            schema = with_extras(CORESET_SCHEMA, tables[0].schema)
+            return CoreSet(pa.concat_tables(numbered(tables, schema)), {**large.files.meta, "selection": large.about})
     table = _joined(scores)
-    asked = Selection(
-        keep, order, drop_hardest, method, max_per_image, seed, where, window, flat_floor, per_image, nms
-    ).checked(numeric_columns(table.table.schema))
+    asked = asked.checked(numeric_columns(table.table.schema))
     how = find(asked.method)
     loss = table.column("loss")
     rows = np.arange(len(table)) if asked.where is None else passing(table.table, asked.where)
@@ -123,7 +148,7 @@ def select(
         low, high = (share(w, n) for w in asked.window)
         ranked = rows[descending(how.key(table)[rows], asked.order)]
         candidates = np.intersect1d(candidates, ranked[low:high], assume_unique=True)
-    count = _count(asked, n, len(candidates), dropped)
+    count = counted(asked, n, len(candidates), dropped)
 
     pool = Pool(table, candidates, asked.order, count, np.random.default_rng(asked.seed), root)
     limits = Limits(table, asked.max_per_image, asked.per_image, asked.nms)
@@ -143,7 +168,7 @@ def select(
         "passing": n,
         "kept": len(chosen),
         "dropped_hardest": dropped,
-        "short": _short(asked, n, count, len(chosen)),
+        "short": short_of(asked, n, count, len(chosen)),
     }
     schema = with_extras(CORESET_SCHEMA, kept.schema)
     return CoreSet(kept.select(schema.names).cast(schema), {**table.meta, "selection": selection})
@@ -168,35 +193,32 @@ def _joined(scores: Any) -> ScoreTable:
     return table
 
 
-def _count(asked: Selection, n: int, left: int, dropped: int) -> int:
-    """How many patches to keep, of ``n``, where ``left`` are left to choose from."""
-    cuts = [
-        f"{name}={value}" for name, value in (("drop_hardest", asked.drop_hardest), ("window", asked.window)) if value
-    ]
-    if not left:
-        what = "drop_hardest" if asked.window is None else "window"
-        raise InputError(f"{what}: nothing is left of {n} patches after {' and '.join(cuts)}")
-    if asked.keep is None and asked.window is not None:
-        return left
-    keep = 0.5 if asked.keep is None else asked.keep
-    count = max(1, share(keep, n))
-    if count <= left:
-        return count
-    low, high = asked.window or (0.0, 1.0)
-    if keep <= min(1 - asked.drop_hardest, high - low) + 1e-12:
-        return left  # fractions that fit, of which both were rounded up
-    raise InputError(
-        f"keep: {keep:g} of {n} patches is {count}, but {' and '.join(cuts)} leaves {left}; "
-        f"expected at most keep={int(1000 * left / n) / 1000:g}"
-    )
-
-
-def _short(asked: Selection, n: int, count: int, kept: int) -> str | None:
-    """Why there are fewer patches than asked for, if so."""
-    if kept == count:
+def on_disk(scores: Any, asked: Selection, engine: str, beside: Path | None = None) -> Large | None:
+    """The selection in DuckDB, or None where it is made in memory; ``select`` has the arguments."""
+    sources = [scores] if isinstance(scores, (Rows, str, os.PathLike)) else list(scores)
+    if engine == "memory" or not sources:
         return None
-    limits = [f"{k}={v}" for k, v in (("max_per_image", asked.max_per_image), ("nms", asked.nms)) if v is not None]
-    return (
-        f"kept {kept} of the {count} patches asked for ({kept / n:.3g} of all): {' and '.join(limits)} allow"
-        f"{'s' if len(limits) == 1 else ''} no more"
-    )
+    paths = [s for s in sources if not isinstance(s, Rows)]
+    if len(paths) < len(sources):
+        if engine == "duckdb":
+            raise InputError("engine: duckdb reads tables from their files; expected paths, got a table in memory")
+        return None
+    if engine == "auto" and sum(map(_bytes, paths)) < SMALL:
+        return None
+    files = Files.find(paths)
+    asked = asked.checked(numeric_columns(files.schema))
+    return Large(files, asked, beside) if takes(engine, files, asked) else None
+
+
+def numbered(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The tables with their rows numbered through, in this schema."""
+    done = 0
+    for table in tables:
+        rank = pa.array(np.arange(done, done + len(table), dtype=np.int32))
+        done += len(table)
+        yield table.append_column("rank", rank).select(schema.names).cast(schema)
+
+
+def _bytes(path: str | os.PathLike[str]) -> int:
+    files = list(Path(path).glob("part-*.parquet")) if os.path.isdir(path) else [Path(path)]
+    return sum(f.stat().st_size for f in files if f.is_file())

@@ -29,6 +29,10 @@ PER_IMAGE = {
 Column = NewType("Column", str)
 """``srfast.Column("blockiness")``: a numeric column of the table as the method, where a type checker reads along."""
 Method = Literal["loss", "bicubic", "sobel", "reducible", "random", "stratified", "hdc", "diverse"]
+
+ENGINES = {"auto": "duckdb from 20 million patches on", "memory": "the tables are read", "duckdb": "they stay on disk"}
+
+Engine = Literal["auto", "memory", "duckdb"]
 Order = Literal["des", "asc"]
 PerImage = Literal["share", "even"]
 
@@ -126,6 +130,45 @@ ARGUMENTS = tuple(f.name for f in fields(Selection))
 def share(fraction: float, n: int) -> int:
     """That fraction of n patches, half up."""
     return int(fraction * n + 0.5)
+
+
+def check_engine(engine: object) -> None:
+    """Raises InputError unless it is one of ENGINES."""
+    _one_of("engine", engine, ENGINES)
+
+
+def counted(asked: Selection, n: int, left: int, dropped: int) -> int:
+    """How many patches to keep, of ``n``, where ``left`` are left to choose from."""
+    cuts = [
+        f"{name}={value}" for name, value in (("drop_hardest", asked.drop_hardest), ("window", asked.window)) if value
+    ]
+    if not left:
+        what = "drop_hardest" if asked.window is None else "window"
+        raise InputError(f"{what}: nothing is left of {n} patches after {' and '.join(cuts)}")
+    if asked.keep is None and asked.window is not None:
+        return left
+    keep = 0.5 if asked.keep is None else asked.keep
+    count = max(1, share(keep, n))
+    if count <= left:
+        return count
+    low, high = asked.window or (0.0, 1.0)
+    if keep <= min(1 - asked.drop_hardest, high - low) + 1e-12:
+        return left  # fractions that fit, of which both were rounded up
+    raise InputError(
+        f"keep: {keep:g} of {n} patches is {count}, but {' and '.join(cuts)} leaves {left}; "
+        f"expected at most keep={int(1000 * left / n) / 1000:g}"
+    )
+
+
+def short_of(asked: Selection, n: int, count: int, kept: int) -> str | None:
+    """Why there are fewer patches than asked for, if so."""
+    if kept == count:
+        return None
+    limits = [f"{k}={v}" for k, v in (("max_per_image", asked.max_per_image), ("nms", asked.nms)) if v is not None]
+    return (
+        f"kept {kept} of the {count} patches asked for ({kept / n:.3g} of all): {' and '.join(limits)} allow"
+        f"{'s' if len(limits) == 1 else ''} no more"
+    )
 
 
 def _window(value: Any) -> tuple[float, float]:

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from srfast.errors import InputError, RunError
 
-_ROW = "srfast row number"
+ROW = "srfast row number"
+"""The name under which a condition could see the number of a row."""
 
 
 def passing(table: pa.Table, condition: str) -> np.ndarray:
@@ -29,18 +30,34 @@ def passing(table: pa.Table, condition: str) -> np.ndarray:
     except ImportError:
         raise RunError("where: needs duckdb, which is not installed: pip install 'srfast[select]'") from None
     with duckdb.connect(config={"enable_external_access": "false", "lock_configuration": "true"}) as connection:
-        rows = connection.from_arrow(table.append_column(_ROW, pa.array(np.arange(len(table)))))
+        rows = connection.from_arrow(table.append_column(ROW, pa.array(np.arange(len(table)))))
+        expression = check_condition(rows, condition, table.column_names)
         try:
-            expression = duckdb.SQLExpression(condition)
-            kind = str(rows.select(expression).types[0])
-            if kind != "BOOLEAN":
-                raise InputError(f"where: expected a condition that is true or false, got {condition!r} ({kind})")
-            found: dict[str, Any] = rows.filter(expression).select(duckdb.ColumnExpression(_ROW)).fetchnumpy()
+            found: dict[str, Any] = rows.filter(expression).select(duckdb.ColumnExpression(ROW)).fetchnumpy()
         except duckdb.Error as error:
-            raise InputError(f"where: {_reason(error)}; the columns are {', '.join(table.column_names)}") from None
-    return np.sort(found[_ROW])
+            raise not_met(error, table.column_names) from None
+    return np.sort(found[ROW])
 
 
-def _reason(error: Exception) -> str:
+def check_condition(rows: Any, condition: str, columns: list[str]) -> Any:
+    """A condition as an expression of DuckDB over a relation with these columns; InputError where it is none."""
+    import duckdb
+
+    try:
+        expression = duckdb.SQLExpression(condition)
+        kind = str(rows.select(expression).types[0])
+    except duckdb.Error as error:
+        raise not_met(error, columns) from None
+    if kind != "BOOLEAN":
+        raise InputError(f"where: expected a condition that is true or false, got {condition!r} ({kind})")
+    return expression
+
+
+def not_met(error: Exception, columns: list[str]) -> InputError:
+    """The error of a condition that DuckDB refuses."""
+    return InputError(f"where: {reason(error)}; the columns are {', '.join(columns)}")
+
+
+def reason(error: Exception) -> str:
     """The first line of what the engine says."""
     return str(error).strip().splitlines()[0].rstrip(".!")

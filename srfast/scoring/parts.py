@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from srfast.data import origin
 from srfast.data.files import atomic_path
 from srfast.data.images import ImageFile
 from srfast.data.locks import Lock
@@ -27,8 +28,8 @@ ROWS = 1 << 16
 """Rows after which a part is written: about 1 MiB."""
 SECONDS = 20.0
 """Time after which a part is written however few the rows: at most that much scoring is lost in a crash."""
-NAME = re.compile(r"part-\d{8,}(-[0-9a-f]{8})?\.parquet|\.srfast-[0-9a-f-]{16,}.*|lock")
-"""The files of a folder of parts: finished ones, one that was being written, and the lock of the run that writes."""
+NAME = re.compile(r"part-\d{8,}(-[0-9a-f]{8})?\.parquet|\.srfast-[0-9a-f-]{16,}.*|lock|\.srfast\.json")
+"""The files of a folder of parts: finished ones, one that was being written, the lock of the run, a table's mark."""
 LOCK = "lock"
 
 
@@ -100,7 +101,8 @@ class Parts:
             for path in sorted(folder.glob("part-*.parquet")):
                 parts._index(path)
             if resume and output.exists():
-                parts._index(output)
+                for path in sorted(output.glob("part-*.parquet")) if output.is_dir() else [output]:
+                    parts._index(path)
             for stale in folder.glob(".srfast-*"):
                 stale.unlink()
         except BaseException:
@@ -121,7 +123,7 @@ class Parts:
         try:
             table, meta = read_parquet(path)
             check_columns(path, table, SCHEMA)
-            records, run = (meta["records"], meta["run"]) if own else (_records(meta), None)
+            records, run = (meta["records"], meta["run"]) if "records" in meta else (_records(meta), None)
         except (InputError, KeyError) as error:
             if own:
                 return  # a part that a crash left unreadable or whose bytes have changed: its images are scored again
@@ -216,6 +218,37 @@ class Parts:
         self._cache[path] = self._cache.pop(path)
         return self._cache[path]
 
+    def become(self, target: Path, files: list[ImageFile]) -> None:
+        """Makes the folder of parts the score table ``target``, in the order of the images, by a rename.
+
+        Parts that a resumed run left in another order, or with rows that were scored again, are written anew first.
+        """
+        last = self._next
+        places = [self._places[f.name] for f in files]
+        held = sum(len(read_parquet(p)[1]["records"]) for p in self.folder.glob("part-*.parquet"))
+        order = [(p.part, p.offset) for p in places]
+        if held != len(places) or any(p.part.parent != self.folder for p in places) or order != sorted(order):
+            whole = Parts(self.folder, self.settings, self._lock, _next=last)
+            for file, place in zip(files, places, strict=True):
+                rows = self._read(place).slice(place.offset, place.record["rows"]) if place.record["rows"] else None
+                small = place.record["small"]
+                whole.add(Outcome(file, rows, place.record["skipped"], small and (small[0], small[1])))
+            whole.flush()
+            for path in sorted(self.folder.glob("part-*.parquet")):
+                if int(path.stem.split("-")[1]) < last:
+                    path.unlink()
+        with atomic_path(self.folder / origin.MARK) as temporary:
+            temporary.write_text(json.dumps({"generator": origin.generator("score table")}) + "\n")
+        target = Path(os.path.realpath(target))
+        if target.exists():
+            check_table_folder(target)
+            for path in target.iterdir():
+                path.unlink()
+            target.rmdir()
+        self.folder.rename(target)
+        (target / LOCK).unlink(missing_ok=True)
+        self._lock.release()
+
     def remove(self) -> None:
         """Removes the parts, and lets go of the folder."""
         self._clear()
@@ -231,6 +264,22 @@ class Parts:
         for file in self.folder.iterdir():
             if file.name != LOCK:
                 file.unlink()
+
+
+def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    """Raises InputError unless a score table may be written as this folder: a new one, empty, or an earlier table."""
+    folder = Path(os.path.realpath(folder))
+    if not folder.parent.is_dir():
+        raise InputError(f"{folder}: expected a folder in an existing directory; {folder.parent} does not exist")
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder of parts to write; a file is there")
+    if any(folder in Path(item).parents for item in inputs):
+        raise InputError(f"{folder}: is an input of this run; choose another output")
+    if any(folder.iterdir()) and origin.kind_of(folder) != "score table":
+        raise InputError(f"{folder}: holds files and is no score table of srfast; choose a new or an empty folder")
+    _check_folder(folder)
 
 
 def _check_folder(folder: Path) -> None:

@@ -29,10 +29,10 @@ from srfast.scoring.backends.base import Engine, check_finite
 from srfast.scoring.backends.registry import make_engine
 from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.network import Network, Scorer, load_network
-from srfast.scoring.parts import Outcome, Parts, clean_json
+from srfast.scoring.parts import Outcome, Parts, check_table_folder, clean_json
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import Backend, Boundary, Mode, Precision, Scale, ScoreSettings
-from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, image_rows, write_parquet
+from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, image_rows, of_records, write_parquet
 
 if TYPE_CHECKING:
     from srfast.scoring.backends.pairs import PairEngine
@@ -87,8 +87,8 @@ def score(
             rounded down. Scored by torch.
         lr_template: What becomes of an HR image's name without suffix, such as "{}x4".
         resume: Continue an interrupted run that wrote to ``output``; images that changed are scored again.
-        output: Where to write scores.parquet. While running, finished parts lie in ``<output>.parts``. None keeps the
-            table in memory only.
+        output: Where to write scores.parquet; a name that ends in "/" becomes a folder of parts, which needs no merge
+            at the end. While running, finished parts lie in ``<output>.parts``. None keeps the table in memory only.
         progress: Called after every image.
 
     Returns:
@@ -166,7 +166,11 @@ def write_scores(
     }
     log.info("%d images, backend %s in %s, %d threads", len(files), engine.name, engine.precision, workers)
     target = Path(output)
-    check_output(target, "score table", [f.path for f in found])
+    folder = str(os.fspath(output)).endswith(("/", os.sep)) or target.is_dir()
+    if folder:
+        check_table_folder(target, [f.path for f in found])
+    else:
+        check_output(target, "score table", [f.path for f in found])
     with Parts.start(Path(os.path.realpath(target)), clean_json(meta), resume) as parts:
         _score_into(parts, _Job(engine, settings, workers), files, progress)
         records = parts.records(files)
@@ -174,9 +178,14 @@ def write_scores(
         if settings.shard is None and not any(r["rows"] for r in records):
             parts.remove()
             raise InputError(_nothing(records, settings.patch))
-        summary = Summary(target, {**parts.settings, **_about(records)})
-        write_parquet(target, summary.count(parts.tables(files)), SCHEMA, summary.meta, aside=parts.folder)
-        parts.remove()
+        summary = Summary(target, {**parts.settings, **of_records(records)})
+        if folder:
+            for _ in summary.count(parts.tables(files)):
+                pass
+            parts.become(target, files)
+        else:
+            write_parquet(target, summary.count(parts.tables(files)), SCHEMA, summary.meta, aside=parts.folder)
+            parts.remove()
     return summary
 
 
@@ -290,16 +299,6 @@ def flushing(parts: Parts) -> Iterator[None]:
             pass
         raise
     parts.flush()
-
-
-def _about(records: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "images": {r["image"]: {k: r[k] for k in ("size", "mtime_ns", "rows")} for r in records},
-        "skipped": [{"image": r["image"], "reason": r["skipped"]} for r in records if r["skipped"]],
-        "small": [
-            {"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]
-        ],
-    }
 
 
 def _nothing(records: list[dict[str, Any]], patch: int) -> str:

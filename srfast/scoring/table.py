@@ -56,11 +56,11 @@ class ScoreTable(Rows):
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> ScoreTable:
-        """Reads scores.parquet.
+        """Reads scores.parquet, or a folder of parts (part-*.parquet) as one table.
 
         Raises:
-            InputError: no such file, not parquet, not a score table, of another version, or with image paths that point
-                outside the root.
+            InputError: no such file, not parquet, not a score table, of another version, with image paths that point
+                outside the root, or parts that do not belong together.
         """
         table, meta = read_parquet(path)
         check_columns(path, table, SCHEMA)
@@ -73,7 +73,61 @@ class ScoreTable(Rows):
 
 
 def read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
-    """A parquet file of ours: its table and the JSON object under the key ``srfast``."""
+    """A parquet file of ours, or a folder of parts: its table and the JSON object under the key ``srfast``."""
+    if os.path.isdir(path):
+        return _read_folder(Path(path))
+    return _read_file(path)
+
+
+def _read_folder(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
+    """Parts as they follow each other; those of shards, whose images interleave, are sorted into one order."""
+    found = []
+    paths = part_files(folder)
+    for path in paths:
+        table, meta = _read_file(path)
+        check_columns(path, table, SCHEMA)
+        found.append(ScoreTable(table.select(with_extras(SCHEMA, table.schema).names), about_images(meta)))
+    names = [str(path) for path in paths]
+    check_together(names, [t.meta for t in found], [t.table.schema for t in found])
+    ends = [(t.table["image"][0].as_py(), t.table["image"][-1].as_py()) for t in found if len(t)]
+    if any(ends[i][1] >= ends[i + 1][0] for i in range(len(ends) - 1)):
+        table = join(found, names).table
+    else:
+        table = pa.concat_tables([t.table.replace_schema_metadata(None) for t in found])
+    return table, joined_meta([t.meta for t in found])
+
+
+def part_files(folder: Path) -> list[Path]:
+    """The parts of a score table that is a folder, in order; InputError where there are none or the run goes on."""
+    if folder.name.endswith(".parts"):
+        raise InputError(f"{folder}: belongs to a run that has not ended; `srfast score --resume` ends it")
+    paths = sorted(folder.glob("part-*.parquet"))
+    if not paths:
+        raise InputError(f"{folder}: expected a score table, got a folder without part-*.parquet")
+    return paths
+
+
+def about_images(meta: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a part in the words of a score table: its records become images, skipped and small."""
+    if "records" not in meta:
+        return meta
+    rest = {k: v for k, v in meta.items() if k not in ("records", "run")}
+    return {**rest, **of_records(meta["records"])}
+
+
+def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """What a score table says of its images."""
+    records = list(records)
+    return {
+        "images": {r["image"]: {k: r[k] for k in ("size", "mtime_ns", "rows")} for r in records},
+        "skipped": [{"image": r["image"], "reason": r["skipped"]} for r in records if r["skipped"]],
+        "small": [
+            {"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]
+        ],
+    }
+
+
+def _read_file(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
     check_input(path, "a parquet file")
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, **LIMITS) as file:
@@ -231,22 +285,10 @@ def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> Sc
     if not tables:
         raise InputError("scores: expected at least one table, got none")
     if len(tables) == 1:
-        _warn_of_missing(tables)
+        warn_of_missing([tables[0].meta])
         return tables[0]
     names = list(names or [f"table {i}" for i in range(len(tables))])
-    first = tables[0]
-    for name, other in zip(names[1:], tables[1:], strict=True):
-        for setting in ("root", *COMPARED):
-            if other.meta.get(setting) != first.meta.get(setting):
-                raise InputError(
-                    f"{name}: {setting} differs: {names[0]} has {first.meta.get(setting)!r}, "
-                    f"this table has {other.meta.get(setting)!r}"
-                )
-        if other.table.schema.remove_metadata() != first.table.schema.remove_metadata():
-            raise InputError(
-                f"{name}: columns differ: {names[0]} has {', '.join(first.table.column_names)}, "
-                f"this table has {', '.join(other.table.column_names)}"
-            )
+    check_together(names, [t.meta for t in tables], [t.table.schema for t in tables])
     table = pa.concat_tables([t.table.replace_schema_metadata(None) for t in tables])
     table = table.sort_by([("image", "ascending"), ("y", "ascending"), ("x", "ascending")])
     image, x, y = (table.column(c).combine_chunks() for c in ("image", "x", "y"))
@@ -260,21 +302,44 @@ def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> Sc
                 f"{', '.join(names)}: the patch at x={xs[i]}, y={ys[i]} of {image[i].as_py()!r} "
                 "occurs in more than one table"
             )
-    _warn_of_missing(tables)
-    meta = dict(first.meta)
+    metas = [t.meta for t in tables]
+    warn_of_missing(metas)
+    return ScoreTable(table, joined_meta(metas))
+
+
+def check_together(names: Sequence[str], metas: Sequence[dict[str, Any]], schemas: Sequence[pa.Schema]) -> None:
+    """Refuses tables of other settings, another root or other columns than the first; names what differs."""
+    for name, meta, schema in zip(names[1:], metas[1:], schemas[1:], strict=True):
+        for setting in ("root", *COMPARED):
+            if meta.get(setting) != metas[0].get(setting):
+                raise InputError(
+                    f"{name}: {setting} differs: {names[0]} has {metas[0].get(setting)!r}, "
+                    f"this table has {meta.get(setting)!r}"
+                )
+        if schema.remove_metadata() != schemas[0].remove_metadata():
+            raise InputError(
+                f"{name}: columns differ: {names[0]} has {', '.join(schemas[0].names)}, "
+                f"this table has {', '.join(schema.names)}"
+            )
+
+
+def joined_meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The metadata of tables put together."""
+    meta = dict(metas[0])
     images: dict[str, Any] = {}
-    for t in tables:
-        images.update(t.meta.get("images", {}))
+    for one in metas:
+        images.update(one.get("images", {}))
     meta["images"] = dict(sorted(images.items()))
     for key in ("skipped", "small"):
-        meta[key] = sorted((item for t in tables for item in t.meta.get(key, [])), key=lambda e: str(e["image"]))
-    meta["shard"] = None
-    return ScoreTable(table, meta)
+        meta[key] = sorted((item for one in metas for item in one.get(key, [])), key=lambda e: str(e["image"]))
+    if len({str(one.get("shard")) for one in metas}) > 1:
+        meta["shard"] = None
+    return meta
 
 
-def _warn_of_missing(tables: Sequence[ScoreTable]) -> None:
+def warn_of_missing(metas: Sequence[dict[str, Any]]) -> None:
     """Shards of a dataset of which some are not there leave patches out that nobody asked to leave out."""
-    shards: list[Any] = [t.meta.get("shard") for t in tables]
+    shards: list[Any] = [meta.get("shard") for meta in metas]
     if not all(isinstance(s, list) and len(s) == 2 and s[1] == shards[0][1] for s in shards):
         return
     n = shards[0][1]

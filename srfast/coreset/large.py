@@ -1,0 +1,345 @@
+"""Selections over tables that need not fit in memory: exact order statistics and one external sort, in DuckDB.
+
+Every cut of a selection (``drop_hardest``, ``window``, ``keep``) is a pair (value, row): the k-th element by value,
+ties by row. It is found by histograms that are refined until a bin holds one value, so a cut costs a few scans of one
+column and no memory. Only the rows that are kept are sorted, on disk where they need it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from srfast.coreset.settings import SCORES, Selection, counted, share, short_of
+from srfast.coreset.where import ROW, check_condition, not_met, reason
+from srfast.data.files import check_input
+from srfast.data.images import stays_inside
+from srfast.data.origin import LIMITS
+from srfast.data.threads import cores
+from srfast.errors import InputError, RunError
+from srfast.scoring.table import (
+    SCHEMA,
+    about_images,
+    check_together,
+    joined_meta,
+    numeric_columns,
+    parse_meta,
+    part_files,
+    warn_of_missing,
+)
+
+MANY = 20_000_000
+"""Rows from which "auto" takes DuckDB: about 2 GiB in memory."""
+MEMORY_MIB = 384
+"""What DuckDB may hold before it spills."""
+BINS = 1 << 16
+BATCH = 1 << 18
+NOT_SORTED = ("random", "stratified", "hdc", "diverse")
+_BIG = 1 << 36
+"""More than the rows of one file: row = file * _BIG + row in the file."""
+
+
+@dataclass
+class Files:
+    """The parquet files of score tables, by their footers alone."""
+
+    paths: list[Path]
+    meta: dict[str, Any]
+    schema: pa.Schema
+    rows: int
+    ordered: bool
+    """The files follow each other as the parts of one table; else rows are ordered by image, then as in their file."""
+
+    @classmethod
+    def find(cls, scores: Sequence[str | os.PathLike[str]]) -> Files:
+        """Raises InputError as ``ScoreTable.read`` and ``join`` do."""
+        paths = [path for item in map(Path, scores) for path in (part_files(item) if item.is_dir() else [item])]
+        metas, schemas, rows = [], [], 0
+        for path in paths:
+            check_input(path, "a parquet file")
+            try:
+                with pq.ParquetFile(path, **LIMITS) as file:
+                    schema, count = file.schema_arrow, file.metadata.num_rows
+            except (pa.ArrowException, OSError) as error:
+                first = " ".join(str(error).split())[:120]
+                raise InputError(f"{path}: not a readable parquet file ({first})") from None
+            meta = about_images(parse_meta(path, schema.metadata))
+            if "selection" in meta:
+                raise InputError(
+                    f"{path}: expected a score table, got a core-set; select from the table it was made from"
+                )
+            for field in SCHEMA:
+                found = schema.field(field.name).type if field.name in schema.names else None
+                if found != field.type:
+                    got = found or "none"
+                    raise InputError(f"{path}: expected a column {field.name!r} of {field.type}, got {got}")
+            metas.append(meta)
+            schemas.append(schema.remove_metadata())
+            rows += count
+        check_together([str(p) for p in paths], metas, schemas)
+        warn_of_missing(metas)
+        meta = metas[0] if len(paths) == 1 else joined_meta(metas)
+        return cls(paths, meta, schemas[0], rows, len(scores) == 1)
+
+
+def unsupported(asked: Selection) -> str | None:
+    """Why DuckDB cannot make this selection; None where it can."""
+    if asked.method in NOT_SORTED:
+        return f"method {asked.method!r} draws or clusters"
+    for name in ("per_image", "nms"):
+        if getattr(asked, name) is not None:
+            return f"{name} compares the patches of an image"
+    if asked.flat_floor and asked.max_per_image is not None:
+        return "flat_floor and max_per_image together"
+    return None
+
+
+def takes(engine: str, files: Files, asked: Selection) -> bool:
+    """Whether DuckDB selects.
+
+    Raises:
+        InputError: it was named, and cannot make this selection. RunError: it was named, and is not installed.
+    """
+    missing, why = find_spec("duckdb") is None, unsupported(asked)
+    if engine == "duckdb":
+        if why:
+            raise InputError(f"engine: duckdb only sorts, and {why}; expected engine 'memory' or 'auto'")
+        if missing:
+            raise RunError("engine: duckdb is not installed: pip install 'srfast[select]'")
+    return engine == "duckdb" or (engine == "auto" and files.rows >= MANY and not missing and not why)
+
+
+class Large:
+    """One selection over files; a context manager that owns a connection and a folder to spill to.
+
+    Args:
+        files: The tables.
+        asked: A checked selection.
+        beside: The folder to spill in; None takes the system's.
+    """
+
+    def __init__(self, files: Files, asked: Selection, beside: Path | None = None) -> None:
+        self.files, self.asked = files, asked
+        self._spill = tempfile.TemporaryDirectory(prefix=".srfast-select-", dir=beside)
+        self.names = [*SCHEMA.names, *(n for n in files.schema.names if n not in SCHEMA.names and n != "rank")]
+        self.about: dict[str, Any] = {}
+        """What the core-set's metadata say of the selection, once ``kept`` has been called."""
+
+    def __enter__(self) -> Large:
+        import duckdb
+
+        # Beside what DuckDB counts stand its parquet readers and the batches on their way: about as much again.
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": f"{MEMORY_MIB}MiB",
+                "threads": str(min(cores(), 8)),
+                "temp_directory": self._spill.name,
+                "allocator_background_threads": "true",
+                "preserve_insertion_order": "false",
+            }
+        )
+        allowed = ", ".join(_text(str(path)) for path in self.files.paths)
+        for setting in (f"allowed_paths = [{allowed}]", "enable_external_access = false", "lock_configuration = true"):
+            self._connection.execute(f"SET {setting}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+        self._spill.cleanup()
+
+    def kept(self) -> Iterator[pa.Table]:
+        """The rows of the core-set, hardest first, in tables of ``BATCH`` rows with the columns ``names``.
+
+        Raises:
+            InputError: as ``srfast.select``. RunError: no room left to spill.
+        """
+        import duckdb
+
+        try:
+            predicate = self._choose()
+            columns = ", ".join(map(_name, self.names))
+            source = (
+                "passing" if self.asked.max_per_image is None else f"passing SEMI JOIN allowed USING ({_name(ROW)})"
+            )
+            query = f"SELECT {columns} FROM {source} WHERE {predicate} ORDER BY loss DESC, {_name(ROW)}"
+            for batch in self._connection.sql(query).to_arrow_reader(BATCH):
+                yield pa.Table.from_batches([batch])
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            raise RunError(f"engine: duckdb: {reason(error)}") from None
+        except duckdb.Error as error:
+            if self.asked.where is None:
+                raise
+            raise not_met(error, self.names) from None
+
+    def _choose(self) -> str:
+        asked = self.asked
+        total = self._open()
+        n = total if asked.where is None else self._one("SELECT count(*) FROM passing")
+        if not n:
+            raise InputError(f"where: none of the {total} patches meets {asked.where!r}")
+        key = "bicubic - loss" if asked.method == "reducible" else _name(asked.method)
+        dropped = share(asked.drop_hardest, n)
+        candidates = "true" if not dropped else f"NOT ({self._first('loss', 'des', dropped, 'true', n)})"
+        left = n - dropped
+        if asked.window is not None:
+            low, high = (share(w, n) for w in asked.window)
+            inside = self._first(key, asked.order, high, "true", n)
+            outside = self._first(key, asked.order, low, "true", n)
+            candidates = f"({candidates}) AND ({inside}) AND NOT ({outside})"
+            left = self._one(f"SELECT count(*) FROM passing WHERE {candidates}")
+        count = counted(asked, n, left, dropped)
+        if asked.max_per_image is not None:
+            predicate, kept = self._capped(key, candidates, count)
+        else:
+            floor = share(asked.flat_floor, count)
+            easiest = self._first("loss", "asc", floor, candidates, left)
+            rest = candidates if not floor else f"({candidates}) AND NOT ({easiest})"
+            top = self._first(key, asked.order, count - floor, rest, left - floor)
+            predicate, kept = f"(({candidates}) AND ({easiest})) OR (({rest}) AND ({top}))", count
+        self.about = {
+            **asked.as_dict(),
+            "patches": total,
+            "passing": n,
+            "kept": kept,
+            "dropped_hardest": dropped,
+            "short": short_of(asked, n, count, kept),
+        }
+        return predicate
+
+    def _open(self) -> int:
+        """Makes the view ``passing`` and checks the columns; the number of rows in all."""
+        listed = ", ".join(_text(str(path)) for path in self.files.paths)
+        source = f"read_parquet([{listed}])"
+        columns = ", ".join(f"t.{_name(n)}" for n in self.names)
+        checks = ", ".join(
+            [
+                *(f"count(*) FILTER (WHERE {_name(f.name)} IS NULL)" for f in SCHEMA),
+                *(f"count(*) FILTER (WHERE NOT isfinite({c}))" for c in SCORES),
+                *(f"min({c})" for c in ("x", "y", "size")),
+            ]
+        )
+        found = self._connection.execute(f"SELECT count(*), {checks} FROM {source}").fetchall()[0]
+        total, values = int(found[0]), list(found[1:])
+        where = ", ".join(str(p) for p in self.files.paths[:3])
+        if not total:
+            raise InputError(f"{where}: expected at least one patch, got an empty table")
+        for field, missing in zip(SCHEMA, values, strict=False):
+            if missing:
+                raise InputError(f"{where}: column {field.name!r}: expected no missing values")
+        for name, bad in zip(SCORES, values[len(SCHEMA) :], strict=False):
+            if bad:
+                raise InputError(f"{where}: column {name!r}: expected finite values")
+        for (name, least), smallest in zip((("x", 0), ("y", 0), ("size", 1)), values[-3:], strict=True):
+            if smallest < least:
+                raise InputError(f"{where}: column {name!r}: expected at least {least}, got {smallest}")
+        self._check_method(source)
+        ordered = self._check_images(source)
+        row = f"file_index::BIGINT * {_BIG} + file_row_number"
+        if not ordered:
+            source += " t JOIN places USING (image)"
+            row = f"places.place * {_BIG} + file_row_number"
+        else:
+            source += " t"
+        rows = self._connection.sql(f"SELECT {columns}, {row} AS {_name(ROW)} FROM {source}")
+        if self.asked.where is not None:
+            rows = rows.filter(check_condition(rows, self.asked.where, self.names))
+        rows.create_view("passing")
+        return total
+
+    def _check_method(self, source: str) -> None:
+        name = self.asked.method
+        if name in numeric_columns(self.files.schema) and name not in SCORES:
+            bad = self._one(
+                f"SELECT count(*) FROM {source} WHERE ({_name(name)} IS NULL) OR NOT isfinite({_name(name)}::DOUBLE)"
+            )
+            if bad:
+                raise InputError(f"column {name!r}: expected finite values to sort by, got missing ones or nan")
+
+    def _check_images(self, source: str) -> bool:
+        """Refuses paths outside the root and images of two files; True where the rows are in order as they stand."""
+        found = self._connection.execute(
+            f"SELECT image, min(file_index), max(file_index) FROM {source} GROUP BY image ORDER BY image"
+        ).fetchnumpy()
+        names, first, last = found.values()
+        for name in names:
+            if not stays_inside(name):
+                raise InputError(f"{self.files.paths[0]}: image {name!r}: expected a path inside the root")
+        twice = np.flatnonzero(first != last)
+        if len(twice):
+            raise InputError(
+                f"{', '.join(str(p) for p in self.files.paths[:3])}: image {names[twice[0]]!r} "
+                "occurs in more than one table"
+            )
+        if len(self.files.paths) == 1 or (self.files.ordered and (np.diff(first.astype(np.int64)) >= 0).all()):
+            return True
+        order = pa.table({"image": pa.array(names.tolist(), pa.string()), "place": pa.array(np.arange(len(names)))})
+        self._connection.from_arrow(order).create("places")
+        return False
+
+    def _first(self, key: str, order: str, k: int, where: str, n: int) -> str:
+        """The condition that a row is among the first k of the n for which ``where`` holds, by key and then by row."""
+        if k <= 0:
+            return "false"
+        if k >= n:
+            return "true"
+        value = self._kth(key, f"({where})", k if order == "asc" else n - k + 1)
+        before = "<" if order == "asc" else ">"
+        edge = _number(value)
+        passed = self._one(f"SELECT count(*) FROM passing WHERE ({where}) AND {key} {before} {edge}")
+        row = self._kth(_name(ROW), f"({where}) AND {key} = {edge}", k - passed)
+        return f"({key} {before} {edge} OR ({key} = {edge} AND {_name(ROW)} <= {row}))"
+
+    def _kth(self, key: str, where: str, k: int) -> Any:
+        """The k-th lowest value of the rows for which ``where`` holds, k from 1."""
+        low, high = self._connection.execute(f"SELECT min({key}), max({key}) FROM passing WHERE {where}").fetchall()[0]
+        wide = "DOUBLE" if isinstance(low, float) else "HUGEINT"
+        while low != high:
+            scaled = f"(({key})::{wide} - {_number(low)})::DOUBLE / {float(high) - float(low)!r} * {BINS}"
+            found = self._connection.execute(
+                f"SELECT least({BINS - 1}, floor({scaled}))::INTEGER AS bin, count(*), min({key}), max({key}) "
+                f"FROM passing WHERE {where} AND {key} BETWEEN {_number(low)} AND {_number(high)} "
+                "GROUP BY bin ORDER BY bin"
+            ).fetchall()
+            for _, count, low, high in found:  # noqa: B007
+                if k <= count:
+                    break
+                k -= count
+        return low
+
+    def _capped(self, key: str, candidates: str, count: int) -> tuple[str, int]:
+        """With at most ``max_per_image`` of an image: the condition, and how many are kept."""
+        direction = "ASC" if self.asked.order == "asc" else "DESC"
+        row = _name(ROW)
+        self._connection.execute(
+            f"CREATE TEMP TABLE allowed AS SELECT {row} FROM passing WHERE {candidates} QUALIFY "
+            f"row_number() OVER (PARTITION BY image ORDER BY {key} {direction}, {row}) <= {self.asked.max_per_image}"
+        )
+        left = self._one("SELECT count(*) FROM allowed")
+        if left <= count:
+            return "true", left
+        return self._first(key, self.asked.order, count, f"{row} IN (SELECT {row} FROM allowed)", left), count
+
+    def _one(self, query: str) -> int:
+        return int(self._connection.execute(query).fetchall()[0][0])
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _number(value: Any) -> str:
+    """A literal that is compared exactly: float32 is widened, never the other way round."""
+    return f"CAST('{value!r}' AS DOUBLE)" if isinstance(value, float) else f"CAST({value} AS HUGEINT)"

@@ -1,0 +1,195 @@
+"""Selections in DuckDB give the rows of those in memory; folders of parts; what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+import srfast
+from srfast.cli.select import command
+from srfast.coreset.settings import Selection
+from srfast.coreset.writing import write_selection
+from srfast.errors import InputError
+from srfast.scoring.settings import COMPARED
+from srfast.scoring.table import SCHEMA, ScoreTable
+
+pytest.importorskip("duckdb")
+
+META = {"version": 1, "root": "/data", **dict.fromkeys(COMPARED, 1), "images": {}, "skipped": [], "small": []}
+
+
+def random_table(seed: int, images: range, per_image: int = 211, **extra: Any) -> ScoreTable:
+    """Scores with many ties, zeros of both signs and a wide range; a quarter is flat."""
+    rng = np.random.default_rng(seed)
+    n = len(images) * per_image
+    loss = np.float32(10.0) ** rng.integers(-3, 4, n).astype(np.float32)
+    loss[rng.random(n) < 0.5] *= rng.random(1, np.float32)
+    loss[rng.random(n) < 0.25] = 0.0
+    columns = {
+        "image": [f"folder/it's {i:04d} ü.png" for i in images for _ in range(per_image)],
+        "x": np.tile(np.arange(per_image, dtype=np.int32) % 15 * 96, len(images)),
+        "y": np.tile(np.arange(per_image, dtype=np.int32) // 15 * 96, len(images)),
+        "size": np.full(n, 96, np.int32),
+        "loss": loss,
+        "bicubic": loss * rng.random(n, np.float32) * 3,
+        "sobel": np.where(rng.random(n) < 0.5, np.float32(-0.0), np.float32(0.0)) + rng.integers(0, 9, n),
+    }
+    table = pa.table({k: pa.array(v, SCHEMA.field(k).type) for k, v in columns.items()}, schema=SCHEMA)
+    table = table.append_column("count", pa.array(rng.integers(-(2**60), 2**60, n)))
+    table = table.append_column("quality", pa.array(rng.normal(size=n)))
+    for name, values in extra.items():
+        table = table.append_column(name, values(n))
+    return ScoreTable(table, dict(META))
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("large") / "scores é.parquet"
+    random_table(1, range(30)).write(path)
+    return path
+
+
+SELECTIONS: list[dict[str, Any]] = [
+    {},
+    {"keep": 1.0},
+    {"keep": 0.0001},
+    {"order": "asc", "keep": 0.3},
+    {"drop_hardest": 0.05, "keep": 0.5},
+    {"method": "bicubic", "keep": 0.37},
+    {"method": "sobel", "keep": 0.21, "order": "asc"},
+    {"method": "reducible", "keep": 0.4},
+    {"method": "reducible", "keep": 0.4, "order": "asc"},
+    {"method": "count", "keep": 0.25},
+    {"method": "quality", "keep": 0.25, "drop_hardest": 0.2, "order": "asc"},
+    {"window": (0.05, 0.55)},
+    {"window": (0.0, 0.3), "method": "sobel", "order": "asc"},
+    {"window": (0.2, 0.9), "keep": 0.3, "drop_hardest": 0.1, "method": "quality"},
+    {"where": "quality < 0 and x >= 96 or loss > 5", "keep": 0.5},
+    {"where": "image like '%0003%'", "keep": 0.5, "method": "reducible"},
+    {"max_per_image": 40, "keep": 0.5},
+    {"max_per_image": 100, "keep": 0.25, "method": "sobel", "order": "asc"},
+    {"max_per_image": 90, "keep": 0.3, "drop_hardest": 0.1, "where": "x < 960"},
+    {"flat_floor": 0.1, "keep": 0.5},
+    {"flat_floor": 0.3, "keep": 0.4, "order": "asc", "drop_hardest": 0.1, "method": "bicubic"},
+]
+
+
+@pytest.mark.parametrize("arguments", SELECTIONS, ids=str)
+def test_same_rows_as_in_memory(one: Path, tmp_path: Path, arguments: dict[str, Any]) -> None:
+    expected = srfast.select(one, engine="memory", **arguments)
+    got = srfast.select(one, engine="duckdb", **arguments)
+    assert got.table.equals(expected.table)
+    assert got.meta == expected.meta
+    for engine in ("memory", "duckdb"):
+        write_selection([one], tmp_path / f"{engine}.parquet", Selection(**arguments), engine=engine)
+    assert (tmp_path / "duckdb.parquet").read_bytes() == (tmp_path / "memory.parquet").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["duckdb.parquet", "memory.parquet"]
+
+
+@pytest.mark.parametrize("arguments", SELECTIONS[::3], ids=str)
+def test_shards_come_in_the_order_of_one_run(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    paths = [tmp_path / f"shard-{i}.parquet" for i in range(3)]
+    for i, path in enumerate(paths):
+        random_table(i, range(i, 20, 3)).write(path)
+    expected = srfast.select(paths, engine="memory", **arguments)
+    assert srfast.select(paths, engine="duckdb", **arguments).table.equals(expected.table)
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    for i, path in enumerate(paths):
+        path.rename(folder / f"part-{i:08d}.parquet")
+    assert srfast.select(folder, engine="memory", **arguments).table.equals(expected.table)
+    assert srfast.select(folder, engine="duckdb", **arguments).table.equals(expected.table)
+
+
+def test_parts_follow_each_other(tmp_path: Path) -> None:
+    whole = random_table(5, range(24))
+    rows = 211 * 6
+    for i in range(4):
+        ScoreTable(whole.table.slice(i * rows, rows), whole.meta).write(tmp_path / f"part-{i:08d}.parquet")
+    assert ScoreTable.read(tmp_path).table.equals(whole.table)
+    expected = srfast.select(whole, keep=0.3)
+    assert srfast.select(tmp_path, keep=0.3, engine="duckdb").table.equals(expected.table)
+
+
+def test_auto_takes_what_the_rows_call_for(one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from srfast.coreset import large, selection
+
+    used: list[int] = []
+    kept = large.Large.kept
+    monkeypatch.setattr(large.Large, "kept", lambda self: used.append(1) or kept(self))
+    srfast.select(one)
+    assert not used
+    monkeypatch.setattr(selection, "SMALL", 1)
+    monkeypatch.setattr(large, "MANY", 1000)
+    srfast.select(one)
+    assert used
+    srfast.select(one, method="random")
+    assert len(used) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "random"}, "engine: duckdb only sorts, and method 'random' draws or clusters"),
+        ({"per_image": "even"}, "per_image compares"),
+        ({"nms": 0.1}, "nms compares"),
+        ({"flat_floor": 0.1, "max_per_image": 3}, "flat_floor and max_per_image"),
+        ({"where": "loss + 1"}, "true or false"),
+        ({"where": "nothing > 1"}, "nothing"),
+        ({"where": "image::int > 1"}, "where"),
+        ({"where": "loss < -1"}, "none of the"),
+        ({"where": "exists (select 1 from '/etc/passwd')"}, "where"),
+        ({"method": "holes"}, "expected finite values to sort by"),
+        ({"keep": 0.9, "drop_hardest": 0.3}, "expected at most keep=0.699"),
+    ],
+)  # fmt: skip
+def test_refusals(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    holes = random_table(3, range(2), holes=lambda n: pa.array([None, *range(n - 1)]))
+    holes.write(tmp_path / "scores.parquet")
+    with pytest.raises(InputError, match=message):
+        srfast.select(tmp_path / "scores.parquet", engine="duckdb", **arguments)
+
+
+def test_refuses_tables_in_memory_and_unknown_engines(one: Path) -> None:
+    with pytest.raises(InputError, match="expected paths, got a table in memory"):
+        srfast.select(ScoreTable.read(one), engine="duckdb")
+    with pytest.raises(InputError, match="engine: expected one of auto, memory, duckdb, got 'spark'"):
+        srfast.select(one, engine="spark")  # type: ignore[arg-type]
+
+
+def test_refuses_what_memory_refuses(one: Path, tmp_path: Path) -> None:
+    table = ScoreTable.read(one)
+    twice = tmp_path / "twice.parquet"
+    table.write(twice)
+    with pytest.raises(InputError, match="occurs in more than one table"):
+        srfast.select([one, twice], engine="duckdb")
+    ScoreTable(table.table, {**table.meta, "scale": 3}).write(twice)
+    with pytest.raises(InputError, match="scale differs"):
+        srfast.select([one, twice], engine="duckdb")
+    odd = table.table.set_column(5, "bicubic", pa.array([np.nan] * len(table), pa.float32()))
+    pq.write_table(odd.replace_schema_metadata(pq.read_schema(one).metadata), twice)
+    with pytest.raises(InputError, match="'bicubic': expected finite values"):
+        srfast.select(twice, engine="duckdb")
+    coreset = tmp_path / "coreset.parquet"
+    srfast.select(one).write(coreset)
+    with pytest.raises(InputError, match="expected a score table, got a core-set"):
+        srfast.select(coreset, engine="duckdb")
+    with pytest.raises(InputError, match="without part-"):
+        srfast.select(tmp_path, engine="duckdb")
+
+
+def test_command(one: Path, tmp_path: Path) -> None:
+    said = []
+    for engine in ("memory", "duckdb"):
+        done = CliRunner().invoke(
+            command, [str(one), "-o", str(tmp_path / "c.parquet"), "--engine", engine, "--max-per-image", "5", "--json"]
+        )
+        assert done.exit_code == 0, done.output
+        said.append(done.output)
+    assert said[0] == said[1]

@@ -1,0 +1,112 @@
+"""Score tables as folders of parts: the rows of the file, in the same order, whatever interrupted the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import srfast
+from srfast.data.origin import kind_of
+from srfast.errors import InputError
+from srfast.scoring import parts
+from srfast.scoring.pipeline import score
+from srfast.scoring.table import ScoreTable
+
+OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "workers": 1}
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.fixture
+def alone(photo_folder: Path) -> ScoreTable:
+    return score(photo_folder, **OPTIONS)
+
+
+def test_a_folder_holds_the_rows_of_the_file(
+    photo_folder: Path, tmp_path: Path, alone: ScoreTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "ROWS", 40)
+    output = tmp_path / "scores"
+    table = score(photo_folder, output=f"{output}/", **OPTIONS)
+    assert len(list(output.glob("part-*.parquet"))) > 1
+    assert table.table.equals(alone.table)
+    assert table.meta == alone.meta
+    assert kind_of(output) == "score table"
+    assert [p.name for p in tmp_path.iterdir() if "scores" in p.name] == ["scores"]
+    assert not (output / "lock").exists()
+    again = score(photo_folder, output=output, **OPTIONS)
+    assert again.table.equals(alone.table)
+    assert srfast.select(output, keep=0.3).table.equals(srfast.select(alone, keep=0.3).table)
+    assert srfast.select(output, keep=0.3, engine="duckdb").table.equals(srfast.select(alone, keep=0.3).table)
+
+
+def test_a_resumed_run_ends_in_the_order_of_one(
+    photo_folder: Path, tmp_path: Path, alone: ScoreTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "ROWS", 40)
+    output = f"{tmp_path / 'scores'}/"
+
+    def stop(done: int, _total: int, _patches: int) -> None:
+        if done == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        score(photo_folder, output=output, progress=stop, **OPTIONS)
+    assert not Path(output).exists()
+    with pytest.raises(InputError, match="has not ended"):
+        ScoreTable.read(tmp_path / "scores.parts")
+    assert score(photo_folder, output=output, resume=True, **OPTIONS).table.equals(alone.table)
+    # An image that changed is scored again; its new rows take the place of the old ones.
+    first = sorted(photo_folder.iterdir())[0]
+    with Image.open(first) as image:
+        flipped = image.convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    flipped.save(first)
+    os.utime(first, ns=(1, 1))
+    table = score(photo_folder, output=output, resume=True, **OPTIONS)
+    assert table.table.equals(score(photo_folder, **OPTIONS).table)
+    assert not table.table.equals(alone.table)
+    names = [pq.read_table(p).column("image")[0].as_py() for p in sorted(Path(output).glob("part-*.parquet"))]
+    assert names == sorted(names)
+
+
+def test_nothing_of_the_users_is_replaced(photo_folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds files and is no score table"):
+        score(photo_folder, output=own, **OPTIONS)
+    with pytest.raises(InputError, match="is an input of this run"):
+        score(photo_folder, output=photo_folder, **OPTIONS)
+    with pytest.raises(InputError, match="does not exist"):
+        score(photo_folder, output=f"{tmp_path}/none/scores/", **OPTIONS)
+    score(photo_folder, output=f"{tmp_path}/scores/", **OPTIONS)
+    (tmp_path / "scores" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds notes\.txt"):
+        score(photo_folder, output=f"{tmp_path}/scores/", **OPTIONS)
+    assert (tmp_path / "scores" / "notes.txt").read_text() == "mine"
+
+
+def test_commands_read_folders(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    def run(*arguments: object) -> Any:
+        done = srfast_command(*arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    run("score", photo_folder, "-o", "scores/", "--patch", "48", "--scorer", "bicubic")
+    run("score", photo_folder, "-o", "scores.parquet", "--patch", "48", "--scorer", "bicubic")
+    assert run("stats", "scores").stdout == run("stats", "scores.parquet").stdout
+    run("report", "scores", "-o", "a.html")
+    run("report", "scores.parquet", "-o", "b.html")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    run("select", "scores/", "-o", "a.parquet")
+    run("select", "scores.parquet", "-o", "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    run("export", "scores", "-o", "out", "--to", "list")
