@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -87,13 +88,16 @@ def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
     return network
 
 
-def initial_weights(path: str | Path, model: str, scale: int) -> dict[str, Tensor]:
+def initial_weights(
+    path: str | Path, model: str, scale: int, options: Mapping[str, Any] | None = None
+) -> dict[str, Tensor]:
     """Tensors of a file under the names of a network here, to start training from.
 
     Args:
         path: As in ``load``.
         model: The network to be trained, a name of ``models.names()``.
         scale: Its scale; the file's may be another.
+        options: Its sizes, as ``models.create`` takes them.
 
     Raises:
         InputError: not a weights file. RunError: the file needs an extra that is not installed.
@@ -105,19 +109,19 @@ def initial_weights(path: str | Path, model: str, scale: int) -> dict[str, Tenso
     # Of the authors' weights that do not say their scale, all but a deconvolution are alike.
     found = recognise(weights, path, None if scale_of(path) else scale)
     if found is not None:
-        return _centred_kernel(found.state, model, scale)
+        return _centred_kernel(found.state, model, scale, options or {})
     if model in ("swinir", "swinir_light", "rcan", "hat"):
         return {f"net.{k}": v for k, v in weights.items()}
     return weights
 
 
-def _centred_kernel(state: dict[str, Tensor], model: str, scale: int) -> dict[str, Tensor]:
+def _centred_kernel(state: dict[str, Tensor], model: str, scale: int, options: Mapping[str, Any]) -> dict[str, Tensor]:
     """A deconvolution kernel that was made larger to hold another alignment, cut to the network's own."""
     weight = state.get("deconv.weight")
     if weight is None:
         return state
     with torch.device("meta"):
-        own = models.create(model, scale).state_dict().get("deconv.weight")
+        own = models.create(model, scale, **options).state_dict().get("deconv.weight")
     if own is None or own.shape[-1] >= weight.shape[-1]:
         return state
     edge = (weight.shape[-1] - own.shape[-1]) // 2
@@ -146,8 +150,8 @@ def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Descr
 
 
 def _foreign(path: Path, weights: dict[str, Tensor]) -> Descriptor:
-    near = nearest(weights)
     if find_spec("spandrel") is None:
+        near = nearest(weights)
         hint = f" ({near})" if near else ""
         raise RunError(f"{path}: foreign weights need spandrel{hint}; pip install 'srfast[train]'")
     from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
@@ -156,6 +160,7 @@ def _foreign(path: Path, weights: dict[str, Tensor]) -> Descriptor:
         descriptor = ModelLoader(device="cpu").load_from_state_dict(dict(weights))
     # It recognises by a few names, and fails in many ways where the others do not fit.
     except Exception as error:
+        near = nearest(weights)
         known = (
             "an unknown architecture" if isinstance(error, UnsupportedModelError) else "one whose tensors do not fit"
         )

@@ -55,7 +55,7 @@ class ScoreSettings:
     )
     scorer: Scorer = _setting(
         "srcnn",
-        "The network: shipped, none, or a .safetensors, .pth or .onnx file.",
+        "The network: shipped, none, weights (docs/models.md) or an .onnx file.",
         metavar="srcnn|bicubic|PATH",
         compared=True,
     )

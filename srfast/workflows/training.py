@@ -156,7 +156,7 @@ def train(
         store,
         Path(output),
         resume=resume,
-        initial=initial_weights(Path(init), model, scale) if init else None,
+        initial=initial_weights(Path(init), model, scale, model_options) if init else None,
         evaluate=measure if eval_data else None,
         eval_every=eval_every,
         log_every=log_every,

@@ -316,6 +316,8 @@ def test_fsrcnn_keeps_the_authors_alignment(source: str, scale: int, tmp_path: P
     # Into a network of the usual size goes what fits around its centre.
     fitting = initial_weights(tmp_path / f"fsrcnn_x{scale}.pth", "fsrcnn", scale)["deconv.weight"]
     assert fitting.shape == (8, 1, 9, 9)
+    larger = initial_weights(tmp_path / f"fsrcnn_x{scale}.pth", "fsrcnn", scale, {"kernel": 11})["deconv.weight"]
+    assert larger.shape[-1] == (9 if scale == 2 else 11)
     shift = (scale - 1) // 2
     assert torch.equal(fitting[..., : 9 - shift, : 9 - shift], state[f"{last}.weight"][..., shift:, shift:]) or (
         source == "Caffe"
