@@ -1,7 +1,7 @@
 """GPU figures beside their references in one run: ``python bench/gpu.py --output gpu_results.json`` (`make gpu-check`).
 
-Medians over CUDA events. Every subject is checked against the definition before it is timed; a wrong one ends the run.
-Inputs are larger than the L2 cache.
+Medians over CUDA events, the queue filled first. Every subject is checked against the definition before it is timed; a
+wrong one ends the run. Inputs are larger than the L2 cache.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import datetime
 import json
 import platform
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,21 +32,33 @@ FLOP_PER_PIXEL = 2 * (81 * 64 + 64 * 32 + 25 * 32)
 """Of SRCNN 9-1-5, without padding of the matrix products."""
 
 
-def seconds(run: Callable[[], Any], budget: float = 0.6, least: int = 10) -> dict[str, float]:
-    """Median, 20th and 80th percentile of a call's seconds on the device."""
-    for _ in range(3):
-        run()
+def seconds(run: Callable[[], Any], budget: float = 0.6, rounds: int = 10) -> dict[str, float]:
+    """Median, 20th and 80th percentile of a call's seconds on the device.
+
+    A round is several calls between two events. The device waits in front of them until the host has queued them all: a
+    call's dispatch takes 30 to 50 microseconds in Python, as long as some of the kernels.
+    """
+    run()
     torch.cuda.synchronize()
+    begin = time.perf_counter()
+    run()
+    dispatch = time.perf_counter() - begin
+    torch.cuda.synchronize()
+    whole = time.perf_counter() - begin
+    calls = max(2, min(20, int(budget / rounds / max(whole, 1e-6))))
+    cycles = int(2e9 * max(2 * calls * dispatch, 1e-4))  # a device cycle is half a nanosecond or so
     times: list[float] = []
-    while len(times) < least or (sum(times) < budget and len(times) < 200):
+    for _ in range(rounds):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda._sleep(cycles)
         start.record()
-        run()
+        for _ in range(calls):
+            run()
         end.record()
         end.synchronize()
-        times.append(start.elapsed_time(end) / 1e3)
+        times.append(start.elapsed_time(end) / 1e3 / calls)
     low, median, high = np.percentile(times, [20, 50, 80])
-    return {"median": float(median), "p20": float(low), "p80": float(high), "runs": len(times)}
+    return {"median": float(median), "p20": float(low), "p80": float(high), "runs": rounds * calls}
 
 
 def photographs(count: int) -> Tensor:
@@ -82,18 +95,16 @@ def degrade(patches: Tensor, copy: float) -> dict[str, Any]:
     assert torch.equal(lr, reference.resample_uint8(y, 1 / SCALE))
     torch.testing.assert_close(up, reference.resample(lr.double(), SCALE).float(), rtol=0, atol=0)
     out: dict[str, Any] = {}
-    for dtype in (torch.float16, torch.bfloat16, torch.float32):
-        moved = pixels * (3 + 1 + dtype.itemsize)
-        out[str(dtype).removeprefix("torch.")] = bandwidth(
-            lambda dtype=dtype: torch.ops.srfast.degrade(patches, SCALE, "symmetric", dtype, False, False),
-            moved,
-            copy,
-            pixels,
+    op = torch.ops.srfast.degrade
+    for name, dtype, bytes_, up, sums in (
+        ("y_and_lr", torch.float32, 3 + 1 + 0.25, False, False),  # what the Triton network takes
+        ("y_and_lr_with_sums", torch.float32, 3 + 1 + 0.25, False, True),
+        ("up_float16", torch.float16, 3 + 1 + 0.25 + 2, True, False),
+        ("up_float32", torch.float32, 3 + 1 + 0.25 + 4, True, False),
+    ):
+        out[name] = bandwidth(
+            lambda d=dtype, u=up, s=sums: op(patches, SCALE, "symmetric", d, u, s), int(pixels * bytes_), copy, pixels
         )
-    moved = pixels * (3 + 1 + 2)
-    out["float16_with_sums"] = bandwidth(
-        lambda: torch.ops.srfast.degrade(patches, SCALE, "symmetric", torch.float16, False, True), moved, copy, pixels
-    )
     quarter = patches[: len(patches) // 4]
 
     def eager() -> Tensor:
@@ -138,8 +149,10 @@ def torch_network(weights: dict[str, Tensor]) -> Callable[[Tensor, Tensor], Tens
 
 
 def network(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]:
-    """The network and its loss, from the up-sampled plane on."""
+    """The network and its loss: ours from the LR plane on, torch's from the up-sampled one."""
     from srfast.kernels import srcnn
+
+    from srfast.scoring.backends.fold import pack
 
     pixels = patches[..., 0].numel()
     expected = reference.score_patches(patches[:32].cpu(), weights, SCALE, torch.float64).float().cuda()
@@ -151,19 +164,19 @@ def network(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]:
         rate = pixels / timing["median"]
         out[name] = {**timing, "pixels_per_second": rate, "flop_per_second": rate * FLOP_PER_PIXEL}
 
-    y, _, plane, _ = torch.ops.srfast.degrade(patches, SCALE, "symmetric", torch.float32, False)
+    y, small, plane, _ = torch.ops.srfast.degrade(patches, SCALE, "symmetric", torch.float32, True, False)
     for dtype, rtol in ((torch.float16, 5e-3), (torch.bfloat16, 5e-2), (torch.float32, 1e-4)):
         name = str(dtype).removeprefix("torch.")
-        up, packed = plane.to(dtype), srcnn.pack(weights, dtype, "cuda")
-        features = srcnn.launch_features(up, packed)
-        record(f"triton_{name}", lambda u=up, p=packed: srcnn.launch_error(srcnn.launch_features(u, p), y, p), rtol)
+        lr, packed = small.to(dtype), pack(weights, SCALE, "symmetric", dtype, "cuda")
+        products = srcnn.launch_features(lr, packed)
+        record(f"triton_{name}", lambda x=lr, p=packed: srcnn.launch_error(srcnn.launch_features(x, p), y, p), rtol)
         for part, run in (
-            ("features", lambda u=up, p=packed: srcnn.launch_features(u, p)),
-            ("error", lambda f=features, p=packed: srcnn.launch_error(f, y, p)),
+            ("features", lambda x=lr, p=packed: srcnn.launch_features(x, p)),
+            ("error", lambda f=products, p=packed: srcnn.launch_error(f, y, p)),
         ):
             timing = seconds(run)
             out[f"triton_{name}_{part}"] = {**timing, "pixels_per_second": pixels / timing["median"]}
-        del features
+        del products
     up = (plane / 255)[:, None].bfloat16().contiguous(memory_format=torch.channels_last)
     eager = torch_network(weights)
     record("torch_eager_bfloat16", lambda: eager(up, y), 5e-2)

@@ -13,6 +13,7 @@ import torch
 from srfast.kernels import configs, srcnn
 from srfast.kernels.configs import Config
 
+from srfast.scoring.backends.fold import pack
 from srfast.scoring.network import load_network
 
 PATCHES, SIZE = 1024, 96
@@ -22,15 +23,15 @@ def measure(kernel: str, dtype: torch.dtype) -> list[tuple[float, Config]]:
     """(milliseconds, candidate) of the candidates whose answer agrees with the table's row, the fastest first."""
     from triton.testing import do_bench
 
-    packed = srcnn.pack(load_network("srcnn", 2).weights, dtype, "cuda")
-    up = (torch.rand(PATCHES, SIZE, SIZE, device="cuda") * 255).to(dtype)
-    truth = torch.randint(0, 256, up.shape, dtype=torch.uint8, device="cuda")
-    features = srcnn.launch_features(up, packed)
+    packed = pack(load_network("srcnn", 2).weights, 2, "symmetric", dtype, "cuda")
+    truth = torch.randint(0, 256, (PATCHES, SIZE, SIZE), dtype=torch.uint8, device="cuda")
+    lr = truth[:, ::2, ::2].contiguous().to(dtype)
+    products = srcnn.launch_features(lr, packed)
 
     def run(config: Config | None) -> torch.Tensor:
         if kernel == "features":
-            return srcnn.launch_features(up, packed, config)
-        return srcnn.launch_error(features, truth, packed, config=config)
+            return srcnn.launch_features(lr, packed, config)
+        return srcnn.launch_error(products, truth, packed, config=config)
 
     expected = run(None)
     found = []
@@ -48,7 +49,7 @@ def measure(kernel: str, dtype: torch.dtype) -> list[tuple[float, Config]]:
 
 def row(kernel: str, capability: int, itemsize: int, best: Config) -> str:
     """A line of configs.TABLE."""
-    measured = Config(best.block, best.num_warps, best.num_stages, best.depth, True)
+    measured = Config(best.block, best.num_warps, best.num_stages, True)
     return f"    {(kernel, capability, itemsize)!r}: {measured!r},".replace("'", '"')
 
 

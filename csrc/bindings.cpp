@@ -50,17 +50,23 @@ void bind_cuda(py::module_& m) {
   m.def("degrade_tiles", &degrade_tiles, py::arg("h"), py::arg("w"), py::arg("scale"));
   m.def(
       "degrade_cuda",
-      [](std::uintptr_t patches, int64_t n, int64_t h, int64_t w, int channels, int scale, int boundary, int up_type,
-         std::uintptr_t y, std::uintptr_t lr, std::uintptr_t up, std::uintptr_t sums, int device,
-         std::uintptr_t stream) {
+      [](std::uintptr_t pixels, std::uintptr_t offsets, std::uintptr_t row_strides, int64_t n, int64_t h, int64_t w,
+         int channels, int scale, int boundary, int up_type, std::uintptr_t y, std::uintptr_t lr, std::uintptr_t up,
+         std::uintptr_t sums, int device, std::uintptr_t stream) {
         enter(device);
-        check("degrade",
-              launch_degrade(ptr<const uint8_t>(patches), n, h, w, channels, scale, boundary, up_type, ptr<uint8_t>(y),
-                             ptr<uint8_t>(lr), ptr<void>(up), ptr<double>(sums), ptr<CUstream_st>(stream)));
+        const Windows windows{ptr<const uint8_t>(pixels),
+                              ptr<const int64_t>(offsets),
+                              ptr<const int64_t>(row_strides),
+                              n,
+                              h,
+                              w,
+                              channels};
+        check("degrade", launch_degrade(windows, scale, boundary, up_type, ptr<uint8_t>(y), ptr<uint8_t>(lr),
+                                        ptr<void>(up), ptr<double>(sums), ptr<CUstream_st>(stream)));
       },
-      py::arg("patches"), py::arg("n"), py::arg("h"), py::arg("w"), py::arg("channels"), py::arg("scale"),
-      py::arg("boundary"), py::arg("up_type"), py::arg("y"), py::arg("lr"), py::arg("up"), py::arg("sums"),
-      py::arg("device"), py::arg("stream"), py::call_guard<py::gil_scoped_release>());
+      py::arg("pixels"), py::arg("offsets"), py::arg("row_strides"), py::arg("n"), py::arg("h"), py::arg("w"),
+      py::arg("channels"), py::arg("scale"), py::arg("boundary"), py::arg("up_type"), py::arg("y"), py::arg("lr"),
+      py::arg("up"), py::arg("sums"), py::arg("device"), py::arg("stream"), py::call_guard<py::gil_scoped_release>());
   m.def("mse_scratch", &mse_scratch, py::arg("n"), py::arg("length"));
   m.def(
       "per_sample_mse_cuda",

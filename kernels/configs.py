@@ -11,15 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Config:
-    """How a kernel is cut.
-
-    block: Pixels (features) or runs of 16 pixels (error) a program. depth: Pixels a step of the error kernel's loop.
-    """
+    """How a kernel is cut. block: LR pixels a program."""
 
     block: int
     num_warps: int
     num_stages: int
-    depth: int = 1
     measured: bool = False
 
 
@@ -28,17 +24,16 @@ TABLE: dict[tuple[str, int, int], Config] = {
     ("features", 80, 2): Config(128, 4, 3),
     ("features", 90, 2): Config(128, 4, 3),
     ("features", 100, 2): Config(128, 4, 3),
+    ("features", 120, 2): Config(128, 4, 2),
     ("features", 80, 4): Config(32, 4, 2),
-    ("error", 80, 2): Config(64, 4, 4, depth=2),
-    ("error", 90, 2): Config(64, 4, 4, depth=2),
-    ("error", 100, 2): Config(64, 4, 4, depth=2),
-    ("error", 80, 4): Config(64, 4, 3),
+    ("error", 80, 2): Config(256, 4, 1),
+    ("error", 80, 4): Config(256, 4, 1),
 }
 
 # What `make tune` tries.
 CANDIDATES: dict[str, list[Config]] = {
-    "features": [Config(b, w, 3) for b in (32, 64, 128, 256) for w in (4, 8)],
-    "error": [Config(b, w, s, d) for b in (64, 128) for w in (4, 8) for s in (3, 4) for d in (1, 2, 4)],
+    "features": [Config(b, w, s) for b in (32, 64, 128, 256) for w in (4, 8) for s in (1, 2, 3, 4)],
+    "error": [Config(b, w, 1) for b in (128, 256, 512, 1024) for w in (2, 4, 8)],
 }
 
 

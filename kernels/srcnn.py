@@ -1,18 +1,24 @@
-"""SRCNN 9-1-5 in two Triton kernels: ``features_kernel`` (conv1 + ReLU + conv2 + ReLU) and ``error_kernel`` (conv3 and
-the squared error against Y).
+"""SRCNN 9-1-5 on the 8-bit LR image, in two Triton kernels.
 
-Dong, Loy, He, Tang, "Image Super-Resolution Using Deep Convolutional Networks" (2014), eq. 1-3; every layer pads by
-replication, here by clamping coordinates. Pixels stay in [0, 255]: the network is positively homogeneous, so with
-biases times 255 it gives 255 * M(up / 255) without a multiplication and without a second rounding of its input.
+Dong, Loy, He, Tang, "Image Super-Resolution Using Deep Convolutional Networks" (2014), eq. 1-3, on a bicubically
+up-sampled image; conv1 and conv3 pad by replication. Up-sampling is linear, so the up-sampler and conv1 are one filter:
+each of the S * S HR pixels of an LR pixel is a product of the same window of LR pixels with weights of its own
+(``fold``). Near a border, where conv1 meets replicated pixels, the weights are others, and the window is pushed inside:
+no coordinate is clamped, and no up-sampled image exists.
 
-Only the 32-channel map passes through device memory, channels last. Sums are float32; float32 operands are multiplied
-in full precision (``input_precision="ieee"``), never in TF32.
+* ``features_kernel``: conv1, ReLU, conv2, ReLU, and the 25 products of each pixel's 32 features with conv3's taps.
+* ``error_kernel``: conv3 as the sum of 25 shifted planes, and the squared error against Y.
+
+Pixels stay in [0, 255]: the network is positively homogeneous, so with biases times 255 it gives 255 * M(up / 255), and
+an LR pixel is exact in every type. Sums are float32; float32 operands are multiplied in full precision
+(``input_precision="ieee"``), never in TF32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import triton
@@ -20,142 +26,183 @@ import triton.language as tl
 from srfast.kernels.configs import Config, lookup
 from torch import Tensor
 
-RUN = 16  # pixels of a row: a tile's width in features_kernel, one row of the matrix product in error_kernel
-FEATURES = 32
-TAPS = 96  # 81 taps of conv1, padded with zero weights to three blocks of 32
+WINDOW = {2: 9, 3: 7, 4: 7}
+"""Side of the LR window that the S * S HR pixels of an LR pixel see: conv1's 4 HR pixels and the bicubic taps."""
+TAPS = {2: 96, 3: 64, 4: 64}
+"""WINDOW^2, padded with zero weights to a multiple of 32."""
+LIMIT = (2**31 - 1) // 25
+"""HR pixels of one launch: offsets into the 25 planes are 32-bit."""
 
 
 @triton.jit
-def _conv1(plane, w1, y, x, height, width, BLOCK: tl.constexpr, CLAMP: tl.constexpr):
-    wide = tl.arange(0, 64)
-    acc = tl.zeros((BLOCK, 64), dtype=tl.float32)
-    for first in tl.static_range(0, 96, 32):
-        tap = first + tl.arange(0, 32)
-        if CLAMP:
-            row = tl.minimum(tl.maximum(y[:, None] + (tap // 9 - 4)[None, :], 0), height - 1)
-            col = tl.minimum(tl.maximum(x[:, None] + (tap % 9 - 4)[None, :], 0), width - 1)
-            offset = row * width + col
-        else:
-            # taps from 81 on have zero weights: they repeat tap 80
-            inner = tl.minimum(tap, 80)
-            offset = (y * width + x)[:, None] + ((inner // 9 - 4) * width + inner % 9 - 4)[None, :]
-        a = tl.load(plane + offset)  # [BLOCK, 32]
-        b = tl.load(w1 + (tap[:, None] * 64 + wide[None, :]))  # [32, 64]
-        acc = tl.dot(a, b, acc, input_precision="ieee")
-    return acc
+def _window(lr, origin, height, width, FIRST: tl.constexpr, COUNT: tl.constexpr, SIDE: tl.constexpr):
+    """[BLOCK, COUNT]: taps FIRST .. FIRST + COUNT - 1 of the window at each origin, row by row.
+
+    Taps past the window, and past an image smaller than the window, have zero weights and repeat a pixel.
+    """
+    tap = tl.minimum(FIRST + tl.arange(0, COUNT), SIDE * SIDE - 1)
+    offset = tl.minimum(tap // SIDE, height - 1) * width + tl.minimum(tap % SIDE, width - 1)
+    # Loaded with the pixels along the lanes of a warp: neighbours in memory.
+    return tl.trans(tl.load(lr + (offset[:, None] + origin[None, :])))
 
 
 @triton.jit
+def _rows(weight, FIRST: tl.constexpr, COUNT: tl.constexpr):
+    """[COUNT, 64]: weights of taps FIRST .. FIRST + COUNT - 1."""
+    return tl.load(weight + ((FIRST + tl.arange(0, COUNT))[:, None] * 64 + tl.arange(0, 64)[None, :]))
+
+
+@triton.jit(do_not_specialize=["height", "width", "images"])
 def features_kernel(
-    up,  # [N, H, W]
-    w1,  # [TAPS, 64]
+    lr,  # [N, h, w]
+    w1,  # [classes of rows, classes of columns, S * S, TAPS, 64]
     b1,  # [64] float32, times 255
     w2,  # [64, 32]
     b2,  # [32] float32, times 255
-    out,  # [N, H, W, 32]
+    w3,  # [32, 32]: conv3's weight [32, 25], padded
+    starts,  # [128] int32: the first program of each class; past the last class, a number that no program has
+    out,  # [N, S * S, 25, h, w]
     height,
     width,
-    tiles_x,
-    tiles,  # programs an image
+    images,
+    S: tl.constexpr,
+    SIDE: tl.constexpr,
+    TAPS: tl.constexpr,
     BLOCK: tl.constexpr,
+    HOIST: tl.constexpr,  # the windows stay in shared memory for all phases; else (fp32) they are read in steps
 ):
-    # A tile is 16 pixels wide: coordinates are shifts of the pixel's number, and a thread shares most of its clamps.
+    # A class is a set of LR pixels with the same weights: all whose window lies inside the image, or one position next
+    # to a border; of every image.
     program = tl.program_id(0)
-    tile = program % tiles
-    image = (program // tiles).to(tl.int64) * height * width
-    pixel = tl.arange(0, BLOCK)
-    y = tile // tiles_x * (BLOCK // 16) + pixel // 16
-    x = tile % tiles_x * 16 + pixel % 16
-    plane = up + image
-    top = tile // tiles_x * (BLOCK // 16)
-    left = tile % tiles_x * 16
-    inside_y = (top >= 4) & (top + BLOCK // 16 + 4 <= height)
-    if inside_y & (left >= 4) & (left + 20 <= width):
-        acc = _conv1(plane, w1, y, x, height, width, BLOCK, False)
-    else:
-        acc = _conv1(plane, w1, y, x, height, width, BLOCK, True)
+    kind = tl.sum((tl.load(starts + tl.arange(0, 128)) <= program).to(tl.int32)) - 1
+    columns = tl.minimum(width, SIDE)
+    kind_y = kind // columns
+    kind_x = kind % columns
+    past_y = tl.maximum(height - SIDE, 0)
+    past_x = tl.maximum(width - SIDE, 0)
+    rows_of = tl.where(kind_y == SIDE // 2, past_y + 1, 1)
+    columns_of = tl.where(kind_x == SIDE // 2, past_x + 1, 1)
+    index = (program - tl.load(starts + kind)) * BLOCK + tl.arange(0, BLOCK)
+    count = rows_of * columns_of
+    inside = index < images * count
+    index = tl.minimum(index, images * count - 1)
+    image = index // count
+    within = index % count
+    y = kind_y + tl.where(kind_y > SIDE // 2, past_y, 0) + within // columns_of
+    x = kind_x + tl.where(kind_x > SIDE // 2, past_x, 0) + within % columns_of
+    pixel = image * (height * width) + y * width + x
+    top = tl.minimum(tl.maximum(y - SIDE // 2, 0), past_y)
+    left = tl.minimum(tl.maximum(x - SIDE // 2, 0), past_x)
+    origin = image * (height * width) + top * width + left
+
+    if HOIST:
+        a = _window(lr, origin, height, width, 0, 64, SIDE)
+        if TAPS == 96:
+            tail = _window(lr, origin, height, width, 64, 32, SIDE)
     wide = tl.arange(0, 64)
-    hidden = tl.maximum(acc + tl.load(b1 + wide)[None, :], 0.0).to(up.dtype.element_ty)
     channel = tl.arange(0, 32)
-    b = tl.load(w2 + (wide[:, None] * 32 + channel[None, :]))  # [64, 32]
-    acc = tl.dot(hidden, b, input_precision="ieee")
-    features = tl.maximum(acc + tl.load(b2 + channel)[None, :], 0.0).to(out.dtype.element_ty)
-    offset = (image + y * width + x)[:, None] * 32 + channel[None, :]
-    tl.store(out + offset, features, mask=((y < height) & (x < width))[:, None])
+    bias1 = tl.load(b1 + wide)[None, :]
+    bias2 = tl.load(b2 + channel)[None, :]
+    weight2 = tl.load(w2 + (wide[:, None] * 32 + channel[None, :]))
+    weight3 = tl.load(w3 + (channel[:, None] * 32 + channel[None, :]))
+    plane = height * width
+    target = out + ((pixel + image * (plane * (S * S * 25 - 1)))[None, :] + channel[:, None] * plane)
+    mask = inside[None, :] & (channel < 25)[:, None]
+    weight1 = w1 + kind * (S * S * TAPS * 64)
+    for phase in range(S * S):
+        if HOIST:
+            acc = tl.dot(a, _rows(weight1, 0, 64), input_precision="ieee")
+            if TAPS == 96:
+                acc = tl.dot(tail, _rows(weight1, 64, 32), acc, input_precision="ieee")
+        else:
+            acc = tl.zeros((BLOCK, 64), dtype=tl.float32)
+            for first in tl.static_range(0, TAPS, 16):
+                part = _window(lr, origin, height, width, first, 16, SIDE)
+                acc = tl.dot(part, _rows(weight1, first, 16), acc, input_precision="ieee")
+        weight1 += TAPS * 64
+        hidden = tl.maximum(acc + bias1, 0.0).to(w2.dtype.element_ty)
+        acc = tl.dot(hidden, weight2, input_precision="ieee")
+        features = tl.maximum(acc + bias2, 0.0).to(w2.dtype.element_ty)
+        products = tl.dot(features, weight3, input_precision="ieee").to(out.dtype.element_ty)
+        tl.store(target + phase * 25 * plane, tl.trans(products), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["height", "width", "tiles"])
 def error_kernel(
-    features,  # [N, H, W, 32]
-    w3,  # [5, 20, 32, 16]: w3[dy, i, c, j] = weight[c, dy, i - j], zero where i - j is outside 0..4
+    products,  # [N, S * S, 25, h, w]
     b3,  # [1] float32, times 255
-    truth,  # [N, H, W] uint8
+    truth,  # [N, S * h, S * w] uint8
     sums,  # [N, tiles] float32
-    sr,  # [N, H, W] float32; written only where WRITE_SR
+    sr,  # [N, S * h, S * w] float32; written only where WRITE_SR
     height,
     width,
-    runs,  # runs of 16 pixels a row
     tiles,  # programs an image
+    S: tl.constexpr,
     BLOCK: tl.constexpr,
-    DEPTH: tl.constexpr,  # pixels of a window a step: 1, 2 or 4
     WRITE_SR: tl.constexpr,
 ):
-    # conv3 has one output channel. As a matrix product over single pixels it would fill 1 of 16 columns and load every
-    # feature 25 times; over runs of 16 pixels the columns are the run, and a feature is loaded 5 * 20 / 16 times.
+    # HR pixel (Y, X) takes tap (i, j) from the pixel at (Y + i - 2, X + j - 2), clamped; that pixel is phase
+    # (Y % S, X % S) of LR pixel (Y // S, X // S).
     program = tl.program_id(0)
-    image = (program // tiles).to(tl.int64) * height * width
-    run = (program % tiles) * BLOCK + tl.arange(0, BLOCK)  # past the last run in the last program: masked below
-    y = run // runs
-    x = run % runs * 16
-    k = tl.arange(0, 32 * DEPTH)
-    lane = tl.arange(0, 16)
-    plane = features + image * 32
-    weight = w3 + (k[:, None] * 16 + lane[None, :])
-    acc = tl.zeros((BLOCK, 16), dtype=tl.float32)
-    for step in range(100 // DEPTH):
-        first = step * DEPTH
-        row = tl.minimum(tl.maximum(y + (first // 20 - 2), 0), height - 1)
-        col = x[:, None] + (k // 32)[None, :] + (first % 20 - 2)
-        col = tl.minimum(tl.maximum(col, 0), width - 1)
-        offset = ((row * width)[:, None] + col).to(tl.int64) * 32 + (k % 32)[None, :]
-        a = tl.load(plane + offset)  # [BLOCK, 32 * DEPTH]
-        b = tl.load(weight + step * (512 * DEPTH))  # [32 * DEPTH, 16]
-        acc = tl.dot(a, b, acc, input_precision="ieee")
-    acc += tl.load(b3)
-    col = x[:, None] + lane[None, :]
-    inside = (y < height)[:, None] & (col < width)
-    pixel = image + (y * width)[:, None] + col
-    if WRITE_SR:
-        tl.store(sr + pixel, acc, mask=inside)
-    error = tl.where(inside, acc - tl.load(truth + pixel, mask=inside, other=0).to(tl.float32), 0.0)
-    tl.store(sums + program, tl.sum(error * error))
+    image = program // tiles
+    index = (program % tiles) * BLOCK + tl.arange(0, BLOCK)
+    inside = index < height * width
+    index = tl.minimum(index, height * width - 1)
+    y = S * (index // width)
+    x = S * (index % width)
+    plane = height * width
+    source = products + image * (plane * S * S * 25)
+    picture = image * (plane * S * S)
+    bias = tl.load(b3)
+    total = tl.zeros((BLOCK,), dtype=tl.float32)
+    for phase in range(S * S):
+        hr_y = y + phase // S
+        hr_x = x + phase % S
+        acc = tl.zeros((BLOCK,), dtype=tl.float32) + bias
+        for i in tl.static_range(5):
+            from_y = tl.minimum(tl.maximum(hr_y + (i - 2), 0), S * height - 1)
+            row = (from_y % S * (S * 25) + i * 5) * plane + from_y // S * width
+            for j in tl.static_range(5):
+                from_x = tl.minimum(tl.maximum(hr_x + (j - 2), 0), S * width - 1)
+                column = (from_x % S * 25 + j) * plane + from_x // S
+                acc += tl.load(source + (row + column)).to(tl.float32)
+        pixel = picture + hr_y * (S * width) + hr_x
+        if WRITE_SR:
+            tl.store(sr + pixel, acc, mask=inside)
+        error = acc - tl.load(truth + pixel).to(tl.float32)
+        total += error * error
+    tl.store(sums + program, tl.sum(tl.where(inside, total, 0.0)))
 
 
 @dataclass(frozen=True)
 class Packed:
-    """Weights of one SRCNN as the kernels read them; biases float32 and times 255, the rest of one element type."""
+    """Weights of one SRCNN as the kernels read them, made by ``srfast.scoring.backends.fold.pack``.
 
-    w1: Tensor  # [96, 64]
+    Biases are float32 and times 255; the rest is of one element type.
+    """
+
+    scale: int
+    folded: Callable[[int, int], Tensor]
+    """(rows, columns) -> conv1 behind the up-sampler, [rows, columns, S * S, TAPS, 64], for the classes of an image."""
     b1: Tensor  # [64]
     w2: Tensor  # [64, 32]
     b2: Tensor  # [32]
-    w3: Tensor  # [5, 20, 32, 16]
+    w3: Tensor  # [32, 32], conv3.weight [32, 25] and zeros
     b3: Tensor  # [1]
 
 
-def pack(weights: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device | str) -> Packed:
-    """Packs conv1.weight [64, 1, 9, 9], conv2.weight [32, 64, 1, 1], conv3.weight [1, 32, 5, 5] and their biases."""
-    w = {name: value.detach().to("cpu", torch.float32) for name, value in weights.items()}
-    w1 = torch.zeros(TAPS, 64)
-    w1[:81] = w["conv1.weight"].reshape(64, 81).T
-    w3 = torch.zeros(5, 20, FEATURES, RUN)
-    for lane in range(RUN):
-        w3[:, lane : lane + 5, :, lane] = w["conv3.weight"][0].permute(1, 2, 0)
-    biases = (255 * w[f"conv{i}.bias"] for i in (1, 2, 3))
-    b1, b2, b3 = (b.to(device) for b in biases)
-    w2 = w["conv2.weight"].reshape(FEATURES, 64).T
-    w1, w2, w3 = (t.contiguous().to(device, dtype) for t in (w1, w2, w3))
-    return Packed(w1, b1, w2, b2, w3, b3)
+@lru_cache(maxsize=64)
+def _starts(images: int, height: int, width: int, scale: int, block: int, device: torch.device) -> tuple[Tensor, int]:
+    """The first program of each class, padded to 128, and the number of programs."""
+    side = WINDOW[scale]
+    counts = [[1] * min(n, side) for n in (height, width)]
+    for count, n in zip(counts, (height, width), strict=True):
+        if n > side:
+            count[side // 2] = n - side + 1
+    programs = [triton.cdiv(images * rows * columns, block) for rows in counts[0] for columns in counts[1]]
+    starts = torch.full((128,), 2**31 - 1, dtype=torch.int32)
+    starts[: len(programs)] = torch.tensor([0, *programs[:-1]]).cumsum(0)
+    return starts.to(device), sum(programs)
 
 
 def config_for(kernel: str, tensor: Tensor) -> Config:
@@ -167,27 +214,57 @@ def config_for(kernel: str, tensor: Tensor) -> Config:
     return lookup(kernel, capability, tensor.element_size())
 
 
-def launch_features(up: Tensor, packed: Packed, config: Config | None = None) -> Tensor:
-    """conv1 + ReLU + conv2 + ReLU, times 255.
+def _check(name: str, tensor: Tensor, dtype: torch.dtype, shape: tuple[int, ...], device: torch.device) -> None:
+    if tensor.dtype != dtype or tensor.shape != shape or tensor.device.type != device.type:
+        raise ValueError(
+            f"{name}: expected {dtype} {list(shape)} on {device}, got {tensor.dtype} {list(tensor.shape)} "
+            f"on {tensor.device}"
+        )
+    if not tensor.is_contiguous():
+        raise ValueError(f"{name}: expected a contiguous tensor")
+
+
+def launch_features(lr: Tensor, packed: Packed, config: Config | None = None) -> Tensor:
+    """Everything up to conv3's products.
 
     Args:
-        up: Up-sampled Y in [0, 255], [N, H, W], float32, float16 or bfloat16, contiguous, the dtype of ``packed``.
-        packed: Weights on the same device.
+        lr: LR pixels in [0, 255], [N, h, w], contiguous, of the dtype and on the device of ``packed``.
+        packed: The weights.
         config: Replaces the table's row.
 
     Returns:
-        [N, H, W, 32] of the same dtype. float16 holds values up to 65504, a feature of 256 for pixels in [0, 1].
+        [N, S * S, 25, h, w] of the same dtype: products of the features (times 255) with conv3's taps, for
+        each HR pixel by its place (row, then column) in its LR pixel. float16 holds values up to 65504.
     """
-    n, h, w = up.shape
-    out = torch.empty((n, h, w, FEATURES), dtype=up.dtype, device=up.device)
-    if n == 0:
+    n, h, w = lr.shape
+    _check("lr", lr, packed.w2.dtype, (n, h, w), packed.w2.device)
+    s, side = packed.scale, WINDOW[packed.scale]
+    if n * h * w * s * s > LIMIT:
+        raise ValueError(f"lr: expected at most {LIMIT} HR pixels at once, got {n * h * w * s * s}")
+    out = torch.empty((n, s * s, 25, h, w), dtype=lr.dtype, device=lr.device)
+    if out.numel() == 0:
         return out
-    config = config or config_for("features", up)
-    tiles_x = triton.cdiv(w, RUN)
-    tiles = triton.cdiv(h, config.block // RUN) * tiles_x
-    features_kernel[(n * tiles,)](
-        *(up, packed.w1, packed.b1, packed.w2, packed.b2, out, h, w, tiles_x, tiles),
+    config = config or config_for("features", lr)
+    starts, programs = _starts(n, h, w, s, config.block, lr.device)
+    features_kernel[(programs,)](
+        *(
+            lr,
+            packed.folded(min(h, side), min(w, side)),
+            packed.b1,
+            packed.w2,
+            packed.b2,
+            packed.w3,
+            starts,
+            out,
+            h,
+            w,
+            n,
+        ),
+        S=s,
+        SIDE=side,
+        TAPS=TAPS[s],
         BLOCK=config.block,
+        HOIST=lr.element_size() == 2,
         num_warps=config.num_warps,
         num_stages=config.num_stages,
     )
@@ -195,33 +272,37 @@ def launch_features(up: Tensor, packed: Packed, config: Config | None = None) ->
 
 
 def launch_error(
-    features: Tensor, truth: Tensor, packed: Packed, sr: Tensor | None = None, config: Config | None = None
+    products: Tensor, truth: Tensor, packed: Packed, sr: Tensor | None = None, config: Config | None = None
 ) -> Tensor:
     """conv3 and the mean squared error of each image.
 
     Args:
-        features: The map of ``launch_features``, [N, H, W, 32].
-        truth: Y, [N, H, W] uint8.
+        products: Of ``launch_features``, [N, S * S, 25, h, w].
+        truth: Y, [N, S * h, S * w] uint8.
         packed: Weights on the same device.
-        sr: Where the reconstruction in [0, 255] goes, [N, H, W] float32; None: it is not written.
+        sr: Where the reconstruction in [0, 255] goes, [N, S * h, S * w] float32; None: it is not written.
         config: Replaces the table's row.
 
     Returns:
         [N] float32 in units of [0, 255]^2. Programs sum in float32, their sums are added in float64 in a fixed order.
     """
-    n, h, w, _ = features.shape
+    n, _, _, h, w = products.shape
+    s = packed.scale
+    _check("products", products, packed.w2.dtype, (n, s * s, 25, h, w), packed.w2.device)
+    _check("truth", truth, torch.uint8, (n, s * h, s * w), packed.w2.device)
+    if sr is not None:
+        _check("sr", sr, torch.float32, (n, s * h, s * w), packed.w2.device)
     if n == 0:
-        return torch.zeros(0, device=features.device)
-    config = config or config_for("error", features)
-    runs = triton.cdiv(w, RUN)
-    tiles = triton.cdiv(h * runs, config.block)
-    sums = torch.empty((n, tiles), dtype=torch.float32, device=features.device)
+        return torch.zeros(0, device=products.device)
+    config = config or config_for("error", products)
+    tiles = triton.cdiv(h * w, config.block)
+    sums = torch.empty((n, tiles), dtype=torch.float32, device=products.device)
     error_kernel[(n * tiles,)](
-        *(features, packed.w3, packed.b3, truth, sums, sums if sr is None else sr, h, w, runs, tiles),
+        *(products, packed.b3, truth, sums, sums if sr is None else sr, h, w, tiles),
+        S=s,
         BLOCK=config.block,
-        DEPTH=config.depth,
         WRITE_SR=sr is not None,
         num_warps=config.num_warps,
         num_stages=config.num_stages,
     )
-    return (sums.double().sum(1) / (h * w)).float()
+    return (sums.double().sum(1) / (s * s * h * w)).float()

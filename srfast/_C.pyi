@@ -27,8 +27,8 @@ def suppress(image: int, x: int, y: int, size: int, n: int, iou: float, keep: in
 # Of builds with CUDA only.
 def degrade_tiles(h: int, w: int, scale: int) -> int: ...
 def degrade_cuda(
-    patches: int, n: int, h: int, w: int, channels: int, scale: int, boundary: int, up_type: int,
-    y: int, lr: int, up: int, sums: int, device: int, stream: int,
+    pixels: int, offsets: int, row_strides: int, n: int, h: int, w: int, channels: int, scale: int, boundary: int,
+    up_type: int, y: int, lr: int, up: int, sums: int, device: int, stream: int,
 ) -> None: ...  # fmt: skip
 def mse_scratch(n: int, length: int) -> int: ...
 def per_sample_mse_cuda(

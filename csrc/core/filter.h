@@ -51,9 +51,4 @@ struct Filter {
   }
 };
 
-// border_index() with the interior, where nearly every call lies, free of divisions.
-SRFAST_HD int border(int i, int n, int boundary) {
-  return i >= 0 && i < n ? i : static_cast<int>(border_index(i, n, boundary));
-}
-
 }  // namespace srfast

@@ -52,8 +52,6 @@ int64_t count_tiles(int64_t h, int64_t w) {
   return static_cast<int64_t>(args.tiles_y) * args.tiles_x;
 }
 
-bool aligned4(const void* p) { return reinterpret_cast<uintptr_t>(p) % 4 == 0; }
-
 }  // namespace
 
 int64_t degrade_tiles(int64_t h, int64_t w, int scale) {
@@ -67,19 +65,21 @@ int64_t degrade_tiles(int64_t h, int64_t w, int scale) {
   }
 }
 
-cudaError_t launch_degrade(const uint8_t* patches, int64_t n, int64_t h, int64_t w, int channels, int scale,
-                           int boundary, int up_type, uint8_t* y, uint8_t* lr, void* up, double* sums,
-                           cudaStream_t stream) {
+cudaError_t launch_degrade(const Windows& windows, int scale, int boundary, int up_type, uint8_t* y, uint8_t* lr,
+                           void* up, double* sums, cudaStream_t stream) {
+  const auto& [pixels, offsets, row_strides, n, h, w, channels] = windows;
   if (n == 0) return cudaSuccess;
   if (h <= 0 || w <= 0 || h > INT_MAX / w / channels || h % scale || w % scale) return cudaErrorInvalidValue;
+  if ((offsets == nullptr) != (row_strides == nullptr)) return cudaErrorInvalidValue;
   DegradeArgs args{};
-  args.patches = patches;
+  args.pixels = pixels;
+  args.offsets = offsets;
+  args.row_strides = row_strides;
   args.n = n;
   args.h = static_cast<int>(h);
   args.w = static_cast<int>(w);
   args.channels = channels;
   args.boundary = boundary;
-  args.words = w % 4 == 0 && aligned4(patches) && aligned4(y);
   args.y = y;
   args.lr = lr;
   args.up = up;

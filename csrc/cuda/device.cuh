@@ -7,10 +7,12 @@
 #ifdef __CUDACC__
 #define SRFAST_DEVICE __device__ __forceinline__
 #define SRFAST_UNROLL _Pragma("unroll")
+#define SRFAST_UNROLL_1 _Pragma("unroll 1")
 #define SRFAST_UNROLL_4 _Pragma("unroll 4")
 #else
 #define SRFAST_DEVICE inline
 #define SRFAST_UNROLL
+#define SRFAST_UNROLL_1
 #define SRFAST_UNROLL_4
 #endif
 
@@ -18,6 +20,15 @@ namespace srfast {
 
 constexpr int kThreads = 256;  // of a block, at most
 constexpr int kWarp = 32;
+
+// A byte that no thread of the grid writes.
+SRFAST_DEVICE uint8_t read_only(const uint8_t* p) {
+#ifdef __CUDACC__
+  return __ldg(p);
+#else
+  return *p;
+#endif
+}
 
 // float -> T, rounded to nearest even.
 template <class T>

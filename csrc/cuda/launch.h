@@ -11,17 +11,23 @@ namespace srfast {
 // Element types beyond core/api.h's DType.
 enum HalfType : int { kFloat16 = 3, kBFloat16 = 4 };
 
+// n images of h x w pixels in one buffer: image i begins at offsets[i], its rows are row_strides[i] bytes apart. Both
+// null: [n, h, w, channels], one after another. channels 3 (RGB) or 1 (Y); h * w * channels < 2^31.
+struct Windows {
+  const uint8_t* pixels;
+  const int64_t *offsets, *row_strides;
+  int64_t n, h, w;
+  int channels;
+};
+
 // Tiles of one h x w image in launch_degrade, for the size of `sums`.
 int64_t degrade_tiles(int64_t h, int64_t w, int scale);
 
-// patches [n, h, w, channels] uint8, channels 3 (RGB) or 1 (Y); h and w multiples of scale (2, 3, 4),
-// h * w * channels < 2^31.
-// y [n, h, w] uint8; lr [n, h / scale, w / scale] uint8 or null; up [n, h, w] of up_type (kFloat32, kFloat16,
-// kBFloat16); sums [n, degrade_tiles, 2] or null: the sums of (up - Y)^2, before up is narrowed, and of
-// 0.5 |Gx| + 0.5 |Gy|.
-cudaError_t launch_degrade(const uint8_t* patches, int64_t n, int64_t h, int64_t w, int channels, int scale,
-                           int boundary, int up_type, uint8_t* y, uint8_t* lr, void* up, double* sums,
-                           cudaStream_t stream);
+// y [n, h, w] uint8; lr [n, h / scale, w / scale] uint8; h and w multiples of scale (2, 3, 4). up [n, h, w] of up_type
+// (kFloat32, kFloat16, kBFloat16) or null; sums [n, degrade_tiles, 2] or null: the sums of (up - Y)^2, before up is
+// narrowed, and of 0.5 |Gx| + 0.5 |Gy|.
+cudaError_t launch_degrade(const Windows& windows, int scale, int boundary, int up_type, uint8_t* y, uint8_t* lr,
+                           void* up, double* sums, cudaStream_t stream);
 
 // Doubles that launch_per_sample_mse needs as scratch.
 int64_t mse_scratch(int64_t n, int64_t length);

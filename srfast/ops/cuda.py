@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from srfast.errors import InputError
 from srfast.ops import native, reference
 from srfast.ops.cpu import LIBRARY
 
@@ -19,10 +20,16 @@ ELEMENT_TYPES = {torch.uint8: 0, torch.float32: 1, torch.float16: 3, torch.bfloa
 LEAST_CAPABILITY = (8, 0)
 
 # patches [N, H, W, 3 or 1] -> Y uint8 [N, H, W]; LR uint8 [N, H / scale, W / scale]; the up-sampled plane [N, H, W] in
-# [0, 255]; the sums of (up - Y)^2 and of the Sobel map, float64 [N, tiles, 2]. LR and sums are empty unless asked for.
+# [0, 255]; the sums of (up - Y)^2 and of the Sobel map, float64 [N, tiles, 2]. The last two are empty unless asked for.
 LIBRARY.define(
-    "degrade(Tensor patches, int scale, str boundary, ScalarType dtype, bool lr=True, bool sums=True)"
+    "degrade(Tensor patches, int scale, str boundary, ScalarType dtype, bool up=True, bool sums=True)"
     " -> (Tensor, Tensor, Tensor, Tensor)"
+)
+# The same of windows of height x width pixels in one buffer: window i begins at byte offsets[i] (int64 [N]) of
+# pixels, its rows are row_strides[i] bytes apart.
+LIBRARY.define(
+    "degrade_windows(Tensor pixels, Tensor offsets, Tensor row_strides, int height, int width, int channels, int scale,"
+    " str boundary, ScalarType dtype, bool up=True, bool sums=True) -> (Tensor, Tensor, Tensor, Tensor)"
 )
 
 
@@ -45,39 +52,121 @@ def _launch(name: str, device: torch.device, *arguments: Any) -> None:
         getattr(native.compiled(), name)(*arguments, device.index, stream)
 
 
+def _check(
+    n: int, height: int, width: int, channels: int, scale: int, boundary: str, dtype: torch.dtype, pixels: Tensor
+) -> None:
+    """Everything the kernel takes for granted; the launcher sees addresses only."""
+    if pixels.dtype != torch.uint8:
+        raise TypeError(f"patches: expected uint8, got {pixels.dtype}")
+    if channels not in (1, 3):
+        raise InputError(f"patches: expected 1 or 3 channels, got {channels}")
+    if scale not in (2, 3, 4):
+        raise InputError(f"scale: expected 2, 3 or 4, got {scale}")
+    if height < 1 or width < 1 or height % scale or width % scale:
+        raise InputError(f"patches: expected sides that are positive multiples of {scale}, got {height} x {width}")
+    if height * width * channels >= 2**31:
+        raise InputError(f"patches: expected fewer than 2^31 bytes an image, got {height} x {width} x {channels}")
+    if boundary not in native.BOUNDARIES:
+        raise InputError(f"boundary: expected symmetric or replicate, got {boundary!r}")
+    if dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        raise TypeError(f"dtype: expected float32, float16 or bfloat16, got {dtype}")
+
+
+def _check_patches(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype) -> None:
+    if patches.ndim != 4:
+        raise InputError(f"patches: expected [N, H, W, 3 or 1], got {patches.ndim} axes")
+    n, height, width, channels = patches.shape
+    _check(n, height, width, channels, scale, boundary, dtype, patches)
+
+
+def _check_windows(
+    pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int, *rest: Any
+) -> None:
+    scale, boundary, dtype = rest
+    _check(len(offsets), height, width, channels, scale, boundary, dtype, pixels)
+    if not pixels.is_contiguous():
+        raise InputError("pixels: expected a contiguous buffer")
+    for name, tensor in (("offsets", offsets), ("row_strides", row_strides)):
+        if tensor.dtype != torch.int64 or tensor.shape != (len(offsets),) or not tensor.is_contiguous():
+            raise InputError(f"{name}: expected a contiguous int64 [{len(offsets)}], got {tensor.dtype} {tensor.shape}")
+        if tensor.device != pixels.device:
+            raise InputError(f"{name}: expected a tensor on {pixels.device}, got one on {tensor.device}")
+
+
 def _degrade_plain(
-    patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, lr: bool = True, sums: bool = True
+    patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True
 ) -> Any:
+    _check_patches(patches, scale, boundary, dtype)
     patches = patches.contiguous()
     y = reference.luma(patches) if patches.shape[-1] == 3 else patches[..., 0].clone()
     small = reference.resample_uint8(y, 1 / scale, boundary)
-    up = reference.resample(small.double(), scale, boundary)
-    totals = up.new_empty(0)
+    plane = torch.empty(0, dtype=torch.float64, device=y.device)
+    totals = torch.empty(0, dtype=torch.float64, device=y.device)
+    if up or sums:
+        plane = reference.resample(small.double(), scale, boundary)
     if sums:
-        totals = torch.stack([(up - y).square().sum((1, 2)), reference.sobel_map(patches).sum((1, 2))], 1)[:, None]
-    return y, small if lr else small.new_empty(0), up.to(dtype), totals
+        squares = (plane - y).square().sum((1, 2))
+        totals = torch.stack([squares, reference.sobel_map(patches).sum((1, 2))], 1)[:, None]
+    return y, small, plane.to(dtype) if up else torch.empty(0, dtype=dtype, device=y.device), totals
+
+
+def _windows_plain(
+    pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int,
+    scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True,
+) -> Any:  # fmt: skip
+    _check_windows(pixels, offsets, row_strides, height, width, channels, scale, boundary, dtype)
+    rows = offsets[:, None] + row_strides[:, None] * torch.arange(height, device=pixels.device)
+    index = rows[..., None] + torch.arange(width * channels, device=pixels.device)
+    patches = pixels.flatten()[index].view(len(offsets), height, width, channels)
+    return _degrade_plain(patches, scale, boundary, dtype, up, sums)
 
 
 def _degrade_cuda(
-    patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, lr: bool = True, sums: bool = True
+    patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True
 ) -> Any:
     if not has_kernels():
-        return _degrade_plain(patches, scale, boundary, dtype, lr, sums)
-    src = patches.contiguous()
-    n, h, w, c = src.shape
-    y = torch.empty((n, h, w), dtype=torch.uint8, device=src.device)
-    small = torch.empty((n, h // scale, w // scale) if lr else (0,), dtype=torch.uint8, device=src.device)
-    up = torch.empty((n, h, w), dtype=dtype, device=src.device)
-    tiles = native.compiled().degrade_tiles(h, w, scale)
-    totals = torch.empty((n, tiles, 2) if sums else (0,), dtype=torch.float64, device=src.device)
+        return _degrade_plain(patches, scale, boundary, dtype, up, sums)
+    _check_patches(patches, scale, boundary, dtype)
+    n, h, w, c = patches.shape
+    return _degrade(patches.contiguous(), None, None, n, h, w, c, scale, boundary, dtype, up, sums)
+
+
+def _windows_cuda(
+    pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int,
+    scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True,
+) -> Any:  # fmt: skip
+    arguments = (offsets, row_strides, height, width, channels, scale, boundary, dtype)
+    if not has_kernels():
+        return _windows_plain(pixels, *arguments, up, sums)
+    _check_windows(pixels, *arguments)
+    n = len(offsets)
+    return _degrade(pixels, offsets, row_strides, n, height, width, channels, scale, boundary, dtype, up, sums)
+
+
+def _degrade(
+    pixels: Tensor, offsets: Tensor | None, row_strides: Tensor | None, n: int, h: int, w: int, c: int,
+    scale: int, boundary: str, dtype: torch.dtype, up: bool, sums: bool,
+) -> Any:  # fmt: skip
+    def empty(shape: tuple[int, ...], of: torch.dtype, wanted: bool = True) -> Tensor:
+        return torch.empty(shape if wanted else (0,), dtype=of, device=pixels.device)
+
+    y = empty((n, h, w), torch.uint8)
+    small = empty((n, h // scale, w // scale), torch.uint8)
+    plane = empty((n, h, w), dtype, up)
+    totals = empty((n, native.compiled().degrade_tiles(h, w, scale), 2), torch.float64, sums)
     _launch(
-        "degrade_cuda", src.device, src.data_ptr(), n, h, w, c, scale, native.BOUNDARIES[boundary],
-        ELEMENT_TYPES[dtype], y.data_ptr(), small.data_ptr(), up.data_ptr(), totals.data_ptr(),
+        "degrade_cuda", pixels.device, *(0 if t is None else t.data_ptr() for t in (pixels, offsets, row_strides)),
+        n, h, w, c, scale, native.BOUNDARIES[boundary], ELEMENT_TYPES[dtype],
+        *(t.data_ptr() for t in (y, small, plane, totals)),
     )  # fmt: skip
-    return y, small, up, totals
+    return y, small, plane, totals
 
 
 def _per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
+    if a.shape != b.shape or a.ndim < 2 or 0 in a.shape[1:]:
+        raise InputError(f"b: expected the shape of a, [N, ...] and not empty, got {list(b.shape)} for {list(a.shape)}")
+    if a.device != b.device:
+        raise InputError(f"b: expected a tensor on {a.device}, got one on {b.device}")
     if not has_kernels() or a.dtype not in ELEMENT_TYPES or (b.dtype != torch.uint8 and a.dtype != torch.float32):
         return reference.per_sample_mse(a, b).float()
     a, b = a.contiguous(), b.contiguous()
@@ -111,19 +200,35 @@ def _upsample(x: Tensor, scale: int, boundary: str) -> Tensor:
 
 LIBRARY.impl("degrade", _degrade_plain, "CPU")
 LIBRARY.impl("degrade", _degrade_cuda, "CUDA")
+LIBRARY.impl("degrade_windows", _windows_plain, "CPU")
+LIBRARY.impl("degrade_windows", _windows_cuda, "CUDA")
 LIBRARY.impl("per_sample_mse", _per_sample_mse, "CUDA")
 LIBRARY.impl("imresize", _imresize, "CUDA")
 LIBRARY.impl("downsample", _downsample, "CUDA")
 LIBRARY.impl("upsample", _upsample, "CUDA")
 
 
-@torch.library.register_fake("srfast::degrade")
-def _(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, lr: bool = True, sums: bool = True) -> Any:
-    n, h, w, _ = patches.shape
-    tiles = native.compiled().degrade_tiles(h, w, scale) if patches.is_cuda and has_kernels() else 1
+def _fake(
+    pixels: Tensor, n: int, h: int, w: int, scale: int, dtype: torch.dtype, up: bool, sums: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    tiles = native.compiled().degrade_tiles(h, w, scale) if pixels.is_cuda and has_kernels() else 1
     return (
-        patches.new_empty((n, h, w)),
-        patches.new_empty((n, h // scale, w // scale) if lr else (0,)),
-        patches.new_empty((n, h, w), dtype=dtype),
-        patches.new_empty((n, tiles, 2) if sums else (0,), dtype=torch.float64),
+        pixels.new_empty((n, h, w)),
+        pixels.new_empty((n, h // scale, w // scale)),
+        pixels.new_empty((n, h, w) if up else (0,), dtype=dtype),
+        pixels.new_empty((n, tiles, 2) if sums else (0,), dtype=torch.float64),
     )
+
+
+@torch.library.register_fake("srfast::degrade")
+def _(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True) -> Any:
+    n, h, w, _ = patches.shape
+    return _fake(patches, n, h, w, scale, dtype, up, sums)
+
+
+@torch.library.register_fake("srfast::degrade_windows")
+def _(
+    pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int,
+    scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True,
+) -> Any:  # fmt: skip
+    return _fake(pixels, offsets.shape[0], height, width, scale, dtype, up, sums)

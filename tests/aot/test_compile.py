@@ -15,23 +15,27 @@ from triton.compiler import ASTSource
 
 pytestmark = pytest.mark.aot
 
-SIZES = {"fp16": 2, "bf16": 2, "fp32": 4}
-CASES = [(80, "fp16"), (90, "fp16"), (90, "bf16"), (90, "fp32"), (100, "fp16")]
+# x3 and x4 differ in numbers only: one architecture holds them.
+CASES = [(a, e, 2) for a in (80, 90, 100, 120) for e in ("fp16", "fp32")]
+CASES += [(90, "bf16", 2), (90, "fp16", 3), (90, "fp16", 4), (120, "fp32", 4)]
+SHARED = {80: 163, 90: 227, 100: 227, 120: 99}
+"""KiB of shared memory that a block may have."""
 
 
-def compile_kernel(kernel, capability, element):
-    config = lookup(kernel, capability, SIZES[element])
-    value, f32, i32, const = f"*{element}", "*fp32", "i32", "constexpr"
+def compile_kernel(kernel, capability, element, scale):
+    config = lookup(kernel, capability, 4 if element == "fp32" else 2)
+    value, constants = f"*{element}", {"S": scale, "BLOCK": config.block}
     if kernel == "features":
         function = srcnn.features_kernel
-        types = [value, value, f32, value, f32, value, i32, i32, i32, i32, const]
-        constants = {"BLOCK": config.block}
+        types = [value, value, "*fp32", value, "*fp32", value, "*i32", value, "i32", "i32", "i32"]
+        constants |= {"SIDE": srcnn.WINDOW[scale], "TAPS": srcnn.TAPS[scale], "HOIST": element != "fp32"}
     else:
         function = srcnn.error_kernel
-        types = [value, value, f32, "*u8", f32, f32, i32, i32, i32, i32, const, const, const]
-        constants = {"BLOCK": config.block, "DEPTH": config.depth, "WRITE_SR": False}
-    signature = dict(zip(function.arg_names, types, strict=True))
-    # What the launcher finds: allocations are aligned to 16 bytes.
+        types = [value, "*fp32", "*u8", "*fp32", "*fp32", "i32", "i32", "i32"]
+        constants |= {"WRITE_SR": False}
+    assert len(function.arg_names) == len(types) + len(constants)
+    signature = {**dict(zip(function.arg_names, types, strict=False)), **dict.fromkeys(constants, "constexpr")}
+    # What the launcher finds: allocations are aligned to 16 bytes. Sizes are not specialized.
     attributes = {(i,): [["tt.divisibility", 16]] for i, t in enumerate(types) if t.startswith("*")}
     return triton.compile(
         ASTSource(function, signature, constants, attributes),
@@ -54,15 +58,18 @@ def assembly(compiled, tmp_path):
     return dumps[0], dumps[1]
 
 
-@pytest.mark.parametrize(("capability", "element"), CASES)
+@pytest.mark.parametrize(("capability", "element", "scale"), CASES)
 @pytest.mark.parametrize("kernel", ["features", "error"])
-def test_compiles_without_spills(kernel, capability, element, tmp_path):
-    compiled = compile_kernel(kernel, capability, element)
+def test_compiles_without_spills(kernel, capability, element, scale, tmp_path):
+    compiled = compile_kernel(kernel, capability, element, scale)
     usage, sass = assembly(compiled, tmp_path)
     assert "STACK:0 " in usage
     assert "LOCAL:0 " in usage
     assert " LDL" not in sass
     assert " STL" not in sass
+    assert compiled.metadata.shared <= SHARED[capability] * 1024
+    if kernel == "error":
+        return
     ptx = compiled.asm["ptx"]
     if element == "fp32":
         assert "tf32" not in ptx
@@ -74,3 +81,10 @@ def test_compiles_without_spills(kernel, capability, element, tmp_path):
         assert "tcgen05.mma" in ptx
     else:
         assert "mma.sync" in ptx
+    if element != "fp32":
+        assert "cp.async" in ptx  # the weights of the next phase are on their way during this one
+
+
+def test_sizes_do_not_compile_anew():
+    for kernel, integers in ((srcnn.features_kernel, 3), (srcnn.error_kernel, 3)):
+        assert sum(p.do_not_specialize for p in kernel.params) == integers

@@ -102,16 +102,18 @@ int64_t host_degrade_tiles(int64_t h, int64_t w, int scale) {
   return scale == 2 ? tiles<2>(h, w) : scale == 3 ? tiles<3>(h, w) : tiles<4>(h, w);
 }
 
-void host_degrade(const uint8_t* patches, int64_t n, int64_t h, int64_t w, int channels, int scale, int boundary,
-                  int up_type, uint8_t* y, uint8_t* lr, void* up, double* sums, int threads) {
+void host_degrade(const uint8_t* pixels, const int64_t* offsets, const int64_t* row_strides, int64_t n, int64_t h,
+                  int64_t w, int channels, int scale, int boundary, int up_type, uint8_t* y, uint8_t* lr, void* up,
+                  double* sums, int threads) {
   DegradeArgs args{};
-  args.patches = patches;
+  args.pixels = pixels;
+  args.offsets = offsets;
+  args.row_strides = row_strides;
   args.n = n;
   args.h = static_cast<int>(h);
   args.w = static_cast<int>(w);
   args.channels = channels;
   args.boundary = boundary;
-  args.words = w % 4 == 0 && reinterpret_cast<uintptr_t>(patches) % 4 == 0 && reinterpret_cast<uintptr_t>(y) % 4 == 0;
   args.y = y;
   args.lr = lr;
   args.up = up;

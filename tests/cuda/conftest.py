@@ -38,18 +38,39 @@ class HostKernels:
         boundary: str = "symmetric",
         dtype: torch.dtype = torch.float32,
         threads: int = 64,
+        up: bool = True,
+        sums: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Y, LR, up-sampled plane and sums of patches [N, H, W, C]; outputs start poisoned."""
-        patches = patches.contiguous()
-        n, h, w, c = patches.shape
+        return self.windows(patches.contiguous(), None, None, *patches.shape, scale, boundary, dtype, threads, up, sums)
+
+    def windows(
+        self,
+        pixels: Tensor,
+        offsets: Tensor | None,
+        row_strides: Tensor | None,
+        n: int,
+        h: int,
+        w: int,
+        c: int,
+        scale: int,
+        boundary: str = "symmetric",
+        dtype: torch.dtype = torch.float32,
+        threads: int = 64,
+        with_up: bool = True,
+        with_sums: bool = True,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The same of windows in a buffer."""
         y = self.empty((n, h, w), dtype=torch.uint8)
         lr = self.empty((n, h // scale, w // scale), dtype=torch.uint8)
         up = self.empty((n, h, w), dtype=dtype)
         sums = self.empty((n, self.tiles(h, w, scale), 2), dtype=torch.float64)
         self.library.host_degrade(
-            *(ctypes.c_void_p(patches.data_ptr()), *map(ctypes.c_int64, (n, h, w))),
+            *(ctypes.c_void_p(None if t is None else t.data_ptr()) for t in (pixels, offsets, row_strides)),
+            *map(ctypes.c_int64, (n, h, w)),
             *map(ctypes.c_int, (c, scale, BOUNDARIES[boundary], UP_TYPES[dtype])),
-            *(ctypes.c_void_p(t.data_ptr()) for t in (y, lr, up, sums)),
+            *(ctypes.c_void_p(t.data_ptr()) for t in (y, lr)),
+            *(ctypes.c_void_p(t.data_ptr() if wanted else None) for t, wanted in ((up, with_up), (sums, with_sums))),
             ctypes.c_int(threads),
         )
         return y, lr, up, sums

@@ -79,10 +79,29 @@ def test_an_image_of_several_tiles(host_kernels, scale):
         check(host_kernels, patches, scale, boundary)
 
 
-def test_rows_of_whole_words_in_several_tiles(host_kernels):
-    patches = torch.from_numpy(photographs.astronaut()[:264, :296].copy())[None]
-    assert host_kernels.tiles(264, 296, 2) > 4
-    check(host_kernels, patches, 2)
+@pytest.mark.parametrize(("up", "sums"), [(False, False), (True, False), (False, True)])
+def test_what_is_not_asked_for_is_not_written(host_kernels, up, sums):
+    patches = torch.from_numpy(photographs.chelsea()[:48, :72].copy())[None]
+    whole = host_kernels.degrade(patches, 2)
+    part = host_kernels.degrade(patches, 2, up=up, sums=sums)
+    assert all(torch.equal(a, b) for a, b in zip(whole[:2], part[:2], strict=True))
+    assert torch.equal(part[2], whole[2]) if up else part[2].isnan().all()
+    assert torch.equal(part[3], whole[3]) if sums else part[3].isnan().all()
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_windows_of_several_images(host_kernels, scale):
+    """Windows cut where they lie, in images of different widths behind one another."""
+    images = [photographs.chelsea()[:60, :80], photographs.coffee()[:50, :111], photographs.astronaut()[:36, :36]]
+    buffer = torch.cat([torch.from_numpy(image.copy()).flatten() for image in images])
+    begins = [0, images[0].size, images[0].size + images[1].size]
+    places = [(0, 0, 0), (0, 24, 43), (1, 14, 75), (1, 1, 3), (2, 0, 0)]
+    offsets = torch.tensor([begins[i] + (y * images[i].shape[1] + x) * 3 for i, y, x in places])
+    strides = torch.tensor([3 * images[i].shape[1] for i, _, _ in places])
+    cut = torch.stack([torch.from_numpy(images[i][y : y + 36, x : x + 36].copy()) for i, y, x in places])
+    expected = host_kernels.degrade(cut, scale)
+    actual = host_kernels.windows(buffer, offsets, strides, len(places), 36, 36, 3, scale)
+    assert all(torch.equal(a, b) for a, b in zip(actual, expected, strict=True))
 
 
 def test_every_block_size_gives_the_same_sums(host_kernels):

@@ -59,9 +59,10 @@ void degrade(int64_t n, int64_t h, int64_t w, int channels, int scale, int bound
   const Device<uint8_t> y{std::vector<uint8_t>(pixels)}, lr{std::vector<uint8_t>(small)};
   const Device<float> up{std::vector<float>(pixels, std::numeric_limits<float>::quiet_NaN())};
   const Device<double> sums{std::vector<double>(static_cast<size_t>(2 * n * srfast::degrade_tiles(h, w, scale)))};
-  check(srfast::launch_degrade(patches.data, n, h, w, channels, scale, boundary, srfast::kFloat32, y.data, lr.data,
-                               up.data, sums.data, nullptr),
-        "launch_degrade");
+  const srfast::Windows windows{patches.data, nullptr, nullptr, n, h, w, channels};
+  check(
+      srfast::launch_degrade(windows, scale, boundary, srfast::kFloat32, y.data, lr.data, up.data, sums.data, nullptr),
+      "launch_degrade");
   expect_finite(up.read(), "degrade");
 }
 

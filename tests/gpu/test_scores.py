@@ -9,7 +9,7 @@ import torch
 import srfast
 from srfast.data.grid import grid
 from srfast.ops import reference
-from srfast.scoring.backends import gpu
+from srfast.scoring.backends import bands, gpu
 from srfast.scoring.backends.gpu import GpuScorer
 from srfast.scoring.backends.native import NativeEngine
 from srfast.scoring.backends.upload import uploaded
@@ -84,7 +84,7 @@ def test_dense_in_bands(monkeypatch, generator, backend):
     engine = gpu.GpuEngine(network, "symmetric", backend, "fp32")
     xs, ys = grid(410, 300, 2, 96, 18)
     whole = engine.dense(image, xs, ys, 96)
-    monkeypatch.setattr(gpu, "BAND_PIXELS", 20_000)
+    monkeypatch.setattr(bands, "BAND_PIXELS", 20_000)
     banded = engine.dense(image, xs, ys, 96)
     expected = NativeEngine(network).dense(image, xs, ys, 96)
     for column in ("loss", "bicubic", "sobel"):
@@ -97,7 +97,7 @@ def test_uploads_overlap_and_do_not_overtake(generator):
     pieces = list(torch.randint(0, 256, (7, 3, 500, 500, 3), dtype=torch.uint8, generator=generator).numpy())
     device = torch.device("cuda", torch.cuda.current_device())
     sums = []
-    for piece in uploaded(pieces, device):
+    for piece in uploaded(([p] for p in pieces), device):
         torch.cuda._sleep(20_000_000)
         sums.append(piece.sum(dtype=torch.int64))
     assert [int(s) for s in sums] == [int(p.sum(dtype=np.int64)) for p in pieces]

@@ -4,89 +4,133 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 from srfast.kernels import srcnn
 from srfast.kernels.configs import Config
 
 from srfast.ops import reference
+from srfast.scoring.backends.fold import fold, pack
 
 photographs = pytest.importorskip("skimage.data", reason="needs the demo extra")
 
 pytestmark = pytest.mark.interpret
 
-# Runs and tiles are 16 pixels wide and 2 to 8 high; (24, 40) and (13, 36) have tiles that need no clamp.
-SHAPES = [(2, 6, 10), (1, 17, 33), (3, 1, 1), (1, 24, 40), (2, 13, 36), (1, 2, 47)]
-# Few, large steps: the interpreter pays by the step. test_every_cut covers the small ones.
+# Scale, images, LR size: the window is 9 (x2) or 7 pixels wide. Smaller in both directions, in one, larger by one and
+# more. The interpreter pays by the program, and every class of pixels is one at least: up to 81 of four phases (x2),
+# 49 of sixteen (x4).
+SHAPES = [
+    *((2, 2, (1, 1)), (2, 3, (2, 12)), (2, 2, (10, 11))),
+    *((3, 2, (1, 1)), (3, 1, (2, 9)), (4, 1, (1, 1)), (4, 1, (1, 8))),
+]
 FEATURES = Config(128, 4, 3)
-ERROR = Config(64, 4, 4, depth=4)
+ERROR = Config(256, 4, 1)
 # Largest error of a pixel in [0, 255]. fp32: about 4,000 products a pixel of the order of 255 make an error of
-# sqrt(4,000) * 255 * 2^-24 or 1e-3. fp16 rounds inputs, weights and two feature maps to 2^-11: four errors of
+# sqrt(4,000) * 255 * 2^-24 or 1e-3. fp16 rounds weights, two feature maps and the products to 2^-11: four errors of
 # 255 * 2^-11 or 0.5 in all.
 PIXEL = {torch.float32: 1e-3, torch.float16: 0.5}
 
 
-def problem(shape, dtype):
+def problem(shape, scale):
     generator = torch.Generator().manual_seed(sum(shape))
-    up = (torch.rand(shape, generator=generator) * 270 - 7).to(dtype)
-    return up, torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    n, h, w = shape
+    lr = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    return lr, torch.randint(0, 256, (n, h * scale, w * scale), dtype=torch.uint8, generator=generator)
 
 
-def expected_features(up, weights):
-    w = {name: value.double() for name, value in weights.items()}
-    x = F.pad(up.double()[:, None] / 255, (4, 4, 4, 4), mode="replicate")
-    x = F.relu(F.conv2d(x, w["conv1.weight"], w["conv1.bias"]))
-    return 255 * F.relu(F.conv2d(x, w["conv2.weight"], w["conv2.bias"])).permute(0, 2, 3, 1)
+def expected(lr, weights, scale, boundary="symmetric"):
+    """The reconstruction in [0, 255], float64."""
+    up = reference.resample(lr.double(), scale, boundary)[:, None]
+    return 255 * reference.srcnn(up / 255, weights)[:, 0]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_features(weights, shape, dtype):
-    up, _ = problem(shape, dtype)
-    features = srcnn.launch_features(up, srcnn.pack(weights, dtype, "cpu"), FEATURES)
-    assert features.dtype == dtype
-    assert features.shape == (*shape, 32)
-    assert (features.double() - expected_features(up, weights)).abs().max() <= PIXEL[dtype]
+def reconstruct(lr, truth, weights, scale, dtype, boundary="symmetric", features=FEATURES, error=ERROR):
+    packed = pack(weights, scale, boundary, dtype, "cpu")
+    sr = torch.full(truth.shape, torch.nan)
+    products = srcnn.launch_features(lr.to(dtype), packed, features)
+    assert products.dtype == dtype
+    assert products.isfinite().all()
+    return sr, srcnn.launch_error(products, truth, packed, sr, error)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_reconstruction_and_error(weights, shape, dtype):
-    up, truth = problem(shape, dtype)
-    packed = srcnn.pack(weights, dtype, "cpu")
-    sr = torch.full(shape, torch.nan)
-    loss = srcnn.launch_error(srcnn.launch_features(up, packed, FEATURES), truth, packed, sr, ERROR)
-    expected = 255 * reference.srcnn(up.double()[:, None] / 255, weights)[:, 0]
-    assert (sr - expected).abs().max() <= PIXEL[dtype]
+@pytest.mark.parametrize(("scale", "images", "size"), SHAPES)
+def test_reconstruction_and_error(weights, scale, images, size):
+    lr, truth = problem((images, *size), scale)
+    sr, loss = reconstruct(lr, truth, weights, scale, torch.float32)
+    target = expected(lr, weights, scale)
+    assert (sr - target).abs().max() <= PIXEL[torch.float32]
     # The loss of exactly this reconstruction: only its summation is left, float32 within a program.
     torch.testing.assert_close(loss, reference.per_sample_mse(sr, truth).float(), rtol=1e-5, atol=0)
-    torch.testing.assert_close(
-        loss, reference.per_sample_mse(expected, truth).float(), rtol=1e-5 if dtype == torch.float32 else 5e-3, atol=0
-    )
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_half_precision(weights, scale):
+    lr, truth = problem((2, 1, 10), scale)
+    sr, loss = reconstruct(lr, truth, weights, scale, torch.float16)
+    target = expected(lr, weights, scale)
+    assert (sr - target).abs().max() <= PIXEL[torch.float16]
+    torch.testing.assert_close(loss, reference.per_sample_mse(target, truth).float(), rtol=5e-3, atol=0)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_other_border_rule(weights, scale):
+    lr, truth = problem((1, 1, 8), scale)
+    sr, _ = reconstruct(lr, truth, weights, scale, torch.float32, "replicate")
+    assert (sr - expected(lr, weights, scale, "replicate")).abs().max() <= PIXEL[torch.float32]
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_score_of_photographs(weights, scale):
-    patches = torch.from_numpy(photographs.coffee()[100:124, :72].copy()).reshape(24, 2, 36, 3).transpose(0, 1)
+    patches = torch.from_numpy(photographs.coffee()[100 : 100 + 4 * scale, : 3 * scale].copy())[None]
     y = reference.luma(patches)
-    up = reference.degrade(y, scale, torch.float32)[:, 0]
-    packed = srcnn.pack(weights, torch.float32, "cpu")
-    loss = srcnn.launch_error(srcnn.launch_features(up, packed, FEATURES), y.contiguous(), packed, config=ERROR)
-    expected = reference.score_patches(patches, weights, scale, torch.float64).float()
-    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=0)
+    lr = reference.resample_uint8(y, 1 / scale)
+    _, loss = reconstruct(lr, y.contiguous(), weights, scale, torch.float32)
+    target = reference.score_patches(patches, weights, scale, torch.float64).float()
+    torch.testing.assert_close(loss, target, rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize(("block", "depth"), [(16, 1), (32, 2), (64, 1)])
-def test_every_cut_gives_the_same_answer(weights, block, depth):
-    up, truth = problem((1, 11, 37), torch.float32)
-    packed = srcnn.pack(weights, torch.float32, "cpu")
-    features = srcnn.launch_features(up, packed, Config(block, 4, 2))
-    loss = srcnn.launch_error(features, truth, packed, config=Config(block, 4, 2, depth))
-    expected = reference.per_sample_mse(255 * reference.srcnn(up.double()[:, None] / 255, weights)[:, 0], truth)
-    torch.testing.assert_close(loss, expected.float(), rtol=1e-5, atol=0)
+@pytest.mark.parametrize(("block", "pixels"), [(16, 128), (32, 512), (256, 32)])
+def test_every_cut_gives_the_same_answer(weights, block, pixels):
+    lr, truth = problem((1, 2, 17), 2)
+    sr, _ = reconstruct(lr, truth, weights, 2, torch.float32, features=Config(block, 4, 2), error=Config(pixels, 4, 1))
+    assert (sr - expected(lr, weights, 2)).abs().max() <= PIXEL[torch.float32]
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_fold_of_a_window_is_conv1_of_the_up_sampled_image(weights, scale):
+    """The middle class on an image that is larger than the window, one HR pixel at a time."""
+    side = srcnn.WINDOW[scale]
+    conv1 = weights["conv1.weight"][:, 0].double()
+    [lr] = torch.rand(1, 2 * side, 2 * side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    up = reference.resample(lr, scale)
+    folded = fold(conv1, scale, "symmetric", side, side)[side // 2, side // 2]
+    window = lr[side // 2 : side // 2 + side, 3 : 3 + side].flatten()
+    for phase in range(scale * scale):
+        y, x = 2 * (side // 2) * scale + phase // scale, (3 + side // 2) * scale + phase % scale
+        direct = (conv1 * up[y - 4 : y + 5, x - 4 : x + 5]).sum((1, 2))
+        torch.testing.assert_close(window @ folded[phase, : side * side], direct, rtol=1e-12, atol=1e-12)
+        assert not folded[phase, side * side :].any()
 
 
 def test_no_patches(weights):
-    packed = srcnn.pack(weights, torch.float32, "cpu")
-    features = srcnn.launch_features(torch.zeros(0, 8, 8), packed)
-    assert features.shape == (0, 8, 8, 32)
-    assert srcnn.launch_error(features, torch.zeros(0, 8, 8, dtype=torch.uint8), packed).shape == (0,)
+    packed = pack(weights, 2, "symmetric", torch.float32, "cpu")
+    products = srcnn.launch_features(torch.zeros(0, 8, 8), packed)
+    assert products.shape == (0, 4, 25, 8, 8)
+    assert srcnn.launch_error(products, torch.zeros(0, 16, 16, dtype=torch.uint8), packed).shape == (0,)
+
+
+def test_wrong_tensors_are_refused_before_their_addresses_are_taken(weights):
+    packed = pack(weights, 2, "symmetric", torch.float32, "cpu")
+    lr = torch.zeros(1, 8, 8)
+    products = srcnn.launch_features(lr, packed, FEATURES)
+    truth = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    for wrong in (lr.half(), lr.transpose(1, 2)[:, :7], lr.to("meta")):
+        with pytest.raises(ValueError, match="lr: expected"):
+            srcnn.launch_features(wrong, packed)
+    with pytest.raises(ValueError, match="HR pixels at once"):
+        srcnn.launch_features(torch.zeros(1, 1, 1).expand(1, 5000, 5000).contiguous(), packed)
+    for wrong in (truth.float(), truth[:, 1:], truth[:, :, ::2]):
+        with pytest.raises(ValueError, match="truth: expected"):
+            srcnn.launch_error(products, wrong, packed)
+    with pytest.raises(ValueError, match="products: expected"):
+        srcnn.launch_error(products[:, :3], truth, packed)
+    with pytest.raises(ValueError, match="sr: expected"):
+        srcnn.launch_error(products, truth, packed, truth)

@@ -8,7 +8,7 @@ import torch
 
 from srfast.data.grid import grid
 from srfast.ops import reference
-from srfast.scoring.backends import gpu
+from srfast.scoring.backends import bands, gpu
 from srfast.scoring.backends.gpu import GpuEngine, GpuScorer
 from srfast.scoring.backends.native import NativeEngine
 from srfast.scoring.backends.upload import uploaded
@@ -53,8 +53,8 @@ def test_bands_with_a_halo_are_the_whole_image(monkeypatch: pytest.MonkeyPatch, 
     xs, ys = grid(*image.shape[:2], scale, 48, 12)
     whole = engine.dense(image, xs, ys, 48)
     maps = engine._scorer.maps(torch.from_numpy(image))
-    monkeypatch.setattr(gpu, "BAND_PIXELS", 3000)
-    cut = list(gpu.bands(*image.shape[:2], scale))
+    monkeypatch.setattr(bands, "BAND_PIXELS", 3000)
+    cut = list(bands.bands(*image.shape[:2], scale))
     assert len(cut) > 5
     pieces = [engine._scorer.maps(torch.from_numpy(image[b.first : b.last]))[:, b.own] for b in cut]
     banded = torch.cat(pieces, 1)
@@ -71,11 +71,11 @@ def test_a_halo_of_one_row_less_would_show(monkeypatch: pytest.MonkeyPatch) -> N
     image = data.chelsea()[:200, :64]
     scorer = GpuScorer(load_network("srcnn", 2).weights, backend="native", device="cpu")
     maps = scorer.maps(torch.from_numpy(image))
-    monkeypatch.setattr(gpu, "BAND_PIXELS", 64 * 40)
+    monkeypatch.setattr(bands, "BAND_PIXELS", 64 * 40)
 
     def worst(halo: int) -> float:
-        monkeypatch.setattr(gpu, "HALO", halo)
-        cut = gpu.bands(*image.shape[:2], 2)
+        monkeypatch.setattr(bands, "HALO", halo)
+        cut = bands.bands(*image.shape[:2], 2)
         banded = torch.cat([scorer.maps(torch.from_numpy(image[b.first : b.last]))[:, b.own] for b in cut], 1)
         return float((banded - maps).abs().max())
 
@@ -87,7 +87,7 @@ def test_large_patches_are_scored_in_bands(monkeypatch: pytest.MonkeyPatch) -> N
     weights = load_network("srcnn", 2).weights
     scorer = GpuScorer(weights, backend="native", device="cpu")
     whole, losses = scorer.columns(patches), scorer.losses(patches)
-    monkeypatch.setattr(gpu, "BAND_PIXELS", 2000)
+    monkeypatch.setattr(bands, "BAND_PIXELS", 2000)
     monkeypatch.setattr(gpu._TorchNetwork, "pixels", 1)
     columns = scorer.columns(patches)
     for column in ("loss", "bicubic", "sobel"):
@@ -97,12 +97,33 @@ def test_large_patches_are_scored_in_bands(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_sobel_map_is_the_definition() -> None:
     y = torch.randint(0, 256, (37, 22), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(gpu._sobel_map(y).double(), reference.sobel_map(y[None, ..., None])[0])
+    assert torch.equal(bands.sobel_map(y).double(), reference.sobel_map(y[None, ..., None])[0])
 
 
 def test_uploads_take_any_layout() -> None:
     array = np.arange(2 * 5 * 7 * 3, dtype=np.uint8).reshape(2, 5, 7, 3)
     array.flags.writeable = False
-    pieces = [array, array[:, ::-1, ::2], array[:0]]
+    numbers = np.arange(3, dtype=np.int64)
+    pieces = [[array], [numbers, array[:, ::-1, ::2], array.copy()], [array[:0]]]
     for piece, tensor in zip(pieces, uploaded(pieces, torch.device("cpu")), strict=True):
-        np.testing.assert_array_equal(tensor.numpy(), piece)
+        assert tensor.numpy().tobytes() == b"".join(a.tobytes() for a in piece)
+
+
+@pytest.mark.parametrize("most", [1, 9000, 1 << 22])
+def test_images_that_share_an_upload_score_as_alone(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Different sizes, gray among colours, one image that is cut into rows of windows."""
+    images = [
+        data.chelsea()[:96, :120],
+        data.coffee()[:60, :200],
+        data.chelsea()[:80, :60, :1],
+        data.astronaut()[:150, :90],
+    ]
+    grids = [grid(image.shape[0], image.shape[1], 2, 48, 18) for image in images]
+    engine = GpuEngine(load_network("srcnn", 2), "symmetric", "native", "fp32", "cpu")
+    alone = [engine.windows(image, xs, ys, 48) for image, (xs, ys) in zip(images, grids, strict=True)]
+    monkeypatch.setattr(gpu, "UPLOAD_PIXELS", most)
+    together = engine.windows_of(images, grids, 48)
+    for one, other, (xs, ys) in zip(alone, together, grids, strict=True):
+        assert len(one.loss) == len(xs) * len(ys)
+        for column in ("loss", "bicubic", "sobel"):
+            np.testing.assert_allclose(getattr(other, column), getattr(one, column), rtol=1e-6, err_msg=column)

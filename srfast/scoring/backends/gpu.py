@@ -6,9 +6,9 @@ chunks, images larger than a chunk in bands of rows with a halo, and host arrays
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from torch import Tensor
 from srfast.errors import InputError
 from srfast.ops import cuda  # noqa: F401  (registers torch.ops.srfast.degrade)
 from srfast.ops.precision import without_tf32
+from srfast.scoring.backends import bands
+from srfast.scoring.backends.bands import sobel_map
 from srfast.scoring.backends.base import Scores
 from srfast.scoring.backends.upload import uploaded
 from srfast.scoring.network import Network
@@ -31,11 +33,6 @@ PRECISIONS = {
 BACKENDS = ("native", "triton")
 UPLOAD_PIXELS = 1 << 22
 """Pixels of one upload: 12 MiB of page-locked memory, twice."""
-BAND_PIXELS = 1 << 22
-"""Pixels of a band, the halo left out. Maps in float64 and the network's take up to 700 bytes a pixel: 3 GiB."""
-HALO = 8
-"""LR rows that a band reads beyond its own on each side. The cut spoils the 2 LR rows whose down-sampling reaches over
-it, the 2 whose up-sampling does, and the 4 + 2 HR rows of conv1 and conv3: 7 LR rows at x2."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,48 @@ class Columns:
     loss: Tensor
     bicubic: Tensor
     sobel: Tensor
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Patches of one size in one buffer on the device, read where they lie."""
+
+    pixels: Tensor
+    """uint8, of any shape: the buffer; or [N, H, W, C] without offsets."""
+    height: int
+    width: int
+    channels: int
+    offsets: Tensor | None = None
+    """int64 [N]: where each begins, in bytes."""
+    row_strides: Tensor | None = None
+    """int64 [N], in bytes."""
+
+    @staticmethod
+    def of(patches: Tensor) -> Windows:
+        return Windows(patches, *patches.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.pixels) if self.offsets is None else len(self.offsets)
+
+    def __getitem__(self, part: slice) -> Windows:
+        if self.offsets is None or self.row_strides is None:
+            return replace(self, pixels=self.pixels[part])
+        return replace(self, offsets=self.offsets[part], row_strides=self.row_strides[part])
+
+    def image(self, number: int) -> Tensor:
+        """[H, W, C], a view."""
+        if self.offsets is None or self.row_strides is None:
+            return self.pixels[number]
+        strides = (int(self.row_strides[number]), self.channels, 1)
+        return self.pixels.as_strided((self.height, self.width, self.channels), strides, int(self.offsets[number]))
+
+    def degraded(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """torch.ops.srfast.degrade."""
+        ops: Any = torch.ops.srfast
+        if self.offsets is None:
+            return ops.degrade(self.pixels, *arguments)
+        size = (self.height, self.width, self.channels)
+        return ops.degrade_windows(self.pixels, self.offsets, self.row_strides, *size, *arguments)
 
 
 class GpuScorer:
@@ -76,15 +115,17 @@ class GpuScorer:
         self.boundary = boundary
         self.dtype = PRECISIONS[precision]
         self.device = torch.device(device)
-        self._network = None if weights is None else _NETWORKS[backend](weights, self.dtype, self.device)
+        self._network = (
+            None if weights is None else _NETWORKS[backend](weights, scale, boundary, self.dtype, self.device)
+        )
 
     @torch.inference_mode()
-    def columns(self, patches: Tensor) -> Columns:
-        """Scores of uint8 patches [N, H, W, 3 or 1] on the scorer's device; H and W are multiples of the scale."""
+    def columns(self, patches: Tensor | Windows) -> Columns:
+        """Scores of patches uint8 [N, H, W, 3 or 1] on the scorer's device; H and W are multiples of the scale."""
         return Columns(*self._scored(patches, True))
 
     @torch.inference_mode()
-    def losses(self, patches: Tensor) -> Tensor:
+    def losses(self, patches: Tensor | Windows) -> Tensor:
         """The losses alone, float32 [N]: the bicubic and Sobel columns cost arithmetic."""
         return self._scored(patches, self._network is None)[0]
 
@@ -93,68 +134,42 @@ class GpuScorer:
         """float32 [3, H, W] of one uint8 image [H, W, 3 or 1]: the squared error of the network and of plain bicubic
         up-sampling, and the Sobel map. Takes memory for the whole image: large ones come in bands."""
         with _on(self.device):
-            y, up, _ = self._degrade(image[None], False)
-            plain = (up.float() - y).square()
-            loss = plain if self._network is None else (self._network.reconstruct(up, y) - y).square()
-            return torch.stack([loss[0], plain[0], _sobel_map(y[0])])
+            y, lr, up, _ = torch.ops.srfast.degrade(image[None], self.scale, self.boundary, torch.float32, True, False)
+            plain = loss = (up - y).square()
+            if self._network is not None:
+                loss = (self._network.reconstruct(y, lr, up) - y).square()
+            return torch.stack([loss[0], plain[0], sobel_map(y[0])])
 
-    def _scored(self, patches: Tensor, with_columns: bool) -> Tensor:
+    def _scored(self, patches: Tensor | Windows, with_columns: bool) -> Tensor:
         """[3, N], or [1, N] without the bicubic and Sobel columns."""
-        n, h, w, _ = patches.shape
+        windows = patches if isinstance(patches, Windows) else Windows.of(patches)
+        n, pixels = len(windows), windows.height * windows.width
         rows = 3 if with_columns else 1
         if n == 0:
-            return torch.zeros(rows, 0, device=patches.device)
-        pixels = BAND_PIXELS if self._network is None else self._network.pixels
-        if h * w > max(pixels, BAND_PIXELS):
-            return torch.stack([self._large(patch)[:rows] for patch in patches], 1)
-        step = max(1, pixels // (h * w))
-        score = self._columns if with_columns else self._losses
+            return torch.zeros(rows, 0, device=self.device)
+        most = bands.BAND_PIXELS if self._network is None else self._network.pixels
         with _on(self.device):
-            return torch.cat([score(patches[first : first + step]) for first in range(0, n, step)], 1)
+            if pixels > max(most, bands.BAND_PIXELS):
+                return torch.stack([self._large(windows.image(i))[:rows] for i in range(n)], 1)
+            step = max(1, most // pixels)
+            return torch.cat([self._chunk(windows[first : first + step], rows == 3) for first in range(0, n, step)], 1)
 
-    def _degrade(self, patches: Tensor, with_sums: bool) -> tuple[Tensor, Tensor, Tensor]:
-        y, _, up, sums = torch.ops.srfast.degrade(patches, self.scale, self.boundary, self.dtype, False, with_sums)
-        return y, up, sums
-
-    def _columns(self, patches: Tensor) -> Tensor:
-        y, up, sums = self._degrade(patches, True)
-        bicubic, sobel = (sums.sum(1) / y[0].numel()).float().unbind(1)
-        return torch.stack([bicubic if self._network is None else self._network.loss(up, y), bicubic, sobel])
-
-    def _losses(self, patches: Tensor) -> Tensor:
-        assert self._network is not None
-        y, up, _ = self._degrade(patches, False)
-        return self._network.loss(up, y)[None]
+    def _chunk(self, windows: Windows, with_columns: bool) -> Tensor:
+        needs_up = self._network is not None and self._network.needs_up
+        dtype = self.dtype if needs_up else torch.float32
+        arguments = (self.scale, self.boundary, dtype, needs_up, with_columns)
+        y, lr, up, sums = windows.degraded(*arguments)
+        loss = self._network.loss(y, lr, up)[None] if self._network is not None else None
+        if not with_columns and loss is not None:
+            return loss
+        columns = (sums.sum(1) / y[0].numel()).float().T
+        return torch.cat([columns[:1] if loss is None else loss, columns])
 
     def _large(self, image: Tensor) -> Tensor:
         total = torch.zeros(3, dtype=torch.float64, device=image.device)
-        for band in bands(image.shape[0], image.shape[1], self.scale):
+        for band in bands.bands(image.shape[0], image.shape[1], self.scale):
             total += self.maps(image[band.first : band.last])[:, band.own].sum((1, 2), dtype=torch.float64)
         return (total / (image.shape[0] * image.shape[1])).float()
-
-
-@dataclass(frozen=True)
-class Band:
-    """Rows of an image that are scored at once."""
-
-    begin: int
-    end: int
-    first: int
-    """Where the halo above begins."""
-    last: int
-
-    @property
-    def own(self) -> slice:
-        """The band's rows among those with the halo."""
-        return slice(self.begin - self.first, self.end - self.first)
-
-
-def bands(height: int, width: int, scale: int) -> Iterator[Band]:
-    """The rows of an image, multiples of the scale, in bands of BAND_PIXELS or one LR row."""
-    step = max(1, BAND_PIXELS // (width * scale)) * scale
-    for begin in range(0, height, step):
-        end = min(begin + step, height)
-        yield Band(begin, end, max(0, begin - HALO * scale), min(height, end + HALO * scale))
 
 
 class GpuEngine:
@@ -178,87 +193,110 @@ class GpuEngine:
         return self._scorer.losses(patches.to(self._device)).to(patches.device)
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
-        n, h, w, _ = patches.shape
+        n, h, w, c = patches.shape
         if n == 0:
             return np.zeros(0, np.float32)
         step = max(1, UPLOAD_PIXELS // (h * w))
-        pieces = (patches[first : first + step] for first in range(0, n, step))
+        pieces = ([patches[first : first + step]] for first in range(0, n, step))
         with _on(self._device):
-            return torch.cat([self._scorer.losses(piece) for piece in uploaded(pieces, self._device)]).cpu().numpy()
+            parts = [self._scorer.losses(p.view(-1, h, w, c)) for p in uploaded(pieces, self._device)]
+            return torch.cat(parts).cpu().numpy()
 
     def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
+        return self.windows_of([image], [(xs, ys)], size)[0]
+
+    def windows_of(
+        self, images: Sequence[np.ndarray], grids: Sequence[tuple[np.ndarray, np.ndarray]], size: int
+    ) -> list[Scores]:
+        """``windows`` of several images: they share uploads and launches, and no patch is copied."""
+        scores: list[list[Tensor]] = [[] for _ in images]
+        cut = list(self._pieces(images, grids, size))
+        pieces = uploaded(([*piece.places, *piece.images] for piece in cut), self._device)
         with _on(self._device):
-            [pixels] = (piece.clone() for piece in uploaded([image], self._device))
-            views = pixels.unfold(0, size, 1).unfold(1, size, 1)  # [H', W', C, size, size]
-            y, x = (p.flatten() for p in torch.meshgrid(self._index(ys), self._index(xs), indexing="ij"))
-            step = max(1, UPLOAD_PIXELS // size**2)
-            parts = []
-            for first in range(0, len(y), step):
-                chosen = views[y[first : first + step], x[first : first + step]]
-                columns = self._scorer.columns(chosen.movedim(1, -1).contiguous())
-                parts.append(torch.stack([columns.loss, columns.bicubic, columns.sobel]))
-            return Scores(*torch.cat(parts, 1).cpu().numpy())
+            for piece, buffer in zip(cut, pieces, strict=True):
+                n = len(piece.places[0])
+                offsets, strides = buffer[: 16 * n].view(torch.int64).view(2, n)
+                windows = Windows(buffer, size, size, piece.images[0].shape[2], offsets, strides)
+                columns = torch.stack(list(vars(self._scorer.columns(windows)).values()))
+                for number, part in zip(piece.numbers, columns.split(piece.counts, 1), strict=True):
+                    scores[number].append(part)
+            everything = torch.cat([part for parts in scores for part in parts], 1).cpu().numpy()
+        ends = np.cumsum([sum(part.shape[1] for part in parts) for parts in scores])
+        return [Scores(*part) for part in np.split(everything, ends[:-1], 1)]
+
+    def _pieces(
+        self, images: Sequence[np.ndarray], grids: Sequence[tuple[np.ndarray, np.ndarray]], size: int
+    ) -> Iterator[_Piece]:
+        """Images, or rows of windows of a large one, gathered to UPLOAD_PIXELS."""
+        piece = _Piece()
+        for number, (image, (xs, ys)) in enumerate(zip(images, grids, strict=True)):
+            rows = max(size, UPLOAD_PIXELS // image.shape[1])
+            first = 0
+            while first < len(ys):
+                last = int(np.searchsorted(ys, ys[first] + rows - size, "right"))
+                band = image[ys[first] : ys[last - 1] + size]
+                if piece.images and (
+                    piece.pixels + band.shape[0] * band.shape[1] > UPLOAD_PIXELS
+                    or band.shape[2] != piece.images[0].shape[2]
+                ):
+                    yield piece
+                    piece = _Piece()
+                piece.add(number, band, xs, ys[first:last] - ys[first])
+                first = last
+        if piece.images:
+            yield piece
 
     def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
         height, width = (n // self.scale * self.scale for n in image.shape[:2])
-        cut = list(bands(height, width, self.scale))
+        cut = list(bands.bands(height, width, self.scale))
         with _on(self._device):
-            sums = _WindowSums(xs, ys, size, self._device)
-            pieces = uploaded((image[band.first : band.last, :width] for band in cut), self._device)
+            sums = bands.WindowSums(xs, ys, size, self._device)
+            pieces = uploaded(([image[band.first : band.last, :width]] for band in cut), self._device)
             for band, piece in zip(cut, pieces, strict=True):
-                sums.add(self._scorer.maps(piece)[:, band.own], band)
+                maps = self._scorer.maps(piece.view(-1, width, image.shape[2]))
+                sums.add(maps[:, band.own], band)
             return Scores(*sums.means().cpu().numpy())
 
-    def _index(self, positions: np.ndarray) -> Tensor:
-        return torch.from_numpy(positions.astype(np.int64)).to(self._device)
 
+class _Piece:
+    """What goes up at once: where the windows begin and their row strides, then the images."""
 
-class _WindowSums:
-    """Sums of three maps over windows, the maps coming in bands from the top down; float64."""
+    def __init__(self) -> None:
+        self.images: list[np.ndarray] = []
+        self.numbers: list[int] = []
+        self.counts: list[int] = []
+        self.pixels = 0
+        self._windows: list[tuple[np.ndarray, np.ndarray]] = []
+        self._bytes = 0
 
-    def __init__(self, xs: np.ndarray, ys: np.ndarray, size: int, device: torch.device) -> None:
-        self._x = torch.from_numpy(xs.astype(np.int64)).to(device)
-        self._ys, self._size = ys.astype(np.int64), size
-        self._sums = torch.zeros(3, len(ys), len(xs), dtype=torch.float64, device=device)
-        self._above = torch.zeros(3, 1, len(xs), dtype=torch.float64, device=device)
+    def add(self, number: int, image: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> None:
+        _, width, channels = image.shape
+        begin = (ys[:, None].astype(np.int64) * width + xs) * channels
+        self._windows.append((self._bytes + begin.ravel(), np.full(begin.size, width * channels)))
+        self._bytes += image.size
+        self.images.append(image)
+        self.numbers.append(number)
+        self.counts.append(begin.size)
+        self.pixels += image.shape[0] * width
 
-    def add(self, maps: Tensor, band: Band) -> None:
-        for number, error in enumerate(maps):
-            rows = F.pad(error.double().cumsum(1), (1, 0))
-            rows = rows[:, self._x + self._size] - rows[:, self._x]
-            # until[i]: what stands above row band.begin + i, in the columns of each window
-            until = torch.cat([self._above[number], self._above[number] + rows.cumsum(0)])
-            tops, bottoms = self._ys, self._ys + self._size
-            for sign, edges, inside in (
-                (-1, tops, (tops >= band.begin) & (tops < band.end)),
-                (1, bottoms, (bottoms > band.begin) & (bottoms <= band.end)),
-            ):
-                windows = np.flatnonzero(inside)
-                at, which = (torch.from_numpy(i).to(until.device) for i in (edges[windows] - band.begin, windows))
-                self._sums[number].index_add_(0, which, until[at], alpha=sign)
-            self._above[number] = until[-1:]
-
-    def means(self) -> Tensor:
-        """float32 [3, ny * nx]."""
-        return (self._sums / self._size**2).clamp(min=0).float().flatten(1)
-
-
-def _sobel_map(y: Tensor) -> Tensor:
-    """``reference.sobel_map`` of one uint8 plane [H, W] in float32, which holds its values exactly."""
-    y = F.pad(y[None, None].float(), (1, 1, 1, 1), mode="reflect")[0, 0]
-    smooth, rough = y[:-2] + 2 * y[1:-1] + y[2:], y[2:] - y[:-2]
-    gx, gy = smooth[:, 2:] - smooth[:, :-2], rough[:, :-2] + 2 * rough[:, 1:-1] + rough[:, 2:]
-    return (gx.abs() + gy.abs()) / 2
+    @property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets and row strides, int64 [N]; the offsets count from the beginning of the piece."""
+        offsets, strides = (np.concatenate(part) for part in zip(*self._windows, strict=True))
+        return offsets + 16 * len(offsets), strides.astype(np.int64)
 
 
 class _TorchNetwork:
     """The network by torch's convolutions, channels last. Pixels stay in [0, 255], biases are multiplied by 255
     instead: the network is positively homogeneous, and a plane in half precision is not rounded twice."""
 
+    needs_up = True
     pixels = 1 << 22
     """Scored at once: conv1's 64 channels, twice while ReLU and layout are at work, take 1 GiB (2 GiB in fp32)."""
 
-    def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, weights: Mapping[str, Tensor], scale: int, boundary: str, dtype: torch.dtype, device: torch.device
+    ) -> None:
         self._layers = [
             (
                 weights[f"conv{i}.weight"].to(device, dtype, memory_format=torch.channels_last),
@@ -275,33 +313,39 @@ class _TorchNetwork:
             x = F.relu_(F.conv2d(x, w2, b2))
             return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), w3, b3)[:, 0]
 
-    def loss(self, up: Tensor, y: Tensor) -> Tensor:
+    def loss(self, y: Tensor, lr: Tensor, up: Tensor) -> Tensor:
         sr = self._forward(up)
         # The CPU op takes float32 pairs only.
         return torch.ops.srfast.per_sample_mse(*((sr, y) if sr.is_cuda else (sr.float(), y.float())))
 
-    def reconstruct(self, up: Tensor, y: Tensor) -> Tensor:
-        return self._forward(up).float()
+    def reconstruct(self, y: Tensor, lr: Tensor, up: Tensor) -> Tensor:
+        return self._forward(up.to(self._layers[0][0].dtype)).float()
 
 
 class _TritonNetwork:
     """The network by srfast.kernels.srcnn; the reconstruction is written only when asked for."""
 
+    needs_up = False
     pixels = 1 << 24
-    """Scored at once: the 32-channel map takes 1 GiB (2 GiB in fp32)."""
+    """Scored at once: 25 products a pixel take 800 MiB (1.6 GiB in fp32)."""
 
-    def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, weights: Mapping[str, Tensor], scale: int, boundary: str, dtype: torch.dtype, device: torch.device
+    ) -> None:
         from srfast.kernels import srcnn
+        from srfast.scoring.backends.fold import pack
 
         self._kernels: Any = srcnn
-        self._packed = srcnn.pack(weights, dtype, device)
+        self._dtype = dtype
+        self._packed = pack(weights, scale, boundary, dtype, device)
 
-    def loss(self, up: Tensor, y: Tensor) -> Tensor:
-        return self._kernels.launch_error(self._kernels.launch_features(up, self._packed), y, self._packed)
+    def loss(self, y: Tensor, lr: Tensor, up: Tensor, sr: Tensor | None = None) -> Tensor:
+        products = self._kernels.launch_features(lr.to(self._dtype), self._packed)
+        return self._kernels.launch_error(products, y, self._packed, sr)
 
-    def reconstruct(self, up: Tensor, y: Tensor) -> Tensor:
-        sr = torch.empty(up.shape, dtype=torch.float32, device=up.device)
-        self._kernels.launch_error(self._kernels.launch_features(up, self._packed), y, self._packed, sr)
+    def reconstruct(self, y: Tensor, lr: Tensor, up: Tensor) -> Tensor:
+        sr = torch.empty(y.shape, dtype=torch.float32, device=y.device)
+        self.loss(y, lr, up, sr)
         return sr
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+Piece = Sequence[np.ndarray]
+"""Arrays of any type, shape and strides."""
 
-def uploaded(pieces: Iterable[np.ndarray], device: torch.device) -> Iterator[Tensor]:
-    """The pieces (uint8, any shape and strides) as tensors on ``device``.
+
+def uploaded(pieces: Iterable[Piece], device: torch.device) -> Iterator[Tensor]:
+    """The bytes of each piece's arrays, one after another, as a uint8 tensor on ``device``.
 
     A tensor is valid until the next is asked for; work on it belongs on the current stream of the device. Memory is
     bounded by two pieces on the host (page-locked) and two on the device: the copy of a piece waits for the work on the
@@ -19,7 +22,9 @@ def uploaded(pieces: Iterable[np.ndarray], device: torch.device) -> Iterator[Ten
     """
     if device.type != "cuda":
         for piece in pieces:
-            yield torch.from_numpy(np.array(piece, order="C"))
+            joined = np.empty(_size(piece), np.uint8)
+            _join(piece, torch.from_numpy(joined))
+            yield torch.from_numpy(joined)
         return
     slots = (_Slot(device), _Slot(device))
     copies = torch.cuda.Stream(device)
@@ -47,19 +52,16 @@ class _Slot:
         self._target = torch.empty(0, dtype=torch.uint8)
         self._copied, self._worked = torch.cuda.Event(), torch.cuda.Event()
 
-    def copy(self, piece: np.ndarray, stream: Any) -> Tensor:
+    def copy(self, piece: Piece, stream: Any) -> Tensor:
+        size = _size(piece)
         self._copied.synchronize()  # the page-locked buffer is free; at once before the first use
-        if self._host.numel() < piece.size:
+        if self._host.numel() < size:
             self._worked.synchronize()
-            self._host = torch.empty(piece.size, dtype=torch.uint8, pin_memory=True)
-            self._target = torch.empty(piece.size, dtype=torch.uint8, device=self._device)
+            self._host = torch.empty(size, dtype=torch.uint8, pin_memory=True)
+            self._target = torch.empty(size, dtype=torch.uint8, device=self._device)
             stream.wait_stream(torch.cuda.current_stream(self._device))  # what used this memory before
-        host = self._host[: piece.size].view(piece.shape)
-        if piece.flags.writeable and piece.flags.c_contiguous:
-            host.copy_(torch.from_numpy(piece))  # on several threads
-        else:
-            np.copyto(host.numpy(), piece)
-        target = self._target[: piece.size].view(piece.shape)
+        host, target = self._host[:size], self._target[:size]
+        _join(piece, host)
         with torch.cuda.stream(stream):
             stream.wait_event(self._worked)
             target.copy_(host, non_blocking=True)
@@ -72,3 +74,19 @@ class _Slot:
 
     def used(self) -> None:
         self._worked.record(torch.cuda.current_stream(self._device))
+
+
+def _size(piece: Piece) -> int:
+    return sum(array.nbytes for array in piece)
+
+
+def _join(piece: Piece, out: Tensor) -> None:
+    """Copies the arrays' bytes behind one another."""
+    begin = 0
+    for array in piece:
+        part = out[begin : begin + array.nbytes]
+        begin += array.nbytes
+        if array.dtype == np.uint8 and array.flags.writeable and array.flags.c_contiguous:
+            part.copy_(torch.from_numpy(array).flatten())  # on several threads
+        elif array.size:
+            np.copyto(part.numpy().view(array.dtype).reshape(array.shape), array)

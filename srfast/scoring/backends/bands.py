@@ -1,0 +1,79 @@
+"""Large images in bands of rows on the device: what a band reads, and the sums of its maps over windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BAND_PIXELS = 1 << 22
+"""Pixels of a band, the halo left out: maps and their float64 sums take some 200 bytes a pixel, the network as much."""
+HALO = 8
+"""LR rows that a band reads beyond its own on each side. The cut spoils the 2 LR rows whose down-sampling reaches over
+it, the 2 whose up-sampling does, and the 4 + 2 HR rows of conv1 and conv3: 7 LR rows at x2."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows of an image that are scored at once."""
+
+    begin: int
+    end: int
+    first: int
+    """Where the halo above begins."""
+    last: int
+
+    @property
+    def own(self) -> slice:
+        """The band's rows among those with the halo."""
+        return slice(self.begin - self.first, self.end - self.first)
+
+
+def bands(height: int, width: int, scale: int) -> Iterator[Band]:
+    """The rows of an image, multiples of the scale, in bands of BAND_PIXELS or one LR row."""
+    step = max(1, BAND_PIXELS // (width * scale)) * scale
+    for begin in range(0, height, step):
+        end = min(begin + step, height)
+        yield Band(begin, end, max(0, begin - HALO * scale), min(height, end + HALO * scale))
+
+
+class WindowSums:
+    """Sums of three maps over windows, the maps coming in bands from the top down; float64."""
+
+    def __init__(self, xs: np.ndarray, ys: np.ndarray, size: int, device: torch.device) -> None:
+        self._x = torch.from_numpy(xs.astype(np.int64)).to(device)
+        self._ys, self._size = ys.astype(np.int64), size
+        self._sums = torch.zeros(3, len(ys), len(xs), dtype=torch.float64, device=device)
+        self._above = torch.zeros(3, 1, len(xs), dtype=torch.float64, device=device)
+
+    def add(self, maps: Tensor, band: Band) -> None:
+        for number, error in enumerate(maps):
+            rows = F.pad(error.double().cumsum(1), (1, 0))
+            rows = rows[:, self._x + self._size] - rows[:, self._x]
+            # until[i]: what stands above row band.begin + i, in the columns of each window
+            until = torch.cat([self._above[number], self._above[number] + rows.cumsum(0)])
+            tops, bottoms = self._ys, self._ys + self._size
+            for sign, edges, inside in (
+                (-1, tops, (tops >= band.begin) & (tops < band.end)),
+                (1, bottoms, (bottoms > band.begin) & (bottoms <= band.end)),
+            ):
+                windows = np.flatnonzero(inside)
+                at, which = (torch.from_numpy(i).to(until.device) for i in (edges[windows] - band.begin, windows))
+                self._sums[number].index_add_(0, which, until[at], alpha=sign)
+            self._above[number] = until[-1:]
+
+    def means(self) -> Tensor:
+        """float32 [3, ny * nx]."""
+        return (self._sums / self._size**2).clamp(min=0).float().flatten(1)
+
+
+def sobel_map(y: Tensor) -> Tensor:
+    """``reference.sobel_map`` of one uint8 plane [H, W] in float32, which holds its values exactly."""
+    y = F.pad(y[None, None].float(), (1, 1, 1, 1), mode="reflect")[0, 0]
+    smooth, rough = y[:-2] + 2 * y[1:-1] + y[2:], y[2:] - y[:-2]
+    gx, gy = smooth[:, 2:] - smooth[:, :-2], rough[:, :-2] + 2 * rough[:, 1:-1] + rough[:, 2:]
+    return (gx.abs() + gy.abs()) / 2
