@@ -13,11 +13,11 @@ import click
 from srfast.cli.options import emit
 
 PACKAGES = {
-    "triton": "cuda",
-    "nvidia-dali-cuda130": "cuda",
+    "triton": "triton",
+    "nvidia-dali-cuda130": "dali",
     "onnx": "onnx",
     "onnxruntime": "onnx",
-    "onnxruntime-gpu": "cuda",
+    "onnxruntime-gpu": "onnx-gpu",
     "spandrel": "train",
     "tensorboard": "train",
     "simplejpeg": "fast-decode",
@@ -74,6 +74,7 @@ def examine() -> dict[str, Any]:
         "jpeg_decoder": "simplejpeg" if images._HAS_SIMPLEJPEG else "pillow",
         "onnxruntime": provider_report(),
         "packages": {name: _version(name) for name in PACKAGES},
+        "conflicts": conflicts(),
         "backends": backends,
         "auto": auto,
     }
@@ -100,11 +101,24 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "onnx provider", ort["provider"] + (f" ({ort['reason']})" if ort["reason"] else "")
     for name, found in findings["packages"].items():
         yield name, found or f"not installed (pip install 'srfast[{PACKAGES[name]}]')"
+    for conflict in findings["conflicts"]:
+        yield "conflict", conflict
     for device, table in findings["backends"].items():
         for name, reason in table.items():
             yield f"{name}/{device}", "works" if reason is None else f"no: {reason}"
     auto = findings["auto"]
     yield "auto takes", auto["error"] if "error" in auto else f"{auto['backend']} on {auto['device']}"
+
+
+def conflicts() -> list[str]:
+    """Installed packages that break each other."""
+    runtimes = [name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name)]
+    if len(runtimes) < 2:
+        return []
+    return [
+        "onnxruntime and onnxruntime-gpu are both installed and write the same files, so which one runs is chance: "
+        "pip uninstall both, then install one (extra onnx or onnx-gpu)"
+    ]
 
 
 def _native_findings() -> dict[str, Any]:

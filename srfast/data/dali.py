@@ -136,7 +136,7 @@ def _build(files: Sequence[ImageFile], batch: int, threads: int, device_id: int 
     try:
         from nvidia.dali import fn, pipeline_def, types
     except ImportError as error:
-        raise RunError(f"DALI cannot be loaded ({error}); pip install 'srfast[cuda]' brings it") from error
+        raise RunError(f"DALI cannot be loaded ({error}); pip install 'srfast[dali]' brings it") from error
 
     @pipeline_def(batch_size=batch, num_threads=threads, device_id=device_id)
     def decode() -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +43,8 @@ Progress = Callable[[int, int, int], None]
 
 LARGE = 1 << 23
 """Pixels from which the workers score one image together instead of each its own: memory for one, not for each."""
+SHARED = 1 << 22
+"""Pixels of the images that share a call of an engine that takes several."""
 
 
 def score(
@@ -230,6 +232,9 @@ class _Decoded:
     lr: np.ndarray | None = None
 
 
+_Read: TypeAlias = "tuple[ImageFile, _Decoded | Outcome]"
+
+
 @dataclass(frozen=True)
 class _Job:
     engine: Engine | PairEngine
@@ -270,6 +275,20 @@ class _Job:
         check_finite(scores.loss, str(file.path))
         return Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))
 
+    def score_together(self, group: list[_Read]) -> Iterator[Outcome]:
+        """The outcomes of several images by one call of an engine that has ``windows_of``."""
+        engine: Any = self.engine
+        images = [image.hr for _, image in group if isinstance(image, _Decoded)]
+        grids = [self.grid(image) for image in images]
+        size = self.settings.patch
+        found = iter(zip(engine.windows_of(images, grids, size) if images else [], grids, strict=True))
+        for file, image in group:
+            if isinstance(image, Outcome):
+                yield image
+                continue
+            scores, (xs, ys) = next(found)
+            yield Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))
+
 
 def _outcomes(job: _Job, files: list[ImageFile]) -> Generator[Outcome, None, None]:
     """Outcomes in order.
@@ -283,8 +302,27 @@ def _outcomes(job: _Job, files: list[ImageFile]) -> Generator[Outcome, None, Non
         for _, outcome in ordered_map(lambda file: job.score(file, job.decode(file), threads), files, workers):
             yield outcome
     else:
-        for file, image in ordered_map(job.decode, files, workers):
-            yield job.score(file, image, workers)
+        decoded = ordered_map(job.decode, files, workers)
+        if hasattr(job.engine, "windows_of") and job.settings.mode == "patch":
+            for group in _groups(decoded):
+                yield from job.score_together(group)
+        else:
+            for file, image in decoded:
+                yield job.score(file, image, workers)
+
+
+def _groups(decoded: Iterable[_Read]) -> Iterator[list[_Read]]:
+    """Consecutive images of SHARED pixels or a little more."""
+    group: list[_Read] = []
+    pixels = 0
+    for file, image in decoded:
+        group.append((file, image))
+        pixels += image.hr.shape[0] * image.hr.shape[1] if isinstance(image, _Decoded) else 0
+        if pixels >= SHARED:
+            yield group
+            group, pixels = [], 0
+    if group:
+        yield group
 
 
 @contextmanager

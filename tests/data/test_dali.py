@@ -18,7 +18,7 @@ photographs = pytest.importorskip("skimage.data", reason="needs the demo extra")
 
 needs_dali = pytest.mark.skipif(
     importlib.util.find_spec("nvidia") is None or importlib.util.find_spec("nvidia.dali") is None,
-    reason="DALI is not installed (pip install 'srfast[cuda]')",
+    reason="DALI is not installed (pip install 'srfast[dali]')",
 )
 
 

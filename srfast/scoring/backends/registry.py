@@ -41,7 +41,7 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
         if not compiled:
             return f"it runs SRCNN 9-1-5 and bicubic only, not {network.name}"
         if find_spec("triton") is None:
-            return "triton is not installed (pip install 'srfast[cuda]')"
+            return "triton is not installed (pip install 'srfast[triton]')"
         if device != "cuda":
             return "it needs --device cuda"
     elif backend == "onnx":
