@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, sgemm
+from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, machine, sgemm, side_by_side
+from srfast.data.grid import grid
 from srfast.ops import reference
 from srfast.ops.native import build_info, isas
 from srfast.scoring.backends.native import NativeEngine
@@ -156,3 +157,26 @@ def test_two_threads(beside: Any, photographs: np.ndarray) -> None:
         return run
 
     beside(on(2), {"one_thread": on(1)}, lambda: np.testing.assert_array_equal(on(1)(), on(2)()))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fast"])
+def test_dense_two_threads(benchmark: Any, photographs: np.ndarray, precision: str) -> None:
+    """One image of 100 Mpixel in dense mode: how much faster two threads are than one."""
+    if torch.get_num_threads() < 2:
+        pytest.skip("one core")
+    row = np.concatenate(photographs[:105], axis=1)[:, :10_000]
+    image = np.tile(row, (105, 1, 1))[:10_000]
+    xs, ys = grid(10_000, 10_000, 2, 96, 96)
+    engine = NativeEngine(load_network("srcnn", 2), precision=precision)
+
+    def on(threads: int) -> Callable[[], np.ndarray]:
+        return lambda: engine.dense(image, xs, ys, 96, threads).loss
+
+    part = image[:600]
+    one, two = (engine.dense(part, xs, ys[:6], 96, threads).loss for threads in (1, 2))
+    np.testing.assert_array_equal(one, two)
+    seconds = side_by_side({"one": on(1), "two": on(2)}, rounds=1, seconds=0)
+    benchmark.extra_info["ratio_one_thread"] = seconds["one"] / seconds["two"]
+    benchmark.extra_info["mpix_s"] = 100 / seconds["two"]
+    benchmark.extra_info["machine"] = machine()
+    benchmark.pedantic(on(2), rounds=1, iterations=1)
