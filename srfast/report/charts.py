@@ -160,17 +160,13 @@ def shares(scores: Scores) -> str:
     n = len(scores)
     edges = np.linspace(0, n, min(100, n) + 1).astype(np.int64)
     ranked = scores.status[scores.order]
-    body, base = "", np.full(len(edges) - 1, 1000.0)
-    for status in (KEPT, DROPPED):
-        share = np.add.reduceat((ranked == status).astype(np.int64), edges[:-1]) / np.diff(edges)
-        top = base - 1000 * share
-        bars = "".join(
-            f"M{1000 * a / n:.2f} {low:.1f}H{1000 * b / n:.2f}V{high:.1f}H{1000 * a / n:.2f}Z"
-            for a, b, low, high in zip(edges[:-1], edges[1:], base, top, strict=True)
-            if low > high
-        )
-        body += f'<path class="fill solid {CLASS[status]}" d="{bars}"/>' if bars else ""
-        base = top
+    share = np.add.reduceat((ranked == KEPT).astype(np.int64), edges[:-1]) / np.diff(edges)
+    bars = "".join(
+        f"M{1000 * a / n:.2f} 1000H{1000 * b / n:.2f}V{1000 - 1000 * s:.1f}H{1000 * a / n:.2f}Z"
+        for a, b, s in zip(edges[:-1], edges[1:], share, strict=True)
+        if s
+    )
+    body = f'<path class="fill solid {CLASS[KEPT]}" d="{bars}"/>' if bars else ""
     return frame(
         body,
         f"Share of the patches that is kept, in {len(edges) - 1} steps along the loss order.",

@@ -25,6 +25,7 @@ class Images:
 
     patches: np.ndarray
     kept: np.ndarray
+    dropped: np.ndarray
     mean: np.ndarray
     largest: np.ndarray
     q10: np.ndarray
@@ -86,6 +87,11 @@ class Scores:
         starts = [0, *edges.tolist()]
         return [(a, b, int(ranked[a])) for a, b in zip(starts, [*starts[1:], len(self)], strict=True)]
 
+    @cached_property
+    def by_bicubic(self) -> bool:
+        """Whether the loss is that of bicubic up-sampling, which then needs no second column."""
+        return bool(np.array_equal(self.loss, self.bicubic))
+
     @property
     def cut_by_loss(self) -> bool:
         """Whether the selection is a few stretches of the loss order, so that its cuts can be drawn."""
@@ -122,11 +128,11 @@ class Scores:
         def quantile(q: float) -> np.ndarray:
             return sorted_loss[first + np.rint(q * (patches - 1)).astype(np.int64)]
 
-        kept = np.zeros(n, dtype=np.int64)
+        kept, dropped = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         if self.status is not None:
-            kept = np.bincount(self.code[self.status == KEPT], minlength=n)
+            kept, dropped = (np.bincount(self.code[self.status == s], minlength=n) for s in (KEPT, DROPPED))
         mean = np.bincount(self.code, weights=self.loss, minlength=n) / patches
-        return Images(patches, kept, mean, quantile(1.0), quantile(0.1), quantile(0.5), quantile(0.9))
+        return Images(patches, kept, dropped, mean, quantile(1.0), quantile(0.1), quantile(0.5), quantile(0.9))
 
 
 def read_scores(table: pa.Table, coreset: pa.Table | None, *, root: Path | None = None) -> Scores:

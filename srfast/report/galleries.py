@@ -52,7 +52,9 @@ def galleries(scores: Scores) -> list[Gallery]:
         ),
     ]
     if scores.status is not None:
-        shown += [_borderline(scores, many // 2), _dropped(scores, many)]
+        # Where a selection does not cut by loss, nothing lies beside its border.
+        shown += [_borderline(scores, many // 2)] if scores.cut_by_loss else []
+        shown += [_dropped(scores, many)]
     return shown
 
 
@@ -63,9 +65,8 @@ def _borderline(scores: Scores, many: int) -> Gallery:
     inner = kept if ascending else kept[::-1]
     outer = left[::-1] if ascending else left
     low, high = ("highest", "lowest") if ascending else ("lowest", "highest")
-    note = "" if scores.cut_by_loss else " This selection does not cut by loss, so the two groups need not meet."
     groups = [
-        Group(_distinct(scores, inner, many), f"Just kept: the {low} losses inside the core-set.{note}"),
+        Group(_distinct(scores, inner, many), f"Just kept: the {low} losses inside the core-set."),
         Group(_distinct(scores, outer, many), f"Just left out: the {high} losses outside the core-set."),
     ]
     return Gallery("borderline", "Borderline", [group for group in groups if group.rows])

@@ -9,7 +9,7 @@
     const label = document.createElement("output");
     const line = document.createElement("i");
     canvas.append(line, label);
-    canvas.addEventListener("pointermove", (event) => {
+    const read = (event) => {
       const box = canvas.getBoundingClientRect();
       const at = Math.min(0.99999, Math.max(0, (event.clientX - box.left) / box.width));
       label.textContent = describe(at);
@@ -17,7 +17,8 @@
       label.style.left = at < 0.5 ? `${100 * at}%` : "auto";
       label.style.right = at < 0.5 ? "auto" : `${100 - 100 * at}%`;
       canvas.classList.add("read");
-    });
+    };
+    for (const kind of ["pointermove", "pointerdown"]) canvas.addEventListener(kind, read);
     canvas.addEventListener("pointerleave", () => canvas.classList.remove("read"));
   }
   readout("curve", (at) => {

@@ -141,6 +141,12 @@ def _curve(scores: Scores, filmstrip: list[int], pictures: dict[int, Picture]) -
     frames = "".join(
         f'<li class="{_status_class(scores, row)}">{_image(scores, row, pictures[row])}</li>' for row in filmstrip
     )
+    strip = (
+        f'<ol class="strip" aria-label="Patches at even steps along the curve">{frames}</ol>\n'
+        "<figcaption>What patches look like at even steps along the curve: hardest left, easiest right.</figcaption>"
+    )
+    if all(pictures[row].uri is None for row in filmstrip):
+        strip = ""
     quantiles = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
     at = [float(scores.ranked[min(n - 1, int(q * n))]) for q in quantiles]
     heads = "".join(f'<th scope="col">{percent(q)}</th>' for q in quantiles)
@@ -163,8 +169,7 @@ def _curve(scores: Scores, filmstrip: list[int], pictures: dict[int, Picture]) -
     return f"""<section id="curve"><h2>The loss of every patch, hardest first</h2>
 <p>One point of the curve is one patch.{escape(note)}</p>
 {charts.legend(scores)}<figure class="wide">{charts.curve(scores)}{shares}
-<ol class="strip" aria-label="Patches at even steps along the curve">{frames}</ol>
-<figcaption>What patches look like at even steps along the curve: hardest left, easiest right.</figcaption>
+{strip}
 </figure>
 <div class="scroll" tabindex="0" role="region" aria-label="Loss at chosen ranks"><table class="quantiles">
 <caption>The loss of the patch that stands at this share of the order, hardest first.</caption>
@@ -197,22 +202,37 @@ def _galleries(scores: Scores, shown: list[Gallery], pictures: dict[int, Picture
     parts = []
     for gallery in shown:
         groups = "".join(
-            f'<p class="what">{escape(group.caption)}</p><div class="cards">'
-            f"{''.join(_card(scores, row, pictures[row]) for row in group.rows)}</div>"
+            f'<p class="what">{escape(group.caption)}</p>{_cards(scores, group.rows, pictures)}'
             for group in gallery.groups
         )
         if not gallery.groups:
             groups = '<p class="what">There are none: the core-set holds every patch.</p>'
         parts.append(f'<section class="gallery" id="{gallery.id}"><h3>{gallery.title}</h3>{groups}</section>')
     notes = ["Of windows that overlap only one is shown."]
+    first = "Loss first, then that of plain bicubic up-sampling."
+    if scores.by_bicubic:
+        first = "The loss of plain bicubic up-sampling."
     if scores.status is not None:
         notes.append("The bar under a picture says what became of it, in the colours of the curve.")
     if scores.size.max() > LARGEST:
         notes.append(f"Patches larger than {LARGEST} pixels are shown reduced.")
     return f"""<section id="patches"><h2>The patches behind the numbers</h2>
-<p>Loss first, then that of plain bicubic up-sampling. {" ".join(notes)}
+<p>{first} {" ".join(notes)}
 Click a picture, or press Enter on it, to enlarge; the arrow keys walk on.</p>
 {"".join(parts)}</section>"""
+
+
+def _cards(scores: Scores, rows: list[int], pictures: dict[int, Picture]) -> str:
+    """Pictures with their scores; one line and a list of where they lie where none can be shown."""
+    if rows and all(pictures[row].uri is None for row in rows):
+        note = escape(pictures[rows[0]].note)
+        items = "".join(
+            f"<li><b>{number(float(scores.loss[row]))}</b> "
+            f"<span>{escape(scores.images[scores.code[row]])}, x {scores.x[row]}, y {scores.y[row]}</span></li>"
+            for row in rows
+        )
+        return f'<p class="what">No pictures: {note} ({escape(scores.root)}).</p><ul class="files places">{items}</ul>'
+    return f'<div class="cards">{"".join(_card(scores, row, pictures[row]) for row in rows)}</div>'
 
 
 def _card(scores: Scores, row: int, picture: Picture) -> str:
@@ -222,12 +242,13 @@ def _card(scores: Scores, row: int, picture: Picture) -> str:
     if picture.uri is not None:
         image = f'<button type="button" aria-haspopup="dialog">{image}</button>'
     note = f'<span class="note">{escape(picture.note)}</span>' if picture.uri and picture.note else ""
+    plain = "" if scores.by_bicubic else f'<span class="bicubic">bicubic {number(bicubic)}</span>'
     word = "" if scores.status is None else f", {_WORDS[int(scores.status[row])]}"
     return (
         f'<figure class="card {_status_class(scores, row)}">{image}<figcaption>'
         f'<span class="scores"><b>{number(loss)}</b><span>{psnr(loss)} dB</span></span>'
-        f'<span class="bicubic">bicubic {number(bicubic)}</span>'
-        f'<span class="name" title="{escape(name)}">{escape(name)}</span>'
+        f"{plain}"
+        f'<span class="name" title="{escape(name)}">{escape(name.rpartition("/")[2])}</span>'
         f'<span class="at">x {scores.x[row]}, y {scores.y[row]}</span>'
         f'<span class="more">rank {scores.rank[row] + 1:,} of {len(scores):,}{word}</span>{note}'
         f"</figcaption></figure>"
@@ -245,10 +266,10 @@ median.{cut_note}</p>
 
 def _agreement(scores: Scores) -> str:
     panels = []
-    for values, name, unit in (
-        (scores.bicubic, "Bicubic", "Loss of plain bicubic up-sampling"),
-        (scores.sobel, "Sobel", "Sobel score: mean gradient"),
-    ):
+    others = [(scores.sobel, "Sobel", "Sobel score: mean gradient")]
+    if not scores.by_bicubic:
+        others.insert(0, (scores.bicubic, "Bicubic", "Loss of plain bicubic up-sampling"))
+    for values, name, unit in others:
         rho, shared = agreement(scores, values)
         text = "undefined, one of the two is constant" if math.isnan(rho) else f"{rho:.4f}"
         chart = charts.scatter(scores, values, unit)
@@ -257,7 +278,8 @@ def _agreement(scores: Scores) -> str:
             f"{chart}<figcaption>Of the hardest half by loss, {percent(shared)} "
             "are also in the hardest half by this score.</figcaption></figure>"
         )
+    needs = "This score needs" if scores.by_bicubic else "Both scores need"
     return f"""<section id="agreement"><h2>Would a cheaper score have chosen alike?</h2>
-<p>Both scores need no network. The closer Spearman's rank correlation is
+<p>{needs} no network. The closer Spearman's rank correlation is
 to 1, the less it matters which score chooses.</p>
 <div class="pair">{"".join(panels)}</div></section>"""

@@ -11,6 +11,20 @@ from srfast.report.text import count, escape, percent
 
 _EACH_END = 200
 _LISTED = 200
+_SAID = {
+    "max_per_image": "most of one image",
+    "drop_hardest": "share dropped first as the hardest",
+    "dropped_hardest": "patches dropped as the hardest",
+    "patches": "patches to choose from",
+    "passing": "patches that meet the condition",
+    "where": "condition",
+    "window": "range of ranks",
+    "flat_floor": "share of the easiest always kept",
+    "per_image": "quota of an image",
+    "nms": "largest overlap of two kept",
+    "short": "fewer than asked for",
+    "keep": "share to keep",
+}
 
 
 def images_table(scores: Scores) -> str:
@@ -19,14 +33,18 @@ def images_table(scores: Scores) -> str:
     ordered = np.argsort(-stats.mean, kind="stable").tolist()
     shown = ordered if n <= 2 * _EACH_END else ordered[:_EACH_END] + ordered[-_EACH_END:]
     selected = scores.status is not None
+    dropped = bool(stats.dropped.any())
     heads = [("Image", False), ("Patches", True)]
+    heads += [("Dropped", True)] if dropped else []
     heads += [("Kept", True), ("Share kept", True)] if selected else []
     heads += [("Mean loss", True), ("Largest loss", True)]
     digits = 1 if stats.largest.max() >= 1000 else 2
     rows = []
     for position, i in enumerate(shown):
         gap = ' class="gap"' if n > 2 * _EACH_END and position == _EACH_END else ""
-        cells = f'<th scope="row">{escape(scores.images[i])}</th><td>{stats.patches[i]:,}</td>'
+        name = escape(scores.images[i])
+        cells = f'<th scope="row" title="{name}">{name}</th><td>{stats.patches[i]:,}</td>'
+        cells += f"<td>{stats.dropped[i]:,}</td>" if dropped else ""
         if selected:
             share = stats.kept[i] / stats.patches[i]
             cells += (
@@ -36,6 +54,8 @@ def images_table(scores: Scores) -> str:
         cells += f"<td>{stats.mean[i]:,.{digits}f}</td><td>{stats.largest[i]:,.{digits}f}</td>"
         rows.append(f"<tr{gap}>{cells}</tr>")
     total = f'<th scope="row">All {n:,}</th><td>{len(scores):,}</td>' if n > 1 else ""
+    if total and dropped:
+        total += f"<td>{int(stats.dropped.sum()):,}</td>"
     if total and selected:
         total += f"<td>{scores.count(KEPT):,}</td><td>{percent(scores.count(KEPT), len(scores))}</td>"
     if total:
@@ -105,8 +125,7 @@ def settings(scores: Scores) -> str:
         ("Boundary", meta.get("boundary")),
     ]
     rows += [("Scorer", scorer.get("name")), ("Weights, SHA-256", scorer.get("sha256"))]
-    names = {"max_per_image": "Most per image", "drop_hardest": "Drop hardest"}
-    rows += [(f"Selection: {names.get(k, k).lower()}", v) for k, v in scores.selection.items()]
+    rows += [(f"Selection: {_SAID.get(k, k.replace('_', ' '))}", v) for k, v in scores.selection.items()]
     cells = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
         for name, value in rows

@@ -414,7 +414,7 @@ def test_browser_decodes_every_picture(opened):
 def test_browser_shows_the_curve_and_the_counts(opened, scored):
     text, _ = opened
     assert len(re.findall(r'class="line (?:dropped|kept|left)"', section(text, "curve"))) == 3
-    rows = re.findall(r'<th scope="row">(.*?)</th><td>(\d+)</td>', section(text, "images"))
+    rows = re.findall(r'<th scope="row"[^>]*>(.*?)</th><td>(\d+)</td>', section(text, "images"))
     counts = {name: int(count) for name, count in rows}
     assert len(counts) == 7  # six images and the total
     assert counts["All 6"] == len(scored) == sum(counts.values()) - len(scored)

@@ -33,7 +33,7 @@ def test_the_command_line_offers_each() -> None:
 
 
 def test_compared_settings() -> None:
-    assert COMPARED == ("scale", "patch", "stride", "mode", "scorer", "precision", "boundary")
+    assert COMPARED == ("scale", "patch", "stride", "mode", "scorer", "precision", "boundary", "lr", "lr_template")
 
 
 def test_stride_is_the_patch_unless_given() -> None:
