@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from srfast.coreset.features import SIDE, describe, root_of, spectrum
 from srfast.coreset.groups import running_count
-from srfast.coreset.likeness import halved, likeness, rough_likeness
+from srfast.coreset.likeness import detail_likeness, halved, likeness, rough_likeness
 from srfast.data.grid import starts
 from srfast.data.images import ImageFile, find_images, read_rgb
 from srfast.data.threads import cores
@@ -28,6 +28,8 @@ ALIKE = 0.93
 """Concordance from which two patches are near-duplicates."""
 _NEAREST = 5
 """Neighbours by spectrum of which the likeness is computed."""
+DETAIL = 0.8
+"""Concordance from which their details are those of one patch: docs/selection.md."""
 _ROUGH = 0.1
 """What the likeness at half the size may lack of ``alike``."""
 _FAR = 4.0
@@ -76,8 +78,8 @@ def find_duplicates(
     """Finds near-duplicate patches, flips, quarter turns, small shifts and re-compression included.
 
     The nearest patches by spectrum (features that flips and turns leave as they are, faiss) are compared pixel by pixel
-    at 32 x 32: concordance over the 8 positions and shifts of up to a tenth of the patch. Overlapping patches of one
-    image are not duplicates; patches too flat to be recognised are left out.
+    at 32 x 32: concordance over the 8 positions and shifts of up to a tenth of the patch, of the whole and of the
+    details. Overlapping patches of one image are not duplicates; patches too flat to be recognised are left out.
 
     Args:
         scores: The score table.
@@ -218,11 +220,13 @@ def _pairs_within(
 
 
 def _alike(left: _Looks, a: np.ndarray, right: _Looks, b: np.ndarray, alike: float) -> np.ndarray:
-    """Which pairs left[a], right[b] are alike, on all cores: a rough look first, a closer one at what passes."""
+    """Which pairs left[a], right[b] are alike, on all cores: a rough look first, a closer one at what passes,
+    one at the details at last."""
     same = np.arange(len(a))
     for compare, one, two, least in (
         (rough_likeness, left.half, right.half, alike - _ROUGH),
         (likeness, left.small, right.small, alike),
+        (detail_likeness, left.small, right.small, DETAIL),
     ):
         starts = range(0, len(same), _PIECE)
         parts = ordered_map(_Comparison(compare, one, two, a, b, same), starts, cores())

@@ -58,6 +58,21 @@ def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return _batched(lambda i: _concordance(smoothed(a[i]), smoothed(b[i]), REACH), len(a))
 
 
+def detail_likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """``likeness`` of what is left of the copies without their coarse shapes: two straight edges or two ramps are
+    alike, but what lies on them is not."""
+    return _batched(lambda i: _concordance(_details(a[i]), _details(b[i]), REACH), len(a))
+
+
+def _details(copies: np.ndarray) -> np.ndarray:
+    """The smoothed copies less the same under eight more filters: a blur of 2 cells' deviation."""
+    smooth = smoothed(copies)
+    coarse = smooth
+    for _ in range(8):
+        coarse = smoothed(coarse)
+    return smooth - coarse
+
+
 def rough_likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """``likeness`` of copies at half the size [n, SIDE / 2, SIDE / 2]: a tenth of the work, and within 0.1 of it."""
     return _batched(lambda i: _concordance(a[i], b[i], (REACH + 1) // 2), len(a))

@@ -1,0 +1,132 @@
+"""What each selection keeps: ``python -m bench.selection IMAGES [--sheet FILE.png]``.
+
+Prints Markdown: for each method, how its order and its core-set agree with those of the loss, and what it keeps;
+`--speed`: the time on a million rows. ``--sheet`` draws patches that each method keeps of scikit-image's photographs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+import srfast
+from srfast import CoreSet, ScoreTable
+from srfast.coreset.methods.registry import find
+from srfast.coreset.settings import METHODS
+from srfast.coreset.statistics import agreement
+from srfast.scoring.settings import COMPARED
+from srfast.scoring.table import SCHEMA
+
+SORTED = ("loss", "bicubic", "sobel", "reducible")
+VARIANTS: dict[str, dict[str, Any]] = {
+    **{name: {"method": name} for name in METHODS},
+    "loss, refined": {"drop_hardest": 0.05},
+    "loss, --per-image share": {"per_image": "share"},
+    "loss, --flat-floor 0.05": {"flat_floor": 0.05},
+    "loss, --order asc": {"order": "asc"},
+}
+
+
+def ids(table: ScoreTable | CoreSet) -> set[tuple[str, int, int]]:
+    return set(zip(table["image"].tolist(), table["x"].tolist(), table["y"].tolist(), strict=True))
+
+
+def contents(images: str, keep: float) -> None:
+    table = srfast.score(images, mode="dense")
+    loss = table["loss"].astype(np.float64)
+    easy = np.quantile(loss, 0.25)
+    base = ids(srfast.select(table, keep=keep))
+    print(f"{len(table):,} patches of {len(set(table['image'])):,} images, {keep:g} kept\n")
+    print("| selection | Spearman with loss | in common with loss | share of error | of the easiest quarter | images |")
+    print("|---|---|---|---|---|---|")
+    for title, options in VARIANTS.items():
+        chosen = srfast.select(table, keep=keep, **options)
+        rank = agreement(loss, find(title).key(table))["spearman"] if title in SORTED else None
+        figures = [
+            "-" if rank is None else f"{rank:.4f}",
+            f"{100 * len(ids(chosen) & base) / len(base):.1f} %",
+            f"{100 * chosen['loss'].sum(dtype=np.float64) / loss.sum():.1f} %",
+            f"{100 * (chosen['loss'] <= easy).sum() / (loss <= easy).sum():.1f} %",
+            f"{len(set(chosen['image']))}",
+        ]
+        print(f"| {title} | " + " | ".join(figures) + " |", flush=True)
+
+
+def a_million() -> ScoreTable:
+    rng, n = np.random.default_rng(0), 1_000_000
+    image, place = np.arange(n, dtype=np.int32) // 2500, np.arange(n, dtype=np.int32) % 2500
+    names = pa.array([f"image {i:05d}.png" for i in range(n // 2500)])
+    columns = {
+        "image": pa.DictionaryArray.from_arrays(pa.array(image), names).cast(pa.string()),
+        "x": place % 50 * 6,
+        "y": place // 50 * 6,
+        "size": np.full(n, 96, np.int32),
+        **{c: rng.lognormal(3, 1, n).astype(np.float32) for c in ("loss", "bicubic", "sobel")},
+    }
+    meta = {"version": 1, "root": "/data", **dict.fromkeys(COMPARED, 1), "images": {}, "skipped": [], "small": []}
+    return ScoreTable(pa.table(columns, schema=SCHEMA), meta)
+
+
+def speed() -> None:
+    table = a_million()
+    sets: list[dict[str, Any]] = [{"method": m} for m in METHODS if m not in ("hdc", "diverse")]
+    sets += [{"where": "loss > 10 and bicubic > 5"}, {"window": (0.05, 0.55)}, {"max_per_image": 1500}]
+    sets += [{"per_image": "share"}, {"per_image": "even"}, {"flat_floor": 0.05}, {"nms": 0.3}]
+    print("\n| a million rows | seconds | of processor time |\n|---|---|---|")
+    for options in sets:
+        taken = []
+        for _ in range(3):
+            wall, cpu = time.perf_counter(), time.process_time()
+            srfast.select(table, **options)
+            taken.append((time.perf_counter() - wall, time.process_time() - cpu))
+        title = ", ".join(f"{k} {v}" for k, v in options.items())
+        print(f"| {title} | {min(t[0] for t in taken):.2f} | {min(t[1] for t in taken):.2f} |", flush=True)
+
+
+def sheet(path: Path, keep: float = 0.1, columns: int = 20, side: int = 40) -> None:
+    """A row of kept patches for each method, drawn evenly from its core-set."""
+    from PIL import Image, ImageDraw
+
+    from srfast.cli.demo import write_photographs
+    from srfast.data.images import read_rgb
+
+    with tempfile.TemporaryDirectory() as folder:
+        photos = write_photographs(Path(folder))
+        table = srfast.score(photos, patch=48, mode="dense")
+        rows: dict[str, dict[str, Any]] = {name: {"method": name} for name in METHODS}
+        rows["loss, --order asc"] = {"order": "asc"}
+        page = Image.new("RGB", (130 + columns * (side + 2), len(rows) * (side + 2)), "white")
+        images = {name: read_rgb(photos / name) for name in set(table["image"])}
+        for line, (title, options) in enumerate(rows.items()):
+            chosen = srfast.select(table, keep=keep, **options)
+            ImageDraw.Draw(page).text((4, line * (side + 2) + side // 2 - 5), title, fill="black")
+            for column, i in enumerate(np.linspace(0, len(chosen) - 1, columns).round().astype(int)):
+                x, y = int(chosen["x"][i]), int(chosen["y"][i])
+                patch = Image.fromarray(images[chosen["image"][i]][y : y + 48, x : x + 48]).resize((side, side))
+                page.paste(patch, (130 + column * (side + 2), line * (side + 2)))
+        page.quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", nargs="?")
+    parser.add_argument("--keep", type=float, default=0.5)
+    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--speed", action="store_true")
+    options = parser.parse_args()
+    if options.images:
+        contents(options.images, options.keep)
+    if options.speed:
+        speed()
+    if options.sheet:
+        sheet(options.sheet)
+
+
+if __name__ == "__main__":
+    main()
