@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from srfast.errors import InputError
+from srfast.models import tiling
+from srfast.models.descriptor import Descriptor
 from srfast.ops import reference
 from srfast.ops.color import luma
 from srfast.ops.precision import without_tf32
@@ -48,7 +50,7 @@ def module_errors(patches: Tensor, module: Callable[[Tensor], Tensor], color: st
     """
     y = reference.luma(patches) if patches.shape[-1] == 3 else patches[..., 0]
     planes = y[:, None] if color == "y" else patches.movedim(-1, 1).expand(-1, 3, -1, -1)
-    sr = module(reference.resample_uint8(planes, 1 / scale, boundary).float() / 255) * 255
+    sr = enhance(module, reference.resample_uint8(planes, 1 / scale, boundary).float() / 255, scale) * 255
     if sr.shape != planes.shape:
         raise InputError(f"scorer: expected an output of {list(planes.shape)} at scale {scale}, got {list(sr.shape)}")
     if color == "rgb":
@@ -56,3 +58,15 @@ def module_errors(patches: Tensor, module: Callable[[Tensor], Tensor], color: st
     else:
         sr = sr[:, 0]
     return (sr - y.float()).square()
+
+
+def enhance(module: Callable[[Tensor], Tensor], planes: Tensor, scale: int) -> Tensor:
+    """SR [N, C, H, W] of LR planes [N, C, h, w] in [0, 1]; a single large image in tiles, so that memory stays flat.
+
+    Tiles of a network whose receptive field is not known, or is the whole image, overlap by ``tiling.OVERLAP`` pixels:
+    their seams are approximate.
+    """
+    if not isinstance(module, torch.nn.Module) or len(planes) != 1:
+        return module(planes)
+    large = planes.shape[2] * planes.shape[3] > tiling.WHOLE_PIXELS
+    return tiling.super_resolve(Descriptor.of(module, scale), planes, tiling.TILE if large else 0)

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from srfast.errors import InputError
-from srfast.models.descriptor import Descriptor
-from srfast.models.tiling import super_resolve
 from srfast.ops import reference
 from srfast.ops.color import luma
 from srfast.ops.precision import without_tf32
 from srfast.scoring.backends.base import Scores, cut, window_means
+from srfast.scoring.backends.eager import enhance
 from srfast.scoring.network import Network
 
 _PIXELS = 1 << 20
@@ -69,7 +68,7 @@ class PairEngine:
 
     def _bands(self, h: int, w: int) -> Iterator[tuple[int, int, int, int]]:
         """LR rows (from, to) of each band, and with the rows around it."""
-        if self._module is not None:  # it tiles by itself, where its descriptor allows it
+        if self._module is not None:  # that is tiled
             yield 0, h, 0, h
             return
         step = max(2 * _HALO, _PIXELS // (self.network.scale**2 * w))
@@ -100,10 +99,7 @@ class PairEngine:
         assert self._module is not None
         planes = low[:, None] if self.network.color == "y" else small.movedim(-1, 1)
         planes = planes.float() / 255
-        if isinstance(self._module, torch.nn.Module) and len(planes) == 1:
-            sr = super_resolve(Descriptor.of(self._module, self.network.scale), planes)
-        else:
-            sr = self._module(planes)
+        sr = enhance(self._module, planes, self.network.scale)
         expected = [*planes.shape[:2], *(self.network.scale * n for n in planes.shape[2:])]
         if list(sr.shape) != expected:
             raise InputError(f"scorer: expected an output of {expected}, got {list(sr.shape)}")

@@ -1,0 +1,55 @@
+"""A scorer of the user's over large images: tile by tile, the same scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import srfast
+from srfast.models import tiling
+
+
+class Sharpen(torch.nn.Module):
+    """Nearest up-sampling and a 5 x 5 convolution; remembers the largest image it was given."""
+
+    color = "rgb"
+
+    def __init__(self, receptive: int | None) -> None:
+        super().__init__()
+        self.receptive = receptive
+        self.largest = 0
+        torch.manual_seed(0)
+        self.blur = torch.nn.Conv2d(3, 3, 5, padding=2, padding_mode="replicate")
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        self.largest = max(self.largest, lr.shape[2] * lr.shape[3])
+        return 0.9 * lr.repeat_interleave(2, 2).repeat_interleave(2, 3) + 0.1 * self.blur(
+            lr.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        )
+
+
+@pytest.mark.parametrize("receptive", [2, None])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_dense_scores_in_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receptive: int | None, pairs: bool
+) -> None:
+    (tmp_path / "hr").mkdir()
+    (tmp_path / "lr").mkdir()
+    draw = np.random.default_rng(0)
+    Image.fromarray(draw.integers(0, 256, (240, 300, 3), np.uint8)).save(tmp_path / "hr" / "a.png")
+    Image.fromarray(draw.integers(0, 256, (120, 150, 3), np.uint8)).save(tmp_path / "lr" / "a.png")
+    options = {"lr": tmp_path / "lr"} if pairs else {}
+    module = Sharpen(receptive)
+    want = srfast.score(tmp_path / "hr", patch=48, mode="dense", scorer=module, **options)
+    assert module.largest == 120 * 150
+    monkeypatch.setattr(tiling, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(tiling, "TILE", 32)
+    module.largest = 0
+    got = srfast.score(tmp_path / "hr", patch=48, mode="dense", scorer=module, **options)
+    assert module.largest <= (32 + 2 * tiling.OVERLAP) ** 2
+    # Convolutions of other sizes may sum in another order.
+    assert np.allclose(got["loss"], want["loss"], rtol=1e-5)
