@@ -13,21 +13,22 @@ namespace srfast {
 
 namespace {
 
-// Of tiles, in pixels: a tile's rows of features (640 bytes a column) stay in the second-level cache.
+// Of tiles, in pixels: a tile's rows of features (640 bytes a column) stay in the second-level cache. The rows of
+// features above and below a band are made twice.
 constexpr int64_t kColumns = 1024;
-constexpr int64_t kRows = 256, kFewestRows = 48;
+constexpr int64_t kRows = 1024, kSharedRows = 256, kFewestRows = 48;
 constexpr int64_t kMapBytes = 48 << 20;  // of the maps of all bands that are worked on
 
 // How an image is cut: `bands` times `stripes` tiles.
 struct Cut {
   int64_t h, w, scale, bands, stripes;
 
-  Cut(int64_t h_, int64_t w_, int scale_, int64_t threads) : h(h_), w(w_), scale(scale_), bands(1) {
+  Cut(int64_t h_, int64_t w_, int scale_, int64_t threads) : h(h_), w(w_), scale(scale_) {
     stripes = std::max<int64_t>(1, (w + kColumns / 2) / kColumns);
-    int64_t rows = std::min(kRows, kMapBytes / (slots(threads) * 12 * w));
+    int64_t rows = std::min(threads == 1 ? kRows : kSharedRows, kMapBytes / (slots(threads) * 12 * w));
     if (threads > 1) rows = std::min(rows, h * stripes / (4 * threads));  // so that the last tiles end together
     rows = std::max(rows, kFewestRows);
-    if (h > (threads > 1 ? 2 * kFewestRows : 4 * kRows)) bands = (h + rows - 1) / rows;
+    bands = (h + rows - 1) / rows;
     if (stripes == 1 && bands > 1) bands = (bands + threads - 1) / threads * threads;
     bands = std::min(bands, std::max<int64_t>(1, h / kFewestRows));
   }
