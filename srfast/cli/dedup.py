@@ -13,10 +13,9 @@ _SHOWN = 20
 
 @click.command("dedup", short_help="Find near-duplicates, and patches that are in test images.")
 @click.argument("scores", type=click.Path())
+@click.argument("more", nargs=-1, type=click.Path(), metavar="")
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where the marked table goes.")
-@click.option(
-    "--against", multiple=True, type=click.Path(), help="Test images: a folder or a file; may be given several times."
-)
+@click.option("--against", multiple=True, metavar="DIR...", type=click.Path(), help="Test images: folders and files.")
 @click.option(
     "--alike", type=float, default=0.93, show_default=True, help="Concordance from which two patches show the same."
 )
@@ -24,19 +23,29 @@ _SHOWN = 20
     "--root", type=click.Path(file_okay=False), help="The folder of the images, if it has moved since scoring."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
-def command(scores: str, output: str, against: tuple[str, ...], alike: float, root: str | None, as_json: bool) -> None:
+def command(
+    scores: str,
+    more: tuple[str, ...],
+    output: str,
+    against: tuple[str, ...],
+    alike: float,
+    root: str | None,
+    as_json: bool,
+) -> None:
     """Mark the near-duplicates in SCORES: flipped, turned, moved by a few pixels or compressed again.
 
     The table that is written has three more columns: duplicate (an earlier patch shows the same), group (patches of one
     number show the same) and leak (the test image that shows the same). `srfast select --where "not duplicate and leak
     is null"` leaves them out.
     """
+    if more and not against:
+        raise click.UsageError(f"expected one SCORES, got {scores} and {more[0]}; test images come after --against")
     from srfast.coreset.duplicates import find_duplicates
     from srfast.data.files import check_output
     from srfast.scoring.table import ScoreTable
 
     check_output(output, "score table", [scores])
-    found = find_duplicates(ScoreTable.read(scores), against, root, alike)
+    found = find_duplicates(ScoreTable.read(scores), [*against, *more], root, alike)
     found.table.write(output)
     if as_json:
         emit(

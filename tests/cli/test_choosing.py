@@ -1,0 +1,62 @@
+"""join, stats, dedup and the options of select on the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import srfast
+
+
+def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "srfast", *map(str, args)], capture_output=True, text=True)
+
+
+@pytest.fixture
+def scores(photo_folder: Path, tmp_path: Path) -> Path:
+    srfast.score(photo_folder, patch=48, mode="dense", scorer="bicubic").write(tmp_path / "s.parquet")
+    return tmp_path / "s.parquet"
+
+
+def test_join_stats_select_and_dedup(scores: Path, tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    pytest.importorskip("faiss")
+    images = sorted(set(srfast.ScoreTable.read(scores)["image"]))
+    (tmp_path / "iqa.txt").write_text("".join(f"{name} {i}\n" for i, name in enumerate(images)))
+    joined = run("join", scores, tmp_path / "iqa.txt", "-o", tmp_path / "j.parquet")
+    assert joined.returncode == 0, joined.stderr
+    assert "by path ->" in joined.stdout
+    stats = run("stats", tmp_path / "j.parquet", "--json")
+    assert json.loads(stats.stdout)["columns"]["iqa"]["missing"] == 0
+    assert "Agreement with loss" in run("stats", tmp_path / "j.parquet").stdout
+    gates = ["--where", "iqa < 1", "--method", "iqa", "--keep", "1", "--max-per-image", "2"]
+    chosen = run("select", tmp_path / "j.parquet", "-o", tmp_path / "c.parquet", *gates, "--json")
+    assert chosen.returncode == 0, chosen.stderr
+    assert json.loads(chosen.stdout)["kept"] == 2
+    assert "max_per_image=2 allows no more" in chosen.stderr
+    photos = Path(srfast.ScoreTable.read(scores).meta["root"])
+    found = run(
+        "dedup", scores, "-o", tmp_path / "d.parquet", "--json", "--against", photos / images[0], photos / images[1]
+    )
+    assert found.returncode == 0, found.stderr
+    assert len(json.loads(found.stdout)["leaks"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["stats", "no.parquet"], "no.parquet: no such file"),
+        (["join", "no.parquet", "x.csv", "-o", "o.parquet"], "no.parquet: no such file"),
+        (["dedup", "a.parquet", "b.parquet", "-o", "o.parquet"], "test images come after --against"),
+        (["dedup", "no.parquet", "-o", "o.parquet"], "no.parquet: no such file"),
+    ],
+)
+def test_wrong_use_is_one_line(arguments: list[str], words: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "srfast", *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
