@@ -5,7 +5,7 @@ CXX ?= g++
 # Python 3.11 and later: the working directory stays off sys.path, so that the installed srfast is what runs.
 export PYTHONSAFEPATH := 1
 
-.PHONY: install demo test test-slow bench lint wheel sanitize sanitize-cpu sanitize-cuda gpu-check tune clean
+.PHONY: install demo test test-slow torture bench lint wheel sanitize sanitize-cpu sanitize-cuda gpu-check tune clean
 
 install: $(BIN)/.installed
 
@@ -27,6 +27,10 @@ test: install
 
 test-slow: install
 	$(BIN)/pytest -m "slow and not gpu"
+
+# Kills, damaged files and tables, full disks: one table of runs and outcomes. As root also on disks that are really full.
+torture: install
+	$(BIN)/python tests/torture/run.py
 
 bench: install
 	mkdir -p build

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from srfast.data.files import output_folder
 from srfast.errors import InputError, RunError
 from srfast.ops.device import resolve_device
 from srfast.study import pool, results
@@ -162,11 +163,11 @@ def place_of(folder: Path, cell: Cell) -> Path:
 
 
 def _folder(out: str | os.PathLike[str]) -> Path:
+    """The study's folder: one that has cells, a new or an empty one. Several machines share it; cells have locks."""
     folder = Path(os.path.abspath(out))
-    try:
-        (folder / CELLS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be created ({error.strerror})") from None
+    if not (folder / CELLS).is_dir():
+        with output_folder(folder, "study", shared=True):
+            (folder / CELLS).mkdir(exist_ok=True)
     return folder
 
 
