@@ -116,7 +116,7 @@ def of_prune(folder: Path) -> str:
 
 
 def commands(work: Path) -> list[Command]:
-    scores = ["--patch", "48", "--stride", "6", "--workers", "2"]
+    scores = ["--patch", "48", "--stride", "24", "--workers", "2"]
     training = ["--steps", "60", "--batch", "2", "--lr-patch", "12", "--save-every", "10", "--log-every", "7"]
     return [
         Command("score", ["score", "photos", *scores, "-o"], "s.parquet", True, of_file),
@@ -158,10 +158,10 @@ def photographs(work: Path, count: int) -> None:
 
 def kill(work: Path, wanted: int, rng: random.Random) -> list[Tally]:
     """Random signals at random moments, one to four a run, then one undisturbed end."""
-    photographs(work, 60)
+    photographs(work, 40)
     (work / "study.toml").write_text(STUDY)
     for arguments in (
-        ["score", "photos", "--patch", "48", "--stride", "6", "-o", "all.parquet"],
+        ["score", "photos", "--patch", "48", "--stride", "6", "--scorer", "bicubic", "-o", "all.parquet"],
         ["select", "all.parquet", "--keep", "0.1", "-o", "core.parquet"],
     ):
         code, err, _ = finish(work, arguments)
