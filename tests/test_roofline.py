@@ -1,0 +1,30 @@
+"""``python -m bench.roofline``: the derived roof of the whole GPU path, from machine code made here."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on PATH")
+def test_the_whole_may_reach_ten_gigapixels_a_second(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}
+    env |= {"PYTHONSAFEPATH": "", "TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-m", "bench.roofline"], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    roofs = [float(roof) for roof in re.findall(r"^together .*\*\*([\d.]+) Gpix/s", done.stdout, re.M)]
+    assert len(roofs) == 3
+    assert min(roofs) >= 10
+    # The figures that docs/gpu.md shows are these.
+    text = (ROOT / "docs" / "gpu.md").read_text()
+    assert all(f"**{roof:.1f} Gpix/s**" in text for roof in roofs)
