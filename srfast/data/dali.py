@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -99,6 +100,16 @@ class PatchStream:
 
     def _decoded(self) -> Iterator[PatchBatch]:
         """The patches of each image that holds any."""
+        for number, image in self.images():
+            part = self._cut(image, number)
+            if part is not None:
+                yield part
+
+    def images(self) -> Iterator[tuple[int, Tensor]]:
+        """(index into ``files``, uint8 [H, W, 3] on the device) of each file, in order.
+
+        An image is DALI's memory: valid for work on the current stream that is queued before the next is asked for.
+        """
         if self._pipeline is None:
             return
         self._pipeline.reset()
@@ -108,16 +119,13 @@ class PatchStream:
                 images, labels = self._pipeline.run()
             except RuntimeError as error:
                 raise RunError(f"DALI: {' '.join(str(error).split())}") from error
-            numbers = from_dlpack(labels.as_tensor()).flatten().tolist()
-            parts = []
-            for position, number in enumerate(numbers):
+            for position, number in enumerate(from_dlpack(labels.as_tensor()).flatten().tolist()):
                 if number == next_file:  # anything else repeats a file to fill the batch
-                    parts.append(self._cut(from_dlpack(images[position]), number))
+                    yield number, from_dlpack(images[position])
                     next_file += 1
             if self.device.type == "cuda":
                 # DALI reuses the images' memory in its next run.
                 torch.cuda.current_stream(self.device).synchronize()
-            yield from (part for part in parts if part is not None)
 
     def _cut(self, image: Tensor, number: int) -> PatchBatch | None:
         height, width, _ = image.shape
@@ -134,11 +142,13 @@ class PatchStream:
 
 def _build(files: Sequence[ImageFile], batch: int, threads: int, device_id: int | None) -> Any:
     try:
-        from nvidia.dali import fn, pipeline_def, types
+        dali: Any = import_module("nvidia.dali")
+        fn: Any = import_module("nvidia.dali.fn")
+        types: Any = import_module("nvidia.dali.types")
     except ImportError as error:
         raise RunError(f"DALI cannot be loaded ({error}); pip install 'srfast[dali]' brings it") from error
 
-    @pipeline_def(batch_size=batch, num_threads=threads, device_id=device_id)
+    @dali.pipeline_def(batch_size=batch, num_threads=threads, device_id=device_id)
     def decode() -> Any:
         data, label = fn.readers.file(
             files=[str(f.path) for f in files],

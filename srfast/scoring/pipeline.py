@@ -25,13 +25,14 @@ from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.ops.device import Device, resolve_device
+from srfast.scoring import device_loading
 from srfast.scoring.backends.base import Engine, check_finite
 from srfast.scoring.backends.registry import make_engine
 from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.parts import Outcome, Parts, check_table_folder, clean_json
 from srfast.scoring.rows import numbers
-from srfast.scoring.settings import Backend, Boundary, Mode, Precision, Scale, ScoreSettings
+from srfast.scoring.settings import Backend, Boundary, Loader, Mode, Precision, Scale, ScoreSettings
 from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, image_rows, of_records, write_parquet
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def score(
     device: Device = "auto",
     precision: Precision = "fp32",
     boundary: Boundary = "symmetric",
+    loader: Loader = "srfast",
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
     skip_bad: bool = False,
@@ -80,6 +82,8 @@ def score(
             image and gives each patch the mean of its part of the error map.
         scorer: "srcnn", "bicubic" or a weight file.
         backend, device, precision, boundary: As for ``score_patches``.
+        loader: "srfast" decodes on the CPU; "dali" decodes JPEG files on the GPU with NVIDIA DALI, and ends where the
+            pixels are not those of srfast.
         workers: Threads that decode (and, with the native engine, score); None takes one a core that the process
             may use.
         shard: (i, n): only every n-th image from the i-th on; the n tables are put together by ``select``.
@@ -110,6 +114,7 @@ def score(
         device,
         precision,
         boundary,
+        loader,
         workers,
         shard,
         skip_bad,
@@ -162,6 +167,8 @@ def write_scores(
     engine = make_engine(network, settings, threads=workers) if settings.lr is None else _pair_engine(network, settings)
     found = find_images(images)
     files = shard_of(found, settings.shard)
+    if settings.loader == "dali":
+        device_loading.check_loader(engine, settings, files)
     meta = {
         "version": VERSION,
         **settings.recorded(str(found[0].root), network, engine.name, engine.precision),
@@ -298,7 +305,9 @@ def _outcomes(job: _Job, files: list[ImageFile]) -> Generator[Outcome, None, Non
     """
     workers = job.workers
     threads = max(1, workers // max(1, min(len(files), workers)))
-    if job.engine.concurrent:
+    if job.settings.loader == "dali":
+        yield from device_loading.outcomes(job.engine, job.settings, files, workers)
+    elif job.engine.concurrent:
         for _, outcome in ordered_map(lambda file: job.score(file, job.decode(file), threads), files, workers):
             yield outcome
     else:

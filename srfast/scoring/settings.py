@@ -22,12 +22,14 @@ Scale = Literal[2, 3, 4]
 Mode = Literal["patch", "dense"]
 Backend = Literal["auto", "native", "triton", "torch", "onnx"]
 Precision = Literal["fp32", "fast"]
+Loader = Literal["srfast", "dali"]
 Boundary = Literal["symmetric", "replicate"]
 
 SCALES: tuple[int, ...] = get_args(Scale)
 MODES: tuple[str, ...] = get_args(Mode)
 BACKENDS: tuple[str, ...] = get_args(Backend)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
+LOADERS: tuple[str, ...] = get_args(Loader)
 BOUNDARIES: tuple[str, ...] = get_args(Boundary)
 
 
@@ -71,6 +73,11 @@ class ScoreSettings:
     )
     boundary: Boundary = _setting(
         "symmetric", "Border of the resampling: MATLAB's since R2015b, or before.", choices=BOUNDARIES, compared=True
+    )
+    loader: Loader = _setting(
+        "srfast",
+        "What decodes: srfast on the CPU, or dali: JPEG on the GPU, refused where the pixels are not the same.",
+        choices=LOADERS,
     )
     workers: int | None = _setting(None, "Threads that decode and score.", shown="one a core")
     shard: tuple[int, int] | None = _setting(None, "Every n-th image from the i-th on.", metavar="i/n")
@@ -136,6 +143,7 @@ class ScoreOptions(TypedDict, total=False):
     device: Device
     precision: Precision
     boundary: Boundary
+    loader: Loader
     workers: int | None
     shard: tuple[int, int] | None
     skip_bad: bool

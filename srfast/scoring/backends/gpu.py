@@ -184,13 +184,13 @@ class GpuEngine:
         self.precision = precision
         self.scale = network.scale
         self._scorer = GpuScorer(network.weights, network.scale, boundary, backend, precision, device)
-        self._device = self._scorer.device
+        self.device = self._scorer.device
 
     def batch_tensor(self, patches: Tensor) -> Tensor:
         """Losses float32 [N] of uint8 patches [N, H, W, 3 or 1], on the device of ``patches``."""
-        if patches.device.type == "cpu" and self._device.type != "cpu":
+        if patches.device.type == "cpu" and self.device.type != "cpu":
             return torch.from_numpy(self.batch(patches.detach().numpy()))
-        return self._scorer.losses(patches.to(self._device)).to(patches.device)
+        return self._scorer.losses(patches.to(self.device)).to(patches.device)
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
         n, h, w, c = patches.shape
@@ -198,8 +198,8 @@ class GpuEngine:
             return np.zeros(0, np.float32)
         step = max(1, UPLOAD_PIXELS // (h * w))
         pieces = ([patches[first : first + step]] for first in range(0, n, step))
-        with _on(self._device):
-            parts = [self._scorer.losses(p.view(-1, h, w, c)) for p in uploaded(pieces, self._device)]
+        with _on(self.device):
+            parts = [self._scorer.losses(p.view(-1, h, w, c)) for p in uploaded(pieces, self.device)]
             return torch.cat(parts).cpu().numpy()
 
     def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
@@ -211,8 +211,8 @@ class GpuEngine:
         """``windows`` of several images: they share uploads and launches, and no patch is copied."""
         scores: list[list[Tensor]] = [[] for _ in images]
         cut = list(self._pieces(images, grids, size))
-        pieces = uploaded(([*piece.places, *piece.images] for piece in cut), self._device)
-        with _on(self._device):
+        pieces = uploaded(([*piece.places, *piece.images] for piece in cut), self.device)
+        with _on(self.device):
             for piece, buffer in zip(cut, pieces, strict=True):
                 n = len(piece.places[0])
                 offsets, strides = buffer[: 16 * n].view(torch.int64).view(2, n)
@@ -249,13 +249,30 @@ class GpuEngine:
     def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
         height, width = (n // self.scale * self.scale for n in image.shape[:2])
         cut = list(bands.bands(height, width, self.scale))
-        with _on(self._device):
-            sums = bands.WindowSums(xs, ys, size, self._device)
-            pieces = uploaded(([image[band.first : band.last, :width]] for band in cut), self._device)
+        with _on(self.device):
+            sums = bands.WindowSums(xs, ys, size, self.device)
+            pieces = uploaded(([image[band.first : band.last, :width]] for band in cut), self.device)
             for band, piece in zip(cut, pieces, strict=True):
                 maps = self._scorer.maps(piece.view(-1, width, image.shape[2]))
                 sums.add(maps[:, band.own], band)
             return Scores(*sums.means().cpu().numpy())
+
+    def on_device(self, image: Tensor, xs: np.ndarray, ys: np.ndarray, size: int, mode: str) -> Scores:
+        """``windows`` or ``dense`` of an image that is on the engine's device."""
+        height, width, channels = image.shape
+        with _on(self.device):
+            if mode == "dense":
+                sums = bands.WindowSums(xs, ys, size, self.device)
+                width = width // self.scale * self.scale
+                for band in bands.bands(height // self.scale * self.scale, width, self.scale):
+                    maps = self._scorer.maps(image[band.first : band.last, :width])
+                    sums.add(maps[:, band.own], band)
+                return Scores(*sums.means().cpu().numpy())
+            begin = (ys[:, None].astype(np.int64) * width + xs).ravel() * channels
+            places = torch.from_numpy(np.stack([begin, np.full(begin.size, width * channels)])).to(self.device)
+            windows = Windows(image.contiguous(), size, size, channels, places[0], places[1])
+            columns = self._scorer.columns(windows)
+            return Scores(*(column.cpu().numpy() for column in vars(columns).values()))
 
 
 class _Piece:
