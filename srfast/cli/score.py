@@ -16,8 +16,20 @@ from srfast.scoring.settings import ScoreSettings
     help="Where scores.parquet goes; a name that ends in / becomes a folder of parts.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Continue an interrupted run; images that changed are scored again.")
 @shard
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="local: this machine. ray: the actors of a Ray cluster, each of --workers cores (1) and, on CUDA, one GPU.",
+)
+@click.option(
+    "--address", metavar="ADDRESS", help="Of the Ray cluster.  [default: RAY_ADDRESS, or one on this machine]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
-def command(images: tuple[str, ...], output: str, resume: bool, as_json: bool, **options: Any) -> None:
+def command(
+    images: tuple[str, ...], output: str, resume: bool, engine: Any, address: str | None, as_json: bool, **options: Any
+) -> None:
     """Score every patch of IMAGES (files and folders) and write one table.
 
     While it runs, finished parts lie in OUTPUT.parts; --resume continues from them after a crash.
@@ -26,7 +38,9 @@ def command(images: tuple[str, ...], output: str, resume: bool, as_json: bool, *
     from srfast.scoring.pipeline import write_scores
 
     with scoring_progress("scoring") as progress:
-        summary = write_scores(images, output, settings, resume=resume, progress=progress)
+        summary = write_scores(
+            images, output, settings, resume=resume, progress=progress, engine=engine, address=address
+        )
     report(summary, output, as_json)
 
 

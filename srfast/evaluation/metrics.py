@@ -51,7 +51,10 @@ def ssim(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rg
     Structural Similarity", 2004, eq. 13), K1 = 0.01, K2 = 0.03, L = 255.
 
     Args:
-        sr, hr, shave, protocol: As for ``psnr``.
+        sr: [H, W, 3] RGB, or [H, W] Y; uint8.
+        hr: The same shape.
+        shave: Border pixels left out at each side.
+        protocol: As for ``psnr``.
         window: "wang": 11 x 11 Gaussian, sigma 1.5, averaged over the positions where it lies inside the
             image ("valid"), as the authors' code and every published table. "skimage": the 7 x 7 uniform
             window with sample covariance that scikit-image's ``structural_similarity`` uses when it is told

@@ -6,44 +6,36 @@ import logging
 import math
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
 
 from srfast.data.files import check_output
-from srfast.data.grid import grid
-from srfast.data.images import ImageFile, find_images, read_rgb, shard_of
+from srfast.data.images import ImageFile, find_images, shard_of
 from srfast.data.interrupts import finishing
-from srfast.data.lowres import LowRes, read_lr
 from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
-from srfast.ops.device import Device, resolve_device
+from srfast.ops.device import Device
 from srfast.scoring import device_loading
-from srfast.scoring.backends.base import Engine, check_finite
-from srfast.scoring.backends.registry import make_engine
+from srfast.scoring.backends.base import Engine
 from srfast.scoring.estimate import WORTH_SAYING, estimate
-from srfast.scoring.network import Network, Scorer, load_network
+from srfast.scoring.job import Decoded, Job, Read, open_job
+from srfast.scoring.network import Network, Scorer
 from srfast.scoring.parts import Outcome, Parts, check_table_folder, clean_json
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import Backend, Boundary, Loader, Mode, Precision, Scale, ScoreSettings
-from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, image_rows, of_records, write_parquet
-
-if TYPE_CHECKING:
-    from srfast.scoring.backends.pairs import PairEngine
+from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, of_records, write_parquet
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, int], None]
 """Called with (images done, images in all, patches scored by this run)."""
 
-LARGE = 1 << 23
-"""Pixels from which the workers score one image together instead of each its own: memory for one, not for each."""
 SHARED = 1 << 22
 """Pixels of the images that share a call of an engine that takes several."""
 
@@ -81,7 +73,10 @@ def score(
         mode: "patch" degrades and reconstructs every patch by itself, the paper's definition; "dense" does it once an
             image and gives each patch the mean of its part of the error map.
         scorer: "srcnn", "bicubic" or a weight file.
-        backend, device, precision, boundary: As for ``score_patches``.
+        backend: As for ``score_patches``, like the next three.
+        device: "auto", "cpu" or "cuda".
+        precision: "fp32" or "fast".
+        boundary: "symmetric" or "replicate".
         loader: "srfast" decodes on the CPU; "dali" decodes JPEG files on the GPU with NVIDIA DALI, and ends where the
             pixels are not those of srfast.
         workers: Threads that decode (and, with the native engine, score); None takes one a core that the process
@@ -159,29 +154,89 @@ def write_scores(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
 ) -> Summary:
-    """``score`` for tables that need not fit in memory: writes ``output`` and returns a summary."""
+    """``score`` for tables that need not fit in memory: writes ``output`` and returns a summary.
+
+    Args:
+        images: As for ``score``, like the next four.
+        output: A file, or a folder of parts.
+        settings: The other arguments of ``score``.
+        resume: Continue an interrupted run.
+        progress: Called after every image.
+        engine: "local": this process and its threads. "ray": the actors of a Ray cluster, one for every
+            ``settings.workers`` cores (1 where that is None) and, on CUDA, one GPU; they read the images by the same
+            paths. The table is the same.
+        address: Of the Ray cluster; None takes RAY_ADDRESS, or starts one on this machine.
+    """
     settings = settings or ScoreSettings()
-    workers = settings.workers or cores()
-    network = load_network(settings.scorer, settings.scale)
-    engine = make_engine(network, settings, threads=workers) if settings.lr is None else _pair_engine(network, settings)
+    if engine not in ("local", "ray"):
+        raise InputError(f"engine: expected local or ray, got {engine!r}")
+    if address is not None and engine != "ray":
+        raise InputError(f"address: expected engine 'ray', got {engine!r}")
     found = find_images(images)
-    files = shard_of(found, settings.shard)
-    if settings.loader == "dali":
-        device_loading.check_loader(engine, settings, files)
-    meta = {
-        "version": VERSION,
-        **settings.recorded(str(found[0].root), network, engine.name, engine.precision),
-    }
-    log.info("%d images, backend %s in %s, %d threads", len(files), engine.name, engine.precision, workers)
     target = Path(output)
     folder = str(os.fspath(output)).endswith(("/", os.sep)) or target.is_dir()
     if folder:
         check_table_folder(target, [f.path for f in found])
     else:
         check_output(target, "score table", [f.path for f in found])
+    with _scorer(settings, engine, address, shard_of(found, settings.shard)) as scorer:
+        return _write(scorer, settings, found, target, folder, resume, progress)
+
+
+def _scorer(
+    settings: ScoreSettings, engine: str, address: str | None, files: list[ImageFile]
+) -> AbstractContextManager[_Scorer]:
+    if engine == "ray":
+        if settings.loader != "srfast":
+            raise InputError(f"loader: expected srfast with engine 'ray', got {settings.loader!r}")
+        from srfast.scoring.cluster import Cluster
+
+        return Cluster(settings, address)
+    network, job = open_job(settings, settings.workers or cores())
+    if settings.loader == "dali":
+        device_loading.check_loader(job.engine, settings, files)
+    return nullcontext(_Local(network, job))
+
+
+class _Scorer(Protocol):
+    """What scores images: this process, or a cluster."""
+
+    network: Network
+    backend: str
+    precision: str
+
+    def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]: ...
+
+
+class _Local:
+    def __init__(self, network: Network, job: Job) -> None:
+        self.network, self.job = network, job
+        self.backend, self.precision = job.engine.name, job.engine.precision
+        log.info("backend %s in %s, %d threads", self.backend, self.precision, job.workers)
+
+    def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]:
+        if self.job.settings.lr is None:
+            ahead = estimate(files, cast(Engine, self.job.engine), self.job.settings, self.job.workers)
+            if ahead is not None and ahead.patch > max(WORTH_SAYING, 4 * ahead.dense):
+                log.warning("%s", ahead.sentence())
+        yield from _outcomes(self.job, files)
+
+
+def _write(
+    scorer: _Scorer, settings: ScoreSettings, found: list[ImageFile], target: Path, folder: bool, resume: bool,
+    progress: Progress | None,
+) -> Summary:  # fmt: skip
+    files = shard_of(found, settings.shard)
+    meta = {
+        "version": VERSION,
+        **settings.recorded(str(found[0].root), scorer.network, scorer.backend, scorer.precision),
+    }
+    log.info("%d images", len(files))
     with Parts.start(Path(os.path.realpath(target)), clean_json(meta), resume) as parts:
-        _score_into(parts, _Job(engine, settings, workers), files, progress)
+        _score_into(parts, scorer, settings, files, progress)
         records = parts.records(files)
         # Another shard may have patches; a whole dataset without any is a mistake.
         if settings.shard is None and not any(r["rows"] for r in records):
@@ -198,23 +253,20 @@ def write_scores(
     return summary
 
 
-def _score_into(parts: Parts, job: _Job, files: list[ImageFile], progress: Progress | None) -> None:
+def _score_into(
+    parts: Parts, scorer: _Scorer, settings: ScoreSettings, files: list[ImageFile], progress: Progress | None
+) -> None:
     """Scores the images that the parts do not hold yet.
 
     An interrupt ends it once the images at work are done, so that no thread is left behind and the parts are whole.
     """
     todo = [f for f in files if not parts.has(f, retry_skipped=True)]
-    ahead = None
-    if job.settings.lr is None:
-        ahead = estimate(todo, cast(Engine, job.engine), job.settings, job.workers)
-    if ahead is not None and ahead.patch > max(WORTH_SAYING, 4 * ahead.dense):
-        log.warning("%s", ahead.sentence())
     done, patches = len(files) - len(todo), 0
     if progress:
         progress(done, len(files), 0)
-    with finishing() as interrupted, flushing(parts), closing(_outcomes(job, todo)) as outcomes:
+    with finishing() as interrupted, flushing(parts), closing(scorer.outcomes(todo)) as outcomes:
         for outcome in outcomes:
-            if outcome.skipped is not None and not job.settings.skip_bad:
+            if outcome.skipped is not None and not settings.skip_bad:
                 raise InputError(f"{outcome.skipped} (--skip-bad goes on without such files)")
             parts.add(outcome)
             done += 1
@@ -225,79 +277,7 @@ def _score_into(parts: Parts, job: _Job, files: list[ImageFile], progress: Progr
                 break
 
 
-def _pair_engine(network: Network, settings: ScoreSettings) -> PairEngine:
-    from srfast.scoring.backends.pairs import PairEngine
-
-    if settings.backend not in ("auto", "torch") or settings.precision != "fp32":
-        raise InputError("lr: existing pairs are scored by torch in fp32, leave --backend and --precision out")
-    return PairEngine(network, settings.boundary, resolve_device(settings.device))
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    hr: np.ndarray
-    lr: np.ndarray | None = None
-
-
-_Read: TypeAlias = "tuple[ImageFile, _Decoded | Outcome]"
-
-
-@dataclass(frozen=True)
-class _Job:
-    engine: Engine | PairEngine
-    settings: ScoreSettings
-    workers: int
-    _whole: threading.Lock = field(default_factory=threading.Lock)
-
-    def grid(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return grid(image.shape[0], image.shape[1], self.settings.scale, self.settings.patch, self.settings.step)
-
-    def decode(self, file: ImageFile) -> _Decoded | Outcome:
-        try:
-            hr = read_rgb(file.path)
-            lr = None
-            if self.settings.lr is not None:
-                pairs = LowRes(Path(self.settings.lr), self.settings.lr_template)
-                lr = read_lr(pairs.find(file.name), hr, file.path, self.settings.scale)
-        except InputError as error:
-            return Outcome(file, skipped=str(error))
-        xs, ys = self.grid(hr)
-        return _Decoded(hr, lr) if len(xs) and len(ys) else Outcome(file, small=(hr.shape[0], hr.shape[1]))
-
-    def score(self, file: ImageFile, image: _Decoded | Outcome, threads: int) -> Outcome:
-        if isinstance(image, Outcome):
-            return image
-        hr = image.hr
-        if threads < self.workers and hr.shape[0] * hr.shape[1] > LARGE:
-            with self._whole:
-                return self.score(file, image, self.workers)
-        xs, ys = self.grid(hr)
-        size, dense = self.settings.patch, self.settings.mode == "dense"
-        if image.lr is not None:
-            pairs = cast("PairEngine", self.engine)
-            scores = (pairs.dense if dense else pairs.windows)(hr, image.lr, xs, ys, size)
-        else:
-            engine = cast(Engine, self.engine)
-            scores = (engine.dense if dense else engine.windows)(hr, xs, ys, size, threads)
-        check_finite(scores.loss, str(file.path))
-        return Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))
-
-    def score_together(self, group: list[_Read]) -> Iterator[Outcome]:
-        """The outcomes of several images by one call of an engine that has ``windows_of``."""
-        engine: Any = self.engine
-        images = [image.hr for _, image in group if isinstance(image, _Decoded)]
-        grids = [self.grid(image) for image in images]
-        size = self.settings.patch
-        found = iter(zip(engine.windows_of(images, grids, size) if images else [], grids, strict=True))
-        for file, image in group:
-            if isinstance(image, Outcome):
-                yield image
-                continue
-            scores, (xs, ys) = next(found)
-            yield Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))
-
-
-def _outcomes(job: _Job, files: list[ImageFile]) -> Generator[Outcome, None, None]:
+def _outcomes(job: Job, files: list[ImageFile]) -> Generator[Outcome, None, None]:
     """Outcomes in order.
 
     A concurrent engine decodes and scores an image in one task: no hand-over, no idle core, whichever stage is slower.
@@ -320,13 +300,13 @@ def _outcomes(job: _Job, files: list[ImageFile]) -> Generator[Outcome, None, Non
                 yield job.score(file, image, workers)
 
 
-def _groups(decoded: Iterable[_Read]) -> Iterator[list[_Read]]:
+def _groups(decoded: Iterable[Read]) -> Iterator[list[Read]]:
     """Consecutive images of SHARED pixels or a little more."""
-    group: list[_Read] = []
+    group: list[Read] = []
     pixels = 0
     for file, image in decoded:
         group.append((file, image))
-        pixels += image.hr.shape[0] * image.hr.shape[1] if isinstance(image, _Decoded) else 0
+        pixels += image.hr.shape[0] * image.hr.shape[1] if isinstance(image, Decoded) else 0
         if pixels >= SHARED:
             yield group
             group, pixels = [], 0

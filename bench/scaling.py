@@ -1,0 +1,119 @@
+"""CPU seconds of every stage against the number of patches, and the plot of docs/scaling.md.
+
+    python -m bench.scaling FOLDER OUT.json OUT.svg       FOLDER: photographs
+
+CPU seconds (user and system, all threads), as they do not depend on what else the machine does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.test_scale import selected, write_table
+
+
+def children(command: list[str]) -> float:
+    """CPU seconds of a process that is run to its end."""
+    before = os.times()
+    subprocess.run(command, check=True, capture_output=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def scoring(photos: list[Path], folder: Path) -> list[dict[str, Any]]:
+    """Dense mode from files to table, process start included; the stride makes the patches."""
+    import pyarrow.parquet as pq
+
+    found = []
+    for images, stride in ((40, 24), (400, 24), (400, 6), (400, 2)):
+        output = folder / "scores.parquet"
+        command = [sys.executable, "-m", "srfast", "score", *map(str, photos[:images]), "-o", str(output)]
+        seconds = children([*command, "--mode", "dense", "--stride", str(stride)])
+        found.append({"patches": pq.read_metadata(output).num_rows, "images": images, "cpu_seconds": seconds})
+    return found
+
+
+def selecting(folder: Path, sizes: list[int]) -> list[dict[str, Any]]:
+    found = []
+    for n in sizes:
+        table = folder / "table.parquet"
+        write_table(table, n)
+        for engine in ("memory", "duckdb"):
+            about = selected(table, folder / "coreset.parquet", engine)
+            found.append({"patches": n, "engine": engine, **about})
+    return found
+
+
+def one_core(photos: list[Path]) -> dict[str, float]:
+    """Rates of one thread: photographs decoded, and pixels scored in both modes."""
+    from srfast.data.grid import grid
+    from srfast.data.images import read_rgb
+    from srfast.scoring.job import open_job
+    from srfast.scoring.settings import ScoreSettings
+
+    start = time.process_time()
+    images = [read_rgb(p) for p in photos]
+    decoded = time.process_time() - start
+    engine: Any = open_job(ScoreSettings(workers=1), 1)[1].engine
+    rates = {"decode_images": len(images) / decoded, "decode_mpix": _mpix(images) / decoded}
+    for mode in ("windows", "dense"):
+        start = time.process_time()
+        for image in images:
+            xs, ys = grid(image.shape[0], image.shape[1], 2, 96, 96)
+            getattr(engine, mode)(image, xs, ys, 96, 1)
+        seconds = time.process_time() - start
+        rates[f"{mode}_images"] = len(images) / seconds
+        rates[f"{mode}_mpix"] = _mpix(images) / seconds
+    return rates
+
+
+def _mpix(images: list[Any]) -> float:
+    return sum(i.shape[0] * i.shape[1] for i in images) / 1e6
+
+
+def plot(found: dict[str, Any], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "srfast"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6.4, 4))
+    dense = found["score"]
+    axes.loglog(
+        [p["patches"] for p in dense],
+        [p["cpu_seconds"] for p in dense],
+        "o-",
+        label="score, dense, 40 and 400 photographs",
+    )
+    for engine in ("memory", "duckdb"):
+        points = [p for p in found["select"] if p["engine"] == engine]
+        axes.loglog([p["patches"] for p in points], [p["cpu_seconds"] for p in points], "s-", label=f"select, {engine}")
+    axes.set_xlabel("patches")
+    axes.set_ylabel("CPU seconds")
+    axes.grid(True, which="major", alpha=0.3)
+    axes.legend()
+    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+
+
+def main(photographs: str, output: str, picture: str) -> None:
+    photos = sorted(p for p in Path(photographs).iterdir() if p.suffix in (".jpg", ".png"))
+    with tempfile.TemporaryDirectory() as folder:
+        found = {
+            "one_core": one_core(photos[:100]),
+            "score": scoring(photos, Path(folder)),
+            "select": selecting(Path(folder), [10**4, 10**5, 10**6, 10**7]),
+        }
+    Path(output).write_text(json.dumps(found, indent=1) + "\n")
+    plot(found, Path(picture))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,241 @@
+"""Scoring on a Ray cluster: rows of (path, size) travel, an actor on each place decodes and scores whole images."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+
+from srfast.data.images import ImageFile
+from srfast.errors import InputError, RunError
+from srfast.scoring.job import Job, open_job
+from srfast.scoring.network import Network, load_network
+from srfast.scoring.parts import Outcome
+from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.table import repeated
+
+BLOCK_BYTES = 32 << 20
+BLOCK_IMAGES = 64
+"""Files of a block, the unit that is handed out, and done again when its actor is lost."""
+STORE = 256 << 20
+"""Object store of a cluster on this machine: only file names and scores pass through it."""
+
+
+class Cluster:
+    """A connection to a cluster, or a cluster of this machine's own; a context manager.
+
+    Args:
+        settings: ``workers`` is the number of cores of an actor, 1 where it is None. Where ``device`` is "cuda", or
+            "auto" and the cluster has GPUs, every actor has one GPU.
+        address: Of a running cluster, such as "auto" or "ray://head:10001"; None takes RAY_ADDRESS, or starts one.
+
+    Raises:
+        RunError: Ray is not installed or cannot be reached, or the cluster has no place for an actor.
+    """
+
+    def __init__(self, settings: ScoreSettings, address: str | None = None) -> None:
+        try:
+            import ray
+            import ray.data
+        except ImportError:
+            raise RunError("engine: ray is not installed: pip install 'srfast[ray]'") from None
+        self.network: Network = load_network(settings.scorer, settings.scale)
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            _start(address)
+        try:
+            self._threads = settings.workers or 1
+            resources = ray.cluster_resources()
+            gpus = int(resources.get("GPU", 0))
+            device = ("cuda" if gpus else "cpu") if settings.device == "auto" else settings.device
+            self._need: dict[str, Any] = {"num_cpus": self._threads, "num_gpus": 1 if device == "cuda" else 0}
+            places = int(resources.get("CPU", 0)) // self._threads
+            self.actors = min(places, gpus) if device == "cuda" else places
+            if not self.actors:
+                raise RunError(
+                    f"engine: ray: no machine for an actor of {self._threads} cores"
+                    f"{' and a GPU' if device == 'cuda' else ''}; the cluster has {resources.get('CPU', 0):g} cores "
+                    f"and {gpus} GPUs"
+                )
+            self.settings = dataclasses.replace(settings, device=device, **_absolute(settings))
+            probe = ray.remote(max_retries=3, **self._need)(_engine)
+            self.backend, self.precision, digest = ray.get(probe.remote(self.settings, self._threads))
+            if digest != self.network.sha256:
+                raise RunError(f"engine: ray: the workers' weights of {self.network.name} are others than here")
+        except BaseException as error:
+            self.close()
+            raise _explained(error) from None
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the cluster if this object started it, else the connection stays as it was found."""
+        if self._ours:
+            import ray
+
+            ray.shutdown()
+
+    def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]:
+        """Outcomes in order. Blocks of a lost actor or machine are handed out again.
+
+        Raises:
+            RunError: scoring failed on a worker, with its message.
+        """
+        import ray
+
+        if not files:
+            return
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.execution_options.preserve_order = True
+        context.execution_options.verbose_progress = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        blocks = [_block(part) for part in _blocks(files)]
+        rows = ray.data.from_arrow(blocks).map_batches(
+            _Scorer,
+            fn_constructor_args=(self.settings, self._threads, str(files[0].root)),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=min(self.actors, len(blocks))),
+            **self._need,
+        )
+        known = iter(files)
+        try:
+            batches = cast(
+                "Iterator[pa.Table]", rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+            )
+            for batch in batches:
+                for row in batch.to_pylist():
+                    yield _outcome(next(known), row)
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            raise _explained(error) from None
+
+
+def _start(address: str | None) -> None:
+    import ray
+
+    # Ray's own usage reports would leave the machine.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    remote = address or os.environ.get("RAY_ADDRESS")
+    own: dict[str, Any] = {} if remote else {"object_store_memory": STORE, "include_dashboard": False}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise RunError(f"engine: ray: {' '.join(str(error).split())[:200]}") from None
+
+
+def _absolute(settings: ScoreSettings) -> dict[str, Any]:
+    """Paths that hold on a machine with another working directory."""
+    changed: dict[str, Any] = {}
+    if isinstance(settings.scorer, (str, os.PathLike)) and settings.scorer not in ("srcnn", "bicubic"):
+        changed["scorer"] = os.path.abspath(settings.scorer)
+    if settings.lr is not None:
+        changed["lr"] = os.path.abspath(settings.lr)
+    return changed
+
+
+def _engine(settings: ScoreSettings, threads: int) -> tuple[str, str, str]:
+    """Runs on a worker: what scores there, in which precision, with which weights."""
+    network, job = open_job(settings, threads)
+    return job.engine.name, job.engine.precision, network.sha256
+
+
+def _blocks(files: list[ImageFile]) -> Iterator[list[ImageFile]]:
+    block: list[ImageFile] = []
+    size = 0
+    for file in files:
+        if block and (len(block) == BLOCK_IMAGES or size + file.size > BLOCK_BYTES):
+            yield block
+            block, size = [], 0
+        block.append(file)
+        size += file.size
+    if block:
+        yield block
+
+
+def _block(files: list[ImageFile]) -> pa.Table:
+    return pa.table(
+        {
+            "name": pa.array([f.name for f in files], pa.string()),
+            "size": pa.array([f.size for f in files], pa.int64()),
+            "mtime_ns": pa.array([f.mtime_ns for f in files], pa.int64()),
+        }
+    )
+
+
+class _Scorer:
+    """The actor: one engine, one image after the other."""
+
+    def __init__(self, settings: ScoreSettings, threads: int, root: str) -> None:
+        self._job: Job = open_job(settings, threads)[1]
+        self._root = Path(root)
+        self._threads = threads
+
+    def __call__(self, files: pa.Table) -> pa.Table:
+        rows = []
+        for row in files.to_pylist():
+            file = ImageFile(self._root, row["name"], row["size"], row["mtime_ns"])
+            found = self._job.score(file, self._job.decode(file), self._threads)
+            rows.append(
+                {
+                    "name": file.name,
+                    "rows": None if found.rows is None else _packed(found.rows),
+                    "skipped": found.skipped,
+                    "small": None if found.small is None else list(found.small),
+                }
+            )
+        return pa.Table.from_pylist(rows, schema=_RESULT)
+
+
+_RESULT = pa.schema(
+    [
+        ("name", pa.string()),
+        ("rows", pa.large_binary()),
+        ("skipped", pa.string()),
+        ("small", pa.list_(pa.int64())),
+    ]
+)
+
+
+def _packed(rows: pa.Table) -> bytes:
+    """The rows of an image without its name, which every one of them repeats."""
+    sink = pa.BufferOutputStream()
+    rows = rows.drop_columns(["image"])
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    return bytes(sink.getvalue())
+
+
+def _outcome(file: ImageFile, row: dict[str, Any]) -> Outcome:
+    if row["name"] != file.name:
+        raise RunError(f"engine: ray: expected the scores of {file.name}, got those of {row['name']}")
+    rows = None
+    if row["rows"] is not None:
+        rows = pa.ipc.open_stream(row["rows"]).read_all()
+        image = pa.field("image", pa.string(), nullable=False)
+        rows = rows.add_column(0, image, repeated(file.name, len(rows)))
+    small = row["small"]
+    return Outcome(file, rows, row["skipped"], None if small is None else (small[0], small[1]))
+
+
+def _explained(error: BaseException) -> BaseException:
+    """Our own error out of the layers that Ray puts around it; anything else in one line."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, (InputError, RunError, KeyboardInterrupt, SystemExit)):
+            return type(seen)(*seen.args)
+        seen = getattr(seen, "cause", None) or seen.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return RunError(f"engine: ray: {type(error).__name__}: {lines[-1][:200] if lines else 'no message'}")

@@ -1,0 +1,119 @@
+"""What is done with one image, wherever it is done: decode it, score its patches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+
+from srfast.data.grid import grid
+from srfast.data.images import ImageFile, read_rgb
+from srfast.data.lowres import LowRes, read_lr
+from srfast.errors import InputError
+from srfast.ops.device import resolve_device
+from srfast.scoring.backends.base import Engine, check_finite
+from srfast.scoring.backends.registry import make_engine
+from srfast.scoring.network import Network, load_network
+from srfast.scoring.parts import Outcome
+from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.table import image_rows
+
+if TYPE_CHECKING:
+    from srfast.scoring.backends.pairs import PairEngine
+
+LARGE = 1 << 23
+"""Pixels from which the workers score one image together instead of each its own: memory for one, not for each."""
+
+
+def open_job(settings: ScoreSettings, workers: int) -> tuple[Network, Job]:
+    """Loads the network and makes the engine.
+
+    Raises:
+        InputError, RunError: as ``load_network`` and ``make_engine``.
+    """
+    network = load_network(settings.scorer, settings.scale)
+    engine = make_engine(network, settings, threads=workers) if settings.lr is None else _pair_engine(network, settings)
+    return network, Job(engine, settings, workers)
+
+
+def _pair_engine(network: Network, settings: ScoreSettings) -> PairEngine:
+    from srfast.scoring.backends.pairs import PairEngine
+
+    if settings.backend not in ("auto", "torch") or settings.precision != "fp32":
+        raise InputError("lr: existing pairs are scored by torch in fp32, leave --backend and --precision out")
+    return PairEngine(network, settings.boundary, resolve_device(settings.device))
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image, and its LR image where that exists already."""
+
+    hr: np.ndarray
+    lr: np.ndarray | None = None
+
+
+Read: TypeAlias = "tuple[ImageFile, Decoded | Outcome]"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One engine, and what it shall do."""
+
+    engine: Engine | PairEngine
+    settings: ScoreSettings
+    workers: int
+    _whole: threading.Lock = field(default_factory=threading.Lock)
+
+    def grid(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Columns and rows of the windows of an image."""
+        return grid(image.shape[0], image.shape[1], self.settings.scale, self.settings.patch, self.settings.step)
+
+    def decode(self, file: ImageFile) -> Decoded | Outcome:
+        """The image, or why there is nothing to score."""
+        try:
+            hr = read_rgb(file.path)
+            lr = None
+            if self.settings.lr is not None:
+                pairs = LowRes(Path(self.settings.lr), self.settings.lr_template)
+                lr = read_lr(pairs.find(file.name), hr, file.path, self.settings.scale)
+        except InputError as error:
+            return Outcome(file, skipped=str(error))
+        xs, ys = self.grid(hr)
+        return Decoded(hr, lr) if len(xs) and len(ys) else Outcome(file, small=(hr.shape[0], hr.shape[1]))
+
+    def score(self, file: ImageFile, image: Decoded | Outcome, threads: int) -> Outcome:
+        """The rows of an image."""
+        if isinstance(image, Outcome):
+            return image
+        hr = image.hr
+        if threads < self.workers and hr.shape[0] * hr.shape[1] > LARGE:
+            with self._whole:
+                return self.score(file, image, self.workers)
+        xs, ys = self.grid(hr)
+        size, dense = self.settings.patch, self.settings.mode == "dense"
+        if image.lr is not None:
+            pairs = cast("PairEngine", self.engine)
+            scores = (pairs.dense if dense else pairs.windows)(hr, image.lr, xs, ys, size)
+        else:
+            engine = cast(Engine, self.engine)
+            scores = (engine.dense if dense else engine.windows)(hr, xs, ys, size, threads)
+        check_finite(scores.loss, str(file.path))
+        return Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))
+
+    def score_together(self, group: list[Read]) -> Iterator[Outcome]:
+        """The outcomes of several images by one call of an engine that has ``windows_of``."""
+        engine: Any = self.engine
+        images = [image.hr for _, image in group if isinstance(image, Decoded)]
+        grids = [self.grid(image) for image in images]
+        size = self.settings.patch
+        found = iter(zip(engine.windows_of(images, grids, size) if images else [], grids, strict=True))
+        for file, image in group:
+            if isinstance(image, Outcome):
+                yield image
+                continue
+            scores, (xs, ys) = next(found)
+            yield Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))

@@ -1,0 +1,142 @@
+"""A Ray cluster of two workers gives the bytes of one process, also when one of them dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srfast.data.images import ImageFile
+from srfast.scoring.pipeline import score
+
+RUN = """
+import json, os, sys, time
+from srfast.scoring import cluster
+from srfast.scoring.pipeline import write_scores
+from srfast.scoring.settings import ScoreSettings
+cluster.BLOCK_IMAGES = 2
+class Slow(cluster._Scorer):
+    def __call__(self, files):
+        time.sleep(0.5)
+        return super().__call__(files)
+cluster._Scorer = Slow
+def progress(done, total, patches):
+    if done == 4 and "--pause" in sys.argv:
+        print("four", flush=True)
+        sys.stdin.readline()
+if __name__ == "__main__":
+    import ray
+    ray.init(num_cpus=2, object_store_memory=100 << 20, include_dashboard=False, log_to_driver=False)
+    settings = ScoreSettings(patch=48, scorer="bicubic")
+    summary = write_scores(sys.argv[1], sys.argv[2], settings, engine="ray", progress=progress)
+    print(json.dumps({"patches": summary.patches}), flush=True)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """40 noisy images of several sizes, one of them smaller than a patch."""
+    rng = np.random.default_rng(4)
+    images = tmp_path / "images"
+    images.mkdir()
+    for i in range(40):
+        size = (30, 40) if i == 7 else (100 + i, 150)
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(images / f"{i:02d} ü.png")
+    return images
+
+
+def _scorers(pid: int) -> list[int]:
+    """The processes below this one that run the scoring actor."""
+    parents: dict[int, list[int]] = {}
+    titles = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+                titles[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            parents.setdefault(int(stat.rsplit(")", 1)[1].split()[1]), []).append(int(entry.name))
+    below, found = [pid], []
+    while below:
+        below = [child for one in below for child in parents.get(one, [])]
+        found += [p for p in below if titles.get(p, "").startswith("ray::") and "Slow" in titles[p]]
+    return found
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONSAFEPATH": "1"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the actor in /proc")
+def test_a_killed_worker_changes_nothing(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray.data")
+    alone, output = tmp_path / "alone.parquet", tmp_path / "ray.parquet"
+    score(folder, patch=48, scorer="bicubic", output=alone)
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
+    command = [sys.executable, script, folder, output, "--pause"]
+    with subprocess.Popen(command, cwd=tmp_path, env=_environment(), **pipes) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        line = run.stdout.readline()
+        assert line == "four\n", run.communicate()[1][-2000:]
+        actors = _scorers(run.pid)
+        assert len(actors) == 2
+        os.kill(actors[0], signal.SIGKILL)
+        out, err = run.communicate("go on\n", timeout=240)
+        assert run.returncode == 0, err[-2000:]
+    # Ray says on stdout too that an actor was lost.
+    assert json.loads(next(line for line in out.splitlines() if line.startswith("{")))["patches"] > 0
+    assert output.read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.slow
+def test_command(folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    """Resuming, unreadable files and errors are those of one process."""
+    pytest.importorskip("ray.data")
+    score(folder, patch=48, scorer="bicubic", output=tmp_path / "alone.parquet")
+    options = ("--patch", "48", "--scorer", "bicubic", "--engine", "ray")
+    done = srfast_command("score", folder, "-o", "s.parquet", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "s.parquet").read_bytes() == (tmp_path / "alone.parquet").read_bytes()
+    (folder / "40.png").write_bytes(b"no image")
+    done = srfast_command("score", folder, "-o", "s.parquet", "--resume", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "40.png" in done.stderr.splitlines()[-1]  # Ray may say above it that its actors ended
+    done = srfast_command("score", folder, "-o", "s.parquet", "--resume", "--workers", "999", *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no machine for an actor of 999 cores" in done.stderr
+
+
+def test_address_without_ray(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    done = srfast_command("score", photo_folder, "-o", "s.parquet", "--address", "auto", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "address: expected engine 'ray', got 'local'" in done.stderr
+
+
+def test_blocks_hold_few_images_and_few_bytes() -> None:
+    pytest.importorskip("pyarrow")
+    from srfast.scoring.cluster import BLOCK_BYTES, BLOCK_IMAGES, _blocks
+
+    files = [ImageFile(Path("/d"), f"{i:04d}", size, 0) for i, size in enumerate([10] * 150 + [BLOCK_BYTES + 1] * 3)]
+    blocks = list(_blocks(files))
+    assert [f for block in blocks for f in block] == files
+    assert [len(b) for b in blocks] == [BLOCK_IMAGES, BLOCK_IMAGES, 22, 1, 1, 1]
