@@ -32,7 +32,7 @@ def scoring(photos: list[Path], folder: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     found = []
-    for images, stride in ((40, 24), (400, 24), (400, 6), (400, 2)):
+    for images, stride in ((40, 24), (400, 24), (400, 6)):
         output = folder / "scores.parquet"
         command = [sys.executable, "-m", "srfast", "score", *map(str, photos[:images]), "-o", str(output)]
         seconds = children([*command, "--mode", "dense", "--stride", str(stride)])

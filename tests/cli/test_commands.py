@@ -424,7 +424,7 @@ def test_unexpected_errors_are_one_line_and_debug_shows_the_traceback(
     def broken(*args: Any, **kwargs: Any) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("srfast.scoring.pipeline.make_engine", broken)
+    monkeypatch.setattr("srfast.scoring.job.make_engine", broken)
     arguments = ["score", str(photo_folder), "-o", str(tmp_path / "s.parquet")]
     assert_one_line(run(*arguments), 1, "ZeroDivisionError: two lines", "--debug")
     for args in (["--debug", *arguments], [*arguments, "--debug"]):

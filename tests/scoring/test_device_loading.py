@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from srfast.errors import InputError, RunError
-from srfast.scoring import device_loading, pipeline
+from srfast.scoring import device_loading, job, pipeline
 from srfast.scoring.backends.gpu import GpuEngine
 from srfast.scoring.settings import ScoreSettings
 
@@ -24,7 +24,7 @@ needs_dali = pytest.mark.skipif(
 def gpu_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The GPU engine on the CPU, where its kernels fall back to torch."""
     monkeypatch.setattr(
-        pipeline,
+        job,
         "make_engine",
         lambda network, *_args, **_options: GpuEngine(network, "symmetric", "native", "fp32", "cpu"),
     )
