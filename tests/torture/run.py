@@ -94,7 +94,9 @@ def of_file(path: Path) -> str:
 
 
 def of_tree(folder: Path) -> str:
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    # The trainers' configurations name the folder they lie in.
+    suffixes = (".yml", ".toml", ".json")
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name[0] != "." and p.suffix not in suffixes)
     return digest(*(str(p.relative_to(folder)).encode() + b"\0" + p.read_bytes() for p in files))
 
 
