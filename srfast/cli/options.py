@@ -31,6 +31,18 @@ class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs 
         return int(parts[0]), int(parts[1])
 
 
+class Aliased(click.Option):
+    """An option that also goes by an earlier name, which help does not show."""
+
+    def __init__(self, *args: Any, alias: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.alias = alias
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        super().add_to_parser(parser, ctx)
+        parser.add_option(obj=self, opts=[self.alias], dest=self.name, action="store", nargs=1)
+
+
 def scoring(function: F) -> F:
     """The arguments and options of ``srfast.score``, from the list of its settings."""
     for field in reversed(dataclasses.fields(ScoreSettings)):

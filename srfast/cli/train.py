@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-import click
+from typing import Any
 
+import click
+from click.core import ParameterSource
+
+from srfast.cli.options import Aliased, emit
 from srfast.errors import InputError
 
 
-@click.command()
-@click.argument("model")
+class TrainCommand(click.Command):
+    """Help that ends in the list of models, which is made when somebody asks for it."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from srfast.models.registry import describe, names
+        from srfast.training.recipes import PAPER, recipe
+
+        rows = []
+        for name in names():
+            r = recipe(name)
+            about = f"{r.loss}, {r.optimizer} {r.lr:g} {r.schedule}, {r.batch} crops of {r.lr_patch} x {r.lr_patch}"
+            about += f", ema {r.ema:g}" if r.ema else ""
+            about += "; --recipe paper" if name in PAPER else ""
+            rows.append((name, f"{describe(name).paper}: {about}"))
+        with formatter.section("Models and their recipes at x2 (LR pixels)"):
+            formatter.write_dl(rows)
+
+
+@click.command("train", cls=TrainCommand, short_help="Train a super-resolution model on images or a core-set.")
+@click.argument("model", required=False)
 @click.option(
     "--data",
-    required=True,
     multiple=True,
     metavar="PATH",
     help="Images, folders of them, or one coreset.parquet; repeatable.",
@@ -33,12 +54,19 @@ from srfast.errors import InputError
 @click.option("--lr-patch", type=int, help="Side of an LR crop in pixels [default: the model's recipe].")
 @click.option(
     "-o",
-    "--out",
+    "--output",
+    cls=Aliased,
+    alias="--out",
     required=True,
     metavar="RUN",
-    help="Folder of the run: last.pt, model.safetensors, log.csv.",
+    help="Folder of the run: last.pt, model.safetensors, log.csv, run.json.",
 )
-@click.option("--resume", is_flag=True, help="Continue the run in RUN, if there is one.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the run in RUN, if there is one, with its own settings: MODEL, --data and the rest need not be "
+    "given again, and --steps may grow.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--init",
@@ -135,38 +163,55 @@ from srfast.errors import InputError
 @click.option("--eval-every", type=int, default=0, help="Steps between evaluations [default: at the end only].")
 @click.option("--log-every", type=int, default=100, show_default=True)
 @click.option("--save-every", type=int, default=1000, show_default=True, help="Steps between checkpoints.")
-@click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
-def command(model, data, out, eval_data, quiet, **options) -> None:  # type: ignore[no-untyped-def]
+@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print where the run ended as one JSON object on stdout.")
+@click.pass_context
+def command(
+    ctx: click.Context, /, model: str | None, output: str, resume: bool, quiet: bool, as_json: bool, **options: Any
+) -> None:
     """Train MODEL on images or on a core-set.
 
-    Steps are the unit: every schedule is a fraction of them. Ctrl-C leaves a checkpoint that --resume continues.
-    Several GPUs or processes: torchrun --nproc-per-node N -m srfast train MODEL ...
+    Steps are the unit: every schedule is a fraction of them. Ctrl-C leaves a checkpoint; `srfast train --resume -o RUN`
+    continues it. Several GPUs or processes: torchrun --nproc-per-node N -m srfast train MODEL ...
     """
     import os
 
-    from srfast.workflows.training import train
+    from srfast.training import arguments
 
     def say(line: str) -> None:
         if not quiet:
             click.echo(line, err=True)
 
-    options["model_options"] = _model_options(options.pop("pairs"))
-    options["lr_factors"] = _lr_factors(options["lr_factors"])
-    options["rescale"] = _factors(options.pop("rescale"))
-    result = train(model, data, out, eval_data=eval_data, quiet=quiet, say=say, **options)
-    if not quiet and int(os.environ.get("RANK", "0")) == 0:
-        scores = f", PSNR {result.psnr:.2f} dB, SSIM {result.ssim:.4f}" if result.psnr is not None else ""
-        waited = 100 * result.data_seconds / max(result.seconds, 1e-9)
-        click.echo(
-            f"{result.step} steps, {result.seconds:.1f} s, {waited:.1f} % of it for data, "
-            f"loss {result.loss:.6g}{scores}",
-            err=True,
-        )
-        click.echo(f"{result.weights}", err=True)
+    given = {k: v for k, v in options.items() if ctx.get_parameter_source(k) is not ParameterSource.DEFAULT}
+    for name, as_name, convert in (
+        ("pairs", "model_options", _model_options), ("lr_factors", "lr_factors", _lr_factors),
+        ("rescale", "rescale", _factors),
+    ):  # fmt: skip
+        if name in given:
+            given[as_name] = convert(given.pop(name))
+    data = given.pop("data", None)
+    arguments.gather(model, data, output, resume, given)  # before anything heavy is loaded
+    from srfast.workflows.training import train
+
+    result = train(model, data, output, resume=resume, quiet=quiet, say=say, **given)
+    if int(os.environ.get("RANK", "0")):
+        return
+    if as_json:
+        emit(
+            {
+                "output": output, "weights": str(result.weights), "step": result.step, "loss": result.loss,
+                "psnr": result.psnr, "ssim": result.ssim, "seconds": result.seconds,
+                "data_seconds": result.data_seconds,
+            }
+        )  # fmt: skip
+        return
+    scores = f", PSNR {result.psnr:.2f} dB, SSIM {result.ssim:.4f}" if result.psnr is not None else ""
+    waited = 100 * result.data_seconds / max(result.seconds, 1e-9)
+    say(f"{result.step} steps, {result.seconds:.1f} s, {waited:.1f} % of it for data, loss {result.loss:.6g}{scores}")
+    say(f"{result.weights}")
 
 
-def _lr_factors(pairs: tuple[str, ...]) -> dict[str, float] | None:
-    """None leaves the recipe's."""
+def _lr_factors(pairs: tuple[str, ...]) -> dict[str, float]:
     factors = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
@@ -176,7 +221,7 @@ def _lr_factors(pairs: tuple[str, ...]) -> dict[str, float] | None:
             name = ""
         if not name:
             raise InputError(f"lr-factor: expected NAME=NUMBER, such as deconv=0.1, got {pair!r}")
-    return factors or None
+    return factors
 
 
 def _model_options(pairs: tuple[str, ...]) -> dict[str, int | str]:

@@ -74,8 +74,10 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Raises InputError that names the first setting with which a run cannot be resumed."""
+    """Raises InputError that names the first setting with which a run cannot be resumed; steps may grow."""
     for name, value in asked.items():
+        if name == "steps" and isinstance(saved.get(name), int) and saved[name] < value:
+            continue
         if saved.get(name) != value:
             raise InputError(
                 f"{name.replace('_', '-')}: {path} was trained with {saved.get(name)!r}, got {value!r}; "

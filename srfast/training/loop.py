@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -21,39 +20,20 @@ from srfast import models
 from srfast.data.files import output_folder
 from srfast.data.interrupts import finishing
 from srfast.errors import InputError, RunError
-from srfast.training import checkpoint, host
+from srfast.training import arguments, checkpoint, host
 from srfast.training import log as logs
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
+from srfast.training.objective import LOSSES, optimizer
 from srfast.training.plan import Plan, fingerprint
-from srfast.training.recipes import Recipe, fits
+from srfast.training.recipes import fits
 from srfast.training.reselect import region_losses
-from srfast.training.soap import SOAP
 from srfast.training.store import Batches, Feed, PairStore
 
 FILES = {checkpoint.LAST: "checkpoint", checkpoint.MODEL: "weights", logs.NAME: "training log"}
+FILES |= {arguments.NAME: arguments.KIND}
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ASK_OTHERS_EVERY = 16  # steps between the all-reduces that let all processes stop at the same one
-
-
-def _euclidean(sr: Tensor, hr: Tensor) -> Tensor:
-    """Caffe's loss: half of the squares, summed over a crop, mean over the crops."""
-    return (sr - hr).square().sum() / (2 * len(sr))
-
-
-_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "l1": F.l1_loss,
-    "mse": F.mse_loss,
-    "euclidean": _euclidean,
-}
-
-
-def _optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
-    return SOAP(groups, lr=recipe.lr, betas=recipe.betas)
 
 
 @dataclass(frozen=True)
@@ -89,6 +69,7 @@ def train(
     quiet: bool = False,
     data_name: str = "",
     inputs: Iterable[str | Path] = (),
+    settings: dict[str, Any] | None = None,
 ) -> TrainResult:
     """Trains a model for ``plan.steps`` updates.
 
@@ -96,7 +77,8 @@ def train(
         plan: Model, steps, recipe, seed, precision.
         store: The training pairs; its colour space and LR type are those of the model and the recipe.
         out: Folder of the run: last.pt (checkpoint), model.safetensors, log.csv.
-        resume: Continue from last.pt if it is there, on the CPU bit for bit as if the run had never stopped.
+        resume: Continue from last.pt if it is there, on the CPU bit for bit as if the run had never stopped; ``steps``
+            may be more than it was planned for.
         initial: Weights to start from; tensors whose shape differs (another scale's up-sampler) keep fresh
             ones.
         evaluate: Called with the model (averaged weights) on the leading process; returns PSNR and SSIM.
@@ -108,6 +90,7 @@ def train(
         quiet: Nothing on stderr.
         data_name: Written into the metadata of model.safetensors.
         inputs: Files that the run reads and must not replace.
+        settings: Written to run.json, for the run to be resumed without giving them again.
 
     Returns:
         Where the run ended.
@@ -131,6 +114,8 @@ def train(
             runner = _Runner(plan, store, out, world, data_name)
             if not (resume and runner.restore()):
                 runner.start(initial, resume)
+            if settings is not None and world.leads:
+                arguments.write(out, settings)
             return runner.run(evaluate, eval_every, log_every, save_every, threads, quiet)
     finally:
         leave(world)
@@ -158,13 +143,14 @@ class _Runner:
         if plan.recipe.channels_last:
             cast(Any, self.model).to(memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self._state().items()} if plan.recipe.ema else {}
-        self.optimizer = _optimizer(plan.recipe, self._groups())
+        self.optimizer = optimizer(plan.recipe, self._groups())
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=plan.precision == "fp16")
         self.step = 0
         self.loss = math.nan
         # The losses since the last row of the log, and how many they are.
         self.total = torch.zeros((), dtype=torch.float64, device=world.device)
         self.summed = 0
+        self.before = (0.0, 0.0)  # seconds, and those of them that waited for data, of earlier calls
         self.asked: Callable[[], bool] = lambda: False
 
     def start(self, initial: dict[str, Tensor] | None, resume: bool) -> None:
@@ -196,6 +182,8 @@ class _Runner:
             self.step, self.loss = int(state["step"]), float(state["loss"])
             self.total += float(state.get("total", 0.0))
             self.summed = int(state.get("summed", 0))
+            seconds, waited = state.get("seconds", self.before)
+            self.before = float(seconds), float(waited)
             if "active" in state:
                 self.batches.use(state["active"].numpy(), state["since"])
             checkpoint.restore_rng(state["rng"][self.world.rank])
@@ -223,6 +211,10 @@ class _Runner:
         score = None
         try:
             with finishing() as self.asked, Feed(self.batches, self.step, ahead=ahead, threads=max(1, threads)) as feed:
+
+                def spent() -> tuple[float, float]:
+                    return self.before[0] + time.perf_counter() - began, self.before[1] + feed.seconds
+
                 while self.step < plan.steps:
                     loss = self._update(net, feed)
                     if plan.reselect and self.step % plan.reselect.every == 0 and self.step < plan.steps:
@@ -241,11 +233,11 @@ class _Runner:
                         self.summed = 0
                         score = self._score(evaluate) if ask and evaluate and log else None
                         if log:
-                            log.write(self._row(score, time.perf_counter() - began, feed.seconds))
+                            log.write(self._row(score, *spent()))
                     elif log:
                         log.advance(self.step)
                     if save or stop:
-                        self._save()
+                        self._save(spent())
                     if stop and not done:
                         raise KeyboardInterrupt
                 waited = feed.seconds
@@ -277,7 +269,7 @@ class _Runner:
             sr = net(lr)
         b = recipe.loss_border * plan.scale
         inner = (..., slice(b, self.patch - b), slice(b, self.patch - b))
-        loss = _LOSSES[recipe.loss](sr.float()[inner], hr[inner])
+        loss = LOSSES[recipe.loss](sr.float()[inner], hr[inner])
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         if recipe.clip:
@@ -353,7 +345,7 @@ class _Runner:
             row |= {"psnr": f"{score[0]:.4f}", "ssim": f"{score[1]:.5f}"}
         return row | {"seconds": f"{seconds:.2f}", "data_seconds": f"{waited:.2f}"}
 
-    def _save(self) -> None:
+    def _save(self, spent: tuple[float, float]) -> None:
         """One file for all processes: the others hand their generators' state to the first."""
         self._mean_loss()
         total = self.world.mean(self.total.clone())
@@ -369,6 +361,7 @@ class _Runner:
                 "loss": self.loss,
                 "total": total,
                 "summed": self.summed,
+                "seconds": list(spent),
                 "model": self._state(),
                 "average": self.average,
                 "optimizer": self.optimizer.state_dict(),

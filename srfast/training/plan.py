@@ -7,12 +7,14 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from srfast.errors import InputError
 from srfast.training.recipes import Recipe
-from srfast.training.reselect import Reselection
-from srfast.training.store import PairStore
+
+if TYPE_CHECKING:
+    from srfast.training.reselect import Reselection
+    from srfast.training.store import PairStore
 
 
 @dataclass(frozen=True)

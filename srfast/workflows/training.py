@@ -4,66 +4,49 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from srfast import models
-from srfast.errors import InputError
 from srfast.evaluation.evaluator import evaluate
-from srfast.evaluation.metrics import Protocol, Window
 from srfast.models.loading import initial_weights
-from srfast.training import host, loop, recipes
+from srfast.training import arguments, checkpoint, host, loop
 from srfast.training.loop import TrainResult
-from srfast.training.plan import Plan, steps_for_epochs
+from srfast.training.plan import steps_for_epochs
 from srfast.training.reselect import Reselection
 from srfast.training.sources import open_store, whole_dataset
 
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from srfast.training.arguments import Paths, TrainOptions
 
 
 def train(
-    model: str,
-    data: Paths,
-    output: str | os.PathLike[str],
+    model: str | None = None,
+    data: Paths | None = None,
+    output: str | os.PathLike[str] | None = None,
     *,
-    scale: int = 2,
-    steps: int | None = None,
-    epochs: float | None = None,
-    match_steps: bool = False,
-    seed: int = 0,
-    init: str | os.PathLike[str] | None = None,
-    model_options: Mapping[str, Any] | None = None,
-    rescale: Sequence[float] = (),
-    grow: int = 0,
-    recipe: str = "default",
-    reselect_every: int | None = None,
-    reselect_keep: float = 0.5,
-    reselect_drop: float = 0.05,
-    precision: str = "fp32",
-    device: str = "auto",
-    threads: int = 0,
-    cache_mb: int = 2048,
-    eval_data: Paths | None = None,
-    eval_protocol: Protocol | None = None,
-    eval_ssim: Window = "wang",
-    eval_every: int = 0,
-    log_every: int = 100,
-    save_every: int = 1000,
     resume: bool = False,
     quiet: bool = True,
     say: Callable[[str], None] = lambda line: None,
-    **changes: Any,
+    **options: Unpack[TrainOptions],
 ) -> TrainResult:
     """Trains a model: what ``srfast train`` does.
 
     Args:
-        model: A name of ``srfast.models.names()``.
-        data: Images and folders of them, or one coreset.parquet.
-        output: Folder of the run: last.pt, model.safetensors, log.csv.
-        scale: 2, 3 or 4.
+        model: A name of ``srfast.models.names()``; with ``resume``, None takes the run's.
+        data: Images and folders of them, or one coreset.parquet; with ``resume``, None takes the run's.
+        output: Folder of the run: last.pt, model.safetensors, log.csv, run.json (these arguments).
+        resume: Continue the run in ``output``, if there is one, with its own arguments. ``steps`` may be more than
+            before, and the schedule then stretches over all of them; ``data`` may lie elsewhere; device, threads,
+            cache_mb and what concerns evaluation, log and checkpoints may be others.
+        quiet: No progress on stderr.
+        say: Called with lines for a person.
+        scale: 2 (the default), 3 or 4.
         steps: Optimiser updates.
         epochs: Passes over the data's patches, a crop each, instead of ``steps``; images count as the patches of a
             crop's size on their grid.
@@ -75,95 +58,89 @@ def train(
         grow: HR pixels by which crops may leave the patches of a core-set.
         recipe: "default", or "paper" for the paper's own optimiser (srcnn, fsrcnn, drrn, idn).
         reselect_every: Score the patches anew with the model in training every so many steps, and train on a part.
-        reselect_keep: Of what ``reselect_every`` keeps: the fraction of the patches.
-        reselect_drop: Of what it drops first: the hardest fraction.
-        precision: "fp32", "bf16" or "fp16" (autocast).
-        device: "auto", "cpu" or "cuda".
+        reselect_keep: Of what ``reselect_every`` keeps: the fraction of the patches, 0.5.
+        reselect_drop: Of what it drops first: the hardest fraction, 0.05.
+        precision: "fp32" (the default), "bf16" or "fp16" (autocast).
+        device: "auto" (the default), "cpu" or "cuda".
         threads: CPU threads; 0 takes those that find an idle core.
-        cache_mb: Decoded images kept in memory.
+        cache_mb: Decoded images kept in memory, 2048.
         eval_data: HR images to evaluate on.
         eval_protocol: "classic" or "rgb"; None follows the model.
-        eval_ssim: Window of SSIM: "wang" or "skimage".
+        eval_ssim: Window of SSIM: "wang" (the default) or "skimage".
         eval_every: Steps between evaluations; 0 evaluates at the end only.
-        log_every: Steps between rows of log.csv.
-        save_every: Steps between checkpoints.
-        resume: Continue the run in ``output``, if there is one.
-        quiet: No progress on stderr.
-        say: Called with lines for a person.
-        **changes: Fields of the model's recipe to change (``srfast.training.recipes.Recipe``): batch, lr_patch, loss,
-            optimizer, lr, schedule, ema, ...; None leaves a field as it is.
+        log_every: Steps between rows of log.csv, 100.
+        save_every: Steps between checkpoints, 1000.
+        batch, lr_patch, loss, optimizer, lr, schedule, ema, ...: Fields of the model's recipe to change
+            (``srfast.training.recipes.Recipe``); None leaves a field as it is.
 
     Returns:
         Where the run ended.
 
     Raises:
-        InputError: a wrong argument, no images, or a run that is not to be resumed. RunError: the loss is no longer
+        InputError: a wrong or unknown argument, one other than the resumed run's, no images, or a run that is not to
+            be resumed. RunError: the loss is no longer
             finite, or a dependency is missing.
     """
-    description = models.describe(model)
-    model, color = description.name, description.color
-    paths = [data] if isinstance(data, (str, os.PathLike)) else list(data)
-    most = torch.get_num_threads()
-    given, threads = threads, threads or host.idle_threads()
-    if threads < most and not given:
-        say(f"threads: {threads} of {most}, other processes are busy; --threads N takes N")
-    torch.set_num_threads(threads)
-    wanted = {k: v for k, v in changes.items() if v is not None}
-    if wanted.get("clip") is not None:
-        wanted.setdefault("clip_by_rate", False)
-    base = recipes.recipe(model, scale, recipe)
-    unknown = [k for k in wanted if k not in {f.name for f in dataclasses.fields(base)}]
-    if unknown:
-        fields = ", ".join(f.name for f in dataclasses.fields(base))
-        raise InputError(f"{unknown[0]}: expected a field of a recipe ({fields})")
-    how = dataclasses.replace(base, **wanted)
-    if (steps is None) == (epochs is None):
-        raise InputError("steps: expected either steps or epochs")
-    if match_steps and epochs is None:
-        raise InputError("match-steps: expected epochs with it")
+    a = arguments.gather(model, data, output, resume, options)
+    threads = _take_threads(a["threads"], say)
+    how, paths, scale = a.recipe(), a["data"], a["scale"]
     reselect = None
-    if reselect_every is not None:
-        if not all(str(p).endswith(".parquet") for p in paths):
-            raise InputError(
-                "reselect-every: expected data to be scores.parquet or a core-set, whose patches it scores"
-            )
-        reselect = Reselection(reselect_every, reselect_keep, reselect_drop)
-    plan = Plan(model, scale, steps or 1, how, seed, precision, dict(model_options or {}), reselect=reselect)
+    if a["reselect_every"] is not None:
+        reselect = Reselection(a["reselect_every"], a["reselect_keep"], a["reselect_drop"])
+    plan = dataclasses.replace(a.plan(a["steps"] or 1), reselect=reselect)
     plan.check()
     store, left_out = open_store(
-        [str(p) for p in paths],
+        paths,
         scale,
-        color=color,
+        color=models.describe(plan.model).color,
         patch=how.lr_patch * scale,
         quantise=how.quantise,
-        factors=(1.0, *rescale),
-        grow=grow,
-        cache_bytes=cache_mb << 20,
+        factors=(1.0, *a["rescale"]),
+        grow=a["grow"],
+        cache_bytes=a["cache_mb"] << 20,
     )
     if left_out:
         say(f"{left_out} images are smaller than {how.lr_patch * scale} px and were left out")
+    epochs = a["epochs"]
     if epochs is not None:
-        samples = whole_dataset([str(p) for p in paths]) if match_steps else store.patches
+        samples = whole_dataset(paths) if a["match_steps"] else store.patches
         plan = dataclasses.replace(plan, steps=steps_for_epochs(epochs, samples, how.batch))
         say(f"epochs: {epochs:g} x {samples} patches, a crop each, in batches of {how.batch}: {plan.steps} steps")
+        arguments.check_growth(a.planned, plan.steps, a.output)
+    if a.planned is not None and plan.steps > a.planned:
+        say(f"steps: {plan.steps} instead of {a.planned}; the schedule of the learning rate stretches over all of them")
 
     def measure(net: torch.nn.Module) -> tuple[float, float]:
-        result = evaluate(net, eval_data, scale, eval_protocol, window=eval_ssim)  # type: ignore[arg-type]
+        result = evaluate(net, a["eval_data"], scale, a["eval_protocol"], window=a["eval_ssim"])
         return result.psnr, result.ssim
 
+    initial = None
+    if a["init"] and not (resume and (a.output / checkpoint.LAST).exists()):
+        initial = initial_weights(a["init"], plan.model, scale, a["model_options"])
     return loop.train(
         plan,
         store,
-        Path(output),
+        a.output,
         resume=resume,
-        initial=initial_weights(Path(init), model, scale, model_options) if init else None,
-        evaluate=measure if eval_data else None,
-        eval_every=eval_every,
-        log_every=log_every,
-        save_every=save_every,
-        device=device,
+        initial=initial,
+        evaluate=measure if a["eval_data"] else None,
+        eval_every=a["eval_every"],
+        log_every=a["log_every"],
+        save_every=a["save_every"],
+        device=a["device"],
         threads=threads,
         quiet=quiet,
-        inputs=[Path(p) for p in [*paths, *([init] if init else [])]],
-        data_name=", ".join(os.path.basename(os.path.normpath(p)) for p in paths),
+        inputs=[Path(p) for p in [*paths, *([a["init"]] if a["init"] else [])]],
+        data_name=", ".join(os.path.basename(p) for p in paths),
+        settings={**a.values, "steps": plan.steps},
     )
+
+
+def _take_threads(asked: int, say: Callable[[str], None]) -> int:
+    """Sets PyTorch's threads: those asked for, or where that is 0 those that find an idle core."""
+    most = torch.get_num_threads()
+    threads = asked or host.idle_threads()
+    if threads < most and not asked:
+        say(f"threads: {threads} of {most}, other processes are busy; --threads N takes N")
+    torch.set_num_threads(threads)
+    return threads

@@ -194,7 +194,7 @@ def test_init_takes_what_fits(store: PairStore, photo_folder: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"steps": 9}, "steps"),
+        ({"steps": 1}, "steps"),
         ({"seed": 1}, "seed"),
         ({"lr": 2e-3}, "lr"),
         ({"batch": 4}, "batch"),

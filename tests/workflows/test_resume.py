@@ -1,0 +1,140 @@
+"""A run that is resumed by its folder alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import srfast
+from srfast.cli import main
+from srfast.data.origin import kind_of
+from srfast.errors import InputError
+from srfast.training import arguments
+
+Run = Callable[..., tuple[int, str, str]]
+SMALL: dict[str, Any] = {"batch": 2, "lr_patch": 12, "threads": 1, "log_every": 1}
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    def call(*args: str | Path) -> tuple[int, str, str]:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in args])
+        out, err = capfd.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "log.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_folder_alone_continues_a_run(
+    photo_folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another working directory, with what was changed of the recipe, and further than first planned."""
+    monkeypatch.chdir(photo_folder.parent)
+    srfast.train("FSRCNN", photo_folder.name, "run", steps=3, seed=5, lr_factors={"body": 0.5}, **SMALL)
+    folder = tmp_path / "run"
+    assert kind_of(folder / "run.json") == "run settings"
+    saved = json.loads((folder / "run.json").read_text())["arguments"]
+    assert (saved["model"], saved["data"], saved["batch"]) == ("fsrcnn", [str(photo_folder)], 2)
+    before = float(rows_of(folder)[-1]["seconds"])
+    monkeypatch.chdir("/")
+    code, out, err = run("train", "--resume", "-o", folder, "--steps", "5", "--json")
+    assert code == 0, err
+    assert "steps: 5 instead of 3; the schedule of the learning rate stretches over all of them" in err
+    assert json.loads(out)["step"] == 5
+    rows = rows_of(folder)
+    assert [r["step"] for r in rows] == ["1", "2", "3", "4", "5"]
+    seconds = [float(r["seconds"]) for r in rows]
+    assert seconds == sorted(seconds)
+    assert seconds[3] > before
+    settings = torch.load(folder / "last.pt", weights_only=True)["settings"]
+    assert (settings["steps"], settings["seed"], settings["lr_factors"]) == (5, 5, {"body": 0.5})
+    code, _, err = run("train", "--resume", "-o", folder, "--threads", "1")
+    assert code == 0, err
+    assert "instead of" not in err
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint(photo_folder: Path, tmp_path: Path) -> None:
+    srfast.train("fsrcnn", photo_folder, tmp_path / "a", steps=2, **SMALL)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "run.json").write_bytes((tmp_path / "a" / "run.json").read_bytes())
+    srfast.train(output=tmp_path / "b", resume=True)
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"scale": 3}, "scale: RUN was trained with 2, got 3; resume with the same settings"),
+        ({"batch": 4}, "batch: RUN was trained with 2, got 4"),
+        ({"loss": "l1"}, "loss: "),
+        ({"init": "other.safetensors"}, "init: RUN was trained with None, got"),
+        ({"recipe": "paper"}, "recipe: RUN was trained with 'default', got 'paper'"),
+        ({"steps": 1}, "steps: RUN was planned for 2 steps, which may only grow, got 1"),
+        ({"epochs": 0.01}, "steps: RUN was planned for 2 steps, which may only grow, got 1"),
+        ({"model": "srcnn"}, "model: RUN was trained with 'fsrcnn', got 'srcnn'"),
+    ],
+)
+def test_what_contradicts_the_run_is_refused_by_name(
+    options: dict[str, Any], words: str, photo_folder: Path, tmp_path: Path
+) -> None:
+    srfast.train("fsrcnn", photo_folder, tmp_path / "run", steps=2, **SMALL)
+    with pytest.raises(InputError) as caught:
+        srfast.train(output=tmp_path / "run", resume=True, **options)
+    assert str(caught.value).startswith(words.replace("RUN", str(tmp_path / "run")))
+    assert "\n" not in str(caught.value)
+
+
+def test_other_data_are_told_by_their_fingerprint(photo_folder: Path, tmp_path: Path) -> None:
+    srfast.train("fsrcnn", photo_folder, tmp_path / "run", steps=1, **SMALL)
+    photo_folder.rename(tmp_path / "moved")
+    with pytest.raises(InputError, match="photos: no such file or folder"):
+        srfast.train(output=tmp_path / "run", resume=True)
+    assert srfast.train(data=tmp_path / "moved", output=tmp_path / "run", resume=True, steps=2).step == 2
+    with pytest.raises(InputError, match=r"data: .* was trained with"):
+        srfast.train(data=tmp_path / "moved" / "sub", output=tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mine", "got a foreign file"),
+        ('{"generator": "srfast run settings"', "got a damaged file"),
+        ('{"generator": "srfast run settings", "arguments": []}', "got a damaged file"),
+        ('{"generator": "srfast run settings", "arguments": {"scale": "2"}}', "got a damaged file (scale)"),
+        ('{"generator": "srfast run settings", "arguments": {"size": 2}}', "got a damaged file"),
+    ],
+)
+def test_settings_that_are_not_ours(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(InputError) as caught:
+        srfast.train(output=tmp_path, resume=True)
+    assert words in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "run.json"))
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"model: expected one of srcnn, .* holds no run\.json"):
+        srfast.train(output=tmp_path / "run", resume=True)
+    with pytest.raises(InputError, match="output: expected the folder of the run"):
+        srfast.train("fsrcnn", tmp_path, steps=1)
+
+
+def test_every_argument_has_a_default_and_a_type(tmp_path: Path) -> None:
+    named = {*arguments.TrainOptions.__annotations__, "model", "data"}
+    assert named == {*arguments.DEFAULTS, *arguments.RecipeOptions.__annotations__}
+    assert set(arguments.RecipeOptions.__annotations__) == set(arguments._CHANGES)
+    arguments.write(tmp_path, {k: arguments._plain(k, v) for k, v in arguments.DEFAULTS.items()})
+    assert arguments.read(tmp_path)["model_options"] == {}
