@@ -1,6 +1,6 @@
 """CPU seconds of every stage against the number of patches, and the plot of docs/scaling.md.
 
-    python -m bench.scaling FOLDER OUT.json OUT.svg       FOLDER: photographs
+    python bench/scaling.py FOLDER OUT.json OUT.svg       FOLDER: photographs
 
 CPU seconds (user and system, all threads), as they do not depend on what else the machine does.
 """
@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))  # last: srfast is the installed one
 
 from bench.test_scale import selected, write_table
 
@@ -34,7 +36,7 @@ def scoring(photos: list[Path], folder: Path) -> list[dict[str, Any]]:
     found = []
     for images, stride in ((40, 24), (400, 24), (400, 6)):
         output = folder / "scores.parquet"
-        command = [sys.executable, "-m", "srfast", "score", *map(str, photos[:images]), "-o", str(output)]
+        command = [sys.executable, "-P", "-m", "srfast", "score", *map(str, photos[:images]), "-o", str(output)]
         seconds = children([*command, "--mode", "dense", "--stride", str(stride)])
         found.append({"patches": pq.read_metadata(output).num_rows, "images": images, "cpu_seconds": seconds})
     return found
@@ -62,6 +64,7 @@ def one_core(photos: list[Path]) -> dict[str, float]:
     images = [read_rgb(p) for p in photos]
     decoded = time.process_time() - start
     engine: Any = open_job(ScoreSettings(workers=1), 1)[1].engine
+    assert engine.name == "native", engine.name
     rates = {"decode_images": len(images) / decoded, "decode_mpix": _mpix(images) / decoded}
     for mode in ("windows", "dense"):
         start = time.process_time()

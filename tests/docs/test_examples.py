@@ -1,0 +1,136 @@
+"""Every shell and Python example of the README and of docs/ runs, or says in a comment before it why not.
+
+``<!-- not run: REASON -->`` on the line before a fence marks a block that needs a cluster, a GPU or hours. The commands
+of such blocks are still parsed.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+from srfast.cli import COMMANDS, MODULES
+
+ROOT = Path(__file__).parents[2]
+FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(
+    r"(?:<!-- not run: (?P<why>[^\n]+?) -->\n+)?^```(?P<language>sh|bash|shell|console|python|py)\n(?P<code>.*?)^```",
+    re.S | re.M,
+)
+SHORTER = {
+    "--steps 20000": "--steps 2",
+    "--steps 2000": "--steps 2",
+    "scores.parquet --resume": "resumed.parquet --resume",
+}
+"""What is shortened before it runs; a line that resumes stands for itself, not for the line before it."""
+
+
+BEFORE = {"onnx.md": ["onnx", "-o", "scorer.onnx"]}
+"""The command that a page supposes to have been run."""
+
+
+class Block(NamedTuple):
+    name: str
+    language: str
+    code: str
+    why: str | None
+
+
+def blocks(path: Path) -> list[Block]:
+    text = path.read_text(encoding="utf-8")
+    found = []
+    for match in FENCE.finditer(text):
+        line = text[: match.start("code")].count("\n") + 1
+        shell = match["language"] not in ("python", "py")
+        found.append(Block(f"{path.name}:{line}", "sh" if shell else "python", match["code"], match["why"]))
+    return found
+
+
+BLOCKS = [block for path in FILES for block in blocks(path)]
+
+
+def commands(code: str) -> Iterator[list[str]]:
+    """The srfast commands of a shell block, comments taken off, continued lines joined."""
+    for line in code.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if "srfast" in words[:3]:
+            yield words[words.index("srfast") + 1 :]
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "sh"], ids=lambda b: b.name)
+def test_commands_parse(block: Block) -> None:
+    """Names, options and types of each command; whether its files exist does not matter here."""
+    for name, *arguments in commands(block.code):
+        assert name in COMMANDS, f"{block.name}: srfast {name}"
+        if "--help" in arguments:
+            continue
+        command: click.Command = import_module(f"srfast.cli.{MODULES.get(name, name)}").command
+        for parameter in command.params:
+            if isinstance(parameter.type, click.Path):
+                parameter.type.exists = False
+        plain = [re.sub(r"\$\{?\w+\}?", "0", word) for word in arguments]
+        command.make_context(name, plain)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "python"], ids=lambda b: b.name)
+def test_python_compiles(block: Block) -> None:
+    compile(block.code, block.name, "exec")
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    used = {t for b in BLOCKS for t in re.findall(r"^make ([a-z-]+)", b.code, re.M)}
+    assert used <= targets, used - targets
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A folder with the files that the examples name: photographs, and test images."""
+    data = pytest.importorskip("skimage.data")
+    photos = [data.astronaut(), data.chelsea(), data.coffee()]
+    for folder in ("photos", "Set5"):
+        (tmp_path / folder).mkdir()
+        for i, photo in enumerate(photos):
+            Image.fromarray(photo[60 : 60 + 198, 60 : 60 + 252]).save(tmp_path / folder / f"{i}.png")
+    np.save(tmp_path / "photo.npy", photos[0])
+    return tmp_path
+
+
+def _names() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (96, 96, 3), np.uint8)
+    return {"patches": rng.integers(0, 256, (4, 96, 96, 3), np.uint8), "image": image, "sr": image, "hr": image}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [f for f in FILES if blocks(f)], ids=lambda p: p.name)
+def test_examples_run(path: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a file, one after the other, in one folder and one namespace."""
+    monkeypatch.chdir(here)
+    names = _names()
+    if path.name in BEFORE:
+        subprocess.run([sys.executable, "-m", "srfast", *BEFORE[path.name]], check=True, capture_output=True)
+    for block in blocks(path):
+        if block.why:
+            continue
+        code = block.code
+        for long, short in SHORTER.items():
+            code = code.replace(long, short)
+        if block.language == "python":
+            exec(compile(code, block.name, "exec"), names)
+            continue
+        code = "".join(line for line in code.splitlines(keepends=True) if not line.startswith("make "))
+        code = re.sub(r"^srfast\b", f"{shlex.quote(sys.executable)} -m srfast", code, flags=re.M)
+        done = subprocess.run(["bash", "-euc", code], cwd=here, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, f"{block.name}: {done.stderr[-2000:]}"

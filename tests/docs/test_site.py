@@ -1,0 +1,49 @@
+"""The site builds without a warning, and one version stands everywhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import srfast
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_site_builds_without_a_warning(tmp_path: Path) -> None:
+    if find_spec("material") is None or find_spec("mkdocstrings") is None:
+        pytest.skip("the extra docs is not installed")
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        str(tmp_path / "site"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site" / "api" / "index.html").read_text()
+    for name in ("score", "select", "CorePatches", "imresize", "evaluate", "InputError"):
+        assert name in page
+
+
+def test_one_version() -> None:
+    declared = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    cited = re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.M)
+    assert declared == cited == [srfast.__version__] == [srfast.build_info()["version"]]
+
+
+def test_every_page_is_in_the_site() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text().split("nav:", 1)[1]
+    listed = set(re.findall(r"[\w-]+\.md", nav))
+    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")}
