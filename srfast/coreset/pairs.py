@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -202,7 +202,7 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
             self.patches = dataclasses.replace(self.patches, lr=LowRes.open(lr, lr_template))
         self.patches.check_grid(scale)
         self.keep_images = max(1, keep_images)
-        self._kept: OrderedDict[str, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._kept: LRUCache[str, tuple[np.ndarray, np.ndarray]] = LRUCache(self.keep_images)
 
     def __len__(self) -> int:
         return len(self.patches.image)
@@ -227,17 +227,14 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
 
     def _planes(self, image: str) -> tuple[np.ndarray, np.ndarray]:
         if image in self._kept:
-            self._kept.move_to_end(image)
             return self._kept[image]
         pair = read_pair(self.patches.source(image), self.scale)
         self._kept[image] = pair
-        if len(self._kept) > self.keep_images:
-            self._kept.popitem(last=False)
         return pair
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers start with an empty cache instead of a copy of the parent's images.
-        return {**self.__dict__, "_kept": OrderedDict()}
+        return {**self.__dict__, "_kept": LRUCache(self.keep_images)}
 
 
 def image_sources(paths: Sequence[str | Path], factors: Sequence[float] = (1.0,)) -> list[Source]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from srfast.errors import InputError
 from srfast.models.registry import WEIGHT_FILES, WEIGHTS
+from srfast.ops.checks import check_scale
 from srfast.ops.native import SRCNN_SHAPES
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def load_network(scorer: Scorer, scale: int) -> Network:
         InputError: unknown name, missing or foreign file, or a network of another scale.
         RunError: the file needs an extra that is not installed.
     """
+    check_scale(scale)
     if isinstance(scorer, Network):
         if scorer.scale != scale:
             raise InputError(f"scorer: expected a network of scale {scale}, got {scorer.name} of scale {scorer.scale}")

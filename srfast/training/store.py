@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from srfast.coreset.pairs import Source, read_pair
@@ -68,8 +69,8 @@ class PairStore:
         self.patches = len(self.regions)
         """The unit of an epoch: the regions of a core-set; of images, the windows of a crop's size on their grid."""
         self._boxes = self._bounding_boxes()
-        self._kept: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
-        self._kept_bytes = 0
+        self._kept: LRUCache[int, tuple[np.ndarray, np.ndarray]] = LRUCache(cache_bytes, _bytes)
+        self._last: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
         self._lock = threading.Lock()
 
     @property
@@ -102,8 +103,6 @@ class PairStore:
         other = copy.copy(self)
         other.regions = list(regions)
         other.patches = len(other.regions)
-        with self._lock:
-            other._kept_bytes = sum(lr.nbytes + hr.nbytes for lr, hr in self._kept.values())
         return other
 
     def crop(self, region: int, x: int, y: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -138,8 +137,9 @@ class PairStore:
     def _planes(self, source: int) -> tuple[np.ndarray, np.ndarray]:
         with self._lock:
             if source in self._kept:
-                self._kept.move_to_end(source)
                 return self._kept[source]
+            if self._last is not None and self._last[0] == source:  # an image larger than the cache
+                return self._last[1]
         lr, hr = read_pair(self.sources[source], self.scale, color=self.color, quantise=self.quantise)
         x0, y0, x1, y1 = self._boxes[source]
         if x1 > hr.shape[2] or y1 > hr.shape[1]:
@@ -155,13 +155,14 @@ class PairStore:
             np.ascontiguousarray(hr[:, y0:y1, x0:x1]),
         )
         with self._lock:
-            if source not in self._kept:
+            self._last = (source, pair)
+            if _bytes(pair) <= self.cache_bytes:
                 self._kept[source] = pair
-                self._kept_bytes += pair[0].nbytes + pair[1].nbytes
-            while self._kept_bytes > self.cache_bytes and len(self._kept) > 1:
-                _, (old_lr, old_hr) = self._kept.popitem(last=False)
-                self._kept_bytes -= old_lr.nbytes + old_hr.nbytes
         return pair
+
+
+def _bytes(pair: tuple[np.ndarray, np.ndarray]) -> int:
+    return pair[0].nbytes + pair[1].nbytes
 
 
 class Batches:
