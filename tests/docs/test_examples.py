@@ -32,6 +32,7 @@ SHORTER = {
     "--steps 20000": "--steps 2",
     "--steps 2000": "--steps 2",
     "scores.parquet --resume": "resumed.parquet --resume",
+    "part?.parquet -o coreset": "part?.parquet -o shards",
 }
 """What is shortened before it runs; a line that resumes stands for itself, not for the line before it."""
 
