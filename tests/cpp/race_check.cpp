@@ -24,8 +24,8 @@ bool check_degrade(int64_t n, int64_t h, int64_t w, int channels, int scale, int
   std::vector<uint8_t> y(static_cast<size_t>(n * h * w)), lr(y.size() / static_cast<size_t>(scale * scale));
   std::vector<float> up(y.size(), std::numeric_limits<float>::quiet_NaN());
   std::vector<double> sums(static_cast<size_t>(2 * n * host_degrade_tiles(h, w, scale)));
-  host_degrade(patches.data(), nullptr, nullptr, n, h, w, channels, scale, boundary, 1, y.data(), lr.data(), up.data(), sums.data(),
-               kThreads);
+  host_degrade(patches.data(), nullptr, nullptr, n, h, w, channels, scale, boundary, 1, y.data(), lr.data(), up.data(),
+               sums.data(), kThreads);
   for (float v : up)
     if (!std::isfinite(v)) return false;
   return true;
