@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srfast.data.files import LOCK, output_folder
+from srfast.data.files import LOCK, atomic_path, output_folder
 from srfast.data.origin import MARK, kind_of
 from srfast.errors import InputError, RunError
 
@@ -60,7 +60,10 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[
     if final.exists() and not (final.is_dir() and not any(final.iterdir())):
         if not resume or kind_of(final) != KIND:
             raise InputError(f"{output}: exists; choose another output")
-        _check_same(output, final, settings)
+        found = _read(final)
+        if found is None:
+            raise InputError(f"{output}: cannot be resumed: {_SETTINGS} in it cannot be read; choose another output")
+        _check_same(output, found, settings)
         yield Workplace(final, finished=True)
         return
     parts = final.with_name(final.name + ".parts")
@@ -81,8 +84,9 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[
 
 
 def _open(output: Path, parts: Path, settings: dict[str, Any], resume: bool) -> Workplace:
-    if resume and (parts / _SETTINGS).exists():
-        _check_same(output, parts, settings)
+    found = _read(parts) if resume else None
+    if found is not None:
+        _check_same(output, found, settings)
         try:
             return Workplace(parts, int((parts / _ROWS).read_text()))
         except (OSError, ValueError):
@@ -92,15 +96,21 @@ def _open(output: Path, parts: Path, settings: dict[str, Any], resume: bool) -> 
             shutil.rmtree(entry.path)
         elif entry.name not in (MARK, LOCK):
             os.unlink(entry.path)
-    (parts / _SETTINGS).write_text(json.dumps(settings, ensure_ascii=False) + "\n", encoding="utf-8")
+    with atomic_path(parts / _SETTINGS) as temporary:
+        temporary.write_text(json.dumps(settings, ensure_ascii=False) + "\n", encoding="utf-8")
     return Workplace(parts)
 
 
-def _check_same(output: Path, folder: Path, settings: dict[str, Any]) -> None:
+def _read(folder: Path) -> dict[str, Any] | None:
+    """The settings that an export was begun with; None where there are none or a crash left half of them."""
     try:
         found = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        found = {}
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _check_same(output: Path, found: dict[str, Any], settings: dict[str, Any]) -> None:
     for key, value in settings.items():
         if found.get(key) != value:
             raise InputError(

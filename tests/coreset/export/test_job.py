@@ -215,6 +215,32 @@ def test_a_full_disk_is_one_line_and_resume_continues(
     assert done.compared == done.patches
 
 
+@pytest.mark.parametrize("left", [b"", b'{"to": "fol', b"[]", b"\xff"])
+def test_settings_that_a_crash_cut_are_no_settings(coreset: Path, tmp_path: Path, left: bytes) -> None:
+    out, parts = tmp_path / "out", tmp_path / "out.parts"
+    with pytest.raises(KeyboardInterrupt):
+        export(coreset, out, "folder", progress=interrupt)
+    (parts / ".export.json").write_bytes(left)
+    done = export(coreset, out, "folder", resume=True, check=True)
+    assert done.compared == done.patches
+    (out / ".export.json").write_bytes(left)
+    with pytest.raises(InputError, match=r"out: cannot be resumed: \.export\.json in it cannot be read"):
+        export(coreset, out, "folder", resume=True)
+
+
+def interrupt(*_: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_no_room_for_the_settings(coreset: Path, tmp_path: Path, file_limit: Any) -> None:
+    """The very first files of an export do not fit on the disk."""
+    for size in (0, 30, 100):
+        with file_limit(size), pytest.raises(RunError, match="the disk is full"):
+            export(coreset, tmp_path / f"{size}", "basicsr")
+        done = export(coreset, tmp_path / f"{size}", "basicsr", resume=True, check=True)
+        assert done.compared == done.patches
+
+
 def test_changed_and_missing_images(coreset: Path, dataset: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(dataset, moved)  # keeps the times
