@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from srfast.cli.options import quiet as be_quiet
 from srfast.data import interrupts
 from srfast.errors import InputError, RunError
 
@@ -32,11 +33,14 @@ COMMANDS = {
     "study": "A grid of selections, models, budgets and seeds, and what it says.",
     "onnx": "Write the scorer as one ONNX graph.",
     "doctor": "Say what this installation can do.",
+    "completion": "Completion of commands and options for a shell.",
     "demo": "Run the main job on photographs that come with the installation.",
 }
 RESUME = "the same command with --resume goes on from there"
 GO_ON = {"study": "the same command goes on from there"}
 """What to say after an interrupt of a command that goes on without --resume."""
+COMPLETE = "_SRFAST_COMPLETE"
+"""The environment variable by which a shell asks for completions."""
 MODULES = {"eval": "evaluate", "onnx": "export_onnx"}
 
 
@@ -79,8 +83,9 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more of what is done.")
+@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
-def group(debug: bool, verbose: bool) -> None:
+def group(debug: bool, verbose: bool, quiet: bool) -> None:
     """Finds the image patches worth training super-resolution models on.
 
     Scores every patch by how badly a small network reconstructs it, keeps the core-set that teaches most,
@@ -91,9 +96,15 @@ def group(debug: bool, verbose: bool) -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """Runs the command line. Exit code 0; 1 failed at run time; 2 bad usage or input; 130 interrupted."""
     argv = list(sys.argv[1:] if args is None else args)
+    if instruction := os.environ.get(COMPLETE):
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(group, {}, "srfast", COMPLETE, instruction))
     debug = "--debug" in argv
     _log_to_stderr(logging.INFO if {"-v", "--verbose"} & set(argv) else logging.WARNING)
-    argv = [a for a in argv if a not in ("--debug", "-v", "--verbose")] or ["--help"]
+    if be_quiet(bool({"-q", "--quiet"} & set(argv))):
+        logging.getLogger("srfast").setLevel(logging.ERROR)
+    argv = [a for a in argv if a not in ("--debug", "-v", "--verbose", "-q", "--quiet")] or ["--help"]
     if not debug and not sys.warnoptions:
         warnings.simplefilter("ignore")  # image libraries warn of every blemish of a file
     code = 0

@@ -31,16 +31,24 @@ import click
     help="Write the scores as JSON; - writes them, and nothing else, to stdout.",
 )
 def command(model, data, scale, protocol, lr_data, tile, window, device, json_file) -> None:  # type: ignore[no-untyped-def]
-    """PSNR and SSIM on Y of MODEL: bicubic, srcnn, or a weights file (foreign ones through spandrel).
+    """PSNR and SSIM on Y of MODEL: bicubic, srcnn, a weights file (foreign ones through spandrel), or a run's folder.
 
     classic: float LR, Y rounded, what SRCNN and FSRCNN print. rgb: 8-bit LR, Y not rounded, what EDSR and
         SwinIR print.
     Numbers of the two are not comparable.
     """
     import json
+    import os
 
     from srfast.data.files import check_output, output_file
     from srfast.data.origin import generator
+    from srfast.errors import InputError
+    from srfast.ops.checks import check_scale
+
+    check_scale(scale)
+    for path in [*data, *([lr_data] if lr_data else [])]:
+        if not os.path.exists(path):
+            raise InputError(f"{path}: no such file or folder")
     from srfast.evaluation.evaluator import evaluate
 
     inputs = [*data, *([lr_data] if lr_data else []), model]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import scoring_progress
+from srfast.cli.options import Aliased, emit, scoring_progress
 from srfast.coreset.export.settings import ENCODINGS, TARGETS
 
 
@@ -40,10 +40,12 @@ from srfast.coreset.export.settings import ENCODINGS, TARGETS
     help="An LMDB or a folder that holds the HR patches as files already: hard-linked and listed, not encoded again.",
 )
 @click.option("--existing-lr", type=click.Path(), help="The same for the LR patches.")
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one a core]")
+@click.option("--threads", "workers", cls=Aliased, alias="--workers", type=click.IntRange(1),
+    help="CPU threads.  [default: one a core]")  # fmt: skip
 @click.option("--check", is_flag=True, help="Read everything back the way the trainer does; compare a sample's pixels.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted export.")
-def command(coreset: str, output: str, lr: str, **options: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
+def command(coreset: str, output: str, lr: str, as_json: bool, **options: Any) -> None:
     """Write CORESET (coreset.parquet) as files that a trainer reads, and the configuration to read them with.
 
     While it runs, what is finished lies in OUTPUT.parts; --resume continues from it after a crash.
@@ -52,6 +54,15 @@ def command(coreset: str, output: str, lr: str, **options: Any) -> None:
 
     with scoring_progress("exporting") as progress:
         done = export(coreset, output, lr=lr == "yes", progress=progress, **options)
+    if as_json:
+        emit(
+            {
+                "output": output, "patches": done.patches, "images": done.images, "scale": done.scale,
+                "linked": done.linked, "compared": done.compared,
+                "configurations": [str(done.path / n) for n in done.snippets],
+            }
+        )  # fmt: skip
+        return
     click.echo(f"{done.patches:,} patches of {done.images:,} images, x{done.scale} -> {output}")
     if done.linked:
         click.echo(f"{done.linked:,} HR files are hard links to files of the dataset")

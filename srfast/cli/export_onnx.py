@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import click
 
+from srfast.cli.options import Aliased, emit, say
+
 
 @click.command()
-@click.option("-o", "--out", required=True, metavar="FILE", help="The file to write, such as scorer.onnx.")
+@click.option(
+    "-o",
+    "--output",
+    cls=Aliased,
+    alias="--out",
+    required=True,
+    metavar="FILE",
+    help="The file to write, such as scorer.onnx.",
+)
 @click.option("--scale", type=int, default=2, show_default=True, help="2, 3 or 4.")
 @click.option("--patch", type=int, help="Fix the patch size in HR pixels [default: dynamic].")
 @click.option("--network-only", is_flag=True, help="The bare SRCNN: up-sampled Y in, SR out.")
-def command(out: str, scale: int, patch: int | None, network_only: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object on stdout.")
+def command(output: str, scale: int, patch: int | None, network_only: bool, as_json: bool) -> None:
     """Write the scorer as one ONNX graph.
 
     Takes uint8 RGB patches [N, P, P, 3] and returns their losses, float32 [N]; the batch is dynamic.
     """
+    from srfast.ops.checks import check_scale
+
+    check_scale(scale)
     from srfast.scoring.backends.onnx.graph import export
 
-    path = export(out, scale, patch, network_only)
-    click.echo(f"{path}: {path.stat().st_size / 1024:.1f} KiB", err=True)
+    path = export(output, scale, patch, network_only)
+    size = path.stat().st_size
+    if as_json:
+        emit({"output": str(path), "scale": scale, "patch": patch, "network_only": network_only, "bytes": size})
+    else:
+        say(f"{path}: {size / 1024:.1f} KiB")

@@ -68,9 +68,10 @@ def _option(field: dataclasses.Field[Any], kind: Any = None) -> Callable[[F], F]
         kind = click.IntRange(choices[0], choices[-1]) if isinstance(default, int) else click.Choice(choices)
     elif kind is None:
         kind = click.STRING if isinstance(default, str) or about.get("text") else click.INT
+    named: dict[str, Any] = {"cls": Aliased, "alias": flag} if "flag" in about else {}
     return click.option(
-        flag, field.name, type=kind, default=default, help=help, metavar=about.get("metavar"),
-        show_default=default is not None,
+        about.get("flag", flag), field.name, **named, type=kind, default=default, help=help,
+        metavar=about.get("metavar"), show_default=default is not None,
     )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def _plain(value: Any) -> Any:
 @contextmanager
 def scoring_progress(title: str) -> Iterator[Callable[[int, int, int], None]]:
     """A bar over images with the patch rate and the time left, on stderr, silent when that is not a terminal."""
-    if not sys.stderr.isatty():
+    if quiet() or not sys.stderr.isatty():
         yield lambda done, total, patches: None
         return
     from rich.console import Console
@@ -125,4 +126,16 @@ def scoring_progress(title: str) -> Iterator[Callable[[int, int, int], None]]:
 
 def say(text: str) -> None:
     """A line for a person, on stderr."""
-    click.echo(text, err=True)
+    if not quiet():
+        click.echo(text, err=True)
+
+
+def quiet(change: bool | None = None) -> bool:
+    """Whether -q was given: nothing on stderr but errors."""
+    global _quiet
+    if change is not None:
+        _quiet = change
+    return _quiet
+
+
+_quiet = False

@@ -9,7 +9,7 @@ import click
 
 from srfast.cli import score as score_command
 from srfast.cli import select as select_command
-from srfast.cli.options import scoring, scoring_progress
+from srfast.cli.options import emit, scoring, scoring_progress
 
 
 @click.command("prune", short_help="Score, select and report in one go.")
@@ -17,12 +17,13 @@ from srfast.cli.options import scoring, scoring_progress
 @select_command.selecting
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the three files.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run; images that changed are scored again.")
-def command(images: tuple[str, ...], output: str, **options: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
+def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Score IMAGES, select a core-set and write a report: OUTPUT/scores.parquet, coreset.parquet and report.html."""
-    run(images, Path(output), **options)
+    run(images, Path(output), as_json, **options)
 
 
-def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
+def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options: Any) -> Path:
     """Does it, and returns the path of the report."""
     from srfast.workflows.pruning import prune
 
@@ -32,9 +33,18 @@ def run(images: tuple[str, ...], folder: Path, **options: Any) -> Path:
             images,
             folder,
             progress=progress,
-            scored=lambda s: score_command.report(s, scores, as_json=False),
+            scored=None if as_json else lambda s: score_command.report(s, scores, as_json=False),
             **options,
         )
+    if as_json:
+        emit(
+            {
+                "output": str(folder), "scores": scores, "coreset": str(folder / "coreset.parquet"),
+                "report": str(done.report), "patches": done.summary.patches, "kept": len(done.coreset),
+                "skipped": done.summary.meta["skipped"], "small": done.summary.meta["small"],
+            }
+        )  # fmt: skip
+        return done.report
     select_command.report(done.coreset, str(folder / "coreset.parquet"), as_json=False)
     click.echo(f"report -> {done.report}")
     return done.report

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from srfast.cli.options import emit
+
 
 @click.command(short_help="Write a self-contained HTML report.")
 @click.argument("scores", type=click.Path(path_type=Path), nargs=-1, required=True)
@@ -20,7 +22,8 @@ import click
     type=click.Path(path_type=Path),
     help="The folder the images lie in now, where they have moved since scoring.",
 )
-def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object on stdout.")
+def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: Path | None, as_json: bool) -> None:
     """Writes one HTML file that shows what SCORES hold (scores.parquet, or all its shards) and what is kept.
 
     The file opens from disk and needs no network: the sorted loss curve, the hardest, easiest, borderline and
@@ -33,4 +36,9 @@ def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: 
 
     check_output(output, "report", [*scores, *([coreset] if coreset else [])])
     table = join([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
-    click.echo(write_report(table, None if coreset is None else CoreSet.read(coreset), output, root=root))
+    chosen = None if coreset is None else CoreSet.read(coreset)
+    path = write_report(table, chosen, output, root=root)
+    if as_json:
+        emit({"output": str(path), "patches": len(table), "kept": None if chosen is None else len(chosen)})
+    else:
+        click.echo(path)

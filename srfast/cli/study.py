@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import Shard, say
+from srfast.cli.options import Shard, emit, say
 
 
 @click.command("study", short_help="Run a grid of selections, models, budgets and seeds.")
@@ -23,6 +23,7 @@ from srfast.cli.options import Shard, say
     is_flag=True,
     help="Print the tables of the finished cells; with -o (or STUDY a folder) also write tables/ and figures/ there.",
 )
+@click.option("--json", "as_json", is_flag=True, help="With --status: one JSON object on stdout.")
 @click.option("--only", metavar="PATTERN", help="Only the cells whose name fits (* and ?; a word fits anywhere).")
 @click.option("--shard", type=Shard(), help="Only every n-th cell from the i-th on: one of several machines.")
 @click.option(
@@ -44,6 +45,7 @@ def command(
     jobs: int | None,
     as_status: bool,
     as_tables: bool,
+    as_json: bool,
     only: str | None,
     shard: tuple[int, int] | None,
     images: tuple[str, ...],
@@ -60,7 +62,7 @@ def command(
         return
     options: dict[str, Any] = {"images": images, "test": _tests(tests)}
     if as_status:
-        _say_status(study, output, jobs, options)
+        _say_status(study, output, jobs, options, as_json)
         return
     from srfast.study.runner import run_study
 
@@ -93,11 +95,19 @@ def _progress(outcome: Any, done: int, total: int) -> None:
     say(f"[{done}/{total}] {outcome.cell.name} {outcome.state}{text}{seconds}")
 
 
-def _say_status(study: str, output: str, jobs: int | None, options: dict[str, Any]) -> None:
+def _say_status(study: str, output: str, jobs: int | None, options: dict[str, Any], as_json: bool) -> None:
     from srfast.study.description import read_study
     from srfast.study.runner import clock, status
 
     known = status(read_study(study, options["images"], options["test"]), output, jobs)
+    if as_json:
+        emit(
+            {
+                "done": list(known.done), "running": list(known.running), "left": list(known.left),
+                "seconds_left": known.seconds, "jobs": known.jobs,
+            }
+        )  # fmt: skip
+        return
     left = f", about {clock(known.seconds)} left with {known.jobs} jobs" if known.seconds else ""
     click.echo(f"{len(known.done)} done, {len(known.running)} running, {len(known.left)} left{left}")
     for name in known.running:

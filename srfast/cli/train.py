@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from srfast.cli.options import Aliased, emit
+from srfast.cli.options import Aliased, emit, quiet, say
 from srfast.errors import InputError
 
 
@@ -163,11 +163,11 @@ class TrainCommand(click.Command):
 @click.option("--eval-every", type=int, default=0, help="Steps between evaluations [default: at the end only].")
 @click.option("--log-every", type=int, default=100, show_default=True)
 @click.option("--save-every", type=int, default=1000, show_default=True, help="Steps between checkpoints.")
-@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")
+@click.option("-q", "--quiet", "silent", is_flag=True, help="Nothing on stderr but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print where the run ended as one JSON object on stdout.")
 @click.pass_context
 def command(
-    ctx: click.Context, /, model: str | None, output: str, resume: bool, quiet: bool, as_json: bool, **options: Any
+    ctx: click.Context, /, model: str | None, output: str, resume: bool, silent: bool, as_json: bool, **options: Any
 ) -> None:
     """Train MODEL on images or on a core-set.
 
@@ -177,10 +177,6 @@ def command(
     import os
 
     from srfast.training import arguments
-
-    def say(line: str) -> None:
-        if not quiet:
-            click.echo(line, err=True)
 
     given = {k: v for k, v in options.items() if ctx.get_parameter_source(k) is not ParameterSource.DEFAULT}
     for name, as_name, convert in (
@@ -193,7 +189,15 @@ def command(
     arguments.gather(model, data, output, resume, given)  # before anything heavy is loaded
     from srfast.workflows.training import train
 
-    result = train(model, data, output, resume=resume, quiet=quiet, say=say, **given)
+    result = train(
+        model,
+        data,
+        output,
+        resume=resume,
+        quiet=silent or quiet(),
+        say=lambda line: None if silent else say(line),
+        **given,
+    )
     if int(os.environ.get("RANK", "0")):
         return
     if as_json:
@@ -204,6 +208,8 @@ def command(
                 "data_seconds": result.data_seconds,
             }
         )  # fmt: skip
+        return
+    if silent:
         return
     scores = f", PSNR {result.psnr:.2f} dB, SSIM {result.ssim:.4f}" if result.psnr is not None else ""
     waited = 100 * result.data_seconds / max(result.seconds, 1e-9)

@@ -25,6 +25,8 @@ from srfast.ops.color import from_ycbcr, to_y, to_ycbcr
 from srfast.ops.device import resolve_device
 from srfast.ops.functional import imresize
 
+MODEL = "model.safetensors"
+"""The weights in the folder of a training run."""
 _CLASSIC_RANGE = (16.0, 235.0)
 
 
@@ -109,8 +111,8 @@ def evaluate(
 
     Args:
         model: "bicubic", "srcnn" (the shipped weights), the path of a checkpoint or weights file
-            (.safetensors, .pt, .pth; ours, or foreign ones that spandrel knows), or a module that takes LR
-            [1, C, h, w] in [0, 1], C = 1 (Y) or 3 (RGB).
+            (.safetensors, .pt, .pth; ours, or foreign ones that spandrel knows), the folder of a training run, or a
+            module that takes LR [1, C, h, w] in [0, 1], C = 1 (Y) or 3 (RGB).
         data: Files or folders of HR images.
         scale: 2, 3 or 4.
         protocol: "classic" or "rgb"; None follows the model: classic for Y models and bicubic, rgb for RGB
@@ -171,6 +173,8 @@ def _open(model: str | Path | nn.Module, scale: int, device: str) -> tuple[str, 
         return own.name, own
     if str(model).lower() == "bicubic":
         return "bicubic", None
+    if Path(model).is_dir() and str(model).lower() not in models.names():
+        model = _of_run(Path(model))
     if Path(model).suffix:
         network = loading.load_model(model, scale)
     else:
@@ -184,6 +188,16 @@ def _open(model: str | Path | nn.Module, scale: int, device: str) -> tuple[str, 
         )
     network.model.to(device)
     return str(model) if Path(model).suffix else network.name, network
+
+
+def _of_run(folder: Path) -> Path:
+    """The model that a training left in its folder."""
+    path = folder / MODEL
+    if not path.is_file():
+        raise InputError(
+            f"model: expected a weights file or the folder of a training run, got {folder} without {MODEL}"
+        )
+    return path
 
 
 def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.ndarray:

@@ -79,7 +79,7 @@ class ScoreSettings:
         "What decodes: srfast on the CPU, or dali: JPEG on the GPU, refused where the pixels are not the same.",
         choices=LOADERS,
     )
-    workers: int | None = _setting(None, "Threads that decode and score.", shown="one a core")
+    workers: int | None = _setting(None, "CPU threads that decode and score.", shown="one a core", flag="--threads")
     shard: tuple[int, int] | None = _setting(None, "Every n-th image from the i-th on.", metavar="i/n")
     skip_bad: bool = _setting(False, "Go on after unreadable files, and list them in the table.")
     lr: str | os.PathLike[str] | None = _setting(
@@ -147,6 +147,8 @@ class ScoreOptions(TypedDict, total=False):
     workers: int | None
     shard: tuple[int, int] | None
     skip_bad: bool
+    lr: str | os.PathLike[str] | None
+    lr_template: str
 
 
 COMPARED: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(ScoreSettings) if f.metadata.get("compared"))

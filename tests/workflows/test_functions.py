@@ -58,7 +58,9 @@ def test_option_types_are_the_settings() -> None:
     assert list(typing.get_type_hints(SelectOptions)) == [f.name for f in dataclasses.fields(Selection)]
     assert list(ScoreOptions.__annotations__) == [f.name for f in dataclasses.fields(ScoreSettings)]
     parameters = inspect.signature(srfast.select).parameters
-    assert [n for n in parameters if n not in ("scores", "root")] == [f.name for f in dataclasses.fields(Selection)]
+    assert [n for n in parameters if n not in ("scores", "root", "engine")] == [
+        f.name for f in dataclasses.fields(Selection)
+    ]
     assert typing.get_args(Method) == tuple(METHODS)
 
 

@@ -1,0 +1,150 @@
+"""One name for one thing: options that every command has, and what a shell completes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from srfast.cli import COMMANDS, group, main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    def call(*args: str | Path) -> tuple[int, str, str]:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in args])
+        out, err = capfd.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
+
+
+def options_of(name: str) -> set[str]:
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    return {o for p in command.params if isinstance(p, click.Option) for o in p.opts}
+
+
+def test_one_name_for_one_thing() -> None:
+    known = {name: options_of(name) for name in COMMANDS}
+    for name in set(COMMANDS) - {"doctor", "eval", "stats", "completion"}:
+        assert {"-o", "--output"} <= known[name], name
+    for name in set(COMMANDS) - {"demo", "completion"}:
+        assert "--json" in known[name], name
+    for name in ("score", "prune", "export", "train"):
+        assert "--threads" in known[name], name
+    assert not any("--out" in options or "--workers" in options for options in known.values())
+
+
+def test_earlier_names_still_work(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+    scores, coreset = tmp_path / "s.parquet", tmp_path / "c.parquet"
+    line = ("score", photo_folder, "--patch", "48", "--scorer", "bicubic", "-o", scores)
+    assert run(*line, "--workers", "1")[0] == 0
+    first = scores.read_bytes()
+    assert run(*line, "--threads", "1")[0] == 0
+    assert scores.read_bytes() == first
+    assert run("select", scores, "-o", coreset)[0] == 0
+    assert run("export", coreset, "-o", tmp_path / "list", "--to", "list", "--workers", "1")[0] == 0
+    assert run("train", "fsrcnn", "--data", tmp_path / "none", "--steps", "1", "--out", tmp_path / "r")[2] == (
+        f"srfast: error: {tmp_path / 'none'}: no such file or folder\n"
+    )
+
+
+def test_json_of_the_commands_that_write(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+    def told(*args: str | Path) -> dict[str, Any]:
+        code, out, err = run(*args, "--json")
+        assert code == 0, err
+        found = json.loads(out)
+        assert isinstance(found, dict)
+        return found
+
+    pruned = told("prune", photo_folder, "-o", tmp_path / "out", "--patch", "48", "--scorer", "bicubic")
+    assert Path(pruned["report"]).is_file()
+    assert 0 < pruned["kept"] < pruned["patches"]
+    scores, coreset = pruned["scores"], pruned["coreset"]
+    report = told("report", scores, "--coreset", coreset, "-o", tmp_path / "r.html")
+    assert (report["patches"], report["kept"]) == (pruned["patches"], pruned["kept"])
+    assert told("export", coreset, "-o", tmp_path / "pairs", "--to", "folder")["patches"] == pruned["kept"]
+    pytest.importorskip("onnx")
+    graph = told("onnx", "-o", tmp_path / "s.onnx", "--patch", "48")
+    assert graph["bytes"] == (tmp_path / "s.onnx").stat().st_size
+
+
+def test_quiet(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+    line = ("score", photo_folder, "--patch", "128", "--scorer", "bicubic", "-o", tmp_path / "s.parquet")
+    assert "smaller than the patch" in run(*line)[2]
+    assert run(*line, "-q")[2] == ""
+    assert run("--quiet", *line[:-1], tmp_path / "no" / "s.parquet")[2].startswith("srfast: error: ")
+
+
+def test_eval_finds_the_model_of_a_run(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+    line = ("--data", photo_folder, "--steps", "1", "--batch", "2", "--lr-patch", "12", "--threads", "1", "-q")
+    code, _, err = run("train", "fsrcnn", *line, "-o", tmp_path / "run")
+    assert (code, err) == (0, "")
+    found = [
+        json.loads(run("eval", model, "--data", photo_folder, "--json", "-")[1])
+        for model in (tmp_path / "run", tmp_path / "run" / "model.safetensors")
+    ]
+    assert found[0] == found[1]
+    code, _, err = run("eval", photo_folder, "--data", photo_folder)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "photos without model.safetensors" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "fsrcnn", "--data", ".", "--steps", "1", "--scale", "7", "-o", "r"),
+        ("train", "fsrcnnn", "--data", ".", "--steps", "1", "-o", "r"),
+        ("train", "fsrcnn", "--data", ".", "--steps", "1", "--ema", "2", "-o", "r"),
+        ("train", "fsrcnn", "--data", "none", "--steps", "1", "-o", "r"),
+        ("train", "--resume", "-o", "r"),
+        ("eval", "bicubic", "--data", ".", "--scale", "7"),
+        ("eval", "bicubic", "--data", "none"),
+        ("select", "s.parquet", "-o", "c.parquet", "--keep", "50"),
+        ("onnx", "-o", "s.onnx", "--scale", "7"),
+        ("score", ".", "-o", "s.parquet", "--patch", "95"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_arguments_are_refused_before_torch_is_loaded(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom srfast.cli import main\n"
+        f"try: main({arguments!r})\n"
+        "except SystemExit as stop: assert stop.code == 2, stop.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_of_train_lists_models_and_recipes(run: Run) -> None:
+    began = time.process_time()
+    code, out, _ = run("train", "--help")
+    assert code == 0
+    assert time.process_time() - began < 0.3
+    text = " ".join(out.split())
+    assert "fsrcnn Dong et al., 2016: mse, soap 0.003 cosine, 8 crops of 32 x 32, ema 0.999; --recipe paper" in text
+    assert "ignn Zhou et al., 2020: l1, adam 0.0001 halving, 4 crops of 80 x 80" in text
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = run("completion", shell)
+    assert code == 0
+    assert f"_SRFAST_COMPLETE={shell}_complete" in out
+    monkeypatch.setenv("_SRFAST_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", "srfast export --thr")
+    monkeypatch.setenv("COMP_CWORD", "--thr" if shell == "fish" else "2")
+    assert "--threads" in run()[1]
