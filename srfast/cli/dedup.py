@@ -44,7 +44,7 @@ def command(
     from srfast.data.files import check_output
     from srfast.scoring.table import ScoreTable
 
-    check_output(output, "score table", [scores])
+    check_output(output, "score table", [scores, *against, *more])
     found = find_duplicates(ScoreTable.read(scores), [*against, *more], root, alike)
     found.table.write(output)
     if as_json:

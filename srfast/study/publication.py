@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from srfast.data.files import atomic_path
+from srfast.data.files import atomic_path, output_folder
 from srfast.errors import InputError, RunError
 from srfast.study.results import RESULTS, Results
 
@@ -25,7 +25,8 @@ def publish(results: Results, folder: Path | None) -> str:
     """The tables and sentences as Markdown; with a folder also all files in it: tables/*.md, .csv, .tex and figures/.
 
     Raises:
-        InputError: no finished cell. RunError: scipy or matplotlib is missing.
+        InputError: no finished cell, or tables/ or figures/ hold what srfast did not write.
+        RunError: scipy or matplotlib is missing.
     """
     try:
         from srfast.study.answer import answer, saturation
@@ -42,7 +43,6 @@ def publish(results: Results, folder: Path | None) -> str:
     if folder is not None:
         from srfast.study.figures import draw
 
-        (folder / "tables").mkdir(parents=True, exist_ok=True)
         files = {"study.md": page}
         for table in found:
             files |= {
@@ -50,8 +50,10 @@ def publish(results: Results, folder: Path | None) -> str:
                 f"{table.name}.csv": table.csv(),
                 f"{table.name}.tex": table.latex(),
             }
-        for name, text in files.items():
-            with atomic_path(folder / "tables" / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-        draw(results, folder / "figures")
+        with output_folder(folder / "tables", "tables of a study") as place:
+            for name, text in files.items():
+                with atomic_path(place / name) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
+        with output_folder(folder / "figures", "figures of a study") as place:
+            draw(results, place)
     return page

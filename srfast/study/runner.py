@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from srfast.data.files import output_folder
+from srfast.data.origin import kind_of
 from srfast.errors import InputError, RunError
 from srfast.ops.device import resolve_device
 from srfast.study import pool, results
@@ -28,6 +29,7 @@ from srfast.study.results import Results
 Progress = Callable[[Outcome, int, int], None]
 """Called after each cell with how it ended, the number of cells done and the number of all."""
 CELLS = "cells"
+KIND = "study"
 
 
 def run_study(
@@ -146,7 +148,13 @@ def _pace(folders: Sequence[Path]) -> Callable[[Cell], float] | None:
 
 
 def gather(study: Study, out: str | os.PathLike[str]) -> Results:
-    """Gathers the results of all finished cells anew, also while the study runs."""
+    """Gathers the results of all finished cells anew, also while the study runs.
+
+    Raises:
+        InputError: no study has been run into ``out``.
+    """
+    if not begun(Path(out)):
+        raise InputError(f"{out}: expected the folder of a study")
     return _gather(study, cells(study), Path(out))
 
 
@@ -163,12 +171,17 @@ def place_of(folder: Path, cell: Cell) -> Path:
 
 
 def _folder(out: str | os.PathLike[str]) -> Path:
-    """The study's folder: one that has cells, a new or an empty one. Several machines share it; cells have locks."""
+    """The study's folder: an earlier one, a new or an empty one. Several machines share it; cells have locks."""
     folder = Path(os.path.abspath(out))
-    if not (folder / CELLS).is_dir():
-        with output_folder(folder, "study", shared=True):
+    if not begun(folder):
+        with output_folder(folder, KIND, shared=True):
             (folder / CELLS).mkdir(exist_ok=True)
     return folder
+
+
+def begun(folder: Path) -> bool:
+    """Whether a study has been run into the folder: it is marked, or older than the mark and has a finished cell."""
+    return kind_of(folder) == KIND or any((folder / CELLS).glob(f"*/{results.SETTINGS}"))
 
 
 def _gather(study: Study, every: Sequence[Cell], folder: Path) -> Results:

@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 
 import srfast
+from srfast.data.files import output_folder
 from srfast.errors import InputError, RunError
 from srfast.study import cell as cell_module
 from srfast.study.description import read_study
@@ -114,7 +115,8 @@ def test_processes_and_shards_give_the_same(write_study: Callable[..., Path], tm
 
 def test_a_cell_that_another_process_runs_is_left_to_it(write_study: Callable[..., Path], tmp_path: Path) -> None:
     folder = tmp_path / "out" / "cells" / "fsrcnn-rs2-k50-u6-s0"
-    folder.mkdir(parents=True)
+    with output_folder(tmp_path / "out", "study", shared=True):
+        folder.mkdir(parents=True)
     ends: list[str] = []
     with FileLock(folder / "lock"):
         run_study(write_study(), tmp_path / "out", progress=lambda outcome, *_: ends.append(outcome.state))

@@ -63,6 +63,7 @@ class Tally:
     outcomes: dict[str, int] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     untidy: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
 
     def count(self, outcome: str) -> None:
         self.runs += 1
@@ -70,7 +71,8 @@ class Tally:
 
     def line(self) -> str:
         what = ", ".join(f"{n} {k}" for k, n in sorted(self.outcomes.items()))
-        return f"{self.name:<24} {self.runs:>7} {len(self.lost):>5} {len(self.untidy):>7}  {what}"
+        seconds = time.monotonic() - self.began
+        return f"{self.name:<24} {self.runs:>7} {len(self.lost):>5} {len(self.untidy):>7} {seconds:>7.0f}  {what}"
 
 
 @dataclass
@@ -374,7 +376,7 @@ def main() -> None:
     asked = parser.parse_args()
     began = time.monotonic()
     rng = random.Random(asked.seed)
-    print(f"{'what':<24} {'runs':>7} {'lost':>5} {'untidy':>7}  outcomes")
+    print(f"{'what':<24} {'runs':>7} {'lost':>5} {'untidy':>7} {'seconds':>7}  outcomes", flush=True)
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
         work = Path(name)
         tallies = [tables(work / "tables", asked.tables, rng), mutated(work / "files", asked.files, rng)]

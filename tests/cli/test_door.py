@@ -1,0 +1,228 @@
+"""Every output of every command goes through one door: what is there already, and is not ours to replace, stays."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from srfast.cli import main
+
+FOREIGN = b"mine, and nobody else's"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs, a score table, a core-set, columns of one's own and a study."""
+    from PIL import Image
+    from skimage import data
+
+    work = tmp_path_factory.mktemp("prepared")
+    (work / "photos").mkdir()
+    (work / "tests").mkdir()
+    for i, name in enumerate(("astronaut", "chelsea", "coffee")):
+        Image.fromarray(getattr(data, name)()[60:160, 90:210]).save(work / "photos" / f"{name}.png")
+        Image.fromarray(getattr(data, name)()[170:230, 90 + i : 150 + i]).save(work / "tests" / f"{name}.png")
+    lines = "".join(f"{p.name},{i}\n" for i, p in enumerate(sorted((work / "photos").iterdir())))
+    (work / "own.csv").write_text(f"image,rank\n{lines}")
+    (work / "study.toml").write_text(
+        'title = "S"\n[data]\ntrain = ["photos"]\ntest = {tests = "tests"}\n'
+        '[scoring]\npatch = 32\nscorers = ["bicubic"]\n'
+        '[training]\nmodels = ["fsrcnn"]\nupdates = 2\nseeds = 1\nbatch = 2\nlr_patch = 12\n'
+        "[training.options.fsrcnn]\nfeatures = 8\nshrunk = 4\nmappings = 1\n"
+        '[[arm]]\nname = "des"\nkeep = [1.0]\n'
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(work)
+        assert call("score", "photos", "--patch", "32", "--scorer", "bicubic", "-o", "s.parquet") == 0
+        assert call("select", "s.parquet", "-o", "c.parquet") == 0
+    return work
+
+
+@pytest.fixture
+def work(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what was prepared, with its times; the working directory."""
+    folder = tmp_path / "work"
+    shutil.copytree(prepared, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _in_time() -> Iterator[None]:
+    """A pipe that is opened would be waited for without end."""
+
+    def late(*_: Any) -> None:
+        raise AssertionError("waits for a pipe")
+
+    old = signal.signal(signal.SIGALRM, late)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, old)
+
+
+def call(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    assert isinstance(stop.value.code, int)
+    return stop.value.code
+
+
+def refused(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """Runs a command that must end in one line and exit code 2; the line."""
+    capfd.readouterr()
+    code = call(*arguments)
+    err = capfd.readouterr().err
+    errors = [line for line in err.splitlines() if line.startswith("srfast: error: ")]
+    assert (code, len(errors)) == (2, 1), (code, err)
+    assert "Traceback" not in err
+    return errors[0]
+
+
+def content(folder: Path) -> dict[str, str]:
+    """Everything under a folder: its name, and the digest of a file; nothing but files is opened."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        mode = path.lstat().st_mode
+        regular = stat.S_ISREG(mode)
+        found[str(path.relative_to(folder))] = (
+            hashlib.sha256(path.read_bytes()).hexdigest() if regular else str(stat.S_IFMT(mode))
+        )
+    return found
+
+
+FILES: dict[str, tuple[str, ...]] = {
+    "score": ("score", "photos", "--patch", "32", "--scorer", "bicubic", "-o"),
+    "select": ("select", "s.parquet", "-o"),
+    "join": ("join", "s.parquet", "own.csv", "-o"),
+    "dedup": ("dedup", "s.parquet", "--against", "tests", "-o"),
+    "report": ("report", "s.parquet", "--coreset", "c.parquet", "-o"),
+    "eval": ("eval", "bicubic", "--data", "tests", "--json"),
+    "onnx": ("onnx", "-o"),
+}
+TRAIN = ("train", "fsrcnn", "--data", "photos", "--steps", "1", "--batch", "2", "--lr-patch", "12", "-o")
+FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "prune": (
+        ("prune", "photos", "--patch", "32", "--scorer", "bicubic", "-o"),
+        ("scores.parquet", "coreset.parquet", "report.html"),
+    ),
+    "train": (TRAIN, ("model.safetensors", "last.pt", "log.csv", "run.json")),
+    "export": (("export", "c.parquet", "--to", "folder", "-o"), ("anything", ".export.json", "HR/1.png")),
+    "study": (("study", "study.toml", "-o"), ("results.parquet", "anything", "cells/1.png", "tables/study.md")),
+}
+IN_FOLDERS = [(command, name) for command, (_, names) in FOLDERS.items() for name in names]
+
+
+def place(path: Path, thing: str) -> None:
+    """Puts something there that is not srfast's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if thing == "foreign file":
+        path.write_bytes(FOREIGN)
+    elif thing == "named pipe":
+        os.mkfifo(path)
+    elif thing == "device":
+        try:
+            os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        except OSError:
+            pytest.skip("no right to make a device")
+    elif thing == "folder":
+        path.mkdir()
+        (path / "mine").write_bytes(FOREIGN)
+    else:
+        path.symlink_to("elsewhere")
+        Path(path.parent, "elsewhere").write_bytes(FOREIGN)
+
+
+@pytest.mark.parametrize("thing", ["foreign file", "named pipe", "device", "folder", "link to a foreign file"])
+@pytest.mark.parametrize("command", FILES)
+def test_what_lies_at_an_output_file(command: str, thing: str, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    place(work / "out.parquet", thing)
+    before = content(work)
+    assert "out.parquet" in refused(capfd, *FILES[command], "out.parquet")
+    assert content(work) == before
+
+
+@pytest.mark.parametrize("thing", ["foreign file", "named pipe", "device"])
+@pytest.mark.parametrize("command", FOLDERS)
+def test_what_lies_at_an_output_folder(command: str, thing: str, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    place(work / "out", thing)
+    before = content(work)
+    assert "out" in refused(capfd, *FOLDERS[command][0], "out")
+    assert content(work) == before
+
+
+@pytest.mark.parametrize("thing", ["foreign file", "named pipe", "link to a foreign file"])
+@pytest.mark.parametrize(("command", "name"), IN_FOLDERS)
+def test_what_lies_in_an_output_folder(
+    command: str, name: str, thing: str, work: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place(work / "out" / name, thing)
+    before = content(work)
+    assert "out" in refused(capfd, *FOLDERS[command][0], "out")
+    assert content(work) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("score", "photos", "--scorer", "bicubic", "-o", "photos/coffee.png"),
+        ("select", "s.parquet", "-o", "s.parquet"),
+        ("select", "c.parquet", "-o", "c.parquet"),
+        ("join", "s.parquet", "own.csv", "-o", "s.parquet"),
+        ("join", "s.parquet", "own.csv", "-o", "own.csv"),
+        ("join", "s.parquet", "other.parquet", "-o", "other.parquet"),
+        ("dedup", "s.parquet", "-o", "s.parquet"),
+        ("dedup", "s.parquet", "--against", "tests", "-o", "tests/coffee.png"),
+        ("report", "s.parquet", "-o", "s.parquet"),
+        ("report", "s.parquet", "--coreset", "c.parquet", "-o", "c.parquet"),
+        ("eval", "bicubic", "--data", "tests", "--json", "tests/coffee.png"),
+        ("export", "c.parquet", "--to", "folder", "-o", "photos"),
+        ("study", "study.toml", "-o", "photos"),
+        ("study", "study.toml", "-o", "study.toml"),
+        ("prune", "photos", "-o", "s.parquet"),
+        (*TRAIN, "photos/coffee.png"),
+    ],
+    ids=lambda a: f"{a[0]} {a[-1]}",
+)
+def test_an_output_that_is_an_input(arguments: tuple[str, ...], work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(work / "s.parquet", work / "other.parquet")
+    before = content(work)
+    assert arguments[-1] in refused(capfd, *arguments)
+    assert content(work) == before
+    # By another name as well.
+    (work / "link").symlink_to(arguments[-1])
+    refused(capfd, *arguments[:-1], "link")
+    (work / "link").unlink()
+    assert content(work) == before
+
+
+def test_tables_of_a_study_replace_nothing(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("scipy")
+    pytest.importorskip("matplotlib")
+    assert call("study", "study.toml", "-o", "out", "--jobs", "1") == 0
+    for name in ("tables/study.md", "tables/mine.md", "figures/hours.svg", "results.parquet"):
+        (work / "out" / name).unlink(missing_ok=True)
+        place(work / "out" / name, "foreign file")
+        line = refused(capfd, "study", "study.toml", "-o", "out", "--tables")
+        assert name.rpartition("/")[2] in line
+        assert (work / "out" / name).read_bytes() == FOREIGN
+        (work / "out" / name).unlink()
+        shutil.rmtree(work / "out" / "figures", ignore_errors=True)
+    for _ in range(2):
+        assert call("study", "study.toml", "-o", "out", "--tables") == 0
+    assert (work / "out" / "tables" / "study.md").exists()
+
+
+def test_tables_are_not_gathered_in_a_folder_that_is_no_study(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    place(work / "out" / "cells" / "1.png", "foreign file")
+    before = content(work)
+    assert "out: expected the folder of a study" in refused(capfd, "study", "study.toml", "-o", "out", "--tables")
+    assert content(work) == before
