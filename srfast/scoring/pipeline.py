@@ -61,6 +61,8 @@ def score(
     resume: bool = False,
     output: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
 ) -> ScoreTable:
     """Scores every patch of a set of images (Moser, Raue, Dengel, 2024, Section 3).
 
@@ -91,6 +93,10 @@ def score(
         output: Where to write scores.parquet; a name that ends in "/" becomes a folder of parts, which needs no merge
             at the end. While running, finished parts lie in ``<output>.parts``. None keeps the table in memory only.
         progress: Called after every image.
+        engine: "local": this process and its threads. "ray": the actors of a Ray cluster, one for every ``workers``
+            cores (1 where that is None) and, on CUDA, one GPU; they read the images by the same paths. The table is
+            the same.
+        address: Of the Ray cluster; None takes RAY_ADDRESS, or starts one on this machine.
 
     Returns:
         The score table.
@@ -116,12 +122,14 @@ def score(
         lr,
         lr_template,
     )
-    if output is not None:
-        return ScoreTable.read(write_scores(images, output, settings, resume=resume, progress=progress).path)
-    if resume:
+    if output is None and resume:
         raise InputError("resume: expected an output to continue, got none")
     with tempfile.TemporaryDirectory(prefix="srfast-") as folder:
-        return ScoreTable.read(write_scores(images, Path(folder, "scores.parquet"), settings, progress=progress).path)
+        target = Path(folder, "scores.parquet") if output is None else output
+        summary = write_scores(
+            images, target, settings, resume=resume, progress=progress, engine=engine, address=address
+        )
+        return ScoreTable.read(summary.path)
 
 
 @dataclass
@@ -164,11 +172,9 @@ def write_scores(
         output: A file, or a folder of parts.
         settings: The other arguments of ``score``.
         resume: Continue an interrupted run.
-        progress: Called after every image.
-        engine: "local": this process and its threads. "ray": the actors of a Ray cluster, one for every
-            ``settings.workers`` cores (1 where that is None) and, on CUDA, one GPU; they read the images by the same
-            paths. The table is the same.
-        address: Of the Ray cluster; None takes RAY_ADDRESS, or starts one on this machine.
+        progress: As for ``score``, like the next two.
+        engine: "local" or "ray".
+        address: Of the Ray cluster.
     """
     settings = settings or ScoreSettings()
     if engine not in ("local", "ray"):

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from srfast.data.images import ImageFile
+from srfast.errors import InputError
 from srfast.scoring.pipeline import score
 
 RUN = """
@@ -130,6 +131,13 @@ def test_address_without_ray(photo_folder: Path, tmp_path: Path, srfast_command:
     done = srfast_command("score", photo_folder, "-o", "s.parquet", "--address", "auto", cwd=tmp_path)
     assert done.returncode == 2
     assert "address: expected engine 'ray', got 'local'" in done.stderr
+
+
+def test_engine_and_address_from_python(photo_folder: Path) -> None:
+    with pytest.raises(InputError, match=r"^engine: expected local or ray, got 'spark'$"):
+        score(photo_folder, engine="spark")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^address: expected engine 'ray', got 'local'$"):
+        score(photo_folder, address="auto")
 
 
 def test_blocks_hold_few_images_and_few_bytes() -> None:

@@ -21,7 +21,8 @@ FIELDS = {f.name: f.default for f in dataclasses.fields(ScoreSettings)}
 
 def test_score_takes_the_settings_with_the_same_defaults() -> None:
     parameters = inspect.signature(srfast.score).parameters
-    own = {n: p.default for n, p in parameters.items() if n not in ("images", "resume", "output", "progress")}
+    run = ("images", "resume", "output", "progress", "engine", "address")
+    own = {n: p.default for n, p in parameters.items() if n not in run}
     assert own == FIELDS
     assert list(own) == list(FIELDS)
 
@@ -29,7 +30,7 @@ def test_score_takes_the_settings_with_the_same_defaults() -> None:
 def test_the_command_line_offers_each() -> None:
     from srfast.cli.score import command
 
-    assert {p.name for p in command.params} >= {*FIELDS, "images", "output", "resume"}
+    assert {p.name for p in command.params} >= {*FIELDS, "images", "output", "resume", "engine", "address"}
 
 
 def test_compared_settings() -> None:
