@@ -156,6 +156,15 @@ PYBIND11_MODULE(_C, m) {
       },
       py::arg("image"), py::arg("x"), py::arg("y"), py::arg("size"), py::arg("n"), py::arg("iou"), py::arg("keep"),
       py::call_guard<py::gil_scoped_release>());
+  m.def(
+      "blockiness",
+      [](std::uintptr_t image, int64_t row_stride, int channels, std::uintptr_t xs, int64_t nx, std::uintptr_t ys,
+         int64_t ny, int64_t size, int threads, std::uintptr_t out) {
+        blockiness_cpu(ptr<const uint8_t>(image), row_stride, channels, ptr<const int32_t>(xs), nx,
+                       ptr<const int32_t>(ys), ny, size, threads, ptr<float>(out));
+      },
+      py::arg("image"), py::arg("row_stride"), py::arg("channels"), py::arg("xs"), py::arg("nx"), py::arg("ys"),
+      py::arg("ny"), py::arg("size"), py::arg("threads"), py::arg("out"), py::call_guard<py::gil_scoped_release>());
 
 #ifdef SRFAST_CUDA_BUILD
   m.attr("cuda_architectures") = SRFAST_CUDA_ARCHITECTURES;

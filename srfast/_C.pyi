@@ -23,6 +23,9 @@ def score_dense(
     threads: int, xs: int, nx: int, ys: int, ny: int, size: int, loss: int, bicubic: int, sobel: int,
 ) -> None: ...  # fmt: skip
 def suppress(image: int, x: int, y: int, size: int, n: int, iou: float, keep: int) -> None: ...
+def blockiness(
+    image: int, row_stride: int, channels: int, xs: int, nx: int, ys: int, ny: int, size: int, threads: int, out: int
+) -> None: ...
 
 # Of builds with CUDA only.
 def degrade_tiles(h: int, w: int, scale: int) -> int: ...

@@ -67,4 +67,11 @@ void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int6
 void suppress_cpu(const int32_t* image, const int32_t* x, const int32_t* y, const int32_t* size, int64_t n, double iou,
                   uint8_t* keep);
 
+// Block artefacts of the windows of `size` >= 9 pixels at (xs[j], ys[i]) of an image whose rows of `channels` (3: RGB,
+// 1: Y) uint8 lie row_stride bytes apart, at index i * nx + j; ys ascend. Differences of neighbours in Y are summed as
+// integers, those across the image's grid of 8 pixels (b) and the others (a), in both directions:
+// out = 100 max(b - a, 0) / (b + a + 1), of means.
+void blockiness_cpu(const uint8_t* image, int64_t row_stride, int channels, const int32_t* xs, int64_t nx,
+                    const int32_t* ys, int64_t ny, int64_t size, int threads, float* out);
+
 }  // namespace srfast

@@ -83,6 +83,19 @@ def score_batch(
     return out
 
 
+def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> np.ndarray:
+    """``srfast.ops.blockiness.blockiness`` of a uint8 image [H, W, 3 or 1], xs and ys int32 and ascending."""
+    c = image.shape[2]
+    if image.strides[1:] != (c, 1):
+        image = np.ascontiguousarray(image)
+    out = np.empty(len(xs) * len(ys), np.float32)
+    compiled().blockiness(
+        image.ctypes.data, image.strides[0], c, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size, threads,
+        out.ctypes.data,
+    )  # fmt: skip
+    return out
+
+
 def build_info() -> dict[str, Any]:
     """Version, compiler, instruction sets and CUDA architectures of the compiled module."""
     c = compiled()

@@ -10,6 +10,7 @@ import numpy as np
 from srfast.data.grid import grid
 from srfast.data.images import ImageFile, read_rgb
 from srfast.errors import InputError, RunError
+from srfast.ops.blockiness import blockiness
 from srfast.scoring.parts import Outcome
 from srfast.scoring.settings import ScoreSettings
 from srfast.scoring.table import image_rows
@@ -53,4 +54,6 @@ def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], t
             yield Outcome(file, small=(image.shape[0], image.shape[1]))
             continue
         scores = engine.on_device(image, xs, ys, size, settings.mode)
-        yield Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))
+        blocks = blockiness(image.cpu().numpy(), xs, ys, size, threads) if settings.blockiness else None
+        rows = image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel, blocks)
+        yield Outcome(file, rows=rows)

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
+import pyarrow as pa
 
 from srfast.data.grid import grid
 from srfast.data.images import ImageFile, read_rgb
 from srfast.data.lowres import LowRes, read_lr
 from srfast.errors import InputError
+from srfast.ops.blockiness import blockiness
 from srfast.ops.device import resolve_device
-from srfast.scoring.backends.base import Engine, check_finite
+from srfast.scoring.backends.base import Engine, Scores, check_finite
 from srfast.scoring.backends.registry import make_engine
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.parts import Outcome
@@ -54,6 +56,8 @@ class Decoded:
 
     hr: np.ndarray
     lr: np.ndarray | None = None
+    blocks: np.ndarray | None = None
+    """``blockiness`` of the windows."""
 
 
 Read: TypeAlias = "tuple[ImageFile, Decoded | Outcome]"
@@ -83,7 +87,13 @@ class Job:
         except InputError as error:
             return Outcome(file, skipped=str(error))
         xs, ys = self.grid(hr)
-        return Decoded(hr, lr) if len(xs) and len(ys) else Outcome(file, small=(hr.shape[0], hr.shape[1]))
+        if not (len(xs) and len(ys)):
+            return Outcome(file, small=(hr.shape[0], hr.shape[1]))
+        blocks = None
+        if self.settings.blockiness:  # by the workers, where the engine runs on the calling thread
+            threads = self.workers if hr.shape[0] * hr.shape[1] > LARGE else 1
+            blocks = blockiness(hr, xs, ys, self.settings.patch, threads)
+        return Decoded(hr, lr, blocks)
 
     def score(self, file: ImageFile, image: Decoded | Outcome, threads: int) -> Outcome:
         """The rows of an image."""
@@ -102,7 +112,7 @@ class Job:
             engine = cast(Engine, self.engine)
             scores = (engine.dense if dense else engine.windows)(hr, xs, ys, size, threads)
         check_finite(scores.loss, str(file.path))
-        return Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))
+        return Outcome(file, rows=_rows(file, xs, ys, size, scores, image.blocks))
 
     def score_together(self, group: list[Read]) -> Iterator[Outcome]:
         """The outcomes of several images by one call of an engine that has ``windows_of``."""
@@ -116,4 +126,9 @@ class Job:
                 yield image
                 continue
             scores, (xs, ys) = next(found)
-            yield Outcome(file, rows=image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel))
+            yield Outcome(file, rows=_rows(file, xs, ys, size, scores, image.blocks))
+
+
+def _rows(file: ImageFile, xs: np.ndarray, ys: np.ndarray, size: int, scores: Scores,
+          blocks: np.ndarray | None) -> pa.Table:  # fmt: skip
+    return image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel, blocks)

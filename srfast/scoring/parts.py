@@ -22,7 +22,7 @@ from srfast.data.images import ImageFile
 from srfast.data.locks import Lock
 from srfast.errors import InputError, RunError
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import CHECKED, SCHEMA, check_columns, file_metadata, read_parquet
+from srfast.scoring.table import BLOCKINESS, CHECKED, SCHEMA, check_columns, file_metadata, read_parquet
 
 ROWS = 1 << 16
 """Rows after which a part is written: about 1 MiB."""
@@ -110,6 +110,11 @@ class Parts:
             raise
         return parts
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the table."""
+        return BLOCKINESS if self.settings.get("blockiness") else SCHEMA
+
     def __enter__(self) -> Parts:
         return self
 
@@ -136,7 +141,13 @@ class Parts:
                     f"{path}: cannot be resumed: {name} was {meta.get(name)!r} and is {self.settings.get(name)!r} now; "
                     "use the old setting, another output, or leave out --resume"
                 )
-        extra = next((name for name in table.column_names if name not in SCHEMA.names), None)
+        try:
+            check_columns(path, table, self.schema)
+        except InputError as error:
+            if own:
+                return
+            raise InputError(f"{path}: cannot be resumed ({str(error).removeprefix(f'{path}: ')})") from None
+        extra = next((name for name in table.column_names if name not in self.schema.names), None)
         if extra is not None:
             raise InputError(f"{path}: cannot be resumed: scoring would lose its column {extra!r}; use another output")
         if not table.column("image").equals(_names(records)):
@@ -173,7 +184,7 @@ class Parts:
         path = self.folder / f"part-{self._next:08d}-{self.run}.parquet"
         records = [o.record() for o in self._pending]
         tables = [o.rows for o in self._pending if o.rows is not None]
-        table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+        table = pa.concat_tables(tables) if tables else self.schema.empty_table()
         meta = {**self.settings, "records": records, "run": self.run}
         with atomic_path(path) as temporary:
             pq.write_table(table.replace_schema_metadata(file_metadata(meta)), temporary, **CHECKED)
@@ -214,7 +225,7 @@ class Parts:
                 raise _changed(path) from None
             if meta.get("run") != place.run or any(meta.get(k) != v for k, v in self.settings.items()):
                 raise _changed(path)
-            self._cache[path] = table.select(SCHEMA.names)
+            self._cache[path] = table.select(self.schema.names)
         self._cache[path] = self._cache.pop(path)
         return self._cache[path]
 

@@ -30,7 +30,7 @@ from srfast.scoring.network import Network, Scorer
 from srfast.scoring.parts import Outcome, Parts, check_table_folder, clean_json
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import Backend, Boundary, Loader, Mode, Precision, Scale, ScoreSettings
-from srfast.scoring.table import SCHEMA, VERSION, ScoreTable, of_records, write_parquet
+from srfast.scoring.table import VERSION, ScoreTable, of_records, write_parquet
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, int], None]
@@ -58,6 +58,7 @@ def score(
     skip_bad: bool = False,
     lr: str | os.PathLike[str] | None = None,
     lr_template: str = "{}",
+    blockiness: bool = False,
     resume: bool = False,
     output: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -89,6 +90,8 @@ def score(
             the path of its HR image, its name as ``lr_template`` says, any suffix, and exactly a scale-th of its size,
             rounded down. Scored by torch.
         lr_template: What becomes of an HR image's name without suffix, such as "{}x4".
+        blockiness: Adds a column ``blockiness``, of JPEG's block artefacts (see ``srfast.ops.blockiness``); patches of
+            at least 9 pixels.
         resume: Continue an interrupted run that wrote to ``output``; images that changed are scored again.
         output: Where to write scores.parquet; a name that ends in "/" becomes a folder of parts, which needs no merge
             at the end. While running, finished parts lie in ``<output>.parts``. None keeps the table in memory only.
@@ -121,6 +124,7 @@ def score(
         skip_bad,
         lr,
         lr_template,
+        blockiness,
     )
     if output is None and resume:
         raise InputError("resume: expected an output to continue, got none")
@@ -254,7 +258,7 @@ def _write(
                 pass
             parts.become(target, files)
         else:
-            write_parquet(target, summary.count(parts.tables(files)), SCHEMA, summary.meta, aside=parts.folder)
+            write_parquet(target, summary.count(parts.tables(files)), parts.schema, summary.meta, aside=parts.folder)
             parts.remove()
     return summary
 

@@ -87,6 +87,9 @@ class ScoreSettings:
         compared=True,
     )  # fmt: skip
     lr_template: str = _setting("{}", "Name of an LR image after its HR image's, such as {}x4.", compared=True)
+    blockiness: bool = _setting(
+        False, "Also a column of JPEG's block artefacts, 0 to 100 (docs/selection.md).", compared=True
+    )
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -103,6 +106,13 @@ class ScoreSettings:
             raise InputError(f"workers: expected a whole number of at least 1, got {self.workers!r}")
         if self.shard is not None:
             _check_shard(self.shard)
+        if not isinstance(self.blockiness, bool):
+            raise InputError(f"blockiness: expected True or False, got {self.blockiness!r}")
+        if self.blockiness:
+            from srfast.ops.blockiness import SMALLEST
+
+            if self.patch < SMALLEST:
+                raise InputError(f"blockiness: expected a patch of at least {SMALLEST} pixels, got {self.patch}")
         if self.lr is not None:
             from srfast.data.lowres import LowRes
 
@@ -128,6 +138,7 @@ class ScoreSettings:
             "backend": backend,
             "shard": list(self.shard) if self.shard else None,
             **({"lr": str(self.lr), "lr_template": self.lr_template} if self.lr is not None else {}),
+            **({"blockiness": True} if self.blockiness else {}),
         }
 
 
@@ -149,6 +160,7 @@ class ScoreOptions(TypedDict, total=False):
     skip_bad: bool
     lr: str | os.PathLike[str] | None
     lr_template: str
+    blockiness: bool
 
 
 COMPARED: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(ScoreSettings) if f.metadata.get("compared"))

@@ -38,6 +38,8 @@ SCHEMA = pa.schema(
         pa.field("sobel", pa.float32(), nullable=False),
     ]
 )
+BLOCKINESS = SCHEMA.append(pa.field("blockiness", pa.float32(), nullable=False))
+"""Of a run with the setting ``blockiness``."""
 ROW_GROUP = 1 << 18
 """Rows of a row group: fixed, so that a table's bytes do not depend on how it was produced."""
 LIMITS = origin.LIMITS
@@ -50,8 +52,8 @@ class ScoreTable(Rows):
 
     Columns: ``image`` (path relative to the root, POSIX separators), ``x``, ``y``, ``size`` (int32, HR pixels,
     top-left corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel``
-    (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y); then any columns that were joined to them. Rows are in path order,
-    then by y, then by x.
+    (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y); ``blockiness`` (float32, 0..100) where it was asked for; then any
+    columns that were joined to them. Rows are in path order, then by y, then by x.
     """
 
     @classmethod
@@ -263,17 +265,18 @@ def arrow(values: np.ndarray, dtype: type[np.generic]) -> pa.Array:
 
 
 def image_rows(name: str, xs: np.ndarray, ys: np.ndarray, size: int, loss: np.ndarray, bicubic: np.ndarray,
-               sobel: np.ndarray) -> pa.Table:  # fmt: skip
+               sobel: np.ndarray, blockiness: np.ndarray | None = None) -> pa.Table:  # fmt: skip
     """The rows of one image."""
+    scores = (loss, bicubic, sobel) if blockiness is None else (loss, bicubic, sobel, blockiness)
     n = len(xs) * len(ys)
     columns = [
         repeated(name, n),
         arrow(np.tile(xs, len(ys)), np.int32),
         arrow(np.repeat(ys, len(xs)), np.int32),
         arrow(np.full(n, size), np.int32),
-        *(arrow(scores, np.float32) for scores in (loss, bicubic, sobel)),
+        *(arrow(column, np.float32) for column in scores),
     ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
+    return pa.Table.from_arrays(columns, schema=SCHEMA if blockiness is None else BLOCKINESS)
 
 
 def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> ScoreTable:

@@ -2,8 +2,10 @@
 // (`make sanitize`), it reports accesses outside arrays, undefined arithmetic and leaks. Inputs and outputs are vectors
 // of exactly the promised size, each on its own, so that one byte too many is seen. Exit code 1: a result was not
 // written, or depends on the number of threads.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <random>
@@ -232,12 +234,88 @@ void check_scores() {
   }
 }
 
+// A plain loop over the pairs of one window of Y.
+float block_artefacts(const std::vector<uint8_t>& y, int64_t w, int64_t x0, int64_t y0, int64_t size) {
+  double sums[2][2] = {}, counts[2][2] = {};
+  for (int64_t v = y0; v < y0 + size; ++v)
+    for (int64_t u = x0; u < x0 + size; ++u)
+      for (int down : {0, 1}) {
+        if ((down ? v - y0 : u - x0) == size - 1) continue;
+        const int on = ((down ? v : u) + 1) % 8 == 0;
+        const int here = y[static_cast<size_t>(v * w + u)];
+        const int next = y[static_cast<size_t>((v + down) * w + u + 1 - down)];
+        sums[on][down] += std::abs(next - here);
+        counts[on][down] += 1;
+      }
+  const double a = 0.5 * (sums[0][0] / counts[0][0] + sums[0][1] / counts[0][1]);
+  const double b = 0.5 * (sums[1][0] / counts[1][0] + sums[1][1] / counts[1][1]);
+  return static_cast<float>(100 * std::max(b - a, 0.0) / (b + a + 1));
+}
+
+void check_blockiness() {
+  for (int64_t h : {9, 21, 40})
+    for (int64_t w : {9, 17, 35})
+      for (int64_t size : {9, 16})
+        for (int step : {1, 5, 30})
+          for (int channels : {1, 3}) {
+            if (size > h || size > w) continue;
+            std::vector<int32_t> xs, ys;
+            for (int64_t x = 0; x + size < w; x += step) xs.push_back(static_cast<int32_t>(x));
+            for (int64_t y = 0; y + size < h; y += step) ys.push_back(static_cast<int32_t>(y));
+            xs.push_back(static_cast<int32_t>(w - size));
+            ys.push_back(static_cast<int32_t>(h - size));
+            const auto image = random_bytes(h * w * channels);
+            const int64_t nx = static_cast<int64_t>(xs.size()), ny = static_cast<int64_t>(ys.size());
+            std::vector<float> one(xs.size() * ys.size(), kNan), four(one);
+            blockiness_cpu(image.data(), w * channels, channels, xs.data(), nx, ys.data(), ny, size, 1, one.data());
+            blockiness_cpu(image.data(), w * channels, channels, xs.data(), nx, ys.data(), ny, size, 4, four.data());
+            expect(finite(one) && one == four, "blockiness depends on the threads, or left a window unwritten");
+            if (channels == 1) {
+              for (size_t i = 0; i < ys.size(); ++i)
+                for (size_t j = 0; j < xs.size(); ++j)
+                  expect(one[i * xs.size() + j] == block_artefacts(image, w, xs[j], ys[i], size),
+                         "blockiness differs from a plain loop");
+            }
+          }
+  blockiness_cpu(nullptr, 0, 3, nullptr, 0, nullptr, 0, 9, 2, nullptr);
+}
+
+void check_suppress() {
+  for (int64_t n : {0, 1, 7, 200})
+    for (int32_t far : {1, 60, 1000000})
+      for (double iou : {0.0, 0.3, 0.9}) {
+        std::vector<int32_t> image, x, y, size;
+        for (int64_t i = 0; i < n; ++i) {
+          image.push_back(static_cast<int32_t>(generator() % 3) * 2);
+          x.push_back(static_cast<int32_t>(generator() % static_cast<unsigned>(far)));
+          y.push_back(static_cast<int32_t>(generator() % static_cast<unsigned>(far)));
+          size.push_back(static_cast<int32_t>(1 + generator() % 40));
+        }
+        std::vector<uint8_t> keep(static_cast<size_t>(n), 2);
+        suppress_cpu(image.data(), x.data(), y.data(), size.data(), n, iou, keep.data());
+        for (size_t i = 0; i < keep.size(); ++i) {
+          bool free = true;
+          for (size_t j = 0; free && j < i; ++j) {
+            if (!keep[j] || image[i] != image[j]) continue;
+            const int64_t w = std::min<int64_t>(x[i] + size[i], x[j] + size[j]) - std::max(x[i], x[j]);
+            const int64_t h = std::min<int64_t>(y[i] + size[i], y[j] + size[j]) - std::max(y[i], y[j]);
+            if (w <= 0 || h <= 0) continue;
+            const int64_t area = int64_t{size[i]} * size[i] + int64_t{size[j]} * size[j] - w * h;
+            free = static_cast<double>(w * h) <= iou * static_cast<double>(area);
+          }
+          expect(keep[i] == free, "suppress differs from a plain loop");
+        }
+      }
+}
+
 }  // namespace
 
 int main() {
   check_imresize();
   check_resample();
   check_mse();
+  check_blockiness();
+  check_suppress();
   check_scores();
   if (!failed) std::puts("every kernel wrote its output and nothing else");
   return failed ? 1 : 0;

@@ -34,7 +34,18 @@ def test_the_command_line_offers_each() -> None:
 
 
 def test_compared_settings() -> None:
-    assert COMPARED == ("scale", "patch", "stride", "mode", "scorer", "precision", "boundary", "lr", "lr_template")
+    assert COMPARED == (
+        "scale",
+        "patch",
+        "stride",
+        "mode",
+        "scorer",
+        "precision",
+        "boundary",
+        "lr",
+        "lr_template",
+        "blockiness",
+    )
 
 
 def test_stride_is_the_patch_unless_given() -> None:

@@ -1,0 +1,97 @@
+"""A no-reference score of JPEG's block artefacts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from srfast.errors import InputError
+from srfast.ops import native
+from srfast.ops.color import rounded_luma
+
+GRID = 8
+"""Side of JPEG's blocks in pixels."""
+SMALLEST = GRID + 1
+"""Side of the smallest window that has a step of the grid inside wherever it lies."""
+
+
+def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> np.ndarray:
+    """How much stronger the steps of windows are on JPEG's grid than elsewhere, in percent.
+
+    After Wang, Sheikh, Bovik, "No-reference perceptual quality assessment of JPEG compressed images" (ICIP 2002),
+    Section 2: the blockiness B is the mean absolute difference of horizontal neighbours across the boundary of a block
+    (eq. 2), averaged with that of vertical neighbours, the activity A that of the differences inside blocks::
+
+        blockiness = 100 max(B - A, 0) / (B + A + 1)
+
+    0: the grid does not stand out; towards 100: the window has no steps but those of the grid. With the 1, a grey
+    level, steps that come from rounding to 8 bits count for little in flat windows.
+
+    Deviations: on Y (BT.601, rounded, 16..235), and of a window, whose pairs of neighbours lie inside it; A is the mean
+    of the differences off the grid, which eq. 3 computes from all of them; neither the rate of zero crossings nor the
+    exponents fitted to opinion scores are used, B is compared with A instead, so that the number has a zero.
+
+    The grid is the one of the image, which starts at its top left corner. Blocks that start elsewhere are not seen:
+    of images that were cropped or resized after compression, or that EXIF turns when their height or width is not a
+    multiple of 8; and of chroma alone.
+
+    Args:
+        image: uint8 [H, W, 3] RGB, or [H, W, 1] which is Y itself; contiguous or not.
+        xs: [nx] left sides of the windows of a row, ascending; every window lies inside the image.
+        ys: [ny] tops of the rows of windows, ascending.
+        size: Side of the windows in pixels, at least 9, so that each has a step of the grid.
+        threads: Of the compiled kernel; sums are of integers, so the result does not depend on them. Where that is
+            missing NumPy computes the same to the bit.
+
+    Returns:
+        float32 [len(ys) * len(xs)], 0..100, row by row.
+
+    Raises:
+        TypeError: not uint8. InputError: a shape, size or window that does not fit.
+    """
+    if image.dtype != np.uint8:
+        raise TypeError(f"image: expected uint8, got {image.dtype}")
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise InputError(f"image: expected [H, W, 3] or [H, W, 1], got shape {list(image.shape)}")
+    if size < SMALLEST:
+        raise InputError(f"size: expected at least {SMALLEST} pixels to see a step of the grid, got {size}")
+    xs, ys = (np.ascontiguousarray(v, np.int32) for v in (xs, ys))
+    for name, starts, side in (("xs", xs, image.shape[1]), ("ys", ys, image.shape[0])):
+        if len(starts) and (starts[0] < 0 or starts[-1] + size > side or (np.diff(starts) < 0).any()):
+            raise InputError(f"{name}: expected ascending windows inside {side} pixels, got {starts.tolist()[:8]}")
+    if native.available():
+        return native.blockiness(image, xs, ys, size, threads)
+    return _by_tables(image, xs, ys, size)
+
+
+def _by_tables(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
+    """The same through summed-area tables of each kind of difference."""
+    planes = [image[..., c].astype(np.int32) for c in range(image.shape[2])]
+    y = rounded_luma(*planes) if len(planes) == 3 else planes[0]
+    across, down = np.abs(np.diff(y, axis=1)), np.abs(np.diff(y, axis=0))
+    on_columns = np.arange(1, y.shape[1]) % GRID == 0
+    on_rows = np.arange(1, y.shape[0])[:, None] % GRID == 0
+    columns, rows = _steps(xs, size), _steps(ys, size)[:, None]
+    means = [
+        (
+            _sums(across * (on_columns == on), xs, ys, size - 1, size)
+            / ((columns if on else size - 1 - columns) * size)
+            + _sums(down * (on_rows == on), xs, ys, size, size - 1) / ((rows if on else size - 1 - rows) * size)
+        )
+        for on in (False, True)
+    ]
+    a, b = (0.5 * m for m in means)
+    return (100 * np.maximum(b - a, 0) / (b + a + 1)).astype(np.float32).reshape(-1)
+
+
+def _steps(starts: np.ndarray, size: int) -> np.ndarray:
+    """The number of multiples of GRID in (start, start + size)."""
+    starts = starts.astype(np.int64)
+    return (starts + size - 1) // GRID - starts // GRID
+
+
+def _sums(values: np.ndarray, xs: np.ndarray, ys: np.ndarray, w: int, h: int) -> np.ndarray:
+    """Sums of the h x w windows of a map of integers, int64 [len(ys), len(xs)]."""
+    table = np.zeros((values.shape[0] + 1, values.shape[1] + 1), np.int64)
+    np.cumsum(np.cumsum(values, axis=0, dtype=np.int64), axis=1, out=table[1:, 1:])
+    top, bottom = table[ys], table[ys + h]
+    return (bottom[:, xs + w] - top[:, xs + w]) - (bottom[:, xs] - top[:, xs])

@@ -1,0 +1,126 @@
+"""The column ``blockiness``: the same in every mode and engine, and never mixed with tables without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+import srfast
+from srfast.data.images import read_rgb
+from srfast.errors import InputError
+from srfast.ops.blockiness import blockiness
+from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.table import BLOCKINESS, SCHEMA, ScoreTable, join
+
+OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "blockiness": True}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Odd sizes, two qualities, and a PNG."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo = Image.fromarray(skimage.data.astronaut())
+    photo.crop((0, 0, 151, 133)).save(folder / "a.png")
+    photo.crop((100, 100, 277, 231)).save(folder / "b.jpg", quality=15)
+    photo.crop((200, 40, 301, 143)).convert("L").save(folder / "ç.jpg", quality=60)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"mode": "dense"}, {"backend": "torch"}, {"backend": "torch", "mode": "dense"}, {"workers": 3, "stride": 14}],
+)
+def test_it_is_that_of_the_windows(options: dict[str, Any], photos: Path) -> None:
+    table = srfast.score(photos, **OPTIONS, **options)
+    assert table.table.schema.equals(BLOCKINESS)
+    assert table.columns.index("blockiness") == table.columns.index("sobel") + 1
+    assert table.meta["blockiness"] is True
+    for name, x, y, value in zip(*(table[c] for c in ("image", "x", "y", "blockiness")), strict=True):
+        assert value == blockiness(read_rgb(photos / name), [x], [y], 48)[0]
+    means = {n: table["blockiness"][table["image"] == n].mean() for n in ("a.png", "b.jpg")}
+    assert means["b.jpg"] > 20 > 10 > means["a.png"]
+
+
+def test_everything_else_stays(photos: Path) -> None:
+    with_it, without = (srfast.score(photos, **{**OPTIONS, "blockiness": asked}) for asked in (True, False))
+    assert without.table.schema.equals(SCHEMA)
+    assert "blockiness" not in without.meta
+    assert with_it.table.select(SCHEMA.names).equals(without.table)
+
+
+def test_existing_pairs(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "lr").mkdir()
+    for path in photos.iterdir():
+        lr = srfast.imresize(read_rgb(path), 0.5)
+        h, w = (side // 2 for side in read_rgb(path).shape[:2])
+        Image.fromarray(lr[:h, :w]).save(tmp_path / "lr" / (path.stem + ".png"))
+    pairs = srfast.score(photos, lr=tmp_path / "lr", **OPTIONS)
+    assert np.array_equal(pairs["blockiness"], srfast.score(photos, **OPTIONS)["blockiness"])
+
+
+@pytest.mark.parametrize("name", ["s.parquet", "folder/"])
+def test_resume_gives_the_same_bytes(name: str, photos: Path, tmp_path: Path) -> None:
+    def stop(done: int, total: int, patches: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    output = f"{tmp_path}/{name}"
+    with pytest.raises(KeyboardInterrupt):
+        srfast.score(photos, output=output, progress=stop, workers=1, **OPTIONS)
+    resumed = srfast.score(photos, output=output, resume=True, workers=1, **OPTIONS)
+    fresh = srfast.score(photos, workers=1, **OPTIONS)
+    assert resumed.table.equals(fresh.table)
+    assert resumed.meta == fresh.meta
+    again = srfast.score(photos, output=output, resume=True, workers=1, **OPTIONS)
+    assert again.table.equals(fresh.table)
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("finished", [True, False])
+def test_resume_refuses_to_mix(before: bool, finished: bool, photos: Path, tmp_path: Path) -> None:
+    def stop(done: int, total: int, patches: int) -> None:
+        if done == 2 and not finished:
+            raise KeyboardInterrupt
+
+    output = tmp_path / "s.parquet"
+    try:
+        srfast.score(photos, output=output, progress=stop, workers=1, **{**OPTIONS, "blockiness": before})
+    except KeyboardInterrupt:
+        assert not finished
+    with pytest.raises(InputError, match="cannot be resumed: blockiness was"):
+        srfast.score(photos, output=output, resume=True, **{**OPTIONS, "blockiness": not before})
+    kept = srfast.score(photos, output=output, resume=True, **{**OPTIONS, "blockiness": before})
+    assert kept.table.equals(srfast.score(photos, **{**OPTIONS, "blockiness": before}).table)
+
+
+def test_shards_go_together_only_when_all_have_it(photos: Path) -> None:
+    shards = [srfast.score(photos, shard=(i, 2), **OPTIONS) for i in range(2)]
+    assert join(shards).table.equals(srfast.score(photos, **OPTIONS).table)
+    bare = srfast.score(photos, shard=(1, 2), **{**OPTIONS, "blockiness": False})
+    with pytest.raises(InputError, match="blockiness differs"):
+        join([shards[0], bare])
+    with pytest.raises(InputError, match="blockiness differs"):
+        srfast.select([shards[0], bare])
+
+
+def test_select_by_it(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    srfast.score(photos, output=tmp_path / "s.parquet", **OPTIONS)
+    table = ScoreTable.read(tmp_path / "s.parquet")
+    kept = srfast.select(tmp_path / "s.parquet", keep=1.0, where="blockiness < 10")
+    assert 0 < len(kept) == (table["blockiness"] < 10).sum() < len(table)
+    worst = srfast.select(tmp_path / "s.parquet", keep=0.2, method="blockiness")
+    assert sorted(worst["blockiness"]) == sorted(table["blockiness"])[-len(worst) :]
+
+
+def test_wrong_settings() -> None:
+    with pytest.raises(InputError, match="blockiness: expected a patch of at least 9 pixels, got 8"):
+        ScoreSettings(patch=8, blockiness=True)
+    with pytest.raises(InputError, match="blockiness: expected True or False, got 30"):
+        ScoreSettings(blockiness=30)  # type: ignore[arg-type]
