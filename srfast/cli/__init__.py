@@ -130,6 +130,7 @@ def _log_to_stderr(level: int) -> None:
     """What the library logs under the name srfast, a line each."""
     log = logging.getLogger("srfast")
     log.setLevel(level)
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs of a file, it raises as well
     if not any(isinstance(h, _Lines) for h in log.handlers):
         log.addHandler(_Lines())
 

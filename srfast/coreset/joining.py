@@ -15,6 +15,7 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
 from srfast.data.files import check_input
+from srfast.data.parquet import check_claims
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
 
@@ -93,7 +94,9 @@ def read_table(path: Path) -> pa.Table:
     check_input(path, "a table")
     try:
         if path.suffix.lower() == ".parquet":
-            return pq.read_table(path, partitioning=None)
+            with pq.ParquetFile(path) as file:
+                check_claims(path, file)
+                return file.read()
         if path.suffix.lower() == ".csv":
             return csv.read_csv(path)
         if path.suffix.lower() == ".txt":

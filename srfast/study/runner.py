@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
 import threading
@@ -215,9 +216,18 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Outcome]:
         import joblib
     except ImportError:
         raise RunError("jobs: several processes need joblib: pip install 'srfast[study]'") from None
+    _check_semaphores()
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)
         yield from parallel(joblib.delayed(run_cell)(*task) for task in tasks)
+
+
+def _check_semaphores() -> None:
+    """Where there are none, joblib takes threads without a word, and the cells would share torch's settings."""
+    try:
+        multiprocessing.get_context("spawn").Semaphore()
+    except OSError as error:
+        raise RunError(f"jobs: several processes need semaphores ({error.strerror}: /dev/shm); or --jobs 1") from None
 
 
 @contextlib.contextmanager

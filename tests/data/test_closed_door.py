@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -25,6 +27,7 @@ from srfast.data import workers
 from srfast.data.images import image_size, read_image, read_rgb
 from srfast.data.workers import claim, ordered_map
 from srfast.errors import InputError
+from srfast.scoring.pipeline import score
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 96 96\n%%EndComments\n(ran) print\n%%EOF\n"
 
@@ -189,6 +192,7 @@ def test_what_a_tiff_says_is_not_on_stderr(tmp_path: Path, srfast_command: Calla
         data = bytearray(buffer.getvalue())
         data[200:900] = rng.bytes(700)
         (folder / f"bad{i}.tif").write_bytes(data)
+    (folder / "samples.tif").write_bytes(tiff(100, 100, samples=65535))
     done = srfast_command(
         "score", folder, "-o", tmp_path / "s.parquet", "--scorer", "bicubic", "--skip-bad", cwd=tmp_path
     )
@@ -209,6 +213,60 @@ def test_bombs_in_training_and_scoring(photo_folder: Path, tmp_path: Path, refus
         ("eval", "bicubic", "--data", photo_folder),
     ):
         assert "bomb.png: refused, the header claims too many pixels" in refused(*arguments)
+
+
+def tiff(width: int, height: int, samples: int = 1, tile: int = 0, entries: int = 1) -> bytes:
+    """A TIFF of one strip or tile of zeros, whatever its header claims; its second directory is the first again."""
+    data = zlib.compress(bytes(1 << 20))
+    places = [(324, entries), (325, entries)] if tile else [(273, entries), (279, entries)]
+    tags = {256: width, 257: height, 258: 8, 259: 8, 262: 1, 277: samples}
+    tags |= {322: tile, 323: tile} if tile else {278: height}
+    start = 8 + 2 + 12 * (len(tags) + 2) + 4
+    every = [*((t, 1, v) for t, v in tags.items()), (*places[0], start), (*places[1], len(data))]
+    body = b"".join(struct.pack("<HHII", t, 4, n, v) for t, n, v in sorted(every))
+    return b"II*\0" + struct.pack("<IH", 8, len(every)) + body + struct.pack("<I", 8) + data
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"width": 60_000, "height": 60_000}, "too many pixels"),
+        ({"width": 2**31 - 1, "height": 1}, "too many pixels"),
+        ({"width": 1, "height": 2**31 - 1}, "too many pixels"),
+        ({"width": 0, "height": 100}, "not an image"),
+        ({"width": 100, "height": 100, "samples": 65535}, "not an image"),
+        ({"width": 100, "height": 100, "tile": 2**31 - 16}, "cannot be decoded"),
+        ({"width": 100, "height": 100, "entries": 2**31 - 1}, ""),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_tiff_bombs(claims: dict[str, int], reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.tif"
+    path.write_bytes(tiff(**claims))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=rf"bomb\.tif: .*{reason}"):
+        read_rgb(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+    path.write_bytes(tiff(100, 100))
+    assert read_rgb(path).shape == (100, 100, 3), "a directory that leads back to itself is not followed"
+
+
+def test_a_parquet_file_of_more_rows_than_memory(
+    photo_folder: Path, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores, own = tmp_path / "s.parquet", tmp_path / "own.parquet"
+    score(photo_folder, patch=48, scorer="bicubic", output=scores)
+    pq.write_table(pa.table({"image": pa.repeat("a.png", 1 << 21), "x": pa.repeat(1.0, 1 << 21)}), own)
+    assert own.stat().st_size < 20_000
+    monkeypatch.setattr("srfast.data.parquet._memory", lambda: 1 << 23)
+    line = refused("join", scores, own, "-o", tmp_path / "j.parquet")
+    assert "own.parquet: refused, its 2,097,152 rows would take 24 MiB of memory; there are 8" in line
+    monkeypatch.setattr("srfast.data.parquet._memory", lambda: 100)
+    for arguments in (
+        ("select", scores, "-o", tmp_path / "c.parquet"),
+        ("train", "fsrcnn", "--data", scores, "--steps", "1", "-o", tmp_path / "run"),
+    ):
+        assert "s.parquet: refused, its " in refused(*arguments)
 
 
 def test_the_size_is_that_of_the_pixels(photographs: dict[str, np.ndarray], tmp_path: Path) -> None:

@@ -62,6 +62,33 @@ def test_the_command_says_when_it_leaves_busy_cores_alone(
     assert taken == [1, 4, 1]
 
 
+@pytest.mark.slow
+def test_a_killed_rank(photo_folder: Path, tmp_path: Path) -> None:
+    """The other processes end with it, the checkpoint stays, and the run goes on to the undisturbed one's weights."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "srfast"]
+    command += ["train", "fsrcnn", "--data", str(photo_folder), "--steps", "300", "--batch", "4", "--lr-patch", "12"]
+    command += ["--save-every", "10", "-o"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def run(name: str, *more: str) -> subprocess.Popen[bytes]:
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen([*command, name, *more], cwd=tmp_path, env=env, stdout=quiet, stderr=quiet)
+
+    assert run("whole").wait(180) == 0
+    launcher = run("out")
+    while not (tmp_path / "out" / "last.pt").exists():
+        time.sleep(0.05)
+    ranks = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    assert len(ranks) == 2
+    os.kill(int(ranks[-1]), signal.SIGKILL)
+    assert launcher.wait(120) != 0
+    assert torch.load(tmp_path / "out" / "last.pt", weights_only=True)["step"] < 300
+    assert run("out", "--resume").wait(180) == 0
+    assert [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".srfast")] == []
+    whole, out = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("whole", "out"))
+    assert out == whole
+
+
 def test_two_processes_train_as_one(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
     one = srfast_command(*COMMAND, "--data", photo_folder, "-o", tmp_path / "one", cwd=tmp_path)
     assert one.returncode == 0, one.stderr

@@ -228,6 +228,19 @@ def test_settings_that_a_crash_cut_are_no_settings(coreset: Path, tmp_path: Path
         export(coreset, out, "folder", resume=True)
 
 
+def test_two_exports_to_one_folder(coreset: Path, tmp_path: Path) -> None:
+    seen = []
+
+    def second(*_: int) -> None:
+        with pytest.raises(RunError, match=r"process \d+ on .* is writing it") as caught:
+            export(coreset, tmp_path / "out", "folder", resume=True)
+        seen.append(caught.value)
+
+    done = export(coreset, tmp_path / "out", "folder", progress=second, check=True)
+    assert seen
+    assert done.compared == done.patches
+
+
 def interrupt(*_: int) -> None:
     raise KeyboardInterrupt
 
