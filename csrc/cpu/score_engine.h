@@ -26,11 +26,17 @@ SRFAST_INLINE Vec relu(Vec v) { return v > 0.0f ? v : Vec{}; }
 
 // --- Stage 3: the network --------------------------------------------------------------------------------------------
 
-constexpr int kPx = 6;                // pixels of a register tile
-constexpr int kCv = L == 16 ? 4 : 2;  // vectors of channels of a register tile
-constexpr int kBlock1 = kCv * L;      // conv1 channels of a tile
-constexpr int kCv2 = 2;
-constexpr int kBlock2 = kCv2 * L;  // conv2 channels of a tile
+// A register tile is kPx pixels by kCv vectors of channels: their sums, kCv weights and a pixel are 29 of the 32 vector
+// registers of AVX-512 and AArch64, or 15 of the 16 of AVX2 and SSE.
+#if defined(__aarch64__)
+constexpr int kCv = 4;
+#else
+constexpr int kCv = L == 16 ? 4 : 2;
+#endif
+constexpr int kPx = 6;
+constexpr int kBlock1 = kCv * L;         // conv1 channels of a tile
+constexpr int kCv2 = L == 16 ? 2 : kCv;  // vectors of conv2 channels of a tile: all 32 in AVX-512
+constexpr int kBlock2 = kCv2 * L;        // conv2 channels of a tile
 
 // acc[PX][channels] += x[p + dx] * w[dx][channel] over `rows` x `cols` taps; the tile stays in registers.
 template <int PX>

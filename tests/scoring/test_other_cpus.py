@@ -1,16 +1,28 @@
-"""The CPU sources compile for a machine that is not x86."""
+"""The CPU sources on machines that are not x86: they compile; AArch64 is emulated and gives the reference's scores."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+
+from srfast.ops.reference import score_patches
+from srfast.scoring.network import load_network
 
 ROOT = Path(__file__).resolve().parents[2]
 X86 = {"score_avx2.cpp", "score_avx512.cpp", "score_vnni.cpp"}
 COMPILERS = [c for c in ("aarch64-linux-gnu-g++", "riscv64-linux-gnu-g++") if shutil.which(c)]
+CPP = ROOT / "tests" / "cpp"
+AARCH64 = "aarch64-linux-gnu-g++"
+EMULATED = AARCH64 in COMPILERS and shutil.which("qemu-aarch64") is not None
+TILE_OPTIONS = ("-fno-schedule-insns", "-fno-predictive-commoning")
 
 
 @pytest.mark.skipif(not COMPILERS, reason="no cross compiler (Debian: g++-aarch64-linux-gnu)")
@@ -30,3 +42,91 @@ def test_compiles(compiler: str, source: str) -> None:
     ]
     run = subprocess.run([*command, str(ROOT / "csrc" / "cpu" / source)], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+@pytest.fixture(scope="module")
+def aarch64(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The driver of tests/cpp/score_raw.cpp and the CPU kernels as one static program of AArch64."""
+    folder = tmp_path_factory.mktemp("aarch64")
+    objects = []
+    for source in [*(p for p in (ROOT / "csrc" / "cpu").glob("*.cpp") if p.name not in X86), CPP / "score_raw.cpp"]:
+        objects.append(folder / f"{source.stem}.o")
+        _aarch64(source, "-c", "-o", str(objects[-1]))
+    program = folder / "score_raw"
+    subprocess.run([AARCH64, "-static", *map(str, objects), "-o", str(program), "-pthread"], check=True)
+    return program
+
+
+def _aarch64(source: Path, *more: str) -> None:
+    """Compiles as CMakeLists.txt does for AArch64."""
+    options = ["-O3", "-fno-math-errno", "-ffp-contract=fast"]
+    if source.name in ("imresize.cpp", "resample.cpp"):
+        options.append("-ffp-contract=off")
+    if source.name == "score_baseline.cpp":
+        options += TILE_OPTIONS
+    subprocess.run(
+        [
+            AARCH64,
+            "-std=gnu++20",
+            *options,
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-I",
+            str(ROOT / "csrc"),
+            *more,
+            str(source),
+        ],
+        check=True,
+    )
+
+
+def test_options_of_the_tiles_are_those_of_the_build() -> None:
+    assert f'"{";".join(TILE_OPTIONS)}"' in (ROOT / "CMakeLists.txt").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not EMULATED, reason="no emulator or cross compiler (Debian: qemu-user, g++-aarch64-linux-gnu)")
+@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_aarch64_scores_as_the_reference(
+    scale: int, boundary: str, aarch64: Path, srcnn_weights: Callable[[int], Path], real_patches: Any
+) -> None:
+    """The tolerance of test_score_patches.py; dense mode of one window gives the scores of patch mode."""
+    net = load_network(srcnn_weights(scale), scale)
+    weights = [net.weights[f"conv{i}.{kind}"].numpy() for i in (1, 2, 3) for kind in ("weight", "bias")]
+    noise = np.random.default_rng(scale).integers(0, 256, (3, 7 * scale, 13 * scale, 3), dtype=np.uint8)
+    for patches in (real_patches(4, 48), real_patches(2, 120)[..., :1].copy(), noise, noise[:, :scale, :scale].copy()):
+        head = np.array([scale, ["symmetric", "replicate"].index(boundary), *patches.shape], np.int32)
+        data = b"".join(a.tobytes() for a in (head, *weights, patches))
+        run = subprocess.run(["qemu-aarch64", str(aarch64)], input=data, capture_output=True, check=True)
+        patch, dense = np.frombuffer(run.stdout, np.float32).reshape(2, 3, len(patches))
+        want = score_patches(torch.from_numpy(patches), net.weights, scale, torch.float64, boundary).numpy()
+        np.testing.assert_allclose(patch[0], want, rtol=1e-4)
+        if patches.shape[1] == patches.shape[2]:
+            np.testing.assert_allclose(dense[0], patch[0], rtol=1e-6)
+        assert np.isfinite(patch).all()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(AARCH64 not in COMPILERS, reason="no cross compiler")
+def test_tiles_of_aarch64_stay_in_registers(tmp_path: Path) -> None:
+    """No innermost loop of a network layer reads or writes a vector on the stack; the widest has 6 x 4 sums."""
+    _aarch64(ROOT / "csrc" / "cpu" / "score_baseline.cpp", "-S", "-o", str(tmp_path / "engine.s"))
+    lines = (tmp_path / "engine.s").read_text().splitlines()
+    labels: dict[str, int] = {}
+    found = []
+    for i, line in enumerate(lines):
+        if label := re.match(r"(\.L\w+):", line):
+            labels[label[1]] = i
+        jump = re.search(r"\s(?:b\.?\w+|cbn?z\s+\w+,|tbn?z\s+\w+, \S+,)\s+(\.L\w+)$", line)
+        if not jump or jump[1] not in labels:
+            continue
+        body = lines[labels[jump[1]] + 1 : i]
+        if any(re.match(r"\.L\w+:", x) for x in body):
+            continue
+        sums = sum("fmla" in x for x in body)
+        if sums >= 16:
+            found.append(sums)
+            assert not [x for x in body if re.search(r"\s[qvds]\d+,.*\[(sp|x29)", x)]
+    assert 24 in found, found
