@@ -68,7 +68,7 @@ wheel-cpu wheel-gpu: $(BIN)/python
 # The documentation as a site in build/site; a broken link or an unknown name is an error.
 docs: install
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet ".[docs]"
-	$(BIN)/mkdocs build --strict --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
 
 # The CPU sources under AddressSanitizer and UBSan, run by a driver over odd sizes, every scale and instruction set.
 SANITIZE := build/sanitize

@@ -40,7 +40,9 @@ def scoring(photos: list[Path], folder: Path) -> list[dict[str, Any]]:
         output = folder / "scores.parquet"
         command = [sys.executable, "-P", "-m", "srfast", "score", *map(str, photos[:images]), "-o", str(output)]
         seconds = children([*command, "--mode", "dense", "--stride", str(stride)])
-        found.append({"patches": pq.read_metadata(output).num_rows, "images": images, "cpu_seconds": seconds})
+        found.append(
+            {"patches": pq.read_metadata(output).num_rows, "images": len(photos[:images]), "cpu_seconds": seconds}
+        )
     return found
 
 
