@@ -8,6 +8,7 @@ draws the same epoch and takes its own share of it.
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterator, Sized
 from typing import Any
 
@@ -44,9 +45,9 @@ class _Shared(Sampler[int]):
         self._start = self._given = 0
         self._own: np.ndarray | None = None
 
+    @abstractmethod
     def _whole(self) -> np.ndarray:
         """The indices of this epoch over all processes, in order."""
-        raise NotImplementedError
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """The epoch that the next iteration goes over, from this process's ``start``-th sample on."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srfast.scoring import pipeline
+from srfast.scoring import job, pipeline
 from srfast.scoring.backends.gpu import GpuEngine
 from srfast.scoring.settings import ScoreSettings
 
@@ -29,7 +29,7 @@ def test_the_table_is_that_of_one_image_at_a_time(
     def engine(network, *_args, **_options):
         return Counting(network, "symmetric", "native", "fp32", "cpu")
 
-    monkeypatch.setattr(pipeline, "make_engine", engine)
+    monkeypatch.setattr(job, "make_engine", engine)
     monkeypatch.setattr(pipeline, "SHARED", shared)
     actual = pipeline.write_scores(photo_folder, tmp_path / "together.parquet", settings)
     assert sum(calls) == 4

@@ -58,7 +58,7 @@ def test_the_folder_alone_continues_a_run(
     assert [r["step"] for r in rows] == ["1", "2", "3", "4", "5"]
     seconds = [float(r["seconds"]) for r in rows]
     assert seconds == sorted(seconds)
-    assert seconds[3] > before
+    assert seconds[3] >= before  # written to a hundredth
     settings = torch.load(folder / "last.pt", weights_only=True)["settings"]
     assert (settings["steps"], settings["seed"], settings["lr_factors"]) == (5, 5, {"body": 0.5})
     code, _, err = run("train", "--resume", "-o", folder, "--threads", "1")
