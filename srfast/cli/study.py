@@ -27,6 +27,12 @@ from srfast.cli.options import Shard, emit, say
 @click.option("--only", metavar="PATTERN", help="Only the cells whose name fits (* and ?; a word fits anywhere).")
 @click.option("--shard", type=Shard(), help="Only every n-th cell from the i-th on: one of several machines.")
 @click.option(
+    "--known",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="Results of another run: its cells of the same settings and data are taken over, not run. Repeatable.",
+)
+@click.option(
     "--images",
     multiple=True,
     type=click.Path(exists=True),
@@ -48,6 +54,7 @@ def command(
     as_json: bool,
     only: str | None,
     shard: tuple[int, int] | None,
+    known: tuple[str, ...],
     images: tuple[str, ...],
     tests: tuple[str, ...],
 ) -> None:
@@ -66,7 +73,7 @@ def command(
         return
     from srfast.study.runner import run_study
 
-    found = run_study(study, output, jobs=jobs, only=only, shard=shard, progress=_progress, **options)
+    found = run_study(study, output, jobs=jobs, only=only, shard=shard, known=known, progress=_progress, **options)
     say(f"{len(found.meta['cells'])} cells, {found.table.num_rows:,} rows -> {Path(output) / 'results.parquet'}")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -56,8 +57,7 @@ def run_cell(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, l
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK, blocking=False):
+        with cell_folder(folder):
             if not results.finished(folder):
                 text = _run(study, cell, scored, test, folder)
             else:
@@ -69,6 +69,14 @@ def run_cell(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, l
     finally:
         torch.set_num_threads(threads)
     return Outcome(cell, "done", text, time.perf_counter() - began)
+
+
+@contextmanager
+def cell_folder(folder: Path) -> Iterator[None]:
+    """The folder of a cell, held by this process; raises filelock.Timeout while another one holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / LOCK, blocking=False):
+        yield
 
 
 def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[str]], folder: Path) -> str:

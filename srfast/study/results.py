@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Results:
         write_parquet(folder / RESULTS, [self.table], SCHEMA, self.meta)
 
     @classmethod
-    def read(cls, folder: str | Path) -> Results:
+    def read(cls, folder: str | os.PathLike[str]) -> Results:
         """Reads what ``write`` wrote.
 
         Raises:
@@ -114,16 +115,24 @@ def finished(folder: Path) -> bool:
     return (folder / RESULTS).exists()
 
 
+def difference(known: dict[str, Any], settings: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first setting that differs, as (name, known, asked); one that a later version added had its default then."""
+    flat = _flat(known)
+    for key, value in _flat(settings).items():
+        if key in flat and flat[key] != value:
+            return key, flat[key], value
+    return None
+
+
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:
     """Raises InputError unless the results of a cell are those of these settings."""
-    known = _flat(json.loads((folder / SETTINGS).read_text())["settings"])
-    for key, value in _flat(settings).items():
-        # A setting that a later version added had its default then.
-        if key in known and known[key] != value:
-            raise InputError(
-                f"{key}: {folder} was run with {known[key]!r}, got {value!r}; "
-                "run the study into another folder, or remove that cell"
-            )
+    found = difference(json.loads((folder / SETTINGS).read_text())["settings"], settings)
+    if found is not None:
+        key, known, asked = found
+        raise InputError(
+            f"{key}: {folder} was run with {known!r}, got {asked!r}; "
+            "run the study into another folder, or remove that cell"
+        )
 
 
 def _flat(settings: dict[str, Any], head: str = "") -> dict[str, Any]:

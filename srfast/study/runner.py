@@ -25,6 +25,7 @@ from srfast.study import pool, results
 from srfast.study.cell import Outcome, run_cell, running
 from srfast.study.cells import Cell, cells, pick
 from srfast.study.description import Study, read_study
+from srfast.study.known import Known, take_over
 from srfast.study.results import Results
 
 Progress = Callable[[Outcome, int, int], None]
@@ -42,6 +43,7 @@ def run_study(
     jobs: int | None = 1,
     only: str | None = None,
     shard: tuple[int, int] | None = None,
+    known: Sequence[str | os.PathLike[str]] = (),
     progress: Progress | None = None,
 ) -> Results:
     """Runs a study, or what is left of it: a grid of selections, models, budgets and seeds.
@@ -60,6 +62,8 @@ def run_study(
         jobs: Processes, each with one thread; results do not depend on how many. None: one a core, on a GPU one.
         only: Pattern of cell names.
         shard: (i, n): only every n-th cell from the i-th on.
+        known: Folders with results of other runs, or published ones: a cell that has finished there, with the same
+            settings and data, is taken over instead of run. It comes without weights.
         progress: Called after every cell.
 
     Returns:
@@ -75,6 +79,7 @@ def run_study(
     jobs = jobs or default_jobs(described)
     every = cells(described)
     chosen = pick(every, only, shard)
+    elsewhere = [Known(Results.read(k)) for k in known]
     folder = _folder(out)
     data = pool.find_data(described)
     for cell in every:
@@ -88,6 +93,10 @@ def run_study(
                 key: pool.score_pool(described, data, folder, *key, jobs)
                 for key in dict.fromkeys((c.scorer, c.scale) for c in todo)
             }
+            if elsewhere:
+                patches = {(number, int(scale)): one.patches for (number, scale), one in scored.items()}
+                places = {c.name: place_of(folder, c) for c in todo}
+                todo = take_over(elsewhere, described, todo, data.test, patches, places)
             tasks = [(described, c, scored[c.scorer, c.scale], data.test, place_of(folder, c)) for c in todo]
             for done, outcome in enumerate(_outcomes(tasks, jobs), len(chosen) - len(todo) + 1):
                 if outcome.state == "failed":

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
+from PIL import Image
 
 import srfast
 from srfast.data.files import output_folder
@@ -211,3 +212,58 @@ def test_the_command(srfast_command: Callable[..., Any], write_study: Callable[.
     assert wrong.returncode == 2
     assert len(wrong.stderr.splitlines()) == 1
     assert "did you mean updates?" in wrong.stderr
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The cells that are trained from now on."""
+    names: list[str] = []
+    train = cell_module.train
+
+    def counted(plan: Any, store: Any, folder: Path, **how: Any) -> Any:
+        names.append(folder.name)
+        return train(plan, store, folder, **how)
+
+    monkeypatch.setattr(cell_module, "train", counted)
+    return names
+
+
+def test_known_cells_are_taken_over(write_study: Callable[..., Path], tmp_path: Path, ran: list[str]) -> None:
+    first = run_study(write_study(), tmp_path / "first")
+    ran.clear()
+    both = run_study(write_study(seeds=2), tmp_path / "second", known=[tmp_path / "first"])
+    assert len(ran) == 4
+    assert all(name.endswith("-s1") for name in ran)
+    cells = set(first.meta["cells"])
+    for name in ("table", "strata", "log"):
+        rows = getattr(first, name).to_pylist()
+        assert rows
+        assert [r for r in getattr(both, name).to_pylist() if r["cell"] in cells] == rows, name
+    assert both.meta["cells"].items() >= first.meta["cells"].items()
+    # Once taken over, they are cells as any other.
+    ran.clear()
+    assert run_study(write_study(seeds=2), tmp_path / "second").table.equals(both.table)
+    assert not ran
+
+
+def test_known_cells_of_other_settings_or_data_are_run(
+    write_study: Callable[..., Path], tmp_path: Path, ran: list[str]
+) -> None:
+    run_study(write_study(), tmp_path / "first")
+    ran.clear()
+    changed = write_study()
+    changed.write_text(changed.read_text().replace("batch = 2", "batch = 3"))
+    run_study(changed, tmp_path / "batch", known=[tmp_path / "first"])
+    assert len(ran) == 4
+    ran.clear()
+    # One more training image: other patches under the same settings.
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "photos" / "more.png")
+    run_study(write_study(), tmp_path / "more", known=[tmp_path / "first"])
+    assert len(ran) == 4
+
+
+def test_known_must_be_results(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"results\.parquet"):
+        run_study(write_study(), tmp_path / "out", known=[tmp_path / "empty"])
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,95 @@
+"""Finished cells of other results, taken over instead of run again."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from srfast.data.files import atomic_path
+from srfast.study import results
+from srfast.study.cell import cell_folder
+from srfast.study.cells import Cell
+from srfast.study.description import Study
+from srfast.study.results import Results
+from srfast.training.log import COLUMNS, NAME
+
+
+class Known:
+    """Results of another run, or published ones, by cell.
+
+    A cell of a study is one of them if its name, all its settings, the names of the training images' folders, the
+    number of patches of the pool and the names of the test images are the same. A training on one thread of the CPU
+    gives the same bits wherever the instruction set is the same.
+    """
+
+    def __init__(self, found: Results) -> None:
+        self._meta = found.meta
+        self._patches = {(s["scorer"], s["scale"]): s["patches"] for s in found.meta["scoring"]}
+        self._rows, self._strata, self._log = (_by_cell(t) for t in (found.table, found.strata, found.log))
+
+    def has(self, study: Study, cell: Cell, test: Mapping[str, list[str]], patches: int) -> bool:
+        """Whether this very cell has finished there; ``patches``: of the whole pool."""
+        known = self._meta["cells"].get(cell.name)
+        if known is None or results.difference(known["settings"], results.settings_of(study, cell, dict(test))):
+            return False
+        images = {(name, Path(f).stem) for name, files in test.items() for f in files}
+        return (
+            self._meta["study"]["train"] == results.describe(study)["train"]
+            and self._patches.get((Path(study.scorers[cell.scorer]).name, cell.scale)) == patches
+            and {(r["dataset"], Path(r["image"]).stem) for r in self._rows[cell.name]} == images
+        )
+
+    def write(self, cell: Cell, folder: Path) -> None:
+        """Leaves in the cell's folder what a run leaves, but for the weights."""
+        with cell_folder(folder):
+            if results.finished(folder):
+                return
+            with atomic_path(folder / NAME) as temporary, open(temporary, "w", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                writer.writeheader()
+                writer.writerows({k: row[k] for k in ("step", "loss", "lr", "seconds")} for row in self._log[cell.name])
+            known = dict(self._meta["cells"][cell.name])
+            results.write_cell(folder, known.pop("settings"), known, self._rows[cell.name], self._strata[cell.name])
+
+
+def take_over(
+    known: Sequence[Known],
+    study: Study,
+    todo: Sequence[Cell],
+    test: Mapping[str, list[str]],
+    patches: Mapping[tuple[int, int], int],
+    places: Mapping[str, Path],
+) -> list[Cell]:
+    """Takes what it can from known results; returns the cells that are left to run.
+
+    Args:
+        known: Where to look, in this order.
+        study: The study.
+        todo: Its cells without results.
+        test: Name of a test set -> its files.
+        patches: (scorer, scale) -> patches of the whole pool.
+        places: Name of a cell -> its folder.
+    """
+    left = []
+    for cell in todo:
+        source = next((k for k in known if k.has(study, cell, test, patches[cell.scorer, cell.scale])), None)
+        try:
+            if source is not None:
+                source.write(cell, places[cell.name])
+                continue
+        except Timeout:
+            pass  # another process runs it
+        left.append(cell)
+    return left
+
+
+def _by_cell(table: Any) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in table.to_pylist():
+        rows[row["cell"]].append(row)
+    return rows
