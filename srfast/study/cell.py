@@ -93,6 +93,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         study.precision,
         study.options.get(cell.model, {}),
         redraw=cell.keep if cell.arm.redraw == "pass" else 1.0,
+        reselect=cell.arm.reselection(cell.keep),
     )
     trained = train(
         plan,
@@ -144,7 +145,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
 
 def _needs_scores(cell: Cell) -> bool:
     """Whether the time of scoring is part of what the cell costs; bicubic and Sobel are columns of the same table."""
-    return cell.keep < 1 and dict(cell.arm.select) != {"method": "random"}
+    return cell.keep < 1 and not cell.arm.reselect_every and dict(cell.arm.select) != {"method": "random"}
 
 
 def running(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from srfast.scoring.settings import Mode, Scale
 from srfast.study import toml
 from srfast.study.toml import Key
 from srfast.training.recipes import Recipe, recipe
+from srfast.training.reselect import Reselection
 
 BUDGETS = ("epochs", "updates")
 SCORER_FREE = ("random", "bicubic", "sobel")
@@ -42,15 +43,30 @@ class Arm:
     """"seed": a random subset is drawn once for each seed. "pass": afresh for every pass over the data (RS2)."""
     models: tuple[str, ...] = ()
     """Models that this arm trains; none: all of the study."""
+    reselect_every: int = 0
+    """Updates after which the pool is scored by the model in training, ``drop_hardest`` of it dropped, and the hardest
+    ``keep`` trained on until the next time; before the first time, all is. 0: never."""
 
     @property
     def asks_scorer(self) -> bool:
         """Whether another scorer gives another core-set."""
+        return not self.reselect_every and self._ranked
+
+    @property
+    def _ranked(self) -> bool:
         return set(self.select) != {"method"} or self.select["method"] not in SCORER_FREE
 
     def selection(self, keep: float, seed: int) -> Selection:
         """The arguments of ``srfast.select``."""
+        if self.reselect_every:
+            return Selection(keep=1.0, seed=seed)
         return Selection(keep=1.0 if self.redraw == "pass" else keep, seed=seed, **self.select)
+
+    def reselection(self, keep: float) -> Reselection | None:
+        """How the pool is scored again while training; None: not at all."""
+        if not self.reselect_every:
+            return None
+        return Reselection(self.reselect_every, keep, self.select.get("drop_hardest", 0.0))
 
 
 @dataclass(frozen=True)
@@ -183,10 +199,14 @@ def _arms(path: Path, tables: Any) -> tuple[Arm, ...]:
         try:
             for keep in arm.keep:
                 arm.selection(keep, 0).checked()
+                if (again := arm.reselection(keep)) is not None:
+                    again.check()
         except InputError as error:
             raise InputError(f"{where}{error}") from None
         if arm.redraw == "pass" and select != {"method": "random"}:
             raise InputError(f"{where}redraw: expected 'pass' with method = 'random' and no more, got {select}")
+        if arm.reselect_every and (arm.redraw == "pass" or set(select) - {"drop_hardest"}):
+            raise InputError(f"{where}reselect_every: expected with it drop_hardest and no more, got {select}")
         arms.append(arm)
     return tuple(arms)
 
@@ -284,5 +304,6 @@ _ARM = {
     "budget": Key("'epochs', 'updates', a fraction of the updates, or a list of these", _budget, "epochs"),
     "redraw": _one_of("seed", "pass"),
     "models": Key("a list of models", toml.texts, []),
+    "reselect_every": Key("a number of updates", toml.integer, 0),
     **{name: Key("an argument of select", lambda _: True, None) for name in _SELECT},
 }

@@ -41,6 +41,8 @@ class Group:
     select: dict[str, Any]
     """Arguments of ``srfast.select`` that the arm sets."""
     redraw: str
+    reselected: bool
+    """Chosen again by the model in training."""
 
     def per_seed(self, dataset: str, metric: str = "psnr") -> np.ndarray:
         """The mean over the images of a test set [seeds]."""
@@ -97,6 +99,7 @@ def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], arms: dict[str, d
         first[0]["patches"],
         arm["select"],
         arm["redraw"],
+        bool(arm.get("reselect_every")),
     )
 
 

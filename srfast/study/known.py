@@ -29,7 +29,8 @@ class Known:
 
     def __init__(self, found: Results) -> None:
         self._meta = found.meta
-        self._patches = {(s["scorer"], s["scale"]): s["patches"] for s in found.meta["scoring"]}
+        # Results of before scales could differ have none.
+        self._patches = {(s["scorer"], s.get("scale", 2)): s["patches"] for s in found.meta["scoring"]}
         self._rows, self._strata, self._log = (_by_cell(t) for t in (found.table, found.strata, found.log))
 
     def has(self, study: Study, cell: Cell, test: Mapping[str, list[str]], patches: int) -> bool:

@@ -45,6 +45,7 @@ def test_images_of_the_user_take_the_place_of_all_data(write_study: Callable[...
         ("[scoring]", "[scorin]", "scorin: expected one of .*; did you mean scoring?"),
         ("keep = 0.5", "keep = 1.5", "keep: expected a fraction with 0 < keep <= 1, or a list, got 1.5"),
         ('method = "random"', 'method = "loss"', "arm 'rs2'.redraw: expected 'pass' with method = 'random'"),
+        ("keep = 0.5", "keep = 0.5\nreselect_every = 4", "arm 'rs2'.reselect_every: expected with it drop_hardest"),
         ('method = "random"', 'method = "lost"', "arm 'rs2'.method: expected one of .*, got 'lost'"),
         ('name = "rs2"', 'name = "des"', "arm 'des'.name: expected names that differ, got it twice"),
         ('"epochs", "updates"', '"epoch"', "arm 1.budget: expected 'epochs', 'updates', a fraction"),

@@ -30,6 +30,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "random": {"method": "random"},
     "rs2": {"method": "random"},
     "bicubic": {"method": "bicubic"},
+    "reselect": {},
 }
 CELLS = {  # arm, keep, updates, pool -> dB more than 30
     ("full", 1.0, 1000, 1.0): 0.0,
@@ -43,6 +44,7 @@ CELLS = {  # arm, keep, updates, pool -> dB more than 30
     ("random", 0.5, 1000, 1.0): -0.01,
     ("rs2", 0.5, 500, 1.0): -0.05,
     ("bicubic", 0.5, 500, 1.0): -0.021,
+    ("reselect", 0.5, 1000, 1.0): -0.005,
 }
 
 
@@ -53,13 +55,14 @@ def made_up(sigma: float = 0.002, seeds: int = 4, cells: dict[Any, float] = CELL
     for (arm, keep, updates, pool), gain in cells.items():
         for seed in range(seeds):
             name = f"fsrcnn-{arm}-k{100 * keep:g}-u{updates}-p{100 * pool:g}-s{seed}"
-            meta[name] = {
-                "settings": {"arm": {"name": arm, "select": ARMS[arm], "redraw": "pass" if arm == "rs2" else "seed"}}
-            }
+            how = {"name": arm, "select": ARMS[arm], "redraw": "pass" if arm == "rs2" else "seed"}
+            # Results of before there was the setting have none.
+            meta[name] = {"settings": {"arm": {**how, "reselect_every": 250} if arm == "reselect" else how}}
             own = gain + sigma * rng.standard_normal()
+            scored = arm not in ("full", "random", "rs2", "reselect")
             fixed = {
                 "cell": name, "arm": arm, "model": "fsrcnn", "scale": 2, "keep": keep, "updates": updates, "seed": seed,
-                "seconds": 0.01 * updates, "scoring_seconds": 0.0 if arm in ("full", "random", "rs2") else 3.0,
+                "seconds": 0.01 * updates, "scoring_seconds": 3.0 if scored else 0.0,
                 "pool": pool, "scorer": "srcnn", "patches": int(1000 * pool * keep),
             }  # fmt: skip
             for dataset, count in images.items():
@@ -127,6 +130,9 @@ def test_every_selection_meets_its_controls() -> None:
     assert found["des", 1000, "random, drawn once", "random"] == "better"
     assert found["refined", 500, "nothing dropped first", "des"].startswith("better")
     assert ("random", 500, "all patches, same updates", "full") in found
+    assert found["reselect", 1000, "chosen once", "des"] == "worse"
+    assert found["reselect", 1000, "random, drawn once", "random"].startswith("better")
+    assert not any(control == "reselect" for *_, control in found)
     assert not any(arm == "full" for arm, *_ in found)
 
 

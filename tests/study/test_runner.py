@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from filelock import FileLock
 from PIL import Image
+from safetensors.torch import load_file
 
 import srfast
 from srfast.data.files import output_folder
@@ -212,6 +214,36 @@ def test_the_command(srfast_command: Callable[..., Any], write_study: Callable[.
     assert wrong.returncode == 2
     assert len(wrong.stderr.splitlines()) == 1
     assert "did you mean updates?" in wrong.stderr
+
+
+def test_chosen_again_while_training(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    arms = """
+[[arm]]
+name = "again"
+reselect_every = 4
+drop_hardest = 0.1
+keep = 0.5
+budget = "updates"
+"""
+    found = srfast.run_study(write_study(arms=arms), tmp_path / "out")
+    (cell,) = found.meta["cells"]
+    row = found.table.to_pylist()[0]
+    scores = srfast.ScoreTable.read(tmp_path / "out" / "scores-0.parquet")
+    assert (row["patches"], row["scoring_seconds"]) == (len(scores), 0.0)
+    srfast.select(tmp_path / "out" / "scores-0.parquet", keep=1.0).write(tmp_path / "all.parquet")
+    how = {"steps": 12, "batch": 2, "lr_patch": 12, "model_options": {"features": 8, "shrunk": 4, "mappings": 1}}
+    again = {"reselect_every": 4, "reselect_keep": 0.5, "reselect_drop": 0.1}
+    srfast.train("fsrcnn", tmp_path / "all.parquet", tmp_path / "run", scale=2, device="cpu", **how, **again)
+    weights = [load_file(p / "model.safetensors") for p in (tmp_path / "run", tmp_path / "out" / "cells" / cell)]
+    assert all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
+
+
+@pytest.mark.parametrize("method", ["hdc", "diverse", "reducible"])
+def test_other_methods_are_arms(write_study: Callable[..., Path], tmp_path: Path, method: str) -> None:
+    arms = f'[[arm]]\nname = "other"\nmethod = "{method}"\nkeep = 0.5\n'
+    found = srfast.run_study(write_study(arms=arms), tmp_path / "out")
+    scores = srfast.ScoreTable.read(tmp_path / "out" / "scores-0.parquet")
+    assert {r["patches"] for r in found.table.to_pylist()} == {len(srfast.select(scores, keep=0.5))}
 
 
 @pytest.fixture
