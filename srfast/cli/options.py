@@ -70,7 +70,7 @@ def _option(field: dataclasses.Field[Any], kind: Any = None) -> Callable[[F], F]
         kind = click.STRING if isinstance(default, str) or about.get("text") else click.INT
     named: dict[str, Any] = {"cls": Aliased, "alias": flag} if "flag" in about else {}
     return click.option(
-        about.get("flag", flag), field.name, **named, type=kind, default=default, help=help,
+        about.get("flag", flag), *about.get("also", ()), field.name, **named, type=kind, default=default, help=help,
         metavar=about.get("metavar"), show_default=default is not None,
     )  # fmt: skip
 

@@ -11,6 +11,20 @@ from srfast.cli.options import Aliased, emit, quiet, say
 from srfast.errors import InputError
 
 
+class LearningRate(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later
+    """A number; ``--lr`` of the other commands is a folder."""
+
+    name = "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return float(value)
+        except ValueError:
+            raise InputError(
+                f"--lr: expected a learning rate, got {value!r}; a folder of LR images is --lr-images"
+            ) from None
+
+
 class TrainCommand(click.Command):
     """Help that ends in the list of models, which is made when somebody asks for it."""
 
@@ -36,6 +50,14 @@ class TrainCommand(click.Command):
     multiple=True,
     metavar="PATH",
     help="Images, folders of them, or one coreset.parquet; repeatable.",
+)
+@click.option(
+    "--lr-images",
+    metavar="DIR",
+    help="Folder of the LR images, where they exist already; else those of the core-set, or they are made.",
+)
+@click.option(
+    "--lr-template", default="{}", show_default=True, help="Name of an LR image after its HR image's, such as {}x4."
 )
 @click.option("--scale", type=int, default=2, show_default=True, help="2, 3 or 4.")
 @click.option("--steps", type=int, help="Optimiser updates.")
@@ -125,7 +147,7 @@ class TrainCommand(click.Command):
     metavar="NAME=F",
     help="Learning-rate factor of the parameters whose name starts so, or fits (*.bias); 0 freezes them; repeatable.",
 )
-@click.option("--lr", type=float, help="Learning rate at its highest [default: the model's recipe].")
+@click.option("--lr", type=LearningRate(), help="Learning rate at its highest [default: the model's recipe].")
 @click.option("--schedule", type=click.Choice(["halving", "cosine"]), help="[default: the model's recipe]")
 @click.option("--ema", type=float, help="Decay of the averaged weights, 0 for none [default: the model's recipe].")
 @click.option(

@@ -23,11 +23,11 @@ class LowRes:
     """What becomes of an HR image's name without suffix: "{}x4" finds a/0001x4.png for a/0001.png."""
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], template: str = "{}") -> LowRes:
-        """Raises InputError unless the folder exists and the template has one place for the name."""
+    def open(cls, folder: str | os.PathLike[str], template: str = "{}", argument: str = "lr") -> LowRes:
+        """Raises InputError unless the folder, an argument, exists and the template has one place for the name."""
         path = Path(os.path.abspath(folder))
         if not path.is_dir():
-            raise InputError(f"lr: expected a folder of LR images, got {os.fspath(folder)!r}, which is none")
+            raise InputError(f"{argument}: expected a folder of LR images, got {os.fspath(folder)!r}, which is none")
         if template.count("{}") != 1 or "/" in template or "\\" in template:
             raise InputError(f"lr-template: expected one {{}} for the name of the HR image, got {template!r}")
         return cls(path, template)
@@ -60,10 +60,14 @@ def read_lr(path: Path, hr: np.ndarray, hr_path: Path, scale: int) -> np.ndarray
         InputError: it cannot be read, or is of another size; names both.
     """
     lr = read_rgb(path)
-    h, w = hr.shape[0] // scale, hr.shape[1] // scale
-    if lr.shape[:2] != (h, w):
-        raise InputError(
-            f"{path}: expected {w} x {h} pixels, 1/{scale} of {hr_path} ({hr.shape[1]} x {hr.shape[0]}), got "
-            f"{lr.shape[1]} x {lr.shape[0]}"
-        )
+    check_size(path, lr.shape[:2], hr_path, hr.shape[:2], scale)
     return lr
+
+
+def check_size(path: Path, lr: tuple[int, ...], hr_path: Path, hr: tuple[int, ...], scale: int) -> None:
+    """Raises InputError, naming both files, unless an LR image of h x w = H // scale x W // scale belongs to its HR."""
+    h, w = hr[0] // scale, hr[1] // scale
+    if lr != (h, w):
+        raise InputError(
+            f"{path}: expected {w} x {h} pixels, 1/{scale} of {hr_path} ({hr[1]} x {hr[0]}), got {lr[1]} x {lr[0]}"
+        )

@@ -84,7 +84,7 @@ class ScoreSettings:
     skip_bad: bool = _setting(False, "Go on after unreadable files, and list them in the table.")
     lr: str | os.PathLike[str] | None = _setting(
         None, "Folder of the LR images, where they exist already; else they are made.", metavar="DIR", text=True,
-        compared=True,
+        compared=True, also=("--lr-images",),
     )  # fmt: skip
     lr_template: str = _setting("{}", "Name of an LR image after its HR image's, such as {}x4.", compared=True)
     blockiness: bool = _setting(
@@ -117,6 +117,8 @@ class ScoreSettings:
             from srfast.data.lowres import LowRes
 
             object.__setattr__(self, "lr", str(LowRes.open(self.lr, self.lr_template).folder))
+        elif self.lr_template != "{}":
+            raise InputError("lr-template: expected lr with it")
 
     @property
     def step(self) -> int:

@@ -62,6 +62,8 @@ class TrainOptions(RecipeOptions, total=False):
     model_options: Mapping[str, Any]
     rescale: Sequence[float]
     grow: int
+    lr_images: Path_ | None
+    lr_template: str
     recipe: Literal["default", "paper"]
     reselect_every: int | None
     reselect_keep: float
@@ -83,12 +85,14 @@ DEFAULTS: dict[str, Any] = {
     "model_options": {}, "rescale": (), "grow": 0, "recipe": "default", "reselect_every": None, "reselect_keep": 0.5,
     "reselect_drop": 0.05, "precision": "fp32", "device": "auto", "threads": 0, "cache_mb": 2048, "eval_data": (),
     "eval_protocol": None, "eval_ssim": "wang", "eval_every": 0, "log_every": 100, "save_every": 1000,
+    "lr_images": None, "lr_template": "{}",
 }  # fmt: skip
 _OPTIONAL: dict[str, type | tuple[type, ...]] = {
-    "model": str, "steps": int, "epochs": (int, float), "init": str, "reselect_every": int, "eval_protocol": str
+    "model": str, "steps": int, "epochs": (int, float), "init": str, "reselect_every": int, "eval_protocol": str,
+    "lr_images": str,
 }  # fmt: skip
 _FREE = {"data", "steps", "epochs", "match_steps", "device", "threads", "cache_mb", "eval_data", "eval_protocol"}
-_FREE |= {"eval_ssim", "eval_every", "log_every", "save_every"}
+_FREE |= {"eval_ssim", "eval_every", "log_every", "save_every", "lr_images"}
 """What may change when a run is resumed; where the data are no longer the same, their fingerprint says so."""
 _CHANGES = {f.name: getattr(Recipe(), f.name) for f in dataclasses.fields(Recipe)}
 
@@ -212,6 +216,14 @@ def _check(a: Arguments, resume: bool) -> None:
         raise InputError("match-steps: expected epochs with it")
     if a["reselect_every"] is not None and not all(p.endswith(".parquet") for p in a["data"]):
         raise InputError("reselect-every: expected data to be scores.parquet or a core-set, whose patches it scores")
+    if a["lr_images"] is not None:
+        from srfast.data.lowres import LowRes  # NumPy, which a command's help need not wait for
+
+        LowRes.open(a["lr_images"], a["lr_template"], "lr-images")
+        if a["rescale"]:
+            raise InputError("rescale: expected LR images that are made; those that exist have one size")
+    elif a["lr_template"] != "{}":
+        raise InputError("lr-template: expected lr-images with it")
     a.plan(1 if a["steps"] is None else a["steps"]).check()
     if a["steps"] is not None:
         check_growth(a.planned, a["steps"], a.output)
@@ -230,7 +242,7 @@ def _plain(name: str, value: Any) -> Any:
     if name in ("data", "eval_data"):
         paths = [value] if isinstance(value, (str, os.PathLike)) else value
         return [os.path.abspath(p) for p in paths]
-    if name == "init" and value is not None:
+    if name in ("init", "lr_images") and value is not None:
         return os.path.abspath(value)
     if isinstance(value, (list, tuple)):
         return list(value)

@@ -94,7 +94,8 @@ def fingerprint(store: PairStore) -> str:
     streamed = "" if store.fits else f" streamed {store.cache_bytes}"
     digest = hashlib.sha256(f"{store.scale} {store.color} {store.quantise}{streamed}".encode())
     for s in store.sources:
-        digest.update(f"{s.path.name} {s.factor}\n".encode())
+        given = f" {s.lr.name}" if s.lr is not None else ""
+        digest.update(f"{s.path.name} {s.factor}{given}\n".encode())
     for r in store.regions:
         digest.update(f"{r.source} {r.x} {r.y} {r.width} {r.height}\n".encode())
     return digest.hexdigest()[:16]

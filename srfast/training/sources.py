@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from srfast.coreset.pairs import Source, image_sources, read_patches
 from srfast.data.grid import starts
 from srfast.data.images import find_images, image_size
+from srfast.data.lowres import LowRes, check_size
 from srfast.errors import InputError
 from srfast.training.store import PairStore, Region
 
@@ -23,6 +25,7 @@ def open_store(
     factors: Sequence[float] = (1.0,),
     grow: int = 0,
     cache_bytes: int = 2 << 30,
+    lr: LowRes | None = None,
 ) -> tuple[PairStore, int]:
     """A store over images (crops from anywhere in them) or over one core-set (crops from inside its patches).
 
@@ -39,12 +42,14 @@ def open_store(
         grow: HR pixels, a multiple of the scale, by which crops may leave a core-set's patch at each side, inside
             the image.
         cache_bytes: See ``PairStore``.
+        lr: The LR images, where they exist already; None takes those of a core-set, or makes them.
 
     Returns:
         The store and the number of images left out because they are smaller than a crop.
 
     Raises:
-        InputError: no images, a core-set mixed with images or with factors, patches smaller than a crop.
+        InputError: no images, a core-set mixed with images or with factors, patches smaller than a crop, an LR image
+            that is missing or of another size.
     """
     if scale not in (2, 3, 4):
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
@@ -55,12 +60,14 @@ def open_store(
         raise InputError(f"data: expected images or one core-set, got {len(data)} paths with {tables[0]} among them")
     if tables and tuple(factors) != (1.0,):
         raise InputError("rescale: expected images; a core-set is trained on as it was selected")
+    if lr is not None and tuple(factors) != (1.0,):
+        raise InputError("rescale: expected LR images that are made; those that exist have one size")
     if tables:
-        sources, regions, left_out = *_coreset_regions(tables[0], scale, patch, grow), 0
+        sources, regions, left_out = *_coreset_regions(tables[0], scale, patch, grow, lr), 0
     elif grow:
         raise InputError("grow: expected a core-set; crops of images lie anywhere in them")
     else:
-        sources, regions, left_out = _image_regions(data, scale, patch, factors)
+        sources, regions, left_out = _image_regions(data, scale, patch, factors, lr)
     store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
     if not tables:
         store.patches = sum(
@@ -79,12 +86,17 @@ def whole_dataset(data: Sequence[str | Path]) -> int:
     return int(patches.meta.get("selection", {}).get("patches", len(patches.image)))
 
 
-def _coreset_regions(path: str | Path, scale: int, patch: int, grow: int) -> tuple[list[Source], list[Region]]:
+def _coreset_regions(
+    path: str | Path, scale: int, patch: int, grow: int, lr: LowRes | None
+) -> tuple[list[Source], list[Region]]:
     p = read_patches(path)
+    p = p if lr is None else dataclasses.replace(p, lr=lr)
     p.check_grid(scale)
     number = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
     columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
     sources = [p.source(image) for image in number]
+    for source in sources:
+        _check_lr(source, scale)
     regions = [Region(number[i], x, y, size, size) for i, x, y, size in columns]
     if grow:
         sizes = [tuple(n // scale * scale for n in image_size(s.path)) for s in sources]
@@ -107,18 +119,21 @@ def _grown(r: Region, grow: int, width: int, height: int) -> Region:
 
 
 def _image_regions(
-    data: Sequence[str | Path], scale: int, patch: int, factors: Sequence[float]
+    data: Sequence[str | Path], scale: int, patch: int, factors: Sequence[float], lr: LowRes | None
 ) -> tuple[list[Source], list[Region], int]:
-    paths = [file.path for file in find_images(data)]
+    names = {file.path: file.name for file in find_images(data)}
     sources: list[Source] = []
     regions: list[Region] = []
     small = 0
-    sizes = {path: image_size(path) for path in paths}
-    for source in image_sources(paths, factors):
+    sizes = {path: image_size(path) for path in names}
+    for source in image_sources(list(names), factors):
         w, h = (math.ceil(n * source.factor) // scale * scale for n in sizes[source.path])
         if min(w, h) < patch:
             small += source.factor == 1.0
             continue
+        if lr is not None:
+            source = dataclasses.replace(source, lr=lr.find(names[source.path]))
+            _check_lr(source, scale)
         regions.append(Region(len(sources), 0, 0, w, h))
         sources.append(source)
     if not sources:
@@ -126,3 +141,10 @@ def _image_regions(
             f"lr-patch: expected at most {max(min(s) for s in sizes.values()) // scale}, got {patch // scale}"
         )
     return sources, regions, small
+
+
+def _check_lr(source: Source, scale: int) -> None:
+    """An LR image that exists is judged by its header, before training and not when it is drawn."""
+    if source.lr is not None:
+        (w, h), (width, height) = image_size(source.lr), image_size(source.path)
+        check_size(source.lr, (h, w), source.path, (height, width), scale)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from srfast import models
+from srfast.data.lowres import LowRes
 from srfast.evaluation.evaluator import evaluate
 from srfast.models.loading import initial_weights
 from srfast.training import arguments, checkpoint, host, loop
@@ -56,6 +57,9 @@ def train(
         model_options: Sizes of the model other than the paper's.
         rescale: Factors between 0 and 1 of smaller copies to train on as well; images only.
         grow: HR pixels by which crops may leave the patches of a core-set.
+        lr_images: Folder of LR images that exist already, each with the path of its HR image below the folder of the
+            data; None takes those a core-set was scored with, or makes them. (``lr`` is the learning rate.)
+        lr_template: What becomes of an HR image's name without suffix, such as "{}x4".
         recipe: "default", or "paper" for the paper's own optimiser (srcnn, fsrcnn, drrn, idn).
         reselect_every: Score the patches anew with the model in training every so many steps, and train on a part.
         reselect_keep: Of what ``reselect_every`` keeps: the fraction of the patches, 0.5.
@@ -98,6 +102,7 @@ def train(
         factors=(1.0, *a["rescale"]),
         grow=a["grow"],
         cache_bytes=a["cache_mb"] << 20,
+        lr=LowRes.open(a["lr_images"], a["lr_template"], "lr-images") if a["lr_images"] else None,
     )
     if left_out:
         say(f"{left_out} images are smaller than {how.lr_patch * scale} px and were left out")

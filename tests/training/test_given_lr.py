@@ -1,0 +1,178 @@
+"""Training on LR images that exist already, beside a folder of HR images."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import srfast
+from srfast.data.lowres import LowRes
+from srfast.errors import InputError
+from srfast.training.plan import fingerprint
+from srfast.training.sources import open_store
+from srfast.training.store import Batches
+
+SIZES = {"a.png": (40, 31), "sub/b c.png": (33, 50)}
+"""Of the LR images; HR is three times that, and a pixel or two more at the right and the bottom."""
+
+
+def blocks(seed: int, h: int, w: int, scale: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """LR noise and the HR image that repeats its pixels: only exactly aligned crops keep the relation."""
+    lr = np.random.default_rng(seed).integers(0, 256, (h, w, 3), dtype=np.uint8)
+    hr = lr.repeat(scale, 0).repeat(scale, 1)
+    return lr, np.pad(hr, ((0, seed % 3), (0, 2 - seed % 3), (0, 0)), mode="edge")
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> tuple[Path, Path]:
+    hr, lr = tmp_path / "HR ä", tmp_path / "LR"
+    for i, (name, (h, w)) in enumerate(SIZES.items()):
+        small, large = blocks(i, h, w)
+        for folder, image, stem in ((hr, large, Path(name).stem), (lr, small, Path(name).stem + "x3")):
+            path = (folder / name).with_name(stem + ".png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    return hr, lr
+
+
+@pytest.mark.parametrize("cache", [2 << 30, 10_000])
+@pytest.mark.parametrize("quantise", [True, False])
+def test_crops_of_a_batch_stay_aligned_however_they_are_turned(
+    pairs: tuple[Path, Path], quantise: bool, cache: int
+) -> None:
+    hr, lr = pairs
+    store, left_out = open_store(
+        [hr], 3, color="rgb", patch=24, quantise=quantise, cache_bytes=cache, lr=LowRes.open(lr, "{}x3")
+    )
+    assert left_out == 0
+    assert store.fits == (cache > 10_000)
+    batches = Batches(store, batch=16, patch=24, seed=5)
+    turned: set[int] = set()
+    for step in range(6):
+        low, high = (t.numpy() for t in batches[step])
+        pixels = low if quantise else np.rint(low * 255)
+        assert np.array_equal(pixels.repeat(3, 2).repeat(3, 3), high)
+        draws = np.random.default_rng((5, 0, step))
+        draws.random((16, 2))
+        turned |= set(draws.integers(0, 8, 16).tolist())
+    assert turned == set(range(8))
+
+
+def test_against_a_plain_loop(pairs: tuple[Path, Path]) -> None:
+    """Every image of the store is its files, in Y and in RGB."""
+    hr, lr = pairs
+    for color in ("y", "rgb"):
+        store, _ = open_store([hr], 3, color=color, patch=24, lr=LowRes.open(lr, "{}x3"))
+        for number, name in enumerate(SIZES):
+            file = (lr / name).with_name(Path(name).stem + "x3.png")
+            want = np.array(Image.open(file))
+            if color == "y":
+                want = srfast.reference.luma(torch.from_numpy(want)).numpy()[..., None]
+            assert np.array_equal(store.region(number)[0].transpose(1, 2, 0), want)
+
+
+def test_a_core_set_takes_other_lr_images(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+    hr, lr = pairs
+    srfast.score(hr, scale=3, patch=24, scorer="bicubic").write(tmp_path / "s.parquet")
+    made, _ = open_store([tmp_path / "s.parquet"], 3, color="rgb", patch=24)
+    given, _ = open_store([tmp_path / "s.parquet"], 3, color="rgb", patch=24, lr=LowRes.open(lr, "{}x3"))
+    low, high = given.crop(0, 0, 0, 24)
+    assert np.array_equal(low.repeat(3, 1).repeat(3, 2), high)
+    assert not np.array_equal(made.crop(0, 0, 0, 24)[0], low)
+
+
+def test_the_order_of_batches_knows_the_lr_images(pairs: tuple[Path, Path]) -> None:
+    hr, lr = pairs
+    made, _ = open_store([hr], 3, color="rgb", patch=24)
+    given, _ = open_store([hr], 3, color="rgb", patch=24, lr=LowRes.open(lr, "{}x3"))
+    moved = lr.rename(lr.with_name("moved"))
+    again, _ = open_store([hr], 3, color="rgb", patch=24, lr=LowRes.open(moved, "{}x3"))
+    assert fingerprint(made) != fingerprint(given)
+    assert fingerprint(given) == fingerprint(again)
+
+
+def test_small_images_need_no_lr(pairs: tuple[Path, Path]) -> None:
+    hr, lr = pairs
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(hr / "tiny.png")
+    store, left_out = open_store([hr], 3, color="y", patch=24, lr=LowRes.open(lr, "{}x3"))
+    assert (left_out, len(store.sources)) == (1, 2)
+
+
+def test_what_does_not_fit_is_named(pairs: tuple[Path, Path]) -> None:
+    hr, lr = pairs
+    with pytest.raises(InputError, match=r"rescale: expected LR images that are made"):
+        open_store([hr], 3, color="y", patch=24, factors=(1.0, 0.9), lr=LowRes.open(lr, "{}x3"))
+    with pytest.raises(InputError, match=r"LR/a\.png: no LR image of a\.png"):
+        open_store([hr], 3, color="y", patch=24, lr=LowRes.open(lr))
+    odd = lr / "sub" / "b cx3.png"
+    Image.fromarray(np.zeros((33, 49, 3), np.uint8)).save(odd)
+    expected = r"b cx3\.png: expected 50 x 33 pixels, 1/3 of .*b c\.png \(151 x 100\), got 49 x 33"
+    with pytest.raises(InputError, match=expected):
+        open_store([hr], 3, color="y", patch=24, lr=LowRes.open(lr, "{}x3"))
+    shutil.rmtree(lr / "sub")
+    with pytest.raises(InputError, match=r"no LR image of sub/b c\.png"):
+        open_store([hr], 3, color="y", patch=24, lr=LowRes.open(lr, "{}x3"))
+
+
+def test_the_command(pairs: tuple[Path, Path], tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    """Trains, goes on where the LR images have moved, and differs from training on LR that is made."""
+    hr, lr = pairs
+    command = ["train", "fsrcnn", "--data", hr, "--scale", "3", "--steps", "2", "--batch", "2", "--lr-patch", "10"]
+    command += ["--loss-border", "0", "--threads", "1", "-o", tmp_path / "run"]
+    done = srfast_command(*command, "--lr-images", lr, "--lr-template", "{}x3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    moved = lr.rename(lr.with_name("moved"))
+    resume = ["train", "--resume", "-o", tmp_path / "run", "--steps", "3"]
+    failed = srfast_command(*resume, cwd=tmp_path)
+    line = f"lr-images: expected a folder of LR images, got {str(lr)!r}, which is none"
+    assert failed.stderr == f"srfast: error: {line}\n"
+    more = srfast_command(*resume, "--lr-images", moved, cwd=tmp_path)
+    assert more.returncode == 0, more.stderr
+    without = srfast_command(*command[:-1], tmp_path / "other", cwd=tmp_path)
+    assert without.returncode == 0, without.stderr
+    weights = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("run", "other")]
+    assert weights[0] != weights[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--lr-images", "LR", "--lr-template", "x3"],
+         "lr-template: expected one {} for the name of the HR image, got 'x3'"),
+        (["--lr-template", "{}x3"], "lr-template: expected lr-images with it"),
+        (["--lr-images", "none"], "lr-images: expected a folder of LR images, got 'none', which is none"),
+        (["--lr-images", "LR", "--lr-template", "{}x3", "--rescale", "0.9"],
+         "rescale: expected LR images that are made; those that exist have one size"),
+        (["--lr", "LR"], "--lr: expected a learning rate, got 'LR'; a folder of LR images is --lr-images"),
+    ],
+)  # fmt: skip
+def test_bad_words(
+    pairs: tuple[Path, Path], tmp_path: Path, srfast_command: Callable[..., Any], options: list[str], line: str
+) -> None:
+    command = ["train", "fsrcnn", "--data", pairs[0], "--scale", "3", "--steps", "1", "-o", tmp_path / "run"]
+    done = srfast_command(*command, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.replace(f"{tmp_path}/", "").endswith(f"{line}\n")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_scoring_knows_the_same_words(pairs: tuple[Path, Path]) -> None:
+    from click.testing import CliRunner
+
+    from srfast.cli.score import command
+
+    hr, lr = pairs
+    line = [str(hr), "--scale", "3", "--patch", "24", "-o", str(hr.parent / "s.parquet")]
+    done = CliRunner().invoke(command, [*line, "--lr-images", str(lr), "--lr-template", "{}x3"])
+    assert done.exit_code == 0, done.output
+    assert srfast.ScoreTable.read(hr.parent / "s.parquet").meta["lr"] == str(lr)
+    with pytest.raises(InputError, match="lr-template: expected lr with it"):
+        srfast.score(hr, scale=3, patch=24, lr_template="{}x3")
