@@ -22,9 +22,10 @@ $(BIN)/.installed: $(BIN)/python pyproject.toml CMakeLists.txt $(shell find csrc
 demo: install
 	$(BIN)/srfast demo
 
-# The script, not `python -m pytest`, which would put this folder before the installed package.
+# The script, not `python -m pytest`, which would put this folder before the installed package. One process a core; a
+# test file stays in one, because what its tests share is made once.
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile --benchmark-disable
 
 test-slow: install
 	$(BIN)/pytest -m "slow and not gpu"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,8 +95,13 @@ def host_kernels(tmp_path_factory: pytest.TempPathFactory, poisoned_torch: Any) 
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("g++ is not on PATH: the kernel bodies cannot be compiled for the CPU")
-    library = tmp_path_factory.mktemp("host") / "libkernels.so"
+    # Several pytest processes compile it once: their own folders lie in one of the whole run.
+    base = tmp_path_factory.getbasetemp()
+    library = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "libkernels.so"
     flags = "-std=c++20 -O2 -fno-strict-aliasing -ffp-contract=off -Wall -Wextra -Werror -fPIC -shared -pthread".split()
     include = [f"-I{ROOT / 'csrc'}", f"-I{ROOT / 'tests' / 'cpp'}"]
-    subprocess.run([compiler, *flags, *include, str(ROOT / "tests/cpp/kernels.cpp"), "-o", str(library)], check=True)
+    source = str(ROOT / "tests" / "cpp" / "kernels.cpp")
+    with FileLock(library.with_suffix(".lock")):
+        if not library.exists():
+            subprocess.run([compiler, *flags, *include, source, "-o", str(library)], check=True)
     return HostKernels(library, poisoned_torch.empty)
