@@ -1,0 +1,180 @@
+"""What the parts of the torture share: rows of the table, processes of srfast, commands, digests of their outputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+STUDY = """
+title = "A study of seconds"
+[data]
+train = ["photos"]
+test = {tests = "tests"}
+[scoring]
+patch = 32
+scorers = ["bicubic"]
+[training]
+models = ["fsrcnn"]
+updates = 20
+seeds = 1
+batch = 2
+lr_patch = 12
+save_every = 5
+[training.options.fsrcnn]
+features = 8
+shrunk = 4
+mappings = 1
+[[arm]]
+name = "des"
+keep = [1.0, 0.5]
+"""
+HEAD = f"{'what':<24} {'runs':>7} {'signalled':>9} {'lost':>5} {'untidy':>7} {'seconds':>7}  outcomes"
+
+
+@dataclass
+class Tally:
+    """One row of the table."""
+
+    name: str
+    runs: int = 0
+    signalled: int | None = None
+    """Processes that were alive when the signal was sent and that it, or its handler, ended."""
+    outcomes: dict[str, int] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    untidy: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+    def count(self, outcome: str, times: int = 1) -> None:
+        self.runs += times
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + times
+
+    def finish(self) -> Tally:
+        self.seconds = time.monotonic() - self.began
+        say(self.line())
+        return self
+
+    def line(self) -> str:
+        what = ", ".join(f"{n} {k}" for k, n in sorted(self.outcomes.items()))
+        signalled = "" if self.signalled is None else self.signalled
+        counts = f"{self.runs:>7} {signalled:>9} {len(self.lost):>5} {len(self.untidy):>7} {self.seconds:>7.0f}"
+        return f"{self.name:<24} {counts}  {what}"
+
+
+_speaking = threading.Lock()
+
+
+def say(line: str) -> None:
+    with _speaking:
+        print(line, flush=True)
+
+
+@dataclass
+class Command:
+    """A command line, how it goes on, and what its output is worth comparing."""
+
+    name: str
+    arguments: list[str]
+    output: str
+    resume: bool
+    content: Callable[[Path], str]
+    """A digest of the output; of files that may differ in times and places only what may not differ."""
+
+
+def digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def of_file(path: Path) -> str:
+    return digest(path.read_bytes())
+
+
+def of_tree(folder: Path) -> str:
+    # The trainers' configurations name the folder they lie in.
+    suffixes = (".yml", ".toml", ".json")
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name[0] != "." and p.suffix not in suffixes)
+    return digest(*(str(p.relative_to(folder)).encode() + b"\0" + p.read_bytes() for p in files))
+
+
+def of_training(folder: Path) -> str:
+    rows = [line.split(",")[:5] for line in (folder / "log.csv").read_text().splitlines()]
+    return digest((folder / "model.safetensors").read_bytes(), json.dumps(rows).encode())
+
+
+def of_study(folder: Path) -> str:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(folder / "results.parquet")
+    kept = [n for n in table.column_names if "seconds" not in n]
+    return digest(json.dumps(table.select(kept).to_pylist(), sort_keys=True, default=str).encode())
+
+
+def of_prune(folder: Path) -> str:
+    return digest(*((folder / n).read_bytes() for n in ("scores.parquet", "coreset.parquet", "report.html")))
+
+
+def commands(work: Path) -> list[Command]:
+    scores = ["--patch", "48", "--stride", "24", "--workers", "2"]
+    training = ["--steps", "40", "--batch", "2", "--lr-patch", "12", "--save-every", "10", "--log-every", "7"]
+    every, core = str(work / "all.parquet"), str(work / "core.parquet")
+    return [
+        Command("score", ["score", "photos", *scores, "-o"], "s.parquet", True, of_file),
+        Command("prune", ["prune", "photos", *scores, "-o"], "pruned", True, of_prune),
+        Command("select", ["select", every, "--keep", "0.3", "-o"], "c.parquet", False, of_file),
+        Command("dedup", ["dedup", core, "-o"], "marked.parquet", False, of_file),
+        Command("report", ["report", core, "-o"], "page.html", False, of_file),
+        Command("export", ["export", core, "--to", "basicsr", "-o"], "pairs", True, of_tree),
+        Command("train", ["train", "fsrcnn", "--data", "photos", *training, "-o"], "run", True, of_training),
+        Command("study", ["study", "study.toml", "--jobs", "1", "-o"], "study", False, of_study),
+    ]
+
+
+def start(work: Path, arguments: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "srfast", *arguments],
+        cwd=work,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def finish(work: Path, arguments: Sequence[str]) -> tuple[int, str, float]:
+    began = time.monotonic()
+    process = start(work, arguments)
+    err = process.communicate(timeout=600)[1]
+    return process.returncode, err, time.monotonic() - began
+
+
+def photographs(work: Path, count: int) -> None:
+    """Textures that compress like photographs, so that no data set is needed."""
+    rng = np.random.default_rng(0)
+    for folder, n in (("photos", count), ("tests", 2)):
+        (work / folder).mkdir(parents=True)
+        for i in range(n):
+            noise = Image.fromarray(rng.integers(0, 256, (24, 30, 3), np.uint8)).resize((300, 240), Image.BICUBIC)
+            noise.save(work / folder / f"{i:03d}.png")
+
+
+def prepare(work: Path) -> None:
+    """What the commands read."""
+    photographs(work, 40)
+    (work / "study.toml").write_text(STUDY)
+    for arguments in (
+        ["score", "photos", "--patch", "48", "--stride", "6", "--scorer", "bicubic", "-o", "all.parquet"],
+        ["select", "all.parquet", "--keep", "0.05", "-o", "core.parquet"],
+    ):
+        code, err, _ = finish(work, arguments)
+        assert code == 0, err
