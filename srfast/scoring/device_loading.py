@@ -11,9 +11,9 @@ from srfast.data.grid import grid
 from srfast.data.images import ImageFile, read_rgb
 from srfast.errors import InputError, RunError
 from srfast.ops.blockiness import blockiness
+from srfast.scoring.job import scored
 from srfast.scoring.parts import Outcome
 from srfast.scoring.settings import ScoreSettings
-from srfast.scoring.table import image_rows
 
 COMPARED_EVERY = 64
 """Files from one whose pixels are compared with those of srfast's decoder to the next."""
@@ -55,5 +55,4 @@ def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], t
             continue
         scores = engine.on_device(image, xs, ys, size, settings.mode)
         blocks = blockiness(image.cpu().numpy(), xs, ys, size, threads) if settings.blockiness else None
-        rows = image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel, blocks)
-        yield Outcome(file, rows=rows)
+        yield scored(file, xs, ys, size, scores, blocks)

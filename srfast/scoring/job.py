@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
-import pyarrow as pa
 
 from srfast.data.grid import grid
 from srfast.data.images import ImageFile, read_rgb
@@ -111,8 +110,7 @@ class Job:
         else:
             engine = cast(Engine, self.engine)
             scores = (engine.dense if dense else engine.windows)(hr, xs, ys, size, threads)
-        check_finite(scores.loss, str(file.path))
-        return Outcome(file, rows=_rows(file, xs, ys, size, scores, image.blocks))
+        return scored(file, xs, ys, size, scores, image.blocks)
 
     def score_together(self, group: list[Read]) -> Iterator[Outcome]:
         """The outcomes of several images by one call of an engine that has ``windows_of``."""
@@ -126,9 +124,12 @@ class Job:
                 yield image
                 continue
             scores, (xs, ys) = next(found)
-            yield Outcome(file, rows=_rows(file, xs, ys, size, scores, image.blocks))
+            yield scored(file, xs, ys, size, scores, image.blocks)
 
 
-def _rows(file: ImageFile, xs: np.ndarray, ys: np.ndarray, size: int, scores: Scores,
-          blocks: np.ndarray | None) -> pa.Table:  # fmt: skip
-    return image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel, blocks)
+def scored(
+    file: ImageFile, xs: np.ndarray, ys: np.ndarray, size: int, scores: Scores, blocks: np.ndarray | None
+) -> Outcome:
+    """The rows of an image; RunError where a loss is not finite."""
+    check_finite(scores.loss, str(file.path))
+    return Outcome(file, image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel, blocks))

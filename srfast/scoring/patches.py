@@ -73,7 +73,10 @@ def score_patches(
     engine = make_engine(load_network(scorer, scale), settings, isa, default_threads())
     if isinstance(patches, Tensor):
         if hasattr(engine, "batch_tensor"):
-            return engine.batch_tensor(patches)
+            losses: Tensor = engine.batch_tensor(patches)
+            if losses.device.type == "cpu":
+                check_finite(losses.numpy(), "scorer")
+            return losses
         loss = check_finite(engine.batch(patches.detach().cpu().numpy()), "scorer")
         return torch.from_numpy(loss).to(patches.device)
     if len(patches) == 0:
