@@ -43,6 +43,8 @@ class ImageFile:
     size: int
     """Bytes."""
     mtime_ns: int
+    lr: tuple[int, int] | None = None
+    """Bytes and modification time of its LR image, where that exists already."""
 
     @property
     def path(self) -> Path:

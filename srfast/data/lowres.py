@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -51,6 +52,29 @@ class LowRes:
             if path.is_file():
                 return path
         raise InputError(f"{stem}{hr.suffix}: no LR image of {name} (with this or another suffix of an image)")
+
+    def states(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Bytes and modification time of the LR image of each HR image; of those that have one.
+
+        Raises:
+            InputError: as ``check_apart``.
+        """
+        found = {}
+        for name in names:
+            with suppress(InputError):
+                found[name] = self.find(name)
+        check_apart(found.items())
+        return {name: (state.st_size, state.st_mtime_ns) for name, path in found.items() for state in [path.stat()]}
+
+
+def check_apart(pairs: Iterable[tuple[str | Path, Path]]) -> None:
+    """Raises InputError where two HR images, such as a.png and a.jpg, or A.png and a.png where LR lies on a file system
+    that takes one for the other, have one LR image; (HR, LR) each."""
+    taken: dict[str, tuple[str | Path, Path]] = {}
+    for hr, lr in pairs:
+        other, same = taken.setdefault(str(lr).casefold(), (hr, lr))
+        if other != hr and os.path.samefile(lr, same):
+            raise InputError(f"{lr}: is the LR image of {other} and of {hr}; give each a name of its own")
 
 
 def read_lr(path: Path, hr: np.ndarray, hr_path: Path, scale: int) -> np.ndarray:

@@ -49,6 +49,7 @@ class Outcome:
             "image": self.file.name,
             "size": self.file.size,
             "mtime_ns": self.file.mtime_ns,
+            **({"lr": list(self.file.lr)} if self.file.lr is not None else {}),
             "rows": self.rows.num_rows if self.rows is not None else 0,
             "skipped": self.skipped,
             "small": self.small,
@@ -164,11 +165,13 @@ class Parts:
             offset += record["rows"]
 
     def has(self, file: ImageFile, retry_skipped: bool) -> bool:
-        """Whether this state of the file was scored; files that could not be read are tried again when asked."""
+        """Whether this state of the file, and of its LR image, was scored; files that could not be read are tried again
+        when asked."""
         place = self._places.get(file.name)
         if place is None or (retry_skipped and place.record["skipped"]):
             return False
-        return place.record["size"] == file.size and place.record["mtime_ns"] == file.mtime_ns
+        known = (place.record["size"], place.record["mtime_ns"], place.record.get("lr"))
+        return known == (file.size, file.mtime_ns, None if file.lr is None else list(file.lr))
 
     def add(self, outcome: Outcome) -> None:
         """Keeps the outcome of an image; writes a part when enough rows are there."""

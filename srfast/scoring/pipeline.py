@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -18,6 +18,7 @@ import pyarrow as pa
 from srfast.data.files import check_output
 from srfast.data.images import ImageFile, find_images, shard_of
 from srfast.data.interrupts import finishing
+from srfast.data.lowres import LowRes
 from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
@@ -92,7 +93,8 @@ def score(
         lr_template: What becomes of an HR image's name without suffix, such as "{}x4".
         blockiness: Adds a column ``blockiness``, of JPEG's block artefacts (see ``srfast.ops.blockiness``); patches of
             at least 9 pixels.
-        resume: Continue an interrupted run that wrote to ``output``; images that changed are scored again.
+        resume: Continue an interrupted run that wrote to ``output``; images that changed, or whose LR image did, are
+            scored again.
         output: Where to write scores.parquet; a name that ends in "/" becomes a folder of parts, which needs no merge
             at the end. While running, finished parts lie in ``<output>.parts``. None keeps the table in memory only.
         progress: Called after every image.
@@ -186,6 +188,9 @@ def write_scores(
     if address is not None and engine != "ray":
         raise InputError(f"address: expected engine 'ray', got {engine!r}")
     found = find_images(images)
+    if settings.lr is not None:
+        states = LowRes(Path(settings.lr), settings.lr_template).states(f.name for f in found)
+        found = [replace(f, lr=states.get(f.name)) for f in found]
     target = Path(output)
     folder = str(os.fspath(output)).endswith(("/", os.sep)) or target.is_dir()
     if folder:

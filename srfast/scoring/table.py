@@ -122,7 +122,7 @@ def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """What a score table says of its images."""
     records = list(records)
     return {
-        "images": {r["image"]: {k: r[k] for k in ("size", "mtime_ns", "rows")} for r in records},
+        "images": {r["image"]: {k: r[k] for k in ("size", "mtime_ns", "lr", "rows") if k in r} for r in records},
         "skipped": [{"image": r["image"], "reason": r["skipped"]} for r in records if r["skipped"]],
         "small": [
             {"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from srfast.coreset.pairs import Source, image_sources, read_patches
 from srfast.data.grid import starts
 from srfast.data.images import find_images, image_size
-from srfast.data.lowres import LowRes, check_size
+from srfast.data.lowres import LowRes, check_apart, check_size
 from srfast.errors import InputError
 from srfast.training.store import PairStore, Region
 
@@ -49,7 +49,7 @@ def open_store(
 
     Raises:
         InputError: no images, a core-set mixed with images or with factors, patches smaller than a crop, an LR image
-            that is missing or of another size.
+            that is missing, of another size, or that of two HR images.
     """
     if scale not in (2, 3, 4):
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
@@ -68,6 +68,7 @@ def open_store(
         raise InputError("grow: expected a core-set; crops of images lie anywhere in them")
     else:
         sources, regions, left_out = _image_regions(data, scale, patch, factors, lr)
+    check_apart((source.path, source.lr) for source in sources if source.lr is not None)
     store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
     if not tables:
         store.patches = sum(

@@ -87,7 +87,7 @@ class Plan:
         return rows.hexdigest()
 
     def check_unchanged(self, image: str) -> Path:
-        """The path of an image; raises InputError where it is missing or is not the one that was scored.
+        """The path of an image; raises InputError where it or its LR image is missing or not the one that was scored.
 
         Compared with the core-set's metadata: bytes, and the time of change unless the images have moved.
         """
@@ -102,6 +102,10 @@ class Plan:
             return path
         if now.st_size != then["size"] or (now.st_mtime_ns != then["mtime_ns"] and not self.root_moved):
             raise InputError(f"{path}: has changed since it was scored; score it again")
+        if self.patches.lr is not None and "lr" in then:
+            low = self.patches.lr.find(image)
+            if [os.stat(low).st_size, os.stat(low).st_mtime_ns] != then["lr"]:
+                raise InputError(f"{low}: has changed since it was scored; score it again")
         return path
 
 

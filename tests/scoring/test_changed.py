@@ -1,0 +1,159 @@
+"""Scores are never older than their images: what a resumed run scores again, of HR and LR files and odd clocks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import srfast
+from srfast.data.lowres import LowRes
+from srfast.errors import InputError
+from srfast.training.sources import open_store
+
+YEARS = 20 * 366 * 86_400 * 10**9
+
+
+@pytest.fixture
+def lr_folder(photo_folder: Path, tmp_path: Path) -> Path:
+    """LR images of the photographs at x2, all PNG."""
+    folder = tmp_path / "lr"
+    for path in photo_folder.rglob("*.*"):
+        small = (folder / path.relative_to(photo_folder)).with_suffix(".png")
+        small.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as image:
+            image.convert("RGB").resize((image.width // 2, image.height // 2), Image.Resampling.NEAREST).save(small)
+    return folder
+
+
+def other_pixels(path: Path) -> None:
+    """Turns an image by half a circle; its sizes stay."""
+    with Image.open(path) as image:
+        turned = image.transpose(Image.Transpose.ROTATE_180)
+    turned.save(path)
+
+
+def resumed(folder: Path, output: Path, **options: Any) -> tuple[srfast.ScoreTable, int]:
+    """The table of a resumed run, and how many images it scored."""
+    done: list[int] = []
+    table = srfast.score(
+        folder, patch=48, scorer="bicubic", output=output, resume=True, progress=lambda d, *_: done.append(d), **options
+    )
+    return table, done[-1] - done[0]
+
+
+def stop_after(n: int) -> Callable[..., None]:
+    def progress(done: int, _total: int, _patches: int) -> None:
+        if done == n:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def later(path: Path) -> None:
+    state = path.stat()
+    other_pixels(path)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 10**9))
+
+
+def longer(path: Path) -> None:
+    """Another size, the same time."""
+    state = path.stat()
+    other_pixels(path)
+    path.write_bytes(path.read_bytes() + b"\0" * (state.st_size + 100 - path.stat().st_size))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def earlier(path: Path) -> None:
+    """A clock that jumped back while the file was written."""
+    state = path.stat()
+    other_pixels(path)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns - YEARS))
+
+
+@pytest.mark.parametrize("finished", [True, False], ids=["finished", "interrupted"])
+@pytest.mark.parametrize("change", [later, longer, earlier])
+@pytest.mark.parametrize("side", ["hr", "lr"])
+def test_what_changed_is_scored_again(
+    side: str, change: Callable[[Path], None], finished: bool, photo_folder: Path, lr_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "s.parquet"
+    options: dict[str, Any] = {"lr": lr_folder} if side == "lr" else {}
+    first: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "output": output, **options}
+    if finished:
+        srfast.score(photo_folder, **first)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            srfast.score(photo_folder, progress=stop_after(3), **first)
+    assert not finished or resumed(photo_folder, output, **options)[1] == 0
+    change((lr_folder if side == "lr" else photo_folder) / "astronaut.png")
+    table, scored = resumed(photo_folder, output, **options)
+    assert scored == (1 if finished else 2)
+    fresh = srfast.score(photo_folder, patch=48, scorer="bicubic", **options)
+    assert table.table.equals(fresh.table)
+    assert table.meta == fresh.meta
+
+
+@pytest.mark.parametrize("side", ["hr", "lr"])
+def test_times_in_the_future(side: str, photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
+    """Files that a clock ahead wrote: known when they stay, scored again when they change."""
+    output = tmp_path / "s.parquet"
+    options: dict[str, Any] = {"lr": lr_folder} if side == "lr" else {}
+    path = (lr_folder if side == "lr" else photo_folder) / "astronaut.png"
+    os.utime(path, ns=(time.time_ns() + YEARS,) * 2)
+    before = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, **options)
+    assert resumed(photo_folder, output, **options)[1] == 0
+    other_pixels(path)  # now: before the time that the file had
+    table, scored = resumed(photo_folder, output, **options)
+    assert scored == 1
+    assert not np.array_equal(table["loss"], before["loss"])
+
+
+def test_an_lr_image_of_another_suffix(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
+    """One that comes first among the suffixes takes the place of the one that was scored."""
+    output = tmp_path / "s.parquet"
+    srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr=lr_folder)
+    with Image.open(lr_folder / "chelsea.png") as image:
+        image.transpose(Image.Transpose.ROTATE_180).save(lr_folder / "chelsea.jpg", quality=95)
+    assert resumed(photo_folder, output, lr=lr_folder)[1] == 1
+
+
+def test_tables_from_before_lr_images_were_recorded(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "s.parquet"
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr=lr_folder)
+    for image in table.meta["images"].values():
+        del image["lr"]
+    table.write(output)
+    assert resumed(photo_folder, output, lr=lr_folder)[1] == 4
+
+
+def test_an_export_of_lr_images_that_changed_is_refused(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
+    coreset = srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic", lr=lr_folder), keep=1.0)
+    srfast.export(coreset, tmp_path / "one")
+    other_pixels(lr_folder / "chelsea.png")
+    with pytest.raises(InputError, match=r"lr/chelsea\.png: has changed since it was scored"):
+        srfast.export(coreset, tmp_path / "two")
+    assert not (tmp_path / "two").exists()
+
+
+@pytest.mark.parametrize("name", ["astronaut.jpg", "Astronaut.png"])
+def test_one_lr_image_of_two_hr_images_is_refused(
+    name: str, photo_folder: Path, lr_folder: Path, tmp_path: Path
+) -> None:
+    """By another suffix, or where LR lies on a file system that takes A.png for a.png, which a link stands for."""
+    with Image.open(photo_folder / "astronaut.png") as image:
+        image.convert("RGB").save(photo_folder / name)
+    if name.endswith(".png"):
+        os.link(lr_folder / "astronaut.png", lr_folder / name)
+    with pytest.raises(InputError, match=rf"is the LR image of .*{name}.* and of "):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet", lr=lr_folder)
+    with pytest.raises(InputError, match=rf"is the LR image of .*{name} and of "):
+        open_store([photo_folder], 2, color="y", patch=48, lr=LowRes.open(lr_folder))
+    assert not (tmp_path / "s.parquet").exists()
+    assert not (tmp_path / "s.parquet.parts").exists()
