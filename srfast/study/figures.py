@@ -10,7 +10,7 @@ import numpy as np
 
 from srfast.data.files import atomic_path
 from srfast.errors import RunError
-from srfast.study.groups import Group, groups, main_dataset
+from srfast.study.groups import Group, groups, main_dataset, training_seconds
 from srfast.study.results import Results
 from srfast.study.statistics import interval
 from srfast.study.tables import strata_of
@@ -60,7 +60,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
         "figure4-window": lambda ax: _window(ax, whole, dataset),
         "keep-same-updates": lambda ax: _keep(ax, whole, dataset, matched=True),
         "updates": lambda ax: _against(ax, whole, dataset, "updates", lambda g: g.key.updates),
-        "hours": lambda ax: _against(ax, whole, dataset, "hours of training and scoring", _hours),
+        "hours": lambda ax: _hours(ax, whole, dataset),
         "strata": lambda ax: _strata(ax, results, whole, dataset),
         "pool": lambda ax: _pool(ax, some, dataset),
     }
@@ -78,10 +78,6 @@ def draw(results: Results, folder: Path) -> list[Path]:
     return written
 
 
-def _hours(g: Group) -> float:
-    return float((g.seconds.mean() + g.scoring_seconds.mean()) / 3600)
-
-
 def _lines(some: Sequence[Group], name: Callable[[Group], str]) -> dict[str, list[Group]]:
     """The groups of one line, by its label."""
     lines: dict[str, list[Group]] = {}
@@ -91,14 +87,26 @@ def _lines(some: Sequence[Group], name: Callable[[Group], str]) -> dict[str, lis
     return lines
 
 
-def _plot(ax: Axes, number: int, label: str, x: Sequence[float], some: Sequence[Group], dataset: str) -> None:
+def _plot(
+    ax: Axes, number: int, label: str, x: Sequence[float], some: Sequence[Group], dataset: str, color: str | None = None
+) -> None:
     """One line with the intervals over seeds."""
     order = np.argsort(x)
     values = [interval(some[i].per_seed(dataset)) for i in order]
     means = np.array([v.mean for v in values])
     half = np.nan_to_num(np.array([v.high - v.mean for v in values]))
     marker = _MARKERS[number % len(_MARKERS)]
-    ax.errorbar(np.asarray(x)[order], means, half, label=label, marker=marker, ms=4, lw=1.2, capsize=2)
+    ax.errorbar(np.asarray(x)[order], means, half, label=label, marker=marker, color=color, ms=4, lw=1.2, capsize=2)
+
+
+def _log_axis(ax: Axes) -> None:
+    """Ticks at 1, 2 and 5, as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _finish(ax: Axes, xlabel: str, dataset: str) -> bool:
@@ -147,7 +155,8 @@ def _keep(ax: Axes, some: Sequence[Group], dataset: str, matched: bool) -> bool:
         return False
     for i, (label, line) in enumerate(lines.items()):
         line = [*line, *(f for f in full if f.key.model == line[0].key.model)]
-        _plot(ax, i, label, [100 * g.key.keep for g in line], line, dataset)
+        aside = 0.5 * (i - (len(lines) - 1) / 2)  # %; intervals beside each other, not on each other
+        _plot(ax, i, label, [100 * g.key.keep + aside for g in line], line, dataset)
     return _finish(ax, f"kept (%), {'the same updates' if matched else 'fixed epochs: updates shrink'}", dataset)
 
 
@@ -167,13 +176,26 @@ def _window(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
 
 
 def _against(ax: Axes, some: Sequence[Group], dataset: str, xlabel: str, x: Callable[[Group], float]) -> bool:
+    """A colour for each arm, a marker for each keep."""
     lines = _lines(some, lambda g: f"{g.key.arm} {100 * g.key.keep:g} %")
     full = {label for label, line in lines.items() if line[0].is_full}
     lines = {f"{g.key.model} full" if label in full else label: line for label, line in lines.items() for g in line[:1]}
-    for i, (label, line) in enumerate(lines.items()):
-        _plot(ax, i, label, [x(g) for g in line], line, dataset)
-    ax.set_xscale("log")
+    arms = list(dict.fromkeys((g.key.model, g.key.arm) for g in some))
+    keeps = sorted({g.key.keep for g in some}, reverse=True)
+    for label, line in lines.items():
+        first = line[0].key
+        color = f"C{arms.index((first.model, first.arm))}"
+        _plot(ax, keeps.index(first.keep), label, [x(g) for g in line], line, dataset, color)
+    _log_axis(ax)
     return _finish(ax, xlabel, dataset)
+
+
+def _hours(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
+    """Minutes where nothing takes an hour."""
+    training = training_seconds(some)
+    seconds = {g.key: training[g.key] + float(g.scoring_seconds.mean()) for g in some}
+    unit, size = ("hours", 3600) if max(seconds.values()) >= 3600 else ("minutes", 60)
+    return _against(ax, some, dataset, f"{unit} of training and scoring", lambda g: seconds[g.key] / size)
 
 
 def _strata(ax: Axes, results: Results, some: Sequence[Group], dataset: str) -> bool:
@@ -214,5 +236,5 @@ def _pool(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
     for i, (label, line) in enumerate(lines.items()):
         line = [*line, *(f for f in full if f.key.model == line[0].key.model and line[0].is_full)]
         _plot(ax, i, label, [g.patches * (g.key.keep if g.redraw == "pass" else 1) for g in line], line, dataset)
-    ax.set_xscale("log")
+    _log_axis(ax)
     return _finish(ax, "patches", dataset)

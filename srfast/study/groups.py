@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -107,3 +108,15 @@ def main_dataset(some: list[Group]) -> str:
     """The test set of tables and figures that show one."""
     sizes = {d: a.shape[1] for g in some for d, a in g.psnr.items()}
     return next((d for d in MAIN if d in sizes), max(sizes, key=lambda d: sizes[d]))
+
+
+def training_seconds(some: Sequence[Group]) -> dict[Key, float]:
+    """Seconds of training: the updates at the median pace of all cells of that model.
+
+    What is kept does not change the time of an update; what else the machine does at that hour changes what was
+    measured. Arms that are chosen again while training have a pace of their own.
+    """
+    paces: dict[tuple[str, bool], list[float]] = {}
+    for g in some:
+        paces.setdefault((g.key.model, g.reselected), []).extend(g.seconds / g.key.updates)
+    return {g.key: g.key.updates * float(np.median(paces[g.key.model, g.reselected])) for g in some}

@@ -11,10 +11,12 @@ from typing import Any
 from filelock import Timeout
 
 from srfast.data.files import atomic_path
+from srfast.scoring.settings import Scale
 from srfast.study import results
 from srfast.study.cell import cell_folder
 from srfast.study.cells import Cell
 from srfast.study.description import Study
+from srfast.study.pool import Scored
 from srfast.study.results import Results
 from srfast.training.log import COLUMNS, NAME
 
@@ -30,7 +32,7 @@ class Known:
     def __init__(self, found: Results) -> None:
         self._meta = found.meta
         # Results of before scales could differ have none.
-        self._patches = {(s["scorer"], s.get("scale", 2)): s["patches"] for s in found.meta["scoring"]}
+        self._scoring = {(s["scorer"], s.get("scale", 2)): s for s in found.meta["scoring"]}
         self._rows, self._strata, self._log = (_by_cell(t) for t in (found.table, found.strata, found.log))
 
     def has(self, study: Study, cell: Cell, test: Mapping[str, list[str]], patches: int) -> bool:
@@ -41,12 +43,18 @@ class Known:
         images = {(name, Path(f).stem) for name, files in test.items() for f in files}
         return (
             self._meta["study"]["train"] == results.describe(study)["train"]
-            and self._patches.get((Path(study.scorers[cell.scorer]).name, cell.scale)) == patches
+            and self._scored(study, cell).get("patches") == patches
             and {(r["dataset"], Path(r["image"]).stem) for r in self._rows[cell.name]} == images
         )
 
-    def write(self, cell: Cell, folder: Path) -> None:
-        """Leaves in the cell's folder what a run leaves, but for the weights."""
+    def _scored(self, study: Study, cell: Cell) -> Mapping[str, Any]:
+        return self._scoring.get((Path(study.scorers[cell.scorer]).name, cell.scale), {})
+
+    def write(self, study: Study, cell: Cell, folder: Path, seconds: float) -> None:
+        """Leaves in the cell's folder what a run leaves, but for the weights.
+
+        The pool was scored again for this study, in ``seconds``: they take the place of the seconds it took there.
+        """
         with cell_folder(folder):
             if results.finished(folder):
                 return
@@ -55,7 +63,12 @@ class Known:
                 writer.writeheader()
                 writer.writerows({k: row[k] for k in ("step", "loss", "lr", "seconds")} for row in self._log[cell.name])
             known = dict(self._meta["cells"][cell.name])
-            results.write_cell(folder, known.pop("settings"), known, self._rows[cell.name], self._strata[cell.name])
+            less = self._scored(study, cell)["seconds"] - seconds
+            rows = [
+                {**row, "scoring_seconds": max(0.0, row["scoring_seconds"] - less) if row["scoring_seconds"] else 0.0}
+                for row in self._rows[cell.name]
+            ]
+            results.write_cell(folder, known.pop("settings"), known, rows, self._strata[cell.name])
 
 
 def take_over(
@@ -63,7 +76,7 @@ def take_over(
     study: Study,
     todo: Sequence[Cell],
     test: Mapping[str, list[str]],
-    patches: Mapping[tuple[int, int], int],
+    scored: Mapping[tuple[int, Scale], Scored],
     places: Mapping[str, Path],
 ) -> list[Cell]:
     """Takes what it can from known results; returns the cells that are left to run.
@@ -73,15 +86,16 @@ def take_over(
         study: The study.
         todo: Its cells without results.
         test: Name of a test set -> its files.
-        patches: (scorer, scale) -> patches of the whole pool.
+        scored: (scorer, scale) -> the scored pool.
         places: Name of a cell -> its folder.
     """
     left = []
     for cell in todo:
-        source = next((k for k in known if k.has(study, cell, test, patches[cell.scorer, cell.scale])), None)
+        whole = scored[cell.scorer, cell.scale]
+        source = next((k for k in known if k.has(study, cell, test, whole.patches)), None)
         try:
             if source is not None:
-                source.write(cell, places[cell.name])
+                source.write(study, cell, places[cell.name], whole.seconds)
                 continue
         except Timeout:
             pass  # another process runs it

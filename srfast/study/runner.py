@@ -94,9 +94,8 @@ def run_study(
                 for key in dict.fromkeys((c.scorer, c.scale) for c in todo)
             }
             if elsewhere:
-                patches = {(number, int(scale)): one.patches for (number, scale), one in scored.items()}
                 places = {c.name: place_of(folder, c) for c in todo}
-                todo = take_over(elsewhere, described, todo, data.test, patches, places)
+                todo = take_over(elsewhere, described, todo, data.test, scored, places)
             tasks = [(described, c, scored[c.scorer, c.scale], data.test, place_of(folder, c)) for c in todo]
             for done, outcome in enumerate(_outcomes(tasks, jobs), len(chosen) - len(todo) + 1):
                 if outcome.state == "failed":

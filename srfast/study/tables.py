@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from srfast.study.formats import Entry, Table, Value
-from srfast.study.groups import Group, groups, main_dataset
+from srfast.study.groups import Group, groups, main_dataset, training_seconds
 from srfast.study.pairs import pairs
 from srfast.study.results import Results
 from srfast.study.statistics import DELTA, Interval, interval, pooled_sigma
@@ -156,6 +156,7 @@ def _costs(some: Sequence[Group], dataset: str) -> Table:
         "PSNR",
         "Updates of all patches for it",
     ]
+    training = training_seconds(some)
     rows: list[list[Entry]] = []
     for g in some:
         curve = sorted(
@@ -168,13 +169,13 @@ def _costs(some: Sequence[Group], dataset: str) -> Table:
                 *_label(g),
                 g.key.model,
                 g.patches,
-                f"{g.seconds.mean():.0f}",
+                f"{training[g.key]:.0f}",
                 f"{g.scoring_seconds.mean():.1f}",
                 Value(psnr, 3),
                 None if g.is_full else updates_for(psnr.mean, curve),
             ]
         )
-    return Table("costs", f"What the PSNR on {dataset} costs.", header, rows)
+    return Table("costs", f"What the PSNR on {dataset} costs; training at the median pace of an update.", header, rows)
 
 
 def _same(c: Group, g: Group) -> bool:

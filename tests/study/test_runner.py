@@ -270,7 +270,16 @@ def test_known_cells_are_taken_over(write_study: Callable[..., Path], tmp_path: 
     for name in ("table", "strata", "log"):
         rows = getattr(first, name).to_pylist()
         assert rows
-        assert [r for r in getattr(both, name).to_pylist() if r["cell"] in cells] == rows, name
+        taken = [r for r in getattr(both, name).to_pylist() if r["cell"] in cells]
+        for one, other in zip(taken, rows, strict=True):
+            assert {**one, "scoring_seconds": 0} == {**other, "scoring_seconds": 0}, name
+    # Scoring the pool is counted as it took here.
+    seconds = [r.meta["scoring"][0]["seconds"] for r in (first, both)]
+    of = [{r["cell"]: r["scoring_seconds"] for r in found.table.to_pylist()} for found in (first, both)]
+    for name in cells:
+        before, after = of[0][name], of[1][name]
+        assert after == (pytest.approx(before + seconds[1] - seconds[0], abs=1e-3) if before else 0)
+    assert any(of[1].values())
     assert both.meta["cells"].items() >= first.meta["cells"].items()
     # Once taken over, they are cells as any other.
     ran.clear()
