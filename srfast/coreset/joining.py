@@ -12,10 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
-import pyarrow.parquet as pq
 
 from srfast.data.files import check_input
-from srfast.data.parquet import check_claims
+from srfast.data.parquet import opened
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
 
@@ -94,8 +93,7 @@ def read_table(path: Path) -> pa.Table:
     check_input(path, "a table")
     try:
         if path.suffix.lower() == ".parquet":
-            with pq.ParquetFile(path) as file:
-                check_claims(path, file)
+            with opened(path) as file:
                 return file.read()
         if path.suffix.lower() == ".csv":
             return csv.read_csv(path)

@@ -17,13 +17,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from srfast.coreset.settings import SCORES, Selection, counted, share, short_of
 from srfast.coreset.where import ROW, check_condition, not_met, reason
-from srfast.data.files import check_input
 from srfast.data.images import stays_inside
-from srfast.data.origin import LIMITS
+from srfast.data.parquet import check_pages, opened
 from srfast.data.threads import cores
 from srfast.errors import InputError, RunError
 from srfast.scoring.table import (
@@ -65,13 +63,8 @@ class Files:
         paths = [path for item in map(Path, scores) for path in (part_files(item) if item.is_dir() else [item])]
         metas, schemas, rows = [], [], 0
         for path in paths:
-            check_input(path, "a parquet file")
-            try:
-                with pq.ParquetFile(path, **LIMITS) as file:
-                    schema, count = file.schema_arrow, file.metadata.num_rows
-            except (pa.ArrowException, OSError) as error:
-                first = " ".join(str(error).split())[:120]
-                raise InputError(f"{path}: not a readable parquet file ({first})") from None
+            with opened(path, whole=False) as file:
+                schema, count = file.schema_arrow, file.metadata.num_rows
             meta = about_images(parse_meta(path, schema.metadata))
             if "selection" in meta:
                 raise InputError(
@@ -216,7 +209,9 @@ class Large:
         return predicate
 
     def _open(self) -> int:
-        """Makes the view ``passing`` and checks the columns; the number of rows in all."""
+        """Makes the view ``passing`` and checks pages and columns; the number of rows in all."""
+        for path in self.files.paths:
+            check_pages(path)
         listed = ", ".join(_text(str(path)) for path in self.files.paths)
         source = f"read_parquet([{listed}])"
         columns = ", ".join(f"t.{_name(n)}" for n in self.names)

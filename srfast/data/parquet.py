@@ -1,33 +1,77 @@
-"""Parquet files from elsewhere: what they claim to hold, before it is read."""
+"""Parquet files: what they claim to hold is judged before it is read, and every page is verified as it is read."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from srfast.data.files import check_input
+from srfast.data.origin import LIMITS
 from srfast.errors import InputError
 
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
+
+@contextmanager
+def opened(path: str | os.PathLike[str], *, whole: bool = True) -> Iterator[pq.ParquetFile]:
+    """A parquet file to read from; pages that carry a CRC-32 are verified by it.
+
+    Args:
+        path: The file.
+        whole: It will be read as a whole; else a row group at a time.
+
+    Raises:
+        InputError: not a file, not readable as parquet (also while it is read), or as ``check_claims``.
+    """
+    check_input(path, "a parquet file")
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True, **LIMITS) as file:
+            check_claims(path, file, whole=whole)
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a readable parquet file ({' '.join(str(error).split())[:120]})") from None
 
 
-def check_claims(path: str | os.PathLike[str], file: pq.ParquetFile) -> None:
+def check_pages(path: str | os.PathLike[str]) -> None:
+    """Reads a file to its end, a row group at a time, for a reader that does not verify pages itself.
+
+    Raises:
+        InputError: as ``opened``.
+    """
+    with opened(path, whole=False) as file:
+        for group in range(file.metadata.num_row_groups):
+            file.read_row_group(group)
+
+
+def check_claims(path: str | os.PathLike[str], file: pq.ParquetFile, *, whole: bool = True) -> None:
     """Refuses a file that would unpack to more than this machine's memory, judged by its footer alone.
 
     A run of equal values takes a few bytes however long it is, so that a file of kilobytes can claim billions of rows.
+
+    Args:
+        path: For the message.
+        file: Opened, not yet read.
+        whole: Whether all rows are in memory at once; else those of one row group.
 
     Raises:
         InputError: names the file, the rows and the bytes.
     """
     about = file.metadata
-    widths = [_width(field.type) for field in file.schema_arrow]
-    unpacked = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
-    needed, there = max(int(about.num_rows * sum(widths)), unpacked), _memory()
-    if there and needed > there:
-        raise InputError(
-            f"{path}: refused, its {about.num_rows:,} rows would take {needed >> 20:,} MiB of memory; "
-            f"there are {there >> 20:,}"
-        )
+    width = sum(_width(field.type) for field in file.schema_arrow)
+    groups = [about.row_group(i) for i in range(about.num_row_groups)]
+    claims = [(int(g.num_rows), int(g.total_byte_size)) for g in groups]
+    if whole:
+        claims = [(int(about.num_rows), sum(size for _, size in claims))]
+    there = _memory()
+    for rows, unpacked in claims:
+        needed = max(int(rows * width), unpacked)
+        if there and needed > there:
+            raise InputError(
+                f"{path}: refused, its {rows:,} rows would take {needed >> 20:,} MiB of memory; "
+                f"there are {there >> 20:,}"
+            )
 
 
 def _width(kind: object) -> float:

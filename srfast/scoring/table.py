@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from srfast.data import origin
-from srfast.data.files import check_input, output_file
+from srfast.data.files import output_file
 from srfast.data.images import stays_inside
-from srfast.data.parquet import check_claims
+from srfast.data.parquet import opened
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows, numbers
 from srfast.scoring.settings import COMPARED
@@ -131,13 +131,8 @@ def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _read_file(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
-    check_input(path, "a parquet file")
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True, **LIMITS) as file:
-            check_claims(path, file)
-            table = file.read()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a readable parquet file ({' '.join(str(error).split())[:120]})") from None
+    with opened(path) as file:
+        table = file.read()
     return table, parse_meta(path, table.schema.metadata)
 
 

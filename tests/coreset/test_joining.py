@@ -94,7 +94,7 @@ def test_a_joined_column_is_selected_by(table: ScoreTable) -> None:
         ("s.csv", "", ["image"], "not a readable table"),
         ("q.txt", "a/2.png good\n", ["image"], "line 1: expected a name and a number, got 'a/2.png good'"),
         ("q.json", "{}", ["image"], "expected a .csv, .parquet or .txt file"),
-        ("q.parquet", "no", ["image"], "not a readable table"),
+        ("q.parquet", "no", ["image"], "not a readable parquet file"),
     ],
 )
 def test_bad_tables_are_refused_in_one_line(

@@ -193,3 +193,26 @@ def test_command(one: Path, tmp_path: Path) -> None:
         assert done.exit_code == 0, done.output
         said.append(done.output)
     assert said[0] == said[1]
+
+
+def test_flipped_bits_are_found(one: Path, tmp_path: Path) -> None:
+    """DuckDB does not look at the checksums of pages."""
+    path = tmp_path / "s.parquet"
+    data = bytearray(one.read_bytes())
+    column = pq.ParquetFile(one).metadata.row_group(0).column(SCHEMA.names.index("loss"))
+    data[column.data_page_offset + column.total_compressed_size // 2] ^= 1
+    path.write_bytes(data)
+    for engine in ("memory", "duckdb"):
+        with pytest.raises(InputError, match=r"s\.parquet: not a readable parquet file"):
+            srfast.select(path, engine=engine)
+
+
+def test_a_row_group_of_more_rows_than_memory(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table as a whole may be larger."""
+    monkeypatch.setattr("srfast.data.parquet._memory", lambda: 100_000)
+    with pytest.raises(InputError, match=r"refused, its 6,330 rows would take 0 MiB"):
+        srfast.select(one, engine="duckdb")
+    pq.write_table(pq.read_table(one), tmp_path / "groups.parquet", row_group_size=1000)
+    assert len(srfast.select(tmp_path / "groups.parquet", engine="duckdb")) == 3165
+    with pytest.raises(InputError, match=r"refused, its 6,330 rows"):
+        ScoreTable.read(tmp_path / "groups.parquet")

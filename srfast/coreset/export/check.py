@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from srfast.coreset.export.writer import Reader
 from srfast.coreset.pairs import CorePatches
 from srfast.data.images import FORMATS
 from srfast.data.workers import ordered_map
-from srfast.errors import RunError
+from srfast.errors import InputError, RunError
+from srfast.scoring.table import ScoreTable
 
 SAMPLE = 256
 """Pairs compared with their source."""
@@ -41,14 +42,17 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
     rows = np.random.default_rng(0).permutation(len(plan))[:SAMPLE]
     # In the order of the plan, so that each image is decoded once.
     sample = np.sort(rows)
-    source = CorePatches(plan.table.take(sample), plan.scale, root=plan.patches.root)
+    source = CorePatches(ScoreTable(plan.table.take(sample), plan.patches.meta), plan.scale, root=plan.patches.root)
     expected = {int(row): i for i, row in enumerate(sample)}
 
     def decode(entry: tuple[str, bytes, bytes | None]) -> tuple[np.ndarray, np.ndarray | None]:
         name, high, low = entry
         return _decoded(folder, name, high), None if low is None else _decoded(folder, name, low)
 
-    with closing(ordered_map(decode, _complete(folder, plan, read), workers)) as decoded:
+    with (
+        closing(_complete(folder, plan, read)) as entries,
+        closing(ordered_map(decode, entries, workers)) as decoded,
+    ):
         for (name, _, _), (hr, lr) in decoded:
             row = left.pop(name, None)
             if row is None:
@@ -67,11 +71,17 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
     return len(sample)
 
 
-def _complete(folder: Path, plan: Plan, read: Reader) -> Iterator[tuple[str, bytes, bytes | None]]:
-    for name, high, low in read(folder, plan):
-        if high is None or (plan.lr and low is None):
-            raise RunError(f"{folder}: {name} has no {'HR' if high is None else 'LR'} file")
-        yield name, high, low
+def _complete(folder: Path, plan: Plan, read: Reader) -> Generator[tuple[str, bytes, bytes | None], None, None]:
+    try:
+        with closing(read(folder, plan)) as entries:
+            for name, high, low in entries:
+                if high is None or (plan.lr and low is None):
+                    raise RunError(f"{folder}: {name} has no {'HR' if high is None else 'LR'} file")
+                yield name, high, low
+    except (InputError, RunError):
+        raise
+    except Exception as error:  # whatever a damaged archive or database makes its reader raise
+        raise RunError(f"{folder}: cannot be read back ({' '.join(str(error).split())[:200]})") from None
 
 
 def _decoded(folder: Path, name: str, data: bytes) -> np.ndarray:

@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-import pyarrow.parquet as pq
 from PIL import Image
 
 from srfast.coreset.export.plan import Plan
 from srfast.coreset.export.writer import INDEX, shape_of, sides, write_lines
 from srfast.errors import InputError, RunError
+from srfast.scoring.table import read_parquet
 
 TARGETS = ("folder", "basicsr", "lmdb", "list")
 """The formats that can be subsets."""
@@ -50,7 +50,10 @@ def _keys(plan: Plan, existing: Path) -> list[str]:
     index = existing.parent / INDEX
     rows = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
     if index.is_file():
-        table = pq.read_table(index, columns=["name", "image", "x", "y", "size"])
+        table, _ = read_parquet(index)
+        missing_columns = {"name", "image", "x", "y", "size"} - set(table.column_names)
+        if missing_columns:
+            raise InputError(f"{index}: expected a column {min(missing_columns)!r}, got none")
         places = zip(*(table[c].to_pylist() for c in ("image", "x", "y", "size")), strict=True)
         known = dict(zip(places, table["name"].to_pylist(), strict=True))
         missing = [row for row in rows if row not in known]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from srfast.coreset.export.plan import Plan
@@ -68,7 +68,7 @@ def put(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def read_folder(folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | None]]:
+def read_folder(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """By sorted names on both sides, as KAIR pairs them."""
     found = {name: sorted(p.name for p in (folder / name).iterdir()) for name, _ in sides(plan)}
     lows = found.get(plan.lr_folder, [])
@@ -77,7 +77,7 @@ def read_folder(folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | 
         yield name.split(".")[0], (folder / "HR" / name).read_bytes(), low
 
 
-def read_basicsr(folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | None]]:
+def read_basicsr(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """By meta_info.txt: the first word of a line, in both folders."""
     with open(folder / "meta_info.txt", encoding="utf-8") as file:
         for line in file:

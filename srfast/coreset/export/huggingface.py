@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from srfast.coreset.export.folder import Folder
 from srfast.coreset.export.plan import Plan
 from srfast.coreset.export.stream import Pair
 from srfast.coreset.export.writer import shard_count, shard_rows
+from srfast.data.parquet import opened
+from srfast.scoring.table import CHECKED
 
 _IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 _GROUP = 100
@@ -33,7 +35,7 @@ class ImageFolder(Folder):
         if plan.lr:
             columns["lr_file_name"] = pa.array(f"{plan.lr_folder}/{n}.{plan.suffix}" for n in plan.names)
         columns |= {name: plan.table[name] for name in plan.table.column_names}
-        pq.write_table(pa.table(columns), self.metadata, compression="zstd")
+        pq.write_table(pa.table(columns), self.metadata, **CHECKED)
 
 
 class Embedded:
@@ -70,7 +72,9 @@ class Embedded:
         first = self._pending[0].row
         if self._writer is None:
             name = embedded_name(first // self._rows, shard_count(self.plan))
-            self._writer = pq.ParquetWriter(self.folder / name, self._schema, compression="none")
+            self._writer = pq.ParquetWriter(
+                self.folder / name, self._schema, compression="none", write_page_checksum=True
+            )
         names = [f"{self.plan.names[p.row]}.{self.plan.suffix}" for p in self._pending]
         columns = [_images([p.hr for p in self._pending], names)]
         if self.plan.lr:
@@ -107,19 +111,20 @@ def _schema(plan: Plan) -> pa.Schema:
     return pa.schema(fields, metadata=about)
 
 
-def read_imagefolder(folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | None]]:
+def read_imagefolder(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """By metadata.parquet: paths relative to its folder."""
-    table = pq.read_table(folder / "metadata.parquet")
+    with opened(folder / "metadata.parquet") as file:
+        table = file.read()
     lows = table["lr_file_name"].to_pylist() if plan.lr else [None] * len(table)
     for high, low in zip(table["hr_file_name"].to_pylist(), lows, strict=True):
         name = Path(high).name.split(".")[0]
         yield name, (folder / high).read_bytes(), None if low is None else (folder / low).read_bytes()
 
 
-def read_embedded(folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | None]]:
+def read_embedded(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Shard by shard, a row group at a time."""
     for path in sorted(folder.glob("*.parquet")):
-        with pq.ParquetFile(path) as file:
+        with opened(path, whole=False) as file:
             for batch in file.iter_batches(_GROUP, columns=["hr", "lr"] if plan.lr else ["hr"]):
                 for row in batch.to_pylist():
                     name = row["hr"]["path"].split(".")[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -117,22 +118,29 @@ def _room(plan: Plan, lr: bool) -> int:
     return int((3 * side**2 * 1.01 + 4 * 4096).sum()) + (16 << 20)
 
 
-def read_lmdb(folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | None]]:
+def read_lmdb(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """By meta_info.txt, whose keys end at the first dot and must be the same on both sides."""
     lmdb = import_lmdb()
     keys = {name: read_keys(folder / f"{name}.lmdb") for name, _ in sides(plan)}
     if plan.lr and set(keys["HR"]) != set(keys[plan.lr_folder]):
         raise RunError(f"{folder}: the keys of HR.lmdb and {plan.lr_folder}.lmdb are not the same")
     options = {"readonly": True, "lock": False, "readahead": False, "meminit": False}
-    environments = [lmdb.open(str(folder / f"{name}.lmdb"), **options) for name, _ in sides(plan)]
-    try:
-        transactions = [e.begin() for e in environments]
+    with ExitStack() as stack:
+        transactions = []
+        for name, _ in sides(plan):
+            environment = stack.enter_context(closing(lmdb.open(str(folder / f"{name}.lmdb"), **options)))
+            _check_whole(folder / f"{name}.lmdb" / "data.mdb", environment)
+            transactions.append(environment.begin())
         for key in keys["HR"]:
             values = [t.get(key.encode("ascii")) for t in transactions]
             yield key, values[0], values[1] if plan.lr else None
-    finally:
-        for environment in environments:
-            environment.close()
+
+
+def _check_whole(path: Path, environment: Any) -> None:
+    """Refuses a database that has been cut short: reading a page behind the end of a mapped file ends the process."""
+    expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if path.stat().st_size < expected:
+        raise RunError(f"{path}: expected {expected} bytes, got {path.stat().st_size}; it has been cut short")
 
 
 def read_keys(folder: Path) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from srfast.coreset.export.plan import Plan
@@ -57,7 +57,7 @@ def shard_name(number: int, count: int) -> str:
     return f"{number:0{max(6, len(str(count - 1)))}d}.tar"
 
 
-def read_webdataset(folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | None]]:
+def read_webdataset(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Shard by shard; a sample is what follows each other under one key, up to the first dot."""
     for path in sorted(folder.glob("*.tar")):
         key = ""

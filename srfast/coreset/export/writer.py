@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -36,7 +36,7 @@ class Writer(Protocol):
 class Reader(Protocol):
     """Reads an export back the way trainers do: (name, HR file, LR file) for everything it holds."""
 
-    def __call__(self, folder: Path, plan: Plan) -> Iterator[tuple[str, bytes, bytes | None]]: ...
+    def __call__(self, folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]: ...
 
 
 def shape_of(plan: Plan, row: int, *, lr: bool) -> str:

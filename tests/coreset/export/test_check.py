@@ -1,0 +1,106 @@
+"""Exports that were damaged after they were written: the check names what is wrong in one line, in every format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import srfast
+from srfast.errors import InputError, RunError
+
+
+def export(coreset: Any, out: Path, layout: str, **options: Any) -> Any:
+    embed = layout.endswith("-embedded")
+    return srfast.export(coreset, out, layout.removesuffix("-embedded"), 2, embed=embed, **options)
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 4
+    path.unlink()  # a hard link to a file of the dataset stays as it is
+    path.write_bytes(data)
+
+
+def end_of_column(path: Path, number: int) -> int:
+    """The last byte of its pages."""
+    column = pq.ParquetFile(path).metadata.row_group(0).column(number)
+    begin = column.dictionary_page_offset or column.data_page_offset
+    return int(begin + column.total_compressed_size - 1)
+
+
+DAMAGES: list[tuple[str, str, Callable[[Path], None], str]] = [
+    ("folder", "LRx2/*.png", Path.unlink, "has no LR file"),
+    ("basicsr", "HR/*.png", Path.unlink, r"cannot be read back \(.*No such file.*HR/"),
+    ("lmdb", "HR.lmdb/meta_info.txt", lambda p: flip(p, 0), "the keys of HR.lmdb and LRx2.lmdb are not the same"),
+    ("lmdb", "LRx2.lmdb/data.mdb", Path.unlink, r"cannot be read back \(.*LRx2\.lmdb"),
+    ("lmdb", "LRx2.lmdb/data.mdb", lambda p: p.write_bytes(b""), r"cannot be read back \(.*LRx2\.lmdb"),
+    ("lmdb", "HR.lmdb/data.mdb", lambda p: os.truncate(p, 5 * 4096), r"data\.mdb: expected \d+ bytes, got 20480"),
+    ("hf", "metadata.parquet", lambda p: os.truncate(p, 100), "metadata.parquet: not a readable parquet file"),
+    ("hf", "metadata.parquet", Path.unlink, "metadata.parquet: no such file"),
+    ("hf-embedded", "train-00000-of-00001.parquet", lambda p: flip(p, 999), "train-.*: not a readable parquet file"),
+    ("webdataset", "000000.tar", lambda p: os.truncate(p, 3000), r"cannot be read back \(unexpected end of data"),
+    ("webdataset", "000000.tar", lambda p: p.write_bytes(b""), r"cannot be read back \(.*empty file"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layout", "file", "damage", "reason"), DAMAGES, ids=lambda v: v if isinstance(v, str) else "")
+def test_damages_are_named(
+    layout: str, file: str, damage: Callable[[Path], None], reason: str, coreset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    export(coreset, out, layout, check=True)
+    damage(min(out.glob(file)))
+    for _ in range(2):  # what the first try opened is closed again
+        with pytest.raises((InputError, RunError), match=reason):
+            export(coreset, out, layout, resume=True, check=True)
+
+
+def test_metadata_of_hugging_face_carry_checksums(coreset: Path, tmp_path: Path) -> None:
+    export(coreset, tmp_path / "out", "hf")
+    path = tmp_path / "out" / "metadata.parquet"
+    flip(path, end_of_column(path, 4))
+    with pytest.raises(InputError, match=r"metadata\.parquet: not a readable parquet file"):
+        export(coreset, tmp_path / "out", "hf", resume=True, check=True)
+
+
+def test_a_core_set_in_memory(coreset: Path, tmp_path: Path) -> None:
+    """Its table has no metadata of its own."""
+    chosen = srfast.CoreSet.read(coreset)
+    chosen = srfast.CoreSet(chosen.table.replace_schema_metadata(None), chosen.meta)
+    done = srfast.export(chosen, tmp_path / "out", "folder", 2, check=True)
+    assert done.compared == done.patches == len(chosen)
+
+
+def test_a_list_of_patches_that_is_damaged(coreset: Path, tmp_path: Path) -> None:
+    """patches.parquet of an export of which a subset is made."""
+    export(coreset, tmp_path / "all", "folder")
+    index = tmp_path / "all" / "patches.parquet"
+    half = pq.read_table(coreset).slice(0, 5)
+    sides = {"existing": tmp_path / "all" / "HR", "existing_lr": tmp_path / "all" / "LRx2"}
+    whole = pq.read_table(index)
+    flip(index, end_of_column(index, 1))
+    with pytest.raises(InputError, match=r"patches\.parquet: not a readable parquet file"):
+        srfast.export(half, tmp_path / "half", "folder", 2, **sides)
+    pq.write_table(whole.drop_columns(["name"]), index)
+    with pytest.raises(InputError, match=r"patches\.parquet: expected a column 'name', got none"):
+        srfast.export(half, tmp_path / "half", "folder", 2, **sides)
+    assert not (tmp_path / "half").exists()
+
+
+def test_a_database_cut_short_does_not_end_the_process(
+    coreset: Path, tmp_path: Path, srfast_command: Callable[..., Any]
+) -> None:
+    """Reading behind the end of a mapped file is SIGBUS, which no exception catches: tried in a process of its own."""
+    export(coreset, tmp_path / "out", "lmdb")
+    os.truncate(tmp_path / "out" / "HR.lmdb" / "data.mdb", 4 * 4096)
+    done = srfast_command(
+        "export", coreset, "-o", "out", "--to", "lmdb", "--scale", "2", "--check", "--resume", cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "it has been cut short" in done.stderr
