@@ -40,9 +40,9 @@ def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
     good = [(g, c) for g, c in parts if c.effect.mean >= -tolerated]
     if good:
         group, found = min(good, key=lambda p: (p[0].key.updates, _share(p[0]), -p[1].effect.mean))
-    else:
-        group, found = max(parts, key=lambda p: p[1].effect.mean)
-    return _sentence(group, full, found, dataset)
+        return _sentence(group, full, found, dataset)
+    group, found = max(parts, key=lambda p: p[1].effect.mean)
+    return f"No cheaper training loses less than {tolerated:g} dB. " + _sentence(group, full, found, dataset)
 
 
 def _share(g: Group) -> float:
@@ -105,3 +105,27 @@ def saturation(results: Results) -> Sequence[str]:
                 f"{c.effect.mean:+.3f} dB{_bounds(c)} on {dataset}, {c.verdict}."
             )
     return found
+
+
+def same_updates(results: Results) -> str | None:
+    """Every selection against all patches, both at all updates: which are better, worse, as good; None without any."""
+    some = groups(results)
+    if not some:
+        return None
+    dataset = main_dataset(some)
+    everything = [g for g in some if g.is_full and g.key.pool == 1 and g.key.scorer == some[0].key.scorer]
+    if not everything:
+        return None
+    full = max(everything, key=lambda g: g.key.updates)
+    found: dict[str, list[str]] = {}
+    for g in some:
+        if g.is_full or g.key.pool != 1 or (g.key.model, g.key.updates) != (full.key.model, full.key.updates):
+            continue
+        c = _compare(g, full, dataset)
+        if c is not None and c.seeds > 1:
+            name = f"{g.key.arm} {100 * g.key.keep:g} %" + (f" ({g.key.scorer})" if g.key.scorer != "srcnn" else "")
+            found.setdefault(c.verdict, []).append(f"{name} {c.effect.mean:+.3f} dB{_bounds(c)}")
+    if not found:
+        return None
+    parts = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in sorted(found.items()))
+    return f"At all {full.key.updates} updates, against all patches ({full.key.model}, {dataset}), {parts}."

@@ -29,14 +29,14 @@ def publish(results: Results, folder: Path | None) -> str:
         RunError: scipy or matplotlib is missing.
     """
     try:
-        from srfast.study.answer import answer, saturation
+        from srfast.study.answer import answer, same_updates, saturation
         from srfast.study.tables import tables
     except ImportError as error:
         raise RunError(f"the tables of a study need {error.name}: pip install 'srfast[study]'") from None
     found = tables(results)
     if not found:
         raise InputError("tables: expected the results of at least one finished cell, got none")
-    sentences = [s for s in (answer(results), *saturation(results)) if s]
+    sentences = [s for s in (answer(results), same_updates(results), *saturation(results)) if s]
     page = "\n".join(
         [f"# {results.meta['study']['title']}\n", *(f"{s}\n" for s in sentences), *(t.markdown() for t in found)]
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from srfast.scoring.table import VERSION
-from srfast.study.answer import answer, saturation
+from srfast.study.answer import answer, same_updates, saturation
 from srfast.study.formats import Table, Value
 from srfast.study.groups import groups
 from srfast.study.pairs import pairs
@@ -144,7 +144,20 @@ def test_one_sentence() -> None:
     as_random = answer(made_up(cells={**CELLS, ("random", 0.5, 500, 1.0): -0.01}))
     assert as_random is not None
     assert "drawn at random" in as_random, "scores that do not beat a random subset are not recommended"
-    assert answer(made_up(cells={k: v for k, v in CELLS.items() if k[0] == "full" and k[2] == 1000})) is None
+    strict = answer(made_up(), tolerated=1e-4)
+    assert strict is not None
+    assert strict.startswith("No cheaper training loses less than 0.0001 dB. With ")
+    only_full = made_up(cells={k: v for k, v in CELLS.items() if k[0] == "full" and k[2] == 1000})
+    assert answer(only_full) is None
+    assert same_updates(only_full) is None
+    at_all = same_updates(made_up())
+    assert at_all is not None
+    assert at_all.startswith("At all 1000 updates, against all patches (fsrcnn, BSD100), ")
+    parts = dict(p.split(": ", 1) for p in at_all.split("), ", 1)[1].rstrip(".").split("; "))
+    listed = {name: verdict for verdict, names in parts.items() for name in ARMS if f"{name} 50 %" in names}
+    assert listed["des"].startswith("better")
+    assert "full" not in listed
+    assert set(listed) == {a for a, k, u, pool in CELLS if u == 1000 and k == 0.5 and pool == 1}
     assert [s[:50] for s in saturation(made_up())] == ["With 50 % of the images and all 1000 updates: -0.0"]
 
 
