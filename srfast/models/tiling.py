@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -17,13 +20,62 @@ OVERLAP = 32
 _ALIGN = 16  # where tiles start when a network does not say: windows of attention are 8 or 16 wide
 
 
+@dataclass(frozen=True)
+class Tile:
+    """A piece of an image that is run by itself; rows and columns in LR pixels."""
+
+    rows: slice
+    """What it covers: tiles cover the image, none twice, row by row from the top."""
+    columns: slice
+    rows_read: slice
+    """With the pixels around it."""
+    columns_read: slice
+
+    def run(self, network: Descriptor, lr: Tensor) -> Tensor:
+        """SR [1, C, scale * rows, scale * columns] of the piece, of the whole LR image [1, C, h, w].
+
+        Raises:
+            InputError: the network returned another shape than it should.
+        """
+        sr = _run(network, lr[..., self.rows_read, self.columns_read])
+        top, left = self.rows.start - self.rows_read.start, self.columns.start - self.columns_read.start
+        height, width = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+        s = network.scale
+        return sr[..., s * top : s * (top + height), s * left : s * (left + width)]
+
+
+def tiles(network: Descriptor, h: int, w: int, tile: int, overlap: int = OVERLAP) -> Iterator[Tile]:
+    """The tiles of an LR image of h x w pixels.
+
+    Args:
+        network: What will run. Where it says on how many pixels around an output pixel depends (``receptive``), tiles
+            are cut with as many, at multiples of ``multiple``, and agree with the whole up to rounding (1e-5).
+        h: Height.
+        w: Width.
+        tile: Side of what a tile covers; 0 takes one tile.
+        overlap: LR pixels around a tile where the network does not say; the seams are then approximate.
+    """
+    receptive = network.receptive
+    align = _ALIGN if receptive is None else network.multiple
+    margin = _up(overlap if receptive is None else receptive, align)
+    step = _up(tile, align) if tile and tile < max(h, w) else max(h, w, 1)
+    for y in range(0, h, step):
+        for x in range(0, w, step):
+            bottom, right = min(h, y + step), min(w, x + step)
+            yield Tile(
+                slice(y, bottom),
+                slice(x, right),
+                slice(max(0, y - margin), min(h, y + step + margin)),
+                slice(max(0, x - margin), min(w, x + step + margin)),
+            )
+
+
 def super_resolve(network: Descriptor, lr: Tensor, tile: int | None = None) -> Tensor:
     """Runs a network, tile by tile where the image is large.
 
-    Each tile is cut with as many LR pixels around it as an output pixel depends on (``network.receptive``), and
-    starts at a multiple of ``network.multiple``, so tiles and the whole agree up to rounding (1e-5). Networks
-    that span the image (pooled attention) run whole, unless ``tile`` is given; then tiles overlap by
-    ``OVERLAP`` pixels and the seams are approximate.
+    Tiles are those of ``tiles``: exact where the network declares its receptive field. Networks that do not, or that
+    span the image (pooled attention), run whole, unless ``tile`` is given; then tiles overlap by ``OVERLAP`` pixels
+    and the seams are approximate.
 
     Args:
         network: What to run.
@@ -39,22 +91,16 @@ def super_resolve(network: Descriptor, lr: Tensor, tile: int | None = None) -> T
     """
     if tile is not None and tile < 0:
         raise InputError(f"tile: expected 0 or a positive number of LR pixels, got {tile}")
-    scale, receptive = network.scale, network.receptive
+    scale = network.scale
     h, w = lr.shape[-2:]
     if tile is None:
-        tile = TILE if receptive is not None and h * w > WHOLE_PIXELS else 0
+        tile = TILE if network.receptive is not None and h * w > WHOLE_PIXELS else 0
     if tile == 0 or tile >= max(h, w):
         return _run(network, lr)
-    align = _ALIGN if receptive is None else network.multiple
-    margin = _up(OVERLAP if receptive is None else receptive, align)
-    step = _up(tile, align)
     out = lr.new_empty(*lr.shape[:2], h * scale, w * scale)
-    for y in range(0, h, step):
-        for x in range(0, w, step):
-            y0, x0, y1, x1 = max(0, y - margin), max(0, x - margin), min(h, y + step), min(w, x + step)
-            sr = _run(network, lr[..., y0 : min(h, y1 + margin), x0 : min(w, x1 + margin)])
-            inner = sr[..., (y - y0) * scale : (y1 - y0) * scale, (x - x0) * scale : (x1 - x0) * scale]
-            out[..., y * scale : y1 * scale, x * scale : x1 * scale] = inner
+    for part in tiles(network, h, w, tile):
+        rows, columns = (slice(s.start * scale, s.stop * scale) for s in (part.rows, part.columns))
+        out[..., rows, columns] = part.run(network, lr)
     return out
 
 

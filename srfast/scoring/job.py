@@ -15,9 +15,8 @@ from srfast.data.images import ImageFile, read_rgb
 from srfast.data.lowres import LowRes, read_lr
 from srfast.errors import InputError
 from srfast.ops.blockiness import blockiness
-from srfast.ops.device import resolve_device
 from srfast.scoring.backends.base import Engine, Scores, check_finite
-from srfast.scoring.backends.registry import make_engine
+from srfast.scoring.backends.registry import make_engine, make_pair_engine
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.parts import Outcome
 from srfast.scoring.settings import ScoreSettings
@@ -37,16 +36,8 @@ def open_job(settings: ScoreSettings, workers: int) -> tuple[Network, Job]:
         InputError, RunError: as ``load_network`` and ``make_engine``.
     """
     network = load_network(settings.scorer, settings.scale)
-    engine = make_engine(network, settings, threads=workers) if settings.lr is None else _pair_engine(network, settings)
-    return network, Job(engine, settings, workers)
-
-
-def _pair_engine(network: Network, settings: ScoreSettings) -> PairEngine:
-    from srfast.scoring.backends.pairs import PairEngine
-
-    if settings.backend not in ("auto", "torch") or settings.precision != "fp32":
-        raise InputError("lr: existing pairs are scored by torch in fp32, leave --backend and --precision out")
-    return PairEngine(network, settings.boundary, resolve_device(settings.device))
+    make: Any = make_engine if settings.lr is None else make_pair_engine
+    return network, Job(make(network, settings, threads=workers), settings, workers)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ def score(
     lr: str | os.PathLike[str] | None = None,
     lr_template: str = "{}",
     blockiness: bool = False,
+    tile_overlap: int = 32,
     resume: bool = False,
     output: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -93,6 +94,8 @@ def score(
         lr_template: What becomes of an HR image's name without suffix, such as "{}x4".
         blockiness: Adds a column ``blockiness``, of JPEG's block artefacts (see ``srfast.ops.blockiness``); patches of
             at least 9 pixels.
+        tile_overlap: LR pixels around each tile of a large image, for a module, function or file whose receptive field
+            is not known: the scores near seams are then approximate (docs/selection.md).
         resume: Continue an interrupted run that wrote to ``output``; images that changed, or whose LR image did, are
             scored again.
         output: Where to write scores.parquet; a name that ends in "/" becomes a folder of parts, which needs no merge
@@ -127,6 +130,7 @@ def score(
         lr,
         lr_template,
         blockiness,
+        tile_overlap,
     )
     if output is None and resume:
         raise InputError("resume: expected an output to continue, got none")

@@ -31,6 +31,8 @@ BACKENDS: tuple[str, ...] = get_args(Backend)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 LOADERS: tuple[str, ...] = get_args(Loader)
 BOUNDARIES: tuple[str, ...] = get_args(Boundary)
+TILE_OVERLAP = 32
+"""As many LR pixels as tools of the field take; not exact."""
 
 
 def _setting(default: Any, help: str, **about: Any) -> Any:
@@ -90,6 +92,11 @@ class ScoreSettings:
     blockiness: bool = _setting(
         False, "Also a column of JPEG's block artefacts, 0 to 100 (docs/selection.md).", compared=True
     )
+    tile_overlap: int = _setting(
+        TILE_OVERLAP,
+        "LR pixels around a tile of a large image, where a network's reach is not known (docs/selection.md).",
+        compared=True,
+    )
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -113,6 +120,8 @@ class ScoreSettings:
 
             if self.patch < SMALLEST:
                 raise InputError(f"blockiness: expected a patch of at least {SMALLEST} pixels, got {self.patch}")
+        if not _whole(self.tile_overlap) or self.tile_overlap < 0:
+            raise InputError(f"tile-overlap: expected a whole number of at least 0, got {self.tile_overlap!r}")
         if self.lr is not None:
             from srfast.data.lowres import LowRes
 
@@ -141,6 +150,7 @@ class ScoreSettings:
             "shard": list(self.shard) if self.shard else None,
             **({"lr": str(self.lr), "lr_template": self.lr_template} if self.lr is not None else {}),
             **({"blockiness": True} if self.blockiness else {}),
+            **({"tile_overlap": self.tile_overlap} if self.tile_overlap != TILE_OVERLAP else {}),
         }
 
 
@@ -163,6 +173,7 @@ class ScoreOptions(TypedDict, total=False):
     lr: str | os.PathLike[str] | None
     lr_template: str
     blockiness: bool
+    tile_overlap: int
 
 
 COMPARED: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(ScoreSettings) if f.metadata.get("compared"))

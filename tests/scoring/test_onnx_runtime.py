@@ -172,11 +172,11 @@ def test_onnx_network_is_the_exported_srcnn(tmp_path: Path) -> None:
         ),
         ({"dtype": 2}, r"expected one float32 input .* got input tensor\(uint8\)"),
         ({"dtype": 10}, r"expected one float32 input .* got input tensor\(float16\)"),
-        ({"shape": ("N", 3, "H", "W"), "channels": 3}, r"got input tensor\(float\) \['N', 3, 'H', 'W'\]"),
+        ({"shape": ("N", 2, "H", "W"), "channels": 2}, r"got input tensor\(float\) \['N', 2, 'H', 'W'\]"),
         ({"inputs": 2}, "got 2 inputs and 1 outputs"),
         (
-            {"channels": 3, "shape": ("N", "C", "H", "W")},
-            r"expected a network that takes \[1, 1, 48, 48\], got",
+            {"channels": 4, "shape": ("N", "C", "H", "W")},
+            r"expected a network that takes \[1, 3, 48, 48\], got",
         ),
     ],
 )
@@ -211,7 +211,7 @@ def test_onnx_network_refuses_sizes_it_does_not_take(tmp_path: Path) -> None:
     assert net.size == (24, None)
     with pytest.raises(InputError, match="expected input of 24 x any, the only size it takes, got 16 x 16"):
         net.enhance(np.zeros((1, 1, 16, 16), np.float32))
-    with pytest.raises(InputError, match=r"y: expected float32 \[N, 1, H, W\], got float64"):
+    with pytest.raises(InputError, match=r"planes: expected float32 \[N, 1, H, W\], got float64"):
         net.enhance(np.zeros((1, 1, 24, 16)))
 
 

@@ -45,6 +45,7 @@ def test_compared_settings() -> None:
         "lr",
         "lr_template",
         "blockiness",
+        "tile_overlap",
     )
 
 

@@ -33,22 +33,22 @@ class Band:
         return slice(self.begin - self.first, self.end - self.first)
 
 
-def bands(height: int, width: int, scale: int) -> Iterator[Band]:
-    """The rows of an image, multiples of the scale, in bands of BAND_PIXELS or one LR row."""
-    step = max(1, BAND_PIXELS // (width * scale)) * scale
+def bands(height: int, width: int, scale: int, pixels: int | None = None) -> Iterator[Band]:
+    """The rows of an image, multiples of the scale, in bands of so many pixels (BAND_PIXELS) or one LR row."""
+    step = max(1, (pixels or BAND_PIXELS) // (width * scale)) * scale
     for begin in range(0, height, step):
         end = min(begin + step, height)
         yield Band(begin, end, max(0, begin - HALO * scale), min(height, end + HALO * scale))
 
 
 class WindowSums:
-    """Sums of three maps over windows, the maps coming in bands from the top down; float64."""
+    """Sums of maps over windows, the maps coming in bands from the top down; float64."""
 
-    def __init__(self, xs: np.ndarray, ys: np.ndarray, size: int, device: torch.device) -> None:
+    def __init__(self, xs: np.ndarray, ys: np.ndarray, size: int, device: torch.device, maps: int = 3) -> None:
         self._x = torch.from_numpy(xs.astype(np.int64)).to(device)
         self._ys, self._size = ys.astype(np.int64), size
-        self._sums = torch.zeros(3, len(ys), len(xs), dtype=torch.float64, device=device)
-        self._above = torch.zeros(3, 1, len(xs), dtype=torch.float64, device=device)
+        self._sums = torch.zeros(maps, len(ys), len(xs), dtype=torch.float64, device=device)
+        self._above = torch.zeros(maps, 1, len(xs), dtype=torch.float64, device=device)
 
     def add(self, maps: Tensor, band: Band) -> None:
         for number, error in enumerate(maps):
@@ -67,7 +67,7 @@ class WindowSums:
             self._above[number] = until[-1:]
 
     def means(self) -> Tensor:
-        """float32 [3, ny * nx]."""
+        """float32 [maps, ny * nx]."""
         return (self._sums / self._size**2).clamp(min=0).float().flatten(1)
 
 

@@ -58,7 +58,11 @@ class MapEngine(ABC):
             plain = Scores(bicubic, bicubic, sobel)
         if self.network.kind == "bicubic":
             return plain
-        return Scores(window_means(self.errors(whole)[0], xs, ys, size), plain.bicubic, plain.sobel)
+        return Scores(self.dense_losses(whole[0], xs, ys, size), plain.bicubic, plain.sobel)
+
+    def dense_losses(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
+        """Means of the windows of the squared-error map of an image [H, W, 3 or 1], sides multiples of the scale."""
+        return window_means(self.errors(image[None])[0], xs, ys, size)
 
     def _reference_windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
         patches = cut(image, xs, ys, size)

@@ -6,6 +6,7 @@ import logging
 import os
 from functools import cache
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from srfast.errors import InputError, RunError
 from srfast.ops import native
@@ -13,6 +14,9 @@ from srfast.ops.device import resolve_device, sees_cuda
 from srfast.scoring.backends.base import Engine
 from srfast.scoring.network import Network
 from srfast.scoring.settings import BACKENDS, ScoreSettings
+
+if TYPE_CHECKING:
+    from srfast.scoring.backends.pairs import PairEngine
 
 ENVIRONMENT = "SRFAST_BACKEND"
 """Read when the backend is "auto"."""
@@ -122,6 +126,11 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
         from srfast.scoring.backends.native import NativeEngine
 
         return NativeEngine(network, boundary, precision, isa)
+    if network.kind in ("module", "onnx"):
+        from srfast.scoring.backends.upscaling import UpscalerEngine, make_upscaler
+
+        upscaler = make_upscaler(network, device, settings.tile_overlap, boundary, threads)
+        return UpscalerEngine(network, boundary, upscaler, backend)
     if backend == "onnx":
         from srfast.scoring.backends.onnx.engine import OnnxEngine
 
@@ -129,3 +138,24 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
     from srfast.scoring.backends.eager import EagerEngine
 
     return EagerEngine(network, boundary, device)
+
+
+def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1) -> PairEngine:
+    """The engine that scores existing pairs: ONNX Runtime runs .onnx files, torch anything else.
+
+    Args, errors: as for ``make_engine``; InputError also where another backend or precision is named.
+    """
+    backend = "onnx" if network.kind == "onnx" else "torch"
+    if settings.backend not in ("auto", backend) or settings.precision != "fp32":
+        runner = "ONNX Runtime" if backend == "onnx" else "torch"
+        raise InputError(f"lr: existing pairs are scored by {runner} in fp32, leave --backend and --precision out")
+    device = resolve_device(settings.device)
+    if backend == "onnx" and (reason := unusable(backend, device, network)):
+        raise RunError(f"backend: {backend} cannot be used: {reason}")
+    from srfast.scoring.backends.pairs import PairEngine
+    from srfast.scoring.backends.upscaling import make_upscaler
+
+    upscaler = None
+    if network.kind in ("module", "onnx"):
+        upscaler = make_upscaler(network, device, settings.tile_overlap, settings.boundary, threads)
+    return PairEngine(network, settings.boundary, device, upscaler, backend)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from srfast.ops import reference
 from srfast.scoring.backends.maps import MapEngine
@@ -12,32 +16,37 @@ from srfast.scoring.network import Network
 
 
 class OnnxEngine(MapEngine):
-    """Scores with ONNX Runtime."""
+    """Scores SRCNN and bicubic with ONNX Runtime."""
 
     name = "onnx"
 
     def __init__(self, network: Network, boundary: str = "symmetric", device: str = "auto", threads: int = 1) -> None:
         super().__init__(network, boundary)
-        self._scorer: OnnxScorer | None = None
-        self._network: OnnxNetwork | None = None
-        if network.path is not None and network.kind == "onnx":
-            self._network = OnnxNetwork(network.path, network.scale, threads, device)
-        else:
-            self._scorer = OnnxScorer(network.weights, network.scale, boundary, threads, device)
+        self._scorer = OnnxScorer(network.weights, network.scale, boundary, threads, device)
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
-        return self._scorer.score(patches) if self._scorer else super().batch(patches)
+        return self._scorer.score(patches)
 
     def errors(self, patches: np.ndarray) -> np.ndarray:
-        if self._scorer:
-            return self._scorer.squared_error(patches)
-        assert self._network is not None
-        x = torch.from_numpy(np.array(patches, order="C"))
-        y = reference.luma(x) if x.shape[-1] == 3 else x[..., 0]
-        scale = self.network.scale
+        return self._scorer.squared_error(patches)
+
+
+class OnnxModule(nn.Module):
+    """An .onnx network as a module in main memory: LR [N, C, h, w] in [0, 1] to SR.
+
+    One whose output has the size of its input gets the bicubically up-sampled planes.
+
+    Raises:
+        InputError, RunError: as ``OnnxNetwork``.
+    """
+
+    def __init__(self, path: Path, scale: int, boundary: str, threads: int, device: str) -> None:
+        super().__init__()
+        self._network = OnnxNetwork(path, scale, threads, device)
+        self._boundary = boundary
+        self.color: Literal["y", "rgb"] = "y" if self._network.channels == 1 else "rgb"
+
+    def forward(self, lr: Tensor) -> Tensor:
         if self._network.takes == "up":
-            plane = reference.degrade(y, scale, torch.float32, self.boundary)
-        else:
-            plane = reference.resample_uint8(y, 1 / scale, self.boundary).float()[:, None]
-        sr = 255 * self._network.enhance((plane / 255).numpy())[:, 0]
-        return (sr - y.numpy().astype(np.float32)) ** 2
+            lr = reference.resample(lr, self._network.scale, self._boundary)
+        return torch.from_numpy(self._network.enhance(lr.contiguous().numpy()))

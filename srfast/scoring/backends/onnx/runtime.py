@@ -153,7 +153,7 @@ class OnnxScorer:
 
 
 class OnnxNetwork:
-    """A network from an .onnx file: one float32 input, Y [N, 1, H, W] in [0, 1], and one output, SR Y.
+    """A network from an .onnx file: one float32 input [N, C, H, W] in [0, 1], Y or RGB, and one output, SR.
 
     Args:
         path: The file.
@@ -161,7 +161,8 @@ class OnnxNetwork:
         threads, device: As for ``session``.
 
     Attributes:
-        takes: "up" where the output has the size of the input (bicubically up-sampled Y), "lr" where it is
+        channels: 1, Y, or 3, RGB.
+        takes: "up" where the output has the size of the input (bicubically up-sampled planes), "lr" where it is
             ``scale`` times that.
         sha256: Digest of the file.
         size: The only input size [H, W] it takes; a side is None where it takes any.
@@ -178,79 +179,92 @@ class OnnxNetwork:
         except (FileNotFoundError, IsADirectoryError) as error:
             raise InputError(f"{path}: expected an .onnx file, got {_first_line(error)}") from error
         self._session = session(self.path, threads, device)
-        self._input, self._batch, self.size = self._signature()
+        self._input, self._batch, channels, self.size = self._signature()
         about = self._session.get_modelmeta().custom_metadata_map
         if "srfast_version" in about and about.get("scale") != str(scale):
             raise InputError(f"{path}: expected a network for scale {scale}, got scale {about.get('scale')}")
-        self.takes: Literal["up", "lr"] = self._probe()
+        self.channels, self.takes = self._probe(channels)
 
-    def enhance(self, y: np.ndarray) -> np.ndarray:
-        """SR Y float32 [N, 1, H', W'], as the network gives it, of ``y`` float32 [N, 1, H, W] in [0, 1].
+    def enhance(self, planes: np.ndarray) -> np.ndarray:
+        """SR float32 [N, C, H', W'], as the network gives it, of ``planes`` float32 [N, C, H, W] in [0, 1].
 
         H' = H and W' = W for an "up" network, ``scale`` times that for an "lr" one.
 
         Raises:
             InputError: another shape or dtype, or a size the network does not take.
         """
-        if y.dtype != np.float32 or y.ndim != 4 or y.shape[1] != 1:
-            raise InputError(f"y: expected float32 [N, 1, H, W], got {y.dtype} {list(y.shape)}")
+        if planes.dtype != np.float32 or planes.ndim != 4 or planes.shape[1] != self.channels:
+            raise InputError(
+                f"planes: expected float32 [N, {self.channels}, H, W], got {planes.dtype} {list(planes.shape)}"
+            )
         factor = 1 if self.takes == "up" else self.scale
-        height, width = y.shape[2:]
+        height, width = planes.shape[2:]
         if any(have not in (None, want) for have, want in zip(self.size, (height, width), strict=True)):
             raise InputError(
                 f"{self.path}: expected input of {_size(self.size)}, the only size it takes, got {height} x {width}"
             )
-        if len(y) == 0:
-            return np.zeros((0, 1, factor * height, factor * width), np.float32)
+        if len(planes) == 0:
+            return np.zeros((0, self.channels, factor * height, factor * width), np.float32)
         out = _in_batches(
             self._call,
-            y,
+            planes,
             self._batch or max(1, _RUN_PIXELS[CPU] // (height * width)),
             self._batch is not None,
         )
-        wanted = (len(y), 1, factor * height, factor * width)
+        wanted = (len(planes), self.channels, factor * height, factor * width)
         if out.shape != wanted:
-            raise InputError(f"{self.path}: expected output {list(wanted)} from {list(y.shape)}, got {list(out.shape)}")
+            raise InputError(
+                f"{self.path}: expected output {list(wanted)} from {list(planes.shape)}, got {list(out.shape)}"
+            )
         return out
 
-    def _call(self, y: np.ndarray) -> np.ndarray:
+    def _call(self, planes: np.ndarray) -> np.ndarray:
         try:
-            out: np.ndarray = self._session.run(None, {self._input: y})[0]
+            out: np.ndarray = self._session.run(None, {self._input: planes})[0]
         except Exception as error:
             raise InputError(
-                f"{self.path}: expected a network that takes {list(y.shape)}, got: {_first_line(error)}"
+                f"{self.path}: expected a network that takes {list(planes.shape)}, got: {_first_line(error)}"
             ) from error
         return out
 
-    def _signature(self) -> tuple[str, int | None, tuple[int | None, int | None]]:
+    def _signature(self) -> tuple[str, int | None, int | None, tuple[int | None, int | None]]:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        wanted = "one float32 input [N, 1, H, W] (Y in [0, 1]) and one float32 output"
+        wanted = "one float32 input [N, C, H, W] (C is 1: Y, or 3: RGB, in [0, 1]) and one float32 output"
         if self._session.get_modelmeta().custom_metadata_map.get("kind") == "scorer":
             raise InputError(
                 f"{self.path}: expected a network with {wanted}, got a whole scorer; "
-                "`srfast onnx --network-only` writes a network"
+                "`srfast onnx --network-only` writes a network, and --scorer srcnn is what this one scores with"
             )
         if len(inputs) != 1 or len(outputs) != 1:
             raise InputError(f"{self.path}: expected {wanted}, got {len(inputs)} inputs and {len(outputs)} outputs")
         for side, value in (("input", inputs[0]), ("output", outputs[0])):
-            channels = value.shape[1] if len(value.shape) == 4 else None
-            if value.type != "tensor(float)" or len(value.shape) != 4 or (isinstance(channels, int) and channels != 1):
+            channels = value.shape[1] if len(value.shape) == 4 else 0
+            if value.type != "tensor(float)" or (isinstance(channels, int) and channels not in (1, 3)):
                 raise InputError(f"{self.path}: expected {wanted}, got {side} {value.type} {value.shape}")
-        batch, _, height, width = (n if isinstance(n, int) else None for n in inputs[0].shape)
-        return inputs[0].name, batch, (height, width)
+        batch, planes, height, width = (n if isinstance(n, int) else None for n in inputs[0].shape)
+        return inputs[0].name, batch, planes, (height, width)
 
-    def _probe(self) -> Literal["up", "lr"]:
-        """Annotated shapes may be symbolic, missing or wrong: one run on gray says what the network does."""
+    def _probe(self, channels: int | None) -> tuple[int, Literal["up", "lr"]]:
+        """Channels, and what it takes.
+
+        Annotated shapes may be symbolic, missing or wrong: one run on gray says what the network does.
+        """
+        if channels is None:
+            try:
+                return self._probe(1)
+            except InputError:
+                return self._probe(3)
         height, width = (n or _PROBE for n in self.size)
-        out = self._call(np.full((self._batch or 1, 1, height, width), 0.5, np.float32))
-        if out.shape[:2] == (self._batch or 1, 1):
+        shape = (self._batch or 1, channels, height, width)
+        out = self._call(np.full(shape, 0.5, np.float32))
+        if out.shape[:2] == shape[:2]:
             if out.shape[2:] == (height, width):
-                return "up"
+                return channels, "up"
             if out.shape[2:] == (self.scale * height, self.scale * width):
-                return "lr"
+                return channels, "lr"
         raise InputError(
             f"{self.path}: expected output of the input's size or {self.scale} times it (the scale), "
-            f"got {list(out.shape)} from {[self._batch or 1, 1, height, width]}"
+            f"got {list(out.shape)} from {list(shape)}"
         )
 
 

@@ -1,0 +1,207 @@
+"""Networks from LR to SR as scorers: modules, functions and .onnx files, in tiles where the image is large."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from srfast.errors import InputError
+from srfast.models import tiling
+from srfast.models.descriptor import Descriptor
+from srfast.ops import native, reference
+from srfast.ops.color import luma
+from srfast.ops.functional import imresize
+from srfast.ops.precision import without_tf32
+from srfast.scoring.backends.bands import Band, WindowSums
+from srfast.scoring.backends.maps import MapEngine
+from srfast.scoring.network import Network
+
+log = logging.getLogger(__name__)
+
+SEAMS = 1e-3
+"""Mean change of a tile's error map at twice the overlap, relative to the map's mean, from which a line says so."""
+
+
+class Upscaler:
+    """A network and how it is run on 8-bit LR images of any size: [N, h, w, 3 or 1], a single plane is Y.
+
+    A network of Y takes the rounded Y, one of RGB the colours (or Y three times). One image of more than
+    ``tiling.WHOLE_PIXELS`` LR pixels runs in tiles of ``tiling.TILE``, so that memory does not grow with it.
+
+    Args:
+        network: The module, its scale and what it says of its receptive field.
+        device: Where it runs.
+        overlap: LR pixels around a tile where the network does not say on how many an output pixel depends; the scores
+            are then approximate. The first such image is looked at: one of its tiles also runs with twice the overlap,
+            and a warning says by how much its errors change, from ``SEAMS`` on.
+    """
+
+    def __init__(self, network: Descriptor, device: torch.device, overlap: int = tiling.OVERLAP) -> None:
+        self.network, self.device, self.overlap = network, device, overlap
+        network.model.to(device).eval()
+        self._looked_at = network.receptive is not None
+
+    @torch.inference_mode()
+    def errors(self, hr: Tensor, lr: Tensor) -> Tensor:
+        """Squared errors on Y, float32 [N, H, W] in units of [0, 255]^2, of HR [N, H, W, 3 or 1] uint8 and its LR."""
+        planes = self._planes(lr)
+        if len(planes) == 1:
+            rows = []
+            for row in self._rows(planes):
+                rows.append(torch.cat([self._error(tile, planes, hr[0]) for tile in row], 1))
+            return torch.cat(rows)[None]
+        with without_tf32():
+            sr = self.network.model(planes)
+        expected = [*planes.shape[:2], *(self.network.scale * n for n in planes.shape[2:])]
+        if list(sr.shape) != expected:
+            raise InputError(
+                f"scorer: expected an output of {expected} at scale {self.network.scale}, got {list(sr.shape)}"
+            )
+        return (self._luma(sr) - _rounded(hr.to(self.device)).float()).square()
+
+    @torch.inference_mode()
+    def dense(self, hr: Tensor, lr: Tensor, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
+        """Means float32 [ny * nx] of the windows of the squared-error map of HR [H, W, 3 or 1] and its LR [h, w, ...].
+
+        H and W are ``scale`` times h and w.
+        """
+        planes = self._planes(lr[None])
+        sums = WindowSums(xs, ys, size, self.device, 1)
+        for row in self._rows(planes):
+            error = torch.cat([self._error(tile, planes, hr) for tile in row], 1)
+            begin, end = (self.network.scale * n for n in (row[0].rows.start, row[0].rows.stop))
+            sums.add(error[None], Band(begin, end, begin, end))
+        return sums.means()[0].cpu().numpy()
+
+    def _rows(self, planes: Tensor) -> list[list[tiling.Tile]]:
+        """The tiles of an image, row by row."""
+        h, w = planes.shape[2:]
+        side = tiling.TILE if h * w > tiling.WHOLE_PIXELS else 0
+        rows: dict[int, list[tiling.Tile]] = {}
+        for tile in tiling.tiles(self.network, h, w, side, self.overlap):
+            rows.setdefault(tile.rows.start, []).append(tile)
+        return list(rows.values())
+
+    def _error(self, tile: tiling.Tile, planes: Tensor, hr: Tensor) -> Tensor:
+        """The squared-error map of what a tile covers."""
+        s = self.network.scale
+        whole = hr[s * tile.rows.start : s * tile.rows.stop, s * tile.columns.start : s * tile.columns.stop]
+        target = _rounded(whole.to(self.device)).float()
+        with without_tf32():
+            error = (self._luma(tile.run(self.network, planes))[0] - target).square()
+            if not self._looked_at:
+                self._look(tile, planes, error, target)
+        return error
+
+    def _look(self, tile: tiling.Tile, planes: Tensor, error: Tensor, target: Tensor) -> None:
+        """Warns where the overlap is too small for the network, on the tile in the middle of an image of several."""
+        h, w = planes.shape[2:]
+        middle = tile.rows.start <= h // 2 < tile.rows.stop and tile.columns.start <= w // 2 < tile.columns.stop
+        if h * w <= tiling.WHOLE_PIXELS or not middle:
+            return
+        self._looked_at = True
+        twice = 2 * max(self.overlap, 8)
+        wider = next(
+            t
+            for t in tiling.tiles(self.network, h, w, tiling.TILE, twice)
+            if (t.rows, t.columns) == (tile.rows, tile.columns)
+        )
+        other = (self._luma(wider.run(self.network, planes))[0] - target).square()
+        change = float((other - error).abs().mean() / other.mean().clamp(min=1e-12))
+        if change > SEAMS:
+            log.warning(
+                "%s: tiles of a large image with an overlap of %d LR pixels change its errors by %.2g %% against %d; "
+                "--tile-overlap %d is nearer to the whole image, and slower",
+                self.network.name, self.overlap, 100 * change, twice, twice,
+            )  # fmt: skip
+
+    def _planes(self, lr: Tensor) -> Tensor:
+        """What the network takes, float32 [N, C, h, w] in [0, 1]."""
+        lr = lr.to(self.device)
+        if self.network.color == "y":
+            return _rounded(lr)[:, None].float() / 255
+        return lr.movedim(-1, 1).expand(-1, 3, -1, -1).float() / 255
+
+    def _luma(self, sr: Tensor) -> Tensor:
+        """Y [N, H, W] of 16..235, not rounded, of SR [N, C, H, W]."""
+        sr = sr * 255
+        return luma(*sr.unbind(1)) if self.network.color == "rgb" else sr[:, 0]
+
+
+class UpscalerEngine(MapEngine):
+    """Scores with such a network on LR images that are made."""
+
+    def __init__(self, network: Network, boundary: str, upscaler: Upscaler, name: str) -> None:
+        super().__init__(network, boundary)
+        self.name = name
+        self._upscaler = upscaler
+
+    def errors(self, patches: np.ndarray) -> np.ndarray:
+        hr = torch.from_numpy(np.array(patches, order="C")).to(self._upscaler.device)
+        source = _rounded(hr)[..., None] if self._upscaler.network.color == "y" else hr
+        lr = reference.resample_uint8(source.movedim(-1, 1), 1 / self.network.scale, self.boundary).movedim(1, -1)
+        return self._upscaler.errors(hr, lr).cpu().numpy()
+
+    def dense_losses(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
+        hr = torch.from_numpy(np.array(image, copy=None, order="C"))
+        return self._upscaler.dense(hr, self._made(hr), xs, ys, size)
+
+    def _made(self, hr: Tensor) -> Tensor:
+        """LR uint8 [h, w, 3 or 1] of a whole image."""
+        scale = self.network.scale
+        if self._upscaler.network.color == "y":
+            step = max(1, self.pixels_per_batch // hr.shape[1])
+            hr = torch.cat([_rounded(hr[i : i + step]) for i in range(0, len(hr), step)])[..., None]
+        if native.available():
+            return imresize(hr, 1 / scale, boundary=self.boundary)  # type: ignore[arg-type]
+        return reference.resample_uint8(hr.movedim(-1, 0), 1 / scale, self.boundary).movedim(0, -1)
+
+
+class Function(nn.Module):
+    """A function of the caller's as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self._function = function
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return self._function(lr)
+
+
+def make_upscaler(
+    network: Network, device: str, overlap: int, boundary: str = "symmetric", threads: int = 1
+) -> Upscaler:
+    """The upscaler of a network of kind "module" or "onnx".
+
+    Args:
+        network: What reconstructs.
+        device: "cpu" or "cuda".
+        overlap: As for ``Upscaler``.
+        boundary: Border of the bicubic up-sampling before an .onnx network that takes it.
+        threads: Of ONNX Runtime; torch has its own.
+
+    Raises:
+        InputError: an .onnx file that is no such network. RunError: onnxruntime is missing.
+    """
+    if network.kind == "onnx":
+        from srfast.scoring.backends.onnx.engine import OnnxModule
+
+        assert network.path is not None
+        model = OnnxModule(network.path, network.scale, boundary, threads, device)
+        return Upscaler(Descriptor(model, network.name, network.scale, model.color), torch.device("cpu"), overlap)
+    color: Literal["y", "rgb"] = "y" if network.color == "y" else "rgb"
+    module = network.module
+    assert module is not None
+    if not isinstance(module, nn.Module):
+        module = Function(module)
+    return Upscaler(Descriptor.of(module, network.scale, network.name, color), torch.device(device), overlap)
+
+
+def _rounded(image: Tensor) -> Tensor:
+    """uint8 [..., 3 or 1] -> uint8 Y [...]."""
+    return reference.luma(image) if image.shape[-1] == 3 else image[..., 0]
