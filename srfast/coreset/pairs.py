@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,12 +111,25 @@ def read_patches(coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: st
 
 
 def place(name: str, table: pa.Table, meta: dict[str, Any], root: str | Path | None) -> Patches:
-    """``read_patches`` of what ``read_rows`` returns."""
+    """``read_patches`` of what ``read_rows`` returns; InputError too where two of the images are one file."""
     folder = root if root is not None else meta.get("root")
     if folder is None:
         raise InputError(f"{name}: expected metadata that name the image folder (root), got none")
+    _check_apart(Path(folder), table["image"].unique().to_pylist())
     x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
     return Patches(Path(folder), table["image"].to_pylist(), x, y, size, meta, LowRes.of(meta))
+
+
+def _check_apart(root: Path, images: list[str]) -> None:
+    """Refuses A.png and a.png where the images have been copied to a file system that takes one for the other."""
+    seen: dict[str, str] = {}
+    for image in images:
+        other = seen.setdefault(image.casefold(), image)
+        with suppress(OSError):
+            if other != image and os.path.samefile(root / other, root / image):
+                raise InputError(
+                    f"{root}: {other} and {image} are one file there; images must not differ in case alone"
+                )
 
 
 def read_pair(

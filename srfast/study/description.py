@@ -190,6 +190,9 @@ def _arms(path: Path, tables: Any) -> tuple[Arm, ...]:
         where = f"{path}: arm {values['name']!r}."
         if values["name"] in {a.name for a in arms}:
             raise InputError(f"{where}name: expected names that differ, got it twice")
+        # Cells are folders, and some file systems take A for a.
+        if other := next((a.name for a in arms if a.name.casefold() == values["name"].casefold()), None):
+            raise InputError(f"{where}name: expected names that differ in more than case, got {other!r} too")
         budget = values.pop("budget")
         values["budget"] = tuple(budget if isinstance(budget, list) else [budget])
         values["keep"] = _floats(values["keep"])

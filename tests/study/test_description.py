@@ -48,6 +48,7 @@ def test_images_of_the_user_take_the_place_of_all_data(write_study: Callable[...
         ("keep = 0.5", "keep = 0.5\nreselect_every = 4", "arm 'rs2'.reselect_every: expected with it drop_hardest"),
         ('method = "random"', 'method = "lost"', "arm 'rs2'.method: expected one of .*, got 'lost'"),
         ('name = "rs2"', 'name = "des"', "arm 'des'.name: expected names that differ, got it twice"),
+        ('name = "rs2"', 'name = "DES"', "arm 'DES'.name: expected names that differ in more than case, got 'des' too"),
         ('"epochs", "updates"', '"epoch"', "arm 1.budget: expected 'epochs', 'updates', a fraction"),
         ('train = ["photos"]', "train = []", "data.train: expected a list of folders of images"),
         ('{photos = "photos/sub"}', "{photos = 3}", "data.test.photos: expected a folder, got 3"),

@@ -1,0 +1,92 @@
+"""Images whose names differ in case alone: no output has two such names, which some file systems take for one."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from pathlib import Path
+
+import lmdb
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import srfast
+from srfast.coreset.pairs import CorePatches
+from srfast.errors import InputError
+
+NAMES = [
+    "A.png",
+    "a.png",
+    "a.PNG",
+    "Straße/x.png",
+    "STRASSE/x.png",
+    "sub/Ä.png",
+    "sub/ä.png",
+    "sub/A_0.png",
+    "Sub/a_0.png",
+]
+
+
+@pytest.fixture(scope="module")
+def coreset(tmp_path_factory: pytest.TempPathFactory) -> srfast.CoreSet:
+    root = tmp_path_factory.mktemp("case")
+    for i, name in enumerate(NAMES):
+        (root / name).parent.mkdir(exist_ok=True)
+        Image.radial_gradient("L").rotate(7 * i).crop((0, 0, 97, 64)).convert("RGB").save(root / name)
+    return srfast.select(srfast.score(root, patch=48, scorer="bicubic"), keep=1.0)
+
+
+def named(folder: Path) -> list[str]:
+    """Files and folders below ``folder``, and what the archives, databases and tables among them call their members."""
+    found = [str(p.relative_to(folder)) for p in folder.rglob("*")]
+    for path in folder.rglob("*.tar"):
+        with tarfile.open(path) as tar:
+            found += [f"{path.name}/{name}" for name in tar.getnames()]
+    for path in folder.rglob("data.mdb"):
+        with lmdb.open(str(path.parent), readonly=True, lock=False) as env, env.begin() as transaction:
+            found += [
+                f"{path.parent.name}/{bytes(key).decode()}" for key in transaction.cursor().iternext(values=False)
+            ]
+    for path in folder.rglob("train-*.parquet"):
+        table = pq.read_table(path)
+        found += [f"{path.name}/{side}/{row['path']}" for side in ("hr", "lr") for row in table[side].to_pylist()]
+    return found
+
+
+@pytest.mark.parametrize("layout", ["folder", "basicsr", "lmdb", "hf", "hf-embedded", "webdataset", "list"])
+def test_no_two_names_of_an_export(layout: str, coreset: srfast.CoreSet, tmp_path: Path) -> None:
+    to, embed = layout.removesuffix("-embedded"), layout.endswith("-embedded")
+    done = srfast.export(coreset, tmp_path / "out", to, embed=embed, check=layout != "list")
+    found = named(tmp_path / "out")
+    assert len({name.casefold() for name in found}) == len(found)
+    assert done.patches == len(coreset)
+    if layout != "list":
+        assert sum(name.split(".")[-1] in ("png", "json") or "mdb/" in name for name in found) >= 2 * len(coreset)
+
+
+def test_no_two_names_of_a_run(coreset: srfast.CoreSet, tmp_path: Path) -> None:
+    """Scores, a core-set and a page: one file each, whatever the images are called."""
+    srfast.prune(coreset.meta["root"], tmp_path / "out", patch=48, scorer="bicubic")
+    assert {p.name for p in (tmp_path / "out").iterdir() if p.name[0] != "."} == {
+        "scores.parquet",
+        "coreset.parquet",
+        "report.html",
+    }
+
+
+def test_images_that_became_one_file(coreset: srfast.CoreSet, tmp_path: Path) -> None:
+    """A copy on a file system that takes A.png for a.png, which a link stands for."""
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((Path(coreset.meta["root"]) / name).read_bytes())
+    assert len(CorePatches(coreset, root=tmp_path)) == len(coreset)
+    (tmp_path / "a.png").unlink()
+    os.link(tmp_path / "A.png", tmp_path / "a.png")
+    for use in (
+        lambda: CorePatches(coreset, root=tmp_path),
+        lambda: srfast.export(coreset, tmp_path / "out", root=tmp_path),
+    ):
+        with pytest.raises(InputError, match=r"(A\.png and a\.png|a\.png and A\.png) are one file there"):
+            use()
+    assert not (tmp_path / "out").exists()
