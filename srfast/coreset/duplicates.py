@@ -22,7 +22,7 @@ from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
 from srfast.scoring.rows import Rows
-from srfast.scoring.table import ScoreTable
+from srfast.scoring.table import ScoreTable, check_scored
 
 ALIKE = 0.93
 """Concordance from which two patches are near-duplicates."""
@@ -88,11 +88,13 @@ def find_duplicates(
         alike: Concordance from which two patches are near-duplicates, 0 < alike <= 1.
 
     Raises:
-        InputError: an argument out of range, an image that cannot be read or has changed, or columns of an earlier run.
+        InputError: an argument out of range, a core-set, an image that cannot be read or has changed, or columns of an
+            earlier run.
         RunError: faiss is not installed.
     """
     if isinstance(alike, bool) or not isinstance(alike, (int, float)) or not 0 < alike <= 1:
         raise InputError(f"alike: expected a concordance with 0 < alike <= 1, got {alike!r}")
+    check_scored("scores", scores.meta)
     taken = [c for c in COLUMNS if c in scores.table.column_names]
     if taken:
         raise InputError(f"scores: column {taken[0]!r} is there already; take the table it was made from")

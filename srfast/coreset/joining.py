@@ -16,7 +16,7 @@ import pyarrow.csv as csv
 from srfast.data.files import check_input
 from srfast.data.parquet import opened
 from srfast.errors import InputError
-from srfast.scoring.table import ScoreTable
+from srfast.scoring.table import ScoreTable, check_scored
 
 KEYS = ("image", "x", "y")
 _LINE = re.compile(r"(?P<name>.+?)(?:\s*[,;:\t]\s*|\s+)(?P<value>[-+0-9.eEnaifNAIF]+)\s*")
@@ -57,9 +57,10 @@ def join_columns(
         The table in its old order. A row that the other table does not have gets missing values.
 
     Raises:
-        InputError: a file that cannot be read, a column that is missing or there already, names that mean two rows,
-            or no row in common.
+        InputError: a core-set, a file that cannot be read, a column that is missing or there already, names that mean
+            two rows, or no row in common.
     """
+    check_scored("scores", scores.meta)
     name = "other" if isinstance(other, pa.Table) else str(other)
     there = other if isinstance(other, pa.Table) else read_table(Path(other))
     keys = _keys(on, name, there)

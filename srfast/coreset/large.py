@@ -27,6 +27,7 @@ from srfast.errors import InputError, RunError
 from srfast.scoring.table import (
     SCHEMA,
     about_images,
+    check_scored,
     check_together,
     joined_meta,
     numeric_columns,
@@ -66,10 +67,7 @@ class Files:
             with opened(path, whole=False) as file:
                 schema, count = file.schema_arrow, file.metadata.num_rows
             meta = about_images(parse_meta(path, schema.metadata))
-            if "selection" in meta:
-                raise InputError(
-                    f"{path}: expected a score table, got a core-set; select from the table it was made from"
-                )
+            check_scored(path, meta)
             for field in SCHEMA:
                 found = schema.field(field.name).type if field.name in schema.names else None
                 if found != field.type:

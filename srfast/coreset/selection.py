@@ -35,6 +35,7 @@ from srfast.scoring.table import (
     ScoreTable,
     check_columns,
     check_paths,
+    check_scored,
     join,
     numeric_columns,
     read_parquet,
@@ -181,8 +182,7 @@ def _joined(scores: Any) -> ScoreTable:
     tables = []
     for name, source in zip(names, scores, strict=True):
         one = source if isinstance(source, Rows) else ScoreTable.read(source)
-        if "selection" in one.meta:
-            raise InputError(f"{name}: expected a score table, got a core-set; select from the table it was made from")
+        check_scored(name, one.meta)
         tables.append(ScoreTable(one.table, one.meta))
     table = join(tables, names)
     if not len(table):

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 CODE = 130
@@ -36,6 +36,8 @@ def install() -> None:
             signal.signal(number, _handle)
     # Raised inside a callback of C code, the interrupt is printed and lost; it then comes again.
     sys.unraisablehook = _unraisable
+    # Raised while C code imports a module, the interrupt is printed and turned into an error of that code's own.
+    sys.excepthook = _uncaught
 
 
 def hand_back() -> None:
@@ -119,6 +121,11 @@ def _show_cursor() -> None:
             os.write(2, b"\x1b[?25h\n")
     except (OSError, ValueError, AttributeError):
         pass
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _unraisable(lost: Any) -> None:

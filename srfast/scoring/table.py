@@ -162,6 +162,12 @@ def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None
     return dict(meta)
 
 
+def check_scored(name: str | os.PathLike[str], meta: dict[str, Any]) -> None:
+    """Refuses a core-set where a score table is to be read."""
+    if origin.kind_of_table(meta) == "core-set":
+        raise InputError(f"{name}: expected a score table, got a core-set; take the table it was selected from")
+
+
 def with_extras(schema: pa.Schema, found: pa.Schema) -> pa.Schema:
     """The columns of a schema, then the others that a table has; ``rank`` is a core-set's."""
     extras = [f for f in found if f.name not in schema.names and f.name != "rank"]

@@ -148,3 +148,15 @@ def test_in_a_program_of_the_users() -> None:
     with pytest.raises(KeyboardInterrupt):
         body(2)
     assert [signal.getsignal(s) for s in SIGNALS] == before
+
+
+@pytest.mark.parametrize(("error", "said"), [("KeyboardInterrupt", ""), ("ValueError(3)", "ValueError: 3")])
+def test_c_code_that_prints_what_an_import_raised(error: str, said: str, tmp_path: Path) -> None:
+    """As NumPy's does (PyErr_Print) before it raises an error of its own: an interrupt has its line already."""
+    code = (
+        "import ctypes\nfrom srfast.data import interrupts\ninterrupts.install()\n"
+        f"ctypes.pythonapi.PyRun_SimpleString(b'raise {error}')\n"
+    )
+    process = start(cwd=tmp_path, code=code)
+    _, err = process.communicate(timeout=60)
+    assert err.splitlines()[-1:] == ([said] if said else [])

@@ -173,6 +173,8 @@ def test_what_is_refused(dataset: tuple[Path, ScoreTable], tmp_path: Path) -> No
         find_duplicates(table, [tmp_path / "nothing"])
     with pytest.raises(InputError, match="column 'duplicate' is there already"):
         find_duplicates(find_duplicates(table).table)
+    with pytest.raises(InputError, match="expected a score table, got a core-set; take the table it was selected from"):
+        find_duplicates(select(table, keep=0.5))
     with pytest.raises(InputError, match="empty table"):
         find_duplicates(ScoreTable(table.table.slice(0, 0), table.meta))
     (tmp_path / "t.png").write_text("no image")

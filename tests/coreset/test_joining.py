@@ -107,6 +107,13 @@ def test_bad_tables_are_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_core_set_is_refused(table: ScoreTable, tmp_path: Path) -> None:
+    """It would come out without its ranks, and be replaced by no later run."""
+    (tmp_path / "q.csv").write_text("image,q\na/2.png,1\n")
+    with pytest.raises(InputError, match="expected a score table, got a core-set"):
+        join_columns(select(table, keep=0.5), tmp_path / "q.csv")
+
+
 def test_names_shared_by_two_of_our_images_tell_nothing(make_table: MakeTable) -> None:
     table = make_table([1.0, 2.0], ["a/1.png", "b/1.png"])
     with pytest.raises(InputError, match="no row belongs"):

@@ -68,9 +68,9 @@ def mutated(work: Path, wanted: int, rng: random.Random) -> Tally:
         lines = err.splitlines()
         skipped = sum(e.startswith("srfast: skipped ") for e in lines)
         if code or not output.exists():
-            tally.lost.append(f"{folder.name}: {code} {err[-600:]}")
+            tally.lose(f"{folder.name}: {code} {err[-600:]}")
         if stray := [e for e in lines if not e.startswith("srfast: ")]:
-            tally.untidy.append(f"{folder.name}: {stray[:3]}")
+            tally.blame(f"{folder.name}: {stray[:3]}")
         for outcome, n in (("refused with its name", skipped), ("read", count - skipped)):
             tally.count(outcome, n)
         done += count
@@ -109,11 +109,11 @@ def tables(work: Path, wanted: int, rng: random.Random) -> Tally:
             tally.count("refused")
         except BaseException as error:
             tally.count("other error")
-            tally.untidy.append(f"{type(error).__name__}: {error}")
+            tally.blame(f"{type(error).__name__}: {error}")
         else:
             other = chosen if found.table.num_rows == chosen.table.num_rows else right
             same = any(found.table.equals(t.table) and found.meta == t.meta for t in (right, other))
             tally.count("read as it was" if same else "read wrongly")
             if not same:
-                tally.lost.append(f"table {i}")
+                tally.lose(f"table {i}")
     return tally.finish()

@@ -60,6 +60,14 @@ class Tally:
         self.runs += times
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + times
 
+    def lose(self, text: str) -> None:
+        self.lost.append(text)
+        say(f"  LOST {self.name}: {' '.join(text.split())}")
+
+    def blame(self, text: str) -> None:
+        self.untidy.append(text)
+        say(f"  UNTIDY {self.name}: {' '.join(text.split())}")
+
     def finish(self) -> Tally:
         self.seconds = time.monotonic() - self.began
         say(self.line())
@@ -127,12 +135,12 @@ def of_prune(folder: Path) -> str:
 def commands(work: Path) -> list[Command]:
     scores = ["--patch", "48", "--stride", "24", "--workers", "2"]
     training = ["--steps", "40", "--batch", "2", "--lr-patch", "12", "--save-every", "10", "--log-every", "7"]
-    every, core = str(work / "all.parquet"), str(work / "core.parquet")
+    every, few, core = (str(work / f"{name}.parquet") for name in ("all", "few", "core"))
     return [
         Command("score", ["score", "photos", *scores, "-o"], "s.parquet", True, of_file),
         Command("prune", ["prune", "photos", *scores, "-o"], "pruned", True, of_prune),
         Command("select", ["select", every, "--keep", "0.3", "-o"], "c.parquet", False, of_file),
-        Command("dedup", ["dedup", core, "-o"], "marked.parquet", False, of_file),
+        Command("dedup", ["dedup", few, "-o"], "marked.parquet", False, of_file),
         Command("report", ["report", core, "-o"], "page.html", False, of_file),
         Command("export", ["export", core, "--to", "basicsr", "-o"], "pairs", True, of_tree),
         Command("train", ["train", "fsrcnn", "--data", "photos", *training, "-o"], "run", True, of_training),
@@ -174,7 +182,8 @@ def prepare(work: Path) -> None:
     (work / "study.toml").write_text(STUDY)
     for arguments in (
         ["score", "photos", "--patch", "48", "--stride", "6", "--scorer", "bicubic", "-o", "all.parquet"],
-        ["select", "all.parquet", "--keep", "0.05", "-o", "core.parquet"],
+        ["score", "photos", "--patch", "48", "--stride", "24", "--scorer", "bicubic", "-o", "few.parquet"],
+        ["select", "all.parquet", "--keep", "0.02", "-o", "core.parquet"],
     ):
         code, err, _ = finish(work, arguments)
         assert code == 0, err

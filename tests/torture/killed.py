@@ -61,7 +61,7 @@ def kill(work: Path, command: Command, right: str, seconds: float, wanted: int, 
     chain = 0
     while tally.signalled < wanted:
         if tally.runs >= 10 * wanted:
-            tally.untidy.append(f"only {tally.signalled} of {tally.runs} signals hit")
+            tally.blame(f"only {tally.signalled} of {tally.runs} signals hit")
             break
         output = room / f"{chain} {command.output}"
         chain += 1
@@ -83,9 +83,9 @@ def kill(work: Path, command: Command, right: str, seconds: float, wanted: int, 
         if outcome != "ended before":
             takes[again] = (takes[again] + last) / 2
         if code or command.content(output) != right:
-            tally.lost.append(f"{command.name}: {code} {err[-500:]}")
+            tally.lose(f"{command.name}: {code} {err[-500:]}")
         if litter := [p.name for p in room.rglob(".srfast-*")] + [p.name for p in room.glob("*.parts")]:
-            tally.untidy.append(f"{command.name} left {litter}")
+            tally.blame(f"{command.name} left {litter}")
         shutil.rmtree(output) if output.is_dir() else output.unlink(missing_ok=True)
         say(f"  {command.name}: {tally.signalled} of {wanted} signalled, {tally.runs} launches")
     return tally.finish()
@@ -113,11 +113,11 @@ def end_early(
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        tally.untidy.append(f"{line[0]} did not end within two minutes of {names}")
+        tally.blame(f"{line[0]} did not end within two minutes of {names}")
         return "hung"
     code = process.returncode
     if code not in {0, *ENDED} or "Fatal" in err or ("Traceback" in err and "srfast/" in err):
-        tally.untidy.append(f"{line[0]} {names}: {code} {err[-600:]}")
+        tally.blame(f"{line[0]} {names}: {code} {err[-600:]}")
         return "error"
     return ENDED.get(code, "whole all the same")
 
@@ -160,12 +160,12 @@ def disk(
         outcome = "full, in one line" if code else "it fitted"
         if code not in (0, 1) or "Traceback" in err or (code and len(err.splitlines()) != 1):
             outcome = "error"
-            tally.untidy.append(f"{command.name} on {size} KiB: {code} {err[-600:]}")
+            tally.blame(f"{command.name} on {size} KiB: {code} {err[-600:]}")
         subprocess.run(["mount", "-o", "remount,size=256m", str(place)], check=True)
         if code:
             code, err, _ = finish(work, [*line, "--resume"] if command.resume else line)
         if code or command.content(place / command.output) != right[command.name][0]:
-            tally.lost.append(f"{command.name} on {size} KiB: {code} {err[-600:]}")
+            tally.lose(f"{command.name} on {size} KiB: {code} {err[-600:]}")
     finally:
         subprocess.run(["umount", str(place)], check=True)
     return outcome

@@ -49,9 +49,6 @@ def main() -> None:
     say(HEAD)
     for tally in tallies:
         say(tally.line())
-    for tally in tallies:
-        for text in [*(f"LOST {t}" for t in tally.lost), *(f"UNTIDY {t}" for t in tally.untidy)]:
-            say(f"{tally.name}: {' '.join(text.split())}")
     launches = sum(t.runs for t in tallies if t.signalled is not None)
     lost, untidy = sum(len(t.lost) for t in tallies), sum(len(t.untidy) for t in tallies)
     kills = f"{sum(t.signalled or 0 for t in tallies)} signalled of {launches} launches"
