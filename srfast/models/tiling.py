@@ -17,7 +17,8 @@ TILE = 192
 """Side of a tile in LR pixels, without overlap, when the caller leaves it open."""
 OVERLAP = 32
 """Overlap in LR pixels where a network does not declare its receptive field: the usual figure, not exact."""
-_ALIGN = 16  # where tiles start when a network does not say: windows of attention are 8 or 16 wide
+ALIGN = 16
+"""Where tiles start when a network does not say: windows of attention are 8 or 16 wide."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,11 @@ def tiles(network: Descriptor, h: int, w: int, tile: int, overlap: int = OVERLAP
         h: Height.
         w: Width.
         tile: Side of what a tile covers; 0 takes one tile.
-        overlap: LR pixels around a tile where the network does not say; the seams are then approximate.
+        overlap: LR pixels around a tile where the network does not say, rounded up to a multiple of ALIGN; the seams
+            are then approximate.
     """
     receptive = network.receptive
-    align = _ALIGN if receptive is None else network.multiple
+    align = ALIGN if receptive is None else network.multiple
     margin = _up(overlap if receptive is None else receptive, align)
     step = _up(tile, align) if tile and tile < max(h, w) else max(h, w, 1)
     for y in range(0, h, step):

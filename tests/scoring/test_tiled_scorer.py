@@ -54,3 +54,30 @@ def test_dense_scores_in_tiles(
     assert module.largest <= (32 + 4 * tiling.OVERLAP) ** 2
     # Convolutions of other sizes may sum in another order.
     assert np.allclose(got["loss"], want["loss"], rtol=1e-5)
+
+
+class Far(torch.nn.Module):
+    """Nearest up-sampling, and half of what stands 20 LR pixels to the right."""
+
+    color = "rgb"
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        far = torch.nn.functional.pad(lr, (0, 20, 0, 0), mode="replicate")[..., 20:]
+        return (0.5 * (lr + far)).repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def test_a_network_that_reaches_further_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Overlaps are multiples of 16: 1 is 16, which is too small for it, 17 is 32, which is not."""
+    noise = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    options = {"patch": 48, "mode": "dense", "scorer": Far()}
+    whole = srfast.score(tmp_path, **options)["loss"]
+    monkeypatch.setattr(tiling, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(tiling, "TILE", 32)
+    assert np.array_equal(srfast.score(tmp_path, tile_overlap=17, **options)["loss"], whole)
+    assert not caplog.records
+    assert not np.allclose(srfast.score(tmp_path, tile_overlap=1, **options)["loss"], whole, rtol=1e-3)
+    assert "Far: tiles of a large image with an overlap of 16 LR pixels" in caplog.text
+    assert "--tile-overlap 32 is nearer" in caplog.text

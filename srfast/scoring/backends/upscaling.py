@@ -42,7 +42,8 @@ class Upscaler:
     """
 
     def __init__(self, network: Descriptor, device: torch.device, overlap: int = tiling.OVERLAP) -> None:
-        self.network, self.device, self.overlap = network, device, overlap
+        self.network, self.device = network, device
+        self.overlap = -(-overlap // tiling.ALIGN) * tiling.ALIGN
         network.model.to(device).eval()
         self._looked_at = network.receptive is not None
 
@@ -105,7 +106,7 @@ class Upscaler:
         if h * w <= tiling.WHOLE_PIXELS or not middle:
             return
         self._looked_at = True
-        twice = 2 * max(self.overlap, 8)
+        twice = max(2 * self.overlap, tiling.ALIGN)
         wider = next(
             t
             for t in tiling.tiles(self.network, h, w, tiling.TILE, twice)
