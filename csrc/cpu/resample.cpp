@@ -1,5 +1,7 @@
-// Float planes by an integer factor: the exact integer taps of core/filter.h, sums in float64, one row at a time.
+// Float planes by an integer factor: the exact integer taps of core/filter.h, sums in float64, each in the order of its
+// taps, so that a result depends neither on the instruction set nor on the threads.
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "core/api.h"
@@ -11,127 +13,216 @@ namespace srfast {
 
 namespace {
 
-// out[x] = sum_k weights[k] * rows[k][x], times `unit` where the result is a float.
-template <int Taps, class In>
-inline __attribute__((always_inline)) double sum_at(const In* const* rows, const double* weights, int64_t x) {
-  double sum = 0;
+#define SRFAST_INLINE inline __attribute__((always_inline))
+
+// Position i of a line of n, border applied; most are inside and need no division.
+SRFAST_INLINE int64_t inside(int64_t i, int64_t n, int boundary) {
+  return i >= 0 && i < n ? i : border_index(i, n, boundary);
+}
+
+constexpr int64_t kLanes = 8;
+typedef double Doubles __attribute__((vector_size(kLanes * sizeof(double))));
+
+// Element by element: GCC 12 makes one instruction of it, but four of __builtin_convertvector.
+SRFAST_INLINE void widen(const float* x, Doubles& v) { v = Doubles{x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]}; }
+SRFAST_INLINE void widen(const float* x, double& v) { v = static_cast<double>(*x); }
+
+SRFAST_INLINE void narrow(const Doubles& v, float* x) {
+#pragma GCC unroll 8
+  for (int64_t l = 0; l < kLanes; ++l) x[l] = static_cast<float>(v[l]);
+}
+SRFAST_INLINE void narrow(double v, float* x) { *x = static_cast<float>(v); }
+
+// Down: mid[i][x] = sum_k down(k) rows[S i + k][x] for i < n and the columns x .. of V[N], V a double or Doubles. Each
+// input row is read and widened once, for the sums of all output rows that it goes into.
+template <int S, class V, int N>
+SRFAST_INLINE void strip(const float* const* rows, int64_t n, int64_t x, int64_t stride, double* mid) {
+  using F = Filter<S>;
+  constexpr int64_t lanes = sizeof(V) / sizeof(double);
+  constexpr int64_t ahead = 80;  // floats, five cache lines: rows lie too far apart for the processor's own prefetching
+  constexpr int open = (F::kDownTaps + S - 1) / S;
+  V sum[open][N] = {};
+  for (int64_t i = 1 - open; i < n; ++i, rows += S) {
+#pragma GCC unroll 4
+    for (int p = 0; p < S; ++p) {
+      __builtin_prefetch(rows[p] + x + ahead);
+#pragma GCC unroll 2
+      for (int v = 0; v < N; ++v) {
+        V value;
+        widen(rows[p] + x + v * lanes, value);
+#pragma GCC unroll 4
+        for (int j = 0; j < open; ++j)
+          if (S * j + p < F::kDownTaps) sum[j][v] += static_cast<double>(F::down(S * j + p)) * value;
+      }
+    }
+#pragma GCC unroll 2
+    for (int v = 0; v < N; ++v) {
+      if (i >= 0) std::memcpy(mid + i * stride + x + v * lanes, &sum[open - 1][v], sizeof(V));
+#pragma GCC unroll 4
+      for (int j = open - 1; j > 0; --j) sum[j][v] = sum[j - 1][v];
+      sum[0][v] = V{};
+    }
+  }
+}
+
+// A last strip that is not full goes over columns of the one before again.
+template <int S>
+SRFAST_INLINE void down_columns(const float* const* rows, int64_t n, int64_t w, int64_t stride, double* mid) {
+  int64_t x = 0;
+  for (; x + 2 * kLanes <= w; x += 2 * kLanes) strip<S, Doubles, 2>(rows, n, x, stride, mid);
+  for (; x + kLanes <= w; x += kLanes) strip<S, Doubles, 1>(rows, n, x, stride, mid);
+  if (x < w && w >= kLanes) return strip<S, Doubles, 1>(rows, n, w - kLanes, stride, mid);
+  for (; x < w; ++x) strip<S, double, 1>(rows, n, x, stride, mid);
+}
+
+// out[x ..] = sum_k down(k) line[S x - kReach + k] over the denominators; phases[p][j] is line[S (j - 2) + p].
+template <int S, class V>
+SRFAST_INLINE void dot(const double* phases, int64_t columns, int64_t x, float* out) {
+  using F = Filter<S>;
+  constexpr double unit = 1.0 / (static_cast<double>(F::kDownDenominator) * F::kDownDenominator);
+  V sum = {};
 #pragma GCC unroll 16
-  for (int k = 0; k < Taps; ++k) sum += weights[k] * static_cast<double>(rows[k][x]);
+  for (int k = 0; k < F::kDownTaps; ++k) {
+    const int d = 2 * S - F::kReach + k;
+    V value;
+    std::memcpy(&value, phases + d % S * columns + d / S + x, sizeof value);
+    sum += static_cast<double>(F::down(k)) * value;
+  }
+  narrow(sum * unit, out + x);
+}
+
+// Down: mid [n, S * columns], column 0 standing 2 S before that of the image, to out [n, out_w]. One step for all rows
+// after the other: a load soon after the stores that it straddles would wait for them.
+template <int S>
+SRFAST_INLINE void down_rows(double* __restrict mid, const int64_t* border, int64_t n, int64_t w, int64_t columns,
+                             double* __restrict phases, int64_t out_w, float* __restrict out) {
+  constexpr int64_t pad = 2 * S;
+  const int64_t stride = S * columns;
+  for (int64_t i = 0; i < n; ++i) {
+    double* const line = mid + i * stride + pad;
+    for (int64_t x = -pad; x < 0; ++x) line[x] = line[border[pad + x]];
+    for (int64_t x = w; x < stride - pad; ++x) line[x] = line[border[pad + x - w]];
+  }
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < columns; ++j)
+      for (int p = 0; p < S; ++p) phases[i * stride + p * columns + j] = mid[i * stride + S * j + p];
+  for (int64_t i = 0; i < n; ++i, phases += stride, out += out_w) {
+    int64_t x = 0;
+    for (; x + kLanes <= out_w; x += kLanes) dot<S, Doubles>(phases, columns, x, out);
+    if (x < out_w && out_w >= kLanes) {
+      dot<S, Doubles>(phases, columns, out_w - kLanes, out);
+      continue;
+    }
+    for (; x < out_w; ++x) dot<S, double>(phases, columns, x, out);
+  }
+}
+
+// Functions of one scale, because a function template is not cloned.
+#define SRFAST_DOWN(s)                                                                                              \
+  SRFAST_CLONES void down_columns##s(const float* const* rows, int64_t n, int64_t w, int64_t stride, double* mid) { \
+    down_columns<s>(rows, n, w, stride, mid);                                                                       \
+  }                                                                                                                 \
+  SRFAST_CLONES void down_rows##s(double* mid, const int64_t* border, int64_t n, int64_t w, int64_t columns,        \
+                                  double* phases, int64_t out_w, float* out) {                                      \
+    down_rows<s>(mid, border, n, w, columns, phases, out_w, out);                                                   \
+  }
+SRFAST_DOWN(2)
+SRFAST_DOWN(3)
+SRFAST_DOWN(4)
+#undef SRFAST_DOWN
+
+// Rows begin..end-1 of the `planes * out_h` rows of the result, a chunk at a time: first along the columns of src into
+// `mid`, then along the rows.
+template <int S>
+void shrink(const float* src, int64_t h, int64_t w, int boundary, int64_t begin, int64_t end, float* dst) {
+  using F = Filter<S>;
+  constexpr int64_t pad = 2 * S, extra = 3;  // LR rows' worth of HR rows that a chunk reads beyond its own
+  constexpr auto columns_pass = S == 2 ? down_columns2 : S == 3 ? down_columns3 : down_columns4;
+  constexpr auto rows_pass = S == 2 ? down_rows2 : S == 3 ? down_rows3 : down_rows4;
+  const int64_t out_h = (h + S - 1) / S, out_w = (w + S - 1) / S, columns = out_w + 2 * pad / S, stride = S * columns;
+  const int64_t chunk = std::clamp<int64_t>(4096 / w, 16, 64);  // 32 KiB of mid
+  std::vector<double> mid(static_cast<size_t>(std::min(chunk, end - begin) * stride)), phases(mid.size());
+  std::vector<const float*> rows(static_cast<size_t>(S * (chunk + extra)));
+  std::vector<int64_t> border;
+  for (int64_t x = -pad; x < 0; ++x) border.push_back(border_index(x, w, boundary));
+  for (int64_t x = w; x < stride - pad; ++x) border.push_back(border_index(x, w, boundary));
+  for (int64_t r = begin, n; r < end; r += n) {
+    const int64_t y = r % out_h;
+    n = std::min({chunk, end - r, out_h - y});
+    for (int64_t k = 0; k < S * (n + extra); ++k)
+      rows[static_cast<size_t>(k)] = src + (r / out_h * h + inside(y * S - F::kReach + k, h, boundary)) * w;
+    columns_pass(rows.data(), n, w, stride, mid.data() + pad);
+    rows_pass(mid.data(), border.data(), n, w, columns, phases.data(), out_w, dst + r * out_w);
+  }
+}
+
+// Up: out[x] = sum_k weights[k] rows[k][x], times `unit` where the result is a float.
+constexpr int kUpTaps = 4;
+
+template <class T>
+SRFAST_INLINE double sum_at(const T* const* rows, const double* weights, int64_t x) {
+  double sum = 0;
+#pragma GCC unroll 4
+  for (int k = 0; k < kUpTaps; ++k) sum += weights[k] * static_cast<double>(rows[k][x]);
   return sum;
 }
 
-// Functions of one number of taps, because a function template is not cloned.
-#define SRFAST_COMBINE(taps)                                                                                 \
-  SRFAST_CLONES void combine##taps(const float* const* rows, const double* weights, int64_t n,               \
-                                   double* __restrict out) {                                                 \
-    for (int64_t x = 0; x < n; ++x) out[x] = sum_at<taps>(rows, weights, x);                                 \
-  }                                                                                                          \
-  SRFAST_CLONES void combine##taps(const double* const* rows, const double* weights, int64_t n, double unit, \
-                                   float* __restrict out) {                                                  \
-    for (int64_t x = 0; x < n; ++x) out[x] = static_cast<float>(sum_at<taps>(rows, weights, x) * unit);      \
-  }
-SRFAST_COMBINE(4)
-SRFAST_COMBINE(8)
-SRFAST_COMBINE(11)
-SRFAST_COMBINE(16)
-#undef SRFAST_COMBINE
-
-template <int Taps, class... Rest>
-void combine(Rest... rest) {
-  if constexpr (Taps == 4)
-    combine4(rest...);
-  else if constexpr (Taps == 8)
-    combine8(rest...);
-  else if constexpr (Taps == 11)
-    combine11(rest...);
-  else
-    combine16(rest...);
+SRFAST_CLONES void combine(const float* const* rows, const double* weights, int64_t n, double* __restrict out) {
+  for (int64_t x = 0; x < n; ++x) out[x] = sum_at(rows, weights, x);
+}
+SRFAST_CLONES void combine(const double* const* rows, const double* weights, int64_t n, double unit,
+                           float* __restrict out) {
+  for (int64_t x = 0; x < n; ++x) out[x] = static_cast<float>(sum_at(rows, weights, x) * unit);
 }
 
-// [n, S] <-> [S, n], rows of the latter `stride` apart.
-#define SRFAST_LACE(s)                                                                                           \
-  SRFAST_CLONES void unlace##s(const double* __restrict in, int64_t n, int64_t stride, double* __restrict out) { \
-    for (int64_t j = 0; j < n; ++j)                                                                              \
-      for (int p = 0; p < s; ++p) out[p * stride + j] = in[s * j + p];                                           \
-  }                                                                                                              \
-  SRFAST_CLONES void lace##s(const float* __restrict in, int64_t n, int64_t stride, float* __restrict out) {     \
-    for (int64_t j = 0; j < n; ++j)                                                                              \
-      for (int p = 0; p < s; ++p) out[s * j + p] = in[p * stride + j];                                           \
+// [S, n] -> [n, S]
+#define SRFAST_LACE(s)                                                                       \
+  SRFAST_CLONES void lace##s(const float* __restrict in, int64_t n, float* __restrict out) { \
+    for (int64_t j = 0; j < n; ++j)                                                          \
+      for (int p = 0; p < s; ++p) out[s * j + p] = in[p * n + j];                            \
   }
 SRFAST_LACE(2)
 SRFAST_LACE(3)
 SRFAST_LACE(4)
 #undef SRFAST_LACE
 
-template <int S>
-void unlace(const double* in, int64_t n, int64_t stride, double* out) {
-  S == 2 ? unlace2(in, n, stride, out) : S == 3 ? unlace3(in, n, stride, out) : unlace4(in, n, stride, out);
-}
-
-template <int S>
-void lace(const float* in, int64_t n, int64_t stride, float* out) {
-  S == 2 ? lace2(in, n, stride, out) : S == 3 ? lace3(in, n, stride, out) : lace4(in, n, stride, out);
-}
-
-// Rows begin..end-1 of the `planes * out_h` rows of the result, each by itself: first along the columns of src into
-// `mid`, then along the row.
-template <int S>
-void shrink(const float* src, int64_t h, int64_t w, int boundary, int64_t begin, int64_t end, float* dst) {
-  using F = Filter<S>;
-  constexpr int taps = F::kDownTaps, pad = 2 * S;
-  constexpr double unit = 1.0 / (static_cast<double>(F::kDownDenominator) * F::kDownDenominator);
-  const int64_t out_h = (h + S - 1) / S, out_w = (w + S - 1) / S, n = out_w + 2 * pad / S;
-  double weights[taps];
-  for (int k = 0; k < taps; ++k) weights[k] = F::down(k);
-  std::vector<double> line(static_cast<size_t>(S * n)), phases(line.size());
-  double* const mid = line.data() + pad;
-  const double* columns[taps];
-  for (int k = 0; k < taps; ++k) {
-    const int64_t d = pad - F::kReach + k;
-    columns[k] = phases.data() + d % S * n + d / S;
-  }
-  for (int64_t r = begin; r < end; ++r) {
-    const float* const plane = src + r / out_h * h * w;
-    const float* rows[taps];
-    for (int k = 0; k < taps; ++k) rows[k] = plane + border_index(r % out_h * S - F::kReach + k, h, boundary) * w;
-    combine<taps>(rows, weights, w, mid);
-    for (int64_t x = -pad; x < 0; ++x) mid[x] = mid[border_index(x, w, boundary)];
-    for (int64_t x = w; x < S * n - pad; ++x) mid[x] = mid[border_index(x, w, boundary)];
-    unlace<S>(line.data(), n, n, phases.data());
-    combine<taps>(static_cast<const double* const*>(columns), weights, out_w, unit, dst + r * out_w);
-  }
-}
-
+// Rows begin..end-1 of the `planes * S h` rows of the result, each by itself.
 template <int S>
 void grow(const float* src, int64_t h, int64_t w, int boundary, int64_t begin, int64_t end, float* dst) {
   using F = Filter<S>;
-  constexpr int taps = 4, pad = 2;
+  constexpr int pad = 2;
   constexpr double unit = 1.0 / (static_cast<double>(F::kUpDenominator) * F::kUpDenominator);
-  double weights[S][taps];
+  double weights[S][kUpTaps];
   int first[S];  // of the five taps of a phase one at an end, or both, are zero
   for (int p = 0; p < S; ++p) {
     first[p] = F::up(p, 0) == 0 ? 1 : 0;
-    for (int k = 0; k < taps; ++k) weights[p][k] = F::up(p, first[p] + k);
+    for (int k = 0; k < kUpTaps; ++k) weights[p][k] = F::up(p, first[p] + k);
   }
   std::vector<double> line(static_cast<size_t>(w + 2 * pad));
   std::vector<float> phases(static_cast<size_t>(S * w));
   double* const mid = line.data() + pad;
+  const int64_t outside[2 * pad] = {-2, -1, w, w + 1};
+  int64_t border[2 * pad];
+  for (int k = 0; k < 2 * pad; ++k) border[k] = border_index(outside[k], w, boundary);
   for (int64_t r = begin; r < end; ++r) {
     const int64_t y = r % (S * h);
     const int p = static_cast<int>(y % S);
     const float* const plane = src + r / (S * h) * h * w;
-    const float* rows[taps];
-    for (int k = 0; k < taps; ++k) rows[k] = plane + border_index(y / S - 2 + first[p] + k, h, boundary) * w;
-    combine<taps>(rows, weights[p], w, mid);
-    for (int64_t x : {int64_t{-2}, int64_t{-1}, w, w + 1}) mid[x] = mid[border_index(x, w, boundary)];
+    const float* rows[kUpTaps];
+    for (int k = 0; k < kUpTaps; ++k) rows[k] = plane + inside(y / S - 2 + first[p] + k, h, boundary) * w;
+    combine(rows, weights[p], w, mid);
+    for (int k = 0; k < 2 * pad; ++k) mid[outside[k]] = mid[border[k]];
     for (int q = 0; q < S; ++q) {
-      const double* columns[taps];
-      for (int k = 0; k < taps; ++k) columns[k] = line.data() + first[q] + k;
-      combine<taps>(static_cast<const double* const*>(columns), weights[q], w, unit, phases.data() + q * w);
+      const double* columns[kUpTaps];
+      for (int k = 0; k < kUpTaps; ++k) columns[k] = line.data() + first[q] + k;
+      combine(columns, weights[q], w, unit, phases.data() + q * w);
     }
-    lace<S>(phases.data(), w, w, dst + r * S * w);
+    (S == 2 ? lace2 : S == 3 ? lace3 : lace4)(phases.data(), w, dst + r * S * w);
   }
 }
+
+// Multiply-adds that are worth a thread: 50 us of one core, three times what starting and joining a thread takes.
+constexpr int64_t kWorth = 1 << 20;
 
 }  // namespace
 
@@ -143,7 +234,9 @@ void resample_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int sc
                       : (scale == 2   ? shrink<2>
                          : scale == 3 ? shrink<3>
                                       : shrink<4>);
-  parallel_ranges(planes * (up ? scale * h : (h + scale - 1) / scale), threads,
+  const int64_t rows = planes * (up ? scale * h : (h + scale - 1) / scale);
+  const int64_t work = 4 * rows * w * (1 + scale);
+  parallel_ranges(rows, std::min<int64_t>(threads, work / kWorth),
                   [&](int64_t begin, int64_t end) { run(src, h, w, boundary, begin, end, dst); });
 }
 

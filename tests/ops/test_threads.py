@@ -26,8 +26,9 @@ engine = NativeEngine(Network("bicubic", "bicubic", "", 2))
 
 def results():
     planes = torch.from_numpy(patches[..., 0].copy()).float()[:, None]
+    large = planes.reshape(1, 1, 192, 192).tile(4, 3, 2, 2)  # enough work for eight threads
     return [
-        engine.batch(patches), engine.dense(image, *corners, 48, 8).loss, srfast.downsample(planes, 2).numpy(),
+        engine.batch(patches), engine.dense(image, *corners, 48, 8).loss, srfast.downsample(large, 2).numpy(),
         srfast.per_sample_mse(planes, planes + 1).numpy(),
     ]
 
