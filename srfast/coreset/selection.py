@@ -33,6 +33,7 @@ from srfast.scoring.rows import Rows
 from srfast.scoring.table import (
     SCHEMA,
     ScoreTable,
+    arrow,
     check_columns,
     check_paths,
     check_scored,
@@ -161,8 +162,8 @@ def select(
     ordered = np.concatenate([ordered[:floor], limits.spread(ordered[floor:], rows)])
     chosen = np.sort(ordered[:count])
     chosen = chosen[descending(loss[chosen], "des")]
-    kept = table.table.take(pa.array(chosen))
-    kept = kept.append_column("rank", pa.array(np.arange(len(chosen), dtype=np.int32)))
+    kept = table.table.take(arrow(chosen, np.int64))
+    kept = kept.append_column("rank", arrow(np.arange(len(chosen)), np.int32))
     selection = {
         **asked.as_dict(),
         "patches": len(table),
@@ -214,7 +215,7 @@ def numbered(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table
     """The tables with their rows numbered through, in this schema."""
     done = 0
     for table in tables:
-        rank = pa.array(np.arange(done, done + len(table), dtype=np.int32))
+        rank = arrow(np.arange(done, done + len(table)), np.int32)
         done += len(table)
         yield table.append_column("rank", rank).select(schema.names).cast(schema)
 

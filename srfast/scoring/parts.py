@@ -22,7 +22,7 @@ from srfast.data.images import ImageFile
 from srfast.data.locks import Lock
 from srfast.errors import InputError, RunError
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import BLOCKINESS, CHECKED, SCHEMA, check_columns, file_metadata, read_parquet
+from srfast.scoring.table import BLOCKINESS, CHECKED, SCHEMA, check_columns, file_metadata, read_parquet, repeated
 
 ROWS = 1 << 16
 """Rows after which a part is written: about 1 MiB."""
@@ -212,7 +212,7 @@ class Parts:
             count = place.record["rows"]
             if count:
                 rows = self._read(place).slice(place.offset, count)
-                if not rows.column("image").equals(pa.chunked_array([pa.repeat(file.name, count)])):
+                if not rows.column("image").equals(pa.chunked_array([repeated(file.name, count)])):
                     raise _changed(place.part)
                 yield rows
 
@@ -310,7 +310,7 @@ def _changed(path: Path) -> RunError:
 
 def _names(records: list[dict[str, Any]]) -> pa.ChunkedArray:
     """The column ``image`` of a table with these records."""
-    return pa.chunked_array([pa.repeat(r["image"], r["rows"]) for r in records if r["rows"]], pa.string())
+    return pa.chunked_array([repeated(r["image"], r["rows"]) for r in records if r["rows"]], pa.string())
 
 
 def _records(meta: dict[str, Any]) -> list[dict[str, Any]]:

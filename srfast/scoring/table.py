@@ -255,7 +255,7 @@ def _write_group(writer: pq.ParquetWriter, table: pa.Table, schema: pa.Schema) -
 
 
 def repeated(text: str, n: int) -> pa.Array:
-    """A column that holds one string n times."""
+    """A column that holds one string n times; not by ``pa.repeat``, for the reason that ``arrow`` has."""
     data = text.encode()
     offsets = np.arange(n + 1, dtype=np.int32) * np.int32(len(data))
     return pa.Array.from_buffers(pa.string(), n, [None, pa.py_buffer(offsets), pa.py_buffer(data * n)])

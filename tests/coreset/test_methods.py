@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from srfast.coreset.methods.columns import descending
 from srfast.coreset.methods.registry import find
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import METHODS
@@ -30,6 +31,29 @@ def rows(coreset: CoreSet) -> list[int]:
 def plain(key: list[float], keep: float, order: str) -> set[int]:
     ranked = sorted(range(len(key)), key=lambda i: -key[i] if order == "des" else key[i])
     return set(ranked[: int(keep * len(key) + 0.5)])
+
+
+@pytest.mark.parametrize("order", ["des", "asc"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.uint8, np.uint64])
+def test_descending_is_the_stable_order(dtype: type, order: str) -> None:
+    rng = np.random.default_rng(0)
+    values = np.round(rng.normal(size=4000) * 30).astype(np.int64).astype(dtype)  # many ties
+    if values.dtype.kind == "f":
+        odd = [0.0, -0.0, np.inf, -np.inf, 1e-45, -1e-45, *np.finfo(np.float32).max * np.array([1, -1])]
+        values[rng.choice(len(values), 400, replace=False)] = np.array(odd * 50, np.float32)
+        values[:40] = rng.normal(size=40) * 1e-3
+    plain = sorted(range(len(values)), key=values.tolist().__getitem__)
+    if order == "des":
+        plain = sorted(range(len(values)), key=values.tolist().__getitem__, reverse=True)
+    assert descending(values, order).tolist() == plain
+    assert descending(values[:0], order).tolist() == []
+    assert descending(values[::-3], order).tolist() == descending(values[::-3].copy(), order).tolist()
+
+
+def test_descending_puts_missing_floats_last() -> None:
+    values = np.array([np.nan, 1, -np.nan, 2], np.float32)
+    assert descending(values, "des").tolist() == [3, 1, 0, 2]
+    assert descending(values, "asc").tolist() == [1, 3, 0, 2]
 
 
 @pytest.mark.parametrize("order", ["des", "asc"])

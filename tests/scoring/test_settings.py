@@ -94,15 +94,22 @@ def test_fast_is_refused_where_there_is_none_and_recorded_as_what_ran(photo_fold
     assert table.meta["precision"] == ("fast" if srfast.build_info()["fast"] else "fp32")
 
 
-def test_scoring_on_the_cpu_does_not_import_torch(photo_folder: Path, tmp_path: Path) -> None:
+def test_scoring_and_selecting_on_the_cpu_import_neither_torch_nor_pandas(photo_folder: Path, tmp_path: Path) -> None:
+    """pyarrow imports pandas (0.2 s), where it is installed, in functions that take Python values."""
     code = (
         "import sys\n"
         "from srfast.cli import main\n"
-        "try: main(['score', sys.argv[1], '-o', sys.argv[2], '--patch', '48', '--device', 'cpu'])\n"
-        "except SystemExit as stop: assert stop.code in (0, None), stop.code\n"
-        "assert 'torch' not in sys.modules, 'torch was imported'\n"
+        "class Asked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        assert name not in ('torch', 'pandas'), name\n"
+        "sys.meta_path.insert(0, Asked())\n"
+        "folder, scores, coreset = sys.argv[1:]\n"
+        "for line in (['score', folder, '-o', scores, '--patch', '48', '--device', 'cpu'],\n"
+        "             ['score', folder, '-o', scores, '--patch', '48', '--device', 'cpu', '--resume'],\n"
+        "             ['select', scores, '-o', coreset, '--max-per-image', '9']):\n"
+        "    try: main(line)\n"
+        "    except SystemExit as stop: assert stop.code in (0, None), stop.code\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(photo_folder), str(tmp_path / "s.parquet")], capture_output=True, text=True
-    )
+    arguments = [str(photo_folder), str(tmp_path / "s.parquet"), str(tmp_path / "c.parquet")]
+    run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

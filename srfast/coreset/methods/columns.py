@@ -35,10 +35,23 @@ def reducible(table: Rows) -> np.ndarray:
 
 def descending(values: np.ndarray, order: str) -> np.ndarray:
     """Positions by value, highest first, or lowest first for "asc"; ties by position."""
+    if values.dtype == np.float32 and not np.isnan(values).any():
+        return _ascending(values if order == "asc" else -values)
     if order == "asc":
         return np.argsort(values, kind="stable")
     # -values would wrap for unsigned integers and the smallest integer.
     return np.argsort(-values if values.dtype.kind == "f" else ~values, kind="stable")
+
+
+def _ascending(values: np.ndarray) -> np.ndarray:
+    """Stable positions of float32 without nan: one sort of integers, the value above the position."""
+    keys = (values + np.float32(0)).view(np.int32).astype(np.int64)  # + 0: so that -0 ties with 0
+    keys ^= (keys >> 63) & 0x7FFFFFFF  # negative floats: the larger the bits, the smaller the value
+    keys <<= 32
+    keys |= np.arange(len(keys))
+    keys.sort()
+    keys &= 0xFFFFFFFF
+    return keys
 
 
 def _sorted(key: Key, pool: Pool) -> np.ndarray:
