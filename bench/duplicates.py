@@ -2,7 +2,8 @@
 
 Every eighth image is copied: cropped by up to 90 pixels, flipped or turned, compressed as JPEG of quality 30 to 90. The
 copies are the test images of ``find_duplicates``: a patch that lies inside a copy and is called a leak of it is found;
-one of an image that was not copied is a false alarm. Then the time, at PATCHES patches.
+one of an image that was not copied is a false alarm. Then the time, at PATCHES
+patches or a few more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 import srfast
+from bench.selection import many_patches
 from srfast.coreset.duplicates import find_duplicates
 
 
@@ -58,8 +60,7 @@ def main(folder: str, patches: int = 0) -> None:
     print(f"called {called.sum():,}, of the right image {right.sum():,}: precision {right.sum() / called.sum():.4f}")
     print(f"false alarms {(called & other).sum():,} of {other.sum():,} patches of images that were not copied")
     if patches:
-        area = sum(w * h for w, h in (Image.open(Path(folder, n)).size for n in set(image)))
-        many = srfast.score(folder, mode="dense", scorer="bicubic", stride=int((area / patches) ** 0.5) // 4 * 2)
+        many = many_patches(folder, patches)
         wall, cpu = time.perf_counter(), time.process_time()
         find_duplicates(many)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -1,7 +1,8 @@
-"""What each selection keeps: ``python -m bench.selection IMAGES [--sheet FILE.png]``.
+"""What each selection keeps: ``python -m bench.selection [IMAGES] [--speed] [--sheet FILE.png]``.
 
 Prints Markdown: for each method, how its order and its core-set agree with those of the loss, and what it keeps;
-`--speed`: the time on a million rows. ``--sheet`` draws patches that each method keeps of scikit-image's photographs.
+`--speed`: the time on a million rows, and of the methods that read the images on at least 100,000 patches of IMAGES,
+in place of the rest. ``--sheet`` draws patches that each method keeps of scikit-image's photographs.
 """
 
 from __future__ import annotations
@@ -9,17 +10,23 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image, ImageDraw
 
 import srfast
 from srfast import CoreSet, ScoreTable
+from srfast.coreset.features import describe, root_of, spectrum
 from srfast.coreset.methods.registry import find
 from srfast.coreset.settings import METHODS
 from srfast.coreset.statistics import agreement
+from srfast.data.grid import grid
+from srfast.data.images import find_images, read_rgb
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA
 
@@ -77,7 +84,7 @@ def speed() -> None:
     table = a_million()
     sets: list[dict[str, Any]] = [{"method": m} for m in METHODS if m not in ("hdc", "diverse")]
     sets += [{"where": "loss > 10 and bicubic > 5"}, {"window": (0.05, 0.55)}, {"max_per_image": 1500}]
-    sets += [{"per_image": "share"}, {"per_image": "even"}, {"flat_floor": 0.05}, {"nms": 0.3}]
+    sets += [{"per_image": "share"}, {"per_image": "even"}, {"flat_floor": 0.05}, {"nms": 0.3}, {"nms": 0.8}]
     print("\n| a million rows | seconds | of processor time |\n|---|---|---|")
     for options in sets:
         taken = []
@@ -89,12 +96,39 @@ def speed() -> None:
         print(f"| {title} | {min(t[0] for t in taken):.2f} | {min(t[1] for t in taken):.2f} |", flush=True)
 
 
+def many_patches(images: str, patches: int) -> ScoreTable:
+    """Scores of bicubic at the largest even stride that makes at least so many patches of 96 x 96."""
+    sizes = [Image.open(file.path).size for file in find_images(images)]
+
+    def count(stride: int) -> int:
+        return sum(len(xs) * len(ys) for w, h in sizes for xs, ys in [grid(h, w, 2, 96, stride)])
+
+    stride = next(s for s in range(96, 0, -2) if count(s) >= patches)
+    return srfast.score(images, mode="dense", scorer="bicubic", stride=stride)
+
+
+def clusters_speed(images: str, patches: int = 100_000) -> None:
+    """The methods that read the images: all of it, and their features of all patches alone."""
+    table = many_patches(images, patches)
+    print(f"\n| {len(table):,} patches | seconds | of processor time |\n|---|---|---|")
+
+    def reading() -> None:
+        describe(table, np.arange(len(table)), root_of(table, None), spectrum)
+
+    steps: dict[str, Callable[[], Any]] = {"reading the images, features": reading}
+    steps |= {name: partial(srfast.select, table, method=name) for name in ("diverse", "hdc")}
+    steps |= {
+        f"{name}, a fifth kept": partial(srfast.select, table, keep=0.2, method=name) for name in ("diverse", "hdc")
+    }
+    for title, step in steps.items():
+        wall, cpu = time.perf_counter(), time.process_time()
+        step()
+        print(f"| {title} | {time.perf_counter() - wall:.1f} | {time.process_time() - cpu:.1f} |", flush=True)
+
+
 def sheet(path: Path, keep: float = 0.1, columns: int = 20, side: int = 40) -> None:
     """A row of kept patches for each method, drawn evenly from its core-set."""
-    from PIL import Image, ImageDraw
-
     from srfast.cli.demo import write_photographs
-    from srfast.data.images import read_rgb
 
     with tempfile.TemporaryDirectory() as folder:
         photos = write_photographs(Path(folder))
@@ -120,10 +154,12 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--speed", action="store_true")
     options = parser.parse_args()
-    if options.images:
+    if options.images and not options.speed:
         contents(options.images, options.keep)
     if options.speed:
         speed()
+        if options.images:
+            clusters_speed(options.images)
     if options.sheet:
         sheet(options.sheet)
 

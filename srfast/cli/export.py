@@ -27,7 +27,7 @@ from srfast.coreset.export.settings import ENCODINGS, TARGETS
     type=click.Choice(["yes", "no"]),
     default="yes",
     show_default=True,
-    help="Write LR patches too: cropped from MATLAB's bicubic of the whole image.",
+    help="Write LR patches too, cropped from MATLAB's bicubic of the whole image, or the LR images that were scored.",
 )
 @click.option("--format", type=click.Choice(ENCODINGS), default="png", show_default=True, help="Both lossless.")
 @click.option("--embed", is_flag=True, help="With --to hf: the images inside parquet files.")

@@ -110,10 +110,11 @@ def test_a_killed_worker_changes_nothing(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_command(folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
-    """Resuming, unreadable files and errors are those of one process."""
+    """The columns (that of block artefacts too), resuming, unreadable files and errors are those of one process."""
     pytest.importorskip("ray.data")
-    score(folder, patch=48, scorer="bicubic", output=tmp_path / "alone.parquet")
-    options = ("--patch", "48", "--scorer", "bicubic", "--engine", "ray")
+    alone = score(folder, patch=48, scorer="bicubic", blockiness=True, output=tmp_path / "alone.parquet")
+    assert len(np.unique(alone["blockiness"])) > 10
+    options = ("--patch", "48", "--scorer", "bicubic", "--blockiness", "--engine", "ray")
     done = srfast_command("score", folder, "-o", "s.parquet", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "s.parquet").read_bytes() == (tmp_path / "alone.parquet").read_bytes()

@@ -1,0 +1,93 @@
+"""A core-set of existing pairs is exported with those LR images: every patch beside its own, under the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import srfast
+
+SCALE, SIZE = 3, 48
+Pair = tuple[bytes, bytes]
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> tuple[Path, dict[tuple[str, int, int], Pair]]:
+    """A core-set of three images, one in a folder, with LR images of noise; (image, x, y) -> pixels of LR and HR."""
+    draw, hr, lr = np.random.default_rng(0), tmp_path / "HR", tmp_path / "LR"
+    images = {}
+    for name, h, w in (("a.png", 100, 151), ("b c.png", 97, 150), ("sub/a.png", 122, 98)):
+        high, low = (draw.integers(0, 256, (n, m, 3), np.uint8) for n, m in ((h, w), (h // SCALE, w // SCALE)))
+        for folder, image, stem in ((hr, high, Path(name).stem), (lr, low, Path(name).stem + "_lq")):
+            path = (folder / name).with_name(f"{stem}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+        images[name] = high, low
+    scores = srfast.score(hr, lr=lr, lr_template="{}_lq", scale=SCALE, patch=SIZE, mode="dense", scorer="bicubic")
+    coreset = srfast.select(scores, keep=0.5)
+    coreset.write(tmp_path / "coreset.parquet")
+    expected = {}
+    for name, x, y in zip(*(coreset[c] for c in ("image", "x", "y")), strict=True):
+        high, low = images[name]
+        x3, y3, small = x // SCALE, y // SCALE, SIZE // SCALE
+        patch = high[y : y + SIZE, x : x + SIZE], low[y3 : y3 + small, x3 : x3 + small]
+        expected[name, int(x), int(y)] = patch[1].tobytes(), patch[0].tobytes()
+    return tmp_path / "coreset.parquet", expected
+
+
+def read(data: bytes) -> bytes:
+    return np.ascontiguousarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]).tobytes()
+
+
+def folders(out: Path) -> dict[str, Pair]:
+    names = [{p.relative_to(out / side) for p in (out / side).rglob("*.png")} for side in ("HR", f"LRx{SCALE}")]
+    assert names[0] == names[1]
+    return {
+        n.stem: (read((out / f"LRx{SCALE}" / n).read_bytes()), read((out / "HR" / n).read_bytes())) for n in names[0]
+    }
+
+
+def databases(out: Path) -> dict[str, Pair]:
+    import lmdb
+
+    values = []
+    for side in (f"LRx{SCALE}", "HR"):
+        keys = [line.split(".")[0] for line in (out / f"{side}.lmdb" / "meta_info.txt").read_text().splitlines()]
+        with lmdb.open(str(out / f"{side}.lmdb"), readonly=True, lock=False) as env, env.begin() as transaction:
+            values.append({key: read(transaction.get(key.encode())) for key in keys})
+    assert values[0].keys() == values[1].keys()
+    return {key: (values[0][key], values[1][key]) for key in values[1]}
+
+
+READERS: dict[str, Callable[[Path], dict[str, Pair]]] = {"folder": folders, "basicsr": folders, "lmdb": databases}
+
+
+@pytest.mark.parametrize("to", READERS)
+def test_the_lr_that_was_scored_is_exported(to: Any, pairs: tuple[Path, Any], tmp_path: Path) -> None:
+    coreset, expected = pairs
+    done = srfast.export(coreset, tmp_path / "out", to, check=True)
+    assert done.scale == SCALE
+    assert done.compared == done.patches == len(expected) > 4
+    written = READERS[to](tmp_path / "out")
+    assert sorted(written.values()) == sorted(expected.values())
+    # NAME_x_y of the HR image, whatever the LR images are called.
+    for (image, x, y), pair in expected.items():
+        [name] = [n for n, one in written.items() if one == pair]
+        assert Path(image).stem.replace(" ", "_") in name
+        assert "lq" not in name
+        assert all(str(n) in name for n in (x, y))
+
+
+def test_by_the_command(pairs: tuple[Path, Any], tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    coreset, expected = pairs
+    done = srfast_command("export", coreset, "-o", "out", "--to", "basicsr", "--lr", "yes", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(folders(tmp_path / "out").values()) == sorted(expected.values())
+    listed = [line.split(" (")[0] for line in (tmp_path / "out" / "meta_info.txt").read_text().splitlines()]
+    assert {Path(n).stem for n in listed} == set(folders(tmp_path / "out"))
