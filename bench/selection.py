@@ -30,11 +30,15 @@ from srfast.data.images import find_images, read_rgb
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA
 
-SORTED = ("loss", "bicubic", "sobel", "reducible")
+SORTED = ("loss", "bicubic", "sobel", "reducible", "blockiness")
 VARIANTS: dict[str, dict[str, Any]] = {
-    **{name: {"method": name} for name in METHODS},
+    **{name: {"method": name} for name in (*METHODS, "blockiness")},
     "loss, refined": {"drop_hardest": 0.05},
+    "loss, --where blockiness < 5": {"where": "blockiness < 5"},
+    "loss, --max-per-image 12": {"max_per_image": 12},
+    "loss, --nms 0.3": {"nms": 0.3},
     "loss, --per-image share": {"per_image": "share"},
+    "loss, --per-image even": {"per_image": "even"},
     "loss, --flat-floor 0.05": {"flat_floor": 0.05},
     "loss, --order asc": {"order": "asc"},
 }
@@ -45,7 +49,7 @@ def ids(table: ScoreTable | CoreSet) -> set[tuple[str, int, int]]:
 
 
 def contents(images: str, keep: float) -> None:
-    table = srfast.score(images, mode="dense")
+    table = srfast.score(images, mode="dense", blockiness=True)
     loss = table["loss"].astype(np.float64)
     easy = np.quantile(loss, 0.25)
     base = ids(srfast.select(table, keep=keep))

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from srfast.cli import COMMANDS, MODULES
+from srfast.coreset.settings import METHODS
 
 ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -87,6 +88,16 @@ def test_commands_parse(block: Block) -> None:
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "python"], ids=lambda b: b.name)
 def test_python_compiles(block: Block) -> None:
     compile(block.code, block.name, "exec")
+
+
+@pytest.mark.parametrize("name", [*METHODS])
+def test_every_selection_is_in_the_tables(name: str) -> None:
+    """README says what each method keeps; docs/selection.md too, with figures at a half and at a fifth kept."""
+    readme, page = ((ROOT / path).read_text(encoding="utf-8") for path in ("README.md", "docs/selection.md"))
+    assert f"\n| `{name}` | " in readme
+    assert f"\n| `{name}` | " in page
+    rows = re.findall(rf"\n\| {re.escape(name)} \|(?: [-\d. %]+ \|){{5}}\n", page)
+    assert len(rows) == 2, name
 
 
 def test_make_targets_exist() -> None:
