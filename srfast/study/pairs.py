@@ -9,8 +9,11 @@ from typing import Any
 from srfast.study.groups import Group
 from srfast.study.statistics import Comparison, compare
 
-_RIVALS: tuple[Mapping[str, Any], ...] = ({"method": "bicubic"}, {"method": "sobel"}, {"order": "asc"})
-"""Rankings that the hardest by loss are compared with."""
+_RIVALS: tuple[Mapping[str, Any], ...] = (
+    *({"method": m} for m in ("bicubic", "sobel", "reducible", "hdc", "diverse", "stratified")),
+    {"order": "asc"},
+)
+"""Selections that the hardest by loss are compared with."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ def pairs(some: Sequence[Group], dataset: str) -> list[Pair]:
     """Every group against its controls.
 
     * a random subset of the same size, and one redrawn for each pass, at the same updates
-    * the same size and updates by a ranking without a network (bicubic, Sobel), or in the other order
+    * the same size and updates by another method, or in the other order
     * a selection that drops the hardest first with the one that does not
     * a selection that is made again while training with the one that is made once
     * all patches at the same updates
@@ -76,4 +79,4 @@ def _question(g: Group, c: Group, most: int) -> str | None:
         return None if c.select else "chosen once"
     if not c.select and dict(g.select).keys() == {"drop_hardest"}:
         return "nothing dropped first"
-    return "other ranking" if not g.select and c.select in _RIVALS else None
+    return "other method" if not g.select and c.select in _RIVALS else None

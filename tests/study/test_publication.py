@@ -125,8 +125,8 @@ def test_every_selection_meets_its_controls() -> None:
     assert found["des", 500, "random, redrawn for each pass", "rs2"].startswith("better")
     assert found["des", 500, "all patches, same updates", "full"].startswith("better")
     assert found["des", 500, "all patches, all updates", "full"].startswith("worse")
-    assert found["des", 500, "other ranking", "bicubic"] == "as good"
-    assert found["des", 500, "other ranking", "asc"] == "better"
+    assert found["des", 500, "other method", "bicubic"] == "as good"
+    assert found["des", 500, "other method", "asc"] == "better"
     assert found["des", 1000, "random, drawn once", "random"] == "better"
     assert found["refined", 500, "nothing dropped first", "des"].startswith("better")
     assert ("random", 500, "all patches, same updates", "full") in found
