@@ -143,9 +143,8 @@ def select(
     n = len(rows)
     if not n:
         raise InputError(f"where: none of the {len(table)} patches meets {asked.where!r}")
-    hardest = rows[descending(loss[rows], "des")]
     dropped = share(asked.drop_hardest, n)
-    candidates = np.sort(hardest[dropped:])
+    candidates = np.sort(rows[descending(loss[rows], "des")[dropped:]]) if dropped else rows
     if asked.window is not None:
         low, high = (share(w, n) for w in asked.window)
         ranked = rows[descending(how.key(table)[rows], asked.order)]

@@ -45,8 +45,9 @@ def descending(values: np.ndarray, order: str) -> np.ndarray:
 
 def _ascending(values: np.ndarray) -> np.ndarray:
     """Stable positions of float32 without nan: one sort of integers, the value above the position."""
-    keys = (values + np.float32(0)).view(np.int32).astype(np.int64)  # + 0: so that -0 ties with 0
-    keys ^= (keys >> 63) & 0x7FFFFFFF  # negative floats: the larger the bits, the smaller the value
+    bits = (values + np.float32(0)).view(np.int32)  # + 0: so that -0 ties with 0
+    bits ^= (bits >> 31) & 0x7FFFFFFF  # negative floats: the larger the bits, the smaller the value
+    keys = bits.astype(np.int64)
     keys <<= 32
     keys |= np.arange(len(keys))
     keys.sort()
