@@ -54,7 +54,8 @@ def load_network(scorer: Scorer, scale: int) -> Network:
 
     Args:
         scorer: "srcnn" (the shipped 9-1-5), "bicubic", a module or function that takes LR [N, C, h, w] in [0, 1] and
-            returns SR, or a path: weights that ``srfast.models.load`` takes, .onnx with one Y plane in and out.
+            returns SR, or a path: weights that ``srfast.models.load`` takes, or .onnx from LR to SR, Y or RGB
+            (docs/onnx.md).
         scale: 2, 3 or 4.
 
     Raises:

@@ -77,7 +77,8 @@ def score(
             flush with the border of the image (cropped to a multiple of ``scale``).
         mode: "patch" degrades and reconstructs every patch by itself, the paper's definition; "dense" does it once an
             image and gives each patch the mean of its part of the error map.
-        scorer: "srcnn", "bicubic" or a weight file.
+        scorer: "srcnn", "bicubic", a weight or .onnx file, or a module or function: see
+            ``srfast.scoring.network.load_network``.
         backend: As for ``score_patches``, like the next three.
         device: "auto", "cpu" or "cuda".
         precision: "fp32" or "fast".
@@ -90,7 +91,7 @@ def score(
         skip_bad: Go on after a file that cannot be read, and list it in the table's metadata.
         lr: Folder of the LR images, where they exist already (cameras, other degradations); None makes them. Each has
             the path of its HR image, its name as ``lr_template`` says, any suffix, and exactly a scale-th of its size,
-            rounded down. Scored by torch.
+            rounded down. Scored by torch, or by ONNX Runtime where the scorer is an .onnx file.
         lr_template: What becomes of an HR image's name without suffix, such as "{}x4".
         blockiness: Adds a column ``blockiness``, of JPEG's block artefacts (see ``srfast.ops.blockiness``); patches of
             at least 9 pixels.
