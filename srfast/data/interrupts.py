@@ -21,8 +21,12 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 APART = 0.5
 """Seconds: signals closer together are one. A launcher passes the terminal's Ctrl-C on to those who had it already."""
 
+_IMPORT = "<frozen importlib._bootstrap>"
+
 _installed = False
 _first: float | None = None
+_again = False
+"""Whether the signal that comes now is the first one, put off."""
 _waiting = 0
 """Bodies of ``finishing`` that run now."""
 
@@ -102,16 +106,39 @@ def leave(code: int) -> None:
     os._exit(code)
 
 
-def _handle(_number: int, _frame: FrameType | None) -> None:
-    global _first
+def _handle(number: int, frame: FrameType | None) -> None:
+    global _first, _again
     now = time.monotonic()
-    if _first is None:
-        _first = now
-        if not _waiting:
+    if _first is None or _again:
+        _first, _again = _first or now, False
+        if _waiting:
+            return
+        # C++ that is being imported (torch) ends the process where an interrupt is raised in its initialisation.
+        if _importing(frame):
+            _put_off(number)
+        else:
             raise KeyboardInterrupt
     elif now - _first > APART:
         _show_cursor()
         os._exit(CODE)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code.co_filename != _IMPORT:
+        frame = frame.f_back
+    return frame is not None
+
+
+def _put_off(number: int) -> None:
+    def come_again() -> None:
+        global _again
+        if signal.getsignal(number) is _handle:
+            _again = True
+            signal.raise_signal(number)
+
+    again = threading.Timer(0.05, come_again)
+    again.daemon = True
+    again.start()
 
 
 def _show_cursor() -> None:
@@ -129,11 +156,9 @@ def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackT
 
 
 def _unraisable(lost: Any) -> None:
-    global _first
     if isinstance(lost.exc_value, KeyboardInterrupt):
-        _first = None
-        again = threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,))
-        again.daemon = True
-        again.start()
+        taken = next((n for n in SIGNALS if signal.getsignal(n) is _handle), None)
+        if taken is not None:
+            _put_off(taken)
     elif not interrupted():  # what falls over on the way out is of no use to anybody
         sys.__unraisablehook__(lost)

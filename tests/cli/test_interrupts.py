@@ -160,3 +160,38 @@ def test_c_code_that_prints_what_an_import_raised(error: str, said: str, tmp_pat
     process = start(cwd=tmp_path, code=code)
     _, err = process.communicate(timeout=60)
     assert err.splitlines()[-1:] == ([said] if said else [])
+
+
+IMPORTING = """
+import sys, time
+from srfast.data import interrupts
+interrupts.install()
+sys.path.insert(0, ".")
+try:
+    import slow
+    time.sleep(20)
+except KeyboardInterrupt:
+    print("interrupted", "slow" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda s: s.name)
+def test_an_import_is_ended_first(number: signal.Signals, tmp_path: Path) -> None:
+    """An interrupt in the initialisation of C++ (torch's) would end the process by SIGABRT. A second one ends it."""
+    waits = "for _ in range(150):\n    time.sleep(0.01)\n"
+    (tmp_path / "slow.py").write_text(f"import time\nprint('now', flush=True)\n{waits}print('imported', flush=True)")
+    code = f"import signal\nsignal.signal({int(signal.SIGINT)}, signal.SIG_IGN)\n" if number != signal.SIGINT else ""
+    process = start(cwd=tmp_path, code=code + IMPORTING)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "now\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "imported\ninterrupted True\n", "")
+    process = start(cwd=tmp_path, code=code + IMPORTING)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "now\n"
+    process.send_signal(number)
+    time.sleep(0.7)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "")
