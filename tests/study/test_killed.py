@@ -1,0 +1,51 @@
+"""A study whose process is killed while its cells run in others: they end with it, and the study goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from srfast.study.runner import run_study
+from tests.study.test_runner import values
+
+pytest.importorskip("joblib")
+
+
+def held(cells: Path) -> list[str]:
+    """The cells that some process runs."""
+    found = []
+    for lock in cells.glob("*/lock"):
+        try:
+            FileLock(lock, blocking=False).acquire().lock.release()
+        except TimeoutError:
+            found.append(lock.parent.name)
+    return found
+
+
+@pytest.mark.slow
+def test_the_other_processes_end_with_the_first(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_study(updates=150, arms='[[arm]]\nname = "des"\nkeep = [1.0, 0.5]\nbudget = "updates"')
+    whole = run_study(path, tmp_path / "whole")
+    line = [sys.executable, "-m", "srfast", "study", str(path), "-o", "out", "--jobs", "2"]
+    first = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    cells = tmp_path / "out" / "cells"
+    while len(list(cells.glob("*/last.pt"))) < 2:
+        assert first.poll() is None
+        time.sleep(0.02)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    deadline = time.monotonic() + 30
+    while (still := held(cells)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert still == []
+    assert not list(cells.glob("*/results.parquet")), "a cell that went on without its study"
+    again = run_study(path, tmp_path / "out")
+    assert values(again) == values(whole)
