@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +26,7 @@ from srfast.models.registry import describe
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import write_scores
 from srfast.scoring.settings import Scale, ScoreSettings
-from srfast.scoring.table import ScoreTable
+from srfast.scoring.table import ScoreTable, parse_meta, read_metadata
 from srfast.study.cells import Cell
 from srfast.study.description import Study
 from srfast.training.loop import train
@@ -33,6 +35,7 @@ from srfast.training.recipes import recipe
 from srfast.training.sources import open_store
 from srfast.training.store import PairStore, Region
 
+log = logging.getLogger(__name__)
 _POOL_STREAM = 7  # apart from the streams of training and selection
 
 
@@ -89,6 +92,7 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
                         f"{key}: {table} was scored with {_short(known['asked'].get(key))}, got {_short(value)}; "
                         "run the study into another folder"
                     )
+            _check_unchanged(table, data.train)
             return Scored(table, study.scorers[number], known["patches"], known["seconds"])
         began = time.perf_counter()
         scorer = _scorer(study, data, out, number, scale)
@@ -108,6 +112,20 @@ def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
     keys = ("patch", "stride", "mode", "scorer_updates")
     files = [Path(f).name for f in data.train]
     return {"scorer": study.scorers[number], "scale": scale, **{k: getattr(study, k) for k in keys}, "images": files}
+
+
+def _check_unchanged(table: Path, files: list[str]) -> None:
+    """Refuses images of another size than when they were scored; warns where only their times differ, as copies' do."""
+    then = sorted(parse_meta(table, read_metadata(table))["images"].items())
+    touched = 0
+    for file, (_, known) in zip(files, then, strict=False):
+        now = os.stat(file)
+        if now.st_size != known["size"]:
+            raise InputError(f"{file}: has changed since {table} was scored; run the study into another folder")
+        touched += now.st_mtime_ns != known["mtime_ns"]
+    if touched:
+        log.warning("%d of %d images have other times than when %s was scored: a study does not score them again",
+                    touched, len(files), table)  # fmt: skip
 
 
 def _short(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from itertools import pairwise
@@ -166,6 +167,19 @@ def test_other_settings_are_refused(write_study: Callable[..., Path], tmp_path: 
     shutil.rmtree(tmp_path / "out" / "cells")
     with pytest.raises(InputError, match=r"patch: .*scores-0.parquet was scored with 32, got 64"):
         run_study(path, tmp_path / "out")
+
+
+def test_images_that_changed_since_they_were_scored(
+    write_study: Callable[..., Path], tmp_path: Path, photo_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_study(write_study(updates=2), tmp_path / "out", shard=(0, 2))
+    image = photo_folder / "astronaut.png"
+    os.utime(image, ns=(1, 1))
+    run_study(write_study(updates=2), tmp_path / "out", only="*k50*")
+    assert "1 of 4 images have other times than when" in caplog.text
+    image.write_bytes(image.read_bytes() + b"\0")
+    with pytest.raises(InputError, match=r"astronaut\.png: has changed since .*scores-0\.parquet was scored"):
+        run_study(write_study(updates=2, seeds=2), tmp_path / "out")
 
 
 def test_pairs_of_seeds_start_alike(write_study: Callable[..., Path], tmp_path: Path) -> None:
