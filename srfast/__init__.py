@@ -6,8 +6,8 @@ Names are loaded on first use, so that ``import srfast`` and ``srfast --help`` d
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # not typing's, whose import is half the time before the command line takes signals over
 _NAMES = {
     "imresize": "srfast.ops.functional",
     "downsample": "srfast.ops.functional",
@@ -59,6 +59,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from typing import Any
+
     __version__: str
     from srfast import models as models
     from srfast.coreset.export.job import export as export

@@ -195,3 +195,11 @@ def test_an_import_is_ended_first(number: signal.Signals, tmp_path: Path) -> Non
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_little_is_imported_before_signals_are_taken_over(tmp_path: Path) -> None:
+    """What comes before is Python's to report, with a traceback."""
+    code = "import sys\nbefore = set(sys.modules)\nimport srfast.__main__\nprint(*sorted(set(sys.modules) - before))"
+    out, _ = start(cwd=tmp_path, code=code).communicate(timeout=60)
+    assert "srfast.data.interrupts" in out.split()
+    assert {"typing", "re", "click", "logging", "numpy"}.isdisjoint(out.split())
