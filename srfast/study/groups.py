@@ -111,12 +111,12 @@ def main_dataset(some: list[Group]) -> str:
 
 
 def training_seconds(some: Sequence[Group]) -> dict[Key, float]:
-    """Seconds of training: the updates at the median pace of all cells of that model.
+    """Seconds of training: the updates at the fastest pace that a cell of that model had.
 
-    What is kept does not change the time of an update; what else the machine does at that hour changes what was
-    measured. Arms that are chosen again while training have a pace of their own.
+    What is kept does not change the time of an update, and what else the machine does only adds to it. Arms that are
+    chosen again while training have a pace of their own.
     """
     paces: dict[tuple[str, bool], list[float]] = {}
     for g in some:
         paces.setdefault((g.key.model, g.reselected), []).extend(g.seconds / g.key.updates)
-    return {g.key: g.key.updates * float(np.median(paces[g.key.model, g.reselected])) for g in some}
+    return {g.key: g.key.updates * float(min(paces[g.key.model, g.reselected])) for g in some}

@@ -14,6 +14,8 @@ _RIVALS: tuple[Mapping[str, Any], ...] = (
     {"order": "asc"},
 )
 """Selections that the hardest by loss are compared with."""
+_SCORED = ("loss", "reducible", "stratified")
+"""Methods that need the network."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def _question(g: Group, c: Group, most: int) -> str | None:
         return "all patches, all updates" if c.key.updates == most > g.key.updates else None
     if (g.key.keep, g.key.updates) != (c.key.keep, c.key.updates):
         return None
-    if g.key.arm == c.key.arm:
+    if g.key.arm == c.key.arm or (g.key.scorer != c.key.scorer and c.select.get("method", "loss") in _SCORED):
         return None  # another scorer: a table of its own
     if g.is_random or g.redraw == "pass":
         return "random, drawn once" if g.redraw == "pass" and c.is_random else None

@@ -136,6 +136,22 @@ def test_every_selection_meets_its_controls() -> None:
     assert not any(arm == "full" for arm, *_ in found)
 
 
+def test_only_one_scorer_is_changed_at_a_time() -> None:
+    results = made_up()
+    rows = results.table.to_pylist()
+    moved = [{**r, "scorer": "srcnn:1", "cell": r["cell"] + "-1"} for r in rows if r["arm"] in ("refined", "asc")]
+    meta = {**results.meta, "cells": {**results.meta["cells"]}}
+    for r in moved:
+        meta["cells"][r["cell"]] = meta["cells"][r["cell"][:-2]]
+    both = Results(pa.Table.from_pylist(rows + moved, SCHEMA), results.strata, results.log, meta)
+    for p in pairs(groups(both), "BSD100"):
+        if p.group.key.scorer != p.control.key.scorer:
+            assert p.control.key.arm in ("full", "random", "rs2", "bicubic"), "another scorer is another question"
+    asked = {(p.group.key.arm, p.group.key.scorer, p.control.key.arm) for p in pairs(groups(both), "BSD100")}
+    assert ("refined", "srcnn:1", "random") in asked
+    assert ("refined", "srcnn", "des") in asked
+
+
 def test_one_sentence() -> None:
     text = answer(made_up())
     assert text is not None
