@@ -180,19 +180,26 @@ def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def _file(path: str | os.PathLike[str]) -> BinaryIO:
     """A regular file of a reasonable size, open; a named pipe is not waited for."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        state = os.fstat(descriptor)
+        file = open(path, "rb", opener=_without_waiting)
+    except IsADirectoryError:
+        raise InputError("not a regular file") from None
+    try:
+        state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
             raise InputError("not a regular file")
         if not state.st_size:
             raise InputError("the file is empty (0 bytes)")
         if state.st_size > LARGEST_FILE:
             raise InputError(f"refused, expected a file of at most {LARGEST_FILE >> 30} GiB, got {state.st_size} bytes")
-        return open(descriptor, "rb")
+        return file
     except BaseException:
-        os.close(descriptor)
+        file.close()
         raise
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _content(path: str | os.PathLike[str]) -> bytes:

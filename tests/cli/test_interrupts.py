@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from srfast.data.images import read_rgb
 from srfast.data.interrupts import finishing
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -203,3 +205,15 @@ def test_little_is_imported_before_signals_are_taken_over(tmp_path: Path) -> Non
     out, _ = start(cwd=tmp_path, code=code).communicate(timeout=60)
     assert "srfast.data.interrupts" in out.split()
     assert {"typing", "re", "click", "logging", "numpy"}.isdisjoint(out.split())
+
+
+def test_an_interrupt_while_an_image_is_opened_stays_one(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file object has closed its descriptor already: closing it again is an error that would hide the interrupt."""
+
+    def interrupted(*args: Any, **options: Any) -> None:
+        open(*args, **options).close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("srfast.data.images.open", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        read_rgb(photo_folder / "astronaut.png")
