@@ -6,6 +6,7 @@ import ctypes
 import importlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -77,6 +78,13 @@ def _poisoned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def poisoned_torch() -> Any:
     """torch for buffers that a test allocates itself."""
     return Poisoning(torch)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interrupts() -> None:
+    """A shell starts what follows ``&`` with SIGINT ignored, and the processes of tests would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
