@@ -74,11 +74,12 @@ def kill(work: Path, command: Command, right: str, seconds: float, wanted: int, 
             outcome = end_early(work, line, signals, rng.uniform(0.05, 1) * takes[again], tally, rng)
             tally.count(outcome)
             tally.signalled += outcome in ENDED.values()
-            if outcome == "ended before":
-                takes[again] = (takes[again] + time.monotonic() - began) / 2
-                break
+            took, was_again = time.monotonic() - began, again
             if command.resume:
                 line, again = [*command.arguments, str(output), "--resume"], True
+            if outcome == "ended before":
+                takes[was_again] = (takes[was_again] + took) / 2
+                break
         code, err, last = finish(work, line)
         if outcome != "ended before":
             takes[again] = (takes[again] + last) / 2
