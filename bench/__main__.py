@@ -1,4 +1,4 @@
-"""``python -m bench table RESULT.json`` and ``python -m bench compare OLD.json NEW.json``."""
+"""``python -m bench table RESULT.json``, ``compare OLD.json NEW.json`` and ``keep RESULT.json FILE.json``."""
 
 from __future__ import annotations
 
@@ -53,12 +53,29 @@ def compare(old: str, new: str) -> int:
     return 1 if regressions else 0
 
 
+def keep(path: str, out: str) -> int:
+    """Writes what is kept in bench/results: the machine, the commit, and of each benchmark its figures."""
+    whole = json.loads(Path(path).read_text())
+    kept = []
+    machine: dict[str, Any] = {"cores": whole["machine_info"]["cpu"]["count"]}
+    for b in whole["benchmarks"]:
+        info = {k: round(v, 4) if isinstance(v, float) else v for k, v in b["extra_info"].items()}
+        machine |= {k: v for k, v in info.pop("machine", {}).items() if k != "threads"}
+        kept.append({"fullname": b["fullname"], "extra_info": info, "stats": {"min": round(b["stats"]["min"], 6)}})
+    found = {"machine": machine, "commit": whole["commit_info"]["id"], "benchmarks": kept}
+    Path(out).write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
 def main(args: list[str]) -> int:
     if len(args) == 2 and args[0] == "table":
         return table(args[1])
     if len(args) == 3 and args[0] == "compare":
         return compare(args[1], args[2])
-    print("usage: python -m bench table RESULT.json | python -m bench compare OLD.json NEW.json", file=sys.stderr)
+    if len(args) == 3 and args[0] == "keep":
+        return keep(args[1], args[2])
+    usage = "table RESULT.json | compare OLD.json NEW.json | keep RESULT.json FILE.json"
+    print(f"usage: python -m bench {usage}", file=sys.stderr)
     return 2
 
 
