@@ -19,7 +19,8 @@ from srfast.scoring.backends.native import NativeEngine
 from srfast.scoring.network import load_network
 
 
-def test_million_patches(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "fast"])
+def test_million_patches(benchmark: Any, bsds400: Path, tmp_path: Path, precision: str) -> None:
     """Stride 6 over 400 photographs, dense: JPEG files on disk to scores.parquet, in a process of its own."""
     output = tmp_path / "scores.parquet"
     command = [
@@ -34,11 +35,23 @@ def test_million_patches(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
         "dense",
         "--stride",
         "6",
+        "--precision",
+        precision,
     ]
     benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=3, iterations=1)
     table = srfast.ScoreTable.read(output)
     assert len(table) == 1_014_000
     benchmark.extra_info["patches"] = len(table)
+
+
+def test_start(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
+    """``srfast score`` of one photograph, in a process of its own: what there is before the first patch, mostly."""
+    (tmp_path / "images").mkdir()
+    first = find_images(bsds400)[0]
+    (tmp_path / "images" / first.name).symlink_to(first.path)
+    command = [sys.executable, "-m", "srfast", "score", str(tmp_path / "images"), "-o", str(tmp_path / "s.parquet")]
+    benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=10, iterations=1)
+    assert len(srfast.ScoreTable.read(tmp_path / "s.parquet")) > 0
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
