@@ -24,10 +24,9 @@ def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
         return None
     dataset, model = main_dataset(some), some[0].key.model
     some = [g for g in some if g.key.model == model and g.key.scorer == some[0].key.scorer]
-    everything = [g for g in some if g.is_full and g.key.pool == 1]
-    if not everything:
+    full = _everything(some)
+    if full is None:
         return None
-    full = max(everything, key=lambda g: g.key.updates)
     parts = [
         (g, c)
         for g in some
@@ -43,6 +42,11 @@ def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
         return _sentence(group, full, found, dataset)
     group, found = max(parts, key=lambda p: p[1].effect.mean)
     return f"No cheaper training loses less than {tolerated:g} dB. " + _sentence(group, full, found, dataset)
+
+
+def _everything(some: Sequence[Group]) -> Group | None:
+    """All patches of all images, at the most updates there are."""
+    return max((g for g in some if g.is_full and g.key.pool == 1), key=lambda g: g.key.updates, default=None)
 
 
 def _share(g: Group) -> float:
@@ -90,13 +94,12 @@ def saturation(results: Results) -> Sequence[str]:
     if not some:
         return []
     dataset = main_dataset(some)
-    full = [g for g in some if g.is_full]
-    if not full:
+    whole = _everything(some)
+    if whole is None:
         return []
-    whole = max((g for g in full if g.key.pool == 1), key=lambda g: g.key.updates, default=None)
     found = []
-    for g in full:
-        if whole is None or g.key.pool == 1 or g.key.updates != whole.key.updates or g.key.model != whole.key.model:
+    for g in some:
+        if not g.is_full or g.key.pool == 1 or g.key.updates != whole.key.updates or g.key.model != whole.key.model:
             continue
         c = _compare(g, whole, dataset)
         if c is not None:
@@ -113,10 +116,9 @@ def same_updates(results: Results) -> str | None:
     if not some:
         return None
     dataset = main_dataset(some)
-    everything = [g for g in some if g.is_full and g.key.pool == 1 and g.key.scorer == some[0].key.scorer]
-    if not everything:
+    full = _everything([g for g in some if g.key.scorer == some[0].key.scorer])
+    if full is None:
         return None
-    full = max(everything, key=lambda g: g.key.updates)
     found: dict[str, list[str]] = {}
     for g in some:
         if g.is_full or g.key.pool != 1 or (g.key.model, g.key.updates) != (full.key.model, full.key.updates):

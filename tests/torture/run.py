@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import signal
 import sys
 import tempfile
 import time
@@ -34,8 +33,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     began = time.monotonic()
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what follows &
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     rng = random.Random(asked.seed)
     killed.wake()
     say(HEAD)
