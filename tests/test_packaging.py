@@ -57,6 +57,8 @@ def test_what_is_in_the_wheel(wheel: Path) -> None:
         weights | assets | {"srfast/kernels/__init__.py", "srfast/py.typed", "srfast/_C.pyi", "srfast/cli/__init__.py"}
         <= names
     )
+    studies = {f"srfast/studies/{p.name}" for p in (ROOT / "studies").glob("*.toml")}
+    assert studies == {n for n in names if n.startswith("srfast/studies/")}, "with their results left out"
     python = {p.relative_to(ROOT).as_posix() for p in (ROOT / "srfast").rglob("*.py")}
     assert python <= names
     top = {n.split("/")[0] for n in names}

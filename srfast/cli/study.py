@@ -11,8 +11,13 @@ from srfast.cli.options import Shard, emit, say
 
 
 @click.command("study", short_help="Run a grid of selections, models, budgets and seeds.")
-@click.argument("study", type=click.Path(exists=True))
-@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder of the study; run again, it goes on.")
+@click.argument("study")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False),
+    help="Folder of the study; run again, it goes on.  [default with --images: the study's name]",
+)
 @click.option(
     "--jobs", type=click.IntRange(1), help="Processes, each with one thread.  [default: one a core, on a GPU one]"
 )
@@ -61,48 +66,74 @@ def command(
     """Run STUDY, a TOML file, into a folder: every cell of a grid of selections, models, budgets and seeds.
 
     A cell is one training and its evaluations. Finished cells are never run again; an interrupted study goes on.
-    Without -o, and for a folder, the tables of results that are there are printed.
-    """
+    When all have finished, the tables are printed. Without -o and --images, and for a folder, the tables of results
+    that are there are printed.
 
-    if as_tables or output is None or Path(study).is_dir():
-        _print_tables(study, output, images, tests)
+    Ready-made studies come along and need --images: how-much.toml (how much of the data is needed), needed-bsds.toml
+    (is the network needed), table1.toml, table2.toml, table3.toml (the paper's) and others.
+    """
+    from srfast.study.ready import find_runnable, find_study
+
+    path = find_study(study)
+    if output is None and images and not path.is_dir():
+        output = path.stem
+    if as_tables or output is None or path.is_dir():
+        _print_tables(path, output, images, tests)
         return
+    path = find_runnable(study, images)
     options: dict[str, Any] = {"images": images, "test": _tests(tests)}
     if as_status:
-        _say_status(study, output, jobs, options, as_json)
+        _say_status(path, output, jobs, options, as_json)
         return
-    from srfast.study.runner import run_study
+    _run(path, output, {"jobs": jobs, "only": only, "shard": shard, "known": known, **options})
 
-    found = run_study(study, output, jobs=jobs, only=only, shard=shard, known=known, progress=_progress, **options)
+
+def _run(study: Path, output: str, options: dict[str, Any]) -> None:
+    from srfast.study.description import read_study
+    from srfast.study.publication import publish
+    from srfast.study.runner import clock, run_study, status
+
+    described = read_study(study, options["images"], options["test"])
+    say(f"{described.title} -> {output}")
+
+    def progress(outcome: Any, done: int, total: int) -> None:
+        seconds = f", {outcome.seconds:.0f} s" if outcome.state == "done" else ""
+        text = f": {outcome.text}" if outcome.text else ""
+        known = status(described, output, options["jobs"]) if done < total else None
+        left = f"; all in about {clock(known.seconds)}" if known and known.seconds else ""
+        say(f"[{done}/{total}] {outcome.cell.name} {outcome.state}{text}{seconds}{left}")
+
+    found = run_study(study, output, progress=progress, **options)
     say(f"{len(found.meta['cells'])} cells, {found.table.num_rows:,} rows -> {Path(output) / 'results.parquet'}")
+    known = status(described, output)
+    if not (known.left or known.running):
+        click.echo(publish(found, None))
+        say(f"figures, and the tables as files: srfast study {output} --tables")
 
 
-def _print_tables(study: str, output: str | None, images: tuple[str, ...], tests: tuple[str, ...]) -> None:
+def _print_tables(study: Path, output: str | None, images: tuple[str, ...], tests: tuple[str, ...]) -> None:
     from srfast.errors import InputError
     from srfast.study.description import read_study
     from srfast.study.publication import publish, results_folder
     from srfast.study.results import Results
     from srfast.study.runner import CELLS, gather
 
-    if output is not None and not Path(study).is_dir() and (Path(output) / CELLS).is_dir():
+    if output is not None and not study.is_dir() and (Path(output) / CELLS).is_dir():
         gather(read_study(study, images, _tests(tests)), output)
     folder = results_folder(study, output)
     if folder is None:
-        where = output or study
-        raise InputError(f"output: expected -o FOLDER to run the study into, or finished results; {where} has none")
-    own = output is not None or Path(study).is_dir()
+        where = output or study.name
+        raise InputError(
+            f"output: expected -o FOLDER to run the study into (or --images FOLDER: yours), or finished results; "
+            f"{where} has none"
+        )
+    own = output is not None or study.is_dir()
     click.echo(publish(Results.read(folder), folder if own else None))
     if own:
         say(f"tables -> {folder / 'tables'}, figures -> {folder / 'figures'}")
 
 
-def _progress(outcome: Any, done: int, total: int) -> None:
-    seconds = f", {outcome.seconds:.0f} s" if outcome.state == "done" else ""
-    text = f": {outcome.text}" if outcome.text else ""
-    say(f"[{done}/{total}] {outcome.cell.name} {outcome.state}{text}{seconds}")
-
-
-def _say_status(study: str, output: str, jobs: int | None, options: dict[str, Any], as_json: bool) -> None:
+def _say_status(study: Path, output: str, jobs: int | None, options: dict[str, Any], as_json: bool) -> None:
     from srfast.study.description import read_study
     from srfast.study.runner import clock, status
 

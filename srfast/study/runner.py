@@ -28,6 +28,7 @@ from srfast.study.cell import Outcome, run_cell, running
 from srfast.study.cells import Cell, cells, pick
 from srfast.study.description import Study, read_study
 from srfast.study.known import Known, take_over
+from srfast.study.ready import find_runnable
 from srfast.study.results import Results
 
 Progress = Callable[[Outcome, int, int], None]
@@ -55,7 +56,7 @@ def run_study(
     The last weights are evaluated, not the best ones.
 
     Args:
-        study: The TOML file.
+        study: The TOML file, or the name of a ready-made one (``how-much.toml``), which then needs ``images``.
         out: Folder of the study: cells/, scores of the pool, and the gathered results.parquet, strata.parquet and
             log.parquet. Several machines may share it.
         images: Training images instead of those of the file; a part of them (``data.holdout``) is then the test set,
@@ -77,13 +78,14 @@ def run_study(
     """
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise InputError(f"jobs: expected at least 1, got {jobs!r}")
-    described = read_study(Path(study), [Path(i) for i in images], {k: Path(v) for k, v in (test or {}).items()})
+    path, own = Path(study), [Path(i) for i in images]
+    described = read_study(find_runnable(path, own), own, {k: Path(v) for k, v in (test or {}).items()})
     jobs = jobs or default_jobs(described)
     every = cells(described)
     chosen = pick(every, only, shard)
     elsewhere = [Known(Results.read(k)) for k in known]
-    folder = _folder(out)
     data = pool.find_data(described)
+    folder = _folder(out)
     for cell in every:
         if results.finished(place := place_of(folder, cell)):
             results.check_finished(place, results.settings_of(described, cell, data.test))

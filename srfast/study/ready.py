@@ -1,0 +1,48 @@
+"""The ready-made studies that come with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import srfast
+from srfast.errors import InputError
+
+FOLDER = "studies"
+
+
+def ready_made() -> dict[str, Path]:
+    """Name (``how-much.toml``) to file."""
+    # The build puts them beside the compiled module, which in an editable install is not where the sources are.
+    files = [file for place in srfast.__path__ for file in Path(place, FOLDER).glob("*.toml")]
+    return {file.name: file for file in sorted(files)}
+
+
+def find_study(study: str | Path) -> Path:
+    """The study of that name: a file or folder of the user's, or else a ready-made one.
+
+    Raises:
+        InputError: neither.
+    """
+    path = Path(study)
+    if path.exists():
+        return path
+    ready = ready_made()
+    if str(study) in ready:
+        return ready[str(study)]
+    raise InputError(
+        f"study: expected a TOML file, a folder that a study was run into, or a ready-made study "
+        f"({', '.join(ready) or 'none is installed'}), got {str(study)!r}"
+    )
+
+
+def find_runnable(study: str | Path, images: Sequence[str | Path]) -> Path:
+    """The same, for running: a ready-made study comes without images.
+
+    Raises:
+        InputError: no such study, or a ready-made one and no images.
+    """
+    path = find_study(study)
+    if not images and path != Path(study):
+        raise InputError(f"images: {study} is a ready-made study and needs your images (--images FOLDER), got none")
+    return path
