@@ -1,10 +1,15 @@
-"""The ready-made studies: their committed results, and one real cell."""
+"""The ready-made studies: their committed results, what the documentation says of them, and one real cell."""
 
 from __future__ import annotations
 
+import importlib.util
+import re
 import shutil
+import sys
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,7 +19,10 @@ from srfast.study.publication import publish, results_folder
 from srfast.study.results import Results
 from srfast.study.runner import run_study
 
-STUDIES = Path(__file__).resolve().parents[2] / "studies"
+ROOT = Path(__file__).resolve().parents[2]
+STUDIES = ROOT / "studies"
+# "+0.088 [+0.062, +0.115]" or "0.09 dB [0.06, 0.12]"
+EFFECT = re.compile(r"([+-]?\d\.\d+)(?: dB)? \[([+-]?\d\.\d+),\s([+-]?\d\.\d+)\]")
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (STUDIES / "results").iterdir()))
@@ -25,6 +33,45 @@ def test_committed_results_print_their_tables(name: str) -> None:
     results = Results.read(folder)
     assert set(results.meta["cells"]) <= {c.name for c in cells(read_study(study))}
     assert "Table 1: selections on BSD100" in publish(results, None)
+
+
+@pytest.fixture(scope="module")
+def page() -> ModuleType:
+    """bench/study_page.py, which is not in the package."""
+    spec = importlib.util.spec_from_file_location("study_page", ROOT / "bench" / "study_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["study_page"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_documentation_has_the_tables_of_the_results(page: ModuleType) -> None:
+    marked = 0
+    for path in page.PAGES:
+        text = path.read_text()
+        assert page.write(text) == text, f"{path.name} is behind studies/results: python -m bench.study_page"
+        marked += text.count("<!-- table: ")
+    assert marked == len(page.TABLES)
+
+
+def test_every_effect_that_is_written_is_one_that_was_found(page: ModuleType) -> None:
+    pages = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    written = {tuple(map(float, e)): path.name for path in pages for e in EFFECT.findall(path.read_text())}
+    means = {effect[0] for effect in written}
+    found = set()
+    for study in (p.name for p in (STUDIES / "results").iterdir()):
+        some = page.groups(Results.read(STUDIES / "results" / study))
+        for a, b in permutations(some, 2):
+            both = sorted(set(a.seeds) & set(b.seeds))
+            if a.key.model != b.key.model or len(both) < 2:
+                continue
+            x, y = (g.psnr["BSD100"][[g.seeds.index(s) for s in both]] for g in (a, b))
+            if means & {round(float((x - y).mean()), digits) for digits in (2, 3)}:
+                e = page.compare(x, y).effect
+                found |= {tuple(round(v, digits) for v in (e.mean, e.low, e.high)) for digits in (2, 3)}
+    assert {effect: name for effect, name in written.items() if effect not in found} == {}
 
 
 @pytest.mark.slow

@@ -1,0 +1,336 @@
+"""The tables of docs/study.md and docs/choosing-a-ratio.md, from the committed results.
+
+``python -m bench.study_page`` writes them anew, each after its ``<!-- table: NAME -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from srfast.study.groups import Group, groups
+from srfast.study.results import Results
+from srfast.study.statistics import Comparison, compare, interval
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "studies" / "results"
+PAGES = (ROOT / "docs" / "study.md", ROOT / "docs" / "choosing-a-ratio.md")
+DATASET = "BSD100"
+_MARK = re.compile(r"<!-- table: ([\w-]+) -->\n\n(?:\|.*\n)*")
+
+HALF, QUARTER = "the hardest half (DES)", "the hardest quarter (DES)"
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Comparisons of one study: words, arm, control. An arm is "name keep updates [pool]", keep and pool in percent."""
+
+    study: str
+    model: str
+    rows: tuple[tuple[str, str, str], ...]
+    seeds: bool = True
+
+    def markdown(self) -> str:
+        head = ["claim", "difference (dB)", *(["seeds"] if self.seeds else []), "verdict"]
+        lines = []
+        for words, arm, control in self.rows:
+            c = difference(self.study, self.model, arm, control)
+            lines.append([words, signed(c), *([str(c.seeds)] if self.seeds else []), c.verdict])
+        return _markdown(head, lines)
+
+
+@dataclass(frozen=True)
+class Means:
+    """PSNR of arms (rows: words, "name keep") after updates (columns: "model updates", or "keep updates")."""
+
+    study: str
+    head: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, str], ...]
+    datasets: tuple[str, ...] = (DATASET,)
+
+    def markdown(self) -> str:
+        lines = []
+        for words, arm in self.rows:
+            cells = [(c, d) for c in self.columns for d in self.datasets]
+            lines.append([words, *(self._cell(arm, column, dataset) for column, dataset in cells)])
+        return _markdown(list(self.head), lines)
+
+    def _cell(self, arm: str, column: str, dataset: str) -> str:
+        model, updates, *keep = column.split()
+        name, own = arm.split()
+        g = group(self.study, model, f"{name} {own if own != '-' else keep[0]} {updates}")
+        if g is None:
+            return ""
+        i = interval(g.per_seed(dataset))
+        return f"{i.mean:.3f} ± {i.high - i.mean:.3f}"
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """What is kept against all patches, several studies beside each other: (head, study, model, updates)."""
+
+    columns: tuple[tuple[str, str, str, int], ...]
+    rows: tuple[tuple[str, str], ...]
+
+    def markdown(self) -> str:
+        head = ["kept"]
+        for words, study, model, updates in self.columns:
+            c = difference(study, model, f"{self.rows[0][1]} {updates}", f"full 100 {updates}")
+            head.append(f"{words}, {c.seeds} seeds")
+        lines = []
+        for words, arm in self.rows:
+            line = [words]
+            for _, study, model, updates in self.columns:
+                there = group(study, model, f"{arm} {updates}")
+                c = difference(study, model, f"{arm} {updates}", f"full 100 {updates}") if there else None
+                line.append(signed(c, " dB") if c else "")
+            lines.append(line)
+        return _markdown(head, lines)
+
+
+@lru_cache
+def _groups(study: str) -> tuple[Group, ...]:
+    return tuple(groups(Results.read(RESULTS / study)))
+
+
+def group(study: str, model: str, arm: str) -> Group | None:
+    """The seeds of one arm by the shipped scorer, or where there are no others by the first."""
+    name, keep, updates, *pool = arm.split()
+    asked = (model, name, float(keep) / 100, int(updates), float(pool[0]) / 100 if pool else 1.0)
+    found = [
+        g for g in _groups(study) if (g.key.model, g.key.arm, g.key.keep, g.key.updates, g.key.pool) == asked
+    ]  # fmt: skip
+    return found[0] if found else None
+
+
+def difference(study: str, model: str, arm: str, control: str) -> Comparison:
+    """Arm less control on BSD100, over the seeds that both have."""
+    a, b = group(study, model, arm), group(study, model, control)
+    if a is None or b is None:
+        raise SystemExit(f"{study}: no {model} {arm if a is None else control}")
+    both = sorted(set(a.seeds) & set(b.seeds))
+    return compare(*(x.psnr[DATASET][[x.seeds.index(s) for s in both]] for x in (a, b)))
+
+
+def signed(c: Comparison, unit: str = "") -> str:
+    e = c.effect
+    return f"{e.mean:+.3f}{unit} [{e.low:+.3f}, {e.high:+.3f}]"
+
+
+def _markdown(head: list[str], lines: list[list[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def _against(name: str, keep: int, updates: int, words: str) -> Iterator[tuple[str, str, str]]:
+    """A selection against all patches and against a random one of its size."""
+    part = {50: "half", 25: "quarter", 75: "three quarters"}[keep]
+    yield f"{words} against all patches", f"{name} {keep} {updates}", f"full 100 {updates}"
+    yield f"... against a random {part}", f"{name} {keep} {updates}", f"random {keep} {updates}"
+
+
+TABLES: dict[str, Claims | Means | Ratios] = {
+    "spread": Means(
+        "spread-bsds",
+        ("at 1,951 updates", "Set5", "Set14", "BSD100"),
+        ("fsrcnn 1951",),
+        (("all patches", "full 100"), ("a random half, drawn anew for each seed", "random 50")),
+        ("Set5", "Set14", "BSD100"),
+    ),
+    "needed": Claims(
+        "needed-bsds",
+        "fsrcnn",
+        (
+            *_against("des", 50, 1951, HALF),
+            *_against("des", 25, 1951, QUARTER),
+            *_against("bicubic", 50, 1951, "the hardest half by bicubic's loss"),
+            *_against("bicubic", 25, 1951, "the hardest quarter by bicubic's loss"),
+            *_against("sobel", 50, 1951, "Sobel's half"),
+            *_against("sobel", 25, 1951, "Sobel's quarter"),
+            ("the network against bicubic, 50 %", "des 50 1951", "bicubic 50 1951"),
+            ("the network against bicubic, 25 %", "des 25 1951", "bicubic 25 1951"),
+            ("the network against Sobel, 50 %", "des 50 1951", "sobel 50 1951"),
+            ("the network against Sobel, 25 %", "des 25 1951", "sobel 25 1951"),
+            ("the half against the quarter, by the network", "des 50 1951", "des 25 1951"),
+            ("all but the hardest 5 % against all patches", "no_worst 95 1951", "full 100 1951"),
+            ("a random half against all patches", "random 50 1951", "full 100 1951"),
+            ("a random quarter against all patches", "random 25 1951", "full 100 1951"),
+        ),
+    ),
+    "budget": Means(
+        "paper-budget-bsds",
+        ("BSD100", "7,804 updates", "15,608 updates"),
+        ("fsrcnn 7804", "fsrcnn 15608"),
+        (
+            ("all patches", "full 100"),
+            (HALF, "des 50"),
+            ("the hardest half by bicubic's loss", "bicubic 50"),
+            ("a random half", "random 50"),
+        ),
+    ),
+    "budget-claims": Claims(
+        "paper-budget-bsds",
+        "fsrcnn",
+        (
+            *_against("des", 50, 15608, f"15,608 updates: {HALF}"),
+            *_against("bicubic", 50, 15608, "15,608: the hardest half by bicubic's loss"),
+            ("15,608: the network against bicubic", "des 50 15608", "bicubic 50 15608"),
+            ("15,608: a random half against all patches", "random 50 15608", "full 100 15608"),
+            *_against("des", 50, 7804, f"7,804: {HALF}"),
+            *_against("bicubic", 50, 7804, "7,804: the hardest half by bicubic's loss"),
+            (f"{HALF}, 7,804 updates, against all patches, 15,608", "des 50 7804", "full 100 15608"),
+            ("bicubic's half, 7,804, against all patches, 15,608", "bicubic 50 7804", "full 100 15608"),
+            ("a random half, 7,804, against all patches, 15,608", "random 50 7804", "full 100 15608"),
+            ("all patches, 7,804, against all patches, 15,608", "full 100 7804", "full 100 15608"),
+        ),
+    ),
+    "networks": Means(
+        "table2-bsds",
+        ("BSD100", "FSRCNN", "SRCNN"),
+        ("fsrcnn 1951", "srcnn 1951"),
+        (
+            ("all patches", "full 100"),
+            (HALF, "des 50"),
+            ("the hardest half by bicubic's loss", "bicubic 50"),
+            ("Sobel's half", "sobel 50"),
+            ("a random half", "random 50"),
+            (QUARTER, "des 25"),
+            ("the hardest quarter by bicubic's loss", "bicubic 25"),
+            ("Sobel's quarter", "sobel 25"),
+            ("a random quarter", "random 25"),
+        ),
+    ),
+    "srcnn": Claims(
+        "table2-bsds",
+        "srcnn",
+        (
+            *_against("des", 50, 1951, HALF),
+            *_against("des", 25, 1951, QUARTER),
+            *_against("bicubic", 50, 1951, "the hardest half by bicubic's loss"),
+            *_against("bicubic", 25, 1951, "the hardest quarter by bicubic's loss"),
+            *_against("sobel", 50, 1951, "Sobel's half"),
+            *_against("sobel", 25, 1951, "Sobel's quarter"),
+            ("the network against bicubic, 50 %", "des 50 1951", "bicubic 50 1951"),
+            ("the network against bicubic, 25 %", "des 25 1951", "bicubic 25 1951"),
+            ("the network against Sobel, 50 %", "des 50 1951", "sobel 50 1951"),
+            ("the network against Sobel, 25 %", "des 25 1951", "sobel 25 1951"),
+            ("the half against the quarter, by the network", "des 50 1951", "des 25 1951"),
+            ("a random half against all patches", "random 50 1951", "full 100 1951"),
+            ("a random quarter against all patches", "random 25 1951", "full 100 1951"),
+        ),
+    ),
+    "table1": Means(
+        "table1-bsds",
+        ("selection", "25 %, 488", "50 %, 976", "75 %, 1,463", "25 %, 1,951", "50 %, 1,951", "75 %, 1,951"),
+        ("fsrcnn 488 25", "fsrcnn 976 50", "fsrcnn 1463 75", "fsrcnn 1951 25", "fsrcnn 1951 50", "fsrcnn 1951 75"),
+        (
+            ("all patches, as many updates", "full 100"),
+            ("hardest by the network's loss (DES)", "des -"),
+            ("hardest by bicubic's loss, no network", "bicubic -"),
+            ("hardest by Sobel's gradient, no network", "sobel -"),
+            ("refined: the hardest 5 % dropped first", "refined -"),
+            ("stratified by loss", "stratified -"),
+            ("random, drawn once for each seed", "random -"),
+            ("random, drawn anew for each pass (RS2)", "rs2 -"),
+            ("easiest by loss (ASC)", "asc -"),
+        ),
+    ),
+    "table1-claims": Claims(
+        "table1-bsds",
+        "fsrcnn",
+        (
+            ("DES against random, 25 %, 488 updates", "des 25 488", "random 25 488"),
+            ("DES against random, 50 %, 976", "des 50 976", "random 50 976"),
+            ("DES against random, 75 %, 1,463", "des 75 1463", "random 75 1463"),
+            ("DES 50 %, 976 updates, against all patches, 1,951", "des 50 976", "full 100 1951"),
+            ("DES 75 %, 1,463 updates, against all patches, 1,951", "des 75 1463", "full 100 1951"),
+            ("easiest against random, 25 %, 488", "asc 25 488", "random 25 488"),
+            ("easiest against random, 75 %, 1,463", "asc 75 1463", "random 75 1463"),
+            ("the hardest 5 % dropped first against not, 50 %, 976", "refined 50 976", "des 50 976"),
+            ("the same, 50 %, 1,951", "refined 50 1951", "des 50 1951"),
+            ("stratified against all patches, 50 %, 1,951", "stratified 50 1951", "full 100 1951"),
+            ("RS2 against random, 50 %, 976", "rs2 50 976", "random 50 976"),
+            ("RS2 against all patches, 25 %, both 488", "rs2 25 488", "full 100 488"),
+        ),
+    ),
+    "adaptive": Claims(
+        "adaptive-bsds",
+        "fsrcnn",
+        (
+            (
+                "chosen again every 488 updates (`train --reselect-every`) against chosen once (DES)",
+                "reselect 50 1951",
+                "des 50 1951",
+            ),
+            ("... against all patches", "reselect 50 1951", "full 100 1951"),
+            (
+                "the same with the hardest 5 % dropped first, against chosen once (DES)",
+                "reselect_refined 50 1951",
+                "des 50 1951",
+            ),
+            ("... against all patches", "reselect_refined 50 1951", "full 100 1951"),
+            ("`reducible`, 50 %, against DES", "reducible 50 1951", "des 50 1951"),
+            ("`reducible`, 25 %, against DES", "reducible 25 1951", "des 25 1951"),
+            ("`hdc`, 25 %, against all patches", "hdc 25 1951", "full 100 1951"),
+            ("`hdc`, 25 %, against DES", "hdc 25 1951", "des 25 1951"),
+            ("`diverse`, 50 %, against DES", "diverse 50 1951", "des 50 1951"),
+            ("`diverse`, 50 %, against random", "diverse 50 1951", "random 50 1951"),
+            ("`diverse`, 25 %, against random", "diverse 25 1951", "random 25 1951"),
+        ),
+    ),
+    "how-much": Claims(
+        "how-much",
+        "fsrcnn",
+        (
+            ("half of the images, drawn at random, as many updates", "full 100 1951 50", "full 100 1951"),
+            ("a quarter of the images, as many updates", "full 100 1951 25", "full 100 1951"),
+            ("the hardest half of all patches, half of the updates", "des 50 976", "full 100 1951"),
+            ("a random half of all patches, half of the updates", "random 50 976", "full 100 1951"),
+            ("the hardest tenth of all patches, a tenth of the updates", "des 10 195", "full 100 1951"),
+        ),
+        seeds=False,
+    ),
+    "ratios": Ratios(
+        (
+            ("FSRCNN, 1,951 updates", "needed-bsds", "fsrcnn", 1951),
+            ("FSRCNN, 15,608 updates", "paper-budget-bsds", "fsrcnn", 15608),
+            ("SRCNN, 1,951 updates", "table2-bsds", "srcnn", 1951),
+            # X("SRCNN, 15,608 updates", "paper-budget-srcnn-bsds", "srcnn", 15608),
+        ),
+        (
+            ("hardest 50 % by loss", "des 50"),
+            ("hardest 50 % by bicubic's loss", "bicubic 50"),
+            ("random 50 %", "random 50"),
+            ("hardest 25 % by loss", "des 25"),
+            ("random 25 %", "random 25"),
+        ),
+    ),
+}
+
+
+def write(text: str) -> str:
+    """The page with its tables anew.
+
+    Raises:
+        SystemExit: the page names a table that there is not, or a table's results are missing.
+    """
+
+    def table(mark: re.Match[str]) -> str:
+        if mark[1] not in TABLES:
+            raise SystemExit(f"no table {mark[1]}; there are {', '.join(TABLES)}")
+        return f"<!-- table: {mark[1]} -->\n\n{TABLES[mark[1]].markdown()}"
+
+    return _MARK.sub(table, text)
+
+
+def main() -> None:
+    for page in PAGES:
+        page.write_text(write(page.read_text()))
+
+
+if __name__ == "__main__":
+    main()
