@@ -32,6 +32,7 @@ FENCE = re.compile(
 SHORTER = {
     "--steps 20000": "--steps 2",
     "--steps 2000": "--steps 2",
+    "how-much.toml --images photos/": "how-much.toml --images photos/ --status",
     "scores.parquet --resume": "resumed.parquet --resume",
     "part?.parquet -o coreset": "part?.parquet -o shards",
 }
