@@ -34,6 +34,7 @@ from srfast.coreset.export.settings import ENCODINGS, TARGETS
 @click.option(
     "--root", type=click.Path(), help="The folder the images lie in now, where they have moved since scoring."
 )
+@click.option("--lr-root", type=click.Path(), help="The same for the LR images that were scored.")
 @click.option(
     "--existing",
     type=click.Path(),

@@ -51,6 +51,7 @@ class TrainCommand(click.Command):
     metavar="PATH",
     help="Images, folders of them, or one coreset.parquet; repeatable.",
 )
+@click.option("--root", metavar="DIR", help="The folder of a core-set's images, where they have moved since scoring.")
 @click.option(
     "--lr-images",
     metavar="DIR",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -96,28 +95,32 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
     return name, table, meta
 
 
-def read_patches(coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: str | Path | None = None) -> Patches:
+def read_patches(
+    coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: str | Path | None = None, lr: LowRes | None = None
+) -> Patches:
     """Reads where the patches of a core-set (or score table) lie.
 
     Args:
         coreset: What ``srfast.select`` returns, an Arrow table, or the path of a Parquet file; columns
             image, x, y, size.
         root: The folder image paths are relative to; None takes the one in the table's metadata.
+        lr: The LR images; None takes those in the table's metadata, if there are any.
 
     Raises:
-        InputError: not a Parquet file, a column is missing, no rows, or no root.
+        InputError: not a Parquet file, a column is missing, no rows, no root, or no such folder of LR images.
     """
-    return place(*read_rows(coreset), root)
+    name, table, meta = read_rows(coreset)
+    return place(name, table, meta, root, LowRes.of(meta) if lr is None else lr)
 
 
-def place(name: str, table: pa.Table, meta: dict[str, Any], root: str | Path | None) -> Patches:
+def place(name: str, table: pa.Table, meta: dict[str, Any], root: str | Path | None, lr: LowRes | None) -> Patches:
     """``read_patches`` of what ``read_rows`` returns; InputError too where two of the images are one file."""
     folder = root if root is not None else meta.get("root")
     if folder is None:
         raise InputError(f"{name}: expected metadata that name the image folder (root), got none")
     _check_apart(Path(folder), table["image"].unique().to_pylist())
     x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
-    return Patches(Path(folder), table["image"].to_pylist(), x, y, size, meta, LowRes.of(meta))
+    return Patches(Path(folder), table["image"].to_pylist(), x, y, size, meta, lr)
 
 
 def _check_apart(root: Path, images: list[str]) -> None:
@@ -212,9 +215,7 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
         if isinstance(scale, bool) or scale not in (2, 3, 4):
             raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
         self.scale = scale
-        self.patches = read_patches(coreset, root)
-        if lr is not None:
-            self.patches = dataclasses.replace(self.patches, lr=LowRes.open(lr, lr_template))
+        self.patches = read_patches(coreset, root, None if lr is None else LowRes.open(lr, lr_template))
         self.patches.check_grid(scale)
         self.keep_images = max(1, keep_images)
         self._kept: LRUCache[str, tuple[np.ndarray, np.ndarray]] = LRUCache(self.keep_images)

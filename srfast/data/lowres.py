@@ -34,9 +34,25 @@ class LowRes:
         return cls(path, template)
 
     @classmethod
-    def of(cls, meta: Mapping[str, Any]) -> LowRes | None:
-        """The LR images that a table's metadata name; None where LR was made."""
-        return cls.open(meta["lr"], meta.get("lr_template", "{}")) if meta.get("lr") else None
+    def of(cls, meta: Mapping[str, Any], moved: str | os.PathLike[str] | None = None) -> LowRes | None:
+        """The LR images that a table's metadata name, or where they have ``moved`` to; None where LR was made.
+
+        Raises:
+            InputError: no such folder, or a folder for LR images of which the scores know nothing.
+        """
+        known, template = meta.get("lr"), meta.get("lr_template", "{}")
+        if moved is not None:
+            if not known:
+                raise InputError(
+                    f"lr-root: expected scores of LR images that exist, got {os.fspath(moved)!r} for made ones"
+                )
+            return cls.open(moved, template, "lr-root")
+        if known and not os.path.isdir(known):
+            raise InputError(
+                f"{known}: no such folder of LR images; where they have moved, export --lr-root or train --lr-images "
+                "names it"
+            )
+        return cls.open(known, template) if known else None
 
     def find(self, name: str) -> Path:
         """The LR image of the HR image ``name``, a path relative to its root; its suffix may be another.

@@ -62,6 +62,7 @@ class TrainOptions(RecipeOptions, total=False):
     model_options: Mapping[str, Any]
     rescale: Sequence[float]
     grow: int
+    root: Path_ | None
     lr_images: Path_ | None
     lr_template: str
     recipe: Literal["default", "paper"]
@@ -85,14 +86,14 @@ DEFAULTS: dict[str, Any] = {
     "model_options": {}, "rescale": (), "grow": 0, "recipe": "default", "reselect_every": None, "reselect_keep": 0.5,
     "reselect_drop": 0.05, "precision": "fp32", "device": "auto", "threads": 0, "cache_mb": 2048, "eval_data": (),
     "eval_protocol": None, "eval_ssim": "wang", "eval_every": 0, "log_every": 100, "save_every": 1000,
-    "lr_images": None, "lr_template": "{}",
+    "root": None, "lr_images": None, "lr_template": "{}",
 }  # fmt: skip
 _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "model": str, "steps": int, "epochs": (int, float), "init": str, "reselect_every": int, "eval_protocol": str,
-    "lr_images": str,
+    "root": str, "lr_images": str,
 }  # fmt: skip
 _FREE = {"data", "steps", "epochs", "match_steps", "device", "threads", "cache_mb", "eval_data", "eval_protocol"}
-_FREE |= {"eval_ssim", "eval_every", "log_every", "save_every", "lr_images"}
+_FREE |= {"eval_ssim", "eval_every", "log_every", "save_every", "root", "lr_images"}
 """What may change when a run is resumed; where the data are no longer the same, their fingerprint says so."""
 _CHANGES = {f.name: getattr(Recipe(), f.name) for f in dataclasses.fields(Recipe)}
 
@@ -216,6 +217,11 @@ def _check(a: Arguments, resume: bool) -> None:
         raise InputError("match-steps: expected epochs with it")
     if a["reselect_every"] is not None and not all(p.endswith(".parquet") for p in a["data"]):
         raise InputError("reselect-every: expected data to be scores.parquet or a core-set, whose patches it scores")
+    if a["root"] is not None:
+        if not all(p.endswith(".parquet") for p in a["data"]):
+            raise InputError("root: expected data to be a core-set, whose images it finds")
+        if not os.path.isdir(a["root"]):
+            raise InputError(f"root: expected the folder of the core-set's images, got {a['root']!r}, which is none")
     if a["lr_images"] is not None:
         from srfast.data.lowres import LowRes  # NumPy, which a command's help need not wait for
 
@@ -242,7 +248,7 @@ def _plain(name: str, value: Any) -> Any:
     if name in ("data", "eval_data"):
         paths = [value] if isinstance(value, (str, os.PathLike)) else value
         return [os.path.abspath(p) for p in paths]
-    if name in ("init", "lr_images") and value is not None:
+    if name in ("init", "root", "lr_images") and value is not None:
         return os.path.abspath(value)
     if isinstance(value, (list, tuple)):
         return list(value)

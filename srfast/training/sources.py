@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from srfast.coreset.pairs import Source, image_sources, read_patches
+from srfast.coreset.pairs import Source, image_sources, read_patches, read_rows
 from srfast.data.grid import starts
 from srfast.data.images import find_images, image_size
 from srfast.data.lowres import LowRes, check_apart, check_size
@@ -25,6 +25,7 @@ def open_store(
     factors: Sequence[float] = (1.0,),
     grow: int = 0,
     cache_bytes: int = 2 << 30,
+    root: str | Path | None = None,
     lr: LowRes | None = None,
 ) -> tuple[PairStore, int]:
     """A store over images (crops from anywhere in them) or over one core-set (crops from inside its patches).
@@ -42,6 +43,7 @@ def open_store(
         grow: HR pixels, a multiple of the scale, by which crops may leave a core-set's patch at each side, inside
             the image.
         cache_bytes: See ``PairStore``.
+        root: The folder of a core-set's images; None takes that of the scores.
         lr: The LR images, where they exist already; None takes those of a core-set, or makes them.
 
     Returns:
@@ -63,7 +65,7 @@ def open_store(
     if lr is not None and tuple(factors) != (1.0,):
         raise InputError("rescale: expected LR images that are made; those that exist have one size")
     if tables:
-        sources, regions, left_out = *_coreset_regions(tables[0], scale, patch, grow, lr), 0
+        sources, regions, left_out = *_coreset_regions(tables[0], scale, patch, grow, root, lr), 0
     elif grow:
         raise InputError("grow: expected a core-set; crops of images lie anywhere in them")
     else:
@@ -83,15 +85,14 @@ def whole_dataset(data: Sequence[str | Path]) -> int:
         raise InputError(
             "match-steps: expected --data to be a core-set, which says how many patches it was selected from"
         )
-    patches = read_patches(data[0])
-    return int(patches.meta.get("selection", {}).get("patches", len(patches.image)))
+    _, table, meta = read_rows(data[0])
+    return int(meta.get("selection", {}).get("patches", table.num_rows))
 
 
 def _coreset_regions(
-    path: str | Path, scale: int, patch: int, grow: int, lr: LowRes | None
+    path: str | Path, scale: int, patch: int, grow: int, root: str | Path | None, lr: LowRes | None
 ) -> tuple[list[Source], list[Region]]:
-    p = read_patches(path)
-    p = p if lr is None else dataclasses.replace(p, lr=lr)
+    p = read_patches(path, root, lr)
     p.check_grid(scale)
     number = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
     columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)

@@ -57,6 +57,7 @@ def train(
         model_options: Sizes of the model other than the paper's.
         rescale: Factors between 0 and 1 of smaller copies to train on as well; images only.
         grow: HR pixels by which crops may leave the patches of a core-set.
+        root: The folder of a core-set's images, if they have moved since scoring.
         lr_images: Folder of LR images that exist already, each with the path of its HR image below the folder of the
             data; None takes those a core-set was scored with, or makes them. (``lr`` is the learning rate.)
         lr_template: What becomes of an HR image's name without suffix, such as "{}x4".
@@ -102,6 +103,7 @@ def train(
         factors=(1.0, *a["rescale"]),
         grow=a["grow"],
         cache_bytes=a["cache_mb"] << 20,
+        root=a["root"],
         lr=LowRes.open(a["lr_images"], a["lr_template"], "lr-images") if a["lr_images"] else None,
     )
     if left_out:

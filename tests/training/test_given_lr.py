@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 import srfast
 from srfast.data.lowres import LowRes
@@ -176,3 +177,28 @@ def test_scoring_knows_the_same_words(pairs: tuple[Path, Path]) -> None:
     assert srfast.ScoreTable.read(hr.parent / "s.parquet").meta["lr"] == str(lr)
     with pytest.raises(InputError, match="lr-template: expected lr with it"):
         srfast.score(hr, scale=3, patch=24, lr_template="{}x3")
+
+
+def test_a_core_set_whose_images_have_moved(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+    hr, lr = pairs
+    scores = srfast.score(hr, lr=lr, lr_template="{}x3", scale=3, patch=36, scorer="bicubic")
+    srfast.select(scores, keep=0.5).write(tmp_path / "coreset.parquet")
+    options = {"scale": 3, "batch": 2, "lr_patch": 12, "model_options": {"features": 8, "shrunk": 4, "mappings": 1}}
+
+    def train(out: str, **more: Any) -> dict[str, torch.Tensor]:
+        given: Any = {**options, **more}
+        srfast.train("fsrcnn", tmp_path / "coreset.parquet", tmp_path / out, **{"epochs": 1, **given})
+        return load_file(tmp_path / out / "model.safetensors")
+
+    there = train("before", match_steps=True)
+    shutil.move(hr, tmp_path / "new HR")
+    shutil.move(lr, tmp_path / "new LR")
+    with pytest.raises(InputError, match=r"no such folder of LR images; .*train --lr-images"):
+        train("after")
+    moved = {"root": tmp_path / "new HR", "lr_images": tmp_path / "new LR", "lr_template": "{}x3", "match_steps": True}
+    here = train("after", **moved)
+    assert all(torch.equal(here[name], value) for name, value in there.items())
+    with pytest.raises(InputError, match=r"root: expected the folder of the core-set's images, got '/.*nowhere'"):
+        train("again", root="nowhere")
+    with pytest.raises(InputError, match="root: expected data to be a core-set"):
+        srfast.train("fsrcnn", tmp_path / "new HR", tmp_path / "again", steps=1, root=tmp_path / "new HR")

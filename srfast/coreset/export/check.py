@@ -6,6 +6,7 @@ import io
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -42,7 +43,9 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
     rows = np.random.default_rng(0).permutation(len(plan))[:SAMPLE]
     # In the order of the plan, so that each image is decoded once.
     sample = np.sort(rows)
-    source = CorePatches(ScoreTable(plan.table.take(sample), plan.patches.meta), plan.scale, root=plan.patches.root)
+    p = plan.patches
+    given: dict[str, Any] = {} if p.lr is None else {"lr": p.lr.folder, "lr_template": p.lr.template}
+    source = CorePatches(ScoreTable(plan.table.take(sample), {**p.meta, "lr": None}), plan.scale, root=p.root, **given)
     expected = {int(row): i for i, row in enumerate(sample)}
 
     def decode(entry: tuple[str, bytes, bytes | None]) -> tuple[np.ndarray, np.ndarray | None]:

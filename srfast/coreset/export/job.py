@@ -64,6 +64,7 @@ def export(
     format: Encoding = "png",
     embed: bool = False,
     root: str | Path | None = None,
+    lr_root: str | Path | None = None,
     existing: str | Path | None = None,
     existing_lr: str | Path | None = None,
     workers: int | None = None,
@@ -88,6 +89,7 @@ def export(
         format: "png" or "webp" (lossless).
         embed: With "hf": the images inside parquet files.
         root: The image folder, if it has moved since scoring.
+        lr_root: The folder of the LR images that were scored, if it has moved.
         existing: An LMDB (to "lmdb") or a folder (to "folder", "basicsr", "list") that holds the core-set's HR patches
             as files already, made by srfast or as BasicSR's sub-images, each of them an image of its own: nothing is
             encoded or copied, but hard-linked and listed in a filtered meta_info.txt.
@@ -118,9 +120,10 @@ def export(
     encoder(format)
     layout = "hf-embedded" if embed else to
     how = FORMATS.get(layout)
-    plan = make_plan(coreset, scale, lr=lr, suffix=format, root=root, shuffled=how is not None and how.shuffled)
+    shuffled = how is not None and how.shuffled
+    plan = make_plan(coreset, scale, lr=lr, suffix=format, root=root, lr_root=lr_root, shuffled=shuffled)
     settings: dict[str, Any] = {"to": layout, "scale": plan.scale, "lr": lr, "format": format, "patches": plan.digest()}
-    if how is not None and how.shuffled:
+    if shuffled:
         settings["shard"] = shard_rows(plan)
     if given:
         settings["existing"] = [str(path) for path in given]

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from srfast.coreset.export.names import image_names
 from srfast.coreset.pairs import Patches, place, read_rows
+from srfast.data.lowres import LowRes
 from srfast.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Plan:
     """Of the files: png or webp."""
     root_moved: bool
     """Whether the images lie elsewhere than when they were scored."""
+    lr_moved: bool = False
+    """The same of the LR images."""
     given_names: list[str] | None = None
     """The names, where the patches have some already."""
 
@@ -104,7 +107,8 @@ class Plan:
             raise InputError(f"{path}: has changed since it was scored; score it again")
         if self.patches.lr is not None and "lr" in then:
             low = self.patches.lr.find(image)
-            if [os.stat(low).st_size, os.stat(low).st_mtime_ns] != then["lr"]:
+            size, time = then["lr"]
+            if os.stat(low).st_size != size or (os.stat(low).st_mtime_ns != time and not self.lr_moved):
                 raise InputError(f"{low}: has changed since it was scored; score it again")
         return path
 
@@ -116,6 +120,7 @@ def make_plan(
     lr: bool,
     suffix: str,
     root: str | Path | None,
+    lr_root: str | Path | None = None,
     shuffled: bool = False,
 ) -> Plan:
     """Plans an export.
@@ -126,6 +131,7 @@ def make_plan(
         lr: Whether LR files are written.
         suffix: Of the files.
         root: The image folder, if it has moved since scoring.
+        lr_root: The folder of the LR images that were scored, if it has moved.
         shuffled: The images in an order drawn with seed 0 instead of that of their paths.
 
     Raises:
@@ -138,7 +144,11 @@ def make_plan(
     if isinstance(scale, bool) or scale not in (2, 3, 4):
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
     table = table.take(_order(table, shuffled))
-    plan = Plan(table, place(name, table, meta, root), scale, lr, suffix, root is not None)
+    if lr_root is not None and not lr:
+        raise InputError("lr-root: expected LR patches to be written, got none")
+    low = LowRes.of(meta, lr_root) if lr else None
+    moved = root is not None, lr_root is not None
+    plan = Plan(table, place(name, table, meta, root, low), scale, lr, suffix, *moved)
     plan.patches.check_grid(scale)
     _check_unique(name, plan)
     for first, _ in plan.images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 import srfast
+from srfast.errors import InputError
 
 SCALE, SIZE = 3, 48
 Pair = tuple[bytes, bytes]
@@ -91,3 +93,35 @@ def test_by_the_command(pairs: tuple[Path, Any], tmp_path: Path, srfast_command:
     assert sorted(folders(tmp_path / "out").values()) == sorted(expected.values())
     listed = [line.split(" (")[0] for line in (tmp_path / "out" / "meta_info.txt").read_text().splitlines()]
     assert {Path(n).stem for n in listed} == set(folders(tmp_path / "out"))
+
+
+def test_lr_images_that_have_moved_are_named(pairs: tuple[Path, Any], tmp_path: Path) -> None:
+    coreset, expected = pairs
+    moved, hr = tmp_path / "elsewhere", tmp_path / "HR"
+    shutil.copytree(tmp_path / "LR", moved, copy_function=shutil.copyfile)  # other times of change, as after a copy
+    shutil.rmtree(tmp_path / "LR")
+    with pytest.raises(InputError, match=r"LR: no such folder of LR images; .*--lr-root"):
+        srfast.export(coreset, tmp_path / "out", "folder")
+    with pytest.raises(InputError, match=r"lr-root: expected a folder of LR images, got 'nowhere'"):
+        srfast.export(coreset, tmp_path / "out", "folder", lr_root="nowhere")
+    with pytest.raises(InputError, match="lr-root: expected LR patches to be written"):
+        srfast.export(coreset, tmp_path / "out", "folder", lr=False, lr_root=moved)
+    done = srfast.export(coreset, tmp_path / "out", "folder", lr_root=moved, check=True)
+    assert done.compared == len(expected)
+    assert sorted(folders(tmp_path / "out").values()) == sorted(expected.values())
+    assert srfast.export(coreset, tmp_path / "alone", "folder", lr=False, check=True).compared == len(expected)
+    image = next(moved.rglob("*.png"))
+    image.write_bytes(image.read_bytes() + b"0")
+    with pytest.raises(InputError, match="has changed since it was scored"):
+        srfast.export(coreset, tmp_path / "again", "folder", lr_root=moved)
+    made = srfast.select(srfast.score(hr, scale=SCALE, patch=SIZE, scorer="bicubic"))
+    with pytest.raises(InputError, match="lr-root: expected scores of LR images that exist"):
+        srfast.export(made, tmp_path / "again", "folder", lr_root=moved)
+
+
+def test_pairs_of_lr_images_that_have_moved(pairs: tuple[Path, Any], tmp_path: Path) -> None:
+    coreset, expected = pairs
+    shutil.move(tmp_path / "LR", tmp_path / "elsewhere")
+    found = srfast.CorePatches(coreset, SCALE, lr=tmp_path / "elsewhere", lr_template="{}_lq")
+    lows = {np.ascontiguousarray(low.permute(1, 2, 0).numpy()).tobytes() for low, _ in found}
+    assert lows == {low for low, _ in expected.values()}
