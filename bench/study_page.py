@@ -1,16 +1,19 @@
-"""The tables of docs/study.md and docs/choosing-a-ratio.md, from the committed results.
+"""The tables and figures of docs/study.md and docs/choosing-a-ratio.md, from the committed results.
 
-``python -m bench.study_page`` writes them anew, each after its ``<!-- table: NAME -->``.
+``python -m bench.study_page`` writes them anew, each table after its ``<!-- table: NAME -->``.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from srfast.study.figures import draw
 from srfast.study.groups import Group, groups
 from srfast.study.results import Results
 from srfast.study.statistics import Comparison, compare, interval
@@ -18,6 +21,11 @@ from srfast.study.statistics import Comparison, compare, interval
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "studies" / "results"
 PAGES = (ROOT / "docs" / "study.md", ROOT / "docs" / "choosing-a-ratio.md")
+FIGURES = {
+    "table1-bsds": ("figure2-losses", "figure3-keep", "figure4-window", "updates", "hours"),
+    "needed-bsds": ("keep-same-updates", "strata"),
+    "how-much": ("pool",),
+}
 DATASET = "BSD100"
 _MARK = re.compile(r"<!-- table: ([\w-]+) -->\n\n(?:\|.*\n)*")
 
@@ -364,9 +372,18 @@ def write(text: str) -> str:
     return _MARK.sub(table, text)
 
 
+def draw_figures() -> None:
+    with TemporaryDirectory() as folder:
+        for study, names in FIGURES.items():
+            draw(Results.read(RESULTS / study), Path(folder))
+            for name in names:
+                shutil.copyfile(Path(folder, f"{name}.svg"), ROOT / "docs" / "study" / f"{name}.svg")
+
+
 def main() -> None:
     for page in PAGES:
         page.write_text(write(page.read_text()))
+    draw_figures()
 
 
 if __name__ == "__main__":
