@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -91,18 +92,24 @@ def _bootstrap(difference: np.ndarray) -> Interval:
     which a bootstrap of few seeds otherwise understates.
     """
     seeds, images = difference.shape
-    rng = np.random.default_rng(0)
     mean = difference.mean()
     of_seed, of_image = difference.mean(1) - mean, difference.mean(0) - mean
     rest = difference - mean - of_seed[:, None] - of_image
-    seed_weight = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
-    image_weight = rng.multinomial(images, np.full(images, 1 / images), RESAMPLES) / images
+    seed_weight, image_weight = _weights(seeds, images)
     by_seeds, by_images = math.sqrt(seeds / (seeds - 1)), math.sqrt(images / (images - 1)) if images > 1 else 1.0
     means = mean + by_seeds * seed_weight @ of_seed + by_images * image_weight @ of_image
     means += by_seeds * by_images * ((seed_weight @ rest) * image_weight).sum(1)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(means, (tail, 1 - tail))
     return Interval(float(mean), float(low), float(high))
+
+
+@lru_cache(maxsize=16)
+def _weights(seeds: int, images: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each seed and each image is drawn, [resamples, n], summing to 1."""
+    rng = np.random.default_rng(0)
+    seed_weight = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+    return seed_weight, rng.multinomial(images, np.full(images, 1 / images), RESAMPLES) / images
 
 
 def pooled_sigma(samples: list[np.ndarray]) -> float:
