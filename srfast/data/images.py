@@ -73,8 +73,9 @@ def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     folders = [p if p.is_dir() else p.parent for p in absolute]
     root = Path(os.path.commonpath(folders))
     found: dict[str, ImageFile] = {}
+    seen: set[tuple[int, int]] = set()
     for path in absolute:
-        for file in _walk(path) if path.is_dir() else [path]:
+        for file in _walk(path, seen) if path.is_dir() else [path]:
             name = file.relative_to(root).as_posix()
             found[name] = ImageFile(root, name, *_state(file))
     if not found:
@@ -106,18 +107,19 @@ def _state(file: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _walk(folder: Path) -> list[Path]:
+def _walk(folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
+    """The images below a folder, without those of folders ``seen`` before, by whatever name: a link, another case."""
+
     def unreadable(error: OSError) -> None:
         raise InputError(f"{error.filename}: {error.strerror}")
 
     files = []
-    seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
-        real = os.path.realpath(parent)
-        if real in seen:
+        state = os.stat(parent)
+        if (state.st_dev, state.st_ino) in seen:
             folders.clear()
             continue
-        seen.add(real)
+        seen.add((state.st_dev, state.st_ino))
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         files += [
             Path(parent, n) for n in names if not n.startswith(".") and os.path.splitext(n)[1].lower() in SUFFIXES

@@ -351,6 +351,19 @@ def test_files_and_folders_share_the_closest_root_and_no_image_counts_twice(tmp_
     assert names(tmp_path / "two" / "raw") == ["raw"]
 
 
+def test_a_folder_given_by_two_names_is_searched_once(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/b.png"):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "photos" / name)
+    (tmp_path / "link").symlink_to("photos", target_is_directory=True)
+    photos, link, sub = (tmp_path / name for name in ("photos", "link", "photos/sub"))
+    for given in ([photos, link], [photos, link / "sub"], [sub, photos], [photos, sub, link]):
+        assert [f.name for f in find_images(given)] == [
+            (f"photos/{n}" if link in given or link / "sub" in given else n) for n in ("a.png", "sub/b.png")
+        ]
+    assert [f.name for f in find_images([link, photos])] == ["link/a.png", "link/sub/b.png"]
+
+
 def test_missing_and_empty(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         find_images(tmp_path / "nowhere")
