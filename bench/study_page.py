@@ -29,7 +29,7 @@ FIGURES = {
 DATASET = "BSD100"
 _MARK = re.compile(r"<!-- table: ([\w-]+) -->\n\n(?:\|.*\n)*")
 
-HALF, QUARTER = "the hardest half (DES)", "the hardest quarter (DES)"
+HALF, QUARTER, TENTH = "the hardest half (DES)", "the hardest quarter (DES)", "the hardest tenth (DES)"
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,22 @@ class Ratios:
 
     def markdown(self) -> str:
         head = ["kept"]
+        columns = []
         for words, study, model, updates in self.columns:
-            c = difference(study, model, f"{self.rows[0][1]} {updates}", f"full 100 {updates}")
-            head.append(f"{words}, {c.seeds} seeds")
-        lines = []
-        for words, arm in self.rows:
-            line = [words]
-            for _, study, model, updates in self.columns:
-                there = group(study, model, f"{arm} {updates}")
-                c = difference(study, model, f"{arm} {updates}", f"full 100 {updates}") if there else None
-                line.append(signed(c, " dB") if c else "")
-            lines.append(line)
-        return _markdown(head, lines)
+            found = [self._difference(study, model, arm, updates) for _, arm in self.rows]
+            most = max(c.seeds for c in found if c)
+            head.append(f"{words}, {most} seeds")
+            columns.append(["" if c is None else self._cell(c, most) for c in found])
+        return _markdown(head, [[words, *cells] for (words, _), *cells in zip(self.rows, *columns, strict=True)])
+
+    @staticmethod
+    def _difference(study: str, model: str, arm: str, updates: int) -> Comparison | None:
+        there = group(study, model, f"{arm} {updates}")
+        return difference(study, model, f"{arm} {updates}", f"full 100 {updates}") if there else None
+
+    @staticmethod
+    def _cell(c: Comparison, most: int) -> str:
+        return signed(c, " dB") + ("" if c.seeds == most else f" ({c.seeds} seeds)")
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def _markdown(head: list[str], lines: list[list[str]]) -> str:
 
 def _against(name: str, keep: int, updates: int, words: str) -> Iterator[tuple[str, str, str]]:
     """A selection against all patches and against a random one of its size."""
-    part = {50: "half", 25: "quarter", 75: "three quarters"}[keep]
+    part = {50: "half", 25: "quarter", 10: "tenth"}[keep]
     yield f"{words} against all patches", f"{name} {keep} {updates}", f"full 100 {updates}"
     yield f"... against a random {part}", f"{name} {keep} {updates}", f"random {keep} {updates}"
 
@@ -182,6 +186,8 @@ TABLES: dict[str, Claims | Means | Ratios | Saved] = {
         (
             *_against("des", 50, 1951, HALF),
             *_against("des", 25, 1951, QUARTER),
+            *_against("des", 10, 1951, TENTH),
+            ("... against the hardest half", "des 10 1951", "des 50 1951"),
             *_against("bicubic", 50, 1951, "the hardest half by bicubic's loss"),
             *_against("bicubic", 25, 1951, "the hardest quarter by bicubic's loss"),
             *_against("sobel", 50, 1951, "Sobel's half"),
@@ -194,6 +200,7 @@ TABLES: dict[str, Claims | Means | Ratios | Saved] = {
             ("all but the hardest 5 % against all patches", "no_worst 95 1951", "full 100 1951"),
             ("a random half against all patches", "random 50 1951", "full 100 1951"),
             ("a random quarter against all patches", "random 25 1951", "full 100 1951"),
+            ("a random tenth against all patches", "random 10 1951", "full 100 1951"),
         ),
     ),
     "budget": Means(
@@ -352,6 +359,8 @@ TABLES: dict[str, Claims | Means | Ratios | Saved] = {
             ("random 50 %", "random 50"),
             ("hardest 25 % by loss", "des 25"),
             ("random 25 %", "random 25"),
+            ("hardest 10 % by loss", "des 10"),
+            ("random 10 %", "random 10"),
         ),
     ),
 }
