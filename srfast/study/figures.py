@@ -208,9 +208,13 @@ def _strata(ax: Axes, results: Results, some: Sequence[Group], dataset: str) -> 
         return False
     shown = [(g, v) for g, v in rows if not g.is_full and set(v) == set(base)]
     width = 0.8 / max(1, len(shown))
+    arms, keeps = list(dict.fromkeys(g.key.arm for g, _ in shown)), sorted({g.key.keep for g, _ in shown})
     for i, (g, v) in enumerate(shown):
         x = np.arange(len(base)) + (i - (len(shown) - 1) / 2) * width
-        ax.bar(x, [v[s].mean - base[s].mean for s in base], width, label=f"{g.key.arm} {100 * g.key.keep:g} %")
+        # A colour for each selection, paler for less that is kept.
+        color, alpha = f"C{arms.index(g.key.arm)}", (1 + keeps.index(g.key.keep)) / len(keeps)
+        label = f"{g.key.arm} {100 * g.key.keep:g} %"
+        ax.bar(x, [v[s].mean - base[s].mean for s in base], width, label=label, color=color, alpha=alpha)
     ax.set_xticks(range(len(base)), list(base))
     ax.axhline(0, color="black", lw=0.8)
     _finish(ax, f"parts of {dataset}; all arms at {most} updates", dataset)
