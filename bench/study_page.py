@@ -91,7 +91,7 @@ class Ratios:
             found = [self._difference(study, model, arm, updates) for _, arm in self.rows]
             most = max(c.seeds for c in found if c)
             head.append(f"{words}, {most} seeds")
-            columns.append(["" if c is None else self._cell(c, most) for c in found])
+            columns.append(["" if c is None or c.seeds < 2 else self._cell(c, most) for c in found])
         return _markdown(head, [[words, *cells] for (words, _), *cells in zip(self.rows, *columns, strict=True)])
 
     @staticmethod
@@ -265,6 +265,14 @@ TABLES: dict[str, Claims | Means | Ratios | Saved] = {
             ("a random quarter against all patches", "random 25 1951", "full 100 1951"),
         ),
     ),
+    "srcnn-budget": Claims(
+        "paper-budget-srcnn-bsds",
+        "srcnn",
+        (
+            *_against("des", 50, 15608, HALF),
+            ("a random half against all patches", "random 50 15608", "full 100 15608"),
+        ),
+    ),
     "table1": Means(
         "table1-bsds",
         ("selection", "25 %, 488", "50 %, 976", "75 %, 1,463", "25 %, 1,951", "50 %, 1,951", "75 %, 1,951"),
@@ -351,6 +359,7 @@ TABLES: dict[str, Claims | Means | Ratios | Saved] = {
             ("FSRCNN, 1,951 updates", "needed-bsds", "fsrcnn", 1951),
             ("FSRCNN, 15,608 updates", "paper-budget-bsds", "fsrcnn", 15608),
             ("SRCNN, 1,951 updates", "table2-bsds", "srcnn", 1951),
+            ("SRCNN, 15,608 updates", "paper-budget-srcnn-bsds", "srcnn", 15608),
             # X("SRCNN, 15,608 updates", "paper-budget-srcnn-bsds", "srcnn", 15608),
         ),
         (
