@@ -137,7 +137,11 @@ def _put_off(number: int) -> None:
         global _again
         if signal.getsignal(number) is _handle:
             _again = True
-            signal.raise_signal(number)
+            # To the main thread: what it waits for in C (a sleep, a lock, a pipe) ends, and the handler runs.
+            if hasattr(signal, "pthread_kill"):
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
+            else:
+                signal.raise_signal(number)
 
     again = threading.Timer(0.05, come_again)
     again.daemon = True
