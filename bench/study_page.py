@@ -172,6 +172,23 @@ def _against(name: str, keep: int, updates: int, words: str) -> Iterator[tuple[s
     yield f"... against a random {part}", f"{name} {keep} {updates}", f"random {keep} {updates}"
 
 
+def _measures() -> Iterator[tuple[str, str, str]]:
+    """The measures of difficulty against all patches, against random subsets and against each other."""
+    for name, half, quarter in (
+        ("des", HALF, QUARTER),
+        ("bicubic", "the hardest half by bicubic's loss", "the hardest quarter by bicubic's loss"),
+        ("sobel", "Sobel's half", "Sobel's quarter"),
+    ):
+        yield from _against(name, 50, 1951, half)
+        yield from _against(name, 25, 1951, quarter)
+    for name, words in (("bicubic", "bicubic"), ("sobel", "Sobel")):
+        for keep in (50, 25):
+            yield f"the network against {words}, {keep} %", f"des {keep} 1951", f"{name} {keep} 1951"
+    yield "the half against the quarter, by the network", "des 50 1951", "des 25 1951"
+    yield "a random half against all patches", "random 50 1951", "full 100 1951"
+    yield "a random quarter against all patches", "random 25 1951", "full 100 1951"
+
+
 TABLES: dict[str, Claims | Means | Ratios | Saved] = {
     "spread": Means(
         "spread-bsds",
@@ -184,22 +201,10 @@ TABLES: dict[str, Claims | Means | Ratios | Saved] = {
         "needed-bsds",
         "fsrcnn",
         (
-            *_against("des", 50, 1951, HALF),
-            *_against("des", 25, 1951, QUARTER),
+            *_measures(),
             *_against("des", 10, 1951, TENTH),
             ("... against the hardest half", "des 10 1951", "des 50 1951"),
-            *_against("bicubic", 50, 1951, "the hardest half by bicubic's loss"),
-            *_against("bicubic", 25, 1951, "the hardest quarter by bicubic's loss"),
-            *_against("sobel", 50, 1951, "Sobel's half"),
-            *_against("sobel", 25, 1951, "Sobel's quarter"),
-            ("the network against bicubic, 50 %", "des 50 1951", "bicubic 50 1951"),
-            ("the network against bicubic, 25 %", "des 25 1951", "bicubic 25 1951"),
-            ("the network against Sobel, 50 %", "des 50 1951", "sobel 50 1951"),
-            ("the network against Sobel, 25 %", "des 25 1951", "sobel 25 1951"),
-            ("the half against the quarter, by the network", "des 50 1951", "des 25 1951"),
             ("all but the hardest 5 % against all patches", "no_worst 95 1951", "full 100 1951"),
-            ("a random half against all patches", "random 50 1951", "full 100 1951"),
-            ("a random quarter against all patches", "random 25 1951", "full 100 1951"),
             ("a random tenth against all patches", "random 10 1951", "full 100 1951"),
         ),
     ),
@@ -224,6 +229,7 @@ TABLES: dict[str, Claims | Means | Ratios | Saved] = {
             ("15,608: a random half against all patches", "random 50 15608", "full 100 15608"),
             *_against("des", 50, 7804, f"7,804: {HALF}"),
             *_against("bicubic", 50, 7804, "7,804: the hardest half by bicubic's loss"),
+            ("7,804: a random half against all patches", "random 50 7804", "full 100 7804"),
             (f"{HALF}, 7,804 updates, against all patches, 15,608", "des 50 7804", "full 100 15608"),
             ("bicubic's half, 7,804, against all patches, 15,608", "bicubic 50 7804", "full 100 15608"),
             ("a random half, 7,804, against all patches, 15,608", "random 50 7804", "full 100 15608"),
@@ -249,21 +255,7 @@ TABLES: dict[str, Claims | Means | Ratios | Saved] = {
     "srcnn": Claims(
         "table2-bsds",
         "srcnn",
-        (
-            *_against("des", 50, 1951, HALF),
-            *_against("des", 25, 1951, QUARTER),
-            *_against("bicubic", 50, 1951, "the hardest half by bicubic's loss"),
-            *_against("bicubic", 25, 1951, "the hardest quarter by bicubic's loss"),
-            *_against("sobel", 50, 1951, "Sobel's half"),
-            *_against("sobel", 25, 1951, "Sobel's quarter"),
-            ("the network against bicubic, 50 %", "des 50 1951", "bicubic 50 1951"),
-            ("the network against bicubic, 25 %", "des 25 1951", "bicubic 25 1951"),
-            ("the network against Sobel, 50 %", "des 50 1951", "sobel 50 1951"),
-            ("the network against Sobel, 25 %", "des 25 1951", "sobel 25 1951"),
-            ("the half against the quarter, by the network", "des 50 1951", "des 25 1951"),
-            ("a random half against all patches", "random 50 1951", "full 100 1951"),
-            ("a random quarter against all patches", "random 25 1951", "full 100 1951"),
-        ),
+        tuple(_measures()),
     ),
     "srcnn-budget": Claims(
         "paper-budget-srcnn-bsds",

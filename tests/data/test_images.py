@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from srfast.data import images
-from srfast.data.images import find_images, read_image, read_rgb, shard_of
+from srfast.data.images import read_image, read_rgb
 from srfast.errors import InputError
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV is what the reader is compared with")
@@ -319,94 +319,3 @@ def test_the_limit_of_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 # Finding
-
-
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
-
-
-def names(*inputs: Path) -> list[str]:
-    return [f.name for f in find_images(inputs)]
-
-
-def test_folders_are_searched_in_sorted_path_order(tmp_path: Path) -> None:
-    touch(*(tmp_path / n for n in ("b.png", "a/z.JPG", "a/é ü.webp", "a-b.png", "Z.tiff", "a/c/x.bmp")))
-    touch(tmp_path / "notes.txt", tmp_path / ".hidden.png", tmp_path / ".cache" / "x.png", tmp_path / "scores.parquet")
-    found = find_images(tmp_path)
-    assert [f.name for f in found] == sorted(["b.png", "a/z.JPG", "a/é ü.webp", "a-b.png", "Z.tiff", "a/c/x.bmp"])
-    assert all(f.root == tmp_path and f.path.is_file() and f.size == 1 for f in found)
-
-
-def test_two_images_with_one_stem_are_two_images(tmp_path: Path) -> None:
-    touch(tmp_path / "a.png", tmp_path / "a.jpg", tmp_path / "b" / "a.png")
-    assert names(tmp_path) == ["a.jpg", "a.png", "b/a.png"]
-
-
-def test_files_and_folders_share_the_closest_root_and_no_image_counts_twice(tmp_path: Path) -> None:
-    touch(tmp_path / "one" / "a.png", tmp_path / "two" / "b.png", tmp_path / "two" / "raw")
-    assert names(tmp_path / "one", tmp_path / "two" / "b.png") == ["one/a.png", "two/b.png"]
-    assert names(tmp_path / "one", tmp_path / "one" / "a.png", tmp_path / "one" / ".." / "one") == ["a.png"]
-    assert names(tmp_path / "two" / "raw") == ["raw"]
-
-
-def test_a_folder_given_by_two_names_is_searched_once(tmp_path: Path) -> None:
-    (tmp_path / "photos" / "sub").mkdir(parents=True)
-    for name in ("a.png", "sub/b.png"):
-        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "photos" / name)
-    (tmp_path / "link").symlink_to("photos", target_is_directory=True)
-    photos, link, sub = (tmp_path / name for name in ("photos", "link", "photos/sub"))
-    for given in ([photos, link], [photos, link / "sub"], [sub, photos], [photos, sub, link]):
-        assert [f.name for f in find_images(given)] == [
-            (f"photos/{n}" if link in given or link / "sub" in given else n) for n in ("a.png", "sub/b.png")
-        ]
-    assert [f.name for f in find_images([link, photos])] == ["link/a.png", "link/sub/b.png"]
-
-
-def test_missing_and_empty(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nowhere: no such file or folder"):
-        find_images(tmp_path / "nowhere")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="empty: no image files found"):
-        find_images(tmp_path / "empty")
-    with pytest.raises(InputError, match="at least one"):
-        find_images([])
-
-
-def test_a_symbolic_link_that_loops_is_followed_once(tmp_path: Path) -> None:
-    touch(tmp_path / "data" / "a.png", tmp_path / "data" / "sub" / "b.png", tmp_path / "elsewhere" / "c.png")
-    (tmp_path / "data" / "sub" / "loop").symlink_to(tmp_path / "data")
-    (tmp_path / "data" / "more").symlink_to(tmp_path / "elsewhere")
-    assert names(tmp_path / "data") == ["a.png", "more/c.png", "sub/b.png"]
-
-
-def test_a_dangling_link_is_found_and_then_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
-    [file] = find_images(tmp_path)
-    with pytest.raises(InputError, match="No such file"):
-        read_rgb(file.path)
-
-
-@pytest.mark.parametrize("name", [b"caf\xe9.png", b"C:x.png", b"a\\..\\x.png", b"\\x.png"])
-def test_names_that_a_table_cannot_hold_are_refused(name: bytes, tmp_path: Path) -> None:
-    Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name))).write_bytes(b"x")
-    with pytest.raises(InputError, match="rename the file"):
-        find_images(tmp_path)
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 40])
-def test_shards_are_disjoint_and_cover(n: int, tmp_path: Path) -> None:
-    touch(*(tmp_path / f"{i:02d}.png" for i in range(23)))
-    files = find_images(tmp_path)
-    parts = [shard_of(files, (i, n)) for i in range(n)]
-    assert sorted(f.name for p in parts for f in p) == [f.name for f in files]
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    assert shard_of(files, (n, n)) == parts[0]
-    assert shard_of(files, None) == files
-
-
-@pytest.mark.parametrize("shard", [(3, 2), (-1, 2), (0, 0), (1, -1)])
-def test_wrong_shards_are_named(shard: tuple[int, int]) -> None:
-    with pytest.raises(InputError, match=r"^shard: expected"):
-        shard_of([], shard)
