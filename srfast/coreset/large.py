@@ -43,6 +43,11 @@ MEMORY_MIB = 384
 BINS = 1 << 16
 BATCH = 1 << 18
 NOT_SORTED = ("random", "stratified", "hdc", "diverse")
+_KEYS = {
+    "reducible": "bicubic - loss",
+    "relative": "CASE WHEN bicubic < 0.1::FLOAT THEN 0::FLOAT ELSE (bicubic - loss) / bicubic END",
+}
+"""The methods that sort by an expression, as methods/columns.py has them."""
 _BIG = 1 << 36
 """More than the rows of one file: row = file * _BIG + row in the file."""
 
@@ -177,7 +182,7 @@ class Large:
         n = total if asked.where is None else self._one("SELECT count(*) FROM passing")
         if not n:
             raise InputError(f"where: none of the {total} patches meets {asked.where!r}")
-        key = "bicubic - loss" if asked.method == "reducible" else _name(asked.method)
+        key = _KEYS.get(asked.method) or _name(asked.method)
         dropped = share(asked.drop_hardest, n)
         candidates = "true" if not dropped else f"NOT ({self._first('loss', 'des', dropped, 'true', n)})"
         left = n - dropped

@@ -97,11 +97,12 @@ def select(
         drop_hardest: Fraction of all N patches that is dropped first, the hardest by loss; the paper's refined core-set
             is keep=0.5, drop_hardest=0.05. What is kept is then the hardest round(r * N) of what is left.
         method: "loss", "bicubic", "sobel" or any other numeric column: sorted by it. "reducible" sorts by
-            bicubic - loss. "random" draws uniformly. "stratified" draws the same number from each of 20 loss quantiles,
-            so that the core-set has the loss distribution of the dataset. "hdc" keeps the half of the highest "sobel"
-            and draws the same number from each of its 15 clusters of texture (Ding et al.). "diverse" takes the most
-            typical patch of each cluster of texture in turn. These two read the images and need scikit-learn, from
-            100,000 patches on faiss. docs/selection.md has the sources.
+            bicubic - loss, "relative" by (bicubic - loss) / bicubic, 0 where bicubic is below 0.1. "random" draws
+            uniformly. "stratified" draws the same number from each of 20 loss quantiles, so that the core-set has the
+            loss distribution of the dataset. "hdc" keeps the half of the highest "sobel" and draws the same number from
+            each of its 15 clusters of texture (Ding et al.). "diverse" takes the most typical patch of each cluster of
+            texture in turn. These two read the images and need scikit-learn, from 100,000 patches on faiss.
+            docs/selection.md has the sources.
         max_per_image: At most this many patches of one image, in the method's order.
         seed: Of what is random.
         where: A condition on the columns, in SQL: ``"blockiness < 30 and bicubic > 0.5"``. Only patches for which it

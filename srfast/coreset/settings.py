@@ -14,6 +14,7 @@ METHODS = {
     "bicubic": "the loss of bicubic, no network",
     "sobel": "mean gradient (Ding et al.)",
     "reducible": "bicubic - loss, what the network gains",
+    "relative": "(bicubic - loss) / bicubic, which noise does not raise",
     "random": "a uniform draw",
     "stratified": "the same number of each of 20 loss quantiles",
     "hdc": "Sobel, then a draw from clusters of texture (Ding et al.)",
@@ -28,7 +29,7 @@ PER_IMAGE = {
 
 Column = NewType("Column", str)
 """``srfast.Column("blockiness")``: a numeric column of the table as the method, where a type checker reads along."""
-Method = Literal["loss", "bicubic", "sobel", "reducible", "random", "stratified", "hdc", "diverse"]
+Method = Literal["loss", "bicubic", "sobel", "reducible", "relative", "random", "stratified", "hdc", "diverse"]
 
 ENGINES = {"auto": "duckdb from 20 million patches on", "memory": "the tables are read", "duckdb": "they stay on disk"}
 

@@ -23,6 +23,8 @@ from srfast.training.reselect import Reselection
 BUDGETS = ("epochs", "updates")
 SCORER_FREE = ("random", "bicubic", "sobel")
 """Methods that no scorer enters."""
+MOST_CLAIMS = 10
+"""Claims about whole test sets that a study may name; the more there are, the less each can tell."""
 _OWN_FIELDS = ("lr_factors",)
 _SELECT = tuple(name for name in ARGUMENTS if name not in ("keep", "seed"))
 _RECIPE = {f.name: f for f in dataclasses.fields(Recipe) if f.name not in _OWN_FIELDS}
@@ -70,6 +72,23 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """A comparison that the study names before it is run: the arm less its control, at the same updates."""
+
+    arm: str
+    keep: float
+    against: str
+    against_keep: float
+    updates: int
+    """0: the study's."""
+    dataset: str
+    stratum: str
+    """"": of the whole test set, a claim of the first family. Else one of the strata, of the second."""
+    model: str
+    """"": the study's first."""
+
+
+@dataclass(frozen=True)
 class Study:
     """A grid of trainings. The file's keys are described in docs/study.md."""
 
@@ -95,6 +114,7 @@ class Study:
     recipe: Mapping[str, Any]
     options: Mapping[str, Mapping[str, Any]]
     arms: tuple[Arm, ...]
+    claims: tuple[Claim, ...] = ()
 
     def recipe_of(self, model: str, scale: int) -> Recipe:
         """The model's recipe at a scale, with the study's changes."""
@@ -177,6 +197,7 @@ def read_study(
         recipe=changes,
         options=training["options"],
         arms=arms,
+        claims=_claims(path, content["claim"], arms, training["models"], list(tests) if data["test"] else []),
     )
 
 
@@ -212,6 +233,34 @@ def _arms(path: Path, tables: Any) -> tuple[Arm, ...]:
             raise InputError(f"{where}reselect_every: expected with it drop_hardest and no more, got {select}")
         arms.append(arm)
     return tuple(arms)
+
+
+def _claims(
+    path: Path, tables: Any, arms: Sequence[Arm], models_: Sequence[str], datasets: Sequence[str]
+) -> tuple[Claim, ...]:
+    """The claims, with what they leave out filled in."""
+    claims: list[Claim] = []
+    by_name = {arm.name: arm for arm in arms}
+    for i, table in enumerate(tables):
+        where = f"{path}: claim {i + 1}."
+        values = toml.read(where, table, _CLAIM)
+        for key in ("arm", "against"):
+            if values[key] not in by_name:
+                raise InputError(f"{where}{key}: {toml.unknown(values[key], list(by_name))}")
+        arm, control = by_name[values["arm"]], by_name[values["against"]]
+        keep = values["keep"] or arm.keep[0]
+        own = values["against_keep"] or (keep if keep in control.keep else control.keep[0])
+        for key, value, of in (("keep", keep, arm), ("against_keep", own, control)):
+            if value not in of.keep:
+                raise InputError(f"{where}{key}: expected one of {list(of.keep)}, got {value}")
+        if datasets and values["dataset"] and values["dataset"] not in datasets:
+            raise InputError(f"{where}dataset: {toml.unknown(values['dataset'], datasets)}")
+        if values["model"] and values["model"] not in models_:
+            raise InputError(f"{where}model: {toml.unknown(values['model'], models_)}")
+        claims.append(Claim(**{**values, "keep": float(keep), "against_keep": float(own)}))
+    if len(primary := [c for c in claims if not c.stratum]) > MOST_CLAIMS:
+        raise InputError(f"{path}: claim: expected at most {MOST_CLAIMS} without a stratum, got {len(primary)}")
+    return tuple(claims)
 
 
 def _tests(path: Path, tests: Any) -> dict[str, str]:
@@ -275,6 +324,7 @@ _TOP = {
     "scoring": Key("a table", _is_table, {}),
     "training": Key("a table", _is_table),
     "arm": Key("at least one [[arm]]", lambda v: isinstance(v, list) and bool(v)),
+    "claim": Key("[[claim]] tables", lambda v: isinstance(v, list), []),
 }
 _DATA = {
     "train": Key("a list of folders of images", toml.texts, []),
@@ -300,6 +350,16 @@ _TRAINING = {
     "cache_mb": Key("a positive integer", lambda v: toml.integer(v, 1), 2048),
     "options": Key("a table of tables, one a model", lambda v: _is_table(v) and all(map(_is_table, v.values())), {}),
     **{name: _field(name) for name in _RECIPE},
+}
+_CLAIM = {
+    "arm": Key("the name of an arm", toml.text),
+    "keep": Key("a fraction with 0 < keep <= 1", lambda v: toml.number(v, 0, 1), 0.0),
+    "against": Key("the name of an arm", toml.text),
+    "against_keep": Key("a fraction with 0 < against_keep <= 1", lambda v: toml.number(v, 0, 1), 0.0),
+    "updates": Key("a number of updates", toml.integer, 0),
+    "dataset": Key("the name of a test set", toml.text, ""),
+    "stratum": Key("one of easy, middle, hard, flat", lambda v: v in ("easy", "middle", "hard", "flat"), ""),
+    "model": Key("the name of a model", toml.text, ""),
 }
 _ARM = {
     "name": Key("letters, digits, . and _", lambda v: toml.text(v) and re.fullmatch(r"[\w.]+", v) is not None),

@@ -33,6 +33,18 @@ def reducible(table: Rows) -> np.ndarray:
     return table.column("bicubic") - table.column("loss")
 
 
+FAINT = np.float32(0.1)
+"""Loss of bicubic below which ``relative`` is 0: a quotient of what rounding leaves of flat patches says nothing."""
+
+
+def relative(table: Rows) -> np.ndarray:
+    """(bicubic - loss) / bicubic: the part of bicubic's error that the network takes away, at most 1, and 0 where
+    bicubic's loss is below ``FAINT``. White noise is not reducible by any network, so that it comes last."""
+    bicubic, loss = table.column("bicubic"), table.column("loss")
+    faint = bicubic < FAINT
+    return np.where(faint, np.float32(0), (bicubic - loss) / np.where(faint, np.float32(1), bicubic))
+
+
 def descending(values: np.ndarray, order: str) -> np.ndarray:
     """Positions by value, highest first, or lowest first for "asc"; ties by position."""
     if values.dtype == np.float32 and not np.isnan(values).any():

@@ -6,7 +6,7 @@ from functools import partial
 
 from srfast.coreset.methods import clusters, draws
 from srfast.coreset.methods.base import Method
-from srfast.coreset.methods.columns import by_column, by_key, column, reducible
+from srfast.coreset.methods.columns import by_column, by_key, column, reducible, relative
 
 _LOSS = partial(column, "loss")
 
@@ -15,6 +15,7 @@ _METHODS = {
     "bicubic": by_column("bicubic", "the control without a network: the same loss of plain bicubic"),
     "sobel": by_column("sobel", "Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023), texture complexity"),
     "reducible": by_key(reducible, "after Mindermann et al. (2022), arXiv 2206.07137"),
+    "relative": by_key(relative, "reducible as a part of bicubic's loss"),
     "random": Method("the control of every comparison", _LOSS, draws.random),
     "stratified": Method("stratified sampling by loss, 20 quantiles", _LOSS, draws.stratified),
     "hdc": Method(
