@@ -65,6 +65,8 @@ SELECTIONS: list[dict[str, Any]] = [
     {"method": "sobel", "keep": 0.21, "order": "asc"},
     {"method": "reducible", "keep": 0.4},
     {"method": "reducible", "keep": 0.4, "order": "asc"},
+    {"method": "relative", "keep": 0.4},
+    {"method": "relative", "keep": 0.8, "order": "asc"},
     {"method": "count", "keep": 0.25},
     {"method": "quality", "keep": 0.25, "drop_hardest": 0.2, "order": "asc"},
     {"window": (0.05, 0.55)},

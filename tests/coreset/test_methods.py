@@ -65,6 +65,19 @@ def test_bicubic_and_reducible(make_table: MakeTable, order: str) -> None:
     assert set(rows(select(table, keep=0.4, method="reducible", order=order))) == plain(gain, 0.4, order)
 
 
+def test_relative_is_the_part_that_the_network_takes_away(make_table: MakeTable) -> None:
+    """Against float64; below a bicubic loss of 0.1 it is 0, whatever the loss: also where that is higher."""
+    loss = np.array([50.0, 5.0, 0.09, 0.0, 90.0, 3.0, 0.11, 0.02, 20.0, 7.0], np.float32)
+    bicubic = np.array([60.0, 10.0, 0.0999, 0.0, 80.0, 30.0, 0.1, 0.01, 100.0, 7.0], np.float32)
+    table = make_table(loss, bicubic=bicubic)
+    exact = (bicubic.astype(np.float64) - loss) / np.maximum(bicubic, 1e-9)
+    exact[bicubic < np.float32(0.1)] = 0
+    for order in ("des", "asc"):
+        got = select(table, keep=0.5, method="relative", order=order)
+        assert set(rows(got)) == plain(exact.tolist(), 0.5, order)
+    assert rows(select(table, keep=0.1, method="relative")) == [5]
+
+
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int8, np.uint8, np.int64, np.uint64])
 @pytest.mark.parametrize("order", ["des", "asc"])
 def test_any_numeric_column(make_table: MakeTable, kind: Any, order: str) -> None:

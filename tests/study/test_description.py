@@ -52,6 +52,16 @@ def test_images_of_the_user_take_the_place_of_all_data(write_study: Callable[...
         ('"epochs", "updates"', '"epoch"', "arm 1.budget: expected 'epochs', 'updates', a fraction"),
         ('train = ["photos"]', "train = []", "data.train: expected a list of folders of images"),
         ('{photos = "photos/sub"}', "{photos = 3}", "data.test.photos: expected a folder, got 3"),
+        *(
+            ("[data]", f"[[claim]]\n{claim}\n[data]", message)
+            for claim, message in [
+                ('arm = "dse"\nagainst = "rs2"', "claim 1.arm: expected one of .*; did you mean des?"),
+                ('arm = "des"', "claim 1.against: expected the name of an arm, got nothing"),
+                ('arm = "des"\nagainst = "rs2"\nkeep = 0.3', "claim 1.keep: expected one of .*, got 0.3"),
+                ('arm = "des"\nagainst = "rs2"\nstratum = "soft"', "claim 1.stratum: expected one of easy, middle"),
+                ('arm = "des"\nagainst = "rs2"\ndataset = "Set5"', "claim 1.dataset: expected one of photos"),
+            ]
+        ),
         ("[data]", "[data", "not TOML"),
     ],
 )  # fmt: skip
