@@ -30,7 +30,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("pip is not installed in this environment")
     folder = tmp_path_factory.mktemp("wheel")
     tree = folder / "tree"
-    leave = shutil.ignore_patterns(".git", "build", "dist", ".venv", "__pycache__", "*.so", ".*_cache", "results")
+    leave = shutil.ignore_patterns(
+        ".git", "build", "dist", ".venv", "__pycache__", "*.so", ".*_cache", "results", "node_modules"
+    )
     shutil.copytree(ROOT, tree, ignore=leave)
     command = [
         *(sys.executable, "-m", "pip", "wheel", "--disable-pip-version-check", "--no-index", "--no-build-isolation"),
@@ -49,9 +51,7 @@ def test_what_is_in_the_wheel(wheel: Path) -> None:
         names = set(archive.namelist())
     compiled = [n for n in names if n.startswith("srfast/_C") and n.endswith((".so", ".pyd"))]
     assert len(compiled) == 1
-    assets = {
-        f"srfast/report/{p.name}" for p in (ROOT / "srfast" / "report").iterdir() if p.suffix in {".css", ".js", ".svg"}
-    }
+    assets = {f"srfast/report/page/{p.name}" for p in (ROOT / "srfast" / "report" / "page").iterdir()}
     weights = {f"srfast/weights/srcnn_x{s}.safetensors" for s in (2, 3, 4)}
     assert (
         weights | assets | {"srfast/kernels/__init__.py", "srfast/py.typed", "srfast/_C.pyi", "srfast/cli/__init__.py"}

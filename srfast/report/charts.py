@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from srfast.report.content import DROPPED, KEPT, LEFT_OUT, Scores
+from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores
 from srfast.report.text import count, escape, number, percent, psnr
 
 CLASS = {KEPT: "kept", DROPPED: "dropped", LEFT_OUT: "left"}

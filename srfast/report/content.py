@@ -1,254 +1,122 @@
-"""What the report shows, from the tables: ranks, what became of each patch, figures per image, agreement."""
+"""What a page shows, as plain values. The page knows this module and nothing of tables, files or images."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from srfast.errors import InputError
-from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import SCHEMA, check_columns, check_paths, parse_meta
-
-LEFT_OUT, KEPT, DROPPED = 0, 1, 2
+Value = float | int | bool | str | None
+Status = Literal["", "kept", "dropped", "left"]
 
 
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Figures per image, all [number of images], in the order of ``Scores.images``."""
+@dataclass(frozen=True)
+class Fact:
+    """One of the figures under the title."""
 
-    patches: np.ndarray
-    kept: np.ndarray
-    dropped: np.ndarray
-    mean: np.ndarray
-    largest: np.ndarray
-    q10: np.ndarray
-    median: np.ndarray
-    q90: np.ndarray
+    term: str
+    value: str
+    note: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """A score table as arrays [N], one element a patch, in the order of the table's rows."""
+@dataclass(frozen=True)
+class Column:
+    """What a value of a shot is: its words on the page, and what it is to a selection."""
 
-    images: list[str]
-    code: np.ndarray
-    """Index into ``images``."""
-    x: np.ndarray
-    y: np.ndarray
-    size: np.ndarray
-    loss: np.ndarray
-    bicubic: np.ndarray
-    sobel: np.ndarray
-    status: np.ndarray | None
-    """LEFT_OUT, KEPT or DROPPED; None without a core-set."""
-    meta: dict[str, Any]
-    selection: dict[str, Any]
-    root: Path
-
-    def __len__(self) -> int:
-        return len(self.loss)
-
-    @cached_property
-    def order(self) -> np.ndarray:
-        """Row numbers [N], highest loss first; ties by row."""
-        return hardest_first(self.loss)
-
-    @cached_property
-    def ranked(self) -> np.ndarray:
-        """Losses [N], float64, highest first."""
-        return self.loss[self.order]
-
-    @cached_property
-    def rank(self) -> np.ndarray:
-        """Rank of each row [N]; 0 is the hardest."""
-        rank = np.empty(len(self), dtype=np.int64)
-        rank[self.order] = np.arange(len(self))
-        return rank
-
-    @cached_property
-    def runs(self) -> list[tuple[int, int, int]]:
-        """(first rank, end rank, status) of each stretch of equal status in loss order.
-
-        Empty without a core-set, and where there are more than five: such a selection does not cut by loss.
-        """
-        if self.status is None:
-            return []
-        ranked = self.status[self.order]
-        edges = np.flatnonzero(np.diff(ranked)) + 1
-        if len(edges) > 4:
-            return []
-        starts = [0, *edges.tolist()]
-        return [(a, b, int(ranked[a])) for a, b in zip(starts, [*starts[1:], len(self)], strict=True)]
-
-    @cached_property
-    def by_bicubic(self) -> bool:
-        """Whether the loss is that of bicubic up-sampling, which then needs no second column."""
-        return bool(np.array_equal(self.loss, self.bicubic))
-
-    @property
-    def cut_by_loss(self) -> bool:
-        """Whether the selection is a few stretches of the loss order, so that its cuts can be drawn."""
-        return bool(self.runs)
-
-    def count(self, status: int) -> int:
-        return 0 if self.status is None else int(np.count_nonzero(self.status == status))
-
-    def ranks(self, status: int) -> np.ndarray:
-        """Ranks of the patches of one status, ascending."""
-        assert self.status is not None
-        return np.flatnonzero(self.status[self.order] == status)
-
-    def share_of_error(self, status: int) -> float:
-        """Share of the summed loss of the dataset that lies in the patches of one status."""
-        assert self.status is not None
-        total = self.loss.sum()
-        return float(self.loss[self.status == status].sum() / total) if total else 0.0
-
-    @cached_property
-    def half_of_error(self) -> float:
-        """The share of the patches, hardest first, that holds half of the summed loss."""
-        total = np.cumsum(self.ranked)
-        return float((np.searchsorted(total, total[-1] / 2) + 1) / len(self)) if total[-1] else 0.5
-
-    @cached_property
-    def per_image(self) -> Images:
-        n = len(self.images)
-        patches = np.bincount(self.code, minlength=n)
-        by_image = np.lexsort((self.loss, self.code))
-        sorted_loss = self.loss[by_image]
-        first = np.concatenate([[0], np.cumsum(patches)[:-1]])
-
-        def quantile(q: float) -> np.ndarray:
-            return sorted_loss[first + np.rint(q * (patches - 1)).astype(np.int64)]
-
-        kept, dropped = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-        if self.status is not None:
-            kept, dropped = (np.bincount(self.code[self.status == s], minlength=n) for s in (KEPT, DROPPED))
-        mean = np.bincount(self.code, weights=self.loss, minlength=n) / patches
-        return Images(patches, kept, dropped, mean, quantile(1.0), quantile(0.1), quantile(0.5), quantile(0.9))
+    label: str
+    unit: str = ""
+    kind: Literal["number", "flag", "word"] = "number"
 
 
-def read_scores(table: pa.Table, coreset: pa.Table | None, *, root: Path | None = None) -> Scores:
-    """Checks both tables and turns them into arrays; see ``srfast.report.write_report`` for the arguments."""
-    meta = parse_meta("score table", table.schema.metadata)
-    check_columns("score table", table, SCHEMA)
-    check_paths("score table", table)
-    if table.num_rows == 0:
-        raise InputError("score table: expected at least one patch, got none")
-    images, code = _image_codes(table)
-    x, y, size = (_integers(table, name) for name in ("x", "y", "size"))
-    loss, bicubic, sobel = (_floats(table, name) for name in ("loss", "bicubic", "sobel"))
-    if min(x.min(), y.min()) < 0 or size.min() < 1:
-        raise InputError("score table: expected x, y >= 0 and size >= 1")
-    selection: dict[str, Any] = {}
-    status = None
-    if coreset is not None:
-        own = parse_meta("core-set", coreset.schema.metadata)
-        if "selection" not in own:
-            raise InputError("core-set: expected a core-set, got a score table; make one with `srfast select`")
-        _check_belongs(meta, own, root is not None)
-        selection = own["selection"] or {}
-        check_columns("core-set", coreset, SCHEMA)
-        status = _status(images, code, x, y, loss, coreset, selection)
-    folder = root if root is not None else Path(str(meta.get("root") or "."))
-    return Scores(images, code, x, y, size, loss, bicubic, sobel, status, meta, selection, folder)
+@dataclass(frozen=True)
+class Shot:
+    """A patch, or with ``x``, ``y`` and ``size`` None a whole image, that can be looked at.
 
-
-def _check_belongs(table: dict[str, Any], coreset: dict[str, Any], moved: bool) -> None:
-    """Refuses a core-set that was selected from other scores."""
-    for setting in (*(() if moved else ("root",)), *COMPARED):
-        if table.get(setting) != coreset.get(setting):
-            raise InputError(
-                f"core-set: {setting} differs: the score table has {table.get(setting)!r}, the core-set was selected "
-                f"from one with {coreset.get(setting)!r}"
-            )
-
-
-def hardest_first(values: np.ndarray) -> np.ndarray:
-    """Row numbers [N], highest value first; ties by row."""
-    return np.argsort(-values, kind="stable")
-
-
-def agreement(scores: Scores, values: np.ndarray) -> tuple[float, float]:
-    """How far another score [N] ranks the patches as the loss does.
-
-    Returns:
-        Spearman's rank correlation, ties given their mean rank (NaN where one side is constant), and the
-        share of the hardest half by loss that is also in the hardest half by ``values``.
+    ``values`` are by the name of a column; the first is written large. ``pictures`` are files of PNG, JPEG or WebP by
+    what they show: "hr" (at true pixels, on the card), "lr", "sr" and "error" beside it when the shot is opened,
+    "whole" (the whole image, reduced). ``why`` is one sentence on why it is shown, kept or left out.
     """
-    order = hardest_first(values)
-    a, b = _mean_ranks(scores.loss, scores.order), _mean_ranks(values, order)
-    a, b = a - a.mean(), b - b.mean()
-    norm = math.sqrt(float(a @ a) * float(b @ b))
-    half = max(1, round(len(scores) / 2))
-    inside = np.zeros(len(scores), dtype=bool)
-    inside[scores.order[:half]] = True
-    return float(a @ b) / norm if norm else math.nan, float(inside[order[:half]].mean())
+
+    image: str
+    x: int | None = None
+    y: int | None = None
+    size: int | None = None
+    values: Mapping[str, Value] = field(default_factory=dict)
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    status: Status = ""
+    note: str = ""
+    why: str = ""
 
 
-def _mean_ranks(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-    ordered = values[order]
-    group = np.cumsum(np.concatenate([[False], ordered[1:] != ordered[:-1]]))
-    counts = np.bincount(group)
-    ranks = np.empty(len(values))
-    ranks[order] = (np.cumsum(counts) - (counts + 1) / 2)[group]
-    return ranks
+@dataclass(frozen=True)
+class Group:
+    """Shots under one caption; ``shots`` are their numbers in ``Content.shots``, in the order to show them in."""
+
+    caption: str
+    shots: Sequence[int]
 
 
-def _image_codes(table: pa.Table) -> tuple[list[str], np.ndarray]:
-    """The images by first appearance, and the number [N] of each row's image."""
-    column = table["image"].dictionary_encode().unify_dictionaries().combine_chunks()
-    return column.dictionary.to_pylist(), column.indices.to_numpy().astype(np.int64)
+@dataclass(frozen=True)
+class Gallery:
+    """A headed row of groups; ``reason`` is what the marks made in it write into rejects.csv."""
+
+    id: str
+    title: str
+    groups: Sequence[Group]
+    reason: str = ""
 
 
-def _integers(table: pa.Table, name: str) -> np.ndarray:
-    return table[name].to_numpy().astype(np.int64)
+@dataclass(frozen=True)
+class Listing:
+    """Entries under a heading: (name, remark)."""
+
+    title: str
+    text: str
+    entries: Sequence[tuple[str, str]]
 
 
-def _floats(table: pa.Table, name: str) -> np.ndarray:
-    values = table[name].to_numpy().astype(np.float64)
-    bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
-    if len(bad):
-        raise InputError(f"score table: row {bad[0]}: expected a finite {name} >= 0, got {values[bad[0]]}")
-    return values
+@dataclass(frozen=True)
+class Content:
+    """All that a page shows.
+
+    ``kind`` names the document ("report", "audit"), and with it what may be replaced by it. ``checksum`` stands for the
+    table: marks that a reader has made are kept under it. ``explorer`` is the data of the sliders (``explorer.py``),
+    None for a page of galleries alone.
+    """
+
+    kind: str
+    title: str
+    lede: str = ""
+    checksum: str = ""
+    facts: Sequence[Fact] = ()
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    shots: Sequence[Shot] = ()
+    galleries: Sequence[Gallery] = ()
+    galleries_title: str = "The patches behind the numbers"
+    galleries_text: str = ""
+    listings: Sequence[Listing] = ()
+    listings_title: str = "Not scored"
+    settings: Sequence[tuple[str, Value]] = ()
+    settings_text: str = ""
+    explorer: Mapping[str, Any] | None = None
+
+    def data(self) -> dict[str, Any]:
+        """What the page's script reads, without the pictures."""
+        return {
+            "kind": self.kind,
+            "checksum": self.checksum,
+            "columns": {k: {"label": c.label, "unit": c.unit, "kind": c.kind} for k, c in self.columns.items()},
+            "shots": [_shot(shot) for shot in self.shots],
+            "galleries": [
+                {"id": g.id, "title": g.title, "reason": g.reason or g.title,
+                 "groups": [{"caption": group.caption, "shots": list(group.shots)} for group in g.groups]}
+                for g in self.galleries
+            ],
+            "explorer": self.explorer,
+        }  # fmt: skip
 
 
-def _status(
-    images: list[str],
-    code: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    loss: np.ndarray,
-    coreset: pa.Table,
-    selection: dict[str, Any],
-) -> np.ndarray:
-    """What became of each patch [N], uint8."""
-    cx, cy = _integers(coreset, "x"), _integers(coreset, "y")
-    found = pc.index_in(coreset["image"], value_set=pa.array(images))
-    ccode = found.fill_null(-1).to_numpy().astype(np.int64)
-    wide, tall = int(x.max()) + 1, int(y.max()) + 1
-    if wide * tall * len(images) >= 2**63:
-        raise InputError(f"score table: patch positions up to ({wide - 1}, {tall - 1}) are larger than any image")
-    inside = (ccode >= 0) & (cx >= 0) & (cx < wide) & (cy >= 0) & (cy < tall)
-    key = (code * tall + y) * wide + x
-    wanted = ((ccode * tall + cy) * wide + cx)[inside]
-    by_key = np.argsort(key, kind="stable")
-    at = by_key[np.minimum(np.searchsorted(key, wanted, sorter=by_key), len(key) - 1)]
-    strangers = coreset.num_rows - int(np.count_nonzero(key[at] == wanted))
-    if strangers:
-        raise InputError(f"core-set: {strangers} of its {coreset.num_rows} patches are not in the score table")
-    kept = np.zeros(len(key), dtype=bool)
-    kept[at] = True
-    status = np.where(kept, KEPT, LEFT_OUT).astype(np.uint8)
-    dropped = int(selection.get("dropped_hardest") or 0)
-    if dropped:
-        hardest = hardest_first(loss)[:dropped]
-        status[hardest[~kept[hardest]]] = DROPPED
-    return status
+def _shot(shot: Shot) -> dict[str, Any]:
+    place = {} if shot.x is None else {"x": shot.x, "y": shot.y, "size": shot.size}
+    words = {k: v for k, v in (("status", shot.status), ("note", shot.note), ("why", shot.why)) if v}
+    return {"image": shot.image, **place, "values": dict(shot.values), **words}

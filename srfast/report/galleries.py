@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from srfast.report.content import DROPPED, KEPT, LEFT_OUT, Scores
+from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores
 from srfast.report.text import percent
 
 STRIP = 12

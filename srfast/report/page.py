@@ -12,9 +12,9 @@ import numpy as np
 
 from srfast import __version__
 from srfast.report import charts
-from srfast.report.content import DROPPED, KEPT, LEFT_OUT, Scores, agreement
 from srfast.report.galleries import Gallery, galleries, strip
 from srfast.report.pictures import LARGEST, Picture, cut
+from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, agreement
 from srfast.report.tables import aside, images_table, settings
 from srfast.report.text import count, escape, number, percent, psnr, script_json
 

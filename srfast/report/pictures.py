@@ -15,7 +15,7 @@ from PIL import Image, features
 
 from srfast.data.images import read_rgb
 from srfast.errors import InputError, RunError
-from srfast.report.content import Scores
+from srfast.report.scores import Scores
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from srfast.report.content import KEPT, Scores
+from srfast.report.scores import KEPT, Scores
 from srfast.report.text import count, escape, percent
 
 _EACH_END = 200

@@ -8,8 +8,10 @@ import pyarrow as pa
 
 from srfast.coreset.selection import CoreSet
 from srfast.data.files import check_output, output_file
-from srfast.report.content import read_scores
+from srfast.report.assembly import assemble
+from srfast.report.content import Content
 from srfast.report.page import render
+from srfast.report.scores import read_scores
 from srfast.scoring.table import KEY, ScoreTable, encode_meta
 
 
@@ -45,6 +47,20 @@ def write_report(
     scores = read_scores(_arrow(table), rows, root=None if root is None else Path(root))
     with output_file(path, "report") as temporary:
         temporary.write_text(render(scores), encoding="utf-8", newline="\n")
+    return path
+
+
+def write_page(content: Content, path: Path | str) -> Path:
+    """Writes a page as one HTML file, which appears whole or not at all and replaces nothing but its own kind.
+
+    Raises:
+        InputError: a place that cannot be written to, or that holds a file of another kind than ``content.kind``.
+        RunError: the disk is full.
+    """
+    path = Path(path)
+    check_output(path, content.kind)
+    with output_file(path, content.kind) as temporary:
+        temporary.write_text(assemble(content), encoding="utf-8", newline="\n")
     return path
 
 

@@ -21,7 +21,7 @@ from srfast.coreset.selection import CoreSet, select
 from srfast.data.files import atomic_path
 from srfast.errors import InputError, RunError
 from srfast.ops import reference
-from srfast.report.content import DROPPED, KEPT, LEFT_OUT, agreement, read_scores
+from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, agreement, read_scores
 from srfast.report.writing import write_report
 from srfast.scoring.table import SCHEMA, ScoreTable
 

@@ -1,0 +1,95 @@
+"""Puts a page together: template, style and scripts of ``page/`` with a content object, as one file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+
+from srfast import __version__
+from srfast.report.content import Content
+
+_FOLDER = "page"
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class|let) )", re.MULTILINE)
+
+
+def assemble(content: Content, server: dict[str, Any] | None = None) -> str:
+    """The page as HTML: it loads nothing, and the same content gives the same text.
+
+    Args:
+        content: What it shows. Text becomes markup nowhere: the template escapes, the scripts set text.
+        server: Where rows and pictures come from if not from the file (``srfast view``); its addresses are allowed by
+            the content security policy.
+    """
+    script = bundle()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; img-src data:{' blob: ' + chr(39) + 'self' + chr(39) if server else ''}; "
+        f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        + ("; connect-src 'self'" if server else "")
+    )
+    return _environment().get_template("page.html").render(
+        content=content,
+        version=__version__,
+        policy=policy,
+        style=_source("style.css"),
+        script=script,
+        data=script_json(content.data() | {"server": server}),
+        pictures=script_json([{k: _uri(v) for k, v in shot.pictures.items()} for shot in content.shots]),
+    )  # fmt: skip
+
+
+def script_json(value: Any) -> str:
+    """JSON for a script element: nothing in it can end the element or start another."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+@lru_cache
+def bundle() -> str:
+    """The modules of ``page/`` as one script, each after those that it imports."""
+    done: dict[str, str] = {}
+
+    def add(name: str, above: tuple[str, ...]) -> None:
+        if name in above:
+            raise ValueError(f"{name}.js imports itself through {', '.join(above)}")
+        if name not in done:
+            text = _source(f"{name}.js")
+            for other in _IMPORT.findall(text):
+                add(other, (*above, name))
+            done[name] = _EXPORT.sub("", _IMPORT.sub("", text))
+
+    add("main", ())
+    return '"use strict";\n(() => {\n' + "".join(done.values()) + "})();\n"
+
+
+def _uri(data: bytes) -> str:
+    kinds = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp"}
+    kind = next((k for start, k in kinds.items() if data.startswith(start)), None)
+    if kind is None:
+        raise ValueError("picture: expected a file of PNG, JPEG or WebP")
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+@lru_cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@lru_cache
+def _source(name: str) -> str:
+    return files("srfast.report").joinpath(_FOLDER).joinpath(name).read_text("utf-8")

@@ -1,0 +1,70 @@
+/** The data that the page was written with. */
+
+import { byId } from "./dom.js";
+
+/**
+ * @typedef {number | string | boolean | null} Value
+ * @typedef {{label: string, unit: string, kind: "number" | "flag" | "word"}} Column
+ * @typedef {Object} Shot a patch, or a whole image where x, y and size are missing
+ * @property {string} image
+ * @property {number} [x]
+ * @property {number} [y]
+ * @property {number} [size]
+ * @property {Record<string, Value>} values
+ * @property {"" | "kept" | "dropped" | "left"} [status]
+ * @property {string} [note]
+ * @property {string} [why]
+ * @property {number} [picture] its place in the list of pictures
+ * @property {string} [rank]
+ * @typedef {Record<string, string>} Pictures addresses by what they show: hr, lr, sr, error, whole
+ * @typedef {{caption: string, shots: number[]}} Group
+ * @typedef {{id: string, title: string, reason: string, groups: Group[]}} Gallery
+ * @typedef {{base: string}} Server
+ * @typedef {Object} Data
+ * @property {string} kind
+ * @property {string} checksum
+ * @property {Record<string, Column>} columns
+ * @property {Shot[]} shots
+ * @property {Gallery[]} galleries
+ * @property {any} explorer
+ * @property {Server | null} server
+ */
+
+/** @type {Data} */
+export const data = JSON.parse(byId("data").textContent ?? "");
+data.shots.forEach((shot, i) => {
+  shot.picture = i;
+});
+
+/** @type {Pictures[]} */
+let loaded = [];
+
+/** Resolves when the pictures, which stand last in the file, have been read. */
+export const picturesRead = new Promise((resolve) => {
+  document.addEventListener("DOMContentLoaded", () => {
+    loaded = JSON.parse(byId("pictures").textContent ?? "[]");
+    resolve(undefined);
+  });
+});
+
+/** @param {Shot} shot @returns {Promise<Pictures>} */
+export async function picturesOf(shot) {
+  if (shot.picture === undefined) return {};
+  await picturesRead;
+  return loaded[shot.picture] ?? {};
+}
+
+/** @param {string} name */
+export function labelOf(name) {
+  return data.columns[name]?.label ?? name;
+}
+
+/** What a mark is kept under. @param {Shot} shot */
+export function keyOf(shot) {
+  return shot.x === undefined ? shot.image : `${shot.image}\n${shot.x}\n${shot.y}\n${shot.size}`;
+}
+
+/** @param {Shot} shot */
+export function placeOf(shot) {
+  return shot.x === undefined ? "whole image" : `x ${shot.x}, y ${shot.y}`;
+}

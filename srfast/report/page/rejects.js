@@ -1,0 +1,109 @@
+/** Marks of what is to be rejected: kept under the table's checksum, undone, and written as rejects.csv. */
+
+import { data, keyOf } from "./content.js";
+import { button, byId, element, say } from "./dom.js";
+import { count } from "./text.js";
+
+/** @typedef {import("./content.js").Shot} Shot */
+/** @typedef {{image: string, x?: number, y?: number, size?: number, reason: string}} Mark */
+
+const PLACE = `srfast rejects ${data.checksum}`;
+const bar = byId("rejects");
+
+/** @type {Map<string, Mark>} in the order of marking */
+const marks = new Map(read());
+/** @type {Array<[string, Mark | undefined]>} what stood there before each step */
+const steps = [];
+/** @type {Array<() => void>} */
+const listeners = [];
+
+/** @returns {Array<[string, Mark]>} */
+function read() {
+  try {
+    const found = JSON.parse(localStorage.getItem(PLACE) ?? "[]");
+    return found.map((/** @type {Mark} */ mark) => [keyOf({ ...mark, values: {} }), mark]);
+  } catch {
+    return []; // A browser that keeps nothing for files, or what somebody else wrote there.
+  }
+}
+
+/** @param {() => void} listener called when the marks have changed */
+export function onMarks(listener) {
+  listeners.push(listener);
+}
+
+/** Whether a shot, or the whole image it lies in, is marked. @param {Shot} shot */
+export function isRejected(shot) {
+  return marks.has(keyOf(shot)) || marks.has(shot.image);
+}
+
+/** Marks or unmarks. @param {Shot} shot @param {string} reason @param {boolean} [whole] the whole image */
+export function toggle(shot, reason, whole = false) {
+  const { image, x, y, size } = shot;
+  const mark = whole || x === undefined ? { image, reason } : { image, x, y, size, reason };
+  const key = keyOf({ ...mark, values: {} });
+  const before = marks.get(key);
+  steps.push([key, before]);
+  if (before) marks.delete(key);
+  else marks.set(key, mark);
+  say(`${before ? "No longer rejected" : "Rejected"}: ${image}${key === image ? ", the whole image" : ""}`);
+  changed();
+}
+
+export function undo() {
+  const step = steps.pop();
+  if (!step) return;
+  if (step[1]) marks.set(step[0], step[1]);
+  else marks.delete(step[0]);
+  say("The last mark was taken back.");
+  changed();
+}
+
+function clear() {
+  for (const [key, mark] of marks) steps.push([key, mark]);
+  marks.clear();
+  changed();
+}
+
+/** @param {string | number | undefined} value */
+function quoted(value) {
+  const text = String(value ?? "");
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** The marks as `srfast select --reject` reads them. */
+export function csv() {
+  const lines = [...marks.values()].map((m) => [m.image, m.x, m.y, m.size, m.reason].map(quoted).join(","));
+  return `${["image,x,y,size,reason", ...lines].join("\n")}\n`;
+}
+
+function download() {
+  const address = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
+  element("a", { href: address, download: "rejects.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
+function changed() {
+  try {
+    localStorage.setItem(PLACE, JSON.stringify([...marks.values()]));
+  } catch {
+    // The marks then last as long as the page.
+  }
+  draw();
+  for (const listener of listeners) listener();
+}
+
+function draw() {
+  const images = [...marks.values()].filter((mark) => mark.x === undefined).length;
+  const words = [count(marks.size - images, "patch"), count(images, "image")].filter((text) => !text.startsWith("0 "));
+  bar.hidden = marks.size + steps.length === 0;
+  bar.replaceChildren(
+    element("span", { class: "number" }, element("b", {}, words.join(", ") || "Nothing"), " rejected"),
+    button("Undo", undo, { disabled: !steps.length, "aria-keyshortcuts": "u" }),
+    button("Download rejects.csv", download, { disabled: !marks.size, class: "main" }),
+    button("Clear", clear, { disabled: !marks.size }),
+    element("span", { class: "hint" }, "for ", element("code", {}, "srfast select --reject rejects.csv")),
+  );
+}
+
+draw();

@@ -1,0 +1,123 @@
+"""A page of galleries alone, from a content object, in a browser: opened, walked, marked, undone, read back."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srfast.errors import InputError
+from srfast.report.assembly import assemble, bundle
+from srfast.report.content import Column, Content, Fact, Gallery, Group, Listing, Shot
+from srfast.report.writing import write_page
+
+HOSTILE = '</script><img src=x onerror=alert(1)>",=1.png'
+
+
+def picture(seed: int, side: int = 64) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def content() -> Content:
+    shots = [
+        Shot(f"a/photo {i}.png" if i else HOSTILE, 64 * i, 0, 64, {"noise": 20.0 - i, "jpeg": None if i else 30},
+             {"hr": picture(i)}, why=f"noise {20 - i} is above 5")
+        for i in range(5)
+    ]  # fmt: skip
+    shots.append(Shot("whole.png", values={"blur": 3.5}, pictures={"whole": picture(9, 32)}, note="reduced"))
+    return Content(
+        "audit",
+        f"{HOSTILE} of 5",
+        lede="What is wrong.",
+        checksum="0123",
+        facts=[Fact("Rejected", "6", "of 9")],
+        columns={"noise": Column("Noise", "grey levels"), "jpeg": Column("JPEG quality"), "blur": Column("Blur", "px")},
+        shots=shots,
+        galleries=[
+            Gallery("noise", "Noise", [Group("Worst first.", [0, 1, 2, 3, 4])], "noise"),
+            Gallery("blur", "Blur", [Group("Worst first.", [5])]),
+            Gallery("border", "Border", []),
+        ],
+        listings=[Listing("Unreadable: 1 file", "They could not be read.", [(HOSTILE, "truncated")])],
+        settings=[("Root", "/photos")],
+    )
+
+
+@pytest.fixture(scope="module")
+def audit(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(content, tmp_path_factory.mktemp("audit") / "audit.html")
+
+
+def test_text_never_becomes_markup(content: Content) -> None:
+    text = assemble(content)
+    assert "onerror=alert(1)>" not in text
+    assert text == assemble(content)
+    assert text.count("<script") == 3
+    assert "import " not in bundle().replace("\n * ", "")
+
+
+def test_a_page_replaces_its_own_kind_only(content: Content, tmp_path: Path) -> None:
+    path = write_page(content, tmp_path / "a.html")
+    assert write_page(content, path) == path
+    foreign = tmp_path / "mine.html"
+    foreign.write_text("mine")
+    with pytest.raises(InputError, match="not written by srfast"):
+        write_page(content, foreign)
+
+
+def test_galleries_are_opened_walked_and_marked(audit: Path, visit: Callable[..., Any]) -> None:
+    page = visit(audit, accept_downloads=True)
+    assert page.title() == f"srfast audit: {HOSTILE} of 5"
+    cards = page.locator("#noise .card")
+    assert cards.count() == 5
+    assert page.locator("#blur .card").count() == 1
+    assert "There are none" in page.locator("#border").inner_text()
+    # True pixels: one pixel of the file is one of the page.
+    box = cards.nth(0).locator("img").bounding_box()
+    assert (box["width"], box["height"]) == (64, 64)
+    assert HOSTILE in cards.nth(0).inner_text()
+    assert "20.00" in cards.nth(0).inner_text()
+
+    cards.nth(0).locator("button").first.focus()
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    dialog = page.locator("#patch")
+    dialog.locator("img").wait_for()
+    assert "noise 19 is above 5" in dialog.inner_text()
+    assert "JPEG quality" in dialog.inner_text()
+    assert "not known" in dialog.inner_text()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('#patch h3').textContent === 'a/photo 2.png'")
+    page.keyboard.press("Shift+X")
+    page.keyboard.press("Escape")
+    page.wait_for_function("document.activeElement.closest('.card') !== null")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    page.keyboard.press("u")
+    page.locator("#blur .card button").first.focus()
+    page.keyboard.press("x")
+    assert "1 patch, 2 images rejected" in page.locator("#rejects").inner_text()
+
+    page.reload()
+    page.wait_for_selector("html[data-ready=yes]")
+    assert page.locator(".card.rejected").count() == 3
+    with page.expect_download() as waiting:
+        page.get_by_text("Download rejects.csv").click()
+    assert waiting.value.suggested_filename == "rejects.csv"
+    rows = list(csv.DictReader(Path(waiting.value.path()).read_text("utf-8").splitlines()))
+    assert rows == [
+        {"image": HOSTILE, "x": "0", "y": "0", "size": "64", "reason": "noise"},
+        {"image": "a/photo 2.png", "x": "", "y": "", "size": "", "reason": "noise"},
+        {"image": "whole.png", "x": "", "y": "", "size": "", "reason": "Blur"},
+    ]
