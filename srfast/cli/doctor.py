@@ -20,7 +20,6 @@ PACKAGES = {
     "onnxruntime-gpu": "onnx-gpu",
     "spandrel": "train",
     "tensorboard": "train",
-    "simplejpeg": "fast-decode",
     "scikit-image": "demo",
 }
 """Optional packages -> the extra that brings them."""
@@ -43,7 +42,6 @@ def examine() -> dict[str, Any]:
     import torch
 
     import srfast
-    from srfast.data import images
     from srfast.errors import RunError
     from srfast.scoring.backends.onnx.runtime import provider_report
     from srfast.scoring.backends.registry import choose, unusable
@@ -71,7 +69,6 @@ def examine() -> dict[str, Any]:
             "torch_build": torch.version.cuda,
             "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },
-        "jpeg_decoder": "simplejpeg" if images._HAS_SIMPLEJPEG else "pillow",
         "onnxruntime": provider_report(),
         "packages": {name: _version(name) for name in PACKAGES},
         "conflicts": conflicts(),
@@ -95,7 +92,6 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "engine", f"missing: {native['reason']}"
     cuda = findings["cuda"]
     yield "cuda device", ", ".join(cuda["devices"]) or f"none seen by torch (CUDA build: {cuda['torch_build'] or 'no'})"
-    yield "jpeg decoder", findings["jpeg_decoder"]
     ort = findings["onnxruntime"]
     if ort["provider"]:
         yield "onnx provider", ort["provider"] + (f" ({ort['reason']})" if ort["reason"] else "")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from srfast.errors import InputError
@@ -15,8 +16,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BUDGET = 384 << 20
-"""Bytes that the decoded images of one map take at once, unless a single image takes more by itself; the environment
-variable SRFAST_DECODE_MB (MiB) sets another."""
+BUDGET_OF_WORKER = 48 << 20
+"""Bytes that the images of one map take at once, decoded or being decoded: so many a worker, and no fewer than
+``BUDGET``, unless a single image takes more by itself. The environment variable SRFAST_DECODE_MB (MiB) sets another
+number for all workers together. A PNG file of 2040 x 1404 takes 20 MiB and the file while it is decoded, 8 MiB then."""
 
 _current = threading.local()
 
@@ -31,6 +34,23 @@ def claim(count: int) -> None:
         share.grow(count)
 
 
+@contextmanager
+def decoding() -> Iterator[Callable[[int], None]]:
+    """While the body runs, what it claims is taken; after it, only what it says is kept: the bytes of the result."""
+    share: _Share | None = getattr(_current, "share", None)
+    before, kept = (share.bytes if share is not None else 0), 0
+
+    def keep(count: int) -> None:
+        nonlocal kept
+        kept = count
+
+    try:
+        yield keep
+    finally:
+        if share is not None:
+            share.settle(before + kept)
+
+
 class _Account:
     """The bytes of all tasks of one map.
 
@@ -42,6 +62,8 @@ class _Account:
         self.limit = limit
         self.changed = threading.Condition()
         self.shares: deque[_Share] = deque()
+        self.used = 0
+        """The bytes of all shares."""
         self.closed = False
 
     def open(self) -> _Share:
@@ -67,24 +89,23 @@ class _Share:
         account = self.account
         with account.changed:
             account.changed.wait_for(
-                lambda: (
-                    account.closed
-                    or account.shares[0] is self
-                    or sum(s.bytes for s in account.shares) + count <= account.limit
-                )
+                lambda: account.closed or account.shares[0] is self or account.used + count <= account.limit
             )
             if account.closed:
                 raise CancelledError
             self.bytes += count
+            account.used += count
 
     def settle(self, count: int) -> None:
         with self.account.changed:
+            self.account.used += count - self.bytes
             self.bytes = count
             self.account.changed.notify_all()
 
     def release(self) -> None:
         with self.account.changed:
             self.account.shares.remove(self)
+            self.account.used -= self.bytes
             self.account.changed.notify_all()
 
 
@@ -93,15 +114,15 @@ def ordered_map(
 ) -> Generator[tuple[Item, Result], None, None]:
     """(item, function(item)) in the order of ``items``, computed on ``workers`` threads.
 
-    At most 2 * workers items are in flight, and of decoded images no more than ``budget`` bytes (None: ``BUDGET``) and
-    one image: what decodes calls ``claim``, and results that are arrays count until the next item is asked for. So
-    memory grows neither with the number of items nor with that of cores. The first exception is raised in its item's
-    place; closing the generator waits for running calls and drops the rest.
+    At most 2 * workers items are in flight, and of images no more than ``budget`` bytes (None: ``BUDGET_OF_WORKER`` for
+    each worker) and one image: what decodes does so inside ``decoding`` and calls ``claim``, and results that are
+    arrays count until the next item is asked for. So memory does not grow with the number of items. The first exception
+    is raised in its item's place; closing the generator waits for running calls and drops the rest.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="srfast")
     queue: deque[tuple[Item, _Share, Future[Result]]] = deque()
     ahead = iter(items)
-    account = _Account(_budget() if budget is None else budget)
+    account = _Account(_budget(workers) if budget is None else budget)
 
     def task(item: Item, share: _Share) -> Result:
         _current.share = share
@@ -137,11 +158,11 @@ def ordered_map(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _budget() -> int:
+def _budget(workers: int) -> int:
     asked = os.environ.get("SRFAST_DECODE_MB", "")
     if asked and not (asked.isascii() and asked.isdigit()):
         raise InputError(f"SRFAST_DECODE_MB: expected MiB as an integer, got {asked!r}")
-    return int(asked) << 20 if asked else BUDGET
+    return int(asked) << 20 if asked else max(BUDGET, workers * BUDGET_OF_WORKER)
 
 
 def _bytes(result: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import resource
@@ -339,9 +340,60 @@ def test_errors_do_not_block_those_behind() -> None:
         list(results)
 
 
+@pytest.mark.parametrize("count", [2, 64, 128])
+def test_every_worker_is_at_work(count: int) -> None:
+    """On 2040 x 1404 PNG files, as in DIV2K: a barrier stands for scoring, which lasts longer than decoding.
+
+    20 of 64 workers scored: a task held what its decoder had taken until its scores were there, and the budget was
+    that of a small machine.
+    """
+    together = threading.Barrier(count)
+    file, pixels = 6 << 20, 2040 * 1404
+
+    def task(_: int) -> int:
+        with workers.decoding() as keep:
+            claim(file + 3 * pixels)
+            claim(4 * pixels)
+            keep(3 * pixels)
+        return together.wait(timeout=60)
+
+    seen = list(ordered_map(task, range(2 * count), count))
+    assert [item for item, _ in seen] == list(range(2 * count))
+    assert sorted(place for _, place in seen) == sorted([*range(count)] * 2)
+
+
+def test_a_decoder_gives_back_what_it_took() -> None:
+    """While the image is scored, only its pixels count; a gray one counts as what it becomes."""
+    held: list[int] = []
+
+    def task(failing: bool) -> None:
+        share = workers._current.share
+        claim(5)
+        with pytest.raises(InputError) if failing else contextlib.nullcontext(), workers.decoding() as keep:
+            claim(70)
+            if failing:
+                raise InputError("bad")
+            keep(30)
+        held.append((share.bytes, share.account.used))
+
+    list(ordered_map(task, [False, True], 1, budget=100))
+    assert held == [(35, 35), (5, 5)]
+
+
+def test_reading_gives_back_what_it_took(photo_folder: Path) -> None:
+    def task(path: Path) -> tuple[int, int]:
+        image = read_rgb(path)
+        return int(workers._current.share.bytes), image.nbytes
+
+    paths = sorted(p for p in photo_folder.rglob("*.*") if p.is_file())
+    Image.open(paths[0]).convert("L").save(photo_folder / "gray.png")
+    for _, (held, size) in ordered_map(task, [*paths, photo_folder / "gray.png"], 2):
+        assert held == size
+
+
 def test_the_budget_is_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SRFAST_DECODE_MB", "5")
-    assert workers._budget() == 5 << 20
+    assert workers._budget(64) == 5 << 20
     monkeypatch.setenv("SRFAST_DECODE_MB", "x")
     with pytest.raises(InputError, match="SRFAST_DECODE_MB: expected MiB"):
         list(ordered_map(str, [1], 1))

@@ -52,15 +52,6 @@ def photo(photographs: dict[str, np.ndarray]) -> np.ndarray:
     return np.ascontiguousarray(photographs["coffee"][100:181, 150:263])
 
 
-@pytest.fixture(params=["simplejpeg", "pillow"])
-def jpeg_decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both JPEG decoders: simplejpeg where it is installed, and Pillow."""
-    if request.param == "simplejpeg":
-        pytest.importorskip("simplejpeg", reason="needs the fast-decode extra")
-    monkeypatch.setattr(images, "_HAS_SIMPLEJPEG", request.param == "simplejpeg")
-    return request.param
-
-
 SAVED: dict[str, Callable[[Image.Image, Path], None]] = {
     "rgb.png": lambda i, p: i.save(p),
     "gray.png": lambda i, p: i.convert("L").save(p),
@@ -156,7 +147,7 @@ def test_gray_is_one_channel_of_read_image(photo: np.ndarray, tmp_path: Path) ->
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}, {"optimize": True}])
-def test_jpeg(options: dict, subsampling: int, jpeg_decoder: str, photo: np.ndarray, tmp_path: Path) -> None:
+def test_jpeg(options: dict, subsampling: int, photo: np.ndarray, tmp_path: Path) -> None:
     for mode in ("RGB", "L"):
         path = tmp_path / f"{mode}.jpg"
         Image.fromarray(photo).convert(mode).save(path, subsampling=subsampling, **options)
@@ -165,7 +156,7 @@ def test_jpeg(options: dict, subsampling: int, jpeg_decoder: str, photo: np.ndar
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_jpeg_orientation(orientation: int, mode: str, jpeg_decoder: str, photo: np.ndarray, tmp_path: Path) -> None:
+def test_jpeg_orientation(orientation: int, mode: str, photo: np.ndarray, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     path = tmp_path / "turned.jpg"
@@ -194,9 +185,7 @@ def test_orientation_of_other_formats(suffix: str, orientation: int, photo: np.n
 @pytest.mark.parametrize(
     "exif", [b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*\0\0\0\x08\0\x01"]
 )
-def test_damaged_exif_is_no_reason_to_refuse_a_photograph(
-    exif: bytes, jpeg_decoder: str, photo: np.ndarray, tmp_path: Path
-) -> None:
+def test_damaged_exif_is_no_reason_to_refuse_a_photograph(exif: bytes, photo: np.ndarray, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.fromarray(photo).save(buffer, "JPEG")
     data = buffer.getvalue()
@@ -208,7 +197,7 @@ def test_damaged_exif_is_no_reason_to_refuse_a_photograph(
         np.testing.assert_array_equal(read_rgb(path), opencv(path))
 
 
-def test_orientation_outside_1_to_8_is_ignored(jpeg_decoder: str, photo: np.ndarray, tmp_path: Path) -> None:
+def test_orientation_outside_1_to_8_is_ignored(photo: np.ndarray, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 42
     Image.fromarray(photo).save(tmp_path / "a.jpg", exif=exif)
@@ -282,9 +271,7 @@ def _webp(photo: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def test_bad_files_end_in_one_line_that_names_the_file_and_the_reason(
-    jpeg_decoder: str, photo: np.ndarray, tmp_path: Path
-) -> None:
+def test_bad_files_end_in_one_line_that_names_the_file_and_the_reason(photo: np.ndarray, tmp_path: Path) -> None:
     for path, words in bad_files(tmp_path, photo).values():
         with pytest.raises(InputError, match=words) as caught:
             read_rgb(path)
@@ -318,4 +305,21 @@ def test_the_limit_of_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         read_rgb(tmp_path / "b.png")
 
 
-# Finding
+def test_a_file_of_more_than_64_mib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first bytes are looked at before it is read; looking closed the file."""
+    monkeypatch.setattr(images, "_LOOKED_AT", 1000)
+    pixels = np.random.default_rng(4).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    for suffix in ("png", "bmp", "tif", "webp", "gif", "jp2"):
+        Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", **({} if suffix == "gif" else {"lossless": True}))
+        assert (tmp_path / f"a.{suffix}").stat().st_size > 1000
+        read_rgb(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), pixels)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_png_of_70_mb(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (4700, 5000, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=0)
+    assert (tmp_path / "a.png").stat().st_size > 70_000_000
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), pixels)
