@@ -243,6 +243,7 @@ def pool(
 ) -> int:  # fmt: skip
     """Writes a folder of images, a share of them spoilt, all of them as PNG; returns how many are spoilt.
 
+    They lie in ``OUT/clean`` and ``OUT/spoilt``, so that ``--where "image like 'clean/%'"`` knows what no method may.
     ``OUT.csv`` beside the folder says of every image what was done: image, kind ("clean": nothing), strength, options.
 
     Args:
@@ -257,7 +258,8 @@ def pool(
     """
     files = [Path(f.path) for f in find_images([str(source)])]
     out = Path(out)
-    out.mkdir(parents=True)
+    for part in ("clean", "spoilt"):
+        (out / part).mkdir(parents=True)
     chosen = spoilt([f.stem for f in files], 0 if kind == "clean" else share, seed)
     with open(out.with_suffix(".csv"), "w", newline="") as table:
         writer = csv.writer(table, lineterminator="\n")
@@ -269,7 +271,8 @@ def pool(
             done: list[tuple[str, float, Options]] = []
             if file.stem in chosen:
                 image, done = described(image, kind, strength, of_name(file.stem, seed), **options)
-            Image.fromarray(image).save(out / f"{file.stem}.png", compress_level=1)
+            place = out / ("spoilt" if done else "clean")
+            Image.fromarray(image).save(place / f"{file.stem}.png", compress_level=1)
             for one, how_much, how in done or [("clean", 0.0, {})]:
                 writer.writerow([file.stem, one, how_much, json.dumps(how)])
     return len(chosen)

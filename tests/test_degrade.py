@@ -117,9 +117,10 @@ def test_a_pool_says_what_was_done_to_each_image(tmp_path: Path) -> None:
     with (tmp_path / "out.csv").open(newline="") as table:
         rows = list(csv.DictReader(table))
     for row in rows:
-        was, now = (read_rgb(tmp_path / where / f"{row['image']}.png") for where in ("in", "out"))
+        where = "out/clean" if row["kind"] == "clean" else "out/spoilt"
+        was, now = (read_rgb(tmp_path / folder / f"{row['image']}.png") for folder in ("in", where))
         assert (was == now).all() == (row["kind"] == "clean")
     assert [r["kind"] for r in rows].count("noise") == 3
     assert {r["strength"] for r in rows} == {"0.0", "9.0"}
     assert pool(tmp_path / "in", tmp_path / "half", "clean", 1.0, shrink=Fraction(1, 2)) == 0
-    assert read_rgb(tmp_path / "half" / "p0.png").shape == (34, 45, 3)
+    assert read_rgb(tmp_path / "half" / "clean" / "p0.png").shape == (34, 45, 3)
