@@ -21,12 +21,13 @@ from PIL import Image, ImageDraw
 
 import srfast
 from srfast import CoreSet, ScoreTable
-from srfast.coreset.features import describe, root_of, spectrum
+from srfast.coreset.features import describe, spectrum
 from srfast.coreset.methods.registry import find
 from srfast.coreset.settings import METHODS
 from srfast.coreset.statistics import agreement
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
+from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA
 
@@ -117,7 +118,7 @@ def clusters_speed(images: str, patches: int = 100_000) -> None:
     print(f"\n| {len(table):,} patches | seconds | of processor time |\n|---|---|---|")
 
     def reading() -> None:
-        describe(table, np.arange(len(table)), root_of(table, None), spectrum)
+        describe(table, np.arange(len(table)), ScoredImages.of(table.meta), spectrum)
 
     steps: dict[str, Callable[[], Any]] = {"reading the images, features": reading}
     steps |= {name: partial(srfast.select, table, method=name) for name in ("diverse", "hdc")}

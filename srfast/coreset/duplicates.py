@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from srfast.coreset.features import SIDE, describe, root_of, spectrum
+from srfast.coreset.features import SIDE, describe, spectrum
 from srfast.coreset.groups import running_count
 from srfast.coreset.likeness import detail_likeness, halved, likeness, rough_likeness
 from srfast.data.grid import starts
@@ -22,6 +22,7 @@ from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
 from srfast.scoring.rows import Rows
+from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, check_scored
 
 ALIKE = 0.93
@@ -102,7 +103,7 @@ def find_duplicates(
         raise InputError("scores: expected at least one patch, got an empty table")
     tests = find_images(list(against)) if (against := list(against)) else []
     _faiss()
-    looks = _looks(scores, root_of(scores, root))
+    looks = _looks(scores, ScoredImages.of(scores.meta, root))
     rows = np.flatnonzero(~looks.flat)
     column = pc.dictionary_encode(scores.table.column("image").combine_chunks())
     names, image = column.dictionary.to_pylist(), column.indices.to_numpy()
@@ -168,8 +169,8 @@ class _Looks:
     """bool [n]."""
 
 
-def _looks(table: Rows, root: Path) -> _Looks:
-    packed = describe(table, np.arange(len(table)), root, _packed)
+def _looks(table: Rows, images: ScoredImages) -> _Looks:
+    packed = describe(table, np.arange(len(table)), images, _packed)
     small = packed[:, : SIDE * SIDE].reshape(len(packed), SIDE, SIDE)
     half, flat = halved(small)
     return _Looks(small, half, np.ascontiguousarray(packed[:, SIDE * SIDE :]).view(np.float32), flat)
@@ -267,7 +268,7 @@ def _leaks(tests: list[ImageFile], size: int, looks: _Looks, rows: np.ndarray, a
     found = np.full(len(rows), -1)
     if not len(table) or not len(rows):
         return found
-    windows = _looks(table, Path("/"))
+    windows = _looks(table, ScoredImages(Path("/"), {}))
     recognisable = np.flatnonzero(~windows.flat)
     if not len(recognisable):
         return found

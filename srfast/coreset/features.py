@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
@@ -13,8 +11,8 @@ import pyarrow.compute as pc
 from srfast.data.images import read_rgb
 from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
-from srfast.errors import InputError
 from srfast.scoring.rows import Rows
+from srfast.scoring.scored import ScoredImages, check_inside
 
 SIDE = 32
 """Side of the small copy of a patch."""
@@ -23,30 +21,22 @@ _BATCH = 2048
 _Y = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(255)
 
 
-def root_of(table: Rows, root: str | os.PathLike[str] | None) -> Path:
-    """The folder the images lie in: the given one, or that of the table's metadata."""
-    folder = Path(str(root if root is not None else table.meta.get("root", "")))
-    if not folder.is_dir():
-        raise InputError(f"root: expected the folder the images lie in, got {str(folder)!r}, which is none")
-    return folder
-
-
 def describe(
-    table: Rows, rows: np.ndarray, root: Path, describe_copies: Callable[[np.ndarray], np.ndarray]
+    table: Rows, rows: np.ndarray, images: ScoredImages, describe_copies: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Features of some patches of a table, each image read once, on all cores.
 
     Args:
         table: Columns image, x, y, size.
         rows: Row numbers [n].
-        root: The folder of the images.
+        images: The images of the table.
         describe_copies: From small copies [m, SIDE, SIDE] float32 to features [m, d].
 
     Returns:
         [n, d], in the order of ``rows``.
 
     Raises:
-        InputError: an image that cannot be read, or is smaller than its patches say.
+        InputError: an image that cannot be read, has changed since it was scored, or is smaller than its patches say.
     """
     column = pc.dictionary_encode(table.table.column("image").combine_chunks())
     names, code = column.dictionary.to_pylist(), column.indices.to_numpy()[rows]
@@ -55,14 +45,9 @@ def describe(
     groups = np.split(by_image, np.flatnonzero(np.diff(code[by_image])) + 1) if len(rows) else []
 
     def of_image(group: np.ndarray) -> np.ndarray:
-        path = root / names[code[group[0]]]
+        path = images.check(names[code[group[0]]])
         rgb = read_rgb(path)
-        right, bottom = int((x[group] + size[group]).max()), int((y[group] + size[group]).max())
-        if right > rgb.shape[1] or bottom > rgb.shape[0]:
-            raise InputError(
-                f"{path}: expected at least {right} x {bottom} pixels, got {rgb.shape[1]} x {rgb.shape[0]}; "
-                "the image has changed since it was scored"
-            )
+        check_inside(path, x[group], y[group], size[group], rgb.shape[1], rgb.shape[0])
         sums = summed(luma(rgb))
         parts = [group[i : i + _BATCH] for i in range(0, len(group), _BATCH)]
         return np.concatenate([describe_copies(copies(sums, x[p], y[p], size[p])) for p in parts])

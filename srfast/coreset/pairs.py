@@ -18,9 +18,11 @@ from torch.utils.data import Dataset
 
 from srfast.data.images import read_rgb
 from srfast.data.lowres import LowRes, read_lr
+from srfast.data.parquet import check_names
 from srfast.errors import InputError
 from srfast.ops import reference
 from srfast.ops.functional import imresize
+from srfast.scoring.scored import ScoredImages, check_inside, check_places
 from srfast.scoring.table import check_paths, parse_meta, read_parquet
 
 if TYPE_CHECKING:
@@ -45,15 +47,22 @@ class Source:
 class Patches:
     """The rows of a core-set or a score table: where each patch lies."""
 
-    root: Path
+    images: ScoredImages
     image: list[str]
     """POSIX paths relative to the root."""
     x: np.ndarray
     y: np.ndarray
     size: np.ndarray
     meta: dict[str, Any]
-    lr: LowRes | None = None
-    """The LR images, where they exist already."""
+
+    @property
+    def root(self) -> Path:
+        return self.images.root
+
+    @property
+    def lr(self) -> LowRes | None:
+        """The LR images, where they exist already."""
+        return self.images.lr
 
     def source(self, image: str) -> Source:
         """Where an image of the table is read from."""
@@ -76,13 +85,15 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
     """The name (for messages), the rows and the metadata of a core-set or a score table.
 
     Raises:
-        InputError: not a Parquet file, a column is missing, no rows, or a path outside the root.
+        InputError: not a Parquet file, a column is missing or there twice, no rows, a path outside the root, or a patch
+            that lies in no image.
     """
     if isinstance(coreset, (str, Path)):
         name = str(coreset)
         table, meta = read_parquet(coreset)
     elif isinstance(coreset, pa.Table):
         name, table = "coreset", coreset
+        check_names(name, table.schema)
         meta = parse_meta(name, table.schema.metadata)
     else:
         name, table, meta = "coreset", coreset.table, coreset.meta
@@ -91,7 +102,11 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
         raise InputError(f"{name}: expected columns {', '.join(_COLUMNS)}, {missing[0]} is missing")
     if table.num_rows == 0:
         raise InputError(f"{name}: expected at least one patch, got an empty table")
+    image = table.column("image")
+    if not pa.types.is_string(image.type) or image.null_count:
+        raise InputError(f"{name}: column 'image': expected paths of images, none missing, got {image.type}")
     check_paths(name, table)
+    check_places(name, table)
     return name, table, meta
 
 
@@ -107,20 +122,18 @@ def read_patches(
         lr: The LR images; None takes those in the table's metadata, if there are any.
 
     Raises:
-        InputError: not a Parquet file, a column is missing, no rows, no root, or no such folder of LR images.
+        InputError: as ``read_rows``; no root, or no such folder of LR images.
     """
     name, table, meta = read_rows(coreset)
-    return place(name, table, meta, root, LowRes.of(meta) if lr is None else lr)
+    scored = lr is None
+    return place(table, ScoredImages.of(meta, root, name, LowRes.of(meta) if scored else lr, False if scored else None))
 
 
-def place(name: str, table: pa.Table, meta: dict[str, Any], root: str | Path | None, lr: LowRes | None) -> Patches:
+def place(table: pa.Table, images: ScoredImages) -> Patches:
     """``read_patches`` of what ``read_rows`` returns; InputError too where two of the images are one file."""
-    folder = root if root is not None else meta.get("root")
-    if folder is None:
-        raise InputError(f"{name}: expected metadata that name the image folder (root), got none")
-    _check_apart(Path(folder), table["image"].unique().to_pylist())
+    _check_apart(images.root, table["image"].unique().to_pylist())
     x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
-    return Patches(Path(folder), table["image"].to_pylist(), x, y, size, meta, lr)
+    return Patches(images, table["image"].to_pylist(), x, y, size, dict(images.meta))
 
 
 def _check_apart(root: Path, images: list[str]) -> None:
@@ -198,8 +211,8 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
             image once.
 
     Raises:
-        InputError: not a core-set, the scale does not divide the grid, or (on access) an image cannot be
-            read.
+        InputError: not a core-set, the scale does not divide the grid, or (on access) an image cannot be read or has
+            changed since it was scored.
     """
 
     def __init__(
@@ -233,17 +246,14 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
             raise IndexError(f"index {index} out of range for {len(self)} patches")
         lr, hr = self._planes(p.image[index])
         x, y, size = int(p.x[index]), int(p.y[index]), int(p.size[index])
-        if x + size > hr.shape[2] or y + size > hr.shape[1]:
-            raise InputError(
-                f"{p.root / p.image[index]}: expected at least {x + size} x {y + size} pixels, got "
-                f"{hr.shape[2]} x {hr.shape[1]}; the image has changed since it was scored"
-            )
+        check_inside(p.root / p.image[index], x, y, size, hr.shape[2], hr.shape[1])
         low = lr[:, y // s : (y + size) // s, x // s : (x + size) // s]
         return torch.from_numpy(low.copy()), torch.from_numpy(hr[:, y : y + size, x : x + size].copy())
 
     def _planes(self, image: str) -> tuple[np.ndarray, np.ndarray]:
         if image in self._kept:
             return self._kept[image]
+        self.patches.images.check(image)
         pair = read_pair(self.patches.source(image), self.scale)
         self._kept[image] = pair
         return pair

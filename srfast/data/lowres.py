@@ -40,7 +40,9 @@ class LowRes:
         Raises:
             InputError: no such folder, or a folder for LR images of which the scores know nothing.
         """
-        known, template = meta.get("lr"), meta.get("lr_template", "{}")
+        known, template = meta.get("lr"), meta.get("lr_template") or "{}"
+        if known and not (isinstance(known, str) and isinstance(template, str) and "\0" not in known):
+            raise InputError(f"lr: expected metadata that name a folder of LR images, got {known!r} and {template!r}")
         if moved is not None:
             if not known:
                 raise InputError(

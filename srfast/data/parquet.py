@@ -29,9 +29,19 @@ def opened(path: str | os.PathLike[str], *, whole: bool = True) -> Iterator[pq.P
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, **LIMITS) as file:
             check_claims(path, file, whole=whole)
+            check_names(path, file.schema_arrow)
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable parquet file ({' '.join(str(error).split())[:120]})") from None
+
+
+def check_names(name: str | os.PathLike[str], schema: pa.Schema) -> None:
+    """Refuses a table with two columns of one name, of which nobody could say which is meant."""
+    seen: set[str] = set()
+    for column in schema.names:
+        if column in seen:
+            raise InputError(f"{name}: column {column!r} is there twice; rename one of the two")
+        seen.add(column)
 
 
 def check_pages(path: str | os.PathLike[str]) -> None:

@@ -19,7 +19,9 @@ from srfast.data.files import output_file
 from srfast.data.images import stays_inside
 from srfast.data.parquet import opened
 from srfast.errors import InputError
-from srfast.scoring.rows import Rows, numbers
+from srfast.scoring.metadata import check_meta
+from srfast.scoring.rows import Rows
+from srfast.scoring.scored import check_places
 from srfast.scoring.settings import COMPARED
 
 VERSION = 1
@@ -44,6 +46,7 @@ BLOCKINESS = SCHEMA.append(pa.field("blockiness", pa.float32(), nullable=False))
 ROW_GROUP = 1 << 18
 """Rows of a row group: fixed, so that a table's bytes do not depend on how it was produced."""
 LIMITS = origin.LIMITS
+MOST_SHARDS = 1 << 20
 CHECKED = {"compression": "zstd", "write_page_checksum": True}
 """How every table is written: a CRC-32 of every page, which reading verifies."""
 
@@ -159,6 +162,7 @@ def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None
         raise InputError(
             f"{path}: expected version {VERSION} of the table format, got {version!r}; score the images again"
         )
+    check_meta(path, meta, encoded)
     return dict(meta)
 
 
@@ -188,15 +192,16 @@ def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Sche
             raise InputError(f"{path}: column {field.name!r}: expected {field.type}, got {column.type}")
         if table.column(field.name).null_count:
             raise InputError(f"{path}: column {field.name!r}: expected no missing values")
-    for name, least in (("x", 0), ("y", 0), ("size", 1)):
-        smallest = numbers(table.column(name)).min(initial=least)
-        if smallest < least:
-            raise InputError(f"{path}: column {name!r}: expected at least {least}, got {smallest}")
+    check_places(path, table)
 
 
 def check_paths(path: str | os.PathLike[str], table: pa.Table) -> None:
     """Refuses image paths that could reach outside the root."""
-    for name in table.column("image").unique().to_pylist():
+    try:
+        names = table.column("image").unique().to_pylist()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: column 'image': expected names in UTF-8") from None
+    for name in names:
         if not stays_inside(name):
             raise InputError(f"{path}: image {name!r}: expected a path inside the root")
 
@@ -347,6 +352,8 @@ def warn_of_missing(metas: Sequence[dict[str, Any]]) -> None:
     """Shards of a dataset of which some are not there leave patches out that nobody asked to leave out."""
     shards: list[Any] = [meta.get("shard") for meta in metas]
     if not all(isinstance(s, list) and len(s) == 2 and s[1] == shards[0][1] for s in shards):
+        return
+    if not all(type(i) is int and type(n) is int and 0 <= i <= n and 0 < n <= MOST_SHARDS for i, n in shards):
         return
     n = shards[0][1]
     missing = sorted(set(range(n)) - {i % n for i, _ in shards})

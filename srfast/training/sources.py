@@ -51,7 +51,7 @@ def open_store(
 
     Raises:
         InputError: no images, a core-set mixed with images or with factors, patches smaller than a crop, an LR image
-            that is missing, of another size, or that of two HR images.
+            that is missing, of another size, or that of two HR images, or an image that has changed since scoring.
     """
     if scale not in (2, 3, 4):
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
@@ -96,6 +96,8 @@ def _coreset_regions(
     p.check_grid(scale)
     number = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
     columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
+    for image in number:
+        p.images.check(image)
     sources = [p.source(image) for image in number]
     for source in sources:
         _check_lr(source, scale)

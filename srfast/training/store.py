@@ -18,6 +18,7 @@ from torch import Tensor
 from srfast.coreset.pairs import Source, read_pair
 from srfast.errors import InputError
 from srfast.samplers import random_subset
+from srfast.scoring.scored import check_inside
 
 CROPS_STREAMED = 16
 """Crops of an image in one pass over images that do not fit in memory."""
@@ -142,12 +143,8 @@ class PairStore:
                 return self._last[1]
         lr, hr = read_pair(self.sources[source], self.scale, color=self.color, quantise=self.quantise)
         x0, y0, x1, y1 = self._boxes[source]
-        if x1 > hr.shape[2] or y1 > hr.shape[1]:
-            raise InputError(
-                f"{self.sources[source].path}: a patch reaches to ({x1}, {y1}) but the image, cropped to a "
-                f"multiple of {self.scale}, is {hr.shape[2]} x {hr.shape[1]}; "
-                "it has changed since it was listed"
-            )
+        corners = np.array([x0, x1 - 1]), np.array([y0, y1 - 1])
+        check_inside(self.sources[source].path, *corners, 1, hr.shape[2], hr.shape[1])
         s = self.scale
         # Copies: a view would keep the whole image alive.
         pair = (

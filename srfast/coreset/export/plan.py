@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from srfast.coreset.export.names import image_names
 from srfast.coreset.pairs import Patches, place, read_rows
 from srfast.data.lowres import LowRes
 from srfast.errors import InputError
+from srfast.scoring.scored import ScoredImages
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -35,10 +35,6 @@ class Plan:
     """Whether LR files are written."""
     suffix: str
     """Of the files: png or webp."""
-    root_moved: bool
-    """Whether the images lie elsewhere than when they were scored."""
-    lr_moved: bool = False
-    """The same of the LR images."""
     given_names: list[str] | None = None
     """The names, where the patches have some already."""
 
@@ -89,29 +85,6 @@ class Plan:
             rows.update(column.tobytes())
         return rows.hexdigest()
 
-    def check_unchanged(self, image: str) -> Path:
-        """The path of an image; raises InputError where it or its LR image is missing or not the one that was scored.
-
-        Compared with the core-set's metadata: bytes, and the time of change unless the images have moved.
-        """
-        path = self.patches.root / image
-        try:
-            now = os.stat(path)
-        except OSError as error:
-            hint = "" if self.root_moved else "; --root names the folder where the images have moved"
-            raise InputError(f"{path}: {error.strerror}{hint}") from None
-        then = self.patches.meta.get("images", {}).get(image)
-        if then is None:
-            return path
-        if now.st_size != then["size"] or (now.st_mtime_ns != then["mtime_ns"] and not self.root_moved):
-            raise InputError(f"{path}: has changed since it was scored; score it again")
-        if self.patches.lr is not None and "lr" in then:
-            low = self.patches.lr.find(image)
-            size, time = then["lr"]
-            if os.stat(low).st_size != size or (os.stat(low).st_mtime_ns != time and not self.lr_moved):
-                raise InputError(f"{low}: has changed since it was scored; score it again")
-        return path
-
 
 def make_plan(
     coreset: CoreSet | ScoreTable | pa.Table | str | Path,
@@ -147,12 +120,12 @@ def make_plan(
     if lr_root is not None and not lr:
         raise InputError("lr-root: expected LR patches to be written, got none")
     low = LowRes.of(meta, lr_root) if lr else None
-    moved = root is not None, lr_root is not None
-    plan = Plan(table, place(name, table, meta, root, low), scale, lr, suffix, *moved)
+    images = ScoredImages.of(meta, root, name, low, lr_root is not None)
+    plan = Plan(table, place(table, images), scale, lr, suffix)
     plan.patches.check_grid(scale)
     _check_unique(name, plan)
     for first, _ in plan.images:
-        plan.check_unchanged(plan.patches.image[first])
+        images.check(plan.patches.image[first])
     return plan
 
 

@@ -15,7 +15,7 @@ from srfast.coreset.export.plan import Plan
 from srfast.coreset.pairs import read_images
 from srfast.data.images import FORMATS, read_rgb
 from srfast.data.workers import ordered_map
-from srfast.errors import InputError
+from srfast.scoring.scored import check_inside
 
 _BATCH_PIXELS = 1 << 18
 """HR pixels that are filtered and encoded together: 28 patches of 96 x 96, arrays that stay in a core's cache."""
@@ -75,13 +75,8 @@ def _open(plan: Plan, first: int, last: int) -> _Opened:
         lr, hr = read_images(p.source(image), plan.scale)
     else:
         lr, hr = None, read_rgb(p.root / image)
-    path = plan.check_unchanged(image)
-    right, bottom = int((p.x + p.size)[first:last].max()), int((p.y + p.size)[first:last].max())
-    if right > hr.shape[1] or bottom > hr.shape[0]:
-        raise InputError(
-            f"{path}: expected at least {right} x {bottom} pixels, got {hr.shape[1]} x {hr.shape[0]}; "
-            "the image has changed since it was scored"
-        )
+    path = p.images.check(image)
+    check_inside(path, p.x[first:last], p.y[first:last], p.size[first:last], hr.shape[1], hr.shape[0])
     whole = last == first + 1 and hr.shape[:2] == (p.size[first], p.size[first])
     return _Opened(hr, lr, path if whole and _stands_for_itself(path, hr.shape, plan.suffix) else None)
 

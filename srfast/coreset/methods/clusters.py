@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from srfast.coreset.features import describe, root_of, spectrum, standardised
+from srfast.coreset.features import describe, spectrum, standardised
 from srfast.coreset.groups import running_count
 from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.columns import descending
 from srfast.errors import RunError
+from srfast.scoring.scored import ScoredImages
 
 MANY = 100_000
 """Patches from which faiss clusters: scikit-learn's k-means takes longer the more there are."""
@@ -85,4 +86,5 @@ def _kmeans_faiss(features: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, 
 
 
 def _textures(pool: Pool, positions: np.ndarray) -> np.ndarray:
-    return standardised(describe(pool.table, pool.rows[positions], root_of(pool.table, pool.root), spectrum))
+    images = ScoredImages.of(pool.table.meta, pool.root)
+    return standardised(describe(pool.table, pool.rows[positions], images, spectrum))

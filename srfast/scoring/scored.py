@@ -1,0 +1,125 @@
+"""The images of a table as they are now: the same that were scored, and large enough for its patches.
+
+Whatever opens the images of a table asks here, so that an export, a training, a selection by texture and the search for
+duplicates refuse the same tables in the same words.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from srfast.data.lowres import LowRes
+from srfast.errors import InputError
+from srfast.scoring.rows import numbers
+
+FARTHEST = 1 << 30
+"""Pixels: no image that is read is as wide or as high, and sums of two such numbers fit into 32 bits."""
+
+
+def check_places(name: str | os.PathLike[str], table: pa.Table) -> None:
+    """Refuses patches that lie in no image, whatever its size.
+
+    Args:
+        name: Of the table, for the message.
+        table: Columns x, y and size.
+
+    Raises:
+        InputError: a coordinate that is missing, no whole number, negative or beyond ``FARTHEST``, or a size below 1.
+    """
+    for column, least in (("x", 0), ("y", 0), ("size", 1)):
+        values = table.column(column)
+        if not pa.types.is_integer(values.type):
+            raise InputError(f"{name}: column {column!r}: expected whole numbers, got {values.type}")
+        if values.null_count:
+            raise InputError(f"{name}: column {column!r}: expected no missing values")
+        found = numbers(values)
+        if not len(found):
+            continue
+        smallest, largest = found.min(), found.max()
+        if smallest < least:
+            raise InputError(f"{name}: column {column!r}: expected at least {least}, got {smallest}")
+        if largest > FARTHEST:
+            raise InputError(f"{name}: column {column!r}: expected at most {FARTHEST}, got {largest}")
+
+
+def check_inside(path: Path, x: np.ndarray | int, y: np.ndarray | int, size: np.ndarray | int,
+                 width: int, height: int) -> None:  # fmt: skip
+    """Refuses patches that do not lie inside an image of that width and height.
+
+    Args:
+        path: Of the image, for the message.
+        x, y, size: HR pixels, of one patch or of several.
+
+    Raises:
+        InputError: names the image and what it would have to be.
+    """
+    x, y, size = (np.asarray(v, np.int64) for v in (x, y, size))
+    if x.size and (x.min() < 0 or y.min() < 0 or size.min() < 1):
+        raise InputError(f"{path}: expected patches with x, y >= 0 and size >= 1, got one that lies outside the image")
+    right, bottom = int((x + size).max(initial=0)), int((y + size).max(initial=0))
+    if right > width or bottom > height:
+        raise InputError(
+            f"{path}: expected at least {right} x {bottom} pixels, got {width} x {height}; "
+            "the image has changed since it was scored"
+        )
+
+
+@dataclass(frozen=True)
+class ScoredImages:
+    """The images of a table."""
+
+    root: Path
+    meta: Mapping[str, Any]
+    """Of the table."""
+    moved: bool = False
+    """Whether they lie elsewhere than when they were scored: copying keeps the bytes, but not the time of change."""
+    lr: LowRes | None = None
+    """Their LR images, where they exist already."""
+    lr_moved: bool | None = False
+    """The same of these; None: they are others than those that were scored."""
+
+    @classmethod
+    def of(cls, meta: Mapping[str, Any], root: str | os.PathLike[str] | None = None, name: str = "scores",
+           lr: LowRes | None = None, lr_moved: bool | None = False) -> ScoredImages:  # fmt: skip
+        """Those that a table's metadata name, or where they have moved to: ``root``.
+
+        Raises:
+            InputError: neither says where they lie, or there is no such folder.
+        """
+        folder = root if root is not None else meta.get("root")
+        if folder is None:
+            raise InputError(f"{name}: expected metadata that name the image folder (root), got none")
+        if not os.path.isdir(folder):
+            raise InputError(f"root: expected the folder the images lie in, got {os.fspath(folder)!r}, which is none")
+        return cls(Path(folder), meta, root is not None, lr, lr_moved)
+
+    def check(self, image: str) -> Path:
+        """The path of an image; raises InputError where it or its LR image is missing or not the one that was scored.
+
+        Compared with the table's metadata: bytes, and the time of change unless the images have moved.
+        """
+        path = self.root / image
+        try:
+            now = os.stat(path)
+        except OSError as error:
+            hint = "" if self.moved else "; --root names the folder where the images have moved"
+            raise InputError(f"{path}: {error.strerror}{hint}") from None
+        then = self.meta.get("images", {}).get(image, {})
+        _compare(path, now, then.get("size"), None if self.moved else then.get("mtime_ns"))
+        if self.lr is not None and self.lr_moved is not None and then.get("lr"):
+            low = self.lr.find(image)
+            size, time = then["lr"]
+            _compare(low, os.stat(low), size, None if self.lr_moved else time)
+        return path
+
+
+def _compare(path: Path, now: os.stat_result, size: int | None, time: int | None) -> None:
+    if size not in (None, now.st_size) or time not in (None, now.st_mtime_ns):
+        raise InputError(f"{path}: has changed since it was scored; score it again")

@@ -1,0 +1,138 @@
+"""The images of a table as they are now: one rule, in one message, for everything that opens them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import srfast
+from srfast.coreset.duplicates import find_duplicates
+from srfast.errors import InputError
+from srfast.scoring.table import KEY, ScoreTable
+from srfast.training.sources import open_store
+
+pytest.importorskip("faiss", reason="dedup needs faiss")
+pytest.importorskip("sklearn", reason="clusters need scikit-learn")
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory, photographs: dict[str, np.ndarray]) -> ScoreTable:
+    root = tmp_path_factory.mktemp("scored")
+    for name in ("astronaut", "coffee"):
+        Image.fromarray(photographs[name][100:196, 100:196]).save(root / f"{name}.png")
+    return srfast.score(root, patch=48, stride=48, scorer="bicubic")
+
+
+def _train(table: ScoreTable, folder: Path, root: Path | None) -> None:
+    path = folder / "coreset.parquet"
+    pq.write_table(table.table.replace_schema_metadata({KEY: json.dumps(table.meta).encode()}), path)
+    store, _ = open_store([path], 2, color="y", patch=24, root=root)
+    store.fill()
+
+
+READERS: dict[str, Callable[[ScoreTable, Path, Path | None], object]] = {
+    "export": lambda t, folder, root: srfast.export(t, folder / "out", root=root),
+    "CorePatches": lambda t, _, root: list(srfast.CorePatches(t, root=root)),
+    "train": _train,
+    "dedup": lambda t, _, root: find_duplicates(t, root=root),
+    "hdc": lambda t, _, root: srfast.select(t, method="hdc", root=root),
+    "diverse": lambda t, _, root: srfast.select(t, method="diverse", root=root),
+}
+
+
+def _with(table: ScoreTable, column: str, value: int) -> ScoreTable:
+    values = table.column(column).copy()
+    values[1] = value
+    at = table.table.schema.get_field_index(column)
+    return ScoreTable(table.table.set_column(at, table.table.schema.field(at), pa.array(values)), table.meta)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("column", "value"), [("x", -2), ("y", -96), ("size", 0), ("x", 62), ("size", 98), ("y", 2**31 - 8)]
+)
+def test_patches_outside_their_image_are_refused(
+    reader: str, column: str, value: int, scored: ScoreTable, tmp_path: Path
+) -> None:
+    bad = _with(scored, column, value)
+    with pytest.raises(InputError, match=r"expected at (least|most) |lies outside the image"):
+        READERS[reader](bad, tmp_path, None)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_changed_images_are_refused_and_moved_ones_are_not(reader: str, scored: ScoreTable, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(scored.meta["root"], moved)
+    here = ScoreTable(scored.table, {**scored.meta, "root": str(moved)})
+    os.utime(moved / "coffee.png", ns=(1, 1))  # another image of the same size: its bytes may be as many
+    with pytest.raises(InputError, match=r"coffee\.png: has changed since it was scored; score it again"):
+        READERS[reader](here, tmp_path, None)
+    READERS[reader](scored, tmp_path, moved)
+    with open(moved / "coffee.png", "ab") as file:
+        file.write(b"\0")
+    with pytest.raises(InputError, match=r"coffee\.png: has changed since it was scored; score it again"):
+        READERS[reader](scored, tmp_path / "again", moved) if reader != "train" else _train(scored, tmp_path, moved)
+
+
+HOSTILE: dict[str, dict[str, Any]] = {
+    "root": {"root": 7},
+    "NUL": {"root": "a\0b"},
+    "images": {"images": ["a.png"]},
+    "an image": {"images": {"coffee.png": None}},
+    "a size": {"images": {"coffee.png": {"size": "1", "mtime_ns": 2}}},
+    "lr": {"images": {"coffee.png": {"size": 1, "mtime_ns": 2, "lr": [1]}}},
+    "selection": {"selection": [1]},
+    "skipped": {"skipped": {"a": 1}},
+    "an entry": {"skipped": [3]},
+    "small": {"small": "x"},
+    "scale": {"scale": "2"},
+    "records": {"records": [{"image": "a.png"}]},
+    "surrogate": {"root": "\ud800"},
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_damaged_metadata_are_one_line(what: str, scored: ScoreTable, tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    meta = json.dumps({**scored.meta, **HOSTILE[what]}).encode()
+    pq.write_table(scored.table.replace_schema_metadata({KEY: meta}), path)
+    for read in (ScoreTable.read, srfast.CorePatches, srfast.select):
+        with pytest.raises(InputError, match="its metadata have been damaged: "):
+            read(path)
+
+
+def test_metadata_that_say_less_are_no_damage(scored: ScoreTable, tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    for images in ({}, {"coffee.png": {}}, {"coffee.png": {"rows": 4}}, None):
+        meta = {**scored.meta, "images": images or {}, "shard": [0, 0]}
+        pq.write_table(scored.table.replace_schema_metadata({KEY: json.dumps(meta).encode()}), path)
+        assert len(srfast.select(path, keep=1.0)) == len(srfast.CorePatches(path)) == len(scored)
+
+
+def test_two_columns_of_one_name_are_refused(scored: ScoreTable, tmp_path: Path) -> None:
+    table = scored.table.append_column("loss", scored.table["loss"])
+    meta = {KEY: json.dumps(scored.meta).encode()}
+    pq.write_table(table.replace_schema_metadata(meta), tmp_path / "scores.parquet")
+    for read in (ScoreTable.read, srfast.CorePatches, srfast.select):
+        with pytest.raises(InputError, match="column 'loss' is there twice"):
+            read(tmp_path / "scores.parquet")
+    with pytest.raises(InputError, match="column 'loss' is there twice"):
+        srfast.CorePatches(table.replace_schema_metadata(meta))
+
+
+def test_names_that_are_no_text_are_refused(scored: ScoreTable, tmp_path: Path) -> None:
+    broken = pa.array([b"\xff\xfe.png"] * len(scored), pa.binary()).view(pa.string())
+    table = scored.table.set_column(0, scored.table.schema.field("image"), broken)
+    with pytest.raises(InputError, match="'image': expected names in UTF-8"):
+        srfast.CorePatches(ScoreTable(table, scored.meta))
