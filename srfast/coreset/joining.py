@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from srfast.data.files import check_input
-from srfast.data.parquet import opened
+from srfast.data.parquet import check_names, opened
 from srfast.errors import InputError
+from srfast.scoring.rows import arrow_of, is_frame
 from srfast.scoring.table import ScoreTable, check_scored
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
 
 KEYS = ("image", "x", "y")
 _LINE = re.compile(r"(?P<name>.+?)(?:\s*[,;:\t]\s*|\s+)(?P<value>[-+0-9.eEnaifNAIF]+)\s*")
@@ -41,14 +47,17 @@ class Joined:
 
 
 def join_columns(
-    scores: ScoreTable, other: pa.Table | str | os.PathLike[str], on: Sequence[str] = ("image",)
+    scores: ScoreTable,
+    other: pa.Table | pandas.DataFrame | polars.DataFrame | str | os.PathLike[str],
+    on: Sequence[str] = ("image",),
 ) -> Joined:
     """Adds the columns of another table to those of a score table.
 
     Args:
         scores: The score table.
-        other: A table, or the path of a .csv file with a header, a .parquet file, or a .txt file with a name and a
-            number on each line (comma, colon, tab or space between), whose column is named after the file.
+        other: An Arrow table or a DataFrame, or the path of a .csv file with a header, a .parquet file, or a .txt file
+            with a name and a number on each line (comma, colon, tab or space between), whose column is named after the
+            file.
         on: The columns that tell which rows belong together: image, or image, x and y; ``image=name`` where the other
             table calls it ``name``. Images agree by their path relative to the root, else by file name, else by file
             name without suffix, whichever of these finds any.
@@ -61,8 +70,10 @@ def join_columns(
             two rows, or no row in common.
     """
     check_scored("scores", scores.meta)
-    name = "other" if isinstance(other, pa.Table) else str(other)
-    there = other if isinstance(other, pa.Table) else read_table(Path(other))
+    in_memory = isinstance(other, pa.Table) or is_frame(other)
+    name = "other" if in_memory else str(other)
+    there = arrow_of(other) if in_memory else read_table(Path(str(other)))
+    check_names(name, there.schema)
     keys = _keys(on, name, there)
     added = [c for c in there.column_names if c not in keys.values() and not c.startswith("__index_level_")]
     for column in added:

@@ -22,8 +22,9 @@ from srfast.data.parquet import check_names
 from srfast.errors import InputError
 from srfast.ops import reference
 from srfast.ops.functional import imresize
+from srfast.scoring.rows import is_frame, of_frame
 from srfast.scoring.scored import ScoredImages, check_inside, check_places
-from srfast.scoring.table import check_paths, parse_meta, read_parquet
+from srfast.scoring.table import SCHEMA, check_paths, parse_meta, read_parquet
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -95,8 +96,12 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
         name, table = "coreset", coreset
         check_names(name, table.schema)
         meta = parse_meta(name, table.schema.metadata)
-    else:
+    elif is_frame(coreset):
+        name, (table, meta) = "coreset", of_frame("coreset", coreset, SCHEMA)
+    elif hasattr(coreset, "table") and hasattr(coreset, "meta"):
         name, table, meta = "coreset", coreset.table, coreset.meta
+    else:
+        raise InputError(f"coreset: expected a core-set, its path or a DataFrame, got {type(coreset).__name__}")
     missing = [c for c in _COLUMNS if c not in table.column_names]
     if missing:
         raise InputError(f"{name}: expected columns {', '.join(_COLUMNS)}, {missing[0]} is missing")

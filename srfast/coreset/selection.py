@@ -29,7 +29,7 @@ from srfast.coreset.settings import (
 )
 from srfast.coreset.where import passing
 from srfast.errors import InputError
-from srfast.scoring.rows import Rows
+from srfast.scoring.rows import Rows, is_frame, of_frame
 from srfast.scoring.table import (
     SCHEMA,
     ScoreTable,
@@ -90,7 +90,8 @@ def select(
     """Picks a core-set.
 
     Args:
-        scores: A score table or its path, or several (the shards of one dataset); a folder of parts is one table.
+        scores: A score table or its path, or several (the shards of one dataset); a folder of parts is one table. A
+            pandas DataFrame that was made by ``to_pandas`` is a table too, others by ``ScoreTable.with_rows``.
         keep: Fraction r of all N patches to keep, 0 < r <= 1: round(r * N) patches, half up, at least one. None keeps
             half, or all of ``window``.
         order: "des" keeps the highest scores, "asc" the lowest (the paper's DES and ASC).
@@ -177,8 +178,9 @@ def select(
 
 
 def _joined(scores: Any) -> ScoreTable:
-    if isinstance(scores, (Rows, str, os.PathLike)):
+    if isinstance(scores, (Rows, str, os.PathLike)) or is_frame(scores):
         scores = [scores]
+    scores = [_of_frame(s) if is_frame(s) else s for s in scores]
     names = [f"table {i}" if isinstance(s, Rows) else str(s) for i, s in enumerate(scores)]
     tables = []
     for name, source in zip(names, scores, strict=True):
@@ -194,12 +196,21 @@ def _joined(scores: Any) -> ScoreTable:
     return table
 
 
+def _of_frame(frame: Any) -> ScoreTable:
+    table, meta = of_frame("scores", frame, SCHEMA)
+    check_columns("scores", table, SCHEMA)
+    return ScoreTable(table, meta)
+
+
 def on_disk(scores: Any, asked: Selection, engine: str, beside: Path | None = None) -> Large | None:
     """The selection in DuckDB, or None where it is made in memory; ``select`` has the arguments."""
-    sources = [scores] if isinstance(scores, (Rows, str, os.PathLike)) else list(scores)
+    sources = [scores] if isinstance(scores, (Rows, str, os.PathLike)) or is_frame(scores) else list(scores)
     if engine == "memory" or not sources:
         return None
-    paths = [s for s in sources if not isinstance(s, Rows)]
+    for source in sources:
+        if not (isinstance(source, (Rows, str, os.PathLike)) or is_frame(source)):
+            raise InputError(f"scores: expected a score table, its path or a DataFrame, got {type(source).__name__}")
+    paths = [s for s in sources if not isinstance(s, Rows) and not is_frame(s)]
     if len(paths) < len(sources):
         if engine == "duckdb":
             raise InputError("engine: duckdb reads tables from their files; expected paths, got a table in memory")

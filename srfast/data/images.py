@@ -163,6 +163,12 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         return (h, w) if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8) else (w, h)
 
 
+def file_format(path: str | os.PathLike[str]) -> str:
+    """The format of an image by its header, one of ``FORMATS``; raises InputError as ``read_rgb`` does."""
+    with _refusing(path), _file(path) as file, _open(file) as image:
+        return str(image.format)
+
+
 @contextmanager
 def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
     """Whatever reading raises, as an InputError that names the file."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -17,14 +20,19 @@ if TYPE_CHECKING:
     import pyarrow.compute as pc
 
 Own = TypeVar("Own", bound="Rows")
+_ATTRIBUTE = "srfast"
+"""Of a pandas DataFrame's ``attrs``: the metadata as JSON."""
+_BATCH = 1024
 
 
 @dataclass(frozen=True, repr=False)
 class Rows:
     """An Arrow table of patches and its metadata.
 
-    ``rows["loss"]`` is a column as an array; ``rows[:100]``, ``rows[mask]``, ``rows[indices]`` and
-    ``rows[pyarrow.compute.field("loss") > 10]`` are rows of the same kind.
+    ``rows["loss"]`` is a column as an array; ``rows[0]`` is a row as a dict, and so are those that iteration gives;
+    ``rows[:100]``, ``rows[mask]``, ``rows[indices]`` and ``rows[pyarrow.compute.field("loss") > 10]`` are rows of the
+    same kind. ``rows.to_pandas()`` and what is made of it can be given where rows are expected;
+    ``rows.with_rows(frame)`` puts the metadata back to any other frame.
     """
 
     table: pa.Table
@@ -44,13 +52,24 @@ class Rows:
             raise InputError(f"column: expected one of {', '.join(self.columns)}, got {name!r}")
         return numbers(self.table.column(name))
 
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for batch in self.table.to_batches(max_chunksize=_BATCH):
+            yield from batch.to_pylist()
+
     @overload
     def __getitem__(self, key: str) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, key: int) -> dict[str, Any]: ...
     @overload
     def __getitem__(self: Own, key: slice | np.ndarray | list[int] | pc.Expression) -> Own: ...
     def __getitem__(self: Own, key: Any) -> Any:
         if isinstance(key, str):
             return self.column(key)
+        if isinstance(key, Integral) and not isinstance(key, bool):
+            row = int(key)
+            if not -len(self) <= row < len(self):
+                raise IndexError(f"rows: expected a number from 0 to {len(self) - 1}, got {row}")
+            return self.table.slice(row % len(self), 1).to_pylist()[0]
         if isinstance(key, slice):
             key = np.arange(len(self))[key]
         if isinstance(key, (np.ndarray, list)):
@@ -69,18 +88,26 @@ class Rows:
                 return type(self)(self.table.filter(key), self.meta)
             except (pa.ArrowException, KeyError) as error:
                 raise InputError(f"rows: {' '.join(str(error).split())[:200]}") from None
-        raise TypeError(f"rows: expected a column's name, a slice, an array or an expression, got {type(key).__name__}")
+        raise TypeError(
+            f"rows: expected a column's name, a number, a slice, an array or an expression, got {type(key).__name__}"
+        )
 
     def head(self: Own, n: int = 5) -> Own:
         """The first n rows."""
         return self[: max(0, n)]
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The rows as a pandas DataFrame; RunError where pandas is not installed."""
+        """The rows as a pandas DataFrame, which carries the metadata (``attrs``) through filters and sorts.
+
+        Raises:
+            RunError: pandas is not installed.
+        """
         try:
-            return self.table.to_pandas()
+            frame = self.table.to_pandas()
         except ImportError:
             raise RunError("to_pandas: pandas is not installed; pip install pandas") from None
+        frame.attrs[_ATTRIBUTE] = json.dumps(self.meta, ensure_ascii=False)  # text: pandas copies what it carries
+        return frame
 
     def to_polars(self) -> polars.DataFrame:
         """The rows as a polars DataFrame; RunError where polars is not installed."""
@@ -91,6 +118,20 @@ class Rows:
         frame = polars.from_arrow(self.table)
         assert isinstance(frame, polars.DataFrame)
         return frame
+
+    def with_rows(self: Own, frame: Any) -> Own:
+        """Rows of the same kind, with the same metadata, from a frame that was made from these.
+
+        Args:
+            frame: An Arrow table, or a DataFrame of pandas or polars. Columns that these rows have get their types
+                back; others stay as they are.
+
+        Raises:
+            InputError: not a frame, or a column whose values do not fit its type.
+        """
+        if not isinstance(frame, pa.Table) and not is_frame(frame):
+            raise InputError(f"rows: expected an Arrow table or a DataFrame, got {type(frame).__name__}")
+        return type(self)(typed(arrow_of(frame), self.table.schema), self.meta)
 
     def summary(self) -> dict[str, Any]:
         """What they are, as plain values: kind, patches, images, the settings, and min, mean and max of the loss."""
@@ -122,6 +163,48 @@ class Rows:
             "<tr>" + "".join(f"<td>{escape(_text(v))}</td>" for v in row.values()) + "</tr>" for row in few.to_pylist()
         )
         return f"<p>{escape(repr(self))}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def is_frame(value: object) -> bool:
+    """Whether it is a DataFrame of pandas or polars; neither is imported."""
+    return type(value).__name__ == "DataFrame" and type(value).__module__.split(".")[0] in ("pandas", "polars")
+
+
+def arrow_of(frame: Any) -> pa.Table:
+    """A DataFrame, or an Arrow table as it is."""
+    if isinstance(frame, pa.Table):
+        return frame
+    if hasattr(frame, "to_arrow"):
+        return frame.to_arrow()
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, ValueError) as error:
+        raise InputError(f"rows: {' '.join(str(error).split())[:200]}") from None
+
+
+def typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table whose columns of names in a schema have its types; InputError where values do not fit."""
+    fields = [schema.field(f.name) if f.name in schema.names else f for f in table.schema]
+    try:
+        return table.cast(pa.schema([f.with_nullable(True) for f in fields])).replace_schema_metadata(None)
+    except (pa.ArrowException, ValueError) as error:
+        raise InputError(f"rows: {' '.join(str(error).split())[:200]}") from None
+
+
+def of_frame(name: str, frame: Any, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:
+    """The rows of a DataFrame in the types of a schema, and the metadata that it carries.
+
+    Raises:
+        InputError: it carries none; says how to put them back.
+    """
+    try:
+        meta = json.loads(getattr(frame, "attrs", {})[_ATTRIBUTE])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(
+            f"{name}: expected rows with their metadata, got a DataFrame that has lost them; "
+            "scores.with_rows(frame) puts those of the table it was made from back"
+        ) from None
+    return typed(arrow_of(frame), schema), meta
 
 
 def numbers(column: pa.ChunkedArray) -> np.ndarray:

@@ -90,6 +90,69 @@ def test_other_libraries(table: srfast.ScoreTable) -> None:
     assert other["image"].to_list() == table["image"].tolist()
 
 
+def test_rows_as_dicts(table: srfast.ScoreTable) -> None:
+    first = table[0]
+    assert (first["image"], first["x"], first["y"], first["size"]) == ("a <b>.png", 0, 0, 48)
+    assert first["loss"] == table["loss"][0]
+    assert table[-1] == table[np.int64(11)] == list(table)[11]
+    assert [row["loss"] for row in srfast.select(table)] == srfast.select(table)["loss"].tolist()
+    assert list(table[:0]) == []
+    for row in (12, -13):
+        with pytest.raises(IndexError, match=f"from 0 to 11, got {row}"):
+            table[row]
+    with pytest.raises(TypeError, match="got bool"):
+        table[True]
+
+
+def test_a_frame_of_pandas_is_selected_from(table: srfast.ScoreTable) -> None:
+    pytest.importorskip("pandas")
+    middle = float(np.median(table["loss"]))
+    expected = srfast.select(table, where=f"loss > {middle!r}")
+    frame = table.to_pandas()
+    frame = frame[frame.loss > middle].sort_values("loss").sort_index().assign(mine=1.5)
+    found = srfast.select(frame)
+    assert found["loss"].tolist() == expected["loss"].tolist()
+    assert found["mine"].tolist() == [1.5] * len(expected)
+    assert found.meta["root"] == table.meta["root"]
+    assert len(srfast.CorePatches(frame)) == len(frame)
+    frame.attrs.clear()
+    with pytest.raises(InputError, match=r"a DataFrame that has lost them; scores\.with_rows\(frame\)"):
+        srfast.select(frame)
+    assert srfast.select(table.with_rows(frame)).table.equals(found.table)
+    with pytest.raises(InputError, match="expected a column 'sobel'"):
+        srfast.select(table.to_pandas().drop(columns="sobel"))
+    with pytest.raises(InputError, match="expected no missing values"):
+        srfast.select(table.to_pandas().assign(loss=None))
+    with pytest.raises(InputError, match="scores: expected a score table, its path or a DataFrame, got int"):
+        srfast.select([3])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="coreset: expected a core-set, its path or a DataFrame, got dict"):
+        srfast.CorePatches({})  # type: ignore[arg-type]
+
+
+def test_a_frame_of_polars_gets_its_metadata_back(table: srfast.ScoreTable) -> None:
+    polars = pytest.importorskip("polars")
+    middle = float(np.median(table["loss"]))
+    frame = table.to_polars().filter(polars.col("loss") > middle)
+    with pytest.raises(InputError, match=r"scores\.with_rows"):
+        srfast.select(frame)
+    expected = srfast.select(table, where=f"loss > {middle!r}")
+    assert srfast.select(table.with_rows(frame))["loss"].tolist() == expected["loss"].tolist()
+    with pytest.raises(InputError, match="got list"):
+        table.with_rows([])
+
+
+def test_joining_frames(table: srfast.ScoreTable) -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    from srfast.coreset.joining import join_columns
+
+    columns = {"image": ["b.png", "a <b>.png"], "taste": [0.5, 0.25]}
+    for frame in (pandas.DataFrame(columns), polars.DataFrame(columns)):
+        assert join_columns(table, frame).table["taste"].tolist() == [0.25] * 6 + [0.5] * 6
+    twice = pandas.DataFrame([["b.png", 1, 2]], columns=["image", "taste", "taste"])
+    with pytest.raises(InputError, match=r"taste"):
+        join_columns(table, twice)
+
+
 def test_summary(table: srfast.ScoreTable) -> None:
     about = table.summary()
     assert (about["patches"], about["images"], about["scale"], about["scorer"]) == (12, 2, 2, "bicubic")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Callable
+import stat
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
 from srfast.coreset.export.plan import Plan
-from srfast.coreset.export.writer import INDEX, shape_of, sides, write_lines
+from srfast.coreset.export.writer import INDEX, is_one_line, shape_of, sides, write_lines
+from srfast.data.images import file_format, image_size
 from srfast.errors import InputError, RunError
 from srfast.scoring.table import read_parquet
 
 TARGETS = ("folder", "basicsr", "lmdb", "list")
 """The formats that can be subsets."""
+WRITTEN = ("PNG", "WEBP")
+"""The formats of the files that an export writes."""
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _SHAPE = re.compile(r"\((\d+),(\d+)")
 
 
@@ -47,22 +49,16 @@ def subset(to: str, folder: Path, plan: Plan, hr: Path, lr: Path | None) -> Plan
 def _keys(plan: Plan, existing: Path) -> list[str]:
     """What each row is called in an export of ours, or the path of its image."""
     p = plan.patches
-    index = existing.parent / INDEX
-    rows = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
-    if index.is_file():
-        table, _ = read_parquet(index)
-        missing_columns = {"name", "image", "x", "y", "size"} - set(table.column_names)
-        if missing_columns:
-            raise InputError(f"{index}: expected a column {min(missing_columns)!r}, got none")
-        places = zip(*(table[c].to_pylist() for c in ("image", "x", "y", "size")), strict=True)
-        known = dict(zip(places, table["name"].to_pylist(), strict=True))
+    rows = list(zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True))
+    if _is_ours(existing):
+        known = _index(existing.parent / INDEX)
         missing = [row for row in rows if row not in known]
         if missing:
             image, x, y, _ = missing[0]
             raise InputError(
                 f"{existing}: {len(missing)} of {len(plan)} patches are not in it, {image} at x = {x}, y = {y} for one"
             )
-        return [known[row] for row in zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)]
+        return [known[row] for row in rows]
     for image, x, y, _ in rows:
         if x or y:
             raise InputError(
@@ -72,20 +68,37 @@ def _keys(plan: Plan, existing: Path) -> list[str]:
     return p.image
 
 
+def _is_ours(existing: Path) -> bool:
+    return (existing.parent / INDEX).is_file()
+
+
+def _index(path: Path) -> dict[tuple[str, int, int, int], str]:
+    """Where the patches of an export lie -> their names, each of the kind that an export gives."""
+    table, _ = read_parquet(path)
+    missing = {"name", "image", "x", "y", "size"} - set(table.column_names)
+    if missing:
+        raise InputError(f"{path}: expected a column {min(missing)!r}, got none")
+    names = table["name"].to_pylist()
+    odd = [name for name in names if not (isinstance(name, str) and _NAME.fullmatch(name))]
+    if odd or len(set(names)) < len(names):
+        raise InputError(f"{path}: expected the names of an export, each once, got {odd[0] if odd else 'one twice'!r}")
+    return dict(zip(zip(*(table[c].to_pylist() for c in ("image", "x", "y", "size")), strict=True), names, strict=True))
+
+
 def _databases(folder: Path, plan: Plan, existing: list[Path]) -> Plan:
     keys = [PurePosixPath(key).with_suffix("").as_posix() for key in _keys(plan, existing[0])]
     for source, (name, lr) in zip(existing, sides(plan), strict=True):
         try:
-            with open(source / "meta_info.txt", encoding="utf-8") as file:
+            with open(_inside(source, "meta_info.txt"), encoding="utf-8") as file:
                 lines = {line.split(".")[0]: line.rstrip("\n") for line in file}
-        except OSError as error:
-            raise InputError(f"{source}: expected an LMDB with its meta_info.txt ({error.strerror})") from None
+        except (InputError, OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{source}: expected an LMDB with its meta_info.txt ({error})") from None
         for row, key in enumerate(keys):
             side = int(plan.patches.size[row]) // (plan.scale if lr else 1)
             _check_shape(source, key, lines.get(key), side)
         target = folder / f"{name}.lmdb"
         target.mkdir(exist_ok=True)
-        _link(source / "data.mdb", target / "data.mdb")
+        _link(_inside(source, "data.mdb"), target / "data.mdb")
         write_lines(target / "meta_info.txt", (lines[key] for key in keys))
     return dataclasses.replace(plan, given_names=keys)
 
@@ -106,9 +119,11 @@ def _folders(to: str, folder: Path, plan: Plan, existing: list[Path]) -> Plan:
     plan = dataclasses.replace(plan, suffix=suffixes.pop().lstrip("."))
     if to == "list":
         paths = [file.relative_to(existing[0]).as_posix() for file in files[0]]
-        odd = next((path for path in paths if " " in path), None)
+        odd = next((path for path in paths if " " in path or not is_one_line(path)), None)
         if odd is not None:
-            raise InputError(f"{existing[0] / odd}: meta_info.txt cannot hold a name with a space; use --to basicsr")
+            raise InputError(
+                f"{existing[0] / odd}: meta_info.txt cannot hold a name with a space or a line break; use --to basicsr"
+            )
         lines = (f"{path} {shape_of(plan, row, lr=False)}" for row, path in enumerate(paths))
         write_lines(folder / "meta_info.txt", lines)
         return plan
@@ -124,38 +139,47 @@ def _folders(to: str, folder: Path, plan: Plan, existing: list[Path]) -> Plan:
 
 def _files(plan: Plan, source: Path, lr: bool) -> list[Path]:
     """The file of each row, its size seen in its header."""
-    locate = _locator(source)
+    if not source.is_dir():
+        raise InputError(f"{source}: expected a folder of patches")
+    ours = _is_ours(source)
     files = []
     for row, key in enumerate(_keys(plan, source)):
-        path = locate(key)
+        path = _inside(source, _named(source, key) if ours else key)
+        if ours and file_format(path) not in WRITTEN:
+            raise InputError(f"{path}: expected a patch of an export, {' or '.join(WRITTEN)}")
         side = int(plan.patches.size[row]) // (plan.scale if lr else 1)
-        try:
-            with Image.open(path) as image:
-                size = image.size
-        except OSError as error:
-            raise InputError(f"{path}: expected a patch ({error.strerror or 'not an image'})") from None
+        size = image_size(path)
         if size != (side, side):
             raise InputError(f"{path}: expected a patch of {side} x {side}, got {size[0]} x {size[1]}")
         files.append(path)
     return files
 
 
-def _locator(source: Path) -> Callable[[str], Path]:
-    """Key to path; the names of srfast's index have no suffix."""
-    if not source.is_dir():
-        raise InputError(f"{source}: expected a folder of patches")
-    if not (source.parent / INDEX).is_file():
-        return lambda key: source / key
-    suffix = next((Path(name).suffix for name in os.listdir(source)), "")
-    return lambda key: source / (key + suffix)
+def _named(source: Path, name: str) -> str:
+    """The file of a patch of an export; the names of its index have no suffix."""
+    names = [f"{name}.{kind.lower()}" for kind in WRITTEN]
+    return next((n for n in names if (source / n).is_file()), names[0])
+
+
+def _inside(source: Path, name: str) -> Path:
+    """A regular file of a folder that the user named, not what a link in it leads to elsewhere."""
+    path = source / name
+    try:
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+    except OSError as error:
+        raise InputError(f"{path}: expected a patch ({error.strerror})") from None
+    if not regular:
+        raise InputError(f"{path}: expected a patch, got something that is no file")
+    real = os.path.realpath(path)
+    if os.path.commonpath([real, os.path.realpath(source)]) != os.path.realpath(source):
+        raise InputError(f"{path}: expected a file of this folder, got a link to {real}")
+    return path
 
 
 def _link(file: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
     try:
         os.link(os.path.realpath(file), target)
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file") from None
     except OSError as error:
         raise RunError(
             f"{target}: no hard link to {file} can be made ({error.strerror}); choose an output on its file system"

@@ -15,15 +15,17 @@ from srfast.coreset.export.writer import Reader, Writer
 class Format:
     write: type[Writer]
     read: Reader
+    columns: tuple[str, ...] = ()
+    """Columns that it writes beside those of the core-set."""
     shuffled: bool = False
     """Whether images come in a drawn order, for trainers that read a format from its start to its end."""
 
 
 FORMATS = {
-    "folder": Format(Folder, read_folder),
-    "basicsr": Format(BasicSR, read_basicsr),
-    "lmdb": Format(Lmdb, read_lmdb),
-    "hf": Format(ImageFolder, read_imagefolder),
-    "hf-embedded": Format(Embedded, read_embedded, shuffled=True),
+    "folder": Format(Folder, read_folder, ("name",)),
+    "basicsr": Format(BasicSR, read_basicsr, ("name",)),
+    "lmdb": Format(Lmdb, read_lmdb, ("name",)),
+    "hf": Format(ImageFolder, read_imagefolder, ("hr_file_name", "lr_file_name", "file_name", "hr", "lr")),
+    "hf-embedded": Format(Embedded, read_embedded, ("hr", "lr"), shuffled=True),
     "webdataset": Format(WebDataset, read_webdataset, shuffled=True),
 }

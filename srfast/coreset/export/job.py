@@ -122,6 +122,9 @@ def export(
     how = FORMATS.get(layout)
     shuffled = how is not None and how.shuffled
     plan = make_plan(coreset, scale, lr=lr, suffix=format, root=root, lr_root=lr_root, shuffled=shuffled)
+    for column in () if how is None else how.columns:
+        if column in plan.table.column_names:
+            raise InputError(f"coreset: column {column!r}: {to} writes one of that name; rename it before the export")
     settings: dict[str, Any] = {"to": layout, "scale": plan.scale, "lr": lr, "format": format, "patches": plan.digest()}
     if shuffled:
         settings["shard"] = shard_rows(plan)

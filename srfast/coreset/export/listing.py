@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from srfast.coreset.export.plan import Plan
-from srfast.coreset.export.writer import write_lines
+from srfast.coreset.export.writer import is_one_line, write_lines
 from srfast.errors import InputError
 
 
@@ -15,7 +15,7 @@ def write_list(folder: Path, plan: Plan) -> None:
     IMAGE is relative to the root; x, y and size are HR pixels, divisible by the scale.
     """
     p = plan.patches
-    odd = next((name for name in p.image if "\t" in name or "\n" in name), None)
+    odd = next((name for name in p.image if "\t" in name or not is_one_line(name)), None)
     if odd is not None:
         raise InputError(f"{odd!r}: a list cannot hold a name with a tab or a line break; rename the file")
     rows = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)

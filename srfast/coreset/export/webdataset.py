@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import tarfile
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 from srfast.coreset.export.plan import Plan
 from srfast.coreset.export.stream import Pair
@@ -14,7 +16,11 @@ from srfast.coreset.export.writer import shard_count, shard_rows
 
 
 class WebDataset:
-    """Shards of equal numbers of patches; KEY.json has the core-set's columns."""
+    """Shards of equal numbers of patches; KEY.json has the core-set's columns.
+
+    POSIX archives of 2001 (PAX), in which a name may be longer than 100 characters; shorter ones give the bytes of the
+    older format.
+    """
 
     def __init__(self, folder: Path, plan: Plan, written: int) -> None:
         self.folder, self.plan, self.written = folder, plan, written
@@ -26,12 +32,12 @@ class WebDataset:
         for pair, columns in zip(pairs, about, strict=True):
             if self._tar is None:
                 path = self.folder / shard_name(pair.row // self._rows, shard_count(self.plan))
-                self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
+                self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)
             key = self.plan.names[pair.row]
             self._member(f"{key}.hr.{self.plan.suffix}", pair.hr)
             if pair.lr is not None:
                 self._member(f"{key}.lr.{self.plan.suffix}", pair.lr)
-            self._member(f"{key}.json", json.dumps(columns, ensure_ascii=False).encode())
+            self._member(f"{key}.json", json.dumps(_plain(columns), ensure_ascii=False, default=str).encode())
             if (pair.row + 1) % self._rows == 0:
                 self.finish()
                 self.written = pair.row + 1
@@ -51,6 +57,11 @@ class WebDataset:
         member = tarfile.TarInfo(name)
         member.size, member.mode = len(data), 0o644
         self._tar.addfile(member, io.BytesIO(data))
+
+
+def _plain(columns: dict[str, Any]) -> dict[str, Any]:
+    """Numbers that JSON does not have, nan and the infinities, as null; dates and bytes become their text."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in columns.items()}
 
 
 def shard_name(number: int, count: int) -> str:

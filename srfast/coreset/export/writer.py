@@ -50,6 +50,11 @@ def sides(plan: Plan) -> list[tuple[str, bool]]:
     return [("HR", False), (plan.lr_folder, True)] if plan.lr else [("HR", False)]
 
 
+def is_one_line(name: str) -> bool:
+    """Whether no reader of a text, Python's ``splitlines`` included, sees a line break in a name: LF, CR, NEL, ..."""
+    return len(name.splitlines()) == 1 and name.splitlines()[0] == name
+
+
 def write_lines(path: Path, lines: Iterator[str]) -> None:
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)

@@ -1,0 +1,143 @@
+"""Names, links, formats and columns that an export gets from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import srfast
+from srfast.errors import InputError
+
+PLACES = {"x": [0, 8], "y": [0, 8], "size": [24, 24]}
+
+
+@pytest.fixture
+def table_of(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Callable[..., pa.Table]:
+    """table_of(name, **columns) -> a core-set of two patches of one image of that name."""
+    root = tmp_path / "images"
+    root.mkdir()
+
+    def make(name: str = "a.png", /, **columns: Any) -> pa.Table:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photographs["coffee"][100:140, 100:140]).save(root / name, "PNG")
+        about = {"version": 1, "root": str(root), "scale": 2, "images": {}, "selection": {}}
+        known = {"image": pa.array([name] * 2), **{k: pa.array(v, pa.int32()) for k, v in PLACES.items()}}
+        return pa.table({**known, **columns}).replace_schema_metadata({b"srfast": json.dumps(about).encode()})
+
+    return make
+
+
+@pytest.mark.parametrize("broken", ["\r", "\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\t"])
+def test_a_list_holds_a_patch_on_each_line(broken: str, table_of: Callable[..., pa.Table], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a list cannot hold a name with a tab or a line break"):
+        srfast.export(table_of(f"a{broken}b.png"), tmp_path / "out", "list")
+    assert not (tmp_path / "out").exists()
+
+
+def renamed(folder: Path, change: Callable[[list[str]], list[Any]]) -> None:
+    index = pq.read_table(folder / "patches.parquet")
+    names = pa.array(change(index["name"].to_pylist()))
+    pq.write_table(index.set_column(index.schema.get_field_index("name"), "name", names), folder / "patches.parquet")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        lambda n: ["../../secret", n[1]],
+        lambda n: ["/etc/passwd", n[1]],
+        lambda n: [n[0], None],
+        lambda n: [1, 2],
+        lambda n: [n[0], n[0]],
+        lambda n: ["", n[1]],
+    ],
+)
+@pytest.mark.parametrize("to", ["folder", "lmdb"])
+def test_names_of_an_index_are_those_an_export_gives(
+    to: str, names: Callable[[list[str]], list[Any]], table_of: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    table = table_of()
+    srfast.export(table, tmp_path / "all", to, lr=False)
+    Image.new("RGB", (24, 24)).save(tmp_path.parent / "secret.png")
+    renamed(tmp_path / "all", names)
+    side = tmp_path / "all" / ("HR" if to == "folder" else "HR.lmdb")
+    with pytest.raises(InputError, match="expected the names of an export, each once"):
+        srfast.export(table, tmp_path / "out", to, lr=False, existing=side)
+    assert not (tmp_path / "out").exists()
+
+
+def test_links_pipes_and_other_formats_are_refused(table_of: Callable[..., pa.Table], tmp_path: Path) -> None:
+    table = table_of()
+    srfast.export(table, tmp_path / "all", "basicsr", lr=False)
+    first = sorted((tmp_path / "all" / "HR").iterdir())[0]
+    secret = tmp_path / "secret.png"
+    first.rename(secret)
+    for make, message in (
+        (lambda: first.symlink_to(secret), "expected a file of this folder, got a link to"),
+        (lambda: first.symlink_to("nothing"), "expected a patch"),
+        (lambda: os.mkfifo(first), "expected a patch"),
+        (first.mkdir, "expected a patch"),
+        (lambda: Image.open(secret).save(first, "BMP"), "expected a patch of an export, PNG or WEBP"),
+        (lambda: Image.open(secret).save(first, "PPM"), "expected a patch of an export, PNG or WEBP"),
+    ):
+        make()
+        with pytest.raises(InputError, match=message):
+            srfast.export(table, tmp_path / "out", "folder", lr=False, existing=tmp_path / "all" / "HR")
+        assert not (tmp_path / "out").exists()
+        first.rmdir() if first.is_dir() else first.unlink()
+
+
+def test_a_database_that_is_a_link_is_refused(table_of: Callable[..., pa.Table], tmp_path: Path) -> None:
+    table = table_of()
+    srfast.export(table, tmp_path / "all", "lmdb", lr=False)
+    data = tmp_path / "all" / "HR.lmdb" / "data.mdb"
+    data.rename(tmp_path / "elsewhere.mdb")
+    data.symlink_to(tmp_path / "elsewhere.mdb")
+    with pytest.raises(InputError, match="got a link to"):
+        srfast.export(table, tmp_path / "out", "lmdb", lr=False, existing=data.parent)
+
+
+def test_names_of_more_than_a_hundred_characters(table_of: Callable[..., pa.Table], tmp_path: Path) -> None:
+    srfast.export(table_of("n" * 150 + ".png"), tmp_path / "out", "webdataset", check=True)
+    with tarfile.open(tmp_path / "out" / "000000.tar") as tar:
+        assert max(map(len, tar.getnames())) > 120
+
+
+def test_short_names_give_the_bytes_of_the_older_format(table_of: Callable[..., pa.Table], tmp_path: Path) -> None:
+    srfast.export(table_of(), tmp_path / "out", "webdataset")
+    with tarfile.open(tmp_path / "out" / "000000.tar") as tar:
+        assert not any(member.pax_headers for member in tar)
+
+
+def test_columns_that_json_does_not_have(table_of: Callable[..., pa.Table], tmp_path: Path) -> None:
+    columns = {
+        "taste": pa.array([float("nan"), 1.5]),
+        "raw": pa.array([b"\xff", None]),
+        "when": pa.array([0, 1], pa.date32()),
+    }
+    srfast.export(table_of(**columns), tmp_path / "out", "webdataset", check=True)
+    with tarfile.open(tmp_path / "out" / "000000.tar") as tar:
+        about = [json.load(tar.extractfile(m)) for m in tar if m.name.endswith("json")]  # type: ignore[arg-type]
+    assert [(a["taste"], a["when"]) for a in about] == [(None, "1970-01-01"), (1.5, "1970-01-02")]
+
+
+@pytest.mark.parametrize(
+    ("to", "column", "embed"),
+    [("folder", "name", False), ("lmdb", "name", False), ("hf", "hr_file_name", False), ("hf", "hr", True)],
+)
+def test_columns_that_the_export_writes_itself(
+    to: Any, column: str, embed: bool, table_of: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    table = table_of(**{column: pa.array(["a", "b"])})
+    with pytest.raises(InputError, match=f"column '{column}': {to} writes one of that name"):
+        srfast.export(table, tmp_path / "out", to, embed=embed)
+    srfast.export(table, tmp_path / "tar", "webdataset")
