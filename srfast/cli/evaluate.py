@@ -8,13 +8,16 @@ import click
 @click.command()
 @click.argument("model")
 @click.option("--data", required=True, multiple=True, metavar="PATH", help="HR images or folders of them; repeatable.")
-@click.option("--scale", type=int, default=2, show_default=True, help="2, 3 or 4.")
+@click.option("--scale", type=int, help="2, 3 or 4.  [default: the model's, else 2]")
 @click.option(
     "--protocol",
     type=click.Choice(["classic", "rgb"]),
     help="[default: classic for Y models and bicubic, rgb for RGB models]",
 )
-@click.option("--lr-data", metavar="DIR", help="LR files to use instead of making them.")
+@click.option("--lr-data", metavar="DIR", help="LR images to use instead of making them, below the same folders as HR.")
+@click.option(
+    "--lr-template", default="{}", show_default=True, help="Name of an LR image after its HR image's, such as {}x4."
+)
 @click.option(
     "--tile",
     type=int,
@@ -30,7 +33,7 @@ import click
     metavar="FILE",
     help="Write the scores as JSON; - writes them, and nothing else, to stdout.",
 )
-def command(model, data, scale, protocol, lr_data, tile, window, device, json_file) -> None:  # type: ignore[no-untyped-def]
+def command(model, data, scale, protocol, lr_data, lr_template, tile, window, device, json_file) -> None:  # type: ignore[no-untyped-def]
     """PSNR and SSIM on Y of MODEL: bicubic, srcnn, a weights file (foreign ones through spandrel), or a run's folder.
 
     classic: float LR, Y rounded, what SRCNN and FSRCNN print. rgb: 8-bit LR, Y not rounded, what EDSR and
@@ -45,7 +48,8 @@ def command(model, data, scale, protocol, lr_data, tile, window, device, json_fi
     from srfast.errors import InputError
     from srfast.ops.checks import check_scale
 
-    check_scale(scale)
+    if scale is not None:
+        check_scale(scale)
     for path in [*data, *([lr_data] if lr_data else [])]:
         if not os.path.exists(path):
             raise InputError(f"{path}: no such file or folder")
@@ -54,7 +58,9 @@ def command(model, data, scale, protocol, lr_data, tile, window, device, json_fi
     inputs = [*data, *([lr_data] if lr_data else []), model]
     if json_file and json_file != "-":
         check_output(json_file, "evaluation", inputs)
-    result = evaluate(model, data, scale, protocol, lr_data=lr_data, tile=tile, window=window, device=device)
+    result = evaluate(
+        model, data, scale, protocol, lr_data=lr_data, lr_template=lr_template, tile=tile, window=window, device=device
+    )
     if json_file:
         text = json.dumps({"generator": generator("evaluation"), **result.to_dict()}, indent=2, allow_nan=False)
         if json_file == "-":

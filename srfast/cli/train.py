@@ -60,7 +60,7 @@ class TrainCommand(click.Command):
 @click.option(
     "--lr-template", default="{}", show_default=True, help="Name of an LR image after its HR image's, such as {}x4."
 )
-@click.option("--scale", type=int, default=2, show_default=True, help="2, 3 or 4.")
+@click.option("--scale", type=int, help="2, 3 or 4.  [default: that of a core-set, else 2]")
 @click.option("--steps", type=int, help="Optimiser updates.")
 @click.option(
     "--epochs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
     from srfast.scoring.table import ScoreTable
 
+log = logging.getLogger(__name__)
 _COLUMNS = ("image", "x", "y", "size")
 _KEPT_IMAGES = 16
 
@@ -113,6 +115,24 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
     check_paths(name, table)
     check_places(name, table)
     return name, table, meta
+
+
+def scale_of(asked: int | None, meta: dict[str, Any]) -> int:
+    """The scale of the pairs of a table: the one asked for, else that of the scores, else 2.
+
+    Another than that of the scores is allowed, and said: patches are ranked for the scale that they were scored at.
+
+    Raises:
+        InputError: none of 2, 3 and 4.
+    """
+    own = meta.get("scale")
+    known = own in (2, 3, 4) and not isinstance(own, bool)
+    scale = asked if asked is not None else own if known else 2
+    if isinstance(scale, bool) or scale not in (2, 3, 4):
+        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    if known and scale != own:
+        log.warning("scale: pairs are made at x%d, but the patches were scored at x%d", scale, own)
+    return int(scale)
 
 
 def read_patches(
@@ -208,7 +228,7 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
 
     Args:
         coreset: What ``srfast.select`` returns, an Arrow table, or the path of coreset.parquet.
-        scale: 2, 3 or 4; divides x, y and size of every patch.
+        scale: 2, 3 or 4; divides x, y and size of every patch. None takes that of the scores.
         root: The image folder, if it has moved since scoring.
         lr: Folder of LR images that exist already; None takes that of the scores, or makes LR where they had none.
         lr_template: Name of an LR image after its HR image's, such as "{}x4".
@@ -223,18 +243,16 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
     def __init__(
         self,
         coreset: CoreSet | ScoreTable | pa.Table | str | Path,
-        scale: int = 2,
+        scale: int | None = None,
         *,
         root: str | Path | None = None,
         lr: str | Path | None = None,
         lr_template: str = "{}",
         keep_images: int = _KEPT_IMAGES,
     ) -> None:
-        if isinstance(scale, bool) or scale not in (2, 3, 4):
-            raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
-        self.scale = scale
         self.patches = read_patches(coreset, root, None if lr is None else LowRes.open(lr, lr_template))
-        self.patches.check_grid(scale)
+        self.scale = scale_of(scale, self.patches.meta)
+        self.patches.check_grid(self.scale)
         self.keep_images = max(1, keep_images)
         self._kept: LRUCache[str, tuple[np.ndarray, np.ndarray]] = LRUCache(self.keep_images)
 

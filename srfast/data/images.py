@@ -158,15 +158,27 @@ def _read(path: str | os.PathLike[str], colours: bool) -> np.ndarray:
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Width and height of an image as ``read_rgb`` gives it, from the header alone; raises InputError as it does."""
-    with _refusing(path), _file(path) as file, _open(file) as image:
+    with header(path) as image:
         w, h = image.size
-        return (h, w) if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8) else (w, h)
+        return (h, w) if turned(image) else (w, h)
+
+
+def turned(image: Image.Image) -> bool:
+    """Whether its EXIF orientation exchanges width and height."""
+    return image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
 
 
 def file_format(path: str | os.PathLike[str]) -> str:
     """The format of an image by its header, one of ``FORMATS``; raises InputError as ``read_rgb`` does."""
-    with _refusing(path), _file(path) as file, _open(file) as image:
+    with header(path) as image:
         return str(image.format)
+
+
+@contextmanager
+def header(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """An image that is open and not decoded yet; raises InputError as ``read_rgb`` does."""
+    with _refusing(path), _file(path) as file, _open(file) as image:
+        yield image
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,6 +24,8 @@ class LowRes:
     folder: Path
     template: str = "{}"
     """What becomes of an HR image's name without suffix: "{}x4" finds a/0001x4.png for a/0001.png."""
+    endings: bool = False
+    """Whether the names may differ by endings such as x2, _LR, _HR or _SRF_2, as those of benchmarks do."""
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], template: str = "{}", argument: str = "lr") -> LowRes:
@@ -59,8 +63,10 @@ class LowRes:
     def find(self, name: str) -> Path:
         """The LR image of the HR image ``name``, a path relative to its root; its suffix may be another.
 
+        With ``endings`` the names may differ by those too; the folders must be the same.
+
         Raises:
-            InputError: there is none.
+            InputError: there is none, or more than one.
         """
         hr = PurePosixPath(name)
         stem = self.folder / hr.parent / self.template.replace("{}", hr.stem)
@@ -69,6 +75,13 @@ class LowRes:
             path = stem.with_name(stem.name + suffix)
             if path.is_file():
                 return path
+        near = _by_name(str(stem.parent), _changed(stem.parent)).get(_short(hr.stem), []) if self.endings else []
+        if len(near) > 1:
+            raise InputError(
+                f"{stem.parent}: {near[0]} and {near[1]} may both be the LR image of {name}; lr-template says which"
+            )
+        if near:
+            return stem.with_name(near[0])
         raise InputError(f"{stem}{hr.suffix}: no LR image of {name} (with this or another suffix of an image)")
 
     def states(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
@@ -83,6 +96,36 @@ class LowRes:
                 found[name] = self.find(name)
         check_apart(found.items())
         return {name: (state.st_size, state.st_mtime_ns) for name, path in found.items() for state in [path.stat()]}
+
+
+_ENDINGS = re.compile(r"[_\-.]?(hr|gt|lr|lrbi|bicubic|srf[_-]?[234]|x[234])$", re.IGNORECASE)
+
+
+def _short(stem: str) -> str:
+    """A name without the endings that say HR, LR or the scale."""
+    while shorter := _ENDINGS.sub("", stem):
+        if shorter == stem:
+            break
+        stem = shorter
+    return stem
+
+
+def _changed(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=256)
+def _by_name(folder: str, changed: int) -> dict[str, list[str]]:
+    """The images of a folder as it was at that time, by their short names."""
+    found: dict[str, list[str]] = {}
+    with suppress(OSError):
+        for name in sorted(os.listdir(folder)):
+            if Path(name).suffix.lower() in SUFFIXES:
+                found.setdefault(_short(Path(name).stem), []).append(name)
+    return found
 
 
 def check_apart(pairs: Iterable[tuple[str | Path, Path]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from srfast import models
 from srfast.data.images import find_images, read_image
+from srfast.data.lowres import LowRes, check_apart
 from srfast.errors import InputError
 from srfast.evaluation import metrics
 from srfast.evaluation.metrics import Protocol, Window
@@ -89,10 +90,11 @@ class Evaluation:
 def evaluate(
     model: str | Path | nn.Module,
     data: str | Path | Iterable[str | Path],
-    scale: int = 2,
+    scale: int | None = None,
     protocol: Protocol | None = None,
     *,
     lr_data: str | Path | None = None,
+    lr_template: str = "{}",
     tile: int | None = None,
     window: Window = "wang",
     device: str = "auto",
@@ -114,11 +116,12 @@ def evaluate(
             (.safetensors, .pt, .pth; ours, or foreign ones that spandrel knows), the folder of a training run, or a
             module that takes LR [1, C, h, w] in [0, 1], C = 1 (Y) or 3 (RGB).
         data: Files or folders of HR images.
-        scale: 2, 3 or 4.
+        scale: 2, 3 or 4; None takes the model's, or 2 where a name or a module does not say it.
         protocol: "classic" or "rgb"; None follows the model: classic for Y models and bicubic, rgb for RGB
             models.
-        lr_data: Folder of LR files to use instead of making them, of the same names as the HR files, up to
-            endings such as x2, _LR, _HR or _SRF_2.
+        lr_data: Folder of LR images to use instead of making them, each with the path of its HR image, up to endings
+            such as x2, _LR, _HR or _SRF_2.
+        lr_template: Name of an LR image after its HR image's, such as "{}x4".
         tile: LR pixels; see ``srfast.models.tiling.super_resolve``.
         window: Of SSIM: "wang", or "skimage" (see ``srfast.ssim``).
         device: "auto", "cpu" or "cuda".
@@ -128,16 +131,20 @@ def evaluate(
         Per-image and mean PSNR and SSIM, with the protocol and the scale they belong to.
 
     Raises:
-        InputError: unknown model, protocol or scale, no images, a file that cannot be read, an LR file that
-            is missing or of the wrong size. RunError: a dependency is missing.
+        InputError: unknown model, protocol or scale, no images, a file that cannot be read, an LR image
+            that is missing, of the wrong size or that of two HR images. RunError: a dependency is missing.
     """
-    scale = check_scale(scale)
+    scale = None if scale is None else check_scale(scale)
     if protocol not in (None, *metrics.PROTOCOLS):
         raise InputError(f"protocol: expected one of {', '.join(metrics.PROTOCOLS)}, got {protocol!r}")
-    name, network = _open(model, scale, resolve_device(device))
+    name, network, scale = _open(model, scale, resolve_device(device))
     protocol = protocol or ("rgb" if network is not None and network.color == "rgb" else "classic")
     files = find_images(data)
-    pairs = _match(files, lr_data, scale) if lr_data is not None else {}
+    pairs = {}
+    if lr_data is not None:
+        low = dataclasses.replace(LowRes.open(lr_data, lr_template, "lr-data"), endings=lr_template == "{}")
+        pairs = {file.name: low.find(file.name) for file in files}
+        check_apart(pairs.items())
     scores = []
     training = network is not None and network.model.training
     if network is not None:
@@ -166,13 +173,14 @@ def evaluate(
     return Evaluation(name, protocol, scale, window, scores)
 
 
-def _open(model: str | Path | nn.Module, scale: int, device: str) -> tuple[str, Descriptor | None]:
-    """Name and network (None: bicubic)."""
+def _open(model: str | Path | nn.Module, scale: int | None, device: str) -> tuple[str, Descriptor | None, int]:
+    """Name, network (None: bicubic) and scale."""
     if isinstance(model, nn.Module):
-        own = Descriptor.of(model, scale)
-        return own.name, own
+        known = getattr(model, "scale", None)
+        own = Descriptor.of(model, scale or (known if known in (2, 3, 4) else 2))
+        return own.name, own, own.scale
     if str(model).lower() == "bicubic":
-        return "bicubic", None
+        return "bicubic", None, scale or 2
     if Path(model).is_dir() and str(model).lower() not in models.names():
         model = _of_run(Path(model))
     if Path(model).suffix:
@@ -184,10 +192,13 @@ def _open(model: str | Path | nn.Module, scale: int, device: str) -> tuple[str, 
             known = ", ".join(models.names())
             raise InputError(f"model: expected bicubic, {known} or a weights file, got {str(model)!r}") from None
         network = Descriptor.of(
-            models.create(description.name, scale, pretrained=True), scale, description.name, description.color
+            models.create(description.name, scale or 2, pretrained=True),
+            scale or 2,
+            description.name,
+            description.color,
         )
     network.model.to(device)
-    return str(model) if Path(model).suffix else network.name, network
+    return str(model) if Path(model).suffix else network.name, network, network.scale
 
 
 def _of_run(folder: Path) -> Path:
@@ -269,32 +280,3 @@ def _three(image: np.ndarray) -> np.ndarray:
 def _to_uint8(x: np.ndarray, low: float = 0.0, high: float = 255.0) -> np.ndarray:
     """[0, 1] -> uint8, clamped to [low, high], rounded half up as MATLAB's uint8()."""
     return np.floor(np.clip(x * 255, low, high) + 0.5).astype(np.uint8)
-
-
-_ENDINGS = re.compile(r"[_\-.]?(hr|gt|lr|lrbi|bicubic|srf[_-]?[234]|x[234])$", re.IGNORECASE)
-
-
-def _match(files: list[Any], lr_data: str | Path, scale: int) -> dict[str, Path]:
-    """The LR file of each HR file."""
-    lows: dict[str, Path] = {}
-    for file in find_images(lr_data):
-        lows.setdefault(_key(file.name), file.path)
-    pairs = {}
-    for file in files:
-        low = lows.get(_key(file.name))
-        if low is None:
-            raise InputError(
-                f"lr-data: no LR file for {file.name} in {lr_data} (such as {Path(file.name).stem}x{scale}.png)"
-            )
-        pairs[file.name] = low
-    return pairs
-
-
-def _key(name: str) -> str:
-    """The name without folders, suffix and endings that say HR, LR or the scale."""
-    stem = Path(name).stem
-    while shorter := _ENDINGS.sub("", stem):
-        if shorter == stem:
-            break
-        stem = shorter
-    return stem

@@ -141,7 +141,7 @@ def _read_file(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
 
 def read_metadata(path: Path) -> dict[bytes, bytes] | None:
     """The key-value metadata of a parquet file, without its rows."""
-    with pq.ParquetFile(path, **LIMITS) as file:
+    with opened(path, whole=False) as file:
         return file.schema_arrow.metadata
 
 

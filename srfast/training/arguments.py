@@ -162,12 +162,24 @@ def gather(
     replaced = {"epochs", "match_steps", *({"steps"} if "epochs" in given else ())} if saved else set()
     kept = {k: v for k, v in saved.items() if k not in replaced}
     values = {**{k: _plain(k, v) for k, v in DEFAULTS.items()}, **kept, **given}
+    if "scale" not in kept and "scale" not in given:
+        values["scale"] = _scored_at(values["data"]) or values["scale"]
     for name in ("rescale", "betas", "milestones"):
         if name in values:
             values[name] = tuple(values[name])
     arguments = Arguments(values, folder, planned)
     _check(arguments, resume)
     return arguments
+
+
+def _scored_at(data: list[str]) -> int | None:
+    """The scale that a core-set was scored at; None for images."""
+    if len(data) != 1 or not data[0].endswith(".parquet") or not os.path.isfile(data[0]):
+        return None
+    from srfast.scoring.table import parse_meta, read_metadata  # Arrow, which a command's help need not wait for
+
+    scale = parse_meta(data[0], read_metadata(Path(data[0]))).get("scale")
+    return scale if scale in (2, 3, 4) else None
 
 
 def check_growth(planned: int | None, steps: int, folder: Path) -> None:

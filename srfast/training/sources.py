@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from srfast.coreset.pairs import Source, image_sources, read_patches, read_rows
+from srfast.coreset.pairs import Source, image_sources, read_patches, read_rows, scale_of
 from srfast.data.grid import starts
 from srfast.data.images import find_images, image_size
 from srfast.data.lowres import LowRes, check_apart, check_size
@@ -93,7 +93,7 @@ def _coreset_regions(
     path: str | Path, scale: int, patch: int, grow: int, root: str | Path | None, lr: LowRes | None
 ) -> tuple[list[Source], list[Region]]:
     p = read_patches(path, root, lr)
-    p.check_grid(scale)
+    p.check_grid(scale_of(scale, p.meta))
     number = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
     columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
     for image in number:

@@ -47,7 +47,7 @@ def train(
             cache_mb and what concerns evaluation, log and checkpoints may be others.
         quiet: No progress on stderr.
         say: Called with lines for a person.
-        scale: 2 (the default), 3 or 4.
+        scale: 2, 3 or 4; None takes that of a core-set, or 2.
         steps: Optimiser updates.
         epochs: Passes over the data's patches, a crop each, instead of ``steps``; images count as the patches of a
             crop's size on their grid.

@@ -21,6 +21,7 @@ from srfast.coreset.pairs import Source, read_pair, read_patches
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.ops import reference
+from srfast.training.arguments import gather
 from srfast.training.sources import open_store, whole_dataset
 from srfast.training.store import CROPS_STREAMED, Batches, Feed, PairStore, Region, turn
 
@@ -101,6 +102,23 @@ def test_core_patches_decode_each_image_once(coreset: Path, monkeypatch: pytest.
     for i in range(len(dataset)):
         dataset[i]
     assert read == ["astronaut.png", "chelsea.jpg", "café au lait.png"]
+
+
+def test_the_scale_of_the_scores_is_followed(photo_folder: Path, tmp_path: Path, caplog: Any) -> None:
+    table = coreset_table(photo_folder, scale=4)
+    assert srfast.CorePatches(table).scale == 4
+    assert srfast.CorePatches(coreset_table(photo_folder, scale=None)).scale == 2
+    assert not caplog.records
+    assert srfast.CorePatches(table, 2).scale == 2
+    assert [r.getMessage() for r in caplog.records] == [
+        "scale: pairs are made at x2, but the patches were scored at x4"
+    ]
+    pq.write_table(table, tmp_path / "coreset.parquet")
+    data = [str(tmp_path / "coreset.parquet")]
+    gathered = gather("fsrcnn", data, tmp_path / "run", False, {"steps": 1})
+    assert gathered["scale"] == 4
+    assert gather("fsrcnn", data, tmp_path / "run", False, {"steps": 1, "scale": 2})["scale"] == 2
+    assert gather("fsrcnn", str(photo_folder), tmp_path / "run", False, {"steps": 1})["scale"] == 2
 
 
 def test_core_patches_bad_input(photo_folder: Path, tmp_path: Path) -> None:

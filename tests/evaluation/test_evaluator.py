@@ -305,7 +305,7 @@ def test_bad_files(photographs: Path, tmp_path: Path) -> None:
     low = tmp_path / "lr"
     low.mkdir()
     Image.new("RGB", (48, 42)).save(low / "astronautx2.png")
-    with pytest.raises(InputError, match=r"no LR file for camera\.png"):
+    with pytest.raises(InputError, match=r"no LR image of camera\.png"):
         srfast.evaluate("bicubic", photographs, 2, lr_data=low)
     Image.new("L", (20, 20)).save(low / "camera_LR.png")
     with pytest.raises(InputError, match=r"camera\.png.*51 x 45.*20 x 20"):
@@ -313,6 +313,45 @@ def test_bad_files(photographs: Path, tmp_path: Path) -> None:
     (photographs / "broken.png").write_bytes(b"not an image")
     with pytest.raises(InputError, match=r"broken\.png"):
         srfast.evaluate("bicubic", photographs, 2)
+
+
+def test_lr_images_are_paired_by_folder_and_name(photographs: Path, tmp_path: Path) -> None:
+    """Two HR images of one name in two folders have each its own LR image, and never one together."""
+    high, low = tmp_path / "two folders", tmp_path / "low"
+    for folder, crop in (("a", (0, 0, 64, 64)), ("b", (20, 30, 84, 94))):
+        (high / folder).mkdir(parents=True)
+        (low / folder).mkdir(parents=True)
+        with Image.open(sorted(photographs.glob("*.png"))[0]) as image:
+            hr = np.asarray(image.convert("RGB").crop(crop))
+        Image.fromarray(hr).save(high / folder / "0001.png")
+        Image.fromarray(srfast.imresize(hr, 0.5)).save(low / folder / "0001x2.png")
+    made = srfast.evaluate("bicubic", high, 2, "rgb")
+    assert srfast.evaluate("bicubic", high, 2, "rgb", lr_data=low).images == made.images
+    assert srfast.evaluate("bicubic", high, 2, "rgb", lr_data=low, lr_template="{}x2").images == made.images
+    (low / "0001.png").write_bytes((low / "a" / "0001x2.png").read_bytes())
+    (low / "b" / "0001x2.png").unlink()
+    with pytest.raises(InputError, match=r"no LR image of b/0001\.png"):
+        srfast.evaluate("bicubic", high, 2, "rgb", lr_data=low)
+    for name in ("0001x3.png", "0001_LR.png"):
+        (low / "b" / name).write_bytes((low / "0001.png").read_bytes())
+    with pytest.raises(InputError, match=r"0001_LR\.png and 0001x3\.png may both be the LR image of b/0001\.png"):
+        srfast.evaluate("bicubic", high, 2, "rgb", lr_data=low)
+    (low / "b" / "0001x3.png").unlink()
+    (high / "b" / "0001_HR.png").write_bytes((high / "b" / "0001.png").read_bytes())
+    with pytest.raises(InputError, match=r"is the LR image of b/0001\.png and of b/0001_HR\.png"):
+        srfast.evaluate("bicubic", high, 2, "rgb", lr_data=low)
+
+
+def test_the_scale_is_that_of_the_model(photographs: Path, tmp_path: Path) -> None:
+    model = srfast.models.create("fsrcnn", 3)
+    about = {"model": "fsrcnn", "scale": 3}
+    (tmp_path / "run").mkdir()
+    save_weights(tmp_path / "run" / "model.safetensors", model.state_dict(), about)
+    for source in (tmp_path / "run", tmp_path / "run" / "model.safetensors", model):
+        assert srfast.evaluate(source, photographs).scale == 3
+    assert srfast.evaluate("bicubic", photographs).scale == 2
+    with pytest.raises(InputError, match="x3 fsrcnn"):
+        srfast.evaluate(tmp_path / "run", photographs, 2)
 
 
 def test_small_images_say_so(tmp_path: Path) -> None:

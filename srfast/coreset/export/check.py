@@ -45,7 +45,12 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
     sample = np.sort(rows)
     p = plan.patches
     given: dict[str, Any] = {} if p.lr is None else {"lr": p.lr.folder, "lr_template": p.lr.template}
-    source = CorePatches(ScoreTable(plan.table.take(sample), {**p.meta, "lr": None}), plan.scale, root=p.root, **given)
+    source = CorePatches(
+        ScoreTable(plan.table.take(sample), {**p.meta, "lr": None, "scale": plan.scale}),
+        plan.scale,
+        root=p.root,
+        **given,
+    )
     expected = {int(row): i for i, row in enumerate(sample)}
 
     def decode(entry: tuple[str, bytes, bytes | None]) -> tuple[np.ndarray, np.ndarray | None]:

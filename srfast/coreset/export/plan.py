@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.coreset.export.names import image_names
-from srfast.coreset.pairs import Patches, place, read_rows
+from srfast.coreset.pairs import Patches, place, read_rows, scale_of
 from srfast.data.lowres import LowRes
 from srfast.errors import InputError
 from srfast.scoring.scored import ScoredImages
@@ -112,10 +112,7 @@ def make_plan(
             missing or has changed.
     """
     name, table, meta = read_rows(coreset)
-    if scale is None:
-        scale = meta.get("scale", 2)
-    if isinstance(scale, bool) or scale not in (2, 3, 4):
-        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    scale = scale_of(scale, meta)
     table = table.take(_order(table, shuffled))
     if lr_root is not None and not lr:
         raise InputError("lr-root: expected LR patches to be written, got none")
