@@ -9,7 +9,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,40 @@ def photo_folder(tmp_path: Path) -> Path:
     Image.fromarray(photos["coffee"][100:223, 200:371]).save(folder / "sub" / "café au lait.png")
     Image.fromarray(photos["rocket"][200:296, 250:346]).save(folder / "sub" / "rocket.png")
     return folder
+
+
+class Ended(BaseException):
+    """Instead of a kill: nothing after it reaches a file."""
+
+
+@pytest.fixture
+def ending() -> Callable[..., AbstractContextManager[None]]:
+    """``with ending(number, folder):``: the body ends at its rename, link or removal ``number`` below the folder."""
+
+    @contextmanager
+    def end(number: int, folder: Path) -> Iterator[None]:
+        left = number
+
+        def stopping(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(path: Any, *args: Any, **options: Any) -> Any:
+                nonlocal left
+                if os.fspath(path).startswith(str(folder)):
+                    left -= 1
+                    if left < 0:
+                        raise Ended
+                return real(path, *args, **options)
+
+            return call
+
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("replace", "rename", "unlink", "rmdir", "link"):
+                patch.setattr(os, name, stopping(getattr(os, name)))
+            if renaming := sys.modules.get("srfast.data.renaming"):
+                patch.setattr(renaming, "_renameat2", stopping(renaming._renameat2))
+            with suppress(Ended):
+                yield
+
+    return end
 
 
 @pytest.fixture(scope="session")

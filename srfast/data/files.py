@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from srfast.data.locks import Lock, hold
 from srfast.data.origin import MARK, generator, kind_of
+from srfast.data.renaming import rename_new
 from srfast.errors import InputError, RunError
 
 LOCK = ".srfast-lock"
@@ -81,7 +83,10 @@ def output_file(
 ) -> Iterator[Path]:
     """Yields a temporary path to write to; on success it becomes ``path``, whole.
 
-    ``check_output`` runs before the body and again before the rename, since a file may have come there meanwhile.
+    ``check_output`` runs before the body and again before the rename, since a file may have come there meanwhile; one
+    that comes between that and the rename is not replaced (``srfast.data.renaming``). Permissions of the file that is
+    replaced stay.
+
     What is written must be recognised by ``kind_of`` as ``kind``, or the next run is refused.
 
     Args:
@@ -93,9 +98,8 @@ def output_file(
     """
     inputs = list(inputs)
     check_output(path, kind, inputs)
-    with atomic_path(Path(path), aside) as temporary:
+    with atomic_path(Path(path), aside, judge=lambda: check_output(path, kind, inputs)) as temporary:
         yield temporary
-        check_output(path, kind, inputs)
 
 
 @contextmanager
@@ -105,6 +109,7 @@ def output_folder(
     inputs: Iterable[str | os.PathLike[str]] = (),
     files: Mapping[str, str] | None = None,
     shared: bool = False,
+    becomes: Path | None = None,
 ) -> Iterator[Path]:
     """Yields the output folder, made where it is missing and locked against other runs while the body runs.
 
@@ -119,6 +124,7 @@ def output_folder(
             Otherwise the names of the files that will be written and their kinds: the folder may hold anything
             else, and ``check_output`` runs on these.
         shared: True leaves it to the caller to keep several runs in one folder apart.
+        becomes: What the folder is renamed to when the body ends, still locked: a new name, or an empty folder.
 
     Raises:
         InputError: not a folder, cannot be made or written, is an input, or holds what srfast did not write.
@@ -149,15 +155,26 @@ def output_folder(
         for name, what in (files or {}).items():
             check_output(Path(path) / name, what, inputs)
         yield Path(path)
+        if becomes and lock:
+            if os.name == "nt":  # which renames no folder with an open file in it, and none onto another
+                lock.release()
+                if becomes.is_dir():
+                    becomes.rmdir()
+            keep_mode(folder, becomes)
+            os.rename(folder, becomes)
+            lock.moved(becomes / LOCK)
+            flush_folder(becomes.parent)
     finally:
         if lock:
             lock.release()
-        if made:
+        if made and folder.is_dir():
             _remove_empty(folder)
 
 
 @contextmanager
-def atomic_path(path: Path, aside: Path | None = None, durable: bool = True) -> Iterator[Path]:
+def atomic_path(
+    path: Path, aside: Path | None = None, durable: bool = True, judge: Callable[[], object] | None = None
+) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; on success flushes it to disk and renames it to ``path``.
 
     For files inside a folder that ``output_folder`` has opened: an earlier regular file is replaced whatever it is.
@@ -169,6 +186,8 @@ def atomic_path(path: Path, aside: Path | None = None, durable: bool = True) -> 
         aside: the directory for the temporary file, on the same file system; None takes that of ``path``.
         durable: False leaves it to the system when the bytes reach the disk, and litter to ``output_folder``: for the
             many small files of a folder that is of no use before it is complete.
+        judge: Called before the rename; raises where what is at ``path`` by then must stay. Without, everything but a
+            regular file stays.
 
     Raises:
         InputError: the directory is missing or not writable, or ``path`` names something other than a file.
@@ -188,27 +207,59 @@ def atomic_path(path: Path, aside: Path | None = None, durable: bool = True) -> 
     temporary = (aside or folder) / f"{prefix}{secrets.token_hex(8)}{final.suffix[:16]}"
     if durable:
         _sweep(temporary.parent, prefix)
-    held = -1
+    held, mode = -1, _mode(final)
     try:
         try:
             held = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            if mode is not None:  # before anything is in it
+                _set_mode(temporary, mode | stat.S_IRUSR | stat.S_IWUSR)
             hold(held)
             yield temporary
             if not temporary.exists() or not temporary.stat().st_size:
                 raise RunError(f"{path}: nothing was written")
             if durable:
                 _flush(temporary, os.O_RDWR)
-            os.replace(temporary, final)
+            if mode is not None:
+                _set_mode(temporary, mode)
+            _rename(temporary, final, judge)
         except OSError as error:
             raise _explained(error, path, temporary, folder) from error
         if durable:
-            with suppress(OSError):
-                _flush(folder, os.O_RDONLY)
+            flush_folder(folder)
     finally:
         if held >= 0:
             os.close(held)
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def write_all(file: io.RawIOBase, data: bytes) -> None:
+    """Writes to a file without a buffer until nothing is left or the system says why not."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) or 0 :]
+
+
+def checksum(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            total.update(chunk)
+    return total.hexdigest()
+
+
+def keep_mode(folder: Path, replaced: Path) -> None:
+    """Gives a folder the permissions of the one whose place it takes, if there is one and the file system has them."""
+    if (mode := _mode(replaced)) is not None:
+        with suppress(OSError):
+            os.chmod(folder, mode)
+
+
+def flush_folder(folder: Path) -> None:
+    """Puts the names in a folder on the disk, where its file system can."""
+    with suppress(OSError):
+        _flush(folder, os.O_RDONLY)
 
 
 def check_input(path: str | os.PathLike[str], what: str) -> Path:
@@ -294,6 +345,33 @@ def _sweep(folder: Path, prefix: str) -> None:
                     os.unlink(folder / name)
             finally:
                 os.close(descriptor)
+
+
+def _mode(final: Path) -> int | None:
+    """The permissions of what will be replaced; None where nothing is there."""
+    try:
+        return stat.S_IMODE(os.stat(final).st_mode)
+    except OSError:
+        return None
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    if _mode(path) != mode:
+        os.chmod(path, mode)
+
+
+def _rename(temporary: Path, final: Path, judge: Callable[[], object] | None) -> None:
+    while judge:
+        there = final.exists()
+        judge()
+        if there:
+            break
+        try:
+            rename_new(temporary, final)
+        except FileExistsError:  # it came just now
+            continue
+        return
+    os.replace(temporary, final)
 
 
 def _flush(path: Path, flags: int) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
+import stat
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,8 @@ except ImportError:  # Windows: runs are not kept apart there
     fcntl = None  # type: ignore[assignment]
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_CONTENT = re.compile(rb"\d+( [^\s/]*)?")
+"""Of a lock file: process and host; empty where a disk was full."""
 _held: set[str] = set()
 _guard = threading.Lock()
 
@@ -38,7 +42,7 @@ class Lock:
         """Takes the lock file ``path``, whose folder is made where it is missing.
 
         Raises:
-            InputError: the folder cannot be written.
+            InputError: the folder cannot be written, or what is at ``path`` is no lock of srfast's.
             RunError: another process (or thread) writes ``output`` now; names it.
         """
         name = os.path.realpath(path)
@@ -53,16 +57,37 @@ class Lock:
                 _held.discard(name)
             raise
 
+    def moved(self, path: Path) -> None:
+        """Says where the file lies after its folder was renamed; it has been held all the time."""
+        with _guard:
+            _held.discard(self._name)
+            self.path, self._name = path, os.path.realpath(path)
+            _held.add(self._name)
+
+    def change_places(self, other: Lock) -> None:
+        """As ``moved``, of two locks whose folders got each other's name."""
+        self.path, other.path = other.path, self.path
+        self._name, other._name = other._name, self._name
+
+    @property
+    def held(self) -> bool:
+        return self._descriptor >= 0
+
     def release(self) -> None:
         """Removes the file and frees the lock; a second call does nothing."""
         if self._descriptor < 0:
             return
-        with suppress(OSError):
-            self.path.unlink()
-        os.close(self._descriptor)
-        self._descriptor = -1
-        with _guard:
-            _held.discard(self._name)
+        try:
+            # Never the lock of a run that has begun since, where the folder of this one was renamed.
+            if os.path.samestat(os.lstat(self.path), os.fstat(self._descriptor)):
+                self.path.unlink()
+        except OSError:
+            pass
+        finally:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            with _guard:
+                _held.discard(self._name)
 
 
 def hold(descriptor: int) -> bool:
@@ -87,6 +112,9 @@ def _open(path: Path, output: Path) -> int:
             continue
         except OSError as error:
             raise InputError(f"{output}: cannot write beside it ({error.strerror})") from None
+        if not _is_lock(descriptor):
+            os.close(descriptor)
+            raise InputError(f"{path}: is no lock of srfast's, which writes {output} there; choose another output")
         try:
             if fcntl is not None:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,14 +125,38 @@ def _open(path: Path, output: Path) -> int:
                 raise _taken(output, holder) from None
         # The run before may have removed the file between its opening and its locking here.
         try:
-            same = os.path.samestat(os.stat(path), os.fstat(descriptor))
+            same = os.path.samestat(os.lstat(path), os.fstat(descriptor))
         except FileNotFoundError:
             same = False
         if same:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
+            with suppress(OSError):  # a disk that is full; the name is for people
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
             return descriptor
         os.close(descriptor)
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a file is a lock of srfast's by its content; a link to a file of another name is none."""
+    with _guard:
+        if os.path.realpath(path) in _held:  # closing any descriptor of it would free it
+            return True
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return False
+    try:
+        return _is_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_lock(descriptor: int) -> bool:
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1 or about.st_size > 300:
+        return False
+    content = os.pread(descriptor, 301, 0)
+    return not content or _CONTENT.fullmatch(content) is not None
 
 
 def _taken(output: Path, holder: str) -> RunError:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from srfast.data import origin
-from srfast.data.files import atomic_path
+from srfast.data.files import LOCK, atomic_path, flush_folder, keep_mode
 from srfast.data.images import ImageFile
 from srfast.data.locks import Lock
+from srfast.data.renaming import exchange
 from srfast.errors import InputError, RunError
+from srfast.scoring.part_folder import KIND, REPLACED, check_folder, check_table_folder, clear, clear_temporary
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import BLOCKINESS, CHECKED, SCHEMA, check_columns, file_metadata, read_parquet, repeated
 
@@ -28,9 +29,8 @@ ROWS = 1 << 16
 """Rows after which a part is written: about 1 MiB."""
 SECONDS = 20.0
 """Time after which a part is written however few the rows: at most that much scoring is lost in a crash."""
-NAME = re.compile(r"part-\d{8,}(-[0-9a-f]{8})?\.parquet|\.srfast-[0-9a-f-]{16,}.*|lock|\.srfast\.json")
-"""The files of a folder of parts: finished ones, one that was being written, the lock of the run, a table's mark."""
-LOCK = "lock"
+_SETTINGS = ("root", *COMPARED, "backend", "shard")
+"""What the parts of one table have in common."""
 
 
 @dataclass
@@ -94,22 +94,49 @@ class Parts:
             RunError: another process scores into ``output`` now; names it.
         """
         folder = output.with_name(output.name + ".parts")
-        _check_folder(folder)
+        check_folder(folder)
         parts = cls(folder, settings, Lock.take(folder / LOCK, output))
         try:
-            if not resume:
-                parts._clear()
+            check_folder(folder)  # as the run before left it
+            if not resume or (folder / REPLACED).exists():
+                clear(folder)
+            begun = parts._begun()
             for path in sorted(folder.glob("part-*.parquet")):
                 parts._index(path)
             if resume and output.exists():
-                for path in sorted(output.glob("part-*.parquet")) if output.is_dir() else [output]:
-                    parts._index(path)
-            for stale in folder.glob(".srfast-*"):
-                stale.unlink()
+                parts._continue(output, begun)
+            clear_temporary(folder)
+            if not begun:
+                parts._mark(KIND)
         except BaseException:
             parts.close()
             raise
         return parts
+
+    def _begun(self) -> bool:
+        """Whether a run with these settings was interrupted; InputError where it had others."""
+        try:
+            known = json.loads((self.folder / origin.MARK).read_bytes())["settings"]
+            items = {name: known.get(name) for name in _SETTINGS}
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return False
+        self._check_settings(self.folder, items)
+        return True
+
+    def _mark(self, kind: str) -> None:
+        """Makes the folder srfast's own, and says with which settings the run was begun."""
+        about = {"generator": origin.generator(kind), "settings": {n: self.settings.get(n) for n in _SETTINGS}}
+        with atomic_path(self.folder / origin.MARK) as temporary:
+            temporary.write_text(json.dumps(about) + "\n")
+
+    def _continue(self, output: Path, begun: bool) -> None:
+        """Takes over the rows of a finished table; one with other settings an interrupted run was about to replace."""
+        try:
+            for path in sorted(output.glob("part-*.parquet")) if output.is_dir() else [output]:
+                self._index(path)
+        except _Other:
+            if not begun:
+                raise
 
     @property
     def schema(self) -> pa.Schema:
@@ -119,8 +146,8 @@ class Parts:
     def __enter__(self) -> Parts:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(keep=kind is not None and issubclass(kind, KeyboardInterrupt))
 
     def _index(self, path: Path) -> None:
         own = path.parent == self.folder
@@ -136,12 +163,7 @@ class Parts:
             raise InputError(f"{path}: cannot be resumed ({str(error).removeprefix(f'{path}: ')})") from None
         if "selection" in meta:
             raise InputError(f"{path}: cannot be resumed: expected a score table, got a core-set")
-        for name in ("root", *COMPARED, "backend", "shard"):
-            if meta.get(name) != self.settings.get(name):
-                raise InputError(
-                    f"{path}: cannot be resumed: {name} was {meta.get(name)!r} and is {self.settings.get(name)!r} now; "
-                    "use the old setting, another output, or leave out --resume"
-                )
+        self._check_settings(path, meta)
         try:
             check_columns(path, table, self.schema)
         except InputError as error:
@@ -163,6 +185,15 @@ class Parts:
             if record["image"] not in self._places or own:
                 self._places[record["image"]] = _Place(path, offset, record, run)
             offset += record["rows"]
+
+    def _check_settings(self, path: Path, known: dict[str, Any]) -> None:
+        for name in _SETTINGS:
+            was, now = known.get(name), self.settings.get(name)
+            if was != now:
+                raise _Other(
+                    f"{path}: cannot be resumed: {name} was {was!r} and is {now!r} now; "
+                    "use the old setting, another output, or leave out --resume"
+                )
 
     def has(self, file: ImageFile, retry_skipped: bool) -> bool:
         """Whether this state of the file, and of its LR image, was scored; files that could not be read are tried again
@@ -251,57 +282,61 @@ class Parts:
             for path in sorted(self.folder.glob("part-*.parquet")):
                 if int(path.stem.split("-")[1]) < last:
                     path.unlink()
-        with atomic_path(self.folder / origin.MARK) as temporary:
-            temporary.write_text(json.dumps({"generator": origin.generator("score table")}) + "\n")
+        self._mark("score table")
         target = Path(os.path.realpath(target))
-        if target.exists():
-            check_table_folder(target)
-            for path in target.iterdir():
-                path.unlink()
-            target.rmdir()
-        self.folder.rename(target)
-        (target / LOCK).unlink(missing_ok=True)
-        self._lock.release()
+        old = self._replace(target) if target.exists() and any(target.iterdir()) else None
+        if old is None:
+            if os.name == "nt":  # which renames no folder with an open file in it, and none onto another
+                self._lock.release()
+                if target.exists():
+                    target.rmdir()
+            keep_mode(self.folder, target)
+            os.rename(self.folder, target)
+            self._lock.moved(target / LOCK)
+        flush_folder(target.parent)
+        try:
+            self._lock.release()
+            if old is not None:
+                clear(self.folder)
+        finally:
+            if old is not None:
+                old.release()
+        if old is not None:
+            with suppress(OSError):
+                self.folder.rmdir()
+
+    def _replace(self, target: Path) -> Lock:
+        """Puts the parts in the place of an older table, which then lies in theirs; returns the lock on it."""
+        check_table_folder(target)
+        lock = Lock.take(target / LOCK, target)
+        try:
+            (target / REPLACED).touch()
+            keep_mode(self.folder, target)
+            exchange(self.folder, target)
+        except BaseException:
+            lock.release()
+            raise
+        self._lock.change_places(lock)
+        return lock
 
     def remove(self) -> None:
         """Removes the parts, and lets go of the folder."""
-        self._clear()
+        clear(self.folder)
         self.close()
 
-    def close(self) -> None:
-        """Lets go of the folder, which is removed when it is empty."""
-        self._lock.release()
+    def close(self, *, keep: bool = False) -> None:
+        """Lets go of the folder, which is removed when no part is in it; ``keep`` leaves a run that can be resumed."""
+        try:
+            if self._lock.held and not keep and set(os.listdir(self.folder)) <= {origin.MARK, LOCK}:
+                (self.folder / origin.MARK).unlink(missing_ok=True)
+        finally:
+            self._lock.release()
         with suppress(OSError):
             self.folder.rmdir()
 
-    def _clear(self) -> None:
-        for file in self.folder.iterdir():
-            if file.name != LOCK:
-                file.unlink()
 
-
-def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Raises InputError unless a score table may be written as this folder: a new one, empty, or an earlier table."""
-    folder = Path(os.path.realpath(folder))
-    if not folder.parent.is_dir():
-        raise InputError(f"{folder}: expected a folder in an existing directory; {folder.parent} does not exist")
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder of parts to write; a file is there")
-    if any(folder in Path(item).parents for item in inputs):
-        raise InputError(f"{folder}: is an input of this run; choose another output")
-    if any(folder.iterdir()) and origin.kind_of(folder) != "score table":
-        raise InputError(f"{folder}: holds files and is no score table of srfast; choose a new or an empty folder")
-    _check_folder(folder)
-
-
-def _check_folder(folder: Path) -> None:
-    """Raises InputError when a folder of parts holds anything else."""
-    if folder.is_dir():
-        foreign = next((n for n in sorted(os.listdir(folder)) if not NAME.fullmatch(n)), None)
-        if foreign is not None:
-            raise InputError(f"{folder}: holds {foreign}, which srfast did not write; choose another output")
+class _Other(InputError):
+    """Parts or a table of other settings."""
 
 
 def _changed(path: Path) -> RunError:

@@ -28,7 +28,8 @@ from srfast.scoring.backends.base import Engine
 from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.job import Decoded, Job, Read, open_job
 from srfast.scoring.network import Network, Scorer
-from srfast.scoring.parts import Outcome, Parts, check_table_folder, clean_json
+from srfast.scoring.part_folder import check_table_folder
+from srfast.scoring.parts import Outcome, Parts, clean_json
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import Backend, Boundary, Loader, Mode, Precision, Scale, ScoreSettings
 from srfast.scoring.table import VERSION, ScoreTable, of_records, write_parquet

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
+from srfast.data.files import checksum
 from srfast.errors import InputError, RunError
 from srfast.evaluation.evaluator import evaluate
 from srfast.evaluation.metrics import Protocol
@@ -131,6 +132,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         text.append(f"{name} {found.psnr:.3f} dB")
     about = {
         "loss": trained.loss,
+        "weights": checksum(trained.weights),
         "seconds": {
             "train": fixed["seconds"],
             "select": round(selecting, 3),

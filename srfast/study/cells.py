@@ -48,7 +48,12 @@ def cells(study: Study) -> list[Cell]:
             continue
         for keep, budget in product(arm.keep, arm.budget):
             cell = Cell(arm, model, keep, updates_of(study, budget, keep, pool), pool, scale, scorer, seed)
-            found.setdefault(cell.name, cell)
+            known = found.setdefault(cell.name, cell)
+            if known != cell:
+                raise InputError(
+                    f"arm {arm.name!r}: expected values that differ in their first six digits, got keep {known.keep!r} "
+                    f"and {cell.keep!r}, pool {known.pool!r} and {cell.pool!r} for one training, {cell.name}"
+                )
     return list(found.values())
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from srfast.data.files import atomic_path
+from srfast.data.files import atomic_path, checksum
 from srfast.errors import InputError
 from srfast.scoring.table import VERSION, read_parquet, write_parquet
 from srfast.study.cells import Cell
@@ -104,10 +106,25 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
         "options": study.options.get(cell.model, {}),
         "precision": study.precision,
         "grid": [study.patch, study.stride, study.mode],
-        "test": {name: len(files) for name, files in test.items()},
+        "test": {name: images_as_text(files) for name, files in test.items()},
     }
     plain: dict[str, Any] = json.loads(json.dumps(known))
     return plain
+
+
+def images_as_text(files: Sequence[str]) -> str:
+    """How many images there are, and a checksum of their names and contents."""
+    states = [os.stat(f) for f in files]
+    return _images_as_text(tuple((f, s.st_size, s.st_mtime_ns) for f, s in zip(files, states, strict=True)))
+
+
+@lru_cache(maxsize=64)
+def _images_as_text(files: tuple[tuple[str, int, int], ...]) -> str:
+    """As ``images_as_text``, once for all cells of a process while no file changes."""
+    total = hashlib.sha256()
+    for name, _, _ in files:
+        total.update(f"{Path(name).name}\0{checksum(name)}\0".encode("utf-8", "surrogateescape"))
+    return f"{len(files)} images, sha256 {total.hexdigest()[:16]}"
 
 
 def finished(folder: Path) -> bool:
@@ -119,9 +136,14 @@ def difference(known: dict[str, Any], settings: dict[str, Any]) -> tuple[str, An
     """The first setting that differs, as (name, known, asked); one that a later version added had its default then."""
     flat = _flat(known)
     for key, value in _flat(settings).items():
-        if key in flat and flat[key] != value:
+        if key in flat and flat[key] != value and not _same_number(flat[key], value):
             return key, flat[key], value
     return None
+
+
+def _same_number(known: Any, asked: Any) -> bool:
+    """Of test images, whose number was all that version 0.1.0 noted."""
+    return isinstance(known, int) and isinstance(asked, str) and asked.startswith(f"{known} images, ")
 
 
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:

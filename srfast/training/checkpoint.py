@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,12 +86,13 @@ def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> 
             )
 
 
-def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Writes float32 weights as safetensors, aside and renamed."""
+def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> str:
+    """Writes float32 weights as safetensors, aside and renamed; returns the file's SHA-256."""
     tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in weights.items()}
     data = _with_metadata(serialise(tensors), {k: str(v) for k, v in sorted(metadata.items())})
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def _with_metadata(data: bytes, metadata: dict[str, str]) -> bytes:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import sys
-from importlib.util import find_spec
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from srfast.data.files import atomic_path
+from srfast.data.files import atomic_path, write_all
 from srfast.errors import RunError
+from srfast.training.board import Board
 
 NAME = "log.csv"
 COLUMNS = ("step", "loss", "lr", "psnr", "ssim", "seconds", "data_seconds")
@@ -36,13 +40,9 @@ class Log:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(kept)
-        self._file = open(self._path, "a", newline="")
-        self._writer = csv.DictWriter(self._file, COLUMNS)
-        self._board: Any = None
-        if find_spec("tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(out / "tensorboard", purge_step=first + 1)
+        # A row is one write: where it fails nothing is left in a buffer, for its end to fail again.
+        self._file = open(self._path, "ab", buffering=0)
+        self._board = Board(out / "tensorboard", first)
         console = Console(stderr=True)
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -64,27 +64,35 @@ class Log:
 
     def write(self, row: dict[str, Any]) -> None:
         """One row; its keys are ``COLUMNS``, psnr and ssim only after an evaluation."""
-        try:
-            self._writer.writerow(row)
-            self._file.flush()
-        except OSError as error:
-            raise RunError(f"{self._path}: {error.strerror}") from None
+        line = io.StringIO()
+        csv.DictWriter(line, COLUMNS).writerow(row)
+        with self._explained():
+            write_all(self._file, line.getvalue().encode())
         text = " ".join(f"{k} {row[k]}" for k in COLUMNS[1:5] if k in row)
         if self._bar:
             self._bar.update(self._task, completed=row["step"], loss=text)
         elif not self._quiet and "psnr" in row:
             print(f"step {row['step']} {text}", file=sys.stderr, flush=True)
-        if self._board:
-            for name in COLUMNS[1:]:
-                if name in row:
-                    self._board.add_scalar(name, float(row[name]), row["step"])
+        self._board.write(row)
+
+    def flush(self) -> None:
+        """Puts the rows on the disk."""
+        with self._explained():
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        self._file.close()
-        if self._board:
-            self._board.close()
         if self._bar:
             self._bar.stop()
+        self._board.close()
+        with self._explained():
+            self._file.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(f"{self._path}: cannot be written ({error.strerror})") from None
 
     def _rows_until(self, step: int) -> list[dict[str, str]]:
         if step == 0 or not self._path.exists():

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srfast import models
-from srfast.data.files import output_folder
+from srfast.data.files import checksum, output_folder
 from srfast.data.interrupts import finishing
 from srfast.errors import InputError, RunError
 from srfast.training import arguments, checkpoint, host
@@ -150,6 +150,7 @@ class _Runner:
         # The losses since the last row of the log, and how many they are.
         self.total = torch.zeros((), dtype=torch.float64, device=world.device)
         self.summed = 0
+        self.saved: str | None = None  # the checksum of the weights that the checkpoint goes with
         self.before = (0.0, 0.0)  # seconds, and those of them that waited for data, of earlier calls
         self.asked: Callable[[], bool] = lambda: False
 
@@ -180,6 +181,7 @@ class _Runner:
             for k, v in state["average"].items():
                 self.average[k].copy_(v)
             self.step, self.loss = int(state["step"]), float(state["loss"])
+            self.saved = state.get("weights")
             self.total += float(state.get("total", 0.0))
             self.summed = int(state.get("summed", 0))
             seconds, waited = state.get("seconds", self.before)
@@ -206,6 +208,10 @@ class _Runner:
         if world.size > 1:
             net = DistributedDataParallel(self.model, device_ids=None if on_cpu else [world.device.index])
         log = Log(self.out, self.step, plan.steps, quiet) if world.leads else None
+        weights = self.out / checkpoint.MODEL
+        # Those of another step were written by a run that ended before the next checkpoint was.
+        if self.step and world.leads and not (weights.exists() and checksum(weights) == self.saved):
+            self._save_weights()
         ahead = 0 if on_cpu and self.store.fits else 4
         began = time.perf_counter()
         score = None
@@ -237,6 +243,8 @@ class _Runner:
                     elif log:
                         log.advance(self.step)
                     if save or stop:
+                        if log:
+                            log.flush()
                         self._save(spent())
                     if stop and not done:
                         raise KeyboardInterrupt
@@ -346,7 +354,11 @@ class _Runner:
         return row | {"seconds": f"{seconds:.2f}", "data_seconds": f"{waited:.2f}"}
 
     def _save(self, spent: tuple[float, float]) -> None:
-        """One file for all processes: the others hand their generators' state to the first."""
+        """One file for all processes: the others hand their generators' state to the first.
+
+        The checkpoint is what says that the step is done. It is written behind the log and the weights, and names the
+        weights' checksum: a run that ends in between goes on from the checkpoint before.
+        """
         self._mean_loss()
         total = self.world.mean(self.total.clone())
         rngs = [checkpoint.rng_state()]
@@ -367,20 +379,18 @@ class _Runner:
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 "rng": rngs,
+                "weights": self._save_weights(),
             }
             if self.plan.reselect:
                 state |= {"active": torch.from_numpy(self.batches.active), "since": self.batches.since}
             checkpoint.save(self.last, state)
-            plan = self.plan
-            about = {
-                "format": "pt",
-                "model": plan.model,
-                "options": json.dumps(dict(plan.options)),
-                "scale": plan.scale,
-            }
-            about |= {"steps": self.step, "seed": plan.seed, "data": self.data_name}
-            checkpoint.save_weights(self.out / checkpoint.MODEL, self.average or self._state(), about)
         self.world.wait()
+
+    def _save_weights(self) -> str:
+        plan = self.plan
+        about = {"format": "pt", "model": plan.model, "options": json.dumps(dict(plan.options)), "scale": plan.scale}
+        about |= {"steps": self.step, "seed": plan.seed, "data": self.data_name}
+        return checkpoint.save_weights(self.out / checkpoint.MODEL, self.average or self._state(), about)
 
     def _stop(self) -> bool:
         if self.world.size == 1:

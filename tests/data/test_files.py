@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 
+from srfast.data import files, renaming
 from srfast.data.files import LOCK, atomic_path, check_input, check_output, output_file, output_folder
 from srfast.data.locks import Lock
 from srfast.data.origin import MARK, generator, kind_of
@@ -270,3 +273,103 @@ def test_a_body_that_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nothing was written"), atomic_path(tmp_path / "a"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_comes_between_the_look_and_the_rename_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "e.json"
+    for way in ("renameat2", "link", "neither"):
+        if way != "renameat2":
+            monkeypatch.setattr(renaming, "_renameat2", lambda *_: False)
+        if way == "neither":
+            monkeypatch.setattr(os, "link", unsupported)
+        look = files.check_output
+
+        def late(*args: Any, look: Any = look) -> Path:
+            found: Path = look(*args)
+            if list(tmp_path.glob(".srfast-*.json")) and not path.exists():
+                path.write_bytes(PHOTO)
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "check_output", late)
+            with (
+                pytest.raises(InputError, match="not written by srfast"),
+                output_file(path, "evaluation") as temporary,
+            ):
+                temporary.write_text("new")
+        assert path.read_bytes() == PHOTO, way
+        assert [p.name for p in tmp_path.iterdir()] == ["e.json"]
+        path.unlink()
+        with output_file(path, "evaluation") as temporary:
+            evaluation(temporary)
+        assert kind_of(path) == "evaluation"
+        path.unlink()
+
+
+def unsupported(*_: Any) -> None:
+    raise OSError(errno.EPERM, "no links here")
+
+
+@pytest.mark.parametrize("way", ["renameat2", "three renames"])
+def test_folders_change_places(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way != "renameat2":
+        monkeypatch.setattr(renaming, "_renameat2", lambda *_: False)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    renaming.exchange(tmp_path / "a", tmp_path / "b")
+    assert [os.listdir(tmp_path / name) for name in "ab"] == [["b"], ["a"]]
+    assert len(os.listdir(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_permissions_of_what_is_replaced_stay(mode: int, tmp_path: Path) -> None:
+    path = evaluation(tmp_path / "e.json")
+    path.chmod(mode)
+    with output_file(path, "evaluation") as temporary:
+        assert temporary.stat().st_mode & 0o077 & ~mode == 0, "not readable by others even while it is written"
+        temporary.write_text("new")
+    assert path.stat().st_mode & 0o777 == mode
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("content", ["my notes", "12 notes/of mine", "1" * 400])
+@pytest.mark.parametrize("how", ["file", "link", "symbolic link"])
+def test_a_lock_that_is_not_srfasts_is_not_written_into(how: str, content: str, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text(content)
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / LOCK
+    if how == "file":
+        path.write_text(content)
+    else:
+        (os.link if how == "link" else os.symlink)(mine, path)
+    with pytest.raises(InputError, match="out"), output_folder(tmp_path / "out", "export"):
+        pass
+    assert (mine.read_text(), path.read_text()) == (content, content)
+
+
+def test_a_link_to_an_old_lock_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / "12").write_text("12 host")
+    (tmp_path / "out").mkdir()
+    os.link(tmp_path / "12", tmp_path / "out" / LOCK)
+    with pytest.raises(InputError, match="no lock"), output_folder(tmp_path / "out", "export"):
+        pass
+    assert (tmp_path / "12").read_text() == "12 host"
+
+
+def test_a_lock_moves_with_its_folder(tmp_path: Path) -> None:
+    lock = Lock.take(tmp_path / "a" / LOCK, tmp_path / "out")
+    (tmp_path / "a").rename(tmp_path / "b")
+    with pytest.raises(RunError, match="is writing it"):
+        Lock.take(tmp_path / "a" / LOCK, tmp_path / "out")
+    lock.moved(tmp_path / "b" / LOCK)
+    second = Lock.take(tmp_path / "a" / LOCK, tmp_path / "out")
+    with pytest.raises(RunError, match="is writing it"):
+        Lock.take(tmp_path / "b" / LOCK, tmp_path / "out")
+    lock.release()
+    assert not (tmp_path / "b" / LOCK).exists()
+    assert (tmp_path / "a" / LOCK).exists(), "the second run's"
+    second.release()

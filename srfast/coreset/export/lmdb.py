@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Generator
-from contextlib import ExitStack, closing
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from srfast.errors import RunError
 _COMMIT_BYTES = 32 << 20
 """Of encoded files in a transaction: what an interrupted run may lose, and what LMDB holds in memory."""
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LEVEL = 1
 """The third word of a line of meta_info.txt, which no reader looks at."""
 
@@ -30,29 +32,36 @@ class Lmdb:
         self._error = lmdb.Error
         self._environments: dict[bool, Any] = {}
         self._transactions: dict[bool, Any] = {}
-        for name, lr in sides(plan):
-            path = folder / f"{name}.lmdb"
-            path.mkdir(exist_ok=True)
-            # Flushed to disk once, in finish.
-            self._environments[lr] = lmdb.open(str(path), map_size=_room(plan, lr), sync=False, metasync=False)
-        self._begin()
+        try:
+            with self._explained():
+                for name, lr in sides(plan):
+                    path = folder / f"{name}.lmdb"
+                    path.mkdir(exist_ok=True)
+                    # Flushed to disk once, in finish.
+                    self._environments[lr] = lmdb.open(str(path), map_size=_room(plan, lr), sync=False, metasync=False)
+                self._begin()
+        except BaseException:
+            self.close()
+            raise
 
     def add(self, pairs: list[Pair]) -> None:
-        for pair in pairs:
-            key = self.plan.names[pair.row].encode("ascii")
-            for lr, value in ((False, pair.hr), (True, pair.lr)):
-                if value is not None:
-                    self._put(lr, key, value)
-                    self._held += len(value)
-        self._next = pairs[-1].row + 1
-        if self._held >= _COMMIT_BYTES:
-            self._commit()
-            self._begin()
+        with self._explained():
+            for pair in pairs:
+                key = self.plan.names[pair.row].encode("ascii")
+                for lr, value in ((False, pair.hr), (True, pair.lr)):
+                    if value is not None:
+                        self._put(lr, key, value)
+                        self._held += len(value)
+            self._next = pairs[-1].row + 1
+            if self._held >= _COMMIT_BYTES:
+                self._commit()
+                self._begin()
 
     def finish(self) -> None:
-        self._commit()
-        for environment in self._environments.values():
-            environment.sync(True)
+        with self._explained():
+            self._commit()
+            for environment in self._environments.values():
+                environment.sync(True)
         for name, lr in sides(self.plan):
             lines = (
                 f"{key}.{self.plan.suffix} {shape_of(self.plan, row, lr=lr)} {_LEVEL}"
@@ -81,18 +90,29 @@ class Lmdb:
         try:
             for transaction in transactions.values():
                 transaction.commit()
-        except self._error as error:
-            for name, _ in sides(self.plan):
-                _check_room(self.folder / f"{name}.lmdb" / "data.mdb", self._held)
-            raise RunError(f"{self.folder}: LMDB cannot write ({error})") from error
         finally:
             for transaction in transactions.values():
                 transaction.abort()
         self.written = self._next
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """LMDB's errors as one line, those of a full disk as the system's: a write that it cut short is EIO to LMDB."""
+        try:
+            yield
+        except self._error as error:
+            number = next((n for n in _FULL if os.strerror(n) in str(error)), None)
+            if number is not None:
+                raise OSError(number, os.strerror(number)) from None
+            for name, _ in sides(self.plan):
+                _check_room(self.folder / f"{name}.lmdb" / "data.mdb", self._held)
+            raise RunError(f"{self.folder}: LMDB cannot write ({error})") from error
+
 
 def _check_room(path: Path, size: int) -> None:
     """Raises the system's error where a file cannot grow: a write that a full disk cuts short is EIO to LMDB."""
+    if not path.exists():
+        return
     before = path.stat().st_size
     try:
         with open(path, "ab") as file:

@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from srfast.data.files import LOCK, atomic_path, output_folder
+from srfast.data.locks import Lock
 from srfast.data.origin import MARK, kind_of
 from srfast.errors import InputError, RunError
 
@@ -20,6 +21,7 @@ KIND = "export"
 _SETTINGS = ".export.json"
 _ROWS = ".export-rows"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_THERE = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
 @dataclass
@@ -57,30 +59,47 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[
             settings. RunError: the disk is full, or another run writes there now.
     """
     final = Path(os.path.realpath(output))
-    if final.exists() and not (final.is_dir() and not any(final.iterdir())):
-        if not resume or kind_of(final) != KIND:
-            raise InputError(f"{output}: exists; choose another output")
-        found = _read(final)
-        if found is None:
-            raise InputError(f"{output}: cannot be resumed: {_SETTINGS} in it cannot be read; choose another output")
-        _check_same(output, found, settings)
+    if _is_there(output, final, settings, resume):
+        _tidy(output, final)
         yield Workplace(final, finished=True)
         return
     parts = final.with_name(final.name + ".parts")
     try:
-        with output_folder(parts, KIND):
+        with output_folder(parts, KIND, becomes=final):
+            # The run that held the folder until now may have made it the export.
+            _is_there(output, final, settings, resume=False)
             yield _open(output, parts, settings, resume)
-        if final.is_dir():
-            final.rmdir()
-        os.rename(parts, final)
-        (final / _ROWS).unlink(missing_ok=True)
     except OSError as error:
         if error.errno in _FULL:
             raise RunError(
                 f"{output}: the disk is full ({error.strerror}); what is finished lies in {parts}: "
                 "make room and continue with --resume"
             ) from error
+        if error.errno in _THERE:
+            raise InputError(f"{output}: exists; choose another output") from None
         raise
+    (final / _ROWS).unlink(missing_ok=True)
+
+
+def _tidy(output: Path, final: Path) -> None:
+    """Removes what a run that was killed behind the rename left in the export."""
+    if (final / LOCK).exists():
+        Lock.take(final / LOCK, output).release()
+    with suppress(OSError):
+        (final / _ROWS).unlink()
+
+
+def _is_there(output: Path, final: Path, settings: dict[str, Any], resume: bool) -> bool:
+    """Whether the export is finished; InputError where something else is in its place."""
+    if not final.exists() or (final.is_dir() and not any(final.iterdir())):
+        return False
+    if not resume or kind_of(final) != KIND:
+        raise InputError(f"{output}: exists; choose another output")
+    found = _read(final)
+    if found is None:
+        raise InputError(f"{output}: cannot be resumed: {_SETTINGS} in it cannot be read; choose another output")
+    _check_same(output, found, settings)
+    return True
 
 
 def _open(output: Path, parts: Path, settings: dict[str, Any], resume: bool) -> Workplace:
@@ -91,6 +110,9 @@ def _open(output: Path, parts: Path, settings: dict[str, Any], resume: bool) -> 
             return Workplace(parts, int((parts / _ROWS).read_text()))
         except (OSError, ValueError):
             return Workplace(parts)
+    # First what says that something is finished: a kill in the middle leaves nothing to resume.
+    for name in (_ROWS, _SETTINGS):
+        (parts / name).unlink(missing_ok=True)
     for entry in os.scandir(parts):
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)

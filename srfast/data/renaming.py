@@ -1,0 +1,59 @@
+"""Renames that are one step: to a name that must be free, and of two folders for each other."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import secrets
+from pathlib import Path
+
+_AT_FDCWD, _NOREPLACE, _EXCHANGE = -100, 1, 2  # linux/fs.h
+_LACKING = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def rename_new(old: Path, new: Path) -> None:
+    """Renames a file to a name that is free; FileExistsError where it is not, whoever took it and when.
+
+    By renameat2 (Linux), else by a hard link, which is as strict; only where the file system has neither is there a
+    moment between the look and the rename.
+    """
+    if _renameat2(old, new, _NOREPLACE):
+        return
+    try:
+        os.link(old, new)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(new):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(new)) from None
+        os.rename(old, new)
+    else:
+        os.unlink(old)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Each of two folders gets the name of the other.
+
+    By renameat2 (Linux); where there is none, by three renames, between which one of the names is free.
+    """
+    if _renameat2(one, other, _EXCHANGE):
+        return
+    aside = other.with_name(f".srfast-{secrets.token_hex(8)}")
+    os.rename(other, aside)
+    os.rename(one, other)
+    os.rename(aside, one)
+
+
+def _renameat2(old: Path, new: Path, flags: int) -> bool:
+    """False where the system or the file system does not have it."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):
+        return False
+    if call(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _LACKING:
+        return False
+    raise OSError(number, os.strerror(number), os.fspath(old), None, os.fspath(new))

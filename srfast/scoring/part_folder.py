@@ -1,0 +1,87 @@
+"""What may lie in a folder of parts: nothing that a run of srfast did not write is taken, replaced or removed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from srfast.data import origin
+from srfast.data.files import LOCK
+from srfast.data.locks import is_lock
+from srfast.errors import InputError
+
+KIND = "scoring parts"
+"""Of a folder of parts, until it becomes a table."""
+_PART = re.compile(r"part-\d{8,}(-[0-9a-f]{8})?\.parquet")
+_TEMPORARY = re.compile(r"\.srfast-[0-9a-f-]{16,}.*")
+_OLD_LOCK = "lock"
+"""Of version 0.1.0."""
+REPLACED = ".srfast-replaced"
+"""In a folder whose place another table has taken, or is about to take: of no more use."""
+
+
+def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    """Raises InputError unless a score table may be written as this folder: a new one, empty, or an earlier table."""
+    folder = Path(os.path.realpath(folder))
+    if not folder.parent.is_dir():
+        raise InputError(f"{folder}: expected a folder in an existing directory; {folder.parent} does not exist")
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder of parts to write; a file is there")
+    if any(folder in Path(item).parents for item in inputs):
+        raise InputError(f"{folder}: is an input of this run; choose another output")
+    if any(folder.iterdir()) and origin.kind_of(folder) != "score table":
+        raise InputError(f"{folder}: holds files and is no score table of srfast; choose a new or an empty folder")
+    check_folder(folder)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises InputError when a folder of parts holds anything that no run of srfast wrote, by its content."""
+    if folder.is_dir():
+        foreign = next((n for n in sorted(os.listdir(folder)) if not _is_ours(folder / n)), None)
+        if foreign is not None:
+            raise InputError(f"{folder}: holds {foreign}, which srfast did not write; choose another output")
+
+
+def _is_ours(path: Path) -> bool:
+    if path.name in (LOCK, _OLD_LOCK):
+        return is_lock(path)
+    if path.name in (origin.MARK, REPLACED) or _TEMPORARY.fullmatch(path.name):
+        return path.is_file() and not path.is_symlink()
+    found = _PART.fullmatch(path.name)
+    if found is None:
+        return False
+    kind = origin.kind_of(path)
+    if kind is not None:
+        return kind == "score table"
+    # A part that a crash or a disk damaged cannot be recognised, but for the folder it lies in and the run in its name.
+    return bool(found[1]) and origin.kind_of(path.parent) in (KIND, "score table") and not _is_anothers(path)
+
+
+def _is_anothers(path: Path) -> bool:
+    """Whether a file can be read as parquet and has no metadata of srfast: then it is not a damaged one."""
+    try:
+        with pq.ParquetFile(path, **origin.LIMITS) as file:
+            return origin.KEY not in (file.schema_arrow.metadata or {})
+    except Exception:
+        return False
+
+
+def clear(folder: Path) -> None:
+    """Removes a folder's files but for its lock, those last that say what they are."""
+    last = [origin.MARK, REPLACED]
+    for name in sorted(os.listdir(folder), key=lambda n: last.index(n) if n in last else -1):
+        if name != LOCK:
+            (folder / name).unlink()
+
+
+def clear_temporary(folder: Path) -> None:
+    """Removes what runs that were killed were about to write."""
+    for name in os.listdir(folder):
+        if _TEMPORARY.fullmatch(name):
+            (folder / name).unlink()

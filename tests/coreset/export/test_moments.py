@@ -1,0 +1,118 @@
+"""The moment at which an export appears: its lock is held until it is there, and what a kill leaves is no export."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import srfast
+from srfast.coreset.export.workplace import workplace
+from srfast.errors import InputError, RunError
+
+SETTINGS = {"to": "folder"}
+
+
+def test_a_second_run_does_not_wipe_what_is_about_to_appear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename, asked = os.rename, []
+
+    def renamed(old: Any, new: Any) -> None:
+        if os.fspath(old).endswith("out.parts"):
+            with pytest.raises(RunError, match="is writing it"), workplace(tmp_path / "out", SETTINGS, False):
+                pass
+            asked.append(old)
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", renamed)
+    with workplace(tmp_path / "out", SETTINGS, False) as place:
+        (place.folder / "1.png").write_bytes(b"1")
+    assert asked
+    assert sorted(n for n in os.listdir(tmp_path / "out")) == [".export.json", ".srfast.json", "1.png"]
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_run_that_waited_for_the_first_ones_end_sees_its_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one looks, the first one ends, the second one takes the lock."""
+    from srfast.data import files
+
+    take, first = files.Lock.take, []
+
+    def late(path: Path, output: Path) -> Any:
+        if not first:
+            first.append(output)
+            with workplace(tmp_path / "out", SETTINGS, False) as place:
+                (place.folder / "1.png").write_bytes(b"1")
+        return take(path, output)
+
+    monkeypatch.setattr(files.Lock, "take", late)
+    with (
+        pytest.raises(InputError, match="out: exists; choose another output"),
+        workplace(tmp_path / "out", SETTINGS, False) as place,
+    ):
+        (place.folder / "2.png").write_bytes(b"2")
+    assert (tmp_path / "out" / "1.png").exists()
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_what_comes_to_its_place_while_it_is_written_stays(tmp_path: Path) -> None:
+    for name, arrive in (("a", lambda p: p.write_bytes(b"mine")), ("b", lambda p: (p.mkdir(), (p / "x").touch()))):
+        out = tmp_path / name
+        with pytest.raises(InputError, match=f"{name}: exists"), workplace(out, SETTINGS, False):
+            arrive(out)
+        assert out.read_bytes() == b"mine" if name == "a" else os.listdir(out) == ["x"]
+
+
+@pytest.mark.parametrize("to", ["basicsr", "lmdb", "hf", "webdataset"])
+def test_an_export_that_ends_anywhere_goes_on_to_the_same_files(
+    to: Any, coreset: Path, tmp_path: Path, ending: Any
+) -> None:
+    def content(folder: Path) -> dict[str, bytes]:
+        """But for the databases, whose pages depend on the transactions, and texts that name the folder."""
+        found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        return {n: d for n, d in found.items() if not n.endswith((".mdb", ".yml", ".toml", ".json", "load.py"))}
+
+    whole = tmp_path / "whole"
+    srfast.export(coreset, whole, to, 2)
+    for resume in (True, False):
+        number = 3
+        while number < 60:
+            out = tmp_path / f"{number} {resume}" / "out"
+            out.parent.mkdir()
+            with ending(number, out.parent):
+                srfast.export(coreset, out, to, 2)
+                break
+            # Begun anew, and ended once more while what the first one left is removed.
+            if not resume and not out.exists():
+                with ending(number + 2, out.parent):
+                    srfast.export(coreset, out, to, 2)
+            done = srfast.export(coreset, out, to, 2, resume=True, check=True)
+            assert done.compared == done.patches
+            assert content(out) == content(whole)
+            assert os.listdir(out.parent) == ["out"]
+            number += 17 + resume
+        assert number > 3
+
+
+def test_a_database_on_a_full_disk(coreset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lmdb = pytest.importorskip("lmdb")
+    reasons = {
+        os.strerror(errno.ENOSPC): "the disk is full",
+        os.strerror(errno.EIO): "LMDB cannot write",
+    }
+    for text, words in reasons.items():
+
+        def refuse(*_: Any, _text: str = text, **__: Any) -> Any:
+            raise lmdb.Error(f"lock.mdb: {_text}")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(lmdb, "open", refuse)
+            with pytest.raises(RunError, match=words) as caught:
+                srfast.export(coreset, tmp_path / "out", "lmdb", 2)
+        assert "\n" not in str(caught.value)
+    done = srfast.export(coreset, tmp_path / "out", "lmdb", 2, resume=True, check=True)
+    assert done.compared == done.patches

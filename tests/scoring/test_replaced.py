@@ -1,0 +1,207 @@
+"""Tables that take the place of older ones: at every moment one of the two is there, and nothing else is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import srfast
+from srfast.data.files import LOCK
+from srfast.errors import InputError, RunError
+from srfast.scoring import parts
+from srfast.scoring.pipeline import score
+from srfast.scoring.table import ScoreTable
+
+OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "workers": 1}
+OLD = {**OPTIONS, "stride": 24}
+PHOTO = b"\x89PNG\r\n\x1a\n and so on"
+
+
+@pytest.fixture
+def few(photo_folder: Path) -> Path:
+    """Two small images, each a part of its own."""
+    for name in ("chelsea.jpg", "sub/café au lait.png"):
+        (photo_folder / name).unlink()
+    return photo_folder
+
+
+@pytest.fixture(autouse=True)
+def _a_part_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROWS", 1)
+
+
+@pytest.mark.parametrize("name", ["s.parquet", "scores/"])
+def test_a_table_is_replaced_in_one_step(name: str, few: Path, tmp_path: Path, ending: Any) -> None:
+    """At each end, what is read is the old table or the new one; ``--resume`` gives the new one."""
+    output = f"{tmp_path / 'out'}/{name}"
+    Path(output).parent.mkdir()
+    old, new = score(few, output=output, **OLD), score(few, **OPTIONS)
+    number, seen = 0, []
+    while True:
+        with ending(number, tmp_path / "out"):
+            score(few, output=output, **OPTIONS)
+            break
+        found = ScoreTable.read(output.rstrip("/"))
+        assert found.table.equals(old.table) or found.table.equals(new.table)
+        seen.append(found.table.equals(new.table))
+        begun = list(Path(output.rstrip("/") + ".parts").glob("part-*")) or seen[-1]
+        if not begun:  # it may have ended before it noted that it began
+            with suppress(InputError):
+                score(few, output=output, resume=True, **OPTIONS)
+        score(few, output=output, resume=bool(begun), **OPTIONS)
+        assert ScoreTable.read(output.rstrip("/")).table.equals(new.table)
+        assert os.listdir(tmp_path / "out") == [name.rstrip("/")]
+        assert not [n for n in os.listdir(tmp_path / "out" / name) if "srfast-" in n] if name.endswith("/") else True
+        shutil.rmtree(tmp_path / "out")
+        (tmp_path / "out").mkdir()
+        score(few, output=output, **OLD)
+        number += 1
+    assert number > 5
+    assert seen == sorted(seen)
+    assert ScoreTable.read(output.rstrip("/")).table.equals(new.table)
+
+
+@pytest.mark.parametrize("name", ["s.parquet", "scores/"])
+def test_an_interrupted_run_over_an_older_table_is_resumed(name: str, few: Path, tmp_path: Path) -> None:
+    output = f"{tmp_path}/{name}"
+    score(few, output=output, **OLD)
+
+    def stop(done: int, _total: int, _patches: int) -> None:
+        if done == 1:
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        score(few, output=output, progress=stop, **OPTIONS)
+    [part] = (tmp_path / f"{Path(output).name}.parts").glob("part-*")
+    before = part.read_bytes()
+    with pytest.raises(InputError, match="cannot be resumed: stride was 48 and is 36 now"):
+        score(few, output=output, resume=True, **{**OPTIONS, "stride": 36})
+    assert part.read_bytes() == before
+    done: list[int] = []
+    table = score(few, output=output, resume=True, progress=lambda n, *_: done.append(n), **OPTIONS)
+    assert done[0] == 1, "the part was used"
+    assert table.table.equals(score(few, **OPTIONS).table)
+
+
+def test_a_table_of_other_settings_is_not_continued(few: Path, tmp_path: Path) -> None:
+    score(few, output=tmp_path / "s.parquet", **OLD)
+    before = (tmp_path / "s.parquet").read_bytes()
+    with pytest.raises(InputError, match="cannot be resumed: stride was 24 and is 48 now"):
+        score(few, output=tmp_path / "s.parquet", resume=True, **OPTIONS)
+    assert (tmp_path / "s.parquet").read_bytes() == before
+    assert not (tmp_path / "s.parquet.parts").exists()
+
+
+def test_the_lock_of_a_run_that_begins_meanwhile_stays(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the rename of the parts and their run's end a second run begins, and a third one asks."""
+    output = f"{tmp_path / 'scores'}/"
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def wait(done: int, _total: int, _patches: int) -> None:
+        if done == 1:
+            at_work.set()
+            go_on.wait(60)
+
+    second = threading.Thread(target=lambda: score(few, output=output, progress=wait, **OPTIONS))
+    moved = parts.Lock.moved
+
+    def then_second(lock: Any, path: Path) -> None:
+        moved(lock, path)
+        if not at_work.is_set():
+            second.start()
+            assert at_work.wait(60)
+
+    monkeypatch.setattr(parts.Lock, "moved", then_second)
+    score(few, output=output, **OPTIONS)
+    assert at_work.is_set()
+    try:
+        with pytest.raises(RunError, match="is writing it"):
+            score(few, output=output, **OPTIONS)
+    finally:
+        go_on.set()
+        second.join(60)
+    assert ScoreTable.read(tmp_path / "scores").table.equals(score(few, **OPTIONS).table)
+    assert not (tmp_path / "scores.parts").exists()
+
+
+def core_set(folder: Path, path: Path) -> None:
+    srfast.select(score(folder, **OPTIONS), keep=0.5).write(path)
+
+
+FOREIGN: dict[str, Callable[[Path, Path], Any]] = {
+    "lock": lambda folder, _: (folder / "lock").write_text("my combination: 12-34"),
+    LOCK: lambda folder, _: (folder / LOCK).write_text("my combination: 12-34"),
+    "part-00000000.parquet": lambda folder, _: pq.write_table(pa.table({"x": [1]}), folder / "part-00000000.parquet"),
+    "part-00000001.parquet": lambda folder, _: (folder / "part-00000001.parquet").write_bytes(PHOTO),
+    "part-00000002-0123abcd.parquet": lambda folder, images: core_set(
+        images, folder / "part-00000002-0123abcd.parquet"
+    ),
+    "part-00000003-0123abcd.parquet": lambda folder, _: pq.write_table(
+        pa.table({"x": [1]}), folder / "part-00000003-0123abcd.parquet"
+    ),
+    "notes.txt": lambda folder, _: (folder / "notes.txt").write_text("mine"),
+}
+
+
+@pytest.mark.parametrize("where", ["a folder of the user's", "parts of a run", "a table that is a folder"])
+def test_what_has_the_name_of_a_part_is_judged_by_its_content(where: str, few: Path, tmp_path: Path) -> None:
+    output: Any = tmp_path / "s.parquet"
+    folder = tmp_path / "s.parquet.parts"
+    if where == "parts of a run":
+
+        def stop(done: int, _total: int, _patches: int) -> None:
+            if done == 1:
+                raise RuntimeError("stop")
+
+        with pytest.raises(RuntimeError, match="stop"):
+            score(few, output=output, progress=stop, **OPTIONS)
+    elif where == "a table that is a folder":
+        folder = tmp_path / "scores"
+        output = f"{folder}/"
+        score(few, output=output, **OPTIONS)
+    else:
+        folder.mkdir()
+    for name, make in FOREIGN.items():
+        make(folder, few)
+        before = {p.name: p.read_bytes() for p in folder.iterdir()}
+        for resume in (False, True):
+            with pytest.raises(InputError, match=f"{name}|{folder.name}"):
+                score(few, output=output, resume=resume, **OPTIONS)
+        assert {p.name: p.read_bytes() for p in folder.iterdir()} == before, name
+        (folder / name).unlink()
+    assert score(few, output=output, resume=True, **OPTIONS).table.equals(score(few, **OPTIONS).table)
+
+
+def test_what_comes_into_a_table_while_it_is_replaced_stays(few: Path, tmp_path: Path) -> None:
+    output = f"{tmp_path / 'scores'}/"
+    score(few, output=output, **OLD)
+
+    def arrive(done: int, total: int, _patches: int) -> None:
+        if done == total:
+            (tmp_path / "scores" / "part-00000009.parquet").write_bytes(PHOTO)
+
+    with pytest.raises(InputError, match=r"holds part-00000009\.parquet"):
+        score(few, output=output, progress=arrive, **OPTIONS)
+    assert (tmp_path / "scores" / "part-00000009.parquet").read_bytes() == PHOTO
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+@pytest.mark.parametrize("name", ["s.parquet", "scores/"])
+def test_permissions_stay(name: str, few: Path, tmp_path: Path) -> None:
+    output = f"{tmp_path}/{name}"
+    score(few, output=output, **OPTIONS)
+    os.chmod(output, 0o700 if name.endswith("/") else 0o600)
+    mode = os.stat(output).st_mode
+    score(few, output=output, **OLD)
+    assert os.stat(output).st_mode == mode

@@ -1,0 +1,125 @@
+"""A finished cell is that of its test images, by names and contents, and of its own settings to the last digit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from safetensors import safe_open
+
+import srfast
+from srfast.data.files import checksum
+from srfast.errors import InputError
+from srfast.study.cells import cells
+from srfast.study.description import read_study
+from srfast.study.results import images_as_text
+from srfast.study.runner import run_study
+
+ARMS = '[[arm]]\nname = "des"\nkeep = 0.5\n'
+
+
+@pytest.mark.parametrize("how", ["another image", "another name", "another folder"])
+def test_other_test_images_of_the_same_number_are_refused(
+    how: str, write_study: Callable[..., Path], photo_folder: Path, tmp_path: Path
+) -> None:
+    study, out = write_study(arms=ARMS), tmp_path / "out"
+    run_study(study, out)
+    before = (out / "results.parquet").read_bytes()
+    image = photo_folder / "sub" / "rocket.png"
+    test = None
+    if how == "another image":
+        with Image.open(image) as opened:
+            opened.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(image)
+    elif how == "another name":
+        image.rename(image.with_name("r.png"))
+    else:
+        test = {"photos": tmp_path / "others"}
+        test["photos"].mkdir()
+        for name in ("astronaut.png", "chelsea.jpg"):
+            (test["photos"] / name).write_bytes((photo_folder / name).read_bytes())
+    with pytest.raises(InputError, match=r"test\.photos: .* was run with '2 images, .*', got '2 images, "):
+        run_study(study, out, test=test)
+    assert (out / "results.parquet").read_bytes() == before
+
+
+def test_a_copy_of_the_test_images_is_the_same(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    study, out = write_study(arms=ARMS), tmp_path / "out"
+    before = run_study(study, out)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in (tmp_path / "photos" / "sub").iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    assert run_study(study, out, test={"photos": copy}).table.equals(before.table)
+
+
+def test_cells_that_noted_the_number_of_images_alone(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    study, out = write_study(arms=ARMS), tmp_path / "out"
+    before = run_study(study, out)
+    [about] = out.glob("cells/*/cell.json")
+    known = json.loads(about.read_text())
+    for number in (2, 3):
+        known["settings"]["test"] = {"photos": number}
+        about.write_text(json.dumps(known))
+        if number == 2:
+            assert run_study(study, out).table.equals(before.table)
+        else:
+            with pytest.raises(InputError, match=r"test\.photos: .* was run with 3, got '2 images"):
+                run_study(study, out)
+
+
+def test_a_checksum_is_taken_again_when_a_file_changes(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"1")
+    first = images_as_text([str(path)])
+    path.write_bytes(b"12")
+    assert images_as_text([str(path)]) != first
+
+
+def test_a_finished_cell_names_its_weights(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Of a cell whose training ended between its files, too: a finished training without its last weights."""
+    study, out = write_study(arms=ARMS), tmp_path / "out"
+    first = run_study(study, out)
+    [cell] = (out / "cells").iterdir()
+    weights = cell / "model.safetensors"
+    assert json.loads((cell / "cell.json").read_text())["weights"] == checksum(weights)
+    whole = weights.read_bytes()
+    again = tmp_path / "again"
+    (again / "cells").mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("srfast.study.cell.evaluate", stop)
+        with pytest.raises(Stopped):
+            run_study(study, tmp_path / "other")
+    [cell] = (tmp_path / "other" / "cells").iterdir()
+    weights = cell / "model.safetensors"
+    with safe_open(weights, "pt") as opened:
+        assert opened.metadata()["steps"] == "6"
+    srfast.train("fsrcnn", tmp_path / "photos", tmp_path / "another", steps=1, batch=2, lr_patch=12)
+    weights.write_bytes((tmp_path / "another" / "model.safetensors").read_bytes())
+    found = run_study(study, tmp_path / "other")
+    assert found.table.column("psnr").equals(first.table.column("psnr"))
+    assert weights.read_bytes() == whole
+
+
+class Stopped(BaseException):
+    pass
+
+
+def stop(*_: Any, **__: Any) -> Any:
+    raise Stopped
+
+
+@pytest.mark.parametrize(
+    "change", [{"arms": '[[arm]]\nname = "des"\nkeep = [0.5, 0.50000001]\n'}, {"pool": "[0.5, 0.50000001]"}]
+)
+def test_cells_that_would_share_a_folder_are_refused(change: Any, write_study: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match=r"arm '.*': expected values that differ in their first six digits"):
+        cells(read_study(write_study(**change)))
+
+
+def test_the_same_cell_asked_for_twice_is_one(write_study: Callable[..., Path]) -> None:
+    study = read_study(write_study(arms='[[arm]]\nname = "des"\nkeep = 1.0\nbudget = ["epochs", "updates"]\n'))
+    assert len(cells(study)) == 1

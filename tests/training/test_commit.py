@@ -1,0 +1,126 @@
+"""One commit point of a step: the checkpoint, written last, which names the weights that go with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from srfast.data.files import checksum
+from srfast.training import board, checkpoint
+from srfast.training.loop import train
+from srfast.training.plan import Plan
+from srfast.training.recipes import recipe
+from srfast.training.sources import open_store
+from srfast.training.store import PairStore
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture
+def store(photo_folder: Path) -> PairStore:
+    return open_store([photo_folder], 2, color="y", patch=24, quantise=False)[0]
+
+
+def plan(steps: int = 4) -> Plan:
+    return Plan("fsrcnn", 2, steps, dataclasses.replace(recipe("fsrcnn"), batch=2, lr_patch=12), 3)
+
+
+def run(store: PairStore, out: Path, **options: Any) -> Any:
+    return train(plan(), store, out, quiet=True, save_every=2, **options)
+
+
+@pytest.fixture
+def whole(store: PairStore, tmp_path: Path) -> bytes:
+    run(store, tmp_path / "whole")
+    return (tmp_path / "whole" / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_run_that_ends_between_its_files_goes_on_to_the_same_weights(
+    number: int, ending: Any, store: PairStore, whole: bytes, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with ending(number, out):
+        run(store, out)
+    done = run(store, out, resume=True)
+    assert done.step == 4
+    assert (out / WEIGHTS).read_bytes() == whole
+    assert torch.load(out / "last.pt", weights_only=True)["weights"] == checksum(out / WEIGHTS)
+
+
+@pytest.mark.parametrize("which", ["absent", "of another step"])
+def test_a_finished_run_has_the_weights_its_checkpoint_names(
+    which: str, store: PairStore, whole: bytes, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    run(store, out)
+    if which == "absent":
+        (out / WEIGHTS).unlink()
+    else:
+        train(plan(2), store, tmp_path / "other", quiet=True)
+        (out / WEIGHTS).write_bytes((tmp_path / "other" / WEIGHTS).read_bytes())
+    assert run(store, out, resume=True).step == 4
+    assert (out / WEIGHTS).read_bytes() == whole
+
+
+def test_a_disk_that_is_full_for_the_checkpoint(
+    store: PairStore, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights of the last step are there, the checkpoint still is that of the step before."""
+    out = tmp_path / "run"
+    save, left = checkpoint.save, [1]
+
+    def full(path: Path, state: dict[str, Any]) -> None:
+        if not left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left.pop()
+        save(path, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", full)
+        with pytest.raises(OSError, match="No space"):
+            run(store, out)
+    assert torch.load(out / "last.pt", weights_only=True)["step"] == 2
+    run(store, out, resume=True)
+    assert (out / WEIGHTS).read_bytes() == whole
+
+
+def test_a_disk_that_is_full_for_tensorboard(
+    store: PairStore, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("tensorboard")
+    fallen: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", fallen.append)
+
+    def full(_file: Any, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(board, "write_all", full)
+    with caplog.at_level(logging.WARNING, "srfast"):
+        run(store, tmp_path / "run", log_every=1)
+    assert [r.message for r in caplog.records] == [
+        f"{tmp_path / 'run' / 'tensorboard'}: TensorBoard's file cannot be written (No space left on device); "
+        "log.csv goes on"
+    ]
+    assert not fallen
+    assert (tmp_path / "run" / WEIGHTS).read_bytes() == whole
+
+
+def test_tensorboard_reads_what_was_written(store: PairStore, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run(store, tmp_path / "run", log_every=1)
+    found = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert set(found.Tags()["scalars"]) == {"loss", "lr", "seconds", "data_seconds"}
+    rows = [line.split(",") for line in (tmp_path / "run" / "log.csv").read_text().splitlines()[1:]]
+    scalars = found.Scalars("loss")
+    assert [e.step for e in scalars] == [int(step) for step, *_ in rows]
+    # They are float32.
+    assert [e.value for e in scalars] == pytest.approx([float(loss) for _, loss, *_ in rows], rel=2**-23)
