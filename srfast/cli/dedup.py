@@ -34,9 +34,9 @@ def command(
 ) -> None:
     """Mark the near-duplicates in SCORES: flipped, turned, moved by a few pixels or compressed again.
 
-    The table that is written has three more columns: duplicate (an earlier patch shows the same), group (patches of one
-    number show the same) and leak (the test image that shows the same). `srfast select --where "not duplicate and leak
-    is null"` leaves them out.
+    The table that is written has three more columns: duplicate (a patch of a better image shows the same), group
+    (patches of one number show the same) and leak (the test image that shows the same). `srfast select --where "not
+    duplicate and leak is null"` leaves them out.
     """
     if more and not against:
         raise click.UsageError(f"expected one SCORES, got {scores} and {more[0]}; test images come after --against")
@@ -68,7 +68,7 @@ def command(
 
 def _lines(found: Any, against: bool) -> list[str]:
     lines = [
-        f"{found.duplicates:,} of {len(found.table):,} patches repeat an earlier one, in {found.groups:,} groups; "
+        f"{found.duplicates:,} of {len(found.table):,} patches repeat one that is kept, in {found.groups:,} groups; "
         f"{found.flat:,} are too flat to tell"
     ]
     lines += [f"  {one} repeats {two}: {n} of {of} patches" for one, two, n, of in found.images[:_SHOWN]]

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from srfast.coreset.features import SIDE, describe, spectrum
 from srfast.coreset.groups import running_count
 from srfast.coreset.likeness import detail_likeness, halved, likeness, rough_likeness
+from srfast.data.encoding import encoding_of
 from srfast.data.grid import starts
 from srfast.data.images import ImageFile, find_images, read_rgb
 from srfast.data.threads import cores
@@ -52,15 +53,16 @@ class Duplicates:
     """What was found."""
 
     table: ScoreTable
-    """The score table with the columns ``duplicate`` (bool: an earlier row shows the same), ``group`` (int32: rows of
-    one number show the same; -1: alone) and ``leak`` (string: the test image that shows the same, or missing)."""
+    """The score table with the columns ``duplicate`` (bool: a patch of a better image, or an earlier one of the same
+    image, shows the same), ``group`` (int32: rows of one number show the same; -1: alone) and ``leak`` (string: the
+    test image that shows the same, or missing)."""
     duplicates: int
     groups: int
     flat: int
     """Patches too flat to be recognised, which are never called duplicates."""
     images: list[tuple[str, str, int, int]]
-    """Pairs of images of which the first shares at least half of its patches that are not flat with the second: how
-    many, of how many."""
+    """Pairs of images, the better one last, of which one shares at least half of its patches that are not flat with the
+    other: how many patches of the first, of how many."""
     leaks: dict[str, dict[str, int]]
     """Test image -> training image -> patches they share."""
 
@@ -80,7 +82,9 @@ def find_duplicates(
 
     The nearest patches by spectrum (features that flips and turns leave as they are, faiss) are compared pixel by pixel
     at 32 x 32: concordance over the 8 positions and shifts of up to a tenth of the patch, of the whole and of the
-    details. Overlapping patches of one image are not duplicates; patches too flat to be recognised are left out.
+    details. Overlapping patches of one image are not duplicates; patches too flat to be recognised are left out. Of
+    patches that show the same, that of the best image is no duplicate: of the largest, then of a lossless one, then of
+    the JPEG file of the highest quality, then of the first by path; in one image it is the first.
 
     Args:
         scores: The score table.
@@ -103,14 +107,17 @@ def find_duplicates(
         raise InputError("scores: expected at least one patch, got an empty table")
     tests = find_images(list(against)) if (against := list(against)) else []
     _faiss()
-    looks = _looks(scores, ScoredImages.of(scores.meta, root))
+    images = ScoredImages.of(scores.meta, root)
+    looks = _looks(scores, images)
     rows = np.flatnonzero(~looks.flat)
     column = pc.dictionary_encode(scores.table.column("image").combine_chunks())
     names, image = column.dictionary.to_pylist(), column.indices.to_numpy()
     a, b = _pairs_within(scores, image, rows, looks, alike)
     group = _groups(len(scores), a, b)
+    rank = _ranks(names, np.unique(image[np.concatenate([a, b])]), images)
+    best_last = np.lexsort((np.arange(len(scores)), rank[image]))[::-1]
     first = np.full(len(scores), -1)
-    first[group[::-1]] = np.arange(len(scores))[::-1]
+    first[group[best_last]] = best_last
     alone = np.bincount(group, minlength=len(scores))[group] == 1
     duplicate = (first[group] != np.arange(len(scores))) & ~alone
     _, number = np.unique(group[~alone], return_inverse=True)
@@ -127,7 +134,7 @@ def find_duplicates(
         int(duplicate.sum()),
         int(numbers.max(initial=-1)) + 1,
         int(looks.flat.sum()),
-        _image_pairs(names, image, rows, a, b),
+        _image_pairs(names, image, rank, rows, a, b),
         _leak_counts(titles, names, image, leak),
     )
 
@@ -295,8 +302,17 @@ def _windows(tests: list[ImageFile], size: int) -> tuple[Rows, np.ndarray]:
     return Rows(table, {}), image
 
 
+def _ranks(names: list[str], codes: np.ndarray, images: ScoredImages) -> np.ndarray:
+    """The place of each image [len(names)], the best first, by the headers of those in ``codes``."""
+    preference = {code: encoding_of(images.root / names[code]).preference(names[code]) for code in codes.tolist()}
+    rank = np.arange(len(names)) + len(names)
+    for place, code in enumerate(sorted(preference, key=preference.__getitem__)):
+        rank[code] = place
+    return rank
+
+
 def _image_pairs(
-    names: list[str], image: np.ndarray, rows: np.ndarray, a: np.ndarray, b: np.ndarray
+    names: list[str], image: np.ndarray, rank: np.ndarray, rows: np.ndarray, a: np.ndarray, b: np.ndarray
 ) -> list[tuple[str, str, int, int]]:
     across = image[a] != image[b]
     seen = np.concatenate([np.stack([image[a], image[b], a], 1)[across], np.stack([image[b], image[a], b], 1)[across]])
@@ -304,9 +320,9 @@ def _image_pairs(
     for left, right in np.unique(seen, axis=0)[:, :2].tolist():
         shared[left, right] = shared.get((left, right), 0) + 1
     judged = np.bincount(image[rows], minlength=len(names))
-    most = {(one, two): n for (one, two), n in shared.items() if 2 * n >= judged[one]}
-    once = {pair: n for pair, n in most.items() if pair[::-1] not in most or pair[0] < pair[1]}
-    return [(names[one], names[two], n, int(judged[one])) for (one, two), n in once.items()]
+    most = (pair for pair, n in shared.items() if 2 * n >= judged[pair[0]])
+    once = dict.fromkeys(pair if rank[pair[0]] > rank[pair[1]] else pair[::-1] for pair in most)
+    return [(names[one], names[two], shared[one, two], int(judged[one])) for one, two in once]
 
 
 def _leak_counts(titles: list[str], names: list[str], image: np.ndarray, leak: np.ndarray) -> dict[str, dict[str, int]]:

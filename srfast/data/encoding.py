@@ -1,0 +1,102 @@
+"""How a file keeps its pixels, told from its header: which of two copies of an image is the better one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from srfast.data.images import header, turned
+
+_LUMINANCE = np.array(
+    [16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
+     87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
+     72, 92, 95, 98, 112, 100, 103, 99]
+)  # fmt: skip
+"""ITU-T T.81, Table K.1: what libjpeg scales by its quality."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Size and kind of an image file."""
+
+    width: int
+    height: int
+    """Pixels as read, the EXIF orientation applied."""
+    format: str
+    lossless: bool
+    """Whether the format keeps every pixel; a palette does not."""
+    quality: int | None
+    """Of a JPEG file: 1 to 100 by its quantisation tables."""
+
+    def preference(self, name: str) -> tuple[int, bool, int, str]:
+        """Sorts the better of two copies first: larger, then lossless, then a higher JPEG quality, then by name."""
+        return -self.width * self.height, not self.lossless, -(self.quality or 0), name
+
+    def better_than(self, other: Encoding) -> str:
+        """Why this copy is preferred to another that comes after it, in words."""
+        if self.width * self.height != other.width * other.height:
+            return f"larger: {self.width} x {self.height} against {other.width} x {other.height}"
+        if self.lossless != other.lossless:
+            return f"lossless: {self.format} against {other.format}"
+        if (self.quality or 0) != (other.quality or 0):
+            return f"JPEG quality {self.quality} against {other.quality or 'unknown'}"
+        return "as good, and first by path"
+
+
+def encoding_of(path: str | os.PathLike[str]) -> Encoding:
+    """Size, format and quality of an image file, from its header.
+
+    Raises:
+        InputError: the file cannot be read or is of none of ``srfast.data.images.FORMATS``.
+    """
+    with header(path) as image:
+        width, height = image.size
+        if turned(image):
+            width, height = height, width
+        kind = str(image.format)
+        tables = getattr(image, "quantization", None) if kind == "JPEG" else None
+        lossless = kind in ("PNG", "BMP", "DIB", "PPM") or (
+            kind == "TIFF" and image.info.get("compression") not in ("jpeg", "tiff_jpeg", "webp")
+        )
+        if kind == "WEBP":
+            lossless = _is_lossless_webp(path)
+        return Encoding(width, height, kind, lossless and image.mode not in ("P", "PA"), jpeg_quality(tables))
+
+
+def jpeg_quality(tables: Mapping[int, Sequence[int]] | None) -> int | None:
+    """The quality, 1 to 100, at which the mean of libjpeg's luminance table is nearest to that of the first table.
+
+    After Kornblum (Using JPEG quantization tables to identify imagery processed by software, 2008): exact for
+    encoders that scale the standard table; of tables of their own it is the quality of the same mean, and of two that
+    are as near the higher.
+    """
+    if not tables:
+        return None
+    mean = float(np.mean(list(tables[min(tables)])))
+    return max(range(1, 101), key=lambda quality: (-abs(_means()[quality - 1] - mean), quality))
+
+
+@lru_cache(maxsize=1)
+def _means() -> list[float]:
+    """Of the standard table at each quality: libjpeg's jpeg_quality_scaling."""
+    scales = [5000 // q if q < 50 else 200 - 2 * q for q in range(1, 101)]
+    return [float(np.clip((_LUMINANCE * s + 50) // 100, 1, 255).mean()) for s in scales]
+
+
+def _is_lossless_webp(path: str | os.PathLike[str]) -> bool:
+    """Whether the first chunk with pixels is VP8L (RFC 9649)."""
+    with open(path, "rb") as file:
+        at, end = 12, os.fstat(file.fileno()).st_size
+        while at + 8 <= end:
+            file.seek(at)
+            head = file.read(8)
+            if head[:4] in (b"VP8L", b"VP8 "):
+                return head[:4] == b"VP8L"
+            size = int.from_bytes(head[4:], "little")
+            # The pixels of an animation lie inside its frames, 16 bytes after their beginning.
+            at += 24 if head[:4] == b"ANMF" else 8 + size + size % 2
+    return False

@@ -1,0 +1,139 @@
+"""Copies of whole images, and which of them is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageOps
+
+from srfast.coreset.copies import _frequencies, _turned, find_copies, look, turn_cells
+from srfast.data.encoding import encoding_of, jpeg_quality
+from srfast.data.images import find_images, read_rgb
+from srfast.errors import InputError
+
+COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "the same": lambda image: image,
+    "mirrored": ImageOps.mirror,
+    "upside down": ImageOps.flip,
+    "turned": lambda image: image.transpose(Image.Transpose.ROTATE_90),
+    "transposed": lambda image: image.transpose(Image.Transpose.TRANSPOSE),
+    "half": lambda image: image.resize((image.width // 2, image.height // 2)),
+    "three quarters, mirrored": lambda i: ImageOps.mirror(i.resize((i.width * 3 // 4, i.height * 3 // 4))),
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+    "gray": lambda image: image.convert("L"),
+    "cropped by 2 % at one side": lambda image: image.crop((image.width // 50, 0, image.width, image.height)),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Path:
+    """Photographs, two parts of one of them, and what is no copy: stripes, noise, flat images."""
+    path = tmp_path / "images"
+    path.mkdir()
+    for name, photo in photographs.items():
+        Image.fromarray(photo).save(path / f"{name}.png")
+    coffee = Image.fromarray(photographs["coffee"])
+    coffee.crop((0, 0, 300, 200)).save(path / "left part.png")
+    coffee.crop((250, 150, 550, 350)).save(path / "right part.png")
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        Image.fromarray(rng.integers(0, 256, (300, 400, 3), np.uint8)).save(path / f"noise {i}.png")
+        Image.fromarray(np.full((300, 400, 3), 90 * i, np.uint8)).save(path / f"flat {i}.png")
+        stripes = np.where(np.arange(400) // (7 + 3 * i) % 2, 200, 40).astype(np.uint8)
+        Image.fromarray(np.tile(stripes, (300, 1))).save(path / f"stripes {i}.png")
+    return path
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_copies_are_found_and_nothing_else(kind: str, folder: Path, photographs: dict[str, np.ndarray]) -> None:
+    for name, photo in photographs.items():
+        COPIES[kind](Image.fromarray(photo)).save(folder / f"{name} again.jpg", quality=40)
+    found = find_copies(folder)
+    assert found.keep_instead == {f"{name} again.jpg": f"{name}.png" for name in photographs}
+    assert sorted(found.flat) == ["flat 0.png", "flat 1.png", "flat 2.png"]
+
+
+def test_nothing_is_a_copy_of_something_else(folder: Path) -> None:
+    assert find_copies(folder).groups == []
+
+
+def test_the_best_is_kept_and_the_reason_said(tmp_path: Path, photographs: dict[str, np.ndarray]) -> None:
+    photo = Image.fromarray(photographs["astronaut"][:360, :480])
+    photo.save(tmp_path / "z.png")
+    photo.save(tmp_path / "y.webp", lossless=True)
+    photo.save(tmp_path / "b.jpg", quality=95)
+    photo.save(tmp_path / "a.jpg", quality=60)
+    photo.resize((240, 180)).save(tmp_path / "0.png")
+    ImageOps.mirror(photo.resize((960, 720))).save(tmp_path / "large.jpg", quality=50)
+    (group,) = find_copies(tmp_path).groups
+    assert group.keep == "large.jpg"
+    assert [c.image for c in group.copies] == ["y.webp", "z.png", "b.jpg", "a.jpg", "0.png"]
+    assert {c.reason for c in group.copies[:4]} == {"larger: 960 x 720 against 480 x 360"}
+    (tmp_path / "large.jpg").unlink()
+    (group,) = find_copies(tmp_path).groups
+    assert [(c.image, c.reason) for c in group.copies] == [
+        ("z.png", "as good, and first by path"),
+        ("b.jpg", "lossless: WEBP against JPEG"),
+        ("a.jpg", "lossless: WEBP against JPEG"),
+        ("0.png", "larger: 480 x 360 against 240 x 180"),
+    ]
+    assert all(0.9 < c.likeness <= 1 for c in group.copies)
+    for name in ("y.webp", "z.png", "0.png"):
+        (tmp_path / name).unlink()
+    (group,) = find_copies(tmp_path).groups
+    assert (group.keep, group.copies[0].reason) == ("b.jpg", "JPEG quality 95 against 60")
+
+
+def test_looks_of_a_scoring_pass_leaks_and_unreadable_files(folder: Path, photographs: dict[str, np.ndarray]) -> None:
+    tests = folder.parent / "tests"
+    tests.mkdir()
+    ImageOps.mirror(Image.fromarray(photographs["chelsea"])).save(tests / "cat.jpg")
+    files = find_images(folder)
+    looks = {f.name: look(f.path, read_rgb(f.path)) for f in files}
+    whole = find_copies(files, looks, [tests])
+    assert whole.leaks == {"chelsea.png": "tests/cat.jpg"}
+    for name in photographs:  # not opened again: the looks say all
+        (folder / f"{name}.png").write_bytes(b"no image")
+    assert find_copies(files, looks).groups == whole.groups
+    assert sorted(find_copies(folder).unreadable) == sorted(f"{name}.png" for name in photographs)
+    with pytest.raises(InputError, match="no image files found"):
+        find_copies(tests.parent / "none") if (tests.parent / "none").mkdir() is None else None
+
+
+def test_frequencies_turn_as_the_cells_do() -> None:
+    cells = np.random.default_rng(0).integers(0, 256, (3, 64, 64), np.uint8)
+    for position in range(8):
+        turned = _turned(_frequencies(cells), position)
+        np.testing.assert_allclose(_frequencies(turn_cells(cells, position)), turned, atol=2e-3)
+
+
+@pytest.mark.parametrize("quality", [1, 10, 35, 50, 75, 90, 95, 99, 100])
+def test_quality_of_a_jpeg_file(quality: int, tmp_path: Path, photographs: dict[str, np.ndarray]) -> None:
+    photo = Image.fromarray(photographs["rocket"][:64, :96])
+    photo.save(tmp_path / "a.jpg", quality=quality)
+    found = encoding_of(tmp_path / "a.jpg")
+    assert (found.quality, found.width, found.height, found.lossless) == (quality, 96, 64, False)
+    assert jpeg_quality(None) is None
+
+
+def test_what_keeps_every_pixel(tmp_path: Path, photographs: dict[str, np.ndarray]) -> None:
+    photo = Image.fromarray(photographs["rocket"][:64, :96])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.save(tmp_path / "turned.png", exif=exif)
+    assert (encoding_of(tmp_path / "turned.png").width, encoding_of(tmp_path / "turned.png").height) == (64, 96)
+    for name, lossless, options in (
+        ("a.bmp", True, {}),
+        ("a.tif", True, {}),
+        ("jpeg.tif", False, {"compression": "jpeg"}),
+        ("a.webp", False, {}),
+        ("b.webp", True, {"lossless": True}),
+        ("c.webp", True, {"lossless": True, "exif": exif}),
+    ):
+        photo.save(tmp_path / name, **options)
+        assert encoding_of(tmp_path / name).lossless is lossless, name
+    photo.quantize(64).save(tmp_path / "palette.png")
+    assert encoding_of(tmp_path / "palette.png").lossless is False
