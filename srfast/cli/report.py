@@ -37,7 +37,7 @@ def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: 
     check_output(output, "report", [*scores, *([coreset] if coreset else [])])
     table = join([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
     chosen = None if coreset is None else CoreSet.read(coreset)
-    path = write_report(table, chosen, output, root=root)
+    path = write_report(table, chosen, output, root=root, source=[str(path) for path in scores])
     if as_json:
         emit({"output": str(path), "patches": len(table), "kept": None if chosen is None else len(chosen)})
     else:

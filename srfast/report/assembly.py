@@ -16,8 +16,8 @@ from srfast import __version__
 from srfast.report.content import Content
 
 _FOLDER = "page"
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class|let) )", re.MULTILINE)
+_IMPORT = re.compile(r'^import (?:(\{[^}]*\}) from )?"\./(\w+)\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
 
 
 def assemble(content: Content, server: dict[str, Any] | None = None) -> str:
@@ -28,7 +28,7 @@ def assemble(content: Content, server: dict[str, Any] | None = None) -> str:
         server: Where rows and pictures come from if not from the file (``srfast view``); its addresses are allowed by
             the content security policy.
     """
-    script = bundle()
+    script = bundle("main" if content.explorer else "galleries")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; img-src data:{' blob: ' + chr(39) + 'self' + chr(39) if server else ''}; "
@@ -42,7 +42,12 @@ def assemble(content: Content, server: dict[str, Any] | None = None) -> str:
         style=_source("style.css"),
         script=script,
         data=script_json(content.data() | {"server": server}),
-        pictures=script_json([{k: _uri(v) for k, v in shot.pictures.items()} for shot in content.shots]),
+        pictures=script_json(
+            {
+                "shots": [{k: _uri(v) for k, v in shot.pictures.items()} for shot in content.shots],
+                "wholes": {image: _uri(data) for image, data in content.wholes.items()},
+            }
+        ),
     )  # fmt: skip
 
 
@@ -53,8 +58,8 @@ def script_json(value: Any) -> str:
 
 
 @lru_cache
-def bundle() -> str:
-    """The modules of ``page/`` as one script, each after those that it imports."""
+def bundle(entry: str) -> str:
+    """A module of ``page/`` and all that it imports as one script, each after those that it needs itself."""
     done: dict[str, str] = {}
 
     def add(name: str, above: tuple[str, ...]) -> None:
@@ -62,11 +67,18 @@ def bundle() -> str:
             raise ValueError(f"{name}.js imports itself through {', '.join(above)}")
         if name not in done:
             text = _source(f"{name}.js")
-            for other in _IMPORT.findall(text):
+            for _, other in _IMPORT.findall(text):
                 add(other, (*above, name))
-            done[name] = _EXPORT.sub("", _IMPORT.sub("", text))
+            text = _IMPORT.sub(lambda m: f"const {m[1]} = in_{m[2]};\n" if m[1] else "", text)
+            given = ", ".join(_EXPORT.findall(text))
+            text = _EXPORT.sub("", text)
+            if re.search(r"^(import|export)\b", text, re.MULTILINE):
+                raise ValueError(
+                    f'{name}.js: expected imports of names from "./NAME.js", exports of functions and constants'
+                )
+            done[name] = f"const in_{name} = (() => {{\n{text}return {{ {given} }};\n}})();\n"
 
-    add("main", ())
+    add(entry, ())
     return '"use strict";\n(() => {\n' + "".join(done.values()) + "})();\n"
 
 

@@ -99,6 +99,8 @@ class Content:
     settings: Sequence[tuple[str, Value]] = ()
     settings_text: str = ""
     explorer: Mapping[str, Any] | None = None
+    wholes: Mapping[str, bytes] = field(default_factory=dict)
+    """Whole images, reduced, by path: what the maps are drawn on."""
 
     def data(self) -> dict[str, Any]:
         """What the page's script reads, without the pictures."""

@@ -1,12 +1,11 @@
-"""Patches cut from their source images, as data URIs."""
+"""Pictures for a page: patches at true pixels, what the scorer made of them, and whole images, reduced."""
 
 from __future__ import annotations
 
-import base64
 import io
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +14,71 @@ from PIL import Image, features
 
 from srfast.data.images import read_rgb
 from srfast.errors import InputError, RunError
+from srfast.report.reconstruction import Reconstruction
 from srfast.report.scores import Scores
 
 log = logging.getLogger(__name__)
 
-LARGEST = 128
-"""Pixels a side: a larger patch is shown reduced to this, which bounds the size of the report."""
+PATCHES = 8_500_000
+"""Bytes of the pictures of patches in one page; as base64 they take a third more."""
+WHOLE, WHOLES = 288, 1_500_000
+"""Longest side of a whole image that is shown reduced, and the bytes of all of them."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    uri: str | None
-    """None where the patch cannot be shown; ``note`` then says why."""
-    note: str = ""
+@dataclass
+class Cut:
+    """Pictures by row, and by image; remarks by row."""
+
+    patches: dict[int, dict[str, bytes]] = field(default_factory=dict)
+    notes: dict[int, str] = field(default_factory=dict)
+    wholes: dict[str, bytes] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """(width, height) of the images that were read."""
 
 
-def cut(scores: Scores, rows: Iterable[int]) -> dict[int, Picture]:
-    """The picture of each row; every source image is read once."""
-    by_image: dict[int, list[int]] = {}
-    for row in sorted(set(rows)):
-        by_image.setdefault(int(scores.code[row]), []).append(row)
-    pictures = {}
+def cut(scores: Scores, rows: Sequence[int], budget: int = PATCHES) -> Cut:
+    """Pictures of rows, the most wanted first, until they take about ``budget`` bytes.
+
+    What the pictures of a row take is known only when they are made: the first 16 rows say how many follow.
+    """
+    found = Cut()
+    network = Reconstruction.of(scores.meta)
+    left, wholes = budget, WHOLES
+    waiting = list(dict.fromkeys(rows))
     recorded = scores.meta.get("images")
-    for code, wanted in by_image.items():
-        name = scores.images[code]
-        known = recorded.get(name) if isinstance(recorded, dict) else None
-        image, note = _source(scores.root / name, known if isinstance(known, dict) else {})
-        for row in wanted:
-            pictures[row] = Picture(None, note) if image is None else _patch(image, scores, row, note)
-    blank = [p.note for p in pictures.values() if p.uri is None]
+    each = 0.0
+    while waiting and left > 0:
+        many = 16 if not each else max(1, int(left / each))
+        batch, waiting = waiting[:many], waiting[many:]
+        by_image: dict[int, list[int]] = {}
+        for row in batch:
+            by_image.setdefault(int(scores.code[row]), []).append(row)
+        spent = made = 0
+        for code, wanted in by_image.items():
+            name = scores.images[code]
+            known = recorded.get(name) if isinstance(recorded, dict) else None
+            image, note = source(scores.root / name, known if isinstance(known, dict) else {})
+            if image is not None and name not in found.wholes and wholes > 0:
+                found.sizes[name] = image.shape[1], image.shape[0]
+                found.wholes[name] = reduced(image)
+                wholes -= len(found.wholes[name])
+            for row in wanted:
+                pictures, remark = ({}, note) if image is None else patch(image, scores, row, network)
+                if remark or note:
+                    found.notes[row] = remark or note
+                spent += sum(map(len, pictures.values()))
+                made += bool(pictures)
+                found.patches[row] = pictures
+        left -= spent
+        each = max(each, spent / made) if made else each or 1.0
+    blank = [found.notes[row] for row, pictures in found.patches.items() if not pictures]
     if blank:
         log.warning("%d of %d pictures cannot be shown: %s; --root names the folder the images lie in now",
-                    len(blank), len(pictures), blank[0])  # fmt: skip
-    return pictures
+                    len(blank), len(found.patches), blank[0])  # fmt: skip
+    return found
 
 
-def _source(path: Path, known: dict[str, Any]) -> tuple[np.ndarray | None, str]:
+def source(path: Path, known: dict[str, Any]) -> tuple[np.ndarray | None, str]:
     """The image and a remark, or None and the reason it cannot be shown."""
     try:
         now = path.stat()
@@ -65,19 +93,40 @@ def _source(path: Path, known: dict[str, Any]) -> tuple[np.ndarray | None, str]:
     return image, "file touched since scoring" if touched else ""
 
 
-def _patch(image: np.ndarray, scores: Scores, row: int, note: str) -> Picture:
+def patch(image: np.ndarray, scores: Scores, row: int, network: Reconstruction | None) -> tuple[dict[str, bytes], str]:
+    """The pictures of one patch, lossless, and a remark."""
     x, y, size = (int(v[row]) for v in (scores.x, scores.y, scores.size))
-    patch = image[y : y + size, x : x + size]
-    if patch.shape[:2] != (size, size):
-        return Picture(None, "the image has changed since scoring")
-    picture = Image.fromarray(np.ascontiguousarray(patch))
-    if size > LARGEST:
-        picture = picture.resize((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    share = float(scores.extra["shrink"][row]) if "shrink" in scores.extra else 1.0
+    if share != 1.0:
+        return {}, "cut from a reduced image, which this page does not make"
+    hr = image[y : y + size, x : x + size]
+    if hr.shape[:2] != (size, size):
+        return {}, "the image has changed since scoring"
+    pictures = {"hr": encoded(hr)}
+    if network is not None:
+        panels = network.panels(image, x, y, size)
+        pictures |= {"lr": encoded(panels.lr), "sr": encoded(panels.sr), "error": encoded(panels.error)}
+    return pictures, ""
+
+
+def encoded(pixels: np.ndarray) -> bytes:
+    """A lossless WebP file of uint8 [H, W, 3] or [H, W]; PNG where Pillow has no WebP.
+
+    Method 0 takes a tenth of the time of method 4 (0.7 ms for 96 x 96 instead of 8) and 11 % more bytes.
+    """
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
     buffer = io.BytesIO()
     if features.check("webp"):
-        kind = "webp"
-        picture.save(buffer, "WEBP", lossless=True, quality=70, method=4)
+        picture.save(buffer, "WEBP", lossless=True, quality=20, method=0)
     else:
-        kind = "png"
         picture.save(buffer, "PNG", optimize=True)
-    return Picture(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}", note)
+    return buffer.getvalue()
+
+
+def reduced(image: np.ndarray) -> bytes:
+    """A whole image, its longest side at most WHOLE, as a small JPEG file."""
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture.thumbnail((WHOLE, WHOLE), Image.Resampling.BOX, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=70)
+    return buffer.getvalue()

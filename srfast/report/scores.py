@@ -1,4 +1,4 @@
-"""What the report shows, from the tables: ranks, what became of each patch, figures per image, agreement."""
+"""Score tables and core-sets as arrays: ranks, what became of each patch, figures per image, agreement."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from srfast.coreset.methods.columns import FAINT, descending
 from srfast.errors import InputError
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, check_columns, check_paths, parse_meta
 
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
+WORDS = 1000
+"""Different values that a column of text may have to be shown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,12 @@ class Scores:
     loss: np.ndarray
     bicubic: np.ndarray
     sobel: np.ndarray
+    extra: dict[str, np.ndarray]
+    """The other columns of numbers, and those of yes and no as 1 and 0, float64 [N]; NaN where a value is missing."""
+    flags: frozenset[str]
+    """The columns of yes and no."""
+    words: dict[str, tuple[list[str], np.ndarray]]
+    """Columns of text with at most WORDS different values: the values, and the number [N] of each row's, -1 if none."""
     status: np.ndarray | None
     """LEFT_OUT, KEPT or DROPPED; None without a core-set."""
     meta: dict[str, Any]
@@ -91,6 +100,20 @@ class Scores:
     def by_bicubic(self) -> bool:
         """Whether the loss is that of bicubic up-sampling, which then needs no second column."""
         return bool(np.array_equal(self.loss, self.bicubic))
+
+    @cached_property
+    def scores(self) -> dict[str, np.ndarray]:
+        """The columns [N] that ``select --method`` can sort by, the loss first: all values known and finite."""
+        found = {"loss": self.loss}
+        if not self.by_bicubic:
+            gain = self.bicubic.astype(np.float32) - self.loss.astype(np.float32)
+            faint = self.bicubic < FAINT
+            part = np.where(faint, np.float32(0), gain / np.where(faint, 1, self.bicubic).astype(np.float32))
+            found |= {"bicubic": self.bicubic, "sobel": self.sobel, "reducible": gain, "relative": part}
+        else:
+            found["sobel"] = self.sobel
+        known = {k: v for k, v in self.extra.items() if k not in self.flags and np.isfinite(v).all()}
+        return found | known
 
     @property
     def cut_by_loss(self) -> bool:
@@ -147,6 +170,7 @@ def read_scores(table: pa.Table, coreset: pa.Table | None, *, root: Path | None 
     loss, bicubic, sobel = (_floats(table, name) for name in ("loss", "bicubic", "sobel"))
     if min(x.min(), y.min()) < 0 or size.min() < 1:
         raise InputError("score table: expected x, y >= 0 and size >= 1")
+    extra, flags, words = _extras(table)
     selection: dict[str, Any] = {}
     status = None
     if coreset is not None:
@@ -158,7 +182,27 @@ def read_scores(table: pa.Table, coreset: pa.Table | None, *, root: Path | None 
         check_columns("core-set", coreset, SCHEMA)
         status = _status(images, code, x, y, loss, coreset, selection)
     folder = root if root is not None else Path(str(meta.get("root") or "."))
-    return Scores(images, code, x, y, size, loss, bicubic, sobel, status, meta, selection, folder)
+    return Scores(images, code, x, y, size, loss, bicubic, sobel, extra, flags, words, status, meta, selection, folder)
+
+
+def _extras(table: pa.Table) -> tuple[dict[str, np.ndarray], frozenset[str], dict[str, tuple[list[str], np.ndarray]]]:
+    """The columns beyond those of every score table: numbers, which of them are yes and no, texts."""
+    extra, flags, words = {}, set(), {}
+    for field in table.schema:
+        if field.name in SCHEMA.names or field.name == "rank":
+            continue
+        column = table[field.name]
+        if pa.types.is_boolean(field.type):
+            flags.add(field.name)
+            column = column.cast(pa.uint8())
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            values = pc.cast(column, pa.float64(), safe=False).to_numpy()
+            extra[field.name] = np.where(np.isinf(values), np.nan, values)
+        elif pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            whole = column.dictionary_encode().unify_dictionaries().combine_chunks()
+            if len(whole.dictionary) <= WORDS:
+                words[field.name] = list(map(str, whole.dictionary.to_pylist())), whole.indices.fill_null(-1).to_numpy()
+    return extra, frozenset(flags), words
 
 
 def _check_belongs(table: dict[str, Any], coreset: dict[str, Any], moved: bool) -> None:
@@ -173,7 +217,8 @@ def _check_belongs(table: dict[str, Any], coreset: dict[str, Any], moved: bool) 
 
 def hardest_first(values: np.ndarray) -> np.ndarray:
     """Row numbers [N], highest value first; ties by row."""
-    return np.argsort(-values, kind="stable")
+    exact = values.astype(np.float32)
+    return descending(exact if np.array_equal(exact, values) else values, "des")
 
 
 def agreement(scores: Scores, values: np.ndarray) -> tuple[float, float]:

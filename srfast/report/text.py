@@ -2,21 +2,7 @@
 
 from __future__ import annotations
 
-import html
-import json
 import math
-from typing import Any
-
-
-def escape(text: object) -> str:
-    """Text for HTML content and for quoted attributes."""
-    return html.escape(str(text), quote=True)
-
-
-def script_json(value: Any) -> str:
-    """JSON for a script element: nothing in it can end the element or start another."""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def psnr(loss: float) -> str:

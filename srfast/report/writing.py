@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from srfast.coreset.selection import CoreSet
 from srfast.data.files import check_output, output_file
 from srfast.report.assembly import assemble
 from srfast.report.content import Content
-from srfast.report.page import render
+from srfast.report.report import report
 from srfast.report.scores import read_scores
 from srfast.scoring.table import KEY, ScoreTable, encode_meta
 
@@ -21,6 +22,7 @@ def write_report(
     path: Path | str,
     *,
     root: Path | str | None = None,
+    source: Sequence[str] = ("scores.parquet",),
 ) -> Path:
     """Writes the report of a score table, and of the core-set selected from it, as one HTML file.
 
@@ -31,6 +33,7 @@ def write_report(
         coreset: the rows of ``table`` that were selected; None shows the scores only.
         path: where the HTML file goes; it appears whole or not at all.
         root: the folder the image paths are relative to, where it is not the one the table was made from.
+        source: the files of the score table, for the commands that the page gives.
 
     Returns:
         ``path``.
@@ -45,9 +48,7 @@ def write_report(
     check_output(path, "report")
     rows = None if coreset is None else _arrow(coreset)
     scores = read_scores(_arrow(table), rows, root=None if root is None else Path(root))
-    with output_file(path, "report") as temporary:
-        temporary.write_text(render(scores), encoding="utf-8", newline="\n")
-    return path
+    return write_page(report(scores, source), path)
 
 
 def write_page(content: Content, path: Path | str) -> Path:

@@ -63,7 +63,7 @@ def test_text_never_becomes_markup(content: Content) -> None:
     assert "onerror=alert(1)>" not in text
     assert text == assemble(content)
     assert text.count("<script") == 3
-    assert "import " not in bundle().replace("\n * ", "")
+    assert "import " not in bundle("main").replace("\n * ", "")
 
 
 def test_a_page_replaces_its_own_kind_only(content: Content, tmp_path: Path) -> None:

@@ -1,75 +1,60 @@
-"""What the page shows and leaves out, by what was scored and selected."""
+"""What the page shows and leaves out, by what was scored and selected, in a browser."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-import srfast
+from srfast.coreset.selection import select
+from srfast.report.writing import write_report
+from srfast.scoring.table import ScoreTable
 
 
-@pytest.fixture
-def page(photo_folder: Path, tmp_path: Path):
-    """page(score options, select options) -> the text of the report."""
-
-    def make(scoring: dict, selecting: dict | None, root: Path | None = None) -> str:
-        table = srfast.score(photo_folder, patch=48, **scoring)
-        coreset = None if selecting is None else srfast.select(table, **selecting)
-        return srfast.write_report(table, coreset, tmp_path / "r.html", root=root).read_text("utf-8")
-
-    return make
-
-
-def test_bicubic_is_not_compared_with_itself(page) -> None:
-    text = page({"scorer": "bicubic"}, {})
-    assert "<h3>Bicubic</h3>" not in text
-    assert "<h3>Sobel</h3>" in text
-    assert 'class="bicubic"' not in text
-    assert "<h3>Bicubic</h3>" in page({}, {})
-
-
-def test_a_border_is_shown_only_where_there_is_one(page) -> None:
-    assert "Just left out" in page({}, {"keep": 0.5})
-    assert "Just left out" not in page({}, {"keep": 0.5, "method": "stratified"})
-
-
-def test_the_share_kept_counts_no_dropped_patches(page) -> None:
-    text = page({"stride": 24}, {"keep": 0.3, "method": "random", "drop_hardest": 0.3})
-    shares = text[text.index('class="plot shares"') :].split("</svg>")[0]
-    assert 'class="fill solid kept"' in shares
-    assert "dropped" not in shares
+@pytest.mark.parametrize("arguments", [{}, {"method": "stratified"}, {"order": "asc", "keep": 0.3}])
+def test_a_core_set_is_shown_as_it_is(
+    arguments: dict, painted: ScoreTable, visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    core = select(painted, **arguments)
+    page = visit(write_report(painted, core, tmp_path / "r.html"))
+    assert f"{len(core)} of 100 patches kept" in page.locator("h1").inner_text()
+    assert page.locator("#legend .kept b").inner_text() == str(len(core))
+    cuts = "method" not in arguments
+    assert page.locator("#curve .line.kept").count() == cuts
+    assert page.locator("#shares .plot").count() == (not cuts)
+    # The core-set's counts per image, whatever selected it.
+    rows = page.locator("#image-table tbody tr:not(.spacer)")
+    shown = {row.locator("th").inner_text(): int(row.locator("td").nth(1).inner_text()) for row in rows.all()}
+    names, counts = np.unique(core["image"], return_counts=True)
+    assert {k: v for k, v in shown.items() if v} == dict(zip(names.tolist(), counts.tolist(), strict=True))
+    page.get_by_role("radio", name="Kept", exact=True).click()
+    page.wait_for_function("document.querySelector('#found').textContent.includes('kept')")
+    assert page.locator("#cards .card:not(.kept)").count() == 0
+    said = page.locator("#command").inner_text()
+    for name, value in arguments.items():
+        assert f"--{name.replace('_', '-')} {value}" in said
 
 
-def test_dropped_patches_are_counted_per_image(page) -> None:
-    text = page({"stride": 24}, {"keep": 0.5, "drop_hardest": 0.1})
-    table = text[text.index('class="sortable"') : text.index("</tfoot>")]
-    heads = re.findall(r"<button type=\"button\">([^<]*)", table)
-    assert heads == ["Image", "Patches", "Dropped", "Kept", "Share kept", "Mean loss", "Largest loss"]
-    body = table[: table.index("<tfoot>")]
-    cells = [re.findall(r"<td[^>]*>(?:<span[^>]*></span>)?([^<]*)", row) for row in body.split("<tr")[2:]]
-    total = re.findall(r"<td>([^<]*)", table[table.index("<tfoot>") :])
-    assert sum(int(row[1]) for row in cells) == int(total[1]) > 0
-    assert "Dropped</button>" not in page({}, {"keep": 0.5})
+def test_names_are_text_and_listings_are_named(painted: ScoreTable, visit: Callable[..., Any], tmp_path: Path) -> None:
+    page = visit(write_report(painted, None, tmp_path / "r.html"))
+    assert page.title() == "srfast report: 100 patches scored"
+    assert page.locator("[onerror]").count() == 0
+    assert "truncated <b>" in page.locator("#aside").inner_text()
+    assert "3 × 3" in page.locator("#aside").inner_text()
+    assert "_" not in page.locator("#settings tbody th").all_inner_texts()
+    assert page.locator("#image-table tbody tr:not(.spacer)").count() == 5
 
 
-def test_pictures_that_are_gone_are_one_line_and_a_list(photo_folder: Path, page, tmp_path: Path) -> None:
-    text = page({}, {"keep": 0.5}, root=tmp_path / "elsewhere")
-    assert 'class="gone"' not in text
-    assert "<img" not in text
-    assert "No pictures: the image is no longer there" in text
-    assert "sub/café au lait.png" in text
-
-
-def test_settings_are_words(page) -> None:
-    text = page({}, {"keep": 0.5, "drop_hardest": 0.05})
-    settings = text[text.index('id="settings"') :]
-    assert "_" not in "".join(re.findall(r'<th scope="row">([^<]*)', settings))
-
-
-def test_print_keeps_colours_and_ends_long_tables(page) -> None:
-    text = page({}, None)
-    style = text[text.index("@media print") : text.index("</style>")]
-    for rule in ("print-color-adjust: exact", "position: static", "nth-child(n + 26) { display: none; }"):
-        assert rule in style
+def test_print_is_whole(painted: ScoreTable, visit: Callable[..., Any], tmp_path: Path) -> None:
+    page = visit(write_report(painted, select(painted, method="stratified"), tmp_path / "r.html"))
+    page.emulate_media(media="print")
+    heights = page.locator(".shares .canvas, .curve .canvas").evaluate_all("all => all.map(one => one.offsetHeight)")
+    # A chart of shares is a strip under the curve, on paper too.
+    assert heights[1] < heights[0] / 3
+    assert page.locator("#choose").is_hidden()
+    assert page.locator("#rejects").is_hidden()
+    widths = page.locator("#cards .card img").evaluate_all("all => all.map(one => one.offsetWidth)")
+    assert set(widths) == {48}

@@ -7,7 +7,7 @@ import { isRejected, onMarks, toggle } from "./rejects.js";
 import { count, psnr, shown } from "./text.js";
 
 /** @typedef {import("./content.js").Shot} Shot */
-/** @typedef {{reason: string, stacked?: boolean}} Options */
+/** @typedef {{reason: string, stacked?: boolean, most?: number}} Options */
 
 /** @type {WeakMap<Element, {shot: Shot, reason: string}>} */
 const cards = new WeakMap();
@@ -19,7 +19,7 @@ const cards = new WeakMap();
  * @param {Options} options
  */
 export function fill(list, shots, options) {
-  const stacks = options.stacked ? stacked(shots) : shots.map((shot) => [shot]);
+  const stacks = (options.stacked ? stacked(shots) : shots.map((shot) => [shot])).slice(0, options.most);
   const first = stacks.map((stack) => stack[0]);
   list.classList.add("cards");
   list.replaceChildren(

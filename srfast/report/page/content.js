@@ -36,13 +36,13 @@ data.shots.forEach((shot, i) => {
   shot.picture = i;
 });
 
-/** @type {Pictures[]} */
-let loaded = [];
+/** @type {{shots: Pictures[], wholes: Record<string, string>}} */
+let loaded = { shots: [], wholes: {} };
 
 /** Resolves when the pictures, which stand last in the file, have been read. */
 export const picturesRead = new Promise((resolve) => {
   document.addEventListener("DOMContentLoaded", () => {
-    loaded = JSON.parse(byId("pictures").textContent ?? "[]");
+    loaded = JSON.parse(byId("pictures").textContent ?? "");
     resolve(undefined);
   });
 });
@@ -51,7 +51,13 @@ export const picturesRead = new Promise((resolve) => {
 export async function picturesOf(shot) {
   if (shot.picture === undefined) return {};
   await picturesRead;
-  return loaded[shot.picture] ?? {};
+  return loaded.shots[shot.picture] ?? {};
+}
+
+/** An image, reduced. @param {string} image @returns {Promise<string | undefined>} */
+export async function wholeOf(image) {
+  await picturesRead;
+  return Object.hasOwn(loaded.wholes, image) ? loaded.wholes[image] : undefined;
 }
 
 /** @param {string} name */

@@ -1,0 +1,254 @@
+"""What the page's sliders work from: curves of the whole table, a sample of its rows, rows for the maps, shown rows."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Sequence
+from itertools import chain, zip_longest
+from typing import Any
+
+import numpy as np
+
+from srfast.report.content import Column
+from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, agreement, hardest_first
+
+SAMPLE, SAMPLE_BYTES = 40_000, 2_500_000
+"""Rows of the page, and their bytes, from which what depends on a condition is computed, or estimated."""
+MAPPED_BYTES = 1_500_000
+"""Bytes of the rows that are there for maps of whole images alone."""
+_LOOKED_AT = 20_000
+MOST = 200
+"""Patches with pictures."""
+LABELS = {
+    "loss": Column("Loss", "mse"),
+    "bicubic": Column("Bicubic", "mse"),
+    "sobel": Column("Sobel"),
+    "reducible": Column("Reducible"),
+    "relative": Column("Relative"),
+    "blockiness": Column("Blockiness", "%"),
+    "noise": Column("Noise", "grey levels"),
+    "blur": Column("Blur", "px"),
+    "upscaled": Column("Up-scaled", "×"),
+    "jpeg": Column("JPEG quality"),
+    "banding": Column("Banding", "%"),
+    "clipped": Column("Clipped", "%"),
+    "border": Column("Border", "%"),
+    "halo": Column("Halo", "%"),
+    "overlay": Column("Overlay"),
+    "shift": Column("Shift", "LR px"),
+    "colour": Column("Colour"),
+}
+STATUS = {LEFT_OUT: "left", KEPT: "kept", DROPPED: "dropped"}
+
+
+def columns(scores: Scores) -> dict[str, Column]:
+    """Every column that the page can show, sort and filter by; ``reducible`` and ``relative`` are made here."""
+    names = list(dict.fromkeys(chain(scores.scores, scores.extra, scores.words)))
+    if scores.by_bicubic and "bicubic" not in names:
+        names.insert(1, "bicubic")
+    return {name: _column(scores, name) for name in names}
+
+
+def _column(scores: Scores, name: str) -> Column:
+    known = LABELS.get(name, Column(name.replace("_", " ").capitalize()))
+    kind = "flag" if name in scores.flags else "word" if name in scores.words else "number"
+    return Column(known.label, known.unit, kind)  # type: ignore[arg-type]
+
+
+def explorer(
+    scores: Scores, shown: np.ndarray, sizes: dict[str, tuple[int, int]], source: Sequence[str]
+) -> dict[str, Any]:
+    """Plain values for the script; ``shown`` are the rows that have pictures, in the order of the content's shots."""
+    ranks = {name: ranked(values) for name, values in scores.scores.items()}
+    rows = sample(scores, len(ranks))
+    whole = len(rows) == len(scores)
+    number = {name: i for i, name in enumerate(scores.images)}
+    return {
+        "patches": len(scores),
+        "source": list(source),
+        "images": scores.images,
+        "curves": {name: _curve(scores, name, ranks[name]) for name in ranks},
+        "rows": _rows(scores, rows, ranks, everything=True),
+        "whole": whole,
+        "shown": _rows(scores, shown, ranks, everything=True),
+        "mapped": None if whole else _rows(scores, _mapped(scores, shown), ranks, everything=False),
+        "sizes": [[number[name], *size] for name, size in sizes.items()],
+        "perImage": _per_image(scores),
+        "given": _given(scores),
+        "agreement": _agreement(scores),
+        "median": float(np.median(scores.loss)),
+    }
+
+
+def ranked(values: np.ndarray) -> np.ndarray:
+    """The rank of each value [N], 0 for the highest, ties by position: ``select``'s order."""
+    rank = np.empty(len(values), np.uint32)
+    rank[hardest_first(values)] = np.arange(len(values), dtype=np.uint32)
+    return rank
+
+
+def packed(values: np.ndarray, kind: str) -> dict[str, str]:
+    """An array as the page reads it: u8, u16, u32, i32 or f32, little-endian, in base64."""
+    dtype = {"u8": "u1", "u16": "<u2", "u32": "<u4", "i32": "<i4", "f32": "<f4"}[kind]
+    return {"kind": kind, "data": base64.b64encode(values.astype(dtype).tobytes()).decode("ascii")}
+
+
+def points(n: int) -> np.ndarray:
+    """Counts from 0 to n at which the curves are given: every thousandth, as ``select`` rounds it, and finer ends."""
+    if n <= 2000:
+        return np.arange(n + 1)
+    even = (np.arange(1001) / 1000 * n + 0.5).astype(np.int64)
+    fine = np.geomspace(1, n, 100).astype(np.int64)
+    return np.unique(np.concatenate([even, fine, n - fine]))
+
+
+def _curve(scores: Scores, name: str, rank: np.ndarray) -> dict[str, Any]:
+    """Along the order of one score: the value at each point, and the share of the summed loss above it."""
+    n, at = len(scores), points(len(scores))
+    order = np.empty(n, np.int64)
+    order[rank] = np.arange(n)
+    summed = np.concatenate([[0.0], np.cumsum(scores.loss[order])])
+    error = summed[at] / summed[-1] if summed[-1] else at / n
+    values = scores.scores[name][order[np.minimum(at, n - 1)]]
+    return {"at": packed(at, "u32"), "value": packed(values, "f32"), "error": packed(error, "f32")}
+
+
+def sample(scores: Scores, ranks: int) -> np.ndarray:
+    """Rows of the page [S], ascending: all, or one of each stretch of the loss order, drawn with a fixed seed."""
+    n = len(scores)
+    each = 8 + 8 * ranks + 4 * (len(scores.extra) + len(scores.words))
+    most = min(SAMPLE, SAMPLE_BYTES // each)
+    if n <= most:
+        return np.arange(n)
+    edges = np.linspace(0, n, most + 1).astype(np.int64)
+    drawn = edges[:-1] + (np.random.default_rng(0).random(most) * np.diff(edges)).astype(np.int64)
+    return np.sort(scores.order[drawn])
+
+
+def _mapped(scores: Scores, shown: np.ndarray) -> np.ndarray:
+    """All rows of as many images as fit, those with pictures first."""
+    n = len(scores.images)
+    most = MAPPED_BYTES // 20
+    first = list(dict.fromkeys(chain(scores.code[shown].tolist(), range(n))))
+    sizes = scores.per_image.patches[first].cumsum()
+    chosen = np.zeros(n, bool)
+    chosen[first[: max(1, int(np.searchsorted(sizes, most, side="right")))]] = True
+    return np.flatnonzero(chosen[scores.code])
+
+
+def _rows(scores: Scores, rows: np.ndarray, ranks: dict[str, np.ndarray], *, everything: bool) -> dict[str, Any]:
+    def least(values: np.ndarray) -> dict[str, str]:
+        return packed(values, "u16" if not len(values) or values.max() < 2**16 else "u32")
+
+    taken = list(ranks) if everything else [name for name in ("loss", "bicubic", "sobel") if name in ranks]
+    made: dict[str, Any] = {
+        "image": least(scores.code[rows]),
+        "x": least(scores.x[rows]),
+        "y": least(scores.y[rows]),
+        "size": int(scores.size[0]) if (scores.size == scores.size[0]).all() else least(scores.size[rows]),
+        "ranks": {name: packed(ranks[name][rows], "u32") for name in taken},
+        "given": None if scores.status is None else packed(scores.status[rows], "u8"),
+        "values": {},
+        "words": {},
+    }
+    if everything:
+        made["values"] = {
+            name: packed(values[rows], "f32")
+            for name, values in (scores.scores | scores.extra | {"bicubic": scores.bicubic}).items()
+        }
+        made["words"] = {
+            name: {"words": words, "code": packed(code[rows], "i32")} for name, (words, code) in scores.words.items()
+        }
+    else:
+        made["values"] = {"loss": packed(scores.loss[rows], "f32")}
+    return made
+
+
+def _per_image(scores: Scores) -> dict[str, Any]:
+    stats = scores.per_image
+    floats = {k: packed(getattr(stats, k), "f32") for k in ("mean", "largest", "q10", "median", "q90")}
+    return {k: packed(getattr(stats, k), "u32") for k in ("patches", "kept", "dropped")} | floats
+
+
+def _given(scores: Scores) -> dict[str, Any] | None:
+    """What the core-set holds, and the arguments it was selected with."""
+    if scores.status is None:
+        return None
+    held = {STATUS[s]: {"patches": scores.count(s), "error": scores.share_of_error(s)} for s in STATUS}
+    n = len(scores)
+    edges = np.linspace(0, n, min(100, n) + 1).astype(np.int64)
+    along = np.add.reduceat((scores.status[scores.order] == KEPT).astype(np.int64), edges[:-1]) / np.diff(edges)
+    known = ("keep", "order", "drop_hardest", "method", "where", "window", "max_per_image", "per_image", "nms", "seed")
+    asked = {k: scores.selection.get(k) for k in (*known, "flat_floor")}
+    return {"held": held, "along": packed(along, "f32"), "asked": asked, "cut": scores.cut_by_loss}
+
+
+def _agreement(scores: Scores) -> list[dict[str, Any]]:
+    found = []
+    for name, values in scores.scores.items():
+        if name != "loss":
+            rho, shared = agreement(scores, values)
+            found.append({"name": name, "rho": None if math.isnan(rho) else rho, "shared": shared})
+    return found
+
+
+def wanted(scores: Scores) -> list[int]:
+    """Rows to show as pictures, the most wanted first: along the curve, its ends, the borders of the core-set, the
+    extremes of every other column, one an image as far as that goes; then the curve again, ever finer."""
+    n = len(scores)
+    order = scores.order
+    even = [int(order[int((i + 0.5) * n / min(24, n))]) for i in range(min(24, n))]
+    sources = [_one_an_image(scores, order, 24), _one_an_image(scores, order[::-1], 16), even]
+    if scores.status is not None:
+        kept, left, dropped = (scores.ranks(s) for s in (KEPT, LEFT_OUT, DROPPED))
+        if scores.cut_by_loss:
+            up = scores.selection.get("order") == "asc"
+            sources += [_one_an_image(scores, order[(kept if up else kept[::-1])], 12)]
+            sources += [_one_an_image(scores, order[(left[::-1] if up else left)], 12)]
+        sources += [_spread(order[ranks], 12) for ranks in (dropped, left, kept) if len(ranks)]
+    for name, values in scores.extra.items():
+        if name == "shrink" or not np.isfinite(values).any():
+            continue
+        known = np.flatnonzero(np.isfinite(values))
+        up = known[np.argsort(values[known], kind="stable")]
+        sources += [_one_an_image(scores, up[::-1], 6), _one_an_image(scores, up, 2)]
+    sources.append([int(row) for row in order[:24]])
+    first = [row for several in zip_longest(*sources) for row in several if row is not None]
+    # Multiples of the golden ratio: however many are taken, they are spread evenly.
+    more = order if n <= MOST else order[((np.arange(MOST) * 0.6180339887498949) % 1.0 * n).astype(np.int64)]
+    return list(dict.fromkeys([*first, *more.tolist()]))[:MOST]
+
+
+def _one_an_image(scores: Scores, rows: np.ndarray, many: int) -> list[int]:
+    """The first rows, each of another image; then those that overlap none of them."""
+    seen: set[int] = set()
+    found: list[int] = []
+    for row in rows[:_LOOKED_AT].tolist():
+        if int(scores.code[row]) not in seen:
+            seen.add(int(scores.code[row]))
+            found.append(row)
+            if len(found) == many:
+                return found
+    for row in rows[:_LOOKED_AT].tolist():
+        if len(found) == many:
+            break
+        if not _overlaps(scores, row, found):
+            found.append(row)
+    return found
+
+
+def _spread(rows: np.ndarray, many: int) -> list[int]:
+    return [int(row) for row in rows[np.unique(np.rint(np.linspace(0, len(rows) - 1, many)).astype(np.int64))]]
+
+
+def _overlaps(scores: Scores, row: int, others: Iterable[int]) -> bool:
+    for other in others:
+        reach = max(scores.size[row], scores.size[other])
+        if (
+            scores.code[row] == scores.code[other]
+            and abs(scores.x[row] - scores.x[other]) < reach
+            and abs(scores.y[row] - scores.y[other]) < reach
+        ):
+            return True
+    return False

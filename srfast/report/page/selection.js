@@ -1,0 +1,301 @@
+/** What `srfast select` keeps: exact from the curves of the whole table, or reckoned from the rows in the file. */
+
+import { condition, Unreadable } from "./condition.js";
+import { data } from "./content.js";
+import { along, curves, orderOf, sample, total, whole } from "./rows.js";
+
+/** @typedef {import("./rows.js").Rows} Rows */
+/**
+ * @typedef {Object} Choice
+ * @property {boolean} given the core-set that the report was written with
+ * @property {string} by the score to sort by
+ * @property {"des" | "asc"} order
+ * @property {number} keep share
+ * @property {number} drop share
+ * @property {number} low share at which the window begins
+ * @property {number} high share at which it ends
+ * @property {string} where
+ */
+/** @typedef {{patches: number, error: number}} Part */
+/**
+ * @typedef {Object} Outcome
+ * @property {string} error why nothing can be selected, or ""
+ * @property {number} passing patches that meet the condition
+ * @property {Part} kept
+ * @property {Part} dropped
+ * @property {Part} left
+ * @property {boolean} counted whether the counts are exact
+ * @property {boolean} summed whether the shares of the error are
+ * @property {[number, number] | null} interval of the patches kept, where they are estimated (95 %)
+ * @property {Array<[number, number, string]>} runs stretches of the score's order, highest first: first, end, status
+ * @property {boolean} cut whether the runs say all of it
+ * @property {(rows: Rows, i: number) => "kept" | "dropped" | "left"} status
+ * @property {(rows: Rows, i: number) => string} why
+ */
+
+export const given = data.explorer.given;
+
+/** That fraction of n patches, half up, as `select` rounds it. @param {number} fraction @param {number} n */
+export function share(fraction, n) {
+  return Math.floor(fraction * n + 0.5);
+}
+
+/** @type {{text: string, test: ((rows: Rows, i: number) => boolean) | null, error: string}} */
+let parsed = { text: "", test: null, error: "" };
+
+/** @param {string} text */
+function compiled(text) {
+  if (parsed.text !== text) {
+    parsed = { text, test: null, error: "" };
+    try {
+      parsed.test = text.trim() ? condition(text) : null;
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      parsed.error = `Condition: ${error.message}.`;
+    }
+  }
+  return parsed;
+}
+
+/** @param {string} message @returns {Outcome} */
+function refused(message) {
+  const none = { patches: 0, error: 0 };
+  return {
+    error: message,
+    passing: 0,
+    kept: none,
+    dropped: none,
+    left: none,
+    counted: true,
+    summed: true,
+    interval: null,
+    runs: [],
+    cut: false,
+    status: () => "left",
+    why: () => "",
+  };
+}
+
+/** @param {Choice} choice @returns {Outcome} */
+export function select(choice) {
+  if (choice.given && given) return asGiven();
+  const { test, error } = compiled(choice.where);
+  if (error) return refused(error);
+  if (choice.low >= choice.high) return refused("Window: its begin must lie before its end.");
+  return !test && (choice.by === "loss" || !choice.drop) ? exact(choice) : reckoned(choice, test);
+}
+
+/** @param {Choice} choice @param {number} n @param {number} left @returns {number | string} the count, or why there is none */
+function counted(choice, n, left) {
+  if (!left) return `Nothing is left of ${n} patches.`;
+  const count = Math.max(1, share(choice.keep, n));
+  if (count <= left) return count;
+  if (choice.keep <= Math.min(1 - choice.drop, choice.high - choice.low) + 1e-12) return left;
+  return `${count} of ${n} patches are to be kept, but what is dropped and the window leave ${left}; keep at most ${Math.floor((1000 * left) / n) / 10} %.`;
+}
+
+/** By one score alone: everything follows from the curves. @param {Choice} choice @returns {Outcome} */
+function exact(choice) {
+  const up = choice.order === "asc";
+  const dropped = share(choice.drop, total);
+  // Positions in the order of the selection: the hardest that are dropped stand at its begin, or at its end.
+  const [low, high] = [share(choice.low, total), share(choice.high, total)];
+  const begin = up ? low : Math.max(low, dropped);
+  const end = up ? Math.min(high, total - dropped) : high;
+  const count = counted(choice, total, Math.max(0, end - begin));
+  if (typeof count === "string") return refused(count);
+  // Positions with the highest first.
+  const [first, last] = up ? [total - begin - count, total - begin] : [begin, begin + count];
+  const curve = curves[choice.by];
+  const error = (/** @type {number} */ at) => along(curve, "error", at);
+  const kept = { patches: count, error: error(last) - error(first) };
+  const gone = { patches: dropped, error: dropped ? along(curves.loss, "error", dropped) : 0 };
+  /** @type {Array<[number, number, string]>} */
+  const runs = [
+    [0, dropped, "dropped"],
+    [dropped, first, "left"],
+    [first, last, "kept"],
+    [last, total, "left"],
+  ];
+  return {
+    error: "",
+    passing: total,
+    kept,
+    dropped: gone,
+    left: { patches: total - count - dropped, error: Math.max(0, 1 - kept.error - gone.error) },
+    counted: true,
+    summed: true,
+    interval: null,
+    runs: runs.filter(([a, b]) => a < b),
+    cut: true,
+    ...statuses(choice, null, dropped, first, last),
+  };
+}
+
+/**
+ * @param {Choice} choice
+ * @param {((rows: Rows, i: number) => boolean) | null} test
+ * @param {number} dropped rank by loss at which the dropped end
+ * @param {number} first rank by the score at which the kept begin
+ * @param {number} last and end
+ * @returns {Pick<Outcome, "status" | "why">}
+ */
+function statuses(choice, test, dropped, first, last) {
+  const label = data.columns[choice.by]?.label ?? choice.by;
+  /** @param {Rows} rows @param {number} i */
+  const passes = (rows, i) => !test || !Object.keys(rows.values).includes(choice.by) || test(rows, i);
+  return {
+    status(rows, i) {
+      if (!passes(rows, i)) return "left";
+      if (rows.ranks.loss[i] < dropped) return "dropped";
+      const rank = rows.ranks[choice.by]?.[i] ?? -1;
+      return rank >= first && rank < last ? "kept" : "left";
+    },
+    why(rows, i) {
+      if (!passes(rows, i)) return "Left out: it does not meet the condition.";
+      if (rows.ranks.loss[i] < dropped) return "Dropped: it is among the hardest by loss.";
+      const rank = rows.ranks[choice.by][i];
+      if (rank >= first && rank < last) return `Kept: its rank by ${label} lies inside the selection.`;
+      return `Left out: its ${label} is ${rank < first ? "above" : "below"} what is kept.`;
+    },
+  };
+}
+
+/**
+ * By the rows in the file: all of them, and then exact, or a sample.
+ * @param {Choice} choice
+ * @param {((rows: Rows, i: number) => boolean) | null} test
+ * @returns {Outcome}
+ */
+function reckoned(choice, test) {
+  const size = sample.length;
+  const state = new Uint8Array(size); // 0 fails, 1 left out, 2 dropped, 3 kept
+  let passing = 0;
+  for (let i = 0; i < size; i++) if (!test || test(sample, i)) passing += state[i] = 1;
+  if (!passing) return refused(`Condition: none of the ${size} patches ${whole ? "" : "in this file "}meets it.`);
+  let dropping = share(choice.drop, passing);
+  let edge = 0;
+  for (const i of orderOf("loss")) {
+    if (!dropping) break;
+    if (!state[i]) continue;
+    state[i] = 2;
+    edge = sample.ranks.loss[i] + 1;
+    dropping--;
+  }
+  const [low, high] = [share(choice.low, passing), share(choice.high, passing)];
+  const order = choice.order === "asc" ? orderOf(choice.by).slice().reverse() : orderOf(choice.by);
+  /** @type {number[]} */
+  const candidates = [];
+  let at = 0;
+  for (const i of order) {
+    if (!state[i]) continue;
+    if (at >= low && at < high && state[i] === 1) candidates.push(i);
+    at++;
+  }
+  const count = counted(choice, passing, candidates.length);
+  if (typeof count === "string") return refused(count);
+  const ranks = sample.ranks[choice.by];
+  let [first, last] = [total, 0];
+  for (const i of candidates.slice(0, count)) {
+    state[i] = 3;
+    first = Math.min(first, ranks[i]);
+    last = Math.max(last, ranks[i] + 1);
+  }
+  const each = total / size;
+  const sums = [0, 0, 0, 0];
+  const counts = [0, 0, 0, 0];
+  const { loss } = sample.values;
+  for (let i = 0; i < size; i++) {
+    sums[state[i]] += loss[i];
+    counts[state[i]]++;
+  }
+  const all = sums[0] + sums[1] + sums[2] + sums[3] || 1;
+  const part = (/** @type {number} */ k) => ({ patches: Math.round(counts[k] * each), error: sums[k] / all });
+  const kept = part(3);
+  let interval = null;
+  const sure = whole || (!test && choice.low === 0 && choice.high === 1);
+  if (sure && !whole)
+    kept.patches = Math.min(Math.max(1, share(choice.keep, total)), total - share(choice.drop, total));
+  if (!sure) interval = wilson(counts[3], size);
+  return {
+    error: "",
+    passing: whole ? passing : Math.round(passing * each),
+    kept,
+    dropped: sure && !whole ? { patches: share(choice.drop, total), error: part(2).error } : part(2),
+    left: {
+      patches: total - kept.patches - (sure && !whole ? share(choice.drop, total) : part(2).patches),
+      error: (sums[0] + sums[1]) / all,
+    },
+    counted: sure,
+    summed: whole,
+    interval,
+    runs: [],
+    cut: false,
+    ...statuses(choice, test, edge, first, last),
+  };
+}
+
+/** 95 % interval of a count in the table (Wilson 1927) from k of n rows. @param {number} k @param {number} n @returns {[number, number]} */
+export function wilson(k, n) {
+  const z = 1.96;
+  const p = k / n;
+  const middle = p + (z * z) / (2 * n);
+  const reach = z * Math.sqrt((p * (1 - p)) / n + (z * z) / (4 * n * n));
+  const scale = total / (1 + (z * z) / n);
+  return [Math.max(0, Math.round(scale * (middle - reach))), Math.min(total, Math.round(scale * (middle + reach)))];
+}
+
+/** @returns {Outcome} */
+function asGiven() {
+  const { held } = given;
+  const words = /** @type {const} */ (["left", "kept", "dropped"]);
+  return {
+    error: "",
+    passing: total,
+    kept: held.kept,
+    dropped: held.dropped,
+    left: held.left,
+    counted: true,
+    summed: true,
+    interval: null,
+    runs: [],
+    cut: false,
+    status: (rows, i) => words[rows.given?.[i] ?? 0],
+    why: (rows, i) =>
+      ["Left out of the core-set.", "Kept: it is in the core-set.", "Dropped as one of the hardest."][
+        rows.given?.[i] ?? 0
+      ],
+  };
+}
+
+/** @param {string} text */
+function quoted(text) {
+  return /^[\w./:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** The command that makes a selection. @param {Choice} choice @param {boolean} rejects whether marks are to be left out */
+export function command(choice, rejects) {
+  const said = choice.given && given ? given.asked : null;
+  const plain = (/** @type {number} */ value) => String(Number(value.toPrecision(6)));
+  const words = ["srfast select", data.explorer.source.map(quoted).join(" "), "-o coreset.parquet"];
+  if (said) {
+    for (const [name, value] of Object.entries(said)) {
+      const standard =
+        value === null ||
+        value === 0 ||
+        (name === "order" && value === "des") ||
+        (name === "method" && value === "loss");
+      if (!standard)
+        words.push(`--${name.replaceAll("_", "-")} ${quoted(Array.isArray(value) ? value.join(":") : String(value))}`);
+    }
+  } else {
+    words.push(`--keep ${plain(choice.keep)}`);
+    if (choice.by !== "loss") words.push(`--method ${quoted(choice.by)}`);
+    if (choice.order !== "des") words.push(`--order ${choice.order}`);
+    if (choice.drop) words.push(`--drop-hardest ${plain(choice.drop)}`);
+    if (choice.low > 0 || choice.high < 1) words.push(`--window ${plain(choice.low)}:${plain(choice.high)}`);
+    if (choice.where.trim()) words.push(`--where ${quoted(choice.where.trim())}`);
+  }
+  if (rejects) words.push("--reject rejects.csv");
+  return words.join(" ");
+}

@@ -1,0 +1,157 @@
+"""The report's content: a score table, the core-set selected from it, and pictures, as the page shows them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from srfast.report.content import Content, Fact, Listing, Shot, Value
+from srfast.report.explorer import columns, explorer, wanted
+from srfast.report.pictures import Cut, cut
+from srfast.report.scores import DROPPED, KEPT, Scores
+from srfast.report.text import count, number, percent, psnr
+from srfast.scoring.table import encode_meta
+
+_LISTED = 200
+_SAID = {
+    "max_per_image": "most of one image",
+    "drop_hardest": "share dropped first as the hardest",
+    "dropped_hardest": "patches dropped as the hardest",
+    "patches": "patches to choose from",
+    "passing": "patches that meet the condition",
+    "where": "condition",
+    "window": "range of ranks",
+    "flat_floor": "share of the easiest always kept",
+    "per_image": "quota of an image",
+    "nms": "largest overlap of two kept",
+    "short": "fewer than asked for",
+    "keep": "share to keep",
+}
+_LOSS = (
+    "A loss is the mean over the patch of (SR − HR)² on Y, the BT.601 luma (16 to 235), in units of [0, 255]². PSNR is "
+    "10 log₁₀(255² / loss) of the same pixels, borders included."
+)
+
+
+def report(scores: Scores, source: Sequence[str] = ("scores.parquet",)) -> Content:
+    """What ``srfast report`` shows; the same scores and source images give the same content.
+
+    Args:
+        scores: The tables as arrays.
+        source: The files of the score table, for the commands that the page gives.
+    """
+    pictures = cut(scores, wanted(scores))
+    rows = np.array(list(pictures.patches), dtype=np.int64)
+    return Content(
+        kind="report",
+        title=_title(scores),
+        lede=lede(scores),
+        checksum=checksum(scores),
+        facts=_facts(scores),
+        columns=columns(scores),
+        shots=[shot(scores, row, pictures) for row in rows.tolist()],
+        listings=_listings(scores),
+        settings=_settings(scores),
+        settings_text=_LOSS,
+        explorer=explorer(scores, rows, pictures.sizes, source),
+        wholes=pictures.wholes,
+    )
+
+
+def checksum(scores: Scores) -> str:
+    """Stands for the table: of its metadata and its losses, not of the core-set."""
+    digest = hashlib.sha256(encode_meta({k: v for k, v in scores.meta.items() if k != "root"}))
+    digest.update(scores.loss.astype("<f4").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def shot(scores: Scores, row: int, pictures: Cut) -> Shot:
+    """One row with its pictures."""
+    return Shot(
+        scores.images[scores.code[row]],
+        int(scores.x[row]),
+        int(scores.y[row]),
+        int(scores.size[row]),
+        pictures=pictures.patches[row],
+        note=pictures.notes.get(row, ""),
+    )
+
+
+def lede(scores: Scores) -> str:
+    """What was scored, and how, in one sentence."""
+    meta = scores.meta
+    sizes = np.unique(scores.size)
+    size = f"{sizes[0]} × {sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    scorer = meta.get("scorer") or {}
+    name = scorer.get("name", "?") if isinstance(scorer, dict) else scorer
+    known = {"srcnn": "SRCNN", "bicubic": "bicubic up-sampling"}
+    return (
+        f"{count(len(scores), 'patch')} of {size} pixels from {count(len(scores.images), 'image')}, scored at "
+        f"×{meta.get('scale', '?')} by {known.get(str(name), str(name))} in {meta.get('mode', '?')} mode."
+    )
+
+
+def _title(scores: Scores) -> str:
+    n = len(scores)
+    return f"{count(n, 'patch')} scored" if scores.status is None else f"{scores.count(KEPT):,} of {n:,} patches kept"
+
+
+def _facts(scores: Scores) -> list[Fact]:
+    n, median = len(scores), float(np.median(scores.loss))
+    facts = [
+        Fact("Median loss", number(median), f"{psnr(median)} dB"),
+        Fact("Half of the error", percent(scores.half_of_error), "of the patches hold it, hardest first"),
+    ]
+    if scores.status is None:
+        spread = f"{number(scores.ranked[-1])} to {number(scores.ranked[0])}"
+        return [
+            Fact("Images", f"{len(scores.images):,}"),
+            *facts,
+            Fact("Range of the loss", spread, "easiest to hardest"),
+        ]
+    held = []
+    for status, term in ((KEPT, "Kept"), (DROPPED, "Dropped as the hardest")):
+        if status == KEPT or scores.count(status):
+            note = f"of the patches, {percent(scores.share_of_error(status))} of the error"
+            held.append(Fact(term, percent(scores.count(status), n), note))
+    used = int(np.count_nonzero(scores.per_image.kept))
+    return [*held, Fact("Images in the core-set", f"{used:,}", f"of {len(scores.images):,}"), *facts]
+
+
+def _listings(scores: Scores) -> list[Listing]:
+    """Images that could not be read or hold no patch."""
+    found = []
+    for key, title, text in (
+        ("skipped", "Skipped", "These files could not be read as images."),
+        ("small", "Too small", "These images are smaller than one patch."),
+    ):
+        listed = scores.meta.get(key) or []
+        entries = [_named(entry) for entry in listed] if isinstance(listed, (list, tuple)) else []
+        if entries:
+            more = f" The first {_LISTED:,} are named." if len(entries) > _LISTED else ""
+            found.append(Listing(f"{title}: {count(len(entries), 'file')}", text + more, entries[:_LISTED]))
+    return found or [Listing("None", "Every image was read, and none is smaller than a patch.", [])]
+
+
+def _named(entry: Any) -> tuple[str, str]:
+    if not isinstance(entry, dict):
+        return str(entry), ""
+    note = entry.get("reason")
+    if note is None and "width" in entry and "height" in entry:
+        note = f"{entry['width']} × {entry['height']}"
+    return str(entry.get("image", "?")), str(note or "")
+
+
+def _settings(scores: Scores) -> list[tuple[str, Value]]:
+    """What was asked for, word for word from the metadata of both tables."""
+    meta = scores.meta
+    scorer = meta.get("scorer")
+    scorer = scorer if isinstance(scorer, dict) else {"name": scorer}
+    known = ("root", "scale", "patch", "stride", "mode", "precision", "boundary")
+    rows = [(name.capitalize(), meta.get(name)) for name in known]
+    rows += [("Scorer", scorer.get("name")), ("Weights, SHA-256", scorer.get("sha256"))]
+    rows += [(f"Selection: {_SAID.get(k, k.replace('_', ' '))}", v) for k, v in scores.selection.items()]
+    return [(name, str(value)) for name, value in rows if value is not None]
