@@ -31,7 +31,7 @@ def test_a_core_set_is_shown_as_it_is(
     names, counts = np.unique(core["image"], return_counts=True)
     assert {k: v for k, v in shown.items() if v} == dict(zip(names.tolist(), counts.tolist(), strict=True))
     page.get_by_role("radio", name="Kept", exact=True).click()
-    page.wait_for_function("document.querySelector('#found').textContent.includes('kept')")
+    page.locator("#found").filter(has_text="kept").wait_for()
     assert page.locator("#cards .card:not(.kept)").count() == 0
     said = page.locator("#command").inner_text()
     for name, value in arguments.items():
