@@ -1,10 +1,14 @@
-// The only file that knows Python. Pointers cross as integers; shapes and types are checked by the caller.
+// The only file that knows Python. Pointers cross as integers; the caller checks shapes and types and words what is
+// wrong with them, and what it missed is refused here before a pointer is followed.
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "core/api.h"
+#include "core/check.h"
 #ifdef SRFAST_CUDA_BUILD
 #include <stdexcept>
 #include <string>
@@ -22,13 +26,19 @@ T* ptr(std::uintptr_t address) {
   return reinterpret_cast<T*>(address);
 }
 
+void expect_options(int boundary, int isa, int threads) {
+  expect_boundary(boundary), expect_threads(threads);
+  expect(isa >= kBaseline && isa <= kAvx512 && (supported_isas() >> isa & 1U), "isa", "one that this machine runs");
+}
+
 struct ScorerHandle {
   std::unique_ptr<Scorer, void (*)(Scorer*)> scorer;
   ScorerHandle(std::uintptr_t w1, std::uintptr_t b1, std::uintptr_t w2, std::uintptr_t b2, std::uintptr_t w3,
                std::uintptr_t b3, int scale)
-      : scorer(make_scorer({ptr<const float>(w1), ptr<const float>(b1), ptr<const float>(w2), ptr<const float>(b2),
-                            ptr<const float>(w3), ptr<const float>(b3)},
-                           scale),
+      : scorer((expect_scale(scale), expect(w1 && b1 && w2 && b2 && w3 && b3, "weights", "addresses"),
+                make_scorer({ptr<const float>(w1), ptr<const float>(b1), ptr<const float>(w2), ptr<const float>(b2),
+                             ptr<const float>(w3), ptr<const float>(b3)},
+                            scale)),
                free_scorer) {}
 };
 
@@ -96,6 +106,13 @@ PYBIND11_MODULE(_C, m) {
       "imresize",
       [](std::uintptr_t src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, int dtype,
          std::uintptr_t dst) {
+        expect_side(h, "h"), expect_side(w, "w"), expect_channels(channels), expect_boundary(boundary);
+        expect(scale >= 0x1p-16 && scale <= 0x1p16, "scale", "2^-16 to 2^16");
+        expect(dtype >= kUInt8 && dtype <= kFloat64, "dtype", "0, 1 or 2");
+        const int64_t rows = resized(h, scale), columns = resized(w, scale);
+        expect_side(rows, "h"), expect_side(columns, "w");
+        expect_span({std::max(h, rows), std::max(w, columns), channels}, "img");
+        expect_pointer(ptr<void>(src), 1, "src"), expect_pointer(ptr<void>(dst), 1, "dst");
         imresize_cpu(ptr<const void>(src), h, w, channels, scale, boundary, dtype, ptr<void>(dst));
       },
       py::arg("src"), py::arg("h"), py::arg("w"), py::arg("channels"), py::arg("scale"), py::arg("boundary"),
@@ -104,6 +121,10 @@ PYBIND11_MODULE(_C, m) {
       "resample",
       [](std::uintptr_t src, int64_t planes, int64_t h, int64_t w, int scale, bool up, int boundary, int threads,
          std::uintptr_t dst) {
+        expect_side(h, "h"), expect_side(w, "w"), expect_scale(scale), expect_boundary(boundary);
+        expect_threads(threads);
+        expect_side(h * scale, "h"), expect_side(w * scale, "w"), expect_span({planes, h * scale, w * scale}, "x");
+        expect_pointer(ptr<void>(src), planes, "src"), expect_pointer(ptr<void>(dst), planes, "dst");
         resample_cpu(ptr<const float>(src), planes, h, w, scale, up, boundary, threads, ptr<float>(dst));
       },
       py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("scale"), py::arg("up"),
@@ -111,6 +132,9 @@ PYBIND11_MODULE(_C, m) {
   m.def(
       "per_sample_mse",
       [](std::uintptr_t a, std::uintptr_t b, int64_t n, int64_t length, int threads, std::uintptr_t out) {
+        expect_span({n, length}, "a"), expect(n == 0 || length >= 1, "length", "at least 1"), expect_threads(threads);
+        for (const auto& [name, pointer] : {std::pair("a", a), std::pair("b", b), std::pair("out", out)})
+          expect_pointer(ptr<void>(pointer), n, name);
         per_sample_mse_cpu(ptr<const float>(a), ptr<const float>(b), n, length, threads, ptr<float>(out));
       },
       py::arg("a"), py::arg("b"), py::arg("n"), py::arg("length"), py::arg("threads"), py::arg("out"),
@@ -127,6 +151,11 @@ PYBIND11_MODULE(_C, m) {
       [](const ScorerHandle& scorer, std::uintptr_t base, std::uintptr_t offsets, int64_t n, int64_t row_stride,
          int64_t size_h, int64_t size_w, int channels, int boundary, int isa, bool fast, int threads,
          std::uintptr_t loss, std::uintptr_t bicubic, std::uintptr_t sobel) {
+        expect_side(size_h, "size_h"), expect_side(size_w, "size_w"), expect_channels(channels);
+        expect_options(boundary, isa, threads);
+        expect(row_stride / channels >= size_w, "row_stride", "at least a row of a patch");
+        expect_span({n, size_h, row_stride}, "patches");
+        expect_pointer(ptr<void>(base), n, "base"), expect_pointer(ptr<void>(offsets), n, "offsets");
         score_patches_cpu(*scorer.scorer, ptr<const uint8_t>(base), ptr<const int64_t>(offsets), n, row_stride, size_h,
                           size_w, channels, {boundary, isa, fast, threads}, ptr<float>(loss), ptr<float>(bicubic),
                           ptr<float>(sobel));
@@ -139,6 +168,12 @@ PYBIND11_MODULE(_C, m) {
       [](const ScorerHandle& scorer, std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels,
          int boundary, int isa, bool fast, int threads, std::uintptr_t xs, int64_t nx, std::uintptr_t ys, int64_t ny,
          int64_t size, std::uintptr_t loss, std::uintptr_t bicubic, std::uintptr_t sobel) {
+        expect_side(h, "h"), expect_side(w, "w"), expect_channels(channels), expect_options(boundary, isa, threads);
+        expect(row_stride / channels >= w, "row_stride", "at least a row of the image");
+        expect_span({h, row_stride}, "image"), expect_span({nx, ny}, "xs"),
+            expect_pointer(ptr<void>(image), 1, "image");
+        expect_windows(ptr<const int32_t>(xs), nx, size, w, "xs"),
+            expect_windows(ptr<const int32_t>(ys), ny, size, h, "ys");
         score_dense_cpu(*scorer.scorer, ptr<const uint8_t>(image), h, w, row_stride, channels,
                         {boundary, isa, fast, threads}, ptr<const int32_t>(xs), nx, ptr<const int32_t>(ys), ny, size,
                         ptr<float>(loss), ptr<float>(bicubic), ptr<float>(sobel));
@@ -151,6 +186,13 @@ PYBIND11_MODULE(_C, m) {
       "suppress",
       [](std::uintptr_t image, std::uintptr_t x, std::uintptr_t y, std::uintptr_t size, int64_t n, double iou,
          std::uintptr_t keep) {
+        expect_span({n}, "n"), expect(iou >= 0 && iou < 1, "iou", "0 <= iou < 1");
+        for (const auto& [name, pointer] :
+             {std::pair("image", image), std::pair("x", x), std::pair("y", y), std::pair("size", size)}) {
+          expect_pointer(ptr<void>(pointer), n, name);
+          for (int64_t i = 0; i < n; ++i) expect(ptr<const int32_t>(pointer)[i] >= 0, name, "no negative number");
+        }
+        expect_pointer(ptr<void>(keep), n, "keep");
         suppress_cpu(ptr<const int32_t>(image), ptr<const int32_t>(x), ptr<const int32_t>(y), ptr<const int32_t>(size),
                      n, iou, ptr<uint8_t>(keep));
       },
@@ -158,13 +200,21 @@ PYBIND11_MODULE(_C, m) {
       py::call_guard<py::gil_scoped_release>());
   m.def(
       "blockiness",
-      [](std::uintptr_t image, int64_t row_stride, int channels, std::uintptr_t xs, int64_t nx, std::uintptr_t ys,
-         int64_t ny, int64_t size, int threads, std::uintptr_t out) {
+      [](std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels, std::uintptr_t xs, int64_t nx,
+         std::uintptr_t ys, int64_t ny, int64_t size, int threads, std::uintptr_t out) {
+        expect_side(h, "h"), expect_side(w, "w"), expect_channels(channels), expect_threads(threads);
+        expect(size >= 9 && size < 1 << 24, "size", "9 to 2^24 - 1");
+        expect_span({nx, ny}, "xs");
+        expect_windows(ptr<const int32_t>(xs), nx, size, w, "xs"),
+            expect_windows(ptr<const int32_t>(ys), ny, size, h, "ys");
+        const int64_t n = nx && ny ? 1 : 0;
+        expect_pointer(ptr<void>(image), n, "image"), expect_pointer(ptr<void>(out), n, "out");
         blockiness_cpu(ptr<const uint8_t>(image), row_stride, channels, ptr<const int32_t>(xs), nx,
                        ptr<const int32_t>(ys), ny, size, threads, ptr<float>(out));
       },
-      py::arg("image"), py::arg("row_stride"), py::arg("channels"), py::arg("xs"), py::arg("nx"), py::arg("ys"),
-      py::arg("ny"), py::arg("size"), py::arg("threads"), py::arg("out"), py::call_guard<py::gil_scoped_release>());
+      py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"), py::arg("xs"),
+      py::arg("nx"), py::arg("ys"), py::arg("ny"), py::arg("size"), py::arg("threads"), py::arg("out"),
+      py::call_guard<py::gil_scoped_release>());
 
 #ifdef SRFAST_CUDA_BUILD
   m.attr("cuda_architectures") = SRFAST_CUDA_ARCHITECTURES;

@@ -1,4 +1,4 @@
-"""The compiled kernels. Pointers cross as integers; nothing is checked: use the functions of the package."""
+"""The compiled kernels. Pointers cross as integers, and what lies there is not checked: use the package's functions."""
 
 version: str
 compiler: str
@@ -24,8 +24,9 @@ def score_dense(
 ) -> None: ...  # fmt: skip
 def suppress(image: int, x: int, y: int, size: int, n: int, iou: float, keep: int) -> None: ...
 def blockiness(
-    image: int, row_stride: int, channels: int, xs: int, nx: int, ys: int, ny: int, size: int, threads: int, out: int
-) -> None: ...
+    image: int, h: int, w: int, row_stride: int, channels: int, xs: int, nx: int, ys: int, ny: int, size: int,
+    threads: int, out: int,
+) -> None: ...  # fmt: skip
 
 # Of builds with CUDA only.
 def degrade_tiles(h: int, w: int, scale: int) -> int: ...

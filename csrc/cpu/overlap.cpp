@@ -53,7 +53,7 @@ class Grid {
     const int64_t h = std::min<int64_t>(y_[a] + sa, y_[b] + sb) - std::max<int64_t>(y_[a], y_[b]);
     if (w <= 0 || h <= 0) return false;
     const double both = static_cast<double>(w * h);
-    return both > iou_ * static_cast<double>(sa * sa + sb * sb - w * h);
+    return both > iou_ * (static_cast<double>(sa * sa) + static_cast<double>(sb * sb) - both);
   }
 
   const int32_t *x_, *y_, *size_;

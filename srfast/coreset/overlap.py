@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from srfast.errors import InputError
+from srfast.ops.checks import check_int32
 from srfast.ops.native import compiled
 
 
@@ -18,7 +20,13 @@ def separate(image: np.ndarray, x: np.ndarray, y: np.ndarray, size: np.ndarray, 
     Returns:
         bool [n].
     """
-    columns = [np.ascontiguousarray(c, np.int32) for c in (image, x, y, size)]
+    if len(image) and np.max(image) >= len(image):  # the kernel counts up to the largest
+        image = np.unique(image, return_inverse=True)[1]
+    columns = [check_int32(n, c) for n, c in (("image", image), ("x", x), ("y", y), ("size", size))]
+    if len({len(c) for c in columns}) > 1:
+        raise InputError(f"x: expected columns of one length, got {[len(c) for c in columns]}")
+    if not 0 <= iou < 1:
+        raise InputError(f"iou: expected 0 <= iou < 1, got {iou!r}")
     keep = np.zeros(len(image), np.uint8)
     compiled().suppress(*(c.ctypes.data for c in columns), len(image), iou, keep.ctypes.data)
     return keep.astype(bool)

@@ -6,12 +6,15 @@ import numpy as np
 
 from srfast.errors import InputError
 from srfast.ops import native
+from srfast.ops.checks import check_integer, check_windows
 from srfast.ops.color import rounded_luma
 
 GRID = 8
 """Side of JPEG's blocks in pixels."""
 SMALLEST = GRID + 1
 """Side of the smallest window that has a step of the grid inside wherever it lies."""
+LARGEST = (1 << 24) - 1
+"""Side of the largest: the differences of one of its columns are summed in 32 bits."""
 
 
 def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> np.ndarray:
@@ -52,12 +55,10 @@ def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thr
         raise TypeError(f"image: expected uint8, got {image.dtype}")
     if image.ndim != 3 or image.shape[2] not in (1, 3):
         raise InputError(f"image: expected [H, W, 3] or [H, W, 1], got shape {list(image.shape)}")
-    if size < SMALLEST:
-        raise InputError(f"size: expected at least {SMALLEST} pixels to see a step of the grid, got {size}")
-    xs, ys = (np.ascontiguousarray(v, np.int32) for v in (xs, ys))
-    for name, starts, side in (("xs", xs, image.shape[1]), ("ys", ys, image.shape[0])):
-        if len(starts) and (starts[0] < 0 or starts[-1] + size > side or (np.diff(starts) < 0).any()):
-            raise InputError(f"{name}: expected ascending windows inside {side} pixels, got {starts.tolist()[:8]}")
+    size, threads = check_integer("size", size), check_integer("threads", threads, 1)
+    if not SMALLEST <= size <= LARGEST:
+        raise InputError(f"size: expected {SMALLEST} pixels, to see a step of the grid, to {LARGEST}, got {size}")
+    xs, ys = check_windows("xs", xs, size, image.shape[1]), check_windows("ys", ys, size, image.shape[0])
     if native.available():
         return native.blockiness(image, xs, ys, size, threads)
     return _by_tables(image, xs, ys, size)

@@ -1,6 +1,6 @@
 """The ops of torch.ops.srfast: schemas, CPU implementations, shapes for torch.compile.
 
-Pointers go to the compiled module, which checks nothing: each implementation checks its tensors first.
+Pointers go to the compiled module, which cannot see what lies there: each implementation checks its tensors first.
 """
 
 from __future__ import annotations

@@ -85,13 +85,13 @@ def score_batch(
 
 def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> np.ndarray:
     """``srfast.ops.blockiness.blockiness`` of a uint8 image [H, W, 3 or 1], xs and ys int32 and ascending."""
-    c = image.shape[2]
+    h, w, c = image.shape
     if image.strides[1:] != (c, 1):
         image = np.ascontiguousarray(image)
     out = np.empty(len(xs) * len(ys), np.float32)
     compiled().blockiness(
-        image.ctypes.data, image.strides[0], c, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size, threads,
-        out.ctypes.data,
+        image.ctypes.data, h, w, image.strides[0], c, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size,
+        min(threads, max(1, len(ys))), out.ctypes.data,
     )  # fmt: skip
     return out
 

@@ -1,0 +1,135 @@
+"""Numbers that wrap in 32 bits, at the public functions and at the compiled module itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from srfast.coreset.overlap import separate
+from srfast.errors import InputError
+from srfast.ops.blockiness import blockiness
+from srfast.ops.native import compiled
+
+IMAGE = np.zeros((40, 40, 3), np.uint8)
+HUGE = (2**31 - 1, 2**31, 2**31 + 40, 2**32, 2**32 + 9, 2**63 - 1, 2**63, 2**64 + 9, 10**30)
+
+
+@pytest.mark.parametrize("size", [*HUGE, 1 << 24, 0, -9, -(2**31), -(2**32) + 9, 9.5, "9", None])
+def test_a_size_that_wraps(size: Any) -> None:
+    """2^31 - 1 ended the process: the last window seemed to end before the image."""
+    with pytest.raises(InputError, match=r"^(size|xs): expected"):
+        blockiness(IMAGE, np.array([1]), np.array([0]), size)
+
+
+@pytest.mark.parametrize("start", [*HUGE[:6], -1, -(2**31), -(2**32)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_corner_that_wraps(start: int, axis: int) -> None:
+    """2^32 was taken for 0."""
+    places = [np.array([0]), np.array([0])]
+    places[axis] = np.array([start])
+    with pytest.raises(InputError, match=r"^[xy]s: expected"):
+        blockiness(IMAGE, *places, 9)
+
+
+@pytest.mark.parametrize("starts", [[0.5], [True], ["0"], [[0]], [5, 4], [10**30]])
+def test_what_is_no_list_of_corners(starts: list[Any]) -> None:
+    with pytest.raises(InputError, match=r"^xs: expected"):
+        blockiness(IMAGE, np.array(starts), np.array([0]), 9)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, -(2**33)])
+def test_threads(threads: Any) -> None:
+    with pytest.raises(InputError, match=r"^threads: expected"):
+        blockiness(IMAGE, np.array([0]), np.array([0]), 9, threads)
+    assert len(blockiness(IMAGE, np.array([0, 31]), np.array([0, 31]), 9, 2**40)) == 4
+
+
+def test_places_of_any_integers() -> None:
+    """Unsigned and 64 bits are as good as int32, and an empty list as good as any."""
+    right = blockiness(IMAGE, np.array([0, 9], np.int32), np.array([3], np.int32), 12)
+    for kind in (np.uint8, np.int64, np.uint64):
+        np.testing.assert_array_equal(
+            blockiness(IMAGE, np.array([0, 9], kind), np.array([3], kind), np.int16(12)), right
+        )
+    assert blockiness(IMAGE, np.array([]), np.array([3]), 12).shape == (0,)
+
+
+def test_overlaps() -> None:
+    one, zero = np.array([1]), np.array([0])
+    for column in range(4):
+        for value in (-1, -(2**32), *((2**31, 2**32) if column else ())):  # images are counted, whatever their numbers
+            columns = [zero, zero, zero, one]
+            columns[column] = np.array([value])
+            with pytest.raises(InputError, match="expected 0 to 2"):
+                separate(*columns, 0.5)
+    largest = np.array([2**31 - 1, 2**31 - 1, 2**31 - 2])
+    assert separate(largest, largest, largest, largest, 0.9).tolist() == [True, False, True]
+    assert separate(np.array([7, 7]), np.array([0, 1]), np.array([0, 0]), largest[:2], 0.9).tolist() == [True, False]
+    for iou in (-0.1, 1.0, float("nan")):
+        with pytest.raises(InputError, match="iou"):
+            separate(zero, zero, zero, one, iou)
+    with pytest.raises(InputError, match="one length"):
+        separate(zero, zero, np.array([0, 0]), one, 0.5)
+
+
+def entries() -> dict[str, tuple[list[Any], list[tuple[int, Any, str]]]]:
+    """Arguments that are right, and (place, wrong value, name in the message), of each entry of the compiled module."""
+    floats, bytes_, ints = np.zeros(4096, np.float32), np.zeros(1 << 14, np.uint8), np.zeros(64, np.int64)
+    entries.kept = (floats, bytes_, ints)  # type: ignore[attr-defined]
+    f, b, i = floats.ctypes.data, bytes_.ctypes.data, ints.ctypes.data
+    compiled_ = compiled()
+    weights = [np.zeros(n, np.float32) for n in (64 * 81, 64, 64 * 32, 32, 32 * 25, 1)]
+    scorer = compiled_.Scorer(*(w.ctypes.data for w in weights), 2)
+    side = [0, -1, 2**31, 2**62]
+    return {
+        "imresize": (
+            [b, 8, 8, 3, 0.5, 0, 0, b],
+            [(0, 0, "src"), (7, 0, "dst"), (3, 2, "channels"), (4, 0.0, "scale"), (4, float("nan"), "scale")]
+            + [(5, 2, "boundary"), (6, 9, "dtype")]
+            + [(p, v, "[hw]") for p in (1, 2) for v in side],
+        ),
+        "resample": (
+            [f, 1, 8, 8, 2, True, 0, 1, f],
+            [(0, 0, "src"), (8, 0, "dst"), (1, -1, "x"), (1, 2**62, "x"), (4, 5, "scale"), (6, -1, "boundary")]
+            + [(7, 0, "threads")]
+            + [(p, v, "[hw]") for p in (2, 3) for v in [*side, 2**30]],
+        ),
+        "per_sample_mse": (
+            [f, f, 2, 8, 1, f],
+            [(0, 0, "a"), (1, 0, "b"), (5, 0, "out"), (2, -1, "a"), (2, 2 ** 61, "a"), (3, 0, "length"), (4, 0, "threads")],
+        ),
+        "suppress": ([i, i, i, i, 4, 0.5, b], [(0, 0, "image"), (6, 0, "keep"), (4, -1, "n"), (5, 1.0, "iou")]),
+        "blockiness": (
+            [b, 40, 40, 120, 3, i, 1, i, 1, 9, 1, f],
+            [(0, 0, "image"), (11, 0, "out"), (4, 4, "channels"), (6, -1, "xs"), (8, 2**62, "xs"), (10, 0, "threads")]
+            + [(9, v, "size|xs") for v in (8, 41, 2**31, 2**32 + 9)]
+            + [(p, v, "[hw]|xs|ys") for p in (1, 2) for v in side],
+        ),
+        "score_patches": (
+            [scorer, b, i, 1, 36, 12, 12, 3, 0, 0, False, 1, f, f, f],
+            [(1, 0, "base"), (2, 0, "offsets"), (3, -1, "patches"), (3, 2**60, "patches"), (4, 35, "row_stride")]
+            + [(7, 2, "channels"), (8, 7, "boundary"), (9, 3, "isa"), (9, -1, "isa"), (11, 0, "threads")]
+            + [(p, v, "size_[hw]") for p in (5, 6) for v in side],
+        ),
+        "score_dense": (
+            [scorer, b, 24, 24, 72, 3, 0, 0, False, 1, i, 1, i, 1, 12, f, f, f],
+            [(1, 0, "image"), (4, 71, "row_stride"), (5, 0, "channels"), (11, -1, "xs"), (13, 2**62, "xs")]
+            + [(14, v, "size|xs") for v in (0, 25, 2**31, 2**32 + 12)]
+            + [(p, v, "[hw]|xs|ys") for p in (2, 3) for v in side],
+        ),
+    }  # fmt: skip
+
+
+def test_every_entry_refuses_before_it_follows_a_pointer() -> None:
+    for name, (right, wrong) in entries().items():
+        call = getattr(compiled(), name)
+        call(*right)
+        for place, value, words in wrong:
+            with pytest.raises(ValueError, match=f"^({words}): expected"):
+                call(*right[:place], value, *right[place + 1 :])
+    with pytest.raises(ValueError, match="scale"):
+        compiled().Scorer(1, 1, 1, 1, 1, 1, 5)
+    with pytest.raises(ValueError, match="weights"):
+        compiled().Scorer(0, 0, 0, 0, 0, 0, 2)
