@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from srfast.data import interrupts
@@ -9,6 +10,8 @@ from srfast.data import interrupts
 
 def run() -> None:
     """Runs the command line; signals that come before it, in it and after it end in one line or in none."""
+    _open_streams()
+    _spare_memory()
     interrupts.install()
     code: int | str | None = 0
     try:
@@ -25,6 +28,30 @@ def run() -> None:
     if interrupts.interrupted():
         interrupts.leave(code if isinstance(code, int) else interrupts.CODE)
     sys.exit(code)
+
+
+def _spare_memory() -> None:
+    """Where memory is limited (``ulimit -v``), Arrow's own allocator, which reserves much and ends the process where it
+    gets none, gives way to the system's."""
+    try:
+        import resource
+
+        if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+            os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    except ImportError:  # not on Windows
+        pass
+
+
+def _open_streams() -> None:
+    """Where the shell closed a stream (``2>&-``), what is said there goes nowhere, instead of into the next file that
+    is opened, which would have the stream's number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))
 
 
 if __name__ == "__main__":

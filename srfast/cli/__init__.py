@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import quiet as be_quiet
+from srfast.cli.options import shown
 from srfast.data import interrupts
 from srfast.errors import InputError, RunError
 
@@ -137,7 +138,7 @@ def _log_to_stderr(level: int) -> None:
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"srfast: {record.getMessage()}", err=True)
+        click.echo(f"srfast: {shown(record.getMessage())}", err=True)
 
 
 def _interrupted(argv: list[str], debug: bool) -> None:
@@ -168,6 +169,8 @@ def _fail(error: Exception) -> None:
         _exit(2, str(error))
     if isinstance(error, RunError):
         _exit(1, str(error))
+    if isinstance(error, MemoryError):
+        _exit(1, "not enough memory")
     if isinstance(error, BrokenPipeError):
         os._exit(1)
     if isinstance(error, OSError) and error.filename is not None:
@@ -180,6 +183,5 @@ def _fail(error: Exception) -> None:
 
 
 def _exit(code: int, message: Any) -> None:
-    text = " ".join(str(message).split()).encode("utf-8", "backslashreplace").decode()
-    click.echo(f"srfast: error: {text}", err=True)
+    click.echo(f"srfast: error: {shown(' '.join(str(message).split()))}", err=True)
     sys.exit(code)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import Aliased, emit, scoring_progress
+from srfast.cli.options import Aliased, emit, scoring_progress, shown
 from srfast.coreset.export.settings import ENCODINGS, TARGETS
 
 
@@ -64,7 +64,7 @@ def command(coreset: str, output: str, lr: str, as_json: bool, **options: Any) -
             }
         )  # fmt: skip
         return
-    click.echo(f"{done.patches:,} patches of {done.images:,} images, x{done.scale} -> {output}")
+    click.echo(shown(f"{done.patches:,} patches of {done.images:,} images, x{done.scale} -> {output}"))
     if done.linked:
         click.echo(f"{done.linked:,} HR files are hard links to files of the dataset")
     if done.compared:

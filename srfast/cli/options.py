@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -127,7 +128,15 @@ def scoring_progress(title: str) -> Iterator[Callable[[int, int, int], None]]:
 def say(text: str) -> None:
     """A line for a person, on stderr."""
     if not quiet():
-        click.echo(text, err=True)
+        click.echo(shown(text), err=True)
+
+
+def shown(text: str) -> str:
+    """A text for a terminal: what would move its cursor, colour it or turn its direction is written as an escape."""
+    odd = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in odd else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def quiet(change: bool | None = None) -> bool:

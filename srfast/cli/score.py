@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, say, scoring, scoring_progress, shard
+from srfast.cli.options import emit, say, scoring, scoring_progress, shard, shown
 from srfast.scoring.settings import ScoreSettings
 
 
@@ -78,4 +78,4 @@ def report(summary: Any, output: str, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(f"{n:,} patches of {len(meta['images']):,} images -> {output}")
+        click.echo(shown(f"{n:,} patches of {len(meta['images']):,} images -> {output}"))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from srfast.cli.options import emit, say
+from srfast.cli.options import emit, say, shown
 from srfast.coreset.settings import ENGINES, METHODS, ORDERS, PER_IMAGE, Engine, Selection
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -91,4 +91,4 @@ def tell(selection: dict[str, Any], lowest: float, highest: float, output: str, 
         emit({"output": output, **selection, "loss": {"min": lowest, "max": highest}})
     else:
         span = f"loss {lowest:.4g} to {highest:.4g}"
-        click.echo(f"{selection['kept']:,} of {selection['patches']:,} patches kept, {span} -> {output}")
+        click.echo(shown(f"{selection['kept']:,} of {selection['patches']:,} patches kept, {span} -> {output}"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     import polars
 
 KEYS = ("image", "x", "y")
-_LINE = re.compile(r"(?P<name>.+?)(?:\s*[,;:\t]\s*|\s+)(?P<value>[-+0-9.eEnaifNAIF]+)\s*")
 _NAMED: dict[str, Callable[[str], str]] = {
     "path": lambda name: str(PurePosixPath(name.replace("\\", "/"))),
     "file name": lambda name: PurePosixPath(name.replace("\\", "/")).name,
@@ -125,14 +123,21 @@ def _lines(path: Path) -> pa.Table:
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
-        found = _LINE.fullmatch(line.strip())
+        name, value = _name_and_value(line)
         try:
-            values.append(float(found["value"] if found else ""))
+            values.append(float(value if name and "_" not in value else ""))
         except ValueError:
             raise InputError(f"{path}: line {number}: expected a name and a number, got {line[:80]!r}") from None
-        assert found
-        names.append(found["name"].strip("\"'"))
+        names.append(name.strip("\"'"))
     return pa.table({"image": pa.array(names, pa.string()), path.stem: pa.array(values, pa.float64())})
+
+
+def _name_and_value(line: str) -> tuple[str, str]:
+    """What stands before and behind the last separator of a line: a comma, semicolon or colon, or only spaces."""
+    value = line.rsplit(None, 1)[-1]
+    value = value[max(value.rfind(c) for c in ",;:") + 1 :]
+    name = line.rstrip().removesuffix(value).strip()
+    return (name[:-1].rstrip() if name.endswith((",", ";", ":")) else name), value
 
 
 def _keys(on: Sequence[str], name: str, there: pa.Table) -> dict[str, str]:

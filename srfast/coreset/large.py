@@ -141,6 +141,7 @@ class Large:
                 "temp_directory": self._spill.name,
                 "allocator_background_threads": "true",
                 "preserve_insertion_order": "false",
+                "enable_progress_bar": "false",  # it would be printed on stdout
             }
         )
         allowed = ", ".join(_text(str(path)) for path in self.files.paths)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from srfast.data.files import check_input
 from srfast.data.origin import LIMITS
-from srfast.errors import InputError
+from srfast.errors import InputError, RunError
 
 
 @contextmanager
@@ -31,6 +31,8 @@ def opened(path: str | os.PathLike[str], *, whole: bool = True) -> Iterator[pq.P
             check_claims(path, file, whole=whole)
             check_names(path, file.schema_arrow)
             yield file
+    except MemoryError:
+        raise RunError(f"{path}: not enough memory to read it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable parquet file ({' '.join(str(error).split())[:120]})") from None
 

@@ -25,6 +25,8 @@ from srfast.models.registry import WEIGHT_FILES
 
 _NESTED = ("params_ema", "params", "state_dict", "model_state_dict", "net_state_dict", "model")
 """Where trainers put the weights in a checkpoint, the ones to prefer first."""
+_TYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128, torch.bool,
+          torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}  # fmt: skip
 
 
 def load(path: str | Path, scale: int | None = None) -> nn.Module:
@@ -140,13 +142,33 @@ def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Descr
         options = dict(json.loads(options) if isinstance(options, str) else options)
         # A file that the model needed when it was trained is in its weights.
         options.pop(models.describe(name).asset, None)
+        _check_sizes(name, scale, options, weights)
         model = models.create(name, scale, **options)
         model.load_state_dict(weights)
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+    # Metadata are whatever somebody wrote: a model makes of them whatever error it likes.
+    except Exception as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: expected the weights of the model its metadata name, got {reason}") from None
     description = models.describe(name)
     return Descriptor.of(model, scale, description.name, description.color)
+
+
+def _check_sizes(name: str, scale: int, options: dict[str, Any], weights: dict[str, Tensor]) -> None:
+    """Raises ValueError unless the model that the metadata name has the file's tensors, before it is built.
+
+    A few bytes of metadata can name a model of gigabytes, or of more layers than can be listed.
+    """
+    tensors = sum(w.numel() for w in weights.values())
+    for key, value in options.items():
+        for number in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(number, (int, float)) and abs(number) > max(tensors, 1 << 10):
+                raise ValueError(f"{key} = {number!r} of {tensors:,} values")
+    with torch.device("meta"):
+        expected = models.create(name, scale, **options).state_dict()
+    for key in expected.keys() | weights.keys():
+        own, theirs = (tuple(s[key].shape) if key in s else None for s in (expected, weights))
+        if own != theirs:
+            raise ValueError(f"{key} of shape {theirs} where the model has {own}")
 
 
 def _foreign(path: Path, weights: dict[str, Tensor]) -> Descriptor:
@@ -252,5 +274,11 @@ def _check_tensor(path: Path, name: str, tensor: Tensor) -> None:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
         kind = "meta" if tensor.is_meta else "quantised" if tensor.is_quantized else str(tensor.layout).split(".")[-1]
         raise InputError(f"{path}: expected dense tensors, got {name!r}, which is {kind}")
+    if tensor.dtype not in _TYPES:
+        raise InputError(
+            f"{path}: expected values of 16 to 64 bits, got {name!r} of {str(tensor.dtype).split('.')[-1]}"
+        )
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise InputError(f"{path}: expected dense tensors, got {name!r}, which repeats its values")
     if (tensor.is_floating_point() or tensor.is_complex()) and not bool(torch.isfinite(tensor).all()):
         raise InputError(f"{path}: expected finite weights, got NaN or infinity in {name!r}")

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from srfast.data.grid import grid
-from srfast.data.images import ImageFile, read_rgb
+from srfast.data.images import ImageFile, image_size, read_rgb
 from srfast.errors import InputError
 from srfast.scoring.backends.base import Engine
 from srfast.scoring.settings import ScoreSettings
@@ -48,8 +47,7 @@ def estimate(files: Sequence[ImageFile], engine: Engine, settings: ScoreSettings
     pixels = windows = 0
     for file in looked:
         try:
-            with Image.open(file.path) as image:
-                width, height = image.size
+            width, height = image_size(file.path)
         except Exception:  # the run itself says what is wrong with a file
             continue
         xs, ys = grid(height, width, settings.scale, settings.patch, settings.step)

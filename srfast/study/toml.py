@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from srfast.data.files import check_input
 from srfast.errors import InputError, RunError
 
+LARGEST = 1 << 16
+"""Bytes of a study; the parser takes time in the square of the dots of a key."""
 NEEDED = object()
 """The default of a key that has none."""
 
@@ -36,6 +39,8 @@ def parse(path: Path) -> dict[str, Any]:
     except ImportError:
         raise RunError("reading a study needs tomli on Python 3.10: pip install 'srfast[study]'") from None
     try:
+        if check_input(path, "a study").stat().st_size > LARGEST:
+            raise InputError(f"{path}: refused, expected at most {LARGEST:,} bytes of TOML")
         text = path.read_bytes().decode()
     except UnicodeDecodeError:
         raise InputError(f"{path}: expected TOML in UTF-8") from None
@@ -43,7 +48,9 @@ def parse(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: {error.strerror}") from None
     try:
         content: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise InputError(f"{path}: not TOML that can be read: tables or lists lie too deep in each other") from None
+    except ValueError as error:  # not TOML, or an integer of thousands of digits
         raise InputError(f"{path}: not TOML: {error}") from None
     return content
 

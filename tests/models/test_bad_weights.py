@@ -98,3 +98,86 @@ def test_pickles_that_are_no_weights(tmp_path: Path) -> None:
     (tmp_path / "odd.pt").write_bytes(buffer.getvalue())
     with pytest.raises(InputError, match="expected a dictionary of tensors"):
         load_state(tmp_path / "odd.pt")
+
+
+def test_metadata_that_ask_for_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """156 bytes of them built a model of 7.4 GB before its names were compared."""
+    built: list[str] = []
+    create = srfast.models.create
+
+    def watched(name: str, scale: int, **options: Any) -> Any:
+        if torch.empty(0).device.type != "meta":
+            built.append(name)
+        return create(name, scale, **options)
+
+    monkeypatch.setattr(srfast.models, "create", watched)
+    path = tmp_path / "huge.safetensors"
+    for options in (
+        {"features": 100_000},
+        {"blocks": 10**9},
+        {"blocks": 10**400},
+        {"features": "x"},
+        {"features": -1},
+        [1],
+    ):
+        about = {"model": "edsr", "scale": "2", "options": json.dumps(options)}
+        save_file({"a": torch.zeros(3)}, path, metadata=about)
+        with pytest.raises(InputError, match=r"huge\.safetensors: expected the weights of the model its metadata name"):
+            srfast.models.load(path)
+    for name, scale in (("\0", "2"), ("edsr", "\ud7ff"), ("edsr", "9" * 5000)):
+        save_file({"a": torch.zeros(3)}, path, metadata={"model": name, "scale": scale})
+        with pytest.raises(InputError, match=r"huge\.safetensors"):
+            srfast.models.load(path)
+    assert not built
+
+
+def test_a_tensor_that_repeats_its_values(tmp_path: Path) -> None:
+    """A stride of zero: four bytes that asked for 7.6 GB when they were looked at."""
+    path = tmp_path / "stride.pth"
+    torch.save({"conv1.weight": torch.zeros(1).expand(1 << 31)}, path)
+    assert path.stat().st_size < 1 << 16
+    with pytest.raises(InputError, match=r"stride\.pth: expected dense tensors, got 'conv1.weight', which repeats"):
+        load_state(path)
+
+
+def test_types_that_nothing_computes_with(tmp_path: Path) -> None:
+    path = tmp_path / "float8.safetensors"
+    save_file({"conv1.weight": torch.zeros(4, dtype=torch.float8_e4m3fn)}, path)
+    for read in (load_state, lambda p: load_network(p, 2)):
+        with pytest.raises(InputError, match=r"expected values of 16 to 64 bits, got 'conv1.weight' of float8_e4m3fn"):
+            read(path)
+
+
+def test_a_caffe_model_of_huge_dimensions(tmp_path: Path) -> None:
+    def field(number: int, content: bytes) -> bytes:
+        return bytes([*_varint(number << 3 | 2), *_varint(len(content))]) + content
+
+    def _varint(value: int) -> list[int]:
+        out = []
+        while value > 127:
+            out.append(value & 127 | 128)
+            value >>= 7
+        return [*out, value]
+
+    for dims in ([2**62, 4], [2**63, 2], [0], [2**32, 2**32], [3]):
+        shape = b"".join(bytes([8, *_varint(d)]) for d in dims)
+        blob = field(7, shape) + field(5, b"\0" * 8)
+        path = tmp_path / "huge.caffemodel"
+        path.write_bytes(field(100, field(1, b"conv1") + field(7, blob)))
+        with pytest.raises(InputError, match=r"huge\.caffemodel: expected a Caffe model, got a corrupt"):
+            load_state(path)
+
+
+def test_a_mat_file_that_ends_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SciPy reads it in a process of its own, which may crash, take all memory or never end."""
+    from srfast.models.official import matlab
+
+    pytest.importorskip("scipy")
+    path = tmp_path / "a.mat"
+    path.write_bytes(b"MATLAB 5.0 MAT-file" + b" " * 105 + b"\0\1IM" + b"\x0f\0\0\0\xff\xff\xff\xff" * 90)
+    with pytest.raises(InputError, match=r"a\.mat: expected a MATLAB file"):
+        load_state(path)
+    for code, words in (("import os; os.abort()", "reading it ends the process"), ("1 / 0", "ZeroDivisionError")):
+        monkeypatch.setattr(matlab, "_CHILD", code)
+        with pytest.raises(InputError, match=rf"a\.mat: expected a MATLAB file.*{words}"):
+            load_state(path)

@@ -98,7 +98,8 @@ def entries() -> dict[str, tuple[list[Any], list[tuple[int, Any, str]]]]:
         ),
         "per_sample_mse": (
             [f, f, 2, 8, 1, f],
-            [(0, 0, "a"), (1, 0, "b"), (5, 0, "out"), (2, -1, "a"), (2, 2 ** 61, "a"), (3, 0, "length"), (4, 0, "threads")],
+            [(p, 0, name) for p, name in ((0, "a"), (1, "b"), (5, "out"), (3, "length"), (4, "threads"))]
+            + [(2, v, "a") for v in (-1, 2**61)],
         ),
         "suppress": ([i, i, i, i, 4, 0.5, b], [(0, 0, "image"), (6, 0, "keep"), (4, -1, "n"), (5, 1.0, "iou")]),
         "blockiness": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,7 @@ def load_caffemodel(path: Path) -> dict[str, Tensor]:
         for field, layer in _fields(memoryview(path.read_bytes())):
             if field == _LAYER and isinstance(layer, memoryview):
                 state |= _layer(layer)
-    except (IndexError, ValueError, struct.error, UnicodeDecodeError) as error:
+    except (IndexError, ValueError, RuntimeError, struct.error) as error:
         raise InputError(f"{path}: expected a Caffe model, got a corrupt or foreign file ({error})") from None
     if not state:
         raise InputError(f"{path}: expected a Caffe model with weights, got none")
@@ -67,7 +68,10 @@ def _blob(message: memoryview) -> Tensor:
         elif field in _OLD_SIZES and isinstance(value, int):
             sizes[field] = value
     shape = shape or [sizes[k] for k in _OLD_SIZES if k in sizes]
-    return torch.from_numpy(np.frombuffer(bytes(data), "<f4").astype(np.float32)).reshape(shape or [-1])
+    values = np.frombuffer(bytes(data), "<f4").astype(np.float32)
+    if shape and math.prod(shape) != len(values):
+        raise ValueError(f"{len(values)} values of shape {str(shape)[:80]}")
+    return torch.from_numpy(values).reshape(shape or [-1])
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:

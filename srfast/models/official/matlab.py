@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +27,61 @@ def load_mat(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: the file is not such a .mat file. RunError: SciPy is not installed.
     """
-    try:
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ImportError:
-        raise RunError(f"{path}: .mat files need SciPy; pip install scipy") from None
-    try:
-        values = loadmat(path)
-    except (MatReadError, ValueError, NotImplementedError, OSError, TypeError) as error:
-        raise InputError(f"{path}: expected a MATLAB file, got a corrupt or foreign one ({error})") from None
+    if find_spec("scipy") is None:
+        raise RunError(f"{path}: .mat files need SciPy; pip install scipy")
+    values = _read(path)
     try:
         return _srcnn(values) if "weights_conv1" in values else _fsrcnn(values)
     except (KeyError, IndexError, ValueError) as error:
         raise InputError(f"{path}: expected the variables of SRCNN's or FSRCNN's authors, got {error}") from None
+
+
+LARGEST = 256 << 20
+"""Bytes of a file; the authors' take less than one MB."""
+_CHILD = """
+import sys
+sys.path[:] = sys.argv[2:]
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+except ImportError:
+    pass
+import numpy as np
+from scipy.io import loadmat
+out = {}
+for name, value in loadmat(sys.argv[1]).items():
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        out |= {f"{name}/{i}": np.asarray(v, np.float32) for i, v in enumerate(value.ravel())}
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+        out[name] = np.asarray(value, np.float32)
+np.savez(sys.stdout.buffer, **out)
+"""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The variables, a cell array as a list: SciPy ends the process of a file that means it, so it has one of its own.
+
+    It is limited to 4 GiB of memory and a minute, where the system can do that.
+    """
+    if path.stat().st_size > LARGEST:
+        raise InputError(f"{path}: refused, expected a MATLAB file of at most {LARGEST >> 20} MiB")
+    command = [sys.executable, "-I", "-c", _CHILD, str(path.absolute()), *sys.path]
+    done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = said[-1][:160] if said and done.returncode > 0 else "reading it ends the process"
+        raise InputError(f"{path}: expected a MATLAB file, got a corrupt or foreign one ({reason})")
+    values: dict[str, Any] = {}
+    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as arrays:
+        for key in arrays.files:
+            name, cell, _ = key.partition("/")
+            if cell:
+                values.setdefault(name, []).append(arrays[key])
+            else:
+                values[name] = arrays[key]
+    return values
 
 
 def _srcnn(values: dict[str, Any]) -> dict[str, Tensor]:
@@ -49,7 +95,7 @@ def _srcnn(values: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _fsrcnn(values: dict[str, Any]) -> dict[str, Tensor]:
-    weights, biases, slopes = (values[k].ravel() for k in ("weights_conv", "biases_conv", "prelu_conv"))
+    weights, biases, slopes = (list(values[k]) for k in ("weights_conv", "biases_conv", "prelu_conv"))
     state = {}
     for i, weight in enumerate(weights[:-1]):
         state[f"conv{i}.weight"] = _kernels(weight)

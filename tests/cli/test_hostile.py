@@ -1,0 +1,117 @@
+"""Closed streams, names that would move a terminal's cursor, little memory, texts that take for ever: one line each."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from srfast.cli.options import shown
+from srfast.coreset.joining import _name_and_value, read_table
+from srfast.errors import InputError
+from srfast.study import toml
+
+ODD = "a\x1b]0;owned\x07\x1b[2J\u202e\x9b31m.png"
+
+
+def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        ["sh", "-c", line, "sh", sys.executable], cwd=cwd, env=env, capture_output=True, check=False, timeout=120
+    )
+
+
+def test_a_closed_stderr(photo_folder: Path, tmp_path: Path) -> None:
+    """The stream was None, and the first line for it an error of its own; its number went to the next file."""
+    command = "$1 -m srfast score photos -o s.parquet --scorer bicubic --patch 48"
+    done = shell(f"{command} 2>&-", tmp_path)
+    assert (done.returncode, b"patches of 4 images" in done.stdout) == (0, True)
+    (photo_folder / "bad.png").write_bytes(b"no image")
+    assert shell(f"{command} 2>&-", tmp_path).returncode == 2
+    assert shell(f"{command} --skip-bad <&- >&- 2>&-", tmp_path).returncode == 0
+
+
+def test_names_do_not_reach_the_terminal_as_they_are(tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / ODD).write_bytes(b"no image")
+    Image.new("RGB", (64, 64)).save(folder / "b.png")
+    arguments = ("--scorer", "bicubic", "--patch", "48")
+    refused = srfast_command("score", folder, "-o", "s.parquet", *arguments, cwd=tmp_path)
+    skipped = srfast_command("score", folder, "-o", f"{ODD}.parquet", "--skip-bad", *arguments, cwd=tmp_path)
+    assert (refused.returncode, skipped.returncode) == (2, 0)
+    for said in (refused.stderr, skipped.stderr, skipped.stdout):
+        assert r"a\x1b]0;owned\x07\x1b[2J\u202e\x9b31m.png" in said
+        assert not set(said) & set("\x1b\x07\x9b\u202e")
+
+
+def test_what_is_shown_of_a_text() -> None:
+    assert shown("caf\u00e9 \u65e5\u672c\u8a9e \U0001f600\tx\n") == "caf\u00e9 \u65e5\u672c\u8a9e \U0001f600\tx\n"
+    assert shown("\x00\r\x7f\u2028\ud800") == r"\x00\r\x7f\u2028\ud800"
+
+
+@pytest.mark.parametrize(
+    "line", ["a" + "\t" * 200_000 + "x", "a" + " ," * 100_000, "," * 200_000, "\t1" * 100_000 + "x"]
+)
+def test_a_line_of_separators(line: str, tmp_path: Path) -> None:
+    """2,000 tabs took two minutes, and eight times that for twice as many."""
+    path = tmp_path / "scores.txt"
+    path.write_text(line + "\n")
+    with pytest.raises(InputError, match="line 1: expected a name and a number"):
+        read_table(path)
+
+
+def test_lines_of_names_and_numbers() -> None:
+    wanted = {
+        "a.png 1.5": ("a.png", "1.5"),
+        "a b.png,1.5": ("a b.png", "1.5"),
+        "a.png;  -2e3 ": ("a.png", "-2e3"),
+        "a.png\t\t7": ("a.png", "7"),
+        "a.png ,7": ("a.png", "7"),
+        "C:\\a.png: 7": ("C:\\a.png", "7"),
+        "a,,7": ("a,", "7"),
+        "7": ("", "7"),
+        "a 1 2": ("a 1", "2"),
+    }
+    assert {line: _name_and_value(line) for line in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a = " + "[" * 30_000 + "]" * 30_000, "not TOML"),
+        ("a = " + "9" * 10_000, "not TOML"),
+        ("a" + ".a" * 100_000 + " = 1", "refused, expected at most"),
+        ("a = \x00", "not TOML"),
+    ],
+)
+def test_toml_of_depth_size_and_digits(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"study\.toml: {words}"):
+        toml.parse(path)
+
+
+def test_a_pipe_as_a_study(tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    os.mkfifo(tmp_path / "study.toml")
+    done = srfast_command("study", "study.toml", "-o", "out", cwd=tmp_path, timeout=60)
+    assert done.returncode == 2
+    assert "expected a study, got a named pipe" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space")
+def test_little_memory_is_said_in_one_line(photo_folder: Path, tmp_path: Path) -> None:
+    """Whatever runs out first: no abort, no traceback. Below some limit the libraries themselves cannot be loaded."""
+    assert shell("$1 -m srfast score photos -o s.parquet --scorer bicubic --patch 48", tmp_path).returncode == 0
+    limits = random.Random(0).sample(range(600_000, 900_000, 10_000), 4)
+    for limit in limits:
+        done = shell(f"ulimit -v {limit}; $1 -m srfast select s.parquet -o c{limit}.parquet", tmp_path)
+        assert done.returncode in (0, 1, 2), (limit, done)
+        assert b"Traceback" not in done.stderr
