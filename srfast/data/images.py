@@ -164,8 +164,27 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def turned(image: Image.Image) -> bool:
-    """Whether its EXIF orientation exchanges width and height."""
+    """Whether its EXIF orientation exchanges width and height; of an image that is not decoded yet."""
+    known = {"exif", "Raw profile type exif"} & image.info.keys()
+    # Pillow decodes a whole PNG file to see whether EXIF data follow the pixels.
+    if image.format == "PNG" and image.fp is not None and not known and not _has_text_after_pixels(image.fp):
+        return False
     return image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+
+
+def _has_text_after_pixels(file: Any) -> bool:
+    """Whether a PNG file has chunks after its pixels that may hold EXIF data; the file stays where it is."""
+    place, pixels = file.tell(), False
+    try:
+        file.seek(8)
+        while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+            if pixels and head[4:] in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            pixels = pixels or head[4:] == b"IDAT"
+            file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    finally:
+        file.seek(place)
+    return False
 
 
 def file_format(path: str | os.PathLike[str]) -> str:

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from srfast.data import images
-from srfast.data.images import read_image, read_rgb
+from srfast.data.images import image_size, read_image, read_rgb
 from srfast.errors import InputError
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV is what the reader is compared with")
@@ -323,3 +323,24 @@ def test_a_png_of_70_mb(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=0)
     assert (tmp_path / "a.png").stat().st_size > 70_000_000
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), pixels)
+
+
+def test_the_size_of_a_png_file_takes_no_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orientation included, whether EXIF data stand before the pixels or after them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
+    image.save(tmp_path / "plain.png")
+    image.save(tmp_path / "before.png", exif=exif)
+    data = (tmp_path / "before.png").read_bytes()
+    at = data.index(b"eXIf") - 4
+    end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+    (tmp_path / "after.png").write_bytes(data[:at] + data[end:-12] + data[at:end] + data[-12:])
+    for name in ("before.png", "after.png"):
+        assert image_size(tmp_path / name) == read_rgb(tmp_path / name).shape[1::-1] == (40, 60)
+
+    def load(self: Image.Image) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
+    assert image_size(tmp_path / "plain.png") == (60, 40)
