@@ -94,8 +94,8 @@ def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: str) -> None
 def test_memory(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
     """Peak resident memory of scoring 40 and 400 photographs, dense, stride 6."""
     script = (
-        "import sys; from srfast.scoring.pipeline import ScoreSettings, write_scores;"
-        "write_scores(sys.argv[1:], sys.stdin.read(), ScoreSettings(mode='dense', stride=6));"
+        "import sys; from srfast.scoring.pipeline import ScoreArguments, write_scores;"
+        "write_scores(sys.argv[1:], sys.stdin.read(), ScoreArguments(mode='dense', stride=6));"
         # VmHWM and not getrusage: the latter keeps the peak of the process that forked this one.
         "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))"
     )

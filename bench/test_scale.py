@@ -20,10 +20,10 @@ from srfast.scoring.table import CHECKED, KEY, ROW_GROUP, SCHEMA, arrow, encode_
 PER_IMAGE = 10_000
 SELECT = """
 import json, os, sys, time
-from srfast.coreset.settings import Selection
+from srfast.coreset.settings import SelectArguments
 from srfast.coreset.writing import write_selection
 wall, before = time.perf_counter(), os.times()
-done = write_selection([sys.argv[1]], sys.argv[2], Selection(keep=0.5), engine=sys.argv[3])
+done = write_selection([sys.argv[1]], sys.argv[2], SelectArguments(keep=0.5, engine=sys.argv[3]))
 after = os.times()
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps({

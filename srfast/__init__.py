@@ -19,7 +19,7 @@ _NAMES = {
     "select": "srfast.coreset.selection",
     "CoreSet": "srfast.coreset.selection",
     "Column": "srfast.coreset.settings",
-    "CorePatches": "srfast.coreset.pairs",
+    "CorePatches": "srfast.coreset.dataset",
     "export": "srfast.coreset.export.job",
     "psnr": "srfast.evaluation.metrics",
     "ssim": "srfast.evaluation.metrics",
@@ -39,18 +39,17 @@ __all__ = ["__version__", *_MODULES, *_NAMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(_MODULES[name])
-    if name in _NAMES:
-        value = getattr(import_module(_NAMES[name]), name)
+    if name in _MODULES or name in _NAMES:
+        from srfast.runtime.optional import needing
+
+        with needing(f"srfast.{name}"):
+            if name in _MODULES:
+                return import_module(_MODULES[name])
+            value = getattr(import_module(_NAMES[name]), name)
         globals()[name] = value
         return value
     if name == "__version__":
-        from importlib.metadata import version
-
-        value = version("srfast")
-        globals()[name] = value
-        return value
+        return import_module("srfast.version").VERSION
     raise AttributeError(f"module 'srfast' has no attribute {name!r}")
 
 
@@ -63,8 +62,8 @@ if TYPE_CHECKING:
 
     __version__: str
     from srfast import models as models
+    from srfast.coreset.dataset import CorePatches as CorePatches
     from srfast.coreset.export.job import export as export
-    from srfast.coreset.pairs import CorePatches as CorePatches
     from srfast.coreset.selection import CoreSet as CoreSet
     from srfast.coreset.selection import select as select
     from srfast.coreset.settings import Column as Column

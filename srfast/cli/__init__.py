@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -18,6 +19,8 @@ from srfast.cli.options import quiet as be_quiet
 from srfast.cli.options import shown
 from srfast.data import interrupts
 from srfast.errors import InputError, RunError
+from srfast.runtime.optional import missing
+from srfast.settings import did_you_mean
 
 # name -> the line `srfast --help` prints; the command itself is `command` in srfast.cli.<module>.
 COMMANDS = {
@@ -56,8 +59,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            near = difflib.get_close_matches(name, COMMANDS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
+            near = did_you_mean(name, COMMANDS)
+            hint = f"did you mean {near}?" if near else f"expected one of {', '.join(COMMANDS)}"
             ctx.fail(f"No such command {name!r}; {hint}")
         return super().resolve_command(ctx, args)
 
@@ -75,9 +78,9 @@ class LazyGroup(click.Group):
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
-        from srfast import __version__
+        from srfast.version import VERSION
 
-        click.echo(f"srfast {__version__}")
+        click.echo(f"srfast {VERSION}")
         ctx.exit()
 
 
@@ -111,10 +114,14 @@ def main(args: Sequence[str] | None = None) -> None:
     code = 0
     try:
         # Not group.main: it turns an interrupt into an empty line and an Abort.
-        with group.make_context("srfast", argv) as ctx:
+        with group.make_context("srfast", argv) as ctx, _as_options(ctx):
             group.invoke(ctx)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
+    except ModuleNotFoundError as error:
+        if debug or (short := missing(f"srfast {next((a for a in argv if a in COMMANDS), '')}", error)) is None:
+            raise
+        _fail(short)
     except Exception as error:
         # Imports and C code turn an interrupt into errors of their own.
         if interrupts.interrupted() and not isinstance(error, (click.ClickException, InputError, RunError)):
@@ -125,6 +132,21 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         _interrupted(argv, debug)
     sys.exit(code)
+
+
+@contextmanager
+def _as_options(ctx: click.Context) -> Iterator[None]:
+    """In errors, settings get the names of their options: the leading one, and those in backticks."""
+    try:
+        yield
+    except (InputError, RunError) as error:
+        command = group.get_command(ctx, ctx.invoked_subcommand or "")
+        options = [p for p in getattr(command, "params", ()) if p.opts[-1].startswith("--")]
+        flags: dict[str, str] = {str(p.name): p.opts[-1] for p in options}
+        text = re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[1]), str(error))
+        name, colon, rest = text.partition(": ")
+        error.args = (flags.get(name, name) + colon + rest,)
+        raise
 
 
 def _log_to_stderr(level: int) -> None:
@@ -158,8 +180,8 @@ def _can_resume(name: str) -> bool:
 def _fail(error: Exception) -> None:
     if isinstance(error, click.NoSuchOption):
         # click proposes whatever shares a letter or two.
-        near = difflib.get_close_matches(error.option_name, error.possibilities or (), cutoff=0.75)
-        error = click.NoSuchOption(error.option_name, error.message, near, error.ctx)
+        near = did_you_mean(error.option_name, error.possibilities or (), 0.75)
+        error = click.NoSuchOption(error.option_name, error.message, [near] if near else [], error.ctx)
     if isinstance(error, click.UsageError):
         hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         _exit(2, error.format_message().replace("\n", " ") + hint)

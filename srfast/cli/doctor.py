@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
 import click
 
 from srfast.cli.options import emit
+from srfast.runtime.optional import installed
 
-PACKAGES = {
-    "triton": "triton",
-    "nvidia-dali-cuda130": "dali",
-    "onnx": "onnx",
-    "onnxruntime": "onnx",
-    "onnxruntime-gpu": "onnx-gpu",
-    "spandrel": "train",
-    "tensorboard": "train",
-    "scikit-image": "demo",
-}
-"""Optional packages -> the extra that brings them."""
+LEFT_OUT = ("all", "docs", "test", "onnx-gpu")
+"""Extras that are made of others, or that users of the installed package do not need."""
 
 
 @click.command("doctor", short_help="Say what this installation can do.")
@@ -39,17 +33,17 @@ def command(as_json: bool) -> None:
 
 def examine() -> dict[str, Any]:
     """Findings as a JSON-like object: versions, cpu, cuda, packages, backends, auto."""
-    import torch
-
-    import srfast
+    torch: Any = import_module("torch") if installed("torch") else None
+    from srfast.data.threads import default_threads
     from srfast.errors import RunError
-    from srfast.scoring.backends.onnx.runtime import provider_report
     from srfast.scoring.backends.registry import choose, unusable
     from srfast.scoring.network import load_network
     from srfast.scoring.settings import BACKENDS
+    from srfast.version import VERSION
 
     network = load_network("srcnn", 2)
-    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    cuda = torch is not None and torch.cuda.is_available()
+    devices = ["cpu", "cuda"] if cuda else ["cpu"]
     backends = {
         device: {name: unusable(name, device, network) for name in BACKENDS if name != "auto"} for device in devices
     }
@@ -58,19 +52,20 @@ def examine() -> dict[str, Any]:
     except RunError as error:
         auto = {"error": str(error)}
     return {
-        "srfast": srfast.__version__,
+        "srfast": VERSION,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": torch and torch.__version__,
         "platform": platform.platform(),
-        "cpu": {"model": _cpu_model(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
+        "cpu": {"model": _cpu_model(), "cores": os.cpu_count(), "threads": default_threads()},
         "native": _native_findings(),
         "cuda": {
-            "available": torch.cuda.is_available(),
-            "torch_build": torch.version.cuda,
-            "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+            "available": cuda,
+            "torch_build": torch and torch.version.cuda,
+            "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else [],
         },
-        "onnxruntime": provider_report(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "onnxruntime": _provider(),
+        "extras": extras(),
+        "packages": {name: found for parts in extras().values() for name, found in parts.items()},
         "conflicts": conflicts(),
         "backends": backends,
         "auto": auto,
@@ -80,7 +75,7 @@ def examine() -> dict[str, Any]:
 def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The findings for a person."""
     native = findings["native"]
-    yield "srfast", f"{findings['srfast']} (Python {findings['python']}, torch {findings['torch']})"
+    yield "srfast", f"{findings['srfast']} (Python {findings['python']}, torch {findings['torch'] or 'not installed'})"
     yield "cpu", f"{findings['cpu']['model']}, {findings['cpu']['cores']} cores, {findings['cpu']['threads']} threads"
     if native["available"]:
         fast = "fast: integer (AVX-512 VNNI)" if native["fast"] else "fast: none, runs fp32"
@@ -95,8 +90,13 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     ort = findings["onnxruntime"]
     if ort["provider"]:
         yield "onnx provider", ort["provider"] + (f" ({ort['reason']})" if ort["reason"] else "")
-    for name, found in findings["packages"].items():
-        yield name, found or f"not installed (pip install 'srfast[{PACKAGES[name]}]')"
+    lacking = [extra for extra, parts in findings["extras"].items() if None in parts.values()]
+    for extra, parts in findings["extras"].items():
+        yield extra, ", ".join(f"{name} {found or 'missing'}" for name, found in parts.items())
+    gpu = findings["cuda"]["available"]
+    lacking = [extra for extra in lacking if extra != "ray" and (gpu or extra not in ("triton", "dali"))]
+    if lacking:
+        yield "what is missing", f"pip install 'srfast[{','.join(lacking)}]'"
     for conflict in findings["conflicts"]:
         yield "conflict", conflict
     for device, table in findings["backends"].items():
@@ -104,6 +104,25 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{name}/{device}", "works" if reason is None else f"no: {reason}"
     auto = findings["auto"]
     yield "auto takes", auto["error"] if "error" in auto else f"{auto['backend']} on {auto['device']}"
+
+
+def _provider() -> dict[str, Any]:
+    if not installed("torch"):
+        return {"provider": None, "reason": "PyTorch is not installed"}
+    from srfast.scoring.backends.onnx.runtime import provider_report
+
+    return provider_report()
+
+
+def extras() -> dict[str, dict[str, str | None]]:
+    """The optional parts as the installed package declares them: extra -> package -> its version, None: missing."""
+    found: dict[str, dict[str, str | None]] = {}
+    for requirement in requires("srfast") or ():
+        match = re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", requirement)
+        here = "platform_system" not in requirement or platform.system() in requirement
+        if match and match[1] != "srfast" and match[2] not in LEFT_OUT and here and "python_version" not in requirement:
+            found.setdefault(match[2], {})[match[1]] = _version(match[1])
+    return found
 
 
 def conflicts() -> list[str]:

@@ -12,7 +12,7 @@ from srfast.cli.options import Aliased, emit, say
     "-o",
     "--output",
     cls=Aliased,
-    alias="--out",
+    aliases=["--out"],
     required=True,
     metavar="FILE",
     help="The file to write, such as scorer.onnx.",

@@ -1,79 +1,96 @@
-"""Options that several commands share, and the progress bar."""
+"""Options made from settings, and what commands print."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
-import sys
+import re
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
-from srfast.scoring.settings import ScoreSettings
+from srfast.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Shard(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later
-    """i/n."""
-
-    name = "i/n"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).split("/")
-        if len(parts) != 2 or not all(p.isascii() and p.isdigit() for p in parts):
-            self.fail(f"expected i/n, for example 0/4, got {value!r}", param, ctx)
-        return int(parts[0]), int(parts[1])
-
-
 class Aliased(click.Option):
-    """An option that also goes by an earlier name, which help does not show."""
+    """An option that also goes by earlier names, which help does not show."""
 
-    def __init__(self, *args: Any, alias: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, aliases: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.alias = alias
+        self.aliases = aliases
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         super().add_to_parser(parser, ctx)
-        parser.add_option(obj=self, opts=[self.alias], dest=self.name, action="store", nargs=1)
+        if self.aliases:
+            parser.add_option(obj=self, opts=list(self.aliases), dest=self.name, action="store", nargs=1)
 
 
-def scoring(function: F) -> F:
-    """The arguments and options of ``srfast.score``, from the list of its settings."""
-    for field in reversed(dataclasses.fields(ScoreSettings)):
-        if field.name != "shard":  # `prune` runs whole datasets
-            function = _option(field)(function)
-    return click.argument("images", nargs=-1, required=True, type=click.Path())(function)
+class Setting(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later
+    """A value as text, which the setting's own check reads."""
+
+    def __init__(self, field: dataclasses.Field[Any]) -> None:
+        self.name = field.metadata.get("metavar", "text")
+        self._kind, self._setting = field.metadata["kind"], field.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self._kind.check(self._setting, value)
 
 
-def shard(function: F) -> F:
-    """--shard i/n."""
-    field = next(f for f in dataclasses.fields(ScoreSettings) if f.name == "shard")
-    return _option(field, Shard())(function)
+def settings(of: type[Settings], *leave_out: str, **changed: Any) -> Callable[[F], F]:
+    """An option for each of these settings.
+
+    Args:
+        of: The settings.
+        leave_out: Names that get no option here.
+        changed: Arguments of click.option for the setting of that name.
+    """
+
+    def add(function: F) -> F:
+        for field in reversed(dataclasses.fields(of)):
+            if field.name not in leave_out and not field.metadata.get("python"):
+                function = option(field, **changed.get(field.name, {}))(function)
+        return function
+
+    return add
 
 
-def _option(field: dataclasses.Field[Any], kind: Any = None) -> Callable[[F], F]:
-    about, default = field.metadata, field.default
-    flag = "--" + field.name.replace("_", "-")
-    if default is False:
-        return click.option(flag, field.name, is_flag=True, help=about["help"])
-    help = about["help"] + (f"  [default: {about['shown']}]" if "shown" in about else "")
-    if kind is None and "choices" in about:
-        choices = about["choices"]
-        kind = click.IntRange(choices[0], choices[-1]) if isinstance(default, int) else click.Choice(choices)
-    elif kind is None:
-        kind = click.STRING if isinstance(default, str) or about.get("text") else click.INT
-    named: dict[str, Any] = {"cls": Aliased, "alias": flag} if "flag" in about else {}
-    return click.option(
-        about.get("flag", flag), *about.get("also", ()), field.name, **named, type=kind, default=default, help=help,
-        metavar=about.get("metavar"), show_default=default is not None,
-    )  # fmt: skip
+def option(field: dataclasses.Field[Any], **changed: Any) -> Callable[[F], F]:
+    """The option of a setting."""
+    about, default, kind = field.metadata, field.default, field.metadata["kind"]
+    flag = about.get("flag") or flag_of(field.name)
+    flags = [*changed.pop("short", ()), flag]
+    help = in_options(about["help"])
+    if kind.written == "flag":
+        return click.option(*flags, field.name, is_flag=True, **{"help": help, **changed})
+    if "shown" in about:
+        help += f"  [default: {in_options(about['shown'])}]"
+    repeated = about.get("repeated", False)
+    types: dict[str, Any] = {"whole": click.INT, "number": click.FLOAT, "text": None if repeated else Setting(field)}
+    if kind.choices:
+        types = {"text": click.Choice(kind.choices), "whole": click.IntRange(kind.choices[0], kind.choices[-1])}
+    aliases = [*about.get("also", ()), *map(flag_of, (*about.get("old", ()), field.name))]
+    given: dict[str, Any] = {
+        "type": types[kind.written], "default": None if "shown" in about else about.get("typed", default), "help": help,
+        "metavar": about.get("metavar"), "show_default": default is not None and "shown" not in about,
+        "multiple": repeated, "aliases": [a for a in aliases if a != flag],
+    }  # fmt: skip
+    if changed.get("required"):
+        del given["default"], given["show_default"]
+    return click.option(*flags, field.name, cls=Aliased, **{**given, **changed})
+
+
+def flag_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def in_options(text: str) -> str:
+    """A text in which settings have the names of their options."""
+    return re.sub(r"`(\w+)`", lambda found: flag_of(found[1]), text)
 
 
 def emit(data: dict[str, Any]) -> None:
@@ -88,41 +105,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@contextmanager
-def scoring_progress(title: str) -> Iterator[Callable[[int, int, int], None]]:
-    """A bar over images with the patch rate and the time left, on stderr, silent when that is not a terminal."""
-    if quiet() or not sys.stderr.isatty():
-        yield lambda done, total, patches: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("images  {task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None, rate="")
-
-        def update(done: int, total: int, patches: int) -> None:
-            elapsed = bar.tasks[0].elapsed or 0
-            rate = f"{patches / elapsed:,.0f} patches/s" if elapsed > 0.5 else ""
-            bar.update(task, completed=done, total=total, rate=rate)
-
-        yield update
 
 
 def say(text: str) -> None:

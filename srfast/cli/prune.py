@@ -9,14 +9,16 @@ import click
 
 from srfast.cli import score as score_command
 from srfast.cli import select as select_command
-from srfast.cli.options import emit, scoring, scoring_progress
+from srfast.cli.options import emit, quiet, settings
+from srfast.coreset.settings import Selection
+from srfast.scoring.settings import ScoreRun
 
 
 @click.command("prune", short_help="Score, select and report in one go.")
-@scoring
-@select_command.selecting
+@click.argument("images", nargs=-1, required=True, type=click.Path())
+@settings(ScoreRun, "shard")
+@settings(Selection)
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the three files.")
-@click.option("--resume", is_flag=True, help="Continue an interrupted run; images that changed are scored again.")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Score IMAGES, select a core-set and write a report: OUTPUT/scores.parquet, coreset.parquet and report.html."""
@@ -27,15 +29,14 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
     """Does it, and returns the path of the report."""
     from srfast.workflows.pruning import prune
 
-    with scoring_progress("scoring") as progress:
-        scores = str(folder / "scores.parquet")
-        done = prune(
-            images,
-            folder,
-            progress=progress,
-            scored=None if as_json else lambda s: score_command.report(s, scores, as_json=False),
-            **options,
-        )
+    scores = str(folder / "scores.parquet")
+    done = prune(
+        images,
+        folder,
+        progress=not quiet(),
+        scored=None if as_json else lambda s: score_command.report(s, scores, as_json=False),
+        **options,
+    )
     if as_json:
         emit(
             {

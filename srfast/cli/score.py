@@ -6,42 +6,23 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, say, scoring, scoring_progress, shard, shown
-from srfast.scoring.settings import ScoreSettings
+from srfast.cli.options import emit, quiet, say, settings, shown
+from srfast.scoring.settings import ScoreArguments
 
 
 @click.command("score", short_help="Score every patch of a set of images.")
-@scoring
-@click.option("-o", "--output", required=True, type=click.Path(),
-    help="Where scores.parquet goes; a name that ends in / becomes a folder of parts.")  # fmt: skip
-@click.option("--resume", is_flag=True, help="Continue an interrupted run; images that changed are scored again.")
-@shard
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    show_default=True,
-    help="local: this machine. ray: the actors of a Ray cluster, each of --workers cores (1) and, on CUDA, one GPU.",
-)
-@click.option(
-    "--address", metavar="ADDRESS", help="Of the Ray cluster.  [default: RAY_ADDRESS, or one on this machine]"
-)
+@click.argument("images", nargs=-1, required=True, type=click.Path())
+@settings(ScoreArguments, output={"short": ["-o"], "required": True, "metavar": "OUTPUT"})
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
-def command(
-    images: tuple[str, ...], output: str, resume: bool, engine: Any, address: str | None, as_json: bool, **options: Any
-) -> None:
+def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Score every patch of IMAGES (files and folders) and write one table.
 
     While it runs, finished parts lie in OUTPUT.parts; --resume continues from them after a crash.
     """
-    settings = ScoreSettings(**options)
+    asked = ScoreArguments(**options, progress=not quiet())
     from srfast.scoring.pipeline import write_scores
 
-    with scoring_progress("scoring") as progress:
-        summary = write_scores(
-            images, output, settings, resume=resume, progress=progress, engine=engine, address=address
-        )
-    report(summary, output, as_json)
+    report(write_scores(images, output, asked), output, as_json)
 
 
 def report(summary: Any, output: str, as_json: bool) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import Shard, emit, say
+from srfast.cli.options import Setting, emit, say
+from srfast.scoring.settings import ScoreSettings
 
 
 @click.command("study", short_help="Run a grid of selections, models, budgets and seeds.")
@@ -30,7 +31,11 @@ from srfast.cli.options import Shard, emit, say
 )
 @click.option("--json", "as_json", is_flag=True, help="With --status: one JSON object on stdout.")
 @click.option("--only", metavar="PATTERN", help="Only the cells whose name fits (* and ?; a word fits anywhere).")
-@click.option("--shard", type=Shard(), help="Only every n-th cell from the i-th on: one of several machines.")
+@click.option(
+    "--shard",
+    type=Setting(ScoreSettings.__dataclass_fields__["shard"]),
+    help="Only every n-th cell from the i-th on: one of several machines.",
+)
 @click.option(
     "--known",
     multiple=True,

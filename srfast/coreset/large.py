@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from srfast.coreset.methods.own import is_file
 from srfast.coreset.settings import SCORES, Selection, counted, share, short_of
 from srfast.coreset.where import ROW, check_condition, not_met, reason
 from srfast.data.images import stays_inside
@@ -91,6 +92,8 @@ def unsupported(asked: Selection) -> str | None:
     """Why DuckDB cannot make this selection; None where it can."""
     if asked.method in NOT_SORTED:
         return f"method {asked.method!r} draws or clusters"
+    if not isinstance(asked.method, str) or is_file(asked.method):
+        return "the method is a function"
     for name in ("per_image", "nms"):
         if getattr(asked, name) is not None:
             return f"{name} compares the patches of an image"
@@ -183,7 +186,7 @@ class Large:
         n = total if asked.where is None else self._one("SELECT count(*) FROM passing")
         if not n:
             raise InputError(f"where: none of the {total} patches meets {asked.where!r}")
-        key = _KEYS.get(asked.method) or _name(asked.method)
+        key = _KEYS.get(str(asked.method)) or _name(str(asked.method))
         dropped = share(asked.drop_hardest, n)
         candidates = "true" if not dropped else f"NOT ({self._first('loss', 'des', dropped, 'true', n)})"
         left = n - dropped
@@ -255,7 +258,7 @@ class Large:
         return total
 
     def _check_method(self, source: str) -> None:
-        name = self.asked.method
+        name = str(self.asked.method)
         if name in numeric_columns(self.files.schema) and name not in SCORES:
             bad = self._one(
                 f"SELECT count(*) FROM {source} WHERE ({_name(name)} IS NULL) OR NOT isfinite({_name(name)}::DOUBLE)"

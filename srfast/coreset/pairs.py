@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from cachetools import LRUCache
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from srfast.data.images import read_rgb
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.parquet import check_names
 from srfast.errors import InputError
-from srfast.ops import reference
+from srfast.ops.color import rounded_y
 from srfast.ops.functional import imresize
 from srfast.scoring.rows import is_frame, of_frame
 from srfast.scoring.scored import ScoredImages, check_inside, check_places
@@ -209,35 +206,20 @@ def read_images(
         )
     hr = rgb[:h, :w]
     if color == "y":
-        hr = reference.luma(torch.from_numpy(np.array(hr))).numpy()[..., None]
+        hr = rounded_y(hr)[..., None]
     if source.lr is not None:
         lr = read_lr(source.lr, hr, source.path, scale)
         if color == "y":
-            lr = reference.luma(torch.from_numpy(lr)).numpy()[..., None]
+            lr = rounded_y(lr)[..., None]
         return (lr if quantise else lr.astype(np.float32) / np.float32(255)), hr
     lr = imresize(hr if quantise else hr.astype(np.float32) / np.float32(255), 1 / scale)
     return lr, hr
 
 
-class CorePatches(Dataset[tuple[Tensor, Tensor]]):
-    """The patches of a core-set as aligned pairs, for any PyTorch training loop.
+class Pairs:
+    """The patches of a core-set as aligned pairs of arrays: ``CorePatches`` without PyTorch.
 
-    Item i is (lr, hr): uint8 tensors [3, size / scale, size / scale] and [3, size, size], channels first,
-    RGB. The LR image is made from the whole HR image, bit for bit as MATLAB's imresize does, and then
-    cropped: what trainers do, so the LR patch knows what lies around it (a score in "patch" mode does not).
-
-    Args:
-        coreset: What ``srfast.select`` returns, an Arrow table, or the path of coreset.parquet.
-        scale: 2, 3 or 4; divides x, y and size of every patch. None takes that of the scores.
-        root: The image folder, if it has moved since scoring.
-        lr: Folder of LR images that exist already; None takes that of the scores, or makes LR where they had none.
-        lr_template: Name of an LR image after its HR image's, such as "{}x4".
-        keep_images: Decoded images that each worker keeps; reading in the order of the table decodes each
-            image once.
-
-    Raises:
-        InputError: not a core-set, the scale does not divide the grid, or (on access) an image cannot be read or has
-            changed since it was scored.
+    Item i is (lr, hr): uint8 [3, size / scale, size / scale] and [3, size, size].
     """
 
     def __init__(
@@ -261,17 +243,17 @@ class CorePatches(Dataset[tuple[Tensor, Tensor]]):
 
     def __repr__(self) -> str:
         sizes = [f"{n // self.scale} x {n // self.scale} and {n} x {n}" for n in np.unique(self.patches.size)]
-        return f"CorePatches({len(self)} pairs of {', '.join(sizes)}, x{self.scale}, {self.patches.root})"
+        return f"{type(self).__name__}({len(self)} pairs of {', '.join(sizes)}, x{self.scale}, {self.patches.root})"
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def arrays(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """The pair of that row, views of the image."""
         p, s = self.patches, self.scale
         if not -len(self) <= index < len(self):
             raise IndexError(f"index {index} out of range for {len(self)} patches")
         lr, hr = self._planes(p.image[index])
         x, y, size = int(p.x[index]), int(p.y[index]), int(p.size[index])
         check_inside(p.root / p.image[index], x, y, size, hr.shape[2], hr.shape[1])
-        low = lr[:, y // s : (y + size) // s, x // s : (x + size) // s]
-        return torch.from_numpy(low.copy()), torch.from_numpy(hr[:, y : y + size, x : x + size].copy())
+        return lr[:, y // s : (y + size) // s, x // s : (x + size) // s], hr[:, y : y + size, x : x + size]
 
     def _planes(self, image: str) -> tuple[np.ndarray, np.ndarray]:
         if image in self._kept:

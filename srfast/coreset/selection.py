@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,18 +15,7 @@ from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.columns import descending
 from srfast.coreset.methods.registry import find
-from srfast.coreset.settings import (
-    Column,
-    Engine,
-    Method,
-    Order,
-    PerImage,
-    Selection,
-    check_engine,
-    counted,
-    share,
-    short_of,
-)
+from srfast.coreset.settings import POSITIONAL, SelectArguments, counted, share, short_of
 from srfast.coreset.where import passing
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows, is_frame, of_frame
@@ -43,6 +32,7 @@ from srfast.scoring.table import (
     with_extras,
     write_parquet,
 )
+from srfast.settings import documented, positional
 
 SMALL = 1 << 27
 """Bytes of files below which "auto" does not look for a table that is too large for memory."""
@@ -70,55 +60,28 @@ class CoreSet(Rows):
         write_parquet(path, [self.table], with_extras(CORESET_SCHEMA, self.table.schema), self.meta)
 
 
-def select(
-    scores: ScoreTable | str | os.PathLike[str] | Sequence[ScoreTable | str | os.PathLike[str]],
-    keep: float | None = None,
-    order: Order = "des",
-    drop_hardest: float = 0.0,
-    method: Method | Column = "loss",
-    max_per_image: int | None = None,
-    seed: int = 0,
-    *,
-    where: str | None = None,
-    window: tuple[float, float] | None = None,
-    flat_floor: float = 0.0,
-    per_image: PerImage | None = None,
-    nms: float | None = None,
-    root: str | os.PathLike[str] | None = None,
-    engine: Engine = "auto",
-) -> CoreSet:
+Scores = ScoreTable | str | os.PathLike[str] | Sequence[ScoreTable | str | os.PathLike[str]]
+P = ParamSpec("P")
+
+
+class _Select(Protocol[P]):
+    """``select`` as type checkers see it."""
+
+    def __call__(self, scores: Scores, *args: P.args, **kwargs: P.kwargs) -> CoreSet: ...
+
+
+def _typed(settings: Callable[P, SelectArguments]) -> Callable[[Callable[..., CoreSet]], _Select[P]]:
+    return cast(Any, documented(cast(Any, settings)))
+
+
+@_typed(SelectArguments)
+def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     """Picks a core-set.
 
     Args:
         scores: A score table or its path, or several (the shards of one dataset); a folder of parts is one table. A
             pandas DataFrame that was made by ``to_pandas`` is a table too, others by ``ScoreTable.with_rows``.
-        keep: Fraction r of all N patches to keep, 0 < r <= 1: round(r * N) patches, half up, at least one. None keeps
-            half, or all of ``window``.
-        order: "des" keeps the highest scores, "asc" the lowest (the paper's DES and ASC).
-        drop_hardest: Fraction of all N patches that is dropped first, the hardest by loss; the paper's refined core-set
-            is keep=0.5, drop_hardest=0.05. What is kept is then the hardest round(r * N) of what is left.
-        method: "loss", "bicubic", "sobel" or any other numeric column: sorted by it. "reducible" sorts by
-            bicubic - loss, "relative" by (bicubic - loss) / bicubic, 0 where bicubic is below 0.1. "random" draws
-            uniformly. "stratified" draws the same number from each of 20 loss quantiles, so that the core-set has the
-            loss distribution of the dataset. "hdc" keeps the half of the highest "sobel" and draws the same number from
-            each of its 15 clusters of texture (Ding et al.). "diverse" takes the most typical patch of each cluster of
-            texture in turn. These two read the images and need scikit-learn, from 100,000 patches on faiss.
-            docs/selection.md has the sources.
-        max_per_image: At most this many patches of one image, in the method's order.
-        seed: Of what is random.
-        where: A condition on the columns, in SQL: ``"blockiness < 30 and bicubic > 0.5"``. Only patches for which it
-            holds count: they are the N of the fractions.
-        window: (LO, HI): only patches whose rank by the method (by loss where it sorts by nothing), in ``order``, lies
-            between these fractions of N; (0.05, 0.55) with "loss" is the paper's refined core-set.
-        flat_floor: This fraction of what is kept is the easiest patches by loss, whatever the method.
-        per_image: "share" keeps the same share of every image, "even" the same number of every image as far as it
-            has so many; each image's first in the method's order.
-        nms: No two kept patches of an image overlap by an intersection over union of more than this, 0 <= nms < 1;
-            taken greedily in the method's order.
-        root: The folder of the images, if it has moved since scoring; of "hdc" and "diverse".
-        engine: "memory" reads the tables, "duckdb" leaves them on disk and gives the same rows: it sorts, so it has
-            no "random", "stratified", "hdc", "diverse", ``per_image`` and ``nms``. "auto" takes duckdb from 20 million
-            rows on, where it can. docs/scaling.md says what each needs.
+        **options: settings
 
     Returns:
         The core-set. Ties break by row order; the same input and seed give the same rows. Where ``max_per_image``
@@ -127,19 +90,20 @@ def select(
 
     Raises:
         InputError: an argument outside its range, tables that do not belong together, nothing left to keep, or less
-            than ``keep`` left by ``drop_hardest`` and ``window``. RunError: ``where`` without duckdb.
+            than ``keep`` left by ``drop_hardest`` and ``window``.
+        RunError: ``where`` without duckdb.
     """
-    check_engine(engine)
-    asked = Selection(keep, order, drop_hardest, method, max_per_image, seed, where, window, flat_floor, per_image, nms)
-    large = on_disk(scores, asked, engine)
+    asked = SelectArguments.of(positional(given, POSITIONAL, options))
+    large = on_disk(scores, asked)
     if large is not None:
         with large:
             tables = list(large.kept())
             schema = with_extras(CORESET_SCHEMA, tables[0].schema)
             return CoreSet(pa.concat_tables(numbered(tables, schema)), {**large.files.meta, "selection": large.about})
     table = _joined(scores)
-    asked = asked.checked(numeric_columns(table.table.schema))
-    how = find(asked.method)
+    columns = numeric_columns(table.table.schema)
+    asked.checked(columns)
+    how = find(asked.method, tuple(columns))
     loss = table.column("loss")
     rows = np.arange(len(table)) if asked.where is None else passing(table.table, asked.where)
     n = len(rows)
@@ -153,7 +117,7 @@ def select(
         candidates = np.intersect1d(candidates, ranked[low:high], assume_unique=True)
     count = counted(asked, n, len(candidates), dropped)
 
-    pool = Pool(table, candidates, asked.order, count, np.random.default_rng(asked.seed), root)
+    pool = Pool(table, candidates, asked.order, count, np.random.default_rng(asked.seed), asked.root)
     limits = Limits(table, asked.max_per_image, asked.per_image, asked.nms)
     ordered = candidates[how.ordering(pool)]
     floor = share(asked.flat_floor, count)
@@ -202,9 +166,10 @@ def _of_frame(frame: Any) -> ScoreTable:
     return ScoreTable(table, meta)
 
 
-def on_disk(scores: Any, asked: Selection, engine: str, beside: Path | None = None) -> Large | None:
+def on_disk(scores: Any, asked: SelectArguments, beside: Path | None = None) -> Large | None:
     """The selection in DuckDB, or None where it is made in memory; ``select`` has the arguments."""
     sources = [scores] if isinstance(scores, (Rows, str, os.PathLike)) or is_frame(scores) else list(scores)
+    engine = asked.engine
     if engine == "memory" or not sources:
         return None
     for source in sources:
@@ -218,7 +183,7 @@ def on_disk(scores: Any, asked: Selection, engine: str, beside: Path | None = No
     if engine == "auto" and sum(map(_bytes, paths)) < SMALL:
         return None
     files = Files.find(paths)
-    asked = asked.checked(numeric_columns(files.schema))
+    asked.checked(numeric_columns(files.schema))
     return Large(files, asked, beside) if takes(engine, files, asked) else None
 
 

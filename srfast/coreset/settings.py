@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from numbers import Integral, Real
-from typing import Any, Literal, NewType, TypedDict
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NewType
 
 from srfast.errors import InputError
+from srfast.settings import Kind, Settings, did_you_mean, fraction, numbers, one_of, path, setting, text, whole
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from srfast.coreset.methods.base import Method as OwnMethod
+    from srfast.scoring.rows import Rows
 
 METHODS = {
     "loss": "the network's loss (Moser et al.)",
@@ -26,116 +33,150 @@ PER_IMAGE = {
     "share": "the same share of every image",
     "even": "the same number of every image, as far as it has so many",
 }
+ENGINES = {"auto": "duckdb from 20 million patches on", "memory": "the tables are read", "duckdb": "they stay on disk"}
 
 Column = NewType("Column", str)
 """``srfast.Column("blockiness")``: a numeric column of the table as the method, where a type checker reads along."""
 Method = Literal["loss", "bicubic", "sobel", "reducible", "relative", "random", "stratified", "hdc", "diverse"]
-
-ENGINES = {"auto": "duckdb from 20 million patches on", "memory": "the tables are read", "duckdb": "they stay on disk"}
-
+Own = Callable[["Rows"], "np.ndarray"]
+"""A method of the caller's: a number for each row of the table; high means: kept first under "des"."""
 Engine = Literal["auto", "memory", "duckdb"]
 Order = Literal["des", "asc"]
 PerImage = Literal["share", "even"]
 
 SCORES = ("loss", "bicubic", "sobel")
 """Numeric columns that every score table has, and that may be sorted by."""
+POSITIONAL = ("keep", "order", "drop_hardest", "method", "max_per_image", "seed")
+"""The settings that ``srfast.select`` once took by position."""
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The arguments of ``srfast.select``, which documents them."""
+def _listed(choices: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {text}" for name, text in choices.items())
 
-    keep: float | None = None
-    order: str = "des"
-    drop_hardest: float = 0.0
-    method: str = "loss"
-    max_per_image: int | None = None
-    seed: int = 0
-    where: str | None = None
-    window: tuple[float, float] | None = None
-    flat_floor: float = 0.0
-    per_image: str | None = None
-    nms: float | None = None
+
+def _method(value: Any) -> Any:
+    if not (callable(value) or hasattr(value, "ordering") or (isinstance(value, str) and value)):
+        raise ValueError
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection(Settings):
+    """What makes a core-set what it is."""
+
+    keep: float | None = setting(
+        None,
+        "Fraction r of all N patches to keep: round(r * N) patches, half up, at least one.",
+        fraction("keep", zero=False, one=True),
+        shown="0.5, or all of `window`",
+    )
+    order: Order = setting("des", f"What is kept first; {_listed(ORDERS)}.", one_of(*ORDERS))
+    drop_hardest: float = setting(
+        0.0,
+        "Fraction of all patches to drop first, the hardest by loss; 0.05 is the paper's refined core-set.",
+        fraction("drop_hardest"),
+        more="With keep=0.5, what is kept is then the hardest round(r * N) of what is left.",
+    )
+    method: Method | Column | Own | OwnMethod = setting(
+        "loss",
+        f"What to sort or draw by. {_listed(METHODS)}; COLUMN: any numeric column of the table; FILE.py:NAME: a "
+        "function of yours (docs/extending.md).",
+        Kind("a method's name, a column or a function", _method),
+        metavar="|".join([*METHODS, "COLUMN", "FILE.py:NAME"]),
+        more="In Python also the function itself. docs/selection.md has the sources.",
+    )
+    max_per_image: int | None = setting(
+        None, "At most this many patches of one image, in the method's order.", whole(1)
+    )
+    seed: int = setting(0, "Random seed.", Kind("a non-negative integer", whole().plain, "whole"))
+    where: str | None = setting(
+        None,
+        "Only patches for which this holds, and fractions are of these: a condition in SQL on the columns, for example "
+        "'bicubic > 0.5 and x < 2000'.",
+        text("a condition such as 'loss > 10'"),
+        metavar="EXPR",
+    )
+    window: tuple[float, float] | None = setting(
+        None,
+        "Only patches whose rank by the method, in `order`, lies between these fractions, for example 0.05:0.55. The "
+        "rank is by loss where the method sorts by nothing.",
+        numbers("two shares LO, HI with 0 <= LO < HI <= 1", lambda v: 0 <= v <= 1, 2, ":"),
+        metavar="LO:HI",
+    )
+    flat_floor: float = setting(
+        0.0,
+        "This fraction of what is kept is the easiest patches by loss, whatever the method.",
+        fraction("flat_floor"),
+    )
+    per_image: PerImage | None = setting(
+        None, f"{_listed(PER_IMAGE)}; each image's first in the method's order.", one_of(*PER_IMAGE)
+    )
+    nms: float | None = setting(
+        None,
+        "No two kept patches of an image overlap (intersection over union) by more than this; taken greedily in the "
+        "method's order.",
+        Kind("an overlap with 0 <= nms < 1", fraction("nms").plain, "number"),
+        metavar="IOU",
+    )
+
+    def together(self) -> None:
+        super().together()
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise InputError(f"window: expected two shares LO, HI with 0 <= LO < HI <= 1, got {self.window!r}")
 
     def checked(self, columns: Iterable[str] = SCORES) -> Selection:
-        """The same arguments as plain Python values.
+        """Passes itself through, where the method is one or a column.
 
         Args:
             columns: The numeric columns of the table to select from; without a table, those that every table has.
 
         Raises:
-            InputError: an argument outside its range; names it.
+            InputError: the method is neither.
         """
-        if self.keep is not None and (not _is(self.keep, Real) or not 0 < self.keep <= 1):
-            raise InputError(f"keep: expected a fraction with 0 < keep <= 1, got {self.keep!r}")
-        _one_of("order", self.order, ORDERS)
-        for name in ("drop_hardest", "flat_floor"):
-            value = getattr(self, name)
-            if not _is(value, Real) or not 0 <= value < 1:
-                raise InputError(f"{name}: expected a fraction with 0 <= {name} < 1, got {value!r}")
+        if not isinstance(self.method, str):
+            return self
         columns = list(columns)
-        if self.method not in METHODS and self.method not in columns:
-            names = [*METHODS, *(c for c in columns if c not in METHODS)]
-            raise InputError(
-                f"method: expected one of {', '.join(names)}, or a numeric column of the table, got {self.method!r}"
-            )
-        if self.max_per_image is not None and (not _is(self.max_per_image, Integral) or self.max_per_image < 1):
-            raise InputError(f"max_per_image: expected an integer of at least 1, got {self.max_per_image!r}")
-        if not _is(self.seed, Integral) or self.seed < 0:
-            raise InputError(f"seed: expected a non-negative integer, got {self.seed!r}")
-        if self.where is not None and (not isinstance(self.where, str) or not self.where.strip()):
-            raise InputError(f"where: expected a condition such as 'loss > 10', got {self.where!r}")
-        if self.nms is not None and (not _is(self.nms, Real) or not 0 <= self.nms < 1):
-            raise InputError(f"nms: expected an overlap with 0 <= nms < 1, got {self.nms!r}")
-        if self.per_image is not None:
-            _one_of("per_image", self.per_image, PER_IMAGE)
-        return Selection(
-            keep=None if self.keep is None else float(self.keep),
-            order=self.order,
-            drop_hardest=float(self.drop_hardest),
-            method=self.method,
-            max_per_image=None if self.max_per_image is None else int(self.max_per_image),
-            seed=int(self.seed),
-            where=self.where,
-            window=None if self.window is None else _window(self.window),
-            flat_floor=float(self.flat_floor),
-            per_image=self.per_image,
-            nms=None if self.nms is None else float(self.nms),
-        )
+        from srfast.coreset.methods.own import added, is_file
+
+        if self.method not in METHODS and self.method not in columns and not is_file(self.method):
+            names = [*METHODS, *added(), *(c for c in columns if c not in METHODS)]
+            if self.method not in names:
+                near = did_you_mean(self.method, names)
+                raise InputError(
+                    f"method: expected one of {', '.join(names)}, or a numeric column of the table, got {self.method!r}"
+                    + (f"; did you mean {near}?" if near else "")
+                )
+        return self
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for the core-set's metadata."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {**values, "window": None if self.window is None else list(self.window)}
+        """Plain values for the core-set's metadata: the settings of the selection, a function by its name."""
+        found = {name: v for name, v in self.values().items() if name in ARGUMENTS}
+        if not isinstance(self.method, str):
+            found["method"] = getattr(self.method, "__name__", None) or getattr(self.method, "source", "own")
+        return found
 
 
-class SelectOptions(TypedDict, total=False):
-    """The same arguments as keyword arguments, for type checkers (PEP 692)."""
+@dataclass(frozen=True, kw_only=True)
+class SelectArguments(Selection):
+    """The selection and what concerns one call: everything that ``srfast.select`` takes beside the scores."""
 
-    keep: float | None
-    order: Order
-    drop_hardest: float
-    method: Method | Column
-    max_per_image: int | None
-    seed: int
-    where: str | None
-    window: tuple[float, float] | None
-    flat_floor: float
-    per_image: PerImage | None
-    nms: float | None
+    root: str | os.PathLike[str] | None = setting(
+        None, "The folder of the images, if it has moved since scoring; hdc and diverse read them.", path()
+    )
+    engine: Engine = setting(
+        "auto",
+        f"{_listed(ENGINES)}.",
+        one_of(*ENGINES),
+        more="duckdb gives the same rows: it sorts, so it has no draws, clusters, `per_image` and `nms`.",
+    )
 
 
-ARGUMENTS = tuple(f.name for f in fields(Selection))
+ARGUMENTS = tuple(Selection.__dataclass_fields__)
 
 
 def share(fraction: float, n: int) -> int:
     """That fraction of n patches, half up."""
     return int(fraction * n + 0.5)
-
-
-def check_engine(engine: object) -> None:
-    """Raises InputError unless it is one of ENGINES."""
-    _one_of("engine", engine, ENGINES)
 
 
 def counted(asked: Selection, n: int, left: int, dropped: int) -> int:
@@ -170,22 +211,3 @@ def short_of(asked: Selection, n: int, count: int, kept: int) -> str | None:
         f"kept {kept} of the {count} patches asked for ({kept / n:.3g} of all): {' and '.join(limits)} allow"
         f"{'s' if len(limits) == 1 else ''} no more"
     )
-
-
-def _window(value: Any) -> tuple[float, float]:
-    try:
-        low, high = value
-    except (TypeError, ValueError):
-        low = high = None
-    if not (_is(low, Real) and _is(high, Real) and 0 <= low < high <= 1):
-        raise InputError(f"window: expected two shares LO, HI with 0 <= LO < HI <= 1, got {value!r}")
-    return float(low), float(high)
-
-
-def _one_of(name: str, value: object, choices: Iterable[str]) -> None:
-    if value not in tuple(choices):
-        raise InputError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
-
-
-def _is(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)

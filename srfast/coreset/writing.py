@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from srfast.coreset.selection import CORESET_SCHEMA, numbered, on_disk, select
-from srfast.coreset.settings import Engine, Selection, check_engine
+from srfast.coreset.settings import SelectArguments
 from srfast.data.files import check_output
 from srfast.scoring.table import with_extras, write_parquet
 
@@ -31,20 +31,16 @@ class Selected:
 def write_selection(
     scores: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
-    asked: Selection,
-    *,
-    root: str | os.PathLike[str] | None = None,
-    engine: Engine = "auto",
+    asked: SelectArguments,
 ) -> Selected:
     """``srfast.select`` for core-sets that need not fit in memory either: writes ``output``.
 
     What DuckDB spills lies beside the output while it runs.
     """
-    check_engine(engine)
     folder = check_output(output, "core-set", scores).parent
-    large = on_disk(scores, asked, engine, Path(folder))
+    large = on_disk(scores, asked, Path(folder))
     if large is None:
-        coreset = select(list(scores), root=root, engine="memory", **vars(asked))
+        coreset = select(list(scores), **{**vars(asked), "engine": "memory"})
         coreset.write(output)
         loss = coreset.column("loss")
         return Selected(coreset.meta["selection"], float(loss.min()), float(loss.max()))

@@ -167,7 +167,8 @@ def turned(image: Image.Image) -> bool:
     """Whether its EXIF orientation exchanges width and height; of an image that is not decoded yet."""
     known = {"exif", "Raw profile type exif"} & image.info.keys()
     # Pillow decodes a whole PNG file to see whether EXIF data follow the pixels.
-    if image.format == "PNG" and image.fp is not None and not known and not _has_text_after_pixels(image.fp):
+    file = getattr(image, "fp", None)
+    if image.format == "PNG" and file is not None and not known and not _has_text_after_pixels(file):
         return False
     return image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
 

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from srfast import models
 from srfast.data.images import find_images, read_image
 from srfast.data.lowres import LowRes, check_apart
 from srfast.errors import InputError
 from srfast.evaluation import metrics
 from srfast.evaluation.metrics import Protocol, Window
 from srfast.models import loading
+from srfast.models import registry as models
 from srfast.models.descriptor import Descriptor
 from srfast.models.tiling import super_resolve
 from srfast.ops.checks import check_scale

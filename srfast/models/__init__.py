@@ -18,6 +18,9 @@ __all__ = ["Description", "create", "describe", "load", "names"]
 
 def load(path: str | Path, scale: int | None = None) -> nn.Module:
     """A network from a file, as a module of RGB images: see ``srfast.models.loading.load``."""
-    from srfast.models import loading
+    from srfast.runtime.optional import needing
+
+    with needing("srfast.models.load"):
+        from srfast.models import loading
 
     return loading.load(path, scale)

@@ -12,9 +12,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from srfast import models
 from srfast.data.files import check_input
 from srfast.errors import InputError, RunError
+from srfast.models import registry as models
 from srfast.models.descriptor import Descriptor
 from srfast.models.foreign import adopted
 from srfast.models.luma import OnLuma

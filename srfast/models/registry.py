@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from srfast.errors import InputError
+from srfast.runtime.optional import needing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -114,7 +115,8 @@ def create(name: str, scale: int = 2, pretrained: bool = False, **options: Any) 
         shipped = ", ".join(d.name for d in _MODELS.values() if d.pretrained)
         raise InputError(f"pretrained: weights ship for {shipped} only, not for {name}; train it or load a checkpoint")
     module, attribute = description.factory.split(":")
-    factory = getattr(importlib.import_module(module), attribute)
+    with needing(f"srfast.models.create({name!r})"):
+        factory = getattr(importlib.import_module(module), attribute)
     try:
         inspect.signature(factory).bind(scale, **options)
     except TypeError as error:

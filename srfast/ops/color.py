@@ -19,6 +19,11 @@ def rounded_luma(r: Any, g: Any, b: Any) -> Any:
     return 16 + (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b + 127500) // 255000
 
 
+def rounded_y(rgb: np.ndarray) -> np.ndarray:
+    """uint8 RGB [..., 3] -> uint8 Y [...], rounded half up (exact)."""
+    return np.asarray(rounded_luma(*np.moveaxis(rgb.astype(np.int32), -1, 0)), np.uint8)
+
+
 def luma(r: Any, g: Any, b: Any) -> Any:
     """The same of planes of any type, not rounded."""
     return 16 + (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b) / 255000

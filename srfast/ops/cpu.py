@@ -6,6 +6,7 @@ Pointers go to the compiled module, which cannot see what lies there: each imple
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ LIBRARY.define("per_sample_mse(Tensor a, Tensor b) -> Tensor")
 LIBRARY.define("score_patches(Tensor patches, Tensor[] weights, int scale, str boundary, str isa, bool fast) -> Tensor")
 
 DTYPES = {torch.uint8: 0, torch.float32: 1, torch.float64: 2}
+registered: Any = torch.ops.srfast
 
 
 def check_image(img: Tensor) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
 from srfast.errors import InputError, RunError
+from srfast.runtime.optional import installed
 
 Device = Literal["auto", "cpu", "cuda"]
 DEVICES: tuple[str, ...] = get_args(Device)
@@ -25,14 +28,27 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
         return "cpu"
     if sees_cuda():
         return "cuda"
+    why = (
+        "PyTorch sees no CUDA device" if installed("torch") else "PyTorch is not installed: pip install 'srfast[cuda]'"
+    )
     if device == "cuda":
-        raise RunError("device: cuda was asked for, but PyTorch sees no CUDA device")
+        raise RunError(f"device: cuda was asked for, but {why}")
+    if _driver_possible() and not installed("torch"):
+        _say(f"there may be a GPU, but {why}; the CPU is used")
     return "cpu"
+
+
+@cache
+def _say(text: str) -> None:
+    """Once a process."""
+    logging.getLogger("srfast").warning("srfast: %s", text)
 
 
 def sees_cuda() -> bool:
     """Whether PyTorch sees a CUDA device; importing it takes a second, so not where no driver can be."""
     if "torch" not in sys.modules and not _driver_possible():
+        return False
+    if not installed("torch"):
         return False
     import torch
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from srfast.errors import InputError
-from srfast.ops import cuda  # noqa: F401  (registers torch.ops.srfast)
+from srfast.ops import native
 from srfast.ops.checks import check_boundary, check_factor, check_scale
-from srfast.ops.cpu import check_image, check_pair, check_planes  # registers torch.ops.srfast
+from srfast.ops.native import BOUNDARIES
+from srfast.runtime.optional import is_tensor, needing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Image = TypeVar("Image", np.ndarray, Tensor)
 
 Boundary = Literal["symmetric", "replicate"]
-Image = TypeVar("Image", np.ndarray, Tensor)
 
 
 def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> Image:
@@ -32,16 +35,24 @@ def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> I
     Raises:
         InputError (a ValueError): wrong shape, scale or boundary. TypeError: wrong type or dtype.
     """
-    tensor = _as_tensor("img", img)
-    if tensor.ndim not in (2, 3) or (tensor.ndim == 3 and tensor.shape[2] not in (1, 3)):
+    if not (is_tensor(img) or isinstance(img, np.ndarray)):
+        raise TypeError(f"img: expected a NumPy array or a tensor, got {_kind(img)}")
+    if img.ndim not in (2, 3) or (img.ndim == 3 and img.shape[2] not in (1, 3)):
         raise InputError(f"img: expected [H, W], [H, W, 1] or [H, W, 3], got shape {list(img.shape)}")
-    shape = tensor.shape
-    tensor = tensor[..., None] if tensor.ndim == 2 else tensor
-    check_image(tensor)
     check_boundary(boundary)
-    out = torch.ops.srfast.imresize(tensor, check_factor(scale), boundary)
-    out = out.reshape(*out.shape[:2], *shape[2:])
-    return out.numpy() if isinstance(img, np.ndarray) else out
+    planes: Any = img[..., None] if img.ndim == 2 else img
+    if isinstance(img, np.ndarray):
+        if img.dtype.name not in native.DTYPES or not img.dtype.isnative:
+            raise TypeError(f"img: expected uint8, float32 or float64, got {img.dtype}")
+        if 0 in planes.shape[:2]:
+            raise InputError(f"img: expected at least 1 x 1 pixels, got shape {list(img.shape)}")
+        out: Any = native.imresize(planes, check_factor(scale), BOUNDARIES[boundary])
+    else:
+        ops = _ops()
+        ops.check_image(planes)
+        out = ops.registered.imresize(planes, check_factor(scale), boundary)
+    result: Image = out.reshape(*out.shape[:2], *img.shape[2:])
+    return result
 
 
 def downsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tensor:
@@ -58,7 +69,7 @@ def downsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Te
     Raises:
         InputError: wrong shape, scale or boundary. TypeError: not a float32 tensor.
     """
-    return torch.ops.srfast.downsample(_planes(x), _checked(scale, boundary), boundary)
+    return _planes(x).downsample(x, _checked(scale, boundary), boundary)
 
 
 def upsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tensor:
@@ -66,7 +77,7 @@ def upsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tens
 
     Args, errors: as for ``downsample``. Returns [N, C, scale * H, scale * W] float32. Not differentiable.
     """
-    return torch.ops.srfast.upsample(_planes(x), _checked(scale, boundary), boundary)
+    return _planes(x).upsample(x, _checked(scale, boundary), boundary)
 
 
 def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
@@ -83,38 +94,36 @@ def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
         InputError: shapes or devices differ, or a sample is empty. TypeError: not float32 tensors.
     """
     for name, x in (("a", a), ("b", b)):
-        if not isinstance(x, Tensor):
+        if not is_tensor(x):
             raise TypeError(f"{name}: expected a float32 tensor, got {_kind(x)}")
-    check_pair(a, b)
-    return torch.ops.srfast.per_sample_mse(a, b)
+    ops = _ops()
+    ops.check_pair(a, b)
+    return ops.registered.per_sample_mse(a, b)
 
 
-def _as_tensor(name: str, value: np.ndarray | Tensor) -> Tensor:
-    if isinstance(value, Tensor):
-        return value
-    if isinstance(value, np.ndarray):
-        if value.dtype not in (np.uint8, np.float32, np.float64):
-            raise TypeError(f"{name}: expected uint8, float32 or float64, got {value.dtype}")
-        # Negative strides and read-only arrays have no tensor view.
-        return torch.from_numpy(np.array(value, copy=None if _viewable(value) else True))
-    raise TypeError(f"{name}: expected a NumPy array or a tensor, got {_kind(value)}")
+def _ops() -> Any:
+    """The ops of tensors, registered with PyTorch."""
+    with needing("an operation on tensors"):
+        from srfast.ops import (
+            cpu,
+            cuda,  # noqa: F401  (registers torch.ops.srfast)
+        )
+    return cpu
 
 
-def _viewable(value: np.ndarray) -> bool:
-    return value.flags.writeable and all(s >= 0 for s in value.strides)
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, (Tensor, np.ndarray)):
+def _kind(value: Any) -> str:
+    if is_tensor(value) or isinstance(value, np.ndarray):
         return f"{type(value).__name__} of {value.dtype}"
     return type(value).__name__
 
 
-def _planes(x: Tensor) -> Tensor:
-    if not isinstance(x, Tensor):
+def _planes(x: Tensor) -> Any:
+    """The ops for a float32 tensor [N, C, H, W]."""
+    if not is_tensor(x):
         raise TypeError(f"x: expected a float32 tensor, got {_kind(x)}")
-    check_planes(x)
-    return x
+    ops = _ops()
+    ops.check_planes(x)
+    return ops.registered
 
 
 def _checked(scale: int, boundary: str) -> int:

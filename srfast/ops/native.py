@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ from srfast.errors import InputError, RunError
 
 ISAS = ("baseline", "avx2", "avx512")
 BOUNDARIES = {"symmetric": 0, "replicate": 1}
+DTYPES = {"uint8": 0, "float32": 1, "float64": 2}
 SRCNN_SHAPES = {
     "conv1.weight": (64, 1, 9, 9),
     "conv1.bias": (64,),
@@ -80,6 +82,15 @@ def score_batch(
     compiled().score_patches(
         scorer, patches.ctypes.data, offsets.ctypes.data, n, w * c, h, w, c, boundary, isa, fast, threads, *target
     )
+    return out
+
+
+def imresize(image: np.ndarray, scale: float, boundary: int) -> np.ndarray:
+    """``srfast.imresize`` of [H, W, C], uint8, float32 or float64."""
+    src = np.ascontiguousarray(image)
+    h, w, c = src.shape
+    out = np.empty((math.ceil(scale * h), math.ceil(scale * w), c), src.dtype)
+    compiled().imresize(src.ctypes.data, h, w, c, scale, boundary, DTYPES[src.dtype.name], out.ctypes.data)
     return out
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import jinja2
 
-from srfast import __version__
 from srfast.report.content import Content
+from srfast.version import VERSION
 
 _FOLDER = "page"
 _IMPORT = re.compile(r'^import (?:(\{[^}]*\}) from )?"\./(\w+)\.js";\n', re.MULTILINE)
@@ -37,7 +37,7 @@ def assemble(content: Content, server: dict[str, Any] | None = None) -> str:
     )
     return _environment().get_template("page.html").render(
         content=content,
-        version=__version__,
+        version=VERSION,
         policy=policy,
         style=_source("style.css"),
         script=script,

@@ -49,7 +49,7 @@ class Cluster:
         if self._ours:
             _start(address)
         try:
-            self._threads = settings.workers or 1
+            self._threads = settings.threads or 1
             resources = ray.cluster_resources()
             gpus = int(resources.get("GPU", 0))
             device = ("cuda" if gpus else "cpu") if settings.device == "auto" else settings.device
@@ -141,8 +141,8 @@ def _absolute(settings: ScoreSettings) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     if isinstance(settings.scorer, (str, os.PathLike)) and settings.scorer not in ("srcnn", "bicubic"):
         changed["scorer"] = os.path.abspath(settings.scorer)
-    if settings.lr is not None:
-        changed["lr"] = os.path.abspath(settings.lr)
+    if settings.lr_images is not None:
+        changed["lr_images"] = os.path.abspath(settings.lr_images)
     return changed
 
 

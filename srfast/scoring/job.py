@@ -36,7 +36,7 @@ def open_job(settings: ScoreSettings, workers: int) -> tuple[Network, Job]:
         InputError, RunError: as ``load_network`` and ``make_engine``.
     """
     network = load_network(settings.scorer, settings.scale)
-    make: Any = make_engine if settings.lr is None else make_pair_engine
+    make: Any = make_engine if settings.lr_images is None else make_pair_engine
     return network, Job(make(network, settings, threads=workers), settings, workers)
 
 
@@ -71,8 +71,8 @@ class Job:
         try:
             hr = read_rgb(file.path)
             lr = None
-            if self.settings.lr is not None:
-                pairs = LowRes(Path(self.settings.lr), self.settings.lr_template)
+            if self.settings.lr_images is not None:
+                pairs = LowRes(Path(self.settings.lr_images), self.settings.lr_template)
                 lr = read_lr(pairs.find(file.name), hr, file.path, self.settings.scale)
         except InputError as error:
             return Outcome(file, skipped=str(error))

@@ -16,6 +16,7 @@ from srfast.errors import InputError
 from srfast.models.registry import WEIGHT_FILES, WEIGHTS
 from srfast.ops.checks import check_scale
 from srfast.ops.native import SRCNN_SHAPES
+from srfast.runtime.optional import needing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +87,8 @@ def load_network(scorer: Scorer, scale: int) -> Network:
         arrays = _arrays(path.read_bytes())
         if arrays is not None:
             return Network("srcnn", path.name, digest, scale, arrays=arrays)
-    from srfast.models.loading import load_model
+    with needing(f"scorer: {path}:"):
+        from srfast.models.loading import load_model
 
     loaded = load_model(path, scale)
     state = loaded.model.state_dict()

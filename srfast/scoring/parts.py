@@ -24,6 +24,7 @@ from srfast.errors import InputError, RunError
 from srfast.scoring.part_folder import KIND, REPLACED, check_folder, check_table_folder, clear, clear_temporary
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import BLOCKINESS, CHECKED, SCHEMA, check_columns, file_metadata, read_parquet, repeated
+from srfast.settings import differs
 
 ROWS = 1 << 16
 """Rows after which a part is written: about 1 MiB."""
@@ -187,13 +188,11 @@ class Parts:
             offset += record["rows"]
 
     def _check_settings(self, path: Path, known: dict[str, Any]) -> None:
-        for name in _SETTINGS:
-            was, now = known.get(name), self.settings.get(name)
-            if was != now:
-                raise _Other(
-                    f"{path}: cannot be resumed: {name} was {was!r} and is {now!r} now; "
-                    "use the old setting, another output, or leave out --resume"
-                )
+        if (other := differs(known, self.settings, _SETTINGS)) is not None:
+            raise _Other(
+                f"{path}: cannot be resumed: {other[0]} was {other[1]!r} and is {other[2]!r} now; "
+                "use the old setting, another output, or leave out `resume`"
+            )
 
     def has(self, file: ImageFile, retry_skipped: bool) -> bool:
         """Whether this state of the file, and of its LR image, was scored; files that could not be read are tried again

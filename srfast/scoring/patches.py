@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from srfast.data.threads import default_threads
 from srfast.errors import InputError
 from srfast.ops.device import Device
+from srfast.runtime.optional import is_tensor
 from srfast.scoring.backends.base import check_finite
 from srfast.scoring.backends.registry import make_engine
 from srfast.scoring.network import Scorer, load_network
 from srfast.scoring.settings import Backend, Boundary, Precision, Scale, ScoreSettings
 
-Patches = TypeVar("Patches", np.ndarray, Tensor)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Patches = TypeVar("Patches", np.ndarray, Tensor)
 
 
 def score_patches(
@@ -57,28 +59,32 @@ def score_patches(
         InputError (a ValueError): wrong shape, scale or option. TypeError: not uint8. RunError: the backend cannot be
             used, or a loss is not finite (losses that stay on a GPU are not looked at).
     """
-    if not isinstance(patches, (np.ndarray, Tensor)):
+    if not (isinstance(patches, np.ndarray) or is_tensor(patches)):
         raise TypeError(f"patches: expected a NumPy array or a tensor, got {type(patches).__name__}")
-    if patches.dtype not in (np.uint8, torch.uint8):
+    if str(patches.dtype).removeprefix("torch.") != "uint8":
         raise TypeError(f"patches: expected uint8, got {patches.dtype}")
     if patches.ndim != 4 or patches.shape[3] not in (1, 3):
         raise InputError(f"patches: expected [N, H, W, 3] or [N, H, W, 1], got shape {list(patches.shape)}")
     settings = ScoreSettings(
-        scale, scorer=scorer, backend=backend, device=device, precision=precision, boundary=boundary
+        scale=scale, scorer=scorer, backend=backend, device=device, precision=precision, boundary=boundary
     )
     scale = settings.scale
     _, h, w, _ = patches.shape
     if h % scale or w % scale or h == 0 or w == 0:
         raise InputError(f"patches: expected sides that are positive multiples of the scale {scale}, got {h} x {w}")
     engine = make_engine(load_network(scorer, scale), settings, isa, default_threads())
-    if isinstance(patches, Tensor):
-        if hasattr(engine, "batch_tensor"):
-            losses: Tensor = engine.batch_tensor(patches)
-            if losses.device.type == "cpu":
-                check_finite(losses.numpy(), "scorer")
-            return losses
-        loss = check_finite(engine.batch(patches.detach().cpu().numpy()), "scorer")
-        return torch.from_numpy(loss).to(patches.device)
-    if len(patches) == 0:
-        return np.zeros(0, np.float32)
-    return check_finite(engine.batch(patches), "scorer")
+    if isinstance(patches, np.ndarray):
+        return check_finite(engine.batch(patches), "scorer") if len(patches) else np.zeros(0, np.float32)
+    return _of_tensor(engine, patches)
+
+
+def _of_tensor(engine: Any, patches: Any) -> Any:
+    import torch
+
+    if hasattr(engine, "batch_tensor"):
+        losses = engine.batch_tensor(patches)
+        if losses.device.type == "cpu":
+            check_finite(losses.numpy(), "scorer")
+        return losses
+    loss = check_finite(engine.batch(patches.detach().cpu().numpy()), "scorer")
+    return torch.from_numpy(loss).to(patches.device)

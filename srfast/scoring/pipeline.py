@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, ParamSpec, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,126 +22,59 @@ from srfast.data.lowres import LowRes
 from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
-from srfast.ops.device import Device
+from srfast.runtime.progress import Progress, shown
 from srfast.scoring import device_loading
 from srfast.scoring.backends.base import Engine
 from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.job import Decoded, Job, Read, open_job
-from srfast.scoring.network import Network, Scorer
+from srfast.scoring.network import Network
 from srfast.scoring.part_folder import check_table_folder
 from srfast.scoring.parts import Outcome, Parts, clean_json
 from srfast.scoring.rows import numbers
-from srfast.scoring.settings import Backend, Boundary, Loader, Mode, Precision, Scale, ScoreSettings
-from srfast.scoring.table import VERSION, ScoreTable, of_records, write_parquet
+from srfast.scoring.settings import COMPARED, ScoreArguments, ScoreSettings
+from srfast.scoring.table import VERSION, ScoreTable, of_records, parse_meta, read_metadata, write_parquet
+from srfast.settings import differs, documented
 
 log = logging.getLogger(__name__)
-Progress = Callable[[int, int, int], None]
-"""Called with (images done, images in all, patches scored by this run)."""
+P = ParamSpec("P")
+Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 SHARED = 1 << 22
 """Pixels of the images that share a call of an engine that takes several."""
 
 
-def score(
-    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-    *,
-    scale: Scale = 2,
-    patch: int = 96,
-    stride: int | None = None,
-    mode: Mode = "patch",
-    scorer: Scorer = "srcnn",
-    backend: Backend = "auto",
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    boundary: Boundary = "symmetric",
-    loader: Loader = "srfast",
-    workers: int | None = None,
-    shard: tuple[int, int] | None = None,
-    skip_bad: bool = False,
-    lr: str | os.PathLike[str] | None = None,
-    lr_template: str = "{}",
-    blockiness: bool = False,
-    tile_overlap: int = 32,
-    resume: bool = False,
-    output: str | os.PathLike[str] | None = None,
-    progress: Progress | None = None,
-    engine: Literal["local", "ray"] = "local",
-    address: str | None = None,
-) -> ScoreTable:
+class _Score(Protocol[P]):
+    """``score`` as type checkers see it."""
+
+    def __call__(self, images: Images, *args: P.args, **kwargs: P.kwargs) -> ScoreTable: ...
+
+
+def _typed(settings: Callable[P, ScoreArguments]) -> Callable[[Callable[..., ScoreTable]], _Score[P]]:
+    return cast(Any, documented(cast(Any, settings)))
+
+
+@_typed(ScoreArguments)
+def score(images: Images, **options: Any) -> ScoreTable:
     """Scores every patch of a set of images (Moser, Raue, Dengel, 2024, Section 3).
 
     Args:
         images: Files and folders; folders are searched recursively. Read as OpenCV's IMREAD_COLOR reads.
-        scale: 2, 3 or 4.
-        patch: Side of a patch in HR pixels, a multiple of ``scale``.
-        stride: Step of the grid, a multiple of ``scale``; None takes ``patch``. The last window of a row or column is
-            flush with the border of the image (cropped to a multiple of ``scale``).
-        mode: "patch" degrades and reconstructs every patch by itself, the paper's definition; "dense" does it once an
-            image and gives each patch the mean of its part of the error map.
-        scorer: "srcnn", "bicubic", a weight or .onnx file, or a module or function: see
-            ``srfast.scoring.network.load_network``.
-        backend: As for ``score_patches``, like the next three.
-        device: "auto", "cpu" or "cuda".
-        precision: "fp32" or "fast".
-        boundary: "symmetric" or "replicate".
-        loader: "srfast" decodes on the CPU; "dali" decodes JPEG files on the GPU with NVIDIA DALI, and ends where the
-            pixels are not those of srfast.
-        workers: Threads that decode (and, with the native engine, score); None takes one a core that the process
-            may use.
-        shard: (i, n): only every n-th image from the i-th on; the n tables are put together by ``select``.
-        skip_bad: Go on after a file that cannot be read, and list it in the table's metadata.
-        lr: Folder of the LR images, where they exist already (cameras, other degradations); None makes them. Each has
-            the path of its HR image, its name as ``lr_template`` says, any suffix, and exactly a scale-th of its size,
-            rounded down. Scored by torch, or by ONNX Runtime where the scorer is an .onnx file.
-        lr_template: What becomes of an HR image's name without suffix, such as "{}x4".
-        blockiness: Adds a column ``blockiness``, of JPEG's block artefacts (see ``srfast.ops.blockiness``); patches of
-            at least 9 pixels.
-        tile_overlap: LR pixels around each tile of a large image, for a module, function or file whose receptive field
-            is not known: the scores near seams are then approximate (docs/selection.md).
-        resume: Continue an interrupted run that wrote to ``output``; images that changed, or whose LR image did, are
-            scored again.
-        output: Where to write scores.parquet; a name that ends in "/" becomes a folder of parts, which needs no merge
-            at the end. While running, finished parts lie in ``<output>.parts``. None keeps the table in memory only.
-        progress: Called after every image.
-        engine: "local": this process and its threads. "ray": the actors of a Ray cluster, one for every ``workers``
-            cores (1 where that is None) and, on CUDA, one GPU; they read the images by the same paths. The table is
-            the same.
-        address: Of the Ray cluster; None takes RAY_ADDRESS, or starts one on this machine.
+        **options: settings
 
     Returns:
         The score table.
 
     Raises:
         InputError: a wrong argument, an unreadable file (without ``skip_bad``), nothing to score, or a run to resume
-            that was made with other settings. RunError: the backend cannot be used, or the disk is full.
+            that was made with other settings.
+        RunError: the backend cannot be used, or the disk is full.
     """
-    settings = ScoreSettings(
-        scale,
-        patch,
-        stride,
-        mode,
-        scorer,
-        backend,
-        device,
-        precision,
-        boundary,
-        loader,
-        workers,
-        shard,
-        skip_bad,
-        lr,
-        lr_template,
-        blockiness,
-        tile_overlap,
-    )
-    if output is None and resume:
-        raise InputError("resume: expected an output to continue, got none")
+    settings = ScoreArguments.of(options)
+    if settings.output is None and settings.resume:
+        raise InputError("resume: expected an `output` to continue, got none")
     with tempfile.TemporaryDirectory(prefix="srfast-") as folder:
-        target = Path(folder, "scores.parquet") if output is None else output
-        summary = write_scores(
-            images, target, settings, resume=resume, progress=progress, engine=engine, address=address
-        )
-        return ScoreTable.read(summary.path)
+        target = Path(folder, "scores.parquet") if settings.output is None else settings.output
+        return ScoreTable.read(write_scores(images, target, settings).path)
 
 
 @dataclass
@@ -167,35 +100,11 @@ class Summary:
             yield table
 
 
-def write_scores(
-    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
-    settings: ScoreSettings | None = None,
-    *,
-    resume: bool = False,
-    progress: Progress | None = None,
-    engine: Literal["local", "ray"] = "local",
-    address: str | None = None,
-) -> Summary:
-    """``score`` for tables that need not fit in memory: writes ``output`` and returns a summary.
-
-    Args:
-        images: As for ``score``, like the next four.
-        output: A file, or a folder of parts.
-        settings: The other arguments of ``score``.
-        resume: Continue an interrupted run.
-        progress: As for ``score``, like the next two.
-        engine: "local" or "ray".
-        address: Of the Ray cluster.
-    """
-    settings = settings or ScoreSettings()
-    if engine not in ("local", "ray"):
-        raise InputError(f"engine: expected local or ray, got {engine!r}")
-    if address is not None and engine != "ray":
-        raise InputError(f"address: expected engine 'ray', got {engine!r}")
+def write_scores(images: Images, output: str | os.PathLike[str], settings: ScoreArguments) -> Summary:
+    """``score`` for tables that need not fit in memory: writes ``output`` and returns a summary."""
     found = find_images(images)
-    if settings.lr is not None:
-        states = LowRes(Path(settings.lr), settings.lr_template).states(f.name for f in found)
+    if settings.lr_images is not None:
+        states = LowRes(Path(settings.lr_images), settings.lr_template).states(f.name for f in found)
         found = [replace(f, lr=states.get(f.name)) for f in found]
     target = Path(output)
     folder = str(os.fspath(output)).endswith(("/", os.sep)) or target.is_dir()
@@ -203,20 +112,17 @@ def write_scores(
         check_table_folder(target, [f.path for f in found])
     else:
         check_output(target, "score table", [f.path for f in found])
-    with _scorer(settings, engine, address, shard_of(found, settings.shard)) as scorer:
-        return _write(scorer, settings, found, target, folder, resume, progress)
+    with shown(settings.progress, "scoring", "patches") as progress:
+        with _scorer(settings, shard_of(found, settings.shard)) as scorer:
+            return _write(scorer, settings, found, target, folder, progress)
 
 
-def _scorer(
-    settings: ScoreSettings, engine: str, address: str | None, files: list[ImageFile]
-) -> AbstractContextManager[_Scorer]:
-    if engine == "ray":
-        if settings.loader != "srfast":
-            raise InputError(f"loader: expected srfast with engine 'ray', got {settings.loader!r}")
+def _scorer(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContextManager[_Scorer]:
+    if settings.engine == "ray":
         from srfast.scoring.cluster import Cluster
 
-        return Cluster(settings, address)
-    network, job = open_job(settings, settings.workers or cores())
+        return Cluster(settings, settings.address)
+    network, job = open_job(settings, settings.threads or cores())
     if settings.loader == "dali":
         device_loading.check_loader(job.engine, settings, files)
     return nullcontext(_Local(network, job))
@@ -239,7 +145,7 @@ class _Local:
         log.info("backend %s in %s, %d threads", self.backend, self.precision, job.workers)
 
     def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]:
-        if self.job.settings.lr is None:
+        if self.job.settings.lr_images is None:
             ahead = estimate(files, cast(Engine, self.job.engine), self.job.settings, self.job.workers)
             if ahead is not None and ahead.patch > max(WORTH_SAYING, 4 * ahead.dense):
                 log.warning("%s", ahead.sentence())
@@ -247,16 +153,17 @@ class _Local:
 
 
 def _write(
-    scorer: _Scorer, settings: ScoreSettings, found: list[ImageFile], target: Path, folder: bool, resume: bool,
-    progress: Progress | None,
-) -> Summary:  # fmt: skip
+    scorer: _Scorer, settings: ScoreArguments, found: list[ImageFile], target: Path, folder: bool, progress: Progress
+) -> Summary:
     files = shard_of(found, settings.shard)
     meta = {
         "version": VERSION,
         **settings.recorded(str(found[0].root), scorer.network, scorer.backend, scorer.precision),
     }
     log.info("%d images", len(files))
-    with Parts.start(Path(os.path.realpath(target)), clean_json(meta), resume) as parts:
+    meta = clean_json(meta)
+    resume = _same(target, meta) if settings.resume is None else settings.resume
+    with Parts.start(Path(os.path.realpath(target)), meta, resume) as parts:
         _score_into(parts, scorer, settings, files, progress)
         records = parts.records(files)
         # Another shard may have patches; a whole dataset without any is a mistake.
@@ -274,8 +181,17 @@ def _write(
     return summary
 
 
+def _same(target: Path, meta: dict[str, Any]) -> bool:
+    """Whether there is a table already that was scored with the same settings."""
+    try:
+        found = parse_meta(target, read_metadata(target)) if target.is_file() else {"selection": None}
+    except InputError:
+        return False
+    return "selection" not in found and differs(found, meta, ("root", *COMPARED, "backend", "shard")) is None
+
+
 def _score_into(
-    parts: Parts, scorer: _Scorer, settings: ScoreSettings, files: list[ImageFile], progress: Progress | None
+    parts: Parts, scorer: _Scorer, settings: ScoreSettings, files: list[ImageFile], progress: Progress
 ) -> None:
     """Scores the images that the parts do not hold yet.
 
@@ -283,17 +199,15 @@ def _score_into(
     """
     todo = [f for f in files if not parts.has(f, retry_skipped=True)]
     done, patches = len(files) - len(todo), 0
-    if progress:
-        progress(done, len(files), 0)
+    progress(done, len(files), 0)
     with finishing() as interrupted, flushing(parts), closing(scorer.outcomes(todo)) as outcomes:
         for outcome in outcomes:
             if outcome.skipped is not None and not settings.skip_bad:
-                raise InputError(f"{outcome.skipped} (--skip-bad goes on without such files)")
+                raise InputError(f"{outcome.skipped} (`skip_bad` goes on without such files)")
             parts.add(outcome)
             done += 1
             patches += outcome.rows.num_rows if outcome.rows is not None else 0
-            if progress:
-                progress(done, len(files), patches)
+            progress(done, len(files), patches)
             if interrupted():
                 break
 

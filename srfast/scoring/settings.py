@@ -1,21 +1,22 @@
 """What a scoring run is: one list of settings, checked once, free of torch.
 
-The command line's options, the metadata of a score table and what ``--resume`` and shards must agree on are made from
-this list.
+``srfast.score``, the command line's options, the metadata of a score table and what ``--resume`` and shards must agree
+on are made from this list.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from srfast.errors import InputError
 from srfast.ops.device import DEVICES, Device
+from srfast.settings import ONE, SWITCH, Kind, Settings, one_of, path, setting, text, whole
 
 if TYPE_CHECKING:
+    from srfast.runtime.progress import Progress
     from srfast.scoring.network import Network, Scorer
 
 Scale = Literal[2, 3, 4]
@@ -24,110 +25,137 @@ Backend = Literal["auto", "native", "triton", "torch", "onnx"]
 Precision = Literal["fp32", "fast"]
 Loader = Literal["srfast", "dali"]
 Boundary = Literal["symmetric", "replicate"]
-
+Place = Literal["local", "ray"]
 SCALES: tuple[int, ...] = get_args(Scale)
 MODES: tuple[str, ...] = get_args(Mode)
 BACKENDS: tuple[str, ...] = get_args(Backend)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
-LOADERS: tuple[str, ...] = get_args(Loader)
-BOUNDARIES: tuple[str, ...] = get_args(Boundary)
 TILE_OVERLAP = 32
 """As many LR pixels as tools of the field take; not exact."""
 
 
-def _setting(default: Any, help: str, **about: Any) -> Any:
-    """A field with what the command line says of it; ``compared``: tables that are put together agree on it."""
-    return field(default=default, metadata={"help": help, **about})
+def _shard(shard: Any) -> tuple[int, int]:
+    """(i, n): i counts from 0 or from 1, so n/n is the shard 0/n."""
+    if isinstance(shard, str):
+        parts = shard.split("/")
+        if len(parts) != 2 or not all(p.isascii() and p.isdigit() for p in parts):
+            raise ValueError
+        shard = tuple(map(int, parts))
+    whole = [n for n in shard if isinstance(n, Integral) and not isinstance(n, bool)]
+    if len(whole) != 2 or len(shard) != 2 or shard[1] < 1 or not 0 <= shard[0] <= shard[1]:
+        raise ValueError
+    return int(shard[0]), int(shard[1])
 
 
-@dataclass(frozen=True)
-class ScoreSettings:
-    """The settings of ``srfast.score``, in the order of its arguments; see there.
+ANY = Kind("a network", lambda value: value)
+GRID = Kind("a whole number", lambda value: value, "whole")  # checked with the scale
 
-    Raises:
-        InputError: a value out of range, with the setting's name.
-    """
 
-    scale: Scale = _setting(2, "HR / LR.", choices=SCALES, compared=True)
-    patch: int = _setting(96, "Side of a patch in HR pixels.", compared=True)
-    stride: int | None = _setting(None, "Step of the grid in HR pixels.", shown="the patch", compared=True)
-    mode: Mode = _setting(
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings(Settings):
+    """The settings of ``srfast.score``."""
+
+    scale: Scale = setting(2, "HR / LR.", one_of(*SCALES), compared=True)
+    patch: int = setting(96, "Side of a patch in HR pixels, a multiple of the scale.", GRID, compared=True)
+    stride: int | None = setting(
+        None, "Step of the grid in HR pixels, a multiple of the scale. The last window of a row or column is flush "
+        "with the border of the image.", GRID, shown="the patch", compared=True,
+    )  # fmt: skip
+    mode: Mode = setting(
         "patch",
-        "patch: each patch is degraded by itself (the paper). dense: each image once, for all its patches.",
-        choices=MODES,
+        "patch: each patch is degraded and reconstructed by itself, the paper's definition. dense: each image is, "
+        "once, and a patch gets the mean of its part of the error map.",
+        one_of(*MODES),
         compared=True,
     )
-    scorer: Scorer = _setting(
+    scorer: Scorer = setting(
         "srcnn",
-        "The network: shipped, none, weights (docs/models.md) or an .onnx file.",
+        "The network: shipped (srcnn), none (bicubic), weights (docs/models.md) or an .onnx file.",
+        ANY,
         metavar="srcnn|bicubic|PATH",
+        more="In Python also a module or function; see ``srfast.scoring.network.load_network``.",
         compared=True,
     )
-    backend: Backend = _setting(
-        "auto", "The implementation; a named one works or ends with the reason.", choices=BACKENDS
+    backend: Backend = setting(
+        "auto", "The implementation; a named one works or ends with the reason.", one_of(*BACKENDS)
     )
-    device: Device = _setting("auto", "Where it runs.", choices=DEVICES)
-    precision: Precision = _setting(
+    device: Device = setting("auto", "Where it runs.", one_of(*DEVICES))
+    precision: Precision = setting(
         "fp32",
         "fast: reduced precision where the machine has it; the ranking stays, the digits do not.",
-        choices=PRECISIONS,
+        one_of(*PRECISIONS),
         compared=True,
     )
-    boundary: Boundary = _setting(
-        "symmetric", "Border of the resampling: MATLAB's since R2015b, or before.", choices=BOUNDARIES, compared=True
+    boundary: Boundary = setting(
+        "symmetric",
+        "Border of the resampling: MATLAB's since R2015b (symmetric), or before (replicate).",
+        one_of(*get_args(Boundary)),
+        compared=True,
     )
-    loader: Loader = _setting(
+    loader: Loader = setting(
         "srfast",
         "What decodes: srfast on the CPU, or dali: JPEG on the GPU, refused where the pixels are not the same.",
-        choices=LOADERS,
+        one_of(*get_args(Loader)),
     )
-    workers: int | None = _setting(None, "CPU threads that decode and score.", shown="one a core", flag="--threads")
-    shard: tuple[int, int] | None = _setting(None, "Every n-th image from the i-th on.", metavar="i/n")
-    skip_bad: bool = _setting(False, "Go on after unreadable files, and list them in the table.")
-    lr: str | os.PathLike[str] | None = _setting(
-        None, "Folder of the LR images, where they exist already; else they are made.", metavar="DIR", text=True,
-        compared=True, also=("--lr-images",),
+    threads: int | None = setting(
+        None, "CPU threads that decode and score.", whole(1), shown="one a core", old=("workers",)
+    )
+    shard: tuple[int, int] | None = setting(
+        None, "Every n-th image from the i-th on; the n tables are put together by select.",
+        Kind("i/n with 0 <= i <= n and n >= 1", _shard), metavar="i/n",
     )  # fmt: skip
-    lr_template: str = _setting("{}", "Name of an LR image after its HR image's, such as {}x4.", compared=True)
-    blockiness: bool = _setting(
-        False, "Also a column of JPEG's block artefacts, 0 to 100 (docs/selection.md).", compared=True
+    skip_bad: bool = setting(False, "Go on after unreadable files, and list them in the table.", SWITCH)
+    lr_images: str | os.PathLike[str] | None = setting(
+        None,
+        "Folder of the LR images, where they exist already; else they are made. Each has the path of its HR image, its "
+        "name as `lr_template` says, any suffix, and exactly a scale-th of its size, rounded down.",
+        path(),
+        metavar="DIR",
+        more="Scored by torch, or by ONNX Runtime where the scorer is an .onnx file.",
+        old=("lr",),
+        also=("--lr",),
+        key="lr",
+        compared=True,
     )
-    tile_overlap: int = _setting(
+    lr_template: str = setting(
+        ONE,
+        "Name of an LR image after its HR image's name without suffix, such as {}x4.",
+        text("a name with {} in it"),
+        compared=True,
+    )
+    blockiness: bool = setting(
+        False,
+        "Also a column of JPEG's block artefacts, 0 to 100 (docs/selection.md); patches of at least 9 pixels.",
+        SWITCH,
+        compared=True,
+    )
+    tile_overlap: int = setting(
         TILE_OVERLAP,
-        "LR pixels around a tile of a large image, where a network's reach is not known (docs/selection.md).",
+        "LR pixels around a tile of a large image, where a network's reach is not known: scores near seams are then "
+        "approximate (docs/selection.md).",
+        whole(),
         compared=True,
     )
 
-    def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):
-            choices = f.metadata.get("choices")
-            if choices is not None:
-                _check_choice(f.name, getattr(self, f.name), choices)
+    def together(self) -> None:
+        super().together()
         from srfast.data.grid import check_grid  # NumPy, which a command's help need not wait for
 
         object.__setattr__(self, "stride", self.patch if self.stride is None else self.stride)
         check_grid(self.scale, self.patch, self.step)
-        for name in ("scale", "patch", "stride"):
+        for name in ("patch", "stride"):
             object.__setattr__(self, name, int(getattr(self, name)))
-        if self.workers is not None and (not _whole(self.workers) or self.workers < 1):
-            raise InputError(f"workers: expected a whole number of at least 1, got {self.workers!r}")
-        if self.shard is not None:
-            _check_shard(self.shard)
-        if not isinstance(self.blockiness, bool):
-            raise InputError(f"blockiness: expected True or False, got {self.blockiness!r}")
         if self.blockiness:
             from srfast.ops.blockiness import SMALLEST
 
             if self.patch < SMALLEST:
                 raise InputError(f"blockiness: expected a patch of at least {SMALLEST} pixels, got {self.patch}")
-        if not _whole(self.tile_overlap) or self.tile_overlap < 0:
-            raise InputError(f"tile-overlap: expected a whole number of at least 0, got {self.tile_overlap!r}")
-        if self.lr is not None:
+        if self.lr_images is not None:
             from srfast.data.lowres import LowRes
 
-            object.__setattr__(self, "lr", str(LowRes.open(self.lr, self.lr_template).folder))
-        elif self.lr_template != "{}":
-            raise InputError("lr-template: expected lr with it")
+            object.__setattr__(self, "lr_images", str(LowRes.open(self.lr_images, self.lr_template).folder))
+        elif self.lr_template != ONE:
+            raise InputError("lr_template: expected `lr_images` with it")
 
     @property
     def step(self) -> int:
@@ -148,51 +176,65 @@ class ScoreSettings:
             "precision": precision,
             "backend": backend,
             "shard": list(self.shard) if self.shard else None,
-            **({"lr": str(self.lr), "lr_template": self.lr_template} if self.lr is not None else {}),
+            **({"lr": self.lr_images, "lr_template": self.lr_template} if self.lr_images is not None else {}),
             **({"blockiness": True} if self.blockiness else {}),
             **({"tile_overlap": self.tile_overlap} if self.tile_overlap != TILE_OVERLAP else {}),
         }
 
 
-class ScoreOptions(TypedDict, total=False):
-    """The same settings as keyword arguments, for type checkers (PEP 692)."""
-
-    scale: Scale
-    patch: int
-    stride: int | None
-    mode: Mode
-    scorer: Scorer
-    backend: Backend
-    device: Device
-    precision: Precision
-    boundary: Boundary
-    loader: Loader
-    workers: int | None
-    shard: tuple[int, int] | None
-    skip_bad: bool
-    lr: str | os.PathLike[str] | None
-    lr_template: str
-    blockiness: bool
-    tile_overlap: int
+def _resume(value: Any) -> bool | None:
+    return value if value is None else SWITCH.plain(value)
 
 
-COMPARED: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(ScoreSettings) if f.metadata.get("compared"))
+@dataclass(frozen=True, kw_only=True)
+class ScoreRun(ScoreSettings):
+    """The settings and what concerns one run."""
+
+    resume: bool | None = setting(
+        False,
+        "Continue an interrupted run; images that changed, or whose LR image did, are scored again.",
+        Kind("True or False", _resume, "flag"),
+        more="None continues where the settings are the same, and else begins anew.",
+    )
+    progress: Progress | bool | None = setting(
+        None,
+        "True shows a bar; a function is called with (images done, images in all, patches scored).",
+        ANY,
+        python=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreArguments(ScoreRun):
+    """Everything that ``srfast.score`` takes beside the images."""
+
+    output: str | os.PathLike[str] | None = setting(
+        None,
+        "Where scores.parquet goes; a name that ends in / becomes a folder of parts, which needs no merge at the end. "
+        "While it runs, finished parts lie in <output>.parts.",
+        path(),
+        more="None keeps the table in memory only.",
+    )
+    engine: Place = setting(
+        "local",
+        "local: this machine. ray: the actors of a Ray cluster, one for each `threads` cores (1) and, on CUDA, one "
+        "GPU; they read the images by the same paths, and the table is the same.",
+        one_of(*get_args(Place)),
+    )
+    address: str | None = setting(
+        None, "Address of the Ray cluster.", text("an address"), shown="RAY_ADDRESS, or a cluster on this machine",
+        metavar="ADDRESS",
+    )  # fmt: skip
+
+    def together(self) -> None:
+        super().together()
+        if self.address is not None and self.engine != "ray":
+            raise InputError(f"address: expected `engine` ray with it, got {self.engine!r}")
+        if self.engine == "ray" and self.loader != "srfast":
+            raise InputError(f"loader: expected srfast with `engine` ray, got {self.loader!r}")
+
+
+COMPARED: tuple[str, ...] = tuple(
+    f.metadata.get("key", f.name) for f in fields(ScoreSettings) if f.metadata.get("compared")
+)
 """Metadata that must agree between tables that are put together, and between a table and a run that resumes it."""
-
-
-def _check_choice(name: str, value: object, choices: tuple[Any, ...]) -> None:
-    if isinstance(value, (bool, float)) or not isinstance(value, (str, Integral)) or value not in choices:
-        expected = ", ".join(map(str, choices[:-1])) + f" or {choices[-1]}"
-        raise InputError(f"{name}: expected {expected}, got {value!r}")
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _check_shard(shard: Any) -> None:
-    """(i, n): i counts from 0 or from 1, so n/n is the shard 0/n."""
-    pair = isinstance(shard, (tuple, list)) and len(shard) == 2 and all(map(_whole, shard))
-    if not pair or shard[1] < 1 or not 0 <= shard[0] <= shard[1]:
-        got = f"{shard[0]}/{shard[1]}" if pair else repr(shard)
-        raise InputError(f"shard: expected i/n with 0 <= i <= n and n >= 1, got {got}")

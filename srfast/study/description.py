@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srfast import models
 from srfast.coreset.settings import ARGUMENTS, Selection
 from srfast.data.grid import check_grid
 from srfast.errors import InputError
+from srfast.models import registry as models
 from srfast.ops.device import Device
 from srfast.scoring.settings import Mode, Scale
 from srfast.study import toml

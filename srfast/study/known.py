@@ -12,6 +12,7 @@ from filelock import Timeout
 
 from srfast.data.files import atomic_path
 from srfast.scoring.settings import Scale
+from srfast.settings import differs
 from srfast.study import results
 from srfast.study.cell import cell_folder
 from srfast.study.cells import Cell
@@ -38,7 +39,9 @@ class Known:
     def has(self, study: Study, cell: Cell, test: Mapping[str, list[str]], patches: int) -> bool:
         """Whether this very cell has finished there; ``patches``: of the whole pool."""
         known = self._meta["cells"].get(cell.name)
-        if known is None or results.difference(known["settings"], results.settings_of(study, cell, dict(test))):
+        if known is None or differs(
+            known["settings"], results.settings_of(study, cell, dict(test)), younger=True, alike=results.same_number
+        ):
             return False
         images = {(name, Path(f).stem) for name, files in test.items() for f in files}
         return (

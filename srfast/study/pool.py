@@ -18,15 +18,15 @@ from filelock import FileLock
 
 from srfast.coreset.pairs import read_patches
 from srfast.coreset.selection import CoreSet, select
-from srfast.coreset.settings import ARGUMENTS
 from srfast.data.files import atomic_path
 from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.models.registry import describe
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import write_scores
-from srfast.scoring.settings import Scale, ScoreSettings
+from srfast.scoring.settings import Scale, ScoreArguments
 from srfast.scoring.table import ScoreTable, parse_meta, read_metadata
+from srfast.settings import differs
 from srfast.study.cells import Cell
 from srfast.study.description import Study
 from srfast.training.loop import train
@@ -86,19 +86,20 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
         asked = _asked(study, data, number, scale)
         if about.exists() and table.exists():
             known = json.loads(about.read_text())
-            for key, value in asked.items():
-                if known["asked"].get(key) != value:
-                    raise InputError(
-                        f"{key}: {table} was scored with {_short(known['asked'].get(key))}, got {_short(value)}; "
-                        "run the study into another folder"
-                    )
+            if (other := differs(known["asked"], asked)) is not None:
+                key, was, now = other
+                raise InputError(
+                    f"{key}: {table} was scored with {_short(was)}, got {_short(now)}; "
+                    "run the study into another folder"
+                )
             _check_unchanged(table, data.train)
             return Scored(table, study.scorers[number], known["patches"], known["seconds"])
         began = time.perf_counter()
         scorer = _scorer(study, data, out, number, scale)
-        settings = ScoreSettings(
-            scale, study.patch, study.stride, study.mode, scorer, device=study.device, workers=workers
-        )
+        settings = ScoreArguments(
+            scale=scale, patch=study.patch, stride=study.stride, mode=study.mode, scorer=scorer, device=study.device,
+            threads=workers,
+        )  # fmt: skip
         summary = write_scores(data.train, table, settings)
         seconds = time.perf_counter() - began
         known = {"asked": asked, "patches": summary.patches, "seconds": round(seconds, 3)}
@@ -159,7 +160,7 @@ def _scorer(study: Study, data: Data, out: Path, number: int, scale: Scale) -> s
 def select_cell(cell: Cell, table: ScoreTable) -> CoreSet:
     """The patches that a cell trains on; the whole pool where each pass draws its own."""
     selection = cell.arm.selection(cell.keep, cell.seed)
-    return select(pool_of(table, cell.pool, cell.seed), **{n: getattr(selection, n) for n in ARGUMENTS})
+    return select(pool_of(table, cell.pool, cell.seed), **vars(selection))
 
 
 def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-import srfast
 from srfast.errors import InputError
 
 FOLDER = "studies"
@@ -14,7 +14,9 @@ FOLDER = "studies"
 def ready_made() -> dict[str, Path]:
     """Name (``how-much.toml``) to file."""
     # The build puts them beside the compiled module, which in an editable install is not where the sources are.
-    files = [file for place in srfast.__path__ for file in Path(place, FOLDER).glob("*.toml")]
+    found = find_spec("srfast")
+    places = found.submodule_search_locations if found else None
+    files = [file for place in places or () for file in Path(place, FOLDER).glob("*.toml")]
     return {file.name: file for file in sorted(files)}
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from srfast.data.files import atomic_path, checksum
 from srfast.errors import InputError
 from srfast.scoring.table import VERSION, read_parquet, write_parquet
+from srfast.settings import differs
 from srfast.study.cells import Cell
 from srfast.study.description import Study
 
@@ -132,37 +133,20 @@ def finished(folder: Path) -> bool:
     return (folder / RESULTS).exists()
 
 
-def difference(known: dict[str, Any], settings: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first setting that differs, as (name, known, asked); one that a later version added had its default then."""
-    flat = _flat(known)
-    for key, value in _flat(settings).items():
-        if key in flat and flat[key] != value and not _same_number(flat[key], value):
-            return key, flat[key], value
-    return None
-
-
-def _same_number(known: Any, asked: Any) -> bool:
+def same_number(known: Any, asked: Any) -> bool:
     """Of test images, whose number was all that version 0.1.0 noted."""
     return isinstance(known, int) and isinstance(asked, str) and asked.startswith(f"{known} images, ")
 
 
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:
     """Raises InputError unless the results of a cell are those of these settings."""
-    found = difference(json.loads((folder / SETTINGS).read_text())["settings"], settings)
+    found = differs(json.loads((folder / SETTINGS).read_text())["settings"], settings, younger=True, alike=same_number)
     if found is not None:
         key, known, asked = found
         raise InputError(
             f"{key}: {folder} was run with {known!r}, got {asked!r}; "
             "run the study into another folder, or remove that cell"
         )
-
-
-def _flat(settings: dict[str, Any], head: str = "") -> dict[str, Any]:
-    """Nested settings as one table with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{head}{key}.") if isinstance(value, dict) else {head + key: value}
-    return flat
 
 
 def write_cell(

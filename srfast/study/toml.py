@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from srfast.data.files import check_input
 from srfast.errors import InputError, RunError
+from srfast.settings import did_you_mean
 
 LARGEST = 1 << 16
 """Bytes of a study; the parser takes time in the square of the dots of a key."""
@@ -86,8 +86,8 @@ def read(where: str, table: Any, keys: Mapping[str, Key]) -> dict[str, Any]:
 def unknown(name: str, known: Iterable[str]) -> str:
     """What to say of a name that is not among the known ones: the nearest, or all."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"expected one of {', '.join(known)}, got {name!r}" + (f"; did you mean {near[0]}?" if near else "")
+    near = did_you_mean(name, known)
+    return f"expected one of {', '.join(known)}, got {name!r}" + (f"; did you mean {near}?" if near else "")
 
 
 def integer(value: Any, least: int = 0) -> bool:

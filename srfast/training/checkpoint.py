@@ -16,6 +16,7 @@ from torch import Tensor
 
 from srfast.data.files import atomic_path, check_input
 from srfast.errors import InputError
+from srfast.settings import differs
 
 FORMAT = "srfast-checkpoint-1"
 LAST = "last.pt"
@@ -76,14 +77,12 @@ def load(path: Path) -> dict[str, Any]:
 
 def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
     """Raises InputError that names the first setting with which a run cannot be resumed; steps may grow."""
-    for name, value in asked.items():
-        if name == "steps" and isinstance(saved.get(name), int) and saved[name] < value:
-            continue
-        if saved.get(name) != value:
-            raise InputError(
-                f"{name.replace('_', '-')}: {path} was trained with {saved.get(name)!r}, got {value!r}; "
-                "resume with the same settings or train into another directory"
-            )
+    grows = isinstance(saved.get("steps"), int) and saved["steps"] < asked["steps"]
+    if (other := differs(saved, asked, [n for n in asked if not (grows and n == "steps")])) is not None:
+        raise InputError(
+            f"{other[0]}: {path} was trained with {other[1]!r}, got {other[2]!r}; "
+            "resume with the same settings or train into another directory"
+        )
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> str:

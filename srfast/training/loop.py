@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from srfast import models
 from srfast.data.files import checksum, output_folder
 from srfast.data.interrupts import finishing
 from srfast.errors import InputError, RunError
+from srfast.models import registry as models
 from srfast.training import arguments, checkpoint, host
 from srfast.training import log as logs
 from srfast.training.distributed import World, join, leave

@@ -45,35 +45,14 @@ class Plan:
 
     def check(self) -> None:
         """Raises InputError for the first setting out of range."""
-        r = self.recipe
         if self.precision not in ("fp32", "bf16", "fp16"):
             raise InputError(f"precision: expected fp32, bf16 or fp16, got {self.precision!r}")
-        for name, value in (("steps", self.steps), ("batch", r.batch), ("lr-patch", r.lr_patch)):
-            if value < 1:
-                raise InputError(f"{name}: expected at least 1, got {value}")
+        if self.steps < 1:
+            raise InputError(f"steps: expected a whole number of at least 1, got {self.steps}")
         if self.reselect is not None:
             self.reselect.check()
         if not 0 < self.redraw <= 1:
             raise InputError(f"redraw: expected a fraction with 0 < redraw <= 1, got {self.redraw}")
-        if not r.lr > 0:
-            raise InputError(f"lr: expected a positive number, got {r.lr}")
-        if not 0 <= r.ema < 1:
-            raise InputError(f"ema: expected a decay in [0, 1), got {r.ema}")
-        if not 0 <= r.momentum < 1:
-            raise InputError(f"momentum: expected a decay in [0, 1), got {r.momentum}")
-        for name, number in (("weight-decay", r.weight_decay), ("clip", r.clip), ("loss-border", r.loss_border)):
-            if not number >= 0:
-                raise InputError(f"{name}: expected 0 or more, got {number}")
-        if r.weight_decay and r.optimizer == "soap":
-            raise InputError("weight-decay: expected adam or sgd with it, got soap")
-        for key, factor in r.lr_factors.items():
-            if not factor >= 0:
-                raise InputError(f"lr-factor: expected 0 or more for {key}, got {factor}")
-        if 2 * r.loss_border >= r.lr_patch:
-            raise InputError(
-                f"lr-patch: expected more than {2 * r.loss_border} (the loss leaves out {r.loss_border} LR pixels at "
-                f"each side), got {r.lr_patch}"
-            )
 
     def settings(self, data: str) -> dict[str, Any]:
         """All settings flat, as plain values, with the fingerprint of the data."""

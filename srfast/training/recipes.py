@@ -5,53 +5,108 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from srfast.errors import InputError
+from srfast.settings import SWITCH, Kind, Settings, mapping, number, numbers, one_of, setting, whole
+
+_RECIPE = "the model's recipe"
+_DECAY = number("a decay in [0, 1)", lambda v: 0 <= v < 1)
+_SIZE = number("0 or more", lambda v: v >= 0)
+_PART = number("a fraction from 0 to 1", lambda v: 0 <= v <= 1)
 
 
-@dataclass(frozen=True)
-class Recipe:
+def _rate(value: Any) -> float:
+    value = float(value) if isinstance(value, str) else value
+    return float(number("", lambda v: v > 0).plain(value))
+
+
+def _of_recipe(default: Any, help: str, kind: Kind, **about: Any) -> Any:
+    return setting(default, help, kind, shown=_RECIPE, **about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Settings):
     """Loss, optimiser and schedule; everything in time is a fraction of the number of steps.
 
     Papers give milestones in epochs or steps of their own data; as fractions they mean the same for every
     core-set.
     """
 
-    loss: Literal["l1", "mse", "euclidean"] = "l1"
-    """Mean over all values, or Caffe's Euclidean loss: half the squares, summed over a crop, mean over the crops."""
-    optimizer: Literal["adam", "soap", "sgd"] = "adam"
-    lr: float = 2e-4
-    betas: tuple[float, float] = (0.9, 0.999)
-    momentum: float = 0.9
-    """Of sgd."""
-    weight_decay: float = 0.0
-    """Times the weights, added to their gradient (adam and sgd)."""
-    schedule: Literal["halving", "cosine"] = "halving"
-    milestones: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
-    """Where a halving schedule multiplies the rate by ``decay``."""
-    decay: float = 0.5
-    warmup: float = 0.0
-    """Fraction of the steps over which the learning rate rises from zero."""
-    lr_factors: Mapping[str, float] = field(default_factory=dict)
-    """Learning-rate factor of the parameters whose name starts with the key, or fits it (``*.bias``)."""
-    clip: float = 0.0
-    """Largest norm of the gradient; 0 does not clip."""
-    clip_by_rate: bool = False
-    """The largest norm is ``clip`` over the learning rate of the step: adjustable clipping (DRRN, Section 4.1)."""
-    ema: float = 0.0
-    """Decay of the averaged weights that are evaluated and exported; 0 exports the last weights."""
-    loss_border: int = 0
-    """LR pixels at each side of a crop that the loss leaves out: padding stands in for the image there."""
-    fp32_tail: float = 0.0
-    """Fraction of the steps, at the end, that autocast does not touch."""
-    batch: int = 16
-    lr_patch: int = 48
-    quantise: bool = True
-    """8-bit LR, as from files; False: float LR, the classic protocol's."""
-    channels_last: bool = False
+    loss: Literal["l1", "mse", "euclidean"] = _of_recipe(
+        "l1",
+        "The mean over all values, or euclidean, Caffe's: half the squares, summed over a crop, mean over the crops.",
+        one_of("l1", "mse", "euclidean"),
+    )
+    optimizer: Literal["adam", "soap", "sgd"] = _of_recipe("adam", "The optimiser.", one_of("adam", "soap", "sgd"))
+    lr: float = _of_recipe(
+        2e-4,
+        "Learning rate at its highest.",
+        Kind("a learning rate", _rate, hint="a folder of LR images is `lr_images`"),
+        metavar="RATE",
+    )
+    betas: tuple[float, float] = _of_recipe(
+        (0.9, 0.999),
+        "Decays of adam and soap.",
+        numbers("two decays in [0, 1)", lambda v: 0 <= v < 1, 2),
+        metavar="B,B",
+    )
+    momentum: float = _of_recipe(0.9, "Momentum of sgd.", _DECAY)
+    weight_decay: float = _of_recipe(0.0, "Times the weights, added to their gradient (adam and sgd).", _SIZE)
+    schedule: Literal["halving", "cosine"] = _of_recipe(
+        "halving", "How the learning rate falls.", one_of("halving", "cosine")
+    )
+    milestones: tuple[float, ...] = _of_recipe(
+        (0.2, 0.4, 0.6, 0.8),
+        "Fractions of the steps at which a halving schedule multiplies the rate by `decay`.",
+        numbers("fractions from 0 to 1", lambda v: 0 <= v <= 1),
+        metavar="F,F,...",
+    )
+    decay: float = _of_recipe(0.5, "Factor of the learning rate at a milestone.", _SIZE)
+    warmup: float = _of_recipe(
+        0.0,
+        "Fraction of the steps over which the learning rate rises from zero.",
+        number("a fraction below 1", lambda v: 0 <= v < 1),
+    )
+    lr_factors: Mapping[str, float] = _of_recipe(
+        (),
+        "Learning-rate factor of the parameters whose name starts so, or fits (*.bias); 0 freezes them; repeatable.",
+        mapping("NAME=NUMBER of 0 or more, such as deconv=0.1", lambda _, v: float(v), lambda v: v >= 0),
+        flag="--lr-factor",
+        metavar="NAME=F",
+        repeated=True,
+    )
+    clip: float = _of_recipe(0.0, "Largest norm of the gradient; 0 does not clip.", _SIZE)
+    clip_by_rate: bool = _of_recipe(
+        False,
+        "The largest norm is `clip` over the learning rate of the step: adjustable clipping (DRRN, Section 4.1).",
+        SWITCH,
+    )
+    ema: float = _of_recipe(
+        0.0, "Decay of the averaged weights that are evaluated and exported; 0 exports the last weights.", _DECAY
+    )
+    loss_border: int = _of_recipe(
+        0, "LR pixels at each side of a crop that the loss leaves out: padding stands in for the image there.", whole()
+    )
+    fp32_tail: float = _of_recipe(0.0, "Fraction of the steps, at the end, that autocast does not touch.", _PART)
+    batch: int = _of_recipe(16, "Crops in a step, over all processes.", whole(1))
+    lr_patch: int = _of_recipe(48, "Side of an LR crop in pixels.", whole(1))
+    quantise: bool = _of_recipe(
+        True, "8-bit LR, as from files; False: float LR, the classic protocol's.", SWITCH, python=True
+    )
+    channels_last: bool = _of_recipe(False, "Memory layout of the weights.", SWITCH, python=True)
+
+    def together(self) -> None:
+        super().together()
+        if self.weight_decay and self.optimizer == "soap":
+            raise InputError("weight_decay: expected adam or sgd with it, got soap")
+        if 2 * self.loss_border >= self.lr_patch:
+            raise InputError(
+                f"lr_patch: expected more than {2 * self.loss_border} (the loss leaves out {self.loss_border} LR "
+                f"pixels at each side), got {self.lr_patch}"
+            )
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a step (from 0)."""

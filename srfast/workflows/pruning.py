@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ParamSpec, Protocol, cast
 
 from srfast.coreset.selection import CoreSet, select
-from srfast.coreset.settings import ARGUMENTS, Selection
+from srfast.coreset.settings import Selection
 from srfast.data.files import output_folder
-from srfast.errors import InputError
 from srfast.report.writing import write_report
-from srfast.scoring.pipeline import Progress, Summary, write_scores
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.pipeline import Images, Summary, write_scores
+from srfast.scoring.settings import ANY, ScoreArguments, ScoreRun
 from srfast.scoring.table import ScoreTable
+from srfast.settings import documented, setting
 
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+P = ParamSpec("P")
 
-    from srfast.coreset.settings import SelectOptions
-    from srfast.scoring.settings import ScoreOptions
 
-    class PruneOptions(ScoreOptions, SelectOptions, total=False):
-        """Every argument of ``srfast.score`` and of ``srfast.select``."""
+@dataclass(frozen=True, kw_only=True)
+class PruneArguments(ScoreRun, Selection):
+    """The settings of ``srfast.score`` and of ``srfast.select``, and what concerns the call."""
+
+    scored: Callable[[Summary], None] | None = setting(None, "Called when the scores are written.", ANY, python=True)
 
 
 FILES = {"scores.parquet": "score table", "coreset.parquet": "core-set", "report.html": "report"}
@@ -46,50 +44,43 @@ class Pruned:
         return self.folder / "report.html"
 
 
-def prune(
-    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
-    *,
-    resume: bool = False,
-    progress: Progress | None = None,
-    scored: Callable[[Summary], None] | None = None,
-    **options: Unpack[PruneOptions],
-) -> Pruned:
+class _Prune(Protocol[P]):
+    """``prune`` as type checkers see it."""
+
+    def __call__(self, images: Images, output: str | os.PathLike[str], *args: P.args, **kwargs: P.kwargs) -> Pruned: ...
+
+
+def _typed(settings: Callable[P, PruneArguments]) -> Callable[[Callable[..., Pruned]], _Prune[P]]:
+    return cast(Any, documented(cast(Any, settings)))
+
+
+@_typed(PruneArguments)
+def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pruned:
     """Scores images, selects a core-set and writes a report: what ``srfast prune`` does.
 
     Args:
         images: Files and folders, as for ``srfast.score``.
-        output: Folder for scores.parquet, coreset.parquet and report.html; each appears whole or not at all.
-        resume: Continue an interrupted run.
-        progress: As for ``srfast.score``.
-        scored: Called when the scores are written.
-        **options: The arguments of ``srfast.score`` and of ``srfast.select`` by their names.
+        output: Folder for scores.parquet, coreset.parquet and report.html; each appears whole or not at all. Scores
+            that are there already, of the same images by the same settings, are used again.
+        **options: settings
 
     Returns:
         Where the files are, and the core-set.
 
     Raises:
-        InputError: as ``srfast.score`` and ``srfast.select`` do, and for an argument that neither has. RunError: the
-            backend cannot be used, or the disk is full.
+        InputError: as ``srfast.score`` and ``srfast.select`` do, and for an argument that neither has.
+        RunError: the backend cannot be used, or the disk is full.
     """
-    given: dict[str, Any] = dict(options)
-    known = [f.name for f in dataclasses.fields(ScoreSettings)]
-    for name in given:
-        if name not in (*known, *ARGUMENTS):
-            near = difflib.get_close_matches(name, [*known, *ARGUMENTS], 1)
-            raise InputError(f"{name}: no such argument" + (f"; did you mean {near[0]}?" if near else ""))
-    selection = {k: v for k, v in given.items() if k in ARGUMENTS}
-    Selection(**selection).checked()
-    settings = ScoreSettings(**{k: v for k, v in given.items() if k in known})
+    asked = PruneArguments.of(options)
     folder = Path(output)
     scores, coreset, report = (folder / n for n in FILES)
     inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
     with output_folder(folder, "prune", inputs, FILES):
-        summary = write_scores(inputs, scores, settings, resume=resume, progress=progress)
-        if scored:
-            scored(summary)
+        summary = write_scores(inputs, scores, replace(asked.part(ScoreArguments), resume=asked.resume or None))
+        if asked.scored:
+            asked.scored(summary)
         table = ScoreTable.read(scores)
-        chosen = select(table, **selection)
+        chosen = select(table, **vars(asked.part(Selection)))
         chosen.write(coreset)
         write_report(table, chosen, report)
     return Pruned(folder, summary, chosen)

@@ -117,7 +117,7 @@ def test_every_public_name_resolves() -> None:
         (["score", "x", "-o", "s.parquet", "--scale", "two"], "--scale"),
         (["score", "x", "-o", "s.parquet", "--mode", "whole"], "--mode"),
         (["score", "x", "-o", "s.parquet", "--backend", "jax"], "--backend"),
-        (["score", "x", "-o", "s.parquet", "--workers", "0"], "workers: expected a whole number of at least 1, got 0"),
+        (["score", "x", "-o", "s.parquet", "--workers", "0"], "threads: expected a whole number of at least 1, got 0"),
         (["score", "x", "-o", "s.parquet", "--shard", "2"], "--shard"),
         (["score", "x", "-o", "s.parquet", "--shard", "a/b"], "--shard"),
         (["select", "x", "-o", "c.parquet", "--order", "up"], "--order"),

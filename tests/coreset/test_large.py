@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import srfast
 from srfast.cli.select import command
-from srfast.coreset.settings import Selection
+from srfast.coreset.settings import SelectArguments
 from srfast.coreset.writing import write_selection
 from srfast.errors import InputError
 from srfast.scoring.settings import COMPARED
@@ -89,7 +89,7 @@ def test_same_rows_as_in_memory(one: Path, tmp_path: Path, arguments: dict[str, 
     assert got.table.equals(expected.table)
     assert got.meta == expected.meta
     for engine in ("memory", "duckdb"):
-        write_selection([one], tmp_path / f"{engine}.parquet", Selection(**arguments), engine=engine)
+        write_selection([one], tmp_path / f"{engine}.parquet", SelectArguments(**arguments, engine=engine))
     assert (tmp_path / "duckdb.parquet").read_bytes() == (tmp_path / "memory.parquet").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["duckdb.parquet", "memory.parquet"]
 
@@ -161,7 +161,7 @@ def test_refusals(tmp_path: Path, arguments: dict[str, Any], message: str) -> No
 def test_refuses_tables_in_memory_and_unknown_engines(one: Path) -> None:
     with pytest.raises(InputError, match="expected paths, got a table in memory"):
         srfast.select(ScoreTable.read(one), engine="duckdb")
-    with pytest.raises(InputError, match="engine: expected one of auto, memory, duckdb, got 'spark'"):
+    with pytest.raises(InputError, match="engine: expected auto, memory or duckdb, got 'spark'"):
         srfast.select(one, engine="spark")  # type: ignore[arg-type]
 
 

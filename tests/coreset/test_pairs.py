@@ -116,9 +116,9 @@ def test_the_scale_of_the_scores_is_followed(photo_folder: Path, tmp_path: Path,
     pq.write_table(table, tmp_path / "coreset.parquet")
     data = [str(tmp_path / "coreset.parquet")]
     gathered = gather("fsrcnn", data, tmp_path / "run", False, {"steps": 1})
-    assert gathered["scale"] == 4
-    assert gather("fsrcnn", data, tmp_path / "run", False, {"steps": 1, "scale": 2})["scale"] == 2
-    assert gather("fsrcnn", str(photo_folder), tmp_path / "run", False, {"steps": 1})["scale"] == 2
+    assert gathered.settings.scale == 4
+    assert gather("fsrcnn", data, tmp_path / "run", False, {"steps": 1, "scale": 2}).settings.scale == 2
+    assert gather("fsrcnn", str(photo_folder), tmp_path / "run", False, {"steps": 1}).settings.scale == 2
 
 
 def test_core_patches_bad_input(photo_folder: Path, tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_the_size_of_the_whole_dataset(coreset: Path, photo_folder: Path) -> Non
 
 def test_scoring_to_pairs(photo_folder: Path, srcnn_weights: Callable[[int], Path]) -> None:
     """What select returns goes in as it is."""
-    scores = srfast.score([photo_folder], scale=2, patch=48, stride=48, scorer=str(srcnn_weights(2)), workers=1)
+    scores = srfast.score([photo_folder], scale=2, patch=48, stride=48, scorer=str(srcnn_weights(2)), threads=1)
     coreset = srfast.select(scores, keep=0.25)
     dataset = srfast.CorePatches(coreset)
     patches = read_patches(coreset)

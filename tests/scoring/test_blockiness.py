@@ -60,7 +60,7 @@ def test_existing_pairs(photos: Path, tmp_path: Path) -> None:
         lr = srfast.imresize(read_rgb(path), 0.5)
         h, w = (side // 2 for side in read_rgb(path).shape[:2])
         Image.fromarray(lr[:h, :w]).save(tmp_path / "lr" / (path.stem + ".png"))
-    pairs = srfast.score(photos, lr=tmp_path / "lr", **OPTIONS)
+    pairs = srfast.score(photos, lr_images=tmp_path / "lr", **OPTIONS)
     assert np.array_equal(pairs["blockiness"], srfast.score(photos, **OPTIONS)["blockiness"])
 
 

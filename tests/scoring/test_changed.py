@@ -118,7 +118,7 @@ def test_times_in_the_future(side: str, photo_folder: Path, lr_folder: Path, tmp
 def test_an_lr_image_of_another_suffix(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
     """One that comes first among the suffixes takes the place of the one that was scored."""
     output = tmp_path / "s.parquet"
-    srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr=lr_folder)
+    srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr_images=lr_folder)
     with Image.open(lr_folder / "chelsea.png") as image:
         image.transpose(Image.Transpose.ROTATE_180).save(lr_folder / "chelsea.jpg", quality=95)
     assert resumed(photo_folder, output, lr=lr_folder)[1] == 1
@@ -126,7 +126,7 @@ def test_an_lr_image_of_another_suffix(photo_folder: Path, lr_folder: Path, tmp_
 
 def test_tables_from_before_lr_images_were_recorded(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "s.parquet"
-    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr=lr_folder)
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr_images=lr_folder)
     for image in table.meta["images"].values():
         del image["lr"]
     table.write(output)
@@ -134,7 +134,7 @@ def test_tables_from_before_lr_images_were_recorded(photo_folder: Path, lr_folde
 
 
 def test_an_export_of_lr_images_that_changed_is_refused(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
-    coreset = srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic", lr=lr_folder), keep=1.0)
+    coreset = srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic", lr_images=lr_folder), keep=1.0)
     srfast.export(coreset, tmp_path / "one")
     other_pixels(lr_folder / "chelsea.png")
     with pytest.raises(InputError, match=r"lr/chelsea\.png: has changed since it was scored"):
@@ -152,7 +152,7 @@ def test_one_lr_image_of_two_hr_images_is_refused(
     if name.endswith(".png"):
         os.link(lr_folder / "astronaut.png", lr_folder / name)
     with pytest.raises(InputError, match=rf"is the LR image of .*{name}.* and of "):
-        srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet", lr=lr_folder)
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet", lr_images=lr_folder)
     with pytest.raises(InputError, match=rf"is the LR image of .*{name} and of "):
         open_store([photo_folder], 2, color="y", patch=48, lr=LowRes.open(lr_folder))
     assert not (tmp_path / "s.parquet").exists()

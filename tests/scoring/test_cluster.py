@@ -23,7 +23,7 @@ RUN = """
 import json, os, sys, time
 from srfast.scoring import cluster
 from srfast.scoring.pipeline import write_scores
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.settings import ScoreArguments
 cluster.BLOCK_IMAGES = 2
 class Slow(cluster._Scorer):
     def __call__(self, files):
@@ -37,8 +37,8 @@ def progress(done, total, patches):
 if __name__ == "__main__":
     import ray
     ray.init(num_cpus=2, object_store_memory=100 << 20, include_dashboard=False, log_to_driver=False)
-    settings = ScoreSettings(patch=48, scorer="bicubic")
-    summary = write_scores(sys.argv[1], sys.argv[2], settings, engine="ray", progress=progress)
+    settings = ScoreArguments(patch=48, scorer="bicubic", engine="ray", progress=progress)
+    summary = write_scores(sys.argv[1], sys.argv[2], settings)
     print(json.dumps({"patches": summary.patches}), flush=True)
 """
 

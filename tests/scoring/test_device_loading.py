@@ -12,7 +12,7 @@ from PIL import Image
 from srfast.errors import InputError, RunError
 from srfast.scoring import device_loading, job, pipeline
 from srfast.scoring.backends.gpu import GpuEngine
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.settings import ScoreArguments
 
 needs_dali = pytest.mark.skipif(
     importlib.util.find_spec("nvidia") is None or importlib.util.find_spec("nvidia.dali") is None,
@@ -44,7 +44,7 @@ def jpegs(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Path:
 def test_the_same_table_to_the_bit(gpu_engine: None, jpegs: Path, tmp_path: Path, mode: str) -> None:
     tables = []
     for loader in ("srfast", "dali"):
-        settings = ScoreSettings(stride=48, mode=mode, loader=loader)
+        settings = ScoreArguments(stride=48, mode=mode, loader=loader)
         summary = pipeline.write_scores(jpegs, tmp_path / f"{loader}.parquet", settings)
         assert [entry["image"] for entry in summary.meta["small"]] == ["coffee é.jpg"]
         tables.append(pipeline.ScoreTable.read(tmp_path / f"{loader}.parquet"))
@@ -60,20 +60,20 @@ def test_other_pixels_are_refused(
 ) -> None:
     monkeypatch.setattr(device_loading, "read_rgb", lambda path: np.zeros((3, 3, 3), np.uint8))
     with pytest.raises(RunError, match="to other pixels than srfast"):
-        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreSettings(loader="dali"))
+        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali"))
     assert not (tmp_path / "out.parquet").exists()
 
 
 def test_png_is_refused_with_the_reason(gpu_engine: None, photo_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"dali decodes JPEG on the GPU, all else on the CPU.*\.png"):
-        pipeline.write_scores(photo_folder, tmp_path / "out.parquet", ScoreSettings(loader="dali"))
+        pipeline.write_scores(photo_folder, tmp_path / "out.parquet", ScoreArguments(loader="dali"))
 
 
 def test_skip_bad_is_refused(gpu_engine: None, jpegs: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="leave --skip-bad out"):
-        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreSettings(loader="dali", skip_bad=True))
+        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", skip_bad=True))
 
 
 def test_the_cpu_engine_is_refused(jpegs: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="loader: dali decodes for --device cuda"):
-        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreSettings(loader="dali", device="cpu"))
+        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", device="cpu"))

@@ -95,7 +95,7 @@ def test_a_patch_is_the_network_on_the_given_lr(pairs: tuple[Path, Path], tmp_pa
     hr, lr = pairs
     net = Shuffled(3)
     path = exported(net, tmp_path / "net.onnx")
-    table = srfast.score(hr, lr=lr, lr_template="{}x4", scale=SCALE, patch=48, scorer=path)
+    table = srfast.score(hr, lr_images=lr, lr_template="{}x4", scale=SCALE, patch=48, scorer=path)
     row = table[table["image"] == "1.png"]
     x, y = int(row["x"][-1]), int(row["y"][-1])
     high = np.array(Image.open(hr / "1.png"))[y : y + 48, x : x + 48]

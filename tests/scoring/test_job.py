@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from srfast.data import dali
 from srfast.errors import RunError
 from srfast.scoring import device_loading, job, patches, pipeline
 from srfast.scoring.backends.base import Scores
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.settings import ScoreArguments
 
 
 class Broken:
@@ -53,14 +54,15 @@ def test_of_several_images_at_once(
 ) -> None:
     """The second image of a group; the finished first one is kept for ``--resume``."""
     output = tmp_path / "s.parquet"
-    settings = ScoreSettings(patch=48, mode=mode)
+    settings = ScoreArguments(patch=48, mode=mode)
     monkeypatch.setattr(job, "make_engine", lambda *_args, **_options: Broken(1))
     with pytest.raises(RunError, match=r"chelsea\.jpg: expected finite losses, the scorer gives nan for patch 19"):
         pipeline.write_scores(photo_folder, output, settings)
     assert not output.exists()
     scored: list[int] = []
     monkeypatch.setattr(job, "make_engine", lambda *_args, **_options: Broken(-1))
-    pipeline.write_scores(photo_folder, output, settings, resume=True, progress=lambda done, *_: scored.append(done))
+    again = replace(settings, resume=True, progress=lambda done, *_: scored.append(done))
+    pipeline.write_scores(photo_folder, output, again)
     assert scored[0] == 1
 
 
@@ -71,7 +73,7 @@ def test_of_images_that_were_decoded_on_the_device(photo_folder: Path, monkeypat
     monkeypatch.setattr(device_loading, "read_rgb", lambda _path: pixels)
     files = pipeline.find_images(photo_folder / "chelsea.jpg")
     with pytest.raises(RunError, match=r"chelsea\.jpg: expected finite losses, the scorer gives nan for patch 3"):
-        list(device_loading.outcomes(Broken(), ScoreSettings(patch=48), files, 1))
+        list(device_loading.outcomes(Broken(), ScoreArguments(patch=48), files, 1))
 
 
 def test_of_tensors_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import srfast
-from srfast.coreset.pairs import CorePatches
+from srfast.coreset.dataset import CorePatches
 from srfast.errors import InputError
 from srfast.scoring.settings import ScoreSettings
 from srfast.training.sources import open_store
@@ -51,7 +51,7 @@ def test_the_usual_degradation_as_files_gives_the_usual_scores(tmp_path: Path, m
         Image.fromarray(image).save(hr / f"{i}.png")
         Image.fromarray(srfast.imresize(image, 0.5)).save(lr / f"{i}.png")
     size = {"patch": 48, "stride": 34, "mode": mode, "scorer": scorer}
-    want, got = srfast.score(hr, **size), srfast.score(hr, lr=lr, **size)
+    want, got = srfast.score(hr, **size), srfast.score(hr, lr_images=lr, **size)
     assert got.table.select(["image", "x", "y", "size"]).equals(want.table.select(["image", "x", "y", "size"]))
     assert np.allclose(got["sobel"], want["sobel"], rtol=1e-5)
     assert got.meta["lr"] == str(lr)
@@ -77,8 +77,8 @@ def test_against_the_definition_in_float64(pairs: tuple[Path, Path]) -> None:
 
     hr, lr = pairs
     weights = load_network("srcnn", 2).weights
-    dense = srfast.score(hr, lr=lr, lr_template="{}x2", patch=48, stride=30, mode="dense")
-    patch = srfast.score(hr, lr=lr, lr_template="{}x2", patch=48, stride=30)
+    dense = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, stride=30, mode="dense")
+    patch = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, stride=30)
     for image in ("a.png", "sub/b c.png"):
         big = read(hr / image)
         big = big[: len(big) // 2 * 2, : big.shape[1] // 2 * 2]
@@ -100,15 +100,17 @@ def test_a_band_at_a_time_is_the_whole(pairs: tuple[Path, Path], monkeypatch: py
     from srfast.scoring.backends import pairs as module
 
     hr, lr = pairs
-    want = srfast.score(hr, lr=lr, lr_template="{}x2", patch=48, mode="dense")
+    want = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, mode="dense")
     monkeypatch.setattr(module, "_PIXELS", 4000)
-    got = srfast.score(hr, lr=lr, lr_template="{}x2", patch=48, mode="dense")
+    got = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, mode="dense")
     # Convolutions of other sizes may sum in another order.
     assert np.allclose(got["loss"], want["loss"], rtol=1e-5)
     assert np.allclose(got["bicubic"], want["bicubic"], rtol=1e-6)
-    one = srfast.score(hr, lr=lr, lr_template="{}x2", patch=48, stride=12)
+    one = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, stride=12)
     monkeypatch.setattr(module, "_PIXELS", 1 << 20)
-    assert np.allclose(one["loss"], srfast.score(hr, lr=lr, lr_template="{}x2", patch=48, stride=12)["loss"], rtol=1e-5)
+    assert np.allclose(
+        one["loss"], srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, stride=12)["loss"], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
@@ -121,7 +123,7 @@ def test_a_network_of_colours(pairs: tuple[Path, Path], mode: str) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
-    table = srfast.score(hr, lr=lr, lr_template="{}x2", patch=48, mode=mode, scorer=Nearest())
+    table = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, mode=mode, scorer=Nearest())
     row = table[table["image"] == "a.png"]
     x, y = int(row["x"][1]), int(row["y"][1])
     big, small = read(hr / "a.png"), read(lr / "ax2.jpg").astype(np.float64)
@@ -133,7 +135,7 @@ def test_a_network_of_colours(pairs: tuple[Path, Path], mode: str) -> None:
 
 def test_core_sets_train_and_export_on_the_same_pairs(pairs: tuple[Path, Path], tmp_path: Path) -> None:
     hr, lr = pairs
-    srfast.score(hr, lr=lr, lr_template="{}x2", patch=48, mode="dense").write(tmp_path / "s.parquet")
+    srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, mode="dense").write(tmp_path / "s.parquet")
     coreset = srfast.select(tmp_path / "s.parquet", keep=0.5)
     coreset.write(tmp_path / "c.parquet")
     dataset = CorePatches(tmp_path / "c.parquet", 2)
@@ -161,21 +163,21 @@ def test_core_sets_train_and_export_on_the_same_pairs(pairs: tuple[Path, Path], 
 def test_what_is_refused(pairs: tuple[Path, Path], tmp_path: Path) -> None:
     hr, lr = pairs
     with pytest.raises(InputError, match=r"lr: expected a folder of LR images, got '.*nowhere'"):
-        srfast.score(hr, lr=tmp_path / "nowhere")
+        srfast.score(hr, lr_images=tmp_path / "nowhere")
     for template in ("x2", "{}{}", "a/{}"):
         with pytest.raises(InputError, match="lr-template: expected one"):
-            ScoreSettings(lr=str(lr), lr_template=template)
+            ScoreSettings(lr_images=str(lr), lr_template=template)
     with pytest.raises(InputError, match=r"a\.png: no LR image of a\.png"):
-        srfast.score(hr, lr=lr, patch=48)
-    with pytest.raises(InputError, match="lr: existing pairs are scored by torch"):
-        srfast.score(hr, lr=lr, lr_template="{}x2", backend="native")
+        srfast.score(hr, lr_images=lr, patch=48)
+    with pytest.raises(InputError, match="lr_images: existing pairs are scored by torch"):
+        srfast.score(hr, lr_images=lr, lr_template="{}x2", backend="native")
     with pytest.raises(
         InputError, match=r"ax2\.jpg: expected 50 x 43 pixels, 1/3 of .*a\.png \(150 x 131\), got 75 x 65"
     ):
-        srfast.score(hr, lr=lr, lr_template="{}x2", scale=3, patch=48)
-    table = srfast.score(hr, lr=lr, lr_template="{}x2", patch=48)
+        srfast.score(hr, lr_images=lr, lr_template="{}x2", scale=3, patch=48)
+    table = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48)
     shutil.rmtree(lr / "sub")
-    skipped = srfast.score(hr, lr=lr, lr_template="{}x2", patch=48, skip_bad=True)
+    skipped = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, skip_bad=True)
     assert [s["image"] for s in skipped.meta["skipped"]] == ["sub/b c.png"]
     with pytest.raises(InputError, match=r"no LR image of sub/b c\.png"):
         CorePatches(table[table["image"] == "sub/b c.png"], 2)[0]

@@ -115,7 +115,7 @@ def test_bad_files_stop_the_run_or_are_listed(photo_folder: Path, tmp_path: Path
     (photo_folder / "bad one.png").write_bytes(b"")
     (photo_folder / "text.jpg").write_text("not a picture")
     output = tmp_path / "s.parquet"
-    with pytest.raises(InputError, match=r"bad one\.png: the file is empty.*--skip-bad"):
+    with pytest.raises(InputError, match=r"bad one\.png: the file is empty.*`skip_bad`"):
         srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
     assert not output.exists()
     table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, skip_bad=True)
@@ -134,10 +134,10 @@ def test_only_bad_files_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["patch", "dense"])
 def test_workers_do_not_change_a_byte(mode: str, photo_folder: Path, srcnn_weights: Weights, tmp_path: Path) -> None:
     written = set()
-    for workers in (1, 2, 4, None):
-        path = tmp_path / f"{workers}.parquet"
+    for threads in (1, 2, 4, None):
+        path = tmp_path / f"{threads}.parquet"
         srfast.score(
-            photo_folder, patch=48, stride=24, mode=mode, scorer=srcnn_weights(2), workers=workers, output=path
+            photo_folder, patch=48, stride=24, mode=mode, scorer=srcnn_weights(2), threads=threads, output=path
         )
         written.add(path.read_bytes())
     assert len(written) == 1
@@ -355,7 +355,7 @@ def test_resuming_with_other_settings_names_the_setting(
     if changed["scorer"] == "weights":
         changed["scorer"] = srcnn_weights(2)
     source = photo_folder / changed.pop("images", "")
-    with pytest.raises(InputError, match=f"cannot be resumed: {name} was "):
+    with pytest.raises(InputError, match=rf"cannot be resumed: {name}[.\w]* was "):
         srfast.score(source, resume=True, **changed)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.parquet")} == before
 
@@ -523,7 +523,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, photogra
 
 def test_wrong_arguments_are_named(photo_folder: Path) -> None:
     for words, options in {
-        "mode": {"mode": "whole"}, "workers": {"workers": 0}, "patch": {"patch": 95}, "stride": {"stride": 7},
+        "mode": {"mode": "whole"}, "threads": {"threads": 0}, "patch": {"patch": 95}, "stride": {"stride": 7},
         "scale": {"scale": 5}, "shard": {"shard": (4, 2)}, "scorer": {"scorer": "nothing"},
         "backend": {"backend": "jax"},
         "precision": {"precision": "fp8"}, "boundary": {"boundary": "zero"}, "device": {"device": "tpu"},

@@ -21,8 +21,7 @@ FIELDS = {f.name: f.default for f in dataclasses.fields(ScoreSettings)}
 
 def test_score_takes_the_settings_with_the_same_defaults() -> None:
     parameters = inspect.signature(srfast.score).parameters
-    run = ("images", "resume", "output", "progress", "engine", "address")
-    own = {n: p.default for n, p in parameters.items() if n not in run}
+    own = {n: p.default for n, p in parameters.items() if n in FIELDS}
     assert own == FIELDS
     assert list(own) == list(FIELDS)
 
@@ -69,11 +68,11 @@ def test_stride_is_the_patch_unless_given() -> None:
         ({"patch": 95}, "patch: expected a positive multiple of the scale 2, got 95"),
         ({"patch": 9.5}, "patch: expected an integer, got 9.5"),
         ({"stride": 0}, "stride: expected a positive multiple of the scale 2, got 0"),
-        ({"workers": 0}, "workers: expected a whole number of at least 1, got 0"),
-        ({"workers": 1.5}, "workers: expected a whole number of at least 1, got 1.5"),
-        ({"shard": (5, 4)}, "shard: expected i/n with 0 <= i <= n and n >= 1, got 5/4"),
-        ({"shard": "1/4"}, "shard: expected i/n with 0 <= i <= n and n >= 1, got '1/4'"),
-        ({"shard": (0, 0)}, "shard: expected i/n with 0 <= i <= n and n >= 1, got 0/0"),
+        ({"threads": 0}, "threads: expected a whole number of at least 1, got 0"),
+        ({"threads": 1.5}, "threads: expected a whole number of at least 1, got 1.5"),
+        ({"shard": (5, 4)}, "shard: expected i/n with 0 <= i <= n and n >= 1, got (5, 4)"),
+        ({"shard": "1-4"}, "shard: expected i/n with 0 <= i <= n and n >= 1, got '1-4'"),
+        ({"shard": (0, 0)}, "shard: expected i/n with 0 <= i <= n and n >= 1, got (0, 0)"),
     ],
 )
 def test_what_is_out_of_range_is_named(options: dict[str, Any], message: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from srfast.scoring import job, pipeline
 from srfast.scoring.backends.gpu import GpuEngine
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.settings import ScoreArguments
 
 
 @pytest.mark.parametrize("shared", [1, 1 << 22])
@@ -17,7 +17,7 @@ def test_the_table_is_that_of_one_image_at_a_time(
     photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: int
 ) -> None:
     (photo_folder / "broken.png").write_bytes(b"not a picture")
-    settings = ScoreSettings(stride=48, skip_bad=True)
+    settings = ScoreArguments(stride=48, skip_bad=True)
     expected = pipeline.write_scores(photo_folder, tmp_path / "one.parquet", settings)
     calls = []
 

@@ -132,7 +132,7 @@ def test_the_command(pairs: tuple[Path, Path], tmp_path: Path, srfast_command: C
     moved = lr.rename(lr.with_name("moved"))
     resume = ["train", "--resume", "-o", tmp_path / "run", "--steps", "3"]
     failed = srfast_command(*resume, cwd=tmp_path)
-    line = f"lr-images: expected a folder of LR images, got {str(lr)!r}, which is none"
+    line = f"--lr-images: expected a folder of LR images, got {str(lr)!r}, which is none"
     assert failed.stderr == f"srfast: error: {line}\n"
     more = srfast_command(*resume, "--lr-images", moved, cwd=tmp_path)
     assert more.returncode == 0, more.stderr
@@ -147,7 +147,7 @@ def test_the_command(pairs: tuple[Path, Path], tmp_path: Path, srfast_command: C
     [
         (["--lr-images", "LR", "--lr-template", "x3"],
          "lr-template: expected one {} for the name of the HR image, got 'x3'"),
-        (["--lr-template", "{}x3"], "lr-template: expected lr-images with it"),
+        (["--lr-template", "{}x3"], "--lr-template: expected --lr-images with it"),
         (["--lr-images", "none"], "lr-images: expected a folder of LR images, got 'none', which is none"),
         (["--lr-images", "LR", "--lr-template", "{}x3", "--rescale", "0.9"],
          "rescale: expected LR images that are made; those that exist have one size"),
@@ -175,13 +175,13 @@ def test_scoring_knows_the_same_words(pairs: tuple[Path, Path]) -> None:
     done = CliRunner().invoke(command, [*line, "--lr-images", str(lr), "--lr-template", "{}x3"])
     assert done.exit_code == 0, done.output
     assert srfast.ScoreTable.read(hr.parent / "s.parquet").meta["lr"] == str(lr)
-    with pytest.raises(InputError, match="lr-template: expected lr with it"):
+    with pytest.raises(InputError, match="lr_template: expected `lr_images` with it"):
         srfast.score(hr, scale=3, patch=24, lr_template="{}x3")
 
 
 def test_a_core_set_whose_images_have_moved(pairs: tuple[Path, Path], tmp_path: Path) -> None:
     hr, lr = pairs
-    scores = srfast.score(hr, lr=lr, lr_template="{}x3", scale=3, patch=36, scorer="bicubic")
+    scores = srfast.score(hr, lr_images=lr, lr_template="{}x3", scale=3, patch=36, scorer="bicubic")
     srfast.select(scores, keep=0.5).write(tmp_path / "coreset.parquet")
     options = {"scale": 3, "batch": 2, "lr_patch": 12, "model_options": {"features": 8, "shrunk": 4, "mappings": 1}}
 

@@ -199,7 +199,7 @@ def test_init_takes_what_fits(store: PairStore, photo_folder: Path, tmp_path: Pa
         ({"lr": 2e-3}, "lr"),
         ({"batch": 4}, "batch"),
         ({"precision": "bf16"}, "precision"),
-        ({"lr_patch": 10}, "lr-patch"),
+        ({"lr_patch": 10}, "lr_patch"),
     ],
 )
 def test_resume_with_other_settings_is_refused(
@@ -260,7 +260,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(store: PairStore, tmp_path: Pat
         ({"lr": 0.0}, "lr"),
         ({"ema": 1.0}, "ema"),
         ({"precision": "fp8"}, "precision"),
-        ({"loss_border": 6}, "lr-patch"),
+        ({"loss_border": 6}, "lr_patch"),
         ({"scale": 5}, "scale"),
     ],
 )

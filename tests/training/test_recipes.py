@@ -108,11 +108,11 @@ def test_crops_are_the_papers_at_each_scale() -> None:
     ("changes", "word"),
     [
         ({"momentum": 1.0}, "momentum"),
-        ({"weight_decay": -1.0}, "weight-decay"),
-        ({"weight_decay": 1e-4, "optimizer": "soap"}, "weight-decay"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+        ({"weight_decay": 1e-4, "optimizer": "soap"}, "weight_decay"),
         ({"clip": -1.0}, "clip"),
-        ({"loss_border": -1}, "loss-border"),
-        ({"lr_factors": {"conv": -1.0}}, "lr-factor"),
+        ({"loss_border": -1}, "loss_border"),
+        ({"lr_factors": {"conv": -1.0}}, "lr_factors"),
     ],
 )
 def test_settings_of_optimisers_out_of_range(changes: dict[str, Any], word: str) -> None:

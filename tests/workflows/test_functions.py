@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import typing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import srfast
-from srfast.coreset.settings import METHODS, Method, Selection, SelectOptions
+from srfast.coreset.export.settings import ExportArguments
+from srfast.coreset.settings import METHODS, Method, SelectArguments
 from srfast.errors import InputError
-from srfast.scoring.settings import ScoreOptions, ScoreSettings
+from srfast.scoring.settings import ScoreArguments
+from srfast.training.settings import TrainArguments
+from srfast.workflows.pruning import PruneArguments
 
 
 def test_prune_writes_what_the_steps_write(photo_folder: Path, tmp_path: Path) -> None:
@@ -48,20 +53,45 @@ def test_train_is_the_command(photo_folder: Path, tmp_path: Path) -> None:
     assert result.psnr is not None
     assert result.weights.is_file()
     assert lines == []
-    with pytest.raises(InputError, match="steps: expected either steps or epochs"):
+    with pytest.raises(InputError, match="steps: expected either `steps` or `epochs`"):
         srfast.train("fsrcnn", photo_folder, tmp_path / "b")
     with pytest.raises(InputError, match=r"momentun: no such argument; did you mean momentum\?"):
         srfast.train("fsrcnn", photo_folder, tmp_path / "b", steps=1, momentun=0.9)  # type: ignore[call-arg]
 
 
-def test_option_types_are_the_settings() -> None:
-    assert list(typing.get_type_hints(SelectOptions)) == [f.name for f in dataclasses.fields(Selection)]
-    assert list(ScoreOptions.__annotations__) == [f.name for f in dataclasses.fields(ScoreSettings)]
-    parameters = inspect.signature(srfast.select).parameters
-    assert [n for n in parameters if n not in ("scores", "root", "engine")] == [
-        f.name for f in dataclasses.fields(Selection)
-    ]
+@pytest.mark.parametrize(
+    ("function", "data", "settings"),
+    [
+        (srfast.score, ["images"], ScoreArguments),
+        (srfast.select, ["scores"], SelectArguments),
+        (srfast.prune, ["images", "output"], PruneArguments),
+        (srfast.export, ["coreset", "output"], ExportArguments),
+        (srfast.train, ["model", "data", "output"], TrainArguments),
+    ],
+)
+def test_signatures_and_documentation_are_the_settings(function: Any, data: list[str], settings: Any) -> None:
+    parameters = inspect.signature(function).parameters
+    names = [f.name for f in dataclasses.fields(settings)]
+    assert set(parameters) == {*data, *names}
+    assert list(parameters)[: len(data)] == data
+    assert all(parameters[n].kind is inspect.Parameter.KEYWORD_ONLY for n in names)
+    assert all(re.search(rf"^ {{8}}{n}: \S", function.__doc__, re.MULTILINE) for n in [*data, *names])
+    assert "**options" not in function.__doc__
+
+
+def test_every_method_has_a_type() -> None:
     assert typing.get_args(Method) == tuple(METHODS)
+
+
+def test_what_was_passed_by_position_or_an_earlier_name_still_is(photo_folder: Path) -> None:
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic")
+    with pytest.warns(DeprecationWarning, match="pass keep, order by name"):
+        asc = srfast.select(table, 0.25, "asc")  # type: ignore[call-arg]
+    assert asc.table == srfast.select(table, keep=0.25, order="asc").table
+    with pytest.warns(DeprecationWarning, match="workers is called threads now"):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", workers=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"patchh: no such argument; did you mean patch\?"):
+        srfast.score(photo_folder, patchh=48)  # type: ignore[call-arg]
 
 
 def test_evaluation_and_pairs_print_themselves(photo_folder: Path) -> None:

@@ -16,6 +16,7 @@ from srfast.cli import main
 from srfast.data.origin import kind_of
 from srfast.errors import InputError
 from srfast.training import arguments
+from srfast.training.settings import TrainSettings
 
 Run = Callable[..., tuple[int, str, str]]
 SMALL: dict[str, Any] = {"batch": 2, "lr_patch": 12, "threads": 1, "log_every": 1}
@@ -132,9 +133,10 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         srfast.train("fsrcnn", tmp_path, steps=1)
 
 
-def test_every_argument_has_a_default_and_a_type(tmp_path: Path) -> None:
-    named = {*arguments.TrainOptions.__annotations__, "model", "data"}
-    assert named == {*arguments.DEFAULTS, *arguments.RecipeOptions.__annotations__}
-    assert set(arguments.RecipeOptions.__annotations__) == set(arguments._CHANGES)
-    arguments.write(tmp_path, {k: arguments._plain(k, v) for k, v in arguments.DEFAULTS.items()})
-    assert arguments.read(tmp_path)["model_options"] == {}
+def test_run_json_keeps_every_setting(photo_folder: Path, tmp_path: Path) -> None:
+    a = arguments.gather("fsrcnn", photo_folder, tmp_path, False, {"steps": 3, "lr_factors": {"deconv": 0.1}})
+    arguments.write(tmp_path, a.recorded(3))
+    kept = arguments.read(tmp_path)
+    assert set(kept) == {"model", "data", *TrainSettings.__dataclass_fields__}
+    assert (kept["model_options"], kept["lr_factors"], kept["loss"]) == ({}, {"deconv": 0.1}, "mse")
+    assert arguments.gather(None, None, tmp_path, True, {}).settings == a.settings

@@ -13,7 +13,7 @@ from PIL import Image
 
 from srfast.coreset.export.plan import Plan
 from srfast.coreset.export.writer import Reader
-from srfast.coreset.pairs import CorePatches
+from srfast.coreset.pairs import Pairs
 from srfast.data.images import FORMATS
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
@@ -45,7 +45,7 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
     sample = np.sort(rows)
     p = plan.patches
     given: dict[str, Any] = {} if p.lr is None else {"lr": p.lr.folder, "lr_template": p.lr.template}
-    source = CorePatches(
+    source = Pairs(
         ScoreTable(plan.table.take(sample), {**p.meta, "lr": None, "scale": plan.scale}),
         plan.scale,
         root=p.root,
@@ -70,7 +70,7 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
             if lr is not None:
                 _check_shape(folder, name, "LR", lr, size // plan.scale)
             if row in expected:
-                low, high = (t.permute(1, 2, 0).numpy() for t in source[expected[row]])
+                low, high = (planes.transpose(1, 2, 0) for planes in source.arrays(expected[row]))
                 _check_pixels(folder, name, "HR", hr, high)
                 if lr is not None and compare_lr:
                     _check_pixels(folder, name, "LR", lr, low)

@@ -14,8 +14,6 @@ from srfast.data.images import file_format, image_size
 from srfast.errors import InputError, RunError
 from srfast.scoring.table import read_parquet
 
-TARGETS = ("folder", "basicsr", "lmdb", "list")
-"""The formats that can be subsets."""
 WRITTEN = ("PNG", "WEBP")
 """The formats of the files that an export writes."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -26,7 +24,7 @@ def subset(to: str, folder: Path, plan: Plan, hr: Path, lr: Path | None) -> Plan
     """Writes the core-set as a subset of databases or folders that hold each of its patches as a file.
 
     Args:
-        to: One of TARGETS.
+        to: One of SUBSETS.
         folder: Where to write.
         plan: The core-set.
         hr: An LMDB as BasicSR's scripts or srfast write it (to "lmdb"), or a folder of patches. Made by srfast, its

@@ -16,6 +16,7 @@ from srfast.coreset.pairs import Patches, place, read_rows, scale_of
 from srfast.data.lowres import LowRes
 from srfast.errors import InputError
 from srfast.scoring.scored import ScoredImages
+from srfast.settings import PathLike
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -92,8 +93,8 @@ def make_plan(
     *,
     lr: bool,
     suffix: str,
-    root: str | Path | None,
-    lr_root: str | Path | None = None,
+    root: PathLike | None,
+    lr_root: PathLike | None = None,
     shuffled: bool = False,
 ) -> Plan:
     """Plans an export.

@@ -16,6 +16,7 @@ from srfast.data.files import LOCK, atomic_path, output_folder
 from srfast.data.locks import Lock
 from srfast.data.origin import MARK, kind_of
 from srfast.errors import InputError, RunError
+from srfast.settings import differs
 
 KIND = "export"
 _SETTINGS = ".export.json"
@@ -133,9 +134,8 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 
 def _check_same(output: Path, found: dict[str, Any], settings: dict[str, Any]) -> None:
-    for key, value in settings.items():
-        if found.get(key) != value:
-            raise InputError(
-                f"{output}: cannot be resumed: {key} was {found.get(key)!r} and is {value!r} now; "
-                "use the old one or another output"
-            )
+    if (other := differs(found, settings)) is not None:
+        raise InputError(
+            f"{output}: cannot be resumed: {other[0]} was {other[1]!r} and is {other[2]!r} now; "
+            "use the old one or another output"
+        )

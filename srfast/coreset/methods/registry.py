@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
-from srfast.coreset.methods import clusters, draws
+from srfast.coreset.methods import clusters, draws, own
 from srfast.coreset.methods.base import Method
 from srfast.coreset.methods.columns import by_column, by_key, column, reducible, relative
 
@@ -25,6 +26,18 @@ _METHODS = {
 }
 
 
-def find(name: str) -> Method:
-    """A method by its name, or the sort by the column of that name."""
-    return _METHODS.get(name) or by_column(name, "a column of the table")
+def find(method: Any, columns: tuple[str, ...] = ()) -> Method:
+    """A method by its name, a function of the user's, or the sort by the column of that name.
+
+    A column stands before what an installed package adds under the same name.
+    """
+    if isinstance(method, str):
+        if method in _METHODS:
+            return _METHODS[method]
+        if own.is_file(method):
+            method = own.from_file(method)
+        elif method not in columns and method in own.added():
+            method = own.added()[method].load()
+        else:
+            return by_column(method, "a column of the table")
+    return method if isinstance(method, Method) else by_key(own.key(method), "a function of the user's")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from srfast.errors import InputError, RunError
 from srfast.ops import native
 from srfast.ops.device import resolve_device, sees_cuda
+from srfast.runtime.optional import installed
 from srfast.scoring.backends.base import Engine
 from srfast.scoring.network import Network
 from srfast.scoring.settings import BACKENDS, ScoreSettings
@@ -44,14 +44,14 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
     elif backend == "triton":
         if not compiled:
             return f"it runs SRCNN 9-1-5 and bicubic only, not {network.name}"
-        if find_spec("triton") is None:
+        if not installed("triton"):
             return "triton is not installed (pip install 'srfast[triton]')"
         if device != "cuda":
-            return "it needs --device cuda"
+            return "it needs `device` cuda"
     elif backend == "onnx":
         if network.kind == "module":
             return f"{network.name} is not an ONNX file"
-        missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
+        missing = [name for name in ("torch", "onnx", "onnxruntime") if not installed(name)]
         if missing:
             return f"{' and '.join(missing)} not installed (pip install 'srfast[onnx]')"
         if device == "cuda":
@@ -59,6 +59,8 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
 
             return cuda_fails()
     elif backend == "torch":
+        if not installed("torch"):
+            return "PyTorch is not installed (pip install 'srfast[torch]')"
         if network.kind == "onnx":
             return f"{network.name} is an ONNX file"
     return None
@@ -148,8 +150,14 @@ def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1
     backend = "onnx" if network.kind == "onnx" else "torch"
     if settings.backend not in ("auto", backend) or settings.precision != "fp32":
         runner = "ONNX Runtime" if backend == "onnx" else "torch"
-        raise InputError(f"lr: existing pairs are scored by {runner} in fp32, leave --backend and --precision out")
+        raise InputError(
+            f"lr_images: existing pairs are scored by {runner} in fp32, leave `backend` and `precision` out"
+        )
     device = resolve_device(settings.device)
+    if not installed("torch"):
+        raise RunError(
+            "lr_images: existing pairs are scored by PyTorch, which is not installed: pip install 'srfast[torch]'"
+        )
     if backend == "onnx" and (reason := unusable(backend, device, network)):
         raise RunError(f"backend: {backend} cannot be used: {reason}")
     from srfast.scoring.backends.pairs import PairEngine

@@ -23,5 +23,5 @@ def test_one_writes_and_the_others_say_so(to: str, coreset: Path, tmp_path: Path
             assert len(error.splitlines()) == 1
             assert "is writing it" in error or "out: exists; choose another output" in error, error
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
-    done = srfast.export(coreset, tmp_path / "out", to, 2, resume=True, check=True)
+    done = srfast.export(coreset, tmp_path / "out", to=to, scale=2, resume=True, check=True)
     assert done.compared == done.patches

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.coreset.pairs import CorePatches
+from srfast.coreset.dataset import CorePatches
 from srfast.errors import InputError
 
 NAMES = [
@@ -57,7 +57,7 @@ def named(folder: Path) -> list[str]:
 @pytest.mark.parametrize("layout", ["folder", "basicsr", "lmdb", "hf", "hf-embedded", "webdataset", "list"])
 def test_no_two_names_of_an_export(layout: str, coreset: srfast.CoreSet, tmp_path: Path) -> None:
     to, embed = layout.removesuffix("-embedded"), layout.endswith("-embedded")
-    done = srfast.export(coreset, tmp_path / "out", to, embed=embed, check=layout != "list")
+    done = srfast.export(coreset, tmp_path / "out", to=to, embed=embed, check=layout != "list")
     found = named(tmp_path / "out")
     assert len({name.casefold() for name in found}) == len(found)
     assert done.patches == len(coreset)

@@ -16,7 +16,7 @@ from srfast.errors import InputError, RunError
 
 def export(coreset: Any, out: Path, layout: str, **options: Any) -> Any:
     embed = layout.endswith("-embedded")
-    return srfast.export(coreset, out, layout.removesuffix("-embedded"), 2, embed=embed, **options)
+    return srfast.export(coreset, out, to=layout.removesuffix("-embedded"), scale=2, embed=embed, **options)
 
 
 def flip(path: Path, at: int) -> None:
@@ -72,7 +72,7 @@ def test_a_core_set_in_memory(coreset: Path, tmp_path: Path) -> None:
     """Its table has no metadata of its own."""
     chosen = srfast.CoreSet.read(coreset)
     chosen = srfast.CoreSet(chosen.table.replace_schema_metadata(None), chosen.meta)
-    done = srfast.export(chosen, tmp_path / "out", "folder", 2, check=True)
+    done = srfast.export(chosen, tmp_path / "out", to="folder", scale=2, check=True)
     assert done.compared == done.patches == len(chosen)
 
 
@@ -85,10 +85,10 @@ def test_a_list_of_patches_that_is_damaged(coreset: Path, tmp_path: Path) -> Non
     whole = pq.read_table(index)
     flip(index, end_of_column(index, 1))
     with pytest.raises(InputError, match=r"patches\.parquet: not a readable parquet file"):
-        srfast.export(half, tmp_path / "half", "folder", 2, **sides)
+        srfast.export(half, tmp_path / "half", to="folder", scale=2, **sides)
     pq.write_table(whole.drop_columns(["name"]), index)
     with pytest.raises(InputError, match=r"patches\.parquet: expected a column 'name', got none"):
-        srfast.export(half, tmp_path / "half", "folder", 2, **sides)
+        srfast.export(half, tmp_path / "half", to="folder", scale=2, **sides)
     assert not (tmp_path / "half").exists()
 
 

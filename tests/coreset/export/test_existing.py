@@ -57,7 +57,7 @@ def values(database: Path) -> dict[str, bytes]:
 def test_subset_of_basicsrs_databases(sub_images: tuple[Path, Path], tmp_path: Path) -> None:
     hr, lr = (tmp_path / f"{f.name}.lmdb" for f in sub_images)
     table = table_of(sub_images[0], NAMES)
-    done = srfast.export(table, tmp_path / "out", "lmdb", existing=hr, existing_lr=lr, check=True)
+    done = srfast.export(table, tmp_path / "out", to="lmdb", existing=hr, existing_lr=lr, check=True)
     assert done.compared == 3
     for name, source, folder in (("HR", hr, sub_images[0]), ("LRx2", lr, sub_images[1])):
         database = tmp_path / "out" / f"{name}.lmdb"
@@ -70,7 +70,7 @@ def test_subset_of_basicsrs_databases(sub_images: tuple[Path, Path], tmp_path: P
 @pytest.mark.parametrize("to", ["folder", "basicsr"])
 def test_subset_of_folders(sub_images: tuple[Path, Path], tmp_path: Path, to: str) -> None:
     hr, lr = sub_images
-    done = srfast.export(table_of(hr, NAMES), tmp_path / "out", to, existing=hr, existing_lr=lr, check=True)
+    done = srfast.export(table_of(hr, NAMES), tmp_path / "out", to=to, existing=hr, existing_lr=lr, check=True)
     assert done.linked == 3
     for name in NAMES:
         assert (tmp_path / "out" / "HR" / name).samefile(hr / name)
@@ -81,7 +81,7 @@ def test_subset_of_folders(sub_images: tuple[Path, Path], tmp_path: Path, to: st
 
 def test_a_filtered_list(sub_images: tuple[Path, Path], tmp_path: Path) -> None:
     hr, lr = sub_images
-    done = srfast.export(table_of(hr, NAMES), tmp_path / "out", "list", existing=hr, existing_lr=lr)
+    done = srfast.export(table_of(hr, NAMES), tmp_path / "out", to="list", existing=hr, existing_lr=lr)
     assert (tmp_path / "out" / "meta_info.txt").read_text() == "".join(f"{n} (48,48,3)\n" for n in sorted(NAMES))
     text = done.snippets["basicsr.yml"]
     for line in (f'dataroot_gt: "{hr}"', f'dataroot_lq: "{lr}"', f'meta_info_file: "{tmp_path}/out/meta_info.txt"'):
@@ -91,10 +91,10 @@ def test_a_filtered_list(sub_images: tuple[Path, Path], tmp_path: Path) -> None:
 @pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb"])
 def test_subset_of_an_export(coreset: Path, tmp_path: Path, to: str, expected: Callable[[int], Any]) -> None:
     """A core-set of a core-set, by the places of its patches, whatever they are called."""
-    srfast.export(coreset, tmp_path / "all", to, 2)
+    srfast.export(coreset, tmp_path / "all", to=to, scale=2)
     half = pq.read_table(coreset).slice(0, 9)
     sides = [tmp_path / "all" / (f"{n}.lmdb" if to == "lmdb" else n) for n in ("HR", "LRx2")]
-    done = srfast.export(half, tmp_path / "half", to, 2, existing=sides[0], existing_lr=sides[1], check=True)
+    done = srfast.export(half, tmp_path / "half", to=to, scale=2, existing=sides[0], existing_lr=sides[1], check=True)
     assert done.compared == done.patches == 9
     if to == "lmdb":
         pairs = values(tmp_path / "half" / "HR.lmdb"), values(tmp_path / "half" / "LRx2.lmdb")
@@ -107,7 +107,9 @@ def test_subset_of_an_export(coreset: Path, tmp_path: Path, to: str, expected: C
         assert tuple(decoded) in expected(2)
     # And once more from the half.
     again = [tmp_path / "half" / p.name for p in sides]
-    srfast.export(half.slice(2, 3), tmp_path / "few", to, 2, existing=again[0], existing_lr=again[1], check=True)
+    srfast.export(
+        half.slice(2, 3), tmp_path / "few", to=to, scale=2, existing=again[0], existing_lr=again[1], check=True
+    )
 
 
 def test_what_is_missing_is_named(sub_images: tuple[Path, Path], coreset: Path, tmp_path: Path) -> None:
@@ -125,12 +127,12 @@ def test_what_is_missing_is_named(sub_images: tuple[Path, Path], coreset: Path, 
         (table_of(hr, NAMES), "hf", {"existing": hr}, "existing: expected to = one of folder, basicsr, lmdb, list"),
     ):
         with pytest.raises(InputError, match=message):
-            srfast.export(table, out, to, lr=False, **options)
+            srfast.export(table, out, to=to, lr=False, **options)
         assert not out.exists()
     with pytest.raises(InputError, match="existing_lr: expected where the LR patches are"):
-        srfast.export(table_of(hr, NAMES), out, "folder", existing=hr)
+        srfast.export(table_of(hr, NAMES), out, to="folder", existing=hr)
     with pytest.raises(InputError, match="existing_lr: expected existing with it"):
-        srfast.export(table_of(hr, NAMES), out, "folder", existing_lr=lr)
-    srfast.export(coreset, tmp_path / "few", "lmdb", 2)
+        srfast.export(table_of(hr, NAMES), out, to="folder", existing_lr=lr)
+    srfast.export(coreset, tmp_path / "few", to="lmdb", scale=2)
     with pytest.raises(InputError, match=r"3 of 3 patches are not in it, 0001_s002\.png at x = 0, y = 0 for one"):
-        srfast.export(table_of(hr, NAMES), out, "lmdb", lr=False, existing=tmp_path / "few" / "HR.lmdb")
+        srfast.export(table_of(hr, NAMES), out, to="lmdb", lr=False, existing=tmp_path / "few" / "HR.lmdb")

@@ -31,7 +31,9 @@ def pairs(tmp_path: Path) -> tuple[Path, dict[tuple[str, int, int], Pair]]:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(path)
         images[name] = high, low
-    scores = srfast.score(hr, lr=lr, lr_template="{}_lq", scale=SCALE, patch=SIZE, mode="dense", scorer="bicubic")
+    scores = srfast.score(
+        hr, lr_images=lr, lr_template="{}_lq", scale=SCALE, patch=SIZE, mode="dense", scorer="bicubic"
+    )
     coreset = srfast.select(scores, keep=0.5)
     coreset.write(tmp_path / "coreset.parquet")
     expected = {}
@@ -73,7 +75,7 @@ READERS: dict[str, Callable[[Path], dict[str, Pair]]] = {"folder": folders, "bas
 @pytest.mark.parametrize("to", READERS)
 def test_the_lr_that_was_scored_is_exported(to: Any, pairs: tuple[Path, Any], tmp_path: Path) -> None:
     coreset, expected = pairs
-    done = srfast.export(coreset, tmp_path / "out", to, check=True)
+    done = srfast.export(coreset, tmp_path / "out", to=to, check=True)
     assert done.scale == SCALE
     assert done.compared == done.patches == len(expected) > 4
     written = READERS[to](tmp_path / "out")
@@ -101,22 +103,22 @@ def test_lr_images_that_have_moved_are_named(pairs: tuple[Path, Any], tmp_path: 
     shutil.copytree(tmp_path / "LR", moved, copy_function=shutil.copyfile)  # other times of change, as after a copy
     shutil.rmtree(tmp_path / "LR")
     with pytest.raises(InputError, match=r"LR: no such folder of LR images; .*--lr-root"):
-        srfast.export(coreset, tmp_path / "out", "folder")
+        srfast.export(coreset, tmp_path / "out", to="folder")
     with pytest.raises(InputError, match=r"lr-root: expected a folder of LR images, got 'nowhere'"):
-        srfast.export(coreset, tmp_path / "out", "folder", lr_root="nowhere")
+        srfast.export(coreset, tmp_path / "out", to="folder", lr_root="nowhere")
     with pytest.raises(InputError, match="lr-root: expected LR patches to be written"):
-        srfast.export(coreset, tmp_path / "out", "folder", lr=False, lr_root=moved)
-    done = srfast.export(coreset, tmp_path / "out", "folder", lr_root=moved, check=True)
+        srfast.export(coreset, tmp_path / "out", to="folder", lr=False, lr_root=moved)
+    done = srfast.export(coreset, tmp_path / "out", to="folder", lr_root=moved, check=True)
     assert done.compared == len(expected)
     assert sorted(folders(tmp_path / "out").values()) == sorted(expected.values())
-    assert srfast.export(coreset, tmp_path / "alone", "folder", lr=False, check=True).compared == len(expected)
+    assert srfast.export(coreset, tmp_path / "alone", to="folder", lr=False, check=True).compared == len(expected)
     image = next(moved.rglob("*.png"))
     image.write_bytes(image.read_bytes() + b"0")
     with pytest.raises(InputError, match="has changed since it was scored"):
-        srfast.export(coreset, tmp_path / "again", "folder", lr_root=moved)
+        srfast.export(coreset, tmp_path / "again", to="folder", lr_root=moved)
     made = srfast.select(srfast.score(hr, scale=SCALE, patch=SIZE, scorer="bicubic"))
     with pytest.raises(InputError, match="lr-root: expected scores of LR images that exist"):
-        srfast.export(made, tmp_path / "again", "folder", lr_root=moved)
+        srfast.export(made, tmp_path / "again", to="folder", lr_root=moved)
 
 
 def test_pairs_of_lr_images_that_have_moved(pairs: tuple[Path, Any], tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from PIL import Image
 
 import srfast
 from srfast.coreset.export import stream, writer
-from srfast.coreset.export.job import TARGETS
+from srfast.coreset.export.settings import TARGETS
 from srfast.data.images import read_rgb
 from srfast.errors import InputError, RunError
 
@@ -31,7 +31,7 @@ LAYOUTS = ["folder", "basicsr", "lmdb", "hf", "hf-embedded", "webdataset"]
 
 
 def export(coreset: Any, out: Path, layout: str, **options: Any) -> Any:
-    return srfast.export(coreset, out, layout.split("-")[0], 2, embed=layout == "hf-embedded", **options)
+    return srfast.export(coreset, out, to=layout.split("-")[0], scale=2, embed=layout == "hf-embedded", **options)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -55,8 +55,8 @@ def rewritten(coreset: Path, path: Path, **meta: Any) -> Path:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_bytes_do_not_depend_on_threads(coreset: Path, tmp_path: Path, layout: str) -> None:
-    export(coreset, tmp_path / "one" / "out", layout, workers=1)
-    export(coreset, tmp_path / "two" / "out", layout, workers=5)
+    export(coreset, tmp_path / "one" / "out", layout, threads=1)
+    export(coreset, tmp_path / "two" / "out", layout, threads=5)
     one, two = content(tmp_path / "one" / "out"), content(tmp_path / "two" / "out")
     assert one.keys() == two.keys()
     for name in one:
@@ -115,7 +115,7 @@ def test_resumed_images_are_not_decoded_again(coreset: Path, tmp_path: Path, mon
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export(coreset, tmp_path / "out", "folder", progress=stop, workers=1)
+        export(coreset, tmp_path / "out", "folder", progress=stop, threads=1)
     first = set(read)
     read.clear()
     export(coreset, tmp_path / "out", "folder", resume=True)
@@ -128,16 +128,16 @@ def test_resume_with_other_settings(coreset: Path, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        srfast.export(coreset, tmp_path / "out", "folder", 2, progress=stop)
+        srfast.export(coreset, tmp_path / "out", to="folder", scale=2, progress=stop)
     with pytest.raises(InputError, match="cannot be resumed: scale was 2 and is 3 now"):
-        srfast.export(coreset, tmp_path / "out", "folder", 3, resume=True)
+        srfast.export(coreset, tmp_path / "out", to="folder", scale=3, resume=True)
     with pytest.raises(InputError, match="cannot be resumed: lr was True"):
-        srfast.export(coreset, tmp_path / "out", "folder", 2, lr=False, resume=True)
+        srfast.export(coreset, tmp_path / "out", to="folder", scale=2, lr=False, resume=True)
     other = pq.read_table(coreset).slice(1)
     with pytest.raises(InputError, match="cannot be resumed: patches was"):
-        srfast.export(other, tmp_path / "out", "folder", 2, resume=True)
+        srfast.export(other, tmp_path / "out", to="folder", scale=2, resume=True)
     # Without resume it begins again.
-    done = srfast.export(coreset, tmp_path / "out", "folder", 3, check=True)
+    done = srfast.export(coreset, tmp_path / "out", to="folder", scale=3, check=True)
     assert done.compared == done.patches
 
 
@@ -180,7 +180,7 @@ def test_killed(coreset: Path, tmp_path: Path, number: signal.Signals, to: str) 
         assert stderr.count(b"\n") == 1
         assert b"resume" in stderr
     assert not out.exists()
-    done = srfast.export(coreset, out, to, resume=True, check=True)
+    done = srfast.export(coreset, out, to=to, resume=True, check=True)
     assert done.compared == done.patches
 
 
@@ -260,19 +260,19 @@ def test_changed_and_missing_images(coreset: Path, dataset: Path, tmp_path: Path
     table = rewritten(coreset, tmp_path / "moved.parquet", root=str(moved))
     os.utime(moved / "a b.png", ns=(1, 1))
     with pytest.raises(InputError, match=r"a b\.png: has changed since it was scored"):
-        srfast.export(table, tmp_path / "out", "folder")
+        srfast.export(table, tmp_path / "out", to="folder")
     # Elsewhere, times say nothing; sizes do.
-    srfast.export(coreset, tmp_path / "copied", "folder", root=moved, check=True)
+    srfast.export(coreset, tmp_path / "copied", to="folder", root=moved, check=True)
     with open(moved / "a_b.png", "ab") as file:
         file.write(b"\0")
     with pytest.raises(InputError, match=r"a_b\.png: has changed since it was scored"):
-        srfast.export(coreset, tmp_path / "out", "folder", root=moved)
+        srfast.export(coreset, tmp_path / "out", to="folder", root=moved)
     (moved / "a_b.png").unlink()
     with pytest.raises(InputError, match=r"a_b\.png: No such file or directory$"):
-        srfast.export(coreset, tmp_path / "out", "folder", root=moved)
+        srfast.export(coreset, tmp_path / "out", to="folder", root=moved)
     (moved / "a b.png").unlink()
     with pytest.raises(InputError, match=r"a b\.png: No such file .*; --root names the folder"):
-        srfast.export(table, tmp_path / "out", "folder")
+        srfast.export(table, tmp_path / "out", to="folder")
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out.parts").exists()
 
@@ -292,7 +292,7 @@ def test_an_image_that_changes_meanwhile(
 
     monkeypatch.setattr(stream, "read_images", replaced)
     with pytest.raises(InputError, match=r"whole\.png: has changed"):
-        srfast.export(table, tmp_path / "out", "lmdb")
+        srfast.export(table, tmp_path / "out", to="lmdb")
     assert not (tmp_path / "out").exists()
 
 
@@ -302,12 +302,12 @@ def test_an_image_smaller_than_its_patches(coreset: Path, dataset: Path, tmp_pat
     Image.fromarray(np.zeros((50, 50, 3), np.uint8)).save(moved / "a b.png")
     table = rewritten(coreset, tmp_path / "moved.parquet", root=str(moved), images={})
     with pytest.raises(InputError, match=r"a b\.png: expected at least .* got 50 x 50"):
-        srfast.export(table, tmp_path / "out", "folder")
+        srfast.export(table, tmp_path / "out", to="folder")
 
 
 def test_a_whole_file_is_a_hard_link_and_is_never_written_through(coreset: Path, dataset: Path, tmp_path: Path) -> None:
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in dataset.rglob("*") if p.is_file()}
-    done = srfast.export(coreset, tmp_path / "out", "folder")
+    done = srfast.export(coreset, tmp_path / "out", to="folder")
     linked = [p for p in (tmp_path / "out" / "HR").iterdir() if p.stat().st_nlink > 1]
     assert done.linked == len(linked) == 1
     assert linked[0].samefile(dataset / "whole.png")
@@ -318,9 +318,9 @@ def test_a_whole_file_is_a_hard_link_and_is_never_written_through(coreset: Path,
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        srfast.export(coreset, tmp_path / "again", "folder", progress=stop)
+        srfast.export(coreset, tmp_path / "again", to="folder", progress=stop)
     (tmp_path / "again.parts" / ".export-rows").unlink()
-    srfast.export(coreset, tmp_path / "again", "folder", resume=True, check=True)
+    srfast.export(coreset, tmp_path / "again", to="folder", resume=True, check=True)
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in before} == before
 
 
@@ -353,7 +353,7 @@ def test_only_plain_files_stand_for_themselves(kind: str, photographs: dict[str,
     columns = {"image": [path.name], "x": pa.array([0], pa.int32()), "y": pa.array([0], pa.int32())}
     table = pa.table({**columns, "size": pa.array([48], pa.int32())})
     table = table.replace_schema_metadata({b"srfast": json.dumps({"version": 1, "root": str(root)}).encode()})
-    done = srfast.export(table, tmp_path / "out", "folder", check=True)
+    done = srfast.export(table, tmp_path / "out", to="folder", check=True)
     assert done.linked == 0
     (file,) = (tmp_path / "out" / "HR").iterdir()
     assert file.name == "a.png"
@@ -365,7 +365,7 @@ def test_without_hard_links(coreset: Path, tmp_path: Path, monkeypatch: pytest.M
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", refuse)
-    done = srfast.export(coreset, tmp_path / "out", "folder", check=True)
+    done = srfast.export(coreset, tmp_path / "out", to="folder", check=True)
     assert done.linked == 0
 
 
@@ -379,21 +379,21 @@ def test_outputs_are_never_replaced(coreset: Path, tmp_path: Path) -> None:
     for resume in (False, True):
         for name in ("mine", "file", "out"):
             with pytest.raises(InputError, match=r"exists|did not write"):
-                srfast.export(coreset, tmp_path / name, "list", resume=resume)
+                srfast.export(coreset, tmp_path / name, to="list", resume=resume)
     assert (tmp_path / "mine" / "notes.txt").read_text() == (tmp_path / "out.parts" / "notes.txt").read_text() == "mine"
-    srfast.export(coreset, tmp_path / "empty", "list")
+    srfast.export(coreset, tmp_path / "empty", to="list")
     with pytest.raises(InputError, match="exists"):
-        srfast.export(coreset, tmp_path / "empty", "list")
+        srfast.export(coreset, tmp_path / "empty", to="list")
 
 
 def test_the_check_finds_what_is_wrong(coreset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    srfast.export(coreset, out, "basicsr", 2)
+    srfast.export(coreset, out, to="basicsr", scale=2)
     names = [line.split(" ")[0] for line in (out / "meta_info.txt").read_text().splitlines()]
     good = (out / "HR" / names[0]).read_bytes()
 
     def check() -> None:
-        srfast.export(coreset, out, "basicsr", 2, resume=True, check=True)
+        srfast.export(coreset, out, to="basicsr", scale=2, resume=True, check=True)
 
     check()
     patch = read_rgb(out / "HR" / names[0])
@@ -424,10 +424,10 @@ def test_wrong_arguments(coreset: Path, tmp_path: Path) -> None:
         ({"to": "zip"}, rf"to: expected one of {', '.join(TARGETS)}, got 'zip'"),
         ({"scale": 5}, "scale: expected 2, 3 or 4, got 5"),
         ({"scale": True}, "scale: expected 2, 3 or 4, got True"),
-        ({"lr": "yes"}, "lr: expected True or False, got 'yes'"),
-        ({"format": "jpg"}, "format: expected one of png, webp, got 'jpg'"),
-        ({"embed": True}, "embed: expected to = 'hf' with it, got 'folder'"),
-        ({"workers": 0}, "workers: expected at least 1, got 0"),
+        ({"lr": "maybe"}, r"lr: expected True or False \(yes or no\), got 'maybe'"),
+        ({"format": "jpg"}, "format: expected png or webp, got 'jpg'"),
+        ({"embed": True}, "embed: expected `to` hf with it, got 'folder'"),
+        ({"threads": 0}, "threads: expected a whole number of at least 1, got 0"),
     ):
         with pytest.raises(InputError, match=message):
             srfast.export(coreset, out, **options)
@@ -442,14 +442,14 @@ def test_wrong_arguments(coreset: Path, tmp_path: Path) -> None:
 def test_lmdb_is_an_extra(coreset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lmdb", None)
     with pytest.raises(RunError, match=r"pip install 'srfast\[export\]'"):
-        srfast.export(coreset, tmp_path / "out", "lmdb")
+        srfast.export(coreset, tmp_path / "out", to="lmdb")
 
 
 def test_sizes_may_differ(coreset: Path, tmp_path: Path) -> None:
     table = pq.read_table(coreset)
     size = np.where(np.arange(len(table)) % 2, 48, 24).astype(np.int32)
     mixed = table.set_column(3, "size", pa.array(size))
-    done = srfast.export(mixed, tmp_path / "out", "basicsr", 2, check=True)
+    done = srfast.export(mixed, tmp_path / "out", to="basicsr", scale=2, check=True)
     assert done.compared == len(table)
     shapes = [line.split(" ")[1] for line in (tmp_path / "out" / "meta_info.txt").read_text().splitlines()]
     assert sorted(shapes) == sorted(f"({n},{n},3)" for n in size)

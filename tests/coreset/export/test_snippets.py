@@ -22,7 +22,7 @@ def commentless(text: str) -> dict[str, Any]:
 @pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb"])
 def test_they_name_what_is_there(coreset: Path, tmp_path: Path, to: str) -> None:
     out = tmp_path / "core set é"
-    done = srfast.export(coreset, out, to, 2)
+    done = srfast.export(coreset, out, to=to, scale=2)
     for name, text in done.snippets.items():
         assert (out / name).read_text(encoding="utf-8") == text
         assert "<" not in text
@@ -49,13 +49,13 @@ def test_they_name_what_is_there(coreset: Path, tmp_path: Path, to: str) -> None
 
 
 def test_hr_only_and_webp(coreset: Path, tmp_path: Path) -> None:
-    done = srfast.export(coreset, tmp_path / "hr", "folder", 2, lr=False)
+    done = srfast.export(coreset, tmp_path / "hr", to="folder", scale=2, lr=False)
     assert done.snippets.keys() == {"redux.yml", "kair.json"}
     assert commentless(done.snippets["kair.json"])["datasets"]["train"]["dataroot_L"] is None
     train = yaml.safe_load(done.snippets["redux.yml"])["datasets"]["train"]
     assert train["type"] == "SingleGtDataset"
     assert "dataroot_lq" not in train
-    done = srfast.export(coreset, tmp_path / "webp", "folder", 2, format="webp")
+    done = srfast.export(coreset, tmp_path / "webp", to="folder", scale=2, format="webp")
     assert "kair.json" not in done.snippets
 
 
@@ -67,7 +67,7 @@ def test_basicsr_takes_its_first_crop(coreset: Path, tmp_path: Path, to: str) ->
             from basicsr.data.paired_image_dataset import PairedImageDataset
     except ImportError as error:
         pytest.skip(f"BasicSR's loader is not at hand ({error}): pip install --no-deps basicsr-fixed (not on 3.13)")
-    done = srfast.export(coreset, tmp_path / "out", to, 2)
+    done = srfast.export(coreset, tmp_path / "out", to=to, scale=2)
     options = yaml.safe_load(done.snippets["basicsr.yml"])
     item = PairedImageDataset({**options["datasets"]["train"], "scale": options["scale"], "phase": "train"})[0]
     assert item["gt"].shape == (3, 48, 48)
@@ -83,7 +83,7 @@ def test_scripts_run(
     if to == "hf":
         module.disable_progress_bars()
         monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    done = srfast.export(coreset, tmp_path / "core set", to, 2, embed=embed)
+    done = srfast.export(coreset, tmp_path / "core set", to=to, scale=2, embed=embed)
     names: dict[str, Any] = {}
     exec(compile(done.snippets["load.py"], "load.py", "exec"), names)
     if to == "hf":

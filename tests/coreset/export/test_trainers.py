@@ -59,7 +59,7 @@ def scale(request: pytest.FixtureRequest) -> int:
 
 
 def test_names_suit_every_trainer(coreset: Path, tmp_path: Path) -> None:
-    done = srfast.export(coreset, tmp_path / "out", "folder", 2)
+    done = srfast.export(coreset, tmp_path / "out", to="folder", scale=2)
     for folder in ("HR", "LRx2"):
         names = os.listdir(tmp_path / "out" / folder)
         assert len(names) == done.patches
@@ -72,7 +72,7 @@ def test_folders_as_kair_redux_and_neosr_pair_them(
     coreset: Path, tmp_path: Path, expected: Expected, scale: int, suffix: str
 ) -> None:
     out = tmp_path / "out"
-    srfast.export(coreset, out, "folder", scale, format=suffix, check=True)
+    srfast.export(coreset, out, to="folder", scale=scale, format=suffix, check=True)
     hr, lr = out / "HR", out / f"LRx{scale}"
 
     def walk(folder: Path) -> list[Path]:
@@ -92,7 +92,7 @@ def test_folders_as_kair_redux_and_neosr_pair_them(
 @pytest.mark.parametrize("to", ["folder", "basicsr"])
 def test_folders_in_basicsr(coreset: Path, tmp_path: Path, expected: Expected, scale: int, to: str) -> None:
     out = tmp_path / "out"
-    srfast.export(coreset, out, to, scale, check=True)
+    srfast.export(coreset, out, to=to, scale=scale, check=True)
     options = {"dataroot_gt": str(out / "HR"), "dataroot_lq": str(out / f"LRx{scale}"), "scale": scale}
     options |= {"meta_info_file": str(out / "meta_info.txt")} if to == "basicsr" else {}
     dataset = basicsr_dataset(io_backend={"type": "disk"}, **options)
@@ -101,7 +101,7 @@ def test_folders_in_basicsr(coreset: Path, tmp_path: Path, expected: Expected, s
 
 def test_meta_info_as_it_is_documented(coreset: Path, tmp_path: Path, expected: Expected) -> None:
     out = tmp_path / "out"
-    srfast.export(coreset, out, "basicsr", 3)
+    srfast.export(coreset, out, to="basicsr", scale=3)
     lines = (out / "meta_info.txt").read_text().splitlines()
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+\.png \(48,48,3\)", line) for line in lines)
     names = [line.strip().split(" ")[0] for line in lines]
@@ -110,7 +110,7 @@ def test_meta_info_as_it_is_documented(coreset: Path, tmp_path: Path, expected: 
 
 def test_lmdb_in_basicsr(coreset: Path, tmp_path: Path, expected: Expected, scale: int) -> None:
     out = tmp_path / "out"
-    srfast.export(coreset, out, "lmdb", scale, check=True)
+    srfast.export(coreset, out, to="lmdb", scale=scale, check=True)
     options = {"dataroot_gt": str(out / "HR.lmdb"), "dataroot_lq": str(out / f"LRx{scale}.lmdb"), "scale": scale}
     dataset = basicsr_dataset(io_backend={"type": "lmdb"}, **options)
     same(basicsr_pairs(dataset), expected(scale))
@@ -121,7 +121,7 @@ def test_lmdb_as_it_is_documented(coreset: Path, tmp_path: Path, expected: Expec
     import lmdb
 
     out = tmp_path / "out"
-    srfast.export(coreset, out, "lmdb", scale, format=suffix)
+    srfast.export(coreset, out, to="lmdb", scale=scale, format=suffix)
     values: dict[str, dict[str, bytes]] = {}
     for name, side in (("HR", 48), (f"LRx{scale}", 48 // scale)):
         folder = out / f"{name}.lmdb"
@@ -149,7 +149,7 @@ def test_hugging_face(
     coreset: Path, tmp_path: Path, expected: Expected, embed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    srfast.export(coreset, out, "hf", 2, embed=embed, check=True)
+    srfast.export(coreset, out, to="hf", scale=2, embed=embed, check=True)
     if embed:
         dataset = hugging_face("parquet", data_dir=str(out), cache_dir=str(tmp_path / "cache"))
     else:
@@ -166,7 +166,7 @@ def test_hugging_face(
 def test_webdataset(coreset: Path, tmp_path: Path, expected: Expected, scale: int) -> None:
     webdataset = pytest.importorskip("webdataset", reason="WebDataset is missing")
     out = tmp_path / "out"
-    srfast.export(coreset, out, "webdataset", scale, check=True)
+    srfast.export(coreset, out, to="webdataset", scale=scale, check=True)
     assert [p.name for p in sorted(out.glob("*.tar"))] == ["000000.tar"]
     samples = list(webdataset.WebDataset(str(out / "000000.tar"), shardshuffle=False).decode("rgb8"))
     same(((pixels(s["lr.png"]), pixels(s["hr.png"])) for s in samples), expected(scale))
@@ -178,7 +178,7 @@ def test_webdataset(coreset: Path, tmp_path: Path, expected: Expected, scale: in
 
 def test_list(coreset: Path, dataset: Path, tmp_path: Path, expected: Expected) -> None:
     out = tmp_path / "out"
-    srfast.export(coreset, out, "list", 2)
+    srfast.export(coreset, out, to="list", scale=2)
     pairs = []
     for line in (out / "coreset.txt").read_text(encoding="utf-8").splitlines():
         image, *numbers = line.split("\t")
@@ -193,6 +193,6 @@ def test_list(coreset: Path, dataset: Path, tmp_path: Path, expected: Expected) 
 @pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb", "hf", "webdataset"])
 def test_hr_only(coreset: Path, tmp_path: Path, to: str) -> None:
     out = tmp_path / "out"
-    done = srfast.export(coreset, out, to, 2, lr=False, check=True)
+    done = srfast.export(coreset, out, to=to, scale=2, lr=False, check=True)
     assert done.compared == done.patches
     assert not any("LR" in p.name for p in out.iterdir())

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srfast import __version__
 from srfast.data.files import check_output, output_file
 from srfast.errors import InputError, RunError
 from srfast.ops.native import SRCNN_SHAPES
 from srfast.ops.reference import resampling_matrix
 from srfast.scoring.network import load_network
+from srfast.version import VERSION
 
 if TYPE_CHECKING:
     import onnx
@@ -241,9 +241,9 @@ class _Graph:
             opset_imports=[self.helper.make_opsetid("", OPSET)],
             ir_version=IR_VERSION,
             producer_name="srfast",
-            producer_version=__version__,
+            producer_version=VERSION,
         )
-        self.helper.set_model_props(model, {k: str(v) for k, v in {**metadata, "srfast_version": __version__}.items()})
+        self.helper.set_model_props(model, {k: str(v) for k, v in {**metadata, "srfast_version": VERSION}.items()})
         return cast("onnx.ModelProto", model)
 
 

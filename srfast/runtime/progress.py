@@ -1,0 +1,113 @@
+"""What a person sees of long work: a bar in a terminal or a notebook, elsewhere a line every half a minute."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Progress = Callable[[int, int, int], None]
+"""Called with (parts of the work done, parts in all, what this run has done in the smaller unit)."""
+EVERY = 30.0
+"""Seconds between lines where there is no bar."""
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person reads them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class Bar:
+    """A bar where a terminal or a notebook looks on; else lines on stderr, also while one part takes long.
+
+    Args:
+        title: What is done.
+        parts: What is counted, such as "images".
+    """
+
+    def __init__(self, title: str, parts: str) -> None:
+        from rich.console import Console
+
+        self._title, self._parts = title, parts
+        self._done = self._total = self._first = 0
+        self._text = ""
+        self._began = time.monotonic()
+        self._over = threading.Event()
+        self._bar: Any = None
+        console = Console(stderr=True)
+        if console.is_terminal or console.is_jupyter:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import Progress as RichBar
+
+            self._bar = RichBar(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                TextColumn(parts + "  {task.fields[text]}"), TimeElapsedColumn(), TimeRemainingColumn(),
+                console=console, transient=True,
+            )  # fmt: skip
+            self._task = self._bar.add_task(title, total=None, text="")
+            self._bar.start()
+        else:
+            threading.Thread(target=self._lines, name="srfast-progress", daemon=True).start()
+
+    def update(self, done: int, total: int, text: str = "") -> None:
+        """So much is done now."""
+        if not self._total:
+            self._first = done
+        self._done, self._total, self._text = done, total, text
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total, text=text)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def close(self) -> None:
+        self._over.set()
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _lines(self) -> None:
+        while not self._over.wait(EVERY):
+            sys.stderr.write(f"srfast: {self.line()}\n")
+            sys.stderr.flush()
+
+    def line(self) -> str:
+        """How far it is, in one line."""
+        done = self._done - self._first
+        left = f", about {clock(self.seconds / done * (self._total - self._done))} left" if done else ""
+        text = f", {self._text}" if self._text else ""
+        of = f"{self._done:,} of {self._total:,} {self._parts}" if self._total else "starting"
+        return f"{self._title}: {of}{text}, {clock(self.seconds)}{left}"
+
+
+@contextmanager
+def shown(progress: Progress | bool | None, title: str, unit: str, parts: str = "images") -> Iterator[Progress]:
+    """The function to call: the caller's, that of a bar for True, or one that does nothing.
+
+    Args:
+        progress: As in ``srfast.score``.
+        title: What is done, such as "scoring".
+        unit: The smaller unit, whose rate is shown.
+        parts: What is counted.
+    """
+    if callable(progress):
+        yield progress
+        return
+    if not progress:
+        yield lambda done, total, small: None
+        return
+    bar = Bar(title, parts)
+
+    def update(done: int, total: int, small: int) -> None:
+        bar.update(done, total, f"{small / bar.seconds:,.0f} {unit}/s" if small and bar.seconds > 0.5 else "")
+
+    try:
+        yield update
+    finally:
+        bar.close()
