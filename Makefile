@@ -14,12 +14,19 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(BIN)/.installed: $(BIN)/python pyproject.toml CMakeLists.txt $(shell find csrc srfast kernels -type f -not -path '*/__pycache__/*')
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet ".[test]"
+	@echo "Building srfast and installing it with all that the tests need into $(VENV); PyTorch is large."
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on ".[test]"
 	# BasicSR's own loader, for the tests of exports, without its requirements; it does not build on Python 3.13.
 	-$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps basicsr-fixed
 	touch $@
 
-demo: install
+# Less than the tests need: no PyTorch. What is going on is said, since it takes a while.
+$(BIN)/.demo: $(BIN)/python pyproject.toml CMakeLists.txt $(shell find csrc srfast kernels -type f -not -path '*/__pycache__/*')
+	@echo "Building srfast and installing it into $(VENV); this takes a minute or two."
+	$(BIN)/python -m pip install --disable-pip-version-check ".[demo]"
+	touch $@
+
+demo: $(BIN)/.demo
 	$(BIN)/srfast demo
 
 # The script, not `python -m pytest`, which would put this folder before the installed package. One process a core; a

@@ -214,6 +214,23 @@ def ending() -> Callable[..., AbstractContextManager[None]]:
     return end
 
 
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """run(*args) -> (exit code, stdout, stderr) of the command line, in this process."""
+    from srfast.cli import main
+
+    def call(*args: str | Path) -> tuple[int, str, str]:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in args])
+        out, err = capfd.readouterr()
+        code = stop.value.code
+        assert code is None or isinstance(code, int)
+        return code or 0, out, err
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def srfast_command() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs ``srfast ARGS`` in a process of its own, from a folder that is not the repository."""

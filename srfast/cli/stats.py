@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -34,65 +36,63 @@ def command(scores: tuple[str, ...], images: int, as_json: bool) -> None:
     if as_json:
         emit(found)
     else:
-        click.echo("\n".join(_lines(found, images)))
+        _print(found, images)
 
 
-def _lines(found: dict[str, Any], images: int) -> list[str]:
-    lines = [f"{found['patches']:,} patches of {found['images']:,} images", ""]
-    quantiles = list(found["columns"]["loss"]["quantiles"])
-    heads = ["", "mean", "lowest", *(f"{100 * float(q):g} %" for q in quantiles[1:-1]), "highest", "missing"]
-    lines += _aligned(
-        [
-            heads,
-            *(
-                [name, _short(of["mean"]), *(_short(v) for v in of["quantiles"].values()), f"{of['missing']:,}"]
-                for name, of in found["columns"].items()
-            ),
-        ]
+def _print(found: dict[str, Any], images: int) -> None:
+    from rich.console import Console
+
+    # A file or a pipe gets lines as long as they are.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+
+    def table(title: str, heads: list[str], rows: Iterable[Iterable[str]]) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        shown = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
+        for i, head in enumerate(heads):
+            shown.add_column(head, justify="right" if i else "left", overflow="fold")
+        for row in rows:
+            shown.add_row(*map(Text, row))
+        console.print(shown)
+        console.print()
+
+    quantiles = [f"{100 * float(q):g} %" for q in found["columns"]["loss"]["quantiles"]][1:-1]
+    table(
+        f"{found['patches']:,} patches of {found['images']:,} images",
+        ["", "mean", "lowest", *quantiles, "highest", "missing"],
+        (
+            [name, _short(of["mean"]), *map(_short, of["quantiles"].values()), f"{of['missing']:,}"]
+            for name, of in found["columns"].items()
+        ),
     )
     shares = found["share_of_error"]
-    lines += ["", "Share of the summed loss in the hardest patches"]
-    lines += _aligned(
-        [["kept", *(f"{100 * float(k):g} %" for k in shares)], ["loss", *(f"{100 * v:.1f} %" for v in shares.values())]]
+    table(
+        "Share of the summed loss in the hardest patches",
+        ["kept", *(f"{100 * float(k):g} %" for k in shares)],
+        [["loss", *(f"{100 * v:.1f} %" for v in shares.values())]],
     )
-    lines += ["", "Agreement with loss"]
-    lines += _aligned(
-        [["", "Spearman", "hardest half shared"]]
-        + [
-            [
-                name,
-                "-" if of["spearman"] is None else f"{of['spearman']:.4f}",
-                "-" if of["top_half"] is None else f"{100 * of['top_half']:.1f} %",
-            ]
+    table(
+        "Agreement with loss",
+        ["", "Spearman", "hardest half shared"],
+        (
+            [name, _short(of["spearman"], ".4f"), _short(of["top_half"] and 100 * of["top_half"], ".1f")]
             for name, of in found["agreement"].items()
-        ]
+        ),
     )
     ranked = sorted(found["per_image"].items(), key=lambda item: -item[1]["mean"])
-    if images:
-        shown = ranked if len(ranked) <= 2 * images else [*ranked[:images], None, *ranked[-images:]]
-        lines += [
-            "",
-            "Images by mean loss" + ("" if len(shown) == len(ranked) else f", the {images} highest and lowest"),
-        ]
-        rows = [["", "patches", "mean", "median", "largest"]]
-        for item in shown:
-            rows.append(
-                ["...", "", "", "", ""]
-                if item is None
-                else [item[0], f"{item[1]['patches']:,}", *(_short(item[1][k]) for k in ("mean", "median", "largest"))]
-            )
-        lines += _aligned(rows)
-    return lines
+    if not images:
+        return
+    shown = ranked if len(ranked) <= 2 * images else [*ranked[:images], ("...", {}), *ranked[-images:]]
+    table(
+        "Images by mean loss" + ("" if len(shown) == len(ranked) else f", the {images} highest and lowest"),
+        ["", "patches", "mean", "median", "largest"],
+        (
+            [name, *([f"{of['patches']:,}", *(_short(of[k]) for k in ("mean", "median", "largest"))] if of else [])]
+            for name, of in shown
+        ),
+    )
 
 
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.4g}"
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Columns of text: the first to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
-        for row in rows
-    ]
+def _short(value: float | None, form: str = ",.4g") -> str:
+    return "-" if value is None else format(value, form)

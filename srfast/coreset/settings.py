@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NewType
 
 from srfast.errors import InputError
+from srfast.runtime import plugins
 from srfast.settings import Kind, Settings, did_you_mean, fraction, numbers, one_of, path, setting, text, whole
 
 if TYPE_CHECKING:
@@ -136,10 +137,8 @@ class Selection(Settings):
         if not isinstance(self.method, str):
             return self
         columns = list(columns)
-        from srfast.coreset.methods.own import added, is_file
-
-        if self.method not in METHODS and self.method not in columns and not is_file(self.method):
-            names = [*METHODS, *added(), *(c for c in columns if c not in METHODS)]
+        if self.method not in METHODS and self.method not in columns and not plugins.is_file(self.method):
+            names = [*METHODS, *plugins.added("srfast.methods"), *(c for c in columns if c not in METHODS)]
             if self.method not in names:
                 near = did_you_mean(self.method, names)
                 raise InputError(

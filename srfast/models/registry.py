@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from srfast.errors import InputError
+from srfast.runtime import plugins
 from srfast.runtime.optional import needing
+from srfast.settings import did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,17 +79,36 @@ _MODELS = {
 }
 
 
+GROUP = "srfast.models"
+"""Entry points of installed packages: a name, and what is called with the scale; its ``color`` is "y" or "rgb"."""
+
+
 def names() -> list[str]:
-    """The names ``create`` takes."""
-    return list(_MODELS)
+    """The names ``create`` takes: those of the package, and those that installed packages add."""
+    return [*_MODELS, *(n for n in plugins.added(GROUP) if n not in _MODELS)]
 
 
 def describe(name: str) -> Description:
-    """The description of a model, by its name in any case; raises InputError for an unknown one."""
+    """The description of a model, by its name in any case, or by FILE.py:NAME.
+
+    Raises:
+        InputError: an unknown name, with the nearest known.
+    """
     found = _MODELS.get(name.lower().replace("-", "_"))
-    if found is None:
-        raise InputError(f"model: expected one of {', '.join(_MODELS)}, got {name!r}")
-    return found
+    if found is not None:
+        return found
+    if plugins.is_file(name):
+        path = Path(name).resolve()
+        return Description(
+            str(path), str(path), getattr(plugins.from_file(name), "color", "rgb"), "a model of the user's"
+        )
+    if point := plugins.added(GROUP).get(name):
+        return Description(name, point.value, getattr(point.load(), "color", "rgb"), f"added by {point.module}")
+    near = did_you_mean(name, names())
+    known = ", ".join(names())
+    raise InputError(
+        f"model: expected one of {known}, or FILE.py:NAME, got {name!r}" + (f"; did you mean {near}?" if near else "")
+    )
 
 
 def create(name: str, scale: int = 2, pretrained: bool = False, **options: Any) -> nn.Module:
@@ -114,9 +135,12 @@ def create(name: str, scale: int = 2, pretrained: bool = False, **options: Any) 
     if pretrained and not description.pretrained:
         shipped = ", ".join(d.name for d in _MODELS.values() if d.pretrained)
         raise InputError(f"pretrained: weights ship for {shipped} only, not for {name}; train it or load a checkpoint")
-    module, attribute = description.factory.split(":")
+    module, _, attribute = description.factory.rpartition(":")
     with needing(f"srfast.models.create({name!r})"):
-        factory = getattr(importlib.import_module(module), attribute)
+        if plugins.is_file(description.factory):
+            factory = plugins.from_file(description.factory)
+        else:
+            factory = getattr(importlib.import_module(module), attribute)
     try:
         inspect.signature(factory).bind(scale, **options)
     except TypeError as error:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.data.files import check_output
-from srfast.data.images import ImageFile, find_images, shard_of
+from srfast.data.images import ImageFile, find_images, header, shard_of
 from srfast.data.interrupts import finishing
 from srfast.data.lowres import LowRes
 from srfast.data.threads import cores
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
+NAMED = 10
+"""Files that cannot be read which a message names."""
 SHARED = 1 << 22
 """Pixels of the images that share a call of an engine that takes several."""
 
@@ -190,6 +192,24 @@ def _same(target: Path, meta: dict[str, Any]) -> bool:
     return "selection" not in found and differs(found, meta, ("root", *COMPARED, "backend", "shard")) is None
 
 
+def _check_readable(files: list[ImageFile], threads: int) -> None:
+    """Names every file whose header cannot be read, before anything is scored."""
+
+    def reason(file: ImageFile) -> str | None:
+        try:
+            with header(file.path):
+                return None
+        except InputError as error:
+            return str(error)
+
+    bad = [text for _, text in ordered_map(reason, files, threads) if text is not None]
+    if not bad:
+        return
+    more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    head = f"{len(bad)} of {len(files)} files cannot be read: " if len(bad) > 1 else ""
+    raise InputError(f"{head}{'; '.join(bad[:NAMED])}{more} (`skip_bad` goes on without such files)")
+
+
 def _score_into(
     parts: Parts, scorer: _Scorer, settings: ScoreSettings, files: list[ImageFile], progress: Progress
 ) -> None:
@@ -198,6 +218,8 @@ def _score_into(
     An interrupt ends it once the images at work are done, so that no thread is left behind and the parts are whole.
     """
     todo = [f for f in files if not parts.has(f, retry_skipped=True)]
+    if not settings.skip_bad:
+        _check_readable(todo, settings.threads or cores())
     done, patches = len(files) - len(todo), 0
     progress(done, len(files), 0)
     with finishing() as interrupted, flushing(parts), closing(scorer.outcomes(todo)) as outcomes:

@@ -14,6 +14,7 @@ from srfast.data.grid import check_grid
 from srfast.errors import InputError
 from srfast.models import registry as models
 from srfast.ops.device import Device
+from srfast.runtime.plugins import is_file
 from srfast.scoring.settings import Mode, Scale
 from srfast.study import toml
 from srfast.study.toml import Key
@@ -219,6 +220,8 @@ def _arms(path: Path, tables: Any) -> tuple[Arm, ...]:
         values["keep"] = _floats(values["keep"])
         values["models"] = tuple(values["models"])
         select = {name: value for name in _SELECT if (value := values.pop(name)) is not None}
+        if is_file(str(select.get("method", ""))):
+            select["method"] = str(path.resolve().parent / select["method"])
         arm = Arm(**values, select=select)
         try:
             for keep in arm.keep:

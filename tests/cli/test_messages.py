@@ -18,42 +18,38 @@ Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """run(*args) -> (exit code, stderr), in this process."""
+def line(run: Callable[..., tuple[int, str, str]]) -> Run:
+    """line(*args) -> (exit code, stderr), which is one line."""
 
     def call(*args: str | Path) -> tuple[int, str]:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in args])
-        err = capfd.readouterr().err
+        code, _, err = run(*args)
         assert err.startswith("srfast: error: ")
         assert err.count("\n") == 1
         assert "Traceback" not in err
-        code = stop.value.code
-        assert isinstance(code, int)
+        assert code
         return code, err
 
     return call
 
 
 @pytest.mark.parametrize("shard", ["²/4", "1/²", "①/4", "-1/4", "1/0", "0x1/4", "1 /4 x"])
-def test_shards_that_are_no_numbers(shard: str, photo_folder: Path, tmp_path: Path, run: Run) -> None:
-    code, err = run("score", photo_folder, "-o", tmp_path / "s.parquet", "--scorer", "bicubic", "--shard", shard)
+def test_shards_that_are_no_numbers(shard: str, photo_folder: Path, tmp_path: Path, line: Run) -> None:
+    code, err = line("score", photo_folder, "-o", tmp_path / "s.parquet", "--scorer", "bicubic", "--shard", shard)
     assert code == 2
     assert "shard" in err
     assert "expected" in err
 
 
-def test_proposals_are_similar_options(photo_folder: Path, tmp_path: Path, run: Run) -> None:
-    code, err = run("onnx", "--lr", "x", "-o", tmp_path / "n.onnx")
+def test_proposals_are_similar_options(photo_folder: Path, tmp_path: Path, line: Run) -> None:
+    code, err = line("onnx", "--lr", "x", "-o", tmp_path / "n.onnx")
     assert code == 2
     assert "--lr" in err
     assert "Did you mean" not in err
-    _, err = run("score", photo_folder, "-o", tmp_path / "s.parquet", "--strid", "4")
+    _, err = line("score", photo_folder, "-o", tmp_path / "s.parquet", "--strid", "4")
     assert "--stride" in err
 
 
-def test_output_names_that_are_not_utf8(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+def test_output_names_that_are_not_utf8(photo_folder: Path, tmp_path: Path, line: Run) -> None:
     name = os.fsdecode(bytes(tmp_path) + b"/\xff\xfe")
     scores = tmp_path / "s.parquet"
     main_arguments = ["score", photo_folder, "--scorer", "bicubic", "--patch", "48", "-o"]
@@ -68,7 +64,7 @@ def test_output_names_that_are_not_utf8(photo_folder: Path, tmp_path: Path, run:
         ("eval", "bicubic", "--data", photo_folder, "--json", name),
         ("onnx", "-o", name),
     ):
-        code, err = run(*arguments)
+        code, err = line(*arguments)
         assert code == 2, err
         assert "the name is not valid UTF-8" in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["photos", "s.parquet"]
@@ -86,12 +82,12 @@ def test_output_names_that_are_not_utf8(photo_folder: Path, tmp_path: Path, run:
         json.dumps({"version": {"a": 1}}).encode(),
     ],
 )
-def test_strange_metadata(encoded: bytes, tmp_path: Path, run: Run) -> None:
+def test_strange_metadata(encoded: bytes, tmp_path: Path, line: Run) -> None:
     path = tmp_path / "s.parquet"
     pq.write_table(pa.table({"image": ["a.png"]}).replace_schema_metadata({KEY: encoded}), path)
     for arguments in (("select", path, "-o", tmp_path / "c.parquet"), ("train", "srcnn", "--data", path, "--steps", "1",
                                                                        "-o", tmp_path / "run")):  # fmt: skip
-        code, err = run(*arguments)
+        code, err = line(*arguments)
         assert code == 2
         assert "s.parquet: expected" in err
 
@@ -100,7 +96,7 @@ OUTPUTS = ("score", "select", "report", "eval", "onnx")
 
 
 @pytest.mark.parametrize("command", OUTPUTS)
-def test_no_command_replaces_a_photograph(command: str, photo_folder: Path, tmp_path: Path, run: Run) -> None:
+def test_no_command_replaces_a_photograph(command: str, photo_folder: Path, tmp_path: Path, line: Run) -> None:
     scores, photo = tmp_path / "s.parquet", tmp_path / "photo.png"
     with pytest.raises(SystemExit):
         main([str(a) for a in ("score", photo_folder, "--scorer", "bicubic", "--patch", "48", "-o", scores)])
@@ -113,21 +109,21 @@ def test_no_command_replaces_a_photograph(command: str, photo_folder: Path, tmp_
         "eval": ("eval", "bicubic", "--data", photo_folder, "--json", photo),
         "onnx": ("onnx", "-o", photo),
     }[command]
-    code, err = run(*arguments)
+    code, err = line(*arguments)
     assert code == 2
     assert "photo.png: exists and was not written by srfast" in err
     assert photo.read_bytes() == before
 
 
-def test_select_does_not_replace_its_scores(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+def test_select_does_not_replace_its_scores(photo_folder: Path, tmp_path: Path, line: Run) -> None:
     scores = tmp_path / "s.parquet"
     with pytest.raises(SystemExit):
         main([str(a) for a in ("score", photo_folder, "--scorer", "bicubic", "--patch", "48", "-o", scores)])
     before = scores.read_bytes()
-    code, err = run("select", scores, "-o", scores)
+    code, err = line("select", scores, "-o", scores)
     assert code == 2
     assert "is an input of this run" in err
     (tmp_path / "other.parquet").write_bytes(before)
-    _, err = run("select", scores, "-o", tmp_path / "other.parquet")
+    _, err = line("select", scores, "-o", tmp_path / "other.parquet")
     assert "expected a core-set to replace, got a score table" in err
     assert scores.read_bytes() == (tmp_path / "other.parquet").read_bytes() == before

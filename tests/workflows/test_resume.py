@@ -12,7 +12,6 @@ import pytest
 import torch
 
 import srfast
-from srfast.cli import main
 from srfast.data.origin import kind_of
 from srfast.errors import InputError
 from srfast.training import arguments
@@ -20,18 +19,6 @@ from srfast.training.settings import TrainSettings
 
 Run = Callable[..., tuple[int, str, str]]
 SMALL: dict[str, Any] = {"batch": 2, "lr_patch": 12, "threads": 1, "log_every": 1}
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    def call(*args: str | Path) -> tuple[int, str, str]:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in args])
-        out, err = capfd.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:

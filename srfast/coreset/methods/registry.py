@@ -8,6 +8,7 @@ from typing import Any
 from srfast.coreset.methods import clusters, draws, own
 from srfast.coreset.methods.base import Method
 from srfast.coreset.methods.columns import by_column, by_key, column, reducible, relative
+from srfast.runtime import plugins
 
 _LOSS = partial(column, "loss")
 
@@ -34,10 +35,10 @@ def find(method: Any, columns: tuple[str, ...] = ()) -> Method:
     if isinstance(method, str):
         if method in _METHODS:
             return _METHODS[method]
-        if own.is_file(method):
-            method = own.from_file(method)
-        elif method not in columns and method in own.added():
-            method = own.added()[method].load()
+        if plugins.is_file(method):
+            method = plugins.from_file(method)
+        elif method not in columns and method in plugins.added(own.GROUP):
+            method = plugins.added(own.GROUP)[method].load()
         else:
             return by_column(method, "a column of the table")
-    return method if isinstance(method, Method) else by_key(own.key(method), "a function of the user's")
+    return method if isinstance(method, Method) else by_key(partial(own.number_of, method), "a function of the user's")

@@ -1,0 +1,52 @@
+"""What users add without touching the package: FILE.py:NAME, and entry points of installed packages."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from srfast.errors import InputError, RunError
+
+_FILE = re.compile(r"(.+\.py):(\w+)")
+
+
+def is_file(name: str) -> bool:
+    """Whether a name is FILE.py:NAME."""
+    return _FILE.fullmatch(name) is not None
+
+
+@cache
+def added(group: str) -> dict[str, EntryPoint]:
+    """What installed packages add to a group, ``srfast.methods`` or ``srfast.models``, by name."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+@cache
+def from_file(name: str) -> Any:
+    """What FILE.py:NAME names; the file is run once.
+
+    Raises:
+        InputError: no such file, or nothing of that name in it.
+        RunError: the file raises when it is run.
+    """
+    file, _, attribute = name.rpartition(":")
+    path = Path(file).resolve()
+    if not path.is_file():
+        raise InputError(f"{file}: no such file")
+    spec = importlib.util.spec_from_file_location(f"srfast_own_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise RunError(f"{file}: {type(error).__name__}: {error}") from error
+    if not hasattr(module, attribute):
+        raise InputError(f"{file}: expected {attribute!r} in it, got nothing of that name")
+    return getattr(module, attribute)

@@ -1,0 +1,134 @@
+"""Methods and models of the user's: functions, FILE.py:NAME, entry points of installed packages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import srfast
+from srfast.errors import InputError, RunError
+from srfast.runtime import plugins
+
+Run = Callable[..., tuple[int, str, str]]
+METHOD = "def upwards(table):\n    return -table['loss']\n\ndef short(table):\n    return table['loss'][1:]\n"
+MODEL = """
+import torch.nn.functional as F
+from torch import nn
+
+class Small(nn.Module):
+    color = "y"
+
+    def __init__(self, scale, width=4):
+        super().__init__()
+        self.scale = scale
+        self.body = nn.Sequential(nn.Conv2d(1, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 1, 3, padding=1))
+
+    def forward(self, x):
+        x = F.interpolate(x, scale_factor=self.scale, mode="nearest")
+        return x + self.body(x)
+"""
+
+
+@pytest.fixture
+def scores(photo_folder: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "scores.parquet"
+    srfast.score(photo_folder, patch=48, scorer="bicubic", output=path)
+    return path
+
+
+def test_a_function_sorts(scores: Path) -> None:
+    def upwards(table: Any) -> np.ndarray:
+        return -table["loss"]
+
+    own = srfast.select(scores, keep=0.3, method=upwards)
+    want = srfast.select(scores, keep=0.3, order="asc")
+    assert own.table.equals(want.table)
+    assert own.meta["selection"]["method"] == "upwards"
+    with pytest.raises(InputError, match="engine: duckdb only sorts, and the method is a function"):
+        srfast.select(scores, method=upwards, engine="duckdb")
+
+
+@pytest.mark.parametrize(
+    ("give", "words"),
+    [
+        (lambda t: t["loss"][1:], "one a row"),
+        (lambda t: t["loss"] * np.nan, "finite numbers"),
+        (lambda t: ["a"] * len(t), "one a row"),
+    ],
+)
+def test_what_a_function_must_give(scores: Path, give: Any, words: str) -> None:
+    with pytest.raises(InputError, match=f"^method: expected <lambda> to give .*{words}"):
+        srfast.select(scores, method=give)
+
+
+def test_a_file_on_the_command_line_and_in_a_study(scores: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "mine.py").write_text(METHOD)
+    out = tmp_path / "c.parquet"
+    assert run("select", scores, "-o", out, "--keep", "0.3", "--method", f"{tmp_path}/mine.py:upwards")[0] == 0
+    assert srfast.CoreSet.read(out).table.equals(srfast.select(scores, keep=0.3, order="asc").table)
+    for name, words in (("mine.py:none", "expected 'none' in it"), ("no.py:f", "no such file")):
+        code, _, err = run("select", scores, "-o", out, "--method", f"{tmp_path}/{name}")
+        assert (code, err.count("\n")) == (2, 1)
+        assert words in err
+    (tmp_path / "bad.py").write_text("1 / 0")
+    with pytest.raises(RunError, match=r"bad\.py: ZeroDivisionError"):
+        srfast.select(scores, method=srfast.Column(f"{tmp_path}/bad.py:f"))
+    from srfast.study.description import read_study
+
+    (tmp_path / "s.toml").write_text(
+        '[data]\ntrain = ["p"]\n[training]\nmodels = ["fsrcnn"]\nupdates = 2\nlr_patch = 12\n'
+        '[[arm]]\nname = "own"\nkeep = 0.5\nmethod = "mine.py:upwards"\n'
+    )
+    arm = read_study(tmp_path / "s.toml").arms[0]
+    assert arm.selection(0.5, 0).method == str(tmp_path / "mine.py:upwards")
+
+
+def test_a_model_in_a_file_trains_and_evaluates(photo_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(MODEL)
+    name = f"{tmp_path}/net.py:Small"
+    done = srfast.train(name, photo_folder, tmp_path / "run", steps=2, batch=2, lr_patch=12, threads=1)
+    result = srfast.evaluate(tmp_path / "run", photo_folder, 2)
+    assert np.isfinite(result.psnr)
+    assert isinstance(srfast.models.load(done.weights), nn.Module)
+    assert srfast.models.create(name, 3, width=2).body[0].out_channels == 2
+
+
+class Nearest(nn.Module):
+    """An installed package's model."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(float(scale)), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.interpolate(x, scale_factor=int(self.scale))
+
+
+def brightest(table: Any) -> np.ndarray:
+    return table["sobel"]
+
+
+def test_entry_points(scores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    monkeypatch.setitem(sys.modules, "their_package", sys.modules[__name__])
+    known = {
+        "srfast.methods": {"brightest": EntryPoint("brightest", "their_package:brightest", "srfast.methods")},
+        "srfast.models": {"nearest": EntryPoint("nearest", "their_package:Nearest", "srfast.models")},
+    }
+    monkeypatch.setattr(plugins, "added", lambda group: known[group])
+    assert srfast.select(scores, method=srfast.Column("brightest")).table.equals(
+        srfast.select(scores, method="sobel").table
+    )
+    assert "nearest" in srfast.models.names()
+    assert srfast.models.describe("nearest").color == "rgb"
+    assert isinstance(srfast.models.create("nearest", 2), Nearest)
+    with pytest.raises(InputError, match=r"got 'brightes'; did you mean brightest\?"):
+        srfast.select(scores, method=srfast.Column("brightes"))
