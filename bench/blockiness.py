@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
 from srfast.ops.blockiness import blockiness
-from srfast.scoring.backends.registry import make_engine
+from srfast.scoring.backends.choice import make_engine
 from srfast.scoring.network import load_network
 from srfast.scoring.settings import PRECISIONS, ScoreSettings
 

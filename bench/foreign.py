@@ -19,8 +19,8 @@ import torch
 
 import srfast
 from bench.selection import ids
-from srfast.coreset.statistics import agreement
 from srfast.models import tiling
+from srfast.scoring.statistics import agreement
 
 HALF = 0x01306B47
 """ncnn's mark of 16-bit weights."""

@@ -61,7 +61,7 @@ def one_core(photos: list[Path]) -> dict[str, float]:
     """Rates of one thread: photographs decoded, and pixels scored in both modes."""
     from srfast.data.grid import grid
     from srfast.data.images import read_rgb
-    from srfast.scoring.job import open_job
+    from srfast.scoring.per_image import open_job
     from srfast.scoring.settings import ScoreSettings
 
     start = time.process_time()

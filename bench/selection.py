@@ -22,13 +22,13 @@ from PIL import Image, ImageDraw
 import srfast
 from srfast import CoreSet, ScoreTable
 from srfast.coreset.features import describe, spectrum
-from srfast.coreset.methods.registry import find
+from srfast.coreset.methods.catalogue import find
 from srfast.coreset.settings import METHODS
-from srfast.coreset.statistics import agreement
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import COMPARED
+from srfast.scoring.statistics import agreement
 from srfast.scoring.table import SCHEMA
 
 SORTED = ("loss", "bicubic", "sobel", "reducible", "blockiness")

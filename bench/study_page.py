@@ -14,9 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from srfast.study.figures import draw
-from srfast.study.groups import Group, groups
+from srfast.study.inference import Comparison, compare, interval
+from srfast.study.result_groups import Group, groups
 from srfast.study.results import Results
-from srfast.study.statistics import Comparison, compare, interval
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "studies" / "results"

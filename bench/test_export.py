@@ -20,8 +20,8 @@ from PIL import Image
 
 import srfast
 from bench.measure import machine, side_by_side
-from srfast.coreset.export.encode import encode_png, encode_webp
 from srfast.data.images import find_images, read_rgb
+from srfast.exporting.encode import encode_png, encode_webp
 
 SCRIPT = Path("scripts", "data_preparation", "extract_subimages.py")
 SIZE, STEP, IMAGES = 96, 48, 186

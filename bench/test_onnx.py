@@ -11,7 +11,7 @@ import torch
 import srfast
 from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, sgemm
 from srfast.ops import reference
-from srfast.scoring.backends.registry import unusable
+from srfast.scoring.backends.choice import unusable
 from srfast.scoring.network import load_network
 
 BACKENDS = ("native", "torch", "onnx")

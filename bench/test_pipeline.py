@@ -13,9 +13,9 @@ import pytest
 import srfast
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
-from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
-from srfast.scoring.backends.native import NativeEngine
+from srfast.runtime.threads import cores
+from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import load_network
 
 

@@ -21,7 +21,7 @@ PER_IMAGE = 10_000
 SELECT = """
 import json, os, sys, time
 from srfast.coreset.settings import SelectArguments
-from srfast.coreset.writing import write_selection
+from srfast.coreset.selected_files import write_selection
 wall, before = time.perf_counter(), os.times()
 done = write_selection([sys.argv[1]], sys.argv[2], SelectArguments(keep=0.5, engine=sys.argv[3]))
 after = os.times()

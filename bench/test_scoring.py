@@ -14,7 +14,7 @@ from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, machine, sgemm, side_by_si
 from srfast.data.grid import grid
 from srfast.ops import reference
 from srfast.ops.native import build_info, isas
-from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import Network, load_network
 
 

@@ -20,7 +20,7 @@ _NAMES = {
     "CoreSet": "srfast.coreset.selection",
     "Column": "srfast.coreset.settings",
     "CorePatches": "srfast.coreset.dataset",
-    "export": "srfast.coreset.export.job",
+    "export": "srfast.exporting.job",
     "psnr": "srfast.evaluation.metrics",
     "ssim": "srfast.evaluation.metrics",
     "evaluate": "srfast.evaluation.evaluator",
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
     __version__: str
     from srfast import models as models
     from srfast.coreset.dataset import CorePatches as CorePatches
-    from srfast.coreset.export.job import export as export
     from srfast.coreset.selection import CoreSet as CoreSet
     from srfast.coreset.selection import select as select
     from srfast.coreset.settings import Column as Column
@@ -72,6 +71,7 @@ if TYPE_CHECKING:
     from srfast.evaluation.evaluator import evaluate as evaluate
     from srfast.evaluation.metrics import psnr as psnr
     from srfast.evaluation.metrics import ssim as ssim
+    from srfast.exporting.job import export as export
     from srfast.ops import reference as reference
     from srfast.ops.functional import downsample as downsample
     from srfast.ops.functional import imresize as imresize

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from srfast.data import interrupts
+from srfast.runtime import interrupts
 
 
 def run() -> None:

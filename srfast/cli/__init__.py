@@ -17,8 +17,8 @@ import click
 
 from srfast.cli.options import quiet as be_quiet
 from srfast.cli.options import shown
-from srfast.data import interrupts
 from srfast.errors import InputError, RunError
+from srfast.runtime import interrupts
 from srfast.runtime.optional import missing
 from srfast.settings import did_you_mean
 

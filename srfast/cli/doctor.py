@@ -34,9 +34,9 @@ def command(as_json: bool) -> None:
 def examine() -> dict[str, Any]:
     """Findings as a JSON-like object: versions, cpu, cuda, packages, backends, auto."""
     torch: Any = import_module("torch") if installed("torch") else None
-    from srfast.data.threads import default_threads
     from srfast.errors import RunError
-    from srfast.scoring.backends.registry import choose, unusable
+    from srfast.runtime.threads import default_threads
+    from srfast.scoring.backends.choice import choose, unusable
     from srfast.scoring.network import load_network
     from srfast.scoring.settings import BACKENDS
     from srfast.version import VERSION

@@ -44,7 +44,7 @@ def command(model, data, scale, protocol, lr_data, lr_template, tile, window, de
     import os
 
     from srfast.data.files import check_output, output_file
-    from srfast.data.origin import generator
+    from srfast.data.provenance import generator
     from srfast.errors import InputError
     from srfast.ops.checks import check_scale
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import emit, quiet, settings, shown
-from srfast.coreset.export.settings import ExportArguments
+from srfast.exporting.settings import ExportArguments
 
 
 @click.command("export", short_help="Write a core-set as files that a trainer reads.")
@@ -20,7 +20,7 @@ def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
 
     While it runs, what is finished lies in OUTPUT.parts; --resume continues from it after a crash.
     """
-    from srfast.coreset.export.job import export
+    from srfast.exporting.job import export
 
     done = export(coreset, output, progress=not quiet(), **{k: v for k, v in options.items() if v is not None})
     if as_json:

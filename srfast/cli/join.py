@@ -25,8 +25,8 @@ def command(scores: str, other: str, output: str, on: str, as_json: bool) -> Non
     agree by path, else by file name, else by file name without suffix. Rows that OTHER does not have get missing
     values.
     """
-    from srfast.coreset.joining import join_columns
     from srfast.data.files import check_output
+    from srfast.scoring.joining import join_columns
     from srfast.scoring.table import ScoreTable
 
     check_output(output, "score table", [scores, other])

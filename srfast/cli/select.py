@@ -18,7 +18,7 @@ from srfast.coreset.settings import SelectArguments
 def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Pick a core-set from SCORES: one table (a file, or a folder of parts), or all the shards of a dataset."""
     asked = SelectArguments(**options)  # before anything heavy is imported
-    from srfast.coreset.writing import write_selection
+    from srfast.coreset.selected_files import write_selection
 
     done = write_selection(scores, output, asked)
     tell(done.selection, done.lowest, done.highest, output, as_json)

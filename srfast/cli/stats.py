@@ -26,7 +26,7 @@ from srfast.cli.options import emit
 def command(scores: tuple[str, ...], images: int, as_json: bool) -> None:
     """What SCORES (one table, or all the shards of a dataset, or a core-set) say of the dataset."""
     from srfast.coreset.selection import CoreSet
-    from srfast.coreset.statistics import summary
+    from srfast.scoring.statistics import summary
     from srfast.scoring.table import ScoreTable, join, read_parquet
 
     if len(scores) == 1 and "selection" in read_parquet(scores[0])[1]:

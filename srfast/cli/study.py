@@ -77,7 +77,7 @@ def command(
     Ready-made studies come along and need --images: how-much.toml (how much of the data is needed), needed-bsds.toml
     (is the network needed), table1.toml, table2.toml, table3.toml (the paper's) and others.
     """
-    from srfast.study.ready import find_runnable, find_study
+    from srfast.study.ready_made import find_runnable, find_study
 
     path = find_study(study)
     if output is None and images and not path.is_dir():

@@ -20,9 +20,9 @@ from PIL import Image
 
 from srfast.data.encoding import Encoding, encoding_of
 from srfast.data.images import ImageFile, find_images, header, read_rgb
-from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
+from srfast.runtime.threads import cores
 
 SIDE = 64
 """Cells at each side of what is kept of an image: 4 KiB."""

@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from srfast.coreset.counting import running_count
 from srfast.coreset.features import SIDE, describe, spectrum
-from srfast.coreset.groups import running_count
 from srfast.coreset.likeness import detail_likeness, halved, likeness, rough_likeness
 from srfast.data.encoding import encoding_of
 from srfast.data.grid import starts
 from srfast.data.images import ImageFile, find_images, read_rgb
-from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
+from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, check_scored

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from srfast.data.images import read_rgb
-from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
+from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages, check_inside
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.compute as pc
 
-from srfast.coreset.groups import running_count
+from srfast.coreset.counting import running_count
 from srfast.coreset.overlap import separate
 from srfast.scoring.rows import Rows
 

@@ -10,13 +10,13 @@ from typing import Any, ParamSpec, Protocol, cast
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.large import Files, Large, takes
+from srfast.coreset.condition import passing
+from srfast.coreset.duckdb_selection import Files, Large, takes
 from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
+from srfast.coreset.methods.catalogue import find
 from srfast.coreset.methods.columns import descending
-from srfast.coreset.methods.registry import find
 from srfast.coreset.settings import POSITIONAL, SelectArguments, counted, share, short_of
-from srfast.coreset.where import passing
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows, is_frame, of_frame
 from srfast.scoring.table import (

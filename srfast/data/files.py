@@ -6,8 +6,8 @@ Every output of every command goes through it:
 * ``output_folder`` for a folder that the user named; files inside it are then written with ``atomic_path``,
 * ``check_output`` before long work, so that what will be refused in the end is refused at once.
 
-Refused are outputs that srfast did not write or that are of another kind (``srfast.data.origin.kind_of``), outputs that
-are an input of the same run, named pipes, devices and sockets, and names that are not valid UTF-8.
+Refused are outputs that srfast did not write or that are of another kind (``srfast.data.provenance.kind_of``), outputs
+that are an input of the same run, named pipes, devices and sockets, and names that are not valid UTF-8.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srfast.data.locks import Lock, hold
-from srfast.data.origin import MARK, generator, kind_of
+from srfast.data.provenance import MARK, generator, kind_of
 from srfast.data.renaming import rename_new
 from srfast.errors import InputError, RunError
+from srfast.runtime.locks import Lock, hold
 
 LOCK = ".srfast-lock"
 """The file inside an output folder by which its run keeps others out."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from srfast.data.files import check_input
-from srfast.data.origin import LIMITS
+from srfast.data.provenance import LIMITS
 from srfast.errors import InputError, RunError
 
 

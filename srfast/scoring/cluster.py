@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from srfast.data.images import ImageFile
 from srfast.errors import InputError, RunError
-from srfast.scoring.job import Job, open_job
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.parts import Outcome
+from srfast.scoring.per_image import Job, open_job
 from srfast.scoring.settings import ScoreSettings
 from srfast.scoring.table import repeated
 

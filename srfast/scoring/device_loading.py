@@ -11,8 +11,8 @@ from srfast.data.grid import grid
 from srfast.data.images import ImageFile, read_rgb
 from srfast.errors import InputError, RunError
 from srfast.ops.blockiness import blockiness
-from srfast.scoring.job import scored
 from srfast.scoring.parts import Outcome
+from srfast.scoring.per_image import scored
 from srfast.scoring.settings import ScoreSettings
 
 COMPARED_EVERY = 64

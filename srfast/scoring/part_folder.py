@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from srfast.data import origin
+from srfast.data import provenance
 from srfast.data.files import LOCK
-from srfast.data.locks import is_lock
 from srfast.errors import InputError
+from srfast.runtime.locks import is_lock
 
 KIND = "scoring parts"
 """Of a folder of parts, until it becomes a table."""
@@ -35,7 +35,7 @@ def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = 
         raise InputError(f"{folder}: expected a folder of parts to write; a file is there")
     if any(folder in Path(item).parents for item in inputs):
         raise InputError(f"{folder}: is an input of this run; choose another output")
-    if any(folder.iterdir()) and origin.kind_of(folder) != "score table":
+    if any(folder.iterdir()) and provenance.kind_of(folder) != "score table":
         raise InputError(f"{folder}: holds files and is no score table of srfast; choose a new or an empty folder")
     check_folder(folder)
 
@@ -51,30 +51,30 @@ def check_folder(folder: Path) -> None:
 def _is_ours(path: Path) -> bool:
     if path.name in (LOCK, _OLD_LOCK):
         return is_lock(path)
-    if path.name in (origin.MARK, REPLACED) or _TEMPORARY.fullmatch(path.name):
+    if path.name in (provenance.MARK, REPLACED) or _TEMPORARY.fullmatch(path.name):
         return path.is_file() and not path.is_symlink()
     found = _PART.fullmatch(path.name)
     if found is None:
         return False
-    kind = origin.kind_of(path)
+    kind = provenance.kind_of(path)
     if kind is not None:
         return kind == "score table"
     # A part that a crash or a disk damaged cannot be recognised, but for the folder it lies in and the run in its name.
-    return bool(found[1]) and origin.kind_of(path.parent) in (KIND, "score table") and not _is_anothers(path)
+    return bool(found[1]) and provenance.kind_of(path.parent) in (KIND, "score table") and not _is_anothers(path)
 
 
 def _is_anothers(path: Path) -> bool:
     """Whether a file can be read as parquet and has no metadata of srfast: then it is not a damaged one."""
     try:
-        with pq.ParquetFile(path, **origin.LIMITS) as file:
-            return origin.KEY not in (file.schema_arrow.metadata or {})
+        with pq.ParquetFile(path, **provenance.LIMITS) as file:
+            return provenance.KEY not in (file.schema_arrow.metadata or {})
     except Exception:
         return False
 
 
 def clear(folder: Path) -> None:
     """Removes a folder's files but for its lock, those last that say what they are."""
-    last = [origin.MARK, REPLACED]
+    last = [provenance.MARK, REPLACED]
     for name in sorted(os.listdir(folder), key=lambda n: last.index(n) if n in last else -1):
         if name != LOCK:
             (folder / name).unlink()

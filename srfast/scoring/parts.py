@@ -15,12 +15,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from srfast.data import origin
+from srfast.data import provenance
 from srfast.data.files import LOCK, atomic_path, flush_folder, keep_mode
 from srfast.data.images import ImageFile
-from srfast.data.locks import Lock
 from srfast.data.renaming import exchange
 from srfast.errors import InputError, RunError
+from srfast.runtime.locks import Lock
 from srfast.scoring.part_folder import KIND, REPLACED, check_folder, check_table_folder, clear, clear_temporary
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import BLOCKINESS, CHECKED, SCHEMA, check_columns, file_metadata, read_parquet, repeated
@@ -117,7 +117,7 @@ class Parts:
     def _begun(self) -> bool:
         """Whether a run with these settings was interrupted; InputError where it had others."""
         try:
-            known = json.loads((self.folder / origin.MARK).read_bytes())["settings"]
+            known = json.loads((self.folder / provenance.MARK).read_bytes())["settings"]
             items = {name: known.get(name) for name in _SETTINGS}
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return False
@@ -126,8 +126,8 @@ class Parts:
 
     def _mark(self, kind: str) -> None:
         """Makes the folder srfast's own, and says with which settings the run was begun."""
-        about = {"generator": origin.generator(kind), "settings": {n: self.settings.get(n) for n in _SETTINGS}}
-        with atomic_path(self.folder / origin.MARK) as temporary:
+        about = {"generator": provenance.generator(kind), "settings": {n: self.settings.get(n) for n in _SETTINGS}}
+        with atomic_path(self.folder / provenance.MARK) as temporary:
             temporary.write_text(json.dumps(about) + "\n")
 
     def _continue(self, output: Path, begun: bool) -> None:
@@ -326,8 +326,8 @@ class Parts:
     def close(self, *, keep: bool = False) -> None:
         """Lets go of the folder, which is removed when no part is in it; ``keep`` leaves a run that can be resumed."""
         try:
-            if self._lock.held and not keep and set(os.listdir(self.folder)) <= {origin.MARK, LOCK}:
-                (self.folder / origin.MARK).unlink(missing_ok=True)
+            if self._lock.held and not keep and set(os.listdir(self.folder)) <= {provenance.MARK, LOCK}:
+                (self.folder / provenance.MARK).unlink(missing_ok=True)
         finally:
             self._lock.release()
         with suppress(OSError):

@@ -17,19 +17,19 @@ import pyarrow as pa
 
 from srfast.data.files import check_output
 from srfast.data.images import ImageFile, find_images, header, shard_of
-from srfast.data.interrupts import finishing
 from srfast.data.lowres import LowRes
-from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
+from srfast.runtime.interrupts import finishing
 from srfast.runtime.progress import Progress, shown
+from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
 from srfast.scoring.backends.base import Engine
 from srfast.scoring.estimate import WORTH_SAYING, estimate
-from srfast.scoring.job import Decoded, Job, Read, open_job
 from srfast.scoring.network import Network
 from srfast.scoring.part_folder import check_table_folder
 from srfast.scoring.parts import Outcome, Parts, clean_json
+from srfast.scoring.per_image import Decoded, Job, Read, open_job
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import COMPARED, ScoreArguments, ScoreSettings
 from srfast.scoring.table import VERSION, ScoreTable, of_records, parse_meta, read_metadata, write_parquet

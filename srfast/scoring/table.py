@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from srfast.data import origin
+from srfast.data import provenance
 from srfast.data.files import output_file
 from srfast.data.images import stays_inside
 from srfast.data.parquet import opened
@@ -26,7 +26,7 @@ from srfast.scoring.settings import COMPARED
 
 VERSION = 1
 log = logging.getLogger(__name__)
-KEY = origin.KEY
+KEY = provenance.KEY
 SUM = b"srfast.crc32"
 """Of a table's metadata: the CRC-32 of the JSON object, which the pages' own checksums do not cover."""
 
@@ -45,7 +45,7 @@ BLOCKINESS = SCHEMA.append(pa.field("blockiness", pa.float32(), nullable=False))
 """Of a run with the setting ``blockiness``."""
 ROW_GROUP = 1 << 18
 """Rows of a row group: fixed, so that a table's bytes do not depend on how it was produced."""
-LIMITS = origin.LIMITS
+LIMITS = provenance.LIMITS
 MOST_SHARDS = 1 << 20
 CHECKED = {"compression": "zstd", "write_page_checksum": True}
 """How every table is written: a CRC-32 of every page, which reading verifies."""
@@ -168,7 +168,7 @@ def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None
 
 def check_scored(name: str | os.PathLike[str], meta: dict[str, Any]) -> None:
     """Refuses a core-set where a score table is to be read."""
-    if origin.kind_of_table(meta) == "core-set":
+    if provenance.kind_of_table(meta) == "core-set":
         raise InputError(f"{name}: expected a score table, got a core-set; take the table it was selected from")
 
 
@@ -234,7 +234,7 @@ def write_parquet(
     output it is, and may replace, the metadata say: ``kind``, else a core-set where there is a selection, else scores.
     """
     schema = schema.with_metadata(file_metadata(meta))
-    kind = origin.kind_of_table(meta)
+    kind = provenance.kind_of_table(meta)
     with (
         output_file(path, kind, inputs, aside) as temporary,
         pq.ParquetWriter(temporary, schema, **CHECKED) as writer,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from srfast.study.groups import Group, groups, main_dataset
+from srfast.study.inference import Comparison, compare
+from srfast.study.result_groups import Group, groups, main_dataset
 from srfast.study.results import Results
-from srfast.study.statistics import Comparison, compare
 
 TOLERATED = 0.05
 """dB that a practitioner may give away for fewer updates."""

@@ -20,16 +20,16 @@ from typing import Any
 import numpy as np
 
 from srfast.data.files import output_folder
-from srfast.data.origin import kind_of
+from srfast.data.provenance import kind_of
 from srfast.errors import InputError, RunError
 from srfast.ops.device import resolve_device
 from srfast.study import pool, results
-from srfast.study.cell import Outcome, run_cell, running
 from srfast.study.cells import Cell, cells, pick
 from srfast.study.description import Study, read_study
-from srfast.study.known import Known, take_over
-from srfast.study.ready import find_runnable
+from srfast.study.ready_made import find_runnable
 from srfast.study.results import Results
+from srfast.study.running import Outcome, run_cell, running
+from srfast.study.taken_over import Known, take_over
 
 Progress = Callable[[Outcome, int, int], None]
 """Called after each cell with how it ended, the number of cells done and the number of all."""

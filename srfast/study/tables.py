@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from srfast.study.formats import Entry, Table, Value
-from srfast.study.groups import Group, groups, main_dataset, training_seconds
-from srfast.study.pairs import pairs
+from srfast.study.comparisons import pairs
+from srfast.study.inference import DELTA, Interval, interval, pooled_sigma
+from srfast.study.result_groups import Group, groups, main_dataset, training_seconds
 from srfast.study.results import Results
-from srfast.study.statistics import DELTA, Interval, interval, pooled_sigma
 from srfast.study.strata import STRATA
+from srfast.study.table_formats import Entry, Table, Value
 
 
 def tables(results: Results) -> list[Table]:

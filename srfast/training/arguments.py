@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from srfast.data.files import atomic_path, check_input
-from srfast.data.origin import generator, kind_of
+from srfast.data.provenance import generator, kind_of
 from srfast.errors import InputError
 from srfast.models.registry import describe, names
 from srfast.settings import PathLike, differs, paths, renamed

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srfast.data.files import checksum, output_folder
-from srfast.data.interrupts import finishing
 from srfast.errors import InputError, RunError
 from srfast.models import registry as models
-from srfast.training import arguments, checkpoint, host
+from srfast.runtime.interrupts import finishing
+from srfast.training import arguments, checkpoint, idle_cores
 from srfast.training import log as logs
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
@@ -105,7 +105,7 @@ def train(
     out = Path(out)
     world = join(device)
     if world.device.type == "cpu":
-        host.keep_freed_memory()
+        idle_cores.keep_freed_memory()
     # A checkpoint to resume from is judged by its reader.
     files = {name: kind for name, kind in FILES.items() if not (resume and name == checkpoint.LAST)}
     folder = output_folder(out, "training run", inputs, files) if world.leads else contextlib.nullcontext()

@@ -411,7 +411,7 @@ def test_unexpected_errors_are_one_line_and_debug_shows_the_traceback(
     def broken(*args: Any, **kwargs: Any) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("srfast.scoring.job.make_engine", broken)
+    monkeypatch.setattr("srfast.scoring.per_image.make_engine", broken)
     arguments = ["score", str(photo_folder), "-o", str(tmp_path / "s.parquet")]
     assert_one_line(run(*arguments), 1, "ZeroDivisionError: two lines", "--debug")
     for args in (["--debug", *arguments], [*arguments, "--debug"]):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from srfast.data.images import read_rgb
-from srfast.data.interrupts import finishing
+from srfast.runtime.interrupts import finishing
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -156,7 +156,7 @@ def test_in_a_program_of_the_users() -> None:
 def test_c_code_that_prints_what_an_import_raised(error: str, said: str, tmp_path: Path) -> None:
     """As NumPy's does (PyErr_Print) before it raises an error of its own: an interrupt has its line already."""
     code = (
-        "import ctypes\nfrom srfast.data import interrupts\ninterrupts.install()\n"
+        "import ctypes\nfrom srfast.runtime import interrupts\ninterrupts.install()\n"
         f"ctypes.pythonapi.PyRun_SimpleString(b'raise {error}')\n"
     )
     process = start(cwd=tmp_path, code=code)
@@ -166,7 +166,7 @@ def test_c_code_that_prints_what_an_import_raised(error: str, said: str, tmp_pat
 
 IMPORTING = """
 import sys, time
-from srfast.data import interrupts
+from srfast.runtime import interrupts
 interrupts.install()
 sys.path.insert(0, ".")
 try:
@@ -208,7 +208,7 @@ def test_little_is_imported_before_signals_are_taken_over(tmp_path: Path) -> Non
     """What comes before is Python's to report, with a traceback."""
     code = "import sys\nbefore = set(sys.modules)\nimport srfast.__main__\nprint(*sorted(set(sys.modules) - before))"
     out, _ = start(cwd=tmp_path, code=code).communicate(timeout=60)
-    assert "srfast.data.interrupts" in out.split()
+    assert "srfast.runtime.interrupts" in out.split()
     assert {"typing", "re", "click", "logging", "numpy"}.isdisjoint(out.split())
 
 

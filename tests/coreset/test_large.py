@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 import srfast
 from srfast.cli.select import command
+from srfast.coreset.selected_files import write_selection
 from srfast.coreset.settings import SelectArguments
-from srfast.coreset.writing import write_selection
 from srfast.errors import InputError
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, ScoreTable
@@ -120,7 +120,8 @@ def test_parts_follow_each_other(tmp_path: Path) -> None:
 
 
 def test_auto_takes_what_the_rows_call_for(one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from srfast.coreset import large, selection
+    from srfast.coreset import duckdb_selection as large
+    from srfast.coreset import selection
 
     used: list[int] = []
     kept = large.Large.kept

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from srfast.coreset.methods.catalogue import find
 from srfast.coreset.methods.columns import descending
-from srfast.coreset.methods.registry import find
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import METHODS
 from srfast.errors import InputError

@@ -18,9 +18,9 @@ import torch
 
 from srfast.data import files, renaming
 from srfast.data.files import LOCK, atomic_path, check_input, check_output, output_file, output_folder
-from srfast.data.locks import Lock
-from srfast.data.origin import MARK, generator, kind_of
+from srfast.data.provenance import MARK, generator, kind_of
 from srfast.errors import InputError, RunError
+from srfast.runtime.locks import Lock
 
 PHOTO = b"\x89PNG\r\n\x1a\n and so on"
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from srfast.ops import reference
-from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import Network
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"

@@ -16,7 +16,7 @@ import pytest
 import srfast
 from srfast.errors import InputError, RunError
 from srfast.ops import native
-from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import load_network
 
 CUDA_ONLY = {"degrade_tiles", "degrade_cuda", "mse_scratch", "per_sample_mse_cuda"}

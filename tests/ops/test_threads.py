@@ -14,7 +14,7 @@ CODE = """
 import os, resource
 import numpy as np, torch
 import srfast
-from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import Network
 
 torch.set_num_threads(8)

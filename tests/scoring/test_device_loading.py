@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from srfast.errors import InputError, RunError
-from srfast.scoring import device_loading, job, pipeline
+from srfast.scoring import device_loading, pipeline
+from srfast.scoring import per_image as job
 from srfast.scoring.backends.gpu import GpuEngine
 from srfast.scoring.settings import ScoreArguments
 

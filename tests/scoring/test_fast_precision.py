@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from srfast.ops.native import SRCNN_SHAPES, build_info
-from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import Network, load_network
 
 data = pytest.importorskip("skimage.data", reason="needs the demo extra")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.data.origin import kind_of
+from srfast.data.provenance import kind_of
 from srfast.errors import InputError
 from srfast.scoring import parts
 from srfast.scoring.pipeline import score

@@ -9,8 +9,8 @@ import torch
 from srfast.data.grid import grid
 from srfast.ops import reference
 from srfast.scoring.backends import bands, gpu
+from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.backends.gpu import GpuEngine, GpuScorer
-from srfast.scoring.backends.native import NativeEngine
 from srfast.scoring.backends.upload import uploaded
 from srfast.scoring.network import load_network
 

@@ -9,7 +9,7 @@ import torch
 
 from srfast.errors import RunError
 from srfast.ops import cuda, native
-from srfast.scoring.backends import registry
+from srfast.scoring.backends import choice as registry
 from srfast.scoring.network import load_network
 
 

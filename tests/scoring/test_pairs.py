@@ -97,7 +97,7 @@ def test_against_the_definition_in_float64(pairs: tuple[Path, Path]) -> None:
 
 
 def test_a_band_at_a_time_is_the_whole(pairs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from srfast.scoring.backends import pairs as module
+    from srfast.scoring.backends import given_lr as module
 
     hr, lr = pairs
     want = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, mode="dense")
@@ -152,7 +152,7 @@ def test_core_sets_train_and_export_on_the_same_pairs(pairs: tuple[Path, Path], 
     made = srfast.score(hr, patch=48, mode="dense")
     elsewhere = CorePatches(made, 2, lr=lr, lr_template="{}x2")
     assert not torch.equal(elsewhere[0][0], CorePatches(made, 2)[0][0])
-    from srfast.coreset.export.job import export
+    from srfast.exporting.job import export
 
     export(tmp_path / "c.parquet", tmp_path / "out", to="folder")
     written = sorted((tmp_path / "out" / "LRx2").iterdir())

@@ -17,7 +17,7 @@ from srfast.errors import InputError, RunError
 from srfast.ops import reference
 from srfast.ops.native import available, isas
 from srfast.scoring.backends.base import window_means
-from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import Network, load_network
 
 ISAS = isas() if available() else []

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srfast.scoring import job, pipeline
+from srfast.scoring import per_image as job
+from srfast.scoring import pipeline
 from srfast.scoring.backends.gpu import GpuEngine
 from srfast.scoring.settings import ScoreArguments
 

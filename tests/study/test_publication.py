@@ -14,12 +14,12 @@ import pytest
 
 from srfast.scoring.table import VERSION
 from srfast.study.answer import answer, same_updates, saturation
-from srfast.study.formats import Table, Value
-from srfast.study.groups import groups
-from srfast.study.pairs import pairs
+from srfast.study.comparisons import pairs
+from srfast.study.inference import Interval
 from srfast.study.publication import publish, results_folder
+from srfast.study.result_groups import groups
 from srfast.study.results import LOG_SCHEMA, SCHEMA, STRATA_SCHEMA, Results
-from srfast.study.statistics import Interval
+from srfast.study.table_formats import Table, Value
 from srfast.study.tables import tables, updates_for
 
 ARMS: dict[str, dict[str, Any]] = {

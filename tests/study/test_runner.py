@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 import srfast
 from srfast.data.files import output_folder
 from srfast.errors import InputError, RunError
-from srfast.study import cell as cell_module
+from srfast.study import running as cell_module
 from srfast.study.description import read_study
 from srfast.study.pool import find_data, pool_of
 from srfast.study.results import Results

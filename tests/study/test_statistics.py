@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from srfast.study.statistics import DELTA, compare, equivalence, interval, pooled_sigma
+from srfast.study.inference import DELTA, compare, equivalence, interval, pooled_sigma
 
 
 def paired(

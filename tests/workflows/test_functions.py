@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import srfast
-from srfast.coreset.export.settings import ExportArguments
 from srfast.coreset.settings import METHODS, Method, SelectArguments
 from srfast.errors import InputError
+from srfast.exporting.settings import ExportArguments
 from srfast.scoring.settings import ScoreArguments
 from srfast.training.settings import TrainArguments
 from srfast.workflows.pruning import PruneArguments

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import srfast
-from srfast.data.origin import kind_of
+from srfast.data.provenance import kind_of
 from srfast.errors import InputError
 from srfast.training import arguments
 from srfast.training.settings import TrainSettings

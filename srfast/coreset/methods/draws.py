@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from srfast.coreset.groups import running_count
+from srfast.coreset.counting import running_count
 from srfast.coreset.methods.base import Pool
 
 STRATA = 20

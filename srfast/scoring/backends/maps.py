@@ -9,7 +9,7 @@ import torch
 
 from srfast.ops import native, reference
 from srfast.scoring.backends.base import Scores, cut, window_means
-from srfast.scoring.backends.native import NativeEngine
+from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import Network
 
 

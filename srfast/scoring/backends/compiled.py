@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from srfast.data.threads import default_threads
 from srfast.ops.native import BOUNDARIES, SRCNN_SHAPES, build_info, compiled, isa_index, packed_scorer, score_batch
+from srfast.runtime.threads import default_threads
 from srfast.scoring.backends.base import Scores
 from srfast.scoring.network import Network
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from srfast.coreset.export.plan import Plan
-from srfast.coreset.export.writer import Reader
 from srfast.coreset.pairs import Pairs
 from srfast.data.images import FORMATS
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
+from srfast.exporting.plan import Plan
+from srfast.exporting.writer import Reader
 from srfast.scoring.table import ScoreTable
 
 SAMPLE = 256

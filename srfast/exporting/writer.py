@@ -6,8 +6,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from srfast.coreset.export.plan import Plan
-from srfast.coreset.export.stream import Pair
+from srfast.exporting.plan import Plan
+from srfast.exporting.stream import Pair
 
 INDEX = "patches.parquet"
 """Beside folders and databases: the core-set's rows and metadata, and the name of each patch."""

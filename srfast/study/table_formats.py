@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from srfast.study.statistics import Interval
+from srfast.study.inference import Interval
 
 
 @dataclass(frozen=True)

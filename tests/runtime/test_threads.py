@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from srfast.data import threads
+from srfast.runtime import threads
 
 
 def group(root: Path, name: str, file: str, text: str) -> Path:
@@ -86,7 +86,7 @@ def test_default_threads_obey_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
 def test_affinity_of_a_process() -> None:
     code = (
-        "import os; from srfast.data.threads import cores; "
+        "import os; from srfast.runtime.threads import cores; "
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(cores())"
     )
     env = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}

@@ -10,9 +10,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from srfast.coreset.export.plan import Plan
-from srfast.coreset.export.stream import Pair
-from srfast.coreset.export.writer import shard_count, shard_rows
+from srfast.exporting.plan import Plan
+from srfast.exporting.stream import Pair
+from srfast.exporting.writer import shard_count, shard_rows
 
 
 class WebDataset:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from srfast.coreset.selection import select
-from srfast.coreset.statistics import agreement, summary
 from srfast.errors import InputError
+from srfast.scoring.statistics import agreement, summary
 from srfast.scoring.table import ScoreTable
 
 MakeTable = Callable[..., ScoreTable]

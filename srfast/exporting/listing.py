@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from srfast.coreset.export.plan import Plan
-from srfast.coreset.export.writer import is_one_line, write_lines
 from srfast.errors import InputError
+from srfast.exporting.plan import Plan
+from srfast.exporting.writer import is_one_line, write_lines
 
 
 def write_list(folder: Path, plan: Plan) -> None:

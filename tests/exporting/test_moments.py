@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import srfast
-from srfast.coreset.export.workplace import workplace
 from srfast.errors import InputError, RunError
+from srfast.exporting.workplace import workplace
 
 SETTINGS = {"to": "folder"}
 

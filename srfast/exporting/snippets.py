@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from srfast.coreset.export.plan import Plan
-from srfast.coreset.export.writer import sides
+from srfast.exporting.plan import Plan
+from srfast.exporting.writer import sides
 
 BATCH = 16
 """Of the snippets: a start, not a recommendation."""

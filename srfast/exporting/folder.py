@@ -6,9 +6,9 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
-from srfast.coreset.export.plan import Plan
-from srfast.coreset.export.stream import Pair
-from srfast.coreset.export.writer import shape_of, sides, write_lines
+from srfast.exporting.plan import Plan
+from srfast.exporting.stream import Pair
+from srfast.exporting.writer import shape_of, sides, write_lines
 
 
 class Folder:

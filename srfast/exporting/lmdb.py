@@ -9,10 +9,10 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from srfast.coreset.export.plan import Plan
-from srfast.coreset.export.stream import Pair
-from srfast.coreset.export.writer import shape_of, sides, write_lines
 from srfast.errors import RunError
+from srfast.exporting.plan import Plan
+from srfast.exporting.stream import Pair
+from srfast.exporting.writer import shape_of, sides, write_lines
 
 _COMMIT_BYTES = 32 << 20
 """Of encoded files in a transaction: what an interrupted run may lose, and what LMDB holds in memory."""

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from srfast.coreset.condition import ROW, check_condition, not_met, reason
 from srfast.coreset.settings import SCORES, Selection, counted, share, short_of
-from srfast.coreset.where import ROW, check_condition, not_met, reason
 from srfast.data.images import stays_inside
 from srfast.data.parquet import check_pages, opened
-from srfast.data.threads import cores
 from srfast.errors import InputError, RunError
 from srfast.runtime.plugins import is_file
+from srfast.runtime.threads import cores
 from srfast.scoring.table import (
     SCHEMA,
     about_images,

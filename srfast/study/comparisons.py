@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from srfast.study.groups import Group
-from srfast.study.statistics import Comparison, compare
+from srfast.study.inference import Comparison, compare
+from srfast.study.result_groups import Group
 
 _RIVALS: tuple[Mapping[str, Any], ...] = (
     *({"method": m} for m in ("bicubic", "sobel", "reducible", "hdc", "diverse", "stratified")),

@@ -14,11 +14,11 @@ from srfast.data.files import atomic_path
 from srfast.scoring.settings import Scale
 from srfast.settings import differs
 from srfast.study import results
-from srfast.study.cell import cell_folder
 from srfast.study.cells import Cell
 from srfast.study.description import Study
 from srfast.study.pool import Scored
 from srfast.study.results import Results
+from srfast.study.running import cell_folder
 from srfast.training.log import COLUMNS, NAME
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from srfast.coreset.export.folder import BasicSR, Folder, read_basicsr, read_folder
-from srfast.coreset.export.huggingface import Embedded, ImageFolder, read_embedded, read_imagefolder
-from srfast.coreset.export.lmdb import Lmdb, read_lmdb
-from srfast.coreset.export.webdataset import WebDataset, read_webdataset
-from srfast.coreset.export.writer import Reader, Writer
+from srfast.exporting.folder import BasicSR, Folder, read_basicsr, read_folder
+from srfast.exporting.huggingface import Embedded, ImageFolder, read_embedded, read_imagefolder
+from srfast.exporting.lmdb import Lmdb, read_lmdb
+from srfast.exporting.webdataset import WebDataset, read_webdataset
+from srfast.exporting.writer import Reader, Writer
 
 
 @dataclass(frozen=True)

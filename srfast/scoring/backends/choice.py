@@ -16,7 +16,7 @@ from srfast.scoring.network import Network
 from srfast.scoring.settings import BACKENDS, ScoreSettings
 
 if TYPE_CHECKING:
-    from srfast.scoring.backends.pairs import PairEngine
+    from srfast.scoring.backends.given_lr import PairEngine
 
 ENVIRONMENT = "SRFAST_BACKEND"
 """Read when the backend is "auto"."""
@@ -125,7 +125,7 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
 
         return GpuEngine(network, boundary, backend, precision)
     if backend == "native":
-        from srfast.scoring.backends.native import NativeEngine
+        from srfast.scoring.backends.compiled import NativeEngine
 
         return NativeEngine(network, boundary, precision, isa)
     if network.kind in ("module", "onnx"):
@@ -160,7 +160,7 @@ def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1
         )
     if backend == "onnx" and (reason := unusable(backend, device, network)):
         raise RunError(f"backend: {backend} cannot be used: {reason}")
-    from srfast.scoring.backends.pairs import PairEngine
+    from srfast.scoring.backends.given_lr import PairEngine
     from srfast.scoring.backends.upscaling import make_upscaler
 
     upscaler = None

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from srfast.coreset.joining import join_columns
 from srfast.coreset.selection import select
 from srfast.errors import InputError
+from srfast.scoring.joining import join_columns
 from srfast.scoring.table import ScoreTable
 
 MakeTable = Callable[..., ScoreTable]

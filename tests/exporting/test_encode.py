@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srfast.coreset.export import encode
 from srfast.errors import InputError
+from srfast.exporting import encode
 
 
 @pytest.fixture(params=["isal", "zlib"])

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from srfast.data.files import LOCK, atomic_path, output_folder
-from srfast.data.locks import Lock
-from srfast.data.origin import MARK, kind_of
+from srfast.data.provenance import MARK, kind_of
 from srfast.errors import InputError, RunError
+from srfast.runtime.locks import Lock
 from srfast.settings import differs
 
 KIND = "export"

@@ -8,10 +8,10 @@ import re
 import stat
 from pathlib import Path, PurePosixPath
 
-from srfast.coreset.export.plan import Plan
-from srfast.coreset.export.writer import INDEX, is_one_line, shape_of, sides, write_lines
 from srfast.data.images import file_format, image_size
 from srfast.errors import InputError, RunError
+from srfast.exporting.plan import Plan
+from srfast.exporting.writer import INDEX, is_one_line, shape_of, sides, write_lines
 from srfast.scoring.table import read_parquet
 
 WRITTEN = ("PNG", "WEBP")

@@ -16,14 +16,14 @@ from srfast.data.lowres import LowRes, read_lr
 from srfast.errors import InputError
 from srfast.ops.blockiness import blockiness
 from srfast.scoring.backends.base import Engine, Scores, check_finite
-from srfast.scoring.backends.registry import make_engine, make_pair_engine
+from srfast.scoring.backends.choice import make_engine, make_pair_engine
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.parts import Outcome
 from srfast.scoring.settings import ScoreSettings
 from srfast.scoring.table import image_rows
 
 if TYPE_CHECKING:
-    from srfast.scoring.backends.pairs import PairEngine
+    from srfast.scoring.backends.given_lr import PairEngine
 
 LARGE = 1 << 23
 """Pixels from which the workers score one image together instead of each its own: memory for one, not for each."""

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, cast
 
 import pyarrow as pa
 
-from srfast.coreset.export.check import check_export
-from srfast.coreset.export.encode import encoder
-from srfast.coreset.export.existing import subset
-from srfast.coreset.export.formats import FORMATS, Format
-from srfast.coreset.export.listing import write_list
-from srfast.coreset.export.plan import Plan, make_plan
-from srfast.coreset.export.settings import SUBSETS, ExportArguments
-from srfast.coreset.export.snippets import snippets
-from srfast.coreset.export.stream import encoded
-from srfast.coreset.export.workplace import Workplace, workplace
-from srfast.coreset.export.writer import INDEX, shard_rows
-from srfast.data.threads import default_threads
 from srfast.errors import InputError
+from srfast.exporting.check import check_export
+from srfast.exporting.encode import encoder
+from srfast.exporting.existing import subset
+from srfast.exporting.formats import FORMATS, Format
+from srfast.exporting.listing import write_list
+from srfast.exporting.plan import Plan, make_plan
+from srfast.exporting.settings import SUBSETS, ExportArguments
+from srfast.exporting.snippets import snippets
+from srfast.exporting.stream import encoded
+from srfast.exporting.workplace import Workplace, workplace
+from srfast.exporting.writer import INDEX, shard_rows
 from srfast.runtime.progress import Progress, shown
+from srfast.runtime.threads import default_threads
 from srfast.scoring.table import write_parquet
 from srfast.settings import documented, positional
 

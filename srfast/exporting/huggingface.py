@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from srfast.coreset.export.folder import Folder
-from srfast.coreset.export.plan import Plan
-from srfast.coreset.export.stream import Pair
-from srfast.coreset.export.writer import shard_count, shard_rows
 from srfast.data.parquet import opened
+from srfast.exporting.folder import Folder
+from srfast.exporting.plan import Plan
+from srfast.exporting.stream import Pair
+from srfast.exporting.writer import shard_count, shard_rows
 from srfast.scoring.table import CHECKED
 
 _IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.export.names import image_names
 from srfast.coreset.pairs import Patches, place, read_rows, scale_of
 from srfast.data.lowres import LowRes
 from srfast.errors import InputError
+from srfast.exporting.names import image_names
 from srfast.scoring.scored import ScoredImages
 from srfast.settings import PathLike
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srfast.coreset.export.encode import Encoder, encoder
-from srfast.coreset.export.plan import Plan
 from srfast.coreset.pairs import read_images
 from srfast.data.images import FORMATS, read_rgb
 from srfast.data.workers import ordered_map
+from srfast.exporting.encode import Encoder, encoder
+from srfast.exporting.plan import Plan
 from srfast.scoring.scored import check_inside
 
 _BATCH_PIXELS = 1 << 18
