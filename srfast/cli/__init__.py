@@ -32,6 +32,7 @@ COMMANDS = {
     "stats": "Quantiles, shares of error and agreement of a score table.",
     "export": "Write a core-set as files that a trainer reads.",
     "report": "Write a self-contained HTML report.",
+    "view": "Look at every patch of a score table in the browser.",
     "train": "Train a super-resolution model on images or a core-set.",
     "eval": "PSNR and SSIM of a model, a checkpoint or bicubic.",
     "study": "A grid of selections, models, budgets and seeds, and what it says.",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from srfast.report.content import Column
+from srfast.report.reconstruction import Reconstruction
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, agreement, hardest_first
 
 SAMPLE, SAMPLE_BYTES = 40_000, 2_500_000
@@ -77,7 +78,7 @@ def explorer(
         "perImage": _per_image(scores),
         "given": _given(scores),
         "agreement": _agreement(scores),
-        "median": float(np.median(scores.loss)),
+        "reconstructed": Reconstruction.of(scores.meta) is not None,
     }
 
 

@@ -36,15 +36,16 @@ _LOSS = (
 )
 
 
-def report(scores: Scores, source: Sequence[str] = ("scores.parquet",)) -> Content:
+def report(scores: Scores, source: Sequence[str] = ("scores.parquet",), *, pictures: bool = True) -> Content:
     """What ``srfast report`` shows; the same scores and source images give the same content.
 
     Args:
         scores: The tables as arrays.
         source: The files of the score table, for the commands that the page gives.
+        pictures: Whether it holds pictures; without, something else has to give them.
     """
-    pictures = cut(scores, wanted(scores))
-    rows = np.array(list(pictures.patches), dtype=np.int64)
+    made = cut(scores, wanted(scores)) if pictures else Cut()
+    rows = np.array(list(made.patches), dtype=np.int64)
     return Content(
         kind="report",
         title=_title(scores),
@@ -52,12 +53,12 @@ def report(scores: Scores, source: Sequence[str] = ("scores.parquet",)) -> Conte
         checksum=checksum(scores),
         facts=_facts(scores),
         columns=columns(scores),
-        shots=[shot(scores, row, pictures) for row in rows.tolist()],
+        shots=[shot(scores, row, made) for row in rows.tolist()],
         listings=_listings(scores),
         settings=_settings(scores),
         settings_text=_LOSS,
-        explorer=explorer(scores, rows, pictures.sizes, source),
-        wholes=pictures.wholes,
+        explorer=explorer(scores, rows, made.sizes, source),
+        wholes=made.wholes,
     )
 
 

@@ -7,58 +7,43 @@ import { isRejected, onMarks, toggle } from "./rejects.js";
 import { count, psnr, shown } from "./text.js";
 
 /** @typedef {import("./content.js").Shot} Shot */
-/** @typedef {{reason: string, stacked?: boolean, most?: number}} Options */
+/** @typedef {{shot: Shot, behind: number, load: () => Promise<Shot[]>}} Stack */
 
 /** @type {WeakMap<Element, {shot: Shot, reason: string}>} */
 const cards = new WeakMap();
 
 /**
- * Fills a list with cards.
+ * Fills a list with cards, each with what lies behind it.
  * @param {HTMLElement} list
- * @param {Shot[]} shots
- * @param {Options} options
+ * @param {Stack[]} stacks
+ * @param {string} reason
  */
-export function fill(list, shots, options) {
-  const stacks = (options.stacked ? stacked(shots) : shots.map((shot) => [shot])).slice(0, options.most);
-  const first = stacks.map((stack) => stack[0]);
+export function fill(list, stacks, reason) {
+  const first = stacks.map((stack) => stack.shot);
   list.classList.add("cards");
-  list.replaceChildren(
-    ...stacks.map((stack, i) => {
-      const made = card(stack[0], options.reason, () => open(first, i, options.reason));
-      if (stack.length > 1) {
-        const text = `+ ${stack.length - 1} of this image`;
-        made.classList.add("stack");
-        made.append(
-          button(
-            text,
-            () => {
-              const rest = stack
-                .slice(1)
-                .map((shot, j) => card(shot, options.reason, () => open(stack, j + 1, options.reason)));
-              made.classList.remove("stack");
-              made.lastChild?.remove();
-              made.after(...rest);
-              rest[0].querySelector("button")?.focus();
-            },
-            { class: "more", "aria-label": `Show ${count(stack.length - 1, "more patch")} of ${stack[0].image}` },
-          ),
-        );
-      }
-      return made;
-    }),
-  );
+  list.replaceChildren(...stacks.map((stack, i) => pile(stack, reason, () => open(first, i, reason))));
 }
 
-/** Shots by image, in the order of each image's first. @param {Shot[]} shots */
-function stacked(shots) {
-  /** @type {Map<string, Shot[]>} */
-  const found = new Map();
-  for (const shot of shots) {
-    const stack = found.get(shot.image);
-    if (stack) stack.push(shot);
-    else found.set(shot.image, [shot]);
-  }
-  return [...found.values()];
+/** @param {Stack} stack @param {string} reason @param {() => void} act */
+function pile({ shot, behind, load }, reason, act) {
+  const made = card(shot, reason, act);
+  if (!behind) return made;
+  made.classList.add("stack");
+  const more = button(
+    `+ ${behind} of this image`,
+    async () => {
+      const rest = await load();
+      const all = [shot, ...rest];
+      made.classList.remove("stack");
+      more.remove();
+      const others = rest.map((one, j) => card(one, reason, () => open(all, j + 1, reason)));
+      made.after(...others);
+      others[0]?.querySelector("button")?.focus();
+    },
+    { class: "more", "aria-label": `Show ${count(behind, "more patch")} of ${shot.image}` },
+  );
+  made.append(more);
+  return made;
 }
 
 /** @param {Shot} shot @param {string} reason @param {() => void} act */
@@ -72,8 +57,14 @@ function card(shot, reason, act) {
   made.classList.toggle("rejected", isRejected(shot));
   picturesOf(shot).then((pictures) => {
     const source = pictures.hr ?? pictures.whole;
-    if (source) frame.append(element("img", { src: source, alt: "", decoding: "async", draggable: "false" }));
-    else frame.append(element("span", { class: "gone" }, shot.note || "no picture in this file"));
+    const none = () => element("span", { class: "gone" }, shot.note || "no picture in this file");
+    if (!source) {
+      frame.append(none());
+      return;
+    }
+    const image = element("img", { src: source, alt: "", decoding: "async", draggable: "false" });
+    image.addEventListener("error", () => image.replaceWith(none()));
+    frame.append(image);
   });
   return made;
 }

@@ -15,6 +15,8 @@ import { byId } from "./dom.js";
  * @property {string} [note]
  * @property {string} [why]
  * @property {number} [picture] its place in the list of pictures
+ * @property {number} [row] its row, in `srfast view`
+ * @property {number} [code] its image's number there
  * @property {string} [rank]
  * @typedef {Record<string, string>} Pictures addresses by what they show: hr, lr, sr, error, whole
  * @typedef {{caption: string, shots: number[]}} Group
@@ -49,6 +51,12 @@ export const picturesRead = new Promise((resolve) => {
 
 /** @param {Shot} shot @returns {Promise<Pictures>} */
 export async function picturesOf(shot) {
+  if (data.server && shot.row !== undefined) {
+    const address = (/** @type {string} */ what) => `${data.server?.base}picture/${shot.row}/${what}`;
+    /** @type {Pictures} */
+    const made = data.explorer.reconstructed ? { lr: address("lr"), sr: address("sr"), error: address("error") } : {};
+    return { hr: address("hr"), ...made };
+  }
   if (shot.picture === undefined) return {};
   await picturesRead;
   return loaded.shots[shot.picture] ?? {};
@@ -56,6 +64,7 @@ export async function picturesOf(shot) {
 
 /** An image, reduced. @param {string} image @returns {Promise<string | undefined>} */
 export async function wholeOf(image) {
+  if (data.server) return `${data.server.base}whole/${data.explorer.images.indexOf(image)}`;
   await picturesRead;
   return Object.hasOwn(loaded.wholes, image) ? loaded.wholes[image] : undefined;
 }

@@ -3,8 +3,9 @@
 import { data } from "./content.js";
 import { button, byId, element, say } from "./dom.js";
 import { csv, onMarks } from "./rejects.js";
-import { sample, scores, total, whole } from "./rows.js";
+import { sample, scores, total } from "./rows.js";
 import { command, given, select } from "./selection.js";
+import { ask, Refused, server } from "./server.js";
 import { onChange, set, state } from "./state.js";
 import { count, integer, percent } from "./text.js";
 
@@ -186,7 +187,7 @@ function precision() {
   if (now.outcome.error) return "";
   const where =
     state.where.trim() && !state.given
-      ? `${whole ? "" : "About "}${count(now.outcome.passing, "patch")} ${now.outcome.passing === 1 ? "meets" : "meet"} the condition. `
+      ? `${now.outcome.counted ? "" : "About "}${count(now.outcome.passing, "patch")} ${now.outcome.passing === 1 ? "meets" : "meet"} the condition. `
       : "";
   if (now.outcome.interval) {
     const [low, high] = now.outcome.interval;
@@ -204,7 +205,32 @@ onChange((changed) => {
   now.outcome = select(state);
   draw();
   for (const listener of listeners) listener();
+  if (server) recount();
 });
+
+let asking = 0;
+let waiting = 0;
+
+/** Has every patch counted, once the sliders rest. */
+function recount() {
+  clearTimeout(waiting);
+  waiting = setTimeout(async () => {
+    const mine = ++asking;
+    /** @type {Partial<Outcome>} */
+    let exact;
+    try {
+      exact = { error: "", interval: null, counted: true, summed: true, ...(await ask("select")) };
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      exact = { error: error.message };
+    }
+    if (mine !== asking) return;
+    now.outcome = { ...now.outcome, ...exact };
+    draw();
+    for (const listener of listeners) listener();
+  }, 120);
+}
 onMarks(drawCommand);
 build();
 draw();
+if (server) recount();

@@ -3,20 +3,16 @@
 import { canvasOf, decibels, frame, path, placeIn, readout, scaleOver } from "./charts.js";
 import { data, labelOf, picturesOf } from "./content.js";
 import { now, onOutcome } from "./controls.js";
-import { byId, element } from "./dom.js";
-import { along, curves, shownRows, total, unpacked } from "./rows.js";
+import { byId, eachFrame, element } from "./dom.js";
+import { along, curves, total, unpacked } from "./rows.js";
 import { given } from "./selection.js";
+import { leading, strip } from "./source.js";
 import { onChange, set, state } from "./state.js";
 import { count, integer, number, percent, psnr } from "./text.js";
 
 const QUANTILES = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
 
-/** The score whose order is drawn. */
-export function drawnScore() {
-  return state.given ? "loss" : state.by;
-}
-
-const isLoss = () => data.columns[drawnScore()]?.unit === "mse";
+const isLoss = () => data.columns[leading()]?.unit === "mse";
 /** @type {HTMLElement} */
 let plot = element("div");
 /** @type {import("./charts.js").Scale} */
@@ -26,7 +22,7 @@ let score = "";
 let line = [];
 
 function draw() {
-  score = drawnScore();
+  score = leading();
   const curve = curves[score];
   scale = scaleOver(curve.value);
   line = Array.from(curve.at, (at, i) => [at, 1000 - scale.at(curve.value[i])]);
@@ -173,48 +169,23 @@ function drawMark() {
 }
 
 /** Pictures at even steps along the order. */
-function drawStrip() {
-  const ranks = shownRows.ranks[score];
-  const many = Math.min(12, total, ranks.length);
-  /** @type {number[]} */
-  const chosen = [];
-  for (let k = 0; k < many; k++) {
-    const goal = ((k + 0.5) * total) / many;
-    let best = -1;
-    for (let i = 0; i < ranks.length; i++) {
-      if (!chosen.includes(i) && (best < 0 || Math.abs(ranks[i] - goal) < Math.abs(ranks[best] - goal))) best = i;
-    }
-    if (best >= 0) chosen.push(best);
-  }
-  chosen.sort((a, b) => ranks[a] - ranks[b]);
-  byId("strip").replaceChildren(
-    ...chosen.map((i) => {
-      const shot = data.shots[i];
-      const item = element("li", { "data-row": i });
-      picturesOf(shot).then((pictures) => {
-        if (pictures.hr)
-          item.append(
-            element("img", {
-              src: pictures.hr,
-              alt: `Patch of ${shot.image}, x ${shot.x}, y ${shot.y}`,
-              width: shot.size,
-              height: shot.size,
-            }),
-          );
-        const none = !byId("strip").querySelector("img");
-        byId("strip").hidden = byId("strip-text").hidden = none;
-      });
-      return item;
-    }),
-  );
+async function drawStrip() {
   byId("strip-text").textContent =
     `What patches look like at even steps along the curve: ${score === "loss" ? "hardest left, easiest" : "highest left, lowest"} right.`;
-  colourStrip();
-}
-
-function colourStrip() {
-  for (const item of byId("strip").children)
-    item.className = now.outcome.status(shownRows, Number(/** @type {HTMLElement} */ (item).dataset.row));
+  const shots = await strip().catch(() => []);
+  const items = await Promise.all(
+    shots.map(async (shot) => {
+      const { hr } = await picturesOf(shot);
+      const alt = `Patch of ${shot.image}, x ${shot.x}, y ${shot.y}`;
+      return element(
+        "li",
+        { class: shot.status },
+        hr ? element("img", { src: hr, alt, width: shot.size, height: shot.size }) : null,
+      );
+    }),
+  );
+  byId("strip").replaceChildren(...items);
+  byId("strip").hidden = byId("strip-text").hidden = !byId("strip").querySelector("img");
 }
 
 function drawQuantiles() {
@@ -247,10 +218,11 @@ function drawQuantiles() {
 }
 
 draw();
+const drawStripSoon = eachFrame(drawStrip);
 onOutcome(() => {
-  if (drawnScore() !== score) draw();
+  if (leading() !== score) draw();
   else drawRanges();
-  colourStrip();
+  drawStripSoon();
 });
 onChange((changed) => {
   if (changed.has("at")) drawMark();

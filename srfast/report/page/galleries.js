@@ -10,8 +10,8 @@ for (const gallery of data.galleries) {
   for (const group of gallery.groups) {
     const list = element("div");
     place.append(element("p", { class: "what" }, group.caption), list);
-    const shots = group.shots.map((i) => data.shots[i]);
-    fill(list, shots, { reason: gallery.reason });
+    const stacks = group.shots.map((i) => ({ shot: data.shots[i], behind: 0, load: async () => [] }));
+    fill(list, stacks, gallery.reason);
   }
   if (!gallery.groups.length) place.append(element("p", { class: "what" }, "There are none."));
 }

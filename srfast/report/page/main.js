@@ -5,4 +5,5 @@ import "./curve.js";
 import "./gallery.js";
 import "./scatter.js";
 import "./images.js";
+import "./texture.js";
 import "./galleries.js";

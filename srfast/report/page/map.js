@@ -1,34 +1,19 @@
 /** Where the patches of one image lie: what is kept, dropped and left out, or a heat map of the loss. */
 
-import { data, wholeOf } from "./content.js";
-import { now, onOutcome } from "./controls.js";
+import { wholeOf } from "./content.js";
+import { onOutcome } from "./controls.js";
 import { button, byId, element } from "./dom.js";
 import { addButton, close, open } from "./patch.js";
 import { isRejected, onMarks, toggle } from "./rejects.js";
-import { images, mapped, shotOf, shownRows, total } from "./rows.js";
+import { images, total } from "./rows.js";
+import { cellsOf } from "./source.js";
 import { count, integer, number } from "./text.js";
 
 const VIEWS = { status: "Selection", heat: "Heat map of the loss", picture: "Picture" };
 const dialog = /** @type {HTMLDialogElement} */ (byId("map"));
-/** @type {Map<number, [number, number]>} */
-const sizes = new Map(data.explorer.sizes.map((/** @type {number[]} */ [i, w, h]) => [i, [w, h]]));
 let image = -1;
 let view = "status";
-/** @type {Map<number, number[]> | null} rows of `mapped` by image */
-let byImage = null;
-
-/** @param {number} i */
-function rowsOf(i) {
-  if (!byImage) {
-    byImage = new Map();
-    for (let row = 0; row < mapped.length; row++) {
-      const list = byImage.get(mapped.image[row]);
-      if (list) list.push(row);
-      else byImage.set(mapped.image[row], [row]);
-    }
-  }
-  return byImage.get(i) ?? [];
-}
+/** @typedef {import("./source.js").Cell} Cell */
 
 /** @param {number} i the image's number */
 export function openMap(i) {
@@ -37,24 +22,22 @@ export function openMap(i) {
   draw();
 }
 
-function shot() {
+function whole() {
   return { image: images[image], values: {} };
 }
 
 async function draw() {
-  const rows = rowsOf(image);
+  const here = image;
+  const { size, cells, shot } = await cellsOf(image);
+  if (here !== image) return;
   const [width, height] =
-    sizes.get(image) ??
-    rows.reduce(
-      ([w, h], r) => [Math.max(w, mapped.x[r] + mapped.size(r)), Math.max(h, mapped.y[r] + mapped.size(r))],
-      [1, 1],
-    );
+    size ?? cells.reduce(([w, h], c) => [Math.max(w, c.x + c.size), Math.max(h, c.y + c.size)], [1, 1]);
   const scale = Math.min((0.86 * innerWidth) / width, (0.62 * innerHeight) / height, 3);
   const canvas = element("canvas", {
     width: Math.round(width * scale),
     height: Math.round(height * scale),
     role: "img",
-    "aria-label": `Map of ${count(rows.length, "patch")} of ${images[image]}`,
+    "aria-label": `Map of ${count(cells.length, "patch")} of ${images[image]}`,
   });
   const said = element("output", { class: "what" }, " ");
   const views = element(
@@ -71,13 +54,13 @@ async function draw() {
       ),
     ),
   );
-  const whole = await wholeOf(images[image]);
+  const picture = await wholeOf(images[image]);
   const stage = element("div", { class: "stage" });
-  if (whole) stage.append(element("img", { src: whole, alt: "", width: canvas.width, height: canvas.height }));
+  if (picture) stage.append(element("img", { src: picture, alt: "", width: canvas.width, height: canvas.height }));
   stage.append(canvas);
-  const kept = rows.filter((r) => status(r) === "kept").length;
-  const text = rows.length
-    ? `${count(rows.length, "patch")}, ${integer(kept)} kept`
+  const kept = cells.filter((c) => c.status === "kept").length;
+  const text = cells.length
+    ? `${count(cells.length, "patch")}, ${integer(kept)} kept`
     : "The patches of this image are not in this file; srfast view shows every map.";
   dialog.replaceChildren(
     element("header", {}, element("h3", {}, images[image]), element("p", { class: "what" }, text)),
@@ -88,14 +71,14 @@ async function draw() {
       "div",
       { class: "controls" },
       button(
-        isRejected(shot()) ? "Keep the image after all" : "Reject the whole image",
-        () => toggle(shot(), "by hand"),
+        isRejected(whole()) ? "Keep the image after all" : "Reject the whole image",
+        () => toggle(whole(), "by hand"),
         { class: "reject", "aria-keyshortcuts": "x" },
       ),
       button("Close", () => dialog.close()),
     ),
   );
-  paint(canvas, rows, scale);
+  paint(canvas, cells, scale);
   const at = (/** @type {MouseEvent} */ event) => {
     const box = canvas.getBoundingClientRect();
     const [x, y] = [
@@ -104,75 +87,53 @@ async function draw() {
     ];
     let best = -1;
     let far = Infinity;
-    for (const r of rows) {
-      const half = mapped.size(r) / 2;
-      const d = Math.max(Math.abs(mapped.x[r] + half - x), Math.abs(mapped.y[r] + half - y));
-      if (d < far && d <= half) [best, far] = [r, d];
-    }
+    cells.forEach((c, k) => {
+      const d = Math.max(Math.abs(c.x + c.size / 2 - x), Math.abs(c.y + c.size / 2 - y));
+      if (d < far && d <= c.size / 2) [best, far] = [k, d];
+    });
     return best;
   };
   canvas.addEventListener("pointermove", (event) => {
-    const r = at(event);
-    said.textContent =
-      r < 0
-        ? " "
-        : `x ${mapped.x[r]}, y ${mapped.y[r]}: loss ${number(mapped.values.loss[r])}, rank ${integer(mapped.ranks.loss[r] + 1)} of ${integer(total)}, ${{ kept: "kept", dropped: "dropped", left: "left out" }[status(r)]}`;
+    const c = cells[at(event)];
+    said.textContent = c
+      ? `x ${c.x}, y ${c.y}: loss ${number(c.loss)}, rank ${integer(c.rank + 1)} of ${integer(total)}, ${{ kept: "kept", dropped: "dropped", left: "left out" }[c.status]}`
+      : " ";
   });
   canvas.addEventListener("click", (event) => {
-    const r = at(event);
-    if (r < 0) return;
-    const known = data.shots.find(
-      (one, i) => shownRows.image[i] === image && one.x === mapped.x[r] && one.y === mapped.y[r],
-    );
-    const values = known ? shotOf(shownRows, known.picture ?? 0).values : shotOf(mapped, r).values;
+    const k = at(event);
+    if (k < 0) return;
     dialog.close();
-    open(
-      [{ ...shotOf(mapped, r), ...known, values, status: status(r), why: now.outcome.why(mapped, r) }],
-      0,
-      "by hand",
-    );
+    open([shot(k)], 0, "by hand");
   });
 }
 
-/** @param {number} r */
-function status(r) {
-  return now.outcome.status(mapped, r);
-}
-
-/** @param {HTMLCanvasElement} canvas @param {number[]} rows @param {number} scale */
-function paint(canvas, rows, scale) {
+/** @param {HTMLCanvasElement} canvas @param {Cell[]} cells @param {number} scale */
+function paint(canvas, cells, scale) {
   const brush = canvas.getContext("2d");
   if (!brush || view === "picture") return;
   const style = getComputedStyle(document.documentElement);
   const colours = Object.fromEntries(
     ["kept", "dropped", "left"].map((name) => [name, style.getPropertyValue(`--${name}`)]),
   );
-  const step = stepOf(rows);
-  for (const r of rows) {
-    const size = mapped.size(r);
+  const step = stepOf(cells);
+  for (const { x, y, size, rank, status } of cells) {
     const cell = Math.min(size, step);
     const from = (size - cell) / 2;
     brush.globalAlpha = view === "heat" ? 0.75 : 0.45;
-    brush.fillStyle = view === "heat" ? heat(1 - mapped.ranks.loss[r] / Math.max(1, total - 1)) : colours[status(r)];
-    const box = /** @type {const} */ ([
-      (mapped.x[r] + from) * scale,
-      (mapped.y[r] + from) * scale,
-      cell * scale,
-      cell * scale,
-    ]);
-    brush.fillRect(...box);
+    brush.fillStyle = view === "heat" ? heat(1 - rank / Math.max(1, total - 1)) : colours[status];
+    brush.fillRect((x + from) * scale, (y + from) * scale, cell * scale, cell * scale);
+    if (cell * scale <= 6) continue;
     brush.globalAlpha = 0.9;
-    brush.lineWidth = 1;
     brush.strokeStyle = style.getPropertyValue("--paper");
-    if (cell * scale > 6) brush.strokeRect(...box);
+    brush.strokeRect((x + from) * scale, (y + from) * scale, cell * scale, cell * scale);
   }
 }
 
-/** The distance of neighbours: overlapping patches are drawn as their middles. @param {number[]} rows */
-function stepOf(rows) {
+/** The distance of neighbours: overlapping patches are drawn as their middles. @param {Cell[]} cells */
+function stepOf(cells) {
   let step = Infinity;
-  for (let k = 1; k < rows.length; k++) {
-    const d = Math.abs(mapped.x[rows[k]] - mapped.x[rows[k - 1]]);
+  for (let k = 1; k < cells.length; k++) {
+    const d = Math.abs(cells[k].x - cells[k - 1].x);
     if (d) step = Math.min(step, d);
   }
   return step;
@@ -194,7 +155,7 @@ addButton((one) => {
 onOutcome(() => dialog.open && draw());
 onMarks(() => dialog.open && draw());
 dialog.addEventListener("keydown", (event) => {
-  if (event.key === "x") toggle(shot(), "by hand");
+  if (event.key === "x") toggle(whole(), "by hand");
 });
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();

@@ -50,7 +50,7 @@ async function show(index) {
   dialog.className = shot.status || "plain";
   dialog.replaceChildren(heading(shot), await stage(pictures), details(shot), controls(shot));
   const same = [...dialog.querySelectorAll("button")].find((one) => one.textContent === had);
-  (same ?? dialog.querySelector("button"))?.focus();
+  (same ?? dialog.querySelector(".controls .next"))?.focus();
 }
 
 /** @param {Shot} shot */
@@ -88,7 +88,7 @@ async function stage(pictures) {
     1,
     Math.floor(
       Math.min(
-        (0.9 * innerWidth) / side / (pictures.sr ? Math.min(4, innerWidth / 300) : 1),
+        (0.9 * innerWidth) / side / (pictures.sr ? Math.min(5, innerWidth / 240) : 1),
         (0.5 * innerHeight) / side,
       ),
     ),
@@ -187,7 +187,7 @@ function controls(shot) {
   const made = element("div", { class: "controls" });
   made.append(
     button("Previous", () => show(at - 1)),
-    button("Next", () => show(at + 1)),
+    button("Next", () => show(at + 1), { class: "next" }),
     button(marked ? "Keep after all" : "Reject", () => mark(false), {
       "aria-keyshortcuts": "x",
       "aria-pressed": String(marked),

@@ -8,7 +8,7 @@ import { given } from "./selection.js";
 /** @typedef {import("./selection.js").Choice} Choice */
 /**
  * @typedef {Choice & {show: string, sort: string, down: boolean, name: string, stacked: boolean, at: number,
- *   across: string, up: string, brush: number[] | null}} State
+ *   across: string, up: string, brush: number[] | null, lasso: string, like: number}} State
  */
 
 const asked = given?.asked;
@@ -39,6 +39,8 @@ const START = {
   across: scores.find((name) => name !== "loss") ?? "loss",
   up: "loss",
   brush: null,
+  lasso: "",
+  like: -1,
 };
 
 /** @type {State} */

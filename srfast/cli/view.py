@@ -1,0 +1,59 @@
+"""``srfast view``: the report's page with every patch at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from srfast.cli.options import say
+
+
+@click.command("view", short_help="Look at every patch of a score table in the browser.")
+@click.argument("scores", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--coreset", type=click.Path(path_type=Path), help="The core-set selected from SCORES.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="The folder the images lie in now, where they have moved since scoring.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes a free port.")
+@click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in the browser.")
+def command(scores: tuple[Path, ...], coreset: Path | None, root: Path | None, port: int, browser: bool) -> None:
+    """Shows the page of `srfast report` on 127.0.0.1 with every patch of SCORES instead of a sample, until Ctrl-C.
+
+    The address holds a random token, without which nothing is answered. Conditions are those of `srfast select
+    --where`, counts are exact, and pictures are cut from the images when they are looked at. Nothing is changed; marks
+    of rejected patches are downloaded by the browser. Needs starlette and uvicorn: pip install 'srfast[view]'.
+    """
+    import secrets
+    import socket
+    import webbrowser
+
+    from srfast.coreset.selection import CoreSet
+    from srfast.errors import InputError, RunError
+    from srfast.scoring.table import ScoreTable, join
+
+    try:
+        import uvicorn
+
+        from srfast.report.server import View, application
+    except ModuleNotFoundError as error:
+        raise RunError(f"view: {error.name} is not installed: pip install 'srfast[view]'") from None
+    table = join([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
+    chosen = None if coreset is None else CoreSet.read(coreset)
+    view = View(table, chosen, [str(path) for path in scores], root)
+    token = secrets.token_urlsafe(16)
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InputError(f"port: expected a free port, got {port} ({error.strerror})") from None
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/{token}/"
+        click.echo(address)
+        say("Ctrl-C ends it.")
+        if browser:
+            webbrowser.open(address)
+        config = uvicorn.Config(application(view, token), log_level="warning", access_log=False)
+        uvicorn.Server(config).run(sockets=[listening])

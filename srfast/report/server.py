@@ -1,0 +1,345 @@
+"""The report's page with every patch at hand: rows, pictures and maps are asked for, from this machine, by token."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import cachetools
+import numpy as np
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from srfast.coreset.features import describe, spectrum, standardised
+from srfast.coreset.methods.columns import descending
+from srfast.coreset.selection import CoreSet, select
+from srfast.coreset.where import passing
+from srfast.errors import InputError, RunError
+from srfast.report.assembly import assemble
+from srfast.report.explorer import STATUS, columns, packed, ranked
+from srfast.report.pictures import patch, reduced, source
+from srfast.report.reconstruction import Reconstruction
+from srfast.report.report import report
+from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, read_scores
+from srfast.scoring.scored import ScoredImages
+from srfast.scoring.table import KEY, ScoreTable, arrow, encode_meta
+
+ROW = "srfast row"
+TEXTURES = 20_000
+"""Patches on the map of textures: all, or as many spread over the order of the loss."""
+_PAGE = 200
+"""Rows of an answer, at most."""
+
+
+class View:
+    """A score table, and the core-set selected from it, as the page asks for them. Nothing is written or changed."""
+
+    def __init__(self, table: ScoreTable, coreset: CoreSet | None, files: list[str], root: Path | None = None) -> None:
+        rows = None if coreset is None else _with_meta(coreset)
+        self.scores: Scores = read_scores(_with_meta(table), rows, root=root)
+        numbered = table.table.append_column(ROW, arrow(np.arange(len(table)), np.int64))
+        self.table, self.plain = ScoreTable(numbered, table.meta), table
+        self.network = Reconstruction.of(self.scores.meta)
+        self.images = ScoredImages(self.scores.root, self.scores.meta, root is not None)
+        self.ranks = {name: ranked(values).astype(np.int64) for name, values in self.scores.scores.items()}
+        self.columns = columns(self.scores)
+        self.files = files
+        self._lock = Lock()
+        self._chosen: cachetools.LRUCache[str, tuple[np.ndarray, dict[str, Any]]] = cachetools.LRUCache(8)
+        self._images: cachetools.LRUCache[int, tuple[np.ndarray | None, str]] = cachetools.LRUCache(6)
+        self._texture: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def page(self, base: str) -> str:
+        """The document, whose script asks for everything under ``base``."""
+        return assemble(report(self.scores, self.files, pictures=False), {"base": base})
+
+    def chosen(self, query: Mapping[str, str]) -> tuple[np.ndarray, dict[str, Any]]:
+        """What a selection makes of every row [N], and its counts; by ``select`` itself."""
+        if query.get("given") == "1" and self.scores.status is not None:
+            return self.scores.status, {"passing": len(self.scores), **self._held(self.scores.status)}
+        asked = {k: query[k] for k in ("by", "order", "keep", "drop", "low", "high", "where") if k in query}
+        key = repr(sorted(asked.items()))
+        with self._lock:
+            known = self._chosen.get(key)
+            if known is None:
+                known = self._chosen[key] = self._select(asked)
+        return known
+
+    def _select(self, asked: Mapping[str, str]) -> tuple[np.ndarray, dict[str, Any]]:
+        low, high = _number(asked, "low", 0.0), _number(asked, "high", 1.0)
+        where = asked.get("where", "").strip() or None
+        core = select(
+            self.table,
+            keep=_number(asked, "keep", 0.5),
+            order=asked.get("order", "des"),  # type: ignore[arg-type]  # checked there
+            method=asked.get("by", "loss"),  # type: ignore[arg-type]
+            drop_hardest=_number(asked, "drop", 0.0),
+            window=None if (low, high) == (0.0, 1.0) else (low, high),
+            where=where,
+            engine="memory",
+        )
+        status = np.full(len(self.scores), LEFT_OUT, np.uint8)
+        about = core.meta["selection"]
+        dropped = int(about["dropped_hardest"])
+        if dropped:
+            rows = np.arange(len(status)) if where is None else passing(self.plain.table, where)
+            status[rows[np.argsort(self.ranks["loss"][rows], kind="stable")[:dropped]]] = DROPPED
+        status[core.column(ROW)] = KEPT
+        return status, {"passing": about["passing"], **self._held(status)}
+
+    def _held(self, status: np.ndarray) -> dict[str, Any]:
+        total = float(self.scores.loss.sum()) or 1.0
+        return {
+            word: {"patches": int((status == s).sum()), "error": float(self.scores.loss[status == s].sum() / total)}
+            for s, word in STATUS.items()
+        }
+
+    def rows(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """The rows that a gallery asks for, in its order: how many there are, and the first of them."""
+        scores = self.scores
+        status, _ = self.chosen(query)
+        by = query.get("by", "loss")
+        rank = self.ranks["loss" if query.get("given") == "1" else by if by in self.ranks else "loss"]
+        rows = np.arange(len(scores))
+        words = query.get("name", "").lower()
+        if words:
+            named = np.array([words in image.lower() for image in scores.images])
+            rows = rows[named[scores.code]]
+        if "image" in query:
+            rows = rows[scores.code[rows] == int(query["image"])]
+        show = query.get("show", "all")
+        if show in ("kept", "left", "dropped"):
+            wanted = next(s for s, word in STATUS.items() if word == show)
+            rows = rows[status[rows] == wanted]
+        if show == "brush" and query.get("brush"):
+            a, b, c, d = (float(v) for v in query["brush"].split(","))
+            x, y = self._values(query.get("across", "loss"))[rows], self._values(query.get("up", "loss"))[rows]
+            rows = rows[(x >= a) & (x <= b) & (y >= c) & (y <= d)]
+        if show == "lasso" and query.get("lasso"):
+            rows = np.intersect1d(rows, self._inside(query["lasso"]))
+        if show == "like":
+            rows = self._like(int(query.get("like", "0")), rows)
+        elif show in ("at", "border"):
+            goals = np.array([float(query.get("at", "0")) * len(scores)] if show == "at" else self._edges(status, rank))
+            far = np.abs(rank[rows][:, None] + 0.5 - goals).min(1)
+            rows = rows[np.argsort(far, kind="stable")[:_PAGE]]
+            rows = rows[np.argsort(rank[rows], kind="stable")]
+        elif query.get("sort") == "name":
+            order = np.argsort(np.argsort(np.array(scores.images)))[scores.code[rows]]
+            rows = rows[np.argsort(order if query.get("down") != "1" else -order, kind="stable")]
+        else:
+            values = self._values(query.get("sort", "loss"))[rows]
+            known = np.isfinite(values)
+            inside = rows[known][descending(values[known], "des" if query.get("down") == "1" else "asc")]
+            rows = np.concatenate([inside, rows[~known]])
+        found, behind = len(rows), np.zeros(0, np.int64)
+        if query.get("stacked") == "1":
+            _, first, counts = np.unique(scores.code[rows], return_index=True, return_counts=True)
+            order = np.argsort(first, kind="stable")
+            behind = counts[order] - 1
+            rows = rows[first[order]]
+        groups = len(rows)
+        first_row = max(0, int(query.get("offset", "0")))
+        rows = rows[first_row : first_row + min(_PAGE, max(1, int(query.get("limit", "24"))))]
+        return {
+            "found": found,
+            "groups": groups,
+            "shots": [self._shot(int(row), status, rank, query) for row in rows],
+            "behind": behind[first_row : first_row + len(rows)].tolist(),
+        }
+
+    def _edges(self, status: np.ndarray, rank: np.ndarray) -> np.ndarray:
+        kept = rank[status == KEPT]
+        return np.array([kept.min(), kept.max() + 1] if len(kept) else [0])
+
+    def _values(self, name: str) -> np.ndarray:
+        scores = self.scores
+        if name == "bicubic":
+            return scores.bicubic
+        for known in (scores.scores, scores.extra):
+            if name in known:
+                return known[name]
+        raise InputError(f"column: expected one of {', '.join(self.columns)}, got {name!r}")
+
+    def _shot(self, row: int, status: np.ndarray, rank: np.ndarray, query: Mapping[str, str]) -> dict[str, Any]:
+        scores = self.scores
+        values: dict[str, Any] = {}
+        for name, column in self.columns.items():
+            if name in scores.words:
+                words, code = scores.words[name]
+                values[name] = words[code[row]] if code[row] >= 0 else None
+            else:
+                value = float(self._values(name)[row])
+                values[name] = None if np.isnan(value) else bool(value) if column.kind == "flag" else value
+        said = {KEPT: "Kept by this selection.", DROPPED: "Dropped: it is among the hardest by loss."}
+        return {
+            "row": row,
+            "code": int(scores.code[row]),
+            "image": scores.images[scores.code[row]],
+            **{k: int(getattr(scores, k)[row]) for k in ("x", "y", "size")},
+            "values": values,
+            "status": STATUS[int(status[row])],
+            "why": said.get(int(status[row]), "Left out by this selection."),
+            "place": int(rank[row]),
+        }
+
+    def strip(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """Rows at even steps along the order of a score."""
+        rank = self.ranks[query["by"] if query.get("by") in self.ranks else "loss"]
+        n = min(12, len(rank))
+        order = np.argsort(rank)
+        status, _ = self.chosen(query)
+        rows = [int(order[int((i + 0.5) * len(rank) / n)]) for i in range(n)]
+        return {"shots": [self._shot(row, status, rank, query) for row in rows]}
+
+    def map(self, image: int, query: Mapping[str, str]) -> dict[str, Any]:
+        """All patches of one image."""
+        scores = self.scores
+        rows = np.flatnonzero(scores.code == image)
+        status, _ = self.chosen(query)
+        pixels, _ = self._image(image)
+        return {
+            "size": None if pixels is None else [pixels.shape[1], pixels.shape[0]],
+            "row": rows.tolist(),
+            "x": scores.x[rows].tolist(),
+            "y": scores.y[rows].tolist(),
+            "edge": scores.size[rows].tolist(),
+            "loss": scores.loss[rows].tolist(),
+            "rank": self.ranks["loss"][rows].tolist(),
+            "status": [STATUS[s] for s in status[rows].tolist()],
+        }
+
+    def textures(self) -> dict[str, Any]:
+        """The map of textures: two principal components of the spectrum of each patch [M] (Pearson 1901)."""
+        rows, _, plane = self._textures()
+        return {"row": packed(rows, "u32"), "x": packed(plane[:, 0], "f32"), "y": packed(plane[:, 1], "f32")}
+
+    def _textures(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows [M], their features [M, d], and two principal components of these [M, 2]; the images are read once."""
+        with self._lock:
+            if self._texture is None:
+                n = len(self.scores)
+                at = np.unique(np.linspace(0, n - 1, min(n, TEXTURES)).astype(np.int64))
+                rows = np.sort(self.scores.order[at])
+                features = standardised(describe(self.plain, rows, self.images, spectrum))
+                _, directions = np.linalg.eigh(np.cov(features, rowvar=False)) if len(rows) > 1 else (0, np.eye(25))
+                self._texture = rows, features, features @ directions[:, -2:][:, ::-1].astype(np.float32)
+            return self._texture
+
+    def _inside(self, text: str) -> np.ndarray:
+        """Rows inside a polygon x0,y0,x1,y1,... on the map of textures, by the even-odd rule."""
+        corners = np.array([float(v) for v in text.split(",")]).reshape(-1, 2)
+        rows, _, plane = self._textures()
+        x, y = plane[:, 0], plane[:, 1]
+        inside = np.zeros(len(rows), bool)
+        for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            crosses = (ay > y) != (by > y)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                inside ^= crosses & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
+        return rows[inside]
+
+    def _like(self, row: int, allowed: np.ndarray) -> np.ndarray:
+        """Rows of the map of textures, the nearest to a row by spectrum first."""
+        rows, features, _ = self._textures()
+        if row in rows:
+            own = features[np.searchsorted(rows, row)]
+        else:
+            nearest = np.argmin(np.abs(self.ranks["loss"][rows] - self.ranks["loss"][row]))
+            own = features[nearest]
+        near = rows[np.argsort(((features - own) ** 2).sum(1), kind="stable")]
+        return near[np.isin(near, allowed)]
+
+    def picture(self, row: int, what: str) -> bytes:
+        """One of the pictures of a row."""
+        image, note = self._image(int(self.scores.code[row]))
+        pictures = {} if image is None else patch(image, self.scores, row, None if what == "hr" else self.network)[0]
+        if what not in pictures:
+            raise InputError(note or "there is no such picture")
+        return pictures[what]
+
+    def whole(self, image: int) -> bytes:
+        """A whole image, reduced."""
+        pixels, note = self._image(image)
+        if pixels is None:
+            raise InputError(note)
+        return reduced(pixels)
+
+    def _image(self, code: int) -> tuple[np.ndarray | None, str]:
+        with self._lock:
+            if code in self._images:
+                return self._images[code]
+        name = self.scores.images[code]
+        recorded = self.scores.meta.get("images")
+        known = recorded.get(name) if isinstance(recorded, dict) else None
+        read = source(self.scores.root / name, known if isinstance(known, dict) else {})
+        with self._lock:
+            self._images[code] = read
+        return read
+
+
+def application(view: View, token: str) -> Starlette:
+    """The page and what it asks for, under ``/TOKEN/``; everything else is not found.
+
+    Only addresses of this machine are answered as a host, so that a page of somebody else's, whose name is made to
+    point here, cannot read it.
+    """
+
+    def guarded(answer: Any) -> Any:
+        def endpoint(request: Request) -> Response:
+            if not secrets.compare_digest(request.path_params["token"], token):
+                return Response(status_code=404)
+            try:
+                response: Response = answer(request)
+            except (InputError, RunError, ValueError, KeyError, IndexError) as error:
+                # A question that cannot be answered is an answer too; a browser would call another status a failure.
+                return JSONResponse({"error": str(error)}, status_code=404 if "what" in request.path_params else 200)
+            response.headers.update(
+                {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+            )
+            return response
+
+        return endpoint
+
+    def image(request: Request, most: int, name: str) -> int:
+        number = int(request.path_params[name])
+        if not 0 <= number < most:
+            raise InputError(f"{name}: expected a number below {most}, got {number}")
+        return number
+
+    n, images = len(view.scores), len(view.scores.images)
+    answers: dict[str, Any] = {
+        "/": lambda r: HTMLResponse(view.page(f"/{token}/")),
+        "/select": lambda r: JSONResponse(view.chosen(r.query_params)[1]),
+        "/rows": lambda r: JSONResponse(view.rows(r.query_params)),
+        "/strip": lambda r: JSONResponse(view.strip(r.query_params)),
+        "/textures": lambda r: JSONResponse(view.textures()),
+        "/map/{image}": lambda r: JSONResponse(view.map(image(r, images, "image"), r.query_params)),
+        "/whole/{image}": lambda r: Response(view.whole(image(r, images, "image")), media_type="image/jpeg"),
+        "/picture/{row}/{what}": lambda r: _file(view.picture(image(r, n, "row"), r.path_params["what"])),
+    }
+    return Starlette(
+        routes=[Route("/{token}" + path, guarded(answer), methods=["GET"]) for path, answer in answers.items()],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
+    )
+
+
+def _file(data: bytes) -> Response:
+    return Response(data, media_type="image/webp" if data.startswith(b"RIFF") else "image/png")
+
+
+def _number(query: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        return float(query.get(name, default))
+    except ValueError:
+        raise InputError(f"{name}: expected a number, got {query[name]!r}") from None
+
+
+def _with_meta(rows: ScoreTable | CoreSet) -> Any:
+    return rows.table.replace_schema_metadata({KEY: encode_meta(rows.meta)})

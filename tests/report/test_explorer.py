@@ -1,0 +1,227 @@
+"""The sliders, galleries, maps and marks of a report, driven in a browser; what it counts is what ``select`` keeps."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from srfast.coreset.selection import select
+from srfast.report.writing import write_report
+from srfast.scoring.table import ScoreTable
+
+
+@pytest.fixture(scope="module")
+def report(painted: ScoreTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(painted, None, tmp_path_factory.mktemp("report") / "report.html")
+
+
+def put(page: Any, name: str, value: float | str) -> None:
+    field = page.locator(f"#choose-{name}")
+    if name in ("by", "order"):
+        field.select_option(str(value))
+    else:
+        field.fill(str(value))
+        field.press("Enter")
+
+
+def kept(page: Any) -> int:
+    # Two frames: one for the state, one for what follows it.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+    return int(page.locator("#legend .kept b").get_attribute("data-count"))
+
+
+CHOICES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"keep": 30}, {"keep": 0.3}),
+    ({"drop": 7.5}, {"keep": 0.3, "drop_hardest": 0.075}),
+    ({"by": "sobel"}, {"keep": 0.3, "drop_hardest": 0.075, "method": "sobel"}),
+    ({"order": "asc", "by": "loss"}, {"keep": 0.3, "drop_hardest": 0.075, "order": "asc"}),
+    ({"low": 20, "high": 60, "drop": 0}, {"keep": 0.3, "order": "asc", "window": (0.2, 0.6)}),
+    ({"by": "reducible"}, {"keep": 0.3, "order": "asc", "window": (0.2, 0.6), "method": "reducible"}),
+    (
+        {"order": "des", "low": 0, "high": 100, "where": "loss > 5 and not duplicate"},
+        {"keep": 0.3, "method": "reducible", "where": "loss > 5 and not duplicate"},
+    ),
+    (
+        {"where": "noise < 0.5 or noise is null", "by": "sobel", "keep": 45},
+        {"keep": 0.45, "method": "sobel", "where": "noise < 0.5 or noise is null"},
+    ),
+    (
+        {"where": "light = 'day' and (noise between 0.1 and 0.9) and image like 'cats/%' and x % 96 = 0"},
+        {
+            "keep": 0.45,
+            "method": "sobel",
+            "where": "light = 'day' and (noise between 0.1 and 0.9) and image like 'cats/%' and x % 96 = 0",
+        },
+    ),
+    (
+        {"where": "bicubic - loss >= 0.01 * bicubic and light in ('day', 'dusk')", "drop": 10, "by": "loss"},
+        {"keep": 0.45, "where": "bicubic - loss >= 0.01 * bicubic and light in ('day', 'dusk')", "drop_hardest": 0.1},
+    ),
+]
+
+
+def test_counts_are_those_of_select(painted: ScoreTable, report: Path, visit: Callable[..., Any]) -> None:
+    pytest.importorskip("duckdb", reason="duckdb, which --where needs, is not installed")
+    page = visit(report)
+    assert kept(page) == 50
+    rows = page.locator("#image-table tbody tr:not(.spacer)")
+    for change, arguments in CHOICES:
+        for name, value in change.items():
+            put(page, name, value)
+        core = select(painted, **arguments)
+        assert kept(page) == len(core), arguments
+        names, counts = np.unique(core["image"], return_counts=True)
+        shown = {row.locator("th").inner_text(): int(row.locator("td").nth(1).inner_text()) for row in rows.all()}
+        assert {k: v for k, v in shown.items() if v} == dict(zip(names.tolist(), counts.tolist(), strict=True)), (
+            arguments
+        )
+        error = float(core["loss"].sum() / painted["loss"].sum())
+        # The page says whole percents, or tenths of one.
+        said = page.locator("#legend .kept i").inner_text().split(", ")[1]
+        assert float(said.split(" %")[0]) == pytest.approx(100 * error, abs=0.51)
+    command = page.locator("#command").inner_text()
+    assert command.startswith(
+        "srfast select scores.parquet -o coreset.parquet --keep 0.45 --drop-hardest 0.1 --where '"
+    )
+    page.locator("#choose-keep").fill("95")
+    page.locator("#choose-keep").press("Enter")
+    put(page, "where", "")
+    kept(page)
+    assert "keep at most 90 %" in page.locator("#refused").inner_text()
+    put(page, "where", "loss >")
+    kept(page)
+    assert "expected a column or a number at the end" in page.locator("#refused").inner_text()
+
+
+def test_a_link_carries_what_was_chosen(report: Path, visit: Callable[..., Any]) -> None:
+    page = visit(report.as_uri() + "#keep=0.2&by=sobel&where=loss+%3E+2&sort=noise&name=cats&show=kept")
+    assert page.locator("#choose-keep").input_value() == "20"
+    assert page.locator("#choose-by").input_value() == "sobel"
+    assert "--keep 0.2 --method sobel --where 'loss > 2'" in page.locator("#command").inner_text()
+    assert set(page.locator("#cards .card .name").all_inner_texts()) <= {"cats/a 1.png", "cats/café & co.png"}
+    page.locator(".sliders input[type=range]").first.focus()
+    page.keyboard.press("ArrowRight")
+    kept(page)
+    page.wait_for_timeout(400)
+    assert "keep=0.201" in page.url
+
+
+def test_galleries_maps_brush_and_marks(painted: ScoreTable, report: Path, visit: Callable[..., Any]) -> None:
+    page = visit(report, accept_downloads=True)
+    cards = page.locator("#cards .card")
+    # One an image, the others behind it; the hardest first.
+    assert cards.count() == 5
+    hardest = int(painted["loss"].argmax())
+    assert cards.first.locator(".name").inner_text() == painted["image"][hardest]
+    page.locator("#cards .more").first.click()
+    assert cards.count() > 5
+    page.get_by_label("one an image").uncheck()
+    kept(page)
+    first = [float(v.split()[0].replace(",", "")) for v in page.locator("#cards .scores b").all_inner_texts()]
+    assert first == sorted(first, reverse=True)
+    assert first[0] == pytest.approx(painted["loss"].max(), rel=1e-2)  # four digits
+    page.locator("#sort-by").select_option("noise")
+    page.locator("#sort-turn").click()
+    kept(page)
+    page.locator("#filter-name").fill("PLAIN")
+    kept(page)
+    assert set(page.locator("#cards .card .name").all_inner_texts()) == {"plain.png"}
+    page.locator("#filter-name").fill("")
+
+    # The place on the curve: the easiest patches lie at its end.
+    page.locator("#plot .canvas").click(position={"x": 5, "y": 200})
+    kept(page)
+    assert page.locator("[data-view=at]").get_attribute("aria-checked") == "true"
+    page.locator("#plot .canvas").press("PageDown")
+    kept(page)
+    assert "by loss" not in page.locator("#found").inner_text()
+
+    # A patch: four panels, a wipe, its numbers, why.
+    cards.first.locator("button").first.click()
+    dialog = page.locator("#patch")
+    dialog.locator(".wipe input").wait_for()
+    assert dialog.locator(".panel img").count() == 6
+    assert dialog.locator(".panel.hr img").evaluate("one => one.naturalWidth") == 48
+    assert dialog.locator(".panel.lr img").evaluate("one => one.naturalWidth") == 24
+    assert "of 100 by loss" in dialog.inner_text()
+    dialog.locator(".wipe input").fill("20")
+    assert "80%" in dialog.locator(".over").get_attribute("style")
+    dialog.get_by_text("Map of the image").click()
+    chart = page.locator("#map")
+    chart.locator("canvas").wait_for()
+    assert "20 patches" in chart.inner_text()
+    chart.get_by_role("radio", name="Heat map of the loss").click()
+    chart.locator("canvas").hover(position={"x": 20, "y": 20})
+    assert "loss" in chart.locator("output").inner_text()
+    page.keyboard.press("Escape")
+
+    # The brush: what lies inside is counted and shown.
+    page.locator("#across").select_option("sobel")
+    kept(page)
+    canvas = page.locator("#cloud .canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 0.45 * box["width"], box["y"] + 0.02 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.99 * box["width"], box["y"] + 0.9 * box["height"], steps=3)
+    page.mouse.up()
+    kept(page)
+    a, b, c, d = (float(v) for v in page.locator("#axes input").evaluate_all("all => all.map(one => one.value)"))
+    sobel, loss = painted["sobel"], painted["loss"]
+    inside = int(((sobel >= a) & (sobel <= b) & (loss >= c) & (loss <= d)).sum())
+    assert f"{inside} of all lie inside" in page.locator("#found").inner_text()
+    assert 0 < inside < 100
+
+    # Marks: two patches and an image, one taken back; read again after a reload.
+    page.get_by_role("radio", name="All", exact=True).click()
+    page.locator("#sort-by").select_option("loss")
+    kept(page)
+    page.locator("#sort-turn").click()
+    kept(page)
+    marked = []
+    cards.first.locator("button").first.focus()
+    for key in ("x", "x", "X"):
+        at = page.locator(".card:has(button:focus)")
+        x, y = (int(v.split()[1]) for v in at.locator("figcaption > span").last.inner_text().split(", "))
+        name = at.locator(".name").inner_text()
+        marked.append((name, *(("", "", "") if key == "X" else (str(x), str(y), "48")), "by hand"))
+        page.keyboard.press(key)
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    page.keyboard.press("u")
+    assert "2 patches, 1 image rejected" in page.locator("#rejects").inner_text()
+    assert "--reject rejects.csv" in page.locator("#command").inner_text()
+    page.reload()
+    page.wait_for_selector("html[data-ready=yes]")
+    with page.expect_download() as waiting:
+        page.get_by_text("Download rejects.csv").click()
+    rows = list(csv.reader(Path(waiting.value.path()).read_text("utf-8").splitlines()))
+    assert rows[0] == ["image", "x", "y", "size", "reason"]
+    assert [tuple(row) for row in rows[1:]] == marked
+
+
+def test_a_condition_on_a_sample_says_its_interval(
+    synthetic: Callable[..., ScoreTable], visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    n = 120_000
+    loss = np.exp(np.random.default_rng(1).normal(3, 2, n))
+    table = synthetic(loss, images=300)
+    page = visit(write_report(table, None, tmp_path / "r.html"))
+    put(page, "keep", 33.3)
+    assert kept(page) == len(select(table, keep=0.333))
+    put(page, "where", "loss > 20")
+    about = kept(page)
+    assert "95 % confidence" in page.locator("#precision").inner_text()
+    low, high = (
+        int(v.replace(",", ""))
+        for v in page.locator("#precision").inner_text().split("file: ")[1].split(" are")[0].split(" to ")
+    )
+    exact = int(int((table["loss"] > 20).sum()) * 0.333 + 0.5)
+    assert low <= exact <= high
+    assert low <= about <= high
+    assert high - low < 0.02 * n

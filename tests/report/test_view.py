@@ -1,0 +1,155 @@
+"""``srfast view``: the page with every patch at hand, driven in a browser; and what does not get in."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from srfast.coreset.selection import select
+from srfast.scoring.table import ScoreTable
+
+pytest.importorskip("uvicorn", reason="uvicorn, which the view needs, is not installed")
+pytest.importorskip("starlette", reason="starlette, which the view needs, is not installed")
+pytest.importorskip("duckdb", reason="duckdb, which conditions need, is not installed")
+
+
+@pytest.fixture(scope="module")
+def address(painted: ScoreTable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a running ``srfast view`` answers."""
+    path = tmp_path_factory.mktemp("view") / "scores.parquet"
+    painted.write(path)
+    command = [sys.executable, "-m", "srfast", "view", str(path), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline().strip()
+        assert line.startswith("http://127.0.0.1:"), process.stderr.read() if process.poll() is not None else line
+        yield line
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        assert "Traceback" not in process.stderr.read()
+
+
+def get(address: str, **headers: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def asked(address: str) -> Any:
+    status, body = get(address)
+    assert status == 200, body
+    return json.loads(body)
+
+
+def wait_until_listening(address: str) -> None:
+    for _ in range(100):
+        with contextlib.suppress(urllib.error.URLError):
+            get(address + "select?keep=0.5")
+            return
+
+
+def test_nothing_without_the_token_nor_by_another_name(address: str) -> None:
+    wait_until_listening(address)
+    base, token = re.fullmatch(r"(http://127\.0\.0\.1:\d+/)([\w-]{20,})/", address).groups()
+    assert get(base)[0] == 404
+    assert get(f"{base}wrong/")[0] == 404
+    assert get(f"{base}wrong/rows")[0] == 404
+    assert get(f"{base}{token}/../{token}/rows", Host="evil.example")[0] == 400
+    assert get(address, Host="evil.example")[0] == 400
+    for path in ("picture/999999/hr", "picture/-1/hr", "picture/0/../../etc/passwd", "picture/0/x", "secret"):
+        assert get(address + path)[0] == 404, path
+    for path in ("whole/99", "map/-1", "rows?sort=nothing", "rows?show=lasso&lasso=1,2,x"):
+        assert "error" in asked(address + path), path
+    request = urllib.request.Request(address + "select", data=b"x", method="POST")
+    with pytest.raises(urllib.error.HTTPError, match="405"):
+        urllib.request.urlopen(request, timeout=30)
+    where = "1 = 1 or (select count(*) from read_csv('/etc/passwd')) > 0"
+    assert asked(address + "select?where=" + urllib.request.quote(where))["error"].startswith("where: ")
+
+
+def test_counts_and_rows_are_those_of_the_table(address: str, painted: ScoreTable) -> None:
+    wait_until_listening(address)
+    for query, arguments in (
+        ("keep=0.3&drop=0.05&by=sobel", {"keep": 0.3, "drop_hardest": 0.05, "method": "sobel"}),
+        ("keep=0.4&where=" + urllib.request.quote("noise < 0.5 and upper(light) = 'DAY'"), {
+            "keep": 0.4, "where": "noise < 0.5 and upper(light) = 'DAY'"}),
+    ):  # fmt: skip
+        core = select(painted, **arguments)
+        held = asked(f"{address}select?{query}")
+        assert held["kept"]["patches"] == len(core)
+        # A float64 sum of float32 losses.
+        assert held["kept"]["error"] == pytest.approx(core["loss"].sum(dtype=float) / painted["loss"].sum(dtype=float))
+        found = asked(f"{address}rows?{query}&show=kept&sort=loss&down=1&limit=200")
+        assert found["found"] == len(core)
+        assert [(s["image"], s["x"], s["y"]) for s in found["shots"]] == list(
+            zip(core["image"].tolist(), core["x"].tolist(), core["y"].tolist(), strict=True)
+        )
+    stacked = asked(f"{address}rows?stacked=1&sort=noise")
+    assert stacked["groups"] == 5
+    assert stacked["behind"] == [19] * 5
+    whole = asked(f"{address}map/2")
+    assert len(whole["row"]) == 20
+    assert whole["size"] == [240, 192]
+
+
+def test_the_page_asks_for_everything(address: str, painted: ScoreTable, visit: Callable[..., Any]) -> None:
+    wait_until_listening(address)
+    page = visit(address)
+    page.locator("#cards .card img").first.wait_for()
+    assert "100 patches." in page.locator("#found").inner_text()
+    assert page.locator("#cards .card").count() == 5
+    page.locator("#cards .more").first.click()
+    page.locator("#cards .card").nth(20).wait_for()
+    # A condition beyond the page's own grammar.
+    page.locator("#choose-where").fill("upper(light) = 'DAY'")
+    core = select(painted, where="upper(light) = 'DAY'")
+    page.locator(f"#legend .kept b[data-count='{len(core)}']").wait_for()
+    assert "The counts are exact" in page.locator("#precision").inner_text()
+    page.locator("#choose-where").fill("light = ")
+    page.locator("#refused").filter(has_text="where: ").wait_for()
+    page.locator("#choose-where").fill("")
+    page.locator("#legend .kept b[data-count='50']").wait_for()
+
+    page.locator("#cards .card button").first.click()
+    dialog = page.locator("#patch")
+    dialog.locator(".wipe .over").wait_for()
+    assert dialog.locator(".panel img").evaluate_all("all => all.every((one) => one.naturalWidth > 0)")
+    dialog.get_by_text("More like this").click()
+    page.locator("#found").filter(has_text="like the chosen one").wait_for()
+    assert page.locator("#cards .card").count() >= 1
+
+    page.get_by_text("Draw the map").click()
+    canvas = page.locator(".textures .canvas")
+    canvas.wait_for()
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    corners = [(0.02, 0.02), (0.6, 0.02), (0.6, 0.98), (0.02, 0.98)]
+    for i, (x, y) in enumerate(corners):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4)
+        if not i:
+            page.mouse.down()
+    page.mouse.up()
+    page.locator("#found").filter(has_text="inside the lasso").wait_for()
+    inside = int(page.locator("#found").inner_text().split()[0])
+    plane = asked(address + "textures")
+    x = np.frombuffer(base64.b64decode(plane["x"]["data"]), "<f4")
+    assert len(x) == 100
+    assert 0 < inside < 100
+    page.get_by_role("radio", name="All", exact=True).click()
+    page.locator("#found").filter(has_text="100 patches").wait_for()
+    page.locator("#image-table .link").first.click()
+    page.locator("#map canvas").wait_for()
+    assert "20 patches" in page.locator("#map").inner_text()
