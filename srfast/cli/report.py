@@ -26,8 +26,10 @@ from srfast.cli.options import emit
 def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: Path | None, as_json: bool) -> None:
     """Writes one HTML file that shows what SCORES hold (scores.parquet, or all its shards) and what is kept.
 
-    The file opens from disk and needs no network: the sorted loss curve, the hardest, easiest, borderline and
-    dropped patches as pictures, counts per image, and how far cheaper scores agree.
+    The file opens from disk and needs no network. Sliders move what is kept along the sorted loss curve and give the
+    command that keeps it; patches are looked at with what the scorer made of them, sorted, filtered and marked as
+    rejected. Two core-sets of one table, or two score tables of the same patches, are compared: what only one of them
+    keeps. docs/report.md says what is exact.
     """
     from srfast.coreset.selection import CoreSet
     from srfast.data.files import check_output
@@ -35,10 +37,46 @@ def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: 
     from srfast.scoring.table import ScoreTable, join
 
     check_output(output, "report", [*scores, *([coreset] if coreset else [])])
+    if coreset is None and len(scores) == 2 and _two_of_one(scores):
+        _compare(scores, output, root, as_json)
+        return
     table = join([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
     chosen = None if coreset is None else CoreSet.read(coreset)
     path = write_report(table, chosen, output, root=root, source=[str(path) for path in scores])
     if as_json:
         emit({"output": str(path), "patches": len(table), "kept": None if chosen is None else len(chosen)})
+    else:
+        click.echo(path)
+
+
+def _two_of_one(paths: tuple[Path, ...]) -> bool:
+    """Whether the two files are core-sets, or score tables that begin with the same image: shards do not."""
+    from srfast.data.origin import kind_of
+    from srfast.scoring.table import ScoreTable
+
+    kinds = [kind_of(path) for path in paths]
+    if kinds[0] != kinds[1] or kinds[0] not in ("core-set", "score table"):
+        return False
+    if kinds[0] == "core-set":
+        return True
+    a, b = (ScoreTable.read(path) for path in paths)
+    return len(a) == len(b) > 0 and a.table["image"][0] == b.table["image"][0]
+
+
+def _compare(paths: tuple[Path, ...], output: Path, root: Path | None, as_json: bool) -> None:
+    from srfast.coreset.selection import CoreSet
+    from srfast.data.origin import kind_of
+    from srfast.report.comparing import comparison
+    from srfast.report.writing import write_page
+    from srfast.scoring.table import ScoreTable
+
+    read = CoreSet.read if kind_of(paths[0]) == "core-set" else ScoreTable.read
+    a, b = (read(path) for path in paths)
+    names = [path.stem for path in paths] if paths[0].stem != paths[1].stem else [str(path) for path in paths]
+    content = comparison(a, b, names, root)
+    path = write_page(content, output)
+    if as_json:
+        found = {fact.term: fact.value for fact in content.facts}
+        emit({"output": str(path), "patches": [len(a), len(b)], "overlap": float(found["Overlap"])})
     else:
         click.echo(path)

@@ -14,9 +14,9 @@ from srfast.report.content import Column
 from srfast.report.reconstruction import Reconstruction
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, agreement, hardest_first
 
-SAMPLE, SAMPLE_BYTES = 40_000, 2_500_000
+SAMPLE, SAMPLE_BYTES = 40_000, 2_000_000
 """Rows of the page, and their bytes, from which what depends on a condition is computed, or estimated."""
-MAPPED_BYTES = 1_500_000
+MAPPED_BYTES = 1_200_000
 """Bytes of the rows that are there for maps of whole images alone."""
 _LOOKED_AT = 20_000
 MOST = 200

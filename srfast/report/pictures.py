@@ -19,9 +19,9 @@ from srfast.report.scores import Scores
 
 log = logging.getLogger(__name__)
 
-PATCHES = 8_500_000
+PATCHES = 6_400_000
 """Bytes of the pictures of patches in one page; as base64 they take a third more."""
-WHOLE, WHOLES = 288, 1_500_000
+WHOLE, WHOLES = 288, 1_000_000
 """Longest side of a whole image that is shown reduced, and the bytes of all of them."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -157,12 +156,9 @@ class Rows:
         return f"{about['kind']}({', '.join([text, *filter(None, map(str, made))])}{loss})"
 
     def _repr_html_(self) -> str:
-        few = self.head(10).table
-        head = "".join(f"<th>{escape(name)}</th>" for name in few.schema.names)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(_text(v))}</td>" for v in row.values()) + "</tr>" for row in few.to_pylist()
-        )
-        return f"<p>{escape(repr(self))}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        from srfast.scoring.notebook import html
+
+        return html(self)
 
 
 def is_frame(value: object) -> bool:
@@ -221,7 +217,3 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray:
         if len(chunk)
     ]
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [np.zeros(0, dtype)])
-
-
-def _text(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

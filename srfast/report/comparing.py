@@ -1,0 +1,168 @@
+"""Two selections, or two scorers of the same patches, beside each other: what only one of them keeps, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from srfast.coreset.selection import CoreSet, select
+from srfast.errors import InputError
+from srfast.report.content import Column, Content, Fact, Gallery, Group, Shot
+from srfast.report.pictures import Cut, cut
+from srfast.report.report import checksum, lede
+from srfast.report.scores import Scores, read_scores
+from srfast.report.text import count, percent
+from srfast.scoring.rows import Rows
+from srfast.scoring.settings import COMPARED
+from srfast.scoring.table import KEY, SCHEMA, ScoreTable, encode_meta
+
+_SHOWN = 32
+"""Patches of a gallery."""
+_PLACE = ("image", "x", "y", "size")
+
+
+def comparison(a: Rows, b: Rows, names: Sequence[str], root: Path | None = None) -> Content:
+    """The content of a page that compares two core-sets, or the halves that two score tables of the same patches keep.
+
+    Args:
+        a, b: Two core-sets, or two score tables.
+        names: What they are called, as their files are.
+        root: The folder the images lie in, if they have moved since scoring.
+
+    Raises:
+        InputError: one is a core-set and the other is not, they are of other images or grids, or of other patches.
+    """
+    if isinstance(a, CoreSet) != isinstance(b, CoreSet):
+        raise InputError(f"{names[1]}: expected two core-sets or two score tables, got one of each")
+    ignored = ("scorer", "mode", "boundary", "precision")
+    for setting in ("root", *(s for s in COMPARED if s not in ignored)):
+        if a.meta.get(setting) != b.meta.get(setting):
+            raise InputError(
+                f"{names[1]}: {setting} differs: {names[0]} has {a.meta.get(setting)!r}, "
+                f"this table has {b.meta.get(setting)!r}"
+            )
+    both_places = [list(zip(*(t.table[c].to_pylist() for c in _PLACE), strict=True)) for t in (a, b)]
+    row_of = {place: i for i, place in enumerate(both_places[0])}
+    matched = np.array([row_of.get(place, -1) for place in both_places[1]], dtype=np.int64)
+    if isinstance(a, CoreSet):
+        return _of_selections(a, b, matched, names, root)
+    if len(a) != len(b) or (matched < 0).any():
+        raise InputError(f"{names[1]}: expected the {len(a)} patches of {names[0]}, got others")
+    return _of_scorers(a, b, matched, names, root)
+
+
+def _of_selections(a: Rows, b: Rows, matched: np.ndarray, names: Sequence[str], root: Path | None) -> Content:
+    others = np.flatnonzero(matched < 0)
+    table = pa.concat_tables([a.table.select(SCHEMA.names), b.table.select(SCHEMA.names).take(pa.array(others))])
+    scores = _scores(ScoreTable(table, a.meta), root)
+    in_a = np.arange(len(scores)) < len(a)
+    in_b = np.zeros(len(scores), bool)
+    in_b[matched[matched >= 0]] = True
+    in_b[len(a) :] = True
+    columns = {"loss": Column("Loss", "mse"), "bicubic": Column("Bicubic", "mse"), "sobel": Column("Sobel")}
+    values = {"loss": scores.loss, "bicubic": scores.bicubic, "sobel": scores.sobel}
+    return _content(scores, in_a, in_b, names, columns, values, "keeps")
+
+
+def _of_scorers(a: Rows, b: Rows, matched: np.ndarray, names: Sequence[str], root: Path | None) -> Content:
+    scores = _scores(a, root)
+    other = np.empty(len(b), np.float64)
+    other[matched] = b.column("loss")
+    numbered = [
+        ScoreTable(t.table.append_column("srfast row", pa.array(rows)), t.meta)
+        for t, rows in ((a, np.arange(len(a))), (b, matched))
+    ]
+    kept = []
+    for table in numbered:
+        inside = np.zeros(len(a), bool)
+        inside[select(table, engine="memory").column("srfast row")] = True
+        kept.append(inside)
+    columns = {"a": Column(f"Loss, {names[0]}", "mse"), "b": Column(f"Loss, {names[1]}", "mse")}
+    return _content(scores, kept[0], kept[1], names, columns, {"a": scores.loss, "b": other}, "has in its hardest half")
+
+
+def _scores(table: Rows, root: Path | None) -> Scores:
+    plain = table.table.select(SCHEMA.names).replace_schema_metadata({KEY: encode_meta(table.meta)})
+    return read_scores(plain, None, root=root)
+
+
+def _content(
+    scores: Scores,
+    in_a: np.ndarray,
+    in_b: np.ndarray,
+    names: Sequence[str],
+    columns: dict[str, Column],
+    values: dict[str, np.ndarray],
+    keeps: str,
+) -> Content:
+    parts = [
+        ("only-a", f"Only {names[0]}", in_a & ~in_b),
+        ("only-b", f"Only {names[1]}", in_b & ~in_a),
+        ("both", "Both", in_a & in_b),
+    ]
+    picked = [_spread(scores, np.flatnonzero(inside)) for _, _, inside in parts]
+    pictures = cut(scores, [row for rows in zip_evenly(picked) for row in rows])
+    rows = list(pictures.patches)
+    place = {row: i for i, row in enumerate(rows)}
+    galleries = [
+        Gallery(
+            id,
+            f"{title}: {count(int(inside.sum()), 'patch')}",
+            [Group("A sample spread evenly from the hardest to the easiest.", [place[r] for r in some if r in place])]
+            if len(some)
+            else [],
+            reason="by hand",
+        )
+        for (id, title, inside), some in zip(parts, picked, strict=True)
+    ]
+    shared, either = int((in_a & in_b).sum()), int((in_a | in_b).sum())
+    total = scores.loss.sum() or 1.0
+    facts = [
+        Fact(names[0], f"{int(in_a.sum()):,}", f"patches, mean loss {scores.loss[in_a].mean():.4g}"),
+        Fact(names[1], f"{int(in_b.sum()):,}", f"patches, mean loss {scores.loss[in_b].mean():.4g}"),
+        Fact("In both", f"{shared:,}", f"{percent(shared, int(in_a.sum()))} of the first"),
+        Fact("Overlap", f"{shared / either:.3f}", "in both, of all that are in either (Jaccard)"),
+        Fact("Error apart", percent(float(scores.loss[in_a ^ in_b].sum() / total)), "of the summed loss lies in one"),
+    ]
+    return Content(
+        kind="report",
+        title=f"{percent(shared, int(in_a.sum()))} of what the first {keeps}, the second {keeps} too",
+        lede=lede(scores),
+        checksum=checksum(scores),
+        facts=facts,
+        columns=columns,
+        shots=[_shot(scores, row, pictures, values) for row in rows],
+        galleries=galleries,
+        galleries_title=f"{names[0]} beside {names[1]}",
+        galleries_text=f"What only one of the two {keeps}, and what both do.",
+    )
+
+
+def zip_evenly(several: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The first of each, then the second of each, and so on: so that a budget cuts all of them alike."""
+    most = max(map(len, several), default=0)
+    return [[rows[i] for rows in several if i < len(rows)] for i in range(most)]
+
+
+def _spread(scores: Scores, rows: np.ndarray) -> list[int]:
+    """Rows spread evenly over the order of the loss, hardest first."""
+    if not len(rows):
+        return []
+    ordered = rows[np.argsort(-scores.loss[rows], kind="stable")]
+    at = np.unique(np.rint(np.linspace(0, len(ordered) - 1, _SHOWN)).astype(np.int64))
+    return [int(row) for row in ordered[at]]
+
+
+def _shot(scores: Scores, row: int, pictures: Cut, values: dict[str, np.ndarray]) -> Shot:
+    return Shot(
+        scores.images[scores.code[row]],
+        int(scores.x[row]),
+        int(scores.y[row]),
+        int(scores.size[row]),
+        values={name: float(column[row]) for name, column in values.items()},
+        pictures=pictures.patches[row],
+        note=pictures.notes.get(row, ""),
+    )

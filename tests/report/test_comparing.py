@@ -1,0 +1,69 @@
+"""Two selections, or two scorers of one table, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from srfast.cli import main
+from srfast.coreset.selection import select
+from srfast.errors import InputError
+from srfast.report.comparing import comparison
+from srfast.scoring.table import ScoreTable
+
+
+def test_what_only_one_selection_keeps(painted: ScoreTable, visit: Callable[..., Any], tmp_path: Path) -> None:
+    cores = {"hard": select(painted, keep=0.3), "easy": select(painted, keep=0.4, method="sobel", order="asc")}
+    for name, core in cores.items():
+        core.write(tmp_path / f"{name}.parquet")
+    with pytest.raises(SystemExit) as stop:
+        main(["report", *(str(tmp_path / f"{name}.parquet") for name in cores), "-o", str(tmp_path / "c.html")])
+    assert stop.value.code == 0
+    a, b = ({(r["image"], r["x"], r["y"]) for r in core.table.to_pylist()} for core in cores.values())
+    page = visit(tmp_path / "c.html")
+    parts = {"only-a": ("Only hard", a - b), "only-b": ("Only easy", b - a), "both": ("Both", a & b)}
+    for id, (title, expected) in parts.items():
+        part = page.locator(f"#{id}")
+        assert part.locator("h3").inner_text().startswith(f"{title}: {len(expected)} ")
+        names = part.locator(".name").all_inner_texts()
+        places = part.locator("figcaption > span:last-child").all_inner_texts()
+        shown = {(n, *(int(v.split()[1]) for v in p.split(", "))) for n, p in zip(names, places, strict=True)}
+        assert shown <= expected
+        assert len(shown) == min(32, len(expected))
+    assert f"{len(a & b) / len(a | b):.3f}" in page.locator(".facts").inner_text()
+
+
+def test_two_scorers_and_strangers(painted: ScoreTable) -> None:
+    other = painted.table.set_column(4, painted.table.schema.field("loss"), painted.table["sobel"])
+    scored = ScoreTable(other, {**painted.meta, "scorer": {"name": "other", "sha256": "0"}})
+    content = comparison(painted, scored, ["a", "b"])
+    assert [fact.value for fact in content.facts[:2]] == ["50", "50"]
+    assert set(content.shots[0].values) == {"a", "b"}
+    with pytest.raises(InputError, match="two core-sets or two score tables, got one of each"):
+        comparison(painted, select(painted), ["a", "b"])
+    with pytest.raises(InputError, match="expected the 100 patches of a, got others"):
+        comparison(painted, ScoreTable(painted.table.slice(0, 50), painted.meta), ["a", "b"])
+    with pytest.raises(InputError, match="scale differs"):
+        comparison(painted, ScoreTable(painted.table, {**painted.meta, "scale": 3}), ["a", "b"])
+
+
+def test_rows_show_themselves_in_a_notebook(painted: ScoreTable, synthetic: Callable[..., ScoreTable]) -> None:
+    for rows in (painted, select(painted, keep=0.3)):
+        text = rows._repr_html_()
+        assert f"{len(rows)} patches" in text
+        assert "onerror=alert(1)>" not in text
+        assert text.count('<img src="data:image/png') == 16
+        assert "NaN" not in text.replace("nan", "NaN").partition("<tbody>")[0]
+        assert "<script" not in text
+    import numpy as np
+
+    gone = synthetic(np.arange(10.0))._repr_html_()
+    assert "<img" not in gone
+    assert "<path" in gone
+    empty = ScoreTable(painted.table.slice(0, 0), painted.meta)._repr_html_()
+    assert "<path" not in empty
+    assert isinstance(painted.table, pa.Table)
