@@ -134,7 +134,7 @@ def _listings(scores: Scores) -> list[Listing]:
         if entries:
             more = f" The first {_LISTED:,} are named." if len(entries) > _LISTED else ""
             found.append(Listing(f"{title}: {count(len(entries), 'file')}", text + more, entries[:_LISTED]))
-    return found or [Listing("None", "Every image was read, and none is smaller than a patch.", [])]
+    return found or [Listing("", "Every image was read, and none is smaller than a patch.", [])]
 
 
 def _named(entry: Any) -> tuple[str, str]:

@@ -96,10 +96,12 @@ class View:
 
     def _held(self, status: np.ndarray) -> dict[str, Any]:
         total = float(self.scores.loss.sum()) or 1.0
-        return {
+        held: dict[str, Any] = {
             word: {"patches": int((status == s).sum()), "error": float(self.scores.loss[status == s].sum() / total)}
             for s, word in STATUS.items()
         }
+        kept = np.bincount(self.scores.code[status == KEPT], minlength=len(self.scores.images))
+        return held | {"perImage": kept.tolist()}
 
     def rows(self, query: Mapping[str, str]) -> dict[str, Any]:
         """The rows that a gallery asks for, in its order: how many there are, and the first of them."""

@@ -30,7 +30,7 @@ function pile({ shot, behind, load }, reason, act) {
   if (!behind) return made;
   made.classList.add("stack");
   const more = button(
-    `+ ${behind} of this image`,
+    `+ ${behind} more`,
     async () => {
       const rest = await load();
       const all = [shot, ...rest];

@@ -5,7 +5,7 @@ import { data } from "./content.js";
 import { now, onOutcome } from "./controls.js";
 import { button, byId, eachFrame, element } from "./dom.js";
 import { openMap } from "./map.js";
-import { images, sample, total, unpacked, whole } from "./rows.js";
+import { images, mapped, total, unpacked, whole } from "./rows.js";
 import { state } from "./state.js";
 import { count, integer, number, percent } from "./text.js";
 
@@ -17,8 +17,8 @@ const stats = Object.fromEntries(
   Object.entries(raw).map(([name, packed]) => [name, unpacked(/** @type {any} */ (packed))]),
 );
 const numbers = images.map((_, i) => i);
-/** Kept of each image under the selection; null where the file does not hold every patch. @type {number[] | null} */
-let kept = null;
+/** Kept of each image under the selection; null where the file does not hold every patch of it. @type {Array<number | null>} */
+let kept = [];
 let sorted = { by: "mean", down: true };
 let words = "";
 /** @type {number[]} */
@@ -28,23 +28,36 @@ let order = [];
 const COLUMNS = [
   ["image", "Image", (i) => images[i], (i) => images[i]],
   ["patches", "Patches", (i) => integer(stats.patches[i]), (i) => stats.patches[i]],
-  ["kept", "Kept", (i) => (kept ? integer(kept[i]) : "—"), (i) => (kept ? kept[i] : 0)],
-  [
-    "share",
-    "Share kept",
-    (i) => (kept ? percent(kept[i] / stats.patches[i]) : "—"),
-    (i) => (kept ? kept[i] / stats.patches[i] : 0),
-  ],
+  ["kept", "Kept", (i) => (kept[i] === null ? "—" : integer(kept[i] ?? 0)), (i) => kept[i] ?? -1],
+  ["share", "Share kept", (i) => shareText(i), (i) => shareOf(i) ?? -1],
   ["mean", "Mean loss", (i) => number(stats.mean[i]), (i) => stats.mean[i]],
   ["largest", "Largest loss", (i) => number(stats.largest[i]), (i) => stats.largest[i]],
 ];
 
+/** @param {number} i */
+function shareOf(i) {
+  const n = kept[i];
+  return n === null ? null : n / stats.patches[i];
+}
+
+/** @param {number} i */
+function shareText(i) {
+  const share = shareOf(i);
+  return share === null ? "—" : percent(share);
+}
+
 function reckon() {
-  if (state.given) kept = Array.from(stats.kept);
-  else if (whole) {
-    kept = numbers.map(() => 0);
-    for (let i = 0; i < sample.length; i++) if (now.outcome.status(sample, i) === "kept") kept[sample.image[i]]++;
-  } else kept = null;
+  const counted = state.given ? stats.kept : now.outcome.perImage;
+  if (counted) {
+    kept = Array.from(counted);
+    return;
+  }
+  const complete = whole || (now.outcome.cut && state.by in mapped.ranks);
+  kept = numbers.map(() => (whole ? 0 : null));
+  for (let i = 0; complete && i < mapped.length; i++) {
+    const image = mapped.image[i];
+    kept[image] = (kept[image] ?? 0) + Number(now.outcome.status(mapped, i) === "kept");
+  }
 }
 
 function drawChart() {
@@ -165,9 +178,10 @@ function drawRows() {
       element("th", { scope: "row" }, open),
       ...COLUMNS.slice(1).map(([key, , text]) => {
         const cell = element("td", {}, text(i));
-        if (key === "share" && kept) {
+        const share = shareOf(i);
+        if (key === "share" && share !== null) {
           const bar = element("span", { class: "bar", "aria-hidden": "true" });
-          bar.style.setProperty("--share", (kept[i] / stats.patches[i]).toFixed(3));
+          bar.style.setProperty("--share", share.toFixed(3));
           cell.prepend(bar);
         }
         return cell;

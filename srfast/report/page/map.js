@@ -129,14 +129,11 @@ function paint(canvas, cells, scale) {
   }
 }
 
-/** The distance of neighbours: overlapping patches are drawn as their middles. @param {Cell[]} cells */
+/** The usual distance of neighbours: patches that overlap are drawn as their middles. @param {Cell[]} cells */
 function stepOf(cells) {
-  let step = Infinity;
-  for (let k = 1; k < cells.length; k++) {
-    const d = Math.abs(cells[k].x - cells[k - 1].x);
-    if (d) step = Math.min(step, d);
-  }
-  return step;
+  const steps = cells.slice(1).map((cell, k) => (cell.y === cells[k].y ? Math.abs(cell.x - cells[k].x) : 0));
+  const some = steps.filter((step) => step > 0).sort((a, b) => a - b);
+  return some.length ? some[some.length >> 1] : Infinity;
 }
 
 /** Dark blue over red to pale yellow, evenly brighter. @param {number} share */

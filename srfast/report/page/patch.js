@@ -50,7 +50,7 @@ async function show(index) {
   dialog.className = shot.status || "plain";
   dialog.replaceChildren(heading(shot), await stage(pictures), details(shot), controls(shot));
   const same = [...dialog.querySelectorAll("button")].find((one) => one.textContent === had);
-  (same ?? dialog.querySelector(".controls .next"))?.focus();
+  (same ?? dialog.querySelector(".controls .next"))?.focus({ preventScroll: true });
 }
 
 /** @param {Shot} shot */

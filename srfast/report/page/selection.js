@@ -29,6 +29,7 @@ import { along, curves, orderOf, sample, total, whole } from "./rows.js";
  * @property {[number, number] | null} interval of the patches kept, where they are estimated (95 %)
  * @property {Array<[number, number, string]>} runs stretches of the score's order, highest first: first, end, status
  * @property {boolean} cut whether the runs say all of it
+ * @property {number[]} [perImage] kept of each image, where `srfast view` has counted them
  * @property {(rows: Rows, i: number) => "kept" | "dropped" | "left"} status
  * @property {(rows: Rows, i: number) => string} why
  */
@@ -141,7 +142,7 @@ function exact(choice) {
  * @returns {Pick<Outcome, "status" | "why">}
  */
 function statuses(choice, test, dropped, first, last) {
-  const label = data.columns[choice.by]?.label ?? choice.by;
+  const label = (data.columns[choice.by]?.label ?? choice.by).toLowerCase();
   /** @param {Rows} rows @param {number} i */
   const passes = (rows, i) => !test || !Object.keys(rows.values).includes(choice.by) || test(rows, i);
   return {
