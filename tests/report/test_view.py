@@ -126,7 +126,10 @@ def test_the_page_asks_for_everything(address: str, painted: ScoreTable, visit: 
     page.locator("#cards .card button").first.click()
     dialog = page.locator("#patch")
     dialog.locator(".wipe .over").wait_for()
-    assert dialog.locator(".panel img").evaluate_all("all => all.every((one) => one.naturalWidth > 0)")
+    # A picture that is not one is refused here.
+    assert dialog.locator(".panel img").evaluate_all(
+        "all => Promise.all(all.map((one) => one.decode())).then(() => true)"
+    )
     dialog.get_by_text("More like this").click()
     page.locator("#found").filter(has_text="like the chosen one").wait_for()
     assert page.locator("#cards .card").count() >= 1
