@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from srfast.cli.options import say
+from srfast.cli.options import emit, say
 
 
 @click.command("view", short_help="Look at every patch of a score table in the browser.")
@@ -19,7 +19,10 @@ from srfast.cli.options import say
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes a free port.")
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in the browser.")
-def command(scores: tuple[Path, ...], coreset: Path | None, root: Path | None, port: int, browser: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object on stdout.")
+def command(
+    scores: tuple[Path, ...], coreset: Path | None, root: Path | None, port: int, browser: bool, as_json: bool
+) -> None:
     """Shows the page of `srfast report` on 127.0.0.1 with every patch of SCORES instead of a sample, until Ctrl-C.
 
     The address holds a random token, without which nothing is answered. Conditions are those of `srfast select
@@ -51,7 +54,10 @@ def command(scores: tuple[Path, ...], coreset: Path | None, root: Path | None, p
         except OSError as error:
             raise InputError(f"port: expected a free port, got {port} ({error.strerror})") from None
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/{token}/"
-        click.echo(address)
+        if as_json:
+            emit({"address": address, "patches": len(table)})
+        else:
+            click.echo(address)
         say("Ctrl-C ends it.")
         if browser:
             webbrowser.open(address)
