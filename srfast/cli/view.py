@@ -53,6 +53,7 @@ def command(
             listening.bind(("127.0.0.1", port))
         except OSError as error:
             raise InputError(f"port: expected a free port, got {port} ({error.strerror})") from None
+        listening.listen()  # who follows the address at once waits instead of being refused
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/{token}/"
         if as_json:
             emit({"address": address, "patches": len(table)})

@@ -54,15 +54,7 @@ def asked(address: str) -> Any:
     return json.loads(body)
 
 
-def wait_until_listening(address: str) -> None:
-    for _ in range(100):
-        with contextlib.suppress(urllib.error.URLError):
-            get(address + "select?keep=0.5")
-            return
-
-
 def test_nothing_without_the_token_nor_by_another_name(address: str) -> None:
-    wait_until_listening(address)
     base, token = re.fullmatch(r"(http://127\.0\.0\.1:\d+/)([\w-]{20,})/", address).groups()
     assert get(base)[0] == 404
     assert get(f"{base}wrong/")[0] == 404
@@ -81,7 +73,6 @@ def test_nothing_without_the_token_nor_by_another_name(address: str) -> None:
 
 
 def test_counts_and_rows_are_those_of_the_table(address: str, painted: ScoreTable) -> None:
-    wait_until_listening(address)
     for query, arguments in (
         ("keep=0.3&drop=0.05&by=sobel", {"keep": 0.3, "drop_hardest": 0.05, "method": "sobel"}),
         ("keep=0.4&where=" + urllib.request.quote("noise < 0.5 and upper(light) = 'DAY'"), {
@@ -106,7 +97,6 @@ def test_counts_and_rows_are_those_of_the_table(address: str, painted: ScoreTabl
 
 
 def test_the_page_asks_for_everything(address: str, painted: ScoreTable, visit: Callable[..., Any]) -> None:
-    wait_until_listening(address)
     page = visit(address)
     page.locator("#cards .card img").first.wait_for()
     assert "100 patches." in page.locator("#found").inner_text()
