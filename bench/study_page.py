@@ -8,161 +8,22 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.study_rows import DATASET, RESULTS, ROOT, STRATA, Claims, Family, Means, Ratios, Saved, Strata
 from srfast.study.figures import draw
-from srfast.study.inference import Comparison, compare, interval
-from srfast.study.result_groups import Group, groups
 from srfast.study.results import Results
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "studies" / "results"
 PAGES = (ROOT / "docs" / "study.md", ROOT / "docs" / "choosing-a-ratio.md")
 FIGURES = {
     "table1-bsds": ("figure2-losses", "figure3-keep", "figure4-window", "updates", "hours"),
     "needed-bsds": ("keep-same-updates", "strata"),
     "how-much": ("pool",),
 }
-DATASET = "BSD100"
 _MARK = re.compile(r"<!-- table: ([\w-]+) -->\n\n(?:\|.*\n)*")
 
 HALF, QUARTER, TENTH = "the hardest half (DES)", "the hardest quarter (DES)", "the hardest tenth (DES)"
-
-
-@dataclass(frozen=True)
-class Claims:
-    """Comparisons of one study: words, arm, control. An arm is "name keep updates [pool]", keep and pool in percent."""
-
-    study: str
-    model: str
-    rows: tuple[tuple[str, str, str], ...]
-    seeds: bool = True
-
-    def markdown(self) -> str:
-        head = ["claim", "difference (dB)", *(["seeds"] if self.seeds else []), "verdict"]
-        lines = []
-        for words, arm, control in self.rows:
-            c = difference(self.study, self.model, arm, control)
-            lines.append([words, signed(c), *([str(c.seeds)] if self.seeds else []), c.verdict])
-        return _markdown(head, lines)
-
-
-@dataclass(frozen=True)
-class Means:
-    """PSNR of arms (rows: words, "name keep") after updates (columns: "model updates", or "keep updates")."""
-
-    study: str
-    head: tuple[str, ...]
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, str], ...]
-    datasets: tuple[str, ...] = (DATASET,)
-
-    def markdown(self) -> str:
-        lines = []
-        for words, arm in self.rows:
-            cells = [(c, d) for c in self.columns for d in self.datasets]
-            lines.append([words, *(self._cell(arm, column, dataset) for column, dataset in cells)])
-        return _markdown(list(self.head), lines)
-
-    def _cell(self, arm: str, column: str, dataset: str) -> str:
-        model, updates, *keep = column.split()
-        name, own = arm.split()
-        g = group(self.study, model, f"{name} {own if own != '-' else keep[0]} {updates}")
-        if g is None:
-            return ""
-        i = interval(g.per_seed(dataset))
-        return f"{i.mean:.3f} ± {i.high - i.mean:.3f}"
-
-
-@dataclass(frozen=True)
-class Ratios:
-    """What is kept against all patches, several studies beside each other: (head, study, model, updates)."""
-
-    columns: tuple[tuple[str, str, str, int], ...]
-    rows: tuple[tuple[str, str], ...]
-
-    def markdown(self) -> str:
-        head = ["kept"]
-        columns = []
-        for words, study, model, updates in self.columns:
-            found = [self._difference(study, model, arm, updates) for _, arm in self.rows]
-            most = max(c.seeds for c in found if c)
-            head.append(f"{words}, {most} seeds")
-            columns.append(["" if c is None or c.seeds < 2 else self._cell(c, most) for c in found])
-        return _markdown(head, [[words, *cells] for (words, _), *cells in zip(self.rows, *columns, strict=True)])
-
-    @staticmethod
-    def _difference(study: str, model: str, arm: str, updates: int) -> Comparison | None:
-        there = group(study, model, f"{arm} {updates}")
-        return difference(study, model, f"{arm} {updates}", f"full 100 {updates}") if there else None
-
-    @staticmethod
-    def _cell(c: Comparison, most: int) -> str:
-        return signed(c, " dB") + ("" if c.seeds == most else f" ({c.seeds} seeds)")
-
-
-@dataclass(frozen=True)
-class Saved:
-    """After how many updates a selection has the PSNR of all patches: (words, study, model, arm, updates of both).
-
-    Its last doubling of updates gave it a gain g, so that a lead d is worth a factor of 2^(-d / g); the bounds are
-    those of d. Beyond the updates that were run nothing is claimed.
-    """
-
-    rows: tuple[tuple[str, str, str, str, int], ...]
-
-    def markdown(self) -> str:
-        head = ["selection", "updates of all patches", "updates of the selection for the same PSNR"]
-        lines = []
-        for words, study, model, arm, updates in self.rows:
-            lead = difference(study, model, f"{arm} {updates}", f"full 100 {updates}").effect
-            gain = difference(study, model, f"{arm} {updates}", f"{arm} {updates // 2 + updates % 2}").effect.mean
-            mean, most, fewest = (updates * 2 ** (-d / gain) for d in (lead.mean, lead.low, lead.high))
-            lines.append(
-                [words, f"{updates:,}", f"{_upto(mean, updates)} [{_upto(fewest, updates)}, {_upto(most, updates)}]"]
-            )
-        return _markdown(head, lines)
-
-
-def _upto(value: float, most: int) -> str:
-    return f"more than {most:,}" if value > most else f"{round(value, -2):,.0f}"
-
-
-@lru_cache
-def _groups(study: str) -> tuple[Group, ...]:
-    return tuple(groups(Results.read(RESULTS / study)))
-
-
-def group(study: str, model: str, arm: str) -> Group | None:
-    """The seeds of one arm by the shipped scorer, or where there are no others by the first."""
-    name, keep, updates, *pool = arm.split()
-    asked = (model, name, float(keep) / 100, int(updates), float(pool[0]) / 100 if pool else 1.0)
-    found = [
-        g for g in _groups(study) if (g.key.model, g.key.arm, g.key.keep, g.key.updates, g.key.pool) == asked
-    ]  # fmt: skip
-    return found[0] if found else None
-
-
-def difference(study: str, model: str, arm: str, control: str) -> Comparison:
-    """Arm less control on BSD100, over the seeds that both have."""
-    a, b = group(study, model, arm), group(study, model, control)
-    if a is None or b is None:
-        raise SystemExit(f"{study}: no {model} {arm if a is None else control}")
-    both = sorted(set(a.seeds) & set(b.seeds))
-    return compare(*(x.psnr[DATASET][[x.seeds.index(s) for s in both]] for x in (a, b)))
-
-
-def signed(c: Comparison, unit: str = "") -> str:
-    e = c.effect
-    return f"{e.mean:+.3f}{unit} [{e.low:+.3f}, {e.high:+.3f}]"
-
-
-def _markdown(head: list[str], lines: list[list[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
 def _against(name: str, keep: int, updates: int, words: str) -> Iterator[tuple[str, str, str]]:
@@ -189,7 +50,29 @@ def _measures() -> Iterator[tuple[str, str, str]]:
     yield "a random quarter against all patches", "random 25 1951", "full 100 1951"
 
 
-TABLES: dict[str, Claims | Means | Ratios | Saved] = {
+_NEEDED, _BUDGET, _SRCNN = (
+    ("needed-bsds", "fsrcnn"),
+    ("paper-budget-bsds", "fsrcnn"),
+    ("paper-budget-srcnn-bsds", "srcnn"),
+)
+
+
+def _hard(keep: int, updates: int) -> tuple[str, str]:
+    """The arms by difficulty, and the uniform ones, which are one another's nulls."""
+    hard = f"des {keep} {updates} + bicubic {keep} {updates}"
+    return hard, f"full 100 {updates} + random {keep} {updates}"
+
+
+_ALL, _HALVED, _HALVED_TENTH = "full 100 1951", "wild-half: full 100 1951", "wild-half: des 10 1951"
+WILD = (
+    ("the hardest tenth against all patches", "des 10 1951", _ALL, DATASET, ""),
+    ("every image halved, all patches, against all patches at full size", _HALVED, _ALL, DATASET, ""),
+    ("halved, the hardest tenth, against all patches at full size", _HALVED_TENTH, _ALL, DATASET, ""),
+    ("halved, the hardest tenth, against all patches of the halved", _HALVED_TENTH, _HALVED, DATASET, ""),
+)
+"""Named before any result of these trainings was looked at."""
+
+TABLES: dict[str, Claims | Means | Ratios | Saved | Strata | Family] = {
     "spread": Means(
         "spread-bsds",
         ("at 1,951 updates", "Set5", "Set14", "BSD100"),
@@ -336,6 +219,37 @@ TABLES: dict[str, Claims | Means | Ratios | Saved] = {
         ),
         seeds=False,
     ),
+    "moved": Strata(
+        (
+            ("FSRCNN, 1,951 updates: hard halves", *_NEEDED, *_hard(50, 1951), DATASET),
+            ("FSRCNN, 1,951 updates: hard quarters", *_NEEDED, *_hard(25, 1951), DATASET),
+            ("FSRCNN, 1,951 updates: the hardest tenth", *_NEEDED, "des 10 1951", _hard(10, 1951)[1], DATASET),
+            ("FSRCNN, 15,608 updates: hard halves", *_BUDGET, *_hard(50, 15608), DATASET),
+            ("... on Set5", *_BUDGET, *_hard(50, 15608), "Set5"),
+            ("SRCNN, 15,608 updates: the hardest half", *_SRCNN, "des 50 15608", _hard(50, 15608)[1], DATASET),
+            ("... on Set5", *_SRCNN, "des 50 15608", _hard(50, 15608)[1], "Set5"),
+        )
+    ),
+    "nulls": Claims(
+        "needed-bsds",
+        "fsrcnn",
+        tuple(
+            (f"a random {part} against all patches", f"random {keep} 1951", "full 100 1951")
+            for keep, part in ((50, "half"), (25, "quarter"), (10, "tenth"))
+        ),
+    ),
+    "wild-means": Means(
+        "wild",
+        ("BSD100", "at full size", "every image halved"),
+        ("fsrcnn 1951", "wild-half: fsrcnn 1951"),
+        (("all patches", "full 100"), ("the hardest tenth", "des 10")),
+    ),
+    "wild": Family("wild", "fsrcnn", WILD),
+    "wild-strata": Family(
+        "wild",
+        "fsrcnn",
+        tuple((*claim[:3], DATASET, s) for claim in (WILD[0], WILD[2]) for s in STRATA),
+    ),
     "saved": Saved(
         (
             (HALF, "table1-bsds", "fsrcnn", "des 50", 1951),
@@ -352,7 +266,6 @@ TABLES: dict[str, Claims | Means | Ratios | Saved] = {
             ("FSRCNN, 15,608 updates", "paper-budget-bsds", "fsrcnn", 15608),
             ("SRCNN, 1,951 updates", "table2-bsds", "srcnn", 1951),
             ("SRCNN, 15,608 updates", "paper-budget-srcnn-bsds", "srcnn", 15608),
-            # X("SRCNN, 15,608 updates", "paper-budget-srcnn-bsds", "srcnn", 15608),
         ),
         (
             ("hardest 50 % by loss", "des 50"),

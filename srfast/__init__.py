@@ -24,6 +24,7 @@ _NAMES = {
     "psnr": "srfast.evaluation.metrics",
     "ssim": "srfast.evaluation.metrics",
     "evaluate": "srfast.evaluation.evaluator",
+    "compare": "srfast.evaluation.comparing",
     "train": "srfast.workflows.training",
     "prune": "srfast.workflows.pruning",
     "write_report": "srfast.report.writing",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from srfast.coreset.settings import Column as Column
     from srfast.errors import InputError as InputError
     from srfast.errors import RunError as RunError
+    from srfast.evaluation.comparing import compare as compare
     from srfast.evaluation.evaluator import evaluate as evaluate
     from srfast.evaluation.metrics import psnr as psnr
     from srfast.evaluation.metrics import ssim as ssim

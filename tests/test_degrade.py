@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import sys
 from fractions import Fraction
@@ -15,7 +16,10 @@ from PIL import Image
 from srfast.data.images import read_rgb
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
-from bench.degrade import FACTORS, KERNELS, KINDS, degrade, described, of_name, pool, spoilt
+made = importlib.import_module("bench.degrade")  # not in the package
+FACTORS, KERNELS, KINDS, degrade, described, of_name, pool, spoilt = (
+    getattr(made, n) for n in ("FACTORS", "KERNELS", "KINDS", "degrade", "described", "of_name", "pool", "spoilt")
+)
 
 NAMES = [f"image{i}" for i in range(40)]
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "view": "Look at every patch of a score table in the browser.",
     "train": "Train a super-resolution model on images or a core-set.",
     "eval": "PSNR and SSIM of a model, a checkpoint or bicubic.",
+    "compare": "Are these evaluations different? Which cannot be told from the best?",
     "study": "A grid of selections, models, budgets and seeds, and what it says.",
     "onnx": "Write the scorer as one ONNX graph.",
     "doctor": "Say what this installation can do.",

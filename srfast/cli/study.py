@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,9 @@ import click
 
 from srfast.cli.options import Setting, emit, say
 from srfast.scoring.settings import ScoreSettings
+
+MINUTE = 60.0
+"""Seconds between the lines of a study that runs."""
 
 
 @click.command("study", short_help="Run a grid of selections, models, budgets and seeds.")
@@ -28,6 +34,11 @@ from srfast.scoring.settings import ScoreSettings
     "as_tables",
     is_flag=True,
     help="Print the tables of the finished cells; with -o (or STUDY a folder) also write tables/ and figures/ there.",
+)
+@click.option(
+    "--until-decided",
+    is_flag=True,
+    help="Seed after seed, until every [[claim]] about a test set is decided (O'Brien and Fleming's bounds).",
 )
 @click.option("--json", "as_json", is_flag=True, help="With --status: one JSON object on stdout.")
 @click.option("--only", metavar="PATTERN", help="Only the cells whose name fits (* and ?; a word fits anywhere).")
@@ -61,6 +72,7 @@ def command(
     jobs: int | None,
     as_status: bool,
     as_tables: bool,
+    until_decided: bool,
     as_json: bool,
     only: str | None,
     shard: tuple[int, int] | None,
@@ -82,6 +94,9 @@ def command(
     path = find_study(study)
     if output is None and images and not path.is_dir():
         output = path.stem
+    if as_status and (output is None or path.is_dir()):
+        _say_published(path, as_json)
+        return
     if as_tables or output is None or path.is_dir():
         _print_tables(path, output, images, tests)
         return
@@ -90,7 +105,11 @@ def command(
     if as_status:
         _say_status(path, output, jobs, options, as_json)
         return
-    _run(path, output, {"jobs": jobs, "only": only, "shard": shard, "known": known, **options})
+    _run(
+        path,
+        output,
+        {"jobs": jobs, "only": only, "shard": shard, "known": known, "until_decided": until_decided, **options},
+    )
 
 
 def _run(study: Path, output: str, options: dict[str, Any]) -> None:
@@ -108,10 +127,11 @@ def _run(study: Path, output: str, options: dict[str, Any]) -> None:
         left = f"; all in about {clock(known.seconds)}" if known and known.seconds else ""
         say(f"[{done}/{total}] {outcome.cell.name} {outcome.state}{text}{seconds}{left}")
 
-    found = run_study(study, output, progress=progress, **options)
+    with _every_minute(lambda: str(status(described, output, options["jobs"]))):
+        found = run_study(study, output, progress=progress, **options)
     say(f"{len(found.meta['cells'])} cells, {found.table.num_rows:,} rows -> {Path(output) / 'results.parquet'}")
     known = status(described, output)
-    if not (known.left or known.running):
+    if options["until_decided"] or not (known.left or known.running):
         click.echo(publish(found, None))
         say(f"figures, and the tables as files: srfast study {output} --tables")
 
@@ -140,7 +160,7 @@ def _print_tables(study: Path, output: str | None, images: tuple[str, ...], test
 
 def _say_status(study: Path, output: str, jobs: int | None, options: dict[str, Any], as_json: bool) -> None:
     from srfast.study.description import read_study
-    from srfast.study.runner import clock, status
+    from srfast.study.runner import status
 
     known = status(read_study(study, options["images"], options["test"]), output, jobs)
     if as_json:
@@ -151,10 +171,45 @@ def _say_status(study: Path, output: str, jobs: int | None, options: dict[str, A
             }
         )  # fmt: skip
         return
-    left = f", about {clock(known.seconds)} left with {known.jobs} jobs" if known.seconds else ""
-    click.echo(f"{len(known.done)} done, {len(known.running)} running, {len(known.left)} left{left}")
-    for name in known.running:
-        click.echo(f"running: {name}")
+    click.echo(str(known))
+
+
+def _say_published(study: Path, as_json: bool) -> None:
+    """How far results are that lie in a folder, a run's or published ones."""
+    from srfast.errors import InputError
+    from srfast.study.publication import results_folder
+    from srfast.study.results import Results
+
+    folder = results_folder(study)
+    if folder is None:
+        raise InputError(f"output: expected -o FOLDER of a run with --status, or finished results; {study} has none")
+    cells = Results.read(folder).meta["cells"]
+    if as_json:
+        emit({"done": list(cells), "running": [], "left": [], "seconds_left": None, "jobs": 0})
+        return
+    seeds: dict[str, list[int]] = {}
+    for name, cell in cells.items():
+        seeds.setdefault(name.rpartition("-s")[0], []).append(cell["settings"]["seed"])
+    click.echo(f"{len(cells)} cells done, of {len(seeds)} settings, in {folder}")
+    for name, own in seeds.items():
+        click.echo(f"{name}: {len(own)} seeds")
+
+
+@contextmanager
+def _every_minute(text: Callable[[], str]) -> Iterator[None]:
+    """Says how far a study is, once a minute: a log shows that it goes on."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(MINUTE):
+            with suppress(OSError):
+                say("; ".join(line for line in text().splitlines() if not line.startswith("next: ")))
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _tests(pairs: tuple[str, ...]) -> dict[str, str]:

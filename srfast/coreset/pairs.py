@@ -54,6 +54,8 @@ class Patches:
     y: np.ndarray
     size: np.ndarray
     meta: dict[str, Any]
+    loss: np.ndarray | None = None
+    """Scores, where the table has them."""
 
     @property
     def root(self) -> Path:
@@ -155,7 +157,8 @@ def place(table: pa.Table, images: ScoredImages) -> Patches:
     """``read_patches`` of what ``read_rows`` returns; InputError too where two of the images are one file."""
     _check_apart(images.root, table["image"].unique().to_pylist())
     x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
-    return Patches(images, table["image"].to_pylist(), x, y, size, dict(images.meta))
+    loss = table["loss"].to_numpy() if "loss" in table.column_names else None
+    return Patches(images, table["image"].to_pylist(), x, y, size, dict(images.meta), loss)
 
 
 def _check_apart(root: Path, images: list[str]) -> None:

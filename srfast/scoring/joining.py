@@ -98,6 +98,18 @@ def join_columns(
     return Joined(ScoreTable(table, scores.meta), added, int((index >= 0).sum()), by)
 
 
+def keys_of(table: pa.Table) -> list[str]:
+    """The columns to join a table on that names them as a score table does: image, x and y where it has them all."""
+    return list(KEYS) if all(k in table.column_names for k in KEYS) else ["image"]
+
+
+def added(path: Path) -> list[str]:
+    """The numeric columns that a table adds to scores."""
+    table = read_table(path)
+    fields = [table.schema.field(c) for c in table.column_names if c not in keys_of(table)]
+    return [f.name for f in fields if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
+
+
 def read_table(path: Path) -> pa.Table:
     """A table from a .csv, .parquet or .txt file; InputError says what is wrong with it."""
     check_input(path, "a table")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from srfast.study.inference import Comparison, compare
+from srfast.evaluation.inference import Comparison, compare
 from srfast.study.result_groups import Group, groups, main_dataset
 from srfast.study.results import Results
 

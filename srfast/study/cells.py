@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from srfast.errors import InputError
 from srfast.scoring.settings import Scale
@@ -61,6 +62,13 @@ def updates_of(study: Study, budget: str | float, keep: float, pool: float) -> i
     """Optimiser updates of a budget, at least one; halves are rounded up."""
     part = {"epochs": keep * pool, "updates": 1.0}[budget] if isinstance(budget, str) else budget
     return max(1, int(part * study.updates + 0.5))
+
+
+def serves(study: Study, cell: Cell, claim: Mapping[str, Any]) -> bool:
+    """Whether a claim compares this cell."""
+    sides = ((claim["arm"], claim["keep"]), (claim["against"], claim["against_keep"]))
+    same = cell.pool == 1 and cell.scorer == 0 and cell.model == (claim["model"] or study.models[0])
+    return same and (cell.arm.name, cell.keep) in sides and cell.updates == (claim["updates"] or study.updates)
 
 
 def pick(all_cells: Sequence[Cell], only: str | None, shard: tuple[int, int] | None) -> list[Cell]:

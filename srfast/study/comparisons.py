@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from srfast.study.inference import Comparison, compare
+from srfast.evaluation.inference import Comparison, compare
 from srfast.study.result_groups import Group
 
 _RIVALS: tuple[Mapping[str, Any], ...] = (

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srfast.coreset.settings import ARGUMENTS, Selection
+from srfast.coreset.settings import ARGUMENTS, SCORES, Selection
 from srfast.data.grid import check_grid
 from srfast.errors import InputError
 from srfast.models import registry as models
 from srfast.ops.device import Device
 from srfast.runtime.plugins import is_file
+from srfast.scoring import joining
 from srfast.scoring.settings import Mode, Scale
 from srfast.study import toml
 from srfast.study.toml import Key
+from srfast.training import sampling
 from srfast.training.recipes import Recipe, recipe
 from srfast.training.reselect import Reselection
 
@@ -49,6 +51,9 @@ class Arm:
     reselect_every: int = 0
     """Updates after which the pool is scored by the model in training, ``drop_hardest`` of it dropped, and the hardest
     ``keep`` trained on until the next time; before the first time, all is. 0: never."""
+
+    sample: str = ""
+    """How crops are drawn by the losses of what is kept, as ``train --sample``; "": all alike."""
 
     @property
     def asks_scorer(self) -> bool:
@@ -105,6 +110,8 @@ class Study:
     mode: Mode
     scorers: tuple[str, ...]
     scorer_updates: int
+    join: str
+    """A table whose columns join the scores, by image or by image, x and y; "": none."""
     models: tuple[str, ...]
     updates: int
     seeds: tuple[int, ...]
@@ -143,8 +150,9 @@ def read_study(
     data = toml.read(f"{path}: data.", content["data"], _DATA)
     scoring = toml.read(f"{path}: scoring.", content["scoring"], _SCORING)
     training = toml.read(f"{path}: training.", content["training"], _TRAINING)
-    arms = _arms(path, content["arm"])
     folder = path.resolve().parent
+    joined = joining.added(folder / scoring["join"]) if scoring["join"] else []
+    arms = _arms(path, content["arm"], (*SCORES, *joined))
     tests = {k: str(folder / v) for k, v in _tests(path, data["test"]).items()}
     if images:
         data["train"] = [str(Path(p).resolve()) for p in images]
@@ -188,6 +196,7 @@ def read_study(
         mode=scoring["mode"],
         scorers=tuple(_scorer(folder, s) for s in scoring["scorers"]),
         scorer_updates=scoring["scorer_updates"],
+        join=str(folder / scoring["join"]) if scoring["join"] else "",
         models=tuple(training["models"]),
         updates=training["updates"],
         seeds=tuple(range(seeds) if isinstance(seeds, int) else seeds),
@@ -202,7 +211,7 @@ def read_study(
     )
 
 
-def _arms(path: Path, tables: Any) -> tuple[Arm, ...]:
+def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
     if not isinstance(tables, list) or not tables:
         raise InputError(f"{path}: arm: expected at least one [[arm]], got {tables!r}")
     arms: list[Arm] = []
@@ -225,11 +234,15 @@ def _arms(path: Path, tables: Any) -> tuple[Arm, ...]:
         arm = Arm(**values, select=select)
         try:
             for keep in arm.keep:
-                arm.selection(keep, 0).checked()
+                arm.selection(keep, 0).checked(columns)
+                if arm.sample:
+                    sampling.parse(arm.sample)
                 if (again := arm.reselection(keep)) is not None:
                     again.check()
         except InputError as error:
             raise InputError(f"{where}{error}") from None
+        if arm.sample and (arm.redraw == "pass" or arm.reselect_every):
+            raise InputError(f"{where}sample: expected without redraw = 'pass' and reselect_every")
         if arm.redraw == "pass" and select != {"method": "random"}:
             raise InputError(f"{where}redraw: expected 'pass' with method = 'random' and no more, got {select}")
         if arm.reselect_every and (arm.redraw == "pass" or set(select) - {"drop_hardest"}):
@@ -342,6 +355,7 @@ _SCORING = {
     "mode": _one_of("patch", "dense"),
     "scorers": Key("a list of srcnn, srcnn:SEED, bicubic or weight files", toml.texts, ["srcnn"]),
     "scorer_updates": Key("a positive integer", lambda v: toml.integer(v, 1), 500),
+    "join": Key("a .csv, .parquet or .txt file", toml.text, ""),
 }
 _TRAINING = {
     "models": Key("a list of models", toml.texts),
@@ -371,5 +385,6 @@ _ARM = {
     "redraw": _one_of("seed", "pass"),
     "models": Key("a list of models", toml.texts, []),
     "reselect_every": Key("a number of updates", toml.integer, 0),
+    "sample": Key(sampling.HELP, toml.text, ""),
     **{name: Key("an argument of select", lambda _: True, None) for name in _SELECT},
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from srfast.data.files import atomic_path
 from srfast.errors import RunError
-from srfast.study.inference import interval
+from srfast.evaluation.inference import interval
 from srfast.study.result_groups import Group, groups, main_dataset, training_seconds
 from srfast.study.results import Results
 from srfast.study.tables import strata_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from srfast.data.files import atomic_path
 from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.models.registry import describe
+from srfast.scoring.joining import join_columns, keys_of, read_table
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import write_scores
 from srfast.scoring.settings import Scale, ScoreArguments
@@ -101,6 +103,9 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
             threads=workers,
         )  # fmt: skip
         summary = write_scores(data.train, table, settings)
+        if study.join:
+            other = read_table(Path(study.join))
+            join_columns(ScoreTable.read(table), other, keys_of(other)).table.write(table)
         seconds = time.perf_counter() - began
         known = {"asked": asked, "patches": summary.patches, "seconds": round(seconds, 3)}
         with atomic_path(about) as temporary:
@@ -112,7 +117,10 @@ def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
     """What a score table depends on."""
     keys = ("patch", "stride", "mode", "scorer_updates")
     files = [Path(f).name for f in data.train]
-    return {"scorer": study.scorers[number], "scale": scale, **{k: getattr(study, k) for k in keys}, "images": files}
+    known = {"scorer": study.scorers[number], "scale": scale, **{k: getattr(study, k) for k in keys}, "images": files}
+    if study.join:
+        known["join"] = hashlib.sha256(Path(study.join).read_bytes()).hexdigest()
+    return known
 
 
 def _check_unchanged(table: Path, files: list[str]) -> None:
@@ -179,7 +187,7 @@ def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairSt
     whole, numbers = _whole(str(scored), cell.scale, color, quantise, study.cache_mb << 20)
     p = read_patches(coreset)
     columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
-    return whole.over([Region(numbers[image], x, y, size, size) for image, x, y, size in columns])
+    return whole.over([Region(numbers[image], x, y, size, size) for image, x, y, size in columns], p.loss)
 
 
 @lru_cache(maxsize=1)

@@ -44,6 +44,8 @@ class Group:
     redraw: str
     reselected: bool
     """Chosen again by the model in training."""
+    sample: str = ""
+    """How crops are drawn by the losses of what is kept."""
 
     def per_seed(self, dataset: str, metric: str = "psnr") -> np.ndarray:
         """The mean over the images of a test set [seeds]."""
@@ -53,7 +55,7 @@ class Group:
     @property
     def is_full(self) -> bool:
         """Everything, chosen by nothing."""
-        return self.key.keep == 1 and not self.select
+        return self.key.keep == 1 and not self.select and not self.sample
 
     @property
     def is_random(self) -> bool:
@@ -101,6 +103,7 @@ def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], arms: dict[str, d
         arm["select"],
         arm["redraw"],
         bool(arm.get("reselect_every")),
+        arm.get("sample", ""),
     )
 
 

@@ -87,6 +87,7 @@ def describe(study: Study) -> dict[str, Any]:
     known = dataclasses.asdict(study)
     known["train"] = [Path(p).name for p in study.train]
     known["test"] = {name: Path(p).name for name, p in study.test.items()}
+    known["join"] = Path(study.join).name
     known["scorers"] = [Path(s).name for s in study.scorers]
     plain: dict[str, Any] = json.loads(json.dumps(known))
     return plain
@@ -199,6 +200,12 @@ def _log(folder: Path) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def training_steps(folder: Path) -> tuple[int, float]:
+    """The steps that a training has made so far, as its log says, and their seconds."""
+    rows = _log(folder) if (folder / "log.csv").exists() else []
+    return (int(rows[-1]["step"]), float(rows[-1]["seconds"])) if rows else (0, 0.0)
 
 
 def training_seconds(folder: Path) -> float:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ from srfast.data.files import output_folder
 from srfast.data.provenance import kind_of
 from srfast.errors import InputError, RunError
 from srfast.ops.device import resolve_device
+from srfast.runtime.threads import cores
 from srfast.study import pool, results
-from srfast.study.cells import Cell, cells, pick
+from srfast.study.cells import Cell, cells, pick, serves
 from srfast.study.description import Study, read_study
 from srfast.study.ready_made import find_runnable
 from srfast.study.results import Results
@@ -35,6 +36,8 @@ Progress = Callable[[Outcome, int, int], None]
 """Called after each cell with how it ended, the number of cells done and the number of all."""
 CELLS = "cells"
 KIND = "study"
+_SHOWN = 8
+"""Cells of a kind that ``Status`` names as text: all of it fits on a screen."""
 
 
 def run_study(
@@ -47,6 +50,7 @@ def run_study(
     only: str | None = None,
     shard: tuple[int, int] | None = None,
     known: Sequence[str | os.PathLike[str]] = (),
+    until_decided: bool = False,
     progress: Progress | None = None,
 ) -> Results:
     """Runs a study, or what is left of it: a grid of selections, models, budgets and seeds.
@@ -67,6 +71,9 @@ def run_study(
         shard: (i, n): only every n-th cell from the i-th on.
         known: Folders with results of other runs, or published ones: a cell that has finished there, with the same
             settings and data, is taken over instead of run. It comes without weights.
+        until_decided: Run seed after seed, and of each only the cells that an undecided claim compares, until every
+            claim about a test set is decided: told, or shown to be as good. Looking after every seed is paid for by
+            O'Brien and Fleming's bounds at 5 % over the number of claims; the file's ``seeds`` are the most.
         progress: Called after every cell.
 
     Returns:
@@ -80,6 +87,8 @@ def run_study(
         raise InputError(f"jobs: expected at least 1, got {jobs!r}")
     path, own = Path(study), [Path(i) for i in images]
     described = read_study(find_runnable(path, own), own, {k: Path(v) for k, v in (test or {}).items()})
+    if until_decided and not any(not c.stratum for c in described.claims):
+        raise InputError(f"until_decided: expected [[claim]] without a stratum in {study}, got none")
     jobs = jobs or default_jobs(described)
     every = cells(described)
     chosen = pick(every, only, shard)
@@ -100,17 +109,39 @@ def run_study(
             if elsewhere:
                 places = {c.name: place_of(folder, c) for c in todo}
                 todo = take_over(elsewhere, described, todo, data.test, scored, places)
-            tasks = [(described, c, scored[c.scorer, c.scale], data.test, place_of(folder, c)) for c in todo]
-            for done, outcome in enumerate(_outcomes(tasks, jobs), len(chosen) - len(todo) + 1):
-                if outcome.state == "failed":
-                    failures.append(outcome)
-                if progress:
-                    progress(outcome, done, len(chosen))
+            done = len(chosen) - len(todo)
+            for some in _rounds(described, every, todo, folder) if until_decided else [todo]:
+                tasks = [(described, c, scored[c.scorer, c.scale], data.test, place_of(folder, c)) for c in some]
+                for outcome in _outcomes(tasks, jobs):
+                    done += 1
+                    if outcome.state == "failed":
+                        failures.append(outcome)
+                    if progress:
+                        progress(outcome, done, len(chosen))
     finally:
         found = _gather(described, every, folder)
     if failures:
         raise RunError(f"{len(failures)} of {len(chosen)} cells failed; {failures[0].cell.name}: {failures[0].text}")
     return found
+
+
+def _rounds(study: Study, every: Sequence[Cell], todo: Sequence[Cell], folder: Path) -> Iterator[list[Cell]]:
+    """The cells of one seed after the other that a claim needs which the seeds before it have not decided."""
+    from srfast.study.claims import judged
+
+    primary = [dataclasses.asdict(c) for c in study.claims if not c.stratum]
+    alpha = 0.05 / len(primary)
+    for seed in study.seeds:
+        decided = [
+            j.claim
+            for j in judged(_gather(study, every, folder))
+            if j.decided(alpha, min(1.0, j.result.seeds / len(study.seeds)))
+        ]
+        names = {c.name for claim in primary if claim not in decided for c in every if serves(study, c, claim)}
+        some = [c for c in todo if c.seed == seed and c.name in names]
+        if not names:
+            return
+        yield some
 
 
 @dataclass(frozen=True)
@@ -121,8 +152,19 @@ class Status:
     running: list[str]
     left: list[str]
     seconds: float | None
-    """Left, by the pace of the cells that are done and for that many jobs; None while nothing is done."""
+    """Left, by the pace so far and for that many jobs; None while nothing has made a step."""
     jobs: int
+    steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Of what runs, as the logs say: "700/1951"."""
+
+    def __str__(self) -> str:
+        left = f", about {clock(self.seconds)} left with {self.jobs} jobs" if self.seconds else ""
+        lines = [f"{len(self.done)} done, {len(self.running)} running, {len(self.left)} left{left}"]
+        for word, names in (("running", self.running), ("next", self.left)):
+            lines += [f"{word}: {name} {self.steps.get(name, '')}".rstrip() for name in names[:_SHOWN]]
+            if len(names) > _SHOWN:
+                lines.append(f"{word}: {len(names) - _SHOWN} more")
+        return "\n".join(lines)
 
 
 def status(study: Study, out: str | os.PathLike[str], jobs: int | None = None) -> Status:
@@ -133,9 +175,21 @@ def status(study: Study, out: str | os.PathLike[str], jobs: int | None = None) -
     done = [c for c in every if results.finished(place_of(folder, c))]
     open_ = [c for c in every if c not in done]
     at_work = [c for c in open_ if running(place_of(folder, c))]
-    pace = _pace([place_of(folder, c) for c in done])
-    seconds = sum(pace(c) for c in open_) / jobs if pace else None
-    return Status(_names(done), _names(at_work), _names([c for c in open_ if c not in at_work]), seconds, jobs)
+    made = {c.name: results.training_steps(place_of(folder, c)) for c in at_work}
+    pace = _pace([place_of(folder, c) for c in done]) or _first_pace(made.values())
+    seconds = sum(pace(c) * (1 - made.get(c.name, (0, 0.0))[0] / c.updates) for c in open_) / jobs if pace else None
+    left = _names([c for c in open_ if c not in at_work])
+    steps = {c.name: f"{made[c.name][0]}/{c.updates}" for c in at_work}
+    return Status(_names(done), _names(at_work), left, seconds, jobs, steps)
+
+
+def _first_pace(made: Iterable[tuple[int, float]]) -> Callable[[Cell], float] | None:
+    """While no cell has finished: by the steps of those that run."""
+    known = [(step, seconds) for step, seconds in made if step]
+    if not known:
+        return None
+    mean = sum(s for _, s in known) / sum(n for n, _ in known)
+    return lambda c: c.updates * mean
 
 
 def _names(some: Sequence[Cell]) -> list[str]:
@@ -172,10 +226,10 @@ def gather(study: Study, out: str | os.PathLike[str]) -> Results:
 
 
 def default_jobs(study: Study) -> int:
-    """One process on a GPU, else one a core that this process may use."""
+    """One process on a GPU, else one a core that this process may use (affinity, control group, OMP_NUM_THREADS)."""
     if resolve_device(study.device) == "cuda":
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def place_of(folder: Path, cell: Cell) -> Path:
@@ -261,19 +315,18 @@ def _check_semaphores() -> None:
 
 @contextlib.contextmanager
 def _terminated_is_interrupted() -> Iterator[None]:
-    """SIGTERM ends a study as Ctrl-C does: results are gathered, processes are ended."""
-    if threading.current_thread() is not threading.main_thread():
+    """SIGTERM ends a study as Ctrl-C does: a training finishes its step, results are gathered, processes are ended.
+
+    The command line and programs with handlers of their own have taken it over already.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    old = signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, old)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def clock(seconds: float) -> str:

@@ -22,7 +22,7 @@ from srfast.study import pool, results
 from srfast.study.cells import Cell
 from srfast.study.description import Study
 from srfast.study.strata import TileErrors
-from srfast.training import checkpoint
+from srfast.training import checkpoint, sampling
 from srfast.training.loop import train
 from srfast.training.plan import Plan
 
@@ -95,6 +95,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         study.options.get(cell.model, {}),
         redraw=cell.keep if cell.arm.redraw == "pass" else 1.0,
         reselect=cell.arm.reselection(cell.keep),
+        sample=sampling.parse(cell.arm.sample) if cell.arm.sample else None,
     )
     trained = train(
         plan,
@@ -147,6 +148,8 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
 
 def _needs_scores(cell: Cell) -> bool:
     """Whether the time of scoring is part of what the cell costs; bicubic and Sobel are columns of the same table."""
+    if cell.arm.sample:
+        return True
     return cell.keep < 1 and not cell.arm.reselect_every and dict(cell.arm.select) != {"method": "random"}
 
 

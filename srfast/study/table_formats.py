@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from srfast.study.inference import Interval
+from srfast.evaluation.inference import Interval
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from srfast.evaluation.inference import DELTA, Interval, interval, pooled_sigma, seeds_needed, told
+from srfast.study.claims import judged
 from srfast.study.comparisons import pairs
-from srfast.study.inference import DELTA, Interval, interval, pooled_sigma
 from srfast.study.result_groups import Group, groups, main_dataset, training_seconds
 from srfast.study.results import Results
 from srfast.study.strata import STRATA
@@ -24,7 +25,8 @@ def tables(results: Results) -> list[Table]:
     whole = [g for g in some if g.key.pool == 1 and g.key.scorer == some[0].key.scorer]
     matched = [g for g in whole if g.key.updates == max(h.key.updates for h in whole)]
     found = [
-        _by_model("table1", f"Table 1: selections on {dataset}, at fixed epochs and at fixed updates.", whole, dataset),
+        _claims(results),
+        _by_model(results, whole, dataset),
         _by_dataset("table2", "Table 2: selections at the same, full number of updates.", matched),
         _by_dataset("table3", "Table 3: all selections on all test sets.", whole),
         _comparisons(some, dataset),
@@ -35,7 +37,31 @@ def tables(results: Results) -> list[Table]:
         found.append(_pools(some, dataset))
     if len({g.key.scorer for g in some}) > 1:
         found.append(_scorers(some, dataset))
-    return [*found, _strata(results, whole, dataset)]
+    return [t for t in found if t.rows]
+
+
+def _claims(results: Results) -> Table:
+    header = ["Claim", "On", "Difference (dB)", "Seeds", "p (Holm)", "Verdict"]
+    rows: list[list[Entry]] = []
+    found = judged(results)
+    for j in found:
+        arm, control = (f"{g.key.arm} {100 * g.key.keep:g} %" for g in (j.arm, j.control))
+        of_model = f" ({j.arm.key.model}, {j.arm.key.updates:,} updates)"
+        rows.append(
+            [
+                f"{arm} against {control}{of_model}",
+                f"{j.dataset}{f', {j.stratum} tiles' if j.stratum else ''}",
+                Value(j.interval, 3, signed=True),
+                j.result.seeds,
+                None if math.isnan(j.p) else f"{j.p:.2g}",
+                j.verdict,
+            ]
+        )
+    title = (
+        "Claims named before the run. Those about test sets are one family, those about strata another; the verdicts "
+        "follow Holm's p over the family, the intervals hold all of a family at once (95 %, Bonferroni)."
+    )
+    return Table("claims", title, header, rows, blocks=[bool(j.stratum) for j in found])
 
 
 def _label(group: Group) -> list[Entry]:
@@ -50,8 +76,9 @@ def _score(group: Group, dataset: str) -> list[Entry]:
     return [Value(psnr, 3), Value(ssim, 4)]
 
 
-def _by_model(name: str, title: str, some: Sequence[Group], dataset: str) -> Table:
-    """Rows: selections; columns: models."""
+def _by_model(results: Results, some: Sequence[Group], dataset: str) -> Table:
+    """Rows: selections; columns: models, each with the strata beside the mean, which hides what moves between them."""
+    strata = {g.key: found for g, found in strata_of(results, some, dataset)}
     models = list(dict.fromkeys((g.key.scale, g.key.model) for g in some))
     by_row: dict[tuple[str, float, int], dict[tuple[int, str], Group]] = {}
     for g in some:
@@ -59,15 +86,23 @@ def _by_model(name: str, title: str, some: Sequence[Group], dataset: str) -> Tab
     scaled = len({s for s, _ in models}) > 1
     header = [*_LABELS, "Seeds"]
     for scale, model in models:
-        header += [f"{model}{f' x{scale}' if scaled else ''} {m}" for m in ("PSNR", "SSIM")]
+        header += [f"{model}{f' x{scale}' if scaled else ''} {m}" for m in ("PSNR", "SSIM", *STRATA, "flat")]
     rows = []
     for found in by_row.values():
         first = next(iter(found.values()))
         row = [*_label(first), min(len(g.seeds) for g in found.values())]
         for one in models:
-            row += _score(found[one], dataset) if one in found else [None, None]
+            if one not in found:
+                row += [None] * (2 + len(STRATA) + 1)
+                continue
+            own = strata[found[one].key]
+            row += [*_score(found[one], dataset), *(Value(own[s], 3) if s in own else None for s in (*STRATA, "flat"))]
         rows.append(row)
-    return Table(name, title, header, rows, frozenset(range(4, len(header))))
+    title = (
+        f"Table 1: selections on {dataset}, at fixed epochs and at fixed updates: PSNR and SSIM, and PSNR on the easy, "
+        "middle and hard thirds of the tiles and on flat ones."
+    )
+    return Table("table1", title, header, rows, frozenset(range(4, len(header))))
 
 
 def _by_dataset(name: str, title: str, some: Sequence[Group]) -> Table:
@@ -114,7 +149,8 @@ def _comparisons(some: Sequence[Group], dataset: str) -> Table:
         )
     title = (
         f"Differences of PSNR on {dataset}, paired over seeds and images, 95 % intervals; p: of equivalence within "
-        f"{DELTA} dB; needs: seeds that telling {DELTA} dB takes."
+        f"{DELTA} dB; needs: seeds that telling {DELTA} dB takes. Exploration: one true zero in twenty looks like a "
+        "difference, and nothing is corrected for how many there are."
     )
     return Table("comparisons", title, header, rows)
 
@@ -136,12 +172,9 @@ def _spread(some: Sequence[Group], dataset: str) -> Table:
         if differences:
             sigma = math.sqrt(float(np.mean(np.square(differences))))
             fewest = min(len(g.seeds) for g in own)
-            told = f"{4 * sigma / math.sqrt(fewest):.3f}"
-            row += [f"{sigma:.4f}", math.ceil(16 * (sigma / DELTA) ** 2), fewest, told]
+            row += [f"{sigma:.4f}", seeds_needed(sigma), fewest, f"{told(sigma, fewest):.3f}"]
         rows.append([*row, *([None] * (len(header) - len(row)))])
-    title = (
-        f"The spread of PSNR on {dataset} between seeds; seeds to tell 0.02 dB: 16 (sigma / 0.02)^2 of the differences."
-    )
+    title = f"The spread of PSNR on {dataset} between seeds, and what it lets one tell with a power of 80 %."
     return Table("spread", title, header, rows)
 
 
@@ -240,14 +273,3 @@ def strata_of(results: Results, some: Sequence[Group], dataset: str) -> list[tup
         strata = [s for s in (*STRATA, "flat") if psnrs and all(s in p for p in psnrs)]
         found.append((g, {s: interval(np.array([p[s] for p in psnrs])) for s in strata}))
     return found
-
-
-def _strata(results: Results, some: Sequence[Group], dataset: str) -> Table:
-    strata = (*STRATA, "flat")
-    header = ["Model", *_LABELS, "Seeds", *strata]
-    rows: list[list[Entry]] = [
-        [g.key.model, *_label(g), len(g.seeds), *(Value(values[s], 3) if s in values else None for s in strata)]
-        for g, values in strata_of(results, some, dataset)
-    ]
-    title = f"PSNR on the easy, middle and hard thirds of the tiles of {dataset}, and on its flat areas."
-    return Table("strata", title, header, rows, frozenset(range(5, 9)), [g.key.model for g in some])

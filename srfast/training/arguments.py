@@ -38,14 +38,15 @@ class Arguments:
     def plan(self, steps: int) -> Plan:
         """The run but for its data."""
         from srfast.training.reselect import Reselection  # PyTorch
+        from srfast.training.sampling import parse  # NumPy
 
         s = self.settings
         again = None
         if s.reselect_every is not None:
             again = Reselection(s.reselect_every, s.reselect_keep, s.reselect_drop)
-        return Plan(
-            self.model, s.scale, steps, s.part(Recipe), s.seed, s.precision, dict(s.model_options), reselect=again
-        )
+        sample = None if s.sample is None else parse(s.sample)
+        how = s.seed, s.precision, dict(s.model_options)
+        return Plan(self.model, s.scale, steps, s.part(Recipe), *how, reselect=again, sample=sample)
 
     def recorded(self, steps: int) -> dict[str, Any]:
         """What run.json keeps."""
@@ -172,6 +173,12 @@ def _check(a: Arguments, resume: bool) -> None:
     tables = all(p.endswith(".parquet") for p in a.data)
     if s.reselect_every is not None and not tables:
         raise InputError("reselect_every: expected data to be scores.parquet or a core-set, whose patches it scores")
+    if s.sample is not None:
+        from srfast.training.sampling import parse  # NumPy
+
+        parse(s.sample)
+        if not tables:
+            raise InputError("sample: expected data to be scores.parquet or a core-set, whose losses it draws by")
     if s.root is not None and not tables:
         raise InputError("root: expected data to be a core-set, whose images it finds")
     if s.steps is not None:

@@ -135,6 +135,8 @@ class _Runner:
             redraw=plan.redraw,
             rank=world.rank,
             world=world.size,
+            sample=plan.sample,
+            steps=plan.steps,
         )
         torch.manual_seed(plan.seed)
         self.model = models.create(plan.model, plan.scale, **plan.options).to(world.device).train()
@@ -277,7 +279,12 @@ class _Runner:
             sr = net(lr)
         b = recipe.loss_border * plan.scale
         inner = (..., slice(b, self.patch - b), slice(b, self.patch - b))
-        loss = LOSSES[recipe.loss](sr.float()[inner], hr[inner])
+        sr, hr = sr.float()[inner], hr[inner]
+        if (weights := self.batches.weights(self.step)) is not None:
+            # A weight of the absolute error, or of its square.
+            factor = (weights if recipe.loss == "l1" else weights.sqrt()).to(device)[:, None, None, None]
+            sr, hr = factor * sr, factor * hr
+        loss = LOSSES[recipe.loss](sr, hr)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         if recipe.clip:

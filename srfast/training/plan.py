@@ -14,6 +14,7 @@ from srfast.training.recipes import Recipe
 
 if TYPE_CHECKING:
     from srfast.training.reselect import Reselection
+    from srfast.training.sampling import Sampling
     from srfast.training.store import PairStore
 
 
@@ -30,6 +31,7 @@ class Plan:
         precision: "fp32", "bf16" or "fp16" (autocast; weights stay float32).
         options: Sizes of the model other than the paper's, as ``srfast.models.create`` takes them.
         redraw: Fraction of the regions that a pass goes over, drawn afresh for every pass; see ``Batches``.
+        sample: Draws crops by the losses of their patches, see ``Sampling``; None draws all alike.
         reselect: Scores the regions again while training, see ``Reselection``; None trains on all of them.
     """
 
@@ -42,6 +44,7 @@ class Plan:
     options: Mapping[str, Any] = field(default_factory=dict)
     redraw: float = 1.0
     reselect: Reselection | None = None
+    sample: Sampling | None = None
 
     def check(self) -> None:
         """Raises InputError for the first setting out of range."""
@@ -51,6 +54,8 @@ class Plan:
             raise InputError(f"steps: expected a whole number of at least 1, got {self.steps}")
         if self.reselect is not None:
             self.reselect.check()
+        if self.sample is not None and (self.reselect is not None or self.redraw < 1):
+            raise InputError("sample: expected without redraw and reselect-every, which choose by themselves")
         if not 0 < self.redraw <= 1:
             raise InputError(f"redraw: expected a fraction with 0 < redraw <= 1, got {self.redraw}")
 
@@ -62,6 +67,8 @@ class Plan:
             "precision": self.precision,
             "redraw": self.redraw,
             "reselect": None if self.reselect is None else dataclasses.asdict(self.reselect),
+            # Runs of before there was the setting have none.
+            **({} if self.sample is None else {"sample": dataclasses.asdict(self.sample)}),
             "data": data,
             **dataclasses.asdict(self.recipe),
         }

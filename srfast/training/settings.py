@@ -115,6 +115,14 @@ class TrainSettings(Recipe):
         0.5, "The fraction then trained on, the hardest.", fraction("reselect_keep", zero=False, one=True)
     )
     reselect_drop: float = setting(0.05, "The fraction left out first, the hardest.", fraction("reselect_drop"))
+    sample: str | None = setting(
+        None,
+        "Draw crops by the losses of the data (scores.parquet or a core-set): hard:0.5:0.75 (the hardest half for 75 % "
+        "of the updates, then all), loss:1 (in proportion to that power of the loss), loss:1:annealed (the power falls "
+        "to 0), loss:1:weighted (and each crop counts 1 / p). Left out: all alike.",
+        text("how crops are drawn"),
+        metavar="HOW",
+    )
     precision: Literal["fp32", "bf16", "fp16"] = setting(
         "fp32", "Autocast; weights stay fp32.", one_of("fp32", "bf16", "fp16")
     )

@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from srfast.coreset.pairs import Source, image_sources, read_patches, read_rows, scale_of
 from srfast.data.grid import starts
 from srfast.data.images import find_images, image_size
@@ -65,14 +67,17 @@ def open_store(
     if lr is not None and tuple(factors) != (1.0,):
         raise InputError("rescale: expected LR images that are made; those that exist have one size")
     if tables:
-        sources, regions, left_out = *_coreset_regions(tables[0], scale, patch, grow, root, lr), 0
+        sources, regions, losses = _coreset_regions(tables[0], scale, patch, grow, root, lr)
+        left_out = 0
     elif grow:
         raise InputError("grow: expected a core-set; crops of images lie anywhere in them")
     else:
         sources, regions, left_out = _image_regions(data, scale, patch, factors, lr)
     check_apart((source.path, source.lr) for source in sources if source.lr is not None)
     store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
-    if not tables:
+    if tables:
+        store.losses = losses
+    else:
         store.patches = sum(
             len(starts(r.width, scale, patch, patch)) * len(starts(r.height, scale, patch, patch)) for r in regions
         )
@@ -91,7 +96,7 @@ def whole_dataset(data: Sequence[str | Path]) -> int:
 
 def _coreset_regions(
     path: str | Path, scale: int, patch: int, grow: int, root: str | Path | None, lr: LowRes | None
-) -> tuple[list[Source], list[Region]]:
+) -> tuple[list[Source], list[Region], np.ndarray | None]:
     p = read_patches(path, root, lr)
     p.check_grid(scale_of(scale, p.meta))
     number = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
@@ -112,7 +117,7 @@ def _coreset_regions(
             f"lr-patch: expected at most {smallest // scale} (the core-set's patches are "
             f"{int(p.size.min())} px{about}), got {patch // scale}"
         )
-    return sources, regions
+    return sources, regions, p.loss
 
 
 def _grown(r: Region, grow: int, width: int, height: int) -> Region:

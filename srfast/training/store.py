@@ -15,10 +15,13 @@ import torch
 from cachetools import LRUCache
 from torch import Tensor
 
+from srfast.coreset.methods.columns import descending
 from srfast.coreset.pairs import Source, read_pair
+from srfast.coreset.settings import share
 from srfast.errors import InputError
 from srfast.samplers import random_subset
 from srfast.scoring.scored import check_inside
+from srfast.training.sampling import Chances, Sampling
 
 CROPS_STREAMED = 16
 """Crops of an image in one pass over images that do not fit in memory."""
@@ -67,6 +70,8 @@ class PairStore:
         self.color = color
         self.quantise = quantise
         self.cache_bytes = cache_bytes
+        self.losses: np.ndarray | None = None
+        """Of the regions [n], where they come from a score table or a core-set."""
         self.patches = len(self.regions)
         """The unit of an epoch: the regions of a core-set; of images, the windows of a crop's size on their grid."""
         self._boxes = self._bounding_boxes()
@@ -99,9 +104,10 @@ class PairStore:
             for _ in pool.map(self._planes, list(self._boxes)):
                 pass
 
-    def over(self, regions: Sequence[Region]) -> PairStore:
+    def over(self, regions: Sequence[Region], losses: np.ndarray | None = None) -> PairStore:
         """A store over other regions inside those of this one; what is decoded is shared between the two."""
         other = copy.copy(self)
+        other.losses = losses
         other.regions = list(regions)
         other.patches = len(other.regions)
         return other
@@ -184,6 +190,8 @@ class Batches:
         redraw: 0 < redraw <= 1.
         rank: This process, of ``world`` processes.
         world: Number of processes; divides ``batch``.
+        sample: Draws by the regions' losses, see ``Sampling``; None: every region alike.
+        steps: Of the whole training, which ``sample`` asks for.
     """
 
     def __init__(
@@ -196,6 +204,8 @@ class Batches:
         redraw: float = 1.0,
         rank: int = 0,
         world: int = 1,
+        sample: Sampling | None = None,
+        steps: int = 0,
     ) -> None:
         if batch % world:
             raise InputError(f"batch: expected a multiple of the {world} processes, got {batch}")
@@ -209,7 +219,18 @@ class Batches:
         self._pass_regions = max(1, int(redraw * len(store.regions) + 0.5))
         self.rank = rank
         self.world = world
-        self._orders: dict[int, np.ndarray] = {}
+        self._orders: dict[tuple[int, int], np.ndarray] = {}
+        self.sample, self.steps = sample, steps
+        self._chances: Chances | None = None
+        self._hardest = self.active
+        if sample is not None:
+            if store.losses is None:
+                raise InputError("sample: expected data to be scores.parquet or a core-set, whose losses it draws by")
+            if sample.power:
+                self._chances = Chances(sample, store.losses, steps)
+            else:
+                first = descending(store.losses, "des")[: max(1, share(sample.keep, len(store.losses)))]
+                self._hardest = np.sort(first)
         per_image = len(store.regions) / len({r.source for r in store.regions})
         self._repeats = 1 if store.fits else max(1, round(CROPS_STREAMED / per_image))
 
@@ -220,7 +241,8 @@ class Batches:
         self._orders = {}
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        store, s, n = self.store, self.store.scale, self._repeats * self._pass_regions
+        store, s = self.store, self.store.scale
+        regions = self._drawn(step)
         rng = np.random.default_rng((self.seed, 0, step))
         draws = rng.random((self.batch, 2))
         turns = rng.integers(0, 8, self.batch).tolist()
@@ -228,8 +250,7 @@ class Batches:
         lr = np.empty((count, store.channels, small, small), np.uint8 if store.quantise else np.float32)
         hr = np.empty((count, store.channels, self.patch, self.patch), np.uint8)
         for i, j in enumerate(range(self.rank, self.batch, self.world)):
-            epoch, place = divmod((step - self.since) * self.batch + j, n)
-            region = int(self._order(epoch)[place])
+            region = int(regions[i])
             r = store.regions[region]
             x = int(draws[j, 0] * ((r.width - self.patch) // s + 1)) * s
             y = int(draws[j, 1] * ((r.height - self.patch) // s + 1)) * s
@@ -237,17 +258,34 @@ class Batches:
             lr[i], hr[i] = turn(small_crop, turns[j]), turn(crop, turns[j])
         return torch.from_numpy(lr), torch.from_numpy(hr)
 
-    def _order(self, epoch: int) -> np.ndarray:
-        order = self._orders.get(epoch)
+    def weights(self, step: int) -> Tensor | None:
+        """What the loss of each crop of ``batches[step]`` counts [b]; None: all alike."""
+        weights = self._chances.weights(step, self._drawn(step)) if self._chances else None
+        return None if weights is None else torch.from_numpy(weights)
+
+    def _drawn(self, step: int) -> np.ndarray:
+        """The regions of this rank's crops at a step [b]."""
+        own = np.arange(self.rank, self.batch, self.world)
+        if self._chances:
+            return self._chances.draw(step, np.random.default_rng((self.seed, 3, step)).random(self.batch)[own])
+        hard = self.sample is not None and self.sample.hard(step, self.steps)
+        since = self.since if self.sample is None or hard else self.sample.switch(self.steps)
+        places = (step - since) * self.batch + own
+        n = self._repeats * (len(self._hardest) if hard else self._pass_regions)
+        return np.array([self._order(int(p) // n, hard, since)[int(p) % n] for p in places])
+
+    def _order(self, epoch: int, hard: bool = False, since: int | None = None) -> np.ndarray:
+        since = self.since if since is None else since
+        order = self._orders.get((since, epoch))
         if order is None:
-            rng = np.random.default_rng((self.seed, 1, epoch, *([self.since] if self.since else [])))
-            whole = self.active
-            if self._pass_regions < len(whole):
+            rng = np.random.default_rng((self.seed, 1, epoch, *([since] if since else [])))
+            whole = self._hardest if hard else self.active
+            if not hard and self._pass_regions < len(whole):
                 whole = whole[random_subset(rng, len(whole), self._pass_regions)]
             groups = [whole] if self.store.fits else self._groups(whole, rng)
             order = np.concatenate([rng.permutation(np.repeat(group, self._repeats)) for group in groups])
-            self._orders = {k: v for k, v in self._orders.items() if k >= epoch - 1}
-            self._orders[epoch] = order
+            self._orders = {k: v for k, v in self._orders.items() if k >= (since, epoch - 1)}
+            self._orders[since, epoch] = order
         return order
 
     def _groups(self, whole: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

@@ -25,7 +25,7 @@ def options_of(name: str) -> set[str]:
 
 def test_one_name_for_one_thing() -> None:
     known = {name: options_of(name) for name in COMMANDS}
-    for name in set(COMMANDS) - {"doctor", "eval", "stats", "view", "completion"}:
+    for name in set(COMMANDS) - {"doctor", "eval", "stats", "view", "compare", "completion"}:
         assert {"-o", "--output"} <= known[name], name
     for name in set(COMMANDS) - {"demo", "completion"}:
         assert "--json" in known[name], name

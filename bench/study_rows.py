@@ -1,0 +1,221 @@
+"""The kinds of tables of docs/study.md, from the committed results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from srfast.evaluation.inference import Comparison, holm, interval, judge
+from srfast.study.claims import strata_difference
+from srfast.study.result_groups import Group, groups
+from srfast.study.results import Results
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "studies" / "results"
+DATASET = "BSD100"
+STRATA = ("easy", "middle", "hard", "flat")
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Comparisons of one study: words, arm, control. An arm is "name keep updates [pool]", keep and pool in percent."""
+
+    study: str
+    model: str
+    rows: tuple[tuple[str, str, str], ...]
+    seeds: bool = True
+
+    def markdown(self) -> str:
+        head = ["claim", "difference (dB)", *(["seeds"] if self.seeds else []), "verdict"]
+        lines = []
+        for words, arm, control in self.rows:
+            c = difference(self.study, self.model, arm, control)
+            lines.append([words, signed(c), *([str(c.seeds)] if self.seeds else []), c.verdict])
+        return markdown(head, lines)
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Differences on a test set and on its strata: words, study, model, arms, controls, test set.
+
+    Arms and controls are separated by " + ": their mean, seed by seed.
+    """
+
+    rows: tuple[tuple[str, str, str, str, str, str], ...]
+
+    def markdown(self) -> str:
+        head = ["", "seeds", "all", *STRATA]
+        lines = []
+        for words, study, model, arms, controls, dataset in self.rows:
+            pairs = [(a, c) for a in arms.split(" + ") for c in controls.split(" + ")]
+            found = [judge(_mean([paired(study, model, a, c, dataset, s) for a, c in pairs])) for s in ("", *STRATA)]
+            lines.append([words, str(found[0].seeds), *(told(c) for c in found)])
+        return markdown(head, lines)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Claims that were named before the run and are judged together: Holm's p, simultaneous intervals."""
+
+    study: str
+    model: str
+    rows: tuple[tuple[str, str, str, str, str], ...]
+    """Words, arm, control, test set, stratum ("": all of it)."""
+
+    def markdown(self) -> str:
+        found = [judge(paired(self.study, self.model, a, c, dataset, s)) for _, a, c, dataset, s in self.rows]
+        lines = []
+        for (words, *_, dataset, stratum), c, p in zip(self.rows, found, holm([c.p for c in found]), strict=True):
+            i = c.at(1 - 0.05 / len(found))
+            verdict = ("better" if c.effect.mean > 0 else "worse") if p < 0.05 else "could not be told apart"
+            on = f"{dataset}{f', {stratum}' if stratum else ''}"
+            lines.append([words, on, f"{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]", str(c.seeds), f"{p:.2g}", verdict])
+        return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", "p (Holm)", "verdict"], lines)
+
+
+@dataclass(frozen=True)
+class Means:
+    """PSNR of arms (rows: words, "name keep") after updates (columns: "model updates", or "keep updates"), with
+    "STUDY: " before those of another study; of two seeds and fewer the mean alone."""
+
+    study: str
+    head: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, str], ...]
+    datasets: tuple[str, ...] = (DATASET,)
+
+    def markdown(self) -> str:
+        lines = []
+        for words, arm in self.rows:
+            cells = [(c, d) for c in self.columns for d in self.datasets]
+            lines.append([words, *(self._cell(arm, column, dataset) for column, dataset in cells)])
+        return markdown(list(self.head), lines)
+
+    def _cell(self, arm: str, column: str, dataset: str) -> str:
+        study, _, column = column.rpartition(": ") if ": " in column else (self.study, "", column)
+        model, updates, *keep = column.split()
+        name, own = arm.split()
+        g = group(study, model, f"{name} {own if own != '-' else keep[0]} {updates}")
+        if g is None:
+            return ""
+        i = interval(g.per_seed(dataset))
+        return f"{i.mean:.3f} ± {i.high - i.mean:.3f}" if len(g.seeds) > 2 else f"{i.mean:.3f}"
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """What is kept against all patches, several studies beside each other: (head, study, model, updates)."""
+
+    columns: tuple[tuple[str, str, str, int], ...]
+    rows: tuple[tuple[str, str], ...]
+
+    def markdown(self) -> str:
+        head = ["kept"]
+        columns = []
+        for words, study, model, updates in self.columns:
+            found = [self._difference(study, model, arm, updates) for _, arm in self.rows]
+            most = max(c.seeds for c in found if c)
+            head.append(f"{words}, {most} seeds")
+            columns.append(["" if c is None or c.seeds < 2 else self._cell(c, most) for c in found])
+        return markdown(head, [[words, *cells] for (words, _), *cells in zip(self.rows, *columns, strict=True)])
+
+    @staticmethod
+    def _difference(study: str, model: str, arm: str, updates: int) -> Comparison | None:
+        there = group(study, model, f"{arm} {updates}")
+        return difference(study, model, f"{arm} {updates}", f"full 100 {updates}") if there else None
+
+    @staticmethod
+    def _cell(c: Comparison, most: int) -> str:
+        return signed(c, " dB") + ("" if c.seeds == most else f" ({c.seeds} seeds)")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """After how many updates a selection has the PSNR of all patches: (words, study, model, arm, updates of both).
+
+    Its last doubling of updates gave it a gain g, so that a lead d is worth a factor of 2^(-d / g); the bounds are
+    those of d. Beyond the updates that were run nothing is claimed.
+    """
+
+    rows: tuple[tuple[str, str, str, str, int], ...]
+
+    def markdown(self) -> str:
+        head = ["selection", "updates of all patches", "updates of the selection for the same PSNR"]
+        lines = []
+        for words, study, model, arm, updates in self.rows:
+            lead = difference(study, model, f"{arm} {updates}", f"full 100 {updates}").effect
+            gain = difference(study, model, f"{arm} {updates}", f"{arm} {updates // 2 + updates % 2}").effect.mean
+            mean, most, fewest = (updates * 2 ** (-d / gain) for d in (lead.mean, lead.low, lead.high))
+            lines.append(
+                [words, f"{updates:,}", f"{_upto(mean, updates)} [{_upto(fewest, updates)}, {_upto(most, updates)}]"]
+            )
+        return markdown(head, lines)
+
+
+def _upto(value: float, most: int) -> str:
+    return f"more than {most:,}" if value > most else f"{round(value, -2):,.0f}"
+
+
+@lru_cache
+def _results(study: str) -> Results:
+    return Results.read(RESULTS / study)
+
+
+@lru_cache
+def _groups(study: str) -> tuple[Group, ...]:
+    return tuple(groups(_results(study)))
+
+
+def group(study: str, model: str, arm: str) -> Group | None:
+    """The seeds of one arm by the shipped scorer, or where there are no others by the first; "STUDY: arm"
+    of another."""
+    if ": " in arm:
+        study, _, arm = arm.partition(": ")
+    name, keep, updates, *pool = arm.split()
+    asked = (model, name, float(keep) / 100, int(updates), float(pool[0]) / 100 if pool else 1.0)
+    found = [
+        g for g in _groups(study) if (g.key.model, g.key.arm, g.key.keep, g.key.updates, g.key.pool) == asked
+    ]  # fmt: skip
+    return found[0] if found else None
+
+
+def paired(study: str, model: str, arm: str, control: str, dataset: str = DATASET, stratum: str = "") -> np.ndarray:
+    """Arm less control [seeds, images] over the seeds that both have."""
+    a, b = group(study, model, arm), group(study, model, control)
+    if a is None or b is None:
+        raise SystemExit(f"{study}: no {model} {arm if a is None else control}")
+    both = sorted(set(a.seeds) & set(b.seeds))
+    if stratum:
+        sides = [(_results(n.partition(": ")[0] if ": " in n else study), g.key) for n, g in ((arm, a), (control, b))]
+        return strata_difference(*sides, dataset, stratum, both)
+    found: np.ndarray = np.subtract(*(x.psnr[dataset][[x.seeds.index(s) for s in both]] for x in (a, b)))
+    return found
+
+
+def difference(study: str, model: str, arm: str, control: str, dataset: str = DATASET) -> Comparison:
+    """Arm less control, over the seeds that both have."""
+    return judge(paired(study, model, arm, control, dataset))
+
+
+def _mean(some: list[np.ndarray]) -> np.ndarray:
+    found: np.ndarray = np.mean(some, axis=0)
+    return found
+
+
+def told(c: Comparison) -> str:
+    """An effect with its interval, bold where that leaves zero out."""
+    mark = "**" if c.effect.low > 0 or c.effect.high < 0 else ""
+    return f"{mark}{signed(c)}{mark}"
+
+
+def signed(c: Comparison, unit: str = "") -> str:
+    e = c.effect
+    return f"{e.mean:+.3f}{unit} [{e.low:+.3f}, {e.high:+.3f}]"
+
+
+def markdown(head: list[str], lines: list[list[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)

@@ -1,0 +1,221 @@
+"""What differences between two models mean: intervals, tests, equivalence, and how many seeds they need.
+
+Differences are arrays [seeds, images]: both are samples, of trainings and of photographs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+DELTA = 0.02
+"""dB: arms closer than this are as good as each other; the size of the gains that papers claim."""
+LEVEL = 0.95
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and the bounds of its interval; NaN where one seed gives none."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def interval(values: np.ndarray) -> Interval:
+    """Mean over seeds [seeds] with Student's interval, for these test images."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, math.nan, math.nan)
+    return Error(float(values.std(ddof=1) / math.sqrt(len(values))), len(values) - 1).around(mean, LEVEL)
+
+
+@dataclass(frozen=True)
+class Error:
+    """The standard error of a mean and its degrees of freedom."""
+
+    se: float
+    freedom: float
+
+    def around(self, mean: float, level: float) -> Interval:
+        """The interval of that level, by Student's t."""
+        half = float(special.stdtrit(self.freedom, (1 + level) / 2)) * self.se
+        return Interval(mean, mean - half, mean + half)
+
+    def beyond(self, distance: float) -> float:
+        """The chance of a mean at least so far above its expectation."""
+        if self.se == 0:
+            return 0.0 if distance > 0 else 1.0 if distance < 0 else 0.5
+        return float(special.stdtr(self.freedom, -distance / self.se))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Arm a less arm b, over the seeds and images that both have."""
+
+    effect: Interval
+    """dB; the wider of the mixed model's interval over seeds and images and of Student's over the seeds."""
+    seeds: int
+    sigma: float
+    """Spread of the difference between seeds, dB; NaN for one seed."""
+    p: float
+    """Of "there is no difference", two-sided: the larger of Student's over the seeds and the mixed model's."""
+    p_equivalent: float
+    """Of two one-sided tests against +-DELTA: the larger of the same two."""
+    errors: tuple[Error, ...] = ()
+    """Student's over the seeds, and the mixed model's."""
+
+    @property
+    def verdict(self) -> str:
+        return self.judged(self.effect, self.p_equivalent)
+
+    def judged(self, effect: Interval, p_equivalent: float) -> str:
+        """The verdict by an interval and a p of equivalence, which a correction may have widened."""
+        if self.seeds < 2:
+            return "one seed: no verdict"
+        if effect.low > 0:
+            word = "better"
+        elif effect.high < 0:
+            word = "worse"
+        else:
+            return "as good" if p_equivalent < 1 - LEVEL else "could not be told apart"
+        return f"{word}, by less than {DELTA} dB" if p_equivalent < 1 - LEVEL else word
+
+    def at(self, level: float) -> Interval:
+        """The same interval at another level."""
+        return _wider(self.effect.mean, self.errors, level)
+
+    @property
+    def needed(self) -> int | None:
+        """Seeds that telling a difference of DELTA takes."""
+        return None if math.isnan(self.sigma) else seeds_needed(self.sigma)
+
+
+def compare(a: np.ndarray, b: np.ndarray) -> Comparison:
+    """Compares PSNRs [seeds, images] that are paired in both."""
+    return judge(a - b)
+
+
+def judge(difference: np.ndarray) -> Comparison:
+    """What differences [seeds, images] say of their mean."""
+    per_seed = difference.mean(1)
+    seeds = len(per_seed)
+    if seeds < 2:
+        return Comparison(interval(per_seed), seeds, math.nan, math.nan, math.nan)
+    mean, sigma = float(per_seed.mean()), float(per_seed.std(ddof=1))
+    errors = (Error(sigma / math.sqrt(seeds), seeds - 1), mixed_model(difference))
+    p = min(1.0, max(2 * e.beyond(abs(mean)) for e in errors))
+    return Comparison(_wider(mean, errors, LEVEL), seeds, sigma, p, equivalence(mean, errors), errors)
+
+
+def _wider(mean: float, errors: Sequence[Error], level: float) -> Interval:
+    found = [e.around(mean, level) for e in errors]
+    return Interval(mean, min(i.low for i in found), max(i.high for i in found))
+
+
+def mixed_model(difference: np.ndarray) -> Error:
+    """The standard error of the mean of [seeds, images] where seeds and images are random, crossed effects.
+
+    The balanced two-way model without replication by its mean squares (Henderson's method): the variance is
+    (MS_seeds + MS_images - MS_rest) / (seeds images), the effect of images not below zero; its degrees of freedom are
+    Satterthwaite's.
+    """
+    seeds, images = difference.shape
+    of_seeds = images * float(difference.mean(1).var(ddof=1))
+    count = seeds * images
+    if images < 2:
+        return Error(math.sqrt(of_seeds / count), seeds - 1)
+    of_images = seeds * float(difference.mean(0).var(ddof=1))
+    rest = difference - difference.mean(1, keepdims=True) - difference.mean(0) + difference.mean()
+    freedom = (seeds - 1) * (images - 1)
+    remainder = float((rest**2).sum() / freedom)
+    parts = [(of_seeds, seeds - 1)]
+    total = of_seeds
+    if of_images > remainder:
+        total += of_images - remainder
+        parts += [(of_images, images - 1), (remainder, freedom)]
+    if total <= 0:
+        return Error(0.0, seeds - 1)
+    return Error(math.sqrt(total / count), total**2 / sum(m**2 / f for m, f in parts if m))
+
+
+def equivalence(mean: float, errors: Sequence[Error], delta: float = DELTA) -> float:
+    """The p-value of "the mean does not lie within +-delta": the largest of two one-sided tests by each error."""
+    return max(e.beyond(delta - abs(mean)) for e in errors)
+
+
+def power(sigma: float, seeds: int, delta: float = DELTA) -> float:
+    """The chance that a two-sided t-test of 5 % over paired seeds tells a difference of delta."""
+    if sigma == 0:
+        return 1.0
+    limit = special.stdtrit(seeds - 1, (1 + LEVEL) / 2)
+    return float(stats.nct.sf(limit, seeds - 1, delta * math.sqrt(seeds) / sigma))
+
+
+def seeds_needed(sigma: float, delta: float = DELTA) -> int:
+    """The fewest seeds that tell a difference of delta with a power of 80 %: about 8 (sigma / delta)^2.
+
+    Args:
+        sigma: The spread of the *paired* difference between seeds.
+        delta: In the same unit.
+    """
+    seeds = max(2, int(7 * (sigma / delta) ** 2))
+    while seeds > 2 and power(sigma, seeds - 1, delta) >= POWER:
+        seeds -= 1
+    while power(sigma, seeds, delta) < POWER:
+        seeds += 1
+    return seeds
+
+
+def told(sigma: float, seeds: int) -> float:
+    """The difference that so many seeds tell with a power of 80 %."""
+    low, high = 0.0, 1000 * sigma
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(sigma, seeds, middle) >= POWER else (middle, high)
+    return high
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values of one family (1979): the chance of any false one is at most their level."""
+    adjusted = [1.0] * len(p)
+    running = 0.0
+    for place, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        running = max(running, min(1.0, (len(p) - place) * p[i]))
+        adjusted[i] = running
+    return adjusted
+
+
+def sequential_bound(alpha: float) -> float:
+    """C of O'Brien and Fleming's bounds (1979): |z| >= C / sqrt(t) at the part t of all information decides.
+
+    Of the continuous case, a Brownian motion that leaves (-C, C) before t = 1 with a chance of alpha, so that it holds
+    however often one looks; with ten looks the discrete one is 7 % lower.
+    """
+
+    def stays(c: float) -> float:
+        terms = ((-1) ** k / (2 * k + 1) * math.exp(-(((2 * k + 1) * math.pi) ** 2) / (8 * c * c)) for k in range(40))
+        return 4 / math.pi * sum(terms)
+
+    low, high = 0.5, 10.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if 1 - stays(middle) > alpha else (low, middle)
+    return high
+
+
+def sequential_level(alpha: float, part: float) -> float:
+    """The two-sided p-value that decides at a part of all information, by ``sequential_bound``."""
+    return 2 * float(special.ndtr(-sequential_bound(alpha) / math.sqrt(part)))
+
+
+def pooled_sigma(samples: list[np.ndarray]) -> float:
+    """The spread between seeds from several groups [seeds]; NaN where no group has two."""
+    squares = [((s - s.mean()) ** 2).sum() for s in samples if len(s) > 1]
+    freedom = sum(len(s) - 1 for s in samples if len(s) > 1)
+    return math.sqrt(sum(squares) / freedom) if freedom else math.nan

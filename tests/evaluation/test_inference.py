@@ -1,0 +1,198 @@
+"""Intervals, equivalence and verdicts, on differences whose answer is known."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from srfast.evaluation.inference import (
+    DELTA,
+    compare,
+    holm,
+    interval,
+    judge,
+    mixed_model,
+    pooled_sigma,
+    power,
+    seeds_needed,
+    sequential_bound,
+    sequential_level,
+    told,
+)
+from srfast.study.result_groups import groups
+from srfast.study.results import Results
+
+COMMITTED = Path(__file__).resolve().parents[2] / "studies" / "results"
+
+
+def paired(
+    effect: float, sigma: float, seeds: int = 4, images: int = 100, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """PSNRs of two arms: images differ by decibels, seeds by sigma, the arms by the effect."""
+    rng = np.random.default_rng(seed)
+    level = 30 + 4 * rng.standard_normal((1, images))
+    own = sigma / math.sqrt(2) * rng.standard_normal((2, seeds, 1)) + 0.01 * rng.standard_normal((2, seeds, images))
+    return level + effect + own[0], level + own[1]
+
+
+def test_interval_is_students() -> None:
+    values = np.array([1.0, 2.0, 4.0])
+    found = interval(values)
+    assert (found.low, found.high) == pytest.approx(stats.ttest_1samp(values, 0).confidence_interval(0.95))
+    assert math.isnan(interval(values[:1]).low)
+
+
+@pytest.mark.parametrize(
+    ("effect", "sigma", "verdict"),
+    [
+        (0.2, 0.01, "better"),
+        (-0.2, 0.01, "worse"),
+        (0.0, 0.003, "as good"),
+        (0.009, 0.0005, "better, by less than 0.02 dB"),
+        (0.01, 0.1, "could not be told apart"),
+    ],
+)
+def test_verdicts(effect: float, sigma: float, verdict: str) -> None:
+    assert compare(*paired(effect, sigma)).verdict == verdict
+
+
+def test_one_seed_gives_no_verdict() -> None:
+    found = compare(*paired(0.2, 0.01, seeds=1))
+    assert found.verdict == "one seed: no verdict"
+    assert found.needed is None
+
+
+def draw(
+    rng: np.random.Generator, seeds: int, images: int, mean: float, parts: tuple[float, float, float]
+) -> np.ndarray:
+    """Differences [seeds, images] of seeds and images that are samples."""
+    of_seed, of_image, rest = parts
+    return (
+        mean
+        + of_seed * rng.standard_normal((seeds, 1))
+        + of_image * rng.standard_normal((1, images))
+        + rest * rng.standard_normal((seeds, images))
+    )
+
+
+def components(difference: np.ndarray) -> tuple[float, float, float]:
+    """The spread by seeds, by images and of the rest, from their mean squares."""
+    seeds, images = difference.shape
+    mean = difference.mean()
+    rest = difference - difference.mean(1, keepdims=True) - difference.mean(0) + mean
+    square = float((rest**2).sum() / (seeds - 1) / (images - 1))
+    of_seed = float(difference.mean(1).var(ddof=1)) - square / images
+    of_image = float(difference.mean(0).var(ddof=1)) - square / seeds
+    return math.sqrt(max(0.0, of_seed)), math.sqrt(max(0.0, of_image)), math.sqrt(square)
+
+
+@pytest.fixture(scope="module")
+def committed() -> dict[tuple[str, float], np.ndarray]:
+    """PSNR on BSD100 [12 seeds, 100 images] of the arms of a committed study."""
+    found = groups(Results.read(COMMITTED / "needed-bsds"))
+    return {(g.key.arm, g.key.keep): g.psnr["BSD100"] for g in found}
+
+
+# Of 600 trials with a chance of 5 %, 7.8 % or more come once in a thousand: binomial, sigma 0.9 %.
+TRIALS, MOST = 600, 0.078
+
+
+@pytest.mark.parametrize(("seeds", "images"), [(2, 100), (4, 100), (12, 100), (8, 5)])
+def test_false_verdicts_on_nulls_like_the_committed_trainings(
+    committed: dict[tuple[str, float], np.ndarray], seeds: int, images: int
+) -> None:
+    """Seeds and images drawn anew with the spread that a committed comparison has."""
+    parts = components(committed["des", 0.5] - committed["full", 1.0])
+    assert parts[0] > 0.02
+    assert parts[1] > 0.03
+    rng = np.random.default_rng(seeds)
+    null = [judge(draw(rng, seeds, images, 0.0, parts)) for _ in range(TRIALS)]
+    assert np.mean([c.effect.low > 0 or c.effect.high < 0 for c in null]) < MOST
+    assert np.mean([c.p < 0.05 for c in null]) < MOST
+    # "As good" of arms that differ by just what counts: seeds spread little here, so that images decide.
+    quiet = (0.1 * parts[0], *parts[1:])
+    edge = [judge(draw(rng, seeds, images, DELTA, quiet)) for _ in range(TRIALS)]
+    assert np.mean([c.p_equivalent < 0.05 for c in edge]) < MOST
+
+
+def test_one_arm_against_itself_is_rarely_told_apart(committed: dict[tuple[str, float], np.ndarray]) -> None:
+    """The twelve committed seeds of one arm, split at random into six and six: no difference, and real spread."""
+    rng = np.random.default_rng(0)
+    wrong = []
+    for arm in (("full", 1.0), ("random", 0.5), ("des", 0.5), ("bicubic", 0.25)):
+        for _ in range(150):
+            order = rng.permutation(12)
+            wrong.append(compare(committed[arm][order[:6]], committed[arm][order[6:]]).p < 0.05)
+    assert np.mean(wrong) < MOST
+
+
+def test_the_mixed_model_is_students_where_images_do_not_differ() -> None:
+    rng = np.random.default_rng(0)
+    d = np.repeat(rng.standard_normal((5, 1)), 20, 1)
+    error = mixed_model(d)
+    assert (error.se, error.freedom) == pytest.approx((d[:, 0].std(ddof=1) / math.sqrt(5), 4))
+    # 200 images that differ by 1, seeds that do not: the error of a mean of 200.
+    only_images = mixed_model(np.repeat(rng.standard_normal((1, 200)), 3, 0))
+    assert only_images.se == pytest.approx(1 / math.sqrt(200), rel=0.1)
+    assert mixed_model(np.zeros((3, 4))).se == 0
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.02, 0.045])
+def test_seeds_needed_have_the_power_they_promise(sigma: float) -> None:
+    """Simulated: 80 % of the trials tell a difference of 0.02 dB, and fewer do with a seed less."""
+    n = seeds_needed(sigma)
+    rng = np.random.default_rng(1)
+
+    def share(seeds: int) -> float:
+        d = DELTA + sigma * rng.standard_normal((20_000, seeds))
+        return float(np.mean(stats.ttest_1samp(d, 0, axis=1).pvalue < 0.05))
+
+    # 20,000 trials: a standard error of 0.3 %.
+    assert share(n) == pytest.approx(power(sigma, n), abs=0.01)
+    assert share(n) > 0.79
+    assert share(n - 1) < 0.8
+    assert 0 < n - 8 * (sigma / DELTA) ** 2 < 4  # the rule of thumb, for the paired difference
+    assert told(sigma, n) <= DELTA < told(sigma, n - 1)
+
+
+def test_holm() -> None:
+    """By hand: 0.01 x 4, 0.02 x 3, 0.03 x 2 below the one before it, 0.5."""
+    assert holm([0.5, 0.01, 0.03, 0.02]) == pytest.approx([0.5, 0.04, 0.06, 0.06])
+    assert holm([]) == []
+    rng = np.random.default_rng(0)
+    false = np.mean([min(holm(list(rng.random(9)))) < 0.05 for _ in range(10_000)])
+    assert false == pytest.approx(0.05, abs=0.01)
+
+
+def test_simultaneous_intervals_hold_all_of_a_family() -> None:
+    rng = np.random.default_rng(3)
+    missed = 0
+    for _ in range(400):
+        family = [judge(draw(rng, 4, 50, 0.0, (0.04, 0.06, 0.08))).at(1 - 0.05 / 6) for _ in range(6)]
+        missed += any(not i.low <= 0 <= i.high for i in family)
+    assert missed / 400 < 0.05 + 3 * 0.011
+
+
+def test_looking_after_every_seed_tells_a_null_apart_no_more_often() -> None:
+    """10,000 nulls, looked at after each of 2 to 12 seeds: "better" at most 2.5 % of the time, "worse" as often."""
+    assert sequential_bound(0.05) == pytest.approx(2.2414, abs=1e-4)  # P(max |W| > c) of a Brownian motion
+    rng = np.random.default_rng(0)
+    d = rng.standard_normal((10_000, 12))
+    better, worse, undecided = 0, 0, np.ones(10_000, bool)
+    for n in range(2, 13):
+        found = stats.ttest_1samp(d[:, :n], 0, axis=1)
+        decided = undecided & (found.pvalue <= sequential_level(0.05, n / 12))
+        better += int((decided & (found.statistic > 0)).sum())
+        worse += int((decided & (found.statistic < 0)).sum())
+        undecided &= ~decided
+    assert 0.005 < better / 10_000 <= 0.025
+    assert 0.005 < worse / 10_000 <= 0.025
+
+
+def test_pooled_sigma() -> None:
+    assert pooled_sigma([np.array([1.0, 3.0]), np.array([5.0]), np.array([0.0, 0.0])]) == pytest.approx(1.0)
+    assert math.isnan(pooled_sigma([np.array([1.0])]))
