@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,7 @@ from srfast.coreset.condition import ROW, check_condition, not_met, reason
 from srfast.coreset.settings import SCORES, Selection, counted, share, short_of
 from srfast.data.images import stays_inside
 from srfast.data.parquet import check_pages, opened
+from srfast.data.scratch import scratch_folder
 from srfast.errors import InputError, RunError
 from srfast.runtime.plugins import is_file
 from srfast.runtime.threads import cores
@@ -128,7 +130,7 @@ class Large:
 
     def __init__(self, files: Files, asked: Selection, beside: Path | None = None) -> None:
         self.files, self.asked = files, asked
-        self._spill = tempfile.TemporaryDirectory(prefix=".srfast-select-", dir=beside)
+        self._beside = beside or Path(tempfile.gettempdir())
         self.names = [*SCHEMA.names, *(n for n in files.schema.names if n not in SCHEMA.names and n != "rank")]
         self.about: dict[str, Any] = {}
         """What the core-set's metadata say of the selection, once ``kept`` has been called."""
@@ -136,25 +138,29 @@ class Large:
     def __enter__(self) -> Large:
         import duckdb
 
-        # Beside what DuckDB counts stand its parquet readers and the batches on their way: about as much again.
-        self._connection = duckdb.connect(
-            config={
-                "memory_limit": f"{MEMORY_MIB}MiB",
-                "threads": str(min(cores(), 8)),
-                "temp_directory": self._spill.name,
-                "allocator_background_threads": "true",
-                "preserve_insertion_order": "false",
-                "enable_progress_bar": "false",  # it would be printed on stdout
-            }
-        )
-        allowed = ", ".join(_text(str(path)) for path in self.files.paths)
-        for setting in (f"allowed_paths = [{allowed}]", "enable_external_access = false", "lock_configuration = true"):
-            self._connection.execute(f"SET {setting}")
+        with ExitStack() as stack:
+            spill = stack.enter_context(scratch_folder(self._beside, "select"))
+            # Beside what DuckDB counts stand its parquet readers and the batches on their way: about as much again.
+            self._connection = duckdb.connect(
+                config={
+                    "memory_limit": f"{MEMORY_MIB}MiB",
+                    "threads": str(min(cores(), 8)),
+                    "temp_directory": str(spill),
+                    "allocator_background_threads": "true",
+                    "preserve_insertion_order": "false",
+                    "enable_progress_bar": "false",  # it would be printed on stdout
+                }
+            )
+            stack.callback(self._connection.close)
+            allowed = ", ".join(_text(str(path)) for path in self.files.paths)
+            for setting in (f"allowed_paths = [{allowed}]", "enable_external_access = false"):
+                self._connection.execute(f"SET {setting}")
+            self._connection.execute("SET lock_configuration = true")
+            self._left = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
-        self._spill.cleanup()
+        self._left.close()
 
     def kept(self) -> Iterator[pa.Table]:
         """The rows of the core-set, hardest first, in tables of ``BATCH`` rows with the columns ``names``.

@@ -228,7 +228,8 @@ def atomic_path(
             flush_folder(folder)
     finally:
         if held >= 0:
-            os.close(held)
+            with suppress(OSError):  # it is closed all the same, and what was written was flushed
+                os.close(held)
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from srfast.data.files import check_input
+from srfast.data.files import check_input, write_all
 from srfast.data.provenance import LIMITS
 from srfast.errors import InputError, RunError
 
@@ -44,6 +45,82 @@ def check_names(name: str | os.PathLike[str], schema: pa.Schema) -> None:
         if column in seen:
             raise InputError(f"{name}: column {column!r} is there twice; rename one of the two")
         seen.add(column)
+
+
+class Writer:
+    """A parquet file to write to, whose errors are the system's, once.
+
+    (pyarrow's own, after a write that failed, tries to write the rest again when it is closed and when it is collected,
+    and says so on stderr.)
+    """
+
+    def __init__(self, path: str | os.PathLike[str], schema: pa.Schema, **options: Any) -> None:
+        self._sink = _Sink(path)
+        try:
+            self._writer = pq.ParquetWriter(self._sink, schema, **options)
+        except BaseException:
+            self._sink.give_up()
+            raise
+
+    def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
+        self._writer.write_table(table, row_group_size)
+
+    def close(self) -> None:
+        """Completes the file; a second call does nothing."""
+        self._writer.close()
+        self._sink.close()
+
+    def give_up(self) -> None:
+        """Leaves the file as it is."""
+        self._sink.give_up()
+        with suppress(Exception):
+            self._writer.close()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self.give_up()
+            return
+        try:
+            self.close()
+        except BaseException:
+            self.give_up()
+            raise
+
+
+class _Sink:
+    """The file below a ``Writer``: from its first error on it takes everything and writes nothing."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = open(path, "wb", buffering=0)
+        self._lost = False
+
+    @property
+    def closed(self) -> bool:
+        return False
+
+    def write(self, data: Any) -> int:
+        if not self._lost:
+            try:
+                write_all(self._file, data)
+            except BaseException:
+                self._lost = True
+                raise
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        if not self._lost:
+            self._file.close()
+
+    def give_up(self) -> None:
+        self._lost = True
+        with suppress(OSError):
+            self._file.close()
 
 
 def check_pages(path: str | os.PathLike[str]) -> None:

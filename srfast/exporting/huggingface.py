@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from srfast.data.parquet import opened
+from srfast.data.parquet import Writer, opened
 from srfast.exporting.folder import Folder
 from srfast.exporting.plan import Plan
 from srfast.exporting.stream import Pair
@@ -35,7 +34,9 @@ class ImageFolder(Folder):
         if plan.lr:
             columns["lr_file_name"] = pa.array(f"{plan.lr_folder}/{n}.{plan.suffix}" for n in plan.names)
         columns |= {name: plan.table[name] for name in plan.table.column_names}
-        pq.write_table(pa.table(columns), self.metadata, **CHECKED)
+        table = pa.table(columns)
+        with Writer(self.metadata, table.schema, **CHECKED) as writer:
+            writer.write_table(table)
 
 
 class Embedded:
@@ -45,7 +46,7 @@ class Embedded:
         self.folder, self.plan, self.written = folder, plan, written
         self._rows = shard_rows(plan)
         self._schema = _schema(plan)
-        self._writer: pq.ParquetWriter | None = None
+        self._writer: Writer | None = None
         self._pending: list[Pair] = []
 
     def add(self, pairs: list[Pair]) -> None:
@@ -64,7 +65,7 @@ class Embedded:
 
     def close(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            self._writer.give_up()
 
     def _flush(self) -> None:
         if not self._pending:
@@ -72,9 +73,7 @@ class Embedded:
         first = self._pending[0].row
         if self._writer is None:
             name = embedded_name(first // self._rows, shard_count(self.plan))
-            self._writer = pq.ParquetWriter(
-                self.folder / name, self._schema, compression="none", write_page_checksum=True
-            )
+            self._writer = Writer(self.folder / name, self._schema, compression="none", write_page_checksum=True)
         names = [f"{self.plan.names[p.row]}.{self.plan.suffix}" for p in self._pending]
         columns = [_images([p.hr for p in self._pending], names)]
         if self.plan.lr:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from srfast.data import provenance
 from srfast.data.files import LOCK, atomic_path, flush_folder, keep_mode
 from srfast.data.images import ImageFile
+from srfast.data.parquet import Writer
 from srfast.data.renaming import exchange
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import Lock
@@ -219,8 +219,9 @@ class Parts:
         tables = [o.rows for o in self._pending if o.rows is not None]
         table = pa.concat_tables(tables) if tables else self.schema.empty_table()
         meta = {**self.settings, "records": records, "run": self.run}
-        with atomic_path(path) as temporary:
-            pq.write_table(table.replace_schema_metadata(file_metadata(meta)), temporary, **CHECKED)
+        table = table.replace_schema_metadata(file_metadata(meta))
+        with atomic_path(path) as temporary, Writer(temporary, table.schema, **CHECKED) as writer:
+            writer.write_table(table)
         offset = 0
         for record in records:
             self._places[record["image"]] = _Place(path, offset, record, self.run)

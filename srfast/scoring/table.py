@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from srfast.data import provenance
 from srfast.data.files import output_file
 from srfast.data.images import stays_inside
-from srfast.data.parquet import opened
+from srfast.data.parquet import Writer, opened
 from srfast.errors import InputError
 from srfast.scoring.metadata import check_meta
 from srfast.scoring.rows import Rows
@@ -237,7 +236,7 @@ def write_parquet(
     kind = provenance.kind_of_table(meta)
     with (
         output_file(path, kind, inputs, aside) as temporary,
-        pq.ParquetWriter(temporary, schema, **CHECKED) as writer,
+        Writer(temporary, schema, **CHECKED) as writer,
     ):
         pending: list[pa.Table] = []
         rows = 0
@@ -253,7 +252,7 @@ def write_parquet(
             _write_group(writer, pa.concat_tables(pending), schema)
 
 
-def _write_group(writer: pq.ParquetWriter, table: pa.Table, schema: pa.Schema) -> None:
+def _write_group(writer: Writer, table: pa.Table, schema: pa.Schema) -> None:
     if not table.schema.equals(schema):
         table = table.cast(schema)  # imports pyarrow.compute (60 ms), which scoring can do without
     writer.write_table(table.combine_chunks(), row_group_size=ROW_GROUP)

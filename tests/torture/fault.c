@@ -23,8 +23,8 @@
 #include <unistd.h>
 
 enum { COUNT, KILL, TEAR, FAIL, FILL, PAUSE };
-/* What an event does: nothing but look, take or change names or room on the disk, or put bytes there. */
-enum { LOOKS, TAKES, WRITES };
+/* What an event does: look, take names or room on the disk, put bytes there, or change what takes no room. */
+enum { LOOKS, TAKES, WRITES, FREES };
 
 static char roots[8][PATH_MAX];
 static int many, action, failure;
@@ -90,7 +90,7 @@ static int event(const char *what, const char *path, int kind) {
     if (!below(path)) return 0;
     long number = atomic_fetch_add(&events, 1);
     if (trace >= 0) dprintf(trace, "%ld %s %d %s\n", number, what, kind, path);
-    if (action == FILL && number >= chosen && kind != LOOKS) {
+    if (action == FILL && number >= chosen && (kind == TAKES || kind == WRITES)) {
         errno = ENOSPC;
         return 1;
     }
@@ -184,14 +184,14 @@ ON(int, fsync, TAKES, (int fd), (fd))
 ON(int, fdatasync, TAKES, (int fd), (fd))
 ON(int, ftruncate, TAKES, (int fd, off_t n), (fd, n))
 ON(int, ftruncate64, TAKES, (int fd, off64_t n), (fd, n))
-ON(int, fchmod, TAKES, (int fd, mode_t mode), (fd, mode))
+ON(int, fchmod, FREES, (int fd, mode_t mode), (fd, mode))
 ON(int, fstat, LOOKS, (int fd, struct stat *s), (fd, s))
 ON(int, fstat64, LOOKS, (int fd, struct stat64 *s), (fd, s))
 ON(int, flock, LOOKS, (int fd, int how), (fd, how))
 
 /* It closes all the same, as the system's does. */
 int close(int fd) {
-    int fails = on("close", fd, TAKES), number = errno;
+    int fails = on("close", fd, FREES), number = errno;
     int result = REAL(close)(fd);
     if (fails) errno = number;
     return fails ? -1 : result;
@@ -202,10 +202,10 @@ int close(int fd) {
 #define PATH(name, kind, head, call) AT(name, kind, AT_FDCWD, path, head, call)
 PATH(truncate, TAKES, (const char *path, off_t n), (path, n))
 PATH(truncate64, TAKES, (const char *path, off64_t n), (path, n))
-PATH(unlink, TAKES, (const char *path), (path))
-PATH(rmdir, TAKES, (const char *path), (path))
+PATH(unlink, FREES, (const char *path), (path))
+PATH(rmdir, FREES, (const char *path), (path))
 PATH(mkdir, TAKES, (const char *path, mode_t mode), (path, mode))
-PATH(chmod, TAKES, (const char *path, mode_t mode), (path, mode))
+PATH(chmod, FREES, (const char *path, mode_t mode), (path, mode))
 PATH(stat, LOOKS, (const char *path, struct stat *s), (path, s))
 PATH(stat64, LOOKS, (const char *path, struct stat64 *s), (path, s))
 PATH(lstat, LOOKS, (const char *path, struct stat *s), (path, s))
@@ -214,9 +214,9 @@ PATH(access, LOOKS, (const char *path, int how), (path, how))
 PATH(rename, TAKES, (const char *path, const char *to), (path, to))
 PATH(link, TAKES, (const char *path, const char *to), (path, to))
 PATH(symlink, TAKES, (const char *to, const char *path), (to, path))
-AT(unlinkat, TAKES, d, path, (int d, const char *path, int how), (d, path, how))
+AT(unlinkat, FREES, d, path, (int d, const char *path, int how), (d, path, how))
 AT(mkdirat, TAKES, d, path, (int d, const char *path, mode_t mode), (d, path, mode))
-AT(fchmodat, TAKES, d, path, (int d, const char *path, mode_t mode, int how), (d, path, mode, how))
+AT(fchmodat, FREES, d, path, (int d, const char *path, mode_t mode, int how), (d, path, mode, how))
 AT(fstatat, LOOKS, d, path, (int d, const char *path, struct stat *s, int how), (d, path, s, how))
 AT(fstatat64, LOOKS, d, path, (int d, const char *path, struct stat64 *s, int how), (d, path, s, how))
 AT(statx, LOOKS, d, path, (int d, const char *path, int how, unsigned mask, struct statx *s), (d, path, how, mask, s))

@@ -39,7 +39,7 @@ mappings = 1
 name = "des"
 keep = [1.0, 0.5]
 """
-HEAD = f"{'what':<24} {'runs':>7} {'signalled':>9} {'lost':>5} {'untidy':>7} {'seconds':>7}  outcomes"
+HEAD = f"{'what':<24} {'events':>6} {'runs':>7} {'signalled':>9} {'lost':>5} {'untidy':>7} {'seconds':>7}  outcomes"
 
 
 @dataclass
@@ -55,6 +55,8 @@ class Tally:
     untidy: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    events: int | None = None
+    """File events of an undisturbed run, all of which were gone through."""
 
     def count(self, outcome: str, times: int = 1) -> None:
         self.runs += times
@@ -76,7 +78,10 @@ class Tally:
     def line(self) -> str:
         what = ", ".join(f"{n} {k}" for k, n in sorted(self.outcomes.items()))
         signalled = "" if self.signalled is None else self.signalled
-        counts = f"{self.runs:>7} {signalled:>9} {len(self.lost):>5} {len(self.untidy):>7} {self.seconds:>7.0f}"
+        events = "" if self.events is None else self.events
+        counts = (
+            f"{events:>6} {self.runs:>7} {signalled:>9} {len(self.lost):>5} {len(self.untidy):>7} {self.seconds:>7.0f}"
+        )
         return f"{self.name:<24} {counts}  {what}"
 
 

@@ -1,4 +1,6 @@
-"""Kills, damaged files, damaged tables and full disks; prints one table of runs and outcomes (``make torture``).
+"""File events, kills, damaged files and tables, full disks; prints one table of runs and outcomes (``make torture``).
+
+Every file event of every command is gone through once each way (``events.py``); the rest is drawn at random.
 
 A run counts as lost when, after all the kills and one undisturbed end, its output differs from that of a run that was
 never disturbed; as untidy when a process showed a traceback or left an output that is neither old, whole nor absent. A
@@ -8,6 +10,7 @@ kill counts where the process was alive when the signal was sent and the signal,
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import sys
@@ -20,7 +23,21 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import damaged
 import killed
-from harness import HEAD, prepare, say
+import shim
+from harness import HEAD, Tally, prepare, say
+
+
+def events(work: Path, step: int, jobs: int) -> list[Tally]:
+    """One row a command."""
+    work.mkdir()
+    library = shim.build(work)
+    if library is None:
+        return [Tally("file events", outcomes={"not run: needs Linux and a C compiler": 0})]
+    rows = work / "rows.json"
+    shim.run(work / "events", library, "--step", str(step), "--jobs", str(jobs), "--rows", str(rows))
+    if not rows.exists():
+        return [Tally("file events", lost=["they did not come to an end"])]
+    return [Tally(**row) for row in json.loads(rows.read_text())]
 
 
 def main() -> None:
@@ -29,6 +46,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--tables", type=int, default=500)
     parser.add_argument("--disks", type=int, default=40, help="disks that were really full")
+    parser.add_argument("--step", type=int, default=1, help="every so many of the runs at file events")
     parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="commands at a time")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -39,6 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
         work = Path(name)
         tallies = [
+            *events(work / "events", asked.step, asked.jobs),
             damaged.tables(work / "tables", asked.tables, rng),
             damaged.mutated(work / "files", asked.files, rng),
         ]
@@ -49,6 +68,8 @@ def main() -> None:
     say(HEAD)
     for tally in tallies:
         say(tally.line())
+    disturbed = sum(t.runs for t in tallies if t.events is not None)
+    say(f"{sum(t.events or 0 for t in tallies)} file events of undisturbed runs, gone through in {disturbed} runs")
     launches = sum(t.runs for t in tallies if t.signalled is not None)
     lost, untidy = sum(len(t.lost) for t in tallies), sum(len(t.untidy) for t in tallies)
     kills = f"{sum(t.signalled or 0 for t in tallies)} signalled of {launches} launches"

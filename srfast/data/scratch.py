@@ -1,0 +1,61 @@
+"""Folders to work in that nobody asked for: removed at the end, those of killed runs by the next one."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from srfast.runtime.locks import hold
+
+
+@contextmanager
+def scratch_folder(beside: Path, purpose: str) -> Iterator[Path]:
+    """Yields a hidden folder in ``beside``; those of the same purpose that no living run holds are removed.
+
+    Args:
+        beside: An existing folder.
+        purpose: A word of letters.
+    """
+    ours = re.compile(rf"\.srfast-{purpose}-[0-9a-f]{{16}}")
+    for name in os.listdir(beside):
+        if ours.fullmatch(name):
+            with suppress(OSError):
+                _remove(beside / name)
+    folder, held = _new(beside, purpose)
+    try:
+        yield folder
+    finally:
+        if held >= 0:
+            os.close(held)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new(beside: Path, purpose: str) -> tuple[Path, int]:
+    """A folder and the descriptor that holds it; -1 where folders cannot be held."""
+    for _ in range(3):
+        folder = beside / f".srfast-{purpose}-{secrets.token_hex(8)}"
+        folder.mkdir(0o700)
+        try:
+            held = os.open(folder, os.O_RDONLY)
+        except OSError:  # Windows opens no folders
+            break
+        # Another run may have taken it for one that nobody holds.
+        if hold(held) and folder.exists():
+            return folder, held
+        os.close(held)
+    folder.mkdir(0o700, exist_ok=True)
+    return folder, -1
+
+
+def _remove(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_DIRECTORY", 0))
+    try:
+        if hold(descriptor):
+            shutil.rmtree(folder)
+    finally:
+        os.close(descriptor)

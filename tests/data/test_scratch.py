@@ -1,0 +1,99 @@
+"""Folders to work in, and parquet files on disks that are full: nothing is left, and nothing is said twice."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from srfast.data import parquet
+from srfast.data.parquet import Writer
+from srfast.data.scratch import scratch_folder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from srfast.data.scratch import scratch_folder
+with scratch_folder(Path(sys.argv[1]), "work") as folder:
+    (folder / "a").write_bytes(b"1")
+    print(folder.name, flush=True)
+    time.sleep(60)
+"""
+TABLE = pa.table({"x": list(range(1000)), "y": [str(i) for i in range(1000)]})
+
+
+def test_a_folder_to_work_in_is_gone_at_the_end(tmp_path: Path) -> None:
+    with suppress(KeyError), scratch_folder(tmp_path, "work") as folder:
+        (folder / "a").write_bytes(b"1")
+        raise KeyError
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not held there")
+def test_that_of_a_killed_run_goes_with_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / ".srfast-work-mine").mkdir()
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        name = run.stdout.readline().strip()
+        with scratch_folder(tmp_path, "work"):
+            assert (tmp_path / name / "a").exists(), "of a living run"
+        run.send_signal(signal.SIGKILL)
+    with scratch_folder(tmp_path, "other"):
+        assert (tmp_path / name).exists(), "of another purpose"
+    with scratch_folder(tmp_path, "work"):
+        pass
+    assert os.listdir(tmp_path) == [".srfast-work-mine"], "a name that is not srfast's"
+
+
+def test_two_runs_do_not_take_each_others_folder(tmp_path: Path) -> None:
+    with scratch_folder(tmp_path, "work") as one, scratch_folder(tmp_path, "work") as other:
+        assert one != other
+        assert one.is_dir()
+
+
+def test_a_written_file_has_pyarrows_bytes(tmp_path: Path) -> None:
+    with Writer(tmp_path / "a.parquet", TABLE.schema, compression="zstd", write_page_checksum=True) as writer:
+        writer.write_table(TABLE, 300)
+    pq.write_table(TABLE, tmp_path / "b.parquet", 300, compression="zstd", write_page_checksum=True)
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("first", range(5))
+def test_a_full_disk_is_one_error(
+    first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """From each write on; pyarrow itself writes again when the file is closed and collected, and says it failed."""
+    write_all, left = parquet.write_all, first
+    unraised: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraised.append)
+
+    def full(file: Any, data: bytes) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_all(file, data)
+
+    monkeypatch.setattr(parquet, "write_all", full)
+
+    def write() -> None:
+        with Writer(tmp_path / "a.parquet", TABLE.schema) as writer:
+            writer.write_table(TABLE)
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write()
+    assert caught.value.errno == errno.ENOSPC
+    del caught
+    gc.collect()
+    assert capfd.readouterr().err == ""
+    assert not unraised

@@ -1,0 +1,153 @@
+"""Every command and every format of an export, on three tiny images, and what of its output is compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from forking import Launch
+from harness import STUDY, digest, of_file, of_prune, of_study, of_training, of_tree
+from PIL import Image
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command with an output, perhaps over an older one; without, what it prints is compared."""
+
+    name: str
+    arguments: list[str]
+    output: str = ""
+    content: Callable[[Path], str] = of_file
+    again: list[str] = field(default_factory=list)
+    """What is added to go on."""
+    older: list[str] | None = None
+    """Arguments of the run whose output is there before."""
+    loads: str = ""
+    """What of torch it loads, which makes every fork dearer."""
+    says: str = ""
+    """What it warns of where it leaves something out with exit code 0."""
+    grows: bool = False
+    """Whether the output is a folder that fills while the command runs."""
+
+    def line(self, folder: Path) -> list[str]:
+        return [*self.arguments, f"{folder}/{self.output}"] if self.output else self.arguments
+
+
+def cases(inputs: Path) -> list[Case]:
+    photos, tests = str(inputs / "photos"), str(inputs / "tests")
+    every, few, core, other, model = (
+        str(inputs / n) for n in ("all.parquet", "few.parquet", "core.parquet", "other.csv", "run/model.safetensors")
+    )
+    grid = ["--patch", "24", "--stride", "12", "--scorer", "bicubic", "--workers", "1"]
+    wide = ["--patch", "24", "--stride", "24", "--scorer", "bicubic", "--workers", "1"]
+    resume = ["--resume"]
+    scored = {"again": resume, "older": ["score", photos, *wide, "-o"]}
+    blank = "pictures cannot be shown"
+    pruned = {"again": resume, "older": ["prune", photos, *wide, "-o"], "grows": True, "says": blank}
+    small = ["--batch", "2", "--lr-patch", "12", "--threads", "1", "--log-every", "1"]
+    training = ["train", "fsrcnn", "--data", photos, "--steps", "4", "--save-every", "2", *small]
+    exporting = ["export", core, "--scale", "2", "--workers", "1"]
+    formats = {
+        "folder": ["folder"],
+        "basicsr": ["basicsr"],
+        "lmdb": ["lmdb"],
+        "hf": ["hf"],
+        "hf embedded": ["hf", "--embed"],
+        "webdataset": ["webdataset"],
+        "list": ["list"],
+        "webp and check": ["basicsr", "--format", "webp", "--check"],
+        "existing": ["folder", "--existing", f"{inputs}/pairs/HR", "--existing-lr", f"{inputs}/pairs/LRx2"],
+        "existing lmdb": [
+            "lmdb",
+            "--existing",
+            f"{inputs}/pages/HR.lmdb",
+            "--existing-lr",
+            f"{inputs}/pages/LRx2.lmdb",
+        ],
+    }
+    return [
+        Case("score", ["score", photos, *grid, "-o"], "s.parquet", again=resume),
+        Case("score over older", ["score", photos, *grid, "-o"], "s.parquet", **scored),
+        Case("score/", ["score", photos, *grid, "-o"], "s/", of_table, again=resume),
+        Case("score/ over older", ["score", photos, *grid, "-o"], "s/", of_table, **scored),
+        Case("prune", ["prune", photos, *grid, "-o"], "pruned", of_prune, again=resume, grows=True, says=blank),
+        Case("prune over older", ["prune", photos, *grid, "-o"], "pruned", of_prune, **pruned),
+        Case("select", ["select", every, "--keep", "0.3", "-o"], "c.parquet"),
+        Case("select over older", ["select", every, "--keep", "0.3", "-o"], "c.parquet",
+             older=["select", every, "--keep", "0.6", "-o"]),
+        Case("select on disk", ["select", every, "--keep", "0.3", "--engine", "duckdb", "-o"], "c.parquet"),
+        Case("dedup", ["dedup", few, "--against", tests, "-o"], "marked.parquet"),
+        Case("join", ["join", few, other, "-o"], "joined.parquet"),
+        Case("stats", ["stats", few, "--json"]),
+        Case("report", ["report", core, "-o"], "page.html", says=blank),
+        Case("onnx", ["onnx", "-o"], "scorer.onnx"),
+        *(
+            Case(f"export {name}", [*exporting, "--to", *how, "-o"], "pairs",
+                 of_databases if "lmdb" in name else of_tree, again=resume, loads="torch")
+            for name, how in formats.items()
+        ),
+        Case("eval", ["eval", model, "--data", tests, "--json"], "scores.json", of_evaluation, loads="torch"),
+        Case("train", [*training, "--eval-data", tests, "--eval-every", "2", "-o"], "run", of_training, again=resume,
+             loads="all of torch", grows=True),
+        Case("study", ["study", f"{inputs}/study.toml", "--jobs", "1", "-o"], "study", of_study, loads="all of torch",
+             grows=True),
+    ]  # fmt: skip
+
+
+def prepare(inputs: Path, loads: set[str]) -> None:
+    """Three tiny images, two to test on, and what the commands make of them; ``loads``: of the cases."""
+    rng = np.random.default_rng(0)
+    for folder, names in (("photos", ("a.png", "b c.jpg", "d.webp")), ("tests", ("a.png", "b.png"))):
+        (inputs / folder).mkdir(parents=True)
+        for name in names:
+            noise = Image.fromarray(rng.integers(0, 256, (6, 7, 3), np.uint8))
+            noise.resize((56, 48), Image.Resampling.BICUBIC).save(inputs / folder / name)
+    study = STUDY.replace("patch = 32", "patch = 24").replace("updates = 20", "updates = 4")
+    study = study.replace("save_every = 5", "save_every = 2").replace("keep = [1.0, 0.5]", "keep = 0.5")
+    (inputs / "study.toml").write_text(study)
+    (inputs / "other.csv").write_text("image,quality\na.png,1\nb c.jpg,2.5\nd.webp,3\n")
+    photos, core = str(inputs / "photos"), str(inputs / "core.parquet")
+    grid = ["--patch", "24", "--scorer", "bicubic", "--workers", "1"]
+    small = ["--steps", "1", "--batch", "2", "--lr-patch", "12", "--threads", "1"]
+    lines = [
+        ["score", photos, *grid, "--stride", "4", "-o", f"{inputs}/all.parquet"],
+        ["score", photos, *grid, "--stride", "12", "-o", f"{inputs}/few.parquet"],
+        ["select", f"{inputs}/few.parquet", "--keep", "0.5", "-o", core],
+    ]
+    if "torch" in loads:
+        lines += [
+            ["export", core, "--to", "folder", "--scale", "2", "-o", f"{inputs}/pairs"],
+            ["export", core, "--to", "lmdb", "--scale", "2", "-o", f"{inputs}/pages"],
+            ["train", "fsrcnn", "--data", photos, *small, "-o", f"{inputs}/run"],
+        ]
+    for line in lines:
+        code, _, err = Launch(line).end()
+        assert code == 0, err
+
+
+def of_table(folder: Path) -> str:
+    from srfast.scoring.table import ScoreTable
+
+    table = ScoreTable.read(folder)
+    return digest(json.dumps([table.table.to_pydict(), table.meta], sort_keys=True, default=str).encode())
+
+
+def of_evaluation(path: Path) -> str:
+    found = json.loads(path.read_text())
+    return digest(json.dumps({k: v for k, v in found.items() if "seconds" not in k}).encode())
+
+
+def of_databases(folder: Path) -> str:
+    """Names and files; the pages depend on the transactions."""
+    import lmdb
+
+    found = []
+    for path in sorted(folder.glob("*.lmdb")):
+        found.append((path / "meta_info.txt").read_bytes())
+        with lmdb.open(str(path), readonly=True, lock=False) as opened, opened.begin() as read:
+            found += [part for pair in read.cursor() for part in pair]
+    assert found
+    return digest(*found)

@@ -1,0 +1,282 @@
+"""Every file event of every command: the run ends there, or the event fails; then it is run again, and compared.
+
+Runs under the shim (``fault.c``), which ``shim.py`` sees to. A process that has everything imported forks for each run,
+so that a run costs what it does and not what Python's start costs.
+
+Of each command the events are counted in a run that is not disturbed. Then, for each of them, one run
+
+* is killed before it ("kill"; before an event that only looks, what is on the disk is what the next one would find), or
+  in the middle of it where it is a write ("tear"),
+* sees it fail with EIO, or, where it takes room on the disk, with ENOSPC,
+* sees everything fail with ENOSPC that takes room, from a write on ("fill"),
+
+and another one goes on from what is there. Lost is what differs from the undisturbed output then, what the first run
+left under the output's name if that is neither the older output nor the new one, and a wrong output with exit code 0.
+Untidy is a traceback, a hang, more than one line of error, and temporary files that are left in the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import errno
+import json
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cases import Case, cases, prepare
+from forking import FAIL, FILL, FREES, KILL, LOOKS, TAKES, TEAR, WRITES, Launch, load
+from harness import Tally, digest, of_file, say
+
+PLANS: dict[str, tuple[int, int, tuple[int, ...]]] = {
+    "kill": (KILL, 0, (TAKES, WRITES, FREES)),
+    "tear": (TEAR, 0, (WRITES,)),
+    "EIO": (FAIL, errno.EIO, (LOOKS, TAKES, WRITES, FREES)),
+    "ENOSPC": (FAIL, errno.ENOSPC, (TAKES, WRITES)),
+    "fill": (FILL, errno.ENOSPC, (WRITES,)),
+}
+"""Name -> what the shim does, the error, and at which kinds of events."""
+
+
+@dataclass
+class Room:
+    """Where one worker runs its case; the same paths for all of its runs."""
+
+    inputs: Path
+    folder: Path
+    case: Case
+
+    def __post_init__(self) -> None:
+        self.work, self.out, self._older = self.folder / "work", self.folder / "work" / "out", self.folder / "older"
+        self.output = self.out / self.case.output
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.case.older is not None:
+            self._older.mkdir(parents=True)
+            code, _, err = Launch([*self.case.older, f"{self._older}/{self.case.output}"]).end()
+            assert code == 0, err
+
+    def clean(self) -> None:
+        shutil.rmtree(self.work, ignore_errors=True)
+        if self.case.older is not None:
+            shutil.copytree(self._older, self.out)
+        else:
+            self.out.mkdir(parents=True)
+
+    def launch(self, **how: Any) -> tuple[int | str, str, str]:
+        return Launch(self.case.line(self.out), roots=[self.inputs, self.work], **how).end()
+
+    def again(self, *more: str) -> tuple[int | str, str, str]:
+        return Launch([*self.case.line(self.out), *more]).end()
+
+    def content(self, out: str) -> str | None:
+        """None: absent. One that cannot be read is a sentence."""
+        if not self.case.output:
+            return digest(out.encode()) if out else None
+        if not self.output.exists():
+            return None
+        try:
+            return self.case.content(self.output)
+        except FileNotFoundError as error:
+            return f"an output without {error.filename}"
+        except Exception as error:
+            return f"an unreadable output: {type(error).__name__} {error}"
+
+    def litter(self) -> list[str]:
+        """Temporary files and locks of srfast, and folders of parts."""
+        found = []
+        for path in self.out.rglob("*"):
+            temporary = path.name.startswith((".srfast-", ".export-")) or path.name.endswith(".parts")
+            if temporary or path.name == "events-room":
+                found.append(str(path.relative_to(self.out)))
+        return found
+
+
+@dataclass
+class Right:
+    """What an undisturbed run does."""
+
+    new: str
+    old: str | None
+    kinds: list[int]
+    """Of its events."""
+    names: list[str]
+
+
+@dataclass
+class Verdict:
+    """What a disturbed run and the one after it came to."""
+
+    outcome: str
+    lost: list[str] = field(default_factory=list)
+    untidy: list[str] = field(default_factory=list)
+
+
+def undisturbed(room: Room) -> Right:
+    room.clean()
+    old = room.content("")
+    trace = room.folder / "trace"
+    code, out, err = room.launch(trace=trace)
+    assert code == 0, f"{room.case.name}: {code} {err}"
+    events = [line.split(" ", 3) for line in trace.read_text().splitlines()]
+    new = room.content(out)
+    assert new is not None, room.case.name
+    assert " " not in new, f"{room.case.name}: {new}"
+    assert not room.litter(), room.litter()
+    short = [e[3].replace(str(room.out), "OUT").replace(str(room.inputs), "IN") for e in events]
+    return Right(new, old, [int(e[2]) for e in events], [f"{e[1]} {n}" for e, n in zip(events, short, strict=True)])
+
+
+def disturb(room: Room, right: Right, plan: str, event: int) -> Verdict:
+    what, error, _ = PLANS[plan]
+    case = room.case
+    room.clean()
+    code, out, err = room.launch(what=what, event=event, error=error)
+    verdict = Verdict({0: "whole all the same", -9: "killed", 1: "failed", 2: "refused"}.get(code, str(code)))  # type: ignore[arg-type]
+    where = f"{case.name}: {plan} at {event} ({right.names[event]})"
+    if code not in (0, 1, 2, -9) or "Traceback" in err or (code in (1, 2) and len(_errors(err)) != 1):
+        verdict.untidy.append(f"{where}: {code} {err[-700:]}")
+    there = room.content(out)
+    if code == 0:
+        if there != right.new and case.says and case.says in err:
+            verdict.outcome = "less, and said so"
+        elif there != right.new:
+            verdict.lost.append(f"{where}: exit code 0 with {_named(there, right)}; {err[-300:]}")
+        return verdict
+    if case.output and not case.grows and there not in (right.old, right.new):
+        verdict.lost.append(f"{where}: then there is {_named(there, right)}; {code} {err[-300:]}")
+    code, out, err = room.again(*case.again)
+    if code == 2 and case.again and "cannot be resumed" in err and not any(room.out.rglob("*.parts/part-*")):
+        verdict.outcome += " before it began"
+        code, out, err = room.again()
+    last = room.content(out)
+    if code != 0 or last != right.new:
+        verdict.lost.append(f"{where}: at last {code} with {_named(last, right)}; {err[-500:]}")
+    elif litter := room.litter():
+        verdict.untidy.append(f"{where}: left {litter}")
+    return verdict
+
+
+def _errors(err: str) -> list[str]:
+    """The lines that are not srfast's warnings."""
+    return [line for line in err.splitlines() if line.startswith("srfast: error:") or not line.startswith("srfast: ")]
+
+
+def _named(content: str | None, right: Right) -> str:
+    known = {None: "nothing", right.old: "the older output", right.new: "the new output"}
+    return known.get(content, content if content and " " in content else "another output")
+
+
+def torture(work: Path, case: Case, inputs: Path, step: int, jobs: int) -> Tally:
+    """One case, its events shared out among forked workers."""
+    began = time.monotonic()
+    before = _state(inputs)
+    right = undisturbed(Room(inputs, work / "0", case))
+    todo = [(p, i) for p, (_, _, kinds) in PLANS.items() for i, kind in enumerate(right.kinds) if kind in kinds]
+    # A different part for each case, where only a part is asked for.
+    todo = todo[sum(map(ord, case.name)) % step :: step]
+    tally = Tally(case.name, events=len(right.kinds), began=began)
+    workers = []
+    for i in range(jobs):
+        read, write = os.pipe()
+        if os.fork() == 0:
+            try:
+                room = Room(inputs, work / str(i), case)
+                with open(write, "w") as out:
+                    for plan, event in todo[i::jobs]:
+                        print(json.dumps(vars(disturb(room, right, plan, event))), file=out, flush=True)
+            except BaseException as error:
+                say(f"  a worker of {case.name} ended: {error!r}")
+            finally:
+                os._exit(0)
+        os.close(write)
+        workers.append(read)
+    outcomes: Counter[str] = Counter()
+    for pipe in workers:
+        with open(pipe) as lines:
+            for line in lines:
+                verdict = Verdict(**json.loads(line))
+                outcomes[verdict.outcome] += 1
+                for text in verdict.lost:
+                    tally.lose(text)
+                for text in verdict.untidy:
+                    tally.blame(text)
+    for _ in workers:
+        os.wait()
+    for outcome, times in outcomes.items():
+        tally.count(outcome, times)
+    if tally.runs != len(todo):
+        tally.blame(f"{case.name}: {tally.runs} of {len(todo)} runs came to an end")
+    if _state(inputs) != before:
+        tally.lose(f"{case.name}: an input has changed")
+    return tally.finish()
+
+
+def _state(folder: Path) -> dict[str, tuple[int, int, str]]:
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file()]
+    return {str(p): (p.stat().st_mtime_ns, p.stat().st_mode, of_file(p)) for p in files}
+
+
+def group(work: Path, some: list[Case], inputs: Path, step: int, jobs: int) -> list[Tally]:
+    """Cases that import the same, in a process of their own."""
+    read, write = os.pipe()
+    if os.fork() == 0:
+        try:
+            rooms = [work / "loading" / c.name.replace("/", "-") for c in some]
+            for room in rooms:
+                room.mkdir(parents=True)
+            load([c.line(room) for c, room in zip(some, rooms, strict=True)], rooms[0])
+            found = [torture(work, c, inputs, step, jobs) for c in some]
+            with open(write, "w") as out:
+                json.dump([vars(t) for t in found], out)
+        except BaseException as error:
+            say(f"  {', '.join(c.name for c in some)} ended: {error!r}")
+        finally:
+            os._exit(0)
+    os.close(write)
+    with open(read) as rows:
+        text = rows.read()
+    os.wait()
+    return [Tally(**row) for row in json.loads(text)] if text else [Tally("events", lost=["did not come to an end"])]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--shim", required=True)
+    parser.add_argument("--step", type=int, default=1, help="every so many of the runs")
+    parser.add_argument("--only", default="", help="commands, by comma")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--rows", type=Path, help="where the rows go, as JSON")
+    asked = parser.parse_args()
+    Launch.shim = ctypes.CDLL(asked.shim)
+    work = asked.work.resolve()
+    inputs = work / "inputs"
+    inputs.mkdir(parents=True)
+    began = time.monotonic()
+    chosen = [c for c in cases(inputs) if not asked.only or c.name in asked.only.split(",")]
+    groups = {loads: [c for c in chosen if c.loads == loads] for loads in dict.fromkeys(c.loads for c in chosen)}
+    import srfast.scoring.pipeline  # noqa: F401  (what every command imports)
+
+    prepare(inputs, set(groups))
+    tallies = [tally for some in groups.values() for tally in group(work, some, inputs, asked.step, asked.jobs)]
+    if asked.rows:
+        asked.rows.write_text(json.dumps([vars(t) for t in tallies]))
+    lost, untidy = sum(len(t.lost) for t in tallies), sum(len(t.untidy) for t in tallies)
+    runs, events = sum(t.runs for t in tallies), sum(t.events or 0 for t in tallies)
+    spent = os.times()
+    cpu = spent.user + spent.system + spent.children_user + spent.children_system
+    took = f"{time.monotonic() - began:.0f} s, {cpu:.0f} s of CPU time"
+    say(f"{events} events; {runs} runs; {lost} lost; {untidy} untidy; {took}")
+    sys.exit(1 if lost or untidy else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The exhaustive torture: that it finds what is wrong, and a slice of it through srfast's own commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PLANTED = """
+import ctypes, json, os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import events
+from cases import Case
+from forking import Launch
+
+def whole(out, data):
+    with open(out + ".parts", "wb", 0) as file:
+        if file.write(data) != len(data):
+            raise OSError
+    os.replace(out + ".parts", out)
+
+def in_place(out, data):
+    with open(out, "wb", 0) as file:
+        file.write(data)
+
+def careless(out, data):
+    try:
+        with open(out + ".parts", "wb", 0) as file:
+            file.write(data)
+        os.replace(out + ".parts", out)
+    except OSError:
+        Path(out).unlink(missing_ok=True)
+
+def messy(out, data):
+    with open(out + str(os.getpid()) + ".parts", "wb", 0) as file:
+        file.write(data)
+    os.replace(file.name, out)
+
+def run(arguments):
+    way, source, out = arguments
+    try:
+        globals()[way](out, Path(source).read_bytes())
+    except OSError as error:
+        print(f"srfast: error: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+Launch.shim, Launch.run = ctypes.CDLL(sys.argv[2]), staticmethod(run)
+work = Path(sys.argv[3])
+inputs = work / "inputs"
+inputs.mkdir()
+(inputs / "a").write_bytes(bytes(range(100)))
+found = {}
+for way in ("whole", "in_place", "careless", "messy"):
+    tally = events.torture(work, Case(way, [way, str(inputs / "a")], "out"), inputs, 1, 1)
+    found[way] = [tally.events, tally.runs, tally.outcomes, len(tally.lost), len(tally.untidy)]
+(work / "found.json").write_text(json.dumps(found))
+"""
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(HERE)
+    import shim
+
+    path = shim.build(tmp_path)
+    if path is None:
+        pytest.skip("the shim needs Linux and a C compiler")
+    return path
+
+
+def test_it_finds_what_is_lost(library: Path, tmp_path: Path) -> None:
+    """Programs that copy a file: aside and renamed; in place; saying nothing of errors; and leaving temporary files."""
+    work = tmp_path / "work"
+    work.mkdir()
+    line = [sys.executable, "-c", PLANTED, str(HERE), str(library), str(work)]
+    done = subprocess.run(line, env={**os.environ, "LD_PRELOAD": str(library)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((work / "found.json").read_text())
+    events, runs, outcomes, lost, untidy = found["whole"]
+    assert (lost, untidy) == (0, 0)
+    assert events >= 6  # open, stat, read and close of the one; open, stat, write, close and rename of the other
+    assert runs > events
+    assert outcomes["killed"] >= 4
+    assert outcomes["failed"] >= events
+    assert found["in_place"][3] >= 3, "killed behind the opening, torn, failed"
+    assert found["careless"][3] >= 3, "exit code 0 without an output"
+    assert found["messy"][3] == 0
+    assert found["messy"][4] >= 2, "what killed runs left"
+
+
+def test_a_slice_of_the_exhaustive_run_loses_nothing(library: Path, tmp_path: Path) -> None:
+    import shim
+
+    rows = tmp_path / "rows.json"
+    only = "score/ over older,select on disk"
+    done = shim.run(tmp_path / "work", library, "--step", "31", "--jobs", "1", "--only", only, "--rows", str(rows))
+    found = json.loads(rows.read_text())
+    assert [(row["name"], row["lost"], row["untidy"]) for row in found] == [(name, [], []) for name in only.split(",")]
+    assert all(row["runs"] for row in found)
+    assert sum(row["outcomes"].get("killed", 0) for row in found) > 2
+    assert done.returncode == 0
