@@ -148,13 +148,13 @@ class Large:
                     "temp_directory": str(spill),
                     "allocator_background_threads": "true",
                     "preserve_insertion_order": "false",
-                    "enable_progress_bar": "false",  # it would be printed on stdout
                 }
             )
             stack.callback(self._connection.close)
             allowed = ", ".join(_text(str(path)) for path in self.files.paths)
             for setting in (f"allowed_paths = [{allowed}]", "enable_external_access = false"):
                 self._connection.execute(f"SET {setting}")
+            self._connection.execute("SET enable_progress_bar = false")  # which is printed on stdout
             self._connection.execute("SET lock_configuration = true")
             self._left = stack.pop_all()
         return self

@@ -391,4 +391,6 @@ def _explained(error: OSError, path: Path, temporary: Path, folder: Path) -> Exc
         return RunError(f"{path}: the disk is full ({error.strerror})")
     if error.errno in _REFUSED:
         return InputError(f"{path}: no permission to write in {folder} ({error.strerror})")
+    if error.filename is None and error.errno is not None:
+        return RunError(f"{path}: cannot be written ({error.strerror})")
     return error

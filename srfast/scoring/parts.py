@@ -124,9 +124,9 @@ class Parts:
         self._check_settings(self.folder, items)
         return True
 
-    def _mark(self, kind: str) -> None:
+    def _mark(self, kind: str, **more: Any) -> None:
         """Makes the folder srfast's own, and says with which settings the run was begun."""
-        about = {"generator": provenance.generator(kind), "settings": {n: self.settings.get(n) for n in _SETTINGS}}
+        about = {"generator": provenance.generator(kind), "settings": {n: self.settings.get(n) for n in _SETTINGS}, **more}
         with atomic_path(self.folder / provenance.MARK) as temporary:
             temporary.write_text(json.dumps(about) + "\n")
 
@@ -282,7 +282,7 @@ class Parts:
             for path in sorted(self.folder.glob("part-*.parquet")):
                 if int(path.stem.split("-")[1]) < last:
                     path.unlink()
-        self._mark("score table")
+        self._mark("score table", parts=sorted(p.name for p in self.folder.glob("part-*.parquet")))
         target = Path(os.path.realpath(target))
         old = self._replace(target) if target.exists() and any(target.iterdir()) else None
         if old is None:

@@ -103,13 +103,24 @@ def _read_folder(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
 
 
 def part_files(folder: Path) -> list[Path]:
-    """The parts of a score table that is a folder, in order; InputError where there are none or the run goes on."""
+    """The parts of a score table that is a folder, in order; InputError where some are missing or the run goes on."""
     if folder.name.endswith(".parts"):
         raise InputError(f"{folder}: belongs to a run that has not ended; `srfast score --resume` ends it")
     paths = sorted(folder.glob("part-*.parquet"))
     if not paths:
         raise InputError(f"{folder}: expected a score table, got a folder without part-*.parquet")
+    wanted = _listed(folder)
+    if missing := sorted(wanted - {path.name for path in paths}):
+        raise InputError(f"{folder}: {len(missing)} of {len(wanted)} parts are missing, {missing[0]} for one")
     return paths
+
+
+def _listed(folder: Path) -> set[str]:
+    """The parts that a folder had when its run ended; none where files were put together by hand."""
+    try:
+        return set(json.loads((folder / provenance.MARK).read_bytes())["parts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def about_images(meta: dict[str, Any]) -> dict[str, Any]:

@@ -205,3 +205,21 @@ def test_permissions_stay(name: str, few: Path, tmp_path: Path) -> None:
     mode = os.stat(output).st_mode
     score(few, output=output, **OLD)
     assert os.stat(output).st_mode == mode
+
+
+def test_a_table_of_which_a_part_is_missing_is_refused(few: Path, tmp_path: Path) -> None:
+    table = score(few, output=f"{tmp_path}/scores/", **OPTIONS)
+    first, last = sorted((tmp_path / "scores").glob("part-*"))
+    first.rename(tmp_path / "kept")
+    for read in (ScoreTable.read, srfast.select):
+        with pytest.raises(InputError, match=f"scores: 1 of 2 parts are missing, {first.name} for one"):
+            read(tmp_path / "scores")
+    with pytest.raises(InputError, match="parts are missing"):
+        srfast.select(tmp_path / "scores", engine="duckdb")
+    assert score(few, output=f"{tmp_path}/scores/", resume=True, **OPTIONS).table.equals(table.table)
+    # Files that were put together by hand are a table too.
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    (tmp_path / "kept").rename(shards / "part-0.parquet")
+    assert len(ScoreTable.read(shards)) < len(table)
+    assert last.name not in os.listdir(tmp_path / "scores")

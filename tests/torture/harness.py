@@ -115,7 +115,7 @@ def of_file(path: Path) -> str:
 
 def of_tree(folder: Path) -> str:
     # The trainers' configurations name the folder they lie in.
-    suffixes = (".yml", ".toml", ".json")
+    suffixes = (".yml", ".toml", ".json", ".py")
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name[0] != "." and p.suffix not in suffixes)
     return digest(*(str(p.relative_to(folder)).encode() + b"\0" + p.read_bytes() for p in files))
 
