@@ -126,7 +126,11 @@ class Parts:
 
     def _mark(self, kind: str, **more: Any) -> None:
         """Makes the folder srfast's own, and says with which settings the run was begun."""
-        about = {"generator": provenance.generator(kind), "settings": {n: self.settings.get(n) for n in _SETTINGS}, **more}
+        about = {
+            "generator": provenance.generator(kind),
+            "settings": {n: self.settings.get(n) for n in _SETTINGS},
+            **more,
+        }
         with atomic_path(self.folder / provenance.MARK) as temporary:
             temporary.write_text(json.dumps(about) + "\n")
 

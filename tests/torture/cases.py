@@ -41,15 +41,15 @@ def cases(inputs: Path) -> list[Case]:
     every, few, core, other, model = (
         str(inputs / n) for n in ("all.parquet", "few.parquet", "core.parquet", "other.csv", "run/model.safetensors")
     )
-    grid = ["--patch", "24", "--stride", "12", "--scorer", "bicubic", "--workers", "1"]
-    wide = ["--patch", "24", "--stride", "24", "--scorer", "bicubic", "--workers", "1"]
+    grid = ["--patch", "24", "--stride", "12", "--scorer", "bicubic", "--threads", "1"]
+    wide = ["--patch", "24", "--stride", "24", "--scorer", "bicubic", "--threads", "1"]
     resume = ["--resume"]
     scored = {"again": resume, "older": ["score", photos, *wide, "-o"]}
     blank = "pictures cannot be shown"
     pruned = {"again": resume, "older": ["prune", photos, *wide, "-o"], "grows": True, "says": blank}
     small = ["--batch", "2", "--lr-patch", "12", "--threads", "1", "--log-every", "1"]
     training = ["train", "fsrcnn", "--data", photos, "--steps", "4", "--save-every", "2", *small]
-    exporting = ["export", core, "--scale", "2", "--workers", "1"]
+    exporting = ["export", core, "--scale", "2", "--threads", "1"]
     formats = {
         "folder": ["folder"],
         "basicsr": ["basicsr"],
@@ -110,7 +110,7 @@ def prepare(inputs: Path, loads: set[str]) -> None:
     (inputs / "study.toml").write_text(study)
     (inputs / "other.csv").write_text("image,quality\na.png,1\nb c.jpg,2.5\nd.webp,3\n")
     photos, core = str(inputs / "photos"), str(inputs / "core.parquet")
-    grid = ["--patch", "24", "--scorer", "bicubic", "--workers", "1"]
+    grid = ["--patch", "24", "--scorer", "bicubic", "--threads", "1"]
     small = ["--steps", "1", "--batch", "2", "--lr-patch", "12", "--threads", "1"]
     lines = [
         ["score", photos, *grid, "--stride", "4", "-o", f"{inputs}/all.parquet"],

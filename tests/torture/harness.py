@@ -138,7 +138,7 @@ def of_prune(folder: Path) -> str:
 
 
 def commands(work: Path) -> list[Command]:
-    scores = ["--patch", "48", "--stride", "24", "--workers", "2"]
+    scores = ["--patch", "48", "--stride", "24", "--threads", "2"]
     training = ["--steps", "40", "--batch", "2", "--lr-patch", "12", "--save-every", "10", "--log-every", "7"]
     every, few, core = (str(work / f"{name}.parquet") for name in ("all", "few", "core"))
     return [
