@@ -26,6 +26,7 @@ _NAMES = {
     "evaluate": "srfast.evaluation.evaluator",
     "compare": "srfast.evaluation.comparing",
     "train": "srfast.workflows.training",
+    "influence": "srfast.coreset.influence",
     "prune": "srfast.workflows.pruning",
     "write_report": "srfast.report.writing",
     "run_study": "srfast.study.runner",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from srfast.coreset.dataset import CorePatches as CorePatches
     from srfast.coreset.selection import CoreSet as CoreSet
     from srfast.coreset.selection import select as select
+    from srfast.coreset.influence import influence as influence
     from srfast.coreset.settings import Column as Column
     from srfast.errors import InputError as InputError
     from srfast.errors import RunError as RunError

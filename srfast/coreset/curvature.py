@@ -1,0 +1,178 @@
+"""The Gauss-Newton matrix of an SRCNN's loss, sketched, and the direction in which a gradient is undone.
+
+For an image x (up-sampled, [0, 1]) and its Y y, the loss is L = 255^2 / n sum_p (f_p(x; w) - y_p)^2 over its n pixels.
+With J the Jacobian of f by the weights w, the Gauss-Newton matrix of L is 2 * 255^2 / n J^T J. A vector s of independent
+random signs has E[s s^T] = I, so the row g = 255 sqrt(2 / n) J^T s has E[g g^T] equal to that matrix, and the mean of g g^T
+over crops of a pool is an unbiased estimate of the pool's (Hutchinson 1990; the sketch of Martens 2010, Section 4).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from srfast.errors import RunError
+from srfast.ops.reference import srcnn
+
+DAMPINGS = tuple(10.0 ** (e / 2) for e in range(-8, 3))
+"""What damping is chosen from, in units of the matrix's mean diagonal."""
+_BLOCK = 512
+"""Rows that are in float64 at a time: 33 MB."""
+_PIECE = 64
+"""Crops whose activations are held at a time: 60 MB."""
+
+
+def flattened(weights: Mapping[str, Tensor]) -> Tensor:
+    """The weights as one vector [W], in their order."""
+    return torch.cat([w.reshape(-1) for w in weights.values()])
+
+
+def unflattened(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``flattened`` undone."""
+    sizes = [w.numel() for w in like.values()]
+    parts = zip(like.items(), vector.split(sizes), strict=True)
+    return {name: part.reshape(w.shape) for (name, w), part in parts}
+
+
+def context(weights: Mapping[str, Tensor]) -> int:
+    """Pixels that a reconstructed pixel sees on each side: 6 of an SRCNN 9-1-5."""
+    return int(sum(weights[f"conv{i}.weight"].shape[-1] // 2 for i in (1, 2, 3)))
+
+
+def probe_rows(up: Tensor, signs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    """Rows g of the sketch.
+
+    Args:
+        up: Crops of up-sampled Y with the network's context around them [n, h + 2c, w + 2c], in [0, 1].
+        signs: [n, h, w] of -1 and 1.
+        weights: An SRCNN's six arrays; the second layer is 1 x 1.
+
+    Returns:
+        [n, W]: 255 sqrt(2 / (h w)) J^T s of each crop, without the border's replication: crops lie inside the image.
+    """
+    parts = [
+        _rows(u, s, weights) for u, s in zip(up.split(_PIECE), signs.split(_PIECE), strict=True)
+    ]
+    return torch.cat(parts) * (255 * math.sqrt(2 / signs[0].numel()))
+
+
+def _rows(up: Tensor, signs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    w1, b1, w2, b2, w3, _ = weights.values()
+    n, k = len(up), w3.shape[-1]
+    w1, w2, w3 = w1.flatten(1), w2.flatten(1), w3[0].flatten(1)
+    seen = _windows(up, weights["conv1.weight"].shape[-1])
+    first = (w1 @ seen + b1[:, None]).relu_()
+    second = (w2 @ first + b2[:, None]).relu_()
+    # Of the pixels that a value of the second layer enters, those that tap (i, j) leads to.
+    entered = _windows(F.pad(signs, (k - 1,) * 4), k).flip(1)
+    at_second = (w3 @ entered).mul_(second > 0)
+    at_first = (w2.T @ at_second).mul_(first > 0)
+    rows = (
+        at_first @ seen.transpose(1, 2),
+        at_first.sum(2),
+        at_second @ first.transpose(1, 2),
+        at_second.sum(2),
+        second @ entered.transpose(1, 2),
+        signs.sum((1, 2)),
+    )
+    return torch.cat([r.reshape(n, -1) for r in rows], 1)
+
+
+def _windows(planes: Tensor, side: int) -> Tensor:
+    """[n, side^2, pixels]: for each tap of a square kernel, the plane that it sees."""
+    n, h, w = planes.shape
+    planes = planes.contiguous()
+    down, across, right = planes.stride()
+    views = planes.as_strided((n, side, side, h - side + 1, w - side + 1), (down, across, right, across, right))
+    return views.reshape(n, side * side, -1)
+
+
+@dataclass(frozen=True)
+class Direction:
+    """v = (H + damping I)^-1 g, and how the damping was chosen."""
+
+    vector: Tensor
+    """[W] float32."""
+    damping: float
+    """In units of the matrix."""
+    relative: float
+    """The same in units of the matrix's mean diagonal."""
+
+
+def direction(rows: Tensor, held_out: Tensor, gradient: Tensor, damping: float | None = None) -> Direction:
+    """The damped Newton direction of a gradient, H = rows^T rows / n.
+
+    v is the minimum of 1/2 v^T (H + damping I) v - g^T v. The damping is the one, of ``DAMPINGS``, whose v makes
+    1/2 v^T H v - g^T v smallest for an H of probes that v was not made of; these then join the others. There are fewer
+    probes n than weights W, so that the matrix that is factorised is n x n (Woodbury): with R the rows,
+    v = (g - R^T (R R^T + n damping I)^-1 R g) / damping, in float64, because the difference is small beside g.
+
+    Args:
+        rows: Probes [n, W] float32.
+        held_out: Probes [m, W] of other images.
+        gradient: g [W].
+        damping: In units of H's mean diagonal; None chooses it.
+
+    Raises:
+        RunError: the probes are all zero.
+    """
+    every = torch.cat([rows, held_out])
+    gradient = gradient.double()
+    if damping is None:
+        seen = _Woodbury(rows, gradient)
+        errors = [_error(held_out, seen.solved(relative), gradient) for relative in DAMPINGS]
+        damping = DAMPINGS[int(np.argmin(errors))]
+    whole = _Woodbury(every, gradient)
+    return Direction(whole.solved(damping).float(), damping * whole.unit, damping)
+
+
+class _Woodbury:
+    """(R^T R / n + damping I)^-1 g for many dampings."""
+
+    def __init__(self, rows: Tensor, gradient: Tensor) -> None:
+        self.rows, self.gradient = rows, gradient
+        self.gram = torch.empty(len(rows), len(rows), dtype=torch.float64)
+        for i in range(0, len(rows), _BLOCK):
+            block = rows[i : i + _BLOCK].double()
+            for j in range(0, i + 1, _BLOCK):
+                found = block @ rows[j : j + _BLOCK].double().T
+                self.gram[i : i + _BLOCK, j : j + _BLOCK] = found
+                self.gram[j : j + _BLOCK, i : i + _BLOCK] = found.T
+        self.seen = _times(rows, gradient)
+        self.unit = float(self.gram.diagonal().sum()) / rows.numel()
+        """The mean diagonal of R^T R / n."""
+        if not self.unit > 0:
+            raise RunError("influence: the scorer's output does not depend on its weights on this pool")
+
+    def solved(self, relative: float) -> Tensor:
+        damping = relative * self.unit
+        shifted = self.gram.clone()
+        shifted.diagonal().add_(len(self.rows) * damping)
+        inner = torch.cholesky_solve(self.seen[:, None], torch.linalg.cholesky(shifted))[:, 0]
+        back = sum(
+            (self.rows[i : i + _BLOCK].double().T @ inner[i : i + _BLOCK] for i in range(0, len(inner), _BLOCK)),
+            torch.zeros_like(self.gradient),
+        )
+        return (self.gradient - back) / damping
+
+
+def _times(rows: Tensor, vector: Tensor) -> Tensor:
+    """rows @ vector in float64."""
+    return torch.cat([piece.double() @ vector for piece in rows.split(_BLOCK)])
+
+
+def _error(rows: Tensor, vector: Tensor, gradient: Tensor) -> float:
+    """1/2 v^T H v - g^T v, H of these rows."""
+    return float(_times(rows, vector).square().mean() / 2 - gradient @ vector)
+
+
+def squared_error(up: Tensor, y: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    """(255 f - y)^2 [N, H, W] of whole images: up-sampled Y [N, H, W] in [0, 1], and Y in [0, 255]; the network pads by
+    replication."""
+    return (255 * srcnn(up[:, None], weights)[:, 0] - y).square()

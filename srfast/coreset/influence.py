@@ -1,0 +1,365 @@
+"""Which patches of a pool help on a target: influence functions of the scorer.
+
+Koh and Liang, "Understanding Black-box Predictions via Influence Functions" (ICML 2017), equation 2, with the Gauss-Newton
+matrix in place of the Hessian (Martens 2010; Grosse et al. 2023). docs/influence.md derives it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from srfast.coreset.features import root_of
+from srfast.data.grid import grid
+from srfast.data.images import find_images, read_rgb
+from srfast.data.threads import cores
+from srfast.data.workers import ordered_map
+from srfast.errors import InputError, RunError
+from srfast.scoring.network import Network, Scorer, load_network
+from srfast.scoring.pipeline import score
+from srfast.scoring.table import ScoreTable, check_scored
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+COLUMN = "influence"
+PROBES = 4096
+"""Crops of the pool that the curvature is sketched from: half as many as an SRCNN 9-1-5 has weights."""
+SIDE = 33
+"""Of a crop, in pixels: SRCNN's own training crop."""
+HELD_OUT = 5
+"""Every so many-th image is kept from the matrix, to choose the damping by."""
+MOVED = 0.002
+"""By how much of itself the loss of a typical crop moves for the central difference. The reconstruction is cubic in the
+weights: at 0.02 the difference is off by a tenth of the largest slope, at 0.002 by 0.3 %, and float32's rounding of a loss,
+1e-6 of it, is 5e-4 of the difference."""
+_SAMPLE = 128
+"""Crops that say how far that is."""
+_PIECE = 1 << 16
+"""Pixels of the target that are differentiated at a time: 100 MB."""
+
+
+def influence(
+    scores: ScoreTable | str | os.PathLike[str],
+    target: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    scorer: Scorer = "srcnn",
+    root: str | os.PathLike[str] | None = None,
+    probes: int = PROBES,
+    damping: float | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Callable[[int, int, int], None] | None = None,
+) -> ScoreTable:
+    """Adds a column ``influence``: by how much a patch of the pool lowers the loss on target images.
+
+    The scorer's weights minimise the mean loss of the pool. Where a patch i weighs more in it, they move by
+    -(H + damping)^-1 grad L_i, and the mean loss of the target falls by v . grad L_i with
+    v = (H + damping)^-1 grad L_target; H is the Gauss-Newton matrix of the pool, sketched from random crops, and the
+    damping is chosen on crops of other images. v . grad L_i is a derivative along v, taken as the central difference of
+    two scorings with the weights w + e v and w - e v.
+
+    Args:
+        scores: A score table or its path, made by ``srfast.score`` without given LR images.
+        target: Files and folders of images of the kind that a model shall be good at; twenty are enough.
+        scorer: The SRCNN 9-1-5 whose influence is taken: "srcnn" or a weight file.
+        root: The folder of the images, if it has moved since scoring.
+        probes: Crops of the pool that H is sketched from, 10 to 8000.
+        damping: In units of H's mean diagonal, above 0; None chooses it.
+        seed: Random seed of the crops and of the sketch.
+        threads: CPU threads; None takes one a core that the process may use.
+        progress: Called with (images done, images in all, patches) during the two scorings.
+
+    Returns:
+        The table with the column (float32, units of the loss; higher helps more, negative harms). Its metadata say
+        under ``influence`` what the target was, the damping and the step.
+
+    Raises:
+        InputError: a wrong argument, a table with that column or with given LR images, images that are not those that
+            were scored, or a scorer that is no SRCNN 9-1-5.
+        RunError: PyTorch is not installed, or the target's loss does not depend on the scorer.
+    """
+    table = scores if isinstance(scores, ScoreTable) else ScoreTable.read(scores)
+    check_scored("scores", table.meta)
+    if COLUMN in table.columns:
+        raise InputError(f"scores: column {COLUMN!r} is there already; take the table it was made from")
+    if not len(table):
+        raise InputError("scores: expected at least one patch, got an empty table")
+    if table.meta.get("lr"):
+        raise InputError("scores: expected LR images made by srfast, got a table of given ones; influence has no target's")
+    if isinstance(probes, bool) or not isinstance(probes, int) or not 10 <= probes <= 8000:
+        raise InputError(f"probes: expected a whole number from 10 to 8000, got {probes!r}")
+    if damping is not None and not (isinstance(damping, (int, float)) and 0 < damping < math.inf):
+        raise InputError(f"damping: expected a number above 0, got {damping!r}")
+    try:
+        import torch
+    except ImportError:
+        raise RunError("influence: PyTorch is not installed; pip install 'srfast[torch]'") from None
+    from srfast.coreset.curvature import direction, flattened, probe_rows, unflattened
+
+    how = _How.of(table)
+    network = load_network(scorer, how.scale)
+    weights = network.weights
+    if network.kind != "srcnn" or weights is None:
+        raise InputError(f"scorer: expected an SRCNN 9-1-5, got {network.name}")
+    folder = root_of(table, root)
+    files = find_images(target)
+    threads = threads or cores()
+    gradient, pixels = _gradient([f.path for f in files], weights, how)
+    crops = _Crops(table, folder, how, weights, probes, seed, threads)
+    draw = torch.Generator().manual_seed(seed)
+
+    def rows(of: Iterable[Tensor]) -> Tensor:
+        found = []
+        for up in of:
+            signs = torch.randint(0, 2, (len(up), crops.side, crops.side), generator=draw).float() * 2 - 1
+            found.append(probe_rows(up, signs, weights))
+        return torch.cat(found)
+
+    found = direction(rows(crops.seen()), rows(crops.held_out()), gradient, damping)
+    step = _step(*crops.sample(), weights, unflattened(found.vector, weights))
+    around = flattened(weights)
+    sides = [
+        _column(table, folder, _moved(network, unflattened(around + sign * step * found.vector, weights)), how, threads, progress)
+        for sign in (1, -1)
+    ]  # fmt: skip
+    column = ((sides[0] - sides[1]) / (2 * step)).astype(np.float32)
+    about = {
+        "target": [str(f.path) for f in files],
+        "pixels": pixels,
+        "scorer": {"name": network.name, "sha256": network.sha256},
+        "probes": probes,
+        "damping": found.damping,
+        "relative_damping": found.relative,
+        "step": step,
+        "seed": seed,
+    }
+    return ScoreTable(table.table.append_column(COLUMN, pa.array(column)), {**table.meta, COLUMN: about})
+
+
+@dataclass(frozen=True)
+class _How:
+    """How the table was scored."""
+
+    scale: int
+    patch: int
+    stride: int
+    dense: bool
+    boundary: str
+
+    @classmethod
+    def of(cls, table: ScoreTable) -> _How:
+        meta = table.meta
+        return cls(meta["scale"], meta["patch"], meta["stride"], meta["mode"] == "dense", meta["boundary"])
+
+
+def _y(path: Path) -> Tensor:
+    import torch
+
+    from srfast.ops.reference import luma
+
+    return luma(torch.from_numpy(read_rgb(path)))
+
+
+def _enlarged(y: Tensor, how: _How) -> Tensor:
+    """d(y) up-sampled again, [0, 1], of whole images [N, H, W] uint8 whose sides are multiples of the scale."""
+    import torch
+
+    from srfast.ops.functional import imresize, upsample
+
+    lr = torch.stack([imresize(one, 1 / how.scale, boundary=how.boundary) for one in y])
+    return upsample(lr[:, None].float(), how.scale, boundary=how.boundary)[:, 0] / 255
+
+
+def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: _How) -> tuple[Tensor, int]:
+    """The gradient of the target's mean loss [W], and the pixels it is the mean of.
+
+    Dense: of every pixel of the images. Patch: of the patches on the table's grid, each degraded by itself.
+    """
+    import torch
+
+    from srfast.coreset.curvature import context, flattened, squared_error
+
+    free = {k: w.clone().requires_grad_() for k, w in weights.items()}
+    reach, pixels = context(weights), 0
+
+    def add(up: Tensor, y: Tensor, inner: slice) -> None:
+        nonlocal pixels
+        error = squared_error(up, y, free)[:, inner]
+        error.sum().backward()
+        pixels += error.numel()
+
+    for path in paths:
+        y = _y(path)
+        height, width = (s - s % how.scale for s in y.shape)
+        y = y[:height, :width]
+        if how.dense and height and width:
+            up = _enlarged(y[None], how)
+            lines = max(1, _PIECE // width)
+            for top in range(0, height, lines):
+                first, last = max(0, top - reach), min(height, top + lines + reach)
+                inner = slice(top - first, min(height, top + lines) - first)
+                add(up[:, first:last], y[None, first:last].float(), inner)
+        elif not how.dense:
+            xs, ys = grid(height, width, how.scale, how.patch, how.stride)
+            patches = [y[b : b + how.patch, a : a + how.patch] for b in ys for a in xs]
+            several = max(1, _PIECE // how.patch**2)
+            for i in range(0, len(patches), several):
+                piece = torch.stack(patches[i : i + several])
+                add(_enlarged(piece, how), piece.float(), slice(None))
+    if not pixels:
+        raise InputError(f"target: expected images of at least {how.patch} pixels a side, got only smaller ones")
+    total = flattened({k: w.grad if w.grad is not None else torch.zeros_like(w) for k, w in free.items()})
+    return total / pixels, pixels
+
+
+class _Crops:
+    """Random crops of a pool's patches, with their context; images that are held out come last."""
+
+    def __init__(
+        self, table: ScoreTable, folder: Path, how: _How, weights: Mapping[str, Tensor], number: int, seed: int, threads: int
+    ) -> None:  # fmt: skip
+        from srfast.coreset.curvature import context
+
+        self.how, self.reach, self.threads, self.folder = how, context(weights), threads, folder
+        draw = np.random.default_rng(seed)
+        column = pc.dictionary_encode(table.table.column("image").combine_chunks())
+        self.names, code = column.dictionary.to_pylist(), column.indices.to_numpy()
+        x, y, size = (table.column(c).astype(np.int64) for c in ("x", "y", "size"))
+        self.side = min(SIDE, int(size.min()))
+        rows = draw.integers(len(table), size=number)
+        shift = draw.random((2, number))
+        left = x[rows] + (shift[0] * (size[rows] - self.side + 1)).astype(np.int64)
+        top = y[rows] + (shift[1] * (size[rows] - self.side + 1)).astype(np.int64)
+        self.at = np.stack([x[rows], y[rows], size[rows], left, top], 1)
+        images = draw.permutation(len(self.names))
+        unseen = images[: max(1, len(images) // HELD_OUT)]
+        code = code[rows]
+        if len(images) == 1:  # one image: every so many-th of its crops
+            held = np.arange(number) % HELD_OUT == 0
+        else:
+            held = np.isin(code, unseen)
+        self.code, self.held = code, held
+        if held.all() or not held.any():
+            self.held = np.arange(number) % HELD_OUT == 0
+
+    def seen(self) -> Iterator[Tensor]:
+        """Crops with context [n, side + 2 reach, side + 2 reach] in [0, 1], in pieces."""
+        return (up for up, _ in self._read(np.flatnonzero(~self.held)))
+
+    def held_out(self) -> Iterator[Tensor]:
+        """The same of the images that are held out."""
+        return (up for up, _ in self._read(np.flatnonzero(self.held)))
+
+    def sample(self) -> tuple[Tensor, Tensor]:
+        """A few crops, and their Y [n, side, side] in [0, 255]."""
+        import torch
+
+        wanted = np.linspace(0, len(self.code) - 1, min(_SAMPLE, len(self.code))).astype(int)
+        up, y = zip(*self._read(np.unique(wanted)), strict=True)
+        return torch.cat(up), torch.cat(y)
+
+    def _read(self, rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
+        rows = rows[np.argsort(self.code[rows], kind="stable")]
+        groups = np.split(rows, np.flatnonzero(np.diff(self.code[rows])) + 1)
+        with closing(ordered_map(self._of_image, groups, self.threads)) as found:
+            for _, pair in found:
+                yield pair
+
+    def _of_image(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        import torch
+        import torch.nn.functional as F
+
+        path = self.folder / self.names[self.code[rows[0]]]
+        y = _y(path)
+        height, width = (s - s % self.how.scale for s in y.shape)
+        y = y[:height, :width]
+        at = self.at[rows]
+        if (at[:, 0] + at[:, 2]).max() > width or (at[:, 1] + at[:, 2]).max() > height:
+            raise InputError(f"{path}: the image is smaller than its patches; it has changed since it was scored")
+
+        def padded(plane: Tensor) -> Tensor:
+            return F.pad(plane[None], (self.reach,) * 4, mode="replicate")[0]
+
+        side, whole = self.side, self.side + 2 * self.reach
+        up, hr = torch.empty(len(rows), whole, whole), torch.empty(len(rows), side, side)
+        image = padded(_enlarged(y[None], self.how)[0]) if self.how.dense else None
+        for i, (x0, y0, size, left, top) in enumerate(at.tolist()):
+            if image is not None:
+                up[i] = image[top : top + whole, left : left + whole]
+            else:
+                patch = padded(_enlarged(y[None, y0 : y0 + size, x0 : x0 + size], self.how)[0])
+                up[i] = patch[top - y0 : top - y0 + whole, left - x0 : left - x0 + whole]
+            hr[i] = y[top : top + side, left : left + side]
+        return up, hr
+
+
+def _step(up: Tensor, y: Tensor, weights: Mapping[str, Tensor], along: Mapping[str, Tensor]) -> float:
+    """e: the length by which the losses of the crops move by MOVED of themselves, as their median."""
+    import torch
+
+    from srfast.coreset.curvature import context, flattened, squared_error
+
+    reach = context(weights)
+    up = up.double()
+    padded = torch.nn.functional.pad(y[:, None].double(), (reach,) * 4, mode="replicate")[:, 0]
+
+    def losses(by: float) -> Tensor:
+        moved = {k: w.double() + by * along[k].double() for k, w in weights.items()}
+        inner = slice(reach, -reach or None)
+        return squared_error(up, padded, moved)[:, inner, inner].mean((1, 2))
+
+    # In float64 the slope at a millionth of the weights' length is exact to 1e-6.
+    little = 1e-6 * float(flattened(weights).norm() / flattened(along).norm())
+    loss, slope = losses(0), (losses(little) - losses(-little)).abs() / (2 * little)
+    moving = (loss > 1) & (slope > 0) if bool(((loss > 1) & (slope > 0)).any()) else slope > 0
+    step = MOVED * float((loss / slope)[moving].median()) if bool(moving.any()) else math.nan
+    if not (math.isfinite(step) and step > 0):
+        raise RunError("influence: the target's loss does not depend on the scorer's weights")
+    return step
+
+
+def _moved(network: Network, weights: Mapping[str, Tensor]) -> Network:
+    arrays = {k: np.ascontiguousarray(w.numpy(), np.float32) for k, w in weights.items()}
+    return Network("srcnn", f"{network.name}, moved", network.sha256, network.scale, arrays=arrays)
+
+
+def _column(
+    table: ScoreTable, folder: Path, network: Network, how: _How, threads: int, progress: Any
+) -> np.ndarray:  # fmt: skip
+    """The losses of the table's rows under a network [N], float64."""
+    names = table.table.column("image").unique().to_pylist()
+    found = score(
+        [folder / name for name in names], scale=how.scale, patch=how.patch, stride=how.stride,
+        mode="dense" if how.dense else "patch", scorer=network, boundary=how.boundary, workers=threads, progress=progress,
+    )  # fmt: skip
+    there = _keys(found, Path(found.meta["root"]), folder)
+    wanted = _keys(table, folder, folder)
+    if len(there) == len(wanted) and (there == wanted).all():
+        return found.column("loss").astype(np.float64)
+    order = np.argsort(there)
+    at = np.searchsorted(there, wanted, sorter=order)
+    rows = order[np.minimum(at, len(order) - 1)]
+    if (there[rows] != wanted).any():
+        raise InputError("scores: its patches do not lie on the grid of its metadata; the images have changed")
+    return found.column("loss").astype(np.float64)[rows]
+
+
+def _keys(table: ScoreTable, root: Path, folder: Path) -> np.ndarray:
+    """(image, x, y) of each row as a structured array [N]."""
+    column = pc.dictionary_encode(table.table.column("image").combine_chunks())
+    names = [os.path.relpath(root / name, folder) for name in column.dictionary.to_pylist()]
+    order = {name: i for i, name in enumerate(sorted(names))}
+    code = np.array([order[n] for n in names])[column.indices.to_numpy()]
+    key = np.empty(len(table), [("image", np.int32), ("y", np.int32), ("x", np.int32)])
+    key["image"], key["x"], key["y"] = code, table.column("x"), table.column("y")
+    return key

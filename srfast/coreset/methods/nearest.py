@@ -1,0 +1,76 @@
+"""The control of selection for a target: the patches whose texture is nearest to the target's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import closing
+
+import numpy as np
+
+from srfast.coreset.features import copies, describe, luma, root_of, spectrum, summed
+from srfast.data.grid import grid
+from srfast.data.images import find_images, read_rgb
+from srfast.data.threads import cores
+from srfast.data.workers import ordered_map
+from srfast.errors import InputError
+from srfast.scoring.rows import Rows
+
+MOST = 4096
+"""Patches of the target that are compared with; of more, a random draw."""
+_PIECE = 1 << 13
+
+
+def similarity(
+    table: Rows,
+    rows: np.ndarray,
+    target: Iterable[str | os.PathLike[str]],
+    root: str | os.PathLike[str] | None,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """How near the patches are to a target by texture: minus the squared distance of the nearest target patch.
+
+    Texture is the spectrum that ``dedup`` compares by: energies of 4 rings and 6 directions, and the contrast, each
+    standardised over the pool.
+
+    Args:
+        table: Columns image, x, y, size, and the metadata of the grid.
+        rows: Row numbers [n].
+        target: Files and folders of images; their patches on the table's grid are compared with.
+        root: The folder of the pool's images, if it has moved since scoring.
+        rng: Draws from targets of more than MOST patches.
+
+    Returns:
+        float64 [n], at most 0.
+
+    Raises:
+        InputError: an image that cannot be read, or target images that are all smaller than a patch.
+    """
+    wanted = _target(table, target, rng)
+    pool = describe(table, rows, root_of(table, root), spectrum)
+    mean, spread = pool.mean(axis=0, dtype=np.float64), pool.std(axis=0, dtype=np.float64)
+    spread = np.where(spread > 0, spread, 1)
+    pool, wanted = ((f - mean) / spread for f in (pool, wanted))
+    lengths = (wanted**2).sum(axis=1)
+    nearest = np.empty(len(pool))
+    for i in range(0, len(pool), _PIECE):
+        piece = pool[i : i + _PIECE]
+        nearest[i : i + _PIECE] = (lengths - 2 * piece @ wanted.T).min(axis=1) + (piece**2).sum(axis=1)
+    return -np.maximum(nearest, 0)
+
+
+def _target(table: Rows, target: Iterable[str | os.PathLike[str]], rng: np.random.Generator) -> np.ndarray:
+    scale, patch, stride = (int(table.meta[k]) for k in ("scale", "patch", "stride"))
+
+    def of_image(path: os.PathLike[str]) -> np.ndarray:
+        rgb = read_rgb(path)
+        xs, ys = grid(rgb.shape[0], rgb.shape[1], scale, patch, stride)
+        y, x = (c.reshape(-1) for c in np.meshgrid(ys, xs, indexing="ij"))
+        return spectrum(copies(summed(luma(rgb)), x, y, np.full(len(x), patch))) if len(x) else np.empty((0, 0))
+
+    with closing(ordered_map(of_image, [f.path for f in find_images(target)], cores())) as results:
+        found = [features for _, features in results if len(features)]
+    if not found:
+        raise InputError(f"target: expected images of at least {patch} pixels a side, got only smaller ones")
+    features = np.concatenate(found)
+    return features if len(features) <= MOST else features[rng.permutation(len(features))[:MOST]]

@@ -1,0 +1,160 @@
+"""Influence on a target against float64 derivatives of the definition, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+import srfast  # noqa: E402
+from srfast.coreset import curvature, influence  # noqa: E402
+from srfast.coreset.methods.nearest import similarity  # noqa: E402
+from srfast.errors import InputError  # noqa: E402
+from srfast.ops import reference  # noqa: E402
+from srfast.scoring.network import load_network  # noqa: E402
+from srfast.scoring.table import ScoreTable  # noqa: E402
+
+
+def picture(seed: int, height: int = 61, width: int = 84) -> np.ndarray:
+    """Edges and ramps over a little noise, RGB."""
+    draw = np.random.default_rng(seed)
+    yy, xx = np.mgrid[:height, :width]
+    plane = 120 + 60 * np.sign(np.sin(xx / draw.uniform(2, 6) + yy / draw.uniform(3, 9))) + xx / 4
+    return np.clip(plane[..., None] + draw.normal(0, 4, (height, width, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A pool of three images in two folders, and a target of two."""
+    pool, target = tmp_path_factory.mktemp("pool"), tmp_path_factory.mktemp("target")
+    (pool / "b").mkdir()
+    for name, folder, seed in [("a.png", pool, 0), ("b/c.png", pool, 1), ("d.png", pool, 2), ("x.png", target, 3), ("y.png", target, 4)]:  # fmt: skip
+        Image.fromarray(picture(seed)).save(folder / name)
+    return pool, target
+
+
+@pytest.fixture(scope="module", params=["dense", "patch"])
+def scored(request: pytest.FixtureRequest, images: tuple[Path, Path]) -> ScoreTable:
+    return srfast.score(images[0], patch=40, stride=20, mode=request.param)
+
+
+def losses(path: Path, weights: Any, table: ScoreTable) -> torch.Tensor:
+    """Of every patch of an image on the table's grid, in float64, differentiable."""
+    rgb = torch.from_numpy(np.array(Image.open(path)))
+    height, width = (s - s % 2 for s in rgb.shape[:2])
+    xs, ys = ([*range(0, n - 39, 20)] for n in (width, height))
+    xs, ys = (c if c[-1] == n - 40 else [*c, n - 40] for c, n in ((xs, width), (ys, height)))
+    if table.meta["mode"] == "dense":
+        error = reference.squared_error(rgb[None, :height, :width], weights, 2, torch.float64)[0]
+        return torch.stack([error[y : y + 40, x : x + 40].mean() for y in ys for x in xs])
+    patches = torch.stack([rgb[y : y + 40, x : x + 40] for y in ys for x in xs])
+    return reference.score_patches(patches, weights, 2, torch.float64)
+
+
+def test_column_is_the_derivative_along_the_direction(
+    images: tuple[Path, Path], scored: ScoreTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(influence, "_PIECE", 84 * 11)  # several strips an image, several patches at a time
+    weights = {k: w.double() for k, w in load_network("srcnn", 2).weights.items()}
+    seen: dict[str, torch.Tensor] = {}
+
+    def along(rows: Any, held_out: Any, gradient: Any, damping: Any) -> curvature.Direction:
+        seen["gradient"] = gradient
+        found = curvature.Direction(gradient / gradient.norm(), 1.0, 1.0)
+        seen["v"] = found.vector.double()
+        return found
+
+    monkeypatch.setattr(curvature, "direction", along)
+    column = srfast.influence(scored, images[1], probes=20, threads=2).column("influence")
+
+    v = curvature.unflattened(seen["v"], weights)
+    expected = []
+    for name in sorted(scored.table.column("image").unique().to_pylist()):
+        step = {k: torch.zeros((), dtype=torch.float64, requires_grad=True) for k in weights}
+        moved = {k: w + step[k] * v[k] for k, w in weights.items()}
+        for loss in losses(images[0] / name, moved, scored):
+            slopes = torch.autograd.grad(loss, list(step.values()), retain_graph=True)
+            expected.append(float(torch.stack(slopes).sum()))
+    expected = np.array(expected)
+    # Losses move by 0.2 %, of which the neglected third order is 0.3 % of the largest slope here, and float32's rounding
+    # less: twice that.
+    assert np.abs(column - expected).max() < 6e-3 * np.abs(expected).max()
+
+    free = {k: w.clone().requires_grad_() for k, w in weights.items()}
+    if scored.meta["mode"] == "dense":
+        whole = [
+            reference.squared_error(torch.from_numpy(picture(s)[None, :60, :84]), free, 2, torch.float64).mean() for s in (3, 4)
+        ]
+        mean = torch.stack(whole).mean()
+    else:
+        mean = torch.cat([losses(images[1] / n, free, scored) for n in ("x.png", "y.png")]).mean()
+    exact = curvature.flattened(dict(zip(free, torch.autograd.grad(mean, list(free.values())), strict=True)))
+    # float32 sums over 10,080 pixels of which the largest terms are 1e3 times the mean.
+    assert (seen["gradient"] - exact).norm() < 1e-4 * exact.norm()
+
+
+def test_a_patch_of_the_target_itself_helps_most(images: tuple[Path, Path], tmp_path: Path) -> None:
+    """The target is one of the pool's images: v . g_i is then the damped curvature's own square, above 0 in the mean."""
+    table = srfast.score(images[0], patch=40, stride=20, mode="dense")
+    found = srfast.influence(table, images[0] / "b" / "c.png", probes=60, damping=0.1)
+    own = np.array([n == "b/c.png" for n in table.table.column("image").to_pylist()])
+    assert found.column("influence")[own].mean() > 0
+    assert found.column("influence")[own].mean() > found.column("influence")[~own].mean()
+    about = found.meta["influence"]
+    assert about["relative_damping"] == 0.1 and about["probes"] == 60 and about["step"] > 0
+    found.write(tmp_path / "with.parquet")
+    again = srfast.influence(table, images[0] / "b" / "c.png", probes=60, damping=0.1)
+    np.testing.assert_array_equal(again.column("influence"), found.column("influence"))
+    kept = srfast.select(ScoreTable.read(tmp_path / "with.parquet"), keep=0.25, method="influence")
+    assert kept.column("influence").min() >= np.quantile(found.column("influence"), 0.7)
+    with pytest.raises(InputError, match="'influence' is there already"):
+        srfast.influence(found, images[1])
+
+
+def test_rows_of_a_table_in_another_order(images: tuple[Path, Path]) -> None:
+    table = srfast.score(images[0], patch=40, stride=20, mode="dense")
+    mixed = np.random.default_rng(0).permutation(len(table))[: len(table) - 3]
+    whole = srfast.influence(table, images[1], probes=40, damping=0.1, seed=1).meta
+    part = srfast.influence(table[mixed], images[1], probes=40, damping=0.1, seed=1)
+    assert len(part) == len(table) - 3 and whole["influence"]["pixels"] == part.meta["influence"]["pixels"]
+    # The same column but for the crops that were drawn: the losses that it is made of belong to the right rows.
+    how = influence._How.of(table)
+    losses = influence._column(table[mixed], images[0], load_network("srcnn", 2), how, 1, None)
+    np.testing.assert_allclose(losses, table[mixed].column("loss"), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"probes": 3}, "probes: expected a whole number from 10 to 8000, got 3"),
+        ({"damping": 0}, "damping: expected a number above 0, got 0"),
+        ({"scorer": "bicubic"}, "scorer: expected an SRCNN 9-1-5, got bicubic"),
+        ({"target": "none"}, "none: no such file or folder"),
+    ],
+)
+def test_refusals(images: tuple[Path, Path], scored: ScoreTable, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        srfast.influence(scored, **{"target": images[1], **change})
+    assert message in str(caught.value)
+
+
+def test_target_smaller_than_a_patch(tmp_path: Path, images: tuple[Path, Path]) -> None:
+    Image.fromarray(picture(0)[:20, :20]).save(tmp_path / "small.png")
+    table = srfast.score(images[0], patch=40, mode="patch")
+    with pytest.raises(InputError, match="target: expected images of at least 40 pixels a side"):
+        srfast.influence(table, tmp_path)
+    with pytest.raises(InputError, match="target: expected images of at least 40 pixels a side"):
+        similarity(table, np.arange(3), [tmp_path], None, np.random.default_rng(0))
+
+
+def test_similar_is_nearest_to_the_image_itself(images: tuple[Path, Path]) -> None:
+    table = srfast.score(images[0], patch=40, stride=20, mode="dense")
+    found = similarity(table, np.arange(len(table)), [images[0] / "d.png"], None, np.random.default_rng(0))
+    own = np.array([n == "d.png" for n in table.table.column("image").to_pylist()])
+    np.testing.assert_allclose(found[own], 0, atol=1e-9)
+    assert (found[~own] < 0).all()
