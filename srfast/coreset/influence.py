@@ -1,7 +1,7 @@
 """Which patches of a pool help on a target: influence functions of the scorer.
 
-Koh and Liang, "Understanding Black-box Predictions via Influence Functions" (ICML 2017), equation 2, with the Gauss-Newton
-matrix in place of the Hessian (Martens 2010; Grosse et al. 2023). docs/influence.md derives it.
+Koh and Liang, "Understanding Black-box Predictions via Influence Functions" (ICML 2017), equation 2, with the
+Gauss-Newton matrix in place of the Hessian (Martens 2010; Grosse et al. 2023). docs/influence.md derives it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from srfast.coreset.features import root_of
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.threads import cores
@@ -26,6 +25,8 @@ from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
 from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.pipeline import score
+from srfast.scoring.scored import ScoredImages, check_inside
+from srfast.scoring.settings import Boundary, Scale
 from srfast.scoring.table import ScoreTable, check_scored
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ SIDE = 33
 HELD_OUT = 5
 """Every so many-th image is kept from the matrix, to choose the damping by."""
 MOVED = 0.002
-"""By how much of itself the loss of a typical crop moves for the central difference. The reconstruction is cubic in the
-weights: at 0.02 the difference is off by a tenth of the largest slope, at 0.002 by 0.3 %, and float32's rounding of a loss,
-1e-6 of it, is 5e-4 of the difference."""
+"""By how much of itself the loss of a typical crop moves for the central difference. The reconstruction is cubic in
+the weights: at 0.02 the difference is off by a tenth of the largest slope, at 0.002 by 0.3 %, and float32's rounding
+of a loss, 1e-6 of it, is 5e-4 of the difference."""
 _SAMPLE = 128
 """Crops that say how far that is."""
 _PIECE = 1 << 16
@@ -95,7 +96,9 @@ def influence(
     if not len(table):
         raise InputError("scores: expected at least one patch, got an empty table")
     if table.meta.get("lr"):
-        raise InputError("scores: expected LR images made by srfast, got a table of given ones; influence has no target's")
+        raise InputError(
+            "scores: expected LR images made by srfast, got a table of given ones; influence has no target's"
+        )
     if isinstance(probes, bool) or not isinstance(probes, int) or not 10 <= probes <= 8000:
         raise InputError(f"probes: expected a whole number from 10 to 8000, got {probes!r}")
     if damping is not None and not (isinstance(damping, (int, float)) and 0 < damping < math.inf):
@@ -111,11 +114,11 @@ def influence(
     weights = network.weights
     if network.kind != "srcnn" or weights is None:
         raise InputError(f"scorer: expected an SRCNN 9-1-5, got {network.name}")
-    folder = root_of(table, root)
+    images = ScoredImages.of(table.meta, root)
     files = find_images(target)
     threads = threads or cores()
     gradient, pixels = _gradient([f.path for f in files], weights, how)
-    crops = _Crops(table, folder, how, weights, probes, seed, threads)
+    crops = _Crops(table, images, how, weights, probes, seed, threads)
     draw = torch.Generator().manual_seed(seed)
 
     def rows(of: Iterable[Tensor]) -> Tensor:
@@ -128,10 +131,8 @@ def influence(
     found = direction(rows(crops.seen()), rows(crops.held_out()), gradient, damping)
     step = _step(*crops.sample(), weights, unflattened(found.vector, weights))
     around = flattened(weights)
-    sides = [
-        _column(table, folder, _moved(network, unflattened(around + sign * step * found.vector, weights)), how, threads, progress)
-        for sign in (1, -1)
-    ]  # fmt: skip
+    moved = [_moved(network, unflattened(around + by * found.vector, weights)) for by in (step, -step)]
+    sides = [_column(table, images, network, how, threads, progress) for network in moved]
     column = ((sides[0] - sides[1]) / (2 * step)).astype(np.float32)
     about = {
         "target": [str(f.path) for f in files],
@@ -150,11 +151,11 @@ def influence(
 class _How:
     """How the table was scored."""
 
-    scale: int
+    scale: Scale
     patch: int
     stride: int
     dense: bool
-    boundary: str
+    boundary: Boundary
 
     @classmethod
     def of(cls, table: ScoreTable) -> _How:
@@ -226,11 +227,18 @@ class _Crops:
     """Random crops of a pool's patches, with their context; images that are held out come last."""
 
     def __init__(
-        self, table: ScoreTable, folder: Path, how: _How, weights: Mapping[str, Tensor], number: int, seed: int, threads: int
-    ) -> None:  # fmt: skip
+        self,
+        table: ScoreTable,
+        pool: ScoredImages,
+        how: _How,
+        weights: Mapping[str, Tensor],
+        number: int,
+        seed: int,
+        threads: int,
+    ) -> None:
         from srfast.coreset.curvature import context
 
-        self.how, self.reach, self.threads, self.folder = how, context(weights), threads, folder
+        self.how, self.reach, self.threads, self.pool = how, context(weights), threads, pool
         draw = np.random.default_rng(seed)
         column = pc.dictionary_encode(table.table.column("image").combine_chunks())
         self.names, code = column.dictionary.to_pylist(), column.indices.to_numpy()
@@ -279,13 +287,12 @@ class _Crops:
         import torch
         import torch.nn.functional as F
 
-        path = self.folder / self.names[self.code[rows[0]]]
+        path = self.pool.check(self.names[self.code[rows[0]]])
         y = _y(path)
         height, width = (s - s % self.how.scale for s in y.shape)
         y = y[:height, :width]
         at = self.at[rows]
-        if (at[:, 0] + at[:, 2]).max() > width or (at[:, 1] + at[:, 2]).max() > height:
-            raise InputError(f"{path}: the image is smaller than its patches; it has changed since it was scored")
+        check_inside(path, at[:, 0], at[:, 1], at[:, 2], width, height)
 
         def padded(plane: Tensor) -> Tensor:
             return F.pad(plane[None], (self.reach,) * 4, mode="replicate")[0]
@@ -334,16 +341,23 @@ def _moved(network: Network, weights: Mapping[str, Tensor]) -> Network:
 
 
 def _column(
-    table: ScoreTable, folder: Path, network: Network, how: _How, threads: int, progress: Any
+    table: ScoreTable, images: ScoredImages, network: Network, how: _How, threads: int, progress: Any
 ) -> np.ndarray:  # fmt: skip
     """The losses of the table's rows under a network [N], float64."""
     names = table.table.column("image").unique().to_pylist()
     found = score(
-        [folder / name for name in names], scale=how.scale, patch=how.patch, stride=how.stride,
-        mode="dense" if how.dense else "patch", scorer=network, boundary=how.boundary, workers=threads, progress=progress,
-    )  # fmt: skip
-    there = _keys(found, Path(found.meta["root"]), folder)
-    wanted = _keys(table, folder, folder)
+        [images.check(name) for name in names],
+        scale=how.scale,
+        patch=how.patch,
+        stride=how.stride,
+        mode="dense" if how.dense else "patch",
+        scorer=network,
+        boundary=how.boundary,
+        workers=threads,
+        progress=progress,
+    )
+    there = _keys(found, Path(found.meta["root"]), images.root)
+    wanted = _keys(table, images.root, images.root)
     if len(there) == len(wanted) and (there == wanted).all():
         return found.column("loss").astype(np.float64)
     order = np.argsort(there)

@@ -8,13 +8,14 @@ from contextlib import closing
 
 import numpy as np
 
-from srfast.coreset.features import copies, describe, luma, root_of, spectrum, summed
+from srfast.coreset.features import copies, describe, luma, spectrum, summed
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows
+from srfast.scoring.scored import ScoredImages
 
 MOST = 4096
 """Patches of the target that are compared with; of more, a random draw."""
@@ -47,7 +48,7 @@ def similarity(
         InputError: an image that cannot be read, or target images that are all smaller than a patch.
     """
     wanted = _target(table, target, rng)
-    pool = describe(table, rows, root_of(table, root), spectrum)
+    pool = describe(table, rows, ScoredImages.of(table.meta, root), spectrum)
     mean, spread = pool.mean(axis=0, dtype=np.float64), pool.std(axis=0, dtype=np.float64)
     spread = np.where(spread > 0, spread, 1)
     pool, wanted = ((f - mean) / spread for f in (pool, wanted))
