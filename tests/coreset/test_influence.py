@@ -107,7 +107,7 @@ def test_a_patch_of_the_target_itself_helps_most(images: tuple[Path, Path], tmp_
     assert found.column("influence")[own].mean() > 0
     assert found.column("influence")[own].mean() > found.column("influence")[~own].mean()
     about = found.meta["influence"]
-    assert about["relative_damping"] == 0.1 and about["probes"] == 60
+    assert (about["relative_damping"], about["probes"]) == (0.1, 60)
     assert about["step"] > 0
     found.write(tmp_path / "with.parquet")
     again = srfast.influence(table, images[0] / "b" / "c.png", probes=60, damping=0.1)
