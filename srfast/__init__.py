@@ -65,9 +65,9 @@ if TYPE_CHECKING:
     __version__: str
     from srfast import models as models
     from srfast.coreset.dataset import CorePatches as CorePatches
+    from srfast.coreset.influence import influence as influence
     from srfast.coreset.selection import CoreSet as CoreSet
     from srfast.coreset.selection import select as select
-    from srfast.coreset.influence import influence as influence
     from srfast.coreset.settings import Column as Column
     from srfast.errors import InputError as InputError
     from srfast.errors import RunError as RunError

@@ -96,6 +96,8 @@ def unsupported(asked: Selection) -> str | None:
         return f"method {asked.method!r} draws or clusters"
     if not isinstance(asked.method, str) or is_file(asked.method):
         return "the method is a function"
+    if asked.target is not None:
+        return f"method {asked.method!r} reads the images"
     for name in ("per_image", "nms"):
         if getattr(asked, name) is not None:
             return f"{name} compares the patches of an image"

@@ -55,7 +55,7 @@ def influence(
     *,
     scorer: Scorer = "srcnn",
     root: str | os.PathLike[str] | None = None,
-    probes: int = PROBES,
+    probes: int | None = None,
     damping: float | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -74,7 +74,7 @@ def influence(
         target: Files and folders of images of the kind that a model shall be good at; twenty are enough.
         scorer: The SRCNN 9-1-5 whose influence is taken: "srcnn" or a weight file.
         root: The folder of the images, if it has moved since scoring.
-        probes: Crops of the pool that H is sketched from, 10 to 8000.
+        probes: Crops of the pool that H is sketched from, 10 to 8000; None takes 4096.
         damping: In units of H's mean diagonal, above 0; None chooses it.
         seed: Random seed of the crops and of the sketch.
         threads: CPU threads; None takes one a core that the process may use.
@@ -99,6 +99,7 @@ def influence(
         raise InputError(
             "scores: expected LR images made by srfast, got a table of given ones; influence has no target's"
         )
+    probes = PROBES if probes is None else probes
     if isinstance(probes, bool) or not isinstance(probes, int) or not 10 <= probes <= 8000:
         raise InputError(f"probes: expected a whole number from 10 to 8000, got {probes!r}")
     if damping is not None and not (isinstance(damping, (int, float)) and 0 < damping < math.inf):

@@ -103,6 +103,10 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     table = _joined(scores)
     columns = numeric_columns(table.table.schema)
     asked.checked(columns)
+    if asked.target is not None:
+        from srfast.coreset.target import targeted
+
+        table = targeted(table, asked)
     how = find(asked.method, tuple(columns))
     loss = table.column("loss")
     rows = np.arange(len(table)) if asked.where is None else passing(table.table, asked.where)

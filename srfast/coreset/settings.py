@@ -27,8 +27,12 @@ METHODS = {
     "stratified": "the same number of each of 20 loss quantiles",
     "hdc": "Sobel, then a draw from clusters of texture (Ding et al.)",
     "diverse": "of clusters of texture in turn, typical patches first",
+    "influence": "what lowers the scorer's loss on `target` (docs/influence.md)",
+    "similar": "the textures nearest to those of `target`",
 }
 """Name and one line of help; any numeric column of the score table is a method too."""
+TARGETED = ("influence", "similar")
+"""Methods that choose for a target; each is a column as well, where a table has it already."""
 ORDERS = {"des": "the highest", "asc": "the lowest"}
 PER_IMAGE = {
     "share": "the same share of every image",
@@ -38,7 +42,19 @@ ENGINES = {"auto": "duckdb from 20 million patches on", "memory": "the tables ar
 
 Column = NewType("Column", str)
 """``srfast.Column("blockiness")``: a numeric column of the table as the method, where a type checker reads along."""
-Method = Literal["loss", "bicubic", "sobel", "reducible", "relative", "random", "stratified", "hdc", "diverse"]
+Method = Literal[
+    "loss",
+    "bicubic",
+    "sobel",
+    "reducible",
+    "relative",
+    "random",
+    "stratified",
+    "hdc",
+    "diverse",
+    "influence",
+    "similar",
+]
 Own = Callable[["Rows"], "np.ndarray"]
 """A method of the caller's: a number for each row of the table; high means: kept first under "des"."""
 Engine = Literal["auto", "memory", "duckdb"]
@@ -119,9 +135,17 @@ class Selection(Settings):
         Kind("an overlap with 0 <= nms < 1", fraction("nms").plain, "number"),
         metavar="IOU",
     )
+    target: str | os.PathLike[str] | None = setting(
+        None,
+        "Images of the kind that a model shall be good at, a folder or a file; of the methods influence and similar.",
+        path(absolute=True),
+        metavar="DIR",
+    )
 
     def together(self) -> None:
         super().together()
+        if self.target is not None and self.method not in TARGETED:
+            raise InputError(f"target: expected method influence or similar with it, got method {self.method!r}")
         if self.window is not None and not self.window[0] < self.window[1]:
             raise InputError(f"window: expected two shares LO, HI with 0 <= LO < HI <= 1, got {self.window!r}")
 
@@ -137,6 +161,13 @@ class Selection(Settings):
         if not isinstance(self.method, str):
             return self
         columns = list(columns)
+        if self.method in TARGETED and (self.method in columns) == (self.target is not None):
+            if self.target is None:
+                raise InputError(
+                    f"target: expected images that the patches shall be chosen for, got none with method {self.method}"
+                )
+            raise InputError(f"target: the table has a column {self.method!r} already; leave the target out, or take "
+                             "the table it was made from")  # fmt: skip
         if self.method not in METHODS and self.method not in columns and not plugins.is_file(self.method):
             names = [*METHODS, *plugins.added("srfast.methods"), *(c for c in columns if c not in METHODS)]
             if self.method not in names:

@@ -161,3 +161,27 @@ def test_similar_is_nearest_to_the_image_itself(images: tuple[Path, Path]) -> No
     own = np.array([n == "d.png" for n in table.table.column("image").to_pylist()])
     np.testing.assert_allclose(found[own], 0, atol=1e-9)
     assert (found[~own] < 0).all()
+
+
+@pytest.mark.parametrize("method", ["influence", "similar"])
+def test_a_selection_for_a_target(
+    method: Any, images: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`srfast select --method METHOD --target DIR`: the column is made, sorted by and kept."""
+    table = srfast.score(images[0], patch=40, stride=20, mode="dense")
+    table.write(tmp_path / "scores.parquet")
+    monkeypatch.setattr(influence, "PROBES", 40)
+    with pytest.raises(InputError, match=f"target: expected images .* got none with method {method}"):
+        srfast.select(tmp_path / "scores.parquet", method=method)
+    with pytest.raises(InputError, match="target: expected method influence or similar with it, got method 'loss'"):
+        srfast.select(tmp_path / "scores.parquet", target=images[1])
+    with pytest.raises(InputError, match=r"engine: duckdb only sorts, and method .* reads the images"):
+        srfast.select(tmp_path / "scores.parquet", method=method, target=images[1], engine="duckdb")
+    kept = srfast.select(tmp_path / "scores.parquet", keep=0.25, method=method, target=images[0] / "d.png")
+    assert len(kept) == round(0.25 * len(table))
+    assert kept.meta["selection"]["target"] == str(images[0] / "d.png")
+    if method == "similar":
+        assert (kept.column("similar") == 0).all()
+        assert set(kept.table.column("image").to_pylist()) == {"d.png"}
+    with pytest.raises(InputError, match=f"the table has a column '{method}' already"):
+        srfast.select(ScoreTable(kept.table.drop(["rank"]), table.meta), method=method, target=images[1])

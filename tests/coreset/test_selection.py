@@ -62,7 +62,7 @@ def rows(coreset: CoreSet) -> list[int]:
     return (coreset.column("x") // 96).tolist()
 
 
-TABLE_METHODS = [m for m in METHODS if m not in ("hdc", "diverse")]  # those read no images
+TABLE_METHODS = [m for m in METHODS if m not in ("hdc", "diverse", "influence", "similar")]  # those read no images
 LOSSES = [round(random.Random(4).lognormvariate(3, 1.2), 1) for _ in range(157)]
 IMAGES = sorted(random.Random(5).choices(["a.png", "b/c.png", "d é.jpg", "e.png"], k=157))
 

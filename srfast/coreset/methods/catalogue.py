@@ -24,6 +24,10 @@ _METHODS = {
         "Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023)", partial(column, "sobel"), clusters.hdc
     ),
     "diverse": Method("coverage: k-means on the patches' spectra", _LOSS, clusters.diverse),
+    "influence": by_column(
+        "influence", "influence functions of the scorer (Koh and Liang, ICML 2017): docs/influence.md"
+    ),
+    "similar": by_column("similar", "the control of influence: the nearest spectrum"),
 }
 
 

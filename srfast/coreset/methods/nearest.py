@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ _PIECE = 1 << 13
 def similarity(
     table: Rows,
     rows: np.ndarray,
-    target: Iterable[str | os.PathLike[str]],
+    target: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     root: str | os.PathLike[str] | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -60,7 +61,7 @@ def similarity(
     return -np.maximum(nearest, 0)
 
 
-def _target(table: Rows, target: Iterable[str | os.PathLike[str]], rng: np.random.Generator) -> np.ndarray:
+def _target(table: Rows, target: Any, rng: np.random.Generator) -> np.ndarray:
     scale, patch, stride = (int(table.meta[k]) for k in ("scale", "patch", "stride"))
 
     def of_image(path: os.PathLike[str]) -> np.ndarray:
