@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
-from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
+from srfast.runtime.threads import cores
 from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.pipeline import score
 from srfast.scoring.scored import ScoredImages, check_inside
@@ -354,7 +354,7 @@ def _column(
         mode="dense" if how.dense else "patch",
         scorer=network,
         boundary=how.boundary,
-        workers=threads,
+        threads=threads,
         progress=progress,
     )
     there = _keys(found, Path(found.meta["root"]), images.root)

@@ -12,9 +12,9 @@ import numpy as np
 from srfast.coreset.features import copies, describe, luma, spectrum, summed
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
-from srfast.data.threads import cores
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
+from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages
 
