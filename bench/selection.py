@@ -22,14 +22,8 @@ from PIL import Image, ImageDraw
 import srfast
 from srfast import CoreSet, ScoreTable
 from srfast.coreset.features import describe, spectrum
-<<<<<<< HEAD
 from srfast.coreset.methods.catalogue import find
-from srfast.coreset.settings import METHODS
-=======
-from srfast.coreset.methods.registry import find
 from srfast.coreset.settings import METHODS, TARGETED
-from srfast.coreset.statistics import agreement
->>>>>>> 65dbafd (Selections: what relative keeps, measured; methods for a target stand in the tables)
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
 from srfast.scoring.scored import ScoredImages
