@@ -61,6 +61,12 @@ def a_million(root: Path) -> ScoreTable:
     return ScoreTable(table, meta | {"boundary": "symmetric", "images": {}, "skipped": [], "small": []})
 
 
+def _busy(session: Any) -> float:
+    """Seconds that the page's thread has worked, whatever else the cores do."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(float(one["value"]) for one in metrics if one["name"] == "TaskDuration")
+
+
 def test_a_million_patches(benchmark: Any, tmp_path: Path) -> None:
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if BROWSER is None:
@@ -76,14 +82,18 @@ def test_a_million_patches(benchmark: Any, tmp_path: Path) -> None:
         page.wait_for_selector("html[data-ready=yes]")
         paints = page.evaluate("() => performance.getEntriesByType('paint').map((one) => one.startTime)")
         kept = int(page.locator("#legend .kept b").get_attribute("data-count"))
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        before = _busy(session)
         steps = page.evaluate(_STEPS, 40)
+        step = (_busy(session) - before) / len(steps)
         loss = page.evaluate("() => document.querySelector('#precision').textContent")
         browser.close()
     assert kept == len(select(table, keep=0.5))
     assert "exact" in loss
     size = path.stat().st_size
     found = {"bytes": size, "write_seconds": written, "first_paint_seconds": min(paints) / 1000}
-    found |= {"step_seconds": float(np.median(steps)) / 1000, "slowest_step_seconds": max(steps) / 1000}
+    found |= {"step_seconds": step, "step_wall_seconds": float(np.median(steps)) / 1000}
     benchmark.extra_info.update(found | {"patches": N, "machine": machine()})
     benchmark.pedantic(lambda: None, rounds=1, iterations=1)
     print(found)

@@ -32,6 +32,7 @@ def put(page: Any, name: str, value: float | str) -> None:
 def kept(page: Any) -> int:
     # Two frames: one for the state, one for what follows it.
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+    page.wait_for_timeout(200)  # the counts per image follow when the sliders rest
     return int(page.locator("#legend .kept b").get_attribute("data-count"))
 
 

@@ -204,11 +204,18 @@ function drawRows() {
   );
 }
 
-const redraw = eachFrame(() => {
-  reckon();
-  if (sorted.by === "kept" || sorted.by === "share") sort();
-  else drawRows();
-});
+let waiting = 0;
+
+/** Once the sliders rest: every patch of every image is counted. */
+function redraw() {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => {
+    reckon();
+    if (sorted.by === "kept" || sorted.by === "share") sort();
+    else drawRows();
+  }, 120);
+}
+
 reckon();
 drawChart();
 buildTable();
