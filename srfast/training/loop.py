@@ -24,7 +24,7 @@ from srfast.training import arguments, checkpoint, idle_cores
 from srfast.training import log as logs
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
-from srfast.training.objective import LOSSES, optimizer
+from srfast.training.objective import loss_of, optimizer
 from srfast.training.plan import Plan, fingerprint
 from srfast.training.recipes import fits
 from srfast.training.reselect import region_losses
@@ -279,12 +279,7 @@ class _Runner:
             sr = net(lr)
         b = recipe.loss_border * plan.scale
         inner = (..., slice(b, self.patch - b), slice(b, self.patch - b))
-        sr, hr = sr.float()[inner], hr[inner]
-        if (weights := self.batches.weights(self.step)) is not None:
-            # A weight of the absolute error, or of its square.
-            factor = (weights if recipe.loss == "l1" else weights.sqrt()).to(device)[:, None, None, None]
-            sr, hr = factor * sr, factor * hr
-        loss = LOSSES[recipe.loss](sr, hr)
+        loss = loss_of(recipe.loss, sr.float()[inner], hr[inner], self.batches.weights(self.step))
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         if recipe.clip:

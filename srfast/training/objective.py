@@ -25,6 +25,15 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+def loss_of(name: str, sr: Tensor, hr: Tensor, weights: Tensor | None) -> Tensor:
+    """A loss of crops [b, C, h, w], each of which counts as its weight [b] says; None: all alike."""
+    if weights is not None:
+        # A weight of the absolute error, or of its square.
+        factor = (weights if name == "l1" else weights.sqrt()).to(sr.device)[:, None, None, None]
+        sr, hr = factor * sr, factor * hr
+    return LOSSES[name](sr, hr)
+
+
 def optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """The recipe's optimiser over parameter groups."""
     if recipe.optimizer == "sgd":
