@@ -51,7 +51,7 @@ def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: 
 
 def _two_of_one(paths: tuple[Path, ...]) -> bool:
     """Whether the two files are core-sets, or score tables that begin with the same image: shards do not."""
-    from srfast.data.origin import kind_of
+    from srfast.data.provenance import kind_of
     from srfast.scoring.table import ScoreTable
 
     kinds = [kind_of(path) for path in paths]
@@ -65,7 +65,7 @@ def _two_of_one(paths: tuple[Path, ...]) -> bool:
 
 def _compare(paths: tuple[Path, ...], output: Path, root: Path | None, as_json: bool) -> None:
     from srfast.coreset.selection import CoreSet
-    from srfast.data.origin import kind_of
+    from srfast.data.provenance import kind_of
     from srfast.report.comparing import comparison
     from srfast.report.writing import write_page
     from srfast.scoring.table import ScoreTable

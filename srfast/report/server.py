@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from srfast.coreset.condition import passing
 from srfast.coreset.features import describe, spectrum, standardised
 from srfast.coreset.methods.columns import descending
 from srfast.coreset.selection import CoreSet, select
-from srfast.coreset.where import passing
 from srfast.errors import InputError, RunError
 from srfast.report.assembly import assemble
 from srfast.report.explorer import STATUS, columns, packed, ranked
