@@ -20,10 +20,12 @@ class CorePatches(Pairs, Dataset[tuple[Tensor, Tensor]]):
         coreset: What ``srfast.select`` returns, an Arrow table, or the path of coreset.parquet.
         scale: 2, 3 or 4; divides x, y and size of every patch. None takes that of the scores.
         root: The image folder, if it has moved since scoring.
-        lr: Folder of LR images that exist already; None takes that of the scores, or makes LR where they had none.
+        lr_images: Folder of LR images that exist already; None takes that of the scores, or makes LR where they had
+            none.
         lr_template: Name of an LR image after its HR image's, such as "{}x4".
         keep_images: Decoded images that each worker keeps; reading in the order of the table decodes each
             image once.
+        lr: The earlier name of ``lr_images``.
 
     Raises:
         InputError: not a core-set, the scale does not divide the grid, or (on access) an image cannot be read or has

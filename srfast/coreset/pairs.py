@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -231,11 +232,16 @@ class Pairs:
         scale: int | None = None,
         *,
         root: str | Path | None = None,
-        lr: str | Path | None = None,
+        lr_images: str | Path | None = None,
         lr_template: str = "{}",
         keep_images: int = _KEPT_IMAGES,
+        lr: str | Path | None = None,
     ) -> None:
-        self.patches = read_patches(coreset, root, None if lr is None else LowRes.open(lr, lr_template))
+        if lr is not None:
+            warnings.warn("srfast: lr is called lr_images now", DeprecationWarning, stacklevel=2)
+            lr_images = lr
+        given = None if lr_images is None else LowRes.open(lr_images, lr_template, "lr_images")
+        self.patches = read_patches(coreset, root, given)
         self.scale = scale_of(scale, self.patches.meta)
         self.patches.check_grid(self.scale)
         self.keep_images = max(1, keep_images)

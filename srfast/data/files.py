@@ -18,6 +18,7 @@ import io
 import json
 import os
 import secrets
+import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -59,7 +60,7 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     if kind in _TABLES and not final.exists() and final.suffix.lower() in _NOT_TABLES:
         raise InputError(f"{path}: {_a(kind)} is a parquet file; expected a name ending in .parquet")
     if not folder.is_dir():
-        raise InputError(f"{path}: expected a file in an existing directory; {folder} does not exist or is a file")
+        raise InputError(f"{path}: expected a file in an existing directory; {_no_folder(folder)}")
     if final.exists():
         if not final.is_file():
             raise InputError(f"{path}: expected a file to write; a {_thing(final)} is there")
@@ -197,7 +198,7 @@ def atomic_path(
     final = Path(os.path.realpath(path))
     folder = final.parent
     if not folder.is_dir():
-        raise InputError(f"{path}: expected a file in an existing directory; {folder} does not exist or is a file")
+        raise InputError(f"{path}: expected a file in an existing directory; {_no_folder(folder)}")
     if final.exists() and not final.is_file():
         raise InputError(f"{path}: expected a file to write; a {_thing(final)} is there")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -291,6 +292,13 @@ def _resolved(path: str | os.PathLike[str]) -> Path:
     if "\0" in text:
         raise InputError(f"{text!r}: not a file name")
     return Path(os.path.realpath(text))
+
+
+def _no_folder(folder: Path) -> str:
+    """Why a folder cannot be written to, and the command that makes it."""
+    if any(p.is_file() for p in (folder, *folder.parents)):
+        return f"{folder} does not exist or is a file"
+    return f"{folder} does not exist; make it: mkdir -p {shlex.quote(str(folder))}"
 
 
 def _a(kind: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -17,17 +18,21 @@ from srfast.data.lowres import LowRes, check_apart
 from srfast.errors import InputError
 from srfast.evaluation import metrics
 from srfast.evaluation.metrics import Protocol, Window
+from srfast.evaluation.settings import EvaluateSettings
 from srfast.models import loading
 from srfast.models import registry as models
 from srfast.models.descriptor import Descriptor
 from srfast.models.tiling import super_resolve
-from srfast.ops.checks import check_scale
 from srfast.ops.color import from_ycbcr, to_y, to_ycbcr
 from srfast.ops.device import resolve_device
 from srfast.ops.functional import imresize
+from srfast.settings import ONE, documented
 
 MODEL = "model.safetensors"
 """The weights in the folder of a training run."""
+P = ParamSpec("P")
+Model: TypeAlias = "str | Path | nn.Module"
+Paths: TypeAlias = "str | Path | Iterable[str | Path]"
 _CLASSIC_RANGE = (16.0, 235.0)
 
 
@@ -87,19 +92,18 @@ class Evaluation:
         return {**head, "psnr": finite(self.psnr), "ssim": self.ssim, "images": rows}
 
 
-def evaluate(
-    model: str | Path | nn.Module,
-    data: str | Path | Iterable[str | Path],
-    scale: int | None = None,
-    protocol: Protocol | None = None,
-    *,
-    lr_data: str | Path | None = None,
-    lr_template: str = "{}",
-    tile: int | None = None,
-    window: Window = "wang",
-    device: str = "auto",
-    inspect: Callable[[str, np.ndarray, np.ndarray], None] | None = None,
-) -> Evaluation:
+class _Evaluate(typing.Protocol[P]):
+    """``evaluate`` as type checkers see it."""
+
+    def __call__(self, model: Model, data: Paths, *args: P.args, **kwargs: P.kwargs) -> Evaluation: ...
+
+
+def _typed(settings: Callable[P, EvaluateSettings]) -> Callable[[Callable[..., Evaluation]], _Evaluate[P]]:
+    return cast(Any, documented(cast(Any, settings)))
+
+
+@_typed(EvaluateSettings)
+def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluation:
     """Super-resolves images and compares them with the originals, leaving out a border of ``scale`` pixels.
 
     * ``classic``: Y = rgb2ycbcr(uint8) rounded; the LR image is imresize of Y in float, not quantised; SR is
@@ -116,33 +120,24 @@ def evaluate(
             (.safetensors, .pt, .pth; ours, or foreign ones that spandrel knows), the folder of a training run, or a
             module that takes LR [1, C, h, w] in [0, 1], C = 1 (Y) or 3 (RGB).
         data: Files or folders of HR images.
-        scale: 2, 3 or 4; None takes the model's, or 2 where a name or a module does not say it.
-        protocol: "classic" or "rgb"; None follows the model: classic for Y models and bicubic, rgb for RGB
-            models.
-        lr_data: Folder of LR images to use instead of making them, each with the path of its HR image, up to endings
-            such as x2, _LR, _HR or _SRF_2.
-        lr_template: Name of an LR image after its HR image's, such as "{}x4".
-        tile: LR pixels; see ``srfast.models.tiling.super_resolve``.
-        window: Of SSIM: "wang", or "skimage" (see ``srfast.ssim``).
-        device: "auto", "cpu" or "cuda".
-        inspect: Called with the name, SR and HR of every image, as ``srfast.psnr`` takes them.
+        **options: settings
 
     Returns:
         Per-image and mean PSNR and SSIM, with the protocol and the scale they belong to.
 
     Raises:
         InputError: unknown model, protocol or scale, no images, a file that cannot be read, an LR image
-            that is missing, of the wrong size or that of two HR images. RunError: a dependency is missing.
+            that is missing, of the wrong size or that of two HR images.
+        RunError: a dependency is missing.
     """
-    scale = None if scale is None else check_scale(scale)
-    if protocol not in (None, *metrics.PROTOCOLS):
-        raise InputError(f"protocol: expected one of {', '.join(metrics.PROTOCOLS)}, got {protocol!r}")
-    name, network, scale = _open(model, scale, resolve_device(device))
-    protocol = protocol or ("rgb" if network is not None and network.color == "rgb" else "classic")
+    s = EvaluateSettings.of({**dict(zip(("scale", "protocol"), given, strict=False)), **options})
+    name, network, scale = _open(model, s.scale, resolve_device(s.device))
+    protocol = s.protocol or ("rgb" if network is not None and network.color == "rgb" else "classic")
     files = find_images(data)
     pairs = {}
-    if lr_data is not None:
-        low = dataclasses.replace(LowRes.open(lr_data, lr_template, "lr-data"), endings=lr_template == "{}")
+    if s.lr_images is not None:
+        opened = LowRes.open(s.lr_images, s.lr_template, "lr_images")
+        low = dataclasses.replace(opened, endings=s.lr_template == ONE)
         pairs = {file.name: low.find(file.name) for file in files}
         check_apart(pairs.items())
     scores = []
@@ -154,15 +149,15 @@ def evaluate(
             hr = read_image(file.path)
             lr = read_image(pairs[file.name]) if pairs else None
             hr = _crop(hr, lr, scale, file.path)
-            sr, hr = _reconstruct(network, hr, lr, scale, protocol, tile)
-            if inspect is not None:
-                inspect(file.name, sr, hr)
+            sr, hr = _reconstruct(network, hr, lr, scale, protocol, s.tile)
+            if s.inspect is not None:
+                s.inspect(file.name, sr, hr)
             try:
                 scores.append(
                     ImageScore(
                         file.name,
                         metrics.psnr(sr, hr, shave=scale, protocol=protocol),
-                        metrics.ssim(sr, hr, shave=scale, protocol=protocol, window=window),
+                        metrics.ssim(sr, hr, shave=scale, protocol=protocol, window=s.window),
                     )
                 )
             except InputError as error:
@@ -170,7 +165,7 @@ def evaluate(
     finally:
         if network is not None:
             network.model.train(training)
-    return Evaluation(name, protocol, scale, window, scores)
+    return Evaluation(name, protocol, scale, s.window, scores)
 
 
 def _open(model: str | Path | nn.Module, scale: int | None, device: str) -> tuple[str, Descriptor | None, int]:

@@ -44,7 +44,7 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
     # In the order of the plan, so that each image is decoded once.
     sample = np.sort(rows)
     p = plan.patches
-    given: dict[str, Any] = {} if p.lr is None else {"lr": p.lr.folder, "lr_template": p.lr.template}
+    given: dict[str, Any] = {} if p.lr is None else {"lr_images": p.lr.folder, "lr_template": p.lr.template}
     source = Pairs(
         ScoreTable(plan.table.take(sample), {**p.meta, "lr": None, "scale": plan.scale}),
         plan.scale,

@@ -8,6 +8,7 @@ import re
 import socket
 import stat
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,10 @@ _CONTENT = re.compile(rb"\d+( [^\s/]*)?")
 """Of a lock file: process and host; empty where a disk was full."""
 _held: set[str] = set()
 _guard = threading.Lock()
+
+
+class Taken(RunError):
+    """Another process, or thread, holds a lock."""
 
 
 class Lock:
@@ -43,7 +48,7 @@ class Lock:
 
         Raises:
             InputError: the folder cannot be written, or what is at ``path`` is no lock of srfast's.
-            RunError: another process (or thread) writes ``output`` now; names it.
+            Taken: another process (or thread) writes ``output`` now; names it.
         """
         name = os.path.realpath(path)
         with _guard:
@@ -56,6 +61,21 @@ class Lock:
             with _guard:
                 _held.discard(name)
             raise
+
+    @classmethod
+    def wait(cls, path: Path, output: Path) -> Lock:
+        """As ``take``, as soon as nobody else holds it."""
+        while True:
+            try:
+                return cls.take(path, output)
+            except Taken:
+                time.sleep(0.05)
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def moved(self, path: Path) -> None:
         """Says where the file lies after its folder was renamed; it has been held all the time."""
@@ -159,7 +179,7 @@ def _is_lock(descriptor: int) -> bool:
     return not content or _CONTENT.fullmatch(content) is not None
 
 
-def _taken(output: Path, holder: str) -> RunError:
+def _taken(output: Path, holder: str) -> Taken:
     pid, _, host = holder.partition(" ")
     who = f"process {pid} on {host}" if pid.isdigit() else "another process"
-    return RunError(f"{output}: {who} is writing it; wait for its end, or choose another output")
+    return Taken(f"{output}: {who} is writing it; wait for its end, or choose another output")

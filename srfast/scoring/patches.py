@@ -10,7 +10,7 @@ from srfast.errors import InputError
 from srfast.ops.device import Device
 from srfast.runtime.optional import is_tensor
 from srfast.runtime.threads import default_threads
-from srfast.scoring.backends.base import check_finite
+from srfast.scoring.backends.base import BatchEngine, TakesTensors, check_finite
 from srfast.scoring.backends.choice import make_engine
 from srfast.scoring.network import Scorer, load_network
 from srfast.scoring.settings import Backend, Boundary, Precision, Scale, ScoreSettings
@@ -78,10 +78,10 @@ def score_patches(
     return _of_tensor(engine, patches)
 
 
-def _of_tensor(engine: Any, patches: Any) -> Any:
+def _of_tensor(engine: BatchEngine, patches: Any) -> Any:
     import torch
 
-    if hasattr(engine, "batch_tensor"):
+    if isinstance(engine, TakesTensors):
         losses = engine.batch_tensor(patches)
         if losses.device.type == "cpu":
             check_finite(losses.numpy(), "scorer")

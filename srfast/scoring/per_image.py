@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,15 +15,12 @@ from srfast.data.images import ImageFile, read_rgb
 from srfast.data.lowres import LowRes, read_lr
 from srfast.errors import InputError
 from srfast.ops.blockiness import blockiness
-from srfast.scoring.backends.base import Engine, Scores, check_finite
+from srfast.scoring.backends.base import Engine, Scores, TakesSeveral, check_finite
 from srfast.scoring.backends.choice import make_engine, make_pair_engine
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.parts import Outcome
 from srfast.scoring.settings import ScoreSettings
 from srfast.scoring.table import image_rows
-
-if TYPE_CHECKING:
-    from srfast.scoring.backends.given_lr import PairEngine
 
 LARGE = 1 << 23
 """Pixels from which the workers score one image together instead of each its own: memory for one, not for each."""
@@ -36,7 +33,7 @@ def open_job(settings: ScoreSettings, workers: int) -> tuple[Network, Job]:
         InputError, RunError: as ``load_network`` and ``make_engine``.
     """
     network = load_network(settings.scorer, settings.scale)
-    make: Any = make_engine if settings.lr_images is None else make_pair_engine
+    make = make_engine if settings.lr_images is None else make_pair_engine
     return network, Job(make(network, settings, threads=workers), settings, workers)
 
 
@@ -57,7 +54,7 @@ Read: TypeAlias = "tuple[ImageFile, Decoded | Outcome]"
 class Job:
     """One engine, and what it shall do."""
 
-    engine: Engine | PairEngine
+    engine: Engine
     settings: ScoreSettings
     workers: int
     _whole: threading.Lock = field(default_factory=threading.Lock)
@@ -95,21 +92,17 @@ class Job:
                 return self.score(file, image, self.workers)
         xs, ys = self.grid(hr)
         size, dense = self.settings.patch, self.settings.mode == "dense"
-        if image.lr is not None:
-            pairs = cast("PairEngine", self.engine)
-            scores = (pairs.dense if dense else pairs.windows)(hr, image.lr, xs, ys, size)
-        else:
-            engine = cast(Engine, self.engine)
-            scores = (engine.dense if dense else engine.windows)(hr, xs, ys, size, threads)
+        given = {} if image.lr is None else {"lr": image.lr}
+        scores = (self.engine.dense if dense else self.engine.windows)(hr, xs, ys, size, threads, **given)
         return scored(file, xs, ys, size, scores, image.blocks)
 
     def score_together(self, group: list[Read]) -> Iterator[Outcome]:
         """The outcomes of several images by one call of an engine that has ``windows_of``."""
-        engine: Any = self.engine
+        assert isinstance(self.engine, TakesSeveral)
         images = [image.hr for _, image in group if isinstance(image, Decoded)]
         grids = [self.grid(image) for image in images]
         size = self.settings.patch
-        found = iter(zip(engine.windows_of(images, grids, size) if images else [], grids, strict=True))
+        found = iter(zip(self.engine.windows_of(images, grids, size) if images else [], grids, strict=True))
         for file, image in group:
             if isinstance(image, Outcome):
                 yield image

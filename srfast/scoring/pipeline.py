@@ -24,7 +24,7 @@ from srfast.runtime.interrupts import finishing
 from srfast.runtime.progress import Progress, shown
 from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
-from srfast.scoring.backends.base import Engine
+from srfast.scoring.backends.base import TakesSeveral
 from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.network import Network
 from srfast.scoring.part_folder import check_table_folder
@@ -148,7 +148,7 @@ class _Local:
 
     def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]:
         if self.job.settings.lr_images is None:
-            ahead = estimate(files, cast(Engine, self.job.engine), self.job.settings, self.job.workers)
+            ahead = estimate(files, self.job.engine, self.job.settings, self.job.workers)
             if ahead is not None and ahead.patch > max(WORTH_SAYING, 4 * ahead.dense):
                 log.warning("%s", ahead.sentence())
         yield from _outcomes(self.job, files)
@@ -249,7 +249,7 @@ def _outcomes(job: Job, files: list[ImageFile]) -> Generator[Outcome, None, None
             yield outcome
     else:
         decoded = ordered_map(job.decode, files, workers)
-        if hasattr(job.engine, "windows_of") and job.settings.mode == "patch":
+        if isinstance(job.engine, TakesSeveral) and job.settings.mode == "patch":
             for group in _groups(decoded):
                 yield from job.score_together(group)
         else:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from filelock import FileLock
 
 from srfast.coreset.pairs import read_patches
 from srfast.coreset.selection import CoreSet, select
@@ -23,6 +22,7 @@ from srfast.data.files import atomic_path
 from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.models.registry import describe
+from srfast.runtime.locks import Lock
 from srfast.scoring.joining import join_columns, keys_of, read_table
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import write_scores
@@ -84,7 +84,7 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
     """Scores the whole pool by one of the study's scorers, once for all cells."""
     table = scores_file(out, number, scale)
     about = table.with_suffix(".json")
-    with FileLock(table.with_suffix(".lock")):
+    with Lock.wait(table.with_suffix(".lock"), table):
         asked = _asked(study, data, number, scale)
         if about.exists() and table.exists():
             known = json.loads(about.read_text())

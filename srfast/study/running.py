@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from srfast.data.files import checksum
 from srfast.errors import InputError, RunError
@@ -18,6 +17,7 @@ from srfast.evaluation.evaluator import evaluate
 from srfast.evaluation.metrics import Protocol
 from srfast.models.registry import describe
 from srfast.ops.device import resolve_device
+from srfast.runtime.locks import Lock, Taken
 from srfast.study import pool, results
 from srfast.study.cells import Cell
 from srfast.study.description import Study
@@ -63,7 +63,7 @@ def run_cell(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, l
                 text = _run(study, cell, scored, test, folder)
             else:
                 text = "finished before"
-    except Timeout:
+    except Taken:
         return Outcome(cell, "elsewhere")
     except (InputError, RunError, OSError) as error:
         return Outcome(cell, "failed", " ".join(str(error).split()))
@@ -74,9 +74,9 @@ def run_cell(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, l
 
 @contextmanager
 def cell_folder(folder: Path) -> Iterator[None]:
-    """The folder of a cell, held by this process; raises filelock.Timeout while another one holds it."""
+    """The folder of a cell, held by this process; raises Taken while another one holds it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / LOCK, blocking=False):
+    with Lock.take(folder / LOCK, folder):
         yield
 
 
@@ -127,7 +127,9 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
     evaluating = time.perf_counter()
     for name, files in test.items():
         errors = TileErrors(files, cell.scale, protocol)
-        found = evaluate(trained.weights, files, cell.scale, protocol, device=study.device, inspect=errors.inspect)
+        found = evaluate(
+            trained.weights, files, scale=cell.scale, protocol=protocol, device=study.device, inspect=errors.inspect
+        )
         rows += [{**fixed, "dataset": name, **asdict(image)} for image in found.images]
         strata += [{"cell": cell.name, "dataset": name, **asdict(row)} for row in errors.rows]
         text.append(f"{name} {found.psnr:.3f} dB")
@@ -158,7 +160,7 @@ def running(folder: Path) -> bool:
     if not os.path.exists(folder / LOCK):
         return False
     try:
-        with FileLock(folder / LOCK, blocking=False):
+        with Lock.take(folder / LOCK, folder):
             return False
-    except Timeout:
+    except Taken:
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ def _strata(files: tuple[str, ...], scale: int, protocol: Protocol) -> dict[str,
         y = torch.from_numpy(_inner(to_y(hr, protocol), scale).copy())
         gradients[name] = _tile_means(reference.sobel_map(y[None, ..., None])[0].numpy())
 
-    evaluate("bicubic", files, scale, protocol, inspect=inspect)
+    evaluate("bicubic", files, scale=cast(Any, scale), protocol=protocol, inspect=inspect)
     every = np.concatenate([e.ravel() for e in errors.values()])
     low, high = np.quantile(every, (1 / 3, 2 / 3)) if every.size else (0.0, 0.0)
     return {

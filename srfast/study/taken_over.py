@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import Timeout
-
 from srfast.data.files import atomic_path
+from srfast.runtime.locks import Taken
 from srfast.scoring.settings import Scale
 from srfast.settings import differs
 from srfast.study import results
@@ -100,7 +99,7 @@ def take_over(
             if source is not None:
                 source.write(study, cell, places[cell.name], whole.seconds)
                 continue
-        except Timeout:
+        except Taken:
             pass  # another process runs it
         left.append(cell)
     return left

@@ -99,7 +99,8 @@ def train(
         )
 
     def measure(net: torch.nn.Module) -> tuple[float, float]:
-        result = evaluate(net, cast(tuple[str, ...], s.eval_data), s.scale, s.eval_protocol, window=s.eval_ssim)
+        data = cast(tuple[str, ...], s.eval_data)
+        result = evaluate(net, data, scale=s.scale, protocol=s.eval_protocol, window=s.eval_ssim)
         return result.psnr, result.ssim
 
     initial = None

@@ -92,7 +92,7 @@ def test_matlabs_lr_files_score_as_ours(scale: int) -> None:
     # Bit-exact LR: a paired evaluation and one that makes its LR under rgb are the same.
     root = shared("matlab/symmetric/Set5")
     made = srfast.evaluate("bicubic", root / "HR", scale, "rgb")
-    paired = srfast.evaluate("bicubic", root / "HR", scale, "rgb", lr_data=root / f"x{scale}")
+    paired = srfast.evaluate("bicubic", root / "HR", scale, "rgb", lr_images=root / f"x{scale}")
     assert [i.image for i in made.images] == [i.image for i in paired.images]
     assert made.images == paired.images
 
@@ -306,10 +306,10 @@ def test_bad_files(photographs: Path, tmp_path: Path) -> None:
     low.mkdir()
     Image.new("RGB", (48, 42)).save(low / "astronautx2.png")
     with pytest.raises(InputError, match=r"no LR image of camera\.png"):
-        srfast.evaluate("bicubic", photographs, 2, lr_data=low)
+        srfast.evaluate("bicubic", photographs, 2, lr_images=low)
     Image.new("L", (20, 20)).save(low / "camera_LR.png")
     with pytest.raises(InputError, match=r"camera\.png.*51 x 45.*20 x 20"):
-        srfast.evaluate("bicubic", photographs, 2, lr_data=low)
+        srfast.evaluate("bicubic", photographs, 2, lr_images=low)
     (photographs / "broken.png").write_bytes(b"not an image")
     with pytest.raises(InputError, match=r"broken\.png"):
         srfast.evaluate("bicubic", photographs, 2)
@@ -326,20 +326,20 @@ def test_lr_images_are_paired_by_folder_and_name(photographs: Path, tmp_path: Pa
         Image.fromarray(hr).save(high / folder / "0001.png")
         Image.fromarray(srfast.imresize(hr, 0.5)).save(low / folder / "0001x2.png")
     made = srfast.evaluate("bicubic", high, 2, "rgb")
-    assert srfast.evaluate("bicubic", high, 2, "rgb", lr_data=low).images == made.images
-    assert srfast.evaluate("bicubic", high, 2, "rgb", lr_data=low, lr_template="{}x2").images == made.images
+    assert srfast.evaluate("bicubic", high, 2, "rgb", lr_images=low).images == made.images
+    assert srfast.evaluate("bicubic", high, 2, "rgb", lr_images=low, lr_template="{}x2").images == made.images
     (low / "0001.png").write_bytes((low / "a" / "0001x2.png").read_bytes())
     (low / "b" / "0001x2.png").unlink()
     with pytest.raises(InputError, match=r"no LR image of b/0001\.png"):
-        srfast.evaluate("bicubic", high, 2, "rgb", lr_data=low)
+        srfast.evaluate("bicubic", high, 2, "rgb", lr_images=low)
     for name in ("0001x3.png", "0001_LR.png"):
         (low / "b" / name).write_bytes((low / "0001.png").read_bytes())
     with pytest.raises(InputError, match=r"0001_LR\.png and 0001x3\.png may both be the LR image of b/0001\.png"):
-        srfast.evaluate("bicubic", high, 2, "rgb", lr_data=low)
+        srfast.evaluate("bicubic", high, 2, "rgb", lr_images=low)
     (low / "b" / "0001x3.png").unlink()
     (high / "b" / "0001_HR.png").write_bytes((high / "b" / "0001.png").read_bytes())
     with pytest.raises(InputError, match=r"is the LR image of b/0001\.png and of b/0001_HR\.png"):
-        srfast.evaluate("bicubic", high, 2, "rgb", lr_data=low)
+        srfast.evaluate("bicubic", high, 2, "rgb", lr_images=low)
 
 
 def test_the_scale_is_that_of_the_model(photographs: Path, tmp_path: Path) -> None:

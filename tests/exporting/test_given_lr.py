@@ -124,6 +124,6 @@ def test_lr_images_that_have_moved_are_named(pairs: tuple[Path, Any], tmp_path: 
 def test_pairs_of_lr_images_that_have_moved(pairs: tuple[Path, Any], tmp_path: Path) -> None:
     coreset, expected = pairs
     shutil.move(tmp_path / "LR", tmp_path / "elsewhere")
-    found = srfast.CorePatches(coreset, SCALE, lr=tmp_path / "elsewhere", lr_template="{}_lq")
+    found = srfast.CorePatches(coreset, SCALE, lr_images=tmp_path / "elsewhere", lr_template="{}_lq")
     lows = {np.ascontiguousarray(low.permute(1, 2, 0).numpy()).tobytes() for low, _ in found}
     assert lows == {low for low, _ in expected.values()}

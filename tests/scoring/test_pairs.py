@@ -150,7 +150,7 @@ def test_core_sets_train_and_export_on_the_same_pairs(pairs: tuple[Path, Path], 
     first, _ = store.crop(0, 0, 0, 48)
     assert np.array_equal(first, dataset[0][0])
     made = srfast.score(hr, patch=48, mode="dense")
-    elsewhere = CorePatches(made, 2, lr=lr, lr_template="{}x2")
+    elsewhere = CorePatches(made, 2, lr_images=lr, lr_template="{}x2")
     assert not torch.equal(elsewhere[0][0], CorePatches(made, 2)[0][0])
     from srfast.exporting.job import export
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
+from srfast.runtime.locks import Lock, Taken
 from srfast.study.results import Results
 from srfast.study.runner import run_study
 
@@ -25,8 +25,8 @@ def held(cells: Path) -> list[str]:
     found = []
     for lock in cells.glob("*/lock"):
         try:
-            FileLock(lock, blocking=False).acquire().lock.release()
-        except TimeoutError:
+            Lock.take(lock, lock.parent).release()
+        except Taken:
             found.append(lock.parent.name)
     return found
 

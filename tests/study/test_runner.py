@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from filelock import FileLock
 from PIL import Image
 from safetensors.torch import load_file
 
 import srfast
 from srfast.data.files import output_folder
 from srfast.errors import InputError, RunError
+from srfast.runtime.locks import Lock
 from srfast.study import running as cell_module
 from srfast.study.description import read_study
 from srfast.study.pool import find_data, pool_of
@@ -122,7 +122,7 @@ def test_a_cell_that_another_process_runs_is_left_to_it(write_study: Callable[..
     with output_folder(tmp_path / "out", "study", shared=True):
         folder.mkdir(parents=True)
     ends: list[str] = []
-    with FileLock(folder / "lock"):
+    with Lock.take(folder / "lock", folder):
         run_study(write_study(), tmp_path / "out", progress=lambda outcome, *_: ends.append(outcome.state))
         assert status(read_study(write_study()), tmp_path / "out").running == [folder.name]
     assert ends == ["done", "done", "done", "elsewhere"]

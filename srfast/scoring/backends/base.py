@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from srfast.errors import RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 COLUMNS = ("loss", "bicubic", "sobel")
 
@@ -30,20 +34,59 @@ class Engine(Protocol):
     concurrent: bool
     """Whether several threads may score different images at once, each on one thread of its own."""
 
-    def batch(self, patches: np.ndarray) -> np.ndarray:
-        """Losses float32 [N] of uint8 patches [N, H, W, 3 or 1]."""
+    def windows(
+        self,
+        image: np.ndarray,
+        xs: np.ndarray,
+        ys: np.ndarray,
+        size: int,
+        threads: int,
+        *,
+        lr: np.ndarray | None = None,
+    ) -> Scores:
+        """Patch mode: scores of the windows (xs[j], ys[i]) of a uint8 image [H, W, 3 or 1], row by row.
+
+        ``lr`` is the LR image, uint8 [h, w, 3 or 1], for the engine of existing pairs, and None for all others.
+        """
         ...
 
-    def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> Scores:
-        """Patch mode: scores of the windows (xs[j], ys[i]) of a uint8 image [H, W, 3 or 1], row by row."""
-        ...
-
-    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> Scores:
+    def dense(
+        self,
+        image: np.ndarray,
+        xs: np.ndarray,
+        ys: np.ndarray,
+        size: int,
+        threads: int,
+        *,
+        lr: np.ndarray | None = None,
+    ) -> Scores:
         """Dense mode: the image is degraded once, each window gets the mean of its part of the maps.
 
         xs and ys ascend; every window lies inside the image, cropped to a multiple of the scale.
         """
         ...
+
+
+class BatchEngine(Engine, Protocol):
+    """An engine that makes LR itself."""
+
+    def batch(self, patches: np.ndarray) -> np.ndarray:
+        """Losses float32 [N] of uint8 patches [N, H, W, 3 or 1]."""
+        ...
+
+
+@runtime_checkable
+class TakesSeveral(Protocol):
+    """An engine that scores the windows of several images in one call."""
+
+    def windows_of(self, images: list[np.ndarray], grids: list[Any], size: int) -> Iterator[Scores]: ...
+
+
+@runtime_checkable
+class TakesTensors(Protocol):
+    """An engine whose input and output may stay on the GPU."""
+
+    def batch_tensor(self, patches: Tensor) -> Tensor: ...
 
 
 def check_finite(loss: np.ndarray, what: str) -> np.ndarray:

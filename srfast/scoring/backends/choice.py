@@ -5,18 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from functools import cache
-from typing import TYPE_CHECKING
 
 from srfast.errors import InputError, RunError
 from srfast.ops import native
 from srfast.ops.device import resolve_device, sees_cuda
 from srfast.runtime.optional import installed
-from srfast.scoring.backends.base import Engine
+from srfast.scoring.backends.base import BatchEngine, Engine
 from srfast.scoring.network import Network
 from srfast.scoring.settings import BACKENDS, ScoreSettings
-
-if TYPE_CHECKING:
-    from srfast.scoring.backends.given_lr import PairEngine
 
 ENVIRONMENT = "SRFAST_BACKEND"
 """Read when the backend is "auto"."""
@@ -104,7 +100,7 @@ def _say(text: str) -> None:
     logging.getLogger("srfast").warning("srfast: %s", text)
 
 
-def make_engine(network: Network, settings: ScoreSettings, isa: str | None = None, threads: int = 1) -> Engine:
+def make_engine(network: Network, settings: ScoreSettings, isa: str | None = None, threads: int = 1) -> BatchEngine:
     """The engine that scores with ``network``.
 
     Args:
@@ -142,7 +138,7 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
     return EagerEngine(network, boundary, device)
 
 
-def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1) -> PairEngine:
+def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1) -> Engine:
     """The engine that scores existing pairs: ONNX Runtime runs .onnx files, torch anything else.
 
     Args, errors: as for ``make_engine``; InputError also where another backend or precision is named.

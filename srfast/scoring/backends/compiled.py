@@ -38,7 +38,16 @@ class NativeEngine:
         threads = default_threads()
         return score_batch(self._scorer, patches, self._boundary, self._isa, self._fast, threads, network=self._network)
 
-    def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
+    def windows(
+        self,
+        image: np.ndarray,
+        xs: np.ndarray,
+        ys: np.ndarray,
+        size: int,
+        threads: int = 1,
+        *,
+        lr: np.ndarray | None = None,
+    ) -> Scores:
         image = np.ascontiguousarray(image)
         _, w, c = image.shape
         offsets = (ys.astype(np.int64)[:, None] * w + xs).reshape(-1) * c
@@ -49,7 +58,16 @@ class NativeEngine:
         )  # fmt: skip
         return scores
 
-    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
+    def dense(
+        self,
+        image: np.ndarray,
+        xs: np.ndarray,
+        ys: np.ndarray,
+        size: int,
+        threads: int = 1,
+        *,
+        lr: np.ndarray | None = None,
+    ) -> Scores:
         image = np.ascontiguousarray(image)
         h, w, c = image.shape
         xs, ys = np.ascontiguousarray(xs, np.int32), np.ascontiguousarray(ys, np.int32)

@@ -32,14 +32,24 @@ class PairEngine:
         self.device = torch.device(device)
         self._upscaler = upscaler
 
-    def windows(self, hr: np.ndarray, lr: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
+    def windows(
+        self,
+        image: np.ndarray,
+        xs: np.ndarray,
+        ys: np.ndarray,
+        size: int,
+        threads: int = 1,
+        *,
+        lr: np.ndarray | None = None,
+    ) -> Scores:
         """Patch mode: each window of HR [H, W, C] and of LR [h, w, C] is its own image."""
+        assert lr is not None
         s = self.network.scale
         columns: list[list[np.ndarray]] = [[], [], []]
         rows = max(1, _PIXELS // (size * size * len(xs)))
         for i in range(0, len(ys), rows):
             some = ys[i : i + rows]
-            high, low = self._tensor(cut(hr, xs, some, size)), self._tensor(cut(lr, xs // s, some // s, size // s))
+            high, low = self._tensor(cut(image, xs, some, size)), self._tensor(cut(lr, xs // s, some // s, size // s))
             maps = self._maps(high, low)
             if self._upscaler is not None:
                 maps[0] = self._upscaler.errors(high, low)
@@ -47,18 +57,28 @@ class PairEngine:
                 column.append(values.mean((1, 2), dtype=torch.float64).float().cpu().numpy())
         return Scores(*(np.concatenate(c) for c in columns))
 
-    def dense(self, hr: np.ndarray, lr: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
+    def dense(
+        self,
+        image: np.ndarray,
+        xs: np.ndarray,
+        ys: np.ndarray,
+        size: int,
+        threads: int = 1,
+        *,
+        lr: np.ndarray | None = None,
+    ) -> Scores:
         """Dense mode: the whole image once, each window the mean of its part of the maps."""
+        assert lr is not None
         s = self.network.scale
         h, w = (n * s for n in lr.shape[:2])
         sums = WindowSums(xs, ys, size, self.device)
         for band in bands(h, w, s, _PIXELS):
-            high = self._tensor(hr[None, band.first : band.last, :w])
+            high = self._tensor(image[None, band.first : band.last, :w])
             maps = self._maps(high, self._tensor(lr[None, band.first // s : band.last // s]))
             sums.add(torch.cat([m[:, band.own] for m in maps]), band)
         scores = Scores(*sums.means().cpu().numpy())
         if self._upscaler is not None:
-            whole, low = (torch.from_numpy(np.array(a, copy=None, order="C")) for a in (hr[:h, :w], lr))
+            whole, low = (torch.from_numpy(np.array(a, copy=None, order="C")) for a in (image[:h, :w], lr))
             scores.loss = self._upscaler.dense(whole, low, xs, ys, size)
         return scores
 

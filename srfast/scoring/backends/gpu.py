@@ -202,7 +202,16 @@ class GpuEngine:
             parts = [self._scorer.losses(p.view(-1, h, w, c)) for p in uploaded(pieces, self.device)]
             return torch.cat(parts).cpu().numpy()
 
-    def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
+    def windows(
+        self,
+        image: np.ndarray,
+        xs: np.ndarray,
+        ys: np.ndarray,
+        size: int,
+        threads: int = 1,
+        *,
+        lr: np.ndarray | None = None,
+    ) -> Scores:
         return self.windows_of([image], [(xs, ys)], size)[0]
 
     def windows_of(
@@ -246,7 +255,16 @@ class GpuEngine:
         if piece.images:
             yield piece
 
-    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
+    def dense(
+        self,
+        image: np.ndarray,
+        xs: np.ndarray,
+        ys: np.ndarray,
+        size: int,
+        threads: int = 1,
+        *,
+        lr: np.ndarray | None = None,
+    ) -> Scores:
         height, width = (n // self.scale * self.scale for n in image.shape[:2])
         cut = list(bands.bands(height, width, self.scale))
         with _on(self.device):

@@ -38,7 +38,16 @@ class MapEngine(ABC):
             out[i : i + step] = self.errors(patches[i : i + step]).mean((1, 2), dtype=np.float64)
         return out
 
-    def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
+    def windows(
+        self,
+        image: np.ndarray,
+        xs: np.ndarray,
+        ys: np.ndarray,
+        size: int,
+        threads: int = 1,
+        *,
+        lr: np.ndarray | None = None,
+    ) -> Scores:
         if self._plain is not None:
             plain = self._plain.windows(image, xs, ys, size, threads)
         else:
@@ -47,7 +56,16 @@ class MapEngine(ABC):
             return plain
         return Scores(self.batch(cut(image, xs, ys, size)), plain.bicubic, plain.sobel)
 
-    def dense(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> Scores:
+    def dense(
+        self,
+        image: np.ndarray,
+        xs: np.ndarray,
+        ys: np.ndarray,
+        size: int,
+        threads: int = 1,
+        *,
+        lr: np.ndarray | None = None,
+    ) -> Scores:
         s = self.network.scale
         whole = image[None, : image.shape[0] // s * s, : image.shape[1] // s * s]
         if self._plain is not None:
