@@ -216,6 +216,17 @@ PYBIND11_MODULE(_C, m) {
       py::arg("nx"), py::arg("ys"), py::arg("ny"), py::arg("size"), py::arg("threads"), py::arg("out"),
       py::call_guard<py::gil_scoped_release>());
 
+  m.def(
+      "unfilter",
+      [](std::uintptr_t src, int64_t h, int64_t w, int channels, std::uintptr_t dst) {
+        expect_side(h, "h"), expect_side(w, "w"), expect_span({h, w, channels + 1}, "src");
+        expect(channels == 1 || channels == 3 || channels == 4, "channels", "1, 3 or 4");
+        expect_pointer(ptr<void>(src), 1, "src"), expect_pointer(ptr<void>(dst), 1, "dst");
+        return unfilter_cpu(ptr<const uint8_t>(src), h, w * channels, channels, ptr<uint8_t>(dst));
+      },
+      py::arg("src"), py::arg("h"), py::arg("w"), py::arg("channels"), py::arg("dst"),
+      py::call_guard<py::gil_scoped_release>());
+
 #ifdef SRFAST_CUDA_BUILD
   m.attr("cuda_architectures") = SRFAST_CUDA_ARCHITECTURES;
   bind_cuda(m);

@@ -27,6 +27,7 @@ def blockiness(
     image: int, h: int, w: int, row_stride: int, channels: int, xs: int, nx: int, ys: int, ny: int, size: int,
     threads: int, out: int,
 ) -> None: ...  # fmt: skip
+def unfilter(src: int, h: int, w: int, channels: int, dst: int) -> bool: ...
 
 # Of builds with CUDA only.
 def degrade_tiles(h: int, w: int, scale: int) -> int: ...

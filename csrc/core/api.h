@@ -74,4 +74,8 @@ void suppress_cpu(const int32_t* image, const int32_t* x, const int32_t* y, cons
 void blockiness_cpu(const uint8_t* image, int64_t row_stride, int channels, const int32_t* xs, int64_t nx,
                     const int32_t* ys, int64_t ny, int64_t size, int threads, float* out);
 
+// Takes back the filters of the rows of a PNG image (ISO 15948, section 9): src [h, 1 + row], each row led by the
+// number of its filter, dst [h, row]; pixels of 1, 3 or 4 bytes. False where there is no such filter.
+bool unfilter_cpu(const uint8_t* src, int64_t h, int64_t row, int pixel, uint8_t* dst);
+
 }  // namespace srfast

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from srfast.data import jpeg
+from srfast.data import jpeg, png
 from srfast.data.workers import claim, decoding
 from srfast.errors import InputError
 
@@ -30,6 +30,7 @@ LARGEST_FILE = 2 << 30
 """Bytes of a file: more than 179 million pixels of 8 bytes each take."""
 _LOOKED_AT = 1 << 26
 """Bytes from which a file is not read before its first bytes look like an image."""
+_FAST_PNG = png.fast()
 _STRIP = 1 << 22
 """Pixels that are converted at a time: a large image is then in memory once as Pillow holds it and once as an array."""
 
@@ -267,6 +268,11 @@ def _decode(data: bytes) -> np.ndarray:
         claim(len(data) + 3 * pixels)
         if kind == "JPEG":
             array = _decode_jpeg(data, image)
+            if array is not None:
+                return array
+        if kind == "PNG" and _FAST_PNG:
+            claim(len(data) + 4 * pixels)  # what was inflated stands beside the array, an RGBA file's as four channels
+            array = png.decode(data)
             if array is not None:
                 return array
         claim(4 * pixels)  # what Pillow holds of a colour image, beside the array

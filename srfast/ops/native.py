@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import math
+import sys
 from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -39,7 +41,8 @@ def compiled() -> Any:
     """The compiled module; raises RunError with the cause when it cannot be loaded."""
     module, reason = _load()
     if module is None:
-        raise RunError(f"srfast's compiled module is missing or broken ({reason}); reinstall with `pip install .`")
+        remedy = shadowed() or "reinstall with `pip install .`"
+        raise RunError(f"srfast's compiled module is missing or broken ({reason}); {remedy}")
     return module
 
 
@@ -105,6 +108,27 @@ def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thr
         min(threads, max(1, len(ys))), out.ctypes.data,
     )  # fmt: skip
     return out
+
+
+def unfilter(rows: bytes, out: np.ndarray) -> bool:
+    """Takes back the filters of a PNG image's rows [H, 1 + W * C] into uint8 [H, W, C]; False for a filter unknown."""
+    h, w, c = out.shape
+    if len(rows) != h * (1 + w * c) or not out.flags.c_contiguous:
+        raise InputError(f"rows: expected {h * (1 + w * c)} bytes, got {len(rows)}")
+    return bool(compiled().unfilter(np.frombuffer(rows, np.uint8).ctypes.data, h, w, c, out.ctypes.data))
+
+
+def shadowed() -> str | None:
+    """What to do where the package that runs is not the one that was installed: the folder of its sources, say."""
+    here = Path(__file__).resolve().parents[1]
+    for entry in sys.path:
+        there = (Path(entry or ".") / "srfast").resolve()
+        if there != here and any(there.glob("_C.*")):
+            return (
+                f"the sources in {here} hide the package installed in {there}: "
+                "run from another folder, or set PYTHONSAFEPATH=1"
+            )
+    return None
 
 
 def build_info() -> dict[str, Any]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import platform
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,12 +16,14 @@ import pyarrow as pa
 
 from srfast.data.images import ImageFile
 from srfast.errors import InputError, RunError
+from srfast.ops.device import sees_cuda
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.parts import Outcome
 from srfast.scoring.per_image import Job, open_job
 from srfast.scoring.settings import ScoreSettings
 from srfast.scoring.table import repeated
 
+VERSION = version("srfast")
 BLOCK_BYTES = 32 << 20
 BLOCK_IMAGES = 64
 """Files of a block, the unit that is handed out, and done again when its actor is lost."""
@@ -64,8 +69,13 @@ class Cluster:
                 )
             self.settings = dataclasses.replace(settings, device=device, **_absolute(settings))
             probe = ray.remote(max_retries=3, **self._need)(_engine)
-            self.backend, self.precision, digest = ray.get(probe.remote(self.settings, self._threads))
-            if digest != self.network.sha256:
+            self._made: Made = ray.get(probe.remote(self.settings, self._threads))
+            # Without a GPU here there is nothing to compare with but the first worker.
+            if device == "cpu" or sees_cuda():
+                check_same(_engine(self.settings, self._threads), self._made)
+            self.decoder: dict[str, Any] = {}
+            self.backend, self.precision = self._made.backend, self._made.precision
+            if self._made.sha256 != self.network.sha256:
                 raise RunError(f"engine: ray: the workers' weights of {self.network.name} are others than here")
         except BaseException as error:
             self.close()
@@ -102,7 +112,7 @@ class Cluster:
         blocks = [_block(part) for part in _blocks(files)]
         rows = ray.data.from_arrow(blocks).map_batches(
             _Scorer,
-            fn_constructor_args=(self.settings, self._threads, str(files[0].root)),
+            fn_constructor_args=(self.settings, self._threads, str(files[0].root), self._made),
             batch_size=None,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=min(self.actors, len(blocks))),
@@ -146,10 +156,38 @@ def _absolute(settings: ScoreSettings) -> dict[str, Any]:
     return changed
 
 
-def _engine(settings: ScoreSettings, threads: int) -> tuple[str, str, str]:
-    """Runs on a worker: what scores there, in which precision, with which weights."""
+@dataclass(frozen=True)
+class Made:
+    """What scores, and where: all but the place must be the same everywhere."""
+
+    backend: str
+    precision: str
+    sha256: str
+    version: str
+    place: str = field(compare=False)
+
+
+def check_same(wanted: Made, found: Made) -> None:
+    """Raises RunError, which names what differs and where, unless two places score alike."""
+    for name in ("version", "backend", "precision", "sha256"):
+        one, two = getattr(wanted, name), getattr(found, name)
+        if one != two:
+            what = {"sha256": "weights", "version": "srfast"}.get(name, name)
+            raise RunError(
+                f"engine: ray: {what} {two} on {found.place} but {one} on {wanted.place}, so scores would differ; "
+                "install the same srfast on every machine"
+            )
+
+
+def _engine(settings: ScoreSettings, threads: int) -> Made:
+    """Runs on a worker, and here: what scores there, in which precision, with which weights."""
     network, job = open_job(settings, threads)
-    return job.engine.name, job.engine.precision, network.sha256
+    return _made(network, job)
+
+
+def _made(network: Network, job: Job) -> Made:
+    place = f"{platform.node()} ({Path(__file__).parents[1]})"
+    return Made(job.engine.name, job.engine.precision, network.sha256, VERSION, place)
 
 
 def _blocks(files: list[ImageFile]) -> Iterator[list[ImageFile]]:
@@ -178,8 +216,9 @@ def _block(files: list[ImageFile]) -> pa.Table:
 class _Scorer:
     """The actor: one engine, one image after the other."""
 
-    def __init__(self, settings: ScoreSettings, threads: int, root: str) -> None:
-        self._job: Job = open_job(settings, threads)[1]
+    def __init__(self, settings: ScoreSettings, threads: int, root: str, wanted: Made) -> None:
+        network, self._job = open_job(settings, threads)
+        check_same(wanted, _made(network, self._job))
         self._root = Path(root)
         self._threads = threads
 

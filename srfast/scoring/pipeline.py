@@ -136,6 +136,8 @@ class _Scorer(Protocol):
     network: Network
     backend: str
     precision: str
+    decoder: dict[str, Any]
+    """What the metadata say of a decoder that is not srfast's own."""
 
     def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]: ...
 
@@ -144,6 +146,8 @@ class _Local:
     def __init__(self, network: Network, job: Job) -> None:
         self.network, self.job = network, job
         self.backend, self.precision = job.engine.name, job.engine.precision
+        dali = job.settings.loader == "dali"
+        self.decoder = {"decoder": device_loading.decoder(job.engine)} if dali else {}
         log.info("backend %s in %s, %d threads", self.backend, self.precision, job.workers)
 
     def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]:
@@ -160,6 +164,7 @@ def _write(
     files = shard_of(found, settings.shard)
     meta = {
         "version": VERSION,
+        **scorer.decoder,
         **settings.recorded(str(found[0].root), scorer.network, scorer.backend, scorer.precision),
     }
     log.info("%d images", len(files))

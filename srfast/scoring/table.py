@@ -331,7 +331,7 @@ def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> Sc
 def check_together(names: Sequence[str], metas: Sequence[dict[str, Any]], schemas: Sequence[pa.Schema]) -> None:
     """Refuses tables of other settings, another root or other columns than the first; names what differs."""
     for name, meta, schema in zip(names[1:], metas[1:], schemas[1:], strict=True):
-        for setting in ("root", *COMPARED):
+        for setting in ("root", *COMPARED, "backend", "decoder"):
             if meta.get(setting) != metas[0].get(setting):
                 raise InputError(
                     f"{name}: {setting} differs: {names[0]} has {metas[0].get(setting)!r}, "

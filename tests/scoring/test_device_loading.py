@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from srfast.data import dali
+from srfast.data.images import ImageFile, read_rgb
 from srfast.errors import InputError, RunError
 from srfast.scoring import device_loading, pipeline
 from srfast.scoring import per_image as job
@@ -53,6 +59,76 @@ def test_the_same_table_to_the_bit(gpu_engine: None, jpegs: Path, tmp_path: Path
     for column in ("x", "y", "bicubic", "sobel"):
         np.testing.assert_array_equal(tables[1].column(column), tables[0].column(column))
     np.testing.assert_allclose(tables[1].column("loss"), tables[0].column("loss"), rtol=1e-6)
+
+
+class Loader:
+    """Stands for DALI's stream: srfast's pixels, changed by ``change``."""
+
+    change: Any = staticmethod(lambda image: image)
+
+    def __init__(self, files: list[ImageFile], **_: Any) -> None:
+        self.files = files
+
+    def images(self) -> Iterator[tuple[int, torch.Tensor]]:
+        for number, file in enumerate(self.files):
+            yield number, torch.from_numpy(np.ascontiguousarray(type(self).change(read_rgb(file.path))))
+
+
+def test_a_decoder_that_rounds_otherwise_scores(
+    gpu_engine: None, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nvJPEG is off by one here and there by design: every file was refused. The table says whose pixels they are."""
+    monkeypatch.setattr(dali, "PatchStream", Loader)
+    rng = np.random.default_rng(0)
+
+    def off_by_one(image: np.ndarray) -> np.ndarray:
+        error = rng.integers(-1, 2, image.shape) * (rng.random(image.shape) < 0.5)
+        return np.clip(image + error, 0, 255).astype(np.uint8)
+
+    monkeypatch.setattr(Loader, "change", staticmethod(off_by_one))
+    settings = ScoreSettings(stride=48, loader="dali", scorer="bicubic")
+    meta = pipeline.write_scores(jpegs, tmp_path / "out.parquet", settings).meta
+    assert meta["decoder"]["tolerance"] == {"mean": 0.5, "largest": 16}
+    assert meta["decoder"]["name"].startswith("libjpeg-turbo of ")
+    own = pipeline.write_scores(jpegs, tmp_path / "own.parquet", ScoreSettings(stride=48, scorer="bicubic")).meta
+    assert "decoder" not in own
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda i: np.minimum(i, 254) + 1, "off by 1.00 grey levels"),
+        (lambda i: i[:, :, ::-1], "off by"),
+        (lambda i: i[:, ::-1], "off by"),
+        (lambda i: np.roll(i, 1, 0), "off by"),
+        (lambda i: i.swapaxes(0, 1), "of shape"),
+    ],
+)
+def test_a_decoder_that_is_wrong_is_refused(
+    change: Any, words: str, gpu_engine: None, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A level everywhere, channels swapped, mirrored, shifted by a pixel, turned."""
+    monkeypatch.setattr(dali, "PatchStream", Loader)
+    monkeypatch.setattr(Loader, "change", staticmethod(change))
+    with pytest.raises(RunError, match=f"to other pixels than srfast, {words}"):
+        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreSettings(loader="dali", scorer="bicubic"))
+
+
+def test_a_cut_file_is_refused_whatever_the_loader_makes_of_it(
+    gpu_engine: None, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the first file, which is compared anyway: its end is of one colour, so srfast's decoder looks at it."""
+    path = sorted(jpegs.iterdir())[1]
+    data = path.read_bytes()
+
+    def gray(file: Path) -> np.ndarray:
+        return np.array(Image.open(io.BytesIO(file.read_bytes())))
+
+    path.write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    monkeypatch.setattr(dali, "PatchStream", Loader)
+    monkeypatch.setitem(Loader.images.__globals__, "read_rgb", gray)
+    with pytest.raises(InputError, match="cannot be decoded"):
+        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreSettings(loader="dali", scorer="bicubic"))
 
 
 @needs_dali

@@ -34,7 +34,7 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
         if not compiled:
             return f"it runs SRCNN 9-1-5 and bicubic only, not {network.name}"
         if not native.available():
-            return "the compiled module is missing"
+            return f"the compiled module is missing ({native.shadowed() or 'pip install . builds it'})"
         if device == "cuda" and not native.build_info()["cuda"]:
             return "this build has no CUDA kernels (SRFAST_CUDA=ON pip install . builds them)"
     elif backend == "triton":
@@ -87,8 +87,8 @@ def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
     for name in order:
         reason = unusable(name, device, network)
         if reason is None:
-            if device == "cuda" and reasons and network.kind in ("srcnn", "bicubic"):
-                _say(f"{name} scores on the GPU, slower than it could: " + "; ".join(reasons))
+            if reasons and network.kind in ("srcnn", "bicubic"):
+                _say(f"{name} scores{' on the GPU' * (device == 'cuda')}, slower than it could: " + "; ".join(reasons))
             return name, device
         reasons.append(f"{name}: {reason}")
     raise RunError("backend: none can be used: " + "; ".join(reasons))
