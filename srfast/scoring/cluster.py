@@ -8,7 +8,6 @@ import os
 import platform
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,8 +21,8 @@ from srfast.scoring.parts import Outcome
 from srfast.scoring.per_image import Job, open_job
 from srfast.scoring.settings import ScoreSettings
 from srfast.scoring.table import repeated
+from srfast.version import VERSION
 
-VERSION = version("srfast")
 BLOCK_BYTES = 32 << 20
 BLOCK_IMAGES = 64
 """Files of a block, the unit that is handed out, and done again when its actor is lost."""

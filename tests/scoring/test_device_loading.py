@@ -86,11 +86,11 @@ def test_a_decoder_that_rounds_otherwise_scores(
         return np.clip(image + error, 0, 255).astype(np.uint8)
 
     monkeypatch.setattr(Loader, "change", staticmethod(off_by_one))
-    settings = ScoreSettings(stride=48, loader="dali", scorer="bicubic")
+    settings = ScoreArguments(stride=48, loader="dali", scorer="bicubic")
     meta = pipeline.write_scores(jpegs, tmp_path / "out.parquet", settings).meta
     assert meta["decoder"]["tolerance"] == {"mean": 0.5, "largest": 16}
     assert meta["decoder"]["name"].startswith("libjpeg-turbo of ")
-    own = pipeline.write_scores(jpegs, tmp_path / "own.parquet", ScoreSettings(stride=48, scorer="bicubic")).meta
+    own = pipeline.write_scores(jpegs, tmp_path / "own.parquet", ScoreArguments(stride=48, scorer="bicubic")).meta
     assert "decoder" not in own
 
 
@@ -111,7 +111,7 @@ def test_a_decoder_that_is_wrong_is_refused(
     monkeypatch.setattr(dali, "PatchStream", Loader)
     monkeypatch.setattr(Loader, "change", staticmethod(change))
     with pytest.raises(RunError, match=f"to other pixels than srfast, {words}"):
-        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreSettings(loader="dali", scorer="bicubic"))
+        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", scorer="bicubic"))
 
 
 def test_a_cut_file_is_refused_whatever_the_loader_makes_of_it(
@@ -128,7 +128,7 @@ def test_a_cut_file_is_refused_whatever_the_loader_makes_of_it(
     monkeypatch.setattr(dali, "PatchStream", Loader)
     monkeypatch.setitem(Loader.images.__globals__, "read_rgb", gray)
     with pytest.raises(InputError, match="cannot be decoded"):
-        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreSettings(loader="dali", scorer="bicubic"))
+        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", scorer="bicubic"))
 
 
 @needs_dali

@@ -15,16 +15,16 @@ import srfast
 from srfast.errors import InputError, RunError
 from srfast.ops import native
 from srfast.scoring import cluster
-from srfast.scoring.backends import registry
+from srfast.scoring.backends import choice
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import score
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.settings import ScoreArguments
 from srfast.scoring.table import join
 
 
 def test_a_worker_that_scores_otherwise_fails_by_name(tmp_path: Path) -> None:
     """In a folder with srfast's sources the workers took onnx, the driver native: another table, exit code 0."""
-    settings = ScoreSettings(scorer="bicubic", device="cpu")
+    settings = ScoreArguments(scorer="bicubic", device="cpu")
     here = cluster._engine(settings, 1)
     assert (here.backend, here.precision) == ("native", "fp32")
     cluster._Scorer(settings, 1, str(tmp_path), replace(here, place="elsewhere"))
@@ -41,11 +41,11 @@ def test_a_worker_that_scores_otherwise_fails_by_name(tmp_path: Path) -> None:
 def test_auto_says_when_it_is_not_the_compiled_engine(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    registry._say.cache_clear()
+    choice._say.cache_clear()
     monkeypatch.delenv("SRFAST_BACKEND", raising=False)
     monkeypatch.setattr(native, "available", lambda: False)
     with caplog.at_level(logging.WARNING, "srfast"):
-        backend, _ = registry.choose("auto", "cpu", load_network("bicubic", 2))
+        backend, _ = choice.choose("auto", "cpu", load_network("bicubic", 2))
     assert backend in ("onnx", "torch")
     assert f"{backend} scores, slower than it could: native: the compiled module is missing" in caplog.text
 

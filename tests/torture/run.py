@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import damaged
+import fuzzed
 import killed
 import shim
 from harness import HEAD, Tally, prepare, say
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--disks", type=int, default=40, help="disks that were really full")
     parser.add_argument("--step", type=int, default=1, help="every so many of the runs at file events")
     parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="commands at a time")
+    parser.add_argument("--fuzz", type=float, default=120, help="seconds of hostile input of each kind")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     began = time.monotonic()
@@ -60,6 +62,7 @@ def main() -> None:
             *events(work / "events", asked.step, asked.jobs),
             damaged.tables(work / "tables", asked.tables, rng),
             damaged.mutated(work / "files", asked.files, rng),
+            *(fuzzed.tally(target, asked.fuzz, asked.seed) for target in fuzzed.TARGETS),
         ]
         prepare(work / "kills")
         right = killed.references(work / "kills")

@@ -1,0 +1,240 @@
+"""Hostile files and arguments at random, each kind in a process of its own: refused by name, or read; never a crash,
+a hang or more memory than the process may have. ``python fuzzed.py TARGET SECONDS SEED`` runs one."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HANG = 20
+"""Seconds that one case may take."""
+MEMORY = 6 << 30
+"""Bytes of the process, of which importing torch takes most."""
+Case = Callable[[random.Random, Path], None]
+
+
+def number(rng: random.Random) -> int:
+    """Small, or near a power of two where 32 or 64 bits end."""
+    if rng.random() < 0.6:
+        return rng.randint(-3, 60)
+    return rng.choice((1, -1)) * (1 << rng.choice((15, 16, 24, 31, 32, 33, 62, 63, 64))) + rng.randint(-70, 70)
+
+
+def native(rng: random.Random, _: Path) -> None:
+    """The operations on arrays, with sizes, corners and types of every kind."""
+    from srfast import imresize, score_patches
+    from srfast.coreset.overlap import separate
+    from srfast.ops.blockiness import blockiness
+
+    h, w, c = rng.randint(0, 70), rng.randint(0, 70), rng.choice((1, 3, 3, 2, 0))
+    image = np.random.default_rng(rng.randrange(99)).integers(0, 256, (h, w, c), dtype=np.uint8)
+    if rng.random() < 0.3:
+        image = image[:: rng.choice((-1, 2)), :: rng.choice((-1, 1, 3))]
+    corners = [sorted(number(rng) for _ in range(rng.randint(0, 4))) for _ in range(4)]
+    lists = []
+    for values in corners:
+        small = all(abs(v) < 1 << 63 for v in values)
+        lists.append(np.array(values, rng.choice((None, np.int64, np.float64, object)) if small else None))
+    kind = rng.randrange(4)
+    if kind == 0:
+        blockiness(image, lists[0], lists[1], number(rng), number(rng) if rng.random() < 0.3 else 1)
+    elif kind == 1:
+        n = min(map(len, lists))
+        separate(*(v[:n] for v in lists), rng.choice((0.0, 0.5, 0.99, 1.0, -1.0, float("nan"))))
+    elif kind == 2:
+        imresize(image, rng.choice((0.5, 1 / 3, 2, 1.7, 0, -1, 2.0**-16, float("nan"), float("inf"), 1e300)))
+    else:
+        patches = image[None, : h - h % 2, : w - w % 2]
+        score_patches(patches, rng.choice((2, 3, 4, 5, number(rng))), scorer="bicubic", backend="native")
+
+
+def weights(rng: random.Random, folder: Path) -> None:
+    """Weight files of every kind whose names, shapes, types and metadata are made up, then damaged."""
+    import torch
+    from safetensors.torch import save
+
+    from srfast.models.loading import load_model, load_state
+
+    def shape() -> list[int]:
+        return [rng.choice((0, 1, 2, 3, 9, 64)) for _ in range(rng.randint(0, 4))]
+
+    types = [torch.float32, torch.float16, torch.float8_e4m3fn, torch.int64, torch.bool, torch.complex64]
+    names = ("conv1.weight", "conv1.bias", "body.0.weight", "a", "\0", "é" * 9)
+    state = {rng.choice(names): torch.zeros(shape(), dtype=rng.choice(types)) for _ in range(rng.randint(1, 4))}
+    value: Any = rng.choice((number(rng), "x", None, [number(rng)], {"a": 1}, 1e308, "\ud7ff"))
+    options = {rng.choice(("features", "blocks", "units", "kernel", "weight", "x")): value}
+    model = rng.choice(("srcnn", "fsrcnn", "edsr", "rdn", "idn", "drrn", "\0", ""))
+    about = {"model": model, "scale": str(rng.choice((2, 3, 4, number(rng)))), "options": json.dumps(options)}
+    suffix = rng.choice((".safetensors", ".pth", ".caffemodel", ".mat"))
+    path = folder / f"w{suffix}"
+    if suffix == ".safetensors":
+        data = save(state, rng.choice((about, None)))
+    elif suffix == ".pth":
+        if rng.random() < 0.3:
+            state["a"] = torch.zeros(1).expand(rng.choice((3, 1 << 33)))
+        buffer = io.BytesIO()
+        trained = {"average": state, "settings": about, "model": state}
+        torch.save(rng.choice((state, {"state_dict": state}, trained)), buffer)
+        data = buffer.getvalue()
+    elif suffix == ".mat" and rng.random() < 0.02:  # a process each
+        from scipy.io import savemat
+
+        buffer = io.BytesIO()
+        savemat(buffer, {"weights_conv1": np.zeros((81, 64)), "biases_conv1": np.zeros(64)})
+        data = buffer.getvalue()
+    elif suffix == ".caffemodel":
+        data = rng.randbytes(rng.randint(0, 80))
+        data = b"\xa2\x06" + bytes([len(data)]) + b"\x0a\x01a\x3a" + bytes([max(0, len(data) - 5)]) + data
+    else:
+        return
+    path.write_bytes(damaged(data, rng) if rng.random() < 0.6 else data)
+    (load_state if rng.random() < 0.5 else load_model)(path)
+
+
+def jpegs(rng: random.Random, folder: Path) -> None:
+    """JPEG files of many scans, cut, spliced and given an end."""
+    from PIL import Image
+
+    from srfast.data.images import image_size, read_rgb
+
+    pixels = np.random.default_rng(rng.randrange(9)).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert(rng.choice(("RGB", "L", "CMYK"))).save(
+        buffer, "JPEG", progressive=rng.random() < 0.6, restart_marker_blocks=rng.choice((0, 3))
+    )
+    data = buffer.getvalue()
+    if rng.random() < 0.3:
+        at = data.rfind(b"\xff\xda")
+        data = data[:-2] + data[at:-2] * rng.choice((2, 90, 3000)) + data[-2:]
+    if rng.random() < 0.4:
+        data = data[: rng.randrange(len(data))] + b"\xff\xd9"
+    path = folder / "a.jpg"
+    path.write_bytes(damaged(data, rng) if rng.random() < 0.6 else data)
+    (image_size if rng.random() < 0.2 else read_rgb)(path)
+
+
+def pngs(rng: random.Random, folder: Path) -> None:
+    """PNG files damaged before and after they are packed."""
+    import struct
+    import zlib
+
+    from srfast.data.images import read_rgb
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    h, w, c = rng.randint(1, 9), rng.randint(1, 9), rng.choice((1, 3, 4))
+    rows = b"".join(bytes([rng.choice((0, 1, 2, 3, 4, 4, 9))]) + rng.randbytes(w * c) for _ in range(h))
+    wide, depth = rng.choice((w, w, number(rng) & 0xFFFFFFFF)), rng.choice((8, 8, 16, 1))
+    interlaced = rng.choice((0, 0, 1))
+    head = struct.pack(">IIBBBBB", wide, h, depth, {1: 0, 3: 2, 4: 6}[c], 0, 0, interlaced)
+    packed = zlib.compress(damaged(rows, rng) if rng.random() < 0.3 else rows)
+    chunks = (chunk(b"IHDR", head), chunk(b"IDAT", packed), chunk(b"IEND", b""))
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    path = folder / "a.png"
+    path.write_bytes(damaged(data, rng) if rng.random() < 0.4 else data)
+    read_rgb(path)
+
+
+def texts(rng: random.Random, folder: Path) -> None:
+    """Studies in TOML and lines of names and numbers."""
+    from srfast.scoring.joining import read_table
+    from srfast.study import toml
+
+    piece = rng.choice(("[", "a.", "\t", " ,", "1", "{a=", '"', "[[a]]\n", "é", "\0", "a 1\n", "_1", "nan "))
+    first, last = rng.choice(("", "a = ", "[a.b]\n")), rng.choice(("", "]", "x", " 1\n"))
+    text = first + piece * rng.choice((1, 30, 3000, 20000)) + last
+    path = folder / rng.choice(("a.toml", "a.txt", "a.csv"))
+    path.write_bytes(damaged(text.encode(), rng) if rng.random() < 0.3 else text.encode())
+    (toml.parse if path.suffix == ".toml" else read_table)(path)
+
+
+TARGETS: dict[str, Case] = {"native": native, "weights": weights, "jpegs": jpegs, "pngs": pngs, "texts": texts}
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    out = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        if not out:
+            break
+        at, length = rng.randrange(len(out)), rng.randint(1, 40)
+        kind = rng.randrange(5)
+        if kind == 0:
+            out[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        elif kind == 1:
+            del out[at:]
+        elif kind == 2:
+            del out[at : at + length]
+        elif kind == 3:
+            out[at:at] = out[at : at + length] * rng.randint(1, 5)
+        else:
+            out[at : at + length] = rng.randbytes(length)
+    return bytes(out)
+
+
+def run(target: str, seconds: float, seed: int) -> dict[str, int]:
+    """Cases until the time is over; anything but a refusal ends it, with the number of the case."""
+    import signal
+    import warnings
+
+    from srfast.errors import InputError, RunError
+
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    except ImportError:
+        pass
+    warnings.simplefilter("ignore")
+    counts = {"cases": 0, "refused": 0}
+    end = time.monotonic() + seconds
+    with tempfile.TemporaryDirectory() as folder:
+        while time.monotonic() < end:
+            case = f"{seed}-{counts['cases']}"
+            signal.alarm(HANG)  # ends the process
+            try:
+                TARGETS[target](random.Random(case), Path(folder))
+            except (InputError, RunError, TypeError) as refusal:
+                counts["refused"] += 1
+                if "\n" in str(refusal) and not isinstance(refusal, TypeError):
+                    raise AssertionError(f"{target} {case}: more than a line: {refusal}") from None
+            except Exception as error:
+                raise AssertionError(f"{target} {case}: {type(error).__name__}: {error}") from error
+            counts["cases"] += 1
+    signal.alarm(0)
+    return counts
+
+
+def start(target: str, seconds: float, seed: int) -> tuple[int, str, str]:
+    """``run`` in a process of its own: its exit code, what it said, and what went wrong."""
+    command = [sys.executable, __file__, target, str(seconds), str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.strip(), done.stderr[-3000:]
+
+
+def tally(target: str, seconds: float, seed: int) -> Any:
+    """A row of the torture's table."""
+    from harness import Tally
+
+    row = Tally(f"hostile {target}")
+    code, out, err = start(target, seconds, seed)
+    counts = json.loads(out) if code == 0 else {"cases": 1, "refused": 0}
+    row.count("refused", counts["refused"])
+    row.count("read", counts["cases"] - counts["refused"])
+    if code:
+        row.lose(f"exit code {code}: {err[-600:]}")
+    return row.finish()
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))))
