@@ -42,6 +42,8 @@ def command(
 
         from srfast.report.server import View, application
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("srfast"):
+            raise
         raise RunError(f"view: {error.name} is not installed: pip install 'srfast[view]'") from None
     table = join([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
     chosen = None if coreset is None else CoreSet.read(coreset)
