@@ -58,8 +58,9 @@ lint: install
 	$(BIN)/mypy tests/typing/example.py
 	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 	# The page's scripts: biome, and TypeScript over the types in their comments.
-	@if command -v npm > /dev/null; then npm ci --silent --no-audit --no-fund && npm run --silent lint; \
-	else echo "npm: not found; the page's scripts were not linted"; fi
+	@if ! command -v npm > /dev/null; then echo "npm: not found; the page's scripts were not linted"; \
+	elif ! npm ci --silent --no-audit --no-fund; then echo "npm: no registry; the page's scripts were not linted"; \
+	else npm run --silent lint; fi
 
 # What a release is made of: the wheel that needs no compiler, without CUDA and under 5 MB, named for the oldest C library
 # that it runs with. cibuildwheel makes those of other Pythons and machines (docs/releasing.md).
