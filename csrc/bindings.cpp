@@ -185,7 +185,7 @@ PYBIND11_MODULE(_C, m) {
   m.def(
       "suppress",
       [](std::uintptr_t image, std::uintptr_t x, std::uintptr_t y, std::uintptr_t size, int64_t n, double iou,
-         std::uintptr_t keep) {
+         std::uintptr_t keep, std::uintptr_t level) {
         expect_span({n}, "n"), expect(iou >= 0 && iou < 1, "iou", "0 <= iou < 1");
         for (const auto& [name, pointer] :
              {std::pair("image", image), std::pair("x", x), std::pair("y", y), std::pair("size", size)}) {
@@ -194,10 +194,10 @@ PYBIND11_MODULE(_C, m) {
         }
         expect_pointer(ptr<void>(keep), n, "keep");
         suppress_cpu(ptr<const int32_t>(image), ptr<const int32_t>(x), ptr<const int32_t>(y), ptr<const int32_t>(size),
-                     n, iou, ptr<uint8_t>(keep));
+                     n, iou, ptr<uint8_t>(keep), ptr<const int32_t>(level));
       },
       py::arg("image"), py::arg("x"), py::arg("y"), py::arg("size"), py::arg("n"), py::arg("iou"), py::arg("keep"),
-      py::call_guard<py::gil_scoped_release>());
+      py::arg("level") = 0, py::call_guard<py::gil_scoped_release>());
   m.def(
       "blockiness",
       [](std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels, std::uintptr_t xs, int64_t nx,

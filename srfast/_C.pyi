@@ -22,7 +22,7 @@ def score_dense(
     scorer: Scorer, image: int, h: int, w: int, row_stride: int, channels: int, boundary: int, isa: int, fast: bool,
     threads: int, xs: int, nx: int, ys: int, ny: int, size: int, loss: int, bicubic: int, sobel: int,
 ) -> None: ...  # fmt: skip
-def suppress(image: int, x: int, y: int, size: int, n: int, iou: float, keep: int) -> None: ...
+def suppress(image: int, x: int, y: int, size: int, n: int, iou: float, keep: int, level: int = 0) -> None: ...
 def blockiness(
     image: int, h: int, w: int, row_stride: int, channels: int, xs: int, nx: int, ys: int, ny: int, size: int,
     threads: int, out: int,

@@ -63,9 +63,10 @@ void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int6
                      int64_t size, float* loss, float* bicubic, float* sobel);
 
 // Greedy non-maximum suppression of squares: keep[i] = 1 unless square i, of `size[i]` pixels at (x[i], y[i]), overlaps
-// an earlier kept one of its image (0 <= image[i]) by an intersection over union of more than iou, 0 <= iou < 1.
+// an earlier kept one of its image (0 <= image[i]) by an intersection over union of more than iou, 0 <= iou < 1; of
+// another level, where levels are given, also by more than half of the smaller of the two.
 void suppress_cpu(const int32_t* image, const int32_t* x, const int32_t* y, const int32_t* size, int64_t n, double iou,
-                  uint8_t* keep);
+                  uint8_t* keep, const int32_t* level = nullptr);
 
 // Block artefacts of the windows of `size` >= 9 pixels at (xs[j], ys[i]) of an image whose rows of `channels` (3: RGB,
 // 1: Y) uint8 lie row_stride bytes apart, at index i * nx + j; ys ascend. Differences of neighbours in Y are summed as

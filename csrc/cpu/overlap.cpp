@@ -10,10 +10,12 @@ namespace {
 
 // One image's squares in a grid of cells; a square that overlaps another by more than iou lies in its cell or one
 // beside it: w * h > iou * max(s1, s2)^2 and h <= min(s1, s2) give w > iou * max(s1, s2), so the corners are less than
-// (1 - iou) * max(s1, s2) apart.
+// (1 - iou) * max(s1, s2) apart; of two levels, the corners of squares that overlap at all are less than max(s1, s2)
+// apart.
 class Grid {
  public:
-  Grid(const int32_t* x, const int32_t* y, const int32_t* size, double iou) : x_(x), y_(y), size_(size), iou_(iou) {}
+  Grid(const int32_t* x, const int32_t* y, const int32_t* size, const int32_t* level, double iou)
+      : x_(x), y_(y), size_(size), level_(level), iou_(iou) {}
 
   // keep[rows[i]] = 1 for the rows that overlap no earlier kept one.
   void run(const int64_t* rows, int64_t n, uint8_t* keep) {
@@ -24,7 +26,7 @@ class Grid {
       y0 = std::min<int64_t>(y0, y_[r]), y1 = std::max<int64_t>(y1, y_[r]);
       largest = std::max<int64_t>(largest, size_[r]);
     }
-    int64_t cell = static_cast<int64_t>((1 - iou_) * static_cast<double>(largest)) + 1;
+    int64_t cell = static_cast<int64_t>((level_ ? 1 : 1 - iou_) * static_cast<double>(largest)) + 1;
     const double cells = (static_cast<double>(x1 - x0) / cell + 1) * (static_cast<double>(y1 - y0) / cell + 1);
     // No more cells than a few times the rows, however far apart they lie.
     if (const double most = 4.0 * static_cast<double>(n) + 64; cells > most)
@@ -53,10 +55,14 @@ class Grid {
     const int64_t h = std::min<int64_t>(y_[a] + sa, y_[b] + sb) - std::max<int64_t>(y_[a], y_[b]);
     if (w <= 0 || h <= 0) return false;
     const double both = static_cast<double>(w * h);
+    if (level_ && level_[a] != level_[b]) {
+      const double least = static_cast<double>(std::min(sa, sb));
+      if (2 * both > least * least) return true;
+    }
     return both > iou_ * (static_cast<double>(sa * sa) + static_cast<double>(sb * sb) - both);
   }
 
-  const int32_t *x_, *y_, *size_;
+  const int32_t *x_, *y_, *size_, *level_;
   double iou_;
   std::vector<int64_t> head_, next_;
 };
@@ -64,14 +70,14 @@ class Grid {
 }  // namespace
 
 void suppress_cpu(const int32_t* image, const int32_t* x, const int32_t* y, const int32_t* size, int64_t n, double iou,
-                  uint8_t* keep) {
+                  uint8_t* keep, const int32_t* level) {
   if (n == 0) return;
   std::vector<int64_t> start(static_cast<size_t>(*std::max_element(image, image + n)) + 2, 0);
   for (int64_t i = 0; i < n; ++i) ++start[image[i] + 1];
   for (size_t k = 1; k < start.size(); ++k) start[k] += start[k - 1];
   std::vector<int64_t> rows(n), at(start.begin(), start.end() - 1);
   for (int64_t i = 0; i < n; ++i) rows[at[image[i]]++] = i;
-  Grid grid(x, y, size, iou);
+  Grid grid(x, y, size, level, iou);
   for (size_t k = 0; k + 1 < start.size(); ++k)
     if (start[k + 1] > start[k]) grid.run(rows.data() + start[k], start[k + 1] - start[k], keep);
 }

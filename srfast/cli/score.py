@@ -32,10 +32,11 @@ def report(summary: Any, output: str, as_json: bool) -> None:
     for entry in skipped:
         say(f"srfast: skipped {entry['reason']}")
     for entry in small[:5]:
-        size = f"{entry['width']} x {entry['height']}"
+        size = f"{entry['width']} x {entry['height']}" + (f" at {entry['shrink']}" if "shrink" in entry else "")
         say(f"srfast: {entry['image']} is {size}, smaller than the patch of {meta['patch']} pixels")
+    several = any("shrink" in entry for entry in small)
     if len(small) > 5:
-        say(f"srfast: {len(small) - 5} more images are smaller than the patch")
+        say(f"srfast: {len(small) - 5} more {'sizes of images' if several else 'images'} are smaller than the patch")
     if as_json:
         emit(
             {
@@ -48,6 +49,7 @@ def report(summary: Any, output: str, as_json: bool) -> None:
                 "patch": meta["patch"],
                 "stride": meta["stride"],
                 "mode": meta["mode"],
+                "shrink": meta.get("shrink", ["1"]),
                 "scorer": meta["scorer"],
                 "backend": meta["backend"],
                 "precision": meta["precision"],

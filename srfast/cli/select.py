@@ -34,6 +34,9 @@ def tell(selection: dict[str, Any], lowest: float, highest: float, output: str, 
     """What was selected, for a person or for a program."""
     if selection["short"]:
         say(f"srfast: {selection['short']}")
+    if "larger" in selection:
+        found = selection["larger"]
+        say(f"srfast: {found['larger']:,} of {found['images']:,} images were larger than their detail")
     if as_json:
         emit({"output": output, **selection, "loss": {"min": lowest, "max": highest}})
     else:

@@ -66,6 +66,16 @@ def _print(found: dict[str, Any], images: int) -> None:
             for name, of in found["columns"].items()
         ),
     )
+    if "sizes" in found:
+        table(
+            "Patches by the size of the image",
+            ["", "patches", "share", "of those there were"],
+            (
+                [size, f"{of['patches']:,}", f"{100 * of['share']:.1f} %",
+                 f"{100 * of['patches'] / of['of']:.1f} %" if of.get("of") else "-"]
+                for size, of in found["sizes"].items()
+            ),
+        )  # fmt: skip
     shares = found["share_of_error"]
     table(
         "Share of the summed loss in the hardest patches",

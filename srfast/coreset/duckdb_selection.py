@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,10 +20,12 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.coreset.condition import ROW, check_condition, not_met, reason
+from srfast.coreset.one_size import counted_sizes
 from srfast.coreset.settings import SCORES, Selection, counted, share, short_of
 from srfast.data.images import stays_inside
 from srfast.data.parquet import check_pages, opened
 from srfast.data.scratch import scratch_folder
+from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
 from srfast.runtime.plugins import is_file
 from srfast.runtime.threads import cores
@@ -37,6 +39,7 @@ from srfast.scoring.table import (
     parse_meta,
     part_files,
     warn_of_missing,
+    with_extras,
 )
 
 MANY = 20_000_000
@@ -90,8 +93,13 @@ class Files:
         return cls(paths, meta, schemas[0], rows, len(scores) == 1)
 
 
-def unsupported(asked: Selection) -> str | None:
-    """Why DuckDB cannot make this selection; None where it can."""
+def unsupported(asked: Selection, meta: Mapping[str, Any]) -> str | None:
+    """Why DuckDB cannot make this selection of a table with these metadata; None where it can."""
+    several = isinstance(meta.get("shrink"), list) and len(meta["shrink"]) > 1
+    if several and asked.sizes != "all":
+        return "places are kept at one size (sizes 'all' keeps each)"
+    if asked.one_size:
+        return "one_size compares the sizes of an image"
     if asked.method in NOT_SORTED:
         return f"method {asked.method!r} draws or clusters"
     if not isinstance(asked.method, str) or is_file(asked.method):
@@ -112,7 +120,7 @@ def takes(engine: str, files: Files, asked: Selection) -> bool:
     Raises:
         InputError: it was named, and cannot make this selection. RunError: it was named, and is not installed.
     """
-    missing, why = find_spec("duckdb") is None, unsupported(asked)
+    missing, why = find_spec("duckdb") is None, unsupported(asked, files.meta)
     if engine == "duckdb":
         if why:
             raise InputError(f"engine: duckdb only sorts, and {why}; expected engine 'memory' or 'auto'")
@@ -133,7 +141,7 @@ class Large:
     def __init__(self, files: Files, asked: Selection, beside: Path | None = None) -> None:
         self.files, self.asked = files, asked
         self._beside = beside or Path(tempfile.gettempdir())
-        self.names = [*SCHEMA.names, *(n for n in files.schema.names if n not in SCHEMA.names and n != "rank")]
+        self.names = with_extras(SCHEMA, files.schema).names
         self.about: dict[str, Any] = {}
         """What the core-set's metadata say of the selection, once ``kept`` has been called."""
 
@@ -221,6 +229,13 @@ class Large:
             "dropped_hardest": dropped,
             "short": short_of(asked, n, count, kept),
         }
+        if "shrink" in self.names:
+            source = "passing" if asked.max_per_image is None else f"passing SEMI JOIN allowed USING ({_name(ROW)})"
+            counts = [
+                self._connection.sql(f"SELECT shrink, count(*) AS n FROM {rows} GROUP BY shrink").to_arrow_table()
+                for rows in ("passing", f"{source} WHERE {predicate}")
+            ]
+            self.about |= counted_sizes(self.files.meta, *counts)
         return predicate
 
     def _open(self) -> int:
@@ -252,6 +267,7 @@ class Large:
             if smallest < least:
                 raise InputError(f"{where}: column {name!r}: expected at least {least}, got {smallest}")
         self._check_method(source)
+        self._check_sizes(source)
         ordered = self._check_images(source)
         row = f"file_index::BIGINT * {_BIG} + file_row_number"
         if not ordered:
@@ -273,6 +289,13 @@ class Large:
             )
             if bad:
                 raise InputError(f"column {name!r}: expected finite values to sort by, got missing ones or nan")
+
+    def _check_sizes(self, source: str) -> None:
+        """Refuses sizes of images that the metadata do not list."""
+        found = pa.table({})
+        if "shrink" in self.names:
+            found = self._connection.sql(f"SELECT DISTINCT shrink FROM {source}").to_arrow_table()
+        sizes_of(found, self.files.meta, self.files.paths[0])
 
     def _check_images(self, source: str) -> bool:
         """Refuses paths outside the root and images of two files; True where the rows are in order as they stand."""

@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 from srfast.coreset.counting import running_count
 from srfast.coreset.features import SIDE, describe, spectrum
 from srfast.coreset.likeness import detail_likeness, halved, likeness, rough_likeness
+from srfast.coreset.overlap import in_one_grid
 from srfast.data.encoding import encoding_of
 from srfast.data.grid import starts
 from srfast.data.images import ImageFile, find_images, read_rgb
+from srfast.data.shrink import sizes_of
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
 from srfast.runtime.threads import cores
@@ -82,9 +84,10 @@ def find_duplicates(
 
     The nearest patches by spectrum (features that flips and turns leave as they are, faiss) are compared pixel by pixel
     at 32 x 32: concordance over the 8 positions and shifts of up to a tenth of the patch, of the whole and of the
-    details. Overlapping patches of one image are not duplicates; patches too flat to be recognised are left out. Of
-    patches that show the same, that of the best image is no duplicate: of the largest, then of a lossless one, then of
-    the JPEG file of the highest quality, then of the first by path; in one image it is the first.
+    details. Overlapping patches of one image, at whatever sizes it was scored, are not duplicates; patches too flat to
+    be recognised are left out. Of patches that show the same, that of the best image is no duplicate: of the largest,
+    then of a lossless one, then of the JPEG file of the highest quality, then of the first by path; in one image it is
+    the first.
 
     Args:
         scores: The score table.
@@ -209,8 +212,12 @@ def _pairs_within(
     if len(rows) < 2:
         return empty, empty
     x, y, size = (table.column(c).astype(np.int64) for c in ("x", "y", "size"))
-    patch, stride = int(table.meta.get("patch") or size.max()), int(table.meta.get("stride") or size.max())
-    around = (2 * -(-patch // max(1, stride)) - 1) ** 2  # windows that overlap one, which come before any copy
+    sizes, at = sizes_of(table.table, table.meta)
+    x, y, size = in_one_grid(x, y, size, sizes, at)
+    patch, stride = (int(table.meta.get(key) or table.column("size").max()) for key in ("patch", "stride"))
+    around = (
+        len(sizes) * (2 * -(-patch // max(1, stride)) - 1) ** 2
+    )  # windows that overlap one, which come before any copy
     base = np.ascontiguousarray(looks.spectra[rows])
     distance, near = _nearest(base, base, min(64, _NEAREST + around))
     a, place = np.nonzero((near >= 0) & (distance <= _FAR))

@@ -8,7 +8,7 @@ from contextlib import closing
 import numpy as np
 import pyarrow.compute as pc
 
-from srfast.data.images import read_rgb
+from srfast.data.shrink import read_shrunk, sizes_of
 from srfast.data.workers import ordered_map
 from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows
@@ -24,10 +24,10 @@ _Y = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(255)
 def describe(
     table: Rows, rows: np.ndarray, images: ScoredImages, describe_copies: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Features of some patches of a table, each image read once, on all cores.
+    """Features of some patches of a table, each image read once at each of its sizes, on all cores.
 
     Args:
-        table: Columns image, x, y, size.
+        table: Columns image, x, y, size and, where there are several sizes, shrink.
         rows: Row numbers [n].
         images: The images of the table.
         describe_copies: From small copies [m, SIDE, SIDE] float32 to features [m, d].
@@ -41,12 +41,15 @@ def describe(
     column = pc.dictionary_encode(table.table.column("image").combine_chunks())
     names, code = column.dictionary.to_pylist(), column.indices.to_numpy()[rows]
     x, y, size = (table.column(c)[rows] for c in ("x", "y", "size"))
+    sizes, at = sizes_of(table.table, table.meta)
+    code = code.astype(np.int64) * len(sizes) + at[rows]
     by_image = np.argsort(code, kind="stable")
     groups = np.split(by_image, np.flatnonzero(np.diff(code[by_image])) + 1) if len(rows) else []
 
     def of_image(group: np.ndarray) -> np.ndarray:
-        path = images.check(names[code[group[0]]])
-        rgb = read_rgb(path)
+        image, size_of_image = divmod(int(code[group[0]]), len(sizes))
+        path = images.check(names[image])
+        rgb = read_shrunk(path, float(sizes[size_of_image]))
         check_inside(path, x[group], y[group], size[group], rgb.shape[1], rgb.shape[0])
         sums = summed(luma(rgb))
         parts = [group[i : i + _BATCH] for i in range(0, len(group), _BATCH)]

@@ -93,6 +93,8 @@ def influence(
     check_scored("scores", table.meta)
     if COLUMN in table.columns:
         raise InputError(f"scores: column {COLUMN!r} is there already; take the table it was made from")
+    if "shrink" in table.columns:
+        raise InputError("scores: influence expects patches of whole images; score them without `shrink`")
     if not len(table):
         raise InputError("scores: expected at least one patch, got an empty table")
     if table.meta.get("lr"):

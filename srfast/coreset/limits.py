@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from srfast.coreset.counting import running_count
-from srfast.coreset.overlap import separate
+from srfast.coreset.overlap import NEVER, in_one_grid, separate
+from srfast.data.shrink import sizes_of
 from srfast.scoring.rows import Rows
 
 
@@ -18,22 +19,36 @@ class Limits:
         max_per_image: At most this many rows of one image.
         per_image: "share", "even" or None.
         nms: Largest intersection over union of two rows of an image, or None.
+        sizes: "best": rows of two sizes of an image that overlap by more than half of the smaller one are one place, of
+            which the first is kept; "all": they are not.
     """
 
     def __init__(
-        self, table: Rows, max_per_image: int | None = None, per_image: str | None = None, nms: float | None = None
+        self,
+        table: Rows,
+        max_per_image: int | None = None,
+        per_image: str | None = None,
+        nms: float | None = None,
+        sizes: str = "all",
     ) -> None:
         self.max_per_image, self.per_image, self.nms = max_per_image, per_image, nms
         self._table = table
         self._image = np.empty(0, np.int32)
-        if max_per_image is not None or per_image is not None or nms is not None:
+        self._sizes, self._at = sizes_of(table.table, table.meta)
+        self.apart = sizes == "best" and len(self._sizes) > 1
+        """Whether places are kept at one size."""
+        if max_per_image is not None or per_image is not None or nms is not None or self.apart:
             self._image = pc.dictionary_encode(table.table.column("image").combine_chunks()).indices.to_numpy()
 
     def allowed(self, rows: np.ndarray) -> np.ndarray:
         """The rows that may be kept, given that those before them are; in the same order."""
-        if self.nms is not None:
+        if self.nms is not None or self.apart:
             x, y, size = (self._table.column(c)[rows] for c in ("x", "y", "size"))
-            rows = rows[separate(self._image[rows], x, y, size, self.nms)]
+            at = self._at[rows]
+            if len(self._sizes) > 1:
+                x, y, size = in_one_grid(x, y, size, self._sizes, at)
+            iou = NEVER if self.nms is None else self.nms
+            rows = rows[separate(self._image[rows], x, y, size, iou, at if self.apart else None)]
         if self.max_per_image is not None:
             rows = rows[running_count(self._image[rows]) < self.max_per_image]
         return rows

@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 from cachetools import LRUCache
 
-from srfast.data.images import read_rgb
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.parquet import check_names
+from srfast.data.shrink import factors, read_shrunk, sizes_of
 from srfast.errors import InputError
 from srfast.ops.color import rounded_y
 from srfast.ops.functional import imresize
@@ -54,6 +54,8 @@ class Patches:
     x: np.ndarray
     y: np.ndarray
     size: np.ndarray
+    factor: np.ndarray
+    """float64: the image of a row is ``srfast.imresize`` of the file by it."""
     meta: dict[str, Any]
     loss: np.ndarray | None = None
     """Scores, where the table has them."""
@@ -67,9 +69,17 @@ class Patches:
         """The LR images, where they exist already."""
         return self.images.lr
 
-    def source(self, image: str) -> Source:
-        """Where an image of the table is read from."""
-        return Source(self.root / image, lr=self.lr.find(image) if self.lr else None)
+    def source(self, image: str, factor: float = 1.0) -> Source:
+        """Where an image of the table is read from, at one of its sizes."""
+        if factor != 1 and self.lr:
+            raise InputError("lr: LR images that exist are of whole images, but the table has patches of smaller ones")
+        return Source(self.root / image, factor, self.lr.find(image) if self.lr else None)
+
+    def places(self) -> tuple[list[tuple[str, float]], list[int]]:
+        """The images with their factors, each once, and the number of each row's."""
+        rows = list(zip(self.image, self.factor.tolist(), strict=True))
+        number = {place: i for i, place in enumerate(dict.fromkeys(rows))}
+        return list(number), [number[place] for place in rows]
 
     def check_grid(self, scale: int) -> None:
         """Raises InputError unless every patch has an aligned LR patch at this scale."""
@@ -114,6 +124,7 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
         raise InputError(f"{name}: column 'image': expected paths of images, none missing, got {image.type}")
     check_paths(name, table)
     check_places(name, table)
+    sizes_of(table, meta, name)
     return name, table, meta
 
 
@@ -159,7 +170,8 @@ def place(table: pa.Table, images: ScoredImages) -> Patches:
     _check_apart(images.root, table["image"].unique().to_pylist())
     x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
     loss = table["loss"].to_numpy() if "loss" in table.column_names else None
-    return Patches(images, table["image"].to_pylist(), x, y, size, dict(images.meta), loss)
+    factor = factors(table, images.meta, "coreset")
+    return Patches(images, table["image"].to_pylist(), x, y, size, factor, dict(images.meta), loss)
 
 
 def _check_apart(root: Path, images: list[str]) -> None:
@@ -200,9 +212,7 @@ def read_images(
     source: Source, scale: int, *, color: str = "rgb", quantise: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """As ``read_pair``, channels last: LR [h, w, C] and HR [scale * h, scale * w, C]."""
-    rgb = read_rgb(source.path)
-    if source.factor != 1.0:
-        rgb = imresize(rgb, source.factor)
+    rgb = read_shrunk(source.path, source.factor)
     h, w = (n - n % scale for n in rgb.shape[:2])
     if h == 0 or w == 0:
         raise InputError(
@@ -245,7 +255,7 @@ class Pairs:
         self.scale = scale_of(scale, self.patches.meta)
         self.patches.check_grid(self.scale)
         self.keep_images = max(1, keep_images)
-        self._kept: LRUCache[str, tuple[np.ndarray, np.ndarray]] = LRUCache(self.keep_images)
+        self._kept: LRUCache[tuple[str, float], tuple[np.ndarray, np.ndarray]] = LRUCache(self.keep_images)
 
     def __len__(self) -> int:
         return len(self.patches.image)
@@ -259,17 +269,17 @@ class Pairs:
         p, s = self.patches, self.scale
         if not -len(self) <= index < len(self):
             raise IndexError(f"index {index} out of range for {len(self)} patches")
-        lr, hr = self._planes(p.image[index])
+        lr, hr = self._planes(p.image[index], float(p.factor[index]))
         x, y, size = int(p.x[index]), int(p.y[index]), int(p.size[index])
         check_inside(p.root / p.image[index], x, y, size, hr.shape[2], hr.shape[1])
         return lr[:, y // s : (y + size) // s, x // s : (x + size) // s], hr[:, y : y + size, x : x + size]
 
-    def _planes(self, image: str) -> tuple[np.ndarray, np.ndarray]:
-        if image in self._kept:
-            return self._kept[image]
+    def _planes(self, image: str, factor: float) -> tuple[np.ndarray, np.ndarray]:
+        if (image, factor) in self._kept:
+            return self._kept[image, factor]
         self.patches.images.check(image)
-        pair = read_pair(self.patches.source(image), self.scale)
-        self._kept[image] = pair
+        pair = read_pair(self.patches.source(image, factor), self.scale)
+        self._kept[image, factor] = pair
         return pair
 
     def __getstate__(self) -> dict[str, Any]:

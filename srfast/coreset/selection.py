@@ -16,6 +16,7 @@ from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.catalogue import find
 from srfast.coreset.methods.columns import descending
+from srfast.coreset.one_size import about_sizes, one_size
 from srfast.coreset.settings import POSITIONAL, SelectArguments, counted, share, short_of
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows, is_frame, of_frame
@@ -111,6 +112,10 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     loss = table.column("loss")
     rows = np.arange(len(table)) if asked.where is None else passing(table.table, asked.where)
     n = len(rows)
+    larger, passed = None, rows
+    if n and asked.one_size:
+        rows, larger = one_size(table, rows)
+        n = len(rows)
     if not n:
         raise InputError(f"where: none of the {len(table)} patches meets {asked.where!r}")
     dropped = share(asked.drop_hardest, n)
@@ -122,7 +127,7 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     count = counted(asked, n, len(candidates), dropped)
 
     pool = Pool(table, candidates, asked.order, count, np.random.default_rng(asked.seed), asked.root)
-    limits = Limits(table, asked.max_per_image, asked.per_image, asked.nms)
+    limits = Limits(table, asked.max_per_image, asked.per_image, asked.nms, "all" if asked.one_size else asked.sizes)
     ordered = candidates[how.ordering(pool)]
     floor = share(asked.flat_floor, count)
     if floor:
@@ -139,7 +144,9 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
         "passing": n,
         "kept": len(chosen),
         "dropped_hardest": dropped,
-        "short": short_of(asked, n, count, len(chosen)),
+        "short": short_of(asked, n, count, len(chosen), limits.apart),
+        **about_sizes(table, passed, chosen),
+        **({} if larger is None else {"larger": larger}),
     }
     schema = with_extras(CORESET_SCHEMA, kept.schema)
     return CoreSet(kept.select(schema.names).cast(schema), {**table.meta, "selection": selection})

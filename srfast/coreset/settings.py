@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NewType
 
 from srfast.errors import InputError
 from srfast.runtime import plugins
-from srfast.settings import Kind, Settings, did_you_mean, fraction, numbers, one_of, path, setting, text, whole
+from srfast.settings import SWITCH, Kind, Settings, did_you_mean, fraction, numbers, one_of, path, setting, text, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,11 @@ PER_IMAGE = {
     "share": "the same share of every image",
     "even": "the same number of every image, as far as it has so many",
 }
+SIZES = {
+    "best": "patches of two sizes of an image that overlap by more than half of the smaller one are one place, kept at "
+    "the size where the method ranks it first",
+    "all": "each size is kept or left by itself",
+}
 ENGINES = {"auto": "duckdb from 20 million patches on", "memory": "the tables are read", "duckdb": "they stay on disk"}
 
 Column = NewType("Column", str)
@@ -60,6 +65,7 @@ Own = Callable[["Rows"], "np.ndarray"]
 Engine = Literal["auto", "memory", "duckdb"]
 Order = Literal["des", "asc"]
 PerImage = Literal["share", "even"]
+Sizes = Literal["best", "all"]
 
 SCORES = ("loss", "bicubic", "sobel")
 """Numeric columns that every score table has, and that may be sorted by."""
@@ -140,6 +146,18 @@ class Selection(Settings):
         "Images of the kind that a model shall be good at, a folder or a file; of the methods influence and similar.",
         path(absolute=True),
         metavar="DIR",
+    )
+
+    sizes: Sizes = setting(
+        "best",
+        f"Where images were scored at several sizes (`shrink`); {_listed(SIZES)}.",
+        one_of(*SIZES),
+    )
+    one_size: bool = setting(
+        False,
+        "Of each image the patches of one size alone: the largest at which it is no longer soft (docs/selection.md). "
+        "Fractions are of these.",
+        SWITCH,
     )
 
     def together(self) -> None:
@@ -232,11 +250,12 @@ def counted(asked: Selection, n: int, left: int, dropped: int) -> int:
     )
 
 
-def short_of(asked: Selection, n: int, count: int, kept: int) -> str | None:
-    """Why there are fewer patches than asked for, if so."""
+def short_of(asked: Selection, n: int, count: int, kept: int, apart: bool = False) -> str | None:
+    """Why there are fewer patches than asked for, if so; ``apart``: places are kept at one size."""
     if kept == count:
         return None
     limits = [f"{k}={v}" for k, v in (("max_per_image", asked.max_per_image), ("nms", asked.nms)) if v is not None]
+    limits += ["sizes=best"] if apart else []
     return (
         f"kept {kept} of the {count} patches asked for ({kept / n:.3g} of all): {' and '.join(limits)} allow"
         f"{'s' if len(limits) == 1 else ''} no more"

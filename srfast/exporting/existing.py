@@ -9,6 +9,7 @@ import stat
 from pathlib import Path, PurePosixPath
 
 from srfast.data.images import file_format, image_size
+from srfast.data.shrink import factors
 from srfast.errors import InputError, RunError
 from srfast.exporting.plan import Plan
 from srfast.exporting.writer import INDEX, is_one_line, shape_of, sides, write_lines
@@ -47,17 +48,19 @@ def subset(to: str, folder: Path, plan: Plan, hr: Path, lr: Path | None) -> Plan
 def _keys(plan: Plan, existing: Path) -> list[str]:
     """What each row is called in an export of ours, or the path of its image."""
     p = plan.patches
-    rows = list(zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True))
+    rows = list(zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), p.factor.tolist(), strict=True))
     if _is_ours(existing):
         known = _index(existing.parent / INDEX)
         missing = [row for row in rows if row not in known]
         if missing:
-            image, x, y, _ = missing[0]
+            image, x, y, *_ = missing[0]
             raise InputError(
                 f"{existing}: {len(missing)} of {len(plan)} patches are not in it, {image} at x = {x}, y = {y} for one"
             )
         return [known[row] for row in rows]
-    for image, x, y, _ in rows:
+    for image, x, y, _, factor in rows:
+        if factor != 1:
+            raise InputError(f"{existing}: expected an export of srfast; {image} was scored at a smaller size as well")
         if x or y:
             raise InputError(
                 f"{existing}: expected images that are one patch each, or an export of srfast with its {INDEX} beside "
@@ -70,9 +73,9 @@ def _is_ours(existing: Path) -> bool:
     return (existing.parent / INDEX).is_file()
 
 
-def _index(path: Path) -> dict[tuple[str, int, int, int], str]:
+def _index(path: Path) -> dict[tuple[str, int, int, int, float], str]:
     """Where the patches of an export lie -> their names, each of the kind that an export gives."""
-    table, _ = read_parquet(path)
+    table, meta = read_parquet(path)
     missing = {"name", "image", "x", "y", "size"} - set(table.column_names)
     if missing:
         raise InputError(f"{path}: expected a column {min(missing)!r}, got none")
@@ -80,7 +83,8 @@ def _index(path: Path) -> dict[tuple[str, int, int, int], str]:
     odd = [name for name in names if not (isinstance(name, str) and _NAME.fullmatch(name))]
     if odd or len(set(names)) < len(names):
         raise InputError(f"{path}: expected the names of an export, each once, got {odd[0] if odd else 'one twice'!r}")
-    return dict(zip(zip(*(table[c].to_pylist() for c in ("image", "x", "y", "size")), strict=True), names, strict=True))
+    columns = [table[c].to_pylist() for c in ("image", "x", "y", "size")]
+    return dict(zip(zip(*columns, factors(table, meta, path).tolist(), strict=True), names, strict=True))
 
 
 def _databases(folder: Path, plan: Plan, existing: list[Path]) -> Plan:

@@ -104,7 +104,7 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
     existing = [Path(path) for path in (s.existing, s.existing_lr if s.lr else None) if path is not None]
     if existing:
         same["existing"] = [str(path) for path in existing]
-    done = Exported(Path(output), s.to, len(plan), len(plan.images), plan.scale, s.lr)
+    done = Exported(Path(output), s.to, len(plan), len(set(plan.patches.image)), plan.scale, s.lr)
     threads = s.threads or default_threads()
     with workplace(Path(output), same, s.resume) as place, shown(s.progress, "exporting", "patches") as progress:
         if how is None and not place.finished:

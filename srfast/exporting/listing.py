@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from srfast.data.shrink import COLUMN, fractions
 from srfast.errors import InputError
 from srfast.exporting.plan import Plan
 from srfast.exporting.writer import is_one_line, write_lines
@@ -12,11 +13,15 @@ from srfast.exporting.writer import is_one_line, write_lines
 def write_list(folder: Path, plan: Plan) -> None:
     """One line a patch, in the order of the core-set's rows: IMAGE, x, y and size with tabs between.
 
-    IMAGE is relative to the root; x, y and size are HR pixels, divisible by the scale.
+    IMAGE is relative to the root; x, y and size are HR pixels, divisible by the scale. Where the scores have a column
+    shrink, a fifth word is the fraction to which the image is shrunk (``srfast.imresize``) before it is cut.
     """
     p = plan.patches
     odd = next((name for name in p.image if "\t" in name or not is_one_line(name)), None)
     if odd is not None:
         raise InputError(f"{odd!r}: a list cannot hold a name with a tab or a line break; rename the file")
-    rows = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
-    write_lines(folder / "coreset.txt", (f"{image}\t{x}\t{y}\t{size}" for image, x, y, size in rows))
+    last = [""] * len(plan)
+    if COLUMN in plan.table.column_names:
+        last = [f"\t{size}" for size in fractions(plan.table, p.meta)]
+    rows = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), last, strict=True)
+    write_lines(folder / "coreset.txt", (f"{image}\t{x}\t{y}\t{size}{end}" for image, x, y, size, end in rows))

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from srfast.coreset.pairs import Patches, place, read_rows, scale_of
 from srfast.data.lowres import LowRes
+from srfast.data.shrink import factors, fractions
 from srfast.errors import InputError
 from srfast.exporting.names import image_names
 from srfast.scoring.scored import ScoredImages
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """The rows of a core-set in the order of export: image by image, in an image by y, then x."""
+    """The rows of a core-set in the order of export: image by image, the largest size first, then by y, then x."""
 
     table: pa.Table
     """Every column of the core-set."""
@@ -44,9 +45,10 @@ class Plan:
 
     @cached_property
     def images(self) -> list[tuple[int, int]]:
-        """[first, last) rows of each image."""
+        """[first, last) rows of each image, at each of its sizes."""
         codes = self.table["image"].combine_chunks().dictionary_encode().indices.to_numpy()
-        first = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+        factor = self.patches.factor
+        first = np.flatnonzero(np.r_[True, (codes[1:] != codes[:-1]) | (factor[1:] != factor[:-1])])
         return list(zip(first.tolist(), [*first[1:].tolist(), len(codes)], strict=True))
 
     @cached_property
@@ -58,8 +60,9 @@ class Plan:
         if self.given_names is not None:
             return self.given_names
         p, images = self.patches, self.images
-        in_order = sorted(range(len(images)), key=lambda i: p.image[images[i][0]])
-        plain = image_names([p.image[images[i][0]] for i in in_order])
+        size = fractions(self.table, p.meta)
+        in_order = sorted(range(len(images)), key=lambda i: (p.image[images[i][0]], -size[images[i][0]]))
+        plain = image_names([p.image[images[i][0]] for i in in_order], [size[images[i][0]] for i in in_order])
         name = dict(zip(in_order, plain, strict=True))
         if len(images) == len(self) and not p.x.any() and not p.y.any():
             return [name[i] for i in range(len(images))]
@@ -84,6 +87,8 @@ class Plan:
         rows = hashlib.sha256("\0".join(self.patches.image).encode())
         for column in (self.patches.x, self.patches.y, self.patches.size):
             rows.update(column.tobytes())
+        if (self.patches.factor != 1).any():
+            rows.update(self.patches.factor.tobytes())
         return rows.hexdigest()
 
 
@@ -114,7 +119,7 @@ def make_plan(
     """
     name, table, meta = read_rows(coreset)
     scale = scale_of(scale, meta)
-    table = table.take(_order(table, shuffled))
+    table = table.take(_order(table, factors(table, meta, name), shuffled))
     if lr_root is not None and not lr:
         raise InputError("lr-root: expected LR patches to be written, got none")
     low = LowRes.of(meta, lr_root) if lr else None
@@ -127,7 +132,7 @@ def make_plan(
     return plan
 
 
-def _order(table: pa.Table, shuffled: bool) -> pa.Array:
+def _order(table: pa.Table, factor: np.ndarray, shuffled: bool) -> pa.Array:
     encoded = table["image"].combine_chunks().dictionary_encode()
     paths = np.array(encoded.dictionary.to_pylist(), object)
     place_of = np.empty(len(paths), np.int64)
@@ -136,12 +141,12 @@ def _order(table: pa.Table, shuffled: bool) -> pa.Array:
         place_of = np.random.default_rng(0).permutation(len(paths))[place_of]
     image = place_of[encoded.indices.to_numpy()]
     size, x, y = (table[c].to_numpy() for c in ("size", "x", "y"))
-    return pa.array(np.lexsort((size, x, y, image)))
+    return pa.array(np.lexsort((size, x, y, -factor, image)))
 
 
 def _check_unique(name: str, plan: Plan) -> None:
     p = plan.patches
-    same = (p.x[1:] == p.x[:-1]) & (p.y[1:] == p.y[:-1])
+    same = (p.x[1:] == p.x[:-1]) & (p.y[1:] == p.y[:-1]) & (p.factor[1:] == p.factor[:-1])
     for row in np.flatnonzero(same):
         if p.image[row] == p.image[row + 1]:
             at: tuple[Any, ...] = (p.image[row], int(p.x[row]), int(p.y[row]))

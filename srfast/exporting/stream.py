@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from srfast.coreset.pairs import read_images
-from srfast.data.images import FORMATS, read_rgb
+from srfast.data.images import FORMATS
+from srfast.data.shrink import read_shrunk
 from srfast.data.workers import ordered_map
 from srfast.exporting.encode import Encoder, encoder
 from srfast.exporting.plan import Plan
@@ -70,14 +71,14 @@ def encoded(plan: Plan, first: int, workers: int) -> Generator[list[Pair], None,
 
 def _open(plan: Plan, first: int, last: int) -> _Opened:
     p = plan.patches
-    image = p.image[first]
+    image, factor = p.image[first], float(p.factor[first])
     if plan.lr:
-        lr, hr = read_images(p.source(image), plan.scale)
+        lr, hr = read_images(p.source(image, factor), plan.scale)
     else:
-        lr, hr = None, read_rgb(p.root / image)
+        lr, hr = None, read_shrunk(p.root / image, factor)
     path = p.images.check(image)
     check_inside(path, p.x[first:last], p.y[first:last], p.size[first:last], hr.shape[1], hr.shape[0])
-    whole = last == first + 1 and hr.shape[:2] == (p.size[first], p.size[first])
+    whole = factor == 1 and last == first + 1 and hr.shape[:2] == (p.size[first], p.size[first])
     return _Opened(hr, lr, path if whole and _stands_for_itself(path, hr.shape, plan.suffix) else None)
 
 

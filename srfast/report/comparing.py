@@ -85,6 +85,8 @@ def _of_scorers(a: Rows, b: Rows, matched: np.ndarray, names: Sequence[str], roo
 
 
 def _scores(table: Rows, root: Path | None) -> Scores:
+    if "shrink" in table.columns:
+        raise InputError("scores: two tables of images at several sizes (shrink) cannot be compared as pictures yet")
     plain = table.table.select(SCHEMA.names).replace_schema_metadata({KEY: encode_meta(table.meta)})
     return read_scores(plain, None, root=root)
 

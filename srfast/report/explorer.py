@@ -27,6 +27,7 @@ LABELS = {
     "sobel": Column("Sobel"),
     "reducible": Column("Reducible"),
     "relative": Column("Relative"),
+    "shrink": Column("Size of the image"),
     "blockiness": Column("Blockiness", "%"),
     "noise": Column("Noise", "grey levels"),
     "blur": Column("Blur", "px"),
@@ -148,6 +149,7 @@ def _rows(scores: Scores, rows: np.ndarray, ranks: dict[str, np.ndarray], *, eve
         "x": least(scores.x[rows]),
         "y": least(scores.y[rows]),
         "size": int(scores.size[0]) if (scores.size == scores.size[0]).all() else least(scores.size[rows]),
+        "shrink": None if (scores.factor == 1).all() else packed(scores.factor[rows], "f32"),
         "ranks": {name: packed(ranks[name][rows], "u32") for name in taken},
         "given": None if scores.status is None else packed(scores.status[rows], "u8"),
         "values": {},
@@ -248,6 +250,7 @@ def _overlaps(scores: Scores, row: int, others: Iterable[int]) -> bool:
         reach = max(scores.size[row], scores.size[other])
         if (
             scores.code[row] == scores.code[other]
+            and scores.factor[row] == scores.factor[other]
             and abs(scores.x[row] - scores.x[other]) < reach
             and abs(scores.y[row] - scores.y[other]) < reach
         ):

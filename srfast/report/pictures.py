@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, features
 
 from srfast.data.images import read_rgb
+from srfast.data.shrink import shrunk
 from srfast.errors import InputError, RunError
 from srfast.report.reconstruction import Reconstruction
 from srfast.report.scores import Scores
@@ -62,8 +63,13 @@ def cut(scores: Scores, rows: Sequence[int], budget: int = PATCHES) -> Cut:
                 found.sizes[name] = image.shape[1], image.shape[0]
                 found.wholes[name] = reduced(image)
                 wholes -= len(found.wholes[name])
+            at = {1.0: image}
             for row in wanted:
-                pictures, remark = ({}, note) if image is None else patch(image, scores, row, network)
+                factor = float(scores.factor[row])
+                if image is not None and factor not in at:
+                    at[factor] = shrunk(image, factor)
+                seen = None if image is None else at[factor]
+                pictures, remark = ({}, note) if seen is None else patch(seen, scores, row, network)
                 if remark or note:
                     found.notes[row] = remark or note
                 spent += sum(map(len, pictures.values()))
@@ -94,11 +100,8 @@ def source(path: Path, known: dict[str, Any]) -> tuple[np.ndarray | None, str]:
 
 
 def patch(image: np.ndarray, scores: Scores, row: int, network: Reconstruction | None) -> tuple[dict[str, bytes], str]:
-    """The pictures of one patch, lossless, and a remark."""
+    """The pictures of one patch, lossless, and a remark; of an image as it was scored: shrunk by ``scores.factor``."""
     x, y, size = (int(v[row]) for v in (scores.x, scores.y, scores.size))
-    share = float(scores.extra["shrink"][row]) if "shrink" in scores.extra else 1.0
-    if share != 1.0:
-        return {}, "cut from a reduced image, which this page does not make"
     hr = image[y : y + size, x : x + size]
     if hr.shape[:2] != (size, size):
         return {}, "the image has changed since scoring"

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from srfast.coreset.methods.columns import FAINT, descending
+from srfast.data.shrink import factors, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, check_columns, check_paths, parse_meta
@@ -60,6 +61,8 @@ class Scores:
     meta: dict[str, Any]
     selection: dict[str, Any]
     root: Path
+    factor: np.ndarray
+    """Where x, y and size are pixels of a shrunk image: ``srfast.imresize`` of the file by this; else 1."""
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -165,6 +168,7 @@ def read_scores(table: pa.Table, coreset: pa.Table | None, *, root: Path | None 
     check_paths("score table", table)
     if table.num_rows == 0:
         raise InputError("score table: expected at least one patch, got none")
+    factor = factors(table, meta, "score table")
     images, code = _image_codes(table)
     x, y, size = (_integers(table, name) for name in ("x", "y", "size"))
     loss, bicubic, sobel = (_floats(table, name) for name in ("loss", "bicubic", "sobel"))
@@ -180,9 +184,11 @@ def read_scores(table: pa.Table, coreset: pa.Table | None, *, root: Path | None 
         _check_belongs(meta, own, root is not None)
         selection = own["selection"] or {}
         check_columns("core-set", coreset, SCHEMA)
-        status = _status(images, code, x, y, loss, coreset, selection)
+        places = _Places(images, code, x, y, *sizes_of(table, meta, "score table"))
+        status = _status(places, loss, coreset, sizes_of(coreset, own, "core-set")[1], selection)
     folder = root if root is not None else Path(str(meta.get("root") or "."))
-    return Scores(images, code, x, y, size, loss, bicubic, sobel, extra, flags, words, status, meta, selection, folder)
+    return Scores(images, code, x, y, size, loss, bicubic, sobel, extra, flags, words, status, meta, selection, folder,
+                  factor)  # fmt: skip
 
 
 def _extras(table: pa.Table) -> tuple[dict[str, np.ndarray], frozenset[str], dict[str, tuple[list[str], np.ndarray]]]:
@@ -265,25 +271,34 @@ def _floats(table: pa.Table, name: str) -> np.ndarray:
     return values
 
 
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Where the patches of a table lie."""
+
+    images: list[str]
+    code: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    sizes: list[Any]
+    """Of images."""
+    at: np.ndarray
+    """The number of each row's."""
+
+
 def _status(
-    images: list[str],
-    code: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    loss: np.ndarray,
-    coreset: pa.Table,
-    selection: dict[str, Any],
+    places: _Places, loss: np.ndarray, coreset: pa.Table, csize: np.ndarray, selection: dict[str, Any]
 ) -> np.ndarray:
     """What became of each patch [N], uint8."""
+    images, code, x, y = places.images, places.code, places.x, places.y
     cx, cy = _integers(coreset, "x"), _integers(coreset, "y")
     found = pc.index_in(coreset["image"], value_set=pa.array(images))
     ccode = found.fill_null(-1).to_numpy().astype(np.int64)
-    wide, tall = int(x.max()) + 1, int(y.max()) + 1
-    if wide * tall * len(images) >= 2**63:
+    wide, tall, deep = int(x.max()) + 1, int(y.max()) + 1, len(places.sizes)
+    if wide * tall * deep * len(images) >= 2**63:
         raise InputError(f"score table: patch positions up to ({wide - 1}, {tall - 1}) are larger than any image")
     inside = (ccode >= 0) & (cx >= 0) & (cx < wide) & (cy >= 0) & (cy < tall)
-    key = (code * tall + y) * wide + x
-    wanted = ((ccode * tall + cy) * wide + cx)[inside]
+    key = ((code * deep + places.at) * tall + y) * wide + x
+    wanted = (((ccode * deep + csize) * tall + cy) * wide + cx)[inside]
     by_key = np.argsort(key, kind="stable")
     at = by_key[np.minimum(np.searchsorted(key, wanted, sorter=by_key), len(key) - 1)]
     strangers = coreset.num_rows - int(np.count_nonzero(key[at] == wanted))

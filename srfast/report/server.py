@@ -21,6 +21,7 @@ from srfast.coreset.condition import passing
 from srfast.coreset.features import describe, spectrum, standardised
 from srfast.coreset.methods.columns import descending
 from srfast.coreset.selection import CoreSet, select
+from srfast.data.shrink import shrunk
 from srfast.errors import InputError, RunError
 from srfast.report.assembly import assemble
 from srfast.report.explorer import STATUS, columns, packed, ranked
@@ -213,6 +214,7 @@ class View:
             "x": scores.x[rows].tolist(),
             "y": scores.y[rows].tolist(),
             "edge": scores.size[rows].tolist(),
+            "shrink": scores.factor[rows].tolist(),
             "loss": scores.loss[rows].tolist(),
             "rank": self.ranks["loss"][rows].tolist(),
             "status": [STATUS[s] for s in status[rows].tolist()],
@@ -261,7 +263,9 @@ class View:
     def picture(self, row: int, what: str) -> bytes:
         """One of the pictures of a row."""
         image, note = self._image(int(self.scores.code[row]))
-        pictures = {} if image is None else patch(image, self.scores, row, None if what == "hr" else self.network)[0]
+        network = None if what == "hr" else self.network
+        factor = float(self.scores.factor[row])
+        pictures = {} if image is None else patch(shrunk(image, factor), self.scores, row, network)[0]
         if what not in pictures:
             raise InputError(note or "there is no such picture")
         return pictures[what]

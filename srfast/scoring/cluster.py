@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
 import platform
@@ -225,13 +226,14 @@ class _Scorer:
         rows = []
         for row in files.to_pylist():
             file = ImageFile(self._root, row["name"], row["size"], row["mtime_ns"])
-            found = self._job.score(file, self._job.decode(file), self._threads)
+            found = self._job.score(file, self._job.open(file), self._threads)
             rows.append(
                 {
                     "name": file.name,
                     "rows": None if found.rows is None else _packed(found.rows),
                     "skipped": found.skipped,
                     "small": None if found.small is None else list(found.small),
+                    "small_at": json.dumps(found.small_at),
                 }
             )
         return pa.Table.from_pylist(rows, schema=_RESULT)
@@ -243,6 +245,7 @@ _RESULT = pa.schema(
         ("rows", pa.large_binary()),
         ("skipped", pa.string()),
         ("small", pa.list_(pa.int64())),
+        ("small_at", pa.string()),
     ]
 )
 
@@ -265,7 +268,8 @@ def _outcome(file: ImageFile, row: dict[str, Any]) -> Outcome:
         image = pa.field("image", pa.string(), nullable=False)
         rows = rows.add_column(0, image, repeated(file.name, len(rows)))
     small = row["small"]
-    return Outcome(file, rows, row["skipped"], None if small is None else (small[0], small[1]))
+    at = {size: (h, w) for size, (h, w) in json.loads(row["small_at"]).items()}
+    return Outcome(file, rows, row["skipped"], None if small is None else (small[0], small[1]), at)
 
 
 def _explained(error: BaseException) -> BaseException:

@@ -12,7 +12,7 @@ from srfast.data.images import ImageFile, read_rgb
 from srfast.errors import InputError, RunError
 from srfast.ops.blockiness import blockiness
 from srfast.scoring.parts import Outcome
-from srfast.scoring.per_image import scored
+from srfast.scoring.per_image import scored_rows
 from srfast.scoring.settings import ScoreSettings
 
 TOLERANCE = {"mean": 0.5, "largest": 16}
@@ -91,4 +91,4 @@ def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], t
             continue
         scores = engine.on_device(image, xs, ys, size, settings.mode)
         blocks = blockiness(image.cpu().numpy(), xs, ys, size, threads) if settings.blockiness else None
-        yield scored(file, xs, ys, size, scores, blocks)
+        yield Outcome(file, scored_rows(file, xs, ys, size, scores, blocks))

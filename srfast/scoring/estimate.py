@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from srfast.data.grid import grid
 from srfast.data.images import ImageFile, image_size, read_rgb
+from srfast.data.shrink import side
 from srfast.errors import InputError
 from srfast.scoring.backends.base import Engine
 from srfast.scoring.settings import ScoreSettings
@@ -50,10 +52,12 @@ def estimate(files: Sequence[ImageFile], engine: Engine, settings: ScoreSettings
             width, height = image_size(file.path)
         except Exception:  # the run itself says what is wrong with a file
             continue
-        xs, ys = grid(height, width, settings.scale, settings.patch, settings.step)
-        if len(xs) and len(ys):
-            pixels += height * width
-            windows += len(xs) * len(ys)
+        for factor in (float(Fraction(size)) for size in settings.shrink):
+            h, w = side(height, factor), side(width, factor)
+            xs, ys = grid(h, w, settings.scale, settings.patch, settings.step)
+            if len(xs) and len(ys):
+                pixels += h * w
+                windows += len(xs) * len(ys)
     sample = _sample(looked, settings)
     if sample is None or not windows:
         return None

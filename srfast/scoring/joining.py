@@ -15,6 +15,7 @@ import pyarrow.csv as csv
 
 from srfast.data.files import check_input
 from srfast.data.parquet import check_names, opened
+from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
 from srfast.scoring.rows import arrow_of, is_frame
 from srfast.scoring.table import ScoreTable, check_scored
@@ -57,8 +58,9 @@ def join_columns(
             with a name and a number on each line (comma, colon, tab or space between), whose column is named after the
             file.
         on: The columns that tell which rows belong together: image, or image, x and y; ``image=name`` where the other
-            table calls it ``name``. Images agree by their path relative to the root, else by file name, else by file
-            name without suffix, whichever of these finds any.
+            table calls it ``name``. A column ``shrink`` of the other table counts too, and x and y of a table without
+            it are those of whole images. Images agree by their path relative to the root, else by file name, else by
+            file name without suffix, whichever of these finds any.
 
     Returns:
         The table in its old order. A row that the other table does not have gets missing values.
@@ -73,6 +75,10 @@ def join_columns(
     there = arrow_of(other) if in_memory else read_table(Path(str(other)))
     check_names(name, there.schema)
     keys = _keys(on, name, there)
+    if COLUMN in there.column_names:
+        if not (pa.types.is_floating(kind := there.column(COLUMN).type) or pa.types.is_integer(kind)):
+            raise InputError(f"{name}: column {COLUMN!r}: expected numbers, the sizes of images, got {kind}")
+        keys[COLUMN] = COLUMN
     added = [c for c in there.column_names if c not in keys.values() and not c.startswith("__index_level_")]
     for column in added:
         if column in scores.table.column_names or column == "rank":
@@ -178,7 +184,11 @@ def _match(
     their_code = np.array([place.get(image, -1) for image in theirs], np.int64)[their_code]
     inside = their_code >= 0
     ours_key, theirs_key = [our_code.astype(np.int64)], [their_code]
-    for key in list(keys)[1:]:
+    if COLUMN in keys or (COLUMN in scores.columns and len(keys) > 1):
+        known = scores.column(COLUMN) if COLUMN in scores.columns else np.ones(len(scores))
+        ours_key.append(_comparable(known))
+        theirs_key.append(_comparable(there.column(COLUMN).to_numpy() if COLUMN in keys else np.ones(there.num_rows)))
+    for key in [k for k in list(keys)[1:] if k != COLUMN]:
         ours_key.append(scores.column(key).astype(np.int64))
         try:
             theirs_key.append(there.column(keys[key]).cast(pa.int64()).to_numpy())
@@ -197,6 +207,11 @@ def _match(
         values = ", ".join(str(there.column(c)[row].as_py()) for c in keys.values())
         raise InputError(f"{name}: row {row} ({values}): another row means the same patches")
     return at[code[: len(scores)]]
+
+
+def _comparable(shrink: np.ndarray) -> np.ndarray:
+    """Sizes as whole numbers that agree where the fractions do, whatever the type they were written in."""
+    return np.rint(np.asarray(shrink, np.float64) * (1 << 22)).astype(np.int64)
 
 
 def _codes(column: pa.ChunkedArray, named: Callable[[str], str]) -> tuple[list[str], np.ndarray]:

@@ -44,6 +44,9 @@ def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
         for entry in meta.get(key) or []:
             if type(entry) is not dict or type(entry.get("image")) is not str:
                 raise _wrong(name, key, "expected objects that name an image")
+            sizes = entry.get("small_at", {})
+            if type(sizes) is not dict or not all(_whole(side, 2) for side in sizes.values()):
+                raise _wrong(name, key, "expected two whole numbers for each size in small_at")
             if key == "records" and not ({"skipped", "small"} <= entry.keys() and _whole(entry["small"] or [0, 0], 2)):
                 raise _wrong(name, key, "expected skipped and small in each")
 

@@ -23,7 +23,7 @@ from srfast.errors import InputError, RunError
 from srfast.runtime.locks import Lock
 from srfast.scoring.part_folder import KIND, REPLACED, check_folder, check_table_folder, clear, clear_temporary
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import BLOCKINESS, CHECKED, SCHEMA, check_columns, file_metadata, read_parquet, repeated
+from srfast.scoring.table import CHECKED, SCHEMA, check_columns, file_metadata, read_parquet, repeated, schema_of
 from srfast.settings import differs
 
 ROWS = 1 << 16
@@ -44,6 +44,8 @@ class Outcome:
     """Why the file could not be read."""
     small: tuple[int, int] | None = None
     """[H, W] of an image smaller than a patch."""
+    small_at: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """The same of the sizes of ``shrink``, where the image is scored at several: fraction -> [H, W]."""
 
     def record(self) -> dict[str, Any]:
         return {
@@ -54,6 +56,7 @@ class Outcome:
             "rows": self.rows.num_rows if self.rows is not None else 0,
             "skipped": self.skipped,
             "small": self.small,
+            **({"small_at": self.small_at} if self.small_at else {}),
         }
 
 
@@ -146,7 +149,7 @@ class Parts:
     @property
     def schema(self) -> pa.Schema:
         """The columns of the table."""
-        return BLOCKINESS if self.settings.get("blockiness") else SCHEMA
+        return schema_of(self.settings)
 
     def __enter__(self) -> Parts:
         return self
@@ -281,7 +284,8 @@ class Parts:
             for file, place in zip(files, places, strict=True):
                 rows = self._read(place).slice(place.offset, place.record["rows"]) if place.record["rows"] else None
                 small = place.record["small"]
-                whole.add(Outcome(file, rows, place.record["skipped"], small and (small[0], small[1])))
+                small_at = place.record.get("small_at", {})
+                whole.add(Outcome(file, rows, place.record["skipped"], small and (small[0], small[1]), small_at))
             whole.flush()
             for path in sorted(self.folder.glob("part-*.parquet")):
                 if int(path.stem.split("-")[1]) < last:
@@ -355,9 +359,14 @@ def _names(records: list[dict[str, Any]]) -> pa.ChunkedArray:
 def _records(meta: dict[str, Any]) -> list[dict[str, Any]]:
     """The records of a finished table."""
     skipped = {e["image"]: e["reason"] for e in meta["skipped"]}
-    small = {e["image"]: (e["height"], e["width"]) for e in meta["small"]}
+    small = {e["image"]: (e["height"], e["width"]) for e in meta["small"] if "shrink" not in e}
+    at: dict[str, dict[str, Any]] = {}
+    for e in meta["small"]:
+        if "shrink" in e:
+            at.setdefault(e["image"], {})[e["shrink"]] = (e["height"], e["width"])
     return [
         {"image": name, **state, "skipped": skipped.get(name), "small": small.get(name)}
+        | ({"small_at": at[name]} if name in at else {})
         for name, state in sorted(meta["images"].items())
     ]
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
 from srfast.data.grid import grid
 from srfast.data.images import ImageFile, read_rgb
 from srfast.data.lowres import LowRes, read_lr
+from srfast.data.shrink import shrunk
 from srfast.errors import InputError
 from srfast.ops.blockiness import blockiness
 from srfast.scoring.backends.base import Engine, Scores, TakesSeveral, check_finite
@@ -38,13 +41,27 @@ def open_job(settings: ScoreSettings, workers: int) -> tuple[Network, Job]:
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """An image, and its LR image where that exists already."""
+class Sized:
+    """An image at one of the sizes it is scored at, and its LR image where that exists already."""
 
+    size: str
+    """A fraction; "1": as it is."""
     hr: np.ndarray
+    xs: np.ndarray
+    """Columns of the windows."""
+    ys: np.ndarray
     lr: np.ndarray | None = None
     blocks: np.ndarray | None = None
     """``blockiness`` of the windows."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image at the sizes that are as large as a patch, the largest first."""
+
+    sizes: Iterable[Sized]
+    small_at: dict[str, tuple[int, int]]
+    """The others, once all sizes have been made: fraction -> [H, W]."""
 
 
 Read: TypeAlias = "tuple[ImageFile, Decoded | Outcome]"
@@ -63,8 +80,8 @@ class Job:
         """Columns and rows of the windows of an image."""
         return grid(image.shape[0], image.shape[1], self.settings.scale, self.settings.patch, self.settings.step)
 
-    def decode(self, file: ImageFile) -> Decoded | Outcome:
-        """The image, or why there is nothing to score."""
+    def open(self, file: ImageFile) -> Decoded | Outcome:
+        """The image, each size of which is made when it is asked for, or why there is nothing to score."""
         try:
             hr = read_rgb(file.path)
             lr = None
@@ -73,47 +90,69 @@ class Job:
                 lr = read_lr(pairs.find(file.name), hr, file.path, self.settings.scale)
         except InputError as error:
             return Outcome(file, skipped=str(error))
-        xs, ys = self.grid(hr)
-        if not (len(xs) and len(ys)):
-            return Outcome(file, small=(hr.shape[0], hr.shape[1]))
-        blocks = None
-        if self.settings.blockiness:  # by the workers, where the engine runs on the calling thread
-            threads = self.workers if hr.shape[0] * hr.shape[1] > LARGE else 1
-            blocks = blockiness(hr, xs, ys, self.settings.patch, threads)
-        return Decoded(hr, lr, blocks)
+        small_at: dict[str, tuple[int, int]] = {}
+        return Decoded(self._sizes(hr, lr, small_at), small_at)
+
+    def decode(self, file: ImageFile) -> Decoded | Outcome:
+        """``open`` with all sizes made."""
+        image = self.open(file)
+        return image if isinstance(image, Outcome) else Decoded(list(image.sizes), image.small_at)
+
+    def _sizes(self, whole: np.ndarray, lr: np.ndarray | None, small_at: dict[str, tuple[int, int]]) -> Iterator[Sized]:
+        for size in self.settings.shrink:
+            hr = shrunk(whole, float(Fraction(size)))
+            h, w = hr.shape[:2]
+            xs, ys = self.grid(hr)
+            if not (len(xs) and len(ys)):
+                small_at[str(size)] = h, w
+                continue
+            blocks = None
+            if self.settings.blockiness:  # by the workers, where the engine runs on the calling thread
+                blocks = blockiness(hr, xs, ys, self.settings.patch, self.workers if h * w > LARGE else 1)
+            yield Sized(str(size), hr, xs, ys, lr, blocks)
 
     def score(self, file: ImageFile, image: Decoded | Outcome, threads: int) -> Outcome:
         """The rows of an image."""
         if isinstance(image, Outcome):
             return image
-        hr = image.hr
+        return self._outcome(file, [self._rows(file, one, threads) for one in image.sizes], image)
+
+    def _rows(self, file: ImageFile, one: Sized, threads: int) -> pa.Table:
+        hr = one.hr
         if threads < self.workers and hr.shape[0] * hr.shape[1] > LARGE:
             with self._whole:
-                return self.score(file, image, self.workers)
-        xs, ys = self.grid(hr)
+                return self._rows(file, one, self.workers)
         size, dense = self.settings.patch, self.settings.mode == "dense"
-        given = {} if image.lr is None else {"lr": image.lr}
-        scores = (self.engine.dense if dense else self.engine.windows)(hr, xs, ys, size, threads, **given)
-        return scored(file, xs, ys, size, scores, image.blocks)
+        given = {} if one.lr is None else {"lr": one.lr}
+        scores = (self.engine.dense if dense else self.engine.windows)(hr, one.xs, one.ys, size, threads, **given)
+        return self._scored(file, one, scores)
 
     def score_together(self, group: list[Read]) -> Iterator[Outcome]:
         """The outcomes of several images by one call of an engine that has ``windows_of``."""
         assert isinstance(self.engine, TakesSeveral)
-        images = [image.hr for _, image in group if isinstance(image, Decoded)]
-        grids = [self.grid(image) for image in images]
-        size = self.settings.patch
-        found = iter(zip(self.engine.windows_of(images, grids, size) if images else [], grids, strict=True))
+        sizes = [one for _, image in group if isinstance(image, Decoded) for one in image.sizes]
+        grids = [(one.xs, one.ys) for one in sizes]
+        found = iter(self.engine.windows_of([one.hr for one in sizes], grids, self.settings.patch) if sizes else [])
         for file, image in group:
             if isinstance(image, Outcome):
                 yield image
-                continue
-            scores, (xs, ys) = next(found)
-            yield scored(file, xs, ys, size, scores, image.blocks)
+            else:
+                yield self._outcome(file, [self._scored(file, one, next(found)) for one in image.sizes], image)
+
+    def _scored(self, file: ImageFile, one: Sized, scores: Scores) -> pa.Table:
+        shrink = float(Fraction(one.size)) if self.settings.several_sizes else None
+        return scored_rows(file, one.xs, one.ys, self.settings.patch, scores, one.blocks, shrink)
+
+    def _outcome(self, file: ImageFile, rows: list[pa.Table], image: Decoded) -> Outcome:
+        if not self.settings.several_sizes:
+            return Outcome(file, rows[0] if rows else None, small=image.small_at.get("1"))
+        return Outcome(file, pa.concat_tables(rows) if rows else None, small_at=image.small_at)
 
 
-def scored(
-    file: ImageFile, xs: np.ndarray, ys: np.ndarray, size: int, scores: Scores, blocks: np.ndarray | None
-) -> Outcome:
-    """The rows of an image; RunError where a loss is not finite."""
+def scored_rows(
+    file: ImageFile, xs: np.ndarray, ys: np.ndarray, size: int, scores: Scores, blocks: np.ndarray | None,
+    shrink: float | None = None,
+) -> pa.Table:  # fmt: skip
+    """The rows of an image, at one size; RunError where a loss is not finite."""
     check_finite(scores.loss, str(file.path))
-    return Outcome(file, image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel, blocks))
+    return image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel, blocks, shrink)

@@ -250,7 +250,7 @@ def _outcomes(job: Job, files: list[ImageFile]) -> Generator[Outcome, None, None
     if job.settings.loader == "dali":
         yield from device_loading.outcomes(job.engine, job.settings, files, workers)
     elif job.engine.concurrent:
-        for _, outcome in ordered_map(lambda file: job.score(file, job.decode(file), threads), files, workers):
+        for _, outcome in ordered_map(lambda file: job.score(file, job.open(file), threads), files, workers):
             yield outcome
     else:
         decoded = ordered_map(job.decode, files, workers)
@@ -268,7 +268,7 @@ def _groups(decoded: Iterable[Read]) -> Iterator[list[Read]]:
     pixels = 0
     for file, image in decoded:
         group.append((file, image))
-        pixels += image.hr.shape[0] * image.hr.shape[1] if isinstance(image, Decoded) else 0
+        pixels += sum(s.hr.shape[0] * s.hr.shape[1] for s in image.sizes) if isinstance(image, Decoded) else 0
         if pixels >= SHARED:
             yield group
             group, pixels = [], 0
@@ -291,10 +291,13 @@ def flushing(parts: Parts) -> Iterator[None]:
 
 
 def _nothing(records: list[dict[str, Any]], patch: int) -> str:
-    small = [r for r in records if r["small"]]
+    small = [r for r in records if r["small"] or r.get("small_at")]
     skipped = [r for r in records if r["skipped"]]
     first = small[0] if small else skipped[0]
-    reason = f"{first['image']} is {first['small'][1]} x {first['small'][0]}" if small else str(first["skipped"])
+    reason = str(first["skipped"])
+    if small:
+        size, (h, w) = ("", first["small"]) if first["small"] else next(iter(first["small_at"].items()))
+        reason = f"{first['image']} is {w} x {h}" + (f" at {size}" if size else "")
     return (
         f"images: nothing to score: {len(small)} smaller than the patch of {patch} pixels, "
         f"{len(skipped)} unreadable (for one, {reason})"

@@ -7,6 +7,7 @@ on are made from this list.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -45,6 +46,14 @@ def _shard(shard: Any) -> tuple[int, int]:
     if len(whole) != 2 or len(shard) != 2 or shard[1] < 1 or not 0 <= shard[0] <= shard[1]:
         raise ValueError
     return int(shard[0]), int(shard[1])
+
+
+def _shrink(value: Any) -> tuple[str, ...]:
+    if value in ("1", ("1",)):
+        return ("1",)
+    from srfast.data.shrink import parsed  # NumPy, which a command's help need not wait for
+
+    return parsed(value)
 
 
 ANY = Kind("a network", lambda value: value)
@@ -129,6 +138,15 @@ class ScoreSettings(Settings):
         SWITCH,
         compared=True,
     )
+    shrink: str | Sequence[str | float] = setting(
+        ("1",),
+        "Sizes at which each image is scored, fractions of its own such as 1,3/4,1/2,1/3, made by bicubic with "
+        "antialiasing; x, y and size are then pixels of the shrunk image, and a column shrink tells which.",
+        Kind("fractions of 1 such as 1,3/4,1/2, each once, of denominators up to 1000", _shrink),
+        typed="1",
+        metavar="FRACTION,...",
+        compared=True,
+    )
     tile_overlap: int = setting(
         TILE_OVERLAP,
         "LR pixels around a tile of a large image, where a network's reach is not known: scores near seams are then "
@@ -150,6 +168,10 @@ class ScoreSettings(Settings):
 
             if self.patch < SMALLEST:
                 raise InputError(f"blockiness: expected a patch of at least {SMALLEST} pixels, got {self.patch}")
+        if self.several_sizes and self.lr_images is not None:
+            raise InputError("shrink: expected 1 with `lr_images`, which are there for the whole images alone")
+        if self.several_sizes and self.loader != "srfast":
+            raise InputError(f"shrink: expected 1 with `loader` {self.loader}, which gives images at full size")
         if self.lr_images is not None:
             from srfast.data.lowres import LowRes
 
@@ -162,6 +184,11 @@ class ScoreSettings(Settings):
         """``stride``, resolved."""
         assert self.stride is not None
         return self.stride
+
+    @property
+    def several_sizes(self) -> bool:
+        """Whether the table has a column ``shrink``: another setting than just 1."""
+        return tuple(self.shrink) != ("1",)
 
     def recorded(self, root: str, network: Network, backend: str, precision: str) -> dict[str, Any]:
         """What a table's metadata says of them: ``backend`` and ``precision`` are those that scored."""
@@ -178,6 +205,7 @@ class ScoreSettings(Settings):
             "shard": list(self.shard) if self.shard else None,
             **({"lr": self.lr_images, "lr_template": self.lr_template} if self.lr_images is not None else {}),
             **({"blockiness": True} if self.blockiness else {}),
+            **({"shrink": list(self.shrink)} if self.several_sizes else {}),
             **({"tile_overlap": self.tile_overlap} if self.tile_overlap != TILE_OVERLAP else {}),
         }
 

@@ -8,23 +8,26 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows
 from srfast.scoring.table import numeric_columns
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 KEEPS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
-_PLACES = ("x", "y", "size", "rank")
+_PLACES = ("x", "y", "size", COLUMN, "rank")
 
 
 def summary(table: Rows) -> dict[str, Any]:
     """Figures of a score table or a core-set, as plain values.
 
     Returns:
-        ``patches``, ``images``; ``columns``: per numeric score its ``quantiles`` (by their fraction), ``mean`` and
-        ``missing``; ``share_of_error``: per fraction kept, hardest first, the share of the summed loss; ``agreement``:
-        per other score, Spearman's rank correlation with the loss and the share of the hardest half by loss that is in
-        the hardest half by it; ``per_image``: per image its patches, and their mean, median and largest loss.
+        ``patches``, ``images``; ``sizes``, where images were scored at several: per size its ``patches`` and their
+        ``share``, and of a core-set ``of``, how many there were to choose from; ``columns``: per numeric score its
+        ``quantiles`` (by their fraction), ``mean`` and ``missing``; ``share_of_error``: per fraction kept, hardest
+        first, the share of the summed loss; ``agreement``: per other score, Spearman's rank correlation with the loss
+        and the share of the hardest half by loss that is in the hardest half by it; ``per_image``: per image its
+        patches, and their mean, median and largest loss.
 
     Raises:
         InputError: no rows.
@@ -40,6 +43,7 @@ def summary(table: Rows) -> dict[str, Any]:
     return {
         "patches": n,
         "images": len(table.table.column("image").unique()),
+        **_sizes(table),
         "columns": {name: _figures(values) for name, values in columns.items()},
         "share_of_error": {f"{k:g}": _ratio(total[max(1, int(k * n + 0.5))], total[-1]) for k in KEEPS},
         "agreement": {name: agreement(loss, values) for name, values in columns.items() if name != "loss"},
@@ -89,6 +93,20 @@ def _figures(values: np.ndarray) -> dict[str, Any]:
             f"{q:g}": float(v) if np.isfinite(v) else None for q, v in zip(QUANTILES, quantiles, strict=True)
         },
     }
+
+
+def _sizes(table: Rows) -> dict[str, Any]:
+    if COLUMN not in table.columns:
+        return {}
+    sizes, at = sizes_of(table.table, table.meta)
+    counts = np.bincount(at, minlength=len(sizes)).tolist()
+    found: dict[str, dict[str, Any]] = {
+        str(size): {"patches": n, "share": n / len(table)} for size, n in zip(sizes, counts, strict=True)
+    }
+    for size, known in ((table.meta.get("selection") or {}).get("by_size") or {}).items():
+        if size in found:
+            found[size]["of"] = known["patches"]
+    return {"sizes": found}
 
 
 def _per_image(table: Rows, loss: np.ndarray) -> dict[str, dict[str, float]]:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from srfast.data import provenance
 from srfast.data.files import output_file
 from srfast.data.images import stays_inside
 from srfast.data.parquet import Writer, opened
+from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.metadata import check_meta
 from srfast.scoring.rows import Rows
@@ -42,6 +43,21 @@ SCHEMA = pa.schema(
 )
 BLOCKINESS = SCHEMA.append(pa.field("blockiness", pa.float32(), nullable=False))
 """Of a run with the setting ``blockiness``."""
+SHRINK = pa.field(COLUMN, pa.float32(), nullable=False)
+"""Of images that were scored at other sizes than their own; 1: the whole image."""
+
+
+def with_shrink(schema: pa.Schema) -> pa.Schema:
+    """The schema with the column ``shrink`` after ``size``."""
+    return schema.insert(schema.get_field_index("size") + 1, SHRINK)
+
+
+def schema_of(settings: Mapping[str, Any]) -> pa.Schema:
+    """The columns of a run with these settings, as a table's metadata have them."""
+    schema = BLOCKINESS if settings.get("blockiness") else SCHEMA
+    return with_shrink(schema) if settings.get(COLUMN) else schema
+
+
 ROW_GROUP = 1 << 18
 """Rows of a row group: fixed, so that a table's bytes do not depend on how it was produced."""
 LIMITS = provenance.LIMITS
@@ -56,7 +72,9 @@ class ScoreTable(Rows):
     Columns: ``image`` (path relative to the root, POSIX separators), ``x``, ``y``, ``size`` (int32, HR pixels,
     top-left corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel``
     (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y); ``blockiness`` (float32, 0..100) where it was asked for; then any
-    columns that were joined to them. Rows are in path order, then by y, then by x.
+    columns that were joined to them. Rows are in path order, then by y, then by x. Where images were scored at several
+    sizes, ``shrink`` (float32, 1 = full size) follows ``size``, x, y and size are pixels of the shrunk image, and the
+    rows of an image are those of its largest size first.
     """
 
     @classmethod
@@ -70,6 +88,7 @@ class ScoreTable(Rows):
         table, meta = read_parquet(path)
         check_columns(path, table, SCHEMA)
         check_paths(path, table)
+        sizes_of(table, meta, path)
         return cls(table.select(with_extras(SCHEMA, table.schema).names), meta)
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -137,8 +156,11 @@ def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return {
         "images": {r["image"]: {k: r[k] for k in ("size", "mtime_ns", "lr", "rows") if k in r} for r in records},
         "skipped": [{"image": r["image"], "reason": r["skipped"]} for r in records if r["skipped"]],
-        "small": [
-            {"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]
+        "small": [{"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]]
+        + [
+            {"image": r["image"], "shrink": size, "height": h, "width": w}
+            for r in records
+            for size, (h, w) in r.get("small_at", {}).items()
         ],
     }
 
@@ -183,7 +205,9 @@ def check_scored(name: str | os.PathLike[str], meta: dict[str, Any]) -> None:
 
 
 def with_extras(schema: pa.Schema, found: pa.Schema) -> pa.Schema:
-    """The columns of a schema, then the others that a table has; ``rank`` is a core-set's."""
+    """The columns of a schema, ``shrink`` after ``size``, then the others of a table; ``rank`` is a core-set's."""
+    if COLUMN in found.names and COLUMN not in schema.names:
+        schema = with_shrink(schema)
     extras = [f for f in found if f.name not in schema.names and f.name != "rank"]
     return pa.schema([*schema, *(f.remove_metadata() for f in extras)])
 
@@ -283,8 +307,9 @@ def arrow(values: np.ndarray, dtype: type[np.generic]) -> pa.Array:
 
 
 def image_rows(name: str, xs: np.ndarray, ys: np.ndarray, size: int, loss: np.ndarray, bicubic: np.ndarray,
-               sobel: np.ndarray, blockiness: np.ndarray | None = None) -> pa.Table:  # fmt: skip
-    """The rows of one image."""
+               sobel: np.ndarray, blockiness: np.ndarray | None = None,
+               shrink: float | None = None) -> pa.Table:  # fmt: skip
+    """The rows of one image, at one size."""
     scores = (loss, bicubic, sobel) if blockiness is None else (loss, bicubic, sobel, blockiness)
     n = len(xs) * len(ys)
     columns = [
@@ -294,7 +319,11 @@ def image_rows(name: str, xs: np.ndarray, ys: np.ndarray, size: int, loss: np.nd
         arrow(np.full(n, size), np.int32),
         *(arrow(column, np.float32) for column in scores),
     ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA if blockiness is None else BLOCKINESS)
+    schema = SCHEMA if blockiness is None else BLOCKINESS
+    if shrink is not None:
+        columns.insert(4, arrow(np.full(n, shrink), np.float32))
+        schema = with_shrink(schema)
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> ScoreTable:
@@ -311,12 +340,17 @@ def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> Sc
     names = list(names or [f"table {i}" for i in range(len(tables))])
     check_together(names, [t.meta for t in tables], [t.table.schema for t in tables])
     table = pa.concat_tables([t.table.replace_schema_metadata(None) for t in tables])
-    table = table.sort_by([("image", "ascending"), ("y", "ascending"), ("x", "ascending")])
+    several = COLUMN in table.schema.names
+    by_size = [(COLUMN, "descending")] if several else []
+    table = table.sort_by([("image", "ascending"), *by_size, ("y", "ascending"), ("x", "ascending")])
     image, x, y = (table.column(c).combine_chunks() for c in ("image", "x", "y"))
     if len(table) > 1:
         code = image.dictionary_encode().indices.to_numpy()
         xs, ys = x.to_numpy(), y.to_numpy()
         same = (code[1:] == code[:-1]) & (xs[1:] == xs[:-1]) & (ys[1:] == ys[:-1])
+        if several:
+            size = table.column(COLUMN).combine_chunks().to_numpy()
+            same &= size[1:] == size[:-1]
         if same.any():
             i = int(same.argmax())
             raise InputError(

@@ -186,18 +186,22 @@ def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairSt
     color, quantise = describe(cell.model).color, study.recipe_of(cell.model, cell.scale).quantise
     whole, numbers = _whole(str(scored), cell.scale, color, quantise, study.cache_mb << 20)
     p = read_patches(coreset)
-    columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
+    places = zip(p.image, p.factor.tolist(), strict=True)
+    columns = zip(places, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
     return whole.over([Region(numbers[image], x, y, size, size) for image, x, y, size in columns], p.loss)
 
 
 @lru_cache(maxsize=1)
-def _whole(scored: str, scale: int, color: str, quantise: bool, cache_bytes: int) -> tuple[PairStore, dict[str, int]]:
-    """A store over the whole pool, and the number of each image in it."""
+def _whole(
+    scored: str, scale: int, color: str, quantise: bool, cache_bytes: int
+) -> tuple[PairStore, dict[tuple[str, float], int]]:
+    """A store over the whole pool, and the number of each image in it, at each of its sizes."""
     p = read_patches(scored)
-    numbers = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
-    columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
-    regions = [Region(numbers[image], x, y, size, size) for image, x, y, size in columns]
-    sources = [p.source(image) for image in numbers]
+    places, number = p.places()
+    columns = zip(number, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
+    regions = [Region(i, x, y, size, size) for i, x, y, size in columns]
+    sources = [p.source(image, factor) for image, factor in places]
+    numbers = {place: i for i, place in enumerate(places)}
     store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
     if store.fits:
         store.fill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from srfast.coreset.pairs import Source, image_sources, read_patches, read_rows,
 from srfast.data.grid import starts
 from srfast.data.images import find_images, image_size
 from srfast.data.lowres import LowRes, check_apart, check_size
+from srfast.data.shrink import side
 from srfast.errors import InputError
 from srfast.training.store import PairStore, Region
 
@@ -99,16 +99,16 @@ def _coreset_regions(
 ) -> tuple[list[Source], list[Region], np.ndarray | None]:
     p = read_patches(path, root, lr)
     p.check_grid(scale_of(scale, p.meta))
-    number = {image: i for i, image in enumerate(dict.fromkeys(p.image))}
-    columns = zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
-    for image in number:
+    places, number = p.places()
+    columns = zip(number, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
+    for image in dict.fromkeys(p.image):
         p.images.check(image)
-    sources = [p.source(image) for image in number]
+    sources = [p.source(image, factor) for image, factor in places]
     for source in sources:
         _check_lr(source, scale)
-    regions = [Region(number[i], x, y, size, size) for i, x, y, size in columns]
+    regions = [Region(i, x, y, size, size) for i, x, y, size in columns]
     if grow:
-        sizes = [tuple(n // scale * scale for n in image_size(s.path)) for s in sources]
+        sizes = [tuple(side(n, s.factor) // scale * scale for n in image_size(s.path)) for s in sources]
         regions = [_grown(r, grow, *sizes[r.source]) for r in regions]
     smallest = min(min(r.width, r.height) for r in regions)
     if smallest < patch:
@@ -136,7 +136,7 @@ def _image_regions(
     small = 0
     sizes = {path: image_size(path) for path in names}
     for source in image_sources(list(names), factors):
-        w, h = (math.ceil(n * source.factor) // scale * scale for n in sizes[source.path])
+        w, h = (side(n, source.factor) // scale * scale for n in sizes[source.path])
         if min(w, h) < patch:
             small += source.factor == 1.0
             continue

@@ -44,6 +44,7 @@ def test_compared_settings() -> None:
         "lr",
         "lr_template",
         "blockiness",
+        "shrink",
         "tile_overlap",
     )
 

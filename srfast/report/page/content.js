@@ -10,6 +10,7 @@ import { byId } from "./dom.js";
  * @property {number} [x]
  * @property {number} [y]
  * @property {number} [size]
+ * @property {number} [shrink] of a mark: as in `values`
  * @property {Record<string, Value>} values
  * @property {"" | "kept" | "dropped" | "left"} [status]
  * @property {string} [note]
@@ -76,7 +77,10 @@ export function labelOf(name) {
 
 /** What a mark is kept under. @param {Shot} shot */
 export function keyOf(shot) {
-  return shot.x === undefined ? shot.image : `${shot.image}\n${shot.x}\n${shot.y}\n${shot.size}`;
+  if (shot.x === undefined) return shot.image;
+  const size = shot.shrink ?? shot.values.shrink; // of the image, where it was scored at several
+  const shrink = size === undefined ? "" : `\n${size}`;
+  return `${shot.image}\n${shot.x}\n${shot.y}\n${shot.size}${shrink}`;
 }
 
 /** @param {Shot} shot */

@@ -5,7 +5,7 @@ import { button, byId, element, say } from "./dom.js";
 import { count } from "./text.js";
 
 /** @typedef {import("./content.js").Shot} Shot */
-/** @typedef {{image: string, x?: number, y?: number, size?: number, reason: string}} Mark */
+/** @typedef {{image: string, x?: number, y?: number, size?: number, shrink?: number, reason: string}} Mark */
 
 const PLACE = `srfast rejects ${data.checksum}`;
 const bar = byId("rejects");
@@ -40,7 +40,9 @@ export function isRejected(shot) {
 /** Marks or unmarks. @param {Shot} shot @param {string} reason @param {boolean} [whole] the whole image */
 export function toggle(shot, reason, whole = false) {
   const { image, x, y, size } = shot;
-  const mark = whole || x === undefined ? { image, reason } : { image, x, y, size, reason };
+  const shrink = /** @type {number | undefined} */ (shot.values.shrink);
+  const at = shrink === undefined ? {} : { shrink };
+  const mark = whole || x === undefined ? { image, reason } : { image, x, y, size, reason, ...at };
   const key = keyOf({ ...mark, values: {} });
   const before = marks.get(key);
   steps.push([key, before]);
@@ -73,8 +75,11 @@ function quoted(value) {
 
 /** The marks as `srfast select --reject` reads them. */
 export function csv() {
-  const lines = [...marks.values()].map((m) => [m.image, m.x, m.y, m.size, m.reason].map(quoted).join(","));
-  return `${["image,x,y,size,reason", ...lines].join("\n")}\n`;
+  const several = [...marks.values()].some((m) => m.shrink !== undefined);
+  const lines = [...marks.values()].map((m) =>
+    [m.image, m.x, m.y, m.size, m.reason, ...(several ? [m.shrink] : [])].map(quoted).join(","),
+  );
+  return `${[`image,x,y,size,reason${several ? ",shrink" : ""}`, ...lines].join("\n")}\n`;
 }
 
 function download() {

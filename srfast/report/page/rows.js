@@ -12,6 +12,7 @@ import { data } from "./content.js";
  * @property {Numbers} x
  * @property {Numbers} y
  * @property {(i: number) => number} size
+ * @property {(i: number) => number} shrink the size of the image that x, y and size are pixels of, as a fraction
  * @property {Record<string, Numbers>} ranks 0 is the highest
  * @property {Numbers | null} given 0 left out, 1 kept, 2 dropped
  * @property {Record<string, Numbers>} values
@@ -37,6 +38,7 @@ function each(many) {
 /** @param {any} raw @returns {Rows} */
 export function readRows(raw) {
   const image = unpacked(raw.image);
+  const shrink = raw.shrink && unpacked(raw.shrink);
   const sizes = typeof raw.size === "number" ? null : unpacked(raw.size);
   /** @type {Array<[string, any]>} */
   const words = Object.entries(raw.words);
@@ -46,6 +48,7 @@ export function readRows(raw) {
     x: unpacked(raw.x),
     y: unpacked(raw.y),
     size: (i) => (sizes ? sizes[i] : raw.size),
+    shrink: (i) => (shrink ? shrink[i] : 1),
     ranks: each(raw.ranks),
     given: raw.given && unpacked(raw.given),
     values: each(raw.values),

@@ -149,9 +149,9 @@ export async function cellsOf(image) {
   if (server) {
     const raw = await ask(`map/${image}`);
     const cells = raw.row.map((/** @type {number} */ _, /** @type {number} */ k) => ({
-      x: raw.x[k],
-      y: raw.y[k],
-      size: raw.edge[k],
+      x: raw.x[k] / raw.shrink[k],
+      y: raw.y[k] / raw.shrink[k],
+      size: raw.edge[k] / raw.shrink[k],
       loss: raw.loss[k],
       rank: raw.rank[k],
       status: raw.status[k],
@@ -163,7 +163,7 @@ export async function cellsOf(image) {
       x: raw.x[k],
       y: raw.y[k],
       size: raw.edge[k],
-      values: { loss: raw.loss[k] },
+      values: raw.shrink[k] === 1 ? { loss: raw.loss[k] } : { loss: raw.loss[k], shrink: raw.shrink[k] },
       status: raw.status[k],
       rank: `${integer(raw.rank[k] + 1)} of ${integer(total)} by loss`,
     });
@@ -175,9 +175,9 @@ export async function cellsOf(image) {
   );
   const rows = byImage.get(image) ?? [];
   const cells = rows.map((r) => ({
-    x: mapped.x[r],
-    y: mapped.y[r],
-    size: mapped.size(r),
+    x: mapped.x[r] / mapped.shrink(r),
+    y: mapped.y[r] / mapped.shrink(r),
+    size: mapped.size(r) / mapped.shrink(r),
     loss: mapped.values.loss[r],
     rank: mapped.ranks.loss[r],
     status: now.outcome.status(mapped, r),
@@ -185,7 +185,7 @@ export async function cellsOf(image) {
   const shot = (/** @type {number} */ k) => {
     const r = rows[k];
     const same = shots.findIndex(
-      (one, i) => shownRows.image[i] === image && one.x === mapped.x[r] && one.y === mapped.y[r],
+      (one, i) => shownRows.image[i] === image && one.x === mapped.x[r] && one.y === mapped.y[r] && shownRows.shrink(i) === mapped.shrink(r),
     );
     return same >= 0 ? known(same) : { ...shotOf(mapped, r), status: cells[k].status, why: now.outcome.why(mapped, r) };
   };

@@ -1,0 +1,100 @@
+"""Which size of an image is worth training on, and what a selection keeps of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from srfast.data.shrink import COLUMN, sizes_of
+from srfast.errors import InputError
+from srfast.scoring.rows import Rows
+
+BLUR, UPSCALED = 0.9, 1.65
+"""Means of the columns ``blur`` (pixels) and ``upscaled`` (factor) from which an image is soft."""
+LEFT = {2: 14.6, 3: 28.3, 4: 42.4}
+"""Scale -> median loss of bicubic below which an image is soft: a tenth of the images of BSDS400, which were made small
+by their authors, have less."""
+
+
+def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+    """Of each image the rows of the largest size at which it is no longer soft, of its smallest where it always is.
+
+    Soft is an image at a size where the mean of its patches' ``blur`` or ``upscaled`` is at least ``BLUR`` or
+    ``UPSCALED``; in a table without these two columns, where the median of their ``bicubic`` is below ``LEFT``.
+
+    Args:
+        table: A score table of several sizes.
+        rows: Row numbers [n], ascending.
+
+    Returns:
+        The rows that are left, and how many ``images`` there are and how many were ``larger`` than their detail.
+
+    Raises:
+        InputError: the table has one size alone, or neither the columns nor a scale that the rule knows.
+    """
+    sizes, at = sizes_of(table.table, table.meta)
+    if len(sizes) < 2:
+        raise InputError("one_size: expected scores of several sizes, as `srfast score --shrink 1,1/2` makes them")
+    image = pc.dictionary_encode(table.table.column("image").combine_chunks()).indices.to_numpy()[rows]
+    group = image.astype(np.int64) * len(sizes) + at[rows]
+    found, member = np.unique(group, return_inverse=True)
+    soft = _soft(table, rows, member, len(found))
+    first = np.r_[True, found[1:] // len(sizes) != found[:-1] // len(sizes)]
+    last = np.r_[first[1:], True]
+    of = np.cumsum(first) - 1
+    # Sizes of an image follow each other, the largest first.
+    good = np.flatnonzero(~soft | last)
+    chosen = good[np.r_[True, of[good][1:] != of[good][:-1]]]
+    keep = np.zeros(len(found), bool)
+    keep[chosen] = True
+    return rows[keep[member]], {"images": len(chosen), "larger": int((~first[chosen]).sum())}
+
+
+def _soft(table: Rows, rows: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
+    if {"blur", "upscaled"} <= set(table.columns):
+        limits = (("blur", BLUR), ("upscaled", UPSCALED))
+        return np.any([_means(table.column(c)[rows], member, n) >= most for c, most in limits], axis=0)
+    scale = table.meta.get("scale")
+    if scale not in LEFT:
+        raise InputError("one_size: expected the columns blur and upscaled, or a scale of 2, 3 or 4 in the metadata")
+    return _medians(table.column("bicubic")[rows], member, n) < LEFT[scale]
+
+
+def _means(values: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
+    """The mean of each of n groups of values; missing ones do not count, and 0 where there is none."""
+    values = np.asarray(values, np.float64)
+    known = ~np.isnan(values)
+    return np.bincount(member[known], values[known], n) / np.maximum(np.bincount(member[known], minlength=n), 1)
+
+
+def _medians(values: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
+    """The median of each of n groups of values, none of them empty; of two middle ones the lower."""
+    counts = np.bincount(member, minlength=n)
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    return values[np.lexsort((values, member))][first + (counts - 1) // 2]
+
+
+def about_sizes(table: Rows, rows: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
+    """For the core-set's metadata: of each size the rows there were and those that are kept; nothing where the table
+    has no column ``shrink``."""
+    if COLUMN not in table.columns:
+        return {}
+    sizes, at = sizes_of(table.table, table.meta)
+    patches, kept = np.bincount(at[rows], minlength=len(sizes)), np.bincount(at[chosen], minlength=len(sizes))
+    rows = zip(sizes, patches.tolist(), kept.tolist(), strict=True)
+    return {"by_size": {str(size): {"patches": n, "kept": k} for size, n, k in rows}}
+
+
+def counted_sizes(meta: dict[str, Any], patches: pa.Table, kept: pa.Table) -> dict[str, Any]:
+    """``about_sizes`` of tables that have a column ``n`` of how many rows there are of a ``shrink``."""
+    found: dict[str, dict[str, int]] = {}
+    for name, table in (("patches", patches), ("kept", kept)):
+        sizes, at = sizes_of(table, meta)
+        for size in sizes:
+            found.setdefault(str(size), {})[name] = 0
+        for i, count in zip(at.tolist(), table["n"].to_pylist(), strict=True):
+            found[str(sizes[i])][name] = int(count)
+    return {"by_size": found}

@@ -1,0 +1,109 @@
+"""Images at a fraction of their size: the factors as exact fractions, and the pixels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from srfast.data.images import read_rgb
+from srfast.errors import InputError
+from srfast.ops.functional import imresize
+
+COLUMN = "shrink"
+WHOLE = ("1",)
+"""The setting that shrinks nothing."""
+_FINEST = 1000
+"""Largest denominator: any two such fractions differ as float32."""
+
+
+def parsed(value: Any) -> tuple[str, ...]:
+    """Fractions as text, the largest first: "1,3/4,0.5" or a list of texts, numbers and ``Fraction`` gives "1", "3/4",
+    "1/2". A float is the fraction that it is the nearest float of.
+
+    Raises:
+        ValueError: none, one that is there twice, one that is not in 0 < fraction <= 1, or of a denominator beyond
+            1000.
+    """
+    given = value.split(",") if isinstance(value, str) else value
+    items = list(given) if isinstance(given, (list, tuple)) else [given]
+    found = sorted(map(_fraction, items), reverse=True)
+    if not found or len(set(found)) < len(found):
+        raise ValueError
+    return tuple(map(str, found))
+
+
+def _fraction(item: Any) -> Fraction:
+    if isinstance(item, bool):
+        raise ValueError
+    try:
+        found = Fraction(item.strip() if isinstance(item, str) else item)
+    except ZeroDivisionError:
+        raise ValueError from None
+    if isinstance(item, float) and float(found.limit_denominator(_FINEST)) == item:
+        found = found.limit_denominator(_FINEST)
+    if not 0 < found <= 1 or found.denominator > _FINEST:
+        raise ValueError
+    return found
+
+
+def shrunk(image: np.ndarray, factor: float) -> np.ndarray:
+    """``srfast.imresize(image, factor)`` of uint8 [H, W, 3]; at 1 the image itself."""
+    return image if factor == 1 else imresize(image, factor)
+
+
+def read_shrunk(path: str | os.PathLike[str], factor: float) -> np.ndarray:
+    """The pixels that the patches of one size lie in: ``read_rgb``, shrunk."""
+    return shrunk(read_rgb(path), factor)
+
+
+def side(length: int, factor: float) -> int:
+    """Pixels of a side of ``shrunk``."""
+    return int(np.ceil(length * factor))
+
+
+def fractions(table: pa.Table, meta: Mapping[str, Any], name: str | os.PathLike[str] = "scores") -> list[Fraction]:
+    """The size of the image that each row of a table lies in [n], exactly as the table's metadata have it.
+
+    Raises:
+        InputError: the column is not float32, or has a value that is none of those in the metadata.
+    """
+    sizes, code = sizes_of(table, meta, name)
+    return [sizes[i] for i in code.tolist()]
+
+
+def factors(table: pa.Table, meta: Mapping[str, Any], name: str | os.PathLike[str] = "scores") -> np.ndarray:
+    """``fractions`` as ``srfast.imresize`` takes them, float64 [n]."""
+    sizes, code = sizes_of(table, meta, name)
+    return np.array([float(f) for f in sizes])[code]
+
+
+def sizes_of(
+    table: pa.Table, meta: Mapping[str, Any], name: str | os.PathLike[str] = "scores"
+) -> tuple[list[Fraction], np.ndarray]:
+    """The sizes of a table, the largest first, and the number of each row's [n]; raises as ``fractions``."""
+    if COLUMN not in table.schema.names:
+        if isinstance(meta.get(COLUMN), list):
+            raise InputError(f"{name}: expected a column {COLUMN!r}, as its metadata say, got none")
+        return [Fraction(1)], np.zeros(table.num_rows, np.int64)
+    column = table.column(COLUMN)
+    if column.type != pa.float32() or column.null_count:
+        raise InputError(f"{name}: column {COLUMN!r}: expected float32 without missing values, got {column.type}")
+    values = np.concatenate([np.zeros(0, np.float32), *(c.to_numpy() for c in column.chunks)])
+    listed = meta.get(COLUMN)
+    try:
+        sizes = [Fraction(s) for s in parsed(listed)] if isinstance(listed, list) else [Fraction(1)]
+    except (ValueError, TypeError):
+        raise InputError(f"{name}: its metadata have been damaged: {COLUMN}: expected fractions") from None
+    known = np.array([float(f) for f in sizes], np.float32)
+    place = np.minimum(np.searchsorted(-known, -values), len(known) - 1)
+    odd = np.flatnonzero(known[place] != values)
+    if len(odd):
+        raise InputError(
+            f"{name}: column {COLUMN!r}: expected one of {', '.join(map(str, sizes))}, got {values[odd[0]]!s}"
+        )
+    return sizes, place

@@ -1,0 +1,133 @@
+"""``score --shrink``: the patches of smaller copies of each image, made in memory."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import srfast
+from srfast.data import images
+from srfast.data.grid import grid
+from srfast.data.images import read_rgb
+from srfast.errors import InputError
+from srfast.scoring.table import ScoreTable, join
+
+SIZES = ["1", "3/4", "1/2", "1/3"]
+OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def photos(photographs: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Odd sizes: one that is as large as a patch at every size, one at two, one gray and turned by its EXIF."""
+    folder = tmp_path_factory.mktemp("photos")
+    Image.fromarray(photographs["astronaut"][20:173, 90:281]).save(folder / "a.png")
+    Image.fromarray(photographs["chelsea"][60:131, 80:283]).save(folder / "b.jpg", quality=90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(photographs["coffee"][90:240, 200:371]).convert("L").save(folder / "c.jpg", exif=exif)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(photos: Path) -> ScoreTable:
+    return srfast.score(photos, shrink="1/2,1,1/3,3/4", **OPTIONS)
+
+
+def test_rows_are_those_of_files_made_small_offline(photos: Path, table: ScoreTable, tmp_path: Path) -> None:
+    assert table.meta["shrink"] == SIZES
+    assert table.columns == ["image", "x", "y", "size", "shrink", "loss", "bicubic", "sobel"]
+    rows = []
+    for path in sorted(photos.iterdir()):
+        for size in SIZES:
+            small = srfast.imresize(read_rgb(path), float(Fraction(size)))
+            if min(small.shape[:2]) < 48:
+                continue
+            Image.fromarray(small).save(tmp_path / "small.png")
+            offline = srfast.score(tmp_path / "small.png", **OPTIONS)
+            xs, ys = grid(*small.shape[:2], 2, 48, 48)
+            assert len(offline) == len(xs) * len(ys)
+            for row in offline:
+                rows.append({**row, "image": path.name, "shrink": float(np.float32(float(Fraction(size))))})
+    names = table.columns
+    assert [{n: row[n] for n in names} for row in rows] == list(table)
+
+
+def test_small_sizes_are_listed(table: ScoreTable) -> None:
+    assert table.meta["small"] == [
+        {"image": "b.jpg", "shrink": "1/2", "height": 36, "width": 102},
+        {"image": "b.jpg", "shrink": "1/3", "height": 24, "width": 68},
+    ]
+
+
+@pytest.mark.parametrize(
+    "options", [{"threads": 3}, {"backend": "torch"}, {"mode": "dense", "backend": "torch"}, {"blockiness": True}]
+)
+def test_threads_engines_and_modes(options: dict[str, Any], photos: Path, table: ScoreTable) -> None:
+    expected = table
+    if options.get("mode"):
+        expected = srfast.score(photos, shrink=SIZES, **OPTIONS, mode="dense")
+    found = srfast.score(photos, shrink=SIZES, **{**OPTIONS, **options})
+    assert found.table.select(["image", "x", "y", "size", "shrink"]).equals(
+        expected.table.select(["image", "x", "y", "size", "shrink"])
+    )
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-4)
+    if "threads" in options:
+        assert found.table.equals(expected.table)
+
+
+def test_each_image_is_decoded_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    real = images._decode
+    monkeypatch.setattr(images, "_decode", lambda data: seen.append(len(data)) or real(data))
+    srfast.score(photos, shrink=SIZES, **OPTIONS)
+    assert len(seen) == 3
+
+
+def test_resume_shards_and_folders(photos: Path, table: ScoreTable, tmp_path: Path) -> None:
+    """The same bytes whether a run was begun anew, went on, or was put together."""
+    out = tmp_path / "s.parquet"
+    srfast.score(photos, shrink=SIZES, output=out, **OPTIONS)
+    whole = out.read_bytes()
+    (copy := tmp_path / "photos").mkdir()
+    for path in photos.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    srfast.score([copy / "a.png", copy / "b.jpg"], shrink=SIZES, output=out, **OPTIONS)
+    went_on = srfast.score(copy, shrink=SIZES, output=out, resume=True, **OPTIONS)
+    assert went_on.table.equals(table.table)
+    assert went_on.meta["small"] == table.meta["small"]
+    with pytest.raises(InputError, match=r"shrink was \['1', '3/4', '1/2', '1/3'\] and is None now"):
+        srfast.score(copy, output=out, resume=True, **OPTIONS)
+    srfast.score(photos, shrink=SIZES, output=out, resume=False, **{**OPTIONS, "threads": 3})
+    assert out.read_bytes() == whole
+    (tmp_path / "parts").mkdir()
+    assert srfast.score(photos, shrink=SIZES, output=tmp_path / "parts", **OPTIONS).table.equals(table.table)
+    shards = [srfast.score(photos, shrink=SIZES, shard=(i, 2), **OPTIONS) for i in (0, 1)]
+    assert join(shards).table.equals(table.table)
+    with pytest.raises(InputError, match="occurs in more than one table"):
+        join([shards[0], shards[0]])
+    with pytest.raises(InputError, match="shrink differs"):
+        join([shards[0], srfast.score(photos, shard=(1, 2), **OPTIONS)])
+
+
+def test_full_size_alone_changes_nothing(photos: Path) -> None:
+    assert "shrink" not in srfast.score(photos, shrink=1, **OPTIONS).columns
+    half = srfast.score(photos, shrink=0.5, **OPTIONS)
+    assert set(half["shrink"]) == {0.5}
+    with pytest.raises(InputError, match=r"nothing to score: 1 smaller .* b.jpg is 26 x 9 at 1/8"):
+        srfast.score(photos / "b.jpg", shrink="1/8", **OPTIONS)
+
+
+def test_what_does_not_go_together(photos: Path, table: ScoreTable) -> None:
+    with pytest.raises(InputError, match="shrink: expected 1 with `lr_images`"):
+        srfast.score(photos, shrink="1/2", lr_images=photos)
+    with pytest.raises(InputError, match="shrink: expected 1 with `loader` dali"):
+        srfast.score(photos, shrink="1/2", loader="dali")
+    odd = table.table.set_column(4, "shrink", [np.full(len(table), 0.4, np.float32)])
+    for damaged in (odd, table.table.drop_columns(["shrink"])):
+        with pytest.raises(InputError, match="column 'shrink'"):
+            srfast.CorePatches(ScoreTable(damaged, table.meta))
