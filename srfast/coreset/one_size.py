@@ -84,8 +84,8 @@ def about_sizes(table: Rows, rows: np.ndarray, chosen: np.ndarray) -> dict[str, 
         return {}
     sizes, at = sizes_of(table.table, table.meta)
     patches, kept = np.bincount(at[rows], minlength=len(sizes)), np.bincount(at[chosen], minlength=len(sizes))
-    rows = zip(sizes, patches.tolist(), kept.tolist(), strict=True)
-    return {"by_size": {str(size): {"patches": n, "kept": k} for size, n, k in rows}}
+    found = zip(sizes, patches.tolist(), kept.tolist(), strict=True)
+    return {"by_size": {str(size): {"patches": n, "kept": k} for size, n, k in found}}
 
 
 def counted_sizes(meta: dict[str, Any], patches: pa.Table, kept: pa.Table) -> dict[str, Any]:
