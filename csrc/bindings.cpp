@@ -140,6 +140,47 @@ PYBIND11_MODULE(_C, m) {
       py::arg("a"), py::arg("b"), py::arg("n"), py::arg("length"), py::arg("threads"), py::arg("out"),
       py::call_guard<py::gil_scoped_release>());
 
+  m.def(
+      "defects",
+      [](std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels, std::uintptr_t xs, int64_t nx,
+         std::uintptr_t ys, int64_t ny, int64_t size, std::uintptr_t weights, int threads, std::uintptr_t out) {
+        expect_side(h, "h"), expect_side(w, "w"), expect_channels(channels), expect_threads(threads);
+        expect(row_stride / channels >= w, "row_stride", "at least a row of the image");
+        expect(size >= 15 && size < 1 << 24, "size", "15 to 2^24 - 1");
+        expect_span({h, row_stride}, "image"), expect_span({nx, ny, kDefectColumns}, "xs");
+        expect_windows(ptr<const int32_t>(xs), nx, size, w, "xs");
+        expect_windows(ptr<const int32_t>(ys), ny, size, h, "ys");
+        const int64_t n = nx && ny ? 1 : 0;
+        expect_pointer(ptr<void>(image), n, "image"), expect_pointer(ptr<void>(weights), n, "weights");
+        expect_pointer(ptr<void>(out), n, "out");
+        defects_cpu(ptr<const uint8_t>(image), h, w, row_stride, channels, ptr<const int32_t>(xs), nx,
+                    ptr<const int32_t>(ys), ny, size, ptr<const float>(weights), threads, ptr<float>(out));
+      },
+      py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"), py::arg("xs"),
+      py::arg("nx"), py::arg("ys"), py::arg("ny"), py::arg("size"), py::arg("weights"), py::arg("threads"),
+      py::arg("out"), py::call_guard<py::gil_scoped_release>());
+  m.def(
+      "defect_features",
+      [](std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels, std::uintptr_t out) {
+        expect_side(h, "h"), expect_side(w, "w"), expect_channels(channels);
+        expect(row_stride / channels >= w, "row_stride", "at least a row of the image");
+        expect_span({h, row_stride, kDefectFeatures}, "image"), expect_pointer(ptr<void>(image), 1, "image");
+        expect_pointer(ptr<void>(out), (h / 8) * (w / 8), "out");
+        defect_features_cpu(ptr<const uint8_t>(image), h, w, row_stride, channels, ptr<float>(out));
+      },
+      py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"), py::arg("out"),
+      py::call_guard<py::gil_scoped_release>());
+  m.def(
+      "jpeg_trace",
+      [](std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels) {
+        expect_side(h, "h"), expect_side(w, "w"), expect_channels(channels);
+        expect(row_stride / channels >= w, "row_stride", "at least a row of the image");
+        expect_span({h, row_stride}, "image"), expect_pointer(ptr<void>(image), 1, "image");
+        return jpeg_trace_cpu(ptr<const uint8_t>(image), h, w, row_stride, channels);
+      },
+      py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"),
+      py::call_guard<py::gil_scoped_release>());
+
   m.def("supported_isas", &supported_isas);
   m.def("supports_fast", &supports_fast);
   py::class_<ScorerHandle>(m, "Scorer")

@@ -28,6 +28,7 @@ _NAMES = {
     "train": "srfast.workflows.training",
     "influence": "srfast.coreset.influence",
     "prune": "srfast.workflows.pruning",
+    "audit": "srfast.workflows.auditing",
     "write_report": "srfast.report.writing",
     "run_study": "srfast.study.runner",
     "build_info": "srfast.ops.native",
@@ -87,5 +88,6 @@ if TYPE_CHECKING:
     from srfast.scoring.pipeline import score as score
     from srfast.scoring.table import ScoreTable as ScoreTable
     from srfast.study.runner import run_study as run_study
+    from srfast.workflows.auditing import audit as audit
     from srfast.workflows.pruning import prune as prune
     from srfast.workflows.training import train as train

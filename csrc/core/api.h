@@ -79,4 +79,29 @@ void blockiness_cpu(const uint8_t* image, int64_t row_stride, int channels, cons
 // number of its filter, dst [h, row]; pixels of 1, 3 or 4 bytes. False where there is no such filter.
 bool unfilter_cpu(const uint8_t* src, int64_t h, int64_t row, int pixel, uint8_t* dst);
 
+// The panel of defects (srfast/ops/defects.py): columns of a window, in this order.
+enum DefectColumn : int { kNoise, kBlur, kUpscaled, kOverlay, kBanding, kClipped, kBorder, kHalo, kDefectColumns };
+
+constexpr int64_t kDefectFeatures = 24, kDefectHidden = 32, kDefectHeads = 8;
+constexpr float kLeastTextured = 0.2f;  // share of a window's tiles from which its sharpness can be known
+constexpr float kMostClipped = 0.9f;    // share of a window's pixels up to which its noise can be known
+
+// Rows and columns of tiles of 8 pixels that fit into a window wherever it lies: those from the first one that begins
+// inside it on.
+constexpr int64_t defect_tiles(int64_t size) { return (size - 7) / 8; }
+
+// out [ny, nx, kDefectColumns] of the windows of `size` >= 15 pixels at (xs[j], ys[i]) of an image [h, w, channels];
+// ys ascend. NaN: cannot be known. weights: the four layers of the network, each [out, in] and its bias: [32, 24],
+// [32, 32], [32, 32], [8, 32]. The result does not depend on the threads.
+void defects_cpu(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels, const int32_t* xs,
+                 int64_t nx, const int32_t* ys, int64_t ny, int64_t size, const float* weights, int threads,
+                 float* out);
+
+// What the network sees of each tile: out [h / 8, w / 8, kDefectFeatures].
+void defect_features_cpu(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels, float* out);
+
+// The lowest quality (1 to 100, libjpeg's scale) of which the pixels of an image [h, w] bear a trace, on the grid of 8
+// pixels or off it; 0: none.
+int jpeg_trace_cpu(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels);
+
 }  // namespace srfast

@@ -28,6 +28,7 @@ COMMANDS = {
     "score": "Score every patch of a set of images.",
     "select": "Pick a core-set from score tables.",
     "join": "Add scores from elsewhere to a score table.",
+    "audit": "Say what is wrong with images, and which to keep.",
     "dedup": "Find near-duplicates, and patches that are in test images.",
     "stats": "Quantiles, shares of error and agreement of a score table.",
     "export": "Write a core-set as files that a trainer reads.",

@@ -32,6 +32,11 @@ def report(coreset: Any, output: str, as_json: bool) -> None:
 
 def tell(selection: dict[str, Any], lowest: float, highest: float, output: str, as_json: bool) -> None:
     """What was selected, for a person or for a program."""
+    if "rejected" in selection:
+        counts = ", ".join(f"{reason} {n:,}" for reason, n in selection["rejected"].items()) or "nothing"
+        say(f"srfast: left out: {counts} (patches; one may have several reasons)")
+    if "cleaned" in selection:
+        say(f'srfast: --clean is --where "{selection["cleaned"]}"')
     if selection["short"]:
         say(f"srfast: {selection['short']}")
     if "larger" in selection:

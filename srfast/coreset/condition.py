@@ -11,6 +11,7 @@ from srfast.errors import InputError, RunError
 
 ROW = "srfast row number"
 """The name under which a condition could see the number of a row."""
+MET = "srfast condition met"
 
 
 def passing(table: pa.Table, condition: str) -> np.ndarray:
@@ -33,7 +34,10 @@ def passing(table: pa.Table, condition: str) -> np.ndarray:
         rows = connection.from_arrow(table.append_column(ROW, pa.array(np.arange(len(table)))))
         expression = check_condition(rows, condition, table.column_names)
         try:
-            found: dict[str, Any] = rows.filter(expression).select(duckdb.ColumnExpression(ROW)).fetchnumpy()
+            met = rows.select(duckdb.ColumnExpression(ROW), expression.alias(MET))  # a filter takes no window functions
+            found: dict[str, Any] = (
+                met.filter(duckdb.ColumnExpression(MET)).select(duckdb.ColumnExpression(ROW)).fetchnumpy()
+            )
         except duckdb.Error as error:
             raise not_met(error, table.column_names) from None
     return np.sort(found[ROW])

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from srfast.coreset.condition import ROW, check_condition, not_met, reason
 from srfast.coreset.one_size import counted_sizes
+from srfast.coreset.rejects import about_rejected, check_clean
 from srfast.coreset.settings import SCORES, Selection, counted, share, short_of
 from srfast.data.images import stays_inside
 from srfast.data.parquet import check_pages, opened
@@ -29,6 +30,7 @@ from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
 from srfast.runtime.plugins import is_file
 from srfast.runtime.threads import cores
+from srfast.scoring.defects.thresholds import THRESHOLDS
 from srfast.scoring.table import (
     SCHEMA,
     about_images,
@@ -106,6 +108,8 @@ def unsupported(asked: Selection, meta: Mapping[str, Any]) -> str | None:
         return "the method is a function"
     if asked.target is not None:
         return f"method {asked.method!r} reads the images"
+    if asked.reject is not None:
+        return "reject looks patches up by their image"
     for name in ("per_image", "nms"):
         if getattr(asked, name) is not None:
             return f"{name} compares the patches of an image"
@@ -142,6 +146,7 @@ class Large:
         self.files, self.asked = files, asked
         self._beside = beside or Path(tempfile.gettempdir())
         self.names = with_extras(SCHEMA, files.schema).names
+        self._reasons: dict[str, int] = {}
         self.about: dict[str, Any] = {}
         """What the core-set's metadata say of the selection, once ``kept`` has been called."""
 
@@ -199,9 +204,11 @@ class Large:
     def _choose(self) -> str:
         asked = self.asked
         total = self._open()
-        n = total if asked.where is None else self._one("SELECT count(*) FROM passing")
+        whole = asked.where is None and not asked.clean
+        n = total if whole else self._one("SELECT count(*) FROM passing")
         if not n:
-            raise InputError(f"where: none of the {total} patches meets {asked.where!r}")
+            what = f"where: none of the {total} patches meets {asked.where!r}"
+            raise InputError(what + (" and is clean" if asked.clean else ""))
         key = _KEYS.get(str(asked.method)) or _name(str(asked.method))
         dropped = share(asked.drop_hardest, n)
         candidates = "true" if not dropped else f"NOT ({self._first('loss', 'des', dropped, 'true', n)})"
@@ -228,6 +235,7 @@ class Large:
             "kept": kept,
             "dropped_hardest": dropped,
             "short": short_of(asked, n, count, kept),
+            **about_rejected(asked, self._reasons, self.names),
         }
         if "shrink" in self.names:
             source = "passing" if asked.max_per_image is None else f"passing SEMI JOIN allowed USING ({_name(ROW)})"
@@ -276,10 +284,31 @@ class Large:
         else:
             source += " t"
         rows = self._connection.sql(f"SELECT {columns}, {row} AS {_name(ROW)} FROM {source}")
+        if self.asked.clean:
+            rows = self._clean(rows)
         if self.asked.where is not None:
             rows = rows.filter(check_condition(rows, self.asked.where, self.names))
         rows.create_view("passing")
         return total
+
+    def _clean(self, rows: Any) -> Any:
+        """The rows without those that the thresholds are against, which are counted by reason.
+
+        The images whose means are beyond a threshold are found first, so that no row is sorted or held for them.
+        """
+        check_clean(self.names)
+        asked = [t for t in THRESHOLDS if t.column in self.names]
+        rows.create_view("every")
+        image = "image, shrink" if "shrink" in self.names else "image"
+        means = ", ".join(f"avg({_name(t.column)}) AS {_name(t.column)}" for t in asked)
+        self._connection.execute(f"CREATE TEMP TABLE means AS SELECT {image}, {means} FROM every GROUP BY {image}")
+        bad = [f"coalesce({t.of('every.', 'means.')}, false)" for t in asked]
+        counts = ", ".join(f"count(*) FILTER (WHERE {b})" for b in bad)
+        found = self._connection.execute(f"SELECT {counts} FROM every JOIN means USING ({image})").fetchall()[0]
+        self._reasons = {t.column: int(k) for t, k in zip(asked, found, strict=True) if k}
+        return self._connection.sql(
+            f"SELECT every.* FROM every JOIN means USING ({image}) WHERE NOT ({' OR '.join(bad)})"
+        )
 
     def _check_method(self, source: str) -> None:
         name = str(self.asked.method)

@@ -17,6 +17,7 @@ from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.catalogue import find
 from srfast.coreset.methods.columns import descending
 from srfast.coreset.one_size import about_sizes, one_size
+from srfast.coreset.rejects import about_rejected, counted_reasons, rejected
 from srfast.coreset.settings import POSITIONAL, SelectArguments, counted, share, short_of
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows, is_frame, of_frame
@@ -87,7 +88,9 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     Returns:
         The core-set. Ties break by row order; the same input and seed give the same rows. Where ``max_per_image``
         or ``nms`` leave fewer patches than ``keep`` asks for, it holds those, and ``meta["selection"]["short"]`` says
-        so.
+        so. With ``clean`` or ``reject`` what they leave out does not count among the N of the fractions, and
+        ``meta["selection"]`` says under ``rejected`` how many for each reason, under ``cleaned`` the condition that
+        does the same as ``clean``.
 
     Raises:
         InputError: an argument outside its range, tables that do not belong together, nothing left to keep, or less
@@ -111,13 +114,17 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     how = find(asked.method, tuple(columns))
     loss = table.column("loss")
     rows = np.arange(len(table)) if asked.where is None else passing(table.table, asked.where)
+    if not len(rows):
+        raise InputError(f"where: none of the {len(table)} patches meets {asked.where!r}")
+    left_out, reasons = rejected(table.table, asked.clean, asked.reject)
+    rows = rows[~left_out[rows]]
     n = len(rows)
     larger, passed = None, rows
     if n and asked.one_size:
         rows, larger = one_size(table, rows)
         n = len(rows)
     if not n:
-        raise InputError(f"where: none of the {len(table)} patches meets {asked.where!r}")
+        raise InputError(f"clean, reject: none of the {len(table)} patches is left ({counted_reasons(reasons)})")
     dropped = share(asked.drop_hardest, n)
     candidates = np.sort(rows[descending(loss[rows], "des")[dropped:]]) if dropped else rows
     if asked.window is not None:
@@ -147,6 +154,7 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
         "short": short_of(asked, n, count, len(chosen), limits.apart),
         **about_sizes(table, passed, chosen),
         **({} if larger is None else {"larger": larger}),
+        **about_rejected(asked, reasons, table.columns),
     }
     schema = with_extras(CORESET_SCHEMA, kept.schema)
     return CoreSet(kept.select(schema.names).cast(schema), {**table.meta, "selection": selection})

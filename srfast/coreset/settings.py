@@ -147,6 +147,20 @@ class Selection(Settings):
         path(absolute=True),
         metavar="DIR",
     )
+    clean: bool = setting(
+        False,
+        "Leave out what the thresholds of the defects are against, patches and all patches of an image whose means are "
+        "beyond them (docs/defects.md); the same as a `where`, which is printed.",
+        SWITCH,
+        more="The table has columns of ``score(defects=True)``.",
+    )
+    reject: str | os.PathLike[str] | None = setting(
+        None,
+        "Leave out what this list names: CSV with image,x,y,size,reason; empty x, y and size: the whole image.",
+        path(),
+        metavar="FILE",
+        more="Such as ``srfast.audit`` writes.",
+    )
 
     sizes: Sizes = setting(
         "best",
@@ -164,6 +178,8 @@ class Selection(Settings):
         super().together()
         if self.target is not None and self.method not in TARGETED:
             raise InputError(f"target: expected method influence or similar with it, got method {self.method!r}")
+        if self.reject is not None and not os.path.isfile(self.reject):
+            raise InputError(f"reject: {os.fspath(self.reject)}: no such file")
         if self.window is not None and not self.window[0] < self.window[1]:
             raise InputError(f"window: expected two shares LO, HI with 0 <= LO < HI <= 1, got {self.window!r}")
 

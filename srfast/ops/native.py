@@ -131,6 +131,42 @@ def shadowed() -> str | None:
     return None
 
 
+def defects(
+    image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, weights: np.ndarray, threads: int
+) -> np.ndarray:
+    """``srfast.ops.defects.defects``; weights float32, those of the network behind each other."""
+    image = _rows_together(image)
+    h, w, c = image.shape
+    out = np.empty((len(xs) * len(ys), 8), np.float32)
+    compiled().defects(
+        image.ctypes.data, h, w, image.strides[0], c, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size,
+        weights.ctypes.data, min(threads, max(1, len(ys))), out.ctypes.data,
+    )  # fmt: skip
+    return out
+
+
+def defect_features(image: np.ndarray) -> np.ndarray:
+    """``srfast.ops.defects_reference.features`` in float32."""
+    image = _rows_together(image)
+    h, w, c = image.shape
+    out = np.empty((h // 8, w // 8, 24), np.float32)
+    compiled().defect_features(image.ctypes.data, h, w, image.strides[0], c, out.ctypes.data)
+    return out
+
+
+def jpeg_trace(image: np.ndarray) -> int:
+    """``srfast.ops.defects.jpeg_trace``; 0 for none."""
+    image = _rows_together(image)
+    h, w, c = image.shape
+    return int(compiled().jpeg_trace(image.ctypes.data, h, w, image.strides[0], c))
+
+
+def _rows_together(image: np.ndarray) -> np.ndarray:
+    """The image, copied where the pixels of a row do not lie behind each other."""
+    c = image.shape[2]
+    return image if image.strides[1:] == (c, 1) and image.strides[0] >= 0 else np.ascontiguousarray(image)
+
+
 def build_info() -> dict[str, Any]:
     """Version, compiler, instruction sets and CUDA architectures of the compiled module."""
     c = compiled()

@@ -134,6 +134,11 @@ def _listings(scores: Scores) -> list[Listing]:
         if entries:
             more = f" The first {_LISTED:,} are named." if len(entries) > _LISTED else ""
             found.append(Listing(f"{title}: {count(len(entries), 'file')}", text + more, entries[:_LISTED]))
+    rejected = scores.selection.get("rejected")
+    if isinstance(rejected, dict) and rejected:
+        text = "Before anything was selected, by --clean and --reject; a patch may have several reasons."
+        entries = [(str(reason), f"{n:,} patches") for reason, n in rejected.items() if isinstance(n, int)]
+        found.append(Listing("Left out by reason", text, entries))
     return found or [Listing("", "Every image was read, and none is smaller than a patch.", [])]
 
 

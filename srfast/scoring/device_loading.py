@@ -10,9 +10,8 @@ import numpy as np
 from srfast.data.grid import grid
 from srfast.data.images import ImageFile, read_rgb
 from srfast.errors import InputError, RunError
-from srfast.ops.blockiness import blockiness
 from srfast.scoring.parts import Outcome
-from srfast.scoring.per_image import scored_rows
+from srfast.scoring.per_image import more_columns, scored_rows
 from srfast.scoring.settings import ScoreSettings
 
 TOLERANCE = {"mean": 0.5, "largest": 16}
@@ -90,5 +89,6 @@ def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], t
             yield Outcome(file, small=(image.shape[0], image.shape[1]))
             continue
         scores = engine.on_device(image, xs, ys, size, settings.mode)
-        blocks = blockiness(image.cpu().numpy(), xs, ys, size, threads) if settings.blockiness else None
-        yield Outcome(file, scored_rows(file, xs, ys, size, scores, blocks))
+        wanted = settings.defects or settings.blockiness
+        more = more_columns(settings, file, image.cpu().numpy(), xs, ys, threads) if wanted else None
+        yield Outcome(file, scored_rows(file, xs, ys, size, scores, more))

@@ -17,7 +17,6 @@ from srfast.data.images import ImageFile, read_rgb
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.shrink import shrunk
 from srfast.errors import InputError
-from srfast.ops.blockiness import blockiness
 from srfast.scoring.backends.base import Engine, Scores, TakesSeveral, check_finite
 from srfast.scoring.backends.choice import make_engine, make_pair_engine
 from srfast.scoring.network import Network, load_network
@@ -51,8 +50,8 @@ class Sized:
     """Columns of the windows."""
     ys: np.ndarray
     lr: np.ndarray | None = None
-    blocks: np.ndarray | None = None
-    """``blockiness`` of the windows."""
+    more: dict[str, np.ndarray] | None = None
+    """Further columns of the windows: ``blockiness``, or defects."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +90,16 @@ class Job:
         except InputError as error:
             return Outcome(file, skipped=str(error))
         small_at: dict[str, tuple[int, int]] = {}
-        return Decoded(self._sizes(hr, lr, small_at), small_at)
+        return Decoded(self._sizes(file, hr, lr, small_at), small_at)
 
     def decode(self, file: ImageFile) -> Decoded | Outcome:
         """``open`` with all sizes made."""
         image = self.open(file)
         return image if isinstance(image, Outcome) else Decoded(list(image.sizes), image.small_at)
 
-    def _sizes(self, whole: np.ndarray, lr: np.ndarray | None, small_at: dict[str, tuple[int, int]]) -> Iterator[Sized]:
+    def _sizes(
+        self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, small_at: dict[str, tuple[int, int]]
+    ) -> Iterator[Sized]:
         for size in self.settings.shrink:
             hr = shrunk(whole, float(Fraction(size)))
             h, w = hr.shape[:2]
@@ -106,10 +107,10 @@ class Job:
             if not (len(xs) and len(ys)):
                 small_at[str(size)] = h, w
                 continue
-            blocks = None
-            if self.settings.blockiness:  # by the workers, where the engine runs on the calling thread
-                blocks = blockiness(hr, xs, ys, self.settings.patch, self.workers if h * w > LARGE else 1)
-            yield Sized(str(size), hr, xs, ys, lr, blocks)
+            # By the workers, where the engine runs on the calling thread.
+            threads = self.workers if h * w > LARGE else 1
+            more = more_columns(self.settings, file if hr is whole else None, hr, xs, ys, threads, lr)
+            yield Sized(str(size), hr, xs, ys, lr, more)
 
     def score(self, file: ImageFile, image: Decoded | Outcome, threads: int) -> Outcome:
         """The rows of an image."""
@@ -141,7 +142,7 @@ class Job:
 
     def _scored(self, file: ImageFile, one: Sized, scores: Scores) -> pa.Table:
         shrink = float(Fraction(one.size)) if self.settings.several_sizes else None
-        return scored_rows(file, one.xs, one.ys, self.settings.patch, scores, one.blocks, shrink)
+        return scored_rows(file, one.xs, one.ys, self.settings.patch, scores, one.more, shrink)
 
     def _outcome(self, file: ImageFile, rows: list[pa.Table], image: Decoded) -> Outcome:
         if not self.settings.several_sizes:
@@ -149,10 +150,28 @@ class Job:
         return Outcome(file, pa.concat_tables(rows) if rows else None, small_at=image.small_at)
 
 
+def more_columns(
+    settings: ScoreSettings, file: ImageFile | None, hr: np.ndarray, xs: np.ndarray, ys: np.ndarray, threads: int,
+    lr: np.ndarray | None = None,
+) -> dict[str, np.ndarray] | None:  # fmt: skip
+    """The columns beside the scores that the settings ask for; ``file`` None: the image is not as it is there."""
+    if settings.defects:
+        from srfast.scoring.defects.measure import measure
+
+        path = None if file is None else file.path
+        return measure(hr, path, xs, ys, settings.patch, threads=threads, lr=lr, scale=settings.scale)
+    if settings.blockiness:
+        from srfast.ops.blockiness import blockiness
+
+        return {"blockiness": blockiness(hr, xs, ys, settings.patch, threads)}
+    return None
+
+
 def scored_rows(
-    file: ImageFile, xs: np.ndarray, ys: np.ndarray, size: int, scores: Scores, blocks: np.ndarray | None,
+    file: ImageFile, xs: np.ndarray, ys: np.ndarray, size: int, scores: Scores,
+    more: dict[str, np.ndarray] | None,
     shrink: float | None = None,
 ) -> pa.Table:  # fmt: skip
     """The rows of an image, at one size; RunError where a loss is not finite."""
     check_finite(scores.loss, str(file.path))
-    return image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel, blocks, shrink)
+    return image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel, more, shrink)

@@ -147,6 +147,14 @@ class ScoreSettings(Settings):
         metavar="FRACTION,...",
         compared=True,
     )
+    defects: bool = setting(
+        False,
+        "Also columns of what is wrong with a patch: noise, blur, upscaled, jpeg, blockiness, overlay, banding, "
+        "clipped, border, halo and, with `lr_images`, shift and colour; null where one cannot be known; patches of at "
+        "least 32 pixels (docs/defects.md).",
+        SWITCH,
+        compared=True,
+    )
     tile_overlap: int = setting(
         TILE_OVERLAP,
         "LR pixels around a tile of a large image, where a network's reach is not known: scores near seams are then "
@@ -172,6 +180,11 @@ class ScoreSettings(Settings):
             raise InputError("shrink: expected 1 with `lr_images`, which are there for the whole images alone")
         if self.several_sizes and self.loader != "srfast":
             raise InputError(f"shrink: expected 1 with `loader` {self.loader}, which gives images at full size")
+        if self.defects:
+            from srfast.ops.defects import SMALLEST as LEAST
+
+            if self.patch < LEAST:
+                raise InputError(f"defects: expected a patch of at least {LEAST} pixels, got {self.patch}")
         if self.lr_images is not None:
             from srfast.data.lowres import LowRes
 
@@ -206,6 +219,7 @@ class ScoreSettings(Settings):
             **({"lr": self.lr_images, "lr_template": self.lr_template} if self.lr_images is not None else {}),
             **({"blockiness": True} if self.blockiness else {}),
             **({"shrink": list(self.shrink)} if self.several_sizes else {}),
+            **({"defects": True} if self.defects else {}),
             **({"tile_overlap": self.tile_overlap} if self.tile_overlap != TILE_OVERLAP else {}),
         }
 

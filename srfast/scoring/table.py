@@ -7,6 +7,7 @@ import logging
 import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from srfast.data.images import stays_inside
 from srfast.data.parquet import Writer, opened
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
+from srfast.scoring.defects.panel import names
 from srfast.scoring.metadata import check_meta
 from srfast.scoring.rows import Rows
 from srfast.scoring.scored import check_places
@@ -54,8 +56,16 @@ def with_shrink(schema: pa.Schema) -> pa.Schema:
 
 def schema_of(settings: Mapping[str, Any]) -> pa.Schema:
     """The columns of a run with these settings, as a table's metadata have them."""
-    schema = BLOCKINESS if settings.get("blockiness") else SCHEMA
+    if settings.get("defects"):
+        schema = reduce(pa.Schema.append, map(defect_field, names(bool(settings.get("lr")))), SCHEMA)
+    else:
+        schema = BLOCKINESS if settings.get("blockiness") else SCHEMA
     return with_shrink(schema) if settings.get(COLUMN) else schema
+
+
+def defect_field(name: str) -> pa.Field:
+    """A column of ``score --defects``; null where it cannot be known."""
+    return pa.field(name, pa.float32())
 
 
 ROW_GROUP = 1 << 18
@@ -71,10 +81,11 @@ class ScoreTable(Rows):
 
     Columns: ``image`` (path relative to the root, POSIX separators), ``x``, ``y``, ``size`` (int32, HR pixels,
     top-left corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel``
-    (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y); ``blockiness`` (float32, 0..100) where it was asked for; then any
-    columns that were joined to them. Rows are in path order, then by y, then by x. Where images were scored at several
-    sizes, ``shrink`` (float32, 1 = full size) follows ``size``, x, y and size are pixels of the shrunk image, and the
-    rows of an image are those of its largest size first.
+    (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y); ``blockiness`` (float32, 0..100) or the columns of
+    ``srfast.scoring.defects`` where they were asked for; then any columns that were joined to them. Rows are in path
+    order, then by y, then by x. Where images were scored at several sizes, ``shrink`` (float32, 1 = full size) follows
+    ``size``, x, y and size are pixels of the shrunk image, and the rows of an image are those of its largest size
+    first.
     """
 
     @classmethod
@@ -306,20 +317,31 @@ def arrow(values: np.ndarray, dtype: type[np.generic]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
 
 
+def nullable(values: np.ndarray) -> pa.Array:
+    """A float32 column whose NaN are null; without ``pa.array``, like ``arrow``."""
+    values = np.ascontiguousarray(values, np.float32)
+    missing = np.isnan(values)
+    if not missing.any():
+        return arrow(values, np.float32)
+    valid = pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    return pa.Array.from_buffers(pa.float32(), len(values), [valid, pa.py_buffer(values)], int(missing.sum()))
+
+
 def image_rows(name: str, xs: np.ndarray, ys: np.ndarray, size: int, loss: np.ndarray, bicubic: np.ndarray,
-               sobel: np.ndarray, blockiness: np.ndarray | None = None,
+               sobel: np.ndarray, more: Mapping[str, np.ndarray] | None = None,
                shrink: float | None = None) -> pa.Table:  # fmt: skip
-    """The rows of one image, at one size."""
-    scores = (loss, bicubic, sobel) if blockiness is None else (loss, bicubic, sobel, blockiness)
+    """The rows of one image, at one size; ``more``: ``blockiness``, or the columns of the defects, by name."""
+    more = more or {}
     n = len(xs) * len(ys)
     columns = [
         repeated(name, n),
         arrow(np.tile(xs, len(ys)), np.int32),
         arrow(np.repeat(ys, len(xs)), np.int32),
         arrow(np.full(n, size), np.int32),
-        *(arrow(column, np.float32) for column in scores),
+        *(arrow(column, np.float32) for column in (loss, bicubic, sobel)),
+        *map(nullable, more.values()),
     ]
-    schema = SCHEMA if blockiness is None else BLOCKINESS
+    schema = BLOCKINESS if list(more) == ["blockiness"] else reduce(pa.Schema.append, map(defect_field, more), SCHEMA)
     if shrink is not None:
         columns.insert(4, arrow(np.full(n, shrink), np.float32))
         schema = with_shrink(schema)

@@ -71,7 +71,7 @@ def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pru
         InputError: as ``srfast.score`` and ``srfast.select`` do, and for an argument that neither has.
         RunError: the backend cannot be used, or the disk is full.
     """
-    asked = PruneArguments.of(options)
+    asked = PruneArguments.of({**options, **({"defects": True} if options.get("clean") else {})})
     folder = Path(output)
     scores, coreset, report = (folder / n for n in FILES)
     inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)

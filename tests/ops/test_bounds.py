@@ -108,6 +108,23 @@ def entries() -> dict[str, tuple[list[Any], list[tuple[int, Any, str]]]]:
             + [(9, v, "size|xs") for v in (8, 41, 2**31, 2**32 + 9)]
             + [(p, v, "[hw]|xs|ys") for p in (1, 2) for v in side],
         ),
+        "defects": (
+            [b, 40, 40, 120, 3, i, 1, i, 1, 32, f, 1, f],
+            [(0, 0, "image"), (10, 0, "weights"), (12, 0, "out"), (3, 119, "row_stride"), (4, 4, "channels")]
+            + [(6, -1, "xs"), (8, 2**62, "xs"), (11, 0, "threads")]
+            + [(9, v, "size|xs") for v in (14, 41, 2**31, 2**32 + 32)]
+            + [(p, v, "[hw]|xs|ys|row_stride") for p in (1, 2) for v in side],
+        ),
+        "defect_features": (
+            [b, 40, 40, 120, 3, f],
+            [(0, 0, "image"), (5, 0, "out"), (3, 119, "row_stride"), (4, 2, "channels")]
+            + [(p, v, "[hw]|row_stride|image") for p in (1, 2) for v in side],
+        ),
+        "jpeg_trace": (
+            [b, 40, 40, 120, 3],
+            [(0, 0, "image"), (3, 119, "row_stride"), (4, 2, "channels")]
+            + [(p, v, "[hw]|row_stride|image") for p in (1, 2) for v in side],
+        ),
         "score_patches": (
             [scorer, b, i, 1, 36, 12, 12, 3, 0, 0, False, 1, f, f, f],
             [(1, 0, "base"), (2, 0, "offsets"), (3, -1, "patches"), (3, 2**60, "patches"), (4, 35, "row_stride")]

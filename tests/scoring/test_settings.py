@@ -45,6 +45,7 @@ def test_compared_settings() -> None:
         "lr_template",
         "blockiness",
         "shrink",
+        "defects",
         "tile_overlap",
     )
 

@@ -1,0 +1,246 @@
+"""How well the columns of ``score --defects`` tell spoilt photographs from clean ones, and what ``--clean`` leaves out.
+
+``python -m bench.defects FOLDER...`` of photographs, each also as ``FOLDER/2`` for halved: AUC of each column for
+patches of 96 pixels (nulls left out) and for images (mean of their patches), the shares of nulls, what the thresholds
+leave out of the clean ones, by name. Kernels and codecs are OpenCV's, where the network was trained with Pillow's;
+defocus is a disc; WebP follows enlargement once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.stats import rankdata
+
+import srfast
+from bench.degrade import degrade
+from srfast.data.grid import grid
+from srfast.data.images import find_images, read_rgb
+from srfast.ops.blockiness import blockiness
+from srfast.ops.defects import COLUMNS, defects, jpeg_trace
+from srfast.scoring.defects.thresholds import THRESHOLDS, reasons
+
+PATCH = 96
+Spoil = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+KERNELS = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+
+
+def encoded(image: np.ndarray, suffix: str, quality: int) -> np.ndarray:
+    """The image after a file of OpenCV's encoder."""
+    key = cv2.IMWRITE_JPEG_QUALITY if suffix == ".jpg" else cv2.IMWRITE_WEBP_QUALITY
+    _, data = cv2.imencode(suffix, np.ascontiguousarray(image[..., ::-1]), [key, quality])
+    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def enlarged(factor: int, kernel: str, after: str = "") -> Spoil:
+    def spoil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        h, w = (side // factor * factor for side in image.shape[:2])
+        small = cv2.resize(image[:h, :w], (w // factor, h // factor), interpolation=cv2.INTER_AREA)
+        large = cv2.resize(small, (w, h), interpolation=KERNELS[kernel])
+        return encoded(large, f".{after}", 90) if after else large
+
+    return spoil
+
+
+def defocused(radius: float) -> Spoil:
+    reach = int(np.ceil(radius))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1)
+
+    def spoil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return cv2.filter2D(image, -1, disc / disc.sum(), borderType=cv2.BORDER_REPLICATE)
+
+    return spoil
+
+
+def made(kind: str, strength: float, **options: object) -> Spoil:
+    return lambda image, rng: degrade(image, kind, strength, rng, **options)
+
+
+def cropped(quality: int, again: int = 0) -> Spoil:
+    def spoil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        y, x = divmod(int(rng.integers(1, 64)), 8)
+        once = encoded(image, ".jpg", quality)[y:, x:]
+        return encoded(once, ".jpg", again) if again else once
+
+    return spoil
+
+
+def saved(quality: int, again: int = 0) -> Spoil:
+    def spoil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        once = encoded(image, ".jpg", quality)
+        return encoded(once, ".jpg", again) if again else once
+
+    return spoil
+
+
+def grained(sigma: float) -> Spoil:
+    """Film grain: noise that is correlated over about a pixel."""
+
+    def spoil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        grain = cv2.GaussianBlur(rng.normal(0, 1, image.shape[:2]), (0, 0), 0.8)
+        return np.clip(np.rint(image + sigma * grain[..., None] / grain.std()), 0, 255).astype(np.uint8)
+
+    return spoil
+
+
+ROWS: list[tuple[str, str, Spoil]] = [
+    ("noise", "noise 5, in colour", made("noise", 5, colour=True)),
+    ("noise", "noise 5, gray", made("noise", 5, colour=False)),
+    ("noise", "noise 10, in colour", made("noise", 10, colour=True)),
+    ("noise", "film grain 8", grained(8)),
+    ("blur", "Gaussian 1.2", made("blur", 1.2, shape="gaussian")),
+    ("blur", "Gaussian 2", made("blur", 2, shape="gaussian")),
+    ("blur", "defocus 2.5", defocused(2.5)),
+    ("blur", "motion 8", made("blur", 8, shape="motion")),
+    *[
+        ("upscaled", f"x{factor} {kernel}{', ' + after if after else ''}", enlarged(factor, kernel, after))
+        for factor in (2, 3, 4)
+        for after in ("", "jpg")
+        for kernel in KERNELS
+    ],
+    ("upscaled", "x2 bicubic, WebP 90", enlarged(2, "bicubic", "webp")),
+    *[("jpeg", f"JPEG {q} on the grid", saved(q)) for q in (80, 50, 30)],
+    *[("jpeg", f"JPEG {q} off the grid", cropped(q)) for q in (80, 50, 30)],
+    ("jpeg", "JPEG 30, then 92", saved(30, 92)),
+    ("jpeg", "JPEG 30 off the grid, then 92", cropped(30, 92)),
+    *[
+        ("overlay", f"text of {size} pixels, opacity {opacity}", made("overlay", size, opacity=opacity, lines=8))
+        for size in (9, 16, 30)
+        for opacity in (1.0, 0.5)
+    ],
+    *[("halo", f"unsharp mask {amount:.0%}", made("halo", amount, radius=2.0)) for amount in (1.5, 3.0)],
+]
+
+
+def columns_of(image: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of an image's patches."""
+    xs, ys = grid(image.shape[0], image.shape[1], 2, PATCH, PATCH)
+    found = dict(zip(COLUMNS, defects(image, xs, ys, PATCH).T, strict=True))
+    found["jpeg"] = np.full(len(xs) * len(ys), jpeg_trace(image) or np.nan)
+    found["blockiness"] = blockiness(image, xs, ys, PATCH)
+    return found
+
+
+def auc(clean: np.ndarray, bad: np.ndarray) -> float:
+    """The probability that a spoilt one has the higher value; nulls left out."""
+    clean, bad = clean[~np.isnan(clean)], bad[~np.isnan(bad)]
+    ranks = rankdata(np.concatenate([clean, bad]))
+    return float((ranks[len(clean) :].mean() - (len(bad) + 1) / 2) / len(clean))
+
+
+def judged(column: str, values: np.ndarray) -> np.ndarray:
+    """Higher is worse; a JPEG that left no trace is the best there is."""
+    return -np.where(np.isnan(values), 101, values) if column == "jpeg" else values
+
+
+def means(values: list[np.ndarray]) -> np.ndarray:
+    return np.array([np.nanmean(v) if not np.isnan(v).all() else np.nan for v in values])
+
+
+def halved(image: np.ndarray) -> np.ndarray:
+    return srfast.imresize(image, 0.5)
+
+
+def load(folder: str, most: int) -> list[tuple[str, np.ndarray]]:
+    half = folder.endswith("/2")
+    files = find_images(folder.removesuffix("/2"))
+    files = files[:: max(1, len(files) // most)]
+    images = [
+        (f"{Path(folder).name if not half else Path(folder).parent.name + '/2'}/{f.name}", read_rgb(f.path))
+        for f in files
+    ]
+    images = [(name, halved(image) if half else image) for name, image in images]
+    return [(name, image) for name, image in images if min(image.shape[:2]) >= PATCH + 8]
+
+
+def left_out(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndarray]]) -> None:
+    """Which patches and images the thresholds are against, and by name."""
+    patches = sum(len(f["noise"]) for f in found)
+    gone, names = 0, []
+    for (name, _), columns in zip(images, found, strict=True):
+        image = np.zeros(len(columns["noise"]), np.int64)
+        why = reasons(columns, image)
+        out = np.any(list(why.values()), 0)
+        gone += int(out.sum())
+        whole = [
+            f"{t.column} {m:.3g}" for t in THRESHOLDS if t.column in columns
+            and t.beyond(np.float64(m := means([columns[t.column]])[0]), t.image)
+        ]  # fmt: skip
+        if whole:
+            names.append(f"{name} ({', '.join(whole)})")
+        elif out.any():
+            print(
+                f"  patches of {name}: "
+                + ", ".join(f"{k} {int(v.sum())} of {len(v)}" for k, v in why.items() if v.any())
+            )
+    print(
+        f"left out: {gone} of {patches} patches ({gone / patches:.2%}), {len(names)} of {len(images)} images: "
+        + "; ".join(names)
+    )
+
+
+def nulls(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndarray]]) -> None:
+    """The share of nulls in patches that are not flat."""
+    textured = []
+    for _, image in images:
+        xs, ys = grid(image.shape[0], image.shape[1], 2, PATCH, PATCH)
+        luma = image @ np.array([0.299, 0.587, 0.114])
+        textured += [luma[y : y + PATCH, x : x + PATCH].std() >= 2 for y in ys for x in xs]
+    for name in COLUMNS:
+        values = np.concatenate([f[name] for f in found])[np.array(textured)]
+        if np.isnan(values).any():
+            print(f"null: {name} {np.isnan(values).mean():.2%} of {len(values)} patches that are not flat")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.defects", description=__doc__)
+    parser.add_argument("folders", nargs="+")
+    parser.add_argument("--most", type=int, default=100, help="images of a folder")
+    parser.add_argument(
+        "--clean-only", action="store_true", help="only what the thresholds leave out of the clean ones"
+    )
+    parser.add_argument("--only", help="rows of this column")
+    args = parser.parse_args()
+    for folder in args.folders:
+        images = load(folder, args.most)
+        clean = [columns_of(image) for _, image in images]
+        print(f"\n## {folder}: {len(images)} images, {sum(len(c['noise']) for c in clean)} patches", flush=True)
+        left_out(images, clean)
+        nulls(images, clean)
+        if args.clean_only:
+            for name in ("noise", "blur", "upscaled", "overlay", "halo"):
+                values, whole = np.concatenate([c[name] for c in clean]), means([c[name] for c in clean])
+                of_patches = np.nanquantile(values, (0.5, 0.95, 0.99, 0.998)).round(2)
+                of_images = np.nanquantile(whole, (0.5, 0.95, 0.99, 1)).round(2)
+                print(
+                    f"{name}: median, 95, 99, 99.8 % of patches {of_patches}; 50, 95, 99, 100 % of images {of_images}"
+                )
+            continue
+        print(
+            "| column | spoilt by | AUC, patch | AUC, image | found by its threshold, images |\n|---|---|---|---|---|"
+        )
+        limits = {t.column: t for t in THRESHOLDS}
+        for column, what, spoil in ROWS:
+            if args.only and column != args.only:
+                continue
+            rng = np.random.default_rng(0)
+            found = [columns_of(np.ascontiguousarray(spoil(image, rng))) for _, image in images]
+            patch = auc(*(judged(column, np.concatenate([f[column] for f in some])) for some in (clean, found)))
+            whole = [judged(column, means([f[column] for f in some])) for some in (clean, found)]
+            t = limits[column]
+            caught = t.beyond(means([f[column] for f in found]), t.image).mean()
+            print(f"| {column} | {what} | {patch:.3f} | {auc(*whole):.3f} | {caught:.0%} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

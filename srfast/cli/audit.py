@@ -1,0 +1,54 @@
+"""``srfast audit``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from srfast.cli.options import emit, quiet, settings, shown
+from srfast.workflows.settings import AuditArguments
+
+_DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "tile_overlap", "precision", "shrink")
+"""Settings of scoring that are no question here."""
+
+
+@click.command("audit", short_help="Say what is wrong with images, and which to keep.")
+@click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES_OR_SCORES...")
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the three files.")
+@settings(
+    AuditArguments,
+    "shard",
+    "mode",
+    "skip_bad",
+    "defects",
+    "blockiness",
+    "resume",
+    "tile_overlap",
+    "precision",
+    "shrink",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
+def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
+    """Say of every image whether to keep it, and why not: noise, blur, enlargement, compression, text, halos, copies.
+
+    Writes OUTPUT/images.csv (verdicts), OUTPUT/rejects.csv (a list to edit, for `srfast select --reject`) and
+    OUTPUT/audit.html (galleries by reason). Nothing is moved or deleted.
+    """
+    AuditArguments(**options)  # before anything heavy is imported
+    from srfast.workflows.auditing import audit
+
+    done = audit(images, output, progress=not quiet(), **options)
+    counts = {kind: sum(v.verdict == kind for v in done.verdicts) for kind in ("keep", "reject", "unreadable")}
+    reasons = done.counts()
+    if as_json:
+        found = {reason: {"images": whole, "patches": parts} for reason, (whole, parts) in reasons.items()}
+        emit({"output": output, "images": len(done.verdicts), **counts, "reasons": found, "rejects": str(done.rejects)})
+        return
+    for reason, (whole, parts) in reasons.items():
+        some = f", and {parts:,} patches of images that are kept" if parts else ""
+        click.echo(f"{reason}: {whole:,} images{some}")
+    page = done.folder / "audit.html"
+    click.echo(shown(f"{counts['keep']:,} of {len(done.verdicts):,} images to keep -> {page}"))
+    if done.rejects.name != "rejects.csv":
+        click.echo(shown(f"rejects.csv was edited and stays as it is; the new list -> {done.rejects}"))

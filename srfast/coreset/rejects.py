@@ -1,0 +1,147 @@
+"""Patches that a selection leaves out before anything else: by a list, and by the thresholds of the defects."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from srfast.coreset.settings import Selection
+from srfast.errors import InputError
+from srfast.scoring.defects import thresholds
+from srfast.scoring.rows import numbers
+
+log = logging.getLogger(__name__)
+HEADER = ("image", "x", "y", "size", "reason")
+"""Of a list of rejects; an empty x, y and size stand for the whole image."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def read_rejects(path: str | os.PathLike[str]) -> list[tuple[str, tuple[int, int, int] | None, str]]:
+    """The entries of a list such as ``srfast audit`` writes: image, (x, y, size) or None for all of it, reason.
+
+    Raises:
+        InputError: it cannot be read, lacks a column, or an entry is neither a patch nor a whole image; names the line.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in HEADER[:4] if name not in (reader.fieldnames or ())]
+            if missing:
+                raise InputError(f"{path}: expected the columns {','.join(HEADER)}, got none called {missing[0]}")
+            return [_entry(path, reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as a list of rejects ({error})") from None
+
+
+def _entry(
+    path: str | os.PathLike[str], line: int, row: dict[str, Any]
+) -> tuple[str, tuple[int, int, int] | None, str]:
+    image, *place = ((row.get(name) or "").strip() for name in HEADER[:4])
+    reason = (row.get("reason") or "").strip() or "listed"
+    if not image:
+        raise InputError(f"{path}: line {line}: expected the name of an image")
+    if not any(place):
+        return image, None, reason
+    try:
+        x, y, size = map(int, place)
+    except ValueError:
+        raise InputError(
+            f"{path}: line {line}: expected x, y and size as whole numbers, or none of them, got {','.join(place)!r}"
+        ) from None
+    return image, (x, y, size), reason
+
+
+def rejected(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None) -> tuple[Array, dict[str, int]]:
+    """Which rows are left out, and how many for each reason.
+
+    Args:
+        table: Columns image, x, y, size, and with ``clean`` those of defects.
+        clean: By the thresholds.
+        reject: By a list.
+
+    Raises:
+        InputError: ``clean`` of a table without columns of defects, or a list that cannot be read.
+    """
+    image = table.column("image").combine_chunks().dictionary_encode()
+    codes = numbers(pa.chunked_array([image.indices]))
+    out, counts = np.zeros(len(table), bool), {}
+    found: dict[str, Array] = {}
+    if clean:
+        check_clean(table.column_names)
+        names = [t.column for t in thresholds.THRESHOLDS if t.column in table.column_names]
+        each = codes
+        if "shrink" in table.column_names:  # at each size an image of its own
+            sizes, at = np.unique(values(table, "shrink"), return_inverse=True)
+            each = codes.astype(np.int64) * len(sizes) + at
+        found = thresholds.reasons({n: values(table, n) for n in names}, each)
+    if reject is not None:
+        for reason, rows in _listed(
+            table, {n: i for i, n in enumerate(image.dictionary.to_pylist())}, codes, reject
+        ).items():
+            found[reason] = found[reason] | rows if reason in found else rows
+    for reason, rows in found.items():
+        out |= rows
+        if rows.any():
+            counts[reason] = int(rows.sum())
+    return out, counts
+
+
+def check_clean(columns: list[str]) -> None:
+    """InputError for a table without columns of defects."""
+    if not any(t.column in columns for t in thresholds.THRESHOLDS):
+        raise InputError("clean: the table has no columns of defects; `srfast score --defects` makes them")
+
+
+def about_rejected(asked: Selection, counts: dict[str, int], columns: list[str]) -> dict[str, Any]:
+    """What a core-set's metadata say of what was left out; nothing where nothing was asked to be."""
+    if not asked.clean and asked.reject is None:
+        return {}
+    return {"rejected": counts, **({"cleaned": thresholds.condition(columns)} if asked.clean else {})}
+
+
+def counted_reasons(counts: dict[str, int]) -> str:
+    """A sentence's part: how many patches for each reason."""
+    return ", ".join(f"{reason} {n:,}" for reason, n in counts.items()) or "none"
+
+
+def values(table: pa.Table, name: str) -> Array:
+    """A column of numbers as float64, NaN where it is null."""
+    chunks = [_chunk(chunk) for chunk in table.column(name).chunks]
+    return np.concatenate(chunks) if chunks else np.zeros(0)
+
+
+def _chunk(chunk: pa.Array) -> Array:
+    """Not by ``to_numpy``, which imports pandas where it is installed."""
+    valid, data = chunk.buffers()
+    found = np.frombuffer(data, chunk.type.to_pandas_dtype())[chunk.offset : chunk.offset + len(chunk)].astype(
+        np.float64
+    )
+    if chunk.null_count and valid is not None:
+        bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")
+        found[bits[chunk.offset : chunk.offset + len(chunk)] == 0] = np.nan
+    return found
+
+
+def _listed(table: pa.Table, code_of: dict[str, int], codes: Array, reject: str | os.PathLike[str]) -> dict[str, Array]:
+    entries = read_rejects(reject)
+    place = np.stack([numbers(table.column(n)).astype(np.int64) for n in ("x", "y", "size")], 1)
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(len(code_of) + 1))
+    found: dict[str, Array] = {}
+    strangers = 0
+    for image, square, reason in entries:
+        code = code_of.get(image)
+        rows = order[:0] if code is None else order[starts[code] : starts[code + 1]]
+        if square is not None:
+            rows = rows[(place[rows] == square).all(1)]
+        strangers += not len(rows)
+        found.setdefault(reason, np.zeros(len(table), bool))[rows] = True
+    if strangers:
+        log.warning("%s: %d of %d entries are of no patch of the table", reject, strangers, len(entries))
+    return found

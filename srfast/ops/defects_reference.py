@@ -1,0 +1,250 @@
+"""The definition of ``srfast.ops.defects`` in plain float64 NumPy: what the compiled kernels are compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+TILE = 8
+LAYERS = ((32, 24), (32, 32), (32, 32), (8, 32))
+"""[outputs, inputs] of the network's layers: two for each tile, two for the mean over a window's tiles."""
+LEAST_TEXTURED = 0.2
+"""Share of a window's tiles with a variance of 16 or more from which blur, enlargement and halos can be known."""
+MOST_CLIPPED = 0.9
+"""Share of a window's pixels that are saturated up to which its noise can be known."""
+STEP = 24
+"""Grey levels of a step that counts as drawn where exactly equal pixels stand next to it."""
+MARGIN = 2
+"""Grey levels by which the lines of a margin may differ."""
+
+
+def luma(image: Array) -> Array:
+    """Luma of JPEG (JFIF), rounded, int64 [H, W]."""
+    p = image.astype(np.int64)
+    return p[..., 0] if p.shape[2] == 1 else (19595 * p[..., 0] + 38470 * p[..., 1] + 7471 * p[..., 2] + 32768) >> 16
+
+
+def tiles(plane: Array) -> Array:
+    """[H, W] -> [H // 8, W // 8, 8, 8]."""
+    h, w = (side // TILE for side in plane.shape)
+    return plane[: h * TILE, : w * TILE].reshape(h, TILE, w, TILE).transpose(0, 2, 1, 3)
+
+
+def features(image: Array) -> Array:
+    """float64 [H // 8, W // 8, 24], of each tile by itself; d is the difference of neighbours, hN and vN of order N.
+
+    h1 .. h4, v1 .. v4: log2(mean of the squares + 1/4, 1/2, 1, 2); hh, h3v1, h1v3, h1v1: of differences both ways,
+    over what they make of white noise (36, 40, 40, 4), + 0.05; variance + 1/4; range + 1; chroma: as hh, of 2 G - R -
+    B, + 0.3; equal: a 14th of the equal neighbours; phase2, phase3 (of h1), curve2, curve3 (of h2): log2 of the
+    greatest by the least mean square over columns of one remainder modulo 2 or 3, + 1 each; near: an eighth of the
+    pixels within 2 of the least or greatest; step: log2(greatest |h1|, |v1| + 1); sharp: log2(1 + the places along rows
+    where a step of 24 or more and equal neighbours follow each other); clipped: an eighth of the saturated pixels.
+    """
+    t = tiles(luma(image)).astype(np.float64)
+    rgb = image.astype(np.int64)
+    colour = rgb.shape[2] == 3
+    chroma = tiles(2 * rgb[..., 1] - rgb[..., 0] - rgb[..., 2]).astype(np.float64) if colour else np.zeros_like(t)
+
+    def d(a: Array, across: int, down: int) -> Array:
+        return np.diff(np.diff(a, n=across, axis=3), n=down, axis=2)
+
+    def energy(a: Array) -> Array:
+        return np.square(a).mean((2, 3))
+
+    across = [d(t, n, 0) for n in (1, 2, 3, 4)]
+    down = [d(t, 0, n) for n in (1, 2, 3, 4)]
+    offsets = (0.25, 0.5, 1, 2)
+    found = [np.log2(energy(a) + o) for a, o in zip(across, offsets, strict=True)]
+    found += [np.log2(energy(a) + o) for a, o in zip(down, offsets, strict=True)]
+    for x, y, white in ((2, 2, 36), (3, 1, 40), (1, 3, 40), (1, 1, 4)):
+        found.append(np.log2(energy(d(t, x, y)) / white + 0.05))
+    least, most = t.min((2, 3), keepdims=True), t.max((2, 3), keepdims=True)
+    found.append(np.log2(t.var((2, 3)) + 0.25))
+    found.append(np.log2((most - least)[..., 0, 0] + 1))
+    found.append(np.log2(energy(d(chroma, 2, 2)) / 36 + 0.3))
+    found.append(((across[0] == 0).sum((2, 3)) + (down[0] == 0).sum((2, 3))) / 14)
+    for a in across[:2]:
+        for period in (2, 3):
+            phases = np.stack([np.square(a[..., p::period]).mean((2, 3)) for p in range(period)])
+            found.append(np.log2(phases.max(0) + 1) - np.log2(phases.min(0) + 1))
+    found.append(((t <= least + 2) | (t >= most - 2)).sum((2, 3)) / 8)
+    found.append(np.log2(np.maximum(np.abs(across[0]).max((2, 3)), np.abs(down[0]).max((2, 3))) + 1))
+    a, b = np.abs(across[0][..., :-1]), np.abs(across[0][..., 1:])
+    found.append(np.log2((((a >= STEP) & (b == 0)) | ((b >= STEP) & (a == 0))).sum((2, 3)) + 1))
+    found.append(tiles(saturated(image)).sum((2, 3)) / 8)
+    return np.stack(found, -1)
+
+
+def saturated(image: Array) -> Array:
+    """Where a channel is 255, or all are 0."""
+    return (image == 255).any(2) | (image == 0).all(2)
+
+
+def banded(image: Array) -> Array:
+    """bool [H // 8, W // 8]: smooth ramps with lost levels."""
+    t = tiles(luma(image))
+    steps = [np.abs(np.diff(t, axis=axis)).reshape(*t.shape[:2], -1) for axis in (2, 3)]
+    step = np.concatenate(steps, -1)
+    spread = t.max((2, 3)) - t.min((2, 3))
+    equal, ones, n = (step == 0).sum(-1), (step == 1).sum(-1), step.shape[-1]
+    return (spread >= 2) & (spread <= 16) & (10 * equal >= 7 * n) & (4 * ones <= n - equal)
+
+
+def inner(image: Array) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of what lies between the margins; the whole image where it is of one colour."""
+    p = image.astype(np.int64)
+    h, w = p.shape[:2]
+
+    def inside(lines: Array) -> tuple[int, int]:
+        def margin(lines: Array) -> int:
+            alike = (np.abs(lines - lines[0, 0]) <= MARGIN).all((1, 2))
+            return len(lines) if alike.all() else int(alike.argmin())
+
+        first = margin(lines)
+        return first, len(lines) - margin(lines[::-1]) if first < len(lines) else first
+
+    top, bottom = inside(p)
+    if top == h:
+        return 0, h, 0, w
+    left, right = inside(p[top:bottom].transpose(1, 0, 2))
+    return top, bottom, left, right
+
+
+def layers(weights: Array) -> list[tuple[Array, Array]]:
+    """Weight [outputs, inputs] and bias of each layer."""
+    found, at = [], 0
+    for outputs, inputs in LAYERS:
+        split = at + outputs * inputs
+        found.append((weights[at:split].reshape(outputs, inputs), weights[split : split + outputs]))
+        at = split + outputs
+    return found
+
+
+def defects(image: Array, xs: Array, ys: Array, size: int, weights: Array) -> Array:
+    """float64 [len(ys) * len(xs), 8], the columns of ``srfast.ops.defects.defects``."""
+    (a, a0), (b, b0), (c, c0), (d, d0) = layers(weights.astype(np.float64))
+    seen = features(image)
+    hidden = np.maximum(np.maximum(seen @ a.T + a0, 0) @ b.T + b0, 0)
+    textured, bands, clips = seen[..., 12] >= 4, banded(image), tiles(saturated(image)).sum((2, 3))
+    top, bottom, left, right = inner(image)
+    n = (size - 7) // TILE
+    rows = []
+    for y in np.asarray(ys).tolist():
+        for x in np.asarray(xs).tolist():
+            i, j = -(-y // TILE), -(-x // TILE)
+            mine = (slice(i, i + n), slice(j, j + n))
+            heads = np.maximum(hidden[mine].mean((0, 1)) @ c.T + c0, 0) @ d.T + d0
+            known = textured[mine].mean() >= LEAST_TEXTURED
+            clipped = clips[mine].mean() / TILE**2
+            odds = np.exp(heads[2:6] - heads[2:6].max())
+            kept = max(0, min(x + size, right) - max(x, left)) * max(0, min(y + size, bottom) - max(y, top))
+            rows.append(
+                [
+                    max(0, 2 ** heads[0] - 1) if clipped < MOST_CLIPPED else np.nan,
+                    max(0, heads[1]) if known else np.nan,
+                    odds @ [1, 2, 3, 4] / odds.sum() if known else np.nan,
+                    100 / (1 + np.exp(-heads[7])),
+                    100 * bands[mine].mean(),
+                    100 * clipped,
+                    100 * (size**2 - kept) / size**2,
+                    100 / (1 + np.exp(-heads[6])) if known else np.nan,
+                ]
+            )
+    return np.array(rows, np.float64).reshape(-1, 8)
+
+
+FREQUENCIES = (
+    (0, 1),
+    (1, 0),
+    (2, 0),
+    (1, 1),
+    (0, 2),
+    (0, 3),
+    (1, 2),
+    (2, 1),
+    (3, 0),
+    (4, 0),
+    (3, 1),
+    (2, 2),
+    (1, 3),
+    (0, 4),
+)
+"""Row and column of the first 14 coefficients after the mean, in JPEG's zigzag."""
+STANDARD = (11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24)
+"""Their steps in Annex K of the standard."""
+PATTERN = np.array([1, -1, -1, 1, 1, -1, -1, 1])
+"""Eight times the product of two of these is the basis function of frequency (4, 4)."""
+THIRD = np.array([13, -3, -16, -9, 9, 16, 3, -13])
+"""32 times the basis function of frequency 3."""
+CLIP = 32
+BLOCKS, OTHERS, BINS = 1024, 3, 256
+
+
+def jpeg_trace(image: Array) -> int:
+    """The quality of ``srfast.ops.defects.jpeg_trace``; 0 for none."""
+    y = luma(image)
+    h, w = y.shape
+    if h < 23 or w < 23:
+        return 0
+    means = place_means(y, third=False)
+    median = float(np.median(means))
+    spread = 1 / np.sqrt((h - 7) // 8 * ((w - 7) // 8))
+    if median <= 0:
+        return 0
+    if means[0, 0] < median * np.exp(-2 * spread):
+        places = [(0, 0), *least_places(means, means[0, 0], 1), *least_places(place_means(y, third=True), np.inf, 2)]
+    else:
+        places = least_places(means, median * np.exp(-0.02 - 3.3 * spread), OTHERS)
+    return min((q for q in (quality_at(y, *place) for place in places) if q), default=0)
+
+
+def place_means(y: Array, third: bool) -> Array:
+    """[8, 8], of each place of the grid: the mean size of eight times a coefficient, clipped at 32."""
+    rows = np.lib.stride_tricks.sliding_window_view(y, 8, axis=1) @ (THIRD if third else PATTERN)
+    if third:
+        rows = (rows + 16) >> 5
+    found = np.lib.stride_tricks.sliding_window_view(rows, 8, axis=0) @ (THIRD if third else PATTERN)
+    if third:
+        found = (found + 8) >> 4
+    h, w = (side // 8 for side in found.shape)
+    clipped = np.minimum(np.abs(found[: 8 * h, : 8 * w]), CLIP)
+    return clipped.reshape(h, 8, w, 8).mean((0, 2))
+
+
+def least_places(means: Array, limit: float, most: int) -> list[tuple[int, int]]:
+    """The least of the places off the corner whose mean is below a limit and not above the eight around it."""
+    around = np.min([np.roll(means, (a, b), (0, 1)) for a in (-1, 0, 1) for b in (-1, 0, 1)], 0)
+    found = [(int(p) // 8, int(p) % 8) for p in np.flatnonzero((means < limit) & (means <= around)) if p]
+    return sorted(found, key=lambda place: means[place])[:most]
+
+
+def quality_at(y: Array, top: int, left: int) -> int:
+    """The quality whose steps the coefficients of the grid at (top, left) are multiples of, or 0."""
+    grid = tiles(y[top:, left:]).astype(np.float64)
+    rows, blocks = grid.shape[:2]
+    every = max(1, (rows * blocks + BLOCKS // 2) // BLOCKS)
+    k, i = np.arange(8)[:, None], np.arange(8)
+    basis = np.where(k == 0, np.sqrt(0.125), 0.5) * np.cos((2 * i + 1) * k * np.pi / 16)
+    found = basis @ grid[every // 2 :: every] @ basis.T
+    sums, counts = np.zeros(101), np.zeros(101)
+    for (row, column), standard in zip(FREQUENCIES, STANDARD, strict=True):
+        halves = (2 * np.abs(found[..., row, column])).astype(np.int64).ravel()
+        histogram = np.bincount(halves[halves < BINS], minlength=BINS)
+        for quality in range(1, 101):
+            step = _step(standard, quality)
+            first = (6 * step + 4) // 5
+            if step >= 2 and first < BINS:
+                size = (np.arange(first, BINS) + 0.5) / 2
+                sums[quality] += histogram[first:] @ np.cos(2 * np.pi * size / step)
+                counts[quality] += histogram[first:].sum()
+    score = sums / np.sqrt(counts / 2 + 1)
+    score[(score < 6) | (sums < 0.3 * counts)] = 0
+    best = 100 - int(score[::-1].argmax())
+    return best if score[best] > 0 else 0
+
+
+def _step(standard: int, quality: int) -> int:
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    return min(max((standard * scale + 50) // 100, 1), 255)

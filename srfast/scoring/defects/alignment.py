@@ -1,0 +1,88 @@
+"""Whether an LR image lies on its HR image, and has its colours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from srfast.ops.defects_reference import luma
+from srfast.ops.functional import imresize
+
+Array = np.ndarray[Any, np.dtype[Any]]
+REACH = 4
+"""LR pixels within which the whole image's shift is looked for."""
+FLAT = 1.0
+"""Least mean square of the gradient along its weaker direction from which a shift can be known."""
+
+
+def pair_columns(hr: Array, lr: Array, xs: Array, ys: Array, size: int, scale: int) -> dict[str, Array]:
+    """``shift`` and ``colour`` of windows of a pair.
+
+    Both are of LR and d(HR), the HR image reduced by ``srfast.imresize``. ``shift`` is the length in LR pixels of the
+    displacement of least squared difference of the lumas in the window (Lucas, Kanade, "An iterative image registration
+    technique", 1981, eq. 9, one step from the whole image's shift in whole pixels, found by trying all of up to 4);
+    NaN where the window has no gradient in some direction. ``colour`` is the greatest of the three absolute differences
+    of the channels' means.
+
+    Args:
+        hr: uint8 [H, W, 3].
+        lr: uint8 [H // scale, W // scale, 3].
+        xs: [nx] left sides of the windows in HR pixels, multiples of ``scale``.
+        ys: [ny] tops.
+        size: Side of the windows in HR pixels.
+        scale: HR / LR.
+
+    Returns:
+        float32 [len(ys) * len(xs)] each.
+    """
+    h, w = lr.shape[:2]
+    reduced = imresize(np.ascontiguousarray(hr[: h * scale, : w * scale]), 1 / scale)
+    corners = np.asarray(xs) // scale, np.asarray(ys) // scale, size // scale
+    difference = lr.astype(np.float64) - reduced
+    colour = np.abs(np.stack([_means(difference[..., c], *corners) for c in range(3)])).max(0)
+    a, b = luma(reduced).astype(np.float64), luma(lr).astype(np.float64)
+    dy, dx = _whole(a, b)
+    a = np.roll(a, (dy, dx), (0, 1))
+    mean = (a + b) / 2
+    gradient: list[Array] = list(np.gradient(mean)) if min(mean.shape) > 1 else [np.zeros_like(mean)] * 2
+    gy, gx = gradient
+    change = b - a
+    change -= change.mean()
+    for line in (gx, gy):  # what the roll brought to the other side tells nothing
+        line[: max(dy, 0)] = line[h + min(dy, 0) :] = 0
+        line[:, : max(dx, 0)] = line[:, w + min(dx, 0) :] = 0
+    xx, xy, yy, xt, yt = (_means(p, *corners) for p in (gx * gx, gx * gy, gy * gy, gx * change, gy * change))
+    determinant = xx * yy - xy * xy
+    weaker = (xx + yy - np.sqrt(np.square(xx - yy) + 4 * xy * xy)) / 2
+    known = weaker >= FLAT
+    safe = np.where(known, determinant, 1)
+    sx, sy = -(yy * xt - xy * yt) / safe, -(xx * yt - xy * xt) / safe
+    shift = np.where(known, np.hypot(sx + dx, sy + dy), np.nan)
+    return {"shift": shift.astype(np.float32).ravel(), "colour": colour.astype(np.float32).ravel()}
+
+
+def _whole(a: Array, b: Array) -> tuple[int, int]:
+    """Rows and columns by which ``a`` is best moved to lie on ``b``, of up to REACH; the smallest of those alike."""
+    h, w = a.shape
+    m = min(REACH, (min(h, w) - 1) // 4)
+    inner = b[m : h - m, m : w - m]
+    inner = inner - inner.mean()
+    best, found = np.inf, (0, 0)
+    moves = sorted(
+        ((dy, dx) for dy in range(-m, m + 1) for dx in range(-m, m + 1)), key=lambda d: abs(d[0]) + abs(d[1])
+    )
+    for dy, dx in moves:
+        moved = a[m - dy : h - m - dy, m - dx : w - m - dx]
+        error = float(np.square(moved - moved.mean() - inner).mean())
+        if error < best:
+            best, found = error, (dy, dx)
+    return found
+
+
+def _means(plane: Array, xs: Array, ys: Array, size: int) -> Array:
+    """Means [ny, nx] of the windows of a plane."""
+    table = np.zeros((plane.shape[0] + 1, plane.shape[1] + 1))
+    np.cumsum(np.cumsum(plane, 0), 1, out=table[1:, 1:])
+    top, bottom = table[ys], table[ys + size]
+    return ((bottom[:, xs + size] - top[:, xs + size]) - (bottom[:, xs] - top[:, xs])) / size**2

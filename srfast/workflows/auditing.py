@@ -1,0 +1,256 @@
+"""A verdict on each image of a folder: what to keep, what not, and why."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, cast
+
+import numpy as np
+import pyarrow as pa
+
+from srfast.coreset.copies import find_copies
+from srfast.coreset.rejects import HEADER, values
+from srfast.data.files import atomic_path, output_folder
+from srfast.data.images import ImageFile
+from srfast.data.provenance import kind_of
+from srfast.report.verdict_page import audit_page
+from srfast.report.writing import write_page
+from srfast.scoring.defects.panel import COLUMNS
+from srfast.scoring.defects.thresholds import THRESHOLDS, image_means, reasons
+from srfast.scoring.pipeline import Images, write_scores
+from srfast.scoring.rows import numbers
+from srfast.scoring.settings import ScoreArguments
+from srfast.scoring.table import ScoreTable
+from srfast.settings import documented
+from srfast.workflows.settings import AuditArguments
+
+P = ParamSpec("P")
+
+FILES = {"audit.html": "audit"}
+WHOLE = ("small", "unreadable", "duplicate", "leak")
+"""Reasons that are not thresholds: smaller than a patch, cannot be read, a better copy is there, a test image."""
+
+
+@dataclass
+class Verdict:
+    """Of one image."""
+
+    image: str
+    verdict: str = "keep"
+    """keep, reject or unreadable."""
+    reasons: list[str] = field(default_factory=list)
+    keep_instead: str = ""
+    """The better copy of a duplicate; the test image of a leak."""
+    said: str = ""
+    """Why it cannot be read, or its size."""
+    means: dict[str, float] = field(default_factory=dict)
+    """Of each column over the image's patches; NaN: not known in any."""
+    patches: dict[str, list[int]] = field(default_factory=dict)
+    """Rows of the table that a reason is against, where the image is kept."""
+
+    def reject(self, reason: str) -> None:
+        if self.verdict == "keep":
+            self.verdict = "reject"
+        self.reasons.append(reason)
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What ``audit`` found and where it is."""
+
+    folder: Path
+    verdicts: list[Verdict]
+    table: ScoreTable
+    """The columns that were judged."""
+    rejects: Path
+    """The list of rejects; ``rejects.new.csv`` where an earlier one was edited."""
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """By reason: images, and patches of images that are kept."""
+        names = [t.column for t in THRESHOLDS] + list(WHOLE)
+        found = {
+            name: (
+                sum(name in v.reasons for v in self.verdicts),
+                sum(len(v.patches.get(name, ())) for v in self.verdicts if v.verdict == "keep"),
+            )
+            for name in names
+        }
+        return {name: count for name, count in found.items() if any(count)}
+
+
+class _Audit(Protocol[P]):
+    """``audit`` as type checkers see it."""
+
+    def __call__(
+        self, images: Images, output: str | os.PathLike[str], *args: P.args, **kwargs: P.kwargs
+    ) -> Audited: ...
+
+
+def _typed(settings: Callable[P, AuditArguments]) -> Callable[[Callable[..., Audited]], _Audit[P]]:
+    return cast(Any, documented(cast(Any, settings)))
+
+
+@_typed(AuditArguments)
+def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Audited:
+    """Looks for what spoils a training set, and says of each image whether to keep it; moves and deletes nothing.
+
+    Writes ``images.csv`` (image, verdict, reasons, keep_instead, then the mean of each column), ``rejects.csv`` (image,
+    x, y, size, reason: for ``select --reject``; an empty x, y and size stand for the whole image) and ``audit.html``
+    (galleries by reason). An image is rejected where the mean of a column over its patches is beyond the threshold of
+    images (``srfast.scoring.defects.thresholds``), where a better copy of it is among the images (larger, then
+    lossless, then of higher JPEG quality, then first by path), where it shows a test image, and where it is smaller
+    than a patch. Of the images that are kept, patches beyond the threshold of patches are listed.
+
+    Args:
+        images: Files and folders, or one score table, whose images are read again where it lacks columns of defects.
+        output: The folder to write to.
+        **options: settings
+
+    Returns:
+        The verdicts, in order of the images' paths.
+
+    Raises:
+        InputError: a wrong argument, or nothing to look at.
+        RunError: the disk is full.
+    """
+    asked = AuditArguments.of(options)
+    inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
+    folder = Path(output)
+    with output_folder(folder, "audit", inputs, FILES):
+        table = _columns(inputs, asked)
+        root = Path(table.meta["root"])
+        verdicts = _judge(table)
+        _copies(verdicts, root, asked.against)
+        if asked.patches:
+            _repeats(verdicts, table, asked.against)
+        listed = _write(folder, verdicts, table)
+        write_page(audit_page(verdicts, table, root), folder / "audit.html")
+    return Audited(folder, list(verdicts.values()), table, listed)
+
+
+def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
+    """The columns of defects of the images, or of the images of a table."""
+    settings = asked.part(ScoreArguments)
+    if len(inputs) != 1 or (kind_of(inputs[0]) != "score table" and not _parts(inputs[0])):
+        return _measured(inputs, settings)
+    table = ScoreTable.read(inputs[0])
+    if any(t.column in table.columns for t in THRESHOLDS):
+        return table
+    root, meta = Path(table.meta["root"]), table.meta
+    images = [root / name for name in meta["images"]]
+    found = _measured(images, replace(settings, scale=meta["scale"], patch=meta["patch"], stride=meta["stride"]))
+    below = Path(os.path.relpath(found.meta["root"], root))  # the images' closest folder may lie deeper
+
+    def renamed(name: str) -> str:
+        return (below / name).as_posix()
+
+    names = pa.array([renamed(name) for name in found.table.column("image").to_pylist()], pa.string())
+    about = {**found.meta, "root": str(root)}
+    about["images"] = {renamed(name): state for name, state in found.meta["images"].items()}
+    for key in ("skipped", "small"):
+        about[key] = [{**entry, "image": renamed(entry["image"])} for entry in found.meta[key]]
+    return ScoreTable(found.table.set_column(0, found.table.schema.field("image"), names), about)
+
+
+def _measured(images: list[Any], settings: ScoreArguments) -> ScoreTable:
+    with tempfile.TemporaryDirectory(prefix="srfast-") as temporary:
+        return ScoreTable.read(write_scores(images, Path(temporary, "scores.parquet"), settings).path)
+
+
+def _parts(path: Any) -> bool:
+    return os.path.isdir(path) and any(Path(path).glob("part-*.parquet"))
+
+
+def _judge(table: ScoreTable) -> dict[str, Verdict]:
+    """By thresholds, sizes and what could not be read."""
+    image = table.table.column("image").combine_chunks().dictionary_encode()
+    codes, names = numbers(pa.chunked_array([image.indices])), image.dictionary.to_pylist()
+    skipped = {entry["image"]: entry["reason"] for entry in table.meta.get("skipped", [])}
+    small = {entry["image"]: (entry["width"], entry["height"]) for entry in table.meta.get("small", [])}
+    verdicts = {name: Verdict(name) for name in sorted({*names, *skipped, *small})}
+    for name, why in skipped.items():
+        verdicts[name].verdict, verdicts[name].said = "unreadable", why
+        verdicts[name].reasons.append("unreadable")
+    for name, (width, height) in small.items():
+        verdicts[name].said = f"{width} x {height}"
+        verdicts[name].reject("small")
+    columns = {c.name: values(table.table, c.name) for c in COLUMNS if c.name in table.columns}
+    for column, found in columns.items():
+        for name, mean in zip(names, image_means(found, codes).tolist(), strict=True):
+            verdicts[name].means[column] = mean
+    beyond = reasons(columns, codes)
+    for t in THRESHOLDS:
+        if t.column not in columns:
+            continue
+        for name in names:
+            if t.beyond(np.float64(verdicts[name].means[t.column]), t.image):
+                verdicts[name].reject(t.column)
+        for row in np.flatnonzero(beyond[t.column]).tolist():
+            of = verdicts[names[codes[row]]]
+            if of.verdict == "keep" or t.column not in of.reasons:
+                of.patches.setdefault(t.column, []).append(row)
+    return verdicts
+
+
+def _copies(verdicts: dict[str, Verdict], root: Path, against: Sequence[str | os.PathLike[str]]) -> None:
+    """Marks copies of whole images, all but the best of each, and of test images."""
+    readable = [ImageFile(root, name, 0, 0) for name, v in verdicts.items() if v.verdict != "unreadable"]
+    if not readable:
+        return
+    found = find_copies(readable, against=against)
+    for name, best in found.keep_instead.items():
+        verdicts[name].keep_instead = best
+        verdicts[name].reject("duplicate")
+    for name, test in found.leaks.items():
+        verdicts[name].keep_instead = verdicts[name].keep_instead or test
+        verdicts[name].reject("leak")
+
+
+def _repeats(verdicts: dict[str, Verdict], table: ScoreTable, against: Sequence[str | os.PathLike[str]]) -> None:
+    """Marks patches that repeat an earlier one or show a test image."""
+    from srfast.coreset.duplicates import find_duplicates
+
+    found = find_duplicates(table, list(against)).table
+    for row, name in enumerate(table.column("image").tolist()):
+        if found["duplicate"][row]:
+            verdicts[name].patches.setdefault("duplicate", []).append(row)
+        if found["leak"][row] is not None:
+            verdicts[name].patches.setdefault("leak", []).append(row)
+
+
+def _write(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Path:
+    """The two lists; where those of the rejects that are there were edited they stay, and a new list lies beside."""
+    columns = [c.name for c in COLUMNS if c.name in table.columns]
+    summary, rejects = io.StringIO(), io.StringIO()
+    writer = csv.writer(summary, lineterminator="\n")
+    writer.writerow(["image", "verdict", "reasons", "keep_instead", *columns])
+    listed = csv.writer(rejects, lineterminator="\n")
+    listed.writerow(HEADER)
+    places = [table.column(n) for n in ("x", "y", "size")]
+    for v in verdicts.values():
+        means = [v.means.get(c, np.nan) for c in columns]
+        writer.writerow([v.image, v.verdict, ";".join(v.reasons), v.keep_instead, *(_short(m) for m in means)])
+        if v.verdict != "keep":
+            listed.writerow([v.image, "", "", "", ";".join(v.reasons)])
+            continue
+        for reason, rows in v.patches.items():
+            for row in rows:
+                listed.writerow([v.image, *(int(p[row]) for p in places), reason])
+    place = folder / "rejects.csv"
+    mark = folder / ".rejects.csv"  # what the last audit wrote
+    if place.exists() and (not mark.exists() or mark.read_bytes() != place.read_bytes()):
+        place = folder / "rejects.new.csv"
+    for path, text in ((folder / "images.csv", summary), (place, rejects), (mark, rejects)):
+        with atomic_path(path) as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+    return place
+
+
+def _short(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.4g}"

@@ -1,0 +1,31 @@
+"""The settings of functions that span stages. Free of heavy imports."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from srfast.scoring.settings import ANY, MODES, Mode, ScoreRun
+from srfast.settings import SWITCH, one_of, paths, setting
+
+if TYPE_CHECKING:
+    from srfast.scoring.network import Scorer
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditArguments(ScoreRun):
+    """Everything that ``srfast.audit`` takes beside the images and the folder: the settings of scoring, and its own."""
+
+    scorer: Scorer = setting("bicubic", "As of score; bicubic needs no network.", ANY, metavar="srcnn|bicubic|PATH")
+    mode: Mode = setting("dense", "As of score.", one_of(*MODES))
+    skip_bad: bool = setting(True, "Files that cannot be read are verdicts too.", SWITCH)
+    defects: bool = setting(True, "The columns that are judged.", SWITCH)
+    against: tuple[str | os.PathLike[str], ...] = setting(
+        (),
+        "Test images, folders and files: copies of them are rejected.",
+        paths("folders and files"),
+        metavar="DIR",
+        repeated=True,
+    )
+    patches: bool = setting(False, "Also look for near-duplicates patch by patch, as dedup does.", SWITCH)

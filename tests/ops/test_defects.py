@@ -1,0 +1,176 @@
+"""``srfast.ops.defects`` against its definition in float64, and what its columns say of made defects."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image, ImageFilter
+
+from srfast.errors import InputError
+from srfast.ops import defects_reference as reference
+from srfast.ops import native
+from srfast.ops.defects import COLUMNS, defects, jpeg_trace, weights
+
+compiled_only = pytest.mark.skipif(not native.available(), reason="the compiled module is missing")
+N = {name: i for i, name in enumerate(COLUMNS)}
+
+
+def photo(name: str = "coffee", h: int = 150, w: int = 203) -> np.ndarray:
+    """Reduced, so that no trace of an earlier compression stands on the grid."""
+    whole = Image.fromarray(getattr(skimage.data, name)()[..., :3])
+    small = whole.resize((whole.width // 2, whole.height // 2), Image.Resampling.BICUBIC)
+    return np.array(small)[:h, :w]
+
+
+def saved(image: np.ndarray, quality: int) -> np.ndarray:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return np.array(Image.open(file).convert("RGB"))
+
+
+def pictures() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    stripes = np.broadcast_to((np.arange(90) // 3 % 2 * 255).astype(np.uint8)[None, :, None], (70, 90, 3))
+    boxed = photo()[:96, :120].copy()
+    boxed[:11], boxed[-7:], boxed[:, :5] = 0, 1, 2
+    return {
+        "photograph": photo(),
+        "one channel": photo()[:61, :83, 1:2],
+        "noise": rng.integers(0, 256, (67, 301, 3)).astype(np.uint8),  # wider than what is worked on together
+        "stripes": np.array(stripes),
+        "flat": np.full((40, 64, 3), 77, np.uint8),
+        "black": np.zeros((40, 40, 3), np.uint8),
+        "ramp": np.repeat((np.arange(96) // 6 * 3).astype(np.uint8)[None, :, None], 64, 0).repeat(3, 2),
+        "letterbox": boxed,
+    }
+
+
+def corners(image: np.ndarray, size: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+    h, w = image.shape[:2]
+    return np.array(sorted({*range(0, w - size + 1, step), w - size})), np.array(
+        sorted({*range(0, h - size + 1, step), h - size})
+    )
+
+
+@compiled_only
+@pytest.mark.parametrize("name", pictures())
+def test_features_are_those_of_the_definition(name: str) -> None:
+    image = pictures()[name]
+    got, want = native.defect_features(image), reference.features(image)
+    assert got.shape == want.shape
+    # Sums of integers; what is left is float32 and a logarithm to 4e-6.
+    assert np.abs(got - want).max() < 3e-5
+
+
+@compiled_only
+@pytest.mark.parametrize("name", pictures())
+@pytest.mark.parametrize(("size", "step"), [(32, 5), (40, 16)])
+def test_against_the_definition(name: str, size: int, step: int) -> None:
+    image = pictures()[name]
+    xs, ys = corners(image, size, step)
+    got = defects(image, xs, ys, size)
+    want = reference.defects(image, xs, ys, size, weights())
+    assert got.dtype == np.float32
+    assert got.shape == want.shape == (len(xs) * len(ys), len(COLUMNS))
+    assert np.array_equal(np.isnan(got), np.isnan(want))
+    # Features to 3e-5 through three layers whose gains are up to some tens.
+    assert np.allclose(got, want, rtol=2e-3, atol=2e-3, equal_nan=True)
+    for threads in (2, 5):
+        assert np.array_equal(defects(image, xs, ys, size, threads), got, equal_nan=True)
+
+
+@compiled_only
+@pytest.mark.parametrize("name", pictures())
+def test_trace_of_jpeg_against_the_definition(name: str) -> None:
+    image = pictures()[name]
+    assert native.jpeg_trace(image) == reference.jpeg_trace(image)
+    for quality in (20, 60, 85):
+        if image.shape[2] == 3:
+            once = saved(image, quality)
+            for version in (once, np.ascontiguousarray(once[3:, 5:])):
+                assert native.jpeg_trace(version) == reference.jpeg_trace(version)
+
+
+@pytest.mark.parametrize("quality", [10, 30, 60, 80, 90])
+def test_the_quality_that_was(quality: int) -> None:
+    for name in ("coffee", "chelsea", "astronaut"):
+        image = photo(name)
+        assert jpeg_trace(image) is None
+        once = saved(image, quality)
+        assert abs((jpeg_trace(once) or 0) - quality) <= 1
+        assert abs((jpeg_trace(once[2:, 7:]) or 0) - quality) <= 1
+
+
+def test_the_lower_of_two_qualities() -> None:
+    once = saved(photo(), 30)
+    assert jpeg_trace(saved(once, 92)) == 30
+    assert jpeg_trace(saved(np.ascontiguousarray(once[3:, 5:]), 92)) == 30
+
+
+def test_what_was_done_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    for name in ("coffee", "chelsea", "astronaut"):
+        image = photo(name)
+        whole = Image.fromarray(image)
+        small = whole.resize((whole.width // 2, whole.height // 2), Image.Resampling.BICUBIC)
+        changed = {
+            "noise": np.clip(image + rng.normal(0, 15, image.shape), 0, 255).astype(np.uint8),
+            "blur": np.array(whole.filter(ImageFilter.GaussianBlur(2))),
+            "upscaled": np.array(small.resize(whole.size, Image.Resampling.BICUBIC)),
+            "halo": np.array(whole.filter(ImageFilter.UnsharpMask(2, 300, 0))),
+        }
+        xs, ys = corners(image, 96, 32)
+
+        def mean(picture: np.ndarray, column: str, xs: np.ndarray = xs, ys: np.ndarray = ys) -> float:
+            return float(np.nanmean(defects(picture, xs, ys, 96)[:, N[column]]))
+
+        for column, picture in changed.items():
+            assert mean(picture, column) > 1.5 * mean(image, column) + 0.1, (name, column)
+
+
+def test_extremes() -> None:
+    found = {name: defects(image, np.array([0]), np.array([0]), 40)[0] for name, image in pictures().items()}
+    assert np.isnan(found["flat"][N["blur"]])
+    assert np.isnan(found["black"][N["noise"]])
+    assert found["black"][N["clipped"]] == 100
+    assert found["flat"][N["border"]] == 0
+    assert found["ramp"][N["banding"]] > 50 > 1 > found["photograph"][N["banding"]]
+    # 11 of 40 rows, and 5 of 40 columns of the 29 that are left.
+    assert found["letterbox"][N["border"]] == pytest.approx(100 * (1 - 29 * 35 / 1600), rel=1e-6)
+
+
+@pytest.mark.parametrize("view", ["rows", "columns", "mirrored", "transposed"])
+def test_views(view: str) -> None:
+    whole = photo("coffee", 140, 160)
+    image = {
+        "rows": whole[::2], "columns": whole[:, ::2], "mirrored": whole[::-1, ::-1],
+        "transposed": whole.transpose(1, 0, 2),
+    }[view]  # fmt: skip
+    starts, copy = np.array([0, 3, 20]), np.ascontiguousarray(image)
+    assert np.array_equal(defects(image, starts, starts, 32), defects(copy, starts, starts, 32), equal_nan=True)
+    assert jpeg_trace(image) == jpeg_trace(copy)
+
+
+def test_no_windows() -> None:
+    image, none, some = photo(), np.zeros(0, np.int64), np.array([0])
+    assert defects(image, none, some, 32).shape == (0, len(COLUMNS))
+    assert defects(image, some, none, 32).shape == (0, len(COLUMNS))
+
+
+def test_wrong_arguments() -> None:
+    image, start = photo(), np.array([0])
+    with pytest.raises(TypeError, match="image: expected uint8, got float64"):
+        defects(image.astype(np.float64), start, start, 32)
+    for bad in (image[..., 0], image[..., :2]):
+        with pytest.raises(InputError, match="image: expected"):
+            defects(bad, start, start, 32)
+        with pytest.raises(InputError, match="image: expected"):
+            jpeg_trace(bad)
+    with pytest.raises(InputError, match="size: expected 32 to 16777215 pixels, got 31"):
+        defects(image, start, start, 31)
+    for bad in ([-1], [400], [5, 0]):
+        with pytest.raises(InputError, match="xs: expected ascending windows inside 203 pixels"):
+            defects(image, np.array(bad), start, 32)

@@ -1,0 +1,192 @@
+"""``score --defects``: the same columns in every mode and engine, null where they cannot be known, and ``--clean``."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import skimage.data
+from PIL import Image
+
+import srfast
+from srfast.data.images import read_rgb
+from srfast.errors import InputError
+from srfast.ops.defects import COLUMNS, defects
+from srfast.scoring.defects import thresholds
+from srfast.scoring.defects.panel import names
+from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.table import SCHEMA, ScoreTable, join
+
+OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "defects": True}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Odd sizes, noise, a JPEG, and a flat image."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo = Image.fromarray(skimage.data.astronaut()).reduce(2)
+    photo.crop((0, 0, 151, 133)).save(folder / "a.png")
+    photo.crop((60, 60, 237, 191)).save(folder / "b.jpg", quality=30)
+    noisy = np.asarray(photo.crop((100, 40, 201, 143)), np.float64)
+    noisy = np.clip(noisy + np.random.default_rng(0).normal(0, 20, noisy.shape), 0, 255).astype(np.uint8)
+    Image.fromarray(noisy).save(folder / "ç.png")
+    Image.new("RGB", (60, 70), (90, 90, 90)).save(folder / "flat.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"mode": "dense"}, {"backend": "torch"}, {"backend": "torch", "mode": "dense"}, {"threads": 3, "stride": 14}],
+)
+def test_they_are_those_of_the_windows(options: dict[str, Any], photos: Path) -> None:
+    table = srfast.score(photos, **OPTIONS, **options)
+    assert table.columns == [*SCHEMA.names, *names(pair=False)]
+    assert table.meta["defects"] is True
+    for column in names(pair=False):
+        assert table.table.schema.field(column).type == pa.float32()
+    rows = {name: i for i, name in enumerate(COLUMNS)}
+    for name, x, y, *values in zip(*(table[c] for c in ("image", "x", "y", *COLUMNS)), strict=True):
+        want = defects(read_rgb(photos / name), np.array([x]), np.array([y]), 48)[0]
+        assert np.array_equal(np.float32(values), want[[rows[c] for c in COLUMNS]], equal_nan=True)
+    for row in table.table.to_pylist():
+        flat = row["image"] == "flat.png"
+        assert row["blur"] is None or not flat
+        assert (row["jpeg"] is None) == (row["image"] != "b.jpg")
+        assert row["jpeg"] is None or abs(row["jpeg"] - 30) <= 1
+    noise = {n: np.nanmean(table["noise"][table["image"] == n]) for n in ("a.png", "ç.png")}
+    assert noise["ç.png"] > 2 * noise["a.png"]
+
+
+def test_the_lower_quality_of_file_and_pixels(photos: Path, tmp_path: Path) -> None:
+    with Image.open(photos / "b.jpg") as image:
+        image.load()
+        image.save(tmp_path / "again.png")
+        image.save(tmp_path / "better.jpg", quality=95)
+    table = srfast.score([tmp_path / "again.png", tmp_path / "better.jpg"], **OPTIONS)
+    assert (np.abs(table["jpeg"] - 30) <= 1).all()
+
+
+def test_everything_else_stays(photos: Path) -> None:
+    with_them, without = (srfast.score(photos, **{**OPTIONS, "defects": asked}) for asked in (True, False))
+    assert without.table.schema.equals(SCHEMA)
+    assert "defects" not in without.meta
+    assert with_them.table.select(SCHEMA.names).equals(without.table)
+    blocks = srfast.score(photos, **{**OPTIONS, "defects": False, "blockiness": True})
+    assert np.array_equal(with_them["blockiness"], blocks["blockiness"])
+
+
+@pytest.mark.parametrize("name", ["s.parquet", "folder/"])
+def test_resume_gives_the_same_bytes(name: str, photos: Path, tmp_path: Path) -> None:
+    def stop(done: int, total: int, patches: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    output = f"{tmp_path}/{name}"
+    with pytest.raises(KeyboardInterrupt):
+        srfast.score(photos, output=output, progress=stop, threads=1, **OPTIONS)
+    with pytest.raises(InputError, match="cannot be resumed: defects was"):
+        srfast.score(photos, output=output, resume=True, threads=1, **{**OPTIONS, "defects": False})
+    resumed = srfast.score(photos, output=output, resume=True, threads=1, **OPTIONS)
+    fresh = srfast.score(photos, threads=1, **OPTIONS)
+    assert resumed.table.equals(fresh.table)
+    assert resumed.meta == fresh.meta
+
+
+def test_shards_go_together(photos: Path) -> None:
+    shards = [srfast.score(photos, shard=(i, 2), **OPTIONS) for i in range(2)]
+    assert join(shards).table.equals(srfast.score(photos, **OPTIONS).table)
+
+
+def test_clean_is_the_condition_that_it_prints(photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "s.parquet"
+    table = srfast.score(photos, output=path, **OPTIONS)
+    kept = srfast.select(path, keep=1.0, clean=True)
+    about = kept.meta["selection"]
+    assert about["rejected"]["jpeg"] == (table["image"] == "b.jpg").sum()
+    assert not {"b.jpg", "ç.png"} & set(kept["image"])
+    pytest.importorskip("duckdb")
+    by_condition = srfast.select(path, keep=1.0, where=about["cleaned"])
+    assert by_condition.table.equals(kept.table)
+    on_disk = srfast.select(path, keep=1.0, clean=True, engine="duckdb")
+    assert on_disk.table.equals(kept.table)
+    assert on_disk.meta["selection"]["rejected"] == about["rejected"]
+
+
+def test_clean_needs_columns(photos: Path) -> None:
+    bare = srfast.score(photos, **{**OPTIONS, "defects": False})
+    with pytest.raises(InputError, match="clean: the table has no columns of defects; `srfast score --defects` makes"):
+        srfast.select(bare, clean=True)
+
+
+def test_prune_cleans(photos: Path, tmp_path: Path) -> None:
+    done = srfast.prune(photos, tmp_path / "out", patch=48, scorer="bicubic", clean=True, keep=1.0)
+    assert "noise" in ScoreTable.read(tmp_path / "out" / "scores.parquet").columns
+    assert "b.jpg" not in set(done.coreset["image"])
+
+
+def test_reject_by_a_list(photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = srfast.score(photos, **OPTIONS)
+    first = table.table.slice(0, 1).to_pylist()[0]
+    listed = tmp_path / "rejects.csv"
+    with open(listed, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "x", "y", "size", "reason"])
+        writer.writerow([first["image"], first["x"], first["y"], 48, "ugly"])
+        writer.writerow(["ç.png", "", "", "", "noise"])
+        writer.writerow(["gone.png", "", "", "", "noise"])
+    kept = srfast.select(table, keep=1.0, reject=listed)
+    of = (table["image"] == "ç.png").sum()
+    assert len(kept) == len(table) - of - 1
+    assert kept.meta["selection"]["rejected"] == {"ugly": 1, "noise": of}
+    assert "1 of 3 entries are of no patch of the table" in caplog.text
+    for text, message in (
+        ("image,x,y\na,1,2\n", "none called size"),
+        ("image,x,y,size\na,1,,48\n", "line 2: expected x, y and size as whole numbers"),
+        ("image,x,y,size\n,1,2,48\n", "line 2: expected the name of an image"),
+    ):
+        listed.write_text(text)
+        with pytest.raises(InputError, match=message):
+            srfast.select(table, reject=listed)
+    with pytest.raises(InputError, match="no such file"):
+        srfast.select(table, reject=tmp_path / "none.csv")
+
+
+def test_conditions_and_reasons_say_the_same() -> None:
+    rng = np.random.default_rng(0)
+    image = np.sort(rng.integers(0, 9, 200))
+    columns = {t.column: np.where(rng.random(200) < 0.3, np.nan, t.image * rng.uniform(0.5, 1.5, 200)) for t in
+               thresholds.THRESHOLDS}  # fmt: skip
+    duckdb = pytest.importorskip("duckdb")
+    table = pa.table({"image": pa.array(image), **{k: pa.array(v, from_pandas=True) for k, v in columns.items()}})
+    left = (
+        duckdb.from_arrow(table)
+        .select(duckdb.SQLExpression(thresholds.condition(columns)).alias("kept"))
+        .fetchnumpy()["kept"]
+    )
+    assert np.array_equal(~left, np.any(list(thresholds.reasons(columns, image).values()), 0))
+
+
+def test_wrong_settings() -> None:
+    with pytest.raises(InputError, match="defects: expected a patch of at least 32 pixels, got 24"):
+        ScoreSettings(patch=24, defects=True)
+    with pytest.raises(InputError, match="defects: expected True or False, got 30"):
+        ScoreSettings(defects=30)  # type: ignore[arg-type]
+
+
+def test_each_size_is_an_image_of_its_own(photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "s.parquet"
+    table = srfast.score(photos, output=path, shrink="1,1/2", **OPTIONS)
+    assert table.columns[4] == "shrink"
+    at = {s: table["jpeg"][(table["image"] == "b.jpg") & (table["shrink"] == s)] for s in (1, 0.5)}
+    assert (np.abs(at[1] - 30) <= 1).all()
+    assert np.isnan(at[0.5]).all()
+    kept = srfast.select(path, keep=1.0, clean=True, sizes="all")
+    assert set(kept["shrink"][kept["image"] == "b.jpg"]) <= {0.5}
+    pytest.importorskip("duckdb")
+    assert srfast.select(path, keep=1.0, clean=True, engine="duckdb", sizes="all").table.equals(kept.table)
+    assert srfast.select(path, keep=1.0, where=kept.meta["selection"]["cleaned"], sizes="all").table.equals(kept.table)

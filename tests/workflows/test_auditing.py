@@ -1,0 +1,99 @@
+"""``srfast audit``: a verdict on every image of a mixed folder, its lists and its page."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image, ImageFilter
+
+import srfast
+from srfast.workflows.auditing import audit
+
+
+def photo(name: str) -> Image.Image:
+    """Reduced, so that no trace of an earlier compression stands on the grid."""
+    return Image.fromarray(getattr(skimage.data, name)()[..., :3]).reduce(2).crop((0, 0, 200, 150))
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clean photographs, spoilt ones, a mirrored copy, a file that is no image, and a small one."""
+    folder = tmp_path_factory.mktemp("mixed") / "pool"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("coffee", "chelsea", "astronaut"):
+        photo(name).save(folder / f"{name}.png")
+    photo("coffee").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "a-copy.jpg", quality=90)
+    rng = np.random.default_rng(0)
+    noisy = np.asarray(photo("rocket"), np.float64) + rng.normal(0, 20, (150, 200, 3))
+    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(folder / "noisy.png")
+    photo("cat").filter(ImageFilter.GaussianBlur(3)).save(folder / "sub" / "blurred.png")
+    small = photo("colorwheel").reduce(3)
+    small.resize((200, 150), Image.Resampling.BICUBIC).save(folder / "enlarged.png")
+    photo("retina").save(folder / "squeezed.jpg", quality=20)
+    (folder / "broken.png").write_bytes(b"no image")
+    photo("coffee").crop((0, 0, 60, 60)).save(folder / "tiny.png")
+    return folder
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_verdicts(mixed: Path, tmp_path: Path) -> None:
+    before = {p: p.read_bytes() for p in mixed.rglob("*") if p.is_file()}
+    done = audit(mixed, tmp_path / "out")
+    assert {p: p.read_bytes() for p in mixed.rglob("*") if p.is_file()} == before
+    rows = {r["image"]: r for r in rows_of(tmp_path / "out" / "images.csv")}
+    assert list(rows) == sorted(p.relative_to(mixed).as_posix() for p in before)
+    reasons = {name: set(filter(None, row["reasons"].split(";"))) for name, row in rows.items()}
+    assert reasons["coffee.png"] == reasons["chelsea.png"] == reasons["astronaut.png"] == set()
+    assert "duplicate" in reasons["a-copy.jpg"]
+    assert rows["a-copy.jpg"]["keep_instead"] == "coffee.png"
+    assert "noise" in reasons["noisy.png"]
+    assert {"blur", "upscaled"} & reasons["sub/blurred.png"]
+    assert "upscaled" in reasons["enlarged.png"]
+    assert "jpeg" in reasons["squeezed.jpg"]
+    assert abs(float(rows["squeezed.jpg"]["jpeg"]) - 20) <= 1
+    assert reasons["tiny.png"] == {"small"}
+    assert rows["broken.png"]["verdict"] == "unreadable"
+    assert {rows[n]["verdict"] for n in ("coffee.png", "chelsea.png")} == {"keep"}
+    listed = {r["image"] for r in rows_of(done.rejects) if not r["x"]}
+    assert listed == {name for name, row in rows.items() if row["verdict"] != "keep"}
+    page = (tmp_path / "out" / "audit.html").read_text()
+    assert '<meta name="generator" content="srfast audit ' in page
+    assert "squeezed.jpg" in page
+
+    table = srfast.score(mixed, skip_bad=True, scorer="bicubic", mode="dense")
+    kept = srfast.select(table, keep=1.0, reject=done.rejects)
+    assert set(kept["image"]) == {name for name, row in rows.items() if row["verdict"] == "keep"}
+
+
+def test_a_list_that_was_edited_stays(mixed: Path, tmp_path: Path) -> None:
+    first = audit(mixed / "coffee.png", tmp_path / "out")
+    assert audit(mixed / "coffee.png", tmp_path / "out").rejects == first.rejects
+    first.rejects.write_text("image,x,y,size,reason\ncoffee.png,,,,mine\n")
+    again = audit(mixed / "coffee.png", tmp_path / "out")
+    assert again.rejects.name == "rejects.new.csv"
+    assert "mine" in first.rejects.read_text()
+
+
+def test_a_table_without_columns_is_looked_at_again(mixed: Path, tmp_path: Path) -> None:
+    srfast.score(mixed / "sub", output=tmp_path / "s.parquet", scorer="bicubic")
+    done = audit(tmp_path / "s.parquet", tmp_path / "out")
+    assert [v.image for v in done.verdicts] == ["blurred.png"]
+    assert done.verdicts[0].verdict == "reject"
+    srfast.score(mixed, output=tmp_path / "d.parquet", scorer="bicubic", defects=True, skip_bad=True)
+    with_columns = audit(tmp_path / "d.parquet", tmp_path / "more")
+    assert {v.image: v.verdict for v in with_columns.verdicts}["noisy.png"] == "reject"
+
+
+def test_against_test_images(mixed: Path, tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    photo("chelsea").transpose(Image.Transpose.ROTATE_90).save(tmp_path / "test" / "t.png")
+    done = audit([mixed / "chelsea.png", mixed / "coffee.png"], tmp_path / "out", against=[tmp_path / "test"])
+    assert [(v.image, v.reasons) for v in done.verdicts] == [("chelsea.png", ["leak"]), ("coffee.png", [])]
