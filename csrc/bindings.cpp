@@ -182,7 +182,7 @@ PYBIND11_MODULE(_C, m) {
       py::call_guard<py::gil_scoped_release>());
 
   m.def("supported_isas", &supported_isas);
-  m.def("supports_fast", &supports_fast);
+  m.def("integer_kernels", &integer_kernels, py::arg("isa"));
   py::class_<ScorerHandle>(m, "Scorer")
       .def(py::init<std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t,
                     int>(),

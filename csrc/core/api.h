@@ -34,8 +34,9 @@ enum Isa : int { kBaseline = 0, kAvx2 = 1, kAvx512 = 2 };
 // Bit i is set when this machine and this build can run Isa i.
 unsigned supported_isas();
 
-// Whether this machine has the reduced-precision kernels (AVX-512 VNNI).
-bool supports_fast();
+// The instructions that reduced precision takes on this machine where `isa` is chosen; empty where it has none that are
+// faster than float32.
+const char* integer_kernels(int isa);
 
 // A weight set packed for one scale. Built once, used by any number of threads.
 struct Scorer;
@@ -45,7 +46,7 @@ void free_scorer(Scorer* scorer);
 struct ScoreOptions {
   int boundary;  // of the down- and up-sampling
   int isa;       // Isa
-  bool fast;     // reduced precision with kAvx512, where supports_fast()
+  bool fast;     // reduced precision, where there are integer_kernels(isa)
   int threads;   // >= 1
 };
 

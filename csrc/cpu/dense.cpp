@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -60,16 +61,17 @@ class Bands {
     for (int64_t s = 0; s < cut.stripes; ++s) columns_ = std::max(columns_, cut.x(s + 1) - cut.x(s));
     left_.assign(static_cast<size_t>(cut.bands), cut.stripes);
     for (int kind = 0; kind < 3; ++kind)
-      if (request.wants[kind]) maps_[kind].resize(static_cast<size_t>(slots_ * rows_ * cut.w));
+      if (request.wants[kind]) maps_[kind].reset(new float[static_cast<size_t>(slots_ * rows_ * cut.w)]);
   }
 
   // What one thread does: adds finished bands to the means, else works on the next tile, until nothing is left.
   void work() {
-    std::unique_lock<std::mutex> lock(mutex_);
+    std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
     try {
       const int64_t halo = 2 * cut_.halo();
       TableStorage tables;
       ScratchStorage scratch(request_.k, std::min(cut_.h, rows_ + halo), std::min(cut_.w, columns_ + halo));
+      lock.lock();
       while (!failed_ && added() < cut_.bands) {
         if (const int kind = addable(); kind < 3) {
           const int64_t band = added_[kind];
@@ -108,7 +110,7 @@ class Bands {
     }
   };
 
-  float* map(int kind, int64_t band) { return maps_[kind].data() + band % slots_ * rows_ * cut_.w; }
+  float* map(int kind, int64_t band) { return maps_[kind].get() + band % slots_ * rows_ * cut_.w; }
 
   // Bands that every map has added.
   int64_t added() const {
@@ -152,8 +154,8 @@ class Bands {
   const Cut& cut_;
   std::optional<WindowMeans>* const means_;
   const int64_t slots_;
-  int64_t rows_ = 0, columns_ = 0;  // of the largest tile
-  std::vector<float> maps_[3];      // [slots, rows, w]
+  int64_t rows_ = 0, columns_ = 0;    // of the largest tile
+  std::unique_ptr<float[]> maps_[3];  // [slots, rows, w], first touched by the threads that fill them
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<int64_t> left_;  // tiles of each band that are not finished
@@ -187,9 +189,10 @@ struct Rows {
 void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels,
                      const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys, int64_t ny,
                      int64_t size, float* loss, float* bicubic, float* sobel) {
-  const Packed& k = scorer.storage.packed;
+  const Engine engine_ = engine(options);
+  const Packed& k = scorer.packed(engine_);
   const Request request{k,
-                        engine(options),
+                        engine_.score_plane,
                         image,
                         row_stride,
                         channels,

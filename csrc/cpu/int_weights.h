@@ -1,34 +1,50 @@
 #pragma once
-// Integer weights of the reduced-precision engine. Plain data: shared with a file compiled for AVX-512 VNNI.
-//   conv1: 8-bit LR pixels (exact) x int8 weights of conv1 composed with the up-sampler, int32 sums
-//   conv2, conv3: int16 activations x int16 weights, int32 sums
-// Activations are 0..32767 in units that differ by channel. The rounding errors of a conv1 filter cancel in its sum, so
-// that flat areas, whose losses are smallest, see the exact one.
+// SRCNN in integers, the arithmetic of reduced precision. Its sums are exact, so that every instruction set gives the
+// same bits:
+//   h1[c] = max(0, (bias1 + sum_t w1[t] * LR[t]) >> shift1)    int8 weights of conv1 composed with the up-sampler,
+//   8-bit
+//                                                              LR pixels; one filter for each class of rows and columns
+//   h2[c] = max(0, (bias2 + sum_i w2[i] * h1[i]) >> shift2)    int16 weights
+//   sr    = unit * (bias3 + sum_tc w3[t][c] * h2[c])           int16 weights, float32 at last
+// Sums are int32, activations 0..32767. Weights, shifts and units are chosen so that no 8-bit image can leave either
+// range (pack_int.cpp). Plain data: shared with files compiled for one instruction set.
 #include <cstdint>
 
 namespace srfast {
 
 constexpr int kBorderClasses = 8;  // four first and four last rows or columns, where conv1's padding replicates
+constexpr int kTapColumns = 8;     // columns of a filter, those at its end zero
+
+// How one instruction set wants its weights. A sum is a lane of 32 bits.
+struct IntLayout {
+  int lanes;           // of a vector
+  int block1, block2;  // channels of conv1 and of conv2 whose sums a tile keeps in registers
+  int group;           // products of conv1 added to a lane at once: 4 of int8 weights, 2 of int16 ones
+  bool minus_128;      // pixels are LR - 128, for instructions that take signed ones
+};
+
+extern const IntLayout int_layout_avx2, int_layout_avxvnni, int_layout_avx512;
 
 // A class is a phase (0..scale-1, inside), scale + i (row i from the start) or scale + 4 + i (row n - 4 + i).
 struct IntWeights {
-  int classes;        // scale + 8
-  int taps;           // LR rows of a folded filter; columns are padded to 8
-  int first[12];      // first LR offset of a class, from the LR pixel under the HR pixel
-  const int8_t* w1;   // [classes y][classes x][taps][2][64][4]
-  const float* m1;    // [classes y][classes x][64]: int32 sum -> h1 units
-  const float* a1;    // [64]
-  const int16_t* w2;  // [32 channel pairs][32][2], pairs in the order h1 is stored
-  const float* m2;    // [32]: int32 sum -> h2 units
-  const float* a2;    // [32]
-  const int16_t* w3;  // [25][32], channels in the order h2 is stored
-  float m3, a3;       // int32 sum -> grey levels
+  int classes;           // scale + kBorderClasses
+  int taps;              // LR rows of a folded filter
+  int first[12];         // first LR offset of a class, from the LR pixel under the HR pixel
+  const void* w1;        // [classes y][classes x][64 / block1][taps][8 / group][block1][group]
+  const int32_t* bias1;  // [classes y][classes x][64]
+  const int32_t* shift1;
+  const int16_t* w2;  // [32 / block2][32 pairs][block2][2], pairs in the order h1 is stored
+  const int32_t* bias2;
+  const int32_t* shift2;  // [32]
+  const int16_t* w3;      // [25][32], channels in the order h2 is stored
+  int32_t bias3;
+  float unit;  // grey levels of one of the last sum
 };
 
-// Storage order of 32 channels after packing two vectors of sixteen: position -> channel.
-inline int packed_channel(int position) {
-  const int lane = position / 8, word = position % 8;
-  return word < 4 ? 4 * lane + word : 16 + 4 * lane + word - 4;
+// Storage order of activations after packing two vectors of sums: position -> channel.
+inline int packed_channel(int position, int lanes) {
+  const int quad = position % (2 * lanes) / 8, word = position % 8;
+  return position / (2 * lanes) * 2 * lanes + (word < 4 ? 0 : lanes) + 4 * quad + word % 4;
 }
 
 }  // namespace srfast

@@ -27,7 +27,7 @@ SRFAST_CLONES double squared_distance(const float* __restrict x, const float* __
 }  // namespace
 
 void per_sample_mse_cpu(const float* a, const float* b, int64_t n, int64_t length, int threads, float* out) {
-  parallel_ranges(n, threads, [&](int64_t begin, int64_t end) {
+  parallel_ranges(n, worth(threads, n * length, 1 << 16), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       out[i] =
           static_cast<float>(squared_distance(a + i * length, b + i * length, length) / static_cast<double>(length));

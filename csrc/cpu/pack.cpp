@@ -13,29 +13,22 @@ namespace {
 
 void pack_fold(const float* w1, int s, PackedStorage& out) {
   Packed& k = out.packed;
-  constexpr int far = 1 << 20;
-  k.fold_taps = s == 2 ? 8 : (s == 3 ? 7 : 6);
-  Window windows[4];
-  for (int p = 0; p < s; ++p) {
-    windows[p] = window(s, p, kR1, -far, far);
-    k.fold_first[p] = windows[p].first;
-  }
+  const std::vector<Window> windows = classes(s);
+  k.fold_taps = 0;
+  for (int p = 0; p < s; ++p) k.fold_taps = std::max(k.fold_taps, windows[p].taps);
   const int n = k.fold_taps;
   out.fold.assign(static_cast<size_t>(s * s * n * n * kC1), 0.0f);
   for (int py = 0; py < s; ++py)
     for (int px = 0; px < s; ++px) {
       const Window &y = windows[py], &x = windows[px];
-      for (int a = 0; a < y.taps; ++a)
-        for (int b = 0; b < x.taps; ++b)
-          for (int c = 0; c < kC1; ++c) {
-            double sum = 0;
-            for (int i = 0; i < 9; ++i)
-              for (int j = 0; j < 9; ++j)
-                sum +=
-                    y.weight[i * y.taps + a] * x.weight[j * x.taps + b] * static_cast<double>(w1[(c * 9 + i) * 9 + j]);
-            out.fold[(((py * s + px) * n + a) * n + b) * kC1 + c] = static_cast<float>(sum / 255.0);
-          }
+      const std::vector<double> f = fold(w1, y, x);
+      for (int c = 0; c < kC1; ++c)
+        for (int a = 0; a < y.taps; ++a)
+          for (int b = 0; b < x.taps; ++b)
+            out.fold[(((py * s + px) * n + a) * n + b) * kC1 + c] =
+                static_cast<float>(f[(c * y.taps + a) * x.taps + b]);
     }
+  for (int p = 0; p < s; ++p) k.fold_first[p] = windows[p].first;
   k.fold = out.fold.data();
 }
 
@@ -108,7 +101,9 @@ ScratchStorage::ScratchStorage(const Packed& k, int64_t h, int64_t w) {
     take(s.out, w + kSlack);
     take(s.sr, w + kSlack);
     if (k.integer) {
-      take(s.lr_pad8, s.lr_stride * (lh + 2 * kUpPad));
+      auto* lr_int = static_cast<int16_t*>(s.lr_int);
+      take(lr_int, s.lr_stride * (lh + 2 * kUpPad));
+      s.lr_int = lr_int;
       take(s.h1_int, 16 * kC1);
       take(s.h2_int, s.h2_stride * 5);
     }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
+#include <map>
+#include <memory>
+#include <utility>
 
 #include "cpu/score_plan.h"
 #include "cpu/upsampling.h"
@@ -11,175 +13,353 @@ namespace srfast {
 
 namespace {
 
-constexpr double kTop = 24000;  // where the largest calibrated activation lands; 32767 saturates
-constexpr int kFar = 1 << 20;   // no clamping
+constexpr double kTop = 32767;       // largest activation
+constexpr double kSumTop = 2.147e9;  // largest sum: a little below 2^31, for biases are rounded
 
-std::vector<Window> windows(int s) {
-  std::vector<Window> w;
-  for (int p = 0; p < s; ++p) w.push_back(window(s, p, kR1, -kFar, kFar));
-  for (int i = 0; i < kR1; ++i) w.push_back(window(s, i, kR1, 0, kFar));
-  for (int i = 0; i < kR1; ++i) w.push_back(window(s, i - kR1, kR1, -kFar, -1));
-  return w;
-}
-
-// conv1 composed with the up-sampler for one pair of classes: [64][ny][nx].
-std::vector<double> fold(const float* w1, const Window& y, const Window& x) {
-  std::vector<double> out(static_cast<size_t>(kC1 * y.taps * x.taps), 0.0);
-  std::vector<double> half(static_cast<size_t>(9 * x.taps));
-  for (int c = 0; c < kC1; ++c) {
-    std::fill(half.begin(), half.end(), 0.0);
-    for (int i = 0; i < 9; ++i)
-      for (int j = 0; j < 9; ++j)
-        for (int b = 0; b < x.taps; ++b)
-          half[i * x.taps + b] += static_cast<double>(w1[(c * 9 + i) * 9 + j]) / 255.0 * x.weight[j * x.taps + b];
-    for (int i = 0; i < 9; ++i)
-      for (int a = 0; a < y.taps; ++a)
-        for (int b = 0; b < x.taps; ++b)
-          out[(c * y.taps + a) * x.taps + b] += y.weight[i * y.taps + a] * half[i * x.taps + b];
-  }
-  return out;
-}
-
-// Largest activations over flat areas, edges and noise, through the first phase's filters.
-void calibrate(const SrcnnWeights& w, const std::vector<double>& filter, int taps, std::vector<double>& h1_top,
-               std::vector<double>& h2_top) {
-  std::mt19937 random(1);
-  auto uniform = [&](double lo, double hi) { return lo + (hi - lo) * (random() / 4294967296.0); };
-  h1_top.assign(kC1, 0.0);
-  h2_top.assign(kC2, 0.0);
-  std::vector<double> x(static_cast<size_t>(taps * taps)), h1(kC1);
-  for (int sample = 0; sample < 768; ++sample) {
-    const double low = uniform(0, 255), high = sample % 4 == 0 ? low : uniform(0, 255);
-    const double angle = uniform(0, 6.283185307), shift = uniform(-3, 3);
-    for (int a = 0; a < taps; ++a)
-      for (int b = 0; b < taps; ++b) {
-        const double side = std::cos(angle) * (a - taps / 2) + std::sin(angle) * (b - taps / 2) + shift;
-        const bool up = sample % 4 == 3 ? uniform(0, 1) < 0.5 : side > 0;
-        x[a * taps + b] = up ? high : low;
+// Rounds filters of [ny, nx] taps to integers so that the error hardly shows: e^T H e is kept small for the errors e,
+// where H is the mean product of the pixels under two taps in photographs, in stripes along the rows and the columns,
+// and, above all, in flat areas, whose losses are smallest. Taps are rounded from the last to the first; each takes
+// over what the errors before it do to its response (Babai's nearest plane, 1986).
+class Rounding {
+ public:
+  Rounding(int ny, int nx) : n_(ny * nx), nx_(nx), factor_(static_cast<size_t>(n_ * n_)) {
+    for (int i = 0; i < n_; ++i)
+      for (int j = i; j < n_; ++j) {
+        const int dy = i / nx - j / nx, dx = i % nx - j % nx;
+        const double stripes = 0.3 * ((dx == 0) + (dy == 0)), photographs = std::pow(0.95, std::hypot(dy, dx));
+        double h = 50 + stripes + photographs;
+        for (int k = 0; k < i; ++k) h -= factor(k, i) * factor(k, j);
+        factor(i, j) = j == i ? std::sqrt(h) : h / factor(i, i);
       }
-    for (int c = 0; c < kC1; ++c) {
-      double sum = w.b1[c];
-      for (int t = 0; t < taps * taps; ++t) sum += filter[c * taps * taps + t] * x[t];
-      h1[c] = std::max(sum, 0.0);
-      h1_top[c] = std::max(h1_top[c], h1[c]);
+  }
+
+  // out[t] = taps[t] * unit, rounded, -limit..limit. The best of orders from 1 to 4 of the corners; returns e^T H e.
+  template <class T>
+  double round(const double* taps, double unit, double limit, int corners, T* out) const {
+    std::vector<double> error(static_cast<size_t>(n_));
+    std::vector<T> rounded(static_cast<size_t>(n_));
+    double best = HUGE_VAL;
+    for (int corner = 0; corner < corners; ++corner) {
+      auto at = [&](int i) {
+        return (corner & 2 ? n_ / nx_ - 1 - i / nx_ : i / nx_) * nx_ + (corner & 1 ? nx_ - 1 - i % nx_ : i % nx_);
+      };
+      double cost = 0;
+      for (int i = n_ - 1; i >= 0; --i) {
+        const double* row = factor_.data() + i * n_;
+        double carried = 0;
+        for (int j = i + 1; j < n_; ++j) carried += row[j] * error[j];
+        const double exact = taps[at(i)] * unit, v = std::clamp(std::round(exact - carried / row[i]), -limit, limit);
+        error[i] = v - exact;
+        rounded[at(i)] = static_cast<T>(v);
+        cost += (carried + row[i] * error[i]) * (carried + row[i] * error[i]);
+      }
+      if (cost >= best) continue;
+      best = cost;
+      std::copy(rounded.begin(), rounded.end(), out);
     }
-    for (int c = 0; c < kC2; ++c) {
-      double sum = w.b2[c];
-      for (int i = 0; i < kC1; ++i) sum += static_cast<double>(w.w2[c * kC1 + i]) * h1[i];
-      h2_top[c] = std::max(h2_top[c], sum);
+    return best;
+  }
+
+ private:
+  double& factor(int i, int j) { return factor_[static_cast<size_t>(i * n_ + j)]; }
+
+  int n_, nx_;
+  std::vector<double> factor_;  // upper Cholesky factor of H
+};
+
+// Bits to shift a sum of at most `bound` by to make an activation of it.
+int bits_above(double bound) {
+  return std::max(0, static_cast<int>(std::ceil(std::log2(std::max(bound, 1.0) / kTop))));
+}
+
+// value, and half a unit of what is left after shifting by k: the shift rounds.
+int32_t bias_of(double value, int k) {
+  return static_cast<int32_t>(std::floor(value + (k > 0 ? std::ldexp(0.5, k) : 0.0) + 0.5));
+}
+
+// Units of one layer's activations (one of the integers is 1 / unit), and the largest that an image can give.
+struct Units {
+  std::vector<double> per_one, top;
+  explicit Units(int channels) : per_one(static_cast<size_t>(channels)), top(per_one) {}
+};
+
+// conv1. A channel has one unit for every class, so that conv2 has one filter; the units of the weights differ from
+// class to class by powers of two, which the shifts take back. The sum of the taps, which the classes share, is a whole
+// number of units wherever it can be.
+Units quantize1(const SrcnnWeights& weights, int scale, IntNetwork& z) {
+  const std::vector<Window> windows = classes(scale);
+  z.classes = static_cast<int>(windows.size());
+  for (int i = 0; i < z.classes; ++i) {
+    z.taps = std::max(z.taps, windows[i].taps);
+    z.first[i] = windows[i].first;
+  }
+  const int pairs = z.classes * z.classes;
+  struct Pair {
+    int ny, nx;
+    bool inside;
+    std::vector<double> filters;  // [64][ny][nx]
+    const Rounding* rounding;
+    int finer = 0;  // the unit of its weights is 2^finer times the channel's
+    double top = 0, correction = 0;
+    double largest(int c) const {
+      double most = 0;
+      for (int t = 0; t < ny * nx; ++t) most = std::max(most, std::fabs(filters[c * ny * nx + t]));
+      return most;
+    }
+  };
+  std::map<std::pair<int, int>, Rounding> roundings;
+  std::vector<Pair> all;
+  for (int p = 0; p < pairs; ++p) {
+    const int cy = p / z.classes, cx = p % z.classes, ny = windows[cy].taps, nx = windows[cx].taps;
+    const Rounding& rounding = roundings.try_emplace({ny, nx}, ny, nx).first->second;
+    all.push_back({ny, nx, cy < scale && cx < scale, fold(weights.w1, windows[cy], windows[cx]), &rounding});
+  }
+  z.w1.assign(static_cast<size_t>(pairs * kC1 * z.taps * kTapColumns), 0);
+  z.bias1.resize(static_cast<size_t>(pairs * kC1));
+  z.shift1.resize(z.bias1.size());
+  Units units(kC1);
+  std::vector<int8_t> q(64);
+  for (int c = 0; c < kC1; ++c) {
+    double flat = 0, largest = 0;
+    for (int t = 0; t < 81; ++t) flat += static_cast<double>(weights.w1[c * 81 + t]) / 255.0;
+    for (const Pair& p : all)
+      if (p.inside) largest = std::max(largest, p.largest(c));
+    double unit = largest > 0 ? 126.5 / largest : 1.0;
+    // Whole also in the coarser units of border classes, where that costs little.
+    const double whole = std::fabs(flat) * unit, step = whole >= 32 ? 4 : (whole >= 8 ? 2 : 1);
+    if (whole >= 1) {
+      const double finest = unit;
+      double best = HUGE_VAL;
+      for (double n = std::floor(whole / step) * step; n >= step && (n >= 0.9 * whole || best == HUGE_VAL); n -= step) {
+        const double r = finest * n / whole;
+        double cost = 0;
+        for (const Pair& p : all)
+          if (p.inside) cost += p.rounding->round(p.filters.data() + c * p.ny * p.nx, r, 127, 4, q.data()) / (r * r);
+        if (cost < best) unit = r;
+        best = std::min(best, cost);
+      }
+    }
+    int coarsest = 0;
+    double bound = 0;
+    for (int i = 0; i < pairs; ++i) {
+      Pair& p = all[i];
+      const double most = p.largest(c) * unit;
+      p.finer = most > 0 ? std::clamp(static_cast<int>(std::floor(std::log2(127.0 / most))), -4, 4) : 0;
+      const double r = std::ldexp(unit, p.finer);
+      p.rounding->round(p.filters.data() + c * p.ny * p.nx, r, 127, p.inside ? 4 : 1, q.data());
+      double sum = 0, positive = 0;
+      for (int t = 0; t < p.ny * p.nx; ++t) {
+        z.w1[((i * kC1 + c) * z.taps + t / p.nx) * kTapColumns + t % p.nx] = q[t];
+        sum += q[t];
+        positive += std::max<int>(q[t], 0);
+      }
+      p.correction = (flat * r - sum) * 128;  // what the sum still lacks, in areas of medium grey
+      p.top = weights.b1[c] * r + p.correction + 255 * positive + 1;
+      coarsest = std::min(coarsest, p.finer);
+      bound = std::max(bound, std::ldexp(p.top, -p.finer));
+    }
+    const int shift = std::max(-coarsest, bits_above(bound));
+    units.per_one[c] = std::ldexp(unit, -shift);
+    for (int i = 0; i < pairs; ++i) {
+      const int k = shift + all[i].finer;
+      z.shift1[i * kC1 + c] = k;
+      z.bias1[i * kC1 + c] = bias_of(weights.b1[c] * std::ldexp(unit, all[i].finer) + all[i].correction, k);
+      units.top[c] = std::clamp(std::floor(std::ldexp(all[i].top, -k) + 1), units.top[c], kTop);
     }
   }
+  return units;
 }
 
-// A channel that hardly responds gets coarse units: in fine ones its weights in the next layer would outgrow the
-// others.
-std::vector<double> units(const std::vector<double>& top) {
-  const double floor = std::max(1e-3 * *std::max_element(top.begin(), top.end()), 1e-12);
-  std::vector<double> q;
-  for (double t : top) q.push_back(kTop / std::max(t, floor));
-  return q;
-}
+constexpr int kDarkest = 16, kBrightest = 235;  // of Y
 
-// Rounds a filter [ny, nx] to int8 in units of 1 / r, which is returned. The error of a tap is
-// carried to its neighbour: the sum of the filter stays exact.
-template <class Store>
-double round_taps(const double* taps, int ny, int nx, Store&& store) {
-  double largest = 0;
-  for (int t = 0; t < ny * nx; ++t) largest = std::max(largest, std::fabs(taps[t]));
-  const double r = largest > 0 ? 126.0 / largest : 1.0;
-  double carry = 0;
-  for (int a = 0; a < ny; ++a)
-    for (int i = 0; i < nx; ++i) {
-      const int b = a % 2 ? nx - 1 - i : i;
-      const double exact = taps[a * nx + b] * r + carry;
-      const double v = std::clamp(std::round(exact), -127.0, 127.0);
-      carry = exact - v;
-      store(a, b, static_cast<int8_t>(v));
+// h1 of flat areas, by the definition and in integers.
+struct Flat {
+  double h1[kBrightest + 1][kC1];
+  int64_t integers[kBrightest + 1][kC1];
+  Flat(const SrcnnWeights& weights, const IntNetwork& z) {
+    for (int c = 0; c < kC1; ++c) {
+      double sum = 0;
+      int64_t sum_int = 0;
+      for (int t = 0; t < 81; ++t) sum += static_cast<double>(weights.w1[c * 81 + t]);
+      for (int t = 0; t < z.taps * kTapColumns; ++t) sum_int += z.w1[c * z.taps * kTapColumns + t];
+      for (int grey = kDarkest; grey <= kBrightest; ++grey) {
+        h1[grey][c] = std::max(weights.b1[c] + sum / 255.0 * grey, 0.0);
+        integers[grey][c] = std::max<int64_t>((z.bias1[c] + sum_int * grey) >> z.shift1[c], 0);
+      }
     }
-  return r;
+  }
+};
+
+// conv2. The units of channel c are `coarser[c]` >= 1 times what they could be.
+Units quantize2(const SrcnnWeights& weights, const Units& in, const Flat& flat, const std::vector<double>& coarser,
+                IntNetwork& z) {
+  Units units(kC2);
+  z.w2.resize(kC1 * kC2);
+  z.bias2.resize(kC2);
+  z.shift2.resize(kC2);
+  for (int c = 0; c < kC2; ++c) {
+    double v[kC1], largest = 1e-30, most = weights.b2[c], least = most;
+    for (int i = 0; i < kC1; ++i) {
+      v[i] = weights.w2[c * kC1 + i] / in.per_one[i];
+      largest = std::max(largest, std::fabs(v[i]));
+      (v[i] > 0 ? most : least) += v[i] * in.top[i];
+    }
+    constexpr double rounding = kC1 * kTop;  // what the roundings of the weights, and of their correction, add at most
+    const double finest = std::min(32766 / largest, (kSumTop - rounding) / std::max({most, -least, 1e-30}));
+    const double bound = std::max(most, 0.0) * finest + rounding, r = finest / coarser[c];
+    const int k = bits_above(bound);
+    z.shift2[c] = k;
+    z.bias2[c] = bias_of(weights.b2[c] * r, k);
+    units.per_one[c] = std::ldexp(r, -k);
+    units.top[c] = std::min(std::floor(std::ldexp(std::max(most, 0.0) * r + rounding, -k) + 1), kTop);
+    for (int i = 0; i < kC1; ++i) z.w2[c * kC1 + i] = static_cast<int16_t>(std::lround(v[i] * r));
+    // The roundings so far are the same all over a flat area: the bias takes their mean.
+    double error = 0, greys = 1e-30;
+    for (int grey = kDarkest; grey <= kBrightest; ++grey) {
+      double sum = weights.b2[c], got = weights.b2[c] * r;
+      for (int i = 0; i < kC1; ++i) {
+        sum += static_cast<double>(weights.w2[c * kC1 + i]) * flat.h1[grey][i];
+        got += static_cast<double>(z.w2[c * kC1 + i] * flat.integers[grey][i]);
+      }
+      if (sum <= 0) continue;
+      error += got - sum * r;
+      greys += 1;
+    }
+    z.bias2[c] -= static_cast<int32_t>(std::clamp(error / greys, -rounding / 2, rounding / 2));
+  }
+  return units;
+}
+
+// conv3 in grey levels for activations in units of `in`, and how many of the integers are one grey level.
+struct Last {
+  double taps[kC2][25], flat[kC2], per_one;
+  Last(const SrcnnWeights& weights, const Units& in) {
+    double largest = 1e-30, most = 255.0 * weights.b3[0], least = most, rounding = 0;
+    for (int c = 0; c < kC2; ++c) {
+      flat[c] = 0;
+      rounding += 25 * in.top[c];
+      for (int t = 0; t < 25; ++t) {
+        const double v = taps[c][t] = 255.0 * weights.w3[c * 25 + t] / in.per_one[c];
+        largest = std::max(largest, std::fabs(v));
+        (v > 0 ? most : least) += v * in.top[c];
+        flat[c] += v;
+      }
+    }
+    per_one = std::min(26000 / largest, (kSumTop - rounding) / std::max({most, -least, 1e-30}));
+  }
+};
+
+void quantize3(const SrcnnWeights& weights, const Last& last, double per_one, IntNetwork& z) {
+  z.w3.resize(25 * kC2);
+  const Rounding rounding(5, 5);
+  for (int c = 0; c < kC2; ++c) {
+    int16_t q[25];
+    rounding.round(last.taps[c], per_one, 32767, 4, q);
+    for (int t = 0; t < 25; ++t) z.w3[t * kC2 + c] = q[t];
+  }
+  z.bias3 = bias_of(255.0 * weights.b3[0] * per_one, 0);
+  z.unit = static_cast<float>(1.0 / per_one);
+}
+
+// What to take from every reconstruction, so that the losses of flat areas, over the grey levels that Y has, are off by
+// least. Most flat areas of photographs are white (the sky) or black.
+double flat_offset(const SrcnnWeights& weights, const Flat& flat, const IntNetwork& z) {
+  std::vector<double> residuals, errors;
+  for (int grey = kDarkest; grey <= kBrightest; ++grey) {
+    double sr = 255.0 * weights.b3[0];
+    int64_t sum3 = z.bias3;
+    for (int c = 0; c < kC2; ++c) {
+      double sum = weights.b2[c], taps = 0;
+      int64_t sum_int = z.bias2[c], taps_int = 0;
+      for (int i = 0; i < kC1; ++i) {
+        sum += static_cast<double>(weights.w2[c * kC1 + i]) * flat.h1[grey][i];
+        sum_int += z.w2[c * kC1 + i] * flat.integers[grey][i];
+      }
+      for (int t = 0; t < 25; ++t) {
+        taps += static_cast<double>(weights.w3[c * 25 + t]);
+        taps_int += z.w3[t * kC2 + c];
+      }
+      sr += 255.0 * taps * std::max(sum, 0.0);
+      sum3 += taps_int * std::max<int64_t>(sum_int >> z.shift2[c], 0);
+    }
+    residuals.push_back(sr - grey);
+    errors.push_back(static_cast<double>(sum3) * static_cast<double>(z.unit) - sr);
+  }
+  const auto [low, high] = std::minmax_element(errors.begin(), errors.end());
+  double best = 0, least = HUGE_VAL;
+  for (int step = 0; step <= 100; ++step) {
+    const double taken = *low + (*high - *low) * step / 100;
+    double worst = 0;
+    for (size_t i = 0; i < errors.size(); ++i) {
+      const double d = residuals[i], e = errors[i] - taken;
+      const double weight = i == 0 || i + 1 == errors.size() ? 3 : 1;
+      worst = std::max(worst, weight * std::fabs(e * (2 * d + e)) / std::max(d * d, 1.0));
+    }
+    if (worst >= least) continue;
+    least = worst;
+    best = taken;
+  }
+  return best;
 }
 
 }  // namespace
 
-void pack_int_weights(const SrcnnWeights& weights, int scale, IntWeightsStorage& out) {
-  IntWeights& z = out.weights;
-  const std::vector<Window> w = windows(scale);
-  z.classes = static_cast<int>(w.size());
-  z.taps = 0;
-  for (const Window& v : w) z.taps = std::max(z.taps, v.taps);
-  for (int i = 0; i < z.classes; ++i) z.first[i] = w[i].first;
-
-  std::vector<double> h1_top, h2_top;
-  calibrate(weights, fold(weights.w1, w[0], w[0]), w[0].taps, h1_top, h2_top);
-  const std::vector<double> q1 = units(h1_top), q2 = units(h2_top);
-
-  const size_t pairs = static_cast<size_t>(z.classes * z.classes), filter = static_cast<size_t>(z.taps * 8 * kC1);
-  out.w1.assign(pairs * filter, 0);
-  out.m1.resize(pairs * kC1);
-  out.a1.resize(kC1);
-  for (int c = 0; c < kC1; ++c) out.a1[c] = static_cast<float>(weights.b1[c] * q1[c]);
-  for (int cy = 0; cy < z.classes; ++cy)
-    for (int cx = 0; cx < z.classes; ++cx) {
-      const int ny = w[cy].taps, nx = w[cx].taps;
-      const std::vector<double> f = fold(weights.w1, w[cy], w[cx]);
-      const size_t pair = static_cast<size_t>(cy * z.classes + cx);
-      for (int c = 0; c < kC1; ++c) {
-        const double* taps = f.data() + c * ny * nx;
-        const double r = round_taps(taps, ny, nx, [&](int a, int b, int8_t v) {
-          out.w1[pair * filter + ((2 * a + b / 4) * kC1 + c) * 4 + b % 4] = v;
-        });
-        out.m1[pair * kC1 + c] = static_cast<float>(q1[c] / r);
-      }
-    }
-
-  auto channel1 = [](int position) { return position / 32 * 32 + packed_channel(position % 32); };
-  out.w2.resize(kC1 * kC2);
-  out.m2.resize(kC2);
-  out.a2.resize(kC2);
+IntNetwork quantize(const SrcnnWeights& weights, int scale) {
+  IntNetwork z;
+  const Units first = quantize1(weights, scale, z);
+  const auto flat = std::make_unique<Flat>(weights, z);
+  std::vector<double> coarser(kC2, 1.0);
+  const Last last(weights, quantize2(weights, first, *flat, coarser, z));
+  // In slightly coarser units of a channel the sum of its taps in conv3 is whole, like those of conv1.
   for (int c = 0; c < kC2; ++c) {
-    double top = 1e-30, sum = 1e-30;
-    for (int i = 0; i < kC1; ++i) {
-      const double v = std::fabs(weights.w2[c * kC1 + i] / q1[i]);
-      top = std::max(top, v);
-      sum += v;
-    }
-    const double r = std::min(32767.0 / top, 65000.0 / sum);  // 32767 * sum stays below 2^31
-    out.m2[c] = static_cast<float>(q2[c] / r);
-    out.a2[c] = static_cast<float>(weights.b2[c] * q2[c]);
-    for (int position = 0; position < kC1; ++position) {
-      const int i = channel1(position);
-      out.w2[(position / 2 * kC2 + c) * 2 + position % 2] =
-          static_cast<int16_t>(std::lround(weights.w2[c * kC1 + i] / q1[i] * r));
-    }
+    const double whole = std::fabs(last.flat[c]) * last.per_one, wider = std::ceil(whole) / std::max(whole, 1e-30);
+    if (wider < 1.25) coarser[c] = wider;
   }
+  quantize3(weights, Last(weights, quantize2(weights, first, *flat, coarser, z)), last.per_one, z);
+  z.bias3 -= static_cast<int32_t>(std::lround(flat_offset(weights, *flat, z) / static_cast<double>(z.unit)));
+  return z;
+}
 
-  double r3 = 1e6;  // |output| < 2000 grey levels stays below 2^31
-  auto w3 = [&](int tap, int position) {
-    const int c = packed_channel(position);
-    return 255.0 * weights.w3[c * 25 + tap] / q2[c];
-  };
-  for (int lane = 0; lane < 16; ++lane) {
-    double top = 1e-30, sum = 1e-30;
-    for (int tap = 0; tap < 25; ++tap)
-      for (int e = 0; e < 2; ++e) {
-        top = std::max(top, std::fabs(w3(tap, 2 * lane + e)));
-        sum += std::fabs(w3(tap, 2 * lane + e));
+void lay_out(const IntNetwork& n, const IntLayout& layout, IntWeightsStorage& out) {
+  const int pairs = n.classes * n.classes, block = layout.block1, group = layout.group;
+  std::vector<int8_t> w1(n.w1.size());
+  out.bias1 = n.bias1;
+  for (int p = 0; p < pairs; ++p)
+    for (int c = 0; c < kC1; ++c)
+      for (int t = 0; t < n.taps * kTapColumns; ++t) {
+        const int8_t w = n.w1[(p * kC1 + c) * n.taps * kTapColumns + t];
+        const int at = ((p * kC1 / block + c / block) * n.taps * kTapColumns / group + t / group) * block * group;
+        w1[at + c % block * group + t % group] = w;
+        if (layout.minus_128) out.bias1[p * kC1 + c] += 128 * w;
       }
-    r3 = std::min({r3, 32767.0 / top, 65000.0 / sum});
-  }
-  out.w3.resize(25 * kC2);
-  for (int tap = 0; tap < 25; ++tap)
-    for (int position = 0; position < kC2; ++position)
-      out.w3[tap * kC2 + position] = static_cast<int16_t>(std::lround(w3(tap, position) * r3));
-  z.m3 = static_cast<float>(1.0 / r3);
-  z.a3 = 255.0f * weights.b3[0];
-  z.w1 = out.w1.data();
-  z.m1 = out.m1.data();
-  z.a1 = out.a1.data();
+  out.shift1 = n.shift1;
+  out.bias2 = n.bias2;
+  out.shift2 = n.shift2;
+  out.w2.resize(n.w2.size());
+  for (int c = 0; c < kC2; ++c)
+    for (int i = 0; i < kC1; ++i)
+      out.w2[((c / layout.block2 * kC1 / 2 + i / 2) * layout.block2 + c % layout.block2) * 2 + i % 2] =
+          n.w2[c * kC1 + packed_channel(i, layout.lanes)];
+  out.w3.resize(n.w3.size());
+  for (int t = 0; t < 25; ++t)
+    for (int c = 0; c < kC2; ++c) out.w3[t * kC2 + c] = n.w3[t * kC2 + packed_channel(c, layout.lanes)];
+  if (group == 2)
+    out.wide1.assign(w1.begin(), w1.end());
+  else
+    out.w1 = std::move(w1);
+  IntWeights& z = out.weights;
+  z.classes = n.classes;
+  z.taps = n.taps;
+  std::copy(n.first, n.first + 12, z.first);
+  z.w1 = group == 2 ? static_cast<const void*>(out.wide1.data()) : out.w1.data();
+  z.bias1 = out.bias1.data();
+  z.shift1 = out.shift1.data();
   z.w2 = out.w2.data();
-  z.m2 = out.m2.data();
-  z.a2 = out.a2.data();
+  z.bias2 = out.bias2.data();
+  z.shift2 = out.shift2.data();
   z.w3 = out.w3.data();
+  z.bias3 = n.bias3;
+  z.unit = n.unit;
 }
 
 }  // namespace srfast

@@ -6,13 +6,28 @@
 
 namespace srfast {
 
+// The integers of int_weights.h in plain order.
+struct IntNetwork {
+  int classes = 0, taps = 0, first[12] = {};
+  std::vector<int8_t> w1;              // [classes y][classes x][64][taps][kTapColumns]
+  std::vector<int32_t> bias1, shift1;  // [classes y][classes x][64]
+  std::vector<int16_t> w2;             // [32][64]
+  std::vector<int32_t> bias2, shift2;  // [32]
+  std::vector<int16_t> w3;             // [25][32]
+  int32_t bias3 = 0;
+  float unit = 0;
+};
+
+IntNetwork quantize(const SrcnnWeights& weights, int scale);
+
+// Owns the storage that IntWeights points to.
 struct IntWeightsStorage {
   std::vector<int8_t> w1;
-  std::vector<float> m1, a1, m2, a2;
-  std::vector<int16_t> w2, w3;
+  std::vector<int16_t> wide1, w2, w3;
+  std::vector<int32_t> bias1, shift1, bias2, shift2;
   IntWeights weights{};
 };
 
-void pack_int_weights(const SrcnnWeights& weights, int scale, IntWeightsStorage& out);
+void lay_out(const IntNetwork& network, const IntLayout& layout, IntWeightsStorage& out);
 
 }  // namespace srfast

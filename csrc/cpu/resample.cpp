@@ -140,7 +140,7 @@ void shrink(const float* src, int64_t h, int64_t w, int boundary, int64_t begin,
   constexpr auto columns_pass = S == 2 ? down_columns2 : S == 3 ? down_columns3 : down_columns4;
   constexpr auto rows_pass = S == 2 ? down_rows2 : S == 3 ? down_rows3 : down_rows4;
   const int64_t out_h = (h + S - 1) / S, out_w = (w + S - 1) / S, columns = out_w + 2 * pad / S, stride = S * columns;
-  const int64_t chunk = std::clamp<int64_t>(4096 / w, 16, 64);  // 32 KiB of mid
+  const int64_t chunk = std::clamp<int64_t>(4096 / w, 16, 64);  // 0.5 MiB of mid at most
   std::vector<double> mid(static_cast<size_t>(std::min(chunk, end - begin) * stride)), phases(mid.size());
   std::vector<const float*> rows(static_cast<size_t>(S * (chunk + extra)));
   std::vector<int64_t> border;
@@ -221,9 +221,6 @@ void grow(const float* src, int64_t h, int64_t w, int boundary, int64_t begin, i
   }
 }
 
-// Multiply-adds that are worth a thread: 50 us of one core, three times what starting and joining a thread takes.
-constexpr int64_t kWorth = 1 << 20;
-
 }  // namespace
 
 void resample_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int scale, bool up, int boundary, int threads,
@@ -236,7 +233,7 @@ void resample_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int sc
                                       : shrink<4>);
   const int64_t rows = planes * (up ? scale * h : (h + scale - 1) / scale);
   const int64_t work = 4 * rows * w * (1 + scale);
-  parallel_ranges(rows, std::min<int64_t>(threads, work / kWorth),
+  parallel_ranges(rows, worth(threads, work, 1 << 20),
                   [&](int64_t begin, int64_t end) { run(src, h, w, boundary, begin, end, dst); });
 }
 

@@ -1,12 +1,26 @@
 #include <atomic>
 #include <memory>
 #include <stdexcept>
+#ifdef SRFAST_X86
+#include <cpuid.h>
+#endif
 
 #include "core/api.h"
 #include "cpu/scorer.h"
 #include "cpu/threads.h"
 
 namespace srfast {
+
+#ifdef SRFAST_X86
+namespace {
+
+bool has_avx_vnni() {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+
+}  // namespace
+#endif
 
 unsigned supported_isas() {
   unsigned mask = 1u << kBaseline;
@@ -20,41 +34,63 @@ unsigned supported_isas() {
   return mask;
 }
 
-bool supports_fast() {
+const char* integer_kernels(int isa) {
 #ifdef SRFAST_X86
-  return (supported_isas() >> kAvx512 & 1) && __builtin_cpu_supports("avx512vnni");
-#else
-  return false;
+  if (isa == kAvx512 && __builtin_cpu_supports("avx512vnni")) return "AVX-512 VNNI";
+  if (isa == kAvx2) return has_avx_vnni() ? "AVX-VNNI" : "AVX2";
 #endif
+  (void)isa;
+  return "";
 }
 
-Scorer* make_scorer(const SrcnnWeights& weights, int scale) {
-  auto scorer = std::make_unique<Scorer>();
-  pack_weights(weights, scale, scorer->storage);
-  if (supports_fast()) {
-    pack_int_weights(weights, scale, scorer->integer);
-    scorer->storage.packed.integer = &scorer->integer.weights;
-  }
-  return scorer.release();
-}
-
-void free_scorer(Scorer* scorer) { delete scorer; }
-
-ScorePlane engine(const ScoreOptions& options) {
+Engine engine(const ScoreOptions& options) {
   const int isa = options.isa;
   if (isa < 0 || isa > 31 || !(supported_isas() >> isa & 1))
     throw std::invalid_argument("this machine does not run the requested instruction set");
+  const bool integers = options.fast && *integer_kernels(isa);
   switch (isa) {
 #ifdef SRFAST_X86
     case kAvx2:
-      return score_plane_avx2;
+      if (integers && has_avx_vnni()) return {score_plane_int_avxvnni, &int_layout_avxvnni};
+      if (integers) return {score_plane_int_avx2, &int_layout_avx2};
+      return {score_plane_avx2, nullptr};
     case kAvx512:
-      return options.fast && supports_fast() ? score_plane_vnni : score_plane_avx512;
+      if (integers) return {score_plane_int_avx512, &int_layout_avx512};
+      return {score_plane_avx512, nullptr};
 #endif
     default:
-      return score_plane_baseline;
+      return {score_plane_baseline, nullptr};
   }
 }
+
+Scorer::Scorer(const SrcnnWeights& w, int scale) {
+  pack_weights(w, scale, storage_);
+  const float* const from[6] = {w.w1, w.b1, w.w2, w.b2, w.w3, w.b3};
+  const int sizes[6] = {81 * kC1, kC1, kC1 * kC2, kC2, 25 * kC2, 1};
+  for (int i = 0; i < 6; ++i) weights_[i].assign(from[i], from[i] + sizes[i]);
+}
+
+const Packed& Scorer::packed(const Engine& engine) const {
+  if (!engine.layout) return storage_.packed;
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& i : integers_)
+    if (i->layout == engine.layout) return i->packed;
+  const auto& w = weights_;
+  if (integers_.empty())
+    network_ =
+        quantize({w[0].data(), w[1].data(), w[2].data(), w[3].data(), w[4].data(), w[5].data()}, storage_.packed.scale);
+  auto made = std::make_unique<Integers>();
+  made->layout = engine.layout;
+  lay_out(network_, *engine.layout, made->storage);
+  made->packed = storage_.packed;
+  made->packed.integer = &made->storage.weights;
+  integers_.push_back(std::move(made));
+  return integers_.back()->packed;
+}
+
+Scorer* make_scorer(const SrcnnWeights& weights, int scale) { return new Scorer(weights, scale); }
+
+void free_scorer(Scorer* scorer) { delete scorer; }
 
 namespace {
 
@@ -79,8 +115,8 @@ struct PatchSums {
 void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t* offsets, int64_t n, int64_t row_stride,
                        int64_t size_h, int64_t size_w, int channels, const ScoreOptions& options, float* loss,
                        float* bicubic, float* sobel) {
-  const Packed& k = scorer.storage.packed;
-  const ScorePlane score_plane = engine(options);
+  const Engine engine_ = engine(options);
+  const Packed& k = scorer.packed(engine_);
   TableStorage tables;
   make_tables(k.scale, size_h, size_w, options.boundary, tables);
   const double area = static_cast<double>(size_h) * static_cast<double>(size_w);
@@ -91,7 +127,8 @@ void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t*
     for (int64_t i; (i = next.fetch_add(1)) < n;) {
       PatchSums sums;
       const Sink sink{PatchSums::row, &sums, {loss != nullptr, bicubic != nullptr, sobel != nullptr}};
-      score_plane(k, tables.tables, scratch.scratch, {base + offsets[i], row_stride, channels}, sink, loss != nullptr);
+      engine_.score_plane(k, tables.tables, scratch.scratch, {base + offsets[i], row_stride, channels}, sink,
+                          loss != nullptr);
       for (int kind = 0; kind < 3; ++kind)
         if (out[kind]) out[kind][i] = static_cast<float>(sums.sum[kind] / area);
     }

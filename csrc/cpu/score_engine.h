@@ -14,6 +14,7 @@ namespace {
 
 constexpr int L = SRFAST_LANES;
 typedef float Vec __attribute__((vector_size(L * 4)));
+typedef int32_t Ints __attribute__((vector_size(L * 4)));
 
 SRFAST_INLINE Vec load(const float* p) {
   Vec v;
@@ -119,6 +120,15 @@ SRFAST_INLINE void direct_span(const Packed& k, const float* const* rows, int64_
   });
 }
 
+// Conv3's padding of a row of features: the first and the last pixel twice more.
+template <class T>
+SRFAST_INLINE void replicate_edges(T* h2, int64_t w) {
+  for (int x = 0; x < kR3; ++x) {
+    std::memcpy(h2 - (kR3 - x) * kC2, h2, kC2 * sizeof(T));
+    std::memcpy(h2 + (w + x) * kC2, h2 + (w - 1) * kC2, kC2 * sizeof(T));
+  }
+}
+
 // The h2 row of HR row y, at the columns that the sink's take part in. Inside the four-pixel border, where no tap is
 // replicated, conv1 and the up-sampler are one filter.
 template <int S>
@@ -154,22 +164,18 @@ SRFAST_INLINE void features_row(const Packed& k, const Tables& t, const Scratch&
     direct_span(k, rows, begin, k0 * S, s.h1, h2);
     direct_span(k, rows, larger(begin, k1 * S), end, s.h1, h2);
   }
-  float* edge = s.h2_ring + (y % 5) * s.h2_stride;
-  for (int x = 0; x < kR3; ++x) {
-    std::memcpy(edge + x * kC2, h2, kC2 * sizeof(float));
-    std::memcpy(h2 + (t.w + x) * kC2, h2 + (t.w - 1) * kC2, kC2 * sizeof(float));
-  }
+  replicate_edges(h2, t.w);
 }
 
 #if defined(__clang__)
 #define SRFAST_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-typedef int32_t IVec __attribute__((vector_size(L * 4)));
-#define SRFAST_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (IVec{__VA_ARGS__}))
+#define SRFAST_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (Ints{__VA_ARGS__}))
 #endif
 
 // Sums of neighbouring lanes of a, then of b.
-SRFAST_INLINE Vec pair_sums(Vec a, Vec b) {
+template <class V>
+SRFAST_INLINE V pair_sums(V a, V b) {
 #if SRFAST_LANES == 16
   return SRFAST_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
          SRFAST_SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
@@ -178,6 +184,17 @@ SRFAST_INLINE Vec pair_sums(Vec a, Vec b) {
 #else
   return SRFAST_SHUFFLE(a, b, 0, 2, 4, 6) + SRFAST_SHUFFLE(a, b, 1, 3, 5, 7);
 #endif
+}
+
+// The sums of the lanes of each of L vectors; the first N are left to be added in pairs.
+template <int N = L, class V>
+SRFAST_INLINE V total(V (&acc)[L]) {
+  if constexpr (N > 1) {
+#pragma GCC unroll 8
+    for (int p = 0; p < N / 2; ++p) acc[p] = pair_sums(acc[2 * p], acc[2 * p + 1]);
+    total<N / 2>(acc);
+  }
+  return acc[0];
 }
 
 // L pixels of conv3 at column x: lanes are channels until the final sums.
@@ -198,11 +215,7 @@ SRFAST_INLINE void conv3_tile(const Packed& k, const float* const* rows, int64_t
       }
     }
   }
-#pragma GCC unroll 5
-  for (int n = L; n > 1; n /= 2)
-#pragma GCC unroll 8
-    for (int p = 0; p < n / 2; ++p) acc[p] = pair_sums(acc[2 * p], acc[2 * p + 1]);
-  store(out + x, acc[0] + splat(k.b3));
+  store(out + x, total(acc) + splat(k.b3));
 }
 
 // The five h2 rows that conv3 takes for row y, from a ring.
@@ -218,7 +231,7 @@ template <int S>
 SRFAST_INLINE void score(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink,
                          bool network) {
   degrade<S>(t, s, p, sink);
-  pad_lr(t, s);
+  pad_lr(t, s, s.lr_pad, 0);
   auto bicubic = [&](int64_t y) {
     up_row<S>(k, t, s, y);
     if (sink.wants[kBicubicRow] && y >= t.top && y < t.bottom)

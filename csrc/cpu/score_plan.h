@@ -30,7 +30,7 @@ struct Packed {
   // Up-sampling: HR pixel scale * i + p = sum_j up[p][j] * LR[i + up_first[p] + j].
   int up_first[4];
   float up[4][4];
-  const struct IntWeights* integer;  // null without AVX-512 VNNI
+  const struct IntWeights* integer;  // null where an engine computes in float32
 };
 
 // Border-resolved indices for planes of h x w pixels (HR) at one scale and boundary rule. Rows top..bottom-1 and
@@ -55,19 +55,19 @@ struct Sink {
 
 // Scratch of one thread.
 struct Scratch {
-  uint8_t* y_ring;   // [32, w] luma rows
-  uint8_t* mid;      // [w + 2 reach] vertically filtered row with its border
-  uint8_t* lr;       // [lh, lw]
-  float* lr_pad;     // [lh + 2 kUpPad, lw + 2 kUpPad + slack] LR with its border
-  uint8_t* lr_pad8;  // the same in 8 bits
-  float* up_mid;     // [lw + 2 kUpPad + slack]
-  float* up_ring;    // [9, 4 + w + 4 + slack]
-  float* h1;         // [16 px, 64]
-  float* h2_ring;    // [5, 2 + w + 2 + slack, 32]
-  int16_t* h1_int;   // [16 px, 64]
-  int16_t* h2_int;   // [5, 2 + w + 2 + slack, 32]
-  float* out;        // [w + slack] row handed to the sink
-  float* sr;         // [w + slack] reconstructed row
+  uint8_t* y_ring;  // [32, w] luma rows
+  uint8_t* mid;     // [w + 2 reach] vertically filtered row with its border
+  uint8_t* lr;      // [lh, lw]
+  float* lr_pad;    // [lh + 2 kUpPad, lw + 2 kUpPad + slack] LR with its border
+  void* lr_int;     // the same as integers of at most 16 bits
+  float* up_mid;    // [lw + 2 kUpPad + slack]
+  float* up_ring;   // [9, 4 + w + 4 + slack]
+  float* h1;        // [16 px, 64]
+  float* h2_ring;   // [5, 2 + w + 2 + slack, 32]
+  int16_t* h1_int;  // [16 px, 64]
+  int16_t* h2_int;  // [5, 2 + w + 2 + slack, 32]
+  float* out;       // [w + slack] row handed to the sink
+  float* sr;        // [w + slack] reconstructed row
   int64_t lr_stride, up_stride, h2_stride;
 };
 
@@ -83,6 +83,8 @@ using ScorePlane = void (*)(const Packed&, const Tables&, const Scratch&, const 
 void score_plane_baseline(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
 void score_plane_avx2(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
 void score_plane_avx512(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
-void score_plane_vnni(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
+void score_plane_int_avx2(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
+void score_plane_int_avxvnni(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
+void score_plane_int_avx512(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
 
 }  // namespace srfast

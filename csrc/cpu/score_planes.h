@@ -92,13 +92,15 @@ SRFAST_INLINE void degrade(const Tables& t, const Scratch& s, const Plane& p, co
   if (sink.wants[kSobelRow]) sobel_until(t.h);
 }
 
-SRFAST_INLINE void pad_lr(const Tables& t, const Scratch& s) {
+// The LR plane with its border, less `offset`, as another type.
+template <class T>
+SRFAST_INLINE void pad_lr(const Tables& t, const Scratch& s, T* plane, int offset) {
   for (int64_t i = 0; i < t.lh + 2 * kUpPad; ++i) {
     const uint8_t* __restrict row = s.lr + t.lr_rows[i] * t.lw;
-    float* __restrict out = s.lr_pad + i * s.lr_stride;
-    for (int64_t x = 0; x < kUpPad; ++x) out[x] = row[t.lr_cols[x]];
-    for (int64_t x = 0; x < t.lw; ++x) out[kUpPad + x] = row[x];
-    for (int64_t x = t.lw + kUpPad; x < t.lw + 2 * kUpPad; ++x) out[x] = row[t.lr_cols[x]];
+    T* __restrict out = plane + i * s.lr_stride;
+    for (int64_t x = 0; x < kUpPad; ++x) out[x] = static_cast<T>(row[t.lr_cols[x]] - offset);
+    for (int64_t x = 0; x < t.lw; ++x) out[kUpPad + x] = static_cast<T>(row[x] - offset);
+    for (int64_t x = t.lw + kUpPad; x < t.lw + 2 * kUpPad; ++x) out[x] = static_cast<T>(row[t.lr_cols[x]] - offset);
   }
 }
 

@@ -78,7 +78,7 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "srfast", f"{findings['srfast']} (Python {findings['python']}, torch {findings['torch'] or 'not installed'})"
     yield "cpu", f"{findings['cpu']['model']}, {findings['cpu']['cores']} cores, {findings['cpu']['threads']} threads"
     if native["available"]:
-        fast = "fast: integer (AVX-512 VNNI)" if native["fast"] else "fast: none, runs fp32"
+        fast = f"fast: integer ({native['fast']})" if native["fast"] else "fast: none, runs fp32"
         yield "engine", f"{', '.join(native['isas'])} (takes {native['isas'][-1]}; {fast})"
         yield "compiler", native["compiler"]
         built = ", ".join(f"sm_{a}" for a in native["cuda_architectures"])

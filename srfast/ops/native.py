@@ -56,6 +56,11 @@ def isas() -> list[str]:
     return [name for i, name in enumerate(ISAS) if mask >> i & 1]
 
 
+def integer_kernels(isa: str | None = None) -> str:
+    """Instructions that reduced precision takes with an instruction set of the engine; empty where float32 does it."""
+    return str(compiled().integer_kernels(isa_index(isa)))
+
+
 def isa_index(isa: str | None = None) -> int:
     """Index of an instruction set of the engine: the named one, or the fastest this machine runs."""
     usable = isas()
@@ -168,14 +173,15 @@ def _rows_together(image: np.ndarray) -> np.ndarray:
 
 
 def build_info() -> dict[str, Any]:
-    """Version, compiler, instruction sets and CUDA architectures of the compiled module."""
+    """Version, compiler, instruction sets (``fast``: those of reduced precision) and CUDA architectures of the compiled
+    module."""
     c = compiled()
     architectures = [a for a in c.cuda_architectures.split(",") if a]
     return {
         "version": c.version,
         "compiler": c.compiler,
         "isas": isas(),
-        "fast": c.supports_fast(),
+        "fast": integer_kernels(),
         "cuda": bool(architectures),
         "cuda_architectures": architectures,
     }

@@ -1,17 +1,26 @@
-"""``precision="fast"``: integers where the machine has AVX-512 VNNI, the full-precision engine elsewhere."""
+"""``precision="fast"``: integers where they are faster than floats, the full-precision engine elsewhere."""
 
 from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
-from srfast.ops.native import SRCNN_SHAPES, build_info
+from srfast.data.grid import grid
+from srfast.data.images import find_images, read_rgb
+from srfast.ops.native import SRCNN_SHAPES, available, integer_kernels, isas
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import Network, load_network
 
 data = pytest.importorskip("skimage.data", reason="needs the demo extra")
-INTEGER = build_info()["fast"]
+ROOT = Path(__file__).resolve().parents[2]
+INTEGER = available() and integer_kernels()
 needs_integer = pytest.mark.skipif(not INTEGER, reason="this machine has no reduced-precision path")
 
 
@@ -51,6 +60,111 @@ def test_both_boundaries_and_one_channel(boundary: str, channels: int) -> None:
     x = patches(16, 48, 60)[..., :channels]
     full = NativeEngine(network, boundary).batch(x)
     close(NativeEngine(network, boundary, "fast").batch(x), full)
+
+
+def relative(fast: np.ndarray, full: np.ndarray) -> np.ndarray:
+    """Errors in parts of the loss, or of 1 where the loss is less: what such a patch teaches is noise anyway."""
+    return np.abs(fast - full) / np.maximum(full, 1)
+
+
+def patterns(network: Network) -> dict[str, np.ndarray]:
+    """Patches [96, 96, 3] that photographs do not have, and those that excite each filter of conv1 most."""
+    rng = np.random.default_rng(0)
+    out = {}
+    for width in range(1, 9):
+        line = (np.arange(96) // width % 2 * 255).astype(np.uint8)
+        upright = np.broadcast_to(line[None, :, None], (96, 96, 3))
+        lying = upright.transpose(1, 0, 2)
+        out |= {f"upright {width}": upright, f"lying {width}": lying, f"checkerboard {width}": upright ^ lying}
+        out |= {f"pale stripes {width}": upright // 3 + 100, f"pale checkerboard {width}": (upright ^ lying) // 8 + 20}
+    out["noise"] = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    for cell in (1, 2, 3, 4, 6, 8):
+        colours = rng.integers(0, 2, (96 // cell, 96 // cell, 3), dtype=np.uint8) * 255
+        out[f"saturated cells {cell}"] = np.kron(colours, np.ones((cell, cell, 1), np.uint8))
+    for grey in range(0, 256, 5):
+        out[f"grey {grey}"] = np.full((96, 96, 3), grey, np.uint8)
+    for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255)):
+        out[f"colour {colour}"] = np.full((96, 96, 3), colour, np.uint8)
+    ramp = np.arange(96)
+    out["ramp"] = np.repeat((ramp[:, None] + ramp + 20).astype(np.uint8)[..., None], 3, axis=2)
+    page = Image.new("RGB", (96, 96), "white")
+    for y in range(0, 96, 12):
+        ImageDraw.Draw(page).text((2, y), "Text on paper, 10 points", fill="black")
+    out["text"] = np.asarray(page)
+    assert network.weights is not None
+    for channel, taps in enumerate(network.weights["conv1.weight"][:, 0].numpy()):
+        for name, sign in (("", taps > 0), ("-", taps < 0)):
+            for zoom in (1, network.scale):
+                tile = np.tile(np.kron(sign, np.ones((zoom, zoom))), (11, 11))[:96, :96, None]
+                out[f"filter {name}{channel}, {zoom}"] = np.repeat((tile * 255).astype(np.uint8), 3, axis=2)
+    return out
+
+
+@needs_integer
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_patterns(scale: int) -> None:
+    network = load_network("srcnn", scale)
+    cases = patterns(network)
+    x = np.stack(list(cases.values()))
+    full = NativeEngine(network).batch(x)
+    for isa in isas():
+        if integer_kernels(isa):
+            error = relative(NativeEngine(network, precision="fast", isa=isa).batch(x), full)
+            assert error.max() <= 0.05, list(cases)[int(error.argmax())]
+
+
+@needs_integer
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_photographs(scale: int) -> None:
+    network = load_network("srcnn", scale)
+    x = patches(100, 96, 96)
+    full, fast = NativeEngine(network).batch(x), NativeEngine(network, precision="fast").batch(x)
+    assert relative(fast, full).max() <= 0.02
+
+
+@needs_integer
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("dataset", ["BSDS400", "T91", "Urban100"])
+@pytest.mark.slow
+def test_every_photograph(dataset: str, scale: int, data_folder: Callable[[str], Path]) -> None:
+    network = load_network("srcnn", scale)
+    engines = NativeEngine(network), NativeEngine(network, precision="fast")
+    losses: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for file in find_images(data_folder(dataset)):
+        image = read_rgb(file.path)
+        if min(image.shape[:2]) >= 96:
+            xs, ys = grid(*image.shape[:2], scale, 96, 96)
+            for engine, found in zip(engines, losses, strict=True):
+                found.append(engine.windows(image, xs, ys, 96).loss)
+    full, fast = (np.concatenate(found) for found in losses)
+    error = relative(fast, full)
+    assert error.max() <= 0.05
+    assert np.quantile(error, 0.999) <= 0.02
+    assert np.corrcoef(full.argsort().argsort(), fast.argsort().argsort())[0, 1] >= 0.99999
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(integer_kernels() == "" or shutil.which("g++") is None, reason="no g++ for x86 with AVX2")
+def test_every_instruction_set_gives_the_bits_of_the_definition(tmp_path: Path) -> None:
+    """tests/cpp/int_check.cpp; AVX-512 VNNI in plain C++, AVX-VNNI emulated where the processor has none."""
+    objects = []
+    kernels = [p for p in sorted((ROOT / "csrc" / "cpu").glob("*.cpp")) if p.stem != "blockiness"]
+    for source in [*kernels, ROOT / "tests" / "cpp" / "int_check.cpp"]:
+        options = ["-std=gnu++20", "-O1", "-w", "-DSRFAST_X86=1", f"-I{ROOT / 'csrc'}", f"-I{ROOT / 'tests' / 'cpp'}"]
+        if source.stem == "score_avx512":
+            options += ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]
+        elif source.stem == "score_avx2" or source.stem.startswith("score_int"):
+            options += ["-mavx2", "-mfma"]
+        objects.append(tmp_path / f"{source.stem}.o")
+        subprocess.run(["g++", *options, "-c", str(source), "-o", str(objects[-1])], check=True)
+    program = tmp_path / "int_check"
+    subprocess.run(["g++", *map(str, objects), "-o", str(program), "-pthread"], check=True)
+    for scale in (2, 3, 4):
+        network = load_network("srcnn", scale)
+        assert network.arrays is not None
+        data = [np.array([scale], np.int32), *(network.arrays[name].astype(np.float32) for name in SRCNN_SHAPES)]
+        run = subprocess.run([program], input=b"".join(a.tobytes() for a in data), capture_output=True)
+        assert run.returncode == 0, run.stdout.decode() + run.stderr.decode()
 
 
 @needs_integer

@@ -17,7 +17,7 @@ from srfast.ops.reference import score_patches
 from srfast.scoring.network import load_network
 
 ROOT = Path(__file__).resolve().parents[2]
-X86 = {"score_avx2.cpp", "score_avx512.cpp", "score_vnni.cpp"}
+X86 = {p.name for p in (ROOT / "csrc" / "cpu").glob("score_*avx*.cpp")}
 COMPILERS = [c for c in ("aarch64-linux-gnu-g++", "riscv64-linux-gnu-g++") if shutil.which(c)]
 CPP = ROOT / "tests" / "cpp"
 AARCH64 = "aarch64-linux-gnu-g++"

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from srfast.ops.native import BOUNDARIES, SRCNN_SHAPES, build_info, compiled, isa_index, packed_scorer, score_batch
+from srfast.ops.native import (
+    BOUNDARIES,
+    SRCNN_SHAPES,
+    compiled,
+    integer_kernels,
+    isa_index,
+    packed_scorer,
+    score_batch,
+)
 from srfast.runtime.threads import default_threads
 from srfast.scoring.backends.base import Scores
 from srfast.scoring.network import Network
@@ -32,7 +40,7 @@ class NativeEngine:
         self._boundary = BOUNDARIES[boundary]
         self._isa = isa_index(isa)
         self._fast = precision == "fast"
-        self.precision = "fast" if self._fast and build_info()["fast"] else "fp32"
+        self.precision = "fast" if self._fast and integer_kernels(isa) else "fp32"
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
         threads = default_threads()
