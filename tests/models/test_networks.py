@@ -349,7 +349,7 @@ def test_centred_and_back() -> None:
 
 
 def test_wrong_requests_are_named() -> None:
-    with pytest.raises(InputError, match=r"model: expected one of srcnn, .*, ignn, got 'vdsr'"):
+    with pytest.raises(InputError, match=r"model: expected one of srcnn, .*, ignn, or FILE.py:NAME, got 'vdsr'"):
         models.create("vdsr")
     with pytest.raises(InputError, match="scale: expected 2, 3 or 4, got 8"):
         models.create("rdn", 8)

@@ -218,15 +218,15 @@ srfast.scoring.parts.ROWS = 8
 moment, source, output, scorer = sys.argv[1:]
 done = 0
 if moment == "while a part is written":
-    write = srfast.scoring.parts.pq.write_table
-    def slow(table, path, **kwargs):
-        write(table, path, **kwargs)
+    write = srfast.scoring.parts.Writer.write_table
+    def slow(writer, table):
+        write(writer, table)
         global done
         done += 1
         if done == 3:
             print("now", flush=True)
             time.sleep(60)
-    srfast.scoring.parts.pq.write_table = slow
+    srfast.scoring.parts.Writer.write_table = slow
 elif moment == "while the table is written":
     group = srfast.scoring.pipeline.write_parquet
     def slow(path, tables, schema, meta, **options):
@@ -241,7 +241,7 @@ def progress(done, total, patches):
     if moment == f"after {done}":
         print("now", flush=True)
         time.sleep(60)
-options = {"patch": 24, "stride": 12, "scorer": scorer, "output": output, "workers": 1, "resume": True}
+options = {"patch": 24, "stride": 12, "scorer": scorer, "output": output, "threads": 1, "resume": True}
 srfast.scoring.pipeline.score(source, progress=progress, **options)
 print("finished", flush=True)
 """

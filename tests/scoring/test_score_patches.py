@@ -30,16 +30,16 @@ def network(path: Path, scale: int) -> Network:
     return load_network(path, scale)
 
 
-def assert_scores(got: np.ndarray, want: np.ndarray) -> None:
+def assert_scores(got: np.ndarray, want: np.ndarray, d: float = 1e-4) -> None:
     """1e-4 relative is the contract of fp32: losses of real patches run from 0.1 to 1000 and rank by their third digit.
 
     In a flat patch every pixel is off by the same rounding of float32, and nothing averages out: a reconstruction off
     by d grey levels moves a loss L by 2 d sqrt(L) + d^2, more than 1e-4 L below L = 4. d = 1e-4 is 7 ulp of 235;
-    measured over every flat patch, scale and instruction set: 6.4e-5, and 9.1e-5 for eager PyTorch.
+    measured over every flat patch, scale and instruction set: 6.4e-5. Eager PyTorch's order of sums depends on the
+    machine: 9.1e-5 with AVX-512, 1.6e-4 with AVX2 alone, hence ``d``.
     """
     assert got.dtype == np.float32
     assert np.isfinite(got).all()
-    d = 1e-4
     np.testing.assert_array_less(np.abs(got - want), np.maximum(1e-4 * want, 2 * d * np.sqrt(want) + d * d) + 1e-12)
 
 
@@ -133,7 +133,7 @@ def test_every_flat_patch(scale: int, backend: str, net: Any) -> None:
     patches = np.repeat(np.arange(256, dtype=np.uint8), 24 * 24).reshape(256, 24, 24, 1)
     named = {"backend": "torch"} if backend == "torch" else {"backend": "native", "isa": backend}
     got = srfast.score_patches(patches, scale, scorer=net(scale), device="cpu", **named)
-    assert_scores(got, oracle(patches, net(scale)))
+    assert_scores(got, oracle(patches, net(scale)), 2e-4 if backend == "torch" else 1e-4)
 
 
 @pytest.mark.parametrize("isa", ISAS)
