@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import io
 import os
 import stat
@@ -24,6 +25,8 @@ from srfast.errors import InputError
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2", ".gif"}
 )
+_UNREADABLE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EACCES}
+"""What reading a file will report as well."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "GIF")
 """The formats that are read, whatever a file's suffix: others start foreign programs (EPS) or decoders seldom tried."""
 LARGEST_FILE = 2 << 30
@@ -104,8 +107,10 @@ def _state(file: Path) -> tuple[int, int]:
     """Bytes and modification time; zeros for a link to nothing, which reading then reports."""
     try:
         found = file.stat()
-    except OSError:
-        return 0, 0
+    except OSError as error:
+        if error.errno in _UNREADABLE:
+            return 0, 0
+        raise InputError(f"{file}: {error.strerror}") from None  # a table would hold another state than the image's
     return found.st_size, found.st_mtime_ns
 
 

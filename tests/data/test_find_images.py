@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -78,6 +79,21 @@ def test_a_dangling_link_is_found_and_then_cannot_be_read(tmp_path: Path) -> Non
     [file] = find_images(tmp_path)
     with pytest.raises(InputError, match="No such file"):
         read_rgb(file.path)
+
+
+def test_a_state_that_cannot_be_had_is_not_made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its zeros would stand in the table, and the image would count as one that has changed."""
+    touch(tmp_path / "a.png", tmp_path / "b.png")
+    stat = Path.stat
+
+    def failing(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "b.png":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", failing)
+    with pytest.raises(InputError, match=r"b\.png: Input/output error"):
+        find_images(tmp_path)
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9.png", b"C:x.png", b"a\\..\\x.png", b"\\x.png"])
