@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from srfast.coreset.condition import ROW, check_condition, not_met, reason
 from srfast.coreset.one_size import counted_sizes
-from srfast.coreset.rejects import about_rejected, check_clean
+from srfast.coreset.rejects import about_rejected, clean_rows
 from srfast.coreset.settings import SCORES, Selection, counted, share, short_of
 from srfast.data.images import stays_inside
 from srfast.data.parquet import check_pages, opened
@@ -30,7 +30,6 @@ from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
 from srfast.runtime.plugins import is_file
 from srfast.runtime.threads import cores
-from srfast.scoring.defects.thresholds import THRESHOLDS
 from srfast.scoring.table import (
     SCHEMA,
     about_images,
@@ -285,30 +284,11 @@ class Large:
             source += " t"
         rows = self._connection.sql(f"SELECT {columns}, {row} AS {_name(ROW)} FROM {source}")
         if self.asked.clean:
-            rows = self._clean(rows)
+            rows, self._reasons = clean_rows(self._connection, rows, self.names)
         if self.asked.where is not None:
             rows = rows.filter(check_condition(rows, self.asked.where, self.names))
         rows.create_view("passing")
         return total
-
-    def _clean(self, rows: Any) -> Any:
-        """The rows without those that the thresholds are against, which are counted by reason.
-
-        The images whose means are beyond a threshold are found first, so that no row is sorted or held for them.
-        """
-        check_clean(self.names)
-        asked = [t for t in THRESHOLDS if t.column in self.names]
-        rows.create_view("every")
-        image = "image, shrink" if "shrink" in self.names else "image"
-        means = ", ".join(f"avg({_name(t.column)}) AS {_name(t.column)}" for t in asked)
-        self._connection.execute(f"CREATE TEMP TABLE means AS SELECT {image}, {means} FROM every GROUP BY {image}")
-        bad = [f"coalesce({t.of('every.', 'means.')}, false)" for t in asked]
-        counts = ", ".join(f"count(*) FILTER (WHERE {b})" for b in bad)
-        found = self._connection.execute(f"SELECT {counts} FROM every JOIN means USING ({image})").fetchall()[0]
-        self._reasons = {t.column: int(k) for t, k in zip(asked, found, strict=True) if k}
-        return self._connection.sql(
-            f"SELECT every.* FROM every JOIN means USING ({image}) WHERE NOT ({' OR '.join(bad)})"
-        )
 
     def _check_method(self, source: str) -> None:
         name = str(self.asked.method)

@@ -92,6 +92,24 @@ def rejected(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None
     return out, counts
 
 
+def clean_rows(connection: Any, rows: Any, columns: list[str]) -> tuple[Any, dict[str, int]]:
+    """The rows of a relation of DuckDB that no threshold is against, and how many each leaves out.
+
+    The images whose means are beyond a threshold are found first, so that no row is sorted or held for them.
+    """
+    check_clean(columns)
+    asked = [t for t in thresholds.THRESHOLDS if t.column in columns]
+    rows.create_view("every")
+    image = "image, shrink" if "shrink" in columns else "image"
+    means = ", ".join(f'avg("{t.column}") AS "{t.column}"' for t in asked)
+    connection.execute(f"CREATE TEMP TABLE means AS SELECT {image}, {means} FROM every GROUP BY {image}")
+    bad = [f"coalesce({t.of('every.', 'means.')}, false)" for t in asked]
+    counts = ", ".join(f"count(*) FILTER (WHERE {b})" for b in bad)
+    found = connection.execute(f"SELECT {counts} FROM every JOIN means USING ({image})").fetchall()[0]
+    left = connection.sql(f"SELECT every.* FROM every JOIN means USING ({image}) WHERE NOT ({' OR '.join(bad)})")
+    return left, {t.column: int(n) for t, n in zip(asked, found, strict=True) if n}
+
+
 def check_clean(columns: list[str]) -> None:
     """InputError for a table without columns of defects."""
     if not any(t.column in columns for t in thresholds.THRESHOLDS):
