@@ -306,12 +306,8 @@ def _a(kind: str) -> str:
 
 
 def _thing(path: Path) -> str:
-    mode = os.stat(path).st_mode
-    for test, name in ((stat.S_ISDIR, "directory"), (stat.S_ISREG, "file"), (stat.S_ISFIFO, "named pipe"),
-                       (stat.S_ISSOCK, "socket")):  # fmt: skip
-        if test(mode):
-            return name
-    return "device"
+    kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
+    return kinds.get(stat.S_IFMT(os.stat(path).st_mode), "device")
 
 
 def _check_not_input(path: str | os.PathLike[str], final: Path, inputs: Iterable[str | os.PathLike[str]]) -> None:

@@ -17,11 +17,11 @@ import pyarrow as pa
 from srfast.data.images import ImageFile
 from srfast.errors import InputError, RunError
 from srfast.ops.device import sees_cuda
+from srfast.scoring.columns import repeated
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.parts import Outcome
 from srfast.scoring.per_image import Job, open_job
 from srfast.scoring.settings import ScoreSettings
-from srfast.scoring.table import repeated
 from srfast.version import VERSION
 
 BLOCK_BYTES = 32 << 20

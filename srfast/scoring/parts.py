@@ -21,9 +21,10 @@ from srfast.data.parquet import Writer
 from srfast.data.renaming import exchange
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import Lock
+from srfast.scoring.columns import repeated, schema_of
 from srfast.scoring.part_folder import KIND, REPLACED, check_folder, check_table_folder, clear, clear_temporary
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import CHECKED, SCHEMA, check_columns, file_metadata, read_parquet, repeated, schema_of
+from srfast.scoring.table import CHECKED, SCHEMA, check_columns, file_metadata, read_parquet
 from srfast.settings import differs
 
 ROWS = 1 << 16

@@ -19,10 +19,10 @@ from srfast.data.shrink import shrunk
 from srfast.errors import InputError
 from srfast.scoring.backends.base import Engine, Scores, TakesSeveral, check_finite
 from srfast.scoring.backends.choice import make_engine, make_pair_engine
+from srfast.scoring.columns import image_rows
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.parts import Outcome
 from srfast.scoring.settings import ScoreSettings
-from srfast.scoring.table import image_rows
 
 LARGE = 1 << 23
 """Pixels from which the workers score one image together instead of each its own: memory for one, not for each."""

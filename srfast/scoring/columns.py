@@ -1,0 +1,61 @@
+"""The columns that a run writes, and the rows of an image in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from srfast.data.shrink import COLUMN
+from srfast.scoring.defects.panel import names
+from srfast.scoring.table import BLOCKINESS, SCHEMA, arrow, defect_field, with_shrink
+
+
+def schema_of(settings: Mapping[str, Any]) -> pa.Schema:
+    """The columns of a run with these settings, as a table's metadata have them."""
+    if settings.get("defects"):
+        schema = reduce(pa.Schema.append, map(defect_field, names(bool(settings.get("lr")))), SCHEMA)
+    else:
+        schema = BLOCKINESS if settings.get("blockiness") else SCHEMA
+    return with_shrink(schema) if settings.get(COLUMN) else schema
+
+
+def image_rows(name: str, xs: np.ndarray, ys: np.ndarray, size: int, loss: np.ndarray, bicubic: np.ndarray,
+               sobel: np.ndarray, more: Mapping[str, np.ndarray] | None = None,
+               shrink: float | None = None) -> pa.Table:  # fmt: skip
+    """The rows of one image, at one size; ``more``: ``blockiness``, or the columns of the defects, by name."""
+    more = more or {}
+    n = len(xs) * len(ys)
+    columns = [
+        repeated(name, n),
+        arrow(np.tile(xs, len(ys)), np.int32),
+        arrow(np.repeat(ys, len(xs)), np.int32),
+        arrow(np.full(n, size), np.int32),
+        *(arrow(column, np.float32) for column in (loss, bicubic, sobel)),
+        *map(nullable, more.values()),
+    ]
+    schema = BLOCKINESS if list(more) == ["blockiness"] else reduce(pa.Schema.append, map(defect_field, more), SCHEMA)
+    if shrink is not None:
+        columns.insert(4, arrow(np.full(n, shrink), np.float32))
+        schema = with_shrink(schema)
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def repeated(text: str, n: int) -> pa.Array:
+    """A column that holds one string n times; not by ``pa.repeat``, for the reason that ``arrow`` has."""
+    data = text.encode()
+    offsets = np.arange(n + 1, dtype=np.int32) * np.int32(len(data))
+    return pa.Array.from_buffers(pa.string(), n, [None, pa.py_buffer(offsets), pa.py_buffer(data * n)])
+
+
+def nullable(values: np.ndarray) -> pa.Array:
+    """A float32 column whose NaN are null; without ``pa.array``, like ``arrow``."""
+    values = np.ascontiguousarray(values, np.float32)
+    missing = np.isnan(values)
+    if not missing.any():
+        return arrow(values, np.float32)
+    valid = pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    return pa.Array.from_buffers(pa.float32(), len(values), [valid, pa.py_buffer(values)], int(missing.sum()))
