@@ -59,6 +59,8 @@ def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thr
     if not SMALLEST <= size <= LARGEST:
         raise InputError(f"size: expected {SMALLEST} pixels, to see a step of the grid, to {LARGEST}, got {size}")
     xs, ys = check_windows("xs", xs, size, image.shape[1]), check_windows("ys", ys, size, image.shape[0])
+    if not (len(xs) and len(ys)):
+        return np.zeros(0, np.float32)
     if native.available():
         return native.blockiness(image, xs, ys, size, threads)
     return _by_tables(image, xs, ys, size)

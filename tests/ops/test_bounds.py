@@ -53,6 +53,8 @@ def test_places_of_any_integers() -> None:
         np.testing.assert_array_equal(
             blockiness(IMAGE, np.array([0, 9], kind), np.array([3], kind), np.int16(12)), right
         )
+    for image in (IMAGE, IMAGE[:, :0], IMAGE[:0]):
+        assert blockiness(image, np.array([]), np.array([]), 12).shape == (0,)
     assert blockiness(IMAGE, np.array([]), np.array([3]), 12).shape == (0,)
 
 

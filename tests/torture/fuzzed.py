@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-HANG = 20
+HANG = 60
 """Seconds that one case may take."""
 MEMORY = 6 << 30
 """Bytes of the process, of which importing torch takes most."""
