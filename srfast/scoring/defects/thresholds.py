@@ -2,7 +2,8 @@
 
 Set on photographs of BSDS400, reduced and as they are, and of T91, so that together they take few of them;
 those of jpeg, noise, overlay and halo were raised or lowered once after a look at clean photographs of Urban100 and
-Set14. docs/defects.md has what they take of photographs, and leave of spoilt ones. Columns without a figure to hold (banding, clipped, border, blockiness, colour) have no threshold.
+Set14. docs/defects.md has what they take of photographs, and leave of spoilt ones. Columns without a figure to hold
+(banding, clipped, border, blockiness, colour) have no threshold.
 """
 
 from __future__ import annotations
