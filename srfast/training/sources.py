@@ -88,7 +88,7 @@ def whole_dataset(data: Sequence[str | Path]) -> int:
     """The number of patches that a core-set was selected from: one pass over the whole, for matched steps."""
     if len(data) != 1 or not str(data[0]).endswith(".parquet"):
         raise InputError(
-            "match-steps: expected --data to be a core-set, which says how many patches it was selected from"
+            "match_steps: expected `data` to be a core-set, which says how many patches it was selected from"
         )
     _, table, meta = read_rows(data[0])
     return int(meta.get("selection", {}).get("patches", table.num_rows))
