@@ -47,7 +47,7 @@ Engine engine(const ScoreOptions& options) {
   const int isa = options.isa;
   if (isa < 0 || isa > 31 || !(supported_isas() >> isa & 1))
     throw std::invalid_argument("this machine does not run the requested instruction set");
-  const bool integers = options.fast && *integer_kernels(isa);
+  [[maybe_unused]] const bool integers = options.fast && *integer_kernels(isa);
   switch (isa) {
 #ifdef SRFAST_X86
     case kAvx2:

@@ -23,7 +23,7 @@ SRFAST_INLINE void dot1(Ints& sums, Ints pixels, Ints weights) {
 SRFAST_INLINE void dot2(Ints& sums, Ints a, Ints b) { __asm__("vpdpwssd %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b)); }
 SRFAST_INLINE Ints narrow(Ints a, Ints b) { return (Ints)_mm512_packus_epi32((__m512i)a, (__m512i)b); }
 #else
-#include "plain_dots.h"  // of tests, on machines without these instructions
+#include "cpu/plain_dots.h"  // for tests on machines without these instructions
 #endif
 
 }  // namespace

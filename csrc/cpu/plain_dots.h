@@ -1,3 +1,4 @@
+#pragma once
 // The instructions of score_int_avx512.cpp in plain C++; included inside the engine's namespace.
 SRFAST_INLINE void dot1(Ints& sums, Ints pixels, Ints weights) {
   uint8_t x[4 * L];
