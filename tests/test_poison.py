@@ -12,7 +12,7 @@ import torch
 
 @pytest.mark.parametrize(
     ("module", "library"),
-    [("ops.native", "np"), ("ops.cpu", "torch"), ("coreset.limits", "np"), ("scoring.backends.native", "np")],
+    [("ops.native", "np"), ("ops.cpu", "torch"), ("coreset.limits", "np"), ("scoring.backends.compiled", "np")],
 )
 def test_fresh_memory_is_poisoned(module: str, library: str) -> None:
     used: Any = getattr(importlib.import_module(f"srfast.{module}"), library)

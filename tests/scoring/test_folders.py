@@ -105,7 +105,9 @@ def test_commands_read_folders(photo_folder: Path, tmp_path: Path, srfast_comman
     assert run("stats", "scores").stdout == run("stats", "scores.parquet").stdout
     run("report", "scores", "-o", "a.html")
     run("report", "scores.parquet", "-o", "b.html")
-    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    # The page names its table, in the command that it shows.
+    pages = [(tmp_path / name).read_bytes().replace(b"scores.parquet", b"scores") for name in ("a.html", "b.html")]
+    assert pages[0] == pages[1]
     run("select", "scores/", "-o", "a.parquet")
     run("select", "scores.parquet", "-o", "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()

@@ -22,7 +22,7 @@ def card(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "Tesla T4")
         monkeypatch.setattr(native, "build_info", lambda: {"cuda": True})
-        monkeypatch.setattr(registry, "find_spec", lambda name: None if name.startswith("onnx") else object())
+        monkeypatch.setattr(registry, "installed", lambda name: not name.startswith("onnx"))
         registry._say.cache_clear()
 
     return pretend
