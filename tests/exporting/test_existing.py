@@ -136,7 +136,7 @@ def test_what_is_missing_is_named(sub_images: tuple[Path, Path], coreset: Path, 
         assert not out.exists()
     with pytest.raises(InputError, match="existing_lr: expected where the LR patches are"):
         srfast.export(table_of(hr, NAMES), out, to="folder", existing=hr)
-    with pytest.raises(InputError, match="existing_lr: expected existing with it"):
+    with pytest.raises(InputError, match="existing_lr: expected `existing` with it"):
         srfast.export(table_of(hr, NAMES), out, to="folder", existing_lr=lr)
     srfast.export(coreset, tmp_path / "few", to="lmdb", scale=2)
     with pytest.raises(InputError, match=r"3 of 3 patches are not in it, 0001_s002\.png at x = 0, y = 0 for one"):
