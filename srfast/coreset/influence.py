@@ -253,14 +253,9 @@ class _Crops:
         top = y[rows] + (shift[1] * (size[rows] - self.side + 1)).astype(np.int64)
         self.at = np.stack([x[rows], y[rows], size[rows], left, top], 1)
         images = draw.permutation(len(self.names))
-        unseen = images[: max(1, len(images) // HELD_OUT)]
-        code = code[rows]
-        if len(images) == 1:  # one image: every so many-th of its crops
-            held = np.arange(number) % HELD_OUT == 0
-        else:
-            held = np.isin(code, unseen)
-        self.code, self.held = code, held
-        if held.all() or not held.any():
+        self.code = code[rows]
+        self.held = np.isin(self.code, images[: max(1, len(images) // HELD_OUT)])
+        if self.held.all() or not self.held.any():  # few images: every so many-th of their crops
             self.held = np.arange(number) % HELD_OUT == 0
 
     def seen(self) -> Iterator[Tensor]:

@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
+from srfast.scoring.defects.thresholds import THRESHOLDS
 from srfast.scoring.rows import Rows
 
-BLUR, UPSCALED = 0.9, 1.65
-"""Means of the columns ``blur`` (pixels) and ``upscaled`` (factor) from which an image is soft."""
+SOFT = tuple(t for t in THRESHOLDS if t.column in ("blur", "upscaled"))
+"""The thresholds of an image's means that tell a soft one."""
 LEFT = {2: 14.6, 3: 28.3, 4: 42.4}
 """Scale -> median loss of bicubic below which an image is soft: a tenth of the images of BSDS400, which were made small
 by their authors, have less."""
@@ -22,8 +23,9 @@ by their authors, have less."""
 def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
     """Of each image the rows of the largest size at which it is no longer soft, of its smallest where it always is.
 
-    Soft is an image at a size where the mean of its patches' ``blur`` or ``upscaled`` is at least ``BLUR`` or
-    ``UPSCALED``; in a table without these two columns, where the median of their ``bicubic`` is below ``LEFT``.
+    Soft is an image at a size where the mean of its patches' ``blur`` or ``upscaled`` is beyond its threshold
+    (``srfast.scoring.defects.thresholds``); in a table without these two columns, where the median of their ``bicubic``
+    is below ``LEFT``.
 
     Args:
         table: A score table of several sizes.
@@ -54,9 +56,8 @@ def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]
 
 
 def _soft(table: Rows, rows: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
-    if {"blur", "upscaled"} <= set(table.columns):
-        limits = (("blur", BLUR), ("upscaled", UPSCALED))
-        return np.any([_means(table.column(c)[rows], member, n) >= most for c, most in limits], axis=0)
+    if {t.column for t in SOFT} <= set(table.columns):
+        return np.any([t.beyond(_means(table.column(t.column)[rows], member, n), t.image) for t in SOFT], axis=0)
     scale = table.meta.get("scale")
     if scale not in LEFT:
         raise InputError("one_size: expected the columns blur and upscaled, or a scale of 2, 3 or 4 in the metadata")

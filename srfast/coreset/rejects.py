@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,29 @@ from srfast.scoring.rows import numbers
 
 log = logging.getLogger(__name__)
 HEADER = ("image", "x", "y", "size", "reason")
-"""Of a list of rejects; an empty x, y and size stand for the whole image."""
+"""Of a list of rejects; an empty x, y and size stand for the whole image. A sixth column ``shrink``, where there is
+one, says at which size of the image; empty: at every size."""
+
+_SAME = 5e-7
+"""Between two sizes: they are fractions with denominators up to 1000, and lists hold seven digits of them."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def read_rejects(path: str | os.PathLike[str]) -> list[tuple[str, tuple[int, int, int] | None, str]]:
-    """The entries of a list such as ``srfast audit`` writes: image, (x, y, size) or None for all of it, reason.
+@dataclass(frozen=True)
+class Reject:
+    """A line of a list of rejects."""
+
+    image: str
+    place: tuple[int, int, int] | None
+    """x, y and size; None: all of the image."""
+    reason: str
+    shrink: float | None = None
+    """The size of the image that the line is about; None: every size."""
+
+
+def read_rejects(path: str | os.PathLike[str]) -> list[Reject]:
+    """The entries of a list such as ``srfast audit`` and the report write.
 
     Raises:
         InputError: it cannot be read, lacks a column, or an entry is neither a patch nor a whole image; names the line.
@@ -39,22 +56,25 @@ def read_rejects(path: str | os.PathLike[str]) -> list[tuple[str, tuple[int, int
         raise InputError(f"{path}: cannot be read as a list of rejects ({error})") from None
 
 
-def _entry(
-    path: str | os.PathLike[str], line: int, row: dict[str, Any]
-) -> tuple[str, tuple[int, int, int] | None, str]:
+def _entry(path: str | os.PathLike[str], line: int, row: dict[str, Any]) -> Reject:
     image, *place = ((row.get(name) or "").strip() for name in HEADER[:4])
     reason = (row.get("reason") or "").strip() or "listed"
     if not image:
         raise InputError(f"{path}: line {line}: expected the name of an image")
-    if not any(place):
-        return image, None, reason
     try:
-        x, y, size = map(int, place)
+        size = (row.get("shrink") or "").strip()
+        shrink = float(size) if size else None
+    except ValueError:
+        raise InputError(f"{path}: line {line}: expected shrink as a number, got {size!r}") from None
+    if not any(place):
+        return Reject(image, None, reason, shrink)
+    try:
+        x, y, side = map(int, place)
     except ValueError:
         raise InputError(
             f"{path}: line {line}: expected x, y and size as whole numbers, or none of them, got {','.join(place)!r}"
         ) from None
-    return image, (x, y, size), reason
+    return Reject(image, (x, y, side), reason, shrink)
 
 
 def rejected(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None) -> tuple[Array, dict[str, int]]:
@@ -149,17 +169,20 @@ def _chunk(chunk: pa.Array) -> Array:
 def _listed(table: pa.Table, code_of: dict[str, int], codes: Array, reject: str | os.PathLike[str]) -> dict[str, Array]:
     entries = read_rejects(reject)
     place = np.stack([numbers(table.column(n)).astype(np.int64) for n in ("x", "y", "size")], 1)
+    sizes = values(table, "shrink") if "shrink" in table.column_names else np.ones(len(table))
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(code_of) + 1))
     found: dict[str, Array] = {}
     strangers = 0
-    for image, square, reason in entries:
-        code = code_of.get(image)
+    for entry in entries:
+        code = code_of.get(entry.image)
         rows = order[:0] if code is None else order[starts[code] : starts[code + 1]]
-        if square is not None:
-            rows = rows[(place[rows] == square).all(1)]
+        if entry.place is not None:
+            rows = rows[(place[rows] == entry.place).all(1)]
+        if entry.shrink is not None:
+            rows = rows[np.abs(sizes[rows] - entry.shrink) < _SAME]
         strangers += not len(rows)
-        found.setdefault(reason, np.zeros(len(table), bool))[rows] = True
+        found.setdefault(entry.reason, np.zeros(len(table), bool))[rows] = True
     if strangers:
         log.warning("%s: %d of %d entries are of no patch of the table", reject, strangers, len(entries))
     return found

@@ -19,6 +19,8 @@ from srfast.coreset.rejects import HEADER, values
 from srfast.data.files import atomic_path, output_folder
 from srfast.data.images import ImageFile
 from srfast.data.provenance import kind_of
+from srfast.data.shrink import COLUMN as SHRINK
+from srfast.errors import InputError
 from srfast.report.verdict_page import audit_page
 from srfast.report.writing import write_page
 from srfast.scoring.defects.panel import COLUMNS
@@ -137,9 +139,15 @@ def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Aud
 def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
     """The columns of defects of the images, or of the images of a table."""
     settings = asked.part(ScoreArguments)
+    if settings.several_sizes:
+        raise InputError("shrink: audit judges images as they are; leave it out")
     if len(inputs) != 1 or (kind_of(inputs[0]) != "score table" and not _parts(inputs[0])):
         return _measured(inputs, settings)
     table = ScoreTable.read(inputs[0])
+    if SHRINK in table.columns:
+        raise InputError(
+            f"{inputs[0]}: expected images at their own size, got scores of several (shrink); name the images"
+        )
     if any(t.column in table.columns for t in THRESHOLDS):
         return table
     root, meta = Path(table.meta["root"]), table.meta

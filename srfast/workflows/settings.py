@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 class AuditArguments(ScoreRun):
     """Everything that ``srfast.audit`` takes beside the images and the folder: the settings of scoring, and its own."""
 
-    scorer: Scorer = setting("bicubic", "As of score; bicubic needs no network.", ANY, metavar="srcnn|bicubic|PATH")
-    mode: Mode = setting("dense", "As of score.", one_of(*MODES))
-    skip_bad: bool = setting(True, "Files that cannot be read are verdicts too.", SWITCH)
-    defects: bool = setting(True, "The columns that are judged.", SWITCH)
+    scorer: Scorer = setting(
+        "bicubic", "The network that scores, as for `score`; bicubic needs none.", ANY, metavar="srcnn|bicubic|PATH"
+    )
+    mode: Mode = setting("dense", "How patches are scored, as for `score`.", one_of(*MODES))
+    skip_bad: bool = setting(True, "Go on after files that cannot be read, which are verdicts too.", SWITCH)
+    defects: bool = setting(True, "Measure the columns that are judged.", SWITCH)
     against: tuple[str | os.PathLike[str], ...] = setting(
         (),
         "Test images, folders and files: copies of them are rejected.",

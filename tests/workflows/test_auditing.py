@@ -11,6 +11,7 @@ import skimage.data
 from PIL import Image, ImageFilter
 
 import srfast
+from srfast.errors import InputError
 from srfast.workflows.auditing import audit
 
 
@@ -97,3 +98,11 @@ def test_against_test_images(mixed: Path, tmp_path: Path) -> None:
     photo("chelsea").transpose(Image.Transpose.ROTATE_90).save(tmp_path / "test" / "t.png")
     done = audit([mixed / "chelsea.png", mixed / "coffee.png"], tmp_path / "out", against=[tmp_path / "test"])
     assert [(v.image, v.reasons) for v in done.verdicts] == [("chelsea.png", ["leak"]), ("coffee.png", [])]
+
+
+def test_images_are_judged_at_their_own_size(mixed: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="shrink: audit judges images as they are"):
+        audit(mixed, tmp_path / "a", shrink="1,1/2")
+    srfast.score(mixed, scorer="bicubic", patch=48, shrink="1,1/2", skip_bad=True, output=tmp_path / "s.parquet")
+    with pytest.raises(InputError, match=r"s\.parquet: expected images at their own size, got scores of several"):
+        audit(tmp_path / "s.parquet", tmp_path / "b")
