@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, quiet, settings, shown
+from srfast.cli.options import emit, quiet, result, settings
 from srfast.workflows.settings import AuditArguments
 
 _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "tile_overlap", "precision", "shrink")
@@ -47,8 +47,8 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
         return
     for reason, (whole, parts) in reasons.items():
         some = f", and {parts:,} patches of images that are kept" if parts else ""
-        click.echo(f"{reason}: {whole:,} images{some}")
+        result(f"{reason}: {whole:,} images{some}")
     page = done.folder / "audit.html"
-    click.echo(shown(f"{counts['keep']:,} of {len(done.verdicts):,} images to keep -> {page}"))
+    result(f"{counts['keep']:,} of {len(done.verdicts):,} images to keep -> {page}")
     if done.rejects.name != "rejects.csv":
-        click.echo(shown(f"rejects.csv was edited and stays as it is; the new list -> {done.rejects}"))
+        result(f"rejects.csv was edited and stays as it is; the new list -> {done.rejects}")

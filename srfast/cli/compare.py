@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from srfast.cli.options import emit
+from srfast.cli.options import emit, result
 
 
 @click.command("compare", short_help="Are these evaluations different? Which cannot be told from the best?")
@@ -37,4 +37,4 @@ def command(evaluations: tuple[str, ...], metric: str, lower_is_better: bool, as
     if as_json:
         emit(contest.to_dict())
     else:
-        click.echo(str(contest))
+        result(str(contest))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit
+from srfast.cli.options import emit, result
 
 _SHOWN = 20
 
@@ -62,8 +62,8 @@ def command(
         )
         return
     for line in _lines(found, bool(against)):
-        click.echo(line)
-    click.echo(f"-> {output}")
+        result(line)
+    result(f"-> {output}")
 
 
 def _lines(found: Any, against: bool) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from srfast.cli.options import result
 from srfast.errors import InputError, RunError
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -24,7 +25,7 @@ def command(output: str) -> None:
     folder = Path(output)
     photos = write_photographs(folder / "photos")
     report = run((str(photos),), folder, patch=48, drop_hardest=0.05)
-    click.echo(f"open {report.resolve()}")
+    result(f"open {report.resolve()}")
 
 
 def write_photographs(folder: Path) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, quiet, settings, shown
+from srfast.cli.options import emit, quiet, result, settings
 from srfast.exporting.settings import ExportArguments
 
 
@@ -32,10 +32,10 @@ def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
             }
         )  # fmt: skip
         return
-    click.echo(shown(f"{done.patches:,} patches of {done.images:,} images, x{done.scale} -> {output}"))
+    result(f"{done.patches:,} patches of {done.images:,} images, x{done.scale} -> {output}")
     if done.linked:
-        click.echo(f"{done.linked:,} HR files are hard links to files of the dataset")
+        result(f"{done.linked:,} HR files are hard links to files of the dataset")
     if done.compared:
-        click.echo(f"checked: everything reads, {done.compared:,} pairs equal their source in every pixel")
+        result(f"checked: everything reads, {done.compared:,} pairs equal their source in every pixel")
     for name, text in done.snippets.items():
-        click.echo(f"\n{done.path / name}:\n{text.rstrip()}")
+        result(f"\n{done.path / name}:\n{text.rstrip()}")

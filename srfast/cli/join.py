@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from srfast.cli.options import emit, shown
+from srfast.cli.options import emit, result
 
 
 @click.command("join", short_help="Add scores from elsewhere to a score table.")
@@ -44,6 +44,4 @@ def command(scores: str, other: str, output: str, on: str, as_json: bool) -> Non
         )
     else:
         added = ", ".join(joined.added)
-        click.echo(
-            shown(f"{added} for {joined.matched:,} of {len(joined.table):,} patches, by {joined.by} -> {output}")
-        )
+        result(f"{added} for {joined.matched:,} of {len(joined.table):,} patches, by {joined.by} -> {output}")

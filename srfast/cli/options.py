@@ -113,6 +113,11 @@ def say(text: str) -> None:
         click.echo(shown(text), err=True)
 
 
+def result(text: object) -> None:
+    """What was found, on stdout."""
+    click.echo(shown(str(text)))
+
+
 def shown(text: str) -> str:
     """A text for a terminal: what would move its cursor, colour it or turn its direction is written as an escape."""
     odd = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")

@@ -9,7 +9,7 @@ import click
 
 from srfast.cli import score as score_command
 from srfast.cli import select as select_command
-from srfast.cli.options import emit, quiet, settings
+from srfast.cli.options import emit, quiet, result, settings
 from srfast.coreset.settings import Selection
 from srfast.scoring.settings import ScoreRun
 
@@ -47,5 +47,5 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
         )  # fmt: skip
         return done.report
     select_command.report(done.coreset, str(folder / "coreset.parquet"), as_json=False)
-    click.echo(f"report -> {done.report}")
+    result(f"report -> {done.report}")
     return done.report

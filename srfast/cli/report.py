@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from srfast.cli.options import emit
+from srfast.cli.options import emit, result
 
 
 @click.command(short_help="Write a self-contained HTML report.")
@@ -46,7 +46,7 @@ def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: 
     if as_json:
         emit({"output": str(path), "patches": len(table), "kept": None if chosen is None else len(chosen)})
     else:
-        click.echo(path)
+        result(path)
 
 
 def _two_of_one(paths: tuple[Path, ...]) -> bool:
@@ -79,4 +79,4 @@ def _compare(paths: tuple[Path, ...], output: Path, root: Path | None, as_json: 
         found = {fact.term: fact.value for fact in content.facts}
         emit({"output": str(path), "patches": [len(a), len(b)], "overlap": float(found["Overlap"])})
     else:
-        click.echo(path)
+        result(path)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, quiet, say, settings, shown
+from srfast.cli.options import emit, quiet, result, say, settings
 from srfast.scoring.settings import ScoreArguments
 
 
@@ -61,4 +61,4 @@ def report(summary: Any, output: str, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(shown(f"{n:,} patches of {len(meta['images']):,} images -> {output}"))
+        result(f"{n:,} patches of {len(meta['images']):,} images -> {output}")

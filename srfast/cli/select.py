@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, say, settings, shown
+from srfast.cli.options import emit, result, say, settings
 from srfast.coreset.settings import SelectArguments
 
 
@@ -46,4 +46,4 @@ def tell(selection: dict[str, Any], lowest: float, highest: float, output: str, 
         emit({"output": output, **selection, "loss": {"min": lowest, "max": highest}})
     else:
         span = f"loss {lowest:.4g} to {highest:.4g}"
-        click.echo(shown(f"{selection['kept']:,} of {selection['patches']:,} patches kept, {span} -> {output}"))
+        result(f"{selection['kept']:,} of {selection['patches']:,} patches kept, {span} -> {output}")

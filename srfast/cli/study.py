@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import Setting, emit, say
+from srfast.cli.options import Setting, emit, result, say
 from srfast.scoring.settings import ScoreSettings
 
 MINUTE = 60.0
@@ -132,7 +132,7 @@ def _run(study: Path, output: str, options: dict[str, Any]) -> None:
     say(f"{len(found.meta['cells'])} cells, {found.table.num_rows:,} rows -> {Path(output) / 'results.parquet'}")
     known = status(described, output)
     if options["until_decided"] or not (known.left or known.running):
-        click.echo(publish(found, None))
+        result(publish(found, None))
         say(f"figures, and the tables as files: srfast study {output} --tables")
 
 
@@ -153,7 +153,7 @@ def _print_tables(study: Path, output: str | None, images: tuple[str, ...], test
             f"{where} has none"
         )
     own = output is not None or study.is_dir()
-    click.echo(publish(Results.read(folder), folder if own else None))
+    result(publish(Results.read(folder), folder if own else None))
     if own:
         say(f"tables -> {folder / 'tables'}, figures -> {folder / 'figures'}")
 
@@ -171,7 +171,7 @@ def _say_status(study: Path, output: str, jobs: int | None, options: dict[str, A
             }
         )  # fmt: skip
         return
-    click.echo(str(known))
+    result(str(known))
 
 
 def _say_published(study: Path, as_json: bool) -> None:
@@ -190,9 +190,9 @@ def _say_published(study: Path, as_json: bool) -> None:
     seeds: dict[str, list[int]] = {}
     for name, cell in cells.items():
         seeds.setdefault(name.rpartition("-s")[0], []).append(cell["settings"]["seed"])
-    click.echo(f"{len(cells)} cells done, of {len(seeds)} settings, in {folder}")
+    result(f"{len(cells)} cells done, of {len(seeds)} settings, in {folder}")
     for name, own in seeds.items():
-        click.echo(f"{name}: {len(own)} seeds")
+        result(f"{name}: {len(own)} seeds")
 
 
 @contextmanager

@@ -135,8 +135,10 @@ def spectrum(small: np.ndarray, folded: bool = False, floor: float = FLOOR) -> n
     return np.log(np.concatenate([energy, variance[:, None]], axis=1) + np.float32(floor))
 
 
-def standardised(features: np.ndarray) -> np.ndarray:
-    """Features [n, d] float32 with mean 0 and deviation 1 in each that varies."""
-    spread = features.std(axis=0, dtype=np.float64)
-    centred = features - features.mean(axis=0, dtype=np.float64)
+def standardised(features: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
+    """Features [n, d] float32, in each that varies less the mean and in units of the deviation ``of`` these features
+    (None: of themselves)."""
+    of = features if of is None else of
+    spread = of.std(axis=0, dtype=np.float64)
+    centred = features - of.mean(axis=0, dtype=np.float64)
     return np.ascontiguousarray(centred / np.where(spread > 0, spread, 1), np.float32)

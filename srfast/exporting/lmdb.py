@@ -125,7 +125,7 @@ def import_lmdb() -> Any:
     try:
         import lmdb
     except ImportError as error:
-        raise RunError(f"lmdb cannot be loaded ({error}); pip install 'srfast[export]' brings it") from None
+        raise RunError(f"lmdb cannot be loaded ({error}); pip install --force-reinstall lmdb brings it") from None
     return lmdb
 
 

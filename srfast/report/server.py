@@ -55,7 +55,7 @@ class View:
         self._lock = Lock()
         self._chosen: cachetools.LRUCache[str, tuple[np.ndarray, dict[str, Any]]] = cachetools.LRUCache(8)
         self._images: cachetools.LRUCache[int, tuple[np.ndarray | None, str]] = cachetools.LRUCache(6)
-        self._texture: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._texture: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def page(self, base: str) -> str:
         """The document, whose script asks for everything under ``base``."""
@@ -222,25 +222,27 @@ class View:
 
     def textures(self) -> dict[str, Any]:
         """The map of textures: two principal components of the spectrum of each patch [M] (Pearson 1901)."""
-        rows, _, plane = self._textures()
+        rows, _, plane, _ = self._textures()
         return {"row": packed(rows, "u32"), "x": packed(plane[:, 0], "f32"), "y": packed(plane[:, 1], "f32")}
 
-    def _textures(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows [M], their features [M, d], and two principal components of these [M, 2]; the images are read once."""
+    def _textures(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Rows [M], their features [M, d], two principal components of these [M, 2], and the features before they were
+        standardised; the images are read once."""
         with self._lock:
             if self._texture is None:
                 n = len(self.scores)
                 at = np.unique(np.linspace(0, n - 1, min(n, TEXTURES)).astype(np.int64))
                 rows = np.sort(self.scores.order[at])
-                features = standardised(describe(self.plain, rows, self.images, spectrum))
+                raw = describe(self.plain, rows, self.images, spectrum)
+                features = standardised(raw)
                 _, directions = np.linalg.eigh(np.cov(features, rowvar=False)) if len(rows) > 1 else (0, np.eye(25))
-                self._texture = rows, features, features @ directions[:, -2:][:, ::-1].astype(np.float32)
+                self._texture = rows, features, features @ directions[:, -2:][:, ::-1].astype(np.float32), raw
             return self._texture
 
     def _inside(self, text: str) -> np.ndarray:
         """Rows inside a polygon x0,y0,x1,y1,... on the map of textures, by the even-odd rule."""
         corners = np.array([float(v) for v in text.split(",")]).reshape(-1, 2)
-        rows, _, plane = self._textures()
+        rows, _, plane, _ = self._textures()
         x, y = plane[:, 0], plane[:, 1]
         inside = np.zeros(len(rows), bool)
         for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
@@ -251,12 +253,11 @@ class View:
 
     def _like(self, row: int, allowed: np.ndarray) -> np.ndarray:
         """Rows of the map of textures, the nearest to a row by spectrum first."""
-        rows, features, _ = self._textures()
+        rows, features, _, raw = self._textures()
         if row in rows:
             own = features[np.searchsorted(rows, row)]
         else:
-            nearest = np.argmin(np.abs(self.ranks["loss"][rows] - self.ranks["loss"][row]))
-            own = features[nearest]
+            own = standardised(describe(self.plain, np.array([row]), self.images, spectrum), raw)[0]
         near = rows[np.argsort(((features - own) ** 2).sum(1), kind="stable")]
         return near[np.isin(near, allowed)]
 

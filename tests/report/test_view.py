@@ -146,3 +146,22 @@ def test_the_page_asks_for_everything(address: str, painted: ScoreTable, visit: 
     page.locator("#image-table .link").first.click()
     page.locator("#map canvas").wait_for()
     assert "20 patches" in page.locator("#map").inner_text()
+
+
+def test_like_a_patch_that_is_not_on_the_map(painted: ScoreTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own texture is looked at: with the patches of the map in the order of their distance to it."""
+    from srfast.report import server
+
+    every = np.arange(len(painted))
+    raw = server.describe(painted, every, server.ScoredImages.of(painted.meta), server.spectrum)
+    monkeypatch.setattr(server, "TEXTURES", 20)
+    view = server.View(painted, None, [])
+    on_map = view._textures()[0]
+    row = int(np.setdiff1d(every, on_map)[-1])
+    spread = raw[on_map].std(axis=0)
+    distance = (((raw[on_map] - raw[row]) / np.where(spread > 0, spread, 1)) ** 2).sum(axis=1)
+    found = view._like(row, every)
+    assert sorted(found) == on_map.tolist()
+    # Distances in float32: equal ones may change places.
+    in_order = distance[np.searchsorted(on_map, found)]
+    assert (np.diff(in_order) > -1e-3).all()

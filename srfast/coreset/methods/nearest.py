@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from srfast.coreset.features import copies, describe, luma, spectrum, summed
+from srfast.coreset.features import copies, describe, luma, spectrum, standardised, summed
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.workers import ordered_map
@@ -50,9 +50,7 @@ def similarity(
     """
     wanted = _target(table, target, rng)
     pool = describe(table, rows, ScoredImages.of(table.meta, root), spectrum)
-    mean, spread = pool.mean(axis=0, dtype=np.float64), pool.std(axis=0, dtype=np.float64)
-    spread = np.where(spread > 0, spread, 1)
-    pool, wanted = ((f - mean) / spread for f in (pool, wanted))
+    pool, wanted = (standardised(features, pool).astype(np.float64) for features in (pool, wanted))
     lengths = (wanted**2).sum(axis=1)
     nearest = np.empty(len(pool))
     for i in range(0, len(pool), _PIECE):
