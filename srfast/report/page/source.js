@@ -148,6 +148,7 @@ let byImage = null;
 export async function cellsOf(image) {
   if (server) {
     const raw = await ask(`map/${image}`);
+    const several = raw.shrink.some((/** @type {number} */ size) => size !== 1); // then a mark says at which
     const cells = raw.row.map((/** @type {number} */ _, /** @type {number} */ k) => ({
       x: raw.x[k] / raw.shrink[k],
       y: raw.y[k] / raw.shrink[k],
@@ -163,7 +164,7 @@ export async function cellsOf(image) {
       x: raw.x[k],
       y: raw.y[k],
       size: raw.edge[k],
-      values: raw.shrink[k] === 1 ? { loss: raw.loss[k] } : { loss: raw.loss[k], shrink: raw.shrink[k] },
+      values: { loss: raw.loss[k], ...(several ? { shrink: raw.shrink[k] } : {}) },
       status: raw.status[k],
       rank: `${integer(raw.rank[k] + 1)} of ${integer(total)} by loss`,
     });
@@ -185,7 +186,11 @@ export async function cellsOf(image) {
   const shot = (/** @type {number} */ k) => {
     const r = rows[k];
     const same = shots.findIndex(
-      (one, i) => shownRows.image[i] === image && one.x === mapped.x[r] && one.y === mapped.y[r] && shownRows.shrink(i) === mapped.shrink(r),
+      (one, i) =>
+        shownRows.image[i] === image &&
+        one.x === mapped.x[r] &&
+        one.y === mapped.y[r] &&
+        shownRows.shrink(i) === mapped.shrink(r),
     );
     return same >= 0 ? known(same) : { ...shotOf(mapped, r), status: cells[k].status, why: now.outcome.why(mapped, r) };
   };
