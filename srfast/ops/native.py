@@ -6,6 +6,7 @@ import ctypes
 import math
 import sys
 from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -128,7 +129,7 @@ def shadowed() -> str | None:
     here = Path(__file__).resolve().parents[1]
     for entry in sys.path:
         there = (Path(entry or ".") / "srfast").resolve()
-        if there != here and any(there.glob("_C.*")):
+        if there != here and any((there / f"_C{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
             return (
                 f"the sources in {here} hide the package installed in {there}: "
                 "run from another folder, or set PYTHONSAFEPATH=1"

@@ -16,7 +16,7 @@ from srfast.models import registry as models
 from srfast.ops.device import Device
 from srfast.runtime.plugins import is_file
 from srfast.scoring import joining
-from srfast.scoring.settings import Mode, Scale
+from srfast.scoring.settings import Mode, Scale, ScoreArguments
 from srfast.study import toml
 from srfast.study.toml import Key
 from srfast.training import sampling
@@ -108,6 +108,10 @@ class Study:
     patch: int
     stride: int
     mode: Mode
+    shrink: tuple[str, ...]
+    """Sizes at which each image is scored, as fractions of its own."""
+    defects: bool
+    """Whether the scores come with the columns of what is wrong with a patch."""
     scorers: tuple[str, ...]
     scorer_updates: int
     join: str
@@ -194,6 +198,8 @@ def read_study(
         patch=patch,
         stride=stride,
         mode=scoring["mode"],
+        shrink=_shrink(path, scoring["shrink"]),
+        defects=scoring["defects"],
         scorers=tuple(_scorer(folder, s) for s in scoring["scorers"]),
         scorer_updates=scoring["scorer_updates"],
         join=str(folder / scoring["join"]) if scoring["join"] else "",
@@ -286,6 +292,13 @@ def _tests(path: Path, tests: Any) -> dict[str, str]:
     return dict(tests)
 
 
+def _shrink(path: Path, value: str) -> tuple[str, ...]:
+    try:
+        return tuple(ScoreArguments(shrink=value).shrink)
+    except InputError as error:
+        raise InputError(f"{path}: scoring.{error}") from None
+
+
 def _scorer(folder: Path, scorer: str) -> str:
     """A name, ``srcnn:SEED``, or the path of weights, which is relative to the study."""
     return str(folder / scorer) if Path(scorer).suffix else scorer
@@ -353,6 +366,8 @@ _SCORING = {
     "patch": Key("a positive multiple of the scale", lambda v: toml.integer(v, 1), 96),
     "stride": Key("a positive multiple of the scale", lambda v: toml.integer(v, 1), 0),
     "mode": _one_of("patch", "dense"),
+    "shrink": Key("a text such as 1,3/4,1/2", toml.text, "1"),
+    "defects": Key("true or false", lambda v: isinstance(v, bool), False),
     "scorers": Key("a list of srcnn, srcnn:SEED, bicubic or weight files", toml.texts, ["srcnn"]),
     "scorer_updates": Key("a positive integer", lambda v: toml.integer(v, 1), 500),
     "join": Key("a .csv, .parquet or .txt file", toml.text, ""),

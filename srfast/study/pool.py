@@ -100,7 +100,7 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
         scorer = _scorer(study, data, out, number, scale)
         settings = ScoreArguments(
             scale=scale, patch=study.patch, stride=study.stride, mode=study.mode, scorer=scorer, device=study.device,
-            threads=workers,
+            threads=workers, shrink=study.shrink, defects=study.defects,
         )  # fmt: skip
         summary = write_scores(data.train, table, settings)
         if study.join:
@@ -118,9 +118,15 @@ def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
     keys = ("patch", "stride", "mode", "scorer_updates")
     files = [Path(f).name for f in data.train]
     known = {"scorer": study.scorers[number], "scale": scale, **{k: getattr(study, k) for k in keys}, "images": files}
+    known.update({k: v for k in ("shrink", "defects") if (v := _plain(getattr(study, k)))})
     if study.join:
         known["join"] = hashlib.sha256(Path(study.join).read_bytes()).hexdigest()
     return known
+
+
+def _plain(value: bool | tuple[str, ...]) -> bool | list[str]:
+    """What the file of a score table says of a setting; nothing where it is left as it was before there was one."""
+    return value if isinstance(value, bool) else [] if value == ("1",) else list(value)
 
 
 def _check_unchanged(table: Path, files: list[str]) -> None:

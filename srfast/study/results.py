@@ -107,7 +107,7 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
         "recipe": dataclasses.asdict(study.recipe_of(cell.model, cell.scale)),
         "options": study.options.get(cell.model, {}),
         "precision": study.precision,
-        "grid": [study.patch, study.stride, study.mode],
+        "grid": [study.patch, study.stride, study.mode, *(study.shrink if study.shrink != ("1",) else ())],
         "test": {name: images_as_text(files) for name, files in test.items()},
     }
     plain: dict[str, Any] = json.loads(json.dumps(known))

@@ -283,7 +283,7 @@ def test_open_store_bad_input(coreset: Path, photo_folder: Path, tmp_path: Path)
 
 def test_the_size_of_the_whole_dataset(coreset: Path, photo_folder: Path) -> None:
     assert whole_dataset([coreset]) == 40
-    with pytest.raises(InputError, match="match-steps"):
+    with pytest.raises(InputError, match="match_steps: expected `data` to be a core-set"):
         whole_dataset([photo_folder])
 
 

@@ -68,6 +68,14 @@ def test_sources_that_hide_the_installed_package(tmp_path: Path) -> None:
     assert native.shadowed() is None
 
 
+def test_a_checkout_on_the_path_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its stub of the compiled module is none."""
+    (tmp_path / "srfast").mkdir()
+    (tmp_path / "srfast" / "_C.pyi").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert native.shadowed() is None
+
+
 def test_shards_of_two_backends_are_not_put_together(photo_folder: Path) -> None:
     one, two = (
         score(photo_folder, patch=48, scorer="bicubic", shard=(i, 2), backend=backend)
