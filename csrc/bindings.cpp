@@ -56,7 +56,20 @@ void check(const char* op, cudaError_t status) {
                              ")");
 }
 
+// What the driver runs and the build needs, as 1000 * major + 10 * minor; the name of the error when a kernel is loaded
+// for a device. Nothing is launched.
+py::tuple probe_cuda(int device) {
+  int driver = 0, runtime = 0;
+  cudaError_t status = cudaDriverGetVersion(&driver);
+  if (status == cudaSuccess) status = cudaRuntimeGetVersion(&runtime);
+  if (status == cudaSuccess) status = cudaSetDevice(device);
+  if (status == cudaSuccess) status = load_degrade();
+  cudaGetLastError();  // the next launch does not report this one
+  return py::make_tuple(driver, runtime, status == cudaSuccess ? "" : cudaGetErrorName(status));
+}
+
 void bind_cuda(py::module_& m) {
+  m.def("probe_cuda", &probe_cuda, py::arg("device"));
   m.def("degrade_tiles", &degrade_tiles, py::arg("h"), py::arg("w"), py::arg("scale"));
   m.def(
       "degrade_cuda",

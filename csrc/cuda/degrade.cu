@@ -65,6 +65,11 @@ int64_t degrade_tiles(int64_t h, int64_t w, int scale) {
   }
 }
 
+cudaError_t load_degrade() {
+  cudaFuncAttributes attributes;
+  return cudaFuncGetAttributes(&attributes, degrade_kernel<2, float>);
+}
+
 cudaError_t launch_degrade(const Windows& windows, int scale, int boundary, int up_type, uint8_t* y, uint8_t* lr,
                            void* up, double* sums, cudaStream_t stream) {
   const auto& [pixels, offsets, row_strides, n, h, w, channels] = windows;

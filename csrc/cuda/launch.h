@@ -29,6 +29,10 @@ int64_t degrade_tiles(int64_t h, int64_t w, int scale);
 cudaError_t launch_degrade(const Windows& windows, int scale, int boundary, int up_type, uint8_t* y, uint8_t* lr,
                            void* up, double* sums, cudaStream_t stream);
 
+// Loads a kernel for the current device without running it: cudaErrorNoKernelImageForDevice where this build holds no
+// machine code and no PTX for it, cudaErrorUnsupportedPtxVersion where the driver is too old for the PTX.
+cudaError_t load_degrade();
+
 // Doubles that launch_per_sample_mse needs as scratch.
 int64_t mse_scratch(int64_t n, int64_t length);
 

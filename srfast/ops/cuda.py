@@ -5,6 +5,7 @@ Kernels run on the current stream of the tensor's device; outputs and scratch ar
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -36,6 +37,37 @@ LIBRARY.define(
 def has_kernels() -> bool:
     """Whether this build of the compiled module has CUDA kernels."""
     return native.available() and bool(native.compiled().cuda_architectures)
+
+
+def refusal(device: torch.device | str = "cuda") -> str | None:
+    """Why the CUDA kernels of this build do not run on a GPU; None where they do, and where it has none."""
+    if not has_kernels():
+        return None
+    index = torch.device(device).index
+    return _refusal(torch.cuda.current_device() if index is None else index)
+
+
+@cache
+def _refusal(index: int) -> str | None:
+    driver, runtime, error = native.compiled().probe_cuda(index)
+    if driver == 0:
+        return "there is no CUDA driver"
+    if driver // 1000 < runtime // 1000:  # a driver runs what newer toolkits of its own major version make
+        return (
+            f"the driver runs CUDA {_version(driver)} at most, and this build is made with {_version(runtime)} "
+            f"(a driver for CUDA {runtime // 1000}, or a build with nvcc {driver // 1000})"
+        )
+    if error:
+        return f"its kernels do not load: {error} (built for {native.compiled().cuda_architectures})"
+    return None
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _runs(device: torch.device) -> bool:
+    return has_kernels() and refusal(device) is None
 
 
 def unsupported(device: torch.device | str = "cuda") -> str | None:
@@ -124,7 +156,7 @@ def _windows_plain(
 def _degrade_cuda(
     patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True
 ) -> Any:
-    if not has_kernels():
+    if not _runs(patches.device):
         return _degrade_plain(patches, scale, boundary, dtype, up, sums)
     _check_patches(patches, scale, boundary, dtype)
     n, h, w, c = patches.shape
@@ -136,7 +168,7 @@ def _windows_cuda(
     scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True,
 ) -> Any:  # fmt: skip
     arguments = (offsets, row_strides, height, width, channels, scale, boundary, dtype)
-    if not has_kernels():
+    if not _runs(pixels.device):
         return _windows_plain(pixels, *arguments, up, sums)
     _check_windows(pixels, *arguments)
     n = len(offsets)
@@ -167,7 +199,7 @@ def _per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
         raise InputError(f"b: expected the shape of a, [N, ...] and not empty, got {list(b.shape)} for {list(a.shape)}")
     if a.device != b.device:
         raise InputError(f"b: expected a tensor on {a.device}, got one on {b.device}")
-    if not has_kernels() or a.dtype not in ELEMENT_TYPES or (b.dtype != torch.uint8 and a.dtype != torch.float32):
+    if not _runs(a.device) or a.dtype not in ELEMENT_TYPES or (b.dtype != torch.uint8 and a.dtype != torch.float32):
         return reference.per_sample_mse(a, b).float()
     a, b = a.contiguous(), b.contiguous()
     n = len(a)
@@ -211,7 +243,7 @@ LIBRARY.impl("upsample", _upsample, "CUDA")
 def _fake(
     pixels: Tensor, n: int, h: int, w: int, scale: int, dtype: torch.dtype, up: bool, sums: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    tiles = native.compiled().degrade_tiles(h, w, scale) if pixels.is_cuda and has_kernels() else 1
+    tiles = native.compiled().degrade_tiles(h, w, scale) if pixels.is_cuda and _runs(pixels.device) else 1
     return (
         pixels.new_empty((n, h, w)),
         pixels.new_empty((n, h // scale, w // scale)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -57,17 +58,18 @@ def build(source: Path, folder: Path, *options: str) -> str:
     return log
 
 
-def configure(folder: Path, mode: str, nvcc: Path) -> subprocess.CompletedProcess[str]:
+def configure(folder: Path, mode: str, nvcc: Path, *options: str, source: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """The main project, configured with this compiler."""
     pybind11 = pytest.importorskip("pybind11", reason="pybind11 is not installed")
     for tool in ("cmake", "ninja", "g++"):
         if shutil.which(tool, path=path_with_tools()) is None:
             pytest.skip(f"{tool} is not on PATH")
-    command = ["cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
+    command = ["cmake", "-S", str(source), "-B", str(folder), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
     command += [f"-DSRFAST_CUDA={mode}", f"-DCMAKE_CUDA_COMPILER={nvcc}", f"-DPython_EXECUTABLE={sys.executable}"]
     command += [f"-Dpybind11_DIR={pybind11.get_cmake_dir()}", "-DSKBUILD_PROJECT_NAME=srfast"]
     env = {**os.environ, "PATH": path_with_tools()}
-    return subprocess.run([*command, "-DSKBUILD_PROJECT_VERSION=0.0.0"], env=env, capture_output=True, text=True)
+    command += ["-DSKBUILD_PROJECT_VERSION=0.0.0", *options]
+    return subprocess.run(command, env=env, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -91,6 +93,46 @@ def test_a_compiler_that_fails_is_an_error_when_cuda_was_asked_for(broken_nvcc, 
     done = configure(tmp_path / "on", "ON", broken_nvcc)
     assert done.returncode != 0
     assert "SRFAST_CUDA=ON, but" in done.stderr
+
+
+def test_the_settings_of_the_main_project_reach_the_kernels(broken_nvcc, tmp_path):
+    """The kernels are a project of their own: a list was cut at its semicolons, the host compiler was left behind."""
+    given = {"CMAKE_CUDA_ARCHITECTURES": "80-real;90", "CMAKE_CUDA_HOST_COMPILER": "/opt/with space/g++"}
+    configure(tmp_path, "AUTO", broken_nvcc, *(f"-D{name}={value}" for name, value in given.items()))
+    cache = (tmp_path / "cuda" / "CMakeCache.txt").read_text()
+    assert dict(re.findall(r"^(CMAKE_CUDA_(?:ARCH|HOST)\w+):\w+=(.*)$", cache, re.M)) == given
+
+
+def test_a_build_sees_edited_kernels_and_the_toolkit_is_that_of_its_nvcc(tmp_path):
+    source = tmp_path / "source"
+    for name in ("csrc", "studies"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("results"))
+    shutil.copy(ROOT / "CMakeLists.txt", source)
+    # A toolkit under another name, as CUDA_HOME points to one: its own files are taken, not those of the one on PATH.
+    real = subprocess.run(["nvcc", "-v", "-dryrun", "-c", "x.cu"], capture_output=True, text=True, cwd=tmp_path).stderr
+    toolkit = Path(re.search(r"^#\$ TOP=(.*)$", real, re.M)[1].strip()).resolve()
+    folder = tmp_path / "build"
+    options = ["-DCMAKE_CUDA_ARCHITECTURES=80"]
+    done = configure(folder, "ON", toolkit / "bin" / "nvcc", *options, source=source)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cache = (folder / "CMakeCache.txt").read_text()
+    assert Path(re.search(r"^CUDA_cudart_static_LIBRARY:\w+=(.*)$", cache, re.M)[1]).resolve().is_relative_to(toolkit)
+    kernel = source / "csrc" / "cuda" / "mse.cu"
+    kernel.write_text(kernel.read_text() + "\n#error this file was edited\n")
+    command = ["cmake", "--build", str(folder), "--target", "srfast_cuda"]
+    env = {**os.environ, "PATH": path_with_tools()}
+    built = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert built.returncode != 0
+    assert "this file was edited" in built.stdout + built.stderr
+
+
+def test_instruction_sets_are_those_of_the_compilers_target(broken_nvcc, tmp_path):
+    """Not those of the machine it runs on: here CMake is told another one, as on a Mac that builds for the other."""
+    other = "aarch64" if platform.machine() == "x86_64" else "x86_64"
+    options = ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={other}"]
+    done = configure(tmp_path, "OFF", broken_nvcc, *options)
+    assert done.returncode == 0, done.stderr
+    assert ("-mavx2" in (tmp_path / "build.ninja").read_text()) == (platform.machine() == "x86_64")
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +179,9 @@ def test_module_holds_machine_code_and_ptx(module):
     assert "90" in architectures
     for architecture in architectures:
         assert f".sm_{architecture}.cubin" in listed
-    assert f".sm_{architectures[-1]}.ptx" in listed
+    # PTX of the newest for later cards, of 8.0 for those between.
+    for architecture in (architectures[0], architectures[-1]):
+        assert f".sm_{architecture}.ptx" in listed
 
 
 def test_hopper_code_of_every_kernel(module):

@@ -19,7 +19,7 @@ from srfast.ops import native
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import load_network
 
-CUDA_ONLY = {"degrade_tiles", "degrade_cuda", "mse_scratch", "per_sample_mse_cuda"}
+CUDA_ONLY = {"probe_cuda", "degrade_tiles", "degrade_cuda", "mse_scratch", "per_sample_mse_cuda"}
 
 
 def stub() -> dict[str, ast.FunctionDef | ast.ClassDef | ast.AnnAssign]:

@@ -37,6 +37,10 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
             return f"the compiled module is missing ({native.shadowed() or 'pip install . builds it'})"
         if device == "cuda" and not native.build_info()["cuda"]:
             return "this build has no CUDA kernels (SRFAST_CUDA=ON pip install . builds them)"
+        if device == "cuda":
+            from srfast.ops.cuda import refusal
+
+            return refusal()
     elif backend == "triton":
         if not compiled:
             return f"it runs SRCNN 9-1-5 and bicubic only, not {network.name}"
@@ -44,6 +48,7 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
             return "triton is not installed (pip install 'srfast[triton]')"
         if device != "cuda":
             return "it needs `device` cuda"
+        return _triton_fails()
     elif backend == "onnx":
         if network.kind == "module":
             return f"{network.name} is not an ONNX file"
@@ -62,6 +67,14 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
     return None
 
 
+@cache
+def _triton_fails() -> str | None:
+    from srfast.kernels.probe import failure
+
+    reason = failure("cuda")
+    return reason and f"Triton runs no kernel here: {reason}"
+
+
 def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
     """The backend and device that will score.
 
@@ -77,7 +90,7 @@ def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
         reason = unusable(backend, device, network)
         if reason:
             raise RunError(f"backend: {backend} cannot be used: {reason}")
-        return backend, device
+        return _chosen(backend, device)
     order: tuple[str, ...] = ("native", "onnx", "torch")
     if network.kind == "module":
         order = ("torch",)
@@ -89,9 +102,18 @@ def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
         if reason is None:
             if reasons and network.kind in ("srcnn", "bicubic"):
                 _say(f"{name} scores{' on the GPU' * (device == 'cuda')}, slower than it could: " + "; ".join(reasons))
-            return name, device
+            return _chosen(name, device)
         reasons.append(f"{name}: {reason}")
     raise RunError("backend: none can be used: " + "; ".join(reasons))
+
+
+def _chosen(backend: str, device: str) -> tuple[str, str]:
+    if backend == "triton":
+        from srfast.ops.cuda import refusal
+
+        if reason := refusal():
+            _say(f"triton scores on the GPU, and torch down-samples, slower than the CUDA kernels could: {reason}")
+    return backend, device
 
 
 @cache
