@@ -58,7 +58,9 @@ def build(source: Path, folder: Path, *options: str) -> str:
     return log
 
 
-def configure(folder: Path, mode: str, nvcc: Path, *options: str, source: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def configure(
+    folder: Path, mode: str, nvcc: Path, *options: str, source: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     """The main project, configured with this compiler."""
     pybind11 = pytest.importorskip("pybind11", reason="pybind11 is not installed")
     for tool in ("cmake", "ninja", "g++"):

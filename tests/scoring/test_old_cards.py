@@ -1,4 +1,4 @@
-"""GPUs and drivers that the kernels do not run on: auto falls back and says why, a named backend ends with the reason."""
+"""GPUs and drivers on which the kernels do not run: auto falls back and says why, a named backend ends with it."""
 
 from __future__ import annotations
 
