@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, result, say, settings
+from srfast.cli.options import emit, quiet, result, say, settings
 from srfast.coreset.settings import SelectArguments
 
 
@@ -17,7 +17,7 @@ from srfast.coreset.settings import SelectArguments
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Pick a core-set from SCORES: one table (a file, or a folder of parts), or all the shards of a dataset."""
-    asked = SelectArguments(**options)  # before anything heavy is imported
+    asked = SelectArguments(**options, progress=not quiet())  # before anything heavy is imported
     from srfast.coreset.selected_files import write_selection
 
     done = write_selection(scores, output, asked)

@@ -30,7 +30,7 @@ def passing(table: pa.Table, condition: str) -> np.ndarray:
         import duckdb
     except ImportError:
         raise RunError("where: needs duckdb, which is not installed: pip install 'srfast[select]'") from None
-    with duckdb.connect(config={"enable_external_access": "false", "lock_configuration": "true"}) as connection:
+    with connected({}, "enable_external_access = false") as connection:
         rows = connection.from_arrow(table.append_column(ROW, pa.array(np.arange(len(table)))))
         expression = check_condition(rows, condition, table.column_names)
         try:
@@ -41,6 +41,19 @@ def passing(table: pa.Table, condition: str) -> np.ndarray:
         except duckdb.Error as error:
             raise not_met(error, table.column_names) from None
     return np.sort(found[ROW])
+
+
+def connected(config: dict[str, str], *settings: str) -> Any:
+    """A connection with these settings, the first ones those that count from the start; none can be changed any more.
+
+    DuckDB's own bar, which comes after two seconds, would be printed on stdout.
+    """
+    import duckdb
+
+    connection = duckdb.connect(config=config)
+    for setting in ("enable_progress_bar = false", *settings, "lock_configuration = true"):
+        connection.execute(f"SET {setting}")
+    return connection
 
 
 def check_condition(rows: Any, condition: str, columns: list[str]) -> Any:

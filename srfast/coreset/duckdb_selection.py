@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.condition import ROW, check_condition, not_met, reason
+from srfast.coreset.condition import ROW, check_condition, connected, not_met, reason
 from srfast.coreset.one_size import counted_sizes
 from srfast.coreset.rejects import about_rejected, clean_rows
 from srfast.coreset.settings import SCORES, Selection, counted, share, short_of
@@ -29,6 +29,7 @@ from srfast.data.scratch import scratch_folder
 from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
 from srfast.runtime.plugins import is_file
+from srfast.runtime.progress import Progress
 from srfast.runtime.threads import cores
 from srfast.scoring.table import (
     SCHEMA,
@@ -150,34 +151,30 @@ class Large:
         """What the core-set's metadata say of the selection, once ``kept`` has been called."""
 
     def __enter__(self) -> Large:
-        import duckdb
-
         with ExitStack() as stack:
             spill = stack.enter_context(scratch_folder(self._beside, "select"))
             # Beside what DuckDB counts stand its parquet readers and the batches on their way: about as much again.
-            self._connection = duckdb.connect(
-                config={
-                    "memory_limit": f"{MEMORY_MIB}MiB",
-                    "threads": str(min(cores(), 8)),
-                    "temp_directory": str(spill),
-                    "allocator_background_threads": "true",
-                    "preserve_insertion_order": "false",
-                }
-            )
-            stack.callback(self._connection.close)
+            config = {
+                "memory_limit": f"{MEMORY_MIB}MiB",
+                "threads": str(min(cores(), 8)),
+                "temp_directory": str(spill),
+                "allocator_background_threads": "true",
+                "preserve_insertion_order": "false",
+            }
             allowed = ", ".join(_text(str(path)) for path in self.files.paths)
-            for setting in (f"allowed_paths = [{allowed}]", "enable_external_access = false"):
-                self._connection.execute(f"SET {setting}")
-            self._connection.execute("SET enable_progress_bar = false")  # which is printed on stdout
-            self._connection.execute("SET lock_configuration = true")
+            self._connection = connected(config, f"allowed_paths = [{allowed}]", "enable_external_access = false")
+            stack.callback(self._connection.close)
             self._left = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._left.close()
 
-    def kept(self) -> Iterator[pa.Table]:
+    def kept(self, progress: Progress) -> Iterator[pa.Table]:
         """The rows of the core-set, hardest first, in tables of ``BATCH`` rows with the columns ``names``.
+
+        Args:
+            progress: Called with (rows handed out, rows in all, rows handed out).
 
         Raises:
             InputError: as ``srfast.select``. RunError: no room left to spill.
@@ -191,8 +188,11 @@ class Large:
                 "passing" if self.asked.max_per_image is None else f"passing SEMI JOIN allowed USING ({_name(ROW)})"
             )
             query = f"SELECT {columns} FROM {source} WHERE {predicate} ORDER BY loss DESC, {_name(ROW)}"
+            done = 0
             for batch in self._connection.sql(query).to_arrow_reader(BATCH):
                 yield pa.Table.from_batches([batch])
+                done += len(batch)
+                progress(done, self.about["kept"], done)
         except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
             raise RunError(f"engine: duckdb: {reason(error)}") from None
         except duckdb.Error as error:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from srfast.coreset.selection import CORESET_SCHEMA, numbered, on_disk, select
 from srfast.coreset.settings import SelectArguments
 from srfast.data.files import check_output
+from srfast.runtime.progress import shown
 from srfast.scoring.table import with_extras, write_parquet
 
 
@@ -51,8 +52,8 @@ def write_selection(
             ends[:] = [ends[0] if ends else table["loss"][0].as_py(), table["loss"][-1].as_py()]
             yield table
 
-    with large:
-        tables = large.kept()
+    with large, shown(asked.progress, "selecting", "rows", "patches") as progress:
+        tables = large.kept(progress)
         first = next(tables)
         schema = with_extras(CORESET_SCHEMA, first.schema)
         meta = {**large.files.meta, "selection": large.about}

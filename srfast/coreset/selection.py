@@ -20,6 +20,7 @@ from srfast.coreset.one_size import about_sizes, one_size
 from srfast.coreset.rejects import about_rejected, counted_reasons, rejected
 from srfast.coreset.settings import POSITIONAL, SelectArguments, counted, share, short_of
 from srfast.errors import InputError
+from srfast.runtime.progress import shown
 from srfast.scoring.rows import Rows, is_frame, of_frame
 from srfast.scoring.table import (
     SCHEMA,
@@ -100,8 +101,8 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     asked = SelectArguments.of(positional(given, POSITIONAL, options))
     large = on_disk(scores, asked)
     if large is not None:
-        with large:
-            tables = list(large.kept())
+        with large, shown(asked.progress, "selecting", "rows", "patches") as progress:
+            tables = list(large.kept(progress))
             schema = with_extras(CORESET_SCHEMA, tables[0].schema)
             return CoreSet(pa.concat_tables(numbered(tables, schema)), {**large.files.meta, "selection": large.about})
     table = _joined(scores)

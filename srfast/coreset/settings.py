@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, NewType
 
 from srfast.errors import InputError
 from srfast.runtime import plugins
+from srfast.scoring.settings import ANY
 from srfast.settings import SWITCH, Kind, Settings, did_you_mean, fraction, numbers, one_of, path, setting, text, whole
 
 if TYPE_CHECKING:
     import numpy as np
 
     from srfast.coreset.methods.base import Method as OwnMethod
+    from srfast.runtime.progress import Progress
     from srfast.scoring.rows import Rows
 
 METHODS = {
@@ -232,6 +234,12 @@ class SelectArguments(Selection):
         f"{_listed(ENGINES)}.",
         one_of(*ENGINES),
         more="duckdb gives the same rows: it sorts, so it has no draws, clusters, `per_image` and `nms`.",
+    )
+    progress: Progress | bool | None = setting(
+        None,
+        "True shows a bar while duckdb selects; a function is called with (rows written, rows in all, rows written).",
+        ANY,
+        python=True,
     )
 
 

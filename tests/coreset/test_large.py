@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from click.testing import CliRunner
 
 import srfast
 from srfast.cli.select import command
+from srfast.coreset import duckdb_selection
 from srfast.coreset.selected_files import write_selection
 from srfast.coreset.settings import SelectArguments
 from srfast.errors import InputError
+from srfast.runtime import progress
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, ScoreTable
 
@@ -125,7 +129,7 @@ def test_auto_takes_what_the_rows_call_for(one: Path, monkeypatch: pytest.Monkey
 
     used: list[int] = []
     kept = large.Large.kept
-    monkeypatch.setattr(large.Large, "kept", lambda self: used.append(1) or kept(self))
+    monkeypatch.setattr(large.Large, "kept", lambda self, progress: used.append(1) or kept(self, progress))
     srfast.select(one)
     assert not used
     monkeypatch.setattr(selection, "SMALL", 1)
@@ -219,3 +223,48 @@ def test_a_row_group_of_more_rows_than_memory(one: Path, tmp_path: Path, monkeyp
     assert len(srfast.select(tmp_path / "groups.parquet", engine="duckdb")) == 3165
     with pytest.raises(InputError, match=r"refused, its 6,330 rows"):
         ScoreTable.read(tmp_path / "groups.parquet")
+
+
+SLOW = """
+import sys
+import duckdb
+connect = duckdb.connect
+def hurried(**options):
+    connection = connect(**options)
+    connection.execute("SET progress_bar_time = 1")  # milliseconds, instead of 2000
+    return connection
+duckdb.connect = hurried
+from srfast.coreset.selected_files import write_selection
+from srfast.coreset.settings import SelectArguments
+slow = "(SELECT sum(sqrt(a)) FROM range(5000000) t(a)) > 0 and loss >= 0"
+asked = SelectArguments(engine=sys.argv[3], where=slow, progress=True)
+print(write_selection([sys.argv[1]], sys.argv[2], asked).selection["kept"])
+"""
+
+
+@pytest.mark.parametrize("engine", ["memory", "duckdb"])
+def test_no_bar_on_stdout(one: Path, tmp_path: Path, engine: str) -> None:
+    """DuckDB would print one for a query that takes its ``progress_bar_time``."""
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW, str(one), str(tmp_path / "c.parquet"), engine], capture_output=True, text=True
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout == f"{len(ScoreTable.read(one)) // 2}\n"
+
+
+def test_how_far_it_is(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    """A function is told; True says it on stderr, where a terminal has a bar and others a line."""
+    monkeypatch.setattr(duckdb_selection, "BATCH", 512)
+    seen: list[tuple[int, int, int]] = []
+    options = {"engine": "duckdb", "keep": 0.5}
+    asked = SelectArguments(**options, progress=lambda *n: seen.append(n))
+    kept = write_selection([one], tmp_path / "c.parquet", asked)
+    total = kept.selection["kept"]
+    assert seen[-1] == (total, total, total)
+    assert [n[0] for n in seen] == sorted(n[0] for n in seen)
+    assert len(seen) > 1
+    monkeypatch.setattr(progress, "EVERY", 0.0001)
+    assert len(srfast.select(one, **options, progress=True)) == total
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "srfast: selecting: " in err
