@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import emit, quiet, result, settings
+from srfast.report.text import count
 from srfast.workflows.settings import AuditArguments
 
 _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "tile_overlap", "precision", "shrink")
@@ -46,8 +47,8 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
         emit({"output": output, "images": len(done.verdicts), **counts, "reasons": found, "rejects": str(done.rejects)})
         return
     for reason, (whole, parts) in reasons.items():
-        some = f", and {parts:,} patches of images that are kept" if parts else ""
-        result(f"{reason}: {whole:,} images{some}")
+        some = f", and {count(parts, 'patch')} of images that are kept" if parts else ""
+        result(f"{reason}: {count(whole, 'image')}{some}")
     page = done.folder / "audit.html"
     result(f"{counts['keep']:,} of {len(done.verdicts):,} images to keep -> {page}")
     if done.rejects.name != "rejects.csv":

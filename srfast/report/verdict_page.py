@@ -18,6 +18,7 @@ from srfast.data.images import read_rgb
 from srfast.errors import InputError, RunError
 from srfast.report.content import Column, Content, Fact, Gallery, Group, Listing, Shot
 from srfast.report.explorer import LABELS
+from srfast.report.text import count
 from srfast.scoring.defects.panel import COLUMNS
 from srfast.scoring.defects.thresholds import THRESHOLDS, Threshold
 from srfast.scoring.rows import numbers
@@ -61,11 +62,11 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
                 if reason in limits
                 else ""
             )
-            wanted.append((reason, f"{len(whole):,} images{at}{extra}.", [(v.image, None) for v in whole[:MANY]]))
+            wanted.append((reason, f"{count(len(whole), 'image')}{at}{extra}.", [(v.image, None) for v in whole[:MANY]]))
         if parts:
             parts.sort(key=partial(_of_row, table, limits.get(reason)))
             extra = f", the worst {MANY} of them" if len(parts) > MANY else ""
-            caption = f"{len(parts):,} patches of images that are kept{extra}."
+            caption = f"{count(len(parts), 'patch')} of images that are kept{extra}."
             wanted.append((reason, caption, [(v.image, row) for row, v in parts[:MANY]]))
     shots, galleries = _shots(wanted, verdicts, table, root, rows, limits)
     unreadable = [(v.image, v.said) for v in verdicts.values() if v.verdict == "unreadable"]
@@ -83,7 +84,7 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
         kind="audit",
         title=f"Audit of {root.name or root}",
         lede="What is wrong with these images, by reason, the worst first. Nothing was moved or deleted: rejects.csv "
-        "lists what to leave out, and `srfast select --reject` reads it.",
+        "lists what srfast select --reject leaves out.",
         checksum=_checksum(table),
         facts=[
             Fact("Images", f"{len(verdicts):,}", f"{len(table):,} patches"),
