@@ -62,7 +62,8 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
                 if reason in limits
                 else ""
             )
-            wanted.append((reason, f"{count(len(whole), 'image')}{at}{extra}.", [(v.image, None) for v in whole[:MANY]]))
+            caption = f"{count(len(whole), 'image')}{at}{extra}."
+            wanted.append((reason, caption, [(v.image, None) for v in whole[:MANY]]))
         if parts:
             parts.sort(key=partial(_of_row, table, limits.get(reason)))
             extra = f", the worst {MANY} of them" if len(parts) > MANY else ""

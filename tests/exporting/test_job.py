@@ -441,7 +441,7 @@ def test_wrong_arguments(coreset: Path, tmp_path: Path) -> None:
 
 def test_lmdb_that_cannot_be_loaded(coreset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(RunError, match="lmdb cannot be loaded .*; pip install --force-reinstall lmdb"):
+    with pytest.raises(RunError, match=r"lmdb cannot be loaded .*; pip install --force-reinstall lmdb"):
         srfast.export(coreset, tmp_path / "out", to="lmdb")
 
 
