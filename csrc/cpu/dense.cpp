@@ -64,7 +64,8 @@ class Bands {
       if (request.wants[kind]) maps_[kind].reset(new float[static_cast<size_t>(slots_ * rows_ * cut.w)]);
   }
 
-  // What one thread does: adds finished bands to the means, else works on the next tile, until nothing is left.
+  // What one thread does: adds finished bands to the means, else works on the next tile, until none is left to begin.
+  // What the last tiles complete is added by the threads that worked on them.
   void work() {
     std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
     try {
@@ -82,7 +83,9 @@ class Bands {
           adding_[kind] = false;
           ++added_[kind];
           changed_.notify_all();
-        } else if (next_ < cut_.bands * cut_.stripes && next_ / cut_.stripes < added() + slots_) {
+        } else if (next_ == cut_.bands * cut_.stripes) {
+          return;
+        } else if (next_ / cut_.stripes < added() + slots_) {
           const int64_t tile = next_++;
           lock.unlock();
           score(tile / cut_.stripes, tile % cut_.stripes, tables, scratch.scratch);
@@ -206,7 +209,7 @@ void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int6
   const Cut cut(h, w, k.scale, threads);
   if (cut.bands * cut.stripes > 1) {
     Bands bands(request, cut, means, threads);
-    run_workers(std::min(threads, cut.bands * cut.stripes), [&] { bands.work(); });
+    scorer.places.run(std::min(threads, cut.bands * cut.stripes), [&] { bands.work(); });
     return;
   }
   TableStorage tables;

@@ -3,8 +3,11 @@
 // its share.
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <exception>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -33,6 +36,52 @@ void run_workers(int64_t threads, F&& body) {
   for (auto& e : errors)
     if (e) std::rethrow_exception(e);
 }
+
+// Places of several calls on several threads that are at work at the same time: their threads together are no more than
+// one call asks for, first come, first served. Where those of one run out of work those of the next begin, and no core
+// is idle.
+class Places {
+ public:
+  // run_workers, each thread in a place. A body returns when no work is left to begin; threads that have no place by
+  // then need none.
+  template <class F>
+  void run(int64_t threads, F&& body) {
+    if (threads <= 1) return body();
+    bool over = false;
+    run_workers(threads, [&] {
+      if (!enter(threads, over)) return;
+      const Leave leave{*this, over};
+      body();
+    });
+  }
+
+ private:
+  struct Leave {
+    Places& places;
+    bool& over;
+    ~Leave() {
+      std::lock_guard<std::mutex> lock(places.mutex_);
+      over = true;
+      --places.taken_;
+      places.changed_.notify_all();
+    }
+  };
+
+  bool enter(int64_t most, const bool& over) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    waiting_.push_back(std::this_thread::get_id());
+    changed_.wait(lock, [&] { return over || (taken_ < most && waiting_.front() == std::this_thread::get_id()); });
+    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), std::this_thread::get_id()));
+    changed_.notify_all();
+    if (!over) ++taken_;
+    return !over;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::thread::id> waiting_;
+  int64_t taken_ = 0;
+};
 
 // How many of `threads` are worth starting for work of which one core does `a_thread` in 50 us, three times what
 // starting and joining a thread takes.

@@ -43,7 +43,7 @@ def passing(table: pa.Table, condition: str) -> np.ndarray:
     return np.sort(found[ROW])
 
 
-def connected(config: dict[str, str], *settings: str) -> Any:
+def connected(config: dict[str, Any], *settings: str) -> Any:
     """A connection with these settings, the first ones those that count from the start; none can be changed any more.
 
     DuckDB's own bar, which comes after two seconds, would be printed on stdout.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
@@ -25,7 +24,8 @@ from srfast.scoring.parts import Outcome
 from srfast.scoring.settings import ScoreSettings
 
 LARGE = 1 << 23
-"""Pixels from which the workers score one image together instead of each its own: memory for one, not for each."""
+"""Pixels from which all workers score one image instead of each its own: the memory that it takes at work is that of
+one, and of the next where it ends."""
 
 
 def open_job(settings: ScoreSettings, workers: int) -> tuple[Network, Job]:
@@ -73,7 +73,6 @@ class Job:
     engine: Engine
     settings: ScoreSettings
     workers: int
-    _whole: threading.Lock = field(default_factory=threading.Lock)
 
     def grid(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Columns and rows of the windows of an image."""
@@ -120,9 +119,8 @@ class Job:
 
     def _rows(self, file: ImageFile, one: Sized, threads: int) -> pa.Table:
         hr = one.hr
-        if threads < self.workers and hr.shape[0] * hr.shape[1] > LARGE:
-            with self._whole:
-                return self._rows(file, one, self.workers)
+        if hr.shape[0] * hr.shape[1] > LARGE:
+            threads = self.workers
         size, dense = self.settings.patch, self.settings.mode == "dense"
         given = {} if one.lr is None else {"lr": one.lr}
         scores = (self.engine.dense if dense else self.engine.windows)(hr, one.xs, one.ys, size, threads, **given)

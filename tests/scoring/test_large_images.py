@@ -1,0 +1,59 @@
+"""Large images: all workers score each of them, and no core is idle between two."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from srfast.scoring import per_image, pipeline
+from srfast.scoring.backends.base import Scores
+from srfast.scoring.settings import ScoreArguments
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Together:
+    """An engine that goes on with an image when another has begun."""
+
+    name, precision, concurrent = "native", "fp32", True
+
+    def __init__(self) -> None:
+        self.both = threading.Barrier(2, timeout=60)
+        self.threads: list[int] = []
+
+    def dense(self, _image: Any, xs: np.ndarray, ys: np.ndarray, _size: int, threads: int = 1) -> Scores:
+        self.threads.append(threads)
+        self.both.wait()
+        loss = np.ones(len(xs) * len(ys), np.float32)
+        return Scores(loss, loss * 0, loss * 0)
+
+
+def test_the_next_one_does_not_wait_for_the_end(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine shares its threads out: the first image's end and the second's beginning run beside each other."""
+    engine = Together()
+    monkeypatch.setattr(per_image, "LARGE", 1)
+    monkeypatch.setattr(per_image, "make_engine", lambda *_args, **_options: engine)
+    large = tmp_path / "large"
+    large.mkdir()
+    for name in ("1.jpg", "2.jpg", "3.jpg", "4.jpg"):
+        shutil.copy(photo_folder / "chelsea.jpg", large / name)
+    pipeline.write_scores(large, tmp_path / "s.parquet", ScoreArguments(patch=48, mode="dense", threads=2))
+    assert engine.threads == [2, 2, 2, 2]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")
+def test_places(tmp_path: Path) -> None:
+    """tests/cpp/places_check.cpp."""
+    program = tmp_path / "places_check"
+    source = ROOT / "tests" / "cpp" / "places_check.cpp"
+    subprocess.run(["g++", "-std=c++20", "-I", ROOT / "csrc", source, "-o", program, "-pthread"], check=True)
+    run = subprocess.run([program], capture_output=True, text=True)
+    assert (run.stdout, run.returncode) == ("", 0)
