@@ -24,23 +24,23 @@ from srfast.settings import did_you_mean
 
 # name -> the line `srfast --help` prints; the command itself is `command` in srfast.cli.<module>.
 COMMANDS = {
-    "prune": "Score, select and report in one go.",
+    "prune": "Score images, select a core-set and write a report.",
     "score": "Score every patch of a set of images.",
     "select": "Pick a core-set from score tables.",
     "join": "Add scores from elsewhere to a score table.",
-    "audit": "Say what is wrong with images, and which to keep.",
+    "audit": "Say of each image what is wrong with it, and whether to keep it.",
     "dedup": "Find near-duplicates, and patches that are in test images.",
-    "stats": "Quantiles, shares of error and agreement of a score table.",
+    "stats": "Show quantiles, shares of error and agreement of a score table.",
     "export": "Write a core-set as files that a trainer reads.",
     "report": "Write a self-contained HTML report.",
     "view": "Look at every patch of a score table in the browser.",
     "train": "Train a super-resolution model on images or a core-set.",
-    "eval": "PSNR and SSIM of a model, a checkpoint or bicubic.",
-    "compare": "Are these evaluations different? Which cannot be told from the best?",
-    "study": "A grid of selections, models, budgets and seeds, and what it says.",
+    "eval": "Measure PSNR and SSIM of a model, a checkpoint or bicubic.",
+    "compare": "Tell which evaluations differ, and which cannot be told from the best.",
+    "study": "Run a grid of selections, models, budgets and seeds, and compare them.",
     "onnx": "Write the scorer as one ONNX graph.",
     "doctor": "Say what this installation can do.",
-    "completion": "Completion of commands and options for a shell.",
+    "completion": "Print what makes a shell complete commands and options.",
     "demo": "Run the main job on photographs that come with the installation.",
 }
 RESUME = "the same command with --resume goes on from there"
@@ -89,8 +89,8 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more of what is done.")
-@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more about what is done.")
+@click.option("-q", "--quiet", is_flag=True, help="Write nothing to stderr but errors.")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def group(debug: bool, verbose: bool, quiet: bool) -> None:
     """Finds the image patches worth training super-resolution models on.

@@ -14,9 +14,9 @@ _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "til
 """Settings of scoring that are no question here."""
 
 
-@click.command("audit", short_help="Say what is wrong with images, and which to keep.")
+@click.command("audit", short_help="Say of each image what is wrong with it, and whether to keep it.")
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES_OR_SCORES...")
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the three files.")
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder of the three files.")
 @settings(
     AuditArguments,
     "shard",
@@ -31,10 +31,10 @@ _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "til
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
-    """Say of every image whether to keep it, and why not: noise, blur, enlargement, compression, text, halos, copies.
+    """Say of every image of IMAGES whether to keep it, or why not: noise, blur, enlargement, JPEG, text, halos, copies.
 
-    Writes OUTPUT/images.csv (verdicts), OUTPUT/rejects.csv (a list to edit, for `srfast select --reject`) and
-    OUTPUT/audit.html (galleries by reason). Nothing is moved or deleted.
+    Score tables may be given in place of the images. Writes OUTPUT/images.csv (verdicts), OUTPUT/rejects.csv (a list
+    to edit, for `srfast select --reject`) and OUTPUT/audit.html (galleries by reason). Nothing is moved or deleted.
     """
     AuditArguments(**options)  # before anything heavy is imported
     from srfast.workflows.auditing import audit

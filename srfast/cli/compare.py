@@ -9,13 +9,15 @@ import click
 from srfast.cli.options import emit, result
 
 
-@click.command("compare", short_help="Are these evaluations different? Which cannot be told from the best?")
+@click.command("compare", short_help="Tell which evaluations differ, and which cannot be told from the best.")
 @click.argument("evaluations", nargs=-1, required=True)
-@click.option("--metric", default="psnr", show_default=True, help="psnr, ssim or a column of the files.")
-@click.option("--lower-is-better", is_flag=True, help="As with LPIPS.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@click.option(
+    "--metric", default="psnr", show_default=True, help="What is compared: psnr, ssim or a column of the files."
+)
+@click.option("--lower-is-better", is_flag=True, help="Take lower values for better, as of LPIPS.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
 def command(evaluations: tuple[str, ...], metric: str, lower_is_better: bool, as_json: bool) -> None:
-    """Compare EVALUATIONS of the same images: differences, intervals, and which cannot be told from the best.
+    """Compare EVALUATIONS of the same images: their differences with intervals, and which cannot be told from the best.
 
     Each is a JSON file of `srfast eval --json`, a CSV file made anywhere (image and psnr, ssim or any other column;
     seed where there are several trainings), or the folder of a study, whose arms then count one by one. Trainings of

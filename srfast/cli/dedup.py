@@ -14,13 +14,25 @@ _SHOWN = 20
 @click.command("dedup", short_help="Find near-duplicates, and patches that are in test images.")
 @click.argument("scores", type=click.Path())
 @click.argument("more", nargs=-1, type=click.Path(), metavar="")
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where the marked table goes.")
-@click.option("--against", multiple=True, metavar="DIR...", type=click.Path(), help="Test images: folders and files.")
 @click.option(
-    "--alike", type=float, default=0.93, show_default=True, help="Concordance from which two patches show the same."
+    "-o", "--output", required=True, type=click.Path(dir_okay=False), help="The table to write, with its marks."
 )
 @click.option(
-    "--root", type=click.Path(file_okay=False), help="The folder of the images, if it has moved since scoring."
+    "--against",
+    multiple=True,
+    metavar="DIR...",
+    type=click.Path(),
+    help="Folders and files of test images. Repeatable.",
+)
+@click.option(
+    "--alike",
+    type=float,
+    default=0.93,
+    show_default=True,
+    help="Concordance, up to 1, from which on two patches show the same.",
+)
+@click.option(
+    "--root", type=click.Path(file_okay=False), help="Folder of the images, where they have moved since scoring."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
 def command(
@@ -32,7 +44,7 @@ def command(
     root: str | None,
     as_json: bool,
 ) -> None:
-    """Mark the near-duplicates in SCORES: flipped, turned, moved by a few pixels or compressed again.
+    """Mark the near-duplicates in SCORES: patches that were flipped, turned, moved by a few pixels or compressed again.
 
     The table that is written has three more columns: duplicate (a patch of a better image shows the same), group
     (patches of one number show the same) and leak (the test image that shows the same). `srfast select --where "not

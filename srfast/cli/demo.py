@@ -16,7 +16,7 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 @click.command("demo", short_help="Run the main job on photographs that come with the installation.")
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False), default="srfast-demo", show_default=True,
-    help="Folder for the photographs and the results.",
+    help="Folder of the photographs and the results.",
 )  # fmt: skip
 def command(output: str) -> None:
     """Prune the photographs that scikit-image ships: OUTPUT/photos, scores.parquet, coreset.parquet and report.html."""

@@ -22,7 +22,10 @@ LEFT_OUT = ("all", "docs", "test", "onnx-gpu")
 @click.command("doctor", short_help="Say what this installation can do.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object on stdout.")
 def command(as_json: bool) -> None:
-    """Say what this installation can do: CPU, CUDA, Triton, DALI, ONNX Runtime, and what "auto" takes."""
+    """Say what this installation can do.
+
+    Lists the CPU, CUDA, every optional part with its version or the command that brings it, and what "auto" takes.
+    """
     findings = examine()
     if as_json:
         emit(findings)

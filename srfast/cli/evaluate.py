@@ -12,16 +12,19 @@ from srfast.evaluation.settings import EvaluateSettings
 
 @click.command()
 @click.argument("model")
-@click.option("--data", required=True, multiple=True, metavar="PATH", help="HR images or folders of them; repeatable.")
+@click.option("--data", required=True, multiple=True, metavar="PATH", help="HR images, or folders of them. Repeatable.")
 @settings(EvaluateSettings)
 @click.option(
     "--json",
     "json_file",
     metavar="FILE",
-    help="Write the scores as JSON; - writes them, and nothing else, to stdout.",
+    help="File to write the scores to, as JSON; - writes them, and nothing else, to stdout.",
 )
 def command(model: str, data: tuple[str, ...], json_file: str | None, **options: Any) -> None:
-    """PSNR and SSIM on Y of MODEL: bicubic, srcnn, a weights file (spandrel opens foreign ones), or a run's folder."""
+    """Measure PSNR and SSIM on Y of MODEL.
+
+    MODEL is bicubic, srcnn, a file of weights (docs/models.md lists them), or the folder of a training.
+    """
     import json
     import os
 

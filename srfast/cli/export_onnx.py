@@ -17,14 +17,15 @@ from srfast.cli.options import Aliased, emit, say
     metavar="FILE",
     help="The file to write, such as scorer.onnx.",
 )
-@click.option("--scale", type=int, default=2, show_default=True, help="2, 3 or 4.")
-@click.option("--patch", type=int, help="Fix the patch size in HR pixels [default: dynamic].")
-@click.option("--network-only", is_flag=True, help="The bare SRCNN: up-sampled Y in, SR out.")
+@click.option("--scale", type=int, default=2, show_default=True, help="How many times larger HR is than LR: 2, 3 or 4.")
+@click.option("--patch", type=int, help="Side of a patch in HR pixels, which is then fixed.  [default: dynamic]")
+@click.option("--network-only", is_flag=True, help="Write the network alone, which takes up-sampled Y and returns SR.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object on stdout.")
 def command(output: str, scale: int, patch: int | None, network_only: bool, as_json: bool) -> None:
     """Write the scorer as one ONNX graph.
 
-    Takes uint8 RGB patches [N, P, P, 3] and returns their losses, float32 [N]; the batch is dynamic.
+    The graph takes uint8 RGB patches [N, H, W, 3] and returns their losses, float32 [N]. N is dynamic, and H and W are
+    unless --patch fixes them.
     """
     from srfast.ops.checks import check_scale
 

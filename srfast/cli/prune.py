@@ -14,14 +14,18 @@ from srfast.coreset.settings import Selection
 from srfast.scoring.settings import ScoreRun
 
 
-@click.command("prune", short_help="Score, select and report in one go.")
+@click.command("prune", short_help="Score images, select a core-set and write a report.")
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @settings(ScoreRun, "shard")
 @settings(Selection)
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the three files.")
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder of the three files.")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
-    """Score IMAGES, select a core-set and write a report: OUTPUT/scores.parquet, coreset.parquet and report.html."""
+    """Score IMAGES, select a core-set and write a report.
+
+    Writes OUTPUT/scores.parquet, OUTPUT/coreset.parquet and OUTPUT/report.html. Run again with another --keep, it uses
+    the scores that are there.
+    """
     run(images, Path(output), as_json, **options)
 
 

@@ -14,22 +14,22 @@ from srfast.cli.options import emit, result
 @click.option(
     "--coreset",
     type=click.Path(path_type=Path),
-    help="The core-set selected from SCORES.",
+    help="The core-set that was selected from SCORES.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML file to write.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
-    help="The folder the images lie in now, where they have moved since scoring.",
+    help="Folder of the images, where they have moved since scoring.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object on stdout.")
 def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: Path | None, as_json: bool) -> None:
-    """Writes one HTML file that shows what SCORES hold (scores.parquet, or all its shards) and what is kept.
+    """Write one HTML file that shows what SCORES hold (scores.parquet, or all its shards) and what is kept.
 
     The file opens from disk and needs no network. Sliders move what is kept along the sorted loss curve and give the
-    command that keeps it; patches are looked at with what the scorer made of them, sorted, filtered and marked as
-    rejected. Two core-sets of one table, or two score tables of the same patches, are compared: what only one of them
-    keeps. docs/report.md says what is exact.
+    command that keeps it; patches are shown with what the scorer made of them, and can be sorted,
+    filtered and marked as rejected. Two core-sets of one table, or two score tables of the same patches, are compared
+    by what only one of them keeps. docs/report.md says what is exact.
     """
     from srfast.coreset.selection import CoreSet
     from srfast.data.files import check_output

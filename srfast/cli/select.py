@@ -12,11 +12,17 @@ from srfast.coreset.settings import SelectArguments
 
 @click.command("select", short_help="Pick a core-set from score tables.")
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where coreset.parquet goes.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False),
+    help="The core-set to write, such as coreset.parquet.",
+)
 @settings(SelectArguments)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
-    """Pick a core-set from SCORES: one table (a file, or a folder of parts), or all the shards of a dataset."""
+    """Pick a core-set from SCORES: a table (a file, or a folder of parts), or all the shards of a dataset."""
     asked = SelectArguments(**options, progress=not quiet())  # before anything heavy is imported
     from srfast.coreset.selected_files import write_selection
 

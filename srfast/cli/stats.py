@@ -11,7 +11,7 @@ import click
 from srfast.cli.options import emit
 
 
-@click.command("stats", short_help="Quantiles, shares of error and agreement of a score table.")
+@click.command("stats", short_help="Show quantiles, shares of error and agreement of a score table.")
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
 @click.option(
     "--images",

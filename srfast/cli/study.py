@@ -17,54 +17,60 @@ MINUTE = 60.0
 """Seconds between the lines of a study that runs."""
 
 
-@click.command("study", short_help="Run a grid of selections, models, budgets and seeds.")
+@click.command("study", short_help="Run a grid of selections, models, budgets and seeds, and compare them.")
 @click.argument("study")
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False),
-    help="Folder of the study; run again, it goes on.  [default with --images: the study's name]",
+    help="Folder of the study. Run again, the study goes on in it.  [default: with --images the study's name]",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), help="Processes, each with one thread.  [default: one a core, on a GPU one]"
+    "--jobs",
+    type=click.IntRange(1),
+    help="Number of processes, each with one thread.  [default: one a core, on a GPU one]",
 )
 @click.option("--status", "as_status", is_flag=True, help="Say how far the study is, and run nothing.")
 @click.option(
     "--tables",
     "as_tables",
     is_flag=True,
-    help="Print the tables of the finished cells; with -o (or STUDY a folder) also write tables/ and figures/ there.",
+    help="Print the tables of the finished cells. With -o, or of a folder, write tables/ and figures/ too.",
 )
 @click.option(
     "--until-decided",
     is_flag=True,
-    help="Seed after seed, until every [[claim]] about a test set is decided (O'Brien and Fleming's bounds).",
+    help="Run seed after seed until every [[claim]] about a test set is decided (O'Brien and Fleming's bounds).",
 )
-@click.option("--json", "as_json", is_flag=True, help="With --status: one JSON object on stdout.")
-@click.option("--only", metavar="PATTERN", help="Only the cells whose name fits (* and ?; a word fits anywhere).")
+@click.option("--json", "as_json", is_flag=True, help="With --status, print one JSON object on stdout.")
+@click.option(
+    "--only",
+    metavar="PATTERN",
+    help="Run only the cells whose name fits this pattern of * and ?; a word fits anywhere.",
+)
 @click.option(
     "--shard",
     type=Setting(ScoreSettings.__dataclass_fields__["shard"]),
-    help="Only every n-th cell from the i-th on: one of several machines.",
+    help="Run every n-th cell from the i-th on, as one of n machines.",
 )
 @click.option(
     "--known",
     multiple=True,
     type=click.Path(exists=True, file_okay=False),
-    help="Results of another run: its cells of the same settings and data are taken over, not run. Repeatable.",
+    help="Results of another run, whose cells of the same settings and data are taken over instead of run. Repeatable.",
 )
 @click.option(
     "--images",
     multiple=True,
     type=click.Path(exists=True),
-    help="Your images instead of the study's; a part of them is kept for testing. Repeatable.",
+    help="Images, or folders of them, to use instead of the study's; a part of them is kept for testing. Repeatable.",
 )
 @click.option(
     "--test",
     "tests",
     multiple=True,
     metavar="NAME=DIR",
-    help="A test set instead of the study's. Repeatable.",
+    help="Test set to use instead of the study's. Repeatable.",
 )
 def command(
     study: str,

@@ -33,13 +33,13 @@ class TrainCommand(click.Command):
 @click.command("train", cls=TrainCommand, short_help="Train a super-resolution model on images or a core-set.")
 @click.argument("model", required=False)
 @click.option(
-    "--data", multiple=True, metavar="PATH", help="Images, folders of them, or one coreset.parquet; repeatable."
+    "--data", multiple=True, metavar="PATH", help="Images, folders of them, or one coreset.parquet. Repeatable."
 )
 @click.option("-o", "--output", cls=Aliased, aliases=["--out"], required=True, metavar="RUN",
     help="Folder of the run: last.pt, model.safetensors, log.csv, run.json.")  # fmt: skip
 @settings(TrainArguments, *Recipe.__dataclass_fields__)
 @settings(Recipe)
-@click.option("-q", "--quiet", "silent", is_flag=True, help="Nothing on stderr but errors.")
+@click.option("-q", "--quiet", "silent", is_flag=True, help="Write nothing to stderr but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print where the run ended as one JSON object on stdout.")
 @click.pass_context
 def command(

@@ -11,13 +11,19 @@ from srfast.cli.options import emit, say
 
 @click.command("view", short_help="Look at every patch of a score table in the browser.")
 @click.argument("scores", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--coreset", type=click.Path(path_type=Path), help="The core-set selected from SCORES.")
+@click.option("--coreset", type=click.Path(path_type=Path), help="The core-set that was selected from SCORES.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
-    help="The folder the images lie in now, where they have moved since scoring.",
+    help="Folder of the images, where they have moved since scoring.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes a free port.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="Port of the server; 0 takes a free one.",
+)
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in the browser.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object on stdout.")
 def command(

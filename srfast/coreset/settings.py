@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from srfast.scoring.rows import Rows
 
 METHODS = {
-    "loss": "the network's loss (Moser et al.)",
-    "bicubic": "the loss of bicubic, no network",
-    "sobel": "mean gradient (Ding et al.)",
-    "reducible": "bicubic - loss, what the network gains",
+    "loss": "the loss of the network (Moser et al.)",
+    "bicubic": "the loss of bicubic interpolation, without a network",
+    "sobel": "the mean gradient (Ding et al.)",
+    "reducible": "bicubic - loss, which is what the network gains",
     "relative": "(bicubic - loss) / bicubic, which noise does not raise",
     "random": "a uniform draw",
     "stratified": "the same number of each of 20 loss quantiles",
     "hdc": "Sobel, then a draw from clusters of texture (Ding et al.)",
-    "diverse": "of clusters of texture in turn, typical patches first",
-    "influence": "what lowers the scorer's loss on `target` (docs/influence.md)",
-    "similar": "the textures nearest to those of `target`",
+    "diverse": "clusters of texture in turn, typical patches first",
+    "influence": "the predicted fall of the scorer's loss on `target` (docs/influence.md)",
+    "similar": "nearness to the textures of `target`",
 }
 """Name and one line of help; any numeric column of the score table is a method too."""
 TARGETED = ("influence", "similar")
@@ -45,7 +45,11 @@ SIZES = {
     "the size where the method ranks it first",
     "all": "each size is kept or left by itself",
 }
-ENGINES = {"auto": "duckdb from 20 million patches on", "memory": "the tables are read", "duckdb": "they stay on disk"}
+ENGINES = {
+    "auto": "duckdb from 20 million patches on",
+    "memory": "NumPy, with the tables in memory",
+    "duckdb": "DuckDB, with the tables on disk",
+}
 
 Column = NewType("Column", str)
 """``srfast.Column("blockiness")``: a numeric column of the table as the method, where a type checker reads along."""
@@ -91,74 +95,77 @@ class Selection(Settings):
 
     keep: float | None = setting(
         None,
-        "Fraction r of all N patches to keep: round(r * N) patches, half up, at least one.",
+        "Fraction r of the N patches to keep, 0 < r <= 1: round(r * N) patches, half up, and at least one.",
         fraction("keep", zero=False, one=True),
         shown="0.5, or all of `window`",
     )
-    order: Order = setting("des", f"What is kept first; {_listed(ORDERS)}.", one_of(*ORDERS))
+    order: Order = setting("des", f"Which values are kept first. {_listed(ORDERS)}.", one_of(*ORDERS))
     drop_hardest: float = setting(
         0.0,
-        "Fraction of all patches to drop first, the hardest by loss; 0.05 is the paper's refined core-set.",
+        "Fraction of the patches, the hardest by loss, that is dropped first; 0.05 gives the paper's refined core-set.",
         fraction("drop_hardest"),
         more="With keep=0.5, what is kept is then the hardest round(r * N) of what is left.",
     )
     method: Method | Column | Own | OwnMethod = setting(
         "loss",
-        f"What to sort or draw by. {_listed(METHODS)}; COLUMN: any numeric column of the table; FILE.py:NAME: a "
-        "function of yours (docs/extending.md).",
+        f"What patches are sorted or drawn by. {_listed(METHODS)}; COLUMN: any numeric column of the table; "
+        "FILE.py:NAME: a function of yours (docs/extending.md).",
         Kind("a method's name, a column or a function", _method),
         metavar="|".join([*METHODS, "COLUMN", "FILE.py:NAME"]),
         more="In Python also the function itself. docs/selection.md has the sources.",
     )
     max_per_image: int | None = setting(
-        None, "At most this many patches of one image, in the method's order.", whole(1)
+        None, "Largest number of patches of one image; the first in the method's order are kept.", whole(1)
     )
-    seed: int = setting(0, "Random seed.", Kind("a non-negative integer", whole().plain, "whole"))
+    seed: int = setting(0, "Random seed of methods that draw.", Kind("a non-negative integer", whole().plain, "whole"))
     where: str | None = setting(
         None,
-        "Only patches for which this holds, and fractions are of these: a condition in SQL on the columns, for example "
-        "'bicubic > 0.5 and x < 2000'.",
+        "Choose only among patches for which this condition holds; fractions are of these. It is SQL on the columns, "
+        "for example 'bicubic > 0.5 and x < 2000'.",
         text("a condition such as 'loss > 10'"),
         metavar="EXPR",
     )
     window: tuple[float, float] | None = setting(
         None,
-        "Only patches whose rank by the method, in `order`, lies between these fractions, for example 0.05:0.55. The "
-        "rank is by loss where the method sorts by nothing.",
+        "Choose only among patches whose rank by the method, in `order`, lies between these fractions, for example "
+        "0.05:0.55. Where the method does not sort, the rank is that of the loss.",
         numbers("two shares LO, HI with 0 <= LO < HI <= 1", lambda v: 0 <= v <= 1, 2, ":"),
         metavar="LO:HI",
     )
     flat_floor: float = setting(
         0.0,
-        "This fraction of what is kept is the easiest patches by loss, whatever the method.",
+        "Fraction of what is kept that is given to the easiest patches by loss, whatever the method.",
         fraction("flat_floor"),
     )
     per_image: PerImage | None = setting(
-        None, f"{_listed(PER_IMAGE)}; each image's first in the method's order.", one_of(*PER_IMAGE)
+        None,
+        f"Spread what is kept over the images. {_listed(PER_IMAGE)}. Each image gives its first in the method's order.",
+        one_of(*PER_IMAGE),
     )
     nms: float | None = setting(
         None,
-        "No two kept patches of an image overlap (intersection over union) by more than this; taken greedily in the "
-        "method's order.",
+        "Largest overlap (intersection over union, from 0 to below 1) of two kept patches of an image; patches are "
+        "taken greedily in the method's order.",
         Kind("an overlap with 0 <= nms < 1", fraction("nms").plain, "number"),
         metavar="IOU",
     )
     target: str | os.PathLike[str] | None = setting(
         None,
-        "Images of the kind that a model shall be good at, a folder or a file; of the methods influence and similar.",
+        "A folder or a file of images that a model shall be good at; the methods influence and similar choose for it.",
         path(absolute=True),
         metavar="DIR",
     )
     clean: bool = setting(
         False,
-        "Leave out what the thresholds of the defects are against, patches and all patches of an image whose means are "
-        "beyond them (docs/defects.md); the same as a `where`, which is printed.",
+        "Leave out patches with defects beyond the thresholds, and all patches of an image whose mean is beyond them "
+        "(docs/defects.md). The `where` that does the same is printed.",
         SWITCH,
         more="The table has columns of ``score(defects=True)``.",
     )
     reject: str | os.PathLike[str] | None = setting(
         None,
-        "Leave out what this list names: CSV with image,x,y,size,reason; empty x, y and size: the whole image.",
+        "Leave out what this list names. It is a CSV file with the columns image,x,y,size,reason; empty x, y and size "
+        "mean the whole image.",
         path(),
         metavar="FILE",
         more="Such as ``srfast.audit`` writes.",
@@ -166,13 +173,13 @@ class Selection(Settings):
 
     sizes: Sizes = setting(
         "best",
-        f"Where images were scored at several sizes (`shrink`); {_listed(SIZES)}.",
+        f"What to do with images that were scored at several sizes (`shrink`). {_listed(SIZES)}.",
         one_of(*SIZES),
     )
     one_size: bool = setting(
         False,
-        "Of each image the patches of one size alone: the largest at which it is no longer soft (docs/selection.md). "
-        "Fractions are of these.",
+        "Choose of each image among the patches of one size alone, the largest at which it is no longer soft "
+        "(docs/selection.md); fractions are of these.",
         SWITCH,
     )
 
@@ -227,11 +234,11 @@ class SelectArguments(Selection):
     """The selection and what concerns one call: everything that ``srfast.select`` takes beside the scores."""
 
     root: str | os.PathLike[str] | None = setting(
-        None, "The folder of the images, if it has moved since scoring; hdc and diverse read them.", path()
+        None, "Folder of the images, where they have moved since scoring; hdc and diverse read them.", path()
     )
     engine: Engine = setting(
         "auto",
-        f"{_listed(ENGINES)}.",
+        f"What sorts the tables. {_listed(ENGINES)}.",
         one_of(*ENGINES),
         more="duckdb gives the same rows: it sorts, so it has no draws, clusters, `per_image` and `nms`.",
     )

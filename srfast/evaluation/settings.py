@@ -26,19 +26,23 @@ class EvaluateSettings(Settings):
     """The settings of ``srfast.evaluate``."""
 
     scale: Literal[2, 3, 4] | None = setting(
-        None, "HR / LR.", Kind("2, 3 or 4", _scale, "whole"), shown="the model's, or 2 where it does not say it"
+        None,
+        "How many times larger HR is than LR.",
+        Kind("2, 3 or 4", _scale, "whole"),
+        shown="the model's, or 2 where it does not say it",
     )
     protocol: Literal["classic", "rgb"] | None = setting(
         None,
-        "classic: float LR, Y rounded, what SRCNN and FSRCNN print. rgb: 8-bit LR, Y not rounded, what EDSR and SwinIR "
-        "print. Numbers of the two are not comparable.",
+        "How PSNR and SSIM are measured. classic: LR in floating point and Y rounded, as in the papers of SRCNN and "
+        "FSRCNN. rgb: LR of 8 bits and Y not rounded, as in those of EDSR and SwinIR. Figures of the two are not "
+        "comparable.",
         one_of("classic", "rgb"),
         shown="classic for Y models and bicubic, rgb for RGB models",
     )
     lr_images: PathLike | None = setting(
         None,
-        "Folder of LR images to use instead of making them, each with the path of its HR image, up to endings such as "
-        "x2, _LR, _HR or _SRF_2.",
+        "Folder of LR images that are used instead of making them, each with the path of its HR image, but for endings "
+        "such as x2, _LR, _HR or _SRF_2.",
         path(),
         metavar="DIR",
         old=("lr_data",),
@@ -50,16 +54,19 @@ class EvaluateSettings(Settings):
     )
     tile: int | None = setting(
         None,
-        "Side of a tile in LR pixels; 0 runs images whole.",
+        "Side of the tiles that large images are run in, in LR pixels; 0 runs every image whole.",
         whole(),
         shown="192 for large images where it is exact",
         metavar="N",
     )
     window: Literal["wang", "skimage"] = setting(
-        "wang", "Window of SSIM: 11 x 11 Gaussian (wang), or scikit-image's 7 x 7 default.", one_of("wang", "skimage"),
+        "wang", "Window of SSIM. wang: a Gaussian of 11 x 11; skimage: the 7 x 7 of scikit-image's default.",
+        one_of("wang", "skimage"),
         flag="--ssim",
     )  # fmt: skip
-    device: Device = setting("auto", "Where it runs.", one_of(*DEVICES))
+    device: Device = setting(
+        "auto", "The device that evaluates. auto takes a GPU where there is one.", one_of(*DEVICES)
+    )
     inspect: Callable[[str, np.ndarray, np.ndarray], None] | None = setting(
         None,
         "Called with the name, SR and HR of every image, as ``srfast.psnr`` takes them.",

@@ -30,43 +30,50 @@ class ExportSettings(Settings):
 
     to: Target = setting(
         "folder",
-        "folder: HR/ and LRx2/ with the same names (KAIR, traiNNer-redux, neosr, BasicSR). basicsr: the same and "
-        "meta_info.txt. lmdb: HR.lmdb/ and LRx2.lmdb/ (BasicSR, neosr). hf: an imagefolder with metadata.parquet "
-        "(Hugging Face datasets). webdataset: numbered .tar shards. list: coreset.txt, for those who crop themselves.",
+        "The format. folder: HR/ and LRx2/ with the same names (KAIR, traiNNer-redux, neosr, BasicSR). basicsr: the "
+        "same and meta_info.txt. lmdb: HR.lmdb/ and LRx2.lmdb/ (BasicSR, neosr). hf: an imagefolder with "
+        "metadata.parquet (Hugging Face datasets). webdataset: numbered .tar shards. list: coreset.txt, for those who "
+        "crop themselves.",
         one_of(*TARGETS),
     )
     scale: Literal[2, 3, 4] | None = setting(
-        None, "HR / LR, a divisor of the patches' grid.", one_of(2, 3, 4), shown="that of the scores"
+        None,
+        "How many times larger HR is than LR, a divisor of the grid of the patches.",
+        one_of(2, 3, 4),
+        shown="that of the scores",
     )
     lr: bool = setting(
         True,
-        "Write LR patches too, cropped from MATLAB's bicubic of the whole image or from LR images that were scored.",
+        "Whether LR patches are written too. They are cropped from MATLAB's bicubic of the whole image, or from the LR "
+        "images that were scored.",
         Kind("True or False (yes or no)", _yes, "text", ("yes", "no")),
         typed="yes",
     )
-    format: Encoding = setting("png", "How files are encoded; both are lossless.", one_of(*ENCODINGS))
-    embed: bool = setting(False, "With `to` hf: the images inside parquet files.", SWITCH)
+    format: Encoding = setting("png", "How images are encoded; both are lossless.", one_of(*ENCODINGS))
+    embed: bool = setting(False, "With `to` hf, write the images into parquet files instead of beside them.", SWITCH)
     root: PathLike | None = setting(
-        None, "The folder the images lie in now, where they have moved since scoring.", path(), metavar="DIR"
+        None, "Folder of the images, where they have moved since scoring.", path(), metavar="DIR"
     )
-    lr_root: PathLike | None = setting(None, "The same for the LR images that were scored.", path(), metavar="DIR")
+    lr_root: PathLike | None = setting(
+        None, "Folder of the LR images that were scored, where they have moved since.", path(), metavar="DIR"
+    )
     existing: PathLike | None = setting(
         None,
-        "An LMDB (to lmdb) or a folder (to folder, basicsr, list) that holds the HR patches as files already, made by "
-        "srfast or as BasicSR's sub-images: hard-linked and listed, not encoded again.",
+        "A database (with `to` lmdb) or a folder (with `to` folder, basicsr or list) that holds the HR patches "
+        "already, made by srfast or as BasicSR's sub-images. They are hard-linked and listed, and not encoded again.",
         path(absolute=True),
         metavar="PATH",
     )
     existing_lr: PathLike | None = setting(
         None,
-        "The same for the LR patches, which need not be those of CorePatches.",
+        "The same for the LR patches, which may be others than those that srfast makes.",
         path(absolute=True),
         metavar="PATH",
     )
-    threads: int | None = setting(None, "CPU threads.", whole(1), shown="one a core", old=("workers",))
+    threads: int | None = setting(None, "Number of CPU threads.", whole(1), shown="one a core", old=("workers",))
     check: bool = setting(
         False,
-        "Read everything back the way the trainer does and compare a sample with its source, before it appears.",
+        "Before the output appears, read everything back as the trainer does, and compare a sample with its source.",
         SWITCH,
     )
 

@@ -64,7 +64,9 @@ GRID = Kind("a whole number", lambda value: value, "whole")  # checked with the 
 class ScoreSettings(Settings):
     """The settings of ``srfast.score``."""
 
-    scale: Scale = setting(2, "HR / LR.", one_of(*SCALES), compared=True)
+    scale: Scale = setting(
+        2, "How many times larger an HR image is than its LR image, on each side.", one_of(*SCALES), compared=True
+    )
     patch: int = setting(96, "Side of a patch in HR pixels, a multiple of the scale.", GRID, compared=True)
     stride: int | None = setting(
         None, "Step of the grid in HR pixels, a multiple of the scale. The last window of a row or column is flush "
@@ -72,52 +74,59 @@ class ScoreSettings(Settings):
     )  # fmt: skip
     mode: Mode = setting(
         "patch",
-        "patch: each patch is degraded and reconstructed by itself, the paper's definition. dense: each image is, "
-        "once, and a patch gets the mean of its part of the error map.",
+        "How patches are degraded. patch: each by itself, which is the paper's definition. dense: each image is "
+        "degraded and reconstructed once, and a patch gets the mean of its part of the error map.",
         one_of(*MODES),
         compared=True,
     )
     scorer: Scorer = setting(
         "srcnn",
-        "The network: shipped (srcnn), none (bicubic), weights (docs/models.md) or an .onnx file.",
+        "The network that reconstructs: srcnn is shipped, bicubic needs none, and a path is a file of weights "
+        "(docs/models.md) or an .onnx file.",
         ANY,
         metavar="srcnn|bicubic|PATH",
         more="In Python also a module or function; see ``srfast.scoring.network.load_network``.",
         compared=True,
     )
     backend: Backend = setting(
-        "auto", "The implementation; a named one works or ends with the reason.", one_of(*BACKENDS)
+        "auto",
+        "The implementation that scores. auto takes the first that works; one that is named works, or the run ends "
+        "with the reason.",
+        one_of(*BACKENDS),
     )
-    device: Device = setting("auto", "Where it runs.", one_of(*DEVICES))
+    device: Device = setting("auto", "The device that scores. auto takes a GPU where there is one.", one_of(*DEVICES))
     precision: Precision = setting(
         "fp32",
-        "fast: reduced precision where the machine has it; the ranking stays, the digits do not.",
+        "Arithmetic of the network. fast: integers on CPUs and float16 on GPUs that have the instructions; the "
+        "ranking hardly changes, the digits do (docs/agreement.md).",
         one_of(*PRECISIONS),
         compared=True,
     )
     boundary: Boundary = setting(
         "symmetric",
-        "Border of the resampling: MATLAB's since R2015b (symmetric), or before (replicate).",
+        "How resampling continues an image beyond its border: as MATLAB has done since R2015b (symmetric), or as it "
+        "did before (replicate).",
         one_of(*get_args(Boundary)),
         compared=True,
     )
     loader: Loader = setting(
         "srfast",
-        "What decodes: srfast on the CPU, or dali: JPEG on the GPU, refused where the pixels are not the same.",
+        "What decodes the images. srfast: the CPU. dali: JPEG files on the GPU; the run ends where a pixel differs "
+        "from the CPU's.",
         one_of(*get_args(Loader)),
     )
     threads: int | None = setting(
-        None, "CPU threads that decode and score.", whole(1), shown="one a core", old=("workers",)
+        None, "Number of CPU threads that decode and score.", whole(1), shown="one a core", old=("workers",)
     )
     shard: tuple[int, int] | None = setting(
-        None, "Every n-th image from the i-th on; the n tables are put together by select.",
+        None, "Score every n-th image from the i-th on; select takes the n tables for one.",
         Kind("i/n with 0 <= i <= n and n >= 1", _shard), metavar="i/n",
     )  # fmt: skip
-    skip_bad: bool = setting(False, "Go on after unreadable files, and list them in the table.", SWITCH)
+    skip_bad: bool = setting(False, "Go on after files that cannot be read, and list them in the table.", SWITCH)
     lr_images: str | os.PathLike[str] | None = setting(
         None,
-        "Folder of the LR images, where they exist already; else they are made. Each has the path of its HR image, its "
-        "name as `lr_template` says, any suffix, and exactly a scale-th of its size, rounded down.",
+        "Folder of LR images that exist already; without it they are made. Each has the path of its HR image, the name "
+        "that `lr_template` gives, any suffix, and the size of the HR image divided by the scale, rounded down.",
         path(),
         metavar="DIR",
         more="Scored by torch, or by ONNX Runtime where the scorer is an .onnx file.",
@@ -134,14 +143,15 @@ class ScoreSettings(Settings):
     )
     blockiness: bool = setting(
         False,
-        "Also a column of JPEG's block artefacts, 0 to 100 (docs/selection.md); patches of at least 9 pixels.",
+        "Add a column of JPEG's block artefacts, from 0 to 100 % (docs/selection.md). Patches have at least 9 pixels.",
         SWITCH,
         compared=True,
     )
     shrink: str | Sequence[str | float] = setting(
         ("1",),
-        "Sizes at which each image is scored, fractions of its own such as 1,3/4,1/2,1/3, made by bicubic with "
-        "antialiasing; x, y and size are then pixels of the shrunk image, and a column shrink tells which.",
+        "Sizes at which each image is scored, as fractions of its own size, such as 1,3/4,1/2,1/3. The image is made "
+        "smaller by bicubic interpolation with antialiasing; x, y and size are then pixels of the smaller image, and "
+        "the column shrink holds the fraction.",
         Kind("fractions of 1 such as 1,3/4,1/2, each once, of denominators up to 1000", _shrink),
         typed="1",
         metavar="FRACTION,...",
@@ -149,16 +159,16 @@ class ScoreSettings(Settings):
     )
     defects: bool = setting(
         False,
-        "Also columns of what is wrong with a patch: noise, blur, upscaled, jpeg, blockiness, overlay, banding, "
-        "clipped, border, halo and, with `lr_images`, shift and colour; null where one cannot be known; patches of at "
-        "least 32 pixels (docs/defects.md).",
+        "Add columns of what is wrong with a patch: noise, blur, upscaled, jpeg, blockiness, overlay, banding, "
+        "clipped, border, halo and, with `lr_images`, shift and colour (docs/defects.md). A value is null where it "
+        "cannot be known. Patches have at least 32 pixels.",
         SWITCH,
         compared=True,
     )
     tile_overlap: int = setting(
         TILE_OVERLAP,
-        "LR pixels around a tile of a large image, where a network's reach is not known: scores near seams are then "
-        "approximate (docs/selection.md).",
+        "LR pixels that a tile of a large image reads beyond its own, a multiple of 16, where it is not known how far "
+        "the network reaches; scores near the seams are then approximate (docs/scoring.md).",
         whole(),
         compared=True,
     )
@@ -234,7 +244,7 @@ class ScoreRun(ScoreSettings):
 
     resume: bool | None = setting(
         False,
-        "Continue an interrupted run; images that changed, or whose LR image did, are scored again.",
+        "Continue an interrupted run. Images that changed since, or whose LR images did, are scored again.",
         Kind("True or False", _resume, "flag"),
         more="None continues where the settings are the same, and else begins anew.",
     )
@@ -252,15 +262,15 @@ class ScoreArguments(ScoreRun):
 
     output: str | os.PathLike[str] | None = setting(
         None,
-        "Where scores.parquet goes; a name that ends in / becomes a folder of parts, which needs no merge at the end. "
-        "While it runs, finished parts lie in <output>.parts.",
+        "The table to write, such as scores.parquet. A name that ends in / becomes a folder of parts, which needs no "
+        "merge at the end. While it runs, finished parts lie in OUTPUT.parts.",
         path(),
         more="None keeps the table in memory only.",
     )
     engine: Place = setting(
         "local",
-        "local: this machine. ray: the actors of a Ray cluster, one for each `threads` cores (1) and, on CUDA, one "
-        "GPU; they read the images by the same paths, and the table is the same.",
+        "What the work runs on. local: this machine. ray: the actors of a Ray cluster, each with `threads` cores (1) "
+        "and, with CUDA, one GPU; they read the images by the same paths, and the table is the same.",
         one_of(*get_args(Place)),
     )
     address: str | None = setting(

@@ -56,7 +56,7 @@ def run_study(
     """Runs a study, or what is left of it: a grid of selections, models, budgets and seeds.
 
     Every cell (one training and its evaluations) has a folder of its own under ``out``/cells and is never run again
-    once it has finished; one that was killed goes on from its last checkpoint, with the results of an undisturbed run.
+    once it has finished; one that was killed goes on from its last checkpoint and ends with the same results.
     The last weights are evaluated, not the best ones.
 
     Args:

@@ -37,13 +37,14 @@ class Recipe(Settings):
 
     loss: Literal["l1", "mse", "euclidean"] = _of_recipe(
         "l1",
-        "The mean over all values, or euclidean, Caffe's: half the squares, summed over a crop, mean over the crops.",
+        "What is minimised. l1 and mse: the mean over all values; euclidean: half the squares, summed over a crop, "
+        "and the mean over the crops, as Caffe has it.",
         one_of("l1", "mse", "euclidean"),
     )
-    optimizer: Literal["adam", "soap", "sgd"] = _of_recipe("adam", "The optimiser.", one_of("adam", "soap", "sgd"))
+    optimizer: Literal["adam", "soap", "sgd"] = _of_recipe("adam", "Optimiser.", one_of("adam", "soap", "sgd"))
     lr: float = _of_recipe(
         2e-4,
-        "Learning rate at its highest.",
+        "Highest learning rate.",
         Kind("a learning rate", _rate, hint="a folder of LR images is `lr_images`"),
         metavar="RATE",
     )
@@ -54,17 +55,19 @@ class Recipe(Settings):
         metavar="B,B",
     )
     momentum: float = _of_recipe(0.9, "Momentum of sgd.", _DECAY)
-    weight_decay: float = _of_recipe(0.0, "Times the weights, added to their gradient (adam and sgd).", _SIZE)
+    weight_decay: float = _of_recipe(
+        0.0, "Factor of the weights that is added to their gradients (adam and sgd).", _SIZE
+    )
     schedule: Literal["halving", "cosine"] = _of_recipe(
         "halving", "How the learning rate falls.", one_of("halving", "cosine")
     )
     milestones: tuple[float, ...] = _of_recipe(
         (0.2, 0.4, 0.6, 0.8),
-        "Fractions of the steps at which a halving schedule multiplies the rate by `decay`.",
+        "Fractions of the steps at which the schedule halving multiplies the learning rate by `decay`.",
         numbers("fractions from 0 to 1", lambda v: 0 <= v <= 1),
         metavar="F,F,...",
     )
-    decay: float = _of_recipe(0.5, "Factor of the learning rate at a milestone.", _SIZE)
+    decay: float = _of_recipe(0.5, "Factor by which the learning rate is multiplied at a milestone.", _SIZE)
     warmup: float = _of_recipe(
         0.0,
         "Fraction of the steps over which the learning rate rises from zero.",
@@ -72,27 +75,38 @@ class Recipe(Settings):
     )
     lr_factors: Mapping[str, float] = _of_recipe(
         (),
-        "Learning-rate factor of the parameters whose name starts so, or fits (*.bias); 0 freezes them; repeatable.",
+        "Factor of the learning rate for parameters whose name begins with NAME, or fits it as a pattern (*.bias); 0 "
+        "freezes them. Repeatable.",
         mapping("NAME=NUMBER of 0 or more, such as deconv=0.1", lambda _, v: float(v), lambda v: v >= 0),
         flag="--lr-factor",
         metavar="NAME=F",
         repeated=True,
     )
-    clip: float = _of_recipe(0.0, "Largest norm of the gradient; 0 does not clip.", _SIZE)
+    clip: float = _of_recipe(
+        0.0, "Largest norm of the gradient, which is clipped to it; with 0 it is not clipped.", _SIZE
+    )
     clip_by_rate: bool = _of_recipe(
         False,
-        "The largest norm is `clip` over the learning rate of the step: adjustable clipping (DRRN, Section 4.1).",
+        "Divide `clip` by the learning rate of the step, which is adjustable clipping (DRRN, Section 4.1).",
         SWITCH,
     )
     ema: float = _of_recipe(
-        0.0, "Decay of the averaged weights that are evaluated and exported; 0 exports the last weights.", _DECAY
+        0.0,
+        "Decay of the averaged weights, which are evaluated and exported, from 0 to below 1; with 0 the last weights "
+        "are.",
+        _DECAY,
     )
     loss_border: int = _of_recipe(
-        0, "LR pixels at each side of a crop that the loss leaves out: padding stands in for the image there.", whole()
+        0,
+        "Number of LR pixels at each side of a crop that the loss leaves out, because padding stands in for the image "
+        "there.",
+        whole(),
     )
-    fp32_tail: float = _of_recipe(0.0, "Fraction of the steps, at the end, that autocast does not touch.", _PART)
-    batch: int = _of_recipe(16, "Crops in a step, over all processes.", whole(1))
-    lr_patch: int = _of_recipe(48, "Side of an LR crop in pixels.", whole(1))
+    fp32_tail: float = _of_recipe(
+        0.0, "Fraction of the steps, at the end, that are computed in fp32 whatever the precision.", _PART
+    )
+    batch: int = _of_recipe(16, "Number of crops in a step, over all processes.", whole(1))
+    lr_patch: int = _of_recipe(48, "Side of a crop in LR pixels.", whole(1))
     quantise: bool = _of_recipe(
         True, "8-bit LR, as from files; False: float LR, the classic protocol's.", SWITCH, python=True
     )

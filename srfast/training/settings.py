@@ -43,31 +43,37 @@ class TrainSettings(Recipe):
         InputError: a value out of range, or settings that do not go together.
     """
 
-    scale: Literal[2, 3, 4] = setting(2, "HR / LR.", one_of(2, 3, 4), shown="that of a core-set, else 2")
-    steps: int | None = setting(None, "Optimiser updates.", whole(1), free=True)
+    scale: Literal[2, 3, 4] = setting(
+        2,
+        "How many times larger an HR image is than its LR image, on each side.",
+        one_of(2, 3, 4),
+        shown="that of a core-set, else 2",
+    )
+    steps: int | None = setting(None, "Number of optimiser updates.", whole(1), free=True)
     epochs: float | None = setting(
         None,
-        "Passes over the data's patches, a crop each, instead of `steps`: a smaller core-set gets fewer updates. "
-        "Images count as the patches of a crop's size on their grid.",
+        "Number of passes over the patches of the data, one crop for each, instead of `steps`; a smaller core-set then "
+        "gets fewer updates. Images count as the patches of a crop's size on their grid.",
         number("a positive number", lambda v: v > 0),
         free=True,
     )
     match_steps: bool = setting(
         False,
-        "With `epochs`: as many updates as so many passes over the dataset that the core-set is from.",
+        "With `epochs`, make as many updates as that many passes over the dataset that the core-set was chosen from.",
         SWITCH,
         free=True,
     )
     seed: int = setting(0, "Random seed of the weights, the crops and all else.", whole())
     init: PathLike | None = setting(
         None,
-        "Weights to start from, ours or the authors'; those of another scale as far as they fit.",
+        "File of weights to start from, of srfast or of the network's authors; of weights for another scale, those "
+        "that fit are taken.",
         _FILE,
         metavar="CKPT",
     )
     model_options: Mapping[str, Any] = setting(
         (),
-        "A size of the model other than the paper's, such as blocks=8; repeatable.",
+        "A size of the model that differs from the paper's, such as blocks=8. Repeatable.",
         mapping("NAME=VALUE, such as blocks=8", lambda _, v: int(v) if v.isdigit() else v, lambda v: v != ""),
         flag="--option",
         metavar="NAME=VALUE",
@@ -75,23 +81,24 @@ class TrainSettings(Recipe):
     )
     rescale: Sequence[float] = setting(
         (),
-        "Also train on copies of the images smaller by these factors, such as 0.9,0.8,0.7,0.6.",
+        "Train also on copies of the images that are smaller by these factors, such as 0.9,0.8,0.7,0.6.",
         numbers("factors between 0 and 1 with commas between, such as 0.9,0.8", lambda v: 0 < v < 1),
         metavar="F,F,...",
     )
     grow: int = setting(
         0,
-        "HR pixels by which crops may leave the patches of a core-set; 0 keeps a crop of a patch's size in place.",
+        "Number of HR pixels by which a crop may leave its patch of a core-set; with 0 a crop as large as its patch "
+        "has one place.",
         whole(),
         metavar="N",
     )
     root: PathLike | None = setting(
-        None, "The folder of a core-set's images, where they have moved since scoring.", _FILE, metavar="DIR", free=True
+        None, "Folder of a core-set's images, where they have moved since scoring.", _FILE, metavar="DIR", free=True
     )
     lr_images: PathLike | None = setting(
         None,
-        "Folder of the LR images, where they exist already, each with the path of its HR image below the folder of the "
-        "data; else those of the core-set, or they are made.",
+        "Folder of LR images that exist already, each with the path that its HR image has below the folder of the "
+        "data. Without it, those that the core-set was scored with are taken, or LR images are made.",
         _FILE,
         metavar="DIR",
         free=True,
@@ -102,58 +109,75 @@ class TrainSettings(Recipe):
         text("a name with {} in it"),
     )
     recipe: Literal["default", "paper"] = setting(
-        "default", "paper: the paper's own optimiser for srcnn, fsrcnn, drrn and idn.", one_of("default", "paper")
+        "default",
+        "Which recipe to train by. paper: the optimiser of the paper, for srcnn, fsrcnn, drrn and idn.",
+        one_of("default", "paper"),
     )
     reselect_every: int | None = setting(
         None,
-        "Score the patches of the data (scores.parquet or a core-set) again every K updates by the model in training, "
-        "and train on a part of them.",
+        "Every K updates, score the patches of the data (scores.parquet or a core-set) by the model in training, and "
+        "go on with a part of them.",
         whole(1),
         metavar="K",
     )
     reselect_keep: float = setting(
-        0.5, "The fraction then trained on, the hardest.", fraction("reselect_keep", zero=False, one=True)
+        0.5,
+        "Fraction of the patches, the hardest, that is trained on after `reselect_every`.",
+        fraction("reselect_keep", zero=False, one=True),
     )
-    reselect_drop: float = setting(0.05, "The fraction left out first, the hardest.", fraction("reselect_drop"))
+    reselect_drop: float = setting(
+        0.05, "Fraction of the patches, the hardest, that is left out before.", fraction("reselect_drop")
+    )
     sample: str | None = setting(
         None,
-        "Draw crops by the losses of the data (scores.parquet or a core-set): hard:0.5:0.75 (the hardest half for 75 % "
-        "of the updates, then all), loss:1 (in proportion to that power of the loss), loss:1:annealed (the power falls "
-        "to 0), loss:1:weighted (and each crop counts 1 / p). Left out: all alike.",
+        "How crops are drawn by the losses of the data (scores.parquet or a core-set). hard:0.5:0.75: from the "
+        "hardest half for 75 % of the updates, then from all; loss:1: in proportion to that power of the loss; "
+        "loss:1:annealed: the power falls to 0; loss:1:weighted: a crop drawn with probability p counts 1 / p. "
+        "Without it, all crops are drawn alike.",
         text("how crops are drawn"),
         metavar="HOW",
     )
     precision: Literal["fp32", "bf16", "fp16"] = setting(
-        "fp32", "Autocast; weights stay fp32.", one_of("fp32", "bf16", "fp16")
+        "fp32", "Precision that autocast computes in; weights stay fp32.", one_of("fp32", "bf16", "fp16")
     )
-    device: Device = setting("auto", "Where it runs.", one_of(*DEVICES), free=True)
+    device: Device = setting(
+        "auto", "The device that trains. auto takes a GPU where there is one.", one_of(*DEVICES), free=True
+    )
     threads: int | None = setting(
         None,
-        "CPU threads of the model and of reading.",
+        "Number of CPU threads that compute and read.",
         Kind("a whole number of at least 1", _threads, "whole"),
         shown="one for each core that is idle",
         free=True,
     )
     cache_mb: int = setting(
         2048,
-        "Decoded images kept in memory, in MiB; beyond it they are read when drawn.",
+        "MiB of memory for decoded images; images beyond it are read when they are drawn.",
         whole(),
         free=True,
     )
-    eval_data: Paths = setting((), "HR images to evaluate on.", paths("a folder of images"), metavar="DIR", free=True)
+    eval_data: Paths = setting(
+        (),
+        "HR images, or folders of them, to evaluate on. Repeatable.",
+        paths("a folder of images"),
+        metavar="DIR",
+        free=True,
+    )
     eval_protocol: Literal["classic", "rgb"] | None = setting(
         None,
-        "How it evaluates; see srfast eval.",
+        "Protocol of the evaluation, as `srfast eval` describes it.",
         one_of("classic", "rgb"),
         shown="the model's, as in srfast eval",
         free=True,
     )
     eval_ssim: Literal["wang", "skimage"] = setting(
-        "wang", "Window of SSIM, as in srfast eval.", one_of("wang", "skimage"), free=True
+        "wang", "Window of SSIM, as `srfast eval` describes it.", one_of("wang", "skimage"), free=True
     )
-    eval_every: int = setting(0, "Steps between evaluations; 0 evaluates at the end only.", whole(), free=True)
-    log_every: int = setting(100, "Steps between rows of log.csv.", whole(1), free=True)
-    save_every: int = setting(1000, "Steps between checkpoints.", whole(1), free=True)
+    eval_every: int = setting(
+        0, "Number of updates between evaluations; 0 evaluates at the end only.", whole(), free=True
+    )
+    log_every: int = setting(100, "Number of updates between rows of log.csv.", whole(1), free=True)
+    save_every: int = setting(1000, "Number of updates between checkpoints.", whole(1), free=True)
 
     def together(self) -> None:
         super().together()
@@ -184,8 +208,8 @@ class TrainArguments(TrainSettings):
 
     resume: bool = setting(
         False,
-        "Continue the run in the output folder, if there is one, with its own settings: the model, the data and the "
-        "rest need not be given again, and `steps` may grow.",
+        "Continue the run in the output folder, where there is one, with the settings that it has: the model, the "
+        "data and the rest need not be given again, and `steps` may grow.",
         SWITCH,
     )
     quiet: bool = setting(True, "No progress on stderr.", SWITCH, python=True)
