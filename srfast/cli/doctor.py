@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit
+from srfast.cli.options import emit, result
 from srfast.runtime.optional import installed
 
 LEFT_OUT = ("all", "docs", "test", "onnx-gpu")
@@ -31,7 +31,7 @@ def command(as_json: bool) -> None:
         emit(findings)
         return
     for name, text in lines(findings):
-        click.echo(f"{name:<20} {text}")
+        result(f"{name:<20} {text}")
 
 
 def examine() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import settings
+from srfast.cli.options import row_of, settings
 from srfast.evaluation.settings import EvaluateSettings
 
 
@@ -58,12 +58,13 @@ def _print(result) -> None:  # type: ignore[no-untyped-def]
     from rich.table import Table
 
     kind = "" if result.window == "wang" else ", SSIM window 7 x 7"
-    table = Table(title=f"{result.model} x{result.scale}, {result.protocol} protocol{kind}", title_justify="left")
+    title = row_of([f"{result.model} x{result.scale}, {result.protocol} protocol{kind}"])[0]
+    table = Table(title=title, title_justify="left")
     table.add_column("image", overflow="fold")
     table.add_column("PSNR (dB)", justify="right")
     table.add_column("SSIM", justify="right")
     for i in result.images:
-        table.add_row(i.image, f"{i.psnr:.2f}", f"{i.ssim:.4f}")
+        table.add_row(*row_of([i.image, f"{i.psnr:.2f}", f"{i.ssim:.4f}"]))
     table.add_section()
     table.add_row("mean", f"{result.psnr:.2f}", f"{result.ssim:.4f}")
     Console().print(table)

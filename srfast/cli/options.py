@@ -7,7 +7,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -124,6 +124,13 @@ def shown(text: str) -> str:
     return "".join(
         c if c in "\n\t" or unicodedata.category(c) not in odd else c.encode("unicode_escape").decode() for c in text
     )
+
+
+def row_of(cells: Iterable[str]) -> list[Any]:
+    """Cells of a table of rich's: as ``shown`` has them, and no markup."""
+    from rich.text import Text
+
+    return [Text(shown(cell)) for cell in cells]
 
 
 def quiet(change: bool | None = None) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit
+from srfast.cli.options import emit, row_of
 
 
 @click.command("stats", short_help="Show quantiles, shares of error and agreement of a score table.")
@@ -47,13 +47,12 @@ def _print(found: dict[str, Any], images: int) -> None:
 
     def table(title: str, heads: list[str], rows: Iterable[Iterable[str]]) -> None:
         from rich.table import Table
-        from rich.text import Text
 
         shown = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
         for i, head in enumerate(heads):
             shown.add_column(head, justify="right" if i else "left", overflow="fold")
         for row in rows:
-            shown.add_row(*map(Text, row))
+            shown.add_row(*row_of(row))
         console.print(shown)
         console.print()
 

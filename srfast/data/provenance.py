@@ -29,6 +29,7 @@ _PATTERNS = (
 _STARTS = (
     (re.compile(rb"\A\x08[\x00-\x7f]\x12\x06srfast"), "ONNX graph"),  # ir_version, producer_name
     (re.compile(rb"\Astep,loss,lr,"), "training log"),
+    (re.compile(rb"\Aimage,verdict,reasons,keep_instead\b"), "verdicts"),
 )
 
 
@@ -42,8 +43,8 @@ def kind_of(path: str | os.PathLike[str]) -> str | None:
 
     Recognised are parquet (the JSON under the key ``srfast``: its ``kind``, else "core-set" or "score table"), JSON
     whose first key is ``generator``, HTML with the generator's meta element, texts whose first line is a comment with
-    ``srfast KIND``, ONNX by its producer, log.csv by its columns, safetensors by the six keys of the training's
-    metadata, checkpoints by their format, and folders by the file ``MARK`` in them.
+    ``srfast KIND``, ONNX by its producer, log.csv and images.csv by their columns, safetensors by the six keys of the
+    training's metadata, checkpoints by their format, and folders by the file ``MARK`` in them.
 
     Never opens anything but regular files and folders, so that a named pipe is not waited for.
     """

@@ -106,7 +106,8 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
         same["existing"] = [str(path) for path in existing]
     done = Exported(Path(output), s.to, len(plan), len(set(plan.patches.image)), plan.scale, s.lr)
     threads = s.threads or default_threads()
-    with workplace(Path(output), same, s.resume) as place, shown(s.progress, "exporting", "patches") as progress:
+    names = plan.names if layout in ("folder", "basicsr", "hf") else ()
+    with workplace(Path(output), same, s.resume, names) as place, shown(s.progress, "exporting", "patches") as progress:
         if how is None and not place.finished:
             write_list(place.folder, plan)
         if existing:

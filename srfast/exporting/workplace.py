@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,15 @@ from srfast.settings import differs
 KIND = "export"
 _SETTINGS = ".export.json"
 _ROWS = ".export-rows"
+_NAMES = ".export-names"
+"""Of the pairs, a line each, while they are written: anything else in their folders is not the export's."""
+_HIDDEN = re.compile(r"\.export(\.json|-rows|-names)|\.srfast(\.json|-lock|-[0-9a-f-]{16,}.*)")
+_PAIRS = re.compile(r"HR|LRx[234]")
+_DATABASE = re.compile(r"(HR|LRx[234])\.lmdb(/((data|lock)\.mdb|meta_info\.txt))?")
+_FILE = re.compile(
+    r"(meta_info|coreset)\.txt|(patches|metadata|train-\d+-of-\d+)\.parquet|\d+\.tar"
+    r"|(basicsr|redux)\.yml|neosr\.toml|kair\.json|load\.py"
+)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _THERE = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
@@ -46,7 +55,7 @@ class Workplace:
 
 
 @contextmanager
-def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[Workplace]:
+def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Iterable[str] = ()) -> Iterator[Workplace]:
     """Yields the folder OUTPUT.parts; on success it becomes OUTPUT, else it stays for ``resume``.
 
     Args:
@@ -54,9 +63,10 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[
         settings: What makes the export what it is, JSON values.
         resume: Continue what an interrupted run with the same settings left; a finished export of them is yielded
             itself.
+        names: Of the files in HR and LRx2, without suffix.
 
     Raises:
-        InputError: there is something at OUTPUT or OUTPUT.parts that is not to be replaced, or was made with other
+        InputError: there is something at OUTPUT or in OUTPUT.parts that is not to be replaced, or was made with other
             settings. RunError: the disk is full, or another run writes there now.
     """
     final = Path(os.path.realpath(output))
@@ -69,7 +79,7 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[
         with output_folder(parts, KIND, becomes=final):
             # The run that held the folder until now may have made it the export.
             _is_there(output, final, settings, resume=False)
-            yield _open(output, parts, settings, resume)
+            yield _open(output, parts, settings, resume, names)
     except OSError as error:
         if error.errno in _FULL:
             raise RunError(
@@ -79,15 +89,17 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[
         if error.errno in _THERE:
             raise InputError(f"{output}: exists; choose another output") from None
         raise
-    (final / _ROWS).unlink(missing_ok=True)
+    for name in (_ROWS, _NAMES):
+        (final / name).unlink(missing_ok=True)
 
 
 def _tidy(output: Path, final: Path) -> None:
     """Removes what a run that was killed behind the rename left in the export."""
     if (final / LOCK).exists():
         Lock.take(final / LOCK, output).release()
-    with suppress(OSError):
-        (final / _ROWS).unlink()
+    for name in (_ROWS, _NAMES):
+        with suppress(OSError):
+            (final / name).unlink()
 
 
 def _is_there(output: Path, final: Path, settings: dict[str, Any], resume: bool) -> bool:
@@ -103,7 +115,8 @@ def _is_there(output: Path, final: Path, settings: dict[str, Any], resume: bool)
     return True
 
 
-def _open(output: Path, parts: Path, settings: dict[str, Any], resume: bool) -> Workplace:
+def _open(output: Path, parts: Path, settings: dict[str, Any], resume: bool, names: Iterable[str]) -> Workplace:
+    ours = list(_ours(parts))
     found = _read(parts) if resume else None
     if found is not None:
         _check_same(output, found, settings)
@@ -111,17 +124,45 @@ def _open(output: Path, parts: Path, settings: dict[str, Any], resume: bool) -> 
             return Workplace(parts, int((parts / _ROWS).read_text()))
         except (OSError, ValueError):
             return Workplace(parts)
-    # First what says that something is finished: a kill in the middle leaves nothing to resume.
+    # First what says that something is finished: a kill in the middle leaves nothing to resume. Last the names.
     for name in (_ROWS, _SETTINGS):
         (parts / name).unlink(missing_ok=True)
-    for entry in os.scandir(parts):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        elif entry.name not in (MARK, LOCK):
-            os.unlink(entry.path)
-    with atomic_path(parts / _SETTINGS) as temporary:
-        temporary.write_text(json.dumps(settings, ensure_ascii=False) + "\n", encoding="utf-8")
+    for path in sorted(ours, reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        elif path.name not in (MARK, LOCK, _NAMES):
+            path.unlink(missing_ok=True)
+    for file, text in (
+        (_NAMES, "".join(f"{name}\n" for name in names)),
+        (_SETTINGS, json.dumps(settings, ensure_ascii=False)),
+    ):
+        with atomic_path(parts / file) as temporary:
+            temporary.write_text(f"{text}\n", encoding="utf-8")
     return Workplace(parts)
+
+
+def _ours(parts: Path) -> Iterator[Path]:
+    """Everything in a folder of parts; InputError where an export did not write it."""
+    try:
+        names = set((parts / _NAMES).read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError):
+        names = None
+    for folder, folders, files in os.walk(parts):
+        inside = Path(folder).relative_to(parts)
+        pairs = inside != Path() and _PAIRS.fullmatch(str(inside))
+        for name in folders + files:
+            path = (inside / name).as_posix()
+            if pairs:
+                known = name in files and (names is None or name.rpartition(".")[0] in names)
+            elif name in folders:
+                known = bool(_PAIRS.fullmatch(path) or _DATABASE.fullmatch(path))
+            else:
+                known = bool(_HIDDEN.fullmatch(path) or _FILE.fullmatch(path) or _DATABASE.fullmatch(path))
+            if not known:
+                raise InputError(
+                    f"{parts}: holds {path}, which this export did not write; move it away, or choose another output"
+                )
+            yield parts / path
 
 
 def _read(folder: Path) -> dict[str, Any] | None:

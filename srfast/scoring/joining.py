@@ -124,7 +124,8 @@ def read_table(path: Path) -> pa.Table:
             with opened(path) as file:
                 return file.read()
         if path.suffix.lower() == ".csv":
-            return csv.read_csv(path)
+            with open(path, "rb") as file:  # Arrow's own file says on stderr what goes wrong as it is closed
+                return csv.read_csv(file)
         if path.suffix.lower() == ".txt":
             return _lines(path)
     except (pa.ArrowException, OSError) as error:

@@ -143,9 +143,15 @@ class Parts:
         try:
             for path in sorted(output.glob("part-*.parquet")) if output.is_dir() else [output]:
                 self._index(path)
-        except _Other:
-            if not begun:
+        except _Other as other:
+            if begun:
+                return
+            if any(self.folder.glob("part-*.parquet")):
                 raise
+            raise InputError(
+                f"{other.says}; it is finished, and no interrupted run is there to be lost: leave out `resume` to "
+                "replace it, or choose another output"
+            ) from None
 
     @property
     def schema(self) -> pa.Schema:
@@ -197,10 +203,7 @@ class Parts:
 
     def _check_settings(self, path: Path, known: dict[str, Any]) -> None:
         if (other := differs(known, self.settings, _SETTINGS)) is not None:
-            raise _Other(
-                f"{path}: cannot be resumed: {other[0]} was {other[1]!r} and is {other[2]!r} now; "
-                "use the old setting, another output, or leave out `resume`"
-            )
+            raise _Other(f"{path}: cannot be resumed: {other[0]} was {other[1]!r} and is {other[2]!r} now")
 
     def has(self, file: ImageFile, retry_skipped: bool) -> bool:
         """Whether this state of the file, and of its LR image, was scored; files that could not be read are tried again
@@ -346,6 +349,10 @@ class Parts:
 
 class _Other(InputError):
     """Parts or a table of other settings."""
+
+    def __init__(self, says: str) -> None:
+        super().__init__(f"{says}; use the old setting, another output, or leave out `resume`")
+        self.says = says
 
 
 def _changed(path: Path) -> RunError:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import itertools
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, cast
@@ -16,7 +18,7 @@ import pyarrow as pa
 
 from srfast.coreset.copies import find_copies
 from srfast.coreset.rejects import HEADER, values
-from srfast.data.files import atomic_path, output_folder
+from srfast.data.files import atomic_path, checksum, output_folder
 from srfast.data.images import ImageFile
 from srfast.data.provenance import kind_of
 from srfast.data.shrink import COLUMN as SHRINK
@@ -34,7 +36,9 @@ from srfast.workflows.settings import AuditArguments
 
 P = ParamSpec("P")
 
-FILES = {"audit.html": "audit"}
+MARKED = ".srfast-rejects"
+"""SHA-256 of the lists of rejects that audits wrote into a folder and that nobody has edited since."""
+FILES = {"audit.html": "audit", "images.csv": "verdicts", MARKED: "rejects"}
 WHOLE = ("small", "unreadable", "duplicate", "leak")
 """Reasons that are not thresholds: smaller than a patch, cannot be read, a better copy is there, a test image."""
 
@@ -250,14 +254,23 @@ def _write(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Pat
         for reason, rows in v.patches.items():
             for row in rows:
                 listed.writerow([v.image, *(int(p[row]) for p in places), reason])
-    place = folder / "rejects.csv"
-    mark = folder / ".rejects.csv"  # what the last audit wrote
-    if place.exists() and (not mark.exists() or mark.read_bytes() != place.read_bytes()):
-        place = folder / "rejects.new.csv"
-    for path, text in ((folder / "images.csv", summary), (place, rejects), (mark, rejects)):
+    data = rejects.getvalue().encode("utf-8")
+    mark = folder / MARKED
+    ours = set(mark.read_text().split()[3:]) if mark.exists() else set()
+    place = next(p for p in _places(folder) if not p.exists() or checksum(p) in ours)
+    known = {checksum(p) for p in folder.glob("rejects*.csv")} & ours
+    # Written before the list: one that no mark names was edited.
+    marked = "\n".join(["# srfast rejects", *sorted({*known, hashlib.sha256(data).hexdigest()})]).encode()
+    for path, content in ((folder / "images.csv", summary.getvalue().encode("utf-8")), (mark, marked), (place, data)):
         with atomic_path(path) as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+            temporary.write_bytes(content)
     return place
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    yield folder / "rejects.csv"
+    yield folder / "rejects.new.csv"
+    yield from (folder / f"rejects.new-{number}.csv" for number in itertools.count(2))
 
 
 def _short(value: float) -> str:

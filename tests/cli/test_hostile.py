@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -50,6 +51,24 @@ def test_names_do_not_reach_the_terminal_as_they_are(tmp_path: Path, srfast_comm
     for said in (refused.stderr, skipped.stderr, skipped.stdout):
         assert r"a\x1b]0;owned\x07\x1b[2J\u202e\x9b31m.png" in said
         assert not set(said) & set("\x1b\x07\x9b\u202e")
+
+
+def test_tables_do_not_bring_names_to_the_terminal_either(tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+    """Nor are they taken for markup: rich makes a link of the one, and leaves the other out."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    for name in (ODD, "[bold]b.png"):
+        Image.fromarray(pixels).save(folder / name)
+    run = lambda *line: srfast_command(*line, cwd=tmp_path)  # noqa: E731
+    assert run("score", folder, "-o", "s.parquet", "--scorer", "bicubic", "--patch", "48").returncode == 0
+    (tmp_path / "own.csv").write_text('image,"q\x1b[31m"\n"[bold]b.png",1\n')
+    assert run("join", "s.parquet", "own.csv", "-o", "j.parquet").returncode == 0
+    for done in (run("stats", "j.parquet"), run("eval", "bicubic", "--data", folder)):
+        assert done.returncode == 0, done.stderr
+        assert r"a\x1b]0;owned\x07" in done.stdout.replace("\n", "")
+        assert "[bold]b.png" in done.stdout
+        assert not set(done.stdout) & set("\x1b\x07\x9b\u202e")
 
 
 def test_what_is_shown_of_a_text() -> None:

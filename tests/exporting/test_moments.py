@@ -67,6 +67,35 @@ def test_what_comes_to_its_place_while_it_is_written_stays(tmp_path: Path) -> No
         assert out.read_bytes() == b"mine" if name == "a" else os.listdir(out) == ["x"]
 
 
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("where", ["mine.txt", "HR/mine.png", "HR/more/mine.png", "photos/a.png", "HR.lmdb/mine"])
+def test_what_an_export_did_not_write_stays_in_its_parts(
+    where: str, resume: bool, coreset: Path, tmp_path: Path
+) -> None:
+    """A killed run has marked the folder; what somebody put there since was deleted with it."""
+
+    def stop(*_: int) -> None:
+        raise RuntimeError("stop")
+
+    parts = tmp_path / "out.parts"
+    with pytest.raises(RuntimeError, match="stop"):
+        srfast.export(coreset, tmp_path / "out", "folder", 2, progress=stop)
+    foreign = parts / where
+    foreign.parent.mkdir(parents=True, exist_ok=True)
+    foreign.write_bytes(b"mine")
+    before = sorted(parts.rglob("*"))
+    with pytest.raises(InputError, match=r"out\.parts: holds .*, which this export did not write; move it away"):
+        srfast.export(coreset, tmp_path / "out", "folder", 2, resume=resume)
+    assert foreign.read_bytes() == b"mine"
+    assert sorted(parts.rglob("*")) == before
+    foreign.unlink()
+    for folder in foreign.relative_to(parts).parents[:-1]:
+        if not any((parts / folder).iterdir()):
+            (parts / folder).rmdir()
+    assert srfast.export(coreset, tmp_path / "out", "folder", 2, resume=resume, check=True).compared
+    assert not [p.name for p in (tmp_path / "out").iterdir() if p.name in (".export-names", ".export-rows")]
+
+
 @pytest.mark.parametrize("to", ["basicsr", "lmdb", "hf", "webdataset"])
 def test_an_export_that_ends_anywhere_goes_on_to_the_same_files(
     to: Any, coreset: Path, tmp_path: Path, ending: Any

@@ -11,6 +11,9 @@ import numpy as np
 from forking import Launch
 from harness import STUDY, digest, of_file, of_prune, of_study, of_training, of_tree
 from PIL import Image
+from skimage import data
+
+from srfast.cli.demo import PHOTOGRAPHS
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,9 @@ class Case:
 
 
 def cases(inputs: Path) -> list[Case]:
-    photos, tests = str(inputs / "photos"), str(inputs / "tests")
-    every, few, core, other, model = (
-        str(inputs / n) for n in ("all.parquet", "few.parquet", "core.parquet", "other.csv", "run/model.safetensors")
-    )
+    photos, low, tests, test = (str(inputs / n) for n in ("photos", "low", "tests", "tests/a.png"))
+    every, few, net, core = (str(inputs / f"{n}.parquet") for n in ("all", "few", "net", "core"))
+    other, model = str(inputs / "other.csv"), str(inputs / "run/model.safetensors")
     grid = ["--patch", "24", "--stride", "12", "--scorer", "bicubic", "--threads", "1"]
     wide = ["--patch", "24", "--stride", "24", "--scorer", "bicubic", "--threads", "1"]
     resume = ["--resume"]
@@ -48,7 +50,10 @@ def cases(inputs: Path) -> list[Case]:
     blank = "pictures cannot be shown"
     pruned = {"again": resume, "older": ["prune", photos, *wide, "-o"], "grows": True, "says": blank}
     small = ["--batch", "2", "--lr-patch", "12", "--threads", "1", "--log-every", "1"]
-    training = ["train", "fsrcnn", "--data", photos, "--steps", "4", "--save-every", "2", *small]
+    tiny = ["--option", "features=4", "--option", "shrunk=2", "--option", "mappings=1"]
+    training = ["--steps", "4", "--save-every", "2", *tiny, *small]
+    judging = ["audit", photos, "--patch", "32", "--threads", "1"]
+    studying = ["study", f"{inputs}/study.toml"]
     exporting = ["export", core, "--scale", "2", "--threads", "1"]
     formats = {
         "folder": ["folder"],
@@ -71,6 +76,7 @@ def cases(inputs: Path) -> list[Case]:
     return [
         Case("score", ["score", photos, *grid, "-o"], "s.parquet", again=resume),
         Case("score over older", ["score", photos, *grid, "-o"], "s.parquet", **scored),
+        Case("score of pairs", ["score", photos, *grid, "--lr-images", low, "-o"], "s.parquet", again=resume),
         Case("score/", ["score", photos, *grid, "-o"], "s/", of_table, again=resume),
         Case("score/ over older", ["score", photos, *grid, "-o"], "s/", of_table, **scored),
         Case("prune", ["prune", photos, *grid, "-o"], "pruned", of_prune, again=resume, grows=True, says=blank),
@@ -78,22 +84,36 @@ def cases(inputs: Path) -> list[Case]:
         Case("select", ["select", every, "--keep", "0.3", "-o"], "c.parquet"),
         Case("select over older", ["select", every, "--keep", "0.3", "-o"], "c.parquet",
              older=["select", every, "--keep", "0.6", "-o"]),
+        Case("select by a list", ["select", few, "--reject", f"{inputs}/rejects.csv", "-o"], "c.parquet"),
+        Case("select by likeness", ["select", few, "--method", "similar", "--target", tests, "-o"], "c.parquet"),
         Case("select on disk", ["select", every, "--keep", "0.3", "--engine", "duckdb", "-o"], "c.parquet"),
         Case("dedup", ["dedup", few, "--against", tests, "-o"], "marked.parquet"),
         Case("join", ["join", few, other, "-o"], "joined.parquet"),
         Case("stats", ["stats", few, "--json"]),
-        Case("report", ["report", core, "-o"], "page.html", says=blank),
-        Case("onnx", ["onnx", "-o"], "scorer.onnx"),
+        Case("report", ["report", few, "--coreset", core, "-o"], "page.html", says=blank),
+        Case("report of two", ["report", core, f"{inputs}/half.parquet", "-o"], "page.html", says=blank),
+        Case("audit", [*judging, "--against", tests, "--patches", "-o"], "judged", grows=True, content=of_tree,
+             says=blank),
+        Case("audit over older", [*judging, "--stride", "8", "-o"], "judged", of_tree, older=[*judging, "-o"],
+             grows=True, says=blank),
+        Case("compare", ["compare", f"{inputs}/one.csv", f"{inputs}/two.json", "--json"]),
+        Case("demo", ["demo", "-o"], "demo", of_demo, grows=True, says=blank),
+        Case("onnx", ["onnx", "-o"], "scorer.onnx", loads="torch"),
+        Case("select by influence", ["select", net, "--method", "influence", "--target", test, "-o"], "c.parquet",
+             loads="torch"),
         *(
             Case(f"export {name}", [*exporting, "--to", *how, "-o"], "pairs",
                  of_databases if "lmdb" in name else of_tree, again=resume, loads="torch")
             for name, how in formats.items()
         ),
         Case("eval", ["eval", model, "--data", tests, "--json"], "scores.json", of_evaluation, loads="torch"),
-        Case("train", [*training, "--eval-data", tests, "--eval-every", "2", "-o"], "run", of_training, again=resume,
+        Case("train", ["train", "fsrcnn", "--data", photos, "--eval-data", test, *training, "-o"], "run", of_training,
+             again=resume, loads="all of torch", grows=True),
+        Case("train on a core-set", ["train", "fsrcnn", "--data", core, *training, "-o"], "run", of_training,
+             again=resume, loads="all of torch", grows=True),
+        Case("study", [*studying, "--jobs", "1", "-o"], "study", of_study, loads="all of torch", grows=True),
+        Case("study's tables", [*studying, "--tables", "-o"], "study", of_tables, older=[*studying, "-o"],
              loads="all of torch", grows=True),
-        Case("study", ["study", f"{inputs}/study.toml", "--jobs", "1", "-o"], "study", of_study, loads="all of torch",
-             grows=True),
     ]  # fmt: skip
 
 
@@ -105,22 +125,35 @@ def prepare(inputs: Path, loads: set[str]) -> None:
         for name in names:
             noise = Image.fromarray(rng.integers(0, 256, (6, 7, 3), np.uint8))
             noise.resize((56, 48), Image.Resampling.BICUBIC).save(inputs / folder / name)
-    study = STUDY.replace("patch = 32", "patch = 24").replace("updates = 20", "updates = 4")
+    for name in PHOTOGRAPHS:
+        pixels = rng.integers(0, 256, (48, 52, 3), np.uint8)
+        setattr(data, name, lambda pixels=pixels: pixels)
+    (inputs / "low").mkdir()
+    for photo in (inputs / "photos").iterdir():
+        with Image.open(photo) as image:
+            image.resize((28, 24), Image.Resampling.BICUBIC).save(inputs / "low" / f"{photo.stem}.png")
+    study = STUDY.replace("patch = 32", 'patch = 24\njoin = "other.csv"').replace("updates = 20", "updates = 4")
     study = study.replace("save_every = 5", "save_every = 2").replace("keep = [1.0, 0.5]", "keep = 0.5")
+    study = study.replace("features = 8\nshrunk = 4", "features = 4\nshrunk = 2").replace('"tests"', '"tests/a.png"')
     (inputs / "study.toml").write_text(study)
     (inputs / "other.csv").write_text("image,quality\na.png,1\nb c.jpg,2.5\nd.webp,3\n")
+    (inputs / "rejects.csv").write_text("image,x,y,size,reason\na.png,,,,mine\nd.webp,0,12,24,mine\n")
+    (inputs / "one.csv").write_text("image,psnr\na.png,20.5\nb.png,21\n")
+    (inputs / "two.json").write_text(json.dumps({"images": [{"image": f"{n}.png", "psnr": 21.5} for n in "ab"]}))
     photos, core = str(inputs / "photos"), str(inputs / "core.parquet")
     grid = ["--patch", "24", "--scorer", "bicubic", "--threads", "1"]
     small = ["--steps", "1", "--batch", "2", "--lr-patch", "12", "--threads", "1"]
     lines = [
         ["score", photos, *grid, "--stride", "4", "-o", f"{inputs}/all.parquet"],
         ["score", photos, *grid, "--stride", "12", "-o", f"{inputs}/few.parquet"],
-        ["select", f"{inputs}/few.parquet", "--keep", "0.5", "-o", core],
+        ["select", f"{inputs}/few.parquet", "--keep", "0.2", "-o", core],
+        ["select", f"{inputs}/few.parquet", "--keep", "0.3", "--order", "asc", "-o", f"{inputs}/half.parquet"],
     ]
     if "torch" in loads:
         lines += [
             ["export", core, "--to", "folder", "--scale", "2", "-o", f"{inputs}/pairs"],
             ["export", core, "--to", "lmdb", "--scale", "2", "-o", f"{inputs}/pages"],
+            ["score", photos, "--patch", "24", "--threads", "1", "-o", f"{inputs}/net.parquet"],
             ["train", "fsrcnn", "--data", photos, *small, "-o", f"{inputs}/run"],
         ]
     for line in lines:
@@ -133,6 +166,19 @@ def of_table(folder: Path) -> str:
 
     table = ScoreTable.read(folder)
     return digest(json.dumps([table.table.to_pydict(), table.meta], sort_keys=True, default=str).encode())
+
+
+def of_demo(folder: Path) -> str:
+    """Rows, as the times of the photographs are in the metadata; and the photographs."""
+    import pyarrow.parquet as pq
+
+    assert (folder / "report.html").exists()
+    tables = [pq.read_table(folder / n).to_pydict() for n in ("scores.parquet", "coreset.parquet")]
+    return digest(repr(tables).encode(), of_tree(folder / "photos").encode())
+
+
+def of_tables(folder: Path) -> str:
+    return digest(*(of_tree(folder / n).encode() for n in ("tables", "figures")))
 
 
 def of_evaluation(path: Path) -> str:

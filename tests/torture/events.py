@@ -9,10 +9,13 @@ Of each command the events are counted in a run that is not disturbed. Then, for
   in the middle of it where it is a write ("tear"),
 * sees it fail with EIO, or, where it takes room on the disk, with ENOSPC,
 * sees everything fail with ENOSPC that takes room, from a write on ("fill"),
+* stops before it, where it is one below the output, while another run, for the same output, is begun ("meet"); where
+  there was an older output, the other one is a run that makes that,
 
-and another one goes on from what is there. Lost is what differs from the undisturbed output then, what the first run
-left under the output's name if that is neither the older output nor the new one, and a wrong output with exit code 0.
-Untidy is a traceback, a hang, more than one line of error, and temporary files that are left in the end.
+and another one goes on from what is there (from the same bytes under the same names only once). Lost is what differs
+from the undisturbed output then, what the first run left under the output's name if that is neither the older output
+nor the new one, a wrong output with exit code 0, and, where two met, an output that is that of neither, or none. Untidy
+is a traceback, a hang, more than one line of error, and temporary files that are left in the end.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cases import Case, cases, prepare
-from forking import FAIL, FILL, FREES, KILL, LOOKS, TAKES, TEAR, WRITES, Launch, load
+from forking import FAIL, FILL, FREES, KILL, LOOKS, PAUSE, TAKES, TEAR, WRITES, Launch, load
 from harness import Tally, digest, of_file, say
 
 PLANS: dict[str, tuple[int, int, tuple[int, ...]]] = {
@@ -42,8 +45,15 @@ PLANS: dict[str, tuple[int, int, tuple[int, ...]]] = {
     "EIO": (FAIL, errno.EIO, (LOOKS, TAKES, WRITES, FREES)),
     "ENOSPC": (FAIL, errno.ENOSPC, (TAKES, WRITES)),
     "fill": (FILL, errno.ENOSPC, (WRITES,)),
+    "meet": (PAUSE, 0, (LOOKS, TAKES, WRITES, FREES)),
 }
 """Name -> what the shim does, the error, and at which kinds of events."""
+_ENDS = ("tear", "fill", "meet")
+"""Of the same call on the same file many times in a row, as where a file is written, only at the first and the last."""
+_MEETS = 3.0
+"""Seconds after which the run that is stopped goes on, where the other one waits for it."""
+_BLOCK = 16
+"""Runs in a row that one worker takes, as what they leave is often the same."""
 _NOISE = ("Traceback", "Exception ignored", "Error ignored", "terminate called", "Fatal", "Aborted")
 
 
@@ -54,10 +64,12 @@ class Room:
     inputs: Path
     folder: Path
     case: Case
+    known: dict[str, Verdict] = field(init=False)
+    """What came of going on, by what was there."""
 
     def __post_init__(self) -> None:
         self.work, self.out, self._older = self.folder / "work", self.folder / "work" / "out", self.folder / "older"
-        self.output = self.out / self.case.output
+        self.output, self.known = self.out / self.case.output, {}
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.case.older is not None:
             self._older.mkdir(parents=True)
@@ -71,11 +83,26 @@ class Room:
         else:
             self.out.mkdir(parents=True)
 
-    def launch(self, **how: Any) -> tuple[int | str, str, str]:
-        return Launch(self.case.line(self.out), roots=[self.inputs, self.work], **how).end()
+    def start(self, **how: Any) -> Launch:
+        return Launch(self.case.line(self.out), roots=[self.inputs, self.work], draws="first", **how)
 
     def again(self, *more: str) -> tuple[int | str, str, str]:
-        return Launch([*self.case.line(self.out), *more]).end()
+        return Launch([*self.case.line(self.out), *more], draws="again").end()
+
+    def other(self) -> Launch:
+        """Another run for the same output."""
+        older = self.case.older
+        line = self.case.line(self.out) if older is None else [*older, str(self.output)]
+        return Launch(line, draws="other")
+
+    def state(self, pid: int) -> str:
+        """What is there, but for the number of the process that left it."""
+        said, parts = str(pid).encode(), []
+        for path in sorted(self.out.rglob("*")):
+            about = path.lstat()
+            parts += [os.fsencode(path.relative_to(self.out)), str(about.st_mode).encode()]
+            parts += [path.read_bytes()] if path.is_file() else []
+        return digest(*(part.replace(said, b"PID") for part in parts))
 
     def content(self, out: str) -> str | None:
         """None: absent. One that cannot be read is a sentence."""
@@ -124,7 +151,7 @@ def undisturbed(room: Room) -> Right:
     room.clean()
     old = room.content("")
     trace = room.folder / "trace"
-    code, out, err = room.launch(trace=trace)
+    code, out, err = room.start(trace=trace).end()
     assert code == 0, f"{room.case.name}: {code} {err}"
     events = [line.split(" ", 3) for line in trace.read_text().splitlines()]
     new = room.content(out)
@@ -137,33 +164,77 @@ def undisturbed(room: Room) -> Right:
 
 def disturb(room: Room, right: Right, plan: str, event: int) -> Verdict:
     what, error, _ = PLANS[plan]
-    case = room.case
     room.clean()
-    code, out, err = room.launch(what=what, event=event, error=error)
+    launch = room.start(what=what, event=event, error=error)
+    where = f"{room.case.name}: {plan} at {event} ({right.names[event]})"
+    verdict = meet(room, right, launch) if plan == "meet" else fail(room, right, launch)
+    verdict.lost = [f"{where}: {text}" for text in verdict.lost]
+    verdict.untidy = [f"{where}: {text}" for text in verdict.untidy]
+    return verdict
+
+
+def fail(room: Room, right: Right, launch: Launch) -> Verdict:
+    case = room.case
+    code, out, err = launch.end()
     verdict = Verdict({0: "whole all the same", -9: "killed", 1: "failed", 2: "refused"}.get(code, str(code)))  # type: ignore[arg-type]
-    where = f"{case.name}: {plan} at {event} ({right.names[event]})"
-    noise = any(word in err for word in _NOISE) or (code in (1, 2) and err.count("srfast: error: ") != 1)
-    if code not in (0, 1, 2, -9) or noise:
-        verdict.untidy.append(f"{where}: {code} {err[-700:]}")
+    if code != -9:
+        verdict.untidy += _noise(code, err)
     there = room.content(out)
     if code == 0:
         if there != right.new and case.says and case.says in err:
             verdict.outcome = "less, and said so"
         elif there != right.new:
-            verdict.lost.append(f"{where}: exit code 0 with {_named(there, right)}; {err[-300:]}")
+            verdict.lost.append(f"exit code 0 with {_named(there, right)}; {err[-300:]}")
         return verdict
     if case.output and not case.grows and there not in (right.old, right.new):
-        verdict.lost.append(f"{where}: then there is {_named(there, right)}; {code} {err[-300:]}")
-    code, out, err = room.again(*case.again)
-    if code == 2 and case.again and "cannot be resumed" in err and not any(room.out.rglob("*.parts/part-*")):
-        verdict.outcome += " before it began"
+        verdict.lost.append(f"then there is {_named(there, right)}; {code} {err[-300:]}")
+    state = room.state(launch.pid)
+    if state not in room.known:
+        room.known[state] = go_on(room, right)
+    last = room.known[state]
+    return Verdict(verdict.outcome + last.outcome, verdict.lost + last.lost, verdict.untidy + last.untidy)
+
+
+def go_on(room: Room, right: Right) -> Verdict:
+    """The run after the disturbed one."""
+    verdict, more = Verdict(""), room.case.again
+    code, out, err = room.again(*more)
+    if code == 2 and more and "leave out --resume" in err and not any(room.out.rglob("*.parts/part-*")):
+        verdict.outcome = " before it began"
         code, out, err = room.again()
     last = room.content(out)
     if code != 0 or last != right.new:
-        verdict.lost.append(f"{where}: at last {code} with {_named(last, right)}; {err[-500:]}")
+        verdict.lost.append(f"at last {code} with {_named(last, right)}; {err[-500:]}")
     elif litter := room.litter():
-        verdict.untidy.append(f"{where}: left {litter}")
+        verdict.untidy.append(f"left {litter}")
     return verdict
+
+
+def meet(room: Room, right: Right, launch: Launch) -> Verdict:
+    """Two runs for one output: one of them at least comes to its end, and the output is that of one of them."""
+    found = []
+    if launch.stops():
+        other = room.other()
+        other.ends_within(_MEETS)
+        launch.goes_on()
+        found.append(other)
+    ends = [one.end() for one in (launch, *found)]
+    codes = [code for code, _, _ in ends]
+    verdict = Verdict(f"met: {' and '.join({0: 'whole', 1: 'failed', 2: 'refused'}.get(c, str(c)) for c in codes)}")  # type: ignore[arg-type]
+    for code, _, err in ends:
+        verdict.untidy += _noise(code, err)
+    there = room.content(ends[codes.index(0)][1] if 0 in codes else "")
+    if 0 not in codes or there not in (right.new, right.old if len(codes) > 1 else None) or there is None:
+        verdict.lost.append(f"{codes} with {_named(there, right)}; {[err[-300:] for _, _, err in ends]}")
+    elif litter := room.litter():
+        verdict.untidy.append(f"two runs left {litter}")
+    return verdict
+
+
+def _noise(code: int | str, err: str) -> list[str]:
+    """What is wrong with the end of a run that was not killed."""
+    loud = any(word in err for word in _NOISE) or (code in (1, 2) and err.count("srfast: error: ") != 1)
+    return [f"{code} {err[-700:]}"] if code not in (0, 1, 2) or loud else []
 
 
 def _named(content: str | None, right: Right) -> str:
@@ -176,37 +247,43 @@ def torture(work: Path, case: Case, inputs: Path, step: int, jobs: int) -> Tally
     began = time.monotonic()
     before = _state(inputs)
     right = undisturbed(Room(inputs, work / "0", case))
-    todo = [(p, i) for p, (_, _, kinds) in PLANS.items() for i, kind in enumerate(right.kinds) if kind in kinds]
+
+    def asked(plan: str, event: int) -> bool:
+        if plan == "meet" and not (case.output and " OUT/" in right.names[event]):
+            return False
+        return plan not in _ENDS or right.names[event - 1 : event + 2] != [right.names[event]] * 3
+
+    todo = [(p, i) for i, kind in enumerate(right.kinds) for p in PLANS if kind in PLANS[p][2] and asked(p, i)]
     # A different part for each case, where only a part is asked for.
     todo = todo[sum(map(ord, case.name)) % step :: step]
     tally = Tally(case.name, events=len(right.kinds), began=began)
+    read, write = os.pipe()
     workers = []
-    for i in range(jobs):
-        read, write = os.pipe()
-        if os.fork() == 0:
+    for worker in range(jobs):
+        workers.append(os.fork())
+        if workers[-1] == 0:
             try:
-                room = Room(inputs, work / str(i), case)
-                with open(write, "w") as out:
-                    for plan, event in todo[i::jobs]:
-                        print(json.dumps(vars(disturb(room, right, plan, event))), file=out, flush=True)
+                room = Room(inputs, work / str(worker), case)
+                for i, (plan, event) in enumerate(todo):
+                    if i // _BLOCK % jobs == worker:
+                        os.write(write, (json.dumps(vars(disturb(room, right, plan, event))) + "\n").encode())
             except BaseException as error:
                 say(f"  a worker of {case.name} ended: {error!r}")
             finally:
                 os._exit(0)
-        os.close(write)
-        workers.append(read)
+    os.close(write)
     outcomes: Counter[str] = Counter()
-    for pipe in workers:
-        with open(pipe) as lines:
-            for line in lines:
-                verdict = Verdict(**json.loads(line))
-                outcomes[verdict.outcome] += 1
-                for text in verdict.lost:
-                    tally.lose(text)
-                for text in verdict.untidy:
-                    tally.blame(text)
-    for _ in workers:
-        os.wait()
+    with open(read) as lines:
+        for line in lines:
+            verdict = Verdict(**json.loads(line))
+            outcomes[verdict.outcome] += 1
+            for text in verdict.lost:
+                tally.lose(text)
+            for text in verdict.untidy:
+                tally.blame(text)
+    for worker in workers:
+        used = os.wait4(worker, 0)[2]
+        tally.cpu += used.ru_utime + used.ru_stime
     for outcome, times in outcomes.items():
         tally.count(outcome, times)
     if tally.runs != len(todo):
@@ -229,7 +306,9 @@ def group(work: Path, some: list[Case], inputs: Path, step: int, jobs: int) -> l
             rooms = [work / "loading" / c.name.replace("/", "-") for c in some]
             for room in rooms:
                 room.mkdir(parents=True)
-            load([c.line(room) for c, room in zip(some, rooms, strict=True)], rooms[0])
+            places = list(zip(some, rooms, strict=True))
+            before = [[*c.older, f"{room}/{c.output}"] for c, room in places if c.older is not None]
+            load([*before, *(c.line(room) for c, room in places)], rooms[0])
             found = [torture(work, c, inputs, step, jobs) for c in some]
             with open(write, "w") as out:
                 json.dump([vars(t) for t in found], out)

@@ -3,7 +3,7 @@
  *     cc -O2 -shared -fPIC -o fault.so fault.c && LD_PRELOAD=./fault.so python ...
  *
  * Nothing happens until fault_arm() is called (by ctypes, in a forked child). An event is a call of the C library's
- * functions below on a path under the roots, or on a descriptor of one. What a program does to files through mapped memory
+ * functions below on a path under the roots, but for these themselves, or on a descriptor of one. What a program does to files through mapped memory
  * or by system calls of its own is not seen. */
 #define _GNU_SOURCE
 #undef _FILE_OFFSET_BITS
@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -60,7 +61,7 @@ static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 static int below(const char *path) {
     for (int i = 0; i < many; i++) {
         size_t length = strlen(roots[i]);
-        if (!strncmp(path, roots[i], length) && (!path[length] || path[length] == '/')) return 1;
+        if (!strncmp(path, roots[i], length) && path[length] == '/') return 1;
     }
     return 0;
 }
@@ -180,6 +181,10 @@ WRITE(pwritev, (int fd, const struct iovec *v, int n, off_t p), (fd, v, n, p), (
 ON(ssize_t, read, LOOKS, (int fd, void *data, size_t n), (fd, data, n))
 ON(ssize_t, pread, LOOKS, (int fd, void *data, size_t n, off_t p), (fd, data, n, p))
 ON(ssize_t, pread64, LOOKS, (int fd, void *data, size_t n, off64_t p), (fd, data, n, p))
+ON(int, fallocate, TAKES, (int fd, int how, off_t p, off_t n), (fd, how, p, n))
+ON(int, fallocate64, TAKES, (int fd, int how, off64_t p, off64_t n), (fd, how, p, n))
+ON(ssize_t, sendfile, WRITES, (int fd, int from, off_t *p, size_t n), (fd, from, p, n))
+ON(ssize_t, sendfile64, WRITES, (int fd, int from, off64_t *p, size_t n), (fd, from, p, n))
 ON(int, fsync, TAKES, (int fd), (fd))
 ON(int, fdatasync, TAKES, (int fd), (fd))
 ON(int, ftruncate, TAKES, (int fd, off_t n), (fd, n))

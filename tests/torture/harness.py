@@ -39,7 +39,10 @@ mappings = 1
 name = "des"
 keep = [1.0, 0.5]
 """
-HEAD = f"{'what':<24} {'events':>6} {'runs':>7} {'signalled':>9} {'lost':>5} {'untidy':>7} {'seconds':>7}  outcomes"
+HEAD = (
+    f"{'what':<24} {'events':>6} {'runs':>7} {'signalled':>9} {'lost':>5} {'untidy':>7} {'seconds':>7} {'of CPU':>6}  "
+    "outcomes"
+)
 
 
 @dataclass
@@ -57,6 +60,8 @@ class Tally:
     seconds: float = 0.0
     events: int | None = None
     """File events of an undisturbed run, all of which were gone through."""
+    cpu: float = 0.0
+    """Seconds of all cores, where they are known."""
 
     def count(self, outcome: str, times: int = 1) -> None:
         self.runs += times
@@ -79,9 +84,9 @@ class Tally:
         what = ", ".join(f"{n} {k}" for k, n in sorted(self.outcomes.items()))
         signalled = "" if self.signalled is None else self.signalled
         events = "" if self.events is None else self.events
-        counts = (
-            f"{events:>6} {self.runs:>7} {signalled:>9} {len(self.lost):>5} {len(self.untidy):>7} {self.seconds:>7.0f}"
-        )
+        cpu = f"{self.cpu:.0f}" if self.cpu else ""
+        counts = f"{events:>6} {self.runs:>7} {signalled:>9} {len(self.lost):>5} {len(self.untidy):>7}"
+        counts += f" {self.seconds:>7.0f} {cpu:>6}"
         return f"{self.name:<24} {counts}  {what}"
 
 

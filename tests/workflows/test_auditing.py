@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +83,44 @@ def test_a_list_that_was_edited_stays(mixed: Path, tmp_path: Path) -> None:
     again = audit(mixed / "coffee.png", tmp_path / "out")
     assert again.rejects.name == "rejects.new.csv"
     assert "mine" in first.rejects.read_text()
+    assert audit(mixed / "coffee.png", tmp_path / "out").rejects == again.rejects
+    again.rejects.write_text("image,x,y,size,reason\ncoffee.png,,,,mine too\n")
+    assert audit(mixed / "coffee.png", tmp_path / "out").rejects.name == "rejects.new-2.csv"
+    assert "mine too" in again.rejects.read_text()
+
+
+def test_an_audit_that_ends_anywhere_leaves_no_list_that_seems_edited(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list was written before the mark that told it from an edited one."""
+    out = tmp_path / "out"
+    audit(mixed / "coffee.png", out)
+
+    class Ended(Exception):
+        pass
+
+    for number in range(1, 5):
+        left = [number]
+
+        def replace(old: str, new: str, left: list[int] = left, real: Any = os.replace) -> None:
+            left[0] -= 1
+            if not left[0]:
+                raise Ended
+            real(old, new)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace)
+            with pytest.raises(Ended):
+                audit([mixed / "coffee.png", mixed / "noisy.png"], out)
+        audit(mixed / "coffee.png", out)
+    assert sorted(p.name for p in out.glob("*.csv")) == ["images.csv", "rejects.csv"]
+
+
+def test_verdicts_that_are_not_an_audits_stay(mixed: Path, tmp_path: Path) -> None:
+    (tmp_path / "images.csv").write_text("image,mine\na.png,1\n")
+    with pytest.raises(InputError, match=r"images\.csv: exists and was not written by srfast"):
+        audit(mixed / "coffee.png", tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["images.csv"]
 
 
 def test_a_table_without_columns_is_looked_at_again(mixed: Path, tmp_path: Path) -> None:
