@@ -22,8 +22,15 @@ from srfast.cli.options import emit, result
     type=click.Path(path_type=Path),
     help="Folder of the images, where they have moved since scoring.",
 )
+@click.option(
+    "--scorer",
+    type=click.Path(path_type=Path),
+    help="File of the network that SCORES were made with, where it is not a shipped one: shows LR, SR and error.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object on stdout.")
-def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: Path | None, as_json: bool) -> None:
+def command(
+    scores: tuple[Path, ...], coreset: Path | None, output: Path, root: Path | None, scorer: Path | None, as_json: bool
+) -> None:
     """Write one HTML file that shows what SCORES hold (scores.parquet, or all its shards) and what is kept.
 
     The file opens from disk and needs no network. Sliders move what is kept along the sorted loss curve and give the
@@ -42,7 +49,7 @@ def command(scores: tuple[Path, ...], coreset: Path | None, output: Path, root: 
         return
     table = join([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
     chosen = None if coreset is None else CoreSet.read(coreset)
-    path = write_report(table, chosen, output, root=root, source=[str(path) for path in scores])
+    path = write_report(table, chosen, output, root=root, scorer=scorer, source=[str(path) for path in scores])
     if as_json:
         emit({"output": str(path), "patches": len(table), "kept": None if chosen is None else len(chosen)})
     else:

@@ -24,12 +24,23 @@ from srfast.cli.options import emit, say
     show_default=True,
     help="Port of the server; 0 takes a free one.",
 )
+@click.option(
+    "--scorer",
+    type=click.Path(path_type=Path),
+    help="File of the network that SCORES were made with, where it is not a shipped one: shows LR, SR and error.",
+)
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in the browser.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object on stdout.")
 def command(
-    scores: tuple[Path, ...], coreset: Path | None, root: Path | None, port: int, browser: bool, as_json: bool
+    scores: tuple[Path, ...],
+    coreset: Path | None,
+    root: Path | None,
+    scorer: Path | None,
+    port: int,
+    browser: bool,
+    as_json: bool,
 ) -> None:
-    """Shows the page of `srfast report` on 127.0.0.1 with every patch of SCORES instead of a sample, until Ctrl-C.
+    """Show the page of `srfast report` on 127.0.0.1 with every patch of SCORES instead of a sample, until Ctrl-C.
 
     The address holds a random token, without which nothing is answered. Conditions are those of `srfast select
     --where`, counts are exact, and pictures are cut from the images when they are looked at. Nothing is changed; marks
@@ -53,7 +64,7 @@ def command(
         raise RunError(f"view: {error.name} is not installed: pip install 'srfast[view]'") from None
     table = join([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
     chosen = None if coreset is None else CoreSet.read(coreset)
-    view = View(table, chosen, [str(path) for path in scores], root)
+    view = View(table, chosen, [str(path) for path in scores], root, scorer)
     token = secrets.token_urlsafe(16)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from srfast.report.content import Column
-from srfast.report.reconstruction import Reconstruction
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, agreement, hardest_first
 
 SAMPLE, SAMPLE_BYTES = 40_000, 2_000_000
@@ -79,7 +78,7 @@ def explorer(
         "perImage": _per_image(scores),
         "given": _given(scores),
         "agreement": _agreement(scores),
-        "reconstructed": Reconstruction.of(scores.meta) is not None,
+        "reconstructed": scores.network is not None,
     }
 
 

@@ -15,7 +15,6 @@ from PIL import Image, features
 from srfast.data.images import read_rgb
 from srfast.data.shrink import shrunk
 from srfast.errors import InputError, RunError
-from srfast.report.reconstruction import Reconstruction
 from srfast.report.scores import Scores
 
 log = logging.getLogger(__name__)
@@ -43,7 +42,6 @@ def cut(scores: Scores, rows: Sequence[int], budget: int = PATCHES) -> Cut:
     What the pictures of a row take is known only when they are made: the first 16 rows say how many follow.
     """
     found = Cut()
-    network = Reconstruction.of(scores.meta)
     left, wholes = budget, WHOLES
     waiting = list(dict.fromkeys(rows))
     recorded = scores.meta.get("images")
@@ -69,7 +67,7 @@ def cut(scores: Scores, rows: Sequence[int], budget: int = PATCHES) -> Cut:
                 if image is not None and factor not in at:
                     at[factor] = shrunk(image, factor)
                 seen = None if image is None else at[factor]
-                pictures, remark = ({}, note) if seen is None else patch(seen, scores, row, network)
+                pictures, remark = ({}, note) if seen is None else patch(seen, scores, row)
                 if remark or note:
                     found.notes[row] = remark or note
                 spent += sum(map(len, pictures.values()))
@@ -99,15 +97,15 @@ def source(path: Path, known: dict[str, Any]) -> tuple[np.ndarray | None, str]:
     return image, "file touched since scoring" if touched else ""
 
 
-def patch(image: np.ndarray, scores: Scores, row: int, network: Reconstruction | None) -> tuple[dict[str, bytes], str]:
+def patch(image: np.ndarray, scores: Scores, row: int, *, alone: bool = False) -> tuple[dict[str, bytes], str]:
     """The pictures of one patch, lossless, and a remark; of an image as it was scored: shrunk by ``scores.factor``."""
     x, y, size = (int(v[row]) for v in (scores.x, scores.y, scores.size))
     hr = image[y : y + size, x : x + size]
     if hr.shape[:2] != (size, size):
         return {}, "the image has changed since scoring"
     pictures = {"hr": encoded(hr)}
-    if network is not None:
-        panels = network.panels(image, x, y, size)
+    if scores.network is not None and not alone:
+        panels = scores.network.panels(image, x, y, size)
         pictures |= {"lr": encoded(panels.lr), "sr": encoded(panels.sr), "error": encoded(panels.error)}
     return pictures, ""
 

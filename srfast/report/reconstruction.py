@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +14,13 @@ from srfast.errors import InputError
 from srfast.ops.native import BOUNDARIES, available, compiled
 from srfast.scoring.network import Network, load_network
 
+if TYPE_CHECKING:
+    from srfast.scoring.backends.upscaling import Upscaler
+
 GAIN = 8
 """Grey levels of the error map for one of error: 32 and more are white."""
+OVERLAP = 32
+"""LR pixels around a patch that a network from LR to SR sees in dense mode; the table's own saw the whole image."""
 _BLOCK = 40
 _Y = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(255)
 _DTYPES: dict[Any, int] = {np.dtype(np.uint8): 0, np.dtype(np.float32): 1}
@@ -39,49 +45,86 @@ class Reconstruction:
     boundary: str
     dense: bool
     network: Network
+    upscaler: Upscaler | None = None
+    """Of a network from LR to SR; None: SRCNN 9-1-5 or bicubic."""
 
     @classmethod
-    def of(cls, meta: Mapping[str, Any]) -> Reconstruction | None:
-        """That of a table's metadata; None where it cannot be repeated here: LR images of the user's own, a network
-        that is not the shipped one, or no compiled module."""
-        scorer = meta.get("scorer")
-        named = scorer if isinstance(scorer, dict) else {}
-        if not available() or meta.get("lr") or named.get("name") not in ("srcnn", "bicubic"):
+    def of(cls, meta: Mapping[str, Any], scorer: Path | None = None) -> Reconstruction | None:
+        """That of a table's metadata.
+
+        Args:
+            meta: Of the score table.
+            scorer: The file of the table's network, where it is not a shipped one.
+
+        Returns:
+            None where it cannot be repeated here: LR images of the user's own, a network from a file that is not
+            given, or no compiled module.
+
+        Raises:
+            InputError: ``scorer`` is not the network that the table was scored by.
+            RunError: the file needs an extra that is not installed.
+        """
+        known = meta.get("scorer")
+        named = known if isinstance(known, dict) else {}
+        if scorer is None and named.get("name") not in ("srcnn", "bicubic"):
             return None
         try:
             scale = int(meta.get("scale", 0))
-            network = load_network(str(named["name"]), scale)
+            network = load_network(str(named["name"]) if scorer is None else scorer, scale)
         except (InputError, TypeError, ValueError):
+            if scorer is not None:
+                raise
             return None
-        if named.get("sha256") not in (None, network.sha256) or meta.get("boundary") not in BOUNDARIES:
+        if named.get("sha256") not in (None, network.sha256):
+            if scorer is not None:
+                raise InputError(
+                    f"scorer: expected {named.get('name')}, the network of the score table, got another file, {scorer}"
+                )
             return None
-        return cls(scale, str(meta["boundary"]), meta.get("mode") == "dense", network)
+        if not available() or meta.get("lr") or meta.get("boundary") not in BOUNDARIES:
+            return None
+        upscaler = None
+        if network.kind in ("module", "onnx"):
+            from srfast.scoring.backends.upscaling import make_upscaler
+
+            upscaler = make_upscaler(network, "cpu", OVERLAP, str(meta["boundary"]))
+        return cls(scale, str(meta["boundary"]), meta.get("mode") == "dense", network, upscaler)
 
     def panels(self, image: np.ndarray, x: int, y: int, size: int) -> Panels:
         """Of one patch of an RGB image [H, W, 3] uint8; in dense mode with as much around it as it depends on."""
         s = self.scale
         height, width = (side - side % s for side in image.shape[:2])
-        # Down-sampling reaches 2 s, up-sampling 2 s, SRCNN 6 pixels.
-        around = s * math.ceil((6 + 5 * s) / s) if self.dense else 0
+        # Down-sampling reaches 2 s, up-sampling 2 s, SRCNN 6 pixels; of another network OVERLAP LR pixels are seen.
+        reach = 6 + 5 * s if self.upscaler is None else OVERLAP * s
+        around = s * math.ceil(reach / s) if self.dense else 0
         left, top = max(0, x - around), max(0, y - around)
         seen = image[top : min(height, y + size + around), left : min(width, x + size + around)]
         x, y = x - left, y - top
         inside = np.s_[y : y + size, x : x + size]
         lr = self._resized(seen, 1 / s)
         plane = _luma(seen)
-        up = self._resized(self._resized(plane[..., None], 1 / s).astype(np.float32), s)[..., 0]
-        arrays = self.network.arrays
-        sr = up if arrays is None else 255 * srcnn(up / np.float32(255), arrays)
+        sr, colours = self._reconstructed(lr, self._resized(plane[..., None], 1 / s))
         difference = (sr - plane)[inside]
-        colour = self._resized(lr.astype(np.float32), s)[inside]
-        # The network reconstructs Y; the colours are those of bicubic up-sampling, as everywhere in this field.
-        colour = colour + ((sr[inside] - 16) - colour @ _Y)[..., None] * np.float32(255 / 219)
+        if colours is not None:
+            colour = colours[inside]
+        else:
+            # The network reconstructs Y; the colours are those of bicubic up-sampling, as everywhere in this field.
+            colour = self._resized(lr.astype(np.float32), s)[inside]
+            colour = colour + ((sr[inside] - 16) - colour @ _Y)[..., None] * np.float32(255 / 219)
         return Panels(
             lr[y // s : (y + size) // s, x // s : (x + size) // s],
             _bytes(colour),
             _bytes(GAIN * np.abs(difference)),
             difference.astype(np.float32),
         )
+
+    def _reconstructed(self, lr: np.ndarray, lr_y: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Y float32 [H, W], and the colours [H, W, 3] where the network makes them, of LR uint8 [h, w, 3] and its Y."""
+        if self.upscaler is not None:
+            return self.upscaler.upscale(lr_y if self.upscaler.network.color == "y" else lr)
+        up = self._resized(lr_y.astype(np.float32), self.scale)[..., 0]
+        arrays = self.network.arrays
+        return (up if arrays is None else 255 * srcnn(up / np.float32(255), arrays)), None
 
     def _resized(self, image: np.ndarray, scale: float) -> np.ndarray:
         """``srfast.imresize`` of [H, W, C] uint8 or float32, sides multiples of the scale, without torch."""

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from srfast.coreset.methods.columns import FAINT, descending
 from srfast.data.shrink import factors, sizes_of
 from srfast.errors import InputError
+from srfast.report.reconstruction import Reconstruction
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, check_columns, check_paths, parse_meta
 
@@ -63,6 +64,8 @@ class Scores:
     root: Path
     factor: np.ndarray
     """Where x, y and size are pixels of a shrunk image: ``srfast.imresize`` of the file by this; else 1."""
+    network: Reconstruction | None
+    """What shows LR, SR and error; None where they cannot be made again."""
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -161,7 +164,9 @@ class Scores:
         return Images(patches, kept, dropped, mean, quantile(1.0), quantile(0.1), quantile(0.5), quantile(0.9))
 
 
-def read_scores(table: pa.Table, coreset: pa.Table | None, *, root: Path | None = None) -> Scores:
+def read_scores(
+    table: pa.Table, coreset: pa.Table | None, *, root: Path | None = None, scorer: Path | None = None
+) -> Scores:
     """Checks both tables and turns them into arrays; see ``srfast.report.write_report`` for the arguments."""
     meta = parse_meta("score table", table.schema.metadata)
     check_columns("score table", table, SCHEMA)
@@ -188,7 +193,7 @@ def read_scores(table: pa.Table, coreset: pa.Table | None, *, root: Path | None 
         status = _status(places, loss, coreset, sizes_of(coreset, own, "core-set")[1], selection)
     folder = root if root is not None else Path(str(meta.get("root") or "."))
     return Scores(images, code, x, y, size, loss, bicubic, sobel, extra, flags, words, status, meta, selection, folder,
-                  factor)  # fmt: skip
+                  factor, Reconstruction.of(meta, scorer))  # fmt: skip
 
 
 def _extras(table: pa.Table) -> tuple[dict[str, np.ndarray], frozenset[str], dict[str, tuple[list[str], np.ndarray]]]:

@@ -26,7 +26,6 @@ from srfast.errors import InputError, RunError
 from srfast.report.assembly import assemble
 from srfast.report.explorer import STATUS, columns, packed, ranked
 from srfast.report.pictures import patch, reduced, source
-from srfast.report.reconstruction import Reconstruction
 from srfast.report.report import report
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, read_scores
 from srfast.scoring.scored import ScoredImages
@@ -42,12 +41,14 @@ _PAGE = 200
 class View:
     """A score table, and the core-set selected from it, as the page asks for them. Nothing is written or changed."""
 
-    def __init__(self, table: ScoreTable, coreset: CoreSet | None, files: list[str], root: Path | None = None) -> None:
+    def __init__(
+        self, table: ScoreTable, coreset: CoreSet | None, files: list[str], root: Path | None = None,
+        scorer: Path | None = None,
+    ) -> None:  # fmt: skip
         rows = None if coreset is None else _with_meta(coreset)
-        self.scores: Scores = read_scores(_with_meta(table), rows, root=root)
+        self.scores: Scores = read_scores(_with_meta(table), rows, root=root, scorer=scorer)
         numbered = table.table.append_column(ROW, arrow(np.arange(len(table)), np.int64))
         self.table, self.plain = ScoreTable(numbered, table.meta), table
-        self.network = Reconstruction.of(self.scores.meta)
         self.images = ScoredImages(self.scores.root, self.scores.meta, root is not None)
         self.ranks = {name: ranked(values).astype(np.int64) for name, values in self.scores.scores.items()}
         self.columns = columns(self.scores)
@@ -264,9 +265,8 @@ class View:
     def picture(self, row: int, what: str) -> bytes:
         """One of the pictures of a row."""
         image, note = self._image(int(self.scores.code[row]))
-        network = None if what == "hr" else self.network
         factor = float(self.scores.factor[row])
-        pictures = {} if image is None else patch(shrunk(image, factor), self.scores, row, network)[0]
+        pictures = {} if image is None else patch(shrunk(image, factor), self.scores, row, alone=what == "hr")[0]
         if what not in pictures:
             raise InputError(note or "there is no such picture")
         return pictures[what]

@@ -22,6 +22,7 @@ def write_report(
     path: Path | str,
     *,
     root: Path | str | None = None,
+    scorer: Path | str | None = None,
     source: Sequence[str] = ("scores.parquet",),
 ) -> Path:
     """Writes the report of a score table, and of the core-set selected from it, as one HTML file.
@@ -33,6 +34,8 @@ def write_report(
         coreset: the rows of ``table`` that were selected; None shows the scores only.
         path: where the HTML file goes; it appears whole or not at all.
         root: the folder the image paths are relative to, where it is not the one the table was made from.
+        scorer: the file of the network that the table was scored by, where it is not a shipped one: its LR, SR and
+            error are shown too.
         source: the files of the score table, for the commands that the page gives.
 
     Returns:
@@ -40,14 +43,15 @@ def write_report(
 
     Raises:
         InputError: not a score table, no rows, scores that are not finite and >= 0, an image path that leaves
-            the root, a core-set whose rows are not in the table, or a place that cannot be written to or
-            holds a file that is not a report.
+            the root, another network than the table's, a core-set whose rows are not in the table, or a place that
+            cannot be written to or holds a file that is not a report.
         RunError: the disk is full.
     """
     path = Path(path)
     check_output(path, "report")
     rows = None if coreset is None else _arrow(coreset)
-    scores = read_scores(_arrow(table), rows, root=None if root is None else Path(root))
+    where, network = (None if given is None else Path(given) for given in (root, scorer))
+    scores = read_scores(_arrow(table), rows, root=where, scorer=network)
     return write_page(report(scores, source), path)
 
 

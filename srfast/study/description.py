@@ -294,7 +294,7 @@ def _tests(path: Path, tests: Any) -> dict[str, str]:
 
 def _shrink(path: Path, value: str) -> tuple[str, ...]:
     try:
-        return tuple(ScoreArguments(shrink=value).shrink)
+        return tuple(map(str, ScoreArguments(shrink=value).shrink))
     except InputError as error:
         raise InputError(f"{path}: scoring.{error}") from None
 

@@ -21,6 +21,7 @@ import srfast
 from srfast.coreset.selection import select
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
+from srfast.models.registry import WEIGHTS
 from srfast.report.reconstruction import Reconstruction
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, agreement, read_scores
 from srfast.report.writing import write_report
@@ -138,6 +139,38 @@ def test_reconstruction_is_that_of_the_score(scale: int, mode: str, tmp_path: Pa
     for x, y, loss in zip(table["x"], table["y"], table["loss"], strict=True):
         difference = network.panels(pixels, int(x), int(y), 24).difference.astype(np.float64)
         assert (difference**2).mean() == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("model", ["srcnn", "fsrcnn", "edsr"])
+@pytest.mark.parametrize("mode", ["patch", "dense"])
+def test_a_network_from_a_file_is_shown_where_it_is_given(model: str, mode: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    from srfast.models.registry import create
+
+    options = {"edsr": {"blocks": 2, "features": 8}}.get(model, {})
+    (tmp_path / "hr").mkdir()
+    pixels = np.random.default_rng(3).integers(0, 256, (75, 89, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "hr" / "a.png")
+    weights = tmp_path / "mine.safetensors"
+    save_file(
+        create(model, 2, **options).state_dict(),
+        weights,
+        {"model": model, "scale": "2", "options": json.dumps(options)},
+    )
+    table = srfast.score(tmp_path / "hr", patch=24, stride=24, mode=mode, scorer=weights)
+    assert Reconstruction.of(table.meta) is None
+    network = Reconstruction.of(table.meta, weights)
+    for x, y, loss in zip(table["x"], table["y"], table["loss"], strict=True):
+        panels = network.panels(pixels, int(x), int(y), 24)
+        assert panels.sr.shape == (24, 24, 3)
+        # The same arithmetic in other sizes: convolutions of torch sum in another order.
+        assert (panels.difference.astype(np.float64) ** 2).mean() == pytest.approx(loss, rel=1e-4)
+    with pytest.raises(InputError, match=r"scorer: expected mine.safetensors, the network of the score table"):
+        write_report(table, None, tmp_path / "r.html", scorer=WEIGHTS / "srcnn_x2.safetensors")
+    shots = read(write_report(table, None, tmp_path / "r.html", scorer=weights), "pictures")["shots"]
+    assert all({"hr", "lr", "sr", "error"} <= set(files) for files in shots)
 
 
 def test_what_cannot_be_repeated_is_not_shown(painted: ScoreTable) -> None:

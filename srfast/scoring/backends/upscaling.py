@@ -79,6 +79,17 @@ class Upscaler:
             sums.add(error[None], Band(begin, end, begin, end))
         return sums.means()[0].cpu().numpy()
 
+    @torch.inference_mode()
+    def upscale(self, lr: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """SR of an LR image uint8 [h, w, 3 or 1]: its Y float32 [H, W] of 16..235, not rounded, and of a network of
+        colours RGB float32 [H, W, 3] in [0, 255]; else None."""
+        planes = self._planes(torch.from_numpy(lr)[None])
+        with without_tf32():
+            rows = [torch.cat([tile.run(self.network, planes) for tile in row], 3) for row in self._rows(planes)]
+        sr = torch.cat(rows, 2)
+        colours = 255 * sr[0].movedim(0, -1).cpu().numpy() if self.network.color == "rgb" else None
+        return self._luma(sr)[0].cpu().numpy(), colours
+
     def _rows(self, planes: Tensor) -> list[list[tiling.Tile]]:
         """The tiles of an image, row by row."""
         h, w = planes.shape[2:]
