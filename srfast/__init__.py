@@ -16,9 +16,12 @@ _NAMES = {
     "score_patches": "srfast.scoring.patches",
     "score": "srfast.scoring.pipeline",
     "ScoreTable": "srfast.scoring.table",
+    "join": "srfast.scoring.joining",
+    "stats": "srfast.scoring.statistics",
     "select": "srfast.coreset.selection",
     "CoreSet": "srfast.coreset.selection",
     "Column": "srfast.coreset.settings",
+    "dedup": "srfast.coreset.duplicates",
     "CorePatches": "srfast.coreset.dataset",
     "export": "srfast.exporting.job",
     "psnr": "srfast.evaluation.metrics",
@@ -31,6 +34,7 @@ _NAMES = {
     "audit": "srfast.workflows.auditing",
     "write_report": "srfast.report.writing",
     "run_study": "srfast.study.runner",
+    "export_onnx": "srfast.scoring.backends.onnx.graph",
     "build_info": "srfast.ops.native",
     "InputError": "srfast.errors",
     "RunError": "srfast.errors",
@@ -66,6 +70,7 @@ if TYPE_CHECKING:
     __version__: str
     from srfast import models as models
     from srfast.coreset.dataset import CorePatches as CorePatches
+    from srfast.coreset.duplicates import dedup as dedup
     from srfast.coreset.influence import influence as influence
     from srfast.coreset.selection import CoreSet as CoreSet
     from srfast.coreset.selection import select as select
@@ -84,8 +89,11 @@ if TYPE_CHECKING:
     from srfast.ops.functional import upsample as upsample
     from srfast.ops.native import build_info as build_info
     from srfast.report.writing import write_report as write_report
+    from srfast.scoring.backends.onnx.graph import export_onnx as export_onnx
+    from srfast.scoring.joining import join as join
     from srfast.scoring.patches import score_patches as score_patches
     from srfast.scoring.pipeline import score as score
+    from srfast.scoring.statistics import stats as stats
     from srfast.scoring.table import ScoreTable as ScoreTable
     from srfast.study.runner import run_study as run_study
     from srfast.workflows.auditing import audit as audit

@@ -30,9 +30,9 @@ def command(output: str, scale: int, patch: int | None, network_only: bool, as_j
     from srfast.ops.checks import check_scale
 
     check_scale(scale)
-    from srfast.scoring.backends.onnx.graph import export
+    from srfast.scoring.backends.onnx.graph import export_onnx
 
-    path = export(output, scale, patch, network_only)
+    path = export_onnx(output, scale=scale, patch=patch, network_only=network_only)
     size = path.stat().st_size
     if as_json:
         emit({"output": str(path), "scale": scale, "patch": patch, "network_only": network_only, "bytes": size})

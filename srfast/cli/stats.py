@@ -18,21 +18,16 @@ from srfast.cli.options import emit, row_of
     type=click.IntRange(0),
     default=5,
     show_default=True,
-    help="Lines of the hardest and the easiest images.",
+    help="Number of lines of the hardest images, and of the easiest.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print everything as one JSON object on stdout, every image included."
 )
 def command(scores: tuple[str, ...], images: int, as_json: bool) -> None:
-    """What SCORES (one table, or all the shards of a dataset, or a core-set) say of the dataset."""
-    from srfast.coreset.selection import CoreSet
-    from srfast.scoring.statistics import summary
-    from srfast.scoring.table import ScoreTable, join, read_parquet
+    """Show what SCORES (a table, or all the shards of a dataset, or a core-set) say of the dataset."""
+    from srfast.scoring.statistics import stats
 
-    if len(scores) == 1 and "selection" in read_parquet(scores[0])[1]:
-        found = summary(CoreSet.read(scores[0]))
-    else:
-        found = summary(join([ScoreTable.read(path) for path in scores], list(scores)))
+    found = stats(scores)
     if as_json:
         emit(found)
     else:

@@ -52,7 +52,7 @@ def command(
 
     from srfast.coreset.selection import CoreSet
     from srfast.errors import InputError, RunError
-    from srfast.scoring.table import ScoreTable, join
+    from srfast.scoring.table import ScoreTable, concatenate
 
     try:
         import uvicorn
@@ -62,7 +62,7 @@ def command(
         if (error.name or "").startswith("srfast"):
             raise
         raise RunError(f"view: {error.name} is not installed: pip install 'srfast[view]'") from None
-    table = join([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
+    table = concatenate([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
     chosen = None if coreset is None else CoreSet.read(coreset)
     view = View(table, chosen, [str(path) for path in scores], root, scorer)
     token = secrets.token_urlsafe(16)

@@ -74,6 +74,36 @@ class Duplicates:
         return int(len(self.table) - self.table.table.column("leak").null_count)
 
 
+def dedup(
+    scores: ScoreTable | str | os.PathLike[str],
+    *,
+    against: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+    root: str | os.PathLike[str] | None = None,
+    alike: float = ALIKE,
+) -> ScoreTable:
+    """Marks near-duplicate patches, and patches that are in test images.
+
+    Args:
+        scores: A score table, or its path.
+        against: Test images, files and folders.
+        root: The folder of the images, if it has moved since scoring.
+        alike: Concordance from which two patches show the same, 0 < alike <= 1.
+
+    Returns:
+        The table with three more columns: ``duplicate`` (bool: a patch of a better image shows the same), ``group``
+        (int32: patches of one number show the same, and -1 stands alone) and ``leak`` (string: the test image that
+        shows the same, or missing). ``srfast.select(marked, where="not duplicate and leak is null")`` leaves them out.
+
+    Raises:
+        InputError: an argument out of range, a core-set, an image that cannot be read or has changed, or columns of an
+            earlier run.
+        RunError: faiss is not installed.
+    """
+    table = scores if isinstance(scores, ScoreTable) else ScoreTable.read(scores)
+    tests = [against] if isinstance(against, (str, os.PathLike)) else against
+    return find_duplicates(table, tests, root, alike).table
+
+
 def find_duplicates(
     scores: ScoreTable,
     against: Iterable[str | os.PathLike[str]] = (),

@@ -29,7 +29,7 @@ from srfast.scoring.table import (
     check_columns,
     check_paths,
     check_scored,
-    join,
+    concatenate,
     numeric_columns,
     read_parquet,
     with_extras,
@@ -171,7 +171,7 @@ def _joined(scores: Any) -> ScoreTable:
         one = source if isinstance(source, Rows) else ScoreTable.read(source)
         check_scored(name, one.meta)
         tables.append(ScoreTable(one.table, one.meta))
-    table = join(tables, names)
+    table = concatenate(tables, names)
     if not len(table):
         raise InputError(f"{', '.join(names)}: expected at least one patch, got an empty table")
     for column in ("loss", "bicubic", "sobel"):

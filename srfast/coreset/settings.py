@@ -68,7 +68,7 @@ Method = Literal[
 ]
 Own = Callable[["Rows"], "np.ndarray"]
 """A method of the caller's: a number for each row of the table; high means: kept first under "des"."""
-Engine = Literal["auto", "memory", "duckdb"]
+Sorter = Literal["auto", "memory", "duckdb"]
 Order = Literal["des", "asc"]
 PerImage = Literal["share", "even"]
 Sizes = Literal["best", "all"]
@@ -236,7 +236,7 @@ class SelectArguments(Selection):
     root: str | os.PathLike[str] | None = setting(
         None, "Folder of the images, where they have moved since scoring; hdc and diverse read them.", path()
     )
-    engine: Engine = setting(
+    engine: Sorter = setting(
         "auto",
         f"What sorts the tables. {_listed(ENGINES)}.",
         one_of(*ENGINES),

@@ -1,4 +1,4 @@
-"""Scoring on a Ray cluster: rows of (path, size) travel, an actor on each place decodes and scores whole images."""
+"""Scoring on a Ray cluster: rows of (path, size) travel, actors decode and score whole images."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Cluster:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         blocks = [_block(part) for part in _blocks(files)]
         rows = ray.data.from_arrow(blocks).map_batches(
-            _Scorer,
+            _Actor,
             fn_constructor_args=(self.settings, self._threads, str(files[0].root), self._made),
             batch_size=None,
             batch_format="pyarrow",
@@ -158,23 +158,23 @@ def _absolute(settings: ScoreSettings) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Made:
-    """What scores, and where: all but the place must be the same everywhere."""
+    """What scores, and where: all but the machine must be the same everywhere."""
 
     backend: str
     precision: str
     sha256: str
     version: str
-    place: str = field(compare=False)
+    machine: str = field(compare=False)
 
 
 def check_same(wanted: Made, found: Made) -> None:
-    """Raises RunError, which names what differs and where, unless two places score alike."""
+    """Raises RunError, which names what differs and where, unless two machines score alike."""
     for name in ("version", "backend", "precision", "sha256"):
         one, two = getattr(wanted, name), getattr(found, name)
         if one != two:
             what = {"sha256": "weights", "version": "srfast"}.get(name, name)
             raise RunError(
-                f"engine: ray: {what} {two} on {found.place} but {one} on {wanted.place}, so scores would differ; "
+                f"engine: ray: {what} {two} on {found.machine} but {one} on {wanted.machine}, so scores would differ; "
                 "install the same srfast on every machine"
             )
 
@@ -186,8 +186,8 @@ def _engine(settings: ScoreSettings, threads: int) -> Made:
 
 
 def _made(network: Network, job: Job) -> Made:
-    place = f"{platform.node()} ({Path(__file__).parents[1]})"
-    return Made(job.engine.name, job.engine.precision, network.sha256, VERSION, place)
+    machine = f"{platform.node()} ({Path(__file__).parents[1]})"
+    return Made(job.engine.name, job.engine.precision, network.sha256, VERSION, machine)
 
 
 def _blocks(files: list[ImageFile]) -> Iterator[list[ImageFile]]:
@@ -213,7 +213,7 @@ def _block(files: list[ImageFile]) -> pa.Table:
     )
 
 
-class _Scorer:
+class _Actor:
     """The actor: one engine, one image after the other."""
 
     def __init__(self, settings: ScoreSettings, threads: int, root: str, wanted: Made) -> None:

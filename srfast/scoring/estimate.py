@@ -13,7 +13,7 @@ from srfast.data.grid import grid
 from srfast.data.images import ImageFile, image_size, read_rgb
 from srfast.data.shrink import side
 from srfast.errors import InputError
-from srfast.scoring.backends.base import Engine
+from srfast.scoring.backends.protocol import Engine
 from srfast.scoring.settings import ScoreSettings
 
 OVERLAP = 8

@@ -45,22 +45,21 @@ class Joined:
     """How the images' names were compared."""
 
 
-def join_columns(
-    scores: ScoreTable,
+def join(
+    scores: ScoreTable | str | os.PathLike[str],
     other: pa.Table | pandas.DataFrame | polars.DataFrame | str | os.PathLike[str],
-    on: Sequence[str] = ("image",),
-) -> Joined:
-    """Adds the columns of another table to those of a score table.
+    *,
+    on: str | Sequence[str] = "image",
+) -> ScoreTable:
+    """Adds the columns of another table to those of a score table, for ``srfast.select(method=..., where=...)``.
 
     Args:
-        scores: The score table.
+        scores: A score table, or its path.
         other: An Arrow table or a DataFrame, or the path of a .csv file with a header, a .parquet file, or a .txt file
-            with a name and a number on each line (comma, colon, tab or space between), whose column is named after the
-            file.
-        on: The columns that tell which rows belong together: image, or image, x and y; ``image=name`` where the other
-            table calls it ``name``. A column ``shrink`` of the other table counts too, and x and y of a table without
-            it are those of whole images. Images agree by their path relative to the root, else by file name, else by
-            file name without suffix, whichever of these finds any.
+            with a name and a number on each line, whose column is named after the file.
+        on: The columns that tell which rows belong together: "image", or "image,x,y"; ``image=name`` where the other
+            table calls it ``name``. Images agree by their path relative to the root, else by file name, else by file
+            name without suffix.
 
     Returns:
         The table in its old order. A row that the other table does not have gets missing values.
@@ -68,6 +67,20 @@ def join_columns(
     Raises:
         InputError: a core-set, a file that cannot be read, a column that is missing or there already, names that mean
             two rows, or no row in common.
+    """
+    table = scores if isinstance(scores, ScoreTable) else ScoreTable.read(scores)
+    return join_columns(table, other, on.split(",") if isinstance(on, str) else on).table
+
+
+def join_columns(
+    scores: ScoreTable,
+    other: pa.Table | pandas.DataFrame | polars.DataFrame | str | os.PathLike[str],
+    on: Sequence[str] = ("image",),
+) -> Joined:
+    """``join``, and how it went.
+
+    A column ``shrink`` of the other table counts in ``on`` too, and x and y of a table without it are those of whole
+    images.
     """
     check_scored("scores", scores.meta)
     in_memory = isinstance(other, pa.Table) or is_frame(other)

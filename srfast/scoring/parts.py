@@ -62,7 +62,7 @@ class Outcome:
 
 
 @dataclass
-class _Place:
+class _Stored:
     part: Path
     offset: int
     record: dict[str, Any]
@@ -82,7 +82,7 @@ class Parts:
     settings: dict[str, Any]
     _lock: Lock
     run: str = field(default_factory=lambda: secrets.token_hex(4))
-    _places: dict[str, _Place] = field(default_factory=dict)
+    _stored: dict[str, _Stored] = field(default_factory=dict)
     _pending: list[Outcome] = field(default_factory=list)
     _rows: int = 0
     _next: int = 0
@@ -197,8 +197,8 @@ class Parts:
         offset = 0
         for record in records:
             # A part that comes later holds the newer score of an image.
-            if record["image"] not in self._places or own:
-                self._places[record["image"]] = _Place(path, offset, record, run)
+            if record["image"] not in self._stored or own:
+                self._stored[record["image"]] = _Stored(path, offset, record, run)
             offset += record["rows"]
 
     def _check_settings(self, path: Path, known: dict[str, Any]) -> None:
@@ -208,10 +208,10 @@ class Parts:
     def has(self, file: ImageFile, retry_skipped: bool) -> bool:
         """Whether this state of the file, and of its LR image, was scored; files that could not be read are tried again
         when asked."""
-        place = self._places.get(file.name)
-        if place is None or (retry_skipped and place.record["skipped"]):
+        stored = self._stored.get(file.name)
+        if stored is None or (retry_skipped and stored.record["skipped"]):
             return False
-        known = (place.record["size"], place.record["mtime_ns"], place.record.get("lr"))
+        known = (stored.record["size"], stored.record["mtime_ns"], stored.record.get("lr"))
         return known == (file.size, file.mtime_ns, None if file.lr is None else list(file.lr))
 
     def add(self, outcome: Outcome) -> None:
@@ -235,13 +235,13 @@ class Parts:
             writer.write_table(table)
         offset = 0
         for record in records:
-            self._places[record["image"]] = _Place(path, offset, record, self.run)
+            self._stored[record["image"]] = _Stored(path, offset, record, self.run)
             offset += record["rows"]
         self._next += 1
         self._pending, self._rows, self._flushed = [], 0, time.monotonic()
 
     def records(self, files: list[ImageFile]) -> list[dict[str, Any]]:
-        return [self._places[f.name].record for f in files]
+        return [self._stored[f.name].record for f in files]
 
     def tables(self, files: list[ImageFile]) -> Iterator[pa.Table]:
         """The rows of the images, in order.
@@ -250,17 +250,17 @@ class Parts:
             RunError: a part is not what this run wrote or found.
         """
         for file in files:
-            place = self._places[file.name]
-            count = place.record["rows"]
+            stored = self._stored[file.name]
+            count = stored.record["rows"]
             if count:
-                rows = self._read(place).slice(place.offset, count)
+                rows = self._read(stored).slice(stored.offset, count)
                 if not rows.column("image").equals(pa.chunked_array([repeated(file.name, count)])):
-                    raise _changed(place.part)
+                    raise _changed(stored.part)
                 yield rows
 
-    def _read(self, place: _Place) -> pa.Table:
+    def _read(self, stored: _Stored) -> pa.Table:
         # A resumed run alternates between the table it continues and the parts of the runs since.
-        path = place.part
+        path = stored.part
         if path not in self._cache:
             if len(self._cache) == 3:
                 del self._cache[next(iter(self._cache))]
@@ -268,7 +268,7 @@ class Parts:
                 table, meta = read_parquet(path)
             except InputError:
                 raise _changed(path) from None
-            if meta.get("run") != place.run or any(meta.get(k) != v for k, v in self.settings.items()):
+            if meta.get("run") != stored.run or any(meta.get(k) != v for k, v in self.settings.items()):
                 raise _changed(path)
             self._cache[path] = table.select(self.schema.names)
         self._cache[path] = self._cache.pop(path)
@@ -280,16 +280,16 @@ class Parts:
         Parts that a resumed run left in another order, or with rows that were scored again, are written anew first.
         """
         last = self._next
-        places = [self._places[f.name] for f in files]
+        found = [self._stored[f.name] for f in files]
         held = sum(len(read_parquet(p)[1]["records"]) for p in self.folder.glob("part-*.parquet"))
-        order = [(p.part, p.offset) for p in places]
-        if held != len(places) or any(p.part.parent != self.folder for p in places) or order != sorted(order):
+        order = [(p.part, p.offset) for p in found]
+        if held != len(found) or any(p.part.parent != self.folder for p in found) or order != sorted(order):
             whole = Parts(self.folder, self.settings, self._lock, _next=last)
-            for file, place in zip(files, places, strict=True):
-                rows = self._read(place).slice(place.offset, place.record["rows"]) if place.record["rows"] else None
-                small = place.record["small"]
-                small_at = place.record.get("small_at", {})
-                whole.add(Outcome(file, rows, place.record["skipped"], small and (small[0], small[1]), small_at))
+            for file, stored in zip(files, found, strict=True):
+                rows = self._read(stored).slice(stored.offset, stored.record["rows"]) if stored.record["rows"] else None
+                small = stored.record["small"]
+                small_at = stored.record.get("small_at", {})
+                whole.add(Outcome(file, rows, stored.record["skipped"], small and (small[0], small[1]), small_at))
             whole.flush()
             for path in sorted(self.folder.glob("part-*.parquet")):
                 if int(path.stem.split("-")[1]) < last:

@@ -10,8 +10,8 @@ from srfast.errors import InputError
 from srfast.ops.device import Device
 from srfast.runtime.optional import is_tensor
 from srfast.runtime.threads import default_threads
-from srfast.scoring.backends.base import BatchEngine, TakesTensors, check_finite
 from srfast.scoring.backends.choice import make_engine
+from srfast.scoring.backends.protocol import BatchEngine, TakesTensors, check_finite
 from srfast.scoring.network import Scorer, load_network
 from srfast.scoring.settings import Backend, Boundary, Precision, Scale, ScoreSettings
 

@@ -16,8 +16,8 @@ from srfast.data.images import ImageFile, read_rgb
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.shrink import shrunk
 from srfast.errors import InputError
-from srfast.scoring.backends.base import Engine, Scores, TakesSeveral, check_finite
 from srfast.scoring.backends.choice import make_engine, make_pair_engine
+from srfast.scoring.backends.protocol import Engine, Scores, TakesSeveral, check_finite
 from srfast.scoring.columns import image_rows
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.parts import Outcome

@@ -24,7 +24,7 @@ from srfast.runtime.interrupts import finishing
 from srfast.runtime.progress import Progress, shown
 from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
-from srfast.scoring.backends.base import TakesSeveral
+from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.network import Network
 from srfast.scoring.part_folder import check_table_folder
@@ -115,11 +115,11 @@ def write_scores(images: Images, output: str | os.PathLike[str], settings: Score
     else:
         check_output(target, "score table", [f.path for f in found])
     with shown(settings.progress, "scoring", "patches") as progress:
-        with _scorer(settings, shard_of(found, settings.shard)) as scorer:
-            return _write(scorer, settings, found, target, folder, progress)
+        with _source(settings, shard_of(found, settings.shard)) as source:
+            return _write(source, settings, found, target, folder, progress)
 
 
-def _scorer(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContextManager[_Scorer]:
+def _source(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContextManager[_Source]:
     if settings.engine == "ray":
         from srfast.scoring.cluster import Cluster
 
@@ -130,7 +130,7 @@ def _scorer(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContext
     return nullcontext(_Local(network, job))
 
 
-class _Scorer(Protocol):
+class _Source(Protocol):
     """What scores images: this process, or a cluster."""
 
     network: Network
@@ -159,19 +159,19 @@ class _Local:
 
 
 def _write(
-    scorer: _Scorer, settings: ScoreArguments, found: list[ImageFile], target: Path, folder: bool, progress: Progress
+    source: _Source, settings: ScoreArguments, found: list[ImageFile], target: Path, folder: bool, progress: Progress
 ) -> Summary:
     files = shard_of(found, settings.shard)
     meta = {
         "version": VERSION,
-        **scorer.decoder,
-        **settings.recorded(str(found[0].root), scorer.network, scorer.backend, scorer.precision),
+        **source.decoder,
+        **settings.recorded(str(found[0].root), source.network, source.backend, source.precision),
     }
     log.info("%d images", len(files))
     meta = clean_json(meta)
     resume = _same(target, meta) if settings.resume is None else settings.resume
     with Parts.start(Path(os.path.realpath(target)), meta, resume) as parts:
-        _score_into(parts, scorer, settings, files, progress)
+        _score_into(parts, source, settings, files, progress)
         records = parts.records(files)
         # Another shard may have patches; a whole dataset without any is a mistake.
         if settings.shard is None and not any(r["rows"] for r in records):
@@ -216,7 +216,7 @@ def _check_readable(files: list[ImageFile], threads: int) -> None:
 
 
 def _score_into(
-    parts: Parts, scorer: _Scorer, settings: ScoreSettings, files: list[ImageFile], progress: Progress
+    parts: Parts, source: _Source, settings: ScoreSettings, files: list[ImageFile], progress: Progress
 ) -> None:
     """Scores the images that the parts do not hold yet.
 
@@ -227,7 +227,7 @@ def _score_into(
         _check_readable(todo, settings.threads or cores())
     done, patches = len(files) - len(todo), 0
     progress(done, len(files), 0)
-    with finishing() as interrupted, flushing(parts), closing(scorer.outcomes(todo)) as outcomes:
+    with finishing() as interrupted, flushing(parts), closing(source.outcomes(todo)) as outcomes:
         for outcome in outcomes:
             if outcome.skipped is not None and not settings.skip_bad:
                 raise InputError(f"{outcome.skipped} (`skip_bad` goes on without such files)")

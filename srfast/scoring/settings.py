@@ -26,7 +26,7 @@ Backend = Literal["auto", "native", "triton", "torch", "onnx"]
 Precision = Literal["fp32", "fast"]
 Loader = Literal["srfast", "dali"]
 Boundary = Literal["symmetric", "replicate"]
-Place = Literal["local", "ray"]
+RunsOn = Literal["local", "ray"]
 SCALES: tuple[int, ...] = get_args(Scale)
 MODES: tuple[str, ...] = get_args(Mode)
 BACKENDS: tuple[str, ...] = get_args(Backend)
@@ -267,11 +267,11 @@ class ScoreArguments(ScoreRun):
         path(),
         more="None keeps the table in memory only.",
     )
-    engine: Place = setting(
+    engine: RunsOn = setting(
         "local",
         "What the work runs on. local: this machine. ray: the actors of a Ray cluster, each with `threads` cores (1) "
         "and, with CUDA, one GPU; they read the images by the same paths, and the table is the same.",
-        one_of(*get_args(Place)),
+        one_of(*get_args(RunsOn)),
     )
     address: str | None = setting(
         None, "Address of the Ray cluster.", text("an address"), shown="RAY_ADDRESS, or a cluster on this machine",

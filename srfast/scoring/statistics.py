@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,15 +13,18 @@ import pyarrow.compute as pc
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows
-from srfast.scoring.table import numeric_columns
+from srfast.scoring.table import ScoreTable, concatenate, numeric_columns
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 KEEPS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
 _PLACES = ("x", "y", "size", COLUMN, "rank")
 
 
-def summary(table: Rows) -> dict[str, Any]:
-    """Figures of a score table or a core-set, as plain values.
+def stats(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.PathLike[str]]) -> dict[str, Any]:
+    """What a score table, or a core-set, says of its dataset, as plain values.
+
+    Args:
+        scores: A score table or a core-set, in memory, or the path of a score table; or all the shards of a dataset.
 
     Returns:
         ``patches``, ``images``; ``sizes``, where images were scored at several: per size its ``patches`` and their
@@ -30,8 +35,17 @@ def summary(table: Rows) -> dict[str, Any]:
         patches, and their mean, median and largest loss.
 
     Raises:
-        InputError: no rows.
+        InputError: no rows, a file that is no score table, or shards that do not belong together.
     """
+    if isinstance(scores, Rows):
+        return summary(scores)
+    given = [scores] if isinstance(scores, (str, os.PathLike)) else list(scores)
+    tables = [ScoreTable(s.table, s.meta) if isinstance(s, Rows) else ScoreTable.read(s) for s in given]
+    return summary(concatenate(tables, [f"table {i}" if isinstance(s, Rows) else str(s) for i, s in enumerate(given)]))
+
+
+def summary(table: Rows) -> dict[str, Any]:
+    """``stats`` of one table in memory."""
     if not len(table):
         raise InputError("scores: expected at least one patch, got an empty table")
     names = [c for c in numeric_columns(table.table.schema) if c not in _PLACES]

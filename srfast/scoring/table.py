@@ -115,7 +115,7 @@ def _read_folder(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
     check_together(names, [t.meta for t in found], [t.table.schema for t in found])
     ends = [(t.table["image"][0].as_py(), t.table["image"][-1].as_py()) for t in found if len(t)]
     if any(ends[i][1] >= ends[i + 1][0] for i in range(len(ends) - 1)):
-        table = join(found, names).table
+        table = concatenate(found, names).table
     else:
         table = pa.concat_tables([t.table.replace_schema_metadata(None) for t in found])
     return table, joined_meta([t.meta for t in found])
@@ -299,7 +299,7 @@ def arrow(values: np.ndarray, dtype: type[np.generic]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
 
 
-def join(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> ScoreTable:
+def concatenate(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> ScoreTable:
     """Puts tables of one dataset together, in the order one run would have given.
 
     Raises:

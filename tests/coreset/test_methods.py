@@ -15,7 +15,7 @@ from srfast.coreset.methods.columns import descending
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import METHODS
 from srfast.errors import InputError
-from srfast.scoring.table import ScoreTable, join
+from srfast.scoring.table import ScoreTable, concatenate
 
 MakeTable = Callable[..., ScoreTable]
 
@@ -118,7 +118,7 @@ def test_extra_columns_are_kept_by_files_join_and_selection(make_table: MakeTabl
     for i, half in enumerate(halves):
         half.write(tmp_path / f"{i}.parquet")
         assert ScoreTable.read(tmp_path / f"{i}.parquet").table.equals(half.table)
-    whole = join([ScoreTable.read(tmp_path / f"{i}.parquet") for i in range(2)])
+    whole = concatenate([ScoreTable.read(tmp_path / f"{i}.parquet") for i in range(2)])
     assert whole.column("q").tolist() == [*range(40), *range(43)]
     coreset = select(whole, keep=0.5)
     coreset.write(tmp_path / "c.parquet")
@@ -126,7 +126,7 @@ def test_extra_columns_are_kept_by_files_join_and_selection(make_table: MakeTabl
     assert back.table.equals(coreset.table)
     assert back.table.column_names[-2:] == ["rank", "q"]
     with pytest.raises(InputError, match=r"table 1: columns differ: table 0 has .*q, this table has"):
-        join([halves[0], make_table(LOSSES[40:], ["b.png"] * 43)])
+        concatenate([halves[0], make_table(LOSSES[40:], ["b.png"] * 43)])
 
 
 def test_a_core_set_is_not_selected_from(make_table: MakeTable, tmp_path: Path) -> None:

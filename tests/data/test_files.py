@@ -74,7 +74,7 @@ def test_foreign_parquet_safetensors_and_checkpoints(tmp_path: Path) -> None:
 def test_what_srfast_writes_is_recognised(photo_folder: Path, tmp_path: Path) -> None:
     from srfast.coreset.selection import select
     from srfast.report.writing import write_report
-    from srfast.scoring.backends.onnx.graph import export
+    from srfast.scoring.backends.onnx.graph import export_onnx
     from srfast.scoring.pipeline import score
     from srfast.training import checkpoint
     from srfast.training.log import Log
@@ -83,8 +83,8 @@ def test_what_srfast_writes_is_recognised(photo_folder: Path, tmp_path: Path) ->
     coreset = select(table)
     coreset.write(tmp_path / "c.parquet")
     write_report(table, coreset, tmp_path / "r.html")
-    export(tmp_path / "n.onnx")
-    export(tmp_path / "m.onnx", network_only=True)
+    export_onnx(tmp_path / "n.onnx")
+    export_onnx(tmp_path / "m.onnx", network_only=True)
     checkpoint.save(tmp_path / "last.pt", {"step": 1})
     about = {"model": "srcnn", "options": "{}", "scale": 2, "steps": 1, "seed": 0, "data": "d"}
     checkpoint.save_weights(tmp_path / "m.safetensors", {"w": torch.zeros(2)}, about)

@@ -43,6 +43,15 @@ def test_one_version() -> None:
     assert declared == cited == [srfast.__version__] == [srfast.build_info()["version"]]
 
 
+@pytest.mark.parametrize("name", srfast.__all__)
+def test_every_public_name_is_on_the_page(name: str) -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    found = getattr(srfast, name)
+    module = getattr(found, "__module__", None)
+    listed = f"::: {module}.{name}" in page or f"srfast.{name}" in page
+    assert listed or re.search(rf"::: {module}\n    options:\n      members: \[[^]]*\b{name}\b", page)
+
+
 def test_every_page_is_in_the_site() -> None:
     nav = (ROOT / "mkdocs.yml").read_text().split("nav:", 1)[1]
     listed = set(re.findall(r"[\w-]+\.md", nav))

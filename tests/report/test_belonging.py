@@ -10,7 +10,7 @@ import pytest
 import srfast
 from srfast.cli import main
 from srfast.errors import InputError
-from srfast.scoring.table import join
+from srfast.scoring.table import concatenate
 
 
 def test_a_core_set_of_other_scores_is_refused_by_the_setting(photo_folder: Path, tmp_path: Path) -> None:
@@ -37,9 +37,9 @@ def test_missing_pictures_are_said(photo_folder: Path, tmp_path: Path, caplog: p
 def test_missing_shards_are_named(photo_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     shards = [srfast.score(photo_folder, patch=48, scorer="bicubic", shard=(i, 3)) for i in range(3)]
     with caplog.at_level(logging.WARNING, "srfast"):
-        join(shards)
+        concatenate(shards)
         assert caplog.text == ""
-        join([shards[0], shards[2]])
+        concatenate([shards[0], shards[2]])
         assert "1 of 3 shards are missing (1/3)" in caplog.text
         caplog.clear()
         srfast.select(shards[1])

@@ -15,7 +15,7 @@ from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.ops.blockiness import blockiness
 from srfast.scoring.settings import ScoreSettings
-from srfast.scoring.table import BLOCKINESS, SCHEMA, ScoreTable, join
+from srfast.scoring.table import BLOCKINESS, SCHEMA, ScoreTable, concatenate
 
 OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "blockiness": True}
 
@@ -101,10 +101,10 @@ def test_resume_refuses_to_mix(before: bool, finished: bool, photos: Path, tmp_p
 
 def test_shards_go_together_only_when_all_have_it(photos: Path) -> None:
     shards = [srfast.score(photos, shard=(i, 2), **OPTIONS) for i in range(2)]
-    assert join(shards).table.equals(srfast.score(photos, **OPTIONS).table)
+    assert concatenate(shards).table.equals(srfast.score(photos, **OPTIONS).table)
     bare = srfast.score(photos, shard=(1, 2), **{**OPTIONS, "blockiness": False})
     with pytest.raises(InputError, match="blockiness differs"):
-        join([shards[0], bare])
+        concatenate([shards[0], bare])
     with pytest.raises(InputError, match="blockiness differs"):
         srfast.select([shards[0], bare])
 

@@ -25,11 +25,11 @@ from srfast.scoring import cluster
 from srfast.scoring.pipeline import write_scores
 from srfast.scoring.settings import ScoreArguments
 cluster.BLOCK_IMAGES = 2
-class Slow(cluster._Scorer):
+class Slow(cluster._Actor):
     def __call__(self, files):
         time.sleep(0.5)
         return super().__call__(files)
-cluster._Scorer = Slow
+cluster._Actor = Slow
 def progress(done, total, patches):
     if done == 4 and "--pause" in sys.argv:
         print("four", flush=True)

@@ -19,7 +19,7 @@ from srfast.ops.defects import COLUMNS, defects
 from srfast.scoring.defects import thresholds
 from srfast.scoring.defects.panel import names
 from srfast.scoring.settings import ScoreSettings
-from srfast.scoring.table import SCHEMA, ScoreTable, join
+from srfast.scoring.table import SCHEMA, ScoreTable, concatenate
 
 OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "defects": True}
 
@@ -99,7 +99,7 @@ def test_resume_gives_the_same_bytes(name: str, photos: Path, tmp_path: Path) ->
 
 def test_shards_go_together(photos: Path) -> None:
     shards = [srfast.score(photos, shard=(i, 2), **OPTIONS) for i in range(2)]
-    assert join(shards).table.equals(srfast.score(photos, **OPTIONS).table)
+    assert concatenate(shards).table.equals(srfast.score(photos, **OPTIONS).table)
 
 
 def test_clean_is_the_condition_that_it_prints(photos: Path, tmp_path: Path) -> None:

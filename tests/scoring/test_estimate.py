@@ -11,7 +11,7 @@ import pytest
 import srfast
 from srfast.data.images import find_images
 from srfast.scoring import pipeline
-from srfast.scoring.backends.base import Scores
+from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.estimate import Estimate, estimate, spoken
 from srfast.scoring.settings import ScoreSettings
 

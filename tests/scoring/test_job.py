@@ -15,7 +15,7 @@ from srfast.data import dali
 from srfast.errors import RunError
 from srfast.scoring import device_loading, patches, pipeline
 from srfast.scoring import per_image as job
-from srfast.scoring.backends.base import Scores
+from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.settings import ScoreArguments
 
 

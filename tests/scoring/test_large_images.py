@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from srfast.scoring import per_image, pipeline
-from srfast.scoring.backends.base import Scores
+from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.settings import ScoreArguments
 
 ROOT = Path(__file__).resolve().parents[2]

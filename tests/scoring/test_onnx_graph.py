@@ -309,7 +309,7 @@ def test_the_documented_example_needs_only_onnxruntime_and_numpy(tmp_path: Path)
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     image = photos()[0]
     np.save(tmp_path / "photo.npy", image)
-    graph.export(tmp_path / "scorer.onnx")
+    graph.export_onnx(tmp_path / "scorer.onnx")
     check = "\nimport sys; assert not {'torch', 'srfast', 'onnx'} & set(sys.modules)\nnp.save('loss.npy', loss)\n"
     result = subprocess.run([sys.executable, "-c", code + check], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

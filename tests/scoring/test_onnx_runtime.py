@@ -156,7 +156,7 @@ def test_onnx_network_finds_out_what_it_takes(tmp_path: Path, shape: tuple[objec
 
 
 def test_onnx_network_is_the_exported_srcnn(tmp_path: Path) -> None:
-    net = OnnxNetwork(graph.export(tmp_path / "n.onnx", 2, network_only=True), 2, device="cpu")
+    net = OnnxNetwork(graph.export_onnx(tmp_path / "n.onnx", network_only=True), 2, device="cpu")
     assert net.takes == "up"
     up = reference.degrade(reference.luma(torch.from_numpy(patches(48))), 2, torch.float32) / 255
     want = reference.srcnn(up.double(), weights(2)).numpy()
@@ -201,9 +201,9 @@ def test_onnx_network_refuses_files_that_are_none(tmp_path: Path) -> None:
 
 def test_onnx_network_refuses_a_scorer_and_another_scale(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="got a whole scorer; `srfast onnx --network-only` writes a network"):
-        OnnxNetwork(graph.export(tmp_path / "s.onnx"), 2, device="cpu")
+        OnnxNetwork(graph.export_onnx(tmp_path / "s.onnx"), 2, device="cpu")
     with pytest.raises(InputError, match="expected a network for scale 3, got scale 2"):
-        OnnxNetwork(graph.export(tmp_path / "n.onnx", network_only=True), 3, device="cpu")
+        OnnxNetwork(graph.export_onnx(tmp_path / "n.onnx", network_only=True), 3, device="cpu")
 
 
 def test_onnx_network_refuses_sizes_it_does_not_take(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from srfast.errors import InputError, RunError
 from srfast.ops import reference
 from srfast.scoring.network import load_network
 from srfast.scoring.parts import Parts
-from srfast.scoring.table import ScoreTable, join
+from srfast.scoring.table import ScoreTable, concatenate
 
 Weights = Callable[[int], Path]
 
@@ -154,7 +154,7 @@ def test_shards_joined_are_the_undivided_run(photo_folder: Path, srcnn_weights: 
         for i in range(n):
             paths.append(tmp_path / f"{i} of {n}.parquet")
             srfast.score(photo_folder, output=paths[-1], shard=(i, n), **options)
-        joined = join([ScoreTable.read(p) for p in paths[::-1]])
+        joined = concatenate([ScoreTable.read(p) for p in paths[::-1]])
         assert joined.table.equals(whole.table)
         assert joined.meta == whole.meta
         want, got = (srfast.select(t, keep=0.5, drop_hardest=0.05) for t in (whole, paths))

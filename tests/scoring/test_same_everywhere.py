@@ -19,7 +19,7 @@ from srfast.scoring.backends import choice
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import score
 from srfast.scoring.settings import ScoreArguments
-from srfast.scoring.table import join
+from srfast.scoring.table import concatenate
 
 
 def test_a_worker_that_scores_otherwise_fails_by_name(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_worker_that_scores_otherwise_fails_by_name(tmp_path: Path) -> None:
     settings = ScoreArguments(scorer="bicubic", device="cpu")
     here = cluster._engine(settings, 1)
     assert (here.backend, here.precision) == ("native", "fp32")
-    cluster._Scorer(settings, 1, str(tmp_path), replace(here, place="elsewhere"))
+    cluster._Actor(settings, 1, str(tmp_path), replace(here, machine="elsewhere"))
     for change, words in (
         ({"backend": "onnx"}, r"backend native on .*srfast\) but onnx on there"),
         ({"version": "0.0.1"}, r"srfast .* but 0\.0\.1 on there"),
@@ -35,7 +35,7 @@ def test_a_worker_that_scores_otherwise_fails_by_name(tmp_path: Path) -> None:
         ({"sha256": "0"}, "weights"),
     ):
         with pytest.raises(RunError, match=f"^engine: ray: {words}"):
-            cluster._Scorer(settings, 1, str(tmp_path), replace(here, place="there", **change))
+            cluster._Actor(settings, 1, str(tmp_path), replace(here, machine="there", **change))
 
 
 def test_auto_says_when_it_is_not_the_compiled_engine(
@@ -82,5 +82,5 @@ def test_shards_of_two_backends_are_not_put_together(photo_folder: Path) -> None
         for i, backend in enumerate(("native", "torch"))
     )
     with pytest.raises(InputError, match=r"^b: backend differs: a has 'native', this table has 'torch'$"):
-        join([one, two], ["a", "b"])
-    assert len(join([one, score(photo_folder, patch=48, scorer="bicubic", shard=(1, 2), backend="native")])) > 0
+        concatenate([one, two], ["a", "b"])
+    assert len(concatenate([one, score(photo_folder, patch=48, scorer="bicubic", shard=(1, 2), backend="native")])) > 0

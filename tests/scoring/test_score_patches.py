@@ -16,8 +16,8 @@ import srfast
 from srfast.errors import InputError, RunError
 from srfast.ops import reference
 from srfast.ops.native import available, isas
-from srfast.scoring.backends.base import window_means
 from srfast.scoring.backends.compiled import NativeEngine
+from srfast.scoring.backends.protocol import window_means
 from srfast.scoring.network import Network, load_network
 
 ISAS = isas() if available() else []

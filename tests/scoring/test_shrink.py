@@ -15,7 +15,7 @@ from srfast.data import images
 from srfast.data.grid import grid
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
-from srfast.scoring.table import ScoreTable, join
+from srfast.scoring.table import ScoreTable, concatenate
 
 SIZES = ["1", "3/4", "1/2", "1/3"]
 OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "threads": 1}
@@ -107,11 +107,11 @@ def test_resume_shards_and_folders(photos: Path, table: ScoreTable, tmp_path: Pa
     (tmp_path / "parts").mkdir()
     assert srfast.score(photos, shrink=SIZES, output=tmp_path / "parts", **OPTIONS).table.equals(table.table)
     shards = [srfast.score(photos, shrink=SIZES, shard=(i, 2), **OPTIONS) for i in (0, 1)]
-    assert join(shards).table.equals(table.table)
+    assert concatenate(shards).table.equals(table.table)
     with pytest.raises(InputError, match="occurs in more than one table"):
-        join([shards[0], shards[0]])
+        concatenate([shards[0], shards[0]])
     with pytest.raises(InputError, match="shrink differs"):
-        join([shards[0], srfast.score(photos, shard=(1, 2), **OPTIONS)])
+        concatenate([shards[0], srfast.score(photos, shard=(1, 2), **OPTIONS)])
 
 
 def test_full_size_alone_changes_nothing(photos: Path) -> None:

@@ -10,7 +10,7 @@ from srfast.errors import InputError, RunError
 from srfast.ops import native
 from srfast.ops.device import resolve_device, sees_cuda
 from srfast.runtime.optional import installed
-from srfast.scoring.backends.base import BatchEngine, Engine
+from srfast.scoring.backends.protocol import BatchEngine, Engine
 from srfast.scoring.network import Network
 from srfast.scoring.settings import BACKENDS, ScoreSettings
 

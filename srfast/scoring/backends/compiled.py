@@ -14,7 +14,7 @@ from srfast.ops.native import (
     score_batch,
 )
 from srfast.runtime.threads import default_threads
-from srfast.scoring.backends.base import Scores
+from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.network import Network
 
 

@@ -21,7 +21,7 @@ from srfast.ops import cuda  # noqa: F401  (registers torch.ops.srfast.degrade)
 from srfast.ops.precision import without_tf32
 from srfast.scoring.backends import bands
 from srfast.scoring.backends.bands import sobel_map
-from srfast.scoring.backends.base import Scores
+from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.backends.upload import uploaded
 from srfast.scoring.network import Network
 

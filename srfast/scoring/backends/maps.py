@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from srfast.ops import native, reference
-from srfast.scoring.backends.base import Scores, cut, window_means
 from srfast.scoring.backends.compiled import NativeEngine
+from srfast.scoring.backends.protocol import Scores, cut, window_means
 from srfast.scoring.network import Network
 
 

@@ -132,12 +132,21 @@ def build_network(
     )
 
 
-def export(path: Path | str, scale: int = 2, patch: int | None = None, network_only: bool = False) -> Path:
-    """Writes the shipped scorer (or only its network) to ``path``, whole or not at all.
+def export_onnx(path: Path | str, *, scale: int = 2, patch: int | None = None, network_only: bool = False) -> Path:
+    """Writes the shipped scorer, or only its network, as an ONNX graph.
+
+    Args:
+        path: The file to write, which appears whole or not at all.
+        scale: 2, 3 or 4.
+        patch: Side of a patch in HR pixels, which is then fixed; None leaves height and width dynamic.
+        network_only: The network alone: up-sampled Y in, SR out, instead of patches in and losses out.
+
+    Returns:
+        The path.
 
     Raises:
-        InputError: a bad scale or patch, or ``path`` cannot be written to. RunError: no onnx package, or a
-            full disk.
+        InputError: a bad scale or patch, or a path that cannot be written to.
+        RunError: the onnx package is missing, or the disk is full.
     """
     path = Path(path)
     _size(scale, patch)
