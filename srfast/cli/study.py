@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from srfast.cli.options import Setting, emit, result, say
+from srfast.runtime.progress import Lines
 from srfast.scoring.settings import ScoreSettings
-
-MINUTE = 60.0
-"""Seconds between the lines of a study that runs."""
 
 
 @click.command("study", short_help="Run a grid of selections, models, budgets and seeds, and compare them.")
@@ -133,8 +128,15 @@ def _run(study: Path, output: str, options: dict[str, Any]) -> None:
         left = f"; all in about {clock(known.seconds)}" if known and known.seconds else ""
         say(f"[{done}/{total}] {outcome.cell.name} {outcome.state}{text}{seconds}{left}")
 
-    with _every_minute(lambda: str(status(described, output, options["jobs"]))):
+    def so_far() -> str:
+        text = str(status(described, output, options["jobs"]))
+        return "; ".join(line for line in text.splitlines() if not line.startswith("next: "))
+
+    lines = Lines(so_far, say)
+    try:
         found = run_study(study, output, progress=progress, **options)
+    finally:
+        lines.close()
     say(f"{len(found.meta['cells'])} cells, {found.table.num_rows:,} rows -> {Path(output) / 'results.parquet'}")
     known = status(described, output)
     if options["until_decided"] or not (known.left or known.running):
@@ -199,23 +201,6 @@ def _say_published(study: Path, as_json: bool) -> None:
     result(f"{len(cells)} cells done, of {len(seeds)} settings, in {folder}")
     for name, own in seeds.items():
         result(f"{name}: {len(own)} seeds")
-
-
-@contextmanager
-def _every_minute(text: Callable[[], str]) -> Iterator[None]:
-    """Says how far a study is, once a minute: a log shows that it goes on."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(MINUTE):
-            with suppress(OSError):
-                say("; ".join(line for line in text().splitlines() if not line.startswith("next: ")))
-
-    threading.Thread(target=watch, daemon=True).start()
-    try:
-        yield
-    finally:
-        over.set()
 
 
 def _tests(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 Progress = Callable[[int, int, int], None]
@@ -21,6 +21,33 @@ def clock(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class Lines:
+    """A line on stderr every ``EVERY`` seconds until it is closed, so that a log shows that the work goes on.
+
+    Args:
+        line: How far it is.
+        write: Takes the line; stderr by default.
+    """
+
+    def __init__(self, line: Callable[[], str], write: Callable[[str], None] | None = None) -> None:
+        self._line, self._write = line, write or _on_stderr
+        self._over = threading.Event()
+        threading.Thread(target=self._watch, name="srfast-progress", daemon=True).start()
+
+    def close(self) -> None:
+        self._over.set()
+
+    def _watch(self) -> None:
+        while not self._over.wait(EVERY):
+            with suppress(OSError):  # a closed pipe ends no work
+                self._write(self._line())
+
+
+def _on_stderr(line: str) -> None:
+    sys.stderr.write(f"srfast: {line}\n")
+    sys.stderr.flush()
 
 
 class Bar:
@@ -38,8 +65,8 @@ class Bar:
         self._done = self._total = self._first = 0
         self._text = ""
         self._began = time.monotonic()
-        self._over = threading.Event()
         self._bar: Any = None
+        self._lines: Lines | None = None
         console = Console(stderr=True)
         if console.is_terminal or console.is_jupyter:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -53,7 +80,12 @@ class Bar:
             self._task = self._bar.add_task(title, total=None, text="")
             self._bar.start()
         else:
-            threading.Thread(target=self._lines, name="srfast-progress", daemon=True).start()
+            self._lines = Lines(self.line)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it is a bar, and not lines."""
+        return self._bar is not None
 
     def update(self, done: int, total: int, text: str = "") -> None:
         """So much is done now."""
@@ -68,14 +100,10 @@ class Bar:
         return time.monotonic() - self._began
 
     def close(self) -> None:
-        self._over.set()
+        if self._lines is not None:
+            self._lines.close()
         if self._bar is not None:
             self._bar.stop()
-
-    def _lines(self) -> None:
-        while not self._over.wait(EVERY):
-            sys.stderr.write(f"srfast: {self.line()}\n")
-            sys.stderr.flush()
 
     def line(self) -> str:
         """How far it is, in one line."""

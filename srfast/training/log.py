@@ -1,4 +1,4 @@
-"""What a run says: log.csv, TensorBoard when it is installed, a progress bar when a terminal looks on."""
+"""What a run says: log.csv, TensorBoard when it is installed, and how far it is on stderr."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from srfast.data.files import atomic_path, write_all
 from srfast.errors import RunError
+from srfast.runtime.progress import Bar
 from srfast.training.board import Board
 
 NAME = "log.csv"
@@ -34,7 +32,6 @@ class Log:
 
     def __init__(self, out: Path, first: int, steps: int, quiet: bool = False) -> None:
         self._path = out / NAME
-        self._quiet = quiet
         kept = self._rows_until(first)
         with atomic_path(self._path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
@@ -43,24 +40,13 @@ class Log:
         # A row is one write: where it fails nothing is left in a buffer, for its end to fail again.
         self._file = open(self._path, "ab", buffering=0)
         self._board = Board(out / "tensorboard", first)
-        console = Console(stderr=True)
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-        if console.is_terminal and not quiet:
-            self._bar = Progress(
-                TextColumn("step {task.completed}/{task.total}"),
-                BarColumn(),
-                TextColumn("{task.fields[loss]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=console,
-            )
-            self._task = self._bar.add_task("train", total=steps, completed=first, loss="")
-            self._bar.start()
+        self._bar = None if quiet else Bar("training", "updates")
+        self._steps, self._text = steps, ""
+        self.advance(first)
 
     def advance(self, step: int) -> None:
         if self._bar:
-            self._bar.update(self._task, completed=step)
+            self._bar.update(step, self._steps, self._text)
 
     def write(self, row: dict[str, Any]) -> None:
         """One row; its keys are ``COLUMNS``, psnr and ssim only after an evaluation."""
@@ -68,11 +54,10 @@ class Log:
         csv.DictWriter(line, COLUMNS).writerow(row)
         with self._explained():
             write_all(self._file, line.getvalue().encode())
-        text = " ".join(f"{k} {row[k]}" for k in COLUMNS[1:5] if k in row)
-        if self._bar:
-            self._bar.update(self._task, completed=row["step"], loss=text)
-        elif not self._quiet and "psnr" in row:
-            print(f"step {row['step']} {text}", file=sys.stderr, flush=True)
+        self._text = " ".join(f"{k} {row[k]}" for k in COLUMNS[1:5] if k in row)
+        self.advance(row["step"])
+        if self._bar and not self._bar.drawn and "psnr" in row:
+            print(f"step {row['step']} {self._text}", file=sys.stderr, flush=True)
         self._board.write(row)
 
     def flush(self) -> None:
@@ -82,7 +67,7 @@ class Log:
 
     def close(self) -> None:
         if self._bar:
-            self._bar.stop()
+            self._bar.close()
         self._board.close()
         with self._explained():
             self._file.close()
