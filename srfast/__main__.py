@@ -31,13 +31,14 @@ def run() -> None:
 
 
 def _spare_memory() -> None:
-    """Where memory is limited (``ulimit -v``), Arrow's own allocator, which reserves much and ends the process where it
-    gets none, gives way to the system's."""
+    """Where memory is limited (``ulimit -v``), Arrow's own allocators, which reserve much and end the process where
+    they get none, give way to the system's; and the one that starts a thread as it is loaded does not."""
     try:
         import resource
 
         if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
             os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+            os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
     except ImportError:  # not on Windows
         pass
 

@@ -194,7 +194,8 @@ def _fail(error: Exception) -> None:
         _exit(2, str(error))
     if isinstance(error, RunError):
         _exit(1, str(error))
-    if isinstance(error, MemoryError):
+    # What the loader and threads say where they find no room, as under ``ulimit -v``.
+    if isinstance(error, MemoryError) or re.search("failed to map segment|can't start new thread", str(error)):
         _exit(1, "not enough memory")
     if isinstance(error, BrokenPipeError):
         os._exit(1)

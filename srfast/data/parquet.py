@@ -35,6 +35,8 @@ def opened(path: str | os.PathLike[str], *, whole: bool = True) -> Iterator[pq.P
     except MemoryError:
         raise RunError(f"{path}: not enough memory to read it") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if "launch worker thread" in str(error):
+            raise RunError(f"{path}: not enough memory to read it") from None
         raise InputError(f"{path}: not a readable parquet file ({' '.join(str(error).split())[:120]})") from None
 
 

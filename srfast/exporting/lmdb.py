@@ -37,6 +37,8 @@ class Lmdb:
                 for name, lr in sides(plan):
                     path = folder / f"{name}.lmdb"
                     path.mkdir(exist_ok=True)
+                    for file in () if written else ("data.mdb", "lock.mdb"):
+                        (path / file).unlink(missing_ok=True)  # of a run that ended in its first pages
                     # Flushed to disk once, in finish.
                     self._environments[lr] = lmdb.open(str(path), map_size=_room(plan, lr), sync=False, metasync=False)
                 self._begin()

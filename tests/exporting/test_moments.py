@@ -127,6 +127,21 @@ def test_an_export_that_ends_anywhere_goes_on_to_the_same_files(
         assert number > 3
 
 
+def test_a_database_that_was_killed_in_its_first_pages(coreset: Path, tmp_path: Path) -> None:
+    """Half of the two pages that LMDB writes first: it would not open them again."""
+
+    def stop(*_: int) -> None:
+        raise RuntimeError("stop")
+
+    out = tmp_path / "out"
+    with pytest.raises(RuntimeError, match="stop"):
+        srfast.export(coreset, out, to="lmdb", progress=stop)
+    for database in (tmp_path / "out.parts").glob("*.lmdb"):
+        (database / "data.mdb").write_bytes((database / "data.mdb").read_bytes()[:4096])
+    done = srfast.export(coreset, out, to="lmdb", resume=True, check=True)
+    assert done.compared == done.patches
+
+
 def test_a_database_on_a_full_disk(coreset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lmdb = pytest.importorskip("lmdb")
     reasons = {

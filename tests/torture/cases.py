@@ -28,8 +28,8 @@ class Case:
     """What is added to go on."""
     older: list[str] | None = None
     """Arguments of the run whose output is there before."""
-    loads: str = ""
-    """What of torch it loads, which makes every fork dearer."""
+    torch: bool = False
+    """Whether it loads torch, or reads what torch made."""
     says: str = ""
     """What it warns of where it leaves something out with exit code 0."""
     grows: bool = False
@@ -98,27 +98,27 @@ def cases(inputs: Path) -> list[Case]:
              grows=True, says=blank),
         Case("compare", ["compare", f"{inputs}/one.csv", f"{inputs}/two.json", "--json"]),
         Case("demo", ["demo", "-o"], "demo", of_demo, grows=True, says=blank),
-        Case("onnx", ["onnx", "-o"], "scorer.onnx", loads="torch"),
+        Case("onnx", ["onnx", "-o"], "scorer.onnx", torch=True),
         Case("select by influence", ["select", net, "--method", "influence", "--target", test, "-o"], "c.parquet",
-             loads="torch"),
+             torch=True),
         *(
             Case(f"export {name}", [*exporting, "--to", *how, "-o"], "pairs",
-                 of_databases if "lmdb" in name else of_tree, again=resume, loads="torch")
+                 of_databases if "lmdb" in name else of_tree, again=resume, torch=True)
             for name, how in formats.items()
         ),
-        Case("eval", ["eval", model, "--data", tests, "--json"], "scores.json", of_evaluation, loads="torch"),
+        Case("eval", ["eval", model, "--data", tests, "--json"], "scores.json", of_evaluation, torch=True),
         Case("train", ["train", "fsrcnn", "--data", photos, "--eval-data", test, *training, "-o"], "run", of_training,
-             again=resume, loads="all of torch", grows=True),
+             again=resume, torch=True, grows=True),
         Case("train on a core-set", ["train", "fsrcnn", "--data", core, *training, "-o"], "run", of_training,
-             again=resume, loads="all of torch", grows=True),
-        Case("study", [*studying, "--jobs", "1", "-o"], "study", of_study, loads="all of torch", grows=True),
+             again=resume, torch=True, grows=True),
+        Case("study", [*studying, "--jobs", "1", "-o"], "study", of_study, torch=True, grows=True),
         Case("study's tables", [*studying, "--tables", "-o"], "study", of_tables, older=[*studying, "-o"],
-             loads="all of torch", grows=True),
+             torch=True, grows=True),
     ]  # fmt: skip
 
 
-def prepare(inputs: Path, loads: set[str]) -> None:
-    """Three tiny images, two to test on, and what the commands make of them; ``loads``: of the cases."""
+def prepare(inputs: Path, torch: bool) -> None:
+    """Three tiny images, two to test on, and what the commands make of them; ``torch``: also with it."""
     rng = np.random.default_rng(0)
     for folder, names in (("photos", ("a.png", "b c.jpg", "d.webp")), ("tests", ("a.png", "b.png"))):
         (inputs / folder).mkdir(parents=True)
@@ -149,7 +149,7 @@ def prepare(inputs: Path, loads: set[str]) -> None:
         ["select", f"{inputs}/few.parquet", "--keep", "0.2", "-o", core],
         ["select", f"{inputs}/few.parquet", "--keep", "0.3", "--order", "asc", "-o", f"{inputs}/half.parquet"],
     ]
-    if "torch" in loads:
+    if torch:
         lines += [
             ["export", core, "--to", "folder", "--scale", "2", "-o", f"{inputs}/pairs"],
             ["export", core, "--to", "lmdb", "--scale", "2", "-o", f"{inputs}/pages"],

@@ -298,29 +298,28 @@ def _state(folder: Path) -> dict[str, tuple[int, int, str]]:
     return {str(p): (p.stat().st_mtime_ns, p.stat().st_mode, of_file(p)) for p in files}
 
 
-def group(work: Path, some: list[Case], inputs: Path, step: int, jobs: int) -> list[Tally]:
-    """Cases that import the same, in a process of their own."""
+def alone(work: Path, case: Case, inputs: Path, step: int, jobs: int) -> Tally:
+    """A case in a process of its own, which imports no more than it needs: forks of a small process are cheap."""
     read, write = os.pipe()
     if os.fork() == 0:
         try:
-            rooms = [work / "loading" / c.name.replace("/", "-") for c in some]
-            for room in rooms:
-                room.mkdir(parents=True)
-            places = list(zip(some, rooms, strict=True))
-            before = [[*c.older, f"{room}/{c.output}"] for c, room in places if c.older is not None]
-            load([*before, *(c.line(room) for c, room in places)], rooms[0])
-            found = [torture(work, c, inputs, step, jobs) for c in some]
+            room = work / "loading"
+            shutil.rmtree(room, ignore_errors=True)
+            room.mkdir(parents=True)
+            before = [] if case.older is None else [[*case.older, f"{room}/{case.output}"]]
+            load([*before, case.line(room)], room)
+            found = torture(work, case, inputs, step, jobs)
             with open(write, "w") as out:
-                json.dump([vars(t) for t in found], out)
+                json.dump(vars(found), out)
         except BaseException as error:
-            say(f"  {', '.join(c.name for c in some)} ended: {error!r}")
+            say(f"  {case.name} ended: {error!r}")
         finally:
             os._exit(0)
     os.close(write)
-    with open(read) as rows:
-        text = rows.read()
+    with open(read) as row:
+        text = row.read()
     os.wait()
-    return [Tally(**row) for row in json.loads(text)] if text else [Tally("events", lost=["did not come to an end"])]
+    return Tally(**json.loads(text)) if text else Tally(case.name, lost=["did not come to an end"])
 
 
 def main() -> None:
@@ -338,11 +337,10 @@ def main() -> None:
     inputs.mkdir(parents=True)
     began = time.monotonic()
     chosen = [c for c in cases(inputs) if not asked.only or c.name in asked.only.split(",")]
-    groups = {loads: [c for c in chosen if c.loads == loads] for loads in dict.fromkeys(c.loads for c in chosen)}
     import srfast.scoring.pipeline  # noqa: F401  (what every command imports)
 
-    prepare(inputs, set(groups))
-    tallies = [tally for some in groups.values() for tally in group(work, some, inputs, asked.step, asked.jobs)]
+    prepare(inputs, any(c.torch for c in chosen))
+    tallies = [alone(work, case, inputs, asked.step, asked.jobs) for case in chosen]
     if asked.rows:
         asked.rows.write_text(json.dumps([vars(t) for t in tallies]))
     lost, untidy = sum(len(t.lost) for t in tallies), sum(len(t.untidy) for t in tallies)

