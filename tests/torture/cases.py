@@ -28,6 +28,8 @@ class Case:
     """What is added to go on."""
     older: list[str] | None = None
     """Arguments of the run whose output is there before."""
+    waits: bool = False
+    """Whether another run for the same output may wait for a lock of this one, instead of saying that it is held."""
     torch: bool = False
     """Whether it loads torch, or reads what torch made."""
     says: str = ""
@@ -111,7 +113,7 @@ def cases(inputs: Path) -> list[Case]:
              again=resume, torch=True, grows=True),
         Case("train on a core-set", ["train", "fsrcnn", "--data", core, *training, "-o"], "run", of_training,
              again=resume, torch=True, grows=True),
-        Case("study", [*studying, "--jobs", "1", "-o"], "study", of_study, torch=True, grows=True),
+        Case("study", [*studying, "--jobs", "1", "-o"], "study", of_study, torch=True, grows=True, waits=True),
         Case("study's tables", [*studying, "--tables", "-o"], "study", of_tables, older=[*studying, "-o"],
              torch=True, grows=True),
     ]  # fmt: skip

@@ -36,7 +36,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cases import Case, cases, prepare
-from forking import FAIL, FILL, FREES, KILL, LOOKS, PAUSE, TAKES, TEAR, WRITES, Launch, load
+from forking import FAIL, FILL, FREES, KILL, LIMIT, LOOKS, PAUSE, TAKES, TEAR, WRITES, Launch, load
 from harness import Tally, digest, of_file, say
 
 PLANS: dict[str, tuple[int, int, tuple[int, ...]]] = {
@@ -51,7 +51,7 @@ PLANS: dict[str, tuple[int, int, tuple[int, ...]]] = {
 _ENDS = ("tear", "fill", "meet")
 """Of the same call on the same file many times in a row, as where a file is written, only at the first and the last."""
 _MEETS = 3.0
-"""Seconds after which the run that is stopped goes on, where the other one waits for it."""
+"""Seconds after which the run that is stopped goes on, where the other one may wait for it."""
 _BLOCK = 16
 """Runs in a row that one worker takes, as what they leave is often the same."""
 _NOISE = ("Traceback", "Exception ignored", "Error ignored", "terminate called", "Fatal", "Aborted")
@@ -215,7 +215,7 @@ def meet(room: Room, right: Right, launch: Launch) -> Verdict:
     found = []
     if launch.stops():
         other = room.other()
-        other.ends_within(_MEETS)
+        other.ends_within(_MEETS if room.case.waits else LIMIT)
         launch.goes_on()
         found.append(other)
     ends = [one.end() for one in (launch, *found)]
@@ -298,28 +298,28 @@ def _state(folder: Path) -> dict[str, tuple[int, int, str]]:
     return {str(p): (p.stat().st_mtime_ns, p.stat().st_mode, of_file(p)) for p in files}
 
 
-def alone(work: Path, case: Case, inputs: Path, step: int, jobs: int) -> Tally:
-    """A case in a process of its own, which imports no more than it needs: forks of a small process are cheap."""
+def group(work: Path, some: list[Case], inputs: Path, step: int, jobs: int) -> list[Tally]:
+    """Cases that import the same, in a process of their own."""
     read, write = os.pipe()
     if os.fork() == 0:
         try:
-            room = work / "loading"
-            shutil.rmtree(room, ignore_errors=True)
-            room.mkdir(parents=True)
-            before = [] if case.older is None else [[*case.older, f"{room}/{case.output}"]]
-            load([*before, case.line(room)], room)
-            found = torture(work, case, inputs, step, jobs)
+            places = [(case, work / "loading" / case.name.replace("/", "-")) for case in some]
+            for _, room in places:
+                room.mkdir(parents=True)
+            before = [[*c.older, f"{room}/{c.output}"] for c, room in places if c.older is not None]
+            load([*before, *(c.line(room) for c, room in places)], work)
+            found = [torture(work, c, inputs, step, jobs) for c in some]
             with open(write, "w") as out:
-                json.dump(vars(found), out)
+                json.dump([vars(t) for t in found], out)
         except BaseException as error:
-            say(f"  {case.name} ended: {error!r}")
+            say(f"  {', '.join(c.name for c in some)} ended: {error!r}")
         finally:
             os._exit(0)
     os.close(write)
-    with open(read) as row:
-        text = row.read()
+    with open(read) as rows:
+        text = rows.read()
     os.wait()
-    return Tally(**json.loads(text)) if text else Tally(case.name, lost=["did not come to an end"])
+    return [Tally(**row) for row in json.loads(text)] if text else [Tally("events", lost=["did not come to an end"])]
 
 
 def main() -> None:
@@ -339,8 +339,9 @@ def main() -> None:
     chosen = [c for c in cases(inputs) if not asked.only or c.name in asked.only.split(",")]
     import srfast.scoring.pipeline  # noqa: F401  (what every command imports)
 
+    groups = [some for torch in (False, True) if (some := [c for c in chosen if c.torch == torch])]
     prepare(inputs, any(c.torch for c in chosen))
-    tallies = [alone(work, case, inputs, asked.step, asked.jobs) for case in chosen]
+    tallies = [tally for some in groups for tally in group(work, some, inputs, asked.step, asked.jobs)]
     if asked.rows:
         asked.rows.write_text(json.dumps([vars(t) for t in tallies]))
     lost, untidy = sum(len(t.lost) for t in tallies), sum(len(t.untidy) for t in tallies)
