@@ -67,7 +67,7 @@ def one_core(photos: list[Path]) -> dict[str, float]:
     start = time.process_time()
     images = [read_rgb(p) for p in photos]
     decoded = time.process_time() - start
-    engine: Any = open_job(ScoreSettings(workers=1), 1)[1].engine
+    engine: Any = open_job(ScoreSettings(threads=1), 1)[1].engine
     assert engine.name == "native", engine.name
     rates = {"decode_images": len(images) / decoded, "decode_mpix": _mpix(images) / decoded}
     for mode in ("windows", "dense"):

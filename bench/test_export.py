@@ -112,7 +112,7 @@ def test_lmdb(
 
     def export() -> None:
         shutil.rmtree(ours, ignore_errors=True)
-        srfast.export(coreset, ours, to="lmdb", scale=2, workers=workers)
+        srfast.export(coreset, ours, to="lmdb", scale=2, threads=workers)
 
     runs: dict[str, Callable[[], Any]] = {
         "subject": export,

@@ -38,6 +38,7 @@ def examine() -> dict[str, Any]:
     """Findings as a JSON-like object: versions, cpu, cuda, packages, backends, auto."""
     torch: Any = import_module("torch") if installed("torch") else None
     from srfast.errors import RunError
+    from srfast.ops.device import driver_possible
     from srfast.runtime.threads import default_threads
     from srfast.scoring.backends.choice import choose, unusable
     from srfast.scoring.network import load_network
@@ -63,6 +64,7 @@ def examine() -> dict[str, Any]:
         "native": _native_findings(),
         "cuda": {
             "available": cuda,
+            "driver": driver_possible(),
             "torch_build": torch and torch.version.cuda,
             "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else [],
         },
@@ -88,8 +90,7 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "cuda build", built or "none (SRFAST_CUDA=ON pip install . builds it where nvcc is)"
     else:
         yield "engine", f"missing: {native['reason']}"
-    cuda = findings["cuda"]
-    yield "cuda device", ", ".join(cuda["devices"]) or f"none seen by torch (CUDA build: {cuda['torch_build'] or 'no'})"
+    yield "cuda device", ", ".join(findings["cuda"]["devices"]) or _no_device(findings)
     ort = findings["onnxruntime"]
     if ort["provider"]:
         yield "onnx provider", ort["provider"] + (f" ({ort['reason']})" if ort["reason"] else "")
@@ -107,6 +108,14 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{name}/{device}", "works" if reason is None else f"no: {reason}"
     auto = findings["auto"]
     yield "auto takes", auto["error"] if "error" in auto else f"{auto['backend']} on {auto['device']}"
+
+
+def _no_device(findings: dict[str, Any]) -> str:
+    if findings["torch"]:
+        return f"none seen by PyTorch (its CUDA build: {findings['cuda']['torch_build'] or 'no'}); the CPU is used"
+    if findings["cuda"]["driver"]:
+        return "there may be one, but PyTorch is not installed: pip install 'srfast[cuda]'; the CPU is used until then"
+    return "none, and PyTorch is not installed; the CPU is used"
 
 
 def _provider() -> dict[str, Any]:

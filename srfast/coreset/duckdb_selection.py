@@ -2,7 +2,13 @@
 
 Every cut of a selection (``drop_hardest``, ``window``, ``keep``) is a pair (value, row): the k-th element by value,
 ties by row. It is found by histograms that are refined until a bin holds one value, so a cut costs a few scans of one
-column and no memory. Only the rows that are kept are sorted, on disk where they need it.
+column and no memory. Only the rows that are kept are sorted, on disk where they need it; a window function would sort
+all rows for every cut.
+
+The same cuts stand in ``selection`` in NumPy, and both stay. Methods that draw, cluster or are functions, and limits
+that compare the patches of an image, need the columns as arrays, and a table in memory is selected from without a
+database. What a selection means is written once: its arguments and its counts in ``settings``, its condition in
+``condition``, what is left out in ``rejects``; ``tests/coreset/test_large.py`` holds the two to the same bytes.
 """
 
 from __future__ import annotations

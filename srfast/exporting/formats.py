@@ -1,31 +1,139 @@
-"""The formats by name."""
+"""The formats by name, and what an export to each of them does."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
+from srfast.exporting.existing import subset
 from srfast.exporting.folder import BasicSR, Folder, read_basicsr, read_folder
 from srfast.exporting.huggingface import Embedded, ImageFolder, read_embedded, read_imagefolder
+from srfast.exporting.listing import write_list
 from srfast.exporting.lmdb import Lmdb, read_lmdb
+from srfast.exporting.plan import Plan
+from srfast.exporting.settings import ExportSettings
+from srfast.exporting.stream import encoded
 from srfast.exporting.webdataset import WebDataset, read_webdataset
+from srfast.exporting.workplace import Workplace
 from srfast.exporting.writer import Reader, Writer
+from srfast.runtime.progress import Progress
+
+
+class Format(Protocol):
+    """What ``srfast.export`` knows of a format."""
+
+    @property
+    def read(self) -> Reader | None:
+        """Reads an export back; None where there are no pairs to read."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that it writes beside those of the core-set."""
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether images come in a drawn order, for trainers that read a format from its start to its end."""
+
+    @property
+    def index(self) -> bool:
+        """Whether patches.parquet lies beside the data and says where each patch comes from."""
+
+    @property
+    def files(self) -> bool:
+        """Whether each patch becomes a file of its name."""
+
+    @property
+    def sources(self) -> list[Path]:
+        """Where its patches lie already; empty where they are made."""
+
+    def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
+        """Writes what is not finished yet; returns the plan with the names of the patches, and how many were linked."""
 
 
 @dataclass(frozen=True)
-class Format:
-    write: type[Writer]
+class Pairs:
+    """A format whose pairs are encoded and handed to a writer."""
+
+    writer: type[Writer]
     read: Reader
     columns: tuple[str, ...] = ()
-    """Columns that it writes beside those of the core-set."""
     shuffled: bool = False
-    """Whether images come in a drawn order, for trainers that read a format from its start to its end."""
+    index: bool = False
+    files: bool = False
+    sources: list[Path] = field(default_factory=list)
+
+    def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
+        if place.finished:
+            return plan, 0
+        total, before = len(plan.images), place.written
+        images = sum(last <= before for _, last in plan.images)
+        writer = self.writer(place.folder, plan, before)
+        with closing(writer), closing(encoded(plan, before, threads)) as batches:
+            for pairs in batches:
+                writer.add(pairs)
+                place.note(writer.written)
+                while images < total and plan.images[images][1] <= pairs[-1].row + 1:
+                    images += 1
+                progress(images, total, pairs[-1].row + 1 - before)
+            writer.finish()
+        return plan, int(getattr(writer, "linked", 0))
 
 
-FORMATS = {
-    "folder": Format(Folder, read_folder, ("name",)),
-    "basicsr": Format(BasicSR, read_basicsr, ("name",)),
-    "lmdb": Format(Lmdb, read_lmdb, ("name",)),
-    "hf": Format(ImageFolder, read_imagefolder, ("hr_file_name", "lr_file_name", "file_name", "hr", "lr")),
-    "hf-embedded": Format(Embedded, read_embedded, ("hr", "lr"), shuffled=True),
-    "webdataset": Format(WebDataset, read_webdataset, shuffled=True),
+@dataclass(frozen=True)
+class Listing:
+    """coreset.txt: no pixel is read."""
+
+    read: None = None
+    columns: tuple[str, ...] = ()
+    shuffled: bool = False
+    index: bool = False
+    files: bool = False
+    sources: list[Path] = field(default_factory=list)
+
+    def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
+        if not place.finished:
+            write_list(place.folder, plan)
+        return plan, 0
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Patches that lie somewhere already: they are linked and listed as one of the other formats has them."""
+
+    to: str
+    sources: list[Path]
+    read: Reader | None
+    columns: tuple[str, ...]
+    index: bool
+    files: bool
+    shuffled: bool = False
+
+    def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
+        hr, *lr = self.sources
+        if self.to == "list" and not place.finished:
+            write_list(place.folder, plan)
+        plan = subset(self.to, place.folder, plan, hr, lr[0] if lr else None)
+        return plan, {"list": 0, "lmdb": len(self.sources)}.get(self.to, len(plan))
+
+
+FORMATS: dict[str, Format] = {
+    "folder": Pairs(Folder, read_folder, ("name",), index=True, files=True),
+    "basicsr": Pairs(BasicSR, read_basicsr, ("name",), index=True, files=True),
+    "lmdb": Pairs(Lmdb, read_lmdb, ("name",), index=True),
+    "hf": Pairs(ImageFolder, read_imagefolder, ("hr_file_name", "lr_file_name", "file_name", "hr", "lr"), files=True),
+    "hf-embedded": Pairs(Embedded, read_embedded, ("hr", "lr"), shuffled=True),
+    "webdataset": Pairs(WebDataset, read_webdataset, shuffled=True),
+    "list": Listing(),
 }
+
+
+def format_of(settings: ExportSettings) -> tuple[str, Format]:
+    """The name of the format that is asked for, and what is done for it."""
+    name = "hf-embedded" if settings.embed else settings.to
+    like = FORMATS[name]
+    sources = [Path(path) for path in (settings.existing, settings.existing_lr if settings.lr else None) if path]
+    if not sources:
+        return name, like
+    return name, Subset(name, sources, like.read, like.columns, like.index, like.files)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, cast
@@ -14,16 +13,13 @@ import pyarrow as pa
 from srfast.errors import InputError
 from srfast.exporting.check import check_export
 from srfast.exporting.encode import encoder
-from srfast.exporting.existing import subset
-from srfast.exporting.formats import FORMATS, Format
-from srfast.exporting.listing import write_list
+from srfast.exporting.formats import format_of
 from srfast.exporting.plan import Plan, make_plan
-from srfast.exporting.settings import SUBSETS, ExportArguments
+from srfast.exporting.settings import ExportArguments
 from srfast.exporting.snippets import snippets
-from srfast.exporting.stream import encoded
-from srfast.exporting.workplace import Workplace, workplace
+from srfast.exporting.workplace import workplace
 from srfast.exporting.writer import INDEX, shard_rows
-from srfast.runtime.progress import Progress, shown
+from srfast.runtime.progress import shown
 from srfast.runtime.threads import default_threads
 from srfast.scoring.table import write_parquet
 from srfast.settings import documented, positional
@@ -89,54 +85,31 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
     """
     s = ExportArguments.of(positional(given, ("to", "scale"), options))
     encoder(s.format)
-    layout = "hf-embedded" if s.embed else s.to
-    how = FORMATS.get(layout)
-    shuffled = how is not None and how.shuffled
-    plan = make_plan(coreset, s.scale, lr=s.lr, suffix=s.format, root=s.root, lr_root=s.lr_root, shuffled=shuffled)
-    for column in () if how is None else how.columns:
+    layout, how = format_of(s)
+    plan = make_plan(coreset, s.scale, lr=s.lr, suffix=s.format, root=s.root, lr_root=s.lr_root, shuffled=how.shuffled)
+    for column in how.columns:
         if column in plan.table.column_names:
             raise InputError(f"coreset: column {column!r}: {s.to} writes one of that name; rename it before the export")
     same: dict[str, Any] = {
         "to": layout, "scale": plan.scale, "lr": s.lr, "format": s.format, "patches": plan.digest()
     }  # fmt: skip
-    if shuffled:
+    if how.shuffled:
         same["shard"] = shard_rows(plan)
-    existing = [Path(path) for path in (s.existing, s.existing_lr if s.lr else None) if path is not None]
-    if existing:
-        same["existing"] = [str(path) for path in existing]
+    if how.sources:
+        same["existing"] = [str(path) for path in how.sources]
     done = Exported(Path(output), s.to, len(plan), len(set(plan.patches.image)), plan.scale, s.lr)
     threads = s.threads or default_threads()
-    names = plan.names if layout in ("folder", "basicsr", "hf") else ()
+    names = plan.names if how.files else ()
     with workplace(Path(output), same, s.resume, names) as place, shown(s.progress, "exporting", "patches") as progress:
-        if how is None and not place.finished:
-            write_list(place.folder, plan)
-        if existing:
-            plan = subset(s.to, place.folder, plan, existing[0], existing[1] if s.lr else None)
-            done.linked = 0 if s.to == "list" else len(plan) if s.to != "lmdb" else len(existing)
-        elif how is not None and not place.finished:
-            done.linked = _write(how, plan, place, threads, progress)
+        plan, done.linked = how.write(place, plan, threads, progress)
         final = Path(os.path.realpath(output))
-        done.snippets = snippets(layout, final, plan, existing if s.to == "list" else None, tars=place.folder)
+        listed = how.sources if s.to == "list" else []
+        done.snippets = snippets(layout, final, plan, listed or None, tars=place.folder)
         if not place.finished:
-            _describe(place.folder, plan, done.snippets, index=s.to in SUBSETS and how is not None)
-        if s.check and how is not None:
-            done.compared = check_export(place.folder, plan, how.read, threads, compare_lr=not existing)
+            _describe(place.folder, plan, done.snippets, index=how.index)
+        if s.check and how.read is not None:
+            done.compared = check_export(place.folder, plan, how.read, threads, compare_lr=not how.sources)
     return done
-
-
-def _write(how: Format, plan: Plan, place: Workplace, threads: int, progress: Progress) -> int:
-    total, before = len(plan.images), place.written
-    images = sum(last <= before for _, last in plan.images)
-    writer = how.write(place.folder, plan, before)
-    with closing(writer), closing(encoded(plan, before, threads)) as batches:
-        for pairs in batches:
-            writer.add(pairs)
-            place.note(writer.written)
-            while images < total and plan.images[images][1] <= pairs[-1].row + 1:
-                images += 1
-            progress(images, total, pairs[-1].row + 1 - before)
-        writer.finish()
-    return int(getattr(writer, "linked", 0))
 
 
 def _describe(folder: Path, plan: Plan, texts: dict[str, str], *, index: bool) -> None:

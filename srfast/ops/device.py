@@ -33,7 +33,7 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
     )
     if device == "cuda":
         raise RunError(f"device: cuda was asked for, but {why}")
-    if _driver_possible() and not installed("torch"):
+    if driver_possible() and not installed("torch"):
         _say(f"there may be a GPU, but {why}; the CPU is used")
     return "cpu"
 
@@ -46,7 +46,7 @@ def _say(text: str) -> None:
 
 def sees_cuda() -> bool:
     """Whether PyTorch sees a CUDA device; importing it takes a second, so not where no driver can be."""
-    if "torch" not in sys.modules and not _driver_possible():
+    if "torch" not in sys.modules and not driver_possible():
         return False
     if not installed("torch"):
         return False
@@ -55,7 +55,8 @@ def sees_cuda() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _driver_possible() -> bool:
+def driver_possible() -> bool:
+    """Whether an NVIDIA driver may be there, by its files alone."""
     if sys.platform == "linux":
         return any(os.path.exists(p) for p in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/nvmap"))
     return os.name == "nt" and (Path(os.environ.get("SystemRoot", "C:/Windows")) / "System32" / "nvcuda.dll").exists()

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from srfast.runtime.locks import Lock
 from srfast.scoring.columns import repeated, schema_of
 from srfast.scoring.part_folder import KIND, REPLACED, check_folder, check_table_folder, clear, clear_temporary
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import CHECKED, SCHEMA, check_columns, file_metadata, read_parquet
+from srfast.scoring.table import CHECKED, SCHEMA, check_columns, file_metadata, read_parquet, records_of, write_parquet
 from srfast.settings import differs
 
 ROWS = 1 << 16
@@ -171,7 +171,7 @@ class Parts:
         try:
             table, meta = read_parquet(path)
             check_columns(path, table, SCHEMA)
-            records, run = (meta["records"], meta["run"]) if "records" in meta else (_records(meta), None)
+            records, run = (meta["records"], meta["run"]) if "records" in meta else (records_of(meta), None)
         except (InputError, KeyError) as error:
             if own:
                 return  # a part that a crash left unreadable or whose bytes have changed: its images are scored again
@@ -274,7 +274,34 @@ class Parts:
         self._cache[path] = self._cache.pop(path)
         return self._cache[path]
 
-    def become(self, target: Path, files: list[ImageFile]) -> None:
+    def finish(
+        self,
+        target: Path,
+        files: list[ImageFile],
+        meta: dict[str, Any],
+        *,
+        folder: bool,
+        through: Callable[[Iterator[pa.Table]], Iterator[pa.Table]],
+    ) -> None:
+        """Makes the parts the score table ``target``, after which they are gone.
+
+        Args:
+            target: A file, which the parts are merged into, or a folder, which they become.
+            files: The images, whose order is that of the rows.
+            meta: The metadata of a file.
+            folder: Whether it is a folder.
+            through: Sees every row on its way.
+        """
+        tables = through(self.tables(files))
+        if folder:
+            for _ in tables:  # a part that was damaged meanwhile is found before its folder is the table
+                pass
+            self._become(target, files)
+        else:
+            write_parquet(target, tables, self.schema, meta, aside=self.folder)
+            self.remove()
+
+    def _become(self, target: Path, files: list[ImageFile]) -> None:
         """Makes the folder of parts the score table ``target``, in the order of the images, by a rename.
 
         Parts that a resumed run left in another order, or with rows that were scored again, are written anew first.
@@ -362,23 +389,3 @@ def _changed(path: Path) -> RunError:
 def _names(records: list[dict[str, Any]]) -> pa.ChunkedArray:
     """The column ``image`` of a table with these records."""
     return pa.chunked_array([repeated(r["image"], r["rows"]) for r in records if r["rows"]], pa.string())
-
-
-def _records(meta: dict[str, Any]) -> list[dict[str, Any]]:
-    """The records of a finished table."""
-    skipped = {e["image"]: e["reason"] for e in meta["skipped"]}
-    small = {e["image"]: (e["height"], e["width"]) for e in meta["small"] if "shrink" not in e}
-    at: dict[str, dict[str, Any]] = {}
-    for e in meta["small"]:
-        if "shrink" in e:
-            at.setdefault(e["image"], {})[e["shrink"]] = (e["height"], e["width"])
-    return [
-        {"image": name, **state, "skipped": skipped.get(name), "small": small.get(name)}
-        | ({"small_at": at[name]} if name in at else {})
-        for name, state in sorted(meta["images"].items())
-    ]
-
-
-def clean_json(value: Any) -> Any:
-    """A value as it comes back from JSON, so that settings compare equal to those of a file."""
-    return json.loads(json.dumps(value))

@@ -28,11 +28,11 @@ from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.network import Network
 from srfast.scoring.part_folder import check_table_folder
-from srfast.scoring.parts import Outcome, Parts, clean_json
+from srfast.scoring.parts import Outcome, Parts
 from srfast.scoring.per_image import Decoded, Job, Read, open_job
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import COMPARED, ScoreArguments, ScoreSettings
-from srfast.scoring.table import VERSION, ScoreTable, of_records, parse_meta, read_metadata, write_parquet
+from srfast.scoring.table import VERSION, ScoreTable, clean_json, of_records, parse_meta, read_metadata
 from srfast.settings import differs, documented
 
 log = logging.getLogger(__name__)
@@ -178,13 +178,7 @@ def _write(
             parts.remove()
             raise InputError(_nothing(records, settings.patch))
         summary = Summary(target, {**parts.settings, **of_records(records)})
-        if folder:
-            for _ in summary.count(parts.tables(files)):
-                pass
-            parts.become(target, files)
-        else:
-            write_parquet(target, summary.count(parts.tables(files)), parts.schema, summary.meta, aside=parts.folder)
-            parts.remove()
+        parts.finish(target, files, summary.meta, folder=folder, through=summary.count)
     return summary
 
 

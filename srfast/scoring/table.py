@@ -165,6 +165,26 @@ def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def records_of(meta: dict[str, Any]) -> list[dict[str, Any]]:
+    """``of_records`` undone: the records of a finished table."""
+    skipped = {e["image"]: e["reason"] for e in meta["skipped"]}
+    small = {e["image"]: (e["height"], e["width"]) for e in meta["small"] if "shrink" not in e}
+    at: dict[str, dict[str, Any]] = {}
+    for e in meta["small"]:
+        if "shrink" in e:
+            at.setdefault(e["image"], {})[e["shrink"]] = (e["height"], e["width"])
+    return [
+        {"image": name, **state, "skipped": skipped.get(name), "small": small.get(name)}
+        | ({"small_at": at[name]} if name in at else {})
+        for name, state in sorted(meta["images"].items())
+    ]
+
+
+def clean_json(value: Any) -> Any:
+    """A value as it comes back from JSON, so that settings compare equal to those of a file."""
+    return json.loads(json.dumps(value))
+
+
 def _read_file(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
     with opened(path) as file:
         table = file.read()

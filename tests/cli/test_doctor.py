@@ -1,10 +1,31 @@
-"""What doctor says of packages that break each other."""
+"""What doctor says of packages that break each other, and of a GPU that nothing can use."""
 
 from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from srfast.cli import doctor
+
+WITHOUT_TORCH = """
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name.partition(".")[0] == "torch" else find(name, *more)
+class Gone:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Gone())
+import srfast.ops.device as device
+device.driver_possible = lambda: sys.argv[1] == "driver"
+from srfast.cli import main
+main(sys.argv[2:])
+"""
+"""The command line in an installation without PyTorch, on a machine with or without an NVIDIA driver."""
 
 
 @pytest.mark.parametrize(
@@ -23,3 +44,41 @@ def test_two_onnx_runtimes(monkeypatch: pytest.MonkeyPatch, installed: set[str],
     if conflicting:
         assert "onnxruntime and onnxruntime-gpu" in found[0]
         assert "extra onnx or onnx-gpu" in found[0]
+
+
+def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_a_gpu_without_torch() -> None:
+    """It is not passed over in silence, and the line says what to install."""
+    done = without_torch("driver", "doctor")
+    assert done.returncode == 0, done.stderr
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert "torch not installed" in lines["srfast"]
+    assert "there may be one, but PyTorch is not installed: pip install 'srfast[cuda]'" in done.stdout
+    assert "auto takes           native on cpu" in done.stdout
+    assert not any(line.startswith(("triton/cuda", "torch/cuda")) for line in done.stdout.splitlines())
+    assert done.stderr.splitlines() == [
+        "srfast: srfast: there may be a GPU, but PyTorch is not installed: pip install 'srfast[cuda]'; the CPU is used"
+    ]
+    found = json.loads(without_torch("driver", "doctor", "--json").stdout)
+    assert (found["torch"], found["cuda"]["driver"], found["cuda"]["available"]) == (None, True, False)
+
+
+def test_no_gpu_and_no_torch() -> None:
+    done = without_torch("none", "doctor")
+    assert "none, and PyTorch is not installed; the CPU is used" in done.stdout
+    assert done.stderr == ""
+
+
+def test_scores_on_a_gpu_without_torch(photo_folder: Path, tmp_path: Path) -> None:
+    """The run says once that the CPU is used; a device that was named ends it in one line."""
+    arguments = ("score", photo_folder, "--patch", 48, "-o", tmp_path / "s.parquet")
+    done = without_torch("driver", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("there may be a GPU, but PyTorch is not installed") == 1
+    named = without_torch("driver", *arguments, "--device", "cuda")
+    assert named.returncode == 1
+    assert named.stderr.count("\n") == 1
+    assert "--device: cuda was asked for, but PyTorch is not installed: pip install 'srfast[cuda]'" in named.stderr

@@ -40,7 +40,7 @@ def table_of(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Callable[...
 @pytest.mark.parametrize("broken", ["\r", "\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\t"])
 def test_a_list_holds_a_patch_on_each_line(broken: str, table_of: Callable[..., pa.Table], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a list cannot hold a name with a tab or a line break"):
-        srfast.export(table_of(f"a{broken}b.png"), tmp_path / "out", "list")
+        srfast.export(table_of(f"a{broken}b.png"), tmp_path / "out", to="list")
     assert not (tmp_path / "out").exists()
 
 
@@ -66,18 +66,18 @@ def test_names_of_an_index_are_those_an_export_gives(
     to: str, names: Callable[[list[str]], list[Any]], table_of: Callable[..., pa.Table], tmp_path: Path
 ) -> None:
     table = table_of()
-    srfast.export(table, tmp_path / "all", to, lr=False)
+    srfast.export(table, tmp_path / "all", to=to, lr=False)
     Image.new("RGB", (24, 24)).save(tmp_path.parent / "secret.png")
     renamed(tmp_path / "all", names)
     side = tmp_path / "all" / ("HR" if to == "folder" else "HR.lmdb")
     with pytest.raises(InputError, match="expected the names of an export, each once"):
-        srfast.export(table, tmp_path / "out", to, lr=False, existing=side)
+        srfast.export(table, tmp_path / "out", to=to, lr=False, existing=side)
     assert not (tmp_path / "out").exists()
 
 
 def test_links_pipes_and_other_formats_are_refused(table_of: Callable[..., pa.Table], tmp_path: Path) -> None:
     table = table_of()
-    srfast.export(table, tmp_path / "all", "basicsr", lr=False)
+    srfast.export(table, tmp_path / "all", to="basicsr", lr=False)
     first = sorted((tmp_path / "all" / "HR").iterdir())[0]
     secret = tmp_path / "secret.png"
     first.rename(secret)
@@ -91,29 +91,29 @@ def test_links_pipes_and_other_formats_are_refused(table_of: Callable[..., pa.Ta
     ):
         make()
         with pytest.raises(InputError, match=message):
-            srfast.export(table, tmp_path / "out", "folder", lr=False, existing=tmp_path / "all" / "HR")
+            srfast.export(table, tmp_path / "out", to="folder", lr=False, existing=tmp_path / "all" / "HR")
         assert not (tmp_path / "out").exists()
         first.rmdir() if first.is_dir() else first.unlink()
 
 
 def test_a_database_that_is_a_link_is_refused(table_of: Callable[..., pa.Table], tmp_path: Path) -> None:
     table = table_of()
-    srfast.export(table, tmp_path / "all", "lmdb", lr=False)
+    srfast.export(table, tmp_path / "all", to="lmdb", lr=False)
     data = tmp_path / "all" / "HR.lmdb" / "data.mdb"
     data.rename(tmp_path / "elsewhere.mdb")
     data.symlink_to(tmp_path / "elsewhere.mdb")
     with pytest.raises(InputError, match="got a link to"):
-        srfast.export(table, tmp_path / "out", "lmdb", lr=False, existing=data.parent)
+        srfast.export(table, tmp_path / "out", to="lmdb", lr=False, existing=data.parent)
 
 
 def test_names_of_more_than_a_hundred_characters(table_of: Callable[..., pa.Table], tmp_path: Path) -> None:
-    srfast.export(table_of("n" * 150 + ".png"), tmp_path / "out", "webdataset", check=True)
+    srfast.export(table_of("n" * 150 + ".png"), tmp_path / "out", to="webdataset", check=True)
     with tarfile.open(tmp_path / "out" / "000000.tar") as tar:
         assert max(map(len, tar.getnames())) > 120
 
 
 def test_short_names_give_the_bytes_of_the_older_format(table_of: Callable[..., pa.Table], tmp_path: Path) -> None:
-    srfast.export(table_of(), tmp_path / "out", "webdataset")
+    srfast.export(table_of(), tmp_path / "out", to="webdataset")
     with tarfile.open(tmp_path / "out" / "000000.tar") as tar:
         assert not any(member.pax_headers for member in tar)
 
@@ -124,7 +124,7 @@ def test_columns_that_json_does_not_have(table_of: Callable[..., pa.Table], tmp_
         "raw": pa.array([b"\xff", None]),
         "when": pa.array([0, 1], pa.date32()),
     }
-    srfast.export(table_of(**columns), tmp_path / "out", "webdataset", check=True)
+    srfast.export(table_of(**columns), tmp_path / "out", to="webdataset", check=True)
     with tarfile.open(tmp_path / "out" / "000000.tar") as tar:
         about = [json.load(tar.extractfile(m)) for m in tar if m.name.endswith("json")]  # type: ignore[arg-type]
     assert [(a["taste"], a["when"]) for a in about] == [(None, "1970-01-01"), (1.5, "1970-01-02")]
@@ -139,5 +139,5 @@ def test_columns_that_the_export_writes_itself(
 ) -> None:
     table = table_of(**{column: pa.array(["a", "b"])})
     with pytest.raises(InputError, match=f"column '{column}': {to} writes one of that name"):
-        srfast.export(table, tmp_path / "out", to, embed=embed)
-    srfast.export(table, tmp_path / "tar", "webdataset")
+        srfast.export(table, tmp_path / "out", to=to, embed=embed)
+    srfast.export(table, tmp_path / "tar", to="webdataset")

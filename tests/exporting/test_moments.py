@@ -79,20 +79,20 @@ def test_what_an_export_did_not_write_stays_in_its_parts(
 
     parts = tmp_path / "out.parts"
     with pytest.raises(RuntimeError, match="stop"):
-        srfast.export(coreset, tmp_path / "out", "folder", 2, progress=stop)
+        srfast.export(coreset, tmp_path / "out", to="folder", scale=2, progress=stop)
     foreign = parts / where
     foreign.parent.mkdir(parents=True, exist_ok=True)
     foreign.write_bytes(b"mine")
     before = sorted(parts.rglob("*"))
     with pytest.raises(InputError, match=r"out\.parts: holds .*, which this export did not write; move it away"):
-        srfast.export(coreset, tmp_path / "out", "folder", 2, resume=resume)
+        srfast.export(coreset, tmp_path / "out", to="folder", scale=2, resume=resume)
     assert foreign.read_bytes() == b"mine"
     assert sorted(parts.rglob("*")) == before
     foreign.unlink()
     for folder in foreign.relative_to(parts).parents[:-1]:
         if not any((parts / folder).iterdir()):
             (parts / folder).rmdir()
-    assert srfast.export(coreset, tmp_path / "out", "folder", 2, resume=resume, check=True).compared
+    assert srfast.export(coreset, tmp_path / "out", to="folder", scale=2, resume=resume, check=True).compared
     assert not [p.name for p in (tmp_path / "out").iterdir() if p.name in (".export-names", ".export-rows")]
 
 
@@ -106,20 +106,20 @@ def test_an_export_that_ends_anywhere_goes_on_to_the_same_files(
         return {n: d for n, d in found.items() if not n.endswith((".mdb", ".yml", ".toml", ".json", "load.py"))}
 
     whole = tmp_path / "whole"
-    srfast.export(coreset, whole, to, 2)
+    srfast.export(coreset, whole, to=to, scale=2)
     for resume in (True, False):
         number = 3
         while number < 60:
             out = tmp_path / f"{number} {resume}" / "out"
             out.parent.mkdir()
             with ending(number, out.parent):
-                srfast.export(coreset, out, to, 2)
+                srfast.export(coreset, out, to=to, scale=2)
                 break
             # Begun anew, and ended once more while what the first one left is removed.
             if not resume and not out.exists():
                 with ending(number + 2, out.parent):
-                    srfast.export(coreset, out, to, 2)
-            done = srfast.export(coreset, out, to, 2, resume=True, check=True)
+                    srfast.export(coreset, out, to=to, scale=2)
+            done = srfast.export(coreset, out, to=to, scale=2, resume=True, check=True)
             assert done.compared == done.patches
             assert content(out) == content(whole)
             assert os.listdir(out.parent) == ["out"]
@@ -156,7 +156,7 @@ def test_a_database_on_a_full_disk(coreset: Path, tmp_path: Path, monkeypatch: p
         with monkeypatch.context() as patch:
             patch.setattr(lmdb, "open", refuse)
             with pytest.raises(RunError, match=words) as caught:
-                srfast.export(coreset, tmp_path / "out", "lmdb", 2)
+                srfast.export(coreset, tmp_path / "out", to="lmdb", scale=2)
         assert "\n" not in str(caught.value)
-    done = srfast.export(coreset, tmp_path / "out", "lmdb", 2, resume=True, check=True)
+    done = srfast.export(coreset, tmp_path / "out", to="lmdb", scale=2, resume=True, check=True)
     assert done.compared == done.patches

@@ -72,12 +72,12 @@ def test_resume_gives_the_same_bytes(name: str, photos: Path, tmp_path: Path) ->
 
     output = f"{tmp_path}/{name}"
     with pytest.raises(KeyboardInterrupt):
-        srfast.score(photos, output=output, progress=stop, workers=1, **OPTIONS)
-    resumed = srfast.score(photos, output=output, resume=True, workers=1, **OPTIONS)
-    fresh = srfast.score(photos, workers=1, **OPTIONS)
+        srfast.score(photos, output=output, progress=stop, threads=1, **OPTIONS)
+    resumed = srfast.score(photos, output=output, resume=True, threads=1, **OPTIONS)
+    fresh = srfast.score(photos, threads=1, **OPTIONS)
     assert resumed.table.equals(fresh.table)
     assert resumed.meta == fresh.meta
-    again = srfast.score(photos, output=output, resume=True, workers=1, **OPTIONS)
+    again = srfast.score(photos, output=output, resume=True, threads=1, **OPTIONS)
     assert again.table.equals(fresh.table)
 
 
@@ -90,7 +90,7 @@ def test_resume_refuses_to_mix(before: bool, finished: bool, photos: Path, tmp_p
 
     output = tmp_path / "s.parquet"
     try:
-        srfast.score(photos, output=output, progress=stop, workers=1, **{**OPTIONS, "blockiness": before})
+        srfast.score(photos, output=output, progress=stop, threads=1, **{**OPTIONS, "blockiness": before})
     except KeyboardInterrupt:
         assert not finished
     with pytest.raises(InputError, match="cannot be resumed: blockiness was"):

@@ -84,7 +84,7 @@ def test_what_changed_is_scored_again(
     side: str, change: Callable[[Path], None], finished: bool, photo_folder: Path, lr_folder: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "s.parquet"
-    options: dict[str, Any] = {"lr": lr_folder} if side == "lr" else {}
+    options: dict[str, Any] = {"lr_images": lr_folder} if side == "lr" else {}
     first: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "output": output, **options}
     if finished:
         srfast.score(photo_folder, **first)
@@ -104,7 +104,7 @@ def test_what_changed_is_scored_again(
 def test_times_in_the_future(side: str, photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
     """Files that a clock ahead wrote: known when they stay, scored again when they change."""
     output = tmp_path / "s.parquet"
-    options: dict[str, Any] = {"lr": lr_folder} if side == "lr" else {}
+    options: dict[str, Any] = {"lr_images": lr_folder} if side == "lr" else {}
     path = (lr_folder if side == "lr" else photo_folder) / "astronaut.png"
     os.utime(path, ns=(time.time_ns() + YEARS,) * 2)
     before = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, **options)

@@ -18,7 +18,7 @@ from srfast.scoring import parts
 from srfast.scoring.pipeline import score
 from srfast.scoring.table import ScoreTable
 
-OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "workers": 1}
+OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "threads": 1}
 
 
 class Stop(Exception):

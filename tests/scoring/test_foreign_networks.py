@@ -83,7 +83,7 @@ def test_the_scores_are_those_of_the_same_network_in_torch(
     net = Shuffled(channels)
     path = exported(net, tmp_path / "net.onnx")
     options: dict[str, Any] = {"scale": SCALE, "patch": 48, "stride": 20, "mode": mode}
-    options |= {"lr": lr, "lr_template": "{}x4"} if given else {}
+    options |= {"lr_images": lr, "lr_template": "{}x4"} if given else {}
     got, want = srfast.score(hr, scorer=path, **options), srfast.score(hr, scorer=net, **options)
     assert (got.meta["backend"], got.meta["scorer"]["name"]) == ("onnx", "net.onnx")
     np.testing.assert_allclose(got["loss"], want["loss"], rtol=1e-4)
@@ -110,9 +110,9 @@ def test_a_patch_is_the_network_on_the_given_lr(pairs: tuple[Path, Path], tmp_pa
 def test_a_network_of_upsampled_y(pairs: tuple[Path, Path], tmp_path: Path) -> None:
     """``srfast onnx --network-only`` writes one: existing pairs get the scores of the shipped SRCNN."""
     hr, lr = pairs
-    path = graph.export(tmp_path / "net.onnx", SCALE, network_only=True)
+    path = graph.export_onnx(tmp_path / "net.onnx", scale=SCALE, network_only=True)
     for mode in ("patch", "dense"):
-        options: dict[str, Any] = {"lr": lr, "lr_template": "{}x4", "scale": SCALE, "patch": 48, "mode": mode}
+        options: dict[str, Any] = {"lr_images": lr, "lr_template": "{}x4", "scale": SCALE, "patch": 48, "mode": mode}
         got, want = srfast.score(hr, scorer=path, **options), srfast.score(hr, **options)
         np.testing.assert_allclose(got["loss"], want["loss"], rtol=1e-4)
 
@@ -121,7 +121,7 @@ def test_a_whole_scorer_is_refused(
     pairs: tuple[Path, Path], tmp_path: Path, srfast_command: Callable[..., Any]
 ) -> None:
     hr, lr = pairs
-    graph.export(tmp_path / "scorer.onnx", SCALE)
+    graph.export_onnx(tmp_path / "scorer.onnx", scale=SCALE)
     options = ("--lr", lr, "--lr-template", "{}x4", "--scale", "4", "--patch", "48", "--scorer", "scorer.onnx")
     done = srfast_command("score", hr, "-o", "s.parquet", *options, cwd=tmp_path)
     assert done.returncode == 2
@@ -134,12 +134,12 @@ def test_a_whole_scorer_is_refused(
 def test_what_pairs_refuse(pairs: tuple[Path, Path], tmp_path: Path) -> None:
     hr, lr = pairs
     path = exported(Shuffled(1), tmp_path / "net.onnx")
-    options: dict[str, Any] = {"lr": lr, "lr_template": "{}x4", "patch": 48, "scorer": path}
+    options: dict[str, Any] = {"lr_images": lr, "lr_template": "{}x4", "patch": 48, "scorer": path}
     with pytest.raises(InputError, match="lr_images: existing pairs are scored by ONNX Runtime in fp32"):
         srfast.score(hr, scale=SCALE, backend="torch", **options)
     (tmp_path / "x2").mkdir()
     with pytest.raises(InputError, match=r"expected output of the input's size or 2 times it \(the scale\)"):
-        srfast.score(hr, scale=2, **{**options, "lr": tmp_path / "x2"})
+        srfast.score(hr, scale=2, **{**options, "lr_images": tmp_path / "x2"})
     fixed = exported(Shuffled(1), tmp_path / "fixed.onnx", (16, 16))
     with pytest.raises(InputError, match="expected input of 16 x 16, the only size it takes, got 12 x 12"):
         srfast.score(hr, scale=SCALE, **{**options, "scorer": fixed})
@@ -156,7 +156,7 @@ def test_dense_scores_in_tiles(
     hr, lr = pairs
     path = exported(Shuffled(3), tmp_path / "net.onnx")
     options: dict[str, Any] = {"scale": SCALE, "patch": 48, "stride": 12, "mode": "dense", "scorer": path}
-    options |= {"lr": lr, "lr_template": "{}x4"} if given else {}
+    options |= {"lr_images": lr, "lr_template": "{}x4"} if given else {}
     whole = srfast.score(hr, **options)
     monkeypatch.setattr(tiling, "WHOLE_PIXELS", 500)
     monkeypatch.setattr(tiling, "TILE", 16)

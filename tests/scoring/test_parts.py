@@ -18,7 +18,7 @@ from srfast.errors import InputError, RunError
 from srfast.scoring.pipeline import score
 from srfast.scoring.table import ScoreTable
 
-OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "workers": 1}
+OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "threads": 1}
 WAITING = """
 import sys
 from srfast.scoring import pipeline
@@ -26,7 +26,7 @@ def wait(done, total, patches):
     if done == 2:
         print("two", flush=True)
         sys.stdin.readline()
-pipeline.score(sys.argv[1], patch=48, scorer="bicubic", output=sys.argv[2], progress=wait, workers=1)
+pipeline.score(sys.argv[1], patch=48, scorer="bicubic", output=sys.argv[2], progress=wait, threads=1)
 """
 
 

@@ -42,7 +42,7 @@ def test_dense_scores_in_tiles(
     draw = np.random.default_rng(0)
     Image.fromarray(draw.integers(0, 256, (480, 600, 3), np.uint8)).save(tmp_path / "hr" / "a.png")
     Image.fromarray(draw.integers(0, 256, (240, 300, 3), np.uint8)).save(tmp_path / "lr" / "a.png")
-    options = {"lr": tmp_path / "lr"} if pairs else {}
+    options = {"lr_images": tmp_path / "lr"} if pairs else {}
     module = Sharpen(receptive)
     want = srfast.score(tmp_path / "hr", patch=48, mode="dense", scorer=module, **options)
     assert module.largest == 240 * 300

@@ -307,7 +307,7 @@ def test_a_rate_for_a_part_that_is_not_there(store: PairStore, tmp_path: Path) -
 
 def _all_patches(folder: Path) -> Path:
     """A core-set that keeps every patch of 24 pixels."""
-    scores = srfast.score(folder, scale=2, patch=24, stride=24, scorer="bicubic", workers=1)
+    scores = srfast.score(folder, scale=2, patch=24, stride=24, scorer="bicubic", threads=1)
     path = folder.parent / "all.parquet"
     srfast.select(scores, keep=1.0).write(path)
     return path

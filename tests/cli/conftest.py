@@ -1,0 +1,22 @@
+"""What every error of the command line looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def assert_one_line() -> Callable[..., None]:
+    def check(result: tuple[int, str, str], code: int, *words: str | Path) -> None:
+        assert result[0] == code, result
+        assert result[1] == "", "an error must leave stdout to programs"
+        assert result[2].startswith("srfast: error: "), result[2]
+        assert result[2].count("\n") == 1, result[2]
+        assert "Traceback" not in result[2]
+        for word in words:
+            assert str(word) in result[2], result[2]
+
+    return check

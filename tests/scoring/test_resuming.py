@@ -1,0 +1,276 @@
+"""A run that was interrupted, killed or finished is continued, to the same bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import srfast
+from srfast.errors import InputError
+from srfast.scoring.table import ScoreTable
+
+Weights = Callable[[int], Path]
+
+
+# Resuming
+
+
+def stop_after(n: int) -> Callable[..., None]:
+    def progress(done: int, total: int, patches: int) -> None:
+        if done == n:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_resume_after_an_interrupt_gives_the_same_bytes(n: int, photo_folder: Path, tmp_path: Path) -> None:
+    options = {"patch": 48, "stride": 24, "scorer": "bicubic"}
+    undisturbed, resumed = tmp_path / "u.parquet", tmp_path / "r.parquet"
+    srfast.score(photo_folder, output=undisturbed, **options)
+    with pytest.raises(KeyboardInterrupt):
+        srfast.score(photo_folder, output=resumed, progress=stop_after(n), **options)
+    assert not resumed.exists()
+    scored: list[int] = []
+    srfast.score(photo_folder, output=resumed, resume=True, progress=lambda d, t, p: scored.append(d), **options)
+    assert scored[0] == n, "what was finished is scored again"
+    assert resumed.read_bytes() == undisturbed.read_bytes()
+    assert not (tmp_path / "r.parquet.parts").exists()
+
+
+KILLED = """
+import sys, time
+import srfast.scoring.parts, srfast.scoring.pipeline
+srfast.scoring.parts.ROWS = 8
+moment, source, output, scorer = sys.argv[1:]
+done = 0
+if moment == "while a part is written":
+    write = srfast.scoring.parts.Writer.write_table
+    def slow(writer, table):
+        write(writer, table)
+        global done
+        done += 1
+        if done == 3:
+            print("now", flush=True)
+            time.sleep(60)
+    srfast.scoring.parts.Writer.write_table = slow
+elif moment == "while the table is written":
+    group = srfast.scoring.parts.write_parquet
+    def slow(path, tables, schema, meta, **options):
+        def rows():
+            for t in tables:
+                yield t
+            print("now", flush=True)
+            time.sleep(60)
+        group(path, rows(), schema, meta, **options)
+    srfast.scoring.parts.write_parquet = slow
+def progress(done, total, patches):
+    if moment == f"after {done}":
+        print("now", flush=True)
+        time.sleep(60)
+options = {"patch": 24, "stride": 12, "scorer": scorer, "output": output, "threads": 1, "resume": True}
+srfast.scoring.pipeline.score(source, progress=progress, **options)
+print("finished", flush=True)
+"""
+
+
+def run_and_kill(moment: str, source: Path, output: Path, scorer: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, moment, str(source), str(output), str(scorer)],
+        cwd=output.parent, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    with process.stdout:
+        said = process.stdout.readline().strip()
+        process.kill()
+        process.wait()
+    assert said == "now", said
+
+
+def test_resume_after_kill_9_gives_the_same_bytes(photo_folder: Path, srcnn_weights: Weights, tmp_path: Path) -> None:
+    """Killed at five moments in a row, and continued each time from what the last one left."""
+    options = {"patch": 24, "stride": 12, "scorer": srcnn_weights(2)}
+    undisturbed, output = tmp_path / "u.parquet", tmp_path / "r.parquet"
+    srfast.score(photo_folder, output=undisturbed, **options)
+    for moment in ("after 0", "after 1", "while a part is written", "after 3", "while the table is written"):
+        run_and_kill(moment, photo_folder, output, srcnn_weights(2))
+        assert not output.exists(), moment
+    parts = sorted((tmp_path / "r.parquet.parts").glob("part-*"))
+    assert parts
+    parts[0].write_bytes(parts[0].read_bytes()[:100])  # a disk that lost its cache may leave a part cut short
+    srfast.score(photo_folder, output=output, resume=True, **options)
+    assert output.read_bytes() == undisturbed.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos", "r.parquet", "u.parquet"]
+
+
+def test_resume_of_a_finished_run_scores_nothing(photo_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "s.parquet"
+    srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
+    before = output.read_bytes()
+    calls: list[tuple[int, int, int]] = []
+    srfast.score(
+        photo_folder, patch=48, scorer="bicubic", output=output, resume=True, progress=lambda *a: calls.append(a)
+    )
+    assert calls == [(4, 4, 0)]
+    assert output.read_bytes() == before
+
+
+def test_changed_new_and_removed_images(photo_folder: Path, tmp_path: Path) -> None:
+    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
+    srfast.score(photo_folder, **options)
+    with Image.open(photo_folder / "sub" / "rocket.png") as image:
+        turned = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).convert("L")
+    turned.save(photo_folder / "sub" / "rocket.png")
+    with Image.open(photo_folder / "chelsea.jpg") as image:
+        image.save(photo_folder / "new.png")
+    (photo_folder / "astronaut.png").unlink()
+    calls: list[tuple[int, int, int]] = []
+    resumed = srfast.score(photo_folder, resume=True, progress=lambda *a: calls.append(a), **options)
+    assert calls[0][:2] == (2, 4)
+    fresh = srfast.score(photo_folder, patch=48, scorer="bicubic")
+    assert resumed.table.equals(fresh.table)
+    assert resumed.meta == fresh.meta
+
+
+def test_a_touched_image_is_scored_again(photo_folder: Path, tmp_path: Path) -> None:
+    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
+    srfast.score(photo_folder, **options)
+    os.utime(photo_folder / "astronaut.png", ns=(1, 1))
+    calls: list[tuple[int, int, int]] = []
+    table = srfast.score(photo_folder, resume=True, progress=lambda *a: calls.append(a), **options)
+    assert calls == [(3, 4, 0), (4, 4, 15)]
+    assert table.meta["images"]["astronaut.png"]["mtime_ns"] == 1
+
+
+def test_skipped_files_are_tried_again(photo_folder: Path, tmp_path: Path) -> None:
+    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet", "skip_bad": True}
+    shutil.copy(photo_folder / "chelsea.jpg", tmp_path / "whole.jpg")
+    (photo_folder / "late.jpg").write_bytes(b"")
+    assert srfast.score(photo_folder, **options).meta["skipped"]
+    shutil.copy2(tmp_path / "whole.jpg", photo_folder / "late.jpg")
+    table = srfast.score(photo_folder, resume=True, **options)
+    assert table.meta["skipped"] == []
+    assert "late.jpg" in table.column("image")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("scale", {"scale": 4}),
+        ("patch", {"patch": 24, "stride": 48}),
+        ("stride", {"stride": 24}),
+        ("mode", {"mode": "dense"}),
+        ("boundary", {"boundary": "replicate"}),
+        ("scorer", {"scorer": "weights"}),
+        ("shard", {"shard": (0, 2)}),
+        ("backend", {"backend": "torch"}),
+        ("root", {"images": "sub"}),
+    ],
+)
+@pytest.mark.parametrize("finished", [True, False])
+def test_resuming_with_other_settings_names_the_setting(
+    finished: bool, name: str, options: dict[str, Any], photo_folder: Path, srcnn_weights: Weights, tmp_path: Path
+) -> None:
+    base = {"patch": 48, "stride": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
+    if finished:
+        srfast.score(photo_folder, **base)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            srfast.score(photo_folder, progress=stop_after(2), **base)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*.parquet")}
+    changed = {**base, **options}
+    if changed["scorer"] == "weights":
+        changed["scorer"] = srcnn_weights(2)
+    source = photo_folder / changed.pop("images", "")
+    with pytest.raises(InputError, match=rf"cannot be resumed: {name}[.\w]* was "):
+        srfast.score(source, resume=True, **changed)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*.parquet")} == before
+
+
+def test_a_table_whose_rows_were_taken_out_cannot_be_resumed(photo_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "s.parquet"
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
+    for rows in (table.table.slice(3), table.table.sort_by("loss")):
+        ScoreTable(rows, table.meta).write(output)
+        with pytest.raises(InputError, match="cannot be resumed: rows were taken out"):
+            srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, resume=True)
+
+
+def test_a_core_set_cannot_be_resumed(photo_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "s.parquet"
+    srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic")).write(output)
+    with pytest.raises(InputError, match="got a core-set"):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, resume=True)
+
+
+def test_an_output_that_is_a_link_and_has_no_suffix(photo_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "table")
+    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "link"}
+    with pytest.raises(KeyboardInterrupt):
+        srfast.score(photo_folder, progress=stop_after(2), **options)
+    (tmp_path / "elsewhere" / "table.parts" / ".srfast-0123456789abcdef").write_bytes(b"left by a crash")
+    srfast.score(photo_folder, resume=True, **options)
+    assert (tmp_path / "link").is_symlink()
+    assert [p.name for p in (tmp_path / "elsewhere").iterdir()] == ["table"]
+
+
+def test_resume_needs_an_output(photo_folder: Path) -> None:
+    with pytest.raises(InputError, match=r"^resume: "):
+        srfast.score(photo_folder, resume=True)
+
+
+def test_a_foreign_output_or_folder_of_parts_is_left_alone(photo_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "notes.txt"
+    output.write_text("mine")
+    with pytest.raises(InputError, match="was not written by srfast"):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
+    assert output.read_text() == "mine"
+    parts = tmp_path / "s.parquet.parts"
+    parts.mkdir()
+    (parts / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match=r"s\.parquet\.parts: holds thesis\.tex"):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet")
+    assert (parts / "thesis.tex").read_text() == "mine"
+
+
+def test_slow_scorers_lose_seconds_not_hours(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("srfast.scoring.parts.SECONDS", 0.0)
+    seen = []
+
+    def progress(done: int, total: int, patches: int) -> None:
+        seen.append(len(list(tmp_path.glob("s.parquet.parts/part-*"))))
+
+    srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet", progress=progress)
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_a_signal_while_scoring_loses_nothing_finished(photo_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "s.parquet"
+    calls = []
+
+    def progress(done: int, total: int, patches: int) -> None:
+        calls.append(done)
+        if done == 2 and len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, progress=progress)
+    again: list[int] = []
+    srfast.score(
+        photo_folder, patch=48, scorer="bicubic", output=output, resume=True, progress=lambda d, *_: again.append(d)
+    )
+    assert again[0] == 2
