@@ -22,6 +22,7 @@ class Config:
 # (kernel, compute capability, bytes an element) -> Config. The capability is the highest one not above the card's.
 TABLE: dict[tuple[str, int, int], Config] = {
     ("features", 80, 2): Config(128, 4, 3),
+    ("features", 86, 2): Config(128, 4, 2),  # 8.6 and 8.9 have 99 KiB of shared memory a block, 8.0 has 163
     ("features", 90, 2): Config(128, 4, 3),
     ("features", 100, 2): Config(128, 4, 3),
     ("features", 120, 2): Config(128, 4, 2),

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 import triton
@@ -32,6 +31,9 @@ TAPS = {2: 96, 3: 64, 4: 64}
 """WINDOW^2, padded with zero weights to a multiple of 32."""
 LIMIT = (2**31 - 1) // 25
 """HR pixels of one launch: offsets into the 25 planes are 32-bit."""
+GROUP = 64 * 25 * 96 * 96 * 2
+"""Bytes of the products of a group of images, 28 MiB: an L2 cache of 40 or 50 MB holds them until every class has
+written its part of a sector. Smaller caches write some sectors more than once."""
 
 
 @triton.jit
@@ -52,7 +54,19 @@ def _rows(weight, FIRST: tl.constexpr, COUNT: tl.constexpr):
     return tl.load(weight + ((FIRST + tl.arange(0, COUNT))[:, None] * 64 + tl.arange(0, 64)[None, :]))
 
 
-@triton.jit(do_not_specialize=["height", "width", "images"])
+@triton.jit
+def _place(row, column, height, width, SIDE: tl.constexpr):
+    """Where an LR pixel lies in a plane of products. Columns next to a border, which are classes of their own, come
+    after the others, and their pixels one after another: a program writes neighbours, whichever class it works on."""
+    middle = tl.minimum(SIDE // 2, width - 1)
+    past = tl.maximum(width - SIDE, 0)
+    whole = (column >= middle) & (column <= middle + past)
+    border = tl.where(column < middle, column, column - past - 1)
+    first = tl.where(whole, column - middle, height * (past + 1 + border))
+    return first + row * tl.where(whole, past + 1, 1)
+
+
+@triton.jit(do_not_specialize=["height", "width", "images", "group", "programs"])
 def features_kernel(
     lr,  # [N, h, w]
     w1,  # [classes of rows, classes of columns, S * S, TAPS, 64]
@@ -60,11 +74,12 @@ def features_kernel(
     w2,  # [64, 32]
     b2,  # [32] float32, times 255
     w3,  # [32, 32]: conv3's weight [32, 25], padded
-    starts,  # [128] int32: the first program of each class; past the last class, a number that no program has
-    out,  # [N, S * S, 25, h, w]
+    out,  # [N, S * S, 25, h * w], a plane as in _place
     height,
     width,
     images,
+    group,  # images of a group
+    programs,  # of a group
     S: tl.constexpr,
     SIDE: tl.constexpr,
     TAPS: tl.constexpr,
@@ -72,25 +87,47 @@ def features_kernel(
     HOIST: tl.constexpr,  # the windows stay in shared memory for all phases; else (fp32) they are read in steps
 ):
     # A class is a set of LR pixels with the same weights: all whose window lies inside the image, or one position next
-    # to a border; of every image.
-    program = tl.program_id(0)
-    kind = tl.sum((tl.load(starts + tl.arange(0, 128)) <= program).to(tl.int32)) - 1
-    columns = tl.minimum(width, SIDE)
-    kind_y = kind // columns
-    kind_x = kind % columns
+    # to a border. Groups of images come one after another; in a group come the middle of all its images, then the rows
+    # next to a border, the columns, the corners. `programs` on the host counts them.
+    local = tl.program_id(0) % programs
+    image0 = tl.program_id(0) // programs * group
+    here = tl.minimum(group, images - image0)
     past_y = tl.maximum(height - SIDE, 0)
     past_x = tl.maximum(width - SIDE, 0)
-    rows_of = tl.where(kind_y == SIDE // 2, past_y + 1, 1)
-    columns_of = tl.where(kind_x == SIDE // 2, past_x + 1, 1)
-    index = (program - tl.load(starts + kind)) * BLOCK + tl.arange(0, BLOCK)
+    middle_y = tl.minimum(SIDE // 2, height - 1)
+    middle_x = tl.minimum(SIDE // 2, width - 1)
+    classes_y = tl.minimum(height, SIDE) - 1  # without the middle
+    classes_x = tl.minimum(width, SIDE) - 1
+    first_row = tl.cdiv(group * (past_y + 1) * (past_x + 1), BLOCK)
+    row_programs = tl.cdiv(group * (past_x + 1), BLOCK)
+    first_column = first_row + classes_y * row_programs
+    column_programs = tl.cdiv(group * (past_y + 1), BLOCK)
+    first_corner = first_column + classes_x * column_programs
+    corner_programs = tl.cdiv(group, BLOCK)
+    middle = local < first_row
+    in_rows = (local >= first_row) & (local < first_column)
+    in_columns = (local >= first_column) & (local < first_corner)
+    begin = tl.where(middle, 0, tl.where(in_rows, first_row, tl.where(in_columns, first_column, first_corner)))
+    each = tl.where(
+        middle, first_row, tl.where(in_rows, row_programs, tl.where(in_columns, column_programs, corner_programs))
+    )
+    number = (local - begin) // each  # of the class among its kind
+    across = tl.maximum(classes_x, 1)
+    other_y = tl.where(in_rows, number, number // across)
+    other_x = tl.where(in_columns, number, number % across)
+    kind_y = tl.where(middle | in_columns, middle_y, other_y + (other_y >= middle_y).to(tl.int32))
+    kind_x = tl.where(middle | in_rows, middle_x, other_x + (other_x >= middle_x).to(tl.int32))
+    rows_of = tl.where(kind_y == middle_y, past_y + 1, 1)
+    columns_of = tl.where(kind_x == middle_x, past_x + 1, 1)
+    index = (local - begin) % each * BLOCK + tl.arange(0, BLOCK)
     count = rows_of * columns_of
-    inside = index < images * count
-    index = tl.minimum(index, images * count - 1)
-    image = index // count
+    inside = index < here * count
+    index = tl.minimum(index, here * count - 1)
+    image = image0 + index // count
     within = index % count
-    y = kind_y + tl.where(kind_y > SIDE // 2, past_y, 0) + within // columns_of
-    x = kind_x + tl.where(kind_x > SIDE // 2, past_x, 0) + within % columns_of
-    pixel = image * (height * width) + y * width + x
+    y = kind_y + tl.where(kind_y > middle_y, past_y, 0) + within // columns_of
+    x = kind_x + tl.where(kind_x > middle_x, past_x, 0) + within % columns_of
+    pixel = image * (height * width) + _place(y, x, height, width, SIDE)
     top = tl.minimum(tl.maximum(y - SIDE // 2, 0), past_y)
     left = tl.minimum(tl.maximum(x - SIDE // 2, 0), past_x)
     origin = image * (height * width) + top * width + left
@@ -108,7 +145,7 @@ def features_kernel(
     plane = height * width
     target = out + ((pixel + image * (plane * (S * S * 25 - 1)))[None, :] + channel[:, None] * plane)
     mask = inside[None, :] & (channel < 25)[:, None]
-    weight1 = w1 + kind * (S * S * TAPS * 64)
+    weight1 = w1 + (kind_y * (classes_x + 1) + kind_x) * (S * S * TAPS * 64)
     for phase in range(S * S):
         if HOIST:
             acc = tl.dot(a, _rows(weight1, 0, 64), input_precision="ieee")
@@ -129,7 +166,7 @@ def features_kernel(
 
 @triton.jit(do_not_specialize=["height", "width", "tiles"])
 def error_kernel(
-    products,  # [N, S * S, 25, h, w]
+    products,  # [N, S * S, 25, h * w], a plane as in _place
     b3,  # [1] float32, times 255
     truth,  # [N, S * h, S * w] uint8
     sums,  # [N, tiles] float32
@@ -138,6 +175,7 @@ def error_kernel(
     width,
     tiles,  # programs an image
     S: tl.constexpr,
+    SIDE: tl.constexpr,
     BLOCK: tl.constexpr,
     WRITE_SR: tl.constexpr,
 ):
@@ -161,11 +199,11 @@ def error_kernel(
         acc = tl.zeros((BLOCK,), dtype=tl.float32) + bias
         for i in tl.static_range(5):
             from_y = tl.minimum(tl.maximum(hr_y + (i - 2), 0), S * height - 1)
-            row = (from_y % S * (S * 25) + i * 5) * plane + from_y // S * width
+            planes = from_y % S * (S * 25) + i * 5
             for j in tl.static_range(5):
                 from_x = tl.minimum(tl.maximum(hr_x + (j - 2), 0), S * width - 1)
-                column = (from_x % S * 25 + j) * plane + from_x // S
-                acc += tl.load(source + (row + column)).to(tl.float32)
+                place = _place(from_y // S, from_x // S, height, width, SIDE)
+                acc += tl.load(source + ((planes + from_x % S * 25 + j) * plane + place)).to(tl.float32)
         pixel = picture + hr_y * (S * width) + hr_x
         if WRITE_SR:
             tl.store(sr + pixel, acc, mask=inside)
@@ -191,18 +229,20 @@ class Packed:
     b3: Tensor  # [1]
 
 
-@lru_cache(maxsize=64)
-def _starts(images: int, height: int, width: int, scale: int, block: int, device: torch.device) -> tuple[Tensor, int]:
-    """The first program of each class, padded to 128, and the number of programs."""
+def groups(images: int, height: int, width: int, scale: int, config: Config, itemsize: int) -> tuple[int, int]:
+    """Images of a group, and the programs of ``features_kernel`` for one: groups of GROUP bytes at most, all alike."""
+    most = max(1, GROUP // (scale**2 * 25 * height * width * itemsize))
+    group = triton.cdiv(images, triton.cdiv(images, most))
     side = WINDOW[scale]
-    counts = [[1] * min(n, side) for n in (height, width)]
-    for count, n in zip(counts, (height, width), strict=True):
-        if n > side:
-            count[side // 2] = n - side + 1
-    programs = [triton.cdiv(images * rows * columns, block) for rows in counts[0] for columns in counts[1]]
-    starts = torch.full((128,), 2**31 - 1, dtype=torch.int32)
-    starts[: len(programs)] = torch.tensor([0, *programs[:-1]]).cumsum(0)
-    return starts.to(device), sum(programs)
+    rows, columns = (max(n - side, 0) + 1 for n in (height, width))
+    borders_y, borders_x = (min(n, side) - 1 for n in (height, width))
+    programs = [
+        (1, group * rows * columns),
+        (borders_y, group * columns),
+        (borders_x, group * rows),
+        (borders_y * borders_x, group),
+    ]
+    return group, sum(classes * triton.cdiv(pixels, config.block) for classes, pixels in programs)
 
 
 def config_for(kernel: str, tensor: Tensor) -> Config:
@@ -233,20 +273,21 @@ def launch_features(lr: Tensor, packed: Packed, config: Config | None = None) ->
         config: Replaces the table's row.
 
     Returns:
-        [N, S * S, 25, h, w] of the same dtype: products of the features (times 255) with conv3's taps, for
-        each HR pixel by its place (row, then column) in its LR pixel. float16 holds values up to 65504.
+        [N, S * S, 25, h * w] of the same dtype: products of the features (times 255) with conv3's taps, for each HR
+        pixel by its place (row, then column) in its LR pixel; LR pixels lie as ``_place`` says. float16 holds values up
+        to 65504.
     """
     n, h, w = lr.shape
     _check("lr", lr, packed.w2.dtype, (n, h, w), packed.w2.device)
     s, side = packed.scale, WINDOW[packed.scale]
     if n * h * w * s * s > LIMIT:
         raise ValueError(f"lr: expected at most {LIMIT} HR pixels at once, got {n * h * w * s * s}")
-    out = torch.empty((n, s * s, 25, h, w), dtype=lr.dtype, device=lr.device)
+    out = torch.empty((n, s * s, 25, h * w), dtype=lr.dtype, device=lr.device)
     if out.numel() == 0:
         return out
     config = config or config_for("features", lr)
-    starts, programs = _starts(n, h, w, s, config.block, lr.device)
-    features_kernel[(programs,)](
+    group, programs = groups(n, h, w, s, config, lr.element_size())
+    features_kernel[(programs * triton.cdiv(n, group),)](
         *(
             lr,
             packed.folded(min(h, side), min(w, side)),
@@ -254,11 +295,12 @@ def launch_features(lr: Tensor, packed: Packed, config: Config | None = None) ->
             packed.w2,
             packed.b2,
             packed.w3,
-            starts,
             out,
             h,
             w,
             n,
+            group,
+            programs,
         ),
         S=s,
         SIDE=side,
@@ -277,7 +319,7 @@ def launch_error(
     """conv3 and the mean squared error of each image.
 
     Args:
-        products: Of ``launch_features``, [N, S * S, 25, h, w].
+        products: Of ``launch_features``, [N, S * S, 25, h * w].
         truth: Y, [N, S * h, S * w] uint8.
         packed: Weights on the same device.
         sr: Where the reconstruction in [0, 255] goes, [N, S * h, S * w] float32; None: it is not written.
@@ -286,10 +328,10 @@ def launch_error(
     Returns:
         [N] float32 in units of [0, 255]^2. Programs sum in float32, their sums are added in float64 in a fixed order.
     """
-    n, _, _, h, w = products.shape
     s = packed.scale
-    _check("products", products, packed.w2.dtype, (n, s * s, 25, h, w), packed.w2.device)
+    n, h, w = truth.shape[0], truth.shape[1] // s, truth.shape[2] // s
     _check("truth", truth, torch.uint8, (n, s * h, s * w), packed.w2.device)
+    _check("products", products, packed.w2.dtype, (n, s * s, 25, h * w), packed.w2.device)
     if sr is not None:
         _check("sr", sr, torch.float32, (n, s * h, s * w), packed.w2.device)
     if n == 0:
@@ -300,6 +342,7 @@ def launch_error(
     error_kernel[(n * tiles,)](
         *(products, packed.b3, truth, sums, sums if sr is None else sr, h, w, tiles),
         S=s,
+        SIDE=WINDOW[s],
         BLOCK=config.block,
         WRITE_SR=sr is not None,
         num_warps=config.num_warps,

@@ -22,9 +22,7 @@ def test_the_whole_may_reach_ten_gigapixels_a_second(tmp_path: Path) -> None:
     env |= {"PYTHONSAFEPATH": "", "TRITON_CACHE_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-m", "bench.roofline"], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    roofs = [float(roof) for roof in re.findall(r"^together .*\*\*([\d.]+) Gpix/s", done.stdout, re.M)]
+    roofs = [float(roof) for roof in re.findall(r"together.*\*\*([\d.]+) Gpix/s", done.stdout, re.M)]
     assert len(roofs) == 3
     assert min(roofs) >= 10
-    # The figures that docs/gpu.md shows are these.
-    text = (ROOT / "docs" / "gpu.md").read_text()
-    assert all(f"**{roof:.1f} Gpix/s**" in text for roof in roofs)
+    assert done.stdout in (ROOT / "docs" / "gpu.md").read_text()

@@ -49,7 +49,7 @@ def command(model: str, data: tuple[str, ...], json_file: str | None, **options:
             click.echo(text)
             return
         with output_file(json_file, "evaluation", inputs) as temporary:
-            temporary.write_text(text + "\n")
+            temporary.write_text(text + "\n", encoding="utf-8")
     _print(result)
 
 

@@ -100,16 +100,15 @@ class PatchStream:
 
     def _decoded(self) -> Iterator[PatchBatch]:
         """The patches of each image that holds any."""
-        for number, image in self.images():
-            part = self._cut(image, number)
-            if part is not None:
-                yield part
+        for batch in self.batches():
+            for number, image in batch:
+                part = self._cut(image, number)
+                if part is not None:
+                    yield part
 
-    def images(self) -> Iterator[tuple[int, Tensor]]:
-        """(index into ``files``, uint8 [H, W, 3] on the device) of each file, in order.
-
-        An image is DALI's memory: valid for work on the current stream that is queued before the next is asked for.
-        """
+    def batches(self) -> Iterator[list[tuple[int, Tensor]]]:
+        """(index into ``files``, uint8 [H, W, 3] on the device) of the files in order, as many as DALI decodes at
+        once."""
         if self._pipeline is None:
             return
         self._pipeline.reset()
@@ -118,14 +117,18 @@ class PatchStream:
             try:
                 images, labels = self._pipeline.run()
             except RuntimeError as error:
-                raise RunError(f"DALI: {' '.join(str(error).split())}") from error
+                raise _said(error) from error
+            batch = []
             for position, number in enumerate(from_dlpack(labels.as_tensor()).flatten().tolist()):
                 if number == next_file:  # anything else repeats a file to fill the batch
-                    yield number, from_dlpack(images[position])
+                    batch.append((number, from_dlpack(images[position]).clone()))
                     next_file += 1
-            if self.device.type == "cuda":
-                # DALI reuses the images' memory in its next run.
-                torch.cuda.current_stream(self.device).synchronize()
+            copied = torch.cuda.Event() if self.device.type == "cuda" else None
+            if copied is not None:
+                copied.record(torch.cuda.current_stream(self.device))
+            yield batch
+            if copied is not None:
+                copied.synchronize()  # DALI reuses the memory of its images in its next run
 
     def _cut(self, image: Tensor, number: int) -> PatchBatch | None:
         height, width, _ = image.shape
@@ -166,9 +169,16 @@ def _build(files: Sequence[ImageFile], batch: int, threads: int, device_id: int 
         )
         return images, label
 
-    pipeline = decode()
-    pipeline.build()
+    try:
+        pipeline = decode()
+        pipeline.build()
+    except RuntimeError as error:  # one of its libraries is missing, say
+        raise _said(error) from error
     return pipeline
+
+
+def _said(error: RuntimeError) -> RunError:
+    return RunError(f"DALI: {' '.join(str(error).split())}")
 
 
 def _join(parts: list[PatchBatch]) -> PatchBatch:

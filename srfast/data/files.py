@@ -20,6 +20,7 @@ import os
 import secrets
 import shlex
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,7 +28,7 @@ from pathlib import Path
 from srfast.data.provenance import MARK, generator, kind_of
 from srfast.data.renaming import rename_new
 from srfast.errors import InputError, RunError
-from srfast.runtime.locks import Lock, hold
+from srfast.runtime.locks import OPEN_STAYS, Lock, hold, remove_held
 
 LOCK = ".srfast-lock"
 """The file inside an output folder by which its run keeps others out."""
@@ -152,12 +153,12 @@ def output_folder(
             for parent, _, _ in os.walk(folder):
                 _sweep(Path(parent), ".srfast-")
             with atomic_path(folder / MARK) as temporary:
-                temporary.write_text(json.dumps({"generator": generator(kind)}) + "\n")
+                temporary.write_text(json.dumps({"generator": generator(kind)}) + "\n", encoding="utf-8")
         for name, what in (files or {}).items():
             check_output(Path(path) / name, what, inputs)
         yield Path(path)
         if becomes and lock:
-            if os.name == "nt":  # which renames no folder with an open file in it, and none onto another
+            if OPEN_STAYS:  # nor is a folder renamed onto another
                 lock.release()
                 if becomes.is_dir():
                     becomes.rmdir()
@@ -222,6 +223,9 @@ def atomic_path(
                 _flush(temporary, os.O_RDWR)
             if mode is not None:
                 _set_mode(temporary, mode)
+            if OPEN_STAYS:
+                os.close(held)
+                held = -1
             _rename(temporary, final, judge)
         except OSError as error:
             raise _explained(error, path, temporary, folder) from error
@@ -345,10 +349,9 @@ def _sweep(folder: Path, prefix: str) -> None:
             continue
         with suppress(OSError):
             descriptor = os.open(folder / name, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-            try:
-                if hold(descriptor):
-                    os.unlink(folder / name)
-            finally:
+            if hold(descriptor):
+                remove_held(folder / name, descriptor)
+            else:
                 os.close(descriptor)
 
 
@@ -376,7 +379,15 @@ def _rename(temporary: Path, final: Path, judge: Callable[[], object] | None) ->
         except FileExistsError:  # it came just now
             continue
         return
-    os.replace(temporary, final)
+    for patience in (0.05, 0.2, 0.5, 0):
+        try:
+            return os.replace(temporary, final)
+        except PermissionError as error:
+            if not OPEN_STAYS or not final.is_file():
+                raise
+            if not patience:
+                raise InputError(f"{final}: cannot be replaced ({error.strerror}): is it open elsewhere?") from None
+        time.sleep(patience)  # a search for viruses, say
 
 
 def _flush(path: Path, flags: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srfast.runtime.locks import hold
+from srfast.runtime.locks import OPEN_STAYS, hold
 
 
 @contextmanager
@@ -21,11 +21,11 @@ def scratch_folder(beside: Path, purpose: str) -> Iterator[Path]:
         beside: An existing folder.
         purpose: A word of letters.
     """
-    ours = re.compile(rf"\.srfast-{purpose}-[0-9a-f]{{16}}")
+    ours = re.compile(rf"\.srfast-{purpose}-[0-9a-f]{{16}}(\.held)?")
     for name in os.listdir(beside):
         if ours.fullmatch(name):
             with suppress(OSError):
-                _remove(beside / name)
+                _remove(beside / name.removesuffix(".held"))
     folder, held = _new(beside, purpose)
     try:
         yield folder
@@ -33,16 +33,27 @@ def scratch_folder(beside: Path, purpose: str) -> Iterator[Path]:
         if held >= 0:
             os.close(held)
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            _beside(folder).unlink(missing_ok=True)
+
+
+def _beside(folder: Path) -> Path:
+    """What is open while a folder is in use, where folders cannot be opened: it then cannot be removed."""
+    return folder.with_name(folder.name + ".held")
 
 
 def _new(beside: Path, purpose: str) -> tuple[Path, int]:
-    """A folder and the descriptor that holds it; -1 where folders cannot be held."""
+    """A folder and the descriptor that holds it; -1 where nothing can be held."""
     for _ in range(3):
         folder = beside / f".srfast-{purpose}-{secrets.token_hex(8)}"
+        if OPEN_STAYS:
+            held = os.open(_beside(folder), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            folder.mkdir(0o700)
+            return folder, held
         folder.mkdir(0o700)
         try:
             held = os.open(folder, os.O_RDONLY)
-        except OSError:  # Windows opens no folders
+        except OSError:
             break
         # Another run may have taken it for one that nobody holds.
         if hold(held) and folder.exists():
@@ -53,6 +64,10 @@ def _new(beside: Path, purpose: str) -> tuple[Path, int]:
 
 
 def _remove(folder: Path) -> None:
+    if OPEN_STAYS:
+        _beside(folder).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+        return
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_DIRECTORY", 0))
     try:
         if hold(descriptor):

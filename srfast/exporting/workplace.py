@@ -49,7 +49,7 @@ class Workplace:
             self.written = written
             descriptor = os.open(self.folder / _ROWS, os.O_WRONLY | os.O_CREAT, 0o666)
             try:
-                os.pwrite(descriptor, f"{written:020d}".encode(), 0)
+                os.write(descriptor, f"{written:020d}".encode())
             finally:
                 os.close(descriptor)
 
@@ -121,7 +121,7 @@ def _open(output: Path, parts: Path, settings: dict[str, Any], resume: bool, nam
     if found is not None:
         _check_same(output, found, settings)
         try:
-            return Workplace(parts, int((parts / _ROWS).read_text()))
+            return Workplace(parts, int((parts / _ROWS).read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return Workplace(parts)
     # First what says that something is finished: a kill in the middle leaves nothing to resume. Last the names.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CODE = 130
 """The command line's exit code after an interrupt."""
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 APART = 0.5
 """Seconds: signals closer together are one. A launcher passes the terminal's Ctrl-C on to those who had it already."""
 

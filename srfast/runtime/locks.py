@@ -16,12 +16,21 @@ from srfast.errors import InputError, RunError
 
 try:
     import fcntl
-except ImportError:  # Windows: runs are not kept apart there
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+try:
+    import msvcrt
+except ImportError:
+    msvcrt = None  # type: ignore[assignment]
+
+OPEN_STAYS = os.name == "nt"
+"""Whether a file that is open can be neither removed nor renamed, nor replaced, nor the folder that it lies in."""
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _CONTENT = re.compile(rb"\d+( [^\s/]*)?")
 """Of a lock file: process and host; empty where a disk was full."""
+_FAR = 1 << 30
+"""The byte of a file that Windows locks: what is locked there cannot be read by others."""
 _held: set[str] = set()
 _guard = threading.Lock()
 
@@ -33,8 +42,9 @@ class Taken(RunError):
 class Lock:
     """A file that one process at a time holds; it says which.
 
-    POSIX record locks: children that outlive a killed process do not inherit them. Those count for a whole process,
-    so its own threads are kept apart by a set of names. Where the file system has no locks, nothing is held.
+    POSIX record locks (Windows: of a byte): children that outlive a killed process do not inherit them. Those count
+    for a whole process, so its own threads are kept apart by a set of names. Where the file system has no locks,
+    nothing is held.
     """
 
     def __init__(self, path: Path, name: str, descriptor: int) -> None:
@@ -78,7 +88,9 @@ class Lock:
         self.release()
 
     def moved(self, path: Path) -> None:
-        """Says where the file lies after its folder was renamed; it has been held all the time."""
+        """Says where the file lies after its folder was renamed; it has been held all the time, or was released."""
+        if not self.held:
+            return
         with _guard:
             _held.discard(self._name)
             self.path, self._name = path, os.path.realpath(path)
@@ -97,28 +109,51 @@ class Lock:
         """Removes the file and frees the lock; a second call does nothing."""
         if self._descriptor < 0:
             return
-        try:
-            # Never the lock of a run that has begun since, where the folder of this one was renamed.
-            if os.path.samestat(os.lstat(self.path), os.fstat(self._descriptor)):
-                self.path.unlink()
+        descriptor, self._descriptor = self._descriptor, -1
+        try:  # never the lock of a run that has begun since, where the folder of this one was renamed
+            own = os.path.samestat(os.lstat(self.path), os.fstat(descriptor))
         except OSError:
-            pass
-        finally:
-            os.close(self._descriptor)
-            self._descriptor = -1
-            with _guard:
-                _held.discard(self._name)
+            own = False
+        with suppress(OSError):
+            remove_held(self.path, descriptor) if own else os.close(descriptor)
+        with _guard:
+            _held.discard(self._name)
 
 
 def hold(descriptor: int) -> bool:
     """Marks an open file as in use until the descriptor is closed; False where it is in use or cannot be marked."""
-    if fcntl is None:
-        return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return _lock_byte(descriptor)
     except OSError:
         return False
+
+
+def remove_held(path: Path, descriptor: int) -> None:
+    """Removes a file that is open here, and closes it: the other way round where an open file stays."""
+    try:
+        if not OPEN_STAYS:
+            path.unlink()
+    finally:
+        os.close(descriptor)
+    if OPEN_STAYS:
+        path.unlink()
+
+
+def _lock_byte(descriptor: int) -> bool:
+    """By Windows' own lock; False where there is none."""
+    if msvcrt is None:
+        return False
+    os.lseek(descriptor, _FAR, os.SEEK_SET)
+    msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     return True
+
+
+def _content(descriptor: int) -> bytes:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, 301)
 
 
 def _open(path: Path, output: Path) -> int:
@@ -138,9 +173,11 @@ def _open(path: Path, output: Path) -> int:
         try:
             if fcntl is not None:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                _lock_byte(descriptor)
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
-                holder = os.pread(descriptor, 300, 0).decode(errors="replace")
+                holder = _content(descriptor).decode(errors="replace")
                 os.close(descriptor)
                 raise _taken(output, holder) from None
         # The run before may have removed the file between its opening and its locking here.
@@ -151,7 +188,8 @@ def _open(path: Path, output: Path) -> int:
         if same:
             with suppress(OSError):  # a disk that is full; the name is for people
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                os.write(descriptor, f"{os.getpid()} {socket.gethostname()}".encode())
             return descriptor
         os.close(descriptor)
 
@@ -175,7 +213,7 @@ def _is_lock(descriptor: int) -> bool:
     about = os.fstat(descriptor)
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1 or about.st_size > 300:
         return False
-    content = os.pread(descriptor, 301, 0)
+    content = _content(descriptor)
     return not content or _CONTENT.fullmatch(content) is not None
 
 

@@ -46,7 +46,7 @@ def _quota(root: Path, membership: Path) -> float | None:
 def _folders(root: Path, membership: Path, controller: str) -> list[Path]:
     """The folder of this process's group below ``root``, and its parents up to ``root``."""
     try:
-        lines = membership.read_text().splitlines()
+        lines = membership.read_text(encoding="utf-8").splitlines()
     except OSError:
         return [root]
     for line in lines:
@@ -60,7 +60,7 @@ def _folders(root: Path, membership: Path, controller: str) -> list[Path]:
 def _v2(folder: Path) -> float | None:
     """cpu.max: "max 100000" or "200000 100000"."""
     try:
-        quota, period = (folder / "cpu.max").read_text().split()
+        quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
         return None if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError, ZeroDivisionError):
         return None
@@ -68,7 +68,7 @@ def _v2(folder: Path) -> float | None:
 
 def _v1(folder: Path) -> float | None:
     try:
-        quota = int((folder / "cpu.cfs_quota_us").read_text())
-        return None if quota <= 0 else quota / int((folder / "cpu.cfs_period_us").read_text())
+        quota = int((folder / "cpu.cfs_quota_us").read_text(encoding="utf-8"))
+        return None if quota <= 0 else quota / int((folder / "cpu.cfs_period_us").read_text(encoding="utf-8"))
     except (OSError, ValueError, ZeroDivisionError):
         return None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from srfast.data.grid import grid
 from srfast.data.images import ImageFile, read_rgb
 from srfast.errors import InputError, RunError
+from srfast.scoring.backends.protocol import Scores, TakesSeveral
 from srfast.scoring.parts import Outcome
-from srfast.scoring.per_image import more_columns, scored_rows
+from srfast.scoring.per_image import more_columns, one_late, scored_rows
 from srfast.scoring.settings import ScoreSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TOLERANCE = {"mean": 0.5, "largest": 16}
 """Grey levels by which its pixels may differ from srfast's in a file, on average and at most. nvJPEG and libjpeg-turbo
@@ -24,7 +28,7 @@ COMPARED_EVERY = 64
 
 def check_loader(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile]) -> None:
     """Refuses what DALI cannot do, or would not do faster."""
-    if not hasattr(engine, "on_device"):
+    if not isinstance(engine, TakesSeveral):
         raise InputError(f"loader: dali decodes for --device cuda with triton or native, but {engine.name} scores here")
     if settings.skip_bad:
         raise InputError("loader: dali stops at a file that it cannot read, leave --skip-bad out")
@@ -61,10 +65,10 @@ def _compare(file: ImageFile, image: np.ndarray) -> None:
     )
 
 
-def _ends_flat(image: Any) -> bool:
-    """Whether the last block is of one colour, as where data lack: srfast's decoder then says whether they do."""
+def _ends_flat(image: Tensor) -> Tensor:
+    """bool: whether the last block is of one colour, as where data lack: srfast's decoder then says whether they do."""
     last = image[-8:, -8:]
-    return bool((last == last[:1, :1]).all())
+    return (last == last[:1, :1]).all()
 
 
 def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], threads: int) -> Iterator[Outcome]:
@@ -73,22 +77,40 @@ def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], t
     Raises:
         RunError: DALI is not installed, a file cannot be decoded, or the decoder's pixels differ from srfast's.
     """
+    import torch
+
     from srfast.data.dali import PatchStream
+    from srfast.scoring.backends.upload import fetched
 
     if not files:
         return
     device_id = (engine.device.index or 0) if engine.device.type == "cuda" else None
     size, scale, step = settings.patch, settings.scale, settings.step
     stream = PatchStream(files, scale=scale, patch=size, stride=step, device_id=device_id, threads=threads)
-    for number, image in stream.images():
-        file = files[number]
-        if number % COMPARED_EVERY == 0 or _ends_flat(image):
-            _compare(file, image.cpu().numpy())
-        xs, ys = grid(image.shape[0], image.shape[1], scale, size, step)
-        if not (len(xs) and len(ys)):
-            yield Outcome(file, small=(image.shape[0], image.shape[1]))
-            continue
-        scores = engine.on_device(image, xs, ys, size, settings.mode)
-        wanted = settings.defects or settings.blockiness
-        more = more_columns(settings, file, image.cpu().numpy(), xs, ys, threads) if wanted else None
-        yield Outcome(file, scored_rows(file, xs, ys, size, scores, more))
+
+    def submit(batch: Sequence[tuple[int, Tensor]]) -> Callable[[], Iterator[Outcome]]:
+        grids = [grid(image.shape[0], image.shape[1], scale, size, step) for _, image in batch]
+        fit = [(image, places) for (_, image), places in zip(batch, grids, strict=True) if all(map(len, places))]
+        dense = settings.mode == "dense"
+        found: Callable[[], list[Scores]] = list
+        if fit:
+            found = engine.submit([i for i, _ in fit], [places for _, places in fit], size, dense)
+        flat = fetched(torch.stack([_ends_flat(image) for _, image in batch]))
+
+        def wait() -> Iterator[Outcome]:
+            for (number, image), suspect in zip(batch, flat(), strict=True):
+                if number % COMPARED_EVERY == 0 or suspect:
+                    _compare(files[number], image.cpu().numpy())
+            scores = iter(found())
+            for (number, image), (xs, ys) in zip(batch, grids, strict=True):
+                file = files[number]
+                if not (len(xs) and len(ys)):
+                    yield Outcome(file, small=(image.shape[0], image.shape[1]))
+                    continue
+                wanted = settings.defects or settings.blockiness
+                more = more_columns(settings, file, image.cpu().numpy(), xs, ys, threads) if wanted else None
+                yield Outcome(file, scored_rows(file, xs, ys, size, next(scores), more))
+
+        return wait
+
+    yield from one_late(submit(batch) for batch in stream.batches())

@@ -20,7 +20,7 @@ from srfast.data.images import ImageFile
 from srfast.data.parquet import Writer
 from srfast.data.renaming import exchange
 from srfast.errors import InputError, RunError
-from srfast.runtime.locks import Lock
+from srfast.runtime.locks import OPEN_STAYS, Lock
 from srfast.scoring.columns import repeated, schema_of
 from srfast.scoring.part_folder import KIND, REPLACED, check_folder, check_table_folder, clear, clear_temporary
 from srfast.scoring.settings import COMPARED
@@ -136,7 +136,7 @@ class Parts:
             **more,
         }
         with atomic_path(self.folder / provenance.MARK) as temporary:
-            temporary.write_text(json.dumps(about) + "\n")
+            temporary.write_text(json.dumps(about) + "\n", encoding="utf-8")
 
     def _continue(self, output: Path, begun: bool) -> None:
         """Takes over the rows of a finished table; one with other settings an interrupted run was about to replace."""
@@ -325,7 +325,7 @@ class Parts:
         target = Path(os.path.realpath(target))
         old = self._replace(target) if target.exists() and any(target.iterdir()) else None
         if old is None:
-            if os.name == "nt":  # which renames no folder with an open file in it, and none onto another
+            if OPEN_STAYS:  # nor is a folder renamed onto another
                 self._lock.release()
                 if target.exists():
                     target.rmdir()
@@ -351,6 +351,9 @@ class Parts:
         try:
             (target / REPLACED).touch()
             keep_mode(self.folder, target)
+            if OPEN_STAYS:
+                self._lock.release()
+                lock.release()
             exchange(self.folder, target)
         except BaseException:
             lock.release()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
@@ -126,12 +126,23 @@ class Job:
         scores = (self.engine.dense if dense else self.engine.windows)(hr, one.xs, one.ys, size, threads, **given)
         return self._scored(file, one, scores)
 
-    def score_together(self, group: list[Read]) -> Iterator[Outcome]:
-        """The outcomes of several images by one call of an engine that has ``windows_of``."""
+    def submit(self, group: list[Read]) -> Callable[[], Iterator[Outcome]]:
+        """The outcomes of several images by one call of an engine that takes several; what comes back waits for them.
+        The images may go after the call."""
         assert isinstance(self.engine, TakesSeveral)
         sizes = [one for _, image in group if isinstance(image, Decoded) for one in image.sizes]
         grids = [(one.xs, one.ys) for one in sizes]
-        found = iter(self.engine.windows_of([one.hr for one in sizes], grids, self.settings.patch) if sizes else [])
+        dense = self.settings.mode == "dense"
+        found = self.engine.submit([one.hr for one in sizes], grids, self.settings.patch, dense) if sizes else list
+        none = np.zeros((0, 0, 3), np.uint8)
+        light: list[Read] = []
+        for file, image in group:
+            if isinstance(image, Decoded):
+                image = Decoded([replace(one, hr=none, lr=None) for one in image.sizes], image.small_at)
+            light.append((file, image))
+        return lambda: self._together(light, iter(found()))
+
+    def _together(self, group: list[Read], found: Iterator[Scores]) -> Iterator[Outcome]:
         for file, image in group:
             if isinstance(image, Outcome):
                 yield image
@@ -146,6 +157,20 @@ class Job:
         if not self.settings.several_sizes:
             return Outcome(file, rows[0] if rows else None, small=image.small_at.get("1"))
         return Outcome(file, pa.concat_tables(rows) if rows else None, small_at=image.small_at)
+
+
+def one_late(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outcome]:
+    """The outcomes of groups of images, each once the next is submitted: the device works while scores come back. Where
+    submitting fails, the group before comes first."""
+    behind = next(waits, None)
+    while behind is not None:
+        try:
+            ahead = next(waits, None)
+        except Exception:
+            yield from behind()
+            raise
+        yield from behind()
+        behind = ahead
 
 
 def more_columns(

@@ -29,7 +29,7 @@ from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.network import Network
 from srfast.scoring.part_folder import check_table_folder
 from srfast.scoring.parts import Outcome, Parts
-from srfast.scoring.per_image import Decoded, Job, Read, open_job
+from srfast.scoring.per_image import Decoded, Job, Read, one_late, open_job
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import COMPARED, ScoreArguments, ScoreSettings
 from srfast.scoring.table import VERSION, ScoreTable, clean_json, of_records, parse_meta, read_metadata
@@ -41,8 +41,9 @@ Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 NAMED = 10
 """Files that cannot be read which a message names."""
-SHARED = 1 << 22
-"""Pixels of the images that share a call of an engine that takes several."""
+SHARED = 1 << 25
+"""Pixels of the images that share a call of an engine that takes several: eight uploads, 96 MiB of RGB, so that the
+device has work while the next ones are decoded."""
 
 
 class _Score(Protocol[P]):
@@ -248,9 +249,8 @@ def _outcomes(job: Job, files: list[ImageFile]) -> Generator[Outcome, None, None
             yield outcome
     else:
         decoded = ordered_map(job.decode, files, workers)
-        if isinstance(job.engine, TakesSeveral) and job.settings.mode == "patch":
-            for group in _groups(decoded):
-                yield from job.score_together(group)
+        if isinstance(job.engine, TakesSeveral):
+            yield from one_late(job.submit(group) for group in _groups(decoded))
         else:
             for file, image in decoded:
                 yield job.score(file, image, workers)

@@ -87,7 +87,7 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
     with Lock.wait(table.with_suffix(".lock"), table):
         asked = _asked(study, data, number, scale)
         if about.exists() and table.exists():
-            known = json.loads(about.read_text())
+            known = json.loads(about.read_text(encoding="utf-8"))
             if (other := differs(known["asked"], asked)) is not None:
                 key, was, now = other
                 raise InputError(
@@ -109,7 +109,7 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
         seconds = time.perf_counter() - began
         known = {"asked": asked, "patches": summary.patches, "seconds": round(seconds, 3)}
         with atomic_path(about) as temporary:
-            temporary.write_text(json.dumps(known))
+            temporary.write_text(json.dumps(known), encoding="utf-8")
         return Scored(table, study.scorers[number], summary.patches, seconds)
 
 

@@ -141,7 +141,12 @@ def same_number(known: Any, asked: Any) -> bool:
 
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:
     """Raises InputError unless the results of a cell are those of these settings."""
-    found = differs(json.loads((folder / SETTINGS).read_text())["settings"], settings, younger=True, alike=same_number)
+    found = differs(
+        json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["settings"],
+        settings,
+        younger=True,
+        alike=same_number,
+    )
     if found is not None:
         key, known, asked = found
         raise InputError(
@@ -159,7 +164,7 @@ def write_cell(
 ) -> None:
     """Writes the results of a cell, results.parquet last."""
     with atomic_path(folder / SETTINGS) as temporary:
-        temporary.write_text(json.dumps({"settings": settings, **about}, indent=1))
+        temporary.write_text(json.dumps({"settings": settings, **about}, indent=1), encoding="utf-8")
     meta = {"version": VERSION}
     write_parquet(folder / STRATA, [pa.Table.from_pylist(list(strata), STRATA_SCHEMA)], STRATA_SCHEMA, meta)
     write_parquet(folder / RESULTS, [pa.Table.from_pylist(list(rows), SCHEMA)], SCHEMA, meta)
@@ -171,7 +176,7 @@ def gather(study: Study, folders: Sequence[Path], scoring: Sequence[dict[str, An
     tables = [_read(f / RESULTS, SCHEMA)[0].replace_schema_metadata(None) for f in done]
     strata = [_read(f / STRATA, STRATA_SCHEMA)[0].replace_schema_metadata(None) for f in done]
     logs = [pa.Table.from_pylist(_log(f), LOG_SCHEMA) for f in done]
-    cells = {f.name: json.loads((f / SETTINGS).read_text()) for f in done}
+    cells = {f.name: json.loads((f / SETTINGS).read_text(encoding="utf-8")) for f in done}
     meta = {"version": VERSION, "study": describe(study), "cells": cells, "scoring": list(scoring)}
     return Results(
         pa.concat_tables([SCHEMA.empty_table(), *tables]),
@@ -184,7 +189,7 @@ def gather(study: Study, folders: Sequence[Path], scoring: Sequence[dict[str, An
 def _log(folder: Path) -> list[dict[str, Any]]:
     """The rows of a training log, with the seconds of a resumed run added up."""
     rows, before, last = [], 0.0, 0.0
-    with open(folder / "log.csv", newline="") as file:
+    with open(folder / "log.csv", newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             seconds = float(row["seconds"])
             if seconds < last:

@@ -205,7 +205,7 @@ def _pace(folders: Sequence[Path]) -> Callable[[Cell], float] | None:
     training: dict[str, float] = {}
     evaluating = 0.0
     for place in folders:
-        known = json.loads((place / results.SETTINGS).read_text())
+        known = json.loads((place / results.SETTINGS).read_text(encoding="utf-8"))
         model = known["settings"]["model"]
         updates[model] = updates.get(model, 0) + known["settings"]["updates"]
         training[model] = training.get(model, 0) + known["seconds"]["train"]
@@ -258,7 +258,7 @@ def _gather(study: Study, every: Sequence[Cell], folder: Path) -> Results:
         table = pool.scores_file(folder, number, scale)
         about = table.with_suffix(".json")
         if about.exists():
-            known = json.loads(about.read_text())
+            known = json.loads(about.read_text(encoding="utf-8"))
             quantiles = np.quantile(pool.scores(str(table)).column("loss"), np.linspace(0, 1, 101))
             scoring.append(
                 {

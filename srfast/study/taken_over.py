@@ -60,7 +60,7 @@ class Known:
         with cell_folder(folder):
             if results.finished(folder):
                 return
-            with atomic_path(folder / NAME) as temporary, open(temporary, "w", newline="") as file:
+            with atomic_path(folder / NAME) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, COLUMNS)
                 writer.writeheader()
                 writer.writerows({k: row[k] for k in ("step", "loss", "lr", "seconds")} for row in self._log[cell.name])

@@ -147,7 +147,7 @@ def write(folder: Path, values: Mapping[str, Any]) -> None:
     """Keeps the arguments of a run in its folder: run.json."""
     with atomic_path(folder / NAME) as temporary:
         text = json.dumps({"generator": generator(KIND), "arguments": dict(values)}, indent=2, allow_nan=False)
-        temporary.write_text(text + "\n")
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _wrong(values: Mapping[str, Any]) -> str | None:

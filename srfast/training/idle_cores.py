@@ -40,7 +40,7 @@ def idle_threads() -> int:
 def _ticks() -> dict[str, tuple[int, int]]:
     """(idle, all) clock ticks of each core that this process may use."""
     own = {f"cpu{i}" for i in os.sched_getaffinity(0)}
-    rows = (line.split() for line in _STAT.read_text().splitlines())
+    rows = (line.split() for line in _STAT.read_text(encoding="utf-8").splitlines())
     counts = {row[0]: [int(n) for n in row[1:9]] for row in rows if row and row[0] in own}
     return {cpu: (n[3] + n[4], sum(n)) for cpu, n in counts.items()}
 

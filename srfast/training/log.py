@@ -33,7 +33,7 @@ class Log:
     def __init__(self, out: Path, first: int, steps: int, quiet: bool = False) -> None:
         self._path = out / NAME
         kept = self._rows_until(first)
-        with atomic_path(self._path) as temporary, open(temporary, "w", newline="") as file:
+        with atomic_path(self._path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(kept)
@@ -82,6 +82,6 @@ class Log:
     def _rows_until(self, step: int) -> list[dict[str, str]]:
         if step == 0 or not self._path.exists():
             return []
-        with open(self._path, newline="") as file:
+        with open(self._path, newline="", encoding="utf-8") as file:
             rows = [{k: r.get(k) or "" for k in COLUMNS} for r in csv.DictReader(file)]
         return [r for r in rows if r["step"].isdigit() and int(r["step"]) <= step]

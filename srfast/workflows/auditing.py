@@ -256,7 +256,7 @@ def _write(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Pat
                 listed.writerow([v.image, *(int(p[row]) for p in places), reason])
     data = rejects.getvalue().encode("utf-8")
     mark = folder / MARKED
-    ours = set(mark.read_text().split()[3:]) if mark.exists() else set()
+    ours = set(mark.read_text(encoding="utf-8").split()[3:]) if mark.exists() else set()
     place = next(p for p in _places(folder) if not p.exists() or checksum(p) in ours)
     known = {checksum(p) for p in folder.glob("rejects*.csv")} & ours
     # Written before the list: one that no mark names was edited.

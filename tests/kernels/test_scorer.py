@@ -26,7 +26,7 @@ def test_windows_in_images_by_triton():
     grids = [(np.array([0, 6]), np.array([0])), (np.array([0]), np.array([0]))]
     network = load_network("srcnn", 2)
     triton, native = (
-        GpuEngine(network, "symmetric", backend, "fp32", "cpu").windows_of(images, grids, 24)
+        GpuEngine(network, "symmetric", backend, "fp32", "cpu").submit(images, grids, 24, False)()
         for backend in ("triton", "native")
     )
     for one, other in zip(triton, native, strict=True):

@@ -69,9 +69,12 @@ class Loader:
     def __init__(self, files: list[ImageFile], **_: Any) -> None:
         self.files = files
 
-    def images(self) -> Iterator[tuple[int, torch.Tensor]]:
-        for number, file in enumerate(self.files):
-            yield number, torch.from_numpy(np.ascontiguousarray(type(self).change(read_rgb(file.path))))
+    def batches(self) -> Iterator[list[tuple[int, torch.Tensor]]]:
+        for first in range(0, len(self.files), 2):
+            yield [
+                (first + i, torch.from_numpy(np.ascontiguousarray(type(self).change(read_rgb(file.path)))))
+                for i, file in enumerate(self.files[first : first + 2])
+            ]
 
 
 def test_a_decoder_that_rounds_otherwise_scores(
@@ -92,6 +95,33 @@ def test_a_decoder_that_rounds_otherwise_scores(
     assert meta["decoder"]["name"].startswith("libjpeg-turbo of ")
     own = pipeline.write_scores(jpegs, tmp_path / "own.parquet", ScoreArguments(stride=48, scorer="bicubic")).meta
     assert "decoder" not in own
+
+
+@pytest.mark.parametrize("mode", ["patch", "dense"])
+def test_batches_are_scored_together_and_fetched_one_late(
+    gpu_engine: None, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Every image was a launch of its own, and the GPU waited while the next one was decoded."""
+    tables = []
+    for loader in ("srfast", "dali"):
+        events: list[str] = []
+        submit = GpuEngine.submit
+
+        def noted(self: Any, images: Any, *rest: Any, submit: Any = submit, events: list[str] = events) -> Any:
+            events.append(f"submit {len(images)}")
+            wait = submit(self, images, *rest)
+            return lambda: events.append("fetch") or wait()
+
+        settings = ScoreArguments(stride=48, mode=mode, loader=loader)
+        with monkeypatch.context() as patched:
+            patched.setattr(GpuEngine, "submit", noted)
+            patched.setattr(dali, "PatchStream", Loader)
+            summary = pipeline.write_scores(jpegs, tmp_path / f"{loader}.parquet", settings)
+        assert [entry["image"] for entry in summary.meta["small"]] == ["coffee é.jpg"]
+        tables.append(pipeline.ScoreTable.read(tmp_path / f"{loader}.parquet"))
+    for column in ("x", "y", "loss", "bicubic", "sobel"):
+        np.testing.assert_allclose(tables[1].column(column), tables[0].column(column), rtol=1e-6)
+    assert events == ["submit 2", "fetch"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +156,7 @@ def test_a_cut_file_is_refused_whatever_the_loader_makes_of_it(
 
     path.write_bytes(data[: len(data) // 2] + b"\xff\xd9")
     monkeypatch.setattr(dali, "PatchStream", Loader)
-    monkeypatch.setitem(Loader.images.__globals__, "read_rgb", gray)
+    monkeypatch.setitem(Loader.batches.__globals__, "read_rgb", gray)
     with pytest.raises(InputError, match="cannot be decoded"):
         pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", scorer="bicubic"))
 

@@ -122,8 +122,34 @@ def test_images_that_share_an_upload_score_as_alone(monkeypatch: pytest.MonkeyPa
     engine = GpuEngine(load_network("srcnn", 2), "symmetric", "native", "fp32", "cpu")
     alone = [engine.windows(image, xs, ys, 48) for image, (xs, ys) in zip(images, grids, strict=True)]
     monkeypatch.setattr(gpu, "UPLOAD_PIXELS", most)
-    together = engine.windows_of(images, grids, 48)
+    together = engine.submit(images, grids, 48, False)()
+    on_device = engine.submit([torch.from_numpy(image.copy()) for image in images], grids, 48, False)()
+    for one, other in zip(together, on_device, strict=True):
+        np.testing.assert_array_equal(one.loss, other.loss)
     for one, other, (xs, ys) in zip(alone, together, grids, strict=True):
         assert len(one.loss) == len(xs) * len(ys)
         for column in ("loss", "bicubic", "sobel"):
             np.testing.assert_allclose(getattr(other, column), getattr(one, column), rtol=1e-6, err_msg=column)
+
+
+def test_maps_of_several_images_are_those_of_each() -> None:
+    images = [data.chelsea()[:97, :120], data.coffee()[:60, :75, :1]]
+    grids = [grid(image.shape[0], image.shape[1], 2, 48, 18) for image in images]
+    engine = GpuEngine(load_network("srcnn", 2), "symmetric", "native", "fp32", "cpu")
+    together = engine.submit(images, grids, 48, True)()
+    on_device = engine.submit([torch.from_numpy(image.copy()) for image in images], grids, 48, True)()
+    for image, (xs, ys), one, other in zip(images, grids, together, on_device, strict=True):
+        np.testing.assert_array_equal(one.loss, engine.dense(image, xs, ys, 48).loss)
+        np.testing.assert_array_equal(other.loss, one.loss)
+
+
+def test_a_band_sends_nothing_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every ``to`` of a host tensor waits for what is queued; each band sent four of them a map."""
+    maps = torch.rand(2, 60, 50, dtype=torch.float64)
+    xs, ys = np.array([0, 3, 20]), np.array([0, 7, 8, 30])
+    sums = bands.WindowSums(xs, ys, 20, torch.device("cpu"), 2)
+    monkeypatch.setattr(torch, "from_numpy", lambda array: pytest.fail("a band made a tensor of the host"))
+    for band in bands.bands(60, 50, 2, 50 * 14):
+        sums.add(maps[:, band.begin : band.end], band)
+    expected = [maps[:, y : y + 20, x : x + 20].mean((1, 2)) for y in ys for x in xs]
+    torch.testing.assert_close(sums.means(), torch.stack(expected, 1).float(), rtol=1e-6, atol=0)

@@ -36,14 +36,8 @@ class Broken:
         self.calls += 1
         return Scores(loss, loss * 0, loss * 0)
 
-    def windows_of(self, _images: Any, grids: Any, _size: int) -> list[Scores]:
-        return [self._scores(xs, ys) for xs, ys in grids]
-
-    def dense(self, _image: Any, xs: np.ndarray, ys: np.ndarray, _size: int, _threads: int = 1) -> Scores:
-        return self._scores(xs, ys)
-
-    def on_device(self, _image: Any, xs: np.ndarray, ys: np.ndarray, _size: int, _mode: str) -> Scores:
-        return self._scores(xs, ys)
+    def submit(self, _images: Any, grids: Any, _size: int, _dense: bool) -> Any:
+        return lambda: [self._scores(xs, ys) for xs, ys in grids]
 
     def batch_tensor(self, batch: torch.Tensor) -> torch.Tensor:
         return torch.full((len(batch),), torch.inf)
@@ -69,7 +63,7 @@ def test_of_several_images_at_once(
 
 def test_of_images_that_were_decoded_on_the_device(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.zeros((96, 96, 3), np.uint8)
-    stream = SimpleNamespace(images=lambda: iter([(0, torch.from_numpy(pixels))]))
+    stream = SimpleNamespace(batches=lambda: iter([[(0, torch.from_numpy(pixels))]]))
     monkeypatch.setattr(dali, "PatchStream", lambda *_args, **_options: stream)
     monkeypatch.setattr(device_loading, "read_rgb", lambda _path: pixels)
     files = pipeline.find_images(photo_folder / "chelsea.jpg")

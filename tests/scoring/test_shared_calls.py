@@ -13,19 +13,21 @@ from srfast.scoring.backends.gpu import GpuEngine
 from srfast.scoring.settings import ScoreArguments
 
 
+@pytest.mark.parametrize("mode", ["patch", "dense"])
 @pytest.mark.parametrize("shared", [1, 1 << 22])
 def test_the_table_is_that_of_one_image_at_a_time(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: int
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: int, mode: str
 ) -> None:
     (photo_folder / "broken.png").write_bytes(b"not a picture")
-    settings = ScoreArguments(stride=48, skip_bad=True)
+    settings = ScoreArguments(stride=48, skip_bad=True, mode=mode)
     expected = pipeline.write_scores(photo_folder, tmp_path / "one.parquet", settings)
-    calls = []
+    events: list[int | str] = []
 
     class Counting(GpuEngine):
-        def windows_of(self, images, grids, size):
-            calls.append(len(images))
-            return super().windows_of(images, grids, size)
+        def submit(self, images, grids, size, dense):
+            events.append(len(images))
+            wait = super().submit(images, grids, size, dense)
+            return lambda: events.append("fetch") or wait()
 
     def engine(network, *_args, **_options):
         return Counting(network, "symmetric", "native", "fp32", "cpu")
@@ -33,8 +35,10 @@ def test_the_table_is_that_of_one_image_at_a_time(
     monkeypatch.setattr(job, "make_engine", engine)
     monkeypatch.setattr(pipeline, "SHARED", shared)
     actual = pipeline.write_scores(photo_folder, tmp_path / "together.parquet", settings)
-    assert sum(calls) == 4
-    assert max(calls) == (1 if shared == 1 else 4)
+    if shared == 1:  # the scores of an image are fetched once the next one is submitted
+        assert events == [1, 1, "fetch", 1, "fetch", 1, "fetch", "fetch"]
+    else:
+        assert events == [4, "fetch"]
     assert actual.meta["images"] == expected.meta["images"]
     assert [entry["image"] for entry in actual.meta["skipped"]] == ["broken.png"]
     one, together = (pipeline.ScoreTable.read(tmp_path / f"{name}.parquet") for name in ("one", "together"))
@@ -42,3 +46,15 @@ def test_the_table_is_that_of_one_image_at_a_time(
         np.testing.assert_array_equal(together.column(column), one.column(column))
     for column in ("loss", "bicubic", "sobel"):
         np.testing.assert_allclose(together.column(column), one.column(column), rtol=2e-5)
+
+
+def test_what_was_submitted_before_a_failure_is_kept() -> None:
+    def waits():
+        yield lambda: ["first"]
+        yield lambda: ["second"]
+        raise RuntimeError("out of memory")
+
+    outcomes = job.one_late(waits())
+    assert [next(outcomes), next(outcomes)] == ["first", "second"]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        next(outcomes)

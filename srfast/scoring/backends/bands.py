@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from srfast.scoring.backends.upload import to_device
+
 BAND_PIXELS = 1 << 22
 """Pixels of a band, the halo left out: maps and their float64 sums take some 200 bytes a pixel, the network as much."""
 HALO = 8
@@ -42,11 +44,14 @@ def bands(height: int, width: int, scale: int, pixels: int | None = None) -> Ite
 
 
 class WindowSums:
-    """Sums of maps over windows, the maps coming in bands from the top down; float64."""
+    """Sums of maps over windows, the maps coming in bands from the top down; float64.
+
+    xs and ys, int and ascending, go to the device once; a band waits for nothing there.
+    """
 
     def __init__(self, xs: np.ndarray, ys: np.ndarray, size: int, device: torch.device, maps: int = 3) -> None:
-        self._x = torch.from_numpy(xs.astype(np.int64)).to(device)
-        self._ys, self._size = ys.astype(np.int64), size
+        self._x, self._y = to_device(np.concatenate([xs, ys]).astype(np.int64), device).split([len(xs), len(ys)])
+        self._tops, self._size = ys.astype(np.int64), size
         self._sums = torch.zeros(maps, len(ys), len(xs), dtype=torch.float64, device=device)
         self._above = torch.zeros(maps, 1, len(xs), dtype=torch.float64, device=device)
 
@@ -56,14 +61,11 @@ class WindowSums:
             rows = rows[:, self._x + self._size] - rows[:, self._x]
             # until[i]: what stands above row band.begin + i, in the columns of each window
             until = torch.cat([self._above[number], self._above[number] + rows.cumsum(0)])
-            tops, bottoms = self._ys, self._ys + self._size
-            for sign, edges, inside in (
-                (-1, tops, (tops >= band.begin) & (tops < band.end)),
-                (1, bottoms, (bottoms > band.begin) & (bottoms <= band.end)),
-            ):
-                windows = np.flatnonzero(inside)
-                at, which = (torch.from_numpy(i).to(until.device) for i in (edges[windows] - band.begin, windows))
-                self._sums[number].index_add_(0, which, until[at], alpha=sign)
+            # The windows that begin and that end in the band: rows begin .. end - 1, begin + 1 .. end.
+            for sign, edges, first in ((-1, self._y, band.begin), (1, self._y + self._size, band.begin + 1)):
+                below = first if sign < 0 else first - self._size
+                part = slice(*np.searchsorted(self._tops, (below, below + band.end - band.begin)))
+                self._sums[number, part] += sign * until[edges[part] - band.begin]
             self._above[number] = until[-1:]
 
     def means(self) -> Tensor:

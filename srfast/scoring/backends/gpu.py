@@ -6,7 +6,7 @@ chunks, images larger than a chunk in bands of rows with a halo, and host arrays
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +22,7 @@ from srfast.ops.precision import without_tf32
 from srfast.scoring.backends import bands
 from srfast.scoring.backends.bands import sobel_map
 from srfast.scoring.backends.protocol import Scores
-from srfast.scoring.backends.upload import uploaded
+from srfast.scoring.backends.upload import fetched, to_device, uploaded
 from srfast.scoring.network import Network
 
 PRECISIONS = {
@@ -212,29 +212,60 @@ class GpuEngine:
         *,
         lr: np.ndarray | None = None,
     ) -> Scores:
-        return self.windows_of([image], [(xs, ys)], size)[0]
+        return self.submit([image], [(xs, ys)], size, False)()[0]
 
-    def windows_of(
-        self, images: Sequence[np.ndarray], grids: Sequence[tuple[np.ndarray, np.ndarray]], size: int
-    ) -> list[Scores]:
-        """``windows`` of several images: they share uploads and launches, and no patch is copied."""
+    def submit(
+        self,
+        images: Sequence[np.ndarray] | Sequence[Tensor],
+        grids: Sequence[tuple[np.ndarray, np.ndarray]],
+        size: int,
+        dense: bool,
+    ) -> Callable[[], list[Scores]]:
+        """``windows``, or ``dense``, of several images, on the host or on the engine's device, without waiting for
+        their scores: images of the host share uploads, and windows launches."""
+        with _on(self.device):
+            scores = (self._maps_of if dense else self._windows_of)(images, grids, size)
+            wait = fetched(torch.cat(scores, 1))
+        ends = np.cumsum([len(xs) * len(ys) for xs, ys in grids])
+        return lambda: [Scores(*part) for part in np.split(wait(), ends[:-1], 1)]
+
+    def _windows_of(self, images: Any, grids: Any, size: int) -> list[Tensor]:
         scores: list[list[Tensor]] = [[] for _ in images]
         cut = list(self._pieces(images, grids, size))
-        pieces = uploaded(([*piece.places, *piece.images] for piece in cut), self.device)
-        with _on(self.device):
-            for piece, buffer in zip(cut, pieces, strict=True):
-                n = len(piece.places[0])
-                offsets, strides = buffer[: 16 * n].view(torch.int64).view(2, n)
-                windows = Windows(buffer, size, size, piece.images[0].shape[2], offsets, strides)
-                columns = torch.stack(list(vars(self._scorer.columns(windows)).values()))
-                for number, part in zip(piece.numbers, columns.split(piece.counts, 1), strict=True):
-                    scores[number].append(part)
-            everything = torch.cat([part for parts in scores for part in parts], 1).cpu().numpy()
-        ends = np.cumsum([sum(part.shape[1] for part in parts) for parts in scores])
-        return [Scores(*part) for part in np.split(everything, ends[:-1], 1)]
+        buffers = self._on_device([*piece.places, *piece.images] for piece in cut)
+        for piece, buffer in zip(cut, buffers, strict=True):
+            n = len(piece.places[0])
+            offsets, strides = buffer[: 16 * n].view(torch.int64).view(2, n)
+            windows = Windows(buffer, size, size, piece.images[0].shape[2], offsets, strides)
+            columns = torch.stack(list(vars(self._scorer.columns(windows)).values()))
+            for number, part in zip(piece.numbers, columns.split(piece.counts, 1), strict=True):
+                scores[number].append(part)
+        return [part for parts in scores for part in parts]
+
+    def _maps_of(self, images: Any, grids: Any, size: int) -> list[Tensor]:
+        sums = [bands.WindowSums(xs, ys, size, self.device) for xs, ys in grids]
+        cut = []
+        for number, image in enumerate(images):
+            height, width = (side // self.scale * self.scale for side in image.shape[:2])
+            for band in bands.bands(height, width, self.scale):
+                cut.append((number, band, image[band.first : band.last, :width]))
+        buffers = self._on_device([pixels] for _, _, pixels in cut)
+        for (number, band, pixels), buffer in zip(cut, buffers, strict=True):
+            sums[number].add(self._scorer.maps(buffer.view(pixels.shape))[:, band.own], band)
+        return [s.means() for s in sums]
+
+    def _on_device(self, pieces: Iterable[Sequence[Any]]) -> Iterator[Tensor]:
+        """The bytes of each piece's arrays, and of its tensors on the device."""
+        pieces = list(pieces)
+        if not isinstance(pieces[0][-1], Tensor):
+            yield from uploaded(pieces, self.device)
+            return
+        for piece in pieces:
+            parts = [p if isinstance(p, Tensor) else to_device(p.view(np.uint8), self.device) for p in piece]
+            yield torch.cat([part.flatten() for part in parts])
 
     def _pieces(
-        self, images: Sequence[np.ndarray], grids: Sequence[tuple[np.ndarray, np.ndarray]], size: int
+        self, images: Sequence[Any], grids: Sequence[tuple[np.ndarray, np.ndarray]], size: int
     ) -> Iterator[_Piece]:
         """Images, or rows of windows of a large one, gathered to UPLOAD_PIXELS."""
         piece = _Piece()
@@ -265,54 +296,30 @@ class GpuEngine:
         *,
         lr: np.ndarray | None = None,
     ) -> Scores:
-        height, width = (n // self.scale * self.scale for n in image.shape[:2])
-        cut = list(bands.bands(height, width, self.scale))
-        with _on(self.device):
-            sums = bands.WindowSums(xs, ys, size, self.device)
-            pieces = uploaded(([image[band.first : band.last, :width]] for band in cut), self.device)
-            for band, piece in zip(cut, pieces, strict=True):
-                maps = self._scorer.maps(piece.view(-1, width, image.shape[2]))
-                sums.add(maps[:, band.own], band)
-            return Scores(*sums.means().cpu().numpy())
-
-    def on_device(self, image: Tensor, xs: np.ndarray, ys: np.ndarray, size: int, mode: str) -> Scores:
-        """``windows`` or ``dense`` of an image that is on the engine's device."""
-        height, width, channels = image.shape
-        with _on(self.device):
-            if mode == "dense":
-                sums = bands.WindowSums(xs, ys, size, self.device)
-                width = width // self.scale * self.scale
-                for band in bands.bands(height // self.scale * self.scale, width, self.scale):
-                    maps = self._scorer.maps(image[band.first : band.last, :width])
-                    sums.add(maps[:, band.own], band)
-                return Scores(*sums.means().cpu().numpy())
-            begin = (ys[:, None].astype(np.int64) * width + xs).ravel() * channels
-            places = torch.from_numpy(np.stack([begin, np.full(begin.size, width * channels)])).to(self.device)
-            windows = Windows(image.contiguous(), size, size, channels, places[0], places[1])
-            columns = self._scorer.columns(windows)
-            return Scores(*(column.cpu().numpy() for column in vars(columns).values()))
+        return self.submit([image], [(xs, ys)], size, True)()[0]
 
 
 class _Piece:
     """What goes up at once: where the windows begin and their row strides, then the images."""
 
     def __init__(self) -> None:
-        self.images: list[np.ndarray] = []
+        self.images: list[Any] = []
+        """Arrays, or tensors on the device."""
         self.numbers: list[int] = []
         self.counts: list[int] = []
         self.pixels = 0
         self._windows: list[tuple[np.ndarray, np.ndarray]] = []
         self._bytes = 0
 
-    def add(self, number: int, image: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> None:
-        _, width, channels = image.shape
+    def add(self, number: int, image: Any, xs: np.ndarray, ys: np.ndarray) -> None:
+        height, width, channels = image.shape
         begin = (ys[:, None].astype(np.int64) * width + xs) * channels
         self._windows.append((self._bytes + begin.ravel(), np.full(begin.size, width * channels)))
-        self._bytes += image.size
+        self._bytes += height * width * channels
         self.images.append(image)
         self.numbers.append(number)
         self.counts.append(begin.size)
-        self.pixels += image.shape[0] * width
+        self.pixels += height * width
 
     @property
     def places(self) -> tuple[np.ndarray, np.ndarray]:

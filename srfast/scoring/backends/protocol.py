@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -77,9 +77,14 @@ class BatchEngine(Engine, Protocol):
 
 @runtime_checkable
 class TakesSeveral(Protocol):
-    """An engine that scores the windows of several images in one call."""
+    """An engine that scores the windows of several images in one call, and does not wait for their scores."""
 
-    def windows_of(self, images: list[np.ndarray], grids: list[Any], size: int) -> Iterator[Scores]: ...
+    def submit(
+        self, images: Sequence[np.ndarray], grids: Sequence[tuple[np.ndarray, np.ndarray]], size: int, dense: bool
+    ) -> Callable[[], list[Scores]]:
+        """``windows``, or ``dense``, of each image with its (xs, ys); what comes back waits for them. The images may
+        change after the call."""
+        ...
 
 
 @runtime_checkable

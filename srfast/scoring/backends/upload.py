@@ -1,8 +1,8 @@
-"""Host arrays to a device, piece by piece, while the device works on the piece before."""
+"""Host arrays to a device, piece by piece, while the device works on the piece before; results back, later."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,28 @@ def uploaded(pieces: Iterable[Piece], device: torch.device) -> Iterator[Tensor]:
     finally:
         # The buffers go back to the current stream's memory.
         torch.cuda.current_stream(device).wait_stream(copies)
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """A small array on ``device``, without waiting for what is queued there."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def fetched(result: Tensor) -> Callable[[], np.ndarray]:
+    """Queues the way of a result to the host; the function that comes back waits for it."""
+    if result.device.type != "cuda":
+        return result.numpy
+    host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
+    host.copy_(result, non_blocking=True)
+    done = torch.cuda.Event()
+    done.record(torch.cuda.current_stream(result.device))
+
+    def wait() -> np.ndarray:
+        done.synchronize()
+        return host.numpy().copy()  # page-locked memory goes back
+
+    return wait
 
 
 class _Slot:
