@@ -28,6 +28,7 @@ COMMANDS = {
     "score": "Score every patch of a set of images.",
     "select": "Pick a core-set from score tables.",
     "join": "Add scores from elsewhere to a score table.",
+    "influence": "Say which patches help on images of yours, as a column.",
     "audit": "Say of each image what is wrong with it, and whether to keep it.",
     "dedup": "Find near-duplicates, and patches that are in test images.",
     "stats": "Show quantiles, shares of error and agreement of a score table.",

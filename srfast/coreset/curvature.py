@@ -103,7 +103,7 @@ class Direction:
     """The same in units of the matrix's mean diagonal."""
 
 
-def direction(rows: Tensor, held_out: Tensor, gradient: Tensor, damping: float | None = None) -> Direction:
+def direction(rows: Tensor, held_out: int, gradient: Tensor, damping: float | None = None) -> Direction:
     """The damped Newton direction of a gradient, H = rows^T rows / n.
 
     v is the minimum of 1/2 v^T (H + damping I) v - g^T v. The damping is the one, of ``DAMPINGS``, whose v makes
@@ -113,46 +113,53 @@ def direction(rows: Tensor, held_out: Tensor, gradient: Tensor, damping: float |
 
     Args:
         rows: Probes [n, W] float32.
-        held_out: Probes [m, W] of other images.
+        held_out: How many of them, the last ones, are of other images.
         gradient: g [W].
         damping: In units of H's mean diagonal; None chooses it.
 
     Raises:
         RunError: the probes are all zero.
     """
-    every = torch.cat([rows, held_out])
     gradient = gradient.double()
+    products = _products(rows)
     if damping is None:
-        seen = _Woodbury(rows, gradient)
-        errors = [_error(held_out, seen.solved(relative), gradient) for relative in DAMPINGS]
+        n = len(rows) - held_out
+        seen = _Woodbury(rows[:n], products[:n, :n], gradient)
+        errors = [_error(rows[n:], seen.solved(relative), gradient) for relative in DAMPINGS]
         damping = DAMPINGS[int(np.argmin(errors))]
-    whole = _Woodbury(every, gradient)
+    whole = _Woodbury(rows, products, gradient)
     return Direction(whole.solved(damping).float(), damping * whole.unit, damping)
+
+
+def _products(rows: Tensor) -> Tensor:
+    """R R^T [n, n] in float64."""
+    found = torch.empty(len(rows), len(rows), dtype=torch.float64)
+    for i in range(0, len(rows), _BLOCK):
+        block = rows[i : i + _BLOCK].double()
+        for j in range(0, i + 1, _BLOCK):
+            piece = block @ rows[j : j + _BLOCK].double().T
+            found[i : i + _BLOCK, j : j + _BLOCK] = piece
+            found[j : j + _BLOCK, i : i + _BLOCK] = piece.T
+    return found
 
 
 class _Woodbury:
     """(R^T R / n + damping I)^-1 g for many dampings."""
 
-    def __init__(self, rows: Tensor, gradient: Tensor) -> None:
-        self.rows, self.gradient = rows, gradient
-        self.gram = torch.empty(len(rows), len(rows), dtype=torch.float64)
-        for i in range(0, len(rows), _BLOCK):
-            block = rows[i : i + _BLOCK].double()
-            for j in range(0, i + 1, _BLOCK):
-                found = block @ rows[j : j + _BLOCK].double().T
-                self.gram[i : i + _BLOCK, j : j + _BLOCK] = found
-                self.gram[j : j + _BLOCK, i : i + _BLOCK] = found.T
+    def __init__(self, rows: Tensor, products: Tensor, gradient: Tensor) -> None:
+        self.rows, self.products, self.gradient = rows, products, gradient
         self.seen = _times(rows, gradient)
-        self.unit = float(self.gram.diagonal().sum()) / rows.numel()
+        self.unit = float(products.diagonal().sum()) / rows.numel()
         """The mean diagonal of R^T R / n."""
         if not self.unit > 0:
             raise RunError("influence: the scorer's output does not depend on its weights on this pool")
 
     def solved(self, relative: float) -> Tensor:
         damping = relative * self.unit
-        shifted = self.gram.clone()
+        shifted = self.products.clone()
         shifted.diagonal().add_(len(self.rows) * damping)
-        inner = torch.cholesky_solve(self.seen[:, None], torch.linalg.cholesky(shifted))[:, 0]
+        torch.linalg.cholesky(shifted, out=shifted)
+        inner = torch.cholesky_solve(self.seen[:, None], shifted)[:, 0]
         back = sum(
             (self.rows[i : i + _BLOCK].double().T @ inner[i : i + _BLOCK] for i in range(0, len(inner), _BLOCK)),
             torch.zeros_like(self.gradient),

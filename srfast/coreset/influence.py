@@ -6,6 +6,7 @@ Gauss-Newton matrix in place of the Hessian (Martens 2010; Grosse et al. 2023). 
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
+from srfast.data.shrink import WHOLE, read_shrunk, sizes_of
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
 from srfast.runtime.threads import cores
@@ -93,8 +95,6 @@ def influence(
     check_scored("scores", table.meta)
     if COLUMN in table.columns:
         raise InputError(f"scores: column {COLUMN!r} is there already; take the table it was made from")
-    if "shrink" in table.columns:
-        raise InputError("scores: influence expects patches of whole images; score them without `shrink`")
     if not len(table):
         raise InputError("scores: expected at least one patch, got an empty table")
     if table.meta.get("lr"):
@@ -123,15 +123,13 @@ def influence(
     gradient, pixels = _gradient([f.path for f in files], weights, how)
     crops = _Crops(table, images, how, weights, probes, seed, threads)
     draw = torch.Generator().manual_seed(seed)
-
-    def rows(of: Iterable[Tensor]) -> Tensor:
-        found = []
-        for up in of:
-            signs = torch.randint(0, 2, (len(up), crops.side, crops.side), generator=draw).float() * 2 - 1
-            found.append(probe_rows(up, signs, weights))
-        return torch.cat(found)
-
-    found = direction(rows(crops.seen()), rows(crops.held_out()), gradient, damping)
+    rows, done = torch.empty(probes, flattened(weights).numel()), 0
+    for up in itertools.chain(crops.seen(), crops.held_out()):
+        signs = torch.randint(0, 2, (len(up), crops.side, crops.side), generator=draw).float() * 2 - 1
+        rows[done : done + len(up)] = probe_rows(up, signs, weights)
+        done += len(up)
+    found = direction(rows, int(crops.held.sum()), gradient, damping)
+    del rows
     step = _step(*crops.sample(), weights, unflattened(found.vector, weights))
     around = flattened(weights)
     moved = [_moved(network, unflattened(around + by * found.vector, weights)) for by in (step, -step)]
@@ -159,19 +157,21 @@ class _How:
     stride: int
     dense: bool
     boundary: Boundary
+    shrink: tuple[str, ...]
 
     @classmethod
     def of(cls, table: ScoreTable) -> _How:
         meta = table.meta
-        return cls(meta["scale"], meta["patch"], meta["stride"], meta["mode"] == "dense", meta["boundary"])
+        shrink = tuple(meta.get("shrink", WHOLE))
+        return cls(meta["scale"], meta["patch"], meta["stride"], meta["mode"] == "dense", meta["boundary"], shrink)
 
 
-def _y(path: Path) -> Tensor:
+def _y(rgb: np.ndarray) -> Tensor:
     import torch
 
     from srfast.ops.reference import luma
 
-    return luma(torch.from_numpy(read_rgb(path)))
+    return luma(torch.from_numpy(rgb))
 
 
 def _enlarged(y: Tensor, how: _How) -> Tensor:
@@ -203,7 +203,7 @@ def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: _How) -> tu
         pixels += error.numel()
 
     for path in paths:
-        y = _y(path)
+        y = _y(read_rgb(path))
         height, width = (s - s % how.scale for s in y.shape)
         y = y[:height, :width]
         if how.dense and height and width:
@@ -244,7 +244,8 @@ class _Crops:
         self.how, self.reach, self.threads, self.pool = how, context(weights), threads, pool
         draw = np.random.default_rng(seed)
         column = pc.dictionary_encode(table.table.column("image").combine_chunks())
-        self.names, code = column.dictionary.to_pylist(), column.indices.to_numpy()
+        self.names, of_image = column.dictionary.to_pylist(), column.indices.to_numpy()
+        self.sizes, of_size = sizes_of(table.table, table.meta)
         x, y, size = (table.column(c).astype(np.int64) for c in ("x", "y", "size"))
         self.side = min(SIDE, int(size.min()))
         rows = draw.integers(len(table), size=number)
@@ -253,8 +254,8 @@ class _Crops:
         top = y[rows] + (shift[1] * (size[rows] - self.side + 1)).astype(np.int64)
         self.at = np.stack([x[rows], y[rows], size[rows], left, top], 1)
         images = draw.permutation(len(self.names))
-        self.code = code[rows]
-        self.held = np.isin(self.code, images[: max(1, len(images) // HELD_OUT)])
+        self.code = of_image[rows].astype(np.int64) * len(self.sizes) + of_size[rows]
+        self.held = np.isin(of_image[rows], images[: max(1, len(images) // HELD_OUT)])
         if self.held.all() or not self.held.any():  # few images: every so many-th of their crops
             self.held = np.arange(number) % HELD_OUT == 0
 
@@ -285,8 +286,9 @@ class _Crops:
         import torch
         import torch.nn.functional as F
 
-        path = self.pool.check(self.names[self.code[rows[0]]])
-        y = _y(path)
+        image, size_of_image = divmod(int(self.code[rows[0]]), len(self.sizes))
+        path = self.pool.check(self.names[image])
+        y = _y(read_shrunk(path, float(self.sizes[size_of_image])))
         height, width = (s - s % self.how.scale for s in y.shape)
         y = y[:height, :width]
         at = self.at[rows]
@@ -297,10 +299,10 @@ class _Crops:
 
         side, whole = self.side, self.side + 2 * self.reach
         up, hr = torch.empty(len(rows), whole, whole), torch.empty(len(rows), side, side)
-        image = padded(_enlarged(y[None], self.how)[0]) if self.how.dense else None
+        enlarged = padded(_enlarged(y[None], self.how)[0]) if self.how.dense else None
         for i, (x0, y0, size, left, top) in enumerate(at.tolist()):
-            if image is not None:
-                up[i] = image[top : top + whole, left : left + whole]
+            if enlarged is not None:
+                up[i] = enlarged[top : top + whole, left : left + whole]
             else:
                 patch = padded(_enlarged(y[None, y0 : y0 + size, x0 : x0 + size], self.how)[0])
                 up[i] = patch[top - y0 : top - y0 + whole, left - x0 : left - x0 + whole]
@@ -351,6 +353,7 @@ def _column(
         mode="dense" if how.dense else "patch",
         scorer=network,
         boundary=how.boundary,
+        shrink=how.shrink,
         threads=threads,
         progress=progress,
     )
@@ -367,11 +370,12 @@ def _column(
 
 
 def _keys(table: ScoreTable, root: Path, folder: Path) -> np.ndarray:
-    """(image, x, y) of each row as a structured array [N]."""
+    """(image, size, y, x) of each row as a structured array [N]."""
     column = pc.dictionary_encode(table.table.column("image").combine_chunks())
     names = [os.path.relpath(root / name, folder) for name in column.dictionary.to_pylist()]
     order = {name: i for i, name in enumerate(sorted(names))}
     code = np.array([order[n] for n in names])[column.indices.to_numpy()]
-    key = np.empty(len(table), [("image", np.int32), ("y", np.int32), ("x", np.int32)])
+    key = np.empty(len(table), [(name, np.int32) for name in ("image", "size", "y", "x")])
     key["image"], key["x"], key["y"] = code, table.column("x"), table.column("y")
+    key["size"] = sizes_of(table.table, table.meta)[1]
     return key

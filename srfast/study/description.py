@@ -62,13 +62,23 @@ class Arm:
 
     @property
     def _ranked(self) -> bool:
-        return set(self.select) != {"method"} or self.select["method"] not in SCORER_FREE
+        return not self.column and (set(self.select) != {"method"} or self.select["method"] not in SCORER_FREE)
+
+    @property
+    def column(self) -> str:
+        """Of the pool's scores: what an arm with a target sorts by, such as "influence.documents"; "": no target."""
+        target = self.select.get("target")
+        return f"{self.select['method']}.{Path(target).name}" if target else ""
 
     def selection(self, keep: float, seed: int) -> Selection:
-        """The arguments of ``srfast.select``."""
+        """The arguments of ``srfast.select``; a target's are those of the column that the pool has for it."""
         if self.reselect_every:
             return Selection(keep=1.0, seed=seed)
-        return Selection(keep=1.0 if self.redraw == "pass" else keep, seed=seed, **self.select)
+        select = dict(self.select)
+        if self.column:
+            select["method"] = self.column
+            del select["target"]
+        return Selection(keep=1.0 if self.redraw == "pass" else keep, seed=seed, **select)
 
     def reselection(self, keep: float) -> Reselection | None:
         """How the pool is scored again while training; None: not at all."""
@@ -237,10 +247,16 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
         select = {name: value for name in _SELECT if (value := values.pop(name)) is not None}
         if is_file(str(select.get("method", ""))):
             select["method"] = str(path.resolve().parent / select["method"])
+        try:
+            Selection(**select).checked(columns)
+            if select.get("target"):
+                select["target"] = str(path.resolve().parent / select["target"])
+        except InputError as error:
+            raise InputError(f"{where}{error}") from None
         arm = Arm(**values, select=select)
         try:
             for keep in arm.keep:
-                arm.selection(keep, 0).checked(columns)
+                arm.selection(keep, 0)
                 if arm.sample:
                     sampling.parse(arm.sample)
                 if (again := arm.reselection(keep)) is not None:
@@ -253,6 +269,9 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
             raise InputError(f"{where}redraw: expected 'pass' with method = 'random' and no more, got {select}")
         if arm.reselect_every and (arm.redraw == "pass" or set(select) - {"drop_hardest"}):
             raise InputError(f"{where}reselect_every: expected with it drop_hardest and no more, got {select}")
+        for known in (a for a in arms if arm.column and a.column == arm.column):
+            if known.select["target"] != select["target"]:
+                raise InputError(f"{where}target: expected folders whose names differ, got that of arm {known.name!r}")
         arms.append(arm)
     return tuple(arms)
 

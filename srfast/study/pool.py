@@ -7,7 +7,8 @@ import json
 import logging
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import pyarrow.compute as pc
 
 from srfast.coreset.pairs import read_patches
 from srfast.coreset.selection import CoreSet, select
+from srfast.coreset.settings import SelectArguments
+from srfast.coreset.target import targeted
 from srfast.data.files import atomic_path
 from srfast.data.images import find_images
 from srfast.errors import InputError
@@ -30,7 +33,8 @@ from srfast.scoring.settings import Scale, ScoreArguments
 from srfast.scoring.table import ScoreTable, parse_meta, read_metadata
 from srfast.settings import differs
 from srfast.study.cells import Cell
-from srfast.study.description import Study
+from srfast.study.description import Arm, Study
+from srfast.study.results import images_as_text
 from srfast.training.loop import train
 from srfast.training.plan import Plan
 from srfast.training.recipes import recipe
@@ -59,6 +63,8 @@ class Scored:
     patches: int
     seconds: float
     """Training the scorer, if the study trains it, and scoring."""
+    targets: Mapping[str, float] = field(default_factory=dict)
+    """The columns of arms with a target, and the seconds of each."""
 
 
 def find_data(study: Study) -> Data:
@@ -95,7 +101,7 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
                     "run the study into another folder"
                 )
             _check_unchanged(table, data.train)
-            return Scored(table, study.scorers[number], known["patches"], known["seconds"])
+            return Scored(table, study.scorers[number], known["patches"], known["seconds"], known.get("targets", {}))
         began = time.perf_counter()
         scorer = _scorer(study, data, out, number, scale)
         settings = ScoreArguments(
@@ -107,10 +113,31 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
             other = read_table(Path(study.join))
             join_columns(ScoreTable.read(table), other, keys_of(other)).table.write(table)
         seconds = time.perf_counter() - began
-        known = {"asked": asked, "patches": summary.patches, "seconds": round(seconds, 3)}
+        targets = _add_targets(study, table)
+        known = {"asked": asked, "patches": summary.patches, "seconds": round(seconds, 3), "targets": targets}
         with atomic_path(about) as temporary:
             temporary.write_text(json.dumps(known), encoding="utf-8")
-        return Scored(table, study.scorers[number], summary.patches, seconds)
+        return Scored(table, study.scorers[number], summary.patches, seconds, targets)
+
+
+def _targets(study: Study) -> dict[str, Arm]:
+    """The columns that arms with a target sort by, and one arm of each."""
+    return {arm.column: arm for arm in study.arms if arm.column}
+
+
+def _add_targets(study: Study, path: Path) -> dict[str, float]:
+    """Adds those columns to the score table of the pool; the seconds of each."""
+    table, seconds = ScoreTable.read(path), {}
+    for column, arm in _targets(study).items():
+        began = time.perf_counter()
+        asked = SelectArguments(method=arm.select["method"], target=arm.select["target"])
+        found = targeted(table, asked)
+        meta = {**table.meta, column: found.meta[asked.method]} if asked.method in found.meta else table.meta
+        table = ScoreTable(table.table.append_column(column, found.table.column(asked.method)), meta)
+        seconds[column] = round(time.perf_counter() - began, 3)
+    if seconds:
+        table.write(path)
+    return seconds
 
 
 def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
@@ -121,6 +148,11 @@ def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
     known.update({k: v for k in ("shrink", "defects") if (v := _plain(getattr(study, k)))})
     if study.join:
         known["join"] = hashlib.sha256(Path(study.join).read_bytes()).hexdigest()
+    if targets := _targets(study):
+        known["targets"] = {
+            column: images_as_text([str(f.path) for f in find_images([arm.select["target"]])])
+            for column, arm in targets.items()
+        }
     return known
 
 

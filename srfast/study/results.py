@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from srfast.data.files import atomic_path, checksum
+from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.scoring.table import VERSION, read_parquet, write_parquet
 from srfast.settings import differs
@@ -89,6 +90,9 @@ def describe(study: Study) -> dict[str, Any]:
     known["test"] = {name: Path(p).name for name, p in study.test.items()}
     known["join"] = Path(study.join).name
     known["scorers"] = [Path(s).name for s in study.scorers]
+    for arm in known["arms"]:
+        if target := arm["select"].get("target"):
+            arm["select"] = {**arm["select"], "target": Path(target).name}
     plain: dict[str, Any] = json.loads(json.dumps(known))
     return plain
 
@@ -103,7 +107,7 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
         "keep": cell.keep,
         "pool": cell.pool,
         "scorer": Path(study.scorers[cell.scorer]).name,
-        "arm": {k: v for k, v in dataclasses.asdict(cell.arm).items() if k not in ("keep", "budget", "models")},
+        "arm": _arm(cell),
         "recipe": dataclasses.asdict(study.recipe_of(cell.model, cell.scale)),
         "options": study.options.get(cell.model, {}),
         "precision": study.precision,
@@ -112,6 +116,14 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
     }
     plain: dict[str, Any] = json.loads(json.dumps(known))
     return plain
+
+
+def _arm(cell: Cell) -> dict[str, Any]:
+    known = {k: v for k, v in dataclasses.asdict(cell.arm).items() if k not in ("keep", "budget", "models")}
+    if target := known["select"].get("target"):
+        files = [str(f.path) for f in find_images([target])]
+        known["select"] = {**known["select"], "target": f"{Path(target).name}, {images_as_text(files)}"}
+    return known
 
 
 def images_as_text(files: Sequence[str]) -> str:

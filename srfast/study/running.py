@@ -118,7 +118,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         "updates": cell.updates,
         "seed": cell.seed,
         "seconds": results.training_seconds(folder),
-        "scoring_seconds": scored.seconds + selecting if _needs_scores(cell) else 0.0,
+        "scoring_seconds": _scoring_seconds(cell, scored) + selecting if _needs_scores(cell) else 0.0,
         "pool": cell.pool,
         "scorer": Path(scored.scorer).name,
         "patches": len(coreset),
@@ -146,6 +146,10 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
     # A finished cell is never run again; its weights and log stay.
     (folder / checkpoint.LAST).unlink(missing_ok=True)
     return ", ".join(text)
+
+
+def _scoring_seconds(cell: Cell, scored: pool.Scored) -> float:
+    return scored.seconds + scored.targets.get(cell.arm.column, 0.0)
 
 
 def _needs_scores(cell: Cell) -> bool:

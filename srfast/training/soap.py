@@ -100,7 +100,7 @@ class SOAP(Optimizer):
             sides = [n if p.ndim > 1 and 1 < n <= group["longest"] else 0 for n in grad.shape]
             state["outer"] = [grad.new_zeros(n, n) for n in sides]
             self._gather(state, grad, 0.0)
-            state["basis"] = [torch.linalg.eigh(g)[1].flip(1) if len(g) else g for g in state["outer"]]
+            state["basis"] = [_basis(g) if len(g) else g for g in state["outer"]]
         return state
 
     @staticmethod
@@ -133,3 +133,12 @@ class SOAP(Optimizer):
             order = torch.argsort((basis * product).sum(0), descending=True)
             state["square"] = state["square"].index_select(side, order)
             state["basis"][side] = torch.linalg.qr(product[:, order])[0]
+
+
+def _basis(outer: Tensor) -> Tensor:
+    """Eigenvectors [n, n], those of the largest eigenvalues first."""
+    try:
+        return torch.linalg.eigh(outer)[1].flip(1)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        # LAPACK's float32 does not converge on some matrices of rank one, as that of a first gradient is.
+        return torch.linalg.eigh(outer.double())[1].flip(1).to(outer.dtype)

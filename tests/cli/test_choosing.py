@@ -73,6 +73,8 @@ def test_score_and_select_by_blockiness(photo_folder: Path, tmp_path: Path) -> N
         (["join", "no.parquet", "x.csv", "-o", "o.parquet"], "no.parquet: no such file"),
         (["dedup", "a.parquet", "b.parquet", "-o", "o.parquet"], "test images come after --against"),
         (["dedup", "no.parquet", "-o", "o.parquet"], "no.parquet: no such file"),
+        (["influence", "no.parquet", "--target", ".", "-o", "o.parquet"], "no.parquet: no such file"),
+        (["influence", "a.parquet", "-o", "o.parquet"], "--target"),
     ],
 )
 def test_wrong_use_is_one_line(arguments: list[str], words: str, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_direction_solves_the_explicit_system(given: float | None, monkeypatch: 
         return float(0.5 * (unseen.double() @ v).square().mean() - gradient.double() @ v)
 
     best = min(curvature.DAMPINGS, key=lambda d: error(solved(rows, d)))
-    found = curvature.direction(rows, unseen, gradient, given)
+    found = curvature.direction(torch.cat([rows, unseen]), len(unseen), gradient, given)
     assert found.relative == (best if given is None else given)
     expected = solved(torch.cat([rows, unseen]), found.relative)
     np.testing.assert_allclose(found.vector, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
@@ -92,4 +92,4 @@ def test_direction_solves_the_explicit_system(given: float | None, monkeypatch: 
 
 def test_nothing_to_learn_is_said() -> None:
     with pytest.raises(RunError, match="does not depend on its weights"):
-        curvature.direction(torch.zeros(3, 4), torch.zeros(1, 4), torch.ones(4), 0.1)
+        curvature.direction(torch.zeros(4, 4), 1, torch.ones(4), 0.1)

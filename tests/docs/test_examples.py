@@ -117,7 +117,7 @@ def here(tmp_path: Path) -> Path:
     """A folder with the files that the examples name: photographs, and test images."""
     data = pytest.importorskip("skimage.data")
     photos = [data.astronaut(), data.chelsea(), data.coffee()]
-    for folder in ("photos", "Set5"):
+    for folder in ("photos", "Set5", "mine"):
         (tmp_path / folder).mkdir()
         for i, photo in enumerate(photos):
             Image.fromarray(photo[60 : 60 + 198, 60 : 60 + 252]).save(tmp_path / folder / f"{i}.png")

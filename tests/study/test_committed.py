@@ -17,7 +17,7 @@ from srfast.evaluation.inference import compare
 from srfast.study.cells import cells
 from srfast.study.description import read_study
 from srfast.study.publication import publish, results_folder
-from srfast.study.result_groups import groups
+from srfast.study.result_groups import groups, main_dataset
 from srfast.study.results import Results
 from srfast.study.runner import run_study
 
@@ -34,7 +34,7 @@ def test_committed_results_print_their_tables(name: str) -> None:
     assert folder is not None
     results = Results.read(folder)
     assert set(results.meta["cells"]) <= {c.name for c in cells(read_study(study))}
-    assert "Table 1: selections on BSD100" in publish(results, None)
+    assert f"Table 1: selections on {main_dataset(groups(results))}" in publish(results, None)
 
 
 @pytest.fixture(scope="module")

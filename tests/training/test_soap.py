@@ -72,3 +72,24 @@ def test_nothing_to_do_is_nothing_done() -> None:
     p = torch.nn.Parameter(torch.ones(2, 2))
     SOAP([p]).step()
     assert torch.equal(p.detach(), torch.ones(2, 2))
+
+
+def test_a_basis_that_float32_does_not_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LAPACK's float32 gives up on some first gradients of SRCNN's last layer; which ones depends on the processor."""
+    eigh = torch.linalg.eigh
+
+    def gives_up(matrix: Tensor) -> Any:
+        if matrix.dtype == torch.float32:
+            raise torch.linalg.LinAlgError("linalg.eigh: The algorithm failed to converge")
+        return eigh(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigh", gives_up)
+    p = torch.nn.Parameter(torch.zeros(3, 5))
+    p.grad = torch.randn(3, 5, generator=torch.Generator().manual_seed(1))
+    optimizer = SOAP([p], lr=0.1)
+    optimizer.step()
+    assert p.dtype == torch.float32
+    for basis in optimizer.state[p]["basis"]:
+        # Orthogonal to float32's rounding of entries of at most 1.
+        torch.testing.assert_close(basis.T @ basis, torch.eye(len(basis)), atol=1e-6, rtol=0)
+    assert p.abs().max() > 0

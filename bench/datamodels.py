@@ -1,0 +1,193 @@
+"""Is the prediction true? The linear datamodeling score of the columns that a selection for a target sorts by.
+
+``python -m bench.datamodels POOL TARGETS OUT.json`` (Park et al., "TRAK", ICML 2023, Section 4): SUBSETS random tenths
+of the pool's images, an SRCNN trained on each from SEEDS seeds, and its mean squared error on the images of each folder
+in TARGETS. A column predicts the error on a target by its mean over the patches of a subset. The score is Spearman's
+correlation, over the subsets, of what is predicted with minus what was measured, the mean of the seeds; its interval
+is a bootstrap's over the subsets. Beside it: how far the measurements of the two seeds agree, and the control that
+knows the kinds, the share of the subset's patches that are of the target's kind (its folder's name).
+
+Trainings that have ended are kept in ``OUT.runs`` beside OUT and not made again. ``--print OUT.json`` prints the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+
+import srfast
+from bench.study_rows import markdown
+from srfast.coreset.settings import SelectArguments
+from srfast.coreset.target import targeted
+from srfast.data.images import find_images
+from srfast.scoring.table import ScoreTable
+from srfast.training.loop import train
+from srfast.training.plan import Plan
+from srfast.training.recipes import recipe
+from srfast.training.sources import open_store
+from srfast.training.store import Region
+
+SUBSETS, SEEDS, SHARE = 100, 2, 0.1
+PATCH, STRIDE = 96, 48
+UPDATES, BATCH, LR_PATCH = 200, 8, 16
+METHODS = ("influence", "similar")
+DRAWS = 2000
+"""Of the bootstrap."""
+
+
+def scored(pool: Path, targets: Mapping[str, Path], path: Path) -> ScoreTable:
+    """The pool's scores with a column METHOD.KIND for every method and target, made once."""
+    table = ScoreTable.read(path) if path.exists() else srfast.score(pool, patch=PATCH, stride=STRIDE, mode="dense")
+    for method in METHODS:
+        for kind, folder in targets.items():
+            if (name := f"{method}.{kind}") not in table.columns:
+                found = targeted(table, SelectArguments(method=method, target=str(folder)))
+                table = ScoreTable(table.table.append_column(name, found.table.column(method)), table.meta)
+                table.write(path)
+    return table
+
+
+def subsets(names: list[str], seed: int = 0) -> list[list[str]]:
+    draw = np.random.default_rng(seed)
+    return [sorted(draw.choice(names, int(SHARE * len(names) + 0.5), replace=False)) for _ in range(SUBSETS)]
+
+
+def losses(targets: Mapping[str, Path], weights: Path) -> dict[str, float]:
+    """The mean squared error of all pixels of each target, images cropped to a multiple of 16 pixels."""
+    found = {}
+    for kind, folder in targets.items():
+        table = srfast.score(folder, patch=16, stride=16, mode="dense", scorer=str(weights), threads=1)
+        inside = (table.column("x") % 16 == 0) & (table.column("y") % 16 == 0)
+        found[kind] = float(table.column("loss")[inside].mean(dtype=np.float64))
+    return found
+
+
+def trained(pool: Path, targets: Mapping[str, Path], table: ScoreTable, runs: Path) -> list[dict[str, Any]]:
+    """Each subset's images and its losses by seed; every seed 0 first."""
+    how = dataclasses.replace(recipe("srcnn"), batch=BATCH, lr_patch=LR_PATCH)
+    store, _ = open_store([str(pool)], 2, color="y", patch=PATCH, quantise=how.quantise, cache_bytes=1 << 30)
+    root = Path(table.meta["root"])
+    numbers = {f.path.relative_to(root).as_posix(): i for i, f in enumerate(find_images([str(pool)]))}
+    image = np.array(table.table.column("image").to_pylist())
+    x, y = table.column("x"), table.column("y")
+    chosen = subsets(sorted(numbers))
+    runs.mkdir(parents=True, exist_ok=True)
+    found: list[dict[str, Any]] = [{"images": names, "losses": []} for names in chosen]
+    for seed in range(SEEDS):
+        for i, names in enumerate(chosen):
+            path = runs / f"{i:03d}-{seed}.json"
+            if not path.exists():
+                rows = np.flatnonzero(np.isin(image, names))
+                some = [Region(numbers[image[r]], int(x[r]), int(y[r]), PATCH, PATCH) for r in rows]
+                folder = runs / f"{i:03d}-{seed}"
+                plan = Plan("srcnn", 2, UPDATES, how, seed)
+                result = train(plan, store.over(some), folder, resume=True, quiet=True, device="cpu")
+                path.write_text(json.dumps(losses(targets, result.weights)))
+                shutil.rmtree(folder)
+            found[i]["losses"].append(json.loads(path.read_text()))
+    return found
+
+
+def predictions(table: ScoreTable, runs: list[dict[str, Any]], kinds: list[str]) -> dict[str, dict[str, list[float]]]:
+    """Of every target: what each method predicts of the subsets, higher is better."""
+    image = np.array(table.table.column("image").to_pylist())
+    own = {kind: np.array([name.startswith(f"{kind}/") for name in image], float) for kind in kinds}
+    found: dict[str, dict[str, list[float]]] = {}
+    for kind in kinds:
+        columns = {
+            "influence": table.column(f"influence.{kind}"),
+            "similar": table.column(f"similar.{kind}"),
+            "loss": table.column("loss"),
+            "kind": own[kind],
+        }
+        rows = [np.isin(image, run["images"]) for run in runs]
+        found[kind] = {n: [float(c[r].mean(dtype=np.float64)) for r in rows] for n, c in columns.items()}
+    return found
+
+
+def spearman(a: np.ndarray, b: np.ndarray, less: np.ndarray | None = None) -> tuple[float, float, float]:
+    """Spearman's correlation of a and b, less that of ``less`` and b, and its interval of 95 % by a bootstrap over the
+    entries."""
+
+    def of(rows: np.ndarray) -> float:
+        found = stats.spearmanr(a[rows], b[rows]).statistic
+        return float(found if less is None else found - stats.spearmanr(less[rows], b[rows]).statistic)
+
+    draw = np.random.default_rng(0)
+    again = [of(draw.integers(len(a), size=len(a))) for _ in range(DRAWS)]
+    low, high = np.nanquantile(again, [0.025, 0.975])
+    return of(np.arange(len(a))), float(low), float(high)
+
+
+WORDS = {
+    "influence": "`influence`",
+    "similar": "`similar`",
+    "loss": "loss",
+    "kind": "the share of patches of the target's kind, which a user does not know",
+}
+
+
+def table(path: str | Path) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of a result's table."""
+    found = json.loads(Path(path).read_text())
+    kinds = list(found["predicted"])
+    measured = {k: -np.array([[by[k] for by in run] for run in found["losses"]]) for k in kinds}
+    predicted = {k: {n: np.array(v) for n, v in found["predicted"][k].items()} for k in kinds}
+    rows = [[w, *(_shown(spearman(predicted[k][n], measured[k].mean(1))) for k in kinds)] for n, w in WORDS.items()]
+    rows.append(["one seed's errors by the other's", *(_shown(spearman(*measured[k].T)) for k in kinds)])
+    for name in ("similar", "loss"):
+        pairs = ((predicted[k]["influence"], measured[k].mean(1), predicted[k][name]) for k in kinds)
+        rows.append([f"`influence` less {WORDS[name]}", *(_shown(spearman(*pair)) for pair in pairs)])
+    return ["predicted by", *kinds], rows
+
+
+def _shown(found: tuple[float, float, float]) -> str:
+    return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*found)
+
+
+def rounded(values: Any) -> Any:
+    """Numbers to six digits."""
+    if isinstance(values, dict):
+        return {k: rounded(v) for k, v in values.items()}
+    if isinstance(values, list):
+        return [rounded(v) for v in values]
+    return float(f"{values:.6g}") if isinstance(values, float) else values
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.datamodels", description="The linear datamodeling score.")
+    parser.add_argument("pool", nargs="?", type=Path)
+    parser.add_argument("targets", nargs="?", type=Path, help="a folder of one folder for each target")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--print", action="store_true", dest="only_print")
+    a = parser.parse_args()
+    if not a.only_print:
+        logging.disable(logging.WARNING)
+        torch.set_num_threads(1)
+        targets = {folder.name: folder for folder in sorted(a.targets.iterdir()) if folder.is_dir()}
+        runs = a.out.with_suffix(".runs")
+        runs.mkdir(parents=True, exist_ok=True)
+        scores = scored(a.pool, targets, runs / "scores.parquet")
+        done = trained(a.pool, targets, scores, runs)
+        how = {"updates": UPDATES, "batch": BATCH, "lr_patch": LR_PATCH, "share": SHARE, "patches": len(scores)}
+        found = {
+            "trainings": how,
+            "predicted": predictions(scores, done, list(targets)),
+            "losses": [run["losses"] for run in done],
+        }
+        a.out.write_text(json.dumps(rounded(found)) + "\n")
+    print(markdown(*table(a.out)), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""What influence costs: ``python -m bench.influence ratio POOL`` and ``python -m bench.influence vector POOL TARGET``.
+
+``ratio``: a million dense patches and a few, the two scorings and their difference against one scoring, in turn.
+``vector``: everything before them, at a stride of 48, as processor seconds and seconds, and the most memory that the
+process ever held.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import srfast
+from srfast.coreset import influence
+from srfast.runtime.threads import cores
+from srfast.scoring.network import load_network
+from srfast.scoring.scored import ScoredImages
+
+MILLION = 1_000_000
+ROUNDS = 3
+
+
+def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Seconds, processor seconds, and what came of it."""
+    wall, processor = time.perf_counter(), time.process_time()
+    found = run()
+    return time.perf_counter() - wall, time.process_time() - processor, found
+
+
+def ratio(pool: str) -> None:
+    stride = next(
+        s for s in range(16, 0, -2) if len(srfast.score(pool, stride=s, mode="dense", scorer="bicubic")) >= MILLION
+    )
+
+    def score() -> Any:
+        return srfast.score(pool, stride=stride, mode="dense")
+
+    table = score()
+    how, images, network = influence._How.of(table), ScoredImages.of(table.meta), load_network("srcnn", 2)
+
+    def both() -> np.ndarray:
+        sides = [influence._column(table, images, network, how, cores(), None) for _ in range(2)]
+        return ((sides[0] - sides[1]) / 2e-3).astype(np.float32)
+
+    found = []
+    for _ in range(ROUNDS):
+        one, two = timed(score), timed(both)
+        found.append((two[0] / one[0], two[1] / one[1], one[0]))
+    wall, processor, seconds = np.median(found, 0)
+    print(f"{len(table):,} patches at a stride of {stride}: scored in {seconds:.1f} s")
+    print(f"their influence, once v is there: {wall:.2f} x that, {processor:.2f} x its processor time")
+
+
+def vector(pool: str, target: str) -> None:
+    table = srfast.score(pool, stride=48, mode="dense", scorer="bicubic")
+    influence._column = lambda table, *_: np.zeros(len(table))
+    wall, processor, _ = timed(lambda: srfast.influence(table, target))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"v for {len(table):,} patches: {processor:.0f} s of processor time, {wall:.0f} s on {cores()} cores; "
+        f"{peak:.0f} MiB at the most"
+    )
+
+
+if __name__ == "__main__":
+    {"ratio": ratio, "vector": vector}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,45 @@
+"""``srfast influence``."""
+
+from __future__ import annotations
+
+import click
+
+from srfast.cli.options import emit, result
+
+
+@click.command("influence", short_help="Say which patches help on images of yours, as a column.")
+@click.argument("scores", type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where the table goes.")
+@click.option(
+    "--target",
+    multiple=True,
+    required=True,
+    metavar="DIR",
+    type=click.Path(),
+    help="Images of the kind that a model shall be good at; repeatable.",
+)
+@click.option("--scorer", default="srcnn", show_default=True, help="The SRCNN whose influence is taken; a weight file.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed of the sketch.")
+@click.option(
+    "--root", type=click.Path(file_okay=False), help="The folder of the images, if it has moved since scoring."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
+def command(
+    scores: str, output: str, target: tuple[str, ...], scorer: str, seed: int, root: str | None, as_json: bool
+) -> None:
+    """Add a column influence to SCORES: by how much a patch is predicted to lower the loss on the target's images.
+
+    Computed once, `srfast select --method influence` keeps any part of the table that is written.
+    """
+    from srfast.coreset.influence import COLUMN, influence
+    from srfast.data.files import check_output
+    from srfast.scoring.table import ScoreTable
+
+    check_output(output, "score table", [scores, *target])
+    found = influence(ScoreTable.read(scores), target, scorer=scorer, root=root, seed=seed)
+    found.write(output)
+    helping = int((found.column(COLUMN) > 0).sum())
+    if as_json:
+        emit({"output": output, "patches": len(found), "helping": helping, **found.meta[COLUMN]})
+    else:
+        result(f"{helping:,} of {len(found):,} patches are predicted to lower the loss on the target -> {output}")
