@@ -92,9 +92,9 @@ def trained(pool: Path, targets: Mapping[str, Path], table: ScoreTable, runs: Pa
                 folder = runs / f"{i:03d}-{seed}"
                 plan = Plan("srcnn", 2, UPDATES, how, seed)
                 result = train(plan, store.over(some), folder, resume=True, quiet=True, device="cpu")
-                path.write_text(json.dumps(losses(targets, result.weights)))
+                path.write_text(json.dumps(losses(targets, result.weights)), encoding="utf-8")
                 shutil.rmtree(folder)
-            found[i]["losses"].append(json.loads(path.read_text()))
+            found[i]["losses"].append(json.loads(path.read_text(encoding="utf-8")))
     return found
 
 
@@ -139,7 +139,7 @@ WORDS = {
 
 def table(path: str | Path) -> tuple[list[str], list[list[str]]]:
     """Head and rows of a result's table."""
-    found = json.loads(Path(path).read_text())
+    found = json.loads(Path(path).read_text(encoding="utf-8"))
     kinds = list(found["predicted"])
     measured = {k: -np.array([[by[k] for by in run] for run in found["losses"]]) for k in kinds}
     predicted = {k: {n: np.array(v) for n, v in found["predicted"][k].items()} for k in kinds}
@@ -185,7 +185,7 @@ def main() -> None:
             "predicted": predictions(scores, done, list(targets)),
             "losses": [run["losses"] for run in done],
         }
-        a.out.write_text(json.dumps(rounded(found)) + "\n")
+        a.out.write_text(json.dumps(rounded(found)) + "\n", encoding="utf-8")
     print(markdown(*table(a.out)), end="")
 
 

@@ -28,7 +28,7 @@ def stripes(period: float, across: bool) -> Image.Image:
 def test_train_for_my_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    section = PAGE.read_text().split("## Train for my images")[1].split("\n## ")[0]
+    section = PAGE.read_text(encoding="utf-8").split("## Train for my images")[1].split("\n## ")[0]
     lines = section.split("```sh\n")[1].split("```")[0].replace("--steps 2000", "--steps 2").splitlines()
     assert [line.split()[1] for line in lines] == ["score", "influence", "select", "train", "eval"]
     (tmp_path / "photos").mkdir()
