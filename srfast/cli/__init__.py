@@ -47,6 +47,16 @@ COMMANDS = {
 RESUME = "the same command with --resume goes on from there"
 GO_ON = {"study": "the same command goes on from there"}
 """What to say after an interrupt of a command that goes on without --resume."""
+_TO_DO = "|".join(
+    (
+        "[Dd]id you mean", "choose", "expected one of", "export again", "give", "install", "leave", "lower", "make",
+        "name", "pass", "pip", "rename", "resume", "run", "say", "see", "take", "the same command", "train", "use",
+    )
+)  # fmt: skip
+_HINT = re.compile(
+    rf"(?P<error>.+?)(?:[;:.] (?P<one>(?:{_TO_DO})\b[^;]*)| \((?P<two>(?:{_TO_DO}|`?--[a-z-]+)\b[^()]*)\))"
+)
+"""How messages end that say what to do."""
 COMPLETE = "_SRFAST_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 MODULES = {"eval": "evaluate", "onnx": "export_onnx"}
@@ -187,8 +197,8 @@ def _fail(error: Exception) -> None:
         near = did_you_mean(error.option_name, error.possibilities or (), 0.75)
         error = click.NoSuchOption(error.option_name, error.message, [near] if near else [], error.ctx)
     if isinstance(error, click.UsageError):
-        hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
-        _exit(2, error.format_message().replace("\n", " ") + hint)
+        where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+        _exit(2, error.format_message().replace("\n", " ") + (_nearest(error) or where))
     if isinstance(error, click.ClickException):
         _exit(error.exit_code, error.format_message())
     if isinstance(error, InputError):
@@ -209,6 +219,25 @@ def _fail(error: Exception) -> None:
     _exit(1, f"{type(error).__name__}: {error} (run with --debug for the traceback)")
 
 
+def _nearest(error: click.UsageError) -> str:
+    """The nearest choice to a word that is none of them."""
+    kind = error.param.type if isinstance(error, click.BadParameter) and error.param else None
+    given = re.match(r"'(.*)' is not one of", error.message)
+    near = did_you_mean(given[1], kind.choices) if isinstance(kind, click.Choice) and given else None
+    return f"; did you mean {near}?" if near else ""
+
+
 def _exit(code: int, message: Any) -> None:
-    click.echo(f"srfast: error: {shown(' '.join(str(message).split()))}", err=True)
+    """One line on stderr; a terminal gets what to do about it on a line of its own."""
+    text = shown(" ".join(str(message).split()))
+    error, hint = parted(text) if sys.stderr.isatty() else (text, None)
+    click.echo(f"srfast: error: {error}", err=True)
+    if hint is not None:
+        click.echo(f"{click.style('hint', fg='cyan', bold=True)}: {hint}", err=True)
     sys.exit(code)
+
+
+def parted(message: str) -> tuple[str, str | None]:
+    """A message, and what it says to do at its end: after a semicolon or a colon, or in parentheses."""
+    found = _HINT.fullmatch(message)
+    return (found["error"], found["one"] or found["two"]) if found else (message, None)
