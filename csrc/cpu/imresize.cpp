@@ -1,5 +1,8 @@
+// imresize of any factor: exact sums in float64. Sums of bytes are taken in float32 first, and again where that is in
+// doubt, so that the result is that of the exact ones.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <type_traits>
 #include <vector>
 
@@ -65,18 +68,140 @@ void transpose(const T* src, int64_t rows, int64_t cols, T* dst) {
         for (int64_t c = c0; c < std::min(cols, c0 + block); ++c) dst[c * rows + r] = src[r * cols + c];
 }
 
-// Rows first: both scales are equal, and on a tie MATLAB takes the first dimension first. The image is turned over in
-// between, so that both passes run along memory.
+constexpr int64_t kSide = 16;
+typedef uint8_t Sixteen __attribute__((vector_size(kSide)));
+typedef int32_t Ints __attribute__((vector_size(32)));
+typedef float Floats __attribute__((vector_size(32)));
+
+// Bytes 0 to 7, or 8 to 15, of a and b in turn.
+#define SRFAST_LACED(a, b, i)                                                                                         \
+  __builtin_shufflevector(a, b, i, 16 + i, i + 1, 17 + i, i + 2, 18 + i, i + 3, 19 + i, i + 4, 20 + i, i + 5, 21 + i, \
+                          i + 6, 22 + i, i + 7, 23 + i)
+
+// 16 rows of 16 bytes become columns: four times, line i is laced with line i + 8.
+void transpose_square(const uint8_t* src, int64_t stride, uint8_t* dst, int64_t across) {
+  Sixteen a[kSide], b[kSide];
+  for (int64_t i = 0; i < kSide; ++i) std::memcpy(&a[i], src + i * stride, kSide);
+#pragma GCC unroll 4
+  for (int step = 0; step < 4; ++step) {
+    for (int64_t i = 0; i < kSide / 2; ++i) {
+      b[2 * i] = SRFAST_LACED(a[i], a[i + kSide / 2], 0);
+      b[2 * i + 1] = SRFAST_LACED(a[i], a[i + kSide / 2], 8);
+    }
+    std::copy_n(b, kSide, a);
+  }
+  for (int64_t i = 0; i < kSide; ++i) std::memcpy(dst + i * across, &a[i], kSide);
+}
+#undef SRFAST_LACED
+
+// The same of bytes, in squares of 16, and one by one at the right and the bottom.
+void transpose(const uint8_t* src, int64_t rows, int64_t cols, uint8_t* dst) {
+  const int64_t squares = rows / kSide * kSide, wide = cols / kSide * kSide;
+  for (int64_t r = 0; r < squares; r += kSide)
+    for (int64_t c = 0; c < wide; c += kSide) transpose_square(src + r * cols + c, cols, dst + c * rows + r, rows);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = r < squares ? wide : 0; c < cols; ++c) dst[c * rows + r] = src[r * cols + c];
+}
+
+constexpr int64_t kWide = 32;  // columns whose sums lie in registers
+
+SRFAST_CLONES void widen(const uint8_t* __restrict line, int64_t n, float* __restrict out) {
+  for (int64_t j = 0; j < n; ++j) out[j] = static_cast<float>(line[j]);
+}
+
+// Bytes of out[j] = sum_k weight[k] lines[k][j], clamped and rounded half up, for n columns, a multiple of kWide.
+// doubtful[b] says whether a sum of block b is as near to a tie as `doubt`. GCC 12 narrows vectors element by element,
+// but not loops.
+SRFAST_CLONES void sums(const float* const* lines, const float* weight, int taps, float doubt, int64_t n,
+                        uint8_t* __restrict out, uint8_t* __restrict doubtful) {
+  constexpr int parts = kWide * sizeof(float) / sizeof(Floats);
+  const Floats zero = {}, most = zero + 255.0f;
+  for (int64_t j = 0; j < n; j += kWide) {
+    Floats sum[parts] = {};
+    for (int k = 0; k < taps; ++k) {
+      Floats v[parts];
+      std::memcpy(v, lines[k] + j, sizeof v);
+#pragma GCC unroll 4
+      for (int p = 0; p < parts; ++p) sum[p] += weight[k] * v[p];
+    }
+    Ints whole[parts], near = {};
+#pragma GCC unroll 4
+    for (int p = 0; p < parts; ++p) {
+      Floats v = sum[p] > zero ? sum[p] : zero;
+      v = (v < most ? v : most) + 0.5f;
+      whole[p] = __builtin_convertvector(v, Ints);
+      const Floats rest = v - __builtin_convertvector(whole[p], Floats);
+      near |= (rest < doubt) | (rest > 1.0f - doubt);
+    }
+    int32_t bytes[kWide];
+    std::memcpy(bytes, whole, sizeof bytes);
+    for (int64_t l = 0; l < kWide; ++l) out[j + l] = static_cast<uint8_t>(bytes[l]);
+    uint64_t any[sizeof near / sizeof(uint64_t)];
+    std::memcpy(any, &near, sizeof near);
+    doubtful[j / kWide] = (any[0] | any[1] | any[2] | any[3]) != 0;
+  }
+}
+
+// As `pass`. Of a sum in float32 the weights, the products and each addition are rounded, by 2^-24 of at most 320 (the
+// absolute weights sum up to less than 1.25): it is off by less than 320 (taps + 4) 2^-24. Only nearer than that to a
+// tie can it be rounded to another byte than the exact sum, and then that is taken.
+void pass(const uint8_t* src, int64_t inner, const Taps& t, uint8_t* dst) {
+  constexpr int most = 64;  // taps: beyond them too many sums would be in doubt
+  const int64_t wide = t.taps <= most ? inner / kWide * kWide : 0;
+  // The lines that the sums of one line of the result need, as float: slot i % t.taps holds line i.
+  std::vector<float> ring(static_cast<size_t>(wide ? t.taps * wide : 0));
+  std::vector<uint8_t> doubtful(static_cast<size_t>(wide / kWide));
+  int64_t held[most];
+  std::fill(held, held + most, -1);
+  const float* lines[most];
+  float weights[most];
+  double acc[kChunk];
+  for (int64_t i = 0; i < t.out; ++i) {
+    const int32_t* index = t.index.data() + i * t.taps;
+    const double* weight = t.weight.data() + i * t.taps;
+    uint8_t* const d = dst + i * inner;
+    const auto exactly = [&](int64_t first, int64_t n) {
+      std::fill(acc, acc + n, 0.0);
+      for (int k = 0; k < t.taps; ++k)
+        if (weight[k] != 0.0) accumulate(acc, weight[k], src + index[k] * inner + first, n);
+      for (int64_t j = 0; j < n; ++j) d[first + j] = store<uint8_t>(acc[j]);
+    };
+    if (wide) {
+      int taps = 0;
+      for (int k = 0; k < t.taps; ++k) {
+        if (weight[k] == 0.0) continue;
+        const int64_t slot = index[k] % t.taps;
+        float* const line = ring.data() + slot * wide;
+        if (held[slot] != index[k]) widen(src + index[k] * inner, wide, line);
+        held[slot] = index[k];
+        lines[taps] = line;
+        weights[taps++] = static_cast<float>(weight[k]);
+      }
+      sums(lines, weights, taps, 320.0f * static_cast<float>(taps + 4) / (1 << 24), wide, d, doubtful.data());
+      for (int64_t b = 0; b < wide / kWide; ++b)
+        if (doubtful[static_cast<size_t>(b)]) exactly(b * kWide, kWide);
+    }
+    for (int64_t first = wide; first < inner; first += kChunk) exactly(first, std::min(kChunk, inner - first));
+  }
+}
+
+// Rows first: both scales are equal, and on a tie MATLAB takes the first dimension first. So many rows of the result at
+// a time are turned over in between that they stay in the cache and both passes run along memory.
 template <class T, class Mid>
 void resize(const void* src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, void* dst) {
+  constexpr int64_t many = 2 * kSide;
   const Taps rows = make_taps(h, resized(h, scale), scale, boundary);
   const Taps cols = make_taps(w, resized(w, scale), scale, boundary);
-  std::vector<Mid> mid(static_cast<size_t>(rows.out * w * channels)), turned(mid.size());
-  std::vector<T> out(static_cast<size_t>(cols.out * channels * rows.out));
-  pass(static_cast<const T*>(src), w * channels, rows, mid.data());
-  transpose(mid.data(), rows.out, w * channels, turned.data());  // [w, channels, rows]
-  pass(turned.data(), channels * rows.out, cols, out.data());
-  transpose(out.data(), cols.out * channels, rows.out, static_cast<T*>(dst));
+  const int64_t wide = w * channels, out_wide = cols.out * channels;
+  std::vector<Mid> mid(static_cast<size_t>(rows.out * wide)), turned(static_cast<size_t>(many * wide));
+  std::vector<T> out(static_cast<size_t>(many * out_wide));
+  pass(static_cast<const T*>(src), wide, rows, mid.data());
+  for (int64_t y = 0; y < rows.out; y += many) {
+    const int64_t n = std::min(many, rows.out - y);
+    transpose(mid.data() + y * wide, n, wide, turned.data());  // [w, channels, n]
+    pass(turned.data(), channels * n, cols, out.data());
+    transpose(out.data(), out_wide, n, static_cast<T*>(dst) + y * out_wide);
+  }
 }
 
 }  // namespace

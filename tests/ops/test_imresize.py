@@ -95,6 +95,27 @@ def test_every_exact_tie_rounds_up(scale: float) -> None:
     np.testing.assert_array_equal(srfast.imresize(image, scale), expected_uint8(image, scale, "symmetric"))
 
 
+@pytest.mark.parametrize("scale", [3 / 4, 2 / 3, 1 / 2, 1 / 3, 0.37, 1.7, 1 / 20])
+@pytest.mark.parametrize("width", [31, 32, 33, 97])
+def test_sums_in_doubt_are_taken_exactly(scale: float, width: int) -> None:
+    """Bytes are rounded from float32 where that cannot change them: blocks of 32 columns with and without a doubt."""
+    rng = np.random.default_rng(width)
+    rows, columns = np.indices((65, width))
+    patterns = {
+        "noise": rng.integers(0, 256, (65, width)),
+        "two values": 255 * rng.integers(0, 2, (65, width)),
+        "neighbours": 100 + rng.integers(0, 2, (65, width)),
+        "checkerboard": 255 * ((rows + columns) % 2),
+        "stripes": 201 * (columns // 2 % 2),
+    }
+    for name, pattern in patterns.items():
+        image = np.stack([pattern, pattern[::-1], 255 - pattern], -1).astype(np.uint8)
+        for channels in (image, image[..., :1].copy()):
+            np.testing.assert_array_equal(
+                srfast.imresize(channels, scale), expected_uint8(channels, scale, "symmetric"), err_msg=name
+            )
+
+
 @pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 0.7, 1.9, 2, 3, 4])
 @pytest.mark.parametrize("value", [0, 1, 127, 254, 255])
 def test_a_constant_stays_itself(scale: float, value: int) -> None:
