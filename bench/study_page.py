@@ -11,8 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.study_rows import DATASET, RESULTS, ROOT, STRATA, Claims, Family, Means, Ratios, Saved, Strata
-from srfast.study.figures import draw
+from bench.study_rows import (
+    DATASET,
+    RESULTS,
+    ROOT,
+    STRATA,
+    Claims,
+    Family,
+    Means,
+    Ratios,
+    Saved,
+    Strata,
+    paired,
+)
+from srfast.evaluation.inference import judge
+from srfast.study.figures import STYLE, draw
 from srfast.study.results import Results
 
 PAGES = (ROOT / "docs" / "study.md", ROOT / "docs" / "choosing-a-ratio.md")
@@ -63,14 +76,52 @@ def _hard(keep: int, updates: int) -> tuple[str, str]:
     return hard, f"full 100 {updates} + random {keep} {updates}"
 
 
-_ALL, _HALVED, _HALVED_TENTH = "full 100 1951", "wild-half: full 100 1951", "wild-half: des 10 1951"
-WILD = (
-    ("the hardest tenth against all patches", "des 10 1951", _ALL, DATASET, ""),
-    ("every image halved, all patches, against all patches at full size", _HALVED, _ALL, DATASET, ""),
-    ("halved, the hardest tenth, against all patches at full size", _HALVED_TENTH, _ALL, DATASET, ""),
-    ("halved, the hardest tenth, against all patches of the halved", _HALVED_TENTH, _HALVED, DATASET, ""),
+_SIZES = (
+    ("all patches at full size", "full 100"),
+    ("a random tenth of them", "random 10"),
+    ("the hardest tenth", "des 10"),
+    ("the hardest tenth of what `--clean` leaves", "clean_des 10"),
+    ("every image halved, all patches", "half 100"),
+    ("halved, the hardest tenth", "half_des 10"),
+    ("each image at its one size (`--one-size`), all patches", "one 100"),
+    ("one size, the hardest tenth", "one_des 10"),
+    ("four sizes, all patches", "four 100"),
+    ("four sizes, a random tenth", "four_random 10"),
+    ("four sizes, the hardest tenth", "four_des 10"),
+    ("four sizes, the hardest 5 %", "four_des 5"),
+    ("four sizes, each place at its best, the hardest 5 %", "best_des 5"),
 )
-"""Named before any result of these trainings was looked at."""
+
+
+def _sizes(updates: int, *on: tuple[str, str]) -> tuple[tuple[str, str, str, str, str], ...]:
+    """The claims that sizes.toml and sizes-long.toml name, those of the arms that were run."""
+    full, tenth, half, halved = (f"{a} {updates}" for a in ("full 100", "des 10", "half 100", "half_des 10"))
+    return tuple(
+        (words, arm, control, dataset, stratum)
+        for dataset, stratum in on
+        for words, arm, control in (
+            ("the hardest tenth against all patches", tenth, full),
+            ("halved, the hardest tenth, against all patches at full size", halved, full),
+            *(
+                ()
+                if stratum
+                else (
+                    ("halved, the hardest tenth, against all patches of the halved", halved, half),
+                    ("every image halved, all patches, against all patches at full size", half, full),
+                )
+            ),
+        )
+    )
+
+
+_SHORT = (
+    *_sizes(1951, (DATASET, "")),
+    ("the hardest tenth against a random tenth", "des 10 1951", "random 10 1951", DATASET, ""),
+    ("the hardest tenth after `--clean` against without", "clean_des 10 1951", "des 10 1951", DATASET, ""),
+    ("one size against halved, the hardest tenth of each", "one_des 10 1951", "half_des 10 1951", DATASET, ""),
+    ("the hardest 5 % of four sizes against the halved tenth", "four_des 5 1951", "half_des 10 1951", DATASET, ""),
+    ("the hardest 5 % of four sizes against all of the four", "four_des 5 1951", "four 100 1951", DATASET, ""),
+)
 
 TABLES: dict[str, Claims | Means | Ratios | Saved | Strata | Family] = {
     "spread": Means(
@@ -238,17 +289,15 @@ TABLES: dict[str, Claims | Means | Ratios | Saved | Strata | Family] = {
             for keep, part in ((50, "half"), (25, "quarter"), (10, "tenth"))
         ),
     ),
-    "wild-means": Means(
-        "wild",
-        ("BSD100", "at full size", "every image halved"),
-        ("fsrcnn 1951", "wild-half: fsrcnn 1951"),
-        (("all patches", "full 100"), ("the hardest tenth", "des 10")),
-    ),
-    "wild": Family("wild", "fsrcnn", WILD),
-    "wild-strata": Family(
-        "wild",
-        "fsrcnn",
-        tuple((*claim[:3], DATASET, s) for claim in (WILD[0], WILD[2]) for s in STRATA),
+    "sizes-means": Means("sizes", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), _SIZES),
+    "sizes": Family("sizes", "fsrcnn", _SHORT),
+    "sizes-strata": Family("sizes", "fsrcnn", _sizes(1951, *((DATASET, s) for s in STRATA))),
+    "sizes-long-means": Means(
+        "sizes-long",
+        ("15,608 updates", "BSD100", "Urban100"),
+        ("fsrcnn 15608",),
+        tuple(row for row in _SIZES if row[1] in ("full 100", "des 10", "half 100", "half_des 10")),
+        ("BSD100", "Urban100"),
     ),
     "saved": Saved(
         (
@@ -303,10 +352,37 @@ def draw_figures() -> None:
                 shutil.copyfile(Path(folder, f"{name}.svg"), ROOT / "docs" / "study" / f"{name}.svg")
 
 
+def draw_sizes() -> None:
+    """What a selection of the real pool wins over all of its patches: a dot for each training, and their interval."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    rows = [row for row in _SIZES if row[1] != "full 100"]
+    with plt.rc_context({**STYLE, "figure.figsize": (7.2, 3.6)}):
+        figure, ax = plt.subplots()
+        for y, (words, arm) in enumerate(rows):
+            found = paired("sizes", "fsrcnn", f"{arm} 1951", "full 100 1951")
+            c = judge(found)
+            color = "C0" if "hardest" in words else "0.45"
+            ax.plot(found.mean(1), [y] * len(found), "o", ms=3, alpha=0.5, color=color)
+            e = c.effect
+            ax.errorbar(e.mean, y, xerr=[[e.mean - e.low], [e.high - e.mean]], fmt="D", ms=4, capsize=2, color=color)
+        ax.set_yticks(range(len(rows)), [words.replace("`", "") for words, _ in rows])
+        ax.invert_yaxis()
+        ax.axvline(0, color="black", lw=0.8)
+        ax.grid(axis="y", visible=False)
+        ax.set_xlabel("PSNR on BSD100 less that of all patches at full size (dB)")
+        figure.savefig(ROOT / "docs" / "study" / "sizes.svg", metadata={"Date": None})
+        plt.close(figure)
+
+
 def main() -> None:
     for page in PAGES:
         page.write_text(write(page.read_text()))
     draw_figures()
+    draw_sizes()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from srfast.study.tables import strata_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_STYLE: Any = {
+STYLE: Any = {
     "figure.figsize": (6.4, 4.0),
     "figure.constrained_layout.use": True,
     "axes.grid": True,
@@ -66,7 +66,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
     }
     written: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         for name, fill in figures.items():
             figure, ax = plt.subplots()
             if fill(ax):
