@@ -6,7 +6,7 @@ CXX ?= g++
 export PYTHONSAFEPATH := 1
 
 .PHONY: install demo test test-slow torture bench lint wheel wheel-cuda wheel-cpu wheel-gpu docs sanitize sanitize-cpu \
-        sanitize-cuda gpu-check tune clean
+        sanitize-cuda windows-check gpu-check tune clean
 
 install: $(BIN)/.installed
 
@@ -116,6 +116,16 @@ sanitize-cuda: $(SANITIZE)/race_check
 	$(SANITIZE)/race_check
 
 sanitize: sanitize-cpu sanitize-cuda
+
+# The CPU sources compiled for Windows by clang (PyPI's ziglang brings it, with MinGW's headers), and the same driver run
+# under Wine.
+WINDOWS_CXX := $(BIN)/python -m ziglang c++ -target x86_64-windows-gnu
+WINE ?= wine
+windows-check:
+	$(MAKE) build/windows/cpu_check SANITIZE=build/windows CXX="$(WINDOWS_CXX)" \
+	  SANITIZE_FLAGS="-std=gnu++20 -O2 -Icsrc -Wall -Wextra -DSRFAST_X86=1"
+	test -e build/windows/cpu_check.exe || mv build/windows/cpu_check build/windows/cpu_check.exe
+	$(WINE) build/windows/cpu_check.exe
 
 # Without a GPU: one line that says so.
 gpu-check:

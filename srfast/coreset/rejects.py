@@ -61,6 +61,7 @@ def _entry(path: str | os.PathLike[str], line: int, row: dict[str, Any]) -> Reje
     reason = (row.get("reason") or "").strip() or "listed"
     if not image:
         raise InputError(f"{path}: line {line}: expected the name of an image")
+    image = image.replace(os.sep, "/")  # on Windows other programs write backslashes
     try:
         size = (row.get("shrink") or "").strip()
         shrink = float(size) if size else None

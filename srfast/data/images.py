@@ -76,7 +76,10 @@ def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
             raise InputError(f"{item}: no such file or folder")
         absolute.append(path)
     folders = [p if p.is_dir() else p.parent for p in absolute]
-    root = Path(os.path.commonpath(folders))
+    try:
+        root = Path(os.path.commonpath(folders))
+    except ValueError:  # Windows: C: and D: have nothing in common
+        raise InputError("images: expected files and folders on one drive, got several") from None
     found: dict[str, ImageFile] = {}
     seen: set[tuple[int, int]] = set()
     for path in absolute:

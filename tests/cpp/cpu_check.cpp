@@ -160,7 +160,8 @@ void check_windows(const Scorer& scorer, int scale) {
 void whole_image(const Scorer& scorer, const Case& c, int boundary, const uint8_t* image, int64_t h, int64_t w,
                  int64_t row_stride, const std::vector<int32_t>& xs, const std::vector<int32_t>& ys, int64_t size,
                  std::vector<float>* out) {
-  const Packed& k = scorer.storage.packed;
+  const Engine engine_ = engine({boundary, c.isa, c.fast, 1});
+  const Packed& k = scorer.packed(engine_);
   TableStorage tables;
   make_tables(k.scale, h, w, boundary, tables);
   ScratchStorage scratch(k, h, w);
@@ -172,7 +173,7 @@ void whole_image(const Scorer& scorer, const Case& c, int boundary, const uint8_
                   },
                   maps,
                   {true, true, true}};
-  engine({boundary, c.isa, c.fast, 1})(k, tables.tables, scratch.scratch, {image, row_stride, 3}, sink, true);
+  engine_.score_plane(k, tables.tables, scratch.scratch, {image, row_stride, 3}, sink, true);
   for (int kind = 0; kind < 3; ++kind) {
     std::vector<double> table(static_cast<size_t>((h + 1) * (w + 1)), 0.0);
     for (int64_t y = 0; y < h; ++y) {

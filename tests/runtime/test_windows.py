@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import srfast
-from srfast.data import files
+from srfast.coreset import rejects
+from srfast.data import files, images
 from srfast.errors import InputError
 from srfast.runtime import locks
 
@@ -82,6 +83,19 @@ def test_a_file_that_is_open_elsewhere_is_named(tmp_path: Path, monkeypatch: pyt
             temporary.write_bytes(b"after")
     assert target.read_bytes() == b"before"
     assert os.listdir(tmp_path) == ["s.parquet"]
+
+
+def test_drives_and_backslashes(photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_drives(_paths: object) -> str:
+        raise ValueError("Paths don't have the same drive")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os.path, "commonpath", other_drives)
+        with pytest.raises(InputError, match="images: expected files and folders on one drive, got several"):
+            images.find_images([photo_folder, tmp_path])
+    (tmp_path / "rejects.csv").write_text("image,x,y,size,reason\na\\b.png,,,,blur\n", encoding="utf-8")
+    monkeypatch.setattr(os, "sep", "\\")
+    assert rejects.read_rejects(tmp_path / "rejects.csv")[0].image == "a/b.png"
 
 
 class Msvcrt:
