@@ -43,7 +43,7 @@ class Case:
 
 def cases(inputs: Path) -> list[Case]:
     photos, low, tests, test = (str(inputs / n) for n in ("photos", "low", "tests", "tests/a.png"))
-    every, few, net, core = (str(inputs / f"{n}.parquet") for n in ("all", "few", "net", "core"))
+    every, few, core = (str(inputs / f"{n}.parquet") for n in ("all", "few", "core"))
     other, model = str(inputs / "other.csv"), str(inputs / "run/model.safetensors")
     grid = ["--patch", "24", "--stride", "12", "--scorer", "bicubic", "--threads", "1"]
     wide = ["--patch", "24", "--stride", "24", "--scorer", "bicubic", "--threads", "1"]
@@ -101,8 +101,6 @@ def cases(inputs: Path) -> list[Case]:
         Case("compare", ["compare", f"{inputs}/one.csv", f"{inputs}/two.json", "--json"]),
         Case("demo", ["demo", "-o"], "demo", of_demo, grows=True, says=blank),
         Case("onnx", ["onnx", "-o"], "scorer.onnx", torch=True),
-        Case("select by influence", ["select", net, "--method", "influence", "--target", test, "-o"], "c.parquet",
-             torch=True),
         *(
             Case(f"export {name}", [*exporting, "--to", *how, "-o"], "pairs",
                  of_databases if "lmdb" in name else of_tree, again=resume, torch=True)
@@ -155,7 +153,6 @@ def prepare(inputs: Path, torch: bool) -> None:
         lines += [
             ["export", core, "--to", "folder", "--scale", "2", "-o", f"{inputs}/pairs"],
             ["export", core, "--to", "lmdb", "--scale", "2", "-o", f"{inputs}/pages"],
-            ["score", photos, "--patch", "24", "--threads", "1", "-o", f"{inputs}/net.parquet"],
             ["train", "fsrcnn", "--data", photos, *small, "-o", f"{inputs}/run"],
         ]
     for line in lines:

@@ -122,7 +122,7 @@ class Room:
         found = []
         for path in self.out.rglob("*"):
             temporary = path.name.startswith((".srfast-", ".export-")) or path.name.endswith(".parts")
-            if temporary or path.name == "events-room":
+            if temporary and path.name != ".srfast-rejects":  # which an audit keeps
                 found.append(str(path.relative_to(self.out)))
         return found
 
