@@ -42,6 +42,8 @@ from srfast.training.sources import open_store
 from srfast.training.store import PairStore, Region
 
 log = logging.getLogger(__name__)
+_YOUNGER = {"shrink": ("1",), "defects": False}
+"""Settings that older score tables do not name, and what they were then."""
 _POOL_STREAM = 7  # apart from the streams of training and selection
 
 
@@ -94,10 +96,10 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
         asked = _asked(study, data, number, scale)
         if about.exists() and table.exists():
             known = json.loads(about.read_text(encoding="utf-8"))
-            if (other := differs(known["asked"], asked)) is not None:
+            if (other := differs({**_YOUNGER, **known["asked"]}, asked)) is not None:
                 key, was, now = other
                 raise InputError(
-                    f"{key}: {table} was scored with {_short(was)}, got {_short(now)}; "
+                    f"{key}: {table} was scored with {_short(key, was)}, got {_short(key, now)}; "
                     "run the study into another folder"
                 )
             _check_unchanged(table, data.train)
@@ -142,10 +144,9 @@ def _add_targets(study: Study, path: Path) -> dict[str, float]:
 
 def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
     """What a score table depends on."""
-    keys = ("patch", "stride", "mode", "scorer_updates")
+    keys = ("patch", "stride", "mode", "scorer_updates", *_YOUNGER)
     files = [Path(f).name for f in data.train]
     known = {"scorer": study.scorers[number], "scale": scale, **{k: getattr(study, k) for k in keys}, "images": files}
-    known.update({k: v for k in ("shrink", "defects") if (v := _plain(getattr(study, k)))})
     if study.join:
         known["join"] = hashlib.sha256(Path(study.join).read_bytes()).hexdigest()
     if targets := _targets(study):
@@ -154,11 +155,6 @@ def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
             for column, arm in targets.items()
         }
     return known
-
-
-def _plain(value: bool | tuple[str, ...]) -> bool | list[str]:
-    """What the file of a score table says of a setting; nothing where it is left as it was before there was one."""
-    return value if isinstance(value, bool) else [] if value == ("1",) else list(value)
 
 
 def _check_unchanged(table: Path, files: list[str]) -> None:
@@ -175,8 +171,8 @@ def _check_unchanged(table: Path, files: list[str]) -> None:
                     touched, len(files), table)  # fmt: skip
 
 
-def _short(value: Any) -> str:
-    return f"{len(value)} images" if isinstance(value, list) else repr(value)
+def _short(key: str, value: Any) -> str:
+    return f"{len(value)} images" if key == "images" else repr(value)
 
 
 def _scorer(study: Study, data: Data, out: Path, number: int, scale: Scale) -> str:

@@ -42,6 +42,8 @@ def test_images_of_the_user_take_the_place_of_all_data(write_study: Callable[...
         ('["fsrcnn"]', '["fsrcn"]', "training.models: expected one of .*; did you mean fsrcnn?"),
         ("[training.options.fsrcnn]", "[training.options.srcnn]", "training.options.srcnn: expected one of fsrcnn"),
         ("patch = 32", "patch = 33", "scoring.patch: expected a positive multiple of the scale 2, got 33"),
+        ("patch = 32", 'patch = 32\nshrink = "2"', "scoring.shrink: expected fractions of 1 such as 1,3/4,1/2"),
+        ("patch = 32", "patch = 32\ndefects = 1", "scoring.defects: expected true or false, got 1"),
         ("[scoring]", "[scorin]", "scorin: expected one of .*; did you mean scoring?"),
         ("keep = 0.5", "keep = 1.5", "keep: expected a fraction with 0 < keep <= 1, or a list, got 1.5"),
         ('method = "random"', 'method = "loss"', "arm 'rs2'.redraw: expected 'pass' with method = 'random'"),

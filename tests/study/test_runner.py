@@ -21,6 +21,7 @@ import srfast
 from srfast.data.files import output_folder
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import Lock
+from srfast.scoring.table import ScoreTable
 from srfast.study import running as cell_module
 from srfast.study.description import read_study
 from srfast.study.pool import find_data, pool_of
@@ -228,6 +229,30 @@ def test_the_command(srfast_command: Callable[..., Any], write_study: Callable[.
     assert wrong.returncode == 2
     assert len(wrong.stderr.splitlines()) == 1
     assert "did you mean updates?" in wrong.stderr
+
+
+def test_arms_of_several_sizes(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Each image is scored at each size, with the columns of defects, and trained on as it was scored."""
+    arms = """
+[[arm]]
+name = "half"
+where = "shrink = 0.5"
+keep = 1.0
+[[arm]]
+name = "one"
+one_size = true
+keep = 1.0
+"""
+    path = write_study(arms=arms)
+    path.write_text(path.read_text().replace("patch = 32", 'patch = 32\nshrink = "1,1/2"\ndefects = true'))
+    found = run_study(path, tmp_path / "out", jobs=1)
+    table = ScoreTable.read(tmp_path / "out" / "scores-0.parquet")
+    assert {"shrink", "blur", "upscaled"} <= set(table.columns)
+    patches = {row["arm"]: row["patches"] for row in found.table.to_pylist()}
+    assert patches["half"] == (table["shrink"] == 0.5).sum() > 0
+    assert 0 < patches["one"] < len(table)
+    with pytest.raises(InputError, match=r"was run with \[32, 32, 'patch', '1', '1/2'\], got \[32, 32, 'patch'\]"):
+        run_study(write_study(arms=arms.replace('where = "shrink = 0.5"', "")), tmp_path / "out", jobs=1)
 
 
 def test_chosen_again_while_training(write_study: Callable[..., Path], tmp_path: Path) -> None:
