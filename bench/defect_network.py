@@ -79,18 +79,35 @@ def spoilt(image: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray
             found.append((large[y:, x:], {"upscaled": factor}))
     mild = ImageFilter.UnsharpMask(rng.uniform(0.8, 3), int(rng.integers(30, 100)), 0)
     found.append((np.asarray(Image.fromarray(image).filter(mild)), {"mild": 1}))
-    for _ in range(2):
-        found.append((degrade(image, "halo", rng.uniform(1.5, 4), rng, radius=rng.uniform(0.8, 3)), {"halo": 1}))
-    for opacity in (1.0, 1.0, 0.5, 0.5):
-        size, lines = float(rng.integers(9, 31)), int(rng.integers(3, 16))
+    for grainy in (False, False, True, True):  # a scan's noise is sharpened with it, and hides halos
+        before = degrade(image, "noise", rng.uniform(1, 5), rng, colour=bool(rng.random() < 0.5)) if grainy else image
+        sharp = degrade(before, "halo", rng.uniform(1.5, 4), rng, radius=rng.uniform(0.8, 3))
+        found.append((saved(sharp, 80, 97) if rng.random() < 0.15 else sharp, {"halo": 1, "grainy": float(grainy)}))
+    for opacity in (1.0, 1.0, 1.0, 0.5, 0.5, rng.uniform(0.35, 0.8)):
+        size, lines = float(rng.integers(8, 34)), int(rng.integers(3, 16))
         text = degrade(image, "overlay", size, rng, opacity=opacity, lines=lines)
         ink = np.abs(text.astype(int) - image).max(2) > 24
         found.append((saved(text, 75, 96) if rng.random() < 0.25 else text, {"overlay": opacity, "ink": ink}))  # type: ignore[dict-item]
+    fine = grated(image, rng)
+    found.append((fine, {"grated": 1}))
+    found.append((degrade(grated(image, rng), "noise", 8, rng, colour=False), {"grated": 1, "noise": 8}))
     both = degrade(
         degrade(image, "upscaled", int(rng.integers(2, 4)), rng, kernel="bicubic"), "noise", 8, rng, colour=False
     )
     found.append((both, {"noise": 8, "mixed": 1}))
     return found
+
+
+def grated(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """With a grating of 2 to 6 pixels over it, as facades and cloth have: as rough as noise, and none."""
+    height, width = image.shape[:2]
+    y, x = np.mgrid[: 4 * height, : 4 * width] / 4
+    angle = rng.choice([0, np.pi / 2, rng.uniform(0, np.pi)]) + rng.normal(0, 0.03)
+    along = x * np.cos(angle) + y * np.sin(angle)
+    phase = 2 * np.pi * along / (rng.uniform(2, 6) * (1 + rng.uniform(0, 0.5) * y / height))
+    wave = np.sin(phase) if rng.random() < 0.5 else np.sign(np.sin(phase) - rng.uniform(-0.5, 0.5))
+    small = wave.reshape(height, 4, width, 4).mean((1, 3))[..., None]
+    return np.clip(np.rint(image + rng.uniform(8, 60) * small), 0, 255).astype(np.uint8)
 
 
 def windows(job: tuple[int, np.ndarray, str]) -> list[tuple[np.ndarray, dict[str, Any]]]:
@@ -129,7 +146,9 @@ def fit(x: torch.Tensor, about: list[dict[str, Any]], epochs: int) -> Network:
 
     noise, blur, factor = torch.log2(1 + of("noise")), of("blur"), of("upscaled", 1).long() - 1
     halo, mild, ink = of("halo"), of("mild"), of("ink")
-    enlarged, soft, moved, mixed = factor > 0, blur > 0, of("motion") > 0, of("mixed") > 0
+    enlarged, soft, moved = factor > 0, blur > 0, of("motion") > 0
+    mixed, grated, grainy = of("mixed") > 0, of("grated") > 0, of("grainy") > 0
+    other = moved | mixed | grated
     weight = torch.tensor([3.0 if a["version"] == 0 else 2.0 if "jpeg" in a or "overlay" in a else 1.0 for a in about])
     weight[torch.tensor([a["photo"] % HELD_OUT == 0 for a in about])] = 0
     torch.manual_seed(0)
@@ -141,13 +160,13 @@ def fit(x: torch.Tensor, about: list[dict[str, Any]], epochs: int) -> Network:
     for step in range(steps):
         j = torch.multinomial(weight, 256, replacement=True)
         out = network(x[j].float())
-        loss = 2 * (out[:, 0] - noise[j]).square().mean()
-        loss += ((out[:, 1] - blur[j]).clamp(-2, 2).square() * ~(enlarged | moved | mixed)[j]).mean()
+        loss = 2 * ((out[:, 0] - noise[j]).square() * ~grainy[j]).mean()
+        loss += ((out[:, 1] - blur[j]).clamp(-2, 2).square() * ~(enlarged | other)[j]).mean()
+        loss += (nn.functional.cross_entropy(out[:, 2:6], factor[j], reduction="none") * ~(soft | other)[j]).mean()
+        loss += (binary(out[:, 6], halo[j]) * ((mild[j] == 0) & ~grated[j])).mean()
         loss += (
-            nn.functional.cross_entropy(out[:, 2:6], factor[j], reduction="none") * ~(soft | moved | mixed)[j]
-        ).mean()
-        loss += (binary(out[:, 6], halo[j]) * (mild[j] == 0)).mean()
-        loss += 1.5 * (binary(out[:, 7], (ink[j] >= INK).float()) * ((ink[j] == 0) | (ink[j] >= INK))).mean()
+            1.5 * (binary(out[:, 7], (ink[j] >= INK).float()) * (((ink[j] == 0) & ~grated[j]) | (ink[j] >= INK))).mean()
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,27 +1,31 @@
 """How well the columns of ``score --defects`` tell spoilt photographs from clean ones, and what ``--clean`` leaves out.
 
 ``python -m bench.defects FOLDER...`` of photographs, each also as ``FOLDER/2`` for halved: AUC of each column for
-patches of 96 pixels (nulls left out) and for images (mean of their patches), the shares of nulls, what the thresholds
+patches of 96 pixels (nulls left out) and for images (what they are judged by), the shares of nulls, what the thresholds
 leave out of the clean ones, by name. Kernels and codecs are OpenCV's, where the network was trained with Pillow's;
-defocus is a disc; WebP follows enlargement once.
+defocus is a disc; WebP follows enlargement once. A pair is clean where the LR image is the HR image reduced, and off
+where it is that of the HR image moved.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from scipy.stats import rankdata
 
 import srfast
 from bench.degrade import degrade
 from srfast.data.grid import grid
 from srfast.data.images import find_images, read_rgb
-from srfast.ops.blockiness import blockiness
 from srfast.ops.defects import COLUMNS, defects, jpeg_trace
+from srfast.scoring.defects import thresholds
+from srfast.scoring.defects.alignment import pair_columns
 from srfast.scoring.defects.thresholds import THRESHOLDS, reasons
 
 PATCH = 96
@@ -93,6 +97,38 @@ def grained(sigma: float) -> Spoil:
     return spoil
 
 
+@lru_cache(maxsize=1)
+def scorer() -> torch.nn.Module:
+    return srfast.models.create("srcnn", scale=2, pretrained=True).eval()
+
+
+def by_network(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Enlarged by 2 by the shipped SRCNN, the chroma by bicubic."""
+    h, w = (side // 2 * 2 for side in image.shape[:2])
+    ycc = cv2.cvtColor(srfast.imresize(np.ascontiguousarray(image[:h, :w]), 0.5), cv2.COLOR_RGB2YCrCb)
+    large = cv2.resize(ycc, (w, h), interpolation=cv2.INTER_CUBIC)
+    with torch.inference_mode():
+        y = scorer()(torch.from_numpy(np.ascontiguousarray(ycc[..., 0]))[None, None].float() / 255)
+    large[..., 0] = (255 * y[0, 0]).round().clamp(0, 255).to(torch.uint8).numpy()
+    return cv2.cvtColor(large, cv2.COLOR_YCrCb2RGB)
+
+
+def reduced(image: np.ndarray, kind: str) -> np.ndarray:
+    """Half as large."""
+    if kind == "bicubic":
+        return srfast.imresize(np.ascontiguousarray(image), 0.5)
+    h, w = (side // 2 for side in image.shape[:2])
+    return encoded(cv2.resize(image[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA), ".jpg", 90)
+
+
+def pair_of(image: np.ndarray, kind: str, moved: int) -> dict[str, np.ndarray]:
+    """``shift`` of the patches of the image and an LR image that lies ``moved`` HR pixels off, to the right."""
+    h, w = (side // 2 * 2 for side in image.shape[:2])
+    hr = np.ascontiguousarray(image[:h, : w - 2])
+    xs, ys = grid(*hr.shape[:2], 2, PATCH, PATCH)
+    return pair_columns(hr, reduced(image[:h, moved : w - 2 + moved], kind), xs, ys, PATCH, 2)
+
+
 ROWS: list[tuple[str, str, Spoil]] = [
     ("noise", "noise 5, in colour", made("noise", 5, colour=True)),
     ("noise", "noise 5, gray", made("noise", 5, colour=False)),
@@ -109,6 +145,7 @@ ROWS: list[tuple[str, str, Spoil]] = [
         for kernel in KERNELS
     ],
     ("upscaled", "x2 bicubic, WebP 90", enlarged(2, "bicubic", "webp")),
+    ("upscaled", "x2 by SRCNN", by_network),
     *[("jpeg", f"JPEG {q} on the grid", saved(q)) for q in (80, 50, 30)],
     *[("jpeg", f"JPEG {q} off the grid", cropped(q)) for q in (80, 50, 30)],
     ("jpeg", "JPEG 30, then 92", saved(30, 92)),
@@ -122,12 +159,12 @@ ROWS: list[tuple[str, str, Spoil]] = [
 ]
 
 
-def columns_of(image: np.ndarray) -> dict[str, np.ndarray]:
-    """The columns of an image's patches."""
+def columns_of(image: np.ndarray, only: str = "") -> dict[str, np.ndarray]:
+    """The columns of an image's patches, those at least that are needed for one of them."""
     xs, ys = grid(image.shape[0], image.shape[1], 2, PATCH, PATCH)
-    found = dict(zip(COLUMNS, defects(image, xs, ys, PATCH).T, strict=True))
-    found["jpeg"] = np.full(len(xs) * len(ys), jpeg_trace(image) or np.nan)
-    found["blockiness"] = blockiness(image, xs, ys, PATCH)
+    found = {} if only == "jpeg" else dict(zip(COLUMNS, defects(image, xs, ys, PATCH).T, strict=True))
+    if only in ("", "jpeg"):
+        found["jpeg"] = np.full(len(xs) * len(ys), jpeg_trace(image) or np.nan)
     return found
 
 
@@ -143,8 +180,9 @@ def judged(column: str, values: np.ndarray) -> np.ndarray:
     return -np.where(np.isnan(values), 101, values) if column == "jpeg" else values
 
 
-def means(values: list[np.ndarray]) -> np.ndarray:
-    return np.array([np.nanmean(v) if not np.isnan(v).all() else np.nan for v in values])
+def of_images(column: str, found: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """What each image is judged by."""
+    return np.array([thresholds.of_images(column, f[column], np.zeros(len(f[column]), np.int64))[0] for f in found])
 
 
 def halved(image: np.ndarray) -> np.ndarray:
@@ -173,8 +211,8 @@ def left_out(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndar
         out = np.any(list(why.values()), 0)
         gone += int(out.sum())
         whole = [
-            f"{t.column} {m:.3g}" for t in THRESHOLDS if t.column in columns
-            and t.beyond(np.float64(m := means([columns[t.column]])[0]), t.image)
+            f"{t.column} {of_images(t.column, [columns])[0]:.4g}" for t in THRESHOLDS if t.column in columns
+            and t.against_images(columns[t.column], image).any()
         ]  # fmt: skip
         if whole:
             names.append(f"{name} ({', '.join(whole)})")
@@ -202,6 +240,15 @@ def nulls(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndarray
             print(f"null: {name} {np.isnan(values).mean():.2%} of {len(values)} patches that are not flat")
 
 
+def row(column: str, what: str, clean: list[dict[str, np.ndarray]], found: list[dict[str, np.ndarray]]) -> None:
+    """Prints a line of the table."""
+    patch = auc(*(judged(column, np.concatenate([f[column] for f in some])) for some in (clean, found)))
+    whole = auc(*(judged(column, of_images(column, some)) for some in (clean, found)))
+    limit = next(t for t in THRESHOLDS if t.column == column)
+    caught = np.mean([limit.against_images(f[column], np.zeros(len(f[column]), np.int64))[0] for f in found])
+    print(f"| {column} | {what} | {patch:.3f} | {whole:.3f} | {caught:.0%} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.defects", description=__doc__)
     parser.add_argument("folders", nargs="+")
@@ -219,27 +266,24 @@ def main() -> None:
         nulls(images, clean)
         if args.clean_only:
             for name in ("noise", "blur", "upscaled", "overlay", "halo"):
-                values, whole = np.concatenate([c[name] for c in clean]), means([c[name] for c in clean])
-                of_patches = np.nanquantile(values, (0.5, 0.95, 0.99, 0.998)).round(2)
-                of_images = np.nanquantile(whole, (0.5, 0.95, 0.99, 1)).round(2)
-                print(
-                    f"{name}: median, 95, 99, 99.8 % of patches {of_patches}; 50, 95, 99, 100 % of images {of_images}"
-                )
+                values, whole = np.concatenate([c[name] for c in clean]), of_images(name, clean)
+                patches = np.nanquantile(values, (0.5, 0.95, 0.99, 0.998)).round(2)
+                wholes = np.nanquantile(whole, (0.5, 0.95, 0.99, 1)).round(2)
+                print(f"{name}: median, 95, 99, 99.8 % of patches {patches}; 50, 95, 99, 100 % of images {wholes}")
             continue
         print(
             "| column | spoilt by | AUC, patch | AUC, image | found by its threshold, images |\n|---|---|---|---|---|"
         )
-        limits = {t.column: t for t in THRESHOLDS}
         for column, what, spoil in ROWS:
             if args.only and column != args.only:
                 continue
             rng = np.random.default_rng(0)
-            found = [columns_of(np.ascontiguousarray(spoil(image, rng))) for _, image in images]
-            patch = auc(*(judged(column, np.concatenate([f[column] for f in some])) for some in (clean, found)))
-            whole = [judged(column, means([f[column] for f in some])) for some in (clean, found)]
-            t = limits[column]
-            caught = t.beyond(means([f[column] for f in found]), t.image).mean()
-            print(f"| {column} | {what} | {patch:.3f} | {auc(*whole):.3f} | {caught:.0%} |", flush=True)
+            found = [columns_of(np.ascontiguousarray(spoil(image, rng)), column) for _, image in images]
+            row(column, what, clean, found)
+        for kind in ("bicubic", "area, JPEG 90"):
+            if args.only in (None, "shift"):
+                pairs = [[pair_of(image, kind, moved) for _, image in images] for moved in (0, 1)]
+                row("shift", f"half an LR pixel, LR by {kind}", *pairs)
 
 
 if __name__ == "__main__":

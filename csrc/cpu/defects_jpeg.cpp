@@ -1,6 +1,8 @@
 // The trace that JPEG leaves in pixels: where its grid of 8 pixels lies, and the steps of its quantisation.
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -20,6 +22,9 @@ constexpr int kFrequencies = 14;
 constexpr int kLargestStep = 255;
 constexpr size_t kOthers = 3;  // places of the grid that are tried, off the image's corner
 constexpr double kLeastScore = 6, kLeastShare = 0.3;
+// Steps from which coefficients of a quarter of a step are counted too: against them, as a JPEG has none. Those of
+// smaller steps are no more than what rounding makes of a coefficient that was 0.
+constexpr int kWide = 12;
 
 // Row, column of the frequencies whose steps are looked for: the first 14 of JPEG's zigzag after the mean.
 constexpr int kRows[kFrequencies] = {0, 1, 2, 1, 0, 0, 1, 2, 3, 4, 3, 2, 1, 0};
@@ -129,16 +134,41 @@ SRFAST_CLONES void columns_of(const float* basis, const int16_t* __restrict y, i
   }
 }
 
-SRFAST_CLONES void count_blocks(const float* __restrict v, const float (*basis)[8], int64_t blocks, int frequency,
-                                int32_t* __restrict histogram) {
+// Twice the size of a coefficient of each block in whole numbers, at most kBins.
+SRFAST_CLONES void sizes_of(const float* __restrict v, const float (*basis)[8], int64_t blocks, int frequency,
+                            int16_t* __restrict sizes) {
   const float* b = basis[kColumns[frequency]];
   for (int64_t k = 0; k < blocks; ++k) {
     float sum = 0;
     for (int64_t i = 0; i < 8; ++i) sum += b[i] * v[8 * k + i];
     const float size = 2 * (sum < 0 ? -sum : sum);
-    if (size < kBins) ++histogram[static_cast<int>(size)];
+    sizes[k] = static_cast<int16_t>(size < kBins ? size : kBins);
   }
 }
+
+// Blocks that were seen, by a hash of their sizes: drawings repeat a few, and what repeats is no evidence of steps.
+class Seen {
+ public:
+  explicit Seen(int64_t most) : slots_(std::bit_ceil(static_cast<uint64_t>(2 * most))) {}
+
+  bool add(const int16_t* sizes, int64_t stride) {
+    uint64_t hash = 0xcbf29ce484222325;
+    for (int f = 0; f < kFrequencies; ++f) {
+      hash = (hash ^ static_cast<uint64_t>(sizes[f * stride])) * 0x9e3779b97f4a7c15;
+      hash ^= hash >> 29;
+    }
+    hash |= 1;  // 0: free
+    uint64_t at = hash >> 20;
+    while (uint64_t& slot = slots_[at++ & (slots_.size() - 1)]) {
+      if (slot == hash) return false;
+    }
+    slots_[(at - 1) & (slots_.size() - 1)] = hash;
+    return true;
+  }
+
+ private:
+  std::vector<uint64_t> slots_;
+};
 
 SRFAST_CLONES float dot(const float* __restrict a, const float* __restrict b, int from) {
   float sum = 0;
@@ -154,13 +184,22 @@ int quality_at(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, i
   const int64_t every = std::max<int64_t>(1, (rows * blocks + kBlocks / 2) / kBlocks);
   std::vector<int16_t> y(static_cast<size_t>(8 * n));
   std::vector<float> v(static_cast<size_t>(5 * n));
+  std::vector<int16_t> sizes(static_cast<size_t>(kFrequencies * blocks));
   std::vector<int32_t> histograms(static_cast<size_t>(kFrequencies * kBins));
+  Seen seen((rows / every + 1) * blocks);
   for (int64_t i = every / 2; i < rows; i += every) {
     for (int64_t r = 0; r < 8; ++r)
       luma_line(image + (top + 8 * i + r) * row_stride + left * channels, channels, n, y.data() + r * n);
     for (int u = 0; u < 5; ++u) columns_of(t.basis[u], y.data(), n, n, v.data() + u * n);
     for (int f = 0; f < kFrequencies; ++f)
-      count_blocks(v.data() + kRows[f] * n, t.basis, blocks, f, histograms.data() + f * kBins);
+      sizes_of(v.data() + kRows[f] * n, t.basis, blocks, f, sizes.data() + f * blocks);
+    for (int64_t k = 0; k < blocks; ++k) {
+      if (!seen.add(sizes.data() + k, blocks)) continue;
+      for (int f = 0; f < kFrequencies; ++f) {
+        const int size = sizes[static_cast<size_t>(f * blocks + k)];
+        if (size < kBins) ++histograms[static_cast<size_t>(f * kBins + size)];
+      }
+    }
   }
   double sums[101] = {}, counts[101] = {};
   std::vector<float> counted(kBins);
@@ -177,9 +216,10 @@ int quality_at(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, i
       const int step = step_of(f, q);
       if (step < 2) continue;
       if (step != previous) {
-        const int from = (6 * step + 4) / 5;  // bins from 0.6 steps on
+        const int most = (6 * step + 4) / 5;  // bins from 0.6 steps on
+        const int from = step < kWide ? most : (step + 1) / 2;
         sum = count = 0;
-        if (from < kBins) {
+        if (most < kBins) {
           sum = dot(counted.data(), t.cosines.data() + step * kBins, from);
           count = beyond[from];
         }

@@ -24,6 +24,9 @@ one, says at which size of the image; empty: at every size."""
 _SAME = 5e-7
 """Between two sizes: they are fractions with denominators up to 1000, and lists hold seven digits of them."""
 
+_PLACES = (("whole", " whole"), ("whole", " within"), ("every", ""))
+"""Where ``clean_rows`` has what it knows of an image and of a patch: relation, and what follows the column's name."""
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -116,19 +119,25 @@ def rejected(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None
 def clean_rows(connection: Any, rows: Any, columns: list[str]) -> tuple[Any, dict[str, int]]:
     """The rows of a relation of DuckDB that no threshold is against, and how many each leaves out.
 
-    The images whose means are beyond a threshold are found first, so that no row is sorted or held for them.
+    What is known of whole images is found first, so that no row is sorted or held for it.
     """
     check_clean(columns)
     asked = [t for t in thresholds.THRESHOLDS if t.column in columns]
     rows.create_view("every")
     image = "image, shrink" if "shrink" in columns else "image"
-    means = ", ".join(f'avg("{t.column}") AS "{t.column}"' for t in asked)
-    connection.execute(f"CREATE TEMP TABLE means AS SELECT {image}, {means} FROM every GROUP BY {image}")
-    bad = [f"coalesce({t.of('every.', 'means.')}, false)" for t in asked]
+    known = [f'{t.sql_whole()} AS "{t.column} whole"' for t in asked]
+    known += [f'{t.sql_within()} AS "{t.column} within"' for t in asked if t.within is not None]
+    connection.execute(f"CREATE TEMP TABLE whole AS SELECT {image}, {', '.join(known)} FROM every GROUP BY {image}")
+    bad = [_bad(t) for t in asked]
     counts = ", ".join(f"count(*) FILTER (WHERE {b})" for b in bad)
-    found = connection.execute(f"SELECT {counts} FROM every JOIN means USING ({image})").fetchall()[0]
-    left = connection.sql(f"SELECT every.* FROM every JOIN means USING ({image}) WHERE NOT ({' OR '.join(bad)})")
+    found = connection.execute(f"SELECT {counts} FROM every JOIN whole USING ({image})").fetchall()[0]
+    left = connection.sql(f"SELECT every.* FROM every JOIN whole USING ({image}) WHERE NOT ({' OR '.join(bad)})")
     return left, {t.column: int(n) for t, n in zip(asked, found, strict=True) if n}
+
+
+def _bad(t: thresholds.Threshold) -> str:
+    whole, within, value = (f'{of}."{t.column}{what}"' for of, what in _PLACES)
+    return f"coalesce({t.sql(whole, within, value)}, false)"
 
 
 def check_clean(columns: list[str]) -> None:

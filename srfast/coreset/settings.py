@@ -157,8 +157,8 @@ class Selection(Settings):
     )
     clean: bool = setting(
         False,
-        "Leave out patches with defects beyond the thresholds, and all patches of an image whose mean is beyond them "
-        "(docs/defects.md). The `where` that does the same is printed.",
+        "Leave out patches with defects beyond the thresholds, and all patches of an image that is beyond them as a "
+        "whole (docs/defects.md). The `where` that does the same is printed.",
         SWITCH,
         more="The table has columns of ``score(defects=True)``.",
     )

@@ -99,8 +99,9 @@ def jpeg_trace(image: np.ndarray) -> int | None:
     size of the coefficient of frequency (4, 4), clipped at 4 grey levels, is compared with the median of the 64 means,
     and, where the image lies on its own grid, that of frequency (3, 3), which a later saving leaves. At the places that
     stand out the first 14 coefficients of up to about 1,024 blocks, spread over the image, say how well they are
-    multiples of each quality's steps: the mean of cos(2 pi |c| / step) over those of 0.6 steps and more, at least 0.3
-    and 6 standard deviations from 0.
+    multiples of each quality's steps: the mean of cos(2 pi |c| / step) over those of 0.6 steps and more (of a quarter
+    of a step and more where it is 12 or more), at least 0.3 and 6 standard deviations from 0. A block counts once
+    however often it repeats, as the edges of drawings do.
 
     Images that were resized after compression bear none; nor do most of quality above 95. A table that is not
     libjpeg's gives the quality whose steps are nearest in proportion. At least 23 pixels each way.

@@ -180,6 +180,9 @@ THIRD = np.array([13, -3, -16, -9, 9, 16, 3, -13])
 """32 times the basis function of frequency 3."""
 CLIP = 32
 BLOCKS, OTHERS, BINS = 1024, 3, 256
+WIDE = 12
+"""Steps from which coefficients of a quarter of a step are counted too: against them, as a JPEG has none. Those of
+smaller steps are no more than what rounding makes of a coefficient that was 0."""
 
 
 def jpeg_trace(image: Array) -> int:
@@ -229,13 +232,15 @@ def quality_at(y: Array, top: int, left: int) -> int:
     basis = np.where(k == 0, np.sqrt(0.125), 0.5) * np.cos((2 * i + 1) * k * np.pi / 16)
     found = basis @ grid[every // 2 :: every] @ basis.T
     sums, counts = np.zeros(101), np.zeros(101)
-    for (row, column), standard in zip(FREQUENCIES, STANDARD, strict=True):
-        halves = (2 * np.abs(found[..., row, column])).astype(np.int64).ravel()
-        histogram = np.bincount(halves[halves < BINS], minlength=BINS)
+    halves = np.stack([(2 * np.abs(found[..., row, column])).ravel() for row, column in FREQUENCIES], 1)
+    blocks_of_their_own = np.unique(np.minimum(halves, BINS).astype(np.int64), axis=0)
+    for sizes, standard in zip(blocks_of_their_own.T, STANDARD, strict=True):
+        histogram = np.bincount(sizes[sizes < BINS], minlength=BINS)
         for quality in range(1, 101):
             step = _step(standard, quality)
-            first = (6 * step + 4) // 5
-            if step >= 2 and first < BINS:
+            most = (6 * step + 4) // 5
+            first = most if step < WIDE else (step + 1) // 2
+            if step >= 2 and most < BINS:
                 size = (np.arange(first, BINS) + 0.5) / 2
                 sums[quality] += histogram[first:] @ np.cos(2 * np.pi * size / step)
                 counts[quality] += histogram[first:].sum()

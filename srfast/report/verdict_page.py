@@ -42,7 +42,7 @@ class Verdict(Protocol):
     reasons: list[str]
     keep_instead: str
     said: str
-    means: dict[str, float]
+    values: dict[str, float]
     patches: dict[str, list[int]]
 
 
@@ -57,11 +57,7 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
         parts = [(row, v) for v in verdicts.values() if v.verdict == "keep" for row in v.patches.get(reason, ())]
         if whole:
             extra = f", the worst {MANY} of them" if len(whole) > MANY else ""
-            at = (
-                f": mean {'at most' if limits[reason].low else 'at least'} {limits[reason].image:g}"
-                if reason in limits
-                else ""
-            )
+            at = f": {limits[reason].of_image_in_words()}" if reason in limits else ""
             caption = f"{count(len(whole), 'image')}{at}{extra}."
             wanted.append((reason, caption, [(v.image, None) for v in whole[:MANY]]))
         if parts:
@@ -104,21 +100,17 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
         listings=listings,
         listings_title="Not looked at",
         settings=[("root", str(root)), ("patch", table.meta.get("patch")), ("stride", table.meta.get("stride")),
-                  *((f"{t.column}, mean of an image", _limit(t, t.image)) for t in THRESHOLDS),
-                  *((f"{t.column}, of a patch", _limit(t, t.patch)) for t in THRESHOLDS if t.patch is not None)],
+                  *((f"{t.column}, of an image", t.of_image_in_words()) for t in THRESHOLDS),
+                  *((f"{t.column}, of a patch", t.of_patch_in_words()) for t in THRESHOLDS if t.patch is not None)],
         settings_text="From these values on a column counts.",
     )  # fmt: skip
-
-
-def _limit(t: Threshold, value: float) -> str:
-    return f"{'<=' if t.low else '>='} {value:g}"
 
 
 def _worst(limit: Threshold | None, verdict: Verdict) -> Any:
     if limit is None:
         return verdict.image
-    mean = verdict.means.get(limit.column, math.nan)
-    return mean if limit.low else -mean
+    value = verdict.values.get(limit.column, math.nan)
+    return value if limit.low else -value
 
 
 def _of_row(table: ScoreTable, limit: Threshold | None, part: tuple[int, Verdict]) -> float:
@@ -165,7 +157,7 @@ def _shots(
             reason, _, row, _ = about[number]
             verdict = verdicts[image]
             of = {k: _plain(v[row].as_py()) for k, v in values.items()} if row is not None else {
-                k: _plain(m) for k, m in verdict.means.items()
+                k: _plain(m) for k, m in verdict.values.items()
             }  # fmt: skip
             first: dict[str, Any] = {reason: of[reason]} if reason in of else {}
             if verdict.keep_instead and row is None:

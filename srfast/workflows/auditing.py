@@ -26,7 +26,7 @@ from srfast.errors import InputError
 from srfast.report.verdict_page import audit_page
 from srfast.report.writing import write_page
 from srfast.scoring.defects.panel import COLUMNS
-from srfast.scoring.defects.thresholds import THRESHOLDS, image_means, reasons
+from srfast.scoring.defects.thresholds import THRESHOLDS, of_images, reasons
 from srfast.scoring.pipeline import Images, write_scores
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import ScoreArguments
@@ -55,8 +55,8 @@ class Verdict:
     """The better copy of a duplicate; the test image of a leak."""
     said: str = ""
     """Why it cannot be read, or its size."""
-    means: dict[str, float] = field(default_factory=dict)
-    """Of each column over the image's patches; NaN: not known in any."""
+    values: dict[str, float] = field(default_factory=dict)
+    """Of each column what the image is judged by, its mean where there is no threshold; NaN: not known in any patch."""
     patches: dict[str, list[int]] = field(default_factory=dict)
     """Rows of the table that a reason is against, where the image is kept."""
 
@@ -106,12 +106,12 @@ def _typed(settings: Callable[P, AuditArguments]) -> Callable[[Callable[..., Aud
 def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Audited:
     """Looks for what spoils a training set, and says of each image whether to keep it; moves and deletes nothing.
 
-    Writes ``images.csv`` (image, verdict, reasons, keep_instead, then the mean of each column), ``rejects.csv`` (image,
-    x, y, size, reason: for ``select --reject``; an empty x, y and size stand for the whole image) and ``audit.html``
-    (galleries by reason). An image is rejected where the mean of a column over its patches is beyond the threshold of
-    images (``srfast.scoring.defects.thresholds``), where a better copy of it is among the images (larger, then
-    lossless, then of higher JPEG quality, then first by path), where it shows a test image, and where it is smaller
-    than a patch. Of the images that are kept, patches beyond the threshold of patches are listed.
+    Writes ``images.csv`` (image, verdict, reasons, keep_instead, then the value of each column: the mean of its
+    patches, or what a share of them reaches), ``rejects.csv`` (image, x, y, size, reason: for ``select --reject``; an
+    empty x, y and size stand for the whole image) and ``audit.html`` (galleries by reason). An image is rejected where
+    it is beyond a threshold of images (``srfast.scoring.defects.thresholds``), where a better copy of it is among the
+    images (larger, then lossless, then of higher JPEG quality, then first by path), where it shows a test image, and
+    where it is smaller than a patch. Of the images that are kept, patches beyond the threshold of patches are listed.
 
     Args:
         images: Files and folders, or one score table, whose images are read again where it lacks columns of defects.
@@ -194,14 +194,14 @@ def _judge(table: ScoreTable) -> dict[str, Verdict]:
         verdicts[name].reject("small")
     columns = {c.name: values(table.table, c.name) for c in COLUMNS if c.name in table.columns}
     for column, found in columns.items():
-        for name, mean in zip(names, image_means(found, codes).tolist(), strict=True):
-            verdicts[name].means[column] = mean
+        for name, value in zip(names, of_images(column, found, codes).tolist(), strict=True):
+            verdicts[name].values[column] = value
     beyond = reasons(columns, codes)
     for t in THRESHOLDS:
         if t.column not in columns:
             continue
-        for name in names:
-            if t.beyond(np.float64(verdicts[name].means[t.column]), t.image):
+        for name, whole in zip(names, t.against_images(columns[t.column], codes).tolist(), strict=True):
+            if whole:
                 verdicts[name].reject(t.column)
         for row in np.flatnonzero(beyond[t.column]).tolist():
             of = verdicts[names[codes[row]]]
@@ -246,8 +246,8 @@ def _write(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Pat
     listed.writerow(HEADER)
     places = [table.column(n) for n in ("x", "y", "size")]
     for v in verdicts.values():
-        means = [v.means.get(c, np.nan) for c in columns]
-        writer.writerow([v.image, v.verdict, ";".join(v.reasons), v.keep_instead, *(_short(m) for m in means)])
+        judged = [_short(v.values.get(c, np.nan)) for c in columns]
+        writer.writerow([v.image, v.verdict, ";".join(v.reasons), v.keep_instead, *judged])
         if v.verdict != "keep":
             listed.writerow([v.image, "", "", "", ";".join(v.reasons)])
             continue

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from srfast.errors import InputError
 from srfast.ops import defects_reference as reference
@@ -102,6 +102,18 @@ def test_the_quality_that_was(quality: int) -> None:
         once = saved(image, quality)
         assert abs((jpeg_trace(once) or 0) - quality) <= 1
         assert abs((jpeg_trace(once[2:, 7:]) or 0) - quality) <= 1
+
+
+@pytest.mark.parametrize("side", [48, 56, 64, 80, 96])
+def test_drawings_were_no_jpeg(side: int) -> None:
+    """Edges that stand again and again at the same place of the grid make sizes that repeat, as steps do."""
+    picture = Image.new("RGB", (768, 768), "white")
+    pen = ImageDraw.Draw(picture)
+    for x in range(96, 672 - side, 2 * side):
+        pen.rectangle((x + 3, 100, x + side, 100 + side), fill="black")
+        pen.ellipse((x, 300, x + side, 300 + side), fill="black")
+        pen.line((x, 600, x + side, 600 - side), fill="black", width=8)
+    assert jpeg_trace(np.asarray(picture)) is None
 
 
 def test_the_lower_of_two_qualities() -> None:

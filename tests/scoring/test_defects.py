@@ -13,6 +13,8 @@ import skimage.data
 from PIL import Image
 
 import srfast
+from srfast.coreset.condition import passing
+from srfast.coreset.rejects import clean_rows
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.ops.defects import COLUMNS, defects
@@ -156,19 +158,50 @@ def test_reject_by_a_list(photos: Path, tmp_path: Path, caplog: pytest.LogCaptur
         srfast.select(table, reject=tmp_path / "none.csv")
 
 
+def made_columns(rng: np.random.Generator, image: np.ndarray) -> dict[str, np.ndarray]:
+    """Values around the limits, so that some images are beyond them as a whole, some in patches, and some not."""
+    level = rng.uniform(0.3, 1.7, int(image.max()) + 1)[image]
+    columns = {}
+    for t in thresholds.THRESHOLDS:
+        values = t.image * level * rng.choice([0.8, 1, 1.2, 5], len(image))
+        columns[t.column] = np.where((rng.random(len(image)) < 0.3) | (image == 0), np.nan, values).astype(np.float32)
+    return columns
+
+
 def test_conditions_and_reasons_say_the_same() -> None:
     rng = np.random.default_rng(0)
-    image = np.sort(rng.integers(0, 9, 200))
-    columns = {t.column: np.where(rng.random(200) < 0.3, np.nan, t.image * rng.uniform(0.5, 1.5, 200)) for t in
-               thresholds.THRESHOLDS}  # fmt: skip
+    image = np.sort(rng.integers(0, 90, 2000))
+    columns = made_columns(rng, image)
+    found = thresholds.reasons(columns, image)
+    assert all(0 < rows.sum() < len(rows) for rows in found.values())
     duckdb = pytest.importorskip("duckdb")
     table = pa.table({"image": pa.array(image), **{k: pa.array(v, from_pandas=True) for k, v in columns.items()}})
-    left = (
-        duckdb.from_arrow(table)
-        .select(duckdb.SQLExpression(thresholds.condition(columns)).alias("kept"))
-        .fetchnumpy()["kept"]
-    )
-    assert np.array_equal(~left, np.any(list(thresholds.reasons(columns, image).values()), 0))
+    for t in thresholds.THRESHOLDS:
+        assert np.array_equal(passing(table, thresholds.condition([t.column])), np.flatnonzero(~found[t.column]))
+    with duckdb.connect() as connection:
+        kept, counts = clean_rows(connection, connection.from_arrow(table), table.column_names)
+        assert len(kept.fetchall()) == (~np.any(list(found.values()), 0)).sum()
+    assert counts == {k: int(v.sum()) for k, v in found.items()}
+
+
+def test_what_a_share_of_the_patches_reaches() -> None:
+    nan = np.nan
+    image = np.repeat([0, 1, 2, 3], [20, 4, 2, 1])
+    values = np.array([*range(20), nan, 3, 1, 2, nan, nan, 7.0])
+    most = thresholds.Threshold("noise", image=5, patch=15, share=0.85, within=3)
+    np.testing.assert_array_equal(most.of_images(values, image), [3, 1, nan, 7])  # 17 of 20 reach 3; 3 of 3 reach 1
+    assert most.against_images(values, image).tolist() == [False, False, False, True]
+    assert np.flatnonzero(most.against(values, image)).tolist() == [15, 16, 17, 18, 19, 26]
+    few = thresholds.Threshold("overlay", image=19, share=0.05)
+    np.testing.assert_array_equal(few.of_images(values, image), [19, 3, nan, 7])  # one of 20 reaches 19
+    half = thresholds.Threshold("overlay", image=10, patch=18, share=0.05, most=0.5)
+    assert half.against_images(values, image).tolist() == [True, False, False, False]  # 10 of 20, none, none, none
+    more = thresholds.Threshold("overlay", image=11, patch=18, share=0.05, most=0.5)
+    assert np.flatnonzero(more.against(values, image)).tolist() == [18, 19]
+    least = thresholds.Threshold("jpeg", image=5, share=0.1, low=True)
+    np.testing.assert_array_equal(least.of_images(values, image), [1, 1, nan, 7])  # two of 20 are at most 1
+    away = np.where(image == 0, 0, values)
+    assert not thresholds.Threshold("noise", image=50, patch=3, share=0.85, within=2).against(away, image)[20:26].any()
 
 
 def test_wrong_settings() -> None:
@@ -190,3 +223,10 @@ def test_each_size_is_an_image_of_its_own(photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("duckdb")
     assert srfast.select(path, keep=1.0, clean=True, engine="duckdb", sizes="all").table.equals(kept.table)
     assert srfast.select(path, keep=1.0, where=kept.meta["selection"]["cleaned"], sizes="all").table.equals(kept.table)
+
+
+def test_the_page_has_the_thresholds() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "defects.md").read_text(encoding="utf-8")
+    for t in thresholds.THRESHOLDS:
+        patch = "" if t.patch is None else f"{t.of_patch_in_words()} "
+        assert f"| `{t.column}` | {t.of_image_in_words()} | {patch}|" in page

@@ -34,7 +34,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noisy = np.asarray(photo("rocket"), np.float64) + rng.normal(0, 20, (150, 200, 3))
     Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(folder / "noisy.png")
     photo("cat").filter(ImageFilter.GaussianBlur(3)).save(folder / "sub" / "blurred.png")
-    small = photo("colorwheel").reduce(3)
+    small = photo("immunohistochemistry").reduce(3)
     small.resize((200, 150), Image.Resampling.BICUBIC).save(folder / "enlarged.png")
     photo("retina").save(folder / "squeezed.jpg", quality=20)
     (folder / "broken.png").write_bytes(b"no image")

@@ -1,9 +1,8 @@
 """From which value on a column counts against a patch or an image: what ``--clean`` and ``srfast audit`` leave out.
 
 Set on photographs of BSDS400, reduced and as they are, and of T91, so that together they take few of them;
-those of jpeg, noise, overlay and halo were raised or lowered once after a look at clean photographs of Urban100 and
-Set14. docs/defects.md has what they take of photographs, and leave of spoilt ones. Columns without a figure to hold
-(banding, clipped, border, blockiness, colour) have no threshold.
+docs/defects.md has what was looked at, and what they take of clean photographs and leave of spoilt ones. Columns
+without a figure to hold (banding, clipped, border, blockiness, colour) have no threshold.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Threshold:
-    """Of a column: patches beyond ``patch``, and every patch of an image whose mean is beyond ``image``."""
+    """Of a column: every patch of an image that is beyond ``image`` as a whole, and patches beyond ``patch``."""
 
     column: str
     image: float
@@ -27,31 +26,88 @@ class Threshold:
     """None: an image is judged as a whole."""
     low: bool = False
     """Whether it is low values that count."""
+    share: float | None = None
+    """The value of an image is what this share of its patches reaches, those left out where the column is null; None:
+    it is their mean. What is everywhere in an image is in nearly all of its patches, what is local in a few."""
+    most: float | None = None
+    """An image is left out as a whole where this share of its patches is beyond ``image``; None: where its value is."""
+    within: float | None = None
+    """A patch counts only in images whose value is beyond this; None: in all."""
 
     def beyond(self, values: Array, limit: float) -> Array:
         """Which values are beyond a limit; not those that are missing."""
         return np.less_equal(values, limit) if self.low else np.greater_equal(values, limit)
 
-    def of(self, patches: str, means: str) -> str:
-        """The same of a patch's values and its image's means, which these prefixes name."""
-        sign = "<=" if self.low else ">="
-        whole = f'{means}"{self.column}" {sign} {self.image:g}'
-        return whole if self.patch is None else f'{patches}"{self.column}" {sign} {self.patch:g} OR {whole}'
+    def of_images(self, values: Array, image: Array) -> Array:
+        """The value of each image, NaN where it is known of no patch; arguments as of ``image_means``."""
+        return image_means(values, image) if self.share is None else _reached(values, image, self.share, self.low)
 
-    def condition(self, image: str = "image") -> str:
-        """In SQL: what a patch that is left out meets; ``image``: the columns that say which image it is of."""
+    def against_images(self, values: Array, image: Array) -> Array:
+        """Which images it is against as a whole."""
+        if self.most is None:
+            return self.beyond(self.of_images(values, image), self.image)
+        return self.beyond(_reached(values, image, self.most, self.low), self.image)
+
+    def against(self, values: Array, image: Array) -> Array:
+        """Which patches it is against."""
+        whole = self.against_images(values, image)[image]
+        if self.patch is None:
+            return whole
+        single = self.beyond(values, self.patch)
+        if self.within is not None:
+            single &= self.beyond(self.of_images(values, image), self.within)[image]
+        return whole | single
+
+    def of_image_in_words(self) -> str:
+        """The limit of images as a reader is told it."""
+        return self._in_words(self.image, self.most or self.share)
+
+    def of_patch_in_words(self) -> str:
+        """The limit of patches as a reader is told it."""
+        single = f"{'<=' if self.low else '>='} {self.patch:g}"
+        if self.within is None:
+            return single
+        return f"{single}, in an image of which {self._in_words(self.within, self.share)}"
+
+    def _in_words(self, limit: float, share: float | None) -> str:
         sign = "<=" if self.low else ">="
-        whole = f"avg({self.column}) OVER (PARTITION BY {image}) {sign} {self.image:g}"
-        return whole if self.patch is None else f"{self.column} {sign} {self.patch:g} OR {whole}"
+        return f"mean {sign} {limit:g}" if share is None else f"{share:.0%} of its patches {sign} {limit:g}"
+
+    def sql_whole(self, over: str = "") -> str:
+        """In SQL: whether an image is left out as a whole, an aggregate, or with ``over`` a window function."""
+        return self._sql(self.image, self.most or self.share, over)
+
+    def sql_within(self, over: str = "") -> str:
+        """In SQL: whether patches of an image count by themselves; empty where they do in all."""
+        return "" if self.within is None else self._sql(self.within, self.share, over)
+
+    def _sql(self, limit: float, share: float | None, over: str) -> str:
+        sign = "<=" if self.low else ">="
+        if share is None:
+            return f"avg({self.column}){over} {sign} {limit:g}"
+        return f"avg(({self.column} {sign} {limit:g})::INT){over} >= {share:g}"
+
+    def sql(self, whole: str, within: str, column: str | None = None) -> str:
+        """In SQL: what a patch that is left out meets.
+
+        Args:
+            whole: Whether its image is left out as a whole.
+            within: Whether its image's value is beyond ``within``.
+            column: The patch's value; None: the column's name.
+        """
+        if self.patch is None:
+            return whole
+        single = f"{column or self.column} {'<=' if self.low else '>='} {self.patch:g}"
+        return f"{whole} OR {single}" if self.within is None else f"{whole} OR ({single} AND {within})"
 
 
 THRESHOLDS = (
-    Threshold("noise", image=3.5, patch=10),
+    Threshold("noise", image=4.5, patch=10, share=0.5, within=1),
     Threshold("blur", image=0.9, patch=3),
-    Threshold("upscaled", image=1.65),
+    Threshold("upscaled", image=1.85),
     Threshold("jpeg", image=75, low=True),
-    Threshold("overlay", image=75),
-    Threshold("halo", image=45),
+    Threshold("overlay", image=90, patch=99.9, share=0.05, most=0.5),
+    Threshold("halo", image=70),
     Threshold("shift", image=0.4, patch=0.6),
 )
 
@@ -62,9 +118,9 @@ def condition(columns: Iterable[str]) -> str:
     An image that was scored at several sizes is judged at each.
     """
     known = set(columns)
-    image = "image, shrink" if "shrink" in known else "image"
-    present = [t for t in THRESHOLDS if t.column in known]
-    return " AND ".join(f"NOT coalesce({t.condition(image)}, false)" for t in present)
+    over = f" OVER (PARTITION BY {'image, shrink' if 'shrink' in known else 'image'})"
+    bad = [t.sql(t.sql_whole(over), t.sql_within(over)) for t in THRESHOLDS if t.column in known]
+    return " AND ".join(f"NOT coalesce({b}, false)" for b in bad)
 
 
 def reasons(columns: Mapping[str, Array], image: Array) -> dict[str, Array]:
@@ -75,15 +131,16 @@ def reasons(columns: Mapping[str, Array], image: Array) -> dict[str, Array]:
         image: [n] numbers of the patches' images.
     """
     return {
-        t.column: _beyond(t, np.asarray(columns[t.column], np.float64), image)
-        for t in THRESHOLDS
-        if t.column in columns
+        t.column: t.against(np.asarray(columns[t.column], np.float64), image) for t in THRESHOLDS if t.column in columns
     }
 
 
-def _beyond(threshold: Threshold, values: Array, image: Array) -> Array:
-    whole = threshold.beyond(image_means(values, image), threshold.image)[image]
-    return whole if threshold.patch is None else whole | threshold.beyond(values, threshold.patch)
+def of_images(column: str, values: Array, image: Array) -> Array:
+    """The value of each image: as the column's threshold says, the mean where there is none."""
+    for t in THRESHOLDS:
+        if t.column == column:
+            return t.of_images(values, image)
+    return image_means(values, image)
 
 
 def image_means(values: Array, image: Array) -> Array:
@@ -93,3 +150,18 @@ def image_means(values: Array, image: Array) -> Array:
     counts = np.bincount(image[known], minlength=n)
     with np.errstate(invalid="ignore"):
         return np.bincount(image[known], values[known], n) / counts
+
+
+def _reached(values: Array, image: Array, share: float, low: bool) -> Array:
+    """The greatest value (``low``: the least) that at least this share of each image's values reaches."""
+    known = np.flatnonzero(~np.isnan(values))
+    n = int(image.max()) + 1 if len(image) else 0
+    counts = np.bincount(image[known], minlength=n)
+    found = np.full(n, np.nan)
+    order = known[np.lexsort((values[known] if low else -values[known], image[known]))]
+    some = np.flatnonzero(counts)
+    needed = np.ceil(share * counts[some]).astype(np.int64)
+    needed += needed / counts[some] < share  # as the counts of SQL are compared
+    needed -= (needed > 1) & ((needed - 1) / counts[some] >= share)
+    found[some] = values[order[(np.cumsum(counts) - counts)[some] + np.maximum(needed, 1) - 1]]
+    return found
