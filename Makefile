@@ -87,18 +87,14 @@ SANITIZE := build/sanitize
 SANITIZE_FLAGS := -std=gnu++20 -O1 -g -Icsrc -Wall -Wextra -fno-omit-frame-pointer -fsanitize=address,undefined \
                   -fno-sanitize-recover=all
 CPU_SOURCES := $(filter-out csrc/cpu/score_%.cpp,$(wildcard csrc/cpu/*.cpp)) csrc/cpu/score_baseline.cpp
-AVX512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
 ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
 SANITIZE_FLAGS += -DSRFAST_X86=1
-CPU_SOURCES := $(wildcard csrc/cpu/*.cpp)
+CPU_SOURCES := $(filter-out csrc/cpu/score_int_dotprod.cpp,$(wildcard csrc/cpu/*.cpp))
 endif
-$(SANITIZE)/score_avx2.o $(SANITIZE)/score_int_avx2.o $(SANITIZE)/score_int_avxvnni.o: ISA_FLAGS := -mavx2 -mfma
-$(SANITIZE)/score_avx512.o: ISA_FLAGS := $(AVX512)
-$(SANITIZE)/score_int_avx512.o: ISA_FLAGS := $(AVX512) -mavx512vnni
 
 $(SANITIZE)/%.o: csrc/cpu/%.cpp $(wildcard csrc/cpu/*.h csrc/core/*.h)
 	mkdir -p $(SANITIZE)
-	$(CXX) $(SANITIZE_FLAGS) $(ISA_FLAGS) -c $< -o $@
+	$(CXX) $(SANITIZE_FLAGS) $$(sed -n 's/^\(any\|x86\) $(<F) //p' csrc/cpu/flags.txt) -c $< -o $@
 
 $(SANITIZE)/cpu_check: tests/cpp/cpu_check.cpp $(patsubst csrc/cpu/%.cpp,$(SANITIZE)/%.o,$(CPU_SOURCES))
 	$(CXX) $(SANITIZE_FLAGS) $^ -o $@ -pthread

@@ -1,4 +1,4 @@
-"""``python -m bench table RESULT.json``, ``compare OLD.json NEW.json`` and ``keep RESULT.json FILE.json``."""
+"""``python -m bench table RESULT.json``, ``compare OLD.json NEW.json``, ``keep RESULT.json FILE.json``, ``loops``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from bench import loops
 
 LIMIT = 0.9
 """A ratio that falls below this part of the old one is a regression."""
@@ -33,7 +35,7 @@ def table(path: str) -> int:
 
 
 def compare(old: str, new: str) -> int:
-    """Prints ratios that changed; exit code 1 when one fell below LIMIT of its old value."""
+    """Prints ratios and loops that changed; exit code 1 when a ratio fell below LIMIT of the old, or a loop grew."""
     before, after = read(old), read(new)
     regressions = 0
     for name in sorted(before.keys() & after.keys()):
@@ -49,12 +51,13 @@ def compare(old: str, new: str) -> int:
             print(f"{name:<60} {label:<16} {earlier:8.2f} -> {value:8.2f}  ({change:.2f}){mark}")
     for name in sorted(before.keys() - after.keys()):
         print(f"{name:<60} missing from {new}")
-    print(f"{regressions} regression(s) of more than {1 - LIMIT:.0%}")
-    return 1 if regressions else 0
+    grown = loops.compare(*(json.loads(Path(path).read_text()).get("loops", {}) for path in (old, new)))
+    print(f"{regressions} regression(s) of more than {1 - LIMIT:.0%}, {grown} of loops")
+    return 1 if regressions + grown else 0
 
 
 def keep(path: str, out: str) -> int:
-    """Writes what is kept in bench/results: the machine, the commit, and of each benchmark its figures."""
+    """Writes what is kept in bench/results: the machine, the commit, the loops, and of each benchmark its figures."""
     whole = json.loads(Path(path).read_text())
     kept = []
     machine: dict[str, Any] = {"cores": whole["machine_info"]["cpu"]["count"]}
@@ -62,7 +65,8 @@ def keep(path: str, out: str) -> int:
         info = {k: round(v, 4) if isinstance(v, float) else v for k, v in b["extra_info"].items()}
         machine |= {k: v for k, v in info.pop("machine", {}).items() if k != "threads"}
         kept.append({"fullname": b["fullname"], "extra_info": info, "stats": {"min": round(b["stats"]["min"], 6)}})
-    found = {"machine": machine, "commit": whole["commit_info"]["id"], "benchmarks": kept}
+    commit = whole["commit_info"]["id"]
+    found = {"machine": machine, "commit": commit, "loops": loops.measure(), "benchmarks": kept}
     Path(out).write_text(json.dumps(found, indent=1) + "\n")
     return 0
 
@@ -74,7 +78,10 @@ def main(args: list[str]) -> int:
         return compare(args[1], args[2])
     if len(args) == 3 and args[0] == "keep":
         return keep(args[1], args[2])
-    usage = "table RESULT.json | compare OLD.json NEW.json | keep RESULT.json FILE.json"
+    if args == ["loops"]:
+        loops.table(loops.measure())
+        return 0
+    usage = "table RESULT.json | compare OLD.json NEW.json | keep RESULT.json FILE.json | loops"
     print(f"usage: python -m bench {usage}", file=sys.stderr)
     return 2
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def write(path: Path, ratios: dict[str, float]) -> str:
+LOOPS = {"compiler": "g++ 12", "score_avx2.cpp": {"loops": 3, "instructions_a_product": 1.5, "stack": 0}}
+
+
+def write(path: Path, ratios: dict[str, float], loops: dict[str, object] | None = None) -> str:
     benchmarks = [
         {
             "fullname": f"bench/test_x.py::{name}",
@@ -20,7 +26,7 @@ def write(path: Path, ratios: dict[str, float]) -> str:
         }
         for name, ratio in ratios.items()
     ]
-    path.write_text(json.dumps({"benchmarks": benchmarks}))
+    path.write_text(json.dumps({"benchmarks": benchmarks, **({"loops": loops} if loops else {})}))
     return str(path)
 
 
@@ -55,3 +61,49 @@ def test_the_table_shows_ratios(tmp_path: Path) -> None:
 
 def test_wrong_usage(tmp_path: Path) -> None:
     assert run("compare").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [({}, 0), ({"instructions_a_product": 1.53}, 0), ({"instructions_a_product": 1.6}, 1), ({"stack": 1}, 1)],
+)
+def test_a_loop_that_grew_is_a_regression(tmp_path: Path, change: dict[str, float], code: int) -> None:
+    old = write(tmp_path / "old.json", {"a": 1.0}, LOOPS)
+    grown = {**LOOPS, "score_avx2.cpp": {**LOOPS["score_avx2.cpp"], **change}}
+    result = run("compare", old, write(tmp_path / "new.json", {"a": 1.0}, grown))
+    assert (result.returncode, "REGRESSION" in result.stdout) == (code, code == 1)
+
+
+def test_loops_of_another_compiler_are_others(tmp_path: Path) -> None:
+    old = write(tmp_path / "old.json", {"a": 1.0}, LOOPS)
+    grown = {"compiler": "g++ 13", "score_avx2.cpp": {**LOOPS["score_avx2.cpp"], "stack": 9}}
+    assert run("compare", old, write(tmp_path / "new.json", {"a": 1.0}, grown)).returncode == 0
+
+
+DISASSEMBLY = """
+   0:	vxorps %xmm0,%xmm0,%xmm0
+   4:	cmp    %rdi,%rsi
+   8:	vmovaps %ymm1,0x20(%rsp)
+  10:	vfmadd231ps (%rdi),%ymm8,%ymm1
+  14:	vfmadd231ps (%rdi),%ymm8,%ymm2
+  18:	vpdpbusd %ymm3,%ymm4,%ymm5
+  1c:	vpdpwssd %ymm3,%ymm4,%ymm6
+  20:	{vex} vpdpbusd %ymm3,%ymm4,%ymm7
+  24:	vpmaddwd %ymm3,%ymm4,%ymm9
+  28:	mulps  %xmm1,%xmm2
+  2c:	vfmadd213ps 0x40(%rbp),%ymm8,%ymm1
+  30:	jne    8 <inner+0x8>
+  34:	jmp    4 <outer+0x4>
+  38:	vmulps %ymm1,%ymm1,%ymm1
+  3c:	jne    38 <other+0x38>
+"""
+
+
+def test_products_and_the_stack_are_counted() -> None:
+    """Of the innermost loop with eight products; neither of the loop around it nor of one with a single product."""
+    show = "import sys; from bench.loops import counted; print(counted(sys.stdin.read()))"
+    done = subprocess.run(
+        [sys.executable, "-c", show], cwd=ROOT, env={**os.environ, "PYTHONSAFEPATH": ""}, input=DISASSEMBLY,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ast.literal_eval(done.stdout) == {"loops": 1, "instructions_a_product": 10 / 8, "stack": 2}

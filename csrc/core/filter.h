@@ -37,6 +37,9 @@ struct Filter {
     return cubic_numerator(q < 0 ? -q : q, S) / kShared;
   }
 
+  // The first of the four taps of a phase that are not all zero: of its five, one at an end is.
+  SRFAST_HD static constexpr int first_up(int phase) { return up(phase, 0) == 0 ? 1 : 0; }
+
   // sum / kDownDenominator, rounded half up and clamped to 0..255.
   SRFAST_HD static uint32_t round_uint8(int sum) {
     const int shifted = sum + kDownDenominator / 2;

@@ -3,8 +3,6 @@
 // several instruction sets, and the linker must not hand one's copy of a function to another.
 #if defined(__CUDACC__)
 #define SRFAST_HD __host__ __device__ __forceinline__
-#elif defined(__GNUC__)
-#define SRFAST_HD inline __attribute__((always_inline))
 #else
-#define SRFAST_HD inline
+#define SRFAST_HD inline __attribute__((always_inline))
 #endif

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "core/api.h"
-#include "core/bicubic.h"
 #include "cpu/clones.h"
+#include "cpu/luma.h"
 #include "cpu/threads.h"
 
 namespace srfast {
@@ -13,9 +13,7 @@ namespace {
 
 constexpr int64_t kGrid = 8;
 
-SRFAST_CLONES void luma_row(const uint8_t* __restrict rgb, int64_t w, uint8_t* __restrict y) {
-  for (int64_t x = 0; x < w; ++x) y[x] = static_cast<uint8_t>(luma(rgb[3 * x], rgb[3 * x + 1], rgb[3 * x + 2]));
-}
+SRFAST_CLONES void take_luma(const uint8_t* rgb, int64_t w, uint8_t* y) { luma_row(rgb, w, y); }
 
 // sums[i] += |a[i] - b[i]|
 SRFAST_CLONES void add_differences(const uint8_t* a, const uint8_t* b, int64_t n, uint32_t* __restrict sums) {
@@ -67,7 +65,7 @@ class Columns {
     const uint8_t* pixels = image_ + y * row_stride_;
     if (channels_ == 1) return pixels;
     uint8_t* line = lines_[y % 2].data();
-    luma_row(pixels, w_, line);
+    take_luma(pixels, w_, line);
     return line;
   }
 

@@ -1,7 +1,8 @@
 // The integer engine, compiled once per instruction set after score_engine.h. The including file defines, in the
 // engine's namespace, Pixel and Tap (types of an LR pixel and a weight of conv1), kLayout, and
 //   dot1(sums, pixels, weights)   adds kLayout.group products of conv1 to each lane
-//   dot2(sums, a, b)              adds two products of int16 to each lane
+//   dot2(sums, a, b)              adds two products of int16 to each lane, whichever
+//   dot2_pair(sums, pair, weights)  adds a pair of pixels times the lane's pair of weights
 //   narrow(a, b)                  two vectors of sums as one of int16, 0 where negative
 namespace srfast {
 namespace SRFAST_ENGINE {
@@ -76,22 +77,11 @@ SRFAST_INLINE void conv2_int(const IntWeights& z, const int16_t* h1, int16_t* h2
       for (int v = 0; v < block / L; ++v) wv[v] = load_ints(w + v * L * 2);
       for (int p = 0; p < PX; ++p) {
         const Ints xv = splat32(h1 + p * kC1 + i);
-        for (int v = 0; v < block / L; ++v) dot2(acc[p][v], xv, wv[v]);
+        for (int v = 0; v < block / L; ++v) dot2_pair(acc[p][v], xv, wv[v]);
       }
     }
     activate(acc, z.shift2 + c, h2 + c, stride);
   }
-}
-
-SRFAST_INLINE int64_t base_of(int cls, int s, int64_t position, int64_t n) {
-  // Classes at the end count from the last LR pixel: floor((position - n) / s) + n / s.
-  return cls < s + kR1 ? position / s : n / s - (n - position + s - 1) / s;
-}
-
-SRFAST_INLINE int class_of(int s, int64_t position, int64_t n) {
-  if (position < kR1) return s + static_cast<int>(position);
-  if (position >= n - kR1) return s + kR1 + static_cast<int>(position - (n - kR1));
-  return static_cast<int>(position % s);
 }
 
 // The h2 row of HR row y, borders included, at the columns that the sink's take part in: every row and column has the
@@ -105,10 +95,7 @@ SRFAST_INLINE void features_int(const IntWeights& z, const Tables& t, const Scra
   for (int i = 0; i < z.taps; ++i)
     lr[i] = static_cast<const Pixel*>(s.lr_int) + (base_of(cy, S, y, t.h) + z.first[cy] + kUpPad + i) * s.lr_stride +
             kUpPad;
-  const int64_t begin = larger(t.left - kR3, 0), end = smaller(t.right + kR3, t.w);
-  for (int px = 0; px < S; ++px) {
-    const int64_t k0 = larger((kR1 - px + S - 1) / S, begin / S);
-    const int64_t k1 = smaller((t.w - kR1 - px + S - 1) / S, (end + S - 1) / S);
+  inside_columns<S>(t, [&](int px, int64_t k0, int64_t k1) __attribute__((always_inline)) {
     const int pair = cy * z.classes + px;
     const int64_t first = z.first[px];
     span(k0, k1, [&](int64_t k, bool six) __attribute__((always_inline)) {
@@ -121,36 +108,21 @@ SRFAST_INLINE void features_int(const IntWeights& z, const Tables& t, const Scra
         conv2_int<4>(z, s.h1_int, out, S * kC2);
       }
     });
-  }
-  for (int64_t x = 0; x < t.w; x += t.w - kR1) {
-    if (x < begin || x >= end) continue;
+  });
+  border_columns(t, [&](int, int64_t x) __attribute__((always_inline)) {
     for (int i = 0; i < kR1; ++i) {
       const int cx = class_of(S, x + i, t.w);
       conv1_int<1>(z, cy * z.classes + cx, lr, base_of(cx, S, x + i, t.w) + z.first[cx], s.h1_int + i * kC1);
     }
     conv2_int<4>(z, s.h1_int, h2 + x * kC2, kC2);
-  }
+  });
   replicate_edges(h2, t.w);
 }
 
 SRFAST_INLINE void conv3_int(const IntWeights& z, const int16_t* const* rows, int64_t x, float* out) {
-  Ints acc[L];
-  for (int p = 0; p < L; ++p) acc[p] = Ints{};
-  for (int i = 0; i < 5; ++i) {
-    for (int c = 0; c < kC2; c += 2 * L) {
-      const int16_t* h = rows[i] + x * kC2 + c;
-      Ints w[5];
-      for (int j = 0; j < 5; ++j) w[j] = load_ints(z.w3 + (i * 5 + j) * kC2 + c);
-#pragma GCC unroll 20
-      for (int q = 0; q < L + 4; ++q) {
-        const Ints v = load_ints(h + q * kC2);
-#pragma GCC unroll 5
-        for (int j = 0; j < 5; ++j)
-          if (q - j >= 0 && q - j < L) dot2(acc[q - j], v, w[j]);
-      }
-    }
-  }
-  store(out + x, __builtin_convertvector(total(acc) + z.bias3, Vec) * z.unit);
+  Ints acc[kPx3 / L][L];
+  conv3_sums(rows, z.w3, x, acc, [](Ints& sums, Ints a, Ints b) __attribute__((always_inline)) { dot2(sums, a, b); });
+  for (int g = 0; g < kPx3 / L; ++g) store(out + x + g * L, __builtin_convertvector(acc[g][0] + z.bias3, Vec) * z.unit);
 }
 
 template <int S>
@@ -158,21 +130,11 @@ SRFAST_INLINE void score_int(const Packed& k, const IntWeights& z, const Tables&
                              const Sink& sink) {
   degrade<S>(t, s, p, sink);
   pad_lr(t, s, static_cast<Pixel*>(s.lr_int), kLayout.minus_128 ? 128 : 0);
-  if (sink.wants[kBicubicRow]) {
-    pad_lr(t, s, s.lr_pad, 0);
-    for (int64_t y = t.top; y < t.bottom; ++y) {
-      up_row<S>(k, t, s, y);
-      emit_error(t, s, p, sink, kBicubicRow, y, s.up_ring + (y % 9) * s.up_stride + kR1);
-    }
-  }
-  int64_t have = larger(t.top - kR3, 0);
-  for (int64_t y = t.top; y < t.bottom; ++y) {
-    for (; have <= y + kR3 && have < t.h; ++have) features_int<S>(z, t, s, have);
-    int16_t* rows[5];
-    conv3_rows(t, s.h2_int, s.h2_stride, y, rows);
-    for (int64_t x = t.left; x < t.right; x += L) conv3_int(z, rows, x, s.sr);
-    emit_error(t, s, p, sink, kLossRow, y, s.sr);
-  }
+  if (sink.wants[kBicubicRow]) pad_lr(t, s, s.lr_pad, 0);
+  bicubic_rows<S>(k, t, s, sink);
+  loss_rows(
+      t, s, sink, s.h2_int, [&](int64_t y) __attribute__((always_inline)) { features_int<S>(z, t, s, y); },
+      [&](const int16_t* const* rows, int64_t x) __attribute__((always_inline)) { conv3_int(z, rows, x, s.sr); });
 }
 
 SRFAST_INLINE void score_plane_int(const Packed& k, const IntWeights& z, const Tables& t, const Scratch& s,
@@ -189,14 +151,13 @@ SRFAST_INLINE void score_plane_int(const Packed& k, const IntWeights& z, const T
 }  // namespace SRFAST_ENGINE
 }  // namespace srfast
 
-// score_plane_int_NAME and its layout. What has no network and planes with borders closer than filters clamped on both
-// sides would take go to score_plane_FLOATS.
+// score_plane_int_NAME and its layout. What has no network and tiny planes go to score_plane_FLOATS.
 #define SRFAST_EXPORT_INT_ENGINE(FLOATS, NAME)                                                                      \
   namespace srfast {                                                                                                \
   const IntLayout int_layout_##NAME = engine_int_##NAME::kLayout;                                                   \
   void score_plane_int_##NAME(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink, \
                               bool network) {                                                                       \
-    if (!network || t.h < 2 * kR1 || t.w < 2 * kR1) return score_plane_##FLOATS(k, t, s, p, sink, network);         \
+    if (!network || engine_int_##NAME::tiny(t)) return score_plane_##FLOATS(k, t, s, p, sink, network);             \
     engine_int_##NAME::score_plane_int(k, *k.integer, t, s, p, sink);                                               \
   }                                                                                                                 \
   }

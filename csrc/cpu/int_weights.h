@@ -21,9 +21,10 @@ struct IntLayout {
   int block1, block2;  // channels of conv1 and of conv2 whose sums a tile keeps in registers
   int group;           // products of conv1 added to a lane at once: 4 of int8 weights, 2 of int16 ones
   bool minus_128;      // pixels are LR - 128, for instructions that take signed ones
+  bool halves;         // conv2: the first weights of the pairs of a vector stand before the second ones
 };
 
-extern const IntLayout int_layout_avx2, int_layout_avxvnni, int_layout_avx512;
+extern const IntLayout int_layout_avx2, int_layout_avxvnni, int_layout_avx512, int_layout_dotprod;
 
 // A class is a phase (0..scale-1, inside), scale + i (row i from the start) or scale + 4 + i (row n - 4 + i).
 struct IntWeights {
@@ -33,7 +34,8 @@ struct IntWeights {
   const void* w1;        // [classes y][classes x][64 / block1][taps][8 / group][block1][group]
   const int32_t* bias1;  // [classes y][classes x][64]
   const int32_t* shift1;
-  const int16_t* w2;  // [32 / block2][32 pairs][block2][2], pairs in the order h1 is stored
+  const int16_t*
+      w2;  // [32 / block2][32 pairs][block2][2], halves: [..][block2 / lanes][2][lanes]; pairs as h1 is stored
   const int32_t* bias2;
   const int32_t* shift2;  // [32]
   const int16_t* w3;      // [25][32], channels in the order h2 is stored

@@ -11,25 +11,33 @@ namespace srfast {
 
 namespace {
 
+// Appends a folded filter as [n][columns][64], rows and columns at its end zero.
+void append(const std::vector<double>& filter, const Window& y, const Window& x, int n, int columns,
+            std::vector<float>& out) {
+  const size_t at = out.size();
+  out.resize(at + static_cast<size_t>(n * columns * kC1), 0.0f);
+  for (int c = 0; c < kC1; ++c)
+    for (int a = 0; a < y.taps; ++a)
+      for (int b = 0; b < x.taps; ++b)
+        out[at + static_cast<size_t>((a * columns + b) * kC1 + c)] =
+            static_cast<float>(filter[(c * y.taps + a) * x.taps + b]);
+}
+
 void pack_fold(const float* w1, int s, PackedStorage& out) {
   Packed& k = out.packed;
   const std::vector<Window> windows = classes(s);
+  Window columns{-kR1, 9, std::vector<double>(81)};  // those of conv1 itself
+  for (int i = 0; i < 9; ++i) columns.weight[i * 9 + i] = 1;
   k.fold_taps = 0;
-  for (int p = 0; p < s; ++p) k.fold_taps = std::max(k.fold_taps, windows[p].taps);
-  const int n = k.fold_taps;
-  out.fold.assign(static_cast<size_t>(s * s * n * n * kC1), 0.0f);
-  for (int py = 0; py < s; ++py)
-    for (int px = 0; px < s; ++px) {
-      const Window &y = windows[py], &x = windows[px];
-      const std::vector<double> f = fold(w1, y, x);
-      for (int c = 0; c < kC1; ++c)
-        for (int a = 0; a < y.taps; ++a)
-          for (int b = 0; b < x.taps; ++b)
-            out.fold[(((py * s + px) * n + a) * n + b) * kC1 + c] =
-                static_cast<float>(f[(c * y.taps + a) * x.taps + b]);
-    }
-  for (int p = 0; p < s; ++p) k.fold_first[p] = windows[p].first;
+  for (const Window& y : windows) k.fold_taps = std::max(k.fold_taps, y.taps);
+  for (size_t cy = 0; cy < windows.size(); ++cy) {
+    const Window& y = windows[cy];
+    k.fold_first[cy] = y.first;
+    for (int px = 0; px < s; ++px) append(fold(w1, y, windows[px]), y, windows[px], k.fold_taps, k.fold_taps, out.fold);
+    append(fold(w1, y, columns), y, columns, k.fold_taps, 9, out.half);
+  }
   k.fold = out.fold.data();
+  k.half = out.half.data();
 }
 
 }  // namespace
@@ -92,10 +100,11 @@ ScratchStorage::ScratchStorage(const Packed& k, int64_t h, int64_t w) {
     s.lr_stride = round_up(lw + 2 * kUpPad + kSlack);
     s.up_stride = round_up(w + 2 * kR1 + kSlack);
     s.h2_stride = round_up((w + 2 * kR3 + kSlack) * kC2);
-    take(s.y_ring, 32 * w);
+    take(s.y, h * w);
     take(s.mid, w + 64);
     take(s.lr, lh * lw);
     take(s.lr_pad, s.lr_stride * (lh + 2 * kUpPad));
+    take(s.edges, 2 * kEdge * (lh + 2 * kUpPad));
     take(s.up_mid, s.lr_stride);
     take(s.up_ring, s.up_stride * 9);
     take(s.out, w + kSlack);

@@ -3,13 +3,13 @@
 #include <memory>
 #include <vector>
 
-#include "cpu/score_plan.h"
+#include "cpu/engine_types.h"
 
 namespace srfast {
 
 // Owns the storage that Packed points to.
 struct PackedStorage {
-  std::vector<float> w1, b1, w2, b2, w3, fold;
+  std::vector<float> w1, b1, w2, b2, w3, fold, half;
   Packed packed{};
 };
 

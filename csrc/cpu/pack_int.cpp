@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-#include "cpu/score_plan.h"
+#include "cpu/engine_types.h"
 #include "cpu/upsampling.h"
 
 namespace srfast {
@@ -337,9 +337,12 @@ void lay_out(const IntNetwork& n, const IntLayout& layout, IntWeightsStorage& ou
   out.shift2 = n.shift2;
   out.w2.resize(n.w2.size());
   for (int c = 0; c < kC2; ++c)
-    for (int i = 0; i < kC1; ++i)
-      out.w2[((c / layout.block2 * kC1 / 2 + i / 2) * layout.block2 + c % layout.block2) * 2 + i % 2] =
+    for (int i = 0; i < kC1; ++i) {
+      const int in = c % layout.block2, lane = in % layout.lanes;
+      const int at = layout.halves ? (in - lane) * 2 + i % 2 * layout.lanes + lane : in * 2 + i % 2;
+      out.w2[(c / layout.block2 * kC1 / 2 + i / 2) * layout.block2 * 2 + at] =
           n.w2[c * kC1 + packed_channel(i, layout.lanes)];
+    }
   out.w3.resize(n.w3.size());
   for (int t = 0; t < 25; ++t)
     for (int c = 0; c < kC2; ++c) out.w3[t * kC2 + c] = n.w3[t * kC2 + packed_channel(c, layout.lanes)];

@@ -17,6 +17,8 @@ SRFAST_INLINE void dot2(Ints& sums, Ints a, Ints b) {
 }
 
 // vpackusdw: by quarters of the vector, four words of a, then four of b.
+SRFAST_INLINE void dot2_pair(Ints& sums, Ints pair, Ints weights) { dot2(sums, pair, weights); }
+
 SRFAST_INLINE Ints narrow(Ints a, Ints b) {
   uint16_t words[2 * L];
   for (int i = 0; i < 2 * L; ++i) {

@@ -193,9 +193,9 @@ void grow(const float* src, int64_t h, int64_t w, int boundary, int64_t begin, i
   constexpr int pad = 2;
   constexpr double unit = 1.0 / (static_cast<double>(F::kUpDenominator) * F::kUpDenominator);
   double weights[S][kUpTaps];
-  int first[S];  // of the five taps of a phase one at an end, or both, are zero
+  int first[S];
   for (int p = 0; p < S; ++p) {
-    first[p] = F::up(p, 0) == 0 ? 1 : 0;
+    first[p] = F::first_up(p);
     for (int k = 0; k < kUpTaps; ++k) weights[p][k] = F::up(p, first[p] + k);
   }
   std::vector<double> line(static_cast<size_t>(w + 2 * pad));

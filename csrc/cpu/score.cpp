@@ -3,6 +3,8 @@
 #include <stdexcept>
 #ifdef SRFAST_X86
 #include <cpuid.h>
+#elif defined(SRFAST_DOTPROD) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 #include "core/api.h"
@@ -17,6 +19,20 @@ namespace {
 bool has_avx_vnni() {
   unsigned a, b, c, d;
   return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+
+}  // namespace
+#endif
+
+#ifdef SRFAST_DOTPROD
+namespace {
+
+bool has_dotprod() {
+#if defined(__linux__)
+  return getauxval(AT_HWCAP) >> 20 & 1;  // HWCAP_ASIMDDP
+#else
+  return true;  // every Apple processor that runs macOS
+#endif
 }
 
 }  // namespace
@@ -39,6 +55,9 @@ const char* integer_kernels(int isa) {
   if (isa == kAvx512 && __builtin_cpu_supports("avx512vnni")) return "AVX-512 VNNI";
   if (isa == kAvx2) return has_avx_vnni() ? "AVX-VNNI" : "AVX2";
 #endif
+#ifdef SRFAST_DOTPROD
+  if (isa == kBaseline && has_dotprod()) return "SDOT";
+#endif
   (void)isa;
   return "";
 }
@@ -57,6 +76,11 @@ Engine engine(const ScoreOptions& options) {
     case kAvx512:
       if (integers) return {score_plane_int_avx512, &int_layout_avx512};
       return {score_plane_avx512, nullptr};
+#endif
+#ifdef SRFAST_DOTPROD
+    case kBaseline:
+      if (integers) return {score_plane_int_dotprod, &int_layout_dotprod};
+      return {score_plane_baseline, nullptr};
 #endif
     default:
       return {score_plane_baseline, nullptr};

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cpu/score_plan.h"
+#include "cpu/engine_types.h"
 #include "cpu/score_planes.h"
 
 namespace srfast {
@@ -106,20 +106,6 @@ SRFAST_INLINE void span(int64_t begin, int64_t end, F&& body) {
   for (; x < end; x += kPx) body(x, true);
 }
 
-// 81 taps on the HR grid.
-SRFAST_INLINE void direct_span(const Packed& k, const float* const* rows, int64_t begin, int64_t end, float* h1,
-                               float* h2) {
-  // Opaque to the compiler: unrolled 81 times, the AVX2 tile spills (measured 0.75 x).
-  int n = 9;
-  __asm__("" : "+r"(n));
-  span(begin, end, [&](int64_t x, bool six) __attribute__((always_inline)) {
-    if (six)
-      tile<kPx>(k, rows, n, n, x, k.w1, h1, h2 + x * kC2, kC2);
-    else
-      tile<4>(k, rows, n, n, x, k.w1, h1, h2 + x * kC2, kC2);
-  });
-}
-
 // Conv3's padding of a row of features: the first and the last pixel twice more.
 template <class T>
 SRFAST_INLINE void replicate_edges(T* h2, int64_t w) {
@@ -129,41 +115,72 @@ SRFAST_INLINE void replicate_edges(T* h2, int64_t w) {
   }
 }
 
-// The h2 row of HR row y, at the columns that the sink's take part in. Inside the four-pixel border, where no tap is
-// replicated, conv1 and the up-sampler are one filter.
+// The h2 row of HR row y of a plane of fewer than eight rows or columns, from up-sampled rows: 81 taps on the HR grid.
+SRFAST_INLINE void features_direct(const Packed& k, const Tables& t, const Scratch& s, int64_t y) {
+  float* h2 = s.h2_ring + (y % 5) * s.h2_stride + kR3 * kC2;
+  int n = 9;
+  __asm__("" : "+r"(n));  // as in features_row
+  const float* rows[9];
+  for (int i = 0; i < n; ++i) rows[i] = s.up_ring + smaller(larger(y + i - kR1, 0), t.h - 1) % 9 * s.up_stride;
+  for (int64_t x = 0; x < t.w; x += 4) tile<4>(k, rows, n, n, x, k.w1, s.h1, h2 + x * kC2, kC2);
+  replicate_edges(h2, t.w);
+}
+
+SRFAST_INLINE int class_of(int s, int64_t position, int64_t n) {
+  if (position < kR1) return s + static_cast<int>(position);
+  if (position >= n - kR1) return s + kR1 + static_cast<int>(position - (n - kR1));
+  return static_cast<int>(position % s);
+}
+
+// The LR pixel from which the offsets of a class count; those at the end count from the last one:
+// floor((position - n) / s) + n / s.
+SRFAST_INLINE int64_t base_of(int cls, int s, int64_t position, int64_t n) {
+  return cls < s + kR1 ? position / s : n / s - (n - position + s - 1) / s;
+}
+
+// body(px, first LR column, one past the last) for the pixels of each phase that are not in the border of four columns
+// and that the sink's columns depend on.
+template <int S, class F>
+SRFAST_INLINE void inside_columns(const Tables& t, F&& body) {
+  const int64_t begin = larger(t.left - kR3, 0), end = smaller(t.right + kR3, t.w);
+  for (int px = 0; px < S; ++px)
+    body(px, larger((kR1 - px + S - 1) / S, begin / S), smaller((t.w - kR1 - px + S - 1) / S, (end + S - 1) / S));
+}
+
+// body(side, first column) for each border of four columns that the sink's columns depend on.
+template <class F>
+SRFAST_INLINE void border_columns(const Tables& t, F&& body) {
+  if (t.left - kR3 < kR1) body(0, 0);
+  if (t.right + kR3 > t.w - kR1) body(1, t.w - kR1);
+}
+
+// The h2 row of HR row y, at the columns that the sink's take part in: conv1 and the up-sampler are one filter, that of
+// the row's class and the column's phase; in the border of four columns that of the row's class, on columns that are
+// up-sampled and replicated already.
 template <int S>
 SRFAST_INLINE void features_row(const Packed& k, const Tables& t, const Scratch& s, int64_t y) {
   float* h2 = s.h2_ring + (y % 5) * s.h2_stride + kR3 * kC2;
-  const float* rows[9];
-  for (int i = 0; i < 9; ++i) {
-    int64_t r = y + i - kR1;
-    r = r < 0 ? 0 : (r >= t.h ? t.h - 1 : r);
-    rows[i] = s.up_ring + (r % 9) * s.up_stride;
-  }
-  const int64_t begin = larger(t.left - kR3, 0), end = smaller(t.right + kR3, t.w);
-  const int64_t k0 = (kR1 + S - 1) / S, k1 = (t.w - kR1) / S;  // LR columns whose S pixels are all inside
-  if (y < kR1 || y >= t.h - kR1 || k1 - k0 < 4) {
-    direct_span(k, rows, begin, end, s.h1, h2);
-  } else {
-    const int n = k.fold_taps;
-    const int py = static_cast<int>(y % S);
-    const float* lr[8];
-    for (int i = 0; i < n; ++i) lr[i] = s.lr_pad + (y / S + k.fold_first[py] + kUpPad + i) * s.lr_stride;
-    for (int px = 0; px < S; ++px) {
-      const float* w = k.fold + static_cast<int64_t>(py * S + px) * n * n * kC1;
-      const int64_t shift = kUpPad + k.fold_first[px];
-      float* out = h2 + px * kC2;
-      span(larger(k0, begin / S), smaller(k1, (end + S - 1) / S),
-           [&](int64_t x, bool six) __attribute__((always_inline)) {
-             if (six)
-               tile<kPx>(k, lr, n, n, x + shift, w, s.h1, out + x * S * kC2, S * kC2);
-             else
-               tile<4>(k, lr, n, n, x + shift, w, s.h1, out + x * S * kC2, S * kC2);
-           });
-    }
-    direct_span(k, rows, begin, k0 * S, s.h1, h2);
-    direct_span(k, rows, larger(begin, k1 * S), end, s.h1, h2);
-  }
+  const int cy = class_of(S, y, t.h);
+  // Opaque to the compiler: unrolled, the AVX2 tile spills.
+  int n = k.fold_taps, nine = 9;
+  __asm__("" : "+r"(n), "+r"(nine));
+  const int64_t first = base_of(cy, S, y, t.h) + k.fold_first[cy] + kUpPad;
+  const float* rows[8];
+  for (int i = 0; i < n; ++i) rows[i] = s.lr_pad + (first + i) * s.lr_stride + kUpPad;
+  inside_columns<S>(t, [&](int px, int64_t k0, int64_t k1) __attribute__((always_inline)) {
+    const float* w = k.fold + static_cast<int64_t>(cy * S + px) * n * n * kC1;
+    float* out = h2 + px * kC2;
+    span(k0, k1, [&](int64_t x, bool six) __attribute__((always_inline)) {
+      if (six)
+        tile<kPx>(k, rows, n, n, x + k.fold_first[px], w, s.h1, out + x * S * kC2, S * kC2);
+      else
+        tile<4>(k, rows, n, n, x + k.fold_first[px], w, s.h1, out + x * S * kC2, S * kC2);
+    });
+  });
+  border_columns(t, [&](int side, int64_t x) __attribute__((always_inline)) {
+    for (int i = 0; i < n; ++i) rows[i] = s.edges + ((first + i) * 2 + side) * kEdge;
+    tile<4>(k, rows, n, nine, 0, k.half + static_cast<int64_t>(cy) * n * 9 * kC1, s.h1, h2 + x * kC2, kC2);
+  });
   replicate_edges(h2, t.w);
 }
 
@@ -197,61 +214,80 @@ SRFAST_INLINE V total(V (&acc)[L]) {
   return acc[0];
 }
 
-// L pixels of conv3 at column x: lanes are channels until the final sums.
-SRFAST_INLINE void conv3_tile(const Packed& k, const float* const* rows, int64_t x, float* out) {
-  Vec acc[L];
-  for (int p = 0; p < L; ++p) acc[p] = Vec{};
+// Pixels of a tile of conv3: so many sums that none waits for the one before it. They, the five weights of a row and
+// the features are 22 of the 32 vector registers of AVX-512 and AArch64, or 14 of the 16 of AVX2 and SSE.
+#if defined(__aarch64__)
+constexpr int kPx3 = 16;
+#else
+constexpr int kPx3 = L == 16 ? 16 : 8;
+#endif
+
+// The sums of conv3 at columns x .. x + kPx3 - 1: lanes are channels until they are added up. add(sums, a, b) adds the
+// products of two vectors of T.
+template <class V, class T, class Add>
+SRFAST_INLINE void conv3_sums(const T* const* rows, const T* w3, int64_t x, V (&acc)[kPx3 / L][L], Add&& add) {
+  constexpr int step = sizeof(V) / sizeof(T);
+  for (int p = 0; p < kPx3; ++p) acc[p / L][p % L] = V{};
   for (int i = 0; i < 5; ++i) {
-    for (int c = 0; c < kC2; c += L) {
-      const float* h = rows[i] + x * kC2 + c;
-      Vec w[5];
-      for (int j = 0; j < 5; ++j) w[j] = load(k.w3 + (i * 5 + j) * kC2 + c);
-#pragma GCC unroll 24
-      for (int q = 0; q < L + 4; ++q) {
-        const Vec v = load(h + q * kC2);
+    for (int c = 0; c < kC2; c += step) {
+      const T* h = rows[i] + x * kC2 + c;
+      V w[5];
+      for (int j = 0; j < 5; ++j) std::memcpy(&w[j], w3 + (i * 5 + j) * kC2 + c, sizeof(V));
+#pragma GCC unroll 20
+      for (int q = 0; q < kPx3 + 4; ++q) {
+        V v;
+        std::memcpy(&v, h + q * kC2, sizeof(V));
 #pragma GCC unroll 5
         for (int j = 0; j < 5; ++j)
-          if (q - j >= 0 && q - j < L) acc[q - j] += v * w[j];
+          if (q - j >= 0 && q - j < kPx3) add(acc[(q - j) / L][(q - j) % L], v, w[j]);
       }
     }
   }
-  store(out + x, total(acc) + splat(k.b3));
+  for (auto& group : acc) total(group);
 }
 
-// The five h2 rows that conv3 takes for row y, from a ring.
-template <class T>
-SRFAST_INLINE void conv3_rows(const Tables& t, T* ring, int64_t stride, int64_t y, T** rows) {
-  for (int i = 0; i < 5; ++i) {
-    const int64_t r = smaller(larger(y + i - kR3, 0), t.h - 1);
-    rows[i] = ring + (r % 5) * stride;
+SRFAST_INLINE void conv3_tile(const Packed& k, const float* const* rows, int64_t x, float* out) {
+  Vec acc[kPx3 / L][L];
+  conv3_sums(rows, k.w3, x, acc, [](Vec& sums, Vec a, Vec b) __attribute__((always_inline)) { sums += a * b; });
+  for (int g = 0; g < kPx3 / L; ++g) store(out + x + g * L, acc[g][0] + splat(k.b3));
+}
+
+// The rows of the loss: features(y) fills row y % 5 of a ring [5, stride] of features, conv3(rows, x) columns x ..
+// x + kPx3 - 1 of s.sr from the five rows around one.
+template <class T, class Features, class Conv3>
+SRFAST_INLINE void loss_rows(const Tables& t, const Scratch& s, const Sink& sink, T* ring, Features&& features,
+                             Conv3&& conv3) {
+  int64_t have = larger(t.top - kR3, 0);
+  for (int64_t y = t.top; y < t.bottom; ++y) {
+    for (; have <= y + kR3 && have < t.h; ++have) features(have);
+    const T* rows[5];
+    for (int i = 0; i < 5; ++i) rows[i] = ring + smaller(larger(y + i - kR3, 0), t.h - 1) % 5 * s.h2_stride;
+    for (int64_t x = t.left; x < t.right; x += kPx3) conv3(rows, x);
+    emit_error(t, s, sink, kLossRow, y, s.sr);
   }
 }
+
+// Whether a row or a column may be clamped on both sides, which no folded filter is.
+SRFAST_INLINE bool tiny(const Tables& t) { return t.h < 2 * kR1 || t.w < 2 * kR1; }
 
 template <int S>
 SRFAST_INLINE void score(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink,
                          bool network) {
   degrade<S>(t, s, p, sink);
   pad_lr(t, s, s.lr_pad, 0);
-  auto bicubic = [&](int64_t y) {
-    up_row<S>(k, t, s, y);
-    if (sink.wants[kBicubicRow] && y >= t.top && y < t.bottom)
-      emit_error(t, s, p, sink, kBicubicRow, y, s.up_ring + (y % 9) * s.up_stride + kR1);
-  };
-  if (!network) {
-    for (int64_t y = t.top; sink.wants[kBicubicRow] && y < t.bottom; ++y) bicubic(y);
-    return;
-  }
-  int64_t feat = larger(t.top - kR3, 0), up = larger(feat - kR1, 0);
-  for (int64_t y = t.top; y < t.bottom; ++y) {
-    for (; feat <= y + kR3 && feat < t.h; ++feat) {
-      for (; up <= feat + kR1 && up < t.h; ++up) bicubic(up);
-      features_row<S>(k, t, s, feat);
-    }
-    float* rows[5];
-    conv3_rows(t, s.h2_ring, s.h2_stride, y, rows);
-    for (int64_t x = t.left; x < t.right; x += L) conv3_tile(k, rows, x, s.sr);
-    emit_error(t, s, p, sink, kLossRow, y, s.sr);
-  }
+  bicubic_rows<S>(k, t, s, sink);
+  if (!network) return;
+  const bool direct = tiny(t);
+  if (!direct) up_edges<S>(k, t, s);
+  int64_t up = 0;
+  loss_rows(
+      t, s, sink, s.h2_ring,
+      [&](int64_t y) __attribute__((always_inline)) {
+        if (!direct) return features_row<S>(k, t, s, y);
+        for (; up <= y + kR1 && up < t.h; ++up) up_row<S>(k, t, s, up);
+        features_direct(k, t, s, y);
+      },
+      [&](const float* const* rows, int64_t x) __attribute__((always_inline)) { conv3_tile(k, rows, x, s.sr); });
 }
 
 SRFAST_INLINE void score_plane(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink,

@@ -13,7 +13,7 @@ namespace {
 
 using Pixel = int16_t;
 using Tap = int16_t;
-constexpr IntLayout kLayout{8, 16, 16, 2, false};
+constexpr IntLayout kLayout{8, 16, 16, 2, false, false};
 
 // Assembly, because GCC 12 multiplies ahead of the additions and spills.
 SRFAST_INLINE void dot2(Ints& sums, Ints a, Ints b) {
@@ -21,6 +21,7 @@ SRFAST_INLINE void dot2(Ints& sums, Ints a, Ints b) {
   __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sums), "=&x"(products) : "x"(a), "x"(b));
 }
 SRFAST_INLINE void dot1(Ints& sums, Ints pixels, Ints weights) { dot2(sums, pixels, weights); }
+SRFAST_INLINE void dot2_pair(Ints& sums, Ints pair, Ints weights) { dot2(sums, pair, weights); }
 SRFAST_INLINE Ints narrow(Ints a, Ints b) { return (Ints)_mm256_packus_epi32((__m256i)a, (__m256i)b); }
 
 }  // namespace

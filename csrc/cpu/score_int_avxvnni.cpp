@@ -12,7 +12,7 @@ namespace {
 
 using Pixel = uint8_t;
 using Tap = int8_t;
-constexpr IntLayout kLayout{8, 16, 16, 4, false};
+constexpr IntLayout kLayout{8, 16, 16, 4, false, false};
 
 // The encoding of machines without AVX-512.
 SRFAST_INLINE void dot1(Ints& sums, Ints pixels, Ints weights) {
@@ -21,6 +21,7 @@ SRFAST_INLINE void dot1(Ints& sums, Ints pixels, Ints weights) {
 SRFAST_INLINE void dot2(Ints& sums, Ints a, Ints b) {
   __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sums) : "x"(a), "x"(b));
 }
+SRFAST_INLINE void dot2_pair(Ints& sums, Ints pair, Ints weights) { dot2(sums, pair, weights); }
 SRFAST_INLINE Ints narrow(Ints a, Ints b) { return (Ints)_mm256_packus_epi32((__m256i)a, (__m256i)b); }
 
 }  // namespace

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <cstring>
 
-#include "core/bicubic.h"
 #include "core/filter.h"
-#include "cpu/score_plan.h"
+#include "cpu/engine_types.h"
+#include "cpu/luma.h"
 
 namespace srfast {
 namespace SRFAST_ENGINE {
@@ -16,17 +16,6 @@ namespace {
 
 SRFAST_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 SRFAST_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
-// Columns begin..end-1 of row y.
-SRFAST_INLINE void luma_row(const Plane& p, int64_t y, int64_t begin, int64_t end, uint8_t* __restrict out) {
-  const uint8_t* __restrict row = p.base + y * p.row_stride + begin * p.channels;
-  if (p.channels == 1) {
-    std::memcpy(out, row, static_cast<size_t>(end - begin));
-    return;
-  }
-  for (int64_t x = 0; x < end - begin; ++x)
-    out[x] = static_cast<uint8_t>(luma(row[3 * x], row[3 * x + 1], row[3 * x + 2]));
-}
 
 // 0.5 |Gx| + 0.5 |Gy| of row y, reflect-101 border; a and c are the rows above and below.
 SRFAST_INLINE void sobel_row(const uint8_t* __restrict a, const uint8_t* __restrict b, const uint8_t* __restrict c,
@@ -47,7 +36,7 @@ SRFAST_INLINE void down_row(const Tables& t, const Scratch& s, int64_t i) {
   using F = Filter<S>;
   constexpr int taps = F::kDownTaps;
   const uint8_t* rows[16];
-  for (int j = 0; j < taps; ++j) rows[j] = s.y_ring + (t.down_rows[i * taps + j] & 31) * t.w;
+  for (int j = 0; j < taps; ++j) rows[j] = s.y + t.down_rows[i * taps + j] * t.w;
   uint8_t* __restrict mid = s.mid + F::kReach;  // mid[x] is column x
   for (int64_t x = 0; x < t.w; ++x) {
     int32_t sum = 0;
@@ -66,30 +55,25 @@ SRFAST_INLINE void down_row(const Tables& t, const Scratch& s, int64_t i) {
   }
 }
 
-// The whole LR plane, and the Sobel map's rows for the sink.
+// The whole Y and LR planes, and the Sobel map's rows for the sink. Not inlined: beside sobel_row, GCC 12 writes the
+// sums of every integer layer to the stack (fast 0.6 x).
 template <int S>
-SRFAST_INLINE void degrade(const Tables& t, const Scratch& s, const Plane& p, const Sink& sink) {
-  auto ring = [&](int64_t y) { return s.y_ring + (y & 31) * t.w; };
-  int64_t have = 0;
-  auto need = [&](int64_t y) {
-    for (; have <= y && have < t.h; ++have) luma_row(p, have, 0, t.w, ring(have));
-  };
-  int64_t edge = t.top;
-  auto sobel_until = [&](int64_t last) {
-    for (; edge <= last && edge < t.bottom; ++edge) {
-      need(edge + 1);
-      const int64_t up = edge > 0 ? edge - 1 : (t.h > 1 ? 1 : 0);
-      const int64_t down = edge < t.h - 1 ? edge + 1 : (t.h > 1 ? t.h - 2 : 0);
-      sobel_row(ring(up), ring(edge), ring(down), t.w, s.out);
-      sink.row(sink.context, kSobelRow, edge, s.out + t.left, t.right - t.left);
-    }
-  };
-  for (int64_t i = 0; i < t.lh; ++i) {
-    need(S * i + 3 * S);
-    if (sink.wants[kSobelRow]) sobel_until(S * i);
-    down_row<S>(t, s, i);
+__attribute__((noinline)) void degrade(const Tables& t, const Scratch& s, const Plane& p, const Sink& sink) {
+  auto row = [&](int64_t y) { return s.y + y * t.w; };
+  for (int64_t y = 0; y < t.h; ++y) {
+    const uint8_t* pixels = p.base + y * p.row_stride;
+    if (p.channels == 1)
+      std::memcpy(row(y), pixels, static_cast<size_t>(t.w));
+    else
+      luma_row(pixels, t.w, row(y));
   }
-  if (sink.wants[kSobelRow]) sobel_until(t.h);
+  for (int64_t y = t.top; sink.wants[kSobelRow] && y < t.bottom; ++y) {
+    const int64_t up = y > 0 ? y - 1 : (t.h > 1 ? 1 : 0);
+    const int64_t down = y < t.h - 1 ? y + 1 : (t.h > 1 ? t.h - 2 : 0);
+    sobel_row(row(up), row(y), row(down), t.w, s.out);
+    sink.row(sink.context, kSobelRow, y, s.out + t.left, t.right - t.left);
+  }
+  for (int64_t i = 0; i < t.lh; ++i) down_row<S>(t, s, i);
 }
 
 // The LR plane with its border, less `offset`, as another type.
@@ -128,11 +112,10 @@ SRFAST_INLINE void up_row(const Packed& k, const Tables& t, const Scratch& s, in
 }
 
 // Row y of the squared error of sr, [w].
-SRFAST_INLINE void emit_error(const Tables& t, const Scratch& s, const Plane& p, const Sink& sink, int kind, int64_t y,
+SRFAST_INLINE void emit_error(const Tables& t, const Scratch& s, const Sink& sink, int kind, int64_t y,
                               const float* __restrict sr) {
   const int64_t w = t.right - t.left;
-  uint8_t* __restrict hr = s.y_ring;
-  luma_row(p, y, t.left, t.right, hr);
+  const uint8_t* __restrict hr = s.y + y * t.w + t.left;
   float* __restrict out = s.out;
   sr += t.left;
   for (int64_t x = 0; x < w; ++x) {
@@ -140,6 +123,29 @@ SRFAST_INLINE void emit_error(const Tables& t, const Scratch& s, const Plane& p,
     out[x] = d * d;
   }
   sink.row(sink.context, kind, y, out, w);
+}
+
+// The rows of bicubic's squared error, where the sink wants them.
+template <int S>
+SRFAST_INLINE void bicubic_rows(const Packed& k, const Tables& t, const Scratch& s, const Sink& sink) {
+  for (int64_t y = t.top; sink.wants[kBicubicRow] && y < t.bottom; ++y) {
+    up_row<S>(k, t, s, y);
+    emit_error(t, s, sink, kBicubicRow, y, s.up_ring + (y % 9) * s.up_stride + kR1);
+  }
+}
+
+// Scratch::edges; planes of at least eight columns.
+template <int S>
+SRFAST_INLINE void up_edges(const Packed& k, const Tables& t, const Scratch& s) {
+  for (int side = 0; side < 2; ++side)
+    for (int x = 0; x < 3 * kR1; ++x) {
+      const int64_t hr = side == 0 ? larger(x - kR1, 0) : smaller(t.w - 2 * kR1 + x, t.w - 1);
+      const float* weights = k.up[hr % S];
+      const float* lr = s.lr_pad + kUpPad + hr / S + k.up_first[hr % S];
+      float* out = s.edges + side * kEdge + x;
+      for (int64_t i = 0; i < t.lh + 2 * kUpPad; ++i, lr += s.lr_stride, out += 2 * kEdge)
+        *out = weights[0] * lr[0] + weights[1] * lr[1] + weights[2] * lr[2] + weights[3] * lr[3];
+    }
 }
 
 }  // namespace

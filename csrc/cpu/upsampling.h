@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/filter.h"
-#include "cpu/score_plan.h"
+#include "cpu/engine_types.h"
 
 namespace srfast {
 
@@ -14,12 +14,11 @@ struct Phase {
   double weight[4];
 };
 
-// Output s * i + p reads LR i + first .. i + first + 3: the taps of core/filter.h, of whose five one at an end weighs
-// 0.
+// Output s * i + p reads LR i + first .. i + first + 3: the taps of core/filter.h.
 template <int S>
 inline Phase up_phase(int p) {
   using F = Filter<S>;
-  const int skip = F::up(p, 0) == 0 ? 1 : 0;
+  const int skip = F::first_up(p);
   Phase phase{skip - 2, {}};
   for (int j = 0; j < 4; ++j) phase.weight[j] = static_cast<double>(F::up(p, skip + j)) / F::kUpDenominator;
   return phase;

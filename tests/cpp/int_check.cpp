@@ -122,10 +122,12 @@ void check(const IntNetwork& z, const PackedStorage& storage, int scale, int64_t
              Named{"avx2", score_plane_int_avx2, &int_layout_avx2},
              Named{"avxvnni", score_plane_int_avxvnni, &int_layout_avxvnni},
              Named{"avx512", score_plane_int_avx512, &int_layout_avx512},
+#elif defined(SRFAST_DOTPROD)
+             Named{"dotprod", score_plane_int_dotprod, &int_layout_dotprod},
 #endif
          }) {
       // Each trap takes microseconds.
-      if (h * w > 12 * 36 && engine.layout == &int_layout_avxvnni) continue;
+      if (h * w > 12 * 36 && engine.name == std::string("avxvnni")) continue;
       IntWeightsStorage integers;
       lay_out(z, *engine.layout, integers);
       Packed k = storage.packed;

@@ -20,6 +20,7 @@ from srfast.scoring.network import Network, load_network
 
 data = pytest.importorskip("skimage.data", reason="needs the demo extra")
 ROOT = Path(__file__).resolve().parents[2]
+CPU = ROOT / "csrc" / "cpu"
 INTEGER = available() and integer_kernels()
 needs_integer = pytest.mark.skipif(not INTEGER, reason="this machine has no reduced-precision path")
 
@@ -145,16 +146,19 @@ def test_every_photograph(dataset: str, scale: int, data_folder: Callable[[str],
 
 @pytest.mark.slow
 @pytest.mark.skipif(integer_kernels() == "" or shutil.which("g++") is None, reason="no g++ for x86 with AVX2")
-def test_every_instruction_set_gives_the_bits_of_the_definition(tmp_path: Path) -> None:
-    """tests/cpp/int_check.cpp; AVX-512 VNNI in plain C++, AVX-VNNI emulated where the processor has none."""
+@pytest.mark.parametrize("plain", [True, False], ids=["stand-ins", "instructions"])
+def test_every_instruction_set_gives_the_bits_of_the_definition(
+    plain: bool, tmp_path: Path, flags_of: Callable[..., list[str]]
+) -> None:
+    """tests/cpp/int_check.cpp; AVX-VNNI is emulated where the processor has none, AVX-512 VNNI in plain C++."""
+    if not plain and not ("avx512" in isas() and integer_kernels("avx512")):
+        pytest.skip("this machine has no AVX-512 VNNI")
     objects = []
-    kernels = [p for p in sorted((ROOT / "csrc" / "cpu").glob("*.cpp")) if p.stem != "blockiness"]
+    kernels = [p for p in sorted(CPU.glob("*.cpp")) if p.stem not in ("blockiness", "score_int_dotprod")]
     for source in [*kernels, ROOT / "tests" / "cpp" / "int_check.cpp"]:
         options = ["-std=gnu++20", "-O1", "-w", "-DSRFAST_X86=1", f"-I{ROOT / 'csrc'}", f"-I{ROOT / 'tests' / 'cpp'}"]
-        if source.stem == "score_avx512":
-            options += ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]
-        elif source.stem == "score_avx2" or source.stem.startswith("score_int"):
-            options += ["-mavx2", "-mfma"]
+        stand_in = plain and source.stem == "score_int_avx512"
+        options += ["-mavx2", "-mfma"] if stand_in else flags_of(source, "any", "x86")
         objects.append(tmp_path / f"{source.stem}.o")
         subprocess.run(["g++", *options, "-c", str(source), "-o", str(objects[-1])], check=True)
     program = tmp_path / "int_check"

@@ -13,21 +13,24 @@ import numpy as np
 import pytest
 import torch
 
+from srfast.ops.native import SRCNN_SHAPES
 from srfast.ops.reference import score_patches
 from srfast.scoring.network import load_network
 
 ROOT = Path(__file__).resolve().parents[2]
-X86 = {p.name for p in (ROOT / "csrc" / "cpu").glob("score_*avx*.cpp")}
+CPU = ROOT / "csrc" / "cpu"
+X86 = {p.name for p in CPU.glob("score_*avx*.cpp")}
+ARM = {"score_int_dotprod.cpp"}
 COMPILERS = [c for c in ("aarch64-linux-gnu-g++", "riscv64-linux-gnu-g++") if shutil.which(c)]
 CPP = ROOT / "tests" / "cpp"
 AARCH64 = "aarch64-linux-gnu-g++"
 EMULATED = AARCH64 in COMPILERS and shutil.which("qemu-aarch64") is not None
-TILE_OPTIONS = ("-fno-schedule-insns", "-fno-predictive-commoning")
+FlagsOf = Callable[..., list[str]]
 
 
 @pytest.mark.skipif(not COMPILERS, reason="no cross compiler (Debian: g++-aarch64-linux-gnu)")
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("source", sorted(p.name for p in (ROOT / "csrc" / "cpu").glob("*.cpp") if p.name not in X86))
+@pytest.mark.parametrize("source", sorted(p.name for p in CPU.glob("*.cpp") if p.name not in X86 | ARM))
 def test_compiles(compiler: str, source: str) -> None:
     command = [
         compiler,
@@ -45,44 +48,48 @@ def test_compiles(compiler: str, source: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def aarch64(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The driver of tests/cpp/score_raw.cpp and the CPU kernels as one static program of AArch64."""
+def aarch64(tmp_path_factory: pytest.TempPathFactory, flags_of: FlagsOf) -> Callable[[str], Path]:
+    """aarch64(driver): a driver of tests/cpp and the CPU kernels as one static program of AArch64."""
     folder = tmp_path_factory.mktemp("aarch64")
     objects = []
-    for source in [*(p for p in (ROOT / "csrc" / "cpu").glob("*.cpp") if p.name not in X86), CPP / "score_raw.cpp"]:
+    for source in (p for p in CPU.glob("*.cpp") if p.name not in X86):
         objects.append(folder / f"{source.stem}.o")
-        _aarch64(source, "-c", "-o", str(objects[-1]))
-    program = folder / "score_raw"
-    subprocess.run([AARCH64, "-static", *map(str, objects), "-o", str(program), "-pthread"], check=True)
+        _aarch64(source, flags_of, "-c", "-o", str(objects[-1]))
+
+    def program(driver: str) -> Path:
+        _aarch64(CPP / f"{driver}.cpp", flags_of, "-c", "-o", str(folder / "driver.o"))
+        command = [AARCH64, "-static", *map(str, objects), str(folder / "driver.o"), "-o", str(folder / driver)]
+        subprocess.run([*command, "-pthread"], check=True)
+        return folder / driver
+
     return program
 
 
-def _aarch64(source: Path, *more: str) -> None:
+@pytest.fixture(scope="module")
+def score_raw(aarch64: Callable[[str], Path]) -> Path:
+    return aarch64("score_raw")
+
+
+def _aarch64(source: Path, flags_of: FlagsOf, *more: str) -> None:
     """Compiles as CMakeLists.txt does for AArch64."""
-    options = ["-O3", "-fno-math-errno", "-ffp-contract=fast"]
-    if source.name in ("imresize.cpp", "resample.cpp"):
-        options.append("-ffp-contract=off")
-    if source.name == "score_baseline.cpp":
-        options += TILE_OPTIONS
-    subprocess.run(
-        [
-            AARCH64,
-            "-std=gnu++20",
-            *options,
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-I",
-            str(ROOT / "csrc"),
-            *more,
-            str(source),
-        ],
-        check=True,
-    )
+    options = ["-std=gnu++20", "-O3", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror"]
+    options += ["-DSRFAST_DOTPROD=1", f"-I{ROOT / 'csrc'}", *flags_of(source, "any", "arm", "arm+gnu")]
+    subprocess.run([AARCH64, *options, *more, str(source)], check=True)
 
 
-def test_options_of_the_tiles_are_those_of_the_build() -> None:
-    assert f'"{";".join(TILE_OPTIONS)}"' in (ROOT / "CMakeLists.txt").read_text()
+@pytest.mark.slow
+@pytest.mark.skipif(not EMULATED, reason="no emulator or cross compiler (Debian: qemu-user, g++-aarch64-linux-gnu)")
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_integers_of_aarch64_give_the_bits_of_the_definition(
+    scale: int, aarch64: Callable[[str], Path], srcnn_weights: Callable[[int], Path]
+) -> None:
+    """tests/cpp/int_check.cpp: SDOT."""
+    network = load_network(srcnn_weights(scale), scale)
+    assert network.arrays is not None
+    data = [np.array([scale], np.int32), *(network.arrays[name].astype(np.float32) for name in SRCNN_SHAPES)]
+    sent = b"".join(a.tobytes() for a in data)
+    run = subprocess.run(["qemu-aarch64", "-cpu", "max", str(aarch64("int_check"))], input=sent, capture_output=True)
+    assert run.returncode == 0, run.stdout.decode() + run.stderr.decode()
 
 
 @pytest.mark.slow
@@ -90,7 +97,7 @@ def test_options_of_the_tiles_are_those_of_the_build() -> None:
 @pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_aarch64_scores_as_the_reference(
-    scale: int, boundary: str, aarch64: Path, srcnn_weights: Callable[[int], Path], real_patches: Any
+    scale: int, boundary: str, score_raw: Path, srcnn_weights: Callable[[int], Path], real_patches: Any
 ) -> None:
     """The tolerance of test_score_patches.py; dense mode of one window gives the scores of patch mode."""
     net = load_network(srcnn_weights(scale), scale)
@@ -99,7 +106,7 @@ def test_aarch64_scores_as_the_reference(
     for patches in (real_patches(4, 48), real_patches(2, 120)[..., :1].copy(), noise, noise[:, :scale, :scale].copy()):
         head = np.array([scale, ["symmetric", "replicate"].index(boundary), *patches.shape], np.int32)
         data = b"".join(a.tobytes() for a in (head, *weights, patches))
-        run = subprocess.run(["qemu-aarch64", str(aarch64)], input=data, capture_output=True, check=True)
+        run = subprocess.run(["qemu-aarch64", str(score_raw)], input=data, capture_output=True, check=True)
         patch, dense = np.frombuffer(run.stdout, np.float32).reshape(2, 3, len(patches))
         want = score_patches(torch.from_numpy(patches), net.weights, scale, torch.float64, boundary).numpy()
         np.testing.assert_allclose(patch[0], want, rtol=1e-4)
@@ -110,9 +117,9 @@ def test_aarch64_scores_as_the_reference(
 
 @pytest.mark.slow
 @pytest.mark.skipif(AARCH64 not in COMPILERS, reason="no cross compiler")
-def test_tiles_of_aarch64_stay_in_registers(tmp_path: Path) -> None:
+def test_tiles_of_aarch64_stay_in_registers(tmp_path: Path, flags_of: FlagsOf) -> None:
     """No innermost loop of a network layer reads or writes a vector on the stack; the widest has 6 x 4 sums."""
-    _aarch64(ROOT / "csrc" / "cpu" / "score_baseline.cpp", "-S", "-o", str(tmp_path / "engine.s"))
+    _aarch64(CPU / "score_baseline.cpp", flags_of, "-S", "-o", str(tmp_path / "engine.s"))
     lines = (tmp_path / "engine.s").read_text().splitlines()
     labels: dict[str, int] = {}
     found = []

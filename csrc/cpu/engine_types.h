@@ -13,20 +13,23 @@ constexpr int kR1 = 4;      // radius of conv1 (9 x 9)
 constexpr int kR3 = 2;      // radius of conv3 (5 x 5)
 constexpr int kSlack = 32;  // floats a tile may read or write past the end of a row
 constexpr int kUpPad = 4;   // LR pixels of border around the padded LR plane
+constexpr int kEdge = 16;   // floats of a row of Scratch::edges, of which 12 are used
 
 // Weights packed for one scale. The 1/255 of the input and the 255 of the output are folded in.
 struct Packed {
   int scale;
-  const float* w1;  // [81, 64]
+  const float* w1;  // [81, 64], for planes of fewer than eight rows or columns
   const float* b1;  // [64]
   const float* w2;  // [64, 32]
   const float* b2;  // [32]
   const float* w3;  // [25, 32]
   float b3;
-  // conv1 composed with the bicubic up-sampler: output phase (py, px) is one filter on the LR grid.
-  int fold_taps;      // filter side: 8, 7, 6 for x2, x3, x4
-  int fold_first[4];  // first LR offset of phase p
-  const float* fold;  // [scale, scale, taps, taps, 64]
+  // conv1 composed with the bicubic up-sampler, one filter for each class of rows or columns: a phase (0..scale-1,
+  // inside), scale + i (row i from the start) or scale + 4 + i (row n - 4 + i), where conv1's padding replicates.
+  int fold_taps;       // LR rows or columns of a filter: 8, 7, 6 for x2, x3, x4
+  int fold_first[12];  // first LR offset of a class, from the LR pixel under the HR pixel (base_of)
+  const float* fold;   // [classes, scale, taps, taps, 64]: on the LR grid, for a class of rows and a phase of columns
+  const float* half;   // [classes, taps, 9, 64]: on LR rows whose columns are up-sampled
   // Up-sampling: HR pixel scale * i + p = sum_j up[p][j] * LR[i + up_first[p] + j].
   int up_first[4];
   float up[4][4];
@@ -55,15 +58,16 @@ struct Sink {
 
 // Scratch of one thread.
 struct Scratch {
-  uint8_t* y_ring;  // [32, w] luma rows
-  uint8_t* mid;     // [w + 2 reach] vertically filtered row with its border
-  uint8_t* lr;      // [lh, lw]
-  float* lr_pad;    // [lh + 2 kUpPad, lw + 2 kUpPad + slack] LR with its border
-  void* lr_int;     // the same as integers of at most 16 bits
-  float* up_mid;    // [lw + 2 kUpPad + slack]
-  float* up_ring;   // [9, 4 + w + 4 + slack]
-  float* h1;        // [16 px, 64]
-  float* h2_ring;   // [5, 2 + w + 2 + slack, 32]
+  uint8_t* y;      // [h, w] luma
+  uint8_t* mid;    // [w + 2 reach] vertically filtered row with its border
+  uint8_t* lr;     // [lh, lw]
+  float* lr_pad;   // [lh + 2 kUpPad, lw + 2 kUpPad + slack] LR with its border
+  void* lr_int;    // the same as integers of at most 16 bits
+  float* edges;    // [lh + 2 kUpPad, 2, 16] up-sampled columns -4 .. 7 and w - 8 .. w + 3 of lr_pad, replicated outside
+  float* up_mid;   // [lw + 2 kUpPad + slack]
+  float* up_ring;  // [9, 4 + w + 4 + slack]
+  float* h1;       // [16 px, 64]
+  float* h2_ring;  // [5, 2 + w + 2 + slack, 32]
   int16_t* h1_int;  // [16 px, 64]
   int16_t* h2_int;  // [5, 2 + w + 2 + slack, 32]
   float* out;       // [w + slack] row handed to the sink
@@ -86,5 +90,6 @@ void score_plane_avx512(const Packed&, const Tables&, const Scratch&, const Plan
 void score_plane_int_avx2(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
 void score_plane_int_avxvnni(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
 void score_plane_int_avx512(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
+void score_plane_int_dotprod(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
 
 }  // namespace srfast
