@@ -9,19 +9,24 @@ from srfast.cli.options import emit, result
 
 @click.command("influence", short_help="Say which patches help on images of yours, as a column.")
 @click.argument("scores", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where the table goes.")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The table to write.")
 @click.option(
     "--target",
     multiple=True,
     required=True,
     metavar="DIR",
     type=click.Path(),
-    help="Images of the kind that a model shall be good at; repeatable.",
+    help="Folders and files of images that a model shall be good at. Repeatable.",
 )
-@click.option("--scorer", default="srcnn", show_default=True, help="The SRCNN whose influence is taken; a weight file.")
+@click.option(
+    "--scorer",
+    default="srcnn",
+    show_default=True,
+    help="The SRCNN whose influence is taken: srcnn, or a file of weights.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed of the sketch.")
 @click.option(
-    "--root", type=click.Path(file_okay=False), help="The folder of the images, if it has moved since scoring."
+    "--root", type=click.Path(file_okay=False), help="Folder of the images, where they have moved since scoring."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(
@@ -29,7 +34,7 @@ def command(
 ) -> None:
     """Add a column influence to SCORES: by how much a patch is predicted to lower the loss on the target's images.
 
-    Computed once, `srfast select --method influence` keeps any part of the table that is written.
+    The column is computed once; `srfast select --method influence` then keeps any part of the table.
     """
     from srfast.coreset.influence import COLUMN, influence
     from srfast.data.files import check_output

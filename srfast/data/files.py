@@ -18,7 +18,6 @@ import io
 import json
 import os
 import secrets
-import shlex
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +26,7 @@ from pathlib import Path
 
 from srfast.data.provenance import MARK, generator, kind_of
 from srfast.data.renaming import rename_new
+from srfast.data.wording import a_kind, no_folder, thing
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import OPEN_STAYS, Lock, hold, remove_held
 
@@ -59,18 +59,18 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     final = _resolved(path)
     folder = final.parent
     if kind in _TABLES and not final.exists() and final.suffix.lower() in _NOT_TABLES:
-        raise InputError(f"{path}: {_a(kind)} is a parquet file; expected a name ending in .parquet")
+        raise InputError(f"{path}: {a_kind(kind)} is a parquet file; expected a name ending in .parquet")
     if not folder.is_dir():
-        raise InputError(f"{path}: expected a file in an existing directory; {_no_folder(folder)}")
+        raise InputError(f"{path}: expected a file in an existing directory; {no_folder(folder)}")
     if final.exists():
         if not final.is_file():
-            raise InputError(f"{path}: expected a file to write; a {_thing(final)} is there")
+            raise InputError(f"{path}: expected a file to write; a {thing(final)} is there")
         found = kind_of(final)
         if found is None:
             raise InputError(f"{path}: exists and was not written by srfast; choose another output")
         _check_not_input(path, final, inputs)
         if found != kind:
-            raise InputError(f"{path}: expected {_a(kind)} to replace, got {_a(found)}; choose another output")
+            raise InputError(f"{path}: expected {a_kind(kind)} to replace, got {a_kind(found)}; choose another output")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in {folder}")
     return final
@@ -135,7 +135,7 @@ def output_folder(
     inputs = list(inputs)
     folder = _resolved(path)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{path}: expected a folder to write to; a {_thing(folder)} is there")
+        raise InputError(f"{path}: expected a folder to write to; a {thing(folder)} is there")
     if folder.is_dir() and files is None:
         _check_not_input(path, folder, inputs)
         _check_own(path, folder, kind)
@@ -199,9 +199,9 @@ def atomic_path(
     final = Path(os.path.realpath(path))
     folder = final.parent
     if not folder.is_dir():
-        raise InputError(f"{path}: expected a file in an existing directory; {_no_folder(folder)}")
+        raise InputError(f"{path}: expected a file in an existing directory; {no_folder(folder)}")
     if final.exists() and not final.is_file():
-        raise InputError(f"{path}: expected a file to write; a {_thing(final)} is there")
+        raise InputError(f"{path}: expected a file to write; a {thing(final)} is there")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in {folder}")
     # Short, as a long final name leaves no room for a suffix; random, as two runs may write at once.
@@ -283,7 +283,7 @@ def check_input(path: str | os.PathLike[str], what: str) -> Path:
     except ValueError:
         raise InputError(f"{str(path)!r}: not a file name") from None
     if not stat.S_ISREG(mode):
-        raise InputError(f"{path}: expected {what}, got a {'folder' if stat.S_ISDIR(mode) else _thing(Path(path))}")
+        raise InputError(f"{path}: expected {what}, got a {'folder' if stat.S_ISDIR(mode) else thing(Path(path))}")
     return Path(path)
 
 
@@ -296,22 +296,6 @@ def _resolved(path: str | os.PathLike[str]) -> Path:
     if "\0" in text:
         raise InputError(f"{text!r}: not a file name")
     return Path(os.path.realpath(text))
-
-
-def _no_folder(folder: Path) -> str:
-    """Why a folder cannot be written to, and the command that makes it."""
-    if any(p.is_file() for p in (folder, *folder.parents)):
-        return f"{folder} does not exist or is a file"
-    return f"{folder} does not exist; make it: mkdir -p {shlex.quote(str(folder))}"
-
-
-def _a(kind: str) -> str:
-    return f"{'an' if kind[0].lower() in 'aeio' else 'a'} {kind}"
-
-
-def _thing(path: Path) -> str:
-    kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
-    return kinds.get(stat.S_IFMT(os.stat(path).st_mode), "device")
 
 
 def _check_not_input(path: str | os.PathLike[str], final: Path, inputs: Iterable[str | os.PathLike[str]]) -> None:
@@ -328,7 +312,7 @@ def _check_own(path: str | os.PathLike[str], folder: Path, kind: str) -> None:
     """Refuses a folder with anything in it, unless a run of this kind marked it."""
     found = kind_of(folder)
     if found is not None and found != kind:
-        raise InputError(f"{path}: expected {_a(kind)} to replace, got {_a(found)}; choose another folder")
+        raise InputError(f"{path}: expected {a_kind(kind)} to replace, got {a_kind(found)}; choose another folder")
     if found is None:
         foreign = next((n for n in sorted(os.listdir(folder)) if not n.startswith(".srfast")), None)
         if foreign is not None:
