@@ -34,7 +34,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"mode": "dense"}, {"backend": "torch"}, {"backend": "torch", "mode": "dense"}, {"workers": 3, "stride": 14}],
+    [{}, {"mode": "dense"}, {"backend": "torch"}, {"backend": "torch", "mode": "dense"}, {"threads": 3, "stride": 14}],
 )
 def test_it_is_that_of_the_windows(options: dict[str, Any], photos: Path) -> None:
     table = srfast.score(photos, **OPTIONS, **options)
