@@ -1,6 +1,7 @@
-"""What influence costs: ``python -m bench.influence ratio POOL`` and ``python -m bench.influence vector POOL TARGET``.
+"""What influence costs: ``python -m bench.influence ratio POOL [STRIDE] [ROUNDS]`` and ``... vector POOL TARGET``.
 
-``ratio``: a million dense patches and a few, the two scorings and their difference against one scoring, in turn.
+``ratio``: dense patches, of which the pool of ``bench.kinds`` has 1.1 million at a stride of 6: the two scorings and
+their difference against one scoring, in turn.
 ``vector``: everything before them, at a stride of 48, as processor seconds and seconds, and the most memory that the
 process ever held.
 """
@@ -21,9 +22,6 @@ from srfast.runtime.threads import cores
 from srfast.scoring.network import load_network
 from srfast.scoring.scored import ScoredImages
 
-MILLION = 1_000_000
-ROUNDS = 3
-
 
 def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
     """Seconds, processor seconds, and what came of it."""
@@ -32,13 +30,9 @@ def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
     return time.perf_counter() - wall, time.process_time() - processor, found
 
 
-def ratio(pool: str) -> None:
-    stride = next(
-        s for s in range(16, 0, -2) if len(srfast.score(pool, stride=s, mode="dense", scorer="bicubic")) >= MILLION
-    )
-
+def ratio(pool: str, stride: str = "6", rounds: str = "3") -> None:
     def score() -> Any:
-        return srfast.score(pool, stride=stride, mode="dense")
+        return srfast.score(pool, stride=int(stride), mode="dense")
 
     table = score()
     how, images, network = influence._How.of(table), ScoredImages.of(table.meta), load_network("srcnn", 2)
@@ -48,7 +42,7 @@ def ratio(pool: str) -> None:
         return ((sides[0] - sides[1]) / 2e-3).astype(np.float32)
 
     found = []
-    for _ in range(ROUNDS):
+    for _ in range(int(rounds)):
         one, two = timed(score), timed(both)
         found.append((two[0] / one[0], two[1] / one[1], one[0]))
     wall, processor, seconds = np.median(found, 0)

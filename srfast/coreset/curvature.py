@@ -156,10 +156,12 @@ class _Woodbury:
 
     def solved(self, relative: float) -> Tensor:
         damping = relative * self.unit
-        shifted = self.products.clone()
-        shifted.diagonal().add_(len(self.rows) * damping)
-        torch.linalg.cholesky(shifted, out=shifted)
-        inner = torch.cholesky_solve(self.seen[:, None], shifted)[:, 0]
+        diagonal = self.products.diagonal()
+        before = diagonal.clone()
+        diagonal.add_(len(self.rows) * damping)
+        factor = torch.linalg.cholesky(self.products)
+        diagonal.copy_(before)
+        inner = torch.cholesky_solve(self.seen[:, None], factor)[:, 0]
         back = sum(
             (self.rows[i : i + _BLOCK].double().T @ inner[i : i + _BLOCK] for i in range(0, len(inner), _BLOCK)),
             torch.zeros_like(self.gradient),
