@@ -1,4 +1,4 @@
-"""The tables and figures of docs/study.md and docs/choosing-a-ratio.md, from the committed results.
+"""The tables and figures of docs/study.md, docs/choosing-a-ratio.md and docs/influence.md, from the committed results.
 
 ``python -m bench.study_page`` writes them anew, each table after its ``<!-- table: NAME -->``.
 """
@@ -10,7 +10,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
+from bench import target_rows
 from bench.study_rows import (
     DATASET,
     RESULTS,
@@ -28,12 +30,18 @@ from srfast.evaluation.inference import judge
 from srfast.study.figures import STYLE, draw
 from srfast.study.results import Results
 
-PAGES = (ROOT / "docs" / "study.md", ROOT / "docs" / "choosing-a-ratio.md")
+PAGES = tuple(ROOT / "docs" / name for name in ("study.md", "choosing-a-ratio.md", "influence.md"))
 FIGURES = {
     "table1-bsds": ("figure2-losses", "figure3-keep", "figure4-window", "updates", "hours"),
     "needed-bsds": ("keep-same-updates", "strata"),
     "how-much": ("pool",),
 }
+
+
+class Table(Protocol):
+    def markdown(self) -> str: ...
+
+
 _MARK = re.compile(r"<!-- table: ([\w-]+) -->\n\n(?:\|.*\n)*")
 
 HALF, QUARTER, TENTH = "the hardest half (DES)", "the hardest quarter (DES)", "the hardest tenth (DES)"
@@ -123,7 +131,8 @@ _SHORT = (
     ("the hardest 5 % of four sizes against all of the four", "four_des 5 1951", "four 100 1951", DATASET, ""),
 )
 
-TABLES: dict[str, Claims | Means | Ratios | Saved | Strata | Family] = {
+TABLES: dict[str, Table] = {
+    **target_rows.TABLES,
     "spread": Means(
         "spread-bsds",
         ("at 1,951 updates", "Set5", "Set14", "BSD100"),

@@ -47,3 +47,7 @@ def test_train_for_my_images(
     kept = srfast.ScoreTable.read("quarter.parquet")
     assert all(name.startswith("across") for name in kept["image"]), "lines of the target's direction"
     assert Path("run-mine", "model.safetensors").is_file()
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "for-mine.parquet", "-o", "report.html"])
+    assert not ended.value.code
+    assert '"influence":{"label":"Influence"' in Path("report.html").read_text(encoding="utf-8"), "as any other column"

@@ -1,0 +1,61 @@
+"""The tables of docs/influence.md, from the committed results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.datamodels import table
+from bench.study_rows import RESULTS, ROOT, Means, markdown
+from srfast.study.claims import judged
+from srfast.study.results import Results
+
+STUDY = "target"
+KINDS = ("documents", "sky", "photographs")
+ARMS = (
+    ("all patches", "full 100"),
+    ("random", "random 25"),
+    ("the hardest (loss)", "des 25"),
+    *((f"`{method}` for {kind}", f"{method}.{kind} 25") for kind in KINDS for method in ("influence", "similar")),
+)
+_NAMES = {arm.split()[0]: words for words, arm in ARMS}
+
+
+@dataclass(frozen=True)
+class Datamodels:
+    """The linear datamodeling score."""
+
+    path: str
+
+    def markdown(self) -> str:
+        return markdown(*table(ROOT / "bench" / "results" / self.path))
+
+
+@dataclass(frozen=True)
+class Named:
+    """The claims of a study's file, judged together."""
+
+    study: str
+
+    def markdown(self) -> str:
+        lines = []
+        for j in judged(Results.read(RESULTS / self.study)):
+            claim, i = j.claim, j.interval
+            words = f"{_NAMES[claim['arm']]} against {_NAMES[claim['against']]}"
+            lines.append(
+                [
+                    f"{words}{', SRCNN' if claim['model'] == 'srcnn' else ''}",
+                    j.dataset,
+                    f"{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]",
+                    str(j.result.seeds),
+                    f"{j.p:.2g}",
+                    j.verdict,
+                ]
+            )
+        return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", "p (Holm)", "verdict"], lines)
+
+
+TABLES = {
+    "datamodels": Datamodels("datamodels.json"),
+    "target-means": Means(STUDY, ("FSRCNN, 488 updates, a quarter for", *KINDS), ("fsrcnn 488",), ARMS, KINDS),
+    "target-claims": Named(STUDY),
+}
