@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srfast.coreset.settings import ARGUMENTS, SCORES, Selection
+from srfast.coreset.settings import SCORES, Selection
 from srfast.data.grid import check_grid
 from srfast.errors import InputError
 from srfast.models import registry as models
@@ -18,19 +17,15 @@ from srfast.runtime.plugins import is_file
 from srfast.scoring import joining
 from srfast.scoring.settings import Mode, Scale, ScoreArguments
 from srfast.study import toml
-from srfast.study.toml import Key
+from srfast.study.keys import ARM, CLAIM, DATA, RECIPE, SCORING, SELECT, TOP, TRAINING
 from srfast.training import sampling
 from srfast.training.recipes import Recipe, recipe
 from srfast.training.reselect import Reselection
 
-BUDGETS = ("epochs", "updates")
 SCORER_FREE = ("random", "bicubic", "sobel")
 """Methods that no scorer enters."""
 MOST_CLAIMS = 10
 """Claims about whole test sets that a study may name; the more there are, the less each can tell."""
-_OWN_FIELDS = ("lr_factors",)
-_SELECT = tuple(name for name in ARGUMENTS if name not in ("keep", "seed"))
-_RECIPE = {f.name: f for f in dataclasses.fields(Recipe) if f.name not in _OWN_FIELDS}
 
 
 @dataclass(frozen=True)
@@ -160,10 +155,10 @@ def read_study(
         InputError: not a study; one line that names the key, what was expected and what came.
     """
     path = Path(path)
-    content = toml.read(f"{path}: ", toml.parse(path), _TOP)
-    data = toml.read(f"{path}: data.", content["data"], _DATA)
-    scoring = toml.read(f"{path}: scoring.", content["scoring"], _SCORING)
-    training = toml.read(f"{path}: training.", content["training"], _TRAINING)
+    content = toml.read(f"{path}: ", toml.parse(path), TOP)
+    data = toml.read(f"{path}: data.", content["data"], DATA)
+    scoring = toml.read(f"{path}: scoring.", content["scoring"], SCORING)
+    training = toml.read(f"{path}: training.", content["training"], TRAINING)
     folder = path.resolve().parent
     joined = joining.added(folder / scoring["join"]) if scoring["join"] else []
     arms = _arms(path, content["arm"], (*SCORES, *joined))
@@ -182,7 +177,7 @@ def read_study(
             check_grid(scale, patch, stride)
     except InputError as error:
         raise InputError(f"{path}: scoring.{error}") from None
-    changes = {k: training[k] for k in _RECIPE if training[k] is not None}
+    changes = {k: training[k] for k in RECIPE if training[k] is not None}
     for name in [*training["models"], *(m for arm in arms for m in arm.models)]:
         if name not in models.names():
             raise InputError(f"{path}: training.models: {toml.unknown(name, models.names())}")
@@ -233,7 +228,7 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
     arms: list[Arm] = []
     for i, table in enumerate(tables):
         where = f"{path}: arm {i + 1}."
-        values = toml.read(where, table, _ARM)
+        values = toml.read(where, table, ARM)
         where = f"{path}: arm {values['name']!r}."
         if values["name"] in {a.name for a in arms}:
             raise InputError(f"{where}name: expected names that differ, got it twice")
@@ -244,7 +239,7 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
         values["budget"] = tuple(budget if isinstance(budget, list) else [budget])
         values["keep"] = _floats(values["keep"])
         values["models"] = tuple(values["models"])
-        select = {name: value for name in _SELECT if (value := values.pop(name)) is not None}
+        select = {name: value for name in SELECT if (value := values.pop(name)) is not None}
         if is_file(str(select.get("method", ""))):
             select["method"] = str(path.resolve().parent / select["method"])
         try:
@@ -284,7 +279,7 @@ def _claims(
     by_name = {arm.name: arm for arm in arms}
     for i, table in enumerate(tables):
         where = f"{path}: claim {i + 1}."
-        values = toml.read(where, table, _CLAIM)
+        values = toml.read(where, table, CLAIM)
         for key in ("arm", "against"):
             if values[key] not in by_name:
                 raise InputError(f"{where}{key}: {toml.unknown(values[key], list(by_name))}")
@@ -325,100 +320,3 @@ def _scorer(folder: Path, scorer: str) -> str:
 
 def _floats(value: float | list[float]) -> tuple[float, ...]:
     return tuple(float(v) for v in (value if isinstance(value, list) else [value]))
-
-
-def _budget(value: Any) -> bool:
-    values = value if isinstance(value, list) else [value]
-    return bool(values) and all(v in BUDGETS if isinstance(v, str) else toml.number(v) for v in values)
-
-
-def _scale(value: Any) -> bool:
-    values = value if isinstance(value, list) else [value]
-    return bool(values) and all(toml.integer(v) and v in (2, 3, 4) for v in values)
-
-
-def _seeds(value: Any) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(map(toml.integer, value)) and len(set(value)) == len(value)
-    return toml.integer(value, 1)
-
-
-def _one_of(*values: str) -> Key:
-    return Key(f"one of {', '.join(values)}", lambda v: v in values, values[0])
-
-
-def _field(name: str) -> Key:
-    """A field of ``Recipe``: a value of the kind of its default."""
-    example = _RECIPE[name].default
-    if isinstance(example, bool):
-        return Key("true or false", lambda v: isinstance(v, bool), None)
-    if isinstance(example, int):
-        return Key("a non-negative integer", toml.integer, None)
-    if isinstance(example, float):
-        return Key("a non-negative number", lambda v: toml.number(v, above=-1e-300), None)
-    if isinstance(example, tuple):
-        return Key("a list of numbers", lambda v: isinstance(v, list) and all(toml.number(n, -1) for n in v), None)
-    options = re.findall(r"['\"](\w+)['\"]", str(_RECIPE[name].type))
-    return Key(f"one of {', '.join(options)}", lambda v: v in options, None)
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-_TOP = {
-    "title": Key("a line of text", toml.text, ""),
-    "data": Key("a table", _is_table, {}),
-    "scoring": Key("a table", _is_table, {}),
-    "training": Key("a table", _is_table),
-    "arm": Key("at least one [[arm]]", lambda v: isinstance(v, list) and bool(v)),
-    "claim": Key("[[claim]] tables", lambda v: isinstance(v, list), []),
-}
-_DATA = {
-    "train": Key("a list of folders of images", toml.texts, []),
-    "test": Key("a table of folders", _is_table, {}),
-    "holdout": Key("a fraction below 1", lambda v: toml.number(v, 0, 0.999), 0.1),
-    "pool": Key("a fraction with 0 < pool <= 1, or a list", toml.fractions, 1.0),
-}
-_SCORING = {
-    "scale": Key("2, 3 or 4, or a list of them", _scale, 2),
-    "patch": Key("a positive multiple of the scale", lambda v: toml.integer(v, 1), 96),
-    "stride": Key("a positive multiple of the scale", lambda v: toml.integer(v, 1), 0),
-    "mode": _one_of("patch", "dense"),
-    "shrink": Key("a text such as 1,3/4,1/2", toml.text, "1"),
-    "defects": Key("true or false", lambda v: isinstance(v, bool), False),
-    "scorers": Key("a list of srcnn, srcnn:SEED, bicubic or weight files", toml.texts, ["srcnn"]),
-    "scorer_updates": Key("a positive integer", lambda v: toml.integer(v, 1), 500),
-    "join": Key("a .csv, .parquet or .txt file", toml.text, ""),
-}
-_TRAINING = {
-    "models": Key("a list of models", toml.texts),
-    "updates": Key("a positive integer", lambda v: toml.integer(v, 1)),
-    "seeds": Key("a number of seeds or a list of different ones", _seeds, 4),
-    "precision": _one_of("fp32", "bf16", "fp16"),
-    "device": _one_of("auto", "cpu", "cuda"),
-    "save_every": Key("a positive integer", lambda v: toml.integer(v, 1), 250),
-    "cache_mb": Key("a positive integer", lambda v: toml.integer(v, 1), 2048),
-    "options": Key("a table of tables, one a model", lambda v: _is_table(v) and all(map(_is_table, v.values())), {}),
-    **{name: _field(name) for name in _RECIPE},
-}
-_CLAIM = {
-    "arm": Key("the name of an arm", toml.text),
-    "keep": Key("a fraction with 0 < keep <= 1", lambda v: toml.number(v, 0, 1), 0.0),
-    "against": Key("the name of an arm", toml.text),
-    "against_keep": Key("a fraction with 0 < against_keep <= 1", lambda v: toml.number(v, 0, 1), 0.0),
-    "updates": Key("a number of updates", toml.integer, 0),
-    "dataset": Key("the name of a test set", toml.text, ""),
-    "stratum": Key("one of easy, middle, hard, flat", lambda v: v in ("easy", "middle", "hard", "flat"), ""),
-    "model": Key("the name of a model", toml.text, ""),
-}
-_ARM = {
-    "name": Key("letters, digits, . and _", lambda v: toml.text(v) and re.fullmatch(r"[\w.]+", v) is not None),
-    "keep": Key("a fraction with 0 < keep <= 1, or a list", toml.fractions),
-    "budget": Key("'epochs', 'updates', a fraction of the updates, or a list of these", _budget, "epochs"),
-    "redraw": _one_of("seed", "pass"),
-    "models": Key("a list of models", toml.texts, []),
-    "reselect_every": Key("a number of updates", toml.integer, 0),
-    "sample": Key(sampling.HELP, toml.text, ""),
-    **{name: Key("an argument of select", lambda _: True, None) for name in _SELECT},
-}
