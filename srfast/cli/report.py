@@ -58,10 +58,11 @@ def command(
 
 def _two_of_one(paths: tuple[Path, ...]) -> bool:
     """Whether the two files are core-sets, or score tables that begin with the same image: shards do not."""
-    from srfast.data.provenance import kind_of
-    from srfast.scoring.table import ScoreTable
+    from srfast.data.provenance import kind_of, kind_of_table
+    from srfast.scoring.table import ScoreTable, parse_meta, read_metadata
 
-    kinds = [kind_of(path) for path in paths]
+    # A file that cannot be read is no file of another kind.
+    kinds = [kind_of(p) if p.is_dir() else kind_of_table(parse_meta(p, read_metadata(p))) for p in paths]
     if kinds[0] != kinds[1] or kinds[0] not in ("core-set", "score table"):
         return False
     if kinds[0] == "core-set":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -23,6 +24,8 @@ from srfast.scoring.defects.panel import COLUMNS
 from srfast.scoring.defects.thresholds import THRESHOLDS, Threshold
 from srfast.scoring.rows import numbers
 from srfast.scoring.table import ScoreTable
+
+log = logging.getLogger(__name__)
 
 MANY = 16
 """Images in a group, and patches of images that are kept."""
@@ -148,11 +151,14 @@ def _shots(
             about.append((reason, image, row, shown))
         groups.setdefault(reason, []).append(Group(caption, numbers))
     shots = [None] * len(about)
+    blank: list[str] = []
     for image, cuts in jobs.items():
         try:
             pixels = read_rgb(root / image)
-        except (InputError, RunError, OSError):
+        except (InputError, RunError, OSError) as error:
             pixels = None
+            if verdicts[image].verdict != "unreadable":  # which its gallery says
+                blank.append(str(error))
         for number, shown in cuts:
             reason, _, row, _ = about[number]
             verdict = verdicts[image]
@@ -179,6 +185,8 @@ def _shots(
             shots[number] = Shot(
                 image, **place, values={**first, **of}, pictures=pictures, status="dropped", why=f"Left out: {why}."
             )
+    if blank:
+        log.warning("pictures cannot be shown of %d images: %s", len(blank), blank[0])
     galleries = [Gallery(reason, TITLES[reason], made, reason) for reason, made in groups.items()]
     return [s for s in shots if s is not None], galleries
 

@@ -67,3 +67,24 @@ def test_rows_show_themselves_in_a_notebook(painted: ScoreTable, synthetic: Call
     empty = ScoreTable(painted.table.slice(0, 0), painted.meta)._repr_html_()
     assert "<path" not in empty
     assert isinstance(painted.table, pa.Table)
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_another_kind(
+    make_table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the disk while the two are told apart led to the page of two shards, with exit code 0."""
+    from srfast.cli.report import _two_of_one
+    from srfast.data import parquet
+
+    table = make_table([3.0, 2.0, 1.0])
+    paths = tuple(tmp_path / f"{name}.parquet" for name in "ab")
+    for path, keep in zip(paths, (0.4, 0.7), strict=True):
+        select(table, keep=keep).write(path)
+    assert _two_of_one(paths)
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(parquet.pq, "ParquetFile", fails)
+    with pytest.raises(InputError, match=r"a\.parquet: not a readable parquet file"):
+        _two_of_one(paths)

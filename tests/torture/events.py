@@ -25,6 +25,7 @@ import ctypes
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -181,7 +182,7 @@ def fail(room: Room, right: Right, launch: Launch) -> Verdict:
         verdict.untidy += _noise(code, err)
     there = room.content(out)
     if code == 0:
-        if there != right.new and case.says and case.says in err:
+        if there != right.new and case.says and re.search(case.says, out + err):
             verdict.outcome = "less, and said so"
         elif there != right.new:
             verdict.lost.append(f"exit code 0 with {_named(there, right)}; {err[-300:]}")

@@ -146,3 +146,17 @@ def test_images_are_judged_at_their_own_size(mixed: Path, tmp_path: Path) -> Non
     srfast.score(mixed, scorer="bicubic", patch=48, shrink="1,1/2", skip_bad=True, output=tmp_path / "s.parquet")
     with pytest.raises(InputError, match=r"s\.parquet: expected images at their own size, got scores of several"):
         audit(tmp_path / "s.parquet", tmp_path / "b")
+
+
+def test_a_picture_that_cannot_be_read_again_is_said(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The page came without it, and without a word."""
+    from srfast.report import verdict_page
+
+    def fails(path: Path) -> Any:
+        raise InputError(f"{path}: Input/output error")
+
+    monkeypatch.setattr(verdict_page, "read_rgb", fails)
+    audit(mixed / "noisy.png", tmp_path / "out")
+    assert "pictures cannot be shown of 1 images: " in caplog.text
