@@ -109,15 +109,21 @@ class Lock:
         """Removes the file and frees the lock; a second call does nothing."""
         if self._descriptor < 0:
             return
-        descriptor, self._descriptor = self._descriptor, -1
-        try:  # never the lock of a run that has begun since, where the folder of this one was renamed
-            own = os.path.samestat(os.lstat(self.path), os.fstat(descriptor))
-        except OSError:
-            own = False
-        with suppress(OSError):
-            remove_held(self.path, descriptor) if own else os.close(descriptor)
-        with _guard:
-            _held.discard(self._name)
+        own = False
+        try:
+            with suppress(OSError):
+                # Never the lock of a run that has begun since, where the folder of this one was renamed.
+                own = os.path.samestat(os.lstat(self.path), os.fstat(self._descriptor))
+                if own and not OPEN_STAYS:
+                    self.path.unlink()
+        finally:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            with _guard:
+                _held.discard(self._name)
+        if own and OPEN_STAYS:
+            with suppress(OSError):
+                self.path.unlink()
 
 
 def hold(descriptor: int) -> bool:
