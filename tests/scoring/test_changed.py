@@ -121,7 +121,7 @@ def test_an_lr_image_of_another_suffix(photo_folder: Path, lr_folder: Path, tmp_
     srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr_images=lr_folder)
     with Image.open(lr_folder / "chelsea.png") as image:
         image.transpose(Image.Transpose.ROTATE_180).save(lr_folder / "chelsea.jpg", quality=95)
-    assert resumed(photo_folder, output, lr=lr_folder)[1] == 1
+    assert resumed(photo_folder, output, lr_images=lr_folder)[1] == 1
 
 
 def test_tables_from_before_lr_images_were_recorded(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_tables_from_before_lr_images_were_recorded(photo_folder: Path, lr_folde
     for image in table.meta["images"].values():
         del image["lr"]
     table.write(output)
-    assert resumed(photo_folder, output, lr=lr_folder)[1] == 4
+    assert resumed(photo_folder, output, lr_images=lr_folder)[1] == 4
 
 
 def test_an_export_of_lr_images_that_changed_is_refused(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:

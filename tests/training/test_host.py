@@ -31,8 +31,8 @@ def readings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, busy: dict[int, fl
 
     class Stat:
         @staticmethod
-        def read_text() -> str:
-            return next(files).read_text()
+        def read_text(encoding: str) -> str:
+            return next(files).read_text(encoding=encoding)
 
     monkeypatch.setattr(idle_cores, "_STAT", Stat)
 
