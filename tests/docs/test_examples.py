@@ -6,6 +6,7 @@ of such blocks are still parsed.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -150,5 +151,7 @@ def test_examples_run(path: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -
             continue
         code = "".join(line for line in code.splitlines(keepends=True) if not line.startswith(ELSEWHERE))
         code = re.sub(r"^srfast\b", f"{shlex.quote(sys.executable)} -m srfast", code, flags=re.M)
-        done = subprocess.run(["bash", "-euc", code], cwd=here, capture_output=True, text=True, timeout=600)
+        # `python` is the one that runs this.
+        env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        done = subprocess.run(["bash", "-euc", code], cwd=here, env=env, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, f"{block.name}: {done.stderr[-2000:]}"
