@@ -42,7 +42,10 @@ SHORTER = {
 ELSEWHERE = ("make ", "pip ", "srfast view ")
 """Lines that do not run here: they install, or serve until Ctrl-C."""
 
-BEFORE = {"onnx.md": ["onnx", "-o", "scorer.onnx"]}
+BEFORE = {
+    "onnx.md": ["onnx", "-o", "scorer.onnx"],
+    "extending.md": ["score", "photos", "-o", "scores.parquet", "--patch", "48"],
+}
 """The command that a page supposes to have been run."""
 
 
