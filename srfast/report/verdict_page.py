@@ -13,9 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
 
 from srfast.data.images import read_rgb
+from srfast.data.shrink import COLUMN as SHRINK
 from srfast.errors import InputError, RunError
 from srfast.report.content import Column, Content, Fact, Gallery, Group, Listing, Shot
 from srfast.report.explorer import LABELS
@@ -23,7 +25,7 @@ from srfast.report.text import count
 from srfast.scoring.defects.panel import COLUMNS
 from srfast.scoring.defects.thresholds import THRESHOLDS, Threshold
 from srfast.scoring.rows import numbers
-from srfast.scoring.table import ScoreTable
+from srfast.scoring.table import SCHEMA, ScoreTable
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +96,7 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
         ],
         columns={
             **{c.name: LABELS[c.name] for c in COLUMNS if c.name in table.columns},
+            **{name: Column(name) for name in _joined(table)},
             "keep_instead": Column("better copy", kind="word"),
         },
         shots=shots,
@@ -107,6 +110,12 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
                   *((f"{t.column}, of a patch", t.of_patch_in_words()) for t in THRESHOLDS if t.patch is not None)],
         settings_text="From these values on a column counts.",
     )  # fmt: skip
+
+
+def _joined(table: ScoreTable) -> list[str]:
+    """The columns of numbers that were joined, such as ``influence``: of an image their mean is shown."""
+    known = {*SCHEMA.names, *(c.name for c in COLUMNS), SHRINK}
+    return [f.name for f in table.table.schema if f.name not in known and pa.types.is_floating(f.type)]
 
 
 def _worst(limit: Threshold | None, verdict: Verdict) -> Any:
@@ -138,6 +147,7 @@ def _shots(
 ) -> tuple[list[Shot], list[Gallery]]:  # fmt: skip
     places = {n: table.column(n) for n in ("x", "y", "size")}
     values = {c.name: table.table.column(c.name) for c in COLUMNS if c.name in table.columns}
+    joined = {name: table.table.column(name) for name in _joined(table)}
     jobs: dict[str, list[tuple[int, int | None]]] = {}  # by image: number of the shot, row to show
     shots: list[Shot | None] = []
     groups: dict[str, list[Group]] = {}
@@ -165,6 +175,10 @@ def _shots(
             of = {k: _plain(v[row].as_py()) for k, v in values.items()} if row is not None else {
                 k: _plain(m) for k, m in verdict.values.items()
             }  # fmt: skip
+            begin, end = (row, row + 1) if row is not None else rows.get(image, (0, 0))
+            for name, column in joined.items():
+                mean = pc.mean(column.slice(begin, end - begin)).as_py()
+                of[name] = None if mean is None or math.isnan(mean) else float(f"{mean:.4g}")
             first: dict[str, Any] = {reason: of[reason]} if reason in of else {}
             if verdict.keep_instead and row is None:
                 first["keep_instead"] = verdict.keep_instead

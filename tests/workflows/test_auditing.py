@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import skimage.data
 from PIL import Image, ImageFilter
 
 import srfast
 from srfast.errors import InputError
+from srfast.scoring.table import ScoreTable
 from srfast.workflows.auditing import audit
 
 
@@ -131,6 +135,21 @@ def test_a_table_without_columns_is_looked_at_again(mixed: Path, tmp_path: Path)
     srfast.score(mixed, output=tmp_path / "d.parquet", scorer="bicubic", defects=True, skip_bad=True)
     with_columns = audit(tmp_path / "d.parquet", tmp_path / "more")
     assert {v.image: v.verdict for v in with_columns.verdicts}["noisy.png"] == "reject"
+
+
+def test_a_joined_column_is_shown(mixed: Path, tmp_path: Path) -> None:
+    """As that of ``influence`` is: of a rejected image its patches' mean."""
+    scores = srfast.score(mixed, scorer="bicubic", defects=True, skip_bad=True)
+    influence = np.linspace(-1e-5, 1e-5, len(scores)).astype(np.float32)
+    joined = scores.table.append_column("influence", pa.array(influence))
+    ScoreTable(joined, scores.meta).write(tmp_path / "s.parquet")
+    audit(tmp_path / "s.parquet", tmp_path / "out")
+    text = (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert data["columns"]["influence"]["label"] == "influence"
+    shot = next(s for s in data["shots"] if s["image"] == "noisy.png" and "x" not in s)
+    mean = influence[scores["image"] == "noisy.png"].mean()
+    assert shot["values"]["influence"] == pytest.approx(float(mean), rel=1e-3)
 
 
 def test_against_test_images(mixed: Path, tmp_path: Path) -> None:
