@@ -101,9 +101,9 @@ _SIZES = (
 )
 
 
-def _sizes(updates: int, *on: tuple[str, str]) -> tuple[tuple[str, str, str, str, str], ...]:
-    """The claims that sizes.toml and sizes-long.toml name, those of the arms that were run."""
-    full, tenth, half, halved = (f"{a} {updates}" for a in ("full 100", "des 10", "half 100", "half_des 10"))
+def _sizes(*on: tuple[str, str]) -> tuple[tuple[str, str, str, str, str], ...]:
+    """The claims of sizes.toml that are made on a whole test set and on its strata."""
+    full, tenth, half, halved = (f"{a} 1951" for a in ("full 100", "des 10", "half 100", "half_des 10"))
     return tuple(
         (words, arm, control, dataset, stratum)
         for dataset, stratum in on
@@ -123,7 +123,7 @@ def _sizes(updates: int, *on: tuple[str, str]) -> tuple[tuple[str, str, str, str
 
 
 _SHORT = (
-    *_sizes(1951, (DATASET, "")),
+    *_sizes((DATASET, "")),
     ("the hardest tenth against a random tenth", "des 10 1951", "random 10 1951", DATASET, ""),
     ("the hardest tenth after `--clean` against without", "clean_des 10 1951", "des 10 1951", DATASET, ""),
     ("one size against halved, the hardest tenth of each", "one_des 10 1951", "half_des 10 1951", DATASET, ""),
@@ -300,7 +300,7 @@ TABLES: dict[str, Table] = {
     ),
     "sizes-means": Means("sizes", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), _SIZES),
     "sizes": Family("sizes", "fsrcnn", _SHORT),
-    "sizes-strata": Family("sizes", "fsrcnn", _sizes(1951, *((DATASET, s) for s in STRATA))),
+    "sizes-strata": Family("sizes", "fsrcnn", _sizes(*((DATASET, s) for s in STRATA))),
     "sizes-long-means": Means(
         "sizes-long",
         ("15,608 updates", "BSD100", "Urban100"),

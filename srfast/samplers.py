@@ -106,7 +106,8 @@ class RS2(_Shared):
         data: The dataset, or its length.
         keep: Fraction of it that an epoch goes over, 0 < keep <= 1.
         seed: Any non-negative integer.
-        rank, world: This process and their number; None takes those of ``torchrun``, or 0 of 1.
+        rank: The number of this process; None takes that of ``torchrun``, or 0.
+        world: How many processes there are; None takes that of ``torchrun``, or 1.
     """
 
     def __init__(
@@ -143,7 +144,9 @@ class InfoBatch(_Shared):
         epochs: Number of epochs of the training.
         ratio: Probability of leaving out, 0 <= ratio < 1.
         anneal: Fraction of the epochs after which nothing is left out.
-        seed, rank, world: As for ``RS2``.
+        seed: As for ``RS2``.
+        rank: As for ``RS2``.
+        world: As for ``RS2``.
     """
 
     def __init__(
