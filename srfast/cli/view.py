@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -82,4 +83,6 @@ def command(
         if browser:
             webbrowser.open(address)
         config = uvicorn.Config(application(view, token), log_level="warning", access_log=False)
-        uvicorn.Server(config).run(sockets=[listening])
+        # Ctrl-C is how a view ends.
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])

@@ -6,11 +6,13 @@ import base64
 import contextlib
 import json
 import re
+import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -165,3 +167,17 @@ def test_like_a_patch_that_is_not_on_the_map(painted: ScoreTable, monkeypatch: p
     # Distances in float32: equal ones may change places.
     in_order = distance[np.searchsorted(on_map, found)]
     assert (np.diff(in_order) > -1e-3).all()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
+def test_ctrl_c_ends_the_view_without_an_error(painted: ScoreTable, tmp_path: Path) -> None:
+    painted.write(tmp_path / "s.parquet")
+    arguments = [sys.executable, "-m", "srfast", "view", "s.parquet", "--no-browser"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(arguments, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as view:
+        address = view.stdout.readline().strip()
+        with urllib.request.urlopen(address) as page:  # it serves, so that its handlers are those of a running server
+            assert page.status == 200
+        view.send_signal(signal.SIGINT)
+        _, said = view.communicate()
+    assert (view.returncode, said) == (0, "Ctrl-C ends it.\n")
