@@ -1,4 +1,4 @@
-"""What a setting is: a field of a frozen dataclass with its check, help, unit and default, declared once.
+"""Settings: fields of frozen dataclasses, each declared once with its check, help, unit and default.
 
 Signatures, documentation, the command line's options, run.json and the metadata of tables are made from these fields.
 """
@@ -25,7 +25,7 @@ S = TypeVar("S", bound="Settings")
 F = TypeVar("F", bound=Callable[..., Any])
 PathLike = str | os.PathLike[str]
 ONE = "{}"
-"""The template of an LR image's name that changes nothing."""
+"""The template under which an LR image has the name of its HR image."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,21 @@ class Kind:
     """The values that a setting takes."""
 
     expected: str
-    """In words, after "expected"."""
+    """The values in words, as a message has them after "expected"."""
     plain: Callable[[Any], Any]
-    """The value as plain Python; ValueError or TypeError where it is none of them."""
+    """Converts a value to plain Python; raises ValueError or TypeError if it is not allowed."""
     written: str = "text"
-    """How it is written on a command line: "text", "whole", "number" or "flag"."""
+    """How a command line writes the value: "text", "whole", "number" or "flag"."""
     choices: tuple[Any, ...] = ()
     hint: str = ""
-    """What else may have been meant."""
+    """What the user may have meant instead."""
 
     def check(self, name: str, value: Any) -> Any:
-        """The plain value; InputError names the setting, what was expected and what came."""
+        """Returns the plain value.
+
+        Raises:
+            InputError: the value is not allowed; the message names the setting, what was expected and what came.
+        """
         try:
             return self.plain(value)
         except (TypeError, ValueError):
@@ -56,24 +60,24 @@ def setting(default: Any, help: str, kind: Kind, **about: Any) -> Any:
     """A field of ``Settings``.
 
     Args:
-        default: None is always allowed where it is the default.
-        help: Whole sentences; a setting's name in backticks becomes the option on a command line.
-        kind: What it takes.
-        about: ``shown``: the default in words. ``metavar``: the value in help. ``flag``: the option, where it is not
-            the name. ``also``: other names of the option. ``old``: earlier names, which warn. ``compared``: tables that
-            are put together agree on it. ``free``: a run that goes on may have another. ``typed``: the default on a
-            command line. ``python``: no option is made.
-            ``more``: what only the documentation of the function says.
+        default: The default; if it is None, None is allowed.
+        help: Whole sentences. The name of a setting in backticks becomes its option on the command line.
+        kind: The values that the setting takes.
+        about: ``shown``: the default in words. ``metavar``: the value as help shows it. ``flag``: the option, if it is
+            not made from the name. ``also``: other names of the option. ``old``: earlier names, which warn.
+            ``compared``: shards of a table must agree on it. ``free``: a resumed run may have another value.
+            ``typed``: the default as the command line writes it. ``python``: the setting has no option. ``more``:
+            sentences for the documentation of the function only.
     """
     return field(default=default, metadata={"help": help, "kind": kind, **about})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of the settings of a stage: values are checked when it is made, and are plain Python from then on.
+    """Base class of the settings of a stage. Values are checked on creation, and are plain Python afterwards.
 
     Raises:
-        InputError: a value out of range, with the setting's name.
+        InputError: a value is out of range; the message names the setting.
     """
 
     def __post_init__(self) -> None:
@@ -84,28 +88,36 @@ class Settings:
         self.together()
 
     def together(self) -> None:
-        """Raises InputError where settings do not go together."""
+        """Checks settings against each other.
+
+        Raises:
+            InputError: two settings contradict each other.
+        """
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """From keyword arguments; earlier names warn, unknown ones raise ArgumentError with the nearest known."""
+        """Makes settings from keyword arguments. Earlier names of a setting warn.
+
+        Raises:
+            ArgumentError: no setting has that name; the message proposes the nearest.
+        """
         return cls(**renamed(options, dataclasses.fields(cls)))
 
     def part(self, settings: type[S]) -> S:
-        """Those of these settings that another list has too."""
+        """The settings that another class of settings has too, as that class."""
         return settings(**{n: getattr(self, n) for n in settings.__dataclass_fields__ if hasattr(self, n)})
 
     def values(self, **only: Any) -> dict[str, Any]:
-        """The settings as JSON has them; of those whose metadata say so (``compared=True``) alone, where asked."""
+        """The settings as JSON has them; with ``compared=True`` and the like, only those whose metadata agree."""
         found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if only.items() <= f.metadata.items()}
         return {name: list(v) if isinstance(v, tuple) else v for name, v in found.items()}
 
 
 def renamed(options: Mapping[str, Any], fields: Iterable[dataclasses.Field[Any]]) -> dict[str, Any]:
-    """Keyword arguments by the names that settings have now.
+    """Keyword arguments under the present names of the settings.
 
     Raises:
-        ArgumentError: no setting of that name.
+        ArgumentError: no setting has that name.
     """
     known = list(fields)
     earlier = {old: f.name for f in known for old in f.metadata.get("old", ())}
@@ -121,7 +133,7 @@ def renamed(options: Mapping[str, Any], fields: Iterable[dataclasses.Field[Any]]
 
 
 def positional(given: Sequence[Any], names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments with those that came by position, as they could be once."""
+    """Keyword arguments, with those added that came by position, which earlier versions allowed."""
     if not given:
         return dict(options)
     if len(given) > len(names):
@@ -133,7 +145,7 @@ def positional(given: Sequence[Any], names: Sequence[str], options: Mapping[str,
 
 
 def documented(settings: type[Settings]) -> Callable[[F], F]:
-    """Gives a function that takes ``**options`` the signature and the documentation of the settings it takes."""
+    """Gives a function that takes ``**options`` the signature and the documentation of its settings."""
 
     def decorate(function: F) -> F:
         own = inspect.signature(function)
@@ -163,7 +175,7 @@ def _described(f: dataclasses.Field[Any]) -> str:
 
 
 def did_you_mean(name: object, known: Iterable[Any], closeness: float = 0.6) -> str | None:
-    """The nearest of the known names, if one is near."""
+    """The known name nearest to ``name``, or None if none is near."""
     names = [str(k) for k in known]
     return next(iter(difflib.get_close_matches(name, names, 1, closeness)), None) if isinstance(name, str) else None
 
@@ -176,16 +188,16 @@ def differs(
     younger: bool = False,
     alike: Callable[[Any, Any], bool] = lambda was, asked: False,
 ) -> tuple[str, Any, Any] | None:
-    """The first setting with which something cannot be resumed: its name, what it was and what it is; None: all agree.
+    """The first setting that prevents resuming, as its name, its old and its new value; None if all agree.
 
-    Nested settings have dotted names. Values are compared as JSON gives them back: a tuple is a list.
+    Nested settings have dotted names. Values are compared as JSON returns them: a tuple equals a list.
 
     Args:
-        before: The settings that something was made with.
-        now: Those that are asked for.
-        names: Which of them count; None: all of ``now``.
-        alike: Whether two values that are not equal mean the same.
-        younger: Settings that ``before`` lacks came with a later version, and had their defaults then.
+        before: The settings of the earlier run.
+        now: The settings that are asked for now.
+        names: The names to compare; None compares all of ``now``.
+        alike: Says whether two unequal values mean the same.
+        younger: Whether to pass over settings that ``before`` lacks because a later version introduced them.
     """
     for name in now if names is None else names:
         was, asked = before.get(name), now.get(name)
@@ -203,7 +215,7 @@ def _listed(value: Any) -> Any:
 
 
 def one_of(*choices: Any) -> Kind:
-    """One of a few words or numbers."""
+    """Takes one of a few words or numbers."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, (bool, float)) or not isinstance(value, (str, Integral)) or value not in choices:
@@ -215,7 +227,7 @@ def one_of(*choices: Any) -> Kind:
 
 
 def whole(least: int = 0) -> Kind:
-    """A whole number."""
+    """Takes a whole number of at least ``least``."""
 
     def plain(value: Any) -> int:
         if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
@@ -226,7 +238,7 @@ def whole(least: int = 0) -> Kind:
 
 
 def number(expected: str, holds: Callable[[Any], bool]) -> Kind:
-    """A number for which something holds."""
+    """Takes a number for which a condition holds."""
 
     def plain(value: Any) -> float:
         if not isinstance(value, Real) or isinstance(value, bool) or not holds(value):
@@ -237,7 +249,7 @@ def number(expected: str, holds: Callable[[Any], bool]) -> Kind:
 
 
 def fraction(name: str, *, zero: bool = True, one: bool = False) -> Kind:
-    """A fraction, with or without its ends."""
+    """Takes a fraction from 0 to 1, with or without these ends."""
     ends = f"0 {'<=' if zero else '<'} {name} {'<=' if one else '<'} 1"
     return number(f"a fraction with {ends}", lambda v: 0 <= v <= 1 and (zero or v > 0) and (one or v < 1))
 
@@ -252,7 +264,7 @@ SWITCH = Kind("True or False", _switched, "flag")
 
 
 def text(expected: str) -> Kind:
-    """A string that is not empty."""
+    """Takes a string that is not empty."""
 
     def plain(value: Any) -> str:
         if not isinstance(value, str) or not value.strip():
@@ -263,7 +275,7 @@ def text(expected: str) -> Kind:
 
 
 def path(expected: str = "a path", *, absolute: bool = False) -> Kind:
-    """A path, kept as a string."""
+    """Takes a path and keeps it as a string."""
 
     def plain(value: Any) -> str:
         return os.path.abspath(value) if absolute else str(os.fspath(value))
@@ -272,7 +284,7 @@ def path(expected: str = "a path", *, absolute: bool = False) -> Kind:
 
 
 def paths(expected: str) -> Kind:
-    """One path or several, kept as absolute ones: a run may be resumed from elsewhere."""
+    """Takes one path or several and keeps them as absolute paths, since a run may be resumed from another folder."""
 
     def plain(value: Any) -> tuple[str, ...]:
         given = [value] if isinstance(value, (str, os.PathLike)) else value
@@ -282,7 +294,7 @@ def paths(expected: str) -> Kind:
 
 
 def numbers(expected: str, holds: Callable[[Any], bool], count: int | None = None, mark: str = ",") -> Kind:
-    """Several numbers, or a text of them with a mark between."""
+    """Takes several numbers, or a text of numbers separated by a mark."""
     each = number(expected, holds)
 
     def plain(value: Any) -> tuple[float, ...]:
@@ -295,7 +307,7 @@ def numbers(expected: str, holds: Callable[[Any], bool], count: int | None = Non
 
 
 def mapping(expected: str, read: Callable[[str, str], Any], fits: Callable[[Any], bool] = lambda v: True) -> Kind:
-    """Names and values, or texts NAME=VALUE."""
+    """Takes a mapping of names to values, or texts NAME=VALUE."""
 
     def plain(value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):

@@ -26,27 +26,27 @@ from srfast.settings import did_you_mean
 COMMANDS = {
     "prune": "Score images, select a core-set and write a report.",
     "score": "Score every patch of a set of images.",
-    "select": "Pick a core-set from score tables.",
-    "join": "Add scores from elsewhere to a score table.",
-    "influence": "Say which patches help on images of yours, as a column.",
-    "audit": "Say of each image what is wrong with it, and whether to keep it.",
+    "select": "Select a core-set from a score table.",
+    "join": "Add columns from another file to a score table.",
+    "influence": "Predict which patches help on given images, as a column.",
+    "audit": "Find out what is wrong with each image, and whether to keep it.",
     "dedup": "Find near-duplicates, and patches that are in test images.",
-    "stats": "Show quantiles, shares of error and agreement of a score table.",
+    "stats": "Show the statistics of a score table.",
     "export": "Write a core-set as files that a trainer reads.",
     "report": "Write a self-contained HTML report.",
     "view": "Look at every patch of a score table in the browser.",
     "train": "Train a super-resolution model on images or a core-set.",
     "eval": "Measure PSNR and SSIM of a model, a checkpoint or bicubic.",
-    "compare": "Tell which evaluations differ, and which cannot be told from the best.",
-    "study": "Run a grid of selections, models, budgets and seeds, and compare them.",
+    "compare": "Compare evaluations, with intervals.",
+    "study": "Train models on a grid of selections, and compare them.",
     "onnx": "Write the scorer as one ONNX graph.",
-    "doctor": "Say what this installation can do.",
-    "completion": "Print what makes a shell complete commands and options.",
-    "demo": "Run the main job on photographs that come with the installation.",
+    "doctor": "Show what this installation can do, and what is missing.",
+    "completion": "Print the lines by which a shell completes commands.",
+    "demo": "Run prune on photographs that come with scikit-image.",
 }
 RESUME = "the same command with --resume goes on from there"
 GO_ON = {"study": "the same command goes on from there"}
-"""What to say after an interrupt of a command that goes on without --resume."""
+"""How to continue after an interrupt, for commands that continue without --resume."""
 _TO_DO = "|".join(
     (
         "[Dd]id you mean", "choose", "expected one of", "export again", "give", "install", "leave", "lower", "make",
@@ -56,7 +56,7 @@ _TO_DO = "|".join(
 _HINT = re.compile(
     rf"(?P<error>.+?)(?:[;:.] (?P<one>(?:{_TO_DO})\b[^;]*)| \((?P<two>(?:{_TO_DO}|`?--[a-z-]+)\b[^()]*)\))"
 )
-"""How messages end that say what to do."""
+"""Splits messages that end with what to do."""
 COMPLETE = "_SRFAST_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 MODULES = {"eval": "evaluate", "onnx": "export_onnx"}
@@ -100,19 +100,22 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more about what is done.")
-@click.option("-q", "--quiet", is_flag=True, help="Write nothing to stderr but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more of the work to stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="Write only errors to stderr.")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def group(debug: bool, verbose: bool, quiet: bool) -> None:
-    """Finds the image patches worth training super-resolution models on.
+    """Find the image patches that are worth training super-resolution models on.
 
-    Scores every patch by how badly a small network reconstructs it, keeps the core-set that teaches most,
-    and proves the choice by training and evaluating models on it.
+    srfast scores every patch by how badly a small network reconstructs it, selects a core-set of patches, exports it
+    for trainers, and trains and evaluates models to measure whether the selection helps.
     """
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Runs the command line. Exit code 0; 1 failed at run time; 2 bad usage or input; 130 interrupted."""
+    """Runs the command line, and exits.
+
+    The exit code is 0 for success, 1 for a failure at run time, 2 for wrong usage or input, and 130 for an interrupt.
+    """
     argv = list(sys.argv[1:] if args is None else args)
     if instruction := os.environ.get(COMPLETE):
         from click.shell_completion import shell_complete
@@ -150,7 +153,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def _as_options(ctx: click.Context) -> Iterator[None]:
-    """In errors, settings get the names of their options: the leading one, and those in backticks."""
+    """Gives settings in error messages the names of their options: the leading one, and those in backticks."""
     try:
         yield
     except (InputError, RunError) as error:
@@ -164,7 +167,7 @@ def _as_options(ctx: click.Context) -> Iterator[None]:
 
 
 def _log_to_stderr(level: int) -> None:
-    """What the library logs under the name srfast, a line each."""
+    """Writes each record that the library logs under the name srfast as one line."""
     log = logging.getLogger("srfast")
     log.setLevel(level)
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs of a file, it raises as well
@@ -220,7 +223,7 @@ def _fail(error: Exception) -> None:
 
 
 def _nearest(error: click.UsageError) -> str:
-    """The nearest choice to a word that is none of them."""
+    """The choice that is nearest to a wrong word."""
     kind = error.param.type if isinstance(error, click.BadParameter) and error.param else None
     given = re.match(r"'(.*)' is not one of", error.message)
     near = did_you_mean(given[1], kind.choices) if isinstance(kind, click.Choice) and given else None
@@ -228,7 +231,7 @@ def _nearest(error: click.UsageError) -> str:
 
 
 def _exit(code: int, message: Any) -> None:
-    """One line on stderr; a terminal gets what to do about it on a line of its own."""
+    """Prints the error as one line on stderr, with its hint on a second line in a terminal, and exits."""
     text = shown(" ".join(str(message).split()))
     error, hint = parted(text) if sys.stderr.isatty() else (text, None)
     click.echo(f"srfast: error: {error}", err=True)
@@ -238,6 +241,6 @@ def _exit(code: int, message: Any) -> None:
 
 
 def parted(message: str) -> tuple[str, str | None]:
-    """A message, and what it says to do at its end: after a semicolon or a colon, or in parentheses."""
+    """A message, and the hint at its end, which follows a semicolon or a colon or stands in parentheses."""
     found = _HINT.fullmatch(message)
     return (found["error"], found["one"] or found["two"]) if found else (message, None)

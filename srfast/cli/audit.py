@@ -11,12 +11,12 @@ from srfast.report.text import count
 from srfast.workflows.settings import AuditArguments
 
 _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "tile_overlap", "precision", "shrink")
-"""Settings of scoring that are no question here."""
+"""Settings of scoring that an audit decides by itself."""
 
 
-@click.command("audit", short_help="Say of each image what is wrong with it, and whether to keep it.")
+@click.command("audit", short_help="Find out what is wrong with each image, and whether to keep it.")
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES_OR_SCORES...")
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder of the three files.")
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")
 @settings(
     AuditArguments,
     "shard",
@@ -31,10 +31,11 @@ _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "til
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
-    """Say of every image of IMAGES whether to keep it, or why not: noise, blur, enlargement, JPEG, text, halos, copies.
+    """Judge for each image whether to keep it, by noise, blur, enlargement, JPEG, text, halos and copies.
 
-    Score tables may be given in place of the images. Writes OUTPUT/images.csv (verdicts), OUTPUT/rejects.csv (a list
-    to edit, for `srfast select --reject`) and OUTPUT/audit.html (galleries by reason). Nothing is moved or deleted.
+    Score tables may be given instead of images. The command writes OUTPUT/images.csv (a verdict for each image),
+    OUTPUT/rejects.csv (a list to edit, for `srfast select --reject`) and OUTPUT/audit.html (galleries by reason). No
+    image is moved or deleted.
     """
     AuditArguments(**options)  # before anything heavy is imported
     from srfast.workflows.auditing import audit

@@ -9,19 +9,20 @@ import click
 from srfast.cli.options import emit, result
 
 
-@click.command("compare", short_help="Tell which evaluations differ, and which cannot be told from the best.")
+@click.command("compare", short_help="Compare evaluations, with intervals.")
 @click.argument("evaluations", nargs=-1, required=True)
 @click.option(
-    "--metric", default="psnr", show_default=True, help="What is compared: psnr, ssim or a column of the files."
+    "--metric", default="psnr", show_default=True, help="Metric to compare: psnr, ssim or a column of the files."
 )
-@click.option("--lower-is-better", is_flag=True, help="Take lower values for better, as of LPIPS.")
+@click.option("--lower-is-better", is_flag=True, help="Take lower values as better, as for LPIPS.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
 def command(evaluations: tuple[str, ...], metric: str, lower_is_better: bool, as_json: bool) -> None:
-    """Compare EVALUATIONS of the same images: their differences with intervals, and which cannot be told from the best.
+    """Compare EVALUATIONS of the same images, and show their differences with confidence intervals.
 
-    Each is a JSON file of `srfast eval --json`, a CSV file made anywhere (image and psnr, ssim or any other column;
-    seed where there are several trainings), or the folder of a study, whose arms then count one by one. Trainings of
-    one model that differ by their seed alone are given together: `NAME=a0.json,a1.json,a2.json`.
+    Each of EVALUATIONS is a JSON file of `srfast eval --json`, a CSV file with the columns image and psnr, ssim or any
+    other metric (and seed, for several trainings), or the folder of a study, whose arms are compared one by one.
+    Trainings of one model that differ only by their seed are given together: `NAME=a0.json,a1.json,a2.json`. The
+    result also says which evaluations cannot be distinguished from the best.
     """
     from srfast.errors import InputError
     from srfast.evaluation.comparing import compare

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 
-@click.command("completion", short_help="Print what makes a shell complete commands and options.")
+@click.command("completion", short_help="Print the lines by which a shell completes commands.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print the lines that make SHELL complete srfast's commands, options and choices.
+    """Print the lines by which SHELL completes the commands, options and choices of srfast.
 
     \b
     bash  eval "$(srfast completion bash)"        in ~/.bashrc (bash 4.4 or later)

@@ -15,24 +15,24 @@ _SHOWN = 20
 @click.argument("scores", type=click.Path())
 @click.argument("more", nargs=-1, type=click.Path(), metavar="")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(dir_okay=False), help="The table to write, with its marks."
+    "-o", "--output", required=True, type=click.Path(dir_okay=False), help="Score table to write, with its marks."
 )
 @click.option(
     "--against",
     multiple=True,
     metavar="DIR...",
     type=click.Path(),
-    help="Folders and files of test images. Repeatable.",
+    help="Test images, or folders of them, to look for among the patches. Repeatable.",
 )
 @click.option(
     "--alike",
     type=float,
     default=0.93,
     show_default=True,
-    help="Concordance, up to 1, from which on two patches show the same.",
+    help="Concordance from which on two patches count as the same, at most 1.",
 )
 @click.option(
-    "--root", type=click.Path(file_okay=False), help="Folder of the images, where they have moved since scoring."
+    "--root", type=click.Path(file_okay=False), help="Folder of the images, if they have moved since scoring."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
 def command(
@@ -44,11 +44,11 @@ def command(
     root: str | None,
     as_json: bool,
 ) -> None:
-    """Mark the near-duplicates in SCORES: patches that were flipped, turned, moved by a few pixels or compressed again.
+    """Mark near-duplicates in SCORES: patches that were flipped, rotated, moved by a few pixels or compressed again.
 
-    The table that is written has three more columns: duplicate (a patch of a better image shows the same), group
-    (patches of one number show the same) and leak (the test image that shows the same). `srfast select --where "not
-    duplicate and leak is null"` leaves them out.
+    Three columns are added: duplicate (whether a patch of a better image shows the same), group (a number that
+    patches which show the same share) and leak (the test image that shows the same). `srfast select --where "not
+    duplicate and leak is null"` leaves the marked patches out.
     """
     if more and not against:
         raise click.UsageError(f"expected one SCORES, got {scores} and {more[0]}; test images come after --against")

@@ -1,4 +1,4 @@
-"""``srfast demo``: the main job on real photographs."""
+"""``srfast demo``: ``prune`` on photographs that scikit-image ships."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 """Photographs inside scikit-image's wheel (public domain or CC0): a portrait, a cat, a cup, a rocket."""
 
 
-@click.command("demo", short_help="Run the main job on photographs that come with the installation.")
+@click.command("demo", short_help="Run prune on photographs that come with scikit-image.")
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False), default="srfast-demo", show_default=True,
     help="Folder of the photographs and the results.",
 )  # fmt: skip
 def command(output: str) -> None:
-    """Prune the photographs that scikit-image ships: OUTPUT/photos, scores.parquet, coreset.parquet and report.html."""
+    """Run `srfast prune` on four photographs that come with scikit-image.
+
+    The command writes OUTPUT/photos, OUTPUT/scores.parquet, OUTPUT/coreset.parquet and OUTPUT/report.html.
+    """
     from srfast.cli.prune import run
 
     folder = Path(output)
@@ -32,7 +35,8 @@ def write_photographs(folder: Path) -> Path:
     """Writes the photographs as PNG files.
 
     Raises:
-        RunError: scikit-image is not installed. InputError: the folder cannot be written.
+        RunError: scikit-image is not installed.
+        InputError: the folder cannot be written.
     """
     try:
         from skimage import data

@@ -1,4 +1,4 @@
-"""``srfast doctor``: what an installation can do, and why not."""
+"""``srfast doctor``: what an installation can do, and what it lacks."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from srfast.cli.options import emit, result
 from srfast.runtime.optional import installed
 
 LEFT_OUT = ("all", "docs", "test", "onnx-gpu")
-"""Extras that are made of others, or that users of the installed package do not need."""
+"""Extras that consist of others, or that users of the installed package do not need."""
 
 
-@click.command("doctor", short_help="Say what this installation can do.")
+@click.command("doctor", short_help="Show what this installation can do, and what is missing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object on stdout.")
 def command(as_json: bool) -> None:
-    """Say what this installation can do.
+    """Show what this installation can do, and what is missing.
 
-    Lists the CPU, CUDA, every optional part with its version or the command that brings it, and what "auto" takes.
+    The command lists the CPU, CUDA, the version of every optional package, the command that installs what is missing,
+    and the backend that "auto" takes.
     """
     findings = examine()
     if as_json:
@@ -35,7 +36,7 @@ def command(as_json: bool) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Findings as a JSON-like object: versions, cpu, cuda, packages, backends, auto."""
+    """The findings as a JSON-like object."""
     torch: Any = import_module("torch") if installed("torch") else None
     from srfast.errors import RunError
     from srfast.ops.device import driver_possible
@@ -78,7 +79,7 @@ def examine() -> dict[str, Any]:
 
 
 def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The findings for a person."""
+    """The findings as lines for a person: a name and a text each."""
     native = findings["native"]
     yield "srfast", f"{findings['srfast']} (Python {findings['python']}, torch {findings['torch'] or 'not installed'})"
     yield "cpu", f"{findings['cpu']['model']}, {findings['cpu']['cores']} cores, {findings['cpu']['threads']} threads"
@@ -127,7 +128,7 @@ def _provider() -> dict[str, Any]:
 
 
 def extras() -> dict[str, dict[str, str | None]]:
-    """The optional parts as the installed package declares them: extra -> package -> its version, None: missing."""
+    """The optional packages that srfast declares: extra -> package -> its version, or None if it is missing."""
     found: dict[str, dict[str, str | None]] = {}
     for requirement in requires("srfast") or ():
         match = re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", requirement)
@@ -138,7 +139,7 @@ def extras() -> dict[str, dict[str, str | None]]:
 
 
 def conflicts() -> list[str]:
-    """Installed packages that break each other."""
+    """The installed packages that conflict with each other."""
     runtimes = [name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name)]
     if len(runtimes) < 2:
         return []

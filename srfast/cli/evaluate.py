@@ -18,12 +18,12 @@ from srfast.evaluation.settings import EvaluateSettings
     "--json",
     "json_file",
     metavar="FILE",
-    help="File to write the scores to, as JSON; - writes them, and nothing else, to stdout.",
+    help="JSON file to write the result to; with -, only the JSON is printed, on stdout.",
 )
 def command(model: str, data: tuple[str, ...], json_file: str | None, **options: Any) -> None:
-    """Measure PSNR and SSIM on Y of MODEL.
+    """Measure PSNR and SSIM of MODEL on Y.
 
-    MODEL is bicubic, srcnn, a file of weights (docs/models.md lists them), or the folder of a training.
+    MODEL is bicubic, srcnn, a file of weights (docs/models.md lists which), or the folder of a training.
     """
     import json
     import os

@@ -12,13 +12,13 @@ from srfast.exporting.settings import ExportArguments
 
 @click.command("export", short_help="Write a core-set as files that a trainer reads.")
 @click.argument("coreset", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="The folder to make.")
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to make.")
 @settings(ExportArguments, to={"required": True})
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
-    """Write CORESET (coreset.parquet) as files that a trainer reads, and the configuration to read them with.
+    """Write the patches of CORESET (coreset.parquet) as files that a trainer reads, with a configuration for it.
 
-    While it runs, what is finished lies in OUTPUT.parts; --resume continues from it after a crash.
+    During the run, finished files lie in OUTPUT.parts; after a crash, --resume continues from them.
     """
     from srfast.exporting.job import export
 

@@ -15,17 +15,17 @@ from srfast.cli.options import Aliased, emit, say
     aliases=["--out"],
     required=True,
     metavar="FILE",
-    help="The file to write, such as scorer.onnx.",
+    help="File to write, such as scorer.onnx.",
 )
-@click.option("--scale", type=int, default=2, show_default=True, help="How many times larger HR is than LR: 2, 3 or 4.")
-@click.option("--patch", type=int, help="Side of a patch in HR pixels, which is then fixed.  [default: dynamic]")
-@click.option("--network-only", is_flag=True, help="Write the network alone, which takes up-sampled Y and returns SR.")
+@click.option("--scale", type=int, default=2, show_default=True, help="Super-resolution factor: 2, 3 or 4.")
+@click.option("--patch", type=int, help="Side of a patch in HR pixels, if it is to be fixed.  [default: dynamic]")
+@click.option("--network-only", is_flag=True, help="Write only the network, which takes up-sampled Y and returns SR.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object on stdout.")
 def command(output: str, scale: int, patch: int | None, network_only: bool, as_json: bool) -> None:
     """Write the scorer as one ONNX graph.
 
-    The graph takes uint8 RGB patches [N, H, W, 3] and returns their losses, float32 [N]. N is dynamic, and H and W are
-    unless --patch fixes them.
+    The graph takes uint8 RGB patches [N, H, W, 3] and returns their losses, float32 [N]. N is dynamic; H and W are
+    dynamic unless --patch fixes them.
     """
     from srfast.ops.checks import check_scale
 

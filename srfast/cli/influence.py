@@ -7,34 +7,34 @@ import click
 from srfast.cli.options import emit, result
 
 
-@click.command("influence", short_help="Say which patches help on images of yours, as a column.")
+@click.command("influence", short_help="Predict which patches help on given images, as a column.")
 @click.argument("scores", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The table to write.")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Score table to write.")
 @click.option(
     "--target",
     multiple=True,
     required=True,
     metavar="DIR",
     type=click.Path(),
-    help="Folders and files of images that a model shall be good at. Repeatable.",
+    help="Images, or folders of them, on which a model is to be good. Repeatable.",
 )
 @click.option(
     "--scorer",
     default="srcnn",
     show_default=True,
-    help="The SRCNN whose influence is taken: srcnn, or a file of weights.",
+    help="SRCNN whose loss is predicted: srcnn, which comes with srfast, or a file of weights.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed of the sketch.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed of the estimate.")
 @click.option(
-    "--root", type=click.Path(file_okay=False), help="Folder of the images, where they have moved since scoring."
+    "--root", type=click.Path(file_okay=False), help="Folder of the images, if they have moved since scoring."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(
     scores: str, output: str, target: tuple[str, ...], scorer: str, seed: int, root: str | None, as_json: bool
 ) -> None:
-    """Add a column influence to SCORES: by how much a patch is predicted to lower the loss on the target's images.
+    """Add a column influence to SCORES: how much a patch is predicted to lower the loss on the target's images.
 
-    The column is computed once; `srfast select --method influence` then keeps any part of the table.
+    The column is computed once; `srfast select --method influence` then selects by it at any --keep.
     """
     from srfast.coreset.influence import COLUMN, influence
     from srfast.data.files import check_output

@@ -7,23 +7,23 @@ import click
 from srfast.cli.options import emit, result
 
 
-@click.command("join", short_help="Add scores from elsewhere to a score table.")
+@click.command("join", short_help="Add columns from another file to a score table.")
 @click.argument("scores", type=click.Path())
 @click.argument("other", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The table to write.")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Score table to write.")
 @click.option(
     "--on",
     default="image",
     show_default=True,
-    help="Columns that tell which rows belong together: image, or image,x,y; image=NAME where OTHER calls it NAME.",
+    help="Columns by which rows are matched: image, or image,x,y. Write image=NAME if OTHER calls the column NAME.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(scores: str, other: str, output: str, on: str, as_json: bool) -> None:
-    """Add the columns of OTHER to those of SCORES, for `srfast select --method` and `--where`.
+    """Add the columns of OTHER to SCORES, for use with `srfast select --method` and `--where`.
 
     OTHER is a .csv file with a header, a .parquet file, or a .txt file with a name and a number on each line. Images
-    agree by path, else by file name, else by file name without suffix. Rows that OTHER does not have get missing
-    values.
+    are matched by path, or else by file name, or else by file name without suffix. Rows of SCORES that OTHER does not
+    have get missing values.
     """
     from srfast.data.files import check_output
     from srfast.scoring.joining import join_columns

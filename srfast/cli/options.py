@@ -1,4 +1,4 @@
-"""Options made from settings, and what commands print."""
+"""Options made from settings, and functions by which commands print."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Aliased(click.Option):
 
 
 class Setting(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later
-    """A value as text, which the setting's own check reads."""
+    """A value given as text, which the setting's own check converts."""
 
     def __init__(self, field: dataclasses.Field[Any]) -> None:
         self.name = field.metadata.get("metavar", "text")
@@ -42,12 +42,12 @@ class Setting(click.ParamType):  # type: ignore[type-arg]  # generic in the stub
 
 
 def settings(of: type[Settings], *leave_out: str, **changed: Any) -> Callable[[F], F]:
-    """An option for each of these settings.
+    """Adds an option for each setting.
 
     Args:
-        of: The settings.
-        leave_out: Names that get no option here.
-        changed: Arguments of click.option for the setting of that name.
+        of: The class of the settings.
+        leave_out: Names of settings that get no option.
+        changed: Arguments of click.option, by the name of the setting.
     """
 
     def add(function: F) -> F:
@@ -89,17 +89,17 @@ def flag_of(name: str) -> str:
 
 
 def in_options(text: str) -> str:
-    """A text in which settings have the names of their options."""
+    """Replaces settings in backticks by the names of their options."""
     return re.sub(r"`(\w+)`", lambda found: flag_of(found[1]), text)
 
 
 def emit(data: dict[str, Any]) -> None:
-    """One JSON object on stdout."""
+    """Prints one JSON object on stdout."""
     click.echo(json.dumps(_plain(data), sort_keys=True, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
-    """Values that JSON has: null for infinity and NaN."""
+    """Replaces what JSON lacks: infinity and NaN become null."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -108,18 +108,18 @@ def _plain(value: Any) -> Any:
 
 
 def say(text: str) -> None:
-    """A line for a person, on stderr."""
+    """Prints a line for a person on stderr."""
     if not quiet():
         click.echo(shown(text), err=True)
 
 
 def result(text: object) -> None:
-    """What was found, on stdout."""
+    """Prints a result on stdout."""
     click.echo(shown(str(text)))
 
 
 def shown(text: str) -> str:
-    """A text for a terminal: what would move its cursor, colour it or turn its direction is written as an escape."""
+    """Text for a terminal: characters that would move its cursor, colour it or turn its direction become escapes."""
     odd = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
     return "".join(
         c if c in "\n\t" or unicodedata.category(c) not in odd else c.encode("unicode_escape").decode() for c in text
@@ -127,14 +127,14 @@ def shown(text: str) -> str:
 
 
 def row_of(cells: Iterable[str]) -> list[Any]:
-    """Cells of a table of rich's: as ``shown`` has them, and no markup."""
+    """Cells of a table of rich: text as ``shown`` returns it, without markup."""
     from rich.text import Text
 
     return [Text(shown(cell)) for cell in cells]
 
 
 def quiet(change: bool | None = None) -> bool:
-    """Whether -q was given: nothing on stderr but errors."""
+    """Whether -q was given, so that only errors go to stderr."""
     global _quiet
     if change is not None:
         _quiet = change

@@ -18,19 +18,19 @@ from srfast.scoring.settings import ScoreRun
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @settings(ScoreRun, "shard")
 @settings(Selection)
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder of the three files.")
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
-    """Score IMAGES, select a core-set and write a report.
+    """Score IMAGES (files and folders), select a core-set and write a report.
 
-    Writes OUTPUT/scores.parquet, OUTPUT/coreset.parquet and OUTPUT/report.html. Run again with another --keep, it uses
-    the scores that are there.
+    The command writes OUTPUT/scores.parquet, OUTPUT/coreset.parquet and OUTPUT/report.html. When it is run again, for
+    example with another --keep, it uses the scores that are already there.
     """
     run(images, Path(output), as_json, **options)
 
 
 def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options: Any) -> Path:
-    """Does it, and returns the path of the report."""
+    """Scores, selects and reports, and returns the path of the report."""
     from srfast.workflows.pruning import prune
 
     scores = str(folder / "scores.parquet")

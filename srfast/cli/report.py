@@ -14,29 +14,29 @@ from srfast.cli.options import emit, result
 @click.option(
     "--coreset",
     type=click.Path(path_type=Path),
-    help="The core-set that was selected from SCORES.",
+    help="Core-set that was selected from SCORES.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML file to write.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
-    help="Folder of the images, where they have moved since scoring.",
+    help="Folder of the images, if they have moved since scoring.",
 )
 @click.option(
     "--scorer",
     type=click.Path(path_type=Path),
-    help="File of the network that SCORES were made with, where it is not a shipped one: shows LR, SR and error.",
+    help="File of the network that made SCORES, needed to show LR, SR and error if it did not come with srfast.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object on stdout.")
 def command(
     scores: tuple[Path, ...], coreset: Path | None, output: Path, root: Path | None, scorer: Path | None, as_json: bool
 ) -> None:
-    """Write one HTML file that shows what SCORES hold (scores.parquet, or all its shards) and what is kept.
+    """Write one HTML file that shows SCORES (a score table, or all its shards) and what is kept of them.
 
-    The file opens from disk and needs no network. Sliders move what is kept along the sorted loss curve and give the
-    command that keeps it; patches are shown with what the scorer made of them, and can be sorted,
-    filtered and marked as rejected. Two core-sets of one table, or two score tables of the same patches, are compared
-    by what only one of them keeps. docs/report.md says what is exact.
+    The page opens from disk and loads nothing from the internet. Its sliders choose what is kept along the sorted
+    loss curve, and it shows the command for that choice. Patches are shown beside their reconstruction, and can be
+    sorted, filtered and marked as rejected. If SCORES are two core-sets of one table, or two score tables of the same
+    patches, the page compares them. docs/report.md says which numbers are exact.
     """
     from srfast.coreset.selection import CoreSet
     from srfast.data.files import check_output

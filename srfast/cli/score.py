@@ -17,7 +17,7 @@ from srfast.scoring.settings import ScoreArguments
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Score every patch of IMAGES (files and folders) and write one table.
 
-    While it runs, finished parts lie in OUTPUT.parts; --resume continues from them after a crash.
+    During the run, finished parts lie in OUTPUT.parts; after a crash, --resume continues from them.
     """
     asked = ScoreArguments(**options, progress=not quiet())
     from srfast.scoring.pipeline import write_scores
@@ -26,7 +26,7 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
 
 
 def report(summary: Any, output: str, as_json: bool) -> None:
-    """What was scored, for a person or for a program."""
+    """Prints what was scored, for a person or for a program."""
     meta, n = summary.meta, summary.patches
     skipped, small = meta["skipped"], meta["small"]
     for entry in skipped:

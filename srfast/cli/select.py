@@ -10,19 +10,19 @@ from srfast.cli.options import emit, quiet, result, say, settings
 from srfast.coreset.settings import SelectArguments
 
 
-@click.command("select", short_help="Pick a core-set from score tables.")
+@click.command("select", short_help="Select a core-set from a score table.")
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-o",
     "--output",
     required=True,
     type=click.Path(dir_okay=False),
-    help="The core-set to write, such as coreset.parquet.",
+    help="Core-set to write, such as coreset.parquet.",
 )
 @settings(SelectArguments)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
 def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
-    """Pick a core-set from SCORES: a table (a file, or a folder of parts), or all the shards of a dataset."""
+    """Select a core-set from SCORES: one score table (a file or a folder of parts), or all shards of one."""
     asked = SelectArguments(**options, progress=not quiet())  # before anything heavy is imported
     from srfast.coreset.selected_files import write_selection
 
@@ -31,13 +31,13 @@ def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any)
 
 
 def report(coreset: Any, output: str, as_json: bool) -> None:
-    """What was selected, of a core-set in memory."""
+    """Prints what a core-set in memory holds."""
     loss = coreset.column("loss")
     tell(coreset.meta["selection"], float(loss.min()), float(loss.max()), output, as_json)
 
 
 def tell(selection: dict[str, Any], lowest: float, highest: float, output: str, as_json: bool) -> None:
-    """What was selected, for a person or for a program."""
+    """Prints what was selected, for a person or for a program."""
     if "rejected" in selection:
         counts = ", ".join(f"{reason} {n:,}" for reason, n in selection["rejected"].items()) or "nothing"
         say(f"srfast: left out: {counts} (patches; one may have several reasons)")

@@ -11,20 +11,23 @@ import click
 from srfast.cli.options import emit, row_of
 
 
-@click.command("stats", short_help="Show quantiles, shares of error and agreement of a score table.")
+@click.command("stats", short_help="Show the statistics of a score table.")
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
 @click.option(
     "--images",
     type=click.IntRange(0),
     default=5,
     show_default=True,
-    help="Number of lines of the hardest images, and of the easiest.",
+    help="Number of the hardest images to list, and of the easiest.",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print everything as one JSON object on stdout, every image included."
+    "--json", "as_json", is_flag=True, help="Print all statistics as one JSON object on stdout, with every image."
 )
 def command(scores: tuple[str, ...], images: int, as_json: bool) -> None:
-    """Show what SCORES (a table, or all the shards of a dataset, or a core-set) say of the dataset."""
+    """Show quantiles, shares of the error, agreement of the columns, and the hardest and easiest images of SCORES.
+
+    SCORES is one score table, all shards of one, or a core-set.
+    """
     from srfast.scoring.statistics import stats
 
     found = stats(scores)

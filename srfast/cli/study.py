@@ -12,53 +12,54 @@ from srfast.runtime.progress import Lines
 from srfast.scoring.settings import ScoreSettings
 
 
-@click.command("study", short_help="Run a grid of selections, models, budgets and seeds, and compare them.")
+@click.command("study", short_help="Train models on a grid of selections, and compare them.")
 @click.argument("study")
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False),
-    help="Folder of the study. Run again, the study goes on in it.  [default: with --images the study's name]",
+    help="Folder of the study; a second run continues in it.  [default: with --images, the name of the study]",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Number of processes, each with one thread.  [default: one a core, on a GPU one]",
+    help="Number of processes, each with one thread.  [default: one per core, or one on a GPU]",
 )
-@click.option("--status", "as_status", is_flag=True, help="Say how far the study is, and run nothing.")
+@click.option("--status", "as_status", is_flag=True, help="Show how far the study is, and run nothing.")
 @click.option(
     "--tables",
     "as_tables",
     is_flag=True,
-    help="Print the tables of the finished cells. With -o, or of a folder, write tables/ and figures/ too.",
+    help="Print the tables of the finished cells. With -o, or if STUDY is a folder, write tables/ and figures/ too.",
 )
 @click.option(
     "--until-decided",
     is_flag=True,
-    help="Run seed after seed until every [[claim]] about a test set is decided (O'Brien and Fleming's bounds).",
+    help="Run seed after seed until every [[claim]] about a test set is decided, by O'Brien and Fleming's bounds.",
 )
 @click.option("--json", "as_json", is_flag=True, help="With --status, print one JSON object on stdout.")
 @click.option(
     "--only",
     metavar="PATTERN",
-    help="Run only the cells whose name fits this pattern of * and ?; a word fits anywhere.",
+    help="Run only the cells whose name matches this pattern with * and ?; a plain word matches anywhere in the name.",
 )
 @click.option(
     "--shard",
     type=Setting(ScoreSettings.__dataclass_fields__["shard"]),
-    help="Run every n-th cell from the i-th on, as one of n machines.",
+    help="Run only every n-th cell, from the i-th on, as one of n machines.",
 )
 @click.option(
     "--known",
     multiple=True,
     type=click.Path(exists=True, file_okay=False),
-    help="Results of another run, whose cells of the same settings and data are taken over instead of run. Repeatable.",
+    help="Results of another run. Cells with the same settings and data are taken from it, not run. Repeatable.",
 )
 @click.option(
     "--images",
     multiple=True,
     type=click.Path(exists=True),
-    help="Images, or folders of them, to use instead of the study's; a part of them is kept for testing. Repeatable.",
+    help="Images, or folders of them, to use instead of the study's. A part of them is held out for testing. "
+    "Repeatable.",
 )
 @click.option(
     "--test",
@@ -81,14 +82,14 @@ def command(
     images: tuple[str, ...],
     tests: tuple[str, ...],
 ) -> None:
-    """Run STUDY, a TOML file, into a folder: every cell of a grid of selections, models, budgets and seeds.
+    """Run STUDY, a TOML file that describes a grid of selections, models, budgets and seeds.
 
-    A cell is one training and its evaluations. Finished cells are never run again; an interrupted study goes on.
-    When all have finished, the tables are printed. Without -o and --images, and for a folder, the tables of results
-    that are there are printed.
+    Each cell of the grid is one training and its evaluations. Finished cells are never run again, so that an
+    interrupted study continues. When all cells are finished, the command prints the tables. If STUDY is a folder, or
+    if neither -o nor --images is given, the command prints the tables of the results that exist.
 
-    Ready-made studies come along and need --images: how-much.toml (how much of the data is needed), needed-bsds.toml
-    (is the network needed), table1.toml, table2.toml, table3.toml (the paper's) and others.
+    Ready-made studies come with srfast and need --images: how-much.toml (how much of the data is needed),
+    needed-bsds.toml (whether the network is needed), table1.toml, table2.toml and table3.toml (the paper's) and others.
     """
     from srfast.study.ready_made import find_runnable, find_study
 

@@ -13,7 +13,7 @@ from srfast.training.settings import TrainArguments
 
 
 class TrainCommand(click.Command):
-    """Help that ends in the list of models, which is made when somebody asks for it."""
+    """A command whose help ends with the list of models, made on demand."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from srfast.models.registry import describe, names
@@ -26,29 +26,30 @@ class TrainCommand(click.Command):
             about += f", ema {r.ema:g}" if r.ema else ""
             about += "; --recipe paper" if name in PAPER else ""
             rows.append((name, f"{describe(name).paper}: {about}"))
-        with formatter.section("Models and their recipes at x2 (LR pixels)"):
+        with formatter.section("Models and their recipes at x2, with crops in LR pixels"):
             formatter.write_dl(rows)
 
 
 @click.command("train", cls=TrainCommand, short_help="Train a super-resolution model on images or a core-set.")
 @click.argument("model", required=False)
 @click.option(
-    "--data", multiple=True, metavar="PATH", help="Images, folders of them, or one coreset.parquet. Repeatable."
+    "--data", multiple=True, metavar="PATH", help="Images, folders of them, or one core-set or score table. Repeatable."
 )
 @click.option("-o", "--output", cls=Aliased, aliases=["--out"], required=True, metavar="RUN",
-    help="Folder of the run: last.pt, model.safetensors, log.csv, run.json.")  # fmt: skip
+    help="Folder of the run, for last.pt, model.safetensors, log.csv and run.json.")  # fmt: skip
 @settings(TrainArguments, *Recipe.__dataclass_fields__)
 @settings(Recipe)
-@click.option("-q", "--quiet", "silent", is_flag=True, help="Write nothing to stderr but errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print where the run ended as one JSON object on stdout.")
+@click.option("-q", "--quiet", "silent", is_flag=True, help="Write only errors to stderr.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result of the run as one JSON object on stdout.")
 @click.pass_context
 def command(
     ctx: click.Context, /, model: str | None, output: str, resume: bool, silent: bool, as_json: bool, **options: Any
 ) -> None:
     """Train MODEL on images or on a core-set.
 
-    Steps are the unit: every schedule is a fraction of them. Ctrl-C leaves a checkpoint; `srfast train --resume -o RUN`
-    continues it. Several GPUs or processes: torchrun --nproc-per-node N -m srfast train MODEL ...
+    The length of a training is its number of optimiser updates (--steps), and schedules are fractions of it. Ctrl-C
+    leaves a checkpoint, from which `srfast train --resume -o RUN` continues. To train on several GPUs, run torchrun
+    --nproc-per-node N -m srfast train MODEL ...
     """
     import os
 

@@ -12,25 +12,27 @@ from srfast.cli.options import emit, say
 
 @click.command("view", short_help="Look at every patch of a score table in the browser.")
 @click.argument("scores", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--coreset", type=click.Path(path_type=Path), help="The core-set that was selected from SCORES.")
+@click.option("--coreset", type=click.Path(path_type=Path), help="Core-set that was selected from SCORES.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
-    help="Folder of the images, where they have moved since scoring.",
+    help="Folder of the images, if they have moved since scoring.",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
     show_default=True,
-    help="Port of the server; 0 takes a free one.",
+    help="Port of the server. With 0, a free port is taken.",
 )
 @click.option(
     "--scorer",
     type=click.Path(path_type=Path),
-    help="File of the network that SCORES were made with, where it is not a shipped one: shows LR, SR and error.",
+    help="File of the network that made SCORES, needed to show LR, SR and error if it did not come with srfast.",
 )
-@click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in the browser.")
+@click.option(
+    "--browser/--no-browser", default=True, show_default=True, help="Whether to open the page in the browser."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object on stdout.")
 def command(
     scores: tuple[Path, ...],
@@ -41,11 +43,11 @@ def command(
     browser: bool,
     as_json: bool,
 ) -> None:
-    """Show the page of `srfast report` on 127.0.0.1 with every patch of SCORES instead of a sample, until Ctrl-C.
+    """Serve the page of `srfast report` on 127.0.0.1, with every patch of SCORES instead of a sample, until Ctrl-C.
 
-    The address holds a random token, without which nothing is answered. Conditions are those of `srfast select
-    --where`, counts are exact, and pictures are cut from the images when they are looked at. Nothing is changed; marks
-    of rejected patches are downloaded by the browser. Needs starlette and uvicorn: pip install 'srfast[view]'.
+    The address contains a random token, and requests without it are refused. Conditions are those of `srfast select
+    --where`, counts are exact, and pictures are cut from the images on demand. The server changes no file; the browser
+    downloads the list of rejected patches. The command needs starlette and uvicorn: pip install 'srfast[view]'.
     """
     import secrets
     import socket
@@ -62,7 +64,7 @@ def command(
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("srfast"):
             raise
-        raise RunError(f"view: {error.name} is not installed: pip install 'srfast[view]'") from None
+        raise RunError(f"view needs {error.name}, which is not installed: pip install 'srfast[view]'") from None
     table = concatenate([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
     chosen = None if coreset is None else CoreSet.read(coreset)
     view = View(table, chosen, [str(path) for path in scores], root, scorer)

@@ -1,4 +1,4 @@
-"""What a selection is: its choices, typed once, and its arguments, checked once. Free of heavy imports."""
+"""The settings of a selection, declared and checked once, without heavy imports."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ METHODS = {
     "reducible": "bicubic - loss, which is what the network gains",
     "relative": "(bicubic - loss) / bicubic, which noise does not raise",
     "random": "a uniform draw",
-    "stratified": "the same number of each of 20 loss quantiles",
+    "stratified": "the same number from each of 20 loss quantiles",
     "hdc": "Sobel, then a draw from clusters of texture (Ding et al.)",
     "diverse": "clusters of texture in turn, typical patches first",
-    "influence": "the predicted fall of the scorer's loss on `target` (docs/influence.md)",
-    "similar": "nearness to the textures of `target`",
+    "influence": "the predicted decrease of the scorer's loss on `target` (docs/influence.md)",
+    "similar": "the similarity of texture to `target`",
 }
-"""Name and one line of help; any numeric column of the score table is a method too."""
+"""Methods and one line of help for each; any numeric column of the score table is a method too."""
 TARGETED = ("influence", "similar")
-"""Methods that choose for a target; each is a column as well, where a table has it already."""
+"""Methods that choose for a target; a table may also hold each of them as a column."""
 ORDERS = {"des": "the highest", "asc": "the lowest"}
 PER_IMAGE = {
     "share": "the same share of every image",
-    "even": "the same number of every image, as far as it has so many",
+    "even": "the same number from every image, as far as it has so many",
 }
 SIZES = {
-    "best": "patches of two sizes of an image that overlap by more than half of the smaller one are one place, kept at "
-    "the size where the method ranks it first",
-    "all": "each size is kept or left by itself",
+    "best": "of patches at two sizes that overlap by more than half of the smaller one, only that which the method "
+    "ranks first is kept",
+    "all": "patches of all sizes may be kept",
 }
 ENGINES = {
-    "auto": "duckdb from 20 million patches on",
+    "auto": "duckdb for 20 million patches and more, otherwise memory",
     "memory": "NumPy, with the tables in memory",
     "duckdb": "DuckDB, with the tables on disk",
 }
 
 Column = NewType("Column", str)
-"""``srfast.Column("blockiness")``: a numeric column of the table as the method, where a type checker reads along."""
+"""A numeric column of the table as the method, for code under a type checker: ``srfast.Column("blockiness")``."""
 Method = Literal[
     "loss",
     "bicubic",
@@ -67,7 +67,7 @@ Method = Literal[
     "similar",
 ]
 Own = Callable[["Rows"], "np.ndarray"]
-"""A method of the caller's: a number for each row of the table; high means: kept first under "des"."""
+"""A method of the caller's own: it returns one number per row of the table; the order "des" keeps the highest first."""
 Sorter = Literal["auto", "memory", "duckdb"]
 Order = Literal["des", "asc"]
 PerImage = Literal["share", "even"]
@@ -91,95 +91,106 @@ def _method(value: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection(Settings):
-    """What makes a core-set what it is."""
+    """The settings that determine which patches a core-set holds."""
 
     keep: float | None = setting(
         None,
-        "Fraction r of the N patches to keep, 0 < r <= 1: round(r * N) patches, half up, and at least one.",
+        "Fraction r of the N patches to keep, 0 < r <= 1. round(r * N) patches are kept, half up, and at least one.",
         fraction("keep", zero=False, one=True),
         shown="0.5, or all of `window`",
     )
     order: Order = setting("des", f"Which values are kept first. {_listed(ORDERS)}.", one_of(*ORDERS))
     drop_hardest: float = setting(
         0.0,
-        "Fraction of the patches, the hardest by loss, that is dropped first; 0.05 gives the paper's refined core-set.",
+        "Fraction of all patches, from 0 to below 1, that is dropped first: the hardest by loss. 0.05 gives the "
+        "paper's refined core-set.",
         fraction("drop_hardest"),
-        more="With keep=0.5, what is kept is then the hardest round(r * N) of what is left.",
+        more="``keep`` remains a fraction of all patches.",
     )
     method: Method | Column | Own | OwnMethod = setting(
         "loss",
-        f"What patches are sorted or drawn by. {_listed(METHODS)}; COLUMN: any numeric column of the table; "
-        "FILE.py:NAME: a function of yours (docs/extending.md).",
+        f"Score by which patches are sorted, or way in which they are drawn. {_listed(METHODS)}; COLUMN: any numeric "
+        "column of the table; FILE.py:NAME: a function of your own (docs/extending.md).",
         Kind("a method's name, a column or a function", _method),
         metavar="|".join([*METHODS, "COLUMN", "FILE.py:NAME"]),
-        more="In Python also the function itself. docs/selection.md has the sources.",
+        more="In Python it may also be the function itself. docs/selection.md has the sources.",
     )
     max_per_image: int | None = setting(
-        None, "Largest number of patches of one image; the first in the method's order are kept.", whole(1)
+        None,
+        "Largest number of patches to keep of one image, at least 1; those that the method ranks first are kept.",
+        whole(1),
+        shown="no limit",
     )
-    seed: int = setting(0, "Random seed of methods that draw.", Kind("a non-negative integer", whole().plain, "whole"))
+    seed: int = setting(
+        0,
+        "Random seed of the methods that draw, at least 0.",
+        Kind("a non-negative integer", whole().plain, "whole"),
+    )
     where: str | None = setting(
         None,
-        "Choose only among patches for which this condition holds; fractions are of these. It is SQL on the columns, "
-        "for example 'bicubic > 0.5 and x < 2000'.",
+        "Condition that patches must meet, as SQL on the columns, for example 'bicubic > 0.5 and x < 2000'. All "
+        "fractions are then of the patches that meet it.",
         text("a condition such as 'loss > 10'"),
         metavar="EXPR",
     )
     window: tuple[float, float] | None = setting(
         None,
-        "Choose only among patches whose rank by the method, in `order`, lies between these fractions, for example "
-        "0.05:0.55. Where the method does not sort, the rank is that of the loss.",
+        "Range of ranks to choose from, as two fractions from 0 to 1, for example 0.05:0.55. The ranks are those of "
+        "the method in `order`, or those of the loss if the method does not sort.",
         numbers("two shares LO, HI with 0 <= LO < HI <= 1", lambda v: 0 <= v <= 1, 2, ":"),
         metavar="LO:HI",
     )
     flat_floor: float = setting(
         0.0,
-        "Fraction of what is kept that is given to the easiest patches by loss, whatever the method.",
+        "Fraction of the kept patches, from 0 to below 1, that is reserved for the easiest by loss, whatever the "
+        "method.",
         fraction("flat_floor"),
     )
     per_image: PerImage | None = setting(
         None,
-        f"Spread what is kept over the images. {_listed(PER_IMAGE)}. Each image gives its first in the method's order.",
+        f"How to spread the kept patches over the images. {_listed(PER_IMAGE)}. From each image, those that the method "
+        "ranks first are kept.",
         one_of(*PER_IMAGE),
+        shown="they are not spread",
     )
     nms: float | None = setting(
         None,
-        "Largest overlap (intersection over union, from 0 to below 1) of two kept patches of an image; patches are "
+        "Largest overlap of two kept patches of an image, as intersection over union from 0 to below 1. Patches are "
         "taken greedily in the method's order.",
         Kind("an overlap with 0 <= nms < 1", fraction("nms").plain, "number"),
         metavar="IOU",
+        shown="no limit",
     )
     target: str | os.PathLike[str] | None = setting(
         None,
-        "A folder or a file of images that a model shall be good at; the methods influence and similar choose for it.",
+        "Folder or file of images on which the model is to be good; the methods influence and similar choose for them.",
         path(absolute=True),
         metavar="DIR",
     )
     clean: bool = setting(
         False,
-        "Leave out patches with defects beyond the thresholds, and all patches of an image that is beyond them as a "
-        "whole (docs/defects.md). The `where` that does the same is printed.",
+        "Leave out patches with defects beyond the thresholds, and all patches of images that are beyond them as a "
+        "whole (docs/defects.md). The equivalent `where` is printed.",
         SWITCH,
-        more="The table has columns of ``score(defects=True)``.",
+        more="The table needs the columns of ``score(defects=True)``.",
     )
     reject: str | os.PathLike[str] | None = setting(
         None,
-        "Leave out what this list names. It is a CSV file with the columns image,x,y,size,reason; empty x, y and size "
-        "mean the whole image.",
+        "List of patches and images to leave out, such as `srfast audit` writes: a CSV file with the columns "
+        "image,x,y,size,reason, where empty x, y and size stand for the whole image.",
         path(),
         metavar="FILE",
-        more="Such as ``srfast.audit`` writes.",
     )
 
     sizes: Sizes = setting(
         "best",
-        f"What to do with images that were scored at several sizes (`shrink`). {_listed(SIZES)}.",
+        f"How to choose among several sizes of an image (`srfast score --shrink`). {_listed(SIZES)}.",
         one_of(*SIZES),
     )
     one_size: bool = setting(
         False,
-        "Choose of each image among the patches of one size alone, the largest at which it is no longer soft "
-        "(docs/selection.md); fractions are of these.",
+        "From each image, choose only among the patches of one size, the largest at which the image is no longer soft "
+        "(docs/selection.md). All fractions are then of these patches.",
         SWITCH,
     )
 
@@ -193,13 +204,13 @@ class Selection(Settings):
             raise InputError(f"window: expected two shares LO, HI with 0 <= LO < HI <= 1, got {self.window!r}")
 
     def checked(self, columns: Iterable[str] = SCORES) -> Selection:
-        """Passes itself through, where the method is one or a column.
+        """Returns itself after a check of the method.
 
         Args:
             columns: The numeric columns of the table to select from; without a table, those that every table has.
 
         Raises:
-            InputError: the method is neither.
+            InputError: the method is neither known nor one of the columns, or lacks its target.
         """
         if not isinstance(self.method, str):
             return self
@@ -222,7 +233,7 @@ class Selection(Settings):
         return self
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for the core-set's metadata: the settings of the selection, a function by its name."""
+        """The settings as plain values for the core-set's metadata, with a function as its name."""
         found = {name: v for name, v in self.values().items() if name in ARGUMENTS}
         if not isinstance(self.method, str):
             found["method"] = getattr(self.method, "__name__", None) or getattr(self.method, "source", "own")
@@ -231,16 +242,19 @@ class Selection(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class SelectArguments(Selection):
-    """The selection and what concerns one call: everything that ``srfast.select`` takes beside the scores."""
+    """All arguments of ``srfast.select`` except the scores."""
 
     root: str | os.PathLike[str] | None = setting(
-        None, "Folder of the images, where they have moved since scoring; hdc and diverse read them.", path()
+        None,
+        "Folder of the images, if they have moved since scoring; the methods hdc, diverse, influence and similar read "
+        "them.",
+        path(),
     )
     engine: Sorter = setting(
         "auto",
-        f"What sorts the tables. {_listed(ENGINES)}.",
+        f"Program that sorts the tables. {_listed(ENGINES)}.",
         one_of(*ENGINES),
-        more="duckdb gives the same rows: it sorts, so it has no draws, clusters, `per_image` and `nms`.",
+        more="duckdb gives the same rows, but it only sorts: drawing, clustering, `per_image` and `nms` take memory.",
     )
     progress: Progress | bool | None = setting(
         None,
@@ -254,12 +268,12 @@ ARGUMENTS = tuple(Selection.__dataclass_fields__)
 
 
 def share(fraction: float, n: int) -> int:
-    """That fraction of n patches, half up."""
+    """The number of patches that is that fraction of n, rounded half up."""
     return int(fraction * n + 0.5)
 
 
 def counted(asked: Selection, n: int, left: int, dropped: int) -> int:
-    """How many patches to keep, of ``n``, where ``left`` are left to choose from."""
+    """The number of patches to keep of ``n``, if ``left`` remain to choose from."""
     cuts = [
         f"{name}={value}" for name, value in (("drop_hardest", asked.drop_hardest), ("window", asked.window)) if value
     ]
@@ -282,7 +296,7 @@ def counted(asked: Selection, n: int, left: int, dropped: int) -> int:
 
 
 def short_of(asked: Selection, n: int, count: int, kept: int, apart: bool = False) -> str | None:
-    """Why there are fewer patches than asked for, if so; ``apart``: places are kept at one size."""
+    """Why fewer patches were kept than asked for, or None; ``apart``: each place is kept at one size only."""
     if kept == count:
         return None
     limits = [f"{k}={v}" for k, v in (("max_per_image", asked.max_per_image), ("nms", asked.nms)) if v is not None]

@@ -1,4 +1,4 @@
-"""What an evaluation is: its settings, declared once, free of torch."""
+"""The settings of an evaluation, declared once, without importing torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _scale(value: Any) -> int:
-    """2, 3 or 4; a whole float is one too."""
+    """Takes 2, 3 or 4, also as a float."""
     if isinstance(value, (bool, str, bytes)) or value not in (2, 3, 4):
         raise ValueError
     return int(value)
@@ -27,49 +27,47 @@ class EvaluateSettings(Settings):
 
     scale: Literal[2, 3, 4] | None = setting(
         None,
-        "How many times larger HR is than LR.",
+        "Super-resolution factor: 2, 3 or 4.",
         Kind("2, 3 or 4", _scale, "whole"),
-        shown="the model's, or 2 where it does not say it",
+        shown="the model's, or 2 if the model does not tell",
     )
     protocol: Literal["classic", "rgb"] | None = setting(
         None,
-        "How PSNR and SSIM are measured. classic: LR in floating point and Y rounded, as in the papers of SRCNN and "
-        "FSRCNN. rgb: LR of 8 bits and Y not rounded, as in those of EDSR and SwinIR. Figures of the two are not "
-        "comparable.",
+        "Protocol by which PSNR and SSIM are measured. classic: LR in floating point and Y rounded, as in the papers "
+        "on SRCNN and FSRCNN. rgb: LR rounded to 8 bits and Y not rounded, as in the papers on EDSR and SwinIR. "
+        "Figures of the two protocols are not comparable.",
         one_of("classic", "rgb"),
         shown="classic for Y models and bicubic, rgb for RGB models",
     )
     lr_images: PathLike | None = setting(
         None,
-        "Folder of LR images that are used instead of making them, each with the path of its HR image, but for endings "
-        "such as x2, _LR, _HR or _SRF_2.",
+        "Folder of LR images to use instead of making them. An LR image has the path of its HR image, apart from "
+        "endings such as x2, _LR, _HR or _SRF_2.",
         path(),
         metavar="DIR",
         old=("lr_data",),
     )
     lr_template: str = setting(
         ONE,
-        "Name of an LR image after its HR image's name without suffix, such as {}x4.",
+        "Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4.",
         text("a name with {} in it"),
     )
     tile: int | None = setting(
         None,
-        "Side of the tiles that large images are run in, in LR pixels; 0 runs every image whole.",
+        "Side of the tiles into which large images are cut, in LR pixels. With 0, every image runs whole.",
         whole(),
-        shown="192 for large images where it is exact",
+        shown="192 for large images if tiling is exact",
         metavar="N",
     )
     window: Literal["wang", "skimage"] = setting(
-        "wang", "Window of SSIM. wang: a Gaussian of 11 x 11; skimage: the 7 x 7 of scikit-image's default.",
+        "wang", "Window of SSIM. wang: a Gaussian of 11 x 11 pixels; skimage: 7 x 7 pixels, scikit-image's default.",
         one_of("wang", "skimage"),
         flag="--ssim",
     )  # fmt: skip
-    device: Device = setting(
-        "auto", "The device that evaluates. auto takes a GPU where there is one.", one_of(*DEVICES)
-    )
+    device: Device = setting("auto", "Device that evaluates. auto takes a GPU if there is one.", one_of(*DEVICES))
     inspect: Callable[[str, np.ndarray, np.ndarray], None] | None = setting(
         None,
-        "Called with the name, SR and HR of every image, as ``srfast.psnr`` takes them.",
+        "Function that is called with the name, SR and HR of every image, as ``srfast.psnr`` takes them.",
         Kind("a function", lambda value: value),
         python=True,
     )

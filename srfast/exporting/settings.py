@@ -1,4 +1,4 @@
-"""What an export may be: its settings, declared once, free of heavy imports."""
+"""The settings of an export, declared once, without heavy imports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Encoding = Literal["png", "webp"]
 TARGETS: tuple[str, ...] = get_args(Target)
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
 SUBSETS = ("folder", "basicsr", "lmdb", "list")
-"""The formats that can be subsets of what exists."""
+"""The formats that can be written as a subset of existing patches."""
 
 
 def _yes(value: Any) -> bool:
@@ -26,54 +26,57 @@ def _yes(value: Any) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings(Settings):
-    """What is written, and how."""
+    """The settings of ``srfast.export`` that determine the output."""
 
     to: Target = setting(
         "folder",
-        "The format. folder: HR/ and LRx2/ with the same names (KAIR, traiNNer-redux, neosr, BasicSR). basicsr: the "
-        "same and meta_info.txt. lmdb: HR.lmdb/ and LRx2.lmdb/ (BasicSR, neosr). hf: an imagefolder with "
-        "metadata.parquet (Hugging Face datasets). webdataset: numbered .tar shards. list: coreset.txt, for those who "
-        "crop themselves.",
+        "Format to write. folder: HR/ and LRx2/ with the same names (KAIR, traiNNer-redux, neosr, BasicSR); basicsr: "
+        "the same with meta_info.txt; lmdb: HR.lmdb/ and LRx2.lmdb/ (BasicSR, neosr); hf: an imagefolder with "
+        "metadata.parquet (Hugging Face datasets); webdataset: numbered .tar shards; list: coreset.txt, which lists "
+        "the patches without cropping them.",
         one_of(*TARGETS),
     )
     scale: Literal[2, 3, 4] | None = setting(
         None,
-        "How many times larger HR is than LR, a divisor of the grid of the patches.",
+        "Super-resolution factor: the side of an HR patch over that of its LR patch. It must divide the side and the "
+        "positions of the patches.",
         one_of(2, 3, 4),
         shown="that of the scores",
     )
     lr: bool = setting(
         True,
-        "Whether LR patches are written too. They are cropped from MATLAB's bicubic of the whole image, or from the LR "
-        "images that were scored.",
+        "Whether LR patches are written too. They are cropped from the whole image, down-sampled as by MATLAB's "
+        "imresize, or from the LR images that were scored.",
         Kind("True or False (yes or no)", _yes, "text", ("yes", "no")),
         typed="yes",
     )
-    format: Encoding = setting("png", "How images are encoded; both are lossless.", one_of(*ENCODINGS))
-    embed: bool = setting(False, "With `to` hf, write the images into parquet files instead of beside them.", SWITCH)
+    format: Encoding = setting("png", "File format of the patches; both are lossless.", one_of(*ENCODINGS))
+    embed: bool = setting(False, "With `to` hf, write the images into the parquet files, not beside them.", SWITCH)
     root: PathLike | None = setting(
-        None, "Folder of the images, where they have moved since scoring.", path(), metavar="DIR"
+        None, "Folder of the images, if they have moved since scoring.", path(), metavar="DIR"
     )
     lr_root: PathLike | None = setting(
-        None, "Folder of the LR images that were scored, where they have moved since.", path(), metavar="DIR"
+        None, "Folder of the LR images that were scored, if they have moved since.", path(), metavar="DIR"
     )
     existing: PathLike | None = setting(
         None,
-        "A database (with `to` lmdb) or a folder (with `to` folder, basicsr or list) that holds the HR patches "
-        "already, made by srfast or as BasicSR's sub-images. They are hard-linked and listed, and not encoded again.",
+        "Database (with `to` lmdb) or folder (with `to` folder, basicsr or list) that already holds the HR patches, "
+        "from srfast or from BasicSR's scripts. They are hard-linked or listed, and not encoded again.",
         path(absolute=True),
         metavar="PATH",
     )
     existing_lr: PathLike | None = setting(
         None,
-        "The same for the LR patches, which may be others than those that srfast makes.",
+        "Database or folder that already holds the LR patches, of any degradation.",
         path(absolute=True),
         metavar="PATH",
     )
-    threads: int | None = setting(None, "Number of CPU threads.", whole(1), shown="one a core", old=("workers",))
+    threads: int | None = setting(
+        None, "Number of CPU threads that crop and encode.", whole(1), shown="one per core", old=("workers",)
+    )
     check: bool = setting(
         False,
-        "Before the output appears, read everything back as the trainer does, and compare a sample with its source.",
+        "Read everything back as the trainer does before the output appears, and compare a sample with its source.",
         SWITCH,
     )
 
@@ -93,7 +96,7 @@ class ExportSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportArguments(ExportSettings):
-    """The settings and what concerns one call."""
+    """The settings of ``srfast.export``, and those that concern one call only."""
 
     resume: bool = setting(False, "Continue an interrupted export with the same settings.", SWITCH)
     progress: Progress | bool | None = setting(

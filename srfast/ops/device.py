@@ -41,7 +41,7 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
 @cache
 def _say(text: str) -> None:
     """Once a process."""
-    logging.getLogger("srfast").warning("srfast: %s", text)
+    logging.getLogger("srfast").warning("%s", text)
 
 
 def sees_cuda() -> bool:

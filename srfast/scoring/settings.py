@@ -1,7 +1,7 @@
-"""What a scoring run is: one list of settings, checked once, free of torch.
+"""The settings of a scoring run, declared and checked once, without importing torch.
 
-``srfast.score``, the command line's options, the metadata of a score table and what ``--resume`` and shards must agree
-on are made from this list.
+The signature of ``srfast.score``, the command line's options, the metadata of a score table and the settings on which
+``--resume`` and shards must agree are made from this list.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MODES: tuple[str, ...] = get_args(Mode)
 BACKENDS: tuple[str, ...] = get_args(Backend)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 TILE_OVERLAP = 32
-"""As many LR pixels as tools of the field take; not exact."""
+"""LR pixels; what tools of the field take, and not exact for every network."""
 
 
 def _shard(shard: Any) -> tuple[int, int]:
@@ -65,71 +65,71 @@ class ScoreSettings(Settings):
     """The settings of ``srfast.score``."""
 
     scale: Scale = setting(
-        2, "How many times larger an HR image is than its LR image, on each side.", one_of(*SCALES), compared=True
+        2, "Super-resolution factor: the side of an HR image over that of its LR image.", one_of(*SCALES), compared=True
     )
     patch: int = setting(96, "Side of a patch in HR pixels, a multiple of the scale.", GRID, compared=True)
     stride: int | None = setting(
-        None, "Step of the grid in HR pixels, a multiple of the scale. The last window of a row or column is flush "
-        "with the border of the image.", GRID, shown="the patch", compared=True,
+        None, "Step of the grid in HR pixels, a multiple of the scale. The last patch of a row or column is flush "
+        "with the border of the image.", GRID, shown="the side of a patch", compared=True,
     )  # fmt: skip
     mode: Mode = setting(
         "patch",
-        "How patches are degraded. patch: each by itself, which is the paper's definition. dense: each image is "
-        "degraded and reconstructed once, and a patch gets the mean of its part of the error map.",
+        "How patches are degraded. patch: each patch by itself, as the paper defines it. dense: each image is "
+        "degraded and reconstructed once as a whole, and the loss of a patch is the mean of the error map over it.",
         one_of(*MODES),
         compared=True,
     )
     scorer: Scorer = setting(
         "srcnn",
-        "The network that reconstructs: srcnn is shipped, bicubic needs none, and a path is a file of weights "
-        "(docs/models.md) or an .onnx file.",
+        "Network that reconstructs the patches. srcnn: the SRCNN that comes with srfast. bicubic: bicubic "
+        "interpolation, without a network. PATH: a file of weights (docs/models.md) or an .onnx file.",
         ANY,
         metavar="srcnn|bicubic|PATH",
-        more="In Python also a module or function; see ``srfast.scoring.network.load_network``.",
+        more="In Python it may also be a module or a function; see ``srfast.scoring.network.load_network``.",
         compared=True,
     )
     backend: Backend = setting(
         "auto",
-        "The implementation that scores. auto takes the first that works; one that is named works, or the run ends "
-        "with the reason.",
+        "Implementation that scores. auto takes the first that works. A backend that is named is used, or the run "
+        "ends with the reason why it cannot be.",
         one_of(*BACKENDS),
     )
-    device: Device = setting("auto", "The device that scores. auto takes a GPU where there is one.", one_of(*DEVICES))
+    device: Device = setting("auto", "Device that scores. auto takes a GPU if there is one.", one_of(*DEVICES))
     precision: Precision = setting(
         "fp32",
-        "Arithmetic of the network. fast: integers on CPUs and float16 on GPUs that have the instructions; the "
-        "ranking hardly changes, the digits do (docs/agreement.md).",
+        "Arithmetic of the network, for the backends native and triton. fp32: float32. fast: integers on the CPU and "
+        "float16 on the GPU; scores change in their digits, their ranking hardly does (docs/agreement.md).",
         one_of(*PRECISIONS),
         compared=True,
     )
     boundary: Boundary = setting(
         "symmetric",
-        "How resampling continues an image beyond its border: as MATLAB has done since R2015b (symmetric), or as it "
-        "did before (replicate).",
+        "How resampling continues an image beyond its border. symmetric: mirrored, as MATLAB does since R2015b. "
+        "replicate: by its border pixels, as MATLAB did before.",
         one_of(*get_args(Boundary)),
         compared=True,
     )
     loader: Loader = setting(
         "srfast",
-        "What decodes the images. srfast: the CPU. dali: JPEG files on the GPU; the run ends where a pixel differs "
-        "from the CPU's.",
+        "Decoder of the images. srfast: the CPU. dali: NVIDIA DALI, for JPEG files on the GPU; the run ends if pixels "
+        "differ from the CPU's by more than 0.5 grey levels on average or 16 anywhere.",
         one_of(*get_args(Loader)),
     )
     threads: int | None = setting(
-        None, "Number of CPU threads that decode and score.", whole(1), shown="one a core", old=("workers",)
+        None, "Number of CPU threads that decode and score.", whole(1), shown="one per core", old=("workers",)
     )
     shard: tuple[int, int] | None = setting(
-        None, "Score every n-th image from the i-th on; select takes the n tables for one.",
+        None, "Score only every n-th image, from the i-th on; `srfast select` reads the n tables as one.",
         Kind("i/n with 0 <= i <= n and n >= 1", _shard), metavar="i/n",
     )  # fmt: skip
-    skip_bad: bool = setting(False, "Go on after files that cannot be read, and list them in the table.", SWITCH)
+    skip_bad: bool = setting(False, "Leave out files that cannot be read, and list them in the table.", SWITCH)
     lr_images: str | os.PathLike[str] | None = setting(
         None,
-        "Folder of LR images that exist already; without it they are made. Each has the path of its HR image, the name "
+        "Folder of LR images to use instead of making them. An LR image has the path of its HR image, the name "
         "that `lr_template` gives, any suffix, and the size of the HR image divided by the scale, rounded down.",
         path(),
         metavar="DIR",
-        more="Scored by torch, or by ONNX Runtime where the scorer is an .onnx file.",
+        more="PyTorch scores them, or ONNX Runtime if the scorer is an .onnx file.",
         old=("lr",),
         also=("--lr",),
         key="lr",
@@ -137,21 +137,22 @@ class ScoreSettings(Settings):
     )
     lr_template: str = setting(
         ONE,
-        "Name of an LR image after its HR image's name without suffix, such as {}x4.",
+        "Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4.",
         text("a name with {} in it"),
         compared=True,
     )
     blockiness: bool = setting(
         False,
-        "Add a column of JPEG's block artefacts, from 0 to 100 % (docs/selection.md). Patches have at least 9 pixels.",
+        "Add a column of JPEG block artefacts, from 0 to 100 % (docs/selection.md). It takes patches of at least 9 "
+        "pixels.",
         SWITCH,
         compared=True,
     )
     shrink: str | Sequence[str | float] = setting(
         ("1",),
-        "Sizes at which each image is scored, as fractions of its own size, such as 1,3/4,1/2,1/3. The image is made "
-        "smaller by bicubic interpolation with antialiasing; x, y and size are then pixels of the smaller image, and "
-        "the column shrink holds the fraction.",
+        "Sizes at which each image is scored, as fractions of its own size, such as 1,3/4,1/2,1/3. The image is shrunk "
+        "by bicubic interpolation with antialiasing; x, y and size are then in pixels of the shrunk image, and a "
+        "column shrink holds the fraction.",
         Kind("fractions of 1 such as 1,3/4,1/2, each once, of denominators up to 1000", _shrink),
         typed="1",
         metavar="FRACTION,...",
@@ -159,16 +160,17 @@ class ScoreSettings(Settings):
     )
     defects: bool = setting(
         False,
-        "Add columns of what is wrong with a patch: noise, blur, upscaled, jpeg, blockiness, overlay, banding, "
+        "Add columns that measure the defects of a patch: noise, blur, upscaled, jpeg, blockiness, overlay, banding, "
         "clipped, border, halo and, with `lr_images`, shift and colour (docs/defects.md). A value is null where it "
-        "cannot be known. Patches have at least 32 pixels.",
+        "cannot be known. It takes patches of at least 32 pixels.",
         SWITCH,
         compared=True,
     )
     tile_overlap: int = setting(
         TILE_OVERLAP,
-        "LR pixels that a tile of a large image reads beyond its own, a multiple of 16, where it is not known how far "
-        "the network reaches; scores near the seams are then approximate (docs/scoring.md).",
+        "Number of LR pixels that a tile of a large image reads beyond its own at each side, a multiple of 16. It "
+        "counts for networks whose receptive field is not known; their scores near the seams are approximate "
+        "(docs/scoring.md).",
         whole(),
         compared=True,
     )
@@ -214,7 +216,7 @@ class ScoreSettings(Settings):
         return tuple(self.shrink) != ("1",)
 
     def recorded(self, root: str, network: Network, backend: str, precision: str) -> dict[str, Any]:
-        """What a table's metadata says of them: ``backend`` and ``precision`` are those that scored."""
+        """The settings as a table's metadata record them; ``backend`` and ``precision`` are those that scored."""
         return {
             "root": root,
             "scale": self.scale,
@@ -240,13 +242,13 @@ def _resume(value: Any) -> bool | None:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRun(ScoreSettings):
-    """The settings and what concerns one run."""
+    """The settings of ``srfast.score``, and those that concern one run only."""
 
     resume: bool | None = setting(
         False,
-        "Continue an interrupted run. Images that changed since, or whose LR images did, are scored again.",
+        "Continue an interrupted run. Images that have changed since, or whose LR images have, are scored again.",
         Kind("True or False", _resume, "flag"),
-        more="None continues where the settings are the same, and else begins anew.",
+        more="None continues if the settings are the same, and begins anew otherwise.",
     )
     progress: Progress | bool | None = setting(
         None,
@@ -258,19 +260,19 @@ class ScoreRun(ScoreSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreArguments(ScoreRun):
-    """Everything that ``srfast.score`` takes beside the images."""
+    """All arguments of ``srfast.score`` except the images."""
 
     output: str | os.PathLike[str] | None = setting(
         None,
-        "The table to write, such as scores.parquet. A name that ends in / becomes a folder of parts, which needs no "
-        "merge at the end. While it runs, finished parts lie in OUTPUT.parts.",
+        "Table to write, such as scores.parquet. A name that ends in / makes a folder of parts, which are not merged "
+        "at the end. During the run, finished parts lie in OUTPUT.parts.",
         path(),
         more="None keeps the table in memory only.",
     )
     engine: RunsOn = setting(
         "local",
-        "What the work runs on. local: this machine. ray: the actors of a Ray cluster, each with `threads` cores (1) "
-        "and, with CUDA, one GPU; they read the images by the same paths, and the table is the same.",
+        "Where the work runs. local: on this machine. ray: on the actors of a Ray cluster, each with `threads` cores "
+        "(default: 1) and, with CUDA, one GPU. Actors read the images by the same paths, and the table is the same.",
         one_of(*get_args(RunsOn)),
     )
     address: str | None = setting(
@@ -289,4 +291,4 @@ class ScoreArguments(ScoreRun):
 COMPARED: tuple[str, ...] = tuple(
     f.metadata.get("key", f.name) for f in fields(ScoreSettings) if f.metadata.get("compared")
 )
-"""Metadata that must agree between tables that are put together, and between a table and a run that resumes it."""
+"""Keys of the metadata that must agree among the shards of a table, and between a table and a run that resumes it."""

@@ -1,4 +1,4 @@
-"""How each model is trained when nothing else is asked for: one table."""
+"""The recipe by which each model is trained unless settings say otherwise, in one table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _of_recipe(default: Any, help: str, kind: Kind, **about: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Settings):
-    """Loss, optimiser and schedule; everything in time is a fraction of the number of steps.
+    """Loss, optimiser and schedule of a training. All times are fractions of the number of steps.
 
     Papers give milestones in epochs or steps of their own data; as fractions they mean the same for every
     core-set.
@@ -37,80 +37,88 @@ class Recipe(Settings):
 
     loss: Literal["l1", "mse", "euclidean"] = _of_recipe(
         "l1",
-        "What is minimised. l1 and mse: the mean over all values; euclidean: half the squares, summed over a crop, "
-        "and the mean over the crops, as Caffe has it.",
+        "Loss that is minimised. l1 and mse: the mean over all values; euclidean: half the squared error, summed over "
+        "each crop and averaged over the crops, as in Caffe.",
         one_of("l1", "mse", "euclidean"),
     )
     optimizer: Literal["adam", "soap", "sgd"] = _of_recipe("adam", "Optimiser.", one_of("adam", "soap", "sgd"))
     lr: float = _of_recipe(
         2e-4,
-        "Highest learning rate.",
+        "Highest learning rate of the schedule.",
         Kind("a learning rate", _rate, hint="a folder of LR images is `lr_images`"),
         metavar="RATE",
     )
     betas: tuple[float, float] = _of_recipe(
         (0.9, 0.999),
-        "Decays of adam and soap.",
+        "Decays of the averages of adam and soap, two numbers from 0 to below 1.",
         numbers("two decays in [0, 1)", lambda v: 0 <= v < 1, 2),
         metavar="B,B",
     )
-    momentum: float = _of_recipe(0.9, "Momentum of sgd.", _DECAY)
+    momentum: float = _of_recipe(0.9, "Momentum of sgd, from 0 to below 1.", _DECAY)
     weight_decay: float = _of_recipe(
-        0.0, "Factor of the weights that is added to their gradients (adam and sgd).", _SIZE
+        0.0, "Factor by which the weights are added to their gradients, for adam and sgd.", _SIZE
     )
     schedule: Literal["halving", "cosine"] = _of_recipe(
-        "halving", "How the learning rate falls.", one_of("halving", "cosine")
+        "halving",
+        "Schedule of the learning rate. halving: multiplied by `decay` at `milestones`; cosine: falls to 0 along a "
+        "cosine.",
+        one_of("halving", "cosine"),
     )
     milestones: tuple[float, ...] = _of_recipe(
         (0.2, 0.4, 0.6, 0.8),
-        "Fractions of the steps at which the schedule halving multiplies the learning rate by `decay`.",
+        "Fractions of the steps, from 0 to 1, at which the schedule halving multiplies the learning rate by `decay`.",
         numbers("fractions from 0 to 1", lambda v: 0 <= v <= 1),
         metavar="F,F,...",
     )
     decay: float = _of_recipe(0.5, "Factor by which the learning rate is multiplied at a milestone.", _SIZE)
     warmup: float = _of_recipe(
         0.0,
-        "Fraction of the steps over which the learning rate rises from zero.",
+        "Fraction of the steps, from 0 to below 1, during which the learning rate rises from 0.",
         number("a fraction below 1", lambda v: 0 <= v < 1),
     )
     lr_factors: Mapping[str, float] = _of_recipe(
         (),
-        "Factor of the learning rate for parameters whose name begins with NAME, or fits it as a pattern (*.bias); 0 "
-        "freezes them. Repeatable.",
+        "Factor of the learning rate for parameters whose name begins with NAME or matches it as a pattern such as "
+        "*.bias; 0 freezes them. Repeatable.",
         mapping("NAME=NUMBER of 0 or more, such as deconv=0.1", lambda _, v: float(v), lambda v: v >= 0),
         flag="--lr-factor",
         metavar="NAME=F",
         repeated=True,
     )
     clip: float = _of_recipe(
-        0.0, "Largest norm of the gradient, which is clipped to it; with 0 it is not clipped.", _SIZE
+        0.0, "Norm to which larger gradients are clipped. With 0, gradients are not clipped.", _SIZE
     )
     clip_by_rate: bool = _of_recipe(
         False,
-        "Divide `clip` by the learning rate of the step, which is adjustable clipping (DRRN, Section 4.1).",
+        "Divide `clip` by the learning rate of the step: adjustable gradient clipping (DRRN, Section 4.1).",
         SWITCH,
     )
     ema: float = _of_recipe(
         0.0,
-        "Decay of the averaged weights, which are evaluated and exported, from 0 to below 1; with 0 the last weights "
-        "are.",
+        "Decay of the exponential moving average of the weights, from 0 to below 1. The averaged weights are "
+        "evaluated and saved as the model; with 0, the last weights are.",
         _DECAY,
     )
     loss_border: int = _of_recipe(
         0,
-        "Number of LR pixels at each side of a crop that the loss leaves out, because padding stands in for the image "
-        "there.",
+        "Number of LR pixels at each side of a crop that the loss leaves out, since padding affects them.",
         whole(),
     )
     fp32_tail: float = _of_recipe(
-        0.0, "Fraction of the steps, at the end, that are computed in fp32 whatever the precision.", _PART
+        0.0, "Fraction of the steps, the last ones, that are computed in fp32 whatever the precision.", _PART
     )
-    batch: int = _of_recipe(16, "Number of crops in a step, over all processes.", whole(1))
+    batch: int = _of_recipe(16, "Number of crops per step, over all processes.", whole(1))
     lr_patch: int = _of_recipe(48, "Side of a crop in LR pixels.", whole(1))
     quantise: bool = _of_recipe(
-        True, "8-bit LR, as from files; False: float LR, the classic protocol's.", SWITCH, python=True
+        True,
+        "Whether LR crops are rounded to 8 bits, as images in files are, or remain floating point, as in the classic "
+        "protocol.",
+        SWITCH,
+        python=True,
     )
-    channels_last: bool = _of_recipe(False, "Memory layout of the weights.", SWITCH, python=True)
+    channels_last: bool = _of_recipe(
+        False, "Whether weights and activations lie in memory with channels last.", SWITCH, python=True
+    )
 
     def together(self) -> None:
         super().together()
@@ -123,7 +131,7 @@ class Recipe(Settings):
             )
 
     def rate(self, step: int, steps: int) -> float:
-        """The learning rate of a step (from 0)."""
+        """The learning rate of a step; steps count from 0."""
         done = step / steps
         if done < self.warmup:
             return self.lr * (step + 1) / (self.warmup * steps)
@@ -132,13 +140,13 @@ class Recipe(Settings):
         return self.lr * self.decay ** sum(done >= m for m in self.milestones)
 
     def factor(self, parameter: str) -> float:
-        """The learning-rate factor of a parameter, by the longest key that fits."""
+        """The learning-rate factor of a parameter, by the longest key that matches its name."""
         keys = [k for k in self.lr_factors if fits(parameter, k)]
         return self.lr_factors[max(keys, key=len)] if keys else 1.0
 
 
 def fits(parameter: str, key: str) -> bool:
-    """Whether a key of ``lr_factors`` means a parameter."""
+    """Whether a key of ``lr_factors`` matches the name of a parameter."""
     return fnmatchcase(parameter, key) if "*" in key or "?" in key else parameter.startswith(key)
 
 
@@ -198,7 +206,7 @@ PAPER: dict[str, Recipe] = {
         batch=64, lr_patch=39, quantise=False, channels_last=True,
     ),
 }  # fmt: skip
-"""The papers' own optimisers for the models whose table above has another; ``--recipe paper``."""
+"""The papers' own optimisers (``--recipe paper``), for the models that RECIPES trains by another."""
 
 _HR_33: dict[int, dict[str, Any]] = {3: {"lr_patch": 11, "loss_border": 2}, 4: {"lr_patch": 8, "loss_border": 1}}
 _BY_SCALE: dict[tuple[str, str], dict[int, dict[str, Any]]] = {
@@ -210,19 +218,19 @@ _BY_SCALE: dict[tuple[str, str], dict[int, dict[str, Any]]] = {
     ("paper", "drrn"): {3: {"lr_patch": 11}, 4: {"lr_patch": 8}},
     ("paper", "idn"): {3: {"lr_patch": 26}, 4: {"lr_patch": 19}},
 }
-"""What differs at x3 and x4: crops are the papers' at each scale."""
+"""Fields that differ at x3 and x4, where crops have the papers' sizes."""
 
 
 def recipe(model: str, scale: int = 2, source: str = "default") -> Recipe:
     """The recipe of a model at a scale.
 
     Args:
-        model: A name of ``srfast.models.names()``; one without an entry gets the defaults of ``Recipe``.
+        model: A name of ``srfast.models.names()``. A model without an entry gets the defaults of ``Recipe``.
         scale: 2, 3 or 4.
-        source: "default", or "paper": the paper's own optimiser where the default is another.
+        source: "default", or "paper" for the paper's own optimiser, if the default is another.
 
     Raises:
-        InputError: another source.
+        InputError: the source is neither.
     """
     if source not in ("default", "paper"):
         raise InputError(f"recipe: expected default or paper, got {source!r}")

@@ -1,4 +1,4 @@
-"""What a training is: its settings, declared once, free of torch."""
+"""The settings of a training, declared once, without importing torch."""
 
 from __future__ import annotations
 
@@ -40,40 +40,42 @@ class TrainSettings(Recipe):
     """The settings of ``srfast.train``: its own, and the fields of the model's recipe.
 
     Raises:
-        InputError: a value out of range, or settings that do not go together.
+        InputError: a value is out of range, or two settings contradict each other.
     """
 
     scale: Literal[2, 3, 4] = setting(
         2,
-        "How many times larger an HR image is than its LR image, on each side.",
+        "Super-resolution factor: the side of an HR image over that of its LR image.",
         one_of(2, 3, 4),
-        shown="that of a core-set, else 2",
+        shown="that of the core-set, or 2 for images",
     )
     steps: int | None = setting(None, "Number of optimiser updates.", whole(1), free=True)
     epochs: float | None = setting(
         None,
-        "Number of passes over the patches of the data, one crop for each, instead of `steps`; a smaller core-set then "
-        "gets fewer updates. Images count as the patches of a crop's size on their grid.",
+        "Number of passes over the data, instead of `steps`. A pass draws one crop for every patch, so that a smaller "
+        "core-set gets fewer updates; images count as the patches of a crop's size on their grid.",
         number("a positive number", lambda v: v > 0),
         free=True,
     )
     match_steps: bool = setting(
         False,
-        "With `epochs`, make as many updates as that many passes over the dataset that the core-set was chosen from.",
+        "With `epochs`, make as many updates as for that many passes over the whole dataset from which the core-set "
+        "was chosen.",
         SWITCH,
         free=True,
     )
-    seed: int = setting(0, "Random seed of the weights, the crops and all else.", whole())
+    seed: int = setting(0, "Random seed of the weights, the crops and everything else, at least 0.", whole())
     init: PathLike | None = setting(
         None,
-        "File of weights to start from, of srfast or of the network's authors; of weights for another scale, those "
-        "that fit are taken.",
+        "File of weights to start from, written by srfast or by the network's authors. If it is for another scale, the "
+        "weights that fit are taken.",
         _FILE,
         metavar="CKPT",
+        shown="random weights",
     )
     model_options: Mapping[str, Any] = setting(
         (),
-        "A size of the model that differs from the paper's, such as blocks=8. Repeatable.",
+        "Size of the model that is to differ from the paper's, such as blocks=8. Repeatable.",
         mapping("NAME=VALUE, such as blocks=8", lambda _, v: int(v) if v.isdigit() else v, lambda v: v != ""),
         flag="--option",
         metavar="NAME=VALUE",
@@ -81,100 +83,107 @@ class TrainSettings(Recipe):
     )
     rescale: Sequence[float] = setting(
         (),
-        "Train also on copies of the images that are smaller by these factors, such as 0.9,0.8,0.7,0.6.",
+        "Also train on copies of the images shrunk by these factors between 0 and 1, such as 0.9,0.8,0.7,0.6.",
         numbers("factors between 0 and 1 with commas between, such as 0.9,0.8", lambda v: 0 < v < 1),
         metavar="F,F,...",
     )
     grow: int = setting(
         0,
-        "Number of HR pixels by which a crop may leave its patch of a core-set; with 0 a crop as large as its patch "
-        "has one place.",
+        "Number of HR pixels by which a crop may reach beyond its patch of a core-set at each side. With 0, a crop as "
+        "large as its patch has only one position.",
         whole(),
         metavar="N",
     )
     root: PathLike | None = setting(
-        None, "Folder of a core-set's images, where they have moved since scoring.", _FILE, metavar="DIR", free=True
+        None, "Folder of a core-set's images, if they have moved since scoring.", _FILE, metavar="DIR", free=True
     )
     lr_images: PathLike | None = setting(
         None,
-        "Folder of LR images that exist already, each with the path that its HR image has below the folder of the "
-        "data. Without it, those that the core-set was scored with are taken, or LR images are made.",
+        "Folder of LR images to use instead of making them. An LR image has the path that its HR image has below the "
+        "folder of the data.",
         _FILE,
         metavar="DIR",
         free=True,
+        shown="those that the core-set was scored with, or none",
     )
     lr_template: str = setting(
         ONE,
-        "Name of an LR image after its HR image's name without suffix, such as {}x4.",
+        "Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4.",
         text("a name with {} in it"),
     )
     recipe: Literal["default", "paper"] = setting(
         "default",
-        "Which recipe to train by. paper: the optimiser of the paper, for srcnn, fsrcnn, drrn and idn.",
+        "Recipe to train by. default: that of this help. paper: the paper's own optimiser, for srcnn, fsrcnn, drrn and "
+        "idn.",
         one_of("default", "paper"),
     )
     reselect_every: int | None = setting(
         None,
-        "Every K updates, score the patches of the data (scores.parquet or a core-set) by the model in training, and "
-        "go on with a part of them.",
+        "Score the patches of the data (scores.parquet or a core-set) by the model in training every K updates, and "
+        "train on a part of them until the next time.",
         whole(1),
         metavar="K",
+        shown="never",
     )
     reselect_keep: float = setting(
         0.5,
-        "Fraction of the patches, the hardest, that is trained on after `reselect_every`.",
+        "Fraction of all patches, above 0 and up to 1, that `reselect_every` keeps: the hardest after those that "
+        "`reselect_drop` leaves out.",
         fraction("reselect_keep", zero=False, one=True),
     )
     reselect_drop: float = setting(
-        0.05, "Fraction of the patches, the hardest, that is left out before.", fraction("reselect_drop")
+        0.05,
+        "Fraction of all patches, from 0 to below 1, that `reselect_every` leaves out first: the hardest.",
+        fraction("reselect_drop"),
     )
     sample: str | None = setting(
         None,
         "How crops are drawn by the losses of the data (scores.parquet or a core-set). hard:0.5:0.75: from the "
-        "hardest half for 75 % of the updates, then from all; loss:1: in proportion to that power of the loss; "
-        "loss:1:annealed: the power falls to 0; loss:1:weighted: a crop drawn with probability p counts 1 / p. "
-        "Without it, all crops are drawn alike.",
+        "hardest half for 75 % of the updates, then from all; loss:1: in proportion to the loss to the power of 1; "
+        "loss:1:annealed: the same with a power that falls to 0; loss:1:weighted: the same, and a crop drawn with "
+        "probability p counts 1 / p.",
         text("how crops are drawn"),
         metavar="HOW",
+        shown="all alike",
     )
     precision: Literal["fp32", "bf16", "fp16"] = setting(
-        "fp32", "Precision that autocast computes in; weights stay fp32.", one_of("fp32", "bf16", "fp16")
+        "fp32", "Precision of autocast; the weights remain fp32.", one_of("fp32", "bf16", "fp16")
     )
     device: Device = setting(
-        "auto", "The device that trains. auto takes a GPU where there is one.", one_of(*DEVICES), free=True
+        "auto", "Device that trains. auto takes a GPU if there is one.", one_of(*DEVICES), free=True
     )
     threads: int | None = setting(
         None,
-        "Number of CPU threads that compute and read.",
+        "Number of CPU threads that compute and read images.",
         Kind("a whole number of at least 1", _threads, "whole"),
-        shown="one for each core that is idle",
+        shown="one per idle core",
         free=True,
     )
     cache_mb: int = setting(
         2048,
-        "MiB of memory for decoded images; images beyond it are read when they are drawn.",
+        "Memory for decoded images in MiB; images beyond it are read again whenever they are drawn.",
         whole(),
         free=True,
     )
     eval_data: Paths = setting(
         (),
-        "HR images, or folders of them, to evaluate on. Repeatable.",
+        "HR images, or folders of them, to evaluate the model on. Repeatable.",
         paths("a folder of images"),
         metavar="DIR",
         free=True,
     )
     eval_protocol: Literal["classic", "rgb"] | None = setting(
         None,
-        "Protocol of the evaluation, as `srfast eval` describes it.",
+        "Protocol of the evaluation; `srfast eval --help` describes both.",
         one_of("classic", "rgb"),
-        shown="the model's, as in srfast eval",
+        shown="classic for Y models, rgb for RGB models",
         free=True,
     )
     eval_ssim: Literal["wang", "skimage"] = setting(
-        "wang", "Window of SSIM, as `srfast eval` describes it.", one_of("wang", "skimage"), free=True
+        "wang", "Window of SSIM; `srfast eval --help` describes both.", one_of("wang", "skimage"), free=True
     )
     eval_every: int = setting(
-        0, "Number of updates between evaluations; 0 evaluates at the end only.", whole(), free=True
+        0, "Number of updates between evaluations. With 0, the model is evaluated at the end only.", whole(), free=True
     )
     log_every: int = setting(100, "Number of updates between rows of log.csv.", whole(1), free=True)
     save_every: int = setting(1000, "Number of updates between checkpoints.", whole(1), free=True)
@@ -204,19 +213,22 @@ class TrainSettings(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainArguments(TrainSettings):
-    """The settings and what concerns one call."""
+    """The settings of a training, and those that concern one call only."""
 
     resume: bool = setting(
         False,
-        "Continue the run in the output folder, where there is one, with the settings that it has: the model, the "
-        "data and the rest need not be given again, and `steps` may grow.",
+        "Continue the run in the output folder, if there is one, with its settings. The model, the data and the other "
+        "settings need not be given again, and `steps` may grow.",
         SWITCH,
     )
-    quiet: bool = setting(True, "No progress on stderr.", SWITCH, python=True)
+    quiet: bool = setting(True, "Whether to show no progress on stderr.", SWITCH, python=True)
     say: Any = setting(
-        None, "A function that is called with lines for a person.", Kind("a function", lambda v: v), python=True
+        None,
+        "Function that is called with each line of text for a person.",
+        Kind("a function", lambda v: v),
+        python=True,
     )
 
 
 FREE = frozenset({"data", *(n for n, f in TrainSettings.__dataclass_fields__.items() if f.metadata.get("free"))})
-"""What may change when a run is resumed; where the data are no longer the same, their fingerprint says so."""
+"""Settings that may change when a run is resumed; whether the data are still the same, their fingerprint tells."""

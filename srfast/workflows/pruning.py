@@ -1,4 +1,4 @@
-"""Score, select and report in one go."""
+"""Scoring, selection and report in one call."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, kw_only=True)
 class PruneArguments(ScoreRun, Selection):
-    """The settings of ``srfast.score`` and of ``srfast.select``, and what concerns the call."""
+    """The settings of ``srfast.score`` and of ``srfast.select``, and one that concerns the call."""
 
-    scored: Callable[[Summary], None] | None = setting(None, "Called when the scores are written.", ANY, python=True)
+    scored: Callable[[Summary], None] | None = setting(
+        None, "Function that is called with the summary of the scores when they are written.", ANY, python=True
+    )
 
 
 FILES = {"scores.parquet": "score table", "coreset.parquet": "core-set", "report.html": "report"}
@@ -32,11 +34,11 @@ FILES = {"scores.parquet": "score table", "coreset.parquet": "core-set", "report
 
 @dataclass(frozen=True)
 class Pruned:
-    """What ``prune`` wrote."""
+    """The result of ``prune``."""
 
     folder: Path
     summary: Summary
-    """Of the scores."""
+    """Summary of the scores."""
     coreset: CoreSet
 
     @property
@@ -56,19 +58,19 @@ def _typed(settings: Callable[P, PruneArguments]) -> Callable[[Callable[..., Pru
 
 @_typed(PruneArguments)
 def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pruned:
-    """Scores images, selects a core-set and writes a report: what ``srfast prune`` does.
+    """Scores images, selects a core-set and writes a report, as ``srfast prune`` does.
 
     Args:
         images: Files and folders, as for ``srfast.score``.
-        output: Folder for scores.parquet, coreset.parquet and report.html; each appears whole or not at all. Scores
-            that are there already, of the same images by the same settings, are used again.
+        output: Folder for scores.parquet, coreset.parquet and report.html. Each file appears whole or not at all.
+            Scores of the same images and settings that are there already are used again.
         **options: settings
 
     Returns:
-        Where the files are, and the core-set.
+        The folder, the summary of the scores, the core-set and the path of the report.
 
     Raises:
-        InputError: as ``srfast.score`` and ``srfast.select`` do, and for an argument that neither has.
+        InputError: ``srfast.score`` or ``srfast.select`` would raise it, or an argument is one of neither.
         RunError: the backend cannot be used, or the disk is full.
     """
     asked = PruneArguments.of({**options, **({"defects": True} if options.get("clean") else {})})

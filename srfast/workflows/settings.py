@@ -1,4 +1,4 @@
-"""The settings of functions that span stages. Free of heavy imports."""
+"""The settings of functions that span stages, without heavy imports."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditArguments(ScoreRun):
-    """Everything that ``srfast.audit`` takes beside the images and the folder: the settings of scoring, and its own."""
+    """All arguments of ``srfast.audit`` except the images and the folder: those of scoring, and its own."""
 
     scorer: Scorer = setting(
         "bicubic",
-        "The network that scores, as for `srfast score`; bicubic needs none.",
+        "Network that reconstructs the patches, as for `srfast score`; bicubic needs none.",
         ANY,
         metavar="srcnn|bicubic|PATH",
     )
     mode: Mode = setting("dense", "How patches are scored, as for `srfast score`.", one_of(*MODES))
-    skip_bad: bool = setting(True, "Go on after files that cannot be read, which are verdicts too.", SWITCH)
-    defects: bool = setting(True, "Measure the columns that are judged.", SWITCH)
+    skip_bad: bool = setting(True, "Go on after files that cannot be read; their verdict is unreadable.", SWITCH)
+    defects: bool = setting(True, "Measure the defects by which images are judged.", SWITCH)
     against: tuple[str | os.PathLike[str], ...] = setting(
         (),
-        "Folders and files of test images, copies of which are rejected. Repeatable.",
+        "Test images, or folders of them; copies of them are rejected. Repeatable.",
         paths("folders and files"),
         metavar="DIR",
         repeated=True,
     )
-    patches: bool = setting(False, "Look for near-duplicates patch by patch too, as `srfast dedup` does.", SWITCH)
+    patches: bool = setting(False, "Also compare patch by patch for near-duplicates, as `srfast dedup` does.", SWITCH)

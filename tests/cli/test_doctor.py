@@ -60,7 +60,7 @@ def test_a_gpu_without_torch() -> None:
     assert "auto takes           native on cpu" in done.stdout
     assert not any(line.startswith(("triton/cuda", "torch/cuda")) for line in done.stdout.splitlines())
     assert done.stderr.splitlines() == [
-        "srfast: srfast: there may be a GPU, but PyTorch is not installed: pip install 'srfast[cuda]'; the CPU is used"
+        "srfast: there may be a GPU, but PyTorch is not installed: pip install 'srfast[cuda]'; the CPU is used"
     ]
     found = json.loads(without_torch("driver", "doctor", "--json").stdout)
     assert (found["torch"], found["cuda"]["driver"], found["cuda"]["available"]) == (None, True, False)

@@ -118,8 +118,8 @@ def _chosen(backend: str, device: str) -> tuple[str, str]:
 
 @cache
 def _say(text: str) -> None:
-    """Once a process, on stderr unless the application logs elsewhere."""
-    logging.getLogger("srfast").warning("srfast: %s", text)
+    """Logs a warning once per process."""
+    logging.getLogger("srfast").warning("%s", text)
 
 
 def make_engine(network: Network, settings: ScoreSettings, isa: str | None = None, threads: int = 1) -> BatchEngine:
