@@ -31,6 +31,7 @@ from srfast.study.ready_made import find_runnable
 from srfast.study.results import Results
 from srfast.study.running import Outcome, run_cell, running
 from srfast.study.taken_over import Known, take_over
+from srfast.training import checkpoint
 
 Progress = Callable[[Outcome, int, int], None]
 """Called after each cell with how it ended, the number of cells done and the number of all."""
@@ -176,7 +177,9 @@ def status(study: Study, out: str | os.PathLike[str], jobs: int | None = None) -
     open_ = [c for c in every if c not in done]
     at_work = [c for c in open_ if running(place_of(folder, c))]
     made = {c.name: results.training_steps(place_of(folder, c)) for c in at_work}
-    pace = _pace([place_of(folder, c) for c in done]) or _first_pace(made.values())
+    # Cells that were taken over have no weights, and took their time on another machine.
+    ran = [place for c in done if ((place := place_of(folder, c)) / checkpoint.MODEL).exists()]
+    pace = _pace(ran) or _first_pace(made.values())
     seconds = sum(pace(c) * (1 - made.get(c.name, (0, 0.0))[0] / c.updates) for c in open_) / jobs if pace else None
     left = _names([c for c in open_ if c not in at_work])
     steps = {c.name: f"{made[c.name][0]}/{c.updates}" for c in at_work}

@@ -320,6 +320,9 @@ def test_known_cells_are_taken_over(write_study: Callable[..., Path], tmp_path: 
         assert after == (pytest.approx(before + seconds[1] - seconds[0], abs=1e-3) if before else 0)
     assert any(of[1].values())
     assert both.meta["cells"].items() >= first.meta["cells"].items()
+    # Their seconds are another machine's: they say nothing of how long the rest will take.
+    run_study(write_study(seeds=1), tmp_path / "third", known=[tmp_path / "first"])
+    assert status(read_study(write_study(seeds=2)), tmp_path / "third").seconds is None
     # Once taken over, they are cells as any other.
     ran.clear()
     assert run_study(write_study(seeds=2), tmp_path / "second").table.equals(both.table)
