@@ -1,7 +1,7 @@
 """Launch configurations by architecture and element type: a plain table, chosen at launch, measured by ``make tune``.
 
-A compiled choice instead of autotuning at run time: the first call does not stall, two runs give the same bits, and the
-interpreter needs no GPU driver. Rows marked ``measured=False`` are derived from register and shared-memory counts.
+A table replaces autotuning at run time: the first call does not stall, two runs give the same bits, and the interpreter
+needs no GPU driver. Rows with ``measured=False`` are derived from register and shared-memory counts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Config:
-    """How a kernel is cut. block: LR pixels a program."""
+    """The launch configuration of a kernel; ``block`` is the number of LR pixels per program."""
 
     block: int
     num_warps: int

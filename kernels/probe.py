@@ -1,4 +1,4 @@
-"""Whether Triton compiles and runs a kernel on a device: it needs a C compiler, and a driver for its ptxas."""
+"""Finds out whether Triton, which needs a C compiler and a driver for its ptxas, compiles and runs a kernel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def probe_kernel(out):
 
 
 def failure(device: torch.device | str) -> str | None:
-    """Why not, in one line; None where the kernel has run."""
+    """The reason why Triton does not work, in one line; None if the kernel has run."""
     try:
         out = torch.zeros(1, dtype=torch.int32, device=device)
         probe_kernel[(1,)](out)

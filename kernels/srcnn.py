@@ -56,8 +56,9 @@ def _rows(weight, FIRST: tl.constexpr, COUNT: tl.constexpr):
 
 @triton.jit
 def _place(row, column, height, width, SIDE: tl.constexpr):
-    """Where an LR pixel lies in a plane of products. Columns next to a border, which are classes of their own, come
-    after the others, and their pixels one after another: a program writes neighbours, whichever class it works on."""
+    """Position of an LR pixel in a plane of products. Columns next to a border are classes of their own and come after
+    the others, with their pixels one after another, so that a program writes neighbours whichever class it works on.
+    """
     middle = tl.minimum(SIDE // 2, width - 1)
     past = tl.maximum(width - SIDE, 0)
     whole = (column >= middle) & (column <= middle + past)
@@ -216,12 +217,12 @@ def error_kernel(
 class Packed:
     """Weights of one SRCNN as the kernels read them, made by ``srfast.scoring.backends.fold.pack``.
 
-    Biases are float32 and times 255; the rest is of one element type.
+    Biases are float32 and multiplied by 255; the other weights have one element type.
     """
 
     scale: int
     folded: Callable[[int, int], Tensor]
-    """(rows, columns) -> conv1 behind the up-sampler, [rows, columns, S * S, TAPS, 64], for the classes of an image."""
+    """conv1 merged with the up-sampler, [rows, columns, S * S, TAPS, 64], for the classes of an image."""
     b1: Tensor  # [64]
     w2: Tensor  # [64, 32]
     b2: Tensor  # [32]
@@ -230,7 +231,9 @@ class Packed:
 
 
 def groups(images: int, height: int, width: int, scale: int, config: Config, itemsize: int) -> tuple[int, int]:
-    """Images of a group, and the programs of ``features_kernel`` for one: groups of GROUP bytes at most, all alike."""
+    """The number of images in a group of at most GROUP bytes, and of the programs of ``features_kernel`` for
+    one group.
+    """
     most = max(1, GROUP // (scale**2 * 25 * height * width * itemsize))
     group = triton.cdiv(images, triton.cdiv(images, most))
     side = WINDOW[scale]
@@ -246,7 +249,7 @@ def groups(images: int, height: int, width: int, scale: int, config: Config, ite
 
 
 def config_for(kernel: str, tensor: Tensor) -> Config:
-    """The table's row for the card that holds ``tensor``; on the CPU (the interpreter) the row of 80."""
+    """The table's row for the card that holds ``tensor``; on the CPU (in the interpreter) the row of 80."""
     capability = 80
     if tensor.is_cuda:
         major, minor = torch.cuda.get_device_capability(tensor.device)
@@ -265,17 +268,17 @@ def _check(name: str, tensor: Tensor, dtype: torch.dtype, shape: tuple[int, ...]
 
 
 def launch_features(lr: Tensor, packed: Packed, config: Config | None = None) -> Tensor:
-    """Everything up to conv3's products.
+    """Computes everything up to conv3's products.
 
     Args:
         lr: LR pixels in [0, 255], [N, h, w], contiguous, of the dtype and on the device of ``packed``.
         packed: The weights.
-        config: Replaces the table's row.
+        config: Launch configuration; None takes the table's.
 
     Returns:
-        [N, S * S, 25, h * w] of the same dtype: products of the features (times 255) with conv3's taps, for each HR
-        pixel by its place (row, then column) in its LR pixel; LR pixels lie as ``_place`` says. float16 holds values up
-        to 65504.
+        [N, S * S, 25, h * w] of the same dtype: the products of the features (times 255) with conv3's taps, for each HR
+        pixel by its place (row, then column) in its LR pixel. LR pixels lie where ``_place`` says. float16 holds values
+        up to 65504.
     """
     n, h, w = lr.shape
     _check("lr", lr, packed.w2.dtype, (n, h, w), packed.w2.device)
@@ -316,17 +319,18 @@ def launch_features(lr: Tensor, packed: Packed, config: Config | None = None) ->
 def launch_error(
     products: Tensor, truth: Tensor, packed: Packed, sr: Tensor | None = None, config: Config | None = None
 ) -> Tensor:
-    """conv3 and the mean squared error of each image.
+    """Computes conv3 and the mean squared error of each image.
 
     Args:
-        products: Of ``launch_features``, [N, S * S, 25, h * w].
+        products: The result of ``launch_features``, [N, S * S, 25, h * w].
         truth: Y, [N, S * h, S * w] uint8.
         packed: Weights on the same device.
-        sr: Where the reconstruction in [0, 255] goes, [N, S * h, S * w] float32; None: it is not written.
-        config: Replaces the table's row.
+        sr: Output for the reconstruction in [0, 255], [N, S * h, S * w] float32; None leaves it out.
+        config: Launch configuration; None takes the table's.
 
     Returns:
-        [N] float32 in units of [0, 255]^2. Programs sum in float32, their sums are added in float64 in a fixed order.
+        [N] float32 in units of [0, 255]^2. Programs sum in float32, and their sums are added in float64 in a fixed
+        order.
     """
     s = packed.scale
     n, h, w = truth.shape[0], truth.shape[1] // s, truth.shape[2] // s

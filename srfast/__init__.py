@@ -1,4 +1,4 @@
-"""srfast: finds the image patches worth training super-resolution models on.
+"""srfast finds the image patches that are worth training super-resolution models on.
 
 Names are loaded on first use, so that ``import srfast`` and ``srfast --help`` do not wait for torch.
 """

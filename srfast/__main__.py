@@ -9,7 +9,7 @@ from srfast.runtime import interrupts
 
 
 def run() -> None:
-    """Runs the command line; signals that come before it, in it and after it end in one line or in none."""
+    """Runs the command line. A signal ends it with one line or silently, even while Python loads or shuts down."""
     _open_streams()
     _spare_memory()
     interrupts.install()
@@ -31,8 +31,10 @@ def run() -> None:
 
 
 def _spare_memory() -> None:
-    """Where memory is limited (``ulimit -v``), Arrow's own allocators, which reserve much and end the process where
-    they get none, give way to the system's; and the one that starts a thread as it is loaded does not."""
+    """Uses the system's memory allocator for Arrow where memory is limited (``ulimit -v``), since Arrow's own
+    allocators reserve much and abort the process when they cannot, and keeps one of them from starting a thread on
+    import.
+    """
     try:
         import resource
 
@@ -44,8 +46,9 @@ def _spare_memory() -> None:
 
 
 def _open_streams() -> None:
-    """Where the shell closed a stream (``2>&-``), what is said there goes nowhere, instead of into the next file that
-    is opened, which would have the stream's number."""
+    """Opens streams that the shell closed (``2>&-``) to nowhere, since the next file would get their number and
+    output.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

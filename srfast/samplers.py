@@ -1,8 +1,8 @@
-"""Samplers that choose what an epoch goes over, for any PyTorch loop: RS2 and InfoBatch.
+"""Samplers that choose the samples of each epoch, for any PyTorch loop: RS2 and InfoBatch.
 
-Both are functions of the seed, the epoch and what they were told of losses, so a run that stops goes on bit for bit:
-save ``state_dict(consumed)`` with the model. Under ``torchrun`` (or with ``rank`` and ``world`` given) every process
-draws the same epoch and takes its own share of it.
+Both depend only on the seed, the epoch and the losses they were given, so that an interrupted run continues bit for
+bit: save ``state_dict(consumed)`` with the model. Under ``torchrun``, or with ``rank`` and ``world`` given, every
+process draws the same epoch and takes its own share of it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["RS2", "InfoBatch", "random_subset"]
 
 
 def random_subset(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
-    """``count`` of the numbers below n, drawn without replacement, ascending."""
+    """Draws ``count`` of the numbers from 0 to n - 1 without replacement; they are returned in ascending order."""
     return np.sort(rng.permutation(n)[:count])
 
 
 class _Shared(Sampler[int]):
-    """An epoch's indices, dealt out to processes in turn; the last round starts over at the front where it must."""
+    """The indices of an epoch, dealt out to the processes in turn; the last round is filled with the first indices."""
 
     def __init__(self, data: Sized | int, seed: int, rank: int | None, world: int | None) -> None:
         n = data if isinstance(data, int) else len(data)
@@ -47,10 +47,10 @@ class _Shared(Sampler[int]):
 
     @abstractmethod
     def _whole(self) -> np.ndarray:
-        """The indices of this epoch over all processes, in order."""
+        """The indices of this epoch for all processes, in order."""
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """The epoch that the next iteration goes over, from this process's ``start``-th sample on."""
+        """Sets the epoch of the next iteration, which begins at this process's sample number ``start``."""
         self._go_to(epoch, start)
 
     def _go_to(self, epoch: int, start: int) -> None:
@@ -75,11 +75,11 @@ class _Shared(Sampler[int]):
         self._start = 0
 
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
-        """What to save.
+        """The state to save.
 
         Args:
-            consumed: Samples of this epoch that this process has trained on. None takes those that were handed out,
-                which with a DataLoader's workers is ahead of training.
+            consumed: Number of samples of this epoch on which this process has trained. None takes the number handed
+                out, which is ahead of training if a DataLoader has workers.
         """
         return {
             "epoch": self.epoch,
@@ -90,7 +90,11 @@ class _Shared(Sampler[int]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where ``state_dict`` was taken; InputError for another dataset, seed or number of processes."""
+        """Continues from a state of ``state_dict``.
+
+        Raises:
+            InputError: the state is of another dataset, seed or number of processes.
+        """
         for name, own in (("seed", self.seed), ("samples", self.n), ("world", self.world)):
             if state.get(name) != own:
                 raise InputError(f"{name}: the state was saved with {state.get(name)!r}, got {own!r}")
@@ -98,16 +102,17 @@ class _Shared(Sampler[int]):
 
 
 class RS2(_Shared):
-    """A fresh random subset for every epoch: repeated sampling of random subsets (Okanovic et al., 2023, 2305.18424).
+    """Repeated sampling of random subsets: a fresh random subset for every epoch (Okanovic et al., 2023, arXiv
+    2305.18424).
 
     Call ``set_epoch`` before each epoch, as with ``DistributedSampler``.
 
     Args:
         data: The dataset, or its length.
-        keep: Fraction of it that an epoch goes over, 0 < keep <= 1.
-        seed: Any non-negative integer.
-        rank: The number of this process; None takes that of ``torchrun``, or 0.
-        world: How many processes there are; None takes that of ``torchrun``, or 1.
+        keep: Fraction of the dataset in an epoch, 0 < keep <= 1.
+        seed: Random seed, any non-negative integer.
+        rank: Number of this process, from 0. None takes that of ``torchrun``, or 0.
+        world: Number of processes. None takes that of ``torchrun``, or 1.
     """
 
     def __init__(
@@ -124,11 +129,12 @@ class RS2(_Shared):
 
 
 class InfoBatch(_Shared):
-    """Prunes samples of small loss at random and weighs up the rest of them (Qin et al., ICLR 2024, 2303.04947).
+    """Leaves out samples of small loss at random and weights those that remain (Qin et al., ICLR 2024, arXiv
+    2303.04947).
 
-    In every epoch a sample whose last loss is below the mean is left out with probability ``ratio``; one that is not
-    left out counts 1 / (1 - ratio), so the expected gradient is that of the whole dataset. Samples not seen yet are
-    never left out; the last epochs, from ``anneal`` on, go over everything::
+    In every epoch, a sample whose last loss is below the mean is left out with probability ``ratio``. If it is not left
+    out, it counts 1 / (1 - ratio), so that the expected gradient is that of the whole dataset. Samples that were not
+    seen yet are never left out. From the fraction ``anneal`` of the epochs on, no sample is left out::
 
         for epoch in range(epochs):
             sampler.set_epoch(epoch)
@@ -137,16 +143,16 @@ class InfoBatch(_Shared):
                 sampler.update(index, loss)
                 (loss * sampler.weights(index).to(loss)).mean().backward()
 
-    Where ``torch.distributed`` runs, ``set_epoch`` lets the processes exchange their losses.
+    If ``torch.distributed`` is initialised, ``set_epoch`` exchanges the losses among the processes.
 
     Args:
         data: The dataset, or its length.
         epochs: Number of epochs of the training.
-        ratio: Probability of leaving out, 0 <= ratio < 1.
-        anneal: Fraction of the epochs after which nothing is left out.
-        seed: As for ``RS2``.
-        rank: As for ``RS2``.
-        world: As for ``RS2``.
+        ratio: Probability of leaving a sample out, 0 <= ratio < 1.
+        anneal: Fraction of the epochs after which no sample is left out, from 0 to 1.
+        seed: Random seed, any non-negative integer.
+        rank: Number of this process, from 0. None takes that of ``torchrun``, or 0.
+        world: Number of processes. None takes that of ``torchrun``, or 1.
     """
 
     def __init__(
@@ -178,7 +184,7 @@ class InfoBatch(_Shared):
         super().set_epoch(epoch, start)
 
     def _small(self) -> np.ndarray:
-        """Which samples [n] may be left out in this epoch."""
+        """Which samples may be left out in this epoch, bool [n]."""
         if self.epoch >= self.anneal * self.epochs or np.isnan(self._known).all():
             return np.zeros(self.n, bool)
         return self._known < np.nanmean(self._known)
@@ -189,12 +195,12 @@ class InfoBatch(_Shared):
         return rng.permutation(np.flatnonzero(~left_out))
 
     def weights(self, index: Tensor | np.ndarray | list[int]) -> Tensor:
-        """What the loss of each of these samples of this epoch counts: float32 [b]."""
+        """The factors by which to multiply the losses of these samples of this epoch, float32 [b]."""
         small = self._small()[_indices(index, self.n)]
         return torch.from_numpy(np.where(small, 1 / (1 - self.ratio), 1).astype(np.float32))
 
     def update(self, index: Tensor | np.ndarray | list[int], loss: Tensor | np.ndarray) -> None:
-        """Takes note of the losses [b] of samples; they count from the next epoch on."""
+        """Records the losses [b] of samples; they count from the next epoch on."""
         at = _indices(index, self.n)
         values = (loss.detach().float().cpu().numpy() if isinstance(loss, Tensor) else np.asarray(loss)).astype(
             np.float64
@@ -207,7 +213,9 @@ class InfoBatch(_Shared):
         self._told[at] = True
 
     def _exchange(self) -> None:
-        """What other processes were told since the last epoch; the mean where two were told of one sample."""
+        """Takes over the losses that other processes recorded since the last epoch, with the mean of several for a
+        sample.
+        """
         d = torch.distributed
         if self.world > 1 and d.is_available() and d.is_initialized():
             device = (

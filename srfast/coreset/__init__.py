@@ -1,1 +1,1 @@
-"""Score table to core-set to training pairs."""
+"""From a score table to a core-set, and to training pairs."""

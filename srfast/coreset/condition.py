@@ -1,4 +1,4 @@
-"""Conditions on the columns of a table, as DuckDB's SQL understands them."""
+"""Conditions on the columns of a table, in DuckDB's SQL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from srfast.errors import InputError, RunError
 
 ROW = "srfast row number"
-"""The name under which a condition could see the number of a row."""
+"""Name under which a condition could see the number of a row."""
 MET = "srfast condition met"
 
 
@@ -19,11 +19,11 @@ def passing(table: pa.Table, condition: str) -> np.ndarray:
 
     Args:
         table: Any table.
-        condition: One SQL expression over its columns that is true or false, such as ``blockiness < 30 and bicubic >
+        condition: One SQL expression over the columns that is true or false, such as ``blockiness < 30 and bicubic >
             0.5``. It cannot reach files, the network, other tables or the settings of the engine.
 
     Raises:
-        InputError: not such an expression, or it names a column that does not exist.
+        InputError: the condition is not such an expression, or names a column that does not exist.
         RunError: duckdb is not installed.
     """
     try:
@@ -44,9 +44,9 @@ def passing(table: pa.Table, condition: str) -> np.ndarray:
 
 
 def connected(config: dict[str, Any], *settings: str) -> Any:
-    """A connection with these settings, the first ones those that count from the start; none can be changed any more.
+    """A connection with these settings, which can no longer be changed; the first ones are set from the start.
 
-    DuckDB's own bar, which comes after two seconds, would be printed on stdout.
+    DuckDB's own progress bar is off, since it would be printed on stdout.
     """
     import duckdb
 
@@ -57,7 +57,11 @@ def connected(config: dict[str, Any], *settings: str) -> Any:
 
 
 def check_condition(rows: Any, condition: str, columns: list[str]) -> Any:
-    """A condition as an expression of DuckDB over a relation with these columns; InputError where it is none."""
+    """A condition as an expression of DuckDB over a relation with these columns.
+
+    Raises:
+        InputError: it is not a condition.
+    """
     import duckdb
 
     try:
@@ -71,10 +75,10 @@ def check_condition(rows: Any, condition: str, columns: list[str]) -> Any:
 
 
 def not_met(error: Exception, columns: list[str]) -> InputError:
-    """The error of a condition that DuckDB refuses."""
+    """The error to raise for a condition that DuckDB refuses."""
     return InputError(f"where: {reason(error)}; the columns are {', '.join(columns)}")
 
 
 def reason(error: Exception) -> str:
-    """The first line of what the engine says."""
+    """The first line of the engine's message."""
     return str(error).strip().splitlines()[0].rstrip(".!")

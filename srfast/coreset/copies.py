@@ -1,9 +1,9 @@
-"""Copies of whole images: compressed again, resized, mirrored or turned, found by one look at each image.
+"""Copies of whole images that were compressed again, resized, mirrored or turned, found by one look at each image.
 
-An image is looked at once, reduced: 64 x 64 means of its luma. The 63 lowest frequencies of that (the first 8 x 8 of a
-DCT-II, as in Zauner's pHash, 2010, but with their sizes instead of their signs) are compared for every pair, in all 8
-positions: a flip changes signs and a quarter turn transposes, so that one product of matrices serves each. What comes
-near is compared pixel by pixel.
+An image is read once and reduced to 64 x 64 means of its luma. Their 63 lowest frequencies (the first 8 x 8 of a
+DCT-II, as in Zauner's pHash, 2010, but with magnitudes instead of signs) are compared for every pair, in all 8
+orientations: a flip changes signs and a quarter turn transposes, so that one product of matrices serves each
+orientation. Pairs that come near are compared pixel by pixel.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from srfast.errors import InputError
 from srfast.runtime.threads import cores
 
 SIDE = 64
-"""Cells at each side of what is kept of an image: 4 KiB."""
+"""Cells at each side of the reduced image, which takes 4 KiB."""
 NEAR = 0.85
-"""Cosine of the low frequencies from which two images are compared pixel by pixel."""
+"""Cosine of the low frequencies from which on two images are compared pixel by pixel."""
 ALIKE = 0.80
-"""Correlation of the cells from which two images may be copies."""
+"""Correlation of the cells from which on two images may be copies."""
 DETAIL = 0.50
-"""The same of what is left of the cells without their coarse shapes.
+"""The same correlation for the details of the cells, without their coarse shapes.
 
 Of the 252,000 pairs of 710 photographs (BSDS400, BSD100, Set5, Set14, Urban100, T91) three, which are real copies, came
-above 0.7, 0.65 and 0.2 at once. Made copies of 40 of BSDS400 (JPEG at 10, a quarter of the size, mirrored, turned,
-noise of 25, blur of 2 pixels) lay above 0.94, 0.97 and 0.92, crops of 2 % at a corner above 0.94, 0.80 and 0.63;
-of crops of 2 % at every side and of added borders a part is missed.
+above 0.7, 0.65 and 0.2 at once. Synthetic copies of 40 images of BSDS400 (JPEG at 10, a quarter of the size, mirrored,
+turned, noise of 25, blur of 2 pixels) lay above 0.94, 0.97 and 0.92, crops of 2 % at a corner above 0.94, 0.80 and
+0.63. Some crops of 2 % at every side, and some images with added borders, are missed.
 """
 FLAT = 2.0
 """Standard deviation of the cells, in units of [0, 255], below which an image is too flat to be recognised."""
 _SHAPE = 0.05
-"""Largest difference of the logarithms of two aspect ratios: what is cropped by more is no copy of the whole."""
+"""Largest difference of the logarithms of two aspect ratios; an image cropped by more is not a copy of the whole."""
 _REACH = 2
-"""Cells by which copies may be shifted: a crop of 3 % at one side."""
+"""Cells by which copies may be shifted, for a crop of 3 % at one side."""
 _LOW = 8
 _BLOCK = 1024
 
 
 @dataclass(frozen=True)
 class Look:
-    """What is kept of an image to tell its copies."""
+    """What is kept of an image to recognise its copies."""
 
     cells: np.ndarray
     """[SIDE, SIDE] uint8, means of the luma."""
@@ -59,33 +59,33 @@ class Look:
 
 @dataclass(frozen=True)
 class Copy:
-    """An image that shows what a better one shows."""
+    """An image that shows the same as a better one."""
 
     image: str
     likeness: float
     """Correlation of the cells."""
     reason: str
-    """Why the other one is kept."""
+    """Why the other image is kept."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """An image and the copies of it."""
+    """An image and its copies."""
 
     keep: str
-    """The largest; of these a lossless one; of these that of the highest JPEG quality; of these the first by path."""
+    """The image to keep: the largest, then a lossless one, then of the highest JPEG quality, then the first by path."""
     copies: list[Copy]
 
 
 @dataclass(frozen=True)
 class Copies:
-    """What was found."""
+    """The copies that were found."""
 
     groups: list[Group]
     leaks: dict[str, str] = field(default_factory=dict)
     """Image -> the test image that it shows."""
     flat: list[str] = field(default_factory=list)
-    """Images too flat to be recognised, which are never called copies."""
+    """Images that are too flat to be recognised, and are never called copies."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Image -> why it could not be read."""
 
@@ -96,15 +96,15 @@ class Copies:
 
 
 def look(path: str | os.PathLike[str], rgb: np.ndarray | None = None) -> Look:
-    """Looks at an image.
+    """Reduces an image.
 
     Args:
         path: Its file.
-        rgb: Its pixels [H, W, 3] uint8, where they have been decoded already. A JPEG file is else decoded at an eighth
-            to a half of its size, which takes a fifth of the time.
+        rgb: Its pixels [H, W, 3] uint8, if they were decoded already. Otherwise a JPEG file is decoded at an eighth to
+            a half of its size, which takes a fifth of the time.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     encoding = encoding_of(path)
     if rgb is None and encoding.format == "JPEG":
@@ -123,15 +123,15 @@ def find_copies(
 ) -> Copies:
     """Finds the images that are copies of others, whatever the patches they will be cut into.
 
-    Every copy is alike the image that is kept, not only alike another copy.
+    Every copy is similar to the image that is kept, not only to another copy.
 
     Args:
-        images: Files and folders, as for ``srfast.score``, or what ``find_images`` found of them.
-        looks: By name, where the images have been looked at already.
+        images: Files and folders, as for ``srfast.score``, or the result of ``find_images``.
+        looks: The results of ``look`` by name, for images that were reduced already.
         against: Test images, files and folders.
 
     Raises:
-        InputError: no images, or a test image that cannot be read.
+        InputError: there are no images, or a test image cannot be read.
     """
     files = _files(images)
     known = looks or {}
@@ -199,7 +199,7 @@ def _shapes(encodings: list[Encoding]) -> np.ndarray:
 
 
 def _frequencies(cells: np.ndarray) -> np.ndarray:
-    """[n, 8, 8] float32 of cells: the lowest frequencies but the mean, roots of their sizes, of length 1."""
+    """[n, 8, 8] float32: the lowest frequencies of cells without the mean, roots of their magnitudes, of length 1."""
     k, i = np.arange(_LOW)[:, None], np.arange(SIDE)[None, :]
     basis = np.cos(np.pi * k * (2 * i + 1) / (2 * SIDE)).astype(np.float32)
     low = basis @ cells.astype(np.float32) @ basis.T
@@ -209,21 +209,21 @@ def _frequencies(cells: np.ndarray) -> np.ndarray:
 
 
 def _turned(low: np.ndarray, position: int) -> np.ndarray:
-    """The frequencies [n, 8, 8] of one of 8 positions: mirrored, upside down (bits 0 and 1), then transposed (2)."""
+    """The frequencies [n, 8, 8] in one of 8 orientations: mirrored, upside down (bits 0 and 1), then transposed (2)."""
     sign = (-1.0) ** np.arange(_LOW)
     low = low * np.where(position & 1, sign, 1)[None, None, :] * np.where(position & 2, sign, 1)[None, :, None]
     return (low.transpose(0, 2, 1) if position & 4 else low).astype(np.float32)
 
 
 def turn_cells(cells: np.ndarray, position: int) -> np.ndarray:
-    """Cells [n, s, s] in the same position."""
+    """Cells [n, s, s] in the same orientation."""
     cells = cells[:, :, ::-1] if position & 1 else cells
     cells = cells[:, ::-1] if position & 2 else cells
     return cells.transpose(0, 2, 1) if position & 4 else cells
 
 
 def _pairs(a: np.ndarray, shape_a: np.ndarray, b: np.ndarray, shape_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which cells of a are alike which of b: row numbers [n, 2] in their order, and their likeness [n]."""
+    """Which cells of a are similar to which of b: row numbers [n, 2] in their order, and their likeness [n]."""
     low_a, low_b = _frequencies(a).reshape(len(a), _LOW * _LOW), _frequencies(b)
     best: dict[tuple[int, int], float] = {}
     same = a is b
@@ -247,7 +247,7 @@ def _pairs(a: np.ndarray, shape_a: np.ndarray, b: np.ndarray, shape_b: np.ndarra
 
 
 def _likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The correlation [n] of cells [n, SIDE, SIDE] at their best shift; 0 where they or their details are not alike."""
+    """The correlation [n] of cells [n, SIDE, SIDE] at their best shift; 0 if they or their details are not similar."""
     a, b = a.astype(np.float32), b.astype(np.float32)
     fine_a, fine_b = a - _blurred(a), b - _blurred(b)
     r, inner = _REACH, SIDE - 2 * _REACH

@@ -1,4 +1,4 @@
-"""The Gauss-Newton matrix of an SRCNN's loss, sketched, and the direction in which a gradient is undone.
+"""The Gauss-Newton matrix of an SRCNN's loss, as a sketch, and the damped Newton direction of a gradient.
 
 For an image x (up-sampled, [0, 1]) and its Y y, the loss is L = 255^2 / n sum_p (f_p(x; w) - y_p)^2 over its n pixels.
 With J the Jacobian of f by the weights w, the Gauss-Newton matrix of L is 2 * 255^2 / n J^T J. A vector s of random
@@ -21,11 +21,11 @@ from srfast.errors import RunError
 from srfast.ops.reference import srcnn
 
 DAMPINGS = tuple(10.0 ** (e / 2) for e in range(-8, 3))
-"""What damping is chosen from, in units of the matrix's mean diagonal."""
+"""Values of the damping to choose from, in units of the matrix's mean diagonal."""
 _BLOCK = 512
-"""Rows that are in float64 at a time: 33 MB."""
+"""Rows that are in float64 at a time, 33 MB."""
 _PIECE = 64
-"""Crops whose activations are held at a time: 60 MB."""
+"""Crops whose activations are held at a time, 60 MB."""
 
 
 def flattened(weights: Mapping[str, Tensor]) -> Tensor:
@@ -34,19 +34,19 @@ def flattened(weights: Mapping[str, Tensor]) -> Tensor:
 
 
 def unflattened(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``flattened`` undone."""
+    """The weights of one vector, the inverse of ``flattened``."""
     sizes = [w.numel() for w in like.values()]
     parts = zip(like.items(), vector.split(sizes), strict=True)
     return {name: part.reshape(w.shape) for (name, w), part in parts}
 
 
 def context(weights: Mapping[str, Tensor]) -> int:
-    """Pixels that a reconstructed pixel sees on each side: 6 of an SRCNN 9-1-5."""
+    """Pixels at each side on which a reconstructed pixel depends: 6 for an SRCNN 9-1-5."""
     return int(sum(weights[f"conv{i}.weight"].shape[-1] // 2 for i in (1, 2, 3)))
 
 
 def probe_rows(up: Tensor, signs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """Rows g of the sketch.
+    """Computes rows g of the sketch.
 
     Args:
         up: Crops of up-sampled Y with the network's context around them [n, h + 2c, w + 2c], in [0, 1].
@@ -54,7 +54,8 @@ def probe_rows(up: Tensor, signs: Tensor, weights: Mapping[str, Tensor]) -> Tens
         weights: An SRCNN's six arrays; the second layer is 1 x 1.
 
     Returns:
-        [n, W]: 255 sqrt(2 / (h w)) J^T s of each crop, without the border's replication: crops lie inside the image.
+        [n, W]: 255 sqrt(2 / (h w)) J^T s of each crop, without the border's replication, since crops lie inside the
+        image.
     """
     parts = [_rows(u, s, weights) for u, s in zip(up.split(_PIECE), signs.split(_PIECE), strict=True)]
     return torch.cat(parts) * (255 * math.sqrt(2 / signs[0].numel()))
@@ -93,29 +94,29 @@ def _windows(planes: Tensor, side: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Direction:
-    """v = (H + damping I)^-1 g, and how the damping was chosen."""
+    """v = (H + damping I)^-1 g, and the damping that was chosen."""
 
     vector: Tensor
     """[W] float32."""
     damping: float
-    """In units of the matrix."""
+    """The damping in units of the matrix."""
     relative: float
-    """The same in units of the matrix's mean diagonal."""
+    """The damping in units of the matrix's mean diagonal."""
 
 
 def direction(rows: Tensor, held_out: int, gradient: Tensor, damping: float | None = None) -> Direction:
-    """The damped Newton direction of a gradient, H = rows^T rows / n.
+    """The damped Newton direction of a gradient, with H = rows^T rows / n.
 
-    v is the minimum of 1/2 v^T (H + damping I) v - g^T v. The damping is the one, of ``DAMPINGS``, whose v makes
-    1/2 v^T H v - g^T v smallest for an H of probes that v was not made of; these then join the others. There are fewer
-    probes n than weights W, so that the matrix that is factorised is n x n (Woodbury): with R the rows,
-    v = (g - R^T (R R^T + n damping I)^-1 R g) / damping, in float64, because the difference is small beside g.
+    v is the minimum of 1/2 v^T (H + damping I) v - g^T v. Of ``DAMPINGS``, the one is taken whose v minimises 1/2 v^T H
+    v - g^T v for an H of held-out probes, which then join the others. There are fewer probes n than weights W, so that
+    the matrix to factorise is n x n (Woodbury): with R the rows, v = (g - R^T (R R^T + n damping I)^-1 R g) / damping,
+    in float64, because the difference is small beside g.
 
     Args:
         rows: Probes [n, W] float32.
-        held_out: How many of them, the last ones, are of other images.
+        held_out: Number of probes, the last ones, that are of other images.
         gradient: g [W].
-        damping: In units of H's mean diagonal; None chooses it.
+        damping: The damping in units of H's mean diagonal; None chooses it.
 
     Raises:
         RunError: the probes are all zero.
@@ -180,6 +181,7 @@ def _error(rows: Tensor, vector: Tensor, gradient: Tensor) -> float:
 
 
 def squared_error(up: Tensor, y: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """(255 f - y)^2 [N, H, W] of whole images: up-sampled Y [N, H, W] in [0, 1], and Y in [0, 255]; the network pads by
-    replication."""
+    """(255 f - y)^2 [N, H, W] of whole images, from up-sampled Y [N, H, W] in [0, 1] and Y in [0, 255]; the network
+    pads by replication.
+    """
     return (255 * srcnn(up[:, None], weights)[:, 0] - y).square()

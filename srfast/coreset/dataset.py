@@ -1,4 +1,4 @@
-"""Training pairs as a dataset of PyTorch."""
+"""Training pairs as a PyTorch dataset."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from srfast.coreset.pairs import Pairs
 class CorePatches(Pairs, Dataset[tuple[Tensor, Tensor]]):
     """The patches of a core-set as aligned pairs, for any PyTorch training loop.
 
-    Item i is (lr, hr): uint8 tensors [3, size / scale, size / scale] and [3, size, size], channels first,
-    RGB. The LR image is made from the whole HR image, bit for bit as MATLAB's imresize does, and then
-    cropped: what trainers do, so the LR patch knows what lies around it (a score in "patch" mode does not).
+    Item i is (lr, hr): uint8 tensors [3, size / scale, size / scale] and [3, size, size], channels first, RGB. The LR
+    image is made from the whole HR image, bit for bit as by MATLAB's imresize, and then cropped, as trainers do. The
+    border of an LR patch therefore depends on its surroundings, unlike in a score in "patch" mode.
 
     Args:
-        coreset: What ``srfast.select`` returns, an Arrow table, or the path of coreset.parquet.
-        scale: 2, 3 or 4; divides x, y and size of every patch. None takes that of the scores.
-        root: The image folder, if it has moved since scoring.
-        lr_images: Folder of LR images that exist already; None takes that of the scores, or makes LR where they had
+        coreset: The result of ``srfast.select``, an Arrow table, or the path of coreset.parquet.
+        scale: 2, 3 or 4; it divides x, y and size of every patch. None takes that of the scores.
+        root: Folder of the images, if they have moved since scoring.
+        lr_images: Folder of existing LR images. None takes those of the scores, or makes LR images if the scores had
             none.
-        lr_template: Name of an LR image after its HR image's, such as "{}x4".
-        keep_images: Decoded images that each worker keeps; reading in the order of the table decodes each
-            image once.
+        lr_template: Name of an LR image, where {} stands for its HR image's name without suffix, such as "{}x4".
+        keep_images: Number of decoded images that each worker keeps, at least 1. Reading in the order of the table
+            decodes each image once.
         lr: The earlier name of ``lr_images``.
 
     Raises:
-        InputError: not a core-set, the scale does not divide the grid, or (on access) an image cannot be read or has
-            changed since it was scored.
+        InputError: it is not a core-set, the scale does not divide the grid or, on access, an image cannot be read or
+            has changed since it was scored.
     """
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:

@@ -1,14 +1,13 @@
 """Selections over tables that need not fit in memory: exact order statistics and one external sort, in DuckDB.
 
 Every cut of a selection (``drop_hardest``, ``window``, ``keep``) is a pair (value, row): the k-th element by value,
-ties by row. It is found by histograms that are refined until a bin holds one value, so a cut costs a few scans of one
-column and no memory. Only the rows that are kept are sorted, on disk where they need it; a window function would sort
-all rows for every cut.
+with ties in row order. Histograms that are refined until a bin holds one value find it, so that a cut costs a few scans
+of one column and no memory. Only the rows that are kept are sorted, on disk if needed; a window function would sort all
+rows for every cut.
 
-The same cuts stand in ``selection`` in NumPy, and both stay. Methods that draw, cluster or are functions, and limits
-that compare the patches of an image, need the columns as arrays, and a table in memory is selected from without a
-database. What a selection means is written once: its arguments and its counts in ``settings``, its condition in
-``condition``, what is left out in ``rejects``; ``tests/coreset/test_large.py`` holds the two to the same bytes.
+``selection`` makes the same cuts in NumPy, and both are needed: methods that draw, cluster or are functions, and limits
+that compare the patches of an image, need the columns as arrays. Arguments and counts are in ``settings``, conditions
+in ``condition``, what is left out in ``rejects``; ``tests/coreset/test_large.py`` checks that both give the same bytes.
 """
 
 from __future__ import annotations
@@ -51,9 +50,9 @@ from srfast.scoring.table import (
 )
 
 MANY = 20_000_000
-"""Rows from which "auto" takes DuckDB: about 2 GiB in memory."""
+"""Number of rows from which on "auto" takes DuckDB; they take about 2 GiB in memory."""
 MEMORY_MIB = 384
-"""What DuckDB may hold before it spills."""
+"""MiB that DuckDB may hold before it spills."""
 BINS = 1 << 16
 BATCH = 1 << 18
 NOT_SORTED = ("random", "stratified", "hdc", "diverse")
@@ -61,7 +60,7 @@ _KEYS = {
     "reducible": "bicubic - loss",
     "relative": "CASE WHEN bicubic < 0.1::FLOAT THEN 0::FLOAT ELSE (bicubic - loss) / bicubic END",
 }
-"""The methods that sort by an expression, as methods/columns.py has them."""
+"""The methods that sort by an expression, as in methods/columns.py."""
 _BIG = 1 << 36
 """More than the rows of one file: row = file * _BIG + row in the file."""
 
@@ -75,11 +74,11 @@ class Files:
     schema: pa.Schema
     rows: int
     ordered: bool
-    """The files follow each other as the parts of one table; else rows are ordered by image, then as in their file."""
+    """Whether the files follow each other as parts of one table; otherwise rows are sorted by image."""
 
     @classmethod
     def find(cls, scores: Sequence[str | os.PathLike[str]]) -> Files:
-        """Raises InputError as ``ScoreTable.read`` and ``join`` do."""
+        """Finds the files of tables; raises InputError if ``ScoreTable.read`` or ``join`` would refuse them."""
         paths = [path for item in map(Path, scores) for path in (part_files(item) if item.is_dir() else [item])]
         metas, schemas, rows = [], [], 0
         for path in paths:
@@ -102,7 +101,7 @@ class Files:
 
 
 def unsupported(asked: Selection, meta: Mapping[str, Any]) -> str | None:
-    """Why DuckDB cannot make this selection of a table with these metadata; None where it can."""
+    """Why DuckDB cannot make this selection of a table with these metadata; None if it can."""
     several = isinstance(meta.get("shrink"), list) and len(meta["shrink"]) > 1
     if several and asked.sizes != "all":
         return "places are kept at one size (sizes 'all' keeps each)"
@@ -125,10 +124,11 @@ def unsupported(asked: Selection, meta: Mapping[str, Any]) -> str | None:
 
 
 def takes(engine: str, files: Files, asked: Selection) -> bool:
-    """Whether DuckDB selects.
+    """Whether DuckDB makes the selection.
 
     Raises:
-        InputError: it was named, and cannot make this selection. RunError: it was named, and is not installed.
+        InputError: the engine was named, and cannot make this selection.
+        RunError: the engine was named, and is not installed.
     """
     missing, why = find_spec("duckdb") is None, unsupported(asked, files.meta)
     if engine == "duckdb":
@@ -140,12 +140,12 @@ def takes(engine: str, files: Files, asked: Selection) -> bool:
 
 
 class Large:
-    """One selection over files; a context manager that owns a connection and a folder to spill to.
+    """One selection over files; a context manager with a connection and a folder to spill to.
 
     Args:
         files: The tables.
         asked: A checked selection.
-        beside: The folder to spill in; None takes the system's.
+        beside: The folder to spill to; None takes the system's.
     """
 
     def __init__(self, files: Files, asked: Selection, beside: Path | None = None) -> None:
@@ -154,7 +154,7 @@ class Large:
         self.names = with_extras(SCHEMA, files.schema).names
         self._reasons: dict[str, int] = {}
         self.about: dict[str, Any] = {}
-        """What the core-set's metadata say of the selection, once ``kept`` has been called."""
+        """The selection as the core-set's metadata describe it, once ``kept`` has been called."""
 
     def __enter__(self) -> Large:
         with ExitStack() as stack:
@@ -177,13 +177,14 @@ class Large:
         self._left.close()
 
     def kept(self, progress: Progress) -> Iterator[pa.Table]:
-        """The rows of the core-set, hardest first, in tables of ``BATCH`` rows with the columns ``names``.
+        """Yields the rows of the core-set, hardest first, in tables of ``BATCH`` rows with the columns ``names``.
 
         Args:
-            progress: Called with (rows handed out, rows in all, rows handed out).
+            progress: Function that is called with (rows handed out, rows in all, rows handed out).
 
         Raises:
-            InputError: as ``srfast.select``. RunError: no room left to spill.
+            InputError: ``srfast.select`` would raise it.
+            RunError: there is no room left to spill.
         """
         import duckdb
 
@@ -252,7 +253,7 @@ class Large:
         return predicate
 
     def _open(self) -> int:
-        """Makes the view ``passing`` and checks pages and columns; the number of rows in all."""
+        """Makes the view ``passing``, checks pages and columns, and returns the number of rows."""
         for path in self.files.paths:
             check_pages(path)
         listed = ", ".join(_text(str(path)) for path in self.files.paths)
@@ -313,7 +314,7 @@ class Large:
         sizes_of(found, self.files.meta, self.files.paths[0])
 
     def _check_images(self, source: str) -> bool:
-        """Refuses paths outside the root and images of two files; True where the rows are in order as they stand."""
+        """Refuses paths outside the root and images of two files; returns True if the rows are in order already."""
         found = self._connection.execute(
             f"SELECT image, min(file_index), max(file_index) FROM {source} GROUP BY image ORDER BY image"
         ).fetchnumpy()
@@ -334,7 +335,7 @@ class Large:
         return False
 
     def _first(self, key: str, order: str, k: int, where: str, n: int) -> str:
-        """The condition that a row is among the first k of the n for which ``where`` holds, by key and then by row."""
+        """The condition for a row to be among the first k of the n that meet ``where``, by key and then by row."""
         if k <= 0:
             return "false"
         if k >= n:
@@ -364,7 +365,7 @@ class Large:
         return low
 
     def _capped(self, key: str, candidates: str, count: int) -> tuple[str, int]:
-        """With at most ``max_per_image`` of an image: the condition, and how many are kept."""
+        """The condition for at most ``max_per_image`` rows of an image, and how many rows meet it."""
         direction = "ASC" if self.asked.order == "asc" else "DESC"
         row = _name(ROW)
         self._connection.execute(
@@ -389,5 +390,5 @@ def _text(text: str) -> str:
 
 
 def _number(value: Any) -> str:
-    """A literal that is compared exactly: float32 is widened, never the other way round."""
+    """A literal that compares exactly: float32 is widened, never narrowed."""
     return f"CAST('{value!r}' AS DOUBLE)" if isinstance(value, float) else f"CAST({value} AS HUGEINT)"

@@ -1,4 +1,4 @@
-"""Near-duplicates inside a dataset, and patches of it that are in test images."""
+"""Near-duplicates inside a dataset, and patches that are in test images."""
 
 from __future__ import annotations
 
@@ -29,48 +29,50 @@ from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, check_scored
 
 ALIKE = 0.93
-"""Concordance from which two patches are near-duplicates."""
+"""Concordance from which on two patches are near-duplicates."""
 _NEAREST = 5
-"""Neighbours by spectrum of which the likeness is computed."""
+"""Number of neighbours by spectrum whose likeness is computed."""
 DETAIL = 0.8
-"""Concordance from which their details are those of one patch: docs/selection.md."""
+"""Concordance from which on the details of two patches are the same: docs/selection.md."""
 _ROUGH = 0.1
-"""What the likeness at half the size may lack of ``alike``."""
+"""Amount by which the likeness at half the size may be below ``alike``."""
 _FAR = 4.0
-"""Squared distance of spectra that 98 of 100 made copies stay within: docs/selection.md, bench/duplicates.py."""
+"""Squared distance of spectra within which 98 of 100 synthetic copies lie: docs/selection.md, bench/duplicates.py."""
 _FLOOR = 1.0
-"""Mean square of a band, in units of [0, 255]^2, that counts as nothing: compression changes what lies below."""
+"""Mean square of a band, in units of [0, 255]^2, that counts as nothing, since compression changes what lies below."""
 _MEAN = 1 / 16
 """Weight of a patch's mean level beside the logarithms of its energies."""
 _STEP = 6
-"""Windows of test images stand a sixth of the patch apart: no training patch is further than REACH cells from one."""
+"""Windows of test images are a sixth of the patch apart, so that every training patch is within REACH cells of one."""
 _EXACT = 20_000
-"""Patches up to which every pair is compared; beyond, an inverted file of faiss visits a part of them."""
+"""Number of patches up to which every pair is compared; beyond it, an inverted file of faiss visits some of them."""
 _PIECE = 2048
 COLUMNS = ("duplicate", "group", "leak")
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What was found."""
+    """The duplicates that were found."""
 
     table: ScoreTable
     """The score table with the columns ``duplicate`` (bool: a patch of a better image, or an earlier one of the same
-    image, shows the same), ``group`` (int32: rows of one number show the same; -1: alone) and ``leak`` (string: the
-    test image that shows the same, or missing)."""
+    image, shows the same), ``group`` (int32: a number that rows which show the same share; -1 for a row on its own) and
+    ``leak`` (string: the test image that shows the same, or missing).
+    """
     duplicates: int
     groups: int
     flat: int
-    """Patches too flat to be recognised, which are never called duplicates."""
+    """Number of patches that are too flat to be recognised, and are never called duplicates."""
     images: list[tuple[str, str, int, int]]
-    """Pairs of images, the better one last, of which one shares at least half of its patches that are not flat with the
-    other: how many patches of the first, of how many."""
+    """Pairs of images, the better one last, where the first shares at least half of its patches that are not flat with
+    the second; with the number of these patches, and of how many.
+    """
     leaks: dict[str, dict[str, int]]
-    """Test image -> training image -> patches they share."""
+    """Test image -> training image -> number of patches that they share."""
 
     @property
     def leaking(self) -> int:
-        """Patches that are in a test image."""
+        """Number of patches that are in a test image."""
         return int(len(self.table) - self.table.table.column("leak").null_count)
 
 
@@ -86,17 +88,18 @@ def dedup(
     Args:
         scores: A score table, or its path.
         against: Test images, files and folders.
-        root: The folder of the images, if it has moved since scoring.
-        alike: Concordance from which two patches show the same, 0 < alike <= 1.
+        root: Folder of the images, if they have moved since scoring.
+        alike: Concordance from which on two patches count as the same, 0 < alike <= 1.
 
     Returns:
         The table with three more columns: ``duplicate`` (bool: a patch of a better image shows the same), ``group``
-        (int32: patches of one number show the same, and -1 stands alone) and ``leak`` (string: the test image that
-        shows the same, or missing). ``srfast.select(marked, where="not duplicate and leak is null")`` leaves them out.
+        (int32: a number that patches which show the same share; -1 for a patch on its own) and ``leak`` (string: the
+        test image that shows the same, or missing). ``srfast.select(marked, where="not duplicate and leak is null")``
+        leaves the marked patches out.
 
     Raises:
-        InputError: an argument out of range, a core-set, an image that cannot be read or has changed, or columns of an
-            earlier run.
+        InputError: an argument is out of range, ``scores`` is a core-set or has columns of an earlier run, or an image
+            cannot be read or has changed.
         RunError: faiss is not installed.
     """
     table = scores if isinstance(scores, ScoreTable) else ScoreTable.read(scores)
@@ -110,24 +113,24 @@ def find_duplicates(
     root: str | os.PathLike[str] | None = None,
     alike: float = ALIKE,
 ) -> Duplicates:
-    """Finds near-duplicate patches, flips, quarter turns, small shifts and re-compression included.
+    """Finds near-duplicate patches, including flips, quarter turns, small shifts and recompression.
 
-    The nearest patches by spectrum (features that flips and turns leave as they are, faiss) are compared pixel by pixel
-    at 32 x 32: concordance over the 8 positions and shifts of up to a tenth of the patch, of the whole and of the
-    details. Overlapping patches of one image, at whatever sizes it was scored, are not duplicates; patches too flat to
-    be recognised are left out. Of patches that show the same, that of the best image is no duplicate: of the largest,
-    then of a lossless one, then of the JPEG file of the highest quality, then of the first by path; in one image it is
-    the first.
+    The nearest patches by spectrum (features that flips and turns leave unchanged, searched by faiss) are compared
+    pixel by pixel at 32 x 32: by the concordance over the 8 orientations and shifts of up to a tenth of the patch, of
+    the whole and of the details. Overlapping patches of one image, at whatever sizes it was scored, are not duplicates;
+    patches too flat to be recognised are left out. Of patches that show the same, that of the best image is not a
+    duplicate: of the largest image, then of a lossless one, then of the JPEG file of the highest quality, then of the
+    first by path; within one image it is the first patch.
 
     Args:
         scores: The score table.
         against: Test images, files and folders; every window of the patch's size in them is compared.
-        root: The folder of the images, if it has moved since scoring.
-        alike: Concordance from which two patches are near-duplicates, 0 < alike <= 1.
+        root: Folder of the images, if they have moved since scoring.
+        alike: Concordance from which on two patches are near-duplicates, 0 < alike <= 1.
 
     Raises:
-        InputError: an argument out of range, a core-set, an image that cannot be read or has changed, or columns of an
-            earlier run.
+        InputError: an argument is out of range, ``scores`` is a core-set or has columns of an earlier run, or an image
+            cannot be read or has changed.
         RunError: faiss is not installed.
     """
     if isinstance(alike, bool) or not isinstance(alike, (int, float)) or not 0 < alike <= 1:
@@ -190,14 +193,14 @@ def _features(small: np.ndarray) -> np.ndarray:
 
 
 def _packed(small: np.ndarray) -> np.ndarray:
-    """Copies [n, SIDE, SIDE] as bytes, and behind them the bytes of their features: [n, SIDE * SIDE + 4 * d] uint8."""
+    """Copies [n, SIDE, SIDE] as bytes, followed by the bytes of their features: [n, SIDE * SIDE + 4 * d] uint8."""
     whole = np.rint(small).clip(0, 255).astype(np.uint8).reshape(len(small), SIDE * SIDE)
     return np.concatenate([whole, np.ascontiguousarray(_features(small)).view(np.uint8)], axis=1)
 
 
 @dataclass(frozen=True)
 class _Looks:
-    """What patches are compared by, one element a patch."""
+    """The arrays by which patches are compared, one element per patch."""
 
     small: np.ndarray
     """[n, SIDE, SIDE] uint8."""
@@ -217,7 +220,7 @@ def _looks(table: Rows, images: ScoredImages) -> _Looks:
 
 
 def _nearest(base: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distances and rows of the k nearest of ``base`` to each query, -1 where there are not so many."""
+    """Squared distances and rows of the k nearest of ``base`` to each query; -1 if there are fewer."""
     import faiss
 
     index: Any = faiss.IndexFlatL2(base.shape[1])
@@ -237,7 +240,7 @@ def _nearest(base: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray,
 def _pairs_within(
     table: Rows, image: np.ndarray, rows: np.ndarray, looks: _Looks, alike: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows a < b that show the same."""
+    """Pairs of rows a < b that show the same."""
     empty = np.empty(0, np.int64)
     if len(rows) < 2:
         return empty, empty
@@ -267,8 +270,9 @@ def _pairs_within(
 
 
 def _alike(left: _Looks, a: np.ndarray, right: _Looks, b: np.ndarray, alike: float) -> np.ndarray:
-    """Which pairs left[a], right[b] are alike, on all cores: a rough look first, a closer one at what passes,
-    one at the details at last."""
+    """Which pairs left[a], right[b] are alike, on all cores: by a rough comparison, a close one, and by their
+    details.
+    """
     same = np.arange(len(a))
     for compare, one, two, least in (
         (rough_likeness, left.half, right.half, alike - _ROUGH),
@@ -299,7 +303,7 @@ class _Comparison:
 
 
 def _groups(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The number of the group of each of n rows that pairs a, b put together."""
+    """The number of the group of each of n rows, where pairs a, b belong together."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -307,7 +311,7 @@ def _groups(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _leaks(tests: list[ImageFile], size: int, looks: _Looks, rows: np.ndarray, alike: float) -> np.ndarray:
-    """The test image that shows each of some patches [n], -1 for none."""
+    """The index of the test image that shows each of some patches [n], or -1."""
     table, image = _windows(tests, size)
     found = np.full(len(rows), -1)
     if not len(table) or not len(rows):
@@ -325,7 +329,7 @@ def _leaks(tests: list[ImageFile], size: int, looks: _Looks, rows: np.ndarray, a
 
 
 def _windows(tests: list[ImageFile], size: int) -> tuple[Rows, np.ndarray]:
-    """A table of the windows of test images, and the number of the image of each."""
+    """A table of the windows of test images, and the index of the image of each."""
     step = max(1, size // _STEP)
     columns: list[tuple[int, np.ndarray, np.ndarray]] = []
     for number, (_, (height, width)) in enumerate(ordered_map(lambda t: read_rgb(t.path).shape[:2], tests, cores())):
@@ -340,7 +344,7 @@ def _windows(tests: list[ImageFile], size: int) -> tuple[Rows, np.ndarray]:
 
 
 def _ranks(names: list[str], codes: np.ndarray, images: ScoredImages) -> np.ndarray:
-    """The place of each image [len(names)], the best first, by the headers of those in ``codes``."""
+    """The rank of each image [len(names)], the best first, by the headers of those in ``codes``."""
     preference = {code: encoding_of(images.root / names[code]).preference(names[code]) for code in codes.tolist()}
     rank = np.arange(len(names)) + len(names)
     for place, code in enumerate(sorted(preference, key=preference.__getitem__)):

@@ -24,19 +24,19 @@ _Y = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(255)
 def describe(
     table: Rows, rows: np.ndarray, images: ScoredImages, describe_copies: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Features of some patches of a table, each image read once at each of its sizes, on all cores.
+    """Features of some patches of a table; each image is read once at each of its sizes, on all cores.
 
     Args:
-        table: Columns image, x, y, size and, where there are several sizes, shrink.
+        table: A table with the columns image, x, y, size and, for several sizes, shrink.
         rows: Row numbers [n].
         images: The images of the table.
-        describe_copies: From small copies [m, SIDE, SIDE] float32 to features [m, d].
+        describe_copies: Function from small copies [m, SIDE, SIDE] float32 to features [m, d].
 
     Returns:
         [n, d], in the order of ``rows``.
 
     Raises:
-        InputError: an image that cannot be read, has changed since it was scored, or is smaller than its patches say.
+        InputError: an image cannot be read, has changed since it was scored, or is too small for its patches.
     """
     column = pc.dictionary_encode(table.table.column("image").combine_chunks())
     names, code = column.dictionary.to_pylist(), column.indices.to_numpy()[rows]
@@ -78,8 +78,9 @@ def summed(plane: np.ndarray) -> np.ndarray:
 
 
 def copies(sums: np.ndarray, x: np.ndarray, y: np.ndarray, size: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """Patches [n] of an image, each as means over side x side cells [n, side, side] float32; cells of a patch smaller
-    than ``side`` share pixels."""
+    """Patches [n] of an image, each as means over side x side cells, [n, side, side] float32. If a patch is smaller
+    than ``side``, its cells share pixels.
+    """
     first = np.arange(side) * size[:, None] // side
     last = np.maximum((np.arange(side) + 1) * size[:, None] // side, first + 1)
     x0, x1, y0, y1 = x[:, None] + first, x[:, None] + last, y[:, None] + first, y[:, None] + last
@@ -92,9 +93,9 @@ def copies(sums: np.ndarray, x: np.ndarray, y: np.ndarray, size: np.ndarray, sid
 
 
 def _sectors(folded: bool) -> np.ndarray:
-    """Which of the frequencies of rfft2, flattened, belong to which ring and wedge [SIDE * (SIDE // 2 + 1), bins].
+    """Which of the flattened frequencies of rfft2 belong to which ring and wedge, [SIDE * (SIDE // 2 + 1), bins].
 
-    Rings are octaves of the distance from zero; ``folded`` wedges divide the eighth of the circle onto which flips and
+    Rings are octaves of the distance from zero. ``folded`` wedges divide the eighth of the circle onto which flips and
     quarter turns map every direction, others the half circle. Frequencies whose mirror rfft2 leaves out count twice.
     """
     v, u = np.fft.fftfreq(SIDE, 1 / SIDE)[:, None], np.fft.rfftfreq(SIDE, 1 / SIDE)[None, :]
@@ -117,15 +118,15 @@ def _sectors(folded: bool) -> np.ndarray:
 _WINDOW = np.outer(np.hanning(SIDE + 2)[1:-1], np.hanning(SIDE + 2)[1:-1]).astype(np.float32)
 _DIRECTED, _FOLDED = _sectors(folded=False), _sectors(folded=True)
 FLOOR = 1e-2
-"""Mean square of a frequency band, in units of [0, 255]^2, that counts as nothing: log of less would be noise."""
+"""Mean square of a band, in units of [0, 255]^2, that counts as nothing; the logarithm of less would be noise."""
 
 
 def spectrum(small: np.ndarray, folded: bool = False, floor: float = FLOOR) -> np.ndarray:
     """Texture features [n, RINGS * WEDGES + 1] float32 of small copies [n, SIDE, SIDE].
 
-    The logarithm of the energy in each ring and wedge of the spectrum (Gonzalez and Woods, Digital Image Processing,
-    spectral texture measures), under a Hann window, and of the variance. They hardly change when the patch moves by a
-    few pixels or its brightness does; ``folded`` ones do not change at all when it is flipped or turned.
+    They are the logarithms of the energy in each ring and wedge of the spectrum (Gonzalez and Woods, Digital Image
+    Processing, spectral texture measures) under a Hann window, and of the variance. They hardly change when the patch
+    moves by a few pixels or its brightness changes; ``folded`` ones do not change at all under flips and turns.
     """
     flat = small - small.mean(axis=(1, 2), keepdims=True, dtype=np.float64).astype(np.float32)
     power = np.abs(np.fft.rfft2(flat * _WINDOW)).astype(np.float32).reshape(len(small), len(_DIRECTED))
@@ -136,8 +137,9 @@ def spectrum(small: np.ndarray, folded: bool = False, floor: float = FLOOR) -> n
 
 
 def standardised(features: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
-    """Features [n, d] float32, in each that varies less the mean and in units of the deviation ``of`` these features
-    (None: of themselves)."""
+    """Features [n, d] float32 in units of the deviation ``of`` these features (None: of themselves), less their mean;
+    constant features become zero.
+    """
     of = features if of is None else of
     spread = of.std(axis=0, dtype=np.float64)
     centred = features - of.mean(axis=0, dtype=np.float64)

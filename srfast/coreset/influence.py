@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 
 COLUMN = "influence"
 PROBES = 4096
-"""Crops of the pool that the curvature is sketched from: half as many as an SRCNN 9-1-5 has weights."""
+"""Number of crops of the pool for the sketch of the curvature, half as many as an SRCNN 9-1-5 has weights."""
 SIDE = 33
-"""Of a crop, in pixels: SRCNN's own training crop."""
+"""Side of a crop in pixels, that of SRCNN's own training crops."""
 HELD_OUT = 5
-"""Every so many-th image is kept from the matrix, to choose the damping by."""
+"""Every image of this number is held out of the matrix, to choose the damping by."""
 MOVED = 0.002
-"""By how much of itself the loss of a typical crop moves for the central difference. The reconstruction is cubic in
-the weights: at 0.02 the difference is off by a tenth of the largest slope, at 0.002 by 0.3 %, and float32's rounding
+"""Fraction of itself by which the loss of a typical crop moves for the central difference. The reconstruction is cubic
+in the weights: at 0.02 the difference is off by a tenth of the largest slope, at 0.002 by 0.3 %, and float32's rounding
 of a loss, 1e-6 of it, is 5e-4 of the difference."""
 _SAMPLE = 128
-"""Crops that say how far that is."""
+"""Number of crops that determine this step."""
 _AT_A_TIME = 8
-"""Of them: 110 MB in float64."""
+"""Number of these crops at a time: 110 MB in float64."""
 _PIECE = 1 << 16
 """Pixels of the target that are differentiated at a time: 100 MB."""
 
@@ -65,32 +65,32 @@ def influence(
     threads: int | None = None,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> ScoreTable:
-    """Adds a column ``influence``: by how much a patch of the pool lowers the loss on target images.
+    """Adds a column ``influence``: how much a patch of the pool lowers the loss on target images.
 
-    The scorer's weights minimise the mean loss of the pool. Where a patch i weighs more in it, they move by
-    -(H + damping)^-1 grad L_i, and the mean loss of the target falls by v . grad L_i with
-    v = (H + damping)^-1 grad L_target; H is the Gauss-Newton matrix of the pool, sketched from random crops, and the
-    damping is chosen on crops of other images. v . grad L_i is a derivative along v, taken as the central difference of
-    two scorings with the weights w + e v and w - e v.
+    The scorer's weights minimise the mean loss of the pool. If a patch i weighs more in it, they move by -(H +
+    damping)^-1 grad L_i, and the mean loss of the target falls by v . grad L_i with v = (H + damping)^-1 grad L_target.
+    H is the Gauss-Newton matrix of the pool, sketched from random crops, and the damping is chosen on crops of other
+    images. v . grad L_i is a derivative along v, computed as the central difference of two scorings with the weights w
+    + e v and w - e v.
 
     Args:
         scores: A score table or its path, made by ``srfast.score`` without given LR images.
-        target: Files and folders of images of the kind that a model shall be good at; twenty are enough.
-        scorer: The SRCNN 9-1-5 whose influence is taken: "srcnn" or a weight file.
-        root: The folder of the images, if it has moved since scoring.
-        probes: Crops of the pool that H is sketched from, 10 to 8000; None takes 4096.
-        damping: In units of H's mean diagonal, above 0; None chooses it.
-        seed: Random seed of the crops and of the sketch.
-        threads: CPU threads; None takes one a core that the process may use.
-        progress: Called with (images done, images in all, patches) during the two scorings.
+        target: Files and folders of images of the kind on which a model is to be good; twenty are enough.
+        scorer: The SRCNN 9-1-5 whose loss is predicted: "srcnn" or a weight file.
+        root: Folder of the images, if they have moved since scoring.
+        probes: Number of crops of the pool for the sketch of H, 10 to 8000; None takes 4096.
+        damping: Damping in units of H's mean diagonal, above 0; None chooses it.
+        seed: Random seed of the crops and of the sketch, at least 0.
+        threads: Number of CPU threads; None takes one per core that the process may use.
+        progress: Function that is called with (images done, images in all, patches) during the two scorings.
 
     Returns:
-        The table with the column (float32, units of the loss; higher helps more, negative harms). Its metadata say
-        under ``influence`` what the target was, the damping and the step.
+        The table with the column (float32, units of the loss; higher values help more, negative ones harm). Its
+        metadata record under ``influence`` the target, the damping and the step.
 
     Raises:
-        InputError: a wrong argument, a table with that column or with given LR images, images that are not those that
-            were scored, or a scorer that is no SRCNN 9-1-5.
+        InputError: an argument is wrong, the table has that column or given LR images, the images are not those that
+            were scored, or the scorer is not an SRCNN 9-1-5.
         RunError: PyTorch is not installed, or the target's loss does not depend on the scorer.
     """
     table = scores if isinstance(scores, ScoreTable) else ScoreTable.read(scores)
@@ -152,7 +152,7 @@ def influence(
 
 @dataclass(frozen=True)
 class _How:
-    """How the table was scored."""
+    """The settings by which the table was scored."""
 
     scale: Scale
     patch: int
@@ -177,7 +177,7 @@ def _y(rgb: np.ndarray) -> Tensor:
 
 
 def _enlarged(y: Tensor, how: _How) -> Tensor:
-    """d(y) up-sampled again, [0, 1], of whole images [N, H, W] uint8 whose sides are multiples of the scale."""
+    """d(y) up-sampled again, in [0, 1], of whole images [N, H, W] uint8 whose sides are multiples of the scale."""
     import torch
 
     from srfast.ops.functional import imresize, upsample
@@ -187,9 +187,9 @@ def _enlarged(y: Tensor, how: _How) -> Tensor:
 
 
 def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: _How) -> tuple[Tensor, int]:
-    """The gradient of the target's mean loss [W], and the pixels it is the mean of.
+    """The gradient of the target's mean loss [W], and the number of pixels of that mean.
 
-    Dense: of every pixel of the images. Patch: of the patches on the table's grid, each degraded by itself.
+    Dense mode: of every pixel of the images. Patch mode: of the patches on the table's grid, each degraded by itself.
     """
     import torch
 
@@ -229,7 +229,7 @@ def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: _How) -> tu
 
 
 class _Crops:
-    """Random crops of a pool's patches, with their context; images that are held out come last."""
+    """Random crops of a pool's patches with their context; those of held-out images come last."""
 
     def __init__(
         self,
@@ -266,7 +266,7 @@ class _Crops:
         return (up for up, _ in self._read(np.flatnonzero(~self.held)))
 
     def held_out(self) -> Iterator[Tensor]:
-        """The same of the images that are held out."""
+        """The crops of held-out images, as ``seen``."""
         return (up for up, _ in self._read(np.flatnonzero(self.held)))
 
     def sample(self) -> tuple[Tensor, Tensor]:
@@ -313,7 +313,7 @@ class _Crops:
 
 
 def _step(up: Tensor, y: Tensor, weights: Mapping[str, Tensor], along: Mapping[str, Tensor]) -> float:
-    """e: the length by which the losses of the crops move by MOVED of themselves, as their median."""
+    """The length e of the step that moves the losses of the crops by MOVED of themselves, in the median."""
     import torch
 
     from srfast.coreset.curvature import context, flattened, squared_error

@@ -1,4 +1,4 @@
-"""How alike two patches are, whatever their flip, turn and small shift."""
+"""The likeness of two patches, whatever their flip, turn and small shift."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from srfast.coreset.features import SIDE
 
 REACH = 3
-"""Largest shift, in cells of the small copies: 9 pixels of a patch of 96."""
+"""Largest shift in cells of the small copies: 9 pixels of a patch of 96."""
 FLAT = 2.0
-"""Standard deviation of a small copy, in units of [0, 255], below which there is too little in it to be recognised."""
+"""Standard deviation of a small copy, in units of [0, 255], below which it is too flat to be recognised."""
 _BATCH = 256
 _INNER = SIDE - 2 * REACH
 
@@ -25,15 +25,16 @@ def turns(copies: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def smoothed(copies: np.ndarray) -> np.ndarray:
-    """Copies [n, SIDE, SIDE] under a 3 x 3 binomial filter, float32: a shift by half a cell then changes little."""
+    """Copies [n, SIDE, SIDE] under a 3 x 3 binomial filter, float32, so that a shift by half a cell changes little."""
     padded = np.pad(copies.astype(np.float32), ((0, 0), (1, 1), (1, 1)), mode="edge")
     lines = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
     return (lines[:, :, :-2] + 2 * lines[:, :, 1:-1] + lines[:, :, 2:]) / 4
 
 
 def halved(copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Copies [n, SIDE, SIDE] at half the size [n, SIDE / 2, SIDE / 2] float32, and which of them hold too little to be
-    recognised: their smoothed inner part hardly varies [n]."""
+    """Copies [n, SIDE, SIDE] at half the size [n, SIDE / 2, SIDE / 2] float32, and which of them are too flat to be
+    recognised [n], since their smoothed inner part hardly varies.
+    """
     small, flat = np.empty((len(copies), SIDE // 2, SIDE // 2), np.float32), np.empty(len(copies), bool)
     for i in range(0, len(copies), _BATCH):
         smooth = smoothed(copies[i : i + _BATCH])
@@ -45,12 +46,13 @@ def halved(copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The largest concordance of two copies over flips, quarter turns and shifts.
 
-    Lin's concordance correlation (Biometrics 1989), 2 cov(a, b) / (var a + var b + (mean a - mean b)^2), of the inner
-    part of the first copy, in its 8 positions, with every part of that size of the second: 1 for the same pixels, less
-    where brightness or contrast differ.
+    It is Lin's concordance correlation (Biometrics 1989), 2 cov(a, b) / (var a + var b + (mean a - mean b)^2), of the
+    inner part of the first copy, in its 8 orientations, with every part of that size of the second: 1 for the same
+    pixels, less if brightness or contrast differ.
 
     Args:
-        a, b: Small copies [n, SIDE, SIDE], uint8 or float32.
+        a: Small copies [n, SIDE, SIDE], uint8 or float32.
+        b: Small copies of the same shape.
 
     Returns:
         float32 [n], at most 1.
@@ -59,13 +61,14 @@ def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def detail_likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """``likeness`` of what is left of the copies without their coarse shapes: two straight edges or two ramps are
-    alike, but what lies on them is not."""
+    """The ``likeness`` of the details of the copies, without their coarse shapes: two straight edges or two ramps are
+    alike, but the details on them are not.
+    """
     return _batched(lambda i: _concordance(_details(a[i]), _details(b[i]), REACH), len(a))
 
 
 def _details(copies: np.ndarray) -> np.ndarray:
-    """The smoothed copies less the same under eight more filters: a blur of 2 cells' deviation."""
+    """The smoothed copies less themselves under eight more filters, which is a blur with a deviation of 2 cells."""
     smooth = smoothed(copies)
     coarse = smooth
     for _ in range(8):
@@ -74,7 +77,7 @@ def _details(copies: np.ndarray) -> np.ndarray:
 
 
 def rough_likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """``likeness`` of copies at half the size [n, SIDE / 2, SIDE / 2]: a tenth of the work, and within 0.1 of it."""
+    """The ``likeness`` of copies at half the size [n, SIDE / 2, SIDE / 2]: a tenth of the work, within 0.1 of it."""
     return _batched(lambda i: _concordance(a[i], b[i], (REACH + 1) // 2), len(a))
 
 

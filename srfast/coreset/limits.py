@@ -1,4 +1,4 @@
-"""What a selection must also obey: how much of one image, and a share of the easiest."""
+"""Limits on a selection: a maximum per image, the spread over images, overlap, and a share of the easiest patches."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Limits:
     """Filters and reorders rows that stand in the order in which they are to be kept.
 
     Args:
-        table: The rows that the row numbers mean.
-        max_per_image: At most this many rows of one image.
+        table: The table to which the row numbers refer.
+        max_per_image: Largest number of rows of one image, or None.
         per_image: "share", "even" or None.
         nms: Largest intersection over union of two rows of an image, or None.
-        sizes: "best": rows of two sizes of an image that overlap by more than half of the smaller one are one place, of
-            which the first is kept; "all": they are not.
+        sizes: "best": of rows at two sizes of an image that overlap by more than half of the smaller one, only the
+            first is kept; "all": all may be kept.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class Limits:
         self._image = np.empty(0, np.int32)
         self._sizes, self._at = sizes_of(table.table, table.meta)
         self.apart = sizes == "best" and len(self._sizes) > 1
-        """Whether places are kept at one size."""
+        """Whether each place is kept at one size only."""
         if max_per_image is not None or per_image is not None or nms is not None or self.apart:
             self._image = pc.dictionary_encode(table.table.column("image").combine_chunks()).indices.to_numpy()
 
     def allowed(self, rows: np.ndarray) -> np.ndarray:
-        """The rows that may be kept, given that those before them are; in the same order."""
+        """The rows that may be kept, given that those before them are, in the same order."""
         if self.nms is not None or self.apart:
             x, y, size = (self._table.column(c)[rows] for c in ("x", "y", "size"))
             at = self._at[rows]
@@ -54,15 +54,15 @@ class Limits:
         return rows
 
     def spread(self, rows: np.ndarray, size: np.ndarray) -> np.ndarray:
-        """The rows so that any number of them, from the first on, is spread over the images as ``per_image`` says.
+        """The rows in an order of which every beginning is spread over the images as ``per_image`` says.
 
-        "even" takes one of every image, then a second of every image that has one, and so on. "share" sorts by
-        (i + 1/2) / n, where a row is number i (from 0) of an image that has n rows in ``size``: the first r * N rows
-        hold r * n of every image, to within one.
+        "even" takes one row of every image, then a second of every image that has one, and so on. "share" sorts by (i +
+        1/2) / n, where a row is number i (from 0) of an image that has n rows in ``size``: the first r * N rows hold r
+        * n of every image, to within one.
 
         Args:
             rows: Row numbers, the first to keep first.
-            size: Rows of which the images' sizes n are counted.
+            size: Rows in which the images' numbers of rows n are counted.
         """
         if self.per_image is None or not len(rows):
             return rows
@@ -79,8 +79,8 @@ def with_floor(ordered: np.ndarray, easiest: np.ndarray, floor: int, limits: Lim
     Args:
         ordered: Row numbers [n], the first to keep first.
         easiest: The same row numbers, the easiest first.
-        floor: How many of the easiest come first.
-        limits: What the easiest must obey among themselves.
+        floor: Number of the easiest rows that come first.
+        limits: Limits that the easiest rows must obey among themselves.
     """
     if not floor:
         return ordered

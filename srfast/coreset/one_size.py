@@ -1,4 +1,4 @@
-"""Which size of an image is worth training on, and what a selection keeps of each."""
+"""The size of an image that is worth training on, and the numbers kept of each size."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from srfast.scoring.defects.thresholds import THRESHOLDS
 from srfast.scoring.rows import Rows
 
 SOFT = tuple(t for t in THRESHOLDS if t.column in ("blur", "upscaled"))
-"""The thresholds of an image's means that tell a soft one."""
+"""Thresholds of the means of an image from which on it is soft."""
 LEFT = {2: 14.6, 3: 28.3, 4: 42.4}
-"""Scale -> median loss of bicubic below which an image is soft: a tenth of the images of BSDS400, which were made small
-by their authors, have less."""
+"""Scale -> median loss of bicubic below which an image is soft. A tenth of the images of BSDS400, which their authors
+made small, have less."""
 
 
 def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
-    """Of each image the rows of the largest size at which it is no longer soft, of its smallest where it always is.
+    """From each image, the rows of the largest size at which it is not soft, or of its smallest size if it is soft at
+    all.
 
-    Soft is an image at a size where the mean of its patches' ``blur`` or ``upscaled`` is beyond its threshold
-    (``srfast.scoring.defects.thresholds``); in a table without these two columns, where the median of their ``bicubic``
-    is below ``LEFT``.
+    An image at a size is soft if the mean of its patches' ``blur`` or ``upscaled`` is beyond its threshold
+    (``srfast.scoring.defects.thresholds``); in a table without these two columns, if the median of their ``bicubic`` is
+    below ``LEFT``.
 
     Args:
         table: A score table of several sizes.
         rows: Row numbers [n], ascending.
 
     Returns:
-        The rows that are left, and how many ``images`` there are and how many were ``larger`` than their detail.
+        The rows that are left, the number of ``images``, and of those that were ``larger`` than their detail.
 
     Raises:
-        InputError: the table has one size alone, or neither the columns nor a scale that the rule knows.
+        InputError: the table has only one size, or has neither the columns nor a scale that the rule knows.
     """
     sizes, at = sizes_of(table.table, table.meta)
     if len(sizes) < 2:
@@ -65,22 +66,21 @@ def _soft(table: Rows, rows: np.ndarray, member: np.ndarray, n: int) -> np.ndarr
 
 
 def _means(values: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
-    """The mean of each of n groups of values; missing ones do not count, and 0 where there is none."""
+    """The mean of each of n groups of values; missing ones do not count, and an empty group has the mean 0."""
     values = np.asarray(values, np.float64)
     known = ~np.isnan(values)
     return np.bincount(member[known], values[known], n) / np.maximum(np.bincount(member[known], minlength=n), 1)
 
 
 def _medians(values: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
-    """The median of each of n groups of values, none of them empty; of two middle ones the lower."""
+    """The median of each of n groups of values, none of which is empty; of two middle ones the lower."""
     counts = np.bincount(member, minlength=n)
     first = np.concatenate([[0], np.cumsum(counts)[:-1]])
     return values[np.lexsort((values, member))][first + (counts - 1) // 2]
 
 
 def about_sizes(table: Rows, rows: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
-    """For the core-set's metadata: of each size the rows there were and those that are kept; nothing where the table
-    has no column ``shrink``."""
+    """The number of rows and of kept rows by size, for the metadata; empty if the table has no column ``shrink``."""
     if COLUMN not in table.columns:
         return {}
     sizes, at = sizes_of(table.table, table.meta)
@@ -90,7 +90,7 @@ def about_sizes(table: Rows, rows: np.ndarray, chosen: np.ndarray) -> dict[str, 
 
 
 def counted_sizes(meta: dict[str, Any], patches: pa.Table, kept: pa.Table) -> dict[str, Any]:
-    """``about_sizes`` of tables that have a column ``n`` of how many rows there are of a ``shrink``."""
+    """``about_sizes`` of tables that have a column ``n`` with the number of rows of each ``shrink``."""
     found: dict[str, dict[str, int]] = {}
     for name, table in (("patches", patches), ("kept", kept)):
         sizes, at = sizes_of(table, meta)

@@ -1,4 +1,4 @@
-"""Patches that overlap."""
+"""Patches that overlap each other."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ NEVER = float(np.nextafter(1, 0))
 def separate(
     image: np.ndarray, x: np.ndarray, y: np.ndarray, size: np.ndarray, iou: float, level: np.ndarray | None = None
 ) -> np.ndarray:
-    """Greedy non-maximum suppression: which patches overlap no earlier kept one of their image by more than ``iou``.
+    """Greedy non-maximum suppression: which patches overlap no earlier kept patch of their image by more than ``iou``.
 
     Args:
-        image: Number of the image of each patch [n], not negative.
-        x, y, size: Corner and side of each patch [n] in pixels.
+        image: Index of the image of each patch [n], not negative.
+        x: Left sides of the patches [n] in pixels.
+        y: Tops of the patches [n] in pixels.
+        size: Sides of the patches [n] in pixels.
         iou: Intersection over union, 0 <= iou < 1.
-        level: Patches of two levels [n] also must not overlap by more than half of the smaller one.
+        level: Levels of the patches [n]; patches of two levels also must not overlap by more than half of the smaller
+            one.
 
     Returns:
         bool [n].
@@ -47,13 +50,17 @@ def separate(
 def in_one_grid(
     x: np.ndarray, y: np.ndarray, size: np.ndarray, sizes: list[Fraction], at: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places of patches of shrunk images as if they were in one: divided by the size of their image, in units so small
-    that all are whole numbers, or rounded to pixels of the whole image where these would not fit into 32 bits.
+    """Positions of patches of shrunk images in one common grid.
+
+    They are divided by the size of their image, in units so small that all are whole numbers, or rounded to pixels of
+    the whole image if these would not fit into 32 bits.
 
     Args:
-        x, y, size: [n], in pixels of the shrunk images.
-        sizes: Of images.
-        at: [n] numbers of the patches' images in ``sizes``.
+        x: [n], in pixels of the shrunk images.
+        y: [n], in pixels of the shrunk images.
+        size: [n], in pixels of the shrunk images.
+        sizes: Sizes of images as fractions.
+        at: [n] indices into ``sizes``.
     """
     unit = math.lcm(*(f.numerator for f in sizes))
     times: np.ndarray = np.array([f.denominator * (unit // f.numerator) for f in sizes])

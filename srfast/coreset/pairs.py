@@ -1,4 +1,4 @@
-"""LR-HR training pairs: whole-image LR, then aligned crops."""
+"""LR-HR training pairs: the LR image of the whole image, then aligned crops."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ _KEPT_IMAGES = 16
 
 @dataclass(frozen=True)
 class Source:
-    """An image file, or a smaller copy of it: imresize(image, factor)."""
+    """An image file, or a shrunk copy of it: imresize(image, factor)."""
 
     path: Path
     factor: float = 1.0
     lr: Path | None = None
-    """Its LR image, where that exists already."""
+    """Its given LR image, if there is one."""
 
 
 @dataclass(frozen=True)
 class Patches:
-    """The rows of a core-set or a score table: where each patch lies."""
+    """The patches of a core-set or a score table, with their positions."""
 
     images: ScoredImages
     image: list[str]
@@ -55,10 +55,10 @@ class Patches:
     y: np.ndarray
     size: np.ndarray
     factor: np.ndarray
-    """float64: the image of a row is ``srfast.imresize`` of the file by it."""
+    """float64: the factor by which ``srfast.imresize`` makes the image of a row from its file."""
     meta: dict[str, Any]
     loss: np.ndarray | None = None
-    """Scores, where the table has them."""
+    """Scores, if the table has them."""
 
     @property
     def root(self) -> Path:
@@ -66,23 +66,27 @@ class Patches:
 
     @property
     def lr(self) -> LowRes | None:
-        """The LR images, where they exist already."""
+        """The given LR images, if there are any."""
         return self.images.lr
 
     def source(self, image: str, factor: float = 1.0) -> Source:
-        """Where an image of the table is read from, at one of its sizes."""
+        """The file of an image of the table, at one of its sizes."""
         if factor != 1 and self.lr:
             raise InputError("lr: LR images that exist are of whole images, but the table has patches of smaller ones")
         return Source(self.root / image, factor, self.lr.find(image) if self.lr else None)
 
     def places(self) -> tuple[list[tuple[str, float]], list[int]]:
-        """The images with their factors, each once, and the number of each row's."""
+        """The images with their factors, each once, and the index of each row's."""
         rows = list(zip(self.image, self.factor.tolist(), strict=True))
         number = {place: i for i, place in enumerate(dict.fromkeys(rows))}
         return list(number), [number[place] for place in rows]
 
     def check_grid(self, scale: int) -> None:
-        """Raises InputError unless every patch has an aligned LR patch at this scale."""
+        """Checks that every patch has an aligned LR patch at this scale.
+
+        Raises:
+            InputError: one does not.
+        """
         for name, column in (("x", self.x), ("y", self.y), ("size", self.size)):
             odd = np.flatnonzero(column % scale)
             if len(odd):
@@ -98,8 +102,8 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
     """The name (for messages), the rows and the metadata of a core-set or a score table.
 
     Raises:
-        InputError: not a Parquet file, a column is missing or there twice, no rows, a path outside the root, or a patch
-            that lies in no image.
+        InputError: it is not a Parquet file, a column is missing or occurs twice, there are no rows, a path leads
+            outside the root, or a patch lies in no image.
     """
     if isinstance(coreset, (str, Path)):
         name = str(coreset)
@@ -129,12 +133,13 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
 
 
 def scale_of(asked: int | None, meta: dict[str, Any]) -> int:
-    """The scale of the pairs of a table: the one asked for, else that of the scores, else 2.
+    """The scale of the pairs of a table: the one asked for, or else that of the scores, or else 2.
 
-    Another than that of the scores is allowed, and said: patches are ranked for the scale that they were scored at.
+    A scale other than that of the scores is allowed, with a warning, since patches are ranked for the scale at which
+    they were scored.
 
     Raises:
-        InputError: none of 2, 3 and 4.
+        InputError: the scale is not 2, 3 or 4.
     """
     own = meta.get("scale")
     known = own in (2, 3, 4) and not isinstance(own, bool)
@@ -149,16 +154,16 @@ def scale_of(asked: int | None, meta: dict[str, Any]) -> int:
 def read_patches(
     coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: str | Path | None = None, lr: LowRes | None = None
 ) -> Patches:
-    """Reads where the patches of a core-set (or score table) lie.
+    """Reads the positions of the patches of a core-set (or score table).
 
     Args:
-        coreset: What ``srfast.select`` returns, an Arrow table, or the path of a Parquet file; columns
-            image, x, y, size.
-        root: The folder image paths are relative to; None takes the one in the table's metadata.
+        coreset: The result of ``srfast.select``, an Arrow table, or the path of a Parquet file, with the columns image,
+            x, y, size.
+        root: Folder to which image paths are relative; None takes the one in the table's metadata.
         lr: The LR images; None takes those in the table's metadata, if there are any.
 
     Raises:
-        InputError: as ``read_rows``; no root, or no such folder of LR images.
+        InputError: ``read_rows`` refuses the table, there is no root, or the folder of LR images does not exist.
     """
     name, table, meta = read_rows(coreset)
     scored = lr is None
@@ -166,7 +171,11 @@ def read_patches(
 
 
 def place(table: pa.Table, images: ScoredImages) -> Patches:
-    """``read_patches`` of what ``read_rows`` returns; InputError too where two of the images are one file."""
+    """``read_patches`` of the result of ``read_rows``.
+
+    Raises:
+        InputError: ``read_patches`` would raise it, or two of the images are one file.
+    """
     _check_apart(images.root, table["image"].unique().to_pylist())
     x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
     loss = table["loss"].to_numpy() if "loss" in table.column_names else None
@@ -175,7 +184,7 @@ def place(table: pa.Table, images: ScoredImages) -> Patches:
 
 
 def _check_apart(root: Path, images: list[str]) -> None:
-    """Refuses A.png and a.png where the images have been copied to a file system that takes one for the other."""
+    """Refuses A.png and a.png if the images were copied to a file system that takes one for the other."""
     seen: dict[str, str] = {}
     for image in images:
         other = seen.setdefault(image.casefold(), image)
@@ -189,14 +198,14 @@ def _check_apart(root: Path, images: list[str]) -> None:
 def read_pair(
     source: Source, scale: int, *, color: str = "rgb", quantise: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One image, cropped right and bottom to a multiple of the scale, and its LR image.
+    """Reads an image, cropped right and bottom to a multiple of the scale, and its LR image.
 
     Args:
         source: The file and the factor of its copy.
         scale: 2, 3 or 4.
         color: "y" (Y of BT.601, rounded, one plane) or "rgb".
-        quantise: True: LR is uint8, bit for bit MATLAB's imresize of the uint8 image. False: LR is float32
-            in [0, 1], not rounded (the classic protocol). An LR image that exists is read as it is.
+        quantise: True: LR is uint8, bit for bit MATLAB's imresize of the uint8 image. False: LR is float32 in [0, 1],
+            not rounded (the classic protocol). A given LR image is read as it is.
 
     Returns:
         LR [C, h, w] (uint8 or float32) and HR [C, scale * h, scale * w] uint8.
@@ -211,7 +220,7 @@ def read_pair(
 def read_images(
     source: Source, scale: int, *, color: str = "rgb", quantise: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As ``read_pair``, channels last: LR [h, w, C] and HR [scale * h, scale * w, C]."""
+    """Reads like ``read_pair``, but channels last: LR [h, w, C] and HR [scale * h, scale * w, C]."""
     rgb = read_shrunk(source.path, source.factor)
     h, w = (n - n % scale for n in rgb.shape[:2])
     if h == 0 or w == 0:
@@ -265,7 +274,7 @@ class Pairs:
         return f"{type(self).__name__}({len(self)} pairs of {', '.join(sizes)}, x{self.scale}, {self.patches.root})"
 
     def arrays(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The pair of that row, views of the image."""
+        """The pair of a row, as views of the image."""
         p, s = self.patches, self.scale
         if not -len(self) <= index < len(self):
             raise IndexError(f"index {index} out of range for {len(self)} patches")

@@ -18,35 +18,36 @@ from srfast.scoring.rows import numbers
 
 log = logging.getLogger(__name__)
 HEADER = ("image", "x", "y", "size", "reason")
-"""Of a list of rejects; an empty x, y and size stand for the whole image. A sixth column ``shrink``, where there is
-one, says at which size of the image; empty: at every size."""
+"""Columns of a list of rejects; an empty x, y and size stand for the whole image. An optional sixth column ``shrink``
+gives the size of the image; an empty value stands for every size."""
 
 _SAME = 5e-7
-"""Between two sizes: they are fractions with denominators up to 1000, and lists hold seven digits of them."""
+"""Tolerance between two sizes: fractions with denominators up to 1000, of which lists hold seven digits."""
 
 _PLACES = (("whole", " whole"), ("whole", " within"), ("every", ""))
-"""Where ``clean_rows`` has what it knows of an image and of a patch: relation, and what follows the column's name."""
+"""Where ``clean_rows`` keeps values of an image and of a patch: the relation, and a suffix of the column's name."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A line of a list of rejects."""
+    """An entry of a list of rejects."""
 
     image: str
     place: tuple[int, int, int] | None
-    """x, y and size; None: all of the image."""
+    """x, y and size; None stands for the whole image."""
     reason: str
     shrink: float | None = None
-    """The size of the image that the line is about; None: every size."""
+    """The size of the image that the entry is about; None stands for every size."""
 
 
 def read_rejects(path: str | os.PathLike[str]) -> list[Reject]:
     """The entries of a list such as ``srfast audit`` and the report write.
 
     Raises:
-        InputError: it cannot be read, lacks a column, or an entry is neither a patch nor a whole image; names the line.
+        InputError: the list cannot be read, lacks a column, or an entry is neither a patch nor a whole image; the
+            message names the line.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -85,12 +86,12 @@ def rejected(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None
     """Which rows are left out, and how many for each reason.
 
     Args:
-        table: Columns image, x, y, size, and with ``clean`` those of defects.
-        clean: By the thresholds.
-        reject: By a list.
+        table: A table with the columns image, x, y, size, and with ``clean`` those of defects.
+        clean: Whether thresholds leave out rows.
+        reject: Path of a list of rows to leave out.
 
     Raises:
-        InputError: ``clean`` of a table without columns of defects, or a list that cannot be read.
+        InputError: ``clean`` is True and the table has no columns of defects, or the list cannot be read.
     """
     image = table.column("image").combine_chunks().dictionary_encode()
     codes = numbers(pa.chunked_array([image.indices]))
@@ -117,9 +118,9 @@ def rejected(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None
 
 
 def clean_rows(connection: Any, rows: Any, columns: list[str]) -> tuple[Any, dict[str, int]]:
-    """The rows of a relation of DuckDB that no threshold is against, and how many each leaves out.
+    """The rows of a DuckDB relation that no threshold leaves out, and how many each leaves out.
 
-    What is known of whole images is found first, so that no row is sorted or held for it.
+    The values of whole images are found first, so that no row is sorted or held for them.
     """
     check_clean(columns)
     asked = [t for t in thresholds.THRESHOLDS if t.column in columns]
@@ -141,31 +142,35 @@ def _bad(t: thresholds.Threshold) -> str:
 
 
 def check_clean(columns: list[str]) -> None:
-    """InputError for a table without columns of defects."""
+    """Checks that a table has columns of defects.
+
+    Raises:
+        InputError: it has none.
+    """
     if not any(t.column in columns for t in thresholds.THRESHOLDS):
         raise InputError("clean: the table has no columns of defects; `srfast score --defects` makes them")
 
 
 def about_rejected(asked: Selection, counts: dict[str, int], columns: list[str]) -> dict[str, Any]:
-    """What a core-set's metadata say of what was left out; nothing where nothing was asked to be."""
+    """What the core-set's metadata say of the patches left out; empty if none were to be."""
     if not asked.clean and asked.reject is None:
         return {}
     return {"rejected": counts, **({"cleaned": thresholds.condition(columns)} if asked.clean else {})}
 
 
 def counted_reasons(counts: dict[str, int]) -> str:
-    """A sentence's part: how many patches for each reason."""
+    """The number of patches for each reason, as part of a sentence."""
     return ", ".join(f"{reason} {n:,}" for reason, n in counts.items()) or "none"
 
 
 def values(table: pa.Table, name: str) -> Array:
-    """A column of numbers as float64, NaN where it is null."""
+    """A column of numbers as float64, with NaN for null."""
     chunks = [_chunk(chunk) for chunk in table.column(name).chunks]
     return np.concatenate(chunks) if chunks else np.zeros(0)
 
 
 def _chunk(chunk: pa.Array) -> Array:
-    """Not by ``to_numpy``, which imports pandas where it is installed."""
+    """Part of a column, made without ``to_numpy``, which imports pandas if that is installed."""
     valid, data = chunk.buffers()
     found = np.frombuffer(data, chunk.type.to_pandas_dtype())[chunk.offset : chunk.offset + len(chunk)].astype(
         np.float64

@@ -1,4 +1,4 @@
-"""Core-sets as files, of any size."""
+"""Core-sets as files of any size."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from srfast.scoring.table import with_extras, write_parquet
 
 @dataclass(frozen=True)
 class Selected:
-    """What was selected, without the rows."""
+    """A description of the core-set, without its rows."""
 
     selection: dict[str, Any]
-    """As in the core-set's metadata."""
+    """The selection as in the core-set's metadata."""
     lowest: float
     highest: float
-    """Of the loss."""
+    """The highest loss."""
 
 
 def write_selection(
@@ -36,7 +36,7 @@ def write_selection(
 ) -> Selected:
     """``srfast.select`` for core-sets that need not fit in memory either: writes ``output``.
 
-    What DuckDB spills lies beside the output while it runs.
+    DuckDB spills into the folder of the output.
     """
     folder = check_output(output, "core-set", scores).parent
     large = on_disk(scores, asked, Path(folder))

@@ -38,7 +38,7 @@ from srfast.scoring.table import (
 from srfast.settings import documented, positional
 
 SMALL = 1 << 27
-"""Bytes of files below which "auto" does not look for a table that is too large for memory."""
+"""Size of the files in bytes below which "auto" does not check whether a table is too large for memory."""
 CORESET_SCHEMA = SCHEMA.append(pa.field("rank", pa.int32(), nullable=False))
 
 
@@ -50,7 +50,11 @@ class CoreSet(Rows):
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> CoreSet:
-        """Reads coreset.parquet; raises InputError as ``ScoreTable.read`` does, and for a score table without ranks."""
+        """Reads coreset.parquet.
+
+        Raises:
+            InputError: ``ScoreTable.read`` would refuse the file, or it is a score table without ranks.
+        """
         table, meta = read_parquet(path)
         if "rank" not in table.schema.names:
             raise InputError(f"{path}: expected a core-set, got a score table; make one with `srfast select`")
@@ -59,7 +63,7 @@ class CoreSet(Rows):
         return cls(table.select(with_extras(CORESET_SCHEMA, table.schema).names), meta)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes coreset.parquet, whole or not at all; replaces nothing but another core-set."""
+        """Writes coreset.parquet, whole or not at all. It replaces only another core-set."""
         write_parquet(path, [self.table], with_extras(CORESET_SCHEMA, self.table.schema), self.meta)
 
 
@@ -79,24 +83,24 @@ def _typed(settings: Callable[P, SelectArguments]) -> Callable[[Callable[..., Co
 
 @_typed(SelectArguments)
 def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
-    """Picks a core-set.
+    """Selects a core-set from scores.
 
     Args:
         scores: A score table or its path, or several (the shards of one dataset); a folder of parts is one table. A
-            pandas DataFrame that was made by ``to_pandas`` is a table too, others by ``ScoreTable.with_rows``.
+            pandas DataFrame made by ``to_pandas`` is a table too; ``ScoreTable.with_rows`` makes one of any other.
         **options: settings
 
     Returns:
-        The core-set. Ties break by row order; the same input and seed give the same rows. Where ``max_per_image``
-        or ``nms`` leave fewer patches than ``keep`` asks for, it holds those, and ``meta["selection"]["short"]`` says
-        so. With ``clean`` or ``reject`` what they leave out does not count among the N of the fractions, and
-        ``meta["selection"]`` says under ``rejected`` how many for each reason, under ``cleaned`` the condition that
-        does the same as ``clean``.
+        The core-set. Ties break by row order, and the same input and seed give the same rows. If ``max_per_image``,
+        ``nms`` or ``sizes`` leave fewer patches than ``keep`` asks for, it holds those, and
+        ``meta["selection"]["short"]`` says why. Patches that ``clean`` or ``reject`` leave out do not count among the N
+        of the fractions; ``meta["selection"]`` gives their number for each reason under ``rejected``, and the condition
+        that is equivalent to ``clean`` under ``cleaned``.
 
     Raises:
-        InputError: an argument outside its range, tables that do not belong together, nothing left to keep, or less
-            than ``keep`` left by ``drop_hardest`` and ``window``.
-        RunError: ``where`` without duckdb.
+        InputError: an argument is out of range, tables do not belong together, no patch is left to keep, or
+            ``drop_hardest`` and ``window`` leave fewer than ``keep``.
+        RunError: ``where`` is given and duckdb is not installed.
     """
     asked = SelectArguments.of(positional(given, POSITIONAL, options))
     large = on_disk(scores, asked)
@@ -187,7 +191,7 @@ def _of_frame(frame: Any) -> ScoreTable:
 
 
 def on_disk(scores: Any, asked: SelectArguments, beside: Path | None = None) -> Large | None:
-    """The selection in DuckDB, or None where it is made in memory; ``select`` has the arguments."""
+    """The selection in DuckDB, or None if it is made in memory; the arguments are those of ``select``."""
     sources = [scores] if isinstance(scores, (Rows, str, os.PathLike)) or is_frame(scores) else list(scores)
     engine = asked.engine
     if engine == "memory" or not sources:
@@ -208,7 +212,7 @@ def on_disk(scores: Any, asked: SelectArguments, beside: Path | None = None) -> 
 
 
 def numbered(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The tables with their rows numbered through, in this schema."""
+    """The tables with consecutive row numbers, in this schema."""
     done = 0
     for table in tables:
         rank = arrow(np.arange(done, done + len(table)), np.int32)

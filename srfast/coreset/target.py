@@ -1,4 +1,4 @@
-"""The column that a selection for a target sorts by."""
+"""The column by which a selection for a target sorts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def targeted(table: ScoreTable, asked: SelectArguments) -> ScoreTable:
     """The table with the column ``asked.method`` for ``asked.target``: "influence" or "similar".
 
     Raises:
-        InputError: images that cannot be read or have changed, and what ``srfast.influence`` refuses.
-        RunError: influence without PyTorch.
+        InputError: an image cannot be read or has changed, or ``srfast.influence`` would raise it.
+        RunError: the method is influence and PyTorch is not installed.
     """
     assert asked.target is not None
     if asked.method == "influence":

@@ -1,8 +1,8 @@
-"""Patches streamed by NVIDIA DALI: files are decoded by DALI (JPEG by nvJPEG where there is a GPU, PNG always by the
-CPU) and become torch tensors through DLPack, without a copy through the host.
+"""Patches streamed by NVIDIA DALI. DALI decodes the files (JPEG by nvJPEG if there is a GPU, PNG always on the CPU),
+and its images become torch tensors through DLPack, without a copy through the host.
 
 nvJPEG and libjpeg-turbo round the inverse DCT and the chroma up-sampling differently: scores of JPEG files decoded on a
-GPU differ a little from those that ``srfast.data.images`` leads to. PNG files decode to the same bytes everywhere.
+GPU differ a little from those of ``srfast.data.images``. PNG files decode to the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PatchBatch:
     patches: Tensor
     """uint8 [B, size, size, 3] on the stream's device."""
     image: Tensor
-    """int64 [B] on the CPU: index into ``PatchStream.files``."""
+    """int64 [B] on the CPU: indices into ``PatchStream.files``."""
     xy: Tensor
     """int64 [B, 2] on the CPU: top-left corners."""
 
@@ -36,26 +36,28 @@ class PatchBatch:
 class PatchStream:
     """Every patch of a set of images exactly once, in order of file, row and column.
 
-    DALI's readers wrap around at the end of an epoch and their shards overlap unless the number of files divides. Here
-    the shard is cut before the reader sees it, the reader pads its last batch by repeating the last file, and what was
-    repeated is dropped by its label.
+    DALI's readers wrap around at the end of an epoch, and their shards overlap unless the number of files divides
+    evenly. Here the shard is cut before the reader sees it, the reader pads its last batch by repeating the last file,
+    and repeated images are dropped by their label.
 
     Args:
-        files: From ``find_images``.
-        scale, patch, stride: The grid, as for ``srfast.score``.
-        batch: Patches a batch; the last may be smaller.
-        device_id: GPU that decodes and holds the patches; None: the CPU, without a driver.
-        shard: (i, n): only every n-th file from the i-th on.
-        images: Images that DALI decodes at once.
-        threads: DALI's CPU threads.
+        files: The result of ``find_images``.
+        scale: Scale of the grid, as for ``srfast.score``.
+        patch: Side of a patch in pixels, a multiple of the scale.
+        stride: Step of the grid in pixels, a multiple of the scale; None takes ``patch``.
+        batch: Number of patches per batch, at least 1; the last batch may be smaller.
+        device_id: Number of the GPU that decodes and holds the patches. None takes the CPU, without a driver.
+        shard: (i, n) takes only every n-th file, from the i-th on.
+        images: Number of images that DALI decodes at once, at least 1.
+        threads: Number of DALI's CPU threads, at least 1.
 
     Attributes:
         files: The shard's files.
-        small: (height, width) of the files, by index, that hold no patch; complete after the iteration.
+        small: (height, width) of the files that hold no patch, by index; complete after the iteration.
 
     Raises:
-        InputError: the grid or a size is wrong. RunError: DALI is not installed, or (while iterating) a file cannot be
-            decoded.
+        InputError: the grid or a number is wrong.
+        RunError: DALI is not installed or, during the iteration, a file cannot be decoded.
     """
 
     def __init__(
@@ -107,8 +109,9 @@ class PatchStream:
                     yield part
 
     def batches(self) -> Iterator[list[tuple[int, Tensor]]]:
-        """(index into ``files``, uint8 [H, W, 3] on the device) of the files in order, as many as DALI decodes at
-        once."""
+        """Yields (index into ``files``, uint8 [H, W, 3] on the device), in order, for the files of one batch of
+        DALI.
+        """
         if self._pipeline is None:
             return
         self._pipeline.reset()

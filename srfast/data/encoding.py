@@ -1,4 +1,4 @@
-"""How a file keeps its pixels, told from its header: which of two copies of an image is the better one."""
+"""How a file encodes its pixels, judged by its header, to tell which of two copies of an image is the better one."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ _LUMINANCE = np.array(
      87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
      72, 92, 95, 98, 112, 100, 103, 99]
 )  # fmt: skip
-"""ITU-T T.81, Table K.1: what libjpeg scales by its quality."""
+"""ITU-T T.81, Table K.1, which libjpeg scales by its quality."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """Size and kind of an image file."""
+    """Size and encoding of an image file."""
 
     width: int
     height: int
-    """Pixels as read, the EXIF orientation applied."""
+    """Height in pixels after the EXIF orientation is applied."""
     format: str
     lossless: bool
     """Whether the format keeps every pixel; a palette does not."""
     quality: int | None
-    """Of a JPEG file: 1 to 100 by its quantisation tables."""
+    """Quality of a JPEG file, 1 to 100, by its quantisation tables."""
 
     def preference(self, name: str) -> tuple[int, bool, int, str]:
-        """Sorts the better of two copies first: larger, then lossless, then a higher JPEG quality, then by name."""
+        """Sort key, the better of two copies first: larger, then lossless, then of higher JPEG quality, then by
+        name.
+        """
         return -self.width * self.height, not self.lossless, -(self.quality or 0), name
 
     def better_than(self, other: Encoding) -> str:
-        """Why this copy is preferred to another that comes after it, in words."""
+        """Why this copy is preferred to a worse one, in words."""
         if self.width * self.height != other.width * other.height:
             return f"larger: {self.width} x {self.height} against {other.width} x {other.height}"
         if self.lossless != other.lossless:
@@ -51,7 +53,7 @@ def encoding_of(path: str | os.PathLike[str]) -> Encoding:
     """Size, format and quality of an image file, from its header.
 
     Raises:
-        InputError: the file cannot be read or is of none of ``srfast.data.images.FORMATS``.
+        InputError: the file cannot be read, or has none of ``srfast.data.images.FORMATS``.
     """
     with header(path) as image:
         width, height = image.size
@@ -70,9 +72,9 @@ def encoding_of(path: str | os.PathLike[str]) -> Encoding:
 def jpeg_quality(tables: Mapping[int, Sequence[int]] | None) -> int | None:
     """The quality, 1 to 100, at which the mean of libjpeg's luminance table is nearest to that of the first table.
 
-    After Kornblum (Using JPEG quantization tables to identify imagery processed by software, 2008): exact for
-    encoders that scale the standard table; of tables of their own it is the quality of the same mean, and of two that
-    are as near the higher.
+    After Kornblum (Using JPEG quantization tables to identify imagery processed by software, 2008). It is exact for
+    encoders that scale the standard table. For other tables it is the quality with the nearest mean, the higher of two
+    that are equally near.
     """
     if not tables:
         return None
@@ -82,7 +84,7 @@ def jpeg_quality(tables: Mapping[int, Sequence[int]] | None) -> int | None:
 
 @lru_cache(maxsize=1)
 def _means() -> list[float]:
-    """Of the standard table at each quality: libjpeg's jpeg_quality_scaling."""
+    """Mean of the standard table at each quality, by libjpeg's jpeg_quality_scaling."""
     scales = [5000 // q if q < 50 else 200 - 2 * q for q in range(1, 101)]
     return [float(np.clip((_LUMINANCE * s + 50) // 100, 1, 255).mean()) for s in scales]
 

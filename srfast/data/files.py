@@ -1,13 +1,11 @@
-"""The one door for outputs: what may be written where, and files that appear whole or not at all.
+"""The only way to write outputs: it decides what may be written where, and makes files appear whole or not at all.
 
-Every output of every command goes through it:
+* ``output_file`` writes a file that the user named,
+* ``output_folder`` opens a folder that the user named; ``atomic_path`` then writes the files inside it,
+* ``check_output`` runs before long work, so that an output that would be refused at the end is refused at once.
 
-* ``output_file`` for a file that the user named,
-* ``output_folder`` for a folder that the user named; files inside it are then written with ``atomic_path``,
-* ``check_output`` before long work, so that what will be refused in the end is refused at once.
-
-Refused are outputs that srfast did not write or that are of another kind (``srfast.data.provenance.kind_of``), outputs
-that are an input of the same run, named pipes, devices and sockets, and names that are not valid UTF-8.
+An output is refused if srfast did not write it, if it is of another kind (``srfast.data.provenance.kind_of``), if it is
+an input of the same run, a named pipe, a device or a socket, and if its name is not valid UTF-8.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from srfast.errors import InputError, RunError
 from srfast.runtime.locks import OPEN_STAYS, Lock, hold, remove_held
 
 LOCK = ".srfast-lock"
-"""The file inside an output folder by which its run keeps others out."""
+"""The file inside an output folder by which a run keeps others out."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -45,16 +43,16 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     """Refuses an output file that must not be written; call it before the work begins.
 
     Args:
-        path: the file; where it is a symbolic link, its target is meant.
-        kind: what will be written, in the words of ``kind_of``; only an earlier file of that kind is replaced.
-        inputs: files and folders that the run reads.
+        path: The file; if it is a symbolic link, its target is meant.
+        kind: The kind of the output, in the words of ``kind_of``; only an earlier file of that kind is replaced.
+        inputs: Files and folders that the run reads.
 
     Returns:
         ``path`` without symbolic links.
 
     Raises:
-        InputError: no such folder or no permission in it, something there that is not a file, not srfast's, of
-            another kind or one of ``inputs``, or a name that is not UTF-8.
+        InputError: the folder is missing or not writable, the name is not UTF-8, or ``path`` is not a file, was not
+            written by srfast, is of another kind or is one of ``inputs``.
     """
     final = _resolved(path)
     folder = final.parent
@@ -85,18 +83,19 @@ def output_file(
 ) -> Iterator[Path]:
     """Yields a temporary path to write to; on success it becomes ``path``, whole.
 
-    ``check_output`` runs before the body and again before the rename, since a file may have come there meanwhile; one
-    that comes between that and the rename is not replaced (``srfast.data.renaming``). Permissions of the file that is
-    replaced stay.
-
-    What is written must be recognised by ``kind_of`` as ``kind``, or the next run is refused.
+    ``check_output`` runs before the body and again before the rename, since a file may have appeared meanwhile. A file
+    that appears after that is not replaced either (``srfast.data.renaming``). The permissions of a replaced file are
+    kept. ``kind_of`` must recognise the written file as ``kind``, or the next run is refused.
 
     Args:
-        path, kind, inputs: as for ``check_output``.
-        aside: the folder for the temporary file, on the same file system; None takes that of ``path``.
+        path: The file, as for ``check_output``.
+        kind: The kind of the output, as for ``check_output``.
+        inputs: Files and folders that the run reads.
+        aside: Folder for the temporary file, on the same file system; None takes that of ``path``.
 
     Raises:
-        InputError: as ``check_output``. RunError: the disk is full, or the body wrote nothing.
+        InputError: ``check_output`` refuses the file.
+        RunError: the disk is full, or the body wrote nothing.
     """
     inputs = list(inputs)
     check_output(path, kind, inputs)
@@ -113,24 +112,23 @@ def output_folder(
     shared: bool = False,
     becomes: Path | None = None,
 ) -> Iterator[Path]:
-    """Yields the output folder, made where it is missing and locked against other runs while the body runs.
-
-    A folder that was made and in which nothing was written is removed again.
+    """Yields the output folder, made if it is missing (and removed if nothing was written in it), and locked against
+    other runs while the body runs.
 
     Args:
-        path: the folder; its parents are made too.
-        kind: what is written, in lower-case words, such as "export" or "study".
-        inputs: files and folders that the run reads; the folder itself must not be among them.
+        path: The folder; its parents are made too.
+        kind: The kind of the output in lower-case words, such as "export" or "study".
+        inputs: Files and folders that the run reads; the folder itself must not be among them.
         files: None makes the whole folder srfast's own: it must be new, empty, or marked by an earlier run of the same
-            kind, and is marked with the file ``MARK``; everything inside may then be written with ``atomic_path``.
-            Otherwise the names of the files that will be written and their kinds: the folder may hold anything
-            else, and ``check_output`` runs on these.
+            kind, and is marked with the file ``MARK``; ``atomic_path`` may then write everything inside. Otherwise the
+            names and kinds of the files that will be written: the folder may hold anything else, and ``check_output``
+            runs on these files.
         shared: True leaves it to the caller to keep several runs in one folder apart.
-        becomes: What the folder is renamed to when the body ends, still locked: a new name, or an empty folder.
+        becomes: Path to which the folder is renamed when the body ends, still locked: a new name, or an empty folder.
 
     Raises:
-        InputError: not a folder, cannot be made or written, is an input, or holds what srfast did not write.
-        RunError: another run writes there now; names its process.
+        InputError: the path is not a folder, cannot be made or written to, is an input, or holds files of others.
+        RunError: another run writes there now; the message names its process.
     """
     inputs = list(inputs)
     folder = _resolved(path)
@@ -179,20 +177,21 @@ def atomic_path(
 ) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; on success flushes it to disk and renames it to ``path``.
 
-    For files inside a folder that ``output_folder`` has opened: an earlier regular file is replaced whatever it is.
-    The temporary file has the suffix of ``path``, and is removed when the body raises; those that killed runs
-    left of the same ``path`` are removed as well. Where ``path`` is a symbolic link, its target is replaced.
+    It is meant for files inside a folder that ``output_folder`` has opened: an earlier regular file is replaced
+    whatever it is. The temporary file has the suffix of ``path``, and is removed when the body raises an error;
+    temporary files that killed runs left for the same ``path`` are removed as well. If ``path`` is a symbolic link, its
+    target is replaced.
 
     Args:
-        path: the final file. Its directory must exist.
-        aside: the directory for the temporary file, on the same file system; None takes that of ``path``.
-        durable: False leaves it to the system when the bytes reach the disk, and litter to ``output_folder``: for the
-            many small files of a folder that is of no use before it is complete.
-        judge: Called before the rename; raises where what is at ``path`` by then must stay. Without, everything but a
-            regular file stays.
+        path: The final file. Its directory must exist.
+        aside: Directory for the temporary file, on the same file system; None takes that of ``path``.
+        durable: False does not flush the file to disk and leaves temporary files to ``output_folder``: for the many
+            small files of a folder that is of no use before it is complete.
+        judge: Function that is called before the rename and raises an error if the file that lies at ``path`` must
+            stay. Without it, everything but a regular file stays.
 
     Raises:
-        InputError: the directory is missing or not writable, or ``path`` names something other than a file.
+        InputError: the directory is missing or not writable, or ``path`` is not a file.
         RunError: the disk is full, or the body wrote nothing.
     """
     path = Path(path)
@@ -240,7 +239,7 @@ def atomic_path(
 
 
 def write_all(file: io.RawIOBase, data: bytes) -> None:
-    """Writes to a file without a buffer until nothing is left or the system says why not."""
+    """Writes all bytes to an unbuffered file."""
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) or 0 :]
@@ -256,24 +255,27 @@ def checksum(path: str | os.PathLike[str]) -> str:
 
 
 def keep_mode(folder: Path, replaced: Path) -> None:
-    """Gives a folder the permissions of the one whose place it takes, if there is one and the file system has them."""
+    """Gives a folder the permissions of the folder that it replaces, if there are any."""
     if (mode := _mode(replaced)) is not None:
         with suppress(OSError):
             os.chmod(folder, mode)
 
 
 def flush_folder(folder: Path) -> None:
-    """Puts the names in a folder on the disk, where its file system can."""
+    """Flushes the names in a folder to disk, if its file system can."""
     with suppress(OSError):
         _flush(folder, os.O_RDONLY)
 
 
 def check_input(path: str | os.PathLike[str], what: str) -> Path:
-    """Raises InputError unless ``path`` is a regular file; a named pipe would be waited for without end.
+    """Checks that ``path`` is a regular file; opening a named pipe would wait without end.
 
     Args:
-        path: a file to be read.
-        what: what it should be, for the message, such as "a score table".
+        path: The file to be read.
+        what: What it should be, for the message, such as "a score table".
+
+    Raises:
+        InputError: it is not a regular file.
     """
     try:
         mode = os.stat(path).st_mode
@@ -309,7 +311,7 @@ def _check_not_input(path: str | os.PathLike[str], final: Path, inputs: Iterable
 
 
 def _check_own(path: str | os.PathLike[str], folder: Path, kind: str) -> None:
-    """Refuses a folder with anything in it, unless a run of this kind marked it."""
+    """Refuses a folder that is not empty, unless a run of this kind marked it."""
     found = kind_of(folder)
     if found is not None and found != kind:
         raise InputError(f"{path}: expected {a_kind(kind)} to replace, got {a_kind(found)}; choose another folder")
@@ -327,7 +329,7 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _sweep(folder: Path, prefix: str) -> None:
-    """Removes temporary files of runs that no longer live."""
+    """Removes temporary files of runs that have ended."""
     for name in os.listdir(folder):
         if not name.startswith(prefix) or name == LOCK:
             continue
@@ -340,7 +342,7 @@ def _sweep(folder: Path, prefix: str) -> None:
 
 
 def _mode(final: Path) -> int | None:
-    """The permissions of what will be replaced; None where nothing is there."""
+    """The permissions of the file that will be replaced; None if there is none."""
     try:
         return stat.S_IMODE(os.stat(final).st_mode)
     except OSError:
@@ -383,7 +385,7 @@ def _flush(path: Path, flags: int) -> None:
 
 
 def _explained(error: OSError, path: Path, temporary: Path, folder: Path) -> Exception:
-    """The error as the user should read it; one that is about another file is left as it is."""
+    """The error in words for the user; an error about another file is returned unchanged."""
     if error.filename is not None and os.fspath(error.filename) != os.fspath(temporary):
         return error
     if error.errno in _FULL:

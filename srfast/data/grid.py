@@ -1,4 +1,4 @@
-"""Where the patches of an image lie."""
+"""Positions of the patches of an image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from srfast.errors import InputError
 
 
 def check_grid(scale: int, patch: int, stride: int) -> None:
-    """Raises InputError unless scale is 2, 3 or 4 and patch and stride are positive multiples of it."""
+    """Checks a grid.
+
+    Raises:
+        InputError: the scale is not 2, 3 or 4, or patch or stride is not a positive multiple of it.
+    """
     if isinstance(scale, bool) or scale not in (2, 3, 4):
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
     for name, value in (("patch", patch), ("stride", stride)):
@@ -21,8 +25,9 @@ def check_grid(scale: int, patch: int, stride: int) -> None:
 def starts(length: int, scale: int, patch: int, stride: int) -> np.ndarray:
     """First pixels of the windows along one side, int32, ascending.
 
-    The side is cropped to a multiple of the scale. The last window is flush with the border when the stride does not
-    divide (BasicSR's sub-image rule with thresh_size 0). Empty when the side is shorter than a patch.
+    The side is cropped to a multiple of the scale. The last window is flush with the border if the stride does not
+    divide evenly (BasicSR's sub-image rule with thresh_size 0). The result is empty if the side is shorter than a
+    patch.
     """
     length -= length % scale
     if length < patch:
@@ -34,5 +39,5 @@ def starts(length: int, scale: int, patch: int, stride: int) -> np.ndarray:
 
 
 def grid(height: int, width: int, scale: int, patch: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """(xs, ys) of the windows of an image; the patches are all pairs, row by row."""
+    """(xs, ys) of the windows of an image; the patches are all pairs of these, row by row."""
     return starts(width, scale, patch, stride), starts(height, scale, patch, stride)

@@ -1,4 +1,4 @@
-"""Finding and reading image files, the way OpenCV's IMREAD_COLOR reads them."""
+"""Finding image files, and reading them as OpenCV's IMREAD_COLOR does."""
 
 from __future__ import annotations
 
@@ -26,30 +26,32 @@ SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2", ".gif"}
 )
 _UNREADABLE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EACCES}
-"""What reading a file will report as well."""
+"""Errors that reading the file will report as well."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "GIF")
-"""The formats that are read, whatever a file's suffix: others start foreign programs (EPS) or decoders seldom tried."""
+"""The formats that are read, whatever a file's suffix. Others start foreign programs (EPS) or rarely tested
+decoders."""
 LARGEST_FILE = 2 << 30
-"""Bytes of a file: more than 179 million pixels of 8 bytes each take."""
+"""Largest file in bytes; 179 million pixels of 8 bytes each take less."""
 _LOOKED_AT = 1 << 26
-"""Bytes from which a file is not read before its first bytes look like an image."""
+"""Size in bytes from which a file is read only if its first bytes look like an image."""
 _FAST_PNG = png.fast()
 _STRIP = 1 << 22
-"""Pixels that are converted at a time: a large image is then in memory once as Pillow holds it and once as an array."""
+"""Pixels that are converted at a time, so that a large image is in memory only once as Pillow's and once as an
+array."""
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file of a dataset: ``root / name``, with the state that tells whether it changed."""
+    """A file of a dataset, ``root / name``, with the state by which a change is noticed."""
 
     root: Path
     name: str
-    """Path relative to the root, POSIX separators."""
+    """Path relative to the root, with POSIX separators."""
     size: int
-    """Bytes."""
+    """Size of the file in bytes."""
     mtime_ns: int
     lr: tuple[int, int] | None = None
-    """Bytes and modification time of its LR image, where that exists already."""
+    """Bytes and modification time of its given LR image, if there is one."""
 
     @property
     def path(self) -> Path:
@@ -59,12 +61,12 @@ class ImageFile:
 def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
     """The images under files and folders, without duplicates, sorted by relative path.
 
-    A folder is searched recursively for the suffixes in ``SUFFIXES``; hidden files and folders are skipped, symbolic
-    links are followed, and a folder reached twice is searched once. A file named explicitly is taken whatever its
-    suffix. The root is the folder itself, or the closest folder that holds all inputs.
+    A folder is searched recursively for the suffixes in ``SUFFIXES``. Hidden files and folders are skipped, symbolic
+    links are followed, and a folder that is reached twice is searched once. A file that is named explicitly is taken
+    whatever its suffix. The root is the folder itself, or the closest folder that holds all inputs.
 
     Raises:
-        InputError: a path does not exist, nothing was found, or a name that a score table cannot hold.
+        InputError: a path does not exist, no image was found, or a score table cannot hold one of the names.
     """
     paths = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     if not paths:
@@ -100,14 +102,14 @@ def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
 
 
 def stays_inside(name: str) -> bool:
-    """Whether a relative path stays below the folder it is joined to, on POSIX and on Windows."""
+    """Whether a relative path stays below the folder to which it is joined, on POSIX and on Windows."""
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     absolute = posix.is_absolute() or windows.drive or windows.root
     return bool(posix.parts) and not absolute and ".." not in posix.parts + windows.parts and "\0" not in name
 
 
 def _state(file: Path) -> tuple[int, int]:
-    """Bytes and modification time; zeros for a link to nothing, which reading then reports."""
+    """Bytes and modification time; zeros for a dangling link, which reading then reports."""
     try:
         found = file.stat()
     except OSError as error:
@@ -118,7 +120,7 @@ def _state(file: Path) -> tuple[int, int]:
 
 
 def _walk(folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
-    """The images below a folder, without those of folders ``seen`` before, by whatever name: a link, another case."""
+    """The images below a folder, without those of folders ``seen`` before by whatever name: a link, or another case."""
 
     def unreadable(error: OSError) -> None:
         raise InputError(f"{error.filename}: {error.strerror}")
@@ -140,19 +142,19 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
 def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
     """Reads an image as uint8 [H, W, 3] RGB.
 
-    As OpenCV's IMREAD_COLOR: gray is repeated to three channels, palettes are resolved, alpha is dropped without
-    blending, 16 bits become the high 8, EXIF orientation is applied, ICC profiles are ignored, the first frame of an
-    animation is taken. CMYK is converted by Pillow's plain formula.
+    Images are read as by OpenCV's IMREAD_COLOR: gray is repeated to three channels, palettes are resolved, alpha is
+    dropped without blending, 16 bits become the high 8, EXIF orientation is applied, ICC profiles are ignored, and the
+    first frame of an animation is taken. CMYK is converted by Pillow's plain formula.
 
     Raises:
-        InputError: the file cannot be read or decoded, is of none of ``FORMATS``, is empty, or is larger than the
-            limits (about 179 million pixels, 2 GiB); the message names the file and the reason.
+        InputError: the file cannot be read or decoded, has none of ``FORMATS``, is empty, or is larger than the limits
+            (about 179 million pixels, 2 GiB); the message names the file and the reason.
     """
     return _read(path, colours=True)
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """As ``read_rgb``, but a file that holds one gray channel gives uint8 [H, W]."""
+    """Reads an image like ``read_rgb``, but a file with a single gray channel as uint8 [H, W]."""
     return _read(path, colours=False)
 
 
@@ -166,14 +168,18 @@ def _read(path: str | os.PathLike[str], colours: bool) -> np.ndarray:
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height of an image as ``read_rgb`` gives it, from the header alone; raises InputError as it does."""
+    """Width and height of an image as ``read_rgb`` returns it, from the header alone.
+
+    Raises:
+        InputError: ``read_rgb`` would refuse the file by its header.
+    """
     with header(path) as image:
         w, h = image.size
         return (h, w) if turned(image) else (w, h)
 
 
 def turned(image: Image.Image) -> bool:
-    """Whether its EXIF orientation exchanges width and height; of an image that is not decoded yet."""
+    """Whether the EXIF orientation of an image that is not decoded yet exchanges width and height."""
     known = {"exif", "Raw profile type exif"} & image.info.keys()
     # Pillow decodes a whole PNG file to see whether EXIF data follow the pixels.
     file = getattr(image, "fp", None)
@@ -183,7 +189,7 @@ def turned(image: Image.Image) -> bool:
 
 
 def _has_text_after_pixels(file: Any) -> bool:
-    """Whether a PNG file has chunks after its pixels that may hold EXIF data; the file stays where it is."""
+    """Whether a PNG file has chunks after its pixels that may hold EXIF data; the position in the file is kept."""
     place, pixels = file.tell(), False
     try:
         file.seek(8)
@@ -198,21 +204,29 @@ def _has_text_after_pixels(file: Any) -> bool:
 
 
 def file_format(path: str | os.PathLike[str]) -> str:
-    """The format of an image by its header, one of ``FORMATS``; raises InputError as ``read_rgb`` does."""
+    """The format of an image by its header, one of ``FORMATS``.
+
+    Raises:
+        InputError: ``read_rgb`` would refuse the file by its header.
+    """
     with header(path) as image:
         return str(image.format)
 
 
 @contextmanager
 def header(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """An image that is open and not decoded yet; raises InputError as ``read_rgb`` does."""
+    """An image that is open and not decoded yet.
+
+    Raises:
+        InputError: ``read_rgb`` would refuse the file by its header.
+    """
     with _refusing(path), _file(path) as file, _open(file) as image:
         yield image
 
 
 @contextmanager
 def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Whatever reading raises, as an InputError that names the file."""
+    """Turns whatever reading raises into an InputError that names the file."""
     try:
         yield
     except InputError as error:
@@ -234,7 +248,7 @@ def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _file(path: str | os.PathLike[str]) -> BinaryIO:
-    """A regular file of a reasonable size, open; a named pipe is not waited for."""
+    """Opens a regular file of a reasonable size; a named pipe is not waited for."""
     try:
         file = open(path, "rb", opener=_without_waiting)
     except IsADirectoryError:
@@ -306,7 +320,7 @@ def _decode(data: bytes) -> np.ndarray:
 
 
 def _array(image: Image.Image, kind: str | None, info: Mapping[Any, Any] | None = None) -> np.ndarray:
-    """uint8 [H, W, 3], or [H, W] of a gray image."""
+    """The pixels as uint8 [H, W, 3], or [H, W] of a gray image."""
     if image.mode.startswith("I;16"):
         return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
     if image.mode == "I" and kind in ("PNG", "PPM"):  # 16 bits, which Pillow widens
@@ -326,7 +340,7 @@ def _array(image: Image.Image, kind: str | None, info: Mapping[Any, Any] | None 
 
 @lru_cache(maxsize=1)
 def _silence_libtiff() -> None:
-    """libtiff prints what is wrong with a file to stderr, beside the exception that Pillow raises of it."""
+    """Stops libtiff from printing to stderr what Pillow's exception already says."""
     with suppress(OSError, AttributeError):
         from PIL import _imaging
 
@@ -350,7 +364,7 @@ _ORIENTATIONS = {
 
 
 def _decode_jpeg(data: bytes, image: Image.Image) -> np.ndarray | None:
-    """The pixels of a JPEG file, turned as EXIF says; None where Pillow shall decode it."""
+    """The pixels of a JPEG file, turned as EXIF says; None leaves it to Pillow."""
     jpeg.check_markers(data)
     pixels = jpeg.decode(data, image.mode)
     if pixels is None:
@@ -365,7 +379,7 @@ def _decode_jpeg(data: bytes, image: Image.Image) -> np.ndarray | None:
 
 
 def shard_of(files: Sequence[ImageFile], shard: tuple[int, int] | None) -> list[ImageFile]:
-    """Every n-th image, from the i-th on; (i, n) counts from 0 or from 1: n/n is the shard 0/n."""
+    """Every n-th image, from the i-th on; i of (i, n) counts from 0 or from 1, and n/n is the shard 0/n."""
     if shard is None:
         return list(files)
     i, n = shard

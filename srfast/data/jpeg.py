@@ -1,4 +1,4 @@
-"""JPEG files: judged by their markers before they are decoded, and refused where a decoder would invent pixels."""
+"""JPEG files: judged by their markers before they are decoded, and refused if a decoder would invent pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from srfast.errors import InputError
 
 SCANS = 100
-"""Scans of a file at most: encoders write up to about 20, and each costs a pass over the whole image, however short."""
+"""Largest number of scans of a file: encoders write up to about 20, and each costs a pass over the whole image."""
 
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -20,19 +20,19 @@ _SOS, _EOI = 0xDA, 0xD9
 _ALONE = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
 """Markers without a segment."""
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""What ends the data of a scan: inside them a byte 0xFF is followed by zero, or by a restart marker."""
+"""The end of the data of a scan; inside them a byte 0xFF is followed by zero, or by a restart marker."""
 _INVENTED = ("remature end", "bad Huffman code", "bad arithmetic code", "instead of RST")
-"""libjpeg-turbo's warnings of data that lack; it then fills in gray, or repeats what it decoded before. Its other
-warnings, such as of extraneous bytes before a marker, are of files that are complete."""
+"""libjpeg-turbo's warnings of missing data, after which it fills in gray or repeats what it decoded before. Its other
+warnings, such as of extraneous bytes before a marker, concern files that are complete."""
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 def check_markers(data: bytes) -> None:
-    """Refuses, without decoding, a file whose scans would take for ever, and one that lacks the last of them.
+    """Refuses, without decoding, a file whose scans would take too long, and one that lacks the last of them.
 
     Raises:
-        InputError: more than SCANS scans, or a progressive file whose scans do not bring every coefficient of every
-            component to its full precision: libjpeg-turbo would smooth over what lacks, without a word.
+        InputError: the file has more than SCANS scans, or is progressive and its scans do not bring every coefficient
+            of every component to full precision; libjpeg-turbo would silently smooth over the gaps.
     """
     # Nothing to walk through in the files that most are: few scans, and those of a baseline file end with a warning.
     if data.count(b"\xff\xda") <= SCANS and not any(data.find(bytes((0xFF, sof))) >= 0 for sof in _PROGRESSIVE):
@@ -71,13 +71,13 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def decode(data: bytes, mode: str) -> np.ndarray | None:
-    """uint8 [H, W, 1 or 3] of a file of Pillow's mode "L" or "RGB"; None where Pillow shall decide.
+    """uint8 [H, W, 1 or 3] of a file of Pillow's mode "L" or "RGB"; None leaves it to Pillow.
 
-    That is where the file is complete, but libjpeg-turbo had something to remark, and for CMYK, of which only the
-    damage is looked for. It saves Pillow's copies: 1.36 x faster on 481 x 321 photographs, the same pixels.
+    None is returned if the file is complete but libjpeg-turbo gave a warning, and for CMYK, which is only checked for
+    damage. Decoding here saves Pillow's copies: 1.36 x faster on 481 x 321 photographs, with the same pixels.
 
     Raises:
-        InputError: data lack, wherever: at the end, before an end marker that was put there, in the middle.
+        InputError: data are missing: at the end, before an end marker that was added, or in the middle.
     """
     try:
         pixels = simplejpeg.decode_jpeg(data, _SPACES[mode])
@@ -90,9 +90,9 @@ def decode(data: bytes, mode: str) -> np.ndarray | None:
 
 
 def ends_gray(image: Image.Image) -> bool:
-    """Whether the last block of a decoded image is what libjpeg-turbo puts where data lack.
+    """Whether the last block of a decoded image is the gray that libjpeg-turbo puts where data are missing.
 
-    It reports its first warning alone: behind a harmless one, a file that was cut is told by this.
+    libjpeg-turbo reports only its first warning; this finds a truncated file after a harmless one.
     """
     width, height = image.size
     last = np.asarray(image.crop((max(0, width - 8), max(0, height - 8), width, height)))

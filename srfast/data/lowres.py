@@ -1,4 +1,4 @@
-"""LR images that exist already, beside the HR images they belong to."""
+"""LR images that exist already, and the HR images they belong to."""
 
 from __future__ import annotations
 
@@ -19,17 +19,22 @@ from srfast.errors import InputError
 
 @dataclass(frozen=True)
 class LowRes:
-    """A folder of LR images, named like the HR images or after them."""
+    """A folder of LR images that are named like the HR images, or after them."""
 
     folder: Path
     template: str = "{}"
-    """What becomes of an HR image's name without suffix: "{}x4" finds a/0001x4.png for a/0001.png."""
+    """Name of an LR image, where {} is its HR image's name without suffix: "{}x4" finds a/0001x4.png for a/0001.png."""
     endings: bool = False
-    """Whether the names may differ by endings such as x2, _LR, _HR or _SRF_2, as those of benchmarks do."""
+    """Whether names may also differ by endings such as x2, _LR, _HR or _SRF_2, as those of benchmarks do."""
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], template: str = "{}", argument: str = "lr") -> LowRes:
-        """Raises InputError unless the folder, an argument, exists and the template has one place for the name."""
+        """Opens a folder of LR images.
+
+        Raises:
+            InputError: the folder, which ``argument`` names, does not exist, or the template has not exactly one place
+                for the name.
+        """
         path = Path(os.path.abspath(folder))
         if not path.is_dir():
             raise InputError(f"{argument}: expected a folder of LR images, got {os.fspath(folder)!r}, which is none")
@@ -39,10 +44,11 @@ class LowRes:
 
     @classmethod
     def of(cls, meta: Mapping[str, Any], moved: str | os.PathLike[str] | None = None) -> LowRes | None:
-        """The LR images that a table's metadata name, or where they have ``moved`` to; None where LR was made.
+        """The LR images that a table's metadata name, at the place to which they have ``moved``; None if LR images were
+        made.
 
         Raises:
-            InputError: no such folder, or a folder for LR images of which the scores know nothing.
+            InputError: the folder does not exist, or LR images are given of which the scores know nothing.
         """
         known, template = meta.get("lr"), meta.get("lr_template") or "{}"
         if known and not (isinstance(known, str) and isinstance(template, str) and "\0" not in known):
@@ -61,7 +67,7 @@ class LowRes:
         return cls.open(known, template) if known else None
 
     def find(self, name: str) -> Path:
-        """The LR image of the HR image ``name``, a path relative to its root; its suffix may be another.
+        """The LR image of the HR image ``name``, a path relative to its root; the suffix may differ.
 
         With ``endings`` the names may differ by those too; the folders must be the same.
 
@@ -85,10 +91,10 @@ class LowRes:
         raise InputError(f"{stem}{hr.suffix}: no LR image of {name} (with this or another suffix of an image)")
 
     def states(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """Bytes and modification time of the LR image of each HR image; of those that have one.
+        """Bytes and modification time of each LR image, by HR image; HR images without an LR image are left out.
 
         Raises:
-            InputError: as ``check_apart``.
+            InputError: ``check_apart`` refuses the pairs.
         """
         found = {}
         for name in names:
@@ -102,7 +108,7 @@ _ENDINGS = re.compile(r"[_\-.]?(hr|gt|lr|lrbi|bicubic|srf[_-]?[234]|x[234])$", r
 
 
 def _short(stem: str) -> str:
-    """A name without the endings that say HR, LR or the scale."""
+    """A name without the endings that stand for HR, LR or the scale."""
     while shorter := _ENDINGS.sub("", stem):
         if shorter == stem:
             break
@@ -119,7 +125,7 @@ def _changed(folder: Path) -> int:
 
 @lru_cache(maxsize=256)
 def _by_name(folder: str, changed: int) -> dict[str, list[str]]:
-    """The images of a folder as it was at that time, by their short names."""
+    """The images of a folder, as it was at that time, by their short names."""
     found: dict[str, list[str]] = {}
     with suppress(OSError):
         for name in sorted(os.listdir(folder)):
@@ -129,8 +135,12 @@ def _by_name(folder: str, changed: int) -> dict[str, list[str]]:
 
 
 def check_apart(pairs: Iterable[tuple[str | Path, Path]]) -> None:
-    """Raises InputError where two HR images, such as a.png and a.jpg, or A.png and a.png where LR lies on a file system
-    that takes one for the other, have one LR image; (HR, LR) each."""
+    """Refuses two HR images with the same LR image, such as a.png and a.jpg, or A.png and a.png on a file system that
+    ignores case.
+
+    Raises:
+        InputError: two of the pairs (HR, LR) have the same LR image.
+    """
     taken: dict[str, tuple[str | Path, Path]] = {}
     for hr, lr in pairs:
         other, same = taken.setdefault(str(lr).casefold(), (hr, lr))
@@ -139,10 +149,10 @@ def check_apart(pairs: Iterable[tuple[str | Path, Path]]) -> None:
 
 
 def read_lr(path: Path, hr: np.ndarray, hr_path: Path, scale: int) -> np.ndarray:
-    """An LR image [h, w, 3] uint8 that belongs to an HR image [H, W, ...]: h = H // scale, w = W // scale.
+    """Reads the LR image [h, w, 3] uint8 of an HR image [H, W, ...], where h = H // scale and w = W // scale.
 
     Raises:
-        InputError: it cannot be read, or is of another size; names both.
+        InputError: it cannot be read, or has another size; the message names both files.
     """
     lr = read_rgb(path)
     check_size(path, lr.shape[:2], hr_path, hr.shape[:2], scale)
@@ -150,7 +160,11 @@ def read_lr(path: Path, hr: np.ndarray, hr_path: Path, scale: int) -> np.ndarray
 
 
 def check_size(path: Path, lr: tuple[int, ...], hr_path: Path, hr: tuple[int, ...], scale: int) -> None:
-    """Raises InputError, naming both files, unless an LR image of h x w = H // scale x W // scale belongs to its HR."""
+    """Checks the size of an LR image.
+
+    Raises:
+        InputError: h x w is not H // scale x W // scale; the message names both files.
+    """
     h, w = hr[0] // scale, hr[1] // scale
     if lr != (h, w):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Parquet files: what they claim to hold is judged before it is read, and every page is verified as it is read."""
+"""Parquet files: what they claim to hold is judged before it is read, and the checksum of every page is verified."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from srfast.errors import InputError, RunError
 
 @contextmanager
 def opened(path: str | os.PathLike[str], *, whole: bool = True) -> Iterator[pq.ParquetFile]:
-    """A parquet file to read from; pages that carry a CRC-32 are verified by it.
+    """Opens a parquet file for reading; pages that carry a CRC-32 are verified.
 
     Args:
         path: The file.
-        whole: It will be read as a whole; else a row group at a time.
+        whole: Whether it will be read as a whole, and not one row group at a time.
 
     Raises:
-        InputError: not a file, not readable as parquet (also while it is read), or as ``check_claims``.
+        InputError: it is not a file, not readable as parquet (also while it is read), or ``check_claims`` refuses it.
     """
     check_input(path, "a parquet file")
     try:
@@ -41,7 +41,7 @@ def opened(path: str | os.PathLike[str], *, whole: bool = True) -> Iterator[pq.P
 
 
 def check_names(name: str | os.PathLike[str], schema: pa.Schema) -> None:
-    """Refuses a table with two columns of one name, of which nobody could say which is meant."""
+    """Refuses a table with two columns of the same name."""
     seen: set[str] = set()
     for column in schema.names:
         if column in seen:
@@ -50,10 +50,10 @@ def check_names(name: str | os.PathLike[str], schema: pa.Schema) -> None:
 
 
 class Writer:
-    """A parquet file to write to, whose errors are the system's, once.
+    """A parquet file for writing, which raises the system's error once.
 
-    (pyarrow's own, after a write that failed, tries to write the rest again when it is closed and when it is collected,
-    and says so on stderr.)
+    (After a write that failed, pyarrow's own writer tries to write the rest again when it is closed and when it is
+    collected, and reports that on stderr.)
     """
 
     def __init__(self, path: str | os.PathLike[str], schema: pa.Schema, **options: Any) -> None:
@@ -68,12 +68,12 @@ class Writer:
         self._writer.write_table(table, row_group_size)
 
     def close(self) -> None:
-        """Completes the file; a second call does nothing."""
+        """Completes the file. A second call does nothing."""
         self._writer.close()
         self._sink.close()
 
     def give_up(self) -> None:
-        """Leaves the file as it is."""
+        """Closes the file without completing it."""
         self._sink.give_up()
         with suppress(Exception):
             self._writer.close()
@@ -93,7 +93,7 @@ class Writer:
 
 
 class _Sink:
-    """The file below a ``Writer``: from its first error on it takes everything and writes nothing."""
+    """The file below a ``Writer``; after its first error it accepts everything and writes nothing."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = open(path, "wb", buffering=0)
@@ -126,10 +126,10 @@ class _Sink:
 
 
 def check_pages(path: str | os.PathLike[str]) -> None:
-    """Reads a file to its end, a row group at a time, for a reader that does not verify pages itself.
+    """Reads a file to its end, one row group at a time, for a reader that does not verify pages itself.
 
     Raises:
-        InputError: as ``opened``.
+        InputError: ``opened`` refuses the file.
     """
     with opened(path, whole=False) as file:
         for group in range(file.metadata.num_row_groups):
@@ -142,12 +142,12 @@ def check_claims(path: str | os.PathLike[str], file: pq.ParquetFile, *, whole: b
     A run of equal values takes a few bytes however long it is, so that a file of kilobytes can claim billions of rows.
 
     Args:
-        path: For the message.
-        file: Opened, not yet read.
-        whole: Whether all rows are in memory at once; else those of one row group.
+        path: Its path, for the message.
+        file: The opened file, not yet read.
+        whole: Whether all rows will be in memory at once, and not those of one row group.
 
     Raises:
-        InputError: names the file, the rows and the bytes.
+        InputError: the file claims too much; the message names the file, the rows and the bytes.
     """
     about = file.metadata
     width = sum(_width(field.type) for field in file.schema_arrow)
@@ -166,7 +166,7 @@ def check_claims(path: str | os.PathLike[str], file: pq.ParquetFile, *, whole: b
 
 
 def _width(kind: object) -> float:
-    """Bytes of a value at least; a text takes its offset."""
+    """Least number of bytes of a value; for a text that of its offset."""
     try:
         return kind.bit_width / 8  # type: ignore[attr-defined]
     except ValueError:
@@ -174,7 +174,7 @@ def _width(kind: object) -> float:
 
 
 def _memory() -> int:
-    """Bytes of this machine's memory; 0 where it does not say."""
+    """Bytes of this machine's memory; 0 if it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""PNG files of the plain kinds, inflated by ISA-L and unfiltered by the compiled module: 3 x faster than Pillow."""
+"""PNG files of the common kinds, inflated by ISA-L and unfiltered by the compiled module, 3 x faster than Pillow."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from srfast.ops import native
 _CHANNELS = {0: 1, 2: 3, 6: 4}
 """Colour type -> channels: gray, RGB, RGBA."""
 _ELSEWHERE = (b"Raw profile type", b"XML:com.adobe.xmp")
-"""Texts in which an orientation may stand."""
+"""Text chunks in which an orientation may stand."""
 
 
 def fast() -> bool:
-    """Whether what it needs is there: ISA-L, which has no wheel everywhere, and the compiled module."""
+    """Whether ISA-L, which has no wheel for some machines, and the compiled module are there."""
     return find_spec("isal") is not None and native.available()
 
 
 def decode(data: bytes) -> np.ndarray | None:
-    """uint8 [H, W, 3], or [H, W] of a gray image, alpha dropped; None where Pillow shall decide.
+    """uint8 [H, W, 3], or [H, W] of a gray image, with alpha dropped; None leaves it to Pillow.
 
-    That is anything but 8 bits, gray, RGB or RGBA, not interlaced, without an orientation or an animation, and any file
-    that is not as it should be: a checksum, a length, a filter, an end.
+    Pillow gets every file that is not 8-bit gray, RGB or RGBA, or is interlaced, or has an orientation or an animation,
+    and every file that is damaged: a checksum, a length, a filter or the end is wrong.
     """
     from isal import isal_zlib
 

@@ -1,4 +1,4 @@
-"""What srfast wrote, recognised by content: a name proves nothing, and nothing of the user's is ever replaced."""
+"""Recognises by content what srfast wrote. Names are not trusted, and no file of the user's is ever replaced."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 KEY = b"srfast"
-"""Of a parquet file's metadata: the JSON object that says how the table was made."""
+"""Key of a parquet file's metadata, under which a JSON object says how the table was made."""
 LIMITS = {"thrift_string_size_limit": 2**31 - 1, "thrift_container_size_limit": 2**31 - 1}
-"""Of parquet's footer: the metadata lists every image, and pyarrow's own 100 MB end at a million of them."""
+"""Limits for parquet's footer: its metadata list every image, and pyarrow's own 100 MB end at a million of them."""
 MARK = ".srfast.json"
-"""The file that makes a folder srfast's own: ``{"generator": "srfast KIND"}``."""
+"""The file that makes a folder srfast's own, with the content ``{"generator": "srfast KIND"}``."""
 
 _HEAD = 2048
 _CHECKPOINT = b"srfast-checkpoint-"
@@ -39,14 +39,14 @@ def generator(kind: str) -> str:
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:
-    """What srfast wrote there, by its content; None for anything else.
+    """The kind of a file or folder that srfast wrote, recognised by its content; None for anything else.
 
-    Recognised are parquet (the JSON under the key ``srfast``: its ``kind``, else "core-set" or "score table"), JSON
-    whose first key is ``generator``, HTML with the generator's meta element, texts whose first line is a comment with
-    ``srfast KIND``, ONNX by its producer, log.csv and images.csv by their columns, safetensors by the six keys of the
-    training's metadata, checkpoints by their format, and folders by the file ``MARK`` in them.
+    These are recognised: parquet (by the JSON under the key ``srfast``: its ``kind``, or else "core-set" or "score
+    table"), JSON whose first key is ``generator``, HTML with the generator's meta element, texts whose first line is a
+    comment with ``srfast KIND``, ONNX by its producer, log.csv and images.csv by their columns, safetensors by the six
+    keys of the training's metadata, checkpoints by their format, and folders by the file ``MARK`` in them.
 
-    Never opens anything but regular files and folders, so that a named pipe is not waited for.
+    Only regular files and folders are opened, since a named pipe would be waited for.
     """
     path = Path(path)
     try:
@@ -79,7 +79,7 @@ def _kind(path: Path, head: bytes) -> str | None:
 
 
 def kind_of_table(meta: dict[str, Any]) -> str:
-    """What a table is, by the JSON object in its metadata."""
+    """The kind of a table, by the JSON object in its metadata."""
     return str(meta.get("kind") or ("core-set" if "selection" in meta else "score table"))
 
 

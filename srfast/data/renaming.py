@@ -1,4 +1,4 @@
-"""Renames that are one step: to a name that must be free, and of two folders for each other."""
+"""Atomic renames: to a name that must be free, and of two folders for each other."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _LACKING = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def rename_new(old: Path, new: Path) -> None:
-    """Renames a file to a name that is free; FileExistsError where it is not, whoever took it and when.
+    """Renames a file to a name that must be free; raises FileExistsError if it is not.
 
-    By renameat2 (Linux), else by a hard link, which is as strict; only where the file system has neither is there a
-    moment between the look and the rename.
+    It uses renameat2 (Linux), or else a hard link, which is as strict. Only on a file system that has neither can
+    another file appear between the check and the rename.
     """
     if _renameat2(old, new, _NOREPLACE):
         return
@@ -33,9 +33,9 @@ def rename_new(old: Path, new: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Each of two folders gets the name of the other.
+    """Exchanges the names of two folders.
 
-    By renameat2 (Linux); where there is none, by three renames, between which one of the names is free.
+    It uses renameat2 (Linux), or else three renames, between which one of the names is free.
     """
     if _renameat2(one, other, _EXCHANGE):
         return
@@ -46,7 +46,7 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def _renameat2(old: Path, new: Path, flags: int) -> bool:
-    """False where the system or the file system does not have it."""
+    """Renames by the system call; False if the system or the file system does not have it."""
     try:
         call = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError, TypeError):

@@ -1,4 +1,4 @@
-"""Folders to work in that nobody asked for: removed at the end, those of killed runs by the next one."""
+"""Temporary working folders: removed at the end, and those of killed runs by the next run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from srfast.runtime.locks import OPEN_STAYS, hold
 
 @contextmanager
 def scratch_folder(beside: Path, purpose: str) -> Iterator[Path]:
-    """Yields a hidden folder in ``beside``; those of the same purpose that no living run holds are removed.
+    """Yields a hidden folder in ``beside``, and removes folders of the same purpose that no living run holds.
 
     Args:
         beside: An existing folder.
@@ -38,12 +38,12 @@ def scratch_folder(beside: Path, purpose: str) -> Iterator[Path]:
 
 
 def _beside(folder: Path) -> Path:
-    """What is open while a folder is in use, where folders cannot be opened: it then cannot be removed."""
+    """The file that is open while a folder is in use, on systems that cannot open folders; it prevents a removal."""
     return folder.with_name(folder.name + ".held")
 
 
 def _new(beside: Path, purpose: str) -> tuple[Path, int]:
-    """A folder and the descriptor that holds it; -1 where nothing can be held."""
+    """Makes a folder, and returns it with the descriptor that holds it; -1 if it cannot be held."""
     for _ in range(3):
         folder = beside / f".srfast-{purpose}-{secrets.token_hex(8)}"
         if OPEN_STAYS:

@@ -18,15 +18,17 @@ COLUMN = "shrink"
 WHOLE = ("1",)
 """The setting that shrinks nothing."""
 _FINEST = 1000
-"""Largest denominator: any two such fractions differ as float32."""
+"""Largest denominator; any two fractions up to it differ as float32."""
 
 
 def parsed(value: Any) -> tuple[str, ...]:
-    """Fractions as text, the largest first: "1,3/4,0.5" or a list of texts, numbers and ``Fraction`` gives "1", "3/4",
-    "1/2". A float is the fraction that it is the nearest float of.
+    """Fractions as text, the largest first.
+
+    "1,3/4,0.5", or a list of texts, numbers and ``Fraction``, gives "1", "3/4", "1/2". A float stands for the fraction
+    to which it is the nearest float.
 
     Raises:
-        ValueError: none, one that is there twice, one that is not in 0 < fraction <= 1, or of a denominator beyond
+        ValueError: there is no fraction, one occurs twice, one is not in 0 < fraction <= 1, or a denominator is beyond
             1000.
     """
     given = value.split(",") if isinstance(value, str) else value
@@ -52,25 +54,25 @@ def _fraction(item: Any) -> Fraction:
 
 
 def shrunk(image: np.ndarray, factor: float) -> np.ndarray:
-    """``srfast.imresize(image, factor)`` of uint8 [H, W, 3]; at 1 the image itself."""
+    """``srfast.imresize(image, factor)`` of uint8 [H, W, 3]; at a factor of 1 the image itself."""
     return image if factor == 1 else imresize(image, factor)
 
 
 def read_shrunk(path: str | os.PathLike[str], factor: float) -> np.ndarray:
-    """The pixels that the patches of one size lie in: ``read_rgb``, shrunk."""
+    """Reads an image by ``read_rgb`` and shrinks it: the pixels in which the patches of that size lie."""
     return shrunk(read_rgb(path), factor)
 
 
 def side(length: int, factor: float) -> int:
-    """Pixels of a side of ``shrunk``."""
+    """Length in pixels of a side of the result of ``shrunk``."""
     return int(np.ceil(length * factor))
 
 
 def fractions(table: pa.Table, meta: Mapping[str, Any], name: str | os.PathLike[str] = "scores") -> list[Fraction]:
-    """The size of the image that each row of a table lies in [n], exactly as the table's metadata have it.
+    """The size of the image of each row of a table [n], as exactly as the table's metadata have it.
 
     Raises:
-        InputError: the column is not float32, or has a value that is none of those in the metadata.
+        InputError: the column is not float32, or has a value that is not among those in the metadata.
     """
     sizes, code = sizes_of(table, meta, name)
     return [sizes[i] for i in code.tolist()]
@@ -85,7 +87,11 @@ def factors(table: pa.Table, meta: Mapping[str, Any], name: str | os.PathLike[st
 def sizes_of(
     table: pa.Table, meta: Mapping[str, Any], name: str | os.PathLike[str] = "scores"
 ) -> tuple[list[Fraction], np.ndarray]:
-    """The sizes of a table, the largest first, and the number of each row's [n]; raises as ``fractions``."""
+    """The sizes of a table, the largest first, and the index of each row's size [n].
+
+    Raises:
+        InputError: ``fractions`` refuses the column.
+    """
     if COLUMN not in table.schema.names:
         if isinstance(meta.get(COLUMN), list):
             raise InputError(f"{name}: expected a column {COLUMN!r}, as its metadata say, got none")

@@ -1,4 +1,4 @@
-"""What is said of files and folders that cannot be written to."""
+"""Wording for files and folders that cannot be written to."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def a_kind(kind: str) -> str:
 
 
 def thing(path: Path) -> str:
-    """What lies at a path: a directory, a file, a device, ..."""
+    """What lies at a path, in words: a directory, a file, a device, ..."""
     kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
     return kinds.get(stat.S_IFMT(os.stat(path).st_mode), "device")

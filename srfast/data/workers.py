@@ -17,17 +17,18 @@ Result = TypeVar("Result")
 
 BUDGET = 384 << 20
 BUDGET_OF_WORKER = 48 << 20
-"""Bytes that the images of one map take at once, decoded or being decoded: so many a worker, and no fewer than
-``BUDGET``, unless a single image takes more by itself. The environment variable SRFAST_DECODE_MB (MiB) sets another
-number for all workers together. A PNG file of 2040 x 1404 takes 20 MiB and the file while it is decoded, 8 MiB then."""
+"""Bytes that the images of one map may take at once for each worker, decoded or being decoded. All workers together
+have at least ``BUDGET``, and a single image may exceed it. The environment variable SRFAST_DECODE_MB (MiB) sets another
+number for all workers together. A PNG file of 2040 x 1404 takes 20 MiB and the size of the file while it is decoded,
+and 8 MiB then."""
 
 _current = threading.local()
 
 
 def claim(count: int) -> None:
-    """Called by what decodes an image, before it takes ``count`` bytes: waits until they fit into the budget.
+    """Waits until ``count`` bytes fit into the budget; a decoder calls it before it takes them.
 
-    Only inside a task of ``ordered_map`` is there anything to wait for.
+    Outside a task of ``ordered_map`` it returns at once.
     """
     share: _Share | None = getattr(_current, "share", None)
     if share is not None:
@@ -36,7 +37,7 @@ def claim(count: int) -> None:
 
 @contextmanager
 def decoding() -> Iterator[Callable[[int], None]]:
-    """While the body runs, what it claims is taken; after it, only what it says is kept: the bytes of the result."""
+    """While the body runs, the bytes that it claims count; afterwards, only the bytes of the result do."""
     share: _Share | None = getattr(_current, "share", None)
     before, kept = (share.bytes if share is not None else 0), 0
 
@@ -54,8 +55,8 @@ def decoding() -> Iterator[Callable[[int], None]]:
 class _Account:
     """The bytes of all tasks of one map.
 
-    The first task that is not yet consumed gets whatever it asks for, the others what fits: so none waits for a task
-    behind it, and no more is in flight than the budget and one image.
+    The first task that is not yet consumed gets whatever it asks for, and the others what fits. So no task waits for
+    one behind it, and no more is in flight than the budget and one image.
     """
 
     def __init__(self, limit: int) -> None:
@@ -79,7 +80,7 @@ class _Account:
 
 
 class _Share:
-    """The bytes of one task: what it claimed while it runs, what its result takes until that is consumed."""
+    """The bytes of one task: what it claimed while it runs, and what its result takes until that is consumed."""
 
     def __init__(self, account: _Account) -> None:
         self.account = account
@@ -112,10 +113,10 @@ class _Share:
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, *, budget: int | None = None
 ) -> Generator[tuple[Item, Result], None, None]:
-    """(item, function(item)) in the order of ``items``, computed on ``workers`` threads.
+    """Yields (item, function(item)) in the order of ``items``, computed on ``workers`` threads.
 
-    At most 2 * workers items are in flight, and of images no more than ``budget`` bytes (None: ``BUDGET_OF_WORKER`` for
-    each worker) and one image: what decodes does so inside ``decoding`` and calls ``claim``, and results that are
+    At most 2 * workers items are in flight, and their images take at most ``budget`` bytes (None: ``BUDGET_OF_WORKER``
+    for each worker) and one image more: a decoder works inside ``decoding`` and calls ``claim``, and results that are
     arrays count until the next item is asked for. So memory does not grow with the number of items. The first exception
     is raised in its item's place; closing the generator waits for running calls and drops the rest.
     """
@@ -166,7 +167,7 @@ def _budget(workers: int) -> int:
 
 
 def _bytes(result: Any) -> int:
-    """What the arrays of a result take."""
+    """The bytes of the arrays of a result."""
     if isinstance(result, (tuple, list)):
         return sum(_bytes(r) for r in result)
     return int(getattr(result, "nbytes", 0))

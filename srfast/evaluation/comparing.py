@@ -95,8 +95,9 @@ def compare(
         lower_is_better: As with LPIPS.
 
     Raises:
-        InputError: a file that is none of these, no such metric, fewer than two to compare, fewer than two images
-            that all have. RunError: scipy is missing.
+        InputError: a file that is none of these, no such metric, fewer than two to compare, fewer than two images that
+            all have.
+        RunError: scipy is missing.
     """
     try:
         from srfast.evaluation.inference import Comparison, Error, judge

@@ -38,8 +38,8 @@ def psnr(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rg
         10 log10(255^2 / MSE) in dB; infinity where the images agree.
 
     Raises:
-        InputError: shapes differ or are none of the above, or shave leaves nothing. TypeError: not uint8
-            arrays.
+        InputError: shapes differ or are none of the above, or shave leaves nothing.
+        TypeError: not uint8 arrays.
     """
     a, b = _planes(sr, hr, shave, protocol)
     error = float(np.mean((a - b) ** 2))
@@ -64,8 +64,8 @@ def ssim(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rg
         The mean of the SSIM map, at most 1.
 
     Raises:
-        InputError: as ``psnr``, or the shaved images are smaller than the window. TypeError: not uint8
-            arrays.
+        InputError: as ``psnr``, or the shaved images are smaller than the window.
+        TypeError: not uint8 arrays.
     """
     if window not in WINDOWS:
         raise InputError(f"window: expected one of {', '.join(WINDOWS)}, got {window!r}")

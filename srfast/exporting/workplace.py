@@ -67,7 +67,8 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Itera
 
     Raises:
         InputError: there is something at OUTPUT or in OUTPUT.parts that is not to be replaced, or was made with other
-            settings. RunError: the disk is full, or another run writes there now.
+            settings.
+        RunError: the disk is full, or another run writes there now.
     """
     final = Path(os.path.realpath(output))
     if _is_there(output, final, settings, resume):

@@ -44,8 +44,8 @@ def load(path: str | Path, scale: int | None = None) -> nn.Module:
         bicubically; it also takes Y alone [N, 1, h, w].
 
     Raises:
-        InputError: not a weights file, an unknown architecture, unknown or another scale. RunError: the file needs
-            an extra that is not installed.
+        InputError: not a weights file, an unknown architecture, unknown or another scale.
+        RunError: the file needs an extra that is not installed.
     """
     found = load_model(path, scale)
     return OnLuma(found.model, found.scale).eval() if found.color == "y" else found.model
@@ -74,8 +74,8 @@ def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
         The network in evaluation mode, in its own colour space.
 
     Raises:
-        InputError: not a weights file, an unknown architecture, unknown or another scale. RunError: the file needs
-            an extra that is not installed.
+        InputError: not a weights file, an unknown architecture, unknown or another scale.
+        RunError: the file needs an extra that is not installed.
     """
     path = Path(path)
     weights, about = _read(path)
@@ -102,7 +102,8 @@ def initial_weights(
         options: Its sizes, as ``models.create`` takes them.
 
     Raises:
-        InputError: not a weights file. RunError: the file needs an extra that is not installed.
+        InputError: not a weights file.
+        RunError: the file needs an extra that is not installed.
     """
     path = Path(path)
     weights, about = _read(path)

@@ -1,1 +1,1 @@
-"""The operations d and L: their definition, their implementations, their registration with torch."""
+"""The operations d (degradation) and L (loss): definition, implementations, and registration with torch."""

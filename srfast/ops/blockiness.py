@@ -1,4 +1,4 @@
-"""A no-reference score of JPEG's block artefacts."""
+"""A no-reference score of JPEG block artefacts."""
 
 from __future__ import annotations
 
@@ -10,46 +10,48 @@ from srfast.ops.checks import check_integer, check_windows
 from srfast.ops.color import rounded_luma
 
 GRID = 8
-"""Side of JPEG's blocks in pixels."""
+"""Side of a JPEG block in pixels."""
 SMALLEST = GRID + 1
-"""Side of the smallest window that has a step of the grid inside wherever it lies."""
+"""Side of the smallest window that contains a step of the grid wherever it lies."""
 LARGEST = (1 << 24) - 1
-"""Side of the largest: the differences of one of its columns are summed in 32 bits."""
+"""Side of the largest window; the differences of one of its columns are summed in 32 bits."""
 
 
 def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> np.ndarray:
-    """How much stronger the steps of windows are on JPEG's grid than elsewhere, in percent.
+    """How much stronger the steps inside windows are on JPEG's grid than elsewhere, in percent.
 
     After Wang, Sheikh, Bovik, "No-reference perceptual quality assessment of JPEG compressed images" (ICIP 2002),
-    Section 2: the blockiness B is the mean absolute difference of horizontal neighbours across the boundary of a block
-    (eq. 2), averaged with that of vertical neighbours, the activity A that of the differences inside blocks::
+    Section 2. The blockiness B is the mean absolute difference of horizontal neighbours across the boundary of a block
+    (eq. 2), averaged with that of vertical neighbours. The activity A is the same of differences inside blocks::
 
         blockiness = 100 max(B - A, 0) / (B + A + 1)
 
-    0: the grid does not stand out; towards 100: the window has no steps but those of the grid. With the 1, a grey
-    level, steps that come from rounding to 8 bits count for little in flat windows.
+    0 means that the grid does not stand out, and values towards 100 that the window has no steps but those on the grid.
+    The 1, a grey level, keeps steps that come from rounding to 8 bits small in flat windows.
 
-    Deviations: on Y (BT.601, rounded, 16..235), and of a window, whose pairs of neighbours lie inside it; A is the mean
-    of the differences off the grid, which eq. 3 computes from all of them; neither the rate of zero crossings nor the
-    exponents fitted to opinion scores are used, B is compared with A instead, so that the number has a zero.
+    Deviations from the paper: it is computed on Y (BT.601, rounded, 16..235), and for a window, from the pairs of
+    neighbours inside it; A is the mean of the differences off the grid, which eq. 3 computes from all differences;
+    neither the rate of zero crossings nor the exponents fitted to opinion scores are used, and B is compared with A
+    instead, so that the number has a zero.
 
-    The grid is the one of the image, which starts at its top left corner. Blocks that start elsewhere are not seen:
-    of images that were cropped or resized after compression, or that EXIF turns when their height or width is not a
-    multiple of 8; and of chroma alone.
+    The grid starts at the top left corner of the image. Blocks that start elsewhere are not seen, as in images that
+    were cropped or resized after compression, or that EXIF turns while their height or width is not a multiple of 8.
+    Blocks of chroma alone are not seen either.
 
     Args:
-        image: uint8 [H, W, 3] RGB, or [H, W, 1] which is Y itself; contiguous or not.
+        image: uint8 [H, W, 3] RGB, or [H, W, 1], which is Y itself; contiguous or not.
         xs: [nx] left sides of the windows of a row, ascending; every window lies inside the image.
         ys: [ny] tops of the rows of windows, ascending.
-        size: Side of the windows in pixels, at least 9, so that each has a step of the grid.
-        threads: Of the compiled kernel; sums are of integers, so the result does not depend on them. Where that is
-            missing NumPy computes the same to the bit.
+        size: Side of the windows in pixels, at least 9, so that each contains a step of the grid.
+        threads: Number of threads of the compiled kernel. Sums are of integers, so that the result does not depend on
+            it. Without the compiled module, NumPy computes the same to the bit.
 
     Returns:
         float32 [len(ys) * len(xs)], 0..100, row by row.
 
     Raises:
-        TypeError: not uint8. InputError: a shape, size or window that does not fit.
+        TypeError: the image is not uint8.
+        InputError: a shape, size or window does not fit.
     """
     if image.dtype != np.uint8:
         raise TypeError(f"image: expected uint8, got {image.dtype}")
@@ -67,7 +69,7 @@ def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thr
 
 
 def _by_tables(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
-    """The same through summed-area tables of each kind of difference."""
+    """Computes the same by summed-area tables of each kind of difference."""
     planes = [image[..., c].astype(np.int32) for c in range(image.shape[2])]
     y = rounded_luma(*planes) if len(planes) == 3 else planes[0]
     across, down = np.abs(np.diff(y, axis=1)), np.abs(np.diff(y, axis=0))

@@ -1,4 +1,4 @@
-"""Arguments that many functions share, checked in one way. Free of torch."""
+"""Checks of arguments that many functions share, without torch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from srfast.ops.native import BOUNDARIES
 
 
 def check_scale(scale: int) -> int:
-    """2, 3 or 4 as an int; a whole float is one too."""
+    """Returns a scale as an int: 2, 3 or 4, also if given as a float."""
     if isinstance(scale, (bool, str, bytes)) or scale not in (2, 3, 4):
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
     return int(scale)
 
 
 def check_factor(scale: float) -> float:
-    """A factor of imresize: a filter has 4 / scale taps, and 2^16 times a pixel is more than memory holds."""
+    """Checks a factor of imresize: a filter has 4 / scale taps, and 2^16 times a pixel is more than memory holds."""
     try:
         factor = float(scale)
     except (TypeError, ValueError):
@@ -35,7 +35,7 @@ def check_boundary(boundary: str) -> None:
 
 
 def check_integer(name: str, value: SupportsIndex, least: int | None = None) -> int:
-    """A whole number as an int, of any size."""
+    """Returns a whole number of any size as an int."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -46,7 +46,7 @@ def check_integer(name: str, value: SupportsIndex, least: int | None = None) -> 
 
 
 def check_int32(name: str, values: np.ndarray) -> np.ndarray:
-    """Whole numbers from 0 to 2^31 - 1 [n] as contiguous int32, whatever integers they are given as."""
+    """Returns whole numbers from 0 to 2^31 - 1 [n], of any integer type, as contiguous int32."""
     values = np.asarray(values)
     if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
         raise InputError(f"{name}: expected integers [n], got {values.dtype} {list(values.shape)}")
@@ -56,7 +56,7 @@ def check_int32(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def check_windows(name: str, starts: np.ndarray, size: int, side: int) -> np.ndarray:
-    """First pixels [n] of windows of ``size`` pixels inside ``side``, ascending, as contiguous int32."""
+    """Returns the first pixels [n] of windows of ``size`` pixels inside ``side``, ascending, as contiguous int32."""
     first = np.asarray(starts)
     inside = not first.size or first.dtype.kind not in "iu" or 0 <= int(first.min()) <= int(first.max()) <= side - size
     if not inside or (first.dtype.kind in "iu" and (first[1:] < first[:-1]).any()):

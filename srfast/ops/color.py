@@ -1,4 +1,4 @@
-"""BT.601 as MATLAB's rgb2ycbcr. Free of torch; what takes planes takes arrays and tensors alike."""
+"""BT.601 as in MATLAB's rgb2ycbcr, without torch. Functions of planes take arrays and tensors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 LUMA = (65481, 128553, 24966)
-"""Thousandths of the weights of R, G and B over a range of 255."""
+"""The weights of R, G and B in thousandths, over a range of 255."""
 
 # RGB in [0, 1] -> Y in [16, 235] / 255, Cb and Cr in [16, 240] / 255.
 _YCBCR = np.array([[w / 1000 for w in LUMA], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
@@ -25,16 +25,16 @@ def rounded_y(rgb: np.ndarray) -> np.ndarray:
 
 
 def luma(r: Any, g: Any, b: Any) -> Any:
-    """The same of planes of any type, not rounded."""
+    """Y of planes of any type, as in ``rounded_luma`` but not rounded."""
     return 16 + (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b) / 255000
 
 
 def to_y(image: np.ndarray, protocol: Literal["classic", "rgb"]) -> np.ndarray:
-    """Y, 16..235, float64 [H, W].
+    """Y of an image, 16..235, float64 [H, W].
 
     Args:
         image: uint8 [H, W, 3] RGB, or [H, W], which is Y already.
-        protocol: "rgb": not rounded. "classic": rounded half up.
+        protocol: "rgb" does not round, "classic" rounds half up.
     """
     if image.ndim == 2:
         return image.astype(np.float64)
@@ -43,7 +43,7 @@ def to_y(image: np.ndarray, protocol: Literal["classic", "rgb"]) -> np.ndarray:
 
 
 def to_ycbcr(rgb: np.ndarray) -> np.ndarray:
-    """rgb2ycbcr of doubles: [..., 3] in [0, 1] -> [..., 3], not rounded."""
+    """rgb2ycbcr in float64: [..., 3] in [0, 1] -> [..., 3], not rounded."""
     return rgb @ _YCBCR.T + _OFFSET
 
 

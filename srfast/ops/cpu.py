@@ -1,6 +1,7 @@
-"""The ops of torch.ops.srfast: schemas, CPU implementations, shapes for torch.compile.
+"""The ops of torch.ops.srfast: schemas, CPU implementations, and output shapes for torch.compile.
 
-Pointers go to the compiled module, which cannot see what lies there: each implementation checks its tensors first.
+The compiled module gets pointers and cannot check what they point to, so that each implementation checks its tensors
+first.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ registered: Any = torch.ops.srfast
 
 
 def check_image(img: Tensor) -> None:
-    """[H, W, C], of a type that imresize takes."""
+    """Checks an image [H, W, C] of a type that imresize takes."""
     if img.dtype not in DTYPES:
         raise TypeError(f"img: expected uint8, float32 or float64, got {img.dtype}")
     if img.ndim != 3 or 0 in img.shape[:2]:
@@ -35,7 +36,7 @@ def check_image(img: Tensor) -> None:
 
 
 def check_planes(x: Tensor) -> None:
-    """[N, C, H, W] float32."""
+    """Checks planes [N, C, H, W] float32."""
     if x.dtype != torch.float32:
         raise TypeError(f"x: expected a float32 tensor, got {x.dtype}")
     if x.ndim != 4 or 0 in x.shape[2:]:
@@ -43,7 +44,7 @@ def check_planes(x: Tensor) -> None:
 
 
 def check_pair(a: Tensor, b: Tensor) -> None:
-    """[N, ...] float32 twice."""
+    """Checks two tensors [N, ...] float32."""
     for name, x in (("a", a), ("b", b)):
         if x.dtype != torch.float32:
             raise TypeError(f"{name}: expected a float32 tensor, got {x.dtype}")
@@ -56,7 +57,7 @@ def check_pair(a: Tensor, b: Tensor) -> None:
 
 
 def check_patches(patches: Tensor, scale: int) -> None:
-    """[N, H, W, 3 or 1] uint8, sides multiples of the scale."""
+    """Checks patches [N, H, W, 3 or 1] uint8 with sides that are multiples of the scale."""
     if patches.dtype != torch.uint8:
         raise TypeError(f"patches: expected uint8, got {patches.dtype}")
     if patches.ndim != 4 or patches.shape[3] not in (1, 3):
@@ -67,7 +68,7 @@ def check_patches(patches: Tensor, scale: int) -> None:
 
 
 def check_weights(weights: list[Tensor]) -> None:
-    """The six tensors of an SRCNN 9-1-5, float32 in main memory."""
+    """Checks the six tensors of an SRCNN 9-1-5, float32 in main memory."""
     shapes = [tuple(w.shape) for w in weights]
     if shapes != list(SRCNN_SHAPES.values()):
         raise InputError(f"weights: expected tensors of {list(SRCNN_SHAPES.values())}, got {shapes}")

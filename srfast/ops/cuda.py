@@ -1,6 +1,6 @@
-"""CUDA implementations of torch.ops.srfast, and the op ``degrade``. Needs neither a GPU nor CUDA to import.
+"""CUDA implementations of torch.ops.srfast, and the op ``degrade``. The module imports without a GPU and without CUDA.
 
-Kernels run on the current stream of the tensor's device; outputs and scratch are allocated here.
+Kernels run on the current stream of the tensor's device. Outputs and scratch memory are allocated here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def has_kernels() -> bool:
 
 
 def refusal(device: torch.device | str = "cuda") -> str | None:
-    """Why the CUDA kernels of this build do not run on a GPU; None where they do, and where it has none."""
+    """Why the CUDA kernels of this build do not run on the GPU; None if they do, or if the build has none."""
     if not has_kernels():
         return None
     index = torch.device(device).index
@@ -71,7 +71,7 @@ def _runs(device: torch.device) -> bool:
 
 
 def unsupported(device: torch.device | str = "cuda") -> str | None:
-    """Why neither the CUDA nor the Triton kernels run on a GPU; None where they do."""
+    """Why neither the CUDA nor the Triton kernels run on the GPU; None if they do."""
     major, minor = torch.cuda.get_device_capability(device)
     if (major, minor) < LEAST_CAPABILITY:
         return f"{torch.cuda.get_device_name(device)} has compute capability {major}.{minor}, and 8.0 is the least"
@@ -87,7 +87,7 @@ def _launch(name: str, device: torch.device, *arguments: Any) -> None:
 def _check(
     n: int, height: int, width: int, channels: int, scale: int, boundary: str, dtype: torch.dtype, pixels: Tensor
 ) -> None:
-    """Everything the kernel takes for granted; the launcher sees addresses only."""
+    """Checks everything that the kernel takes for granted, since the launcher sees only addresses."""
     if pixels.dtype != torch.uint8:
         raise TypeError(f"patches: expected uint8, got {pixels.dtype}")
     if channels not in (1, 3):

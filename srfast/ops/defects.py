@@ -1,8 +1,8 @@
-"""What is wrong with windows of an image: noise, blur, enlargement, text, banding, clipping, margins, halos, JPEG.
+"""Defects of windows of an image: noise, blur, enlargement, text, banding, clipping, margins, halos, JPEG.
 
-The image is cut into tiles of 8 x 8 pixels from its top left corner. ``FEATURES`` are measured in each, on the luma of
-JPEG (JFIF: 0.299 R + 0.587 G + 0.114 B, rounded); a window is given what its tiles say together, so a window costs the
-same however much it overlaps with others. ``srfast.ops.defects_reference`` is the definition, in float64.
+The image is cut into tiles of 8 x 8 pixels from its top left corner. ``FEATURES`` are measured in each tile, on the
+luma of JPEG (JFIF: 0.299 R + 0.587 G + 0.114 B, rounded). A window gets a result from the tiles inside it, so that its
+cost does not depend on how much it overlaps others. ``srfast.ops.defects_reference`` is the definition, in float64.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from srfast.ops import defects_reference, native
 from srfast.ops.checks import check_integer, check_windows
 
 SMALLEST = 32
-"""Side of the smallest window: 3 x 3 tiles fit into it wherever it lies."""
+"""Side of the smallest window; wherever it lies, it contains 3 x 3 tiles."""
 LARGEST = (1 << 24) - 1
 COLUMNS = ("noise", "blur", "upscaled", "overlay", "banding", "clipped", "border", "halo")
-"""Of ``defects``, in this order."""
+"""The columns of ``defects``, in this order."""
 FEATURES = (
     "h1", "h2", "h3", "h4", "v1", "v2", "v3", "v4", "hh", "h3v1", "h1v3", "h1v1", "variance", "range", "chroma",
     "equal", "phase2", "phase3", "curve2", "curve3", "near", "step", "sharp", "clipped",
 )  # fmt: skip
-"""What the network sees of a tile; ``defects_reference.features`` defines each."""
+"""The features of a tile that the network gets; ``defects_reference.features`` defines each."""
 WEIGHTS = Path(__file__).parents[1] / "weights" / "defects.safetensors"
 
 
 @lru_cache(maxsize=1)
 def weights() -> np.ndarray:
-    """The network's weights, float32: those of each layer, [outputs, inputs], and its bias, one after the other."""
+    """The network's weights, float32: for each layer its matrix [outputs, inputs] and its bias, one after another."""
     from safetensors.numpy import load
 
     held = load(WEIGHTS.read_bytes())
@@ -41,45 +41,47 @@ def weights() -> np.ndarray:
 
 
 def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> np.ndarray:
-    """What is wrong with windows of an image.
+    """Measures the defects of windows of an image.
 
-    Columns, in the order of ``COLUMNS``; NaN where a column cannot be known:
+    These are the columns, in the order of ``COLUMNS``. A value is NaN where it cannot be known:
 
     * ``noise``: standard deviation of the white part of the luma in grey levels (independent noise of sigma in R, G and
-      B is 0.67 sigma of it). Estimated by the network from the energies of differences of first to fourth order, which
+      B is 0.67 sigma of it). The network estimates it from the energies of differences of first to fourth order, which
       white noise holds in fixed proportions (eq. 1 of Immerkaer, "Fast noise variance estimation", 1996, is one of
-      them) and texture does not; NaN where nine tenths of the pixels are saturated.
-    * ``blur``: standard deviation in pixels of the Gaussian that the sharpest edges look to have been blurred by; 0:
-      none. From ratios of the same energies (for an edge blurred by sigma the energy of the first difference is 2
-      sigma^2 that of the second: the width of Marziliano et al., 2002, without the edges); NaN in flat windows.
+      them) and texture does not. NaN where nine tenths of the pixels are saturated.
+    * ``blur``: standard deviation in pixels of the Gaussian that appears to have blurred the sharpest edges; 0 means
+      none. It follows from ratios of the same energies (for an edge blurred by sigma the energy of the first difference
+      is 2 sigma^2 that of the second: the width of Marziliano et al., 2002, without the edges). NaN in flat windows.
     * ``upscaled``: the factor by which the window was enlarged, the mean of 1 (native), 2, 3 and 4 by their
-      probabilities; NaN in flat windows.
-    * ``overlay``: probability in percent that there is text, a mark or a drawn line: steps next to exact repeats.
+      probabilities. NaN in flat windows.
+    * ``overlay``: probability in percent that the window contains text, a mark or a drawn line: steps next to exact
+      repeats.
     * ``banding``: percent of tiles that are smooth ramps with lost levels: a range of 2 to 16, 70 % of the neighbours
-      equal, and of the others no more than a quarter a step of one level.
-    * ``clipped``: percent of pixels where a channel is 255, or all are 0.
-    * ``border``: percent of the pixels in the image's margins: rows, then columns, from the edge on, within 2 grey
+      equal, and at most a quarter of the others a step of one level.
+    * ``clipped``: percent of pixels where one channel is 255, or all are 0.
+    * ``border``: percent of the pixels in the image's margins: rows, then columns, from the edge inwards, within 2 grey
       levels of the edge's corner.
-    * ``halo``: probability in percent that edges were over-sharpened, as by an unsharp mask of 150 % and more; NaN in
+    * ``halo``: probability in percent that edges were over-sharpened, as by an unsharp mask of 150 % and more. NaN in
       flat windows.
 
     Network: for each tile two layers of 32 with ReLU over ``FEATURES``; their mean over the tiles inside the window
     (``(size - 7) // 8`` squared, from the first that begins inside it); a layer of 32 with ReLU, and a linear one: log2
-    (1 + noise), blur, logits of the factors 1, 2, 3 and 4, of the halo and of the overlay. Trained on made defects by
-    ``bench/defect_network.py``.
+    (1 + noise), blur, logits of the factors 1, 2, 3 and 4, of the halo and of the overlay. It was trained on synthetic
+    defects by ``bench/defect_network.py``.
 
     Args:
         image: uint8 [H, W, 3] RGB, or [H, W, 1]; contiguous or not.
         xs: [nx] left sides of the windows of a row, ascending; every window lies inside the image.
         ys: [ny] tops of the rows of windows, ascending.
         size: Side of the windows in pixels, at least 32.
-        threads: Of the compiled kernel; the result does not depend on them.
+        threads: Number of threads of the compiled kernel; the result does not depend on it.
 
     Returns:
-        float32 [len(ys) * len(xs), 8], row by row. Agrees with the reference to 1e-3 of a value.
+        float32 [len(ys) * len(xs), 8], row by row. It agrees with the reference to 1e-3 of a value.
 
     Raises:
-        TypeError: not uint8. InputError: a shape, size or window that does not fit.
+        TypeError: the image is not uint8.
+        InputError: a shape, size or window does not fit.
     """
     check_image(image)
     size, threads = check_integer("size", size), check_integer("threads", threads, 1)
@@ -92,19 +94,19 @@ def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thread
 
 
 def jpeg_trace(image: np.ndarray) -> int | None:
-    """The lowest quality of a JPEG (libjpeg's scale, 1 to 100) of which the pixels bear a trace; None: there is none.
+    """The lowest quality of a JPEG (libjpeg's scale, 1 to 100) of which the pixels bear a trace, or None.
 
     The quantised coefficients of a JPEG are multiples of the steps of its table (Fan, de Queiroz, "Identification of
-    bitmap compression history", 2003, Section III). First the grid is looked for: at each of its 64 places the mean
-    size of the coefficient of frequency (4, 4), clipped at 4 grey levels, is compared with the median of the 64 means,
-    and, where the image lies on its own grid, that of frequency (3, 3), which a later saving leaves. At the places that
-    stand out the first 14 coefficients of up to about 1,024 blocks, spread over the image, say how well they are
+    bitmap compression history", 2003, Section III). The grid is found first: at each of its 64 places the mean size of
+    the coefficient of frequency (4, 4), clipped at 4 grey levels, is compared with the median of the 64 means, and,
+    where the image lies on its own grid, that of frequency (3, 3), which a later saving leaves. At the places that
+    stand out, the first 14 coefficients of up to about 1,024 blocks, spread over the image, show how well they are
     multiples of each quality's steps: the mean of cos(2 pi |c| / step) over those of 0.6 steps and more (of a quarter
     of a step and more where it is 12 or more), at least 0.3 and 6 standard deviations from 0. A block counts once
     however often it repeats, as the edges of drawings do.
 
-    Images that were resized after compression bear none; nor do most of quality above 95. A table that is not
-    libjpeg's gives the quality whose steps are nearest in proportion. At least 23 pixels each way.
+    Images that were resized after compression bear no trace, nor do most images of quality above 95. A table that is
+    not libjpeg's gives the quality whose steps are nearest in proportion. The image has at least 23 pixels each way.
 
     Args:
         image: uint8 [H, W, 3] RGB, or [H, W, 1].
@@ -116,7 +118,12 @@ def jpeg_trace(image: np.ndarray) -> int | None:
 
 
 def check_image(image: np.ndarray) -> None:
-    """TypeError or InputError for what is not an image."""
+    """Checks an image.
+
+    Raises:
+        TypeError: it is not a uint8 array.
+        InputError: it has another shape.
+    """
     if image.dtype != np.uint8:
         raise TypeError(f"image: expected uint8, got {image.dtype}")
     if image.ndim != 3 or image.shape[2] not in (1, 3):

@@ -1,4 +1,4 @@
-"""The definition of ``srfast.ops.defects`` in plain float64 NumPy: what the compiled kernels are compared with."""
+"""The definition of ``srfast.ops.defects`` in plain float64 NumPy, against which the compiled kernels are tested."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ TILE = 8
 LAYERS = ((32, 24), (32, 32), (32, 32), (8, 32))
 """[outputs, inputs] of the network's layers: two for each tile, two for the mean over a window's tiles."""
 LEAST_TEXTURED = 0.2
-"""Share of a window's tiles with a variance of 16 or more from which blur, enlargement and halos can be known."""
+"""Least share of a window's tiles with a variance of at least 16 for which blur, enlargement and halos can be known."""
 MOST_CLIPPED = 0.9
-"""Share of a window's pixels that are saturated up to which its noise can be known."""
+"""Largest share of a window's pixels that may be saturated for its noise to be known."""
 STEP = 24
-"""Grey levels of a step that counts as drawn where exactly equal pixels stand next to it."""
+"""Grey levels of a step that counts as drawn if exactly equal pixels stand next to it."""
 MARGIN = 2
 """Grey levels by which the lines of a margin may differ."""
 
@@ -78,12 +78,12 @@ def features(image: Array) -> Array:
 
 
 def saturated(image: Array) -> Array:
-    """Where a channel is 255, or all are 0."""
+    """Pixels where one channel is 255, or all are 0."""
     return (image == 255).any(2) | (image == 0).all(2)
 
 
 def banded(image: Array) -> Array:
-    """bool [H // 8, W // 8]: smooth ramps with lost levels."""
+    """Tiles that are smooth ramps with lost levels, bool [H // 8, W // 8]."""
     t = tiles(luma(image))
     steps = [np.abs(np.diff(t, axis=axis)).reshape(*t.shape[:2], -1) for axis in (2, 3)]
     step = np.concatenate(steps, -1)
@@ -93,7 +93,7 @@ def banded(image: Array) -> Array:
 
 
 def inner(image: Array) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of what lies between the margins; the whole image where it is of one colour."""
+    """Top, bottom, left and right of the area between the margins; the whole image if it has only one colour."""
     p = image.astype(np.int64)
     h, w = p.shape[:2]
 
@@ -173,7 +173,7 @@ FREQUENCIES = (
 )
 """Row and column of the first 14 coefficients after the mean, in JPEG's zigzag."""
 STANDARD = (11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24)
-"""Their steps in Annex K of the standard."""
+"""The steps of these coefficients in Annex K of the standard."""
 PATTERN = np.array([1, -1, -1, 1, 1, -1, -1, 1])
 """Eight times the product of two of these is the basis function of frequency (4, 4)."""
 THIRD = np.array([13, -3, -16, -9, 9, 16, 3, -13])
@@ -181,12 +181,12 @@ THIRD = np.array([13, -3, -16, -9, 9, 16, 3, -13])
 CLIP = 32
 BLOCKS, OTHERS, BINS = 1024, 3, 256
 WIDE = 12
-"""Steps from which coefficients of a quarter of a step are counted too: against them, as a JPEG has none. Those of
-smaller steps are no more than what rounding makes of a coefficient that was 0."""
+"""Steps from which coefficients of a quarter of a step count too, as evidence against a table, since a JPEG has none.
+Those of smaller steps may come from rounding a coefficient that was 0."""
 
 
 def jpeg_trace(image: Array) -> int:
-    """The quality of ``srfast.ops.defects.jpeg_trace``; 0 for none."""
+    """The quality of ``srfast.ops.defects.jpeg_trace``, or 0 for no trace."""
     y = luma(image)
     h, w = y.shape
     if h < 23 or w < 23:
@@ -224,7 +224,7 @@ def least_places(means: Array, limit: float, most: int) -> list[tuple[int, int]]
 
 
 def quality_at(y: Array, top: int, left: int) -> int:
-    """The quality whose steps the coefficients of the grid at (top, left) are multiples of, or 0."""
+    """The quality whose steps divide the coefficients of the grid at (top, left), or 0."""
     grid = tiles(y[top:, left:]).astype(np.float64)
     rows, blocks = grid.shape[:2]
     every = max(1, (rows * blocks + BLOCKS // 2) // BLOCKS)

@@ -1,4 +1,4 @@
-"""The one place that turns "auto", "cpu" or "cuda" into a device. PyTorch is loaded only where there may be a GPU."""
+"""The one place that turns "auto", "cpu" or "cuda" into a device. PyTorch is loaded only if there may be a GPU."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ DEVICES: tuple[str, ...] = get_args(Device)
 
 
 def resolve_device(device: str) -> Literal["cpu", "cuda"]:
-    """auto -> cuda where PyTorch sees one, else cpu.
+    """Resolves a device's name: auto is cuda if PyTorch sees a GPU, otherwise cpu.
 
     Raises:
-        InputError: another name. RunError: cuda was asked for and PyTorch sees none.
+        InputError: the name is another.
+        RunError: cuda was asked for and PyTorch sees no GPU.
     """
     if device not in DEVICES:
         raise InputError(f"device: expected one of {', '.join(DEVICES)}, got {device!r}")
@@ -40,12 +41,12 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
 
 @cache
 def _say(text: str) -> None:
-    """Once a process."""
+    """Logs a warning once per process."""
     logging.getLogger("srfast").warning("%s", text)
 
 
 def sees_cuda() -> bool:
-    """Whether PyTorch sees a CUDA device; importing it takes a second, so not where no driver can be."""
+    """Whether PyTorch sees a CUDA device; PyTorch takes a second to import, and is not if there can be no driver."""
     if "torch" not in sys.modules and not driver_possible():
         return False
     if not installed("torch"):
@@ -56,7 +57,7 @@ def sees_cuda() -> bool:
 
 
 def driver_possible() -> bool:
-    """Whether an NVIDIA driver may be there, by its files alone."""
+    """Whether an NVIDIA driver may be installed, judged by its files alone."""
     if sys.platform == "linux":
         return any(os.path.exists(p) for p in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/nvmap"))
     return os.name == "nt" and (Path(os.environ.get("SystemRoot", "C:/Windows")) / "System32" / "nvcuda.dll").exists()

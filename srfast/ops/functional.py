@@ -1,4 +1,4 @@
-"""Public operations on arrays and tensors: checks here, arithmetic in the registered ops."""
+"""Public operations on arrays and tensors. They check their arguments and call the registered ops."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> I
     """MATLAB's ``imresize(img, scale, 'bicubic')``, with antialiasing when it shrinks.
 
     Args:
-        img: [H, W], [H, W, 1] or [H, W, 3], uint8, float32 or float64; NumPy array or CPU tensor, at least 1 x 1.
+        img: [H, W], [H, W, 1] or [H, W, 3], uint8, float32 or float64, at least 1 x 1; a NumPy array or a CPU tensor.
         scale: Any factor from 2^-16 to 2^16; the output is [ceil(scale * H), ceil(scale * W), ...].
         boundary: "symmetric" (half-sample mirror, MATLAB R2015b and later) or "replicate" (older MATLAB).
 
     Returns:
-        The type and dtype of ``img``. uint8 is rounded half up and clamped after each of the two passes, bit for bit
-        as MATLAB does; floats are neither rounded nor clamped.
+        The type and dtype of ``img``. uint8 is rounded half up and clamped after each of the two passes, bit for bit as
+        in MATLAB; floats are neither rounded nor clamped.
 
     Raises:
-        InputError (a ValueError): wrong shape, scale or boundary. TypeError: wrong type or dtype.
+        InputError (a ValueError): the shape, scale or boundary is wrong.
+        TypeError: the type or dtype is wrong.
     """
     if not (is_tensor(img) or isinstance(img, np.ndarray)):
         raise TypeError(f"img: expected a NumPy array or a tensor, got {_kind(img)}")
@@ -56,18 +57,19 @@ def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> I
 
 
 def downsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tensor:
-    """Bicubic antialiased down-sampling by an integer: imresize(x, 1 / scale) of each plane, never rounded.
+    """Bicubic, antialiased down-sampling by an integer: imresize(x, 1 / scale) of each plane, never rounded.
 
     Args:
         x: [N, C, H, W] float32, any range, contiguous or not.
         scale: 2, 3 or 4.
-        boundary: "symmetric" or "replicate".
+        boundary: "symmetric" or "replicate", as for ``imresize``.
 
     Returns:
-        [N, C, ceil(H / scale), ceil(W / scale)] float32. Not differentiable.
+        [N, C, ceil(H / scale), ceil(W / scale)] float32; it is not differentiable.
 
     Raises:
-        InputError: wrong shape, scale or boundary. TypeError: not a float32 tensor.
+        InputError: the shape, scale or boundary is wrong.
+        TypeError: ``x`` is not a float32 tensor.
     """
     return _planes(x).downsample(x, _checked(scale, boundary), boundary)
 
@@ -75,7 +77,17 @@ def downsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Te
 def upsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tensor:
     """Bicubic up-sampling by an integer: imresize(x, scale) of each plane, never rounded.
 
-    Args, errors: as for ``downsample``. Returns [N, C, scale * H, scale * W] float32. Not differentiable.
+    Args:
+        x: [N, C, H, W] float32, any range, contiguous or not.
+        scale: 2, 3 or 4.
+        boundary: "symmetric" or "replicate", as for ``imresize``.
+
+    Returns:
+        [N, C, scale * H, scale * W] float32; it is not differentiable.
+
+    Raises:
+        InputError: the shape, scale or boundary is wrong.
+        TypeError: ``x`` is not a float32 tensor.
     """
     return _planes(x).upsample(x, _checked(scale, boundary), boundary)
 
@@ -85,13 +97,14 @@ def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
 
     Args:
         a: [N, ...] float32, any range, contiguous or not.
-        b: The same shape, dtype and device.
+        b: A tensor of the same shape, dtype and device.
 
     Returns:
         [N] float32 in squared units of the input, summed in float64.
 
     Raises:
-        InputError: shapes or devices differ, or a sample is empty. TypeError: not float32 tensors.
+        InputError: shapes or devices differ, or a sample is empty.
+        TypeError: one of them is not a float32 tensor.
     """
     for name, x in (("a", a), ("b", b)):
         if not is_tensor(x):
@@ -102,7 +115,7 @@ def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _ops() -> Any:
-    """The ops of tensors, registered with PyTorch."""
+    """The ops on tensors, registered with PyTorch."""
     with needing("an operation on tensors"):
         from srfast.ops import (
             cpu,
@@ -118,7 +131,7 @@ def _kind(value: Any) -> str:
 
 
 def _planes(x: Tensor) -> Any:
-    """The ops for a float32 tensor [N, C, H, W]."""
+    """Checks a float32 tensor [N, C, H, W] and returns the ops."""
     if not is_tensor(x):
         raise TypeError(f"x: expected a float32 tensor, got {_kind(x)}")
     ops = _ops()

@@ -1,4 +1,4 @@
-"""The only importer of the compiled module."""
+"""The only module that imports the compiled module."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SRCNN_SHAPES = {
     "conv3.weight": (1, 32, 5, 5),
     "conv3.bias": (1,),
 }
-"""Of an SRCNN 9-1-5, in the order of ``packed_scorer``."""
+"""Shapes of the six arrays of an SRCNN 9-1-5, in the order of ``packed_scorer``."""
 
 
 @lru_cache(maxsize=1)
@@ -39,7 +39,11 @@ def _load() -> tuple[ModuleType | None, str]:
 
 
 def compiled() -> Any:
-    """The compiled module; raises RunError with the cause when it cannot be loaded."""
+    """The compiled module.
+
+    Raises:
+        RunError: it cannot be loaded; the message gives the cause.
+    """
     module, reason = _load()
     if module is None:
         remedy = shadowed() or "reinstall with `pip install .`"
@@ -52,18 +56,18 @@ def available() -> bool:
 
 
 def isas() -> list[str]:
-    """Instruction sets of the scoring engine that this machine and this build can run, slowest first."""
+    """Instruction sets of the scoring engine that this machine and this build support, slowest first."""
     mask = compiled().supported_isas()
     return [name for i, name in enumerate(ISAS) if mask >> i & 1]
 
 
 def integer_kernels(isa: str | None = None) -> str:
-    """Instructions that reduced precision takes with an instruction set of the engine; empty where float32 does it."""
+    """Instructions of the reduced precision for an instruction set of the engine; empty if it computes in float32."""
     return str(compiled().integer_kernels(isa_index(isa)))
 
 
 def isa_index(isa: str | None = None) -> int:
-    """Index of an instruction set of the engine: the named one, or the fastest this machine runs."""
+    """Index of an instruction set of the engine: the named one, or the fastest that this machine supports."""
     usable = isas()
     if isa is None:
         return ISAS.index(usable[-1])
@@ -74,7 +78,7 @@ def isa_index(isa: str | None = None) -> int:
 
 @lru_cache(maxsize=8)
 def packed_scorer(weights: tuple[bytes, ...], scale: int) -> Any:
-    """The six float32 arrays of an SRCNN 9-1-5 (w1, b1, w2, b2, w3, b3) packed for one scale; freed when evicted."""
+    """The six float32 arrays of an SRCNN 9-1-5 (w1, b1, w2, b2, w3, b3), packed for one scale; freed when evicted."""
     arrays = [(ctypes.c_char * len(w)).from_buffer_copy(w) for w in weights]
     return compiled().Scorer(*(ctypes.addressof(a) for a in arrays), scale)
 
@@ -95,7 +99,7 @@ def score_batch(
 
 
 def imresize(image: np.ndarray, scale: float, boundary: int) -> np.ndarray:
-    """``srfast.imresize`` of [H, W, C], uint8, float32 or float64."""
+    """``srfast.imresize`` of an array [H, W, C], uint8, float32 or float64."""
     src = np.ascontiguousarray(image)
     h, w, c = src.shape
     out = np.empty((math.ceil(scale * h), math.ceil(scale * w), c), src.dtype)
@@ -117,7 +121,7 @@ def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thr
 
 
 def unfilter(rows: bytes, out: np.ndarray) -> bool:
-    """Takes back the filters of a PNG image's rows [H, 1 + W * C] into uint8 [H, W, C]; False for a filter unknown."""
+    """Undoes the filters of a PNG image's rows [H, 1 + W * C] into uint8 [H, W, C]; False if a filter is unknown."""
     h, w, c = out.shape
     if len(rows) != h * (1 + w * c) or not out.flags.c_contiguous:
         raise InputError(f"rows: expected {h * (1 + w * c)} bytes, got {len(rows)}")
@@ -125,7 +129,7 @@ def unfilter(rows: bytes, out: np.ndarray) -> bool:
 
 
 def shadowed() -> str | None:
-    """What to do where the package that runs is not the one that was installed: the folder of its sources, say."""
+    """Advice if the package that runs is not the installed one, such as the folder of its sources."""
     here = Path(__file__).resolve().parents[1]
     for entry in sys.path:
         there = (Path(entry or ".") / "srfast").resolve()
@@ -140,7 +144,7 @@ def shadowed() -> str | None:
 def defects(
     image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, weights: np.ndarray, threads: int
 ) -> np.ndarray:
-    """``srfast.ops.defects.defects``; weights float32, those of the network behind each other."""
+    """``srfast.ops.defects.defects``; weights float32, those of all layers one after another."""
     image = _rows_together(image)
     h, w, c = image.shape
     out = np.empty((len(xs) * len(ys), 8), np.float32)
@@ -161,21 +165,22 @@ def defect_features(image: np.ndarray) -> np.ndarray:
 
 
 def jpeg_trace(image: np.ndarray) -> int:
-    """``srfast.ops.defects.jpeg_trace``; 0 for none."""
+    """``srfast.ops.defects.jpeg_trace``, with 0 for no trace."""
     image = _rows_together(image)
     h, w, c = image.shape
     return int(compiled().jpeg_trace(image.ctypes.data, h, w, image.strides[0], c))
 
 
 def _rows_together(image: np.ndarray) -> np.ndarray:
-    """The image, copied where the pixels of a row do not lie behind each other."""
+    """The image, copied if the pixels of a row are not contiguous."""
     c = image.shape[2]
     return image if image.strides[1:] == (c, 1) and image.strides[0] >= 0 else np.ascontiguousarray(image)
 
 
 def build_info() -> dict[str, Any]:
-    """Version, compiler, instruction sets (``fast``: those of reduced precision) and CUDA architectures of the compiled
-    module."""
+    """Version, compiler, instruction sets (``fast``: those of the reduced precision) and CUDA architectures of the
+    compiled module.
+    """
     c = compiled()
     architectures = [a for a in c.cuda_architectures.split(",") if a]
     return {

@@ -1,4 +1,4 @@
-"""Full float32 where torch would take shortcuts."""
+"""Full float32 precision where torch would reduce it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Convolutions and matrix products of float32 in float32.
+    """Makes convolutions and matrix products of float32 compute in float32.
 
-    cuDNN multiplies in TF32 by default, which costs three decimal digits. torch 2.9 and later keep one setting for each
-    backend and operation (``fp32_precision``), and refuse to answer the older ``allow_tf32`` once they differ.
+    cuDNN multiplies in TF32 by default, which costs three decimal digits. torch 2.9 and later have one setting for each
+    backend and operation (``fp32_precision``), and refuse to return the older ``allow_tf32`` once these differ.
     """
     backends: Any = torch.backends
     operations = (backends.cudnn.conv, backends.cuda.matmul, backends.mkldnn.conv, backends.mkldnn.matmul) if (

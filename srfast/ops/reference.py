@@ -1,8 +1,8 @@
-"""The definition of a score in plain PyTorch: every backend is tested against this file.
+"""The definition of a score in plain PyTorch, against which every backend is tested.
 
-``score(y) = L(M(d(y)), y)`` of "A Study in Dataset Pruning for Image Super-Resolution" (Moser, Raue, Dengel, 2024):
-d is bicubic down-sampling with antialiasing, M an SRCNN 9-1-5 on the bicubically up-sampled luma, L the mean squared
-error of one patch. Pass ``dtype=torch.float64`` for the oracle.
+``score(y) = L(M(d(y)), y)`` of "A Study in Dataset Pruning for Image Super-Resolution" (Moser, Raue, Dengel, 2024): d
+is bicubic down-sampling with antialiasing, M an SRCNN 9-1-5 on the bicubically up-sampled luma, L the mean squared
+error of one patch. ``dtype=torch.float64`` gives the most exact result.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def cubic(x: Tensor) -> Tensor:
 
 
 _MATRICES: cachetools.LRUCache[tuple[int, float, str], Tensor] = cachetools.LRUCache(64 << 20, lambda m: m.nbytes)
-"""In bytes, not in matrices: those of large images take hundreds of MB, and a folder has hundreds of sizes."""
+"""A cache bounded in bytes: matrices of large images take hundreds of MB, and a folder has hundreds of sizes."""
 
 
 @cachetools.cached(_MATRICES, lambda n, scale, boundary="symmetric": (n, float(scale), boundary), Lock())
@@ -65,7 +65,7 @@ def resample(x: Tensor, scale: float, boundary: str = "symmetric") -> Tensor:
 
 
 def resample_uint8(x: Tensor, scale: float, boundary: str = "symmetric") -> Tensor:
-    """uint8 images [..., H, W]: float64 sums, rounded half up and clamped to 0..255 after each pass.
+    """Resamples uint8 images [..., H, W] with float64 sums, rounded half up and clamped to 0..255 after each pass.
 
     1e-9 makes an exact tie go up where a weight is a third and float64 falls just short of it.
     """
@@ -107,7 +107,7 @@ def squared_error(
     dtype: torch.dtype = torch.float32,
     boundary: str = "symmetric",
 ) -> Tensor:
-    """Squared-error maps [N, H, W] of uint8 patches [N, H, W, 3 or 1]; weights None means plain bicubic up-sampling."""
+    """Squared-error maps [N, H, W] of uint8 patches [N, H, W, 3 or 1]; weights None mean plain bicubic up-sampling."""
     y = luma(patches) if patches.shape[-1] == 3 else patches[..., 0]
     up = degrade(y, scale, dtype, boundary)
     sr = up if weights is None else 255 * srcnn(up / 255, weights)

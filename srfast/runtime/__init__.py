@@ -1,1 +1,1 @@
-"""The process: its cores, locks and signals, and what a person sees of long work."""
+"""The process: its cores, locks and signals, and the progress that it shows of long work."""

@@ -1,6 +1,6 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first ends the work where it is whole, the second ends the process.
+"""Ctrl-C, SIGTERM and SIGHUP: the first signal ends the work at a point where it is whole, the second ends the process.
 
-Imported before anything else by the command line, so it imports nothing that takes time.
+The command line imports this module before anything else, so it imports nothing that takes time.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ CODE = 130
 """The command line's exit code after an interrupt."""
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 APART = 0.5
-"""Seconds: signals closer together are one. A launcher passes the terminal's Ctrl-C on to those who had it already."""
+"""Seconds within which several signals count as one, since a launcher forwards a Ctrl-C that a process already had."""
 
 _IMPORT = "<frozen importlib._bootstrap>"
 
 _installed = False
 _first: float | None = None
 _again = False
-"""Whether the signal that comes now is the first one, put off."""
+"""Whether the signal that arrives now is the first one, deferred."""
 _waiting = 0
-"""Bodies of ``finishing`` that run now."""
+"""The number of bodies of ``finishing`` that run now."""
 
 
 def install() -> None:
-    """Takes the signals over for the command line; those that are ignored (nohup) stay ignored."""
+    """Takes the signals over for the command line; ignored ones (as under nohup) remain ignored."""
     global _installed
     _installed = True
     for number in SIGNALS:
@@ -48,7 +48,7 @@ def install() -> None:
 
 
 def hand_back() -> None:
-    """Gives the signals back to the system: nothing is left to finish, the next one ends the process without a word."""
+    """Gives the signals back to the system, since nothing is left to finish: the next one ends the process silently."""
     for number in SIGNALS:
         if signal.getsignal(number) is _handle:
             signal.signal(number, signal.SIG_DFL)
@@ -61,11 +61,11 @@ def interrupted() -> bool:
 
 @contextmanager
 def finishing() -> Iterator[Callable[[], bool]]:
-    """While the body runs, the first signal raises nothing: the callable it gets then returns True.
+    """Defers the first signal while the body runs; the callable that the body gets then returns True.
 
-    The body ends where its work is whole, and KeyboardInterrupt is raised behind it. A second signal ends the process
-    under the command line and raises KeyboardInterrupt elsewhere. In other threads than the main one, and where the
-    program has handlers of its own, signals are left to them.
+    The body should end as soon as its work is whole, after which KeyboardInterrupt is raised. A second signal ends the
+    process under the command line, and raises KeyboardInterrupt elsewhere. In threads other than the main one, and in
+    programs with handlers of their own, signals are left alone.
     """
     global _waiting
     if threading.current_thread() is not threading.main_thread():
@@ -100,7 +100,7 @@ def finishing() -> Iterator[Callable[[], bool]]:
 
 
 def leave(code: int) -> None:
-    """Ends the process at once: no clean-up of the interpreter, which threads at work could abort."""
+    """Ends the process at once, without the interpreter's clean-up, which working threads could make abort."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -149,7 +149,7 @@ def _put_off(number: int) -> None:
 
 
 def _show_cursor() -> None:
-    """A progress bar hides it."""
+    """Shows the cursor, which a progress bar hides."""
     try:
         if sys.stderr.isatty():
             os.write(2, b"\x1b[?25h\n")

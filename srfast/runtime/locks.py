@@ -1,4 +1,4 @@
-"""Locks that the operating system holds for a process, so that its end, however it comes, frees them."""
+"""Locks that the operating system holds for a process, so that any end of the process frees them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ except ImportError:
     msvcrt = None  # type: ignore[assignment]
 
 OPEN_STAYS = os.name == "nt"
-"""Whether a file that is open can be neither removed nor renamed, nor replaced, nor the folder that it lies in."""
+"""Whether an open file, and the folder that it lies in, can be neither removed, renamed nor replaced."""
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _CONTENT = re.compile(rb"\d+( [^\s/]*)?")
-"""Of a lock file: process and host; empty where a disk was full."""
+"""The content of a lock file: process and host. It is empty if the disk was full."""
 _FAR = 1 << 30
-"""The byte of a file that Windows locks: what is locked there cannot be read by others."""
+"""The byte that Windows locks. It lies far behind the content, since other processes cannot read a locked byte."""
 _held: set[str] = set()
 _guard = threading.Lock()
 
@@ -40,11 +40,11 @@ class Taken(RunError):
 
 
 class Lock:
-    """A file that one process at a time holds; it says which.
+    """A file that one process at a time holds, and that names this process.
 
-    POSIX record locks (Windows: of a byte): children that outlive a killed process do not inherit them. Those count
-    for a whole process, so its own threads are kept apart by a set of names. Where the file system has no locks,
-    nothing is held.
+    It uses POSIX record locks (on Windows, the lock of a byte), which children that outlive a killed process do not
+    inherit. Such locks count for a whole process, so a set of names keeps its own threads apart. On a file system
+    without locks, nothing is held.
     """
 
     def __init__(self, path: Path, name: str, descriptor: int) -> None:
@@ -54,11 +54,11 @@ class Lock:
 
     @classmethod
     def take(cls, path: Path, output: Path) -> Lock:
-        """Takes the lock file ``path``, whose folder is made where it is missing.
+        """Takes the lock file ``path``, and makes its folder if it is missing.
 
         Raises:
-            InputError: the folder cannot be written, or what is at ``path`` is no lock of srfast's.
-            Taken: another process (or thread) writes ``output`` now; names it.
+            InputError: the folder cannot be written to, or the file at ``path`` is not a lock of srfast.
+            Taken: another process (or thread) writes ``output`` now; the message names it.
         """
         name = os.path.realpath(path)
         with _guard:
@@ -74,7 +74,7 @@ class Lock:
 
     @classmethod
     def wait(cls, path: Path, output: Path) -> Lock:
-        """As ``take``, as soon as nobody else holds it."""
+        """Takes the lock like ``take``, but waits until nobody else holds it."""
         while True:
             try:
                 return cls.take(path, output)
@@ -88,7 +88,9 @@ class Lock:
         self.release()
 
     def moved(self, path: Path) -> None:
-        """Says where the file lies after its folder was renamed; it has been held all the time, or was released."""
+        """Records the new path of the file after its folder was renamed while the lock was held, or after its
+        release.
+        """
         if not self.held:
             return
         with _guard:
@@ -97,7 +99,7 @@ class Lock:
             _held.add(self._name)
 
     def change_places(self, other: Lock) -> None:
-        """As ``moved``, of two locks whose folders got each other's name."""
+        """Records, for two locks, that their folders exchanged their names."""
         self.path, other.path = other.path, self.path
         self._name, other._name = other._name, self._name
 
@@ -106,7 +108,7 @@ class Lock:
         return self._descriptor >= 0
 
     def release(self) -> None:
-        """Removes the file and frees the lock; a second call does nothing."""
+        """Removes the file and frees the lock. A second call does nothing."""
         if self._descriptor < 0:
             return
         own = False
@@ -127,7 +129,7 @@ class Lock:
 
 
 def hold(descriptor: int) -> bool:
-    """Marks an open file as in use until the descriptor is closed; False where it is in use or cannot be marked."""
+    """Marks an open file as in use until the descriptor is closed; False if it is in use or cannot be marked."""
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,7 +140,7 @@ def hold(descriptor: int) -> bool:
 
 
 def remove_held(path: Path, descriptor: int) -> None:
-    """Removes a file that is open here, and closes it: the other way round where an open file stays."""
+    """Removes and closes a file that is open here, in the order that the system allows."""
     try:
         if not OPEN_STAYS:
             path.unlink()
@@ -149,7 +151,7 @@ def remove_held(path: Path, descriptor: int) -> None:
 
 
 def _lock_byte(descriptor: int) -> bool:
-    """By Windows' own lock; False where there is none."""
+    """Locks a byte by Windows' own lock; False on other systems."""
     if msvcrt is None:
         return False
     os.lseek(descriptor, _FAR, os.SEEK_SET)
@@ -201,7 +203,7 @@ def _open(path: Path, output: Path) -> int:
 
 
 def is_lock(path: Path) -> bool:
-    """Whether a file is a lock of srfast's by its content; a link to a file of another name is none."""
+    """Whether a file is a lock of srfast, by its content. A link to a file with another name is not one."""
     with _guard:
         if os.path.realpath(path) in _held:  # closing any descriptor of it would free it
             return True

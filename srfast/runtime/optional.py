@@ -1,4 +1,4 @@
-"""Packages that come with an extra: what needs them says so in one line."""
+"""Packages that come with an extra. Code that needs one imports it here, and its absence is reported in one line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from srfast.errors import RunError
 
 OWN = {"train": "train", "study": "study", "run_study": "study", "onnx": "onnx"}
-"""Commands and functions with an extra of their own, which brings PyTorch too."""
+"""Commands and functions that have an extra of their own, which also brings PyTorch."""
 BRINGS = {"torch": "torch", "safetensors": "torch", "duckdb": "select", "onnx": "onnx", "joblib": "study"}
-"""Packages that several functions need -> the extra that brings them."""
+"""Packages that several functions need, and the extra that brings each."""
 
 
 def installed(package: str) -> bool:
@@ -22,13 +22,13 @@ def installed(package: str) -> bool:
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether it is a tensor of PyTorch, which is not imported for that."""
+    """Whether a value is a tensor of PyTorch; PyTorch is not imported to find out."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
 def missing(what: str, error: ImportError) -> RunError | None:
-    """What to say where an import failed because an extra is not installed; None where it failed otherwise."""
+    """The error to report if an import failed because an extra is not installed; None for any other reason."""
     package = (error.name or "").partition(".")[0]
     if package not in BRINGS:
         return None
@@ -39,7 +39,7 @@ def missing(what: str, error: ImportError) -> RunError | None:
 
 @contextmanager
 def needing(what: str) -> Iterator[None]:
-    """Imports inside raise RunError where a package of an extra is missing."""
+    """Turns failed imports of the body into a RunError that names the extra to install."""
     try:
         yield
     except ModuleNotFoundError as error:

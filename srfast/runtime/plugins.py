@@ -1,4 +1,4 @@
-"""What users add without touching the package: FILE.py:NAME, and entry points of installed packages."""
+"""Methods and models that users add without changing the package, by FILE.py:NAME or by entry points."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _FILE = re.compile(r"(.+\.py):(\w+)")
 
 
 def is_file(name: str) -> bool:
-    """Whether a name is FILE.py:NAME."""
+    """Whether a name has the form FILE.py:NAME."""
     return _FILE.fullmatch(name) is not None
 
 
 @cache
 def added(group: str) -> dict[str, EntryPoint]:
-    """What installed packages add to a group, ``srfast.methods`` or ``srfast.models``, by name."""
+    """The names that installed packages add to a group, ``srfast.methods`` or ``srfast.models``."""
     return {point.name: point for point in entry_points(group=group)}
 
 
 @cache
 def from_file(name: str) -> Any:
-    """What FILE.py:NAME names; the file is run once.
+    """The object that FILE.py:NAME names; the file is run once.
 
     Raises:
-        InputError: no such file, or nothing of that name in it.
-        RunError: the file raises when it is run.
+        InputError: the file does not exist, or does not define the name.
+        RunError: the file raises an error when it is run.
     """
     file, _, attribute = name.rpartition(":")
     path = Path(file).resolve()

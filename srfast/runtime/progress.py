@@ -1,4 +1,4 @@
-"""What a person sees of long work: a bar in a terminal or a notebook, elsewhere a line every half a minute."""
+"""Progress of long work: a bar in a terminal or a notebook, and elsewhere a line every 30 seconds."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 Progress = Callable[[int, int, int], None]
-"""Called with (parts of the work done, parts in all, what this run has done in the smaller unit)."""
+"""A function that is called with (parts of the work done, parts in all, smaller units that this run has done)."""
 EVERY = 30.0
-"""Seconds between lines where there is no bar."""
+"""Seconds between two lines, if no bar is shown."""
 
 
 def clock(seconds: float) -> str:
-    """Seconds as a person reads them."""
+    """Seconds as text for a person."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -24,11 +24,11 @@ def clock(seconds: float) -> str:
 
 
 class Lines:
-    """A line on stderr every ``EVERY`` seconds until it is closed, so that a log shows that the work goes on.
+    """Prints a line on stderr every ``EVERY`` seconds until it is closed, so that a log shows that the work continues.
 
     Args:
-        line: How far it is.
-        write: Takes the line; stderr by default.
+        line: Returns the line.
+        write: Function that takes the line; None writes to stderr.
     """
 
     def __init__(self, line: Callable[[], str], write: Callable[[str], None] | None = None) -> None:
@@ -51,11 +51,11 @@ def _on_stderr(line: str) -> None:
 
 
 class Bar:
-    """A bar where a terminal or a notebook looks on; else lines on stderr, also while one part takes long.
+    """A progress bar in a terminal or a notebook, and elsewhere lines on stderr, also while one part takes long.
 
     Args:
-        title: What is done.
-        parts: What is counted, such as "images".
+        title: Name of the work.
+        parts: Name of the parts, such as "images".
     """
 
     def __init__(self, title: str, parts: str) -> None:
@@ -84,11 +84,11 @@ class Bar:
 
     @property
     def drawn(self) -> bool:
-        """Whether it is a bar, and not lines."""
+        """Whether a bar is shown, and not lines."""
         return self._bar is not None
 
     def update(self, done: int, total: int, text: str = "") -> None:
-        """So much is done now."""
+        """Records how much is done now."""
         if not self._total:
             self._first = done
         self._done, self._total, self._text = done, total, text
@@ -106,7 +106,7 @@ class Bar:
             self._bar.stop()
 
     def line(self) -> str:
-        """How far it is, in one line."""
+        """The progress as one line of text."""
         done = self._done - self._first
         left = f", about {clock(self.seconds / done * (self._total - self._done))} left" if done else ""
         text = f", {self._text}" if self._text else ""
@@ -116,13 +116,13 @@ class Bar:
 
 @contextmanager
 def shown(progress: Progress | bool | None, title: str, unit: str, parts: str = "images") -> Iterator[Progress]:
-    """The function to call: the caller's, that of a bar for True, or one that does nothing.
+    """The function to call with progress: the caller's own, that of a bar for True, or one that does nothing.
 
     Args:
-        progress: As in ``srfast.score``.
-        title: What is done, such as "scoring".
-        unit: The smaller unit, whose rate is shown.
-        parts: What is counted.
+        progress: As for ``srfast.score``.
+        title: Name of the work, such as "scoring".
+        unit: Name of the smaller unit, whose rate is shown.
+        parts: Name of the parts.
     """
     if callable(progress):
         yield progress

@@ -1,4 +1,4 @@
-"""How many threads this process may keep busy."""
+"""The number of threads that this process may keep busy."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def cores() -> int:
-    """Cores this process may use: its CPU affinity, the quota of its control group (``docker --cpus``), and
-    OMP_NUM_THREADS where that is set lower."""
+    """The number of cores that this process may use, by its CPU affinity, by the quota of its control group (``docker
+    --cpus``), and by OMP_NUM_THREADS if that is lower.
+    """
     limits = [_affinity()]
     quota = _quota(_CGROUP, Path("/proc/self/cgroup"))
     if quota is not None:
@@ -24,7 +25,7 @@ def cores() -> int:
 
 
 def default_threads() -> int:
-    """``cores()``, or PyTorch's number of threads where it is loaded and set lower."""
+    """``cores()``, or PyTorch's number of threads if PyTorch is loaded and set lower."""
     limit = getattr(sys.modules.get("torch"), "get_num_threads", None)
     return cores() if limit is None else min(cores(), int(limit()))
 
@@ -36,7 +37,7 @@ def _affinity() -> int:
 
 
 def _quota(root: Path, membership: Path) -> float | None:
-    """CPUs that the control group and its parents grant, the least of them; None without a limit."""
+    """The number of CPUs that the control group and its parents grant, the least of them; None without a limit."""
     grants = [_v2(folder) for folder in _folders(root, membership, "")]
     grants += [_v1(folder) for folder in _folders(root / "cpu", membership, "cpu")]
     limited = [g for g in grants if g is not None]
@@ -44,7 +45,7 @@ def _quota(root: Path, membership: Path) -> float | None:
 
 
 def _folders(root: Path, membership: Path, controller: str) -> list[Path]:
-    """The folder of this process's group below ``root``, and its parents up to ``root``."""
+    """The folder of this process's control group below ``root``, and its parents up to ``root``."""
     try:
         lines = membership.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -58,7 +59,7 @@ def _folders(root: Path, membership: Path, controller: str) -> list[Path]:
 
 
 def _v2(folder: Path) -> float | None:
-    """cpu.max: "max 100000" or "200000 100000"."""
+    """Reads cpu.max, such as "max 100000" or "200000 100000"."""
     try:
         quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
         return None if quota == "max" else int(quota) / int(period)

@@ -1,1 +1,1 @@
-"""Patches to score table."""
+"""From patches to a score table."""

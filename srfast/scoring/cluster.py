@@ -1,4 +1,4 @@
-"""Scoring on a Ray cluster: rows of (path, size) travel, actors decode and score whole images."""
+"""Scoring on a Ray cluster: rows of (path, size) are sent to actors, which decode and score whole images."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ from srfast.version import VERSION
 
 BLOCK_BYTES = 32 << 20
 BLOCK_IMAGES = 64
-"""Files of a block, the unit that is handed out, and done again when its actor is lost."""
+"""Number of files of a block, which is handed out as one, and again if its actor is lost."""
 STORE = 256 << 20
-"""Object store of a cluster on this machine: only file names and scores pass through it."""
+"""Bytes of the object store of a cluster on this machine; only file names and scores pass through it."""
 
 
 class Cluster:
-    """A connection to a cluster, or a cluster of this machine's own; a context manager.
+    """A connection to a cluster, or a cluster on this machine only; it is a context manager.
 
     Args:
-        settings: ``workers`` is the number of cores of an actor, 1 where it is None. Where ``device`` is "cuda", or
-            "auto" and the cluster has GPUs, every actor has one GPU.
-        address: Of a running cluster, such as "auto" or "ray://head:10001"; None takes RAY_ADDRESS, or starts one.
+        settings: ``threads`` is the number of cores of an actor, 1 for None. If ``device`` is "cuda", or "auto" on a
+            cluster with GPUs, every actor has one GPU.
+        address: Address of a running cluster, such as "auto" or "ray://head:10001". None takes RAY_ADDRESS, or starts a
+            cluster.
 
     Raises:
-        RunError: Ray is not installed or cannot be reached, or the cluster has no place for an actor.
+        RunError: Ray is not installed or cannot be reached, or the cluster has no room for an actor.
     """
 
     def __init__(self, settings: ScoreSettings, address: str | None = None) -> None:
@@ -88,17 +89,17 @@ class Cluster:
         self.close()
 
     def close(self) -> None:
-        """Ends the cluster if this object started it, else the connection stays as it was found."""
+        """Ends the cluster if this object started it; otherwise leaves the connection as it was found."""
         if self._ours:
             import ray
 
             ray.shutdown()
 
     def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]:
-        """Outcomes in order. Blocks of a lost actor or machine are handed out again.
+        """Yields outcomes in order. Blocks of a lost actor or machine are handed out again.
 
         Raises:
-            RunError: scoring failed on a worker, with its message.
+            RunError: scoring failed on a worker; the message is the worker's.
         """
         import ray
 
@@ -147,7 +148,7 @@ def _start(address: str | None) -> None:
 
 
 def _absolute(settings: ScoreSettings) -> dict[str, Any]:
-    """Paths that hold on a machine with another working directory."""
+    """Makes paths absolute, for machines with another working directory."""
     changed: dict[str, Any] = {}
     if isinstance(settings.scorer, (str, os.PathLike)) and settings.scorer not in ("srcnn", "bicubic"):
         changed["scorer"] = os.path.abspath(settings.scorer)
@@ -158,7 +159,7 @@ def _absolute(settings: ScoreSettings) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Made:
-    """What scores, and where: all but the machine must be the same everywhere."""
+    """The engine that scores, and its machine; apart from the machine, it must be the same everywhere."""
 
     backend: str
     precision: str
@@ -168,7 +169,11 @@ class Made:
 
 
 def check_same(wanted: Made, found: Made) -> None:
-    """Raises RunError, which names what differs and where, unless two machines score alike."""
+    """Checks that two machines score alike.
+
+    Raises:
+        RunError: they do not; the message names the difference and the machines.
+    """
     for name in ("version", "backend", "precision", "sha256"):
         one, two = getattr(wanted, name), getattr(found, name)
         if one != two:
@@ -180,7 +185,7 @@ def check_same(wanted: Made, found: Made) -> None:
 
 
 def _engine(settings: ScoreSettings, threads: int) -> Made:
-    """Runs on a worker, and here: what scores there, in which precision, with which weights."""
+    """What scores on this machine, in which precision and with which weights; it runs on a worker, and here."""
     network, job = open_job(settings, threads)
     return _made(network, job)
 
@@ -214,7 +219,7 @@ def _block(files: list[ImageFile]) -> pa.Table:
 
 
 class _Actor:
-    """The actor: one engine, one image after the other."""
+    """The actor, with one engine; it scores one image after another."""
 
     def __init__(self, settings: ScoreSettings, threads: int, root: str, wanted: Made) -> None:
         network, self._job = open_job(settings, threads)
@@ -251,7 +256,7 @@ _RESULT = pa.schema(
 
 
 def _packed(rows: pa.Table) -> bytes:
-    """The rows of an image without its name, which every one of them repeats."""
+    """The rows of an image without its name, which would repeat in each."""
     sink = pa.BufferOutputStream()
     rows = rows.drop_columns(["image"])
     with pa.ipc.new_stream(sink, rows.schema) as writer:
@@ -273,7 +278,7 @@ def _outcome(file: ImageFile, row: dict[str, Any]) -> Outcome:
 
 
 def _explained(error: BaseException) -> BaseException:
-    """Our own error out of the layers that Ray puts around it; anything else in one line."""
+    """An error of srfast, unwrapped from the layers that Ray puts around it; any other error in one line."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, (InputError, RunError, KeyboardInterrupt, SystemExit)):

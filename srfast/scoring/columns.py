@@ -1,4 +1,4 @@
-"""The columns that a run writes, and the rows of an image in them."""
+"""The columns that a run writes, and the rows of an image in these columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from srfast.scoring.table import BLOCKINESS, SCHEMA, arrow, defect_field, with_s
 
 
 def schema_of(settings: Mapping[str, Any]) -> pa.Schema:
-    """The columns of a run with these settings, as a table's metadata have them."""
+    """The columns of a run with these settings, as the schema of a table."""
     if settings.get("defects"):
         schema = reduce(pa.Schema.append, map(defect_field, names(bool(settings.get("lr")))), SCHEMA)
     else:
@@ -26,7 +26,7 @@ def schema_of(settings: Mapping[str, Any]) -> pa.Schema:
 def image_rows(name: str, xs: np.ndarray, ys: np.ndarray, size: int, loss: np.ndarray, bicubic: np.ndarray,
                sobel: np.ndarray, more: Mapping[str, np.ndarray] | None = None,
                shrink: float | None = None) -> pa.Table:  # fmt: skip
-    """The rows of one image, at one size; ``more``: ``blockiness``, or the columns of the defects, by name."""
+    """The rows of one image at one size; ``more`` holds ``blockiness``, or the columns of the defects, by name."""
     more = more or {}
     n = len(xs) * len(ys)
     columns = [
@@ -45,14 +45,14 @@ def image_rows(name: str, xs: np.ndarray, ys: np.ndarray, size: int, loss: np.nd
 
 
 def repeated(text: str, n: int) -> pa.Array:
-    """A column that holds one string n times; not by ``pa.repeat``, for the reason that ``arrow`` has."""
+    """A column that holds one string n times, made without ``pa.repeat`` for the reason given at ``arrow``."""
     data = text.encode()
     offsets = np.arange(n + 1, dtype=np.int32) * np.int32(len(data))
     return pa.Array.from_buffers(pa.string(), n, [None, pa.py_buffer(offsets), pa.py_buffer(data * n)])
 
 
 def nullable(values: np.ndarray) -> pa.Array:
-    """A float32 column whose NaN are null; without ``pa.array``, like ``arrow``."""
+    """A float32 column whose NaN become null, made without ``pa.array`` for the reason given at ``arrow``."""
     values = np.ascontiguousarray(values, np.float32)
     missing = np.isnan(values)
     if not missing.any():

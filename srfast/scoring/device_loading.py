@@ -1,4 +1,4 @@
-"""Scoring images that NVIDIA DALI decodes on the GPU: ``--loader dali``."""
+"""Scoring of images that NVIDIA DALI decodes on the GPU: ``--loader dali``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TOLERANCE = {"mean": 0.5, "largest": 16}
-"""Grey levels by which its pixels may differ from srfast's in a file, on average and at most. nvJPEG and libjpeg-turbo
+"""Grey levels by which the pixels of a file may differ from srfast's, on average and at most. nvJPEG and libjpeg-turbo
 round the inverse DCT and the chroma up-sampling differently, which moves many values by one and a few at coloured edges
 by more; a turned image, swapped channels or another up-sampling moves the average by more than one."""
 COMPARED_EVERY = 64
-"""Files from one whose pixels are compared with those of srfast's decoder to the next."""
+"""Number of files between two whose pixels are compared with those of srfast's decoder."""
 
 
 def check_loader(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile]) -> None:
@@ -38,7 +38,7 @@ def check_loader(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile
 
 
 def decoder(engine: Any) -> dict[str, Any]:
-    """What a table's metadata say of it: the name, and how far its pixels may lie from those of srfast's decoder."""
+    """The decoder as a table's metadata name it, and how far its pixels may be from those of srfast's decoder."""
     from importlib.metadata import PackageNotFoundError, distributions, version
 
     name = next((d.metadata["Name"] for d in distributions() if d.metadata["Name"].startswith("nvidia-dali")), "dali")
@@ -51,7 +51,12 @@ def decoder(engine: Any) -> dict[str, Any]:
 
 
 def _compare(file: ImageFile, image: np.ndarray) -> None:
-    """Raises RunError where pixels are not those of srfast within TOLERANCE, InputError for a file that lacks data."""
+    """Compares pixels with those of srfast's decoder.
+
+    Raises:
+        RunError: they differ by more than TOLERANCE.
+        InputError: the file lacks data.
+    """
     right = read_rgb(file.path)
     if image.shape == right.shape:
         difference = np.abs(image.astype(np.int16) - right)
@@ -66,7 +71,7 @@ def _compare(file: ImageFile, image: np.ndarray) -> None:
 
 
 def _ends_flat(image: Tensor) -> Tensor:
-    """bool: whether the last block is of one colour, as where data lack: srfast's decoder then says whether they do."""
+    """Whether the last block has only one colour, as if data were missing; srfast's decoder then decides."""
     last = image[-8:, -8:]
     return (last == last[:1, :1]).all()
 

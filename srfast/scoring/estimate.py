@@ -1,4 +1,4 @@
-"""What a run in patch mode will take, and what dense mode would, measured on one image before it starts."""
+"""The time that a run in patch mode will take, and that dense mode would, estimated on one image before the run."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from srfast.scoring.backends.protocol import Engine
 from srfast.scoring.settings import ScoreSettings
 
 OVERLAP = 8
-"""Times that patch mode computes a pixel, from which on a run is looked at."""
+"""Times that patch mode computes a pixel, from which on the time is estimated."""
 WORTH_SAYING = 30.0
-"""Seconds that patch mode must take for dense mode to be spoken of."""
+"""Seconds that patch mode must take for dense mode to be proposed."""
 _FILES = 32
-"""Headers read to estimate the pixels of a dataset."""
+"""Number of headers that are read to estimate the pixels of a dataset."""
 _WINDOWS = 64
-"""Patches timed."""
+"""Number of patches that are timed."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds in both modes, decoding left out, and the number of patches."""
+    """Seconds in both modes, without decoding, and the number of patches."""
 
     patches: int
     patch: float
@@ -42,7 +42,7 @@ class Estimate:
 
 
 def estimate(files: Sequence[ImageFile], engine: Engine, settings: ScoreSettings, workers: int) -> Estimate | None:
-    """None where patches hardly overlap, or no image can be read."""
+    """The estimate; None if patches hardly overlap, or no image can be read."""
     if settings.mode != "patch" or not files or (settings.patch / settings.step) ** 2 < OVERLAP:
         return None
     looked = files[:: max(1, len(files) // _FILES)]
@@ -70,7 +70,7 @@ def estimate(files: Sequence[ImageFile], engine: Engine, settings: ScoreSettings
 
 
 def spoken(seconds: float) -> str:
-    """40 s, 21 min, 3.5 h."""
+    """A duration in words: 40 s, 21 min, 3.5 h."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Scores from elsewhere as columns of a score table."""
+"""Columns from other files, joined to a score table."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _NAMED: dict[str, Callable[[str], str]] = {
     "file name": lambda name: PurePosixPath(name.replace("\\", "/")).name,
     "file name without its suffix": lambda name: PurePosixPath(name.replace("\\", "/")).stem,
 }
-"""How images of two tables may be told to be the same, the strictest first."""
+"""Ways in which the image names of two tables are matched, the strictest first."""
 
 
 @dataclass(frozen=True)
 class Joined:
-    """A score table with more columns."""
+    """A score table with joined columns."""
 
     table: ScoreTable
     added: list[str]
     matched: int
-    """Rows that found their match; the others have missing values in the new columns."""
+    """Number of rows that found a match; the others have missing values in the new columns."""
     by: str
-    """How the images' names were compared."""
+    """The way in which image names were matched."""
 
 
 def join(
@@ -51,22 +51,22 @@ def join(
     *,
     on: str | Sequence[str] = "image",
 ) -> ScoreTable:
-    """Adds the columns of another table to those of a score table, for ``srfast.select(method=..., where=...)``.
+    """Adds the columns of another table to a score table, for ``srfast.select(method=..., where=...)``.
 
     Args:
         scores: A score table, or its path.
         other: An Arrow table or a DataFrame, or the path of a .csv file with a header, a .parquet file, or a .txt file
             with a name and a number on each line, whose column is named after the file.
-        on: The columns that tell which rows belong together: "image", or "image,x,y"; ``image=name`` where the other
-            table calls it ``name``. Images agree by their path relative to the root, else by file name, else by file
-            name without suffix.
+        on: Columns by which rows are matched: "image", or "image,x,y". ``image=name`` stands for a column that the
+            other table calls ``name``. Images are matched by their path relative to the root, or else by file name, or
+            else by file name without suffix.
 
     Returns:
         The table in its old order. A row that the other table does not have gets missing values.
 
     Raises:
-        InputError: a core-set, a file that cannot be read, a column that is missing or there already, names that mean
-            two rows, or no row in common.
+        InputError: ``scores`` is a core-set, a file cannot be read, a column is missing or exists already, a name
+            stands for two rows, or no row matches.
     """
     table = scores if isinstance(scores, ScoreTable) else ScoreTable.read(scores)
     return join_columns(table, other, on.split(",") if isinstance(on, str) else on).table
@@ -77,10 +77,9 @@ def join_columns(
     other: pa.Table | pandas.DataFrame | polars.DataFrame | str | os.PathLike[str],
     on: Sequence[str] = ("image",),
 ) -> Joined:
-    """``join``, and how it went.
+    """Joins like ``join``, and says how rows were matched.
 
-    A column ``shrink`` of the other table counts in ``on`` too, and x and y of a table without it are those of whole
-    images.
+    A column ``shrink`` of the other table counts in ``on`` too; without it, its x and y are those of whole images.
     """
     check_scored("scores", scores.meta)
     in_memory = isinstance(other, pa.Table) or is_frame(other)
@@ -118,19 +117,23 @@ def join_columns(
 
 
 def keys_of(table: pa.Table) -> list[str]:
-    """The columns to join a table on that names them as a score table does: image, x and y where it has them all."""
+    """The columns to join on a table that has the names of a score table: image, and x and y if it has them."""
     return list(KEYS) if all(k in table.column_names for k in KEYS) else ["image"]
 
 
 def added(path: Path) -> list[str]:
-    """The numeric columns that a table adds to scores."""
+    """Names of the numeric columns that a table would add to scores."""
     table = read_table(path)
     fields = [table.schema.field(c) for c in table.column_names if c not in keys_of(table)]
     return [f.name for f in fields if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
 
 
 def read_table(path: Path) -> pa.Table:
-    """A table from a .csv, .parquet or .txt file; InputError says what is wrong with it."""
+    """Reads a table from a .csv, .parquet or .txt file.
+
+    Raises:
+        InputError: the file cannot be read as a table; the message says why.
+    """
     check_input(path, "a table")
     try:
         if path.suffix.lower() == ".parquet":
@@ -165,7 +168,7 @@ def _lines(path: Path) -> pa.Table:
 
 
 def _name_and_value(line: str) -> tuple[str, str]:
-    """What stands before and behind the last separator of a line: a comma, semicolon or colon, or only spaces."""
+    """The text before and behind the last separator of a line: a comma, semicolon or colon, or else spaces."""
     value = line.rsplit(None, 1)[-1]
     value = value[max(value.rfind(c) for c in ",;:") + 1 :]
     name = line.rstrip().removesuffix(value).strip()
@@ -173,7 +176,7 @@ def _name_and_value(line: str) -> tuple[str, str]:
 
 
 def _keys(on: Sequence[str], name: str, there: pa.Table) -> dict[str, str]:
-    """Our name of each key column -> the other table's."""
+    """Our name of each key column, and the other table's."""
     keys = {}
     for item in on:
         ours, _, theirs = item.partition("=")
@@ -189,7 +192,7 @@ def _keys(on: Sequence[str], name: str, there: pa.Table) -> dict[str, str]:
 def _match(
     scores: ScoreTable, there: pa.Table, keys: dict[str, str], name: str, named: Callable[[str], str]
 ) -> np.ndarray:
-    """The row of the other table for each row of ours [N], -1 where there is none."""
+    """The row of the other table for each of our rows [N], or -1."""
     ours, our_code = _codes(scores.table.column("image"), named)
     theirs, their_code = _codes(there.column(keys["image"]), named)
     place = {image: i for i, image in enumerate(ours)}
@@ -224,11 +227,11 @@ def _match(
 
 
 def _comparable(shrink: np.ndarray) -> np.ndarray:
-    """Sizes as whole numbers that agree where the fractions do, whatever the type they were written in."""
+    """Sizes as whole numbers that are equal for equal fractions, whatever their type."""
     return np.rint(np.asarray(shrink, np.float64) * (1 << 22)).astype(np.int64)
 
 
 def _codes(column: pa.ChunkedArray, named: Callable[[str], str]) -> tuple[list[str], np.ndarray]:
-    """Names as ``named`` gives them, of each different string, and the number of each row's."""
+    """The different names after ``named``, and the index of each row's name."""
     found = pc.dictionary_encode(column.combine_chunks().cast(pa.string()).fill_null(""))
     return [named(n) if n else "" for n in found.dictionary.to_pylist()], found.indices.to_numpy()

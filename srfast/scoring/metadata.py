@@ -1,4 +1,4 @@
-"""The JSON object in a table's metadata, which a file may have from anybody: what is of the wrong type is refused."""
+"""Checks of the JSON object in a table's metadata, since a file may come from anybody."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from srfast.errors import InputError
 
 _ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
-"""Half of a character outside the basic plane; two of them are a character, one alone is none."""
+"""Half of a character outside the basic plane; only two of them together are a character."""
 _KINDS: dict[str, type] = {
     "root": str, "kind": str, "images": dict, "selection": dict, "skipped": list, "small": list, "records": list,
     "scale": int, "patch": int, "stride": int,
@@ -17,15 +17,16 @@ _KINDS: dict[str, type] = {
 
 
 def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
-    """Refuses metadata that the readers of a table would stumble over.
+    """Refuses metadata on which the readers of a table would fail.
 
     Args:
-        name: Of the table, for the message.
-        meta: As decoded.
-        encoded: As in the file.
+        name: Name of the table, for the message.
+        meta: The decoded metadata.
+        encoded: The metadata as in the file.
 
     Raises:
-        InputError: a value of the wrong type, a path with NUL in it, or text that is no UTF-8; names the key.
+        InputError: a value has the wrong type, a path contains NUL, or a text is not valid UTF-8; the message names the
+            key.
     """
     for key, kind in _KINDS.items():
         value = meta.get(key)
@@ -60,7 +61,7 @@ def _whole(value: Any, length: int) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether every string in it is text that can be written."""
+    """Whether every string in the metadata is text that can be written."""
     if isinstance(value, dict):
         return all(_is_text(k) and _is_text(v) for k, v in value.items())
     if isinstance(value, list):

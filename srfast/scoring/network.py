@@ -1,4 +1,4 @@
-"""Networks that score: the shipped SRCNN, plain bicubic, or a file."""
+"""Networks that score: the shipped SRCNN, plain bicubic, or a network from a file."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Network:
-    """What reconstructs a patch, and how the score table names it."""
+    """A network that reconstructs a patch, and how the score table names it."""
 
     kind: Literal["srcnn", "bicubic", "module", "onnx"]
     name: str
     sha256: str
-    """Of the weight file; of the empty string for bicubic."""
+    """Digest of the weight file, or of the empty string for bicubic."""
     scale: int
     arrays: Mapping[str, np.ndarray] | None = None
-    """SRCNN's six arrays in SRCNN_SHAPES, float32."""
+    """SRCNN's six arrays with the shapes SRCNN_SHAPES, float32."""
     module: Callable[[Tensor], Tensor] | None = None
     color: str = "y"
-    """The planes the module takes."""
+    """The planes that the module takes: "y" or "rgb"."""
     path: Path | None = None
 
     @cached_property
@@ -55,12 +55,12 @@ def load_network(scorer: Scorer, scale: int) -> Network:
 
     Args:
         scorer: "srcnn" (the shipped 9-1-5), "bicubic", a module or function that takes LR [N, C, h, w] in [0, 1] and
-            returns SR, or a path: weights that ``srfast.models.load`` takes, or .onnx from LR to SR, Y or RGB
-            (docs/onnx.md).
+            returns SR, or a path: of weights that ``srfast.models.load`` opens, or of an .onnx network from LR to SR, Y
+            or RGB (docs/onnx.md).
         scale: 2, 3 or 4.
 
     Raises:
-        InputError: unknown name, missing or foreign file, or a network of another scale.
+        InputError: the name is unknown, the file is missing or not such a network, or the network has another scale.
         RunError: the file needs an extra that is not installed.
     """
     check_scale(scale)
@@ -99,7 +99,7 @@ def load_network(scorer: Scorer, scale: int) -> Network:
 
 
 def _own(module: Any, scale: int) -> Network:
-    """A module or function of the caller's; a function takes RGB unless its attribute ``color`` is "y"."""
+    """A module or function of the caller's own; it takes RGB unless its attribute ``color`` is "y"."""
     import torch
     from torch import nn
 

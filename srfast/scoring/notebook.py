@@ -1,4 +1,4 @@
-"""How rows of patches show themselves in a notebook: counts, quantiles, a small curve, 16 patches, a few rows."""
+"""How rows of patches look in a notebook: counts, quantiles, a small curve, 16 patches and a few rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PATCHES = 16
 SECONDS = 2.0
-"""After which no further image is read for a picture."""
+"""Seconds after which no further image is read for a picture."""
 _SIDE = 64
 _TEMPLATE = """\
 <div style="max-width: 60em; font-variant-numeric: tabular-nums">
@@ -41,8 +41,9 @@ _TEMPLATE = """\
 
 
 def html(rows: Rows) -> str:
-    """Of a score table or a core-set; needs no script. Names are escaped, and a patch whose image is not there or has
-    changed its size is left out."""
+    """HTML of a score table or a core-set, without scripts. Names are escaped, and patches are left out whose image is
+    missing or has another size.
+    """
     import jinja2
 
     few = rows.table.slice(0, 5).to_pylist()
@@ -59,7 +60,7 @@ def html(rows: Rows) -> str:
 
 
 def _curve(loss: np.ndarray) -> str:
-    """Points of an SVG path, 600 x 120, of losses in descending order."""
+    """Points of an SVG path, 600 x 120, for losses in descending order."""
     at = np.unique(np.linspace(0, len(loss) - 1, 200).astype(np.int64))
     shown = np.log10(np.maximum(loss[at], 1e-4))
     low, high = float(shown.min()), float(shown.max())
@@ -69,7 +70,7 @@ def _curve(loss: np.ndarray) -> str:
 
 
 def _pictures(rows: Rows) -> list[tuple[str, str]]:
-    """Patches at even steps along the loss, hardest first, as data URIs with their words."""
+    """Patches at even steps along the loss, hardest first, as data URIs with captions."""
     from PIL import Image
 
     from srfast.data.images import read_rgb, stays_inside

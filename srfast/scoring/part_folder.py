@@ -1,4 +1,4 @@
-"""What may lie in a folder of parts: nothing that a run of srfast did not write is taken, replaced or removed."""
+"""The content of a folder of parts: files that no run of srfast wrote are not read, replaced or removed."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from srfast.errors import InputError
 from srfast.runtime.locks import is_lock
 
 KIND = "scoring parts"
-"""Of a folder of parts, until it becomes a table."""
+"""Kind of a folder of parts until it becomes a table."""
 _PART = re.compile(r"part-\d{8,}(-[0-9a-f]{8})?\.parquet")
 _TEMPORARY = re.compile(r"\.srfast-[0-9a-f-]{16,}.*")
 _OLD_LOCK = "lock"
-"""Of version 0.1.0."""
+"""The lock file of version 0.1.0."""
 REPLACED = ".srfast-replaced"
-"""In a folder whose place another table has taken, or is about to take: of no more use."""
+"""Marks a folder that another table has replaced, or is about to replace; it is no longer needed."""
 
 
 def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Raises InputError unless a score table may be written as this folder: a new one, empty, or an earlier table."""
+    """Checks that a score table may be written as this folder: a new or empty one, or an earlier table.
+
+    Raises:
+        InputError: it may not.
+    """
     folder = Path(os.path.realpath(folder))
     if not folder.parent.is_dir():
         raise InputError(f"{folder}: expected a folder in an existing directory; {folder.parent} does not exist")
@@ -41,7 +45,11 @@ def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = 
 
 
 def check_folder(folder: Path) -> None:
-    """Raises InputError when a folder of parts holds anything that no run of srfast wrote, by its content."""
+    """Checks, by content, that a folder of parts holds only files that runs of srfast wrote.
+
+    Raises:
+        InputError: it holds another file.
+    """
     if folder.is_dir():
         foreign = next((n for n in sorted(os.listdir(folder)) if not _is_ours(folder / n)), None)
         if foreign is not None:
@@ -64,7 +72,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _is_anothers(path: Path) -> bool:
-    """Whether a file can be read as parquet and has no metadata of srfast: then it is not a damaged one."""
+    """Whether a file is readable parquet without metadata of srfast; then it is not a damaged part."""
     try:
         with pq.ParquetFile(path, **provenance.LIMITS) as file:
             return provenance.KEY not in (file.schema_arrow.metadata or {})
@@ -73,7 +81,7 @@ def _is_anothers(path: Path) -> bool:
 
 
 def clear(folder: Path) -> None:
-    """Removes a folder's files but for its lock, those last that say what they are."""
+    """Removes a folder's files except its lock; the files by which it is recognised are removed last."""
     last = [provenance.MARK, REPLACED]
     for name in sorted(os.listdir(folder), key=lambda n: last.index(n) if n in last else -1):
         if name != LOCK:
@@ -81,7 +89,7 @@ def clear(folder: Path) -> None:
 
 
 def clear_temporary(folder: Path) -> None:
-    """Removes what runs that were killed were about to write."""
+    """Removes unfinished files of runs that were killed."""
     for name in os.listdir(folder):
         if _TEMPORARY.fullmatch(name):
             (folder / name).unlink()

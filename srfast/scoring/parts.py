@@ -28,25 +28,25 @@ from srfast.scoring.table import CHECKED, SCHEMA, check_columns, file_metadata, 
 from srfast.settings import differs
 
 ROWS = 1 << 16
-"""Rows after which a part is written: about 1 MiB."""
+"""Number of rows after which a part is written, about 1 MiB."""
 SECONDS = 20.0
-"""Time after which a part is written however few the rows: at most that much scoring is lost in a crash."""
+"""Seconds after which a part is written however few the rows: a crash loses at most that much scoring."""
 _SETTINGS = ("root", *COMPARED, "backend", "shard")
-"""What the parts of one table have in common."""
+"""The metadata that all parts of one table share."""
 
 
 @dataclass
 class Outcome:
-    """What became of one image: rows, or a reason why there are none."""
+    """The result for one image: rows, or the reason why there are none."""
 
     file: ImageFile
     rows: pa.Table | None = None
     skipped: str | None = None
     """Why the file could not be read."""
     small: tuple[int, int] | None = None
-    """[H, W] of an image smaller than a patch."""
+    """[H, W] of an image that is smaller than a patch."""
     small_at: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """The same of the sizes of ``shrink``, where the image is scored at several: fraction -> [H, W]."""
+    """[H, W] of each size of ``shrink`` that is smaller than a patch, by fraction."""
 
     def record(self) -> dict[str, Any]:
         return {
@@ -74,8 +74,9 @@ class _Stored:
 class Parts:
     """The parts of one run, in the folder ``<output>.parts``, which one process at a time holds.
 
-    A part's name and metadata say which run wrote it, its metadata with which settings and which rows belong to which
-    image. All that is checked again at the merge, so that no row of other settings or of another image slips in.
+    The name and metadata of a part say which run wrote it; its metadata also say with which settings, and which rows
+    belong to which image. The merge checks all that again, so that no row of other settings or of another image slips
+    in.
     """
 
     folder: Path
@@ -91,12 +92,12 @@ class Parts:
 
     @classmethod
     def start(cls, output: Path, settings: dict[str, Any], resume: bool) -> Parts:
-        """Opens the parts of ``output``: those of an interrupted run when resuming, else none.
+        """Opens the parts of ``output``: those of an interrupted run when resuming, otherwise none.
 
         Raises:
-            InputError: resuming a run or a table that was made with other settings; names the setting. Or the folder
-                of parts holds something else.
-            RunError: another process scores into ``output`` now; names it.
+            InputError: the run or table to resume was made with other settings (the message names the setting), or the
+                folder of parts holds other files.
+            RunError: another process scores into ``output`` now; the message names it.
         """
         folder = output.with_name(output.name + ".parts")
         check_folder(folder)
@@ -119,7 +120,7 @@ class Parts:
         return parts
 
     def _begun(self) -> bool:
-        """Whether a run with these settings was interrupted; InputError where it had others."""
+        """Whether a run with these settings was interrupted; raises InputError if it had others."""
         try:
             known = json.loads((self.folder / provenance.MARK).read_bytes())["settings"]
             items = {name: known.get(name) for name in _SETTINGS}
@@ -129,7 +130,7 @@ class Parts:
         return True
 
     def _mark(self, kind: str, **more: Any) -> None:
-        """Makes the folder srfast's own, and says with which settings the run was begun."""
+        """Marks the folder as srfast's own, with the settings of the run."""
         about = {
             "generator": provenance.generator(kind),
             "settings": {n: self.settings.get(n) for n in _SETTINGS},
@@ -206,8 +207,7 @@ class Parts:
             raise _Other(f"{path}: cannot be resumed: {other[0]} was {other[1]!r} and is {other[2]!r} now")
 
     def has(self, file: ImageFile, retry_skipped: bool) -> bool:
-        """Whether this state of the file, and of its LR image, was scored; files that could not be read are tried again
-        when asked."""
+        """Whether the file and its LR image were scored in their present state; unreadable files may be tried again."""
         stored = self._stored.get(file.name)
         if stored is None or (retry_skipped and stored.record["skipped"]):
             return False
@@ -215,7 +215,7 @@ class Parts:
         return known == (file.size, file.mtime_ns, None if file.lr is None else list(file.lr))
 
     def add(self, outcome: Outcome) -> None:
-        """Keeps the outcome of an image; writes a part when enough rows are there."""
+        """Keeps the outcome of an image, and writes a part when there are enough rows."""
         self._pending.append(outcome)
         self._rows += outcome.rows.num_rows if outcome.rows is not None else 0
         late = time.monotonic() - self._flushed >= SECONDS
@@ -244,10 +244,10 @@ class Parts:
         return [self._stored[f.name].record for f in files]
 
     def tables(self, files: list[ImageFile]) -> Iterator[pa.Table]:
-        """The rows of the images, in order.
+        """Yields the rows of the images, in order.
 
         Raises:
-            RunError: a part is not what this run wrote or found.
+            RunError: a part is not the one that this run wrote or found.
         """
         for file in files:
             stored = self._stored[file.name]
@@ -283,14 +283,14 @@ class Parts:
         folder: bool,
         through: Callable[[Iterator[pa.Table]], Iterator[pa.Table]],
     ) -> None:
-        """Makes the parts the score table ``target``, after which they are gone.
+        """Makes the score table ``target`` of the parts, which are then gone.
 
         Args:
-            target: A file, which the parts are merged into, or a folder, which they become.
-            files: The images, whose order is that of the rows.
+            target: A file into which the parts are merged, or a folder which they become.
+            files: The images, in the order of the rows.
             meta: The metadata of a file.
-            folder: Whether it is a folder.
-            through: Sees every row on its way.
+            folder: Whether the table is a folder.
+            through: Function through which every row passes on its way.
         """
         tables = through(self.tables(files))
         if folder:
@@ -345,7 +345,7 @@ class Parts:
                 self.folder.rmdir()
 
     def _replace(self, target: Path) -> Lock:
-        """Puts the parts in the place of an older table, which then lies in theirs; returns the lock on it."""
+        """Exchanges the parts with an older table, and returns the lock on that table."""
         check_table_folder(target)
         lock = Lock.take(target / LOCK, target)
         try:
@@ -362,12 +362,12 @@ class Parts:
         return lock
 
     def remove(self) -> None:
-        """Removes the parts, and lets go of the folder."""
+        """Removes the parts and releases the folder."""
         clear(self.folder)
         self.close()
 
     def close(self, *, keep: bool = False) -> None:
-        """Lets go of the folder, which is removed when no part is in it; ``keep`` leaves a run that can be resumed."""
+        """Releases the folder, and removes it if it holds no part; ``keep`` leaves a run that can be resumed."""
         try:
             if self._lock.held and not keep and set(os.listdir(self.folder)) <= {provenance.MARK, LOCK}:
                 (self.folder / provenance.MARK).unlink(missing_ok=True)
@@ -378,7 +378,7 @@ class Parts:
 
 
 class _Other(InputError):
-    """Parts or a table of other settings."""
+    """Raised for parts or a table of other settings."""
 
     def __init__(self, says: str) -> None:
         super().__init__(f"{says}; use the old setting, another output, or leave out `resume`")

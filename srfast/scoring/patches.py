@@ -34,30 +34,32 @@ def score_patches(
 ) -> Patches:
     """How badly a small network reconstructs each patch: L(M(d(y)), y) of Moser, Raue, Dengel (2024), Section 3.
 
-    Each patch is its own image: Y, bit-exact down-sampling by ``scale``, bicubic up-sampling, SRCNN, mean squared
+    Each patch is an image of its own: Y, bit-exact down-sampling by ``scale``, bicubic up-sampling, SRCNN, mean squared
     error.
 
     Args:
-        patches: uint8 [N, H, W, 3] RGB, or [N, H, W, 1] which is Y itself; array or tensor, contiguous or not. H and
-            W are multiples of ``scale``; N may be 0.
+        patches: uint8 [N, H, W, 3] RGB, or [N, H, W, 1], which is Y itself; an array or a tensor, contiguous or not. H
+            and W are multiples of ``scale``; N may be 0.
         scale: 2, 3 or 4.
         scorer: "srcnn", "bicubic", a weight file, or a module or function from LR [N, C, h, w] in [0, 1] to SR (see
             ``srfast.scoring.network.load_network``).
-        backend: "auto", "native", "triton", "torch" or "onnx"; a named one works or raises.
+        backend: "auto", "native", "triton", "torch" or "onnx"; a backend that is named is used, or the call raises an
+            error.
         device: "auto", "cpu" or "cuda".
-        precision: "fp32", or "fast" for the reduced-precision path where the machine has one.
-        boundary: border of the resampling, "symmetric" or "replicate".
+        precision: "fp32", or "fast" for reduced precision if the machine has it.
+        boundary: Boundary rule of the resampling, "symmetric" or "replicate".
         isa: Instruction set of the native CPU engine; None takes the fastest.
 
     Returns:
-        float32 [N] of the type of ``patches`` (a tensor on its device), in units of [0, 255]^2. Every fp32 backend
-        agrees with ``srfast.ops.reference.score_patches`` in float64 to 1e-4 relative, or 2e-4 sqrt(loss) + 1e-8 where
+        float32 [N] in units of [0, 255]^2: an array, or a tensor on the device of ``patches``. Every fp32 backend
+        agrees with ``srfast.ops.reference.score_patches`` in float64 to 1e-4 relative, or to 2e-4 sqrt(loss) + 1e-8 if
         that is more, which is below a loss of 4: a float32 reconstruction is off by up to 1e-4 grey levels (7 ulp of
         235), and in a flat patch by the same amount at every pixel, so that nothing averages out.
 
     Raises:
-        InputError (a ValueError): wrong shape, scale or option. TypeError: not uint8. RunError: the backend cannot be
-            used, or a loss is not finite (losses that stay on a GPU are not looked at).
+        InputError (a ValueError): the shape, scale or an option is wrong.
+        TypeError: the patches are not uint8.
+        RunError: the backend cannot be used, or a loss is not finite (losses that stay on a GPU are not checked).
     """
     if not (isinstance(patches, np.ndarray) or is_tensor(patches)):
         raise TypeError(f"patches: expected a NumPy array or a tensor, got {type(patches).__name__}")

@@ -1,4 +1,4 @@
-"""What is done with one image, wherever it is done: decode it, score its patches."""
+"""The work on one image, on whatever machine: decode it, and score its patches."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from srfast.scoring.parts import Outcome
 from srfast.scoring.settings import ScoreSettings
 
 LARGE = 1 << 23
-"""Pixels from which all workers score one image instead of each its own: the memory that it takes at work is that of
-one, and of the next where it ends."""
+"""Pixels from which on all workers score one image together instead of each its own. The memory for it is that of one
+image at work, and of the next as it ends."""
 
 
 def open_job(settings: ScoreSettings, workers: int) -> tuple[Network, Job]:
     """Loads the network and makes the engine.
 
     Raises:
-        InputError, RunError: as ``load_network`` and ``make_engine``.
+        InputError: ``load_network`` or ``make_engine`` refuses the settings.
+        RunError: the network or the engine cannot be used.
     """
     network = load_network(settings.scorer, settings.scale)
     make = make_engine if settings.lr_images is None else make_pair_engine
@@ -41,13 +42,13 @@ def open_job(settings: ScoreSettings, workers: int) -> tuple[Network, Job]:
 
 @dataclass(frozen=True)
 class Sized:
-    """An image at one of the sizes it is scored at, and its LR image where that exists already."""
+    """An image at one of the sizes at which it is scored, and its given LR image, if there is one."""
 
     size: str
-    """A fraction; "1": as it is."""
+    """The size as a fraction; "1" is the image as it is."""
     hr: np.ndarray
     xs: np.ndarray
-    """Columns of the windows."""
+    """Left sides of the windows."""
     ys: np.ndarray
     lr: np.ndarray | None = None
     more: dict[str, np.ndarray] | None = None
@@ -56,11 +57,11 @@ class Sized:
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image at the sizes that are as large as a patch, the largest first."""
+    """An image at those of its sizes that are not smaller than a patch, the largest first."""
 
     sizes: Iterable[Sized]
     small_at: dict[str, tuple[int, int]]
-    """The others, once all sizes have been made: fraction -> [H, W]."""
+    """[H, W] of the smaller sizes, by fraction, once all sizes were made."""
 
 
 Read: TypeAlias = "tuple[ImageFile, Decoded | Outcome]"
@@ -68,18 +69,18 @@ Read: TypeAlias = "tuple[ImageFile, Decoded | Outcome]"
 
 @dataclass(frozen=True)
 class Job:
-    """One engine, and what it shall do."""
+    """One engine, and the settings of its work."""
 
     engine: Engine
     settings: ScoreSettings
     workers: int
 
     def grid(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Columns and rows of the windows of an image."""
+        """Left sides and tops of the windows of an image."""
         return grid(image.shape[0], image.shape[1], self.settings.scale, self.settings.patch, self.settings.step)
 
     def open(self, file: ImageFile) -> Decoded | Outcome:
-        """The image, each size of which is made when it is asked for, or why there is nothing to score."""
+        """The image, each size of which is made on demand, or why there is nothing to score."""
         try:
             hr = read_rgb(file.path)
             lr = None
@@ -92,7 +93,7 @@ class Job:
         return Decoded(self._sizes(file, hr, lr, small_at), small_at)
 
     def decode(self, file: ImageFile) -> Decoded | Outcome:
-        """``open`` with all sizes made."""
+        """Opens an image with all sizes made."""
         image = self.open(file)
         return image if isinstance(image, Outcome) else Decoded(list(image.sizes), image.small_at)
 
@@ -112,7 +113,7 @@ class Job:
             yield Sized(str(size), hr, xs, ys, lr, more)
 
     def score(self, file: ImageFile, image: Decoded | Outcome, threads: int) -> Outcome:
-        """The rows of an image."""
+        """Returns the rows of an image."""
         if isinstance(image, Outcome):
             return image
         return self._outcome(file, [self._rows(file, one, threads) for one in image.sizes], image)
@@ -127,8 +128,9 @@ class Job:
         return self._scored(file, one, scores)
 
     def submit(self, group: list[Read]) -> Callable[[], Iterator[Outcome]]:
-        """The outcomes of several images by one call of an engine that takes several; what comes back waits for them.
-        The images may go after the call."""
+        """Starts several images by one call of an engine that takes several; the returned function waits for their
+        outcomes. The images may be freed after the call.
+        """
         assert isinstance(self.engine, TakesSeveral)
         sizes = [one for _, image in group if isinstance(image, Decoded) for one in image.sizes]
         grids = [(one.xs, one.ys) for one in sizes]
@@ -160,8 +162,9 @@ class Job:
 
 
 def one_late(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outcome]:
-    """The outcomes of groups of images, each once the next is submitted: the device works while scores come back. Where
-    submitting fails, the group before comes first."""
+    """Yields the outcomes of groups of images, each after the next group is submitted, so that the device works while
+    scores are fetched. If submitting fails, the previous group comes first.
+    """
     behind = next(waits, None)
     while behind is not None:
         try:
@@ -177,7 +180,7 @@ def more_columns(
     settings: ScoreSettings, file: ImageFile | None, hr: np.ndarray, xs: np.ndarray, ys: np.ndarray, threads: int,
     lr: np.ndarray | None = None,
 ) -> dict[str, np.ndarray] | None:  # fmt: skip
-    """The columns beside the scores that the settings ask for; ``file`` None: the image is not as it is there."""
+    """The columns beside the scores that the settings ask for; ``file`` is None if the image differs from its file."""
     if settings.defects:
         from srfast.scoring.defects.measure import measure
 
@@ -195,6 +198,10 @@ def scored_rows(
     more: dict[str, np.ndarray] | None,
     shrink: float | None = None,
 ) -> pa.Table:  # fmt: skip
-    """The rows of an image, at one size; RunError where a loss is not finite."""
+    """The rows of an image at one size.
+
+    Raises:
+        RunError: a loss is not finite.
+    """
     check_finite(scores.loss, str(file.path))
     return image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel, more, shrink)

@@ -1,4 +1,4 @@
-"""Files in, score table out: decode and score run side by side, memory stays flat, finished work survives a crash."""
+"""From files to a score table, with decoding beside scoring, bounded memory, and work that survives a crash."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ P = ParamSpec("P")
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 NAMED = 10
-"""Files that cannot be read which a message names."""
+"""Number of unreadable files that a message names."""
 SHARED = 1 << 25
-"""Pixels of the images that share a call of an engine that takes several: eight uploads, 96 MiB of RGB, so that the
-device has work while the next ones are decoded."""
+"""Pixels of the images that share one call of an engine that takes several: eight uploads, 96 MiB of RGB, so that the
+device has work while the next images are decoded."""
 
 
 class _Score(Protocol[P]):
@@ -61,15 +61,15 @@ def score(images: Images, **options: Any) -> ScoreTable:
     """Scores every patch of a set of images (Moser, Raue, Dengel, 2024, Section 3).
 
     Args:
-        images: Files and folders; folders are searched recursively. Read as OpenCV's IMREAD_COLOR reads.
+        images: Files and folders; folders are searched recursively. Images are read as by OpenCV's IMREAD_COLOR.
         **options: settings
 
     Returns:
         The score table.
 
     Raises:
-        InputError: a wrong argument, an unreadable file (without ``skip_bad``), nothing to score, or a run to resume
-            that was made with other settings.
+        InputError: an argument is wrong, a file is unreadable (without ``skip_bad``), no patch is found, or the run to
+            resume was made with other settings.
         RunError: the backend cannot be used, or the disk is full.
     """
     settings = ScoreArguments.of(options)
@@ -93,7 +93,7 @@ class Summary:
     """Sum of the losses."""
 
     def count(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        """Passes tables through and takes note of their losses."""
+        """Passes tables through, and adds up their losses."""
         for table in tables:
             loss = numbers(table.column("loss"))
             self.patches += len(loss)
@@ -104,7 +104,7 @@ class Summary:
 
 
 def write_scores(images: Images, output: str | os.PathLike[str], settings: ScoreArguments) -> Summary:
-    """``score`` for tables that need not fit in memory: writes ``output`` and returns a summary."""
+    """Scores like ``score``, for tables that need not fit in memory: writes ``output`` and returns a summary."""
     found = find_images(images)
     if settings.lr_images is not None:
         states = LowRes(Path(settings.lr_images), settings.lr_template).states(f.name for f in found)
@@ -132,13 +132,13 @@ def _source(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContext
 
 
 class _Source(Protocol):
-    """What scores images: this process, or a cluster."""
+    """The source of scores: this process, or a cluster."""
 
     network: Network
     backend: str
     precision: str
     decoder: dict[str, Any]
-    """What the metadata say of a decoder that is not srfast's own."""
+    """The decoder as the metadata name it, if it is not srfast's own."""
 
     def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]: ...
 
@@ -184,7 +184,7 @@ def _write(
 
 
 def _same(target: Path, meta: dict[str, Any]) -> bool:
-    """Whether there is a table already that was scored with the same settings."""
+    """Whether a table exists already that was scored with the same settings."""
     try:
         found = parse_meta(target, read_metadata(target)) if target.is_file() else {"selection": None}
     except InputError:
@@ -193,7 +193,7 @@ def _same(target: Path, meta: dict[str, Any]) -> bool:
 
 
 def _check_readable(files: list[ImageFile], threads: int) -> None:
-    """Names every file whose header cannot be read, before anything is scored."""
+    """Raises an error that names every file whose header cannot be read, before any image is scored."""
 
     def reason(file: ImageFile) -> str | None:
         try:
@@ -215,7 +215,8 @@ def _score_into(
 ) -> None:
     """Scores the images that the parts do not hold yet.
 
-    An interrupt ends it once the images at work are done, so that no thread is left behind and the parts are whole.
+    After an interrupt it ends when the images at work are done, so that no thread is left behind and the parts are
+    whole.
     """
     todo = [f for f in files if not parts.has(f, retry_skipped=True)]
     if not settings.skip_bad:
@@ -235,10 +236,10 @@ def _score_into(
 
 
 def _outcomes(job: Job, files: list[ImageFile]) -> Generator[Outcome, None, None]:
-    """Outcomes in order.
+    """Yields outcomes in order.
 
-    A concurrent engine decodes and scores an image in one task: no hand-over, no idle core, whichever stage is slower.
-    Any other engine scores on the calling thread while the workers decode ahead.
+    A concurrent engine decodes and scores an image in one task: without a hand-over no core is idle, whichever stage is
+    slower. Any other engine scores on the calling thread while the workers decode ahead.
     """
     workers = job.workers
     threads = max(1, workers // max(1, min(len(files), workers)))
@@ -257,7 +258,7 @@ def _outcomes(job: Job, files: list[ImageFile]) -> Generator[Outcome, None, None
 
 
 def _groups(decoded: Iterable[Read]) -> Iterator[list[Read]]:
-    """Consecutive images of SHARED pixels or a little more."""
+    """Yields groups of consecutive images with SHARED pixels or a little more."""
     group: list[Read] = []
     pixels = 0
     for file, image in decoded:
@@ -272,7 +273,7 @@ def _groups(decoded: Iterable[Read]) -> Iterator[list[Read]]:
 
 @contextmanager
 def flushing(parts: Parts) -> Iterator[None]:
-    """Writes what is finished, also when the body fails or is interrupted: --resume then loses nothing."""
+    """Writes finished rows at the end, also if the body fails or is interrupted, so that --resume loses nothing."""
     try:
         yield
     except BaseException:

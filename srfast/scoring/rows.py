@@ -1,4 +1,4 @@
-"""Rows of patches with their metadata: what score tables and core-sets have in common, as a user meets them."""
+"""Rows of patches with their metadata: the common base of score tables and core-sets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Own = TypeVar("Own", bound="Rows")
 _ATTRIBUTE = "srfast"
-"""Of a pandas DataFrame's ``attrs``: the metadata as JSON."""
+"""Key of a pandas DataFrame's ``attrs`` that holds the metadata as JSON."""
 _BATCH = 1024
 
 
@@ -28,10 +28,10 @@ _BATCH = 1024
 class Rows:
     """An Arrow table of patches and its metadata.
 
-    ``rows["loss"]`` is a column as an array; ``rows[0]`` is a row as a dict, and so are those that iteration gives;
+    ``rows["loss"]`` is a column as an array. ``rows[0]`` is a row as a dict, and iteration yields such dicts.
     ``rows[:100]``, ``rows[mask]``, ``rows[indices]`` and ``rows[pyarrow.compute.field("loss") > 10]`` are rows of the
-    same kind. ``rows.to_pandas()`` and what is made of it can be given where rows are expected;
-    ``rows.with_rows(frame)`` puts the metadata back to any other frame.
+    same kind. The result of ``rows.to_pandas()``, filtered or sorted, can be passed wherever rows are expected;
+    ``rows.with_rows(frame)`` adds the metadata to any other frame.
     """
 
     table: pa.Table
@@ -46,7 +46,11 @@ class Rows:
         return list(self.table.schema.names)
 
     def column(self, name: str) -> np.ndarray:
-        """A column as a NumPy array (``image`` as an object array of str); InputError for a name it has not."""
+        """A column as a NumPy array; ``image`` is an object array of str.
+
+        Raises:
+            InputError: there is no column of that name.
+        """
         if name not in self.table.schema.names:
             raise InputError(f"column: expected one of {', '.join(self.columns)}, got {name!r}")
         return numbers(self.table.column(name))
@@ -109,7 +113,11 @@ class Rows:
         return frame
 
     def to_polars(self) -> polars.DataFrame:
-        """The rows as a polars DataFrame; RunError where polars is not installed."""
+        """The rows as a polars DataFrame.
+
+        Raises:
+            RunError: polars is not installed.
+        """
         try:
             import polars
         except ImportError:
@@ -123,17 +131,17 @@ class Rows:
 
         Args:
             frame: An Arrow table, or a DataFrame of pandas or polars. Columns that these rows have get their types
-                back; others stay as they are.
+                back; other columns stay as they are.
 
         Raises:
-            InputError: not a frame, or a column whose values do not fit its type.
+            InputError: it is not a frame, or the values of a column do not fit its type.
         """
         if not isinstance(frame, pa.Table) and not is_frame(frame):
             raise InputError(f"rows: expected an Arrow table or a DataFrame, got {type(frame).__name__}")
         return type(self)(typed(arrow_of(frame), self.table.schema), self.meta)
 
     def summary(self) -> dict[str, Any]:
-        """What they are, as plain values: kind, patches, images, the settings, and min, mean and max of the loss."""
+        """A summary as plain values: kind, patches, images, the settings, and min, mean and max of the loss."""
         loss = self.column("loss").astype(np.float64)
         spread = {k: float(getattr(loss, k)()) for k in ("min", "mean", "max")} if len(self) else None
         scorer = self.meta.get("scorer")
@@ -162,12 +170,12 @@ class Rows:
 
 
 def is_frame(value: object) -> bool:
-    """Whether it is a DataFrame of pandas or polars; neither is imported."""
+    """Whether a value is a DataFrame of pandas or polars; neither is imported."""
     return type(value).__name__ == "DataFrame" and type(value).__module__.split(".")[0] in ("pandas", "polars")
 
 
 def arrow_of(frame: Any) -> pa.Table:
-    """A DataFrame, or an Arrow table as it is."""
+    """A DataFrame as an Arrow table; an Arrow table is returned unchanged."""
     if isinstance(frame, pa.Table):
         return frame
     if hasattr(frame, "to_arrow"):
@@ -179,7 +187,11 @@ def arrow_of(frame: Any) -> pa.Table:
 
 
 def typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table whose columns of names in a schema have its types; InputError where values do not fit."""
+    """A table whose columns with names of a schema have the types of the schema.
+
+    Raises:
+        InputError: values do not fit.
+    """
     fields = [schema.field(f.name) if f.name in schema.names else f for f in table.schema]
     try:
         return table.cast(pa.schema([f.with_nullable(True) for f in fields])).replace_schema_metadata(None)
@@ -191,7 +203,7 @@ def of_frame(name: str, frame: Any, schema: pa.Schema) -> tuple[pa.Table, dict[s
     """The rows of a DataFrame in the types of a schema, and the metadata that it carries.
 
     Raises:
-        InputError: it carries none; says how to put them back.
+        InputError: it carries no metadata; the message says how to add them.
     """
     try:
         meta = json.loads(getattr(frame, "attrs", {})[_ATTRIBUTE])
@@ -204,9 +216,9 @@ def of_frame(name: str, frame: Any, schema: pa.Schema) -> tuple[pa.Table, dict[s
 
 
 def numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """A column as an array, numbers without a copy where they lie in one piece.
+    """A column as an array, without a copy if its numbers are contiguous.
 
-    Not ``to_numpy``, which imports pandas (0.4 s) where it is installed.
+    ``to_numpy`` is not used, since it imports pandas (0.4 s) if that is installed.
     """
     if not pa.types.is_primitive(column.type) or column.null_count or pa.types.is_boolean(column.type):
         return column.to_numpy()

@@ -1,7 +1,7 @@
-"""The images of a table as they are now: the same that were scored, and large enough for its patches.
+"""The images of a table as they are now, with checks that they are those that were scored and hold its patches.
 
-Whatever opens the images of a table asks here, so that an export, a training, a selection by texture and the search for
-duplicates refuse the same tables in the same words.
+Exports, trainings, selections by texture and the search for duplicates all open images here, so that they refuse the
+same tables in the same words.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from srfast.errors import InputError
 from srfast.scoring.rows import numbers
 
 FARTHEST = 1 << 30
-"""Pixels: no image that is read is as wide or as high, and sums of two such numbers fit into 32 bits."""
+"""Largest coordinate in pixels: no image that is read is as large, and the sum of two fits into 32 bits."""
 
 
 def check_places(name: str | os.PathLike[str], table: pa.Table) -> None:
     """Refuses patches that lie in no image, whatever its size.
 
     Args:
-        name: Of the table, for the message.
-        table: Columns x, y and size.
+        name: Name of the table, for the message.
+        table: A table with the columns x, y and size.
 
     Raises:
-        InputError: a coordinate that is missing, no whole number, negative or beyond ``FARTHEST``, or a size below 1.
+        InputError: a coordinate is missing, not a whole number, negative or beyond ``FARTHEST``, or a size is below 1.
     """
     for column, least in (("x", 0), ("y", 0), ("size", 1)):
         values = table.column(column)
@@ -54,11 +54,13 @@ def check_inside(path: Path, x: np.ndarray | int, y: np.ndarray | int, size: np.
     """Refuses patches that do not lie inside an image of that width and height.
 
     Args:
-        path: Of the image, for the message.
-        x, y, size: HR pixels, of one patch or of several.
+        path: Path of the image, for the message.
+        x: Left sides in HR pixels, of one patch or of several.
+        y: Tops in HR pixels.
+        size: Sides of the patches in HR pixels.
 
     Raises:
-        InputError: names the image and what it would have to be.
+        InputError: a patch does not; the message names the image and the size that it would need.
     """
     x, y, size = (np.asarray(v, np.int64) for v in (x, y, size))
     if x.size and (x.min() < 0 or y.min() < 0 or size.min() < 1):
@@ -77,21 +79,21 @@ class ScoredImages:
 
     root: Path
     meta: Mapping[str, Any]
-    """Of the table."""
+    """Metadata of the table."""
     moved: bool = False
-    """Whether they lie elsewhere than when they were scored: copying keeps the bytes, but not the time of change."""
+    """Whether the images have moved since they were scored; copying keeps the bytes, but not the modification time."""
     lr: LowRes | None = None
-    """Their LR images, where they exist already."""
+    """Their given LR images, if there are any."""
     lr_moved: bool | None = False
-    """The same of these; None: they are others than those that were scored."""
+    """Whether the LR images lie elsewhere than when they were scored; None: they are not those that were scored."""
 
     @classmethod
     def of(cls, meta: Mapping[str, Any], root: str | os.PathLike[str] | None = None, name: str = "scores",
            lr: LowRes | None = None, lr_moved: bool | None = False) -> ScoredImages:  # fmt: skip
-        """Those that a table's metadata name, or where they have moved to: ``root``.
+        """The images that a table's metadata name, or those at ``root``, if they have moved.
 
         Raises:
-            InputError: neither says where they lie, or there is no such folder.
+            InputError: neither gives a folder, or the folder does not exist.
         """
         folder = root if root is not None else meta.get("root")
         if folder is None:
@@ -101,9 +103,11 @@ class ScoredImages:
         return cls(Path(folder), meta, root is not None, lr, lr_moved)
 
     def check(self, image: str) -> Path:
-        """The path of an image; raises InputError where it or its LR image is missing or not the one that was scored.
+        """The path of an image, after a comparison with the table's metadata: bytes, and the modification time unless
+        the images have moved.
 
-        Compared with the table's metadata: bytes, and the time of change unless the images have moved.
+        Raises:
+            InputError: the image or its LR image is missing or not the one that was scored.
         """
         path = self.root / image
         try:

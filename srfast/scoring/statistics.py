@@ -1,4 +1,4 @@
-"""What a score table says of its dataset."""
+"""Statistics of a score table."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _PLACES = ("x", "y", "size", COLUMN, "rank")
 
 
 def stats(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.PathLike[str]]) -> dict[str, Any]:
-    """What a score table, or a core-set, says of its dataset, as plain values.
+    """Statistics of a score table or a core-set, as plain values.
 
     Args:
         scores: A score table or a core-set, in memory, or the path of a score table; or all the shards of a dataset.
 
     Returns:
-        ``patches``, ``images``; ``sizes``, where images were scored at several: per size its ``patches`` and their
-        ``share``, and of a core-set ``of``, how many there were to choose from; ``columns``: per numeric score its
-        ``quantiles`` (by their fraction), ``mean`` and ``missing``; ``share_of_error``: per fraction kept, hardest
-        first, the share of the summed loss; ``agreement``: per other score, Spearman's rank correlation with the loss
-        and the share of the hardest half by loss that is in the hardest half by it; ``per_image``: per image its
-        patches, and their mean, median and largest loss.
+        A dict with ``patches`` and ``images``; ``sizes``, if images were scored at several: for each size its
+        ``patches`` and their ``share``, and for a core-set ``of``, the number to choose from; ``columns``: for each
+        numeric score its ``quantiles`` (by their fraction), ``mean`` and ``missing``; ``share_of_error``: for each
+        fraction kept, hardest first, the share of the summed loss; ``agreement``: for each other score, Spearman's rank
+        correlation with the loss and the share of the hardest half by loss that is also in the hardest half by that
+        score; ``per_image``: for each image its patches, and their mean, median and largest loss.
 
     Raises:
-        InputError: no rows, a file that is no score table, or shards that do not belong together.
+        InputError: there are no rows, a file is not a score table, or shards do not belong together.
     """
     if isinstance(scores, Rows):
         return summary(scores)
@@ -45,7 +45,7 @@ def stats(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.PathL
 
 
 def summary(table: Rows) -> dict[str, Any]:
-    """``stats`` of one table in memory."""
+    """The statistics of one table in memory, as for ``stats``."""
     if not len(table):
         raise InputError("scores: expected at least one patch, got an empty table")
     names = [c for c in numeric_columns(table.table.schema) if c not in _PLACES]
@@ -66,11 +66,11 @@ def summary(table: Rows) -> dict[str, Any]:
 
 
 def agreement(loss: np.ndarray, values: np.ndarray) -> dict[str, float | None]:
-    """How far another score [n] ranks as the loss [n] does, over the rows where both are finite.
+    """How well another score [n] agrees with the loss [n] in its ranking, over the rows where both are finite.
 
     Returns:
-        ``spearman`` (ties given their mean rank; None where one side is constant) and ``top_half``: the share of the
-        higher half by loss that is in the higher half by ``values``, ties by row.
+        ``spearman`` (ties get their mean rank; None if one side is constant) and ``top_half``: the share of the higher
+        half by loss that is also in the higher half by ``values``, with ties in row order.
     """
     known = np.isfinite(loss) & np.isfinite(values)
     loss, values = loss[known], values[known]
@@ -87,7 +87,7 @@ def agreement(loss: np.ndarray, values: np.ndarray) -> dict[str, float | None]:
 
 
 def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks [n] from 0, the lowest first, ties given their mean."""
+    """Ranks [n] from 0, the lowest first; ties get their mean rank."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     group = np.cumsum(np.concatenate([[False], ordered[1:] != ordered[:-1]]))

@@ -1,4 +1,4 @@
-"""Score tables: one row a patch, with what made them in the file's metadata."""
+"""Score tables: one row per patch, with the settings of their making in the file's metadata."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VERSION = 1
 log = logging.getLogger(__name__)
 KEY = provenance.KEY
 SUM = b"srfast.crc32"
-"""Of a table's metadata: the CRC-32 of the JSON object, which the pages' own checksums do not cover."""
+"""Key of the CRC-32 of a table's JSON object, which the pages' own checksums do not cover."""
 
 SCHEMA = pa.schema(
     [
@@ -42,9 +42,9 @@ SCHEMA = pa.schema(
     ]
 )
 BLOCKINESS = SCHEMA.append(pa.field("blockiness", pa.float32(), nullable=False))
-"""Of a run with the setting ``blockiness``."""
+"""The column of a run with the setting ``blockiness``."""
 SHRINK = pa.field(COLUMN, pa.float32(), nullable=False)
-"""Of images that were scored at other sizes than their own; 1: the whole image."""
+"""The column of images that were scored at several sizes; 1 is the whole image."""
 
 
 def with_shrink(schema: pa.Schema) -> pa.Schema:
@@ -58,23 +58,22 @@ def defect_field(name: str) -> pa.Field:
 
 
 ROW_GROUP = 1 << 18
-"""Rows of a row group: fixed, so that a table's bytes do not depend on how it was produced."""
+"""Rows of a row group; the number is fixed, so that a table's bytes do not depend on how it was produced."""
 LIMITS = provenance.LIMITS
 MOST_SHARDS = 1 << 20
 CHECKED = {"compression": "zstd", "write_page_checksum": True}
-"""How every table is written: a CRC-32 of every page, which reading verifies."""
+"""Options by which every table is written, with a CRC-32 of every page, which reading verifies."""
 
 
 class ScoreTable(Rows):
-    """Scores of patches.
+    """Scores of patches, one row per patch.
 
-    Columns: ``image`` (path relative to the root, POSIX separators), ``x``, ``y``, ``size`` (int32, HR pixels,
-    top-left corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel``
+    The columns are ``image`` (path relative to the root, with POSIX separators), ``x``, ``y``, ``size`` (int32, HR
+    pixels, top-left corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel``
     (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y); ``blockiness`` (float32, 0..100) or the columns of
-    ``srfast.scoring.defects`` where they were asked for; then any columns that were joined to them. Rows are in path
-    order, then by y, then by x. Where images were scored at several sizes, ``shrink`` (float32, 1 = full size) follows
-    ``size``, x, y and size are pixels of the shrunk image, and the rows of an image are those of its largest size
-    first.
+    ``srfast.scoring.defects`` if they were asked for; then joined columns. Rows are in path order, then by y, then by
+    x. If images were scored at several sizes, ``shrink`` (float32, 1 = full size) follows ``size``, and x, y and size
+    are pixels of the shrunk image; the rows of an image are then sorted by its size first, the largest first.
     """
 
     @classmethod
@@ -82,8 +81,8 @@ class ScoreTable(Rows):
         """Reads scores.parquet, or a folder of parts (part-*.parquet) as one table.
 
         Raises:
-            InputError: no such file, not parquet, not a score table, of another version, with image paths that point
-                outside the root, or parts that do not belong together.
+            InputError: the file is not there, not a score table, of another version or damaged, has paths that leave
+                the root, or parts do not belong together.
         """
         table, meta = read_parquet(path)
         check_columns(path, table, SCHEMA)
@@ -92,19 +91,19 @@ class ScoreTable(Rows):
         return cls(table.select(with_extras(SCHEMA, table.schema).names), meta)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes scores.parquet, whole or not at all; replaces nothing but another score table."""
+        """Writes scores.parquet, whole or not at all. It replaces only another score table."""
         write_parquet(path, [self.table], with_extras(SCHEMA, self.table.schema), self.meta)
 
 
 def read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
-    """A parquet file of ours, or a folder of parts: its table and the JSON object under the key ``srfast``."""
+    """Reads a parquet file of srfast, or a folder of parts: its table and the JSON object under the key ``srfast``."""
     if os.path.isdir(path):
         return _read_folder(Path(path))
     return _read_file(path)
 
 
 def _read_folder(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
-    """Parts as they follow each other; those of shards, whose images interleave, are sorted into one order."""
+    """Reads parts one after another; those of shards, whose images interleave, are sorted into one order."""
     found = []
     paths = part_files(folder)
     for path in paths:
@@ -122,7 +121,7 @@ def _read_folder(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
 
 
 def part_files(folder: Path) -> list[Path]:
-    """The parts of a score table that is a folder, in order; InputError where some are missing or the run goes on."""
+    """The parts of a table that is a folder, in order; raises InputError if some are missing or the run is not over."""
     if folder.name.endswith(".parts"):
         raise InputError(f"{folder}: belongs to a run that has not ended; `srfast score --resume` ends it")
     paths = sorted(folder.glob("part-*.parquet"))
@@ -135,7 +134,7 @@ def part_files(folder: Path) -> list[Path]:
 
 
 def _listed(folder: Path) -> set[str]:
-    """The parts that a folder had when its run ended; none where files were put together by hand."""
+    """The parts that a folder had when its run ended; none if files were put together by hand."""
     try:
         return set(json.loads((folder / provenance.MARK).read_bytes())["parts"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -143,7 +142,7 @@ def _listed(folder: Path) -> set[str]:
 
 
 def about_images(meta: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of a part in the words of a score table: its records become images, skipped and small."""
+    """The metadata of a part in the form of a score table: its records become images, skipped and small."""
     if "records" not in meta:
         return meta
     rest = {k: v for k, v in meta.items() if k not in ("records", "run")}
@@ -151,7 +150,7 @@ def about_images(meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """What a score table says of its images."""
+    """Records as the images, skipped and small of a score table's metadata."""
     records = list(records)
     return {
         "images": {r["image"]: {k: r[k] for k in ("size", "mtime_ns", "lr", "rows") if k in r} for r in records},
@@ -166,7 +165,7 @@ def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def records_of(meta: dict[str, Any]) -> list[dict[str, Any]]:
-    """``of_records`` undone: the records of a finished table."""
+    """The records of a finished table, the inverse of ``of_records``."""
     skipped = {e["image"]: e["reason"] for e in meta["skipped"]}
     small = {e["image"]: (e["height"], e["width"]) for e in meta["small"] if "shrink" not in e}
     at: dict[str, dict[str, Any]] = {}
@@ -181,7 +180,7 @@ def records_of(meta: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def clean_json(value: Any) -> Any:
-    """A value as it comes back from JSON, so that settings compare equal to those of a file."""
+    """A value as JSON returns it, so that settings compare equal to those of a file."""
     return json.loads(json.dumps(value))
 
 
@@ -219,13 +218,13 @@ def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None
 
 
 def check_scored(name: str | os.PathLike[str], meta: dict[str, Any]) -> None:
-    """Refuses a core-set where a score table is to be read."""
+    """Refuses a core-set if a score table is to be read."""
     if provenance.kind_of_table(meta) == "core-set":
         raise InputError(f"{name}: expected a score table, got a core-set; take the table it was selected from")
 
 
 def with_extras(schema: pa.Schema, found: pa.Schema) -> pa.Schema:
-    """The columns of a schema, ``shrink`` after ``size``, then the others of a table; ``rank`` is a core-set's."""
+    """The columns of a schema, with ``shrink`` after ``size``, then the others of a table; ``rank`` is a core-set's."""
     if COLUMN in found.names and COLUMN not in schema.names:
         schema = with_shrink(schema)
     extras = [f for f in found if f.name not in schema.names and f.name != "rank"]
@@ -233,7 +232,7 @@ def with_extras(schema: pa.Schema, found: pa.Schema) -> pa.Schema:
 
 
 def numeric_columns(schema: pa.Schema) -> list[str]:
-    """The columns that hold a number."""
+    """Names of the columns that hold numbers."""
     return [f.name for f in schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
 
 
@@ -250,7 +249,7 @@ def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Sche
 
 
 def check_paths(path: str | os.PathLike[str], table: pa.Table) -> None:
-    """Refuses image paths that could reach outside the root."""
+    """Refuses image paths that could lead outside the root."""
     try:
         names = table.column("image").unique().to_pylist()
     except UnicodeDecodeError:
@@ -284,8 +283,9 @@ def write_parquet(
 ) -> None:
     """Streams tables into one parquet file with row groups of ROW_GROUP rows, through ``output_file``.
 
-    The bytes depend on the rows and the metadata only, not on how the rows were split over ``tables``. What kind of
-    output it is, and may replace, the metadata say: ``kind``, else a core-set where there is a selection, else scores.
+    The bytes depend only on the rows and the metadata, not on how the rows were split over ``tables``. The metadata
+    determine the kind of output, and so what it may replace: ``kind``, or else a core-set if there is a selection, or
+    else a score table.
     """
     schema = schema.with_metadata(file_metadata(meta))
     kind = provenance.kind_of_table(meta)
@@ -314,16 +314,16 @@ def _write_group(writer: Writer, table: pa.Table, schema: pa.Schema) -> None:
 
 
 def arrow(values: np.ndarray, dtype: type[np.generic]) -> pa.Array:
-    """A column of numbers; not by ``pa.array``, which imports pandas (0.4 s) where it is installed."""
+    """A column of numbers, made without ``pa.array``, which imports pandas (0.4 s) if that is installed."""
     values = np.ascontiguousarray(values, dtype)
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
 
 
 def concatenate(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> ScoreTable:
-    """Puts tables of one dataset together, in the order one run would have given.
+    """Puts tables of one dataset together, in the order that one run would have given.
 
     Raises:
-        InputError: settings or roots differ, or a patch occurs twice; names the setting and the tables.
+        InputError: settings or roots differ, or a patch occurs twice; the message names the setting and the tables.
     """
     if not tables:
         raise InputError("scores: expected at least one table, got none")
@@ -356,7 +356,7 @@ def concatenate(tables: Sequence[ScoreTable], names: Sequence[str] | None = None
 
 
 def check_together(names: Sequence[str], metas: Sequence[dict[str, Any]], schemas: Sequence[pa.Schema]) -> None:
-    """Refuses tables of other settings, another root or other columns than the first; names what differs."""
+    """Refuses tables with other settings, root or columns than the first; the message names the difference."""
     for name, meta, schema in zip(names[1:], metas[1:], schemas[1:], strict=True):
         for setting in ("root", *COMPARED, "backend", "decoder"):
             if meta.get(setting) != metas[0].get(setting):
@@ -372,7 +372,7 @@ def check_together(names: Sequence[str], metas: Sequence[dict[str, Any]], schema
 
 
 def joined_meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The metadata of tables put together."""
+    """The metadata of tables that are put together."""
     meta = dict(metas[0])
     images: dict[str, Any] = {}
     for one in metas:
@@ -386,7 +386,7 @@ def joined_meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def warn_of_missing(metas: Sequence[dict[str, Any]]) -> None:
-    """Shards of a dataset of which some are not there leave patches out that nobody asked to leave out."""
+    """Warns if some shards of a dataset are missing, since that leaves out patches nobody asked to leave out."""
     shards: list[Any] = [meta.get("shard") for meta in metas]
     if not all(isinstance(s, list) and len(s) == 2 and s[1] == shards[0][1] for s in shards):
         return

@@ -32,7 +32,8 @@ def parse(path: Path) -> dict[str, Any]:
     """The content of a TOML file.
 
     Raises:
-        InputError: no such file, or not TOML. RunError: Python 3.10 without the extra ``study``.
+        InputError: no such file, or not TOML.
+        RunError: Python 3.10 without the extra ``study``.
     """
     try:
         tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")

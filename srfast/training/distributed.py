@@ -47,7 +47,8 @@ def join(device: str = "auto") -> World:
     """Joins the processes of torchrun (RANK, WORLD_SIZE, LOCAL_RANK): NCCL on GPUs, gloo on CPUs.
 
     Raises:
-        InputError: unknown device. RunError: CUDA asked for and absent.
+        InputError: unknown device.
+        RunError: CUDA asked for and absent.
     """
     cuda = resolve_device(device) == "cuda"
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))

@@ -96,10 +96,10 @@ def train(
         Where the run ended.
 
     Raises:
-        InputError: settings out of range, a run in ``out`` that is not to be resumed, a checkpoint that is
-            corrupt or was made with other settings, files of the run's names that srfast did not write.
-            RunError: the loss is no longer finite, the disk is full, or another process trains into ``out``.
-            KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP, after the step was finished and a checkpoint written.
+        InputError: settings out of range, a run in ``out`` that is not to be resumed, a checkpoint that is corrupt or
+            was made with other settings, files of the run's names that srfast did not write.
+        RunError: the loss is no longer finite, the disk is full, or another process trains into ``out``.
+        KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP, after the step was finished and a checkpoint written.
     """
     plan.check()
     out = Path(out)

@@ -1,1 +1,1 @@
-"""Functions that span stages: what a command does, for Python."""
+"""Functions that span stages: the work of commands, for Python."""

@@ -1,4 +1,4 @@
-"""A verdict on each image of a folder: what to keep, what not, and why."""
+"""A verdict on each image of a folder: whether to keep it, and why not."""
 
 from __future__ import annotations
 
@@ -37,28 +37,30 @@ from srfast.workflows.settings import AuditArguments
 P = ParamSpec("P")
 
 MARKED = ".srfast-rejects"
-"""SHA-256 of the lists of rejects that audits wrote into a folder and that nobody has edited since."""
+"""Name of the file with the SHA-256 of those lists of rejects that audits wrote and nobody has edited since."""
 FILES = {"audit.html": "audit", "images.csv": "verdicts", MARKED: "rejects"}
 WHOLE = ("small", "unreadable", "duplicate", "leak")
-"""Reasons that are not thresholds: smaller than a patch, cannot be read, a better copy is there, a test image."""
+"""Reasons that are not thresholds: smaller than a patch, unreadable, a better copy exists, a test image."""
 
 
 @dataclass
 class Verdict:
-    """Of one image."""
+    """The verdict on one image."""
 
     image: str
     verdict: str = "keep"
-    """keep, reject or unreadable."""
+    """"keep", "reject" or "unreadable"."""
     reasons: list[str] = field(default_factory=list)
     keep_instead: str = ""
-    """The better copy of a duplicate; the test image of a leak."""
+    """The better copy of a duplicate, or the test image of a leak."""
     said: str = ""
-    """Why it cannot be read, or its size."""
+    """Why the image cannot be read, or its size."""
     values: dict[str, float] = field(default_factory=dict)
-    """Of each column what the image is judged by, its mean where there is no threshold; NaN: not known in any patch."""
+    """By column, the value by which the image is judged: that of the column's threshold, or the mean of its patches.
+    NaN: the value is known for no patch.
+    """
     patches: dict[str, list[int]] = field(default_factory=dict)
-    """Rows of the table that a reason is against, where the image is kept."""
+    """By reason, the rows of the table that are rejected although the image is kept."""
 
     def reject(self, reason: str) -> None:
         if self.verdict == "keep":
@@ -68,17 +70,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Audited:
-    """What ``audit`` found and where it is."""
+    """The result of ``audit``, and where its files are."""
 
     folder: Path
     verdicts: list[Verdict]
     table: ScoreTable
-    """The columns that were judged."""
+    """The score table with the columns that were judged."""
     rejects: Path
-    """The list of rejects; ``rejects.new.csv`` where an earlier one was edited."""
+    """Path of the list of rejects: ``rejects.csv``, or ``rejects.new.csv`` if an earlier list was edited."""
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """By reason: images, and patches of images that are kept."""
+        """By reason, the number of rejected images, and of rejected patches of kept images."""
         names = [t.column for t in THRESHOLDS] + list(WHOLE)
         found = {
             name: (
@@ -104,25 +106,27 @@ def _typed(settings: Callable[P, AuditArguments]) -> Callable[[Callable[..., Aud
 
 @_typed(AuditArguments)
 def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Audited:
-    """Looks for what spoils a training set, and says of each image whether to keep it; moves and deletes nothing.
+    """Looks for images that spoil a training set, and judges each. No image is moved or deleted.
 
-    Writes ``images.csv`` (image, verdict, reasons, keep_instead, then the value of each column: the mean of its
-    patches, or what a share of them reaches), ``rejects.csv`` (image, x, y, size, reason: for ``select --reject``; an
-    empty x, y and size stand for the whole image) and ``audit.html`` (galleries by reason). An image is rejected where
-    it is beyond a threshold of images (``srfast.scoring.defects.thresholds``), where a better copy of it is among the
-    images (larger, then lossless, then of higher JPEG quality, then first by path), where it shows a test image, and
-    where it is smaller than a patch. Of the images that are kept, patches beyond the threshold of patches are listed.
+    Three files are written: ``images.csv`` (image, verdict, reasons, keep_instead, then a value for each column: the
+    mean of the patches, or what a share of them reaches), ``rejects.csv`` (image, x, y, size, reason, for ``select
+    --reject``; an empty x, y and size stand for the whole image) and ``audit.html`` (galleries by reason). An image is
+    rejected if it is beyond a threshold for images (``srfast.scoring.defects.thresholds``), if a better copy of it is
+    among the images (larger, then lossless, then of higher JPEG quality, then first by path), if it shows a test image,
+    or if it is smaller than a patch. Of the images that are kept, the patches beyond the threshold for patches are
+    listed.
 
     Args:
-        images: Files and folders, or one score table, whose images are read again where it lacks columns of defects.
+        images: Files and folders, or one score table. The images of a table are read again if it lacks columns of
+            defects.
         output: The folder to write to.
         **options: settings
 
     Returns:
-        The verdicts, in order of the images' paths.
+        The verdicts, in the order of the images' paths.
 
     Raises:
-        InputError: a wrong argument, or nothing to look at.
+        InputError: an argument is wrong, or there is no image.
         RunError: the disk is full.
     """
     asked = AuditArguments.of(options)
@@ -180,7 +184,7 @@ def _parts(path: Any) -> bool:
 
 
 def _judge(table: ScoreTable) -> dict[str, Verdict]:
-    """By thresholds, sizes and what could not be read."""
+    """Judges images by thresholds, by size, and by whether they can be read."""
     image = table.table.column("image").combine_chunks().dictionary_encode()
     codes, names = numbers(pa.chunked_array([image.indices])), image.dictionary.to_pylist()
     skipped = {entry["image"]: entry["reason"] for entry in table.meta.get("skipped", [])}
@@ -211,7 +215,7 @@ def _judge(table: ScoreTable) -> dict[str, Verdict]:
 
 
 def _copies(verdicts: dict[str, Verdict], root: Path, against: Sequence[str | os.PathLike[str]]) -> None:
-    """Marks copies of whole images, all but the best of each, and of test images."""
+    """Rejects all but the best copy of each image, and copies of test images."""
     readable = [ImageFile(root, name, 0, 0) for name, v in verdicts.items() if v.verdict != "unreadable"]
     if not readable:
         return
@@ -225,7 +229,7 @@ def _copies(verdicts: dict[str, Verdict], root: Path, against: Sequence[str | os
 
 
 def _repeats(verdicts: dict[str, Verdict], table: ScoreTable, against: Sequence[str | os.PathLike[str]]) -> None:
-    """Marks patches that repeat an earlier one or show a test image."""
+    """Rejects patches that repeat an earlier one or show a test image."""
     from srfast.coreset.duplicates import find_duplicates
 
     found = find_duplicates(table, list(against)).table
@@ -237,7 +241,7 @@ def _repeats(verdicts: dict[str, Verdict], table: ScoreTable, against: Sequence[
 
 
 def _write(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Path:
-    """The two lists; where those of the rejects that are there were edited they stay, and a new list lies beside."""
+    """Writes the two lists. If the list of rejects was edited, it stays, and a new one is written beside it."""
     columns = [c.name for c in COLUMNS if c.name in table.columns]
     summary, rejects = io.StringIO(), io.StringIO()
     writer = csv.writer(summary, lineterminator="\n")

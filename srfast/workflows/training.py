@@ -1,4 +1,4 @@
-"""Training a model on images or on a core-set, with evaluation on the way."""
+"""Training a model on images or on a core-set, with evaluations during the training."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ def train(
     say: Callable[[str], None] | None = None,
     **options: Any,
 ) -> TrainResult:
-    """Trains a model: what ``srfast train`` does.
+    """Trains a model, as ``srfast train`` does.
 
     Args:
-        model: A name of ``srfast.models.names()``; with ``resume``, None takes the run's.
-        data: Images and folders of them, or one coreset.parquet; with ``resume``, None takes the run's.
-        output: Folder of the run: last.pt, model.safetensors, log.csv, run.json (these arguments).
+        model: A name of ``srfast.models.names()``. With ``resume``, None takes the run's.
+        data: Images and folders of them, or one core-set or score table. With ``resume``, None takes the run's.
+        output: Folder of the run, for last.pt, model.safetensors, log.csv and run.json, which holds these arguments.
         **options: settings
 
     Returns:
-        Where the run ended.
+        The last step, its loss, the weights' path, and PSNR and SSIM if the model was evaluated.
 
     Raises:
-        InputError: a wrong or unknown argument, one other than the resumed run's, no images, or a run that is not to
-            be resumed.
+        InputError: an argument is wrong, unknown or different from the resumed run's, there are no images, or the
+            folder holds a run and ``resume`` is False.
         RunError: the loss is no longer finite, or a dependency is missing.
     """
     a = arguments.gather(model, data, output, resume, options)
@@ -126,7 +126,7 @@ def train(
 
 
 def _take_threads(asked: int | None, say: Callable[[str], None]) -> int:
-    """Sets PyTorch's threads: those asked for, or where that is None those that find an idle core."""
+    """Sets PyTorch's number of threads to the given one, or for None to the number of idle cores."""
     most = torch.get_num_threads()
     threads = asked or idle_cores.idle_threads()
     if threads < most and not asked:

@@ -1,1 +1,1 @@
-"""What to sort or draw by: one small interface, a module for each family."""
+"""Methods to sort or draw by, with one small interface and a module for each family."""

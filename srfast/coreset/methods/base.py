@@ -1,4 +1,4 @@
-"""What a selection method gets, and what it gives back."""
+"""The interface of selection methods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from srfast.scoring.rows import Rows
 
 @dataclass(frozen=True)
 class Pool:
-    """The patches a method chooses from."""
+    """The patches that a method chooses from."""
 
     table: Rows
     rows: np.ndarray
@@ -21,23 +21,24 @@ class Pool:
     order: str
     """"des" or "asc"."""
     count: int
-    """How many will be kept, at most n."""
+    """Number of patches that will be kept, at most n."""
     rng: np.random.Generator
     root: str | os.PathLike[str] | None = None
-    """The folder of the images; None: that of the table's metadata."""
+    """Folder of the images; None takes that of the table's metadata."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def column(self, name: str) -> np.ndarray:
-        """That column of the pool's patches [n]."""
+        """A column of the pool's patches [n]."""
         return self.table.column(name)[self.rows]
 
 
 Key = Callable[[Rows], np.ndarray]
-"""A number for each row of a table [N]; high means: kept first under "des"."""
+"""A number for each row of a table [N]; the order "des" keeps the highest first."""
 Ordering = Callable[[Pool], np.ndarray]
-"""Positions in the pool [n], the first to keep first; ties by position, randomness from the pool's generator only."""
+"""Positions in the pool [n], the first to keep first. Ties break by position, and randomness comes from the pool's
+generator only."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Method:
     """A way to choose patches."""
 
     source: str
-    """Where it comes from."""
+    """The publication or the idea that the method comes from."""
     key: Key
-    """What ``window`` ranks by."""
+    """The numbers by which ``window`` ranks."""
     ordering: Ordering

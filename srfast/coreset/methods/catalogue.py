@@ -32,9 +32,9 @@ _METHODS = {
 
 
 def find(method: Any, columns: tuple[str, ...] = ()) -> Method:
-    """A method by its name, a function of the user's, or the sort by the column of that name.
+    """A method by its name, a function of the user's own, or the sort by the column of that name.
 
-    A column stands before what an installed package adds under the same name.
+    A column has priority over an entry point of the same name.
     """
     if isinstance(method, str):
         if method in _METHODS:

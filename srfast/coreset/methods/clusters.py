@@ -1,4 +1,4 @@
-"""Methods that spread what is kept over clusters of patches that look alike."""
+"""Methods that spread the kept patches over clusters of patches with similar texture."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from srfast.errors import RunError
 from srfast.scoring.scored import ScoredImages
 
 MANY = 100_000
-"""Patches from which faiss clusters: scikit-learn's k-means takes longer the more there are."""
+"""Number of patches from which on faiss clusters, since scikit-learn's k-means takes too long."""
 CLUSTERS = 1000
-"""Most clusters of ``diverse``; fewer where fewer patches are kept."""
+"""Largest number of clusters of ``diverse``; there are fewer if fewer patches are kept."""
 HDC_CLUSTERS = 15
 """Ding et al.'s number of texture clusters."""
 HDC_COMPLEX = 0.5
-"""The share of the patches that Ding et al.'s first step keeps: those of the highest texture complexity."""
+"""Share of the patches that Ding et al.'s first step keeps: those of the highest texture complexity."""
 
 
 def diverse(pool: Pool) -> np.ndarray:
-    """Rounds over k-means clusters of texture features: each round takes the patch nearest to the centre of every
-    cluster that has one left, the largest clusters first."""
+    """Goes in rounds over k-means clusters of texture features; each round takes the patch nearest to the centre from
+    every cluster that has one left, the largest clusters first.
+    """
     features = _textures(pool, np.arange(len(pool)))
     label, distance = kmeans(features, min(CLUSTERS, pool.count), int(pool.rng.integers(2**31)))
     nearest = np.lexsort((distance, label))
@@ -34,13 +35,13 @@ def diverse(pool: Pool) -> np.ndarray:
 
 
 def hdc(pool: Pool) -> np.ndarray:
-    """Hierarchical dataset condensation: the complex half by Sobel first, and of that an equal draw from 15 clusters.
+    """Hierarchical dataset condensation: the complex half by Sobel, and from that an equal draw from 15 clusters.
 
     Ding et al., "Not All Patches Are Equal: Hierarchical Dataset Condensation for Single Image Super-Resolution" (IEEE
-    SPL 2023): step one keeps the patches of the highest mean gradient, step two clusters these by texture
-    (k-means, 15 clusters) and draws the same number from each. Deviations: texture is the spectrum of the patch, not
-    the encoding of a ResNet-50 trained on textures; a cluster that runs dry passes its turn on, where theirs ends in
-    an error; where more than half is kept, the first step keeps that many and the second leaves nothing out.
+    SPL 2023). Step one keeps the patches of the highest mean gradient; step two clusters these by texture (k-means, 15
+    clusters) and draws the same number from each. Deviations: texture is the spectrum of the patch, not the encoding of
+    a ResNet-50 trained on textures; a cluster that runs out passes its turn on, where theirs ends in an error; if more
+    than half is kept, the first step keeps that many and the second leaves none out.
     """
     by_sobel = descending(pool.column("sobel"), pool.order)
     half = max(pool.count, int(HDC_COMPLEX * len(pool) + 0.5))
@@ -53,13 +54,13 @@ def hdc(pool: Pool) -> np.ndarray:
 
 
 def kmeans(features: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Clusters of features [n, d] float32.
+    """Clusters features [n, d] float32.
 
     Returns:
         The cluster of each row [n], of at most ``k``, and its squared distance to the centre [n].
 
     Raises:
-        RunError: scikit-learn, or faiss from ``MANY`` rows on, is not installed.
+        RunError: scikit-learn is not installed, or from ``MANY`` rows on faiss.
     """
     if len(features) >= MANY:
         return _kmeans_faiss(features, k, seed)

@@ -12,10 +12,10 @@ from srfast.scoring.rows import Rows
 
 
 def column(name: str, table: Rows) -> np.ndarray:
-    """A numeric column as it stands.
+    """A numeric column as it is.
 
     Raises:
-        InputError: it has missing values, or such that are not finite.
+        InputError: a value is missing or not finite.
     """
     values = table.column(name)
     # Missing integers come out of Arrow as floats that are not a number.
@@ -25,21 +25,22 @@ def column(name: str, table: Rows) -> np.ndarray:
 
 
 def reducible(table: Rows) -> np.ndarray:
-    """bicubic - loss: how much of bicubic's error the network takes away; negative where it does harm.
+    """bicubic - loss: how much of bicubic's error the network removes; negative if it makes the error larger.
 
-    After the reducible holdout loss of Mindermann et al. (2022, arXiv 2206.07137), with the roles given to bicubic
-    (the model that has learnt nothing) and the scorer (the one that has).
+    After the reducible holdout loss of Mindermann et al. (2022, arXiv 2206.07137), with bicubic in the role of the
+    model that has learnt nothing, and the scorer in that of the model that has learnt.
     """
     return table.column("bicubic") - table.column("loss")
 
 
 FAINT = np.float32(0.1)
-"""Loss of bicubic below which ``relative`` is 0: a quotient of what rounding leaves of flat patches says nothing."""
+"""Loss of bicubic below which ``relative`` is 0, since a quotient of what rounding leaves in flat patches is noise."""
 
 
 def relative(table: Rows) -> np.ndarray:
-    """(bicubic - loss) / bicubic: the part of bicubic's error that the network takes away, at most 1, and 0 where
-    bicubic's loss is below ``FAINT``. White noise is not reducible by any network, so that it comes last."""
+    """(bicubic - loss) / bicubic: the fraction of bicubic's error that the network removes, at most 1, and 0 if
+    bicubic's loss is below ``FAINT``. No network can reduce white noise, so that it comes last.
+    """
     bicubic, loss = table.column("bicubic"), table.column("loss")
     faint = bicubic < FAINT
     return np.where(faint, np.float32(0), (bicubic - loss) / np.where(faint, np.float32(1), bicubic))
@@ -56,7 +57,7 @@ def descending(values: np.ndarray, order: str) -> np.ndarray:
 
 
 def _ascending(values: np.ndarray) -> np.ndarray:
-    """Stable positions of float32 without nan: one sort of integers, the value above the position."""
+    """Stable positions of float32 without nan, by one sort of integers with the value above the position."""
     bits = (values + np.float32(0)).view(np.int32)  # + 0: so that -0 ties with 0
     bits ^= (bits >> 31) & 0x7FFFFFFF  # negative floats: the larger the bits, the smaller the value
     keys = bits.astype(np.int64)

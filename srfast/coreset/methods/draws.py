@@ -8,7 +8,7 @@ from srfast.coreset.counting import running_count
 from srfast.coreset.methods.base import Pool
 
 STRATA = 20
-"""Loss quantiles that the stratified method draws from equally."""
+"""Number of loss quantiles from which the stratified method draws equally."""
 
 
 def random(pool: Pool) -> np.ndarray:
@@ -16,7 +16,7 @@ def random(pool: Pool) -> np.ndarray:
 
 
 def stratified(pool: Pool) -> np.ndarray:
-    """Rounds over the quantiles of loss: each round takes one random patch of every quantile that has one left."""
+    """Goes in rounds over the quantiles of loss; each takes one random patch from every quantile that has one left."""
     n = len(pool)
     shuffled = pool.rng.permutation(n)
     rank = np.empty(n, np.int64)

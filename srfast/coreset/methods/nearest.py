@@ -19,7 +19,7 @@ from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages
 
 MOST = 4096
-"""Patches of the target that are compared with; of more, a random draw."""
+"""Number of the target's patches that are compared; of more, a random draw is."""
 _PIECE = 1 << 13
 
 
@@ -30,23 +30,23 @@ def similarity(
     root: str | os.PathLike[str] | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """How near the patches are to a target by texture: minus the squared distance of the nearest target patch.
+    """How near the texture of patches is to a target: minus the squared distance of the nearest target patch.
 
-    Texture is the spectrum that ``dedup`` compares by: energies of 4 rings and 6 directions, and the contrast, each
-    standardised over the pool.
+    Texture is the spectrum by which ``dedup`` compares: the energies of 4 rings and 6 directions, and the contrast,
+    each standardised over the pool.
 
     Args:
-        table: Columns image, x, y, size, and the metadata of the grid.
+        table: A table with the columns image, x, y, size, and the metadata of the grid.
         rows: Row numbers [n].
-        target: Files and folders of images; their patches on the table's grid are compared with.
-        root: The folder of the pool's images, if it has moved since scoring.
-        rng: Draws from targets of more than MOST patches.
+        target: Files and folders of images, whose patches on the table's grid are compared.
+        root: Folder of the pool's images, if they have moved since scoring.
+        rng: Random generator that draws from targets of more than MOST patches.
 
     Returns:
         float64 [n], at most 0.
 
     Raises:
-        InputError: an image that cannot be read, or target images that are all smaller than a patch.
+        InputError: an image cannot be read, or all target images are smaller than a patch.
     """
     wanted = _target(table, target, rng)
     pool = describe(table, rows, ScoredImages.of(table.meta, root), spectrum)

@@ -1,4 +1,4 @@
-"""Methods of the user's: a function that gives a number for each row of a table."""
+"""Methods of the user's own: functions that return a number for each row of a table."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from srfast.errors import InputError
 
 GROUP = "srfast.methods"
-"""Entry points of installed packages: a name, and a function or ``Method``."""
+"""Group of entry points of installed packages: a name, and a function or ``Method``."""
 
 
 def number_of(function: Any, table: Any) -> np.ndarray:
-    """What a function says of the rows of a table.
+    """The numbers that a function returns for the rows of a table.
 
     Raises:
-        InputError: not one finite number for each row.
+        InputError: it does not return one finite number for each row.
     """
     name = getattr(function, "__name__", "method")
     values = np.asarray(function(table))

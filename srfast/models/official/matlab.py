@@ -25,7 +25,8 @@ def load_mat(path: Path) -> dict[str, Tensor]:
     ``convN.bias``, ``preluN.weight`` and ``deconv.weight``, kernels as they lie on the image.
 
     Raises:
-        InputError: the file is not such a .mat file. RunError: SciPy is not installed.
+        InputError: the file is not such a .mat file.
+        RunError: SciPy is not installed.
     """
     if find_spec("scipy") is None:
         raise RunError(f"{path}: .mat files need SciPy; pip install scipy")

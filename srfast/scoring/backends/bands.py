@@ -1,4 +1,4 @@
-"""Large images in bands of rows on the device: what a band reads, and the sums of its maps over windows."""
+"""Large images in bands of rows on the device: the rows that a band reads, and the sums of its maps over windows."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from torch import Tensor
 from srfast.scoring.backends.upload import to_device
 
 BAND_PIXELS = 1 << 22
-"""Pixels of a band, the halo left out: maps and their float64 sums take some 200 bytes a pixel, the network as much."""
+"""Pixels of a band without its halo; maps and float64 sums take some 200 bytes a pixel, and the network as much."""
 HALO = 8
-"""LR rows that a band reads beyond its own on each side. The cut spoils the 2 LR rows whose down-sampling reaches over
-it, the 2 whose up-sampling does, and the 4 + 2 HR rows of conv1 and conv3: 7 LR rows at x2."""
+"""LR rows that a band reads beyond its own on each side. The cut spoils the 2 LR rows whose down-sampling crosses it,
+the 2 whose up-sampling does, and the 4 + 2 HR rows of conv1 and conv3: 7 LR rows at x2."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """Rows of an image that are scored at once."""
+    """Rows of an image that are scored together."""
 
     begin: int
     end: int
     first: int
-    """Where the halo above begins."""
+    """First row of the halo above."""
     last: int
 
     @property
     def own(self) -> slice:
-        """The band's rows among those with the halo."""
+        """The band's own rows among those with the halo."""
         return slice(self.begin - self.first, self.end - self.first)
 
 
 def bands(height: int, width: int, scale: int, pixels: int | None = None) -> Iterator[Band]:
-    """The rows of an image, multiples of the scale, in bands of so many pixels (BAND_PIXELS) or one LR row."""
+    """Cuts the rows of an image, multiples of the scale, into bands of BAND_PIXELS, or of one LR row."""
     step = max(1, (pixels or BAND_PIXELS) // (width * scale)) * scale
     for begin in range(0, height, step):
         end = min(begin + step, height)
@@ -44,9 +44,9 @@ def bands(height: int, width: int, scale: int, pixels: int | None = None) -> Ite
 
 
 class WindowSums:
-    """Sums of maps over windows, the maps coming in bands from the top down; float64.
+    """Sums of maps over windows in float64; the maps come in bands, from the top down.
 
-    xs and ys, int and ascending, go to the device once; a band waits for nothing there.
+    xs and ys, integers and ascending, are copied to the device once, and adding a band waits for nothing there.
     """
 
     def __init__(self, xs: np.ndarray, ys: np.ndarray, size: int, device: torch.device, maps: int = 3) -> None:
@@ -69,7 +69,7 @@ class WindowSums:
             self._above[number] = until[-1:]
 
     def means(self) -> Tensor:
-        """float32 [maps, ny * nx]."""
+        """Means of the windows, float32 [maps, ny * nx]."""
         return (self._sums / self._size**2).clamp(min=0).float().flatten(1)
 
 

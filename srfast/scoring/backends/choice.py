@@ -15,9 +15,9 @@ from srfast.scoring.network import Network
 from srfast.scoring.settings import BACKENDS, ScoreSettings
 
 ENVIRONMENT = "SRFAST_BACKEND"
-"""Read when the backend is "auto"."""
+"""Environment variable that is read when the backend is "auto"."""
 FAST = ("native", "triton")
-"""Backends with a reduced precision."""
+"""Backends that have a reduced precision."""
 
 
 def unusable(backend: str, device: str, network: Network) -> str | None:
@@ -76,10 +76,12 @@ def _triton_fails() -> str | None:
 
 
 def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
-    """The backend and device that will score.
+    """The backend and the device that will score.
 
-    A backend named explicitly works or raises RunError with the reason; auto takes the first that works of
-    triton (CUDA only), native, onnx for an ONNX file, torch.
+    auto takes the first that works of triton (CUDA only), native, onnx (for an ONNX file) and torch.
+
+    Raises:
+        RunError: a backend that is named explicitly does not work; the message gives the reason.
     """
     if backend == "auto":
         backend = os.environ.get(ENVIRONMENT, "auto")
@@ -126,13 +128,14 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
     """The engine that scores with ``network``.
 
     Args:
-        network: What reconstructs.
-        settings: Its backend, device, precision and boundary.
+        network: The network that reconstructs.
+        settings: The settings, of which backend, device, precision and boundary count.
         isa: Instruction set of the compiled CPU engine; None takes the fastest.
-        threads: Of one call of an engine that is not concurrent.
+        threads: Number of threads of one call, for an engine that is not concurrent.
 
     Raises:
-        InputError: ``precision`` is fast and the chosen backend has none. RunError: the named backend cannot be used.
+        InputError: ``precision`` is fast and the chosen backend has none.
+        RunError: the named backend cannot be used.
     """
     backend, device = choose(settings.backend, settings.device, network)
     boundary, precision = settings.boundary, settings.precision
@@ -161,9 +164,16 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
 
 
 def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1) -> Engine:
-    """The engine that scores existing pairs: ONNX Runtime runs .onnx files, torch anything else.
+    """The engine that scores existing pairs: ONNX Runtime runs .onnx files, and torch any other network.
 
-    Args, errors: as for ``make_engine``; InputError also where another backend or precision is named.
+    Args:
+        network: The network that reconstructs.
+        settings: The settings, of which backend, device, precision and boundary count.
+        threads: Number of threads of one call, for an engine that is not concurrent.
+
+    Raises:
+        InputError: another backend or precision is named.
+        RunError: the backend cannot be used.
     """
     backend = "onnx" if network.kind == "onnx" else "torch"
     if settings.backend not in ("auto", backend) or settings.precision != "fp32":

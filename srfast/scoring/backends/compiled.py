@@ -19,7 +19,7 @@ from srfast.scoring.network import Network
 
 
 def _arrays(network: Network) -> list[np.ndarray]:
-    """SRCNN's six arrays; zeros where there is no network."""
+    """SRCNN's six arrays, or zeros if there is no network."""
     if network.arrays is None:
         return [np.zeros(shape, np.float32) for shape in SRCNN_SHAPES.values()]
     return [network.arrays[name] for name in SRCNN_SHAPES]

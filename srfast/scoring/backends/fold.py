@@ -1,4 +1,4 @@
-"""Weights for srfast.kernels.srcnn: conv1 and the bicubic up-sampler before it as one filter on the LR image."""
+"""Weights for srfast.kernels.srcnn: conv1 and the bicubic up-sampler before it, merged into one filter on LR."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of existing pairs: d is not applied, the LR image is given."""
+"""Scores of existing pairs, whose LR image is given instead of made by d."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _PIXELS = 1 << 20
 
 
 class PairEngine:
-    """Scores in batches and in bands of rows, so that memory does not grow with the image.
+    """Scores pairs in batches and in bands of rows, so that memory does not grow with the image.
 
-    ``loss`` is that of the network on the given LR image, ``bicubic`` that of up-sampling it. As everywhere: a model of
-    Y takes the rounded Y of the LR image, one of RGB its colours, and the error is that of Y.
+    ``loss`` is the loss of the network on the given LR image, ``bicubic`` that of up-sampling it. A model of Y gets the
+    rounded Y of the LR image, a model of RGB its colours, and the error is that of Y, as for LR images that are made.
     """
 
     precision = "fp32"
@@ -42,7 +42,7 @@ class PairEngine:
         *,
         lr: np.ndarray | None = None,
     ) -> Scores:
-        """Patch mode: each window of HR [H, W, C] and of LR [h, w, C] is its own image."""
+        """Patch mode: each window of HR [H, W, C] and of LR [h, w, C] is an image of its own."""
         assert lr is not None
         s = self.network.scale
         columns: list[list[np.ndarray]] = [[], [], []]
@@ -67,7 +67,7 @@ class PairEngine:
         *,
         lr: np.ndarray | None = None,
     ) -> Scores:
-        """Dense mode: the whole image once, each window the mean of its part of the maps."""
+        """Dense mode: the image is run once as a whole, and each window gets the mean of its part of the maps."""
         assert lr is not None
         s = self.network.scale
         h, w = (n * s for n in lr.shape[:2])
@@ -87,9 +87,9 @@ class PairEngine:
 
     @torch.inference_mode()
     def _maps(self, hr: Tensor, lr: Tensor) -> list[Tensor]:
-        """Squared errors of SRCNN, or of bicubic where it is another network, of bicubic, and Sobel's map.
+        """Squared errors of SRCNN (of bicubic for another network) and of bicubic, and Sobel's map.
 
-        [N, H, W] float32 each, of HR [N, H, W, C] and LR.
+        All are [N, H, W] float32, of HR [N, H, W, C] and LR.
         """
         s = self.network.scale
         target, low = reference.luma(hr).float(), reference.luma(lr)

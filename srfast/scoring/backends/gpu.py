@@ -32,7 +32,7 @@ PRECISIONS = {
 }
 BACKENDS = ("native", "triton")
 UPLOAD_PIXELS = 1 << 22
-"""Pixels of one upload: 12 MiB of page-locked memory, twice."""
+"""Pixels of one upload; two uploads of 12 MiB lie in page-locked memory."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Windows:
     """Patches of one size in one buffer on the device, read where they lie."""
 
     pixels: Tensor
-    """uint8, of any shape: the buffer; or [N, H, W, C] without offsets."""
+    """The buffer, uint8 of any shape; without offsets, [N, H, W, C]."""
     height: int
     width: int
     channels: int
     offsets: Tensor | None = None
-    """int64 [N]: where each begins, in bytes."""
+    """int64 [N]: first byte of each patch."""
     row_strides: Tensor | None = None
-    """int64 [N], in bytes."""
+    """int64 [N]: bytes from one row of each patch to the next."""
 
     @staticmethod
     def of(patches: Tensor) -> Windows:
@@ -71,14 +71,14 @@ class Windows:
         return replace(self, offsets=self.offsets[part], row_strides=self.row_strides[part])
 
     def image(self, number: int) -> Tensor:
-        """[H, W, C], a view."""
+        """An image [H, W, C] as a view of the buffer."""
         if self.offsets is None or self.row_strides is None:
             return self.pixels[number]
         strides = (int(self.row_strides[number]), self.channels, 1)
         return self.pixels.as_strided((self.height, self.width, self.channels), strides, int(self.offsets[number]))
 
     def degraded(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """torch.ops.srfast.degrade."""
+        """The result of torch.ops.srfast.degrade for these patches."""
         ops: Any = torch.ops.srfast
         if self.offsets is None:
             return ops.degrade(self.pixels, *arguments)
@@ -87,15 +87,15 @@ class Windows:
 
 
 class GpuScorer:
-    """One SRCNN 9-1-5 (or plain bicubic), scale and boundary rule, ready on one device.
+    """One SRCNN 9-1-5 (or plain bicubic) with a scale and a boundary rule, ready on one device.
 
     Args:
-        weights: conv1.weight [64, 1, 9, 9], conv1.bias and so on to conv3; None scores plain bicubic up-sampling.
+        weights: conv1.weight [64, 1, 9, 9], conv1.bias and so on to conv3. None scores plain bicubic up-sampling.
         scale: 2, 3 or 4.
-        boundary: "symmetric" or "replicate", of the resampling.
+        boundary: "symmetric" or "replicate", for the resampling.
         backend: "native" (torch's convolutions) or "triton".
         precision: "fp32", or "fast", which is float16 with float32 sums.
-        device: Where patches are and scores will be.
+        device: Device of the patches and of the scores.
     """
 
     def __init__(
@@ -121,18 +121,19 @@ class GpuScorer:
 
     @torch.inference_mode()
     def columns(self, patches: Tensor | Windows) -> Columns:
-        """Scores of patches uint8 [N, H, W, 3 or 1] on the scorer's device; H and W are multiples of the scale."""
+        """Scores of patches uint8 [N, H, W, 3 or 1] on the scorer's device, with H and W multiples of the scale."""
         return Columns(*self._scored(patches, True))
 
     @torch.inference_mode()
     def losses(self, patches: Tensor | Windows) -> Tensor:
-        """The losses alone, float32 [N]: the bicubic and Sobel columns cost arithmetic."""
+        """Only the losses, float32 [N], which saves the arithmetic of the bicubic and Sobel columns."""
         return self._scored(patches, self._network is None)[0]
 
     @torch.inference_mode()
     def maps(self, image: Tensor) -> Tensor:
-        """float32 [3, H, W] of one uint8 image [H, W, 3 or 1]: the squared error of the network and of plain bicubic
-        up-sampling, and the Sobel map. Takes memory for the whole image: large ones come in bands."""
+        """float32 [3, H, W] of one uint8 image [H, W, 3 or 1]: squared errors of network and bicubic, and the Sobel
+        map.
+        """
         with _on(self.device):
             y, lr, up, _ = torch.ops.srfast.degrade(image[None], self.scale, self.boundary, torch.float32, True, False)
             plain = loss = (up - y).square()
@@ -221,8 +222,9 @@ class GpuEngine:
         size: int,
         dense: bool,
     ) -> Callable[[], list[Scores]]:
-        """``windows``, or ``dense``, of several images, on the host or on the engine's device, without waiting for
-        their scores: images of the host share uploads, and windows launches."""
+        """Starts ``windows`` or ``dense`` for several images, on the host or the engine's device, without waiting for
+        scores. Images of the host share uploads, and windows share launches.
+        """
         with _on(self.device):
             scores = (self._maps_of if dense else self._windows_of)(images, grids, size)
             wait = fetched(torch.cat(scores, 1))
@@ -255,7 +257,7 @@ class GpuEngine:
         return [s.means() for s in sums]
 
     def _on_device(self, pieces: Iterable[Sequence[Any]]) -> Iterator[Tensor]:
-        """The bytes of each piece's arrays, and of its tensors on the device."""
+        """The bytes of each piece's arrays, and of its tensors on the device, as tensors on the device."""
         pieces = list(pieces)
         if not isinstance(pieces[0][-1], Tensor):
             yield from uploaded(pieces, self.device)
@@ -267,7 +269,7 @@ class GpuEngine:
     def _pieces(
         self, images: Sequence[Any], grids: Sequence[tuple[np.ndarray, np.ndarray]], size: int
     ) -> Iterator[_Piece]:
-        """Images, or rows of windows of a large one, gathered to UPLOAD_PIXELS."""
+        """Groups images, or rows of windows of a large image, to UPLOAD_PIXELS."""
         piece = _Piece()
         for number, (image, (xs, ys)) in enumerate(zip(images, grids, strict=True)):
             rows = max(size, UPLOAD_PIXELS // image.shape[1])
@@ -300,11 +302,11 @@ class GpuEngine:
 
 
 class _Piece:
-    """What goes up at once: where the windows begin and their row strides, then the images."""
+    """The content of one upload: the offsets and row strides of the windows, then the images."""
 
     def __init__(self) -> None:
         self.images: list[Any] = []
-        """Arrays, or tensors on the device."""
+        """The images: arrays, or tensors on the device."""
         self.numbers: list[int] = []
         self.counts: list[int] = []
         self.pixels = 0
@@ -323,18 +325,19 @@ class _Piece:
 
     @property
     def places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Offsets and row strides, int64 [N]; the offsets count from the beginning of the piece."""
+        """Offsets and row strides, int64 [N]; offsets count from the beginning of the piece."""
         offsets, strides = (np.concatenate(part) for part in zip(*self._windows, strict=True))
         return offsets + 16 * len(offsets), strides.astype(np.int64)
 
 
 class _TorchNetwork:
-    """The network by torch's convolutions, channels last. Pixels stay in [0, 255], biases are multiplied by 255
-    instead: the network is positively homogeneous, and a plane in half precision is not rounded twice."""
+    """The network by torch's convolutions, channels last. Pixels stay in [0, 255] and biases are multiplied by 255: the
+    network is positively homogeneous, and a plane in half precision is not rounded twice.
+    """
 
     needs_up = True
     pixels = 1 << 22
-    """Scored at once: conv1's 64 channels, twice while ReLU and layout are at work, take 1 GiB (2 GiB in fp32)."""
+    """Pixels that are scored at once; conv1's 64 channels, held twice, take 1 GiB (2 GiB in fp32)."""
 
     def __init__(
         self, weights: Mapping[str, Tensor], scale: int, boundary: str, dtype: torch.dtype, device: torch.device
@@ -365,11 +368,11 @@ class _TorchNetwork:
 
 
 class _TritonNetwork:
-    """The network by srfast.kernels.srcnn; the reconstruction is written only when asked for."""
+    """The network by srfast.kernels.srcnn; the reconstruction is written only if asked for."""
 
     needs_up = False
     pixels = 1 << 24
-    """Scored at once: 25 products a pixel take 800 MiB (1.6 GiB in fp32)."""
+    """Pixels that are scored at once; 25 products a pixel take 800 MiB (1.6 GiB in fp32)."""
 
     def __init__(
         self, weights: Mapping[str, Tensor], scale: int, boundary: str, dtype: torch.dtype, device: torch.device

@@ -1,4 +1,4 @@
-"""What engines share that compute whole squared-error maps: batches, windows and dense means on top of ``errors``."""
+"""Base of engines that compute squared-error maps: batches, windows and dense means follow from ``errors``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from srfast.scoring.network import Network
 
 
 class MapEngine(ABC):
-    """``bicubic`` and ``sobel``, which need no network, come from the compiled engine where there is one."""
+    """An engine of squared-error maps; ``bicubic`` and ``sobel`` come from the compiled engine if it is there."""
 
     precision = "fp32"
     concurrent = False
     pixels_per_batch = 1 << 20
-    """Patches are grouped to about this many HR pixels."""
+    """HR pixels of a group of patches, approximately."""
 
     def __init__(self, network: Network, boundary: str) -> None:
         self.network = network

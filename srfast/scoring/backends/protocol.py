@@ -1,4 +1,4 @@
-"""What every engine does: scores of a batch of patches, of windows of an image, and dense maps."""
+"""The interface of engines: scores of a batch of patches, of windows of an image, and dense maps."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Engine(Protocol):
 
     name: str
     precision: str
-    """The one it computes in: "fp32", also where "fast" was asked for and the machine has none."""
+    """The precision it computes in: "fp32", even if "fast" was asked for, on a machine that has no "fast"."""
     concurrent: bool
-    """Whether several threads may score different images at once, each on one thread of its own."""
+    """Whether several threads may score different images at once, each on one thread."""
 
     def windows(
         self,
@@ -60,7 +60,7 @@ class Engine(Protocol):
         *,
         lr: np.ndarray | None = None,
     ) -> Scores:
-        """Dense mode: the image is degraded once, each window gets the mean of its part of the maps.
+        """Dense mode: the image is degraded once as a whole, and each window gets the mean of its part of the maps.
 
         xs and ys ascend; every window lies inside the image, cropped to a multiple of the scale.
         """
@@ -68,7 +68,7 @@ class Engine(Protocol):
 
 
 class BatchEngine(Engine, Protocol):
-    """An engine that makes LR itself."""
+    """An engine that makes LR images itself."""
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
         """Losses float32 [N] of uint8 patches [N, H, W, 3 or 1]."""
@@ -77,13 +77,14 @@ class BatchEngine(Engine, Protocol):
 
 @runtime_checkable
 class TakesSeveral(Protocol):
-    """An engine that scores the windows of several images in one call, and does not wait for their scores."""
+    """An engine that scores the windows of several images in one call, without waiting for their scores."""
 
     def submit(
         self, images: Sequence[np.ndarray], grids: Sequence[tuple[np.ndarray, np.ndarray]], size: int, dense: bool
     ) -> Callable[[], list[Scores]]:
-        """``windows``, or ``dense``, of each image with its (xs, ys); what comes back waits for them. The images may
-        change after the call."""
+        """Starts ``windows`` or ``dense`` for each image with its (xs, ys); the returned function waits for the scores.
+        The images may change after the call.
+        """
         ...
 
 
@@ -95,7 +96,11 @@ class TakesTensors(Protocol):
 
 
 def check_finite(loss: np.ndarray, what: str) -> np.ndarray:
-    """Passes losses through; raises RunError where one is NaN or infinite: the network, not the image, is at fault."""
+    """Returns the losses unchanged.
+
+    Raises:
+        RunError: one is NaN or infinite, which is the fault of the network, not of the image.
+    """
     if not np.isfinite(loss).all():
         first = int(np.flatnonzero(~np.isfinite(loss))[0])
         raise RunError(f"{what}: expected finite losses, the scorer gives {loss[first]} for patch {first}")

@@ -1,4 +1,4 @@
-"""Host arrays to a device, piece by piece, while the device works on the piece before; results back, later."""
+"""Copies host arrays to a device piece by piece while it works on the previous piece, and results back later."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 Piece = Sequence[np.ndarray]
-"""Arrays of any type, shape and strides."""
+"""A piece: arrays of any type, shape and strides."""
 
 
 def uploaded(pieces: Iterable[Piece], device: torch.device) -> Iterator[Tensor]:
-    """The bytes of each piece's arrays, one after another, as a uint8 tensor on ``device``.
+    """Yields the bytes of each piece's arrays, one after another, as a uint8 tensor on ``device``.
 
     A tensor is valid until the next is asked for; work on it belongs on the current stream of the device. Memory is
     bounded by two pieces on the host (page-locked) and two on the device: the copy of a piece waits for the work on the
@@ -44,13 +44,13 @@ def uploaded(pieces: Iterable[Piece], device: torch.device) -> Iterator[Tensor]:
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """A small array on ``device``, without waiting for what is queued there."""
+    """A small array on ``device``, without waiting for work that is queued there."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def fetched(result: Tensor) -> Callable[[], np.ndarray]:
-    """Queues the way of a result to the host; the function that comes back waits for it."""
+    """Queues the copy of a result to the host; the returned function waits for it."""
     if result.device.type != "cuda":
         return result.numpy
     host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
@@ -66,7 +66,7 @@ def fetched(result: Tensor) -> Callable[[], np.ndarray]:
 
 
 class _Slot:
-    """A page-locked buffer, its twin on the device, and what has to be over before either is written again."""
+    """A page-locked buffer, its copy on the device, and the events that must be over before either is written again."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -103,7 +103,7 @@ def _size(piece: Piece) -> int:
 
 
 def _join(piece: Piece, out: Tensor) -> None:
-    """Copies the arrays' bytes behind one another."""
+    """Copies the bytes of the arrays into the buffer, one array after another."""
     begin = 0
     for array in piece:
         part = out[begin : begin + array.nbytes]

@@ -1,4 +1,4 @@
-"""Networks from LR to SR as scorers: modules, functions and .onnx files, in tiles where the image is large."""
+"""Networks from LR to SR as scorers: modules, functions and .onnx files, run in tiles on large images."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from srfast.scoring.network import Network
 log = logging.getLogger(__name__)
 
 SEAMS = 1e-3
-"""Mean change of a tile's error map at twice the overlap, relative to the map's mean, from which a line says so."""
+"""Mean change of a tile's error map at twice the overlap, relative to its mean, from which on a warning is logged."""
 
 
 class Upscaler:
-    """A network and how it is run on 8-bit LR images of any size: [N, h, w, 3 or 1], a single plane is Y.
+    """A network, and how it runs on 8-bit LR images of any size, [N, h, w, 3 or 1]; a single plane is Y.
 
-    A network of Y takes the rounded Y, one of RGB the colours (or Y three times). One image of more than
+    A network of Y gets the rounded Y, a network of RGB the colours (or Y three times). An image of more than
     ``tiling.WHOLE_PIXELS`` LR pixels runs in tiles of ``tiling.TILE``, so that memory does not grow with it.
 
     Args:
-        network: The module, its scale and what it says of its receptive field.
-        device: Where it runs.
-        overlap: LR pixels around a tile where the network does not say on how many an output pixel depends; the scores
-            are then approximate. The first such image is looked at: one of its tiles also runs with twice the overlap,
-            and a warning says by how much its errors change, from ``SEAMS`` on.
+        network: The module, its scale and its receptive field, if it tells.
+        device: Device that it runs on.
+        overlap: LR pixels around a tile if the receptive field is not known; the scores are then approximate. One tile
+            of the first such image also runs with twice the overlap, and a warning says how much its errors change,
+            from ``SEAMS`` on.
     """
 
     def __init__(self, network: Descriptor, device: torch.device, overlap: int = tiling.OVERLAP) -> None:
@@ -81,8 +81,9 @@ class Upscaler:
 
     @torch.inference_mode()
     def upscale(self, lr: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """SR of an LR image uint8 [h, w, 3 or 1]: its Y float32 [H, W] of 16..235, not rounded, and of a network of
-        colours RGB float32 [H, W, 3] in [0, 255]; else None."""
+        """SR of an LR image uint8 [h, w, 3 or 1]: its Y float32 [H, W] of 16..235, not rounded, and RGB float32 [H, W,
+        3] in [0, 255] from a network of colours, otherwise None.
+        """
         planes = self._planes(torch.from_numpy(lr)[None])
         with without_tf32():
             rows = [torch.cat([tile.run(self.network, planes) for tile in row], 3) for row in self._rows(planes)]
@@ -100,7 +101,7 @@ class Upscaler:
         return list(rows.values())
 
     def _error(self, tile: tiling.Tile, planes: Tensor, hr: Tensor) -> Tensor:
-        """The squared-error map of what a tile covers."""
+        """The squared-error map of the area of a tile."""
         s = self.network.scale
         whole = hr[s * tile.rows.start : s * tile.rows.stop, s * tile.columns.start : s * tile.columns.stop]
         target = _rounded(whole.to(self.device)).float()
@@ -111,7 +112,7 @@ class Upscaler:
         return error
 
     def _look(self, tile: tiling.Tile, planes: Tensor, error: Tensor, target: Tensor) -> None:
-        """Warns where the overlap is too small for the network, on the tile in the middle of an image of several."""
+        """Warns if the overlap is too small for the network, on the tile in the middle of an image of several tiles."""
         h, w = planes.shape[2:]
         middle = tile.rows.start <= h // 2 < tile.rows.stop and tile.columns.start <= w // 2 < tile.columns.stop
         if h * w <= tiling.WHOLE_PIXELS or not middle:
@@ -133,7 +134,7 @@ class Upscaler:
             )  # fmt: skip
 
     def _planes(self, lr: Tensor) -> Tensor:
-        """What the network takes, float32 [N, C, h, w] in [0, 1]."""
+        """The input of the network, float32 [N, C, h, w] in [0, 1]."""
         lr = lr.to(self.device)
         if self.network.color == "y":
             return _rounded(lr)[:, None].float() / 255
@@ -146,7 +147,7 @@ class Upscaler:
 
 
 class UpscalerEngine(MapEngine):
-    """Scores with such a network on LR images that are made."""
+    """Scores with such a network on LR images that are made here."""
 
     def __init__(self, network: Network, boundary: str, upscaler: Upscaler, name: str) -> None:
         super().__init__(network, boundary)
@@ -164,7 +165,7 @@ class UpscalerEngine(MapEngine):
         return self._upscaler.dense(hr, self._made(hr), xs, ys, size)
 
     def _made(self, hr: Tensor) -> Tensor:
-        """LR uint8 [h, w, 3 or 1] of a whole image."""
+        """The LR image, uint8 [h, w, 3 or 1], of a whole image."""
         scale = self.network.scale
         if self._upscaler.network.color == "y":
             step = max(1, self.pixels_per_batch // hr.shape[1])
@@ -175,7 +176,7 @@ class UpscalerEngine(MapEngine):
 
 
 class Function(nn.Module):
-    """A function of the caller's as a module."""
+    """A function of the caller's own as a module."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -191,14 +192,15 @@ def make_upscaler(
     """The upscaler of a network of kind "module" or "onnx".
 
     Args:
-        network: What reconstructs.
+        network: The network that reconstructs.
         device: "cpu" or "cuda".
-        overlap: As for ``Upscaler``.
-        boundary: Border of the bicubic up-sampling before an .onnx network that takes it.
-        threads: Of ONNX Runtime; torch has its own.
+        overlap: LR pixels around a tile, as for ``Upscaler``.
+        boundary: Boundary rule of the bicubic up-sampling, for an .onnx network that takes up-sampled planes.
+        threads: Number of threads of ONNX Runtime; torch has its own.
 
     Raises:
-        InputError: an .onnx file that is no such network. RunError: onnxruntime is missing.
+        InputError: an .onnx file is not such a network.
+        RunError: onnxruntime is missing.
     """
     if network.kind == "onnx":
         from srfast.scoring.backends.onnx.engine import OnnxModule

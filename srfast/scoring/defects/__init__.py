@@ -1,1 +1,1 @@
-"""What is wrong with a patch: columns of a score table, and the thresholds from which they count against it."""
+"""Defects of patches: columns of a score table, and the thresholds beyond which they count against a patch."""

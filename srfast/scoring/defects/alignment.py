@@ -1,4 +1,4 @@
-"""Whether an LR image lies on its HR image, and has its colours."""
+"""How well an LR image is aligned with its HR image, and whether it has the same colours."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from srfast.ops.functional import imresize
 
 Array = np.ndarray[Any, np.dtype[Any]]
 REACH = 4
-"""LR pixels within which the whole image's shift is looked for."""
+"""LR pixels within which the shift of the whole image is searched."""
 FLAT = 1.0
-"""Least mean square of the gradient along its weaker direction from which a shift can be known."""
+"""Least mean square of the gradient along its weaker direction for which a shift can be known."""
 
 
 def pair_columns(hr: Array, lr: Array, xs: Array, ys: Array, size: int, scale: int) -> dict[str, Array]:
-    """``shift`` and ``colour`` of windows of a pair.
+    """The columns ``shift`` and ``colour`` of windows of a pair.
 
-    Both are of LR and d(HR), the HR image reduced by ``srfast.imresize``. ``shift`` is the length in LR pixels of the
-    displacement of least squared difference of the lumas in the window (Lucas, Kanade, "An iterative image registration
-    technique", 1981, eq. 9, one step from the whole image's shift in whole pixels, found by trying all of up to 4);
-    NaN where the window has no gradient in some direction. ``colour`` is the greatest of the three absolute differences
-    of the channels' means.
+    Both compare LR with d(HR), the HR image reduced by ``srfast.imresize``. ``shift`` is the length in LR pixels of the
+    displacement with the least squared difference of the lumas in the window (Lucas, Kanade, "An iterative image
+    registration technique", 1981, eq. 9, one step from the whole image's shift in whole pixels, which is found by
+    trying all of up to 4); it is NaN where the window has no gradient in some direction. ``colour`` is the greatest of
+    the three absolute differences of the channels' means.
 
     Args:
         hr: uint8 [H, W, 3].
         lr: uint8 [H // scale, W // scale, 3].
         xs: [nx] left sides of the windows in HR pixels, multiples of ``scale``.
-        ys: [ny] tops.
+        ys: [ny] tops of the windows in HR pixels, multiples of ``scale``.
         size: Side of the windows in HR pixels.
-        scale: HR / LR.
+        scale: 2, 3 or 4.
 
     Returns:
         float32 [len(ys) * len(xs)] each.
@@ -63,7 +63,7 @@ def pair_columns(hr: Array, lr: Array, xs: Array, ys: Array, size: int, scale: i
 
 
 def _whole(a: Array, b: Array) -> tuple[int, int]:
-    """Rows and columns by which ``a`` is best moved to lie on ``b``, of up to REACH; the smallest of those alike."""
+    """Rows and columns, up to REACH, by which moving ``a`` fits ``b`` best; the smallest of equal ones."""
     h, w = a.shape
     m = min(REACH, (min(h, w) - 1) // 4)
     inner = b[m : h - m, m : w - m]

@@ -1,4 +1,4 @@
-"""The columns of one image's patches."""
+"""The columns of defects for the patches of one image."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ def measure(
     hr: np.ndarray, path: str | os.PathLike[str] | None, xs: np.ndarray, ys: np.ndarray, size: int, *, threads: int = 1,
     lr: np.ndarray | None = None, scale: int = 1,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """The columns of ``score --defects`` for the windows of an image: float32 [len(ys) * len(xs)] each; NaN: null.
+    """The columns of ``score --defects`` for the windows of an image, float32 [len(ys) * len(xs)] each; NaN stands for
+    null.
 
     Args:
         hr: uint8 [H, W, 3].
-        path: Its file; None where it has been shrunk since.
-        xs: Left sides of the windows, ascending.
-        ys: Tops of the windows, ascending.
-        size: Side of the windows, at least 32.
-        threads: Of the compiled kernels.
-        lr: uint8 [H // scale, W // scale, 3], where it exists already.
-        scale: HR / LR.
+        path: Path of its file; None if the image was shrunk after reading.
+        xs: Left sides of the windows in pixels, ascending.
+        ys: Tops of the windows in pixels, ascending.
+        size: Side of the windows in pixels, at least 32.
+        threads: Number of threads of the compiled kernels.
+        lr: The given LR image, uint8 [H // scale, W // scale, 3], if there is one.
+        scale: 2, 3 or 4.
     """
     found = dict(zip(COLUMNS, defects(hr, xs, ys, size, threads).T, strict=True))
     found["blockiness"] = blockiness(hr, xs, ys, size, threads)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """A column, and how it is told to a reader; ``srfast.ops.defects`` has the definitions."""
+    """A column, and how it is described to a reader; ``srfast.ops.defects`` has the definitions."""
 
     name: str
     unit: str
     tells: str
     pair: bool = False
-    """Of an HR patch and the LR patch that exists already: only with ``lr``."""
+    """Whether it is about an HR patch and its given LR patch, and exists only with ``lr_images``."""
 
 
 COLUMNS = (
@@ -33,5 +33,5 @@ COLUMNS = (
 
 
 def names(pair: bool) -> tuple[str, ...]:
-    """Names of the columns of a table, with those of pairs or without."""
+    """Names of the columns of a table, with or without those of pairs."""
     return tuple(c.name for c in COLUMNS if pair or not c.pair)

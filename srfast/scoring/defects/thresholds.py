@@ -1,8 +1,8 @@
-"""From which value on a column counts against a patch or an image: what ``--clean`` and ``srfast audit`` leave out.
+"""Values of columns beyond which ``--clean`` and ``srfast audit`` leave out a patch or an image.
 
-Set on photographs of BSDS400, reduced and as they are, and of T91, so that together they take few of them;
-docs/defects.md has what was looked at, and what they take of clean photographs and leave of spoilt ones. Columns
-without a figure to hold (banding, clipped, border, blockiness, colour) have no threshold.
+They were chosen on photographs of BSDS400, reduced and as they are, and of T91, so that together they leave out few of
+them; docs/defects.md says on which evidence, how many clean photographs they leave out, and how many spoilt ones they
+keep. Columns without measured figures (banding, clipped, border, blockiness, colour) have no threshold.
 """
 
 from __future__ import annotations
@@ -18,38 +18,39 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Threshold:
-    """Of a column: every patch of an image that is beyond ``image`` as a whole, and patches beyond ``patch``."""
+    """The threshold of a column: images beyond ``image`` are left out as a whole, and patches beyond ``patch``."""
 
     column: str
     image: float
     patch: float | None = None
-    """None: an image is judged as a whole."""
+    """None judges only whole images."""
     low: bool = False
-    """Whether it is low values that count."""
+    """Whether low values count against an image."""
     share: float | None = None
-    """The value of an image is what this share of its patches reaches, those left out where the column is null; None:
-    it is their mean. What is everywhere in an image is in nearly all of its patches, what is local in a few."""
+    """The value of an image is what this share of its patches reaches, leaving out those where the column is null; None
+    takes their mean. A defect of the whole image is in nearly all of its patches, a local one in a few.
+    """
     most: float | None = None
-    """An image is left out as a whole where this share of its patches is beyond ``image``; None: where its value is."""
+    """An image is left out as a whole if this share of its patches is beyond ``image``; None: if its value is."""
     within: float | None = None
-    """A patch counts only in images whose value is beyond this; None: in all."""
+    """A patch counts only in images whose value is beyond this; None: in all images."""
 
     def beyond(self, values: Array, limit: float) -> Array:
-        """Which values are beyond a limit; not those that are missing."""
+        """Which values are beyond a limit; missing ones are not."""
         return np.less_equal(values, limit) if self.low else np.greater_equal(values, limit)
 
     def of_images(self, values: Array, image: Array) -> Array:
-        """The value of each image, NaN where it is known of no patch; arguments as of ``image_means``."""
+        """The value of each image, NaN if it is known of no patch; the arguments are those of ``image_means``."""
         return image_means(values, image) if self.share is None else _reached(values, image, self.share, self.low)
 
     def against_images(self, values: Array, image: Array) -> Array:
-        """Which images it is against as a whole."""
+        """Which images are left out as a whole."""
         if self.most is None:
             return self.beyond(self.of_images(values, image), self.image)
         return self.beyond(_reached(values, image, self.most, self.low), self.image)
 
     def against(self, values: Array, image: Array) -> Array:
-        """Which patches it is against."""
+        """Which patches are left out."""
         whole = self.against_images(values, image)[image]
         if self.patch is None:
             return whole
@@ -59,11 +60,11 @@ class Threshold:
         return whole | single
 
     def of_image_in_words(self) -> str:
-        """The limit of images as a reader is told it."""
+        """The limit for images, in words for a reader."""
         return self._in_words(self.image, self.most or self.share)
 
     def of_patch_in_words(self) -> str:
-        """The limit of patches as a reader is told it."""
+        """The limit for patches, in words for a reader."""
         single = f"{'<=' if self.low else '>='} {self.patch:g}"
         if self.within is None:
             return single
@@ -74,11 +75,11 @@ class Threshold:
         return f"mean {sign} {limit:g}" if share is None else f"{share:.0%} of its patches {sign} {limit:g}"
 
     def sql_whole(self, over: str = "") -> str:
-        """In SQL: whether an image is left out as a whole, an aggregate, or with ``over`` a window function."""
+        """SQL that says whether an image is left out as a whole: an aggregate, or with ``over`` a window function."""
         return self._sql(self.image, self.most or self.share, over)
 
     def sql_within(self, over: str = "") -> str:
-        """In SQL: whether patches of an image count by themselves; empty where they do in all."""
+        """SQL that says whether patches of an image count by themselves; empty if they do in all images."""
         return "" if self.within is None else self._sql(self.within, self.share, over)
 
     def _sql(self, limit: float, share: float | None, over: str) -> str:
@@ -88,12 +89,12 @@ class Threshold:
         return f"avg(({self.column} {sign} {limit:g})::INT){over} >= {share:g}"
 
     def sql(self, whole: str, within: str, column: str | None = None) -> str:
-        """In SQL: what a patch that is left out meets.
+        """The condition in SQL for a patch to be left out.
 
         Args:
-            whole: Whether its image is left out as a whole.
-            within: Whether its image's value is beyond ``within``.
-            column: The patch's value; None: the column's name.
+            whole: SQL that says whether its image is left out as a whole.
+            within: SQL that says whether its image's value is beyond ``within``.
+            column: SQL of the patch's value; None takes the column's name.
         """
         if self.patch is None:
             return whole
@@ -113,7 +114,7 @@ THRESHOLDS = (
 
 
 def condition(columns: Iterable[str]) -> str:
-    """What the patches that are left meet, in SQL, for ``--where``: the thresholds of those columns.
+    """The condition in SQL, for ``--where``, that patches meet which these columns' thresholds do not leave out.
 
     An image that was scored at several sizes is judged at each.
     """
@@ -124,11 +125,11 @@ def condition(columns: Iterable[str]) -> str:
 
 
 def reasons(columns: Mapping[str, Array], image: Array) -> dict[str, Array]:
-    """Which patches are left out by each column, in the order of ``THRESHOLDS``; a patch may have several reasons.
+    """Which patches each column leaves out, in the order of ``THRESHOLDS``; a patch may have several reasons.
 
     Args:
         columns: Values by name; NaN where a column is null.
-        image: [n] numbers of the patches' images.
+        image: [n] indices of the patches' images.
     """
     return {
         t.column: t.against(np.asarray(columns[t.column], np.float64), image) for t in THRESHOLDS if t.column in columns
@@ -136,7 +137,7 @@ def reasons(columns: Mapping[str, Array], image: Array) -> dict[str, Array]:
 
 
 def of_images(column: str, values: Array, image: Array) -> Array:
-    """The value of each image: as the column's threshold says, the mean where there is none."""
+    """The value of each image, as the column's threshold defines it, or the mean if the column has none."""
     for t in THRESHOLDS:
         if t.column == column:
             return t.of_images(values, image)
@@ -144,7 +145,7 @@ def of_images(column: str, values: Array, image: Array) -> Array:
 
 
 def image_means(values: Array, image: Array) -> Array:
-    """The mean of each image's values, missing ones left out; NaN where there is none."""
+    """The mean of each image's values without missing ones; NaN if there is no other."""
     known = ~np.isnan(values)
     n = int(image.max()) + 1 if len(image) else 0
     counts = np.bincount(image[known], minlength=n)

@@ -1,4 +1,4 @@
-"""ONNX Runtime: the exported scorer, or a network from an .onnx file between our degradation and our loss."""
+"""ONNX Runtime as an engine: the exported scorer, or a network from an .onnx file between d and L."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ class OnnxEngine(MapEngine):
 class OnnxModule(nn.Module):
     """An .onnx network as a module in main memory: LR [N, C, h, w] in [0, 1] to SR.
 
-    One whose output has the size of its input gets the bicubically up-sampled planes.
+    A network whose output has the size of its input gets the bicubically up-sampled planes.
 
     Raises:
-        InputError, RunError: as ``OnnxNetwork``.
+        InputError: ``OnnxNetwork`` refuses the file.
+        RunError: onnxruntime is missing.
     """
 
     def __init__(self, path: Path, scale: int, boundary: str, threads: int, device: str) -> None:

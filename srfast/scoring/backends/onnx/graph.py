@@ -1,12 +1,12 @@
 """The scorer and its network as ONNX graphs that mean the same on every runtime.
 
-Only plain float32 operators that ONNX Runtime (CPU and CUDA), TensorRT and OpenVINO all have are used, at
-opset 17: no Resize (its antialiasing is missing, wrong or ignored in some of them), no integer arithmetic (some
-run it in float32), no slice with a negative step.
+The graphs use opset 17 and only plain float32 operators that ONNX Runtime (CPU and CUDA), TensorRT and OpenVINO all
+have: no Resize (its antialiasing is missing, wrong or ignored in some of them), no integer arithmetic (some run it in
+float32), no slice with a negative step.
 
-All that is 8-bit is exact in float32: sums before a Floor are multiples of 1/2 below 2^23, and quotients stay
-clear of the integers that Floor separates, so that neither the order of a sum nor a division turned into
-a multiplication changes a bit. The kernels there are integers of at most 11 bits, which TF32 holds too.
+All 8-bit values are exact in float32: sums before a Floor are multiples of 1/2 below 2^23, and quotients stay clear of
+the integers that Floor separates, so that neither the order of a sum nor a division turned into a multiplication
+changes a bit. The kernels there are integers of at most 11 bits, which TF32 holds too.
 """
 
 from __future__ import annotations
@@ -51,24 +51,24 @@ def build_scorer(
     channels: int = 3,
     sha256: str | None = None,
 ) -> onnx.ModelProto:
-    """The whole score as one graph: ``patches`` uint8 [N, H, W, C] in, ``loss`` float32 [N] out.
+    """Builds the whole score as one graph: ``patches`` uint8 [N, H, W, C] in, ``loss`` float32 [N] out.
 
-    N is dynamic; so are H and W unless ``patch`` fixes them. Both are multiples of the scale, and at least
-    twice it where they are dynamic: the graph does not run on anything else.
+    N is dynamic; so are H and W unless ``patch`` fixes them. Both are multiples of the scale, and at least twice the
+    scale if they are dynamic: the graph does not run on anything else.
 
     Args:
-        weights: SRCNN 9-1-5 by the names of its state dict, arrays or tensors; None for plain bicubic
+        weights: SRCNN 9-1-5 by the names of its state dict, arrays or tensors. None stands for plain bicubic
             up-sampling.
         scale: 2, 3 or 4.
         patch: Fixed H = W, or (H, W), in HR pixels; None leaves both dynamic.
         boundary: "symmetric" or "replicate", for both resamplings; the network always pads by replication.
-        output: "loss"; "map" for ``squared_error`` float32 [N, H, W] in [0, 255]^2; "lr" for ``lr`` uint8
-            [N, h, w].
+        output: "loss"; "map" for ``squared_error`` float32 [N, H, W] in [0, 255]^2; "lr" for ``lr`` uint8 [N, h, w].
         channels: 3 (RGB) or 1 (Y itself).
-        sha256: Digest of the weights to record; by default that of their safetensors serialisation.
+        sha256: Digest of the weights to record; None takes that of their safetensors serialisation.
 
     Raises:
-        InputError: an argument outside the above. RunError: the onnx package is missing.
+        InputError: an argument has none of these values.
+        RunError: the onnx package is missing.
     """
     size = _size(scale, patch)
     if boundary not in ("symmetric", "replicate"):
@@ -112,9 +112,18 @@ def build_scorer(
 def build_network(
     weights: Weights, scale: int, patch: int | tuple[int, int] | None = None, *, sha256: str | None = None
 ) -> onnx.ModelProto:
-    """The bare SRCNN: ``up`` float32 [N, 1, H, W], up-sampled Y in [0, 1], to ``sr`` of the same shape.
+    """Builds the bare SRCNN: ``up`` float32 [N, 1, H, W], up-sampled Y in [0, 1], to ``sr`` of the same shape, not
+    clamped.
 
-    ``sr`` is not clamped. Args, errors: as for ``build_scorer``; ``scale`` only goes into the metadata.
+    Args:
+        weights: SRCNN 9-1-5 by the names of its state dict, arrays or tensors.
+        scale: 2, 3 or 4; it goes only into the metadata.
+        patch: Fixed H = W, or (H, W), in HR pixels; None leaves both dynamic.
+        sha256: Digest of the weights to record; None takes that of their safetensors serialisation.
+
+    Raises:
+        InputError: an argument has none of these values.
+        RunError: the onnx package is missing.
     """
     size = _size(scale, patch)
     arrays = _arrays(weights)
@@ -138,14 +147,14 @@ def export_onnx(path: Path | str, *, scale: int = 2, patch: int | None = None, n
     Args:
         path: The file to write, which appears whole or not at all.
         scale: 2, 3 or 4.
-        patch: Side of a patch in HR pixels, which is then fixed; None leaves height and width dynamic.
-        network_only: The network alone: up-sampled Y in, SR out, instead of patches in and losses out.
+        patch: Side of a patch in HR pixels, if it is to be fixed; None leaves height and width dynamic.
+        network_only: True writes only the network, from up-sampled Y to SR, instead of patches to losses.
 
     Returns:
         The path.
 
     Raises:
-        InputError: a bad scale or patch, or a path that cannot be written to.
+        InputError: the scale or patch is wrong, or the path cannot be written to.
         RunError: the onnx package is missing, or the disk is full.
     """
     path = Path(path)
@@ -326,7 +335,7 @@ def _srcnn(g: _Graph, x: str, arrays: dict[str, np.ndarray]) -> str:
 
 
 def _pad(g: _Graph, x: str, pad: int, sizes: dict[int, int | None], boundary: str) -> str:
-    """``pad`` lines on both sides of each axis in ``sizes``, which gives its length where that is fixed."""
+    """Pads ``pad`` lines on both sides of each axis in ``sizes``, which gives the length of an axis if it is fixed."""
     if boundary == "replicate":
         before = [pad if axis in sizes else 0 for axis in range(4)]
         return g.op("Pad", x, g.const(before * 2, np.int64), mode="edge")

@@ -25,16 +25,16 @@ _PROBE = 48
 
 
 def session(model: bytes | Path, threads: int, device: str = "auto") -> Any:
-    """An onnxruntime.InferenceSession.
+    """Opens an onnxruntime.InferenceSession.
 
     Args:
-        model: A serialised graph or the path of one.
-        threads: CPU threads of one run.
-        device: "auto" takes CUDA where it works and the CPU elsewhere; "cuda" insists; "cpu" does not try.
+        model: A serialised graph, or the path of one.
+        threads: Number of CPU threads of one run.
+        device: "auto" takes CUDA if it works, otherwise the CPU; "cuda" insists on CUDA; "cpu" does not try it.
 
     Raises:
-        InputError: the graph cannot be loaded. RunError: onnxruntime is missing, or CUDA was asked for and
-            does not work.
+        InputError: the graph cannot be loaded.
+        RunError: onnxruntime is missing, or CUDA was asked for and does not work.
     """
     _runtime()
     works, reason = (False, "") if device == "cpu" else _cuda()
@@ -48,10 +48,7 @@ def session(model: bytes | Path, threads: int, device: str = "auto") -> Any:
 
 
 def provider_report() -> dict[str, str | None]:
-    """Versions of onnxruntime and onnx (None: missing), the provider in use, and the reason CUDA is not.
-
-    Never raises.
-    """
+    """Versions of onnxruntime and onnx (None: missing), the provider in use, and why it is not CUDA. Never raises."""
     report: dict[str, str | None] = {"onnxruntime": None, "onnx": None, "provider": None, "reason": None}
     for name in ("onnxruntime", "onnx"):
         try:
@@ -69,13 +66,15 @@ class OnnxScorer:
     """The score of ``reference.score_patches`` on ONNX Runtime.
 
     Args:
-        weights: SRCNN 9-1-5 by the names of its state dict; None for plain bicubic up-sampling.
+        weights: SRCNN 9-1-5 by the names of its state dict. None stands for plain bicubic up-sampling.
         scale: 2, 3 or 4.
         boundary: "symmetric" or "replicate".
-        threads, device: As for ``session``.
+        threads: Number of CPU threads of one run.
+        device: "auto", "cpu" or "cuda", as for ``session``.
 
     Raises:
-        InputError: bad weights, scale or boundary. RunError: onnx or onnxruntime is missing.
+        InputError: the weights, scale or boundary are wrong.
+        RunError: onnx or onnxruntime is missing.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class OnnxScorer:
         """Losses float32 [N], in [0, 255]^2, of uint8 patches [N, H, W, 3] (RGB) or [N, H, W, 1] (Y).
 
         Raises:
-            InputError: another shape or dtype, or H or W is not a positive multiple of the scale.
+            InputError: the shape or dtype is another, or H or W is not a positive multiple of the scale.
         """
         self._check(patches)
         if len(patches) == 0:
@@ -109,12 +108,12 @@ class OnnxScorer:
         return self._run(patches, "loss")
 
     def squared_error(self, images: np.ndarray) -> np.ndarray:
-        """Squared-error maps float32 [N, H, W] of uint8 images as ``score`` takes them.
+        """Squared-error maps float32 [N, H, W] of uint8 images as for ``score``.
 
         Large images are computed in tiles with exact overlap, so that memory does not grow with them.
 
         Raises:
-            InputError: as for ``score``.
+            InputError: ``score`` would refuse the images.
         """
         self._check(images)
         height, width = images.shape[1:3]
@@ -153,22 +152,24 @@ class OnnxScorer:
 
 
 class OnnxNetwork:
-    """A network from an .onnx file: one float32 input [N, C, H, W] in [0, 1], Y or RGB, and one output, SR.
+    """A network from an .onnx file with one float32 input [N, C, H, W] in [0, 1], Y or RGB, and one output, SR.
 
     Args:
         path: The file.
-        scale: The scale it must have.
-        threads, device: As for ``session``.
+        scale: The scale that the network must have.
+        threads: Number of CPU threads of one run.
+        device: "auto", "cpu" or "cuda", as for ``session``.
 
     Attributes:
-        channels: 1, Y, or 3, RGB.
-        takes: "up" where the output has the size of the input (bicubically up-sampled planes), "lr" where it is
-            ``scale`` times that.
+        channels: 1 for Y, 3 for RGB.
+        takes: "up" if the output has the size of the input, which is then bicubically up-sampled; "lr" if the output is
+            ``scale`` times as large.
         sha256: Digest of the file.
-        size: The only input size [H, W] it takes; a side is None where it takes any.
+        size: The only input size [H, W] that the network takes; None for a side that may vary.
 
     Raises:
-        InputError: not such a network, or of another scale. RunError: onnxruntime is missing.
+        InputError: the file is not such a network, or has another scale.
+        RunError: onnxruntime is missing.
     """
 
     def __init__(self, path: Path | str, scale: int, threads: int = 1, device: str = "auto") -> None:
@@ -186,12 +187,12 @@ class OnnxNetwork:
         self.channels, self.takes = self._probe(channels)
 
     def enhance(self, planes: np.ndarray) -> np.ndarray:
-        """SR float32 [N, C, H', W'], as the network gives it, of ``planes`` float32 [N, C, H, W] in [0, 1].
+        """SR float32 [N, C, H', W'], as the network returns it, of ``planes`` float32 [N, C, H, W] in [0, 1].
 
-        H' = H and W' = W for an "up" network, ``scale`` times that for an "lr" one.
+        H' = H and W' = W for an "up" network, and ``scale`` times that for an "lr" network.
 
         Raises:
-            InputError: another shape or dtype, or a size the network does not take.
+            InputError: the shape or dtype is another, or the network does not take the size.
         """
         if planes.dtype != np.float32 or planes.ndim != 4 or planes.shape[1] != self.channels:
             raise InputError(
@@ -245,9 +246,9 @@ class OnnxNetwork:
         return inputs[0].name, batch, planes, (height, width)
 
     def _probe(self, channels: int | None) -> tuple[int, Literal["up", "lr"]]:
-        """Channels, and what it takes.
+        """Finds the channels, and which input the network takes.
 
-        Annotated shapes may be symbolic, missing or wrong: one run on gray says what the network does.
+        Annotated shapes may be symbolic, missing or wrong, so one run on gray finds out.
         """
         if channels is None:
             try:
@@ -269,7 +270,7 @@ class OnnxNetwork:
 
 
 def _in_batches(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray, batch: int, fixed: bool = False) -> np.ndarray:
-    """``run`` on ``batch`` samples at a time; where ``fixed``, the last sample is repeated to fill them."""
+    """Calls ``run`` on ``batch`` samples at a time; if ``fixed``, the last sample is repeated to fill a batch."""
     parts = []
     for start in range(0, len(x), batch):
         part = np.ascontiguousarray(x[start : start + batch])
@@ -317,14 +318,14 @@ def _open(model: bytes | Path, threads: int, cuda: bool) -> Any:
 
 
 def cuda_fails() -> str | None:
-    """Why ONNX Runtime does not compute on CUDA here; None when it does."""
+    """Why ONNX Runtime does not compute on CUDA on this machine; None if it does."""
     works, reason = _cuda()
     return None if works else reason
 
 
 @lru_cache(maxsize=1)
 def _cuda() -> tuple[bool, str]:
-    """Whether a graph runs on CUDA here, and why not; made to run, because drivers fail as late as then."""
+    """Whether a graph runs on CUDA on this machine, and why not; a graph is run, since drivers fail as late as that."""
     if CUDA not in _runtime().get_available_providers():
         return False, "this onnxruntime has no CUDA provider (onnxruntime-gpu has)"
     try:
