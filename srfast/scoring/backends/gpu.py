@@ -1,7 +1,7 @@
 """SRCNN scores on a GPU: the degrade kernel, then the network by torch ("native") or by Triton ("triton").
 
-Work goes to the current stream. Memory is bounded whatever the number and the size of the images: patches are scored in
-chunks, images larger than a chunk in bands of rows with a halo, and host arrays are uploaded piece by piece.
+Work goes to the current stream. Memory is bounded for any number and size of images: patches are scored in chunks,
+images larger than a chunk in bands of rows with a halo, and host arrays are uploaded piece by piece.
 """
 
 from __future__ import annotations
@@ -222,8 +222,8 @@ class GpuEngine:
         size: int,
         dense: bool,
     ) -> Callable[[], list[Scores]]:
-        """Starts ``windows`` or ``dense`` for several images, on the host or the engine's device, without waiting for
-        scores. Images of the host share uploads, and windows share launches.
+        """Starts ``windows`` or ``dense`` for images on the host or the device; they share uploads, and windows
+        launches.
         """
         with _on(self.device):
             scores = (self._maps_of if dense else self._windows_of)(images, grids, size)
@@ -331,8 +331,9 @@ class _Piece:
 
 
 class _TorchNetwork:
-    """The network by torch's convolutions, channels last. Pixels stay in [0, 255] and biases are multiplied by 255: the
-    network is positively homogeneous, and a plane in half precision is not rounded twice.
+    """The network by torch's convolutions, channels last. Pixels stay in [0, 255] and biases are multiplied by 255.
+
+    The network is positively homogeneous, and a plane in half precision is not rounded twice.
     """
 
     needs_up = True
