@@ -57,8 +57,7 @@ def _rows(weight, FIRST: tl.constexpr, COUNT: tl.constexpr):
 @triton.jit
 def _place(row, column, height, width, SIDE: tl.constexpr):
     """Position of an LR pixel in a plane of products. Columns next to a border are classes of their own and come after
-    the others, with their pixels one after another, so that a program writes neighbours whichever class it works on.
-    """
+    the others, with their pixels one after another, so that a program writes neighbours whichever class it works on."""
     middle = tl.minimum(SIDE // 2, width - 1)
     past = tl.maximum(width - SIDE, 0)
     whole = (column >= middle) & (column <= middle + past)
@@ -232,8 +231,7 @@ class Packed:
 
 def groups(images: int, height: int, width: int, scale: int, config: Config, itemsize: int) -> tuple[int, int]:
     """The number of images in a group of at most GROUP bytes, and of the programs of ``features_kernel`` for
-    one group.
-    """
+    one group."""
     most = max(1, GROUP // (scale**2 * 25 * height * width * itemsize))
     group = triton.cdiv(images, triton.cdiv(images, most))
     side = WINDOW[scale]

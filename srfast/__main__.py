@@ -33,8 +33,7 @@ def run() -> None:
 def _spare_memory() -> None:
     """Uses the system's memory allocator for Arrow where memory is limited (``ulimit -v``), since Arrow's own
     allocators reserve much and abort the process when they cannot, and keeps one of them from starting a thread on
-    import.
-    """
+    import."""
     try:
         import resource
 
@@ -47,8 +46,7 @@ def _spare_memory() -> None:
 
 def _open_streams() -> None:
     """Opens streams that the shell closed (``2>&-``) to nowhere, since the next file would get their number and
-    output.
-    """
+    output."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

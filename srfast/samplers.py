@@ -214,8 +214,7 @@ class InfoBatch(_Shared):
 
     def _exchange(self) -> None:
         """Takes over the losses that other processes recorded since the last epoch, with the mean of several for a
-        sample.
-        """
+        sample."""
         d = torch.distributed
         if self.world > 1 and d.is_available() and d.is_initialized():
             device = (

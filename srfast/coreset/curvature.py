@@ -182,6 +182,5 @@ def _error(rows: Tensor, vector: Tensor, gradient: Tensor) -> float:
 
 def squared_error(up: Tensor, y: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
     """(255 f - y)^2 [N, H, W] of whole images, from up-sampled Y [N, H, W] in [0, 1] and Y in [0, 255]; the network
-    pads by replication.
-    """
+    pads by replication."""
     return (255 * srcnn(up[:, None], weights)[:, 0] - y).square()

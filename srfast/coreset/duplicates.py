@@ -57,16 +57,14 @@ class Duplicates:
     table: ScoreTable
     """The score table with the columns ``duplicate`` (bool: a patch of a better image, or an earlier one of the same
     image, shows the same), ``group`` (int32: a number that rows which show the same share; -1 for a row on its own) and
-    ``leak`` (string: the test image that shows the same, or missing).
-    """
+    ``leak`` (string: the test image that shows the same, or missing)."""
     duplicates: int
     groups: int
     flat: int
     """Number of patches that are too flat to be recognised, and are never called duplicates."""
     images: list[tuple[str, str, int, int]]
     """Pairs of images, the better one last, where the first shares at least half of its patches that are not flat with
-    the second; with the number of these patches, and of how many.
-    """
+    the second; with the number of these patches, and of how many."""
     leaks: dict[str, dict[str, int]]
     """Test image -> training image -> number of patches that they share."""
 
@@ -271,8 +269,7 @@ def _pairs_within(
 
 def _alike(left: _Looks, a: np.ndarray, right: _Looks, b: np.ndarray, alike: float) -> np.ndarray:
     """Which pairs left[a], right[b] are alike, on all cores: by a rough comparison, a close one, and by their
-    details.
-    """
+    details."""
     same = np.arange(len(a))
     for compare, one, two, least in (
         (rough_likeness, left.half, right.half, alike - _ROUGH),

@@ -79,8 +79,7 @@ def summed(plane: np.ndarray) -> np.ndarray:
 
 def copies(sums: np.ndarray, x: np.ndarray, y: np.ndarray, size: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Patches [n] of an image, each as means over side x side cells, [n, side, side] float32. If a patch is smaller
-    than ``side``, its cells share pixels.
-    """
+    than ``side``, its cells share pixels."""
     first = np.arange(side) * size[:, None] // side
     last = np.maximum((np.arange(side) + 1) * size[:, None] // side, first + 1)
     x0, x1, y0, y1 = x[:, None] + first, x[:, None] + last, y[:, None] + first, y[:, None] + last
@@ -138,8 +137,7 @@ def spectrum(small: np.ndarray, folded: bool = False, floor: float = FLOOR) -> n
 
 def standardised(features: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
     """Features [n, d] float32 in units of the deviation ``of`` these features (None: of themselves), less their mean;
-    constant features become zero.
-    """
+    constant features become zero."""
     of = features if of is None else of
     spread = of.std(axis=0, dtype=np.float64)
     centred = features - of.mean(axis=0, dtype=np.float64)

@@ -33,8 +33,7 @@ def smoothed(copies: np.ndarray) -> np.ndarray:
 
 def halved(copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Copies [n, SIDE, SIDE] at half the size [n, SIDE / 2, SIDE / 2] float32, and which of them are too flat to be
-    recognised [n], since their smoothed inner part hardly varies.
-    """
+    recognised [n], since their smoothed inner part hardly varies."""
     small, flat = np.empty((len(copies), SIDE // 2, SIDE // 2), np.float32), np.empty(len(copies), bool)
     for i in range(0, len(copies), _BATCH):
         smooth = smoothed(copies[i : i + _BATCH])
@@ -62,8 +61,7 @@ def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def detail_likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The ``likeness`` of the details of the copies, without their coarse shapes: two straight edges or two ramps are
-    alike, but the details on them are not.
-    """
+    alike, but the details on them are not."""
     return _batched(lambda i: _concordance(_details(a[i]), _details(b[i]), REACH), len(a))
 
 

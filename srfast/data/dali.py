@@ -110,8 +110,7 @@ class PatchStream:
 
     def batches(self) -> Iterator[list[tuple[int, Tensor]]]:
         """Yields (index into ``files``, uint8 [H, W, 3] on the device), in order, for the files of one batch of
-        DALI.
-        """
+        DALI."""
         if self._pipeline is None:
             return
         self._pipeline.reset()

@@ -34,8 +34,7 @@ class Encoding:
 
     def preference(self, name: str) -> tuple[int, bool, int, str]:
         """Sort key, the better of two copies first: larger, then lossless, then of higher JPEG quality, then by
-        name.
-        """
+        name."""
         return -self.width * self.height, not self.lossless, -(self.quality or 0), name
 
     def better_than(self, other: Encoding) -> str:

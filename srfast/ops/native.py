@@ -179,8 +179,7 @@ def _rows_together(image: np.ndarray) -> np.ndarray:
 
 def build_info() -> dict[str, Any]:
     """Version, compiler, instruction sets (``fast``: those of the reduced precision) and CUDA architectures of the
-    compiled module.
-    """
+    compiled module."""
     c = compiled()
     architectures = [a for a in c.cuda_architectures.split(",") if a]
     return {

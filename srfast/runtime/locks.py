@@ -89,8 +89,7 @@ class Lock:
 
     def moved(self, path: Path) -> None:
         """Records the new path of the file after its folder was renamed while the lock was held, or after its
-        release.
-        """
+        release."""
         if not self.held:
             return
         with _guard:

@@ -12,8 +12,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 def cores() -> int:
     """The number of cores that this process may use, by its CPU affinity, by the quota of its control group (``docker
-    --cpus``), and by OMP_NUM_THREADS if that is lower.
-    """
+    --cpus``), and by OMP_NUM_THREADS if that is lower."""
     limits = [_affinity()]
     quota = _quota(_CGROUP, Path("/proc/self/cgroup"))
     if quota is not None:

@@ -42,8 +42,7 @@ _TEMPLATE = """\
 
 def html(rows: Rows) -> str:
     """HTML of a score table or a core-set, without scripts. Names are escaped, and patches are left out whose image is
-    missing or has another size.
-    """
+    missing or has another size."""
     import jinja2
 
     few = rows.table.slice(0, 5).to_pylist()

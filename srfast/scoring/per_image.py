@@ -129,8 +129,7 @@ class Job:
 
     def submit(self, group: list[Read]) -> Callable[[], Iterator[Outcome]]:
         """Starts several images by one call of an engine that takes several; the returned function waits for their
-        outcomes. The images may be freed after the call.
-        """
+        outcomes. The images may be freed after the call."""
         assert isinstance(self.engine, TakesSeveral)
         sizes = [one for _, image in group if isinstance(image, Decoded) for one in image.sizes]
         grids = [(one.xs, one.ys) for one in sizes]
@@ -163,8 +162,7 @@ class Job:
 
 def one_late(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outcome]:
     """Yields the outcomes of groups of images, each after the next group is submitted, so that the device works while
-    scores are fetched. If submitting fails, the previous group comes first.
-    """
+    scores are fetched. If submitting fails, the previous group comes first."""
     behind = next(waits, None)
     while behind is not None:
         try:

@@ -57,8 +57,7 @@ class Verdict:
     """Why the image cannot be read, or its size."""
     values: dict[str, float] = field(default_factory=dict)
     """By column, the value by which the image is judged: that of the column's threshold, or the mean of its patches.
-    NaN: the value is known for no patch.
-    """
+    NaN: the value is known for no patch."""
     patches: dict[str, list[int]] = field(default_factory=dict)
     """By reason, the rows of the table that are rejected although the image is kept."""
 

@@ -23,8 +23,7 @@ HDC_COMPLEX = 0.5
 
 def diverse(pool: Pool) -> np.ndarray:
     """Goes in rounds over k-means clusters of texture features; each round takes the patch nearest to the centre from
-    every cluster that has one left, the largest clusters first.
-    """
+    every cluster that has one left, the largest clusters first."""
     features = _textures(pool, np.arange(len(pool)))
     label, distance = kmeans(features, min(CLUSTERS, pool.count), int(pool.rng.integers(2**31)))
     nearest = np.lexsort((distance, label))

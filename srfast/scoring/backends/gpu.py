@@ -132,8 +132,7 @@ class GpuScorer:
     @torch.inference_mode()
     def maps(self, image: Tensor) -> Tensor:
         """float32 [3, H, W] of one uint8 image [H, W, 3 or 1]: squared errors of network and bicubic, and the Sobel
-        map.
-        """
+        map."""
         with _on(self.device):
             y, lr, up, _ = torch.ops.srfast.degrade(image[None], self.scale, self.boundary, torch.float32, True, False)
             plain = loss = (up - y).square()
@@ -223,8 +222,7 @@ class GpuEngine:
         dense: bool,
     ) -> Callable[[], list[Scores]]:
         """Starts ``windows`` or ``dense`` for images on the host or the device; they share uploads, and windows
-        launches.
-        """
+        launches."""
         with _on(self.device):
             scores = (self._maps_of if dense else self._windows_of)(images, grids, size)
             wait = fetched(torch.cat(scores, 1))
@@ -331,14 +329,14 @@ class _Piece:
 
 
 class _TorchNetwork:
-    """The network by torch's convolutions, channels last. Pixels stay in [0, 255] and biases are multiplied by 255.
+    """The network by torch's convolutions, channels last, with pixels in [0, 255] and biases times 255.
 
     The network is positively homogeneous, and a plane in half precision is not rounded twice.
     """
 
     needs_up = True
     pixels = 1 << 22
-    """Pixels that are scored at once; conv1's 64 channels, held twice, take 1 GiB (2 GiB in fp32)."""
+    """Pixels scored at once; conv1's 64 channels, held twice, take 1 GiB (2 GiB in fp32)."""
 
     def __init__(
         self, weights: Mapping[str, Tensor], scale: int, boundary: str, dtype: torch.dtype, device: torch.device

@@ -83,8 +83,7 @@ class TakesSeveral(Protocol):
         self, images: Sequence[np.ndarray], grids: Sequence[tuple[np.ndarray, np.ndarray]], size: int, dense: bool
     ) -> Callable[[], list[Scores]]:
         """Starts ``windows`` or ``dense`` for each image with its (xs, ys); the returned function waits for the scores.
-        The images may change after the call.
-        """
+        The images may change after the call."""
         ...
 
 

@@ -82,8 +82,7 @@ class Upscaler:
     @torch.inference_mode()
     def upscale(self, lr: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """SR of an LR image uint8 [h, w, 3 or 1]: its Y float32 [H, W] of 16..235, not rounded, and RGB float32 [H, W,
-        3] in [0, 255] from a network of colours, otherwise None.
-        """
+        3] in [0, 255] from a network of colours, otherwise None."""
         planes = self._planes(torch.from_numpy(lr)[None])
         with without_tf32():
             rows = [torch.cat([tile.run(self.network, planes) for tile in row], 3) for row in self._rows(planes)]

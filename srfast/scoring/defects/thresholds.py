@@ -28,8 +28,7 @@ class Threshold:
     """Whether low values count against an image."""
     share: float | None = None
     """The value of an image is what this share of its patches reaches, leaving out those where the column is null; None
-    takes their mean. A defect of the whole image is in nearly all of its patches, a local one in a few.
-    """
+    takes their mean. A defect of the whole image is in nearly all of its patches, a local one in a few."""
     most: float | None = None
     """An image is left out as a whole if this share of its patches is beyond ``image``; None: if its value is."""
     within: float | None = None
