@@ -1,1 +1,1 @@
-"""Model to PSNR and SSIM."""
+"""From a model to PSNR and SSIM."""

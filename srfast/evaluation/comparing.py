@@ -1,4 +1,4 @@
-"""Whether evaluations are different, and which of many cannot be told from the best."""
+"""Comparison of evaluations: their differences, and which cannot be distinguished from the best."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ _NOT_METRICS = ("image", "seed", "dataset")
 
 @dataclass(frozen=True)
 class Contestant:
-    """One of the evaluations that were compared."""
+    """One of the evaluations that are compared."""
 
     name: str
     mean: float
     seeds: int
     difference: float
-    """To the best one, below zero where that has the higher values; 0 for the best."""
+    """Difference from the best one, negative if that has higher values; 0 for the best."""
     low: float
     high: float
-    """Of the difference: simultaneous 95 % bounds over all pairs. NaN for the best and without an interval."""
+    """Upper bound of the difference; bounds hold simultaneously for all pairs at 95 %. NaN for the best, and without an
+    interval."""
     p: float
-    """Of "as good as the best", times the number of pairs; NaN for the best."""
+    """p-value of "as good as the best", times the number of pairs; NaN for the best."""
 
     @property
     def verdict(self) -> str:
@@ -44,14 +45,14 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Contest:
-    """What a comparison found, the best first."""
+    """The result of a comparison, the best evaluation first."""
 
     metric: str
     images: int
     left_out: int
-    """Images that only some have, or whose value is not finite."""
+    """Number of images that only some evaluations have, or whose value is not finite."""
     seeds: bool
-    """Whether trainings are a sample too; else the intervals are over images alone."""
+    """Whether intervals are over trainings and images, and not over images alone."""
     rows: tuple[Contestant, ...]
 
     def __str__(self) -> str:
@@ -66,7 +67,7 @@ class Contest:
 
     @property
     def about(self) -> str:
-        """What the intervals are over."""
+        """The samples that the intervals are over, in words."""
         over = f"{self.images} images" + (f" and {min(r.seeds for r in self.rows)} trainings" if self.seeds else "")
         note = "" if self.seeds else "; of one training each: another training of the same could differ by more"
         left = f"; {self.left_out} images left out, which not all have as finite values" if self.left_out else ""
@@ -83,21 +84,25 @@ def compare(
 ) -> Contest:
     """Compares evaluations on the same images.
 
-    With several trainings of each (seeds, all of them the same number or named by a column ``seed``), intervals and
-    tests are over trainings and images (a crossed mixed model, or Student's over the trainings, the wider); with one,
-    over images alone. Every pair counts for the correction (Bonferroni), because the best is found in the data.
+    With several trainings of each evaluation (seeds, the same number for all or named by a column ``seed``), intervals
+    and tests are over trainings and images: the wider of a crossed mixed model's and of Student's over the trainings.
+    With one training, they are over images alone. Every pair counts for the correction (Bonferroni), because the best
+    is found in the data.
 
     Args:
-        runs: Name -> a JSON file of ``srfast eval --json``, a CSV file with the columns ``image`` and the metric
-            (``seed`` and ``dataset`` where there are several), a study's results.parquet or its folder (its arms
-            then count one by one), values by image, or a list of these: the seeds.
+        runs: By name: a JSON file of ``srfast eval --json``, a CSV file with the columns ``image`` and the metric (and
+            ``seed`` and ``dataset``, if there are several), a study's results.parquet or its folder (its arms are then
+            compared one by one), values by image, or a list of these, one for each seed.
         metric: "psnr", "ssim", or a column of the CSV files.
-        lower_is_better: As with LPIPS.
+        lower_is_better: Whether lower values are better, as for LPIPS.
+
+    Returns:
+        The evaluations, the best first, with their differences from the best.
 
     Raises:
-        InputError: a file that is none of these, no such metric, fewer than two to compare, fewer than two images that
-            all have.
-        RunError: scipy is missing.
+        InputError: a file is none of these, lacks the metric, there are fewer than two evaluations, or they have fewer
+            than two images in common.
+        RunError: scipy is not installed.
     """
     try:
         from srfast.evaluation.inference import Comparison, Error, judge
@@ -137,7 +142,7 @@ def compare(
 
 
 def _difference(a: np.ndarray, b: np.ndarray, of_a: Sequence[str], of_b: Sequence[str]) -> np.ndarray:
-    """[seeds, images] over the seeds that both have; of the means where they have fewer than two in common."""
+    """[seeds, images] over the seeds that both have, or of their means if they share fewer than two."""
     both = [s for s in of_a if s in of_b]
     if len(both) < 2:
         return a.mean(0, keepdims=True) - b.mean(0, keepdims=True)
@@ -146,7 +151,7 @@ def _difference(a: np.ndarray, b: np.ndarray, of_a: Sequence[str], of_b: Sequenc
 
 
 def _common(found: Mapping[str, Mapping[tuple[str, str], float]]) -> tuple[dict[str, list[str]], list[str], int]:
-    """The seeds of each, the images that all seeds of all have as finite values, and how many are left out."""
+    """The seeds of each evaluation, the images that all seeds of all have as finite values, and the number left out."""
     seeds = {name: sorted({s for s, _ in of}) for name, of in found.items()}
     every = sorted({i for of in found.values() for _, i in of})
     images = [
@@ -158,7 +163,7 @@ def _common(found: Mapping[str, Mapping[tuple[str, str], float]]) -> tuple[dict[
 
 
 def _read(source: Source, metric: str, seed: str) -> dict[str, dict[tuple[str, str], float]]:
-    """Name within the source ("": it is one evaluation) -> (seed, image) -> value."""
+    """Name within the source ("" for a single evaluation) -> (seed, image) -> value."""
     if isinstance(source, Mapping):
         return {"": {(seed, image): float(value) for image, value in source.items()}}
     path = Path(source)
@@ -203,7 +208,7 @@ def _json(path: Path, text: str) -> list[dict[str, Any]]:
 
 
 def _study(path: Path, metric: str) -> dict[str, dict[tuple[str, str], float]]:
-    """The arms of a study, by what tells them apart."""
+    """The arms of a study, by the settings that distinguish them."""
     from srfast.scoring.table import read_parquet
 
     table, _ = read_parquet(path)

@@ -1,4 +1,4 @@
-"""PSNR and SSIM of a model on a folder of images, by one of the two protocols."""
+"""PSNR and SSIM of a model on images, by one of two protocols."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from srfast.ops.functional import imresize
 from srfast.settings import ONE, documented
 
 MODEL = "model.safetensors"
-"""The weights in the folder of a training run."""
+"""File of the weights in the folder of a training."""
 P = ParamSpec("P")
 Model: TypeAlias = "str | Path | nn.Module"
 Paths: TypeAlias = "str | Path | Iterable[str | Path]"
@@ -38,7 +38,7 @@ _CLASSIC_RANGE = (16.0, 235.0)
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One image: its path relative to the folder, PSNR in dB and SSIM."""
+    """The scores of one image: its path relative to the folder, PSNR in dB and SSIM."""
 
     image: str
     psnr: float
@@ -47,7 +47,7 @@ class ImageScore:
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
-    """The scores of a model. ``images`` is in the order of the paths."""
+    """The scores of a model. ``images`` are in the order of the paths."""
 
     model: str
     protocol: Protocol
@@ -57,7 +57,7 @@ class Evaluation:
 
     @property
     def psnr(self) -> float:
-        """Mean over the images, in dB; infinite when one of them is reproduced exactly."""
+        """Mean over the images in dB; infinite if one of them is reproduced exactly."""
         return float(np.mean([i.psnr for i in self.images]))
 
     @property
@@ -104,30 +104,30 @@ def _typed(settings: Callable[P, EvaluateSettings]) -> Callable[[Callable[..., E
 
 @_typed(EvaluateSettings)
 def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluation:
-    """Super-resolves images and compares them with the originals, leaving out a border of ``scale`` pixels.
+    """Super-resolves images and compares them with the originals, without a border of ``scale`` pixels.
 
-    * ``classic``: Y = rgb2ycbcr(uint8) rounded; the LR image is imresize of Y in float, not quantised; SR is
-      rounded to uint8 (bicubic is clamped to 16..235 first, as in VDSR's code). A gray image's values are Y.
-    * ``rgb``: the LR image is imresize of the uint8 RGB image, 8-bit; SR is rounded to uint8 RGB; Y of both
-      in double, not rounded. A gray image is an RGB image with equal planes.
+    * ``classic``: Y = rgb2ycbcr(uint8), rounded. The LR image is imresize of Y in floating point, not quantised. SR is
+      rounded to uint8 (bicubic is clamped to 16..235 first, as in VDSR's code). The values of a gray image are Y.
+    * ``rgb``: The LR image is imresize of the uint8 RGB image, in 8 bits. SR is rounded to uint8 RGB. Y of both is in
+      double precision, not rounded. A gray image is an RGB image with equal planes.
 
-    Images are cropped, right and bottom, to a multiple of the scale. A Y model under ``rgb`` reconstructs Y,
-    and bicubic the chroma. An RGB model under ``classic`` sees float RGB, and Y is taken of its rounded
-    output.
+    Images are cropped, right and bottom, to a multiple of the scale. Under ``rgb``, a Y model reconstructs Y, and
+    chroma is up-sampled bicubically. Under ``classic``, an RGB model gets RGB in floating point, and Y is computed from
+    its rounded output.
 
     Args:
-        model: "bicubic", "srcnn" (the shipped weights), the path of a checkpoint or weights file
-            (.safetensors, .pt, .pth; ours, or foreign ones that spandrel knows), the folder of a training run, or a
-            module that takes LR [1, C, h, w] in [0, 1], C = 1 (Y) or 3 (RGB).
+        model: "bicubic", "srcnn" (the shipped weights), the path of a checkpoint or weights file (.safetensors, .pt,
+            .pth; of srfast, or others that spandrel knows), the folder of a training, or a module that takes LR [1, C,
+            h, w] in [0, 1], C = 1 (Y) or 3 (RGB).
         data: Files or folders of HR images.
         **options: settings
 
     Returns:
-        Per-image and mean PSNR and SSIM, with the protocol and the scale they belong to.
+        PSNR and SSIM of each image and their means, with the protocol and the scale.
 
     Raises:
-        InputError: unknown model, protocol or scale, no images, a file that cannot be read, an LR image
-            that is missing, of the wrong size or that of two HR images.
+        InputError: the model, protocol or scale is unknown, there are no images, a file cannot be read, or an LR image
+            is missing, has the wrong size or belongs to two HR images.
         RunError: a dependency is missing.
     """
     s = EvaluateSettings.of({**dict(zip(("scale", "protocol"), given, strict=False)), **options})
@@ -197,7 +197,7 @@ def _open(model: str | Path | nn.Module, scale: int | None, device: str) -> tupl
 
 
 def _of_run(folder: Path) -> Path:
-    """The model that a training left in its folder."""
+    """The model that a training saved in its folder."""
     path = folder / MODEL
     if not path.is_file():
         raise InputError(
@@ -207,7 +207,7 @@ def _of_run(folder: Path) -> Path:
 
 
 def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.ndarray:
-    """HR cropped to a multiple of the scale, or to its LR file's size times the scale."""
+    """HR cropped to a multiple of the scale, or to the size of its LR file times the scale."""
     h, w = (n - n % scale for n in hr.shape[:2])
     if lr is not None:
         size = (lr.shape[0] * scale, lr.shape[1] * scale)

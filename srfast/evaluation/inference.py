@@ -1,6 +1,6 @@
-"""What differences between two models mean: intervals, tests, equivalence, and how many seeds they need.
+"""Statistics of differences between two models: intervals, tests, equivalence, and the number of seeds they need.
 
-Differences are arrays [seeds, images]: both are samples, of trainings and of photographs.
+Differences are arrays [seeds, images]; both are samples, of trainings and of photographs.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 from scipy import special, stats
 
 DELTA = 0.02
-"""dB: arms closer than this are as good as each other; the size of the gains that papers claim."""
+"""Difference in dB below which arms count as equally good: the size of the gains that papers claim."""
 LEVEL = 0.95
 POWER = 0.8
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the bounds of its interval; NaN where one seed gives none."""
+    """A mean and the bounds of its interval; NaN if one seed gives none."""
 
     mean: float
     low: float
@@ -48,7 +48,7 @@ class Error:
         return Interval(mean, mean - half, mean + half)
 
     def beyond(self, distance: float) -> float:
-        """The chance of a mean at least so far above its expectation."""
+        """The probability of a mean at least as far above its expectation."""
         if self.se == 0:
             return 0.0 if distance > 0 else 1.0 if distance < 0 else 0.5
         return float(special.stdtr(self.freedom, -distance / self.se))
@@ -56,26 +56,27 @@ class Error:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arm a less arm b, over the seeds and images that both have."""
+    """Arm a minus arm b, over the seeds and images that both have."""
 
     effect: Interval
-    """dB; the wider of the mixed model's interval over seeds and images and of Student's over the seeds."""
+    """The difference in dB, with the wider of the mixed model's interval over seeds and images and of Student's over
+    the seeds."""
     seeds: int
     sigma: float
-    """Spread of the difference between seeds, dB; NaN for one seed."""
+    """Standard deviation of the difference between seeds in dB; NaN for one seed."""
     p: float
-    """Of "there is no difference", two-sided: the larger of Student's over the seeds and the mixed model's."""
+    """Two-sided p-value of "there is no difference": the larger of Student's over the seeds and the mixed model's."""
     p_equivalent: float
-    """Of two one-sided tests against +-DELTA: the larger of the same two."""
+    """p-value of two one-sided tests against +-DELTA: the larger of the same two."""
     errors: tuple[Error, ...] = ()
-    """Student's over the seeds, and the mixed model's."""
+    """The standard errors of Student's t over the seeds, and of the mixed model."""
 
     @property
     def verdict(self) -> str:
         return self.judged(self.effect, self.p_equivalent)
 
     def judged(self, effect: Interval, p_equivalent: float) -> str:
-        """The verdict by an interval and a p of equivalence, which a correction may have widened."""
+        """The verdict by an interval and a p-value of equivalence, which a correction may have widened."""
         if self.seeds < 2:
             return "one seed: no verdict"
         if effect.low > 0:
@@ -92,7 +93,7 @@ class Comparison:
 
     @property
     def needed(self) -> int | None:
-        """Seeds that telling a difference of DELTA takes."""
+        """Number of seeds needed to detect a difference of DELTA."""
         return None if math.isnan(self.sigma) else seeds_needed(self.sigma)
 
 
@@ -102,7 +103,7 @@ def compare(a: np.ndarray, b: np.ndarray) -> Comparison:
 
 
 def judge(difference: np.ndarray) -> Comparison:
-    """What differences [seeds, images] say of their mean."""
+    """The statistics of the mean of differences [seeds, images]."""
     per_seed = difference.mean(1)
     seeds = len(per_seed)
     if seeds < 2:
@@ -119,11 +120,11 @@ def _wider(mean: float, errors: Sequence[Error], level: float) -> Interval:
 
 
 def mixed_model(difference: np.ndarray) -> Error:
-    """The standard error of the mean of [seeds, images] where seeds and images are random, crossed effects.
+    """The standard error of the mean of [seeds, images] with random, crossed effects of seeds and images.
 
-    The balanced two-way model without replication by its mean squares (Henderson's method): the variance is
-    (MS_seeds + MS_images - MS_rest) / (seeds images), the effect of images not below zero; its degrees of freedom are
-    Satterthwaite's.
+    It is the balanced two-way model without replication, by its mean squares (Henderson's method): the variance is
+    (MS_seeds + MS_images - MS_rest) / (seeds images), with an effect of images not below zero; its degrees of freedom
+    are Satterthwaite's.
     """
     seeds, images = difference.shape
     of_seeds = images * float(difference.mean(1).var(ddof=1))
@@ -145,12 +146,13 @@ def mixed_model(difference: np.ndarray) -> Error:
 
 
 def equivalence(mean: float, errors: Sequence[Error], delta: float = DELTA) -> float:
-    """The p-value of "the mean does not lie within +-delta": the largest of two one-sided tests by each error."""
+    """The p-value of "the mean does not lie within +-delta": the largest of two one-sided tests by each
+    standard error."""
     return max(e.beyond(delta - abs(mean)) for e in errors)
 
 
 def power(sigma: float, seeds: int, delta: float = DELTA) -> float:
-    """The chance that a two-sided t-test of 5 % over paired seeds tells a difference of delta."""
+    """The probability that a two-sided t-test of 5 % over paired seeds detects a difference of delta."""
     if sigma == 0:
         return 1.0
     limit = special.stdtrit(seeds - 1, (1 + LEVEL) / 2)
@@ -158,11 +160,11 @@ def power(sigma: float, seeds: int, delta: float = DELTA) -> float:
 
 
 def seeds_needed(sigma: float, delta: float = DELTA) -> int:
-    """The fewest seeds that tell a difference of delta with a power of 80 %: about 8 (sigma / delta)^2.
+    """The smallest number of seeds that detects a difference of delta with a power of 80 %: about 8 (sigma / delta)^2.
 
     Args:
-        sigma: The spread of the *paired* difference between seeds.
-        delta: In the same unit.
+        sigma: The standard deviation of the *paired* difference between seeds.
+        delta: The difference, in the same unit.
     """
     seeds = max(2, int(7 * (sigma / delta) ** 2))
     while seeds > 2 and power(sigma, seeds - 1, delta) >= POWER:
@@ -173,7 +175,7 @@ def seeds_needed(sigma: float, delta: float = DELTA) -> int:
 
 
 def told(sigma: float, seeds: int) -> float:
-    """The difference that so many seeds tell with a power of 80 %."""
+    """The difference that so many seeds detect with a power of 80 %."""
     low, high = 0.0, 1000 * sigma
     for _ in range(60):
         middle = (low + high) / 2
@@ -182,7 +184,7 @@ def told(sigma: float, seeds: int) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values of one family (1979): the chance of any false one is at most their level."""
+    """Holm's adjusted p-values of one family (1979): the probability of any false rejection is at most their level."""
     adjusted = [1.0] * len(p)
     running = 0.0
     for place, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
@@ -192,10 +194,10 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def sequential_bound(alpha: float) -> float:
-    """C of O'Brien and Fleming's bounds (1979): |z| >= C / sqrt(t) at the part t of all information decides.
+    """C of O'Brien and Fleming's bounds (1979): |z| >= C / sqrt(t) at the fraction t of all information decides.
 
-    Of the continuous case, a Brownian motion that leaves (-C, C) before t = 1 with a chance of alpha, so that it holds
-    however often one looks; with ten looks the discrete one is 7 % lower.
+    It is computed for the continuous case, a Brownian motion that leaves (-C, C) before t = 1 with probability alpha,
+    so that it holds however often one looks; with ten looks the discrete bound is 7 % lower.
     """
 
     def stays(c: float) -> float:
@@ -210,12 +212,12 @@ def sequential_bound(alpha: float) -> float:
 
 
 def sequential_level(alpha: float, part: float) -> float:
-    """The two-sided p-value that decides at a part of all information, by ``sequential_bound``."""
+    """The two-sided p-value that decides at a fraction of all information, by ``sequential_bound``."""
     return 2 * float(special.ndtr(-sequential_bound(alpha) / math.sqrt(part)))
 
 
 def pooled_sigma(samples: list[np.ndarray]) -> float:
-    """The spread between seeds from several groups [seeds]; NaN where no group has two."""
+    """The standard deviation between seeds, pooled over several groups [seeds]; NaN if no group has two."""
     squares = [((s - s.mean()) ** 2).sum() for s in samples if len(s) > 1]
     freedom = sum(len(s) - 1 for s in samples if len(s) > 1)
     return math.sqrt(sum(squares) / freedom) if freedom else math.nan

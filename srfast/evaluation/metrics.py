@@ -1,11 +1,10 @@
-"""PSNR and SSIM as the field prints them: two protocols, never mixed in one table.
+"""PSNR and SSIM as papers report them: by two protocols, which must not be mixed in one table.
 
-* ``rgb`` (EDSR, RDN, RCAN, SwinIR, ...): Y of the uint8 RGB images, in double, not rounded.
-* ``classic`` (SRCNN, FSRCNN, DRRN, IDN and every published bicubic row): Y rounded to uint8, as MATLAB's
-  rgb2ycbcr does with uint8 images.
+* ``rgb`` (EDSR, RDN, RCAN, SwinIR, ...): Y of the uint8 RGB images, in double precision, not rounded.
+* ``classic`` (SRCNN, FSRCNN, DRRN, IDN and every published bicubic row): Y rounded to uint8, as MATLAB's rgb2ycbcr does
+  for uint8 images.
 
-A two-dimensional array is Y itself under both. The border of ``shave`` pixels is left out before anything is
-computed.
+A two-dimensional array is Y itself under both. A border of ``shave`` pixels is left out before anything is computed.
 """
 
 from __future__ import annotations
@@ -26,20 +25,20 @@ WINDOWS = ("wang", "skimage")
 
 
 def psnr(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rgb") -> float:
-    """Peak signal-to-noise ratio on Y, peak 255.
+    """Peak signal-to-noise ratio on Y, with a peak of 255.
 
     Args:
         sr: [H, W, 3] RGB, or [H, W] Y; uint8.
-        hr: The same shape.
-        shave: Border pixels left out at each side; the field's is the scale.
-        protocol: "rgb": Y in double, not rounded. "classic": Y rounded to uint8.
+        hr: An image of the same shape and dtype.
+        shave: Number of border pixels left out at each side; papers leave out as many as the scale.
+        protocol: "rgb": Y in double precision, not rounded. "classic": Y rounded to uint8.
 
     Returns:
-        10 log10(255^2 / MSE) in dB; infinity where the images agree.
+        10 log10(255^2 / MSE) in dB; infinity if the images are equal.
 
     Raises:
-        InputError: shapes differ or are none of the above, or shave leaves nothing.
-        TypeError: not uint8 arrays.
+        InputError: shapes differ or are not as above, or shave leaves nothing.
+        TypeError: one of them is not a uint8 array.
     """
     a, b = _planes(sr, hr, shave, protocol)
     error = float(np.mean((a - b) ** 2))
@@ -47,25 +46,25 @@ def psnr(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rg
 
 
 def ssim(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rgb", window: Window = "wang") -> float:
-    """Structural similarity on Y (Wang et al., "Image Quality Assessment: From Error Visibility to
-    Structural Similarity", 2004, eq. 13), K1 = 0.01, K2 = 0.03, L = 255.
+    """Structural similarity on Y (Wang et al., "Image Quality Assessment: From Error Visibility to Structural
+    Similarity", 2004, eq. 13), K1 = 0.01, K2 = 0.03, L = 255.
 
     Args:
         sr: [H, W, 3] RGB, or [H, W] Y; uint8.
-        hr: The same shape.
-        shave: Border pixels left out at each side.
-        protocol: As for ``psnr``.
-        window: "wang": 11 x 11 Gaussian, sigma 1.5, averaged over the positions where it lies inside the
-            image ("valid"), as the authors' code and every published table. "skimage": the 7 x 7 uniform
-            window with sample covariance that scikit-image's ``structural_similarity`` uses when it is told
-            nothing; about 0.01 higher on photographs.
+        hr: An image of the same shape and dtype.
+        shave: Number of border pixels left out at each side.
+        protocol: "rgb" or "classic", as for ``psnr``.
+        window: "wang": 11 x 11 Gaussian, sigma 1.5, averaged over the positions at which it lies inside the image
+            ("valid"), as in the authors' code and in published tables. "skimage": the 7 x 7 uniform window with sample
+            covariance that scikit-image's ``structural_similarity`` uses by default; it gives about 0.01 more on
+            photographs.
 
     Returns:
         The mean of the SSIM map, at most 1.
 
     Raises:
-        InputError: as ``psnr``, or the shaved images are smaller than the window.
-        TypeError: not uint8 arrays.
+        InputError: ``psnr`` would raise it, or the shaved images are smaller than the window.
+        TypeError: one of them is not a uint8 array.
     """
     if window not in WINDOWS:
         raise InputError(f"window: expected one of {', '.join(WINDOWS)}, got {window!r}")
@@ -108,7 +107,7 @@ def _planes(sr: np.ndarray, hr: np.ndarray, shave: int, protocol: str) -> tuple[
 
 
 def _gaussian(size: int, sigma: float) -> np.ndarray:
-    """MATLAB's fspecial('gaussian'), whose outer product is separable: one dimension of it, summing to 1."""
+    """One dimension of MATLAB's fspecial('gaussian'), which is separable, with the sum 1."""
     x = np.arange(size) - size // 2
     taps = np.exp(-(x * x) / (2 * sigma * sigma))
     return taps / taps.sum()

@@ -1,1 +1,1 @@
-"""Core-set to files that trainers read: one module a format."""
+"""From a core-set to files that trainers read, with one module for each format."""

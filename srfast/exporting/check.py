@@ -1,4 +1,4 @@
-"""Reads an export back the way the trainer does."""
+"""Reads an export back as the trainer does."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from srfast.exporting.writer import Reader
 from srfast.scoring.table import ScoreTable
 
 SAMPLE = 256
-"""Pairs compared with their source."""
+"""Number of pairs that are compared with their source."""
 
 
 def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compare_lr: bool = True) -> int:
     """Decodes every file of an export, and compares a sample (drawn with seed 0) with ``CorePatches``, pixel by pixel.
 
     Args:
-        folder: Where the export lies.
+        folder: The export.
         plan: What it should hold.
         read: The format's reader.
-        workers: Threads that decode.
-        compare_lr: Whether LR patches are compared too, and not only HR ones.
+        workers: Number of threads that decode.
+        compare_lr: Whether LR patches are compared too.
 
     Returns:
         The number of pairs compared with their source.
 
     Raises:
-        RunError: a patch is missing, is there twice, cannot be decoded, or has the wrong size or pixels; names it.
+        RunError: a patch is missing, occurs twice, cannot be decoded, or has the wrong size or pixels; the message
+            names it.
     """
     left = {name: row for row, name in enumerate(plan.names)}
     rows = np.random.default_rng(0).permutation(len(plan))[:SAMPLE]

@@ -1,4 +1,4 @@
-"""Lossless encoders: a batch of patches to the bytes of their files."""
+"""Lossless encoders, from a batch of patches to the bytes of their files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ _AVERAGE = 3
 
 
 def encoder(name: str) -> Encoder:
-    """The encoder of a format; raises InputError for a name other than png and webp."""
+    """The encoder of a format.
+
+    Raises:
+        InputError: the format is neither png nor webp.
+    """
     encoders = {"png": encode_png, "webp": encode_webp}
     if name not in encoders:
         raise InputError(f"format: expected one of {', '.join(encoders)}, got {name!r}")
@@ -56,7 +60,7 @@ def encode_png(patches: np.ndarray) -> list[bytes]:
 
 
 def encode_webp(patches: np.ndarray) -> list[bytes]:
-    """Lossless WebP: 0.70 of the bytes of PNG in 5 times the time; more effort gains 5 % for 2 to 15 times the time."""
+    """Lossless WebP: 0.70 of the bytes of PNG in 5 times the time; more effort saves 5 % for 2 to 15 times the time."""
     from PIL import Image
 
     files = []
@@ -73,7 +77,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 @lru_cache(maxsize=1)
 def _deflate() -> Callable[[np.ndarray], bytes]:
-    """Contiguous bytes to a zlib stream; igzip where it is installed."""
+    """Compresses contiguous bytes to a zlib stream, by igzip if it is installed."""
     try:
         from isal import isal_zlib
     except ImportError:

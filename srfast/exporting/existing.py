@@ -1,4 +1,4 @@
-"""A subset of what exists already, without copying it: hard links and filtered lists."""
+"""A core-set as a subset of existing files, by hard links and filtered lists instead of copies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from srfast.exporting.writer import INDEX, is_one_line, shape_of, sides, write_l
 from srfast.scoring.table import read_parquet
 
 WRITTEN = ("PNG", "WEBP")
-"""The formats of the files that an export writes."""
+"""File formats that an export writes."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _SHAPE = re.compile(r"\((\d+),(\d+)")
 
@@ -26,18 +26,18 @@ def subset(to: str, folder: Path, plan: Plan, hr: Path, lr: Path | None) -> Plan
 
     Args:
         to: One of SUBSETS.
-        folder: Where to write.
+        folder: The folder to write to.
         plan: The core-set.
-        hr: An LMDB as BasicSR's scripts or srfast write it (to "lmdb"), or a folder of patches. Made by srfast, its
-            patches are found by their places; otherwise every image of the core-set must be one patch, and is found by
-            its path (in a database: its path without the suffix).
+        hr: An LMDB written by BasicSR's scripts or by srfast (to "lmdb"), or a folder of patches. The patches of an
+            export of srfast are found by their positions; otherwise every image of the core-set must be one patch, and
+            is found by its path (in a database: its path without the suffix).
         lr: The same for LR patches.
 
     Returns:
         The plan with the names and the suffix of the patches.
 
     Raises:
-        InputError: a patch is missing or has another size; names it.
+        InputError: a patch is missing or has another size; the message names it.
     """
     given = [hr] if lr is None else [hr, lr]
     if to == "lmdb":
@@ -46,7 +46,7 @@ def subset(to: str, folder: Path, plan: Plan, hr: Path, lr: Path | None) -> Plan
 
 
 def _keys(plan: Plan, existing: Path) -> list[str]:
-    """What each row is called in an export of ours, or the path of its image."""
+    """The name of each row in an export of srfast, or the path of its image."""
     p = plan.patches
     rows = list(zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), p.factor.tolist(), strict=True))
     if _is_ours(existing):
@@ -74,7 +74,7 @@ def _is_ours(existing: Path) -> bool:
 
 
 def _index(path: Path) -> dict[tuple[str, int, int, int, float], str]:
-    """Where the patches of an export lie -> their names, each of the kind that an export gives."""
+    """Positions of the patches of an export -> their names."""
     table, meta = read_parquet(path)
     missing = {"name", "image", "x", "y", "size"} - set(table.column_names)
     if missing:
@@ -140,7 +140,7 @@ def _folders(to: str, folder: Path, plan: Plan, existing: list[Path]) -> Plan:
 
 
 def _files(plan: Plan, source: Path, lr: bool) -> list[Path]:
-    """The file of each row, its size seen in its header."""
+    """The file of each row, after a check of its size in its header."""
     if not source.is_dir():
         raise InputError(f"{source}: expected a folder of patches")
     ours = _is_ours(source)
@@ -158,13 +158,13 @@ def _files(plan: Plan, source: Path, lr: bool) -> list[Path]:
 
 
 def _named(source: Path, name: str) -> str:
-    """The file of a patch of an export; the names of its index have no suffix."""
+    """The file of a patch of an export, whose index has names without suffix."""
     names = [f"{name}.{kind.lower()}" for kind in WRITTEN]
     return next((n for n in names if (source / n).is_file()), names[0])
 
 
 def _inside(source: Path, name: str) -> Path:
-    """A regular file of a folder that the user named, not what a link in it leads to elsewhere."""
+    """A regular file of a folder that the user named; links that lead elsewhere are refused."""
     path = source / name
     try:
         regular = stat.S_ISREG(os.stat(path).st_mode)

@@ -1,4 +1,4 @@
-"""HR/NAME.png and LRx2/NAME.png: what KAIR, traiNNer-redux, neosr and BasicSR read."""
+"""HR/NAME.png and LRx2/NAME.png, which KAIR, traiNNer-redux, neosr and BasicSR read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from srfast.exporting.writer import shape_of, sides, write_lines
 
 
 class Folder:
-    """Two folders with the same names. A patch that is a whole file is a hard link to it where that can be."""
+    """Two folders with the same names. A patch that is a whole file is hard-linked if possible."""
 
     def __init__(self, folder: Path, plan: Plan, written: int) -> None:
         self.plan, self.written, self.linked = plan, written, 0
@@ -39,7 +39,7 @@ class Folder:
 
 
 class BasicSR(Folder):
-    """The same and meta_info.txt, which saves BasicSR the search through the folders."""
+    """The two folders with meta_info.txt, which saves BasicSR the search through the folders."""
 
     def __init__(self, folder: Path, plan: Plan, written: int) -> None:
         super().__init__(folder, plan, written)
@@ -52,7 +52,7 @@ class BasicSR(Folder):
 
 
 def link(file: Path, target: Path) -> bool:
-    """Makes a hard link; False where the file system does not, as over its border."""
+    """Makes a hard link; False if the file system cannot, for example to another file system."""
     target.unlink(missing_ok=True)
     try:
         os.link(os.path.realpath(file), target)
@@ -69,7 +69,7 @@ def put(path: Path, data: bytes) -> None:
 
 
 def read_folder(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
-    """By sorted names on both sides, as KAIR pairs them."""
+    """Reads pairs by sorted names on both sides, as KAIR does."""
     found = {name: sorted(p.name for p in (folder / name).iterdir()) for name, _ in sides(plan)}
     lows = found.get(plan.lr_folder, [])
     for i, name in enumerate(found["HR"]):
@@ -78,7 +78,7 @@ def read_folder(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes |
 
 
 def read_basicsr(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
-    """By meta_info.txt: the first word of a line, in both folders."""
+    """Reads pairs by meta_info.txt: the first word of a line names the file in both folders."""
     with open(folder / "meta_info.txt", encoding="utf-8") as file:
         for line in file:
             name = line.split(" ")[0]

@@ -1,4 +1,4 @@
-"""The formats by name, and what an export to each of them does."""
+"""The formats by name, and the work of an export to each."""
 
 from __future__ import annotations
 
@@ -22,39 +22,40 @@ from srfast.runtime.progress import Progress
 
 
 class Format(Protocol):
-    """What ``srfast.export`` knows of a format."""
+    """The interface by which ``srfast.export`` uses a format."""
 
     @property
     def read(self) -> Reader | None:
-        """Reads an export back; None where there are no pairs to read."""
+        """Reader of the export; None if there are no pairs to read."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that it writes beside those of the core-set."""
+        """Columns that the format writes beside those of the core-set."""
 
     @property
     def shuffled(self) -> bool:
-        """Whether images come in a drawn order, for trainers that read a format from its start to its end."""
+        """Whether images come in a random order, for trainers that read a format from start to end."""
 
     @property
     def index(self) -> bool:
-        """Whether patches.parquet lies beside the data and says where each patch comes from."""
+        """Whether patches.parquet, which says where each patch comes from, is written beside the data."""
 
     @property
     def files(self) -> bool:
-        """Whether each patch becomes a file of its name."""
+        """Whether each patch becomes a file with its name."""
 
     @property
     def sources(self) -> list[Path]:
-        """Where its patches lie already; empty where they are made."""
+        """Paths of existing patches; empty if patches are made."""
 
     def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
-        """Writes what is not finished yet; returns the plan with the names of the patches, and how many were linked."""
+        """Writes what is not finished yet, and returns the plan with the names of the patches, and the number
+        of links."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """A format whose pairs are encoded and handed to a writer."""
+    """A format whose pairs are encoded and given to a writer."""
 
     writer: type[Writer]
     read: Reader
@@ -83,7 +84,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Listing:
-    """coreset.txt: no pixel is read."""
+    """coreset.txt, for which no pixel is read."""
 
     read: None = None
     columns: tuple[str, ...] = ()
@@ -100,7 +101,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Subset:
-    """Patches that lie somewhere already: they are linked and listed as one of the other formats has them."""
+    """Existing patches, which are linked and listed as in one of the other formats."""
 
     to: str
     sources: list[Path]
@@ -130,7 +131,7 @@ FORMATS: dict[str, Format] = {
 
 
 def format_of(settings: ExportSettings) -> tuple[str, Format]:
-    """The name of the format that is asked for, and what is done for it."""
+    """The name of the requested format, and the object that writes it."""
     name = "hf-embedded" if settings.embed else settings.to
     like = FORMATS[name]
     sources = [Path(path) for path in (settings.existing, settings.existing_lr if settings.lr else None) if path]

@@ -1,4 +1,4 @@
-"""metadata.parquet beside the images, or the images inside parquet: what Hugging Face datasets reads."""
+"""metadata.parquet beside the images, or images inside parquet files, which Hugging Face datasets reads."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from srfast.scoring.table import CHECKED
 
 _IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 _GROUP = 100
-"""Rows of a row group: what is read to get at one image (Hugging Face's own number for images)."""
+"""Rows of a row group, which is read to get one image (Hugging Face's own number for images)."""
 
 
 class ImageFolder(Folder):
-    """An "imagefolder": hr_file_name and lr_file_name become the columns hr and lr; then the core-set's columns."""
+    """An "imagefolder": hr_file_name and lr_file_name become the columns hr and lr, followed by the core-set's
+    columns."""
 
     def __init__(self, folder: Path, plan: Plan, written: int) -> None:
         super().__init__(folder, plan, written)
@@ -40,7 +41,7 @@ class ImageFolder(Folder):
 
 
 class Embedded:
-    """Parquet shards with the files' bytes in hr and lr, of Hugging Face's type Image."""
+    """Parquet shards with the bytes of the files in hr and lr, as Hugging Face's type Image."""
 
     def __init__(self, folder: Path, plan: Plan, written: int) -> None:
         self.folder, self.plan, self.written = folder, plan, written
@@ -98,7 +99,7 @@ def _images(files: list[Any], names: list[str]) -> pa.Array:
 
 
 def _schema(plan: Plan) -> pa.Schema:
-    """The columns, and under the key "huggingface" their features."""
+    """The columns, with their features under the key "huggingface"."""
     table = plan.table.schema
     images = ["hr", "lr"] if plan.lr else ["hr"]
     features: dict[str, Any] = {name: {"_type": "Image"} for name in images}
@@ -111,7 +112,7 @@ def _schema(plan: Plan) -> pa.Schema:
 
 
 def read_imagefolder(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
-    """By metadata.parquet: paths relative to its folder."""
+    """Reads pairs by metadata.parquet, whose paths are relative to its folder."""
     with opened(folder / "metadata.parquet") as file:
         table = file.read()
     lows = table["lr_file_name"].to_pylist() if plan.lr else [None] * len(table)
@@ -121,7 +122,7 @@ def read_imagefolder(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, by
 
 
 def read_embedded(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
-    """Shard by shard, a row group at a time."""
+    """Reads pairs shard by shard, one row group at a time."""
     for path in sorted(folder.glob("*.parquet")):
         with opened(path, whole=False) as file:
             for batch in file.iter_batches(_GROUP, columns=["hr", "lr"] if plan.lr else ["hr"]):

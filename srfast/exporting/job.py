@@ -1,4 +1,4 @@
-"""The export itself."""
+"""The export of a core-set."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Exported:
-    """What an export holds."""
+    """The result of an export."""
 
     path: Path
     to: str
@@ -40,11 +40,11 @@ class Exported:
     scale: int
     lr: bool
     linked: int = 0
-    """HR files that are hard links to files of the dataset."""
+    """Number of HR files that are hard links to files of the dataset."""
     compared: int = 0
-    """Pairs that ``check`` compared with their source."""
+    """Number of pairs that ``check`` compared with their source."""
     snippets: dict[str, str] = field(default_factory=dict)
-    """Configurations of trainers: file name in ``path`` -> text."""
+    """Configurations of trainers by the name of their file in ``path``."""
 
 
 Coreset: TypeAlias = "CoreSet | ScoreTable | pa.Table | str | Path"
@@ -67,20 +67,21 @@ def _typed(settings: Callable[P, ExportArguments]) -> Callable[[Callable[..., Ex
 def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **options: Any) -> Exported:
     """Writes a core-set as files that a trainer reads; the pairs are those of ``CorePatches``.
 
-    While it runs, what is finished lies in ``<output>.parts``, which becomes ``output`` when it is whole. Nothing of
-    the dataset is moved or changed.
+    During the export, finished files lie in ``<output>.parts``, which becomes ``output`` when it is complete. The files
+    of the dataset are not moved or changed.
 
     Args:
-        coreset: What ``srfast.select`` returns, an Arrow table, or the path of coreset.parquet.
-        output: The folder to make; it must not exist, or be empty.
+        coreset: The result of ``srfast.select``, an Arrow table, or the path of coreset.parquet.
+        output: The folder to make; it must not exist, or must be empty.
         **options: settings
 
     Returns:
-        What was written, and the configuration for each trainer that reads it (also written into the folder).
+        The numbers of patches and images, and the configuration for each trainer that reads the format, which is also
+        written into the folder.
 
     Raises:
-        InputError: a wrong argument, an image that is missing or has changed since it was scored, an output that
-            exists, or something to resume that was made with other settings.
+        InputError: an argument is wrong, an image is missing or has changed since it was scored, the output exists, or
+            the export to resume was made with other settings.
         RunError: the disk is full, a package is missing, or the check failed.
     """
     s = ExportArguments.of(positional(given, ("to", "scale"), options))
@@ -113,7 +114,7 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
 
 
 def _describe(folder: Path, plan: Plan, texts: dict[str, str], *, index: bool) -> None:
-    """What lies beside the data: the trainers' configurations, and where each patch comes from."""
+    """Writes the trainers' configurations, and where each patch comes from, beside the data."""
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     if index:

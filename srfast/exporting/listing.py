@@ -1,4 +1,4 @@
-"""coreset.txt: where the patches lie, for those who crop themselves."""
+"""coreset.txt, the positions of the patches, for trainers that crop by themselves."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from srfast.exporting.writer import is_one_line, write_lines
 
 
 def write_list(folder: Path, plan: Plan) -> None:
-    """One line a patch, in the order of the core-set's rows: IMAGE, x, y and size with tabs between.
+    """Writes one line per patch, in the order of the core-set's rows: IMAGE, x, y and size, separated by tabs.
 
-    IMAGE is relative to the root; x, y and size are HR pixels, divisible by the scale. Where the scores have a column
-    shrink, a fifth word is the fraction to which the image is shrunk (``srfast.imresize``) before it is cut.
+    IMAGE is relative to the root; x, y and size are HR pixels, divisible by the scale. If the scores have a column
+    shrink, a fifth word is the fraction to which the image is shrunk (``srfast.imresize``) before it is cropped.
     """
     p = plan.patches
     odd = next((name for name in p.image if "\t" in name or not is_one_line(name)), None)

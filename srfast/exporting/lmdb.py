@@ -1,4 +1,4 @@
-"""HR.lmdb/ and LRx2.lmdb/: what BasicSR and neosr read."""
+"""HR.lmdb/ and LRx2.lmdb/, which BasicSR and neosr read."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from srfast.exporting.stream import Pair
 from srfast.exporting.writer import shape_of, sides, write_lines
 
 _COMMIT_BYTES = 32 << 20
-"""Of encoded files in a transaction: what an interrupted run may lose, and what LMDB holds in memory."""
+"""Bytes of encoded files in a transaction, which an interrupted run may lose and LMDB holds in memory."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LEVEL = 1
-"""The third word of a line of meta_info.txt, which no reader looks at."""
+"""The third word of a line of meta_info.txt, which no reader uses."""
 
 
 class Lmdb:
-    """Two databases, NAME -> the bytes of its file, and for each a meta_info.txt: NAME.png (H,W,3) LEVEL."""
+    """Two databases from NAME to the bytes of its file, each with a meta_info.txt of lines NAME.png (H,W,3) LEVEL."""
 
     def __init__(self, folder: Path, plan: Plan, written: int) -> None:
         self.folder, self.plan, self.written = folder, plan, written
@@ -99,7 +99,8 @@ class Lmdb:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """LMDB's errors as one line, those of a full disk as the system's: a write that it cut short is EIO to LMDB."""
+        """LMDB's errors as one line; for a full disk the system's error, since LMDB reports a truncated write
+        as EIO."""
         try:
             yield
         except self._error as error:
@@ -112,7 +113,7 @@ class Lmdb:
 
 
 def _check_room(path: Path, size: int) -> None:
-    """Raises the system's error where a file cannot grow: a write that a full disk cuts short is EIO to LMDB."""
+    """Raises the system's error if a file cannot grow, since LMDB reports a write that a full disk truncates as EIO."""
     if not path.exists():
         return
     before = path.stat().st_size
@@ -132,16 +133,16 @@ def import_lmdb() -> Any:
 
 
 def _room(plan: Plan, lr: bool) -> int:
-    """More bytes than the database can take; the file is as large as what is written.
+    """More bytes than the database can take; the file has only the size of what is written.
 
-    A file has at most its pixels and 4 KiB more, in whole pages of 4 KiB; a key of 120 to 160 bytes has its leaf.
+    A file takes at most its pixels and 4 KiB more, in whole pages of 4 KiB; a key of 120 to 160 bytes has its own leaf.
     """
     side = plan.patches.size // (plan.scale if lr else 1)
     return int((3 * side**2 * 1.01 + 4 * 4096).sum()) + (16 << 20)
 
 
 def read_lmdb(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
-    """By meta_info.txt, whose keys end at the first dot and must be the same on both sides."""
+    """Reads pairs by meta_info.txt, whose keys end at the first dot and must be the same on both sides."""
     lmdb = import_lmdb()
     keys = {name: read_keys(folder / f"{name}.lmdb") for name, _ in sides(plan)}
     if plan.lr and set(keys["HR"]) != set(keys[plan.lr_folder]):
@@ -159,7 +160,7 @@ def read_lmdb(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | N
 
 
 def _check_whole(path: Path, environment: Any) -> None:
-    """Refuses a database that has been cut short: reading a page behind the end of a mapped file ends the process."""
+    """Refuses a truncated database, since reading a page behind the end of a mapped file ends the process."""
     expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     if path.stat().st_size < expected:
         raise RunError(f"{path}: expected {expected} bytes, got {path.stat().st_size}; it has been cut short")

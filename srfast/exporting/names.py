@@ -1,4 +1,4 @@
-"""Names of exported patches: what every trainer takes."""
+"""Names of exported patches that every trainer accepts."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from fractions import Fraction
 from pathlib import PurePosixPath
 
 _LONGEST = 120
-"""Characters of an image's part of a name: a file name has at most 255 bytes, an LMDB key 511."""
+"""Largest number of characters of an image's part of a name: a file name has at most 255 bytes, an LMDB key 511."""
 
 
 def image_names(images: Sequence[str], sizes: Sequence[Fraction] | None = None) -> list[str]:
-    """A name for each image path: letters, digits, ``_`` and ``-`` only, unique also where case does not count.
+    """A name for each image path, made of letters, digits, ``_`` and ``-``, and unique even without regard to case.
 
-    The folders are part of the name; accents are dropped, anything else becomes ``_``. The second image with a name
-    gets ``-2``, and so on, in the order of ``images``. That of an image at another size than its own ends in ``_1of2``
-    (half), ``_3of4``, ...
+    Folders are part of the name; accents are dropped, and any other character becomes ``_``. The second image with a
+    name gets ``-2``, and so on, in the order of ``images``. The name of a shrunk image ends in ``_1of2`` (half),
+    ``_3of4``, ...
     """
     taken: set[str] = set()
     names = []

@@ -1,4 +1,4 @@
-"""What is written, in which order, under which names."""
+"""The plan of an export: what is written, in which order, under which names."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class Plan:
     """The rows of a core-set in the order of export: image by image, the largest size first, then by y, then x."""
 
     table: pa.Table
-    """Every column of the core-set."""
+    """All columns of the core-set."""
     patches: Patches
-    """The same rows."""
+    """The positions of the patches of these rows."""
     scale: int
     lr: bool
     """Whether LR files are written."""
     suffix: str
-    """Of the files: png or webp."""
+    """Suffix of the files: png or webp."""
     given_names: list[str] | None = None
-    """The names, where the patches have some already."""
+    """Names of the patches, if they have names already."""
 
     def __len__(self) -> int:
         return self.table.num_rows
 
     @cached_property
     def images(self) -> list[tuple[int, int]]:
-        """[first, last) rows of each image, at each of its sizes."""
+        """[first, last) rows of each image at each of its sizes."""
         codes = self.table["image"].combine_chunks().dictionary_encode().indices.to_numpy()
         factor = self.patches.factor
         first = np.flatnonzero(np.r_[True, (codes[1:] != codes[:-1]) | (factor[1:] != factor[:-1])])
@@ -53,9 +53,11 @@ class Plan:
 
     @cached_property
     def names(self) -> list[str]:
-        """A unique name a row, letters, digits, ``_`` and ``-``: IMAGE_Y_X, zero-padded, so that they sort by place.
+        """A unique name per row: IMAGE_Y_X, of letters, digits, ``_`` and ``-``, zero-padded, so that names sort by
+        position.
 
-        Just IMAGE where no image has more than one patch and all begin at (0, 0): files that are patches already.
+        The name is just IMAGE if no image has more than one patch and all begin at (0, 0), as for files that are
+        patches already.
         """
         if self.given_names is not None:
             return self.given_names
@@ -78,12 +80,12 @@ class Plan:
         return f"LRx{self.scale}"
 
     def pair_bytes(self) -> int:
-        """Bytes of the largest pair as pixels."""
+        """Bytes of the pixels of the largest pair."""
         side = int(self.patches.size.max())
         return 3 * (side**2 + (side // self.scale) ** 2)
 
     def digest(self) -> str:
-        """SHA-256 of which patches these are."""
+        """SHA-256 that identifies the patches."""
         rows = hashlib.sha256("\0".join(self.patches.image).encode())
         for column in (self.patches.x, self.patches.y, self.patches.size):
             rows.update(column.tobytes())
@@ -105,16 +107,16 @@ def make_plan(
     """Plans an export.
 
     Args:
-        coreset: As for ``CorePatches``.
+        coreset: The core-set, as for ``CorePatches``.
         scale: 2, 3 or 4; None takes that of the scores.
         lr: Whether LR files are written.
-        suffix: Of the files.
-        root: The image folder, if it has moved since scoring.
-        lr_root: The folder of the LR images that were scored, if it has moved.
-        shuffled: The images in an order drawn with seed 0 instead of that of their paths.
+        suffix: Suffix of the files.
+        root: Folder of the images, if they have moved since scoring.
+        lr_root: Folder of the LR images that were scored, if they have moved.
+        shuffled: Whether images come in an order drawn with seed 0 instead of that of their paths.
 
     Raises:
-        InputError: not a core-set, a patch that occurs twice, a scale that does not divide the grid, an image that is
+        InputError: it is not a core-set, a patch occurs twice, the scale does not divide the grid, or an image is
             missing or has changed.
     """
     name, table, meta = read_rows(coreset)

@@ -1,4 +1,4 @@
-"""What to put into a trainer's configuration to read an export; docs/trainers.md says where the keys come from."""
+"""Configurations by which trainers read an export; docs/trainers.md says where the keys come from."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from srfast.exporting.plan import Plan
 from srfast.exporting.writer import sides
 
 BATCH = 16
-"""Of the snippets: a start, not a recommendation."""
+"""Batch size in the snippets: a start, not a recommendation."""
 
 
 def snippets(to: str, folder: Path, plan: Plan, existing: list[Path] | None = None, *, tars: Path) -> dict[str, str]:
     """File name -> text, for every trainer that reads the format ``to`` at ``folder``.
 
-    ``existing``: the folders that a list is of. ``tars``: where the shards lie now.
+    ``existing`` names the folders of a list, and ``tars`` the folder of the shards.
     """
     size = int(plan.patches.size.min())
     roots = existing or [folder / name for name, _ in sides(plan)]
@@ -52,7 +52,7 @@ def _filled(text: str, values: dict[str, str]) -> str:
 
 
 def _quoted(path: Path | str) -> str:
-    """A string of JSON, YAML, TOML and Python alike."""
+    """A string as JSON, YAML, TOML and Python alike write it."""
     return json.dumps(str(path), ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""Images to encoded pairs: each image decoded once, every core busy, memory flat."""
+"""From images to encoded pairs: each image is decoded once, every core is busy, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from srfast.exporting.plan import Plan
 from srfast.scoring.scored import check_inside
 
 _BATCH_PIXELS = 1 << 18
-"""HR pixels that are filtered and encoded together: 28 patches of 96 x 96, arrays that stay in a core's cache."""
+"""HR pixels that are filtered and encoded together: 28 patches of 96 x 96, whose arrays stay in a core's cache."""
 _BUDGET = 128 << 20
-"""Bytes of decoded images in flight, and one image."""
+"""Bytes of decoded images in flight, apart from one image."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One encoded patch."""
+    """An encoded patch and its LR patch."""
 
     row: int
     hr: bytes
     lr: bytes | None
     file: Path | None = None
-    """The source file, where ``hr`` is its content."""
+    """The source file, if ``hr`` is its content."""
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """An image in memory."""
+    """A decoded image."""
 
     hr: np.ndarray
     lr: np.ndarray | None
     file: Path | None
-    """Where the file itself can stand for the patch that is the whole image."""
+    """The file, if it can stand for the patch that is the whole image."""
 
     @property
     def nbytes(self) -> int:
@@ -50,7 +50,7 @@ class _Opened:
 
 
 def encoded(plan: Plan, first: int, workers: int) -> Generator[list[Pair], None, None]:
-    """The pairs from row ``first`` on, in the order of the plan, a few at a time.
+    """Yields the pairs from row ``first`` on, in the order of the plan, a few at a time.
 
     Raises:
         InputError: an image cannot be read, has changed since it was scored, or is too small for its patches.
@@ -102,9 +102,10 @@ def _encode_all(encode: Encoder, patches: list[np.ndarray]) -> list[bytes]:
 
 
 def _stands_for_itself(path: Path, shape: tuple[int, ...], suffix: str) -> bool:
-    """Whether every trainer reads the file as srfast does: an RGB file of 8 bits in the wanted format, nothing else.
+    """Whether every trainer reads the file as srfast does: an 8-bit RGB file in the wanted format, and nothing else.
 
-    No palette, alpha or 16 bits (KAIR keeps them), no colour profile (traiNNer-redux applies it), no orientation.
+    Palettes, alpha and 16 bits (which KAIR keeps), colour profiles (which traiNNer-redux applies) and orientations
+    differ.
     """
     if path.suffix.lower() != f".{suffix}":
         return False

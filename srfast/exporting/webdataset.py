@@ -1,4 +1,4 @@
-"""Numbered .tar shards of KEY.hr.png, KEY.lr.png and KEY.json: what WebDataset reads."""
+"""Numbered .tar shards of KEY.hr.png, KEY.lr.png and KEY.json, which WebDataset reads."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from srfast.exporting.writer import shard_count, shard_rows
 
 
 class WebDataset:
-    """Shards of equal numbers of patches; KEY.json has the core-set's columns.
+    """Shards with equal numbers of patches; KEY.json holds the core-set's columns.
 
-    POSIX archives of 2001 (PAX), in which a name may be longer than 100 characters; shorter ones give the bytes of the
-    older format.
+    The archives are POSIX.1-2001 (PAX), in which a name may be longer than 100 characters; with shorter names the bytes
+    are those of the older format.
     """
 
     def __init__(self, folder: Path, plan: Plan, written: int) -> None:
@@ -60,7 +60,7 @@ class WebDataset:
 
 
 def _plain(columns: dict[str, Any]) -> dict[str, Any]:
-    """Numbers that JSON does not have, nan and the infinities, as null; dates and bytes become their text."""
+    """Replaces numbers that JSON lacks, nan and the infinities, by null, and dates and bytes by text."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in columns.items()}
 
 
@@ -69,7 +69,7 @@ def shard_name(number: int, count: int) -> str:
 
 
 def read_webdataset(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
-    """Shard by shard; a sample is what follows each other under one key, up to the first dot."""
+    """Reads samples shard by shard; a sample consists of consecutive files with one key, up to the first dot."""
     for path in sorted(folder.glob("*.tar")):
         key = ""
         sample: dict[str, bytes] = {}

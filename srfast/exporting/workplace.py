@@ -1,4 +1,4 @@
-"""Where an export grows: beside its place, renamed to it when it is whole."""
+"""The temporary folder of an export, beside its output, which it becomes when it is complete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KIND = "export"
 _SETTINGS = ".export.json"
 _ROWS = ".export-rows"
 _NAMES = ".export-names"
-"""Of the pairs, a line each, while they are written: anything else in their folders is not the export's."""
+"""File with the names of the pairs, one per line, during the export; any other file in their folders is not its own."""
 _HIDDEN = re.compile(r"\.export(\.json|-rows|-names)|\.srfast(\.json|-lock|-[0-9a-f-]{16,}.*)")
 _PAIRS = re.compile(r"HR|LRx[234]")
 _DATABASE = re.compile(r"(HR|LRx[234])\.lmdb(/((data|lock)\.mdb|meta_info\.txt))?")
@@ -37,14 +37,14 @@ _THERE = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 @dataclass
 class Workplace:
     folder: Path
-    """To write to."""
+    """Folder to write to."""
     written: int = 0
-    """Rows that an interrupted run has finished."""
+    """Number of rows that an interrupted run has finished."""
     finished: bool = False
-    """Whether the export is there already."""
+    """Whether the export is complete already."""
 
     def note(self, written: int) -> None:
-        """Remembers the rows that are finished."""
+        """Records the number of finished rows."""
         if written != self.written:
             self.written = written
             descriptor = os.open(self.folder / _ROWS, os.O_WRONLY | os.O_CREAT, 0o666)
@@ -56,18 +56,17 @@ class Workplace:
 
 @contextmanager
 def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Iterable[str] = ()) -> Iterator[Workplace]:
-    """Yields the folder OUTPUT.parts; on success it becomes OUTPUT, else it stays for ``resume``.
+    """Yields the folder OUTPUT.parts; on success it becomes OUTPUT, otherwise it stays for ``resume``.
 
     Args:
-        output: The folder of the export; must not exist, or be empty.
-        settings: What makes the export what it is, JSON values.
-        resume: Continue what an interrupted run with the same settings left; a finished export of them is yielded
+        output: Folder of the export; it must not exist, or must be empty.
+        settings: Settings of the export, as JSON values.
+        resume: Whether to continue an interrupted run with the same settings; a finished export with them is yielded
             itself.
-        names: Of the files in HR and LRx2, without suffix.
+        names: Names of the files in HR and LRx2, without suffix.
 
     Raises:
-        InputError: there is something at OUTPUT or in OUTPUT.parts that is not to be replaced, or was made with other
-            settings.
+        InputError: OUTPUT or OUTPUT.parts holds something that must not be replaced, or was made with other settings.
         RunError: the disk is full, or another run writes there now.
     """
     final = Path(os.path.realpath(output))
@@ -95,7 +94,7 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Itera
 
 
 def _tidy(output: Path, final: Path) -> None:
-    """Removes what a run that was killed behind the rename left in the export."""
+    """Removes what a run that was killed after the rename left in the export."""
     if (final / LOCK).exists():
         Lock.take(final / LOCK, output).release()
     for name in (_ROWS, _NAMES):
@@ -104,7 +103,7 @@ def _tidy(output: Path, final: Path) -> None:
 
 
 def _is_there(output: Path, final: Path, settings: dict[str, Any], resume: bool) -> bool:
-    """Whether the export is finished; InputError where something else is in its place."""
+    """Whether the export is finished; raises InputError if something else is in its place."""
     if not final.exists() or (final.is_dir() and not any(final.iterdir())):
         return False
     if not resume or kind_of(final) != KIND:
@@ -143,7 +142,7 @@ def _open(output: Path, parts: Path, settings: dict[str, Any], resume: bool, nam
 
 
 def _ours(parts: Path) -> Iterator[Path]:
-    """Everything in a folder of parts; InputError where an export did not write it."""
+    """All files of a folder of parts; raises InputError if an export did not write one of them."""
     try:
         names = set((parts / _NAMES).read_text(encoding="utf-8").split())
     except (OSError, UnicodeDecodeError):
@@ -167,7 +166,7 @@ def _ours(parts: Path) -> Iterator[Path]:
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
-    """The settings that an export was begun with; None where there are none or a crash left half of them."""
+    """The settings with which an export was begun; None if there are none, or only half of them after a crash."""
     try:
         found = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What every format does."""
+"""The interface of formats."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from srfast.exporting.plan import Plan
 from srfast.exporting.stream import Pair
 
 INDEX = "patches.parquet"
-"""Beside folders and databases: the core-set's rows and metadata, and the name of each patch."""
+"""File beside folders and databases with the core-set's rows and metadata, and the name of each patch."""
 SHARD_BYTES = 256 << 20
-"""Of pixels in a shard: about 150 MB of files."""
+"""Bytes of the pixels in a shard, about 150 MB of files."""
 
 
 class Writer(Protocol):
-    """Writes a plan into a folder; made with the rows that an interrupted run has finished."""
+    """Writes a plan into a folder; it is made with the number of rows that an interrupted run has finished."""
 
     written: int
-    """Rows, from the first on, that would outlive the end of the process."""
+    """Number of rows, from the first on, that would survive the end of the process."""
 
     def __init__(self, folder: Path, plan: Plan, written: int) -> None: ...
 
     def add(self, pairs: list[Pair]) -> None:
-        """Takes the next rows."""
+        """Writes the next rows."""
 
     def finish(self) -> None:
         """Completes the files."""
 
     def close(self) -> None:
-        """Frees what is held; called after ``finish`` and after an error, without losing finished rows."""
+        """Frees resources; it is called after ``finish`` and after an error, and loses no finished rows."""
 
 
 class Reader(Protocol):
-    """Reads an export back the way trainers do: (name, HR file, LR file) for everything it holds."""
+    """Reads an export back as trainers do: (name, HR file, LR file) for every pair."""
 
     def __call__(self, folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]: ...
 
 
 def shape_of(plan: Plan, row: int, *, lr: bool) -> str:
-    """(H,W,C) as meta_info.txt has it."""
+    """(H,W,C) as written in meta_info.txt."""
     side = int(plan.patches.size[row]) // (plan.scale if lr else 1)
     return f"({side},{side},3)"
 
 
 def sides(plan: Plan) -> list[tuple[str, bool]]:
-    """The folders of an export and whether each is the LR one."""
+    """The folders of an export, each with whether it is the LR one."""
     return [("HR", False), (plan.lr_folder, True)] if plan.lr else [("HR", False)]
 
 
 def is_one_line(name: str) -> bool:
-    """Whether no reader of a text, Python's ``splitlines`` included, sees a line break in a name: LF, CR, NEL, ..."""
+    """Whether no reader of a text, including Python's ``splitlines``, sees a line break in a name: LF, CR, NEL, ..."""
     return len(name.splitlines()) == 1 and name.splitlines()[0] == name
 
 

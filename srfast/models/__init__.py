@@ -17,7 +17,7 @@ __all__ = ["Description", "create", "describe", "load", "names"]
 
 
 def load(path: str | Path, scale: int | None = None) -> nn.Module:
-    """A network from a file, as a module of RGB images: see ``srfast.models.loading.load``."""
+    """Loads a network from a file, as a module for RGB images; ``srfast.models.loading.load`` has the arguments."""
     from srfast.runtime.optional import needing
 
     with needing("srfast.models.load"):

@@ -43,7 +43,7 @@ class _PReLU(torch.autograd.Function):
 
 
 def upsample(x: Tensor, weight: Tensor, bias: Tensor, scale: int) -> Tensor:
-    """Transposed convolution to one channel, centred, that sees features replicated beyond the border.
+    """Transposed, centred convolution to one channel, with features replicated beyond the border.
 
     The kernel of LR pixel i is centred on HR pixel scale * i + (scale - 1) // 2.
 
@@ -128,7 +128,7 @@ def _blocked(weight: Tensor, scale: int, halo: int, block: int) -> Tensor:
 
 @functools.lru_cache
 def _places(k: int, scale: int, halo: int, block: int) -> Tensor:
-    """Which tap of the k x k kernel joins HR pixel p of a block to its LR neighbour d, k * k where none does."""
+    """Which tap of the k x k kernel joins HR pixel p of a block to its LR neighbour d, or k * k if none does."""
     p = torch.arange(scale * block)[:, None]
     d = torch.arange(-halo, block + halo)
     tap = p + k // 2 - (scale - 1) // 2 - scale * d  # [p, d]

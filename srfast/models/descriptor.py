@@ -1,4 +1,4 @@
-"""What running a network takes to know, in one object."""
+"""Everything needed to run a network, in one object."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Descriptor:
     model: nn.Module
     """LR [N, C, h, w] in [0, 1] to SR [N, C, scale * h, scale * w], not clamped."""
     name: str
-    """Of ``models.names()``, spandrel's name of an architecture, or the module's class."""
+    """A name of ``models.names()``, spandrel's name of an architecture, or the module's class."""
     scale: int
     """2, 3 or 4."""
     color: Literal["y", "rgb"]
-    """C is one plane, Y of BT.601 in 16..235 of 255, or three, RGB."""
+    """The planes of the network: "y", one plane Y of BT.601 in 16..235 of 255, or "rgb"."""
     receptive: int | None = None
     """LR pixels around a tile that make it equal to its part of the whole image.
 
     None: statistics, attention or a search of the whole image enter, and tiles only approximate it.
     """
     multiple: int = 1
-    """Exact tiles start, context included, at multiples of this many LR pixels (the attention window)."""
+    """Exact tiles start, with their context, at multiples of this many LR pixels (the attention window)."""
 
     @property
     def channels(self) -> int:
@@ -36,16 +36,16 @@ class Descriptor:
 
     @classmethod
     def of(cls, model: nn.Module, scale: int, name: str = "", color: Literal["y", "rgb"] | None = None) -> Descriptor:
-        """Describes a module by its attributes ``color``, ``receptive`` and ``multiple``, where it has them.
+        """Describes a module by its attributes ``color``, ``receptive`` and ``multiple``, if it has them.
 
         Args:
-            model: See ``model`` above.
+            model: LR [N, C, h, w] in [0, 1] to SR [N, C, scale * h, scale * w], not clamped.
             scale: 2, 3 or 4.
-            name: By default the module's class.
-            color: By default the attribute, or what the first convolution takes.
+            name: Name of the network; None takes the module's class.
+            color: Planes of the network; None takes the attribute, or the input of the first convolution.
 
         Raises:
-            InputError: nothing says how many planes the module takes.
+            InputError: neither tells how many planes the module takes.
         """
         receptive, multiple = getattr(model, "receptive", None), getattr(model, "multiple", 1)
         return cls(

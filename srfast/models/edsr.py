@@ -23,7 +23,7 @@ class EDSR(nn.Module):
         features: F.
         blocks: B.
         weight: Residual scaling.
-        mean_shift: As in ``layers.centring``.
+        mean_shift: Whether the mean shift has weights, as in ``layers.centring``.
     """
 
     def __init__(

@@ -72,7 +72,7 @@ class Foreign(nn.Module):
 
 
 def adopted(net: Any, architecture: str, scale: int) -> Foreign | None:
-    """A network that spandrel built from a file, where its context is known: tiles of SwinIR are then exact.
+    """A network that spandrel built from a file; if its context is known, as for SwinIR, tiles are exact.
 
     Args:
         net: spandrel's module.
@@ -177,7 +177,7 @@ def rcan(scale: int = 2, *, features: int = 64, groups: int = 10, blocks: int = 
         features: Channels.
         groups: Residual groups.
         blocks: Channel attention blocks in each.
-        reduction: Of the channels in channel attention.
+        reduction: Divisor of the channels in channel attention.
 
     Raises:
         RunError: spandrel is not installed.

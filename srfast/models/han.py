@@ -94,8 +94,8 @@ class HAN(nn.Module):
         features: Channels.
         groups: Residual groups.
         blocks: Channel attention blocks in each.
-        reduction: Of the channels in channel attention.
-        mean_shift: As in ``layers.centring``.
+        reduction: Divisor of the channels in channel attention.
+        mean_shift: Whether the mean shift has weights, as in ``layers.centring``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Parts that several networks share."""
+"""Layers that several networks share."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from srfast.ops import reference
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
-"""Mean RGB of DIV2K's training images, of 1: what EDSR and its successors subtract."""
+"""Mean RGB of DIV2K's training images in [0, 1], which EDSR and its successors subtract."""
 
 
 def full_precision(x: Tensor) -> contextlib.AbstractContextManager[None]:
-    """Autocast off on the device of ``x``: for sums that half precision would spoil."""
+    """Switches autocast off on the device of ``x``, for sums that half precision would spoil."""
     return torch.autocast(x.device.type, enabled=False)
 
 
 def widened(x: Tensor) -> Tensor:
-    """``x`` in float32, or as it is when it is float64."""
+    """``x`` in float32, or unchanged if it is float64."""
     return x if x.dtype == torch.float64 else x.float()
 
 
@@ -34,16 +34,16 @@ def bicubic(x: Tensor, scale: float) -> Tensor:
 
 
 def resampled_context(radius: int, scale: int) -> int:
-    """LR pixels on each side that ``radius`` HR pixels reach through bicubic up-sampling.
+    """LR pixels on each side that ``radius`` HR pixels need through bicubic up-sampling.
 
-    The HR pixel next to LR pixel a's left edge lies at a - 0.5 + 0.5 / s; ``radius`` more lie ``radius`` / s
-    to the left, and the cubic kernel reaches less than 2 further.
+    The HR pixel next to LR pixel a's left edge lies at a - 0.5 + 0.5 / s; ``radius`` more lie ``radius`` / s to the
+    left, and the cubic kernel reaches less than 2 further.
     """
     return math.ceil(2.5 + (radius - 0.5) / scale) - 1
 
 
 def deconvolved_context(kernel: int, scale: int) -> int:
-    """LR pixels on each side that one HR pixel reads through a ``centred`` transposed convolution."""
+    """LR pixels on each side on which one HR pixel depends through a ``centred`` transposed convolution."""
     half, centre = kernel // 2, (scale - 1) // 2
     return max((half + centre) // scale, (half - 1 - centre + scale) // scale)
 
@@ -80,10 +80,10 @@ class Centred(nn.Module):
 
 
 class MeanShift(nn.Module):
-    """``Centred`` as two trainable 1 x 1 convolutions, which it is at first.
+    """``Centred`` as two trainable 1 x 1 convolutions, initially the same.
 
-    In the code of SAN, HAN and NLSN the mean shift is left trainable by an oversight, so that checkpoints hold
-    weights a little off the identity and off the mean; in them these parts are kept.
+    In the code of SAN, HAN and NLSN the mean shift is left trainable by an oversight, so that checkpoints hold weights
+    a little off the identity and off the mean; this layer keeps them.
     """
 
     def __init__(self, value_range: float) -> None:

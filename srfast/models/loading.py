@@ -24,27 +24,27 @@ from srfast.models.official.recognise import Recognised, nearest, recognise, sca
 from srfast.models.registry import WEIGHT_FILES
 
 _NESTED = ("params_ema", "params", "state_dict", "model_state_dict", "net_state_dict", "model")
-"""Where trainers put the weights in a checkpoint, the ones to prefer first."""
+"""Keys under which trainers keep the weights in a checkpoint, the preferred ones first."""
 _TYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128, torch.bool,
           torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}  # fmt: skip
 
 
 def load(path: str | Path, scale: int | None = None) -> nn.Module:
-    """A network from a file, as a module of RGB images.
+    """Loads a network from a file, as a module for RGB images.
 
     Args:
-        path: A checkpoint or weights of ours (.safetensors, .pt, .pth, .ckpt), of the authors of a network in
+        path: A checkpoint or weights of srfast (.safetensors, .pt, .pth, .ckpt), of the authors of a network in
             ``models.names()`` or a port in use (also .caffemodel, .mat; docs/models.md lists them), or of an
             architecture that spandrel knows.
-        scale: 2, 3 or 4. Needed where neither the weights nor the file's name say it.
+        scale: 2, 3 or 4. It is needed if neither the weights nor the file's name tell it.
 
     Returns:
-        A module in evaluation mode: LR RGB [N, 3, h, w] float in [0, 1], any size, to SR RGB
-        [N, 3, scale * h, scale * w], not clamped. A network of Y reconstructs Y, and chroma is up-sampled
-        bicubically; it also takes Y alone [N, 1, h, w].
+        A module in evaluation mode: LR RGB [N, 3, h, w] float in [0, 1], any size, to SR RGB [N, 3, scale * h, scale *
+        w], not clamped. A network of Y reconstructs Y, and chroma is up-sampled bicubically; it also takes Y alone [N,
+        1, h, w].
 
     Raises:
-        InputError: not a weights file, an unknown architecture, unknown or another scale.
+        InputError: it is not a weights file, the architecture is unknown, or the scale is unknown or another.
         RunError: the file needs an extra that is not installed.
     """
     found = load_model(path, scale)
@@ -52,13 +52,14 @@ def load(path: str | Path, scale: int | None = None) -> nn.Module:
 
 
 def load_state(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a weights file or checkpoint; averaged weights where a checkpoint has them.
+    """The tensors of a weights file or checkpoint; averaged weights if a checkpoint has them.
 
     Args:
-        path: .safetensors, .pt, .pth, .ckpt, .caffemodel or .mat, ours or foreign.
+        path: A file .safetensors, .pt, .pth, .ckpt, .caffemodel or .mat, of srfast or of others.
 
     Raises:
-        InputError: absent, corrupt, or more than tensors and plain values (nothing in the file is ever run).
+        InputError: the file is missing or corrupt, or holds more than tensors and plain values (nothing in it is ever
+            run).
     """
     return _read(Path(path))[0]
 
@@ -67,14 +68,14 @@ def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
     """Builds the model that a weights file holds.
 
     Args:
-        path: As in ``load``.
+        path: The file, as for ``load``.
         scale: The expected scale; None takes the file's.
 
     Returns:
         The network in evaluation mode, in its own colour space.
 
     Raises:
-        InputError: not a weights file, an unknown architecture, unknown or another scale.
+        InputError: it is not a weights file, the architecture is unknown, or the scale is unknown or another.
         RunError: the file needs an extra that is not installed.
     """
     path = Path(path)
@@ -93,16 +94,16 @@ def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
 def initial_weights(
     path: str | Path, model: str, scale: int, options: Mapping[str, Any] | None = None
 ) -> dict[str, Tensor]:
-    """Tensors of a file under the names of a network here, to start training from.
+    """Tensors of a file under the names of a network of srfast, to start a training from.
 
     Args:
-        path: As in ``load``.
+        path: The file, as for ``load``.
         model: The network to be trained, a name of ``models.names()``.
         scale: Its scale; the file's may be another.
-        options: Its sizes, as ``models.create`` takes them.
+        options: Its sizes, as for ``models.create``.
 
     Raises:
-        InputError: not a weights file.
+        InputError: it is not a weights file.
         RunError: the file needs an extra that is not installed.
     """
     path = Path(path)
@@ -119,7 +120,7 @@ def initial_weights(
 
 
 def _centred_kernel(state: dict[str, Tensor], model: str, scale: int, options: Mapping[str, Any]) -> dict[str, Tensor]:
-    """A deconvolution kernel that was made larger to hold another alignment, cut to the network's own."""
+    """Cuts a deconvolution kernel that was enlarged to hold another alignment to the network's own size."""
     weight = state.get("deconv.weight")
     if weight is None:
         return state
@@ -155,7 +156,8 @@ def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Descr
 
 
 def _check_sizes(name: str, scale: int, options: dict[str, Any], weights: dict[str, Tensor]) -> None:
-    """Raises ValueError unless the model that the metadata name has the file's tensors, before it is built.
+    """Checks, before the model is built, that the model in the metadata has the file's tensors; raises ValueError if
+    not.
 
     A few bytes of metadata can name a model of gigabytes, or of more layers than can be listed.
     """
@@ -204,10 +206,10 @@ def _foreign(path: Path, weights: dict[str, Tensor]) -> Descriptor:
 
 
 class _Descriptor(nn.Module):
-    """A spandrel descriptor as a module: it pads to the sizes the architecture takes and crops the result.
+    """A spandrel descriptor as a module, which pads to the sizes that the architecture takes and crops the result.
 
-    The input is copied: where no padding is needed the descriptor hands it on as it is, and RCAN scales it in
-    place, so that a second tile over the same pixels would see 255 times the image.
+    The input is copied: without padding the descriptor passes it on unchanged, and RCAN scales it in place, so that a
+    second tile over the same pixels would see 255 times the image.
     """
 
     def __init__(self, descriptor: Any) -> None:
@@ -221,7 +223,7 @@ class _Descriptor(nn.Module):
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors, and what our files say about them (model, scale)."""
+    """The tensors of a file, and the model and scale that a file of srfast names."""
     if not path.exists():
         raise InputError(f"{path}: no such weights file")
     if path.is_dir() or path.suffix not in WEIGHT_FILES:
@@ -271,7 +273,8 @@ def _pytorch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _check_tensor(path: Path, name: str, tensor: Tensor) -> None:
-    """Refuses what no model computes with: a training that diverged, and tensors without their values in memory."""
+    """Refuses tensors with which no model computes: those of a training that diverged, and those without values in
+    memory."""
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
         kind = "meta" if tensor.is_meta else "quantised" if tensor.is_quantized else str(tensor.layout).split(".")[-1]
         raise InputError(f"{path}: expected dense tensors, got {name!r}, which is {kind}")

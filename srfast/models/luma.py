@@ -1,4 +1,4 @@
-"""A network of Y as one of RGB."""
+"""A network of Y as a network of RGB."""
 
 from __future__ import annotations
 

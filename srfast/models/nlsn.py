@@ -113,11 +113,11 @@ class NLSN(nn.Module):
         features: Channels.
         blocks: Residual blocks.
         every: Blocks between attention modules.
-        reduction: Of the channels of the hashed features.
+        reduction: Divisor of the channels of the hashed features.
         chunk: Positions in a chunk.
         rounds: Hash rounds.
         weight: Residual scaling of blocks and attention.
-        mean_shift: As in ``layers.centring``.
+        mean_shift: Whether the mean shift has weights, as in ``layers.centring``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The one list of models."""
+"""The list of all models."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".caffemodel", ".mat")
-"""Endings of the files that ``models.load`` takes."""
+"""Suffixes of the files that ``models.load`` opens."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What the rest of the package needs to know about a model."""
+    """The description of a model for the rest of the package."""
 
     name: str
     factory: str
-    """``module:callable`` called with the scale."""
+    """``module:callable``, which is called with the scale."""
     color: Literal["y", "rgb"]
-    """The planes it takes and returns."""
+    """The planes that it takes and returns: "y" or "rgb"."""
     paper: str
     pretrained: bool = False
-    """Whether weights ship with the package."""
+    """Whether weights come with the package."""
     extra: str = ""
-    """The extra of the package that it needs: ``pip install 'srfast[extra]'``."""
+    """The extra that it needs: ``pip install 'srfast[extra]'``."""
     asset: str = ""
-    """An option of ``create`` that names a file without which the model is built but does not run."""
+    """An option of ``create`` that names a file without which the model can be built but not run."""
 
 
 _MODELS = {
@@ -80,11 +80,11 @@ _MODELS = {
 
 
 GROUP = "srfast.models"
-"""Entry points of installed packages: a name, and what is called with the scale; its ``color`` is "y" or "rgb"."""
+"""Group of entry points: a name, and a callable that takes the scale; its ``color`` is "y" or "rgb"."""
 
 
 def names() -> list[str]:
-    """The names ``create`` takes: those of the package, and those that installed packages add."""
+    """The names that ``create`` takes: those of the package, and those that installed packages add."""
     return [*_MODELS, *(n for n in plugins.added(GROUP) if n not in _MODELS)]
 
 
@@ -92,7 +92,7 @@ def describe(name: str) -> Description:
     """The description of a model, by its name in any case, or by FILE.py:NAME.
 
     Raises:
-        InputError: an unknown name, with the nearest known.
+        InputError: the name is unknown; the message proposes the nearest.
     """
     found = _MODELS.get(name.lower().replace("-", "_"))
     if found is not None:
@@ -117,16 +117,16 @@ def create(name: str, scale: int = 2, pretrained: bool = False, **options: Any) 
     Args:
         name: One of ``names()``, in any case.
         scale: 2, 3 or 4.
-        pretrained: Load the weights that ship with the package (srcnn only).
-        **options: Keyword arguments of the model: its sizes, by default the paper's, or a file it needs
+        pretrained: Whether to load the weights that come with the package (srcnn only).
+        **options: Keyword arguments of the model: its sizes, by default the paper's, or a file that it needs
             (``describe(name).asset``).
 
     Returns:
-        A module taking LR [N, C, h, w] float in [0, 1] and returning SR [N, C, scale * h, scale * w], in
-        training mode.
+        A module in training mode, which takes LR [N, C, h, w] float in [0, 1] and returns SR [N, C, scale * h, scale *
+        w].
 
     Raises:
-        InputError: unknown name, scale or option, or no shipped weights for this model.
+        InputError: the name, scale or an option is unknown, or there are no shipped weights for this model.
         RunError: the model needs an extra that is not installed.
     """
     description = describe(name)

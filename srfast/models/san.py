@@ -123,10 +123,10 @@ class SAN(nn.Module):
         features: Channels; ``inner`` of them in the non-local block.
         groups: G.
         blocks: m.
-        reduction: Of the channels in SOCA.
+        reduction: Divisor of the channels in SOCA.
         inner: Channels of theta, phi and g; features / 8 in the paper.
         crop: Largest height and width, around the centre, that a covariance is taken over.
-        mean_shift: As in ``layers.centring``.
+        mean_shift: Whether the mean shift has weights, as in ``layers.centring``.
     """
 
     def __init__(

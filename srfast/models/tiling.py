@@ -1,4 +1,4 @@
-"""Running a network over an image of any size."""
+"""Runs a network on an image of any size."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from srfast.errors import InputError
 from srfast.models.descriptor import Descriptor
 
 WHOLE_PIXELS = 384 * 384
-"""LR images up to this many pixels are never tiled when the caller leaves it open."""
+"""LR pixels up to which images run whole, unless a tile is given."""
 TILE = 192
-"""Side of a tile in LR pixels, without overlap, when the caller leaves it open."""
+"""Side of a tile in LR pixels, without overlap, unless a tile is given."""
 OVERLAP = 32
-"""Overlap in LR pixels where a network does not declare its receptive field: the usual figure, not exact."""
+"""Overlap in LR pixels if a network does not declare its receptive field: the usual figure, not exact."""
 ALIGN = 16
-"""Where tiles start when a network does not say: windows of attention are 8 or 16 wide."""
+"""Multiple at which tiles start if a network does not tell it; attention windows are 8 or 16 wide."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A piece of an image that is run by itself; rows and columns in LR pixels."""
+    """A piece of an image that runs by itself; rows and columns are in LR pixels."""
 
     rows: slice
-    """What it covers: tiles cover the image, none twice, row by row from the top."""
+    """Rows that the tile covers; tiles cover the image without overlap, row by row from the top."""
     columns: slice
     rows_read: slice
-    """With the pixels around it."""
+    """Rows that the tile reads, with its surroundings."""
     columns_read: slice
 
     def run(self, network: Descriptor, lr: Tensor) -> Tensor:
-        """SR [1, C, scale * rows, scale * columns] of the piece, of the whole LR image [1, C, h, w].
+        """SR [1, C, scale * rows, scale * columns] of the tile, of the whole LR image [1, C, h, w].
 
         Raises:
             InputError: the network returned another shape than it should.
@@ -49,13 +49,13 @@ def tiles(network: Descriptor, h: int, w: int, tile: int, overlap: int = OVERLAP
     """The tiles of an LR image of h x w pixels.
 
     Args:
-        network: What will run. Where it says on how many pixels around an output pixel depends (``receptive``), tiles
-            are cut with as many, at multiples of ``multiple``, and agree with the whole up to rounding (1e-5).
+        network: The network. If it declares its receptive field (``receptive``), tiles read as many pixels around them,
+            start at multiples of ``multiple``, and agree with the whole image up to rounding (1e-5).
         h: Height.
         w: Width.
-        tile: Side of what a tile covers; 0 takes one tile.
-        overlap: LR pixels around a tile where the network does not say, rounded up to a multiple of ALIGN; the seams
-            are then approximate.
+        tile: Side of the area of a tile; 0 takes one tile.
+        overlap: LR pixels around a tile if the network does not declare its receptive field, rounded up to a multiple
+            of ALIGN; the seams are then approximate.
     """
     receptive = network.receptive
     align = ALIGN if receptive is None else network.multiple
@@ -73,23 +73,22 @@ def tiles(network: Descriptor, h: int, w: int, tile: int, overlap: int = OVERLAP
 
 
 def super_resolve(network: Descriptor, lr: Tensor, tile: int | None = None) -> Tensor:
-    """Runs a network, tile by tile where the image is large.
+    """Runs a network, in tiles if the image is large.
 
-    Tiles are those of ``tiles``: exact where the network declares its receptive field. Networks that do not, or that
-    span the image (pooled attention), run whole, unless ``tile`` is given; then tiles overlap by ``OVERLAP`` pixels
-    and the seams are approximate.
+    The tiles are those of ``tiles``, exact if the network declares its receptive field. Networks that do not, or that
+    span the image (pooled attention), run whole unless ``tile`` is given; then tiles overlap by ``OVERLAP`` pixels, and
+    the seams are approximate.
 
     Args:
-        network: What to run.
+        network: The network.
         lr: [1, C, h, w] float32 in [0, 1].
-        tile: Side of a tile in LR pixels; 0 never tiles; None tiles where the image is large and the network
-            allows it.
+        tile: Side of a tile in LR pixels; 0 never tiles; None tiles large images if the network allows it.
 
     Returns:
-        SR [1, C, scale * h, scale * w], as the network gives it, not clamped.
+        SR [1, C, scale * h, scale * w] as the network returns it, not clamped.
 
     Raises:
-        InputError: a negative tile, or the network returned another shape.
+        InputError: the tile is negative, or the network returned another shape.
     """
     if tile is not None and tile < 0:
         raise InputError(f"tile: expected 0 or a positive number of LR pixels, got {tile}")

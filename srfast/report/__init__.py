@@ -1,1 +1,1 @@
-"""The HTML report: one self-contained file that shows what was scored and what was kept."""
+"""The HTML report: one self-contained file that shows what was scored and what is kept."""

@@ -1,4 +1,4 @@
-"""Puts a page together: template, style and scripts of ``page/`` with a content object, as one file."""
+"""Assembles a page: template, style and scripts of ``page/`` with a content object, as one file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", r
 
 
 def assemble(content: Content, server: dict[str, Any] | None = None) -> str:
-    """The page as HTML: it loads nothing, and the same content gives the same text.
+    """The page as HTML. It loads nothing, and the same content gives the same text.
 
     Args:
-        content: What it shows. Text becomes markup nowhere: the template escapes, the scripts set text.
-        server: Where rows and pictures come from if not from the file (``srfast view``); its addresses are allowed by
-            the content security policy.
+        content: The content of the page. Its text never becomes markup: the template escapes it, and scripts set it as
+            text.
+        server: Addresses of rows and pictures if they are not in the file (``srfast view``); the content security
+            policy allows them.
     """
     script = bundle("main" if content.explorer else "galleries")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -52,14 +53,14 @@ def assemble(content: Content, server: dict[str, Any] | None = None) -> str:
 
 
 def script_json(value: Any) -> str:
-    """JSON for a script element: nothing in it can end the element or start another."""
+    """JSON for a script element, which nothing in it can end or replace."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 @lru_cache
 def bundle(entry: str) -> str:
-    """A module of ``page/`` and all that it imports as one script, each after those that it needs itself."""
+    """A module of ``page/`` and all that it imports as one script, in order of dependence."""
     done: dict[str, str] = {}
 
     def add(name: str, above: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Two selections, or two scorers of the same patches, beside each other: what only one of them keeps, as pictures."""
+"""Two selections, or two scorers of the same patches, side by side: pictures of what only one of them keeps."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import KEY, SCHEMA, ScoreTable, encode_meta
 
 _SHOWN = 32
-"""Patches of a gallery."""
+"""Largest number of patches in a gallery."""
 _PLACE = ("image", "x", "y", "size")
 
 
 def comparison(a: Rows, b: Rows, names: Sequence[str], root: Path | None = None) -> Content:
-    """The content of a page that compares two core-sets, or the halves that two score tables of the same patches keep.
+    """The content of a page that compares two core-sets, or the hardest halves of the same patches by two score tables.
 
     Args:
-        a, b: Two core-sets, or two score tables.
-        names: What they are called, as their files are.
-        root: The folder the images lie in, if they have moved since scoring.
+        a: A core-set or a score table.
+        b: The other core-set or score table.
+        names: Names of the two, such as their files'.
+        root: Folder of the images, if they have moved since scoring.
 
     Raises:
-        InputError: one is a core-set and the other is not, they are of other images or grids, or of other patches.
+        InputError: one is a core-set and the other is not, or they have other images, grids or patches.
     """
     if isinstance(a, CoreSet) != isinstance(b, CoreSet):
         raise InputError(f"{names[1]}: expected two core-sets or two score tables, got one of each")
@@ -144,7 +145,7 @@ def _content(
 
 
 def zip_evenly(several: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The first of each, then the second of each, and so on: so that a budget cuts all of them alike."""
+    """The first of each, then the second of each, and so on, so that a budget cuts all of them alike."""
     most = max(map(len, several), default=0)
     return [[rows[i] for rows in several if i < len(rows)] for i in range(most)]
 

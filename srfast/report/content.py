@@ -1,4 +1,4 @@
-"""What a page shows, as plain values. The page knows this module and nothing of tables, files or images."""
+"""The content of a page as plain values. The page depends on this module and on no tables, files or images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Column:
-    """What a value of a shot is: its words on the page, and what it is to a selection."""
+    """How a value of a shot is shown on the page, and how a selection uses it."""
 
     label: str
     unit: str = ""
@@ -30,11 +30,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Shot:
-    """A patch, or with ``x``, ``y`` and ``size`` None a whole image, that can be looked at.
+    """A patch that can be looked at, or a whole image if ``x``, ``y`` and ``size`` are None.
 
-    ``values`` are by the name of a column; the first is written large. ``pictures`` are files of PNG, JPEG or WebP by
-    what they show: "hr" (at true pixels, on the card), "lr", "sr" and "error" beside it when the shot is opened,
-    "whole" (the whole image, reduced). ``why`` is one sentence on why it is shown, kept or left out.
+    ``values`` are by the name of a column; the first is shown large. ``pictures`` are PNG, JPEG or WebP files by what
+    they show: "hr" (at true pixels, on the card), "lr", "sr" and "error" beside it when the shot is opened, "whole"
+    (the whole image, reduced). ``why`` is one sentence on why the shot is shown, kept or left out.
     """
 
     image: str
@@ -50,7 +50,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Group:
-    """Shots under one caption; ``shots`` are their numbers in ``Content.shots``, in the order to show them in."""
+    """Shots under one caption; ``shots`` are their indices in ``Content.shots``, in display order."""
 
     caption: str
     shots: Sequence[int]
@@ -58,7 +58,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A headed row of groups; ``reason`` is what the marks made in it write into rejects.csv."""
+    """A row of groups with a heading; ``reason`` is what marks made in it write into rejects.csv."""
 
     id: str
     title: str
@@ -77,11 +77,11 @@ class Listing:
 
 @dataclass(frozen=True)
 class Content:
-    """All that a page shows.
+    """The whole content of a page.
 
-    ``kind`` names the document ("report", "audit"), and with it what may be replaced by it. ``checksum`` stands for the
-    table: marks that a reader has made are kept under it. ``explorer`` is the data of the sliders (``explorer.py``),
-    None for a page of galleries alone.
+    ``kind`` names the document ("report", "audit"), and so what it may replace. ``checksum`` identifies the table,
+    under which a reader's marks are kept. ``explorer`` holds the data of the sliders (``explorer.py``), or None for a
+    page of galleries only.
     """
 
     kind: str
@@ -100,10 +100,10 @@ class Content:
     settings_text: str = ""
     explorer: Mapping[str, Any] | None = None
     wholes: Mapping[str, bytes] = field(default_factory=dict)
-    """Whole images, reduced, by path: what the maps are drawn on."""
+    """Whole images, reduced, by path; maps are drawn on them."""
 
     def data(self) -> dict[str, Any]:
-        """What the page's script reads, without the pictures."""
+        """The data for the page's script, without the pictures."""
         return {
             "kind": self.kind,
             "checksum": self.checksum,

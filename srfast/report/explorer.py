@@ -1,4 +1,5 @@
-"""What the page's sliders work from: curves of the whole table, a sample of its rows, rows for the maps, shown rows."""
+"""The data of the page's sliders: curves of the whole table, a sample of its rows, rows for the maps, and shown
+rows."""
 
 from __future__ import annotations
 
@@ -14,12 +15,13 @@ from srfast.report.content import Column
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, agreement, hardest_first
 
 SAMPLE, SAMPLE_BYTES = 40_000, 2_000_000
-"""Rows of the page, and their bytes, from which what depends on a condition is computed, or estimated."""
+"""Largest number of rows in the page, and their bytes, beyond which the effect of a condition is estimated, not
+computed."""
 MAPPED_BYTES = 1_200_000
-"""Bytes of the rows that are there for maps of whole images alone."""
+"""Bytes of the rows that are only for maps of whole images."""
 _LOOKED_AT = 20_000
 MOST = 200
-"""Patches with pictures."""
+"""Largest number of patches with pictures."""
 LABELS = {
     "loss": Column("Loss", "mse"),
     "bicubic": Column("Bicubic", "mse"),
@@ -44,7 +46,7 @@ STATUS = {LEFT_OUT: "left", KEPT: "kept", DROPPED: "dropped"}
 
 
 def columns(scores: Scores) -> dict[str, Column]:
-    """Every column that the page can show, sort and filter by; ``reducible`` and ``relative`` are made here."""
+    """Every column that the page can show, sort and filter by, with ``reducible`` and ``relative``."""
     names = list(dict.fromkeys(chain(scores.scores, scores.extra, scores.words)))
     if scores.by_bicubic and "bicubic" not in names:
         names.insert(1, "bicubic")
@@ -83,20 +85,21 @@ def explorer(
 
 
 def ranked(values: np.ndarray) -> np.ndarray:
-    """The rank of each value [N], 0 for the highest, ties by position: ``select``'s order."""
+    """The rank of each value [N], 0 for the highest, with ties by position, as in ``select``."""
     rank = np.empty(len(values), np.uint32)
     rank[hardest_first(values)] = np.arange(len(values), dtype=np.uint32)
     return rank
 
 
 def packed(values: np.ndarray, kind: str) -> dict[str, str]:
-    """An array as the page reads it: u8, u16, u32, i32 or f32, little-endian, in base64."""
+    """An array in the format that the page reads: u8, u16, u32, i32 or f32, little-endian, in base64."""
     dtype = {"u8": "u1", "u16": "<u2", "u32": "<u4", "i32": "<i4", "f32": "<f4"}[kind]
     return {"kind": kind, "data": base64.b64encode(values.astype(dtype).tobytes()).decode("ascii")}
 
 
 def points(n: int) -> np.ndarray:
-    """Counts from 0 to n at which the curves are given: every thousandth, as ``select`` rounds it, and finer ends."""
+    """Counts from 0 to n at which curves are given: every thousandth, rounded as by ``select``, and finer steps at the
+    ends."""
     if n <= 2000:
         return np.arange(n + 1)
     even = (np.arange(1001) / 1000 * n + 0.5).astype(np.int64)
@@ -116,7 +119,7 @@ def _curve(scores: Scores, name: str, rank: np.ndarray) -> dict[str, Any]:
 
 
 def sample(scores: Scores, ranks: int) -> np.ndarray:
-    """Rows of the page [S], ascending: all, or one of each stretch of the loss order, drawn with a fixed seed."""
+    """Rows of the page [S], ascending: all, or one from each stretch of the loss order, drawn with a fixed seed."""
     n = len(scores)
     each = 8 + 8 * ranks + 4 * (len(scores.extra) + len(scores.words))
     most = min(SAMPLE, SAMPLE_BYTES // each)
@@ -128,7 +131,7 @@ def sample(scores: Scores, ranks: int) -> np.ndarray:
 
 
 def _mapped(scores: Scores, shown: np.ndarray) -> np.ndarray:
-    """All rows of as many images as fit, those with pictures first."""
+    """All rows of as many images as fit, with the images that have pictures first."""
     n = len(scores.images)
     most = MAPPED_BYTES // 20
     first = list(dict.fromkeys(chain(scores.code[shown].tolist(), range(n))))
@@ -196,8 +199,9 @@ def _agreement(scores: Scores) -> list[dict[str, Any]]:
 
 
 def wanted(scores: Scores) -> list[int]:
-    """Rows to show as pictures, the most wanted first: along the curve, its ends, the borders of the core-set, the
-    extremes of every other column, one an image as far as that goes; then the curve again, ever finer."""
+    """Rows to show as pictures, the most wanted first: along the curve, its ends, the borders of the core-set, and the
+    extremes of every other column, from different images as far as possible; then the curve again, in ever finer steps.
+    """
     n = len(scores)
     order = scores.order
     even = [int(order[int((i + 0.5) * n / min(24, n))]) for i in range(min(24, n))]
@@ -223,7 +227,7 @@ def wanted(scores: Scores) -> list[int]:
 
 
 def _one_an_image(scores: Scores, rows: np.ndarray, many: int) -> list[int]:
-    """The first rows, each of another image; then those that overlap none of them."""
+    """The first rows from different images, followed by rows that overlap none of them."""
     seen: set[int] = set()
     found: list[int] = []
     for row in rows[:_LOOKED_AT].tolist():

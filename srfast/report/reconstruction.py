@@ -1,4 +1,4 @@
-"""What the scorer made of a patch: LR, SR and the error, by the compiled resampling and the same weights."""
+"""The scorer's reconstruction of a patch: LR, SR and the error, by the compiled resampling and the same weights."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from srfast.scoring.backends.upscaling import Upscaler
 
 GAIN = 8
-"""Grey levels of the error map for one of error: 32 and more are white."""
+"""Grey levels of the error map for an error of one; errors of 32 and more are white."""
 OVERLAP = 32
-"""LR pixels around a patch that a network from LR to SR sees in dense mode; the table's own saw the whole image."""
+"""LR pixels around a patch that a network from LR to SR gets in dense mode; for the table it got the whole image."""
 _BLOCK = 40
 _Y = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(255)
 _DTYPES: dict[Any, int] = {np.dtype(np.uint8): 0, np.dtype(np.float32): 1}
@@ -46,22 +46,22 @@ class Reconstruction:
     dense: bool
     network: Network
     upscaler: Upscaler | None = None
-    """Of a network from LR to SR; None: SRCNN 9-1-5 or bicubic."""
+    """A network from LR to SR; None for SRCNN 9-1-5 and bicubic."""
 
     @classmethod
     def of(cls, meta: Mapping[str, Any], scorer: Path | None = None) -> Reconstruction | None:
-        """That of a table's metadata.
+        """The reconstruction by a table's metadata.
 
         Args:
-            meta: Of the score table.
-            scorer: The file of the table's network, where it is not a shipped one.
+            meta: Metadata of the score table.
+            scorer: File of the table's network, if it is not a shipped one.
 
         Returns:
-            None where it cannot be repeated here: LR images of the user's own, a network from a file that is not
-            given, or no compiled module.
+            None if the reconstruction cannot be repeated: LR images were given, the network's file is not given, or the
+            compiled module is missing.
 
         Raises:
-            InputError: ``scorer`` is not the network that the table was scored by.
+            InputError: ``scorer`` is not the network by which the table was scored.
             RunError: the file needs an extra that is not installed.
         """
         known = meta.get("scorer")
@@ -91,7 +91,7 @@ class Reconstruction:
         return cls(scale, str(meta["boundary"]), meta.get("mode") == "dense", network, upscaler)
 
     def panels(self, image: np.ndarray, x: int, y: int, size: int) -> Panels:
-        """Of one patch of an RGB image [H, W, 3] uint8; in dense mode with as much around it as it depends on."""
+        """The panels of one patch of an RGB image [H, W, 3] uint8; in dense mode the patch's surroundings are used."""
         s = self.scale
         height, width = (side - side % s for side in image.shape[:2])
         # Down-sampling reaches 2 s, up-sampling 2 s, SRCNN 6 pixels; of another network OVERLAP LR pixels are seen.
@@ -119,7 +119,7 @@ class Reconstruction:
         )
 
     def _reconstructed(self, lr: np.ndarray, lr_y: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Y float32 [H, W], and the colours [H, W, 3] where the network makes them, of LR uint8 [h, w, 3] and its Y."""
+        """Y float32 [H, W], and colours [H, W, 3] if the network makes them, from LR uint8 [h, w, 3] and its Y."""
         if self.upscaler is not None:
             return self.upscaler.upscale(lr_y if self.upscaler.network.color == "y" else lr)
         up = self._resized(lr_y.astype(np.float32), self.scale)[..., 0]
@@ -127,7 +127,8 @@ class Reconstruction:
         return (up if arrays is None else 255 * srcnn(up / np.float32(255), arrays)), None
 
     def _resized(self, image: np.ndarray, scale: float) -> np.ndarray:
-        """``srfast.imresize`` of [H, W, C] uint8 or float32, sides multiples of the scale, without torch."""
+        """``srfast.imresize`` of [H, W, C] uint8 or float32, with sides that are multiples of the scale,
+        without torch."""
         image = np.ascontiguousarray(image)
         h, w, c = image.shape
         out = np.empty((round(h * scale), round(w * scale), c), image.dtype)

@@ -1,4 +1,4 @@
-"""The report's content: a score table, the core-set selected from it, and pictures, as the page shows them."""
+"""The content of the report: a score table, the core-set selected from it, and pictures."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _LOSS = (
 
 
 def report(scores: Scores, source: Sequence[str] = ("scores.parquet",), *, pictures: bool = True) -> Content:
-    """What ``srfast report`` shows; the same scores and source images give the same content.
+    """The content that ``srfast report`` shows; the same scores and source images give the same content.
 
     Args:
         scores: The tables as arrays.
-        source: The files of the score table, for the commands that the page gives.
-        pictures: Whether it holds pictures; without, something else has to give them.
+        source: Files of the score table, for the commands that the page shows.
+        pictures: Whether the content holds pictures; if not, a server must provide them.
     """
     made = cut(scores, wanted(scores)) if pictures else Cut()
     rows = np.array(list(made.patches), dtype=np.int64)
@@ -63,7 +63,7 @@ def report(scores: Scores, source: Sequence[str] = ("scores.parquet",), *, pictu
 
 
 def checksum(scores: Scores) -> str:
-    """Stands for the table: of its metadata and its losses, not of the core-set."""
+    """Identifies the table by its metadata and losses; the core-set does not count."""
     digest = hashlib.sha256(encode_meta({k: v for k, v in scores.meta.items() if k != "root"}))
     digest.update(scores.loss.astype("<f4").tobytes())
     return digest.hexdigest()[:16]
@@ -82,7 +82,7 @@ def shot(scores: Scores, row: int, pictures: Cut) -> Shot:
 
 
 def lede(scores: Scores) -> str:
-    """What was scored, and how, in one sentence."""
+    """One sentence on what was scored, and how."""
     meta = scores.meta
     sizes = np.unique(scores.size)
     size = f"{sizes[0]} × {sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
@@ -152,7 +152,7 @@ def _named(entry: Any) -> tuple[str, str]:
 
 
 def _settings(scores: Scores) -> list[tuple[str, Value]]:
-    """What was asked for, word for word from the metadata of both tables."""
+    """The settings, word for word from the metadata of both tables."""
     meta = scores.meta
     scorer = meta.get("scorer")
     scorer = scorer if isinstance(scorer, dict) else {"name": scorer}

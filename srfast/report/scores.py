@@ -1,4 +1,4 @@
-"""Score tables and core-sets as arrays: ranks, what became of each patch, figures per image, agreement."""
+"""Score tables and core-sets as arrays: ranks, the status of each patch, figures per image, agreement."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from srfast.scoring.table import SCHEMA, check_columns, check_paths, parse_meta
 
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
 WORDS = 1000
-"""Different values that a column of text may have to be shown."""
+"""Largest number of different values of a column of text that is shown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Figures per image, all [number of images], in the order of ``Scores.images``."""
+    """Figures per image [number of images], in the order of ``Scores.images``."""
 
     patches: np.ndarray
     kept: np.ndarray
@@ -40,7 +40,7 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """A score table as arrays [N], one element a patch, in the order of the table's rows."""
+    """A score table as arrays [N], one element per patch, in the order of the table's rows."""
 
     images: list[str]
     code: np.ndarray
@@ -52,20 +52,21 @@ class Scores:
     bicubic: np.ndarray
     sobel: np.ndarray
     extra: dict[str, np.ndarray]
-    """The other columns of numbers, and those of yes and no as 1 and 0, float64 [N]; NaN where a value is missing."""
+    """The other numeric columns, with booleans as 1 and 0, float64 [N]; NaN for missing values."""
     flags: frozenset[str]
-    """The columns of yes and no."""
+    """Names of the boolean columns."""
     words: dict[str, tuple[list[str], np.ndarray]]
-    """Columns of text with at most WORDS different values: the values, and the number [N] of each row's, -1 if none."""
+    """Columns of text with at most WORDS different values: the values, and the index [N] of each row's, or -1."""
     status: np.ndarray | None
     """LEFT_OUT, KEPT or DROPPED; None without a core-set."""
     meta: dict[str, Any]
     selection: dict[str, Any]
     root: Path
     factor: np.ndarray
-    """Where x, y and size are pixels of a shrunk image: ``srfast.imresize`` of the file by this; else 1."""
+    """Factor by which ``srfast.imresize`` shrinks the file, if x, y and size are pixels of a shrunk image;
+    otherwise 1."""
     network: Reconstruction | None
-    """What shows LR, SR and error; None where they cannot be made again."""
+    """The network that makes LR, SR and error; None if they cannot be made again."""
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -91,7 +92,7 @@ class Scores:
     def runs(self) -> list[tuple[int, int, int]]:
         """(first rank, end rank, status) of each stretch of equal status in loss order.
 
-        Empty without a core-set, and where there are more than five: such a selection does not cut by loss.
+        It is empty without a core-set, and for more than five stretches, since such a selection does not cut by loss.
         """
         if self.status is None:
             return []
@@ -104,12 +105,12 @@ class Scores:
 
     @cached_property
     def by_bicubic(self) -> bool:
-        """Whether the loss is that of bicubic up-sampling, which then needs no second column."""
+        """Whether the loss is that of bicubic up-sampling, which needs no second column."""
         return bool(np.array_equal(self.loss, self.bicubic))
 
     @cached_property
     def scores(self) -> dict[str, np.ndarray]:
-        """The columns [N] that ``select --method`` can sort by, the loss first: all values known and finite."""
+        """The columns [N] by which ``select --method`` can sort, the loss first; all their values are finite."""
         found = {"loss": self.loss}
         if not self.by_bicubic:
             gain = self.bicubic.astype(np.float32) - self.loss.astype(np.float32)
@@ -123,7 +124,7 @@ class Scores:
 
     @property
     def cut_by_loss(self) -> bool:
-        """Whether the selection is a few stretches of the loss order, so that its cuts can be drawn."""
+        """Whether the selection is a few stretches of the loss order, whose cuts can be drawn."""
         return bool(self.runs)
 
     def count(self, status: int) -> int:
@@ -142,7 +143,7 @@ class Scores:
 
     @cached_property
     def half_of_error(self) -> float:
-        """The share of the patches, hardest first, that holds half of the summed loss."""
+        """The share of the patches, hardest first, that has half of the summed loss."""
         total = np.cumsum(self.ranked)
         return float((np.searchsorted(total, total[-1] / 2) + 1) / len(self)) if total[-1] else 0.5
 
@@ -167,7 +168,7 @@ class Scores:
 def read_scores(
     table: pa.Table, coreset: pa.Table | None, *, root: Path | None = None, scorer: Path | None = None
 ) -> Scores:
-    """Checks both tables and turns them into arrays; see ``srfast.report.write_report`` for the arguments."""
+    """Checks both tables and turns them into arrays; the arguments are those of ``srfast.report.write_report``."""
     meta = parse_meta("score table", table.schema.metadata)
     check_columns("score table", table, SCHEMA)
     check_paths("score table", table)
@@ -197,7 +198,7 @@ def read_scores(
 
 
 def _extras(table: pa.Table) -> tuple[dict[str, np.ndarray], frozenset[str], dict[str, tuple[list[str], np.ndarray]]]:
-    """The columns beyond those of every score table: numbers, which of them are yes and no, texts."""
+    """The columns beyond those of every score table: numbers, the names of boolean ones, and texts."""
     extra, flags, words = {}, set(), {}
     for field in table.schema:
         if field.name in SCHEMA.names or field.name == "rank":
@@ -233,11 +234,11 @@ def hardest_first(values: np.ndarray) -> np.ndarray:
 
 
 def agreement(scores: Scores, values: np.ndarray) -> tuple[float, float]:
-    """How far another score [N] ranks the patches as the loss does.
+    """How well the ranking by another score [N] agrees with that by the loss.
 
     Returns:
-        Spearman's rank correlation, ties given their mean rank (NaN where one side is constant), and the
-        share of the hardest half by loss that is also in the hardest half by ``values``.
+        Spearman's rank correlation, with ties given their mean rank (NaN if one side is constant), and the share of the
+        hardest half by loss that is also in the hardest half by ``values``.
     """
     order = hardest_first(values)
     a, b = _mean_ranks(scores.loss, scores.order), _mean_ranks(values, order)
@@ -259,7 +260,7 @@ def _mean_ranks(values: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _image_codes(table: pa.Table) -> tuple[list[str], np.ndarray]:
-    """The images by first appearance, and the number [N] of each row's image."""
+    """The images by first appearance, and the index [N] of each row's image."""
     column = table["image"].dictionary_encode().unify_dictionaries().combine_chunks()
     return column.dictionary.to_pylist(), column.indices.to_numpy().astype(np.int64)
 
@@ -278,22 +279,22 @@ def _floats(table: pa.Table, name: str) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Places:
-    """Where the patches of a table lie."""
+    """Positions of the patches of a table."""
 
     images: list[str]
     code: np.ndarray
     x: np.ndarray
     y: np.ndarray
     sizes: list[Any]
-    """Of images."""
+    """Sizes of the images."""
     at: np.ndarray
-    """The number of each row's."""
+    """Index of each row's size."""
 
 
 def _status(
     places: _Places, loss: np.ndarray, coreset: pa.Table, csize: np.ndarray, selection: dict[str, Any]
 ) -> np.ndarray:
-    """What became of each patch [N], uint8."""
+    """The status of each patch [N], uint8."""
     images, code, x, y = places.images, places.code, places.x, places.y
     cx, cy = _integers(coreset, "x"), _integers(coreset, "y")
     found = pc.index_in(coreset["image"], value_set=pa.array(images))

@@ -1,4 +1,4 @@
-"""The report's page with every patch at hand: rows, pictures and maps are asked for, from this machine, by token."""
+"""The report's page with every patch, whose rows, pictures and maps are requested from this machine, with a token."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from srfast.scoring.table import KEY, ScoreTable, arrow, encode_meta
 
 ROW = "srfast row"
 TEXTURES = 20_000
-"""Patches on the map of textures: all, or as many spread over the order of the loss."""
+"""Largest number of patches on the map of textures; of more, as many are spread over the order of the loss."""
 _PAGE = 200
-"""Rows of an answer, at most."""
+"""Largest number of rows in an answer."""
 
 
 class View:
-    """A score table, and the core-set selected from it, as the page asks for them. Nothing is written or changed."""
+    """A score table and the core-set selected from it, as the page requests them. It writes and changes no file."""
 
     def __init__(
         self, table: ScoreTable, coreset: CoreSet | None, files: list[str], root: Path | None = None,
@@ -59,11 +59,11 @@ class View:
         self._texture: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def page(self, base: str) -> str:
-        """The document, whose script asks for everything under ``base``."""
+        """The document; its script requests everything else under ``base``."""
         return assemble(report(self.scores, self.files, pictures=False), {"base": base})
 
     def chosen(self, query: Mapping[str, str]) -> tuple[np.ndarray, dict[str, Any]]:
-        """What a selection makes of every row [N], and its counts; by ``select`` itself."""
+        """The status of every row [N] under a selection, made by ``select`` itself, and its counts."""
         if query.get("given") == "1" and self.scores.status is not None:
             return self.scores.status, {"passing": len(self.scores), **self._held(self.scores.status)}
         asked = {k: query[k] for k in ("by", "order", "keep", "drop", "low", "high", "where") if k in query}
@@ -106,7 +106,7 @@ class View:
         return held | {"perImage": kept.tolist()}
 
     def rows(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """The rows that a gallery asks for, in its order: how many there are, and the first of them."""
+        """The number of rows that a gallery requests, and the first of them in its order."""
         scores = self.scores
         status, _ = self.chosen(query)
         by = query.get("by", "loss")
@@ -228,7 +228,7 @@ class View:
 
     def _textures(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Rows [M], their features [M, d], two principal components of these [M, 2], and the features before they were
-        standardised; the images are read once."""
+        standardised. The images are read once."""
         with self._lock:
             if self._texture is None:
                 n = len(self.scores)
@@ -253,7 +253,7 @@ class View:
         return rows[inside]
 
     def _like(self, row: int, allowed: np.ndarray) -> np.ndarray:
-        """Rows of the map of textures, the nearest to a row by spectrum first."""
+        """Rows of the map of textures, those nearest to a row by spectrum first."""
         rows, features, _, raw = self._textures()
         if row in rows:
             own = features[np.searchsorted(rows, row)]
@@ -292,10 +292,10 @@ class View:
 
 
 def application(view: View, token: str) -> Starlette:
-    """The page and what it asks for, under ``/TOKEN/``; everything else is not found.
+    """The page and what it requests, under ``/TOKEN/``; every other address is not found.
 
-    Only addresses of this machine are answered as a host, so that a page of somebody else's, whose name is made to
-    point here, cannot read it.
+    Only host names of this machine are answered, so that a foreign page whose name is made to point here cannot read
+    it.
     """
 
     def guarded(answer: Any) -> Any:

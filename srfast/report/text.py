@@ -1,4 +1,4 @@
-"""Numbers and names as the report writes them."""
+"""Formats of numbers and names in the report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def psnr(loss: float) -> str:
 
 
 def number(value: float) -> str:
-    """A loss or score: three or four digits that count."""
+    """A loss or score with three or four significant digits."""
     if value >= 1000:
         return f"{value:,.0f}"
     if value >= 100:
@@ -24,7 +24,7 @@ def number(value: float) -> str:
 
 
 def percent(part: float, whole: float = 1.0) -> str:
-    """A percentage: one decimal below 10 % and near 100 %, where it says something."""
+    """A percentage, with one decimal below 10 % and near 100 %."""
     value = 100 * part / whole if whole else 0.0
     digits = 0 if 10 <= value <= 90 or abs(value - round(value)) < 0.05 else 1
     return f"{value:.{digits}f} %"

@@ -30,9 +30,9 @@ from srfast.scoring.table import SCHEMA, ScoreTable
 log = logging.getLogger(__name__)
 
 MANY = 16
-"""Images in a group, and patches of images that are kept."""
+"""Largest number of images in a group, and of patches of images that are kept."""
 SIDE = 128
-"""Pixels a side of what is shown at most: true pixels, cut out."""
+"""Longest side in pixels of what is shown, cut out at true pixels."""
 TITLES = {
     "noise": "Noise", "blur": "Blurred", "upscaled": "Enlarged", "jpeg": "Compressed", "overlay": "Text and marks",
     "halo": "Over-sharpened", "shift": "LR beside HR", "duplicate": "Copies", "leak": "Test images",
@@ -40,7 +40,7 @@ TITLES = {
 
 
 class Verdict(Protocol):
-    """``srfast.workflows.auditing.Verdict``."""
+    """The attributes of ``srfast.workflows.auditing.Verdict``."""
 
     image: str
     verdict: str
@@ -52,7 +52,7 @@ class Verdict(Protocol):
 
 
 def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -> Content:
-    """What the page shows. Every image of a gallery is read once more."""
+    """The content of the page. Every image of a gallery is read once more."""
     limits = {t.column: t for t in THRESHOLDS}
     rows = _rows(table)
     wanted: list[tuple[str, str, list[tuple[str, int | None]]]] = []  # reason, caption, (image, row) or whole image
@@ -113,7 +113,7 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
 
 
 def _joined(table: ScoreTable) -> list[str]:
-    """The columns of numbers that were joined, such as ``influence``: of an image their mean is shown."""
+    """The joined numeric columns, such as ``influence``, of which the mean of an image is shown."""
     known = {*SCHEMA.names, *(c.name for c in COLUMNS), SHRINK}
     return [f.name for f in table.table.schema if f.name not in known and pa.types.is_floating(f.type)]
 
@@ -206,7 +206,7 @@ def _shots(
 
 
 def _farthest(values: dict[str, Any], span: tuple[int, int] | None, limit: Threshold | None) -> int | None:
-    """The row of an image to show for a reason."""
+    """The row of an image that shows a reason best."""
     if span is None:
         return None
     if limit is None or limit.column not in values:

@@ -1,4 +1,4 @@
-"""Writing the report: checks, content, one file."""
+"""Writes the report: checks, content, one file."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def write_report(
 ) -> Path:
     """Writes the report of a score table, and of the core-set selected from it, as one HTML file.
 
-    The file needs no network and no other file. The same tables, images and Pillow give the same bytes.
+    The file needs no network and no other file. The same tables, images and version of Pillow give the same bytes.
 
     Args:
-        table: the scores; an Arrow table has the columns and the ``srfast`` metadata of scores.parquet.
-        coreset: the rows of ``table`` that were selected; None shows the scores only.
-        path: where the HTML file goes; it appears whole or not at all.
-        root: the folder the image paths are relative to, where it is not the one the table was made from.
-        scorer: the file of the network that the table was scored by, where it is not a shipped one: its LR, SR and
-            error are shown too.
-        source: the files of the score table, for the commands that the page gives.
+        table: The scores; an Arrow table has the columns and the ``srfast`` metadata of scores.parquet.
+        coreset: The rows of ``table`` that were selected; None shows only the scores.
+        path: The HTML file, which appears whole or not at all.
+        root: Folder of the images, if they have moved since scoring.
+        scorer: File of the network by which the table was scored, if it is not a shipped one; it is needed to show LR,
+            SR and error.
+        source: Files of the score table, for the commands that the page shows.
 
     Returns:
         ``path``.
 
     Raises:
-        InputError: not a score table, no rows, scores that are not finite and >= 0, an image path that leaves
-            the root, another network than the table's, a core-set whose rows are not in the table, or a place that
-            cannot be written to or holds a file that is not a report.
+        InputError: ``table`` is not a score table or has no rows, scores are not finite or negative, an image path
+            leaves the root, the network is not the table's, the core-set has rows that are not in the table, or the
+            place cannot be written to or holds a file that is not a report.
         RunError: the disk is full.
     """
     path = Path(path)
@@ -56,10 +56,10 @@ def write_report(
 
 
 def write_page(content: Content, path: Path | str) -> Path:
-    """Writes a page as one HTML file, which appears whole or not at all and replaces nothing but its own kind.
+    """Writes a page as one HTML file, which appears whole or not at all and replaces only a page of its own kind.
 
     Raises:
-        InputError: a place that cannot be written to, or that holds a file of another kind than ``content.kind``.
+        InputError: the place cannot be written to, or holds a file of another kind than ``content.kind``.
         RunError: the disk is full.
     """
     path = Path(path)
@@ -70,7 +70,7 @@ def write_page(content: Content, path: Path | str) -> Path:
 
 
 def _arrow(table: ScoreTable | CoreSet | pa.Table) -> pa.Table:
-    """The rows with their metadata: in memory a ScoreTable keeps it beside the Arrow table."""
+    """The rows with their metadata, which a ScoreTable in memory keeps beside the Arrow table."""
     if isinstance(table, pa.Table):
         return table
     return table.table.replace_schema_metadata({KEY: encode_meta(table.meta)})

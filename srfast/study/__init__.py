@@ -1,1 +1,1 @@
-"""Studies: a grid of selections, models, budgets and seeds, and what its results say."""
+"""Studies: a grid of selections, models, budgets and seeds, and the evaluation of its results."""

@@ -1,4 +1,4 @@
-"""How much of the data is needed: one sentence."""
+"""How much of the data is needed, in one sentence."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from srfast.study.result_groups import Group, groups, main_dataset
 from srfast.study.results import Results
 
 TOLERATED = 0.05
-"""dB that a practitioner may give away for fewer updates."""
+"""dB that may be lost in exchange for fewer updates."""
 
 
 def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
     """The cheapest training that loses no more than ``tolerated`` dB against all data and updates, in one sentence.
 
-    None where the results have nothing cheaper beside everything. A selection counts only where it is shown to be
+    It is None if the results hold nothing cheaper beside everything. A selection counts only if it is shown to be
     better than a random one of the same size and updates.
     """
     some = groups(results)
@@ -45,7 +45,7 @@ def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
 
 
 def _everything(some: Sequence[Group]) -> Group | None:
-    """All patches of all images, at the most updates there are."""
+    """All patches of all images, at the largest number of updates."""
     return max((g for g in some if g.is_full and g.key.pool == 1), key=lambda g: g.key.updates, default=None)
 
 
@@ -54,7 +54,7 @@ def _share(g: Group) -> float:
 
 
 def _beaten(g: Group, some: Sequence[Group], dataset: str) -> bool:
-    """Whether a random subset does without scores what this selection is not shown to do better."""
+    """Whether this selection is not shown to be better than a random subset, which needs no scores."""
     if g.is_random or g.is_full:
         return False
     size = (g.key.keep, g.key.updates, g.key.pool)
@@ -89,7 +89,7 @@ def _bounds(c: Comparison) -> str:
 
 
 def saturation(results: Results) -> Sequence[str]:
-    """What fewer images cost at the same, full number of updates, a sentence each."""
+    """The cost of fewer images at the same, full number of updates, in one sentence each."""
     some = groups(results)
     if not some:
         return []
@@ -111,7 +111,8 @@ def saturation(results: Results) -> Sequence[str]:
 
 
 def same_updates(results: Results) -> str | None:
-    """Every selection against all patches, both at all updates: which are better, worse, as good; None without any."""
+    """Every selection against all patches at all updates: which are better, worse or as good; None without
+    selections."""
     some = groups(results)
     if not some:
         return None

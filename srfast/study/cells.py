@@ -1,4 +1,4 @@
-"""The cells of a study: which trainings there are, in which order."""
+"""The cells of a study: its trainings and their order."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Cell:
     pool: float
     scale: Scale
     scorer: int
-    """Its place among the study's scorers."""
+    """Index among the study's scorers."""
     seed: int
 
     @property
     def name(self) -> str:
-        """Also the name of its folder."""
+        """Name of the cell and of its folder."""
         parts = [self.model, self.arm.name, f"k{100 * self.keep:g}", f"u{self.updates}"]
         if self.pool < 1:
             parts.append(f"p{100 * self.pool:g}")
@@ -59,7 +59,7 @@ def cells(study: Study) -> list[Cell]:
 
 
 def updates_of(study: Study, budget: str | float, keep: float, pool: float) -> int:
-    """Optimiser updates of a budget, at least one; halves are rounded up."""
+    """Optimiser updates of a budget, at least one, rounded half up."""
     part = {"epochs": keep * pool, "updates": 1.0}[budget] if isinstance(budget, str) else budget
     return max(1, int(part * study.updates + 0.5))
 
@@ -72,7 +72,7 @@ def serves(study: Study, cell: Cell, claim: Mapping[str, Any]) -> bool:
 
 
 def pick(all_cells: Sequence[Cell], only: str | None, shard: tuple[int, int] | None) -> list[Cell]:
-    """The cells whose name fits a pattern (* and ?; a plain word fits anywhere in the name), of one shard."""
+    """The cells of one shard whose name matches a pattern (* and ?; a plain word matches anywhere in the name)."""
     chosen = list(all_cells)
     if only is not None:
         pattern = only if any(c in only for c in "*?[") else f"*{only}*"

@@ -17,29 +17,29 @@ from srfast.study.results import Results
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with what the results say of it, corrected for all claims of its family."""
+    """A claim with its result, corrected for all claims of its family."""
 
     claim: Mapping[str, Any]
-    """As the study's file has it."""
+    """The claim as in the study's file."""
     arm: Group
     control: Group
     dataset: str
     stratum: str
-    """"": the whole test set."""
+    """Name of the stratum; "" is the whole test set."""
     result: Comparison
     family: int
-    """How many claims are judged together."""
+    """Number of claims that are judged together."""
     p: float
     """Holm's adjusted p-value of "there is no difference"."""
 
     @property
     def interval(self) -> Interval:
-        """Simultaneous: all of a family hold their truth 95 % of the time (Bonferroni)."""
+        """Simultaneous interval: all intervals of a family contain the true values with 95 % (Bonferroni)."""
         return self.result.effect if self.result.seeds < 2 else self.result.at(1 - (1 - LEVEL) / self.family)
 
     @property
     def verdict(self) -> str:
-        """By Holm's p; "as good" by the p of equivalence times the number of claims."""
+        """Verdict by Holm's p-value, and for "as good" by the p-value of equivalence times the number of claims."""
         r = self.result
         if r.seeds < 2:
             return r.verdict
@@ -47,18 +47,19 @@ class Judged:
         return r.judged(sure, min(1.0, self.family * r.p_equivalent))
 
     def decided(self, alpha: float, part: float) -> bool:
-        """Whether it is told, or shown to be as good, at a part of all seeds (O'Brien and Fleming's bounds).
+        """Whether the claim is detected, or shown to be as good, at a fraction of all seeds (O'Brien and Fleming's
+        bounds).
 
         Args:
-            alpha: Of this claim: 5 % over the number of claims.
-            part: Of the seeds that there could be.
+            alpha: Level of this claim: 5 % over the number of claims.
+            part: Fraction of the largest number of seeds.
         """
         level = sequential_level(alpha, part)
         return self.result.seeds > 1 and (self.result.p <= level or self.result.p_equivalent <= level / 2)
 
 
 def judged(results: Results) -> list[Judged]:
-    """The claims of a study of which there are results: first those about test sets, then those about strata."""
+    """The claims of a study that have results: first those about test sets, then those about strata."""
     claims = results.meta["study"].get("claims", [])
     some = [g for g in groups(results) if g.key.pool == 1]
     some = [g for g in some if g.key.scorer == some[0].key.scorer]
@@ -116,10 +117,10 @@ def _compare(
 def strata_difference(
     arm: tuple[Results, Key], control: tuple[Results, Key], dataset: str, stratum: str, seeds: Sequence[int]
 ) -> np.ndarray:
-    """Differences of PSNR on a stratum [seeds, images], of which the mean over images is that of the whole stratum.
+    """Differences of PSNR on a stratum [seeds, images], whose mean over images is that of the whole stratum.
 
-    PSNR is that of the mean squared error over all tiles of the stratum, which is no mean over images. Each image has
-    the difference plus its influence on it (the infinitesimal jackknife), so that images are a sample here too.
+    PSNR is that of the mean squared error over all tiles of the stratum, which is not a mean over images. Each image
+    has the difference plus its influence on it (the infinitesimal jackknife), so that images are a sample here too.
     """
     names: list[str] = []
     sums: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""Which arm is compared with which: every selection with its controls."""
+"""Which arms are compared: every selection with its controls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RIVALS: tuple[Mapping[str, Any], ...] = (
     *({"method": m} for m in ("bicubic", "sobel", "reducible", "hdc", "diverse", "stratified")),
     {"order": "asc"},
 )
-"""Selections that the hardest by loss are compared with."""
+"""Selections with which the hardest by loss are compared."""
 _SCORED = ("loss", "reducible", "stratified")
 """Methods that need the network."""
 
@@ -33,10 +33,10 @@ def pairs(some: Sequence[Group], dataset: str) -> list[Pair]:
 
     * a random subset of the same size, and one redrawn for each pass, at the same updates
     * the same size and updates by another method, or in the other order
-    * a selection that drops the hardest first with the one that does not
-    * a selection that is made again while training with the one that is made once
+    * a selection that drops the hardest first against one that does not
+    * a selection that is made again while training against one that is made once
     * all patches at the same updates
-    * all patches at all updates: is the core-set as good as everything?
+    * all patches at all updates, to find out whether the core-set is as good as everything
     """
     most: dict[tuple[Any, ...], int] = {}
     for g in some:
@@ -58,7 +58,7 @@ def _setting(g: Group) -> tuple[Any, ...]:
 
 
 def _question(g: Group, c: Group, most: int) -> str | None:
-    """What comparing g with c asks; None: nothing."""
+    """The question that comparing g with c answers; None if there is none."""
     if _setting(g) != _setting(c):
         return None
     if c.is_full:

@@ -1,4 +1,4 @@
-"""What a study is: its TOML file as one checked object."""
+"""The description of a study: its TOML file as one checked object."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from srfast.training.recipes import Recipe, recipe
 from srfast.training.reselect import Reselection
 
 SCORER_FREE = ("random", "bicubic", "sobel")
-"""Methods that no scorer enters."""
+"""Methods that need no scorer."""
 MOST_CLAIMS = 10
-"""Claims about whole test sets that a study may name; the more there are, the less each can tell."""
+"""Largest number of claims about whole test sets; the more there are, the less each can detect."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One selection, at one or more fractions kept and budgets."""
+    """One selection at one or more fractions kept and budgets."""
 
     name: str
     keep: tuple[float, ...]
     budget: tuple[str | float, ...]
-    """"epochs": the study's updates times what is kept, the paper's fixed epochs. "updates": all of them. A number:
-    that fraction of them."""
+    """"epochs": the study's updates times the fraction kept, the paper's fixed epochs. "updates": all updates. A
+    number: that fraction of them."""
     select: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of ``srfast.select`` other than keep and seed."""
+    """Arguments of ``srfast.select``, except keep and seed."""
     redraw: str = "seed"
     """"seed": a random subset is drawn once for each seed. "pass": afresh for every pass over the data (RS2)."""
     models: tuple[str, ...] = ()
-    """Models that this arm trains; none: all of the study."""
+    """Models that this arm trains; empty: all of the study."""
     reselect_every: int = 0
-    """Updates after which the pool is scored by the model in training, ``drop_hardest`` of it dropped, and the hardest
-    ``keep`` trained on until the next time; before the first time, all is. 0: never."""
+    """Updates after which the model in training scores the pool, ``drop_hardest`` of it is left out, and the hardest
+    ``keep`` is trained on until the next time; before the first time, everything is. 0: never."""
 
     sample: str = ""
-    """How crops are drawn by the losses of what is kept, as ``train --sample``; "": all alike."""
+    """How crops are drawn by the losses of the kept patches, as for ``train --sample``; "": all alike."""
 
     @property
     def asks_scorer(self) -> bool:
-        """Whether another scorer gives another core-set."""
+        """Whether another scorer would give another core-set."""
         return not self.reselect_every and self._ranked
 
     @property
@@ -61,12 +61,13 @@ class Arm:
 
     @property
     def column(self) -> str:
-        """Of the pool's scores: what an arm with a target sorts by, such as "influence.documents"; "": no target."""
+        """Column of the pool's scores by which an arm with a target sorts, such as "influence.documents"; "" without a
+        target."""
         target = self.select.get("target")
         return f"{self.select['method']}.{Path(target).name}" if target else ""
 
     def selection(self, keep: float, seed: int) -> Selection:
-        """The arguments of ``srfast.select``; a target's are those of the column that the pool has for it."""
+        """The arguments of ``srfast.select``; for a target those of the pool's column."""
         if self.reselect_every:
             return Selection(keep=1.0, seed=seed)
         select = dict(self.select)
@@ -84,24 +85,24 @@ class Arm:
 
 @dataclass(frozen=True)
 class Claim:
-    """A comparison that the study names before it is run: the arm less its control, at the same updates."""
+    """A comparison that the study names before it is run: the arm minus its control, at the same updates."""
 
     arm: str
     keep: float
     against: str
     against_keep: float
     updates: int
-    """0: the study's."""
+    """Number of updates; 0 takes the study's."""
     dataset: str
     stratum: str
-    """"": of the whole test set, a claim of the first family. Else one of the strata, of the second."""
+    """"" is the whole test set, a claim of the first family; otherwise one of the strata, of the second."""
     model: str
-    """"": the study's first."""
+    """Name of the model; "" takes the study's first."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """A grid of trainings. The file's keys are described in docs/study.md."""
+    """A grid of trainings; docs/study.md describes the keys of its file."""
 
     name: str
     title: str
@@ -116,11 +117,11 @@ class Study:
     shrink: tuple[str, ...]
     """Sizes at which each image is scored, as fractions of its own."""
     defects: bool
-    """Whether the scores come with the columns of what is wrong with a patch."""
+    """Whether the scores have the columns of defects."""
     scorers: tuple[str, ...]
     scorer_updates: int
     join: str
-    """A table whose columns join the scores, by image or by image, x and y; "": none."""
+    """A table whose columns are joined to the scores, by image or by image, x and y; "": none."""
     models: tuple[str, ...]
     updates: int
     seeds: tuple[int, ...]
@@ -147,12 +148,12 @@ def read_study(
 
     Args:
         path: The TOML file. Paths in it are relative to it.
-        images: Training images to use instead of the file's. Unless ``test`` says otherwise, a part of them
-            (``data.holdout``) is then kept for testing instead of the file's test sets.
+        images: Training images to use instead of the file's. Unless ``test`` is given, a part of them
+            (``data.holdout``) is held out for testing instead of the file's test sets.
         test: Test sets to use instead of the file's: name to folder.
 
     Raises:
-        InputError: not a study; one line that names the key, what was expected and what came.
+        InputError: the file is not a study; the message names the key, what was expected and what came.
     """
     path = Path(path)
     content = toml.read(f"{path}: ", toml.parse(path), TOP)
@@ -274,7 +275,7 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
 def _claims(
     path: Path, tables: Any, arms: Sequence[Arm], models_: Sequence[str], datasets: Sequence[str]
 ) -> tuple[Claim, ...]:
-    """The claims, with what they leave out filled in."""
+    """The claims, with defaults filled in."""
     claims: list[Claim] = []
     by_name = {arm.name: arm for arm in arms}
     for i, table in enumerate(tables):
@@ -314,7 +315,7 @@ def _shrink(path: Path, value: str) -> tuple[str, ...]:
 
 
 def _scorer(folder: Path, scorer: str) -> str:
-    """A name, ``srcnn:SEED``, or the path of weights, which is relative to the study."""
+    """A name, ``srcnn:SEED``, or the path of weights relative to the study."""
     return str(folder / scorer) if Path(scorer).suffix else scorer
 
 

@@ -34,10 +34,10 @@ _MARKERS = "osD^vP*X<>hp"
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """Writes every figure that the results have something for, as SVG and PNG.
+    """Writes every figure for which the results have data, as SVG and PNG.
 
     Raises:
-        RunError: without matplotlib.
+        RunError: matplotlib is not installed.
     """
     try:
         import matplotlib
@@ -121,7 +121,7 @@ def _finish(ax: Axes, xlabel: str, dataset: str) -> bool:
 
 
 def _losses(ax: Axes, some: Sequence[Group], quantiles: Any) -> bool:
-    """Losses of the pool by rank, and which ranks the selections keep."""
+    """Losses of the pool by rank, and the ranks that the selections keep."""
     if quantiles is None:
         return False
     hardest_first = np.maximum(np.array(quantiles, float)[::-1], 1e-3)
@@ -144,7 +144,7 @@ def _losses(ax: Axes, some: Sequence[Group], quantiles: Any) -> bool:
 
 
 def _keep(ax: Axes, some: Sequence[Group], dataset: str, matched: bool) -> bool:
-    """PSNR against what is kept, at fixed epochs or at the same updates."""
+    """PSNR against the fraction kept, at fixed epochs or at the same updates."""
     most = max(g.key.updates for g in some)
     chosen = [
         g for g in some if (g.key.updates == most if matched else g.key.updates == max(1, int(g.key.keep * most + 0.5)))
@@ -161,7 +161,7 @@ def _keep(ax: Axes, some: Sequence[Group], dataset: str, matched: bool) -> bool:
 
 
 def _window(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
-    """Half of the patches, from further and further behind the hardest."""
+    """Half of the patches, with more and more of the hardest dropped."""
     half = [g for g in some if g.key.keep == 0.5 and not set(g.select) - {"order", "drop_hardest"}]
     starts = [50.0 if g.select.get("order") == "asc" else 100 * float(g.select.get("drop_hardest", 0)) for g in half]
     if len(set(starts)) < 2:
@@ -191,7 +191,7 @@ def _against(ax: Axes, some: Sequence[Group], dataset: str, xlabel: str, x: Call
 
 
 def _hours(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
-    """Minutes where nothing takes an hour."""
+    """Hours, or minutes if nothing takes an hour."""
     training = training_seconds(some)
     seconds = {g.key: training[g.key] + float(g.scoring_seconds.mean()) for g in some}
     unit, size = ("hours", 3600) if max(seconds.values()) >= 3600 else ("minutes", 60)
@@ -199,7 +199,7 @@ def _hours(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
 
 
 def _strata(ax: Axes, results: Results, some: Sequence[Group], dataset: str) -> bool:
-    """The difference from all patches at the same updates, or at the most there are, on each stratum."""
+    """The difference from all patches at the same updates, or at the largest number of updates, on each stratum."""
     values = strata_of(results, some, dataset)
     most = max(g.key.updates for g in some)
     rows = [(g, v) for g, v in values if g.key.updates == most and g.key.model == some[0].key.model and v]
@@ -223,7 +223,7 @@ def _strata(ax: Axes, results: Results, some: Sequence[Group], dataset: str) -> 
 
 
 def _pool(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
-    """The saturation curve: PSNR against the number of patches, from parts of the images and of their patches."""
+    """The saturation curve: PSNR against the number of patches, for parts of the images and of their patches."""
     if len({g.key.pool for g in some}) < 2:
         return False
     most = max(g.key.updates for g in some)

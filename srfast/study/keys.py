@@ -1,4 +1,4 @@
-"""The keys of a study's file: what each takes, and its default."""
+"""The keys of a study's file: their values and defaults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from srfast.training.recipes import Recipe
 BUDGETS = ("epochs", "updates")
 _OWN_FIELDS = ("lr_factors",)
 SELECT = tuple(name for name in ARGUMENTS if name not in ("keep", "seed"))
-"""Arguments of ``srfast.select`` that an arm may have."""
+"""Arguments of ``srfast.select`` that an arm may set."""
 RECIPE = {f.name: f for f in dataclasses.fields(Recipe) if f.name not in _OWN_FIELDS}
 """Fields of a model's recipe that a study may change."""
 
@@ -41,7 +41,7 @@ def _one_of(*values: str) -> Key:
 
 
 def _field(name: str) -> Key:
-    """A field of ``Recipe``: a value of the kind of its default."""
+    """A field of ``Recipe``, whose values have the type of its default."""
     example = RECIPE[name].default
     if isinstance(example, bool):
         return Key("true or false", lambda v: isinstance(v, bool), None)

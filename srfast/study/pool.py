@@ -43,7 +43,7 @@ from srfast.training.store import PairStore, Region
 
 log = logging.getLogger(__name__)
 _YOUNGER = {"shrink": ("1",), "defects": False}
-"""Settings that older score tables do not name, and what they were then."""
+"""Settings that older score tables do not name, and the values they had then."""
 _POOL_STREAM = 7  # apart from the streams of training and selection
 
 
@@ -64,13 +64,13 @@ class Scored:
     scorer: str
     patches: int
     seconds: float
-    """Training the scorer, if the study trains it, and scoring."""
+    """Seconds of training the scorer, if the study trains it, and of scoring."""
     targets: Mapping[str, float] = field(default_factory=dict)
-    """The columns of arms with a target, and the seconds of each."""
+    """The columns of arms with a target, and the seconds that each took."""
 
 
 def find_data(study: Study) -> Data:
-    """Lists the images; without test sets, every n-th training image is kept for testing."""
+    """Lists the images; without test sets, every n-th training image is held out for testing."""
     files = [str(f.path) for f in find_images(study.train)]
     if study.test:
         return Data(files, {name: [str(f.path) for f in find_images(folder)] for name, folder in study.test.items()})
@@ -123,12 +123,12 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
 
 
 def _targets(study: Study) -> dict[str, Arm]:
-    """The columns that arms with a target sort by, and one arm of each."""
+    """The columns by which arms with a target sort, and one arm of each."""
     return {arm.column: arm for arm in study.arms if arm.column}
 
 
 def _add_targets(study: Study, path: Path) -> dict[str, float]:
-    """Adds those columns to the score table of the pool; the seconds of each."""
+    """Adds those columns to the score table of the pool, and returns the seconds of each."""
     table, seconds = ScoreTable.read(path), {}
     for column, arm in _targets(study).items():
         began = time.perf_counter()
@@ -143,7 +143,7 @@ def _add_targets(study: Study, path: Path) -> dict[str, float]:
 
 
 def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
-    """What a score table depends on."""
+    """The settings on which a score table depends."""
     keys = ("patch", "stride", "mode", "scorer_updates", *_YOUNGER)
     files = [Path(f).name for f in data.train]
     known = {"scorer": study.scorers[number], "scale": scale, **{k: getattr(study, k) for k in keys}, "images": files}
@@ -158,7 +158,8 @@ def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
 
 
 def _check_unchanged(table: Path, files: list[str]) -> None:
-    """Refuses images of another size than when they were scored; warns where only their times differ, as copies' do."""
+    """Refuses images with another size than when they were scored, and warns if only their times differ, as
+    copies' do."""
     then = sorted(parse_meta(table, read_metadata(table))["images"].items())
     touched = 0
     for file, (_, known) in zip(files, then, strict=False):
@@ -200,13 +201,13 @@ def _scorer(study: Study, data: Data, out: Path, number: int, scale: Scale) -> s
 
 
 def select_cell(cell: Cell, table: ScoreTable) -> CoreSet:
-    """The patches that a cell trains on; the whole pool where each pass draws its own."""
+    """The patches on which a cell trains; the whole pool if each pass draws its own."""
     selection = cell.arm.selection(cell.keep, cell.seed)
     return select(pool_of(table, cell.pool, cell.seed), **vars(selection))
 
 
 def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:
-    """The patches of a random part of the images; of one seed, a smaller part lies in every larger one."""
+    """The patches of a random part of the images; for one seed, a smaller part lies in every larger one."""
     if fraction >= 1:
         return table
     names = sorted(table.table.column("image").unique().to_pylist())
@@ -216,7 +217,7 @@ def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:
 
 
 def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairStore:
-    """The training pairs of a cell. What is decoded is shared by all cells of a process."""
+    """The training pairs of a cell; all cells of a process share decoded images."""
     color, quantise = describe(cell.model).color, study.recipe_of(cell.model, cell.scale).quantise
     whole, numbers = _whole(str(scored), cell.scale, color, quantise, study.cache_mb << 20)
     p = read_patches(coreset)
@@ -229,7 +230,7 @@ def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairSt
 def _whole(
     scored: str, scale: int, color: str, quantise: bool, cache_bytes: int
 ) -> tuple[PairStore, dict[tuple[str, float], int]]:
-    """A store over the whole pool, and the number of each image in it, at each of its sizes."""
+    """A store over the whole pool, and the index of each image in it, at each of its sizes."""
     p = read_patches(scored)
     places, number = p.places()
     columns = zip(number, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
@@ -244,5 +245,5 @@ def _whole(
 
 @lru_cache(maxsize=2)
 def scores(path: str) -> ScoreTable:
-    """A score table, read once in a process."""
+    """A score table, read once per process."""
     return ScoreTable.read(path)

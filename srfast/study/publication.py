@@ -1,4 +1,4 @@
-"""What a study says: tables, figures and sentences, from its results alone."""
+"""The publication of a study: tables, figures and sentences, made from its results alone."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from srfast.errors import InputError, RunError
 from srfast.study.results import RESULTS, Results
 
 COMMITTED = "results"
-"""Folder beside the studies with the results of those that were run."""
+"""Folder beside the studies with the published results of those that were run."""
 
 
 def results_folder(study: str | Path, out: str | Path | None = None) -> Path | None:
-    """Where the results of a study lie: the folder of a run, or those that were committed beside the study."""
+    """The folder of a study's results: that of a run, or the published results beside the study."""
     study = Path(study)
     if out is not None:
         return Path(out) if (Path(out) / RESULTS).exists() else None
@@ -22,10 +22,11 @@ def results_folder(study: str | Path, out: str | Path | None = None) -> Path | N
 
 
 def publish(results: Results, folder: Path | None) -> str:
-    """The tables and sentences as Markdown; with a folder also all files in it: tables/*.md, .csv, .tex and figures/.
+    """The tables and sentences as Markdown. With a folder, all files are written into it: tables/*.md, .csv, .tex and
+    figures/.
 
     Raises:
-        InputError: no finished cell, or tables/ or figures/ hold what srfast did not write.
+        InputError: no cell is finished, or tables/ or figures/ hold files that srfast did not write.
         RunError: scipy or matplotlib is missing.
     """
     try:

@@ -12,7 +12,7 @@ FOLDER = "studies"
 
 
 def ready_made() -> dict[str, Path]:
-    """Name (``how-much.toml``) to file."""
+    """The ready-made studies: name (``how-much.toml``) to file."""
     # The build puts them beside the compiled module, which in an editable install is not where the sources are.
     found = find_spec("srfast")
     places = found.submodule_search_locations if found else None
@@ -24,7 +24,7 @@ def find_study(study: str | Path) -> Path:
     """The study of that name: a file or folder of the user's, or else a ready-made one.
 
     Raises:
-        InputError: neither.
+        InputError: there is neither.
     """
     path = Path(study)
     if path.exists():
@@ -39,10 +39,10 @@ def find_study(study: str | Path) -> Path:
 
 
 def find_runnable(study: str | Path, images: Sequence[str | Path]) -> Path:
-    """The same, for running: a ready-made study comes without images.
+    """The study of that name, for a run: a ready-made study needs images.
 
     Raises:
-        InputError: no such study, or a ready-made one and no images.
+        InputError: there is no such study, or it is ready-made and there are no images.
     """
     path = find_study(study)
     if not images and path != Path(study):

@@ -1,4 +1,4 @@
-"""Results as groups: the seeds of one selection, model and budget, as arrays."""
+"""Results in groups: the seeds of one selection, model and budget, as arrays."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from srfast.study.results import Results
 
 MAIN = ("BSD100", "B100", "BSDS100")
-"""Test sets that a table of one test set takes, the first that is there; else the largest."""
+"""Test sets for tables of one test set: the first of these that exists, otherwise the largest."""
 
 
 class Key(NamedTuple):
-    """What the seeds of a group have in common."""
+    """The settings that the seeds of a group share."""
 
     scale: int
     model: str
@@ -33,19 +33,19 @@ class Group:
     key: Key
     seeds: tuple[int, ...]
     psnr: dict[str, np.ndarray]
-    """Of each test set [seeds, images], in dB; images in the order of their names."""
+    """PSNR in dB by test set [seeds, images], images in the order of their names."""
     ssim: dict[str, np.ndarray]
     seconds: np.ndarray
-    """Of training [seeds]."""
+    """Seconds of training [seeds]."""
     scoring_seconds: np.ndarray
     patches: int
     select: dict[str, Any]
     """Arguments of ``srfast.select`` that the arm sets."""
     redraw: str
     reselected: bool
-    """Chosen again by the model in training."""
+    """Whether the model in training makes the selection again."""
     sample: str = ""
-    """How crops are drawn by the losses of what is kept."""
+    """How crops are drawn by the losses of the kept patches."""
 
     def per_seed(self, dataset: str, metric: str = "psnr") -> np.ndarray:
         """The mean over the images of a test set [seeds]."""
@@ -54,12 +54,12 @@ class Group:
 
     @property
     def is_full(self) -> bool:
-        """Everything, chosen by nothing."""
+        """Whether it holds all patches, without a selection."""
         return self.key.keep == 1 and not self.select and not self.sample
 
     @property
     def is_random(self) -> bool:
-        """A random subset, drawn once for each seed."""
+        """Whether it is a random subset, drawn once for each seed."""
         return self.select == {"method": "random"} and self.redraw == "seed" and not self.is_full
 
 
@@ -108,16 +108,16 @@ def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], arms: dict[str, d
 
 
 def main_dataset(some: list[Group]) -> str:
-    """The test set of tables and figures that show one."""
+    """The test set of tables and figures that show only one."""
     sizes = {d: a.shape[1] for g in some for d, a in g.psnr.items()}
     return next((d for d in MAIN if d in sizes), max(sizes, key=lambda d: sizes[d]))
 
 
 def training_seconds(some: Sequence[Group]) -> dict[Key, float]:
-    """Seconds of training: the updates at the fastest pace that a cell of that model had.
+    """Seconds of training: the updates at the fastest pace of any cell of that model.
 
-    What is kept does not change the time of an update, and what else the machine does only adds to it. Arms that are
-    chosen again while training have a pace of their own.
+    The selection does not change the time of an update, and other load of the machine only adds to it. Arms whose
+    selection is made again while training have a pace of their own.
     """
     paces: dict[tuple[str, bool], list[float]] = {}
     for g in some:

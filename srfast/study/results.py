@@ -1,4 +1,4 @@
-"""The files of a study: what a cell leaves behind, and the three tables gathered from all cells."""
+"""The files of a study: the results of each cell, and the three tables gathered from all cells."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ SCHEMA = _schema(
     cell=_S, arm=_S, model=_S, scale=_I, keep=_F, updates=_I, seed=_I, dataset=_S, image=_S, psnr=_F, ssim=_F,
     seconds=_F, scoring_seconds=_F, pool=_F, scorer=_S, patches=_I,
 )  # fmt: skip
-"""results.parquet: one row a cell and test image. ``seconds``: of training the cell; ``scoring_seconds``: of scoring
-the pool and selecting, where the arm asks for scores; ``patches``: how many the cell trains on."""
+"""results.parquet: one row per cell and test image. ``seconds``: of training the cell; ``scoring_seconds``: of scoring
+the pool and selecting, if the arm needs scores; ``patches``: the number on which the cell trains."""
 STRATA_SCHEMA = _schema(cell=_S, dataset=_S, image=_S, stratum=_S, pixels=pa.int64(), mse=_F)
 """strata.parquet: squared error on Y, in [0, 255]^2, of the tiles of one stratum of one image."""
 LOG_SCHEMA = _schema(cell=_S, step=_I, loss=_F, lr=_F, seconds=_F)
@@ -84,7 +84,7 @@ def _read(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:
 
 
 def describe(study: Study) -> dict[str, Any]:
-    """A study as plain values; of paths only the last name, so that results say nothing of the machine."""
+    """A study as plain values; paths are reduced to their last name, so that results reveal nothing of the machine."""
     known = dataclasses.asdict(study)
     known["train"] = [Path(p).name for p in study.train]
     known["test"] = {name: Path(p).name for name, p in study.test.items()}
@@ -98,7 +98,7 @@ def describe(study: Study) -> dict[str, Any]:
 
 
 def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[str, Any]:
-    """What the result of a cell depends on, but for the data's content."""
+    """The settings on which the result of a cell depends, apart from the data's content."""
     known = {
         "model": cell.model,
         "scale": cell.scale,
@@ -127,14 +127,14 @@ def _arm(cell: Cell) -> dict[str, Any]:
 
 
 def images_as_text(files: Sequence[str]) -> str:
-    """How many images there are, and a checksum of their names and contents."""
+    """The number of images, and a checksum of their names and contents."""
     states = [os.stat(f) for f in files]
     return _images_as_text(tuple((f, s.st_size, s.st_mtime_ns) for f, s in zip(files, states, strict=True)))
 
 
 @lru_cache(maxsize=64)
 def _images_as_text(files: tuple[tuple[str, int, int], ...]) -> str:
-    """As ``images_as_text``, once for all cells of a process while no file changes."""
+    """``images_as_text``, computed once for all cells of a process while no file changes."""
     total = hashlib.sha256()
     for name, _, _ in files:
         total.update(f"{Path(name).name}\0{checksum(name)}\0".encode("utf-8", "surrogateescape"))
@@ -142,17 +142,17 @@ def _images_as_text(files: tuple[tuple[str, int, int], ...]) -> str:
 
 
 def finished(folder: Path) -> bool:
-    """Whether a cell has all its results; they are written last."""
+    """Whether a cell has all its results; its results.parquet is written last."""
     return (folder / RESULTS).exists()
 
 
 def same_number(known: Any, asked: Any) -> bool:
-    """Of test images, whose number was all that version 0.1.0 noted."""
+    """Whether the numbers of test images agree, which is all that version 0.1.0 recorded."""
     return isinstance(known, int) and isinstance(asked, str) and asked.startswith(f"{known} images, ")
 
 
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:
-    """Raises InputError unless the results of a cell are those of these settings."""
+    """Raises InputError if the results of a cell are not those of these settings."""
     found = differs(
         json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["settings"],
         settings,
@@ -220,7 +220,7 @@ def _log(folder: Path) -> list[dict[str, Any]]:
 
 
 def training_steps(folder: Path) -> tuple[int, float]:
-    """The steps that a training has made so far, as its log says, and their seconds."""
+    """The number of steps of a training so far, by its log, and their seconds."""
     rows = _log(folder) if (folder / "log.csv").exists() else []
     return (int(rows[-1]["step"]), float(rows[-1]["seconds"])) if rows else (0, 0.0)
 

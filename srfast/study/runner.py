@@ -1,4 +1,4 @@
-"""Running a study: what is left of it, in one process or several."""
+"""Runs the remaining cells of a study, in one process or several."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from srfast.study.taken_over import Known, take_over
 from srfast.training import checkpoint
 
 Progress = Callable[[Outcome, int, int], None]
-"""Called after each cell with how it ended, the number of cells done and the number of all."""
+"""A function that is called after each cell with its outcome, the number of finished cells and the number of all."""
 CELLS = "cells"
 KIND = "study"
 _SHOWN = 8
-"""Cells of a kind that ``Status`` names as text: all of it fits on a screen."""
+"""Number of cells of a kind that ``Status`` lists as text, so that it fits on a screen."""
 
 
 def run_study(
@@ -54,34 +54,36 @@ def run_study(
     until_decided: bool = False,
     progress: Progress | None = None,
 ) -> Results:
-    """Runs a study, or what is left of it: a grid of selections, models, budgets and seeds.
+    """Runs the remaining cells of a study: a grid of selections, models, budgets and seeds.
 
     Every cell (one training and its evaluations) has a folder of its own under ``out``/cells and is never run again
-    once it has finished; one that was killed goes on from its last checkpoint and ends with the same results.
-    The last weights are evaluated, not the best ones.
+    once it has finished. A cell that was killed continues from its last checkpoint and ends with the same results. The
+    last weights are evaluated, not the best ones.
 
     Args:
         study: The TOML file, or the name of a ready-made one (``how-much.toml``), which then needs ``images``.
-        out: Folder of the study: cells/, scores of the pool, and the gathered results.parquet, strata.parquet and
+        out: Folder of the study, for cells/, scores of the pool, and the gathered results.parquet, strata.parquet and
             log.parquet. Several machines may share it.
         images: Training images instead of those of the file; a part of them (``data.holdout``) is then the test set,
             unless ``test`` names one.
         test: Test sets instead of those of the file: name to folder.
-        jobs: Processes, each with one thread; results do not depend on how many. None: one a core, on a GPU one.
-        only: Pattern of cell names.
-        shard: (i, n): only every n-th cell from the i-th on.
-        known: Folders with results of other runs, or published ones: a cell that has finished there, with the same
-            settings and data, is taken over instead of run. It comes without weights.
-        until_decided: Run seed after seed, and of each only the cells that an undecided claim compares, until every
-            claim about a test set is decided: told, or shown to be as good. Looking after every seed is paid for by
-            O'Brien and Fleming's bounds at 5 % over the number of claims; the file's ``seeds`` are the most.
-        progress: Called after every cell.
+        jobs: Number of processes, each with one thread; results do not depend on it. None takes one per core, or one on
+            a GPU.
+        only: Pattern of cell names, with * and ?.
+        shard: (i, n): only every n-th cell, from the i-th on.
+        known: Folders with results of other runs, or published ones. A cell that has finished there, with the same
+            settings and data, is taken from there instead of run; it has no weights.
+        until_decided: Whether to run seed after seed, and of each only the cells that an undecided claim compares,
+            until every claim about a test set is decided: detected, or shown to be as good. O'Brien and Fleming's
+            bounds at 5 % over the number of claims account for looking after every seed; the file's ``seeds`` are the
+            largest number.
+        progress: Function that is called after every cell.
 
     Returns:
         The results of all finished cells.
 
     Raises:
-        InputError: a wrong study or argument, or results in ``out`` that were made with other settings.
+        InputError: the study or an argument is wrong, or results in ``out`` were made with other settings.
         RunError: a cell failed (the others were run), or an extra is missing.
     """
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
@@ -127,7 +129,7 @@ def run_study(
 
 
 def _rounds(study: Study, every: Sequence[Cell], todo: Sequence[Cell], folder: Path) -> Iterator[list[Cell]]:
-    """The cells of one seed after the other that a claim needs which the seeds before it have not decided."""
+    """The cells of one seed after another that claims need which earlier seeds have not decided."""
     from srfast.study.claims import judged
 
     primary = [dataclasses.asdict(c) for c in study.claims if not c.stratum]
@@ -147,7 +149,7 @@ def _rounds(study: Study, every: Sequence[Cell], todo: Sequence[Cell], folder: P
 
 @dataclass(frozen=True)
 class Status:
-    """How far a study is."""
+    """The progress of a study."""
 
     done: list[str]
     running: list[str]
@@ -156,7 +158,7 @@ class Status:
     """Left, by the pace so far and for that many jobs; None while nothing has made a step."""
     jobs: int
     steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Of what runs, as the logs say: "700/1951"."""
+    """Steps of the running cells by their logs, such as "700/1951"."""
 
     def __str__(self) -> str:
         left = f", about {clock(self.seconds)} left with {self.jobs} jobs" if self.seconds else ""
@@ -169,7 +171,7 @@ class Status:
 
 
 def status(study: Study, out: str | os.PathLike[str], jobs: int | None = None) -> Status:
-    """How far a study is, by the files in its folder."""
+    """The progress of a study, by the files in its folder."""
     jobs = jobs or default_jobs(study)
     every = cells(study)
     folder = Path(out)
@@ -229,7 +231,8 @@ def gather(study: Study, out: str | os.PathLike[str]) -> Results:
 
 
 def default_jobs(study: Study) -> int:
-    """One process on a GPU, else one a core that this process may use (affinity, control group, OMP_NUM_THREADS)."""
+    """One process on a GPU, otherwise one per core that this process may use (affinity, control group,
+    OMP_NUM_THREADS)."""
     if resolve_device(study.device) == "cuda":
         return 1
     return cores()
@@ -241,7 +244,7 @@ def place_of(folder: Path, cell: Cell) -> Path:
 
 
 def _folder(out: str | os.PathLike[str]) -> Path:
-    """The study's folder: an earlier one, a new or an empty one. Several machines share it; cells have locks."""
+    """The study's folder: an earlier, a new or an empty one. Several machines may share it, since cells have locks."""
     folder = Path(os.path.abspath(out))
     if not begun(folder):
         with output_folder(folder, KIND, shared=True):
@@ -250,7 +253,8 @@ def _folder(out: str | os.PathLike[str]) -> Path:
 
 
 def begun(folder: Path) -> bool:
-    """Whether a study has been run into the folder: it is marked, or older than the mark and has a finished cell."""
+    """Whether a study has been run into the folder: it has the mark, or is older than the mark and has a
+    finished cell."""
     return kind_of(folder) == KIND or any((folder / CELLS).glob(f"*/{results.SETTINGS}"))
 
 
@@ -292,7 +296,7 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Outcome]:
 
 
 def _of_parent(parent: int, *task: Any) -> Outcome:
-    """``run_cell`` in a process that ends with its parent: after a kill nobody would wait for its cell."""
+    """``run_cell`` in a process that ends with its parent; after a kill nobody would wait for its cell."""
     _ends_with(parent)
     return run_cell(*task)
 
@@ -309,7 +313,8 @@ def _ends_with(parent: int) -> None:
 
 
 def _check_semaphores() -> None:
-    """Where there are none, joblib takes threads without a word, and the cells would share torch's settings."""
+    """Refuses machines without semaphores, where joblib would silently take threads and cells would share torch's
+    settings."""
     try:
         multiprocessing.get_context("spawn").Semaphore()
     except OSError as error:
@@ -318,9 +323,9 @@ def _check_semaphores() -> None:
 
 @contextlib.contextmanager
 def _terminated_is_interrupted() -> Iterator[None]:
-    """SIGTERM ends a study as Ctrl-C does: a training finishes its step, results are gathered, processes are ended.
+    """Makes SIGTERM end a study like Ctrl-C: a training finishes its step, results are gathered, processes end.
 
-    The command line and programs with handlers of their own have taken it over already.
+    The command line and programs with handlers of their own have taken SIGTERM over already.
     """
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield

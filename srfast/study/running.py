@@ -1,4 +1,4 @@
-"""One cell: train, evaluate, leave the results in its folder."""
+"""One cell: its training, its evaluations, and the results in its folder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _READERS = 4  # threads that read images ahead of a GPU
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a cell ended."""
+    """The outcome of a cell."""
 
     cell: Cell
     state: str
@@ -41,18 +41,18 @@ class Outcome:
     text: str = ""
     """Mean PSNR on each test set, or the reason of a failure."""
     seconds: float = 0.0
-    """Of this call."""
+    """Seconds of this call."""
 
 
 def run_cell(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[str]], folder: Path) -> Outcome:
-    """Runs a cell on one thread, or goes on with it where it stopped.
+    """Runs a cell on one thread, or continues it where it stopped.
 
     Args:
-        study: What the cell belongs to.
+        study: The study of the cell.
         cell: The cell.
         scored: The scores of the pool by the cell's scorer.
         test: Name of a test set -> its files.
-        folder: Of the cell.
+        folder: Folder of the cell.
     """
     began = time.perf_counter()
     threads = torch.get_num_threads()
@@ -153,14 +153,14 @@ def _scoring_seconds(cell: Cell, scored: pool.Scored) -> float:
 
 
 def _needs_scores(cell: Cell) -> bool:
-    """Whether the time of scoring is part of what the cell costs; bicubic and Sobel are columns of the same table."""
+    """Whether scoring is part of the cost of the cell; bicubic and Sobel are columns of the same table."""
     if cell.arm.sample:
         return True
     return cell.keep < 1 and not cell.arm.reselect_every and dict(cell.arm.select) != {"method": "random"}
 
 
 def running(folder: Path) -> bool:
-    """Whether a process runs this cell now."""
+    """Whether a process is running this cell."""
     if not os.path.exists(folder / LOCK):
         return False
     try:

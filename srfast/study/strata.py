@@ -1,4 +1,4 @@
-"""Where a model is good: errors on easy, middle and hard patches of the test images, and on flat areas."""
+"""Errors of a model on easy, middle and hard patches of the test images, and on flat areas."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from srfast.ops import reference
 from srfast.ops.color import to_y
 
 TILE = 32
-"""HR pixels; tiles do not overlap, and lie inside the border that the metrics leave out."""
+"""Side of a tile in HR pixels; tiles do not overlap, and lie inside the border that the metrics leave out."""
 STRATA = ("easy", "middle", "hard")
 """Thirds of the tiles of a test set, by the squared error of bicubic up-sampling."""
 FLAT = 8.0
-"""Tiles of the stratum "flat": the mean of 0.5 |Gx| + 0.5 |Gy| (3 x 3 Sobel on Y) is below; skies, walls, blur."""
+"""Tiles of the stratum "flat" have a mean of 0.5 |Gx| + 0.5 |Gy| (3 x 3 Sobel on Y) below this: skies, walls, blur."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class TileError:
 
 
 class TileErrors:
-    """Collects the errors of a model as ``evaluate`` goes over a test set.
+    """Collects the errors of a model while ``evaluate`` goes over a test set.
 
     Args:
         files: The test set.
-        scale: Also the border that is left out.
-        protocol: Of the evaluation.
+        scale: Scale of the model, and width of the border that is left out.
+        protocol: Protocol of the evaluation.
     """
 
     def __init__(self, files: Sequence[str], scale: int, protocol: Protocol) -> None:

@@ -13,7 +13,7 @@ from srfast.evaluation.inference import Interval
 
 @dataclass(frozen=True)
 class Value:
-    """A number of a table with its interval, and its place in its column."""
+    """A number of a table with its interval and its rank in its column."""
 
     interval: Interval
     digits: int
@@ -39,7 +39,7 @@ Entry = str | int | Value | None
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of entries; in ``ranked`` columns the highest two values of each block of rows are marked."""
+    """Rows of entries; in ``ranked`` columns the two highest values of each block of rows are marked."""
 
     name: str
     title: str
@@ -47,7 +47,7 @@ class Table:
     rows: Sequence[Sequence[Entry]]
     ranked: frozenset[int] = frozenset()
     blocks: Sequence[object] = field(default_factory=list)
-    """What a row's block is, a value a row; empty: all rows are one block."""
+    """The block of each row; empty: all rows are one block."""
 
     def marks(self) -> dict[tuple[int, int], int]:
         """(row, column) -> 0 for the best of its block, 1 for the second."""
@@ -66,7 +66,7 @@ class Table:
         return found
 
     def markdown(self) -> str:
-        """The best bold, the second underlined."""
+        """The table as Markdown, with the best value bold and the second underlined."""
         marks = self.marks()
 
         def show(r: int, c: int, entry: Entry) -> str:
@@ -82,7 +82,7 @@ class Table:
         return f"{self.title}\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
     def csv(self) -> str:
-        """Means and bounds in columns of their own."""
+        """The table as CSV, with means and bounds in columns of their own."""
         wide = [any(isinstance(row[c], Value) for row in self.rows) for c in range(len(self.header))]
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
@@ -101,7 +101,7 @@ class Table:
         return out.getvalue()
 
     def latex(self) -> str:
-        """A tabular for the package booktabs; the best bold, the second underlined."""
+        """The table as a tabular for the package booktabs, with the best value bold and the second underlined."""
         marks = self.marks()
 
         def show(r: int, c: int, entry: Entry) -> str:

@@ -1,4 +1,4 @@
-"""The tables of a study: the shapes of Moser et al.'s Tables 1, 2 and 3, and what the differences mean."""
+"""The tables of a study, in the form of Moser et al.'s Tables 1, 2 and 3, and what the differences mean."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from srfast.study.table_formats import Entry, Table, Value
 
 
 def tables(results: Results) -> list[Table]:
-    """All tables that the results have something for."""
+    """All tables for which the results have data."""
     some = groups(results)
     if not some:
         return []
@@ -77,7 +77,7 @@ def _score(group: Group, dataset: str) -> list[Entry]:
 
 
 def _by_model(results: Results, some: Sequence[Group], dataset: str) -> Table:
-    """Rows: selections; columns: models, each with the strata beside the mean, which hides what moves between them."""
+    """Rows: selections; columns: models, each with the strata beside the mean, which hides opposite changes in them."""
     strata = {g.key: found for g, found in strata_of(results, some, dataset)}
     models = list(dict.fromkeys((g.key.scale, g.key.model) for g in some))
     by_row: dict[tuple[str, float, int], dict[tuple[int, str], Group]] = {}
@@ -156,7 +156,7 @@ def _comparisons(some: Sequence[Group], dataset: str) -> Table:
 
 
 def _spread(some: Sequence[Group], dataset: str) -> Table:
-    """The spread between seeds at each number of updates, and what it lets one tell."""
+    """The standard deviation between seeds at each number of updates, and the difference that it lets one detect."""
     header = ["Scale", "Model", "Updates", "Groups", "Seeds in all", "Sigma (dB)", "Sigma of differences (dB)"]
     header += ["Seeds for 0.02 dB", "Fewest seeds", "Told with them (dB)"]
     rows: list[list[Entry]] = []
@@ -179,7 +179,7 @@ def _spread(some: Sequence[Group], dataset: str) -> Table:
 
 
 def _costs(some: Sequence[Group], dataset: str) -> Table:
-    """Rule: the time of scoring and selecting counts; and what everything needs to be as good."""
+    """The costs with the time of scoring and selecting, and what everything needs to be as good."""
     header = [
         *_LABELS,
         "Model",
@@ -216,7 +216,7 @@ def _same(c: Group, g: Group) -> bool:
 
 
 def updates_for(psnr: float, curve: Sequence[tuple[int, float]]) -> str | None:
-    """Updates at which a curve of (updates, PSNR) reaches a PSNR, linear in the logarithm of the updates."""
+    """Number of updates at which a curve of (updates, PSNR) reaches a PSNR, linear in the logarithm of the updates."""
     if len(curve) < 2:
         return None
     updates, values = np.array(curve).T
@@ -244,7 +244,7 @@ def _scorers(some: Sequence[Group], dataset: str) -> Table:
 
 
 def strata_psnr(results: Results, dataset: str) -> dict[str, dict[str, float]]:
-    """PSNR of each cell on each stratum of a test set: of the mean squared error over all its tiles."""
+    """PSNR of each cell on each stratum of a test set, by the mean squared error over all its tiles."""
     sums: dict[tuple[str, str], list[float]] = {}
     for row in results.strata.to_pylist():
         if row["dataset"] == dataset:
@@ -258,7 +258,7 @@ def strata_psnr(results: Results, dataset: str) -> dict[str, dict[str, float]]:
 
 
 def strata_of(results: Results, some: Sequence[Group], dataset: str) -> list[tuple[Group, dict[str, Interval]]]:
-    """Of each group the PSNR on each stratum, over the seeds."""
+    """PSNR of each group on each stratum, over the seeds."""
     by_cell = strata_psnr(results, dataset)
     of_key: dict[tuple[object, ...], list[str]] = {}
     seen = set()

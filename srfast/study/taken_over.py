@@ -1,4 +1,4 @@
-"""Finished cells of other results, taken over instead of run again."""
+"""Finished cells of other results, which are taken over instead of run again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Known:
         self._rows, self._strata, self._log = (_by_cell(t) for t in (found.table, found.strata, found.log))
 
     def has(self, study: Study, cell: Cell, test: Mapping[str, list[str]], patches: int) -> bool:
-        """Whether this very cell has finished there; ``patches``: of the whole pool."""
+        """Whether this very cell has finished there; ``patches`` is the number in the whole pool."""
         known = self._meta["cells"].get(cell.name)
         if known is None or differs(
             known["settings"], results.settings_of(study, cell, dict(test)), younger=True, alike=results.same_number
@@ -53,9 +53,9 @@ class Known:
         return self._scoring.get((Path(study.scorers[cell.scorer]).name, cell.scale), {})
 
     def write(self, study: Study, cell: Cell, folder: Path, seconds: float) -> None:
-        """Leaves in the cell's folder what a run leaves, but for the weights.
+        """Writes into the cell's folder what a run writes, except the weights.
 
-        The pool was scored again for this study, in ``seconds``: they take the place of the seconds it took there.
+        The pool was scored again for this study, in ``seconds``, which replace the seconds of the other run.
         """
         with cell_folder(folder):
             if results.finished(folder):
@@ -81,10 +81,10 @@ def take_over(
     scored: Mapping[tuple[int, Scale], Scored],
     places: Mapping[str, Path],
 ) -> list[Cell]:
-    """Takes what it can from known results; returns the cells that are left to run.
+    """Takes what it can from known results, and returns the cells that remain to be run.
 
     Args:
-        known: Where to look, in this order.
+        known: Results to look in, in this order.
         study: The study.
         todo: Its cells without results.
         test: Name of a test set -> its files.

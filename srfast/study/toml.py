@@ -1,4 +1,4 @@
-"""Reading TOML whose every key is known: what is wrong is named in one line."""
+"""Reads TOML files with known keys; an error names what is wrong in one line."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from srfast.errors import InputError, RunError
 from srfast.settings import did_you_mean
 
 LARGEST = 1 << 16
-"""Bytes of a study; the parser takes time in the square of the dots of a key."""
+"""Largest size of a study in bytes; the parser's time grows with the square of the dots of a key."""
 NEEDED = object()
-"""The default of a key that has none."""
+"""Default of a key that must be given."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key of a table: what it must be, in words and as a test, and what it is when left out."""
+    """One key of a table: its values, in words and as a test, and its default."""
 
     expected: str
     fits: Callable[[Any], bool]
@@ -32,8 +32,8 @@ def parse(path: Path) -> dict[str, Any]:
     """The content of a TOML file.
 
     Raises:
-        InputError: no such file, or not TOML.
-        RunError: Python 3.10 without the extra ``study``.
+        InputError: there is no such file, or it is not TOML.
+        RunError: Python is 3.10 and the extra ``study`` is not installed.
     """
     try:
         tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -57,16 +57,16 @@ def parse(path: Path) -> dict[str, Any]:
 
 
 def read(where: str, table: Any, keys: Mapping[str, Key]) -> dict[str, Any]:
-    """The values of a table, defaults filled in.
+    """The values of a table, with defaults filled in.
 
     Args:
-        where: What stands before a key in a message: the file and the table, "study.toml: data."
-        table: What TOML gave for it.
-        keys: All keys that there are.
+        where: Text before a key in a message: the file and the table, "study.toml: data."
+        table: The value that TOML returned for it.
+        keys: All keys of the table.
 
     Raises:
-        InputError: not a table, an unknown key, a missing one, or a value that does not fit; one line that names the
-            key, what was expected and what came.
+        InputError: it is not a table, a key is unknown or missing, or a value does not fit; the message names the key,
+            what was expected and what came.
     """
     if not isinstance(table, dict):
         raise InputError(f"{where.rstrip('.')}: expected a table, got {table!r}")
@@ -85,7 +85,7 @@ def read(where: str, table: Any, keys: Mapping[str, Key]) -> dict[str, Any]:
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that is not among the known ones: the nearest, or all."""
+    """The message for an unknown name: the nearest known name, or all of them."""
     known = list(known)
     near = did_you_mean(name, known)
     return f"expected one of {', '.join(known)}, got {name!r}" + (f"; did you mean {near}?" if near else "")

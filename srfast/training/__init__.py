@@ -1,1 +1,1 @@
-"""Training: recipes, steps as the unit, checkpoints that resume bit for bit."""
+"""Training: recipes, optimiser updates as the unit of length, checkpoints that resume bit for bit."""

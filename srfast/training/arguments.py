@@ -1,4 +1,4 @@
-"""The arguments of a training: gathered and checked before anything heavy is loaded, kept in the run's folder."""
+"""The arguments of a training: collected and checked before anything heavy is loaded, and saved in the run's folder."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Arguments:
     settings: TrainSettings
     output: Path
     planned: int | None
-    """The updates that the run in ``output`` was planned for, where it is resumed."""
+    """Number of updates for which the run in ``output`` was planned, if it is resumed."""
 
     def plan(self, steps: int) -> Plan:
-        """The run but for its data."""
+        """The plan of the run, without its data."""
         from srfast.training.reselect import Reselection  # PyTorch
         from srfast.training.sampling import parse  # NumPy
 
@@ -49,24 +49,24 @@ class Arguments:
         return Plan(self.model, s.scale, steps, s.part(Recipe), *how, reselect=again, sample=sample)
 
     def recorded(self, steps: int) -> dict[str, Any]:
-        """What run.json keeps."""
+        """The arguments as run.json records them."""
         return {"model": self.model, "data": list(self.data), **self.settings.values(), "steps": steps}
 
 
 def gather(
     model: str | None, data: Paths | None, output: PathLike | None, resume: bool, options: Mapping[str, Any]
 ) -> Arguments:
-    """The arguments of a run: those given, those its folder names where it is resumed, and the defaults.
+    """The arguments of a run: those given, those of a resumed run's folder, and the defaults.
 
     Args:
-        model: None takes the resumed run's.
-        data: None takes the resumed run's.
+        model: Name of the model; None takes the resumed run's.
+        data: The data; None takes the resumed run's.
         output: Folder of the run.
-        resume: Read the run's own arguments, if there is a run.
-        options: Of ``TrainSettings``; None is not given.
+        resume: Whether to read the run's own arguments, if there is a run.
+        options: Settings of ``TrainSettings``; None means not given.
 
     Raises:
-        InputError: missing, unknown or wrong, or another value than the run has been trained with.
+        InputError: an argument is missing, unknown, wrong, or differs from the resumed run's.
     """
     if output is None:
         raise InputError("output: expected the folder of the run, got none")
@@ -108,7 +108,7 @@ def gather(
 
 
 def _scored_at(data: Sequence[str]) -> int | None:
-    """The scale that a core-set was scored at; None for images."""
+    """The scale at which a core-set was scored; None for images."""
     if len(data) != 1 or not data[0].endswith(".parquet") or not os.path.isfile(data[0]):
         return None
     from srfast.scoring.table import parse_meta, read_metadata  # Arrow, which a command's help need not wait for
@@ -118,16 +118,16 @@ def _scored_at(data: Sequence[str]) -> int | None:
 
 
 def check_growth(planned: int | None, steps: int, folder: Path) -> None:
-    """Raises InputError where a resumed run would end before it was planned to."""
+    """Refuses a resumed run that would end before it was planned to."""
     if planned is not None and steps < planned:
         raise InputError(f"steps: {folder} was planned for {planned} steps, which may only grow, got {steps}")
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The arguments that ``write`` kept in a run's folder.
+    """The arguments that ``write`` saved in a run's folder.
 
     Raises:
-        InputError: not a file of srfast's, or one that was changed into something else.
+        InputError: the file is not srfast's, or was changed into something else.
     """
     path = check_input(folder / NAME, "the settings of a training run")
     if kind_of(path) != KIND:
@@ -144,14 +144,14 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def write(folder: Path, values: Mapping[str, Any]) -> None:
-    """Keeps the arguments of a run in its folder: run.json."""
+    """Saves the arguments of a run in its folder, as run.json."""
     with atomic_path(folder / NAME) as temporary:
         text = json.dumps({"generator": generator(KIND), "arguments": dict(values)}, indent=2, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _wrong(values: Mapping[str, Any]) -> str | None:
-    """The first argument whose value is none that it takes."""
+    """The first argument whose value is not allowed."""
     known = {f.name: f.metadata["kind"] for f in _FIELDS}
     for name, value in values.items():
         if name == "model":

@@ -1,4 +1,4 @@
-"""TensorBoard, where it is installed: a second view of log.csv, which a run can do without."""
+"""TensorBoard, if it is installed: a second view of log.csv."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 class Board:
     """Writes the rows of a run's log as scalars, each at once and on the calling thread.
 
-    (PyTorch's SummaryWriter leaves the writing to a thread, which on a full disk dies with a traceback.) Whatever goes
-    wrong with the file ends TensorBoard for this run, with one warning, and not the training.
+    (PyTorch's SummaryWriter leaves the writing to a thread, which on a full disk dies with a traceback.) An error with
+    the file ends TensorBoard for this run, with one warning, and not the training.
 
     Args:
-        folder: Of the event files, one a call.
-        first: The step the run starts at; TensorBoard drops later points of the calls before.
+        folder: Folder of the event files, one for each call.
+        first: First step of the run; TensorBoard drops later points of earlier calls.
     """
 
     def __init__(self, folder: Path, first: int) -> None:
@@ -45,7 +45,7 @@ class Board:
             self._add(step=first + 1, session_log=SessionLog(status=SessionLog.START))
 
     def write(self, row: dict[str, Any]) -> None:
-        """The columns of a row but for its step."""
+        """Writes the columns of a row except its step."""
         with self._or_none():
             if self._file:
                 from tensorboard.compat.proto.summary_pb2 import Summary

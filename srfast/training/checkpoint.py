@@ -1,4 +1,4 @@
-"""Checkpoints: written aside and renamed, read without running anything they contain."""
+"""Checkpoints: written under a temporary name and renamed, and read without running anything they contain."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def load(path: Path) -> dict[str, Any]:
     """Reads a checkpoint of ``save``.
 
     Raises:
-        InputError: absent, truncated, not a PyTorch file, or not one of ours.
+        InputError: it is missing, truncated, not a PyTorch file, or not srfast's.
     """
     check_input(path, "a training checkpoint")
     try:
@@ -76,7 +76,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Raises InputError that names the first setting with which a run cannot be resumed; steps may grow."""
+    """Refuses settings with which a run cannot be resumed, naming the first that differs; steps may grow."""
     grows = isinstance(saved.get("steps"), int) and saved["steps"] < asked["steps"]
     if (other := differs(saved, asked, [n for n in asked if not (grows and n == "steps")])) is not None:
         raise InputError(
@@ -86,7 +86,7 @@ def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> 
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> str:
-    """Writes float32 weights as safetensors, aside and renamed; returns the file's SHA-256."""
+    """Writes float32 weights as safetensors under a temporary name, renames the file, and returns its SHA-256."""
     tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in weights.items()}
     data = _with_metadata(serialise(tensors), {k: str(v) for k, v in sorted(metadata.items())})
     with atomic_path(path) as temporary:
@@ -95,7 +95,7 @@ def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any
 
 
 def _with_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
-    """A safetensors file with metadata in their order; the library's own come in another one each time."""
+    """Sorts the metadata of a safetensors file; the library's own order varies."""
     size = int.from_bytes(data[:8], "little")
     header = json.dumps({"__metadata__": metadata, **json.loads(data[8 : 8 + size])}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
@@ -104,7 +104,7 @@ def _with_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
 
 @contextmanager
 def judging(path: Path) -> Iterator[None]:
-    """While a checkpoint's contents are put to use: whatever does not fit is the file's fault."""
+    """Reports an error in the body as the fault of the checkpoint, whose contents the body uses."""
     try:
         yield
     except InputError:
@@ -116,7 +116,7 @@ def judging(path: Path) -> Iterator[None]:
 
 
 def rng_state() -> dict[str, Any]:
-    """State of the generators that models draw from (crops depend on the seed and the step alone)."""
+    """State of the generators from which models draw; crops depend only on the seed and the step."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     assert isinstance(keys, np.ndarray)
     cuda = [s.clone() for s in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else []

@@ -1,4 +1,4 @@
-"""Several processes started by torchrun, or one."""
+"""One process, or several that torchrun started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from srfast.ops.device import resolve_device
 
 @dataclass(frozen=True)
 class World:
-    """This process among all."""
+    """This process among all processes."""
 
     rank: int
     size: int
@@ -21,11 +21,11 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     def agree(self, flag: bool) -> bool:
-        """True on every process if it is true on one."""
+        """True on every process if it is true on one of them."""
         if self.size == 1:
             return flag
         votes = torch.tensor(int(flag), device=self.device)
@@ -44,11 +44,11 @@ class World:
 
 
 def join(device: str = "auto") -> World:
-    """Joins the processes of torchrun (RANK, WORLD_SIZE, LOCAL_RANK): NCCL on GPUs, gloo on CPUs.
+    """Joins the processes of torchrun (RANK, WORLD_SIZE, LOCAL_RANK), by NCCL on GPUs and by gloo on CPUs.
 
     Raises:
-        InputError: unknown device.
-        RunError: CUDA asked for and absent.
+        InputError: the device is unknown.
+        RunError: CUDA was asked for and is absent.
     """
     cuda = resolve_device(device) == "cuda"
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))

@@ -1,4 +1,4 @@
-"""The machine that trains on its CPU: how many cores are idle, and what the allocator does with freed memory."""
+"""The machine that trains on its CPU: the number of idle cores, and the allocator's treatment of freed memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def idle_threads() -> int:
-    """Threads that find a core of their own: PyTorch's number, or fewer while other processes keep cores busy.
+    """The number of threads for which a core is idle: PyTorch's number, or fewer while other processes keep cores busy.
 
-    A parallel loop ends when its slowest thread does and the others spin, so that one thread too many costs an order
-    of magnitude. A number that OMP_NUM_THREADS gives is taken as it is. It takes a quarter of a second, on Linux
-    alone; elsewhere the answer is PyTorch's number.
+    A parallel loop ends when its slowest thread does, and the others spin meanwhile, so that one thread too many costs
+    an order of magnitude. A number from OMP_NUM_THREADS is taken as it is. The measurement takes a quarter of a second,
+    on Linux only; elsewhere the result is PyTorch's number.
     """
     most = torch.get_num_threads()
     if most == 1 or "OMP_NUM_THREADS" in os.environ:
@@ -46,10 +46,10 @@ def _ticks() -> dict[str, tuple[int, int]]:
 
 
 def keep_freed_memory() -> None:
-    """Lets glibc's malloc keep up to 1 GiB of what is freed, for the whole process; nothing elsewhere.
+    """Lets glibc's malloc keep up to 1 GiB of freed memory for the whole process; it does nothing elsewhere.
 
-    By default every tensor of more than 128 KiB is mapped afresh and unmapped again: a page fault for each 4 KiB of
-    every activation of every step.
+    By default every tensor of more than 128 KiB is mapped afresh and unmapped again, which costs a page fault for each
+    4 KiB of every activation of every step.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""What a run says: log.csv, TensorBoard when it is installed, and how far it is on stderr."""
+"""The output of a run: log.csv, TensorBoard if it is installed, and progress on stderr."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ COLUMNS = ("step", "loss", "lr", "psnr", "ssim", "seconds", "data_seconds")
 
 
 class Log:
-    """The log of one run, of the process that leads it.
+    """The log of one run, written by its leading process.
 
     Args:
-        out: Folder of the run: log.csv and, with TensorBoard installed, tensorboard/.
-        first: The step the run starts at; rows of later steps, left by a run that was killed, are dropped.
-        steps: The step it ends at.
-        quiet: No progress on stderr.
+        out: Folder of the run, for log.csv and, with TensorBoard installed, tensorboard/.
+        first: First step of the run; rows of later steps, left by a run that was killed, are dropped.
+        steps: Last step of the run.
+        quiet: Whether to show no progress on stderr.
     """
 
     def __init__(self, out: Path, first: int, steps: int, quiet: bool = False) -> None:
@@ -49,7 +49,7 @@ class Log:
             self._bar.update(step, self._steps, self._text)
 
     def write(self, row: dict[str, Any]) -> None:
-        """One row; its keys are ``COLUMNS``, psnr and ssim only after an evaluation."""
+        """Writes one row; its keys are ``COLUMNS``, with psnr and ssim only after an evaluation."""
         line = io.StringIO()
         csv.DictWriter(line, COLUMNS).writerow(row)
         with self._explained():
@@ -61,7 +61,7 @@ class Log:
         self._board.write(row)
 
     def flush(self) -> None:
-        """Puts the rows on the disk."""
+        """Flushes the rows to disk."""
         with self._explained():
             os.fsync(self._file.fileno())
 

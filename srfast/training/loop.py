@@ -38,19 +38,19 @@ _ASK_OTHERS_EVERY = 16  # steps between the all-reduces that let all processes s
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Where a run ended."""
+    """The state of a run at its end."""
 
     step: int
     loss: float
-    """Mean since the last row of the log."""
+    """Mean loss since the last row of the log."""
     weights: Path
-    """model.safetensors: the averaged weights, or the last ones where the recipe has no average."""
+    """Path of model.safetensors: the averaged weights, or the last ones if the recipe has no average."""
     psnr: float | None
     ssim: float | None
     seconds: float
-    """Of this call."""
+    """Seconds of this call."""
     data_seconds: float
-    """Of these, spent waiting for batches."""
+    """Seconds of this call spent waiting for batches."""
 
 
 def train(
@@ -76,30 +76,30 @@ def train(
     Args:
         plan: Model, steps, recipe, seed, precision.
         store: The training pairs; its colour space and LR type are those of the model and the recipe.
-        out: Folder of the run: last.pt (checkpoint), model.safetensors, log.csv.
-        resume: Continue from last.pt if it is there, on the CPU bit for bit as if the run had never stopped; ``steps``
-            may be more than it was planned for.
-        initial: Weights to start from; tensors whose shape differs (another scale's up-sampler) keep fresh
-            ones.
-        evaluate: Called with the model (averaged weights) on the leading process; returns PSNR and SSIM.
-        eval_every: Steps between evaluations; 0 evaluates at the end only.
-        log_every: Steps between rows of log.csv.
-        save_every: Steps between checkpoints.
+        out: Folder of the run, for last.pt (checkpoint), model.safetensors and log.csv.
+        resume: Whether to continue from last.pt if it exists, on the CPU bit for bit as if the run had never stopped;
+            ``steps`` may be more than planned before.
+        initial: Weights to start from; tensors with another shape (another scale's up-sampler) keep fresh ones.
+        evaluate: Function that is called with the model (averaged weights) on the leading process and returns PSNR and
+            SSIM.
+        eval_every: Number of steps between evaluations; 0 evaluates at the end only.
+        log_every: Number of steps between rows of log.csv.
+        save_every: Number of steps between checkpoints.
         device: "auto", "cpu" or "cuda".
-        threads: Threads that read images; those of the model are PyTorch's.
-        quiet: Nothing on stderr.
-        data_name: Written into the metadata of model.safetensors.
+        threads: Number of threads that read images; those of the model are PyTorch's.
+        quiet: Whether to print nothing on stderr.
+        data_name: Name of the data for the metadata of model.safetensors.
         inputs: Files that the run reads and must not replace.
-        settings: Written to run.json, for the run to be resumed without giving them again.
+        settings: Settings to write to run.json, by which the run is resumed.
 
     Returns:
-        Where the run ended.
+        The state of the run at its end.
 
     Raises:
-        InputError: settings out of range, a run in ``out`` that is not to be resumed, a checkpoint that is corrupt or
-            was made with other settings, files of the run's names that srfast did not write.
+        InputError: settings are out of range, ``out`` holds a run that is not to be resumed or files of others, or the
+            checkpoint is corrupt or was made with other settings.
         RunError: the loss is no longer finite, the disk is full, or another process trains into ``out``.
-        KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP, after the step was finished and a checkpoint written.
+        KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP came; the step was finished and a checkpoint written.
     """
     plan.check()
     out = Path(out)
@@ -312,7 +312,7 @@ class _Runner:
         return self.model.state_dict(keep_vars=False)
 
     def _groups(self) -> list[dict[str, Any]]:
-        """The optimiser's parameter groups, one a learning-rate factor."""
+        """The optimiser's parameter groups, one for each learning-rate factor."""
         names = [n for n, _ in self.model.named_parameters()]
         for key in self.plan.recipe.lr_factors:
             if not any(fits(n, key) for n in names):
@@ -335,7 +335,7 @@ class _Runner:
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The model as it will be used: averaged weights, not training; afterwards everything is as before."""
+        """Within the body, the model has its averaged weights and is in evaluation mode."""
         rng = checkpoint.rng_state()
         own = {k: v.clone() for k, v in self._state().items()}
         try:
@@ -356,10 +356,10 @@ class _Runner:
         return row | {"seconds": f"{seconds:.2f}", "data_seconds": f"{waited:.2f}"}
 
     def _save(self, spent: tuple[float, float]) -> None:
-        """One file for all processes: the others hand their generators' state to the first.
+        """Saves one file for all processes; the others send their generators' state to the first.
 
-        The checkpoint is what says that the step is done. It is written behind the log and the weights, and names the
-        weights' checksum: a run that ends in between goes on from the checkpoint before.
+        The checkpoint confirms that the step is done. It is written after the log and the weights, and names the
+        weights' checksum: a run that ends in between continues from the checkpoint before.
         """
         self._mean_loss()
         total = self.world.mean(self.total.clone())

@@ -14,7 +14,7 @@ from srfast.training.soap import SOAP
 
 
 def _euclidean(sr: Tensor, hr: Tensor) -> Tensor:
-    """Caffe's loss: half of the squares, summed over a crop, mean over the crops."""
+    """Caffe's loss: half of the squared error, summed over each crop, and the mean over the crops."""
     return (sr - hr).square().sum() / (2 * len(sr))
 
 
@@ -26,7 +26,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def loss_of(name: str, sr: Tensor, hr: Tensor, weights: Tensor | None) -> Tensor:
-    """A loss of crops [b, C, h, w], each of which counts as its weight [b] says; None: all alike."""
+    """A loss of crops [b, C, h, w], each multiplied by its weight [b]; None weights all alike."""
     if weights is not None:
         # A weight of the absolute error, or of its square.
         factor = (weights if name == "l1" else weights.sqrt()).to(sr.device)[:, None, None, None]

@@ -1,4 +1,4 @@
-"""What a run is: every setting that its result depends on."""
+"""The plan of a run: all settings on which its result depends."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run, but for its data.
+    """The plan of a run, without its data.
 
     Args:
         model: A name of ``srfast.models.names()``.
         scale: 2, 3 or 4.
-        steps: Optimiser updates.
-        recipe: Loss, optimiser and schedule; ``batch`` and ``lr_patch`` are in it.
-        seed: Of the weights, the crops and everything else that is random.
+        steps: Number of optimiser updates.
+        recipe: Loss, optimiser and schedule, with ``batch`` and ``lr_patch``.
+        seed: Random seed of the weights, the crops and everything else.
         precision: "fp32", "bf16" or "fp16" (autocast; weights stay float32).
-        options: Sizes of the model other than the paper's, as ``srfast.models.create`` takes them.
-        redraw: Fraction of the regions that a pass goes over, drawn afresh for every pass; see ``Batches``.
+        options: Sizes of the model other than the paper's, as for ``srfast.models.create``.
+        redraw: Fraction of the regions in a pass, drawn afresh for every pass; see ``Batches``.
         sample: Draws crops by the losses of their patches, see ``Sampling``; None draws all alike.
         reselect: Scores the regions again while training, see ``Reselection``; None trains on all of them.
     """
@@ -47,7 +47,7 @@ class Plan:
     sample: Sampling | None = None
 
     def check(self) -> None:
-        """Raises InputError for the first setting out of range."""
+        """Raises InputError for the first setting that is out of range."""
         if self.precision not in ("fp32", "bf16", "fp16"):
             raise InputError(f"precision: expected fp32, bf16 or fp16, got {self.precision!r}")
         if self.steps < 1:
@@ -60,7 +60,7 @@ class Plan:
             raise InputError(f"redraw: expected a fraction with 0 < redraw <= 1, got {self.redraw}")
 
     def settings(self, data: str) -> dict[str, Any]:
-        """All settings flat, as plain values, with the fingerprint of the data."""
+        """All settings in one flat dict, as plain values, with the fingerprint of the data."""
         own = {"model": self.model, "options": dict(self.options), "scale": self.scale, "steps": self.steps}
         how = {
             "seed": self.seed,
@@ -76,7 +76,7 @@ class Plan:
 
 
 def fingerprint(store: PairStore) -> str:
-    """SHA-256 (16 digits) of image names and regions: what the order of batches depends on."""
+    """SHA-256 (16 digits) of image names and regions, on which the order of batches depends."""
     streamed = "" if store.fits else f" streamed {store.cache_bytes}"
     digest = hashlib.sha256(f"{store.scale} {store.color} {store.quantise}{streamed}".encode())
     for s in store.sources:
@@ -88,9 +88,10 @@ def fingerprint(store: PairStore) -> str:
 
 
 def steps_for_epochs(epochs: float, samples: int, batch: int) -> int:
-    """Optimiser updates in ``epochs`` passes over ``samples`` patches or images: the paper's fixed epochs.
+    """Number of updates of ``epochs`` passes over ``samples`` patches or images, the paper's fixed epochs.
 
-    With the number of samples of the whole dataset instead of the core-set's, these are its matched steps.
+    With the number of samples of the whole dataset instead of the core-set's, the result is the number of matched
+    steps.
     """
     if not epochs > 0:
         raise InputError(f"epochs: expected a positive number, got {epochs}")

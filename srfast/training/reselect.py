@@ -1,4 +1,4 @@
-"""An adaptive core-set: the pool scored again by the model in training, the hardest of it dropped."""
+"""An adaptive core-set: the model in training scores the pool again, and the hardest patches of it are left out."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from srfast.training.distributed import World
 from srfast.training.store import PairStore
 
 _PIXELS = 1 << 20
-"""HR pixels that go through the model at once."""
+"""HR pixels that go through the model at a time."""
 
 
 @dataclass(frozen=True)
 class Reselection:
-    """Every ``every`` updates the regions are scored by the model's own squared error: the hardest ``drop_hardest`` of
-    them are left out, and the hardest ``keep`` of all that are left are trained on until the next time. Before the
-    first time, all are.
+    """Every ``every`` updates, the model's own squared error scores the regions. The hardest ``drop_hardest`` of them
+    are left out, and the hardest ``keep`` of all among the rest are trained on until the next time. Before the first
+    time, training uses all of them.
 
-    The loss-based choice of Moser, Raue, Dengel (2024), with the model in training as the scorer: their future work.
+    It is the loss-based choice of Moser, Raue, Dengel (2024) with the model in training as the scorer, their future
+    work.
     """
 
     every: int
@@ -32,7 +33,7 @@ class Reselection:
     drop_hardest: float = 0.05
 
     def check(self) -> None:
-        """Raises InputError for the first value out of range."""
+        """Raises InputError for the first value that is out of range."""
         if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
             raise InputError(f"reselect-every: expected at least 1 update, got {self.every!r}")
         if not 0 < self.keep <= 1:
@@ -51,9 +52,9 @@ class Reselection:
 
 
 def region_losses(model: nn.Module, store: PairStore, world: World) -> np.ndarray:
-    """Mean squared error of the model on each region of a store [n], float64, images in [0, 1].
+    """Mean squared error of the model on each region of a store [n], float64, for images in [0, 1].
 
-    The regions are shared out to the processes; every process gets all losses.
+    Each process computes a share of the regions and gets all losses.
     """
     order = sorted(range(len(store.regions)), key=lambda i: (store.regions[i].source, i))
     mine = order[world.rank :: world.size]

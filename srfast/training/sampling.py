@@ -1,4 +1,4 @@
-"""Drawing crops by the losses of their patches: hard ones first and all of them later, or by chance in proportion."""
+"""Drawing crops by the losses of their patches: hard ones first and all later, or with a probability by loss."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 from srfast.errors import InputError
 
 FLOOR = 0.01
-"""Of the mean loss: what a patch's loss counts at least, so that each has a chance and no weight is beyond bounds."""
+"""Fraction of the mean loss that every patch's loss counts at least, so that no patch is excluded and weights are
+bounded."""
 EXPONENTS = 100
-"""Steps in which an annealed exponent falls."""
+"""Number of steps in which an annealed exponent falls."""
 HELP = "hard:KEEP:PART, loss:POWER, loss:POWER:annealed or loss:POWER:weighted"
 _HARD = re.compile(r"hard:([\d.]+):([\d.]+)")
 _LOSS = re.compile(r"loss:([\d.]+)(?::(annealed|weighted))?")
@@ -23,11 +24,11 @@ _LOSS = re.compile(r"loss:([\d.]+)(?::(annealed|weighted))?")
 class Sampling:
     """Which patches are drawn at a step.
 
-    ``hard:0.5:0.75``: the hardest half for the first 75 % of the updates, then all. ``loss:1``: with replacement, the
-    chance of a patch proportional to its loss (to that power). ``annealed``: the power falls linearly to 0 with the
-    updates, so that training ends on all patches alike. ``weighted``: each crop's loss is weighted by 1 / (n p), so
-    that the gradient is that of all patches (importance sampling; Katharopoulos and Fleuret, 2018, arXiv 1803.00942)
-    and what changes is its variance.
+    ``hard:0.5:0.75``: the hardest half for the first 75 % of the updates, then all. ``loss:1``: with replacement, with
+    a probability proportional to the loss to that power. ``annealed``: the power falls linearly to 0 with the updates,
+    so that training ends on all patches alike. ``weighted``: each crop's loss is multiplied by 1 / (n p), so that the
+    expected gradient is that of all patches (importance sampling; Katharopoulos and Fleuret, 2018, arXiv 1803.00942)
+    and only its variance changes.
     """
 
     keep: float = 1.0
@@ -37,11 +38,11 @@ class Sampling:
     weighted: bool = False
 
     def hard(self, step: int, steps: int) -> bool:
-        """Whether the hardest alone are drawn at a step."""
+        """Whether only the hardest patches are drawn at a step."""
         return step < self.part * steps
 
     def switch(self, steps: int) -> int:
-        """The first step at which all are drawn."""
+        """The first step at which all patches are drawn."""
         return int(np.ceil(self.part * steps))
 
     def exponent(self, step: int, steps: int) -> float:
@@ -51,7 +52,7 @@ class Sampling:
 
 
 def parse(text: str) -> Sampling:
-    """A sampling by its name; raises InputError for what is none."""
+    """A sampling by its name; raises InputError if it is unknown."""
     hard, loss = _HARD.fullmatch(text), _LOSS.fullmatch(text)
     try:
         if hard and 0 < float(hard[1]) < 1 and 0 < float(hard[2]) < 1:
@@ -64,12 +65,12 @@ def parse(text: str) -> Sampling:
 
 
 class Chances:
-    """The chance of each patch at each step.
+    """The probability of each patch at each step.
 
     Args:
-        sampling: With a power.
-        losses: Of the patches [n], not below zero.
-        steps: Of the whole training.
+        sampling: A sampling with a power.
+        losses: Losses of the patches [n], not below zero.
+        steps: Number of steps of the whole training.
     """
 
     def __init__(self, sampling: Sampling, losses: np.ndarray, steps: int) -> None:
@@ -85,12 +86,12 @@ class Chances:
         return found
 
     def draw(self, step: int, uniform: np.ndarray) -> np.ndarray:
-        """Patches for uniform numbers in [0, 1)."""
+        """The patches that uniform numbers in [0, 1) draw."""
         sums = self._sums(self._sampling.exponent(step, self._steps))
         return np.minimum(np.searchsorted(sums, uniform, side="right"), len(sums) - 1)
 
     def weights(self, step: int, patches: np.ndarray) -> np.ndarray | None:
-        """1 / (n p) of patches that were drawn, float32; None where the sampling does not weight."""
+        """1 / (n p) of drawn patches, float32; None if the sampling has no weights."""
         if not self._sampling.weighted:
             return None
         chance = self._losses**self._sampling.power

@@ -11,32 +11,30 @@ from torch.optim import Optimizer
 
 
 def _matrix(grad: Tensor) -> Tensor:
-    """[out, in]; a vector is one row."""
+    """A weight as [out, in]; a vector is one row."""
     return grad.reshape(len(grad), -1) if grad.ndim > 1 else grad[None]
 
 
 class SOAP(Optimizer):
-    """Adam in a slowly turning basis (Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam",
-    2024, algorithm 3).
+    """Adam in a slowly turning basis (Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", 2024,
+    algorithm 3).
 
-    A weight of shape [out, in, k, k] is a matrix G of [out, in k k]; its gradients' G G^T and G^T G are
-    averaged, and Adam's second moment is kept in their eigenbases. For a network that sees raw pixels this
-    matters: neighbouring pixels are correlated, so that the curvature along the first layer's directions
-        spans several orders of magnitude, which Adam alone,
-    being diagonal, does not see. Vectors (biases) and sides longer than ``longest`` are left in their own
-    basis.
+    A weight of shape [out, in, k, k] is a matrix G of [out, in k k]; its gradients' G G^T and G^T G are averaged, and
+    Adam's second moment is kept in their eigenbases. For a network on raw pixels this matters: neighbouring pixels are
+    correlated, so that the curvature along the first layer's directions spans several orders of magnitude, which Adam,
+    being diagonal, does not see. Vectors (biases) and sides longer than ``longest`` keep their own basis.
 
-    It divides by small numbers, and so amplifies rounding: runs with one and with two threads, or on two processors,
-    part ways, by up to 8 % in the loss. Compare runs made on the same number of threads.
+    SOAP divides by small numbers, and so amplifies rounding: runs with one and with two threads, or on two processors,
+    diverge by up to 8 % in the loss. Compare runs made with the same number of threads.
 
     Args:
         params: Parameters or groups of them.
         lr: Learning rate.
-        betas: Decay of the first and the second moment.
+        betas: Decays of the first and the second moment.
         memory: Decay of the averages of G G^T and G^T G.
-        every: Steps between turns of the basis (one power iteration and a QR decomposition).
-        eps: Added to the root of the second moment.
-        longest: The longest side that is turned.
+        every: Number of steps between turns of the basis (one power iteration and a QR decomposition).
+        eps: Number added to the root of the second moment.
+        longest: Longest side whose basis is turned.
     """
 
     def __init__(
@@ -69,7 +67,8 @@ class SOAP(Optimizer):
         return loss
 
     def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
-        """All parameters together, one operation after the other: most are so small that calls cost more than sums."""
+        """Updates all parameters together, one operation after another: most are so small that calls cost more than
+        sums."""
         grads = [_matrix(p.grad) for p in params if p.grad is not None]
         states = [self._state_of(p, grad, group) for p, grad in zip(params, grads, strict=True)]
         beta1, beta2 = group["betas"]

@@ -1,4 +1,4 @@
-"""From what the user names as data to a store of training pairs."""
+"""From the data that the user names to a store of training pairs."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ def open_store(
     root: str | Path | None = None,
     lr: LowRes | None = None,
 ) -> tuple[PairStore, int]:
-    """A store over images (crops from anywhere in them) or over one core-set (crops from inside its patches).
+    """A store over images (with crops from anywhere in them) or over one core-set (with crops from inside its patches).
 
-    A crop as large as a patch has one place in it; with ``grow`` it moves, and the core-set says where crops lie
-    about.
+    A crop as large as its patch has only one position; ``grow`` lets it move beyond the patch.
 
     Args:
         data: Image files and folders, or one Parquet file.
         scale: 2, 3 or 4.
         color: "y" or "rgb".
-        patch: Side of an HR crop.
-        quantise: 8-bit LR.
-        factors: Copies of the images to train on; images only.
-        grow: HR pixels, a multiple of the scale, by which crops may leave a core-set's patch at each side, inside
-            the image.
-        cache_bytes: See ``PairStore``.
-        root: The folder of a core-set's images; None takes that of the scores.
-        lr: The LR images, where they exist already; None takes those of a core-set, or makes them.
+        patch: Side of a crop in HR pixels.
+        quantise: Whether LR is rounded to 8 bits.
+        factors: Factors of shrunk copies to train on too; for images only.
+        grow: HR pixels, a multiple of the scale, by which crops may leave a core-set's patch at each side, inside the
+            image.
+        cache_bytes: Bytes of decoded images to keep, as for ``PairStore``.
+        root: Folder of a core-set's images; None takes that of the scores.
+        lr: The given LR images; None takes those of a core-set, or makes them.
 
     Returns:
-        The store and the number of images left out because they are smaller than a crop.
+        The store, and the number of images left out because they are smaller than a crop.
 
     Raises:
-        InputError: no images, a core-set mixed with images or with factors, patches smaller than a crop, an LR image
-            that is missing, of another size, or that of two HR images, or an image that has changed since scoring.
+        InputError: there are no images, a core-set is mixed with images or with factors, patches are smaller than a
+            crop, an LR image is missing, has another size or belongs to two HR images, or an image has changed since
+            scoring.
     """
     if scale not in (2, 3, 4):
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
@@ -85,7 +85,7 @@ def open_store(
 
 
 def whole_dataset(data: Sequence[str | Path]) -> int:
-    """The number of patches that a core-set was selected from: one pass over the whole, for matched steps."""
+    """The number of patches from which a core-set was selected: one pass over the whole dataset, for matched steps."""
     if len(data) != 1 or not str(data[0]).endswith(".parquet"):
         raise InputError(
             "match_steps: expected `data` to be a core-set, which says how many patches it was selected from"
@@ -121,7 +121,7 @@ def _coreset_regions(
 
 
 def _grown(r: Region, grow: int, width: int, height: int) -> Region:
-    """A region larger by ``grow`` at each side, as far as the image of that size goes."""
+    """A region larger by ``grow`` at each side, within its image."""
     x, y = max(0, r.x - grow), max(0, r.y - grow)
     right, bottom = min(width, r.x + r.width + grow), min(height, r.y + r.height + grow)
     return Region(r.source, x, y, right - x, bottom - y)
@@ -153,7 +153,7 @@ def _image_regions(
 
 
 def _check_lr(source: Source, scale: int) -> None:
-    """An LR image that exists is judged by its header, before training and not when it is drawn."""
+    """Checks a given LR image by its header, before training."""
     if source.lr is not None:
         (w, h), (width, height) = image_size(source.lr), image_size(source.path)
         check_size(source.lr, (h, w), source.path, (height, width), scale)

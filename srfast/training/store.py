@@ -1,4 +1,4 @@
-"""Training images in memory: what patches cover of them, as HR and LR planes, cached while they fit."""
+"""Training images in memory: the parts that patches cover, as HR and LR planes, cached as far as they fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from srfast.scoring.scored import check_inside
 from srfast.training.sampling import Chances, Sampling
 
 CROPS_STREAMED = 16
-"""Crops of an image in one pass over images that do not fit in memory."""
+"""Crops of each image in one pass over images that do not fit in memory."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class Region:
 class PairStore:
     """HR and LR planes of a set of regions.
 
-    The LR image is made from the whole HR image, then both are cropped to the bounding box of the regions of
-    that image, so that a store over a core-set holds what the core-set covers and no more.
+    The LR image is made from the whole HR image; then both are cropped to the bounding box of the image's regions, so
+    that a store over a core-set holds only what the core-set covers.
 
     Args:
         sources: The images.
-        regions: Where crops may be cut; x, y, width and height are multiples of the scale.
+        regions: Regions in which crops may be cut; x, y, width and height are multiples of the scale.
         scale: 2, 3 or 4.
         color: "y" (one plane) or "rgb" (three).
-        quantise: True: LR is 8-bit, as from files. False: LR is float32 in [0, 1], never rounded (the
-            classic protocol).
-        cache_bytes: Images are kept while they fit; the least recently used go first.
+        quantise: True: LR is 8-bit, as from files. False: LR is float32 in [0, 1], never rounded (the classic
+            protocol).
+        cache_bytes: Bytes of images to keep; the least recently used go first.
     """
 
     def __init__(
@@ -71,9 +71,10 @@ class PairStore:
         self.quantise = quantise
         self.cache_bytes = cache_bytes
         self.losses: np.ndarray | None = None
-        """Of the regions [n], where they come from a score table or a core-set."""
+        """Losses of the regions [n], if they come from a score table or a core-set."""
         self.patches = len(self.regions)
-        """The unit of an epoch: the regions of a core-set; of images, the windows of a crop's size on their grid."""
+        """Number of crops of an epoch: the regions of a core-set, or the windows of a crop's size on the grid of
+        images."""
         self._boxes = self._bounding_boxes()
         self._kept: LRUCache[int, tuple[np.ndarray, np.ndarray]] = LRUCache(cache_bytes, _bytes)
         self._last: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
@@ -85,11 +86,11 @@ class PairStore:
 
     @property
     def size_bytes(self) -> int:
-        """What the store takes when every image is kept."""
+        """Bytes of the store if every image is kept."""
         return sum(self.image_bytes(source) for source in self._boxes)
 
     def image_bytes(self, source: int) -> int:
-        """What the planes of one image take."""
+        """Bytes of the planes of one image."""
         x0, y0, x1, y1 = self._boxes[source]
         area = (x1 - x0) * (y1 - y0)
         return self.channels * (area + area // self.scale**2 * (1 if self.quantise else 4))
@@ -99,13 +100,13 @@ class PairStore:
         return self.size_bytes <= self.cache_bytes
 
     def fill(self, threads: int = 1) -> None:
-        """Reads every image ahead of training; only of use when the store fits."""
+        """Reads every image before training; it is useful only if the store fits in memory."""
         with ThreadPoolExecutor(max(1, threads)) as pool:
             for _ in pool.map(self._planes, list(self._boxes)):
                 pass
 
     def over(self, regions: Sequence[Region], losses: np.ndarray | None = None) -> PairStore:
-        """A store over other regions inside those of this one; what is decoded is shared between the two."""
+        """A store over other regions inside those of this one; both share decoded images."""
         other = copy.copy(self)
         other.losses = losses
         other.regions = list(regions)
@@ -169,29 +170,28 @@ def _bytes(pair: tuple[np.ndarray, np.ndarray]) -> int:
 
 
 class Batches:
-    """Random aligned crops, flipped and rotated; batch number ``step`` is a function of the seed and nothing
-    else.
+    """Random aligned crops, flipped and rotated. Batch number ``step`` depends on the seed and nothing else.
 
-    Regions are drawn without replacement, a fresh permutation every pass. Where the store does not fit in memory,
-    a pass goes through the images in random groups that fill half the cache, draws the regions of a group in random
-    order, and takes several crops of each image (``CROPS_STREAMED``), so that an image is read once a pass and not
-    once a crop. ``batches[step]`` is an LR tensor
-    [b, C, patch / scale, patch / scale] (uint8, or float32 in [0, 1] when the store does not quantise) and
-    an HR tensor [b, C, patch, patch] uint8, where b is the share of this rank in the global batch.
+    Regions are drawn without replacement, in a fresh permutation for every pass. If the store does not fit in memory, a
+    pass goes through the images in random groups that fill half the cache, draws the regions of a group in random
+    order, and takes several crops of each image (``CROPS_STREAMED``), so that an image is read once per pass and not
+    once per crop. ``batches[step]`` is an LR tensor [b, C, patch / scale, patch / scale] (uint8, or float32 in [0, 1]
+    if the store does not quantise) and an HR tensor [b, C, patch, patch] uint8, where b is the share of this rank in
+    the global batch.
 
-    With ``redraw`` < 1 a pass goes over that fraction of the regions, drawn afresh for every pass (repeated
-    sampling of random subsets, RS2: Okanovic et al., 2023, arXiv 2305.18424).
+    With ``redraw`` < 1 a pass goes over that fraction of the regions, drawn afresh for every pass (repeated sampling of
+    random subsets, RS2: Okanovic et al., 2023, arXiv 2305.18424).
 
     Args:
-        store: Where crops come from.
-        batch: Crops in a step over all ranks.
-        patch: Side of an HR crop in pixels, a multiple of the scale.
-        seed: Any non-negative integer.
-        redraw: 0 < redraw <= 1.
-        rank: This process, of ``world`` processes.
-        world: Number of processes; divides ``batch``.
-        sample: Draws by the regions' losses, see ``Sampling``; None: every region alike.
-        steps: Of the whole training, which ``sample`` asks for.
+        store: Source of the crops.
+        batch: Number of crops per step over all ranks.
+        patch: Side of a crop in HR pixels, a multiple of the scale.
+        seed: Random seed, any non-negative integer.
+        redraw: Fraction of the regions in a pass, 0 < redraw <= 1.
+        rank: Number of this process, of ``world`` processes.
+        world: Number of processes; it divides ``batch``.
+        sample: Draws by the regions' losses, see ``Sampling``; None draws every region alike.
+        steps: Number of steps of the whole training, which ``sample`` needs.
     """
 
     def __init__(
@@ -235,7 +235,7 @@ class Batches:
         self._repeats = 1 if store.fits else max(1, round(CROPS_STREAMED / per_image))
 
     def use(self, active: np.ndarray, since: int) -> None:
-        """From step ``since`` on, passes go over these regions only; earlier steps cannot be asked for any more."""
+        """From step ``since`` on, passes use only these regions; earlier steps are no longer available."""
         self.active, self.since = np.asarray(active, np.int64), since
         self._pass_regions = max(1, int(self.redraw * len(self.active) + 0.5))
         self._orders = {}
@@ -259,7 +259,7 @@ class Batches:
         return torch.from_numpy(lr), torch.from_numpy(hr)
 
     def weights(self, step: int) -> Tensor | None:
-        """What the loss of each crop of ``batches[step]`` counts [b]; None: all alike."""
+        """The factors of the losses of the crops of ``batches[step]`` [b]; None: all alike."""
         weights = self._chances.weights(step, self._drawn(step)) if self._chances else None
         return None if weights is None else torch.from_numpy(weights)
 
@@ -289,7 +289,7 @@ class Batches:
         return order
 
     def _groups(self, whole: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-        """The regions of random images, as many together as fill half the cache."""
+        """The regions of random images, in groups that fill half the cache."""
         of_source: dict[int, list[int]] = {}
         for i in whole.tolist():
             of_source.setdefault(self.store.regions[i].source, []).append(i)
@@ -315,11 +315,10 @@ def turn(planes: np.ndarray, k: int) -> np.ndarray:
 
 
 class Feed:
-    """Hands out ``batches[first]``, ``batches[first + 1]``, ...; ``seconds`` is the time its caller waited.
+    """Returns ``batches[first]``, ``batches[first + 1]``, ...; ``seconds`` is the time its caller waited.
 
-    With ``ahead`` > 0, that many batches are made ahead by ``threads`` threads: for images that are decoded
-    when drawn, and for accelerators. A cached store on the CPU is faster without, since there the threads
-    would take the model's cores.
+    With ``ahead`` > 0, ``threads`` threads prepare that many batches: for images that are decoded when drawn, and for
+    accelerators. A cached store on the CPU is faster without, since the threads would take the model's cores.
     """
 
     def __init__(self, batches: Batches, first: int, *, ahead: int = 0, threads: int = 1) -> None:
@@ -338,7 +337,7 @@ class Feed:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def restart(self, first: int) -> None:
-        """Goes on at ``batches[first]``; what was made ahead is forgotten."""
+        """Continues at ``batches[first]``; prepared batches are dropped."""
         self._queue.clear()
         self._next = first
 

@@ -1,1 +1,1 @@
-"""Weights of the networks' authors and of ports in use: read, recognised and put into the networks here."""
+"""Weights of the networks' authors and of widely used ports: read, recognised and put into the networks of srfast."""

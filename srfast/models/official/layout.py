@@ -19,34 +19,34 @@ class Layout:
     """The weights of one network as one source arranges them."""
 
     model: str
-    """Of ``models.names()``."""
+    """A name of ``models.names()``."""
     source: str
-    """Whose names these are."""
+    """The code from which the names are."""
     marks: tuple[str, ...]
-    """Tensors without which it is another layout."""
+    """Tensors that every file of this layout has."""
     names: Mapping[str, str]
-    """Their module -> ours; ``{n}`` is a number, ``{n-1}`` the one before, ``{kind}`` a word."""
+    """Their module -> ours; ``{n}`` stands for a number, ``{n-1}`` for the one before, ``{kind}`` for a word."""
     options: Callable[[State], Options]
-    """Sizes of the network, from tensors in their names."""
+    """Function from the tensors, by their names, to the sizes of the network."""
     scale: Callable[[State], int] | None = None
-    """From tensors in their names; None where weights are alike at all scales."""
+    """Function from the tensors, by their names, to the scale; None if weights are alike at all scales."""
     unused: tuple[str, ...] = ()
-    """Regular expressions of tensors that do not reach the output, or that are constants."""
+    """Regular expressions of tensors that do not reach the output or are constants."""
     convert: Callable[[State, State, int], State] | None = None
-    """(in our names, in theirs, scale) -> ours: changes of values and of their order."""
+    """Function from (tensors by our names, by theirs, scale) to ours: changes of values and of their order."""
     mean_range: float = 0.0
-    """Where a mean shift goes before and after (``sub_mean``, ``add_mean``): the range of ours."""
+    """Our range, if a mean shift comes before and after (``sub_mean``, ``add_mean``)."""
     single_unit: bool = False
-    """DRRN: the weights do not say the number of units; a file name may (``B1U9``)."""
+    """Whether the weights, as DRRN's, do not tell the number of units; a file name may (``B1U9``)."""
 
 
 def count(state: State, pattern: str) -> int:
-    """How many different numbers stand at the group of ``pattern`` in the names."""
+    """The number of different values of the group of ``pattern`` in the names."""
     return len({m[1] for m in (re.fullmatch(pattern, k) for k in state) if m})
 
 
 def shuffle_scale(first: str, second: str) -> Callable[[State], int]:
-    """The scale of an up-sampler of one or two steps, of which the names are given."""
+    """The scale of an up-sampler of one or two steps, whose names are given."""
 
     def scale(state: State) -> int:
         return math.isqrt(state[first].shape[0] // state[first].shape[1]) * (2 if second in state else 1)

@@ -38,7 +38,7 @@ def load_mat(path: Path) -> dict[str, Tensor]:
 
 
 LARGEST = 256 << 20
-"""Bytes of a file; the authors' take less than one MB."""
+"""Largest size of a file in bytes; the authors' files take less than one MB."""
 _CHILD = """
 import sys
 sys.path[:] = sys.argv[2:]
@@ -62,9 +62,9 @@ np.savez(sys.stdout.buffer, **out)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The variables, a cell array as a list: SciPy ends the process of a file that means it, so it has one of its own.
+    """The variables, with a cell array as a list, read in a process of its own, since a malicious file can crash SciPy.
 
-    It is limited to 4 GiB of memory and a minute, where the system can do that.
+    The process is limited to 4 GiB of memory and a minute, if the system can do that.
     """
     if path.stat().st_size > LARGEST:
         raise InputError(f"{path}: refused, expected a MATLAB file of at most {LARGEST >> 20} MiB")

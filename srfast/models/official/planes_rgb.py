@@ -1,4 +1,4 @@
-"""Where the weights of EDSR, RDN, SAN, HAN, NLSN and IGNN come from: their authors, and the ports that are in use."""
+"""Layouts of the weights of EDSR, RDN, SAN, HAN, NLSN and IGNN by their authors, and by widely used ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the weights of SRCNN, FSRCNN, DRRN and IDN come from: their authors, and the ports that are in use."""
+"""Layouts of the weights of SRCNN, FSRCNN, DRRN and IDN by their authors, and by widely used ports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from srfast.models.official.layout import Layout, Options, State, count
 
 
 def _moved(weight: Tensor, shift: int) -> Tensor:
-    """A deconvolution kernel [in, out, k, k] with its taps ``shift`` HR pixels on, in a larger one: nothing is lost."""
+    """A deconvolution kernel [in, out, k, k] with its taps moved by ``shift`` HR pixels, in a larger one, so that none
+    is lost."""
     more = abs(shift)
     return F.pad(weight, (more + shift, more - shift, more + shift, more - shift))
 
@@ -23,12 +24,13 @@ def _idn(state: State) -> Options:
 
 
 def _idn_moved(own: State, _: State, scale: int) -> State:
-    """Theirs is centred on the last HR pixel of an LR pixel's block, ours on its middle."""
+    """Moves a kernel from the authors' centre, the last HR pixel of an LR pixel's block, to ours, its middle."""
     return {**own, "deconv.weight": _moved(own["deconv.weight"], scale - 1 - (scale - 1) // 2)}
 
 
 def _fsrcnn_moved(own: State, _: State, scale: int) -> State:
-    """Theirs is centred on the first HR pixel of an LR pixel's block; slopes of a layer become slopes of channels."""
+    """Moves a kernel from the authors' centre, the first HR pixel of an LR pixel's block, to ours, and repeats
+    slopes."""
     own = {**own, "deconv.weight": _moved(own["deconv.weight"], -((scale - 1) // 2))}
     for key, value in own.items():
         before = re.sub(r"\d+", lambda m: str(int(m[0]) - 1), key)
@@ -38,7 +40,7 @@ def _fsrcnn_moved(own: State, _: State, scale: int) -> State:
 
 
 def _fsrcnn_from_caffe(own: State, theirs: State, scale: int) -> State:
-    """The authors' Caffe sees images transposed."""
+    """Transposes kernels, since the authors' Caffe sees images transposed."""
     return _fsrcnn_moved(_transposed(own), theirs, scale)
 
 
@@ -59,7 +61,7 @@ def _fsrcnn(first: str, shrink: str, mapping: str) -> Callable[[State], Options]
 
 
 def _fsrcnn_expanded(own: State, theirs: State, scale: int) -> State:
-    """The expanding layer stands after the mappings, however many there are."""
+    """Names the expanding layer, which comes after the mappings, however many there are."""
     mappings = sum(bool(re.fullmatch(r"map\.\d+\.weight", k)) and v.ndim == 4 for k, v in theirs.items())
     place = 4 + 2 * mappings
     own = {re.sub(r"^expand\.(\d)", lambda m: f"body.{place + int(m[1])}", k): v for k, v in own.items()}
@@ -67,7 +69,7 @@ def _fsrcnn_expanded(own: State, theirs: State, scale: int) -> State:
 
 
 def _drrn(units: int, first: str) -> Callable[[State], Options]:
-    """The ports leave normalisation out; their weights do not say the units, of which each has a usual number."""
+    """Sizes of a port, which leaves normalisation out and does not tell the units; each port has a usual number."""
 
     def options(state: State) -> Options:
         return {"features": state[first].shape[0], "units": units, "normalise": False, "rectified": True}
@@ -85,7 +87,8 @@ def _drrn_port(own: State, _: State, __: int) -> State:
 
 
 def _drrn_from_caffe(own: State, _: State, __: int) -> State:
-    """Caffe sees images transposed; PyTorch's normalisations count their batches."""
+    """Transposes kernels, since Caffe sees images transposed, and adds the batch counters of PyTorch's
+    normalisations."""
     counts = {
         k.replace("running_mean", "num_batches_tracked"): v.new_zeros(()).long()
         for k, v in own.items()

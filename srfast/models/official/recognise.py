@@ -1,4 +1,4 @@
-"""Weights of the networks' authors, recognised by their names and shapes and put into ours."""
+"""Weights of the networks' authors, recognised by their names and shapes and converted to srfast's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNITS_IN_NAME = re.compile(r"B1U(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Recognised:
-    """Foreign weights as those of a network here."""
+    """Foreign weights as those of a network of srfast."""
 
     name: str
     scale: int
@@ -40,12 +40,12 @@ def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None)
 
     Args:
         state: Tensors by name.
-        path: Where they are from: where the weights do not say the scale (SRCNN, FSRCNN, DRRN, IDN), the name of the
-            file or of its folder may (``x3``, ``3x``).
-        scale: The scale asked for; None takes the file's.
+        path: Path of their file. If the weights do not tell the scale (SRCNN, FSRCNN, DRRN, IDN), the name of the file
+            or of its folder may (``x3``, ``3x``).
+        scale: The requested scale; None takes the file's.
 
     Raises:
-        InputError: the network is known, but nothing says its scale, or it was trained with another mean.
+        InputError: the network is known, but its scale is not, or it was trained with another mean.
     """
     theirs = _bare(state)
     for layout in LAYOUTS:
@@ -74,7 +74,7 @@ def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None)
 
 
 def nearest(state: Mapping[str, Tensor]) -> str:
-    """The known network whose names the tensors resemble most, in words; empty where none is near."""
+    """The known network whose names resemble the tensors' most, in words; empty if none is near."""
     theirs = _bare(state)
     best, share = None, 0.3
     for layout in LAYOUTS:
@@ -113,7 +113,7 @@ def _group(name: str) -> str:
 
 
 def _own_name(key: str, layout: Layout) -> str | None:
-    """Our name of a tensor; empty for one that is not used, None for one that is not of the layout."""
+    """Our name of a tensor; empty if it is not used, None if it does not belong to the layout."""
     module, _, leaf = key.rpartition(".")
     for pattern, ours in _patterns(LAYOUTS.index(layout)):
         match = pattern.fullmatch(module)
@@ -127,7 +127,7 @@ def _own_name(key: str, layout: Layout) -> str | None:
 
 
 def _renamed(theirs: State, layout: Layout) -> State | None:
-    """Tensors by our names; None when one is not of the layout."""
+    """Tensors by our names; None if one does not belong to the layout."""
     own: State = {}
     for key, value in theirs.items():
         name = _own_name(key, layout)
@@ -139,7 +139,7 @@ def _renamed(theirs: State, layout: Layout) -> State | None:
 
 
 def scale_of(path: Path) -> int | None:
-    """The scale that the name of a file or of its folder says."""
+    """The scale in the name of a file or of its folder."""
     for name in (path.name, path.parent.name):
         match = _SCALE_IN_NAME.search(name)
         if match:
@@ -150,7 +150,7 @@ def scale_of(path: Path) -> int | None:
 def _converted(
     layout: Layout, own: State, theirs: State, scale: int, options: dict[str, Any], path: Path
 ) -> Recognised | None:
-    """The weights in ours, or None when their shapes do not make the network."""
+    """The weights converted to ours, or None if their shapes do not make the network."""
     units = _UNITS_IN_NAME.search(path.name)
     if layout.single_unit and units:
         options = {**options, "units": int(units[1])}
@@ -175,7 +175,7 @@ def _converted(
 
 
 def _mean_shift(layout: Layout, own: State, theirs: State) -> tuple[State, dict[str, Any]]:
-    """DIV2K's mean and the range as 1 x 1 convolutions in the file: constants here, or weights if they were trained."""
+    """DIV2K's mean and the range, 1 x 1 convolutions in the file: constants here, or weights if they were trained."""
     keys = [f"{part}_mean.{kind}" for part in ("sub", "add") for kind in ("weight", "bias")]
     if not layout.mean_range or not all(k in theirs for k in keys):
         return own, {}
