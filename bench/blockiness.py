@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from scipy.stats import spearmanr
 
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.ops.blockiness import blockiness
 from srfast.scoring.backends.choice import make_engine
@@ -34,11 +34,11 @@ def cost(images: list[np.ndarray], precision: str, scorer: str = "srcnn") -> flo
     for _ in range(ROUNDS):
         spent = [0.0, 0.0]
         for image in images:
-            xs, ys = grid(image.shape[0], image.shape[1], settings.scale, PATCH, PATCH)
+            grid = settings.grid(*image.shape[:2])
             start = time.process_time()
-            engine.dense(image, xs, ys, PATCH, 1)
+            engine.dense(image, grid, 1)
             between = time.process_time()
-            blockiness(image, xs, ys, PATCH)
+            blockiness(image, grid.xs, grid.ys, PATCH)
             spent[0] += between - start
             spent[1] += time.process_time() - between
         ratios.append(spent[1] / spent[0])
@@ -72,8 +72,8 @@ def main(folder: Path) -> None:
     for quality in (None, *QUALITIES):
         scores = []
         for photo in small:
-            xs, ys = grid(photo.shape[0], photo.shape[1], 2, 48, 48)
-            scores.append(blockiness(compressed(photo, quality), xs, ys, 48))
+            grid = Grid.over(*photo.shape[:2], 2, 48, 48)
+            scores.append(blockiness(compressed(photo, quality), grid.xs, grid.ys, 48))
         found[quality] = np.concatenate(scores)
     print(f"{len(small)} images halved, {len(found[None])} patches of 48:")
     print("| quality | mean | 5 % | median | 95 % |\n|---|---|---|---|---|")

@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 
 import srfast
 from bench.degrade import degrade
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.ops.defects import COLUMNS, defects, jpeg_trace
 from srfast.scoring.defects import thresholds
@@ -125,8 +125,8 @@ def pair_of(image: np.ndarray, kind: str, moved: int) -> dict[str, np.ndarray]:
     """``shift`` of the patches of the image and an LR image that lies ``moved`` HR pixels off, to the right."""
     h, w = (side // 2 * 2 for side in image.shape[:2])
     hr = np.ascontiguousarray(image[:h, : w - 2])
-    xs, ys = grid(*hr.shape[:2], 2, PATCH, PATCH)
-    return pair_columns(hr, reduced(image[:h, moved : w - 2 + moved], kind), xs, ys, PATCH, 2)
+    grid = Grid.over(*hr.shape[:2], 2, PATCH, PATCH)
+    return pair_columns(hr, reduced(image[:h, moved : w - 2 + moved], kind), grid.xs, grid.ys, PATCH, 2)
 
 
 ROWS: list[tuple[str, str, Spoil]] = [
@@ -161,10 +161,10 @@ ROWS: list[tuple[str, str, Spoil]] = [
 
 def columns_of(image: np.ndarray, only: str = "") -> dict[str, np.ndarray]:
     """The columns of an image's patches, those at least that are needed for one of them."""
-    xs, ys = grid(image.shape[0], image.shape[1], 2, PATCH, PATCH)
-    found = {} if only == "jpeg" else dict(zip(COLUMNS, defects(image, xs, ys, PATCH).T, strict=True))
+    grid = Grid.over(*image.shape[:2], 2, PATCH, PATCH)
+    found = {} if only == "jpeg" else dict(zip(COLUMNS, defects(image, grid.xs, grid.ys, PATCH).T, strict=True))
     if only in ("", "jpeg"):
-        found["jpeg"] = np.full(len(xs) * len(ys), jpeg_trace(image) or np.nan)
+        found["jpeg"] = np.full(len(grid), jpeg_trace(image) or np.nan)
     return found
 
 
@@ -231,9 +231,9 @@ def nulls(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndarray
     """The share of nulls in patches that are not flat."""
     textured = []
     for _, image in images:
-        xs, ys = grid(image.shape[0], image.shape[1], 2, PATCH, PATCH)
+        grid = Grid.over(*image.shape[:2], 2, PATCH, PATCH)
         luma = image @ np.array([0.299, 0.587, 0.114])
-        textured += [luma[y : y + PATCH, x : x + PATCH].std() >= 2 for y in ys for x in xs]
+        textured += [luma[y : y + PATCH, x : x + PATCH].std() >= 2 for y in grid.ys for x in grid.xs]
     for name in COLUMNS:
         values = np.concatenate([f[name] for f in found])[np.array(textured)]
         if np.isnan(values).any():

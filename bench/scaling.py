@@ -59,7 +59,7 @@ def selecting(folder: Path, sizes: list[int]) -> list[dict[str, Any]]:
 
 def one_core(photos: list[Path]) -> dict[str, float]:
     """Rates of one thread: photographs decoded, and pixels scored in both modes."""
-    from srfast.data.grid import grid
+    from srfast.data.grid import Grid
     from srfast.data.images import read_rgb
     from srfast.scoring.per_image import open_job
     from srfast.scoring.settings import ScoreSettings
@@ -73,8 +73,7 @@ def one_core(photos: list[Path]) -> dict[str, float]:
     for mode in ("windows", "dense"):
         start = time.process_time()
         for image in images:
-            xs, ys = grid(image.shape[0], image.shape[1], 2, 96, 96)
-            getattr(engine, mode)(image, xs, ys, 96, 1)
+            getattr(engine, mode)(image, Grid.over(*image.shape[:2], 2, 96, 96), 1)
         seconds = time.process_time() - start
         rates[f"{mode}_images"] = len(images) / seconds
         rates[f"{mode}_mpix"] = _mpix(images) / seconds

@@ -24,7 +24,7 @@ from srfast import CoreSet, ScoreTable
 from srfast.coreset.features import describe, spectrum
 from srfast.coreset.methods.catalogue import find
 from srfast.coreset.settings import METHODS, TARGETED
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import COMPARED
@@ -106,7 +106,7 @@ def many_patches(images: str, patches: int) -> ScoreTable:
     sizes = [Image.open(file.path).size for file in find_images(images)]
 
     def count(stride: int) -> int:
-        return sum(len(xs) * len(ys) for w, h in sizes for xs, ys in [grid(h, w, 2, 96, stride)])
+        return sum(len(Grid.over(h, w, 2, 96, stride)) for w, h in sizes)
 
     stride = next(s for s in range(96, 0, -2) if count(s) >= patches)
     return srfast.score(images, mode="dense", scorer="bicubic", stride=stride)

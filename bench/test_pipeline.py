@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import srfast
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.workers import ordered_map
 from srfast.runtime.threads import cores
@@ -70,11 +70,11 @@ def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: str) -> None
     workers = cores()
 
     def score_one(image: np.ndarray) -> None:
-        xs, ys = grid(*image.shape[:2], 2, 96, 96)
+        grid = Grid.over(*image.shape[:2], 2, 96, 96)
         if mode == "dense":
-            engine.dense(image, xs, ys, 96)
+            engine.dense(image, grid)
         else:
-            engine.windows(image, xs, ys, 96, 1)
+            engine.windows(image, grid)
 
     def decode() -> None:
         for _ in ordered_map(lambda f: read_rgb(f.path).shape, files, workers):

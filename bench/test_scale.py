@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from srfast.scoring.metadata import KEY, encode_meta
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import CHECKED, KEY, ROW_GROUP, SCHEMA, arrow, encode_meta
+from srfast.scoring.table import CHECKED, ROW_GROUP, SCHEMA, arrow
 
 PER_IMAGE = 10_000
 SELECT = """

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, machine, sgemm, side_by_side
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.ops import reference
 from srfast.ops.native import build_info, isas
 from srfast.scoring.backends.compiled import NativeEngine
@@ -166,14 +166,14 @@ def test_dense_two_threads(benchmark: Any, photographs: np.ndarray, precision: s
         pytest.skip("one core")
     row = np.concatenate(photographs[:105], axis=1)[:, :10_000]
     image = np.tile(row, (105, 1, 1))[:10_000]
-    xs, ys = grid(10_000, 10_000, 2, 96, 96)
+    grid = Grid.over(10_000, 10_000, 2, 96, 96)
     engine = NativeEngine(load_network("srcnn", 2), precision=precision)
 
     def on(threads: int) -> Callable[[], np.ndarray]:
-        return lambda: engine.dense(image, xs, ys, 96, threads).loss
+        return lambda: engine.dense(image, grid, threads).loss
 
-    part = image[:600]
-    one, two = (engine.dense(part, xs, ys[:6], 96, threads).loss for threads in (1, 2))
+    part, few = image[:600], Grid(grid.xs, grid.ys[:6], 96)
+    one, two = (engine.dense(part, few, threads).loss for threads in (1, 2))
     np.testing.assert_array_equal(one, two)
     seconds = side_by_side({"one": on(1), "two": on(2)}, rounds=1, seconds=0)
     benchmark.extra_info["ratio_one_thread"] = seconds["one"] / seconds["two"]

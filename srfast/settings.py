@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import inspect
 import os
 import textwrap
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from srfast.errors import ArgumentError, InputError
 
@@ -66,8 +67,9 @@ def setting(default: Any, help: str, kind: Kind, **about: Any) -> Any:
         about: ``shown``: the default in words. ``metavar``: the value as help shows it. ``flag``: the option, if it is
             not made from the name. ``also``: other names of the option. ``old``: earlier names, which warn.
             ``compared``: shards of a table must agree on it. ``free``: a resumed run may have another value.
-            ``typed``: the default as the command line writes it. ``python``: the setting has no option. ``more``:
-            sentences for the documentation of the function only.
+            ``typed``: the default as the command line writes it. ``python``: the setting has no option. ``needs``:
+            another setting, without which this one may not be given. ``more``: sentences for the documentation of the
+            function only.
     """
     return field(default=default, metadata={"help": help, "kind": kind, **about})
 
@@ -85,6 +87,10 @@ class Settings:
             value = getattr(self, f.name)
             if "kind" in f.metadata and (value is not None or f.default is not None):
                 object.__setattr__(self, f.name, f.metadata["kind"].check(f.name, value))
+        for f in dataclasses.fields(self):
+            needed = f.metadata.get("needs")
+            if needed and getattr(self, f.name) != f.default and getattr(self, needed) is None:
+                raise InputError(f"{f.name}: expected `{needed}` with it")
         self.together()
 
     def together(self) -> None:
@@ -121,27 +127,59 @@ def renamed(options: Mapping[str, Any], fields: Iterable[dataclasses.Field[Any]]
     """
     known = list(fields)
     earlier = {old: f.name for f in known for old in f.metadata.get("old", ())}
-    values = {}
+    values: dict[str, Any] = {}
     for name, value in options.items():
+        now = earlier.get(name, name)
         if name in earlier:
-            warnings.warn(f"srfast: {name} is called {earlier[name]} now", DeprecationWarning, stacklevel=4)
+            _called(name, now, 5)
         elif name not in (names := [f.name for f in known]):
             near = did_you_mean(name, names)
             raise ArgumentError(f"{name}: no such argument" + (f"; did you mean {near}?" if near else ""))
-        values[earlier.get(name, name)] = value
+        _once(now, values)
+        values[now] = value
     return values
 
 
-def positional(given: Sequence[Any], names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+def earlier(**now: str) -> Callable[[F], F]:
+    """Lets a function accept earlier names of its arguments (earlier=today), with a DeprecationWarning."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def answering(*args: Any, **options: Any) -> Any:
+            for name in now.keys() & options.keys():
+                _called(name, now[name], 3)
+                _once(now[name], options)
+                options[now[name]] = options.pop(name)
+            return function(*args, **options)
+
+        return cast(F, answering)
+
+    return decorate
+
+
+def _called(name: str, now: str, level: int) -> None:
+    warnings.warn(f"srfast: {name} is called {now} now", DeprecationWarning, stacklevel=level)
+
+
+def _once(name: str, given: Iterable[str]) -> None:
+    if name in given:
+        raise TypeError(f"{name}: given twice")
+
+
+def positional(
+    given: Sequence[Any], names: Sequence[str], options: Mapping[str, Any], *, warned: bool = True
+) -> dict[str, Any]:
     """Keyword arguments, with those added that came by position, which earlier versions allowed."""
     if not given:
         return dict(options)
     if len(given) > len(names):
         raise TypeError(f"expected at most {len(names)} settings by position, got {len(given)}")
-    warnings.warn(
-        f"srfast: pass {', '.join(names[: len(given)])} by name, not by position", DeprecationWarning, stacklevel=3
-    )
-    return {**dict(zip(names, given, strict=False)), **options}
+    found = dict(zip(names, given, strict=False))
+    for name in found:
+        _once(name, options)
+    if warned:
+        warnings.warn(f"srfast: pass {', '.join(found)} by name, not by position", DeprecationWarning, stacklevel=3)
+    return {**found, **options}
 
 
 def documented(settings: type[Settings]) -> Callable[[F], F]:
@@ -172,6 +210,18 @@ def documented(settings: type[Settings]) -> Callable[[F], F]:
 def _described(f: dataclasses.Field[Any]) -> str:
     text = f"{f.name}: {f.metadata['help']} {f.metadata.get('more', '')}".replace("`", "``").rstrip()
     return textwrap.fill(text, 120, initial_indent=" " * 8, subsequent_indent=" " * 12, break_on_hyphens=False)
+
+
+def lr_template(**about: Any) -> Any:
+    """The setting ``lr_template``, which several stages have beside ``lr_images``."""
+    help = "Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4."
+    return setting(ONE, help, text("a name with {} in it"), needs="lr_images", **about)
+
+
+def images_root(kind: Kind, more: str = "", **about: Any) -> Any:
+    """The setting ``root``, which several stages have."""
+    help = f"Folder of the images, if they have moved since scoring{more}."
+    return setting(None, help, kind, metavar="DIR", **about)
 
 
 def did_you_mean(name: object, known: Iterable[Any], closeness: float = 0.6) -> str | None:

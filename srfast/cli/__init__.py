@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
+from srfast.cli.options import in_options, shown
 from srfast.cli.options import quiet as be_quiet
-from srfast.cli.options import shown
 from srfast.errors import InputError, RunError
 from srfast.runtime import interrupts
 from srfast.runtime.optional import missing
@@ -177,7 +177,7 @@ def _log_to_stderr(level: int) -> None:
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"srfast: {shown(record.getMessage())}", err=True)
+        click.echo(f"srfast: {shown(in_options(record.getMessage()))}", err=True)
 
 
 def _interrupted(argv: list[str], debug: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, quiet, result, settings
+from srfast.cli.options import emit, json_option, quiet, result, settings
 from srfast.report.text import count
 from srfast.workflows.settings import AuditArguments
 
@@ -17,19 +17,8 @@ _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "til
 @click.command("audit", short_help="Find out what is wrong with each image, and whether to keep it.")
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES_OR_SCORES...")
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")
-@settings(
-    AuditArguments,
-    "shard",
-    "mode",
-    "skip_bad",
-    "defects",
-    "blockiness",
-    "resume",
-    "tile_overlap",
-    "precision",
-    "shrink",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
+@settings(AuditArguments, *_DECIDED)
+@json_option("what was found")
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Judge for each image whether to keep it, by noise, blur, enlargement, JPEG, text, halos and copies.
 

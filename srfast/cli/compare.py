@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from srfast.cli.options import emit, result
+from srfast.cli.options import emit, json_option, result
 
 
 @click.command("compare", short_help="Compare evaluations, with intervals.")
@@ -15,7 +15,7 @@ from srfast.cli.options import emit, result
     "--metric", default="psnr", show_default=True, help="Metric to compare: psnr, ssim or a column of the files."
 )
 @click.option("--lower-is-better", is_flag=True, help="Take lower values as better, as for LPIPS.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
+@json_option("what was found")
 def command(evaluations: tuple[str, ...], metric: str, lower_is_better: bool, as_json: bool) -> None:
     """Compare EVALUATIONS of the same images, and show their differences with confidence intervals.
 

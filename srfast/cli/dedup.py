@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from srfast.cli.options import emit, result
+from srfast.cli.options import emit, json_option, result, root_option
 
 _SHOWN = 20
 
@@ -31,17 +32,15 @@ _SHOWN = 20
     show_default=True,
     help="Concordance from which on two patches count as the same, at most 1.",
 )
-@click.option(
-    "--root", type=click.Path(file_okay=False), help="Folder of the images, if they have moved since scoring."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as one JSON object on stdout.")
+@root_option
+@json_option("what was found")
 def command(
     scores: str,
     more: tuple[str, ...],
     output: str,
     against: tuple[str, ...],
     alike: float,
-    root: str | None,
+    root: Path | None,
     as_json: bool,
 ) -> None:
     """Mark near-duplicates in SCORES: patches that were flipped, rotated, moved by a few pixels or compressed again.

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, result
+from srfast.cli.options import emit, in_options, json_option, result
 from srfast.runtime.optional import installed
 
 LEFT_OUT = ("all", "docs", "test", "onnx-gpu")
@@ -20,7 +20,7 @@ LEFT_OUT = ("all", "docs", "test", "onnx-gpu")
 
 
 @click.command("doctor", short_help="Show what this installation can do, and what is missing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object on stdout.")
+@json_option("the findings")
 def command(as_json: bool) -> None:
     """Show what this installation can do, and what is missing.
 
@@ -106,7 +106,7 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "conflict", conflict
     for device, table in findings["backends"].items():
         for name, reason in table.items():
-            yield f"{name}/{device}", "works" if reason is None else f"no: {reason}"
+            yield f"{name}/{device}", "works" if reason is None else f"no: {in_options(reason)}"
     auto = findings["auto"]
     yield "auto takes", auto["error"] if "error" in auto else f"{auto['backend']} on {auto['device']}"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, quiet, result, settings
+from srfast.cli.options import emit, json_option, quiet, result, settings
 from srfast.exporting.settings import ExportArguments
 
 
@@ -14,7 +14,7 @@ from srfast.exporting.settings import ExportArguments
 @click.argument("coreset", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to make.")
 @settings(ExportArguments, to={"required": True})
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
+@json_option()
 def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
     """Write the patches of CORESET (coreset.parquet) as files that a trainer reads, with a configuration for it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from srfast.cli.options import Aliased, emit, say
+from srfast.cli.options import Aliased, emit, json_option, say
 
 
 @click.command()
@@ -20,7 +20,7 @@ from srfast.cli.options import Aliased, emit, say
 @click.option("--scale", type=int, default=2, show_default=True, help="Super-resolution factor: 2, 3 or 4.")
 @click.option("--patch", type=int, help="Side of a patch in HR pixels, if it is to be fixed.  [default: dynamic]")
 @click.option("--network-only", is_flag=True, help="Write only the network, which takes up-sampled Y and returns SR.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object on stdout.")
+@json_option("what was written")
 def command(output: str, scale: int, patch: int | None, network_only: bool, as_json: bool) -> None:
     """Write the scorer as one ONNX graph.
 

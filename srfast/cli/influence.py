@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from srfast.cli.options import emit, result
+from srfast.cli.options import emit, json_option, result, root_option
 
 
 @click.command("influence", short_help="Predict which patches help on given images, as a column.")
@@ -25,12 +27,10 @@ from srfast.cli.options import emit, result
     help="SRCNN whose loss is predicted: srcnn, which comes with srfast, or a file of weights.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed of the estimate.")
-@click.option(
-    "--root", type=click.Path(file_okay=False), help="Folder of the images, if they have moved since scoring."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
+@root_option
+@json_option()
 def command(
-    scores: str, output: str, target: tuple[str, ...], scorer: str, seed: int, root: str | None, as_json: bool
+    scores: str, output: str, target: tuple[str, ...], scorer: str, seed: int, root: Path | None, as_json: bool
 ) -> None:
     """Add a column influence to SCORES: how much a patch is predicted to lower the loss on the target's images.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from srfast.cli.options import emit, result
+from srfast.cli.options import emit, json_option, result
 
 
 @click.command("join", short_help="Add columns from another file to a score table.")
@@ -17,7 +17,7 @@ from srfast.cli.options import emit, result
     show_default=True,
     help="Columns by which rows are matched: image, or image,x,y. Write image=NAME if OTHER calls the column NAME.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
+@json_option()
 def command(scores: str, other: str, output: str, on: str, as_json: bool) -> None:
     """Add the columns of OTHER to SCORES, for use with `srfast select --method` and `--where`.
 

@@ -8,6 +8,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -82,6 +83,28 @@ def option(field: dataclasses.Field[Any], **changed: Any) -> Callable[[F], F]:
     if changed.get("required"):
         del given["default"], given["show_default"]
     return click.option(*flags, field.name, cls=Aliased, **{**given, **changed})
+
+
+def root_option(function: F) -> F:
+    """Adds --root to a command that has no list of settings."""
+    from srfast.exporting.settings import ExportSettings
+
+    return option(ExportSettings.__dataclass_fields__["root"], type=click.Path(path_type=Path))(function)
+
+
+def page_options(function: F) -> F:
+    """Adds SCORES, --coreset, --root and --scorer, from which a page is made."""
+    scorer = "File of the network that made SCORES, needed to show LR, SR and error if it did not come with srfast."
+    function = click.option("--scorer", type=click.Path(path_type=Path), help=scorer)(function)
+    coreset = "Core-set that was selected from SCORES."
+    function = click.option("--coreset", type=click.Path(path_type=Path), help=coreset)(root_option(function))
+    return click.argument("scores", type=click.Path(path_type=Path), nargs=-1, required=True)(function)
+
+
+def json_option(printed: str = "a summary", more: str = "") -> Callable[[F], F]:
+    """Adds --json, which prints something as one JSON object."""
+    help = f"Print {printed} as one JSON object on stdout{more}."
+    return click.option("--json", "as_json", is_flag=True, help=help)
 
 
 def flag_of(name: str) -> str:

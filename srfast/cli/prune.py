@@ -9,7 +9,7 @@ import click
 
 from srfast.cli import score as score_command
 from srfast.cli import select as select_command
-from srfast.cli.options import emit, quiet, result, settings
+from srfast.cli.options import emit, json_option, quiet, result, settings
 from srfast.coreset.settings import Selection
 from srfast.scoring.settings import ScoreRun
 
@@ -19,7 +19,7 @@ from srfast.scoring.settings import ScoreRun
 @settings(ScoreRun, "shard")
 @settings(Selection)
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
+@json_option()
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Score IMAGES (files and folders), select a core-set and write a report.
 

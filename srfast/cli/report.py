@@ -6,28 +6,13 @@ from pathlib import Path
 
 import click
 
-from srfast.cli.options import emit, result
+from srfast.cli.options import emit, json_option, page_options, result
 
 
 @click.command(short_help="Write a self-contained HTML report.")
-@click.argument("scores", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option(
-    "--coreset",
-    type=click.Path(path_type=Path),
-    help="Core-set that was selected from SCORES.",
-)
+@page_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    help="Folder of the images, if they have moved since scoring.",
-)
-@click.option(
-    "--scorer",
-    type=click.Path(path_type=Path),
-    help="File of the network that made SCORES, needed to show LR, SR and error if it did not come with srfast.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object on stdout.")
+@json_option("what was written")
 def command(
     scores: tuple[Path, ...], coreset: Path | None, output: Path, root: Path | None, scorer: Path | None, as_json: bool
 ) -> None:
@@ -59,10 +44,11 @@ def command(
 def _two_of_one(paths: tuple[Path, ...]) -> bool:
     """Whether the two files are core-sets, or score tables that begin with the same image: shards do not."""
     from srfast.data.provenance import kind_of, kind_of_table
-    from srfast.scoring.table import ScoreTable, parse_meta, read_metadata
+    from srfast.scoring.metadata import read_meta
+    from srfast.scoring.table import ScoreTable
 
     # A file that cannot be read is no file of another kind.
-    kinds = [kind_of(p) if p.is_dir() else kind_of_table(parse_meta(p, read_metadata(p))) for p in paths]
+    kinds = [kind_of(p) if p.is_dir() else kind_of_table(read_meta(p)) for p in paths]
     if kinds[0] != kinds[1] or kinds[0] not in ("core-set", "score table"):
         return False
     if kinds[0] == "core-set":
@@ -74,7 +60,7 @@ def _two_of_one(paths: tuple[Path, ...]) -> bool:
 def _compare(paths: tuple[Path, ...], output: Path, root: Path | None, as_json: bool) -> None:
     from srfast.coreset.selection import CoreSet
     from srfast.data.provenance import kind_of
-    from srfast.report.comparing import comparison
+    from srfast.report.comparison_page import comparison
     from srfast.report.writing import write_page
     from srfast.scoring.table import ScoreTable
 

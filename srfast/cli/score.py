@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, quiet, result, say, settings
+from srfast.cli.options import emit, json_option, quiet, result, say, settings
 from srfast.scoring.settings import ScoreArguments
 
 
 @click.command("score", short_help="Score every patch of a set of images.")
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @settings(ScoreArguments, output={"short": ["-o"], "required": True, "metavar": "OUTPUT"})
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
+@json_option()
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Score every patch of IMAGES (files and folders) and write one table.
 

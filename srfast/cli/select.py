@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, quiet, result, say, settings
+from srfast.cli.options import emit, json_option, quiet, result, say, settings
 from srfast.coreset.settings import SelectArguments
 
 
@@ -20,7 +20,7 @@ from srfast.coreset.settings import SelectArguments
     help="Core-set to write, such as coreset.parquet.",
 )
 @settings(SelectArguments)
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object on stdout.")
+@json_option()
 def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Select a core-set from SCORES: one score table (a file or a folder of parts), or all shards of one."""
     asked = SelectArguments(**options, progress=not quiet())  # before anything heavy is imported

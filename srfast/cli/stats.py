@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, row_of
+from srfast.cli.options import emit, json_option, row_of
 
 
 @click.command("stats", short_help="Show the statistics of a score table.")
@@ -20,9 +20,7 @@ from srfast.cli.options import emit, row_of
     show_default=True,
     help="Number of the hardest images to list, and of the easiest.",
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print all statistics as one JSON object on stdout, with every image."
-)
+@json_option("all statistics", ", with every image")
 def command(scores: tuple[str, ...], images: int, as_json: bool) -> None:
     """Show quantiles, shares of the error, agreement of the columns, and the hardest and easiest images of SCORES.
 

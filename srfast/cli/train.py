@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from srfast.cli.options import Aliased, emit, quiet, say, settings
+from srfast.cli.options import Aliased, emit, in_options, json_option, quiet, say, settings
 from srfast.training.recipes import Recipe
 from srfast.training.settings import TrainArguments
 
@@ -40,7 +40,7 @@ class TrainCommand(click.Command):
 @settings(TrainArguments, *Recipe.__dataclass_fields__)
 @settings(Recipe)
 @click.option("-q", "--quiet", "silent", is_flag=True, help="Write only errors to stderr.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result of the run as one JSON object on stdout.")
+@json_option("the result of the run")
 @click.pass_context
 def command(
     ctx: click.Context, /, model: str | None, output: str, resume: bool, silent: bool, as_json: bool, **options: Any
@@ -66,7 +66,7 @@ def command(
         output,
         resume=resume,
         quiet=silent or quiet(),
-        say=lambda line: None if silent else say(line),
+        say=lambda line: None if silent else say(in_options(line)),
         **given,
     )
     if int(os.environ.get("RANK", "0")):

@@ -7,17 +7,11 @@ from pathlib import Path
 
 import click
 
-from srfast.cli.options import emit, say
+from srfast.cli.options import emit, json_option, page_options, say
 
 
 @click.command("view", short_help="Look at every patch of a score table in the browser.")
-@click.argument("scores", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--coreset", type=click.Path(path_type=Path), help="Core-set that was selected from SCORES.")
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    help="Folder of the images, if they have moved since scoring.",
-)
+@page_options
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -26,14 +20,9 @@ from srfast.cli.options import emit, say
     help="Port of the server. With 0, a free port is taken.",
 )
 @click.option(
-    "--scorer",
-    type=click.Path(path_type=Path),
-    help="File of the network that made SCORES, needed to show LR, SR and error if it did not come with srfast.",
-)
-@click.option(
     "--browser/--no-browser", default=True, show_default=True, help="Whether to open the page in the browser."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object on stdout.")
+@json_option("the address")
 def command(
     scores: tuple[Path, ...],
     coreset: Path | None,

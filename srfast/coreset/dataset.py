@@ -25,7 +25,6 @@ class CorePatches(Pairs, Dataset[tuple[Tensor, Tensor]]):
         lr_template: Name of an LR image, where {} stands for its HR image's name without suffix, such as "{}x4".
         keep_images: Number of decoded images that each worker keeps, at least 1. Reading in the order of the table
             decodes each image once.
-        lr: The earlier name of ``lr_images``.
 
     Raises:
         InputError: it is not a core-set, the scale does not divide the grid or, on access, an image cannot be read or

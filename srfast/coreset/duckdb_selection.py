@@ -36,18 +36,9 @@ from srfast.errors import InputError, RunError
 from srfast.runtime.plugins import is_file
 from srfast.runtime.progress import Progress
 from srfast.runtime.threads import cores
-from srfast.scoring.table import (
-    SCHEMA,
-    about_images,
-    check_scored,
-    check_together,
-    joined_meta,
-    numeric_columns,
-    parse_meta,
-    part_files,
-    warn_of_missing,
-    with_extras,
-)
+from srfast.scoring.metadata import about_images, parse_meta
+from srfast.scoring.shards import check_together, joined_meta, part_files, warn_of_missing
+from srfast.scoring.table import SCHEMA, check_scored, numeric_columns, with_extras
 
 MANY = 20_000_000
 """Number of rows from which on "auto" takes DuckDB; they take about 2 GiB in memory."""
@@ -60,7 +51,7 @@ _KEYS = {
     "reducible": "bicubic - loss",
     "relative": "CASE WHEN bicubic < 0.1::FLOAT THEN 0::FLOAT ELSE (bicubic - loss) / bicubic END",
 }
-"""The methods that sort by an expression, as in methods/columns.py."""
+"""The methods that sort by an expression, as in methods/sorting.py."""
 _BIG = 1 << 36
 """More than the rows of one file: row = file * _BIG + row in the file."""
 

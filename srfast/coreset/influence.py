@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.shrink import WHOLE, read_shrunk, sizes_of
 from srfast.data.workers import ordered_map
@@ -216,8 +216,8 @@ def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: _How) -> tu
                 inner = slice(top - first, min(height, top + lines) - first)
                 add(up[:, first:last], y[None, first:last].float(), inner)
         elif not how.dense:
-            xs, ys = grid(height, width, how.scale, how.patch, how.stride)
-            patches = [y[b : b + how.patch, a : a + how.patch] for b in ys for a in xs]
+            grid = Grid.over(height, width, how.scale, how.patch, how.stride)
+            patches = [y[b : b + how.patch, a : a + how.patch] for b in grid.ys for a in grid.xs]
             several = max(1, _PIECE // how.patch**2)
             for i in range(0, len(patches), several):
                 piece = torch.stack(patches[i : i + several])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,9 +20,11 @@ from srfast.data.shrink import factors, read_shrunk, sizes_of
 from srfast.errors import InputError
 from srfast.ops.color import rounded_y
 from srfast.ops.functional import imresize
+from srfast.scoring.metadata import parse_meta
 from srfast.scoring.rows import is_frame, of_frame
-from srfast.scoring.scored import ScoredImages, check_inside, check_places
-from srfast.scoring.table import SCHEMA, check_paths, parse_meta, read_parquet
+from srfast.scoring.scored import ScoredImages, check_inside
+from srfast.scoring.table import SCHEMA, check_paths, check_places, read_parquet
+from srfast.settings import earlier
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -245,6 +246,7 @@ class Pairs:
     Item i is (lr, hr): uint8 [3, size / scale, size / scale] and [3, size, size].
     """
 
+    @earlier(lr="lr_images")
     def __init__(
         self,
         coreset: CoreSet | ScoreTable | pa.Table | str | Path,
@@ -254,12 +256,8 @@ class Pairs:
         lr_images: str | Path | None = None,
         lr_template: str = "{}",
         keep_images: int = _KEPT_IMAGES,
-        lr: str | Path | None = None,
     ) -> None:
-        if lr is not None:
-            warnings.warn("srfast: lr is called lr_images now", DeprecationWarning, stacklevel=2)
-            lr_images = lr
-        given = None if lr_images is None else LowRes.open(lr_images, lr_template, "lr_images")
+        given = None if lr_images is None else LowRes.open(lr_images, lr_template)
         self.patches = read_patches(coreset, root, given)
         self.scale = scale_of(scale, self.patches.meta)
         self.patches.check_grid(self.scale)

@@ -15,7 +15,7 @@ from srfast.coreset.duckdb_selection import Files, Large, takes
 from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.catalogue import find
-from srfast.coreset.methods.columns import descending
+from srfast.coreset.methods.sorting import descending
 from srfast.coreset.one_size import about_sizes, one_size
 from srfast.coreset.rejects import about_rejected, counted_reasons, rejected
 from srfast.coreset.settings import POSITIONAL, SelectArguments, counted, share, short_of

@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal, NewType
 from srfast.errors import InputError
 from srfast.runtime import plugins
 from srfast.scoring.settings import ANY
-from srfast.settings import SWITCH, Kind, Settings, did_you_mean, fraction, numbers, one_of, path, setting, text, whole
+from srfast.settings import (
+    SWITCH,
+    Kind,
+    Settings,
+    did_you_mean,
+    fraction,
+    images_root,
+    numbers,
+    one_of,
+    path,
+    setting,
+    text,
+    whole,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -244,11 +257,8 @@ class Selection(Settings):
 class SelectArguments(Selection):
     """All arguments of ``srfast.select`` except the scores."""
 
-    root: str | os.PathLike[str] | None = setting(
-        None,
-        "Folder of the images, if they have moved since scoring; the methods hdc, diverse, influence and similar read "
-        "them.",
-        path(),
+    root: str | os.PathLike[str] | None = images_root(
+        path(), "; the methods hdc, diverse, influence and similar read them"
     )
     engine: Sorter = setting(
         "auto",

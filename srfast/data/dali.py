@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from srfast.data.grid import check_grid, grid
+from srfast.data.grid import Grid, check_grid
 from srfast.data.images import ImageFile, shard_of
 from srfast.errors import InputError, RunError
 
@@ -134,11 +134,11 @@ class PatchStream:
 
     def _cut(self, image: Tensor, number: int) -> PatchBatch | None:
         height, width, _ = image.shape
-        xs, ys = grid(height, width, self.scale, self.patch, self.stride)
-        if not (len(xs) and len(ys)):
+        grid = Grid.over(height, width, self.scale, self.patch, self.stride)
+        if not grid:
             self.small[number] = (height, width)
             return None
-        x, y = torch.from_numpy(xs).long(), torch.from_numpy(ys).long()
+        x, y = torch.from_numpy(grid.xs).long(), torch.from_numpy(grid.ys).long()
         view = image.unfold(0, self.patch, 1).unfold(1, self.patch, 1)  # [H', W', 3, patch, patch]
         cut = view[y[:, None].to(image.device), x.to(image.device)].flatten(0, 1)
         xy = torch.stack([x.repeat(len(y)), y.repeat_interleave(len(x))], 1)

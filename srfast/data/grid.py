@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from srfast.errors import InputError
@@ -38,6 +40,21 @@ def starts(length: int, scale: int, patch: int, stride: int) -> np.ndarray:
     return first
 
 
-def grid(height: int, width: int, scale: int, patch: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """(xs, ys) of the windows of an image; the patches are all pairs of these, row by row."""
-    return starts(width, scale, patch, stride), starts(height, scale, patch, stride)
+@dataclass(frozen=True)
+class Grid:
+    """Windows of an image that have one size: all pairs of an x and a y, row by row."""
+
+    xs: np.ndarray
+    """Left sides of the windows in pixels, ascending."""
+    ys: np.ndarray
+    """Tops of the windows in pixels, ascending."""
+    size: int
+    """Side of every window in pixels."""
+
+    @classmethod
+    def over(cls, height: int, width: int, scale: int, patch: int, stride: int) -> Grid:
+        """The grid of the patches of an image; it is empty if the image is smaller than a patch."""
+        return cls(starts(width, scale, patch, stride), starts(height, scale, patch, stride), patch)
+
+    def __len__(self) -> int:
+        return len(self.xs) * len(self.ys)

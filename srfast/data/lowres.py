@@ -28,7 +28,7 @@ class LowRes:
     """Whether names may also differ by endings such as x2, _LR, _HR or _SRF_2, as those of benchmarks do."""
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], template: str = "{}", argument: str = "lr") -> LowRes:
+    def open(cls, folder: str | os.PathLike[str], template: str = "{}", argument: str = "lr_images") -> LowRes:
         """Opens a folder of LR images.
 
         Raises:
@@ -39,7 +39,7 @@ class LowRes:
         if not path.is_dir():
             raise InputError(f"{argument}: expected a folder of LR images, got {os.fspath(folder)!r}, which is none")
         if template.count("{}") != 1 or "/" in template or "\\" in template:
-            raise InputError(f"lr-template: expected one {{}} for the name of the HR image, got {template!r}")
+            raise InputError(f"lr_template: expected one {{}} for the name of the HR image, got {template!r}")
         return cls(path, template)
 
     @classmethod
@@ -56,9 +56,9 @@ class LowRes:
         if moved is not None:
             if not known:
                 raise InputError(
-                    f"lr-root: expected scores of LR images that exist, got {os.fspath(moved)!r} for made ones"
+                    f"lr_root: expected scores of LR images that exist, got {os.fspath(moved)!r} for made ones"
                 )
-            return cls.open(moved, template, "lr-root")
+            return cls.open(moved, template, "lr_root")
         if known and not os.path.isdir(known):
             raise InputError(
                 f"{known}: no such folder of LR images; where they have moved, export --lr-root or train --lr-images "
@@ -84,7 +84,7 @@ class LowRes:
         near = _by_name(str(stem.parent), _changed(stem.parent)).get(_short(hr.stem), []) if self.endings else []
         if len(near) > 1:
             raise InputError(
-                f"{stem.parent}: {near[0]} and {near[1]} may both be the LR image of {name}; lr-template says which"
+                f"{stem.parent}: {near[0]} and {near[1]} may both be the LR image of {name}; `lr_template` says which"
             )
         if near:
             return stem.with_name(near[0])

@@ -26,7 +26,7 @@ from srfast.models.tiling import super_resolve
 from srfast.ops.color import from_ycbcr, to_y, to_ycbcr
 from srfast.ops.device import resolve_device
 from srfast.ops.functional import imresize
-from srfast.settings import ONE, documented
+from srfast.settings import ONE, documented, positional
 
 MODEL = "model.safetensors"
 """File of the weights in the folder of a training."""
@@ -130,13 +130,13 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
             is missing, has the wrong size or belongs to two HR images.
         RunError: a dependency is missing.
     """
-    s = EvaluateSettings.of({**dict(zip(("scale", "protocol"), given, strict=False)), **options})
+    s = EvaluateSettings.of(positional(given, ("scale", "protocol"), options, warned=False))
     name, network, scale = _open(model, s.scale, resolve_device(s.device))
     protocol = s.protocol or ("rgb" if network is not None and network.color == "rgb" else "classic")
     files = find_images(data)
     pairs = {}
     if s.lr_images is not None:
-        opened = LowRes.open(s.lr_images, s.lr_template, "lr_images")
+        opened = LowRes.open(s.lr_images, s.lr_template)
         low = dataclasses.replace(opened, endings=s.lr_template == ONE)
         pairs = {file.name: low.find(file.name) for file in files}
         check_apart(pairs.items())

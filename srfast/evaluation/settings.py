@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from srfast.errors import InputError
-from srfast.ops.device import DEVICES, Device
-from srfast.settings import ONE, Kind, PathLike, Settings, one_of, path, setting, text, whole
+from srfast.ops.device import Device, device
+from srfast.settings import Kind, PathLike, Settings, lr_template, one_of, path, setting, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,11 +46,7 @@ class EvaluateSettings(Settings):
         metavar="DIR",
         old=("lr_data",),
     )
-    lr_template: str = setting(
-        ONE,
-        "Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4.",
-        text("a name with {} in it"),
-    )
+    lr_template: str = lr_template()
     tile: int | None = setting(
         None,
         "Side of the tiles into which large images are cut, in LR pixels. With 0, every image runs whole.",
@@ -64,15 +59,10 @@ class EvaluateSettings(Settings):
         one_of("wang", "skimage"),
         flag="--ssim",
     )  # fmt: skip
-    device: Device = setting("auto", "Device that evaluates. auto takes a GPU if there is one.", one_of(*DEVICES))
+    device: Device = device("evaluates")
     inspect: Callable[[str, np.ndarray, np.ndarray], None] | None = setting(
         None,
         "Function that is called with the name, SR and HR of every image, as ``srfast.psnr`` takes them.",
         Kind("a function", lambda value: value),
         python=True,
     )
-
-    def together(self) -> None:
-        super().together()
-        if self.lr_template != ONE and self.lr_images is None:
-            raise InputError("lr_template: expected `lr_images` with it")

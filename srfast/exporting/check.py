@@ -15,7 +15,7 @@ from srfast.coreset.pairs import Pairs
 from srfast.data.images import FORMATS
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
-from srfast.exporting.plan import Plan
+from srfast.exporting.arrangement import Plan
 from srfast.exporting.writer import Reader
 from srfast.scoring.table import ScoreTable
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from srfast.data.images import file_format, image_size
 from srfast.data.shrink import factors
 from srfast.errors import InputError, RunError
-from srfast.exporting.plan import Plan
+from srfast.exporting.arrangement import Plan
 from srfast.exporting.writer import INDEX, is_one_line, shape_of, sides, write_lines
 from srfast.scoring.table import read_parquet
 
@@ -124,7 +124,7 @@ def _folders(to: str, folder: Path, plan: Plan, existing: list[Path]) -> Plan:
         odd = next((path for path in paths if " " in path or not is_one_line(path)), None)
         if odd is not None:
             raise InputError(
-                f"{existing[0] / odd}: meta_info.txt cannot hold a name with a space or a line break; use --to basicsr"
+                f"{existing[0] / odd}: meta_info.txt cannot hold a name with a space or a line break; use `to` basicsr"
             )
         lines = (f"{path} {shape_of(plan, row, lr=False)}" for row, path in enumerate(paths))
         write_lines(folder / "meta_info.txt", lines)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
-from srfast.exporting.plan import Plan
+from srfast.exporting.arrangement import Plan
 from srfast.exporting.stream import Pair
 from srfast.exporting.writer import shape_of, sides, write_lines
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
+from srfast.exporting.arrangement import Plan
 from srfast.exporting.existing import subset
 from srfast.exporting.folder import BasicSR, Folder, read_basicsr, read_folder
 from srfast.exporting.huggingface import Embedded, ImageFolder, read_embedded, read_imagefolder
 from srfast.exporting.listing import write_list
 from srfast.exporting.lmdb import Lmdb, read_lmdb
-from srfast.exporting.plan import Plan
 from srfast.exporting.settings import ExportSettings
 from srfast.exporting.stream import encoded
 from srfast.exporting.webdataset import WebDataset, read_webdataset
@@ -21,49 +21,34 @@ from srfast.exporting.writer import Reader, Writer
 from srfast.runtime.progress import Progress
 
 
-class Format(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Format(ABC):
     """The interface by which ``srfast.export`` uses a format."""
 
-    @property
-    def read(self) -> Reader | None:
-        """Reader of the export; None if there are no pairs to read."""
+    read: Reader | None = None
+    """Reader of the export; None if there are no pairs to read."""
+    columns: tuple[str, ...] = ()
+    """Columns that the format writes beside those of the core-set."""
+    shuffled: bool = False
+    """Whether images come in a random order, for trainers that read a format from start to end."""
+    index: bool = False
+    """Whether patches.parquet, which says where each patch comes from, is written beside the data."""
+    files: bool = False
+    """Whether each patch becomes a file with its name."""
+    sources: list[Path] = field(default_factory=list)
+    """Paths of existing patches; empty if patches are made."""
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns that the format writes beside those of the core-set."""
-
-    @property
-    def shuffled(self) -> bool:
-        """Whether images come in a random order, for trainers that read a format from start to end."""
-
-    @property
-    def index(self) -> bool:
-        """Whether patches.parquet, which says where each patch comes from, is written beside the data."""
-
-    @property
-    def files(self) -> bool:
-        """Whether each patch becomes a file with its name."""
-
-    @property
-    def sources(self) -> list[Path]:
-        """Paths of existing patches; empty if patches are made."""
-
+    @abstractmethod
     def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
         """Writes what is not finished yet, and returns the plan with the names of the patches, and the number
         of links."""
 
 
-@dataclass(frozen=True)
-class Pairs:
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Format):
     """A format whose pairs are encoded and given to a writer."""
 
     writer: type[Writer]
-    read: Reader
-    columns: tuple[str, ...] = ()
-    shuffled: bool = False
-    index: bool = False
-    files: bool = False
-    sources: list[Path] = field(default_factory=list)
 
     def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
         if place.finished:
@@ -82,16 +67,8 @@ class Pairs:
         return plan, int(getattr(writer, "linked", 0))
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(Format):
     """coreset.txt, for which no pixel is read."""
-
-    read: None = None
-    columns: tuple[str, ...] = ()
-    shuffled: bool = False
-    index: bool = False
-    files: bool = False
-    sources: list[Path] = field(default_factory=list)
 
     def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
         if not place.finished:
@@ -99,17 +76,11 @@ class Listing:
         return plan, 0
 
 
-@dataclass(frozen=True)
-class Subset:
+@dataclass(frozen=True, kw_only=True)
+class Subset(Format):
     """Existing patches, which are linked and listed as in one of the other formats."""
 
     to: str
-    sources: list[Path]
-    read: Reader | None
-    columns: tuple[str, ...]
-    index: bool
-    files: bool
-    shuffled: bool = False
 
     def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
         hr, *lr = self.sources
@@ -119,13 +90,14 @@ class Subset:
         return plan, {"list": 0, "lmdb": len(self.sources)}.get(self.to, len(plan))
 
 
+_HF = ("hr_file_name", "lr_file_name", "file_name", "hr", "lr")
 FORMATS: dict[str, Format] = {
-    "folder": Pairs(Folder, read_folder, ("name",), index=True, files=True),
-    "basicsr": Pairs(BasicSR, read_basicsr, ("name",), index=True, files=True),
-    "lmdb": Pairs(Lmdb, read_lmdb, ("name",), index=True),
-    "hf": Pairs(ImageFolder, read_imagefolder, ("hr_file_name", "lr_file_name", "file_name", "hr", "lr"), files=True),
-    "hf-embedded": Pairs(Embedded, read_embedded, ("hr", "lr"), shuffled=True),
-    "webdataset": Pairs(WebDataset, read_webdataset, shuffled=True),
+    "folder": Pairs(writer=Folder, read=read_folder, columns=("name",), index=True, files=True),
+    "basicsr": Pairs(writer=BasicSR, read=read_basicsr, columns=("name",), index=True, files=True),
+    "lmdb": Pairs(writer=Lmdb, read=read_lmdb, columns=("name",), index=True),
+    "hf": Pairs(writer=ImageFolder, read=read_imagefolder, columns=_HF, files=True),
+    "hf-embedded": Pairs(writer=Embedded, read=read_embedded, columns=("hr", "lr"), shuffled=True),
+    "webdataset": Pairs(writer=WebDataset, read=read_webdataset, shuffled=True),
     "list": Listing(),
 }
 
@@ -137,4 +109,6 @@ def format_of(settings: ExportSettings) -> tuple[str, Format]:
     sources = [Path(path) for path in (settings.existing, settings.existing_lr if settings.lr else None) if path]
     if not sources:
         return name, like
-    return name, Subset(name, sources, like.read, like.columns, like.index, like.files)
+    return name, Subset(
+        to=name, sources=sources, read=like.read, columns=like.columns, index=like.index, files=like.files
+    )

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from srfast.data.parquet import Writer, opened
+from srfast.exporting.arrangement import Plan
 from srfast.exporting.folder import Folder
-from srfast.exporting.plan import Plan
 from srfast.exporting.stream import Pair
 from srfast.exporting.writer import shard_count, shard_rows
 from srfast.scoring.table import CHECKED

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, cast
 import pyarrow as pa
 
 from srfast.errors import InputError
+from srfast.exporting.arrangement import Plan, make_plan
 from srfast.exporting.check import check_export
 from srfast.exporting.encode import encoder
 from srfast.exporting.formats import format_of
-from srfast.exporting.plan import Plan, make_plan
 from srfast.exporting.settings import ExportArguments
 from srfast.exporting.snippets import snippets
 from srfast.exporting.workplace import workplace

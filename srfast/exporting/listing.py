@@ -6,7 +6,7 @@ from pathlib import Path
 
 from srfast.data.shrink import COLUMN, fractions
 from srfast.errors import InputError
-from srfast.exporting.plan import Plan
+from srfast.exporting.arrangement import Plan
 from srfast.exporting.writer import is_one_line, write_lines
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from srfast.errors import RunError
-from srfast.exporting.plan import Plan
+from srfast.exporting.arrangement import Plan
 from srfast.exporting.stream import Pair
 from srfast.exporting.writer import shape_of, sides, write_lines
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from srfast.errors import InputError
 from srfast.runtime.progress import Progress
-from srfast.settings import SWITCH, Kind, PathLike, Settings, one_of, path, setting, whole
+from srfast.settings import SWITCH, Kind, PathLike, Settings, images_root, one_of, path, setting, whole
 
 Target = Literal["folder", "basicsr", "lmdb", "hf", "webdataset", "list"]
 Encoding = Literal["png", "webp"]
@@ -52,9 +52,7 @@ class ExportSettings(Settings):
     )
     format: Encoding = setting("png", "File format of the patches; both are lossless.", one_of(*ENCODINGS))
     embed: bool = setting(False, "With `to` hf, write the images into the parquet files, not beside them.", SWITCH)
-    root: PathLike | None = setting(
-        None, "Folder of the images, if they have moved since scoring.", path(), metavar="DIR"
-    )
+    root: PathLike | None = images_root(path())
     lr_root: PathLike | None = setting(
         None, "Folder of the LR images that were scored, if they have moved since.", path(), metavar="DIR"
     )
@@ -70,6 +68,7 @@ class ExportSettings(Settings):
         "Database or folder that already holds the LR patches, of any degradation.",
         path(absolute=True),
         metavar="PATH",
+        needs="existing",
     )
     threads: int | None = setting(
         None, "Number of CPU threads that crop and encode.", whole(1), shown="one per core", old=("workers",)
@@ -85,8 +84,6 @@ class ExportSettings(Settings):
         if self.embed and self.to != "hf":
             raise InputError(f"embed: expected `to` hf with it, got {self.to!r}")
         if self.existing is None:
-            if self.existing_lr is not None:
-                raise InputError("existing_lr: expected `existing` with it, got none")
             return
         if self.to not in SUBSETS:
             raise InputError(f"existing: expected `to` to be one of {', '.join(SUBSETS)} with it, got {self.to!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from srfast.exporting.plan import Plan
+from srfast.exporting.arrangement import Plan
 from srfast.exporting.writer import sides
 
 BATCH = 16

@@ -14,8 +14,8 @@ from srfast.coreset.pairs import read_images
 from srfast.data.images import FORMATS
 from srfast.data.shrink import read_shrunk
 from srfast.data.workers import ordered_map
+from srfast.exporting.arrangement import Plan
 from srfast.exporting.encode import Encoder, encoder
-from srfast.exporting.plan import Plan
 from srfast.scoring.scored import check_inside
 
 _BATCH_PIXELS = 1 << 18

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from srfast.exporting.plan import Plan
+from srfast.exporting.arrangement import Plan
 from srfast.exporting.stream import Pair
 from srfast.exporting.writer import shard_count, shard_rows
 

@@ -84,7 +84,7 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Itera
         if error.errno in _FULL:
             raise RunError(
                 f"{output}: the disk is full ({error.strerror}); what is finished lies in {parts}: "
-                "make room and continue with --resume"
+                "make room and continue with `resume`"
             ) from error
         if error.errno in _THERE:
             raise InputError(f"{output}: exists; choose another output") from None

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from srfast.exporting.plan import Plan
+from srfast.exporting.arrangement import Plan
 from srfast.exporting.stream import Pair
 
 INDEX = "patches.parquet"

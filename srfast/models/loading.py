@@ -86,7 +86,7 @@ def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
         found = recognise(weights, path, scale)
         network = _official(found) if found else _foreign(path, weights)
     if scale is not None and network.scale != scale:
-        raise InputError(f"scale: {path} is a x{network.scale} {network.name}, got --scale {scale}")
+        raise InputError(f"scale: {path} is a x{network.scale} {network.name}, got `scale` {scale}")
     network.model.eval()
     return network
 

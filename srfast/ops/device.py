@@ -7,13 +7,19 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from srfast.errors import InputError, RunError
 from srfast.runtime.optional import installed
+from srfast.settings import one_of, setting
 
 Device = Literal["auto", "cpu", "cuda"]
 DEVICES: tuple[str, ...] = get_args(Device)
+
+
+def device(does: str, **about: Any) -> Any:
+    """The setting ``device``, which several stages have."""
+    return setting("auto", f"Device that {does}. auto takes a GPU if there is one.", one_of(*DEVICES), **about)
 
 
 def resolve_device(device: str) -> Literal["cpu", "cuda"]:

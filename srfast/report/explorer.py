@@ -4,7 +4,6 @@ rows."""
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from srfast.report.content import Column
-from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, agreement, hardest_first
+from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, hardest_first
+from srfast.scoring.statistics import agreement
 
 SAMPLE, SAMPLE_BYTES = 40_000, 2_000_000
 """Largest number of rows in the page, and their bytes, beyond which the effect of a condition is estimated, not
@@ -193,8 +193,8 @@ def _agreement(scores: Scores) -> list[dict[str, Any]]:
     found = []
     for name, values in scores.scores.items():
         if name != "loss":
-            rho, shared = agreement(scores, values)
-            found.append({"name": name, "rho": None if math.isnan(rho) else rho, "shared": shared})
+            alike = agreement(scores.loss, values)
+            found.append({"name": name, "rho": alike["spearman"], "shared": alike["top_half"]})
     return found
 
 

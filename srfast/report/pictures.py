@@ -77,7 +77,7 @@ def cut(scores: Scores, rows: Sequence[int], budget: int = PATCHES) -> Cut:
         each = max(each, spent / made) if made else each or 1.0
     blank = [found.notes[row] for row, pictures in found.patches.items() if not pictures]
     if blank:
-        log.warning("%d of %d pictures cannot be shown: %s; --root names the folder the images lie in now",
+        log.warning("%d of %d pictures cannot be shown: %s; `root` names the folder the images lie in now",
                     len(blank), len(found.patches), blank[0])  # fmt: skip
     return found
 

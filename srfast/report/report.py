@@ -13,7 +13,7 @@ from srfast.report.explorer import columns, explorer, wanted
 from srfast.report.pictures import Cut, cut
 from srfast.report.scores import DROPPED, KEPT, Scores
 from srfast.report.text import count, number, percent, psnr
-from srfast.scoring.table import encode_meta
+from srfast.scoring.metadata import encode_meta
 
 _LISTED = 200
 _SAID = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from srfast.coreset.methods.columns import FAINT, descending
+from srfast.coreset.methods.sorting import FAINT, descending
 from srfast.data.shrink import factors, sizes_of
 from srfast.errors import InputError
 from srfast.report.reconstruction import Reconstruction
+from srfast.scoring.metadata import parse_meta
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import SCHEMA, check_columns, check_paths, parse_meta
+from srfast.scoring.table import SCHEMA, check_columns, check_paths
 
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
 WORDS = 1000
@@ -231,32 +231,6 @@ def hardest_first(values: np.ndarray) -> np.ndarray:
     """Row numbers [N], highest value first; ties by row."""
     exact = values.astype(np.float32)
     return descending(exact if np.array_equal(exact, values) else values, "des")
-
-
-def agreement(scores: Scores, values: np.ndarray) -> tuple[float, float]:
-    """How well the ranking by another score [N] agrees with that by the loss.
-
-    Returns:
-        Spearman's rank correlation, with ties given their mean rank (NaN if one side is constant), and the share of the
-        hardest half by loss that is also in the hardest half by ``values``.
-    """
-    order = hardest_first(values)
-    a, b = _mean_ranks(scores.loss, scores.order), _mean_ranks(values, order)
-    a, b = a - a.mean(), b - b.mean()
-    norm = math.sqrt(float(a @ a) * float(b @ b))
-    half = max(1, round(len(scores) / 2))
-    inside = np.zeros(len(scores), dtype=bool)
-    inside[scores.order[:half]] = True
-    return float(a @ b) / norm if norm else math.nan, float(inside[order[:half]].mean())
-
-
-def _mean_ranks(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-    ordered = values[order]
-    group = np.cumsum(np.concatenate([[False], ordered[1:] != ordered[:-1]]))
-    counts = np.bincount(group)
-    ranks = np.empty(len(values))
-    ranks[order] = (np.cumsum(counts) - (counts + 1) / 2)[group]
-    return ranks
 
 
 def _image_codes(table: pa.Table) -> tuple[list[str], np.ndarray]:

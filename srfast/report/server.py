@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from srfast.coreset.condition import passing
 from srfast.coreset.features import describe, spectrum, standardised
-from srfast.coreset.methods.columns import descending
+from srfast.coreset.methods.sorting import descending
 from srfast.coreset.selection import CoreSet, select
 from srfast.data.shrink import shrunk
 from srfast.errors import InputError, RunError
@@ -28,8 +28,9 @@ from srfast.report.explorer import STATUS, columns, packed, ranked
 from srfast.report.pictures import patch, reduced, source
 from srfast.report.report import report
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, read_scores
+from srfast.scoring.metadata import KEY, encode_meta
 from srfast.scoring.scored import ScoredImages
-from srfast.scoring.table import KEY, ScoreTable, arrow, encode_meta
+from srfast.scoring.table import ScoreTable, arrow
 
 ROW = "srfast row"
 TEXTURES = 20_000

@@ -13,13 +13,16 @@ from srfast.report.assembly import assemble
 from srfast.report.content import Content
 from srfast.report.report import report
 from srfast.report.scores import read_scores
-from srfast.scoring.table import KEY, ScoreTable, encode_meta
+from srfast.scoring.metadata import KEY, encode_meta
+from srfast.scoring.table import ScoreTable
+from srfast.settings import earlier
 
 
+@earlier(table="scores", path="output")
 def write_report(
-    table: ScoreTable | pa.Table,
+    scores: ScoreTable | pa.Table,
     coreset: CoreSet | pa.Table | None,
-    path: Path | str,
+    output: Path | str,
     *,
     root: Path | str | None = None,
     scorer: Path | str | None = None,
@@ -30,16 +33,16 @@ def write_report(
     The file needs no network and no other file. The same tables, images and version of Pillow give the same bytes.
 
     Args:
-        table: The scores; an Arrow table has the columns and the ``srfast`` metadata of scores.parquet.
-        coreset: The rows of ``table`` that were selected; None shows only the scores.
-        path: The HTML file, which appears whole or not at all.
+        scores: The scores; an Arrow table has the columns and the ``srfast`` metadata of scores.parquet.
+        coreset: The rows of ``scores`` that were selected; None shows only the scores.
+        output: The HTML file, which appears whole or not at all.
         root: Folder of the images, if they have moved since scoring.
         scorer: File of the network by which the table was scored, if it is not a shipped one; it is needed to show LR,
             SR and error.
         source: Files of the score table, for the commands that the page shows.
 
     Returns:
-        ``path``.
+        ``output``.
 
     Raises:
         InputError: ``table`` is not a score table or has no rows, scores are not finite or negative, an image path
@@ -47,12 +50,11 @@ def write_report(
             place cannot be written to or holds a file that is not a report.
         RunError: the disk is full.
     """
-    path = Path(path)
+    path = Path(output)
     check_output(path, "report")
     rows = None if coreset is None else _arrow(coreset)
     where, network = (None if given is None else Path(given) for given in (root, scorer))
-    scores = read_scores(_arrow(table), rows, root=where, scorer=network)
-    return write_page(report(scores, source), path)
+    return write_page(report(read_scores(_arrow(scores), rows, root=where, scorer=network), source), path)
 
 
 def write_page(content: Content, path: Path | str) -> Path:

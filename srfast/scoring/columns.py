@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from srfast.data.grid import Grid
 from srfast.data.shrink import COLUMN
+from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.defects.panel import names
 from srfast.scoring.table import BLOCKINESS, SCHEMA, arrow, defect_field, with_shrink
 
@@ -23,18 +25,18 @@ def schema_of(settings: Mapping[str, Any]) -> pa.Schema:
     return with_shrink(schema) if settings.get(COLUMN) else schema
 
 
-def image_rows(name: str, xs: np.ndarray, ys: np.ndarray, size: int, loss: np.ndarray, bicubic: np.ndarray,
-               sobel: np.ndarray, more: Mapping[str, np.ndarray] | None = None,
-               shrink: float | None = None) -> pa.Table:  # fmt: skip
+def image_rows(
+    name: str, grid: Grid, scores: Scores, more: Mapping[str, np.ndarray] | None = None, shrink: float | None = None
+) -> pa.Table:
     """The rows of one image at one size; ``more`` holds ``blockiness``, or the columns of the defects, by name."""
     more = more or {}
-    n = len(xs) * len(ys)
+    n = len(grid)
     columns = [
         repeated(name, n),
-        arrow(np.tile(xs, len(ys)), np.int32),
-        arrow(np.repeat(ys, len(xs)), np.int32),
-        arrow(np.full(n, size), np.int32),
-        *(arrow(column, np.float32) for column in (loss, bicubic, sobel)),
+        arrow(np.tile(grid.xs, len(grid.ys)), np.int32),
+        arrow(np.repeat(grid.ys, len(grid.xs)), np.int32),
+        arrow(np.full(n, grid.size), np.int32),
+        *(arrow(column, np.float32) for column in (scores.loss, scores.bicubic, scores.sobel)),
         *map(nullable, more.values()),
     ]
     schema = BLOCKINESS if list(more) == ["blockiness"] else reduce(pa.Schema.append, map(defect_field, more), SCHEMA)

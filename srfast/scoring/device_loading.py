@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from srfast.data.grid import grid
 from srfast.data.images import ImageFile, read_rgb
 from srfast.errors import InputError, RunError
 from srfast.scoring.backends.protocol import Scores, TakesSeveral
@@ -29,9 +28,9 @@ COMPARED_EVERY = 64
 def check_loader(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile]) -> None:
     """Refuses what DALI cannot do, or would not do faster."""
     if not isinstance(engine, TakesSeveral):
-        raise InputError(f"loader: dali decodes for --device cuda with triton or native, but {engine.name} scores here")
+        raise InputError(f"loader: dali decodes for `device` cuda with triton or native, but {engine.name} scores here")
     if settings.skip_bad:
-        raise InputError("loader: dali stops at a file that it cannot read, leave --skip-bad out")
+        raise InputError("loader: dali stops at a file that it cannot read, leave `skip_bad` out")
     for file in files:
         if file.path.suffix.lower() not in (".jpg", ".jpeg"):
             raise InputError(f"loader: dali decodes JPEG on the GPU, all else on the CPU, as srfast does: {file.path}")
@@ -94,12 +93,11 @@ def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], t
     stream = PatchStream(files, scale=scale, patch=size, stride=step, device_id=device_id, threads=threads)
 
     def submit(batch: Sequence[tuple[int, Tensor]]) -> Callable[[], Iterator[Outcome]]:
-        grids = [grid(image.shape[0], image.shape[1], scale, size, step) for _, image in batch]
-        fit = [(image, places) for (_, image), places in zip(batch, grids, strict=True) if all(map(len, places))]
-        dense = settings.mode == "dense"
+        grids = [settings.grid(*image.shape[:2]) for _, image in batch]
+        fit = [(image, grid) for (_, image), grid in zip(batch, grids, strict=True) if grid]
         found: Callable[[], list[Scores]] = list
         if fit:
-            found = engine.submit([i for i, _ in fit], [places for _, places in fit], size, dense)
+            found = engine.submit([image for image, _ in fit], [grid for _, grid in fit], settings.mode == "dense")
         flat = fetched(torch.stack([_ends_flat(image) for _, image in batch]))
 
         def wait() -> Iterator[Outcome]:
@@ -107,14 +105,14 @@ def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], t
                 if number % COMPARED_EVERY == 0 or suspect:
                     _compare(files[number], image.cpu().numpy())
             scores = iter(found())
-            for (number, image), (xs, ys) in zip(batch, grids, strict=True):
+            for (number, image), grid in zip(batch, grids, strict=True):
                 file = files[number]
-                if not (len(xs) and len(ys)):
+                if not grid:
                     yield Outcome(file, small=(image.shape[0], image.shape[1]))
                     continue
                 wanted = settings.defects or settings.blockiness
-                more = more_columns(settings, file, image.cpu().numpy(), xs, ys, threads) if wanted else None
-                yield Outcome(file, scored_rows(file, xs, ys, size, next(scores), more))
+                more = more_columns(settings, file, image.cpu().numpy(), grid, threads) if wanted else None
+                yield Outcome(file, scored_rows(file, grid, next(scores), more))
 
         return wait
 

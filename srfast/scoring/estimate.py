@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.data.images import ImageFile, image_size, read_rgb
 from srfast.data.shrink import side
 from srfast.errors import InputError
@@ -37,7 +37,7 @@ class Estimate:
     def sentence(self) -> str:
         return (
             f"patch mode computes {self.patches:,} overlapping patches one by one, about {spoken(self.patch)}; "
-            f"--mode dense takes about {spoken(self.dense)} and ranks alike (docs/agreement.md)"
+            f"`mode` dense takes about {spoken(self.dense)} and ranks alike (docs/agreement.md)"
         )
 
 
@@ -54,17 +54,16 @@ def estimate(files: Sequence[ImageFile], engine: Engine, settings: ScoreSettings
             continue
         for factor in (float(Fraction(size)) for size in settings.shrink):
             h, w = side(height, factor), side(width, factor)
-            xs, ys = grid(h, w, settings.scale, settings.patch, settings.step)
-            if len(xs) and len(ys):
+            if grid := settings.grid(h, w):
                 pixels += h * w
-                windows += len(xs) * len(ys)
+                windows += len(grid)
     sample = _sample(looked, settings)
     if sample is None or not windows:
         return None
-    image, xs, ys = sample
-    few = xs[: min(len(xs), _WINDOWS)], ys[: max(1, _WINDOWS // len(xs))]
-    each = _seconds(lambda: engine.windows(image, *few, settings.patch, 1)) / (len(few[0]) * len(few[1]))
-    whole = _seconds(lambda: engine.dense(image, xs, ys, settings.patch, 1)) / (image.shape[0] * image.shape[1])
+    image, grid = sample
+    few = Grid(grid.xs[:_WINDOWS], grid.ys[: max(1, _WINDOWS // len(grid.xs))], grid.size)
+    each = _seconds(lambda: engine.windows(image, few, 1)) / len(few)
+    whole = _seconds(lambda: engine.dense(image, grid, 1)) / (image.shape[0] * image.shape[1])
     share = len(files) / len(looked) / (workers if engine.concurrent else 1)
     return Estimate(round(windows * len(files) / len(looked)), each * windows * share, whole * pixels * share)
 
@@ -76,16 +75,15 @@ def spoken(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def _sample(files: Sequence[ImageFile], settings: ScoreSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def _sample(files: Sequence[ImageFile], settings: ScoreSettings) -> tuple[np.ndarray, Grid] | None:
     """The first image that has patches, cropped to a megapixel, and its grid."""
     for file in files:
         try:
             image = np.ascontiguousarray(read_rgb(file.path)[:1024, :1024])
         except InputError:
             continue
-        xs, ys = grid(image.shape[0], image.shape[1], settings.scale, settings.patch, settings.step)
-        if len(xs) and len(ys):
-            return image, xs, ys
+        if grid := settings.grid(*image.shape[:2]):
+            return image, grid
     return None
 
 

@@ -1,19 +1,70 @@
-"""Checks of the JSON object in a table's metadata, since a file may come from anybody."""
+"""The JSON object in a table's metadata, and its checks, since a file may come from anybody."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import zlib
+from collections.abc import Iterable
 from typing import Any
 
+from srfast.data import provenance
+from srfast.data.parquet import opened
 from srfast.errors import InputError
 
+VERSION = 1
+KEY = provenance.KEY
+SUM = b"srfast.crc32"
+"""Key of the CRC-32 of a table's JSON object, which the pages' own checksums do not cover."""
 _ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
 """Half of a character outside the basic plane; only two of them together are a character."""
 _KINDS: dict[str, type] = {
     "root": str, "kind": str, "images": dict, "selection": dict, "skipped": list, "small": list, "records": list,
     "scale": int, "patch": int, "stride": int,
 }  # fmt: skip
+
+
+def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads the JSON object of a file without its rows."""
+    with opened(path, whole=False) as file:
+        return parse_meta(path, file.schema_arrow.metadata)
+
+
+def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
+    """The JSON object in a file's key-value metadata; raises InputError if there is none or it is damaged."""
+    try:
+        encoded = (metadata or {})[KEY]
+        if _sum(encoded) != (metadata or {}).get(SUM, _sum(encoded)):
+            raise InputError(f"{path}: not a readable parquet file (its metadata have been damaged)")
+        meta = json.loads(encoded)
+        version = meta["version"]
+    except InputError:
+        raise
+    except (KeyError, ValueError, TypeError, RecursionError):
+        raise InputError(
+            f"{path}: expected a table written by srfast, got a parquet file without its metadata"
+        ) from None
+    if version != VERSION:
+        raise InputError(
+            f"{path}: expected version {VERSION} of the table format, got {version!r}; score the images again"
+        )
+    check_meta(path, meta, encoded)
+    return dict(meta)
+
+
+def file_metadata(meta: dict[str, Any]) -> dict[bytes, bytes]:
+    """The key-value metadata of a table's file."""
+    encoded = encode_meta(meta)
+    return {KEY: encoded, SUM: _sum(encoded)}
+
+
+def _sum(encoded: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(encoded)
+
+
+def encode_meta(meta: dict[str, Any]) -> bytes:
+    return json.dumps(meta, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
@@ -71,3 +122,46 @@ def _is_text(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def about_images(meta: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a part in the form of a score table: its records become images, skipped and small."""
+    if "records" not in meta:
+        return meta
+    rest = {k: v for k, v in meta.items() if k not in ("records", "run")}
+    return {**rest, **of_records(meta["records"])}
+
+
+def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Records as the images, skipped and small of a score table's metadata."""
+    records = list(records)
+    return {
+        "images": {r["image"]: {k: r[k] for k in ("size", "mtime_ns", "lr", "rows") if k in r} for r in records},
+        "skipped": [{"image": r["image"], "reason": r["skipped"]} for r in records if r["skipped"]],
+        "small": [{"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]]
+        + [
+            {"image": r["image"], "shrink": size, "height": h, "width": w}
+            for r in records
+            for size, (h, w) in r.get("small_at", {}).items()
+        ],
+    }
+
+
+def records_of(meta: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of a finished table, the inverse of ``of_records``."""
+    skipped = {e["image"]: e["reason"] for e in meta["skipped"]}
+    small = {e["image"]: (e["height"], e["width"]) for e in meta["small"] if "shrink" not in e}
+    at: dict[str, dict[str, Any]] = {}
+    for e in meta["small"]:
+        if "shrink" in e:
+            at.setdefault(e["image"], {})[e["shrink"]] = (e["height"], e["width"])
+    return [
+        {"image": name, **state, "skipped": skipped.get(name), "small": small.get(name)}
+        | ({"small_at": at[name]} if name in at else {})
+        for name, state in sorted(meta["images"].items())
+    ]
+
+
+def clean_json(value: Any) -> Any:
+    """A value as JSON returns it, so that settings compare equal to those of a file."""
+    return json.loads(json.dumps(value))

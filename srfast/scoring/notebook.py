@@ -6,12 +6,10 @@ import base64
 import io
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from srfast.scoring.rows import Rows
+import pyarrow as pa
 
 PATCHES = 16
 SECONDS = 2.0
@@ -40,20 +38,20 @@ _TEMPLATE = """\
 </div>"""
 
 
-def html(rows: Rows) -> str:
+def html(title: str, table: pa.Table, meta: dict[str, Any]) -> str:
     """HTML of a score table or a core-set, without scripts. Names are escaped, and patches are left out whose image is
     missing or has another size."""
     import jinja2
 
-    few = rows.table.slice(0, 5).to_pylist()
+    few = table.slice(0, 5).to_pylist()
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    loss = np.sort(rows.column("loss").astype(np.float64))[::-1] if len(rows) else np.zeros(0)
+    loss = np.sort(table["loss"].to_numpy().astype(np.float64))[::-1]
     return environment.from_string(_TEMPLATE).render(
-        title=repr(rows),
+        title=title,
         quantiles=[(q, _text(float(loss[q * len(loss) // 100]))) for q in (1, 5, 25, 50, 75, 95, 99) if len(loss)],
         curve=_curve(loss) if len(loss) else "",
-        pictures=_pictures(rows),
-        names=rows.columns,
+        pictures=_pictures(table, meta),
+        names=table.column_names,
         rows=[[_text(v) for v in row.values()] for row in few],
     )
 
@@ -68,21 +66,21 @@ def _curve(loss: np.ndarray) -> str:
     return "L".join(f"{a:.1f} {b:.1f}" for a, b in zip([0.0, *x, 600.0], [y[0], *y, y[-1]], strict=True))
 
 
-def _pictures(rows: Rows) -> list[tuple[str, str]]:
+def _pictures(table: pa.Table, meta: dict[str, Any]) -> list[tuple[str, str]]:
     """Patches at even steps along the loss, hardest first, as data URIs with captions."""
     from PIL import Image
 
     from srfast.data.images import read_rgb, stays_inside
     from srfast.errors import InputError, RunError
 
-    root = rows.meta.get("root")
-    if not len(rows) or not isinstance(root, str) or "shrink" in rows.columns:
+    root, n = meta.get("root"), len(table)
+    if not n or not isinstance(root, str) or "shrink" in table.column_names:
         return []
-    order = np.argsort(-rows.column("loss"), kind="stable")
-    chosen = [int(order[int((i + 0.5) * len(rows) / min(PATCHES, len(rows)))]) for i in range(min(PATCHES, len(rows)))]
+    order = np.argsort(-table["loss"].to_numpy(), kind="stable")
+    chosen = [int(order[int((i + 0.5) * n / min(PATCHES, n))]) for i in range(min(PATCHES, n))]
     end, found = time.monotonic() + SECONDS, []
     read: dict[str, Any] = {}
-    for row in rows.table.take(chosen).to_pylist():
+    for row in table.take(chosen).to_pylist():
         name, x, y, size = (row[k] for k in ("image", "x", "y", "size"))
         if name not in read:
             read = {}  # one image at a time: some have a hundred million pixels

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from srfast.data import provenance
 from srfast.data.files import LOCK
+from srfast.data.wording import no_folder
 from srfast.errors import InputError
 from srfast.runtime.locks import is_lock
 
@@ -32,7 +33,7 @@ def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = 
     """
     folder = Path(os.path.realpath(folder))
     if not folder.parent.is_dir():
-        raise InputError(f"{folder}: expected a folder in an existing directory; {folder.parent} does not exist")
+        raise InputError(f"{folder}: expected a folder in an existing directory; {no_folder(folder.parent)}")
     if not folder.exists():
         return
     if not folder.is_dir():

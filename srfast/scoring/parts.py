@@ -22,17 +22,16 @@ from srfast.data.renaming import exchange
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import OPEN_STAYS, Lock
 from srfast.scoring.columns import repeated, schema_of
+from srfast.scoring.metadata import file_metadata, of_records, records_of
 from srfast.scoring.part_folder import KIND, REPLACED, check_folder, check_table_folder, clear, clear_temporary
-from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import CHECKED, SCHEMA, check_columns, file_metadata, read_parquet, records_of, write_parquet
+from srfast.scoring.settings import RESUMED
+from srfast.scoring.table import CHECKED, SCHEMA, check_columns, read_parquet, write_parquet
 from srfast.settings import differs
 
 ROWS = 1 << 16
 """Number of rows after which a part is written, about 1 MiB."""
 SECONDS = 20.0
 """Seconds after which a part is written however few the rows: a crash loses at most that much scoring."""
-_SETTINGS = ("root", *COMPARED, "backend", "shard")
-"""The metadata that all parts of one table share."""
 
 
 @dataclass
@@ -123,7 +122,7 @@ class Parts:
         """Whether a run with these settings was interrupted; raises InputError if it had others."""
         try:
             known = json.loads((self.folder / provenance.MARK).read_bytes())["settings"]
-            items = {name: known.get(name) for name in _SETTINGS}
+            items = {name: known.get(name) for name in RESUMED}
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return False
         self._check_settings(self.folder, items)
@@ -133,7 +132,7 @@ class Parts:
         """Marks the folder as srfast's own, with the settings of the run."""
         about = {
             "generator": provenance.generator(kind),
-            "settings": {n: self.settings.get(n) for n in _SETTINGS},
+            "settings": {n: self.settings.get(n) for n in RESUMED},
             **more,
         }
         with atomic_path(self.folder / provenance.MARK) as temporary:
@@ -203,7 +202,7 @@ class Parts:
             offset += record["rows"]
 
     def _check_settings(self, path: Path, known: dict[str, Any]) -> None:
-        if (other := differs(known, self.settings, _SETTINGS)) is not None:
+        if (other := differs(known, self.settings, RESUMED)) is not None:
             raise _Other(f"{path}: cannot be resumed: {other[0]} was {other[1]!r} and is {other[2]!r} now")
 
     def has(self, file: ImageFile, retry_skipped: bool) -> bool:
@@ -240,8 +239,9 @@ class Parts:
         self._next += 1
         self._pending, self._rows, self._flushed = [], 0, time.monotonic()
 
-    def records(self, files: list[ImageFile]) -> list[dict[str, Any]]:
-        return [self._stored[f.name].record for f in files]
+    def meta(self, files: list[ImageFile]) -> dict[str, Any]:
+        """The metadata of the table that these images make."""
+        return {**self.settings, **of_records(self._stored[f.name].record for f in files)}
 
     def tables(self, files: list[ImageFile]) -> Iterator[pa.Table]:
         """Yields the rows of the images, in order.
@@ -386,7 +386,7 @@ class _Other(InputError):
 
 
 def _changed(path: Path) -> RunError:
-    return RunError(f"{path}: has been changed or damaged while the run was going on; run again with --resume")
+    return RunError(f"{path}: has been changed or damaged while the run was going on; run again with `resume`")
 
 
 def _names(records: list[dict[str, Any]]) -> pa.ChunkedArray:

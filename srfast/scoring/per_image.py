@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.data.images import ImageFile, read_rgb
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.shrink import shrunk
@@ -47,9 +47,7 @@ class Sized:
     size: str
     """The size as a fraction; "1" is the image as it is."""
     hr: np.ndarray
-    xs: np.ndarray
-    """Left sides of the windows."""
-    ys: np.ndarray
+    grid: Grid
     lr: np.ndarray | None = None
     more: dict[str, np.ndarray] | None = None
     """Further columns of the windows: ``blockiness``, or defects."""
@@ -75,10 +73,6 @@ class Job:
     settings: ScoreSettings
     workers: int
 
-    def grid(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Left sides and tops of the windows of an image."""
-        return grid(image.shape[0], image.shape[1], self.settings.scale, self.settings.patch, self.settings.step)
-
     def open(self, file: ImageFile) -> Decoded | Outcome:
         """The image, each size of which is made on demand, or why there is nothing to score."""
         try:
@@ -103,14 +97,14 @@ class Job:
         for size in self.settings.shrink:
             hr = shrunk(whole, float(Fraction(size)))
             h, w = hr.shape[:2]
-            xs, ys = self.grid(hr)
-            if not (len(xs) and len(ys)):
+            grid = self.settings.grid(h, w)
+            if not grid:
                 small_at[str(size)] = h, w
                 continue
             # By the workers, where the engine runs on the calling thread.
             threads = self.workers if h * w > LARGE else 1
-            more = more_columns(self.settings, file if hr is whole else None, hr, xs, ys, threads, lr)
-            yield Sized(str(size), hr, xs, ys, lr, more)
+            more = more_columns(self.settings, file if hr is whole else None, hr, grid, threads, lr)
+            yield Sized(str(size), hr, grid, lr, more)
 
     def score(self, file: ImageFile, image: Decoded | Outcome, threads: int) -> Outcome:
         """Returns the rows of an image."""
@@ -122,19 +116,16 @@ class Job:
         hr = one.hr
         if hr.shape[0] * hr.shape[1] > LARGE:
             threads = self.workers
-        size, dense = self.settings.patch, self.settings.mode == "dense"
-        given = {} if one.lr is None else {"lr": one.lr}
-        scores = (self.engine.dense if dense else self.engine.windows)(hr, one.xs, one.ys, size, threads, **given)
-        return self._scored(file, one, scores)
+        run = self.engine.dense if self.settings.mode == "dense" else self.engine.windows
+        return self._scored(file, one, run(hr, one.grid, threads, one.lr))
 
     def submit(self, group: list[Read]) -> Callable[[], Iterator[Outcome]]:
         """Starts several images by one call of an engine that takes several; the returned function waits for their
         outcomes. The images may be freed after the call."""
         assert isinstance(self.engine, TakesSeveral)
         sizes = [one for _, image in group if isinstance(image, Decoded) for one in image.sizes]
-        grids = [(one.xs, one.ys) for one in sizes]
         dense = self.settings.mode == "dense"
-        found = self.engine.submit([one.hr for one in sizes], grids, self.settings.patch, dense) if sizes else list
+        found = self.engine.submit([one.hr for one in sizes], [one.grid for one in sizes], dense) if sizes else list
         none = np.zeros((0, 0, 3), np.uint8)
         light: list[Read] = []
         for file, image in group:
@@ -152,7 +143,7 @@ class Job:
 
     def _scored(self, file: ImageFile, one: Sized, scores: Scores) -> pa.Table:
         shrink = float(Fraction(one.size)) if self.settings.several_sizes else None
-        return scored_rows(file, one.xs, one.ys, self.settings.patch, scores, one.more, shrink)
+        return scored_rows(file, one.grid, scores, one.more, shrink)
 
     def _outcome(self, file: ImageFile, rows: list[pa.Table], image: Decoded) -> Outcome:
         if not self.settings.several_sizes:
@@ -175,7 +166,7 @@ def one_late(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outco
 
 
 def more_columns(
-    settings: ScoreSettings, file: ImageFile | None, hr: np.ndarray, xs: np.ndarray, ys: np.ndarray, threads: int,
+    settings: ScoreSettings, file: ImageFile | None, hr: np.ndarray, grid: Grid, threads: int,
     lr: np.ndarray | None = None,
 ) -> dict[str, np.ndarray] | None:  # fmt: skip
     """The columns beside the scores that the settings ask for; ``file`` is None if the image differs from its file."""
@@ -183,23 +174,21 @@ def more_columns(
         from srfast.scoring.defects.measure import measure
 
         path = None if file is None else file.path
-        return measure(hr, path, xs, ys, settings.patch, threads=threads, lr=lr, scale=settings.scale)
+        return measure(hr, path, grid, threads=threads, lr=lr, scale=settings.scale)
     if settings.blockiness:
         from srfast.ops.blockiness import blockiness
 
-        return {"blockiness": blockiness(hr, xs, ys, settings.patch, threads)}
+        return {"blockiness": blockiness(hr, grid.xs, grid.ys, grid.size, threads)}
     return None
 
 
 def scored_rows(
-    file: ImageFile, xs: np.ndarray, ys: np.ndarray, size: int, scores: Scores,
-    more: dict[str, np.ndarray] | None,
-    shrink: float | None = None,
-) -> pa.Table:  # fmt: skip
+    file: ImageFile, grid: Grid, scores: Scores, more: dict[str, np.ndarray] | None, shrink: float | None = None
+) -> pa.Table:
     """The rows of an image at one size.
 
     Raises:
         RunError: a loss is not finite.
     """
     check_finite(scores.loss, str(file.path))
-    return image_rows(file.name, xs, ys, size, scores.loss, scores.bicubic, scores.sobel, more, shrink)
+    return image_rows(file.name, grid, scores, more, shrink)

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,13 +26,14 @@ from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
 from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.estimate import WORTH_SAYING, estimate
+from srfast.scoring.metadata import VERSION, clean_json, read_meta
 from srfast.scoring.network import Network
 from srfast.scoring.part_folder import check_table_folder
 from srfast.scoring.parts import Outcome, Parts
 from srfast.scoring.per_image import Decoded, Job, Read, one_late, open_job
 from srfast.scoring.rows import numbers
-from srfast.scoring.settings import COMPARED, ScoreArguments, ScoreSettings
-from srfast.scoring.table import VERSION, ScoreTable, clean_json, of_records, parse_meta, read_metadata
+from srfast.scoring.settings import RESUMED, ScoreArguments, ScoreSettings
+from srfast.scoring.table import ScoreTable
 from srfast.settings import differs, documented
 
 log = logging.getLogger(__name__)
@@ -116,8 +117,9 @@ def write_scores(images: Images, output: str | os.PathLike[str], settings: Score
     else:
         check_output(target, "score table", [f.path for f in found])
     with shown(settings.progress, "scoring", "patches") as progress:
-        with _source(settings, shard_of(found, settings.shard)) as source:
-            return _write(source, settings, found, target, folder, progress)
+        files = shard_of(found, settings.shard)
+        with _source(settings, files) as source:
+            return _write(source, settings, str(found[0].root), files, target, folder, progress)
 
 
 def _source(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContextManager[_Source]:
@@ -160,25 +162,20 @@ class _Local:
 
 
 def _write(
-    source: _Source, settings: ScoreArguments, found: list[ImageFile], target: Path, folder: bool, progress: Progress
-) -> Summary:
-    files = shard_of(found, settings.shard)
-    meta = {
-        "version": VERSION,
-        **source.decoder,
-        **settings.recorded(str(found[0].root), source.network, source.backend, source.precision),
-    }
+    source: _Source, settings: ScoreArguments, root: str, files: list[ImageFile], target: Path, folder: bool,
+    progress: Progress,
+) -> Summary:  # fmt: skip
+    made = settings.recorded(root, source.network, source.backend, source.precision)
+    meta = clean_json({"version": VERSION, **source.decoder, **made})
     log.info("%d images", len(files))
-    meta = clean_json(meta)
     resume = _same(target, meta) if settings.resume is None else settings.resume
     with Parts.start(Path(os.path.realpath(target)), meta, resume) as parts:
         _score_into(parts, source, settings, files, progress)
-        records = parts.records(files)
+        summary = Summary(target, parts.meta(files))
         # Another shard may have patches; a whole dataset without any is a mistake.
-        if settings.shard is None and not any(r["rows"] for r in records):
+        if settings.shard is None and not any(state["rows"] for state in summary.meta["images"].values()):
             parts.remove()
-            raise InputError(_nothing(records, settings.patch))
-        summary = Summary(target, {**parts.settings, **of_records(records)})
+            raise InputError(_nothing(summary.meta))
         parts.finish(target, files, summary.meta, folder=folder, through=summary.count)
     return summary
 
@@ -186,10 +183,10 @@ def _write(
 def _same(target: Path, meta: dict[str, Any]) -> bool:
     """Whether a table exists already that was scored with the same settings."""
     try:
-        found = parse_meta(target, read_metadata(target)) if target.is_file() else {"selection": None}
+        found = read_meta(target) if target.is_file() else {"selection": None}
     except InputError:
         return False
-    return "selection" not in found and differs(found, meta, ("root", *COMPARED, "backend", "shard")) is None
+    return "selection" not in found and differs(found, meta, RESUMED) is None
 
 
 def _check_readable(files: list[ImageFile], threads: int) -> None:
@@ -285,15 +282,14 @@ def flushing(parts: Parts) -> Iterator[None]:
     parts.flush()
 
 
-def _nothing(records: list[dict[str, Any]], patch: int) -> str:
-    small = [r for r in records if r["small"] or r.get("small_at")]
-    skipped = [r for r in records if r["skipped"]]
-    first = small[0] if small else skipped[0]
-    reason = str(first["skipped"])
+def _nothing(meta: Mapping[str, Any]) -> str:
+    small, skipped = meta["small"], meta["skipped"]
     if small:
-        size, (h, w) = ("", first["small"]) if first["small"] else next(iter(first["small_at"].items()))
-        reason = f"{first['image']} is {w} x {h}" + (f" at {size}" if size else "")
+        size = f" at {small[0]['shrink']}" if "shrink" in small[0] else ""
+        reason = f"{small[0]['image']} is {small[0]['width']} x {small[0]['height']}{size}"
+    else:
+        reason = skipped[0]["reason"]
     return (
-        f"images: nothing to score: {len(small)} smaller than the patch of {patch} pixels, "
-        f"{len(skipped)} unreadable (for one, {reason})"
+        f"images: nothing to score: {len({e['image'] for e in small})} smaller than the patch "
+        f"of {meta['patch']} pixels, {len(skipped)} unreadable (for one, {reason})"
     )

@@ -166,7 +166,7 @@ class Rows:
     def _repr_html_(self) -> str:
         from srfast.scoring.notebook import html
 
-        return html(self)
+        return html(repr(self), self.table, self.meta)
 
 
 def is_frame(value: object) -> bool:

@@ -13,40 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from srfast.data.lowres import LowRes
 from srfast.errors import InputError
-from srfast.scoring.rows import numbers
-
-FARTHEST = 1 << 30
-"""Largest coordinate in pixels: no image that is read is as large, and the sum of two fits into 32 bits."""
-
-
-def check_places(name: str | os.PathLike[str], table: pa.Table) -> None:
-    """Refuses patches that lie in no image, whatever its size.
-
-    Args:
-        name: Name of the table, for the message.
-        table: A table with the columns x, y and size.
-
-    Raises:
-        InputError: a coordinate is missing, not a whole number, negative or beyond ``FARTHEST``, or a size is below 1.
-    """
-    for column, least in (("x", 0), ("y", 0), ("size", 1)):
-        values = table.column(column)
-        if not pa.types.is_integer(values.type):
-            raise InputError(f"{name}: column {column!r}: expected whole numbers, got {values.type}")
-        if values.null_count:
-            raise InputError(f"{name}: column {column!r}: expected no missing values")
-        found = numbers(values)
-        if not len(found):
-            continue
-        smallest, largest = found.min(), found.max()
-        if smallest < least:
-            raise InputError(f"{name}: column {column!r}: expected at least {least}, got {smallest}")
-        if largest > FARTHEST:
-            raise InputError(f"{name}: column {column!r}: expected at most {FARTHEST}, got {largest}")
 
 
 def check_inside(path: Path, x: np.ndarray | int, y: np.ndarray | int, size: np.ndarray | int,
@@ -113,7 +82,7 @@ class ScoredImages:
         try:
             now = os.stat(path)
         except OSError as error:
-            hint = "" if self.moved else "; --root names the folder where the images have moved"
+            hint = "" if self.moved else "; `root` names the folder where the images have moved"
             raise InputError(f"{path}: {error.strerror}{hint}") from None
         then = self.meta.get("images", {}).get(image, {})
         _compare(path, now, then.get("size"), None if self.moved else then.get("mtime_ns"))

@@ -13,10 +13,11 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from srfast.errors import InputError
-from srfast.ops.device import DEVICES, Device
-from srfast.settings import ONE, SWITCH, Kind, Settings, one_of, path, setting, text, whole
+from srfast.ops.device import Device, device
+from srfast.settings import SWITCH, Kind, Settings, lr_template, one_of, path, setting, text, whole
 
 if TYPE_CHECKING:
+    from srfast.data.grid import Grid
     from srfast.runtime.progress import Progress
     from srfast.scoring.network import Network, Scorer
 
@@ -94,7 +95,7 @@ class ScoreSettings(Settings):
         "ends with the reason why it cannot be.",
         one_of(*BACKENDS),
     )
-    device: Device = setting("auto", "Device that scores. auto takes a GPU if there is one.", one_of(*DEVICES))
+    device: Device = device("scores")
     precision: Precision = setting(
         "fp32",
         "Arithmetic of the network, for the backends native and triton. fp32: float32. fast: integers on the CPU and "
@@ -135,12 +136,7 @@ class ScoreSettings(Settings):
         key="lr",
         compared=True,
     )
-    lr_template: str = setting(
-        ONE,
-        "Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4.",
-        text("a name with {} in it"),
-        compared=True,
-    )
+    lr_template: str = lr_template(compared=True)
     blockiness: bool = setting(
         False,
         "Add a column of JPEG block artefacts, from 0 to 100 % (docs/selection.md). It takes patches of at least 9 "
@@ -201,14 +197,18 @@ class ScoreSettings(Settings):
             from srfast.data.lowres import LowRes
 
             object.__setattr__(self, "lr_images", str(LowRes.open(self.lr_images, self.lr_template).folder))
-        elif self.lr_template != ONE:
-            raise InputError("lr_template: expected `lr_images` with it")
 
     @property
     def step(self) -> int:
         """``stride``, resolved."""
         assert self.stride is not None
         return self.stride
+
+    def grid(self, height: int, width: int) -> Grid:
+        """The grid of the patches of an image."""
+        from srfast.data.grid import Grid
+
+        return Grid.over(height, width, self.scale, self.patch, self.step)
 
     @property
     def several_sizes(self) -> bool:
@@ -292,3 +292,5 @@ COMPARED: tuple[str, ...] = tuple(
     f.metadata.get("key", f.name) for f in fields(ScoreSettings) if f.metadata.get("compared")
 )
 """Keys of the metadata that must agree among the shards of a table, and between a table and a run that resumes it."""
+RESUMED = ("root", *COMPARED, "backend", "shard")
+"""Keys of the metadata that must agree between a run and what it resumes."""

@@ -76,19 +76,19 @@ def agreement(loss: np.ndarray, values: np.ndarray) -> dict[str, float | None]:
     loss, values = loss[known], values[known]
     if not len(loss):
         return {"spearman": None, "top_half": None}
-    a, b = mean_ranks(loss), mean_ranks(values)
+    by_loss, by_values = (np.argsort(-v, kind="stable") for v in (loss, values))
+    a, b = _mean_ranks(loss, by_loss), _mean_ranks(values, by_values)
     a, b = a - a.mean(), b - b.mean()
     norm = math.sqrt(float(a @ a) * float(b @ b))
     half = max(1, int(len(loss) / 2 + 0.5))
     inside = np.zeros(len(loss), bool)
-    inside[np.argsort(-loss, kind="stable")[:half]] = True
-    shared = float(inside[np.argsort(-values, kind="stable")[:half]].mean())
+    inside[by_loss[:half]] = True
+    shared = float(inside[by_values[:half]].mean())
     return {"spearman": float(a @ b) / norm if norm else None, "top_half": shared}
 
 
-def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks [n] from 0, the lowest first; ties get their mean rank."""
-    order = np.argsort(values, kind="stable")
+def _mean_ranks(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Ranks [n] from 0 in that order; ties get their mean rank."""
     ordered = values[order]
     group = np.cumsum(np.concatenate([[False], ordered[1:] != ordered[:-1]]))
     counts = np.bincount(group)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +16,9 @@ from srfast.data.images import stays_inside
 from srfast.data.parquet import Writer, opened
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
-from srfast.scoring.metadata import check_meta
-from srfast.scoring.rows import Rows
-from srfast.scoring.scored import check_places
-from srfast.scoring.settings import COMPARED
-
-VERSION = 1
-log = logging.getLogger(__name__)
-KEY = provenance.KEY
-SUM = b"srfast.crc32"
-"""Key of the CRC-32 of a table's JSON object, which the pages' own checksums do not cover."""
+from srfast.scoring.metadata import about_images, file_metadata, parse_meta
+from srfast.scoring.rows import Rows, numbers
+from srfast.scoring.shards import check_together, in_order, joined_meta, part_files, warn_of_missing
 
 SCHEMA = pa.schema(
     [
@@ -57,10 +47,11 @@ def defect_field(name: str) -> pa.Field:
     return pa.field(name, pa.float32())
 
 
+FARTHEST = 1 << 30
+"""Largest coordinate in pixels: no image that is read is as large, and the sum of two fits into 32 bits."""
 ROW_GROUP = 1 << 18
 """Rows of a row group; the number is fixed, so that a table's bytes do not depend on how it was produced."""
 LIMITS = provenance.LIMITS
-MOST_SHARDS = 1 << 20
 CHECKED = {"compression": "zstd", "write_page_checksum": True}
 """Options by which every table is written, with a CRC-32 of every page, which reading verifies."""
 
@@ -114,107 +105,16 @@ def _read_folder(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
     check_together(names, [t.meta for t in found], [t.table.schema for t in found])
     ends = [(t.table["image"][0].as_py(), t.table["image"][-1].as_py()) for t in found if len(t)]
     if any(ends[i][1] >= ends[i + 1][0] for i in range(len(ends) - 1)):
-        table = concatenate(found, names).table
+        table = in_order([t.table for t in found], names)
     else:
         table = pa.concat_tables([t.table.replace_schema_metadata(None) for t in found])
     return table, joined_meta([t.meta for t in found])
-
-
-def part_files(folder: Path) -> list[Path]:
-    """The parts of a table that is a folder, in order; raises InputError if some are missing or the run is not over."""
-    if folder.name.endswith(".parts"):
-        raise InputError(f"{folder}: belongs to a run that has not ended; `srfast score --resume` ends it")
-    paths = sorted(folder.glob("part-*.parquet"))
-    if not paths:
-        raise InputError(f"{folder}: expected a score table, got a folder without part-*.parquet")
-    wanted = _listed(folder)
-    if missing := sorted(wanted - {path.name for path in paths}):
-        raise InputError(f"{folder}: {len(missing)} of {len(wanted)} parts are missing, {missing[0]} for one")
-    return paths
-
-
-def _listed(folder: Path) -> set[str]:
-    """The parts that a folder had when its run ended; none if files were put together by hand."""
-    try:
-        return set(json.loads((folder / provenance.MARK).read_bytes())["parts"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
-
-
-def about_images(meta: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of a part in the form of a score table: its records become images, skipped and small."""
-    if "records" not in meta:
-        return meta
-    rest = {k: v for k, v in meta.items() if k not in ("records", "run")}
-    return {**rest, **of_records(meta["records"])}
-
-
-def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Records as the images, skipped and small of a score table's metadata."""
-    records = list(records)
-    return {
-        "images": {r["image"]: {k: r[k] for k in ("size", "mtime_ns", "lr", "rows") if k in r} for r in records},
-        "skipped": [{"image": r["image"], "reason": r["skipped"]} for r in records if r["skipped"]],
-        "small": [{"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]]
-        + [
-            {"image": r["image"], "shrink": size, "height": h, "width": w}
-            for r in records
-            for size, (h, w) in r.get("small_at", {}).items()
-        ],
-    }
-
-
-def records_of(meta: dict[str, Any]) -> list[dict[str, Any]]:
-    """The records of a finished table, the inverse of ``of_records``."""
-    skipped = {e["image"]: e["reason"] for e in meta["skipped"]}
-    small = {e["image"]: (e["height"], e["width"]) for e in meta["small"] if "shrink" not in e}
-    at: dict[str, dict[str, Any]] = {}
-    for e in meta["small"]:
-        if "shrink" in e:
-            at.setdefault(e["image"], {})[e["shrink"]] = (e["height"], e["width"])
-    return [
-        {"image": name, **state, "skipped": skipped.get(name), "small": small.get(name)}
-        | ({"small_at": at[name]} if name in at else {})
-        for name, state in sorted(meta["images"].items())
-    ]
-
-
-def clean_json(value: Any) -> Any:
-    """A value as JSON returns it, so that settings compare equal to those of a file."""
-    return json.loads(json.dumps(value))
 
 
 def _read_file(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
     with opened(path) as file:
         table = file.read()
     return table, parse_meta(path, table.schema.metadata)
-
-
-def read_metadata(path: Path) -> dict[bytes, bytes] | None:
-    """The key-value metadata of a parquet file, without its rows."""
-    with opened(path, whole=False) as file:
-        return file.schema_arrow.metadata
-
-
-def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
-    try:
-        encoded = (metadata or {})[KEY]
-        if _sum(encoded) != (metadata or {}).get(SUM, _sum(encoded)):
-            raise InputError(f"{path}: not a readable parquet file (its metadata have been damaged)")
-        meta = json.loads(encoded)
-        version = meta["version"]
-    except InputError:
-        raise
-    except (KeyError, ValueError, TypeError, RecursionError):
-        raise InputError(
-            f"{path}: expected a table written by srfast, got a parquet file without its metadata"
-        ) from None
-    if version != VERSION:
-        raise InputError(
-            f"{path}: expected version {VERSION} of the table format, got {version!r}; score the images again"
-        )
-    check_meta(path, meta, encoded)
-    return dict(meta)
 
 
 def check_scored(name: str | os.PathLike[str], meta: dict[str, Any]) -> None:
@@ -248,6 +148,32 @@ def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Sche
     check_places(path, table)
 
 
+def check_places(name: str | os.PathLike[str], table: pa.Table) -> None:
+    """Refuses patches that lie in no image, whatever its size.
+
+    Args:
+        name: Name of the table, for the message.
+        table: A table with the columns x, y and size.
+
+    Raises:
+        InputError: a coordinate is missing, not a whole number, negative or beyond ``FARTHEST``, or a size is below 1.
+    """
+    for column, least in (("x", 0), ("y", 0), ("size", 1)):
+        values = table.column(column)
+        if not pa.types.is_integer(values.type):
+            raise InputError(f"{name}: column {column!r}: expected whole numbers, got {values.type}")
+        if values.null_count:
+            raise InputError(f"{name}: column {column!r}: expected no missing values")
+        found = numbers(values)
+        if not len(found):
+            continue
+        smallest, largest = found.min(), found.max()
+        if smallest < least:
+            raise InputError(f"{name}: column {column!r}: expected at least {least}, got {smallest}")
+        if largest > FARTHEST:
+            raise InputError(f"{name}: column {column!r}: expected at most {FARTHEST}, got {largest}")
+
+
 def check_paths(path: str | os.PathLike[str], table: pa.Table) -> None:
     """Refuses image paths that could lead outside the root."""
     try:
@@ -257,20 +183,6 @@ def check_paths(path: str | os.PathLike[str], table: pa.Table) -> None:
     for name in names:
         if not stays_inside(name):
             raise InputError(f"{path}: image {name!r}: expected a path inside the root")
-
-
-def file_metadata(meta: dict[str, Any]) -> dict[bytes, bytes]:
-    """The key-value metadata of a table's file."""
-    encoded = encode_meta(meta)
-    return {KEY: encoded, SUM: _sum(encoded)}
-
-
-def _sum(encoded: bytes) -> bytes:
-    return b"%08x" % zlib.crc32(encoded)
-
-
-def encode_meta(meta: dict[str, Any]) -> bytes:
-    return json.dumps(meta, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def write_parquet(
@@ -332,69 +244,7 @@ def concatenate(tables: Sequence[ScoreTable], names: Sequence[str] | None = None
         return tables[0]
     names = list(names or [f"table {i}" for i in range(len(tables))])
     check_together(names, [t.meta for t in tables], [t.table.schema for t in tables])
-    table = pa.concat_tables([t.table.replace_schema_metadata(None) for t in tables])
-    several = COLUMN in table.schema.names
-    by_size = [(COLUMN, "descending")] if several else []
-    table = table.sort_by([("image", "ascending"), *by_size, ("y", "ascending"), ("x", "ascending")])
-    image, x, y = (table.column(c).combine_chunks() for c in ("image", "x", "y"))
-    if len(table) > 1:
-        code = image.dictionary_encode().indices.to_numpy()
-        xs, ys = x.to_numpy(), y.to_numpy()
-        same = (code[1:] == code[:-1]) & (xs[1:] == xs[:-1]) & (ys[1:] == ys[:-1])
-        if several:
-            size = table.column(COLUMN).combine_chunks().to_numpy()
-            same &= size[1:] == size[:-1]
-        if same.any():
-            i = int(same.argmax())
-            raise InputError(
-                f"{', '.join(names)}: the patch at x={xs[i]}, y={ys[i]} of {image[i].as_py()!r} "
-                "occurs in more than one table"
-            )
+    table = in_order([t.table for t in tables], names)
     metas = [t.meta for t in tables]
     warn_of_missing(metas)
     return ScoreTable(table, joined_meta(metas))
-
-
-def check_together(names: Sequence[str], metas: Sequence[dict[str, Any]], schemas: Sequence[pa.Schema]) -> None:
-    """Refuses tables with other settings, root or columns than the first; the message names the difference."""
-    for name, meta, schema in zip(names[1:], metas[1:], schemas[1:], strict=True):
-        for setting in ("root", *COMPARED, "backend", "decoder"):
-            if meta.get(setting) != metas[0].get(setting):
-                raise InputError(
-                    f"{name}: {setting} differs: {names[0]} has {metas[0].get(setting)!r}, "
-                    f"this table has {meta.get(setting)!r}"
-                )
-        if schema.remove_metadata() != schemas[0].remove_metadata():
-            raise InputError(
-                f"{name}: columns differ: {names[0]} has {', '.join(schemas[0].names)}, "
-                f"this table has {', '.join(schema.names)}"
-            )
-
-
-def joined_meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The metadata of tables that are put together."""
-    meta = dict(metas[0])
-    images: dict[str, Any] = {}
-    for one in metas:
-        images.update(one.get("images", {}))
-    meta["images"] = dict(sorted(images.items()))
-    for key in ("skipped", "small"):
-        meta[key] = sorted((item for one in metas for item in one.get(key, [])), key=lambda e: str(e["image"]))
-    if len({str(one.get("shard")) for one in metas}) > 1:
-        meta["shard"] = None
-    return meta
-
-
-def warn_of_missing(metas: Sequence[dict[str, Any]]) -> None:
-    """Warns if some shards of a dataset are missing, since that leaves out patches nobody asked to leave out."""
-    shards: list[Any] = [meta.get("shard") for meta in metas]
-    if not all(isinstance(s, list) and len(s) == 2 and s[1] == shards[0][1] for s in shards):
-        return
-    if not all(type(i) is int and type(n) is int and 0 <= i <= n and 0 < n <= MOST_SHARDS for i, n in shards):
-        return
-    n = shards[0][1]
-    missing = sorted(set(range(n)) - {i % n for i, _ in shards})
-    if missing:
-        few = ", ".join(f"{i}/{n}" for i in missing[:5]) + (", ..." if len(missing) > 5 else "")
-        log.warning("scores: %d of %d shards are missing (%s); their images count as if they were not there",
-                    len(missing), n, few)  # fmt: skip

@@ -170,7 +170,7 @@ def read_study(
     if test:
         tests = {k: str(Path(v).resolve()) for k, v in test.items()}
     if not data["train"]:
-        raise InputError(f"{path}: data.train: expected folders of images, here or as --images, got nothing")
+        raise InputError(f"{path}: data.train: expected folders of images, here or as `images`, got nothing")
     scales = scoring["scale"] if isinstance(scoring["scale"], list) else [scoring["scale"]]
     patch, stride = scoring["patch"], scoring["stride"] or scoring["patch"]
     try:

@@ -27,10 +27,11 @@ from srfast.errors import InputError
 from srfast.models.registry import describe
 from srfast.runtime.locks import Lock
 from srfast.scoring.joining import join_columns, keys_of, read_table
+from srfast.scoring.metadata import read_meta
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import write_scores
 from srfast.scoring.settings import Scale, ScoreArguments
-from srfast.scoring.table import ScoreTable, parse_meta, read_metadata
+from srfast.scoring.table import ScoreTable
 from srfast.settings import differs
 from srfast.study.cells import Cell
 from srfast.study.description import Arm, Study
@@ -160,7 +161,7 @@ def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
 def _check_unchanged(table: Path, files: list[str]) -> None:
     """Refuses images with another size than when they were scored, and warns if only their times differ, as
     copies' do."""
-    then = sorted(parse_meta(table, read_metadata(table))["images"].items())
+    then = sorted(read_meta(table)["images"].items())
     touched = 0
     for file, (_, known) in zip(files, then, strict=False):
         now = os.stat(file)

@@ -46,5 +46,5 @@ def find_runnable(study: str | Path, images: Sequence[str | Path]) -> Path:
     """
     path = find_study(study)
     if not images and path != Path(study):
-        raise InputError(f"images: {study} is a ready-made study and needs your images (--images FOLDER), got none")
+        raise InputError(f"images: {study} is a ready-made study and needs your images (`images` FOLDER), got none")
     return path

@@ -18,7 +18,8 @@ import pyarrow as pa
 from srfast.data.files import atomic_path, checksum
 from srfast.data.images import find_images
 from srfast.errors import InputError
-from srfast.scoring.table import VERSION, read_parquet, write_parquet
+from srfast.scoring.metadata import VERSION
+from srfast.scoring.table import read_parquet, write_parquet
 from srfast.settings import differs
 from srfast.study.cells import Cell
 from srfast.study.description import Study
@@ -83,7 +84,7 @@ def _read(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:
     return table.select(schema.names), meta
 
 
-def describe(study: Study) -> dict[str, Any]:
+def as_plain(study: Study) -> dict[str, Any]:
     """A study as plain values; paths are reduced to their last name, so that results reveal nothing of the machine."""
     known = dataclasses.asdict(study)
     known["train"] = [Path(p).name for p in study.train]
@@ -189,7 +190,7 @@ def gather(study: Study, folders: Sequence[Path], scoring: Sequence[dict[str, An
     strata = [_read(f / STRATA, STRATA_SCHEMA)[0].replace_schema_metadata(None) for f in done]
     logs = [pa.Table.from_pylist(_log(f), LOG_SCHEMA) for f in done]
     cells = {f.name: json.loads((f / SETTINGS).read_text(encoding="utf-8")) for f in done}
-    meta = {"version": VERSION, "study": describe(study), "cells": cells, "scoring": list(scoring)}
+    meta = {"version": VERSION, "study": as_plain(study), "cells": cells, "scoring": list(scoring)}
     return Results(
         pa.concat_tables([SCHEMA.empty_table(), *tables]),
         pa.concat_tables([STRATA_SCHEMA.empty_table(), *strata]),

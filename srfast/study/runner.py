@@ -24,6 +24,7 @@ from srfast.data.provenance import kind_of
 from srfast.errors import InputError, RunError
 from srfast.ops.device import resolve_device
 from srfast.runtime.threads import cores
+from srfast.settings import earlier
 from srfast.study import pool, results
 from srfast.study.cells import Cell, cells, pick, serves
 from srfast.study.description import Study, read_study
@@ -41,9 +42,10 @@ _SHOWN = 8
 """Number of cells of a kind that ``Status`` lists as text, so that it fits on a screen."""
 
 
+@earlier(out="output")
 def run_study(
     study: str | os.PathLike[str],
-    out: str | os.PathLike[str],
+    output: str | os.PathLike[str],
     *,
     images: Sequence[str | os.PathLike[str]] = (),
     test: Mapping[str, str | os.PathLike[str]] | None = None,
@@ -56,14 +58,14 @@ def run_study(
 ) -> Results:
     """Runs the remaining cells of a study: a grid of selections, models, budgets and seeds.
 
-    Every cell (one training and its evaluations) has a folder of its own under ``out``/cells and is never run again
+    Every cell (one training and its evaluations) has a folder of its own under ``output``/cells and is never run again
     once it has finished. A cell that was killed continues from its last checkpoint and ends with the same results. The
     last weights are evaluated, not the best ones.
 
     Args:
         study: The TOML file, or the name of a ready-made one (``how-much.toml``), which then needs ``images``.
-        out: Folder of the study, for cells/, scores of the pool, and the gathered results.parquet, strata.parquet and
-            log.parquet. Several machines may share it.
+        output: Folder of the study, for cells/, scores of the pool, and the gathered results.parquet, strata.parquet
+            and log.parquet. Several machines may share it.
         images: Training images instead of those of the file; a part of them (``data.holdout``) is then the test set,
             unless ``test`` names one.
         test: Test sets instead of those of the file: name to folder.
@@ -83,7 +85,7 @@ def run_study(
         The results of all finished cells.
 
     Raises:
-        InputError: the study or an argument is wrong, or results in ``out`` were made with other settings.
+        InputError: the study or an argument is wrong, or results in ``output`` were made with other settings.
         RunError: a cell failed (the others were run), or an extra is missing.
     """
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
@@ -97,7 +99,7 @@ def run_study(
     chosen = pick(every, only, shard)
     elsewhere = [Known(Results.read(k)) for k in known]
     data = pool.find_data(described)
-    folder = _folder(out)
+    folder = _folder(output)
     for cell in every:
         if results.finished(place := place_of(folder, cell)):
             results.check_finished(place, results.settings_of(described, cell, data.test))
@@ -318,7 +320,7 @@ def _check_semaphores() -> None:
     try:
         multiprocessing.get_context("spawn").Semaphore()
     except OSError as error:
-        raise RunError(f"jobs: several processes need semaphores ({error.strerror}: /dev/shm); or --jobs 1") from None
+        raise RunError(f"jobs: several processes need semaphores ({error.strerror}: /dev/shm); or `jobs` 1") from None
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ class Known:
             return False
         images = {(name, Path(f).stem) for name, files in test.items() for f in files}
         return (
-            self._meta["study"]["train"] == results.describe(study)["train"]
+            self._meta["study"]["train"] == results.as_plain(study)["train"]
             and self._scored(study, cell).get("patches") == patches
             and {(r["dataset"], Path(r["image"]).stem) for r in self._rows[cell.name]} == images
         )

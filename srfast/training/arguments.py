@@ -111,9 +111,9 @@ def _scored_at(data: Sequence[str]) -> int | None:
     """The scale at which a core-set was scored; None for images."""
     if len(data) != 1 or not data[0].endswith(".parquet") or not os.path.isfile(data[0]):
         return None
-    from srfast.scoring.table import parse_meta, read_metadata  # Arrow, which a command's help need not wait for
+    from srfast.scoring.metadata import read_meta  # Arrow, which a command's help need not wait for
 
-    scale = parse_meta(data[0], read_metadata(Path(data[0]))).get("scale")
+    scale = read_meta(data[0]).get("scale")
     return scale if scale in (2, 3, 4) else None
 
 

@@ -317,7 +317,7 @@ class _Runner:
         for key in self.plan.recipe.lr_factors:
             if not any(fits(n, key) for n in names):
                 raise InputError(
-                    f"lr-factor: expected the start of a parameter's name, such as {names[-1]}, got {key!r}"
+                    f"lr_factors: expected the start of a parameter's name, such as {names[-1]}, got {key!r}"
                 )
         by_factor: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.model.named_parameters():

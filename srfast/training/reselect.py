@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from srfast.coreset.methods.columns import descending
+from srfast.coreset.methods.sorting import descending
 from srfast.coreset.settings import share
 from srfast.errors import InputError
 from srfast.training.distributed import World
@@ -35,12 +35,12 @@ class Reselection:
     def check(self) -> None:
         """Raises InputError for the first value that is out of range."""
         if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
-            raise InputError(f"reselect-every: expected at least 1 update, got {self.every!r}")
+            raise InputError(f"reselect_every: expected at least 1 update, got {self.every!r}")
         if not 0 < self.keep <= 1:
-            raise InputError(f"reselect-keep: expected a fraction with 0 < reselect-keep <= 1, got {self.keep!r}")
+            raise InputError(f"reselect_keep: expected a fraction with 0 < reselect_keep <= 1, got {self.keep!r}")
         if not 0 <= self.drop_hardest < 1 or self.keep + self.drop_hardest > 1 + 1e-12:
             raise InputError(
-                f"reselect-drop: expected a fraction with 0 <= reselect-drop <= 1 - reselect-keep = {1 - self.keep:g}, "
+                f"reselect_drop: expected a fraction with 0 <= reselect_drop <= 1 - reselect_keep = {1 - self.keep:g}, "
                 f"got {self.drop_hardest!r}"
             )
 

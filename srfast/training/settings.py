@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from srfast.errors import InputError
-from srfast.ops.device import DEVICES, Device
+from srfast.ops.device import Device, device
 from srfast.settings import (
-    ONE,
     SWITCH,
     Kind,
     PathLike,
     fraction,
+    images_root,
+    lr_template,
     mapping,
     number,
     numbers,
@@ -63,6 +64,7 @@ class TrainSettings(Recipe):
         "was chosen.",
         SWITCH,
         free=True,
+        needs="epochs",
     )
     seed: int = setting(0, "Random seed of the weights, the crops and everything else, at least 0.", whole())
     init: PathLike | None = setting(
@@ -94,9 +96,7 @@ class TrainSettings(Recipe):
         whole(),
         metavar="N",
     )
-    root: PathLike | None = setting(
-        None, "Folder of a core-set's images, if they have moved since scoring.", _FILE, metavar="DIR", free=True
-    )
+    root: PathLike | None = images_root(_FILE, free=True)
     lr_images: PathLike | None = setting(
         None,
         "Folder of LR images to use instead of making them. An LR image has the path that its HR image has below the "
@@ -106,11 +106,7 @@ class TrainSettings(Recipe):
         free=True,
         shown="those that the core-set was scored with, or none",
     )
-    lr_template: str = setting(
-        ONE,
-        "Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4.",
-        text("a name with {} in it"),
-    )
+    lr_template: str = lr_template()
     recipe: Literal["default", "paper"] = setting(
         "default",
         "Recipe to train by. default: that of this help. paper: the paper's own optimiser, for srcnn, fsrcnn, drrn and "
@@ -149,9 +145,7 @@ class TrainSettings(Recipe):
     precision: Literal["fp32", "bf16", "fp16"] = setting(
         "fp32", "Precision of autocast; the weights remain fp32.", one_of("fp32", "bf16", "fp16")
     )
-    device: Device = setting(
-        "auto", "Device that trains. auto takes a GPU if there is one.", one_of(*DEVICES), free=True
-    )
+    device: Device = device("trains", free=True)
     threads: int | None = setting(
         None,
         "Number of CPU threads that compute and read images.",
@@ -192,8 +186,6 @@ class TrainSettings(Recipe):
         super().together()
         if (self.steps is None) == (self.epochs is None):
             raise InputError("steps: expected either `steps` or `epochs`")
-        if self.match_steps and self.epochs is None:
-            raise InputError("match_steps: expected `epochs` with it")
         if self.reselect_keep + self.reselect_drop > 1 + 1e-12:
             raise InputError(
                 f"reselect_drop: expected a fraction with 0 <= reselect_drop <= 1 - reselect_keep = "
@@ -204,11 +196,9 @@ class TrainSettings(Recipe):
         if self.lr_images is not None:
             from srfast.data.lowres import LowRes  # NumPy, which a command's help need not wait for
 
-            LowRes.open(self.lr_images, self.lr_template, "lr_images")
+            LowRes.open(self.lr_images, self.lr_template)
             if self.rescale:
                 raise InputError("rescale: expected LR images that are made; those that exist have one size")
-        elif self.lr_template != ONE:
-            raise InputError("lr_template: expected `lr_images` with it")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,7 +114,7 @@ def _coreset_regions(
     if smallest < patch:
         about = f", grown by {grow}" if grow else ""
         raise InputError(
-            f"lr-patch: expected at most {smallest // scale} (the core-set's patches are "
+            f"lr_patch: expected at most {smallest // scale} (the core-set's patches are "
             f"{int(p.size.min())} px{about}), got {patch // scale}"
         )
     return sources, regions, p.loss
@@ -147,7 +147,7 @@ def _image_regions(
         sources.append(source)
     if not sources:
         raise InputError(
-            f"lr-patch: expected at most {max(min(s) for s in sizes.values()) // scale}, got {patch // scale}"
+            f"lr_patch: expected at most {max(min(s) for s in sizes.values()) // scale}, got {patch // scale}"
         )
     return sources, regions, small
 

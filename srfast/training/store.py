@@ -15,7 +15,7 @@ import torch
 from cachetools import LRUCache
 from torch import Tensor
 
-from srfast.coreset.methods.columns import descending
+from srfast.coreset.methods.sorting import descending
 from srfast.coreset.pairs import Source, read_pair
 from srfast.coreset.settings import share
 from srfast.errors import InputError

@@ -84,7 +84,7 @@ def train(
         grow=s.grow,
         cache_bytes=s.cache_mb << 20,
         root=None if s.root is None else str(s.root),
-        lr=LowRes.open(s.lr_images, s.lr_template, "lr_images") if s.lr_images else None,
+        lr=LowRes.open(s.lr_images, s.lr_template) if s.lr_images else None,
     )
     if left_out:
         tell(f"{left_out} images are smaller than {how.lr_patch * s.scale} px and were left out")
@@ -130,6 +130,6 @@ def _take_threads(asked: int | None, say: Callable[[str], None]) -> int:
     most = torch.get_num_threads()
     threads = asked or idle_cores.idle_threads()
     if threads < most and not asked:
-        say(f"threads: {threads} of {most}, other processes are busy; --threads N takes N")
+        say(f"threads: {threads} of {most}, other processes are busy; `threads` N takes N")
     torch.set_num_threads(threads)
     return threads

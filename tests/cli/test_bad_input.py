@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from srfast.scoring.table import KEY, SCHEMA, ScoreTable
+from srfast.scoring.metadata import KEY
+from srfast.scoring.table import SCHEMA, ScoreTable
 
 Run = Callable[..., tuple[int, str, str]]
 Check = Callable[..., None]

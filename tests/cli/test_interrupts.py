@@ -171,7 +171,7 @@ interrupts.install()
 sys.path.insert(0, ".")
 try:
     import slow
-    time.sleep(50)
+    time.sleep(600)
 except KeyboardInterrupt:
     print("interrupted", "slow" in sys.modules)
 """
@@ -188,9 +188,7 @@ def test_an_import_is_ended_first(number: signal.Signals, tmp_path: Path) -> Non
     assert process.stdout is not None
     assert process.stdout.readline() == "now\n"
     process.send_signal(number)
-    began = time.monotonic()
-    out, err = process.communicate(timeout=60)
-    assert time.monotonic() - began < 40, "what was slept after the import ends too"
+    out, err = process.communicate(timeout=60)  # what was slept after the import ends too
     assert (process.returncode, out, err) == (0, "imported\ninterrupted True\n", "")
     # As long as a busy machine may take between the two signals.
     (tmp_path / "slow.py").write_text(slow.format(4000))

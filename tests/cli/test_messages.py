@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from srfast.cli import main
-from srfast.scoring.table import KEY
+from srfast.scoring.metadata import KEY
 
 Run = Callable[..., tuple[int, str]]
 

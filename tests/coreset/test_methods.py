@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from srfast.coreset.methods.catalogue import find
-from srfast.coreset.methods.columns import descending
+from srfast.coreset.methods.sorting import descending
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import METHODS
 from srfast.errors import InputError

@@ -271,9 +271,9 @@ def test_open_store_bad_input(coreset: Path, photo_folder: Path, tmp_path: Path)
     for arguments, word in (
         (([coreset, photo_folder], 2, {}), "one core-set"),
         (([coreset], 2, {"factors": (1.0, 0.9)}), "rescale"),
-        (([coreset], 2, {"patch": 96}), "lr-patch"),
+        (([coreset], 2, {"patch": 96}), "lr_patch"),
         (([photo_folder], 5, {}), "scale"),
-        (([photo_folder], 2, {"patch": 2000}), "lr-patch"),
+        (([photo_folder], 2, {"patch": 2000}), "lr_patch"),
         (([tmp_path / "none"], 2, {}), "none"),
     ):
         data, scale, changes = arguments

@@ -23,9 +23,10 @@ from srfast.errors import InputError
 from srfast.report.pictures import cut
 from srfast.report.scores import KEPT, read_scores
 from srfast.scoring.joining import join_columns
+from srfast.scoring.metadata import file_metadata
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.statistics import summary
-from srfast.scoring.table import ScoreTable, file_metadata
+from srfast.scoring.table import ScoreTable
 from srfast.training.sources import open_store
 
 SIZES = ("1", "3/4", "1/2")

@@ -322,9 +322,10 @@ def test_closing_frees_those_who_wait() -> None:
 
     results = ordered_map(decode, [100] * 50, 4, budget=100)
     next(results)
-    began = time.monotonic()
-    results.close()
-    assert time.monotonic() - began < 5
+    closing = threading.Thread(target=results.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive()
     assert threading.active_count() < 50
 
 

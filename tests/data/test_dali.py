@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from srfast.data.dali import PatchStream
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.errors import InputError, RunError
 
@@ -39,8 +39,8 @@ def expected(files, stride):
     found = {}
     for i, file in enumerate(files):
         image = read_rgb(file.path)
-        xs, ys = grid(*image.shape[:2], 2, 48, stride)
-        found |= {(i, int(x), int(y)): image[y : y + 48, x : x + 48] for y in ys for x in xs}
+        grid = Grid.over(*image.shape[:2], 2, 48, stride)
+        found |= {(i, int(x), int(y)): image[y : y + 48, x : x + 48] for y in grid.ys for x in grid.xs}
     return found
 
 

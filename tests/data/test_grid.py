@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from srfast.data.grid import check_grid, grid, starts
+from srfast.data.grid import Grid, check_grid, starts
 from srfast.errors import InputError
 
 
@@ -44,9 +44,11 @@ def test_every_pixel_is_covered_when_the_stride_is_at_most_the_patch() -> None:
 
 
 def test_grid_is_width_and_height() -> None:
-    xs, ys = grid(96, 200, 2, 96, 96)
-    assert xs.tolist() == [0, 96, 104]
-    assert ys.tolist() == [0]
+    grid = Grid.over(96, 200, 2, 96, 96)
+    assert grid.xs.tolist() == [0, 96, 104]
+    assert grid.ys.tolist() == [0]
+    assert len(grid) == 3
+    assert not Grid.over(95, 200, 2, 96, 96)
 
 
 @pytest.mark.parametrize(

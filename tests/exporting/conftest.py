@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -77,3 +78,11 @@ def expected(coreset: Path) -> Callable[[int], dict[tuple[bytes, bytes], int]]:
         return count
 
     return pairs
+
+
+@pytest.fixture(scope="session")
+def export() -> Callable[..., Any]:
+    """export(coreset, folder, layout, **options) at x2; the layout hf-embedded is hf with ``embed``."""
+    return lambda coreset, out, layout, **options: srfast.export(
+        coreset, out, to=layout.split("-")[0], scale=2, embed=layout == "hf-embedded", **options
+    )

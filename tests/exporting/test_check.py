@@ -9,14 +9,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import srfast
+from srfast.data.images import read_rgb
 from srfast.errors import InputError, RunError
-
-
-def export(coreset: Any, out: Path, layout: str, **options: Any) -> Any:
-    embed = layout.endswith("-embedded")
-    return srfast.export(coreset, out, to=layout.removesuffix("-embedded"), scale=2, embed=embed, **options)
 
 
 def flip(path: Path, at: int) -> None:
@@ -50,7 +47,13 @@ DAMAGES: list[tuple[str, str, Callable[[Path], None], str]] = [
 
 @pytest.mark.parametrize(("layout", "file", "damage", "reason"), DAMAGES, ids=lambda v: v if isinstance(v, str) else "")
 def test_damages_are_named(
-    layout: str, file: str, damage: Callable[[Path], None], reason: str, coreset: Path, tmp_path: Path
+    layout: str,
+    file: str,
+    damage: Callable[[Path], None],
+    reason: str,
+    coreset: Path,
+    tmp_path: Path,
+    export: Callable[..., Any],
 ) -> None:
     out = tmp_path / "out"
     export(coreset, out, layout, check=True)
@@ -60,7 +63,7 @@ def test_damages_are_named(
             export(coreset, out, layout, resume=True, check=True)
 
 
-def test_metadata_of_hugging_face_carry_checksums(coreset: Path, tmp_path: Path) -> None:
+def test_metadata_of_hugging_face_carry_checksums(coreset: Path, tmp_path: Path, export: Callable[..., Any]) -> None:
     export(coreset, tmp_path / "out", "hf")
     path = tmp_path / "out" / "metadata.parquet"
     flip(path, end_of_column(path, 4))
@@ -76,7 +79,7 @@ def test_a_core_set_in_memory(coreset: Path, tmp_path: Path) -> None:
     assert done.compared == done.patches == len(chosen)
 
 
-def test_a_list_of_patches_that_is_damaged(coreset: Path, tmp_path: Path) -> None:
+def test_a_list_of_patches_that_is_damaged(coreset: Path, tmp_path: Path, export: Callable[..., Any]) -> None:
     """patches.parquet of an export of which a subset is made."""
     export(coreset, tmp_path / "all", "folder")
     index = tmp_path / "all" / "patches.parquet"
@@ -93,7 +96,7 @@ def test_a_list_of_patches_that_is_damaged(coreset: Path, tmp_path: Path) -> Non
 
 
 def test_a_database_cut_short_does_not_end_the_process(
-    coreset: Path, tmp_path: Path, srfast_command: Callable[..., Any]
+    coreset: Path, tmp_path: Path, srfast_command: Callable[..., Any], export: Callable[..., Any]
 ) -> None:
     """Reading behind the end of a mapped file is SIGBUS, which no exception catches: tried in a process of its own."""
     export(coreset, tmp_path / "out", "lmdb")
@@ -104,3 +107,35 @@ def test_a_database_cut_short_does_not_end_the_process(
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "it has been cut short" in done.stderr
+
+
+def test_the_check_finds_what_is_wrong(coreset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    srfast.export(coreset, out, to="basicsr", scale=2)
+    names = [line.split(" ")[0] for line in (out / "meta_info.txt").read_text().splitlines()]
+    good = (out / "HR" / names[0]).read_bytes()
+
+    def check() -> None:
+        srfast.export(coreset, out, to="basicsr", scale=2, resume=True, check=True)
+
+    check()
+    patch = read_rgb(out / "HR" / names[0])
+    patch[3, 5, 1] ^= 1
+    for damage, message in (
+        (lambda p: p.write_bytes((out / "HR" / names[1]).read_bytes()), "differs from its source"),
+        (lambda p: Image.fromarray(patch).save(p), "HR patch differs from its source"),
+        (lambda p: Image.fromarray(patch[:40]).save(p), "expected an HR patch of 48 x 48, got 48 x 40"),
+        (lambda p: p.write_bytes(good[:300]), "cannot be decoded"),
+    ):
+        damage(out / "HR" / names[0])
+        with pytest.raises(RunError, match=message):
+            check()
+    (out / "HR" / names[0]).write_bytes(good)
+    check()
+    lines = (out / "meta_info.txt").read_text().splitlines(keepends=True)
+    (out / "meta_info.txt").write_text("".join(lines[1:]))
+    with pytest.raises(RunError, match=r"1 of \d+ patches are missing"):
+        check()
+    (out / "meta_info.txt").write_text("".join([*lines, lines[0]]))
+    with pytest.raises(RunError, match="is there twice"):
+        check()

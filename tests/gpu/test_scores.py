@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import srfast
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.ops import reference
 from srfast.scoring.backends import bands, gpu
 from srfast.scoring.backends.compiled import NativeEngine
@@ -82,11 +82,11 @@ def test_dense_in_bands(monkeypatch, generator, backend):
     image = torch.randint(0, 256, (410, 300, 3), dtype=torch.uint8, generator=generator).numpy()
     network = load_network("srcnn", 2)
     engine = gpu.GpuEngine(network, "symmetric", backend, "fp32")
-    xs, ys = grid(410, 300, 2, 96, 18)
-    whole = engine.dense(image, xs, ys, 96)
+    grid = Grid.over(410, 300, 2, 96, 18)
+    whole = engine.dense(image, grid)
     monkeypatch.setattr(bands, "BAND_PIXELS", 20_000)
-    banded = engine.dense(image, xs, ys, 96)
-    expected = NativeEngine(network).dense(image, xs, ys, 96)
+    banded = engine.dense(image, grid)
+    expected = NativeEngine(network).dense(image, grid)
     for column in ("loss", "bicubic", "sobel"):
         np.testing.assert_allclose(getattr(banded, column), getattr(whole, column), rtol=1e-5)
         np.testing.assert_allclose(getattr(banded, column), getattr(expected, column), rtol=1e-4)

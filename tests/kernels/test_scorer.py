@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from srfast.data.grid import Grid
 from srfast.ops import reference
 from srfast.scoring.backends.gpu import GpuEngine, GpuScorer
 from srfast.scoring.network import load_network
@@ -23,10 +24,10 @@ def patches():
 def test_windows_in_images_by_triton():
     """Patches read where they lie, the columns of both networks."""
     images = [photographs.chelsea()[60:84, 120:150], photographs.coffee()[:24, :24]]
-    grids = [(np.array([0, 6]), np.array([0])), (np.array([0]), np.array([0]))]
+    grids = [Grid(np.array([0, 6]), np.array([0]), 24), Grid(np.array([0]), np.array([0]), 24)]
     network = load_network("srcnn", 2)
     triton, native = (
-        GpuEngine(network, "symmetric", backend, "fp32", "cpu").submit(images, grids, 24, False)()
+        GpuEngine(network, "symmetric", backend, "fp32", "cpu").submit(images, grids, False)()
         for backend in ("triton", "native")
     )
     for one, other in zip(triton, native, strict=True):
@@ -76,13 +77,13 @@ def test_engine_scores_windows_and_maps():
     engine = GpuEngine(network, "symmetric", "native", "fp32", "cpu")
     image = photographs.chelsea()[:60, :80]
     xs, ys = np.array([0, 20, 44]), np.array([0, 24])
-    scores = engine.windows(image, xs, ys, 36)
+    scores = engine.windows(image, Grid(xs, ys, 36))
     cut = torch.from_numpy(np.stack([image[y : y + 36, x : x + 36] for y in ys for x in xs]))
     expected = reference.score_patches(cut, network.weights, 2, torch.float64).float()
     torch.testing.assert_close(torch.from_numpy(scores.loss), expected, rtol=1e-4, atol=0)
     torch.testing.assert_close(torch.from_numpy(engine.batch(cut.numpy())), expected, rtol=1e-4, atol=0)
     torch.testing.assert_close(engine.batch_tensor(cut), expected, rtol=1e-4, atol=0)
-    dense = engine.dense(image, xs, ys, 36)
+    dense = engine.dense(image, Grid(xs, ys, 36))
     error = reference.squared_error(torch.from_numpy(image)[None], network.weights, 2, torch.float64)[0]
     window = torch.stack([error[y : y + 36, x : x + 36].mean() for y in ys for x in xs]).float()
     torch.testing.assert_close(torch.from_numpy(dense.loss), window, rtol=1e-4, atol=0)

@@ -78,11 +78,6 @@ DIFFERENCE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def tiny(name: str, scale: int = 2, vgg: str | None = None) -> nn.Module:
     if models.describe(name).extra:
         pytest.importorskip("spandrel", reason="spandrel is not installed")

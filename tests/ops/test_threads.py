@@ -14,13 +14,14 @@ CODE = """
 import os, resource
 import numpy as np, torch
 import srfast
+from srfast.data.grid import Grid
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import Network
 
 torch.set_num_threads(8)
 patches = np.random.default_rng(0).integers(0, 256, (16, 48, 48, 3), dtype=np.uint8)
 image = np.random.default_rng(1).integers(0, 256, (400, 96, 3), dtype=np.uint8)
-corners = np.array([0], np.int32), np.arange(0, 350, 10, dtype=np.int32)
+grid = Grid(np.array([0], np.int32), np.arange(0, 350, 10, dtype=np.int32), 48)
 engine = NativeEngine(Network("bicubic", "bicubic", "", 2))
 
 
@@ -28,7 +29,7 @@ def results():
     planes = torch.from_numpy(patches[..., 0].copy()).float()[:, None]
     large = planes.reshape(1, 1, 192, 192).tile(4, 3, 2, 2)  # enough work for eight threads
     return [
-        engine.batch(patches), engine.dense(image, *corners, 48, 8).loss, srfast.downsample(large, 2).numpy(),
+        engine.batch(patches), engine.dense(image, grid, 8).loss, srfast.downsample(large, 2).numpy(),
         srfast.per_sample_mse(planes, planes + 1).numpy(),
     ]
 

@@ -28,7 +28,7 @@ def test_missing_pictures_are_said(photo_folder: Path, tmp_path: Path, caplog: p
     photo_folder.rename(tmp_path / "moved")
     with caplog.at_level(logging.WARNING, "srfast"):
         srfast.write_report(table, None, tmp_path / "r.html")
-        assert "pictures cannot be shown: the image is no longer there; --root names the folder" in caplog.text
+        assert "pictures cannot be shown: the image is no longer there; `root` names the folder" in caplog.text
         caplog.clear()
         srfast.write_report(table, None, tmp_path / "r.html", root=tmp_path / "moved")
         assert caplog.text == ""

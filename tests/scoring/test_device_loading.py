@@ -177,10 +177,10 @@ def test_png_is_refused_with_the_reason(gpu_engine: None, photo_folder: Path, tm
 
 
 def test_skip_bad_is_refused(gpu_engine: None, jpegs: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="leave --skip-bad out"):
+    with pytest.raises(InputError, match="leave `skip_bad` out"):
         pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", skip_bad=True))
 
 
 def test_the_cpu_engine_is_refused(jpegs: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="loader: dali decodes for --device cuda"):
+    with pytest.raises(InputError, match="loader: dali decodes for `device` cuda"):
         pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", device="cpu"))

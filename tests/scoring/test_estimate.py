@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import srfast
+from srfast.data.grid import Grid
 from srfast.data.images import find_images
 from srfast.scoring import pipeline
 from srfast.scoring.backends.protocol import Scores
@@ -21,8 +22,8 @@ class Counting:
 
     name, precision, concurrent = "counting", "fp32", True
 
-    def windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> Scores:
-        return Scores(*(np.zeros(len(xs) * len(ys), np.float32) for _ in range(3)))
+    def windows(self, image: np.ndarray, grid: Grid, threads: int) -> Scores:
+        return Scores(*(np.zeros(len(grid), np.float32) for _ in range(3)))
 
     dense = windows
 
@@ -49,7 +50,7 @@ def test_it_is_said_before_scoring_starts(
     with caplog.at_level(logging.WARNING, "srfast"):
         srfast.score(photo_folder, patch=48, scorer="bicubic")
     assert caplog.messages == [
-        "patch mode computes 1,014,000 overlapping patches one by one, about 21 min; --mode dense takes about 13 s "
+        "patch mode computes 1,014,000 overlapping patches one by one, about 21 min; `mode` dense takes about 13 s "
         "and ranks alike (docs/agreement.md)"
     ]
 

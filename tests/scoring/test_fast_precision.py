@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.ops.native import SRCNN_SHAPES, available, integer_kernels, isas
 from srfast.scoring.backends.compiled import NativeEngine
@@ -134,9 +134,9 @@ def test_every_photograph(dataset: str, scale: int, data_folder: Callable[[str],
     for file in find_images(data_folder(dataset)):
         image = read_rgb(file.path)
         if min(image.shape[:2]) >= 96:
-            xs, ys = grid(*image.shape[:2], scale, 96, 96)
+            grid = Grid.over(*image.shape[:2], scale, 96, 96)
             for engine, found in zip(engines, losses, strict=True):
-                found.append(engine.windows(image, xs, ys, 96).loss)
+                found.append(engine.windows(image, grid).loss)
     full, fast = (np.concatenate(found) for found in losses)
     error = relative(fast, full)
     assert error.max() <= 0.05

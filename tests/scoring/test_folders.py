@@ -112,3 +112,8 @@ def test_commands_read_folders(photo_folder: Path, tmp_path: Path, srfast_comman
     run("select", "scores.parquet", "-o", "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     run("export", "scores", "-o", "out", "--to", "list")
+
+
+def test_a_folder_in_a_folder_that_is_missing_is_told_the_command(photo_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"make it: mkdir -p {tmp_path / 'none'}"):
+        score(photo_folder, output=f"{tmp_path / 'none' / 'scores'}/", **OPTIONS)

@@ -167,7 +167,7 @@ def test_dense_scores_in_tiles(
         bare = srfast.score(hr, tile_overlap=0, **options)
     assert len(caplog.records) == 1
     assert "net.onnx: tiles of a large image with an overlap of 0 LR pixels" in caplog.text
-    assert "--tile-overlap 16 is nearer" in caplog.text
+    assert "`tile_overlap` 16 is nearer" in caplog.text
     assert np.abs(bare["loss"] / whole["loss"] - 1).max() > 1e-3
     assert bare.meta["tile_overlap"] == 0
     assert "tile_overlap" not in tiled.meta

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.ops import reference
 from srfast.scoring.backends import bands, gpu
 from srfast.scoring.backends.compiled import NativeEngine
@@ -24,10 +24,10 @@ data = pytest.importorskip("skimage.data", reason="needs the demo extra")
 def test_the_columns_of_the_native_engine(scale: int, scorer: str, method: str) -> None:
     image = data.chelsea()[:149, :203]
     network = load_network(scorer, scale)
-    xs, ys = grid(*image.shape[:2], scale, 48, 36)
-    expected = getattr(NativeEngine(network), method)(image, xs, ys, 48)
-    actual = getattr(GpuEngine(network, "symmetric", "native", "fp32", "cpu"), method)(image, xs, ys, 48)
-    assert len(actual.loss) == len(xs) * len(ys)
+    grid = Grid.over(*image.shape[:2], scale, 48, 36)
+    expected = getattr(NativeEngine(network), method)(image, grid)
+    actual = getattr(GpuEngine(network, "symmetric", "native", "fp32", "cpu"), method)(image, grid)
+    assert len(actual.loss) == len(grid)
     for column in ("loss", "bicubic", "sobel"):
         np.testing.assert_allclose(getattr(actual, column), getattr(expected, column), rtol=2e-5, err_msg=column)
 
@@ -50,8 +50,8 @@ def test_bands_with_a_halo_are_the_whole_image(monkeypatch: pytest.MonkeyPatch, 
     image = data.chelsea()[: 249 // scale * scale, : 100 // scale * scale]
     network = load_network("srcnn", scale)
     engine = GpuEngine(network, boundary, "native", "fp32", "cpu")
-    xs, ys = grid(*image.shape[:2], scale, 48, 12)
-    whole = engine.dense(image, xs, ys, 48)
+    grid = Grid.over(*image.shape[:2], scale, 48, 12)
+    whole = engine.dense(image, grid)
     maps = engine._scorer.maps(torch.from_numpy(image))
     monkeypatch.setattr(bands, "BAND_PIXELS", 3000)
     cut = list(bands.bands(*image.shape[:2], scale))
@@ -61,7 +61,7 @@ def test_bands_with_a_halo_are_the_whole_image(monkeypatch: pytest.MonkeyPatch, 
     assert torch.equal(banded[1:], maps[1:])  # bicubic and Sobel: the same 8-bit planes, the same sums
     # Convolutions of another height may add in another order.
     torch.testing.assert_close(banded[0], maps[0], rtol=1e-3, atol=2e-3)
-    in_bands = engine.dense(image, xs, ys, 48)
+    in_bands = engine.dense(image, grid)
     for column in ("loss", "bicubic", "sobel"):
         np.testing.assert_allclose(getattr(in_bands, column), getattr(whole, column), rtol=1e-6, err_msg=column)
 
@@ -118,28 +118,28 @@ def test_images_that_share_an_upload_score_as_alone(monkeypatch: pytest.MonkeyPa
         data.chelsea()[:80, :60, :1],
         data.astronaut()[:150, :90],
     ]
-    grids = [grid(image.shape[0], image.shape[1], 2, 48, 18) for image in images]
+    grids = [Grid.over(*image.shape[:2], 2, 48, 18) for image in images]
     engine = GpuEngine(load_network("srcnn", 2), "symmetric", "native", "fp32", "cpu")
-    alone = [engine.windows(image, xs, ys, 48) for image, (xs, ys) in zip(images, grids, strict=True)]
+    alone = [engine.windows(image, grid) for image, grid in zip(images, grids, strict=True)]
     monkeypatch.setattr(gpu, "UPLOAD_PIXELS", most)
-    together = engine.submit(images, grids, 48, False)()
-    on_device = engine.submit([torch.from_numpy(image.copy()) for image in images], grids, 48, False)()
+    together = engine.submit(images, grids, False)()
+    on_device = engine.submit([torch.from_numpy(image.copy()) for image in images], grids, False)()
     for one, other in zip(together, on_device, strict=True):
         np.testing.assert_array_equal(one.loss, other.loss)
-    for one, other, (xs, ys) in zip(alone, together, grids, strict=True):
-        assert len(one.loss) == len(xs) * len(ys)
+    for one, other, grid in zip(alone, together, grids, strict=True):
+        assert len(one.loss) == len(grid)
         for column in ("loss", "bicubic", "sobel"):
             np.testing.assert_allclose(getattr(other, column), getattr(one, column), rtol=1e-6, err_msg=column)
 
 
 def test_maps_of_several_images_are_those_of_each() -> None:
     images = [data.chelsea()[:97, :120], data.coffee()[:60, :75, :1]]
-    grids = [grid(image.shape[0], image.shape[1], 2, 48, 18) for image in images]
+    grids = [Grid.over(*image.shape[:2], 2, 48, 18) for image in images]
     engine = GpuEngine(load_network("srcnn", 2), "symmetric", "native", "fp32", "cpu")
-    together = engine.submit(images, grids, 48, True)()
-    on_device = engine.submit([torch.from_numpy(image.copy()) for image in images], grids, 48, True)()
-    for image, (xs, ys), one, other in zip(images, grids, together, on_device, strict=True):
-        np.testing.assert_array_equal(one.loss, engine.dense(image, xs, ys, 48).loss)
+    together = engine.submit(images, grids, True)()
+    on_device = engine.submit([torch.from_numpy(image.copy()) for image in images], grids, True)()
+    for image, grid, one, other in zip(images, grids, together, on_device, strict=True):
+        np.testing.assert_array_equal(one.loss, engine.dense(image, grid).loss)
         np.testing.assert_array_equal(other.loss, one.loss)
 
 
@@ -147,7 +147,7 @@ def test_a_band_sends_nothing_to_the_device(monkeypatch: pytest.MonkeyPatch) -> 
     """Every ``to`` of a host tensor waits for what is queued; each band sent four of them a map."""
     maps = torch.rand(2, 60, 50, dtype=torch.float64)
     xs, ys = np.array([0, 3, 20]), np.array([0, 7, 8, 30])
-    sums = bands.WindowSums(xs, ys, 20, torch.device("cpu"), 2)
+    sums = bands.WindowSums(Grid(xs, ys, 20), torch.device("cpu"), 2)
     monkeypatch.setattr(torch, "from_numpy", lambda array: pytest.fail("a band made a tensor of the host"))
     for band in bands.bands(60, 50, 2, 50 * 14):
         sums.add(maps[:, band.begin : band.end], band)

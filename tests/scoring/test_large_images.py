@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from srfast.data.grid import Grid
 from srfast.scoring import per_image, pipeline
 from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.settings import ScoreArguments
@@ -27,10 +28,10 @@ class Together:
         self.both = threading.Barrier(2, timeout=60)
         self.threads: list[int] = []
 
-    def dense(self, _image: Any, xs: np.ndarray, ys: np.ndarray, _size: int, threads: int = 1) -> Scores:
+    def dense(self, _image: Any, grid: Grid, threads: int, _lr: None) -> Scores:
         self.threads.append(threads)
         self.both.wait()
-        loss = np.ones(len(xs) * len(ys), np.float32)
+        loss = np.ones(len(grid), np.float32)
         return Scores(loss, loss * 0, loss * 0)
 
 

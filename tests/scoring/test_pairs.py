@@ -162,10 +162,10 @@ def test_core_sets_train_and_export_on_the_same_pairs(pairs: tuple[Path, Path], 
 
 def test_what_is_refused(pairs: tuple[Path, Path], tmp_path: Path) -> None:
     hr, lr = pairs
-    with pytest.raises(InputError, match=r"lr: expected a folder of LR images, got '.*nowhere'"):
+    with pytest.raises(InputError, match=r"lr_images: expected a folder of LR images, got '.*nowhere'"):
         srfast.score(hr, lr_images=tmp_path / "nowhere")
     for template in ("x2", "{}{}", "a/{}"):
-        with pytest.raises(InputError, match="lr-template: expected one"):
+        with pytest.raises(InputError, match="lr_template: expected one"):
             ScoreSettings(lr_images=str(lr), lr_template=template)
     with pytest.raises(InputError, match=r"a\.png: no LR image of a\.png"):
         srfast.score(hr, lr_images=lr, patch=48)

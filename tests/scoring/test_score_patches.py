@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import srfast
+from srfast.data.grid import Grid
 from srfast.errors import InputError, RunError
 from srfast.ops import reference
 from srfast.ops.native import available, isas
@@ -143,7 +144,7 @@ def test_bicubic_and_sobel_columns(boundary: str, scale: int, isa: str, photogra
     image = photographs["coffee"][:132, :180]
     xs, ys = np.array([0, 12, 60, 132], np.int32), np.array([0, 84], np.int32)
     engine = NativeEngine(Network("bicubic", "bicubic", "", scale), boundary, isa=isa)
-    scores = engine.windows(image, xs, ys, 48)
+    scores = engine.windows(image, Grid(xs, ys, 48))
     patches = torch.from_numpy(np.stack([image[y : y + 48, x : x + 48] for y in ys for x in xs]))
     want = reference.score_patches(patches, None, scale, torch.float64, boundary).numpy()
     assert_scores(scores.bicubic, want)
@@ -161,7 +162,7 @@ def test_dense_maps(scale: int, isa: str, net: Any, photographs: dict[str, np.nd
     xs = np.array([0, scale, 5 * scale, w - size], np.int32)
     ys = np.array([0, 2 * scale, h - size], np.int32)
     engine = NativeEngine(net(scale), isa=isa)
-    scores = engine.dense(image, xs, ys, size)
+    scores = engine.dense(image, Grid(xs, ys, size))
     cropped = torch.from_numpy(np.ascontiguousarray(image[:h, :w]))[None]
     for got, weights in ((scores.loss, net(scale).weights), (scores.bicubic, None)):
         error = reference.squared_error(cropped, weights, scale, torch.float64)[0].numpy()
@@ -177,17 +178,17 @@ def test_dense_threads_and_tiles_do_not_change_a_bit(shape: tuple[int, int], isa
     """Images are cut into bands of rows for several threads, and into stripes of columns when they are wide."""
     h, w = shape
     image = np.random.default_rng(h).integers(0, 256, (h, w, 3), dtype=np.uint8)
-    xs, ys = np.arange(0, w - 48, 14, dtype=np.int32), np.arange(0, h - 49, 6, dtype=np.int32)
+    grid = Grid(np.arange(0, w - 48, 14, dtype=np.int32), np.arange(0, h - 49, 6, dtype=np.int32), 48)
     for scale in SCALES:
         engine = NativeEngine(net(scale), isa=isa)
-        want = engine.dense(image, xs, ys, 48)
+        want = engine.dense(image, grid)
         for threads in (2, 7):
-            got = engine.dense(image, xs, ys, 48, threads)
+            got = engine.dense(image, grid, threads)
             for column in ("loss", "bicubic", "sobel"):
                 np.testing.assert_array_equal(getattr(got, column), getattr(want, column))
         whole = torch.from_numpy(np.ascontiguousarray(image[: h // scale * scale, : w // scale * scale]))[None]
         error = reference.squared_error(whole, net(scale).weights, scale, torch.float64)[0].numpy()
-        assert_scores(want.loss, window_means(error, xs, ys, 48))
+        assert_scores(want.loss, window_means(error, grid))
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -18,7 +18,8 @@ from PIL import Image
 import srfast
 from srfast.coreset.duplicates import find_duplicates
 from srfast.errors import InputError
-from srfast.scoring.table import KEY, ScoreTable
+from srfast.scoring.metadata import KEY
+from srfast.scoring.table import ScoreTable
 from srfast.training.sources import open_store
 
 pytest.importorskip("faiss", reason="dedup needs faiss")

@@ -24,9 +24,9 @@ def test_the_table_is_that_of_one_image_at_a_time(
     events: list[int | str] = []
 
     class Counting(GpuEngine):
-        def submit(self, images, grids, size, dense):
+        def submit(self, images, grids, dense):
             events.append(len(images))
-            wait = super().submit(images, grids, size, dense)
+            wait = super().submit(images, grids, dense)
             return lambda: events.append("fetch") or wait()
 
     def engine(network, *_args, **_options):

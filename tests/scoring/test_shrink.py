@@ -12,7 +12,7 @@ from PIL import Image
 
 import srfast
 from srfast.data import images
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable, concatenate
@@ -49,8 +49,7 @@ def test_rows_are_those_of_files_made_small_offline(photos: Path, table: ScoreTa
                 continue
             Image.fromarray(small).save(tmp_path / "small.png")
             offline = srfast.score(tmp_path / "small.png", **OPTIONS)
-            xs, ys = grid(*small.shape[:2], 2, 48, 48)
-            assert len(offline) == len(xs) * len(ys)
+            assert len(offline) == len(Grid.over(*small.shape[:2], 2, 48, 48))
             for row in offline:
                 rows.append({**row, "image": path.name, "shrink": float(np.float32(float(Fraction(size))))})
     names = table.columns

@@ -54,3 +54,4 @@ def test_spearman_is_scipys(ties: int) -> None:
     known = np.isfinite(b)
     assert agreement(a, b)["spearman"] == pytest.approx(stats.spearmanr(a[known], b[known]).statistic)
     assert agreement(a, np.ones(200))["spearman"] is None
+    assert 0.5 < agreement(a, a + b)["top_half"] < agreement(a, a)["top_half"] == 1

@@ -16,8 +16,9 @@ import srfast
 from srfast.coreset.selection import CoreSet, select
 from srfast.data.files import atomic_path, check_output
 from srfast.errors import InputError, RunError
+from srfast.scoring.metadata import KEY, VERSION
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import KEY, ROW_GROUP, SCHEMA, VERSION, ScoreTable, write_parquet
+from srfast.scoring.table import ROW_GROUP, SCHEMA, ScoreTable, write_parquet
 
 META = {
     "version": VERSION, "root": "/photos", **dict.fromkeys(COMPARED, 1), "scale": 2, "images": {}, "skipped": [],

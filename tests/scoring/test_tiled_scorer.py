@@ -80,4 +80,4 @@ def test_a_network_that_reaches_further_is_noticed(
     assert not caplog.records
     assert not np.allclose(srfast.score(tmp_path, tile_overlap=1, **options)["loss"], whole, rtol=1e-3)
     assert "Far: tiles of a large image with an overlap of 16 LR pixels" in caplog.text
-    assert "--tile-overlap 32 is nearer" in caplog.text
+    assert "`tile_overlap` 32 is nearer" in caplog.text

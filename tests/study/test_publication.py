@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from srfast.evaluation.inference import Interval, holm
-from srfast.scoring.table import VERSION
+from srfast.scoring.metadata import VERSION
 from srfast.study.answer import answer, same_updates, saturation
 from srfast.study.claims import judged
 from srfast.study.comparisons import pairs

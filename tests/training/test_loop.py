@@ -301,7 +301,7 @@ def test_sgd_with_everything_by_hand(store: PairStore, tmp_path: Path) -> None:
 
 
 def test_a_rate_for_a_part_that_is_not_there(store: PairStore, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"lr-factor: .*got 'conv9'"):
+    with pytest.raises(InputError, match=r"lr_factors: .*got 'conv9'"):
         train(plan(1, lr_factors={"conv9": 0.1}), store, tmp_path / "run", quiet=True)
 
 
@@ -341,7 +341,7 @@ def test_grow_lets_crops_leave_the_patches(photo_folder: Path) -> None:
         open_store([photo_folder], 2, color="y", patch=24, grow=2)
     larger, _ = open_store([path], 2, color="y", patch=28, grow=4)
     assert min(r.width for r in larger.regions) >= 28
-    with pytest.raises(InputError, match=r"lr-patch: expected at most .* px, grown by 4"):
+    with pytest.raises(InputError, match=r"lr_patch: expected at most .* px, grown by 4"):
         open_store([path], 2, color="y", patch=40, grow=4)
 
 

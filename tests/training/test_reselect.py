@@ -100,8 +100,8 @@ def test_training_reselects_and_resumes_bit_for_bit(store: PairStore, tmp_path: 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"every": 0}, "reselect-every"), ({"keep": 0.0}, "reselect-keep"), ({"keep": 1.2}, "reselect-keep"),
-        ({"keep": 0.9, "drop_hardest": 0.2}, "reselect-drop"), ({"drop_hardest": -0.1}, "reselect-drop"),
+        ({"every": 0}, "reselect_every"), ({"keep": 0.0}, "reselect_keep"), ({"keep": 1.2}, "reselect_keep"),
+        ({"keep": 0.9, "drop_hardest": 0.2}, "reselect_drop"), ({"drop_hardest": -0.1}, "reselect_drop"),
     ],
 )  # fmt: skip
 def test_wrong_values_are_named(changes: dict[str, Any], words: str) -> None:

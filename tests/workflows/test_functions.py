@@ -94,6 +94,33 @@ def test_what_was_passed_by_position_or_an_earlier_name_still_is(photo_folder: P
         srfast.score(photo_folder, patchh=48)  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize(
+    ("call", "earlier", "error"),
+    [
+        (lambda table: srfast.export_onnx(path="scorer.onnx", scale=5), "path is called output", "scale"),
+        (lambda table: srfast.run_study("study.toml", out="study", jobs=0), "out is called output", "jobs"),
+        (lambda table: srfast.write_report(table, None, path="none/r.txt"), "path is called output", "none"),
+        (lambda table: srfast.CorePatches(srfast.select(table), lr="none"), "lr is called lr_images", "none"),
+    ],
+)
+def test_functions_answer_to_earlier_names(call: Any, earlier: str, error: str, photo_folder: Path) -> None:
+    table = srfast.score(photo_folder, patch=48, scorer="bicubic")
+    with pytest.warns(DeprecationWarning, match=f"{earlier} now"), pytest.raises(InputError, match=error):
+        call(table)
+
+
+def test_a_setting_is_given_once(photo_folder: Path) -> None:
+    with pytest.raises(TypeError, match="scale: given twice"):
+        srfast.evaluate("bicubic", photo_folder, 2, scale=3)
+    with pytest.raises(TypeError, match="at most 2 settings by position, got 3"):
+        srfast.evaluate("bicubic", photo_folder, 2, "rgb", None)  # type: ignore[call-arg]
+    with (
+        pytest.warns(DeprecationWarning, match="workers is called threads now"),
+        pytest.raises(TypeError, match="threads: given twice"),
+    ):
+        srfast.score(photo_folder, workers=1, threads=2)  # type: ignore[call-arg]
+
+
 def test_evaluation_and_pairs_print_themselves(photo_folder: Path) -> None:
     result = srfast.evaluate("bicubic", photo_folder, 2)
     assert repr(result).count("\n") == 0

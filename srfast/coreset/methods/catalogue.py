@@ -7,7 +7,7 @@ from typing import Any
 
 from srfast.coreset.methods import clusters, draws, own
 from srfast.coreset.methods.base import Method
-from srfast.coreset.methods.columns import by_column, by_key, column, reducible, relative
+from srfast.coreset.methods.sorting import by_column, by_key, column, reducible, relative
 from srfast.runtime import plugins
 
 _LOSS = partial(column, "loss")

@@ -7,7 +7,7 @@ import numpy as np
 from srfast.coreset.counting import running_count
 from srfast.coreset.features import describe, spectrum, standardised
 from srfast.coreset.methods.base import Pool
-from srfast.coreset.methods.columns import descending
+from srfast.coreset.methods.sorting import descending
 from srfast.errors import RunError
 from srfast.scoring.scored import ScoredImages
 

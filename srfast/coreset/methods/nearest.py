@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from srfast.coreset.features import copies, describe, luma, spectrum, standardised, summed
-from srfast.data.grid import grid
+from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
@@ -64,8 +64,8 @@ def _target(table: Rows, target: Any, rng: np.random.Generator) -> np.ndarray:
 
     def of_image(path: os.PathLike[str]) -> np.ndarray:
         rgb = read_rgb(path)
-        xs, ys = grid(rgb.shape[0], rgb.shape[1], scale, patch, stride)
-        y, x = (c.reshape(-1) for c in np.meshgrid(ys, xs, indexing="ij"))
+        grid = Grid.over(rgb.shape[0], rgb.shape[1], scale, patch, stride)
+        y, x = (c.reshape(-1) for c in np.meshgrid(grid.ys, grid.xs, indexing="ij"))
         return spectrum(copies(summed(luma(rgb)), x, y, np.full(len(x), patch))) if len(x) else np.empty((0, 0))
 
     with closing(ordered_map(of_image, [f.path for f in find_images(target)], cores())) as results:

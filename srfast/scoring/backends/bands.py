@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from srfast.data.grid import Grid
 from srfast.scoring.backends.upload import to_device
 
 BAND_PIXELS = 1 << 22
@@ -46,12 +47,13 @@ def bands(height: int, width: int, scale: int, pixels: int | None = None) -> Ite
 class WindowSums:
     """Sums of maps over windows in float64; the maps come in bands, from the top down.
 
-    xs and ys, integers and ascending, are copied to the device once, and adding a band waits for nothing there.
+    The grid is copied to the device once, and adding a band waits for nothing there.
     """
 
-    def __init__(self, xs: np.ndarray, ys: np.ndarray, size: int, device: torch.device, maps: int = 3) -> None:
+    def __init__(self, grid: Grid, device: torch.device, maps: int = 3) -> None:
+        xs, ys = grid.xs, grid.ys
         self._x, self._y = to_device(np.concatenate([xs, ys]).astype(np.int64), device).split([len(xs), len(ys)])
-        self._tops, self._size = ys.astype(np.int64), size
+        self._tops, self._size = ys.astype(np.int64), grid.size
         self._sums = torch.zeros(maps, len(ys), len(xs), dtype=torch.float64, device=device)
         self._above = torch.zeros(maps, 1, len(xs), dtype=torch.float64, device=device)
 
@@ -69,7 +71,7 @@ class WindowSums:
             self._above[number] = until[-1:]
 
     def means(self) -> Tensor:
-        """Means of the windows, float32 [maps, ny * nx]."""
+        """Means of the windows, float32 [maps, len(grid)]."""
         return (self._sums / self._size**2).clamp(min=0).float().flatten(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from srfast.data.grid import Grid
 from srfast.ops.native import (
     BOUNDARIES,
     SRCNN_SHAPES,
@@ -46,43 +47,25 @@ class NativeEngine:
         threads = default_threads()
         return score_batch(self._scorer, patches, self._boundary, self._isa, self._fast, threads, network=self._network)
 
-    def windows(
-        self,
-        image: np.ndarray,
-        xs: np.ndarray,
-        ys: np.ndarray,
-        size: int,
-        threads: int = 1,
-        *,
-        lr: np.ndarray | None = None,
-    ) -> Scores:
+    def windows(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
         image = np.ascontiguousarray(image)
         _, w, c = image.shape
-        offsets = (ys.astype(np.int64)[:, None] * w + xs).reshape(-1) * c
+        offsets = (grid.ys.astype(np.int64)[:, None] * w + grid.xs).reshape(-1) * c
         scores, target = self._outputs(len(offsets))
         compiled().score_patches(
-            self._scorer, image.ctypes.data, offsets.ctypes.data, len(offsets), w * c, size, size, c, self._boundary,
-            self._isa, self._fast, threads, *target,
+            self._scorer, image.ctypes.data, offsets.ctypes.data, len(offsets), w * c, grid.size, grid.size, c,
+            self._boundary, self._isa, self._fast, threads, *target,
         )  # fmt: skip
         return scores
 
-    def dense(
-        self,
-        image: np.ndarray,
-        xs: np.ndarray,
-        ys: np.ndarray,
-        size: int,
-        threads: int = 1,
-        *,
-        lr: np.ndarray | None = None,
-    ) -> Scores:
+    def dense(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
         image = np.ascontiguousarray(image)
         h, w, c = image.shape
-        xs, ys = np.ascontiguousarray(xs, np.int32), np.ascontiguousarray(ys, np.int32)
-        scores, target = self._outputs(len(xs) * len(ys))
+        xs, ys = np.ascontiguousarray(grid.xs, np.int32), np.ascontiguousarray(grid.ys, np.int32)
+        scores, target = self._outputs(len(grid))
         compiled().score_dense(
             self._scorer, image.ctypes.data, h - h % self._scale, w - w % self._scale, w * c, c, self._boundary,
-            self._isa, self._fast, threads, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size, *target,
+            self._isa, self._fast, threads, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), grid.size, *target,
         )  # fmt: skip
         return scores
 

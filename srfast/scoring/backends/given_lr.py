@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from srfast.data.grid import Grid
 from srfast.ops import reference
 from srfast.ops.precision import without_tf32
 from srfast.scoring.backends.bands import WindowSums, bands
@@ -32,24 +35,16 @@ class PairEngine:
         self.device = torch.device(device)
         self._upscaler = upscaler
 
-    def windows(
-        self,
-        image: np.ndarray,
-        xs: np.ndarray,
-        ys: np.ndarray,
-        size: int,
-        threads: int = 1,
-        *,
-        lr: np.ndarray | None = None,
-    ) -> Scores:
+    def windows(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
         """Patch mode: each window of HR [H, W, C] and of LR [h, w, C] is an image of its own."""
         assert lr is not None
         s = self.network.scale
         columns: list[list[np.ndarray]] = [[], [], []]
-        rows = max(1, _PIXELS // (size * size * len(xs)))
-        for i in range(0, len(ys), rows):
-            some = ys[i : i + rows]
-            high, low = self._tensor(cut(image, xs, some, size)), self._tensor(cut(lr, xs // s, some // s, size // s))
+        rows = max(1, _PIXELS // (grid.size**2 * len(grid.xs)))
+        for i in range(0, len(grid.ys), rows):
+            some = replace(grid, ys=grid.ys[i : i + rows])
+            below = Grid(some.xs // s, some.ys // s, some.size // s)
+            high, low = self._tensor(cut(image, some)), self._tensor(cut(lr, below))
             maps = self._maps(high, low)
             if self._upscaler is not None:
                 maps[0] = self._upscaler.errors(high, low)
@@ -57,21 +52,12 @@ class PairEngine:
                 column.append(values.mean((1, 2), dtype=torch.float64).float().cpu().numpy())
         return Scores(*(np.concatenate(c) for c in columns))
 
-    def dense(
-        self,
-        image: np.ndarray,
-        xs: np.ndarray,
-        ys: np.ndarray,
-        size: int,
-        threads: int = 1,
-        *,
-        lr: np.ndarray | None = None,
-    ) -> Scores:
+    def dense(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
         """Dense mode: the image is run once as a whole, and each window gets the mean of its part of the maps."""
         assert lr is not None
         s = self.network.scale
         h, w = (n * s for n in lr.shape[:2])
-        sums = WindowSums(xs, ys, size, self.device)
+        sums = WindowSums(grid, self.device)
         for band in bands(h, w, s, _PIXELS):
             high = self._tensor(image[None, band.first : band.last, :w])
             maps = self._maps(high, self._tensor(lr[None, band.first // s : band.last // s]))
@@ -79,7 +65,7 @@ class PairEngine:
         scores = Scores(*sums.means().cpu().numpy())
         if self._upscaler is not None:
             whole, low = (torch.from_numpy(np.array(a, copy=None, order="C")) for a in (image[:h, :w], lr))
-            scores.loss = self._upscaler.dense(whole, low, xs, ys, size)
+            scores.loss = self._upscaler.dense(whole, low, grid)
         return scores
 
     def _tensor(self, image: np.ndarray) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from srfast.data.grid import Grid
 from srfast.errors import InputError
 from srfast.ops import cuda  # noqa: F401  (registers torch.ops.srfast.degrade)
 from srfast.ops.precision import without_tf32
@@ -202,36 +203,27 @@ class GpuEngine:
             parts = [self._scorer.losses(p.view(-1, h, w, c)) for p in uploaded(pieces, self.device)]
             return torch.cat(parts).cpu().numpy()
 
-    def windows(
-        self,
-        image: np.ndarray,
-        xs: np.ndarray,
-        ys: np.ndarray,
-        size: int,
-        threads: int = 1,
-        *,
-        lr: np.ndarray | None = None,
-    ) -> Scores:
-        return self.submit([image], [(xs, ys)], size, False)()[0]
+    def windows(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
+        return self.submit([image], [grid], False)()[0]
+
+    def dense(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
+        return self.submit([image], [grid], True)()[0]
 
     def submit(
-        self,
-        images: Sequence[np.ndarray] | Sequence[Tensor],
-        grids: Sequence[tuple[np.ndarray, np.ndarray]],
-        size: int,
-        dense: bool,
+        self, images: Sequence[np.ndarray] | Sequence[Tensor], grids: Sequence[Grid], dense: bool
     ) -> Callable[[], list[Scores]]:
         """Starts ``windows`` or ``dense`` for images on the host or the device; they share uploads, and windows
         launches."""
         with _on(self.device):
-            scores = (self._maps_of if dense else self._windows_of)(images, grids, size)
+            scores = (self._maps_of if dense else self._windows_of)(images, grids)
             wait = fetched(torch.cat(scores, 1))
-        ends = np.cumsum([len(xs) * len(ys) for xs, ys in grids])
+        ends = np.cumsum([len(grid) for grid in grids])
         return lambda: [Scores(*part) for part in np.split(wait(), ends[:-1], 1)]
 
-    def _windows_of(self, images: Any, grids: Any, size: int) -> list[Tensor]:
+    def _windows_of(self, images: Any, grids: Sequence[Grid]) -> list[Tensor]:
         scores: list[list[Tensor]] = [[] for _ in images]
-        cut = list(self._pieces(images, grids, size))
+        size = grids[0].size
+        cut = list(_pieces(images, grids))
         buffers = self._on_device([*piece.places, *piece.images] for piece in cut)
         for piece, buffer in zip(cut, buffers, strict=True):
             n = len(piece.places[0])
@@ -242,8 +234,8 @@ class GpuEngine:
                 scores[number].append(part)
         return [part for parts in scores for part in parts]
 
-    def _maps_of(self, images: Any, grids: Any, size: int) -> list[Tensor]:
-        sums = [bands.WindowSums(xs, ys, size, self.device) for xs, ys in grids]
+    def _maps_of(self, images: Any, grids: Sequence[Grid]) -> list[Tensor]:
+        sums = [bands.WindowSums(grid, self.device) for grid in grids]
         cut = []
         for number, image in enumerate(images):
             height, width = (side // self.scale * self.scale for side in image.shape[:2])
@@ -263,40 +255,6 @@ class GpuEngine:
         for piece in pieces:
             parts = [p if isinstance(p, Tensor) else to_device(p.view(np.uint8), self.device) for p in piece]
             yield torch.cat([part.flatten() for part in parts])
-
-    def _pieces(
-        self, images: Sequence[Any], grids: Sequence[tuple[np.ndarray, np.ndarray]], size: int
-    ) -> Iterator[_Piece]:
-        """Groups images, or rows of windows of a large image, to UPLOAD_PIXELS."""
-        piece = _Piece()
-        for number, (image, (xs, ys)) in enumerate(zip(images, grids, strict=True)):
-            rows = max(size, UPLOAD_PIXELS // image.shape[1])
-            first = 0
-            while first < len(ys):
-                last = int(np.searchsorted(ys, ys[first] + rows - size, "right"))
-                band = image[ys[first] : ys[last - 1] + size]
-                if piece.images and (
-                    piece.pixels + band.shape[0] * band.shape[1] > UPLOAD_PIXELS
-                    or band.shape[2] != piece.images[0].shape[2]
-                ):
-                    yield piece
-                    piece = _Piece()
-                piece.add(number, band, xs, ys[first:last] - ys[first])
-                first = last
-        if piece.images:
-            yield piece
-
-    def dense(
-        self,
-        image: np.ndarray,
-        xs: np.ndarray,
-        ys: np.ndarray,
-        size: int,
-        threads: int = 1,
-        *,
-        lr: np.ndarray | None = None,
-    ) -> Scores:
-        return self.submit([image], [(xs, ys)], size, True)()[0]
 
 
 class _Piece:
@@ -326,6 +284,27 @@ class _Piece:
         """Offsets and row strides, int64 [N]; offsets count from the beginning of the piece."""
         offsets, strides = (np.concatenate(part) for part in zip(*self._windows, strict=True))
         return offsets + 16 * len(offsets), strides.astype(np.int64)
+
+
+def _pieces(images: Sequence[Any], grids: Sequence[Grid]) -> Iterator[_Piece]:
+    """Groups images, or rows of windows of a large image, to UPLOAD_PIXELS."""
+    piece = _Piece()
+    for number, (image, grid) in enumerate(zip(images, grids, strict=True)):
+        rows = max(grid.size, UPLOAD_PIXELS // image.shape[1])
+        ys, first = grid.ys, 0
+        while first < len(ys):
+            last = int(np.searchsorted(ys, ys[first] + rows - grid.size, "right"))
+            band = image[ys[first] : ys[last - 1] + grid.size]
+            if piece.images and (
+                piece.pixels + band.shape[0] * band.shape[1] > UPLOAD_PIXELS
+                or band.shape[2] != piece.images[0].shape[2]
+            ):
+                yield piece
+                piece = _Piece()
+            piece.add(number, band, grid.xs, ys[first:last] - ys[first])
+            first = last
+    if piece.images:
+        yield piece
 
 
 class _TorchNetwork:

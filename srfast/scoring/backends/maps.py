@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import torch
 
+from srfast.data.grid import Grid
 from srfast.ops import native, reference
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.backends.protocol import Scores, cut, window_means
@@ -38,53 +39,35 @@ class MapEngine(ABC):
             out[i : i + step] = self.errors(patches[i : i + step]).mean((1, 2), dtype=np.float64)
         return out
 
-    def windows(
-        self,
-        image: np.ndarray,
-        xs: np.ndarray,
-        ys: np.ndarray,
-        size: int,
-        threads: int = 1,
-        *,
-        lr: np.ndarray | None = None,
-    ) -> Scores:
+    def windows(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
         if self._plain is not None:
-            plain = self._plain.windows(image, xs, ys, size, threads)
+            plain = self._plain.windows(image, grid, threads)
         else:
-            plain = self._reference_windows(image, xs, ys, size)
+            plain = self._reference_windows(image, grid)
         if self.network.kind == "bicubic":
             return plain
-        return Scores(self.batch(cut(image, xs, ys, size)), plain.bicubic, plain.sobel)
+        return Scores(self.batch(cut(image, grid)), plain.bicubic, plain.sobel)
 
-    def dense(
-        self,
-        image: np.ndarray,
-        xs: np.ndarray,
-        ys: np.ndarray,
-        size: int,
-        threads: int = 1,
-        *,
-        lr: np.ndarray | None = None,
-    ) -> Scores:
+    def dense(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
         s = self.network.scale
         whole = image[None, : image.shape[0] // s * s, : image.shape[1] // s * s]
         if self._plain is not None:
-            plain = self._plain.dense(image, xs, ys, size, threads)
+            plain = self._plain.dense(image, grid, threads)
         else:
             maps = self._reference_maps(whole)
-            bicubic, sobel = (window_means(m[0].numpy(), xs, ys, size) for m in maps)
+            bicubic, sobel = (window_means(m[0].numpy(), grid) for m in maps)
             plain = Scores(bicubic, bicubic, sobel)
         if self.network.kind == "bicubic":
             return plain
-        return Scores(self.dense_losses(whole[0], xs, ys, size), plain.bicubic, plain.sobel)
+        return Scores(self.dense_losses(whole[0], grid), plain.bicubic, plain.sobel)
 
-    def dense_losses(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
+    def dense_losses(self, image: np.ndarray, grid: Grid) -> np.ndarray:
         """Means of the windows of the squared-error map of an image [H, W, 3 or 1], sides multiples of the scale."""
-        return window_means(self.errors(image[None])[0], xs, ys, size)
+        return window_means(self.errors(image[None])[0], grid)
 
-    def _reference_windows(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> Scores:
-        patches = cut(image, xs, ys, size)
-        step = max(1, self.pixels_per_batch // size**2)
+    def _reference_windows(self, image: np.ndarray, grid: Grid) -> Scores:
+        patches = cut(image, grid)
+        step = max(1, self.pixels_per_batch // grid.size**2)
         bicubic, sobel = np.empty(len(patches), np.float32), np.empty(len(patches), np.float32)
         for i in range(0, len(patches), step):
             for column, m in zip((bicubic, sobel), self._reference_maps(patches[i : i + step]), strict=True):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from srfast.data.grid import Grid
 from srfast.errors import RunError
 
 if TYPE_CHECKING:
@@ -34,35 +35,17 @@ class Engine(Protocol):
     concurrent: bool
     """Whether several threads may score different images at once, each on one thread."""
 
-    def windows(
-        self,
-        image: np.ndarray,
-        xs: np.ndarray,
-        ys: np.ndarray,
-        size: int,
-        threads: int,
-        *,
-        lr: np.ndarray | None = None,
-    ) -> Scores:
-        """Patch mode: scores of the windows (xs[j], ys[i]) of a uint8 image [H, W, 3 or 1], row by row.
+    def windows(self, image: np.ndarray, grid: Grid, threads: int, lr: np.ndarray | None = None) -> Scores:
+        """Patch mode: scores of the windows of a uint8 image [H, W, 3 or 1].
 
         ``lr`` is the LR image, uint8 [h, w, 3 or 1], for the engine of existing pairs, and None for all others.
         """
         ...
 
-    def dense(
-        self,
-        image: np.ndarray,
-        xs: np.ndarray,
-        ys: np.ndarray,
-        size: int,
-        threads: int,
-        *,
-        lr: np.ndarray | None = None,
-    ) -> Scores:
+    def dense(self, image: np.ndarray, grid: Grid, threads: int, lr: np.ndarray | None = None) -> Scores:
         """Dense mode: the image is degraded once as a whole, and each window gets the mean of its part of the maps.
 
-        xs and ys ascend; every window lies inside the image, cropped to a multiple of the scale.
+        Every window lies inside the image, cropped to a multiple of the scale.
         """
         ...
 
@@ -79,10 +62,8 @@ class BatchEngine(Engine, Protocol):
 class TakesSeveral(Protocol):
     """An engine that scores the windows of several images in one call, without waiting for their scores."""
 
-    def submit(
-        self, images: Sequence[np.ndarray], grids: Sequence[tuple[np.ndarray, np.ndarray]], size: int, dense: bool
-    ) -> Callable[[], list[Scores]]:
-        """Starts ``windows`` or ``dense`` for each image with its (xs, ys); the returned function waits for the scores.
+    def submit(self, images: Sequence[np.ndarray], grids: Sequence[Grid], dense: bool) -> Callable[[], list[Scores]]:
+        """Starts ``windows`` or ``dense`` for each image with its grid; the returned function waits for the scores.
         The images may change after the call."""
         ...
 
@@ -106,14 +87,16 @@ def check_finite(loss: np.ndarray, what: str) -> np.ndarray:
     return loss
 
 
-def cut(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
-    """The windows of an image as [ny * nx, size, size, C], a copy."""
-    view = np.lib.stride_tricks.sliding_window_view(image, (size, size), (0, 1))
-    return np.ascontiguousarray(view[ys[:, None], xs].reshape(-1, image.shape[2], size, size).transpose(0, 2, 3, 1))
+def cut(image: np.ndarray, grid: Grid) -> np.ndarray:
+    """The windows of an image as [len(grid), size, size, C], a copy."""
+    size = grid.size
+    view = np.lib.stride_tricks.sliding_window_view(image, (size, size), (0, 1))[grid.ys[:, None], grid.xs]
+    return np.ascontiguousarray(view.reshape(-1, image.shape[2], size, size).transpose(0, 2, 3, 1))
 
 
-def window_means(error: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
-    """Means of the windows of a map [H, W] through a float64 summed-area table, float32 [ny * nx]."""
+def window_means(error: np.ndarray, grid: Grid) -> np.ndarray:
+    """Means of the windows of a map [H, W] through a float64 summed-area table, float32 [len(grid)]."""
+    xs, ys, size = grid.xs, grid.ys, grid.size
     table = np.zeros((error.shape[0] + 1, error.shape[1] + 1))
     np.cumsum(np.cumsum(error, axis=0, dtype=np.float64), axis=1, out=table[1:, 1:])
     top, bottom = table[ys], table[ys + size]

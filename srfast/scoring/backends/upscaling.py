@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from srfast.data.grid import Grid
 from srfast.errors import InputError
 from srfast.models import tiling
 from srfast.models.descriptor import Descriptor
@@ -66,13 +67,13 @@ class Upscaler:
         return (self._luma(sr) - _rounded(hr.to(self.device)).float()).square()
 
     @torch.inference_mode()
-    def dense(self, hr: Tensor, lr: Tensor, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
-        """Means float32 [ny * nx] of the windows of the squared-error map of HR [H, W, 3 or 1] and its LR [h, w, ...].
+    def dense(self, hr: Tensor, lr: Tensor, grid: Grid) -> np.ndarray:
+        """Means float32 [len(grid)] of the windows of the squared-error map of HR [H, W, 3 or 1] and LR [h, w, ...].
 
         H and W are ``scale`` times h and w.
         """
         planes = self._planes(lr[None])
-        sums = WindowSums(xs, ys, size, self.device, 1)
+        sums = WindowSums(grid, self.device, 1)
         for row in self._rows(planes):
             error = torch.cat([self._error(tile, planes, hr) for tile in row], 1)
             begin, end = (self.network.scale * n for n in (row[0].rows.start, row[0].rows.stop))
@@ -128,7 +129,7 @@ class Upscaler:
         if change > SEAMS:
             log.warning(
                 "%s: tiles of a large image with an overlap of %d LR pixels change its errors by %.2g %% against %d; "
-                "--tile-overlap %d is nearer to the whole image, and slower",
+                "`tile_overlap` %d is nearer to the whole image, and slower",
                 self.network.name, self.overlap, 100 * change, twice, twice,
             )  # fmt: skip
 
@@ -159,9 +160,9 @@ class UpscalerEngine(MapEngine):
         lr = reference.resample_uint8(source.movedim(-1, 1), 1 / self.network.scale, self.boundary).movedim(1, -1)
         return self._upscaler.errors(hr, lr).cpu().numpy()
 
-    def dense_losses(self, image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
+    def dense_losses(self, image: np.ndarray, grid: Grid) -> np.ndarray:
         hr = torch.from_numpy(np.array(image, copy=None, order="C"))
-        return self._upscaler.dense(hr, self._made(hr), xs, ys, size)
+        return self._upscaler.dense(hr, self._made(hr), grid)
 
     def _made(self, hr: Tensor) -> Tensor:
         """The LR image, uint8 [h, w, 3 or 1], of a whole image."""

@@ -25,6 +25,7 @@ from srfast.errors import InputError, RunError
 from srfast.ops.native import SRCNN_SHAPES
 from srfast.ops.reference import resampling_matrix
 from srfast.scoring.network import load_network
+from srfast.settings import earlier
 from srfast.version import VERSION
 
 if TYPE_CHECKING:
@@ -141,11 +142,12 @@ def build_network(
     )
 
 
-def export_onnx(path: Path | str, *, scale: int = 2, patch: int | None = None, network_only: bool = False) -> Path:
+@earlier(path="output")
+def export_onnx(output: Path | str, *, scale: int = 2, patch: int | None = None, network_only: bool = False) -> Path:
     """Writes the shipped scorer, or only its network, as an ONNX graph.
 
     Args:
-        path: The file to write, which appears whole or not at all.
+        output: The file to write, which appears whole or not at all.
         scale: 2, 3 or 4.
         patch: Side of a patch in HR pixels, if it is to be fixed; None leaves height and width dynamic.
         network_only: True writes only the network, from up-sampled Y to SR, instead of patches to losses.
@@ -157,7 +159,7 @@ def export_onnx(path: Path | str, *, scale: int = 2, patch: int | None = None, n
         InputError: the scale or patch is wrong, or the path cannot be written to.
         RunError: the onnx package is missing, or the disk is full.
     """
-    path = Path(path)
+    path = Path(output)
     _size(scale, patch)
     check_output(path, "ONNX graph")
     network = load_network("srcnn", scale)

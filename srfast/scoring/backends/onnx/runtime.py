@@ -234,7 +234,7 @@ class OnnxNetwork:
         if self._session.get_modelmeta().custom_metadata_map.get("kind") == "scorer":
             raise InputError(
                 f"{self.path}: expected a network with {wanted}, got a whole scorer; "
-                "`srfast onnx --network-only` writes a network, and --scorer srcnn is what this one scores with"
+                "`srfast onnx --network-only` writes a network, and `scorer` srcnn is what this one scores with"
             )
         if len(inputs) != 1 or len(outputs) != 1:
             raise InputError(f"{self.path}: expected {wanted}, got {len(inputs)} inputs and {len(outputs)} outputs")

@@ -12,7 +12,7 @@ import pytest
 from srfast.cli import main
 from srfast.coreset.selection import select
 from srfast.errors import InputError
-from srfast.report.comparing import comparison
+from srfast.report.comparison_page import comparison
 from srfast.scoring.table import ScoreTable
 
 

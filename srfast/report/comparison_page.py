@@ -15,9 +15,10 @@ from srfast.report.pictures import Cut, cut
 from srfast.report.report import checksum, lede
 from srfast.report.scores import Scores, read_scores
 from srfast.report.text import count, percent
+from srfast.scoring.metadata import KEY, encode_meta
 from srfast.scoring.rows import Rows
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import KEY, SCHEMA, ScoreTable, encode_meta
+from srfast.scoring.table import SCHEMA, ScoreTable
 
 _SHOWN = 32
 """Largest number of patches in a gallery."""

@@ -1,0 +1,42 @@
+"""Fresh networks that show every path, and their weights in other names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def renamed() -> Callable[[nn.Module, dict[str, str]], dict[str, Tensor]]:
+    """The tensors of a network of ours in names of others, theirs -> ours; what the names leave out stays out."""
+    return _renamed
+
+
+def _renamed(own: nn.Module, names: dict[str, str]) -> dict[str, Tensor]:
+    state, theirs = own.state_dict(), {}
+    for there, here in names.items():
+        for kind in ("weight", "bias", "gamma"):
+            if f"{here}.{kind}" in state:
+                theirs[f"{there}.{kind}"] = state[f"{here}.{kind}"].clone()
+    return theirs
+
+
+@pytest.fixture
+def noisy() -> Callable[[nn.Module], nn.Module]:
+    """Weights that let every path show; fresh networks have gammas and last layers of zero."""
+    return _noisy
+
+
+def _noisy(model: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    return model.eval()

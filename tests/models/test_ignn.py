@@ -1,0 +1,196 @@
+"""The parts of IGNN against their definitions, written out; its matcher, which comes in a file of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor
+
+from srfast import models
+from srfast.errors import InputError, RunError
+from srfast.models import ignn
+
+F64 = torch.float64
+
+
+@pytest.mark.parametrize("unit", [1, 2, 3])
+@pytest.mark.parametrize("size", [(3, 3), (4, 7), (8, 5)])
+def test_ignn_fold_inverts_unfold(size: tuple[int, int], unit: int) -> None:
+    x = torch.randn(2, 3, size[0] * unit, size[1] * unit, dtype=F64)
+    patches = ignn.unfold(x, size, unit)
+    rows, cols = ignn.patch_grid(size)
+    assert patches.shape == (2, 3 * 9 * unit**2, rows * cols)
+    torch.testing.assert_close(ignn.fold(patches, size, unit), x, rtol=0, atol=1e-14)
+
+
+def _padded(x: Tensor, size: tuple[int, int], unit: int) -> tuple[Tensor, int, int]:
+    """A map of ``size`` * ``unit`` pixels, zero-padded for patches of 3 every 2; their rows and columns."""
+    pads = [(n + 1) % 2 for n in size]  # one pixel, at the bottom or the right, when the size is even
+    return (
+        F.pad(x, (0, pads[1] * unit, 0, pads[0] * unit)),
+        (size[0] + pads[0] - 1) // 2,
+        (size[1] + pads[1] - 1) // 2,
+    )
+
+
+@pytest.mark.parametrize(("scale", "window"), [(2, 100), (2, 3), (2, 4), (3, 2), (3, 3), (3, 5)])
+@pytest.mark.parametrize("odd", [(0, 0), (1, 1)])
+def test_ignn_neighbours_written_out(scale: int, window: int, odd: tuple[int, int]) -> None:
+    k = 4
+    query = torch.randn(2, 3, 10 * scale + odd[0], 9 * scale + odd[1], dtype=F64)
+    database = torch.randn(2, 3, 10, 9, dtype=F64)  # 5 x 4 patches
+    index, labels = ignn.nearest(query, database, scale, k, window)
+    large, rows, cols = _padded(query, (query.shape[2], query.shape[3]), 1)
+    small, small_rows, small_cols = _padded(database, (10, 9), 1)
+    assert index.shape == (2, k, rows * cols)
+    # A square, unless it covers the image.
+    square = min(window, small_rows, small_cols)
+    high, wide = (small_rows, small_cols) if window >= max(small_rows, small_cols) else (square, square)
+    for n in range(2):
+        for i in range(rows):
+            for j in range(cols):
+                patch = large[n, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
+                top = min(max(i // 2 - high // scale, 0), small_rows - high)
+                left = min(max(j // 2 - wide // scale, 0), small_cols - wide)
+                differences = {
+                    a * small_cols + b: patch - small[n, :, 2 * a : 2 * a + 3, 2 * b : 2 * b + 3]
+                    for a in range(top, top + high)
+                    for b in range(left, left + wide)
+                }
+                best = sorted(differences, key=lambda p: differences[p].square().sum().item())[:k]
+                m = i * cols + j
+                assert index[n, :, m].tolist() == best
+                expected = torch.stack([differences[p].abs().sum((1, 2)) for p in best])
+                torch.testing.assert_close(labels[n, :, :, m], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+@pytest.mark.parametrize("odd", [(0, 0), (1, 0), (1, 1)])
+@pytest.mark.parametrize("size", [(4, 5), (3, 6)])
+def test_ignn_aggregation_written_out(size: tuple[int, int], odd: tuple[int, int], scale: int) -> None:
+    """Every patch of the LR map becomes a larger one from elsewhere; overlaps are averaged."""
+    h, w = size[0] * scale + odd[0], size[1] * scale + odd[1]
+    x = torch.randn(2, 3, h, w, dtype=F64)
+    own, rows, cols = _padded(x, (h, w), 1)
+    source, small_rows, small_cols = _padded(x[..., : size[0] * scale, : size[1] * scale], size, scale)
+    index = torch.randint(small_rows * small_cols, (2, rows * cols))
+    total = torch.zeros(2, 3, own.shape[2] * scale, own.shape[3] * scale, dtype=F64)
+    count = torch.zeros_like(total)
+    side = 3 * scale
+    for n in range(2):
+        for i in range(rows):
+            for j in range(cols):
+                a, b = divmod(index[n, i * cols + j].item(), small_cols)
+                a, b, y0, x0 = (2 * scale * v for v in (a, b, i, j))
+                large = source[n, :, a : a + side, b : b + side]
+                patch = own[n, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
+                large = (large - large.mean((1, 2), keepdim=True)) / (large.var((1, 2), keepdim=True) + 1e-5).sqrt()
+                large = large * (patch.var((1, 2), keepdim=True) + 1e-5).sqrt() + patch.mean((1, 2), keepdim=True)
+                total[n, :, y0 : y0 + side, x0 : x0 + side] += large
+                count[n, :, y0 : y0 + side, x0 : x0 + side] += 1
+    expected = (total / count)[..., : scale * h, : scale * w]
+    torch.testing.assert_close(ignn.aggregate(x, index, scale), expected, rtol=0, atol=1e-12)
+
+
+def test_ignn_aggregation_draws_a_ramp_larger() -> None:
+    """Where every patch is given its own place in the smaller image, a ramp becomes one of half the slope.
+
+    Holds on pixel centres, so it catches a shift of the HR patches. The unbiased variances of 3 x 3 and 6 x 6
+    samples of a ramp are as 1 to 4; the 1e-5 under the roots accounts for the tolerance. The last patches
+    hold zero padding.
+    """
+    line = torch.arange(24, dtype=F64)
+    x = (line[:, None] + 2 * line)[None, None]
+    small_cols = ignn.patch_grid((12, 12))[1]
+    i = torch.arange(ignn.patch_grid((24, 24))[0]) // 2
+    hr = ignn.aggregate(x, (i[:, None] * small_cols + i).view(1, -1), 2)
+    fine = (torch.arange(40, dtype=F64) + 0.5) / 2 - 0.5
+    torch.testing.assert_close(hr[0, 0, :40, :40], fine[:, None] + 2 * fine, rtol=0, atol=1e-5)
+
+
+def test_ignn_aggregation_module_sums_neighbours_with_softmax_weights() -> None:
+    module = ignn.GraphAggregation(4, 2).double()
+    x = torch.randn(1, 4, 8, 6, dtype=F64)
+    query, database = torch.randn(1, 64, 8, 6, dtype=F64), torch.randn(1, 64, 4, 3, dtype=F64)
+    index, labels = ignn.nearest(query, database, 2, 2, 30)
+    lr, hr = module(x, index, labels)
+    maps = [ignn.aggregate(x, index[:, r], 2) for r in range(2)]
+    # Labels over HR pixels, as the definition has it: constant 6 x 6 patches, averaged where they overlap.
+    edges = [ignn.fold(labels[:, r].repeat_interleave(36, 1), (8, 6), 2) for r in range(2)]
+    weight = torch.stack([module.score_hr(e) for e in edges]).softmax(0)
+    torch.testing.assert_close(hr, sum(w * m for w, m in zip(weight, maps, strict=True)), rtol=0, atol=1e-12)
+    weight = torch.stack([module.score_lr(F.avg_pool2d(e, 2)) for e in edges]).softmax(0)
+    expected = sum(w * module.down(m) for w, m in zip(weight, maps, strict=True))
+    torch.testing.assert_close(lr, expected, rtol=0, atol=1e-12)
+
+
+def _vgg() -> dict[str, Tensor]:
+    return {
+        "features.0.weight": torch.randn(64, 3, 3, 3),
+        "features.0.bias": torch.randn(64),
+        "features.2.weight": torch.randn(64, 64, 3, 3),
+        "features.2.bias": torch.randn(64),
+    }
+
+
+SMALL = {"features": 8, "blocks": 2}
+
+
+def test_ignn_without_matcher_builds_but_does_not_run(tmp_path: Path) -> None:
+    model = models.create("ignn", **SMALL)
+    assert models.describe("ignn").asset == "matcher"
+    with pytest.raises(RunError, match="the VGG19 matcher has no weights: pass matcher=PATH"):
+        model(torch.rand(1, 3, 8, 8))
+    again = models.create("ignn", **SMALL)
+    again.load_state_dict(model.state_dict())
+    with pytest.raises(RunError, match="no weights"):
+        again(torch.rand(1, 3, 8, 8))
+
+
+def test_ignn_matcher_from_files_and_from_a_checkpoint(tmp_path: Path) -> None:
+    weights = _vgg()
+    torch.save(weights, tmp_path / "vgg19.pth")
+    save_file({k.removeprefix("features."): v for k, v in weights.items()}, tmp_path / "features.safetensors")
+    one = models.create("ignn", **SMALL, matcher=tmp_path / "vgg19.pth").eval()
+    two = models.create("ignn", **SMALL)
+    two.matcher.load(tmp_path / "features.safetensors")
+    for key, value in one.matcher.state_dict().items():
+        assert torch.equal(value, two.matcher.state_dict()[key]), key
+    rgb = torch.rand(1, 3, 6, 6)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    x = (rgb - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
+    for n in (0, 2):
+        x = F.conv2d(x, weights[f"features.{n}.weight"], weights[f"features.{n}.bias"], padding=1).relu()
+    torch.testing.assert_close(one.matcher(rgb), x)
+    three = models.create("ignn", **SMALL).eval()
+    three.load_state_dict(one.state_dict())
+    lr = torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(three(lr), one(lr))
+    assert not any(p.requires_grad for p in one.matcher.parameters())
+
+
+def test_ignn_wrong_matcher_files_are_named(tmp_path: Path) -> None:
+    def attempt(path: Path, match: str) -> None:
+        with pytest.raises(InputError, match=match) as caught:
+            models.create("ignn", **SMALL, matcher=path)
+        assert path.name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    attempt(tmp_path / "missing.pth", "matcher: cannot read .*missing.pth")
+    (tmp_path / "text.pth").write_text("not weights")
+    attempt(tmp_path / "text.pth", "matcher: cannot read")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    attempt(tmp_path / "empty.pth", "matcher: cannot read")
+    (tmp_path / "text.safetensors").write_text("not weights")
+    attempt(tmp_path / "text.safetensors", "matcher: cannot read")
+    torch.save([1, 2], tmp_path / "list.pth")
+    attempt(tmp_path / "list.pth", "expected a state dict .* got list")
+    torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    attempt(tmp_path / "other.pth", r"expected features\.0\.weight \(64, 3, 3, 3\) .* got nothing")
+    torch.save(_vgg() | {"features.2.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "shape.pth")
+    attempt(tmp_path / "shape.pth", r"expected features\.2\.weight \(64, 64, 3, 3\) .* got \(64, 3, 3, 3\)")
