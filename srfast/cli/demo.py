@@ -44,7 +44,7 @@ def write_photographs(folder: Path) -> Path:
         raise RunError("the demo's photographs come with scikit-image; pip install 'srfast[demo]'") from None
     from PIL import Image
 
-    from srfast.data.files import atomic_path
+    from srfast.data.files import output_file
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,6 +53,6 @@ def write_photographs(folder: Path) -> Path:
     for name in PHOTOGRAPHS:
         path = folder / f"{name}.png"
         if not path.exists():
-            with atomic_path(path) as temporary:
+            with output_file(path, "photograph") as temporary:
                 Image.fromarray(getattr(data, name)()).save(temporary, "PNG")
     return folder

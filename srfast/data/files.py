@@ -24,12 +24,15 @@ from pathlib import Path
 
 from srfast.data.provenance import MARK, generator, kind_of
 from srfast.data.renaming import rename_new
+from srfast.data.scratch import TEMPORARY, sweep
 from srfast.data.wording import a_kind, no_folder, thing
 from srfast.errors import InputError, RunError
-from srfast.runtime.locks import OPEN_STAYS, Lock, hold, remove_held
+from srfast.runtime.locks import OPEN_STAYS, Lock, hold
 
 LOCK = ".srfast-lock"
 """The file inside an output folder by which a run keeps others out."""
+PARTS = ".parts"
+"""The end of the name under which an output grows."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -98,8 +101,13 @@ def output_file(
         RunError: the disk is full, or the body wrote nothing.
     """
     inputs = list(inputs)
-    check_output(path, kind, inputs)
-    with atomic_path(Path(path), aside, judge=lambda: check_output(path, kind, inputs)) as temporary:
+    final = check_output(path, kind, inputs)
+
+    def judge() -> None:
+        if (now := check_output(path, kind, inputs)) != final:
+            raise InputError(f"{path}: has become a link to {now}; choose another output")
+
+    with atomic_path(Path(path), aside, judge=judge) as temporary:
         yield temporary
 
 
@@ -149,7 +157,7 @@ def output_folder(
         if files is None:
             _check_own(path, folder, kind)
             for parent, _, _ in os.walk(folder):
-                _sweep(Path(parent), ".srfast-")
+                sweep(Path(parent))
             with atomic_path(folder / MARK) as temporary:
                 temporary.write_text(json.dumps({"generator": generator(kind)}) + "\n", encoding="utf-8")
         for name, what in (files or {}).items():
@@ -207,7 +215,7 @@ def atomic_path(
     prefix = f".srfast-{hashlib.sha256(os.fsencode(final.name)).hexdigest()[:8]}-"
     temporary = (aside or folder) / f"{prefix}{secrets.token_hex(8)}{final.suffix[:16]}"
     if durable:
-        _sweep(temporary.parent, prefix)
+        sweep(temporary.parent, prefix)
     held, mode = -1, _mode(final)
     try:
         try:
@@ -267,6 +275,12 @@ def flush_folder(folder: Path) -> None:
         _flush(folder, os.O_RDONLY)
 
 
+def check_folder_name(path: str | os.PathLike[str]) -> None:
+    """Raises InputError for a folder whose name is that of the unfinished work for another output, which takes it."""
+    if Path(os.path.realpath(path)).name.endswith(PARTS):
+        raise InputError(f"{path}: a name that ends in {PARTS} is that of unfinished work; choose another output")
+
+
 def check_input(path: str | os.PathLike[str], what: str) -> Path:
     """Checks that ``path`` is a regular file; opening a named pipe would wait without end.
 
@@ -316,7 +330,9 @@ def _check_own(path: str | os.PathLike[str], folder: Path, kind: str) -> None:
     if found is not None and found != kind:
         raise InputError(f"{path}: expected {a_kind(kind)} to replace, got {a_kind(found)}; choose another folder")
     if found is None:
-        foreign = next((n for n in sorted(os.listdir(folder)) if not n.startswith(".srfast")), None)
+        foreign = next(
+            (n for n in sorted(os.listdir(folder)) if n not in (MARK, LOCK) and not TEMPORARY.fullmatch(n)), None
+        )
         if foreign is not None:
             raise InputError(f"{path}: holds {foreign}, which srfast did not write; choose a new or an empty folder")
 
@@ -326,19 +342,6 @@ def _remove_empty(folder: Path) -> None:
         (folder / MARK).unlink()
     with suppress(OSError):
         folder.rmdir()
-
-
-def _sweep(folder: Path, prefix: str) -> None:
-    """Removes temporary files of runs that have ended."""
-    for name in os.listdir(folder):
-        if not name.startswith(prefix) or name == LOCK:
-            continue
-        with suppress(OSError):
-            descriptor = os.open(folder / name, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-            if hold(descriptor):
-                remove_held(folder / name, descriptor)
-            else:
-                os.close(descriptor)
 
 
 def _mode(final: Path) -> int | None:

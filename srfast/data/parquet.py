@@ -37,7 +37,14 @@ def opened(path: str | os.PathLike[str], *, whole: bool = True) -> Iterator[pq.P
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if "launch worker thread" in str(error):
             raise RunError(f"{path}: not enough memory to read it") from None
-        raise InputError(f"{path}: not a readable parquet file ({' '.join(str(error).split())[:120]})") from None
+        raise InputError(f"{path}: not a readable parquet file ({reason(error)})") from None
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, in a few words: the system's own where it is the system that says so, not Arrow's."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return " ".join(str(error).split())[:120]
 
 
 def check_names(name: str | os.PathLike[str], schema: pa.Schema) -> None:

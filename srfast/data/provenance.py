@@ -28,7 +28,7 @@ _PATTERNS = (
 )
 _STARTS = (
     (re.compile(rb"\A\x08[\x00-\x7f]\x12\x06srfast"), "ONNX graph"),  # ir_version, producer_name
-    (re.compile(rb"\Astep,loss,lr,"), "training log"),
+    (re.compile(rb"\Astep,loss,lr,psnr,ssim,seconds,data_seconds\r?\n"), "training log"),
     (re.compile(rb"\Aimage,verdict,reasons,keep_instead\b"), "verdicts"),
 )
 

@@ -1,4 +1,4 @@
-"""Temporary working folders: removed at the end, and those of killed runs by the next run."""
+"""Temporary files, and temporary working folders; those of killed runs are removed by the next run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srfast.runtime.locks import OPEN_STAYS, hold
+from srfast.runtime.locks import OPEN_STAYS, hold, remove_held
+
+TEMPORARY = re.compile(r"\.srfast-[0-9a-f]{8}-[0-9a-f]{16}(\..*)?")
+"""A name of ``atomic_path``'s, until it becomes the file's."""
+
+
+def sweep(folder: Path, prefix: str = "") -> None:
+    """Removes temporary files of runs that no longer live."""
+    for name in os.listdir(folder):
+        if not name.startswith(prefix) or not TEMPORARY.fullmatch(name):
+            continue
+        with suppress(OSError):
+            descriptor = os.open(folder / name, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+            if hold(descriptor):
+                remove_held(folder / name, descriptor)
+            else:
+                os.close(descriptor)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from srfast.exporting.arrangement import Plan
 from srfast.exporting.stream import Pair
-from srfast.exporting.writer import shape_of, sides, write_lines
+from srfast.exporting.writer import shape_of, sides, there, write_lines
 
 
 class Folder:
@@ -19,6 +19,7 @@ class Folder:
         self.hr, self.lr = folder / "HR", folder / plan.lr_folder
         for name, _ in sides(plan):
             (folder / name).mkdir(exist_ok=True)
+            self.written = there(folder / name, [f"{n}.{plan.suffix}" for n in plan.names[: self.written]])
 
     def add(self, pairs: list[Pair]) -> None:
         for pair in pairs:

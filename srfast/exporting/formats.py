@@ -53,9 +53,10 @@ class Pairs(Format):
     def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
         if place.finished:
             return plan, 0
-        total, before = len(plan.images), place.written
+        total = len(plan.images)
+        writer = self.writer(place.folder, plan, place.written)
+        before = writer.written
         images = sum(last <= before for _, last in plan.images)
-        writer = self.writer(place.folder, plan, before)
         with closing(writer), closing(encoded(plan, before, threads)) as batches:
             for pairs in batches:
                 writer.add(pairs)

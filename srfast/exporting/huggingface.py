@@ -13,7 +13,7 @@ from srfast.data.parquet import Writer, opened
 from srfast.exporting.arrangement import Plan
 from srfast.exporting.folder import Folder
 from srfast.exporting.stream import Pair
-from srfast.exporting.writer import shard_count, shard_rows
+from srfast.exporting.writer import shard_count, shard_rows, there
 from srfast.scoring.table import CHECKED
 
 _IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
@@ -44,8 +44,10 @@ class Embedded:
     """Parquet shards with the bytes of the files in hr and lr, as Hugging Face's type Image."""
 
     def __init__(self, folder: Path, plan: Plan, written: int) -> None:
-        self.folder, self.plan, self.written = folder, plan, written
+        self.folder, self.plan = folder, plan
         self._rows = shard_rows(plan)
+        names = [embedded_name(i, shard_count(plan)) for i in range(written // self._rows)]
+        self.written = there(folder, names) * self._rows
         self._schema = _schema(plan)
         self._writer: Writer | None = None
         self._pending: list[Pair] = []

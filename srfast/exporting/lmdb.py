@@ -27,7 +27,7 @@ class Lmdb:
 
     def __init__(self, folder: Path, plan: Plan, written: int) -> None:
         self.folder, self.plan, self.written = folder, plan, written
-        self._next, self._held = written, 0
+        self._held = 0
         lmdb = import_lmdb()
         self._error = lmdb.Error
         self._environments: dict[bool, Any] = {}
@@ -41,6 +41,9 @@ class Lmdb:
                         (path / file).unlink(missing_ok=True)  # of a run that ended in its first pages
                     # Flushed to disk once, in finish.
                     self._environments[lr] = lmdb.open(str(path), map_size=_room(plan, lr), sync=False, metasync=False)
+                if any(e.stat()["entries"] < written for e in self._environments.values()):
+                    self.written = 0
+                self._next = self.written
                 self._begin()
         except BaseException:
             self.close()

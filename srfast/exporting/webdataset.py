@@ -12,7 +12,7 @@ from typing import Any
 
 from srfast.exporting.arrangement import Plan
 from srfast.exporting.stream import Pair
-from srfast.exporting.writer import shard_count, shard_rows
+from srfast.exporting.writer import shard_count, shard_rows, there
 
 
 class WebDataset:
@@ -23,8 +23,10 @@ class WebDataset:
     """
 
     def __init__(self, folder: Path, plan: Plan, written: int) -> None:
-        self.folder, self.plan, self.written = folder, plan, written
+        self.folder, self.plan = folder, plan
         self._rows = shard_rows(plan)
+        names = [shard_name(i, shard_count(plan)) for i in range(written // self._rows)]
+        self.written = there(folder, names) * self._rows
         self._tar: tarfile.TarFile | None = None
 
     def add(self, pairs: list[Pair]) -> None:

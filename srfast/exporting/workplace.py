@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srfast.data.files import LOCK, atomic_path, output_folder
+from srfast.data.files import LOCK, PARTS, atomic_path, check_folder_name, output_folder
 from srfast.data.provenance import MARK, kind_of
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import Lock
@@ -69,12 +69,13 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Itera
         InputError: OUTPUT or OUTPUT.parts holds something that must not be replaced, or was made with other settings.
         RunError: the disk is full, or another run writes there now.
     """
+    check_folder_name(output)
     final = Path(os.path.realpath(output))
     if _is_there(output, final, settings, resume):
         _tidy(output, final)
         yield Workplace(final, finished=True)
         return
-    parts = final.with_name(final.name + ".parts")
+    parts = final.with_name(final.name + PARTS)
     try:
         with output_folder(parts, KIND, becomes=final):
             # The run that held the folder until now may have made it the export.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import os
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +17,10 @@ SHARD_BYTES = 256 << 20
 
 
 class Writer(Protocol):
-    """Writes a plan into a folder; it is made with the number of rows that an interrupted run has finished."""
+    """Writes a plan into a folder; it is made with the number of rows that an interrupted run has finished.
+
+    Of these it counts only rows whose files are there: one may have been removed, or left empty by a power cut.
+    """
 
     written: int
     """Number of rows, from the first on, that would survive the end of the process."""
@@ -58,6 +62,13 @@ def is_one_line(name: str) -> bool:
 def write_lines(path: Path, lines: Iterator[str]) -> None:
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)
+
+
+def there(folder: Path, names: Sequence[str]) -> int:
+    """How many of these files of a folder, from the first on, are there with something in them."""
+    with os.scandir(folder) as found:
+        known = {entry.name for entry in found if entry.is_file() and entry.stat().st_size}
+    return next((i for i, name in enumerate(names) if name not in known), len(names))
 
 
 def shard_rows(plan: Plan) -> int:

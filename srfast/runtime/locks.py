@@ -27,6 +27,8 @@ OPEN_STAYS = os.name == "nt"
 """Whether an open file, and the folder that it lies in, can be neither removed, renamed nor replaced."""
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
+"""What the system says of a lock that another process holds; EDEADLK is Windows'."""
 _CONTENT = re.compile(rb"\d+( [^\s/]*)?")
 """The content of a lock file: process and host. It is empty if the disk was full."""
 _FAR = 1 << 30
@@ -183,7 +185,10 @@ def _open(path: Path, output: Path) -> int:
             else:
                 _lock_byte(descriptor)
         except OSError as error:
-            if error.errno not in _UNSUPPORTED:
+            if error.errno not in _UNSUPPORTED | _HELD:
+                os.close(descriptor)
+                raise RunError(f"{output}: cannot be locked ({error.strerror})") from None
+            if error.errno in _HELD:
                 holder = _content(descriptor).decode(errors="replace")
                 os.close(descriptor)
                 raise _taken(output, holder) from None

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from srfast.data.files import check_input
-from srfast.data.parquet import check_names, opened
+from srfast.data.parquet import check_names, opened, reason
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
 from srfast.scoring.rows import arrow_of, is_frame
@@ -145,7 +145,7 @@ def read_table(path: Path) -> pa.Table:
         if path.suffix.lower() == ".txt":
             return _lines(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a readable table ({' '.join(str(error).split())[:120]})") from None
+        raise InputError(f"{path}: not a readable table ({reason(error)})") from None
     raise InputError(f"{path}: expected a .csv, .parquet or .txt file")
 
 

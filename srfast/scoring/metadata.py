@@ -88,8 +88,8 @@ def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
     if _ESCAPED.search(encoded) and not _is_text(meta):
         raise _wrong(name, "text", "expected UTF-8, got half of a surrogate pair")
     for image, state in (meta.get("images") or {}).items():
-        if type(state) is not dict or any(type(state.get(k, 0)) is not int for k in ("size", "mtime_ns", "rows")):
-            raise _wrong(name, "images", f"{image!r}: expected size and mtime_ns as whole numbers")
+        if type(state) is not dict or not _counts(state):
+            raise _wrong(name, "images", f"{image!r}: expected size, mtime_ns and rows as whole numbers")
         if state.get("lr") is not None and not _whole(state["lr"], 2):
             raise _wrong(name, "images", f"{image!r}: expected two whole numbers under lr")
     for key in ("skipped", "small", "records"):
@@ -101,10 +101,18 @@ def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
                 raise _wrong(name, key, "expected two whole numbers for each size in small_at")
             if key == "records" and not ({"skipped", "small"} <= entry.keys() and _whole(entry["small"] or [0, 0], 2)):
                 raise _wrong(name, key, "expected skipped and small in each")
+            if key == "records" and not _counts(entry):
+                raise _wrong(name, key, "expected size, mtime_ns and rows as whole numbers")
 
 
 def _wrong(name: str | os.PathLike[str], key: str, what: str) -> InputError:
     return InputError(f"{name}: its metadata have been damaged: {key}: {what}")
+
+
+def _counts(state: dict[str, Any]) -> bool:
+    """Whether what is said of an image is of the right types; what is not said is no damage."""
+    numbers = [state.get(k, 0) for k in ("size", "mtime_ns", "rows")]
+    return all(type(n) is int for n in numbers) and numbers[2] >= 0
 
 
 def _whole(value: Any, length: int) -> bool:

@@ -15,15 +15,15 @@ from typing import Any
 import pyarrow as pa
 
 from srfast.data import provenance
-from srfast.data.files import LOCK, atomic_path, flush_folder, keep_mode
+from srfast.data.files import LOCK, PARTS, atomic_path, flush_folder, keep_mode
 from srfast.data.images import ImageFile
 from srfast.data.parquet import Writer
 from srfast.data.renaming import exchange
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import OPEN_STAYS, Lock
+from srfast.scoring import part_folder
 from srfast.scoring.columns import repeated, schema_of
 from srfast.scoring.metadata import file_metadata, of_records, records_of
-from srfast.scoring.part_folder import KIND, REPLACED, check_folder, check_table_folder, clear, clear_temporary
 from srfast.scoring.settings import RESUMED
 from srfast.scoring.table import CHECKED, SCHEMA, check_columns, read_parquet, write_parquet
 from srfast.settings import differs
@@ -98,21 +98,21 @@ class Parts:
                 folder of parts holds other files.
             RunError: another process scores into ``output`` now; the message names it.
         """
-        folder = output.with_name(output.name + ".parts")
-        check_folder(folder)
+        folder = output.with_name(output.name + PARTS)
+        part_folder.check_folder(folder)
         parts = cls(folder, settings, Lock.take(folder / LOCK, output))
         try:
-            check_folder(folder)  # as the run before left it
-            if not resume or (folder / REPLACED).exists():
-                clear(folder)
+            part_folder.check_folder(folder)  # as the run before left it
+            if not resume or (folder / part_folder.REPLACED).exists():
+                part_folder.clear(folder)
             begun = parts._begun()
             for path in sorted(folder.glob("part-*.parquet")):
                 parts._index(path)
             if resume and output.exists():
                 parts._continue(output, begun)
-            clear_temporary(folder)
+            part_folder.clear_temporary(folder)
             if not begun:
-                parts._mark(KIND)
+                parts._mark(part_folder.KIND)
         except BaseException:
             parts.close()
             raise
@@ -188,7 +188,9 @@ class Parts:
         extra = next((name for name in table.column_names if name not in self.schema.names), None)
         if extra is not None:
             raise InputError(f"{path}: cannot be resumed: scoring would lose its column {extra!r}; use another output")
-        if not table.column("image").equals(_names(records)):
+        # The rows are counted before their names are built: a few bytes may claim any number.
+        known = sum(r.get("rows", table.num_rows + 1) for r in records) == table.num_rows
+        if not known or not table.column("image").equals(_names(records)):
             if own:
                 return
             raise InputError(
@@ -306,6 +308,7 @@ class Parts:
 
         Parts that a resumed run left in another order, or with rows that were scored again, are written anew first.
         """
+        part_folder.check_grown(self.folder)
         last = self._next
         found = [self._stored[f.name] for f in files]
         held = sum(len(read_parquet(p)[1]["records"]) for p in self.folder.glob("part-*.parquet"))
@@ -336,7 +339,7 @@ class Parts:
         try:
             self._lock.release()
             if old is not None:
-                clear(self.folder)
+                part_folder.clear(self.folder)
         finally:
             if old is not None:
                 old.release()
@@ -346,10 +349,10 @@ class Parts:
 
     def _replace(self, target: Path) -> Lock:
         """Exchanges the parts with an older table, and returns the lock on that table."""
-        check_table_folder(target)
+        part_folder.check_table_folder(target)
         lock = Lock.take(target / LOCK, target)
         try:
-            (target / REPLACED).touch()
+            (target / part_folder.REPLACED).touch()
             keep_mode(self.folder, target)
             if OPEN_STAYS:
                 self._lock.release()
@@ -363,7 +366,7 @@ class Parts:
 
     def remove(self) -> None:
         """Removes the parts and releases the folder."""
-        clear(self.folder)
+        part_folder.clear(self.folder)
         self.close()
 
     def close(self, *, keep: bool = False) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from srfast.data import provenance
+from srfast.data.files import PARTS
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
 from srfast.scoring.settings import COMPARED
@@ -21,7 +22,7 @@ MOST_SHARDS = 1 << 20
 
 def part_files(folder: Path) -> list[Path]:
     """The parts of a table that is a folder, in order; raises InputError if some are missing or the run is not over."""
-    if folder.name.endswith(".parts"):
+    if folder.name.endswith(PARTS):
         raise InputError(f"{folder}: belongs to a run that has not ended; `srfast score --resume` ends it")
     paths = sorted(folder.glob("part-*.parquet"))
     if not paths:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from srfast.data.files import atomic_path, check_input
+from srfast.data.files import check_input, output_file
 from srfast.data.provenance import generator, kind_of
 from srfast.errors import InputError
 from srfast.models.registry import describe, names
@@ -145,7 +145,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 def write(folder: Path, values: Mapping[str, Any]) -> None:
     """Saves the arguments of a run in its folder, as run.json."""
-    with atomic_path(folder / NAME) as temporary:
+    with output_file(folder / NAME, KIND) as temporary:
         text = json.dumps({"generator": generator(KIND), "arguments": dict(values)}, indent=2, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from srfast.data.files import atomic_path, check_input
+from srfast.data.files import check_input, output_file
 from srfast.errors import InputError
 from srfast.settings import differs
 
@@ -25,7 +25,7 @@ MODEL = "model.safetensors"
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Writes a checkpoint under a temporary name, flushes it to disk and renames it."""
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    with output_file(path, "checkpoint") as temporary, open(temporary, "wb") as file:
         stream = _Stream(file)
         try:
             torch.save({"format": FORMAT, **state}, cast(IO[bytes], stream))
@@ -89,7 +89,7 @@ def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any
     """Writes float32 weights as safetensors under a temporary name, renames the file, and returns its SHA-256."""
     tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in weights.items()}
     data = _with_metadata(serialise(tensors), {k: str(v) for k, v in sorted(metadata.items())})
-    with atomic_path(path) as temporary:
+    with output_file(path, "weights") as temporary:
         temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 

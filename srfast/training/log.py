@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from srfast.data.files import atomic_path, write_all
+from srfast.data.files import output_file, write_all
 from srfast.errors import RunError
 from srfast.runtime.progress import Bar
 from srfast.training.board import Board
@@ -33,7 +33,10 @@ class Log:
     def __init__(self, out: Path, first: int, steps: int, quiet: bool = False) -> None:
         self._path = out / NAME
         kept = self._rows_until(first)
-        with atomic_path(self._path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        with (
+            output_file(self._path, "training log") as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(kept)
@@ -82,6 +85,7 @@ class Log:
     def _rows_until(self, step: int) -> list[dict[str, str]]:
         if step == 0 or not self._path.exists():
             return []
-        with open(self._path, newline="", encoding="utf-8") as file:
-            rows = [{k: r.get(k) or "" for k in COLUMNS} for r in csv.DictReader(file)]
+        # What follows the last end of a line is part of a row, and its step part of a number.
+        whole = self._path.read_bytes().rpartition(b"\n")[0].decode(errors="replace")
+        rows = [{k: r.get(k) or "" for k in COLUMNS} for r in csv.DictReader(whole.splitlines())]
         return [r for r in rows if r["step"].isdigit() and int(r["step"]) <= step]

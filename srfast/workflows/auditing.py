@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from srfast.coreset.copies import find_copies
 from srfast.coreset.rejects import HEADER, values
-from srfast.data.files import atomic_path, checksum, output_folder
+from srfast.data.files import atomic_path, checksum, output_file, output_folder
 from srfast.data.images import ImageFile
 from srfast.data.provenance import kind_of
 from srfast.data.shrink import COLUMN as SHRINK
@@ -264,9 +264,17 @@ def _write(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Pat
     known = {checksum(p) for p in folder.glob("rejects*.csv")} & ours
     # Written before the list: one that no mark names was edited.
     marked = "\n".join(["# srfast rejects", *sorted({*known, hashlib.sha256(data).hexdigest()})]).encode()
-    for path, content in ((folder / "images.csv", summary.getvalue().encode("utf-8")), (mark, marked), (place, data)):
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content)
+
+    def judge() -> None:
+        if place.exists() and checksum(place) not in ours:
+            raise InputError(f"{place}: has come while the images were judged; run again for a list beside it")
+
+    with output_file(folder / "images.csv", "verdicts") as temporary:
+        temporary.write_bytes(summary.getvalue().encode("utf-8"))
+    with atomic_path(mark) as temporary:
+        temporary.write_bytes(marked)
+    with atomic_path(place, judge=judge) as temporary:
+        temporary.write_bytes(data)
     return place
 
 

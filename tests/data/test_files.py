@@ -36,6 +36,7 @@ def evaluation(path: Path) -> Path:
         b"",
         PHOTO,
         b"step,loss\n1,2\n",
+        b"step,loss,lr,accuracy\n1,2,3,4\n",
         b'{"psnr": 3}',
         b'{"psnr": 3, "generator": "srfast evaluation"}',
         b"PAR1 and nothing more",
@@ -170,6 +171,38 @@ def test_a_file_that_comes_meanwhile_stays(tmp_path: Path) -> None:
         door.__exit__(None, None, None)
     assert path.read_bytes() == PHOTO
     assert [p.name for p in tmp_path.iterdir()] == ["e.json"]
+
+
+def test_a_link_that_leads_elsewhere_by_the_end_is_not_followed(tmp_path: Path) -> None:
+    """Its old target may be anything by then."""
+    old, new, link = evaluation(tmp_path / "old"), tmp_path / "new", tmp_path / "link"
+    link.symlink_to(old)
+    door = output_file(link, "evaluation")
+    evaluation(door.__enter__())
+    old.write_bytes(PHOTO)
+    link.unlink()
+    link.symlink_to(new)
+    with pytest.raises(InputError, match="link: has become a link to"):
+        door.__exit__(None, None, None)
+    assert old.read_bytes() == PHOTO
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "old"]
+
+
+def test_names_that_are_nearly_those_of_temporary_files_stay(tmp_path: Path) -> None:
+    mine = (".srfast-notes.txt", ".srfast-0123abcd-notes.txt", ".srfast-0123456789abcdef", "sub/.srfast-plan")
+    with output_folder(tmp_path / "out", "study") as folder:
+        (folder / "sub").mkdir()
+    for name in mine:
+        (tmp_path / "out" / name).write_text("mine")
+    left = tmp_path / "out" / "sub" / ".srfast-0123abcd-0123456789abcdef.png"
+    left.write_text("half")
+    with output_folder(tmp_path / "out", "study") as folder:
+        assert [n for n in mine if (folder / n).read_text() != "mine"] == []
+        assert not left.exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / mine[0]).write_text("mine")
+    with pytest.raises(InputError, match=r"holds \.srfast-notes\.txt"), output_folder(tmp_path / "other", "study"):
+        pass
 
 
 def test_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -358,6 +391,20 @@ def test_a_link_to_an_old_lock_is_not_written_into(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no lock"), output_folder(tmp_path / "out", "export"):
         pass
     assert (tmp_path / "12").read_text() == "12 host"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="errors of POSIX")
+def test_a_lock_that_cannot_be_had_is_not_said_to_be_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    def broken(*_: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "lockf", broken)
+    with pytest.raises(RunError, match=r"out: cannot be locked \(Input/output error\)"):
+        Lock.take(tmp_path / LOCK, tmp_path / "out")
+    monkeypatch.undo()
+    Lock.take(tmp_path / LOCK, tmp_path / "out").release()
 
 
 def test_a_lock_moves_with_its_folder(tmp_path: Path) -> None:

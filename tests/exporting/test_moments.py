@@ -96,6 +96,44 @@ def test_what_an_export_did_not_write_stays_in_its_parts(
     assert not [p.name for p in (tmp_path / "out").iterdir() if p.name in (".export-names", ".export-rows")]
 
 
+def test_an_export_with_the_name_of_parts_is_not_taken_for_them(coreset: Path, tmp_path: Path) -> None:
+    """An export to ``pairs`` would have removed it."""
+    with pytest.raises(InputError, match=r"pairs\.parts: a name that ends in \.parts is that of unfinished work"):
+        srfast.export(coreset, tmp_path / "pairs.parts", to="list", scale=2)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(("to", "embed", "victim"), [
+    ("folder", False, "HR/*.png"), ("basicsr", False, "LRx2/*.png"), ("hf", False, "HR/*.png"),
+    ("hf", True, "train-*.parquet"), ("webdataset", False, "*.tar"), ("lmdb", False, "LRx2.lmdb/data.mdb"),
+])  # fmt: skip
+@pytest.mark.parametrize("how", ["removed", "empty"])
+def test_what_went_missing_of_an_unfinished_export_is_written_again(
+    to: Any, embed: bool, victim: str, how: str, coreset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows were noted as finished, and then their file was removed, or a power cut left it empty."""
+    from srfast.exporting import huggingface, lmdb, webdataset
+
+    for module in (huggingface, webdataset):
+        monkeypatch.setattr(module, "shard_rows", lambda plan: 4)
+    monkeypatch.setattr(lmdb, "_COMMIT_BYTES", 1)
+
+    def stop(_done: int, _images: int, patches: int) -> None:
+        if patches >= 12:
+            raise RuntimeError("stop")
+
+    out = tmp_path / "out"
+    with pytest.raises(RuntimeError, match="stop"):
+        srfast.export(coreset, out, to=to, embed=embed, scale=2, progress=stop)
+    assert int((tmp_path / "out.parts" / ".export-rows").read_text())
+    file = min((tmp_path / "out.parts").glob(victim))
+    file.unlink()
+    if how == "empty":
+        file.touch()
+    done = srfast.export(coreset, out, to=to, embed=embed, scale=2, resume=True, check=True)
+    assert done.compared == done.patches
+
+
 @pytest.mark.parametrize("to", ["basicsr", "lmdb", "hf", "webdataset"])
 def test_an_export_that_ends_anywhere_goes_on_to_the_same_files(
     to: Any, coreset: Path, tmp_path: Path, ending: Any

@@ -151,6 +151,11 @@ FOREIGN: dict[str, Callable[[Path, Path], Any]] = {
         pa.table({"x": [1]}), folder / "part-00000003-0123abcd.parquet"
     ),
     "notes.txt": lambda folder, _: (folder / "notes.txt").write_text("mine"),
+    # Tables that are whole, of other names than their own.
+    "part-00000004-0123abcd.parquet": lambda folder, images: score(
+        images, output=folder / "part-00000004-0123abcd.parquet", **OPTIONS
+    ),
+    "part-00000005.parquet": lambda folder, images: score(images, output=folder / "part-00000005.parquet", **OPTIONS),
 }
 
 
@@ -194,6 +199,37 @@ def test_what_comes_into_a_table_while_it_is_replaced_stays(few: Path, tmp_path:
     with pytest.raises(InputError, match=r"holds part-00000009\.parquet"):
         score(few, output=output, progress=arrive, **OPTIONS)
     assert (tmp_path / "scores" / "part-00000009.parquet").read_bytes() == PHOTO
+
+
+@pytest.mark.parametrize("what", ["notes.txt", "part-mine.parquet", "part-00000009.parquet", "a folder"])
+@pytest.mark.parametrize("name", ["s.parquet", "scores/"])
+def test_what_comes_into_the_parts_while_they_grow_stays(name: str, what: str, few: Path, tmp_path: Path) -> None:
+    output, parts = f"{tmp_path}/{name}", tmp_path / f"{Path(name).name}.parts"
+
+    def arrive(done: int, _total: int, _patches: int) -> None:
+        if done == 1 and what == "a folder":
+            (parts / what).mkdir()
+        elif done == 1:
+            (parts / what).write_bytes(PHOTO)
+
+    if name.endswith("/"):
+        with pytest.raises(RunError, match=rf"{parts.name}: holds {what}, .* move it away and continue with --resume"):
+            score(few, output=output, progress=arrive, **OPTIONS)
+    else:
+        score(few, output=output, progress=arrive, **OPTIONS)
+    assert (parts / what).exists()
+    assert what == "a folder" or (parts / what).read_bytes() == PHOTO
+    (parts / what).rename(tmp_path / what)
+    table = score(few, output=output, resume=True, **OPTIONS)
+    assert table.table.equals(score(few, **OPTIONS).table)
+    assert sorted(os.listdir(tmp_path)) == sorted([Path(name).name, few.name, what])
+
+
+def test_a_table_with_the_name_of_parts_is_not_taken_for_them(few: Path, tmp_path: Path) -> None:
+    """A run into ``s.parquet`` would have removed it."""
+    with pytest.raises(InputError, match=r"s\.parquet\.parts: a name that ends in \.parts is that of unfinished work"):
+        score(few, output=f"{tmp_path}/s.parquet.parts/", **OPTIONS)
+    assert os.listdir(tmp_path) == [few.name]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")

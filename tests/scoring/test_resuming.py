@@ -219,7 +219,9 @@ def test_an_output_that_is_a_link_and_has_no_suffix(photo_folder: Path, tmp_path
     options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "link"}
     with pytest.raises(KeyboardInterrupt):
         srfast.score(photo_folder, progress=stop_after(2), **options)
-    (tmp_path / "elsewhere" / "table.parts" / ".srfast-0123456789abcdef").write_bytes(b"left by a crash")
+    (tmp_path / "elsewhere" / "table.parts" / ".srfast-89abcdef-0123456789abcdef.parquet").write_bytes(
+        b"left by a crash"
+    )
     srfast.score(photo_folder, resume=True, **options)
     assert (tmp_path / "link").is_symlink()
     assert [p.name for p in (tmp_path / "elsewhere").iterdir()] == ["table"]

@@ -100,6 +100,10 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "scale": {"scale": "2"},
     "records": {"records": [{"image": "a.png"}]},
     "surrogate": {"root": "\ud800"},
+    "rows": {"images": {"coffee.png": {"size": 1, "mtime_ns": 2, "rows": -4}}},
+    "a record": {
+        "records": [{"image": "a.png", "skipped": None, "small": None, "size": 1, "mtime_ns": 2, "rows": "4"}]
+    },
 }
 
 
@@ -119,6 +123,21 @@ def test_metadata_that_say_less_are_no_damage(scored: ScoreTable, tmp_path: Path
         meta = {**scored.meta, "images": images or {}, "shard": [0, 0]}
         pq.write_table(scored.table.replace_schema_metadata({KEY: json.dumps(meta).encode()}), path)
         assert len(srfast.select(path, keep=1.0)) == len(srfast.CorePatches(path)) == len(scored)
+
+
+@pytest.mark.parametrize("rows", [10**30, 1 << 40, 1 << 31, 5, 0, None])
+def test_a_table_that_does_not_say_which_rows_are_whose_is_not_resumed(
+    rows: int | None, scored: ScoreTable, tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.parquet"
+    images = {n: {k: v for k, v in s.items() if k != "rows"} for n, s in scored.meta["images"].items()}
+    images["coffee.png"] |= {"rows": rows} if rows is not None else {}
+    meta = {**scored.meta, "images": {**scored.meta["images"], "coffee.png": images["coffee.png"]}}
+    pq.write_table(scored.table.replace_schema_metadata({KEY: json.dumps(meta).encode()}), path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"scores\.parquet: cannot be resumed: rows were taken out"):
+        srfast.score(scored.meta["root"], patch=48, stride=48, scorer="bicubic", output=path, resume=True)
+    assert path.read_bytes() == before
 
 
 def test_two_columns_of_one_name_are_refused(scored: ScoreTable, tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 HERE = Path(__file__).parent
@@ -69,6 +72,33 @@ for way in ("whole", "in_place", "careless", "messy", "together"):
 (work / "found.json").write_text(json.dumps(found))
 """
 
+READ = """
+import ctypes, errno, os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from forking import FAIL
+from srfast.errors import InputError
+from srfast.scoring.joining import read_table
+
+shim, path = ctypes.CDLL(sys.argv[2]), Path(sys.argv[3])
+read_table(path)
+event = 0
+while True:
+    pid = os.fork()
+    if pid == 0:
+        shim.fault_arm(os.fsencode(path.parent), FAIL, ctypes.c_long(event), errno.EIO, -1)
+        try:
+            read_table(path)
+        except InputError as error:
+            print(error, flush=True)
+        seen = shim.fault_events()
+        shim.fault_disarm()
+        os._exit(seen <= event)
+    if os.waitpid(pid, 0)[1]:
+        break
+    event += 1
+"""
+
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -115,3 +145,25 @@ def test_a_slice_of_the_exhaustive_run_loses_nothing(library: Path, tmp_path: Pa
     assert all(row["runs"] for row in found)
     assert sum(row["outcomes"].get("killed", 0) for row in found) > 2
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["other.csv", "other.parquet", "other.txt"])
+def test_a_table_that_cannot_be_read_is_one_sentence_without_a_librarys_words(
+    name: str, library: Path, tmp_path: Path
+) -> None:
+    """At each event of its reading; Arrow's own file reports an error of closing on stderr, from a source file."""
+    path = tmp_path / "in" / name
+    path.parent.mkdir()
+    if name == "other.parquet":
+        pq.write_table(pa.table({"image": ["a.png"], "quality": [1.0]}), path)
+    else:
+        path.write_text("image,quality\na.png,1\n" if name == "other.csv" else "a.png 1\n")
+    line = [sys.executable, "-c", READ, str(HERE), str(library), str(path)]
+    done = subprocess.run(line, env={**os.environ, "LD_PRELOAD": str(library)}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    messages = done.stdout.splitlines()
+    assert len(messages) >= 4
+    for message in messages:
+        assert message.startswith(f"{path}: "), message
+        assert message.endswith(("Input/output error", "(Input/output error)", "(error closing file)")), message
+        assert not re.search("rrow|Detail|errno|Errno|IOError", message), message

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from srfast.data.files import checksum
+from srfast.errors import InputError
 from srfast.training import board, checkpoint
 from srfast.training.loop import train
 from srfast.training.plan import Plan
@@ -69,6 +70,30 @@ def test_a_finished_run_has_the_weights_its_checkpoint_names(
         (out / WEIGHTS).write_bytes((tmp_path / "other" / WEIGHTS).read_bytes())
     assert run(store, out, resume=True).step == 4
     assert (out / WEIGHTS).read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", ["last.pt", WEIGHTS])
+def test_a_file_that_comes_into_a_runs_folder_meanwhile_stays(name: str, store: PairStore, tmp_path: Path) -> None:
+    def arrive(_model: Any) -> tuple[float, float]:
+        if not (tmp_path / "run" / name).exists():
+            (tmp_path / "run" / name).write_bytes(b"mine")
+        return 30.0, 0.9
+
+    with pytest.raises(InputError, match=f"{name}: exists and was not written by srfast"):
+        run(store, tmp_path / "run", evaluate=arrive, eval_every=1)
+    assert (tmp_path / "run" / name).read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("rest", [b"1", b"3,0.2", b"1,\xff\xfe", b'2,"0.2', b"1,\0"])
+def test_a_row_that_was_cut_short_is_not_kept(rest: bytes, store: PairStore, tmp_path: Path) -> None:
+    """Of the row of step 13, "1" would be one of a step before the checkpoint."""
+    out = tmp_path / "run"
+    run(store, out, log_every=1)
+    rows = [line.split(",")[:3] for line in (out / "log.csv").read_text().splitlines()]
+    with open(out / "log.csv", "ab") as file:
+        file.write(rest)
+    run(store, out, log_every=1, resume=True)
+    assert [line.split(",")[:3] for line in (out / "log.csv").read_text().splitlines()] == rows
 
 
 def test_a_disk_that_is_full_for_the_checkpoint(

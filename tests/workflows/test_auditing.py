@@ -18,6 +18,7 @@ from PIL import Image, ImageFilter
 import srfast
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
+from srfast.workflows import auditing
 from srfast.workflows.auditing import audit
 
 
@@ -118,6 +119,31 @@ def test_an_audit_that_ends_anywhere_leaves_no_list_that_seems_edited(
                 audit([mixed / "coffee.png", mixed / "noisy.png"], out)
         audit(mixed / "coffee.png", out)
     assert sorted(p.name for p in out.glob("*.csv")) == ["images.csv", "rejects.csv"]
+
+
+@pytest.mark.parametrize("name", ["images.csv", "rejects.csv"])
+def test_a_list_that_comes_meanwhile_stays(
+    name: str, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While images are judged, or between the look at what is there and the rename of the list."""
+    out, door = tmp_path / "out", auditing.atomic_path
+
+    def judge(table: ScoreTable, real: Any = auditing._judge) -> Any:
+        (out / name).write_text("mine")
+        return real(table)
+
+    def late(path: Path, *args: Any, **options: Any) -> Any:
+        if path.name == name:
+            path.write_text("mine")
+        return door(path, *args, **options)
+
+    if name == "images.csv":
+        monkeypatch.setattr(auditing, "_judge", judge)
+    else:
+        monkeypatch.setattr(auditing, "atomic_path", late)
+    with pytest.raises(InputError, match=f"{name}: (exists and was not written by srfast|has come)"):
+        audit(mixed / "coffee.png", out)
+    assert (out / name).read_text() == "mine"
 
 
 def test_verdicts_that_are_not_an_audits_stay(mixed: Path, tmp_path: Path) -> None:
