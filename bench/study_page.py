@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from bench import target_rows
+from bench import dirty_rows, target_rows
 from bench.study_rows import (
     DATASET,
     RESULTS,
@@ -133,6 +133,7 @@ _SHORT = (
 
 TABLES: dict[str, Table] = {
     **target_rows.TABLES,
+    **dirty_rows.TABLES,
     "spread": Means(
         "spread-bsds",
         ("at 1,951 updates", "Set5", "Set14", "BSD100"),
@@ -305,7 +306,7 @@ TABLES: dict[str, Table] = {
         "sizes-long",
         ("15,608 updates", "BSD100", "Urban100"),
         ("fsrcnn 15608",),
-        tuple(row for row in _SIZES if row[1] in ("full 100", "des 10", "half 100", "half_des 10")),
+        tuple(row for row in _SIZES if row[1].split()[0] not in ("random", "clean_des", "one", "best_des")),
         ("BSD100", "Urban100"),
     ),
     "saved": Saved(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from srfast.evaluation.inference import Comparison, holm, interval, judge
-from srfast.study.claims import strata_difference
+from srfast.study.claims import SIDES, Judged, judged, strata_difference
 from srfast.study.result_groups import Group, groups
 from srfast.study.results import Results
 
@@ -54,6 +55,34 @@ class Strata:
             found = [judge(_mean([paired(study, model, a, c, dataset, s) for a, c in pairs])) for s in ("", *STRATA)]
             lines.append([words, str(found[0].seeds), *(told(c) for c in found)])
         return markdown(head, lines)
+
+
+@dataclass(frozen=True)
+class Across:
+    """The claims of studies' files, judged together in each: a row a claim, a column a study; bold: told by Holm's p.
+
+    A claim's words are those of its arms, by name and, where the arm has several, by "NAME PERCENT".
+    """
+
+    studies: tuple[tuple[str, str], ...]
+    """Name and head of the column."""
+    words: Mapping[str, str]
+    strata: bool = False
+
+    def markdown(self) -> str:
+        rows: dict[str, list[str]] = {}
+        for at, (study, _) in enumerate(self.studies):
+            for j in judged(_results(study)):
+                if bool(j.stratum) == self.strata:
+                    i, mark = j.interval, "**" if j.p < 0.05 else ""
+                    cells = rows.setdefault(self._words(j), [""] * len(self.studies))
+                    cells[at] = f"{mark}{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]{mark}"
+        return markdown(["claim", *(head for _, head in self.studies)], [[k, *v] for k, v in rows.items()])
+
+    def _words(self, j: Judged) -> str:
+        sides = ((j.claim[name], f"{j.claim[name]} {j.claim[keep] * 100:g}") for name, keep in SIDES)
+        one, other = (self.words.get(exact) or self.words[name] for name, exact in sides)
+        return f"{one} against {other}{f', {j.stratum} tiles' if j.stratum else ''}"
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def judged(results: Results) -> list[Judged]:
         return []
     found: list[tuple[Mapping[str, Any], Group, Group, str, Comparison]] = []
     for claim in claims:
-        arm, control = (_group(some, claim, results.meta["study"], *names) for names in _SIDES)
+        arm, control = (_group(some, claim, results.meta["study"], *names) for names in SIDES)
         both = sorted(set(arm.seeds) & set(control.seeds)) if arm and control else []
         dataset = claim["dataset"] or main_dataset(some)
         if arm and control and both and dataset in arm.psnr:
@@ -95,7 +95,7 @@ def judged(results: Results) -> list[Judged]:
     return done
 
 
-_SIDES = (("arm", "keep"), ("against", "against_keep"))
+SIDES = (("arm", "keep"), ("against", "against_keep"))
 
 
 def _group(

@@ -1,0 +1,33 @@
+"""The tables of what was found on dirty pools, from the committed results."""
+
+from __future__ import annotations
+
+from bench.study_rows import Across, Means
+
+POOLS = (
+    ("dirty-wild-60", "a mix, 60 % spoilt"),
+    ("dirty-noise-30", "30 % noisy"),
+    ("dirty-upscaled-75", "75 % enlarged"),
+)
+ARMS = (
+    ("all patches", "full 100"),
+    ("the clean images alone (which no method knows)", "oracle 100"),
+    ("the hardest half", "des 50"),
+    ("the hardest quarter", "des 25"),
+    ("the half by `relative`", "relative 50"),
+    ("the hardest half after the hardest 5 % were dropped", "refined 50"),
+    ("what `--clean` leaves", "clean 100"),
+    ("the hardest half of what `--clean` leaves", "clean_des 50"),
+)
+_WORDS = {arm.removesuffix(" 100"): words for words, arm in ARMS}
+
+TABLES = {
+    "dirty-means": Means(
+        POOLS[0][0],
+        ("BSD100, 1,951 updates", *(head for _, head in POOLS)),
+        tuple(f"{name}: fsrcnn 1951" for name, _ in POOLS),
+        ARMS,
+    ),
+    "dirty-claims": Across(POOLS, _WORDS),
+    "dirty-strata": Across(POOLS, _WORDS, strata=True),
+}
