@@ -34,7 +34,7 @@ def command(evaluations: tuple[str, ...], metric: str, lower_is_better: bool, as
             name, _, files = text.partition("=")
             found = files.split(",")
         if not name or name in runs:
-            raise InputError(f"compare: expected evaluations of names that differ, got {name!r} twice")
+            raise InputError(f"compare: expected evaluations with different names, got {name!r} twice")
         runs[name] = found
     contest = compare(runs, metric, lower_is_better=lower_is_better)
     if as_json:

@@ -158,7 +158,7 @@ def _print_tables(study: Path, output: str | None, images: tuple[str, ...], test
     if folder is None:
         where = output or study.name
         raise InputError(
-            f"output: expected -o FOLDER to run the study into (or --images FOLDER: yours), or finished results; "
+            f"output: expected -o FOLDER to run the study into, --images FOLDER with images, or finished results; "
             f"{where} has none"
         )
     own = output is not None or study.is_dir()

@@ -136,7 +136,7 @@ def find_duplicates(
     check_scored("scores", scores.meta)
     taken = [c for c in COLUMNS if c in scores.table.column_names]
     if taken:
-        raise InputError(f"scores: column {taken[0]!r} is there already; take the table it was made from")
+        raise InputError(f"scores: column {taken[0]!r} exists already; take the table without it")
     if not len(scores):
         raise InputError("scores: expected at least one patch, got an empty table")
     tests = find_images(list(against)) if (against := list(against)) else []

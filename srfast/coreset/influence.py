@@ -96,12 +96,12 @@ def influence(
     table = scores if isinstance(scores, ScoreTable) else ScoreTable.read(scores)
     check_scored("scores", table.meta)
     if COLUMN in table.columns:
-        raise InputError(f"scores: column {COLUMN!r} is there already; take the table it was made from")
+        raise InputError(f"scores: column {COLUMN!r} exists already; take the table without it")
     if not len(table):
         raise InputError("scores: expected at least one patch, got an empty table")
     if table.meta.get("lr"):
         raise InputError(
-            "scores: expected LR images made by srfast, got a table of given ones; influence has no target's"
+            "scores: expected LR images made by srfast, got a table of given LR images, which the target does not have"
         )
     probes = PROBES if probes is None else probes
     if isinstance(probes, bool) or not isinstance(probes, int) or not 10 <= probes <= 8000:

@@ -73,7 +73,7 @@ class Patches:
     def source(self, image: str, factor: float = 1.0) -> Source:
         """The file of an image of the table, at one of its sizes."""
         if factor != 1 and self.lr:
-            raise InputError("lr: LR images that exist are of whole images, but the table has patches of smaller ones")
+            raise InputError("lr_images: given LR images are of whole images, but the table has patches of shrunk ones")
         return Source(self.root / image, factor, self.lr.find(image) if self.lr else None)
 
     def places(self) -> tuple[list[tuple[str, float]], list[int]]:
@@ -191,9 +191,7 @@ def _check_apart(root: Path, images: list[str]) -> None:
         other = seen.setdefault(image.casefold(), image)
         with suppress(OSError):
             if other != image and os.path.samefile(root / other, root / image):
-                raise InputError(
-                    f"{root}: {other} and {image} are one file there; images must not differ in case alone"
-                )
+                raise InputError(f"{root}: {other} and {image} are one file there; rename one of the two")
 
 
 def read_pair(

@@ -231,7 +231,7 @@ class Selection(Settings):
         if self.method in TARGETED and (self.method in columns) == (self.target is not None):
             if self.target is None:
                 raise InputError(
-                    f"target: expected images that the patches shall be chosen for, got none with method {self.method}"
+                    f"target: expected images to choose the patches for, got none with method {self.method}"
                 )
             raise InputError(f"target: the table has a column {self.method!r} already; leave the target out, or take "
                              "the table it was made from")  # fmt: skip

@@ -62,7 +62,7 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     if kind in _TABLES and not final.exists() and final.suffix.lower() in _NOT_TABLES:
         raise InputError(f"{path}: {a_kind(kind)} is a parquet file; expected a name ending in .parquet")
     if not folder.is_dir():
-        raise InputError(f"{path}: expected a file in an existing directory; {no_folder(folder)}")
+        raise InputError(f"{path}: expected a file in an existing folder; {no_folder(folder)}")
     if final.exists():
         if not final.is_file():
             raise InputError(f"{path}: expected a file to write; a {thing(final)} is there")
@@ -206,7 +206,7 @@ def atomic_path(
     final = Path(os.path.realpath(path))
     folder = final.parent
     if not folder.is_dir():
-        raise InputError(f"{path}: expected a file in an existing directory; {no_folder(folder)}")
+        raise InputError(f"{path}: expected a file in an existing folder; {no_folder(folder)}")
     if final.exists() and not final.is_file():
         raise InputError(f"{path}: expected a file to write; a {thing(final)} is there")
     if not os.access(folder, os.W_OK | os.X_OK):

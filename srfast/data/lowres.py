@@ -37,7 +37,9 @@ class LowRes:
         """
         path = Path(os.path.abspath(folder))
         if not path.is_dir():
-            raise InputError(f"{argument}: expected a folder of LR images, got {os.fspath(folder)!r}, which is none")
+            raise InputError(
+                f"{argument}: expected a folder of LR images, got {os.fspath(folder)!r}, which is not a folder"
+            )
         if template.count("{}") != 1 or "/" in template or "\\" in template:
             raise InputError(f"lr_template: expected one {{}} for the name of the HR image, got {template!r}")
         return cls(path, template)
@@ -55,14 +57,12 @@ class LowRes:
             raise InputError(f"lr: expected metadata that name a folder of LR images, got {known!r} and {template!r}")
         if moved is not None:
             if not known:
-                raise InputError(
-                    f"lr_root: expected scores of LR images that exist, got {os.fspath(moved)!r} for made ones"
-                )
+                raise InputError(f"lr_root: expected scores of given LR images, got {os.fspath(moved)!r} for made ones")
             return cls.open(moved, template, "lr_root")
         if known and not os.path.isdir(known):
             raise InputError(
-                f"{known}: no such folder of LR images; where they have moved, export --lr-root or train --lr-images "
-                "names it"
+                f"{known}: no such folder of LR images; if they have moved, name it by export --lr-root or train "
+                "--lr-images"
             )
         return cls.open(known, template) if known else None
 

@@ -52,7 +52,7 @@ def check_names(name: str | os.PathLike[str], schema: pa.Schema) -> None:
     seen: set[str] = set()
     for column in schema.names:
         if column in seen:
-            raise InputError(f"{name}: column {column!r} is there twice; rename one of the two")
+            raise InputError(f"{name}: column {column!r} occurs twice; rename one of the two")
         seen.add(column)
 
 
@@ -168,7 +168,7 @@ def check_claims(path: str | os.PathLike[str], file: pq.ParquetFile, *, whole: b
         if there and needed > there:
             raise InputError(
                 f"{path}: refused, its {rows:,} rows would take {needed >> 20:,} MiB of memory; "
-                f"there are {there >> 20:,}"
+                f"this machine has {there >> 20:,}"
             )
 
 

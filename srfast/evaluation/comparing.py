@@ -158,7 +158,9 @@ def _common(found: Mapping[str, Mapping[tuple[str, str], float]]) -> tuple[dict[
         i for i in every if all(math.isfinite(of.get((s, i), math.nan)) for n, of in found.items() for s in seeds[n])
     ]
     if len(images) < 2:
-        raise InputError(f"compare: expected at least two images that all have, got {len(images)} of {len(every)}")
+        raise InputError(
+            f"compare: expected at least two images that all evaluations have, got {len(images)} of {len(every)}"
+        )
     return seeds, images, len(every) - len(images)
 
 
@@ -187,7 +189,7 @@ def _read(source: Source, metric: str, seed: str) -> dict[str, dict[tuple[str, s
     for row in rows:
         key = (str(row.get("seed") or seed), "/".join(filter(None, (row.get("dataset"), row["image"]))))
         if key in values:
-            raise InputError(f"{source}: image {row['image']!r} is there twice")
+            raise InputError(f"{source}: image {row['image']!r} occurs twice")
         try:
             values[key] = math.inf if row[metric] is None else float(row[metric])
         except ValueError:
@@ -203,7 +205,7 @@ def _json(path: Path, text: str) -> list[dict[str, Any]]:
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON: {error}") from None
     if not isinstance(images, list):
-        raise InputError(f"{path}: expected what srfast eval --json writes, got no list 'images'")
+        raise InputError(f"{path}: expected a file that `srfast eval --json` wrote, got no list 'images'")
     return images
 
 

@@ -123,7 +123,7 @@ def make_plan(
     scale = scale_of(scale, meta)
     table = table.take(_order(table, factors(table, meta, name), shuffled))
     if lr_root is not None and not lr:
-        raise InputError("lr_root: expected LR patches to be written, got none")
+        raise InputError("lr_root: expected `lr` yes with it, got no")
     low = LowRes.of(meta, lr_root) if lr else None
     images = ScoredImages.of(meta, root, name, low, lr_root is not None)
     plan = Plan(table, place(table, images), scale, lr, suffix)

@@ -65,7 +65,7 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
         for (name, _, _), (hr, lr) in decoded:
             row = left.pop(name, None)
             if row is None:
-                raise RunError(f"{folder}: holds {name}, which is not of the core-set or is there twice")
+                raise RunError(f"{folder}: holds {name}, which is not in the core-set or occurs twice")
             size = int(plan.patches.size[row])
             _check_shape(folder, name, "HR", hr, size)
             if lr is not None:
@@ -76,7 +76,7 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
                 if lr is not None and compare_lr:
                     _check_pixels(folder, name, "LR", lr, low)
     if left:
-        raise RunError(f"{folder}: {len(left)} of {len(plan)} patches are missing, {next(iter(left))} for one")
+        raise RunError(f"{folder}: {len(left)} of {len(plan)} patches are missing, such as {next(iter(left))}")
     return len(sample)
 
 

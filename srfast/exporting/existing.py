@@ -55,7 +55,7 @@ def _keys(plan: Plan, existing: Path) -> list[str]:
         if missing:
             image, x, y, *_ = missing[0]
             raise InputError(
-                f"{existing}: {len(missing)} of {len(plan)} patches are not in it, {image} at x = {x}, y = {y} for one"
+                f"{existing}: {len(missing)} of {len(plan)} patches are not in it, such as {image} at x = {x}, y = {y}"
             )
         return [known[row] for row in rows]
     for image, x, y, _, factor in rows:

@@ -84,7 +84,7 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Itera
     except OSError as error:
         if error.errno in _FULL:
             raise RunError(
-                f"{output}: the disk is full ({error.strerror}); what is finished lies in {parts}: "
+                f"{output}: the disk is full ({error.strerror}); finished files are in {parts}: "
                 "make room and continue with `resume`"
             ) from error
         if error.errno in _THERE:
@@ -179,5 +179,5 @@ def _check_same(output: Path, found: dict[str, Any], settings: dict[str, Any]) -
     if (other := differs(found, settings)) is not None:
         raise InputError(
             f"{output}: cannot be resumed: {other[0]} was {other[1]!r} and is {other[2]!r} now; "
-            "use the old one or another output"
+            "use the old value, or choose another output"
         )

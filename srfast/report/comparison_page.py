@@ -52,7 +52,7 @@ def comparison(a: Rows, b: Rows, names: Sequence[str], root: Path | None = None)
     if isinstance(a, CoreSet):
         return _of_selections(a, b, matched, names, root)
     if len(a) != len(b) or (matched < 0).any():
-        raise InputError(f"{names[1]}: expected the {len(a)} patches of {names[0]}, got others")
+        raise InputError(f"{names[1]}: expected the {len(a)} patches of {names[0]}, got other patches")
     return _of_scorers(a, b, matched, names, root)
 
 

@@ -178,7 +178,9 @@ def _open(path: Path, output: Path) -> int:
             raise InputError(f"{output}: cannot write beside it ({error.strerror})") from None
         if not _is_lock(descriptor):
             os.close(descriptor)
-            raise InputError(f"{path}: is no lock of srfast's, which writes {output} there; choose another output")
+            raise InputError(
+                f"{path}: is not a lock of srfast, which needs it to write {output}; choose another output"
+            )
         try:
             if fcntl is not None:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -77,7 +77,7 @@ class Cluster:
             self.decoder: dict[str, Any] = {}
             self.backend, self.precision = self._made.backend, self._made.precision
             if self._made.sha256 != self.network.sha256:
-                raise RunError(f"engine: ray: the workers' weights of {self.network.name} are others than here")
+                raise RunError(f"engine: ray: the workers' weights of {self.network.name} differ from this machine's")
         except BaseException as error:
             self.close()
             raise _explained(error) from None

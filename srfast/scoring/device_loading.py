@@ -33,7 +33,7 @@ def check_loader(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile
         raise InputError("loader: dali stops at a file that it cannot read, leave `skip_bad` out")
     for file in files:
         if file.path.suffix.lower() not in (".jpg", ".jpeg"):
-            raise InputError(f"loader: dali decodes JPEG on the GPU, all else on the CPU, as srfast does: {file.path}")
+            raise InputError(f"loader: dali is for JPEG files, since it decodes others on the CPU: {file.path}")
 
 
 def decoder(engine: Any) -> dict[str, Any]:

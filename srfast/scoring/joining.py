@@ -104,7 +104,7 @@ def join_columns(
     by, index = next(((by, index) for by, index in tried if (index >= 0).any()), ("", np.empty(0)))
     if not by:
         raise InputError(
-            f"{name}: no row belongs to the score table; it has {strings[0].as_py()!r} where that has "
+            f"{name}: no row matches the score table; it has {strings[0].as_py()!r} where that has "
             f"{scores.table.column('image')[0].as_py()!r}"
             if there.num_rows and len(scores)
             else f"{name}: expected rows, got none"
@@ -222,7 +222,7 @@ def _match(
     if len(twice):
         row = int(rows[twice[0]])
         values = ", ".join(str(there.column(c)[row].as_py()) for c in keys.values())
-        raise InputError(f"{name}: row {row} ({values}): another row means the same patches")
+        raise InputError(f"{name}: row {row} ({values}): another row is about the same patches")
     return at[code[: len(scores)]]
 
 

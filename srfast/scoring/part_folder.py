@@ -35,7 +35,7 @@ def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = 
     check_folder_name(folder)
     folder = Path(os.path.realpath(folder))
     if not folder.parent.is_dir():
-        raise InputError(f"{folder}: expected a folder in an existing directory; {no_folder(folder.parent)}")
+        raise InputError(f"{folder}: expected a folder in an existing folder; {no_folder(folder.parent)}")
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -43,7 +43,7 @@ def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = 
     if any(folder in Path(item).parents for item in inputs):
         raise InputError(f"{folder}: is an input of this run; choose another output")
     if any(folder.iterdir()) and provenance.kind_of(folder) != "score table":
-        raise InputError(f"{folder}: holds files and is no score table of srfast; choose a new or an empty folder")
+        raise InputError(f"{folder}: holds files and is not a score table of srfast; choose a new or an empty folder")
     check_folder(folder)
 
 

@@ -149,8 +149,8 @@ class Parts:
             if any(self.folder.glob("part-*.parquet")):
                 raise
             raise InputError(
-                f"{other.says}; it is finished, and no interrupted run is there to be lost: leave out `resume` to "
-                "replace it, or choose another output"
+                f"{other.says}; it is finished, and there is no interrupted run: leave out `resume` to replace it, or "
+                "choose another output"
             ) from None
 
     @property

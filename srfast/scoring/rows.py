@@ -209,8 +209,8 @@ def of_frame(name: str, frame: Any, schema: pa.Schema) -> tuple[pa.Table, dict[s
         meta = json.loads(getattr(frame, "attrs", {})[_ATTRIBUTE])
     except (KeyError, TypeError, ValueError):
         raise InputError(
-            f"{name}: expected rows with their metadata, got a DataFrame that has lost them; "
-            "scores.with_rows(frame) puts those of the table it was made from back"
+            f"{name}: expected rows with their metadata, got a DataFrame without them; "
+            "scores.with_rows(frame) adds those of the table that it was made from"
         ) from None
     return typed(arrow_of(frame), schema), meta
 

@@ -68,7 +68,9 @@ class ScoredImages:
         if folder is None:
             raise InputError(f"{name}: expected metadata that name the image folder (root), got none")
         if not os.path.isdir(folder):
-            raise InputError(f"root: expected the folder the images lie in, got {os.fspath(folder)!r}, which is none")
+            raise InputError(
+                f"root: expected the folder the images lie in, got {os.fspath(folder)!r}, which is not a folder"
+            )
         return cls(Path(folder), meta, root is not None, lr, lr_moved)
 
     def check(self, image: str) -> Path:

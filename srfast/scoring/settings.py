@@ -185,9 +185,9 @@ class ScoreSettings(Settings):
             if self.patch < SMALLEST:
                 raise InputError(f"blockiness: expected a patch of at least {SMALLEST} pixels, got {self.patch}")
         if self.several_sizes and self.lr_images is not None:
-            raise InputError("shrink: expected 1 with `lr_images`, which are there for the whole images alone")
+            raise InputError("shrink: expected 1 with `lr_images`, which exist only for whole images")
         if self.several_sizes and self.loader != "srfast":
-            raise InputError(f"shrink: expected 1 with `loader` {self.loader}, which gives images at full size")
+            raise InputError(f"shrink: expected 1 with `loader` {self.loader}, which decodes images at full size only")
         if self.defects:
             from srfast.ops.defects import SMALLEST as LEAST
 

@@ -23,13 +23,13 @@ MOST_SHARDS = 1 << 20
 def part_files(folder: Path) -> list[Path]:
     """The parts of a table that is a folder, in order; raises InputError if some are missing or the run is not over."""
     if folder.name.endswith(PARTS):
-        raise InputError(f"{folder}: belongs to a run that has not ended; `srfast score --resume` ends it")
+        raise InputError(f"{folder}: is of a run that is not finished; `srfast score --resume` finishes it")
     paths = sorted(folder.glob("part-*.parquet"))
     if not paths:
         raise InputError(f"{folder}: expected a score table, got a folder without part-*.parquet")
     wanted = _listed(folder)
     if missing := sorted(wanted - {path.name for path in paths}):
-        raise InputError(f"{folder}: {len(missing)} of {len(wanted)} parts are missing, {missing[0]} for one")
+        raise InputError(f"{folder}: {len(missing)} of {len(wanted)} parts are missing, such as {missing[0]}")
     return paths
 
 

@@ -232,10 +232,10 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
         values = toml.read(where, table, ARM)
         where = f"{path}: arm {values['name']!r}."
         if values["name"] in {a.name for a in arms}:
-            raise InputError(f"{where}name: expected names that differ, got it twice")
+            raise InputError(f"{where}name: expected different names, got this one twice")
         # Cells are folders, and some file systems take A for a.
         if other := next((a.name for a in arms if a.name.casefold() == values["name"].casefold()), None):
-            raise InputError(f"{where}name: expected names that differ in more than case, got {other!r} too")
+            raise InputError(f"{where}name: expected names that differ not only in case, got {other!r} too")
         budget = values.pop("budget")
         values["budget"] = tuple(budget if isinstance(budget, list) else [budget])
         values["keep"] = _floats(values["keep"])
@@ -260,11 +260,11 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
         except InputError as error:
             raise InputError(f"{where}{error}") from None
         if arm.sample and (arm.redraw == "pass" or arm.reselect_every):
-            raise InputError(f"{where}sample: expected without redraw = 'pass' and reselect_every")
+            raise InputError(f"{where}sample: cannot be combined with redraw = 'pass' or reselect_every")
         if arm.redraw == "pass" and select != {"method": "random"}:
-            raise InputError(f"{where}redraw: expected 'pass' with method = 'random' and no more, got {select}")
+            raise InputError(f"{where}redraw: expected only method = 'random' with 'pass', got {select}")
         if arm.reselect_every and (arm.redraw == "pass" or set(select) - {"drop_hardest"}):
-            raise InputError(f"{where}reselect_every: expected with it drop_hardest and no more, got {select}")
+            raise InputError(f"{where}reselect_every: expected only drop_hardest with it, got {select}")
         for known in (a for a in arms if arm.column and a.column == arm.column):
             if known.select["target"] != select["target"]:
                 raise InputError(f"{where}target: expected folders whose names differ, got that of arm {known.name!r}")

@@ -50,7 +50,7 @@ def parse(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = tomllib.loads(text)
     except RecursionError:
-        raise InputError(f"{path}: not TOML that can be read: tables or lists lie too deep in each other") from None
+        raise InputError(f"{path}: not TOML that can be read: tables or lists are nested too deeply") from None
     except ValueError as error:  # not TOML, or an integer of thousands of digits
         raise InputError(f"{path}: not TOML: {error}") from None
     return content

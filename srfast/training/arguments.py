@@ -86,7 +86,7 @@ def gather(
     if (other := differs(saved, given, fixed)) is not None:
         raise InputError(
             f"{other[0]}: {folder} was trained with {other[1]!r}, got {other[2]!r}; "
-            "resume with the same settings or train into another directory"
+            "resume with the same settings or train into another folder"
         )
     planned = saved.get("steps")
     # Updates that were counted from epochs are in ``steps``.
@@ -188,6 +188,6 @@ def _check(a: Arguments, resume: bool) -> None:
             raise InputError(f"{path}: no such file or folder")
     began = (a.output / "last.pt").exists()
     if began and not resume:
-        raise InputError(f"{a.output}: already holds a run; resume it, or train into another directory")
+        raise InputError(f"{a.output}: already holds a run; resume it, or train into another folder")
     if s.init is not None and not began:
         check_input(s.init, "weights")

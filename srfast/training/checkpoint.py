@@ -81,7 +81,7 @@ def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> 
     if (other := differs(saved, asked, [n for n in asked if not (grows and n == "steps")])) is not None:
         raise InputError(
             f"{other[0]}: {path} was trained with {other[1]!r}, got {other[2]!r}; "
-            "resume with the same settings or train into another directory"
+            "resume with the same settings or train into another folder"
         )
 
 

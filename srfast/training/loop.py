@@ -158,7 +158,7 @@ class _Runner:
 
     def start(self, initial: dict[str, Tensor] | None, resume: bool) -> None:
         if self.last.exists() and not resume:
-            raise InputError(f"{self.out}: already holds a run; resume it, or train into another directory")
+            raise InputError(f"{self.out}: already holds a run; resume it, or train into another folder")
         if initial is not None:
             own = self.model.state_dict()
             fitting = {k: v for k, v in initial.items() if k in own and own[k].shape == v.shape}

@@ -55,7 +55,9 @@ class Plan:
         if self.reselect is not None:
             self.reselect.check()
         if self.sample is not None and (self.reselect is not None or self.redraw < 1):
-            raise InputError("sample: expected without redraw and reselect-every, which choose by themselves")
+            raise InputError(
+                "sample: cannot be combined with redraw and reselect_every, which choose patches themselves"
+            )
         if not 0 < self.redraw <= 1:
             raise InputError(f"redraw: expected a fraction with 0 < redraw <= 1, got {self.redraw}")
 

@@ -192,7 +192,9 @@ class TrainSettings(Recipe):
                 f"{1 - self.reselect_keep:g}, got {self.reselect_drop!r}"
             )
         if self.root is not None and not os.path.isdir(self.root):
-            raise InputError(f"root: expected the folder of the core-set's images, got {self.root!r}, which is none")
+            raise InputError(
+                f"root: expected the folder of the core-set's images, got {self.root!r}, which is not a folder"
+            )
         if self.lr_images is not None:
             from srfast.data.lowres import LowRes  # NumPy, which a command's help need not wait for
 

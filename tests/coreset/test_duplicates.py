@@ -188,7 +188,7 @@ def test_what_is_refused(dataset: tuple[Path, ScoreTable], tmp_path: Path) -> No
         find_duplicates(table, alike=1.5)
     with pytest.raises(InputError, match="no such file or folder"):
         find_duplicates(table, [tmp_path / "nothing"])
-    with pytest.raises(InputError, match="column 'duplicate' is there already"):
+    with pytest.raises(InputError, match="column 'duplicate' exists already"):
         find_duplicates(find_duplicates(table).table)
     with pytest.raises(InputError, match="expected a score table, got a core-set; take the table it was selected from"):
         find_duplicates(select(table, keep=0.5))

@@ -114,7 +114,7 @@ def test_a_patch_of_the_target_itself_helps_most(images: tuple[Path, Path], tmp_
     np.testing.assert_array_equal(again.column("influence"), found.column("influence"))
     kept = srfast.select(ScoreTable.read(tmp_path / "with.parquet"), keep=0.25, method="influence")
     assert kept.column("influence").min() >= np.quantile(found.column("influence"), 0.7)
-    with pytest.raises(InputError, match="'influence' is there already"):
+    with pytest.raises(InputError, match="'influence' exists already"):
         srfast.influence(found, images[1])
 
 

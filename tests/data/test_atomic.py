@@ -35,8 +35,8 @@ def test_files_appear_whole_or_not_at_all(tmp_path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("missing/out.html", "existing directory"),
-        ("file/out.html", "existing directory"),
+        ("missing/out.html", "existing folder"),
+        ("file/out.html", "existing folder"),
         ("folder", "a directory is there"),
     ],
 )

@@ -261,7 +261,7 @@ def test_a_parquet_file_of_more_rows_than_memory(
     assert own.stat().st_size < 20_000
     monkeypatch.setattr("srfast.data.parquet._memory", lambda: 1 << 23)
     line = refused("join", scores, own, "-o", tmp_path / "j.parquet")
-    assert "own.parquet: refused, its 2,097,152 rows would take 24 MiB of memory; there are 8" in line
+    assert "own.parquet: refused, its 2,097,152 rows would take 24 MiB of memory; this machine has 8" in line
     monkeypatch.setattr("srfast.data.parquet._memory", lambda: 100)
     for arguments in (
         ("select", scores, "-o", tmp_path / "c.parquet"),

@@ -104,9 +104,9 @@ def test_the_arms_of_a_study() -> None:
     [
         ("image,psnr\n1,30\n2,31\n", "lpips", "metric: expected one of psnr of .*, got 'lpips'"),
         ("name,psnr\n1,30\n", "psnr", "expected a column 'image'"),
-        ("image,psnr\n1,30\n1,31\n", "psnr", "image '1' is there twice"),
+        ("image,psnr\n1,30\n1,31\n", "psnr", "image '1' occurs twice"),
         ("image,psnr\n1,high\n", "psnr", "psnr of '1': expected a number, got 'high'"),
-        ("image,psnr\n9,30\n8,30\n", "psnr", "expected at least two images that all have, got 0 of 4"),
+        ("image,psnr\n9,30\n8,30\n", "psnr", "expected at least two images that all evaluations have, got 0 of 4"),
         ("{", "psnr", "not JSON"),
         ("", "psnr", "expected a column 'image'"),
     ],

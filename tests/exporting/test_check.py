@@ -137,5 +137,5 @@ def test_the_check_finds_what_is_wrong(coreset: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"1 of \d+ patches are missing"):
         check()
     (out / "meta_info.txt").write_text("".join([*lines, lines[0]]))
-    with pytest.raises(RunError, match="is there twice"):
+    with pytest.raises(RunError, match="occurs twice"):
         check()

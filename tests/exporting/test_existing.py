@@ -139,5 +139,5 @@ def test_what_is_missing_is_named(sub_images: tuple[Path, Path], coreset: Path, 
     with pytest.raises(InputError, match="existing_lr: expected `existing` with it"):
         srfast.export(table_of(hr, NAMES), out, to="folder", existing_lr=lr)
     srfast.export(coreset, tmp_path / "few", to="lmdb", scale=2)
-    with pytest.raises(InputError, match=r"3 of 3 patches are not in it, 0001_s002\.png at x = 0, y = 0 for one"):
+    with pytest.raises(InputError, match=r"3 of 3 patches are not in it, such as 0001_s002\.png at x = 0, y = 0"):
         srfast.export(table_of(hr, NAMES), out, to="lmdb", lr=False, existing=tmp_path / "few" / "HR.lmdb")

@@ -106,7 +106,7 @@ def test_lr_images_that_have_moved_are_named(pairs: tuple[Path, Any], tmp_path: 
         srfast.export(coreset, tmp_path / "out", to="folder")
     with pytest.raises(InputError, match=r"lr_root: expected a folder of LR images, got 'nowhere'"):
         srfast.export(coreset, tmp_path / "out", to="folder", lr_root="nowhere")
-    with pytest.raises(InputError, match="lr_root: expected LR patches to be written"):
+    with pytest.raises(InputError, match="lr_root: expected `lr` yes with it"):
         srfast.export(coreset, tmp_path / "out", to="folder", lr=False, lr_root=moved)
     done = srfast.export(coreset, tmp_path / "out", to="folder", lr_root=moved, check=True)
     assert done.compared == len(expected)
@@ -117,7 +117,7 @@ def test_lr_images_that_have_moved_are_named(pairs: tuple[Path, Any], tmp_path: 
     with pytest.raises(InputError, match="has changed since it was scored"):
         srfast.export(coreset, tmp_path / "again", to="folder", lr_root=moved)
     made = srfast.select(srfast.score(hr, scale=SCALE, patch=SIZE, scorer="bicubic"))
-    with pytest.raises(InputError, match="lr_root: expected scores of LR images that exist"):
+    with pytest.raises(InputError, match="lr_root: expected scores of given LR images"):
         srfast.export(made, tmp_path / "again", to="folder", lr_root=moved)
 
 

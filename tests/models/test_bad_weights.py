@@ -69,13 +69,11 @@ def huge(x: Tensor) -> Tensor:
 
 def test_a_loss_that_is_not_finite_is_refused_where_it_arises(photo_folder: Path, tmp_path: Path) -> None:
     patches = np.full((2, 24, 24, 3), 200, np.uint8)
-    with pytest.raises(RunError, match="expected finite losses, the scorer gives"):
+    with pytest.raises(RunError, match="expected finite losses, got"):
         srfast.score_patches(patches, scorer=huge, backend="torch")
     with pytest.raises(RunError, match="expected finite losses"):
         srfast.score_patches(torch.from_numpy(patches), scorer=huge, backend="torch")
-    with pytest.raises(
-        RunError, match=r"astronaut\.png: expected finite losses, the scorer gives (inf|nan) for patch 0"
-    ):
+    with pytest.raises(RunError, match=r"astronaut\.png: expected finite losses, got (inf|nan) for patch 0"):
         srfast.score(photo_folder, patch=48, scorer=huge, backend="torch", output=tmp_path / "s.parquet")
     assert not (tmp_path / "s.parquet").exists()
 

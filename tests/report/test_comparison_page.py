@@ -45,7 +45,7 @@ def test_two_scorers_and_strangers(painted: ScoreTable) -> None:
     assert set(content.shots[0].values) == {"a", "b"}
     with pytest.raises(InputError, match="two core-sets or two score tables, got one of each"):
         comparison(painted, select(painted), ["a", "b"])
-    with pytest.raises(InputError, match="expected the 100 patches of a, got others"):
+    with pytest.raises(InputError, match="expected the 100 patches of a, got other patches"):
         comparison(painted, ScoreTable(painted.table.slice(0, 50), painted.meta), ["a", "b"])
     with pytest.raises(InputError, match="scale differs"):
         comparison(painted, ScoreTable(painted.table, {**painted.meta, "scale": 3}), ["a", "b"])

@@ -172,7 +172,7 @@ def test_other_pixels_are_refused(
 
 
 def test_png_is_refused_with_the_reason(gpu_engine: None, photo_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"dali decodes JPEG on the GPU, all else on the CPU.*\.png"):
+    with pytest.raises(InputError, match=r"dali is for JPEG files, since it decodes others on the CPU.*\.png"):
         pipeline.write_scores(photo_folder, tmp_path / "out.parquet", ScoreArguments(loader="dali"))
 
 

@@ -61,7 +61,7 @@ def test_a_resumed_run_ends_in_the_order_of_one(
     with pytest.raises(Stop):
         score(photo_folder, output=output, progress=stop, **OPTIONS)
     assert not Path(output).exists()
-    with pytest.raises(InputError, match="has not ended"):
+    with pytest.raises(InputError, match="is of a run that is not finished"):
         ScoreTable.read(tmp_path / "scores.parts")
     assert score(photo_folder, output=output, resume=True, **OPTIONS).table.equals(alone.table)
     # An image that changed is scored again; its new rows take the place of the old ones.

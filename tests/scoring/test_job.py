@@ -51,7 +51,7 @@ def test_of_several_images_at_once(
     output = tmp_path / "s.parquet"
     settings = ScoreArguments(patch=48, mode=mode)
     monkeypatch.setattr(job, "make_engine", lambda *_args, **_options: Broken(1))
-    with pytest.raises(RunError, match=r"chelsea\.jpg: expected finite losses, the scorer gives nan for patch 19"):
+    with pytest.raises(RunError, match=r"chelsea\.jpg: expected finite losses, got nan for patch 19"):
         pipeline.write_scores(photo_folder, output, settings)
     assert not output.exists()
     scored: list[int] = []
@@ -67,11 +67,11 @@ def test_of_images_that_were_decoded_on_the_device(photo_folder: Path, monkeypat
     monkeypatch.setattr(dali, "PatchStream", lambda *_args, **_options: stream)
     monkeypatch.setattr(device_loading, "read_rgb", lambda _path: pixels)
     files = pipeline.find_images(photo_folder / "chelsea.jpg")
-    with pytest.raises(RunError, match=r"chelsea\.jpg: expected finite losses, the scorer gives nan for patch 3"):
+    with pytest.raises(RunError, match=r"chelsea\.jpg: expected finite losses, got nan for patch 3"):
         list(device_loading.outcomes(Broken(), ScoreArguments(patch=48), files, 1))
 
 
 def test_of_tensors_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patches, "make_engine", lambda *_args, **_options: Broken())
-    with pytest.raises(RunError, match="scorer: expected finite losses, the scorer gives inf for patch 0"):
+    with pytest.raises(RunError, match="scorer: expected finite losses, got inf for patch 0"):
         patches.score_patches(torch.zeros(2, 48, 48, 3, dtype=torch.uint8))

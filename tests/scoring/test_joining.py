@@ -86,8 +86,8 @@ def test_a_joined_column_is_selected_by(table: ScoreTable) -> None:
         ("s.csv", "image,q\na/2.png,1\n", ["image", "x"], "on: expected image or image,x,y"),
         ("s.csv", "image,q\na/2.png,1\n", ["loss"], "on: expected image"),
         ("s.csv", "image\na/2.png\n", ["image"], "expected columns beside image, got none"),
-        ("s.csv", "image,q\nz.png,1\n", ["image"], "no row belongs to the score table; it has 'z.png' where"),
-        ("s.csv", "image,q\na/2.png,1\na/2.png,2\n", ["image"], "another row means the same patches"),
+        ("s.csv", "image,q\nz.png,1\n", ["image"], "no row matches the score table; it has 'z.png' where"),
+        ("s.csv", "image,q\na/2.png,1\na/2.png,2\n", ["image"], "another row is about the same patches"),
         ("s.csv", "image,q\n1,2\n", ["image"], "expected names of images, got int64"),
         ("s.csv", "image,x,y,q\na/2.png,l,0,1\n", ["image", "x", "y"], "column 'x': expected whole numbers"),
         ("s.csv", "image,q\n", ["image"], "expected"),
@@ -116,5 +116,5 @@ def test_a_core_set_is_refused(table: ScoreTable, tmp_path: Path) -> None:
 
 def test_names_shared_by_two_of_our_images_tell_nothing(make_table: MakeTable) -> None:
     table = make_table([1.0, 2.0], ["a/1.png", "b/1.png"])
-    with pytest.raises(InputError, match="no row belongs"):
+    with pytest.raises(InputError, match="no row matches"):
         join_columns(table, pa.table({"image": ["1.png"], "q": [1]}))

@@ -248,7 +248,7 @@ def test_a_table_of_which_a_part_is_missing_is_refused(few: Path, tmp_path: Path
     first, last = sorted((tmp_path / "scores").glob("part-*"))
     first.rename(tmp_path / "kept")
     for read in (ScoreTable.read, srfast.select):
-        with pytest.raises(InputError, match=f"scores: 1 of 2 parts are missing, {first.name} for one"):
+        with pytest.raises(InputError, match=f"scores: 1 of 2 parts are missing, such as {first.name}"):
             read(tmp_path / "scores")
     with pytest.raises(InputError, match="parts are missing"):
         srfast.select(tmp_path / "scores", engine="duckdb")

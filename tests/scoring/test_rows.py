@@ -115,7 +115,7 @@ def test_a_frame_of_pandas_is_selected_from(table: srfast.ScoreTable) -> None:
     assert found.meta["root"] == table.meta["root"]
     assert len(srfast.CorePatches(frame)) == len(frame)
     frame.attrs.clear()
-    with pytest.raises(InputError, match=r"a DataFrame that has lost them; scores\.with_rows\(frame\)"):
+    with pytest.raises(InputError, match=r"a DataFrame without them; scores\.with_rows\(frame\)"):
         srfast.select(frame)
     assert srfast.select(table.with_rows(frame)).table.equals(found.table)
     with pytest.raises(InputError, match="expected a column 'sobel'"):

@@ -145,9 +145,9 @@ def test_two_columns_of_one_name_are_refused(scored: ScoreTable, tmp_path: Path)
     meta = {KEY: json.dumps(scored.meta).encode()}
     pq.write_table(table.replace_schema_metadata(meta), tmp_path / "scores.parquet")
     for read in (ScoreTable.read, srfast.CorePatches, srfast.select):
-        with pytest.raises(InputError, match="column 'loss' is there twice"):
+        with pytest.raises(InputError, match="column 'loss' occurs twice"):
             read(tmp_path / "scores.parquet")
-    with pytest.raises(InputError, match="column 'loss' is there twice"):
+    with pytest.raises(InputError, match="column 'loss' occurs twice"):
         srfast.CorePatches(table.replace_schema_metadata(meta))
 
 

@@ -89,7 +89,7 @@ def test_whole_numbers_of_numpy_are_taken() -> None:
 
 
 def test_fast_is_refused_where_there_is_none_and_recorded_as_what_ran(photo_folder: Path) -> None:
-    with pytest.raises(InputError, match="precision: fast exists on native and triton, but torch scores"):
+    with pytest.raises(InputError, match="precision: fast needs the backend native or triton, but torch scores"):
         srfast.score(photo_folder, patch=48, backend="torch", precision="fast")
     table = srfast.score(photo_folder, patch=48, backend="native", precision="fast")
     assert table.meta["precision"] == ("fast" if srfast.build_info()["fast"] else "fp32")

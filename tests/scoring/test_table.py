@@ -233,7 +233,7 @@ def test_rows_that_stop_half_way_leave_no_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["missing", "file"])
 def test_an_output_without_a_folder(folder: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="existing directory"):
+    with pytest.raises(InputError, match="existing folder"):
         ScoreTable(make_rows(), META).write(tmp_path / folder / "s.parquet")
 
 

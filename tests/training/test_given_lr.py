@@ -132,7 +132,7 @@ def test_the_command(pairs: tuple[Path, Path], tmp_path: Path, srfast_command: C
     moved = lr.rename(lr.with_name("moved"))
     resume = ["train", "--resume", "-o", tmp_path / "run", "--steps", "3"]
     failed = srfast_command(*resume, cwd=tmp_path)
-    line = f"--lr-images: expected a folder of LR images, got {str(lr)!r}, which is none"
+    line = f"--lr-images: expected a folder of LR images, got {str(lr)!r}, which is not a folder"
     assert failed.stderr == f"srfast: error: {line}\n"
     more = srfast_command(*resume, "--lr-images", moved, cwd=tmp_path)
     assert more.returncode == 0, more.stderr
@@ -148,7 +148,7 @@ def test_the_command(pairs: tuple[Path, Path], tmp_path: Path, srfast_command: C
         (["--lr-images", "LR", "--lr-template", "x3"],
          "lr-template: expected one {} for the name of the HR image, got 'x3'"),
         (["--lr-template", "{}x3"], "--lr-template: expected --lr-images with it"),
-        (["--lr-images", "none"], "lr-images: expected a folder of LR images, got 'none', which is none"),
+        (["--lr-images", "none"], "lr-images: expected a folder of LR images, got 'none', which is not a folder"),
         (["--lr-images", "LR", "--lr-template", "{}x3", "--rescale", "0.9"],
          "rescale: expected LR images that are made; those that exist have one size"),
         (["--lr", "LR"], "--lr: expected a learning rate, got 'LR'; a folder of LR images is --lr-images"),

@@ -58,9 +58,9 @@ def test_a_function_sorts(scores: Path) -> None:
 @pytest.mark.parametrize(
     ("give", "words"),
     [
-        (lambda t: t["loss"][1:], "one a row"),
+        (lambda t: t["loss"][1:], "one per row"),
         (lambda t: t["loss"] * np.nan, "finite numbers"),
-        (lambda t: ["a"] * len(t), "one a row"),
+        (lambda t: ["a"] * len(t), "one per row"),
     ],
 )
 def test_what_a_function_must_give(scores: Path, give: Any, words: str) -> None:

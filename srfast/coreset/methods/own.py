@@ -22,8 +22,9 @@ def number_of(function: Any, table: Any) -> np.ndarray:
     values = np.asarray(function(table))
     if values.shape != (len(table),) or values.dtype.kind not in "fiub":
         raise InputError(
-            f"method: expected {name} to give {len(table)} numbers, one a row, got {values.dtype} {list(values.shape)}"
+            f"method: expected {name} to return {len(table)} numbers, one per row, got {values.dtype} "
+            f"{list(values.shape)}"
         )
     if not np.isfinite(values).all():
-        raise InputError(f"method: expected {name} to give finite numbers, got missing ones or nan")
+        raise InputError(f"method: expected {name} to return finite numbers, got missing ones or nan")
     return values.astype(np.float64) if values.dtype.kind == "b" else values

@@ -63,7 +63,7 @@ def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None)
         if found is not None and own_scale is None:
             raise InputError(
                 f"scale: {path} holds the weights of {layout.model} ({layout.source}), which are alike at all scales; "
-                f"say the scale, or name the file so that it does, such as {path.stem}_x2{path.suffix}"
+                f"give the scale, or name the file by it, such as {path.stem}_x2{path.suffix}"
             )
         if found is not None:
             said = scale_of(path)

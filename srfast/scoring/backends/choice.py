@@ -140,7 +140,7 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
     backend, device = choose(settings.backend, settings.device, network)
     boundary, precision = settings.boundary, settings.precision
     if precision == "fast" and backend not in FAST:
-        raise InputError(f"precision: fast exists on {' and '.join(FAST)}, but {backend} scores; leave it out")
+        raise InputError(f"precision: fast needs the backend {' or '.join(FAST)}, but {backend} scores; leave it out")
     if device == "cuda" and backend in ("native", "triton"):
         from srfast.scoring.backends.gpu import GpuEngine
 
@@ -179,7 +179,7 @@ def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1
     if settings.backend not in ("auto", backend) or settings.precision != "fp32":
         runner = "ONNX Runtime" if backend == "onnx" else "torch"
         raise InputError(
-            f"lr_images: existing pairs are scored by {runner} in fp32, leave `backend` and `precision` out"
+            f"lr_images: existing pairs are scored by {runner} in fp32; leave `backend` and `precision` out"
         )
     device = resolve_device(settings.device)
     if not installed("torch"):

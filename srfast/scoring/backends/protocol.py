@@ -83,7 +83,7 @@ def check_finite(loss: np.ndarray, what: str) -> np.ndarray:
     """
     if not np.isfinite(loss).all():
         first = int(np.flatnonzero(~np.isfinite(loss))[0])
-        raise RunError(f"{what}: expected finite losses, the scorer gives {loss[first]} for patch {first}")
+        raise RunError(f"{what}: expected finite losses, got {loss[first]} for patch {first}")
     return loss
 
 
