@@ -29,7 +29,7 @@ def passing(table: pa.Table, condition: str) -> np.ndarray:
     try:
         import duckdb
     except ImportError:
-        raise RunError("where needs duckdb, which is not installed: pip install duckdb") from None
+        raise RunError("where: needs duckdb, which is not installed: pip install duckdb") from None
     with connected({}, "enable_external_access = false") as connection:
         rows = connection.from_arrow(table.append_column(ROW, pa.array(np.arange(len(table)))))
         expression = check_condition(rows, condition, table.column_names)

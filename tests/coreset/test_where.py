@@ -90,5 +90,5 @@ def test_without_duckdb_the_reason_is_named(make_table: MakeTable, monkeypatch: 
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", blocked)
-    with pytest.raises(RunError, match=r"where: needs duckdb.*srfast\[select\]"):
+    with pytest.raises(RunError, match=r"where: needs duckdb.*pip install duckdb"):
         select(table_of(make_table), where="loss > 1")

@@ -81,7 +81,7 @@ def test_nothing_of_the_users_is_replaced(photo_folder: Path, tmp_path: Path) ->
     own = tmp_path / "own"
     own.mkdir()
     (own / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="holds files and is no score table"):
+    with pytest.raises(InputError, match="holds files and is not a score table"):
         score(photo_folder, output=own, **OPTIONS)
     with pytest.raises(InputError, match="is an input of this run"):
         score(photo_folder, output=photo_folder, **OPTIONS)

@@ -74,7 +74,10 @@ def test_a_target_is_scored_by_no_other_scorer(write_study: Callable[..., Path])
 @pytest.mark.parametrize(
     ("arms", "message"),
     [
-        ('[[arm]]\nname = "for"\nmethod = "similar"\nkeep = 0.5\n', "target: expected images that the patches"),
+        (
+            '[[arm]]\nname = "for"\nmethod = "similar"\nkeep = 0.5\n',
+            "target: expected images to choose the patches for",
+        ),
         ('[[arm]]\nname = "for"\ntarget = "a"\nkeep = 0.5\n', "target: expected method influence or similar with it"),
         (
             "".join(f'[[arm]]\nname = "{a}"\nmethod = "similar"\ntarget = "{a}/x"\nkeep = 0.5\n' for a in "ab"),
