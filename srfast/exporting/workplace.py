@@ -146,9 +146,13 @@ def _ours(parts: Path) -> Iterator[Path]:
     """All files of a folder of parts; raises InputError if an export did not write one of them."""
     try:
         names = set((parts / _NAMES).read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError):
+    except (FileNotFoundError, UnicodeDecodeError):
         names = None
-    for folder, folders, files in os.walk(parts):
+
+    def unreadable(error: OSError) -> None:
+        raise error
+
+    for folder, folders, files in os.walk(parts, onerror=unreadable):
         inside = Path(folder).relative_to(parts)
         pairs = inside != Path() and _PAIRS.fullmatch(str(inside))
         for name in folders + files:

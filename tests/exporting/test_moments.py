@@ -96,6 +96,32 @@ def test_what_an_export_did_not_write_stays_in_its_parts(
     assert not [p.name for p in (tmp_path / "out").iterdir() if p.name in (".export-names", ".export-rows")]
 
 
+def test_parts_that_cannot_be_listed_are_not_taken_for_empty(
+    coreset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user was told that the output exists."""
+
+    def stop(*_: int) -> None:
+        raise RuntimeError("stop")
+
+    out, parts, scandir = tmp_path / "out", tmp_path / "out.parts", os.scandir
+    with pytest.raises(RuntimeError, match="stop"):
+        srfast.export(coreset, out, to="folder", scale=2, progress=stop)
+
+    def broken(path: Any) -> Any:
+        if os.fspath(path) == os.fspath(parts / "HR"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), os.fspath(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", broken)
+        with pytest.raises(OSError, match="Input/output error"):
+            srfast.export(coreset, out, to="list", scale=2)
+    assert any((parts / "HR").iterdir())
+    srfast.export(coreset, out, to="list", scale=2)
+    assert not (out / "HR").exists()
+
+
 def test_an_export_with_the_name_of_parts_is_not_taken_for_them(coreset: Path, tmp_path: Path) -> None:
     """An export to ``pairs`` would have removed it."""
     with pytest.raises(InputError, match=r"pairs\.parts: a name that ends in \.parts is that of unfinished work"):

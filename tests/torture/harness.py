@@ -40,8 +40,8 @@ name = "des"
 keep = [1.0, 0.5]
 """
 HEAD = (
-    f"{'what':<24} {'events':>6} {'runs':>7} {'signalled':>9} {'lost':>5} {'untidy':>7} {'seconds':>7} {'of CPU':>6}  "
-    "outcomes"
+    f"{'what':<24} {'events':>6} {'step':>4} {'runs':>7} {'signalled':>9} {'lost':>5} {'untidy':>7} {'seconds':>7} "
+    f"{'of CPU':>6}  outcomes"
 )
 
 
@@ -59,7 +59,9 @@ class Tally:
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     events: int | None = None
-    """File events of an undisturbed run, all of which were gone through."""
+    """File events of an undisturbed run."""
+    step: int | None = None
+    """Every so many of the runs at them were made: with 1 all of the events were gone through, each way."""
     cpu: float = 0.0
     """Seconds of all cores, where they are known."""
 
@@ -83,9 +85,9 @@ class Tally:
     def line(self) -> str:
         what = ", ".join(f"{n} {k}" for k, n in sorted(self.outcomes.items()))
         signalled = "" if self.signalled is None else self.signalled
-        events = "" if self.events is None else self.events
+        events, step = ("" if n is None else n for n in (self.events, self.step))
         cpu = f"{self.cpu:.0f}" if self.cpu else ""
-        counts = f"{events:>6} {self.runs:>7} {signalled:>9} {len(self.lost):>5} {len(self.untidy):>7}"
+        counts = f"{events:>6} {step:>4} {self.runs:>7} {signalled:>9} {len(self.lost):>5} {len(self.untidy):>7}"
         counts += f" {self.seconds:>7.0f} {cpu:>6}"
         return f"{self.name:<24} {counts}  {what}"
 
