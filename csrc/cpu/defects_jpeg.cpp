@@ -45,9 +45,15 @@ struct Tables {
     for (int u = 0; u < 5; ++u)
       for (int i = 0; i < 8; ++i)
         basis[u][i] = static_cast<float>((u ? 0.5 : std::sqrt(0.125)) * std::cos((2 * i + 1) * u * pi / 16));
-    for (int s = 2; s <= kLargestStep; ++s)
-      for (int b = 0; b < kBins; ++b)
-        cosines[static_cast<size_t>(s * kBins + b)] = static_cast<float>(std::cos(2 * pi * (b + 0.5) / 2 / s));
+    for (int s = 2; s <= kLargestStep; ++s) {  // cos(a + d) = 2 cos(d) cos(a) - cos(a - d)
+      double before = std::cos(pi / 2 / s), now = before;
+      const double twice = 2 * std::cos(pi / s);
+      for (int b = 0; b < kBins; ++b) {
+        cosines[static_cast<size_t>(s * kBins + b)] = static_cast<float>(now);
+        const double next = twice * now - before;
+        before = now, now = next;
+      }
+    }
   }
 };
 
@@ -146,14 +152,20 @@ SRFAST_CLONES void sizes_of(const float* __restrict v, const float (*basis)[8], 
   }
 }
 
-// Blocks that were seen, by a hash of their sizes: drawings repeat a few, and what repeats is no evidence of steps.
+// Which of n values are 0 or 255, into what was known before.
+SRFAST_CLONES void mark_cut(const uint8_t* __restrict line, int64_t n, uint8_t* __restrict cut) {
+  for (int64_t i = 0; i < n; ++i) cut[i] = static_cast<uint8_t>(cut[i] | ((line[i] == 0) | (line[i] == 255)));
+}
+
+// Blocks that were seen, by a hash of their sizes and of whether they were cut off: drawings repeat a few, and what
+// repeats is no evidence of steps.
 class Seen {
  public:
   explicit Seen(int64_t most) : slots_(std::bit_ceil(static_cast<uint64_t>(2 * most))) {}
 
   bool add(const int16_t* sizes, int64_t stride) {
     uint64_t hash = 0xcbf29ce484222325;
-    for (int f = 0; f < kFrequencies; ++f) {
+    for (int f = 0; f <= kFrequencies; ++f) {
       hash = (hash ^ static_cast<uint64_t>(sizes[f * stride])) * 0x9e3779b97f4a7c15;
       hash ^= hash >> 29;
     }
@@ -176,35 +188,13 @@ SRFAST_CLONES float dot(const float* __restrict a, const float* __restrict b, in
   return sum;
 }
 
-// The quality whose steps the coefficients of the grid at (top, left) are multiples of, or 0.
-int quality_at(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels, int64_t top,
-               int64_t left) {
+// The quality whose steps the sizes [kFrequencies, kBins] are multiples of, or 0.
+int quality_of(const int32_t* histograms) {
   const Tables& t = tables();
-  const int64_t rows = (h - top) / 8, blocks = (w - left) / 8, n = blocks * 8;
-  const int64_t every = std::max<int64_t>(1, (rows * blocks + kBlocks / 2) / kBlocks);
-  std::vector<int16_t> y(static_cast<size_t>(8 * n));
-  std::vector<float> v(static_cast<size_t>(5 * n));
-  std::vector<int16_t> sizes(static_cast<size_t>(kFrequencies * blocks));
-  std::vector<int32_t> histograms(static_cast<size_t>(kFrequencies * kBins));
-  Seen seen((rows / every + 1) * blocks);
-  for (int64_t i = every / 2; i < rows; i += every) {
-    for (int64_t r = 0; r < 8; ++r)
-      luma_line(image + (top + 8 * i + r) * row_stride + left * channels, channels, n, y.data() + r * n);
-    for (int u = 0; u < 5; ++u) columns_of(t.basis[u], y.data(), n, n, v.data() + u * n);
-    for (int f = 0; f < kFrequencies; ++f)
-      sizes_of(v.data() + kRows[f] * n, t.basis, blocks, f, sizes.data() + f * blocks);
-    for (int64_t k = 0; k < blocks; ++k) {
-      if (!seen.add(sizes.data() + k, blocks)) continue;
-      for (int f = 0; f < kFrequencies; ++f) {
-        const int size = sizes[static_cast<size_t>(f * blocks + k)];
-        if (size < kBins) ++histograms[static_cast<size_t>(f * kBins + size)];
-      }
-    }
-  }
   double sums[101] = {}, counts[101] = {};
   std::vector<float> counted(kBins);
   for (int f = 0; f < kFrequencies; ++f) {
-    const int32_t* histogram = histograms.data() + f * kBins;
+    const int32_t* histogram = histograms + f * kBins;
     int32_t beyond[kBins + 1] = {};
     for (int i = kBins - 1; i >= 0; --i) {
       counted[static_cast<size_t>(i)] = static_cast<float>(histogram[i]);
@@ -235,6 +225,48 @@ int quality_at(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, i
     if (z >= score && sums[q] >= kLeastShare * counts[q]) score = z, best = q;
   }
   return best;
+}
+
+// That of the blocks of the grid at (top, left) in which no channel is cut off at 0 or 255, which takes coefficients
+// off their multiples; that of all where those say nothing.
+int quality_at(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels, int64_t top,
+               int64_t left) {
+  const Tables& t = tables();
+  const int64_t rows = (h - top) / 8, blocks = (w - left) / 8, n = blocks * 8;
+  const int64_t every = std::max<int64_t>(1, (rows * blocks + kBlocks / 2) / kBlocks);
+  std::vector<int16_t> y(static_cast<size_t>(8 * n));
+  std::vector<float> v(static_cast<size_t>(5 * n));
+  std::vector<int16_t> sizes(static_cast<size_t>((kFrequencies + 1) * blocks));  // the last: whether it was cut off
+  std::vector<uint8_t> cut(static_cast<size_t>(n * channels));
+  bool some = false;
+  std::vector<int32_t> whole(static_cast<size_t>(kFrequencies * kBins)), all(whole.size());
+  Seen seen((rows / every + 1) * blocks);
+  for (int64_t i = every / 2; i < rows; i += every) {
+    std::fill(cut.begin(), cut.end(), uint8_t{0});
+    for (int64_t r = 0; r < 8; ++r) {
+      const uint8_t* line = image + (top + 8 * i + r) * row_stride + left * channels;
+      mark_cut(line, n * channels, cut.data());
+      luma_line(line, channels, n, y.data() + r * n);
+    }
+    for (int u = 0; u < 5; ++u) columns_of(t.basis[u], y.data(), n, n, v.data() + u * n);
+    for (int f = 0; f < kFrequencies; ++f)
+      sizes_of(v.data() + kRows[f] * n, t.basis, blocks, f, sizes.data() + f * blocks);
+    for (int64_t k = 0; k < blocks; ++k) {
+      const uint8_t* mine = cut.data() + k * 8 * channels;
+      const bool off = std::any_of(mine, mine + 8 * channels, [](uint8_t c) { return c != 0; });
+      sizes[static_cast<size_t>(kFrequencies * blocks + k)] = off;
+      some |= off;
+      if (!seen.add(sizes.data() + k, blocks)) continue;
+      for (int f = 0; f < kFrequencies; ++f) {
+        const int size = sizes[static_cast<size_t>(f * blocks + k)];
+        if (size == kBins) continue;
+        ++all[static_cast<size_t>(f * kBins + size)];
+        whole[static_cast<size_t>(f * kBins + size)] += !off;
+      }
+    }
+  }
+  const int quality = quality_of(whole.data());
+  return quality || !some ? quality : quality_of(all.data());
 }
 
 // Adds the least of the places of the grid off the corner whose mean is below a limit and below the eight around it.

@@ -1,4 +1,5 @@
 // Tiles of 8 x 8 pixels and what is measured in each. All sums are of integers.
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -42,6 +43,15 @@ SRFAST_CLONES void load_gray(const uint8_t* __restrict p, int16_t* __restrict y,
     y[x] = p[x];
     clipped[x] = static_cast<int16_t>(clipped[x] + ((p[x] == 255) | (p[x] == 0)));
   }
+}
+
+SRFAST_CLONES void add(const int16_t* __restrict a, int32_t* __restrict sums, int64_t n) {
+  for (int64_t x = 0; x < n; ++x) sums[x] += a[x];
+}
+
+// Second differences: of three lines, and along one.
+SRFAST_CLONES void bend(const int16_t* a, const int16_t* b, const int16_t* c, int16_t* __restrict d, int64_t n) {
+  for (int64_t x = 0; x < n; ++x) d[x] = static_cast<int16_t>(a[x] - 2 * b[x] + c[x]);
 }
 
 // log2(a) to 4e-6, a > 0 and normal: the exponent, and atanh's series of the mantissa in [sqrt(1/2), sqrt(2)).
@@ -138,7 +148,7 @@ inline int32_t total(const int16_t* a, int width) {
 }
 
 struct Work {
-  alignas(64) Row h[4][kTile], v[4], scratch[4][kTile];
+  alignas(64) Row h[4][kTile], scratch[2][kTile];
   alignas(64) Sums sums[16];
   alignas(64) Extremes e;
 };
@@ -164,8 +174,8 @@ void load_tile_row(const uint8_t* image, int64_t row_stride, int channels, int64
 void measure_tile_row(int64_t columns, TileRow& t) {
   static thread_local Work w;
   const int64_t n = columns, tiles = columns / kTile;
-  std::memset(w.sums, 0, sizeof w.sums);
-  std::memset(&w.e, 0, sizeof w.e);
+  for (auto& sums : w.sums) std::fill(sums, sums + n, 0);
+  for (auto* row : {w.e.step, w.e.equal, w.e.sharp, w.e.near, w.e.coarse}) std::fill(row, row + n, int16_t{0});
   for (int64_t r = 0; r < kTile; ++r) {
     difference(t.y[r], w.h[0][r], n + 7);
     for (int k = 1; k < 4; ++k) difference(w.h[k - 1][r], w.h[k][r], n + 7 - k);
@@ -173,7 +183,7 @@ void measure_tile_row(int64_t columns, TileRow& t) {
     across(w.h[0][r], w.e.step, w.e.equal, w.e.sharp, w.e.coarse, n);
     (r == 0 ? first_row : more_rows)(t.y[r], w.e.low, w.e.high, n);
     add_squares(t.y[r], w.sums[kSquares], n);
-    for (int64_t x = 0; x < n; ++x) w.sums[kSum][x] += t.y[r][x];
+    add(t.y[r], w.sums[kSum], n);
   }
   // Counts of columns so far are those along rows, of which the last column of a tile has none.
   int32_t equal[kChunk / kTile], coarse[kChunk / kTile];
@@ -182,11 +192,9 @@ void measure_tile_row(int64_t columns, TileRow& t) {
     coarse[i] = total(w.e.coarse + i * kTile, 7);
     w.e.step[i * kTile + 7] = 0;
   }
-  std::memset(w.e.equal, 0, sizeof w.e.equal);
-  std::memset(w.e.coarse, 0, sizeof w.e.coarse);
+  for (auto* row : {w.e.equal, w.e.coarse}) std::fill(row, row + n, int16_t{0});
   auto& v1 = w.scratch[0];
   auto& a = w.scratch[1];
-  auto& b = w.scratch[2];
   // down each column: of Y, with differences of differences in place
   for (int64_t r = 0; r < 7; ++r) {
     subtract(t.y[r + 1], t.y[r], v1[r], n + 7);
@@ -202,11 +210,10 @@ void measure_tile_row(int64_t columns, TileRow& t) {
   for (int64_t r = 0; r < 5; ++r) subtract(a[r + 1], a[r], a[r], n), add_squares(a[r], w.sums[kH1V3], n);
   for (int64_t r = 0; r < 7; ++r) subtract(w.h[2][r + 1], w.h[2][r], a[r], n), add_squares(a[r], w.sums[kH3V1], n);
   for (int64_t r = 0; r < 6; ++r) {
-    for (int64_t x = 0; x < n; ++x)
-      b[r][x] = static_cast<int16_t>(w.h[1][r][x] - 2 * w.h[1][r + 1][x] + w.h[1][r + 2][x]);
-    add_squares(b[r], w.sums[kHH], n);
-    for (int64_t x = 0; x < n + 2; ++x) a[0][x] = static_cast<int16_t>(t.c[r][x] - 2 * t.c[r + 1][x] + t.c[r + 2][x]);
-    for (int64_t x = 0; x < n; ++x) a[1][x] = static_cast<int16_t>(a[0][x] - 2 * a[0][x + 1] + a[0][x + 2]);
+    bend(w.h[1][r], w.h[1][r + 1], w.h[1][r + 2], a[0], n);
+    add_squares(a[0], w.sums[kHH], n);
+    bend(t.c[r], t.c[r + 1], t.c[r + 2], a[0], n + 2);
+    bend(a[0], a[0] + 1, a[0] + 2, a[1], n);
     add_squares(a[1], w.sums[kCHH], n);
   }
   for (int64_t i = 0; i < tiles; ++i) {

@@ -200,7 +200,8 @@ def jpeg_trace(image: Array) -> int:
         places = [(0, 0), *least_places(means, means[0, 0], 1), *least_places(place_means(y, third=True), np.inf, 2)]
     else:
         places = least_places(means, median * np.exp(-0.02 - 3.3 * spread), OTHERS)
-    return min((q for q in (quality_at(y, *place) for place in places) if q), default=0)
+    cut = ((image == 0) | (image == 255)).any(2)
+    return min((q for q in (quality_at(y, cut, *place) for place in places) if q), default=0)
 
 
 def place_means(y: Array, third: bool) -> Array:
@@ -223,18 +224,29 @@ def least_places(means: Array, limit: float, most: int) -> list[tuple[int, int]]
     return sorted(found, key=lambda place: means[place])[:most]
 
 
-def quality_at(y: Array, top: int, left: int) -> int:
-    """The quality whose steps divide the coefficients of the grid at (top, left), or 0."""
+def quality_at(y: Array, cut: Array, top: int, left: int) -> int:
+    """The quality whose steps divide the coefficients of the grid at (top, left), or 0.
+
+    That of the blocks in which no channel is cut off at 0 or 255, which takes coefficients off their multiples; that of
+    all where those say nothing.
+    """
     grid = tiles(y[top:, left:]).astype(np.float64)
     rows, blocks = grid.shape[:2]
     every = max(1, (rows * blocks + BLOCKS // 2) // BLOCKS)
     k, i = np.arange(8)[:, None], np.arange(8)
     basis = np.where(k == 0, np.sqrt(0.125), 0.5) * np.cos((2 * i + 1) * k * np.pi / 16)
     found = basis @ grid[every // 2 :: every] @ basis.T
-    sums, counts = np.zeros(101), np.zeros(101)
     halves = np.stack([(2 * np.abs(found[..., row, column])).ravel() for row, column in FREQUENCIES], 1)
-    blocks_of_their_own = np.unique(np.minimum(halves, BINS).astype(np.int64), axis=0)
-    for sizes, standard in zip(blocks_of_their_own.T, STANDARD, strict=True):
+    off = tiles(cut[top:, left:])[every // 2 :: every].any((2, 3)).ravel()
+    blocks_of_their_own = np.unique(np.column_stack([np.minimum(halves, BINS).astype(np.int64), off]), axis=0)
+    whole = blocks_of_their_own[blocks_of_their_own[:, -1] == 0]
+    return quality_of(whole[:, :-1]) or quality_of(blocks_of_their_own[:, :-1])
+
+
+def quality_of(found: Array) -> int:
+    """The quality whose steps divide the coefficients of blocks, [n, 14] in halves of a grey level, or 0."""
+    sums, counts = np.zeros(101), np.zeros(101)
+    for sizes, standard in zip(found.T, STANDARD, strict=True):
         histogram = np.bincount(sizes[sizes < BINS], minlength=BINS)
         for quality in range(1, 101):
             step = _step(standard, quality)

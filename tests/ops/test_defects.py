@@ -116,6 +116,16 @@ def test_drawings_were_no_jpeg(side: int) -> None:
     assert jpeg_trace(np.asarray(picture)) is None
 
 
+def test_what_was_cut_off_hides_no_quality() -> None:
+    """Black and white stripes beside a photograph: where JPEG rings past 0 and 255, it is cut off, and no multiple."""
+    image = photo(h=200, w=300)
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    stripes = np.where((x + 0.3 * y + 0.002 * x * y) // 5 % 2, 0, 255).astype(np.uint8)[..., None]
+    image[:, image.shape[1] // 4 :] = stripes[:, image.shape[1] // 4 :]
+    for quality in (30, 50, 80):
+        assert abs((jpeg_trace(saved(image, quality)) or 0) - quality) <= 1
+
+
 def test_the_lower_of_two_qualities() -> None:
     once = saved(photo(), 30)
     assert jpeg_trace(saved(once, 92)) == 30

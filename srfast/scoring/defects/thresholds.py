@@ -102,7 +102,7 @@ class Threshold:
 
 
 THRESHOLDS = (
-    Threshold("noise", image=4.5, patch=10, share=0.5, within=1),
+    Threshold("noise", image=3.5, patch=10, share=0.75, within=1),
     Threshold("blur", image=0.9, patch=3),
     Threshold("upscaled", image=1.85),
     Threshold("jpeg", image=75, low=True),
