@@ -51,7 +51,7 @@ PLANS: dict[str, tuple[int, int, tuple[int, ...]]] = {
 """Name -> what the shim does, the error, and at which kinds of events."""
 _ENDS = ("tear", "fill", "meet")
 """Of the same call on the same file many times in a row, as where a file is written, only at the first and the last."""
-_MEETS = 3.0
+_MEETS = 1.0
 """Seconds after which the run that is stopped goes on, where the other one may wait for it."""
 _BLOCK = 16
 """Runs in a row that one worker takes, as what they leave is often the same."""
