@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import Setting, emit, result, say
-from srfast.runtime.progress import Lines
+from srfast.runtime.progress import Lines, clock
 from srfast.scoring.settings import ScoreSettings
 
 
@@ -117,7 +117,7 @@ def command(
 def _run(study: Path, output: str, options: dict[str, Any]) -> None:
     from srfast.study.description import read_study
     from srfast.study.publication import publish
-    from srfast.study.runner import clock, run_study, status
+    from srfast.study.runner import run_study, status
 
     described = read_study(study, options["images"], options["test"])
     say(f"{described.title} -> {output}")

@@ -9,9 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from srfast.coreset.crops import Crops, How, enlarged, plane_of
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
-from srfast.data.shrink import WHOLE, read_shrunk, sizes_of
-from srfast.data.workers import ordered_map
+from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
 from srfast.runtime.threads import cores
 from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.pipeline import score
-from srfast.scoring.scored import ScoredImages, check_inside
-from srfast.scoring.settings import Boundary, Scale
+from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, check_scored
 
 if TYPE_CHECKING:
@@ -37,16 +34,10 @@ if TYPE_CHECKING:
 COLUMN = "influence"
 PROBES = 4096
 """Number of crops of the pool for the sketch of the curvature, half as many as an SRCNN 9-1-5 has weights."""
-SIDE = 33
-"""Side of a crop in pixels, that of SRCNN's own training crops."""
-HELD_OUT = 5
-"""Every image of this number is held out of the matrix, to choose the damping by."""
 MOVED = 0.002
 """Fraction of itself by which the loss of a typical crop moves for the central difference. The reconstruction is cubic
 in the weights: at 0.02 the difference is off by a tenth of the largest slope, at 0.002 by 0.3 %, and float32's rounding
 of a loss, 1e-6 of it, is 5e-4 of the difference."""
-_SAMPLE = 128
-"""Number of crops that determine this step."""
 _AT_A_TIME = 8
 """Number of these crops at a time: 110 MB in float64."""
 _PIECE = 1 << 16
@@ -114,7 +105,7 @@ def influence(
         raise RunError("influence: PyTorch is not installed; pip install 'srfast[torch]'") from None
     from srfast.coreset.curvature import direction, flattened, probe_rows, unflattened
 
-    how = _How.of(table)
+    how = How.of(table)
     network = load_network(scorer, how.scale)
     weights = network.weights
     if network.kind != "srcnn" or weights is None:
@@ -123,7 +114,7 @@ def influence(
     files = find_images(target)
     threads = threads or cores()
     gradient, pixels = _gradient([f.path for f in files], weights, how)
-    crops = _Crops(table, images, how, weights, probes, seed, threads)
+    crops = Crops(table, images, how, weights, probes, seed, threads)
     draw = torch.Generator().manual_seed(seed)
     rows, done = torch.empty(probes, flattened(weights).numel()), 0
     for up in itertools.chain(crops.seen(), crops.held_out()):
@@ -150,43 +141,7 @@ def influence(
     return ScoreTable(table.table.append_column(COLUMN, pa.array(column)), {**table.meta, COLUMN: about})
 
 
-@dataclass(frozen=True)
-class _How:
-    """The settings by which the table was scored."""
-
-    scale: Scale
-    patch: int
-    stride: int
-    dense: bool
-    boundary: Boundary
-    shrink: tuple[str, ...]
-
-    @classmethod
-    def of(cls, table: ScoreTable) -> _How:
-        meta = table.meta
-        shrink = tuple(meta.get("shrink", WHOLE))
-        return cls(meta["scale"], meta["patch"], meta["stride"], meta["mode"] == "dense", meta["boundary"], shrink)
-
-
-def _y(rgb: np.ndarray) -> Tensor:
-    import torch
-
-    from srfast.ops.reference import luma
-
-    return luma(torch.from_numpy(rgb))
-
-
-def _enlarged(y: Tensor, how: _How) -> Tensor:
-    """d(y) up-sampled again, in [0, 1], of whole images [N, H, W] uint8 whose sides are multiples of the scale."""
-    import torch
-
-    from srfast.ops.functional import imresize, upsample
-
-    lr = torch.stack([imresize(one, 1 / how.scale, boundary=how.boundary) for one in y])
-    return upsample(lr[:, None].float(), how.scale, boundary=how.boundary)[:, 0] / 255
-
-
-def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: _How) -> tuple[Tensor, int]:
+def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: How) -> tuple[Tensor, int]:
     """The gradient of the target's mean loss [W], and the number of pixels of that mean.
 
     Dense mode: of every pixel of the images. Patch mode: of the patches on the table's grid, each degraded by itself.
@@ -205,11 +160,11 @@ def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: _How) -> tu
         pixels += error.numel()
 
     for path in paths:
-        y = _y(read_rgb(path))
+        y = plane_of(read_rgb(path))
         height, width = (s - s % how.scale for s in y.shape)
         y = y[:height, :width]
         if how.dense and height and width:
-            up = _enlarged(y[None], how)
+            up = enlarged(y[None], how)
             lines = max(1, _PIECE // width)
             for top in range(0, height, lines):
                 first, last = max(0, top - reach), min(height, top + lines + reach)
@@ -221,95 +176,11 @@ def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: _How) -> tu
             several = max(1, _PIECE // how.patch**2)
             for i in range(0, len(patches), several):
                 piece = torch.stack(patches[i : i + several])
-                add(_enlarged(piece, how), piece.float(), slice(None))
+                add(enlarged(piece, how), piece.float(), slice(None))
     if not pixels:
         raise InputError(f"target: expected images of at least {how.patch} pixels a side, got only smaller ones")
     total = flattened({k: w.grad if w.grad is not None else torch.zeros_like(w) for k, w in free.items()})
     return total / pixels, pixels
-
-
-class _Crops:
-    """Random crops of a pool's patches with their context; those of held-out images come last."""
-
-    def __init__(
-        self,
-        table: ScoreTable,
-        pool: ScoredImages,
-        how: _How,
-        weights: Mapping[str, Tensor],
-        number: int,
-        seed: int,
-        threads: int,
-    ) -> None:
-        from srfast.coreset.curvature import context
-
-        self.how, self.reach, self.threads, self.pool = how, context(weights), threads, pool
-        draw = np.random.default_rng(seed)
-        column = pc.dictionary_encode(table.table.column("image").combine_chunks())
-        self.names, of_image = column.dictionary.to_pylist(), column.indices.to_numpy()
-        self.sizes, of_size = sizes_of(table.table, table.meta)
-        x, y, size = (table.column(c).astype(np.int64) for c in ("x", "y", "size"))
-        self.side = min(SIDE, int(size.min()))
-        rows = draw.integers(len(table), size=number)
-        shift = draw.random((2, number))
-        left = x[rows] + (shift[0] * (size[rows] - self.side + 1)).astype(np.int64)
-        top = y[rows] + (shift[1] * (size[rows] - self.side + 1)).astype(np.int64)
-        self.at = np.stack([x[rows], y[rows], size[rows], left, top], 1)
-        images = draw.permutation(len(self.names))
-        self.code = of_image[rows].astype(np.int64) * len(self.sizes) + of_size[rows]
-        self.held = np.isin(of_image[rows], images[: max(1, len(images) // HELD_OUT)])
-        if self.held.all() or not self.held.any():  # few images: every so many-th of their crops
-            self.held = np.arange(number) % HELD_OUT == 0
-
-    def seen(self) -> Iterator[Tensor]:
-        """Crops with context [n, side + 2 reach, side + 2 reach] in [0, 1], in pieces."""
-        return (up for up, _ in self._read(np.flatnonzero(~self.held)))
-
-    def held_out(self) -> Iterator[Tensor]:
-        """The crops of held-out images, as ``seen``."""
-        return (up for up, _ in self._read(np.flatnonzero(self.held)))
-
-    def sample(self) -> tuple[Tensor, Tensor]:
-        """A few crops, and their Y [n, side, side] in [0, 255]."""
-        import torch
-
-        wanted = np.linspace(0, len(self.code) - 1, min(_SAMPLE, len(self.code))).astype(int)
-        up, y = zip(*self._read(np.unique(wanted)), strict=True)
-        return torch.cat(up), torch.cat(y)
-
-    def _read(self, rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
-        rows = rows[np.argsort(self.code[rows], kind="stable")]
-        groups = np.split(rows, np.flatnonzero(np.diff(self.code[rows])) + 1)
-        with closing(ordered_map(self._of_image, groups, self.threads)) as found:
-            for _, pair in found:
-                yield pair
-
-    def _of_image(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        import torch
-        import torch.nn.functional as F
-
-        image, size_of_image = divmod(int(self.code[rows[0]]), len(self.sizes))
-        path = self.pool.check(self.names[image])
-        y = _y(read_shrunk(path, float(self.sizes[size_of_image])))
-        height, width = (s - s % self.how.scale for s in y.shape)
-        y = y[:height, :width]
-        at = self.at[rows]
-        check_inside(path, at[:, 0], at[:, 1], at[:, 2], width, height)
-
-        def padded(plane: Tensor) -> Tensor:
-            return F.pad(plane[None], (self.reach,) * 4, mode="replicate")[0]
-
-        side, whole = self.side, self.side + 2 * self.reach
-        up, hr = torch.empty(len(rows), whole, whole), torch.empty(len(rows), side, side)
-        enlarged = padded(_enlarged(y[None], self.how)[0]) if self.how.dense else None
-        for i, (x0, y0, size, left, top) in enumerate(at.tolist()):
-            if enlarged is not None:
-                up[i] = enlarged[top : top + whole, left : left + whole]
-            else:
-                patch = padded(_enlarged(y[None, y0 : y0 + size, x0 : x0 + size], self.how)[0])
-                up[i] = patch[top - y0 : top - y0 + whole, left - x0 : left - x0 + whole]
-            hr[i] = y[top : top + side, left : left + side]
-        return up, hr
 
 
 def _step(up: Tensor, y: Tensor, weights: Mapping[str, Tensor], along: Mapping[str, Tensor]) -> float:
@@ -344,7 +215,7 @@ def _moved(network: Network, weights: Mapping[str, Tensor]) -> Network:
 
 
 def _column(
-    table: ScoreTable, images: ScoredImages, network: Network, how: _How, threads: int, progress: Any
+    table: ScoreTable, images: ScoredImages, network: Network, how: How, threads: int, progress: Any
 ) -> np.ndarray:  # fmt: skip
     """The losses of the table's rows under a network [N], float64."""
     names = table.table.column("image").unique().to_pylist()

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from srfast.data.files import check_input, write_all
+from srfast.data.atomic import write_all
+from srfast.data.files import check_input
 from srfast.data.provenance import LIMITS
 from srfast.errors import InputError, RunError
 

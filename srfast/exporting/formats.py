@@ -45,7 +45,7 @@ class Format(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs(Format):
+class EncodedPairs(Format):
     """A format whose pairs are encoded and given to a writer."""
 
     writer: type[Writer]
@@ -93,12 +93,12 @@ class Subset(Format):
 
 _HF = ("hr_file_name", "lr_file_name", "file_name", "hr", "lr")
 FORMATS: dict[str, Format] = {
-    "folder": Pairs(writer=Folder, read=read_folder, columns=("name",), index=True, files=True),
-    "basicsr": Pairs(writer=BasicSR, read=read_basicsr, columns=("name",), index=True, files=True),
-    "lmdb": Pairs(writer=Lmdb, read=read_lmdb, columns=("name",), index=True),
-    "hf": Pairs(writer=ImageFolder, read=read_imagefolder, columns=_HF, files=True),
-    "hf-embedded": Pairs(writer=Embedded, read=read_embedded, columns=("hr", "lr"), shuffled=True),
-    "webdataset": Pairs(writer=WebDataset, read=read_webdataset, shuffled=True),
+    "folder": EncodedPairs(writer=Folder, read=read_folder, columns=("name",), index=True, files=True),
+    "basicsr": EncodedPairs(writer=BasicSR, read=read_basicsr, columns=("name",), index=True, files=True),
+    "lmdb": EncodedPairs(writer=Lmdb, read=read_lmdb, columns=("name",), index=True),
+    "hf": EncodedPairs(writer=ImageFolder, read=read_imagefolder, columns=_HF, files=True),
+    "hf-embedded": EncodedPairs(writer=Embedded, read=read_embedded, columns=("hr", "lr"), shuffled=True),
+    "webdataset": EncodedPairs(writer=WebDataset, read=read_webdataset, shuffled=True),
     "list": Listing(),
 }
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srfast.data.files import LOCK, PARTS, atomic_path, check_folder_name, output_folder
+from srfast.data.atomic import atomic_path
+from srfast.data.files import PARTS, check_folder_name, output_folder
 from srfast.data.provenance import MARK, kind_of
 from srfast.errors import InputError, RunError
-from srfast.runtime.locks import Lock
+from srfast.runtime.locks import LOCK, Lock
 from srfast.settings import differs
 
 KIND = "export"

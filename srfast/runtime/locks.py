@@ -23,6 +23,8 @@ try:
 except ImportError:
     msvcrt = None  # type: ignore[assignment]
 
+LOCK = ".srfast-lock"
+"""The file inside an output folder by which a run keeps others out."""
 OPEN_STAYS = os.name == "nt"
 """Whether an open file, and the folder that it lies in, can be neither removed, renamed nor replaced."""
 

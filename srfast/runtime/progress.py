@@ -16,9 +16,9 @@ EVERY = 30.0
 
 
 def clock(seconds: float) -> str:
-    """Seconds as text for a person."""
+    """Seconds as text for a person: 40 s, 21 min, 3 h 30 min."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 

@@ -13,6 +13,7 @@ from srfast.data.grid import Grid
 from srfast.data.images import ImageFile, image_size, read_rgb
 from srfast.data.shrink import side
 from srfast.errors import InputError
+from srfast.runtime.progress import clock
 from srfast.scoring.backends.protocol import Engine
 from srfast.scoring.settings import ScoreSettings
 
@@ -36,8 +37,8 @@ class Estimate:
 
     def sentence(self) -> str:
         return (
-            f"patch mode computes {self.patches:,} overlapping patches one by one, about {spoken(self.patch)}; "
-            f"`mode` dense takes about {spoken(self.dense)} and ranks alike (docs/agreement.md)"
+            f"patch mode computes {self.patches:,} overlapping patches one by one, about {clock(self.patch)}; "
+            f"`mode` dense takes about {clock(self.dense)} and ranks alike (docs/agreement.md)"
         )
 
 
@@ -66,13 +67,6 @@ def estimate(files: Sequence[ImageFile], engine: Engine, settings: ScoreSettings
     whole = _seconds(lambda: engine.dense(image, grid, 1)) / (image.shape[0] * image.shape[1])
     share = len(files) / len(looked) / (workers if engine.concurrent else 1)
     return Estimate(round(windows * len(files) / len(looked)), each * windows * share, whole * pixels * share)
-
-
-def spoken(seconds: float) -> str:
-    """A duration in words: 40 s, 21 min, 3.5 h."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _sample(files: Sequence[ImageFile], settings: ScoreSettings) -> tuple[np.ndarray, Grid] | None:

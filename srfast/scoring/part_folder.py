@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from srfast.data import provenance
-from srfast.data.files import LOCK, check_folder_name
+from srfast.data.files import check_folder_name
 from srfast.data.scratch import TEMPORARY
 from srfast.data.wording import no_folder
 from srfast.errors import InputError, RunError
-from srfast.runtime.locks import is_lock
+from srfast.runtime.locks import LOCK, is_lock
 
 KIND = "scoring parts"
 """Kind of a folder of parts until it becomes a table."""

@@ -15,12 +15,13 @@ from typing import Any
 import pyarrow as pa
 
 from srfast.data import provenance
-from srfast.data.files import LOCK, PARTS, atomic_path, flush_folder, keep_mode
+from srfast.data.atomic import atomic_path, flush_folder, keep_mode
+from srfast.data.files import PARTS
 from srfast.data.images import ImageFile
 from srfast.data.parquet import Writer
 from srfast.data.renaming import exchange
 from srfast.errors import InputError, RunError
-from srfast.runtime.locks import OPEN_STAYS, Lock
+from srfast.runtime.locks import LOCK, OPEN_STAYS, Lock
 from srfast.scoring import part_folder
 from srfast.scoring.columns import repeated, schema_of
 from srfast.scoring.metadata import file_metadata, of_records, records_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from srfast.data.files import atomic_path
+from srfast.data.atomic import atomic_path
 from srfast.errors import RunError
 from srfast.evaluation.inference import interval
 from srfast.study.result_groups import Group, groups, main_dataset, training_seconds

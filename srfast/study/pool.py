@@ -21,7 +21,7 @@ from srfast.coreset.pairs import read_patches
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import SelectArguments
 from srfast.coreset.target import targeted
-from srfast.data.files import atomic_path
+from srfast.data.atomic import atomic_path
 from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.models.registry import describe

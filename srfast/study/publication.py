@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from srfast.data.files import atomic_path, output_folder
+from srfast.data.atomic import atomic_path
+from srfast.data.files import output_folder
 from srfast.errors import InputError, RunError
 from srfast.study.results import RESULTS, Results
 

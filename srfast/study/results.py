@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from srfast.data.files import atomic_path, checksum
+from srfast.data.atomic import atomic_path, checksum
 from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.scoring.metadata import VERSION

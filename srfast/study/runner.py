@@ -23,6 +23,7 @@ from srfast.data.files import output_folder
 from srfast.data.provenance import kind_of
 from srfast.errors import InputError, RunError
 from srfast.ops.device import resolve_device
+from srfast.runtime.progress import clock
 from srfast.runtime.threads import cores
 from srfast.settings import earlier
 from srfast.study import pool, results
@@ -337,9 +338,3 @@ def _terminated_is_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def clock(seconds: float) -> str:
-    """A duration for a person."""
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{max(1, minutes)} min"

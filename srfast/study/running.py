@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from srfast.data.files import checksum
+from srfast.data.atomic import checksum
 from srfast.errors import InputError, RunError
 from srfast.evaluation.evaluator import evaluate
 from srfast.evaluation.metrics import Protocol

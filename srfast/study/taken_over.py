@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from srfast.data.files import atomic_path
+from srfast.data.atomic import atomic_path
 from srfast.runtime.locks import Taken
 from srfast.scoring.settings import Scale
 from srfast.settings import differs

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from srfast.data.files import write_all
+from srfast.data.atomic import write_all
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from srfast.data.files import output_file, write_all
+from srfast.data.atomic import write_all
+from srfast.data.files import output_file
 from srfast.errors import RunError
 from srfast.runtime.progress import Bar
 from srfast.training.board import Board

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from srfast.data.files import checksum, output_folder
+from srfast.data.atomic import checksum
+from srfast.data.files import output_folder
 from srfast.errors import InputError, RunError
 from srfast.models import registry as models
 from srfast.runtime.interrupts import finishing
@@ -26,7 +27,6 @@ from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
 from srfast.training.objective import loss_of, optimizer
 from srfast.training.plan import Plan, fingerprint
-from srfast.training.recipes import fits
 from srfast.training.reselect import region_losses
 from srfast.training.store import Batches, Feed, PairStore
 
@@ -145,7 +145,7 @@ class _Runner:
         if plan.recipe.channels_last:
             cast(Any, self.model).to(memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self._state().items()} if plan.recipe.ema else {}
-        self.optimizer = optimizer(plan.recipe, self._groups())
+        self.optimizer = optimizer(plan.recipe, self.model)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=plan.precision == "fp16")
         self.step = 0
         self.loss = math.nan
@@ -310,20 +310,6 @@ class _Runner:
 
     def _state(self) -> dict[str, Tensor]:
         return self.model.state_dict(keep_vars=False)
-
-    def _groups(self) -> list[dict[str, Any]]:
-        """The optimiser's parameter groups, one for each learning-rate factor."""
-        names = [n for n, _ in self.model.named_parameters()]
-        for key in self.plan.recipe.lr_factors:
-            if not any(fits(n, key) for n in names):
-                raise InputError(
-                    f"lr_factors: expected the start of a parameter's name, such as {names[-1]}, got {key!r}"
-                )
-        by_factor: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                by_factor.setdefault(self.plan.recipe.factor(name), []).append(parameter)
-        return [{"params": p, "factor": f} for f, p in by_factor.items()]
 
     def _score(self, evaluate: Callable[[nn.Module], tuple[float, float]]) -> tuple[float, float]:
         with self._averaged(), torch.inference_mode():

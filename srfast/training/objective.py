@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from srfast.training.recipes import Recipe
+from srfast.errors import InputError
+from srfast.training.recipes import Recipe, fits
 from srfast.training.soap import SOAP
 
 
@@ -34,8 +35,23 @@ def loss_of(name: str, sr: Tensor, hr: Tensor, weights: Tensor | None) -> Tensor
     return LOSSES[name](sr, hr)
 
 
-def optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The recipe's optimiser over parameter groups."""
+def optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    """The recipe's optimiser of a model, with one parameter group for each learning-rate factor.
+
+    Raises:
+        InputError: a key of ``lr_factors`` names no parameter of the model.
+    """
+    named = list(model.named_parameters())
+    for key in recipe.lr_factors:
+        if not any(fits(name, key) for name, _ in named):
+            raise InputError(
+                f"lr_factors: expected the start of a parameter's name, such as {named[-1][0]}, got {key!r}"
+            )
+    by_factor: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in named:
+        if parameter.requires_grad:
+            by_factor.setdefault(recipe.factor(name), []).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": p, "factor": f} for f, p in by_factor.items()]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
     if recipe.optimizer == "adam":

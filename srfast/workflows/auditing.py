@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from srfast.coreset.copies import find_copies
 from srfast.coreset.rejects import HEADER, values
-from srfast.data.files import atomic_path, checksum, output_file, output_folder
+from srfast.data.atomic import atomic_path, checksum
+from srfast.data.files import output_file, output_folder
 from srfast.data.images import ImageFile
 from srfast.data.provenance import kind_of
 from srfast.data.shrink import COLUMN as SHRINK

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from srfast.data.files import atomic_path
+from srfast.data.atomic import atomic_path
 from srfast.errors import InputError, RunError
 
 

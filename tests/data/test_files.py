@@ -17,10 +17,11 @@ import pytest
 import torch
 
 from srfast.data import files, renaming
-from srfast.data.files import LOCK, atomic_path, check_input, check_output, output_file, output_folder
+from srfast.data.atomic import atomic_path
+from srfast.data.files import check_input, check_output, output_file, output_folder
 from srfast.data.provenance import MARK, generator, kind_of
 from srfast.errors import InputError, RunError
-from srfast.runtime.locks import Lock
+from srfast.runtime.locks import LOCK, Lock
 
 PHOTO = b"\x89PNG\r\n\x1a\n and so on"
 
@@ -247,7 +248,8 @@ def test_a_shared_folder(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from srfast.data.files import atomic_path, output_folder
+from srfast.data.atomic import atomic_path
+from srfast.data.files import output_folder
 with output_folder(sys.argv[1], "export"), atomic_path(Path(sys.argv[1], "a.bin")) as t:
     t.write_bytes(b"half")
     print("there", flush=True)

@@ -39,6 +39,11 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "EVERY", 0.001)
 
 
+def test_times_as_a_person_says_them() -> None:
+    said = ["1 s", "40 s", "2 min", "21 min", "3 h 30 min"]
+    assert [progress.clock(s) for s in (0.2, 40, 100, 1260, 12600)] == said
+
+
 def test_the_lines_are_half_a_minute_apart() -> None:
     assert progress.EVERY == 30
 

@@ -14,7 +14,7 @@ import pytest
 
 import srfast
 from srfast.coreset import rejects
-from srfast.data import files, images
+from srfast.data import atomic, images
 from srfast.errors import InputError
 from srfast.runtime import locks
 
@@ -75,11 +75,11 @@ def test_a_file_that_is_open_elsewhere_is_named(tmp_path: Path, monkeypatch: pyt
     def refuse(old: object, _new: object) -> None:
         raise PermissionError(13, "Permission denied", os.fspath(old))  # type: ignore[call-overload]
 
-    monkeypatch.setattr(files, "OPEN_STAYS", True)
-    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(atomic, "OPEN_STAYS", True)
+    monkeypatch.setattr(atomic.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(InputError, match=r"s\.parquet: cannot be replaced .*: is it open elsewhere\?"):
-        with files.atomic_path(target) as temporary:
+        with atomic.atomic_path(target) as temporary:
             temporary.write_bytes(b"after")
     assert target.read_bytes() == b"before"
     assert os.listdir(tmp_path) == ["s.parquet"]

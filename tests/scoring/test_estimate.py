@@ -13,7 +13,7 @@ from srfast.data.grid import Grid
 from srfast.data.images import find_images
 from srfast.scoring import pipeline
 from srfast.scoring.backends.protocol import Scores
-from srfast.scoring.estimate import Estimate, estimate, spoken
+from srfast.scoring.estimate import Estimate, estimate
 from srfast.scoring.settings import ScoreSettings
 
 
@@ -53,7 +53,3 @@ def test_it_is_said_before_scoring_starts(
         "patch mode computes 1,014,000 overlapping patches one by one, about 21 min; `mode` dense takes about 13 s "
         "and ranks alike (docs/agreement.md)"
     ]
-
-
-def test_times_as_a_person_says_them() -> None:
-    assert [spoken(s) for s in (0.2, 40, 100, 1260, 12600)] == ["1 s", "40 s", "2 min", "21 min", "3.5 h"]

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import srfast
-from srfast.data.files import LOCK
 from srfast.errors import InputError, RunError
+from srfast.runtime.locks import LOCK
 from srfast.scoring import parts
 from srfast.scoring.pipeline import score
 from srfast.scoring.table import ScoreTable

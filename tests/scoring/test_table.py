@@ -14,7 +14,8 @@ import pytest
 
 import srfast
 from srfast.coreset.selection import CoreSet, select
-from srfast.data.files import atomic_path, check_output
+from srfast.data.atomic import atomic_path
+from srfast.data.files import check_output
 from srfast.errors import InputError, RunError
 from srfast.scoring.metadata import KEY, VERSION
 from srfast.scoring.settings import COMPARED

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors import safe_open
 
 import srfast
-from srfast.data.files import checksum
+from srfast.data.atomic import checksum
 from srfast.errors import InputError
 from srfast.study.cells import cells
 from srfast.study.description import read_study

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from srfast.data.files import checksum
+from srfast.data.atomic import checksum
 from srfast.errors import InputError
 from srfast.training import board, checkpoint
 from srfast.training.loop import train

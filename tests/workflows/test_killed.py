@@ -17,22 +17,22 @@ from srfast.workflows.pruning import FILES
 OPTIONS = {"patch": 48, "stride": 24, "scorer": "bicubic"}
 KILLED = """
 import os, signal, sys
-import srfast.data.files as files
+import srfast.data.atomic as atomic, srfast.data.files as files
 name, source, output = sys.argv[1:]
-flush = files._flush
+flush = atomic._flush
 def killed(path, flags):
     # Written aside, not yet renamed; then renamed, with the folder not yet flushed.
     if writing == [name] and (flags == os.O_RDONLY) == (sys.argv[1] in os.listdir(output)):
         os.kill(os.getpid(), signal.SIGKILL)
     flush(path, flags)
-atomic_path, writing = files.atomic_path, []
+atomic_path, writing = atomic.atomic_path, []
 import contextlib
 @contextlib.contextmanager
 def named(path, *args, **options):
     writing[:] = [path.name]
     with atomic_path(path, *args, **options) as temporary:
         yield temporary
-files.atomic_path, files._flush = named, killed
+atomic.atomic_path, files.atomic_path, atomic._flush = named, named, killed
 import srfast
 srfast.prune(source, output, patch=48, stride=24, scorer="bicubic", resume=True)
 """

@@ -1,0 +1,175 @@
+"""A file appears whole or not at all: it is written aside, flushed and renamed."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from srfast.data.renaming import rename_new
+from srfast.data.scratch import sweep
+from srfast.data.wording import no_folder, thing
+from srfast.errors import InputError, RunError
+from srfast.runtime.locks import OPEN_STAYS, hold
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def atomic_path(
+    path: Path, aside: Path | None = None, durable: bool = True, judge: Callable[[], object] | None = None
+) -> Iterator[Path]:
+    """Yields a temporary path beside ``path``; on success flushes it to disk and renames it to ``path``.
+
+    It is meant for files inside a folder that ``output_folder`` has opened: an earlier regular file is replaced
+    whatever it is. The temporary file has the suffix of ``path``, and is removed when the body raises an error;
+    temporary files that killed runs left for the same ``path`` are removed as well. If ``path`` is a symbolic link, its
+    target is replaced.
+
+    Args:
+        path: The final file. Its directory must exist.
+        aside: Directory for the temporary file, on the same file system; None takes that of ``path``.
+        durable: False does not flush the file to disk and leaves temporary files to ``output_folder``: for the many
+            small files of a folder that is of no use before it is complete.
+        judge: Function that is called before the rename and raises an error if the file that lies at ``path`` must
+            stay. Without it, everything but a regular file stays.
+
+    Raises:
+        InputError: the directory is missing or not writable, or ``path`` is not a file.
+        RunError: the disk is full, or the body wrote nothing.
+    """
+    path = Path(path)
+    final = Path(os.path.realpath(path))
+    folder = final.parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: expected a file in an existing folder; {no_folder(folder)}")
+    if final.exists() and not final.is_file():
+        raise InputError(f"{path}: expected a file to write; a {thing(final)} is there")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: no permission to write in {folder}")
+    # Short, as a long final name leaves no room for a suffix; random, as two runs may write at once.
+    prefix = f".srfast-{hashlib.sha256(os.fsencode(final.name)).hexdigest()[:8]}-"
+    temporary = (aside or folder) / f"{prefix}{secrets.token_hex(8)}{final.suffix[:16]}"
+    if durable:
+        sweep(temporary.parent, prefix)
+    held, mode = -1, _mode(final)
+    try:
+        try:
+            held = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            if mode is not None:  # before anything is in it
+                _set_mode(temporary, mode | stat.S_IRUSR | stat.S_IWUSR)
+            hold(held)
+            yield temporary
+            if not temporary.exists() or not temporary.stat().st_size:
+                raise RunError(f"{path}: nothing was written")
+            if durable:
+                _flush(temporary, os.O_RDWR)
+            if mode is not None:
+                _set_mode(temporary, mode)
+            if OPEN_STAYS:
+                os.close(held)
+                held = -1
+            _rename(temporary, final, judge)
+        except OSError as error:
+            raise _explained(error, path, temporary, folder) from error
+        if durable:
+            flush_folder(folder)
+    finally:
+        if held >= 0:
+            with suppress(OSError):  # it is closed all the same, and what was written was flushed
+                os.close(held)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_all(file: io.RawIOBase, data: bytes) -> None:
+    """Writes all bytes to an unbuffered file."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) or 0 :]
+
+
+def checksum(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            total.update(chunk)
+    return total.hexdigest()
+
+
+def keep_mode(folder: Path, replaced: Path) -> None:
+    """Gives a folder the permissions of the folder that it replaces, if there are any."""
+    if (mode := _mode(replaced)) is not None:
+        with suppress(OSError):
+            os.chmod(folder, mode)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flushes the names in a folder to disk, if its file system can."""
+    with suppress(OSError):
+        _flush(folder, os.O_RDONLY)
+
+
+def _mode(final: Path) -> int | None:
+    """The permissions of the file that will be replaced; None if there is none."""
+    try:
+        return stat.S_IMODE(os.stat(final).st_mode)
+    except OSError:
+        return None
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    if _mode(path) != mode:
+        os.chmod(path, mode)
+
+
+def _rename(temporary: Path, final: Path, judge: Callable[[], object] | None) -> None:
+    while judge:
+        there = final.exists()
+        judge()
+        if there:
+            break
+        try:
+            rename_new(temporary, final)
+        except FileExistsError:  # it came just now
+            continue
+        return
+    for patience in (0.05, 0.2, 0.5, 0):
+        try:
+            return os.replace(temporary, final)
+        except PermissionError as error:
+            if not OPEN_STAYS or not final.is_file():
+                raise
+            if not patience:
+                raise InputError(f"{final}: cannot be replaced ({error.strerror}): is it open elsewhere?") from None
+        time.sleep(patience)  # a search for viruses, say
+
+
+def _flush(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _explained(error: OSError, path: Path, temporary: Path, folder: Path) -> Exception:
+    """The error in words for the user; an error about another file is returned unchanged."""
+    if error.filename is not None and os.fspath(error.filename) != os.fspath(temporary):
+        return error
+    if error.errno in _FULL:
+        return RunError(f"{path}: the disk is full ({error.strerror})")
+    if error.errno in _REFUSED:
+        return InputError(f"{path}: no permission to write in {folder} ({error.strerror})")
+    if error.filename is None and error.errno is not None:
+        return RunError(f"{path}: cannot be written ({error.strerror})")
+    return error
