@@ -26,13 +26,13 @@ def command(
     from srfast.coreset.selection import CoreSet
     from srfast.data.files import check_output
     from srfast.report.writing import write_report
-    from srfast.scoring.table import ScoreTable, concatenate
+    from srfast.scoring.table import one_table
 
     check_output(output, "report", [*scores, *([coreset] if coreset else [])])
     if coreset is None and len(scores) == 2 and _two_of_one(scores):
         _compare(scores, output, root, as_json)
         return
-    table = concatenate([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
+    table = one_table(scores, coresets=True)
     chosen = None if coreset is None else CoreSet.read(coreset)
     path = write_report(table, chosen, output, root=root, scorer=scorer, source=[str(path) for path in scores])
     if as_json:

@@ -44,7 +44,7 @@ def command(
 
     from srfast.coreset.selection import CoreSet
     from srfast.errors import InputError, RunError
-    from srfast.scoring.table import ScoreTable, concatenate
+    from srfast.scoring.table import one_table
 
     try:
         import uvicorn
@@ -54,7 +54,7 @@ def command(
         if (error.name or "").startswith("srfast"):
             raise
         raise RunError(f"view needs {error.name}, which is not installed: pip install 'srfast[view]'") from None
-    table = concatenate([ScoreTable.read(path) for path in scores], [str(path) for path in scores])
+    table = one_table(scores, coresets=True)
     chosen = None if coreset is None else CoreSet.read(coreset)
     view = View(table, chosen, [str(path) for path in scores], root, scorer)
     token = secrets.token_urlsafe(16)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from srfast.coreset.pairs import Pairs
+from srfast.coreset.pairs import KEPT_IMAGES, Pairs, read_patches, scale_of
+from srfast.data.lowres import LowRes
+from srfast.settings import earlier
+
+if TYPE_CHECKING:
+    from srfast.coreset.selection import CoreSet
+    from srfast.scoring.table import ScoreTable
 
 
 class CorePatches(Pairs, Dataset[tuple[Tensor, Tensor]]):
@@ -30,6 +40,21 @@ class CorePatches(Pairs, Dataset[tuple[Tensor, Tensor]]):
         InputError: it is not a core-set, the scale does not divide the grid or, on access, an image cannot be read or
             has changed since it was scored.
     """
+
+    @earlier(lr="lr_images")
+    def __init__(
+        self,
+        coreset: CoreSet | ScoreTable | pa.Table | str | Path,
+        scale: int | None = None,
+        *,
+        root: str | Path | None = None,
+        lr_images: str | Path | None = None,
+        lr_template: str = "{}",
+        keep_images: int = KEPT_IMAGES,
+    ) -> None:
+        given = None if lr_images is None else LowRes.open(lr_images, lr_template)
+        patches = read_patches(coreset, root, given)
+        super().__init__(patches, scale_of(scale, patches.meta), keep_images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         lr, hr = self.arrays(index)

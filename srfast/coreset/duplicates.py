@@ -26,7 +26,7 @@ from srfast.errors import InputError, RunError
 from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages
-from srfast.scoring.table import ScoreTable, check_scored
+from srfast.scoring.table import ScoreTable, check_scored, one_table
 
 ALIKE = 0.93
 """Concordance from which on two patches are near-duplicates."""
@@ -84,7 +84,7 @@ def dedup(
     """Marks near-duplicate patches, and patches that are in test images.
 
     Args:
-        scores: A score table, or its path.
+        scores: A score table, its path or a DataFrame of it, or all the shards of a dataset.
         against: Test images, files and folders.
         root: Folder of the images, if they have moved since scoring.
         alike: Concordance from which on two patches count as the same, 0 < alike <= 1.
@@ -100,7 +100,7 @@ def dedup(
             cannot be read or has changed.
         RunError: faiss is not installed.
     """
-    table = scores if isinstance(scores, ScoreTable) else ScoreTable.read(scores)
+    table = one_table(scores)
     tests = [against] if isinstance(against, (str, os.PathLike)) else against
     return find_duplicates(table, tests, root, alike).table
 

@@ -26,7 +26,7 @@ from srfast.runtime.threads import cores
 from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.pipeline import score
 from srfast.scoring.scored import ScoredImages
-from srfast.scoring.table import ScoreTable, check_scored
+from srfast.scoring.table import ScoreTable, check_scored, one_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,7 +84,7 @@ def influence(
             were scored, or the scorer is not an SRCNN 9-1-5.
         RunError: PyTorch is not installed, or the target's loss does not depend on the scorer.
     """
-    table = scores if isinstance(scores, ScoreTable) else ScoreTable.read(scores)
+    table = one_table(scores)
     check_scored("scores", table.meta)
     if COLUMN in table.columns:
         raise InputError(f"scores: column {COLUMN!r} exists already; take the table without it")

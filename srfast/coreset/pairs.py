@@ -24,7 +24,6 @@ from srfast.scoring.metadata import parse_meta
 from srfast.scoring.rows import is_frame, of_frame
 from srfast.scoring.scored import ScoredImages, check_inside
 from srfast.scoring.table import SCHEMA, check_paths, check_places, read_parquet
-from srfast.settings import earlier
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _COLUMNS = ("image", "x", "y", "size")
-_KEPT_IMAGES = 16
+KEPT_IMAGES = 16
 
 
 @dataclass(frozen=True)
@@ -239,27 +238,14 @@ def read_images(
 
 
 class Pairs:
-    """The patches of a core-set as aligned pairs of arrays: ``CorePatches`` without PyTorch.
+    """Patches as aligned pairs of arrays: ``CorePatches`` without PyTorch.
 
     Item i is (lr, hr): uint8 [3, size / scale, size / scale] and [3, size, size].
     """
 
-    @earlier(lr="lr_images")
-    def __init__(
-        self,
-        coreset: CoreSet | ScoreTable | pa.Table | str | Path,
-        scale: int | None = None,
-        *,
-        root: str | Path | None = None,
-        lr_images: str | Path | None = None,
-        lr_template: str = "{}",
-        keep_images: int = _KEPT_IMAGES,
-    ) -> None:
-        given = None if lr_images is None else LowRes.open(lr_images, lr_template)
-        self.patches = read_patches(coreset, root, given)
-        self.scale = scale_of(scale, self.patches.meta)
-        self.patches.check_grid(self.scale)
-        self.keep_images = max(1, keep_images)
+    def __init__(self, patches: Patches, scale: int, keep_images: int = KEPT_IMAGES) -> None:
+        patches.check_grid(scale)
+        self.patches, self.scale, self.keep_images = patches, scale, max(1, keep_images)
         self._kept: LRUCache[tuple[str, float], tuple[np.ndarray, np.ndarray]] = LRUCache(self.keep_images)
 
     def __len__(self) -> int:

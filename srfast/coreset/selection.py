@@ -21,17 +21,18 @@ from srfast.coreset.rejects import about_rejected, counted_reasons, rejected
 from srfast.coreset.settings import POSITIONAL, SelectArguments, counted, share, short_of
 from srfast.errors import InputError
 from srfast.runtime.progress import shown
-from srfast.scoring.rows import Rows, is_frame, of_frame
+from srfast.scoring.rows import Rows
 from srfast.scoring.table import (
     SCHEMA,
     ScoreTable,
     arrow,
     check_columns,
     check_paths,
-    check_scored,
-    concatenate,
+    names_of,
     numeric_columns,
+    one_table,
     read_parquet,
+    sources,
     with_extras,
     write_parquet,
 )
@@ -103,13 +104,14 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
         RunError: ``where`` is given and duckdb is not installed.
     """
     asked = SelectArguments.of(positional(given, POSITIONAL, options))
-    large = on_disk(scores, asked)
+    given_scores = sources(scores)
+    large = on_disk(given_scores, asked)
     if large is not None:
         with large, shown(asked.progress, "selecting", "rows", "patches") as progress:
             tables = list(large.kept(progress))
             schema = with_extras(CORESET_SCHEMA, tables[0].schema)
             return CoreSet(pa.concat_tables(numbered(tables, schema)), {**large.files.meta, "selection": large.about})
-    table = _joined(scores)
+    table = _joined(given_scores)
     columns = numeric_columns(table.table.schema)
     asked.checked(columns)
     if asked.target is not None:
@@ -165,42 +167,23 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     return CoreSet(kept.select(schema.names).cast(schema), {**table.meta, "selection": selection})
 
 
-def _joined(scores: Any) -> ScoreTable:
-    if isinstance(scores, (Rows, str, os.PathLike)) or is_frame(scores):
-        scores = [scores]
-    scores = [_of_frame(s) if is_frame(s) else s for s in scores]
-    names = [f"table {i}" if isinstance(s, Rows) else str(s) for i, s in enumerate(scores)]
-    tables = []
-    for name, source in zip(names, scores, strict=True):
-        one = source if isinstance(source, Rows) else ScoreTable.read(source)
-        check_scored(name, one.meta)
-        tables.append(ScoreTable(one.table, one.meta))
-    table = concatenate(tables, names)
+def _joined(scores: Sequence[Any]) -> ScoreTable:
+    table, names = one_table(scores), ", ".join(names_of(scores))
     if not len(table):
-        raise InputError(f"{', '.join(names)}: expected at least one patch, got an empty table")
+        raise InputError(f"{names}: expected at least one patch, got an empty table")
     for column in ("loss", "bicubic", "sobel"):
         if not np.isfinite(table.column(column)).all():
-            raise InputError(f"{', '.join(names)}: column {column!r}: expected finite values")
+            raise InputError(f"{names}: column {column!r}: expected finite values")
     return table
-
-
-def _of_frame(frame: Any) -> ScoreTable:
-    table, meta = of_frame("scores", frame, SCHEMA)
-    check_columns("scores", table, SCHEMA)
-    return ScoreTable(table, meta)
 
 
 def on_disk(scores: Any, asked: SelectArguments, beside: Path | None = None) -> Large | None:
     """The selection in DuckDB, or None if it is made in memory; the arguments are those of ``select``."""
-    sources = [scores] if isinstance(scores, (Rows, str, os.PathLike)) or is_frame(scores) else list(scores)
-    engine = asked.engine
-    if engine == "memory" or not sources:
+    given, engine = sources(scores), asked.engine
+    if engine == "memory" or not given:
         return None
-    for source in sources:
-        if not (isinstance(source, (Rows, str, os.PathLike)) or is_frame(source)):
-            raise InputError(f"scores: expected a score table, its path or a DataFrame, got {type(source).__name__}")
-    paths = [s for s in sources if not isinstance(s, Rows) and not is_frame(s)]
-    if len(paths) < len(sources):
+    paths = [s for s in given if isinstance(s, (str, os.PathLike))]
+    if len(paths) < len(given):
         if engine == "duckdb":
             raise InputError("engine: duckdb reads tables from their files; expected paths, got a table in memory")
         return None

@@ -6,7 +6,6 @@ import io
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,7 +16,6 @@ from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
 from srfast.exporting.arrangement import Plan
 from srfast.exporting.writer import Reader
-from srfast.scoring.table import ScoreTable
 
 SAMPLE = 256
 """Number of pairs that are compared with their source."""
@@ -41,18 +39,8 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
             names it.
     """
     left = {name: row for row, name in enumerate(plan.names)}
-    rows = np.random.default_rng(0).permutation(len(plan))[:SAMPLE]
-    # In the order of the plan, so that each image is decoded once.
-    sample = np.sort(rows)
-    p = plan.patches
-    given: dict[str, Any] = {} if p.lr is None else {"lr_images": p.lr.folder, "lr_template": p.lr.template}
-    source = Pairs(
-        ScoreTable(plan.table.take(sample), {**p.meta, "lr": None, "scale": plan.scale}),
-        plan.scale,
-        root=p.root,
-        **given,
-    )
-    expected = {int(row): i for i, row in enumerate(sample)}
+    sample = set(np.random.default_rng(0).permutation(len(plan))[:SAMPLE].tolist())
+    source = Pairs(plan.patches, plan.scale)
 
     def decode(entry: tuple[str, bytes, bytes | None]) -> tuple[np.ndarray, np.ndarray | None]:
         name, high, low = entry
@@ -70,8 +58,8 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
             _check_shape(folder, name, "HR", hr, size)
             if lr is not None:
                 _check_shape(folder, name, "LR", lr, size // plan.scale)
-            if row in expected:
-                low, high = (planes.transpose(1, 2, 0) for planes in source.arrays(expected[row]))
+            if row in sample:
+                low, high = (planes.transpose(1, 2, 0) for planes in source.arrays(row))
                 _check_pixels(folder, name, "HR", hr, high)
                 if lr is not None and compare_lr:
                     _check_pixels(folder, name, "LR", lr, low)

@@ -18,7 +18,7 @@ from srfast.data.parquet import check_names, opened, reason
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
 from srfast.scoring.rows import arrow_of, is_frame
-from srfast.scoring.table import ScoreTable, check_scored
+from srfast.scoring.table import ScoreTable, check_scored, one_table
 
 if TYPE_CHECKING:
     import pandas
@@ -54,7 +54,7 @@ def join(
     """Adds the columns of another table to a score table, for ``srfast.select(method=..., where=...)``.
 
     Args:
-        scores: A score table, or its path.
+        scores: A score table, its path or a DataFrame of it, or all the shards of a dataset.
         other: An Arrow table or a DataFrame, or the path of a .csv file with a header, a .parquet file, or a .txt file
             with a name and a number on each line, whose column is named after the file.
         on: Columns by which rows are matched: "image", or "image,x,y". ``image=name`` stands for a column that the
@@ -68,7 +68,7 @@ def join(
         InputError: ``scores`` is a core-set, a file cannot be read, a column is missing or exists already, a name
             stands for two rows, or no row matches.
     """
-    table = scores if isinstance(scores, ScoreTable) else ScoreTable.read(scores)
+    table = one_table(scores)
     return join_columns(table, other, on.split(",") if isinstance(on, str) else on).table
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows
-from srfast.scoring.table import ScoreTable, concatenate, numeric_columns
+from srfast.scoring.table import numeric_columns, one_table
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 KEEPS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
@@ -24,7 +24,7 @@ def stats(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.PathL
     """Statistics of a score table or a core-set, as plain values.
 
     Args:
-        scores: A score table or a core-set, in memory, or the path of a score table; or all the shards of a dataset.
+        scores: A score table or a core-set, its path or a DataFrame of it, or all the shards of a dataset.
 
     Returns:
         A dict with ``patches`` and ``images``; ``sizes``, if images were scored at several: for each size its
@@ -37,11 +37,7 @@ def stats(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.PathL
     Raises:
         InputError: there are no rows, a file is not a score table, or shards do not belong together.
     """
-    if isinstance(scores, Rows):
-        return summary(scores)
-    given = [scores] if isinstance(scores, (str, os.PathLike)) else list(scores)
-    tables = [ScoreTable(s.table, s.meta) if isinstance(s, Rows) else ScoreTable.read(s) for s in given]
-    return summary(concatenate(tables, [f"table {i}" if isinstance(s, Rows) else str(s) for i, s in enumerate(given)]))
+    return summary(one_table(scores, coresets=True))
 
 
 def summary(table: Rows) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from srfast.data.parquet import Writer, opened
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.metadata import about_images, file_metadata, parse_meta
-from srfast.scoring.rows import Rows, numbers
+from srfast.scoring.rows import Rows, is_frame, numbers, of_frame
 from srfast.scoring.shards import check_together, in_order, joined_meta, part_files, warn_of_missing
 
 SCHEMA = pa.schema(
@@ -229,6 +229,50 @@ def arrow(values: np.ndarray, dtype: type[np.generic]) -> pa.Array:
     """A column of numbers, made without ``pa.array``, which imports pandas (0.4 s) if that is installed."""
     values = np.ascontiguousarray(values, dtype)
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def sources(scores: Any) -> list[Any]:
+    """The tables, DataFrames and paths that a caller gives as scores.
+
+    Raises:
+        InputError: something else is given.
+    """
+    several = isinstance(scores, Iterable) and not isinstance(scores, (Rows, str, os.PathLike, Mapping))
+    found = list(scores) if several and not is_frame(scores) else [scores]
+    for source in found:
+        if not (isinstance(source, (Rows, str, os.PathLike)) or is_frame(source)):
+            raise InputError(f"scores: expected a score table, its path or a DataFrame, got {type(source).__name__}")
+    return found
+
+
+def names_of(given: Sequence[Any]) -> list[str]:
+    """The names of such tables in messages."""
+    return [os.fspath(s) if isinstance(s, (str, os.PathLike)) else f"table {i}" for i, s in enumerate(given)]
+
+
+def one_table(scores: Any, *, coresets: bool = False) -> ScoreTable:
+    """The score table that a caller gives: a table, its path, a DataFrame of it, or several, which are shards.
+
+    Args:
+        scores: As for ``sources``.
+        coresets: Whether a core-set will do.
+
+    Raises:
+        InputError: there is none, a file cannot be read, a DataFrame carries no metadata, or shards do not belong
+            together.
+    """
+    given, tables = sources(scores), []
+    for name, source in zip(names_of(given), given, strict=True):
+        rows = source
+        if is_frame(source):
+            rows = ScoreTable(*of_frame("scores", source, SCHEMA))
+            check_columns("scores", rows.table, SCHEMA)
+        elif not isinstance(source, Rows):
+            rows = ScoreTable.read(source)
+        if not coresets:
+            check_scored(name, rows.meta)
+        tables.append(ScoreTable(rows.table, rows.meta))
+    return concatenate(tables, names_of(given))
 
 
 def concatenate(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> ScoreTable:

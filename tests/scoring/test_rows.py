@@ -124,8 +124,21 @@ def test_a_frame_of_pandas_is_selected_from(table: srfast.ScoreTable) -> None:
         srfast.select(table.to_pandas().assign(loss=None))
     with pytest.raises(InputError, match="scores: expected a score table, its path or a DataFrame, got int"):
         srfast.select([3])  # type: ignore[list-item]
+    for scores in (3, {"loss": 1}):
+        with pytest.raises(InputError, match="scores: expected a score table, its path or a DataFrame, got"):
+            srfast.select(scores)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="coreset: expected a core-set, its path or a DataFrame, got dict"):
         srfast.CorePatches({})  # type: ignore[arg-type]
+
+
+def test_a_frame_of_pandas_is_a_table_everywhere(table: srfast.ScoreTable, tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    frame = table.to_pandas()
+    assert srfast.stats(frame) == srfast.stats(table) == srfast.stats(iter([table]))
+    assert srfast.select(iter([table])).table.equals(srfast.select(table).table)
+    (tmp_path / "more.csv").write_text("image,mine\nb.png,2\n")
+    joined = srfast.join(frame, tmp_path / "more.csv")
+    assert joined.table.equals(srfast.join(table, tmp_path / "more.csv").table)
 
 
 def test_a_frame_of_polars_gets_its_metadata_back(table: srfast.ScoreTable) -> None:
