@@ -61,16 +61,11 @@ def command(
     if as_json:
         emit(
             {
-                "output": output,
-                "patches": len(found.table),
-                "duplicates": found.duplicates,
-                "groups": found.groups,
-                "flat": found.flat,
+                "output": output, "patches": len(found.table), "duplicates": found.duplicates, "groups": found.groups,
+                "flat": found.flat, "leaking": found.leaking, "leaks": found.leaks,
                 "images": [dict(zip(("image", "like", "shared", "of"), p, strict=True)) for p in found.images],
-                "leaking": found.leaking,
-                "leaks": found.leaks,
             }
-        )
+        )  # fmt: skip
         return
     for line in _lines(found, bool(against)):
         result(line)

@@ -33,15 +33,8 @@ def command(scores: str, other: str, output: str, on: str, as_json: bool) -> Non
     joined = join_columns(ScoreTable.read(scores), other, on.split(","))
     joined.table.write(output)
     if as_json:
-        emit(
-            {
-                "output": output,
-                "added": joined.added,
-                "rows": len(joined.table),
-                "matched": joined.matched,
-                "by": joined.by,
-            }
-        )
+        counts = {"rows": len(joined.table), "matched": joined.matched, "by": joined.by}
+        emit({"output": output, "added": joined.added, **counts})
     else:
         added = ", ".join(joined.added)
         result(f"{added} for {joined.matched:,} of {len(joined.table):,} patches, by {joined.by} -> {output}")

@@ -38,27 +38,14 @@ def report(summary: Any, output: str, as_json: bool) -> None:
     if len(small) > 5:
         say(f"srfast: {len(small) - 5} more {'sizes of images' if several else 'images'} are smaller than the patch")
     if as_json:
+        known = ("scale", "patch", "stride", "mode", "scorer", "backend", "precision")
+        loss = {"min": summary.lowest, "mean": summary.total / n, "max": summary.highest} if n else {}
         emit(
             {
-                "output": output,
-                "patches": n,
-                "images": len(meta["images"]),
-                "skipped": skipped,
-                "small": small,
-                "scale": meta["scale"],
-                "patch": meta["patch"],
-                "stride": meta["stride"],
-                "mode": meta["mode"],
-                "shrink": meta.get("shrink", ["1"]),
-                "scorer": meta["scorer"],
-                "backend": meta["backend"],
-                "precision": meta["precision"],
-                "loss": {
-                    "min": summary.lowest if n else None,
-                    "mean": summary.total / n if n else None,
-                    "max": summary.highest if n else None,
-                },
+                "output": output, "patches": n, "images": len(meta["images"]), "skipped": skipped, "small": small,
+                **{name: meta[name] for name in known}, "shrink": meta.get("shrink", ["1"]),
+                "loss": {"min": None, "mean": None, "max": None, **loss},
             }
-        )
+        )  # fmt: skip
     else:
         result(f"{n:,} patches of {len(meta['images']):,} images -> {output}")

@@ -265,8 +265,10 @@ def one_table(scores: Any, *, coresets: bool = False) -> ScoreTable:
     for name, source in zip(names_of(given), given, strict=True):
         rows = source
         if is_frame(source):
-            rows = ScoreTable(*of_frame("scores", source, SCHEMA))
-            check_columns("scores", rows.table, SCHEMA)
+            table, meta = of_frame("scores", source, SCHEMA)
+            check_columns("scores", table, SCHEMA)
+            schema = with_extras(SCHEMA, table.schema)
+            rows = ScoreTable(table.select(schema.names).cast(schema), meta)
         elif not isinstance(source, Rows):
             rows = ScoreTable.read(source)
         if not coresets:
