@@ -177,7 +177,7 @@ def _faiss() -> object:
     try:
         import faiss
     except ImportError:
-        raise RunError("dedup: needs faiss: pip install 'srfast[select]'") from None
+        raise RunError("dedup needs faiss, which is not installed: pip install 'srfast[select]'") from None
     return faiss
 
 

@@ -107,7 +107,7 @@ def compare(
     try:
         from srfast.evaluation.inference import Comparison, Error, judge
     except ImportError:
-        raise RunError("compare: needs scipy: pip install 'srfast[study]'") from None
+        raise RunError("compare needs scipy, which is not installed: pip install 'srfast[study]'") from None
     found: dict[str, dict[tuple[str, str], float]] = {}
     for name, sources in runs.items():
         several = [sources] if isinstance(sources, (str, os.PathLike, Mapping)) else list(sources)

@@ -66,7 +66,9 @@ def kmeans(features: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndar
     try:
         from sklearn.cluster import MiniBatchKMeans
     except ImportError:
-        raise RunError("method: clusters need scikit-learn: pip install 'srfast[select]'") from None
+        raise RunError(
+            "method: clusters need scikit-learn, which is not installed: pip install 'srfast[select]'"
+        ) from None
     model = MiniBatchKMeans(k, batch_size=4096, n_init=1, max_iter=30, random_state=seed)
     label = model.fit_predict(features)
     return label, ((features - model.cluster_centers_[label]) ** 2).sum(axis=1)
