@@ -7,7 +7,6 @@ from bench.study_rows import Across, Means
 POOLS = (
     ("dirty-wild-60", "a mix, 60 % spoilt"),
     ("dirty-noise-30", "30 % noisy"),
-    ("dirty-upscaled-75", "75 % enlarged"),
 )
 ARMS = (
     ("all patches", "full 100"),

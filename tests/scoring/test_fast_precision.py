@@ -217,10 +217,10 @@ def test_it_falls_back_to_full_precision() -> None:
 def test_the_network_free_columns_do_not_change() -> None:
     network = load_network("srcnn", 2)
     image = data.chelsea()
-    xs, ys = np.array([0, 50, 100], np.int32), np.array([0, 40], np.int32)
+    grid = Grid(np.array([0, 50, 100], np.int32), np.array([0, 40], np.int32), 48)
     for method in ("windows", "dense"):
-        full = getattr(NativeEngine(network), method)(image, xs, ys, 48)
-        fast = getattr(NativeEngine(network, precision="fast"), method)(image, xs, ys, 48)
+        full = getattr(NativeEngine(network), method)(image, grid)
+        fast = getattr(NativeEngine(network, precision="fast"), method)(image, grid)
         np.testing.assert_array_equal(fast.bicubic, full.bicubic)
         np.testing.assert_array_equal(fast.sobel, full.sobel)
         close(fast.loss, full.loss)

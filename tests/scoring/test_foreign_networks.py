@@ -127,7 +127,7 @@ def test_a_whole_scorer_is_refused(
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
     assert "scorer.onnx: expected a network with one float32 input [N, C, H, W]" in line
-    assert "`srfast onnx --network-only` writes a network, and --scorer srcnn scores as this one does" in line
+    assert "`srfast onnx --network-only` writes a network, and --scorer srcnn is what this one scores with" in line
     assert not (tmp_path / "s.parquet").exists()
 
 

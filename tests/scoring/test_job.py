@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from srfast.data import dali
+from srfast.data.grid import Grid
 from srfast.errors import RunError
 from srfast.scoring import device_loading, patches, pipeline
 from srfast.scoring import per_image as job
@@ -29,15 +31,15 @@ class Broken:
         self.broken = broken
         self.calls = 0
 
-    def _scores(self, xs: np.ndarray, ys: np.ndarray) -> Scores:
-        loss = np.ones(len(xs) * len(ys), np.float32)
+    def _scores(self, grid: Grid) -> Scores:
+        loss = np.ones(len(grid), np.float32)
         if self.calls == self.broken:
             loss[-1] = np.nan
         self.calls += 1
         return Scores(loss, loss * 0, loss * 0)
 
-    def submit(self, _images: Any, grids: Any, _size: int, _dense: bool) -> Any:
-        return lambda: [self._scores(xs, ys) for xs, ys in grids]
+    def submit(self, _images: Any, grids: Sequence[Grid], _dense: bool) -> Any:
+        return lambda: [self._scores(grid) for grid in grids]
 
     def batch_tensor(self, batch: torch.Tensor) -> torch.Tensor:
         return torch.full((len(batch),), torch.inf)

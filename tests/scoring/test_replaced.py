@@ -83,7 +83,7 @@ def test_an_interrupted_run_over_an_older_table_is_resumed(name: str, few: Path,
         score(few, output=output, progress=stop, **OPTIONS)
     [part] = (tmp_path / f"{Path(output).name}.parts").glob("part-*")
     before = part.read_bytes()
-    with pytest.raises(InputError, match="cannot be resumed: stride was 48 and is 36 now"):
+    with pytest.raises(InputError, match=r"cannot be resumed: stride was 48 and is 36 now"):
         score(few, output=output, resume=True, **{**OPTIONS, "stride": 36})
     assert part.read_bytes() == before
     done: list[int] = []
@@ -95,7 +95,7 @@ def test_an_interrupted_run_over_an_older_table_is_resumed(name: str, few: Path,
 def test_a_table_of_other_settings_is_not_continued(few: Path, tmp_path: Path) -> None:
     score(few, output=tmp_path / "s.parquet", **OLD)
     before = (tmp_path / "s.parquet").read_bytes()
-    with pytest.raises(InputError, match="cannot be resumed: stride was 24 and is 48 now; it is finished, and no int"):
+    with pytest.raises(InputError, match=r"cannot be resumed: stride was 24 and is 48 now; .* there is no int"):
         score(few, output=tmp_path / "s.parquet", resume=True, **OPTIONS)
     assert (tmp_path / "s.parquet").read_bytes() == before
     assert not (tmp_path / "s.parquet.parts").exists()

@@ -64,7 +64,7 @@ def test_a_function_sorts(scores: Path) -> None:
     ],
 )
 def test_what_a_function_must_give(scores: Path, give: Any, words: str) -> None:
-    with pytest.raises(InputError, match=f"^method: expected <lambda> to give .*{words}"):
+    with pytest.raises(InputError, match=f"^method: expected <lambda> to return .*{words}"):
         srfast.select(scores, method=give)
 
 
