@@ -102,7 +102,7 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
         shots=shots,
         galleries=galleries,
         galleries_title="By reason",
-        galleries_text="At true pixels: the patch of each image that is farthest beyond.",
+        galleries_text="Each picture is the patch of an image that lies farthest beyond the limit, at true pixels.",
         listings=listings,
         listings_title="Not looked at",
         settings=[("root", str(root)), ("patch", table.meta.get("patch")), ("stride", table.meta.get("stride")),
