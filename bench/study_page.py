@@ -42,7 +42,7 @@ class Table(Protocol):
     def markdown(self) -> str: ...
 
 
-_MARK = re.compile(r"<!-- table: ([\w-]+) -->\n\n(?:\|.*\n)*")
+_MARK = re.compile(r"<!-- table: ([\w-]+) -->\n\n(?:\|.*\n)*\n?")
 
 HALF, QUARTER, TENTH = "the hardest half (DES)", "the hardest quarter (DES)", "the hardest tenth (DES)"
 
@@ -349,7 +349,7 @@ def write(text: str) -> str:
     def table(mark: re.Match[str]) -> str:
         if mark[1] not in TABLES:
             raise SystemExit(f"no table {mark[1]}; there are {', '.join(TABLES)}")
-        return f"<!-- table: {mark[1]} -->\n\n{TABLES[mark[1]].markdown()}"
+        return f"<!-- table: {mark[1]} -->\n\n{TABLES[mark[1]].markdown()}\n"
 
     return _MARK.sub(table, text)
 
