@@ -41,6 +41,7 @@ def command(
     import secrets
     import socket
     import webbrowser
+    from threading import Thread
 
     from srfast.coreset.selection import CoreSet
     from srfast.errors import InputError, RunError
@@ -66,14 +67,18 @@ def command(
             raise InputError(f"port: expected a free port, got {port} ({error.strerror})") from None
         listening.listen()  # who follows the address at once waits instead of being refused
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/{token}/"
-        if as_json:
-            emit({"address": address, "patches": len(table)})
-        else:
-            click.echo(address)
-        say("Ctrl-C ends it.")
-        if browser:
-            webbrowser.open(address)
         config = uvicorn.Config(application(view, token), log_level="warning", access_log=False)
-        # Ctrl-C is how a view ends.
+        # In a thread, where uvicorn leaves signals alone: it would raise them again inside its event loop.
+        serving = Thread(target=uvicorn.Server(config).run, kwargs={"sockets": [listening]}, daemon=True)
+        # A signal is how a view ends.
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            serving.start()
+            if as_json:
+                emit({"address": address, "patches": len(table)})
+            else:
+                click.echo(address)
+            say("Ctrl-C ends it.")
+            if browser:
+                webbrowser.open(address)
+            while serving.is_alive():
+                serving.join(0.5)  # no signal ends an unlimited one on Windows

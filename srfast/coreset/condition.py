@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
+from srfast.runtime.optional import needing
 
 ROW = "srfast row number"
 """Name under which a condition could see the number of a row."""
@@ -26,10 +27,8 @@ def passing(table: pa.Table, condition: str) -> np.ndarray:
         InputError: the condition is not such an expression, or names a column that does not exist.
         RunError: duckdb is not installed.
     """
-    try:
+    with needing("where:"):
         import duckdb
-    except ImportError:
-        raise RunError("where: needs duckdb, which is not installed: pip install duckdb") from None
     with connected({}, "enable_external_access = false") as connection:
         rows = connection.from_arrow(table.append_column(ROW, pa.array(np.arange(len(table)))))
         expression = check_condition(rows, condition, table.column_names)

@@ -126,7 +126,7 @@ def takes(engine: str, files: Files, asked: Selection) -> bool:
         if why:
             raise InputError(f"engine: duckdb only sorts, and {why}; expected engine 'memory' or 'auto'")
         if missing:
-            raise RunError("engine: duckdb is not installed: pip install duckdb")
+            raise RunError("engine: duckdb is not installed: pip install srfast")
     return engine == "duckdb" or (engine == "auto" and files.rows >= MANY and not missing and not why)
 
 

@@ -12,8 +12,8 @@ from srfast.errors import RunError
 
 OWN = {"train": "train", "study": "study", "run_study": "study", "onnx": "onnx"}
 """Commands and functions that have an extra of their own, which also brings PyTorch."""
-BRINGS = {"torch": "torch", "safetensors": "torch", "duckdb": "select", "onnx": "onnx", "joblib": "study"}
-"""Packages that several functions need, and the extra that brings each."""
+BRINGS = {"torch": "torch", "onnx": "onnx", "joblib": "study", "duckdb": "", "safetensors": ""}
+"""Packages that several functions need, and the extra that brings each; "" if srfast itself does."""
 
 
 def installed(package: str) -> bool:
@@ -33,8 +33,9 @@ def missing(what: str, error: ImportError) -> RunError | None:
     if package not in BRINGS:
         return None
     name = "PyTorch" if package == "torch" else package
-    extra = OWN.get(what.replace(".", " ").rpartition(" ")[2], BRINGS[package])
-    return RunError(f"{what} needs {name}, which is not installed: pip install 'srfast[{extra}]'")
+    extra = BRINGS[package] and OWN.get(what.replace(".", " ").rpartition(" ")[2], BRINGS[package])
+    brings = f"'srfast[{extra}]'" if extra else "srfast"
+    return RunError(f"{what} needs {name}, which is not installed: pip install {brings}")
 
 
 @contextmanager

@@ -96,9 +96,11 @@ def gather(
         values["scale"] = _scored_at(values.get("data", ())) or 2
     model = values.pop("model", None)
     files: tuple[str, ...] = tuple(values.pop("data", ()))
+    if model is None and resume:
+        lacks = f"it holds no {NAME}" if folder.is_dir() else "no such folder"
+        raise InputError(f"{folder}: there is no run to resume, {lacks}; name a model to begin one")
     if model is None:
-        known = f"one of {', '.join(names())}"
-        raise InputError(f"model: expected {known}, got none" + (f"; {folder} holds no {NAME}" if resume else ""))
+        raise InputError(f"model: expected one of {', '.join(names())}, got none")
     if "clip" in values:
         values.setdefault("clip_by_rate", False)
     how = recipe(model, values["scale"], values.get("recipe", "default"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,8 +115,9 @@ def test_settings_that_are_not_ours(text: str, words: str, tmp_path: Path) -> No
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"model: expected one of srcnn, .* holds no run\.json"):
-        srfast.train(output=tmp_path / "run", resume=True)
+    for folder, lacks in ((tmp_path, "it holds no run.json"), (tmp_path / "run", "no such folder")):
+        with pytest.raises(InputError, match=re.escape(f"{folder}: there is no run to resume, {lacks}; name a model")):
+            srfast.train(output=folder, resume=True)
     with pytest.raises(InputError, match="output: expected the folder of the run"):
         srfast.train("fsrcnn", tmp_path, steps=1)
 

@@ -1,0 +1,48 @@
+"""What is said of a package that is missing agrees with what pyproject.toml declares."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import requires
+
+import pytest
+
+from srfast.runtime.optional import BRINGS, OWN, missing
+
+
+def brought(extra: str) -> set[str]:
+    """The packages that an extra installs, through the extras that it consists of; those of srfast itself by ""."""
+    found: set[str] = set()
+    for line in requires("srfast") or ():
+        name, parts, of = re.fullmatch(r"([\w.-]+)(?:\[([\w,-]+)\])?.*?(?:extra == ['\"]([\w-]+)['\"])?", line).groups(
+            ""
+        )
+        if of == extra:
+            found |= {name} if name != "srfast" else set().union(*map(brought, parts.split(",")))
+    return found
+
+
+@pytest.mark.parametrize(("package", "extra"), BRINGS.items())
+def test_the_extra_brings_the_package(package: str, extra: str) -> None:
+    assert package in brought(extra)
+    assert not extra or package not in brought("")
+
+
+@pytest.mark.parametrize("extra", OWN.values())
+def test_an_extra_of_its_own_brings_pytorch(extra: str) -> None:
+    assert "torch" in brought(extra)
+
+
+@pytest.mark.parametrize(
+    ("what", "package", "said"),
+    [
+        ("srfast train", "torch", "srfast train needs PyTorch, which is not installed: pip install 'srfast[train]'"),
+        ("srfast eval", "torch", "srfast eval needs PyTorch, which is not installed: pip install 'srfast[torch]'"),
+        ("srfast train", "duckdb", "srfast train needs duckdb, which is not installed: pip install srfast"),
+        ("where:", "duckdb", "where: needs duckdb, which is not installed: pip install srfast"),
+        ("srfast.score", "safetensors", "srfast.score needs safetensors, which is not installed: pip install srfast"),
+    ],
+)
+def test_what_is_missing_is_named_with_what_brings_it(what: str, package: str, said: str) -> None:
+    assert str(missing(what, ModuleNotFoundError(name=f"{package}.part"))) == said
+    assert missing(what, ModuleNotFoundError(name="theirs")) is None
