@@ -110,6 +110,9 @@ def influence(
     weights = network.weights
     if network.kind != "srcnn" or weights is None:
         raise InputError(f"scorer: expected an SRCNN 9-1-5, got {network.name}")
+    if ((sizes := table.column("size")) != how.patch).any():
+        wrong = sizes[sizes != how.patch][0]
+        raise InputError(f"scores: expected patches of {how.patch} pixels, as its metadata say, got one of {wrong}")
     images = ScoredImages.of(table.meta, root)
     files = find_images(target)
     threads = threads or cores()

@@ -127,5 +127,5 @@ def check_image(image: np.ndarray) -> None:
     """
     if image.dtype != np.uint8:
         raise TypeError(f"image: expected uint8, got {image.dtype}")
-    if image.ndim != 3 or image.shape[2] not in (1, 3):
-        raise InputError(f"image: expected [H, W, 3] or [H, W, 1], got shape {list(image.shape)}")
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
+        raise InputError(f"image: expected [H, W, 3] or [H, W, 1] of at least one pixel, got {list(image.shape)}")

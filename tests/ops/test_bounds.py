@@ -10,9 +10,11 @@ import pytest
 from srfast.coreset.overlap import separate
 from srfast.errors import InputError
 from srfast.ops.blockiness import blockiness
+from srfast.ops.defects import defects, jpeg_trace
 from srfast.ops.native import compiled
 
 IMAGE = np.zeros((40, 40, 3), np.uint8)
+ON_A_GPU = {"probe_cuda", "degrade_tiles", "degrade_cuda", "mse_scratch", "per_sample_mse_cuda"}
 HUGE = (2**31 - 1, 2**31, 2**31 + 40, 2**32, 2**32 + 9, 2**63 - 1, 2**63, 2**64 + 9, 10**30)
 
 
@@ -44,6 +46,14 @@ def test_threads(threads: Any) -> None:
     with pytest.raises(InputError, match=r"^threads: expected"):
         blockiness(IMAGE, np.array([0]), np.array([0]), 9, threads)
     assert len(blockiness(IMAGE, np.array([0, 31]), np.array([0, 31]), 9, 2**40)) == 4
+
+
+@pytest.mark.parametrize("image", [IMAGE[:0], IMAGE[:, :0], IMAGE[:0, :0, :1]])
+def test_an_image_without_pixels(image: np.ndarray) -> None:
+    """The compiled module refused it, in words of its own."""
+    for measure in (jpeg_trace, lambda image: defects(image, np.array([]), np.array([]), 32)):
+        with pytest.raises(InputError, match=r"^image: expected .* of at least one pixel, got "):
+            measure(image)
 
 
 def test_places_of_any_integers() -> None:
@@ -103,6 +113,10 @@ def entries() -> dict[str, tuple[list[Any], list[tuple[int, Any, str]]]]:
             [(p, 0, name) for p, name in ((0, "a"), (1, "b"), (5, "out"), (3, "length"), (4, "threads"))]
             + [(2, v, "a") for v in (-1, 2**61)],
         ),
+        "unfilter": (
+            [b, 8, 8, 3, b + (1 << 13)],
+            [(0, 0, "src"), (4, 0, "dst"), (3, 2, "channels")] + [(p, v, "[hw]|src") for p in (1, 2) for v in side],
+        ),
         "suppress": ([i, i, i, i, 4, 0.5, b], [(0, 0, "image"), (6, 0, "keep"), (4, -1, "n"), (5, 1.0, "iou")]),
         "blockiness": (
             [b, 40, 40, 120, 3, i, 1, i, 1, 9, 1, f],
@@ -143,6 +157,8 @@ def entries() -> dict[str, tuple[list[Any], list[tuple[int, Any, str]]]]:
 
 
 def test_every_entry_refuses_before_it_follows_a_pointer() -> None:
+    there = {name for name in dir(compiled()) if name[0] != "_" and callable(getattr(compiled(), name))}
+    assert there - {"Scorer", "supported_isas", "integer_kernels"} - ON_A_GPU == set(entries())
     for name, (right, wrong) in entries().items():
         call = getattr(compiled(), name)
         call(*right)

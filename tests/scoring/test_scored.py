@@ -41,6 +41,10 @@ def _train(table: ScoreTable, folder: Path, root: Path | None) -> None:
     store.fill()
 
 
+def _photo(table: ScoreTable) -> Path:
+    return Path(table.meta["root"]) / "astronaut.png"
+
+
 READERS: dict[str, Callable[[ScoreTable, Path, Path | None], object]] = {
     "export": lambda t, folder, root: srfast.export(t, folder / "out", root=root),
     "CorePatches": lambda t, _, root: list(srfast.CorePatches(t, root=root)),
@@ -48,6 +52,8 @@ READERS: dict[str, Callable[[ScoreTable, Path, Path | None], object]] = {
     "dedup": lambda t, _, root: find_duplicates(t, root=root),
     "hdc": lambda t, _, root: srfast.select(t, method="hdc", root=root),
     "diverse": lambda t, _, root: srfast.select(t, method="diverse", root=root),
+    "similar": lambda t, _, root: srfast.select(t, method="similar", target=_photo(t), root=root),
+    "influence": lambda t, _, root: srfast.influence(t, _photo(t), probes=10, root=root),
 }
 
 
@@ -66,7 +72,7 @@ def test_patches_outside_their_image_are_refused(
     reader: str, column: str, value: int, scored: ScoreTable, tmp_path: Path
 ) -> None:
     bad = _with(scored, column, value)
-    with pytest.raises(InputError, match=r"expected at (least|most) |lies outside the image"):
+    with pytest.raises(InputError, match=r"expected at (least|most) |lies outside the image|expected patches of 48"):
         READERS[reader](bad, tmp_path, None)
     assert not (tmp_path / "out").exists()
 

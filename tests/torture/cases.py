@@ -14,6 +14,8 @@ from harness import STUDY, digest, of_file, of_prune, of_study, of_training, of_
 from PIL import Image
 from skimage import data
 
+import srfast.coreset.crops
+import srfast.coreset.influence
 from srfast.cli.demo import PHOTOGRAPHS
 
 
@@ -93,6 +95,9 @@ def cases(inputs: Path) -> list[Case]:
         Case("select on disk", ["select", every, "--keep", "0.3", "--engine", "duckdb", "-o"], "c.parquet"),
         Case("dedup", ["dedup", few, "--against", tests, "-o"], "marked.parquet"),
         Case("join", ["join", few, other, "-o"], "joined.parquet"),
+        Case("influence", ["influence", few, "--target", test, "-o"], "helped.parquet", torch=True),
+        Case("select by influence", ["select", few, "--method", "influence", "--target", test, "-o"], "c.parquet",
+             torch=True),
         Case("stats", ["stats", few, "--json"]),
         Case("report", ["report", few, "--coreset", core, "-o"], "page.html", says=blank),
         Case("report of two", ["report", core, f"{inputs}/half.parquet", "-o"], "page.html", says=blank),
@@ -132,6 +137,8 @@ def prepare(inputs: Path, torch: bool) -> None:
         setattr(data, name, lambda pixels=pixels: pixels)
     if torch:
         _draw_nothing()
+        # The curvature is sketched from 10 crops instead of 4,096, the step is found on 2 instead of 128.
+        srfast.coreset.influence.PROBES, srfast.coreset.crops._SAMPLE = 10, 2
     (inputs / "low").mkdir()
     for photo in (inputs / "photos").iterdir():
         with Image.open(photo) as image:

@@ -30,32 +30,52 @@ def number(rng: random.Random) -> int:
     return rng.choice((1, -1)) * (1 << rng.choice((15, 16, 24, 31, 32, 33, 62, 63, 64))) + rng.randint(-70, 70)
 
 
-def native(rng: random.Random, _: Path) -> None:
+def native(rng: random.Random, folder: Path) -> None:
     """The operations on arrays, with sizes, corners and types of every kind."""
-    from srfast import imresize, score_patches
+    import torch
+    from PIL import Image
+
+    from srfast import downsample, imresize, per_sample_mse, score, score_patches, upsample
     from srfast.coreset.overlap import separate
     from srfast.ops.blockiness import blockiness
+    from srfast.ops.defects import defects, jpeg_trace
+    from srfast.ops.native import defect_features
 
     h, w, c = rng.randint(0, 70), rng.randint(0, 70), rng.choice((1, 3, 3, 2, 0))
-    image = np.random.default_rng(rng.randrange(99)).integers(0, 256, (h, w, c), dtype=np.uint8)
+    whole = image = np.random.default_rng(rng.randrange(99)).integers(0, 256, (h, w, c), dtype=np.uint8)
     if rng.random() < 0.3:
         image = image[:: rng.choice((-1, 2)), :: rng.choice((-1, 1, 3))]
-    corners = [sorted(number(rng) for _ in range(rng.randint(0, 4))) for _ in range(4)]
+    corner = rng.choice((number, lambda rng: rng.randint(0, 24)))
+    corners = [sorted(corner(rng) for _ in range(rng.randint(0, 4))) for _ in range(4)]
     lists = []
     for values in corners:
         small = all(abs(v) < 1 << 63 for v in values)
         lists.append(np.array(values, rng.choice((None, np.int64, np.float64, object)) if small else None))
-    kind = rng.randrange(4)
+    scale, threads = rng.choice((2, 3, 4, 5, number(rng))), number(rng) if rng.random() < 0.3 else 1
+    kind = rng.randrange(8)
     if kind == 0:
-        blockiness(image, lists[0], lists[1], number(rng), number(rng) if rng.random() < 0.3 else 1)
+        blockiness(image, lists[0], lists[1], rng.choice((9, number(rng))), threads)
     elif kind == 1:
         n = min(map(len, lists))
         separate(*(v[:n] for v in lists), rng.choice((0.0, 0.5, 0.99, 1.0, -1.0, float("nan"))))
     elif kind == 2:
         imresize(image, rng.choice((0.5, 1 / 3, 2, 1.7, 0, -1, 2.0**-16, float("nan"), float("inf"), 1e300)))
-    else:
+    elif kind == 3:
         patches = image[None, : h - h % 2, : w - w % 2]
-        score_patches(patches, rng.choice((2, 3, 4, 5, number(rng))), scorer="bicubic", backend="native")
+        score_patches(patches, scale, scorer="bicubic", backend="native")
+    elif kind == 4:
+        defects(image, lists[0], lists[1], rng.choice((32, number(rng))), threads)
+    elif kind == 5:
+        jpeg_trace(image)
+        defect_features(image)
+    elif kind == 6:
+        planes = torch.from_numpy(whole).permute(2, 0, 1)[None, :, :: rng.choice((1, 2))]
+        rng.choice((upsample, downsample))(planes.to(rng.choice((torch.float32, torch.float32, torch.uint8))), scale)
+        per_sample_mse(planes[0].float(), planes[0, :, :, : rng.choice((None, 3))].float())
+    elif h and w and c in (1, 3):
+        Image.fromarray(whole.squeeze(2) if c == 1 else whole).save(folder / "a.png")
+        grid = {"patch": rng.choice((8, 24, number(rng))), "stride": rng.choice((1, 8, number(rng)))}
+        score(folder / "a.png", scale=scale, mode="dense", scorer="bicubic", backend="native", threads=1, **grid)
 
 
 def weights(rng: random.Random, folder: Path) -> None:

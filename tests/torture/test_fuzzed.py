@@ -1,19 +1,56 @@
-"""A minute of each kind of hostile input; ``make torture`` takes longer."""
+"""Hostile input: that it goes through every entry of the compiled module, and a minute of each kind."""
 
 from __future__ import annotations
 
 import json
+import random
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="needs SIGALRM")]
+from srfast.errors import InputError, RunError
+from srfast.ops.native import compiled
+
+HERE = Path(__file__).parent
+NOTHING_COMES_IN = {"supported_isas", "integer_kernels"}
+"""Entries that tell about the processor."""
+ON_A_GPU = {"probe_cuda", "degrade_tiles", "degrade_cuda", "mse_scratch", "per_sample_mse_cuda"}
 
 
+def test_hostile_input_comes_to_every_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(HERE)
+    import fuzzed
+
+    there = {name for name in dir(compiled()) if name[0] != "_" and callable(getattr(compiled(), name))}
+    seen: set[str] = set()
+
+    def watched(name: str, entry: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            seen.add(name)
+            return entry(*arguments)
+
+        return call
+
+    for name in there:
+        monkeypatch.setattr(compiled(), name, watched(name, getattr(compiled(), name)))
+    wanted = there - NOTHING_COMES_IN - ON_A_GPU
+    for case in range(2000):
+        with suppress(InputError, RunError, TypeError):
+            (fuzzed.pngs if case % 9 == 0 else fuzzed.native)(random.Random(case), tmp_path)
+        if wanted <= seen:
+            break
+    assert wanted <= seen
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGALRM")
 @pytest.mark.parametrize("target", ["native", "weights", "jpegs", "pngs", "texts"])
 def test_a_minute_of_hostile_input(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parent)
+    monkeypatch.syspath_prepend(HERE)
     import fuzzed
 
     assert target in fuzzed.TARGETS
