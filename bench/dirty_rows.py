@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.dirty_kept import CLEAN, Kept
 from bench.study_rows import Across, Means
 
 POOLS = (
@@ -18,6 +19,7 @@ ARMS = (
     ("what `--clean` leaves", "clean 100"),
     ("the hardest half of what `--clean` leaves", "clean_des 50"),
 )
+KINDS = ("noise", "overlay", "halo", "jpeg", "upscaled", "upscaled + jpeg", "blur")
 _WORDS = {arm.removesuffix(" 100"): words for words, arm in ARMS}
 
 TABLES = {
@@ -29,4 +31,6 @@ TABLES = {
     ),
     "dirty-claims": Across(POOLS, _WORDS),
     "dirty-strata": Across(POOLS, _WORDS, strata=True),
+    "dirty-kept": Kept(POOLS, ARMS),
+    "dirty-kinds": Kept(POOLS[:1], ARMS[2:], (CLEAN, *KINDS)),
 }

@@ -17,7 +17,6 @@ from bench.study_rows import (
     DATASET,
     RESULTS,
     ROOT,
-    STRATA,
     Claims,
     Family,
     Means,
@@ -101,35 +100,7 @@ _SIZES = (
 )
 
 
-def _sizes(*on: tuple[str, str]) -> tuple[tuple[str, str, str, str, str], ...]:
-    """The claims of sizes.toml that are made on a whole test set and on its strata."""
-    full, tenth, half, halved = (f"{a} 1951" for a in ("full 100", "des 10", "half 100", "half_des 10"))
-    return tuple(
-        (words, arm, control, dataset, stratum)
-        for dataset, stratum in on
-        for words, arm, control in (
-            ("the hardest tenth against all patches", tenth, full),
-            ("halved, the hardest tenth, against all patches at full size", halved, full),
-            *(
-                ()
-                if stratum
-                else (
-                    ("halved, the hardest tenth, against all patches of the halved", halved, half),
-                    ("every image halved, all patches, against all patches at full size", half, full),
-                )
-            ),
-        )
-    )
-
-
-_SHORT = (
-    *_sizes((DATASET, "")),
-    ("the hardest tenth against a random tenth", "des 10 1951", "random 10 1951", DATASET, ""),
-    ("the hardest tenth after `--clean` against without", "clean_des 10 1951", "des 10 1951", DATASET, ""),
-    ("one size against halved, the hardest tenth of each", "one_des 10 1951", "half_des 10 1951", DATASET, ""),
-    ("the hardest 5 % of four sizes against the halved tenth", "four_des 5 1951", "half_des 10 1951", DATASET, ""),
-    ("the hardest 5 % of four sizes against all of the four", "four_des 5 1951", "four 100 1951", DATASET, ""),
-)
+_OF_SIZES = {arm.removesuffix(" 100"): words for words, arm in _SIZES}
 
 TABLES: dict[str, Table] = {
     **target_rows.TABLES,
@@ -300,8 +271,8 @@ TABLES: dict[str, Table] = {
         ),
     ),
     "sizes-means": Means("sizes", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), _SIZES),
-    "sizes": Family("sizes", "fsrcnn", _SHORT),
-    "sizes-strata": Family("sizes", "fsrcnn", _sizes(*((DATASET, s) for s in STRATA))),
+    "sizes": Family("sizes", _OF_SIZES),
+    "sizes-strata": Family("sizes", _OF_SIZES, strata=True),
     "sizes-long-means": Means(
         "sizes-long",
         ("15,608 updates", "BSD100", "Urban100"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srfast.evaluation.inference import Comparison, holm, interval, judge
+from srfast.evaluation.inference import Comparison, interval, judge
 from srfast.study.claims import SIDES, Judged, judged, strata_difference
 from srfast.study.result_groups import Group, groups
 from srfast.study.results import Results
@@ -59,10 +59,7 @@ class Strata:
 
 @dataclass(frozen=True)
 class Across:
-    """The claims of studies' files, judged together in each: a row a claim, a column a study; bold: told by Holm's p.
-
-    A claim's words are those of its arms, by name and, where the arm has several, by "NAME PERCENT".
-    """
+    """The claims of studies' files, judged together in each: a row a claim, a column a study, told ones bold."""
 
     studies: tuple[tuple[str, str], ...]
     """Name and head of the column."""
@@ -75,34 +72,36 @@ class Across:
             for j in judged(_results(study)):
                 if bool(j.stratum) == self.strata:
                     i, mark = j.interval, "**" if j.p < 0.05 else ""
-                    cells = rows.setdefault(self._words(j), [""] * len(self.studies))
+                    on = f", {j.stratum} tiles" if self.strata else ""
+                    cells = rows.setdefault(_claim(j, self.words) + on, [""] * len(self.studies))
                     cells[at] = f"{mark}{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]{mark}"
         return markdown(["claim", *(head for _, head in self.studies)], [[k, *v] for k, v in rows.items()])
-
-    def _words(self, j: Judged) -> str:
-        sides = ((j.claim[name], f"{j.claim[name]} {j.claim[keep] * 100:g}") for name, keep in SIDES)
-        one, other = (self.words.get(exact) or self.words[name] for name, exact in sides)
-        return f"{one} against {other}{f', {j.stratum} tiles' if j.stratum else ''}"
 
 
 @dataclass(frozen=True)
 class Family:
-    """Claims that were named before the run and are judged together: Holm's p, simultaneous intervals."""
+    """The claims of one study's file, judged together: Holm's p, simultaneous intervals."""
 
     study: str
-    model: str
-    rows: tuple[tuple[str, str, str, str, str], ...]
-    """Words, arm, control, test set, stratum ("": all of it)."""
+    words: Mapping[str, str]
+    strata: bool = False
 
     def markdown(self) -> str:
-        found = [judge(paired(self.study, self.model, a, c, dataset, s)) for _, a, c, dataset, s in self.rows]
         lines = []
-        for (words, *_, dataset, stratum), c, p in zip(self.rows, found, holm([c.p for c in found]), strict=True):
-            i = c.at(1 - 0.05 / len(found))
-            verdict = ("better" if c.effect.mean > 0 else "worse") if p < 0.05 else "could not be told apart"
-            on = f"{dataset}{f', {stratum}' if stratum else ''}"
-            lines.append([words, on, f"{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]", str(c.seeds), f"{p:.2g}", verdict])
+        for j in judged(_results(self.study)):
+            if bool(j.stratum) == self.strata:
+                i = j.interval
+                on = f"{j.dataset}{f', {j.stratum}' if j.stratum else ''}"
+                found = f"{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]"
+                lines.append([_claim(j, self.words), on, found, str(j.result.seeds), f"{j.p:.2g}", j.verdict])
         return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", "p (Holm)", "verdict"], lines)
+
+
+def _claim(j: Judged, words: Mapping[str, str]) -> str:
+    """Its two sides, each in the words of its arm, by "NAME PERCENT" where the arm has several."""
+    sides = ((j.claim[name], f"{j.claim[name]} {j.claim[keep] * 100:g}") for name, keep in SIDES)
+    one, other = (words.get(exact) or words[name] for name, exact in sides)
+    return f"{one}{',' * (',' in one)} against {other}"
 
 
 @dataclass(frozen=True)

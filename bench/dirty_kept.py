@@ -1,0 +1,97 @@
+"""What each selection of a dirty pool keeps of spoilt images: counted in a study's scores and the list of the pool.
+
+``python -m bench.dirty_kept dirty-wild-60 --pool POOL --run OUT`` writes ``studies/results/NAME/kept.csv``
+(arm, keep in percent, what was done to the image, patches in the pool, patches kept). ``bench/dirty_rows.py`` reads it.
+``POOL.csv`` lies beside the pool that ``bench/degrade.py`` made, and OUT is the folder of its study.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.study_rows import RESULTS, ROOT, markdown
+from srfast.study.cells import cells
+from srfast.study.description import read_study
+from srfast.study.pool import scores, scores_file, select_cell
+
+CLEAN = "clean"
+
+
+def defects(listed: Path) -> dict[str, str]:
+    """What was done to each image of a pool, by its name: "clean", "noise", "upscaled + jpeg"."""
+    done: dict[str, list[str]] = defaultdict(list)
+    with open(listed, newline="") as lines:
+        for row in csv.DictReader(lines):
+            done[row["image"]].append(row["kind"])
+    return {image: " + ".join(kinds) for image, kinds in done.items()}
+
+
+def count(study_file: Path, pool: Path, run: Path) -> list[tuple[str, str, str, int, int]]:
+    """A row for each arm and each kind of image of the pool that was scored into ``run``."""
+    study = read_study(study_file)
+    table = scores(str(scores_file(run, 0, study.scales[0])))
+    done = defects(pool.with_suffix(".csv"))
+    whole = Counter(done[Path(image).stem] for image in table.table["image"].to_pylist())
+    rows = []
+    for cell in (c for c in cells(study) if c.seed == study.seeds[0]):
+        kept = Counter(done[Path(image).stem] for image in select_cell(cell, table).table["image"].to_pylist())
+        rows += [(cell.arm.name, f"{cell.keep * 100:g}", kind, whole[kind], kept[kind]) for kind in sorted(whole)]
+    return rows
+
+
+@dataclass(frozen=True)
+class Kept:
+    """For each arm the spoilt part of what it keeps, in each study; with ``kinds``: what it keeps of each kind."""
+
+    studies: tuple[tuple[str, str], ...]
+    """Name and head of the column."""
+    arms: tuple[tuple[str, str], ...]
+    """Words, "name keep"."""
+    kinds: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        counts = [_counts(study) for study, _ in self.studies]
+        if self.kinds:
+            lines = [[words, *(_percent(*counts[0][arm][kind]) for kind in self.kinds)] for words, arm in self.arms]
+            return markdown([self.studies[0][1], *self.kinds], lines)
+        lines = [[words, *(_spoilt(of[arm]) for of in counts)] for words, arm in self.arms]
+        return markdown(["what is kept", *(head for _, head in self.studies)], lines)
+
+
+def _counts(study: str) -> dict[str, dict[str, tuple[int, int]]]:
+    """By arm and kind: patches kept, and patches in the pool."""
+    found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    with open(RESULTS / study / "kept.csv", newline="") as lines:
+        for row in csv.DictReader(lines):
+            found[f"{row['arm']} {row['keep']}"][row["kind"]] = (int(row["kept"]), int(row["patches"]))
+    return found
+
+
+def _spoilt(of: dict[str, tuple[int, int]]) -> str:
+    kept = sum(n for n, _ in of.values())
+    return f"{_percent(kept - of[CLEAN][0], kept)} of {_percent(kept, sum(n for _, n in of.values()))}"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.dirty_kept", description=__doc__.partition("\n")[0])
+    parser.add_argument("name", help="of the folder of studies/results")
+    parser.add_argument("--study", type=Path, default=ROOT / "studies" / "dirty.toml")
+    parser.add_argument("--pool", type=Path, required=True, help="that bench/degrade.py made; its list lies beside it")
+    parser.add_argument("--run", type=Path, required=True, help="the study's folder, with its scores")
+    a = parser.parse_args()
+    with open(RESULTS / a.name / "kept.csv", "w", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["arm", "keep", "kind", "patches", "kept"])
+        writer.writerows(count(a.study, a.pool, a.run))
+
+
+if __name__ == "__main__":
+    main()
