@@ -13,7 +13,6 @@ in ``condition``, what is left out in ``rejects``; ``tests/coreset/test_large.py
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -141,7 +140,7 @@ class Large:
 
     def __init__(self, files: Files, asked: Selection, beside: Path | None = None) -> None:
         self.files, self.asked = files, asked
-        self._beside = beside or Path(tempfile.gettempdir())
+        self._beside = beside
         self.names = with_extras(SCHEMA, files.schema).names
         self._reasons: dict[str, int] = {}
         self.about: dict[str, Any] = {}

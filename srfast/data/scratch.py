@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,13 +31,14 @@ def sweep(folder: Path, prefix: str = "") -> None:
 
 
 @contextmanager
-def scratch_folder(beside: Path, purpose: str) -> Iterator[Path]:
+def scratch_folder(beside: Path | None, purpose: str) -> Iterator[Path]:
     """Yields a hidden folder in ``beside``, and removes folders of the same purpose that no living run holds.
 
     Args:
-        beside: An existing folder.
+        beside: An existing folder; None takes the system's for temporary files.
         purpose: A word of letters.
     """
+    beside = beside or Path(tempfile.gettempdir())
     ours = re.compile(rf"\.srfast-{purpose}-[0-9a-f]{{16}}(\.held)?")
     for name in os.listdir(beside):
         if ours.fullmatch(name):

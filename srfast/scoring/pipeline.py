@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import pyarrow as pa
 from srfast.data.files import check_output
 from srfast.data.images import ImageFile, find_images, header, shard_of
 from srfast.data.lowres import LowRes
+from srfast.data.scratch import scratch_folder
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.runtime.interrupts import finishing
@@ -76,9 +76,10 @@ def score(images: Images, **options: Any) -> ScoreTable:
     settings = ScoreArguments.of(options)
     if settings.output is None and settings.resume:
         raise InputError("resume: expected an `output` to continue, got none")
-    with tempfile.TemporaryDirectory(prefix="srfast-") as folder:
-        target = Path(folder, "scores.parquet") if settings.output is None else settings.output
-        return ScoreTable.read(write_scores(images, target, settings).path)
+    if settings.output is not None:
+        return ScoreTable.read(write_scores(images, settings.output, settings).path)
+    with scratch_folder(None, "score") as folder:
+        return ScoreTable.read(write_scores(images, folder / "scores.parquet", settings).path)
 
 
 @dataclass

@@ -7,7 +7,6 @@ import hashlib
 import io
 import itertools
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from srfast.data.atomic import atomic_path, checksum
 from srfast.data.files import output_file, output_folder
 from srfast.data.images import ImageFile
 from srfast.data.provenance import kind_of
+from srfast.data.scratch import scratch_folder
 from srfast.data.shrink import COLUMN as SHRINK
 from srfast.errors import InputError
 from srfast.report.verdict_page import audit_page
@@ -175,8 +175,8 @@ def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
 
 
 def _measured(images: list[Any], settings: ScoreArguments) -> ScoreTable:
-    with tempfile.TemporaryDirectory(prefix="srfast-") as temporary:
-        return ScoreTable.read(write_scores(images, Path(temporary, "scores.parquet"), settings).path)
+    with scratch_folder(None, "audit") as folder:
+        return ScoreTable.read(write_scores(images, folder / "scores.parquet", settings).path)
 
 
 def _parts(path: Any) -> bool:

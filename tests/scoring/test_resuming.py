@@ -48,6 +48,28 @@ def test_resume_after_an_interrupt_gives_the_same_bytes(n: int, photo_folder: Pa
     assert not (tmp_path / "r.parquet.parts").exists()
 
 
+WITHOUT = """
+import os, signal, sys
+import srfast
+
+def progress(*_):
+    if sys.argv[2] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+srfast.score(sys.argv[1], patch=48, scorer="bicubic", progress=progress)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_what_a_killed_run_without_an_output_leaves_goes_with_the_next_one(photo_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    for way, code in (("killed", -signal.SIGKILL), ("whole", 0)):
+        line = [sys.executable, "-c", WITHOUT, str(photo_folder), way]
+        assert subprocess.run(line, env={**os.environ, "TMPDIR": str(folder)}, check=False).returncode == code
+        assert bool(os.listdir(folder)) == (way == "killed")
+
+
 KILLED = """
 import sys, time
 import srfast.scoring.parts, srfast.scoring.pipeline
