@@ -54,7 +54,7 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
             return f"{network.name} is not an ONNX file"
         missing = [name for name in ("torch", "onnx", "onnxruntime") if not installed(name)]
         if missing:
-            return f"{' and '.join(missing)} not installed (pip install 'srfast[onnx]')"
+            return f"not installed: {', '.join(missing)} (pip install 'srfast[onnx]')"
         if device == "cuda":
             from srfast.scoring.backends.onnx.runtime import cuda_fails
 
