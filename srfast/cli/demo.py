@@ -41,7 +41,7 @@ def write_photographs(folder: Path) -> Path:
     try:
         from skimage import data
     except ImportError:
-        raise RunError("the demo's photographs come with scikit-image; pip install 'srfast[demo]'") from None
+        raise RunError("srfast demo needs scikit-image, which is not installed: pip install 'srfast[demo]'") from None
     from PIL import Image
 
     from srfast.data.files import output_file

@@ -102,7 +102,7 @@ def influence(
     try:
         import torch
     except ImportError:
-        raise RunError("influence: PyTorch is not installed; pip install 'srfast[torch]'") from None
+        raise RunError("influence needs PyTorch, which is not installed: pip install 'srfast[torch]'") from None
     from srfast.coreset.curvature import direction, flattened, probe_rows, unflattened
 
     how = How.of(table)

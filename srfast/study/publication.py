@@ -34,7 +34,9 @@ def publish(results: Results, folder: Path | None) -> str:
         from srfast.study.answer import answer, same_updates, saturation
         from srfast.study.tables import tables
     except ImportError as error:
-        raise RunError(f"the tables of a study need {error.name}: pip install 'srfast[study]'") from None
+        raise RunError(
+            f"the tables of a study need {error.name}, which is not installed: pip install 'srfast[study]'"
+        ) from None
     found = tables(results)
     if not found:
         raise InputError("tables: expected the results of at least one finished cell, got none")

@@ -291,7 +291,9 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Outcome]:
     try:
         import joblib
     except ImportError:
-        raise RunError("jobs: several processes need joblib: pip install 'srfast[study]'") from None
+        raise RunError(
+            "jobs: several processes need joblib, which is not installed: pip install 'srfast[study]'"
+        ) from None
     _check_semaphores()
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)

@@ -38,7 +38,9 @@ def parse(path: Path) -> dict[str, Any]:
     try:
         tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     except ImportError:
-        raise RunError("reading a study needs tomli on Python 3.10: pip install 'srfast[study]'") from None
+        raise RunError(
+            "a study needs tomli on Python 3.10, which is not installed: pip install 'srfast[study]'"
+        ) from None
     try:
         if check_input(path, "a study").stat().st_size > LARGEST:
             raise InputError(f"{path}: refused, expected at most {LARGEST:,} bytes of TOML")

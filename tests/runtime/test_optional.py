@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from importlib.metadata import requires
+from pathlib import Path
 
 import pytest
 
+from srfast.cli.demo import write_photographs
+from srfast.errors import RunError
 from srfast.runtime.optional import BRINGS, OWN, missing
 
 
@@ -46,3 +50,11 @@ def test_an_extra_of_its_own_brings_pytorch(extra: str) -> None:
 def test_what_is_missing_is_named_with_what_brings_it(what: str, package: str, said: str) -> None:
     assert str(missing(what, ModuleNotFoundError(name=f"{package}.part"))) == said
     assert missing(what, ModuleNotFoundError(name="theirs")) is None
+
+
+def test_the_demo_names_what_its_photographs_come_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(
+        RunError, match=r"^srfast demo needs scikit-image, which is not installed: pip install 'srfast\[demo\]'$"
+    ):
+        write_photographs(tmp_path)
