@@ -27,8 +27,8 @@ from scipy import stats
 
 import srfast
 from bench.study_rows import markdown
+from srfast.coreset.methods.nearest import targeted
 from srfast.coreset.settings import SelectArguments
-from srfast.coreset.target import targeted
 from srfast.data.images import find_images
 from srfast.scoring.table import ScoreTable
 from srfast.training.loop import train

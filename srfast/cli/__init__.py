@@ -184,14 +184,10 @@ def _interrupted(argv: list[str], debug: bool) -> None:
     if debug:
         traceback.print_exc()
     name = next((a for a in argv if a in COMMANDS), "")
-    if name in GO_ON or _can_resume(name):
+    command = getattr(sys.modules.get(f"srfast.cli.{MODULES.get(name, name)}"), "command", None)
+    if name in GO_ON or any(p.name == "resume" for p in getattr(command, "params", ())):
         _exit(interrupts.CODE, f"interrupted; what is finished is kept: {GO_ON.get(name, RESUME)}")
     _exit(interrupts.CODE, "interrupted; no output is half-written")
-
-
-def _can_resume(name: str) -> bool:
-    module = sys.modules.get(f"srfast.cli.{MODULES.get(name, name)}")
-    return any(p.name == "resume" for p in getattr(getattr(module, "command", None), "params", ()))
 
 
 def _fail(error: Exception) -> None:

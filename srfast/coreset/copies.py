@@ -9,11 +9,11 @@ orientation. Pairs that come near are compared pixel by pixel.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -95,30 +95,24 @@ class Copies:
         return {copy.image: group.keep for group in self.groups for copy in group.copies}
 
 
-def look(path: str | os.PathLike[str], rgb: np.ndarray | None = None) -> Look:
-    """Reduces an image.
-
-    Args:
-        path: Its file.
-        rgb: Its pixels [H, W, 3] uint8, if they were decoded already. Otherwise a JPEG file is decoded at an eighth to
-            a half of its size, which takes a fifth of the time.
+def look(path: str | os.PathLike[str]) -> Look:
+    """Reduces an image. A JPEG file is decoded at an eighth to a half of its size, which takes a fifth of the time.
 
     Raises:
         InputError: the file cannot be read.
     """
     encoding = encoding_of(path)
-    if rgb is None and encoding.format == "JPEG":
+    if encoding.format == "JPEG":
         with header(path) as image:
             image.draft("L", (2 * SIDE, 2 * SIDE))
             small = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
         return Look(np.asarray(small), encoding)
-    small = Image.fromarray(read_rgb(path) if rgb is None else rgb).resize((SIDE, SIDE), Image.Resampling.BOX)
+    small = Image.fromarray(read_rgb(path)).resize((SIDE, SIDE), Image.Resampling.BOX)
     return Look(np.asarray(small.convert("L")), encoding)
 
 
 def find_copies(
     images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | list[ImageFile],
-    looks: Mapping[str, Look] | None = None,
     against: Iterable[str | os.PathLike[str]] = (),
 ) -> Copies:
     """Finds the images that are copies of others, whatever the patches they will be cut into.
@@ -127,17 +121,16 @@ def find_copies(
 
     Args:
         images: Files and folders, as for ``srfast.score``, or the result of ``find_images``.
-        looks: The results of ``look`` by name, for images that were reduced already.
         against: Test images, files and folders.
 
     Raises:
         InputError: there are no images, or a test image cannot be read.
     """
-    files = _files(images)
-    known = looks or {}
+    found = isinstance(images, list) and images and all(isinstance(i, ImageFile) for i in images)
+    files: Any = images if found else find_images(cast(Any, images))
     mine: dict[str, Look] = {}
     unreadable = {}
-    with closing(ordered_map(lambda f: known.get(f.name) or _look(f.path), files, cores())) as seen:
+    with closing(ordered_map(lambda f: _look(f.path), files, cores())) as seen:
         for file, got in seen:
             if isinstance(got, Look):
                 mine[file.name] = got
@@ -153,8 +146,8 @@ def find_copies(
     if against := list(against):
         tests = find_images(against)
         others = [look(t.path) for t in tests]
-        found, _ = _pairs(cells[kept], shapes[kept], _stack(others), _shapes([o.encoding for o in others]))
-        leaks = {names[kept[a]]: str(Path(tests[b].root.name) / tests[b].name) for a, b in found[::-1].tolist()}
+        shown, _ = _pairs(cells[kept], shapes[kept], _stack(others), _shapes([o.encoding for o in others]))
+        leaks = {names[kept[a]]: str(Path(tests[b].root.name) / tests[b].name) for a, b in shown[::-1].tolist()}
     groups: dict[int, list[tuple[int, float]]] = {}
     copy_of: dict[int, int] = {}
     for (a, b), value in zip(kept[pairs].tolist(), likeness.tolist(), strict=True):
@@ -174,12 +167,6 @@ def find_copies(
         [n for n, f in zip(names, flat.tolist(), strict=True) if f],
         unreadable,
     )
-
-
-def _files(images: Any) -> list[ImageFile]:
-    if isinstance(images, list) and images and all(isinstance(i, ImageFile) for i in images):
-        return images
-    return find_images(images)
 
 
 def _look(path: Path) -> Look | str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.compute as pc
 
 from srfast.data.shrink import WHOLE, read_shrunk, sizes_of
 from srfast.data.workers import ordered_map
+from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages, check_inside
 from srfast.scoring.settings import Boundary, Scale
 from srfast.scoring.table import ScoreTable
@@ -80,8 +80,7 @@ class Crops:
 
         self.how, self.reach, self.threads, self.pool = how, context(weights), threads, pool
         draw = np.random.default_rng(seed)
-        column = pc.dictionary_encode(table.table.column("image").combine_chunks())
-        self.names, of_image = column.dictionary.to_pylist(), column.indices.to_numpy()
+        self.names, of_image = coded(table.table.column("image"))
         self.sizes, of_size = sizes_of(table.table, table.meta)
         x, y, size = (table.column(c).astype(np.int64) for c in ("x", "y", "size"))
         self.side = min(SIDE, int(size.min()))
@@ -96,13 +95,9 @@ class Crops:
         if self.held.all() or not self.held.any():  # few images: every so many-th of their crops
             self.held = np.arange(number) % HELD_OUT == 0
 
-    def seen(self) -> Iterator[Tensor]:
+    def pieces(self) -> Iterator[Tensor]:
         """Crops with context [n, side + 2 reach, side + 2 reach] in [0, 1], in pieces."""
-        return (up for up, _ in self._read(np.flatnonzero(~self.held)))
-
-    def held_out(self) -> Iterator[Tensor]:
-        """The crops of held-out images, as ``seen``."""
-        return (up for up, _ in self._read(np.flatnonzero(self.held)))
+        return (up for some in (~self.held, self.held) for up, _ in self._read(np.flatnonzero(some)))
 
     def sample(self) -> tuple[Tensor, Tensor]:
         """A few crops, and their Y [n, side, side] in [0, 255]."""

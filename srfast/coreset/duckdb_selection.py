@@ -179,12 +179,9 @@ class Large:
         import duckdb
 
         try:
-            predicate = self._choose()
+            chosen = self._choose()
             columns = ", ".join(map(_name, self.names))
-            source = (
-                "passing" if self.asked.max_per_image is None else f"passing SEMI JOIN allowed USING ({_name(ROW)})"
-            )
-            query = f"SELECT {columns} FROM {source} WHERE {predicate} ORDER BY loss DESC, {_name(ROW)}"
+            query = f"SELECT {columns} FROM {chosen} ORDER BY loss DESC, {_name(ROW)}"
             done = 0
             for batch in self._connection.sql(query).to_arrow_reader(BATCH):
                 yield pa.Table.from_batches([batch])
@@ -198,6 +195,7 @@ class Large:
             raise not_met(error, self.names) from None
 
     def _choose(self) -> str:
+        """The rows to keep, as SQL that follows FROM."""
         asked = self.asked
         total = self._open()
         whole = asked.where is None and not asked.clean
@@ -233,14 +231,15 @@ class Large:
             "short": short_of(asked, n, count, kept),
             **about_rejected(asked, self._reasons, self.names),
         }
+        among = "passing" if asked.max_per_image is None else f"passing SEMI JOIN allowed USING ({_name(ROW)})"
+        chosen = f"{among} WHERE {predicate}"
         if "shrink" in self.names:
-            source = "passing" if asked.max_per_image is None else f"passing SEMI JOIN allowed USING ({_name(ROW)})"
             counts = [
                 self._connection.sql(f"SELECT shrink, count(*) AS n FROM {rows} GROUP BY shrink").to_arrow_table()
-                for rows in ("passing", f"{source} WHERE {predicate}")
+                for rows in ("passing", chosen)
             ]
             self.about |= counted_sizes(self.files.meta, *counts)
-        return predicate
+        return chosen
 
     def _open(self) -> int:
         """Makes the view ``passing``, checks pages and columns, and returns the number of rows."""
@@ -271,15 +270,15 @@ class Large:
             if smallest < least:
                 raise InputError(f"{where}: column {name!r}: expected at least {least}, got {smallest}")
         self._check_method(source)
-        self._check_sizes(source)
-        ordered = self._check_images(source)
-        row = f"file_index::BIGINT * {_BIG} + file_row_number"
-        if not ordered:
-            source += " t JOIN places USING (image)"
-            row = f"places.place * {_BIG} + file_row_number"
-        else:
-            source += " t"
-        rows = self._connection.sql(f"SELECT {columns}, {row} AS {_name(ROW)} FROM {source}")
+        # Sizes of images that the metadata do not list are refused.
+        sizes = f"SELECT DISTINCT shrink FROM {source}"
+        found_sizes = self._connection.sql(sizes).to_arrow_table() if "shrink" in self.names else pa.table({})
+        sizes_of(found_sizes, self.files.meta, self.files.paths[0])
+        file, joined = "file_index::BIGINT", ""
+        if not self._check_images(source):
+            file, joined = "places.place", "JOIN places USING (image)"
+        row = f"{file} * {_BIG} + file_row_number"
+        rows = self._connection.sql(f"SELECT {columns}, {row} AS {_name(ROW)} FROM {source} t {joined}")
         if self.asked.clean:
             rows, self._reasons = clean_rows(self._connection, rows, self.names)
         if self.asked.where is not None:
@@ -295,13 +294,6 @@ class Large:
             )
             if bad:
                 raise InputError(f"column {name!r}: expected finite values to sort by, got missing ones or nan")
-
-    def _check_sizes(self, source: str) -> None:
-        """Refuses sizes of images that the metadata do not list."""
-        found = pa.table({})
-        if "shrink" in self.names:
-            found = self._connection.sql(f"SELECT DISTINCT shrink FROM {source}").to_arrow_table()
-        sizes_of(found, self.files.meta, self.files.paths[0])
 
     def _check_images(self, source: str) -> bool:
         """Refuses paths outside the root and images of two files; returns True if the rows are in order already."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from srfast.coreset.counting import running_count
 from srfast.coreset.features import SIDE, describe, spectrum
@@ -24,7 +23,7 @@ from srfast.data.shrink import sizes_of
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
 from srfast.runtime.threads import cores
-from srfast.scoring.rows import Rows
+from srfast.scoring.rows import Rows, coded
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, check_scored, one_table
 
@@ -140,12 +139,14 @@ def find_duplicates(
     if not len(scores):
         raise InputError("scores: expected at least one patch, got an empty table")
     tests = find_images(list(against)) if (against := list(against)) else []
-    _faiss()
+    try:
+        import faiss  # noqa: F401  (before the images are read)
+    except ImportError:
+        raise RunError("dedup needs faiss, which is not installed: pip install 'srfast[select]'") from None
     images = ScoredImages.of(scores.meta, root)
     looks = _looks(scores, images)
     rows = np.flatnonzero(~looks.flat)
-    column = pc.dictionary_encode(scores.table.column("image").combine_chunks())
-    names, image = column.dictionary.to_pylist(), column.indices.to_numpy()
+    names, image = coded(scores.table.column("image"))
     a, b = _pairs_within(scores, image, rows, looks, alike)
     group = _groups(len(scores), a, b)
     rank = _ranks(names, np.unique(image[np.concatenate([a, b])]), images)
@@ -173,27 +174,12 @@ def find_duplicates(
     )
 
 
-def _faiss() -> object:
-    try:
-        import faiss
-    except ImportError:
-        raise RunError("dedup needs faiss, which is not installed: pip install 'srfast[select]'") from None
-    return faiss
-
-
-_SPECTRUM = partial(spectrum, folded=True, floor=_FLOOR)
-
-
-def _features(small: np.ndarray) -> np.ndarray:
-    """[n, d] float32 of small copies [n, SIDE, SIDE]."""
-    level = small.mean(axis=(1, 2), dtype=np.float64)[:, None] * _MEAN
-    return np.concatenate([_SPECTRUM(small), level], axis=1).astype(np.float32)
-
-
 def _packed(small: np.ndarray) -> np.ndarray:
-    """Copies [n, SIDE, SIDE] as bytes, followed by the bytes of their features: [n, SIDE * SIDE + 4 * d] uint8."""
+    """Copies [n, SIDE, SIDE] as bytes, followed by those of their features, d float32: [n, SIDE * SIDE + 4 * d]."""
     whole = np.rint(small).clip(0, 255).astype(np.uint8).reshape(len(small), SIDE * SIDE)
-    return np.concatenate([whole, np.ascontiguousarray(_features(small)).view(np.uint8)], axis=1)
+    level = small.mean(axis=(1, 2), dtype=np.float64)[:, None] * _MEAN
+    features = np.concatenate([spectrum(small, folded=True, floor=_FLOOR), level], axis=1).astype(np.float32)
+    return np.concatenate([whole, np.ascontiguousarray(features).view(np.uint8)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -246,9 +232,8 @@ def _pairs_within(
     sizes, at = sizes_of(table.table, table.meta)
     x, y, size = in_one_grid(x, y, size, sizes, at)
     patch, stride = (int(table.meta.get(key) or table.column("size").max()) for key in ("patch", "stride"))
-    around = (
-        len(sizes) * (2 * -(-patch // max(1, stride)) - 1) ** 2
-    )  # windows that overlap one, which come before any copy
+    # Windows that overlap one come before any copy.
+    around = len(sizes) * (2 * -(-patch // max(1, stride)) - 1) ** 2
     base = np.ascontiguousarray(looks.spectra[rows])
     distance, near = _nearest(base, base, min(64, _NEAREST + around))
     a, place = np.nonzero((near >= 0) & (distance <= _FAR))
@@ -276,8 +261,8 @@ def _alike(left: _Looks, a: np.ndarray, right: _Looks, b: np.ndarray, alike: flo
         (likeness, left.small, right.small, alike),
         (detail_likeness, left.small, right.small, DETAIL),
     ):
-        starts = range(0, len(same), _PIECE)
-        parts = ordered_map(_Comparison(compare, one, two, a, b, same), starts, cores())
+        pieces = [(a[at], b[at]) for at in (same[i : i + _PIECE] for i in range(0, len(same), _PIECE))]
+        parts = ordered_map(partial(_compared, compare, one, two), pieces, cores())
         values = np.concatenate([np.empty(0, np.float32), *(part for _, part in parts)])
         same = same[values >= least]
     found = np.zeros(len(a), bool)
@@ -285,18 +270,8 @@ def _alike(left: _Looks, a: np.ndarray, right: _Looks, b: np.ndarray, alike: flo
     return found
 
 
-@dataclass(frozen=True)
-class _Comparison:
-    compare: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    left: np.ndarray
-    right: np.ndarray
-    a: np.ndarray
-    b: np.ndarray
-    pairs: np.ndarray
-
-    def __call__(self, start: int) -> np.ndarray:
-        chosen = self.pairs[start : start + _PIECE]
-        return self.compare(self.left[self.a[chosen]], self.right[self.b[chosen]])
+def _compared(compare: Any, left: np.ndarray, right: np.ndarray, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    return compare(left[pair[0]], right[pair[1]])
 
 
 def _groups(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from contextlib import closing
 
 import numpy as np
-import pyarrow.compute as pc
 
 from srfast.data.shrink import read_shrunk, sizes_of
 from srfast.data.workers import ordered_map
 from srfast.runtime.threads import cores
-from srfast.scoring.rows import Rows
+from srfast.scoring.rows import Rows, coded
 from srfast.scoring.scored import ScoredImages, check_inside
 
 SIDE = 32
@@ -38,11 +37,10 @@ def describe(
     Raises:
         InputError: an image cannot be read, has changed since it was scored, or is too small for its patches.
     """
-    column = pc.dictionary_encode(table.table.column("image").combine_chunks())
-    names, code = column.dictionary.to_pylist(), column.indices.to_numpy()[rows]
+    names, code = coded(table.table.column("image"))
     x, y, size = (table.column(c)[rows] for c in ("x", "y", "size"))
     sizes, at = sizes_of(table.table, table.meta)
-    code = code.astype(np.int64) * len(sizes) + at[rows]
+    code = code[rows].astype(np.int64) * len(sizes) + at[rows]
     by_image = np.argsort(code, kind="stable")
     groups = np.split(by_image, np.flatnonzero(np.diff(code[by_image])) + 1) if len(rows) else []
 

@@ -6,7 +6,6 @@ Gauss-Newton matrix in place of the Hessian (Martens 2010; Grosse et al. 2023). 
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from srfast.coreset.crops import Crops, How, enlarged, plane_of
 from srfast.data.grid import Grid
@@ -25,6 +23,7 @@ from srfast.errors import InputError, RunError
 from srfast.runtime.threads import cores
 from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.pipeline import score
+from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, check_scored, one_table
 
@@ -120,7 +119,7 @@ def influence(
     crops = Crops(table, images, how, weights, probes, seed, threads)
     draw = torch.Generator().manual_seed(seed)
     rows, done = torch.empty(probes, flattened(weights).numel()), 0
-    for up in itertools.chain(crops.seen(), crops.held_out()):
+    for up in crops.pieces():
         signs = torch.randint(0, 2, (len(up), crops.side, crops.side), generator=draw).float() * 2 - 1
         rows[done : done + len(up)] = probe_rows(up, signs, weights)
         done += len(up)
@@ -223,17 +222,10 @@ def _column(
     """The losses of the table's rows under a network [N], float64."""
     names = table.table.column("image").unique().to_pylist()
     found = score(
-        [images.check(name) for name in names],
-        scale=how.scale,
-        patch=how.patch,
-        stride=how.stride,
-        mode="dense" if how.dense else "patch",
-        scorer=network,
-        boundary=how.boundary,
-        shrink=how.shrink,
-        threads=threads,
-        progress=progress,
-    )
+        [images.check(name) for name in names], scale=how.scale, patch=how.patch, stride=how.stride,
+        mode="dense" if how.dense else "patch", scorer=network, boundary=how.boundary, shrink=how.shrink,
+        threads=threads, progress=progress,
+    )  # fmt: skip
     there = _keys(found, Path(found.meta["root"]), images.root)
     wanted = _keys(table, images.root, images.root)
     if len(there) == len(wanted) and (there == wanted).all():
@@ -248,11 +240,10 @@ def _column(
 
 def _keys(table: ScoreTable, root: Path, folder: Path) -> np.ndarray:
     """(image, size, y, x) of each row as a structured array [N]."""
-    column = pc.dictionary_encode(table.table.column("image").combine_chunks())
-    names = [os.path.relpath(root / name, folder) for name in column.dictionary.to_pylist()]
+    images, code = coded(table.table.column("image"))
+    names = [os.path.relpath(root / name, folder) for name in images]
     order = {name: i for i, name in enumerate(sorted(names))}
-    code = np.array([order[n] for n in names])[column.indices.to_numpy()]
     key = np.empty(len(table), [(name, np.int32) for name in ("image", "size", "y", "x")])
-    key["image"], key["x"], key["y"] = code, table.column("x"), table.column("y")
+    key["image"], key["x"], key["y"] = np.array([order[n] for n in names])[code], table.column("x"), table.column("y")
     key["size"] = sizes_of(table.table, table.meta)[1]
     return key

@@ -37,7 +37,7 @@ def halved(copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     small, flat = np.empty((len(copies), SIDE // 2, SIDE // 2), np.float32), np.empty(len(copies), bool)
     for i in range(0, len(copies), _BATCH):
         smooth = smoothed(copies[i : i + _BATCH])
-        small[i : i + _BATCH] = _halved(smooth)
+        small[i : i + _BATCH] = smooth.reshape(-1, SIDE // 2, 2, SIDE // 2, 2).mean(axis=(2, 4))
         flat[i : i + _BATCH] = smooth[:, REACH:-REACH, REACH:-REACH].std(axis=(1, 2)) < FLAT
     return small, flat
 
@@ -82,11 +82,6 @@ def rough_likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _batched(function: Callable[[slice], np.ndarray], n: int) -> np.ndarray:
     parts = [function(slice(i, i + _BATCH)) for i in range(0, n, _BATCH)]
     return np.concatenate([np.empty(0, np.float32), *parts]).astype(np.float32)
-
-
-def _halved(copies: np.ndarray) -> np.ndarray:
-    n, side, _ = copies.shape
-    return copies.reshape(n, side // 2, 2, side // 2, 2).mean(axis=(2, 4))
 
 
 def _concordance(a: np.ndarray, b: np.ndarray, reach: int) -> np.ndarray:

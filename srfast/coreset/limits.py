@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow.compute as pc
 
 from srfast.coreset.counting import running_count
 from srfast.coreset.overlap import NEVER, in_one_grid, separate
 from srfast.data.shrink import sizes_of
-from srfast.scoring.rows import Rows
+from srfast.scoring.rows import Rows, coded
 
 
 class Limits:
@@ -38,7 +37,7 @@ class Limits:
         self.apart = sizes == "best" and len(self._sizes) > 1
         """Whether each place is kept at one size only."""
         if max_per_image is not None or per_image is not None or nms is not None or self.apart:
-            self._image = pc.dictionary_encode(table.table.column("image").combine_chunks()).indices.to_numpy()
+            self._image = coded(table.table.column("image"))[1]
 
     def allowed(self, rows: np.ndarray) -> np.ndarray:
         """The rows that may be kept, given that those before them are, in the same order."""

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.defects.thresholds import THRESHOLDS
-from srfast.scoring.rows import Rows
+from srfast.scoring.rows import Rows, coded
 
 SOFT = tuple(t for t in THRESHOLDS if t.column in ("blur", "upscaled"))
 """Thresholds of the means of an image from which on it is soft."""
@@ -41,8 +40,7 @@ def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]
     sizes, at = sizes_of(table.table, table.meta)
     if len(sizes) < 2:
         raise InputError("one_size: expected scores of several sizes, as `srfast score --shrink 1,1/2` makes them")
-    image = pc.dictionary_encode(table.table.column("image").combine_chunks()).indices.to_numpy()[rows]
-    group = image.astype(np.int64) * len(sizes) + at[rows]
+    group = coded(table.table.column("image"))[1][rows].astype(np.int64) * len(sizes) + at[rows]
     found, member = np.unique(group, return_inverse=True)
     soft = _soft(table, rows, member, len(found))
     first = np.r_[True, found[1:] // len(sizes) != found[:-1] // len(sizes)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,8 +275,3 @@ class Pairs:
     def __getstate__(self) -> dict[str, Any]:
         # Workers start with an empty cache instead of a copy of the parent's images.
         return {**self.__dict__, "_kept": LRUCache(self.keep_images)}
-
-
-def image_sources(paths: Sequence[str | Path], factors: Sequence[float] = (1.0,)) -> list[Source]:
-    """Every image at every factor, in the order of the paths."""
-    return [Source(Path(p), f) for p in paths for f in factors]

@@ -14,7 +14,7 @@ import pyarrow as pa
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError
 from srfast.scoring.defects import thresholds
-from srfast.scoring.rows import numbers
+from srfast.scoring.rows import coded, numbers
 
 log = logging.getLogger(__name__)
 HEADER = ("image", "x", "y", "size", "reason")
@@ -93,22 +93,19 @@ def rejected(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None
     Raises:
         InputError: ``clean`` is True and the table has no columns of defects, or the list cannot be read.
     """
-    image = table.column("image").combine_chunks().dictionary_encode()
-    codes = numbers(pa.chunked_array([image.indices]))
+    names, codes = coded(table.column("image"))
     out, counts = np.zeros(len(table), bool), {}
     found: dict[str, Array] = {}
     if clean:
         check_clean(table.column_names)
-        names = [t.column for t in thresholds.THRESHOLDS if t.column in table.column_names]
+        known = [t.column for t in thresholds.THRESHOLDS if t.column in table.column_names]
         each = codes
         if "shrink" in table.column_names:  # at each size an image of its own
             sizes, at = np.unique(values(table, "shrink"), return_inverse=True)
             each = codes.astype(np.int64) * len(sizes) + at
-        found = thresholds.reasons({n: values(table, n) for n in names}, each)
+        found = thresholds.reasons({n: values(table, n) for n in known}, each)
     if reject is not None:
-        for reason, rows in _listed(
-            table, {n: i for i, n in enumerate(image.dictionary.to_pylist())}, codes, reject
-        ).items():
+        for reason, rows in _listed(table, {n: i for i, n in enumerate(names)}, codes, reject).items():
             found[reason] = found[reason] | rows if reason in found else rows
     for reason, rows in found.items():
         out |= rows
@@ -129,16 +126,14 @@ def clean_rows(connection: Any, rows: Any, columns: list[str]) -> tuple[Any, dic
     known = [f'{t.sql_whole()} AS "{t.column} whole"' for t in asked]
     known += [f'{t.sql_within()} AS "{t.column} within"' for t in asked if t.within is not None]
     connection.execute(f"CREATE TEMP TABLE whole AS SELECT {image}, {', '.join(known)} FROM every GROUP BY {image}")
-    bad = [_bad(t) for t in asked]
+    bad = []
+    for t in asked:
+        whole, within, value = (f'{of}."{t.column}{what}"' for of, what in _PLACES)
+        bad.append(f"coalesce({t.sql(whole, within, value)}, false)")
     counts = ", ".join(f"count(*) FILTER (WHERE {b})" for b in bad)
     found = connection.execute(f"SELECT {counts} FROM every JOIN whole USING ({image})").fetchall()[0]
     left = connection.sql(f"SELECT every.* FROM every JOIN whole USING ({image}) WHERE NOT ({' OR '.join(bad)})")
     return left, {t.column: int(n) for t, n in zip(asked, found, strict=True) if n}
-
-
-def _bad(t: thresholds.Threshold) -> str:
-    whole, within, value = (f'{of}."{t.column}{what}"' for of, what in _PLACES)
-    return f"coalesce({t.sql(whole, within, value)}, false)"
 
 
 def check_clean(columns: list[str]) -> None:
@@ -158,26 +153,18 @@ def about_rejected(asked: Selection, counts: dict[str, int], columns: list[str])
     return {"rejected": counts, **({"cleaned": thresholds.condition(columns)} if asked.clean else {})}
 
 
-def counted_reasons(counts: dict[str, int]) -> str:
-    """The number of patches for each reason, as part of a sentence."""
-    return ", ".join(f"{reason} {n:,}" for reason, n in counts.items()) or "none"
-
-
 def values(table: pa.Table, name: str) -> Array:
     """A column of numbers as float64, with NaN for null."""
-    chunks = [_chunk(chunk) for chunk in table.column(name).chunks]
-    return np.concatenate(chunks) if chunks else np.zeros(0)
+    return np.concatenate([np.zeros(0), *map(_chunk, table.column(name).chunks)])
 
 
 def _chunk(chunk: pa.Array) -> Array:
     """Part of a column, made without ``to_numpy``, which imports pandas if that is installed."""
     valid, data = chunk.buffers()
-    found = np.frombuffer(data, chunk.type.to_pandas_dtype())[chunk.offset : chunk.offset + len(chunk)].astype(
-        np.float64
-    )
+    part = slice(chunk.offset, chunk.offset + len(chunk))
+    found = np.frombuffer(data, chunk.type.to_pandas_dtype())[part].astype(np.float64)
     if chunk.null_count and valid is not None:
-        bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")
-        found[bits[chunk.offset : chunk.offset + len(chunk)] == 0] = np.nan
+        found[np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[part] == 0] = np.nan
     return found
 
 

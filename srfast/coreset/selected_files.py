@@ -30,9 +30,7 @@ class Selected:
 
 
 def write_selection(
-    scores: Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
-    asked: SelectArguments,
+    scores: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str], asked: SelectArguments
 ) -> Selected:
     """``srfast.select`` for core-sets that need not fit in memory either: writes ``output``.
 

@@ -17,7 +17,7 @@ from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.catalogue import find
 from srfast.coreset.methods.sorting import descending
 from srfast.coreset.one_size import about_sizes, one_size
-from srfast.coreset.rejects import about_rejected, counted_reasons, rejected
+from srfast.coreset.rejects import about_rejected, rejected
 from srfast.coreset.settings import POSITIONAL, SelectArguments, counted, share, short_of
 from srfast.errors import InputError
 from srfast.runtime.progress import shown
@@ -115,7 +115,7 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     columns = numeric_columns(table.table.schema)
     asked.checked(columns)
     if asked.target is not None:
-        from srfast.coreset.target import targeted
+        from srfast.coreset.methods.nearest import targeted
 
         table = targeted(table, asked)
     how = find(asked.method, tuple(columns))
@@ -131,7 +131,8 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
         rows, larger = one_size(table, rows)
         n = len(rows)
     if not n:
-        raise InputError(f"clean, reject: none of the {len(table)} patches is left ({counted_reasons(reasons)})")
+        counts = ", ".join(f"{reason} {n:,}" for reason, n in reasons.items()) or "none"
+        raise InputError(f"clean, reject: none of the {len(table)} patches is left ({counts})")
     dropped = share(asked.drop_hardest, n)
     candidates = np.sort(rows[descending(loss[rows], "des")[dropped:]]) if dropped else rows
     if asked.window is not None:

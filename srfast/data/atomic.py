@@ -24,9 +24,7 @@ _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
-def atomic_path(
-    path: Path, aside: Path | None = None, durable: bool = True, judge: Callable[[], object] | None = None
-) -> Iterator[Path]:
+def atomic_path(path: Path, aside: Path | None = None, *, judge: Callable[[], object] | None = None) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; on success flushes it to disk and renames it to ``path``.
 
     It is meant for files inside a folder that ``output_folder`` has opened: an earlier regular file is replaced
@@ -37,8 +35,6 @@ def atomic_path(
     Args:
         path: The final file. Its directory must exist.
         aside: Directory for the temporary file, on the same file system; None takes that of ``path``.
-        durable: False does not flush the file to disk and leaves temporary files to ``output_folder``: for the many
-            small files of a folder that is of no use before it is complete.
         judge: Function that is called before the rename and raises an error if the file that lies at ``path`` must
             stay. Without it, everything but a regular file stays.
 
@@ -58,8 +54,7 @@ def atomic_path(
     # Short, as a long final name leaves no room for a suffix; random, as two runs may write at once.
     prefix = f".srfast-{hashlib.sha256(os.fsencode(final.name)).hexdigest()[:8]}-"
     temporary = (aside or folder) / f"{prefix}{secrets.token_hex(8)}{final.suffix[:16]}"
-    if durable:
-        sweep(temporary.parent, prefix)
+    sweep(temporary.parent, prefix)
     held, mode = -1, _mode(final)
     try:
         try:
@@ -70,8 +65,7 @@ def atomic_path(
             yield temporary
             if not temporary.exists() or not temporary.stat().st_size:
                 raise RunError(f"{path}: nothing was written")
-            if durable:
-                _flush(temporary, os.O_RDWR)
+            _flush(temporary, os.O_RDWR)
             if mode is not None:
                 _set_mode(temporary, mode)
             if OPEN_STAYS:
@@ -80,8 +74,7 @@ def atomic_path(
             _rename(temporary, final, judge)
         except OSError as error:
             raise _explained(error, path, temporary, folder) from error
-        if durable:
-            flush_folder(folder)
+        flush_folder(folder)
     finally:
         if held >= 0:
             with suppress(OSError):  # it is closed all the same, and what was written was flushed

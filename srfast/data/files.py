@@ -166,7 +166,10 @@ def output_folder(
         if lock:
             lock.release()
         if made and folder.is_dir():
-            _remove_empty(folder)
+            if os.listdir(folder) == [MARK]:
+                (folder / MARK).unlink()
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def check_folder_name(path: str | os.PathLike[str]) -> None:
@@ -229,10 +232,3 @@ def _check_own(path: str | os.PathLike[str], folder: Path, kind: str) -> None:
         )
         if foreign is not None:
             raise InputError(f"{path}: holds {foreign}, which srfast did not write; choose a new or an empty folder")
-
-
-def _remove_empty(folder: Path) -> None:
-    if os.listdir(folder) == [MARK]:
-        (folder / MARK).unlink()
-    with suppress(OSError):
-        folder.rmdir()

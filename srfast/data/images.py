@@ -250,7 +250,7 @@ def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
 def _file(path: str | os.PathLike[str]) -> BinaryIO:
     """Opens a regular file of a reasonable size; a named pipe is not waited for."""
     try:
-        file = open(path, "rb", opener=_without_waiting)
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
     except IsADirectoryError:
         raise InputError("not a regular file") from None
     try:
@@ -265,10 +265,6 @@ def _file(path: str | os.PathLike[str]) -> BinaryIO:
     except BaseException:
         file.close()
         raise
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _content(path: str | os.PathLike[str]) -> bytes:

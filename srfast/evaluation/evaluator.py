@@ -83,12 +83,7 @@ class Evaluation:
             return x if np.isfinite(x) else None
 
         rows = [{"image": i.image, "psnr": finite(i.psnr), "ssim": i.ssim} for i in self.images]
-        head = {
-            "model": self.model,
-            "protocol": self.protocol,
-            "scale": self.scale,
-            "ssim_window": self.window,
-        }
+        head = {"model": self.model, "protocol": self.protocol, "scale": self.scale, "ssim_window": self.window}
         return {**head, "psnr": finite(self.psnr), "ssim": self.ssim, "images": rows}
 
 
@@ -153,15 +148,11 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
             if s.inspect is not None:
                 s.inspect(file.name, sr, hr)
             try:
-                scores.append(
-                    ImageScore(
-                        file.name,
-                        metrics.psnr(sr, hr, shave=scale, protocol=protocol),
-                        metrics.ssim(sr, hr, shave=scale, protocol=protocol, window=s.window),
-                    )
-                )
+                psnr = metrics.psnr(sr, hr, shave=scale, protocol=protocol)
+                ssim = metrics.ssim(sr, hr, shave=scale, protocol=protocol, window=s.window)
             except InputError as error:
                 raise InputError(f"{file.path}: {error}") from None
+            scores.append(ImageScore(file.name, psnr, ssim))
     finally:
         if network is not None:
             network.model.train(training)
@@ -177,7 +168,11 @@ def _open(model: str | Path | nn.Module, scale: int | None, device: str) -> tupl
     if str(model).lower() == "bicubic":
         return "bicubic", None, scale or 2
     if Path(model).is_dir() and str(model).lower() not in models.names():
-        model = _of_run(Path(model))
+        folder, model = model, Path(model) / MODEL
+        if not model.is_file():
+            raise InputError(
+                f"model: expected a weights file or the folder of a training run, got {folder} without {MODEL}"
+            )
     if Path(model).suffix:
         network = loading.load_model(model, scale)
     else:
@@ -186,24 +181,10 @@ def _open(model: str | Path | nn.Module, scale: int | None, device: str) -> tupl
         except InputError:
             known = ", ".join(models.names())
             raise InputError(f"model: expected bicubic, {known} or a weights file, got {str(model)!r}") from None
-        network = Descriptor.of(
-            models.create(description.name, scale or 2, pretrained=True),
-            scale or 2,
-            description.name,
-            description.color,
-        )
+        created = models.create(description.name, scale or 2, pretrained=True)
+        network = Descriptor.of(created, scale or 2, description.name, description.color)
     network.model.to(device)
     return str(model) if Path(model).suffix else network.name, network, network.scale
-
-
-def _of_run(folder: Path) -> Path:
-    """The model that a training saved in its folder."""
-    path = folder / MODEL
-    if not path.is_file():
-        raise InputError(
-            f"model: expected a weights file or the folder of a training run, got {folder} without {MODEL}"
-        )
-    return path
 
 
 def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.ndarray:

@@ -111,7 +111,8 @@ def judge(difference: np.ndarray) -> Comparison:
     mean, sigma = float(per_seed.mean()), float(per_seed.std(ddof=1))
     errors = (Error(sigma / math.sqrt(seeds), seeds - 1), mixed_model(difference))
     p = min(1.0, max(2 * e.beyond(abs(mean)) for e in errors))
-    return Comparison(_wider(mean, errors, LEVEL), seeds, sigma, p, equivalence(mean, errors), errors)
+    p_equivalent = max(e.beyond(DELTA - abs(mean)) for e in errors)
+    return Comparison(_wider(mean, errors, LEVEL), seeds, sigma, p, p_equivalent, errors)
 
 
 def _wider(mean: float, errors: Sequence[Error], level: float) -> Interval:
@@ -145,12 +146,6 @@ def mixed_model(difference: np.ndarray) -> Error:
     return Error(math.sqrt(total / count), total**2 / sum(m**2 / f for m, f in parts if m))
 
 
-def equivalence(mean: float, errors: Sequence[Error], delta: float = DELTA) -> float:
-    """The p-value of "the mean does not lie within +-delta": the largest of two one-sided tests by each
-    standard error."""
-    return max(e.beyond(delta - abs(mean)) for e in errors)
-
-
 def power(sigma: float, seeds: int, delta: float = DELTA) -> float:
     """The probability that a two-sided t-test of 5 % over paired seeds detects a difference of delta."""
     if sigma == 0:
@@ -159,17 +154,13 @@ def power(sigma: float, seeds: int, delta: float = DELTA) -> float:
     return float(stats.nct.sf(limit, seeds - 1, delta * math.sqrt(seeds) / sigma))
 
 
-def seeds_needed(sigma: float, delta: float = DELTA) -> int:
-    """The smallest number of seeds that detects a difference of delta with a power of 80 %: about 8 (sigma / delta)^2.
-
-    Args:
-        sigma: The standard deviation of the *paired* difference between seeds.
-        delta: The difference, in the same unit.
-    """
-    seeds = max(2, int(7 * (sigma / delta) ** 2))
-    while seeds > 2 and power(sigma, seeds - 1, delta) >= POWER:
+def seeds_needed(sigma: float) -> int:
+    """The smallest number of seeds that detects a difference of DELTA with a power of 80 %: about 8 (sigma / DELTA)^2;
+    ``sigma`` is the standard deviation of the *paired* difference between seeds in dB."""
+    seeds = max(2, int(7 * (sigma / DELTA) ** 2))
+    while seeds > 2 and power(sigma, seeds - 1) >= POWER:
         seeds -= 1
-    while power(sigma, seeds, delta) < POWER:
+    while power(sigma, seeds) < POWER:
         seeds += 1
     return seeds
 

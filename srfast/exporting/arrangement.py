@@ -16,6 +16,7 @@ from srfast.data.lowres import LowRes
 from srfast.data.shrink import factors, fractions
 from srfast.errors import InputError
 from srfast.exporting.names import image_names
+from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages
 from srfast.settings import PathLike
 
@@ -46,7 +47,7 @@ class Plan:
     @cached_property
     def images(self) -> list[tuple[int, int]]:
         """[first, last) rows of each image at each of its sizes."""
-        codes = self.table["image"].combine_chunks().dictionary_encode().indices.to_numpy()
+        _, codes = coded(self.table["image"])
         factor = self.patches.factor
         first = np.flatnonzero(np.r_[True, (codes[1:] != codes[:-1]) | (factor[1:] != factor[:-1])])
         return list(zip(first.tolist(), [*first[1:].tolist(), len(codes)], strict=True))
@@ -135,15 +136,14 @@ def make_plan(
 
 
 def _order(table: pa.Table, factor: np.ndarray, shuffled: bool) -> pa.Array:
-    encoded = table["image"].combine_chunks().dictionary_encode()
-    paths = np.array(encoded.dictionary.to_pylist(), object)
+    names, code = coded(table["image"])
+    paths = np.array(names, object)
     place_of = np.empty(len(paths), np.int64)
     place_of[np.argsort(paths, kind="stable")] = np.arange(len(paths))
     if shuffled:
         place_of = np.random.default_rng(0).permutation(len(paths))[place_of]
-    image = place_of[encoded.indices.to_numpy()]
     size, x, y = (table[c].to_numpy() for c in ("size", "x", "y"))
-    return pa.array(np.lexsort((size, x, y, -factor, image)))
+    return pa.array(np.lexsort((size, x, y, -factor, place_of[code])))
 
 
 def _check_unique(name: str, plan: Plan) -> None:

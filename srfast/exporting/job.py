@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, cast
 import pyarrow as pa
 
 from srfast.errors import InputError
-from srfast.exporting.arrangement import Plan, make_plan
+from srfast.exporting.arrangement import make_plan
 from srfast.exporting.check import check_export
 from srfast.exporting.encode import encoder
 from srfast.exporting.formats import format_of
@@ -107,16 +107,11 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
         listed = how.sources if s.to == "list" else []
         done.snippets = snippets(layout, final, plan, listed or None, tars=place.folder)
         if not place.finished:
-            _describe(place.folder, plan, done.snippets, index=how.index)
+            for name, text in done.snippets.items():
+                (place.folder / name).write_text(text, encoding="utf-8")
+            if how.index:
+                named = plan.table.append_column("name", pa.array(plan.names))
+                write_parquet(place.folder / INDEX, [named], named.schema, plan.patches.meta)
         if s.check and how.read is not None:
             done.compared = check_export(place.folder, plan, how.read, threads, compare_lr=not how.sources)
     return done
-
-
-def _describe(folder: Path, plan: Plan, texts: dict[str, str], *, index: bool) -> None:
-    """Writes the trainers' configurations, and where each patch comes from, beside the data."""
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    if index:
-        named = plan.table.append_column("name", pa.array(plan.names))
-        write_parquet(folder / INDEX, [named], named.schema, plan.patches.meta)

@@ -55,7 +55,9 @@ class Lmdb:
                 key = self.plan.names[pair.row].encode("ascii")
                 for lr, value in ((False, pair.hr), (True, pair.lr)):
                     if value is not None:
-                        self._put(lr, key, value)
+                        # Appended where the key comes after all others, which fills pages; else wherever it belongs.
+                        if not self._transactions[lr].put(key, value, append=True):
+                            self._transactions[lr].put(key, value)
                         self._held += len(value)
             self._next = pairs[-1].row + 1
             if self._held >= _COMMIT_BYTES:
@@ -79,12 +81,6 @@ class Lmdb:
             transaction.abort()
         for environment in self._environments.values():
             environment.close()
-
-    def _put(self, lr: bool, key: bytes, value: bytes) -> None:
-        # Appended where the key comes after all others, which fills pages; else wherever it belongs.
-        transaction = self._transactions[lr]
-        if not transaction.put(key, value, append=True):
-            transaction.put(key, value)
 
     def _begin(self) -> None:
         self._transactions = {lr: e.begin(write=True) for lr, e in self._environments.items()}

@@ -37,12 +37,8 @@ def snippets(to: str, folder: Path, plan: Plan, existing: list[Path] | None = No
     texts = _PAIRS if plan.lr else _HR_ONLY
     if existing:
         texts = {"list": {"basicsr.yml": _BASICSR_LIST}} if plan.lr else {}
-    chosen = {name: text for name, text in texts.get(to, {}).items() if _reads(name, plan.suffix)}
-    return {name: _filled(text, values) for name, text in chosen.items()}
-
-
-def _reads(name: str, suffix: str) -> bool:
-    return not (name == "kair.json" and suffix == "webp")  # KAIR looks for jpg, png, ppm, bmp and tif
+    unread = "kair.json" if plan.suffix == "webp" else ""  # KAIR looks for jpg, png, ppm, bmp and tif
+    return {name: _filled(text, values) for name, text in texts.get(to, {}).items() if name != unread}
 
 
 def _filled(text: str, values: dict[str, str]) -> str:

@@ -20,7 +20,7 @@ from srfast.models.foreign import adopted
 from srfast.models.luma import OnLuma
 from srfast.models.official.caffe import load_caffemodel
 from srfast.models.official.matlab import load_mat
-from srfast.models.official.recognise import Recognised, nearest, recognise, scale_of
+from srfast.models.official.recognise import nearest, recognise, scale_of
 from srfast.models.registry import WEIGHT_FILES
 
 _NESTED = ("params_ema", "params", "state_dict", "model_state_dict", "net_state_dict", "model")
@@ -84,7 +84,12 @@ def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
         network = _own(path, weights, about)
     else:
         found = recognise(weights, path, scale)
-        network = _official(found) if found else _foreign(path, weights)
+        if found:
+            model = models.create(found.name, found.scale, **found.options)
+            model.load_state_dict(found.state)
+            network = Descriptor.of(model, found.scale, found.name, models.describe(found.name).color)
+        else:
+            network = _foreign(path, weights)
     if scale is not None and network.scale != scale:
         raise InputError(f"scale: {path} is a x{network.scale} {network.name}, got `scale` {scale}")
     network.model.eval()
@@ -130,12 +135,6 @@ def _centred_kernel(state: dict[str, Tensor], model: str, scale: int, options: M
         return state
     edge = (weight.shape[-1] - own.shape[-1]) // 2
     return {**state, "deconv.weight": weight[..., edge:-edge, edge:-edge].contiguous()}
-
-
-def _official(found: Recognised) -> Descriptor:
-    model = models.create(found.name, found.scale, **found.options)
-    model.load_state_dict(found.state)
-    return Descriptor.of(model, found.scale, found.name, models.describe(found.name).color)
 
 
 def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Descriptor:

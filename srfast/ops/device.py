@@ -41,12 +41,12 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
     if device == "cuda":
         raise RunError(f"device: cuda was asked for, but {why}")
     if driver_possible() and not installed("torch"):
-        _say(f"there may be a GPU, but {why}; the CPU is used")
+        say_once(f"there may be a GPU, but {why}; the CPU is used")
     return "cpu"
 
 
 @cache
-def _say(text: str) -> None:
+def say_once(text: str) -> None:
     """Logs a warning once per process."""
     logging.getLogger("srfast").warning("%s", text)
 

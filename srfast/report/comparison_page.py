@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pyarrow as pa
 
 from srfast.coreset.selection import CoreSet, select
 from srfast.errors import InputError
-from srfast.report.content import Column, Content, Fact, Gallery, Group, Shot
-from srfast.report.pictures import Cut, cut
-from srfast.report.report import checksum, lede
+from srfast.report.content import Column, Content, Fact, Gallery, Group
+from srfast.report.explorer import spread
+from srfast.report.pictures import cut
+from srfast.report.report import checksum, lede, shot
 from srfast.report.scores import Scores, read_scores
 from srfast.report.text import count, percent
 from srfast.scoring.metadata import KEY, encode_meta
@@ -108,7 +110,8 @@ def _content(
         ("both", "Both", in_a & in_b),
     ]
     picked = [_spread(scores, np.flatnonzero(inside)) for _, _, inside in parts]
-    pictures = cut(scores, [row for rows in zip_evenly(picked) for row in rows])
+    # The first of each, then the second of each, and so on, so that a budget cuts all of them alike.
+    pictures = cut(scores, [row for rows in zip_longest(*picked) for row in rows if row is not None])
     rows = list(pictures.patches)
     place = {row: i for i, row in enumerate(rows)}
     galleries = [
@@ -138,35 +141,13 @@ def _content(
         checksum=checksum(scores),
         facts=facts,
         columns=columns,
-        shots=[_shot(scores, row, pictures, values) for row in rows],
+        shots=[shot(scores, row, pictures, values) for row in rows],
         galleries=galleries,
         galleries_title=f"{names[0]} beside {names[1]}",
         galleries_text=f"What only one of the two {keeps}, and what both do.",
     )
 
 
-def zip_evenly(several: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The first of each, then the second of each, and so on, so that a budget cuts all of them alike."""
-    most = max(map(len, several), default=0)
-    return [[rows[i] for rows in several if i < len(rows)] for i in range(most)]
-
-
 def _spread(scores: Scores, rows: np.ndarray) -> list[int]:
     """Rows spread evenly over the order of the loss, hardest first."""
-    if not len(rows):
-        return []
-    ordered = rows[np.argsort(-scores.loss[rows], kind="stable")]
-    at = np.unique(np.rint(np.linspace(0, len(ordered) - 1, _SHOWN)).astype(np.int64))
-    return [int(row) for row in ordered[at]]
-
-
-def _shot(scores: Scores, row: int, pictures: Cut, values: dict[str, np.ndarray]) -> Shot:
-    return Shot(
-        scores.images[scores.code[row]],
-        int(scores.x[row]),
-        int(scores.y[row]),
-        int(scores.size[row]),
-        values={name: float(column[row]) for name, column in values.items()},
-        pictures=pictures.patches[row],
-        note=pictures.notes.get(row, ""),
-    )
+    return spread(rows[np.argsort(-scores.loss[rows], kind="stable")], _SHOWN) if len(rows) else []

@@ -67,6 +67,7 @@ def explorer(
     rows = sample(scores, len(ranks))
     whole = len(rows) == len(scores)
     number = {name: i for i, name in enumerate(scores.images)}
+    alike = {name: agreement(scores.loss, values) for name, values in scores.scores.items() if name != "loss"}
     return {
         "patches": len(scores),
         "source": list(source),
@@ -79,7 +80,7 @@ def explorer(
         "sizes": [[number[name], *size] for name, size in sizes.items()],
         "perImage": _per_image(scores),
         "given": _given(scores),
-        "agreement": _agreement(scores),
+        "agreement": [{"name": n, "rho": a["spearman"], "shared": a["top_half"]} for n, a in alike.items()],
         "reconstructed": scores.network is not None,
     }
 
@@ -189,15 +190,6 @@ def _given(scores: Scores) -> dict[str, Any] | None:
     return {"held": held, "along": packed(along, "f32"), "asked": asked, "cut": scores.cut_by_loss}
 
 
-def _agreement(scores: Scores) -> list[dict[str, Any]]:
-    found = []
-    for name, values in scores.scores.items():
-        if name != "loss":
-            alike = agreement(scores.loss, values)
-            found.append({"name": name, "rho": alike["spearman"], "shared": alike["top_half"]})
-    return found
-
-
 def wanted(scores: Scores) -> list[int]:
     """Rows to show as pictures, the most wanted first: along the curve, its ends, the borders of the core-set, and the
     extremes of every other column, from different images as far as possible; then the curve again, in ever finer steps.
@@ -212,7 +204,7 @@ def wanted(scores: Scores) -> list[int]:
             up = scores.selection.get("order") == "asc"
             sources += [_one_an_image(scores, order[(kept if up else kept[::-1])], 12)]
             sources += [_one_an_image(scores, order[(left[::-1] if up else left)], 12)]
-        sources += [_spread(order[ranks], 12) for ranks in (dropped, left, kept) if len(ranks)]
+        sources += [spread(order[ranks], 12) for ranks in (dropped, left, kept) if len(ranks)]
     for name, values in scores.extra.items():
         if name == "shrink" or not np.isfinite(values).any():
             continue
@@ -244,7 +236,8 @@ def _one_an_image(scores: Scores, rows: np.ndarray, many: int) -> list[int]:
     return found
 
 
-def _spread(rows: np.ndarray, many: int) -> list[int]:
+def spread(rows: np.ndarray, many: int) -> list[int]:
+    """At most so many rows at even steps."""
     return [int(row) for row in rows[np.unique(np.rint(np.linspace(0, len(rows) - 1, many)).astype(np.int64))]]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,13 +69,14 @@ def checksum(scores: Scores) -> str:
     return digest.hexdigest()[:16]
 
 
-def shot(scores: Scores, row: int, pictures: Cut) -> Shot:
-    """One row with its pictures."""
+def shot(scores: Scores, row: int, pictures: Cut, values: Mapping[str, np.ndarray] | None = None) -> Shot:
+    """One row with its pictures, and its values in these columns."""
     return Shot(
         scores.images[scores.code[row]],
         int(scores.x[row]),
         int(scores.y[row]),
         int(scores.size[row]),
+        values={name: float(column[row]) for name, column in (values or {}).items()},
         pictures=pictures.patches[row],
         note=pictures.notes.get(row, ""),
     )

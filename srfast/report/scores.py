@@ -16,6 +16,7 @@ from srfast.data.shrink import factors, sizes_of
 from srfast.errors import InputError
 from srfast.report.reconstruction import Reconstruction
 from srfast.scoring.metadata import parse_meta
+from srfast.scoring.rows import coded
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, check_columns, check_paths
 
@@ -175,7 +176,8 @@ def read_scores(
     if table.num_rows == 0:
         raise InputError("score table: expected at least one patch, got none")
     factor = factors(table, meta, "score table")
-    images, code = _image_codes(table)
+    images, code = coded(table["image"])
+    code = code.astype(np.int64)
     x, y, size = (_integers(table, name) for name in ("x", "y", "size"))
     loss, bicubic, sobel = (_floats(table, name) for name in ("loss", "bicubic", "sobel"))
     if min(x.min(), y.min()) < 0 or size.min() < 1:
@@ -231,12 +233,6 @@ def hardest_first(values: np.ndarray) -> np.ndarray:
     """Row numbers [N], highest value first; ties by row."""
     exact = values.astype(np.float32)
     return descending(exact if np.array_equal(exact, values) else values, "des")
-
-
-def _image_codes(table: pa.Table) -> tuple[list[str], np.ndarray]:
-    """The images by first appearance, and the index [N] of each row's image."""
-    column = table["image"].dictionary_encode().unify_dictionaries().combine_chunks()
-    return column.dictionary.to_pylist(), column.indices.to_numpy().astype(np.int64)
 
 
 def _integers(table: pa.Table, name: str) -> np.ndarray:

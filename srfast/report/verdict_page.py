@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import math
@@ -24,7 +25,7 @@ from srfast.report.explorer import LABELS
 from srfast.report.text import count
 from srfast.scoring.defects.panel import COLUMNS
 from srfast.scoring.defects.thresholds import THRESHOLDS, Threshold
-from srfast.scoring.rows import numbers
+from srfast.scoring.rows import coded
 from srfast.scoring.table import SCHEMA, ScoreTable
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
         title=f"Audit of {root.name or root}",
         lede="What is wrong with these images, by reason, the worst first. Nothing was moved or deleted: rejects.csv "
         "lists what srfast select --reject leaves out.",
-        checksum=_checksum(table),
+        checksum=hashlib.sha256("\n".join(sorted(table.meta.get("images", {}))).encode()).hexdigest()[:16],
         facts=[
             Fact("Images", f"{len(verdicts):,}", f"{len(table):,} patches"),
             Fact("Kept", f"{counts['keep']:,}"),
@@ -135,10 +136,9 @@ def _of_row(table: ScoreTable, limit: Threshold | None, part: tuple[int, Verdict
 
 def _rows(table: ScoreTable) -> dict[str, tuple[int, int]]:
     """The first row and the one past the last of each image."""
-    image = table.table.column("image").combine_chunks().dictionary_encode()
-    codes = numbers(pa.chunked_array([image.indices]))
+    names, codes = coded(table.table.column("image"))
     edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-    return {image.dictionary[int(codes[a])].as_py(): (a, b) for a, b in pairwise(edges) if b > a}
+    return {names[codes[a]]: (a, b) for a, b in pairwise(edges) if b > a}
 
 
 def _shots(
@@ -240,9 +240,3 @@ def _file(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG")
     return file.getvalue()
-
-
-def _checksum(table: ScoreTable) -> str:
-    import hashlib
-
-    return hashlib.sha256("\n".join(sorted(table.meta.get("images", {}))).encode()).hexdigest()[:16]

@@ -10,7 +10,7 @@ import platform
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 
@@ -32,7 +32,7 @@ STORE = 256 << 20
 
 
 class Cluster:
-    """A connection to a cluster, or a cluster on this machine only; it is a context manager.
+    """A connection to a cluster, or a cluster on this machine only.
 
     Args:
         settings: ``threads`` is the number of cores of an actor, 1 for None. If ``device`` is "cuda", or "auto" on a
@@ -82,12 +82,6 @@ class Cluster:
             self.close()
             raise _explained(error) from None
 
-    def __enter__(self) -> Cluster:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Ends the cluster if this object started it; otherwise leaves the connection as it was found."""
         if self._ours:
@@ -110,7 +104,8 @@ class Cluster:
         context.execution_options.preserve_order = True
         context.execution_options.verbose_progress = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        blocks = [_block(part) for part in _blocks(files)]
+        about = ("name", "size", "mtime_ns")
+        blocks = [pa.table({name: [getattr(f, name) for f in part] for name in about}) for part in _blocks(files)]
         rows = ray.data.from_arrow(blocks).map_batches(
             _Actor,
             fn_constructor_args=(self.settings, self._threads, str(files[0].root), self._made),
@@ -121,10 +116,7 @@ class Cluster:
         )
         known = iter(files)
         try:
-            batches = cast(
-                "Iterator[pa.Table]", rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
-            )
-            for batch in batches:
+            for batch in rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
                 for row in batch.to_pylist():
                     yield _outcome(next(known), row)
         except (GeneratorExit, KeyboardInterrupt):
@@ -186,8 +178,7 @@ def check_same(wanted: Made, found: Made) -> None:
 
 def _engine(settings: ScoreSettings, threads: int) -> Made:
     """What scores on this machine, in which precision and with which weights; it runs on a worker, and here."""
-    network, job = open_job(settings, threads)
-    return _made(network, job)
+    return _made(*open_job(settings, threads))
 
 
 def _made(network: Network, job: Job) -> Made:
@@ -206,16 +197,6 @@ def _blocks(files: list[ImageFile]) -> Iterator[list[ImageFile]]:
         size += file.size
     if block:
         yield block
-
-
-def _block(files: list[ImageFile]) -> pa.Table:
-    return pa.table(
-        {
-            "name": pa.array([f.name for f in files], pa.string()),
-            "size": pa.array([f.size for f in files], pa.int64()),
-            "mtime_ns": pa.array([f.mtime_ns for f in files], pa.int64()),
-        }
-    )
 
 
 class _Actor:

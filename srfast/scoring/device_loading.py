@@ -38,15 +38,12 @@ def check_loader(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile
 
 def decoder(engine: Any) -> dict[str, Any]:
     """The decoder as a table's metadata name it, and how far its pixels may be from those of srfast's decoder."""
-    from importlib.metadata import PackageNotFoundError, distributions, version
+    from importlib.metadata import distributions
 
-    name = next((d.metadata["Name"] for d in distributions() if d.metadata["Name"].startswith("nvidia-dali")), "dali")
-    try:
-        name = f"{name} {version(name)}"
-    except PackageNotFoundError:
-        pass
+    found = (d for d in distributions() if d.metadata["Name"].startswith("nvidia-dali"))
+    dali = next((f"{d.metadata['Name']} {d.version}" for d in found), "dali")
     library = "nvJPEG" if engine.device.type == "cuda" else "libjpeg-turbo"
-    return {"name": f"{library} of {name}", "tolerance": TOLERANCE}
+    return {"name": f"{library} of {dali}", "tolerance": TOLERANCE}
 
 
 def _compare(file: ImageFile, image: np.ndarray) -> None:

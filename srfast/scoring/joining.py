@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from srfast.data.files import check_input
 from srfast.data.parquet import check_names, opened, reason
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
-from srfast.scoring.rows import arrow_of, is_frame
+from srfast.scoring.rows import arrow_of, coded, is_frame
 from srfast.scoring.table import ScoreTable, check_scored, one_table
 
 if TYPE_CHECKING:
@@ -177,10 +176,7 @@ def _name_and_value(line: str) -> tuple[str, str]:
 
 def _keys(on: Sequence[str], name: str, there: pa.Table) -> dict[str, str]:
     """Our name of each key column, and the other table's."""
-    keys = {}
-    for item in on:
-        ours, _, theirs = item.partition("=")
-        keys[ours] = theirs or ours
+    keys = {ours: theirs or ours for ours, _, theirs in (item.partition("=") for item in on)}
     if list(keys) not in (["image"], list(KEYS)):
         raise InputError(f"on: expected image or image,x,y, got {','.join(on)!r}")
     for column in keys.values():
@@ -227,11 +223,11 @@ def _match(
 
 
 def _comparable(shrink: np.ndarray) -> np.ndarray:
-    """Sizes as whole numbers that are equal for equal fractions, whatever their type."""
+    """Sizes as whole numbers: equal for equal fractions, whatever their type."""
     return np.rint(np.asarray(shrink, np.float64) * (1 << 22)).astype(np.int64)
 
 
 def _codes(column: pa.ChunkedArray, named: Callable[[str], str]) -> tuple[list[str], np.ndarray]:
     """The different names after ``named``, and the index of each row's name."""
-    found = pc.dictionary_encode(column.combine_chunks().cast(pa.string()).fill_null(""))
-    return [named(n) if n else "" for n in found.dictionary.to_pylist()], found.indices.to_numpy()
+    names, code = coded(column.cast(pa.string()).fill_null(""))
+    return [named(n) if n else "" for n in names], code

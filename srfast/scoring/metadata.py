@@ -168,8 +168,3 @@ def records_of(meta: dict[str, Any]) -> list[dict[str, Any]]:
         | ({"small_at": at[name]} if name in at else {})
         for name, state in sorted(meta["images"].items())
     ]
-
-
-def clean_json(value: Any) -> Any:
-    """A value as JSON returns it, so that settings compare equal to those of a file."""
-    return json.loads(json.dumps(value))

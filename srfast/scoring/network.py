@@ -131,8 +131,6 @@ def _arrays(data: bytes) -> dict[str, np.ndarray] | None:
         state = load(data)
     except (SafetensorError, KeyError, TypeError, ValueError):  # damaged, or of a type that NumPy lacks
         return None
-    if {k: v.shape for k, v in state.items()} != SRCNN_SHAPES:
-        return None
-    if not all(np.isfinite(v).all() for v in state.values()):
+    if {k: v.shape for k, v in state.items()} != SRCNN_SHAPES or not all(np.isfinite(v).all() for v in state.values()):
         return None
     return {k: np.array(state[k], np.float32, order="C") for k in SRCNN_SHAPES}

@@ -81,9 +81,7 @@ def _is_ours(path: Path) -> bool:
     if path.name in (provenance.MARK, REPLACED) or TEMPORARY.fullmatch(path.name):
         return path.is_file() and not path.is_symlink()
     found = _PART.fullmatch(path.name)
-    if found is None:
-        return False
-    if not path.is_file():
+    if found is None or not path.is_file():
         return False
     try:
         with pq.ParquetFile(path, **provenance.LIMITS) as file:

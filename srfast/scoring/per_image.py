@@ -110,14 +110,12 @@ class Job:
         """Returns the rows of an image."""
         if isinstance(image, Outcome):
             return image
-        return self._outcome(file, [self._rows(file, one, threads) for one in image.sizes], image)
-
-    def _rows(self, file: ImageFile, one: Sized, threads: int) -> pa.Table:
-        hr = one.hr
-        if hr.shape[0] * hr.shape[1] > LARGE:
-            threads = self.workers
         run = self.engine.dense if self.settings.mode == "dense" else self.engine.windows
-        return self._scored(file, one, run(hr, one.grid, threads, one.lr))
+        rows = []
+        for one in image.sizes:
+            several = self.workers if one.hr.shape[0] * one.hr.shape[1] > LARGE else threads
+            rows.append(self._scored(file, one, run(one.hr, one.grid, several, one.lr)))
+        return self._outcome(file, rows, image)
 
     def submit(self, group: list[Read]) -> Callable[[], Iterator[Outcome]]:
         """Starts several images by one call of an engine that takes several; the returned function waits for their

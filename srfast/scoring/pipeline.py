@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
@@ -26,7 +27,7 @@ from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
 from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.estimate import WORTH_SAYING, estimate
-from srfast.scoring.metadata import VERSION, clean_json, read_meta
+from srfast.scoring.metadata import VERSION, read_meta
 from srfast.scoring.network import Network
 from srfast.scoring.part_folder import check_table_folder
 from srfast.scoring.parts import Outcome, Parts
@@ -127,7 +128,7 @@ def _source(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContext
     if settings.engine == "ray":
         from srfast.scoring.cluster import Cluster
 
-        return Cluster(settings, settings.address)
+        return closing(Cluster(settings, settings.address))
     network, job = open_job(settings, settings.threads or cores())
     if settings.loader == "dali":
         device_loading.check_loader(job.engine, settings, files)
@@ -167,7 +168,7 @@ def _write(
     progress: Progress,
 ) -> Summary:  # fmt: skip
     made = settings.recorded(root, source.network, source.backend, source.precision)
-    meta = clean_json({"version": VERSION, **source.decoder, **made})
+    meta = json.loads(json.dumps({"version": VERSION, **source.decoder, **made}))  # as a file returns them
     log.info("%d images", len(files))
     resume = _same(target, meta) if settings.resume is None else settings.resume
     with Parts.start(Path(os.path.realpath(target)), meta, resume) as parts:

@@ -90,7 +90,7 @@ class Rows:
             try:
                 return type(self)(self.table.filter(key), self.meta)
             except (pa.ArrowException, KeyError) as error:
-                raise InputError(f"rows: {' '.join(str(error).split())[:200]}") from None
+                raise _refused(error) from None
         raise TypeError(
             f"rows: expected a column's name, a number, a slice, an array or an expression, got {type(key).__name__}"
         )
@@ -183,7 +183,11 @@ def arrow_of(frame: Any) -> pa.Table:
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, ValueError) as error:
-        raise InputError(f"rows: {' '.join(str(error).split())[:200]}") from None
+        raise _refused(error) from None
+
+
+def _refused(error: Exception) -> InputError:
+    return InputError(f"rows: {' '.join(str(error).split())[:200]}")
 
 
 def typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -196,7 +200,7 @@ def typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     try:
         return table.cast(pa.schema([f.with_nullable(True) for f in fields])).replace_schema_metadata(None)
     except (pa.ArrowException, ValueError) as error:
-        raise InputError(f"rows: {' '.join(str(error).split())[:200]}") from None
+        raise _refused(error) from None
 
 
 def of_frame(name: str, frame: Any, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:
@@ -229,3 +233,9 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray:
         if len(chunk)
     ]
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [np.zeros(0, dtype)])
+
+
+def coded(column: pa.ChunkedArray) -> tuple[list[Any], np.ndarray]:
+    """The different values of a column, and the index of each row's [N]."""
+    found = column.dictionary_encode().unify_dictionaries().combine_chunks()
+    return found.dictionary.to_pylist(), numbers(pa.chunked_array([found.indices]))

@@ -236,10 +236,6 @@ class ScoreSettings(Settings):
         }
 
 
-def _resume(value: Any) -> bool | None:
-    return value if value is None else SWITCH.plain(value)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ScoreRun(ScoreSettings):
     """The settings of ``srfast.score``, and those that concern one run only."""
@@ -247,7 +243,7 @@ class ScoreRun(ScoreSettings):
     resume: bool | None = setting(
         False,
         "Continue an interrupted run. Images that have changed since, or whose LR images have, are scored again.",
-        Kind("True or False", _resume, "flag"),
+        Kind("True or False", lambda value: value if value is None else SWITCH.plain(value), "flag"),
         more="None continues if the settings are the same, and begins anew otherwise.",
     )
     progress: Progress | bool | None = setting(

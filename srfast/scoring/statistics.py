@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
-from srfast.scoring.rows import Rows
+from srfast.scoring.rows import Rows, coded
 from srfast.scoring.table import numeric_columns, one_table
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -55,7 +54,7 @@ def summary(table: Rows) -> dict[str, Any]:
         "images": len(table.table.column("image").unique()),
         **_sizes(table),
         "columns": {name: _figures(values) for name, values in columns.items()},
-        "share_of_error": {f"{k:g}": _ratio(total[max(1, int(k * n + 0.5))], total[-1]) for k in KEEPS},
+        "share_of_error": {f"{k:g}": float(total[max(1, int(k * n + 0.5))] / (total[-1] or 1.0)) for k in KEEPS},
         "agreement": {name: agreement(loss, values) for name, values in columns.items() if name != "loss"},
         "per_image": _per_image(table, loss),
     }
@@ -120,8 +119,7 @@ def _sizes(table: Rows) -> dict[str, Any]:
 
 
 def _per_image(table: Rows, loss: np.ndarray) -> dict[str, dict[str, float]]:
-    column = pc.dictionary_encode(table.table.column("image").combine_chunks())
-    names, code = column.dictionary.to_pylist(), column.indices.to_numpy()
+    names, code = coded(table.table.column("image"))
     ordered = np.lexsort((loss, code))
     patches = np.bincount(code, minlength=len(names))
     first = np.concatenate([[0], np.cumsum(patches)[:-1]])
@@ -131,7 +129,3 @@ def _per_image(table: Rows, loss: np.ndarray) -> dict[str, dict[str, float]]:
     largest = by_image[first + patches - 1]
     rows = zip(names, patches.tolist(), mean.tolist(), middle.tolist(), largest.tolist(), strict=True)
     return {name: {"patches": n, "mean": a, "median": m, "largest": top} for name, n, a, m, top in rows}
-
-
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else 0.0

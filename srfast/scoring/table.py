@@ -21,15 +21,9 @@ from srfast.scoring.rows import Rows, is_frame, numbers, of_frame
 from srfast.scoring.shards import check_together, in_order, joined_meta, part_files, warn_of_missing
 
 SCHEMA = pa.schema(
-    [
-        pa.field("image", pa.string(), nullable=False),
-        pa.field("x", pa.int32(), nullable=False),
-        pa.field("y", pa.int32(), nullable=False),
-        pa.field("size", pa.int32(), nullable=False),
-        pa.field("loss", pa.float32(), nullable=False),
-        pa.field("bicubic", pa.float32(), nullable=False),
-        pa.field("sobel", pa.float32(), nullable=False),
-    ]
+    [pa.field("image", pa.string(), nullable=False)]
+    + [pa.field(name, pa.int32(), nullable=False) for name in ("x", "y", "size")]
+    + [pa.field(name, pa.float32(), nullable=False) for name in ("loss", "bicubic", "sobel")]
 )
 BLOCKINESS = SCHEMA.append(pa.field("blockiness", pa.float32(), nullable=False))
 """The column of a run with the setting ``blockiness``."""
@@ -51,7 +45,6 @@ FARTHEST = 1 << 30
 """Largest coordinate in pixels: no image that is read is as large, and the sum of two fits into 32 bits."""
 ROW_GROUP = 1 << 18
 """Rows of a row group; the number is fixed, so that a table's bytes do not depend on how it was produced."""
-LIMITS = provenance.LIMITS
 CHECKED = {"compression": "zstd", "write_page_checksum": True}
 """Options by which every table is written, with a CRC-32 of every page, which reading verifies."""
 

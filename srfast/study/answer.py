@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from srfast.evaluation.inference import Comparison, compare
-from srfast.study.result_groups import Group, groups, main_dataset
+from srfast.study.result_groups import Group, groups, main_dataset, paired
 from srfast.study.results import Results
 
 TOLERATED = 0.05
@@ -38,7 +38,7 @@ def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
         return None
     good = [(g, c) for g, c in parts if c.effect.mean >= -tolerated]
     if good:
-        group, found = min(good, key=lambda p: (p[0].key.updates, _share(p[0]), -p[1].effect.mean))
+        group, found = min(good, key=lambda p: (p[0].key.updates, p[0].key.keep * p[0].key.pool, -p[1].effect.mean))
         return _sentence(group, full, found, dataset)
     group, found = max(parts, key=lambda p: p[1].effect.mean)
     return f"No cheaper training loses less than {tolerated:g} dB. " + _sentence(group, full, found, dataset)
@@ -47,10 +47,6 @@ def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
 def _everything(some: Sequence[Group]) -> Group | None:
     """All patches of all images, at the largest number of updates."""
     return max((g for g in some if g.is_full and g.key.pool == 1), key=lambda g: g.key.updates, default=None)
-
-
-def _share(g: Group) -> float:
-    return g.key.keep * g.key.pool
 
 
 def _beaten(g: Group, some: Sequence[Group], dataset: str) -> bool:
@@ -63,11 +59,8 @@ def _beaten(g: Group, some: Sequence[Group], dataset: str) -> bool:
 
 
 def _compare(g: Group, full: Group, dataset: str) -> Comparison | None:
-    both = sorted(set(g.seeds) & set(full.seeds))
-    if not both:
-        return None
-    a, b = (x.psnr[dataset][[x.seeds.index(s) for s in both]] for x in (g, full))
-    return compare(a, b)
+    a, b = paired(g, full, dataset)
+    return compare(a, b) if len(a) else None
 
 
 def _sentence(g: Group, full: Group, found: Comparison, dataset: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from srfast.evaluation.inference import LEVEL, Comparison, Interval, holm, judge, sequential_level
-from srfast.study.result_groups import Group, Key, groups, main_dataset
+from srfast.study.result_groups import Group, Key, cells_of, groups, main_dataset, paired
 from srfast.study.results import Results
 
 
@@ -71,27 +71,21 @@ def judged(results: Results) -> list[Judged]:
         both = sorted(set(arm.seeds) & set(control.seeds)) if arm and control else []
         dataset = claim["dataset"] or main_dataset(some)
         if arm and control and both and dataset in arm.psnr:
-            found.append(
-                (claim, arm, control, dataset, _compare(results, arm, control, dataset, claim["stratum"], both))
-            )
+            if claim["stratum"]:
+                sides = (results, arm.key), (results, control.key)
+                differences = strata_difference(*sides, dataset, claim["stratum"], both)
+            else:
+                a, b = paired(arm, control, dataset)
+                differences = a - b
+            found.append((claim, arm, control, dataset, judge(differences)))
     done: list[Judged] = []
     for of_strata in (False, True):
         family = [f for f in found if bool(f[0]["stratum"]) == of_strata]
         tested = [f[-1].p for f in family if not math.isnan(f[-1].p)]
         adjusted = iter(holm(tested))
-        done += [
-            Judged(
-                claim,
-                arm,
-                control,
-                dataset,
-                claim["stratum"],
-                c,
-                max(1, len(tested)),
-                math.nan if math.isnan(c.p) else next(adjusted),
-            )
-            for claim, arm, control, dataset, c in family
-        ]
+        for claim, arm, control, dataset, c in family:
+            p = math.nan if math.isnan(c.p) else next(adjusted)
+            done.append(Judged(claim, arm, control, dataset, claim["stratum"], c, max(1, len(tested)), p))
     return done
 
 
@@ -105,15 +99,6 @@ def _group(
     return next((g for g in some if (g.key.model, g.key.arm, g.key.keep, g.key.updates) == asked), None)
 
 
-def _compare(
-    results: Results, arm: Group, control: Group, dataset: str, stratum: str, seeds: Sequence[int]
-) -> Comparison:
-    if stratum:
-        return judge(strata_difference((results, arm.key), (results, control.key), dataset, stratum, seeds))
-    a, b = (g.psnr[dataset][[g.seeds.index(s) for s in seeds]] for g in (arm, control))
-    return judge(a - b)
-
-
 def strata_difference(
     arm: tuple[Results, Key], control: tuple[Results, Key], dataset: str, stratum: str, seeds: Sequence[int]
 ) -> np.ndarray:
@@ -125,8 +110,9 @@ def strata_difference(
     names: list[str] = []
     sums: list[np.ndarray] = []
     for results, key in (arm, control):
-        cells = cells_of(results, key)
-        rows = [r for r in _rows(results, dataset, stratum) if cells.get(r["cell"]) in seeds]
+        cells, strata = cells_of(results)[key], results.strata
+        asked = pc.and_(pc.equal(strata["dataset"], dataset), pc.equal(strata["stratum"], stratum))
+        rows = [r for r in strata.filter(asked).to_pylist() if cells.get(r["cell"]) in seeds]
         names = names or sorted({r["image"] for r in rows})
         errors = np.zeros((len(seeds), len(names)))
         for row in rows:
@@ -137,16 +123,3 @@ def strata_difference(
     own = b / b.sum(1, keepdims=True) - a / a.sum(1, keepdims=True)
     influence: np.ndarray = difference + 10 / math.log(10) * len(names) * own
     return influence
-
-
-def cells_of(results: Results, key: Key) -> dict[str, int]:
-    """The cells of a group: name -> seed."""
-    columns = results.table.select(["cell", "seed", *Key._fields]).to_pydict()
-    rows = zip(columns["cell"], columns["seed"], zip(*(columns[f] for f in Key._fields), strict=True), strict=True)
-    return {cell: seed for cell, seed, own in rows if own == tuple(key)}
-
-
-def _rows(results: Results, dataset: str, stratum: str) -> list[dict[str, Any]]:
-    of_both = pc.and_(pc.equal(results.strata["dataset"], dataset), pc.equal(results.strata["stratum"], stratum))
-    rows: list[dict[str, Any]] = results.strata.filter(of_both).to_pylist()
-    return rows

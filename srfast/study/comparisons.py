@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srfast.evaluation.inference import Comparison, compare
-from srfast.study.result_groups import Group
+from srfast.study.result_groups import Group, paired
 
 _RIVALS: tuple[Mapping[str, Any], ...] = (
     *({"method": m} for m in ("bicubic", "sobel", "reducible", "hdc", "diverse", "stratified")),
@@ -41,25 +41,19 @@ def pairs(some: Sequence[Group], dataset: str) -> list[Pair]:
     most: dict[tuple[Any, ...], int] = {}
     for g in some:
         if g.is_full:
-            most[_setting(g)] = max(most.get(_setting(g), 0), g.key.updates)
+            most[g.setting] = max(most.get(g.setting, 0), g.key.updates)
     found: list[Pair] = []
     for g in some:
         for c in some:
-            question = None if c is g or g.is_full else _question(g, c, most.get(_setting(c), 0))
-            both = sorted(set(g.seeds) & set(c.seeds))
-            if question is not None and both:
-                a, b = (x.psnr[dataset][[x.seeds.index(s) for s in both]] for x in (g, c))
-                found.append(Pair(g, c, question, compare(a, b)))
+            question = None if c is g or g.is_full else _question(g, c, most.get(c.setting, 0))
+            if question is not None and set(g.seeds) & set(c.seeds):
+                found.append(Pair(g, c, question, compare(*paired(g, c, dataset))))
     return found
-
-
-def _setting(g: Group) -> tuple[Any, ...]:
-    return g.key.scale, g.key.model, g.key.pool
 
 
 def _question(g: Group, c: Group, most: int) -> str | None:
     """The question that comparing g with c answers; None if there is none."""
-    if _setting(g) != _setting(c):
+    if g.setting != c.setting:
         return None
     if c.is_full:
         if c.key.updates == g.key.updates:

@@ -140,9 +140,7 @@ class Study:
 
 
 def read_study(
-    path: str | Path,
-    images: Sequence[str | Path] = (),
-    test: Mapping[str, str | Path] | None = None,
+    path: str | Path, images: Sequence[str | Path] = (), test: Mapping[str, str | Path] | None = None
 ) -> Study:
     """Reads a study.
 
@@ -203,21 +201,14 @@ def read_study(
         scales=tuple(scales),
         patch=patch,
         stride=stride,
-        mode=scoring["mode"],
         shrink=_shrink(path, scoring["shrink"]),
-        defects=scoring["defects"],
-        scorers=tuple(_scorer(folder, s) for s in scoring["scorers"]),
-        scorer_updates=scoring["scorer_updates"],
+        scorers=tuple(str(folder / s) if Path(s).suffix else s for s in scoring["scorers"]),  # weights, or a name
+        **{name: scoring[name] for name in ("mode", "defects", "scorer_updates")},
         join=str(folder / scoring["join"]) if scoring["join"] else "",
         models=tuple(training["models"]),
-        updates=training["updates"],
         seeds=tuple(range(seeds) if isinstance(seeds, int) else seeds),
-        precision=training["precision"],
-        device=training["device"],
-        save_every=training["save_every"],
-        cache_mb=training["cache_mb"],
         recipe=changes,
-        options=training["options"],
+        **{name: training[name] for name in ("updates", "precision", "device", "save_every", "cache_mb", "options")},
         arms=arms,
         claims=_claims(path, content["claim"], arms, training["models"], list(tests) if data["test"] else []),
     )
@@ -312,11 +303,6 @@ def _shrink(path: Path, value: str) -> tuple[str, ...]:
         return tuple(map(str, ScoreArguments(shrink=value).shrink))
     except InputError as error:
         raise InputError(f"{path}: scoring.{error}") from None
-
-
-def _scorer(folder: Path, scorer: str) -> str:
-    """A name, ``srcnn:SEED``, or the path of weights relative to the study."""
-    return str(folder / scorer) if Path(scorer).suffix else scorer
 
 
 def _floats(value: float | list[float]) -> tuple[float, ...]:

@@ -113,10 +113,8 @@ def _finish(ax: Axes, xlabel: str, dataset: str) -> bool:
     ax.set_xlabel(xlabel)
     ax.set_ylabel(f"PSNR on {dataset} (dB)")
     handles, labels = ax.get_legend_handles_labels()
-    if len(labels) > 12:
-        ax.legend(handles, labels, fontsize=6, ncols=2)
-    else:
-        ax.legend(handles, labels, fontsize=7)
+    many = len(labels) > 12
+    ax.legend(handles, labels, fontsize=6 if many else 7, ncols=1 + many)
     return bool(labels)
 
 

@@ -20,14 +20,8 @@ RECIPE = {f.name: f for f in dataclasses.fields(Recipe) if f.name not in _OWN_FI
 """Fields of a model's recipe that a study may change."""
 
 
-def _budget(value: Any) -> bool:
-    values = value if isinstance(value, list) else [value]
-    return bool(values) and all(v in BUDGETS if isinstance(v, str) else toml.number(v) for v in values)
-
-
-def _scale(value: Any) -> bool:
-    values = value if isinstance(value, list) else [value]
-    return bool(values) and all(toml.integer(v) and v in (2, 3, 4) for v in values)
+_budget = toml.some(lambda v: v in BUDGETS if isinstance(v, str) else toml.number(v))
+_scale = toml.some(lambda v: toml.integer(v) and v in (2, 3, 4))
 
 
 def _seeds(value: Any) -> bool:

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from srfast.coreset.methods.nearest import targeted
 from srfast.coreset.pairs import read_patches
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import SelectArguments
-from srfast.coreset.target import targeted
 from srfast.data.atomic import atomic_path
 from srfast.data.images import find_images
 from srfast.errors import InputError
@@ -187,18 +187,12 @@ def _scorer(study: Study, data: Data, out: Path, number: int, scale: Scale) -> s
         raise InputError(f"scoring.scorers: expected srcnn:SEED with an integer, got {study.scorers[number]!r}")
     how = recipe("srcnn")
     store, _ = open_store(
-        data.train,
-        scale,
-        color="y",
-        patch=how.lr_patch * scale,
-        quantise=how.quantise,
+        data.train, scale, color="y", patch=how.lr_patch * scale, quantise=how.quantise,
         cache_bytes=study.cache_mb << 20,
-    )
+    )  # fmt: skip
     plan = Plan("srcnn", scale, study.scorer_updates, how, int(seed))
-    result = train(
-        plan, store, out / "scorers" / f"srcnn-{seed}-x{scale}", resume=True, quiet=True, device=study.device
-    )
-    return str(result.weights)
+    place = out / "scorers" / f"srcnn-{seed}-x{scale}"
+    return str(train(plan, store, place, resume=True, quiet=True, device=study.device).weights)
 
 
 def select_cell(cell: Cell, table: ScoreTable) -> CoreSet:

@@ -53,6 +53,11 @@ class Group:
         return values
 
     @property
+    def setting(self) -> tuple[int, str, float]:
+        """Scale, model and part of the images, which groups that are compared share."""
+        return self.key.scale, self.key.model, self.key.pool
+
+    @property
     def is_full(self) -> bool:
         """Whether it holds all patches, without a selection."""
         return self.key.keep == 1 and not self.select and not self.sample
@@ -84,13 +89,10 @@ def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], arms: dict[str, d
     arm = arms[first[0]["cell"]]
     datasets = list(dict.fromkeys(row["dataset"] for row in first))
 
+    ordered = [sorted(by_seed[s], key=lambda r: str(r["image"])) for s in seeds]
+
     def values(name: str, dataset: str) -> np.ndarray:
-        return np.array(
-            [
-                [r[name] for r in sorted(by_seed[s], key=lambda r: str(r["image"])) if r["dataset"] == dataset]
-                for s in seeds
-            ]
-        )
+        return np.array([[r[name] for r in rows if r["dataset"] == dataset] for rows in ordered])
 
     return Group(
         key,
@@ -105,6 +107,21 @@ def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], arms: dict[str, d
         bool(arm.get("reselect_every")),
         arm.get("sample", ""),
     )
+
+
+def paired(one: Group, other: Group, dataset: str) -> tuple[np.ndarray, np.ndarray]:
+    """PSNR of two groups on a test set, at the seeds that both have [seeds, images]."""
+    both = sorted(set(one.seeds) & set(other.seeds))
+    a, b = (g.psnr[dataset][[g.seeds.index(s) for s in both]] for g in (one, other))
+    return a, b
+
+
+def cells_of(results: Results) -> dict[Key, dict[str, int]]:
+    """The cells of each group: name -> seed."""
+    found: dict[Key, dict[str, int]] = {}
+    for row in results.table.select(["cell", "seed", *Key._fields]).to_pylist():
+        found.setdefault(Key(*(row[f] for f in Key._fields)), {})[row["cell"]] = row["seed"]
+    return found
 
 
 def main_dataset(some: list[Group]) -> str:

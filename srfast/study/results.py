@@ -101,12 +101,7 @@ def as_plain(study: Study) -> dict[str, Any]:
 def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[str, Any]:
     """The settings on which the result of a cell depends, apart from the data's content."""
     known = {
-        "model": cell.model,
-        "scale": cell.scale,
-        "updates": cell.updates,
-        "seed": cell.seed,
-        "keep": cell.keep,
-        "pool": cell.pool,
+        **{name: getattr(cell, name) for name in ("model", "scale", "updates", "seed", "keep", "pool")},
         "scorer": Path(study.scorers[cell.scorer]).name,
         "arm": _arm(cell),
         "recipe": dataclasses.asdict(study.recipe_of(cell.model, cell.scale)),
@@ -208,25 +203,12 @@ def _log(folder: Path) -> list[dict[str, Any]]:
             if seconds < last:
                 before += last
             last = seconds
-            rows.append(
-                {
-                    "cell": folder.name,
-                    "step": int(row["step"]),
-                    "loss": float(row["loss"]),
-                    "lr": float(row["lr"]),
-                    "seconds": round(before + seconds, 2),
-                }
-            )
+            own = {"cell": folder.name, "step": int(row["step"]), "seconds": round(before + seconds, 2)}
+            rows.append({**own, "loss": float(row["loss"]), "lr": float(row["lr"])})
     return rows
 
 
 def training_steps(folder: Path) -> tuple[int, float]:
-    """The number of steps of a training so far, by its log, and their seconds."""
+    """The number of steps of a training so far, by its log, and their seconds over all calls."""
     rows = _log(folder) if (folder / "log.csv").exists() else []
     return (int(rows[-1]["step"]), float(rows[-1]["seconds"])) if rows else (0, 0.0)
-
-
-def training_seconds(folder: Path) -> float:
-    """Seconds of training a cell, over all calls."""
-    rows = _log(folder)
-    return float(rows[-1]["seconds"]) if rows else 0.0

@@ -175,9 +175,8 @@ class Status:
 
 def status(study: Study, out: str | os.PathLike[str], jobs: int | None = None) -> Status:
     """The progress of a study, by the files in its folder."""
-    jobs = jobs or default_jobs(study)
+    jobs, folder = jobs or default_jobs(study), Path(out)
     every = cells(study)
-    folder = Path(out)
     done = [c for c in every if results.finished(place_of(folder, c))]
     open_ = [c for c in every if c not in done]
     at_work = [c for c in open_ if running(place_of(folder, c))]
@@ -186,9 +185,10 @@ def status(study: Study, out: str | os.PathLike[str], jobs: int | None = None) -
     ran = [place for c in done if ((place := place_of(folder, c)) / checkpoint.MODEL).exists()]
     pace = _pace(ran) or _first_pace(made.values())
     seconds = sum(pace(c) * (1 - made.get(c.name, (0, 0.0))[0] / c.updates) for c in open_) / jobs if pace else None
-    left = _names([c for c in open_ if c not in at_work])
+    left = [c for c in open_ if c not in at_work]
+    names = [[c.name for c in some] for some in (done, at_work, left)]
     steps = {c.name: f"{made[c.name][0]}/{c.updates}" for c in at_work}
-    return Status(_names(done), _names(at_work), left, seconds, jobs, steps)
+    return Status(names[0], names[1], names[2], seconds, jobs, steps)
 
 
 def _first_pace(made: Iterable[tuple[int, float]]) -> Callable[[Cell], float] | None:
@@ -200,15 +200,10 @@ def _first_pace(made: Iterable[tuple[int, float]]) -> Callable[[Cell], float] | 
     return lambda c: c.updates * mean
 
 
-def _names(some: Sequence[Cell]) -> list[str]:
-    return [c.name for c in some]
-
-
 def _pace(folders: Sequence[Path]) -> Callable[[Cell], float] | None:
     """Seconds of a cell, from the finished ones: updates cost what they cost for that model, evaluations the same."""
     if not folders:
         return None
-
     updates: dict[str, float] = {}
     training: dict[str, float] = {}
     evaluating = 0.0
@@ -236,9 +231,7 @@ def gather(study: Study, out: str | os.PathLike[str]) -> Results:
 def default_jobs(study: Study) -> int:
     """One process on a GPU, otherwise one per core that this process may use (affinity, control group,
     OMP_NUM_THREADS)."""
-    if resolve_device(study.device) == "cuda":
-        return 1
-    return cores()
+    return 1 if resolve_device(study.device) == "cuda" else cores()
 
 
 def place_of(folder: Path, cell: Cell) -> Path:
@@ -262,7 +255,6 @@ def begun(folder: Path) -> bool:
 
 
 def _gather(study: Study, every: Sequence[Cell], folder: Path) -> Results:
-
     scoring = []
     for number, scale in product(range(len(study.scorers)), study.scales):
         table = pool.scores_file(folder, number, scale)

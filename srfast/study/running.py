@@ -59,10 +59,7 @@ def run_cell(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, l
     torch.set_num_threads(1)
     try:
         with cell_folder(folder):
-            if not results.finished(folder):
-                text = _run(study, cell, scored, test, folder)
-            else:
-                text = "finished before"
+            text = "finished before" if results.finished(folder) else _run(study, cell, scored, test, folder)
     except Taken:
         return Outcome(cell, "elsewhere")
     except (InputError, RunError, OSError) as error:
@@ -97,29 +94,19 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         reselect=cell.arm.reselection(cell.keep),
         sample=sampling.parse(cell.arm.sample) if cell.arm.sample else None,
     )
+    threads = _READERS if resolve_device(study.device) == "cuda" else 1
     trained = train(
-        plan,
-        store,
-        folder,
-        resume=True,
-        log_every=LOG_EVERY,
-        save_every=study.save_every,
-        device=study.device,
-        threads=_READERS if resolve_device(study.device) == "cuda" else 1,
-        quiet=True,
-    )
+        plan, store, folder, resume=True, log_every=LOG_EVERY, save_every=study.save_every, device=study.device,
+        threads=threads, quiet=True,
+    )  # fmt: skip
     protocol: Protocol = "rgb" if describe(cell.model).color == "rgb" else "classic"
+    scoring = scored.seconds + scored.targets.get(cell.arm.column, 0.0)
     fixed = {
+        **{name: getattr(cell, name) for name in ("model", "scale", "keep", "updates", "seed", "pool")},
         "cell": cell.name,
         "arm": cell.arm.name,
-        "model": cell.model,
-        "scale": cell.scale,
-        "keep": cell.keep,
-        "updates": cell.updates,
-        "seed": cell.seed,
-        "seconds": results.training_seconds(folder),
-        "scoring_seconds": _scoring_seconds(cell, scored) + selecting if _needs_scores(cell) else 0.0,
-        "pool": cell.pool,
+        "seconds": results.training_steps(folder)[1],
+        "scoring_seconds": scoring + selecting if _needs_scores(cell) else 0.0,
         "scorer": Path(scored.scorer).name,
         "patches": len(coreset),
     }
@@ -148,15 +135,10 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
     return ", ".join(text)
 
 
-def _scoring_seconds(cell: Cell, scored: pool.Scored) -> float:
-    return scored.seconds + scored.targets.get(cell.arm.column, 0.0)
-
-
 def _needs_scores(cell: Cell) -> bool:
     """Whether scoring is part of the cost of the cell; bicubic and Sobel are columns of the same table."""
-    if cell.arm.sample:
-        return True
-    return cell.keep < 1 and not cell.arm.reselect_every and dict(cell.arm.select) != {"method": "random"}
+    arm = cell.arm
+    return bool(arm.sample) or (cell.keep < 1 and not arm.reselect_every and dict(arm.select) != {"method": "random"})
 
 
 def running(folder: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from srfast.evaluation.inference import Interval
@@ -65,20 +65,20 @@ class Table:
                     found |= {(r, column): place for t, r in values if t == text}
         return found
 
-    def markdown(self) -> str:
-        """The table as Markdown, with the best value bold and the second underlined."""
+    def _shown(self, best: str, second: str, escape: Callable[[str], str] = str) -> list[list[str]]:
+        """The entries as text; templates mark the best value and the second."""
         marks = self.marks()
 
         def show(r: int, c: int, entry: Entry) -> str:
             if not isinstance(entry, Value):
-                return "" if entry is None else str(entry)
-            text = entry.text
-            place = marks.get((r, c))
-            text = f"**{text}**" if place == 0 else f"<u>{text}</u>" if place == 1 else text
-            return f"{text} {entry.bounds}".strip()
+                return "" if entry is None else escape(str(entry))
+            return f"{(best, second, '%s')[marks.get((r, c), 2)] % entry.text} {escape(entry.bounds)}".strip()
 
-        lines = [list(self.header), ["---"] * len(self.header)]
-        lines += [[show(r, c, e) for c, e in enumerate(row)] for r, row in enumerate(self.rows)]
+        return [[show(r, c, e) for c, e in enumerate(row)] for r, row in enumerate(self.rows)]
+
+    def markdown(self) -> str:
+        """The table as Markdown, with the best value bold and the second underlined."""
+        lines = [list(self.header), ["---"] * len(self.header), *self._shown("**%s**", "<u>%s</u>")]
         return f"{self.title}\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
     def csv(self) -> str:
@@ -102,38 +102,20 @@ class Table:
 
     def latex(self) -> str:
         """The table as a tabular for the package booktabs, with the best value bold and the second underlined."""
-        marks = self.marks()
-
-        def show(r: int, c: int, entry: Entry) -> str:
-            if not isinstance(entry, Value):
-                return "" if entry is None else _escape(str(entry))
-            text = entry.text
-            place = marks.get((r, c))
-            text = rf"\textbf{{{text}}}" if place == 0 else rf"\underline{{{text}}}" if place == 1 else text
-            return f"{text} {_escape(entry.bounds)}".strip()
-
         kinds = "".join(
             "r" if any(isinstance(row[c], (Value, int)) for row in self.rows) else "l" for c in range(len(self.header))
         )
         body = []
         blocks = list(self.blocks) or [None] * len(self.rows)
-        for r, row in enumerate(self.rows):
+        for r, row in enumerate(self._shown(r"\textbf{%s}", r"\underline{%s}", _escape)):
             if r and blocks[r] != blocks[r - 1]:
                 body.append(r"\midrule")
-            body.append(" & ".join(show(r, c, e) for c, e in enumerate(row)) + r" \\")
+            body.append(" & ".join(row) + r" \\")
         head = " & ".join(_escape(h) for h in self.header) + r" \\"
         lines = [f"% {self.title}", rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", head, r"\midrule", *body]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def _escape(text: str) -> str:
-    for plain, escaped in (
-        ("\\", r"\textbackslash "),
-        ("%", r"\%"),
-        ("&", r"\&"),
-        ("_", r"\_"),
-        ("#", r"\#"),
-        ("±", r"$\pm$"),
-    ):
-        text = text.replace(plain, escaped)
-    return text
+    special = {"\\": r"\textbackslash ", "±": r"$\pm$", **{sign: rf"\{sign}" for sign in "%&_#"}}
+    return text.translate(str.maketrans(special))

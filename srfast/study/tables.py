@@ -10,7 +10,7 @@ import numpy as np
 from srfast.evaluation.inference import DELTA, Interval, interval, pooled_sigma, seeds_needed, told
 from srfast.study.claims import judged
 from srfast.study.comparisons import pairs
-from srfast.study.result_groups import Group, groups, main_dataset, training_seconds
+from srfast.study.result_groups import Group, cells_of, groups, main_dataset, training_seconds
 from srfast.study.results import Results
 from srfast.study.strata import STRATA
 from srfast.study.table_formats import Entry, Table, Value
@@ -118,18 +118,8 @@ def _by_dataset(name: str, title: str, some: Sequence[Group]) -> Table:
 
 
 def _comparisons(some: Sequence[Group], dataset: str) -> Table:
-    header = [
-        "Scale",
-        "Model",
-        *_LABELS,
-        "Pool",
-        "Against",
-        "Difference (dB)",
-        "Seeds",
-        "p (equal)",
-        "Verdict",
-        "Needs",
-    ]
+    header = ["Scale", "Model", *_LABELS, "Pool", "Against", "Difference (dB)"]
+    header += ["Seeds", "p (equal)", "Verdict", "Needs"]
     rows: list[list[Entry]] = []
     for pair in pairs(some, dataset):
         k, r = pair.group.key, pair.result
@@ -180,22 +170,13 @@ def _spread(some: Sequence[Group], dataset: str) -> Table:
 
 def _costs(some: Sequence[Group], dataset: str) -> Table:
     """The costs with the time of scoring and selecting, and what everything needs to be as good."""
-    header = [
-        *_LABELS,
-        "Model",
-        "Patches",
-        "Training (s)",
-        "Scoring and selecting (s)",
-        "PSNR",
-        "Updates of all patches for it",
-    ]
+    header = [*_LABELS, "Model", "Patches", "Training (s)", "Scoring and selecting (s)", "PSNR"]
+    header += ["Updates of all patches for it"]
     training = training_seconds(some)
     rows: list[list[Entry]] = []
     for g in some:
-        curve = sorted(
-            ((c.key.updates, float(c.per_seed(dataset).mean())) for c in some if c.is_full and _same(c, g)),
-            key=lambda p: p[0],
-        )
+        full = sorted((c for c in some if c.is_full and c.setting == g.setting), key=lambda c: c.key.updates)
+        curve = [(c.key.updates, float(c.per_seed(dataset).mean())) for c in full]
         psnr = interval(g.per_seed(dataset))
         rows.append(
             [
@@ -209,10 +190,6 @@ def _costs(some: Sequence[Group], dataset: str) -> Table:
             ]
         )
     return Table("costs", f"What the PSNR on {dataset} costs; training at the fastest pace of an update.", header, rows)
-
-
-def _same(c: Group, g: Group) -> bool:
-    return (c.key.scale, c.key.model, c.key.pool) == (g.key.scale, g.key.model, g.key.pool)
 
 
 def updates_for(psnr: float, curve: Sequence[tuple[int, float]]) -> str | None:
@@ -260,16 +237,10 @@ def strata_psnr(results: Results, dataset: str) -> dict[str, dict[str, float]]:
 def strata_of(results: Results, some: Sequence[Group], dataset: str) -> list[tuple[Group, dict[str, Interval]]]:
     """PSNR of each group on each stratum, over the seeds."""
     by_cell = strata_psnr(results, dataset)
-    of_key: dict[tuple[object, ...], list[str]] = {}
-    seen = set()
-    names = ("scale", "model", "arm", "keep", "updates", "pool", "scorer")
-    for row in results.table.select(["cell", *names]).to_pylist():
-        if row["cell"] not in seen:
-            seen.add(row["cell"])
-            of_key.setdefault(tuple(row[n] for n in names), []).append(row["cell"])
+    cells = cells_of(results)
     found = []
     for g in some:
-        psnrs = [by_cell[c] for c in of_key[tuple(g.key)] if c in by_cell]
+        psnrs = [by_cell[c] for c in cells[g.key] if c in by_cell]
         strata = [s for s in (*STRATA, "flat") if psnrs and all(s in p for p in psnrs)]
         found.append((g, {s: interval(np.array([p[s] for p in psnrs])) for s in strata}))
     return found

@@ -109,7 +109,10 @@ def texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(map(text, value))
 
 
-def fractions(value: Any) -> bool:
-    """One fraction in (0, 1], or a list of them."""
-    values = value if isinstance(value, list) else [value]
-    return bool(values) and all(number(v, 0, 1) for v in values)
+def some(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """The test for one value that fits, or a list of them."""
+    return lambda value: all(map(fits, value)) and bool(value) if isinstance(value, list) else fits(value)
+
+
+fractions = some(lambda v: number(v, 0, 1))
+"""One fraction in (0, 1], or a list of them."""

@@ -38,6 +38,11 @@ class World:
             dist.all_reduce(value)
         return float(value) / self.size
 
+    def images(self, x: torch.Tensor) -> torch.Tensor:
+        """uint8 [0, 255] or float [0, 1] -> float [0, 1], on the device; bytes travel, not floats."""
+        x = x.to(self.device, non_blocking=True)
+        return x.float().div_(255) if x.dtype == torch.uint8 else x
+
     def wait(self) -> None:
         if self.size > 1:
             dist.barrier()

@@ -270,7 +270,7 @@ class _Runner:
 
     def _update(self, net: nn.Module, feed: Feed) -> Tensor:
         plan, recipe, device = self.plan, self.plan.recipe, self.world.device
-        lr, hr = (self._to_float(x) for x in feed.draw())
+        lr, hr = map(self.world.images, feed.draw())
         rate = recipe.rate(self.step, plan.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
@@ -292,11 +292,6 @@ class _Runner:
         if self.average:
             self._update_average()
         return loss.detach()
-
-    def _to_float(self, x: Tensor) -> Tensor:
-        """uint8 [0, 255] or float [0, 1] -> float [0, 1], on the device; bytes travel, not floats."""
-        x = x.to(self.world.device, non_blocking=True)
-        return x.float().div_(255) if x.dtype == torch.uint8 else x
 
     def _update_average(self) -> None:
         decay = min(self.plan.recipe.ema, (1 + self.step) / (10 + self.step))

@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, Literal
 
 from srfast.errors import InputError
 from srfast.settings import SWITCH, Kind, Settings, mapping, number, numbers, one_of, setting, whole
 
-_RECIPE = "the model's recipe"
+_of_recipe = partial(setting, shown="the model's recipe")
 _DECAY = number("a decay in [0, 1)", lambda v: 0 <= v < 1)
 _SIZE = number("0 or more", lambda v: v >= 0)
 _PART = number("a fraction from 0 to 1", lambda v: 0 <= v <= 1)
@@ -21,10 +22,6 @@ _PART = number("a fraction from 0 to 1", lambda v: 0 <= v <= 1)
 def _rate(value: Any) -> float:
     value = float(value) if isinstance(value, str) else value
     return float(number("", lambda v: v > 0).plain(value))
-
-
-def _of_recipe(default: Any, help: str, kind: Kind, **about: Any) -> Any:
-    return setting(default, help, kind, shown=_RECIPE, **about)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,16 +68,11 @@ def region_losses(model: nn.Module, store: PairStore, world: World) -> np.ndarra
             same = following is not None and (following.width, following.height) == (r.width, r.height)
             if same and (len(batch) + 1) * r.width * r.height <= _PIXELS:
                 continue
-            lr, hr = zip(*(store.region(k) for k in batch), strict=True)
-            losses[torch.tensor(batch, device=world.device)] = _squared_error(model, np.stack(lr), np.stack(hr), world)
+            pairs = zip(*(store.region(k) for k in batch), strict=True)
+            lr, hr = (world.images(torch.from_numpy(np.stack(side))) for side in pairs)
+            error = (model(lr).float() - hr).double().square().mean(dim=(1, 2, 3))
+            losses[torch.tensor(batch, device=world.device)] = error
             batch = []
     if world.size > 1:
         torch.distributed.all_reduce(losses)
     return losses.cpu().numpy()
-
-
-def _squared_error(model: nn.Module, lr: np.ndarray, hr: np.ndarray, world: World) -> torch.Tensor:
-    small = torch.from_numpy(lr).to(world.device)
-    small = small.float().div_(255) if small.dtype == torch.uint8 else small
-    whole = torch.from_numpy(hr).to(world.device).float().div_(255)
-    return (model(small).float() - whole).double().square().mean(dim=(1, 2, 3))

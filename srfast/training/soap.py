@@ -47,14 +47,7 @@ class SOAP(Optimizer):
         eps: float = 1e-8,
         longest: int = 1024,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "memory": memory,
-            "every": every,
-            "eps": eps,
-            "longest": longest,
-        }
+        defaults = {"lr": lr, "betas": betas, "memory": memory, "every": every, "eps": eps, "longest": longest}
         super().__init__(params, defaults)
 
     @torch.no_grad()

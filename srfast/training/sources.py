@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srfast.coreset.pairs import Source, image_sources, read_patches, read_rows, scale_of
+from srfast.coreset.pairs import Source, read_patches, read_rows, scale_of
 from srfast.data.grid import starts
 from srfast.data.images import find_images, image_size
 from srfast.data.lowres import LowRes, check_apart, check_size
@@ -135,7 +135,7 @@ def _image_regions(
     regions: list[Region] = []
     small = 0
     sizes = {path: image_size(path) for path in names}
-    for source in image_sources(list(names), factors):
+    for source in (Source(path, factor) for path in names for factor in factors):
         w, h = (side(n, source.factor) // scale * scale for n in sizes[source.path])
         if min(w, h) < patch:
             small += source.factor == 1.0

@@ -115,25 +115,19 @@ class PairStore:
 
     def crop(self, region: int, x: int, y: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """LR [C, size / scale, size / scale] and HR [C, size, size] at (x, y) inside a region, as views."""
-        r = self.regions[region]
-        lr, hr = self._planes(r.source)
-        x0, y0, _, _ = self._boxes[r.source]
-        left, top, s = r.x + x - x0, r.y + y - y0, self.scale
-        return (
-            lr[:, top // s : (top + size) // s, left // s : (left + size) // s],
-            hr[:, top : top + size, left : left + size],
-        )
+        return self._cut(self.regions[region], x, y, size, size)
 
     def region(self, region: int) -> tuple[np.ndarray, np.ndarray]:
         """LR and HR of a whole region, as views."""
         r = self.regions[region]
+        return self._cut(r, 0, 0, r.width, r.height)
+
+    def _cut(self, r: Region, x: int, y: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
         lr, hr = self._planes(r.source)
         x0, y0, _, _ = self._boxes[r.source]
-        left, top, s = r.x - x0, r.y - y0, self.scale
-        return (
-            lr[:, top // s : (top + r.height) // s, left // s : (left + r.width) // s],
-            hr[:, top : top + r.height, left : left + r.width],
-        )
+        left, top, s = r.x + x - x0, r.y + y - y0, self.scale
+        small = lr[:, top // s : (top + height) // s, left // s : (left + width) // s]
+        return small, hr[:, top : top + height, left : left + width]
 
     def _bounding_boxes(self) -> dict[int, tuple[int, int, int, int]]:
         boxes: dict[int, tuple[int, int, int, int]] = {}

@@ -29,7 +29,7 @@ from srfast.report.writing import write_page
 from srfast.scoring.defects.panel import COLUMNS
 from srfast.scoring.defects.thresholds import THRESHOLDS, of_images, reasons
 from srfast.scoring.pipeline import Images, write_scores
-from srfast.scoring.rows import numbers
+from srfast.scoring.rows import coded
 from srfast.scoring.settings import ScoreArguments
 from srfast.scoring.table import ScoreTable
 from srfast.settings import documented
@@ -185,8 +185,7 @@ def _parts(path: Any) -> bool:
 
 def _judge(table: ScoreTable) -> dict[str, Verdict]:
     """Judges images by thresholds, by size, and by whether they can be read."""
-    image = table.table.column("image").combine_chunks().dictionary_encode()
-    codes, names = numbers(pa.chunked_array([image.indices])), image.dictionary.to_pylist()
+    names, codes = coded(table.table.column("image"))
     skipped = {entry["image"]: entry["reason"] for entry in table.meta.get("skipped", [])}
     small = {entry["image"]: (entry["width"], entry["height"]) for entry in table.meta.get("small", [])}
     verdicts = {name: Verdict(name) for name in sorted({*names, *skipped, *small})}

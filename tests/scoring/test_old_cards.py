@@ -32,7 +32,7 @@ def card(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "Tesla T4")
         monkeypatch.setattr(native, "build_info", lambda: {"cuda": True})
         monkeypatch.setattr(registry, "installed", lambda name: not name.startswith("onnx"))
-        registry._say.cache_clear()
+        registry.say_once.cache_clear()
 
     return pretend
 

@@ -238,14 +238,14 @@ def test_a_cuda_provider_that_does_not_work_is_not_used(monkeypatch: pytest.Monk
     if runtime.CUDA in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has a CUDA provider")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [runtime.CUDA, runtime.CPU])
-    runtime._cuda.cache_clear()
+    runtime.cuda_fails.cache_clear()
     try:
         report = runtime.provider_report()
         assert report["provider"] == runtime.CPU
         assert report["reason"]
         assert OnnxScorer(None, 2).provider == runtime.CPU
     finally:
-        runtime._cuda.cache_clear()
+        runtime.cuda_fails.cache_clear()
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])

@@ -41,7 +41,7 @@ def test_a_worker_that_scores_otherwise_fails_by_name(tmp_path: Path) -> None:
 def test_auto_says_when_it_is_not_the_compiled_engine(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    choice._say.cache_clear()
+    choice.say_once.cache_clear()
     monkeypatch.delenv("SRFAST_BACKEND", raising=False)
     monkeypatch.setattr(native, "available", lambda: False)
     with caplog.at_level(logging.WARNING, "srfast"):

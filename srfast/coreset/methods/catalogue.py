@@ -5,11 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from srfast.coreset.methods import clusters, draws, own
+import numpy as np
+
+from srfast.coreset.methods import clusters, draws
 from srfast.coreset.methods.base import Method
 from srfast.coreset.methods.sorting import by_column, by_key, column, reducible, relative
+from srfast.errors import InputError
 from srfast.runtime import plugins
 
+GROUP = "srfast.methods"
+"""Group of entry points of installed packages: a name, and a function or ``Method``."""
 _LOSS = partial(column, "loss")
 
 _METHODS = {
@@ -41,8 +46,26 @@ def find(method: Any, columns: tuple[str, ...] = ()) -> Method:
             return _METHODS[method]
         if plugins.is_file(method):
             method = plugins.from_file(method)
-        elif method not in columns and method in plugins.added(own.GROUP):
-            method = plugins.added(own.GROUP)[method].load()
+        elif method not in columns and method in plugins.added(GROUP):
+            method = plugins.added(GROUP)[method].load()
         else:
             return by_column(method, "a column of the table")
-    return method if isinstance(method, Method) else by_key(partial(own.number_of, method), "a function of the user's")
+    return method if isinstance(method, Method) else by_key(partial(_number_of, method), "a function of the user's")
+
+
+def _number_of(function: Any, table: Any) -> np.ndarray:
+    """The numbers that a function returns for the rows of a table.
+
+    Raises:
+        InputError: it does not return one finite number for each row.
+    """
+    name = getattr(function, "__name__", "method")
+    values = np.asarray(function(table))
+    if values.shape != (len(table),) or values.dtype.kind not in "fiub":
+        raise InputError(
+            f"method: expected {name} to return {len(table)} numbers, one per row, got {values.dtype} "
+            f"{list(values.shape)}"
+        )
+    if not np.isfinite(values).all():
+        raise InputError(f"method: expected {name} to return finite numbers, got missing ones or nan")
+    return values.astype(np.float64) if values.dtype.kind == "b" else values

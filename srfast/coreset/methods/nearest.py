@@ -1,4 +1,4 @@
-"""The control of selection for a target: the patches whose texture is nearest to the target's."""
+"""Selection for a target, and its control: the patches whose texture is nearest to the target's."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from srfast.coreset.features import copies, describe, luma, spectrum, standardised, summed
+from srfast.coreset.settings import SelectArguments
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.workers import ordered_map
@@ -17,6 +19,7 @@ from srfast.errors import InputError
 from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages
+from srfast.scoring.table import ScoreTable
 
 MOST = 4096
 """Number of the target's patches that are compared; of more, a random draw is."""
@@ -57,6 +60,23 @@ def similarity(
         piece = pool[i : i + _PIECE]
         nearest[i : i + _PIECE] = (lengths - 2 * piece @ wanted.T).min(axis=1) + (piece**2).sum(axis=1)
     return -np.maximum(nearest, 0)
+
+
+def targeted(table: ScoreTable, asked: SelectArguments) -> ScoreTable:
+    """The table with the column ``asked.method`` for ``asked.target``: "influence" or "similar".
+
+    Raises:
+        InputError: an image cannot be read or has changed, or ``srfast.influence`` would raise it.
+        RunError: the method is influence and PyTorch is not installed.
+    """
+    assert asked.target is not None
+    if asked.method == "influence":
+        from srfast.coreset.influence import influence
+
+        return influence(table, asked.target, root=asked.root, seed=asked.seed)
+    rng = np.random.default_rng(asked.seed)
+    found = similarity(table, np.arange(len(table)), asked.target, asked.root, rng)
+    return ScoreTable(table.table.append_column("similar", pa.array(found.astype(np.float32))), table.meta)
 
 
 def _target(table: Rows, target: Any, rng: np.random.Generator) -> np.ndarray:

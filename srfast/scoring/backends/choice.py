@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from functools import cache
 
 from srfast.errors import InputError, RunError
 from srfast.ops import native
-from srfast.ops.device import resolve_device, sees_cuda
+from srfast.ops.device import resolve_device, say_once, sees_cuda
 from srfast.runtime.optional import installed
 from srfast.scoring.backends.protocol import BatchEngine, Engine
 from srfast.scoring.network import Network
@@ -103,7 +102,9 @@ def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
         reason = unusable(name, device, network)
         if reason is None:
             if reasons and network.kind in ("srcnn", "bicubic"):
-                _say(f"{name} scores{' on the GPU' * (device == 'cuda')}, slower than it could: " + "; ".join(reasons))
+                say_once(
+                    f"{name} scores{' on the GPU' * (device == 'cuda')}, slower than it could: " + "; ".join(reasons)
+                )
             return _chosen(name, device)
         reasons.append(f"{name}: {reason}")
     raise RunError("backend: none can be used: " + "; ".join(reasons))
@@ -114,14 +115,8 @@ def _chosen(backend: str, device: str) -> tuple[str, str]:
         from srfast.ops.cuda import refusal
 
         if reason := refusal():
-            _say(f"triton scores on the GPU, and torch down-samples, slower than the CUDA kernels could: {reason}")
+            say_once(f"triton scores on the GPU, and torch down-samples, slower than the CUDA kernels could: {reason}")
     return backend, device
-
-
-@cache
-def _say(text: str) -> None:
-    """Logs a warning once per process."""
-    logging.getLogger("srfast").warning("%s", text)
 
 
 def make_engine(network: Network, settings: ScoreSettings, isa: str | None = None, threads: int = 1) -> BatchEngine:

@@ -19,13 +19,6 @@ from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.network import Network
 
 
-def _arrays(network: Network) -> list[np.ndarray]:
-    """SRCNN's six arrays, or zeros if there is no network."""
-    if network.arrays is None:
-        return [np.zeros(shape, np.float32) for shape in SRCNN_SHAPES.values()]
-    return [network.arrays[name] for name in SRCNN_SHAPES]
-
-
 class NativeEngine:
     """Scores through csrc/cpu. Any number of threads may use one instance."""
 
@@ -35,7 +28,8 @@ class NativeEngine:
     def __init__(
         self, network: Network, boundary: str = "symmetric", precision: str = "fp32", isa: str | None = None
     ) -> None:
-        self._scorer = packed_scorer(tuple(a.tobytes() for a in _arrays(network)), network.scale)
+        arrays = network.arrays or {name: np.zeros(shape, np.float32) for name, shape in SRCNN_SHAPES.items()}
+        self._scorer = packed_scorer(tuple(arrays[name].tobytes() for name in SRCNN_SHAPES), network.scale)
         self._network = network.kind == "srcnn"
         self._scale = network.scale
         self._boundary = BOUNDARIES[boundary]

@@ -25,7 +25,8 @@ class MapEngine(ABC):
     def __init__(self, network: Network, boundary: str) -> None:
         self.network = network
         self.boundary = boundary
-        self._plain = NativeEngine(_bicubic(network.scale), boundary) if native.available() else None
+        bicubic = Network("bicubic", "bicubic", "", network.scale)
+        self._plain = NativeEngine(bicubic, boundary) if native.available() else None
 
     @abstractmethod
     def errors(self, patches: np.ndarray) -> np.ndarray:
@@ -79,7 +80,3 @@ class MapEngine(ABC):
         x = torch.from_numpy(np.ascontiguousarray(patches))
         error = reference.squared_error(x, None, self.network.scale, torch.float32, self.boundary)
         return error, reference.sobel_map(x)
-
-
-def _bicubic(scale: int) -> Network:
-    return Network("bicubic", "bicubic", "", scale)

@@ -14,8 +14,6 @@ from srfast.errors import RunError
 if TYPE_CHECKING:
     from torch import Tensor
 
-COLUMNS = ("loss", "bicubic", "sobel")
-
 
 @dataclass
 class Scores:

@@ -53,9 +53,7 @@ class Upscaler:
         """Squared errors on Y, float32 [N, H, W] in units of [0, 255]^2, of HR [N, H, W, 3 or 1] uint8 and its LR."""
         planes = self._planes(lr)
         if len(planes) == 1:
-            rows = []
-            for row in self._rows(planes):
-                rows.append(torch.cat([self._error(tile, planes, hr[0]) for tile in row], 1))
+            rows = [torch.cat([self._error(t, planes, hr[0]) for t in row], 1) for row in self._rows(planes)]
             return torch.cat(rows)[None]
         with without_tf32():
             sr = self.network.model(planes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -37,11 +37,11 @@ def session(model: bytes | Path, threads: int, device: str = "auto") -> Any:
         RunError: onnxruntime is missing, or CUDA was asked for and does not work.
     """
     _runtime()
-    works, reason = (False, "") if device == "cpu" else _cuda()
-    if device == "cuda" and not works:
+    reason = "" if device == "cpu" else cuda_fails()
+    if device == "cuda" and reason is not None:
         raise RunError(f"device: expected a working CUDA provider of ONNX Runtime, got none: {reason}")
     try:
-        return _open(model, threads, works)
+        return _open(model, threads, reason is None)
     except Exception as error:
         name = "model" if isinstance(model, bytes) else model
         raise InputError(f"{name}: expected a graph that ONNX Runtime can load, got: {_first_line(error)}") from error
@@ -56,9 +56,8 @@ def provider_report() -> dict[str, str | None]:
         except ImportError:
             report["reason"] = f"{name} is not installed: pip install 'srfast[onnx]'"
     if report["onnxruntime"] and report["onnx"]:
-        works, reason = _cuda()
-        report["provider"] = CUDA if works else CPU
-        report["reason"] = reason or None
+        report["reason"] = cuda_fails()
+        report["provider"] = CUDA if report["reason"] is None else CPU
     return report
 
 
@@ -317,25 +316,17 @@ def _open(model: bytes | Path, threads: int, cuda: bool) -> Any:
     return ort.InferenceSession(model if isinstance(model, bytes) else str(model), options, providers=providers)
 
 
+@cache
 def cuda_fails() -> str | None:
-    """Why ONNX Runtime does not compute on CUDA on this machine; None if it does."""
-    works, reason = _cuda()
-    return None if works else reason
-
-
-@lru_cache(maxsize=1)
-def _cuda() -> tuple[bool, str]:
-    """Whether a graph runs on CUDA on this machine, and why not; a graph is run, since drivers fail as late as that."""
+    """Why no graph runs on CUDA on this machine; None if one does. One is run, since drivers fail as late as that."""
     if CUDA not in _runtime().get_available_providers():
-        return False, "this onnxruntime has no CUDA provider (onnxruntime-gpu has)"
+        return "this onnxruntime has no CUDA provider (onnxruntime-gpu has)"
     try:
         probe = _open(build_scorer(None, 2, 4).SerializeToString(), 1, True)
         probe.run(None, {"patches": np.zeros((1, 4, 4, 3), np.uint8)})
     except Exception as error:
-        return False, f"CUDA does not work: {_first_line(error)}"
-    if probe.get_providers()[0] != CUDA:
-        return False, "ONNX Runtime found no usable CUDA libraries"
-    return True, ""
+        return f"CUDA does not work: {_first_line(error)}"
+    return None if probe.get_providers()[0] == CUDA else "ONNX Runtime found no usable CUDA libraries"
 
 
 def _first_line(error: BaseException) -> str:
