@@ -13,11 +13,7 @@ from srfast.coreset.settings import SelectArguments
 @click.command("select", short_help="Select a core-set from a score table.")
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
 @click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(dir_okay=False),
-    help="Core-set to write, such as coreset.parquet.",
+    "-o", "--output", required=True, type=click.Path(dir_okay=False), help="Core-set to write, such as coreset.parquet."
 )
 @settings(SelectArguments)
 @json_option()

@@ -62,11 +62,7 @@ from srfast.scoring.settings import ScoreSettings
     "Repeatable.",
 )
 @click.option(
-    "--test",
-    "tests",
-    multiple=True,
-    metavar="NAME=DIR",
-    help="Test set to use instead of the study's. Repeatable.",
+    "--test", "tests", multiple=True, metavar="NAME=DIR", help="Test set to use instead of the study's. Repeatable."
 )
 def command(
     study: str,

@@ -135,9 +135,7 @@ class Selection(Settings):
         shown="no limit",
     )
     seed: int = setting(
-        0,
-        "Random seed of the methods that draw, at least 0.",
-        Kind("a non-negative integer", whole().plain, "whole"),
+        0, "Random seed of the methods that draw, at least 0.", Kind("a non-negative integer", whole().plain, "whole")
     )
     where: str | None = setting(
         None,

@@ -69,10 +69,7 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
 
 @contextmanager
 def output_file(
-    path: str | os.PathLike[str],
-    kind: str,
-    inputs: Iterable[str | os.PathLike[str]] = (),
-    aside: Path | None = None,
+    path: str | os.PathLike[str], kind: str, inputs: Iterable[str | os.PathLike[str]] = (), aside: Path | None = None
 ) -> Iterator[Path]:
     """Yields a temporary path to write to; on success it becomes ``path``, whole.
 

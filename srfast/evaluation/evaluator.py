@@ -206,12 +206,7 @@ def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.n
 
 
 def _reconstruct(
-    network: Descriptor | None,
-    hr: np.ndarray,
-    lr: np.ndarray | None,
-    scale: int,
-    protocol: Protocol,
-    tile: int | None,
+    network: Descriptor | None, hr: np.ndarray, lr: np.ndarray | None, scale: int, protocol: Protocol, tile: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """uint8 SR and HR as the metrics take them: Y [H, W] under classic, RGB [H, W, 3] under rgb."""
     if protocol == "classic":

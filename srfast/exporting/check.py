@@ -46,10 +46,7 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
         name, high, low = entry
         return _decoded(folder, name, high), None if low is None else _decoded(folder, name, low)
 
-    with (
-        closing(_complete(folder, plan, read)) as entries,
-        closing(ordered_map(decode, entries, workers)) as decoded,
-    ):
+    with closing(_complete(folder, plan, read)) as entries, closing(ordered_map(decode, entries, workers)) as decoded:
         for (name, _, _), (hr, lr) in decoded:
             row = left.pop(name, None)
             if row is None:

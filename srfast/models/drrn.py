@@ -40,13 +40,7 @@ class DRRN(nn.Module):
     """
 
     def __init__(
-        self,
-        scale: int = 2,
-        *,
-        features: int = 128,
-        units: int = 25,
-        normalise: bool = True,
-        rectified: bool = False,
+        self, scale: int = 2, *, features: int = 128, units: int = 25, normalise: bool = True, rectified: bool = False
     ) -> None:
         super().__init__()
         self.scale = scale

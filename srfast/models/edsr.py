@@ -27,13 +27,7 @@ class EDSR(nn.Module):
     """
 
     def __init__(
-        self,
-        scale: int = 2,
-        *,
-        features: int = 256,
-        blocks: int = 32,
-        weight: float = 0.1,
-        mean_shift: bool = False,
+        self, scale: int = 2, *, features: int = 256, blocks: int = 32, weight: float = 0.1, mean_shift: bool = False
     ) -> None:
         super().__init__()
         self.scale = scale

@@ -76,12 +76,7 @@ class IDN(nn.Module):
         self.extract = nn.Sequential(_conv(1, features), _conv(features, features))
         self.blocks = nn.Sequential(*(DistillationBlock(features, kept) for _ in range(blocks)))
         self.deconv = nn.ConvTranspose2d(
-            features,
-            1,
-            kernel,
-            stride=scale,
-            padding=kernel // 2 - (scale - 1) // 2,
-            output_padding=(scale - 1) % 2,
+            features, 1, kernel, stride=scale, padding=kernel // 2 - (scale - 1) // 2, output_padding=(scale - 1) % 2
         )
         nn.init.normal_(self.deconv.weight, std=1e-3)
         layers.zero_bias(self.deconv)

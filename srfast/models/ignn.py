@@ -221,9 +221,7 @@ class GraphAggregation(nn.Module):
         )
         self.score_lr, self.score_hr = (
             nn.Sequential(
-                nn.Conv2d(labels, 64, 1),
-                layers.ResidualBlock(64, kernel=1, weight=weight),
-                nn.Conv2d(64, 1, 1),
+                nn.Conv2d(labels, 64, 1), layers.ResidualBlock(64, kernel=1, weight=weight), nn.Conv2d(64, 1, 1)
             )
             for _ in range(2)
         )

@@ -42,26 +42,14 @@ class Description:
 _MODELS = {
     d.name: d
     for d in (
-        Description(
-            "srcnn",
-            "srfast.models.srcnn:SRCNN",
-            "y",
-            "Dong et al., 2014 (9-1-5)",
-            pretrained=True,
-        ),
+        Description("srcnn", "srfast.models.srcnn:SRCNN", "y", "Dong et al., 2014 (9-1-5)", pretrained=True),
         Description("fsrcnn", "srfast.models.fsrcnn:FSRCNN", "y", "Dong et al., 2016"),
         Description("drrn", "srfast.models.drrn:DRRN", "y", "Tai et al., 2017 (B1U25)"),
         Description("idn", "srfast.models.idn:IDN", "y", "Hui et al., 2018"),
         Description("edsr_baseline", "srfast.models.edsr:baseline", "rgb", "Lim et al., 2017 (16 x 64)"),
         Description("edsr", "srfast.models.edsr:EDSR", "rgb", "Lim et al., 2017 (32 x 256)"),
         Description("rdn", "srfast.models.rdn:RDN", "rgb", "Zhang et al., 2018"),
-        Description(
-            "swinir",
-            "srfast.models.foreign:swinir",
-            "rgb",
-            "Liang et al., 2021 (classical)",
-            extra="train",
-        ),
+        Description("swinir", "srfast.models.foreign:swinir", "rgb", "Liang et al., 2021 (classical)", extra="train"),
         Description(
             "swinir_light",
             "srfast.models.foreign:swinir_light",

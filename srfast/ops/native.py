@@ -109,9 +109,8 @@ def imresize(image: np.ndarray, scale: float, boundary: int) -> np.ndarray:
 
 def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> np.ndarray:
     """``srfast.ops.blockiness.blockiness`` of a uint8 image [H, W, 3 or 1], xs and ys int32 and ascending."""
+    image = _rows_together(image)
     h, w, c = image.shape
-    if image.strides[1:] != (c, 1):
-        image = np.ascontiguousarray(image)
     out = np.empty(len(xs) * len(ys), np.float32)
     compiled().blockiness(
         image.ctypes.data, h, w, image.strides[0], c, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size,

@@ -194,10 +194,7 @@ def write_parquet(
     """
     schema = schema.with_metadata(file_metadata(meta))
     kind = provenance.kind_of_table(meta)
-    with (
-        output_file(path, kind, inputs, aside) as temporary,
-        Writer(temporary, schema, **CHECKED) as writer,
-    ):
+    with output_file(path, kind, inputs, aside) as temporary, Writer(temporary, schema, **CHECKED) as writer:
         pending: list[pa.Table] = []
         rows = 0
         for table in tables:

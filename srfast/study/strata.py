@@ -71,12 +71,7 @@ def _strata(files: tuple[str, ...], scale: int, protocol: Protocol) -> dict[str,
     every = np.concatenate([e.ravel() for e in errors.values()])
     low, high = np.quantile(every, (1 / 3, 2 / 3)) if every.size else (0.0, 0.0)
     return {
-        name: {
-            "easy": e <= low,
-            "middle": (e > low) & (e <= high),
-            "hard": e > high,
-            "flat": gradients[name] < FLAT,
-        }
+        name: {"easy": e <= low, "middle": (e > low) & (e <= high), "hard": e > high, "flat": gradients[name] < FLAT}
         for name, e in errors.items()
     }
 

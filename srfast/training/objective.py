@@ -19,11 +19,7 @@ def _euclidean(sr: Tensor, hr: Tensor) -> Tensor:
     return (sr - hr).square().sum() / (2 * len(sr))
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "l1": F.l1_loss,
-    "mse": F.mse_loss,
-    "euclidean": _euclidean,
-}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "mse": F.mse_loss, "euclidean": _euclidean}
 
 
 def loss_of(name: str, sr: Tensor, hr: Tensor, weights: Tensor | None) -> Tensor:

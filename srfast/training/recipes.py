@@ -97,9 +97,7 @@ class Recipe(Settings):
         _DECAY,
     )
     loss_border: int = _of_recipe(
-        0,
-        "Number of LR pixels at each side of a crop that the loss leaves out, since padding affects them.",
-        whole(),
+        0, "Number of LR pixels at each side of a crop that the loss leaves out, since padding affects them.", whole()
     )
     fp32_tail: float = _of_recipe(
         0.0, "Fraction of the steps, the last ones, that are computed in fp32 whatever the precision.", _PART

@@ -51,11 +51,7 @@ def _transposed(own: State) -> State:
 def _fsrcnn(first: str, shrink: str, mapping: str) -> Callable[[State], Options]:
     def options(state: State) -> Options:
         layers = [v for k, v in state.items() if re.fullmatch(mapping, k) and v.ndim == 4 and v.shape[-1] == 3]
-        return {
-            "features": state[first].shape[0],
-            "shrunk": state[shrink].shape[0],
-            "mappings": len(layers),
-        }
+        return {"features": state[first].shape[0], "shrunk": state[shrink].shape[0], "mappings": len(layers)}
 
     return options
 

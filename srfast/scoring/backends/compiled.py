@@ -5,15 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from srfast.data.grid import Grid
-from srfast.ops.native import (
-    BOUNDARIES,
-    SRCNN_SHAPES,
-    compiled,
-    integer_kernels,
-    isa_index,
-    packed_scorer,
-    score_batch,
-)
+from srfast.ops.native import BOUNDARIES, SRCNN_SHAPES, compiled, integer_kernels, isa_index, packed_scorer, score_batch
 from srfast.runtime.threads import default_threads
 from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.network import Network

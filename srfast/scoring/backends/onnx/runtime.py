@@ -206,10 +206,7 @@ class OnnxNetwork:
         if len(planes) == 0:
             return np.zeros((0, self.channels, factor * height, factor * width), np.float32)
         out = _in_batches(
-            self._call,
-            planes,
-            self._batch or max(1, _RUN_PIXELS[CPU] // (height * width)),
-            self._batch is not None,
+            self._call, planes, self._batch or max(1, _RUN_PIXELS[CPU] // (height * width)), self._batch is not None
         )
         wanted = (len(planes), self.channels, factor * height, factor * width)
         if out.shape != wanted:
