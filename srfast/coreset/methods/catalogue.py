@@ -54,11 +54,7 @@ def find(method: Any, columns: tuple[str, ...] = ()) -> Method:
 
 
 def _number_of(function: Any, table: Any) -> np.ndarray:
-    """The numbers that a function returns for the rows of a table.
-
-    Raises:
-        InputError: it does not return one finite number for each row.
-    """
+    """The numbers that a function returns for the rows of a table, one finite number for each."""
     name = getattr(function, "__name__", "method")
     values = np.asarray(function(table))
     if values.shape != (len(table),) or values.dtype.kind not in "fiub":
