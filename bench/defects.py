@@ -2,7 +2,8 @@
 
 ``python -m bench.defects FOLDER...`` of photographs, each also as ``FOLDER/2`` for halved: AUC of each column for
 patches of 96 pixels (nulls left out) and for images (what they are judged by), the shares of nulls, what the thresholds
-leave out of the clean ones, by name. Kernels and codecs are OpenCV's, where the network was trained with Pillow's;
+leave out of the clean ones, by name. ``--gray`` turns every photograph gray, clean or spoilt; ``--without NAME...``
+sets some of them aside. Kernels and codecs are OpenCV's, where the network was trained with Pillow's;
 defocus is a disc; WebP follows enlargement once. A pair is clean where the LR image is the HR image reduced, and off
 where it is that of the HR image moved.
 """
@@ -24,6 +25,7 @@ from bench.degrade import degrade
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.ops.defects import COLUMNS, defects, jpeg_trace
+from srfast.ops.defects_reference import luma
 from srfast.scoring.defects import thresholds
 from srfast.scoring.defects.alignment import pair_columns
 from srfast.scoring.defects.thresholds import THRESHOLDS, reasons
@@ -185,6 +187,11 @@ def of_images(column: str, found: list[dict[str, np.ndarray]]) -> np.ndarray:
     return np.array([thresholds.of_images(column, f[column], np.zeros(len(f[column]), np.int64))[0] for f in found])
 
 
+def gray(image: np.ndarray) -> np.ndarray:
+    """Its luma, as three equal channels."""
+    return np.ascontiguousarray(luma(image)[..., None].astype(np.uint8).repeat(3, 2))
+
+
 def halved(image: np.ndarray) -> np.ndarray:
     return srfast.imresize(image, 0.5)
 
@@ -257,10 +264,13 @@ def main() -> None:
         "--clean-only", action="store_true", help="only what the thresholds leave out of the clean ones"
     )
     parser.add_argument("--only", help="rows of this column")
+    parser.add_argument("--gray", action="store_true", help="without colour, clean and spoilt")
+    parser.add_argument("--without", nargs="+", default=[], metavar="NAME", help="images set aside, by their stems")
     args = parser.parse_args()
     for folder in args.folders:
-        images = load(folder, args.most)
-        clean = [columns_of(image) for _, image in images]
+        images = [(name, image) for name, image in load(folder, args.most) if Path(name).stem not in args.without]
+        last: Callable[[np.ndarray], np.ndarray] = gray if args.gray else np.ascontiguousarray
+        clean = [columns_of(last(image)) for _, image in images]
         print(f"\n## {folder}: {len(images)} images, {sum(len(c['noise']) for c in clean)} patches", flush=True)
         left_out(images, clean)
         nulls(images, clean)
@@ -278,7 +288,7 @@ def main() -> None:
             if args.only and column != args.only:
                 continue
             rng = np.random.default_rng(0)
-            found = [columns_of(np.ascontiguousarray(spoil(image, rng)), column) for _, image in images]
+            found = [columns_of(last(spoil(image, rng)), column) for _, image in images]
             row(column, what, clean, found)
         for kind in ("bicubic", "area, JPEG 90"):
             if args.only in (None, "shift"):

@@ -29,12 +29,20 @@ FEATURES = (
 WEIGHTS = Path(__file__).parents[1] / "weights" / "defects.safetensors"
 
 
-@lru_cache(maxsize=1)
-def weights() -> np.ndarray:
-    """The network's weights, float32: for each layer its matrix [outputs, inputs] and its bias, one after another."""
+@lru_cache(maxsize=2)
+def weights(colour: bool = True) -> np.ndarray:
+    """The network's weights, float32: for each layer its matrix [outputs, inputs] and its bias, one after another.
+
+    Args:
+        colour: Whether they are for images with colour; ``defects_reference.without_colour`` makes those for others.
+    """
     from safetensors.numpy import load
 
     held = load(WEIGHTS.read_bytes())
+    if not colour:
+        held["0.weight"], held["0.bias"] = defects_reference.without_colour(
+            held["0.weight"], held["0.bias"], held["gray.weight"], held["gray.bias"]
+        )
     return np.concatenate(
         [held[f"{n}.{kind}"].ravel() for n in range(len(defects_reference.LAYERS)) for kind in ("weight", "bias")]
     )
@@ -67,7 +75,8 @@ def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thread
     Network: for each tile two layers of 32 with ReLU over ``FEATURES``; their mean over the tiles inside the window
     (``(size - 7) // 8`` squared, from the first that begins inside it); a layer of 32 with ReLU, and a linear one: log2
     (1 + noise), blur, logits of the factors 1, 2, 3 and 4, of the halo and of the overlay. It was trained on synthetic
-    defects by ``bench/defect_network.py``.
+    defects of photographs with colour by ``bench/defect_network.py``. In an image whose pixels are all gray the feature
+    ``chroma`` is replaced by what the others of the tile let expect in a photograph with colour (least squares).
 
     Args:
         image: uint8 [H, W, 3] RGB, or [H, W, 1]; contiguous or not.
@@ -88,9 +97,17 @@ def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thread
     if not SMALLEST <= size <= LARGEST:
         raise InputError(f"size: expected {SMALLEST} to {LARGEST} pixels, got {size}")
     xs, ys = check_windows("xs", xs, size, image.shape[1]), check_windows("ys", ys, size, image.shape[0])
+    of_network = weights(has_colour(image))
     if native.available():
-        return native.defects(image, xs, ys, size, weights(), threads)
-    return defects_reference.defects(image, xs, ys, size, weights()).astype(np.float32)
+        return native.defects(image, xs, ys, size, of_network, threads)
+    return defects_reference.defects(image, xs, ys, size, of_network).astype(np.float32)
+
+
+def has_colour(image: np.ndarray) -> bool:
+    """Whether a pixel of a uint8 image [H, W, 3] or [H, W, 1] has unequal channels; a few are looked at first."""
+    return image.shape[2] == 3 and any(
+        bool((part[..., 1:] != part[..., :1]).any()) for part in (image[:: len(image) // 8 + 1], image)
+    )
 
 
 def jpeg_trace(image: np.ndarray) -> int | None:

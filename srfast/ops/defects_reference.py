@@ -122,6 +122,21 @@ def layers(weights: Array) -> list[tuple[Array, Array]]:
     return found
 
 
+CHROMA = 14
+"""The place of ``chroma`` among the features."""
+
+
+def without_colour(weight: Array, bias: Array, from_others: Array, constant: Array) -> tuple[Array, Array]:
+    """Weight and bias of the first layer for images without colour.
+
+    They make of the features what the given ones make of them with ``from_others @ features + constant`` in the place
+    of chroma; ``from_others`` [features] has 0 there.
+    """
+    changed = weight + np.outer(weight[:, CHROMA], from_others)
+    changed[:, CHROMA] = 0
+    return changed, bias + weight[:, CHROMA] * constant
+
+
 def defects(image: Array, xs: Array, ys: Array, size: int, weights: Array) -> Array:
     """float64 [len(ys) * len(xs), 8], the columns of ``srfast.ops.defects.defects``."""
     (a, a0), (b, b0), (c, c0), (d, d0) = layers(weights.astype(np.float64))

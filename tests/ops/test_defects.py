@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from srfast.errors import InputError
 from srfast.ops import defects_reference as reference
 from srfast.ops import native
-from srfast.ops.defects import COLUMNS, defects, jpeg_trace, weights
+from srfast.ops.defects import COLUMNS, defects, has_colour, jpeg_trace, weights
 
 compiled_only = pytest.mark.skipif(not native.available(), reason="the compiled module is missing")
 N = {name: i for i, name in enumerate(COLUMNS)}
@@ -72,7 +72,7 @@ def test_against_the_definition(name: str, size: int, step: int) -> None:
     image = pictures()[name]
     xs, ys = corners(image, size, step)
     got = defects(image, xs, ys, size)
-    want = reference.defects(image, xs, ys, size, weights())
+    want = reference.defects(image, xs, ys, size, weights(has_colour(image)))
     assert got.dtype == np.float32
     assert got.shape == want.shape == (len(xs) * len(ys), len(COLUMNS))
     assert np.array_equal(np.isnan(got), np.isnan(want))
@@ -153,6 +153,43 @@ def test_what_was_done_is_seen() -> None:
             assert mean(picture, column) > 1.5 * mean(image, column) + 0.1, (name, column)
 
 
+def test_halos_of_gray_photographs_are_seen() -> None:
+    """A network that was trained in colour takes a picture without any for one without halos."""
+    for name in ("coffee", "chelsea", "astronaut"):
+        gray = Image.fromarray(photo(name)).convert("L")
+        xs, ys = corners(photo(name), 96, 32)
+        before, after = (
+            np.nanmean(defects(np.array(picture)[..., None], xs, ys, 96)[:, N["halo"]])
+            for picture in (gray, gray.filter(ImageFilter.UnsharpMask(2, 300, 0)))
+        )
+        assert after > 1.5 * before + 10, name
+
+
+def test_one_channel_is_three_equal_ones() -> None:
+    one, start = photo()[..., 1:2], np.array([0, 30])
+    assert np.array_equal(defects(one, start, start, 64), defects(one.repeat(3, 2), start, start, 64))
+
+
+def test_chroma_of_gray_images_follows_from_the_other_features() -> None:
+    rng = np.random.default_rng(0)
+    weight, bias, seen = rng.normal(size=(32, 24)), rng.normal(size=32), rng.normal(size=(5, 24))
+    from_others, constant = np.insert(rng.normal(size=23), reference.CHROMA, 0), rng.normal(size=1)
+    changed, moved = reference.without_colour(weight, bias, from_others, constant)
+    seen[:, reference.CHROMA] = seen @ from_others + constant
+    want = seen @ weight.T + bias
+    seen[:, reference.CHROMA] = rng.normal(size=5)  # what stood there does not count
+    assert np.allclose(seen @ changed.T + moved, want, rtol=0, atol=1e-12)  # float64, sums of some tens of terms
+
+
+@pytest.mark.parametrize("place", [(0, 0), (149, 202), (75, 100)])
+def test_a_coloured_pixel_is_colour(place: tuple[int, int]) -> None:
+    gray = photo()[..., :1].repeat(3, 2)
+    assert not has_colour(gray)
+    assert not has_colour(gray[..., :1])
+    gray[place[0], place[1], 1] ^= 1
+    assert has_colour(gray)
+
+
 def test_extremes() -> None:
     found = {name: defects(image, np.array([0]), np.array([0]), 40)[0] for name, image in pictures().items()}
     assert np.isnan(found["flat"][N["blur"]])
@@ -193,6 +230,6 @@ def test_wrong_arguments() -> None:
             jpeg_trace(bad)
     with pytest.raises(InputError, match="size: expected 32 to 16777215 pixels, got 31"):
         defects(image, start, start, 31)
-    for bad in ([-1], [400], [5, 0]):
+    for xs in ([-1], [400], [5, 0]):
         with pytest.raises(InputError, match="xs: expected ascending windows inside 203 pixels"):
-            defects(image, np.array(bad), start, 32)
+            defects(image, np.array(xs), start, 32)
