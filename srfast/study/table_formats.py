@@ -118,4 +118,4 @@ class Table:
 
 def _escape(text: str) -> str:
     special = {"\\": r"\textbackslash ", "±": r"$\pm$", **{sign: rf"\{sign}" for sign in "%&_#"}}
-    return text.translate(str.maketrans(special))
+    return "".join(special.get(sign, sign) for sign in text)
