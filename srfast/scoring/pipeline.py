@@ -22,6 +22,7 @@ from srfast.data.scratch import scratch_folder
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.runtime.interrupts import finishing
+from srfast.runtime.locks import LOCK, Lock
 from srfast.runtime.progress import Progress, shown
 from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
@@ -172,6 +173,8 @@ def _write(
     log.info("%d images", len(files))
     resume = _same(target, meta) if settings.resume is None else settings.resume
     with Parts.start(Path(os.path.realpath(target)), meta, resume) as parts:
+        if folder and os.path.lexists(target / LOCK):  # of a run between the rename of its parts and its end
+            Lock.take(target / LOCK, target).release()
         _score_into(parts, source, settings, files, progress)
         summary = Summary(target, parts.meta(files))
         # Another shard may have patches; a whole dataset without any is a mistake.

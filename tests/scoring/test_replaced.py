@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -101,38 +100,27 @@ def test_a_table_of_other_settings_is_not_continued(few: Path, tmp_path: Path) -
     assert not (tmp_path / "s.parquet.parts").exists()
 
 
-def test_the_lock_of_a_run_that_begins_meanwhile_stays(
+def test_a_run_that_begins_before_the_ones_end_is_told_at_once(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the rename of the parts and their run's end a second run begins, and a third one asks."""
+    """Between the rename of the parts and their run's end: it did all of its work, and then left its parts."""
     output = f"{tmp_path / 'scores'}/"
-    at_work, go_on = threading.Event(), threading.Event()
-
-    def wait(done: int, _total: int, _patches: int) -> None:
-        if done == 1:
-            at_work.set()
-            go_on.wait(60)
-
-    second = threading.Thread(target=lambda: score(few, output=output, progress=wait, **OPTIONS))
-    moved = parts.Lock.moved
+    moved, told, done = parts.Lock.moved, [], []
 
     def then_second(lock: Any, path: Path) -> None:
         moved(lock, path)
-        if not at_work.is_set():
-            second.start()
-            assert at_work.wait(60)
+        with pytest.raises(RunError, match="is writing it") as error:
+            score(few, output=output, progress=lambda *_: done.append(1), **OPTIONS)
+        told.append(error)
 
-    monkeypatch.setattr(parts.Lock, "moved", then_second)
-    score(few, output=output, **OPTIONS)
-    assert at_work.is_set()
-    try:
-        with pytest.raises(RunError, match="is writing it"):
-            score(few, output=output, **OPTIONS)
-    finally:
-        go_on.set()
-        second.join(60)
-    assert ScoreTable.read(tmp_path / "scores").table.equals(score(few, **OPTIONS).table)
-    assert not (tmp_path / "scores.parts").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.Lock, "moved", then_second)
+        score(few, output=output, **OPTIONS)
+    assert len(told) == 1
+    assert not done
+    assert sorted(os.listdir(tmp_path)) == [few.name, "scores"]
+    assert ScoreTable.read(tmp_path / "scores").table.equals(score(few, output=output, **OPTIONS).table)
+    assert not (tmp_path / "scores" / LOCK).exists()
 
 
 def core_set(folder: Path, path: Path) -> None:
