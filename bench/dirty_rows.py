@@ -20,7 +20,6 @@ ARMS = (
     ("the hardest half of what `--clean` leaves", "clean_des 50"),
 )
 KINDS = ("noise", "overlay", "halo", "jpeg", "upscaled", "upscaled + jpeg", "blur")
-_WORDS = {arm.removesuffix(" 100"): words for words, arm in ARMS}
 
 TABLES = {
     "dirty-means": Means(
@@ -29,8 +28,8 @@ TABLES = {
         tuple(f"{name}: fsrcnn 1951" for name, _ in POOLS),
         ARMS,
     ),
-    "dirty-claims": Across(POOLS, _WORDS),
-    "dirty-strata": Across(POOLS, _WORDS, strata=True),
+    "dirty-claims": Across(POOLS, ARMS),
+    "dirty-strata": Across(POOLS, ARMS, strata=True),
     "dirty-kept": Kept(POOLS, ARMS),
     "dirty-kinds": Kept(POOLS[:1], ARMS[2:], (CLEAN, *KINDS)),
 }

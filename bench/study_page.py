@@ -100,8 +100,6 @@ _SIZES = (
 )
 
 
-_OF_SIZES = {arm.removesuffix(" 100"): words for words, arm in _SIZES}
-
 TABLES: dict[str, Table] = {
     **target_rows.TABLES,
     **dirty_rows.TABLES,
@@ -271,8 +269,8 @@ TABLES: dict[str, Table] = {
         ),
     ),
     "sizes-means": Means("sizes", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), _SIZES),
-    "sizes": Family("sizes", _OF_SIZES),
-    "sizes-strata": Family("sizes", _OF_SIZES, strata=True),
+    "sizes": Family("sizes", _SIZES),
+    "sizes-strata": Family("sizes", _SIZES, strata=True),
     "sizes-long-means": Means(
         "sizes-long",
         ("15,608 updates", "BSD100", "Urban100"),

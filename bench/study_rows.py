@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,7 +62,8 @@ class Across:
 
     studies: tuple[tuple[str, str], ...]
     """Name and head of the column."""
-    words: Mapping[str, str]
+    arms: tuple[tuple[str, str], ...]
+    """Words, "name keep"."""
     strata: bool = False
 
     def markdown(self) -> str:
@@ -73,7 +73,7 @@ class Across:
                 if bool(j.stratum) == self.strata:
                     i, mark = j.interval, "**" if j.p < 0.05 else ""
                     on = f", {j.stratum} tiles" if self.strata else ""
-                    cells = rows.setdefault(_claim(j, self.words) + on, [""] * len(self.studies))
+                    cells = rows.setdefault(_claim(j, self.arms) + on, [""] * len(self.studies))
                     cells[at] = f"{mark}{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]{mark}"
         return markdown(["claim", *(head for _, head in self.studies)], [[k, *v] for k, v in rows.items()])
 
@@ -83,7 +83,8 @@ class Family:
     """The claims of one study's file, judged together: Holm's p, simultaneous intervals."""
 
     study: str
-    words: Mapping[str, str]
+    arms: tuple[tuple[str, str], ...]
+    """Words, "name keep"."""
     strata: bool = False
 
     def markdown(self) -> str:
@@ -93,14 +94,14 @@ class Family:
                 i = j.interval
                 on = f"{j.dataset}{f', {j.stratum}' if j.stratum else ''}"
                 found = f"{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]"
-                lines.append([_claim(j, self.words), on, found, str(j.result.seeds), f"{j.p:.2g}", j.verdict])
+                lines.append([_claim(j, self.arms), on, found, str(j.result.seeds), f"{j.p:.2g}", j.verdict])
         return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", "p (Holm)", "verdict"], lines)
 
 
-def _claim(j: Judged, words: Mapping[str, str]) -> str:
-    """Its two sides, each in the words of its arm, by "NAME PERCENT" where the arm has several."""
-    sides = ((j.claim[name], f"{j.claim[name]} {j.claim[keep] * 100:g}") for name, keep in SIDES)
-    one, other = (words.get(exact) or words[name] for name, exact in sides)
+def _claim(j: Judged, arms: tuple[tuple[str, str], ...]) -> str:
+    """Its two sides, in the words of their arms."""
+    words = {arm: of for of, arm in arms}
+    one, other = (words[f"{j.claim[name]} {j.claim[keep] * 100:g}"] for name, keep in SIDES)
     return f"{one}{',' * (',' in one)} against {other}"
 
 
