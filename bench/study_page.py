@@ -271,6 +271,8 @@ TABLES: dict[str, Table] = {
     "sizes-means": Means("sizes", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), _SIZES),
     "sizes": Family("sizes", _SIZES),
     "sizes-strata": Family("sizes", _SIZES, strata=True),
+    "sizes-long": Family("sizes-long", _SIZES),
+    "sizes-long-strata": Family("sizes-long", _SIZES, strata=True),
     "sizes-long-means": Means(
         "sizes-long",
         ("15,608 updates", "BSD100", "Urban100"),
