@@ -54,7 +54,7 @@ def test_the_documentation_has_the_tables_of_the_results(page: ModuleType) -> No
 
 
 def test_every_effect_that_is_written_is_one_that_was_found() -> None:
-    """Of two arms of a study, or of studies that are compared (those whose names begin alike), on BSD100 and Urban100."""
+    """Of two arms of a study, or of studies whose names begin alike, on BSD100 and Urban100."""
     pages = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
     # Tables are held to the results by the test above.
     prose = {path.name: "".join(x for x in path.read_text().splitlines(True) if x[0] != "|") for path in pages}
