@@ -100,6 +100,8 @@ _SIZES = (
 )
 
 
+_X4 = (("all patches", "full 100"), ("the hardest half", "des 50"), ("a random half", "random 50"))
+
 TABLES: dict[str, Table] = {
     **target_rows.TABLES,
     **dirty_rows.TABLES,
@@ -280,6 +282,9 @@ TABLES: dict[str, Table] = {
         tuple(row for row in _SIZES if row[1].split()[0] not in ("random", "clean_des", "one", "best_des")),
         ("BSD100", "Urban100"),
     ),
+    "x4-means": Means("x4", ("x4, 1,951 updates", "BSD100", "Urban100"), ("fsrcnn 1951",), _X4, ("BSD100", "Urban100")),
+    "x4": Family("x4", _X4),
+    "x4-strata": Family("x4", _X4, strata=True),
     "saved": Saved(
         (
             (HALF, "table1-bsds", "fsrcnn", "des 50", 1951),
