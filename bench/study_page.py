@@ -102,6 +102,15 @@ _SIZES = (
 
 _X4 = (("all patches", "full 100"), ("the hardest half", "des 50"), ("a random half", "random 50"))
 
+_SAMPLING = (
+    ("all patches", "full 100"),
+    ("the hardest half", "des 50"),
+    ("the hardest half for 75 % of the updates, then all", "then_all 100"),
+    ("the hardest half for 50 % of the updates, then all", "half_then_all 100"),
+    ("crops in proportion to loss^a, a from 1 to 0", "annealed 100"),
+    ("crops in proportion to the loss, each counted 1 / p", "weighted 100"),
+)
+
 TABLES: dict[str, Table] = {
     **target_rows.TABLES,
     **dirty_rows.TABLES,
@@ -285,6 +294,9 @@ TABLES: dict[str, Table] = {
     "x4-means": Means("x4", ("x4, 1,951 updates", "BSD100", "Urban100"), ("fsrcnn 1951",), _X4, ("BSD100", "Urban100")),
     "x4": Family("x4", _X4),
     "x4-strata": Family("x4", _X4, strata=True),
+    "sampling-means": Means("sampling", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), _SAMPLING),
+    "sampling": Family("sampling", _SAMPLING),
+    "sampling-strata": Family("sampling", _SAMPLING, strata=True),
     "saved": Saved(
         (
             (HALF, "table1-bsds", "fsrcnn", "des 50", 1951),
