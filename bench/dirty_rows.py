@@ -7,6 +7,7 @@ from bench.study_rows import Across, Means
 
 POOLS = (
     ("dirty-wild-60", "a mix, 60 % spoilt"),
+    ("dirty-upscaled-75", "75 % enlarged"),
     ("dirty-noise-30", "30 % noisy"),
 )
 ARMS = (

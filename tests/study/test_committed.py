@@ -29,7 +29,9 @@ EFFECT = re.compile(r"([+-]?\d\.\d+)(?: dB)? \[([+-]?\d\.\d+),\s([+-]?\d\.\d+)\]
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (STUDIES / "results").iterdir()))
 def test_committed_results_print_their_tables(name: str) -> None:
-    study = STUDIES / f"{'dirty' if name.startswith('dirty-') else name}.toml"  # one file, run on several pools
+    study = STUDIES / f"{name}.toml"
+    if not study.exists():
+        study = STUDIES / f"{name.partition('-')[0]}.toml"  # one file, run on several pools
     folder = STUDIES / "results" / name
     assert study.stem != name or results_folder(study) == folder
     results = Results.read(folder)
