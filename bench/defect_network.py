@@ -87,7 +87,7 @@ def spoilt(image: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray
         size, lines = float(rng.integers(8, 34)), int(rng.integers(3, 16))
         text = degrade(image, "overlay", size, rng, opacity=opacity, lines=lines)
         ink = np.abs(text.astype(int) - image).max(2) > 24
-        found.append((saved(text, 75, 96) if rng.random() < 0.25 else text, {"overlay": opacity, "ink": ink}))  # type: ignore[dict-item]
+        found.append((saved(text, 75, 96) if rng.random() < 0.25 else text, {"overlay": opacity, "ink": ink}))
     fine = grated(image, rng)
     found.append((fine, {"grated": 1}))
     found.append((degrade(grated(image, rng), "noise", 8, rng, colour=False), {"grated": 1, "noise": 8}))
@@ -246,10 +246,10 @@ def main() -> None:
     some = x[::7].float()
     mean, deviation = some.mean((0, 1)), some.std((0, 1)) + 1e-3
     network = fit(((x.float() - mean) / deviation).half(), about, args.epochs)
-    first = network.layers[0]
+    first: Any = network.layers[0]
     with torch.no_grad():  # what the features were scaled by goes into the first layer
-        first.weight /= deviation  # type: ignore[operator]
-        first.bias -= first.weight @ mean  # type: ignore[operator]
+        first.weight /= deviation
+        first.bias -= first.weight @ mean
         out = torch.cat([network(part.float()) for part in x.split(2000)]).numpy()
     tensors = {
         f"{n}.{k}": v.detach().contiguous()

@@ -3,14 +3,17 @@
 ``python -m bench.defects FOLDER...`` of photographs, each also as ``FOLDER/2`` for halved: AUC of each column for
 patches of 96 pixels (nulls left out) and for images (what they are judged by), the shares of nulls, what the thresholds
 leave out of the clean ones, by name. ``--gray`` turns every photograph gray, clean or spoilt; ``--without NAME...``
-sets some of them aside. Kernels and codecs are OpenCV's, where the network was trained with Pillow's;
-defocus is a disc; WebP follows enlargement once. A pair is clean where the LR image is the HR image reduced, and off
-where it is that of the HR image moved.
+sets some of them aside. ``--keep`` puts the figures into bench/results/defects.json, from which ``python -m
+bench.study_page`` writes the tables of docs/defects.md. Kernels and codecs are OpenCV's, where the network was trained
+with Pillow's; defocus is a disc; WebP follows enlargement once. A pair is clean where the LR image is the HR image
+reduced, and off where it is that of the HR image moved.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +24,7 @@ import torch
 from scipy.stats import rankdata
 
 import srfast
+from bench.defect_rows import KEPT, Figures
 from bench.degrade import degrade
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
@@ -44,7 +48,9 @@ def encoded(image: np.ndarray, suffix: str, quality: int) -> np.ndarray:
     """The image after a file of OpenCV's encoder."""
     key = cv2.IMWRITE_JPEG_QUALITY if suffix == ".jpg" else cv2.IMWRITE_WEBP_QUALITY
     _, data = cv2.imencode(suffix, np.ascontiguousarray(image[..., ::-1]), [key, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def enlarged(factor: int, kernel: str, after: str = "") -> Spoil:
@@ -127,7 +133,7 @@ def pair_of(image: np.ndarray, kind: str, moved: int) -> dict[str, np.ndarray]:
     """``shift`` of the patches of the image and an LR image that lies ``moved`` HR pixels off, to the right."""
     h, w = (side // 2 * 2 for side in image.shape[:2])
     hr = np.ascontiguousarray(image[:h, : w - 2])
-    grid = Grid.over(*hr.shape[:2], 2, PATCH, PATCH)
+    grid = Grid.over(hr.shape[0], hr.shape[1], 2, PATCH, PATCH)
     return pair_columns(hr, reduced(image[:h, moved : w - 2 + moved], kind), grid.xs, grid.ys, PATCH, 2)
 
 
@@ -141,7 +147,7 @@ ROWS: list[tuple[str, str, Spoil]] = [
     ("blur", "defocus 2.5", defocused(2.5)),
     ("blur", "motion 8", made("blur", 8, shape="motion")),
     *[
-        ("upscaled", f"x{factor} {kernel}{', ' + after if after else ''}", enlarged(factor, kernel, after))
+        ("upscaled", f"x{factor} {kernel}{after and ', JPEG 90'}", enlarged(factor, kernel, after))
         for factor in (2, 3, 4)
         for after in ("", "jpg")
         for kernel in KERNELS
@@ -163,7 +169,7 @@ ROWS: list[tuple[str, str, Spoil]] = [
 
 def columns_of(image: np.ndarray, only: str = "") -> dict[str, np.ndarray]:
     """The columns of an image's patches, those at least that are needed for one of them."""
-    grid = Grid.over(*image.shape[:2], 2, PATCH, PATCH)
+    grid = Grid.over(image.shape[0], image.shape[1], 2, PATCH, PATCH)
     found = {} if only == "jpeg" else dict(zip(COLUMNS, defects(image, grid.xs, grid.ys, PATCH).T, strict=True))
     if only in ("", "jpeg"):
         found["jpeg"] = np.full(len(grid), jpeg_trace(image) or np.nan)
@@ -200,60 +206,60 @@ def load(folder: str, most: int) -> list[tuple[str, np.ndarray]]:
     half = folder.endswith("/2")
     files = find_images(folder.removesuffix("/2"))
     files = files[:: max(1, len(files) // most)]
-    images = [
-        (f"{Path(folder).name if not half else Path(folder).parent.name + '/2'}/{f.name}", read_rgb(f.path))
-        for f in files
-    ]
+    images = [(Path(f.name).stem, read_rgb(f.path)) for f in files]
     images = [(name, halved(image) if half else image) for name, image in images]
     return [(name, image) for name, image in images if min(image.shape[:2]) >= PATCH + 8]
 
 
-def left_out(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndarray]]) -> None:
-    """Which patches and images the thresholds are against, and by name."""
-    patches = sum(len(f["noise"]) for f in found)
-    gone, names = 0, []
+def left_out(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndarray]]) -> Figures:
+    """Which images and which patches of other images the thresholds are against, by name and column."""
+    out: Figures = {"patches_out": 0, "whole": {}, "single": {}}
     for (name, _), columns in zip(images, found, strict=True):
         image = np.zeros(len(columns["noise"]), np.int64)
         why = reasons(columns, image)
-        out = np.any(list(why.values()), 0)
-        gone += int(out.sum())
-        whole = [
-            f"{t.column} {of_images(t.column, [columns])[0]:.4g}" for t in THRESHOLDS if t.column in columns
+        out["patches_out"] += int(np.any(list(why.values()), 0).sum())
+        whole = {
+            t.column: float(f"{of_images(t.column, [columns])[0]:.4g}") for t in THRESHOLDS if t.column in columns
             and t.against_images(columns[t.column], image).any()
-        ]  # fmt: skip
-        if whole:
-            names.append(f"{name} ({', '.join(whole)})")
-        elif out.any():
-            print(
-                f"  patches of {name}: "
-                + ", ".join(f"{k} {int(v.sum())} of {len(v)}" for k, v in why.items() if v.any())
-            )
-    print(
-        f"left out: {gone} of {patches} patches ({gone / patches:.2%}), {len(names)} of {len(images)} images: "
-        + "; ".join(names)
-    )
+        }  # fmt: skip
+        single = {column: int(v.sum()) for column, v in why.items() if v.any()}
+        if whole or single:
+            out["whole" if whole else "single"][name] = whole or single
+    return out
 
 
-def nulls(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndarray]]) -> None:
-    """The share of nulls in patches that are not flat."""
+def nulls(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndarray]]) -> Figures:
+    """The share of nulls in patches that are not flat, by column, and of these patches that have any."""
     textured = []
     for _, image in images:
-        grid = Grid.over(*image.shape[:2], 2, PATCH, PATCH)
+        grid = Grid.over(image.shape[0], image.shape[1], 2, PATCH, PATCH)
         luma = image @ np.array([0.299, 0.587, 0.114])
         textured += [luma[y : y + PATCH, x : x + PATCH].std() >= 2 for y in grid.ys for x in grid.xs]
-    for name in COLUMNS:
-        values = np.concatenate([f[name] for f in found])[np.array(textured)]
-        if np.isnan(values).any():
-            print(f"null: {name} {np.isnan(values).mean():.2%} of {len(values)} patches that are not flat")
+    missing = {name: np.isnan(np.concatenate([f[name] for f in found]))[np.array(textured)] for name in COLUMNS}
+    missing["any"] = np.any(list(missing.values()), 0)
+    return {name: round(float(v.mean()), 4) for name, v in missing.items() if v.any()}
 
 
-def row(column: str, what: str, clean: list[dict[str, np.ndarray]], found: list[dict[str, np.ndarray]]) -> None:
-    """Prints a line of the table."""
-    patch = auc(*(judged(column, np.concatenate([f[column] for f in some])) for some in (clean, found)))
-    whole = auc(*(judged(column, of_images(column, some)) for some in (clean, found)))
+def row(rows: Figures, column: str, what: str, *some: list[dict[str, np.ndarray]]) -> None:
+    """Prints and adds a row: clean against spoilt, AUC for patches and images, the share of images left out."""
+    patch = auc(*(judged(column, np.concatenate([f[column] for f in found])) for found in some))
+    whole = auc(*(judged(column, of_images(column, found)) for found in some))
     limit = next(t for t in THRESHOLDS if t.column == column)
-    caught = np.mean([limit.against_images(f[column], np.zeros(len(f[column]), np.int64))[0] for f in found])
+    caught = np.mean([limit.against_images(f[column], np.zeros(len(f[column]), np.int64))[0] for f in some[1]])
+    rows.setdefault(column, {})[what] = [round(float(v), 6) for v in (patch, whole, caught)]
     print(f"| {column} | {what} | {patch:.3f} | {whole:.3f} | {caught:.0%} |", flush=True)
+
+
+def keep(section: str, name: str, figures: Figures) -> None:
+    """Adds the figures to those of docs/defects.md; rows that were not measured stay, if of as many images."""
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    old = kept.setdefault(section, {}).get(name, {})
+    if "rows" in figures and old.get("images") == figures["images"]:
+        figures = {**figures, "rows": {**old["rows"], **figures["rows"]}}
+    kept[section][name] = figures
+    # A list stays on its line.
+    text = re.sub(r"\[[^]]*\]", lambda m: re.sub(r"\n *", "", m[0]).replace(",", ", "), json.dumps(kept, indent=1))
+    KEPT.write_text(text + "\n")
 
 
 def main() -> None:
@@ -263,37 +269,43 @@ def main() -> None:
     parser.add_argument(
         "--clean-only", action="store_true", help="only what the thresholds leave out of the clean ones"
     )
-    parser.add_argument("--only", help="rows of this column")
+    parser.add_argument("--only", nargs="+", metavar="COLUMN", help="rows of these columns")
     parser.add_argument("--gray", action="store_true", help="without colour, clean and spoilt")
     parser.add_argument("--without", nargs="+", default=[], metavar="NAME", help="images set aside, by their stems")
+    parser.add_argument("--keep", action="store_true", help="put the figures into bench/results/defects.json")
     args = parser.parse_args()
+    last: Callable[[np.ndarray], np.ndarray] = gray if args.gray else np.ascontiguousarray
     for folder in args.folders:
-        images = [(name, image) for name, image in load(folder, args.most) if Path(name).stem not in args.without]
-        last: Callable[[np.ndarray], np.ndarray] = gray if args.gray else np.ascontiguousarray
+        images = [(name, image) for name, image in load(folder, args.most) if name not in args.without]
         clean = [columns_of(last(image)) for _, image in images]
-        print(f"\n## {folder}: {len(images)} images, {sum(len(c['noise']) for c in clean)} patches", flush=True)
-        left_out(images, clean)
-        nulls(images, clean)
+        name = "/".join(Path(folder).parts[-2 if folder.endswith("/2") else -1 :])
+        name += ", gray" * args.gray + "".join(f", without {n}" for n in args.without)
+        about: Figures = {"images": len(images), "patches": sum(len(c["noise"]) for c in clean)}
+        out = {**about, **left_out(images, clean), "nulls": nulls(images, clean)}
+        print(f"\n## {name}: {out}", flush=True)
         if args.clean_only:
-            for name in ("noise", "blur", "upscaled", "overlay", "halo"):
-                values, whole = np.concatenate([c[name] for c in clean]), of_images(name, clean)
+            for column in ("noise", "blur", "upscaled", "overlay", "halo"):
+                values, whole = np.concatenate([c[column] for c in clean]), of_images(column, clean)
                 patches = np.nanquantile(values, (0.5, 0.95, 0.99, 0.998)).round(2)
                 wholes = np.nanquantile(whole, (0.5, 0.95, 0.99, 1)).round(2)
-                print(f"{name}: median, 95, 99, 99.8 % of patches {patches}; 50, 95, 99, 100 % of images {wholes}")
+                print(f"{column}: median, 95, 99, 99.8 % of patches {patches}; 50, 95, 99, 100 % of images {wholes}")
+            if args.keep:
+                keep("clean", name, out)
             continue
+        rows: Figures = {}
         print(
             "| column | spoilt by | AUC, patch | AUC, image | found by its threshold, images |\n|---|---|---|---|---|"
         )
         for column, what, spoil in ROWS:
-            if args.only and column != args.only:
-                continue
-            rng = np.random.default_rng(0)
-            found = [columns_of(last(spoil(image, rng)), column) for _, image in images]
-            row(column, what, clean, found)
+            if column in (args.only or [column]):
+                rng = np.random.default_rng(0)
+                row(rows, column, what, clean, [columns_of(last(spoil(image, rng)), column) for _, image in images])
         for kind in ("bicubic", "area, JPEG 90"):
-            if args.only in (None, "shift"):
+            if "shift" in (args.only or ["shift"]):
                 pairs = [[pair_of(image, kind, moved) for _, image in images] for moved in (0, 1)]
-                row("shift", f"half an LR pixel, LR by {kind}", *pairs)
+                row(rows, "shift", f"half an LR pixel, LR by {kind}", *pairs)
+        if args.keep:
+            keep("spoilt", name, {**about, "rows": rows})
 
 
 if __name__ == "__main__":

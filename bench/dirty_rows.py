@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.dirty_kept import CLEAN, Kept
-from bench.study_rows import Across, Means
+from bench.study_rows import Across, Means, Table
 
 POOLS = (
     ("dirty-wild-60", "a mix, 60 % spoilt"),
@@ -22,7 +22,7 @@ ARMS = (
 )
 KINDS = ("noise", "overlay", "halo", "jpeg", "upscaled", "upscaled + jpeg", "blur")
 
-TABLES = {
+TABLES: dict[str, Table] = {
     "dirty-means": Means(
         POOLS[0][0],
         ("BSD100, 1,951 updates", *(head for _, head in POOLS)),

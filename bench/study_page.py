@@ -1,4 +1,4 @@
-"""The tables and figures of docs/study.md, docs/choosing-a-ratio.md and docs/influence.md, from the committed results.
+"""The tables and figures of docs/study.md, choosing-a-ratio.md, influence.md and defects.md, from committed results.
 
 ``python -m bench.study_page`` writes them anew, each table after its ``<!-- table: NAME -->``.
 """
@@ -10,9 +10,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
-from bench import dirty_rows, target_rows
+from bench import defect_rows, dirty_rows, target_rows
 from bench.study_rows import (
     DATASET,
     RESULTS,
@@ -23,22 +22,19 @@ from bench.study_rows import (
     Ratios,
     Saved,
     Strata,
+    Table,
     paired,
 )
 from srfast.evaluation.inference import judge
 from srfast.study.figures import STYLE, draw
 from srfast.study.results import Results
 
-PAGES = tuple(ROOT / "docs" / name for name in ("study.md", "choosing-a-ratio.md", "influence.md"))
+PAGES = tuple(ROOT / "docs" / name for name in ("study.md", "choosing-a-ratio.md", "influence.md", "defects.md"))
 FIGURES = {
     "table1-bsds": ("figure2-losses", "figure3-keep", "figure4-window", "updates", "hours"),
     "needed-bsds": ("keep-same-updates", "strata"),
     "how-much": ("pool",),
 }
-
-
-class Table(Protocol):
-    def markdown(self) -> str: ...
 
 
 _MARK = re.compile(r"<!-- table: ([\w-]+) -->\n\n(?:\|.*\n)*\n?")
@@ -114,6 +110,7 @@ _SAMPLING = (
 TABLES: dict[str, Table] = {
     **target_rows.TABLES,
     **dirty_rows.TABLES,
+    **defect_rows.TABLES,
     "spread": Means(
         "spread-bsds",
         ("at 1,951 updates", "Set5", "Set14", "BSD100"),

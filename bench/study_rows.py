@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -17,6 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "studies" / "results"
 DATASET = "BSD100"
 STRATA = ("easy", "middle", "hard", "flat")
+
+
+class Table(Protocol):
+    def markdown(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -218,8 +223,10 @@ def paired(study: str, model: str, arm: str, control: str, dataset: str = DATASE
         raise SystemExit(f"{study}: no {model} {arm if a is None else control}")
     both = sorted(set(a.seeds) & set(b.seeds))
     if stratum:
-        sides = [(_results(n.partition(": ")[0] if ": " in n else study), g.key) for n, g in ((arm, a), (control, b))]
-        return strata_difference(*sides, dataset, stratum, both)
+        one, other = (
+            (_results(n.partition(": ")[0] if ": " in n else study), g.key) for n, g in ((arm, a), (control, b))
+        )
+        return strata_difference(one, other, dataset, stratum, both)
     found: np.ndarray = np.subtract(*(x.psnr[dataset][[x.seeds.index(s) for s in both]] for x in (a, b)))
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.datamodels import table
-from bench.study_rows import RESULTS, ROOT, Means, markdown
+from bench.study_rows import RESULTS, ROOT, Means, Table, markdown
 from srfast.study.claims import judged
 from srfast.study.results import Results
 
@@ -54,7 +54,7 @@ class Named:
         return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", "p (Holm)", "verdict"], lines)
 
 
-TABLES = {
+TABLES: dict[str, Table] = {
     "datamodels": Datamodels("datamodels.json"),
     "target-means": Means(STUDY, ("FSRCNN, 488 updates, a quarter for", *KINDS), ("fsrcnn 488",), ARMS, KINDS),
     "target-claims": Named(STUDY),

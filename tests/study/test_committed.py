@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import shutil
 import sys
@@ -50,9 +51,18 @@ def test_the_documentation_has_the_tables_of_the_results(page: ModuleType) -> No
     marked = 0
     for path in page.PAGES:
         text = path.read_text()
-        assert page.write(text) == text, f"{path.name} is behind studies/results: python -m bench.study_page"
+        assert page.write(text) == text, f"{path.name} is behind its results: python -m bench.study_page"
         marked += text.count("<!-- table: ")
     assert marked == len(page.TABLES)
+
+
+def test_every_auc_that_is_written_is_one_that_was_measured() -> None:
+    measured = json.loads((ROOT / "bench" / "results" / "defects.json").read_text())["spoilt"].values()
+    rows = [row for found in measured for column in found["rows"].values() for row in column.values()]
+    prose = "".join(x for x in (ROOT / "docs" / "defects.md").read_text().splitlines(True) if x[0] != "|")
+    pairs = set(re.findall(r"([01]\.\d{3}) / ([01]\.\d{3})", prose))
+    assert pairs
+    assert pairs <= {(f"{patch:.3f}", f"{image:.3f}") for patch, image, _ in rows}
 
 
 def test_every_effect_that_is_written_is_one_that_was_found() -> None:

@@ -1,0 +1,117 @@
+"""The tables of docs/defects.md, from the figures that ``python -m bench.defects --keep`` left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.study_rows import Table, markdown
+from srfast.scoring.defects.thresholds import THRESHOLDS
+
+Figures = dict[str, Any]
+KEPT = Path(__file__).parent / "results" / "defects.json"
+FOLDERS = ("BSD100/2", "BSD100", "Urban100", "Set14")
+ASKED: tuple[tuple[str, str, str, float | None, float], ...] = (
+    ("noise", "noise", "Set14", 0.95, 0.98),
+    ("upscaled", "x2 lanczos, JPEG 90", "BSD100", None, 0.99),
+    ("jpeg", "JPEG 80", "Urban100", None, 0.995),
+    ("overlay", "text", "Urban100", None, 0.95),
+    ("overlay", "text", "Set14", None, 0.95),
+    ("halo", "unsharp mask", "Set14", 0.9, 0.9),
+)
+"""Column, how the rows' names begin, folder, and the AUC that was asked for a patch and for an image."""
+
+
+def figures(section: str, name: str) -> Figures:
+    found: Figures = json.loads(KEPT.read_text())[section][name]
+    return found
+
+
+def rows(name: str, column: str, begins: str = "") -> dict[str, list[float]]:
+    """What was spoilt -> AUC for a patch, for an image, share of images left out."""
+    found = figures("spoilt", name)["rows"].get(column, {})
+    return {what: values for what, values in found.items() if what.startswith(begins)}
+
+
+def words(folder: str) -> str:
+    return folder.replace("/2", " halved")
+
+
+def both(patch: float | None, image: float | None) -> str:
+    return " / ".join("-" if v is None else f"{v:.3f}" for v in (patch, image))
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """AUC of every row, beside each other for some folders, with the share left out of the first."""
+
+    names: tuple[str, ...]
+    only: tuple[str, ...] = ()
+    """How the rows' names begin; empty takes all."""
+
+    def markdown(self) -> str:
+        lines = []
+        for t in THRESHOLDS:
+            for what, values in rows(self.names[0], t.column).items():
+                if what.startswith(self.only or ("",)):
+                    cells = (both(*rows(name, t.column)[what][:2]) for name in self.names)
+                    lines.append([f"`{t.column}`", what, *cells, f"{values[2]:.0%}"])
+        return markdown(["column", "spoilt by", *map(words, self.names), "left out"], lines)
+
+
+@dataclass(frozen=True)
+class Missed:
+    """The rows that fall short of what was asked."""
+
+    def markdown(self) -> str:
+        lines = []
+        for column, begins, folder, *asked in ASKED:
+            for what, found in rows(folder, column, begins).items():
+                if any(a is not None and f < a for f, a in zip(found[:2], asked, strict=True)):
+                    lines.append([f"`{column}`", what, folder, both(*asked), both(*found[:2])])
+        return markdown(["column", "spoilt by", "on", "asked, patch / image", "found"], lines)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What ``--clean`` leaves out of clean photographs."""
+
+    after: str = ""
+
+    def markdown(self) -> str:
+        lines, total = [], [0, 0, 0, 0]
+        for folder in FOLDERS:
+            f = figures("clean", folder + self.after)
+            counts = [len(f["whole"]), f["images"], f["patches_out"], f["patches"]]
+            total = [a + b for a, b in zip(total, counts, strict=True)]
+            whole = [
+                f"{name} by {' and '.join(f'`{c}` ({v:.3g})' for c, v in why.items())}"
+                for name, why in f["whole"].items()
+            ]
+            single = []
+            for t in THRESHOLDS:
+                if some := {name: why[t.column] for name, why in f["single"].items() if t.column in why}:
+                    names = ", ".join(some) if len(some) < 4 else f"{len(some)} images"
+                    single.append(f"{sum(some.values())} of {names} by `{t.column}`")
+            nulls = f"{f['nulls']['any']:.1%}"
+            lines.append([words(folder), *self._shares(counts), "; ".join(whole), "; ".join(single), nulls])
+        lines.append(["together", *self._shares(total), "", "", ""])
+        head = ["", "images", "patches", "the images", "patches of other images", "nulls"]
+        return markdown(head, lines)
+
+    @staticmethod
+    def _shares(counts: list[int]) -> list[str]:
+        return [f"{n} of {of:,} ({n / of:.2%})" for n, of in (counts[:2], counts[2:])]
+
+
+TABLES: dict[str, Table] = {
+    "defects": Spoilt(FOLDERS),
+    "defects-gray": Spoilt(
+        ("BSD100/2, gray",), ("noise", "film", "Gaussian 1.2", "x2 bicubic", "x2 lanczos, JPEG 90", "text", "unsharp")
+    ),
+    "defects-missed": Missed(),
+    "defects-left-out": LeftOut(),
+    "defects-left-out-gray": LeftOut(", gray"),
+}
