@@ -62,7 +62,7 @@ def keep(path: str, out: str) -> int:
     kept = []
     machine: dict[str, Any] = {"cores": whole["machine_info"]["cpu"]["count"]}
     for b in whole["benchmarks"]:
-        info = {k: round(v, 4) if isinstance(v, float) else v for k, v in b["extra_info"].items()}
+        info: dict[str, Any] = {k: round(v, 4) if isinstance(v, float) else v for k, v in b["extra_info"].items()}
         machine |= {k: v for k, v in info.pop("machine", {}).items() if k != "threads"}
         kept.append({"fullname": b["fullname"], "extra_info": info, "stats": {"min": round(b["stats"]["min"], 6)}})
     commit = whole["commit_info"]["id"]

@@ -6,11 +6,13 @@ Prints Markdown: dense against patch mode, ``--precision fast`` against fp32, an
 from __future__ import annotations
 
 import sys
+from typing import Any, get_args
 
 import numpy as np
 
 import srfast
 from srfast import ScoreTable
+from srfast.scoring.settings import Scale
 
 KEEP = (0.25, 0.5, 0.75)
 DROP = 0.05
@@ -48,10 +50,10 @@ def header(title: str) -> str:
 
 def main(images: str) -> None:
     print(header("Dense against patch mode"))
-    tables: dict[int, ScoreTable] = {}
-    for scale in (2, 3, 4):
+    tables: dict[Scale, ScoreTable] = {}
+    for scale in get_args(Scale):
         for patch in (48, 96, 192):
-            options = {"scale": scale, "patch": patch, "stride": patch // 2}
+            options: Any = {"scale": scale, "patch": patch, "stride": patch // 2}
             patchwise = srfast.score(images, **options)
             dense = srfast.score(images, mode="dense", **options)
             print(row(f"x{scale}, {patch} x {patch}", patchwise.column("loss"), dense.column("loss")), flush=True)

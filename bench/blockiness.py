@@ -72,7 +72,7 @@ def main(folder: Path) -> None:
     for quality in (None, *QUALITIES):
         scores = []
         for photo in small:
-            grid = Grid.over(*photo.shape[:2], 2, 48, 48)
+            grid = Grid.over(photo.shape[0], photo.shape[1], 2, 48, 48)
             scores.append(blockiness(compressed(photo, quality), grid.xs, grid.ys, 48))
         found[quality] = np.concatenate(scores)
     print(f"{len(small)} images halved, {len(found[None])} patches of 48:")

@@ -19,7 +19,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ from srfast.training.store import Region
 SUBSETS, SEEDS, SHARE = 100, 2, 0.1
 PATCH, STRIDE = 96, 48
 UPDATES, BATCH, LR_PATCH = 200, 8, 16
-METHODS = ("influence", "similar")
+METHODS: tuple[Literal["influence", "similar"], ...] = ("influence", "similar")
 DRAWS = 2000
 """Of the bootstrap."""
 

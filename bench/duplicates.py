@@ -42,9 +42,9 @@ def main(folder: str, patches: int = 0) -> None:
     with tempfile.TemporaryDirectory() as made:
         for i, name in enumerate(names):
             path = Path(made, f"{i}.jpg")
-            left, top, right, bottom = copied(Image.open(Path(folder, name)).convert("RGB"), draw, path)
+            left, top, end, bottom = copied(Image.open(Path(folder, name)).convert("RGB"), draw, path)
             size = table["size"]
-            inside |= (image == name) & (x >= left) & (y >= top) & (x + size <= right) & (y + size <= bottom)
+            inside |= (image == name) & (x >= left) & (y >= top) & (x + size <= end) & (y + size <= bottom)
         found = find_duplicates(table, [made])
     leak = found.table.table.column("leak").to_pylist()
     own = {name: f"{i}.jpg" for i, name in enumerate(names)}

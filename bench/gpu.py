@@ -13,6 +13,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def degrade(patches: Tensor, copy: float) -> dict[str, Any]:
         ("up_float32", torch.float32, 3 + 1 + 0.25 + 4, True, False),
     ):
         out[name] = bandwidth(
-            lambda d=dtype, u=up, s=sums: op(patches, SCALE, "symmetric", d, u, s), int(pixels * bytes_), copy, pixels
+            partial(op, patches, SCALE, "symmetric", dtype, up, sums), int(pixels * bytes_), copy, pixels
         )
     quarter = patches[: len(patches) // 4]
 
@@ -165,14 +166,18 @@ def network(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]:
         out[name] = {**timing, "pixels_per_second": rate, "flop_per_second": rate * FLOP_PER_PIXEL}
 
     y, small, plane, _ = torch.ops.srfast.degrade(patches, SCALE, "symmetric", torch.float32, True, False)
+
+    def whole(lr: Tensor, packed: Any) -> Tensor:
+        return srcnn.launch_error(srcnn.launch_features(lr, packed), y, packed)
+
     for dtype, rtol in ((torch.float16, 5e-3), (torch.bfloat16, 5e-2), (torch.float32, 1e-4)):
         name = str(dtype).removeprefix("torch.")
         lr, packed = small.to(dtype), pack(weights, SCALE, "symmetric", dtype, "cuda")
         products = srcnn.launch_features(lr, packed)
-        record(f"triton_{name}", lambda x=lr, p=packed: srcnn.launch_error(srcnn.launch_features(x, p), y, p), rtol)
+        record(f"triton_{name}", partial(whole, lr, packed), rtol)
         for part, run in (
-            ("features", lambda x=lr, p=packed: srcnn.launch_features(x, p)),
-            ("error", lambda f=products, p=packed: srcnn.launch_error(f, y, p)),
+            ("features", partial(srcnn.launch_features, lr, packed)),
+            ("error", partial(srcnn.launch_error, products, y, packed)),
         ):
             timing = seconds(run)
             out[f"triton_{name}_{part}"] = {**timing, "pixels_per_second": pixels / timing["median"]}
@@ -202,9 +207,9 @@ def score_patches(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]
             scorer = GpuScorer(weights, SCALE, "symmetric", backend, precision)
             loss = scorer.losses(patches[:32]).cpu()
             torch.testing.assert_close(loss, expected, rtol=rtol, atol=0.05 if precision == "fast" else 0.0)
-            timing = seconds(lambda s=scorer: s.losses(patches))
+            timing = seconds(partial(scorer.losses, patches))
             out[f"{backend}_{precision}"] = {**timing, "pixels_per_second": pixels / timing["median"]}
-            timing = seconds(lambda s=scorer: s.columns(patches))
+            timing = seconds(partial(scorer.columns, patches))
             out[f"{backend}_{precision}_three_columns"] = {**timing, "pixels_per_second": pixels / timing["median"]}
             torch.cuda.empty_cache()
     return out
@@ -237,7 +242,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("gpu_results.json"))
     parser.add_argument("--patches", type=int, default=4096, help="of 96 x 96; a quarter of them for the network alone")
     options = parser.parse_args()
-    weights = dict(load_network("srcnn", SCALE).weights)
+    weights = dict(load_network("srcnn", SCALE).weights or {})
     patches = photographs(options.patches)
     results: dict[str, Any] = {"machine": machine(), "scale": SCALE, "patch": SIZE, "patches": options.patches}
 

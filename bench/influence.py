@@ -62,4 +62,5 @@ def vector(pool: str, target: str) -> None:
 
 
 if __name__ == "__main__":
-    {"ratio": ratio, "vector": vector}[sys.argv[1]](*sys.argv[2:])
+    commands: dict[str, Callable[..., None]] = {"ratio": ratio, "vector": vector}
+    commands[sys.argv[1]](*sys.argv[2:])

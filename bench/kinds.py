@@ -114,7 +114,8 @@ def _lines(rng: np.random.Generator, icons: Sequence[Path]) -> Image.Image:
         elif kind == 1:
             pen.ellipse((x, y, x + reach, y + reach * rng.uniform(0.5, 1)), outline=ink, width=width)
         elif kind == 2:
-            pen.arc((x, y, x + 2 * reach, y + reach), *sorted(rng.uniform(0, 360, 2)), fill=ink, width=width)
+            start, end = sorted(rng.uniform(0, 360, 2))
+            pen.arc((x, y, x + 2 * reach, y + reach), start, end, fill=ink, width=width)
         else:  # hatched
             slope = rng.uniform(-1, 1)
             for i in range(int(rng.integers(5, 25))):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,27 +15,30 @@ from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, sgemm
 from srfast.ops import reference
 from srfast.scoring.backends.choice import unusable
 from srfast.scoring.network import load_network
+from srfast.scoring.settings import Backend, Scale
 
-BACKENDS = ("native", "torch", "onnx")
+BACKENDS: tuple[Backend, ...] = ("native", "torch", "onnx")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_backends(beside: Any, benchmark: Any, photographs: np.ndarray, backend: str, scale: int, threads: int) -> None:
+def test_backends(
+    beside: Any, benchmark: Any, photographs: np.ndarray, backend: Backend, scale: Scale, threads: int
+) -> None:
     network = load_network("srcnn", scale)
     usable = [name for name in BACKENDS if unusable(name, "cpu", network) is None]
     if backend not in usable:
         pytest.skip(f"{backend}: {unusable(backend, 'cpu', network)}")
     x = photographs[::4]
 
-    def score(name: str) -> np.ndarray:
+    def score(name: Backend) -> np.ndarray:
         return srfast.score_patches(x, scale, backend=name, device="cpu")
 
     def agrees() -> None:
         want = reference.score_patches(torch.from_numpy(x[:8]), network.weights, scale, torch.float64).numpy()
         np.testing.assert_allclose(score(backend)[:8], want, rtol=1e-4)
 
-    others = {name: lambda name=name: score(name) for name in usable if name != backend}
+    others: dict[str, Callable[[], Any]] = {name: partial(score, name) for name in usable if name != backend}
     seconds = beside(lambda: score(backend), {**others, "sgemm": sgemm()}, agrees)
     pixels = x.size // 3
     benchmark.extra_info["mpix_s"] = pixels / seconds["subject"] / 1e6

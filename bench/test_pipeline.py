@@ -17,6 +17,7 @@ from srfast.data.workers import ordered_map
 from srfast.runtime.threads import cores
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import load_network
+from srfast.scoring.settings import Mode
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fast"])
@@ -55,7 +56,7 @@ def test_start(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: str) -> None:
+def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: Mode) -> None:
     """The whole job beside what it cannot do without, decoding and scoring each image, on the same threads.
 
     ``ratio_decode_and_score`` is its efficiency: the rest is the start, the rows and their merging.
@@ -70,7 +71,7 @@ def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: str) -> None
     workers = cores()
 
     def score_one(image: np.ndarray) -> None:
-        grid = Grid.over(*image.shape[:2], 2, 96, 96)
+        grid = Grid.over(image.shape[0], image.shape[1], 2, 96, 96)
         if mode == "dense":
             engine.dense(image, grid)
         else:

@@ -56,7 +56,7 @@ def _three_convolutions(network: Network, patches: np.ndarray, scale: int, threa
         node("Pad", ["e", "pad2"], ["f"], mode="edge"),
         node("Conv", ["f", "conv3.weight", "conv3.bias"], ["y"]),
     ]
-    shape = ["n", 1, "h", "w"]
+    shape: list[str | int | None] = ["n", 1, "h", "w"]
     graph = onnx.helper.make_graph(nodes, "srcnn", [value("x", 1, shape)], [value("y", 1, shape)], constants)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     options = onnxruntime.SessionOptions()

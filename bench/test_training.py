@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 import srfast
 from srfast import models
 from srfast.data.images import find_images, read_rgb
-from srfast.evaluation.metrics import to_y
 from srfast.models import layers
+from srfast.ops.color import to_y
 from srfast.training import idle_cores
 from srfast.training.loop import train
 from srfast.training.plan import Plan
@@ -73,7 +73,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def plain_fsrcnn(model: nn.Module, lr: Tensor) -> Tensor:
+def plain_fsrcnn(model: Any, lr: Tensor) -> Tensor:
     """FSRCNN at x2 as its authors write it: every operator is PyTorch's own."""
     x = lr
     for module in model.body:
@@ -85,7 +85,7 @@ def plain_fsrcnn(model: nn.Module, lr: Tensor) -> Tensor:
     return F.conv_transpose2d(x, model.deconv.weight, model.deconv.bias, stride=2)[..., 8:-7, 8:-7]
 
 
-def plain_srcnn(model: nn.Module, lr: Tensor) -> Tensor:
+def plain_srcnn(model: Any, lr: Tensor) -> Tensor:
     x = layers.bicubic(lr, 2)
     for conv, rectify in ((model.conv1, True), (model.conv2, True), (model.conv3, False)):
         x = F.conv2d(F.pad(x, (conv.kernel_size[0] // 2,) * 4, mode="replicate"), conv.weight, conv.bias)
@@ -99,7 +99,8 @@ def test_gradients(beside: Any, benchmark: Any, name: str, plain: Callable[[nn.M
     torch.set_num_threads(1)
     torch.manual_seed(0)
     idle_cores.keep_freed_memory()
-    model = models.create(name, 2).to(memory_format=torch.channels_last)
+    model: Any = models.create(name, 2)
+    model.to(memory_format=torch.channels_last)
     lr, hr = torch.rand(16, 1, 24, 24), torch.rand(16, 1, 48, 48)
     parameters = list(model.parameters())
 
