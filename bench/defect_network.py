@@ -127,11 +127,15 @@ def windows(job: tuple[int, np.ndarray, str]) -> list[tuple[np.ndarray, dict[str
 
 
 class Network(nn.Module):
-    """As ``srfast.ops.defects`` says, on features with mean 0 and deviation 1."""
+    """As ``srfast.ops.defects`` says, on features with mean 0 and deviation 1.
+
+    It has an output more, whether there is text, which is not shipped: the others were trained beside it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(inputs, outputs) for outputs, inputs in LAYERS)
+        *sizes, (outputs, inputs) = LAYERS
+        self.layers = nn.ModuleList(nn.Linear(inputs, outputs) for outputs, inputs in (*sizes, (outputs + 1, inputs)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         a, b, c, d = self.layers
@@ -238,6 +242,7 @@ def main() -> None:
     if args.only_gray:
         save_file({**load_file(args.out), **of_gray}, args.out)
         return
+    kept = load_file(args.out) if args.out.exists() else {}
     with ProcessPoolExecutor(args.processes) as pool:
         found = [pair for some in pool.map(windows, photos, chunksize=8) for pair in some]
     print(f"{len(photos)} photographs, {len(found)} windows", flush=True)
@@ -256,7 +261,9 @@ def main() -> None:
         for n, layer in enumerate(network.layers)
         for k, v in layer.named_parameters()
     }
-    save_file({**tensors, **of_gray}, args.out)
+    for kind in ("weight", "bias"):
+        tensors[f"3.{kind}"] = tensors[f"3.{kind}"][:-1].contiguous()
+    save_file({**kept, **tensors, **of_gray}, args.out)
     report(out, about)
 
 

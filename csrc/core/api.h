@@ -83,7 +83,10 @@ bool unfilter_cpu(const uint8_t* src, int64_t h, int64_t row, int pixel, uint8_t
 // The panel of defects (srfast/ops/defects.py): columns of a window, in this order.
 enum DefectColumn : int { kNoise, kBlur, kUpscaled, kOverlay, kBanding, kClipped, kBorder, kHalo, kDefectColumns };
 
-constexpr int64_t kDefectFeatures = 24, kDefectHidden = 32, kDefectHeads = 8;
+constexpr int64_t kDefectFeatures = 24, kDefectHidden = 32, kDefectHeads = 7;
+constexpr int64_t kMarkHidden = 32, kMarkChannels = 16;  // of the layers that find text
+constexpr int64_t kMarkRows = 3, kMarkColumns = 5;       // neighbours of a tile by which it is told whether it has ink
+constexpr float kLeastMarked = 1e-6f;                    // added to a sum of tiles, so that its logarithm is finite
 constexpr float kLeastTextured = 0.2f;  // share of a window's tiles from which its sharpness can be known
 constexpr float kMostClipped = 0.9f;    // share of a window's pixels up to which its noise can be known
 
@@ -92,8 +95,9 @@ constexpr float kMostClipped = 0.9f;    // share of a window's pixels up to whic
 constexpr int64_t defect_tiles(int64_t size) { return (size - 7) / 8; }
 
 // out [ny, nx, kDefectColumns] of the windows of `size` >= 15 pixels at (xs[j], ys[i]) of an image [h, w, channels];
-// ys ascend. NaN: cannot be known. weights: the four layers of the network, each [out, in] and its bias: [32, 24],
-// [32, 32], [32, 32], [8, 32]. The result does not depend on the threads.
+// ys ascend. NaN: cannot be known. weights: the layers of the networks, each [out, in] and its bias: [32, 24], [32,
+// 32], [32, 32], [7, 32], and for overlay [32, 24], [16, 32], [16, 15], [16, 16], [1, 16], [1, 1]. The result does not
+// depend on the threads.
 void defects_cpu(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels, const int32_t* xs,
                  int64_t nx, const int32_t* ys, int64_t ny, int64_t size, const float* weights, int threads,
                  float* out);

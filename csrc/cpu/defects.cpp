@@ -14,35 +14,53 @@ namespace srfast {
 
 namespace {
 
-constexpr int64_t kHidden = kDefectHidden, kHeads = kDefectHeads;
-constexpr int64_t kStored = kHidden + 8;  // of a tile: its hidden values, textured, banded, clipped pixels
+constexpr int64_t kHidden = kDefectHidden;
+constexpr int64_t kHeads = kDefectHeads + 1;  // with a row of zeros, so that they fill a vector
+constexpr int64_t kStored = kHidden + 8;      // of a tile: its hidden values, textured, banded, clipped pixels, ink
+constexpr int64_t kMarks = kMarkChannels, kAround = kMarkRows * kMarkColumns, kBeside = kMarkColumns / 2;
+static_assert(kMarkHidden == kHidden);  // both first layers share their scratch
 constexpr int64_t kChunkTiles = kChunk / kTile;
 constexpr float kTextured = 4;  // log2 of the variance from which a tile has something to measure, 16
 constexpr int kMargin = 2;      // grey levels a line of a margin may differ by
 
-// The weights as they lie behind each other, each [out, in] and then its bias.
+// A layer of weights that lie behind each other: [outputs, inputs] and then its bias.
+struct Layer {
+  const float *weight, *bias;
+  Layer(const float*& at, int64_t outputs, int64_t inputs) : weight(at), bias(at + outputs * inputs) {
+    at = bias + outputs;
+  }
+};
+
 struct Net {
-  const float *a, *a_bias, *b, *b_bias, *d_bias;
-  std::vector<float> c, d;  // transposed: [in, out]
-  const float* c_bias;
-  explicit Net(const float* w) : c(kHidden * kHidden), d(kHidden * kHeads) {
-    a = w, a_bias = a + kHidden * kFeatures;
-    b = a_bias + kHidden, b_bias = b + kHidden * kHidden;
-    const float* cw = b_bias + kHidden;
-    c_bias = cw + kHidden * kHidden;
-    const float* dw = c_bias + kHidden;
-    d_bias = dw + kHeads * kHidden;
+  const Layer a, b, c, d, first, second, around, third, last, odds;
+  std::vector<float> ct, dt, db;  // c and d transposed: [in, out]; the bias of d
+  explicit Net(const float* w)
+      : a(w, kHidden, kFeatures),
+        b(w, kHidden, kHidden),
+        c(w, kHidden, kHidden),
+        d(w, kDefectHeads, kHidden),
+        first(w, kMarkHidden, kFeatures),
+        second(w, kMarks, kMarkHidden),
+        around(w, kMarks, kAround),
+        third(w, kMarks, kMarks),
+        last(w, 1, kMarks),
+        odds(w, 1, 1),
+        ct(kHidden * kHidden),
+        dt(kHidden * kHeads),
+        db(kHeads) {
     for (int64_t o = 0; o < kHidden; ++o)
-      for (int64_t i = 0; i < kHidden; ++i) c[static_cast<size_t>(i * kHidden + o)] = cw[o * kHidden + i];
-    for (int64_t o = 0; o < kHeads; ++o)
-      for (int64_t i = 0; i < kHidden; ++i) d[static_cast<size_t>(i * kHeads + o)] = dw[o * kHidden + i];
+      for (int64_t i = 0; i < kHidden; ++i) ct[static_cast<size_t>(i * kHidden + o)] = c.weight[o * kHidden + i];
+    for (int64_t o = 0; o < kDefectHeads; ++o) {
+      db[static_cast<size_t>(o)] = d.bias[o];
+      for (int64_t i = 0; i < kHidden; ++i) dt[static_cast<size_t>(i * kHeads + o)] = d.weight[o * kHidden + i];
+    }
   }
 };
 
 // out[o][t] = max(0, bias[o] + sum over i of weight[o][i] in[i][t]), t a tile of the chunk.
-SRFAST_CLONES void tile_layer(const float* __restrict weight, const float* __restrict bias, int64_t inputs,
-                              const float* __restrict in, float* __restrict out) {
-  for (int64_t o = 0; o < kHidden; ++o) {
+SRFAST_CLONES void tile_layer(const float* __restrict weight, const float* __restrict bias, int64_t outputs,
+                              int64_t inputs, const float* __restrict in, float* __restrict out) {
+  for (int64_t o = 0; o < outputs; ++o) {
     float sums[kChunkTiles];
     for (int64_t t = 0; t < kChunkTiles; ++t) sums[t] = bias[o];
     for (int64_t i = 0; i < inputs; ++i) {
@@ -51,6 +69,27 @@ SRFAST_CLONES void tile_layer(const float* __restrict weight, const float* __res
     }
     for (int64_t t = 0; t < kChunkTiles; ++t) out[o * kChunkTiles + t] = sums[t] > 0 ? sums[t] : 0;
   }
+}
+
+// out[t] = max(0, bias + sum over r and j of weight[r][j] rows[r][t + j]), of one value of each tile.
+SRFAST_CLONES void around_layer(const float* __restrict weight, float bias, const float* above, const float* here,
+                                const float* below, int64_t tiles, float* __restrict out) {
+  static_assert(kMarkRows == 3);
+  for (int64_t t = 0; t < tiles; ++t) {
+    float sum = bias;
+    for (int64_t j = 0; j < kMarkColumns; ++j) sum += weight[j] * above[t + j];
+    for (int64_t j = 0; j < kMarkColumns; ++j) sum += weight[kMarkColumns + j] * here[t + j];
+    for (int64_t j = 0; j < kMarkColumns; ++j) sum += weight[2 * kMarkColumns + j] * below[t + j];
+    out[t] = sum > 0 ? sum : 0;
+  }
+}
+
+// out[t] = bias + sum over i of weight[i] in[i][t]
+SRFAST_CLONES void logits(const float* __restrict weight, float bias, const float* __restrict in,
+                          float* __restrict out) {
+  for (int64_t t = 0; t < kChunkTiles; ++t) out[t] = bias;
+  for (int64_t i = 0; i < kMarks; ++i)
+    for (int64_t t = 0; t < kChunkTiles; ++t) out[t] += weight[i] * in[i * kChunkTiles + t];
 }
 
 SRFAST_CLONES void add_lines(const float* __restrict a, int64_t n, float* __restrict sums) {
@@ -113,9 +152,19 @@ Inner inner_of(const Picture& p) {
 class Panel {
  public:
   Panel(const Picture& p, const Net& net, const Inner& inner, const int32_t* xs, int64_t nx, int64_t size)
-      : p_(p), net_(net), inner_(inner), xs_(xs), nx_(nx), size_(size), n_(defect_tiles(size)), across_(p.w / kTile) {
-    ring_.resize(static_cast<size_t>(n_ * across_ * kStored));
+      : p_(p),
+        net_(net),
+        inner_(inner),
+        xs_(xs),
+        nx_(nx),
+        size_(size),
+        n_(defect_tiles(size)),
+        across_(p.w / kTile),
+        down_(p.h / kTile),
+        padded_((across_ + kChunkTiles - 1) / kChunkTiles * kChunkTiles + 2 * kBeside) {
+    ring_.resize(static_cast<size_t>((n_ + 2) * across_ * kStored));
     sums_.resize(static_cast<size_t>(across_ * kStored));
+    marks_.resize(static_cast<size_t>((kMarkRows + 1) * kMarks * padded_));
   }
 
   // The windows whose corners lie at ys[0] <= ... <= ys[ny - 1].
@@ -124,7 +173,9 @@ class Panel {
     for (int64_t i = 0; i < ny; ++i) {
       const int64_t first = (ys[i] + kTile - 1) / kTile;
       if (first != last) {
-        for (next = std::max(next, first); next < first + n_; ++next) measure(next);
+        // one row more above and below, by which the ink of these is told
+        next = std::max({next, first - 1, int64_t{0}});
+        for (; next < std::min(first + n_ + 1, down_); ++next) measure(next);
         std::fill(sums_.begin(), sums_.end(), 0.0f);
         for (int64_t r = first; r < first + n_; ++r) add_lines(line(r), across_ * kStored, sums_.data());
       }
@@ -139,7 +190,12 @@ class Panel {
   }
 
  private:
-  float* line(int64_t row) { return ring_.data() + row % n_ * across_ * kStored; }
+  float* line(int64_t row) { return ring_.data() + row % (n_ + 2) * across_ * kStored; }
+
+  // Values of a row of tiles, [kMarks, padded_], kBeside zeros at each side; zeros beyond the image.
+  float* marks(int64_t row) {
+    return marks_.data() + (row < 0 || row >= down_ ? kMarkRows : row % kMarkRows) * kMarks * padded_;
+  }
 
   void measure(int64_t row) {
     TileRow& t = tile_;
@@ -148,8 +204,12 @@ class Panel {
       const int64_t tiles = std::min(kChunkTiles, across_ - begin);
       load_tile_row(p_.at(row * kTile, begin * kTile), p_.row_stride, p_.channels, tiles * kTile, t);
       measure_tile_row(tiles * kTile, t);
-      tile_layer(net_.a, net_.a_bias, kFeatures, t.features[0], one_);
-      tile_layer(net_.b, net_.b_bias, kHidden, one_, two_);
+      tile_layer(net_.first.weight, net_.first.bias, kMarkHidden, kFeatures, t.features[0], one_);
+      tile_layer(net_.second.weight, net_.second.bias, kMarks, kMarkHidden, one_, two_);
+      for (int64_t i = 0; i < kMarks; ++i)
+        std::copy_n(two_ + i * kChunkTiles, tiles, marks(row) + i * padded_ + kBeside + begin);
+      tile_layer(net_.a.weight, net_.a.bias, kHidden, kFeatures, t.features[0], one_);
+      tile_layer(net_.b.weight, net_.b.bias, kHidden, kHidden, one_, two_);
       for (int64_t k = 0; k < tiles; ++k) {
         float* stored = to + (begin + k) * kStored;
         for (int64_t i = 0; i < kHidden; ++i) stored[i] = two_[i * kChunkTiles + k];
@@ -158,6 +218,24 @@ class Panel {
         stored[kHidden + 2] = static_cast<float>(t.clipped[k]);
         std::fill(stored + kHidden + 3, stored + kStored, 0.0f);
       }
+    }
+    if (row > 0) tell(row - 1);
+    if (row == down_ - 1) tell(row);
+  }
+
+  // How surely the tiles of a row have ink, once the row below it was measured.
+  void tell(int64_t row) {
+    float *above = marks(row - 1), *here = marks(row), *below = marks(row + 1), *to = line(row) + kHidden + 3;
+    for (int64_t begin = 0; begin < across_; begin += kChunkTiles) {
+      for (int64_t i = 0; i < kMarks; ++i) {
+        const int64_t at = i * padded_ + begin;
+        around_layer(net_.around.weight + i * kAround, net_.around.bias[i], above + at, here + at, below + at,
+                     kChunkTiles, one_ + i * kChunkTiles);
+      }
+      tile_layer(net_.third.weight, net_.third.bias, kMarks, kMarks, one_, two_);
+      logits(net_.last.weight, net_.last.bias[0], two_, one_);
+      for (int64_t k = 0; k < std::min(kChunkTiles, across_ - begin); ++k)
+        to[(begin + k) * kStored] = 1 / (1 + std::exp(-one_[k]));
     }
   }
 
@@ -173,9 +251,10 @@ class Panel {
       last = first;
       float sums[kStored], heads[kHeads];
       pool(sums_.data() + first * kStored, n_, sums);
+      const float ink = sums[kHidden + 3] + kLeastMarked;
       const float textured = sums[kHidden] / tiles, clipped = sums[kHidden + 2] / (tiles * kTile * kTile);
       for (float& s : sums) s /= tiles;
-      window_layers(sums, net_.c.data(), net_.c_bias, net_.d.data(), net_.d_bias, heads);
+      window_layers(sums, net_.ct.data(), net_.c.bias, net_.dt.data(), net_.db.data(), heads);
       const bool seen = textured >= kLeastTextured;
       float most = heads[2], total = 0, factor = 0;
       for (int k = 3; k < 6; ++k) most = std::max(most, heads[k]);
@@ -187,7 +266,7 @@ class Panel {
       out[kBlur] = seen ? std::max(0.0f, heads[1]) : none;
       out[kUpscaled] = seen ? factor / total : none;
       out[kHalo] = seen ? 100 / (1 + std::exp(-heads[6])) : none;
-      out[kOverlay] = 100 / (1 + std::exp(-heads[7]));
+      out[kOverlay] = 100 / (1 + std::exp(-(net_.odds.weight[0] * std::log(ink) + net_.odds.bias[0])));
       out[kBanding] = 100 * sums[kHidden + 1];
       out[kClipped] = 100 * clipped;
     }
@@ -205,9 +284,10 @@ class Panel {
   const Net& net_;
   const Inner inner_;
   const int32_t* xs_;
-  const int64_t nx_, size_, n_, across_;
-  std::vector<float> ring_;  // [n, across, kStored]: the rows of tiles that the windows at work look at
-  std::vector<float> sums_;  // [across, kStored]: of those rows
+  const int64_t nx_, size_, n_, across_, down_, padded_;
+  std::vector<float> ring_;   // [n + 2, across, kStored]: the rows of tiles that the windows at work look at
+  std::vector<float> sums_;   // [across, kStored]: of those of a window
+  std::vector<float> marks_;  // [kMarkRows + 1, kMarks, padded]: of the last rows of tiles, and zeros
   TileRow tile_{};
   alignas(64) float one_[kHidden * kChunkTiles], two_[kHidden * kChunkTiles];
 };

@@ -31,7 +31,7 @@ WEIGHTS = Path(__file__).parents[1] / "weights" / "defects.safetensors"
 
 @lru_cache(maxsize=2)
 def weights(colour: bool = True) -> np.ndarray:
-    """The network's weights, float32: for each layer its matrix [outputs, inputs] and its bias, one after another.
+    """Weights, float32: for each of ``LAYERS`` and ``MARKS`` its matrix [outputs, inputs] and bias, one after another.
 
     Args:
         colour: Whether they are for images with colour; ``defects_reference.without_colour`` makes those for others.
@@ -40,12 +40,13 @@ def weights(colour: bool = True) -> np.ndarray:
 
     held = load(WEIGHTS.read_bytes())
     if not colour:
-        held["0.weight"], held["0.bias"] = defects_reference.without_colour(
-            held["0.weight"], held["0.bias"], held["gray.weight"], held["gray.bias"]
-        )
-    return np.concatenate(
-        [held[f"{n}.{kind}"].ravel() for n in range(len(defects_reference.LAYERS)) for kind in ("weight", "bias")]
-    )
+        for first in ("0", "overlay.0"):
+            held[f"{first}.weight"], held[f"{first}.bias"] = defects_reference.without_colour(
+                held[f"{first}.weight"], held[f"{first}.bias"], held["gray.weight"], held["gray.bias"]
+            )
+    names = [f"{n}" for n in range(len(defects_reference.LAYERS))]
+    names += [f"overlay.{n}" for n in range(len(defects_reference.MARKS))]
+    return np.concatenate([held[f"{name}.{kind}"].ravel() for name in names for kind in ("weight", "bias")])
 
 
 def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> np.ndarray:
@@ -62,8 +63,9 @@ def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thread
       is 2 sigma^2 that of the second: the width of Marziliano et al., 2002, without the edges). NaN in flat windows.
     * ``upscaled``: the factor by which the window was enlarged, the mean of 1 (native), 2, 3 and 4 by their
       probabilities. NaN in flat windows.
-    * ``overlay``: probability in percent that the window contains text, a mark or a drawn line: steps next to exact
-      repeats.
+    * ``overlay``: probability in percent that the window contains text, a mark or a drawn line. Each tile is judged
+      with its neighbours, 3 rows and 5 columns in all, as text is a row of tiles that are alike; they may lie outside
+      the window. The log-odds are linear in the logarithm of the sum over the window's tiles: a few tiles are enough.
     * ``banding``: percent of tiles that are smooth ramps with lost levels: a range of 2 to 16, 70 % of the neighbours
       equal, and at most a quarter of the others a step of one level.
     * ``clipped``: percent of pixels where one channel is 255, or all are 0.
@@ -74,9 +76,11 @@ def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thread
 
     Network: for each tile two layers of 32 with ReLU over ``FEATURES``; their mean over the tiles inside the window
     (``(size - 7) // 8`` squared, from the first that begins inside it); a layer of 32 with ReLU, and a linear one: log2
-    (1 + noise), blur, logits of the factors 1, 2, 3 and 4, of the halo and of the overlay. It was trained on synthetic
-    defects of photographs with colour by ``bench/defect_network.py``. In an image whose pixels are all gray the feature
-    ``chroma`` is replaced by what the others of the tile let expect in a photograph with colour (least squares).
+    (1 + noise), blur, logits of the factors 1, 2, 3 and 4 and of the halo. It was trained on synthetic defects of
+    photographs with colour by ``bench/defect_network.py``. ``overlay`` has layers of its own (32 and 16 for each tile,
+    its neighbours, 16 and 1: ``defects_reference.marks``), which ``bench/overlay_network.py`` trains. In an image whose
+    pixels are all gray the feature ``chroma`` is replaced by what the others of the tile let expect in a photograph
+    with colour (least squares).
 
     Args:
         image: uint8 [H, W, 3] RGB, or [H, W, 1]; contiguous or not.

@@ -8,8 +8,15 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TILE = 8
-LAYERS = ((32, 24), (32, 32), (32, 32), (8, 32))
+LAYERS = ((32, 24), (32, 32), (32, 32), (7, 32))
 """[outputs, inputs] of the network's layers: two for each tile, two for the mean over a window's tiles."""
+NEIGHBOURS = (3, 5)
+"""Rows and columns of tiles around a tile, itself among them, by which it is told whether it has ink."""
+MARKS = ((32, 24), (16, 32), (16, 15), (16, 16), (1, 16), (1, 1))
+"""[outputs, inputs] of the layers that find text (``marks``); the third sees each value of ``NEIGHBOURS`` by itself,
+and the last is the slope and the constant of the log-odds that a window has some."""
+LEAST_MARKED = 1e-6
+"""Added to the sum of ``marks`` over a window, so that its logarithm is finite."""
 LEAST_TEXTURED = 0.2
 """Least share of a window's tiles with a variance of at least 16 for which blur, enlargement and halos can be known."""
 MOST_CLIPPED = 0.9
@@ -113,9 +120,9 @@ def inner(image: Array) -> tuple[int, int, int, int]:
 
 
 def layers(weights: Array) -> list[tuple[Array, Array]]:
-    """Weight [outputs, inputs] and bias of each layer."""
+    """Weight [outputs, inputs] and bias of each of ``LAYERS`` and ``MARKS``."""
     found, at = [], 0
-    for outputs, inputs in LAYERS:
+    for outputs, inputs in LAYERS + MARKS:
         split = at + outputs * inputs
         found.append((weights[at:split].reshape(outputs, inputs), weights[split : split + outputs]))
         at = split + outputs
@@ -137,10 +144,27 @@ def without_colour(weight: Array, bias: Array, from_others: Array, constant: Arr
     return changed, bias + weight[:, CHROMA] * constant
 
 
+def marks(seen: Array, network: list[tuple[Array, Array]]) -> Array:
+    """How surely each tile has ink, 0 to 1 (1/2: odds of e^7), [h, w], from features [h, w, 24] and ``MARKS``' layers.
+
+    Two layers look at each tile. The third takes each of their values over the tile's neighbours by itself; beyond the
+    image's edge there are zeros. Two more give a logit.
+    """
+    (a, a0), (b, b0), (c, c0), (d, d0), (e, e0) = network
+    hidden = np.maximum(np.maximum(seen @ a.T + a0, 0) @ b.T + b0, 0)
+    h, w = seen.shape[:2]
+    down, across = NEIGHBOURS
+    padded = np.pad(hidden, ((down // 2, down // 2), (across // 2, across // 2), (0, 0)))
+    near = sum(padded[i : i + h, j : j + w] * c[:, i * across + j] for i in range(down) for j in range(across))
+    logits = np.maximum(np.maximum(near + c0, 0) @ d.T + d0, 0) @ e.T + e0
+    return 1 / (1 + np.exp(-logits[..., 0]))
+
+
 def defects(image: Array, xs: Array, ys: Array, size: int, weights: Array) -> Array:
     """float64 [len(ys) * len(xs), 8], the columns of ``srfast.ops.defects.defects``."""
-    (a, a0), (b, b0), (c, c0), (d, d0) = layers(weights.astype(np.float64))
+    (a, a0), (b, b0), (c, c0), (d, d0), *of_marks, (slope, constant) = layers(weights.astype(np.float64))
     seen = features(image)
+    ink = marks(seen, of_marks)
     hidden = np.maximum(np.maximum(seen @ a.T + a0, 0) @ b.T + b0, 0)
     textured, bands, clips = seen[..., 12] >= 4, banded(image), tiles(saturated(image)).sum((2, 3))
     top, bottom, left, right = inner(image)
@@ -160,7 +184,7 @@ def defects(image: Array, xs: Array, ys: Array, size: int, weights: Array) -> Ar
                     max(0, 2 ** heads[0] - 1) if clipped < MOST_CLIPPED else np.nan,
                     max(0, heads[1]) if known else np.nan,
                     odds @ [1, 2, 3, 4] / odds.sum() if known else np.nan,
-                    100 / (1 + np.exp(-heads[7])),
+                    100 / (1 + np.exp(-(slope[0, 0] * np.log(ink[mine].sum() + LEAST_MARKED) + constant[0]))),
                     100 * bands[mine].mean(),
                     100 * clipped,
                     100 * (size**2 - kept) / size**2,

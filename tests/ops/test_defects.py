@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from srfast.errors import InputError
 from srfast.ops import defects_reference as reference
@@ -151,6 +151,51 @@ def test_what_was_done_is_seen() -> None:
 
         for column, picture in changed.items():
             assert mean(picture, column) > 1.5 * mean(image, column) + 0.1, (name, column)
+
+
+def with_text(image: np.ndarray, place: tuple[int, int], size: int = 12) -> np.ndarray:
+    picture = Image.fromarray(image)
+    ImageDraw.Draw(picture).text(place, "ALL RIGHTS RESERVED", "white", ImageFont.load_default(size))
+    return np.array(picture)
+
+
+def test_a_line_of_text_is_seen_in_a_large_window() -> None:
+    """It is in a few of the window's tiles: their mean would not show it."""
+    start = np.array([0])
+    for name in ("coffee", "chelsea", "astronaut"):
+        image = photo(name, 200, 200)
+        size = min(image.shape[:2])
+        before, after = (
+            defects(p, start, start, size)[0, N["overlay"]] for p in (image, with_text(image, (10, size - 40)))
+        )
+        assert before < 80, name
+        assert after > 99, name
+
+
+def test_ink_is_told_with_the_tiles_beside_it() -> None:
+    """Text outside a window counts up to one tile above or below it, two beside it, and no further."""
+    image, at = photo("coffee", 150, 200), np.array([40])
+    clean = defects(image, at, at, 64)[0]
+    for side, (y, x) in {"above": (32, 60), "below": (96, 60), "left": (60, 24), "right": (60, 104)}.items():
+        changed = image.copy()
+        changed[y : y + 8, x : x + 16 if side in ("above", "below") else x + 8] ^= 255
+        beside = defects(changed, at, at, 64)[0]
+        assert beside[N["overlay"]] != clean[N["overlay"]], side
+        assert np.array_equal(np.delete(beside, N["overlay"]), np.delete(clean, N["overlay"]), equal_nan=True), side
+    for y, x in ((24, 60), (104, 60), (60, 16), (60, 112)):
+        changed = image.copy()
+        changed[y : y + 8, x : x + 8] ^= 255
+        assert np.array_equal(defects(changed, at, at, 64)[0], clean, equal_nan=True), (y, x)
+
+
+@pytest.mark.parametrize("size", [32, 41])
+def test_windows_far_apart_are_those_of_all(size: int) -> None:
+    """The rows of tiles between windows that lie far apart are not measured, but those that touch a window are."""
+    image = pictures()["noise"].transpose(1, 0, 2)
+    xs, ys = corners(image, size, 1)
+    some = [0, 3, size + 17, size + 18, 3 * size, len(ys) - 1]
+    every = defects(image, xs[::9], ys, size).reshape(len(ys), -1)
+    assert np.array_equal(defects(image, xs[::9], ys[some], size).reshape(len(some), -1), every[some], equal_nan=True)
 
 
 def test_halos_of_gray_photographs_are_seen() -> None:

@@ -106,7 +106,7 @@ THRESHOLDS = (
     Threshold("blur", image=0.9, patch=3),
     Threshold("upscaled", image=1.85),
     Threshold("jpeg", image=75, low=True),
-    Threshold("overlay", image=90, patch=99.9, share=0.05, most=0.5),
+    Threshold("overlay", image=90, patch=99.5, share=0.05, most=0.5),
     Threshold("halo", image=70),
     Threshold("shift", image=0.4, patch=0.6),
 )
