@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib
@@ -153,7 +154,7 @@ def grainy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A smooth gradient with a little grain, as sky and painted backgrounds are."""
     radius = rng.uniform(6, 25)
     smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), radius)
-    grain = rng.normal(0, rng.uniform(0.3, 4), (*image.shape[:2], 3 if rng.random() < 0.6 else 1))
+    grain: np.ndarray = rng.normal(0, rng.uniform(0.3, 4), (*image.shape[:2], 3 if rng.random() < 0.6 else 1))
     if rng.random() < 0.5:
         grain = 2 * cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.4, 0.8)).reshape(grain.shape)
     found = as_bytes(smooth + grain)
@@ -264,10 +265,8 @@ class Network(nn.Module):
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Weights and biases as they are shipped: the scaling goes into the first layer, PEAK into the last."""
-        layers = [
-            (layer.weight.detach(), layer.bias.detach())
-            for layer in (self.first, self.second, self.near, self.third, self.last)
-        ]
+        parts: tuple[Any, ...] = (self.first, self.second, self.near, self.third, self.last)
+        layers = [(part.weight.detach(), part.bias.detach()) for part in parts]
         weight, bias = layers[0]
         layers[0] = (weight / self.deviation, bias - (weight / self.deviation) @ self.mean)
         layers[2] = (layers[2][0].flatten(1), layers[2][1])
