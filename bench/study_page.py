@@ -96,6 +96,7 @@ _SIZES = (
 )
 
 
+_LARGER = tuple(row for row in _SIZES if row[1] in ("full 100", "des 10", "half_des 10"))
 _X4 = (("all patches", "full 100"), ("the hardest half", "des 50"), ("a random half", "random 50"))
 
 _SAMPLING = (
@@ -288,6 +289,15 @@ TABLES: dict[str, Table] = {
         tuple(row for row in _SIZES if row[1].split()[0] not in ("random", "clean_des", "one", "best_des")),
         ("BSD100", "Urban100"),
     ),
+    "larger-means": Means(
+        "edsr",
+        ("1,951 updates", "BSD100", "Urban100"),
+        ("edsr_baseline 1951",),
+        _LARGER,
+        ("BSD100", "Urban100"),
+    ),
+    "larger": Family("edsr", _LARGER),
+    "larger-strata": Family("edsr", _LARGER, strata=True),
     "x4-means": Means("x4", ("x4, 1,951 updates", "BSD100", "Urban100"), ("fsrcnn 1951",), _X4, ("BSD100", "Urban100")),
     "x4": Family("x4", _X4),
     "x4-strata": Family("x4", _X4, strata=True),
