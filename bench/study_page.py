@@ -96,6 +96,7 @@ _SIZES = (
 )
 
 
+_BEST = (("every size by its own loss", "four_des 5"), ("each place at its best size", "four_best 5"))
 _LARGER = tuple(row for row in _SIZES if row[1] in ("full 100", "des 10", "half_des 10"))
 _X4 = (("all patches", "full 100"), ("the hardest half", "des 50"), ("a random half", "random 50"))
 
@@ -289,6 +290,8 @@ TABLES: dict[str, Table] = {
         tuple(row for row in _SIZES if row[1].split()[0] not in ("random", "clean_des", "one", "best_des")),
         ("BSD100", "Urban100"),
     ),
+    "sizes-best": Family("sizes-best", _BEST),
+    "sizes-best-strata": Family("sizes-best", _BEST, strata=True),
     "larger-means": Means(
         "edsr",
         ("1,951 updates", "BSD100", "Urban100"),

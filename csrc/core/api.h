@@ -89,6 +89,7 @@ constexpr int64_t kMarkRows = 3, kMarkColumns = 5;       // neighbours of a tile
 constexpr float kLeastMarked = 1e-6f;                    // added to a sum of tiles, so that its logarithm is finite
 constexpr float kLeastTextured = 0.2f;  // share of a window's tiles from which its sharpness can be known
 constexpr float kMostClipped = 0.9f;    // share of a window's pixels up to which its noise can be known
+constexpr float kMostLetters = 0.75f;   // ... and its halos: black letters on white paper cannot overshoot
 
 // Rows and columns of tiles of 8 pixels that fit into a window wherever it lies: those from the first one that begins
 // inside it on.

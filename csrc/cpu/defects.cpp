@@ -265,7 +265,7 @@ class Panel {
       out[kNoise] = clipped < kMostClipped ? std::max(0.0f, std::exp2(heads[0]) - 1) : none;
       out[kBlur] = seen ? std::max(0.0f, heads[1]) : none;
       out[kUpscaled] = seen ? factor / total : none;
-      out[kHalo] = seen ? 100 / (1 + std::exp(-heads[6])) : none;
+      out[kHalo] = seen && clipped < kMostLetters ? 100 / (1 + std::exp(-heads[6])) : none;
       out[kOverlay] = 100 / (1 + std::exp(-(net_.odds.weight[0] * std::log(ink) + net_.odds.bias[0])));
       out[kBanding] = 100 * sums[kHidden + 1];
       out[kClipped] = 100 * clipped;

@@ -72,7 +72,7 @@ def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thread
     * ``border``: percent of the pixels in the image's margins: rows, then columns, from the edge inwards, within 2 grey
       levels of the edge's corner.
     * ``halo``: probability in percent that edges were over-sharpened, as by an unsharp mask of 150 % and more. NaN in
-      flat windows.
+      flat windows and from 75 % of saturated pixels (black on white cannot overshoot).
 
     Network: for each tile two layers of 32 with ReLU over ``FEATURES``; their mean over the tiles inside the window
     (``(size - 7) // 8`` squared, from the first that begins inside it); a layer of 32 with ReLU, and a linear one: log2

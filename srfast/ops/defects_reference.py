@@ -19,6 +19,8 @@ LEAST_MARKED = 1e-6
 """Added to the sum of ``marks`` over a window, so that its logarithm is finite."""
 LEAST_TEXTURED = 0.2
 """Least share of a window's tiles with a variance of at least 16 for which blur, enlargement and halos can be known."""
+MOST_LETTERS = 0.75
+"""Share of saturated pixels from which halos cannot be known: edges between black and white cannot overshoot."""
 MOST_CLIPPED = 0.9
 """Largest share of a window's pixels that may be saturated for its noise to be known."""
 STEP = 24
@@ -188,7 +190,7 @@ def defects(image: Array, xs: Array, ys: Array, size: int, weights: Array) -> Ar
                     100 * bands[mine].mean(),
                     100 * clipped,
                     100 * (size**2 - kept) / size**2,
-                    100 / (1 + np.exp(-heads[6])) if known else np.nan,
+                    100 / (1 + np.exp(-heads[6])) if known and clipped < MOST_LETTERS else np.nan,
                 ]
             )
     return np.array(rows, np.float64).reshape(-1, 8)

@@ -198,6 +198,17 @@ def test_windows_far_apart_are_those_of_all(size: int) -> None:
     assert np.array_equal(defects(image, xs[::9], ys[some], size).reshape(len(some), -1), every[some], equal_nan=True)
 
 
+def test_black_letters_on_white_have_no_halos() -> None:
+    """An edge between black and white cannot overshoot, so that nothing says whether it was sharpened."""
+    page = Image.new("L", (480, 480), 255)
+    words = "\n".join("the quick brown fox jumps over the lazy dog" for _ in range(16))
+    ImageDraw.Draw(page).multiline_text((8, 8), words, 0, ImageFont.load_default(24))
+    xs, ys = corners(np.array(page)[..., None], 96, 96)
+    found = defects(np.array(page)[..., None], xs, ys, 96)
+    assert np.isnan(found[:, N["halo"]]).all()
+    assert not np.isnan(found[:, N["upscaled"]]).any()  # they are not flat
+
+
 def test_halos_of_gray_photographs_are_seen() -> None:
     """A network that was trained in colour takes a picture without any for one without halos."""
     for name in ("coffee", "chelsea", "astronaut"):
