@@ -77,6 +77,17 @@ def test_patches_outside_their_image_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_report_refuses_negative_places_and_leaves_out_those_beyond_the_image(
+    scored: ScoreTable, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for column, value in (("x", -2), ("y", -96), ("size", 0), ("y", 2**31 - 8)):
+        with pytest.raises(InputError, match=f"column '{column}': expected at (least|most) "):
+            srfast.write_report(_with(scored, column, value), None, tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())
+    srfast.write_report(_with(scored, "x", 62), None, tmp_path / "report.html")
+    assert "1 of 8 pictures cannot be shown" in caplog.text
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_changed_images_are_refused_and_moved_ones_are_not(reader: str, scored: ScoreTable, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
