@@ -226,14 +226,28 @@ def test_a_row_group_of_more_rows_than_memory(one: Path, tmp_path: Path, monkeyp
 
 
 SLOW = """
+import os
 import sys
 import duckdb
 connect = duckdb.connect
-def hurried(**options):
-    connection = connect(**options)
-    connection.execute("SET progress_bar_time = 1")  # milliseconds, instead of 2000
-    return connection
-duckdb.connect = hurried
+class Hurried:  # a bar after a millisecond instead of two seconds; what srfast's own settings show is not looked at
+    def __init__(self, **options):
+        self.stdout = os.dup(1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        self.connection = connect(**options)
+        self.connection.execute("SET progress_bar_time = 1")  # turns the bar on, too
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+    def __enter__(self):
+        return self
+    def __exit__(self, *error):
+        self.connection.close()
+    def execute(self, statement, *rest):
+        done = self.connection.execute(statement, *rest)
+        if "lock_configuration" in statement:
+            os.dup2(self.stdout, 1)
+        return done
+duckdb.connect = Hurried
 from srfast.coreset.selected_files import write_selection
 from srfast.coreset.settings import SelectArguments
 slow = "(SELECT sum(sqrt(a)) FROM range(5000000) t(a)) > 0 and loss >= 0"
