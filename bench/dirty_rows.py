@@ -9,6 +9,7 @@ POOLS = (
     ("dirty-wild-60", "a mix, 60 % spoilt"),
     ("dirty-upscaled-75", "75 % enlarged"),
     ("dirty-noise-30", "30 % noisy"),
+    ("dirty-jpeg-50", "50 % JPEG"),
 )
 ARMS = (
     ("all patches", "full 100"),
