@@ -129,7 +129,7 @@ def windows(job: tuple[int, np.ndarray, str]) -> list[tuple[np.ndarray, dict[str
 class Network(nn.Module):
     """As ``srfast.ops.defects`` says, on features with mean 0 and deviation 1.
 
-    It has an output more, whether there is text, which is not shipped: the others were trained beside it.
+    One more output says whether there is text; it is not shipped, but the others were trained beside it.
     """
 
     def __init__(self) -> None:
