@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ class Arm:
 
     sample: str = ""
     """How crops are drawn by the losses of the kept patches, as for ``train --sample``; "": all alike."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the model's recipe that differ from the study's."""
 
     @property
     def asks_scorer(self) -> bool:
@@ -134,9 +137,9 @@ class Study:
     arms: tuple[Arm, ...]
     claims: tuple[Claim, ...] = ()
 
-    def recipe_of(self, model: str, scale: int) -> Recipe:
-        """The model's recipe at a scale, with the study's changes."""
-        return dataclasses.replace(recipe(model, scale), **self.recipe)
+    def recipe_of(self, arm: Arm, model: str, scale: int) -> Recipe:
+        """The model's recipe at a scale, with the study's changes and those of the arm."""
+        return dataclasses.replace(recipe(model, scale), **{**self.recipe, **arm.recipe})
 
 
 def read_study(
@@ -180,18 +183,11 @@ def read_study(
     for name in [*training["models"], *(m for arm in arms for m in arm.models)]:
         if name not in models.names():
             raise InputError(f"{path}: training.models: {toml.unknown(name, models.names())}")
-        scale = max(scales, key=lambda s: s * dataclasses.replace(recipe(name, s), **changes).lr_patch)
-        crop = dataclasses.replace(recipe(name, scale), **changes).lr_patch * scale
-        if crop > patch:
-            raise InputError(
-                f"{path}: training.lr_patch: expected at most {patch // scale} (patches are {patch} px), "
-                f"got {crop // scale} for {name}"
-            )
     for name in training["options"]:
         if name not in training["models"]:
             raise InputError(f"{path}: training.options.{name}: {toml.unknown(name, training['models'])}")
     seeds = training["seeds"]
-    return Study(
+    study = Study(
         name=path.stem,
         title=content["title"] or path.stem,
         train=tuple(str(folder / p) for p in data["train"]),
@@ -212,6 +208,24 @@ def read_study(
         arms=arms,
         claims=_claims(path, content["claim"], arms, training["models"], list(tests) if data["test"] else []),
     )
+    _check_recipes(path, study)
+    return study
+
+
+def _check_recipes(path: Path, study: Study) -> None:
+    """The recipes are sound, and every crop lies within a patch."""
+    for arm, scale in product(study.arms, study.scales):
+        where = f"{path}: arm {arm.name!r}." if arm.recipe else f"{path}: training."
+        for model in arm.models or study.models:
+            try:
+                crop = study.recipe_of(arm, model, scale).lr_patch
+            except InputError as error:
+                raise InputError(f"{where}{error}") from None
+            if crop * scale > study.patch:
+                raise InputError(
+                    f"{where}lr_patch: expected at most {study.patch // scale} (patches are {study.patch} px), "
+                    f"got {crop} for {model}"
+                )
 
 
 def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
@@ -231,6 +245,7 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
         values["budget"] = tuple(budget if isinstance(budget, list) else [budget])
         values["keep"] = _floats(values["keep"])
         values["models"] = tuple(values["models"])
+        changes = {name: value for name in RECIPE if (value := values.pop(name)) is not None}
         select = {name: value for name in SELECT if (value := values.pop(name)) is not None}
         if is_file(str(select.get("method", ""))):
             select["method"] = str(path.resolve().parent / select["method"])
@@ -240,7 +255,7 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
                 select["target"] = str(path.resolve().parent / select["target"])
         except InputError as error:
             raise InputError(f"{where}{error}") from None
-        arm = Arm(**values, select=select)
+        arm = Arm(**values, select=select, recipe=changes)
         try:
             for keep in arm.keep:
                 arm.selection(keep, 0)

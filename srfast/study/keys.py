@@ -17,7 +17,7 @@ _OWN_FIELDS = ("lr_factors",)
 SELECT = tuple(name for name in ARGUMENTS if name not in ("keep", "seed"))
 """Arguments of ``srfast.select`` that an arm may set."""
 RECIPE = {f.name: f for f in dataclasses.fields(Recipe) if f.name not in _OWN_FIELDS}
-"""Fields of a model's recipe that a study may change."""
+"""Fields of a model's recipe that a study, or one of its arms, may change."""
 
 
 _budget = toml.some(lambda v: v in BUDGETS if isinstance(v, str) else toml.number(v))
@@ -108,4 +108,5 @@ ARM = {
     "reselect_every": Key("a number of updates", toml.integer, 0),
     "sample": Key(sampling.HELP, toml.text, ""),
     **{name: Key("an argument of select", lambda _: True, None) for name in SELECT},
+    **{name: _field(name) for name in RECIPE},
 }

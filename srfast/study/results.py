@@ -104,7 +104,7 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
         **{name: getattr(cell, name) for name in ("model", "scale", "updates", "seed", "keep", "pool")},
         "scorer": Path(study.scorers[cell.scorer]).name,
         "arm": _arm(cell),
-        "recipe": dataclasses.asdict(study.recipe_of(cell.model, cell.scale)),
+        "recipe": dataclasses.asdict(study.recipe_of(cell.arm, cell.model, cell.scale)),
         "options": study.options.get(cell.model, {}),
         "precision": study.precision,
         "grid": [study.patch, study.stride, study.mode, *(study.shrink if study.shrink != ("1",) else ())],
@@ -115,7 +115,7 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
 
 
 def _arm(cell: Cell) -> dict[str, Any]:
-    known = {k: v for k, v in dataclasses.asdict(cell.arm).items() if k not in ("keep", "budget", "models")}
+    known = {k: v for k, v in dataclasses.asdict(cell.arm).items() if k not in ("keep", "budget", "models", "recipe")}
     if target := known["select"].get("target"):
         files = [str(f.path) for f in find_images([target])]
         known["select"] = {**known["select"], "target": f"{Path(target).name}, {images_as_text(files)}"}

@@ -86,7 +86,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         cell.model,
         cell.scale,
         cell.updates,
-        study.recipe_of(cell.model, cell.scale),
+        study.recipe_of(cell.arm, cell.model, cell.scale),
         cell.seed,
         study.precision,
         study.options.get(cell.model, {}),

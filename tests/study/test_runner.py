@@ -54,6 +54,35 @@ def test_one_row_a_cell_and_image(write_study: Callable[..., Path], tmp_path: Pa
     assert Results.read(tmp_path / "out").table.equals(results.table)
 
 
+def test_an_arm_has_a_recipe_of_its_own(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    arms = """
+[[arm]]
+name = "plain"
+keep = 1.0
+[[arm]]
+name = "large"
+keep = 1.0
+batch = 4
+loss = "l1"
+[[arm]]
+name = "same"
+keep = 1.0
+batch = 2
+"""
+    results = srfast.run_study(write_study(arms=arms), tmp_path / "out")
+    psnr = {
+        name: [r["psnr"] for r in results.table.to_pylist() if r["arm"] == name] for name in ("plain", "large", "same")
+    }
+    assert psnr["same"] == psnr["plain"]
+    assert psnr["large"] != psnr["plain"]
+    recipes = {name: cell["settings"]["recipe"] for name, cell in results.meta["cells"].items()}
+    assert {k: v for k, v in recipes["fsrcnn-large-k100-u12-s0"].items() if k in ("batch", "loss")} == {
+        "batch": 4,
+        "loss": "l1",
+    }
+    assert recipes["fsrcnn-same-k100-u12-s0"] == recipes["fsrcnn-plain-k100-u12-s0"]
+
+
 def test_every_cell_has_its_strata(write_study: Callable[..., Path], tmp_path: Path) -> None:
     results = srfast.run_study(write_study(), tmp_path / "out")
     rows = [r for r in results.strata.to_pylist() if r["cell"] == "fsrcnn-des-k50-u6-s0" and r["stratum"] != "flat"]
