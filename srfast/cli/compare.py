@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from srfast.cli.options import emit, json_option, result
+from srfast.cli.options import emit, in_options, json_option, result
 
 
 @click.command("compare", short_help="Compare evaluations, with intervals.")
@@ -15,14 +15,27 @@ from srfast.cli.options import emit, json_option, result
     "--metric", default="psnr", show_default=True, help="Metric to compare: psnr, ssim or a column of the files."
 )
 @click.option("--lower-is-better", is_flag=True, help="Take lower values as better, as for LPIPS.")
+@click.option("--dataset", metavar="NAME", help="Test set to compare on, such as BSD100.  [default: all together]")
+@click.option(
+    "--scale", type=click.IntRange(2, 4), help="Scale to compare at, where evaluations of several scales are given."
+)
 @json_option("what was found")
-def command(evaluations: tuple[str, ...], metric: str, lower_is_better: bool, as_json: bool) -> None:
+def command(
+    evaluations: tuple[str, ...],
+    metric: str,
+    lower_is_better: bool,
+    dataset: str | None,
+    scale: int | None,
+    as_json: bool,
+) -> None:
     """Compare EVALUATIONS of the same images, and show their differences with confidence intervals.
 
     Each of EVALUATIONS is a JSON file of `srfast eval --json`, a CSV file with the columns image and psnr, ssim or any
     other metric (and seed, for several trainings), or the folder of a study, whose arms are compared one by one.
     Trainings of one model that differ only by their seed are given together: `NAME=a0.json,a1.json,a2.json`. The
-    result also says which evaluations cannot be distinguished from the best.
+    result also says which evaluations cannot be distinguished from the best. An evaluation that has two trainings or
+    more in common with the best, by their seeds, is tested over trainings and images, any other over images alone:
+    its difference says nothing of other trainings.
     """
     from srfast.errors import InputError
     from srfast.evaluation.comparing import compare
@@ -33,11 +46,13 @@ def command(evaluations: tuple[str, ...], metric: str, lower_is_better: bool, as
         if not Path(text).exists() and "=" in text:
             name, _, files = text.partition("=")
             found = files.split(",")
-        if not name or name in runs:
+        if not name:
+            raise InputError(f"compare: expected a name before '=', got {text!r}")
+        if name in runs:
             raise InputError(f"compare: expected evaluations with different names, got {name!r} twice")
         runs[name] = found
-    contest = compare(runs, metric, lower_is_better=lower_is_better)
+    contest = compare(runs, metric, lower_is_better=lower_is_better, dataset=dataset, scale=scale)
     if as_json:
         emit(contest.to_dict())
     else:
-        result(str(contest))
+        result(in_options(str(contest)))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import itertools
 import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from srfast.errors import InputError, RunError
+from srfast.evaluation.entries import Entry, Source, read
+from srfast.settings import did_you_mean
 
-Source = str | os.PathLike[str] | Mapping[str, float]
-STUDY = ("dataset", "model", "arm", "keep", "updates", "pool", "scorer", "seed", "image")
-_NOT_METRICS = ("image", "seed", "dataset")
+if TYPE_CHECKING:
+    from srfast.evaluation.inference import Interval
+
+Over = Literal["trainings and images", "images"]
 
 
 @dataclass(frozen=True)
@@ -26,21 +27,23 @@ class Contestant:
 
     name: str
     mean: float
+    """Over all its trainings and the images in common."""
     seeds: int
+    """Number of its trainings."""
     difference: float
-    """Difference from the best one, negative if that has higher values; 0 for the best."""
+    """This one minus the best, in units of the metric, over the trainings that both have; 0 for the best."""
     low: float
     high: float
-    """Upper bound of the difference; bounds hold simultaneously for all pairs at 95 %. NaN for the best, and without an
-    interval."""
+    """Upper bound of the difference; bounds hold simultaneously for all pairs at 95 %. NaN for the best."""
     p: float
     """p-value of "as good as the best", times the number of pairs; NaN for the best."""
-
-    @property
-    def verdict(self) -> str:
-        if math.isnan(self.p):
-            return "best"
-        return "worse" if self.p < 0.05 else "cannot be told from the best"
+    paired: int
+    """Number of trainings that it and the best have in common, by their seeds, which must be named."""
+    over: Over | None
+    """What the interval and the test are over: images alone, if fewer than two trainings are in common. None for the
+    best."""
+    verdict: str
+    """"best", "worse", "cannot be told from the best", or "better": over the trainings in common."""
 
 
 @dataclass(frozen=True)
@@ -51,177 +54,222 @@ class Contest:
     images: int
     left_out: int
     """Number of images that only some evaluations have, or whose value is not finite."""
-    seeds: bool
-    """Whether intervals are over trainings and images, and not over images alone."""
+    datasets: dict[str, int]
+    """Number of images of each test set; empty if none is named."""
     rows: tuple[Contestant, ...]
 
+    @property
+    def seeds(self) -> bool:
+        """Whether all intervals are over trainings and images, and none over images alone."""
+        return all(r.over != "images" for r in self.rows)
+
     def __str__(self) -> str:
-        lines = [["", self.metric, "difference", "simultaneous 95 %", "p", "verdict"]]
+        lines = [["", self.metric, "trainings", "difference", "simultaneous 95 %", "p", "tested over", "verdict"]]
         for r in self.rows:
-            bounds = "" if math.isnan(r.low) else f"[{r.low:+.4f}, {r.high:+.4f}]"
-            own = ["", "", ""] if math.isnan(r.p) else [f"{r.difference:+.4f}", bounds, f"{r.p:.2g}"]
-            lines.append([r.name, f"{r.mean:.4f}", *own, r.verdict])
+            own = ["", "", "", ""]
+            if r.over:
+                own = [f"{r.difference:+.4f}", f"[{r.low:+.4f}, {r.high:+.4f}]", f"{r.p:.2g}", self._tested(r)]
+            lines.append([r.name, f"{r.mean:.4f}", str(r.seeds), *own, r.verdict])
         widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
         text = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-        return "\n".join([*text, self.about])
+        return "\n".join([*text, *self.notes])
+
+    def _tested(self, row: Contestant) -> str:
+        if row.over == "images":
+            return "images alone" + (", 1 training in common" if row.paired and self._partly(row) else "")
+        return f"images, {row.paired} trainings" + (" in common" if self._partly(row) else "")
+
+    def _partly(self, row: Contestant) -> bool:
+        """Whether the difference is of some of the trainings that the means are of."""
+        return 0 < row.paired < max(row.seeds, self.rows[0].seeds)
 
     @property
-    def about(self) -> str:
-        """The samples that the intervals are over, in words."""
-        over = f"{self.images} images" + (f" and {min(r.seeds for r in self.rows)} trainings" if self.seeds else "")
-        note = "" if self.seeds else "; of one training each: another training of the same could differ by more"
+    def notes(self) -> list[str]:
+        """What the differences are over and what they do not say, in sentences."""
+        others = self.rows[1:]
+        over = f"{self.images} images"
+        if len(self.datasets) > 1:
+            over += f" ({', '.join(f'{count} of {name}' for name, count in self.datasets.items())})"
+        elif self.datasets:
+            over += f" of {next(iter(self.datasets))}"
+        if self.seeds and len(count := {r.paired for r in others}) == 1:
+            over += f" and {count.pop()} trainings"
         left = f"; {self.left_out} images left out, which not all have as finite values" if self.left_out else ""
-        return f"Paired over {over}{note}{left}."
+        notes = [f"Paired over {over}{left}."]
+        if len(self.datasets) > 1:
+            notes.append(f"{len(self.datasets)} test sets are pooled, every image alike; `dataset` picks one.")
+        if not self.seeds:
+            where = "In the rows over" if any(r.over != "images" for r in others) else "Tested over"
+            notes.append(
+                f"{where} images alone, fewer than two trainings are in common: such a difference says nothing of "
+                "other trainings; another training of the same could differ by more."
+            )
+        if any(map(self._partly, others)):
+            notes.append(
+                "Where the trainings are not the same, the difference is of those in common, and not that of the means."
+            )
+        return notes
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        rows = [{**vars(r), "verdict": r.verdict} for r in self.rows]
-        return {"metric": self.metric, "images": self.images, "left_out": self.left_out, "rows": rows}
+        known = {k: getattr(self, k) for k in ("metric", "images", "left_out", "datasets", "seeds", "notes")}
+        return {**known, "rows": [vars(r) for r in self.rows]}
 
 
 def compare(
-    runs: Mapping[str, Source | Sequence[Source]], metric: str = "psnr", *, lower_is_better: bool = False
+    runs: Mapping[str, Source | Sequence[Source]],
+    metric: str = "psnr",
+    *,
+    lower_is_better: bool = False,
+    dataset: str | None = None,
+    scale: int | None = None,
 ) -> Contest:
     """Compares evaluations on the same images.
 
-    With several trainings of each evaluation (seeds, the same number for all or named by a column ``seed``), intervals
-    and tests are over trainings and images: the wider of a crossed mixed model's and of Student's over the trainings.
-    With one training, they are over images alone. Every pair counts for the correction (Bonferroni), because the best
-    is found in the data.
+    An evaluation and the best are compared over the trainings that both have, by their seeds: with two or more in
+    common, interval and test are over trainings and images, the wider of a crossed mixed model's and of Student's over
+    the trainings. With fewer, they are over images alone, of the training in common or else of the means, and say
+    nothing of other trainings. Every pair counts for the correction (Bonferroni), because the best is found in the
+    data.
 
     Args:
         runs: By name: a JSON file of ``srfast eval --json``, a CSV file with the columns ``image`` and the metric (and
             ``seed`` and ``dataset``, if there are several), a study's results.parquet or its folder (its arms are then
-            compared one by one), values by image, or a list of these, one for each seed.
-        metric: "psnr", "ssim", or a column of the CSV files.
+            compared one by one), values by image, or a list of these, one for each seed. The place in the list is the
+            seed, if there is no column.
+        metric: "psnr", "ssim", or a column of the CSV files, in upper or lower case.
         lower_is_better: Whether lower values are better, as for LPIPS.
+        dataset: Test set whose images are compared, if the evaluations name some. None takes all together.
+        scale: Scale of the evaluations that are compared, if they have several.
 
     Returns:
         The evaluations, the best first, with their differences from the best.
 
     Raises:
-        InputError: a file is none of these, lacks the metric, there are fewer than two evaluations, or they have fewer
-            than two images in common.
+        InputError: a file is none of these, lacks the metric, there are fewer than two evaluations, they have fewer
+            than two images in common, they are of several scales or protocols, or there is no such test set or scale.
         RunError: scipy is not installed.
     """
     try:
-        from srfast.evaluation.inference import Comparison, Error, judge
+        from srfast.evaluation.inference import LEVEL
     except ImportError:
         raise RunError("compare needs scipy, which is not installed: pip install 'srfast[study]'") from None
-    found: dict[str, dict[tuple[str, str], float]] = {}
+    found = _of_dataset(_entries(runs, metric, scale), dataset)
+    images, left_out = _common(found)
+    values = {n: {s: np.array([e.values[s, i] for i in images]) for s in e.seeds} for n, e in found.items()}
+    means = {n: float(np.mean(list(of.values()))) for n, of in values.items()}
+    order = sorted(means, key=lambda n: means[n] if lower_is_better else -means[n])
+    pairs = len(order) * (len(order) - 1) // 2
+    best = order[0]
+    count = {n: len(of) for n, of in values.items()}
+    nan = math.nan
+    rows = [Contestant(best, means[best], count[best], 0.0, nan, nan, nan, count[best], None, "best")]
+    for name in order[1:]:
+        shared = [s for s in values[name] if s and s in values[best]]
+        d = np.array([values[name][s] - values[best][s] for s in shared] or [_mean(values[name]) - _mean(values[best])])
+        bounds, raw = _tested(d, 1 - (1 - LEVEL) / pairs)
+        p = min(1.0, pairs * raw)
+        verdict = "cannot be told from the best"
+        if p < 1 - LEVEL:
+            verdict = "worse" if (bounds.mean > 0) == lower_is_better else "better"
+        over: Over = "trainings and images" if len(shared) > 1 else "images"
+        interval = bounds.mean, bounds.low, bounds.high
+        rows.append(Contestant(name, means[name], count[name], *interval, p, len(shared), over, verdict))
+    sets = [s for i in images if (s := next((e.sets[i] for e in found.values() if i in e.sets), None))]
+    return Contest(metric, len(images), left_out, {s: sets.count(s) for s in sorted(set(sets))}, tuple(rows))
+
+
+def _mean(values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Means over trainings [images]."""
+    mean: np.ndarray = np.mean(list(values.values()), 0)
+    return mean
+
+
+def _tested(difference: np.ndarray, level: float) -> tuple[Interval, float]:
+    """The interval of differences [seeds, images], and their p-value; over images alone if there is one seed."""
+    from srfast.evaluation.inference import Error, judge
+
+    if len(difference) > 1:
+        found = judge(difference)
+        return found.at(level), found.p
+    of_images = difference[0]
+    mean = float(of_images.mean())
+    error = Error(float(of_images.std(ddof=1) / math.sqrt(len(of_images))), len(of_images) - 1)
+    return error.around(mean, level), 2 * error.beyond(abs(mean))
+
+
+def _entries(runs: Mapping[str, Source | Sequence[Source]], metric: str, scale: int | None) -> dict[str, Entry]:
+    """The evaluations of that scale by name; an InputError if they were not measured alike."""
+    found: dict[str, Entry] = {}
+    met: list[Entry] = []
+    scales: set[Any] = set()
+    alike = ("scale", "protocol", *(("ssim_window",) if metric.lower() == "ssim" else ()))
     for name, sources in runs.items():
         several = [sources] if isinstance(sources, (str, os.PathLike, Mapping)) else list(sources)
         for number, source in enumerate(several):
-            for own, read in _read(source, metric, str(number)).items():
-                found.setdefault(f"{name}: {own}" if own else name, {}).update(read)
+            for own, entry in read(source, name, metric, str(number) if len(several) > 1 else "").items():
+                scales.add(own_scale := entry.measured.get("scale", scale))
+                if scale is not None and own_scale != scale:
+                    continue
+                for other in met:
+                    _check_alike(other, entry, alike)
+                met.append(entry)
+                key = f"{name}: {own}" if own else name
+                if key in found:
+                    found[key].join(entry)
+                else:
+                    found[key] = entry
+    if scale is not None and not found:
+        raise InputError(f"scale: expected one of {', '.join(map(str, sorted(scales)))}, got {scale!r}")
     if len(found) < 2:
-        raise InputError(f"compare: expected at least two evaluations, got {len(found)}")
-    seeds, images, left_out = _common(found)
-    sign = -1 if lower_is_better else 1
-    values = {n: sign * np.array([[of[s, i] for i in images] for s in seeds[n]]) for n, of in found.items()}
-    order = sorted(values, key=lambda n: -values[n].mean())
-    pairs = len(order) * (len(order) - 1) // 2
-    sampled = all(len(s) > 1 for s in seeds.values())
-    rows = []
-    for name in order:
-        mean = sign * float(values[name].mean())
-        difference, low, high, p = 0.0, math.nan, math.nan, math.nan
-        if name != order[0]:
-            d = _difference(values[name], values[order[0]], seeds[name], seeds[order[0]])
-            if sampled and len(d) > 1:
-                c: Comparison = judge(d)
-                bounds, raw = c.at(1 - 0.05 / pairs), c.p
-            else:
-                of_images = d.mean(0)
-                error = Error(float(of_images.std(ddof=1) / math.sqrt(len(of_images))), len(of_images) - 1)
-                bounds = error.around(float(of_images.mean()), 1 - 0.05 / pairs)
-                raw = 2 * error.beyond(abs(float(of_images.mean())))
-            difference, low, high, p = bounds.mean, bounds.low, bounds.high, min(1.0, pairs * raw)
-        rows.append(Contestant(name, mean, len(seeds[name]), difference, low, high, p))
-    return Contest(metric, len(images), left_out, sampled, tuple(rows))
+        of = f" of scale {scale}" if scale is not None else ""
+        names = f" ({', '.join(found)})" if found else ""
+        raise InputError(f"compare: expected at least two evaluations{of}, got {len(found)}{names}")
+    return found
 
 
-def _difference(a: np.ndarray, b: np.ndarray, of_a: Sequence[str], of_b: Sequence[str]) -> np.ndarray:
-    """[seeds, images] over the seeds that both have, or of their means if they share fewer than two."""
-    both = [s for s in of_a if s in of_b]
-    if len(both) < 2:
-        return a.mean(0, keepdims=True) - b.mean(0, keepdims=True)
-    difference: np.ndarray = a[[of_a.index(s) for s in both]] - b[[of_b.index(s) for s in both]]
-    return difference
+def _check_alike(a: Entry, b: Entry, names: Sequence[str]) -> None:
+    """Raises InputError if both say how they were measured, and not the same."""
+    differ = [k for k in names if k in a.measured and k in b.measured and a.measured[k] != b.measured[k]]
+    if differ:
+        had, got = (", ".join(f"{k} {e.measured[k]}" for k in differ) for e in (a, b))
+        hint = "; `scale` picks one" if "scale" in differ else ""
+        raise InputError(f"{b.source}: expected {had}, as {a.source} has, got {got}{hint}")
 
 
-def _common(found: Mapping[str, Mapping[tuple[str, str], float]]) -> tuple[dict[str, list[str]], list[str], int]:
-    """The seeds of each evaluation, the images that all seeds of all have as finite values, and the number left out."""
-    seeds = {name: sorted({s for s, _ in of}) for name, of in found.items()}
-    every = sorted({i for of in found.values() for _, i in of})
-    images = [
-        i for i in every if all(math.isfinite(of.get((s, i), math.nan)) for n, of in found.items() for s in seeds[n])
-    ]
+def _of_dataset(found: dict[str, Entry], dataset: str | None) -> dict[str, Entry]:
+    """The evaluations with the images of that test set alone."""
+    if dataset is None:
+        return found
+    sets = {image: name for entry in found.values() for image, name in entry.sets.items()}
+    if dataset not in sets.values():
+        names = f"one of {', '.join(sorted(set(sets.values())))}" if sets else "evaluations that name their test sets"
+        raise InputError(f"dataset: expected {names}, got {repr(dataset) if sets else 'none'}")
+    for entry in found.values():
+        entry.values = {(s, i): v for (s, i), v in entry.values.items() if sets.get(i) == dataset}
+        if not entry.values:
+            raise InputError(f"dataset: expected images of {dataset} in {entry.source}, got none")
+    return found
+
+
+def _common(found: Mapping[str, Entry]) -> tuple[list[str], int]:
+    """The images that all trainings of all evaluations have as finite values, and the number of others."""
+    every = sorted({i for e in found.values() for _, i in e.values})
+    seeds = [(e, s) for e in found.values() for s in e.seeds]
+    images = [i for i in every if all(math.isfinite(e.values.get((s, i), math.nan)) for e, s in seeds)]
     if len(images) < 2:
         raise InputError(
             f"compare: expected at least two images that all evaluations have, got {len(images)} of {len(every)}"
+            + (_example(found) if len(images) < len(every) else "")
         )
-    return seeds, images, len(every) - len(images)
+    return images, len(every) - len(images)
 
 
-def _read(source: Source, metric: str, seed: str) -> dict[str, dict[tuple[str, str], float]]:
-    """Name within the source ("" for a single evaluation) -> (seed, image) -> value."""
-    if isinstance(source, Mapping):
-        return {"": {(seed, image): float(value) for image, value in source.items()}}
-    path = Path(source)
-    if path.is_dir() and (path / "results.parquet").exists():
-        path /= "results.parquet"
-    try:
-        if path.suffix == ".parquet":
-            return _study(path, metric)
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "expected text in UTF-8"
-        hint = "; evaluate it first: srfast eval RUN --data IMAGES --json FILE" if path.is_dir() else ""
-        raise InputError(f"{source}: {reason}{hint}") from None
-    rows = _json(path, text) if text.lstrip().startswith("{") else list(csv.DictReader(text.splitlines()))
-    if not rows or "image" not in rows[0]:
-        raise InputError(f"{source}: expected a column 'image', as in eval --json or a CSV file, got none")
-    if metric not in rows[0]:
-        others = [c for c in rows[0] if c not in _NOT_METRICS]
-        raise InputError(f"metric: expected one of {', '.join(others)} of {source}, got {metric!r}")
-    values: dict[tuple[str, str], float] = {}
-    for row in rows:
-        key = (str(row.get("seed") or seed), "/".join(filter(None, (row.get("dataset"), row["image"]))))
-        if key in values:
-            raise InputError(f"{source}: image {row['image']!r} occurs twice")
-        try:
-            values[key] = math.inf if row[metric] is None else float(row[metric])
-        except ValueError:
-            raise InputError(
-                f"{source}: {metric} of {row['image']!r}: expected a number, got {row[metric]!r}"
-            ) from None
-    return {"": values}
-
-
-def _json(path: Path, text: str) -> list[dict[str, Any]]:
-    try:
-        images = json.loads(text).get("images")
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
-    if not isinstance(images, list):
-        raise InputError(f"{path}: expected a file that `srfast eval --json` wrote, got no list 'images'")
-    return images
-
-
-def _study(path: Path, metric: str) -> dict[str, dict[tuple[str, str], float]]:
-    """The arms of a study, by the settings that distinguish them."""
-    from srfast.scoring.table import read_parquet
-
-    table, _ = read_parquet(path)
-    missing = [c for c in (*STUDY, metric) if c not in table.column_names]
-    if missing:
-        raise InputError(f"{path}: expected the results of a study with the column {missing[0]!r}, got none")
-    rows = table.select([*STUDY, metric]).to_pylist()
-    several = {k: len({r[k] for r in rows}) > 1 for k in ("model", "updates", "pool", "scorer")}
-    found: dict[str, dict[tuple[str, str], float]] = {}
-    for r in rows:
-        more = [str(r[k]) for k in ("model", "updates", "pool", "scorer") if several[k]]
-        own = " ".join([r["arm"], f"{100 * r['keep']:g} %", *more])
-        found.setdefault(own, {})[str(r["seed"]), f"{r['dataset']}/{r['image']}"] = float(r[metric])
-    return found
+def _example(found: Mapping[str, Entry]) -> str:
+    """An image that not all have, in words."""
+    names = {n: {i for _, i in e.values} for n, e in found.items()}
+    for a, b in itertools.permutations(names, 2):
+        if only := sorted(names[a] - names[b]):
+            near = did_you_mean(only[0], sorted(names[b] - names[a]), 0.0)
+            return f": {a} has {only[0]!r}, {b} has " + (repr(near) if near else "none of that name")
+    return ": the others are missing in some of the trainings, or not finite"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import stats
 
 import srfast
 from srfast.cli import main
 from srfast.errors import InputError
+from srfast.scoring.table import write_parquet
+from srfast.study.results import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,10 +108,31 @@ def test_the_arms_of_a_study() -> None:
     ("text", "metric", "message"),
     [
         ("image,psnr\n1,30\n2,31\n", "lpips", "metric: expected one of psnr of .*, got 'lpips'"),
-        ("name,psnr\n1,30\n", "psnr", "expected a column 'image'"),
+        ("image,psnr\n1,30\n", "image", "metric: expected one of psnr of .*, got 'image'"),
+        ("image\n1\n", "psnr", "metric: expected a column of values of .*, got 'psnr'"),
+        ("name,psnr\n1,30\n", "psnr", "expected a column 'image'.*, got 'name', 'psnr'"),
+        ("image;psnr\n1;30\n", "psnr", "expected a column 'image', separated by commas from others, got 'image;psnr'"),
+        ("image,psnr\n1,30,5\n", "psnr", r"a\.csv: line 2: expected 2 values, got 3"),
+        ("image,psnr,note\n1\n", "psnr", "psnr of '1': expected a number, got none"),
+        ("image,psnr\n1," + "3" * 140_000, "psnr", r"a\.csv: line 2: expected CSV, got: field larger"),
+        ("image,psnr\n", "psnr", r"a\.csv: expected values of images, got none"),
+        ('{"images": []}', "psnr", r"a\.csv: expected values of images, got none"),
+        ('{"images": ["1", "2"]}', "psnr", r"a\.csv: expected images as objects .*, got '1'"),
+        ('[{"image": "1", "psnr": 30}]', "psnr", "expected a file that `srfast eval --json` wrote"),
+        ('{"images": [{"image": 1, "psnr": 30}]}', "psnr", r"a\.csv: expected the name of an image, got 1"),
+        ('{"images": [{"image": "1", "psnr": [30]}]}', "psnr", r"psnr of '1': expected a number, got \[30\]"),
+        (
+            '{"images": [{"image": "1", "psnr": 30}, {"image": "2"}]}',
+            "psnr",
+            "psnr of '2': expected a number, got none",
+        ),
         ("image,psnr\n1,30\n1,31\n", "psnr", "image '1' occurs twice"),
         ("image,psnr\n1,high\n", "psnr", "psnr of '1': expected a number, got 'high'"),
-        ("image,psnr\n9,30\n8,30\n", "psnr", "expected at least two images that all evaluations have, got 0 of 4"),
+        (
+            "image,psnr\n9,30\n8,30\n",
+            "psnr",
+            "expected at least two images that all evaluations have, got 0 of 4: a has '8', b has '.'",
+        ),
         ("{", "psnr", "not JSON"),
         ("", "psnr", "expected a column 'image'"),
     ],
@@ -120,3 +146,249 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, metric: str, message:
         srfast.compare({"a": tmp_path, "b": good})
     with pytest.raises(InputError, match="at least two evaluations, got 1"):
         srfast.compare({"b": good})
+
+
+def trained(offsets: dict[str, float], images: int = 20, noise: float = 0.01) -> list[dict[str, Any]]:
+    """Rows of trainings that differ by an offset; all of one image of about the same level."""
+    rng = np.random.default_rng(len(offsets))
+    level = 30 + np.random.default_rng(9).standard_normal(images)
+    rows = []
+    for seed, offset in offsets.items():
+        psnr = level + offset + noise * rng.standard_normal(images)
+        rows += [{"image": f"{i}.png", "seed": seed, "psnr": float(v)} for i, v in enumerate(psnr)]
+    return rows
+
+
+def means(rows: list[dict[str, Any]], *seeds: str) -> float:
+    return float(np.mean([r["psnr"] for r in rows if r["seed"] in seeds]))
+
+
+def test_one_entry_of_one_training_does_not_change_how_others_are_tested(tmp_path: Path) -> None:
+    """By images alone a and b are told apart, by their trainings they are not; c has one training."""
+    rows = {
+        "a": trained({"0": 0.3, "1": 0.1, "2": 0.2, "3": 0.4}),
+        "b": trained({"0": 0.2, "1": 0.3, "2": 0.15, "3": 0.1}),
+        "c": trained({"1": 0.05}),
+    }
+    found = srfast.compare({n: write_csv(tmp_path / f"{n}.csv", r) for n, r in rows.items()})
+    alone = srfast.compare({n: tmp_path / f"{n}.csv" for n in "ab"})
+    best, b, c = found.rows
+    assert [(r.seeds, r.paired, r.over) for r in (b, c)] == [(4, 4, "trainings and images"), (1, 1, "images")]
+    assert (b.difference, b.p) == pytest.approx((alone.rows[1].difference, min(1.0, 3 * alone.rows[1].p)))
+    assert b.verdict == "cannot be told from the best"
+    assert c.difference == pytest.approx(means(rows["c"], "1") - means(rows["a"], "1"))
+    assert (best.over, best.verdict, found.seeds, alone.seeds) == (None, "best", False, True)
+    text = str(found).splitlines()
+    assert "images, 4 trainings" in text[2]
+    assert "images alone, 1 training in common" in text[3]
+    assert "and 4 trainings" not in text[4]
+    assert "says nothing of other trainings" in text[5]
+    assert "says nothing" not in str(alone)
+    told = found.to_dict()
+    assert [r["over"] for r in told["rows"]] == [None, "trainings and images", "images"]
+    assert any("says nothing of other trainings" in note for note in told["notes"])
+    assert not told["seeds"]
+
+
+def test_a_published_study_with_arms_of_one_training() -> None:
+    found = srfast.compare({"s": ROOT / "studies" / "results" / "sizes-long"})
+    for row in found.rows[1:]:
+        assert (row.over == "images") == (row.paired < 2), row.name
+    assert {r.over for r in found.rows[1:]} == {"images", "trainings and images"}
+
+
+def test_trainings_that_differ_are_paired_where_they_are_the_same(tmp_path: Path) -> None:
+    a = trained({"0": 0.3, "1": 0.3, "2": 0.3, "3": 0.9})
+    b = trained({"0": 0.1, "1": 0.12, "2": 0.11, "4": 0.0})
+    c = trained({"7": 0.0, "8": 0.02, "9": 0.01})
+    found = srfast.compare({n: write_csv(tmp_path / f"{n}.csv", r) for n, r in (("a", a), ("b", b), ("c", c))})
+    _, of_b, of_c = found.rows
+    assert (of_b.name, of_b.seeds, of_b.paired) == ("b", 4, 3)
+    assert of_b.difference == pytest.approx(means(b, "0", "1", "2") - means(a, "0", "1", "2"))
+    assert (of_c.paired, of_c.over) == (0, "images")
+    assert of_c.difference == pytest.approx(of_c.mean - found.rows[0].mean)
+    assert "images, 3 trainings in common" in str(found)
+    assert "the difference is of those in common, and not that of the means" in str(found)
+    alone = str(srfast.compare({n: tmp_path / f"{n}.csv" for n in "ac"}))
+    assert "images alone" in alone
+    assert "4 trainings" not in alone
+    assert "those in common" not in alone
+
+
+def test_an_evaluation_may_be_better_over_the_trainings_in_common(tmp_path: Path) -> None:
+    level = dict.fromkeys("0123", 0.0)
+    rows = {"a": trained({**level, "4": 2.0}), "b": trained(dict.fromkeys(level, 0.1))}
+    found = srfast.compare({n: write_csv(tmp_path / f"{n}.csv", r) for n, r in rows.items()})
+    assert [r.name for r in found.rows] == ["a", "b"]
+    assert found.rows[1].difference == pytest.approx(0.1, abs=0.01)
+    assert found.rows[1].verdict == "better"
+
+
+def write_study(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    cell = {"cell": "c", "model": "m", "scale": 2, "keep": 1.0, "updates": 10, "seconds": 1.0, "scoring_seconds": 0.0}
+    more = {"pool": 1.0, "scorer": "srcnn", "patches": 5, "dataset": "Set5", "ssim": 0.9}
+    folder.mkdir()
+    table = pa.Table.from_pylist([{**cell, **more, **r, "seed": int(r["seed"])} for r in rows], SCHEMA)
+    write_parquet(folder / "results.parquet", [table], SCHEMA, {"version": 1})
+    return folder
+
+
+def test_a_study_of_two_scales(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {**r, "arm": arm, "scale": scale, "psnr": r["psnr"] - 2 * scale + (arm == "full")}
+        for arm in ("full", "des")
+        for scale in (2, 4)
+        for r in trained({"0": 0.0, "1": 0.1})
+    ]
+    study = write_study(tmp_path / "study", rows)
+    with pytest.raises(
+        InputError, match=r"full 100 % x4: expected scale 2, as .*full 100 % x2 has, got scale 4; `scale`"
+    ):
+        srfast.compare({"s": study})
+    for scale in (2, 4):
+        found = srfast.compare({"s": study}, scale=scale)
+        assert [r.name for r in found.rows] == [f"s: full 100 % x{scale}", f"s: des 100 % x{scale}"]
+        own = [r["psnr"] for r in rows if r["scale"] == scale and r["arm"] == "full"]
+        assert found.rows[0].mean == pytest.approx(np.mean(own))
+    with pytest.raises(SystemExit):
+        main(["compare", str(study), "--scale", "3"])
+    assert capfd.readouterr().err == "srfast: error: --scale: expected one of 2, 4, got 3\n"
+
+
+def test_one_test_set_of_several(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {**r, "arm": arm, "dataset": d, "psnr": r["psnr"] + gain * (arm == "des")}
+        for arm in ("full", "des")
+        for d, gain, n in (("BSD100", 0.1, 6), ("Urban100", 0.5, 4))
+        for r in trained({"0": 0.0, "1": 0.1}, n)
+    ]
+    study = write_study(tmp_path / "study", rows)
+    pooled = srfast.compare({"s": study})
+    assert pooled.datasets == pooled.to_dict()["datasets"] == {"BSD100": 6, "Urban100": 4}
+    assert pooled.rows[1].difference == pytest.approx(-0.26)
+    assert "Paired over 10 images (6 of BSD100, 4 of Urban100) and 2 trainings." in str(pooled)
+    assert "2 test sets are pooled, every image alike" in str(pooled)
+    for name, gain in (("BSD100", 0.1), ("Urban100", 0.5)):
+        found = srfast.compare({"s": study}, dataset=name)
+        assert found.rows[1].difference == pytest.approx(-gain)
+        assert f"images of {name} and 2 trainings." in str(found)
+        assert "pooled" not in str(found)
+        assert found.left_out == 0
+    with pytest.raises(SystemExit):
+        main(["compare", str(study), "--dataset", "Set5"])
+    assert capfd.readouterr().err == "srfast: error: --dataset: expected one of BSD100, Urban100, got 'Set5'\n"
+    with pytest.raises(SystemExit):
+        main(["compare", str(study)])
+    assert "--dataset picks one" in capfd.readouterr().out
+    one = by_image(np.arange(30.0, 34))
+    with pytest.raises(InputError, match="dataset: expected evaluations that name their test sets, got none"):
+        srfast.compare({"a": one, "b": one}, dataset="Set5")
+    with pytest.raises(InputError, match="dataset: expected images of BSD100 in a, got none"):
+        srfast.compare({"s": study, "a": one}, dataset="BSD100")
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"scale": 4}, "expected scale 2, as .*a.json has, got scale 4; `scale` picks one"),
+        ({"protocol": "rgb"}, "expected protocol classic, as .*a.json has, got protocol rgb$"),
+        (
+            {"scale": 4, "protocol": "rgb"},
+            "b.json: expected scale 2, protocol classic, as .*, got scale 4, protocol rgb",
+        ),
+        ({"ssim_window": "skimage"}, "expected ssim_window wang, as .*a.json has, got ssim_window skimage"),
+    ],
+)
+def test_evaluations_that_were_measured_otherwise_are_refused(
+    tmp_path: Path, other: dict[str, Any], message: str
+) -> None:
+    head = {"scale": 2, "protocol": "classic", "ssim_window": "wang"}
+    images = [{"image": f"{i}.png", "psnr": 30.0 + i, "ssim": 0.9} for i in range(5)]
+    for name, about in (("a", head), ("b", {**head, **other})):
+        (tmp_path / f"{name}.json").write_text(json.dumps({**about, "images": images}))
+    a, b = tmp_path / "a.json", tmp_path / "b.json"
+    metric = "ssim" if "ssim_window" in other else "psnr"
+    for runs in ({"a": a, "b": b}, {"a": [a, b], "c": by_image(np.arange(5.0))}):
+        with pytest.raises(InputError, match=message):
+            srfast.compare(runs, metric)
+    if metric == "ssim":
+        assert len(srfast.compare({"a": a, "b": b}).rows) == 2
+
+
+def test_a_difference_is_the_entry_minus_the_best_in_units_of_the_metric() -> None:
+    rng = np.random.default_rng(5)
+    best = 0.15 + 0.01 * rng.standard_normal(30)
+    other = best + 0.0008 + 0.0001 * rng.standard_normal(30)
+    found = srfast.compare({"a": by_image(best), "b": by_image(other)}, "lpips", lower_is_better=True)
+    row = found.rows[1]
+    assert row.difference == pytest.approx(row.mean - found.rows[0].mean)
+    assert 0 < row.low < row.difference < row.high
+    assert (row.name, row.verdict) == ("b", "worse")
+    assert f"+{row.difference:.4f}" in str(found)
+
+
+def test_headers_are_read_in_any_case(tmp_path: Path) -> None:
+    other = {f"{i}.png": 30.0 + i for i in range(3)}
+    for header in ("Image,PSNR", "image, psnr", " IMAGE , Psnr "):
+        (tmp_path / "a.csv").write_text("\n".join([header, *(f"{k},{v + 1}" for k, v in other.items())]))
+        for metric in ("psnr", "PSNR"):
+            assert srfast.compare({"a": tmp_path / "a.csv", "b": other}, metric).rows[0].name == "a"
+
+
+def test_seeds_of_json(tmp_path: Path) -> None:
+    """A seed of 0 is a seed: it was taken for none, and the place in the list for it."""
+    rows = [{"image": f"{i}.png", "psnr": 30.0 + i + s, "seed": s} for s in (0, 1) for i in range(4)]
+    for name in "ab":
+        (tmp_path / f"{name}.json").write_text(json.dumps({"images": rows}))
+    found = srfast.compare({n: tmp_path / f"{n}.json" for n in "ab"})
+    assert (found.rows[1].paired, found.seeds) == (2, True)
+    with pytest.raises(InputError, match=r"b\.json: image '0\.png' with seed 0 occurs in .*a\.json too"):
+        srfast.compare({"a": [tmp_path / "a.json", tmp_path / "b.json"]})
+
+
+@pytest.mark.parametrize("named", [lambda i: f"i{i}", lambda i: f"BSD100/i{i}.png"])
+def test_names_that_differ_are_shown(named: Any) -> None:
+    a = {f"i{i}.png": 30.0 + i for i in range(20)}
+    b = {named(i): 30.0 + i for i in range(20)}
+    message = re.escape(f"got 0 of 40: a has 'i0.png', b has {named(0)!r}")
+    with pytest.raises(InputError, match=message):
+        srfast.compare({"a": a, "b": b})
+    with pytest.raises(InputError, match="got 0 of 20: the others are missing in some of the trainings, or not finite"):
+        srfast.compare({"a": a, "b": dict.fromkeys(a, math.nan)})
+
+
+def test_a_study_without_finished_cells(tmp_path: Path) -> None:
+    message = "expected a study with finished cells, got none that is finished"
+    with pytest.raises(InputError, match=message):
+        srfast.compare({"s": write_study(tmp_path / "gathered", [])})
+    (tmp_path / "begun" / "cells").mkdir(parents=True)
+    with pytest.raises(InputError, match=message):
+        srfast.compare({"s": tmp_path / "begun"})
+    (tmp_path / "begun" / "cells" / "c").mkdir()
+    (tmp_path / "begun" / "cells" / "c" / "results.parquet").touch()
+    with pytest.raises(InputError, match="got cells that `srfast study` has not gathered yet"):
+        srfast.compare({"s": tmp_path / "begun"})
+    study = write_study(tmp_path / "study", [{**r, "arm": "a"} for r in trained({"0": 0.0})])
+    with pytest.raises(InputError, match=r"metric: expected one of psnr, ssim of .*, got 'seconds'"):
+        srfast.compare({"s": study}, "seconds")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["=a.csv", "b.csv"], "compare: expected a name before '=', got '=a.csv'"),
+        (["X="], "X: expected the name of a file, got ''"),
+        (["a=x.csv", "a=y.csv"], "compare: expected evaluations with different names, got 'a' twice"),
+    ],
+)
+def test_names_on_the_command_line(given: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["compare", *given])
+    assert (stop.value.code, capfd.readouterr().err) == (2, f"srfast: error: {message}\n")
+
+
+def test_values_by_image_are_numbers() -> None:
+    with pytest.raises(InputError, match="a: value of 'x': expected a number, got 'high'"):
+        srfast.compare({"a": {"x": "high"}, "b": {"x": 1.0}})  # type: ignore[dict-item]
+    with pytest.raises(InputError, match="a: expected values of images, got none"):
+        srfast.compare({"a": {}, "b": {"x": 1.0}})
