@@ -56,9 +56,10 @@ class Kept:
     def markdown(self) -> str:
         counts = [_counts(study) for study, _ in self.studies]
         if self.kinds:
-            lines = [[words, *(_percent(*counts[0][arm][kind]) for kind in self.kinds)] for words, arm in self.arms]
+            own = [(words, counts[0][arm]) for words, arm in self.arms if arm in counts[0]]
+            lines = [[words, *(_percent(*of[kind]) for kind in self.kinds)] for words, of in own]
             return markdown([self.studies[0][1], *self.kinds], lines)
-        lines = [[words, *(_spoilt(of[arm]) for of in counts)] for words, arm in self.arms]
+        lines = [[words, *(_spoilt(of[arm]) if arm in of else "" for of in counts)] for words, arm in self.arms]
         return markdown(["what is kept", *(head for _, head in self.studies)], lines)
 
 

@@ -109,7 +109,23 @@ _SAMPLING = (
     ("crops in proportion to the loss, each counted 1 / p", "weighted 100"),
 )
 
+_LARGE, _LARGE_LONG, _EDSR = ("sizes", "fsrcnn"), ("sizes-long", "fsrcnn"), ("edsr", "edsr_baseline")
+_SHORT_ALL, _LONG_ALL = "full 100 1951", "full 100 15608"
+_EXPECT = (
+    ("large, soft, mixed: the hardest tenth", *_LARGE, "des 10 1951", _SHORT_ALL, DATASET),
+    ("... of the halved images", *_LARGE, "half_des 10 1951", _SHORT_ALL, DATASET),
+    ("... the hardest tenth, 15,608 updates", *_LARGE_LONG, "des 10 15608", _LONG_ALL, DATASET),
+    ("... of the halved images, 15,608", *_LARGE_LONG, "half_des 10 15608", _LONG_ALL, DATASET),
+    ("... of the halved images, EDSR 8 x 32", *_EDSR, "half_des 10 1951", _SHORT_ALL, DATASET),
+    ("small and sharp: the hardest half", *_NEEDED, "des 50 1951", _SHORT_ALL, DATASET),
+    ("... 15,608 updates", *_BUDGET, "des 50 15608", _LONG_ALL, DATASET),
+    ("... 15,608 updates, SRCNN", *_SRCNN, "des 50 15608", _LONG_ALL, DATASET),
+    ("... x4", "x4", "fsrcnn", "des 50 1951", _SHORT_ALL, DATASET),
+    *dirty_rows.EXPECT,
+)
+
 TABLES: dict[str, Table] = {
+    "expect": Strata(_EXPECT),
     **target_rows.TABLES,
     **dirty_rows.TABLES,
     **defect_rows.TABLES,

@@ -77,7 +77,7 @@ class Across:
             for j in judged(_results(study)):
                 if bool(j.stratum) == self.strata:
                     i, mark = j.interval, "**" if j.p < 0.05 else ""
-                    on = f", {j.stratum} tiles" if self.strata else ""
+                    on = f", {j.stratum} tiles" if self.strata else f", on {j.dataset}" * (j.dataset != DATASET)
                     cells = rows.setdefault(_claim(j, self.arms) + on, [""] * len(self.studies))
                     cells[at] = f"{mark}{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]{mark}"
         return markdown(["claim", *(head for _, head in self.studies)], [[k, *v] for k, v in rows.items()])
