@@ -11,6 +11,9 @@ from srfast.cli.options import Setting, emit, result, say
 from srfast.runtime.progress import Lines, clock
 from srfast.scoring.settings import ScoreSettings
 
+_SETTINGS = 20
+"""Number of settings of published results that ``--status`` lists, so that it fits on a screen of 24 lines."""
+
 
 @click.command("study", short_help="Train models on a grid of selections, and compare them.")
 @click.argument("study")
@@ -93,7 +96,7 @@ def command(
     if output is None and images and not path.is_dir():
         output = path.stem
     if as_status and (output is None or path.is_dir()):
-        _say_published(path, as_json)
+        _say_folder(path, jobs, as_json)
         return
     if as_tables or output is None or path.is_dir():
         _print_tables(path, output, images, tests)
@@ -144,10 +147,18 @@ def _run(study: Path, output: str, options: dict[str, Any]) -> None:
 def _print_tables(study: Path, output: str | None, images: tuple[str, ...], tests: tuple[str, ...]) -> None:
     from srfast.errors import InputError
     from srfast.study.description import read_study
+    from srfast.study.folder import is_run, results_of, status_of
     from srfast.study.publication import publish, results_folder
     from srfast.study.results import Results
     from srfast.study.runner import CELLS, gather
 
+    if is_run(study) and output is None:
+        known = status_of(study)
+        result(publish(results_of(study), study))
+        if known.left or known.running:
+            say(f"so far: {str(known).splitlines()[0]}")
+        say(f"tables -> {study / 'tables'}, figures -> {study / 'figures'}")
+        return
     if output is not None and not study.is_dir() and (Path(output) / CELLS).is_dir():
         gather(read_study(study, images, _tests(tests)), output)
     folder = results_folder(study, output)
@@ -167,7 +178,10 @@ def _say_status(study: Path, output: str, jobs: int | None, options: dict[str, A
     from srfast.study.description import read_study
     from srfast.study.runner import status
 
-    known = status(read_study(study, options["images"], options["test"]), output, jobs)
+    _say(status(read_study(study, options["images"], options["test"]), output, jobs), as_json)
+
+
+def _say(known: Any, as_json: bool) -> None:
     if as_json:
         emit(
             {
@@ -179,12 +193,18 @@ def _say_status(study: Path, output: str, jobs: int | None, options: dict[str, A
     result(str(known))
 
 
-def _say_published(study: Path, as_json: bool) -> None:
-    """How far results are that lie in a folder, a run's or published ones."""
+def _say_folder(study: Path, jobs: int | None, as_json: bool) -> None:
+    """How far a run is, by its folder alone, or what published results hold, on one screen."""
     from srfast.errors import InputError
+    from srfast.study.folder import described, is_run, status_of
     from srfast.study.publication import results_folder
     from srfast.study.results import Results
 
+    if is_run(study):
+        _say(status_of(study, jobs), as_json)
+        if described(study) is None:
+            say(f"{study} has no results.parquet: only the study's file tells which cells have not begun")
+        return
     folder = results_folder(study)
     if folder is None:
         raise InputError(f"output: expected -o FOLDER of a run with --status, or finished results; {study} has none")
@@ -196,8 +216,10 @@ def _say_published(study: Path, as_json: bool) -> None:
     for name, cell in cells.items():
         seeds.setdefault(name.rpartition("-s")[0], []).append(cell["settings"]["seed"])
     result(f"{len(cells)} cells done, of {len(seeds)} settings, in {folder}")
-    for name, own in seeds.items():
+    for name, own in list(seeds.items())[:_SETTINGS]:
         result(f"{name}: {len(own)} seeds")
+    if len(seeds) > _SETTINGS:
+        result(f"and {len(seeds) - _SETTINGS} more settings")
 
 
 def _tests(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -30,8 +30,10 @@ _installed = False
 _first: float | None = None
 _again = False
 """Whether the signal that arrives now is the first one, deferred."""
-_waiting = 0
-"""The number of bodies of ``finishing`` that run now."""
+_waiting: list[Callable[[], object]] = []
+"""One function for each body of ``finishing`` that runs now, called at the first signal."""
+_flag: str | None = None
+"""A file whose existence counts as the first signal."""
 
 
 def install() -> None:
@@ -55,28 +57,56 @@ def hand_back() -> None:
 
 
 def interrupted() -> bool:
-    """Whether a signal has come."""
-    return _first is not None
+    """Whether a signal has come, or the file of ``obey`` is there."""
+    return _first is not None or (_flag is not None and os.path.exists(_flag))
+
+
+def obey(flag: str) -> None:
+    """Takes the existence of a file for the first signal, in a process that another one ends in this way."""
+    global _flag
+    _flag = flag
 
 
 @contextmanager
-def finishing() -> Iterator[Callable[[], bool]]:
+def kept_from_children() -> Iterator[None]:
+    """Blocks the signals in the processes and threads that the body starts, for as long as these live.
+
+    A signal of this process that comes meanwhile arrives at the end of the body. Windows has no such thing.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _nobody() -> None:
+    pass
+
+
+@contextmanager
+def finishing(tell: Callable[[], object] = _nobody) -> Iterator[Callable[[], bool]]:
     """Defers the first signal while the body runs; the callable that the body gets then returns True.
 
     The body should end as soon as its work is whole, after which KeyboardInterrupt is raised. A second signal ends the
     process under the command line, and raises KeyboardInterrupt elsewhere. In threads other than the main one, and in
     programs with handlers of their own, signals are left alone.
+
+    Args:
+        tell: Function that is called at the first signal, to tell other processes.
     """
-    global _waiting
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
     if _installed:
-        _waiting += 1
+        _waiting.append(tell)
         try:
             yield interrupted
         finally:
-            _waiting -= 1
+            _waiting.remove(tell)
         if interrupted():
             raise KeyboardInterrupt
         return
@@ -87,15 +117,16 @@ def finishing() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
+        tell()
 
     standard = (signal.default_int_handler, signal.SIG_DFL)
     old = {n: signal.signal(n, ask) for n in SIGNALS if signal.getsignal(n) in standard}
     try:
-        yield lambda: asked
+        yield lambda: asked or interrupted()
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-    if asked:
+    if asked or interrupted():
         raise KeyboardInterrupt
 
 
@@ -115,6 +146,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if _first is None or _again:
         _first, _again = _first or now, False
         if _waiting:
+            for tell in tuple(_waiting):
+                tell()
             return
         # C++ that is being imported (torch) ends the process where an interrupt is raised in its initialisation.
         if _importing(frame):

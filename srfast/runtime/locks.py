@@ -131,6 +131,28 @@ class Lock:
                 self.path.unlink()
 
 
+def is_taken(path: Path) -> bool:
+    """Whether another process, or thread, holds the lock file ``path``; nothing is written, and nobody is kept out."""
+    name = os.path.realpath(path)
+    with _guard:  # closing a descriptor of a lock that this process takes meanwhile would free it
+        if name in _held:
+            return True
+        try:
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        except OSError:
+            return False
+        try:
+            if fcntl is None:
+                _lock_byte(descriptor)
+            else:
+                os.lockf(descriptor, os.F_TEST, 0)
+        except OSError as error:
+            return error.errno in _HELD
+        finally:
+            os.close(descriptor)
+    return False
+
+
 def hold(descriptor: int) -> bool:
     """Marks an open file as in use until the descriptor is closed; False if it is in use or cannot be marked."""
     try:

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from srfast.scoring.metadata import VERSION
 from srfast.scoring.table import read_parquet, write_parquet
 from srfast.settings import differs
 from srfast.study.cells import Cell
-from srfast.study.description import Study
+from srfast.study.description import Arm, Claim, Study
 
 RESULTS, STRATA, LOG = "results.parquet", "strata.parquet", "log.parquet"
 SETTINGS = "cell.json"
@@ -96,6 +96,21 @@ def as_plain(study: Study) -> dict[str, Any]:
             arm["select"] = {**arm["select"], "target": Path(target).name}
     plain: dict[str, Any] = json.loads(json.dumps(known))
     return plain
+
+
+def from_plain(plain: Mapping[str, Any]) -> Study:
+    """The study that ``as_plain`` made plain, but for the folders of its paths: enough for its cells, not for a run."""
+
+    def fitting(kind: type, known: Mapping[str, Any]) -> dict[str, Any]:
+        names = {f.name for f in dataclasses.fields(kind)} & set(known)
+        return {name: tuple(v) if isinstance(v := known[name], list) else v for name in names}
+
+    # What older results do not name, and what it was then.
+    younger = {"scales": [plain.get("scale", 2)], "shrink": ["1"], "join": "", "defects": False}
+    known = fitting(Study, {**younger, **plain})
+    known["arms"] = tuple(Arm(**fitting(Arm, arm)) for arm in plain["arms"])
+    known["claims"] = tuple(Claim(**fitting(Claim, claim)) for claim in plain.get("claims", ()))
+    return Study(**known)
 
 
 def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[str, Any]:
@@ -178,14 +193,14 @@ def write_cell(
     write_parquet(folder / RESULTS, [pa.Table.from_pylist(list(rows), SCHEMA)], SCHEMA, meta)
 
 
-def gather(study: Study, folders: Sequence[Path], scoring: Sequence[dict[str, Any]]) -> Results:
-    """The results of all finished cells among these folders, in their order."""
+def gather(study: dict[str, Any], folders: Sequence[Path], scoring: Sequence[dict[str, Any]]) -> Results:
+    """The results of all finished cells among these folders, in their order; ``study`` as ``as_plain`` gives it."""
     done = [f for f in folders if finished(f)]
     tables = [_read(f / RESULTS, SCHEMA)[0].replace_schema_metadata(None) for f in done]
     strata = [_read(f / STRATA, STRATA_SCHEMA)[0].replace_schema_metadata(None) for f in done]
     logs = [pa.Table.from_pylist(_log(f), LOG_SCHEMA) for f in done]
     cells = {f.name: json.loads((f / SETTINGS).read_text(encoding="utf-8")) for f in done}
-    meta = {"version": VERSION, "study": as_plain(study), "cells": cells, "scoring": list(scoring)}
+    meta = {"version": VERSION, "study": study, "cells": cells, "scoring": list(scoring)}
     return Results(
         pa.concat_tables([SCHEMA.empty_table(), *tables]),
         pa.concat_tables([STRATA_SCHEMA.empty_table(), *strata]),

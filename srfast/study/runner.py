@@ -21,8 +21,10 @@ import numpy as np
 
 from srfast.data.files import output_folder
 from srfast.data.provenance import kind_of
+from srfast.data.scratch import scratch_folder
 from srfast.errors import InputError, RunError
 from srfast.ops.device import resolve_device
+from srfast.runtime.interrupts import finishing, interrupted, kept_from_children, obey
 from srfast.runtime.progress import clock
 from srfast.runtime.threads import cores
 from srfast.settings import earlier
@@ -105,6 +107,7 @@ def run_study(
         if results.finished(place := place_of(folder, cell)):
             results.check_finished(place, results.settings_of(described, cell, data.test))
     todo = [c for c in chosen if not results.finished(place_of(folder, c))]
+    _gather(described, every, folder)  # from here on the folder tells what is run in it
     failures = []
     try:
         with _terminated_is_interrupted():
@@ -255,6 +258,13 @@ def begun(folder: Path) -> bool:
 
 
 def _gather(study: Study, every: Sequence[Cell], folder: Path) -> Results:
+    found = collect(study, every, folder)
+    found.write(folder)
+    return found
+
+
+def collect(study: Study, every: Sequence[Cell], folder: Path) -> Results:
+    """The results of all finished cells; nothing is written."""
     scoring = []
     for number, scale in product(range(len(study.scorers)), study.scales):
         table = pool.scores_file(folder, number, scale)
@@ -270,39 +280,68 @@ def _gather(study: Study, every: Sequence[Cell], folder: Path) -> Results:
                     "loss_quantiles": [float(f"{q:.6g}") for q in quantiles],
                 }
             )
-    found = results.gather(study, [place_of(folder, c) for c in every], scoring)
-    found.write(folder)
-    return found
+    return results.gather(results.as_plain(study), [place_of(folder, c) for c in every], scoring)
 
 
 def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Outcome]:
-    """Runs cells as processes become free, in the order of the tasks."""
+    """Runs cells as processes become free, in the order of the tasks.
+
+    Signals do not reach the processes: the first one makes a file, at which they finish their step and write a
+    checkpoint, and which keeps the remaining cells from being begun.
+    """
     if jobs == 1 or len(tasks) < 2:
         yield from (run_cell(*task) for task in tasks)
         return
     try:
         import joblib
+        from joblib.externals.loky import get_reusable_executor
     except ImportError:
         raise RunError(
             "jobs: several processes need joblib, which is not installed: pip install 'srfast[study]'"
         ) from None
     _check_semaphores()
-    with joblib.parallel_config("loky", inner_max_num_threads=1):
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)
-        yield from parallel(joblib.delayed(_of_parent)(os.getpid(), *task) for task in tasks)
+    with scratch_folder(None, "study") as place, finishing((stop := place / "stop").touch) as asked:
+        calls = (joblib.delayed(_of_parent)(os.getpid(), str(stop), *task) for task in tasks if not asked())
+        with joblib.parallel_config("loky", inner_max_num_threads=1), kept_from_children(), _tidied_quietly():
+            how: dict[str, Any] = {"return_as": "generator_unordered", "pre_dispatch": jobs, "batch_size": 1}
+            outcomes = joblib.Parallel(n_jobs=jobs, **how)(calls)
+        yield from (outcome for outcome in outcomes if outcome.state != "interrupted")
+        if asked():
+            get_reusable_executor(reuse=True).shutdown(kill_workers=True)  # they have nothing left to do
 
 
-def _of_parent(parent: int, *task: Any) -> Outcome:
-    """``run_cell`` in a process that ends with its parent; after a kill nobody would wait for its cell."""
+@contextlib.contextmanager
+def _tidied_quietly() -> Iterator[None]:
+    """Has joblib's process that outlives a killed parent, to remove what that left, do so without a warning."""
+    known = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (known, "ignore:resource_tracker")))
+    try:
+        yield
+    finally:
+        if known is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = known
+
+
+def _of_parent(parent: int, stop: str, *task: Any) -> Outcome:
+    """``run_cell`` in a process that stops at its parent's file, and ends with its parent; after a kill nobody would
+    wait for its cell."""
     _ends_with(parent)
-    return run_cell(*task)
+    obey(stop)
+    try:
+        if not interrupted():
+            return run_cell(*task)
+    except KeyboardInterrupt:
+        pass
+    return Outcome(task[1], "interrupted")
 
 
 @lru_cache(maxsize=1)
 def _ends_with(parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(1)
+            time.sleep(0.2)
         # As a kill: the cell goes on from its last checkpoint.
         os._exit(1)
 

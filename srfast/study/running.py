@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,7 +17,8 @@ from srfast.evaluation.evaluator import evaluate
 from srfast.evaluation.metrics import Protocol
 from srfast.models.registry import describe
 from srfast.ops.device import resolve_device
-from srfast.runtime.locks import Lock, Taken
+from srfast.runtime.interrupts import interrupted
+from srfast.runtime.locks import Lock, Taken, is_taken
 from srfast.study import pool, results
 from srfast.study.cells import Cell
 from srfast.study.description import Study
@@ -37,7 +38,7 @@ class Outcome:
 
     cell: Cell
     state: str
-    """"done", "elsewhere" (another process runs it) or "failed"."""
+    """"done", "elsewhere" (another process runs it), "interrupted" or "failed"."""
     text: str = ""
     """Mean PSNR on each test set, or the reason of a failure."""
     seconds: float = 0.0
@@ -114,8 +115,14 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
     evaluating = time.perf_counter()
     for name, files in test.items():
         errors = TileErrors(files, cell.scale, protocol)
+
+        def inspect(*image: Any, errors: TileErrors = errors) -> None:
+            if interrupted():  # an evaluation of minutes is no step to be finished
+                raise KeyboardInterrupt
+            errors.inspect(*image)
+
         found = evaluate(
-            trained.weights, files, scale=cell.scale, protocol=protocol, device=study.device, inspect=errors.inspect
+            trained.weights, files, scale=cell.scale, protocol=protocol, device=study.device, inspect=inspect
         )
         rows += [{**fixed, "dataset": name, **asdict(image)} for image in found.images]
         strata += [{"cell": cell.name, "dataset": name, **asdict(row)} for row in errors.rows]
@@ -143,10 +150,4 @@ def _needs_scores(cell: Cell) -> bool:
 
 def running(folder: Path) -> bool:
     """Whether a process is running this cell."""
-    if not os.path.exists(folder / LOCK):
-        return False
-    try:
-        with Lock.take(folder / LOCK, folder):
-            return False
-    except Taken:
-        return True
+    return is_taken(folder / LOCK)

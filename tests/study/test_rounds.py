@@ -95,7 +95,7 @@ def test_status_on_one_screen(
     assert len(status(study, "-o", out).splitlines()) < 24
     srfast.run_study(study, out, only="des-k50-u2-s0")
     assert re.match(r"1 done, 0 running, 119 left, about \d+ (s|min) left", status(study, "-o", out))
-    assert status(out) == f"1 cells done, of 1 settings, in {out}\nfsrcnn-des-k50-u2: 1 seeds\n"
+    assert status(out).startswith("1 done, 0 running, 119 left, about ")
     published = Path(__file__).resolve().parents[2] / "studies" / "results" / "spread-bsds"
     assert status(published).startswith("10 cells done, of 2 settings, in ")
 

@@ -1,0 +1,175 @@
+"""What ``study OUT/`` says of a run in progress, by its folder alone, and of published results on one screen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import srfast
+from srfast.cli import main
+from srfast.errors import InputError
+from srfast.runtime.locks import Lock, is_taken
+from srfast.study import results
+from srfast.study.description import read_study
+from srfast.study.folder import results_of, status_of
+from srfast.study.results import Results
+from srfast.study.running import Outcome
+
+BUSY, DONE, STOPPED = "fsrcnn-des-k50-u2-s1", "fsrcnn-des-k50-u2-s0", "fsrcnn-rs2-k50-u2-s1"
+SCREEN = 24
+
+
+@pytest.fixture
+def study(write_study: Callable[..., Path]) -> Path:
+    return write_study(updates=4, seeds=2)
+
+
+@pytest.fixture
+def out(study: Path, tmp_path: Path) -> Any:
+    """A run of which one cell has finished, another one is run now, and a third one was killed."""
+    srfast.run_study(study, tmp_path / "out", only=DONE)
+    cells = tmp_path / "out" / "cells"
+    for name in (BUSY, STOPPED):
+        (cells / name).mkdir()
+        (cells / name / "log.csv").write_text("step,loss,lr,psnr,ssim,seconds,data_seconds\n1,0.5,0.1,,,2.0,0.0\n")
+    (cells / STOPPED / "lock").write_text("1 elsewhere")
+    with Lock.take(cells / BUSY / "lock", cells):
+        yield tmp_path / "out"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def said(capfd: pytest.CaptureFixture[str], *line: Any) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(["study", *map(str, line)])
+    out, err = capfd.readouterr()
+    assert stop.value.code == 0, err
+    return out
+
+
+def test_the_folder_says_what_the_file_says(study: Path, out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = content(out)
+    by_file = said(capfd, study, "-o", out, "--status", "--jobs", "2")
+    assert by_file.startswith("1 done, 1 running, 6 left, about ")
+    assert said(capfd, out, "--status", "--jobs", "2") == by_file
+    lists = json.loads(said(capfd, out, "--status", "--jobs", "2", "--json"))
+    assert lists == json.loads(said(capfd, study, "-o", out, "--status", "--jobs", "2", "--json"))
+    assert (lists["done"], lists["running"], len(lists["left"])) == ([DONE], [BUSY], 6)
+    assert content(out) == before
+
+
+def test_tables_of_what_is_done(study: Path, out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Gathered from the cells' own results, as those of results.parquet are of an earlier moment."""
+    pytest.importorskip("scipy")
+    pytest.importorskip("matplotlib")
+    whole = Results.read(out)
+    Results(*(t.slice(0, 0) for t in (whole.table, whole.strata, whole.log)), {**whole.meta, "cells": {}}).write(out)
+    before = content(out)
+    printed = said(capfd, out, "--tables")
+    assert "| des | 50 % |" in printed
+    made = {name: b for name, b in content(out).items() if not name.startswith(("tables/", "figures/"))}
+    assert made == before
+    assert (out / "tables" / "study.md").read_text() in printed
+    found = results_of(out)
+    assert found.table.equals(whole.table)
+    assert found.meta == whole.meta
+    # Without results.parquet too, but for what only the study's file knows.
+    (out / "results.parquet").unlink()
+    assert "| des | 50 % |" in said(capfd, out, "--tables")
+    assert results_of(out).table.equals(whole.table)
+    shutil.rmtree(out / "tables")
+    (out / "tables").mkdir()
+    (out / "tables" / "study.md").write_text("mine")
+    with pytest.raises(SystemExit) as stop:
+        main(["study", str(out), "--tables"])
+    assert stop.value.code == 2
+    assert "study.md" in capfd.readouterr().err
+    assert (out / "tables" / "study.md").read_text() == "mine"
+
+
+def test_cells_that_were_removed_stay_in_the_tables(out: Path) -> None:
+    (out / "cells" / DONE / "results.parquet").unlink()
+    assert list(results_of(out).meta["cells"]) == [DONE]
+
+
+def test_without_results_the_cells_that_have_begun_are_known(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (out / "results.parquet").unlink()
+    assert said(capfd, out, "--status") == f"1 done, 1 running, 1 left\nrunning: {BUSY} 1 updates\nnext: {STOPPED}\n"
+
+
+def test_a_run_says_from_its_first_moment_what_is_run(study: Path, tmp_path: Path) -> None:
+    """Also if it is killed then."""
+    seen: list[tuple[int, int]] = []
+
+    def progress(outcome: Outcome, *_: int) -> None:
+        known = status_of(tmp_path / "out")
+        seen.append((len(known.done), len(known.left)))
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        srfast.run_study(study, tmp_path / "out", progress=progress)
+    assert seen == [(1, 7)]
+
+
+def test_a_foreign_results_file_is_neither_replaced_nor_trained_beside(study: Path, out: Path) -> None:
+    (out / "results.parquet").write_text("mine")
+    with pytest.raises(InputError, match=r"results\.parquet"):
+        srfast.run_study(study, out)
+    assert (out / "results.parquet").read_text() == "mine"
+    assert not (out / "cells" / "fsrcnn-des-k100-u4-s0").exists()
+
+
+def test_a_description_survives_the_file(study: Path) -> None:
+    study.write_text(study.read_text() + '[[claim]]\narm = "des"\nagainst = "rs2"\nkeep = 0.5\n')
+    plain = results.as_plain(read_study(study))
+    assert results.as_plain(results.from_plain(plain)) == plain
+
+
+@contextmanager
+def held_elsewhere(lock: Path) -> Any:
+    code = (
+        "import sys; from pathlib import Path; from srfast.runtime.locks import Lock; p = Path(sys.argv[1])\n"
+        "with Lock.take(p, p.parent):\n    print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None  # noqa: PT018
+    process.stdout.readline()
+    yield
+    process.communicate()
+
+
+def test_to_ask_for_a_lock_is_not_to_take_it(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    assert not is_taken(lock)
+    with held_elsewhere(lock):
+        assert is_taken(lock)
+        with pytest.raises(srfast.RunError):
+            Lock.take(lock, tmp_path)
+    lock.write_text("1 elsewhere")  # left by a process that was killed
+    lock.chmod(0o444)
+    assert not is_taken(lock)
+    assert lock.read_text() == "1 elsewhere"
+    lock.chmod(0o644)
+    with Lock.take(lock, tmp_path):
+        assert is_taken(lock)
+        with pytest.raises(srfast.RunError):
+            Lock.take(lock, tmp_path)
+
+
+def test_published_results_fit_on_a_screen(capfd: pytest.CaptureFixture[str]) -> None:
+    published = Path(__file__).resolve().parents[2] / "studies" / "results" / "table1-bsds"
+    lines = said(capfd, published, "--status").splitlines()
+    assert len(lines) < SCREEN
+    assert lines[0].startswith("136 cells done, of 34 settings, in ")
+    assert lines[-1] == "and 14 more settings"
+    assert len(json.loads(said(capfd, published, "--status", "--json"))["done"]) == 136
