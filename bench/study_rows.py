@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -76,10 +77,10 @@ class Across:
         for at, (study, _) in enumerate(self.studies):
             for j in judged(_results(study)):
                 if bool(j.stratum) == self.strata:
-                    i, mark = j.interval, "**" if j.p < 0.05 else ""
+                    mark = "**" if j.p < 0.05 else ""
                     on = f", {j.stratum} tiles" if self.strata else f", on {j.dataset}" * (j.dataset != DATASET)
                     cells = rows.setdefault(_claim(j, self.arms) + on, [""] * len(self.studies))
-                    cells[at] = f"{mark}{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]{mark}"
+                    cells[at] = f"{mark}{simultaneous(j)}{mark}" if j.result.seeds else j.verdict
         return markdown(["claim", *(head for _, head in self.studies)], [[k, *v] for k, v in rows.items()])
 
 
@@ -94,13 +95,19 @@ class Family:
 
     def markdown(self) -> str:
         lines = []
-        for j in judged(_results(self.study)):
-            if bool(j.stratum) == self.strata:
-                i = j.interval
-                on = f"{j.dataset}{f', {j.stratum}' if j.stratum else ''}"
-                found = f"{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]"
-                lines.append([_claim(j, self.arms), on, found, str(j.result.seeds), f"{j.p:.2g}", j.verdict])
-        return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", "p (Holm)", "verdict"], lines)
+        found = [j for j in judged(_results(self.study)) if bool(j.stratum) == self.strata]
+        for j in found:
+            on = f"{j.dataset}{f', {j.stratum}' if j.stratum else ''}"
+            p = "" if math.isnan(j.p) else f"{j.p:.2g}"
+            lines.append([_claim(j, self.arms), on, simultaneous(j), str(j.result.seeds), p, j.verdict])
+        p = "p (adjusted)" if any(j.part for j in found) else "p (Holm)"
+        return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", p, "verdict"], lines)
+
+
+def simultaneous(j: Judged) -> str:
+    """The difference and its interval; "" of a claim that was not run."""
+    i = j.interval
+    return f"{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]" if j.result.seeds else ""
 
 
 def _claim(j: Judged, arms: tuple[tuple[str, str], ...]) -> str:

@@ -30,7 +30,8 @@ def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
     parts = [
         (g, c)
         for g in some
-        if g.key.updates < full.key.updates
+        if g.network == full.network
+        and g.key.updates < full.key.updates
         and (c := _compare(g, full, dataset)) is not None
         and not _beaten(g, some, dataset)
     ]
@@ -53,8 +54,8 @@ def _beaten(g: Group, some: Sequence[Group], dataset: str) -> bool:
     """Whether this selection is not shown to be better than a random subset, which needs no scores."""
     if g.is_random or g.is_full:
         return False
-    size = (g.key.keep, g.key.updates, g.key.pool)
-    rivals = [c for c in some if c.is_random and (c.key.keep, c.key.updates, c.key.pool) == size]
+    size = (g.key.keep, g.key.updates, g.setting)
+    rivals = [c for c in some if c.is_random and (c.key.keep, c.key.updates, c.setting) == size]
     return any((c := _compare(g, r, dataset)) is not None and not c.verdict.startswith("better") for r in rivals)
 
 
@@ -92,7 +93,7 @@ def saturation(results: Results) -> Sequence[str]:
         return []
     found = []
     for g in some:
-        if not g.is_full or g.key.pool == 1 or g.key.updates != whole.key.updates or g.key.model != whole.key.model:
+        if not g.is_full or g.key.pool == 1 or g.key.updates != whole.key.updates or g.network != whole.network:
             continue
         c = _compare(g, whole, dataset)
         if c is not None:
@@ -104,8 +105,8 @@ def saturation(results: Results) -> Sequence[str]:
 
 
 def same_updates(results: Results) -> str | None:
-    """Every selection against all patches at all updates: which are better, worse or as good; None without
-    selections."""
+    """Every selection against all patches at all updates, trained by the same recipe: which are better, worse or as
+    good; None without selections."""
     some = groups(results)
     if not some:
         return None
@@ -113,11 +114,14 @@ def same_updates(results: Results) -> str | None:
     full = _everything([g for g in some if g.key.scorer == some[0].key.scorer])
     if full is None:
         return None
+    shared = full.key._replace(arm="", keep=0, scorer="")
+    some = [g for g in some if g.key._replace(arm="", keep=0, scorer="") == shared]
+    controls = {g.network: g for g in reversed(some) if g.is_full}
     found: dict[str, list[str]] = {}
     for g in some:
-        if g.is_full or g.key.pool != 1 or (g.key.model, g.key.updates) != (full.key.model, full.key.updates):
+        if g.is_full or g.network not in controls:
             continue
-        c = _compare(g, full, dataset)
+        c = _compare(g, controls[g.network], dataset)
         if c is not None and c.seeds > 1:
             name = f"{g.key.arm} {100 * g.key.keep:g} %" + (f" ({g.key.scorer})" if g.key.scorer != "srcnn" else "")
             found.setdefault(c.verdict, []).append(f"{name} {c.effect.mean:+.3f} dB{_bounds(c)}")

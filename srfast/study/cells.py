@@ -48,7 +48,7 @@ def cells(study: Study) -> list[Cell]:
         if (arm.models and model not in arm.models) or (scorer and not arm.asks_scorer):
             continue
         for keep, budget in product(arm.keep, arm.budget):
-            cell = Cell(arm, model, keep, updates_of(study, budget, keep, pool), pool, scale, scorer, seed)
+            cell = Cell(arm, model, keep, study.updates_of(budget, keep, pool), pool, scale, scorer, seed)
             known = found.setdefault(cell.name, cell)
             if known != cell:
                 raise InputError(
@@ -58,16 +58,11 @@ def cells(study: Study) -> list[Cell]:
     return list(found.values())
 
 
-def updates_of(study: Study, budget: str | float, keep: float, pool: float) -> int:
-    """Optimiser updates of a budget, at least one, rounded half up."""
-    part = {"epochs": keep * pool, "updates": 1.0}[budget] if isinstance(budget, str) else budget
-    return max(1, int(part * study.updates + 0.5))
-
-
 def serves(study: Study, cell: Cell, claim: Mapping[str, Any]) -> bool:
     """Whether a claim compares this cell."""
     sides = ((claim["arm"], claim["keep"]), (claim["against"], claim["against_keep"]))
-    same = cell.pool == 1 and cell.scorer == 0 and cell.model == (claim["model"] or study.models[0])
+    same = cell.pool == 1 and cell.scorer == 0 and cell.scale == (claim["scale"] or study.scales[0])
+    same &= cell.model == (claim["model"] or study.models[0])
     return same and (cell.arm.name, cell.keep) in sides and cell.updates == (claim["updates"] or study.updates)
 
 

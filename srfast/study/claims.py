@@ -10,83 +10,118 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from srfast.evaluation.inference import LEVEL, Comparison, Interval, holm, judge, sequential_level
+from srfast.evaluation.inference import (
+    LEVEL,
+    Comparison,
+    Interval,
+    compare,
+    holm,
+    judge,
+    sequential_level,
+    sequential_p,
+)
 from srfast.study.result_groups import Group, Key, cells_of, groups, main_dataset, paired
 from srfast.study.results import Results
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with its result, corrected for all claims of its family."""
+    """A claim with its result, corrected for all claims of its family and for all looks at them."""
 
     claim: Mapping[str, Any]
     """The claim as in the study's file."""
-    arm: Group
-    control: Group
     dataset: str
-    stratum: str
-    """Name of the stratum; "" is the whole test set."""
     result: Comparison
+    """Of no seed while one of its sides was not run."""
     family: int
-    """Number of claims that are judged together."""
+    """Number of claims that are judged together, whether they were run or not."""
     p: float
-    """Holm's adjusted p-value of "there is no difference"."""
+    """p-value of "there is no difference": Holm's, or in rounds that of the bounds, times the number of claims. NaN
+    with fewer than two seeds."""
+    p_equivalent: float
+    """p-value of equivalence, times the number of claims, and in rounds that of the bounds."""
+    part: float = 0.0
+    """Fraction of the largest number of seeds of a run in rounds; 0: the family is judged once."""
+
+    @property
+    def stratum(self) -> str:
+        """Name of the stratum; "" is the whole test set."""
+        return str(self.claim["stratum"])
 
     @property
     def interval(self) -> Interval:
-        """Simultaneous interval: all intervals of a family contain the true values with 95 % (Bonferroni)."""
-        return self.result.effect if self.result.seeds < 2 else self.result.at(1 - (1 - LEVEL) / self.family)
+        """Simultaneous interval: all intervals of a family contain the true values with 95 % (Bonferroni), in rounds
+        at all looks (repeated intervals)."""
+        alpha = (1 - LEVEL) / self.family
+        level = sequential_level(alpha, self.part) if self.part else alpha
+        return self.result.effect if self.result.seeds < 2 else self.result.at(1 - level)
 
     @property
     def verdict(self) -> str:
-        """Verdict by Holm's p-value, and for "as good" by the p-value of equivalence times the number of claims."""
+        """Verdict by the corrected p-values."""
         r = self.result
-        if r.seeds < 2:
-            return r.verdict
+        if not r.seeds:
+            return "not run"
         sure = Interval(r.effect.mean, r.effect.mean, r.effect.mean) if self.p < 1 - LEVEL else Interval(0, -1, 1)
-        return r.judged(sure, min(1.0, self.family * r.p_equivalent))
+        return r.judged(sure, self.p_equivalent)
 
-    def decided(self, alpha: float, part: float) -> bool:
-        """Whether the claim is detected, or shown to be as good, at a fraction of all seeds (O'Brien and Fleming's
-        bounds).
-
-        Args:
-            alpha: Level of this claim: 5 % over the number of claims.
-            part: Fraction of the largest number of seeds.
-        """
-        level = sequential_level(alpha, part)
-        return self.result.seeds > 1 and (self.result.p <= level or self.result.p_equivalent <= level / 2)
+    @property
+    def decided(self) -> bool:
+        """Whether the claim is told, or shown to be as good."""
+        return self.p < 1 - LEVEL or self.p_equivalent < 1 - LEVEL
 
 
 def judged(results: Results) -> list[Judged]:
-    """The claims of a study that have results: first those about test sets, then those about strata."""
-    claims = results.meta["study"].get("claims", [])
+    """All claims of a study that has results: first those about test sets, then those about strata.
+
+    Each kind is a family. Results of a run in rounds were looked at after every seed: there, O'Brien and Fleming's
+    bounds judge the claims about test sets.
+    """
+    study = results.meta["study"]
     some = [g for g in groups(results) if g.key.pool == 1]
     some = [g for g in some if g.key.scorer == some[0].key.scorer]
-    if not claims or not some:
+    if not some:
         return []
-    found: list[tuple[Mapping[str, Any], Group, Group, str, Comparison]] = []
-    for claim in claims:
-        arm, control = (_group(some, claim, results.meta["study"], *names) for names in SIDES)
-        both = sorted(set(arm.seeds) & set(control.seeds)) if arm and control else []
+    families: tuple[list[Found], list[Found]] = [], []
+    for claim in study.get("claims", []):
         dataset = claim["dataset"] or main_dataset(some)
+        arm, control = (_group(some, claim, study, *names) for names in SIDES)
+        both = sorted(set(arm.seeds) & set(control.seeds)) if arm and control else []
+        result = NOT_RUN
         if arm and control and both and dataset in arm.psnr:
             if claim["stratum"]:
                 sides = (results, arm.key), (results, control.key)
-                differences = strata_difference(*sides, dataset, claim["stratum"], both)
+                result = judge(strata_difference(*sides, dataset, claim["stratum"], both))
             else:
-                a, b = paired(arm, control, dataset)
-                differences = a - b
-            found.append((claim, arm, control, dataset, judge(differences)))
-    done: list[Judged] = []
-    for of_strata in (False, True):
-        family = [f for f in found if bool(f[0]["stratum"]) == of_strata]
-        tested = [f[-1].p for f in family if not math.isnan(f[-1].p)]
-        adjusted = iter(holm(tested))
-        for claim, arm, control, dataset, c in family:
-            p = math.nan if math.isnan(c.p) else next(adjusted)
-            done.append(Judged(claim, arm, control, dataset, claim["stratum"], c, max(1, len(tested)), p))
-    return done
+                result = compare(*paired(arm, control, dataset))
+        families[bool(claim["stratum"])].append((claim, dataset, result))
+    return [*judged_together(families[0], results.meta.get("rounds", 0)), *judged_together(families[1])]
+
+
+Found = tuple[Mapping[str, Any], str, Comparison]
+NOT_RUN = Comparison(Interval(math.nan, math.nan, math.nan), 0, math.nan, math.nan, math.nan)
+
+
+def judged_together(family: Sequence[Found], most: int = 0) -> list[Judged]:
+    """The claims of one family.
+
+    Args:
+        family: Every claim that was named, its test set and its result. One without a p-value counts as one that
+            cannot be told.
+        most: Largest number of seeds of a run in rounds; 0: the family is judged once.
+    """
+    count = len(family)
+    found = []
+    for (claim, dataset, c), p in zip(family, holm([1.0 if math.isnan(c.p) else c.p for *_, c in family]), strict=True):
+        part = min(1.0, c.seeds / most) if most else 0.0
+        equivalent = min(1.0, count * c.p_equivalent)
+        if c.seeds < 2:
+            p = equivalent = math.nan
+        elif part:
+            p = min(1.0, count * sequential_p(c.p, part))
+            equivalent = min(1.0, count * sequential_p(2 * c.p_equivalent, part))
+        found.append(Judged(claim, dataset, c, count, p, equivalent, part))
+    return found
 
 
 SIDES = (("arm", "keep"), ("against", "against_keep"))
@@ -95,8 +130,10 @@ SIDES = (("arm", "keep"), ("against", "against_keep"))
 def _group(
     some: Sequence[Group], claim: Mapping[str, Any], study: Mapping[str, Any], name: str, keep: str
 ) -> Group | None:
-    asked = (claim["model"] or some[0].key.model, claim[name], claim[keep], claim["updates"] or study["updates"])
-    return next((g for g in some if (g.key.model, g.key.arm, g.key.keep, g.key.updates) == asked), None)
+    # Results of before claims had a scale are of one.
+    scale, model = claim.get("scale") or some[0].key.scale, claim["model"] or study["models"][0]
+    asked = (scale, model, claim[name], claim[keep], claim["updates"] or study["updates"])
+    return next((g for g in some if g.key[:5] == asked), None)
 
 
 def strata_difference(

@@ -29,7 +29,7 @@ class Pair:
 
 
 def pairs(some: Sequence[Group], dataset: str) -> list[Pair]:
-    """Every group against its controls.
+    """Every group against its controls, which are trained by the same recipe.
 
     * a random subset of the same size, and one redrawn for each pass, at the same updates
     * the same size and updates by another method, or in the other order

@@ -101,6 +101,8 @@ class Claim:
     """"" is the whole test set, a claim of the first family; otherwise one of the strata, of the second."""
     model: str
     """Name of the model; "" takes the study's first."""
+    scale: int = 0
+    """0 takes the study's only one."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,11 @@ class Study:
     def recipe_of(self, arm: Arm, model: str, scale: int) -> Recipe:
         """The model's recipe at a scale, with the study's changes and those of the arm."""
         return dataclasses.replace(recipe(model, scale), **{**self.recipe, **arm.recipe})
+
+    def updates_of(self, budget: str | float, keep: float, pool: float) -> int:
+        """Optimiser updates of a budget, at least one, rounded half up."""
+        part = {"epochs": keep * pool, "updates": 1.0}[budget] if isinstance(budget, str) else budget
+        return max(1, int(part * self.updates + 0.5))
 
 
 def read_study(
@@ -206,9 +213,10 @@ def read_study(
         recipe=changes,
         **{name: training[name] for name in ("updates", "precision", "device", "save_every", "cache_mb", "options")},
         arms=arms,
-        claims=_claims(path, content["claim"], arms, training["models"], list(tests) if data["test"] else []),
+        claims=_claims(path, content["claim"], arms, training["models"], list(tests) if data["test"] else [], scales),
     )
     _check_recipes(path, study)
+    _check_claims(path, study)
     return study
 
 
@@ -225,6 +233,29 @@ def _check_recipes(path: Path, study: Study) -> None:
                 raise InputError(
                     f"{where}lr_patch: expected at most {study.patch // scale} (patches are {study.patch} px), "
                     f"got {crop} for {model}"
+                )
+
+
+def _check_claims(path: Path, study: Study) -> None:
+    """Both sides of every claim are trained, on the whole pool, for as many updates as it says."""
+    arms = {arm.name: arm for arm in study.arms}
+    if study.claims and 1 not in study.pool:
+        raise InputError(f"{path}: data.pool: expected 1.0 too, on which claims are judged, got {list(study.pool)}")
+    for i, claim in enumerate(study.claims):
+        model, updates = claim.model or study.models[0], claim.updates or study.updates
+        for side, name, keep in (("arm", claim.arm, claim.keep), ("control", claim.against, claim.against_keep)):
+            arm = arms[name]
+            trained = arm.models or study.models
+            if model not in trained:
+                raise InputError(
+                    f"{path}: claim {i + 1}.model: expected one of {', '.join(trained)}, which its {side} {name!r} "
+                    f"trains, got {model!r}"
+                )
+            own = sorted({study.updates_of(budget, keep, 1.0) for budget in arm.budget})
+            if updates not in own:
+                raise InputError(
+                    f"{path}: claim {i + 1}.updates: expected one of {own}, for which its {side} {name!r} trains "
+                    f'(keep = {keep:g}), got {updates}; budget = "updates" trains it for all {study.updates}'
                 )
 
 
@@ -279,7 +310,12 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
 
 
 def _claims(
-    path: Path, tables: Any, arms: Sequence[Arm], models_: Sequence[str], datasets: Sequence[str]
+    path: Path,
+    tables: Any,
+    arms: Sequence[Arm],
+    models_: Sequence[str],
+    datasets: Sequence[str],
+    scales: Sequence[Scale],
 ) -> tuple[Claim, ...]:
     """The claims, with defaults filled in."""
     claims: list[Claim] = []
@@ -300,6 +336,8 @@ def _claims(
             raise InputError(f"{where}dataset: {toml.unknown(values['dataset'], datasets)}")
         if values["model"] and values["model"] not in models_:
             raise InputError(f"{where}model: {toml.unknown(values['model'], models_)}")
+        if (values["scale"] or len(scales) > 1) and values["scale"] not in scales:
+            raise InputError(f"{where}scale: expected one of {list(scales)}, got {values['scale'] or 'nothing'}")
         claims.append(Claim(**{**values, "keep": float(keep), "against_keep": float(own)}))
     if len(primary := [c for c in claims if not c.stratum]) > MOST_CLAIMS:
         raise InputError(f"{path}: claim: expected at most {MOST_CLAIMS} without a stratum, got {len(primary)}")

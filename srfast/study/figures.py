@@ -53,16 +53,18 @@ def draw(results: Results, folder: Path) -> list[Path]:
     first = some[0].key
     some = [g for g in some if (g.key.scale, g.key.scorer) == (first.scale, first.scorer)]
     whole = [g for g in some if g.key.pool == 1]
+    recipes = {g.key.model: g.recipe for g in reversed(some)}
+    alike = [g for g in some if g.recipe == recipes[g.key.model]]
     quantiles = next((s["loss_quantiles"] for s in results.meta["scoring"] if s.get("loss_quantiles")), None)
     figures: dict[str, Callable[[Axes], bool]] = {
         "figure2-losses": lambda ax: _losses(ax, whole, quantiles),
         "figure3-keep": lambda ax: _keep(ax, whole, dataset, matched=False),
-        "figure4-window": lambda ax: _window(ax, whole, dataset),
+        "figure4-window": lambda ax: _window(ax, [g for g in alike if g.key.pool == 1], dataset),
         "keep-same-updates": lambda ax: _keep(ax, whole, dataset, matched=True),
         "updates": lambda ax: _against(ax, whole, dataset, "updates", lambda g: g.key.updates),
         "hours": lambda ax: _hours(ax, whole, dataset),
         "strata": lambda ax: _strata(ax, results, whole, dataset),
-        "pool": lambda ax: _pool(ax, some, dataset),
+        "pool": lambda ax: _pool(ax, alike, dataset),
     }
     written: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -152,7 +154,7 @@ def _keep(ax: Axes, some: Sequence[Group], dataset: str, matched: bool) -> bool:
     if not any(len({g.key.keep for g in line}) > 1 for line in lines.values()):
         return False
     for i, (label, line) in enumerate(lines.items()):
-        line = [*line, *(f for f in full if f.key.model == line[0].key.model)]
+        line = [*line, *(f for f in full if f.network == line[0].network)]
         aside = 0.5 * (i - (len(lines) - 1) / 2)  # %; intervals beside each other, not on each other
         _plot(ax, i, label, [100 * g.key.keep + aside for g in line], line, dataset)
     return _finish(ax, f"kept (%), {'the same updates' if matched else 'fixed epochs: updates shrink'}", dataset)
@@ -176,8 +178,9 @@ def _window(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
 def _against(ax: Axes, some: Sequence[Group], dataset: str, xlabel: str, x: Callable[[Group], float]) -> bool:
     """A colour for each arm, a marker for each keep."""
     lines = _lines(some, lambda g: f"{g.key.arm} {100 * g.key.keep:g} %")
-    full = {label for label, line in lines.items() if line[0].is_full}
-    lines = {f"{g.key.model} full" if label in full else label: line for label, line in lines.items() for g in line[:1]}
+    lines = {
+        f"{g.key.model} {g.key.arm}" if g.is_full else label: line for label, line in lines.items() for g in line[:1]
+    }
     arms = list(dict.fromkeys((g.key.model, g.key.arm) for g in some))
     keeps = sorted({g.key.keep for g in some}, reverse=True)
     for label, line in lines.items():
@@ -197,14 +200,15 @@ def _hours(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
 
 
 def _strata(ax: Axes, results: Results, some: Sequence[Group], dataset: str) -> bool:
-    """The difference from all patches at the same updates, or at the largest number of updates, on each stratum."""
+    """The difference from all patches by the same recipe at the same, largest number of updates, on each stratum."""
     values = strata_of(results, some, dataset)
     most = max(g.key.updates for g in some)
     rows = [(g, v) for g, v in values if g.key.updates == most and g.key.model == some[0].key.model and v]
-    base = next((v for g, v in rows if g.is_full), None)
-    if base is None or len(rows) < 2:
+    bases = {g.network: v for g, v in reversed(rows) if g.is_full}
+    if not bases or len(rows) < 2:
         return False
-    shown = [(g, v) for g, v in rows if not g.is_full and set(v) == set(base)]
+    base = next(reversed(bases.values()))
+    shown = [(g, v) for g, v in rows if not g.is_full and set(v) == set(base) == set(bases.get(g.network, ()))]
     width = 0.8 / max(1, len(shown))
     arms, keeps = list(dict.fromkeys(g.key.arm for g, _ in shown)), sorted({g.key.keep for g, _ in shown})
     for i, (g, v) in enumerate(shown):
@@ -212,7 +216,7 @@ def _strata(ax: Axes, results: Results, some: Sequence[Group], dataset: str) -> 
         # A colour for each selection, paler for less that is kept.
         color, alpha = f"C{arms.index(g.key.arm)}", (1 + keeps.index(g.key.keep)) / len(keeps)
         label = f"{g.key.arm} {100 * g.key.keep:g} %"
-        ax.bar(x, [v[s].mean - base[s].mean for s in base], width, label=label, color=color, alpha=alpha)
+        ax.bar(x, [v[s].mean - bases[g.network][s].mean for s in base], width, label=label, color=color, alpha=alpha)
     ax.set_xticks(range(len(base)), list(base))
     ax.axhline(0, color="black", lw=0.8)
     _finish(ax, f"parts of {dataset}; all arms at {most} updates", dataset)
@@ -236,7 +240,7 @@ def _pool(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
     chosen = [*(g for g in some if g.is_full and g.key.updates == most), *shrunk]
     lines = _lines([g for g in chosen if g not in full], name)
     for i, (label, line) in enumerate(lines.items()):
-        line = [*line, *(f for f in full if f.key.model == line[0].key.model and line[0].is_full)]
+        line = [*line, *(f for f in full if f.network == line[0].network and line[0].is_full)]
         _plot(ax, i, label, [g.patches * (g.key.keep if g.redraw == "pass" else 1) for g in line], line, dataset)
     _log_axis(ax)
     return _finish(ax, "patches", dataset)

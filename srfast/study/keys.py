@@ -98,6 +98,7 @@ CLAIM = {
     "dataset": Key("the name of a test set", toml.text, ""),
     "stratum": Key("one of easy, middle, hard, flat", lambda v: v in ("easy", "middle", "hard", "flat"), ""),
     "model": Key("the name of a model", toml.text, ""),
+    "scale": Key("2, 3 or 4", lambda v: toml.integer(v) and v in (2, 3, 4), 0),
 }
 ARM = {
     "name": Key("letters, digits, . and _", lambda v: toml.text(v) and re.fullmatch(r"[\w.]+", v) is not None),

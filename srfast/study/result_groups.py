@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from srfast.study.keys import RECIPE
 from srfast.study.results import Results
 
 MAIN = ("BSD100", "B100", "BSDS100")
@@ -46,6 +48,8 @@ class Group:
     """Whether the model in training makes the selection again."""
     sample: str = ""
     """How crops are drawn by the losses of the kept patches."""
+    recipe: str = ""
+    """The recipe of its trainings, as JSON."""
 
     def per_seed(self, dataset: str, metric: str = "psnr") -> np.ndarray:
         """The mean over the images of a test set [seeds]."""
@@ -53,13 +57,18 @@ class Group:
         return values
 
     @property
-    def setting(self) -> tuple[int, str, float]:
-        """Scale, model and part of the images, which groups that are compared share."""
-        return self.key.scale, self.key.model, self.key.pool
+    def network(self) -> tuple[int, str, str]:
+        """Scale, model and recipe: what is trained, whatever it is trained on."""
+        return self.key.scale, self.key.model, self.recipe
+
+    @property
+    def setting(self) -> tuple[tuple[int, str, str], float]:
+        """The network and the part of the images, which groups that are compared share."""
+        return self.network, self.key.pool
 
     @property
     def is_full(self) -> bool:
-        """Whether it holds all patches, without a selection."""
+        """Whether it holds all patches, without a selection; those of an arm are the ones of its ``setting``."""
         return self.key.keep == 1 and not self.select and not self.sample
 
     @property
@@ -71,7 +80,7 @@ class Group:
 def groups(results: Results) -> list[Group]:
     """The groups, in the order in which the study names them."""
     rows = results.table.to_pylist()
-    arms = {name: cell["settings"]["arm"] for name, cell in results.meta["cells"].items()}
+    settings = {name: cell["settings"] for name, cell in results.meta["cells"].items()}
     found: dict[Key, dict[int, list[dict[str, Any]]]] = {}
     for row in rows:
         found.setdefault(Key(*(row[k] for k in Key._fields)), {}).setdefault(row["seed"], []).append(row)
@@ -80,13 +89,16 @@ def groups(results: Results) -> list[Group]:
     keys = sorted(
         found, key=lambda k: (k.scale, models.index(k.model), order.index(k.arm), -k.pool, -k.keep, k.updates)
     )
-    return [_group(key, found[key], arms) for key in keys]
+    return [_group(key, found[key], settings) for key in keys]
 
 
-def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], arms: dict[str, dict[str, Any]]) -> Group:
+def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], settings: dict[str, dict[str, Any]]) -> Group:
     seeds = tuple(sorted(by_seed))
     first = by_seed[seeds[0]]
-    arm = arms[first[0]["cell"]]
+    own = settings[first[0]["cell"]]
+    arm = own["arm"]
+    # Results of before a recipe had a field were trained with its default.
+    recipe = {name: own.get("recipe", {}).get(name, f.default) for name, f in RECIPE.items()}
     datasets = list(dict.fromkeys(row["dataset"] for row in first))
 
     ordered = [sorted(by_seed[s], key=lambda r: str(r["image"])) for s in seeds]
@@ -106,6 +118,7 @@ def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], arms: dict[str, d
         arm["redraw"],
         bool(arm.get("reselect_every")),
         arm.get("sample", ""),
+        json.dumps(recipe, sort_keys=True),
     )
 
 
@@ -131,12 +144,12 @@ def main_dataset(some: list[Group]) -> str:
 
 
 def training_seconds(some: Sequence[Group]) -> dict[Key, float]:
-    """Seconds of training: the updates at the fastest pace of any cell of that model.
+    """Seconds of training: the updates at the fastest pace of any cell of that network.
 
     The selection does not change the time of an update, and other load of the machine only adds to it. Arms whose
     selection is made again while training have a pace of their own.
     """
-    paces: dict[tuple[str, bool], list[float]] = {}
+    paces: dict[tuple[Any, bool], list[float]] = {}
     for g in some:
-        paces.setdefault((g.key.model, g.reselected), []).extend(g.seconds / g.key.updates)
-    return {g.key: g.key.updates * float(min(paces[g.key.model, g.reselected])) for g in some}
+        paces.setdefault((g.network, g.reselected), []).extend(g.seconds / g.key.updates)
+    return {g.key: g.key.updates * float(min(paces[g.network, g.reselected])) for g in some}

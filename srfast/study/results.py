@@ -50,7 +50,8 @@ class Results:
     """The results of a study.
 
     ``meta`` is JSON: ``study`` (the whole description), ``cells`` (settings of every finished cell by name),
-    ``scoring`` (patches and seconds of each scorer).
+    ``scoring`` (patches and seconds of each scorer), and after rounds until claims were decided ``rounds`` (the largest
+    number of seeds).
     """
 
     table: pa.Table

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from srfast.data.atomic import atomic_path
 from srfast.data.files import output_folder
 from srfast.data.provenance import kind_of
 from srfast.data.scratch import scratch_folder
@@ -40,6 +41,7 @@ from srfast.training import checkpoint
 Progress = Callable[[Outcome, int, int], None]
 """A function that is called after each cell with its outcome, the number of finished cells and the number of all."""
 CELLS = "cells"
+ROUNDS = "rounds.json"
 KIND = "study"
 _SHOWN = 8
 """Number of cells of a kind that ``Status`` lists as text, so that it fits on a screen."""
@@ -95,17 +97,31 @@ def run_study(
         raise InputError(f"jobs: expected at least 1, got {jobs!r}")
     path, own = Path(study), [Path(i) for i in images]
     described = read_study(find_runnable(path, own), own, {k: Path(v) for k, v in (test or {}).items()})
-    if until_decided and not any(not c.stratum for c in described.claims):
+    primary = [c for c in described.claims if not c.stratum]
+    if until_decided and not primary:
         raise InputError(f"until_decided: expected [[claim]] without a stratum in {study}, got none")
     jobs = jobs or default_jobs(described)
     every = cells(described)
     chosen = pick(every, only, shard)
     elsewhere = [Known(Results.read(k)) for k in known]
     data = pool.find_data(described)
+    for claim in primary if until_decided else ():
+        if claim.dataset and claim.dataset not in data.test:
+            raise InputError(
+                f"until_decided: expected [[claim]] about one of {', '.join(data.test)}, got {claim.dataset!r}"
+            )
     folder = _folder(output)
+    if (most := _rounds_of(folder)) and most != len(described.seeds):
+        raise InputError(
+            f"training.seeds: expected {most}, the most of the rounds that {folder} was run in, got "
+            f"{len(described.seeds)}; run the study into another folder"
+        )
     for cell in every:
         if results.finished(place := place_of(folder, cell)):
             results.check_finished(place, results.settings_of(described, cell, data.test))
+    if until_decided:
+        with atomic_path(folder / ROUNDS) as temporary:
+            temporary.write_text(json.dumps({"seeds": len(described.seeds)}), encoding="utf-8")
     todo = [c for c in chosen if not results.finished(place_of(folder, c))]
     _gather(described, every, folder)  # from here on the folder tells what is run in it
     failures = []
@@ -139,13 +155,8 @@ def _rounds(study: Study, every: Sequence[Cell], todo: Sequence[Cell], folder: P
     from srfast.study.claims import judged
 
     primary = [dataclasses.asdict(c) for c in study.claims if not c.stratum]
-    alpha = 0.05 / len(primary)
     for seed in study.seeds:
-        decided = [
-            j.claim
-            for j in judged(_gather(study, every, folder))
-            if j.decided(alpha, min(1.0, j.result.seeds / len(study.seeds)))
-        ]
+        decided = [j.claim for j in judged(_gather(study, every, folder)) if j.decided]
         names = {c.name for claim in primary if claim not in decided for c in every if serves(study, c, claim)}
         some = [c for c in todo if c.seed == seed and c.name in names]
         if not names:
@@ -231,6 +242,12 @@ def gather(study: Study, out: str | os.PathLike[str]) -> Results:
     return _gather(study, cells(study), Path(out))
 
 
+def _rounds_of(folder: Path) -> int:
+    """The largest number of seeds of the rounds that a study was run in; 0: it was not."""
+    place = folder / ROUNDS
+    return int(json.loads(place.read_text(encoding="utf-8"))["seeds"]) if place.exists() else 0
+
+
 def default_jobs(study: Study) -> int:
     """One process on a GPU, otherwise one per core that this process may use (affinity, control group,
     OMP_NUM_THREADS)."""
@@ -280,7 +297,10 @@ def collect(study: Study, every: Sequence[Cell], folder: Path) -> Results:
                     "loss_quantiles": [float(f"{q:.6g}") for q in quantiles],
                 }
             )
-    return results.gather(results.as_plain(study), [place_of(folder, c) for c in every], scoring)
+    found = results.gather(results.as_plain(study), [place_of(folder, c) for c in every], scoring)
+    if most := _rounds_of(folder):
+        found.meta["rounds"] = most
+    return found
 
 
 def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Outcome]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from srfast.evaluation.inference import DELTA, Interval, interval, pooled_sigma, seeds_needed, told
-from srfast.study.claims import judged
+from srfast.study.claims import SIDES, judged
 from srfast.study.comparisons import pairs
 from srfast.study.result_groups import Group, cells_of, groups, main_dataset, training_seconds
 from srfast.study.results import Results
@@ -41,25 +41,34 @@ def tables(results: Results) -> list[Table]:
 
 
 def _claims(results: Results) -> Table:
-    header = ["Claim", "On", "Difference (dB)", "Seeds", "p (Holm)", "Verdict"]
+    study, rounds = results.meta["study"], results.meta.get("rounds", 0)
+    header = ["Claim", "On", "Difference (dB)", "Seeds", f"p ({'adjusted' if rounds else 'Holm'})", "Verdict"]
     rows: list[list[Entry]] = []
     found = judged(results)
+    scaled = len(study.get("scales", ())) > 1
     for j in found:
-        arm, control = (f"{g.key.arm} {100 * g.key.keep:g} %" for g in (j.arm, j.control))
-        of_model = f" ({j.arm.key.model}, {j.arm.key.updates:,} updates)"
+        arm, control = (f"{j.claim[name]} {100 * j.claim[keep]:g} %" for name, keep in SIDES)
+        model = (j.claim["model"] or study["models"][0]) + (
+            f" x{j.claim.get('scale', study['scales'][0])}" if scaled else ""
+        )
         rows.append(
             [
-                f"{arm} against {control}{of_model}",
+                f"{arm} against {control} ({model}, {j.claim['updates'] or study['updates']:,} updates)",
                 f"{j.dataset}{f', {j.stratum} tiles' if j.stratum else ''}",
-                Value(j.interval, 3, signed=True),
+                Value(j.interval, 3, signed=True) if j.result.seeds else None,
                 j.result.seeds,
                 None if math.isnan(j.p) else f"{j.p:.2g}",
                 j.verdict,
             ]
         )
+    bounds = (
+        f"The study was run in rounds of at most {rounds} seeds: about test sets, p, verdicts and intervals are those "
+        "of O'Brien and Fleming's bounds, which pay for a look after every seed. About strata, the"
+    )
     title = (
-        "Claims named before the run. Those about test sets are one family, those about strata another; the verdicts "
-        "follow Holm's p over the family, the intervals hold all of a family at once (95 %, Bonferroni)."
+        "Claims named before the run. Those about test sets are one family, those about strata another, whether they "
+        f"were run or not. {bounds if rounds else 'The'} verdicts follow Holm's p over the family, the intervals hold "
+        "all of a family at once (95 %, Bonferroni)."
     )
     return Table("claims", title, header, rows, blocks=[bool(j.stratum) for j in found])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from srfast.errors import InputError
-from srfast.study.cells import cells, pick, updates_of
+from srfast.study.cells import cells, pick
 from srfast.study.description import read_study
 
 
@@ -27,11 +27,11 @@ def test_only_arms_that_ask_a_scorer_are_repeated_for_another(write_study: Calla
 
 def test_updates_of_a_budget(write_study: Callable[..., Path]) -> None:
     study = read_study(write_study(updates=1951))
-    assert [updates_of(study, "epochs", k, 1.0) for k in (1.0, 0.75, 0.5, 0.25)] == [1951, 1463, 976, 488]
-    assert updates_of(study, "updates", 0.25, 0.5) == 1951
-    assert updates_of(study, "epochs", 0.5, 0.5) == 488
-    assert updates_of(study, 0.5, 1.0, 1.0) == 976
-    assert updates_of(study, "epochs", 1e-6, 1.0) == 1
+    assert [study.updates_of("epochs", k, 1.0) for k in (1.0, 0.75, 0.5, 0.25)] == [1951, 1463, 976, 488]
+    assert study.updates_of("updates", 0.25, 0.5) == 1951
+    assert study.updates_of("epochs", 0.5, 0.5) == 488
+    assert study.updates_of(0.5, 1.0, 1.0) == 976
+    assert study.updates_of("epochs", 1e-6, 1.0) == 1
 
 
 def test_shards_share_the_cells_out(write_study: Callable[..., Path]) -> None:

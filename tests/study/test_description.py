@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from srfast.errors import InputError
+from srfast.study.cells import cells, serves
 from srfast.study.description import read_study
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
@@ -66,6 +69,17 @@ def test_images_of_the_user_take_the_place_of_all_data(write_study: Callable[...
                 ('arm = "des"\nagainst = "rs2"\nkeep = 0.3', "claim 1.keep: expected one of .*, got 0.3"),
                 ('arm = "des"\nagainst = "rs2"\nstratum = "soft"', "claim 1.stratum: expected one of easy, middle"),
                 ('arm = "des"\nagainst = "rs2"\ndataset = "Set5"', "claim 1.dataset: expected one of photos"),
+                (
+                    'arm = "des"\nagainst = "des"\nkeep = 0.5\nagainst_keep = 1.0\nupdates = 999',
+                    r"claim 1.updates: expected one of \[6, 12\], for which its arm 'des' trains .* 0.5\), got 999",
+                ),
+                (
+                    'arm = "des"\nagainst = "rs2"',
+                    r"claim 1.updates: expected one of \[6\], for which its control 'rs2' trains .*, got 12; "
+                    'budget = "updates" trains it for all 12',
+                ),
+                ('arm = "des"\nagainst = "des"\nscale = 3', r"claim 1.scale: expected one of \[2\], got 3"),
+                ('arm = "des"\nagainst = "des"\nscale = 5', "claim 1.scale: expected 2, 3 or 4, got 5"),
             ]
         ),
         ("[data]", "[data", "not TOML"),
@@ -80,6 +94,36 @@ def test_what_is_wrong_is_named_in_one_line(write_study: Callable[..., Path], ol
         read_study(path)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pool": [0.5]}, r"data.pool: expected 1.0 too, on which claims are judged, got \[0.5\]"),
+        ({'name = "des"': 'name = "des"\nmodels = ["srcnn"]'}, "claim 1.model: .* srcnn, which its arm 'des' trains"),
+        ({"patch = 32": "patch = 36\nscale = [2, 3]"}, r"claim 1.scale: expected one of \[2, 3\], got nothing"),
+    ],
+)  # fmt: skip
+def test_both_sides_of_a_claim_are_trained(
+    write_study: Callable[..., Path], changes: dict[str, Any], message: str
+) -> None:
+    path = write_study(pool=changes.pop("pool", [1.0]))
+    text = path.read_text() + '[[claim]]\narm = "des"\nagainst = "des"\nagainst_keep = 0.5\n'
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_study(path)
+
+
+def test_a_claim_is_about_one_of_several_scales(write_study: Callable[..., Path]) -> None:
+    path = write_study()
+    text = path.read_text().replace("patch = 32", "patch = 36\nscale = [2, 3]")
+    path.write_text(f'{text}[[claim]]\narm = "des"\nagainst = "des"\nagainst_keep = 0.5\nscale = 3\n')
+    study = read_study(path)
+    claim = dataclasses.asdict(study.claims[0])
+    assert {c.scale for c in cells(study) if serves(study, c, claim)} == {3}
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in STUDIES.glob("*.toml")))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,18 @@ ARMS: dict[str, dict[str, Any]] = {
     "rs2": {"method": "random"},
     "bicubic": {"method": "bicubic"},
     "reselect": {},
+    "full_32": {},
+    "full_mse": {},
+    "des_mse": {},
+    "des_8": {},
 }
+RECIPES: dict[str, dict[str, Any]] = {
+    "full_32": {"batch": 32},
+    "full_mse": {"loss": "mse"},
+    "des_mse": {"loss": "mse"},
+    "des_8": {"batch": 8},
+}
+"""What an arm changes; results of before recipes were recorded have none."""
 CELLS = {  # arm, keep, updates, pool -> dB more than 30
     ("full", 1.0, 1000, 1.0): 0.0,
     ("full", 1.0, 500, 1.0): -0.04,
@@ -47,6 +60,17 @@ CELLS = {  # arm, keep, updates, pool -> dB more than 30
     ("bicubic", 0.5, 500, 1.0): -0.021,
     ("reselect", 0.5, 1000, 1.0): -0.005,
 }
+CONTROLS = {
+    ("full", 1.0, 1000, 1.0): 0.0,
+    ("full", 1.0, 500, 1.0): -0.04,
+    ("des", 0.5, 1000, 1.0): 0.03,
+    ("full_32", 1.0, 1000, 1.0): 0.05,
+    ("full_mse", 1.0, 1000, 1.0): -0.1,
+    ("full_mse", 1.0, 500, 1.0): -0.2,
+    ("des_mse", 0.5, 1000, 1.0): -0.05,
+    ("des_8", 0.5, 1000, 1.0): -0.01,
+}
+"""Arms of other recipes."""
 
 
 CLAIM = {
@@ -61,22 +85,26 @@ def made_up(
     cells: dict[Any, float] = CELLS,
     claims: Sequence[dict[str, Any]] = (),
     hard: float = 400.0,
+    scales: Sequence[int] = (2,),
 ) -> Results:
     rng = np.random.default_rng(5)
     images = {"Set5": 3, "BSD100": 12}
     rows, strata, meta = [], [], {}
-    for (arm, keep, updates, pool), gain in cells.items():
+    for ((arm, keep, updates, pool), gain), scale in itertools.product(cells.items(), scales):
         for seed in range(seeds):
-            name = f"fsrcnn-{arm}-k{100 * keep:g}-u{updates}-p{100 * pool:g}-s{seed}"
+            name = f"fsrcnn-{arm}-k{100 * keep:g}-u{updates}-p{100 * pool:g}-x{scale}-s{seed}"
             how = {"name": arm, "select": ARMS[arm], "redraw": "pass" if arm == "rs2" else "seed"}
             # Results of before there was the setting have none.
             meta[name] = {"settings": {"arm": {**how, "reselect_every": 250} if arm == "reselect" else how}}
-            own = gain + sigma * rng.standard_normal()
+            if arm in RECIPES:
+                meta[name]["settings"]["recipe"] = RECIPES[arm]
+            own = gain * (1 if scale == 2 else -1) + sigma * rng.standard_normal()
             scored = arm not in ("full", "random", "rs2", "reselect")
             fixed = {
-                "cell": name, "arm": arm, "model": "fsrcnn", "scale": 2, "keep": keep, "updates": updates, "seed": seed,
-                "seconds": 0.01 * updates, "scoring_seconds": 3.0 if scored else 0.0,
-                "pool": pool, "scorer": "srcnn", "patches": int(1000 * pool * keep),
+                "cell": name, "arm": arm, "model": "fsrcnn", "scale": scale, "keep": keep, "updates": updates,
+                "seed": seed, "seconds": 0.01 * updates * RECIPES.get(arm, {}).get("batch", 16) / 16,
+                "scoring_seconds": 3.0 if scored else 0.0, "pool": pool, "scorer": "srcnn",
+                "patches": int(1000 * pool * keep),
             }  # fmt: skip
             for dataset, count in images.items():
                 for i in range(count):
@@ -91,7 +119,7 @@ def made_up(
                     ):
                         strata.append({"cell": name, "dataset": dataset, "image": f"{i}.png", "stratum": stratum, "pixels": 1024, "mse": mse})  # fmt: skip  # noqa: E501
     study = {"title": "Made up", "arms": [{"name": a} for a in ARMS], "models": ["fsrcnn"], "updates": 1000}
-    study["claims"] = [{**CLAIM, **c} for c in claims]
+    study |= {"claims": [{**CLAIM, **c} for c in claims], "scales": list(scales)}
     scoring = [
         {"scorer": "srcnn", "patches": 1000, "seconds": 3.0, "loss_quantiles": np.geomspace(0.1, 900, 101).tolist()}
     ]
@@ -124,7 +152,8 @@ def test_table_1_marks_the_best_and_the_second() -> None:
 
 
 def test_claims_are_judged_as_families() -> None:
-    """Two of four claims about test sets are true by far, one by a hair that Holm takes away, one not at all."""
+    """Of four claims about test sets two are true by far, one by a hair that Holm takes away, and one was not run,
+    which counts too."""
     claims = [
         {},
         {"against": "random", "against_keep": 0.5, "dataset": "Set5"},
@@ -135,15 +164,16 @@ def test_claims_are_judged_as_families() -> None:
     ]
     results = made_up(0.009, claims=claims, hard=300.0)
     found = judged(results)
-    assert [(j.arm.key.arm, j.stratum, j.family) for j in found] == [
-        ("des", "", 3), ("des", "", 3), ("random", "", 3), ("des", "hard", 2), ("des", "easy", 2),
-    ], "refined was not run at 1,000 updates"  # fmt: skip
-    for family in (found[:3], found[3:]):
-        assert [j.p for j in family] == holm([j.result.p for j in family])
+    assert [(j.claim["arm"], j.stratum, j.family) for j in found] == [
+        ("des", "", 4), ("des", "", 4), ("random", "", 4), ("refined", "", 4), ("des", "hard", 2), ("des", "easy", 2),
+    ]  # fmt: skip
+    assert [j.p for j in found[:3]] == holm([*(j.result.p for j in found[:3]), 1.0])[:3]
+    assert [j.p for j in found[4:]] == holm([j.result.p for j in found[4:]])
     for j in found[:3]:
         assert (j.verdict.split(",")[0] in ("better", "worse")) == (j.p < 0.05)
-        assert j.interval.low < j.result.effect.low
-    hard, easy = found[3:]
+        assert j.interval.low < j.result.at(1 - 0.05 / 3).low
+    assert [j.decided for j in found] == [True, True, False, False, True, True]
+    hard, easy = found[4:]
     # Of 1.1 to 0.99 of 300 against 400, over images: the PSNR of the sum, whatever the images do.
     total = sum(300 * (1.1 - 0.01 * i) for i in range(12)) / 12
     assert hard.result.effect.mean == pytest.approx(10 * np.log10(400 / total))
@@ -152,7 +182,60 @@ def test_claims_are_judged_as_families() -> None:
     text = publish(results, None)
     assert text.index("Claims named before the run") < text.index("Table 1:")
     assert "| des 50 % against full 100 % (fsrcnn, 1,000 updates) | BSD100, hard tiles |" in text
+    not_run = "| refined 50 % against full 100 % (fsrcnn, 1,000 updates) | BSD100 |  | 0 |  | not run |"
+    assert not_run in text, "there is refined at 500 updates"
     assert "Claims named" not in publish(made_up(), None)
+
+
+def test_claims_of_a_run_in_rounds_print_the_bounds() -> None:
+    """Told by Holm's p of four seeds of four, but not by the bounds of four seeds of eight; strata as ever."""
+    claims = [{"dataset": "Set5"}, {"stratum": "hard"}]
+    results = made_up(0.01, claims=claims, hard=300.0)
+    once, hard = judged(results)
+    in_rounds = Results(results.table, results.strata, results.log, {**results.meta, "rounds": 8})
+    bounded, same = judged(in_rounds)
+    assert once.verdict == "better"
+    assert bounded.verdict == "could not be told apart"
+    assert bounded.interval.low < 0 < once.interval.low
+    assert bounded.p > 0.05 > once.p
+    assert same == hard
+    text = table(in_rounds, "claims").markdown()
+    assert "in rounds of at most 8 seeds" in text
+    assert "p (adjusted)" in text
+    assert "Holm's p" in text
+    assert "rounds" not in table(results, "claims").markdown()
+
+
+def test_a_claim_is_of_its_scale() -> None:
+    """Of two scales, at which the differences have other signs."""
+    results = made_up(claims=[{"scale": 2}, {"scale": 4}], scales=(2, 4))
+    assert [j.verdict for j in judged(results)] == ["better", "worse"]
+    assert "(fsrcnn x4, 1,000 updates)" in table(results, "claims").markdown()
+
+
+def test_all_patches_are_those_of_the_same_recipe() -> None:
+    results = made_up(cells=CONTROLS)
+    found = {(p.group.key.arm, p.control.key.arm) for p in pairs(groups(results), "BSD100")}
+    assert found == {("des", "full"), ("des_mse", "full_mse")}
+    sentence = same_updates(results)
+    assert sentence is not None
+    # The other loss' patches would make it worse.
+    assert "better: des 50 % +0.03" in sentence
+    assert re.search(r"des_mse 50 % \+0\.0[45]", sentence)
+    assert "des_8" not in sentence
+    assert answer(results) is not None
+    assert "chosen by des_mse" not in str(answer(results))
+
+
+def test_costs_are_those_of_the_same_recipe() -> None:
+    found = table(made_up(cells=CONTROLS), "costs")
+    rows = {(row[0], row[2]): row for row in found.rows}
+    training, full = found.header.index("Training (s)"), found.header.index("Updates of all patches for it")
+    seconds = {"des": "10", "full": "10", "des_8": "5", "full_32": "20", "des_mse": "10", "full_mse": "10"}
+    assert {arm: rows[arm, 1000][training] for arm in seconds} == seconds
+    assert rows["des", 1000][full] == "> 1000"
+    assert rows["des_mse", 1000][full] == "> 1000"
+    assert rows["des_8", 1000][full] is None
 
 
 def test_strata_take_images_as_a_sample() -> None:
