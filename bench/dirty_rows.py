@@ -13,6 +13,7 @@ POOLS = (
     ("dirty-noise-30", "30 % noisy"),
     ("dirty-jpeg-50", "50 % JPEG"),
     ("dirty-blur-50", "50 % blurred"),
+    ("dirty-overlay-20", "20 % written on"),
 )
 LONG = (("dirty-long-wild-60", "a mix, 60 % spoilt"),)
 ARMS = (
