@@ -130,7 +130,7 @@ def test_a_foreign_results_file_is_neither_replaced_nor_trained_beside(study: Pa
 
 
 def test_a_description_survives_the_file(study: Path) -> None:
-    study.write_text(study.read_text() + '[[claim]]\narm = "des"\nagainst = "rs2"\nkeep = 0.5\n')
+    study.write_text(study.read_text() + '[[claim]]\narm = "des"\nagainst = "rs2"\nkeep = 0.5\nupdates = 2\n')
     plain = results.as_plain(read_study(study))
     assert results.as_plain(results.from_plain(plain)) == plain
 
