@@ -47,10 +47,12 @@ class Claims:
 class Strata:
     """Differences on a test set and on its strata: words, study, model, arms, controls, test set.
 
-    Arms and controls are separated by " + ": their mean, seed by seed.
+    Arms and controls are separated by " + ": their mean, seed by seed. Bold: the interval leaves zero out, or, of
+    ``claims``, the claim was named and is told among all claims of its study.
     """
 
     rows: tuple[tuple[str, str, str, str, str, str], ...]
+    claims: bool = False
 
     def markdown(self) -> str:
         head = ["", "seeds", "all", *STRATA]
@@ -58,8 +60,23 @@ class Strata:
         for words, study, model, arms, controls, dataset in self.rows:
             pairs = [(a, c) for a in arms.split(" + ") for c in controls.split(" + ")]
             found = [judge(_mean([paired(study, model, a, c, dataset, s) for a, c in pairs])) for s in ("", *STRATA)]
-            lines.append([words, str(found[0].seeds), *(told(c) for c in found)])
+            if self.claims:
+                marks = ["**" * _is_told(study, arms, controls, dataset, s) for s in ("", *STRATA)]
+                cells = [f"{mark}{signed(c)}{mark}" for mark, c in zip(marks, found, strict=True)]
+            else:
+                cells = [told(c) for c in found]
+            lines.append([words, str(found[0].seeds), *cells])
         return markdown(head, lines)
+
+
+def _is_told(study: str, arm: str, control: str, dataset: str, stratum: str) -> bool:
+    """Whether a claim of the study's file is about this difference, and is told."""
+    sides = [tuple(side.split()[:2]) for side in (arm, control)]
+    for j in judged(_results(study)):
+        own = [(j.claim[name], f"{j.claim[keep] * 100:g}") for name, keep in SIDES]
+        if (own, j.dataset, j.stratum) == (sides, dataset, stratum):
+            return j.p < 0.05
+    return False
 
 
 @dataclass(frozen=True)
