@@ -117,6 +117,14 @@ _SAMPLING = (
 
 _LARGE, _LARGE_LONG, _EDSR = ("sizes", "fsrcnn"), ("sizes-long", "fsrcnn"), ("edsr", "edsr_baseline")
 _SHORT_ALL, _LONG_ALL = "full 100 1951", "full 100 15608"
+_CONTROLS = (
+    ("all patches", "full 100"),
+    ("the hardest half", "des 50"),
+    ("all patches, batch 32", "full_32 100"),
+    ("the hardest half, batch 8", "des_8 50"),
+    ("all patches, L1", "full_l1 100"),
+    ("the hardest half, L1", "des_l1 50"),
+)
 _EXPECT = (
     ("large, soft, mixed: the hardest tenth", *_LARGE, "des 10 1951", _SHORT_ALL, DATASET),
     ("large, soft, mixed: every image halved, the hardest tenth", *_LARGE, "half_des 10 1951", _SHORT_ALL, DATASET),
@@ -353,6 +361,9 @@ TABLES: dict[str, Table] = {
     "sampling-means": Means("sampling", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), _SAMPLING),
     "sampling": Family("sampling", _SAMPLING),
     "sampling-strata": Family("sampling", _SAMPLING, strata=True),
+    "controls-means": Means("controls", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), _CONTROLS),
+    "controls": Family("controls", _CONTROLS),
+    "controls-strata": Family("controls", _CONTROLS, strata=True),
     "saved": Saved(
         (
             (HALF, "table1-bsds", "fsrcnn", "des 50", 1951),
