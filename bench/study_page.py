@@ -140,6 +140,7 @@ _EXPECT = (
         _SHORT_ALL,
         DATASET,
     ),
+    ("small, sharp: the hardest half, six that were named", "controls", "fsrcnn", "des 50 1951", _SHORT_ALL, DATASET),
     ("small, sharp: the hardest half, 15,608 updates", *_BUDGET, "des 50 15608", _LONG_ALL, DATASET),
     ("small, sharp: the hardest half, 15,608 updates, SRCNN", *_SRCNN, "des 50 15608", _LONG_ALL, DATASET),
     ("small, sharp: the hardest half, x4", "x4", "fsrcnn", "des 50 1951", _SHORT_ALL, DATASET),
