@@ -23,6 +23,12 @@ from PIL import Image
 import srfast
 from srfast.models.registry import WEIGHTS
 
+# A shell's background and nohup have these ignored, and what a test starts would inherit that and not end by them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
