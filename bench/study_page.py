@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import defect_rows, dirty_rows, target_rows
+from bench import defect_rows, dirty_rows, named_rows, target_rows
 from bench.study_rows import (
     DATASET,
     RESULTS,
     ROOT,
     Claims,
-    Family,
     Means,
     Ratios,
     Saved,
@@ -79,52 +78,8 @@ def _hard(keep: int, updates: int) -> tuple[str, str]:
     return hard, f"full 100 {updates} + random {keep} {updates}"
 
 
-_SIZES = (
-    ("all patches at full size", "full 100"),
-    ("a random tenth of them", "random 10"),
-    ("the hardest tenth", "des 10"),
-    ("the hardest tenth of what `--clean` leaves", "clean_des 10"),
-    ("every image halved, all patches", "half 100"),
-    ("halved, the hardest tenth", "half_des 10"),
-    ("each image at its one size (`--one-size`), all patches", "one 100"),
-    ("one size, the hardest tenth", "one_des 10"),
-    ("four sizes, all patches", "four 100"),
-    ("four sizes, a random tenth", "four_random 10"),
-    ("four sizes, the hardest tenth", "four_des 10"),
-    ("four sizes, the hardest 5 %", "four_des 5"),
-    ("four sizes, each place at its best, the hardest 5 %", "best_des 5"),
-)
-
-
-_BEST = (("every size by its own loss", "four_des 5"), ("each place at its best size", "four_best 5"))
-_FEWER = (
-    ("the hardest tenth", "des 10"),
-    ("the hardest fiftieth", "des 2"),
-    ("halved, the hardest tenth", "half_des 10"),
-    ("halved, the hardest fiftieth", "half_des 2"),
-)
-_LARGER = tuple(row for row in _SIZES if row[1] in ("full 100", "des 10", "half_des 10"))
-_X4 = (("all patches", "full 100"), ("the hardest half", "des 50"), ("a random half", "random 50"))
-
-_SAMPLING = (
-    ("all patches", "full 100"),
-    ("the hardest half", "des 50"),
-    ("the hardest half for 75 % of the updates, then all", "then_all 100"),
-    ("the hardest half for 50 % of the updates, then all", "half_then_all 100"),
-    ("crops in proportion to loss^a, a from 1 to 0", "annealed 100"),
-    ("crops in proportion to the loss, each counted 1 / p", "weighted 100"),
-)
-
 _LARGE, _LARGE_LONG, _EDSR = ("sizes", "fsrcnn"), ("sizes-long", "fsrcnn"), ("edsr", "edsr_baseline")
 _SHORT_ALL, _LONG_ALL = "full 100 1951", "full 100 15608"
-_CONTROLS = (
-    ("all patches", "full 100"),
-    ("the hardest half", "des 50"),
-    ("all patches, batch 32", "full_32 100"),
-    ("the hardest half, batch 8", "des_8 50"),
-    ("all patches, L1", "full_l1 100"),
-    ("the hardest half, L1", "des_l1 50"),
-)
 _EXPECT = (
     ("large, soft, mixed: the hardest tenth", *_LARGE, "des 10 1951", _SHORT_ALL, DATASET),
     ("large, soft, mixed: every image halved, the hardest tenth", *_LARGE, "half_des 10 1951", _SHORT_ALL, DATASET),
@@ -150,6 +105,7 @@ _EXPECT = (
 TABLES: dict[str, Table] = {
     "expect": Strata(_EXPECT, claims=True),
     **target_rows.TABLES,
+    **named_rows.TABLES,
     **dirty_rows.TABLES,
     **defect_rows.TABLES,
     "spread": Means(
@@ -317,54 +273,6 @@ TABLES: dict[str, Table] = {
             for keep, part in ((50, "half"), (25, "quarter"), (10, "tenth"))
         ),
     ),
-    "sizes-means": Means("sizes", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), _SIZES),
-    "sizes": Family("sizes", _SIZES),
-    "sizes-strata": Family("sizes", _SIZES, strata=True),
-    "sizes-long": Family("sizes-long", _SIZES),
-    "sizes-long-strata": Family("sizes-long", _SIZES, strata=True),
-    "sizes-long-means": Means(
-        "sizes-long",
-        ("15,608 updates", "BSD100", "Urban100"),
-        ("fsrcnn 15608",),
-        tuple(row for row in _SIZES if row[1].split()[0] not in ("random", "clean_des", "one", "best_des")),
-        ("BSD100", "Urban100"),
-    ),
-    "updates": Strata(
-        tuple(
-            (
-                f"{words}, 3,902 updates{on}",
-                "sizes-updates",
-                "fsrcnn",
-                f"{arm} 3902",
-                f"sizes-long: {_LONG_ALL}",
-                dataset,
-            )
-            for dataset, on in ((DATASET, ""), ("Urban100", ", on Urban100"))
-            for words, arm in _FEWER
-        )
-    ),
-    "updates-claims": Family("sizes-updates", _FEWER),
-    "updates-strata": Family("sizes-updates", _FEWER, strata=True),
-    "sizes-best": Family("sizes-best", _BEST),
-    "sizes-best-strata": Family("sizes-best", _BEST, strata=True),
-    "larger-means": Means(
-        "edsr",
-        ("1,951 updates", "BSD100", "Urban100"),
-        ("edsr_baseline 1951",),
-        _LARGER,
-        ("BSD100", "Urban100"),
-    ),
-    "larger": Family("edsr", _LARGER),
-    "larger-strata": Family("edsr", _LARGER, strata=True),
-    "x4-means": Means("x4", ("x4, 1,951 updates", "BSD100", "Urban100"), ("fsrcnn 1951",), _X4, ("BSD100", "Urban100")),
-    "x4": Family("x4", _X4),
-    "x4-strata": Family("x4", _X4, strata=True),
-    "sampling-means": Means("sampling", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), _SAMPLING),
-    "sampling": Family("sampling", _SAMPLING),
-    "sampling-strata": Family("sampling", _SAMPLING, strata=True),
-    "controls-means": Means("controls", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), _CONTROLS),
-    "controls": Family("controls", _CONTROLS),
-    "controls-strata": Family("controls", _CONTROLS, strata=True),
     "saved": Saved(
         (
             (HALF, "table1-bsds", "fsrcnn", "des 50", 1951),
@@ -425,7 +333,7 @@ def draw_sizes() -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    rows = [row for row in _SIZES if row[1] != "full 100"]
+    rows = [row for row in named_rows.SIZES if row[1] != "full 100"]
     with plt.rc_context({**STYLE, "figure.figsize": (7.2, 3.6)}):
         figure, ax = plt.subplots()
         for y, (words, arm) in enumerate(rows):

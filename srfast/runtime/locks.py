@@ -138,7 +138,7 @@ def is_taken(path: Path) -> bool:
         if name in _held:
             return True
         try:
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+            descriptor = _to_look_at(path)
         except OSError:
             return False
         try:
@@ -238,13 +238,18 @@ def is_lock(path: Path) -> bool:
         if os.path.realpath(path) in _held:  # closing any descriptor of it would free it
             return True
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        descriptor = _to_look_at(path)
     except OSError:
         return False
     try:
         return _is_lock(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _to_look_at(path: Path) -> int:
+    """A descriptor of a file that is only read; of a link or a pipe none, and nothing waits."""
+    return os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 def _is_lock(descriptor: int) -> bool:
