@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -19,6 +20,11 @@ from srfast.cli.options import emit, in_options, json_option, result
 @click.option(
     "--scale", type=click.IntRange(2, 4), help="Scale to compare at, where evaluations of several scales are given."
 )
+@click.option(
+    "--protocol",
+    type=click.Choice(["classic", "rgb"]),
+    help="Protocol to compare by, where evaluations of both are given, as in a study of Y and RGB models.",
+)
 @json_option("what was found")
 def command(
     evaluations: tuple[str, ...],
@@ -26,6 +32,7 @@ def command(
     lower_is_better: bool,
     dataset: str | None,
     scale: int | None,
+    protocol: Literal["classic", "rgb"] | None,
     as_json: bool,
 ) -> None:
     """Compare EVALUATIONS of the same images, and show their differences with confidence intervals.
@@ -51,7 +58,7 @@ def command(
         if name in runs:
             raise InputError(f"compare: expected evaluations with different names, got {name!r} twice")
         runs[name] = found
-    contest = compare(runs, metric, lower_is_better=lower_is_better, dataset=dataset, scale=scale)
+    contest = compare(runs, metric, lower_is_better=lower_is_better, dataset=dataset, scale=scale, protocol=protocol)
     if as_json:
         emit(contest.to_dict())
     else:

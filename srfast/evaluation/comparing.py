@@ -13,6 +13,7 @@ import numpy as np
 
 from srfast.errors import InputError, RunError
 from srfast.evaluation.entries import Entry, Source, read
+from srfast.evaluation.metrics import Protocol
 from srfast.settings import did_you_mean
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def compare(
     lower_is_better: bool = False,
     dataset: str | None = None,
     scale: int | None = None,
+    protocol: Protocol | None = None,
 ) -> Contest:
     """Compares evaluations on the same images.
 
@@ -141,20 +143,23 @@ def compare(
         lower_is_better: Whether lower values are better, as for LPIPS.
         dataset: Test set whose images are compared, if the evaluations name some. None takes all together.
         scale: Scale of the evaluations that are compared, if they have several.
+        protocol: Protocol of those that are compared, "classic" or "rgb", if they have both, as a study of Y and RGB
+            models has.
 
     Returns:
         The evaluations, the best first, with their differences from the best.
 
     Raises:
         InputError: a file is none of these, lacks the metric, there are fewer than two evaluations, they have fewer
-            than two images in common, they are of several scales or protocols, or there is no such test set or scale.
+            than two images in common, they are of several scales or protocols, or there is no such test set, scale
+            or protocol.
         RunError: scipy is not installed.
     """
     try:
         from srfast.evaluation.inference import LEVEL
     except ImportError:
         raise RunError("compare needs scipy, which is not installed: pip install 'srfast[study]'") from None
-    found = _of_dataset(_entries(runs, metric, scale), dataset)
+    found = _of_dataset(_entries(runs, metric, {"scale": scale, "protocol": protocol}), dataset)
     images, left_out = _common(found)
     values = {n: {s: np.array([e.values[s, i] for i in images]) for s in e.seeds} for n, e in found.items()}
     means = {n: float(np.mean(list(of.values()))) for n, of in values.items()}
@@ -198,18 +203,19 @@ def _tested(difference: np.ndarray, level: float) -> tuple[Interval, float]:
     return error.around(mean, level), 2 * error.beyond(abs(mean))
 
 
-def _entries(runs: Mapping[str, Source | Sequence[Source]], metric: str, scale: int | None) -> dict[str, Entry]:
-    """The evaluations of that scale by name; an InputError if they were not measured alike."""
+def _entries(runs: Mapping[str, Source | Sequence[Source]], metric: str, asked: Mapping[str, Any]) -> dict[str, Entry]:
+    """The evaluations that were measured as asked, by name; an InputError if they were not measured alike."""
     found: dict[str, Entry] = {}
     met: list[Entry] = []
-    scales: set[Any] = set()
-    alike = ("scale", "protocol", *(("ssim_window",) if metric.lower() == "ssim" else ()))
+    had: dict[str, set[Any]] = {k: set() for k, value in asked.items() if value is not None}
+    alike = (*asked, *(("ssim_window",) if metric.lower() == "ssim" else ()))
     for name, sources in runs.items():
         several = [sources] if isinstance(sources, (str, os.PathLike, Mapping)) else list(sources)
         for number, source in enumerate(several):
             for own, entry in read(source, name, metric, str(number) if len(several) > 1 else "").items():
-                scales.add(own_scale := entry.measured.get("scale", scale))
-                if scale is not None and own_scale != scale:
+                for k, values in had.items():
+                    values.add(entry.measured.get(k, asked[k]))
+                if any(entry.measured.get(k, asked[k]) != asked[k] for k in had):
                     continue
                 for other in met:
                     _check_alike(other, entry, alike)
@@ -219,10 +225,11 @@ def _entries(runs: Mapping[str, Source | Sequence[Source]], metric: str, scale: 
                     found[key].join(entry)
                 else:
                     found[key] = entry
-    if scale is not None and not found:
-        raise InputError(f"scale: expected one of {', '.join(map(str, sorted(scales)))}, got {scale!r}")
+    for k, values in had.items():
+        if asked[k] not in values:
+            raise InputError(f"{k}: expected one of {', '.join(map(str, sorted(values)))}, got {asked[k]!r}")
     if len(found) < 2:
-        of = f" of scale {scale}" if scale is not None else ""
+        of = " of " + " and ".join(f"{k} {asked[k]}" for k in had) if had else ""
         names = f" ({', '.join(found)})" if found else ""
         raise InputError(f"compare: expected at least two evaluations{of}, got {len(found)}{names}")
     return found
@@ -233,7 +240,8 @@ def _check_alike(a: Entry, b: Entry, names: Sequence[str]) -> None:
     differ = [k for k in names if k in a.measured and k in b.measured and a.measured[k] != b.measured[k]]
     if differ:
         had, got = (", ".join(f"{k} {e.measured[k]}" for k in differ) for e in (a, b))
-        hint = "; `scale` picks one" if "scale" in differ else ""
+        pick = [k for k in differ if k != "ssim_window"]
+        hint = f"; {' and '.join(f'`{k}`' for k in pick)} pick{'s' if len(pick) == 1 else ''} one" if pick else ""
         raise InputError(f"{b.source}: expected {had}, as {a.source} has, got {got}{hint}")
 
 

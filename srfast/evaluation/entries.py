@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from srfast.errors import InputError
+from srfast.evaluation.metrics import protocol_of
+from srfast.models.registry import of_package
 
 Source = str | os.PathLike[str] | Mapping[str, float]
 STUDY = ("dataset", "model", "scale", "arm", "keep", "updates", "pool", "scorer", "seed", "image")
@@ -183,12 +185,12 @@ def _study(path: Path, metric: str) -> dict[str, Entry]:
     """The arms of a study, by the settings that distinguish them."""
     from srfast.scoring.table import read_parquet
 
-    table, _ = read_parquet(path)
+    table, meta = read_parquet(path)
     missing = [c for c in STUDY if c not in table.column_names]
     if missing:
         raise InputError(f"{path}: expected the results of a study with the column {missing[0]!r}, got none")
     column = _metric([c for c in table.column_names if c not in (*STUDY, *_OF_CELLS)], metric, str(path))
-    rows = table.select([*STUDY, column]).to_pylist()
+    rows = table.select([*STUDY, "cell", column]).to_pylist()
     if not rows:
         raise InputError(f"{path}: expected a study with finished cells, got none that is finished")
     several = [k for k in ("model", "scale", "updates", "pool", "scorer") if len({r[k] for r in rows}) > 1]
@@ -197,6 +199,14 @@ def _study(path: Path, metric: str) -> dict[str, Entry]:
         more = [f"x{r[k]}" if k == "scale" else str(r[k]) for k in several]
         own = " ".join([r["arm"], f"{100 * r['keep']:g} %", *more])
         if own not in found:
-            found[own] = Entry(f"{path.parent}: {own}", measured={"scale": r["scale"]})
+            found[own] = Entry(f"{path.parent}: {own}", measured={"scale": r["scale"], **_protocol(meta, r)})
         found[own].add(str(r["seed"]), r["dataset"], r["image"], _number(str(path), metric, r["image"], r[column]))
     return found
+
+
+def _protocol(meta: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str]:
+    """The protocol by which a cell was evaluated, if its results or its model tell it."""
+    known = meta.get("cells", {}).get(row["cell"], {}).get("protocol")
+    if known is None and (model := of_package(row["model"])) is not None:
+        known = protocol_of(model.color)
+    return {} if known is None else {"protocol": known}

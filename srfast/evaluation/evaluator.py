@@ -17,7 +17,7 @@ from srfast.data.images import find_images, read_image
 from srfast.data.lowres import LowRes, check_apart
 from srfast.errors import InputError
 from srfast.evaluation import metrics
-from srfast.evaluation.metrics import Protocol, Window
+from srfast.evaluation.metrics import Protocol, Window, protocol_of
 from srfast.evaluation.settings import EvaluateSettings
 from srfast.models import loading
 from srfast.models import registry as models
@@ -127,7 +127,7 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
     """
     s = EvaluateSettings.of(positional(given, ("scale", "protocol"), options, warned=False))
     name, network, scale = _open(model, s.scale, resolve_device(s.device))
-    protocol = s.protocol or ("rgb" if network is not None and network.color == "rgb" else "classic")
+    protocol = s.protocol or protocol_of("y" if network is None else network.color)
     files = find_images(data)
     pairs = {}
     if s.lr_images is not None:

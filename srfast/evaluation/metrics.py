@@ -24,6 +24,11 @@ PROTOCOLS = ("classic", "rgb")
 WINDOWS = ("wang", "skimage")
 
 
+def protocol_of(color: str) -> Protocol:
+    """The protocol by which papers evaluate models of these planes, "y" or "rgb"."""
+    return "rgb" if color == "rgb" else "classic"
+
+
 def psnr(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rgb") -> float:
     """Peak signal-to-noise ratio on Y, with a peak of 255.
 

@@ -76,14 +76,18 @@ def names() -> list[str]:
     return [*_MODELS, *(n for n in plugins.added(GROUP) if n not in _MODELS)]
 
 
+def of_package(name: str) -> Description | None:
+    """The description of a model of the package, by its name in any case; None for all others."""
+    return _MODELS.get(name.lower().replace("-", "_"))
+
+
 def describe(name: str) -> Description:
     """The description of a model, by its name in any case, or by FILE.py:NAME.
 
     Raises:
         InputError: the name is unknown; the message proposes the nearest.
     """
-    found = _MODELS.get(name.lower().replace("-", "_"))
-    if found is not None:
+    if (found := of_package(name)) is not None:
         return found
     if plugins.is_file(name):
         path = Path(name).resolve()

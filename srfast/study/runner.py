@@ -32,6 +32,7 @@ from srfast.settings import earlier
 from srfast.study import pool, results
 from srfast.study.cells import Cell, cells, pick, serves
 from srfast.study.description import Study, read_study
+from srfast.study.naming import name_claims, with_naming
 from srfast.study.ready_made import find_runnable
 from srfast.study.results import Results
 from srfast.study.running import Outcome, run_cell, running
@@ -103,7 +104,7 @@ def run_study(
     jobs = jobs or default_jobs(described)
     every = cells(described)
     chosen = pick(every, only, shard)
-    elsewhere = [Known(Results.read(k)) for k in known]
+    known_results = [Results.read(k) for k in known]
     data = pool.find_data(described)
     for claim in primary if until_decided else ():
         if claim.dataset and claim.dataset not in data.test:
@@ -123,6 +124,8 @@ def run_study(
         with atomic_path(folder / ROUNDS) as temporary:
             temporary.write_text(json.dumps({"seeds": len(described.seeds)}), encoding="utf-8")
     todo = [c for c in chosen if not results.finished(place_of(folder, c))]
+    done = sum(results.finished(place_of(folder, c)) for c in every)
+    name_claims(folder, results.as_plain(described)["claims"], done, known_results, [c.name for c in every])
     _gather(described, every, folder)  # from here on the folder tells what is run in it
     failures = []
     try:
@@ -131,9 +134,9 @@ def run_study(
                 key: pool.score_pool(described, data, folder, *key, jobs)
                 for key in dict.fromkeys((c.scorer, c.scale) for c in todo)
             }
-            if elsewhere:
+            if known_results:
                 places = {c.name: place_of(folder, c) for c in todo}
-                todo = take_over(elsewhere, described, todo, data.test, scored, places)
+                todo = take_over([Known(r) for r in known_results], described, todo, data.test, scored, places)
             done = len(chosen) - len(todo)
             for some in _rounds(described, every, todo, folder) if until_decided else [todo]:
                 tasks = [(described, c, scored[c.scorer, c.scale], data.test, place_of(folder, c)) for c in some]
@@ -154,10 +157,11 @@ def _rounds(study: Study, every: Sequence[Cell], todo: Sequence[Cell], folder: P
     """The cells of one seed after another that claims need which earlier seeds have not decided."""
     from srfast.study.claims import judged
 
-    primary = [dataclasses.asdict(c) for c in study.claims if not c.stratum]
     for seed in study.seeds:
-        decided = [j.claim for j in judged(_gather(study, every, folder)) if j.decided]
-        names = {c.name for claim in primary if claim not in decided for c in every if serves(study, c, claim)}
+        found = _gather(study, every, folder)
+        decided = [j.claim for j in judged(found) if not j.stratum and j.decided]
+        undecided = [c for c in found.meta["study"]["claims"] if not c["stratum"] and c not in decided]
+        names = {c.name for claim in undecided for c in every if serves(study, c, claim)}
         some = [c for c in todo if c.seed == seed and c.name in names]
         if not names:
             return
@@ -297,7 +301,9 @@ def collect(study: Study, every: Sequence[Cell], folder: Path) -> Results:
                     "loss_quantiles": [float(f"{q:.6g}") for q in quantiles],
                 }
             )
-    found = results.gather(results.as_plain(study), [place_of(folder, c) for c in every], scoring)
+    plain = results.as_plain(study)
+    plain["claims"] = with_naming(folder, plain["claims"])
+    found = results.gather(plain, [place_of(folder, c) for c in every], scoring)
     if most := _rounds_of(folder):
         found.meta["rounds"] = most
     return found

@@ -14,7 +14,7 @@ import torch
 from srfast.data.atomic import checksum
 from srfast.errors import InputError, RunError
 from srfast.evaluation.evaluator import evaluate
-from srfast.evaluation.metrics import Protocol
+from srfast.evaluation.metrics import protocol_of
 from srfast.models.registry import describe
 from srfast.ops.device import resolve_device
 from srfast.runtime.interrupts import interrupted
@@ -100,7 +100,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         plan, store, folder, resume=True, log_every=LOG_EVERY, save_every=study.save_every, device=study.device,
         threads=threads, quiet=True,
     )  # fmt: skip
-    protocol: Protocol = "rgb" if describe(cell.model).color == "rgb" else "classic"
+    protocol = protocol_of(describe(cell.model).color)
     scoring = scored.seconds + scored.targets.get(cell.arm.column, 0.0)
     fixed = {
         **{name: getattr(cell, name) for name in ("model", "scale", "keep", "updates", "seed", "pool")},
@@ -128,6 +128,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         strata += [{"cell": cell.name, "dataset": name, **asdict(row)} for row in errors.rows]
         text.append(f"{name} {found.psnr:.3f} dB")
     about = {
+        "protocol": protocol,
         "loss": trained.loss,
         "weights": checksum(trained.weights),
         "seconds": {

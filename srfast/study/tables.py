@@ -10,6 +10,7 @@ import numpy as np
 from srfast.evaluation.inference import DELTA, Interval, interval, pooled_sigma, seeds_needed, told
 from srfast.study.claims import SIDES, judged
 from srfast.study.comparisons import pairs
+from srfast.study.naming import AFTER
 from srfast.study.result_groups import Group, cells_of, groups, main_dataset, training_seconds
 from srfast.study.results import Results
 from srfast.study.strata import STRATA
@@ -58,17 +59,18 @@ def _claims(results: Results) -> Table:
                 Value(j.interval, 3, signed=True) if j.result.seeds else None,
                 j.result.seeds,
                 None if math.isnan(j.p) else f"{j.p:.2g}",
-                j.verdict,
+                f"{j.verdict}{f', named after {late} trainings' if (late := j.claim.get(AFTER)) else ''}",
             ]
         )
     bounds = (
         f"The study was run in rounds of at most {rounds} seeds: about test sets, p, verdicts and intervals are those "
         "of O'Brien and Fleming's bounds, which pay for a look after every seed. About strata, the"
     )
+    late = ", but for those that say after how many trainings" if any(AFTER in j.claim for j in found) else ""
     title = (
-        "Claims named before the run. Those about test sets are one family, those about strata another, whether they "
-        f"were run or not. {bounds if rounds else 'The'} verdicts follow Holm's p over the family, the intervals hold "
-        "all of a family at once (95 %, Bonferroni)."
+        f"Claims named before the run{late}. Those about test sets are one family, those about strata another, whether "
+        f"they were run or not. {bounds if rounds else 'The'} verdicts follow Holm's p over the family, the intervals "
+        "hold all of a family at once (95 %, Bonferroni)."
     )
     return Table("claims", title, header, rows, blocks=[bool(j.stratum) for j in found])
 

@@ -224,12 +224,12 @@ def test_an_evaluation_may_be_better_over_the_trainings_in_common(tmp_path: Path
     assert found.rows[1].verdict == "better"
 
 
-def write_study(folder: Path, rows: list[dict[str, Any]]) -> Path:
+def write_study(folder: Path, rows: list[dict[str, Any]], meta: dict[str, Any] | None = None) -> Path:
     cell = {"cell": "c", "model": "m", "scale": 2, "keep": 1.0, "updates": 10, "seconds": 1.0, "scoring_seconds": 0.0}
     more = {"pool": 1.0, "scorer": "srcnn", "patches": 5, "dataset": "Set5", "ssim": 0.9}
     folder.mkdir()
     table = pa.Table.from_pylist([{**cell, **more, **r, "seed": int(r["seed"])} for r in rows], SCHEMA)
-    write_parquet(folder / "results.parquet", [table], SCHEMA, {"version": 1})
+    write_parquet(folder / "results.parquet", [table], SCHEMA, {"version": 1, **(meta or {})})
     return folder
 
 
@@ -253,6 +253,39 @@ def test_a_study_of_two_scales(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["compare", str(study), "--scale", "3"])
     assert capfd.readouterr().err == "srfast: error: --scale: expected one of 2, 4, got 3\n"
+
+
+def test_a_study_of_y_and_rgb_models(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Protocols are told by the models of the package; those of others are not known."""
+    rows = [
+        {**r, "arm": arm, "model": model, "psnr": r["psnr"] + (arm == "full")}
+        for model in ("fsrcnn", "edsr_baseline")
+        for arm in ("full", "des")
+        for r in trained({"0": 0.0, "1": 0.1})
+    ]
+    study = write_study(tmp_path / "study", rows)
+    wrong = r"full 100 % edsr_baseline: expected protocol classic, as .*fsrcnn has, got protocol rgb; `protocol` picks"
+    with pytest.raises(InputError, match=wrong):
+        srfast.compare({"s": study})
+    for protocol, model in (("classic", "fsrcnn"), ("rgb", "edsr_baseline")):
+        found = srfast.compare({"s": study}, protocol=protocol)
+        assert [r.name for r in found.rows] == [f"s: {arm} 100 % {model}" for arm in ("full", "des")]
+        with pytest.raises(SystemExit, match="0"):
+            main(["compare", str(study), "--protocol", protocol])
+        assert f"full 100 % {model}" in capfd.readouterr().out
+    with pytest.raises(InputError, match=r"protocol: expected one of classic, rgb, got 'both'"):
+        srfast.compare({"s": study}, protocol="both")  # type: ignore[arg-type]
+    own = [{**r, "model": {"fsrcnn": "mine.py:Net"}.get(r["model"], r["model"])} for r in rows]
+    assert len(srfast.compare({"s": write_study(tmp_path / "own", own)}).rows) == 4
+
+
+def test_the_protocol_that_a_study_names(tmp_path: Path) -> None:
+    """A cell's own word goes before what its model tells."""
+    rows = [{**r, "arm": "full", "model": "mine.py:Net"} for r in trained({"0": 0.0})]
+    study = write_study(tmp_path / "study", rows, {"cells": {"c": {"protocol": "rgb"}}})
+    other = [{**r, "arm": "full", "model": "fsrcnn"} for r in trained({"0": 0.0})]
+    with pytest.raises(InputError, match=r"expected protocol rgb, as .* has, got protocol classic"):
+        srfast.compare({"a": study, "b": write_study(tmp_path / "other", other)})
 
 
 def test_one_test_set_of_several(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -291,7 +324,7 @@ def test_one_test_set_of_several(tmp_path: Path, capfd: pytest.CaptureFixture[st
     ("other", "message"),
     [
         ({"scale": 4}, "expected scale 2, as .*a.json has, got scale 4; `scale` picks one"),
-        ({"protocol": "rgb"}, "expected protocol classic, as .*a.json has, got protocol rgb$"),
+        ({"protocol": "rgb"}, "expected protocol classic, as .*a.json has, got protocol rgb; `protocol` picks one$"),
         (
             {"scale": 4, "protocol": "rgb"},
             "b.json: expected scale 2, protocol classic, as .*, got scale 4, protocol rgb",

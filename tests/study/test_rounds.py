@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,12 @@ from srfast.study.results import Results
 from srfast.study.runner import gather
 from srfast.training import checkpoint, loop
 
+ARM = """
+[[arm]]
+name = "des"
+keep = [1.0, 0.5]
+budget = "updates"
+"""
 CLAIM = """
 [[claim]]
 arm = "des"
@@ -61,6 +68,36 @@ def test_only_undecided_claims_go_on(
     study.write_text(study.read_text().replace("seeds = 4", "seeds = 5"))
     with pytest.raises(InputError, match=r"training.seeds: expected 4, the most of the rounds .*, got 5"):
         srfast.run_study(study, out)
+
+
+def test_a_claim_named_after_trainings_says_so(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Also in results that are gathered later, and where the trainings are taken over from results without it."""
+    study = write_study(updates=4, arms=ARM)
+    study.write_text(study.read_text() + CLAIM)
+    out, other = tmp_path / "out", tmp_path / "other"
+    assert "named after" not in publish(srfast.run_study(study, out), None)
+    late = CLAIM + 'stratum = "easy"\n'
+    study.write_text(study.read_text() + late)
+    for _ in range(2):  # it stays late
+        page = publish(srfast.run_study(study, out), None)
+        assert len(re.findall("named after 2 trainings", page)) == 1
+        assert "Claims named before the run, but for those" in page
+    assert publish(Results.read(out), None) == publish(results_of(out), None) == page
+    study.write_text(study.read_text().replace("seeds = 1", "seeds = 2"))
+    page = publish(srfast.run_study(study, other, known=[out]), None)
+    assert "named after" not in page  # the other results name both
+    study.write_text(study.read_text().replace('stratum = "easy"', 'stratum = "hard"'))
+    page = publish(srfast.run_study(study, tmp_path / "third", known=[other]), None)
+    assert len(re.findall("named after 4 trainings", page)) == 1
+
+
+def test_cells_brought_together_accuse_nobody(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Folders of cells without the record of any run say nothing of when claims were named."""
+    study = write_study(updates=4, arms=ARM)
+    study.write_text(study.read_text() + CLAIM)
+    srfast.run_study(study, tmp_path / "out")
+    shutil.copytree(tmp_path / "out" / "cells", tmp_path / "gathered" / "cells")
+    assert "named after" not in publish(srfast.run_study(study, tmp_path / "gathered"), None)
 
 
 def test_a_study_without_claims_has_nothing_to_decide(write_study: Callable[..., Path], tmp_path: Path) -> None:
