@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from bench.dirty_kept import CLEAN, Kept
-from bench.study_rows import DATASET, Across, Means, Table, difference, group, markdown
+from bench.study_rows import DATASET, Across, Family, Means, Table, difference, group, markdown, paired, told
+from srfast.evaluation.inference import Comparison, judge
+from srfast.study.strata import STRATA
 
 POOLS = (
     ("dirty-wild-60", "a mix, 60 % spoilt"),
@@ -22,24 +26,42 @@ ARMS = (
     ("the hardest half", "des 50"),
     ("the hardest quarter", "des 25"),
     ("a random half", "random 50"),
+    ("the half by bicubic's loss", "bicubic 50"),
+    ("the half by Sobel", "sobel 50"),
     ("the half by `relative`", "relative 50"),
     ("the hardest half after the hardest 5 % were dropped", "refined 50"),
     ("what `--clean` leaves", "clean 100"),
     ("the hardest half of what `--clean` leaves", "clean_des 50"),
 )
-EXPECT = tuple(
+EXPECT = (
+    *(
+        (
+            f"{head}: the hardest half of what `--clean` leaves{more}",
+            name,
+            "fsrcnn",
+            f"clean_des 50 {n}",
+            f"full 100 {n}",
+            DATASET,
+        )
+        for more, n, pools in (("", 1951, POOLS), (", 15,608 updates", 15608, LONG))
+        for name, head in pools
+    ),
     (
-        f"{head}: the hardest half of what `--clean` leaves{more}",
-        name,
+        "a mix, 60 % spoilt, L1 on both sides: the hardest half of what `--clean` leaves",
+        "dirty-l1",
         "fsrcnn",
-        f"clean_des 50 {n}",
-        f"full 100 {n}",
+        "clean_des_l1 50 1951",
+        "full_l1 100 1951",
         DATASET,
-    )
-    for more, n, pools in (("", 1951, POOLS), (", 15,608 updates", 15608, LONG))
-    for name, head in pools
+    ),
 )
 """Rows of the page's first table."""
+L1 = (
+    ("all patches, squared error", "full 100"),
+    ("all patches, L1", "full_l1 100"),
+    ("the hardest half, L1", "des_l1 50"),
+    ("the hardest half of what `--clean` leaves, L1", "clean_des_l1 50"),
+)
 KINDS = ("noise", "overlay", "halo", "jpeg", "upscaled", "upscaled + jpeg", "blur")
 
 
@@ -68,7 +90,42 @@ class WonBack:
         return markdown(head, rows)
 
 
+_STRATA = (*STRATA, "flat")
+
+
+@dataclass(frozen=True)
+class OverPools:
+    """Differences of arms, each the mean over pools that were trained with the same seeds; a column for all of a test
+    set, and one for each stratum."""
+
+    pools: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, str, str], ...]
+    """Words, arm, control."""
+    updates: int = 1951
+
+    def differences(self, stratum: str = "") -> list[Comparison]:
+        """One for each row; "" is the whole test set."""
+        sides = [(f"{arm} {self.updates}", f"{control} {self.updates}") for _, arm, control in self.rows]
+        every = ([paired(name, "fsrcnn", *both, DATASET, stratum) for name, _ in self.pools] for both in sides)
+        return [judge(np.mean(pools, 0)) for pools in every]
+
+    def markdown(self) -> str:
+        columns = [map(told, self.differences(s)) for s in ("", *_STRATA)]
+        lines = [[words, *row] for (words, *_), *row in zip(self.rows, *columns, strict=True)]
+        return markdown([f"the mean over {len(self.pools)} pools", "all", *_STRATA], lines)
+
+
+_OVER = (
+    *((f"{words} against all patches", arm, "full 100") for words, arm in ARMS[1:]),
+    ("the hardest half of what `--clean` leaves against the hardest half", "clean_des 50", "des 50"),
+    ("... against the clean images alone", "clean_des 50", "oracle 100"),
+    ("the hardest half against a random half", "des 50", "random 50"),
+    ("... against the half by bicubic's loss", "des 50", "bicubic 50"),
+    ("... against the half by Sobel", "des 50", "sobel 50"),
+)
+
 TABLES: dict[str, Table] = {
+    "dirty-over": OverPools(POOLS, _OVER),
     "dirty-means": Means(
         POOLS[0][0],
         ("BSD100, 1,951 updates", *(head for _, head in POOLS)),
@@ -77,6 +134,9 @@ TABLES: dict[str, Table] = {
     ),
     "dirty-claims": Across(POOLS, ARMS),
     "dirty-strata": Across(POOLS, ARMS, strata=True),
+    "dirty-l1-means": Means("dirty-l1", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), L1),
+    "dirty-l1": Family("dirty-l1", L1),
+    "dirty-l1-strata": Family("dirty-l1", L1, strata=True),
     "dirty-long-means": Means(
         LONG[0][0],
         ("15,608 updates", *(f"{dataset}, {head}" for _, head in LONG for dataset in (DATASET, "Urban100"))),
@@ -91,7 +151,7 @@ TABLES: dict[str, Table] = {
             *((name, head, 1951, DATASET) for name, head in POOLS if name in ("dirty-wild-60", "dirty-upscaled-75")),
             *(
                 (name, f"{head}, 15,608 updates, {dataset}", 15608, dataset)
-                for name, head in LONG[:1]
+                for name, head in LONG
                 for dataset in (DATASET, "Urban100")
             ),
         ),

@@ -48,6 +48,11 @@ CONTROLS = (
     ("all patches, L1", "full_l1 100"),
     ("the hardest half, L1", "des_l1 50"),
 )
+WINDOWS = (
+    ("all windows", "full 100"),
+    ("the hardest half", "des 50"),
+    ("the hardest quarter", "des_quarter 25"),
+)
 
 
 def _claims(name: str, study: str, arms: tuple[tuple[str, str], ...]) -> dict[str, Table]:
@@ -96,4 +101,6 @@ TABLES: dict[str, Table] = {
     **_claims("sampling", "sampling", SAMPLING),
     "controls-means": Means("controls", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), CONTROLS),
     **_claims("controls", "controls", CONTROLS),
+    "windows-means": Means("controls-windows", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), WINDOWS),
+    **_claims("windows", "controls-windows", WINDOWS),
 }

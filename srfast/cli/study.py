@@ -148,9 +148,9 @@ def _print_tables(study: Path, output: str | None, images: tuple[str, ...], test
     from srfast.errors import InputError
     from srfast.study.description import read_study
     from srfast.study.folder import is_run, results_of, status_of
+    from srfast.study.gathering import CELLS, gather
     from srfast.study.publication import publish, results_folder
     from srfast.study.results import Results
-    from srfast.study.runner import CELLS, gather
 
     if is_run(study) and output is None:
         known = status_of(study)

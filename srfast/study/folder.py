@@ -12,14 +12,15 @@ from typing import Any
 from srfast.study import results, runner
 from srfast.study.cells import cells
 from srfast.study.description import Study
+from srfast.study.gathering import CELLS, begun, collect
 from srfast.study.results import Results
-from srfast.study.runner import CELLS, Status
+from srfast.study.runner import Status
 from srfast.study.running import running
 
 
 def is_run(folder: Path) -> bool:
     """Whether a study was run into the folder; published results are not a run."""
-    return (folder / CELLS).is_dir() and runner.begun(folder)
+    return (folder / CELLS).is_dir() and begun(folder)
 
 
 def described(folder: Path) -> Study | None:
@@ -47,7 +48,7 @@ def results_of(folder: Path) -> Results:
     if study is None:
         done = [p for p in _places(folder) if results.finished(p)]
         return results.gather(_by_cells(folder.resolve().name, done), done, [])
-    found, written = runner.collect(study, cells(study), folder), Results.read(folder)
+    found, written = collect(study, cells(study), folder), Results.read(folder)
     # The folders of cells may have been removed.
     return max(found, written, key=lambda r: len(r.meta["cells"]))
 

@@ -3,45 +3,50 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from srfast.data.atomic import atomic_path
-from srfast.study.results import RESULTS, Results
+from srfast.study.cells import Cell, serves
+from srfast.study.description import Study
+from srfast.study.results import RESULTS, Results, as_plain
 
 NAMED = "claims.json"
 AFTER = "named_after"
-"""Key of a claim in the metadata of results: number of trainings that had finished when it was named; left out for
-none."""
+"""Key of a claim in the metadata of results: number of seeds that had been trained on both of its sides when it was
+named; left out for none."""
 
 
 def name_claims(
-    folder: Path, claims: Sequence[Mapping[str, Any]], finished: int, known: Iterable[Results], names: Iterable[str]
+    folder: Path, study: Study, every: Sequence[Cell], finished: set[str], known: Iterable[Results]
 ) -> None:
-    """Records the claims that are new to a study's folder, and how many trainings had finished by then.
+    """Records the claims that are new to a study's folder, and what could have been known of them by then.
 
     Args:
         folder: The study's folder.
-        claims: The claims as plain values.
-        finished: Number of cells that have finished there.
-        known: Results that cells may be taken from. Their trainings count, unless they name the claim too.
-        names: Names of the study's cells.
+        study: The study.
+        every: All its cells.
+        finished: Names of the cells that have finished there.
+        known: Results that cells may be taken from. They count too, unless they name the claim.
     """
-    own = set(names)
-    others = [(_plain(r.meta["study"].get("claims", ())), len(own & set(r.meta["cells"]))) for r in known]
+    others = [(_plain(r.meta["study"].get("claims", ())), set(r.meta["cells"])) for r in known]
     record = _record(folder)
     if not (folder / NAMED).exists() and not (folder / RESULTS).exists():
-        finished = 0  # cells that were brought together from other machines tell nothing of their claims
-    new = [dict(c) for c in claims if c not in [claim for claim, _ in record]]
-    record += [(c, finished + sum(count for named, count in others if c not in named)) for c in new]
+        finished = set()  # cells that were brought together from other machines tell nothing of their claims
+    new = [c for c in as_plain(study)["claims"] if c not in [claim for claim, _ in record]]
+    for claim in new:
+        seen = finished.union(*(cells for named, cells in others if claim not in named))
+        sides = Counter(c.seed for c in every if c.name in seen and serves(study, c, claim))
+        record.append((claim, sum(count > 1 for count in sides.values())))
     if new:
         with atomic_path(folder / NAMED) as temporary:
             temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def with_naming(folder: Path, claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The claims, each late one with the number of trainings that had finished when it was named."""
+    """The claims, each late one with the number of seeds that had been trained when it was named."""
     after = [(claim, count) for claim, count in _record(folder) if count]
     counts = [next((count for claim, count in after if claim == c), 0) for c in claims]
     return [{**c, AFTER: count} if count else dict(c) for c, count in zip(claims, counts, strict=True)]

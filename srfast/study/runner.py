@@ -13,15 +13,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from srfast.data.atomic import atomic_path
 from srfast.data.files import output_folder
-from srfast.data.provenance import kind_of
 from srfast.data.scratch import scratch_folder
 from srfast.errors import InputError, RunError
 from srfast.ops.device import resolve_device
@@ -32,7 +28,8 @@ from srfast.settings import earlier
 from srfast.study import pool, results
 from srfast.study.cells import Cell, cells, pick, serves
 from srfast.study.description import Study, read_study
-from srfast.study.naming import name_claims, with_naming
+from srfast.study.gathering import CELLS, KIND, ROUNDS, begun, finished_cells, gather_all, place_of, rounds_of
+from srfast.study.naming import name_claims
 from srfast.study.ready_made import find_runnable
 from srfast.study.results import Results
 from srfast.study.running import Outcome, run_cell, running
@@ -41,9 +38,6 @@ from srfast.training import checkpoint
 
 Progress = Callable[[Outcome, int, int], None]
 """A function that is called after each cell with its outcome, the number of finished cells and the number of all."""
-CELLS = "cells"
-ROUNDS = "rounds.json"
-KIND = "study"
 _SHOWN = 8
 """Number of cells of a kind that ``Status`` lists as text, so that it fits on a screen."""
 
@@ -112,21 +106,20 @@ def run_study(
                 f"until_decided: expected [[claim]] about one of {', '.join(data.test)}, got {claim.dataset!r}"
             )
     folder = _folder(output)
-    if (most := _rounds_of(folder)) and most != len(described.seeds):
+    if (most := rounds_of(folder)) and most != len(described.seeds):
         raise InputError(
             f"training.seeds: expected {most}, the most of the rounds that {folder} was run in, got "
             f"{len(described.seeds)}; run the study into another folder"
         )
-    for cell in every:
-        if results.finished(place := place_of(folder, cell)):
-            results.check_finished(place, results.settings_of(described, cell, data.test))
+    finished = finished_cells(every, folder)
+    for cell in (c for c in every if c.name in finished):
+        results.check_finished(place_of(folder, cell), results.settings_of(described, cell, data.test))
     if until_decided:
         with atomic_path(folder / ROUNDS) as temporary:
             temporary.write_text(json.dumps({"seeds": len(described.seeds)}), encoding="utf-8")
-    todo = [c for c in chosen if not results.finished(place_of(folder, c))]
-    done = sum(results.finished(place_of(folder, c)) for c in every)
-    name_claims(folder, results.as_plain(described)["claims"], done, known_results, [c.name for c in every])
-    _gather(described, every, folder)  # from here on the folder tells what is run in it
+    todo = [c for c in chosen if c.name not in finished]
+    name_claims(folder, described, every, finished, known_results)
+    gather_all(described, every, folder)  # from here on the folder tells what is run in it
     failures = []
     try:
         with _terminated_is_interrupted():
@@ -147,7 +140,7 @@ def run_study(
                     if progress:
                         progress(outcome, done, len(chosen))
     finally:
-        found = _gather(described, every, folder)
+        found = gather_all(described, every, folder)
     if failures:
         raise RunError(f"{len(failures)} of {len(chosen)} cells failed; {failures[0].cell.name}: {failures[0].text}")
     return found
@@ -158,7 +151,7 @@ def _rounds(study: Study, every: Sequence[Cell], todo: Sequence[Cell], folder: P
     from srfast.study.claims import judged
 
     for seed in study.seeds:
-        found = _gather(study, every, folder)
+        found = gather_all(study, every, folder)
         decided = [j.claim for j in judged(found) if not j.stratum and j.decided]
         undecided = [c for c in found.meta["study"]["claims"] if not c["stratum"] and c not in decided]
         names = {c.name for claim in undecided for c in every if serves(study, c, claim)}
@@ -235,32 +228,10 @@ def _pace(folders: Sequence[Path]) -> Callable[[Cell], float] | None:
     return lambda c: evaluating + c.updates * (training[c.model] / updates[c.model] if c.model in updates else mean)
 
 
-def gather(study: Study, out: str | os.PathLike[str]) -> Results:
-    """Gathers the results of all finished cells anew, also while the study runs.
-
-    Raises:
-        InputError: no study has been run into ``out``.
-    """
-    if not begun(Path(out)):
-        raise InputError(f"{out}: expected the folder of a study")
-    return _gather(study, cells(study), Path(out))
-
-
-def _rounds_of(folder: Path) -> int:
-    """The largest number of seeds of the rounds that a study was run in; 0: it was not."""
-    place = folder / ROUNDS
-    return int(json.loads(place.read_text(encoding="utf-8"))["seeds"]) if place.exists() else 0
-
-
 def default_jobs(study: Study) -> int:
     """One process on a GPU, otherwise one per core that this process may use (affinity, control group,
     OMP_NUM_THREADS)."""
     return 1 if resolve_device(study.device) == "cuda" else cores()
-
-
-def place_of(folder: Path, cell: Cell) -> Path:
-    """The folder of a cell."""
-    return folder / CELLS / cell.name
 
 
 def _folder(out: str | os.PathLike[str]) -> Path:
@@ -270,43 +241,6 @@ def _folder(out: str | os.PathLike[str]) -> Path:
         with output_folder(folder, KIND, shared=True):
             (folder / CELLS).mkdir(exist_ok=True)
     return folder
-
-
-def begun(folder: Path) -> bool:
-    """Whether a study has been run into the folder: it has the mark, or is older than the mark and has a
-    finished cell."""
-    return kind_of(folder) == KIND or any((folder / CELLS).glob(f"*/{results.SETTINGS}"))
-
-
-def _gather(study: Study, every: Sequence[Cell], folder: Path) -> Results:
-    found = collect(study, every, folder)
-    found.write(folder)
-    return found
-
-
-def collect(study: Study, every: Sequence[Cell], folder: Path) -> Results:
-    """The results of all finished cells; nothing is written."""
-    scoring = []
-    for number, scale in product(range(len(study.scorers)), study.scales):
-        table = pool.scores_file(folder, number, scale)
-        about = table.with_suffix(".json")
-        if about.exists():
-            known = json.loads(about.read_text(encoding="utf-8"))
-            quantiles = np.quantile(pool.scores(str(table)).column("loss"), np.linspace(0, 1, 101))
-            scoring.append(
-                {
-                    "scorer": Path(study.scorers[number]).name,
-                    "scale": scale,
-                    **{k: known[k] for k in ("patches", "seconds")},
-                    "loss_quantiles": [float(f"{q:.6g}") for q in quantiles],
-                }
-            )
-    plain = results.as_plain(study)
-    plain["claims"] = with_naming(folder, plain["claims"])
-    found = results.gather(plain, [place_of(folder, c) for c in every], scoring)
-    if most := _rounds_of(folder):
-        found.meta["rounds"] = most
-    return found
 
 
 def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Outcome]:

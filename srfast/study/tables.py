@@ -52,6 +52,7 @@ def _claims(results: Results) -> Table:
         model = (j.claim["model"] or study["models"][0]) + (
             f" x{j.claim.get('scale', study['scales'][0])}" if scaled else ""
         )
+        late = j.claim.get(AFTER, 0)
         rows.append(
             [
                 f"{arm} against {control} ({model}, {j.claim['updates'] or study['updates']:,} updates)",
@@ -59,18 +60,19 @@ def _claims(results: Results) -> Table:
                 Value(j.interval, 3, signed=True) if j.result.seeds else None,
                 j.result.seeds,
                 None if math.isnan(j.p) else f"{j.p:.2g}",
-                f"{j.verdict}{f', named after {late} trainings' if (late := j.claim.get(AFTER)) else ''}",
+                j.verdict
+                + (f", named after {late} seed{'s' if late > 1 else ''}" if (late := j.claim.get(AFTER)) else ""),
             ]
         )
     bounds = (
         f"The study was run in rounds of at most {rounds} seeds: about test sets, p, verdicts and intervals are those "
         "of O'Brien and Fleming's bounds, which pay for a look after every seed. About strata, the"
     )
-    late = ", but for those that say after how many trainings" if any(AFTER in j.claim for j in found) else ""
+    except_for = ", but for those that say after how many seeds" if any(AFTER in j.claim for j in found) else ""
     title = (
-        f"Claims named before the run{late}. Those about test sets are one family, those about strata another, whether "
-        f"they were run or not. {bounds if rounds else 'The'} verdicts follow Holm's p over the family, the intervals "
-        "hold all of a family at once (95 %, Bonferroni)."
+        f"Claims named before the run{except_for}. Those about test sets are one family, those about strata another, "
+        f"whether they were run or not. {bounds if rounds else 'The'} verdicts follow Holm's p over the family, the "
+        "intervals hold all of a family at once (95 %, Bonferroni)."
     )
     return Table("claims", title, header, rows, blocks=[bool(j.stratum) for j in found])
 

@@ -21,9 +21,9 @@ from srfast.study import claims
 from srfast.study.claims import NOT_RUN, Judged, judged_together
 from srfast.study.description import read_study
 from srfast.study.folder import results_of
+from srfast.study.gathering import gather
 from srfast.study.publication import publish
 from srfast.study.results import Results
-from srfast.study.runner import gather
 from srfast.training import checkpoint, loop
 
 ARM = """
@@ -80,7 +80,7 @@ def test_a_claim_named_after_trainings_says_so(write_study: Callable[..., Path],
     study.write_text(study.read_text() + late)
     for _ in range(2):  # it stays late
         page = publish(srfast.run_study(study, out), None)
-        assert len(re.findall("named after 2 trainings", page)) == 1
+        assert len(re.findall("named after 1 seed", page)) == 1
         assert "Claims named before the run, but for those" in page
     assert publish(Results.read(out), None) == publish(results_of(out), None) == page
     study.write_text(study.read_text().replace("seeds = 1", "seeds = 2"))
@@ -88,7 +88,16 @@ def test_a_claim_named_after_trainings_says_so(write_study: Callable[..., Path],
     assert "named after" not in page  # the other results name both
     study.write_text(study.read_text().replace('stratum = "easy"', 'stratum = "hard"'))
     page = publish(srfast.run_study(study, tmp_path / "third", known=[other]), None)
-    assert len(re.findall("named after 4 trainings", page)) == 1
+    assert len(re.findall("named after 2 seeds", page)) == 1
+
+
+def test_a_claim_is_in_time_before_both_of_its_sides_are_trained(
+    write_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    study = write_study(updates=4, arms=ARM)
+    srfast.run_study(study, tmp_path / "out", only="k100")
+    study.write_text(study.read_text() + CLAIM)
+    assert "named after" not in publish(srfast.run_study(study, tmp_path / "out"), None)
 
 
 def test_cells_brought_together_accuse_nobody(write_study: Callable[..., Path], tmp_path: Path) -> None:
