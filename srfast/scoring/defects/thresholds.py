@@ -71,7 +71,7 @@ class Threshold:
 
     def _in_words(self, limit: float, share: float | None) -> str:
         sign = "<=" if self.low else ">="
-        return f"mean {sign} {limit:g}" if share is None else f"{share:.0%} of its patches {sign} {limit:g}"
+        return f"mean {sign} {limit:g}" if share is None else f"{100 * share:g} % of the patches {sign} {limit:g}"
 
     def sql_whole(self, over: str = "") -> str:
         """SQL that says whether an image is left out as a whole: an aggregate, or with ``over`` a window function."""
