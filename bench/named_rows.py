@@ -53,6 +53,13 @@ WINDOWS = (
     ("the hardest half", "des 50"),
     ("the hardest quarter", "des_quarter 25"),
 )
+_SETS = ("Set5", "Set14", "BSD100")
+LOSS = (
+    ("all patches, squared error", "full 100"),
+    ("the hardest half, squared error", "des 50"),
+    ("all patches, L1", "full_l1 100"),
+    ("the hardest half, L1", "des_l1 50"),
+)
 
 
 def _claims(name: str, study: str, arms: tuple[tuple[str, str], ...]) -> dict[str, Table]:
@@ -95,12 +102,18 @@ TABLES: dict[str, Table] = {
         ("BSD100", "Urban100"),
     ),
     **_claims("larger", "edsr", LARGER),
+    "larger-clean-means": Means(
+        "edsr-clean", ("1,951 updates", "BSD100", "Urban100"), ("edsr_baseline 1951",), X4[:2], ("BSD100", "Urban100")
+    ),
+    **_claims("larger-clean", "edsr-clean", X4[:2]),
     "x4-means": Means("x4", ("x4, 1,951 updates", "BSD100", "Urban100"), ("fsrcnn 1951",), X4, ("BSD100", "Urban100")),
     **_claims("x4", "x4", X4),
     "sampling-means": Means("sampling", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), SAMPLING),
     **_claims("sampling", "sampling", SAMPLING),
     "controls-means": Means("controls", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), CONTROLS),
     **_claims("controls", "controls", CONTROLS),
+    "loss-means": Means("loss", ("15,608 updates", *_SETS), ("fsrcnn 15608",), LOSS, _SETS),
+    **_claims("loss", "loss", LOSS),
     "windows-means": Means("controls-windows", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), WINDOWS),
     **_claims("windows", "controls-windows", WINDOWS),
 }

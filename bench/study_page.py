@@ -78,26 +78,41 @@ def _hard(keep: int, updates: int) -> tuple[str, str]:
     return hard, f"full 100 {updates} + random {keep} {updates}"
 
 
+_CONTROLS, _EDSR_SHARP = ("controls", "fsrcnn"), ("edsr-clean", "edsr_baseline")
+_L1 = ("loss", "fsrcnn", "full_l1 100 15608", "full 100 15608", DATASET)
 _LARGE, _LARGE_LONG, _EDSR = ("sizes", "fsrcnn"), ("sizes-long", "fsrcnn"), ("edsr", "edsr_baseline")
 _SHORT_ALL, _LONG_ALL = "full 100 1951", "full 100 15608"
 _EXPECT = (
     ("large, soft, mixed: the hardest tenth", *_LARGE, "des 10 1951", _SHORT_ALL, DATASET),
     ("large, soft, mixed: every image halved, the hardest tenth", *_LARGE, "half_des 10 1951", _SHORT_ALL, DATASET),
-    ("the same, EDSR of 8 x 32 (its own protocol)", *_EDSR, "half_des 10 1951", _SHORT_ALL, DATASET),
+    (
+        "the same, EDSR of 8 x 32 (L1; PSNR of Y from RGB, not comparable with the other rows)",
+        *_EDSR,
+        "half_des 10 1951",
+        _SHORT_ALL,
+        DATASET,
+    ),
     ("large, soft, mixed: the hardest tenth, 15,608 updates", *_LARGE_LONG, "des 10 15608", _LONG_ALL, DATASET),
     ("... every image halved, 15,608 updates", *_LARGE_LONG, "half_des 10 15608", _LONG_ALL, DATASET),
     ("small, sharp: the hardest half", *_NEEDED, "des 50 1951", _SHORT_ALL, DATASET),
     (
-        "small, sharp: the hardest half, four seeds that were named",
+        "small, sharp: the hardest half, named, four fresh seeds",
         "sampling",
         "fsrcnn",
         "des 50 1951",
         _SHORT_ALL,
         DATASET,
     ),
-    ("small, sharp: the hardest half, six that were named", "controls", "fsrcnn", "des 50 1951", _SHORT_ALL, DATASET),
     (
-        "small, sharp: the hardest half of windows of 48 px, against all windows",
+        "small, sharp: the hardest half, named, six fresh seeds",
+        "controls",
+        "fsrcnn",
+        "des 50 1951",
+        _SHORT_ALL,
+        DATASET,
+    ),
+    (
+        "small, sharp: the hardest half of windows of 48 px, against all windows, named",
         "controls-windows",
         "fsrcnn",
         "des 50 1951",
@@ -105,8 +120,17 @@ _EXPECT = (
         DATASET,
     ),
     ("small, sharp: the hardest half, 15,608 updates", *_BUDGET, "des 50 15608", _LONG_ALL, DATASET),
+    ("small, sharp: all patches with L1, against squared error, 15,608 updates, named", *_L1),
     ("small, sharp: the hardest half, 15,608 updates, SRCNN", *_SRCNN, "des 50 15608", _LONG_ALL, DATASET),
-    ("small, sharp: the hardest half, x4", "x4", "fsrcnn", "des 50 1951", _SHORT_ALL, DATASET),
+    (
+        "small, sharp: the hardest half, EDSR of 8 x 32, named",
+        "edsr-clean",
+        _EDSR[1],
+        "des 50 1951",
+        _SHORT_ALL,
+        DATASET,
+    ),
+    ("small, sharp: the hardest half, x4, named", "x4", "fsrcnn", "des 50 1951", _SHORT_ALL, DATASET),
     *dirty_rows.EXPECT,
 )
 
