@@ -15,7 +15,7 @@ from srfast.errors import InputError
 from srfast.study import pool, results
 from srfast.study.cells import Cell, cells
 from srfast.study.description import Study
-from srfast.study.naming import with_naming
+from srfast.study.naming import with_naming, withdrawn
 from srfast.study.results import Results
 
 CELLS = "cells"
@@ -87,4 +87,6 @@ def collect(study: Study, every: Sequence[Cell], folder: Path) -> Results:
     found = results.gather(plain, [place_of(folder, c) for c in every], scoring)
     if most := rounds_of(folder):
         found.meta["rounds"] = most
+    if gone := withdrawn(folder, results.as_plain(study)["claims"]):
+        found.meta["withdrawn_claims"] = gone
     return found

@@ -31,18 +31,27 @@ def name_claims(
         finished: Names of the cells that have finished there.
         known: Results that cells may be taken from. They count too, unless they name the claim.
     """
+    claims = as_plain(study)["claims"]
     others = [(_plain(r.meta["study"].get("claims", ())), set(r.meta["cells"])) for r in known]
-    record = _record(folder)
+    before = _record(folder)
     if not (folder / NAMED).exists() and not (folder / RESULTS).exists():
         finished = set()  # cells that were brought together from other machines tell nothing of their claims
-    new = [c for c in as_plain(study)["claims"] if c not in [claim for claim, _ in record]]
-    for claim in new:
+
+    def trained(claim: Mapping[str, Any]) -> int:
         seen = finished.union(*(cells for named, cells in others if claim not in named))
         sides = Counter(c.seed for c in every if c.name in seen and serves(study, c, claim))
-        record.append((claim, sum(count > 1 for count in sides.values())))
-    if new:
+        return sum(count > 1 for count in sides.values())
+
+    record = [(claim, count) for claim, count in before if claim in claims or trained(claim)]
+    record += [(claim, trained(claim)) for claim in claims if claim not in [c for c, _ in before]]
+    if record != before:
         with atomic_path(folder / NAMED) as temporary:
             temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def withdrawn(folder: Path, claims: Sequence[Mapping[str, Any]]) -> int:
+    """The number of claims that were taken out of the file after trainings of both of their sides."""
+    return sum(claim not in claims for claim, _ in _record(folder))
 
 
 def with_naming(folder: Path, claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

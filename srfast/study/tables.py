@@ -69,10 +69,12 @@ def _claims(results: Results) -> Table:
         "of O'Brien and Fleming's bounds, which pay for a look after every seed. About strata, the"
     )
     except_for = ", but for those that say after how many seeds" if any(AFTER in j.claim for j in found) else ""
+    gone = results.meta.get("withdrawn_claims", 0)
+    fewer = f" {gone} more had been named and taken out of the file after their trainings." if gone else ""
     title = (
-        f"Claims named before the run{except_for}. Those about test sets are one family, those about strata another, "
-        f"whether they were run or not. {bounds if rounds else 'The'} verdicts follow Holm's p over the family, the "
-        "intervals hold all of a family at once (95 %, Bonferroni)."
+        f"Claims named before the run{except_for}.{fewer} Those about test sets are one family, those about strata "
+        f"another, whether they were run or not. {bounds if rounds else 'The'} verdicts follow Holm's p over the "
+        "family, the intervals hold all of a family at once (95 %, Bonferroni)."
     )
     return Table("claims", title, header, rows, blocks=[bool(j.stratum) for j in found])
 

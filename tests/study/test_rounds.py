@@ -91,6 +91,21 @@ def test_a_claim_named_after_trainings_says_so(write_study: Callable[..., Path],
     assert len(re.findall("named after 2 seeds", page)) == 1
 
 
+def test_a_claim_that_is_taken_out_is_counted(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Once its sides have been trained; before, the file may be changed."""
+    study = write_study(updates=4, arms=ARM)
+    plain = study.read_text()
+    study.write_text(plain + CLAIM + 'stratum = "easy"\n')
+    srfast.run_study(study, tmp_path / "out", only="k100")
+    study.write_text(plain + CLAIM)
+    assert "taken out" not in publish(srfast.run_study(study, tmp_path / "out"), None)
+    study.write_text(plain + CLAIM + 'stratum = "hard"\n')
+    page = publish(srfast.run_study(study, tmp_path / "out"), None)
+    assert "1 more had been named and taken out of the file after their trainings." in page
+    assert "named after 1 seed" in page
+    assert publish(Results.read(tmp_path / "out"), None) == page
+
+
 def test_a_claim_is_in_time_before_both_of_its_sides_are_trained(
     write_study: Callable[..., Path], tmp_path: Path
 ) -> None:
