@@ -44,7 +44,7 @@ def name_claims(
 
     record = [(claim, count) for claim, count in before if claim in claims or trained(claim)]
     record += [(claim, trained(claim)) for claim in claims if claim not in [c for c, _ in before]]
-    if record != before:
+    if record != before or (record and not (folder / NAMED).exists()):
         with atomic_path(folder / NAMED) as temporary:
             temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
@@ -71,4 +71,5 @@ def _record(folder: Path) -> list[tuple[dict[str, Any], int]]:
 
 
 def _plain(claims: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in claim.items() if k != AFTER} for claim in claims]
+    # Results of before claims had a scale are of one.
+    return [{"scale": 0, **{k: v for k, v in claim.items() if k != AFTER}} for claim in claims]

@@ -22,6 +22,7 @@ from srfast.study.claims import NOT_RUN, Judged, judged_together
 from srfast.study.description import read_study
 from srfast.study.folder import results_of
 from srfast.study.gathering import gather
+from srfast.study.naming import NAMED
 from srfast.study.publication import publish
 from srfast.study.results import Results
 from srfast.training import checkpoint, loop
@@ -113,6 +114,27 @@ def test_a_claim_is_in_time_before_both_of_its_sides_are_trained(
     srfast.run_study(study, tmp_path / "out", only="k100")
     study.write_text(study.read_text() + CLAIM)
     assert "named after" not in publish(srfast.run_study(study, tmp_path / "out"), None)
+
+
+def test_a_run_of_before_there_was_a_record(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Its claims, which had no scale, are in time, and remain counted when they are taken out."""
+    study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
+    plain = study.read_text()
+    study.write_text(plain + CLAIM)
+    found = srfast.run_study(study, out)
+    for claim in found.meta["study"]["claims"]:
+        del claim["scale"]
+    for _ in range(2):
+        (out / NAMED).unlink()
+        found.write(out)
+        page = publish(srfast.run_study(study, out), None)
+        assert "named after" not in page
+        assert "taken out" not in page
+    (out / NAMED).unlink()
+    found.write(out)
+    study.write_text(plain + CLAIM + 'stratum = "easy"\n')
+    for _ in range(2):
+        assert "1 more had been named" in publish(srfast.run_study(study, out), None)
 
 
 def test_cells_brought_together_accuse_nobody(write_study: Callable[..., Path], tmp_path: Path) -> None:
