@@ -103,14 +103,7 @@ _EXPECT = (
         _SHORT_ALL,
         DATASET,
     ),
-    (
-        "small, sharp: the hardest half, named, six fresh seeds",
-        "controls",
-        "fsrcnn",
-        "des 50 1951",
-        _SHORT_ALL,
-        DATASET,
-    ),
+    ("small, sharp: the hardest half, named, six fresh seeds", *_CONTROLS, "des 50 1951", _SHORT_ALL, DATASET),
     (
         "small, sharp: the hardest half of windows of 48 px, against all windows, named",
         "controls-windows",
@@ -122,14 +115,7 @@ _EXPECT = (
     ("small, sharp: the hardest half, 15,608 updates", *_BUDGET, "des 50 15608", _LONG_ALL, DATASET),
     ("small, sharp: all patches with L1, against squared error, 15,608 updates, named", *_L1),
     ("small, sharp: the hardest half, 15,608 updates, SRCNN", *_SRCNN, "des 50 15608", _LONG_ALL, DATASET),
-    (
-        "small, sharp: the hardest half, EDSR of 8 x 32, named",
-        "edsr-clean",
-        _EDSR[1],
-        "des 50 1951",
-        _SHORT_ALL,
-        DATASET,
-    ),
+    ("small, sharp: the hardest half, EDSR of 8 x 32, named", *_EDSR_SHARP, "des 50 1951", _SHORT_ALL, DATASET),
     ("small, sharp: the hardest half, x4, named", "x4", "fsrcnn", "des 50 1951", _SHORT_ALL, DATASET),
     *dirty_rows.EXPECT,
 )

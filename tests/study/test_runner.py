@@ -24,7 +24,6 @@ from srfast.runtime.locks import Lock
 from srfast.scoring.table import ScoreTable
 from srfast.study import running as cell_module
 from srfast.study.description import read_study
-from srfast.study.gathering import gather
 from srfast.study.pool import find_data, pool_of
 from srfast.study.results import Results
 from srfast.study.runner import run_study, status
@@ -53,26 +52,6 @@ def test_one_row_a_cell_and_image(write_study: Callable[..., Path], tmp_path: Pa
     again = srfast.evaluate(weights, tmp_path / "photos" / "sub", 2).images
     assert {i.image: i.psnr for i in again}[row["image"]] == row["psnr"]
     assert Results.read(tmp_path / "out").table.equals(results.table)
-
-
-def test_gathered_beside_another_process(
-    write_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A cell finishes, and its process gathers, after this one has collected and before it writes."""
-    study, out, place = write_study(updates=4), tmp_path / "out", tmp_path / "place"
-    whole = values(srfast.run_study(study, out))
-    (name,) = [p.name for p in (out / "cells").iterdir() if "k50-u4" in p.name]
-    shutil.move(out / "cells" / name, place)
-    write = Results.write
-
-    def beside(self: Results, folder: Path) -> None:
-        if place.exists():
-            shutil.move(place, out / "cells" / name)
-            gather(read_study(study), out)
-        write(self, folder)
-
-    monkeypatch.setattr(Results, "write", beside)
-    assert values(gather(read_study(study), out)) == values(Results.read(out)) == whole
 
 
 def test_an_arm_has_a_recipe_of_its_own(write_study: Callable[..., Path], tmp_path: Path) -> None:
