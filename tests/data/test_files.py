@@ -136,21 +136,32 @@ def test_an_output_that_is_an_input(tmp_path: Path) -> None:
         pass
 
 
-def test_pipes_devices_and_folders(tmp_path: Path) -> None:
+def test_pipes_and_folders(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
-    for name, thing in (("pipe", "named pipe"), ("folder", "directory"), ("/dev/null", "device")):
+    for name, thing in (("pipe", "named pipe"), ("folder", "directory")):
         with pytest.raises(InputError, match=f"a {thing} is there"):
             check_output(tmp_path / name, "report")
-        if name != "folder":
-            with pytest.raises(InputError, match=f"a {thing} is there"), output_folder(tmp_path / name, "export"):
-                pass
-    assert kind_of(tmp_path / "pipe") is None
-    for name in ("pipe", "folder", "/dev/null"):
         with pytest.raises(InputError, match="expected a score table, got a"):
             check_input(tmp_path / name, "a score table")
+    with pytest.raises(InputError, match="a named pipe is there"), output_folder(tmp_path / "pipe", "export"):
+        pass
+    assert kind_of(tmp_path / "pipe") is None
     with pytest.raises(InputError, match="no such file"):
         check_input(tmp_path / "absent", "a score table")
+
+
+def test_devices() -> None:
+    """In some containers ``/dev/null`` is an ordinary file, and other devices are missing: any harmless one will do."""
+    device = next((d for d in map(Path, ("/dev/null", "/dev/zero", "/dev/full")) if d.is_char_device()), None)
+    if device is None:
+        pytest.skip("no device here that swallows what is written to it")
+    with pytest.raises(InputError, match="a device is there"):
+        check_output(device, "report")
+    with pytest.raises(InputError, match="a device is there"), output_folder(device, "export"):
+        pass
+    with pytest.raises(InputError, match="expected a score table, got a device"):
+        check_input(device, "a score table")
 
 
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
