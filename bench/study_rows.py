@@ -111,14 +111,19 @@ class Family:
     strata: bool = False
 
     def markdown(self) -> str:
-        lines = []
         found = [j for j in judged(_results(self.study)) if bool(j.stratum) == self.strata]
-        for j in found:
-            on = f"{j.dataset}{f', {j.stratum}' if j.stratum else ''}"
-            p = "" if math.isnan(j.p) else f"{j.p:.2g}"
-            lines.append([_claim(j, self.arms), on, simultaneous(j), str(j.result.seeds), p, j.verdict])
-        p = "p (adjusted)" if any(j.part for j in found) else "p (Holm)"
-        return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", p, "verdict"], lines)
+        return family([(_claim(j, self.arms), j) for j in found])
+
+
+def family(claims: list[tuple[str, Judged]]) -> str:
+    """The table of claims that were judged together, each with its words."""
+    lines = []
+    for words, j in claims:
+        on = f"{j.dataset}{f', {j.stratum}' if j.stratum else ''}"
+        p = "" if math.isnan(j.p) else f"{j.p:.2g}"
+        lines.append([words, on, simultaneous(j), str(j.result.seeds), p, j.verdict])
+    p = "p (adjusted)" if any(j.part for _, j in claims) else "p (Holm)"
+    return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", p, "verdict"], lines)
 
 
 def simultaneous(j: Judged) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bench.datamodels import table
-from bench.study_rows import RESULTS, ROOT, Means, Table, markdown
+from bench.study_rows import RESULTS, ROOT, Means, Table, family, markdown
 from srfast.study.claims import judged
 from srfast.study.results import Results
 
@@ -37,21 +39,12 @@ class Named:
     study: str
 
     def markdown(self) -> str:
-        lines = []
-        for j in judged(Results.read(RESULTS / self.study)):
-            claim, i = j.claim, j.interval
-            words = f"{_NAMES[claim['arm']]} against {_NAMES[claim['against']]}"
-            lines.append(
-                [
-                    f"{words}{', SRCNN' if claim['model'] == 'srcnn' else ''}",
-                    j.dataset,
-                    f"{i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]",
-                    str(j.result.seeds),
-                    f"{j.p:.2g}",
-                    j.verdict,
-                ]
-            )
-        return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", "p (Holm)", "verdict"], lines)
+        return family([(_words(j.claim), j) for j in judged(Results.read(RESULTS / self.study))])
+
+
+def _words(claim: Mapping[str, Any]) -> str:
+    on = ", SRCNN" if claim["model"] == "srcnn" else ""
+    return f"{_NAMES[claim['arm']]} against {_NAMES[claim['against']]}{on}"
 
 
 TABLES: dict[str, Table] = {

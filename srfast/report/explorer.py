@@ -32,7 +32,7 @@ LABELS = {
     "blockiness": Column("Blockiness", "%"),
     "noise": Column("Noise", "grey levels"),
     "blur": Column("Blur", "px"),
-    "upscaled": Column("Up-scaled", "×"),
+    "upscaled": Column("Enlarged", "×"),
     "jpeg": Column("JPEG quality"),
     "banding": Column("Banding", "%"),
     "clipped": Column("Clipped", "%"),
