@@ -155,7 +155,7 @@ TABLES: dict[str, Table] = {
             *((name, head, 1951, DATASET) for name, head in POOLS if name in ("dirty-wild-60", "dirty-upscaled-75")),
             *(
                 (name, f"{head}, 15,608 updates, {dataset}", 15608, dataset)
-                for name, head in LONG[:2]
+                for name, head in LONG
                 for dataset in (DATASET, "Urban100")
             ),
         ),
