@@ -93,6 +93,19 @@ def command(
     from srfast.study.ready_made import find_runnable, find_study
 
     path = find_study(study)
+    printing = as_status or as_tables or path.is_dir() or (output is None and not images)
+    running = {"--only": only, "--shard": shard, "--known": known, "--until-decided": until_decided}
+    if printing and (given := [name for name, value in running.items() if value]):
+        what = (
+            "a folder" if path.is_dir() else "--status or --tables" if as_status or as_tables else "no -o or --images"
+        )
+        raise click.UsageError(f"{given[0]} is for a run, and nothing is run with {what}")
+    if as_json and not as_status:
+        raise click.UsageError("--json is for --status")
+    if as_status and as_tables:
+        raise click.UsageError("--status and --tables exclude each other")
+    if path.is_dir() and (given := [name for name, value in (("-o", output), ("--images", images)) if value]):
+        raise click.UsageError(f"{given[0]} is for a study's file, got a folder: {study}")
     if output is None and images and not path.is_dir():
         output = path.stem
     if as_status and (output is None or path.is_dir()):
@@ -148,13 +161,13 @@ def _print_tables(study: Path, output: str | None, images: tuple[str, ...], test
     from srfast.errors import InputError
     from srfast.study.description import read_study
     from srfast.study.folder import is_run, results_of, status_of
-    from srfast.study.gathering import CELLS, gather
+    from srfast.study.gathering import gather
     from srfast.study.publication import publish, results_folder
-    from srfast.study.results import Results
+    from srfast.study.results import CELLS, Results
 
     if is_run(study) and output is None:
         known = status_of(study)
-        result(publish(results_of(study), study))
+        publish(results_of(study), study, result)
         if known.left or known.running:
             say(f"so far: {str(known).splitlines()[0]}")
         say(f"tables -> {study / 'tables'}, figures -> {study / 'figures'}")
@@ -169,7 +182,7 @@ def _print_tables(study: Path, output: str | None, images: tuple[str, ...], test
             f"{where} has none"
         )
     own = output is not None or study.is_dir()
-    result(publish(Results.read(folder), folder if own else None))
+    publish(Results.read(folder), folder if own else None, result)
     if own:
         say(f"tables -> {folder / 'tables'}, figures -> {folder / 'figures'}")
 
@@ -230,5 +243,7 @@ def _tests(pairs: tuple[str, ...]) -> dict[str, str]:
         name, _, folder = pair.partition("=")
         if not name or not folder:
             raise InputError(f"test: expected NAME=DIR, such as Set5=images/Set5, got {pair!r}")
+        if name in tests:
+            raise InputError(f"test: expected test sets of different names, got {name!r} twice")
         tests[name] = folder
     return tests

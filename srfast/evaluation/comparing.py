@@ -211,10 +211,13 @@ def _entries(runs: Mapping[str, Source | Sequence[Source]], metric: str, asked: 
     alike = (*asked, *(("ssim_window",) if metric.lower() == "ssim" else ()))
     for name, sources in runs.items():
         several = [sources] if isinstance(sources, (str, os.PathLike, Mapping)) else list(sources)
+        files = [os.path.realpath(s) for s in several if not isinstance(s, Mapping)]
+        if twice := next((f for f in files if files.count(f) > 1), None):
+            raise InputError(f"{name}: expected a file for each training, got {twice} twice")
         for number, source in enumerate(several):
             for own, entry in read(source, name, metric, str(number) if len(several) > 1 else "").items():
                 for k, values in had.items():
-                    values.add(entry.measured.get(k, asked[k]))
+                    values |= {entry.measured[k]} if k in entry.measured else set()
                 if any(entry.measured.get(k, asked[k]) != asked[k] for k in had):
                     continue
                 for other in met:
@@ -227,7 +230,8 @@ def _entries(runs: Mapping[str, Source | Sequence[Source]], metric: str, asked: 
                     found[key] = entry
     for k, values in had.items():
         if asked[k] not in values:
-            raise InputError(f"{k}: expected one of {', '.join(map(str, sorted(values)))}, got {asked[k]!r}")
+            names = f"one of {', '.join(map(str, sorted(values)))}" if values else f"evaluations that name their {k}"
+            raise InputError(f"{k}: expected {names}, got {repr(asked[k]) if values else 'none'}")
     if len(found) < 2:
         of = " of " + " and ".join(f"{k} {asked[k]}" for k in had) if had else ""
         names = f" ({', '.join(found)})" if found else ""
@@ -247,6 +251,12 @@ def _check_alike(a: Entry, b: Entry, names: Sequence[str]) -> None:
 
 def _of_dataset(found: dict[str, Entry], dataset: str | None) -> dict[str, Entry]:
     """The evaluations with the images of that test set alone."""
+    named = {name for entry in found.values() for name in entry.sets.values()}
+    if (only := dataset or (min(named) if len(named) == 1 else None)) in named:
+        for entry in (e for e in found.values() if not e.sets):
+            # What names no test set may be of the one that the others name.
+            entry.values = {(seed, f"{only}/{image}"): value for (seed, image), value in entry.values.items()}
+            entry.sets = {image: str(only) for _, image in entry.values}
     if dataset is None:
         return found
     sets = {image: name for entry in found.values() for image, name in entry.sets.items()}

@@ -78,14 +78,18 @@ def judged(results: Results) -> list[Judged]:
     bounds judge the claims about test sets.
     """
     study = results.meta["study"]
-    some = [g for g in groups(results) if g.key.pool == 1]
-    some = [g for g in some if g.key.scorer == some[0].key.scorer]
-    if not some:
+    every = [g for g in groups(results) if g.key.pool == 1]
+    if not every:
         return []
+    main, scale = main_dataset(every), every[0].key.scale
+    first = study.get("scorers") or [every[0].key.scorer]  # results of before name none
+    some = [g for g in every if g.key.scorer == first[0]]
     families: tuple[list[Found], list[Found]] = [], []
     for claim in study.get("claims", []):
-        dataset = claim["dataset"] or main_dataset(some)
-        arm, control = (_group(some, claim, study, *names) for names in SIDES)
+        dataset = claim["dataset"] or main
+        # Those of before claims had a scale are of one.
+        whole = {**claim, "scale": claim.get("scale") or scale}
+        arm, control = (_group(some, whole, study, *names) for names in SIDES)
         both = sorted(set(arm.seeds) & set(control.seeds)) if arm and control else []
         result = NOT_RUN
         if arm and control and both and dataset in arm.psnr:
@@ -130,9 +134,8 @@ SIDES = (("arm", "keep"), ("against", "against_keep"))
 def _group(
     some: Sequence[Group], claim: Mapping[str, Any], study: Mapping[str, Any], name: str, keep: str
 ) -> Group | None:
-    # Results of before claims had a scale are of one.
-    scale, model = claim.get("scale") or some[0].key.scale, claim["model"] or study["models"][0]
-    asked = (scale, model, claim[name], claim[keep], claim["updates"] or study["updates"])
+    model, updates = claim["model"] or study["models"][0], claim["updates"] or study["updates"]
+    asked = (claim["scale"], model, claim[name], claim[keep], updates)
     return next((g for g in some if g.key[:5] == asked), None)
 
 

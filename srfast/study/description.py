@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -190,6 +191,18 @@ def read_study(
     for name in [*training["models"], *(m for arm in arms for m in arm.models)]:
         if name not in models.names():
             raise InputError(f"{path}: training.models: {toml.unknown(name, models.names())}")
+    for arm in arms:
+        if arm.models and not set(arm.models) & set(training["models"]):
+            raise InputError(
+                f"{path}: arm {arm.name!r}.models: expected one of training.models ({', '.join(training['models'])}), "
+                f"got {list(arm.models)}"
+            )
+    for scorer, count in Counter(Path(s).name for s in scoring["scorers"]).items():
+        if count > 1:
+            raise InputError(
+                f"{path}: scoring.scorers: expected scorers of different names, by which results tell them apart, got "
+                f"{count} named {scorer!r}"
+            )
     for name in training["options"]:
         if name not in training["models"]:
             raise InputError(f"{path}: training.options.{name}: {toml.unknown(name, training['models'])}")
@@ -338,6 +351,10 @@ def _claims(
             raise InputError(f"{where}model: {toml.unknown(values['model'], models_)}")
         if (values["scale"] or len(scales) > 1) and values["scale"] not in scales:
             raise InputError(f"{where}scale: expected one of {list(scales)}, got {values['scale'] or 'nothing'}")
+        if (values["arm"], float(keep)) == (values["against"], float(own)):
+            raise InputError(
+                f"{where}against: expected another arm than {values['arm']!r}, or another against_keep than {keep:g}"
+            )
         claims.append(Claim(**{**values, "keep": float(keep), "against_keep": float(own)}))
     if len(primary := [c for c in claims if not c.stratum]) > MOST_CLAIMS:
         raise InputError(f"{path}: claim: expected at most {MOST_CLAIMS} without a stratum, got {len(primary)}")

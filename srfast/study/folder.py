@@ -5,15 +5,14 @@ Nothing is written, so that this can be asked while the run goes on.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from srfast.study import results, runner
 from srfast.study.cells import cells
 from srfast.study.description import Study
-from srfast.study.gathering import CELLS, begun, collect
-from srfast.study.results import Results
+from srfast.study.gathering import begun, collect
+from srfast.study.results import CELLS, Results
 from srfast.study.runner import Status
 from srfast.study.running import running
 
@@ -59,7 +58,7 @@ def _places(folder: Path) -> list[Path]:
 
 def _by_cells(title: str, done: list[Path]) -> dict[str, Any]:
     """What tables need of a study's description, by the settings of its finished cells; claims are unknown."""
-    known = [json.loads((p / results.SETTINGS).read_text(encoding="utf-8"))["settings"] for p in done]
+    known = [results.read_json(p / results.SETTINGS)["settings"] for p in done]
     arms = {k["arm"]["name"]: k["arm"] for k in known}
     return {
         "title": title,

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from srfast.data.provenance import kind_of
 from srfast.errors import InputError
 from srfast.study import pool, results
 from srfast.study.cells import Cell, cells
 from srfast.study.description import Study
-from srfast.study.naming import with_naming, withdrawn
-from srfast.study.results import Results
+from srfast.study.naming import AFTER, name_claims, with_naming, withdrawn
+from srfast.study.results import CELLS, Results, finished_cells, place_of
 
-CELLS = "cells"
 ROUNDS = "rounds.json"
 KIND = "study"
-
-
-def place_of(folder: Path, cell: Cell) -> Path:
-    """The folder of a cell."""
-    return folder / CELLS / cell.name
 
 
 def begun(folder: Path) -> bool:
@@ -34,15 +26,10 @@ def begun(folder: Path) -> bool:
     return kind_of(folder) == KIND or any((folder / CELLS).glob(f"*/{results.SETTINGS}"))
 
 
-def finished_cells(every: Sequence[Cell], folder: Path) -> set[str]:
-    """Names of the cells that have all their results."""
-    return {c.name for c in every if results.finished(place_of(folder, c))}
-
-
-def rounds_of(folder: Path) -> int:
-    """The largest number of seeds of the rounds that a study was run in; 0: it was not."""
+def rounds_of(folder: Path) -> dict[str, Any]:
+    """Of a study that was run in rounds: ``seeds``, the largest number, and ``which`` (left out by older versions)."""
     place = folder / ROUNDS
-    return int(json.loads(place.read_text(encoding="utf-8"))["seeds"]) if place.exists() else 0
+    return dict(results.read_json(place)) if place.exists() else {}
 
 
 def gather(study: Study, out: str | os.PathLike[str]) -> Results:
@@ -51,9 +38,11 @@ def gather(study: Study, out: str | os.PathLike[str]) -> Results:
     Raises:
         InputError: no study has been run into ``out``.
     """
-    if not begun(Path(out)):
+    folder, every = Path(out), cells(study)
+    if not begun(folder):
         raise InputError(f"{out}: expected the folder of a study")
-    return gather_all(study, cells(study), Path(out))
+    name_claims(folder, study, every)
+    return gather_all(study, every, folder)
 
 
 def gather_all(study: Study, every: Sequence[Cell], folder: Path) -> Results:
@@ -65,6 +54,17 @@ def gather_all(study: Study, every: Sequence[Cell], folder: Path) -> Results:
             return found
 
 
+def gather_at_the_end(study: Study, every: Sequence[Cell], folder: Path) -> Results:
+    """Gathers when a run ends. If another one has meanwhile begun in the folder with another file, that file says what
+    the results are of."""
+    there = Results.read(folder).meta["study"] if (folder / results.RESULTS).exists() else results.as_plain(study)
+    there["claims"] = [{k: v for k, v in claim.items() if k != AFTER} for claim in there["claims"]]
+    if there != results.as_plain(study):
+        study = results.from_plain(there)
+        every = cells(study)
+    return gather_all(study, every, folder)
+
+
 def collect(study: Study, every: Sequence[Cell], folder: Path) -> Results:
     """The results of all finished cells; nothing is written."""
     scoring = []
@@ -72,21 +72,20 @@ def collect(study: Study, every: Sequence[Cell], folder: Path) -> Results:
         table = pool.scores_file(folder, number, scale)
         about = table.with_suffix(".json")
         if about.exists():
-            known = json.loads(about.read_text(encoding="utf-8"))
-            quantiles = np.quantile(pool.scores(str(table)).column("loss"), np.linspace(0, 1, 101))
+            known = results.read_json(about)
             scoring.append(
                 {
                     "scorer": Path(study.scorers[number]).name,
                     "scale": scale,
                     **{k: known[k] for k in ("patches", "seconds")},
-                    "loss_quantiles": [float(f"{q:.6g}") for q in quantiles],
+                    "loss_quantiles": pool.loss_quantiles(str(table)),
                 }
             )
     plain = results.as_plain(study)
-    plain["claims"] = with_naming(folder, plain["claims"])
+    plain["claims"] = with_naming(folder, plain)
     found = results.gather(plain, [place_of(folder, c) for c in every], scoring)
-    if most := rounds_of(folder):
-        found.meta["rounds"] = most
-    if gone := withdrawn(folder, results.as_plain(study)["claims"]):
-        found.meta["withdrawn_claims"] = gone
+    named = {c.name for c in every}
+    others = sum(p.parent.name not in named for p in (folder / CELLS).glob(f"*/{results.RESULTS}"))
+    more = {"rounds": rounds_of(folder).get("seeds"), "withdrawn_claims": withdrawn(folder), "other_cells": others}
+    found.meta.update({name: count for name, count in more.items() if count})
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from typing import Any
 
@@ -26,8 +27,8 @@ _scale = toml.some(lambda v: toml.integer(v) and v in (2, 3, 4))
 
 def _seeds(value: Any) -> bool:
     if isinstance(value, list):
-        return bool(value) and all(map(toml.integer, value)) and len(set(value)) == len(value)
-    return toml.integer(value, 1)
+        return bool(value) and all(toml.integer(v) and v < 1 << 31 for v in value) and len(set(value)) == len(value)
+    return toml.integer(value, 1) and value < 1 << 16
 
 
 def _one_of(*values: str) -> Key:
@@ -51,6 +52,14 @@ def _field(name: str) -> Key:
 
 def _is_table(value: Any) -> bool:
     return isinstance(value, dict)
+
+
+def _options(value: Any) -> bool:
+    try:
+        json.dumps(value)  # dates, which models do not take either, cannot be kept beside the results
+    except TypeError:
+        return False
+    return _is_table(value) and all(map(_is_table, value.values()))
 
 
 TOP = {
@@ -80,13 +89,13 @@ SCORING = {
 }
 TRAINING = {
     "models": Key("a list of models", toml.texts),
-    "updates": Key("a positive integer", lambda v: toml.integer(v, 1)),
-    "seeds": Key("a number of seeds or a list of different ones", _seeds, 4),
+    "updates": Key("a positive integer", lambda v: toml.integer(v, 1) and v < 1 << 31),
+    "seeds": Key("a number of seeds below 65,536, or a list of different ones below 2^31", _seeds, 4),
     "precision": _one_of("fp32", "bf16", "fp16"),
     "device": _one_of("auto", "cpu", "cuda"),
     "save_every": Key("a positive integer", lambda v: toml.integer(v, 1), 250),
     "cache_mb": Key("a positive integer", lambda v: toml.integer(v, 1), 2048),
-    "options": Key("a table of tables, one a model", lambda v: _is_table(v) and all(map(_is_table, v.values())), {}),
+    "options": Key("a table of tables, one a model", _options, {}),
     **{name: _field(name) for name in RECIPE},
 }
 CLAIM = {

@@ -35,7 +35,7 @@ from srfast.scoring.table import ScoreTable
 from srfast.settings import differs
 from srfast.study.cells import Cell
 from srfast.study.description import Arm, Study
-from srfast.study.results import images_as_text
+from srfast.study.results import images_as_text, read_json
 from srfast.training.loop import train
 from srfast.training.plan import Plan
 from srfast.training.recipes import recipe
@@ -96,15 +96,7 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
     with Lock.wait(table.with_suffix(".lock"), table):
         asked = _asked(study, data, number, scale)
         if about.exists() and table.exists():
-            known = json.loads(about.read_text(encoding="utf-8"))
-            if (other := differs({**_YOUNGER, **known["asked"]}, asked)) is not None:
-                key, was, now = other
-                raise InputError(
-                    f"{key}: {table} was scored with {_short(key, was)}, got {_short(key, now)}; "
-                    "run the study into another folder"
-                )
-            _check_unchanged(table, data.train)
-            return Scored(table, study.scorers[number], known["patches"], known["seconds"], known.get("targets", {}))
+            return _scored_before(data, table, study.scorers[number], asked)
         began = time.perf_counter()
         scorer = _scorer(study, data, out, number, scale)
         settings = ScoreArguments(
@@ -121,6 +113,25 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
         with atomic_path(about) as temporary:
             temporary.write_text(json.dumps(known), encoding="utf-8")
         return Scored(table, study.scorers[number], summary.patches, seconds, targets)
+
+
+def check_scored(study: Study, data: Data, out: Path, number: int, scale: Scale) -> None:
+    """Refuses a pool that is not the one that was scored; nothing is scored."""
+    table = scores_file(out, number, scale)
+    if table.with_suffix(".json").exists() and table.exists():
+        _scored_before(data, table, study.scorers[number], _asked(study, data, number, scale))
+
+
+def _scored_before(data: Data, table: Path, scorer: str, asked: dict[str, Any]) -> Scored:
+    known = read_json(table.with_suffix(".json"))
+    if (other := differs({**_YOUNGER, **known["asked"]}, asked)) is not None:
+        key, was, now = other
+        raise InputError(
+            f"{key}: {table} was scored with {_short(key, was)}, got {_short(key, now)}; "
+            "run the study into another folder"
+        )
+    _check_unchanged(table, data.train)
+    return Scored(table, scorer, known["patches"], known["seconds"], known.get("targets", {}))
 
 
 def _targets(study: Study) -> dict[str, Arm]:
@@ -236,6 +247,13 @@ def _whole(
     if store.fits:
         store.fill()
     return store, numbers
+
+
+@lru_cache(maxsize=2)
+def loss_quantiles(path: str) -> list[float]:
+    """The hundredths of the losses of a score table."""
+    found = np.quantile(scores(path).column("loss"), np.linspace(0, 1, 101))
+    return [float(f"{q:.6g}") for q in found]
 
 
 @lru_cache(maxsize=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from srfast.data.atomic import atomic_path
@@ -22,9 +23,14 @@ def results_folder(study: str | Path, out: str | Path | None = None) -> Path | N
     return folder if (folder / RESULTS).exists() else None
 
 
-def publish(results: Results, folder: Path | None) -> str:
+def publish(results: Results, folder: Path | None, show: Callable[[str], None] = lambda page: None) -> str:
     """The tables and sentences as Markdown. With a folder, all files are written into it: tables/*.md, .csv, .tex and
     figures/.
+
+    Args:
+        results: The results.
+        folder: Folder for the files; None writes none.
+        show: Function that is called with the page before the files are written.
 
     Raises:
         InputError: no cell is finished, or tables/ or figures/ hold files that srfast did not write.
@@ -40,10 +46,11 @@ def publish(results: Results, folder: Path | None) -> str:
     found = tables(results)
     if not found:
         raise InputError("tables: expected the results of at least one finished cell, got none")
-    sentences = [s for s in (answer(results), same_updates(results), *saturation(results)) if s]
+    sentences = [s for s in (answer(results), same_updates(results), *saturation(results), *_unnamed(results)) if s]
     page = "\n".join(
         [f"# {results.meta['study']['title']}\n", *(f"{s}\n" for s in sentences), *(t.markdown() for t in found)]
     )
+    show(page)
     if folder is not None:
         from srfast.study.figures import draw
 
@@ -61,3 +68,16 @@ def publish(results: Results, folder: Path | None) -> str:
         with output_folder(folder / "figures", "figures of a study") as place:
             draw(results, place)
     return page
+
+
+def _unnamed(results: Results) -> list[str]:
+    """What the study's file does not tell of the run."""
+    found = []
+    gone, others = (results.meta.get(name, 0) for name in ("withdrawn_claims", "other_cells"))
+    if gone and not results.meta["study"].get("claims"):
+        claims = "1 claim was" if gone == 1 else f"{gone} claims were"
+        found.append(f"{claims} named, and taken out of the study's file after trainings of both sides.")
+    if others:
+        cells = "1 finished training" if others == 1 else f"{others} finished trainings"
+        found.append(f"The folder holds {cells} that the study's file does not name any more; no table counts them.")
+    return found

@@ -100,6 +100,7 @@ def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], settings: dict[st
     # Results of before a recipe had a field were trained with its default.
     recipe = {name: own.get("recipe", {}).get(name, f.default) for name, f in RECIPE.items()}
     datasets = list(dict.fromkeys(row["dataset"] for row in first))
+    datasets = [d for d in datasets if all(any(row["dataset"] == d for row in rows) for rows in by_seed.values())]
 
     ordered = [sorted(by_seed[s], key=lambda r: str(r["image"])) for s in seeds]
 

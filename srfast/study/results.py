@@ -25,7 +25,10 @@ from srfast.study.cells import Cell
 from srfast.study.description import Arm, Claim, Study
 
 RESULTS, STRATA, LOG = "results.parquet", "strata.parquet", "log.parquet"
+CELLS = "cells"
 SETTINGS = "cell.json"
+_WHOLE = (("arm", "select"), ("options",), ("test",))
+"""Settings in which a name that is left out means a default, and not that they are of an older version."""
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
@@ -116,9 +119,13 @@ def from_plain(plain: Mapping[str, Any]) -> Study:
 
 def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[str, Any]:
     """The settings on which the result of a cell depends, apart from the data's content."""
+    scorer = study.scorers[cell.scorer]
     known = {
         **{name: getattr(cell, name) for name in ("model", "scale", "updates", "seed", "keep", "pool")},
-        "scorer": Path(study.scorers[cell.scorer]).name,
+        "scorer": Path(scorer).name,
+        "scorer_updates": study.scorer_updates if scorer.startswith("srcnn:") else None,
+        "scorer_weights": _file_as_text(scorer) if Path(scorer).suffix else None,
+        "join": _file_as_text(study.join) if study.join else None,
         "arm": _arm(cell),
         "recipe": dataclasses.asdict(study.recipe_of(cell.arm, cell.model, cell.scale)),
         "options": study.options.get(cell.model, {}),
@@ -138,6 +145,16 @@ def _arm(cell: Cell) -> dict[str, Any]:
     return known
 
 
+def _file_as_text(path: str) -> str:
+    state = os.stat(path)
+    return _checksum(path, state.st_size, state.st_mtime_ns)[:16]
+
+
+@lru_cache(maxsize=64)
+def _checksum(path: str, _size: int, _time: int) -> str:
+    return checksum(path)
+
+
 def images_as_text(files: Sequence[str]) -> str:
     """The number of images, and a checksum of their names and contents."""
     states = [os.stat(f) for f in files]
@@ -153,25 +170,53 @@ def _images_as_text(files: tuple[tuple[str, int, int], ...]) -> str:
     return f"{len(files)} images, sha256 {total.hexdigest()[:16]}"
 
 
+def place_of(folder: Path, cell: Cell) -> Path:
+    """The folder of a cell of a run in ``folder``."""
+    return folder / CELLS / cell.name
+
+
 def finished(folder: Path) -> bool:
     """Whether a cell has all its results; its results.parquet is written last."""
     return (folder / RESULTS).exists()
 
 
-def same_number(known: Any, asked: Any) -> bool:
+def finished_cells(every: Sequence[Cell], folder: Path) -> set[str]:
+    """Names of the cells that have all their results."""
+    return {c.name for c in every if finished(place_of(folder, c))}
+
+
+def read_json(path: Path) -> Any:
+    """What a run wrote into its folder.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: expected JSON as srfast wrote it, got a damaged file ({error})") from None
+
+
+def _same_number(known: Any, asked: Any) -> bool:
     """Whether the numbers of test images agree, which is all that version 0.1.0 recorded."""
     return isinstance(known, int) and isinstance(asked, str) and asked.startswith(f"{known} images, ")
 
 
+def other_settings(known: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first setting of a finished cell that is not what is asked for, as its name, its old and its new value. What
+    later versions introduced is passed over in results of before."""
+    for names in _WHOLE:
+        was, now = known, asked
+        for name in names:
+            was, now = was.get(name, {}), now[name]
+        if names[0] in known and (found := differs(was, now, {**was, **now}, alike=_same_number)) is not None:
+            return ".".join((*names, found[0])), *found[1:]
+    return differs(known, asked, younger=True, alike=_same_number)
+
+
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:
     """Raises InputError if the results of a cell are not those of these settings."""
-    found = differs(
-        json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["settings"],
-        settings,
-        younger=True,
-        alike=same_number,
-    )
-    if found is not None:
+    if (found := other_settings(read_json(folder / SETTINGS)["settings"], settings)) is not None:
         key, known, asked = found
         raise InputError(
             f"{key}: {folder} was run with {known!r}, got {asked!r}; "
@@ -200,7 +245,7 @@ def gather(study: dict[str, Any], folders: Sequence[Path], scoring: Sequence[dic
     tables = [_read(f / RESULTS, SCHEMA)[0].replace_schema_metadata(None) for f in done]
     strata = [_read(f / STRATA, STRATA_SCHEMA)[0].replace_schema_metadata(None) for f in done]
     logs = [pa.Table.from_pylist(_log(f), LOG_SCHEMA) for f in done]
-    cells = {f.name: json.loads((f / SETTINGS).read_text(encoding="utf-8")) for f in done}
+    cells = {f.name: read_json(f / SETTINGS) for f in done}
     meta = {"version": VERSION, "study": study, "cells": cells, "scoring": list(scoring)}
     return Results(
         pa.concat_tables([SCHEMA.empty_table(), *tables]),

@@ -28,10 +28,10 @@ from srfast.settings import earlier
 from srfast.study import pool, results
 from srfast.study.cells import Cell, cells, pick, serves
 from srfast.study.description import Study, read_study
-from srfast.study.gathering import CELLS, KIND, ROUNDS, begun, finished_cells, gather_all, place_of, rounds_of
+from srfast.study.gathering import KIND, ROUNDS, begun, collect, gather_all, gather_at_the_end, rounds_of
 from srfast.study.naming import name_claims
 from srfast.study.ready_made import find_runnable
-from srfast.study.results import Results
+from srfast.study.results import CELLS, Results, finished_cells, place_of
 from srfast.study.running import Outcome, run_cell, running
 from srfast.study.taken_over import Known, take_over
 from srfast.training import checkpoint
@@ -106,19 +106,22 @@ def run_study(
                 f"until_decided: expected [[claim]] about one of {', '.join(data.test)}, got {claim.dataset!r}"
             )
     folder = _folder(output)
-    if (most := rounds_of(folder)) and most != len(described.seeds):
-        raise InputError(
-            f"training.seeds: expected {most}, the most of the rounds that {folder} was run in, got "
-            f"{len(described.seeds)}; run the study into another folder"
-        )
+    _check_rounds(described, folder)
     finished = finished_cells(every, folder)
-    for cell in (c for c in every if c.name in finished):
+    before = [c for c in every if c.name in finished]
+    for cell in before:
         results.check_finished(place_of(folder, cell), results.settings_of(described, cell, data.test))
+    for scorer, scale in dict.fromkeys((c.scorer, c.scale) for c in before):
+        pool.check_scored(described, data, folder, scorer, scale)
     if until_decided:
         with atomic_path(folder / ROUNDS) as temporary:
-            temporary.write_text(json.dumps({"seeds": len(described.seeds)}), encoding="utf-8")
+            rounds = {"seeds": len(described.seeds), "which": described.seeds}
+            temporary.write_text(json.dumps(rounds), encoding="utf-8")
     todo = [c for c in chosen if c.name not in finished]
-    name_claims(folder, described, every, finished, known_results)
+    sources = [Known(r) for r in known_results]
+    taken = [{c.name for c in every if k.has_alike(described, c, data.test)} for k in sources]
+    most = len(described.seeds) if until_decided else 0
+    name_claims(folder, described, every, list(zip(known_results, taken, strict=True)), most)
     gather_all(described, every, folder)  # from here on the folder tells what is run in it
     failures = []
     try:
@@ -127,9 +130,9 @@ def run_study(
                 key: pool.score_pool(described, data, folder, *key, jobs)
                 for key in dict.fromkeys((c.scorer, c.scale) for c in todo)
             }
-            if known_results:
+            if sources:
                 places = {c.name: place_of(folder, c) for c in todo}
-                todo = take_over([Known(r) for r in known_results], described, todo, data.test, scored, places)
+                todo = take_over(sources, described, todo, data.test, scored, places)
             done = len(chosen) - len(todo)
             for some in _rounds(described, every, todo, folder) if until_decided else [todo]:
                 tasks = [(described, c, scored[c.scorer, c.scale], data.test, place_of(folder, c)) for c in some]
@@ -140,10 +143,25 @@ def run_study(
                     if progress:
                         progress(outcome, done, len(chosen))
     finally:
-        found = gather_all(described, every, folder)
+        found = gather_at_the_end(described, every, folder)
     if failures:
         raise RunError(f"{len(failures)} of {len(chosen)} cells failed; {failures[0].cell.name}: {failures[0].text}")
     return found
+
+
+def _check_rounds(study: Study, folder: Path) -> None:
+    """Refuses other seeds than those of the rounds that the folder was run in."""
+    known = rounds_of(folder)
+    if known and known["seeds"] != len(study.seeds):
+        raise InputError(
+            f"training.seeds: expected {known['seeds']}, the most of the rounds that {folder} was run in, got "
+            f"{len(study.seeds)}; run the study into another folder"
+        )
+    if (which := known.get("which")) is not None and which != list(study.seeds):
+        raise InputError(
+            f"training.seeds: expected {which}, those of the rounds that {folder} was run in, got "
+            f"{list(study.seeds)}; run the study into another folder"
+        )
 
 
 def _rounds(study: Study, every: Sequence[Cell], todo: Sequence[Cell], folder: Path) -> Iterator[list[Cell]]:
@@ -151,7 +169,7 @@ def _rounds(study: Study, every: Sequence[Cell], todo: Sequence[Cell], folder: P
     from srfast.study.claims import judged
 
     for seed in study.seeds:
-        found = gather_all(study, every, folder)
+        found = collect(study, every, folder)
         decided = [j.claim for j in judged(found) if not j.stratum and j.decided]
         undecided = [c for c in found.meta["study"]["claims"] if not c["stratum"] and c not in decided]
         names = {c.name for claim in undecided for c in every if serves(study, c, claim)}
@@ -219,7 +237,7 @@ def _pace(folders: Sequence[Path]) -> Callable[[Cell], float] | None:
     training: dict[str, float] = {}
     evaluating = 0.0
     for place in folders:
-        known = json.loads((place / results.SETTINGS).read_text(encoding="utf-8"))
+        known = results.read_json(place / results.SETTINGS)
         model = known["settings"]["model"]
         updates[model] = updates.get(model, 0) + known["settings"]["updates"]
         training[model] = training.get(model, 0) + known["seconds"]["train"]
@@ -231,7 +249,10 @@ def _pace(folders: Sequence[Path]) -> Callable[[Cell], float] | None:
 def default_jobs(study: Study) -> int:
     """One process on a GPU, otherwise one per core that this process may use (affinity, control group,
     OMP_NUM_THREADS)."""
-    return 1 if resolve_device(study.device) == "cuda" else cores()
+    try:
+        return 1 if resolve_device(study.device) == "cuda" else cores()
+    except RunError:
+        return 1  # of a run on another machine, which had a GPU
 
 
 def _folder(out: str | os.PathLike[str]) -> Path:

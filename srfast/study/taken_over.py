@@ -8,25 +8,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from srfast.data.atomic import atomic_path
 from srfast.runtime.locks import Taken
 from srfast.scoring.settings import Scale
-from srfast.settings import differs
-from srfast.study import results
+from srfast.study import pool, results
 from srfast.study.cells import Cell
 from srfast.study.description import Study
-from srfast.study.pool import Scored
 from srfast.study.results import Results
 from srfast.study.running import cell_folder
 from srfast.training.log import COLUMNS, NAME
+
+_ALIKE = 1e-3
+"""Relative and absolute difference of losses that instruction sets and decoders may make. Those of another scorer
+differ by far more."""
 
 
 class Known:
     """Results of another run, or published ones, by cell.
 
     A cell of a study is one of them if its name, all its settings, the names of the training images' folders, the
-    number of patches of the pool and the names of the test images are the same. A training on one thread of the CPU
-    gives the same bits wherever the instruction set is the same.
+    number of patches of the pool and the names of the test images are the same, and, if its selection or its crops
+    depend on the scorer, the quantiles of the losses. A training on one thread of the CPU gives the same bits wherever
+    the instruction set is the same.
     """
 
     def __init__(self, found: Results) -> None:
@@ -35,19 +40,26 @@ class Known:
         self._scoring = {(s["scorer"], s.get("scale", 2)): s for s in found.meta["scoring"]}
         self._rows, self._strata, self._log = (_by_cell(t) for t in (found.table, found.strata, found.log))
 
-    def has(self, study: Study, cell: Cell, test: Mapping[str, list[str]], patches: int) -> bool:
-        """Whether this very cell has finished there; ``patches`` is the number in the whole pool."""
+    def has_alike(self, study: Study, cell: Cell, test: Mapping[str, list[str]]) -> bool:
+        """Whether a cell of these settings has finished there, trained and tested on images of the same names."""
         known = self._meta["cells"].get(cell.name)
-        if known is None or differs(
-            known["settings"], results.settings_of(study, cell, dict(test)), younger=True, alike=results.same_number
-        ):
+        if known is None or results.other_settings(known["settings"], results.settings_of(study, cell, dict(test))):
             return False
         images = {(name, Path(f).stem) for name, files in test.items() for f in files}
         return (
             self._meta["study"]["train"] == results.as_plain(study)["train"]
-            and self._scored(study, cell).get("patches") == patches
             and {(r["dataset"], Path(r["image"]).stem) for r in self._rows[cell.name]} == images
         )
+
+    def has(self, study: Study, cell: Cell, test: Mapping[str, list[str]], whole: pool.Scored) -> bool:
+        """Whether this very cell has finished there; ``whole`` is the scored pool."""
+        scored = self._scored(study, cell)
+        if scored.get("patches") != whole.patches or not self.has_alike(study, cell, test):
+            return False
+        losses = scored.get("loss_quantiles")
+        if losses is None or not (cell.arm.sample or (cell.keep < 1 and cell.arm.asks_scorer)):
+            return True
+        return np.allclose(losses, pool.loss_quantiles(str(whole.table)), rtol=_ALIKE, atol=_ALIKE)
 
     def _scored(self, study: Study, cell: Cell) -> Mapping[str, Any]:
         return self._scoring.get((Path(study.scorers[cell.scorer]).name, cell.scale), {})
@@ -78,7 +90,7 @@ def take_over(
     study: Study,
     todo: Sequence[Cell],
     test: Mapping[str, list[str]],
-    scored: Mapping[tuple[int, Scale], Scored],
+    scored: Mapping[tuple[int, Scale], pool.Scored],
     places: Mapping[str, Path],
 ) -> list[Cell]:
     """Takes what it can from known results, and returns the cells that remain to be run.
@@ -94,7 +106,7 @@ def take_over(
     left = []
     for cell in todo:
         whole = scored[cell.scorer, cell.scale]
-        source = next((k for k in known if k.has(study, cell, test, whole.patches)), None)
+        source = next((k for k in known if k.has(study, cell, test, whole)), None)
         try:
             if source is not None:
                 source.write(study, cell, places[cell.name], whole.seconds)

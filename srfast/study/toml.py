@@ -97,7 +97,7 @@ def integer(value: Any, least: int = 0) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def number(value: Any, above: float = 0.0, most: float = float("inf")) -> bool:
+def number(value: Any, above: float = 0.0, most: float = sys.float_info.max) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and above < value <= most
 
 

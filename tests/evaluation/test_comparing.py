@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,9 @@ def test_files_of_every_kind(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     seeds = [{**r, "seed": s, "psnr": r["psnr"] + s} for r in rows for s in range(3)]
     both = srfast.compare({"one": write_csv(tmp_path / "s.csv", seeds), "two": [other] * 1})
     assert both.rows[0].seeds == 3
+    again = [str(shutil.copy(f, f"{f}.copy")) for f in (other, tmp_path / "eval.json")]
     with pytest.raises(SystemExit):
-        main(["compare", f"new={other},{other}", f"old={tmp_path / 'eval.json'},{tmp_path / 'eval.json'}"])
+        main(["compare", f"new={other},{again[0]}", f"old={tmp_path / 'eval.json'},{again[1]}"])
     assert "Paired over 12 images and 2 trainings" in capfd.readouterr().out
 
 
@@ -270,8 +272,9 @@ def test_one_test_set_of_several(tmp_path: Path, capfd: pytest.CaptureFixture[st
     one = by_image(np.arange(30.0, 34))
     with pytest.raises(InputError, match="dataset: expected evaluations that name their test sets, got none"):
         srfast.compare({"a": one, "b": one}, dataset="Set5")
-    with pytest.raises(InputError, match="dataset: expected images of BSD100 in a, got none"):
-        srfast.compare({"s": study, "a": one}, dataset="BSD100")
+    (tmp_path / "other.csv").write_text("image,psnr,dataset\n0.png,30,Set5\n1.png,31,Set5\n")
+    with pytest.raises(InputError, match=r"dataset: expected images of BSD100 in .*other\.csv, got none"):
+        srfast.compare({"s": study, "a": tmp_path / "other.csv"}, dataset="BSD100")
 
 
 def test_a_difference_is_the_entry_minus_the_best_in_units_of_the_metric() -> None:
@@ -284,6 +287,26 @@ def test_a_difference_is_the_entry_minus_the_best_in_units_of_the_metric() -> No
     assert 0 < row.low < row.difference < row.high
     assert (row.name, row.verdict) == ("b", "worse")
     assert f"+{row.difference:.4f}" in str(found)
+
+
+def test_a_study_and_an_evaluation_that_names_no_test_set(tmp_path: Path) -> None:
+    """Its images are those of the one test set that the study names, or of the one that is picked."""
+    rows = [
+        {**r, "arm": "full", "dataset": d, "psnr": r["psnr"] + (d == "Urban100")}
+        for d in ("BSD100", "Urban100")
+        for r in trained({"0": 0.0, "1": 0.1})
+    ]
+    mine = {r["image"]: r["psnr"] - 1 for r in rows if r["dataset"] == "BSD100" and r["seed"] == "0"}
+    one = write_study(tmp_path / "one", [r for r in rows if r["dataset"] == "BSD100"])
+    for found in (
+        srfast.compare({"s": one, "mine": mine}),
+        srfast.compare({"s": write_study(tmp_path / "two", rows), "mine": mine}, dataset="BSD100"),
+    ):
+        assert (found.images, found.datasets) == (20, {"BSD100": 20})
+        assert found.rows[1].name == "mine"
+        assert found.rows[1].difference == pytest.approx(-1.05, abs=0.05)
+    with pytest.raises(InputError, match="got 0 of 60"):
+        srfast.compare({"s": tmp_path / "two", "mine": mine})
 
 
 def test_a_study_without_finished_cells(tmp_path: Path) -> None:

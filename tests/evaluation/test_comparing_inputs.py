@@ -136,3 +136,19 @@ def test_values_by_image_are_numbers() -> None:
         srfast.compare({"a": {"x": "high"}, "b": {"x": 1.0}})  # type: ignore[dict-item]
     with pytest.raises(InputError, match="a: expected values of images, got none"):
         srfast.compare({"a": {}, "b": {"x": 1.0}})
+
+
+def test_one_file_is_one_training(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image,psnr\n1,30\n2,31\n")
+    (tmp_path / "link.csv").symlink_to("a.csv")
+    for twice in ("a.csv", "link.csv"):
+        with pytest.raises(InputError, match=r"^a: expected a file for each training, got .*a\.csv twice"):
+            srfast.compare({"a": [tmp_path / "a.csv", tmp_path / twice], "b": {"1": 30.0, "2": 31.0}})
+
+
+@pytest.mark.parametrize("asked", [{"scale": 4}, {"protocol": "rgb"}])
+def test_what_no_evaluation_names_cannot_be_picked(asked: dict[str, Any]) -> None:
+    values = {"1": 30.0, "2": 31.0}
+    (name,) = asked
+    with pytest.raises(InputError, match=f"^{name}: expected evaluations that name their {name}, got none"):
+        srfast.compare({"a": values, "b": values}, **asked)

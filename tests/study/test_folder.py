@@ -173,3 +173,50 @@ def test_published_results_fit_on_a_screen(capfd: pytest.CaptureFixture[str]) ->
     assert lines[0].startswith("136 cells done, of 34 settings, in ")
     assert lines[-1] == "and 14 more settings"
     assert len(json.loads(said(capfd, published, "--status", "--json"))["done"]) == 136
+
+
+def test_tables_are_printed_although_their_files_cannot_be_written(
+    out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (out / "tables").write_text("mine")
+    with pytest.raises(SystemExit, match="2"):
+        main(["study", str(out)])
+    found = capfd.readouterr()
+    assert "| Selection | Kept |" in found.out
+    assert found.err.startswith(f"srfast: error: {out / 'tables'}: expected a folder to write to; a file is there")
+    assert (out / "tables").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["out", "--only", "x"], "--only is for a run, and nothing is run with a folder"),
+        (
+            ["tiny.toml", "-o", "out", "--status", "--shard", "0/2"],
+            "--shard is for a run, and nothing is run with --st",
+        ),
+        (["tiny.toml", "-o", "out", "--tables", "--until-decided"], "--until-decided is for a run, and nothing is run"),
+        (["tiny.toml", "--known", "out"], "--known is for a run, and nothing is run with no -o or --images"),
+        (["tiny.toml", "-o", "out", "--json"], "--json is for --status"),
+        (["out", "--status", "--tables"], "--status and --tables exclude each other"),
+        (["out", "-o", "other"], "-o is for a study's file, got a folder: out"),
+        (["out", "--images", "photos"], "--images is for a study's file, got a folder: out"),
+        (
+            ["tiny.toml", "-o", "o", "--test", "a=photos", "--test", "a=out"],
+            "test: expected test sets of different names",
+        ),
+    ],
+)
+def test_options_that_would_be_ignored(
+    given: list[str],
+    message: str,
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["study", *given])
+    assert message in capfd.readouterr().err
+    assert not (tmp_path / "o").exists()

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import srfast
+from srfast.study.description import read_study
 from srfast.study.folder import results_of
+from srfast.study.gathering import gather
 from srfast.study.naming import NAMED
 from srfast.study.publication import publish
-from srfast.study.results import Results
+from srfast.study.results import Results, read_json
 
 ARM = """
 [[arm]]
@@ -43,10 +45,11 @@ def test_a_claim_named_after_trainings_says_so(write_study: Callable[..., Path],
     assert publish(Results.read(out), None) == publish(results_of(out), None) == page
     study.write_text(study.read_text().replace("seeds = 1", "seeds = 2"))
     page = publish(srfast.run_study(study, other, known=[out]), None)
-    assert "named after" not in page  # the other results name both
+    assert len(re.findall("named after 1 seed", page)) == 1  # the other results name both, but this one late
     study.write_text(study.read_text().replace('stratum = "easy"', 'stratum = "hard"'))
     page = publish(srfast.run_study(study, tmp_path / "third", known=[other]), None)
     assert len(re.findall("named after 2 seeds", page)) == 1
+    assert len(re.findall("named after", page)) == 1
 
 
 def test_a_claim_that_is_taken_out_is_counted(write_study: Callable[..., Path], tmp_path: Path) -> None:
@@ -101,3 +104,71 @@ def test_cells_brought_together_accuse_nobody(write_study: Callable[..., Path], 
     srfast.run_study(study, tmp_path / "out")
     shutil.copytree(tmp_path / "out" / "cells", tmp_path / "gathered" / "cells")
     assert "named after" not in publish(srfast.run_study(study, tmp_path / "gathered"), None)
+
+
+def test_a_claim_named_when_tables_are_printed(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Of a run that had none: it was said to have been named before, and for good."""
+    study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
+    srfast.run_study(study, out)
+    assert read_json(out / NAMED) == []
+    study.write_text(study.read_text() + CLAIM)
+    assert "named after 1 seed" in publish(gather(read_study(study), out), None)
+    assert "named after 1 seed" in publish(srfast.run_study(study, out), None)
+    (out / NAMED).unlink()
+    assert "named after 1 seed" in publish(srfast.run_study(study, out), None)
+
+
+def test_results_of_rounds_tell_nothing_in_time(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Their number of seeds follows from looks at them, for which only rounds of as many seeds pay."""
+    study = write_study(updates=4, seeds=2, arms=ARM)
+    study.write_text(study.read_text() + CLAIM)
+    srfast.run_study(study, tmp_path / "rounds", until_decided=True)
+    for out, rounds, late in (("once", False, 1), ("again", True, 0)):
+        found = srfast.run_study(study, tmp_path / out, known=[tmp_path / "rounds"], until_decided=rounds)
+        assert publish(found, None).count("named after 2 seeds") == late
+
+
+def test_a_claim_is_the_same_however_it_is_written(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """With the model, the updates and the scale that it takes from the file; and another one if these change."""
+    study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
+    plain = study.read_text()
+    study.write_text(plain + CLAIM)
+    srfast.run_study(study, out)
+    study.write_text(plain + CLAIM + 'model = "fsrcnn"\nupdates = 4\nscale = 2\n')
+    page = publish(srfast.run_study(study, out), None)
+    assert "named after" not in page
+    assert "taken out" not in page
+    other = plain.replace('models = ["fsrcnn"]', 'models = ["srcnn", "fsrcnn"]')
+    study.write_text(other)
+    srfast.run_study(study, out)
+    study.write_text(other + CLAIM)
+    page = publish(srfast.run_study(study, out), None)
+    assert "named after 1 seed" in page
+    assert "1 more had been named and taken out" in page
+
+
+def test_a_claim_that_is_taken_out_with_its_arm_is_counted(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """At once or after it; and without any other claim."""
+    arms = ARM + ARM.replace('"des"', '"other"') + CLAIM.replace('against = "des"', 'against = "other"')
+    for first in (ARM + ARM.replace('"des"', '"other"'), ARM):
+        out = tmp_path / str(len(first))
+        srfast.run_study(write_study(updates=4, arms=arms), out)
+        srfast.run_study(write_study(updates=4, arms=first), out)
+        page = publish(srfast.run_study(write_study(updates=4, arms=ARM), out), None)
+        assert "1 claim was named, and taken out of the study's file after trainings of both sides." in page
+    assert "1 claim was named" not in publish(srfast.run_study(write_study(updates=4, arms=arms), out), None)
+
+
+def test_a_claim_without_trainings_may_be_taken_out(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    study, out = write_study(updates=4, arms=ARM + CLAIM), tmp_path / "out"
+    srfast.run_study(study, out, only="k100")
+    study = write_study(updates=4, arms=ARM)
+    assert "taken out" not in publish(gather(read_study(study), out), None)
+
+
+def test_known_results_of_other_images_are_not_counted(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    study = write_study(updates=4, arms=ARM)
+    srfast.run_study(study, tmp_path / "out", images=[tmp_path / "photos" / "sub"])
+    study.write_text(study.read_text() + CLAIM)
+    found = srfast.run_study(study, tmp_path / "other", known=[tmp_path / "out"])
+    assert "named after" not in publish(found, None)

@@ -156,7 +156,7 @@ def test_a_joined_column_is_an_arms_method(
     kept = srfast.select(table, keep=0.5, method="quality").table
     assert min(kept["quality"].to_pylist()) > 0
     (study.parent / "quality.csv").write_text("image,quality\n" + rows.replace(",0\n", ",9\n"))
-    with pytest.raises(InputError, match=r"join: .* was scored with"):
+    with pytest.raises(InputError, match=r"join: .* was run with"):
         srfast.run_study(study, tmp_path / "out", only="*-s1")
     study.write_text(study.read_text().replace('"quality"', '"sharpness"'))
     with pytest.raises(InputError, match=r"arm 'best'\.method: expected one of .*quality.*, got 'sharpness'"):

@@ -1,0 +1,145 @@
+"""``study``: a file, or data, that have changed since the trainings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import srfast
+from srfast.errors import InputError
+from srfast.study.description import read_study
+from srfast.study.publication import publish
+from srfast.study.results import Results
+from srfast.study.runner import status
+
+ARM = """
+[[arm]]
+name = "des"
+keep = 0.5
+budget = "updates"
+"""
+
+
+def run(study: Path, out: Path, **options: object) -> Results:
+    return srfast.run_study(study, out, jobs=1, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("keep = 0.5", 'keep = 0.5\norder = "asc"', "arm.select.order: .* was run with None, got 'asc'"),
+        ("mappings = 1\n", "", "options.mappings: .* was run with 1, got None"),
+        ("scorer_updates = 2", "scorer_updates = 3", "scorer_updates: .* was run with 2, got 3"),
+        (
+            '{photos = "photos/sub"}',
+            '{photos = "photos/sub", more = "photos"}',
+            "test.more: .* was run with None, got '4 images",
+        ),
+    ],
+)
+def test_what_is_added_or_left_out_is_another_setting(
+    write_study: Callable[..., Path], tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    """Its default was taken for "as it was", so that results of other settings were shown as these. The other way
+    round as well, and in results that are known."""
+    study, out = write_study(updates=4, arms=ARM, scorers='["srcnn:1"]'), tmp_path / "out"
+    before = study.read_text()
+    assert old in before
+    cells = run(study, out).meta["cells"]
+    assert run(study, out).meta["cells"] == cells
+    study.write_text(before.replace(old, new))
+    with pytest.raises(InputError, match=message):
+        run(study, out)
+    other = run(study, tmp_path / "other", known=[out]).meta["cells"]
+    assert [cell["weights"] for cell in other.values()] != [None]
+    assert (tmp_path / "other" / "cells" / "fsrcnn-des-k50-u4-s0" / "model.safetensors").exists()  # trained, not taken
+    study.write_text(before)
+    with pytest.raises(InputError, match=message.partition(":")[0]):
+        run(study, tmp_path / "other")
+
+
+def test_the_pool_of_finished_cells_is_checked(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Although nothing is left to be run."""
+    study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
+    run(study, out)
+    shutil.copytree(tmp_path / "photos" / "sub", tmp_path / "others")
+    study.write_text(study.read_text().replace('train = ["photos"]', 'train = ["others"]'))
+    with pytest.raises(InputError, match=r"images: .* was scored with \d+ images, got \d+ images"):
+        run(study, out)
+
+
+def test_losses_of_another_scorer_are_not_taken_over(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Of weights with the same name; what needs no scorer is taken."""
+    arms = ARM + '[[arm]]\nname = "bicubic"\nmethod = "bicubic"\nkeep = 0.5\nbudget = "updates"\n'
+    study, out = write_study(updates=4, arms=arms), tmp_path / "out"
+    found = run(study, out)
+    for scoring in found.meta["scoring"]:
+        scoring["loss_quantiles"] = [1.01 * q for q in scoring["loss_quantiles"]]
+    found.write(out)
+    run(study, tmp_path / "other", known=[out])
+    trained = {p.parent.name for p in (tmp_path / "other" / "cells").glob("*/model.safetensors")}
+    assert trained == {"fsrcnn-des-k50-u4-s0"}
+
+
+def test_trainings_that_the_file_names_no_more(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    study, out = write_study(updates=4, seeds=[0, 1], arms=ARM), tmp_path / "out"
+    assert "does not name any more" not in publish(run(study, out), None)
+    study = write_study(updates=4, seeds=[0, 2], arms=ARM)
+    assert "The folder holds 1 finished training that the study's file does not name any more" in publish(
+        run(study, out), None
+    )
+
+
+def test_a_newer_file_is_run_meanwhile(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """The run of the older one, which ends later, does not take the newer one's trainings out of the results."""
+    out = tmp_path / "out"
+    newer = shutil.copy(write_study(updates=4, arms=ARM + ARM.replace('"des"', '"other"')), tmp_path / "newer.toml")
+    older = write_study(updates=4, arms=ARM)
+
+    def meanwhile(*_: object) -> None:
+        run(Path(newer), out, only="other")
+
+    found = run(older, out, progress=meanwhile)
+    assert set(found.meta["cells"]) == {f"fsrcnn-{arm}-k50-u4-s0" for arm in ("des", "other")}
+    assert Results.read(out).meta["study"]["name"] == "newer"
+    assert status(read_study(newer), out, 1).left == []
+
+
+def test_other_seeds_in_rounds(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """As many, but others: a look at the first would choose them."""
+    claim = '[[claim]]\narm = "des"\nkeep = 0.5\nagainst = "full"\n'
+    arms = ARM + '[[arm]]\nname = "full"\nkeep = 1.0\n' + claim
+    run(write_study(updates=2, seeds=[0, 1], arms=arms), tmp_path / "out", until_decided=True)
+    with pytest.raises(InputError, match=r"training.seeds: expected \[0, 1\], those of the rounds .*, got \[0, 2\]"):
+        run(write_study(updates=2, seeds=[0, 2], arms=arms), tmp_path / "out", until_decided=True)
+
+
+def test_claims_are_judged_by_the_first_scorer(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """They were judged by another one as long as it was the only one with trainings."""
+    claim = '[[claim]]\narm = "des"\nkeep = 0.5\nagainst = "full"\n'
+    arms = ARM + '[[arm]]\nname = "full"\nkeep = 1.0\n' + claim
+    study = write_study(updates=2, seeds=2, arms=arms, scorers='["bicubic", "srcnn"]')
+    assert "not run" in publish(run(study, tmp_path / "out", only="*-c1-*"), None)
+
+
+@pytest.mark.parametrize("name", ["claims.json", "scores-0.json", "cells/fsrcnn-des-k50-u4-s0/cell.json"])
+def test_damaged_files_of_a_run(write_study: Callable[..., Path], tmp_path: Path, name: str) -> None:
+    study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
+    run(study, out)
+    (out / name).write_text("{")
+    with pytest.raises(InputError, match=f"{name}: expected JSON as srfast wrote it, got a damaged file"):
+        run(study, out)
+
+
+def test_a_run_on_a_gpu_is_read_without_one(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
+    found = run(study, out)
+    found.meta["study"]["device"] = "cuda"
+    found.write(out)
+    study.write_text(study.read_text().replace("[training]", '[training]\ndevice = "cuda"'))
+    assert status(read_study(study), out).done == ["fsrcnn-des-k50-u4-s0"]
+    assert json.loads((out / "claims.json").read_text()) == []
