@@ -80,6 +80,7 @@ def _hard(keep: int, updates: int) -> tuple[str, str]:
 
 _CONTROLS, _EDSR_SHARP = ("controls", "fsrcnn"), ("edsr-clean", "edsr_baseline")
 _L1 = ("loss", "fsrcnn", "full_l1 100 15608", "full 100 15608", DATASET)
+_L1_HALF = ("loss", "fsrcnn", "des_l1 50 15608", "full_l1 100 15608", DATASET)
 _LARGE, _LARGE_LONG, _EDSR = ("sizes", "fsrcnn"), ("sizes-long", "fsrcnn"), ("edsr", "edsr_baseline")
 _SHORT_ALL, _LONG_ALL = "full 100 1951", "full 100 15608"
 _EXPECT = (
@@ -114,6 +115,7 @@ _EXPECT = (
     ),
     ("small, sharp: the hardest half, 15,608 updates", *_BUDGET, "des 50 15608", _LONG_ALL, DATASET),
     ("small, sharp: all patches with L1, against squared error, 15,608 updates, named", *_L1),
+    ("small, sharp, L1 on both sides: the hardest half, 15,608 updates, named", *_L1_HALF),
     ("small, sharp: the hardest half, 15,608 updates, SRCNN", *_SRCNN, "des 50 15608", _LONG_ALL, DATASET),
     ("small, sharp: the hardest half, EDSR of 8 x 32, named", *_EDSR_SHARP, "des 50 1951", _SHORT_ALL, DATASET),
     ("small, sharp: the hardest half, x4, named", "x4", "fsrcnn", "des 50 1951", _SHORT_ALL, DATASET),
