@@ -33,7 +33,7 @@ def defects(listed: Path) -> dict[str, str]:
 def count(study_file: Path, pool: Path, run: Path) -> list[tuple[str, str, str, int, int]]:
     """A row for each arm and each kind of image of the pool that was scored into ``run``."""
     study = read_study(study_file)
-    table = scores(str(scores_file(run, 0, study.scales[0])))
+    table = scores(scores_file(run, 0, study.scales[0]))
     done = defects(pool.with_suffix(".csv"))
     whole = Counter(done[Path(image).stem] for image in table.table["image"].to_pylist())
     rows = []

@@ -255,7 +255,8 @@ def _of_dataset(found: dict[str, Entry], dataset: str | None) -> dict[str, Entry
     if (only := dataset or (min(named) if len(named) == 1 else None)) in named:
         for entry in (e for e in found.values() if not e.sets):
             # What names no test set may be of the one that the others name.
-            entry.values = {(seed, f"{only}/{image}"): value for (seed, image), value in entry.values.items()}
+            whole = {i: i if i.startswith(f"{only}/") else f"{only}/{i}" for _, i in entry.values}
+            entry.values = {(seed, whole[image]): value for (seed, image), value in entry.values.items()}
             entry.sets = {image: str(only) for _, image in entry.values}
     if dataset is None:
         return found

@@ -78,7 +78,7 @@ def collect(study: Study, every: Sequence[Cell], folder: Path) -> Results:
                     "scorer": Path(study.scorers[number]).name,
                     "scale": scale,
                     **{k: known[k] for k in ("patches", "seconds")},
-                    "loss_quantiles": pool.loss_quantiles(str(table)),
+                    "loss_quantiles": pool.loss_quantiles(table),
                 }
             )
     plain = results.as_plain(study)

@@ -225,7 +225,7 @@ def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:
 def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairStore:
     """The training pairs of a cell; all cells of a process share decoded images."""
     color, quantise = describe(cell.model).color, study.recipe_of(cell.arm, cell.model, cell.scale).quantise
-    whole, numbers = _whole(str(scored), cell.scale, color, quantise, study.cache_mb << 20)
+    whole, numbers = _whole(_state(scored), cell.scale, color, quantise, study.cache_mb << 20)
     p = read_patches(coreset)
     places = zip(p.image, p.factor.tolist(), strict=True)
     columns = zip(places, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
@@ -234,10 +234,10 @@ def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairSt
 
 @lru_cache(maxsize=1)
 def _whole(
-    scored: str, scale: int, color: str, quantise: bool, cache_bytes: int
+    scored: _State, scale: int, color: str, quantise: bool, cache_bytes: int
 ) -> tuple[PairStore, dict[tuple[str, float], int]]:
     """A store over the whole pool, and the index of each image in it, at each of its sizes."""
-    p = read_patches(scored)
+    p = read_patches(scored[0])
     places, number = p.places()
     columns = zip(number, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
     regions = [Region(i, x, y, size, size) for i, x, y, size in columns]
@@ -249,14 +249,31 @@ def _whole(
     return store, numbers
 
 
-@lru_cache(maxsize=2)
-def loss_quantiles(path: str) -> list[float]:
+def loss_quantiles(path: Path) -> list[float]:
     """The hundredths of the losses of a score table."""
-    found = np.quantile(scores(path).column("loss"), np.linspace(0, 1, 101))
+    return _loss_quantiles(_state(path))
+
+
+@lru_cache(maxsize=2)
+def _loss_quantiles(state: _State) -> list[float]:
+    found = np.quantile(_scores(state).column("loss"), np.linspace(0, 1, 101))
     return [float(f"{q:.6g}") for q in found]
 
 
+def scores(path: Path) -> ScoreTable:
+    """A score table, read once per process while the file is the same."""
+    return _scores(_state(path))
+
+
 @lru_cache(maxsize=2)
-def scores(path: str) -> ScoreTable:
-    """A score table, read once per process."""
-    return ScoreTable.read(path)
+def _scores(state: _State) -> ScoreTable:
+    return ScoreTable.read(state[0])
+
+
+_State = tuple[str, int, int, int]
+"""A file, and what changes when another one takes its place."""
+
+
+def _state(path: Path) -> _State:
+    now = os.stat(path)
+    return str(path), now.st_ino, now.st_size, now.st_mtime_ns

@@ -80,7 +80,7 @@ def cell_folder(folder: Path) -> Iterator[None]:
 
 def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[str]], folder: Path) -> str:
     began = time.perf_counter()
-    coreset = pool.select_cell(cell, pool.scores(str(scored.table)))
+    coreset = pool.select_cell(cell, pool.scores(scored.table))
     selecting = time.perf_counter() - began
     store = pool.store_of(cell, coreset, study, scored.table)
     plan = Plan(

@@ -59,7 +59,7 @@ class Known:
         losses = scored.get("loss_quantiles")
         if losses is None or not (cell.arm.sample or (cell.keep < 1 and cell.arm.asks_scorer)):
             return True
-        return np.allclose(losses, pool.loss_quantiles(str(whole.table)), rtol=_ALIKE, atol=_ALIKE)
+        return np.allclose(losses, pool.loss_quantiles(whole.table), rtol=_ALIKE, atol=_ALIKE)
 
     def _scored(self, study: Study, cell: Cell) -> Mapping[str, Any]:
         return self._scoring.get((Path(study.scorers[cell.scorer]).name, cell.scale), {})

@@ -300,6 +300,7 @@ def test_a_study_and_an_evaluation_that_names_no_test_set(tmp_path: Path) -> Non
     one = write_study(tmp_path / "one", [r for r in rows if r["dataset"] == "BSD100"])
     for found in (
         srfast.compare({"s": one, "mine": mine}),
+        srfast.compare({"s": one, "mine": {f"BSD100/{image}": value for image, value in mine.items()}}),
         srfast.compare({"s": write_study(tmp_path / "two", rows), "mine": mine}, dataset="BSD100"),
     ):
         assert (found.images, found.datasets) == (20, {"BSD100": 20})

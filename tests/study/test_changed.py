@@ -143,3 +143,16 @@ def test_a_run_on_a_gpu_is_read_without_one(write_study: Callable[..., Path], tm
     study.write_text(study.read_text().replace("[training]", '[training]\ndevice = "cuda"'))
     assert status(read_study(study), out).done == ["fsrcnn-des-k50-u4-s0"]
     assert json.loads((out / "claims.json").read_text()) == []
+
+
+def test_a_folder_that_is_run_again_in_one_process(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """After it was removed: the scores of before were still in memory, and chose the patches."""
+    study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
+    run(study, out)
+    shutil.rmtree(out)
+    study.write_text(study.read_text().replace("patch = 32", "patch = 32\nstride = 16"))
+    found = run(study, out)
+    fresh = run(study, tmp_path / "fresh")
+    assert found.meta["scoring"][0]["loss_quantiles"] == fresh.meta["scoring"][0]["loss_quantiles"]
+    assert found.table["patches"] == fresh.table["patches"]
+    assert found.table["psnr"] == fresh.table["psnr"]
