@@ -93,7 +93,13 @@ def test_resume_gives_the_same_bytes(name: str, photos: Path, tmp_path: Path) ->
         srfast.score(photos, output=output, progress=stop, threads=1, **OPTIONS)
     with pytest.raises(InputError, match="cannot be resumed: defects was"):
         srfast.score(photos, output=output, resume=True, threads=1, **{**OPTIONS, "defects": False})
-    resumed = srfast.score(photos, output=output, resume=True, threads=1, **OPTIONS)
+    begun: list[int] = []
+    resumed = srfast.score(
+        photos, output=output, resume=True, threads=1, progress=lambda done, *_: begun.append(done), **OPTIONS
+    )
+    assert min(begun) >= 2  # what was finished is not scored again, although not every patch has every column
+    again = srfast.score(photos, output=output, resume=True, threads=1, **OPTIONS)
+    assert again.table.equals(resumed.table)
     fresh = srfast.score(photos, threads=1, **OPTIONS)
     assert resumed.table.equals(fresh.table)
     assert resumed.meta == fresh.meta
