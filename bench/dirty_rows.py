@@ -7,8 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.dirty_kept import CLEAN, Kept
-from bench.study_rows import DATASET, Across, Family, Means, Table, difference, group, markdown, paired, told
+from bench.study_rows import (
+    DATASET,
+    Across,
+    Family,
+    Means,
+    Strata,
+    Table,
+    difference,
+    family,
+    group,
+    markdown,
+    paired,
+    told,
+)
 from srfast.evaluation.inference import Comparison, judge
+from srfast.study.claims import judged_together
 from srfast.study.strata import STRATA
 
 POOLS = (
@@ -19,6 +33,9 @@ POOLS = (
     ("dirty-blur-50", "50 % blurred"),
     ("dirty-overlay-20", "20 % written on"),
 )
+MORE = (("dirty-wild-30", "a mix, 30 % spoilt"), ("dirty-clean", "nothing spoilt"))
+"""Pools that were trained later."""
+FRESH = tuple((name.replace("dirty", "dirty-fresh"), head) for name, head in POOLS)
 LONG = (
     ("dirty-long-wild-60", "a mix, 60 % spoilt"),
     ("dirty-long-upscaled-75", "75 % enlarged"),
@@ -47,7 +64,7 @@ EXPECT = (
             f"full 100 {n}",
             DATASET,
         )
-        for more, n, pools in (("", 1951, POOLS), (", 15,608 updates", 15608, LONG))
+        for more, n, pools in (("", 1951, (*POOLS, *MORE)), (", 15,608 updates", 15608, LONG))
         for name, head in pools
     ),
     (
@@ -59,7 +76,7 @@ EXPECT = (
         DATASET,
     ),
 )
-"""Rows of the page's first table."""
+"""Rows of the page's second table."""
 L1 = (
     ("all patches, squared error", "full 100"),
     ("all patches, L1", "full_l1 100"),
@@ -102,7 +119,8 @@ class OverPools:
     """Differences of arms, each the mean over pools that were trained with the same seeds; a column for all of a test
     set, and one for each stratum."""
 
-    pools: tuple[tuple[str, str], ...]
+    pools: tuple[tuple[str, ...], ...]
+    """For each pool its studies, whose seeds are joined."""
     rows: tuple[tuple[str, str, str], ...]
     """Words, arm, control."""
     updates: int = 1951
@@ -110,13 +128,35 @@ class OverPools:
     def differences(self, stratum: str = "") -> list[Comparison]:
         """One for each row; "" is the whole test set."""
         sides = [(f"{arm} {self.updates}", f"{control} {self.updates}") for _, arm, control in self.rows]
-        every = ([paired(name, "fsrcnn", *both, DATASET, stratum) for name, _ in self.pools] for both in sides)
-        return [judge(np.mean(pools, 0)) for pools in every]
+        return [judge(np.mean([self._joined(pool, *both, stratum) for pool in self.pools], 0)) for both in sides]
+
+    @staticmethod
+    def _joined(studies: tuple[str, ...], arm: str, control: str, stratum: str) -> np.ndarray:
+        return np.concatenate([paired(study, "fsrcnn", arm, control, DATASET, stratum) for study in studies])
 
     def markdown(self) -> str:
-        columns = [map(told, self.differences(s)) for s in ("", *_STRATA)]
-        lines = [[words, *row] for (words, *_), *row in zip(self.rows, *columns, strict=True)]
-        return markdown([f"the mean over {len(self.pools)} pools", "all", *_STRATA], lines)
+        columns = [self.differences(s) for s in ("", *_STRATA)]
+        lines = [
+            [words, str(row[0].seeds), *map(told, row)] for (words, *_), *row in zip(self.rows, *columns, strict=True)
+        ]
+        return markdown([f"the mean over {len(self.pools)} pools", "seeds", "all", *_STRATA], lines)
+
+
+@dataclass(frozen=True)
+class OverClaims:
+    """Claims about means over pools, which were named before the trainings, judged together."""
+
+    over: OverPools
+    strata: bool = False
+
+    def markdown(self) -> str:
+        rows = [
+            (words, stratum, c)
+            for stratum in (_STRATA if self.strata else ("",))
+            for (words, *_), c in zip(self.over.rows, self.over.differences(stratum), strict=True)
+        ]
+        together = judged_together([({"stratum": stratum}, DATASET, c) for _, stratum, c in rows])
+        return family([(words, j) for (words, *_), j in zip(rows, together, strict=True)])
 
 
 _OVER = (
@@ -128,16 +168,46 @@ _OVER = (
     ("... against the half by Sobel", "des 50", "sobel 50"),
 )
 
+_NAMED = (
+    ("the hardest half of what `--clean` leaves against all patches", "clean_des 50", "full 100"),
+    ("the hardest half of what `--clean` leaves against the hardest half", "clean_des 50", "des 50"),
+    ("the hardest half against all patches", "des 50", "full 100"),
+    ("the hardest half of what `--clean` leaves against the clean images alone", "clean_des 50", "oracle 100"),
+)
+"""Of the mean over the pools, in studies/dirty-fresh.toml."""
+_FRESH = tuple((name,) for name, _ in FRESH)
+_FOUR = tuple(row for row in ARMS if row[1] in ("full 100", "oracle 100", "des 50", "clean_des 50"))
+
+
+def _pools(prefix: str, pools: tuple[tuple[str, str], ...], arms: tuple[tuple[str, str], ...]) -> dict[str, Table]:
+    """PSNR after 1,951 updates, the claims about test sets, and those about strata."""
+    return {
+        f"{prefix}-means": Means(
+            pools[0][0],
+            ("BSD100, 1,951 updates", *(head for _, head in pools)),
+            tuple(f"{name}: fsrcnn 1951" for name, _ in pools),
+            arms,
+        ),
+        f"{prefix}-claims": Across(pools, arms),
+        f"{prefix}-strata": Across(pools, arms, strata=True),
+    }
+
+
 TABLES: dict[str, Table] = {
-    "dirty-over": OverPools(POOLS, _OVER),
-    "dirty-means": Means(
-        POOLS[0][0],
-        ("BSD100, 1,951 updates", *(head for _, head in POOLS)),
-        tuple(f"{name}: fsrcnn 1951" for name, _ in POOLS),
-        ARMS,
+    "expect-dirty": Strata(EXPECT, claims=True),
+    "dirty-over": OverPools(tuple((name,) for name, _ in POOLS), _OVER),
+    "dirty-fresh": OverClaims(OverPools(_FRESH, _NAMED)),
+    "dirty-fresh-strata": OverClaims(OverPools(_FRESH, (_NAMED[0], _NAMED[2])), strata=True),
+    "dirty-eight": OverPools(tuple((a, b) for (a, _), (b, _) in zip(POOLS, FRESH, strict=True)), _NAMED),
+    **_pools("dirty", POOLS, ARMS),
+    **_pools("dirty-more", MORE, ARMS),
+    "dirty-fresh-means": Means(
+        FRESH[0][0],
+        ("BSD100, 1,951 updates", *(head for _, head in FRESH)),
+        tuple(f"{name}: fsrcnn 1951" for name, _ in FRESH),
+        _FOUR,
     ),
-    "dirty-claims": Across(POOLS, ARMS),
-    "dirty-strata": Across(POOLS, ARMS, strata=True),
+    "dirty-fresh-pools": Across(FRESH, ARMS),
     "dirty-l1-means": Means("dirty-l1", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), L1),
     "dirty-l1": Family("dirty-l1", L1),
     "dirty-l1-strata": Family("dirty-l1", L1, strata=True),
@@ -145,7 +215,7 @@ TABLES: dict[str, Table] = {
         LONG[0][0],
         ("15,608 updates", *(f"{dataset}, {head}" for _, head in LONG for dataset in (DATASET, "Urban100"))),
         tuple(f"{name}: fsrcnn 15608" for name, _ in LONG),
-        tuple(row for row in ARMS if row[1] in ("full 100", "oracle 100", "des 50", "clean_des 50")),
+        _FOUR,
         (DATASET, "Urban100"),
     ),
     "dirty-long-claims": Across(LONG, ARMS),
@@ -161,6 +231,6 @@ TABLES: dict[str, Table] = {
         ),
         ARMS[1:],
     ),
-    "dirty-kept": Kept(POOLS, ARMS),
+    "dirty-kept": Kept((*POOLS, MORE[0]), ARMS),
     "dirty-kinds": Kept(POOLS[:1], ARMS[2:], (CLEAN, *KINDS)),
 }
