@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from srfast.coreset.methods.catalogue import GROUP
+from srfast.coreset.settings import METHODS, Selection
 from srfast.report.content import Column
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, hardest_first
+from srfast.runtime.plugins import added, is_file
 from srfast.scoring.statistics import agreement
 
 SAMPLE, SAMPLE_BYTES = 40_000, 2_000_000
@@ -185,9 +188,26 @@ def _given(scores: Scores) -> dict[str, Any] | None:
     n = len(scores)
     edges = np.linspace(0, n, min(100, n) + 1).astype(np.int64)
     along = np.add.reduceat((scores.status[scores.order] == KEPT).astype(np.int64), edges[:-1]) / np.diff(edges)
-    known = ("keep", "order", "drop_hardest", "method", "where", "window", "max_per_image", "per_image", "nms", "seed")
-    asked = {k: scores.selection.get(k) for k in (*known, "flat_floor")}
-    return {"held": held, "along": packed(along, "f32"), "asked": asked, "cut": scores.cut_by_loss}
+    asked = {k: scores.selection.get(k, f.default) for k, f in Selection.__dataclass_fields__.items()}
+    options = _options(scores, asked)
+    return {"held": held, "along": packed(along, "f32"), "asked": asked, "cut": scores.cut_by_loss, "options": options}
+
+
+def _options(scores: Scores, asked: dict[str, Any]) -> list[str] | None:
+    """The words after ``srfast select TABLE`` that make the core-set again; None if its method was a function, of which
+    only the name is known."""
+    method = asked["method"]
+    if method not in (*METHODS, *scores.scores, *scores.extra) and not is_file(method) and method not in added(GROUP):
+        return None
+    words = []
+    for name, field in Selection.__dataclass_fields__.items():
+        value = asked[name]
+        if value is None or value == field.default:
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words.append(":".join(f"{v:g}" for v in value) if isinstance(value, (list, tuple)) else str(value))
+    return words
 
 
 def wanted(scores: Scores) -> list[int]:

@@ -11,14 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from srfast.coreset.condition import passing
 from srfast.coreset.methods.sorting import FAINT, descending
+from srfast.coreset.one_size import one_size
+from srfast.coreset.rejects import rejected
 from srfast.data.shrink import factors, sizes_of
-from srfast.errors import InputError
+from srfast.errors import InputError, RunError
 from srfast.report.reconstruction import Reconstruction
 from srfast.scoring.metadata import parse_meta
 from srfast.scoring.rows import coded
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import SCHEMA, check_columns, check_paths
+from srfast.scoring.table import SCHEMA, ScoreTable, check_columns, check_paths
 
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
 WORDS = 1000
@@ -193,7 +196,11 @@ def read_scores(
         selection = own["selection"] or {}
         check_columns("core-set", coreset, SCHEMA)
         places = _Places(images, code, x, y, *sizes_of(table, meta, "score table"))
-        status = _status(places, loss, coreset, sizes_of(coreset, own, "core-set")[1], selection)
+        status = _status(places, coreset, sizes_of(coreset, own, "core-set")[1])
+        if dropped := int(selection.get("dropped_hardest") or 0):
+            rows = _passing(table, meta, selection)
+            hardest = rows[hardest_first(loss[rows])[:dropped]]
+            status[hardest[status[hardest] != KEPT]] = DROPPED
     folder = root if root is not None else Path(str(meta.get("root") or "."))
     return Scores(images, code, x, y, size, loss, bicubic, sobel, extra, flags, words, status, meta, selection, folder,
                   factor, Reconstruction.of(meta, scorer))  # fmt: skip
@@ -261,10 +268,8 @@ class _Places:
     """Index of each row's size."""
 
 
-def _status(
-    places: _Places, loss: np.ndarray, coreset: pa.Table, csize: np.ndarray, selection: dict[str, Any]
-) -> np.ndarray:
-    """The status of each patch [N], uint8."""
+def _status(places: _Places, coreset: pa.Table, csize: np.ndarray) -> np.ndarray:
+    """KEPT or LEFT_OUT for each patch [N], uint8."""
     images, code, x, y = places.images, places.code, places.x, places.y
     cx, cy = _integers(coreset, "x"), _integers(coreset, "y")
     found = pc.index_in(coreset["image"], value_set=pa.array(images))
@@ -282,9 +287,18 @@ def _status(
         raise InputError(f"core-set: {strangers} of its {coreset.num_rows} patches are not in the score table")
     kept = np.zeros(len(key), dtype=bool)
     kept[at] = True
-    status = np.where(kept, KEPT, LEFT_OUT).astype(np.uint8)
-    dropped = int(selection.get("dropped_hardest") or 0)
-    if dropped:
-        hardest = hardest_first(loss)[:dropped]
-        status[hardest[~kept[hardest]]] = DROPPED
-    return status
+    return np.where(kept, KEPT, LEFT_OUT).astype(np.uint8)
+
+
+def _passing(table: pa.Table, meta: dict[str, Any], selection: dict[str, Any]) -> np.ndarray:
+    """The rows of which a selection took its fractions; none if they cannot be found again, because the list of what it
+    left out is gone or has changed."""
+    where, found = selection.get("where"), np.arange(len(table))
+    try:
+        rows = found if where is None else passing(table, where)
+        rows = rows[~rejected(table, bool(selection.get("clean")), selection.get("reject"))[0][rows]]
+        if selection.get("one_size"):
+            rows, _ = one_size(ScoreTable(table, meta), rows)
+    except (InputError, RunError):
+        return found[:0]
+    return rows if len(rows) == selection.get("passing", len(rows)) else found[:0]

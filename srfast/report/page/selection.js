@@ -276,19 +276,12 @@ function quoted(text) {
 
 /** The command that makes a selection. @param {Choice} choice @param {boolean} rejects whether marks are to be left out */
 export function command(choice, rejects) {
-  const said = choice.given && given ? given.asked : null;
+  const said = choice.given && given ? given.options : null;
   const plain = (/** @type {number} */ value) => String(Number(value.toPrecision(6)));
   const words = ["srfast select", data.explorer.source.map(quoted).join(" "), "-o coreset.parquet"];
+  if (choice.given && given && !said) return `# ${given.asked.method} was a function; select with it in Python`;
   if (said) {
-    for (const [name, value] of Object.entries(said)) {
-      const standard =
-        value === null ||
-        value === 0 ||
-        (name === "order" && value === "des") ||
-        (name === "method" && value === "loss");
-      if (!standard)
-        words.push(`--${name.replaceAll("_", "-")} ${quoted(Array.isArray(value) ? value.join(":") : String(value))}`);
-    }
+    words.push(...said.map(quoted));
   } else {
     words.push(`--keep ${plain(choice.keep)}`);
     if (choice.by !== "loss") words.push(`--method ${quoted(choice.by)}`);
@@ -296,6 +289,7 @@ export function command(choice, rejects) {
     if (choice.drop) words.push(`--drop-hardest ${plain(choice.drop)}`);
     if (choice.low > 0 || choice.high < 1) words.push(`--window ${plain(choice.low)}:${plain(choice.high)}`);
     if (choice.where.trim()) words.push(`--where ${quoted(choice.where.trim())}`);
+    if (data.explorer.rows.shrink && !data.server) words.push("--sizes all"); // what this page counts
   }
   if (rejects) words.push("--reject rejects.csv");
   return words.join(" ");

@@ -18,7 +18,10 @@ const simple =
   !asked.max_per_image &&
   !asked.per_image &&
   asked.nms === null &&
-  !asked.flat_floor;
+  !asked.flat_floor &&
+  !asked.clean &&
+  !asked.reject &&
+  !asked.one_size;
 
 /** @type {State} */
 const START = {
