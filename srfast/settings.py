@@ -276,15 +276,18 @@ def one_of(*choices: Any) -> Kind:
     return Kind(listed, plain, "whole" if isinstance(choices[0], int) else "text", choices)
 
 
-def whole(least: int = 0) -> Kind:
-    """Takes a whole number of at least ``least``."""
+def whole(least: int = 0, most: int | None = None) -> Kind:
+    """Takes a whole number of at least ``least``, and of at most ``most`` if it is given."""
 
     def plain(value: Any) -> int:
         if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
             raise ValueError
+        if most is not None and int(value) > most:
+            raise ValueError
         return int(value)
 
-    return Kind(f"a whole number of at least {least}", plain, "whole")
+    upper = "" if most is None else f" and at most {most}"
+    return Kind(f"a whole number of at least {least}{upper}", plain, "whole")
 
 
 def number(expected: str, holds: Callable[[Any], bool]) -> Kind:

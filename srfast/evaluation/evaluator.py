@@ -102,7 +102,8 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
     """Super-resolves images and compares them with the originals, without a border of ``scale`` pixels.
 
     * ``classic``: Y = rgb2ycbcr(uint8), rounded. The LR image is imresize of Y in floating point, not quantised. SR is
-      rounded to uint8 (bicubic is clamped to 16..235 first, as in VDSR's code). The values of a gray image are Y.
+      rounded to uint8 (bicubic is clamped to 16..235 first, as in VDSR's code). The values of a gray image are Y, and a
+      given LR image is gray or RGB as its HR image is.
     * ``rgb``: The LR image is imresize of the uint8 RGB image, in 8 bits. SR is rounded to uint8 RGB. Y of both is in
       double precision, not rounded. A gray image is an RGB image with equal planes.
 
@@ -136,7 +137,7 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
         pairs = {file.name: low.find(file.name) for file in files}
         check_apart(pairs.items())
     scores = []
-    training = network is not None and network.model.training
+    training = {} if network is None else {part: part.training for part in network.model.modules()}
     if network is not None:
         network.model.eval()
     try:
@@ -144,6 +145,8 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
             hr = read_image(file.path)
             lr = read_image(pairs[file.name]) if pairs else None
             hr = _crop(hr, lr, scale, file.path)
+            if lr is not None and protocol == "classic":
+                lr = _like(hr, lr, pairs[file.name])
             sr, hr = _reconstruct(network, hr, lr, scale, protocol, s.tile)
             if s.inspect is not None:
                 s.inspect(file.name, sr, hr)
@@ -154,8 +157,8 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
                 raise InputError(f"{file.path}: {error}") from None
             scores.append(ImageScore(file.name, psnr, ssim))
     finally:
-        if network is not None:
-            network.model.train(training)
+        for part, was in training.items():
+            part.training = was
     return Evaluation(name, protocol, scale, s.window, scores)
 
 
@@ -167,7 +170,12 @@ def _open(model: str | Path | nn.Module, scale: int | None, device: str) -> tupl
         return own.name, own, own.scale
     if str(model).lower() == "bicubic":
         return "bicubic", None, scale or 2
-    if Path(model).is_dir() and str(model).lower() not in models.names():
+    named = isinstance(model, str) and model.lower() in models.names()
+    if named and (Path(model) / MODEL).is_file():
+        raise InputError(
+            f"model: expected a network or a training run, got {model!r}, which is both; write ./{model} for the folder"
+        )
+    if Path(model).is_dir() and not named:
         folder, model = model, Path(model) / MODEL
         if not model.is_file():
             raise InputError(
@@ -203,6 +211,15 @@ def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.n
             f"{path}: expected more than {2 * scale} pixels at each side, got {hr.shape[1]} x {hr.shape[0]}"
         )
     return hr[:h, :w]
+
+
+def _like(hr: np.ndarray, lr: np.ndarray, path: Path) -> np.ndarray:
+    """A given LR image as gray [h, w] or RGB [h, w, 3], as its HR image is."""
+    if hr.ndim == 3:
+        return _three(lr)
+    if lr.ndim == 3 and (lr != lr[..., :1]).any():
+        raise InputError(f"{path}: expected a gray LR image, as its HR image is gray, got one with colours")
+    return lr if lr.ndim == 2 else lr[..., 0]
 
 
 def _reconstruct(

@@ -75,14 +75,39 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
-def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Refuses settings with which a run cannot be resumed, naming the first that differs; steps may grow."""
+def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any], earlier: str) -> None:
+    """Refuses settings with which a run cannot be resumed, naming the first that differs; steps may grow.
+
+    Args:
+        path: The checkpoint.
+        saved: Its settings.
+        asked: The settings asked for now.
+        earlier: The fingerprint of the data that a checkpoint without ``cache_bytes`` has.
+    """
     grows = isinstance(saved.get("steps"), int) and saved["steps"] < asked["steps"]
-    if (other := differs(saved, asked, [n for n in asked if not (grows and n == "steps")])) is not None:
+    passed = {"data", "cache_bytes", *(("steps",) if grows else ())}
+    if (other := differs(saved, asked, [n for n in asked if n not in passed])) is not None:
         raise InputError(
             f"{other[0]}: {path} was trained with {other[1]!r}, got {other[2]!r}; "
             "resume with the same settings or train into another folder"
         )
+    if "cache_bytes" not in saved:
+        if saved.get("data") != earlier:
+            raise InputError(
+                f"data: {path} was trained with other images or patches, or with another `cache_mb`; "
+                "resume with the same data or train into another folder"
+            )
+        return
+    if saved["data"] != asked["data"]:
+        raise InputError(
+            f"data: {path} was trained with other images or patches; "
+            "resume with the same data or train into another folder"
+        )
+    was, now = saved["cache_bytes"], asked["cache_bytes"]
+    if was != now:
+        expected = "enough for all images" if was is None else f"{was / 2**20:g}"
+        got = "enough for all images" if now is None else f"{now / 2**20:g}"
+        raise InputError(f"cache_mb: expected {expected}, with which {path} was trained, got {got}")
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ from srfast.training import log as logs
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
 from srfast.training.objective import loss_of, optimizer
-from srfast.training.plan import Plan, fingerprint
+from srfast.training.plan import Plan, earlier_fingerprint
 from srfast.training.reselect import region_losses
 from srfast.training.store import Batches, Feed, PairStore
 
@@ -125,7 +125,7 @@ class _Runner:
     def __init__(self, plan: Plan, store: PairStore, out: Path, world: World, data_name: str) -> None:
         self.plan, self.store, self.out, self.world, self.data_name = plan, store, out, world, data_name
         self.last = out / checkpoint.LAST
-        self.settings = plan.settings(fingerprint(store))
+        self.settings = plan.settings(store)
         self.patch = plan.recipe.lr_patch * plan.scale
         self.batches = Batches(
             store,
@@ -174,7 +174,7 @@ class _Runner:
             return False
         state = checkpoint.load(self.last)
         with checkpoint.judging(self.last):
-            checkpoint.check_settings(self.last, state["settings"], self.settings)
+            checkpoint.check_settings(self.last, state["settings"], self.settings, earlier_fingerprint(self.store))
             if len(state["rng"]) != self.world.size:
                 raise InputError(f"processes: {self.last} was trained with {len(state['rng'])}, got {self.world.size}")
             self.model.load_state_dict(state["model"])
@@ -224,10 +224,12 @@ class _Runner:
                     return self.before[0] + time.perf_counter() - began, self.before[1] + feed.seconds
 
                 while self.step < plan.steps:
-                    loss = self._update(net, feed)
-                    if plan.reselect and self.step % plan.reselect.every == 0 and self.step < plan.steps:
+                    # Before an update, not after one: a run whose steps grow reselects where its last step was.
+                    due = plan.reselect and self.step % plan.reselect.every == 0 and self.step != self.batches.since
+                    if plan.reselect and due:
                         self.batches.use(plan.reselect.chosen(self._region_losses()), self.step)
                         feed.restart(self.step)
+                    loss = self._update(net, feed)
                     self.total += loss
                     self.summed += 1
                     done = self.step == plan.steps
@@ -282,7 +284,8 @@ class _Runner:
         loss = loss_of(recipe.loss, sr.float()[inner], hr[inner], self.batches.weights(self.step))
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
-        if recipe.clip:
+        # At a rate of 0, clip / rate is no limit.
+        if recipe.clip and (rate or not recipe.clip_by_rate):
             self.scaler.unscale_(self.optimizer)
             limit = recipe.clip / rate if recipe.clip_by_rate else recipe.clip
             nn.utils.clip_grad_norm_(self.model.parameters(), limit)

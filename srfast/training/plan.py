@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from srfast.errors import InputError
 from srfast.training.recipes import Recipe
@@ -61,7 +64,7 @@ class Plan:
         if not 0 < self.redraw <= 1:
             raise InputError(f"redraw: expected a fraction with 0 < redraw <= 1, got {self.redraw}")
 
-    def settings(self, data: str) -> dict[str, Any]:
+    def settings(self, store: PairStore) -> dict[str, Any]:
         """All settings in one flat dict, as plain values, with the fingerprint of the data."""
         own = {"model": self.model, "options": dict(self.options), "scale": self.scale, "steps": self.steps}
         how = {
@@ -71,15 +74,38 @@ class Plan:
             "reselect": None if self.reselect is None else dataclasses.asdict(self.reselect),
             # Runs of before there was the setting have none.
             **({} if self.sample is None else {"sample": dataclasses.asdict(self.sample)}),
-            "data": data,
+            "data": fingerprint(store, sampled=self.sample is not None),
+            # The order of batches depends on it if images are streamed.
+            "cache_bytes": None if store.fits else store.cache_bytes,
             **dataclasses.asdict(self.recipe),
         }
         return {k: list(v) if isinstance(v, tuple) else v for k, v in {**own, **how}.items()}
 
 
-def fingerprint(store: PairStore) -> str:
-    """SHA-256 (16 digits) of image names and regions, on which the order of batches depends."""
-    streamed = "" if store.fits else f" streamed {store.cache_bytes}"
+def fingerprint(store: PairStore, sampled: bool = False) -> str:
+    """SHA-256 (16 digits) of image names, sizes of files and regions, and of the losses if crops are drawn by them.
+
+    A copy of the data in another folder or on another machine has the same.
+    """
+    digest = hashlib.sha256(_of_names(store, "").encode())
+    for number in sorted({r.source for r in store.regions}):
+        source = store.sources[number]
+        for file in filter(None, (source.path, source.lr)):
+            try:
+                digest.update(f"{number} {os.path.getsize(file)}\n".encode())
+            except OSError as error:
+                raise InputError(f"{file}: {error.strerror}") from None
+    if sampled:
+        digest.update(np.asarray(store.losses, np.float64).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def earlier_fingerprint(store: PairStore) -> str:
+    """The fingerprint in checkpoints that do not note ``cache_bytes``."""
+    return _of_names(store, "" if store.fits else f" streamed {store.cache_bytes}")
+
+
+def _of_names(store: PairStore, streamed: str) -> str:
     digest = hashlib.sha256(f"{store.scale} {store.color} {store.quantise}{streamed}".encode())
     for s in store.sources:
         given = f" {s.lr.name}" if s.lr is not None else ""
@@ -95,6 +121,6 @@ def steps_for_epochs(epochs: float, samples: int, batch: int) -> int:
     With the number of samples of the whole dataset instead of the core-set's, the result is the number of matched
     steps.
     """
-    if not epochs > 0:
-        raise InputError(f"epochs: expected a positive number, got {epochs}")
+    if not 0 < epochs * samples < math.inf:
+        raise InputError(f"epochs: expected a positive, finite number, got {epochs}")
     return max(1, math.ceil(epochs * samples / batch))

@@ -15,13 +15,13 @@ from srfast.settings import SWITCH, Kind, Settings, mapping, number, numbers, on
 
 _of_recipe = partial(setting, shown="the model's recipe")
 _DECAY = number("a decay in [0, 1)", lambda v: 0 <= v < 1)
-_SIZE = number("0 or more", lambda v: v >= 0)
+_SIZE = number("a finite number of 0 or more", lambda v: 0 <= v < math.inf)
 _PART = number("a fraction from 0 to 1", lambda v: 0 <= v <= 1)
 
 
 def _rate(value: Any) -> float:
     value = float(value) if isinstance(value, str) else value
-    return float(number("", lambda v: v > 0).plain(value))
+    return float(number("", lambda v: 0 < v < math.inf).plain(value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Recipe(Settings):
     lr: float = _of_recipe(
         2e-4,
         "Highest learning rate of the schedule.",
-        Kind("a learning rate", _rate, hint="a folder of LR images is `lr_images`"),
+        Kind("a finite learning rate above 0", _rate, hint="a folder of LR images is `lr_images`"),
         metavar="RATE",
     )
     betas: tuple[float, float] = _of_recipe(
@@ -77,7 +77,11 @@ class Recipe(Settings):
         (),
         "Factor of the learning rate for parameters whose name begins with NAME or matches it as a pattern such as "
         "*.bias; 0 freezes them. Repeatable.",
-        mapping("NAME=NUMBER of 0 or more, such as deconv=0.1", lambda _, v: float(v), lambda v: v >= 0),
+        mapping(
+            "NAME=NUMBER, finite and of 0 or more, such as deconv=0.1",
+            lambda _, v: float(v),
+            lambda v: 0 <= v < math.inf,
+        ),
         flag="--lr-factor",
         metavar="NAME=F",
         repeated=True,
@@ -129,7 +133,7 @@ class Recipe(Settings):
         """The learning rate of a step; steps count from 0."""
         done = step / steps
         if done < self.warmup:
-            return self.lr * (step + 1) / (self.warmup * steps)
+            return self.lr * min(1.0, (step + 1) / (self.warmup * steps))
         if self.schedule == "cosine":
             return self.lr * 0.5 * (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup)))
         return self.lr * self.decay ** sum(done >= m for m in self.milestones)

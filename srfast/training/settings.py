@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class TrainSettings(Recipe):
         None,
         "Number of passes over the data, instead of `steps`. A pass draws one crop for every patch, so that a smaller "
         "core-set gets fewer updates; images count as the patches of a crop's size on their grid.",
-        number("a positive number", lambda v: v > 0),
+        number("a positive, finite number", lambda v: 0 < v < math.inf),
         free=True,
     )
     match_steps: bool = setting(
@@ -66,7 +67,9 @@ class TrainSettings(Recipe):
         free=True,
         needs="epochs",
     )
-    seed: int = setting(0, "Random seed of the weights, the crops and everything else, at least 0.", whole())
+    seed: int = setting(
+        0, "Random seed of the weights, the crops and everything else, at least 0.", whole(most=2**63 - 1)
+    )
     init: PathLike | None = setting(
         None,
         "File of weights to start from, written by srfast or by the network's authors. If it is for another scale, the "

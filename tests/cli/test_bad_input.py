@@ -47,6 +47,29 @@ def test_wrong_values_are_exit_code_2(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--lr", "inf"], "--lr: expected a finite learning rate above 0, got 'inf'"),
+        (["--clip", "inf"], "--clip: expected a finite number of 0 or more, got inf"),
+        (["--decay", "inf"], "--decay: expected a finite number of 0 or more, got inf"),
+        (["--epochs", "inf"], "--epochs: expected a positive, finite number, got inf"),
+        (["--epochs", "1e308"], "--epochs: expected a positive, finite number, got 1e+308"),
+        (
+            ["--seed", "9" * 23],
+            f"--seed: expected a whole number of at least 0 and at most {2**63 - 1}, got {'9' * 23}",
+        ),
+    ],
+)
+def test_numbers_without_end_are_refused(
+    options: list[str], words: str, photo_folder: Path, tmp_path: Path, run: Run, assert_one_line: Check
+) -> None:
+    length = [] if "--epochs" in options else ["--steps", "1"]
+    result = run("train", "fsrcnn", "--data", photo_folder, "-o", tmp_path / "run", *length, *options)
+    assert_one_line(result, 2, words)
+    assert not (tmp_path / "run").exists()
+
+
 def test_missing_paths_and_empty_folders(tmp_path: Path, run: Run, assert_one_line: Check) -> None:
     (tmp_path / "empty").mkdir()
     for command in ("score", "prune"):

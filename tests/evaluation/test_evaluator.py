@@ -360,6 +360,30 @@ def test_the_scale_is_that_of_the_model(photographs: Path, tmp_path: Path) -> No
         srfast.evaluate(tmp_path / "run", photographs, 2)
 
 
+def test_a_name_that_is_a_network_and_a_run(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "srcnn").mkdir()
+    assert srfast.evaluate("srcnn", photographs).psnr > 25
+    save_weights(
+        Path("srcnn/model.safetensors"), models.create("fsrcnn", 3).state_dict(), {"model": "fsrcnn", "scale": 3}
+    )
+    with pytest.raises(
+        InputError, match=r"^model: expected .*, got 'srcnn', which is both; write \./srcnn for the folder$"
+    ):
+        srfast.evaluate("srcnn", photographs)
+    for run in ("./srcnn", Path("srcnn")):
+        assert srfast.evaluate(run, photographs).scale == 3
+
+
+def test_every_part_of_a_network_trains_or_not_as_before(photographs: Path) -> None:
+    frozen = nn.BatchNorm2d(1)
+    model = nn.Sequential(frozen, nn.Conv2d(1, 4, 3, padding=1), nn.PixelShuffle(2)).train()
+    frozen.eval()
+    before = [part.training for part in model.modules()]
+    srfast.evaluate(model, photographs)
+    assert [part.training for part in model.modules()] == before == [True, False, True, True]
+
+
 def test_small_images_say_so(tmp_path: Path) -> None:
     Image.new("RGB", (12, 12)).save(tmp_path / "small.png")
     with pytest.raises(InputError, match=r"small\.png"):

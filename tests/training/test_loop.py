@@ -300,6 +300,11 @@ def test_sgd_with_everything_by_hand(store: PairStore, tmp_path: Path) -> None:
         torch.testing.assert_close(weights(tmp_path)[n], p.detach(), rtol=1e-4, atol=1e-6)
 
 
+def test_a_rate_of_0_needs_no_clipping(store: PairStore, tmp_path: Path) -> None:
+    how = plan(4, schedule="halving", milestones=(0.5,), decay=0.0, clip=1.0, clip_by_rate=True, ema=0.0)
+    assert train(how, store, tmp_path, quiet=True).step == 4
+
+
 def test_a_rate_for_a_part_that_is_not_there(store: PairStore, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"lr_factors: .*got 'conv9'"):
         train(plan(1, lr_factors={"conv9": 0.1}), store, tmp_path / "run", quiet=True)

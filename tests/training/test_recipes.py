@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,9 @@ def test_schedules() -> None:
     assert [halving.rate(s, 8) for s in range(8)] == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25]
     warm = Recipe(lr=1.0, milestones=(0.5,), warmup=0.25)
     assert [warm.rate(s, 8) for s in range(8)] == [0.5, 1, 1, 1, 0.5, 0.5, 0.5, 0.5]
+    for part, steps in ((0.15, 10), (0.01, 10), (0.33, 100)):
+        rising = Recipe(lr=1.0, milestones=(), warmup=part)
+        assert max(rising.rate(s, steps) for s in range(steps)) == 1
     cosine = Recipe(lr=1.0, schedule="cosine")
     assert cosine.rate(0, 10) == 1
     assert cosine.rate(5, 10) == pytest.approx(0.5)
@@ -113,6 +117,12 @@ def test_crops_are_the_papers_at_each_scale() -> None:
         ({"clip": -1.0}, "clip"),
         ({"loss_border": -1}, "loss_border"),
         ({"lr_factors": {"conv": -1.0}}, "lr_factors"),
+        ({"lr": math.inf}, "lr"),
+        ({"lr": "inf"}, "lr"),
+        ({"clip": math.inf}, "clip"),
+        ({"decay": math.inf}, "decay"),
+        ({"weight_decay": math.inf}, "weight_decay"),
+        ({"lr_factors": {"conv": math.inf}}, "lr_factors"),
     ],
 )
 def test_settings_of_optimisers_out_of_range(changes: dict[str, Any], word: str) -> None:
@@ -125,8 +135,9 @@ def test_epochs_and_matched_steps() -> None:
     assert steps_for_epochs(200, 31_216, 2) == 3_121_600
     assert steps_for_epochs(1, 7_804, 2) == 3_902
     assert steps_for_epochs(0.5, 5, 2) == 2
-    with pytest.raises(InputError, match="epochs"):
-        steps_for_epochs(0, 5, 2)
+    for wrong in (0, math.nan, math.inf, 1e308):
+        with pytest.raises(InputError, match="epochs: expected a positive, finite number"):
+            steps_for_epochs(wrong, 5, 2)
 
 
 def _vgg(path: Path) -> Path:

@@ -97,6 +97,18 @@ def test_training_reselects_and_resumes_bit_for_bit(store: PairStore, tmp_path: 
         train(plan(8, keep=0.3), store, halves, resume=True, quiet=True)
 
 
+def test_a_run_that_grows_reselects_where_its_last_step_was(store: PairStore, tmp_path: Path) -> None:
+    """With a schedule that does not depend on the number of steps, 3 and 5 more are the same as 8."""
+    how = dataclasses.replace(TINY, milestones=())
+    train(dataclasses.replace(plan(8), recipe=how), store, tmp_path / "whole", quiet=True)
+    for steps in (3, 8):
+        train(dataclasses.replace(plan(steps), recipe=how), store, tmp_path / "grown", resume=True, quiet=True)
+    whole, grown = (torch.load(tmp_path / n / "last.pt", weights_only=True) for n in ("whole", "grown"))
+    assert whole["since"] == grown["since"] == 6
+    assert torch.equal(whole["active"], grown["active"])
+    assert all(torch.equal(a, b) for a, b in zip(whole["model"].values(), grown["model"].values(), strict=True))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 
 import srfast
+from srfast.data.images import find_images
 from srfast.data.provenance import kind_of
 from srfast.errors import InputError
 from srfast.training import arguments
@@ -94,6 +99,73 @@ def test_other_data_are_told_by_their_fingerprint(photo_folder: Path, tmp_path: 
     assert srfast.train(data=tmp_path / "moved", output=tmp_path / "run", resume=True, steps=2).step == 2
     with pytest.raises(InputError, match=r"data: .* was trained with"):
         srfast.train(data=tmp_path / "moved" / "sub", output=tmp_path / "run", resume=True)
+
+
+def test_images_whose_content_changed_are_noticed(photo_folder: Path, tmp_path: Path) -> None:
+    srfast.train("fsrcnn", photo_folder, tmp_path / "run", steps=1, **SMALL)
+    shutil.copytree(photo_folder, tmp_path / "copy")
+    assert srfast.train(data=tmp_path / "copy", output=tmp_path / "run", resume=True, steps=2).step == 2
+    with Image.open(photo_folder / "astronaut.png") as image:
+        image.rotate(180).save(photo_folder / "astronaut.png")
+    words = f"data: {tmp_path / 'run' / 'last.pt'} was trained with other images or patches; resume with the same data"
+    with pytest.raises(InputError, match=re.escape(words)):
+        srfast.train(data=photo_folder, output=tmp_path / "run", resume=True, steps=3)
+
+
+def test_other_lr_images_are_noticed(photo_folder: Path, tmp_path: Path) -> None:
+    for name in ("lr", "other"):
+        for file in find_images(photo_folder):
+            path = tmp_path / name / file.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            hr = np.asarray(Image.open(file.path).convert("RGB"))
+            low = srfast.imresize(hr[: len(hr) // 2 * 2, : hr.shape[1] // 2 * 2], 0.5)
+            Image.fromarray(low if name == "lr" else low // 16 * 16).save(path)
+    srfast.train("fsrcnn", photo_folder, tmp_path / "run", steps=1, lr_images=tmp_path / "lr", **SMALL)
+    with pytest.raises(InputError, match=r"data: .* was trained with other images or patches"):
+        srfast.train(output=tmp_path / "run", resume=True, steps=2, lr_images=tmp_path / "other")
+
+
+def test_other_losses_are_noticed_where_crops_are_drawn_by_them(photo_folder: Path, tmp_path: Path) -> None:
+    scores = srfast.score(photo_folder, patch=32, scorer="bicubic")
+    scores.write(tmp_path / "a.parquet")
+    losses = scores.table["loss"].to_numpy()[::-1]
+    place = scores.table.schema.get_field_index("loss")
+    field = scores.table.schema.field(place)
+    turned = scores.table.set_column(place, field, pa.array(losses, field.type))
+    srfast.ScoreTable(turned, scores.meta).write(tmp_path / "b.parquet")
+    for out, more in (("drawn", {"sample": "loss:1"}), ("plain", {})):
+        srfast.train("fsrcnn", tmp_path / "a.parquet", tmp_path / out, steps=1, **SMALL, **more)
+    other: dict[str, Any] = {"data": tmp_path / "b.parquet", "resume": True, "steps": 2}
+    assert srfast.train(output=tmp_path / "plain", **other).step == 2
+    with pytest.raises(InputError, match=r"data: .* was trained with other images or patches"):
+        srfast.train(output=tmp_path / "drawn", **other)
+
+
+def test_another_cache_is_named(photo_folder: Path, tmp_path: Path) -> None:
+    last = tmp_path / "run" / "last.pt"
+    srfast.train("fsrcnn", photo_folder, tmp_path / "run", steps=1, **SMALL)
+    words = f"cache_mb: expected enough for all images, with which {last} was trained, got 0"
+    with pytest.raises(InputError, match=re.escape(words)):
+        srfast.train(output=tmp_path / "run", resume=True, cache_mb=0)
+    srfast.train("fsrcnn", photo_folder, tmp_path / "streamed", steps=1, cache_mb=0, **SMALL)
+    with pytest.raises(InputError, match=r"cache_mb: expected 0, .* was trained, got enough for all images"):
+        srfast.train(output=tmp_path / "streamed", resume=True, cache_mb=2048)
+
+
+@pytest.mark.parametrize("cache", [0, 2048])
+def test_a_checkpoint_of_an_earlier_version_goes_on(photo_folder: Path, tmp_path: Path, cache: int) -> None:
+    """Its fingerprint is of names and regions, and of the cache if images are streamed."""
+    srfast.train("fsrcnn", photo_folder, tmp_path / "run", steps=1, cache_mb=cache, **SMALL)
+    last = tmp_path / "run" / "last.pt"
+    state = torch.load(last, weights_only=True)
+    del state["settings"]["cache_bytes"]
+    state["settings"]["data"] = {0: "611b01468304817b", 2048: "041ba38884ca38f7"}[cache]
+    torch.save(state, last)
+    for other in {0, 2048} - {cache}:
+        with pytest.raises(InputError, match=r"data: .* other images or patches, or with another `cache_mb`"):
+            srfast.train(output=tmp_path / "run", resume=True, cache_mb=other)
+    assert srfast.train(output=tmp_path / "run", resume=True, steps=2).step == 2
+    assert "cache_bytes" in torch.load(last, weights_only=True)["settings"]
 
 
 @pytest.mark.parametrize(
