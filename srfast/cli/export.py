@@ -22,6 +22,7 @@ def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
     """
     from srfast.exporting.job import export
 
+    existing = options.get("existing")
     done = export(coreset, output, progress=not quiet(), **{k: v for k, v in options.items() if v is not None})
     if as_json:
         emit(
@@ -34,8 +35,17 @@ def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
         return
     result(f"{done.patches:,} patches of {done.images:,} images, x{done.scale} -> {output}")
     if done.linked:
-        result(f"{done.linked:,} HR files are hard links to files of the dataset")
+        if done.to == "lmdb":
+            result("The databases are hard links to the existing ones")
+        else:
+            result(f"{done.linked:,} HR files are hard links to files of {existing or 'the dataset'}")
     if done.compared:
-        result(f"checked: everything reads, {done.compared:,} pairs equal their source in every pixel")
+        if existing is None:
+            result(f"checked: everything reads, {done.compared:,} pairs equal their source in every pixel")
+        else:
+            result(
+                f"checked: everything reads, {done.compared:,} HR patches equal their source in every pixel; "
+                "existing LR patches were not compared"
+            )
     for name, text in done.snippets.items():
         result(f"\n{done.path / name}:\n{text.rstrip()}")

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from srfast.data.lowres import LowRes
 from srfast.data.shrink import factors, fractions
 from srfast.errors import InputError
 from srfast.exporting.names import image_names
+from srfast.scoring.metadata import encode_meta
 from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages
 from srfast.settings import PathLike
@@ -94,6 +95,24 @@ class Plan:
             rows.update(self.patches.factor.tobytes())
         return rows.hexdigest()
 
+    def images_digest(self) -> str:
+        """SHA-256 of the states in which the images were scored, and their LR images if LR files are written.
+
+        They are those of the table's metadata, so that images which have moved since keep them.
+        """
+        known = self.patches.meta.get("images") or {}
+        noted = ("size", "mtime_ns", "lr") if self.lr else ("size", "mtime_ns")
+        states = {image: [known.get(image, {}).get(k) for k in noted] for image in set(self.patches.image)}
+        return hashlib.sha256(encode_meta(states)).hexdigest()
+
+    def columns_digest(self) -> str:
+        """SHA-256 of the names, types and values of all columns, whether they come from a file or from memory."""
+        plain = pa.table(self.table.combine_chunks().columns, names=self.table.column_names)
+        rows = hashlib.sha256(str(plain.schema).encode())
+        for batch in plain.to_batches():
+            rows.update(batch.serialize())
+        return rows.hexdigest()
+
 
 def make_plan(
     coreset: CoreSet | ScoreTable | pa.Table | str | Path,
@@ -117,8 +136,8 @@ def make_plan(
         shuffled: Whether images come in an order drawn with seed 0 instead of that of their paths.
 
     Raises:
-        InputError: it is not a core-set, a patch occurs twice, the scale does not divide the grid, or an image is
-            missing or has changed.
+        InputError: it is not a core-set, two patches begin at one place, the scale does not divide the grid, or an
+            image is missing or has changed.
     """
     name, table, meta = read_rows(coreset)
     scale = scale_of(scale, meta)
@@ -151,5 +170,10 @@ def _check_unique(name: str, plan: Plan) -> None:
     same = (p.x[1:] == p.x[:-1]) & (p.y[1:] == p.y[:-1]) & (p.factor[1:] == p.factor[:-1])
     for row in np.flatnonzero(same):
         if p.image[row] == p.image[row + 1]:
-            at: tuple[Any, ...] = (p.image[row], int(p.x[row]), int(p.y[row]))
-            raise InputError(f"{name}: the patch of {at[0]} at x = {at[1]}, y = {at[2]} occurs twice")
+            at = f"of {p.image[row]} at x = {p.x[row]}, y = {p.y[row]}"
+            if p.size[row] != p.size[row + 1]:
+                raise InputError(
+                    f"{name}: expected one patch {at}, got sizes {p.size[row]} and {p.size[row + 1]}; "
+                    "export each size by itself"
+                )
+            raise InputError(f"{name}: the patch {at} occurs twice")

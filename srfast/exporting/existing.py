@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from srfast.data.images import file_format, image_size
 from srfast.data.shrink import factors
@@ -37,7 +38,8 @@ def subset(to: str, folder: Path, plan: Plan, hr: Path, lr: Path | None) -> Plan
         The plan with the names and the suffix of the patches.
 
     Raises:
-        InputError: a patch is missing or has another size; the message names it.
+        InputError: a patch is missing, has another size or is of an image that has changed since, or two databases
+            name it differently; the message names it.
     """
     given = [hr] if lr is None else [hr, lr]
     if to == "lmdb":
@@ -45,18 +47,23 @@ def subset(to: str, folder: Path, plan: Plan, hr: Path, lr: Path | None) -> Plan
     return _folders(to, folder, plan, given)
 
 
-def _keys(plan: Plan, existing: Path) -> list[str]:
-    """The name of each row in an export of srfast, or the path of its image."""
+def _keys(plan: Plan, existing: Path, lr: bool) -> list[str]:
+    """The name of each row in an export of srfast, or the path of its image.
+
+    HR patches must be of the images that were scored; LR patches may be of any degradation.
+    """
     p = plan.patches
     rows = list(zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), p.factor.tolist(), strict=True))
     if _is_ours(existing):
-        known = _index(existing.parent / INDEX)
+        known, meta = _index(existing.parent / INDEX)
         missing = [row for row in rows if row not in known]
         if missing:
             image, x, y, *_ = missing[0]
             raise InputError(
                 f"{existing}: {len(missing)} of {len(plan)} patches are not in it, such as {image} at x = {x}, y = {y}"
             )
+        if not lr:
+            _check_images(plan, existing, meta)
         return [known[row] for row in rows]
     for image, x, y, _, factor in rows:
         if factor != 1:
@@ -69,12 +76,26 @@ def _keys(plan: Plan, existing: Path) -> list[str]:
     return p.image
 
 
+def _check_images(plan: Plan, existing: Path, meta: dict[str, Any]) -> None:
+    """Compares the states in which the images were scored; at another root by size alone, as copies have times of
+    their own."""
+    now = plan.patches.meta
+    noted = ("size", "mtime_ns") if meta.get("root") == now.get("root") else ("size",)
+    for image in dict.fromkeys(plan.patches.image):
+        old, new = ((m.get("images") or {}).get(image, {}) for m in (meta, now))
+        if any(k in old and k in new and old[k] != new[k] for k in noted):
+            raise InputError(
+                f"{existing}: expected patches of {image} as it was scored, got those of another file of that name, "
+                "or of an older state of it"
+            )
+
+
 def _is_ours(existing: Path) -> bool:
     return (existing.parent / INDEX).is_file()
 
 
-def _index(path: Path) -> dict[tuple[str, int, int, int, float], str]:
-    """Positions of the patches of an export -> their names."""
+def _index(path: Path) -> tuple[dict[tuple[str, int, int, int, float], str], dict[str, Any]]:
+    """Positions of the patches of an export -> their names, and the metadata of the export."""
     table, meta = read_parquet(path)
     missing = {"name", "image", "x", "y", "size"} - set(table.column_names)
     if missing:
@@ -84,12 +105,14 @@ def _index(path: Path) -> dict[tuple[str, int, int, int, float], str]:
     if odd or len(set(names)) < len(names):
         raise InputError(f"{path}: expected the names of an export, each once, got {odd[0] if odd else 'one twice'!r}")
     columns = [table[c].to_pylist() for c in ("image", "x", "y", "size")]
-    return dict(zip(zip(*columns, factors(table, meta, path).tolist(), strict=True), names, strict=True))
+    return dict(zip(zip(*columns, factors(table, meta, path).tolist(), strict=True), names, strict=True)), meta
 
 
 def _databases(folder: Path, plan: Plan, existing: list[Path]) -> Plan:
-    keys = [PurePosixPath(key).with_suffix("").as_posix() for key in _keys(plan, existing[0])]
+    keys = _database_keys(plan, existing[0], lr=False)
     for source, (name, lr) in zip(existing, sides(plan), strict=True):
+        if lr and _is_ours(source):
+            _check_keys(plan, source, existing[0], keys)
         try:
             with open(_inside(source, "meta_info.txt"), encoding="utf-8") as file:
                 lines = {line.split(".")[0]: line.rstrip("\n") for line in file}
@@ -103,6 +126,21 @@ def _databases(folder: Path, plan: Plan, existing: list[Path]) -> Plan:
         _link(_inside(source, "data.mdb"), target / "data.mdb")
         write_lines(target / "meta_info.txt", (lines[key] for key in keys))
     return dataclasses.replace(plan, given_names=keys)
+
+
+def _database_keys(plan: Plan, source: Path, *, lr: bool) -> list[str]:
+    return [PurePosixPath(key).with_suffix("").as_posix() for key in _keys(plan, source, lr)]
+
+
+def _check_keys(plan: Plan, lr: Path, hr: Path, keys: list[str]) -> None:
+    """Refuses an LR export with other keys than HR: a key may belong to another patch there."""
+    for row, (key, own) in enumerate(zip(keys, _database_keys(plan, lr, lr=True), strict=True)):
+        if key != own:
+            p = plan.patches
+            raise InputError(
+                f"{lr}: expected the key {key} of {hr} for the patch of {p.image[row]} at x = {p.x[row]}, "
+                f"y = {p.y[row]}, got {own}; take both databases from one export"
+            )
 
 
 def _check_shape(source: Path, key: str, line: str | None, side: int) -> None:
@@ -145,7 +183,7 @@ def _files(plan: Plan, source: Path, lr: bool) -> list[Path]:
         raise InputError(f"{source}: expected a folder of patches")
     ours = _is_ours(source)
     files = []
-    for row, key in enumerate(_keys(plan, source)):
+    for row, key in enumerate(_keys(plan, source, lr)):
         path = _inside(source, _named(source, key) if ours else key)
         if ours and file_format(path) not in WRITTEN:
             raise InputError(f"{path}: expected a patch of an export, {' or '.join(WRITTEN)}")

@@ -40,9 +40,11 @@ class Exported:
     scale: int
     lr: bool
     linked: int = 0
-    """Number of HR files that are hard links to files of the dataset."""
+    """Number of HR files that are hard links to files of the dataset or of ``existing``; of ``existing`` databases,
+    the number of databases."""
     compared: int = 0
-    """Number of pairs that ``check`` compared with their source."""
+    """Number of pairs that ``check`` compared with their source; with ``existing``, whose LR patches may be of any
+    degradation, the number of HR patches."""
     snippets: dict[str, str] = field(default_factory=dict)
     """Configurations of trainers by the name of their file in ``path``."""
 
@@ -81,7 +83,7 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
 
     Raises:
         InputError: an argument is wrong, an image is missing or has changed since it was scored, the output exists, or
-            the export to resume was made with other settings.
+            the export to resume was made with other settings, of images in another state or of other columns.
         RunError: the disk is full, a package is missing, or the check failed.
     """
     s = ExportArguments.of(positional(given, ("to", "scale"), options))
@@ -92,12 +94,15 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
         if column in plan.table.column_names:
             raise InputError(f"coreset: column {column!r}: {s.to} writes one of that name; rename it before the export")
     same: dict[str, Any] = {
-        "to": layout, "scale": plan.scale, "lr": s.lr, "format": s.format, "patches": plan.digest()
+        "to": layout, "scale": plan.scale, "lr": s.lr, "format": s.format, "patches": plan.digest(),
+        "existing": [str(path) for path in how.sources] or None,
     }  # fmt: skip
+    if how.read is not None:
+        meta = plan.patches.meta
+        same["lr_images"] = [meta.get("lr"), meta.get("lr_template") or "{}"] if plan.patches.lr else None
+        same["images"], same["columns"] = plan.images_digest(), plan.columns_digest()
     if how.shuffled:
         same["shard"] = shard_rows(plan)
-    if how.sources:
-        same["existing"] = [str(path) for path in how.sources]
     done = Exported(Path(output), s.to, len(plan), len(set(plan.patches.image)), plan.scale, s.lr)
     threads = s.threads or default_threads()
     names = plan.names if how.files else ()

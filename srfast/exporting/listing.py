@@ -11,7 +11,7 @@ from srfast.exporting.writer import is_one_line, write_lines
 
 
 def write_list(folder: Path, plan: Plan) -> None:
-    """Writes one line per patch, in the order of the core-set's rows: IMAGE, x, y and size, separated by tabs.
+    """Writes one line per patch, in the order of the plan: IMAGE, x, y and size, separated by tabs.
 
     IMAGE is relative to the root; x, y and size are HR pixels, divisible by the scale. If the scores have a column
     shrink, a fifth word is the fraction to which the image is shrunk (``srfast.imresize``) before it is cropped.

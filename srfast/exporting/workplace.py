@@ -24,6 +24,10 @@ _SETTINGS = ".export.json"
 _ROWS = ".export-rows"
 _NAMES = ".export-names"
 """File with the names of the pairs, one per line, during the export; any other file in their folders is not its own."""
+_NOTED_SINCE = ("lr_images", "images", "columns")
+"""Settings that earlier versions did not note."""
+_CHECKSUMS = ("patches", "images", "columns")
+"""Settings whose values say nothing to a reader."""
 _HIDDEN = re.compile(r"\.export(\.json|-rows|-names)|\.srfast(\.json|-lock|-[0-9a-f-]{16,}.*)")
 _PAIRS = re.compile(r"HR|LRx[234]")
 _DATABASE = re.compile(r"(HR|LRx[234])\.lmdb(/((data|lock)\.mdb|meta_info\.txt))?")
@@ -182,6 +186,16 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 def _check_same(output: Path, found: dict[str, Any], settings: dict[str, Any]) -> None:
     if (other := differs(found, settings)) is not None:
+        if other[0] in _NOTED_SINCE and other[0] not in found:
+            raise InputError(
+                f"{output}: cannot be resumed: an earlier version of srfast began it, which did not note {other[0]}; "
+                "choose another output"
+            )
+        if other[0] in _CHECKSUMS:
+            raise InputError(
+                f"{output}: cannot be resumed: the core-set's {other[0]} are not those with which it was begun; "
+                "choose another output"
+            )
         raise InputError(
             f"{output}: cannot be resumed: {other[0]} was {other[1]!r} and is {other[2]!r} now; "
             "use the old value, or choose another output"

@@ -11,8 +11,10 @@ import cv2
 import lmdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import srfast
 from srfast.errors import InputError
@@ -110,6 +112,92 @@ def test_subset_of_an_export(coreset: Path, tmp_path: Path, to: str, expected: C
     srfast.export(
         half.slice(2, 3), tmp_path / "few", to=to, scale=2, existing=again[0], existing_lr=again[1], check=True
     )
+
+
+@pytest.fixture
+def alike(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Callable[..., srfast.CoreSet]:
+    """alike(folder, inverted) -> the core-set of images of one patch there, two of whose names are alike in exports."""
+
+    def make(folder: str, inverted: bool = False) -> srfast.CoreSet:
+        root = tmp_path / folder
+        root.mkdir(exist_ok=True)
+        for i, name in enumerate(("a b.png", "a_b.png", "c.png")):
+            patch = photographs["coffee"][100:148, 60 * i : 60 * i + 48]
+            Image.fromarray(255 - patch if inverted else patch).save(root / name)
+        return srfast.select(srfast.score(root, scale=2, patch=48, scorer="bicubic"), keep=1.0)
+
+    return make
+
+
+@pytest.mark.parametrize("to", ["folder", "lmdb"])
+def test_exports_that_name_a_patch_differently(to: str, alike: Callable[..., Any], tmp_path: Path) -> None:
+    """The second export lacks "a b.png", so that its a_b is the other's a_b-2."""
+    chosen = alike("images")
+    few = srfast.CoreSet(chosen.table.filter(pc.field("image") != "a b.png"), chosen.meta)
+    srfast.export(chosen, tmp_path / "all", to=to)
+    srfast.export(few, tmp_path / "few", to=to)
+    end = ".lmdb" if to == "lmdb" else ""
+    for hr, lr in (("all", "few"), ("few", "all")):
+        sides = {"existing": tmp_path / hr / f"HR{end}", "existing_lr": tmp_path / lr / f"LRx2{end}"}
+        if to == "folder":
+            srfast.export(few, tmp_path / hr / "out", to=to, **sides)
+            for file in (tmp_path / hr / "out" / "HR").iterdir():
+                small = cv2.imread(str(tmp_path / hr / "out" / "LRx2" / file.name))
+                assert np.array_equal(srfast.imresize(cv2.imread(str(file)), 0.5), small)
+        else:
+            with pytest.raises(InputError, match=r"expected the key a_b.* take both databases from one export"):
+                srfast.export(few, tmp_path / "out", to=to, **sides)
+            assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb", "list"])
+@pytest.mark.parametrize("folder", ["images", "others"])
+def test_patches_of_other_images_of_the_same_names(
+    to: str, folder: str, alike: Callable[..., Any], tmp_path: Path
+) -> None:
+    kept = "lmdb" if to == "lmdb" else "folder"
+    srfast.export(alike("images"), tmp_path / "all", to=kept, lr=False)
+    hr = tmp_path / "all" / ("HR.lmdb" if to == "lmdb" else "HR")
+    with pytest.raises(InputError, match=r"HR.*: expected patches of a b\.png as it was scored, got"):
+        srfast.export(alike(folder, True), tmp_path / "out", to=to, lr=False, existing=hr)
+    assert not (tmp_path / "out").exists()
+
+
+def test_patches_of_images_that_were_copied_and_scored_again(alike: Callable[..., Any], tmp_path: Path) -> None:
+    srfast.export(alike("images"), tmp_path / "all", to="folder", lr=False)
+    copied = alike("copies")
+    done = srfast.export(copied, tmp_path / "out", to="folder", lr=False, existing=tmp_path / "all" / "HR", check=True)
+    assert done.compared == len(copied)
+
+
+@pytest.mark.parametrize("to", ["folder", "lmdb"])
+def test_a_subset_is_not_taken_for_an_export(to: Any, alike: Callable[..., Any], tmp_path: Path) -> None:
+    chosen = alike("images")
+    srfast.export(chosen, tmp_path / "all", to=to, lr=False)
+    hr = tmp_path / "all" / ("HR.lmdb" if to == "lmdb" else "HR")
+    srfast.export(chosen, tmp_path / "out", to=to, lr=False, existing=hr)
+    srfast.export(chosen, tmp_path / "out", to=to, lr=False, existing=hr, resume=True)
+    for folder, options, message in (
+        ("out", {}, r"existing was \[.*\] and is None now"),
+        ("all", {"existing": hr}, r"existing was None and is \[.*\] now"),
+    ):
+        with pytest.raises(InputError, match=f"{folder}: cannot be resumed: {message}"):
+            srfast.export(chosen, tmp_path / folder, to=to, lr=False, resume=True, **options)
+
+
+@pytest.mark.parametrize("to", ["folder", "lmdb"])
+def test_the_command_says_what_was_compared_and_linked(
+    to: str, coreset: Path, tmp_path: Path, srfast_command: Callable[..., Any]
+) -> None:
+    srfast.export(coreset, tmp_path / "all", to=to, scale=2)
+    hr, lr = (tmp_path / "all" / (f"{n}.lmdb" if to == "lmdb" else n) for n in ("HR", "LRx2"))
+    options = ["--to", to, "--scale", 2, "--existing", hr, "--existing-lr", lr, "--check"]
+    done = srfast_command("export", coreset, "-o", "out", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    count = len(pq.read_table(coreset))
+    assert f"{count} HR patches equal their source in every pixel; existing LR patches were not" in done.stdout
+    linked = "The databases are hard links" if to == "lmdb" else f"{count} HR files are hard links to files of {hr}"
+    assert linked in done.stdout
 
 
 def test_what_is_missing_is_named(sub_images: tuple[Path, Path], coreset: Path, tmp_path: Path) -> None:

@@ -121,6 +121,37 @@ def test_lr_images_that_have_moved_are_named(pairs: tuple[Path, Any], tmp_path: 
         srfast.export(made, tmp_path / "again", to="folder", lr_root=moved)
 
 
+@pytest.mark.parametrize("change", ["folder", "template", "file"])
+def test_other_lr_images_are_not_taken_for_those_of_the_export(
+    change: str, pairs: tuple[Path, Any], tmp_path: Path
+) -> None:
+    """The copies have the sizes and times of those that were scored."""
+    lr = tmp_path / "LR"
+
+    def chosen(lr: Path, template: str = "{}_lq") -> srfast.CoreSet:
+        made = {"scale": SCALE, "patch": SIZE, "scorer": "bicubic"}
+        return srfast.select(srfast.score(tmp_path / "HR", lr_images=lr, lr_template=template, **made), keep=1.0)
+
+    srfast.export(chosen(lr), tmp_path / "out", to="hf")
+    message = "lr_images was"
+    if change == "folder":
+        shutil.copytree(lr, tmp_path / "other")
+        now = chosen(tmp_path / "other")
+    elif change == "template":
+        for file in list(lr.rglob("*.png")):
+            shutil.copy2(file, file.with_name(file.name.replace("_lq", "_q")))
+        now = chosen(lr, "{}_q")
+    else:
+        file = lr / "a_lq.png"
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+        now, message = chosen(lr), "the core-set's images are not those"
+    with pytest.raises(InputError, match=f"out: cannot be resumed: {message}"):
+        srfast.export(now, tmp_path / "out", to="hf", resume=True)
+    # Without LR images it is another export.
+    srfast.export(now, tmp_path / "alone", to="hf", lr=False)
+    assert srfast.export(now, tmp_path / "alone", to="hf", lr=False, resume=True, check=True).compared
+
+
 def test_pairs_of_lr_images_that_have_moved(pairs: tuple[Path, Any], tmp_path: Path) -> None:
     coreset, expected = pairs
     shutil.move(tmp_path / "LR", tmp_path / "elsewhere")

@@ -189,6 +189,14 @@ def test_lmdb_that_cannot_be_loaded(coreset: Path, tmp_path: Path, monkeypatch: 
         srfast.export(coreset, tmp_path / "out", to="lmdb")
 
 
+def test_two_sizes_at_one_place(coreset: Path, tmp_path: Path) -> None:
+    table = pq.read_table(coreset)
+    first = table.slice(0, 1)
+    both = pa.concat_tables([table, first.set_column(3, "size", pa.array([24], pa.int32()))])
+    with pytest.raises(InputError, match=r"expected one patch of .* at x = .*, got sizes 24 and 48; export each size"):
+        srfast.export(both, tmp_path / "out", to="folder", scale=2)
+
+
 def test_sizes_may_differ(coreset: Path, tmp_path: Path) -> None:
     table = pq.read_table(coreset)
     size = np.where(np.arange(len(table)) % 2, 48, 24).astype(np.int32)

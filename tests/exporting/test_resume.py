@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import signal
@@ -13,8 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import srfast
 from srfast.errors import InputError, RunError
@@ -117,7 +121,7 @@ def test_resume_with_other_settings(coreset: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be resumed: lr was True"):
         srfast.export(coreset, tmp_path / "out", to="folder", scale=2, lr=False, resume=True)
     other = pq.read_table(coreset).slice(1)
-    with pytest.raises(InputError, match="cannot be resumed: patches was"):
+    with pytest.raises(InputError, match="cannot be resumed: the core-set's patches are not those"):
         srfast.export(other, tmp_path / "out", to="folder", scale=2, resume=True)
     # Without resume it begins again.
     done = srfast.export(coreset, tmp_path / "out", to="folder", scale=3, check=True)
@@ -216,6 +220,92 @@ def test_settings_that_a_crash_cut_are_no_settings(
     (out / ".export.json").write_bytes(left)
     with pytest.raises(InputError, match=r"out: cannot be resumed: \.export\.json in it cannot be read"):
         export(coreset, out, "folder", resume=True)
+
+
+@pytest.fixture
+def scored(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Callable[[bool], srfast.CoreSet]:
+    """scored(inverted) -> the core-set of two images, written now: the same places whatever their pixels are."""
+
+    def make(inverted: bool) -> srfast.CoreSet:
+        root = tmp_path / "images"
+        root.mkdir(exist_ok=True)
+        for i, name in enumerate("ab"):
+            pixels = photographs["coffee"][100:196, 100 * i : 100 * i + 96]
+            Image.fromarray(255 - pixels if inverted else pixels).save(root / f"{name}.bmp")
+        return srfast.select(srfast.score(root, scale=2, patch=48, scorer="bicubic"), keep=1.0)
+
+    return make
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_images_that_were_scored_again_are_not_mixed_in(
+    layout: str, finished: bool, scored: Callable[[bool], Any], tmp_path: Path, export: Callable[..., Any]
+) -> None:
+    """The sizes of the files and the places of the patches are the same."""
+    out = tmp_path / "out"
+    if finished:
+        export(scored(False), out, layout)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            export(scored(False), out, layout, progress=interrupt, threads=1)
+    left = content(out if finished else tmp_path / "out.parts")
+    new = scored(True)
+    with pytest.raises(InputError, match="out: cannot be resumed: the core-set's images are not those") as caught:
+        export(new, out, layout, resume=True)
+    assert "\n" not in str(caught.value)
+    assert content(out if finished else tmp_path / "out.parts") == left
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, "list"])
+def test_other_columns_are_not_taken_for_those_of_the_export(
+    layout: str, scored: Callable[[bool], Any], tmp_path: Path, export: Callable[..., Any]
+) -> None:
+    chosen, out = scored(False), tmp_path / "out"
+    export(chosen, out, layout)
+    left = content(out)
+    chosen.write(tmp_path / "c.parquet")
+    export(tmp_path / "c.parquet", out, layout, resume=True)
+    table = chosen.table
+    loss = pa.array(table["loss"].to_numpy() + np.float32(1))
+    other = srfast.CoreSet(table.set_column(table.column_names.index("loss"), "loss", loss), chosen.meta)
+    if layout == "list":  # which has the places alone
+        export(other, out, layout, resume=True)
+    else:
+        with pytest.raises(InputError, match="out: cannot be resumed: the core-set's columns are not those"):
+            export(other, out, layout, resume=True)
+    assert content(out) == left
+
+
+def test_a_moved_dataset_is_resumed(scored: Callable[[bool], Any], tmp_path: Path) -> None:
+    chosen, out = scored(False), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        srfast.export(chosen, out, to="folder", progress=interrupt, threads=1)
+    shutil.copytree(tmp_path / "images", tmp_path / "moved", copy_function=shutil.copyfile)  # with times of its own
+    shutil.rmtree(tmp_path / "images")
+    done = srfast.export(chosen, out, to="folder", root=tmp_path / "moved", resume=True, check=True)
+    assert done.compared == done.patches
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_an_earlier_version_left_is_refused(
+    finished: bool, coreset: Path, tmp_path: Path, export: Callable[..., Any]
+) -> None:
+    """It noted the places of the patches alone."""
+    out = left = tmp_path / "out"
+    if finished:
+        export(coreset, out, "folder")
+    else:
+        left = tmp_path / "out.parts"
+        with pytest.raises(KeyboardInterrupt):
+            export(coreset, out, "folder", progress=interrupt)
+    noted = json.loads((left / ".export.json").read_text())
+    known = {k: noted[k] for k in ("to", "scale", "lr", "format", "patches")}
+    (left / ".export.json").write_text(json.dumps(known))
+    before = content(left)
+    with pytest.raises(InputError, match=r"an earlier version of srfast began it, .*; choose another output"):
+        export(coreset, out, "folder", resume=True)
+    assert content(left) == before
 
 
 def test_two_exports_to_one_folder(coreset: Path, tmp_path: Path, export: Callable[..., Any]) -> None:
