@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from srfast.data.parquet import check_names
 from srfast.errors import InputError
 from srfast.runtime.optional import needing
 
@@ -24,9 +25,11 @@ def passing(table: pa.Table, condition: str) -> np.ndarray:
             0.5``. It cannot reach files, the network, other tables or the settings of the engine.
 
     Raises:
-        InputError: the condition is not such an expression, or names a column that does not exist.
+        InputError: the condition is not such an expression, or names a column that does not exist, or two columns of
+            the table differ only in case.
         RunError: duckdb is not installed.
     """
+    check_names("scores", table.schema)
     with needing("where:"):
         import duckdb
     with connected({}, "enable_external_access = false") as connection:

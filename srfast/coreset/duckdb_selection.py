@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.condition import ROW, check_condition, connected, not_met, reason
+from srfast.coreset.condition import MET, ROW, check_condition, connected, not_met, reason
 from srfast.coreset.one_size import counted_sizes
 from srfast.coreset.rejects import about_rejected, clean_rows
 from srfast.coreset.settings import SCORES, Selection, counted, share, short_of
@@ -243,6 +243,8 @@ class Large:
 
     def _open(self) -> int:
         """Makes the view ``passing``, checks pages and columns, and returns the number of rows."""
+        import duckdb
+
         for path in self.files.paths:
             check_pages(path)
         listed = ", ".join(_text(str(path)) for path in self.files.paths)
@@ -269,7 +271,6 @@ class Large:
         for (name, least), smallest in zip((("x", 0), ("y", 0), ("size", 1)), values[-3:], strict=True):
             if smallest < least:
                 raise InputError(f"{where}: column {name!r}: expected at least {least}, got {smallest}")
-        self._check_method(source)
         # Sizes of images that the metadata do not list are refused.
         sizes = f"SELECT DISTINCT shrink FROM {source}"
         found_sizes = self._connection.sql(sizes).to_arrow_table() if "shrink" in self.names else pa.table({})
@@ -279,18 +280,22 @@ class Large:
             file, joined = "places.place", "JOIN places USING (image)"
         row = f"{file} * {_BIG} + file_row_number"
         rows = self._connection.sql(f"SELECT {columns}, {row} AS {_name(ROW)} FROM {source} t {joined}")
+        if self.asked.where is not None:  # its window functions are over all rows, and a filter takes none
+            met = check_condition(rows, self.asked.where, self.names).alias(MET)
+            rows = rows.select(duckdb.StarExpression(), met)
         if self.asked.clean:
             rows, self._reasons = clean_rows(self._connection, rows, self.names)
         if self.asked.where is not None:
-            rows = rows.filter(check_condition(rows, self.asked.where, self.names))
+            rows = rows.filter(duckdb.ColumnExpression(MET))
         rows.create_view("passing")
+        self._check_method()
         return total
 
-    def _check_method(self, source: str) -> None:
+    def _check_method(self) -> None:
         name = str(self.asked.method)
-        if name in numeric_columns(self.files.schema) and name not in SCORES:
+        if name in numeric_columns(self.files.schema) and name not in (*SCORES, *_KEYS):
             bad = self._one(
-                f"SELECT count(*) FROM {source} WHERE ({_name(name)} IS NULL) OR NOT isfinite({_name(name)}::DOUBLE)"
+                f"SELECT count(*) FROM passing WHERE ({_name(name)} IS NULL) OR NOT isfinite({_name(name)}::DOUBLE)"
             )
             if bad:
                 raise InputError(f"column {name!r}: expected finite values to sort by, got missing ones or nan")
@@ -332,11 +337,14 @@ class Large:
     def _kth(self, key: str, where: str, k: int) -> Any:
         """The k-th lowest value of the rows for which ``where`` holds, k from 1."""
         low, high = self._connection.execute(f"SELECT min({key}), max({key}) FROM passing WHERE {where}").fetchall()[0]
-        wide = "DOUBLE" if isinstance(low, float) else "HUGEINT"
         while low != high:
-            scaled = f"(({key})::{wide} - {_number(low)})::DOUBLE / {float(high) - float(low)!r} * {BINS}"
+            if isinstance(low, float):
+                scaled = f"(({key})::DOUBLE - {_number(low)}) / {high - low!r} * {BINS}"
+                bin = f"least({BINS - 1}, floor({scaled}))::INTEGER"
+            else:  # as floats, integers beyond 2^53 could all fall into one bin
+                bin = f"(({key})::HUGEINT - {_number(low)}) * {BINS} // {_number(high - low + 1)}"
             found = self._connection.execute(
-                f"SELECT least({BINS - 1}, floor({scaled}))::INTEGER AS bin, count(*), min({key}), max({key}) "
+                f"SELECT {bin} AS bin, count(*), min({key}), max({key}) "
                 f"FROM passing WHERE {where} AND {key} BETWEEN {_number(low)} AND {_number(high)} "
                 "GROUP BY bin ORDER BY bin"
             ).fetchall()

@@ -35,6 +35,7 @@ class Reject:
     """An entry of a list of rejects."""
 
     image: str
+    """As it is written; if no image has that name, outer spaces do not count."""
     place: tuple[int, int, int] | None
     """x, y and size; None stands for the whole image."""
     reason: str
@@ -61,9 +62,10 @@ def read_rejects(path: str | os.PathLike[str]) -> list[Reject]:
 
 
 def _entry(path: str | os.PathLike[str], line: int, row: dict[str, Any]) -> Reject:
-    image, *place = ((row.get(name) or "").strip() for name in HEADER[:4])
+    image = row.get("image") or ""
+    place = [(row.get(name) or "").strip() for name in HEADER[1:4]]
     reason = (row.get("reason") or "").strip() or "listed"
-    if not image:
+    if not image.strip():
         raise InputError(f"{path}: line {line}: expected the name of an image")
     image = image.replace(os.sep, "/")  # on Windows other programs write backslashes
     try:
@@ -177,7 +179,7 @@ def _listed(table: pa.Table, code_of: dict[str, int], codes: Array, reject: str 
     found: dict[str, Array] = {}
     strangers = 0
     for entry in entries:
-        code = code_of.get(entry.image)
+        code = code_of.get(entry.image, code_of.get(entry.image.strip()))
         rows = order[:0] if code is None else order[starts[code] : starts[code + 1]]
         if entry.place is not None:
             rows = rows[(place[rows] == entry.place).all(1)]

@@ -15,10 +15,10 @@ from srfast.coreset.duckdb_selection import Files, Large, takes
 from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.catalogue import find
-from srfast.coreset.methods.sorting import descending
+from srfast.coreset.methods.sorting import check_finite, descending
 from srfast.coreset.one_size import about_sizes, one_size
 from srfast.coreset.rejects import about_rejected, rejected
-from srfast.coreset.settings import POSITIONAL, SelectArguments, counted, share, short_of
+from srfast.coreset.settings import METHODS, POSITIONAL, TARGETED, SelectArguments, counted, share, short_of
 from srfast.errors import InputError
 from srfast.runtime.progress import shown
 from srfast.scoring.rows import Rows
@@ -133,6 +133,8 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     if not n:
         counts = ", ".join(f"{reason} {n:,}" for reason, n in reasons.items()) or "none"
         raise InputError(f"clean, reject: none of the {len(table)} patches is left ({counts})")
+    if asked.method in (*TARGETED, *(c for c in columns if c not in METHODS)):
+        check_finite(str(asked.method), table, rows)
     dropped = share(asked.drop_hardest, n)
     candidates = np.sort(rows[descending(loss[rows], "des")[dropped:]]) if dropped else rows
     if asked.window is not None:

@@ -49,12 +49,15 @@ def reason(error: Exception) -> str:
 
 
 def check_names(name: str | os.PathLike[str], schema: pa.Schema) -> None:
-    """Refuses a table with two columns of the same name."""
-    seen: set[str] = set()
+    """Refuses a table with two columns of the same name, or of names that differ only in case, which SQL does not tell
+    apart."""
+    seen: dict[str, str] = {}
     for column in schema.names:
-        if column in seen:
-            raise InputError(f"{name}: column {column!r} occurs twice; rename one of the two")
-        seen.add(column)
+        if (other := seen.get(column.lower())) is not None:
+            twice = f"column {column!r} occurs twice"
+            what = twice if other == column else f"columns {other!r} and {column!r} differ only in case"
+            raise InputError(f"{name}: {what}; rename one of the two")
+        seen[column.lower()] = column
 
 
 class Writer:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import polars
 
 KEYS = ("image", "x", "y")
+COMPUTED = ("reducible", "relative", "random", "stratified", "hdc", "diverse")
+"""Methods of ``srfast.select`` that would not read a column of their name."""
 _NAMED: dict[str, Callable[[str], str]] = {
     "path": lambda name: str(PurePosixPath(name.replace("\\", "/"))),
     "file name": lambda name: PurePosixPath(name.replace("\\", "/")).name,
@@ -64,8 +66,8 @@ def join(
         The table in its old order. A row that the other table does not have gets missing values.
 
     Raises:
-        InputError: ``scores`` is a core-set, a file cannot be read, a column is missing or exists already, a name
-            stands for two rows, or no row matches.
+        InputError: ``scores`` is a core-set, a file cannot be read, a column is missing, exists already (in any case)
+            or has the name of a method that is computed, a name stands for two rows, or no row matches.
     """
     table = one_table(scores)
     return join_columns(table, other, on.split(",") if isinstance(on, str) else on).table
@@ -91,9 +93,13 @@ def join_columns(
             raise InputError(f"{name}: column {COLUMN!r}: expected numbers, the sizes of images, got {kind}")
         keys[COLUMN] = COLUMN
     added = [c for c in there.column_names if c not in keys.values() and not c.startswith("__index_level_")]
+    ours = {c.lower(): c for c in (*scores.table.column_names, "rank")}
     for column in added:
-        if column in scores.table.column_names or column == "rank":
-            raise InputError(f"{name}: column {column!r}: the score table has one of that name; rename it")
+        if (known := ours.get(column.lower())) is not None:
+            has = "one of that name" if known == column else f"{known!r}, which differs only in case"
+            raise InputError(f"{name}: column {column!r}: the score table has {has}; rename it")
+        if column in COMPUTED:
+            raise InputError(f"{name}: column {column!r}: a method of that name does not read a column; rename it")
     if not added:
         raise InputError(f"{name}: expected columns beside {', '.join(keys.values())}, got none")
     strings = there.column(keys["image"])

@@ -34,7 +34,8 @@ def stats(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.PathL
         score; ``per_image``: for each image its patches, and their mean, median and largest loss.
 
     Raises:
-        InputError: there are no rows, a file is not a score table, or shards do not belong together.
+        InputError: there are no rows, a loss is not finite, a file is not a score table, or shards do not belong
+            together.
     """
     return summary(one_table(scores, coresets=True))
 
@@ -43,6 +44,8 @@ def summary(table: Rows) -> dict[str, Any]:
     """The statistics of one table in memory, as for ``stats``."""
     if not len(table):
         raise InputError("scores: expected at least one patch, got an empty table")
+    if not np.isfinite(table.column("loss")).all():
+        raise InputError("scores: column 'loss': expected finite values")
     names = [c for c in numeric_columns(table.table.schema) if c not in _PLACES]
     columns = {name: table.column(name).astype(np.float64) for name in names}
     loss = columns["loss"]

@@ -8,7 +8,7 @@ import io
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, cast
 
@@ -30,8 +30,9 @@ from srfast.scoring.defects.panel import COLUMNS
 from srfast.scoring.defects.thresholds import THRESHOLDS, of_images, reasons
 from srfast.scoring.pipeline import Images, write_scores
 from srfast.scoring.rows import coded
-from srfast.scoring.settings import ScoreArguments
-from srfast.scoring.table import ScoreTable
+from srfast.scoring.scored import ScoredImages
+from srfast.scoring.settings import ScoreArguments, ScoreSettings
+from srfast.scoring.table import ScoreTable, one_table
 from srfast.settings import documented
 from srfast.workflows.settings import AuditArguments
 
@@ -39,6 +40,9 @@ P = ParamSpec("P")
 
 MARKED = ".srfast-rejects"
 """Name of the file with the SHA-256 of those lists of rejects that audits wrote and nobody has edited since."""
+_GRID = ("scale", "patch", "stride")
+_COMPARED = tuple(f.name for f in fields(ScoreSettings) if f.metadata.get("compared"))
+"""Settings of scoring that the columns of a table depend on."""
 FILES = {"audit.html": "audit", "images.csv": "verdicts", MARKED: "rejects"}
 WHOLE = ("small", "unreadable", "duplicate", "leak")
 """Reasons that are not thresholds: smaller than a patch, unreadable, a better copy exists, a test image."""
@@ -117,8 +121,8 @@ def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Aud
     listed.
 
     Args:
-        images: Files and folders, or one score table. The images of a table are read again if it lacks columns of
-            defects.
+        images: Files and folders, or one score table or all shards of one. The images of a table are read again if it
+            lacks columns of defects; otherwise no setting of scoring can be given.
         output: The folder to write to.
         **options: settings
 
@@ -126,7 +130,7 @@ def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Aud
         The verdicts, in the order of the images' paths.
 
     Raises:
-        InputError: an argument is wrong, or there is no image.
+        InputError: an argument is wrong, there is no image, or an image has changed since the table was made.
         RunError: the disk is full.
     """
     asked = AuditArguments.of(options)
@@ -149,16 +153,24 @@ def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
     settings = asked.part(ScoreArguments)
     if settings.several_sizes:
         raise InputError("shrink: audit judges images as they are; leave it out")
-    if len(inputs) != 1 or (kind_of(inputs[0]) != "score table" and not _parts(inputs[0])):
+    tables = [given for given in inputs if kind_of(given) in ("score table", "core-set") or _parts(given)]
+    if not tables:
         return _measured(inputs, settings)
-    table = ScoreTable.read(inputs[0])
+    names = ", ".join(map(os.fspath, tables[:3]))
+    if len(tables) < len(inputs):
+        other = next(given for given in inputs if given not in tables)
+        raise InputError(f"{other}: expected no images beside a score table ({tables[0]}); audit them by themselves")
+    table = one_table(tables)
     if SHRINK in table.columns:
-        raise InputError(
-            f"{inputs[0]}: expected images at their own size, got scores of several (shrink); name the images"
-        )
-    if any(t.column in table.columns for t in THRESHOLDS):
-        return table
+        raise InputError(f"{names}: expected images at their own size, got scores of several (shrink); name the images")
+    judged, plain = any(t.column in table.columns for t in THRESHOLDS), AuditArguments()
+    for name in _COMPARED if judged else _GRID:
+        if getattr(asked, name) != getattr(plain, name):
+            raise InputError(f"{name}: a score table has its own; leave it out, or name the images instead of {names}")
     root, meta = Path(table.meta["root"]), table.meta
+    if judged:
+        _check_images(ScoredImages.of(meta, name=names))
+        return table
     images = [root / name for name in meta["images"]]
     found = _measured(images, replace(settings, scale=meta["scale"], patch=meta["patch"], stride=meta["stride"]))
     below = Path(os.path.relpath(found.meta["root"], root))  # the images' closest folder may lie deeper
@@ -172,6 +184,14 @@ def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
     for key in ("skipped", "small"):
         about[key] = [{**entry, "image": renamed(entry["image"])} for entry in found.meta[key]]
     return ScoreTable(found.table.set_column(0, found.table.schema.field("image"), names), about)
+
+
+def _check_images(images: ScoredImages) -> None:
+    """Refuses images that are not as they were scored."""
+    for name in images.meta["images"]:
+        if not (images.root / name).exists():
+            raise InputError(f"{images.root / name}: is missing since it was scored; score the images again")
+        images.check(name)
 
 
 def _measured(images: list[Any], settings: ScoreArguments) -> ScoreTable:

@@ -59,3 +59,14 @@ def test_lines_that_are_refused(sized: ScoreTable, line: str, message: str, tmp_
     (tmp_path / "r.csv").write_text(f"image,x,y,size,reason,shrink\n{line}\n")
     with pytest.raises(InputError, match=message):
         select(sized, reject=tmp_path / "r.csv")
+
+
+@pytest.mark.parametrize(
+    ("line", "left"), [(" q.jpg,,,,noise", ["q.jpg", "a.png"]), ("q.jpg ,,,,noise", [" q.jpg", "a.png"])]
+)
+def test_outer_spaces_count_if_an_image_has_them(
+    make_table: MakeTable, line: str, left: list[str], tmp_path: Path
+) -> None:
+    table = make_table([3.0, 2.0, 1.0], [" q.jpg", "q.jpg", "a.png"])
+    (tmp_path / "r.csv").write_text(f"image,x,y,size,reason\n{line}\n")
+    assert select(table, keep=1.0, reject=tmp_path / "r.csv")["image"].tolist() == left

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from srfast.coreset.selection import select
+from srfast.coreset.settings import METHODS, SCORES, TARGETED
 from srfast.errors import InputError
-from srfast.scoring.joining import join_columns
+from srfast.scoring.joining import COMPUTED, join_columns
 from srfast.scoring.table import ScoreTable
 
 MakeTable = Callable[..., ScoreTable]
@@ -82,6 +83,15 @@ def test_a_joined_column_is_selected_by(table: ScoreTable) -> None:
     [
         ("s.csv", "image,loss\na/2.png,1\n", ["image"], "column 'loss': the score table has one of that name"),
         ("s.csv", "image,rank\na/2.png,1\n", ["image"], "column 'rank': the score table has one"),
+        (
+            "s.csv",
+            "image,Loss\na/2.png,1\n",
+            ["image"],
+            "column 'Loss': the score table has 'loss', which differs only",
+        ),
+        ("s.csv", "image,q,Q\na/2.png,1,2\n", ["image"], "columns 'q' and 'Q' differ only in case; rename one"),
+        ("s.csv", "image,relative\na/2.png,1\n", ["image"], "column 'relative': a method of that name does not read"),
+        ("random.txt", "a/2.png 1\n", ["image"], "column 'random': a method of that name does not read a column"),
         ("s.csv", "name,q\na/2.png,1\n", ["image"], "expected a column 'image' to join on, got name, q"),
         ("s.csv", "image,q\na/2.png,1\n", ["image", "x"], "on: expected image or image,x,y"),
         ("s.csv", "image,q\na/2.png,1\n", ["loss"], "on: expected image"),
@@ -118,3 +128,10 @@ def test_names_shared_by_two_of_our_images_tell_nothing(make_table: MakeTable) -
     table = make_table([1.0, 2.0], ["a/1.png", "b/1.png"])
     with pytest.raises(InputError, match="no row matches"):
         join_columns(table, pa.table({"image": ["1.png"], "q": [1]}))
+
+
+def test_columns_may_not_hide_behind_methods(table: ScoreTable) -> None:
+    """All methods but those that read a column of their name."""
+    assert set(COMPUTED) == METHODS.keys() - {*SCORES, *TARGETED}
+    joined = join_columns(table, pa.table({"image": ["a/2.png"], "influence": [1.0], "similar": [2.0]}))
+    assert joined.added == ["influence", "similar"]

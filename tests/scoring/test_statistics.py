@@ -45,6 +45,12 @@ def test_a_core_set_has_figures_too(make_table: MakeTable) -> None:
         summary(make_table([]))
 
 
+@pytest.mark.parametrize("odd", [float("inf"), float("nan")])
+def test_a_loss_that_is_not_finite_is_refused(make_table: MakeTable, odd: float) -> None:
+    with pytest.raises(InputError, match=r"^scores: column 'loss': expected finite values$"):
+        summary(make_table([1.0, odd]))
+
+
 @pytest.mark.parametrize("ties", [1000, 5])
 def test_spearman_is_scipys(ties: int) -> None:
     stats = pytest.importorskip("scipy.stats")

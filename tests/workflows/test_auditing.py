@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,51 @@ def test_a_table_without_columns_is_looked_at_again(mixed: Path, tmp_path: Path)
     srfast.score(mixed, output=tmp_path / "d.parquet", scorer="bicubic", defects=True, skip_bad=True)
     with_columns = audit(tmp_path / "d.parquet", tmp_path / "more")
     assert {v.image: v.verdict for v in with_columns.verdicts}["noisy.png"] == "reject"
+
+
+@pytest.fixture
+def scored(mixed: Path, tmp_path: Path) -> Path:
+    """A table of two images of a folder beside it, with the columns of defects."""
+    (tmp_path / "pool").mkdir()
+    for name in ("coffee.png", "noisy.png"):
+        shutil.copy(mixed / name, tmp_path / "pool")
+    srfast.score(tmp_path / "pool", output=tmp_path / "s.parquet", scorer="bicubic", defects=True)
+    return tmp_path / "s.parquet"
+
+
+def test_images_that_have_changed_since_are_not_judged(scored: Path, tmp_path: Path) -> None:
+    image = tmp_path / "pool" / "noisy.png"
+    photo("chelsea").save(image)
+    with pytest.raises(InputError, match=r"noisy\.png: has changed since it was scored; score it again$"):
+        audit(scored, tmp_path / "out")
+    image.unlink()
+    with pytest.raises(InputError, match=r"noisy\.png: is missing since it was scored; score the images again$"):
+        audit(scored, tmp_path / "out")
+
+
+def test_settings_that_a_table_has_already_are_refused(scored: Path, mixed: Path, tmp_path: Path) -> None:
+    for name, value in {"patch": 48, "stride": 48, "scale": 3, "scorer": "srcnn", "lr_images": tmp_path}.items():
+        with pytest.raises(InputError, match=f"^{name}: a score table has its own; leave it out, or name the images"):
+            audit(scored, tmp_path / "out", **{name: value})  # type: ignore[arg-type]
+    srfast.score(mixed / "sub", output=tmp_path / "bare.parquet", scorer="bicubic")
+    with pytest.raises(InputError, match=r"^patch: a score table has its own"):
+        audit(tmp_path / "bare.parquet", tmp_path / "out", patch=48)
+
+
+def test_shards_are_one_table(mixed: Path, tmp_path: Path) -> None:
+    shards = [tmp_path / f"{i}.parquet" for i in range(2)]
+    for i, path in enumerate(shards):
+        srfast.score([mixed / "sub", mixed / "noisy.png"], output=path, scorer="bicubic", defects=True, shard=(i, 2))
+    done = audit(shards, tmp_path / "out")
+    assert {v.image for v in done.verdicts} == {"noisy.png", "sub/blurred.png"}
+
+
+def test_what_is_no_score_table_is_refused_by_name(scored: Path, mixed: Path, tmp_path: Path) -> None:
+    srfast.select(scored).write(tmp_path / "c.parquet")
+    with pytest.raises(InputError, match=r"c\.parquet: expected a score table, got a core-set"):
+        audit(tmp_path / "c.parquet", tmp_path / "out")
+    with pytest.raises(InputError, match=r"coffee\.png: expected no images beside a score table \(.*s\.parquet\)"):
+        audit([scored, mixed / "coffee.png"], tmp_path / "out")
 
 
 def test_a_joined_column_is_shown(mixed: Path, tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from srfast.errors import InputError, RunError
 from srfast.runtime import plugins
 
 Run = Callable[..., tuple[int, str, str]]
-METHOD = "def upwards(table):\n    return -table['loss']\n\ndef short(table):\n    return table['loss'][1:]\n"
+METHOD = (
+    "limit = 3\n\ndef upwards(table):\n    return -table['loss']\n\ndef short(table):\n    return table['loss'][1:]\n"
+)
 MODEL = """
 import torch.nn.functional as F
 from torch import nn
@@ -73,7 +75,11 @@ def test_a_file_on_the_command_line_and_in_a_study(scores: Path, tmp_path: Path,
     out = tmp_path / "c.parquet"
     assert run("select", scores, "-o", out, "--keep", "0.3", "--method", f"{tmp_path}/mine.py:upwards")[0] == 0
     assert srfast.CoreSet.read(out).table.equals(srfast.select(scores, keep=0.3, order="asc").table)
-    for name, words in (("mine.py:none", "expected 'none' in it"), ("no.py:f", "no such file")):
+    for name, words in (
+        ("mine.py:none", "expected 'none' in it"),
+        ("mine.py:limit", "mine.py:limit to be a function, got int"),
+        ("no.py:f", "no such file"),
+    ):
         code, _, err = run("select", scores, "-o", out, "--method", f"{tmp_path}/{name}")
         assert (code, err.count("\n")) == (2, 1)
         assert words in err

@@ -45,7 +45,9 @@ def find(method: Any, columns: tuple[str, ...] = ()) -> Method:
         if method in _METHODS:
             return _METHODS[method]
         if plugins.is_file(method):
-            method = plugins.from_file(method)
+            name, method = method, plugins.from_file(method)
+            if not callable(method) and not isinstance(method, Method):
+                raise InputError(f"method: expected {name} to be a function, got {type(method).__name__}")
         elif method not in columns and method in plugins.added(GROUP):
             method = plugins.added(GROUP)[method].load()
         else:

@@ -5,23 +5,29 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 
 from srfast.coreset.methods.base import Key, Method, Pool
 from srfast.errors import InputError
-from srfast.scoring.rows import Rows
+from srfast.scoring.rows import Rows, numbers
+from srfast.scoring.table import arrow
 
 
 def column(name: str, table: Rows) -> np.ndarray:
-    """A numeric column as it is.
+    """A numeric column as it is; missing integers are 0, so that the others stay exact."""
+    values = table.table.column(name)
+    return numbers(values.fill_null(0) if pa.types.is_integer(values.type) and values.null_count else values)
+
+
+def check_finite(name: str, table: Rows, rows: np.ndarray) -> None:
+    """Refuses a column to sort by.
 
     Raises:
-        InputError: a value is missing or not finite.
+        InputError: in one of these rows, its value is missing or not finite.
     """
-    values = table.column(name)
-    # Missing integers come out of Arrow as floats that are not a number.
-    if not np.isfinite(values).all():
+    values = table.table.column(name).take(arrow(rows, np.int64))
+    if values.null_count or not np.isfinite(numbers(values)).all():
         raise InputError(f"column {name!r}: expected finite values to sort by, got missing ones or nan")
-    return values
 
 
 def reducible(table: Rows) -> np.ndarray:
