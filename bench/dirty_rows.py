@@ -33,7 +33,11 @@ POOLS = (
     ("dirty-blur-50", "50 % blurred"),
     ("dirty-overlay-20", "20 % written on"),
 )
-MORE = (("dirty-wild-30", "a mix, 30 % spoilt"), ("dirty-clean", "nothing spoilt"))
+MORE = (
+    ("dirty-wild-30", "a mix, 30 % spoilt"),
+    ("dirty-upscaled-90", "90 % enlarged"),
+    ("dirty-clean", "nothing spoilt"),
+)
 """Pools that were trained later."""
 FRESH = tuple((name.replace("dirty", "dirty-fresh"), head) for name, head in POOLS)
 LONG = (
@@ -231,6 +235,6 @@ TABLES: dict[str, Table] = {
         ),
         ARMS[1:],
     ),
-    "dirty-kept": Kept((*POOLS, MORE[0]), ARMS),
+    "dirty-kept": Kept((*POOLS, *MORE[:2]), ARMS),
     "dirty-kinds": Kept(POOLS[:1], ARMS[2:], (CLEAN, *KINDS)),
 }
