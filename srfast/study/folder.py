@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from srfast.scoring.metadata import read_meta
 from srfast.study import results, runner
 from srfast.study.cells import cells
 from srfast.study.description import Study
@@ -26,7 +27,7 @@ def described(folder: Path) -> Study | None:
     """The study that is run into the folder, by its results.parquet; None if there is none yet."""
     if not (folder / results.RESULTS).exists():
         return None
-    return results.from_plain(Results.read(folder).meta["study"])
+    return results.from_plain(read_meta(folder / results.RESULTS)["study"])
 
 
 def status_of(folder: Path, jobs: int | None = None) -> Status:

@@ -10,6 +10,7 @@ from typing import Any
 
 from srfast.data.provenance import kind_of
 from srfast.errors import InputError
+from srfast.scoring.metadata import read_meta
 from srfast.study import pool, results
 from srfast.study.cells import Cell, cells
 from srfast.study.description import Study
@@ -57,7 +58,9 @@ def gather_all(study: Study, every: Sequence[Cell], folder: Path) -> Results:
 def gather_at_the_end(study: Study, every: Sequence[Cell], folder: Path) -> Results:
     """Gathers when a run ends. If another one has meanwhile begun in the folder with another file, that file says what
     the results are of."""
-    there = Results.read(folder).meta["study"] if (folder / results.RESULTS).exists() else results.as_plain(study)
+    there = (
+        read_meta(folder / results.RESULTS)["study"] if (folder / results.RESULTS).exists() else results.as_plain(study)
+    )
     there["claims"] = [{k: v for k, v in claim.items() if k != AFTER} for claim in there["claims"]]
     if there != results.as_plain(study):
         study = results.from_plain(there)

@@ -11,6 +11,7 @@ from typing import Any
 
 from srfast.data.atomic import atomic_path
 from srfast.runtime.locks import Lock
+from srfast.scoring.metadata import read_meta
 from srfast.study.cells import Cell, cells, serves
 from srfast.study.description import Study
 from srfast.study.results import RESULTS, Results, as_plain, finished_cells, from_plain, read_json
@@ -57,7 +58,7 @@ def name_claims(
         finished = finished_cells(every, folder)
         then = [(every, finished)]
         if (folder / RESULTS).exists():
-            old = cells(from_plain(Results.read(folder).meta["study"]))
+            old = cells(from_plain(read_meta(folder / RESULTS)["study"]))
             then.append((old, finished_cells(old, folder)))
         elif not (folder / NAMED).exists():
             finished = set()  # cells that were brought together from other machines tell nothing of their claims
@@ -107,7 +108,7 @@ def _in_time(known: Results, rounds: int) -> list[dict[str, Any]]:
 
 
 def _record(folder: Path) -> list[_Entry]:
-    plain = Results.read(folder).meta["study"] if (folder / RESULTS).exists() else {}
+    plain = read_meta(folder / RESULTS)["study"] if (folder / RESULTS).exists() else {}
     if (folder / NAMED).exists():
         return [_Entry(_resolved(claim, plain), *counts) for claim, *counts in read_json(folder / NAMED)]
     # A run of before there was a record has had its claims since it began.
