@@ -125,7 +125,8 @@ def mixed_model(difference: np.ndarray) -> Error:
 
     It is the balanced two-way model without replication, by its mean squares (Henderson's method): the variance is
     (MS_seeds + MS_images - MS_rest) / (seeds images), with an effect of images not below zero; its degrees of freedom
-    are Satterthwaite's.
+    are Satterthwaite's, and no fewer than the fewest of its terms: where the subtraction leaves little, his formula
+    gives next to none, and an interval without end.
     """
     seeds, images = difference.shape
     of_seeds = images * float(difference.mean(1).var(ddof=1))
@@ -143,7 +144,8 @@ def mixed_model(difference: np.ndarray) -> Error:
         parts += [(of_images, images - 1), (remainder, freedom)]
     if total <= 0:
         return Error(0.0, seeds - 1)
-    return Error(math.sqrt(total / count), total**2 / sum(m**2 / f for m, f in parts if m))
+    satterthwaite = total**2 / sum(m**2 / f for m, f in parts if m)
+    return Error(math.sqrt(total / count), max(satterthwaite, min(f for _, f in parts)))
 
 
 def power(sigma: float, seeds: int, delta: float = DELTA) -> float:

@@ -15,13 +15,15 @@ from srfast.settings import SWITCH, Kind, Settings, mapping, number, numbers, on
 
 _of_recipe = partial(setting, shown="the model's recipe")
 _DECAY = number("a decay in [0, 1)", lambda v: 0 <= v < 1)
-_SIZE = number("a finite number of 0 or more", lambda v: 0 <= v < math.inf)
+_INFINITE = 2.0**128
+"""What single precision takes for infinite."""
+_SIZE = number("a finite number of 0 or more", lambda v: 0 <= v < _INFINITE)
 _PART = number("a fraction from 0 to 1", lambda v: 0 <= v <= 1)
 
 
 def _rate(value: Any) -> float:
     value = float(value) if isinstance(value, str) else value
-    return float(number("", lambda v: 0 < v < math.inf).plain(value))
+    return float(number("", lambda v: 0 < v < _INFINITE).plain(value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,7 @@ class Recipe(Settings):
         mapping(
             "NAME=NUMBER, finite and of 0 or more, such as deconv=0.1",
             lambda _, v: float(v),
-            lambda v: 0 <= v < math.inf,
+            lambda v: 0 <= v < _INFINITE,
         ),
         flag="--lr-factor",
         metavar="NAME=F",
@@ -123,6 +125,9 @@ class Recipe(Settings):
         super().together()
         if self.weight_decay and self.optimizer == "soap":
             raise InputError("weight_decay: expected adam or sgd with it, got soap")
+        grows = [max(1.0, self.decay)] * len(self.milestones)
+        if not math.prod([self.lr, max([1.0, *dict(self.lr_factors).values()]), *grows]) < _INFINITE:
+            raise InputError(f"lr: expected a rate that its factors leave finite in single precision, got {self.lr:g}")
         if 2 * self.loss_border >= self.lr_patch:
             raise InputError(
                 f"lr_patch: expected more than {2 * self.loss_border} (the loss leaves out {self.loss_border} LR "

@@ -141,6 +141,16 @@ def test_the_mixed_model_is_students_where_images_do_not_differ() -> None:
     assert mixed_model(np.zeros((3, 4))).se == 0
 
 
+@pytest.mark.parametrize(("seeds", "images"), [(2, 5), (4, 5), (8, 14), (4, 1000)])
+def test_intervals_have_an_end_where_seeds_and_images_hardly_differ(seeds: int, images: int) -> None:
+    """Where the mean squares nearly cancel, the degrees of freedom do not fall below those of the seeds or images, and
+    false verdicts stay as rare."""
+    rng = np.random.default_rng(images)
+    null = [draw(rng, seeds, images, 0.0, (0.0, 0.02, 0.1)) for _ in range(TRIALS)]
+    assert min(mixed_model(d).freedom for d in null) >= min(seeds, images) - 1
+    assert np.mean([judge(d).p < 0.05 for d in null]) < MOST
+
+
 @pytest.mark.parametrize("sigma", [0.01, 0.02, 0.045])
 def test_seeds_needed_have_the_power_they_promise(sigma: float) -> None:
     """Simulated: 80 % of the trials tell a difference of 0.02 dB, and fewer do with a seed less."""

@@ -123,6 +123,9 @@ def test_crops_are_the_papers_at_each_scale() -> None:
         ({"decay": math.inf}, "decay"),
         ({"weight_decay": math.inf}, "weight_decay"),
         ({"lr_factors": {"conv": math.inf}}, "lr_factors"),
+        ({"lr": 1e39}, "lr"),  # which single precision takes for infinite
+        ({"weight_decay": 1e39}, "weight_decay"),
+        ({"lr": 1e30, "lr_factors": {"conv": 1e30}}, "lr"),
     ],
 )
 def test_settings_of_optimisers_out_of_range(changes: dict[str, Any], word: str) -> None:
