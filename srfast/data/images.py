@@ -71,6 +71,8 @@ def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
         raise InputError("images: expected at least one file or folder, got none")
     absolute = []
     for item in paths:
+        if item == "":  # a variable of a shell that was not set; the working folder is named by "."
+            raise InputError("images: expected files and folders, got an empty name")
         path = Path(os.path.abspath(item))
         if not path.exists():
             raise InputError(f"{item}: no such file or folder")
