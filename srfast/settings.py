@@ -328,9 +328,11 @@ def text(expected: str) -> Kind:
 
 
 def path(expected: str = "a path", *, absolute: bool = False) -> Kind:
-    """Takes a path and keeps it as a string."""
+    """Takes a path and keeps it as a string; an empty one would be the working folder."""
 
     def plain(value: Any) -> str:
+        if value == "":
+            raise ValueError
         return os.path.abspath(value) if absolute else str(os.fspath(value))
 
     return Kind(expected, plain)
@@ -340,7 +342,9 @@ def paths(expected: str) -> Kind:
     """Takes one path or several and keeps them as absolute paths, since a run may be resumed from another folder."""
 
     def plain(value: Any) -> tuple[str, ...]:
-        given = [value] if isinstance(value, (str, os.PathLike)) else value
+        given = [value] if isinstance(value, (str, os.PathLike)) else list(value)
+        if "" in given:
+            raise ValueError
         return tuple(os.path.abspath(p) for p in given)
 
     return Kind(expected, plain)

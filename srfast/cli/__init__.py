@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import in_options, shown
+from srfast.cli.options import in_options, one_line, shown
 from srfast.cli.options import quiet as be_quiet
 from srfast.errors import InputError, RunError
 from srfast.runtime import interrupts
@@ -177,7 +177,7 @@ def _log_to_stderr(level: int) -> None:
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"srfast: {shown(in_options(record.getMessage()))}", err=True)
+        click.echo(f"srfast: {one_line(in_options(record.getMessage()))}", err=True)
 
 
 def _interrupted(argv: list[str], debug: bool) -> None:
@@ -228,7 +228,7 @@ def _nearest(error: click.UsageError) -> str:
 
 def _exit(code: int, message: Any) -> None:
     """Prints the error as one line on stderr, with its hint on a second line in a terminal, and exits."""
-    text = shown(" ".join(str(message).split()))
+    text = shown(re.sub(r"\s*\n\s*", " ", str(message).strip()))  # other spaces may be those of a file's name
     error, hint = parted(text) if sys.stderr.isatty() else (text, None)
     click.echo(f"srfast: error: {error}", err=True)
     if hint is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, result, root_option
+from srfast.cli.options import emit, json_option, one_line, result, root_option
 
 _SHOWN = 20
 
@@ -68,7 +68,7 @@ def command(
         )  # fmt: skip
         return
     for line in _lines(found, bool(against)):
-        result(line)
+        result(one_line(line))
     result(f"-> {output}")
 
 

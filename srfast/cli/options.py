@@ -133,7 +133,7 @@ def _plain(value: Any) -> Any:
 def say(text: str) -> None:
     """Prints a line for a person on stderr."""
     if not quiet():
-        click.echo(shown(text), err=True)
+        click.echo(one_line(text), err=True)
 
 
 def result(text: object) -> None:
@@ -149,11 +149,16 @@ def shown(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """Text as ``shown`` returns it, with escapes for the line breaks that a file's name may have."""
+    return shown(text).replace("\n", r"\n")
+
+
 def row_of(cells: Iterable[str]) -> list[Any]:
-    """Cells of a table of rich: text as ``shown`` returns it, without markup."""
+    """Cells of a table of rich: text as ``one_line`` returns it, without markup."""
     from rich.text import Text
 
-    return [Text(shown(cell)) for cell in cells]
+    return [Text(one_line(cell)) for cell in cells]
 
 
 def quiet(change: bool | None = None) -> bool:

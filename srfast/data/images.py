@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import io
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from srfast.data import jpeg, png
+from srfast.data import jpeg, png, tiff
 from srfast.data.workers import claim, decoding
 from srfast.errors import InputError
 
@@ -73,6 +71,8 @@ def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
         raise InputError("images: expected at least one file or folder, got none")
     absolute = []
     for item in paths:
+        if item == "":  # a variable of a shell that was not set; the working folder is named by "."
+            raise InputError("images: expected files and folders, got an empty name")
         path = Path(os.path.abspath(item))
         if not path.exists():
             raise InputError(f"{item}: no such file or folder")
@@ -185,7 +185,7 @@ def turned(image: Image.Image) -> bool:
     file = getattr(image, "fp", None)
     if image.format == "PNG" and file is not None and not known and not _has_text_after_pixels(file):
         return False
-    return image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+    return image.getexif().get(_ORIENTATION) in (5, 6, 7, 8) and not tiff.is_turned(image)
 
 
 def _has_text_after_pixels(file: Any) -> bool:
@@ -276,7 +276,17 @@ def _content(path: str | os.PathLike[str]) -> bytes:
 
 
 def _open(file: BinaryIO) -> Image.Image:
-    return Image.open(file, formats=FORMATS)
+    image = Image.open(file, formats=FORMATS)
+    if image.format == "MPO":  # a JPEG file with further pictures behind the first, as telephones write
+        image.format = "JPEG"
+    _forget_xmp(image)
+    return image
+
+
+def _forget_xmp(image: Image.Image) -> None:
+    """Removes XMP, in which Pillow looks for an orientation if EXIF has none. OpenCV does not, nor do trainers."""
+    for key in ("xmp", "XML:com.adobe.xmp"):
+        image.info.pop(key, None)
 
 
 def _decode(data: bytes) -> np.ndarray:
@@ -294,13 +304,18 @@ def _decode(data: bytes) -> np.ndarray:
             if array is not None:
                 return array
         claim(4 * pixels)  # what Pillow holds of a colour image, beside the array
+        shift, inverted = 8, False
         if kind == "TIFF":
-            _silence_libtiff()
+            tiff.silence()
+            shift, inverted = tiff.high_bits(image)
         image.load()
+        _forget_xmp(image)  # a PNG file may have it behind the pixels
         if kind == "JPEG" and jpeg.ends_gray(image):
             raise InputError("cannot be decoded (its data end early)")
         if image.getexif().get(_ORIENTATION, 1) != 1:
             image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I;16"):
+            return tiff.eight_bits(image, shift, inverted)
         if pixels <= _STRIP:
             return _array(image, kind)
         w, h = image.size
@@ -317,8 +332,6 @@ def _decode(data: bytes) -> np.ndarray:
 
 def _array(image: Image.Image, kind: str | None, info: Mapping[Any, Any] | None = None) -> np.ndarray:
     """The pixels as uint8 [H, W, 3], or [H, W] of a gray image."""
-    if image.mode.startswith("I;16"):
-        return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
     if image.mode == "I" and kind in ("PNG", "PPM"):  # 16 bits, which Pillow widens
         return (np.asarray(image) >> 8).astype(np.uint8)
     if image.mode in ("1", "L"):
@@ -332,18 +345,6 @@ def _array(image: Image.Image, kind: str | None, info: Mapping[Any, Any] | None 
     if image.mode in ("RGBA", "RGBX"):
         return np.ascontiguousarray(np.asarray(image)[:, :, :3])
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-@lru_cache(maxsize=1)
-def _silence_libtiff() -> None:
-    """Stops libtiff from printing to stderr what Pillow's exception already says."""
-    with suppress(OSError, AttributeError):
-        from PIL import _imaging
-
-        library = ctypes.CDLL(_imaging.__file__)  # looks in what it is linked to as well
-        for name in ("TIFFSetErrorHandler", "TIFFSetErrorHandlerExt", "TIFFSetWarningHandler",
-                     "TIFFSetWarningHandlerExt"):  # fmt: skip
-            getattr(library, name)(None)
 
 
 _ORIENTATION = 0x0112

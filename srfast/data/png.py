@@ -10,8 +10,8 @@ from srfast.ops import native
 
 _CHANNELS = {0: 1, 2: 3, 6: 4}
 """Colour type -> channels: gray, RGB, RGBA."""
-_ELSEWHERE = (b"Raw profile type", b"XML:com.adobe.xmp")
-"""Text chunks in which an orientation may stand."""
+_ELSEWHERE = b"Raw profile type"
+"""Beginning of the text chunks in which an orientation may stand."""
 
 
 def fast() -> bool:

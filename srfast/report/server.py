@@ -78,6 +78,9 @@ class View:
     def _select(self, asked: Mapping[str, str]) -> tuple[np.ndarray, dict[str, Any]]:
         low, high = _number(asked, "low", 0.0), _number(asked, "high", 1.0)
         where = asked.get("where", "").strip() or None
+        by = asked.get("by", "loss")
+        if by not in self.ranks:  # `select` would take a file of functions too, and run it
+            raise InputError(f"by: expected one of {', '.join(self.ranks)}, got {by!r}")
         core = select(
             self.table,
             keep=_number(asked, "keep", 0.5),
@@ -301,7 +304,7 @@ def application(view: View, token: str) -> Starlette:
 
     def guarded(answer: Any) -> Any:
         def endpoint(request: Request) -> Response:
-            if not secrets.compare_digest(request.path_params["token"], token):
+            if not secrets.compare_digest(request.path_params["token"].encode(), token.encode()):
                 return Response(status_code=404)
             try:
                 response: Response = answer(request)

@@ -68,12 +68,15 @@ def agreement(loss: np.ndarray, values: np.ndarray) -> dict[str, float | None]:
 
     Returns:
         ``spearman`` (ties get their mean rank; None if one side is constant) and ``top_half``: the share of the higher
-        half by loss that is also in the higher half by ``values``, with ties in row order.
+        half by loss that is also in the higher half by ``values``, with ties in an order that is drawn with a fixed
+        seed: the rows of a core-set are in the order of the loss, with which a constant column would agree.
     """
     known = np.isfinite(loss) & np.isfinite(values)
     loss, values = loss[known], values[known]
     if not len(loss):
         return {"spearman": None, "top_half": None}
+    drawn = np.random.default_rng(0).permutation(len(loss))
+    loss, values = loss[drawn], values[drawn]
     by_loss, by_values = (np.argsort(-v, kind="stable") for v in (loss, values))
     a, b = _mean_ranks(loss, by_loss), _mean_ranks(values, by_values)
     a, b = a - a.mean(), b - b.mean()

@@ -76,6 +76,25 @@ def test_what_is_shown_of_a_text() -> None:
     assert shown("\x00\r\x7f\u2028\ud800") == r"\x00\r\x7f\u2028\ud800"
 
 
+def test_a_name_of_several_lines_or_spaces(srfast_command: Callable[..., Any], tmp_path: Path) -> None:
+    """It looked like messages of the program; and of two spaces, or of one that does not break, one was shown."""
+    (tmp_path / "images").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "images" / "good\nsrfast: done.png")
+    Image.fromarray(pixels[:9]).save(tmp_path / "images" / "small\nsrfast: done.png")
+    (tmp_path / "images" / "at 9.00\u202fPM  bad\nsrfast: done.png").touch()
+    run = lambda *line: srfast_command(*line, cwd=tmp_path)  # noqa: E731
+    command = ("score", "images", "-o", "s.parquet", "--scorer", "bicubic", "--patch", "48")
+    refused = run(*command)
+    assert refused.returncode == 2
+    assert "at 9.00\u202fPM  bad srfast: done.png: the file is empty" in refused.stderr
+    done = run(*command, "--skip-bad")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert "\nsrfast: done" not in run("stats", "s.parquet").stdout + done.stderr
+    assert r"good\nsrfast: done.png" in run("stats", "s.parquet").stdout
+
+
 @pytest.mark.parametrize(
     "line", ["a" + "\t" * 200_000 + "x", "a" + " ," * 100_000, "," * 200_000, "\t1" * 100_000 + "x"]
 )

@@ -12,6 +12,7 @@ from PIL import Image
 
 from srfast.data.images import find_images, read_rgb, shard_of
 from srfast.errors import InputError
+from srfast.scoring.settings import ScoreArguments
 
 
 def touch(*paths: Path) -> None:
@@ -55,6 +56,20 @@ def test_a_folder_given_by_two_names_is_searched_once(tmp_path: Path) -> None:
             (f"photos/{n}" if link in given or link / "sub" in given else n) for n in ("a.png", "sub/b.png")
         ]
     assert [f.name for f in find_images([link, photos])] == ["link/a.png", "link/sub/b.png"]
+
+
+def test_an_empty_name_is_not_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a variable of a shell that was not set; with -o it replaced an empty working folder by the table."""
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path / "a.png")
+    assert [f.name for f in find_images(".")] == ["a.png"]
+    for images in ("", ["a.png", ""]):
+        with pytest.raises(InputError, match="images: expected files and folders, got an empty name"):
+            find_images(images)
+    with pytest.raises(InputError, match="output: expected a path, got ''"):
+        ScoreArguments.of({"output": ""})
+    with pytest.raises(InputError, match="lr_images: expected a path, got ''"):
+        ScoreArguments.of({"lr_images": ""})
 
 
 def test_missing_and_empty(tmp_path: Path) -> None:

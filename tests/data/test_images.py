@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from srfast.data import images
 from srfast.data.images import image_size, read_image, read_rgb
@@ -178,6 +179,7 @@ def test_orientation_of_other_formats(suffix: str, orientation: int, photo: np.n
     Image.fromarray(photo).save(path, exif=exif, **options)
     turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_270, 8: Image.Transpose.ROTATE_90}[orientation]
     np.testing.assert_array_equal(read_rgb(path), np.asarray(Image.fromarray(photo).transpose(turn)))
+    assert image_size(path) == read_rgb(path).shape[1::-1]
     if int(cv2.__version__.split(".")[0]) >= 5:
         np.testing.assert_array_equal(read_rgb(path), opencv(path))
 
@@ -195,6 +197,22 @@ def test_damaged_exif_is_no_reason_to_refuse_a_photograph(exif: bytes, photo: np
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of the damage
         np.testing.assert_array_equal(read_rgb(path), opencv(path))
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif", "jpg"])
+def test_an_orientation_in_xmp_alone_is_ignored(suffix: str, photo: np.ndarray, tmp_path: Path) -> None:
+    """Pillow applies it, OpenCV does not: patches lay elsewhere than in the image that a trainer reads."""
+    xmp = '<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp)
+    options: dict = {
+        "png": {"pnginfo": text}, "tif": {"tiffinfo": {700: xmp.encode()}}, "jpg": {"xmp": xmp.encode()},
+        "webp": {"xmp": xmp.encode(), "lossless": True},
+    }[suffix]  # fmt: skip
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(photo).save(path, **options)
+    np.testing.assert_array_equal(read_rgb(path), opencv(path))
+    assert image_size(path) == photo.shape[1::-1]
 
 
 def test_orientation_outside_1_to_8_is_ignored(photo: np.ndarray, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from srfast.data import jpeg
-from srfast.data.images import read_rgb
+from srfast.data.encoding import encoding_of
+from srfast.data.images import file_format, read_rgb
 from srfast.errors import InputError
 
 
@@ -149,4 +150,21 @@ def test_other_formats_that_were_cut(
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] + end)
     with pytest.raises(InputError, match=r"cannot be decoded|not an image"):
+        read_rgb(path)
+
+
+def test_a_file_with_further_pictures_is_a_jpeg_file(photo: Image.Image, tmp_path: Path) -> None:
+    """As telephones write them: Pillow has another name for their format, under which a cut one was taken for whole,
+    and their quality and the limit of their scans were not looked at."""
+    path = tmp_path / "several.jpg"
+    photo.save(path, "MPO", save_all=True, append_images=[photo.rotate(180)], quality=90)
+    data = path.read_bytes()
+    with Image.open(path) as image:
+        assert image.format == "MPO"
+    assert file_format(path) == "JPEG"
+    assert encoding_of(path).quality == 90
+    (tmp_path / "alone.jpg").write_bytes(saved(photo))
+    np.testing.assert_array_equal(read_rgb(path), read_rgb(tmp_path / "alone.jpg"))
+    path.write_bytes(data[: len(data) // 4] + b"\xff\xd9")
+    with pytest.raises(InputError, match="cannot be decoded"):
         read_rgb(path)

@@ -56,17 +56,22 @@ def asked(address: str) -> Any:
     return json.loads(body)
 
 
-def test_nothing_without_the_token_nor_by_another_name(address: str) -> None:
+def test_nothing_without_the_token_nor_by_another_name(address: str, tmp_path: Path) -> None:
     base, token = re.fullmatch(r"(http://127\.0\.0\.1:\d+/)([\w-]{20,})/", address).groups()
     assert get(base)[0] == 404
     assert get(f"{base}wrong/")[0] == 404
     assert get(f"{base}wrong/rows")[0] == 404
+    assert get(f"{base}%C3%A9/")[0] == 404
     assert get(f"{base}{token}/../{token}/rows", Host="evil.example")[0] == 400
     assert get(address, Host="evil.example")[0] == 400
     for path in ("picture/999999/hr", "picture/-1/hr", "picture/0/../../etc/passwd", "picture/0/x", "secret"):
         assert get(address + path)[0] == 404, path
     for path in ("whole/99", "map/-1", "rows?sort=nothing", "rows?show=lasso&lasso=1,2,x"):
         assert "error" in asked(address + path), path
+    function = tmp_path / "mine.py"
+    function.write_text("import pathlib\npathlib.Path(__file__).with_suffix('.ran').touch()\ndef f(table): ...\n")
+    assert asked(f"{address}select?by={function}:f")["error"].startswith("by: expected one of loss, ")
+    assert not function.with_suffix(".ran").exists()
     request = urllib.request.Request(address + "select", data=b"x", method="POST")
     with pytest.raises(urllib.error.HTTPError, match="405"):
         urllib.request.urlopen(request, timeout=30)

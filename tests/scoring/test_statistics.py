@@ -51,6 +51,15 @@ def test_a_loss_that_is_not_finite_is_refused(make_table: MakeTable, odd: float)
         summary(make_table([1.0, odd]))
 
 
+def test_a_column_that_says_nothing_does_not_agree_with_the_order_of_the_rows() -> None:
+    """A core-set's rows are the hardest first: of a constant column the first half of them counted as the higher."""
+    loss = np.arange(10_000.0)[::-1]
+    for values in (np.zeros(10_000), np.where(np.arange(10_000) % 100, 0.0, 1.0)):
+        for order in (1, -1):
+            # Draws of 5,000 of 10,000 rows without return: a standard deviation of 0.005.
+            assert agreement(loss[::order], values[::order])["top_half"] == pytest.approx(0.5, abs=0.025)
+
+
 @pytest.mark.parametrize("ties", [1000, 5])
 def test_spearman_is_scipys(ties: int) -> None:
     stats = pytest.importorskip("scipy.stats")

@@ -1,0 +1,51 @@
+"""TIFF files: what Pillow leaves to its caller."""
+
+from __future__ import annotations
+
+import ctypes
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
+_WHITE_IS_ZERO = 0
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Whether the size of an image that is not decoded yet is already that after its orientation, as from Pillow 11
+    on."""
+    tags = _tags(image)
+    return bool(tags) and image.size != (tags.get(_WIDTH), tags.get(_HEIGHT))
+
+
+def high_bits(image: Image.Image) -> tuple[int, bool]:
+    """How far the gray values of a decoded file of more than 8 bits are shifted to become 8, and whether they are
+    inverted then: Pillow neither stretches 12 bits nor looks at what white is."""
+    tags = _tags(image)
+    bits = tags.get(_BITS, 16)
+    return int(bits[0] if isinstance(bits, tuple) else bits) - 8, tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+
+
+def eight_bits(image: Image.Image, shift: int, inverted: bool) -> np.ndarray:
+    """Gray values as uint8 [H, W], by what ``high_bits`` says."""
+    values = (np.asarray(image) >> shift).astype(np.uint8)
+    return ~values if inverted else values
+
+
+def _tags(image: Image.Image) -> Any:
+    return getattr(image, "tag_v2", None) or {}
+
+
+@lru_cache(maxsize=1)
+def silence() -> None:
+    """Stops libtiff from printing to stderr what Pillow's exception already says."""
+    with suppress(OSError, AttributeError):
+        from PIL import _imaging
+
+        library = ctypes.CDLL(_imaging.__file__)  # looks in what it is linked to as well
+        for name in ("TIFFSetErrorHandler", "TIFFSetErrorHandlerExt", "TIFFSetWarningHandler",
+                     "TIFFSetWarningHandlerExt"):  # fmt: skip
+            getattr(library, name)(None)
