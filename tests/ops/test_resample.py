@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import srfast
-from srfast.errors import InputError
+from srfast.errors import InputError, RunError
 from srfast.ops import reference
 
 
@@ -100,6 +100,23 @@ def test_wrong_arguments_are_named(function: object, x: object, scale: object, e
 
 def test_a_whole_float_is_a_scale() -> None:
     assert srfast.upsample(torch.zeros(1, 1, 4, 4), 2.0).shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: srfast.downsample(x, 2),
+        lambda x: srfast.upsample(x, 2),
+        lambda x: srfast.imresize(x[0].permute(1, 2, 0), 0.5),
+    ],
+)
+def test_a_backward_pass_is_refused_and_not_without_effect(function: object) -> None:
+    """It gave no gradient, and a training went on without this part of its loss."""
+    x = torch.rand(2, 3, 8, 8, requires_grad=True)
+    with pytest.raises(RunError, match=r"no gradient; srfast\.reference\.resample has one"):
+        (function(x).sum() + x.sum()).backward()
+    (srfast.reference.resample(x, 0.5).sum() + x.sum()).backward()
+    assert float((x.grad - 1).abs().max()) > 0.2
 
 
 @pytest.mark.parametrize("op", ["downsample", "upsample"])

@@ -66,7 +66,7 @@ def test_slices_of_joined_pieces(table: srfast.ScoreTable) -> None:
 
 
 def test_no_caller_changes_the_scores_through_a_column(table: srfast.ScoreTable, tmp_path: Path) -> None:
-    """What a Parquet file is read into is writable: a method that worked in place changed the losses of the core-set."""
+    """Parquet files are read into writable memory: a method that worked in place changed the losses of the core-set."""
 
     def standardised(rows: srfast.ScoreTable) -> np.ndarray:
         loss = rows["loss"]
