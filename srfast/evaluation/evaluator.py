@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeAlias, cast
@@ -137,10 +138,7 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
         pairs = {file.name: low.find(file.name) for file in files}
         check_apart(pairs.items())
     scores = []
-    training = {} if network is None else {part: part.training for part in network.model.modules()}
-    if network is not None:
-        network.model.eval()
-    try:
+    with nullcontext() if network is None else network.evaluating():
         for file in files:
             hr = read_image(file.path)
             lr = read_image(pairs[file.name]) if pairs else None
@@ -156,9 +154,6 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
             except InputError as error:
                 raise InputError(f"{file.path}: {error}") from None
             scores.append(ImageScore(file.name, psnr, ssim))
-    finally:
-        for part, was in training.items():
-            part.training = was
     return Evaluation(name, protocol, scale, s.window, scores)
 
 
