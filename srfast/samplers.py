@@ -123,8 +123,7 @@ class RS2(_Shared):
         self, data: Sized | int, keep: float, *, seed: int = 0, rank: int | None = None, world: int | None = None
     ) -> None:
         super().__init__(data, seed, rank, world)
-        share: Any = keep
-        if not isinstance(share, Real) or isinstance(share, bool) or not 0 < share <= 1:
+        if not _fraction(keep) or keep == 0:
             raise InputError(f"keep: expected a fraction with 0 < keep <= 1, got {keep!r}")
         self.count = max(1, int(keep * self.n + 0.5))
 
@@ -173,7 +172,7 @@ class InfoBatch(_Shared):
     ) -> None:
         super().__init__(data, seed, rank, world)
         for name, value, one in (("ratio", ratio, False), ("anneal", anneal, True)):
-            if not isinstance(value, Real) or isinstance(value, bool) or not (0 <= value < 1 or (one and value == 1)):
+            if not _fraction(value) or (value == 1 and not one):
                 raise InputError(f"{name}: expected a fraction with 0 <= {name} <{'=' * one} 1, got {value!r}")
         self.epochs, self.ratio, self.anneal = check_integer("epochs", epochs, 1), ratio, anneal
         self._losses = np.full(self.n, np.nan)
@@ -239,6 +238,10 @@ class InfoBatch(_Shared):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self._losses, self._told, self._known = (state[k].numpy().copy() for k in self._arrays())
+
+
+def _fraction(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1
 
 
 def _indices(index: Tensor | np.ndarray | list[int], n: int) -> np.ndarray:

@@ -91,11 +91,21 @@ def test_an_empty_batch(function: object) -> None:
         (torch.zeros(1, 1, 8, 8), 5, InputError, "scale"),
         (torch.zeros(1, 1, 8, 8), True, InputError, "scale"),
         (torch.zeros(1, 1, 8, 8), 2.5, InputError, "scale"),
+        (torch.zeros(1, 1, 8, 8), np.array([2]), InputError, "scale"),
+        (torch.zeros(1, 1, 8, 8), np.array([2, 3]), InputError, "scale"),
     ],
 )
 def test_wrong_arguments_are_named(function: object, x: object, scale: object, error: type, words: str) -> None:
     with pytest.raises(error, match=words):
         function(x, scale)
+
+
+def test_a_wrong_boundary_or_factor_is_named() -> None:
+    for boundary in (["symmetric"], None, "mirror"):
+        with pytest.raises(InputError, match="boundary: expected 'symmetric' or 'replicate'"):
+            srfast.upsample(torch.zeros(1, 1, 4, 4), 2, boundary=boundary)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="scale: expected a number from"):
+        srfast.imresize(np.zeros((4, 4), np.uint8), 10**400)
 
 
 def test_a_whole_float_is_a_scale() -> None:
