@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import typing
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -163,6 +164,8 @@ def _open(model: str | Path | nn.Module, scale: int | None, device: str) -> tupl
         known = getattr(model, "scale", None)
         own = Descriptor.of(model, scale or (known if known in (2, 3, 4) else 2))
         return own.name, own, own.scale
+    if not isinstance(model, (str, os.PathLike)):
+        raise InputError(f"model: expected a name, a path or a module, got {model!r}")
     if str(model).lower() == "bicubic":
         return "bicubic", None, scale or 2
     named = isinstance(model, str) and model.lower() in models.names()
