@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sized
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from srfast.errors import InputError
+from srfast.ops.checks import check_integer
 
 __all__ = ["RS2", "InfoBatch", "random_subset"]
 
@@ -31,14 +33,12 @@ class _Shared(Sampler[int]):
     """The indices of an epoch, dealt out to the processes in turn; the last round is filled with the first indices."""
 
     def __init__(self, data: Sized | int, seed: int, rank: int | None, world: int | None) -> None:
-        n = data if isinstance(data, int) else len(data)
-        if isinstance(n, bool) or n < 1:
-            raise InputError(f"data: expected at least one sample, got {n}")
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise InputError(f"seed: expected a non-negative integer, got {seed!r}")
-        self.n, self.seed = n, int(seed)
-        self.rank = int(os.environ.get("RANK", "0")) if rank is None else rank
-        self.world = int(os.environ.get("WORLD_SIZE", "1")) if world is None else world
+        n: Any = len(data) if isinstance(data, Sized) and not isinstance(data, (str, bytes)) else data
+        if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
+            raise InputError(f"data: expected a dataset or a length of at least 1, got {n!r}")
+        self.n, self.seed = int(n), check_integer("seed", seed, 0)
+        self.rank = int(os.environ.get("RANK", "0")) if rank is None else check_integer("rank", rank)
+        self.world = int(os.environ.get("WORLD_SIZE", "1")) if world is None else check_integer("world", world)
         if not 0 <= self.rank < self.world:
             raise InputError(f"rank: expected 0 <= rank < world = {self.world}, got {self.rank}")
         self.epoch = 0
@@ -50,8 +50,12 @@ class _Shared(Sampler[int]):
         """The indices of this epoch for all processes, in order."""
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Sets the epoch of the next iteration, which begins at this process's sample number ``start``."""
-        self._go_to(epoch, start)
+        """Sets the epoch of the next iteration, which begins at this process's sample number ``start``; both from 0.
+
+        Raises:
+            InputError: one of them is not a whole number, or below 0.
+        """
+        self._go_to(check_integer("epoch", epoch, 0), check_integer("start", start, 0))
 
     def _go_to(self, epoch: int, start: int) -> None:
         self.epoch, self._start, self._given, self._own = epoch, start, start, None
@@ -64,7 +68,7 @@ class _Shared(Sampler[int]):
         return self._own
 
     def __len__(self) -> int:
-        return len(self._share()) - self._start
+        return max(0, len(self._share()) - self._start)
 
     def __iter__(self) -> Iterator[int]:
         own = self._share()
@@ -119,7 +123,7 @@ class RS2(_Shared):
         self, data: Sized | int, keep: float, *, seed: int = 0, rank: int | None = None, world: int | None = None
     ) -> None:
         super().__init__(data, seed, rank, world)
-        if not isinstance(keep, (int, float)) or isinstance(keep, bool) or not 0 < keep <= 1:
+        if not _fraction(keep) or keep == 0:
             raise InputError(f"keep: expected a fraction with 0 < keep <= 1, got {keep!r}")
         self.count = max(1, int(keep * self.n + 0.5))
 
@@ -147,7 +151,7 @@ class InfoBatch(_Shared):
 
     Args:
         data: The dataset, or its length.
-        epochs: Number of epochs of the training.
+        epochs: Number of epochs of the training, at least 1.
         ratio: Probability of leaving a sample out, 0 <= ratio < 1.
         anneal: Fraction of the epochs after which no sample is left out, from 0 to 1.
         seed: Random seed, any non-negative integer.
@@ -167,13 +171,10 @@ class InfoBatch(_Shared):
         world: int | None = None,
     ) -> None:
         super().__init__(data, seed, rank, world)
-        for name, value, low, high in (
-            ("ratio", ratio, ratio >= 0, ratio < 1),
-            ("anneal", anneal, anneal >= 0, anneal <= 1),
-        ):
-            if not (low and high):
-                raise InputError(f"{name}: expected a fraction between 0 and 1, got {value!r}")
-        self.epochs, self.ratio, self.anneal = epochs, ratio, anneal
+        for name, value, one in (("ratio", ratio, False), ("anneal", anneal, True)):
+            if not _fraction(value) or (value == 1 and not one):
+                raise InputError(f"{name}: expected a fraction with 0 <= {name} <{'=' * one} 1, got {value!r}")
+        self.epochs, self.ratio, self.anneal = check_integer("epochs", epochs, 1), ratio, anneal
         self._losses = np.full(self.n, np.nan)
         self._told: np.ndarray = np.zeros(self.n, bool)
         self._known = self._losses.copy()  # the losses that this epoch's draw is made from
@@ -237,6 +238,10 @@ class InfoBatch(_Shared):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self._losses, self._told, self._known = (state[k].numpy().copy() for k in self._arrays())
+
+
+def _fraction(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1
 
 
 def _indices(index: Tensor | np.ndarray | list[int], n: int) -> np.ndarray:

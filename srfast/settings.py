@@ -10,6 +10,7 @@ import difflib
 import functools
 import inspect
 import os
+import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -208,7 +209,8 @@ def documented(settings: type[Settings]) -> Callable[[F], F]:
 
 
 def _described(f: dataclasses.Field[Any]) -> str:
-    text = f"{f.name}: {f.metadata['help']} {f.metadata.get('more', '')}".replace("`", "``").rstrip()
+    text = f"{f.name}: {f.metadata['help']} {f.metadata.get('more', '')}".rstrip()
+    text = re.sub("`+", "``", text)  # some of it is written for this documentation alone
     return textwrap.fill(text, 120, initial_indent=" " * 8, subsequent_indent=" " * 12, break_on_hyphens=False)
 
 

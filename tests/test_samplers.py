@@ -180,6 +180,12 @@ def test_infobatch_losses_cross_processes(tmp_path: Path) -> None:
     [
         (lambda: RS2(0, 0.5), "data"), (lambda: RS2(10, 0), "keep"), (lambda: RS2(10, 1.5), "keep"),
         (lambda: RS2(10, 0.5, seed=-1), "seed"), (lambda: RS2(10, 0.5, rank=2, world=2), "rank"),
+        (lambda: RS2(None, 0.5), "data"), (lambda: RS2(10.0, 0.5), "data"), (lambda: RS2(10, "a"), "keep"),
+        (lambda: RS2(10, 0.5, seed=1.5), "seed"), (lambda: RS2(10, 0.5, rank="0", world=1), "rank"),
+        (lambda: RS2(10, 0.5).set_epoch(-1), "epoch"), (lambda: RS2(10, 0.5).set_epoch(2.5), "epoch"),
+        (lambda: RS2(10, 0.5).set_epoch(1, -3), "start"), (lambda: InfoBatch(10, 0), "epochs"),
+        (lambda: InfoBatch(10, "a"), "epochs"), (lambda: InfoBatch(10, 5, ratio="a"), "ratio"),
+        (lambda: InfoBatch(10, 5, anneal=None), "anneal"),
         (lambda: InfoBatch(10, 5, ratio=1.0), "ratio"), (lambda: InfoBatch(10, 5, anneal=2.0), "anneal"),
         (lambda: InfoBatch(10, 5).update([10], np.zeros(1)), "index"),
         (lambda: InfoBatch(10, 5).update([1], np.zeros(2)), "loss"),
@@ -192,3 +198,15 @@ def test_infobatch_losses_cross_processes(tmp_path: Path) -> None:
 def test_what_is_refused(make: Any, words: str) -> None:
     with pytest.raises(InputError, match=f"^{words}: "):
         make()
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    want = list(RS2(10, 0.5, seed=3))
+    assert list(RS2(np.int64(10), np.float32(0.5), seed=np.int64(3))) == want  # type: ignore[arg-type]
+
+
+def test_an_epoch_that_was_gone_through_is_empty() -> None:
+    sampler = RS2(10, 0.5)
+    sampler.set_epoch(1, 7)
+    assert len(sampler) == 0
+    assert list(sampler) == []

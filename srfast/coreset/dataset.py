@@ -24,7 +24,8 @@ class CorePatches(Pairs, Dataset[tuple[Tensor, Tensor]]):
 
     Item i is (lr, hr): uint8 tensors [3, size / scale, size / scale] and [3, size, size], channels first, RGB. The LR
     image is made from the whole HR image, bit for bit as by MATLAB's imresize, and then cropped, as trainers do. The
-    border of an LR patch therefore depends on its surroundings, unlike in a score in "patch" mode.
+    border of an LR patch therefore depends on its surroundings, unlike in a score in "patch" mode. Workers and threads
+    may share one instance.
 
     Args:
         coreset: The result of ``srfast.select``, an Arrow table, or the path of coreset.parquet.

@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from srfast.data.lowres import LowRes, read_lr
 from srfast.data.parquet import check_names
 from srfast.data.shrink import factors, read_shrunk, sizes_of
 from srfast.errors import InputError
+from srfast.ops.checks import check_integer
 from srfast.ops.color import rounded_y
 from srfast.ops.functional import imresize
 from srfast.scoring.metadata import parse_meta
@@ -244,8 +246,13 @@ class Pairs:
 
     def __init__(self, patches: Patches, scale: int, keep_images: int = KEPT_IMAGES) -> None:
         patches.check_grid(scale)
-        self.patches, self.scale, self.keep_images = patches, scale, max(1, keep_images)
+        self.patches, self.scale = patches, scale
+        self.keep_images = check_integer("keep_images", keep_images, 1)
+        self._start()
+
+    def _start(self) -> None:
         self._kept: LRUCache[tuple[str, float], tuple[np.ndarray, np.ndarray]] = LRUCache(self.keep_images)
+        self._lock = Lock()  # a cache that two threads fill at once loses track of what it holds
 
     def __len__(self) -> int:
         return len(self.patches.image)
@@ -265,13 +272,20 @@ class Pairs:
         return lr[:, y // s : (y + size) // s, x // s : (x + size) // s], hr[:, y : y + size, x : x + size]
 
     def _planes(self, image: str, factor: float) -> tuple[np.ndarray, np.ndarray]:
-        if (image, factor) in self._kept:
-            return self._kept[image, factor]
+        with self._lock:
+            kept = self._kept.get((image, factor))
+        if kept is not None:
+            return kept
         self.patches.images.check(image)
         pair = read_pair(self.patches.source(image, factor), self.scale)
-        self._kept[image, factor] = pair
+        with self._lock:
+            self._kept[image, factor] = pair
         return pair
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers start with an empty cache instead of a copy of the parent's images.
-        return {**self.__dict__, "_kept": LRUCache(self.keep_images)}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_kept", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()

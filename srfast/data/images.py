@@ -66,7 +66,10 @@ def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     Raises:
         InputError: a path does not exist, no image was found, or a score table cannot hold one of the names.
     """
-    paths = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    paths = [inputs] if isinstance(inputs, (str, os.PathLike)) or not isinstance(inputs, Iterable) else list(inputs)
+    wrong = [p for p in paths if not isinstance(p, (str, os.PathLike))]
+    if wrong:
+        raise InputError(f"images: expected paths of files and folders, got {wrong[0]!r:.80}")
     if not paths:
         raise InputError("images: expected at least one file or folder, got none")
     absolute = []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import typing
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeAlias, cast
@@ -137,10 +139,7 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
         pairs = {file.name: low.find(file.name) for file in files}
         check_apart(pairs.items())
     scores = []
-    training = {} if network is None else {part: part.training for part in network.model.modules()}
-    if network is not None:
-        network.model.eval()
-    try:
+    with nullcontext() if network is None else network.evaluating():
         for file in files:
             hr = read_image(file.path)
             lr = read_image(pairs[file.name]) if pairs else None
@@ -156,9 +155,6 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
             except InputError as error:
                 raise InputError(f"{file.path}: {error}") from None
             scores.append(ImageScore(file.name, psnr, ssim))
-    finally:
-        for part, was in training.items():
-            part.training = was
     return Evaluation(name, protocol, scale, s.window, scores)
 
 
@@ -168,6 +164,8 @@ def _open(model: str | Path | nn.Module, scale: int | None, device: str) -> tupl
         known = getattr(model, "scale", None)
         own = Descriptor.of(model, scale or (known if known in (2, 3, 4) else 2))
         return own.name, own, own.scale
+    if not isinstance(model, (str, os.PathLike)):
+        raise InputError(f"model: expected a name, a path or a module, got {model!r}")
     if str(model).lower() == "bicubic":
         return "bicubic", None, scale or 2
     named = isinstance(model, str) and model.lower() in models.names()

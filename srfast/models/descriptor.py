@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,6 +35,17 @@ class Descriptor:
     @property
     def channels(self) -> int:
         return 1 if self.color == "y" else 3
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Puts the network into evaluation mode; afterwards each of its parts is in the mode that it was in."""
+        training = {part: part.training for part in self.model.modules()}
+        self.model.eval()
+        try:
+            yield
+        finally:
+            for part, was in training.items():
+                part.training = was
 
     @classmethod
     def of(cls, model: nn.Module, scale: int, name: str = "", color: Literal["y", "rgb"] | None = None) -> Descriptor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,6 +79,8 @@ def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
         InputError: it is not a weights file, the architecture is unknown, or the scale is unknown or another.
         RunError: the file needs an extra that is not installed.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"path: expected the path of a weights file, got {path!r}")
     path = Path(path)
     weights, about = _read(path)
     if "model" in about:

@@ -121,9 +121,11 @@ def create(name: str, scale: int = 2, pretrained: bool = False, **options: Any) 
         InputError: the name, scale or an option is unknown, or there are no shipped weights for this model.
         RunError: the model needs an extra that is not installed.
     """
-    description = describe(name)
-    if scale not in (2, 3, 4):
-        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    from srfast.ops.checks import check_scale  # loads NumPy, which lists of names do without
+
+    if not isinstance(name, str):
+        raise InputError(f"name: expected the name of a model, got {name!r}")
+    description, scale = describe(name), check_scale(scale)
     if pretrained and not description.pretrained:
         shipped = ", ".join(d.name for d in _MODELS.values() if d.pretrained)
         raise InputError(f"pretrained: weights ship for {shipped} only, not for {name}; train it or load a checkpoint")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from srfast.errors import InputError
@@ -38,7 +37,7 @@ class Tile:
         Raises:
             InputError: the network returned another shape than it should.
         """
-        sr = _run(network, lr[..., self.rows_read, self.columns_read])
+        sr = run(network, lr[..., self.rows_read, self.columns_read])
         top, left = self.rows.start - self.rows_read.start, self.columns.start - self.columns_read.start
         height, width = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
         s = network.scale
@@ -97,7 +96,7 @@ def super_resolve(network: Descriptor, lr: Tensor, tile: int | None = None) -> T
     if tile is None:
         tile = TILE if network.receptive is not None and h * w > WHOLE_PIXELS else 0
     if tile == 0 or tile >= max(h, w):
-        return _run(network, lr)
+        return run(network, lr)
     out = lr.new_empty(*lr.shape[:2], h * scale, w * scale)
     for part in tiles(network, h, w, tile):
         rows, columns = (slice(s.start * scale, s.stop * scale) for s in (part.rows, part.columns))
@@ -109,10 +108,16 @@ def _up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
 
 
-def _run(network: Descriptor, lr: Tensor) -> Tensor:
-    sr: Tensor = network.model(lr)
+def run(network: Descriptor, lr: Tensor, name: str = "model") -> Tensor:
+    """SR of images [N, C, h, w], whole.
+
+    Raises:
+        InputError: the network, which the message calls ``name``, did not return a tensor [N, C, scale * h, scale * w].
+    """
+    sr = network.model(lr)
     scale = network.scale
-    expected = torch.Size((*lr.shape[:2], lr.shape[2] * scale, lr.shape[3] * scale))
-    if sr.shape != expected:
-        raise InputError(f"model: expected an output of {list(expected)} at scale {scale}, got {list(sr.shape)}")
+    expected = [*lr.shape[:2], lr.shape[2] * scale, lr.shape[3] * scale]
+    if not isinstance(sr, Tensor) or list(sr.shape) != expected:
+        got = list(sr.shape) if isinstance(sr, Tensor) else type(sr).__name__
+        raise InputError(f"{name}: expected an output of {expected} at scale {scale}, got {got}")
     return sr

@@ -13,7 +13,7 @@ from srfast.ops.native import BOUNDARIES
 
 def check_scale(scale: int) -> int:
     """Returns a scale as an int: 2, 3 or 4, also if given as a float."""
-    if isinstance(scale, (bool, str, bytes)) or scale not in (2, 3, 4):
+    if isinstance(scale, (bool, str, bytes)) or np.ndim(scale) or scale not in (2, 3, 4):
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
     return int(scale)
 
@@ -22,7 +22,7 @@ def check_factor(scale: float) -> float:
     """Checks a factor of imresize: a filter has 4 / scale taps, and 2^16 times a pixel is more than memory holds."""
     try:
         factor = float(scale)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         factor = 0.0
     if not 2**-16 <= factor <= 2**16:
         raise InputError(f"scale: expected a number from 2^-16 to 2^16, got {scale!r}")
@@ -30,7 +30,7 @@ def check_factor(scale: float) -> float:
 
 
 def check_boundary(boundary: str) -> None:
-    if boundary not in BOUNDARIES:
+    if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         raise InputError(f"boundary: expected 'symmetric' or 'replicate', got {boundary!r}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from srfast.errors import InputError
+from srfast.errors import InputError, RunError
 from srfast.ops.checks import check_boundary, check_factor, check_scale
 from srfast.ops.native import BOUNDARIES, SRCNN_SHAPES, compiled, isa_index, packed_scorer, score_batch
 
@@ -163,6 +163,25 @@ def _(x: Tensor, scale: int, boundary: str) -> Tensor:
 @torch.library.register_fake("srfast::per_sample_mse")
 def _(a: Tensor, b: Tensor) -> Tensor:
     return a.new_empty(a.shape[0], dtype=torch.float32)
+
+
+def _mse_inputs(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _mse_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    a, b = ctx.saved_tensors
+    ours = (a - b) * (2 / max(1, a[:1].numel()) * grad).view(-1, *[1] * (a.ndim - 1))
+    return ours, -ours
+
+
+def _no_backward(ctx: Any, grad: Tensor) -> None:
+    raise RunError("imresize, downsample and upsample have no gradient; srfast.reference.resample has one")
+
+
+torch.library.register_autograd("srfast::per_sample_mse", _mse_backward, setup_context=_mse_inputs, lib=LIBRARY)
+for _name in ("imresize", "downsample", "upsample"):
+    torch.library.register_autograd(f"srfast::{_name}", _no_backward, lib=LIBRARY)
 
 
 @torch.library.register_fake("srfast::score_patches")

@@ -35,6 +35,7 @@ def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> I
     Raises:
         InputError (a ValueError): the shape, scale or boundary is wrong.
         TypeError: the type or dtype is wrong.
+        RunError: the gradient of a tensor is asked for, in the backward pass; ``srfast.reference.resample`` has one.
     """
     if not (is_tensor(img) or isinstance(img, np.ndarray)):
         raise TypeError(f"img: expected a NumPy array or a tensor, got {_kind(img)}")
@@ -65,11 +66,12 @@ def downsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Te
         boundary: "symmetric" or "replicate", as for ``imresize``.
 
     Returns:
-        [N, C, ceil(H / scale), ceil(W / scale)] float32; it is not differentiable.
+        [N, C, ceil(H / scale), ceil(W / scale)] float32.
 
     Raises:
         InputError: the shape, scale or boundary is wrong.
         TypeError: ``x`` is not a float32 tensor.
+        RunError: a gradient is asked for, in the backward pass; ``srfast.reference.resample`` has one.
     """
     return _planes(x).downsample(x, _checked(scale, boundary), boundary)
 
@@ -83,11 +85,12 @@ def upsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tens
         boundary: "symmetric" or "replicate", as for ``imresize``.
 
     Returns:
-        [N, C, scale * H, scale * W] float32; it is not differentiable.
+        [N, C, scale * H, scale * W] float32.
 
     Raises:
         InputError: the shape, scale or boundary is wrong.
         TypeError: ``x`` is not a float32 tensor.
+        RunError: a gradient is asked for, in the backward pass; ``srfast.reference.resample`` has one.
     """
     return _planes(x).upsample(x, _checked(scale, boundary), boundary)
 
@@ -100,7 +103,7 @@ def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
         b: A tensor of the same shape, dtype and device.
 
     Returns:
-        [N] float32 in squared units of the input, summed in float64.
+        [N] float32 in squared units of the input, summed in float64. Gradients flow to ``a`` and ``b``, in float32.
 
     Raises:
         InputError: shapes or devices differ, or a sample is empty.

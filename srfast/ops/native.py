@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from srfast.errors import InputError, RunError
+from srfast.runtime.optional import untraced
 
 ISAS = ("baseline", "avx2", "avx512")
 BOUNDARIES = {"symmetric": 0, "replicate": 1}
@@ -98,6 +99,7 @@ def score_batch(
     return out
 
 
+@untraced
 def imresize(image: np.ndarray, scale: float, boundary: int) -> np.ndarray:
     """``srfast.imresize`` of an array [H, W, C], uint8, float32 or float64."""
     src = np.ascontiguousarray(image)

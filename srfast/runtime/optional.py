@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from srfast.errors import RunError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 OWN = {"train": "train", "study": "study", "run_study": "study", "onnx": "onnx"}
 """Commands and functions that have an extra of their own, which also brings PyTorch."""
@@ -25,6 +28,20 @@ def is_tensor(value: Any) -> bool:
     """Whether a value is a tensor of PyTorch; PyTorch is not imported to find out."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
+
+
+def untraced(function: F) -> F:
+    """Keeps torch.compile out of a function that hands pointers to the compiled module.
+
+    A traced frame frees arrays before the pointers to them are followed. Dynamo is there only if something is compiled.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        dynamo = sys.modules.get("torch._dynamo")
+        return (function if dynamo is None else dynamo.disable(function))(*args, **options)
+
+    return cast(F, call)
 
 
 def missing(what: str, error: ImportError) -> RunError | None:

@@ -74,6 +74,8 @@ def load_network(scorer: Scorer, scale: int) -> Network:
         return Network("bicubic", "bicubic", hashlib.sha256(b"").hexdigest(), scale)
     if scorer == "srcnn":
         return _shipped(scale)
+    if not isinstance(scorer, (str, os.PathLike)):
+        raise InputError(f"scorer: expected a name, a weight file, a module or a function, got {scorer!r}")
     path = Path(scorer)
     if not path.is_file():
         raise InputError(f"scorer: expected srcnn, bicubic or a weight file, got {str(scorer)!r} (no such file)")

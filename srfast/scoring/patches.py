@@ -8,7 +8,7 @@ import numpy as np
 
 from srfast.errors import InputError
 from srfast.ops.device import Device
-from srfast.runtime.optional import is_tensor
+from srfast.runtime.optional import is_tensor, untraced
 from srfast.runtime.threads import default_threads
 from srfast.scoring.backends.choice import make_engine
 from srfast.scoring.backends.protocol import BatchEngine, TakesTensors, check_finite
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Patches = TypeVar("Patches", np.ndarray, Tensor)
 
 
+@untraced
 def score_patches(
     patches: Patches,
     scale: Scale = 2,

@@ -48,6 +48,8 @@ class Rows:
     def column(self, name: str) -> np.ndarray:
         """A column as a NumPy array; ``image`` is an object array of str.
 
+        The array cannot be written to, since it may be the table's own memory; ``.copy()`` makes one that can.
+
         Raises:
             InputError: there is no column of that name.
         """
@@ -220,10 +222,16 @@ def of_frame(name: str, frame: Any, schema: pa.Schema) -> tuple[pa.Table, dict[s
 
 
 def numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """A column as an array, without a copy if its numbers are contiguous.
+    """A column as an array that cannot be written to, without a copy if its numbers are contiguous.
 
     ``to_numpy`` is not used, since it imports pandas (0.4 s) if that is installed.
     """
+    array = _numbers(column)
+    array.flags.writeable = False  # what Parquet files are read into is writable, and is the table's own memory
+    return array
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     if not pa.types.is_primitive(column.type) or column.null_count or pa.types.is_boolean(column.type):
         return column.to_numpy()
     dtype = np.dtype(column.type.to_pandas_dtype())

@@ -120,7 +120,9 @@ class ScoreSettings(Settings):
         None, "Number of CPU threads that decode and score.", whole(1), shown="one per core", old=("workers",)
     )
     shard: tuple[int, int] | None = setting(
-        None, "Score only every n-th image, from the i-th on; `srfast select` reads the n tables as one.",
+        None,
+        "Score only every n-th image, from the i-th on. i counts from 0 or from 1: 0/2 and 1/2 are all images, and so "
+        "are 1/2 and 2/2. `srfast select` reads the n tables as one.",
         Kind("i/n with 0 <= i <= n and n >= 1", _shard), metavar="i/n",
     )  # fmt: skip
     skip_bad: bool = setting(False, "Leave out files that cannot be read, and list them in the table.", SWITCH)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from cachetools import Cache, LRUCache
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -121,6 +124,27 @@ def test_the_scale_of_the_scores_is_followed(photo_folder: Path, tmp_path: Path,
     assert gather("fsrcnn", str(photo_folder), tmp_path / "run", False, {"steps": 1}).settings.scale == 2
 
 
+class Slow(LRUCache):
+    """A cache into which another thread looks between the two steps of a removal."""
+
+    def __delitem__(self, key: object) -> None:
+        def removed(cache: LRUCache, key: object) -> None:
+            Cache.__delitem__(cache, key)
+            time.sleep(0.002)
+
+        LRUCache.__delitem__(self, key, removed)
+
+
+def test_threads_share_core_patches(coreset: Path) -> None:
+    """Two threads that put an image into the cache at once made it lose track: KeyError."""
+    dataset = srfast.CorePatches(coreset, keep_images=1)
+    expected = [dataset[i][0] for i in range(len(dataset))]
+    dataset._kept = Slow(1)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda i: dataset[i % len(dataset)][0], range(40)))
+    assert all(torch.equal(lr, expected[i % len(dataset)]) for i, lr in enumerate(found))
+
+
 def test_core_patches_bad_input(photo_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("not parquet")
     pq.write_table(coreset_table(photo_folder).drop_columns(["y"]), tmp_path / "column.parquet")
@@ -133,6 +157,9 @@ def test_core_patches_bad_input(photo_folder: Path, tmp_path: Path) -> None:
             srfast.CorePatches(tmp_path / name)
     with pytest.raises(InputError, match="scale"):
         srfast.CorePatches(coreset_table(photo_folder), 5)
+    for number in (0, 1.5, "8"):
+        with pytest.raises(InputError, match="keep_images: expected"):
+            srfast.CorePatches(coreset_table(photo_folder), keep_images=number)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="empty"):
         srfast.CorePatches(coreset_table(photo_folder, []))
     with pytest.raises(InputError, match=r"scale.*x = 2"):

@@ -388,3 +388,11 @@ def test_small_images_say_so(tmp_path: Path) -> None:
     Image.new("RGB", (12, 12)).save(tmp_path / "small.png")
     with pytest.raises(InputError, match=r"small\.png"):
         srfast.evaluate("bicubic", tmp_path, 2)
+
+
+def test_what_is_no_model_and_no_path_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="model: expected a name, a path or a module, got 3"):
+        srfast.evaluate(3, tmp_path)  # type: ignore[arg-type]
+    for data in (3, [tmp_path, None], None):
+        with pytest.raises(InputError, match="images: expected paths of files and folders, got"):
+            srfast.evaluate("bicubic", data)  # type: ignore[arg-type]

@@ -366,3 +366,12 @@ def test_a_missing_extra_says_how_to_get_it(name: str, monkeypatch: pytest.Monke
 def test_nothing_optional_is_imported_for_the_registry() -> None:
     program = "import sys, srfast.models as m; m.create('fsrcnn'); sys.exit('spandrel' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_what_is_no_name_and_no_path_is_named() -> None:
+    with pytest.raises(InputError, match="name: expected the name of a model, got 3"):
+        models.create(3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="scale: expected 2, 3 or 4"):
+        models.create("srcnn", [2, 3])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="path: expected the path of a weights file, got None"):
+        models.load(None)  # type: ignore[arg-type]

@@ -79,3 +79,16 @@ def test_wrong_arguments_are_named(a: object, b: object, error: type, words: str
 
 def test_opcheck() -> None:
     torch.library.opcheck(torch.ops.srfast.per_sample_mse.default, (torch.randn(3, 4, 5), torch.randn(3, 4, 5)))
+
+
+def test_gradients_are_those_of_plain_pytorch() -> None:
+    """It gave none, and a training on it learned nothing."""
+    a, b = torch.rand(3, 2, 5, 7, requires_grad=True), torch.rand(3, 2, 5, 7, requires_grad=True)
+    weight = torch.tensor([1.0, 2.0, 0.5])
+    got = torch.autograd.grad((srfast.per_sample_mse(a, b) * weight).sum(), (a, b))
+    want = torch.autograd.grad(((a - b).square().mean((1, 2, 3)) * weight).sum(), (a, b))
+    for g, w in zip(got, want, strict=True):
+        torch.testing.assert_close(g, w)
+    empty = torch.rand(0, 3, requires_grad=True)
+    srfast.per_sample_mse(empty, empty.detach()).sum().backward()
+    assert empty.grad.shape == (0, 3)

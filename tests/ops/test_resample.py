@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import srfast
-from srfast.errors import InputError
+from srfast.errors import InputError, RunError
 from srfast.ops import reference
 
 
@@ -91,6 +91,8 @@ def test_an_empty_batch(function: object) -> None:
         (torch.zeros(1, 1, 8, 8), 5, InputError, "scale"),
         (torch.zeros(1, 1, 8, 8), True, InputError, "scale"),
         (torch.zeros(1, 1, 8, 8), 2.5, InputError, "scale"),
+        (torch.zeros(1, 1, 8, 8), np.array([2]), InputError, "scale"),
+        (torch.zeros(1, 1, 8, 8), np.array([2, 3]), InputError, "scale"),
     ],
 )
 def test_wrong_arguments_are_named(function: object, x: object, scale: object, error: type, words: str) -> None:
@@ -98,8 +100,33 @@ def test_wrong_arguments_are_named(function: object, x: object, scale: object, e
         function(x, scale)
 
 
+def test_a_wrong_boundary_or_factor_is_named() -> None:
+    for boundary in (["symmetric"], None, "mirror"):
+        with pytest.raises(InputError, match="boundary: expected 'symmetric' or 'replicate'"):
+            srfast.upsample(torch.zeros(1, 1, 4, 4), 2, boundary=boundary)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="scale: expected a number from"):
+        srfast.imresize(np.zeros((4, 4), np.uint8), 10**400)
+
+
 def test_a_whole_float_is_a_scale() -> None:
     assert srfast.upsample(torch.zeros(1, 1, 4, 4), 2.0).shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: srfast.downsample(x, 2),
+        lambda x: srfast.upsample(x, 2),
+        lambda x: srfast.imresize(x[0].permute(1, 2, 0), 0.5),
+    ],
+)
+def test_a_backward_pass_is_refused_and_not_without_effect(function: object) -> None:
+    """It gave no gradient, and a training went on without this part of its loss."""
+    x = torch.rand(2, 3, 8, 8, requires_grad=True)
+    with pytest.raises(RunError, match=r"no gradient; srfast\.reference\.resample has one"):
+        (function(x).sum() + x.sum()).backward()
+    (srfast.reference.resample(x, 0.5).sum() + x.sum()).backward()
+    assert float((x.grad - 1).abs().max()) > 0.2
 
 
 @pytest.mark.parametrize("op", ["downsample", "upsample"])

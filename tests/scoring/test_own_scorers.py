@@ -65,6 +65,34 @@ def test_a_table_names_it_by_its_weights(mode: str, photo_folder: Path) -> None:
     assert (table.column("loss") > table.column("bicubic")).mean() > 0.9
 
 
+def test_a_module_stays_in_the_mode_of_its_parts(photo_folder: Path, real_patches: object) -> None:
+    """A network that scored in its own training was in evaluation mode from then on."""
+    network = Nearest(3)
+    network.more = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(3))
+    network.more[1].eval()
+    modes = [part.training for part in network.modules()]
+    srfast.score_patches(real_patches(3, 48), scorer=network)  # type: ignore[operator]
+    assert [part.training for part in network.modules()] == modes
+    srfast.score(photo_folder, patch=48, mode="dense", scorer=network)  # type: ignore[arg-type]
+    assert [part.training for part in network.modules()] == modes
+    assert sorted(set(modes)) == [False, True]
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize(
+    ("scorer", "words"),
+    [
+        (lambda lr: F.interpolate(lr, scale_factor=2).numpy(), r"expected an output of \[., 3, 48, 48\].*got ndarray"),
+        (lambda lr: (lr, lr), r"expected an output of \[., 3, 48, 48\] at scale 2, got tuple"),
+        (None, "scorer: expected a name, a weight file, a module or a function, got None"),
+        (3, "scorer: expected a name, a weight file, a module or a function, got 3"),
+    ],
+)
+def test_what_is_no_network_is_named(scorer: object, words: str, n: int, real_patches: object) -> None:
+    with pytest.raises(InputError, match=words):
+        srfast.score_patches(real_patches(n, 48), scorer=scorer)  # type: ignore[operator, arg-type]
+
+
 def test_another_scale_is_refused(real_patches: object) -> None:
     with pytest.raises(InputError, match=r"scorer: expected an output of \[2, 3, 48, 48\] at scale 2"):
         srfast.score_patches(real_patches(2, 48), scorer=Nearest(3, scale=3))  # type: ignore[operator]

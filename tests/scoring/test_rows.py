@@ -65,6 +65,25 @@ def test_slices_of_joined_pieces(table: srfast.ScoreTable) -> None:
     np.testing.assert_array_equal(pieces["x"], np.concatenate([table["x"][3:7], table["x"][1:3]]))
 
 
+def test_no_caller_changes_the_scores_through_a_column(table: srfast.ScoreTable, tmp_path: Path) -> None:
+    """Parquet files are read into writable memory: a method that worked in place changed the losses of the core-set."""
+
+    def standardised(rows: srfast.ScoreTable) -> np.ndarray:
+        loss = rows["loss"]
+        loss -= loss.mean()
+        return loss
+
+    table.write(tmp_path / "scores.parquet")
+    read = srfast.ScoreTable.read(tmp_path / "scores.parquet")
+    with pytest.raises(ValueError, match="read-only"):
+        srfast.select(read, method=standardised)
+    for rows in (read, srfast.select(read), table[::2]):
+        for name in rows.columns[1:]:
+            with pytest.raises(ValueError, match="read-only"):
+                rows[name][0] = 1
+    np.testing.assert_array_equal(read["loss"], table["loss"])
+
+
 def test_what_is_wrong_is_named(table: srfast.ScoreTable) -> None:
     with pytest.raises(InputError, match=r"column: expected one of image, x, .*, got 'los'"):
         table["los"]

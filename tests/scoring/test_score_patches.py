@@ -314,3 +314,15 @@ def test_opcheck(net: Any, real_patches: Any) -> None:
     op = torch.ops.srfast.score_patches.default
     torch.library.opcheck(op, (patches, weights, 2, "symmetric", "", False))
     assert_scores(op(patches, weights, 2, "symmetric", "baseline", False).numpy(), oracle(patches.numpy(), net(2)))
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_it_may_be_called_in_a_compiled_function(dynamic: bool | None) -> None:
+    """The process ended there: what the compiled module was given pointers to had been freed."""
+    patches = torch.randint(0, 256, (3, 12, 12, 3), dtype=torch.uint8)
+    loss = torch.compile(lambda p: srfast.score_patches(p, 2) + 1, backend="eager", dynamic=dynamic)
+    for p in (patches, patches[:2], patches.numpy()):
+        assert (loss(p) == srfast.score_patches(p, 2) + 1).all()
+    half = torch.compile(lambda p: srfast.imresize(p, 0.5), backend="eager", dynamic=dynamic)
+    image = patches[0].numpy()
+    assert (half(image) == srfast.imresize(image, 0.5)).all()

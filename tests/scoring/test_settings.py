@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,11 @@ def test_score_takes_the_settings_with_the_same_defaults() -> None:
     own = {n: p.default for n, p in parameters.items() if n in FIELDS}
     assert own == FIELDS
     assert list(own) == list(FIELDS)
+
+
+def test_docstrings_mark_code_by_two_backticks() -> None:
+    for function in (srfast.score, srfast.select, srfast.prune, srfast.audit, srfast.evaluate, srfast.train):
+        assert not re.search("(?<!`)(`|`{3,})(?!`)", function.__doc__ or ""), function
 
 
 def test_the_command_line_offers_each() -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from srfast.data.grid import Grid
-from srfast.errors import InputError
 from srfast.models import tiling
 from srfast.models.descriptor import Descriptor
 from srfast.ops import native, reference
@@ -23,9 +23,21 @@ from srfast.scoring.backends.maps import MapEngine
 from srfast.scoring.network import Network
 
 log = logging.getLogger(__name__)
+F = TypeVar("F", bound=Callable[..., Any])
 
 SEAMS = 1e-3
 """Mean change of a tile's error map at twice the overlap, relative to its mean, from which on a warning is logged."""
+
+
+def _running(method: F) -> F:
+    """Runs a method of ``Upscaler`` without gradients and with the network in evaluation mode, for its time only."""
+
+    @functools.wraps(method)
+    def run(self: Upscaler, *args: Any) -> Any:
+        with torch.inference_mode(), self.network.evaluating():
+            return method(self, *args)
+
+    return cast(F, run)
 
 
 class Upscaler:
@@ -45,10 +57,10 @@ class Upscaler:
     def __init__(self, network: Descriptor, device: torch.device, overlap: int = tiling.OVERLAP) -> None:
         self.network, self.device = network, device
         self.overlap = -(-overlap // tiling.ALIGN) * tiling.ALIGN
-        network.model.to(device).eval()
+        network.model.to(device)
         self._looked_at = network.receptive is not None
 
-    @torch.inference_mode()
+    @_running
     def errors(self, hr: Tensor, lr: Tensor) -> Tensor:
         """Squared errors on Y, float32 [N, H, W] in units of [0, 255]^2, of HR [N, H, W, 3 or 1] uint8 and its LR."""
         planes = self._planes(lr)
@@ -56,15 +68,10 @@ class Upscaler:
             rows = [torch.cat([self._error(t, planes, hr[0]) for t in row], 1) for row in self._rows(planes)]
             return torch.cat(rows)[None]
         with without_tf32():
-            sr = self.network.model(planes)
-        expected = [*planes.shape[:2], *(self.network.scale * n for n in planes.shape[2:])]
-        if list(sr.shape) != expected:
-            raise InputError(
-                f"scorer: expected an output of {expected} at scale {self.network.scale}, got {list(sr.shape)}"
-            )
+            sr = tiling.run(self.network, planes, "scorer")
         return (self._luma(sr) - _rounded(hr.to(self.device)).float()).square()
 
-    @torch.inference_mode()
+    @_running
     def dense(self, hr: Tensor, lr: Tensor, grid: Grid) -> np.ndarray:
         """Means float32 [len(grid)] of the windows of the squared-error map of HR [H, W, 3 or 1] and LR [h, w, ...].
 
@@ -78,7 +85,7 @@ class Upscaler:
             sums.add(error[None], Band(begin, end, begin, end))
         return sums.means()[0].cpu().numpy()
 
-    @torch.inference_mode()
+    @_running
     def upscale(self, lr: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """SR of an LR image uint8 [h, w, 3 or 1]: its Y float32 [H, W] of 16..235, not rounded, and RGB float32 [H, W,
         3] in [0, 255] from a network of colours, otherwise None."""
