@@ -64,9 +64,11 @@ class ScoreTable(Rows):
     def read(cls, path: str | os.PathLike[str]) -> ScoreTable:
         """Reads scores.parquet, or a folder of parts (part-*.parquet) as one table.
 
+        The rows of a core-set are read too, in its order and without their ``rank``.
+
         Raises:
-            InputError: the file is not there, not a score table, of another version or damaged, has paths that leave
-                the root, or parts do not belong together.
+            InputError: the file is not there, not a table of scores, of another version or damaged, has paths that
+                leave the root, or parts do not belong together.
         """
         table, meta = read_parquet(path)
         check_columns(path, table, SCHEMA)

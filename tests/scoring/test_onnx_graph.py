@@ -243,6 +243,7 @@ def test_graph_refuses_sizes_it_cannot_score_exactly() -> None:
     [
         ({"scale": 5}, "scale: expected 2, 3 or 4, got 5"),
         ({"scale": 3, "patch": 97}, "patch: expected a positive multiple of the scale 3, got 97"),
+        ({"scale": 2, "patch": "a"}, "patch: expected a positive multiple of the scale 2, got 'a'"),
         ({"scale": 2, "boundary": "wrap"}, "boundary: expected 'symmetric' or 'replicate', got 'wrap'"),
         ({"scale": 2, "output": "sr"}, "output: expected 'loss', 'map' or 'lr', got 'sr'"),
         ({"scale": 2, "channels": 4}, "channels: expected 3 (RGB) or 1 (Y), got 4"),

@@ -177,7 +177,7 @@ def _size(scale: int, patch: int | tuple[int, int] | None) -> Size:
     if patch is None:
         return None, None
     height, width = patch if isinstance(patch, tuple) else (patch, patch)
-    if any(n < scale or n % scale for n in (height, width)):
+    if any(not isinstance(n, (int, np.integer)) or n < scale or n % scale for n in (height, width)):
         raise InputError(f"patch: expected a positive multiple of the scale {scale}, got {patch!r}")
     return height, width
 
