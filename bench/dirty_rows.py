@@ -36,10 +36,13 @@ POOLS = (
 MORE = (
     ("dirty-wild-30", "a mix, 30 % spoilt"),
     ("dirty-upscaled-90", "90 % enlarged"),
+    ("dirty-upscaled-compressed-75", "75 % enlarged, then JPEG"),
     ("dirty-clean", "nothing spoilt"),
 )
 """Pools that were trained later."""
 FRESH = tuple((name.replace("dirty", "dirty-fresh"), head) for name, head in POOLS)
+OTHERS = tuple((name.replace("dirty", "dirty-arms"), head) for name, head in POOLS)
+"""The arms that FRESH left out, with its seeds."""
 LONG = (
     ("dirty-long-wild-60", "a mix, 60 % spoilt"),
     ("dirty-long-upscaled-75", "75 % enlarged"),
@@ -123,8 +126,8 @@ class OverPools:
     """Differences of arms, each the mean over pools that were trained with the same seeds; a column for all of a test
     set, and one for each stratum."""
 
-    pools: tuple[tuple[str, ...], ...]
-    """For each pool its studies, whose seeds are joined."""
+    pools: tuple[str, ...]
+    """For each pool its study, or studies between " + ", whose seeds are joined."""
     rows: tuple[tuple[str, str, str], ...]
     """Words, arm, control."""
     updates: int = 1951
@@ -132,11 +135,10 @@ class OverPools:
     def differences(self, stratum: str = "") -> list[Comparison]:
         """One for each row; "" is the whole test set."""
         sides = [(f"{arm} {self.updates}", f"{control} {self.updates}") for _, arm, control in self.rows]
-        return [judge(np.mean([self._joined(pool, *both, stratum) for pool in self.pools], 0)) for both in sides]
-
-    @staticmethod
-    def _joined(studies: tuple[str, ...], arm: str, control: str, stratum: str) -> np.ndarray:
-        return np.concatenate([paired(study, "fsrcnn", arm, control, DATASET, stratum) for study in studies])
+        return [
+            judge(np.mean([paired(pool, "fsrcnn", *both, DATASET, stratum) for pool in self.pools], 0))
+            for both in sides
+        ]
 
     def markdown(self) -> str:
         columns = [self.differences(s) for s in ("", *_STRATA)]
@@ -167,9 +169,12 @@ _OVER = (
     *((f"{words} against all patches", arm, "full 100") for words, arm in ARMS[1:]),
     ("the hardest half of what `--clean` leaves against the hardest half", "clean_des 50", "des 50"),
     ("... against the clean images alone", "clean_des 50", "oracle 100"),
+    ("... against what `--clean` leaves", "clean_des 50", "clean 100"),
+    ("... against the half by `relative`", "clean_des 50", "relative 50"),
     ("the hardest half against a random half", "des 50", "random 50"),
     ("... against the half by bicubic's loss", "des 50", "bicubic 50"),
     ("... against the half by Sobel", "des 50", "sobel 50"),
+    ("... against the half by `relative`", "des 50", "relative 50"),
 )
 
 _NAMED = (
@@ -179,7 +184,22 @@ _NAMED = (
     ("the hardest half of what `--clean` leaves against the clean images alone", "clean_des 50", "oracle 100"),
 )
 """Of the mean over the pools, in studies/dirty-fresh.toml."""
-_FRESH = tuple((name,) for name, _ in FRESH)
+_OTHERS = (
+    ("what `--clean` leaves against all patches", "clean 100", "full 100"),
+    ("the hardest half of what `--clean` leaves against what `--clean` leaves", "clean_des 50", "clean 100"),
+    ("the hardest quarter against all patches", "des 25", "full 100"),
+    ("the half by `relative` against all patches", "relative 50", "full 100"),
+    ("a random half against all patches", "random 50", "full 100"),
+    ("the hardest half against a random half", "des 50", "random 50"),
+    ("the hardest half against the half by bicubic's loss", "des 50", "bicubic 50"),
+    ("the hardest half against the half by Sobel", "des 50", "sobel 50"),
+    ("the hardest half after the hardest 5 % were dropped against the hardest half", "refined 50", "des 50"),
+    ("the hardest half of what `--clean` leaves against the half by `relative`", "clean_des 50", "relative 50"),
+)
+"""Of the mean over the pools, in studies/dirty-arms.toml."""
+_EIGHT = tuple(" + ".join(n for n, _ in studies) for studies in zip(POOLS, OTHERS, FRESH, strict=True))
+_FRESH = tuple(name for name, _ in FRESH)
+_LATER = tuple(name for name, _ in OTHERS)
 _FOUR = tuple(row for row in ARMS if row[1] in ("full 100", "oracle 100", "des 50", "clean_des 50"))
 
 
@@ -199,10 +219,18 @@ def _pools(prefix: str, pools: tuple[tuple[str, str], ...], arms: tuple[tuple[st
 
 TABLES: dict[str, Table] = {
     "expect-dirty": Strata(EXPECT, claims=True),
-    "dirty-over": OverPools(tuple((name,) for name, _ in POOLS), _OVER),
+    "dirty-over": OverPools(_EIGHT, _OVER),
+    "dirty-arms": OverClaims(OverPools(_LATER, _OTHERS)),
+    "dirty-arms-strata": OverClaims(OverPools(_LATER, (_OTHERS[0], _OTHERS[2])), strata=True),
+    "dirty-arms-means": Means(
+        OTHERS[0][0],
+        ("BSD100, 1,951 updates", *(head for _, head in OTHERS)),
+        tuple(f"{name}: fsrcnn 1951" for name, _ in OTHERS),
+        tuple(row for row in ARMS if row[1] != "oracle 100"),
+    ),
+    "dirty-arms-pools": Across(OTHERS, ARMS),
     "dirty-fresh": OverClaims(OverPools(_FRESH, _NAMED)),
     "dirty-fresh-strata": OverClaims(OverPools(_FRESH, (_NAMED[0], _NAMED[2])), strata=True),
-    "dirty-eight": OverPools(tuple((a, b) for (a, _), (b, _) in zip(POOLS, FRESH, strict=True)), _NAMED),
     **_pools("dirty", POOLS, ARMS),
     **_pools("dirty-more", MORE, ARMS),
     "dirty-fresh-means": Means(
@@ -235,6 +263,6 @@ TABLES: dict[str, Table] = {
         ),
         ARMS[1:],
     ),
-    "dirty-kept": Kept((*POOLS, *MORE[:2]), ARMS),
+    "dirty-kept": Kept((*POOLS, *MORE[:-1]), ARMS),
     "dirty-kinds": Kept(POOLS[:1], ARMS[2:], (CLEAN, *KINDS)),
 }

@@ -47,8 +47,8 @@ class Claims:
 class Strata:
     """Differences on a test set and on its strata: words, study, model, arms, controls, test set.
 
-    Arms and controls are separated by " + ": their mean, seed by seed. Bold: the interval leaves zero out, or, of
-    ``claims``, the claim was named and is told among all claims of its study.
+    Arms and controls are separated by " + ": their mean, seed by seed; studies too: their seeds, joined. Bold: the
+    interval leaves zero out, or, of ``claims``, the claim was named and is told among all claims of its study.
     """
 
     rows: tuple[tuple[str, str, str, str, str, str], ...]
@@ -246,18 +246,24 @@ def group(study: str, model: str, arm: str) -> Group | None:
 
 
 def paired(study: str, model: str, arm: str, control: str, dataset: str = DATASET, stratum: str = "") -> np.ndarray:
-    """Arm less control [seeds, images] over the seeds that both have."""
-    a, b = group(study, model, arm), group(study, model, control)
-    if a is None or b is None:
-        raise SystemExit(f"{study}: no {model} {arm if a is None else control}")
-    both = sorted(set(a.seeds) & set(b.seeds))
-    if stratum:
-        one, other = (
-            (_results(n.partition(": ")[0] if ": " in n else study), g.key) for n, g in ((arm, a), (control, b))
-        )
-        return strata_difference(one, other, dataset, stratum, both)
-    found: np.ndarray = np.subtract(*(x.psnr[dataset][[x.seeds.index(s) for s in both]] for x in (a, b)))
-    return found
+    """Arm less control [seeds, images] over the seeds that both have; of studies between " + ", each seed from the
+    first that has it."""
+    found: list[np.ndarray] = []
+    seen: set[int] = set()
+    for one in study.split(" + "):
+        a, b = group(one, model, arm), group(one, model, control)
+        if a is None or b is None:
+            continue
+        both = sorted((set(a.seeds) & set(b.seeds)) - seen)
+        seen.update(both)
+        if both and stratum:
+            sides = ((_results(n.partition(": ")[0] if ": " in n else one), g.key) for n, g in ((arm, a), (control, b)))
+            found.append(strata_difference(*sides, dataset, stratum, both))
+        elif both:
+            found.append(np.subtract(*(x.psnr[dataset][[x.seeds.index(s) for s in both]] for x in (a, b))))
+    if not found:
+        raise SystemExit(f"{study}: no {model} {arm} and {control}")
+    return np.concatenate(found)
 
 
 def difference(study: str, model: str, arm: str, control: str, dataset: str = DATASET) -> Comparison:
