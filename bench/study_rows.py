@@ -257,8 +257,10 @@ def paired(study: str, model: str, arm: str, control: str, dataset: str = DATASE
         both = sorted((set(a.seeds) & set(b.seeds)) - seen)
         seen.update(both)
         if both and stratum:
-            sides = ((_results(n.partition(": ")[0] if ": " in n else one), g.key) for n, g in ((arm, a), (control, b)))
-            found.append(strata_difference(*sides, dataset, stratum, both))
+            left, right = (
+                (_results(n.partition(": ")[0] if ": " in n else one), g.key) for n, g in ((arm, a), (control, b))
+            )
+            found.append(strata_difference(left, right, dataset, stratum, both))
         elif both:
             found.append(np.subtract(*(x.psnr[dataset][[x.seeds.index(s) for s in both]] for x in (a, b))))
     if not found:
