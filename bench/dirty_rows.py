@@ -198,6 +198,7 @@ _OTHERS = (
 )
 """Of the mean over the pools, in studies/dirty-arms.toml."""
 _EIGHT = tuple(" + ".join(n for n, _ in studies) for studies in zip(POOLS, OTHERS, FRESH, strict=True))
+_SIX = tuple((f"{name} + {name.replace('long', 'long-more')}", head) for name, head in LONG)
 _FRESH = tuple(name for name, _ in FRESH)
 _LATER = tuple(name for name, _ in OTHERS)
 _FOUR = tuple(row for row in ARMS if row[1] in ("full 100", "oracle 100", "des 50", "clean_des 50"))
@@ -252,6 +253,13 @@ TABLES: dict[str, Table] = {
     ),
     "dirty-long-claims": Across(LONG, ARMS),
     "dirty-long-strata": Across(LONG, ARMS, strata=True),
+    "dirty-long-six": Strata(
+        tuple(
+            (f"{head}{on}", studies, "fsrcnn", "clean_des 50 15608", "full 100 15608", dataset)
+            for dataset, on in ((DATASET, ""), ("Urban100", ", on Urban100"))
+            for studies, head in _SIX
+        )
+    ),
     "dirty-won-back": WonBack(
         (
             *((name, head, 1951, DATASET) for name, head in POOLS if name in ("dirty-wild-60", "dirty-upscaled-75")),

@@ -21,6 +21,7 @@ from srfast.study.publication import publish, results_folder
 from srfast.study.result_groups import groups, main_dataset
 from srfast.study.results import Results
 from srfast.study.runner import run_study
+from srfast.study.strata import STRATA
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = ROOT / "studies"
@@ -65,7 +66,8 @@ def test_every_auc_that_is_written_is_one_that_was_measured() -> None:
 
 
 def test_every_effect_that_is_written_is_one_that_was_found(page: ModuleType) -> None:
-    """Of two arms of a study, or of studies whose names begin alike, on BSD100 and Urban100, or the mean over pools."""
+    """Of two arms of a study, or of studies whose names begin alike, on BSD100 and Urban100, or the mean over pools,
+    there on each stratum too."""
     pages = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
     # Tables are held to the results by the test above.
     prose = {path.name: "".join(x for x in path.read_text().splitlines(True) if x[0] != "|") for path in pages}
@@ -86,8 +88,9 @@ def test_every_effect_that_is_written_is_one_that_was_found(page: ModuleType) ->
                     found |= {tuple(round(v, digits) for v in (e.mean, e.low, e.high)) for digits in (2, 3)}
     every = (getattr(t, "over", t) for t in page.TABLES.values())
     over = (t for t in every if hasattr(t, "differences"))
-    for e in (c.effect for table in over for c in table.differences()):
-        found |= {tuple(round(v, digits) for v in (e.mean, e.low, e.high)) for digits in (2, 3)}
+    for e in (c.effect for table in over for stratum in ("", *STRATA) for c in table.differences(stratum)):
+        for one in ((e.mean, e.low, e.high), (-e.mean, -e.high, -e.low)):
+            found |= {tuple(round(v, digits) for v in one) for digits in (2, 3)}
     assert {effect: name for effect, name in written.items() if effect not in found} == {}
 
 
