@@ -21,6 +21,20 @@ SIZES = (
 )
 
 
+WILD = (
+    ("all patches", "full 100"),
+    ("the hardest half", "des 50"),
+    ("the hardest quarter", "des 25"),
+    ("the hardest tenth", "des 10"),
+    ("the hardest 5 %", "des 5"),
+    ("a random quarter", "random 25"),
+    ("a random tenth", "random 10"),
+    ("the hardest quarter after the hardest 5 % were dropped", "refined 25"),
+    ("the hardest tenth after the hardest 5 % were dropped", "refined 10"),
+    ("the hardest 5 % after the hardest 5 % were dropped", "refined 5"),
+    ("the quarter by `relative`", "relative 25"),
+    ("the tenth by `relative`", "relative 10"),
+)
 BEST = (("every size by its own loss", "four_des 5"), ("each place at its best size", "four_best 5"))
 FEWER = (
     ("the hardest tenth", "des 10"),
@@ -78,6 +92,8 @@ TABLES: dict[str, Table] = {
         tuple(row for row in SIZES if row[1].split()[0] not in ("random", "clean_des", "one", "best_des")),
         ("BSD100", "Urban100"),
     ),
+    "wild-means": Means("wild", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), WILD),
+    **_claims("wild", "wild", WILD),
     "updates": Strata(
         tuple(
             (
