@@ -204,15 +204,16 @@ _LATER = tuple(name for name, _ in OTHERS)
 _FOUR = tuple(row for row in ARMS if row[1] in ("full 100", "oracle 100", "des 50", "clean_des 50"))
 
 
+def _means(pools: tuple[tuple[str, str], ...], arms: tuple[tuple[str, str], ...]) -> Means:
+    """PSNR after 1,951 updates, a column a pool."""
+    columns = tuple(f"{name}: fsrcnn 1951" for name, _ in pools)
+    return Means(pools[0][0], ("BSD100, 1,951 updates", *(head for _, head in pools)), columns, arms)
+
+
 def _pools(prefix: str, pools: tuple[tuple[str, str], ...], arms: tuple[tuple[str, str], ...]) -> dict[str, Table]:
     """PSNR after 1,951 updates, the claims about test sets, and those about strata."""
     return {
-        f"{prefix}-means": Means(
-            pools[0][0],
-            ("BSD100, 1,951 updates", *(head for _, head in pools)),
-            tuple(f"{name}: fsrcnn 1951" for name, _ in pools),
-            arms,
-        ),
+        f"{prefix}-means": _means(pools, arms),
         f"{prefix}-claims": Across(pools, arms),
         f"{prefix}-strata": Across(pools, arms, strata=True),
     }
@@ -223,23 +224,13 @@ TABLES: dict[str, Table] = {
     "dirty-over": OverPools(_EIGHT, _OVER),
     "dirty-arms": OverClaims(OverPools(_LATER, _OTHERS)),
     "dirty-arms-strata": OverClaims(OverPools(_LATER, (_OTHERS[0], _OTHERS[2])), strata=True),
-    "dirty-arms-means": Means(
-        OTHERS[0][0],
-        ("BSD100, 1,951 updates", *(head for _, head in OTHERS)),
-        tuple(f"{name}: fsrcnn 1951" for name, _ in OTHERS),
-        tuple(row for row in ARMS if row[1] != "oracle 100"),
-    ),
+    "dirty-arms-means": _means(OTHERS, tuple(row for row in ARMS if row[1] != "oracle 100")),
     "dirty-arms-pools": Across(OTHERS, ARMS),
     "dirty-fresh": OverClaims(OverPools(_FRESH, _NAMED)),
     "dirty-fresh-strata": OverClaims(OverPools(_FRESH, (_NAMED[0], _NAMED[2])), strata=True),
     **_pools("dirty", POOLS, ARMS),
     **_pools("dirty-more", MORE, ARMS),
-    "dirty-fresh-means": Means(
-        FRESH[0][0],
-        ("BSD100, 1,951 updates", *(head for _, head in FRESH)),
-        tuple(f"{name}: fsrcnn 1951" for name, _ in FRESH),
-        _FOUR,
-    ),
+    "dirty-fresh-means": _means(FRESH, _FOUR),
     "dirty-fresh-pools": Across(FRESH, ARMS),
     "dirty-l1-means": Means("dirty-l1", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), L1),
     "dirty-l1": Family("dirty-l1", L1),
