@@ -4,10 +4,10 @@ Both are SHA-256, as 64 lower-case hexadecimal digits:
 
 * that of a file: of its bytes,
 * that of pixels: of the ASCII text ``RGB8 <width> <height>``, a line feed (0x0A), and then one byte each for R, G and B
-  of every pixel, rows from the top, pixels from the left. The width and height are decimal numbers without leading zeros.
+  of every pixel, rows from the top, pixels from the left. Width and height are decimal, without leading zeros.
 
-The pixels of an image are those that ``srfast.data.images.read_rgb`` returns. Their hash survives a lossless re-packing,
-such as from BMP to PNG, and other metadata. It does not survive another JPEG decoder.
+The pixels of an image are those that ``srfast.data.images.read_rgb`` returns. Their hash survives a lossless
+re-packing, such as from BMP to PNG, and other metadata. It does not survive another JPEG decoder.
 """
 
 from __future__ import annotations
