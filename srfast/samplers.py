@@ -1,6 +1,6 @@
-"""Samplers that choose the samples of each epoch, for any PyTorch loop: RS2 and InfoBatch.
+"""Samplers that choose the samples of each epoch, for any PyTorch loop: RS2, InfoBatch and ByImage.
 
-Both depend only on the seed, the epoch and the losses they were given, so that an interrupted run continues bit for
+They depend only on the seed, the epoch and the losses they were given, so that an interrupted run continues bit for
 bit: save ``state_dict(consumed)`` with the model. Under ``torchrun``, or with ``rank`` and ``world`` given, every
 process draws the same epoch and takes its own share of it.
 """
@@ -21,7 +21,7 @@ from torch.utils.data import Sampler
 from srfast.errors import InputError
 from srfast.ops.checks import check_integer
 
-__all__ = ["RS2", "InfoBatch", "random_subset"]
+__all__ = ["RS2", "ByImage", "InfoBatch", "random_subset"]
 
 
 def random_subset(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
@@ -130,6 +130,36 @@ class RS2(_Shared):
     def _whole(self) -> np.ndarray:
         rng = np.random.default_rng((self.seed, 1, self.epoch))
         return rng.permutation(random_subset(rng, self.n, self.count))
+
+
+class ByImage(_Shared):
+    """All patches in random order, image by image, so that each image is decoded once an epoch.
+
+    It is meant for ``CorePatches(..., cache=False)``, where a random order would decode a whole image for nearly every
+    patch. Images come in random order, a few at once, and the patches of these few are mixed.
+
+    Args:
+        data: A ``CorePatches``, or the image of each sample, as any sequence.
+        images: Number of images whose patches are mixed, at least 1; ``CorePatches`` keeps 16 in memory.
+        seed: Random seed, any non-negative integer.
+        rank: Number of this process, from 0. None takes that of ``torchrun``, or 0.
+        world: Number of processes. None takes that of ``torchrun``, or 1.
+    """
+
+    def __init__(
+        self, data: Any, *, images: int = 16, seed: int = 0, rank: int | None = None, world: int | None = None
+    ) -> None:
+        super().__init__(data, seed, rank, world)
+        self.images = check_integer("images", images, 1)
+        of_sample = data.patches.places()[1] if hasattr(data, "patches") else data
+        _, number = np.unique(np.asarray(of_sample), return_inverse=True)
+        self._rows = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+
+    def _whole(self) -> np.ndarray:
+        rng = np.random.default_rng((self.seed, 4, self.epoch))
+        order = rng.permutation(len(self._rows))
+        groups = np.split(order, range(self.images, len(order), self.images))
+        return np.concatenate([rng.permutation(np.concatenate([self._rows[i] for i in group])) for group in groups])
 
 
 class InfoBatch(_Shared):

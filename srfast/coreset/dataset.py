@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
-from srfast.coreset.pairs import KEPT_IMAGES, Pairs, read_patches, scale_of
+from srfast.coreset.pairs import KEPT_IMAGES, Pairs, read_patches, scale_of, turn
 from srfast.data.lowres import LowRes
+from srfast.data.packed import Packed
+from srfast.errors import InputError
+from srfast.ops.checks import check_integer
+from srfast.runtime.progress import Progress
 from srfast.settings import earlier
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
     from srfast.scoring.table import ScoreTable
 
+_MASK = (1 << 64) - 1
+_TURNS = 8
+Pair = tuple[Tensor, Tensor]
 
-class CorePatches(Pairs, Dataset[tuple[Tensor, Tensor]]):
+
+class CorePatches(Pairs, Dataset[Pair]):
     """The patches of a core-set as aligned pairs, for any PyTorch training loop.
 
-    Item i is (lr, hr): uint8 tensors [3, size / scale, size / scale] and [3, size, size], channels first, RGB. The LR
+    Item i is (lr, hr): uint8 tensors [3, crop / scale, crop / scale] and [3, crop, crop], channels first, RGB. The LR
     image is made from the whole HR image, bit for bit as by MATLAB's imresize, and then cropped, as trainers do. The
     border of an LR patch therefore depends on its surroundings, unlike in a score in "patch" mode. Workers and threads
     may share one instance.
 
+    The first batch of a DataLoader, or ``prepare``, packs the pixels of all patches into one memory-mapped file, from
+    which an item is one copy; the same patches of the same images find it again. ``dataset[i]`` alone reads the image.
+
+    Crops and flips depend on the seed, the epoch and the item, and on nothing else: they are the same with any number
+    of workers, which share the epoch. An epoch begins where an item is drawn again, or where ``set_epoch`` says so;
+    call it if a sampler does not draw every item once an epoch, and in distributed trainings. Generators and
+    ``worker_init_fn`` are not used.
+
     Args:
-        coreset: The result of ``srfast.select``, an Arrow table, or the path of coreset.parquet.
+        coreset: The result of ``srfast.select``, a score table, an Arrow table, or the path of coreset.parquet.
         scale: 2, 3 or 4; it divides x, y and size of every patch. None takes that of the scores.
+        crop: Side of a random crop of each patch in HR pixels, a multiple of the scale. None takes the whole patch.
+        flip: Whether to apply one of the 8 flips and rotations, at random.
+        transform: Function of (lr, hr) that is applied to each pair last; what it returns is the item.
+        cache: Folder of the packed pixels. None takes the user's cache folder (``SRFAST_CACHE``), which is kept below
+            16 GiB (``SRFAST_CACHE_GB``). False packs nothing: every batch reads its images, grouped by image;
+            ``srfast.samplers.ByImage`` draws in an order for which that is fast.
+        seed: Seed of crops and flips, any non-negative integer.
         root: Folder of the images, if they have moved since scoring.
         lr_images: Folder of existing LR images. None takes those of the scores, or makes LR images if the scores had
             none.
         lr_template: Name of an LR image, where {} stands for its HR image's name without suffix, such as "{}x4".
-        keep_images: Number of decoded images that each worker keeps, at least 1. Reading in the order of the table
-            decodes each image once.
+        keep_images: Number of decoded images that each worker keeps, at least 1, where pixels are not packed.
 
     Raises:
-        InputError: it is not a core-set, the scale does not divide the grid or, on access, an image cannot be read or
-            has changed since it was scored.
+        InputError: it is not a core-set, the scale does not divide the grid, an argument is out of range or, on access,
+            an image cannot be read or has changed since it was scored.
     """
 
     @earlier(lr="lr_images")
@@ -48,6 +73,11 @@ class CorePatches(Pairs, Dataset[tuple[Tensor, Tensor]]):
         coreset: CoreSet | ScoreTable | pa.Table | str | Path,
         scale: int | None = None,
         *,
+        crop: int | None = None,
+        flip: bool = False,
+        transform: Callable[[Tensor, Tensor], Any] | None = None,
+        cache: str | os.PathLike[str] | Literal[False] | None = None,
+        seed: int = 0,
         root: str | Path | None = None,
         lr_images: str | Path | None = None,
         lr_template: str = "{}",
@@ -56,7 +86,133 @@ class CorePatches(Pairs, Dataset[tuple[Tensor, Tensor]]):
         given = None if lr_images is None else LowRes.open(lr_images, lr_template)
         patches = read_patches(coreset, root, given)
         super().__init__(patches, scale_of(scale, patches.meta), keep_images)
+        smallest = int(patches.size.min())
+        if crop is not None and (check_integer("crop", crop, 1) % self.scale or crop > smallest):
+            raise InputError(
+                f"crop: expected a multiple of the scale {self.scale} of at most {smallest}, the size of the patches, "
+                f"got {crop}"
+            )
+        if not isinstance(flip, bool):
+            raise InputError(f"flip: expected True or False, got {flip!r}")
+        if transform is not None and not callable(transform):
+            raise InputError(f"transform: expected a function of (lr, hr), got {type(transform).__name__}")
+        if not (cache is None or cache is False or isinstance(cache, (str, os.PathLike))):
+            raise InputError(f"cache: expected a folder, False or None, got {cache!r}")
+        self.crop, self.flip, self.transform = crop, flip, transform
+        self.seed = check_integer("seed", seed, 0)
+        self._folder = None if cache is None or cache is False else Path(cache)
+        self._name = Path(coreset).stem if isinstance(coreset, (str, Path)) else "coreset"
+        self._packed: Packed | None = None
+        self._tried = cache is False
+        self._random = flip or (crop is not None and bool((patches.size != crop).any()))
+        # Shared with workers, also with those that live on: [epoch, whether it was set, draws of each item since].
+        self._state = torch.zeros(2 + len(self) if self._random else 2, dtype=torch.int64)
+        if self._random:
+            self._state.share_memory_()
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        lr, hr = self.arrays(index)
-        return torch.from_numpy(lr.copy()), torch.from_numpy(hr.copy())
+    def prepare(self, progress: Progress | bool = True) -> CorePatches:
+        """Packs the pixels now, if they are not packed yet, and returns the dataset.
+
+        Args:
+            progress: True shows a bar; a function is called as that of ``srfast.score``.
+
+        Raises:
+            InputError: an image cannot be read or has changed since it was scored, or ``cache`` is a folder that
+                cannot be written to.
+        """
+        if not self._tried:
+            self._packed = self.pack(self._folder, self._name, progress)
+            self._tried = True
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Sets the epoch that crops and flips depend on, in this process and in workers that live on; from 0."""
+        self._state[2:] = 0
+        self._state[0], self._state[1] = check_integer("epoch", epoch, 0), 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state from which the same crops and flips go on, in the middle of an epoch too.
+
+        It is exact with ``set_epoch``; without it, batches that workers have prepared and nobody has trained on count
+        as drawn.
+        """
+        draws = self._state[2:]
+        least = int(draws.min()) if len(draws) else 0
+        again = np.packbits((draws > least).numpy()).tobytes()
+        return {"seed": self.seed, "items": len(self), "epoch": int(self._state[0]) + least,
+                "set": bool(self._state[1]), "drawn": again}  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from a state of ``state_dict``.
+
+        Raises:
+            InputError: the state is of another number of patches or another seed.
+        """
+        for name, own in (("seed", self.seed), ("items", len(self))):
+            if state.get(name) != own:
+                raise InputError(f"{name}: the state was saved with {state.get(name)!r}, got {own!r}")
+        self._state[0], self._state[1] = int(state["epoch"]), int(state["set"])
+        if self._random:
+            drawn = np.unpackbits(np.frombuffer(state["drawn"], np.uint8), count=len(self))
+            self._state[2:] = 0 if state["set"] else torch.from_numpy(drawn.astype(np.int64))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A process that is not a fork opens the file for itself.
+        return {**super().__getstate__(), "_packed": None, "_tried": self._tried and self._packed is None}
+
+    def __getitem__(self, index: int) -> Any:
+        if self._packed is None and get_worker_info() is not None:
+            self.prepare(False)
+        return self._item(index, self._draws() if self._random else None)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """The items of a batch; PyTorch's DataLoader calls it."""
+        self.prepare(get_worker_info() is None)
+        draws = self._draws() if self._random else None
+        if self._packed is not None:
+            return [self._item(i, draws) for i in indices]
+        at = sorted(range(len(indices)), key=lambda i: self._place(indices[i]))
+        items = {i: self._item(indices[i], draws) for i in at}
+        return [items[i] for i in range(len(indices))]
+
+    def _place(self, index: int) -> tuple[str, float]:
+        return self.patches.image[index], float(self.patches.factor[index])
+
+    def _draws(self) -> np.ndarray:
+        draws: np.ndarray = self._state.numpy()
+        return draws
+
+    def _item(self, index: int, draws: np.ndarray | None) -> Any:
+        index = self.row(index)
+        lr, hr = self.arrays(index) if self._packed is None else self._packed[index]
+        if draws is not None:
+            epoch = int(draws[0]) + int(draws[2 + index])
+            draws[2 + index] += 1
+            lr, hr = self._augmented(lr, hr, _mixed(self.seed, epoch, index))
+        pair = torch.from_numpy(lr.copy()), torch.from_numpy(hr.copy())
+        return pair if self.transform is None else self.transform(*pair)
+
+    def _augmented(self, lr: np.ndarray, hr: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """A crop and a flip that a number of 64 bits decides: 24 bits for each coordinate, 3 for the flip."""
+        if self.crop is not None:
+            s, small = self.scale, self.crop // self.scale
+            positions = lr.shape[1] - small + 1
+            x, y = (number >> 40) * positions >> 24, (number >> 16 & 0xFFFFFF) * positions >> 24
+            lr = lr[:, y : y + small, x : x + small]
+            hr = hr[:, y * s : y * s + self.crop, x * s : x * s + self.crop]
+        if self.flip:
+            k = number % _TURNS
+            lr, hr = turn(lr, k), turn(hr, k)
+        return lr, hr
+
+
+def _mixed(seed: int, epoch: int, index: int) -> int:
+    """64 bits that look random, from a seed, an epoch and an item: the finaliser of SplitMix64 (Steele, Lea and Flood,
+    2014), applied once for each."""
+    z = 0
+    for n in (seed, epoch, index):
+        z = (z ^ n) + 0x9E3779B97F4A7C15 & _MASK
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+        z = (z ^ z >> 27) * 0x94D049BB133111EB & _MASK
+        z ^= z >> 31
+    return z

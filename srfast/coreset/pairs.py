@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,16 @@ import pyarrow as pa
 from cachetools import LRUCache
 
 from srfast.data.lowres import LowRes, read_lr
+from srfast.data.packed import Layout, Packed, Write, packed
 from srfast.data.parquet import check_names
 from srfast.data.shrink import factors, read_shrunk, sizes_of
+from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.ops.checks import check_integer
 from srfast.ops.color import rounded_y
 from srfast.ops.functional import imresize
+from srfast.runtime.progress import Progress, shown
+from srfast.runtime.threads import cores
 from srfast.scoring.metadata import parse_meta
 from srfast.scoring.rows import is_frame, of_frame
 from srfast.scoring.scored import ScoredImages, check_inside
@@ -238,6 +243,15 @@ def read_images(
     return lr, hr
 
 
+def turn(planes: np.ndarray, k: int) -> np.ndarray:
+    """One of the 8 flips and rotations of [C, H, W] planes, as a view."""
+    if k & 1:
+        planes = planes[:, :, ::-1]
+    if k & 2:
+        planes = planes[:, ::-1]
+    return planes.transpose(0, 2, 1) if k & 4 else planes
+
+
 class Pairs:
     """Patches as aligned pairs of arrays: ``CorePatches`` without PyTorch.
 
@@ -263,10 +277,18 @@ class Pairs:
 
     def arrays(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """The pair of a row, as views of the image."""
-        p, s = self.patches, self.scale
+        index = self.row(index)
+        p = self.patches
+        return self._cut(index, *self._planes(p.image[index], float(p.factor[index])))
+
+    def row(self, index: int) -> int:
+        """The row of an index, which may count from the end; raises IndexError if there is none."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"index {index} out of range for {len(self)} patches")
-        lr, hr = self._planes(p.image[index], float(p.factor[index]))
+        return index % len(self)
+
+    def _cut(self, index: int, lr: np.ndarray, hr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        p, s = self.patches, self.scale
         x, y, size = int(p.x[index]), int(p.y[index]), int(p.size[index])
         check_inside(p.root / p.image[index], x, y, size, hr.shape[2], hr.shape[1])
         return lr[:, y // s : (y + size) // s, x // s : (x + size) // s], hr[:, y : y + size, x : x + size]
@@ -281,6 +303,49 @@ class Pairs:
         with self._lock:
             self._kept[image, factor] = pair
         return pair
+
+    def pack(self, folder: Path | None, name: str, progress: Progress | bool) -> Packed | None:
+        """The pixels of all patches in one file, packed now if they were not before (``srfast.data.packed``).
+
+        Raises:
+            InputError: an image cannot be read, or has changed since it was scored, or ``folder`` cannot be written to.
+        """
+        p = self.patches
+        places, number = p.places()
+        rows: list[list[int]] = [[] for _ in places]
+        for row, place in enumerate(number):
+            rows[place].append(row)
+
+        def read(place: int) -> tuple[np.ndarray, np.ndarray]:
+            return read_pair(p.source(*places[place]), self.scale)
+
+        def fill(write: Write) -> None:
+            with (
+                shown(progress, "packing pairs", "patches") as step,
+                closing(ordered_map(read, range(len(places)), cores())) as pairs,
+            ):
+                done = 0
+                for place, (lr, hr) in pairs:
+                    for row in rows[place]:
+                        write(row, *self._cut(row, lr, hr))
+                    done += len(rows[place])
+                    step(place + 1, len(places), done)
+
+        return packed(folder, name, self._digest(places), Layout(p.size, self.scale), fill)
+
+    def _digest(self, places: list[tuple[str, float]]) -> str:
+        """SHA-256 of all that the pixels of the pairs depend on: files by their bytes and time, places and scale."""
+        p, total = self.patches, sha256()
+        for image, factor in places:
+            source = p.source(image, factor)
+            files = [p.images.check(image), *([source.lr] if source.lr else [])]
+            about = [(str(file.resolve()), (now := file.stat()).st_size, now.st_mtime_ns) for file in files]
+            total.update(repr((image, factor, about)).encode())
+        names, number = np.unique(p.image, return_inverse=True)
+        total.update(repr((self.scale, names.tolist())).encode())
+        for column in (number, p.x, p.y, p.size, p.factor):
+            total.update(np.ascontiguousarray(column).astype(column.dtype.newbyteorder("<")).tobytes())
+        return total.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers start with an empty cache instead of a copy of the parent's images.

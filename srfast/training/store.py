@@ -16,7 +16,7 @@ from cachetools import LRUCache
 from torch import Tensor
 
 from srfast.coreset.methods.sorting import descending
-from srfast.coreset.pairs import Source, read_pair
+from srfast.coreset.pairs import Source, read_pair, turn
 from srfast.coreset.settings import share
 from srfast.errors import InputError
 from srfast.samplers import random_subset
@@ -297,15 +297,6 @@ class Batches:
             groups[-1] += of_source[source]
             filled += size
         return [np.array(group) for group in groups]
-
-
-def turn(planes: np.ndarray, k: int) -> np.ndarray:
-    """One of the 8 flips and rotations of [C, H, W] planes, as a view."""
-    if k & 1:
-        planes = planes[:, :, ::-1]
-    if k & 2:
-        planes = planes[:, ::-1]
-    return planes.transpose(0, 2, 1) if k & 4 else planes
 
 
 class Feed:

@@ -1,0 +1,190 @@
+"""HR and LR pixels of many patches in one memory-mapped file, which is made once, whole or not at all.
+
+A training that draws patches in random order reads a patch by one copy here, where a decoder reads the whole image.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from srfast.data.atomic import atomic_path
+from srfast.errors import InputError
+from srfast.runtime.locks import Lock
+
+log = logging.getLogger(__name__)
+SUFFIX = ".pairs"
+LIMIT = 16 << 30
+"""Bytes that the stores of the cache folder may take together; the environment variable SRFAST_CACHE_GB (GiB) sets
+another number. Where one more would exceed it, those that were not used for longest are removed."""
+_HEADER = 128
+_HELD = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the pixels of each patch lie: LR [3, size / scale, size / scale], then HR [3, size, size], uint8.
+
+    Args:
+        sizes: Sides of the patches in HR pixels [n], multiples of the scale.
+        scale: 1, 2, 3 or 4.
+    """
+
+    sizes: np.ndarray
+    scale: int
+
+    @property
+    def starts(self) -> np.ndarray:
+        """The byte at which each patch begins, and the end of the last [n + 1], int64."""
+        size = self.sizes.astype(np.int64)
+        each = 3 * (size**2 + (size // self.scale) ** 2)
+        return np.concatenate([[_HEADER], _HEADER + np.cumsum(each)])
+
+
+class Packed:
+    """The patches of a store: ``store[i]`` is (lr, hr), read-only views of the file."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.path = path
+        self._bytes = np.memmap(path, np.uint8, "r")
+        self._starts: list[int] = layout.starts.tolist()
+        self._sizes: list[int] = layout.sizes.tolist()
+        self._scale = layout.scale
+
+    def __getitem__(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        start, size = self._starts[row], self._sizes[row]
+        small = size // self._scale
+        middle, end = start + 3 * small * small, self._starts[row + 1]
+        return (
+            self._bytes[start:middle].reshape(3, small, small),
+            self._bytes[middle:end].reshape(3, size, size),
+        )
+
+
+Write = Callable[[int, np.ndarray, np.ndarray], None]
+"""Stores the LR and the HR pixels of a row."""
+
+
+def cache_folder() -> Path:
+    """The folder of stores if the user gives none: SRFAST_CACHE, or ``srfast`` in the user's cache folder."""
+    own = os.environ.get("SRFAST_CACHE")
+    if own:
+        return Path(own)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "srfast"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srfast"
+
+
+def packed(folder: Path | None, name: str, digest: str, layout: Layout, fill: Callable[[Write], None]) -> Packed | None:
+    """Opens the store of these patches, and makes it first where there is none.
+
+    One process makes a store, and others that ask for it meanwhile wait for it.
+
+    Args:
+        folder: Folder of the store; it is made if it is missing. None takes the cache folder, which is kept below
+            ``LIMIT``.
+        name: Beginning of the file's name, such as that of the core-set.
+        digest: Hexadecimal digest of all that the pixels depend on.
+        layout: Places of the patches.
+        fill: Function that calls its argument with each row, once, from any thread.
+
+    Returns:
+        The store, or None if there is no room for it in the cache folder or on its disk, or no permission to write: a
+        warning says which.
+
+    Raises:
+        InputError: ``fill`` raises it, or ``folder`` was given and cannot be written to.
+        RunError: ``fill`` raises it, or ``folder`` was given and its disk is full.
+    """
+    place = cache_folder() if folder is None else folder
+    path = place / f"{name}-{digest[:24]}{SUFFIX}"
+    total = int(layout.starts[-1])
+    header = f"srfast pairs 1 {digest}\n".encode().ljust(_HEADER, b"\0")
+    if _whole(path, header, total):
+        with suppress(OSError):
+            os.utime(path)
+        return Packed(path, layout)
+    problem = _problem(place, total, bounded=folder is None)
+    if problem:
+        if folder is not None:
+            raise InputError(f"cache: expected a folder with room for {total >> 20:,} MiB, got {place}: {problem}")
+        log.warning("%s: %s; pairs are read from the images, which is slower", place, problem)
+        return None
+    with _HELD, Lock.wait(path.with_suffix(".lock"), path):
+        if not _whole(path, header, total):
+            if any(place.glob(f"{name}-*{SUFFIX}")):
+                log.warning("%s: holds the pairs of another state of %s; they are packed anew", place, name)
+            _write(path, header, layout, fill)
+    return Packed(path, layout)
+
+
+def _whole(path: Path, header: bytes, total: int) -> bool:
+    """Whether the store is there; a file is renamed to its name when it is whole."""
+    try:
+        with open(path, "rb") as file:
+            return os.fstat(file.fileno()).st_size == total and file.read(_HEADER) == header
+    except OSError:
+        return False
+
+
+def _problem(place: Path, total: int, *, bounded: bool) -> str:
+    """Why a store of so many bytes cannot be made in a folder; "" if it can. Makes the folder, and room in it."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return str(error.strerror)
+    if not os.access(place, os.W_OK | os.X_OK):
+        return "no permission to write there"
+    if bounded:
+        limit = _limit()
+        if total > limit:
+            return f"the pairs take {total >> 20:,} MiB, above the limit of {limit >> 20:,} MiB (SRFAST_CACHE_GB)"
+        stores = sorted((p.stat().st_mtime_ns, p.stat().st_size, p) for p in place.glob(f"*{SUFFIX}"))
+        taken = sum(size for _, size, _ in stores)
+        for _, size, store in stores:
+            if taken + total <= limit:
+                break
+            with suppress(OSError):
+                store.unlink()  # a process that reads it keeps its pixels
+                taken -= size
+    free = shutil.disk_usage(place).free
+    return f"the pairs take {total >> 20:,} MiB, and the disk has {free >> 20:,} MiB" if total > free else ""
+
+
+def _limit() -> int:
+    asked = os.environ.get("SRFAST_CACHE_GB", "")
+    if not asked:
+        return LIMIT
+    try:
+        return int(float(asked) * (1 << 30))
+    except ValueError:
+        raise InputError(f"SRFAST_CACHE_GB: expected a number of GiB, got {asked!r}") from None
+
+
+def _write(path: Path, header: bytes, layout: Layout, fill: Callable[[Write], None]) -> None:
+    starts, left = layout.starts.tolist(), np.ones(len(layout.sizes), bool)
+    with atomic_path(path) as temporary:
+        with open(temporary, "r+b") as file:
+            file.truncate(starts[-1])
+        pixels = np.memmap(temporary, np.uint8, "r+")
+        pixels[:_HEADER] = np.frombuffer(header, np.uint8)
+
+        def write(row: int, lr: np.ndarray, hr: np.ndarray) -> None:
+            middle = starts[row] + lr.size
+            pixels[starts[row] : middle].reshape(lr.shape)[...] = lr
+            pixels[middle : starts[row + 1]].reshape(hr.shape)[...] = hr
+            left[row] = False
+
+        fill(write)
+        if left.any():
+            raise RuntimeError(f"{path}: {int(left.sum())} patches were not written")
+        pixels.flush()
