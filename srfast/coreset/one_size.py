@@ -9,11 +9,9 @@ import pyarrow as pa
 
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
-from srfast.scoring.defects.thresholds import THRESHOLDS
+from srfast.scoring.image_size import SOFT
 from srfast.scoring.rows import Rows, coded
 
-SOFT = tuple(t for t in THRESHOLDS if t.column in ("blur", "upscaled"))
-"""Thresholds of the means of an image from which on it is soft."""
 LEFT = {2: 14.6, 3: 28.3, 4: 42.4}
 """Scale -> median loss of bicubic below which an image is soft. A tenth of the images of BSDS400, which their authors
 made small, have less."""

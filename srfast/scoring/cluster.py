@@ -220,6 +220,7 @@ class _Actor:
                     "skipped": found.skipped,
                     "small": None if found.small is None else list(found.small),
                     "small_at": json.dumps(found.small_at),
+                    "tried": json.dumps(found.tried),
                 }
             )
         return pa.Table.from_pylist(rows, schema=_RESULT)
@@ -232,6 +233,7 @@ _RESULT = pa.schema(
         ("skipped", pa.string()),
         ("small", pa.list_(pa.int64())),
         ("small_at", pa.string()),
+        ("tried", pa.string()),
     ]
 )
 
@@ -255,7 +257,8 @@ def _outcome(file: ImageFile, row: dict[str, Any]) -> Outcome:
         rows = rows.add_column(0, image, repeated(file.name, len(rows)))
     small = row["small"]
     at = {size: (h, w) for size, (h, w) in json.loads(row["small_at"]).items()}
-    return Outcome(file, rows, row["skipped"], None if small is None else (small[0], small[1]), at)
+    where = None if small is None else (small[0], small[1])
+    return Outcome(file, rows, row["skipped"], where, at, json.loads(row["tried"]))
 
 
 def _explained(error: BaseException) -> BaseException:

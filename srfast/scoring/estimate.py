@@ -15,7 +15,7 @@ from srfast.data.shrink import side
 from srfast.errors import InputError
 from srfast.runtime.progress import clock
 from srfast.scoring.backends.protocol import Engine
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.settings import AUTO, ScoreSettings
 
 OVERLAP = 8
 """Times that patch mode computes a pixel, from which on the time is estimated."""
@@ -53,7 +53,7 @@ def estimate(files: Sequence[ImageFile], engine: Engine, settings: ScoreSettings
             width, height = image_size(file.path)
         except Exception:  # the run itself says what is wrong with a file
             continue
-        for factor in (float(Fraction(size)) for size in settings.shrink):
+        for factor in (1.0 if size == AUTO else float(Fraction(size)) for size in settings.shrink):
             h, w = side(height, factor), side(width, factor)
             if grid := settings.grid(h, w):
                 pixels += h * w

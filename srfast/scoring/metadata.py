@@ -90,6 +90,8 @@ def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
     for image, state in (meta.get("images") or {}).items():
         if type(state) is not dict or not _counts(state):
             raise _wrong(name, "images", f"{image!r}: expected size, mtime_ns and rows as whole numbers")
+        if not _measures(state.get("tried", {})):
+            raise _wrong(name, "images", f"{image!r}: expected numbers by column and size under tried")
         if state.get("lr") is not None and not _whole(state["lr"], 2):
             raise _wrong(name, "images", f"{image!r}: expected two whole numbers under lr")
     for key in ("skipped", "small", "records"):
@@ -113,6 +115,12 @@ def _counts(state: dict[str, Any]) -> bool:
     """Whether what is said of an image is of the right types; what is not said is no damage."""
     numbers = [state.get(k, 0) for k in ("size", "mtime_ns", "rows")]
     return all(type(n) is int for n in numbers) and numbers[2] >= 0
+
+
+def _measures(tried: Any) -> bool:
+    """Whether this is what ``image_size.choose`` tried: by size, numbers by column."""
+    sizes = tried.values() if type(tried) is dict else [None]
+    return all(type(s) is dict and all(type(v) in (int, float) for v in s.values()) for s in sizes)
 
 
 def _whole(value: Any, length: int) -> bool:
@@ -144,7 +152,9 @@ def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Records as the images, skipped and small of a score table's metadata."""
     records = list(records)
     return {
-        "images": {r["image"]: {k: r[k] for k in ("size", "mtime_ns", "lr", "rows") if k in r} for r in records},
+        "images": {
+            r["image"]: {k: r[k] for k in ("size", "mtime_ns", "lr", "rows", "tried") if k in r} for r in records
+        },
         "skipped": [{"image": r["image"], "reason": r["skipped"]} for r in records if r["skipped"]],
         "small": [{"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]]
         + [

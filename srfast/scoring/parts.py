@@ -47,6 +47,8 @@ class Outcome:
     """[H, W] of an image that is smaller than a patch."""
     small_at: dict[str, tuple[int, int]] = field(default_factory=dict)
     """[H, W] of each size of ``shrink`` that is smaller than a patch, by fraction."""
+    tried: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The measures by which ``image_size.choose`` chose the sizes, by fraction."""
 
     def record(self) -> dict[str, Any]:
         return {
@@ -57,7 +59,7 @@ class Outcome:
             "rows": self.rows.num_rows if self.rows is not None else 0,
             "skipped": self.skipped,
             "small": self.small,
-            **({"small_at": self.small_at} if self.small_at else {}),
+            **{name: found for name in ("small_at", "tried") if (found := getattr(self, name))},
         }
 
 
@@ -319,8 +321,8 @@ class Parts:
             for file, stored in zip(files, found, strict=True):
                 rows = self._read(stored).slice(stored.offset, stored.record["rows"]) if stored.record["rows"] else None
                 small = stored.record["small"]
-                small_at = stored.record.get("small_at", {})
-                whole.add(Outcome(file, rows, stored.record["skipped"], small and (small[0], small[1]), small_at))
+                more = {n: stored.record.get(n, {}) for n in ("small_at", "tried")}
+                whole.add(Outcome(file, rows, stored.record["skipped"], small and (small[0], small[1]), **more))
             whole.flush()
             for path in sorted(self.folder.glob("part-*.parquet")):
                 if int(path.stem.split("-")[1]) < last:

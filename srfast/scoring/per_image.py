@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
@@ -19,9 +19,10 @@ from srfast.errors import InputError
 from srfast.scoring.backends.choice import make_engine, make_pair_engine
 from srfast.scoring.backends.protocol import Engine, Scores, TakesSeveral, check_finite
 from srfast.scoring.columns import image_rows
+from srfast.scoring.image_size import choose
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.parts import Outcome
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.settings import AUTO, ScoreSettings
 
 LARGE = 1 << 23
 """Pixels from which on all workers score one image together instead of each its own. The memory for it is that of one
@@ -60,6 +61,8 @@ class Decoded:
     sizes: Iterable[Sized]
     small_at: dict[str, tuple[int, int]]
     """[H, W] of the smaller sizes, by fraction, once all sizes were made."""
+    tried: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What ``image_size.choose`` looked at, once all sizes were made."""
 
 
 Read: TypeAlias = "tuple[ImageFile, Decoded | Outcome]"
@@ -83,28 +86,52 @@ class Job:
                 lr = read_lr(pairs.find(file.name), hr, file.path, self.settings.scale)
         except InputError as error:
             return Outcome(file, skipped=str(error))
-        small_at: dict[str, tuple[int, int]] = {}
-        return Decoded(self._sizes(file, hr, lr, small_at), small_at)
+        found = Decoded((), {})
+        sizes = self._chosen if self.settings.shrink == (AUTO,) else self._sizes
+        return replace(found, sizes=sizes(file, hr, lr, found))
 
     def decode(self, file: ImageFile) -> Decoded | Outcome:
         """Opens an image with all sizes made."""
         image = self.open(file)
-        return image if isinstance(image, Outcome) else Decoded(list(image.sizes), image.small_at)
+        return image if isinstance(image, Outcome) else replace(image, sizes=list(image.sizes))
 
-    def _sizes(
-        self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, small_at: dict[str, tuple[int, int]]
-    ) -> Iterator[Sized]:
+    def _sizes(self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, about: Decoded) -> Iterator[Sized]:
         for size in self.settings.shrink:
-            hr = shrunk(whole, float(Fraction(size)))
-            h, w = hr.shape[:2]
-            grid = self.settings.grid(h, w)
-            if not grid:
-                small_at[str(size)] = h, w
-                continue
-            # By the workers, where the engine runs on the calling thread.
-            threads = self.workers if h * w > LARGE else 1
-            more = more_columns(self.settings, file if hr is whole else None, hr, grid, threads, lr)
-            yield Sized(str(size), hr, grid, lr, more)
+            one = self._sized(file, whole, lr, str(size), about)
+            if one is not None:
+                yield one
+
+    def _chosen(self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, about: Decoded) -> Iterator[Sized]:
+        """The sizes that the rule of ``image_size`` chooses."""
+        made: dict[str, Sized] = {}
+
+        def measured(size: str) -> dict[str, np.ndarray] | None:
+            one = self._sized(file, whole, lr, size, about)
+            if one is None:
+                return None
+            made[size] = one
+            return one.more
+
+        chosen = choose(measured)
+        about.tried.update(chosen.tried)
+        if chosen.sizes:
+            about.small_at.clear()  # smaller sizes that hold no patch need no mention
+        yield from (made[size] for size in chosen.sizes)
+
+    def _sized(
+        self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, size: str, about: Decoded
+    ) -> Sized | None:
+        """The image at a size; None if it is smaller than a patch there."""
+        hr = shrunk(whole, float(Fraction(size)))
+        h, w = hr.shape[:2]
+        grid = self.settings.grid(h, w)
+        if not grid:
+            about.small_at[size] = h, w
+            return None
+        # By the workers, where the engine runs on the calling thread.
+        threads = self.workers if h * w > LARGE else 1
+        more = more_columns(self.settings, file if hr is whole else None, hr, grid, threads, lr)
+        return Sized(size, hr, grid, lr, more)
 
     def score(self, file: ImageFile, image: Decoded | Outcome, threads: int) -> Outcome:
         """Returns the rows of an image."""
@@ -128,7 +155,7 @@ class Job:
         light: list[Read] = []
         for file, image in group:
             if isinstance(image, Decoded):
-                image = Decoded([replace(one, hr=none, lr=None) for one in image.sizes], image.small_at)
+                image = replace(image, sizes=[replace(one, hr=none, lr=None) for one in image.sizes])
             light.append((file, image))
         return lambda: self._together(light, iter(found()))
 
@@ -146,7 +173,7 @@ class Job:
     def _outcome(self, file: ImageFile, rows: list[pa.Table], image: Decoded) -> Outcome:
         if not self.settings.several_sizes:
             return Outcome(file, rows[0] if rows else None, small=image.small_at.get("1"))
-        return Outcome(file, pa.concat_tables(rows) if rows else None, small_at=image.small_at)
+        return Outcome(file, pa.concat_tables(rows) if rows else None, small_at=image.small_at, tried=image.tried)
 
 
 def one_late(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outcome]:

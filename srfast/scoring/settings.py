@@ -32,6 +32,8 @@ SCALES: tuple[int, ...] = get_args(Scale)
 MODES: tuple[str, ...] = get_args(Mode)
 BACKENDS: tuple[str, ...] = get_args(Backend)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
+AUTO = "auto"
+"""The value of ``shrink`` under which each image's own measures choose its sizes."""
 TILE_OVERLAP = 32
 """LR pixels; what tools of the field take, and not exact for every network."""
 
@@ -50,8 +52,8 @@ def _shard(shard: Any) -> tuple[int, int]:
 
 
 def _shrink(value: Any) -> tuple[str, ...]:
-    if value in ("1", ("1",)):
-        return ("1",)
+    if value in ("1", ("1",), AUTO, (AUTO,)):
+        return (value,) if isinstance(value, str) else value
     from srfast.data.shrink import parsed  # NumPy, which a command's help need not wait for
 
     return parsed(value)
@@ -150,10 +152,11 @@ class ScoreSettings(Settings):
         ("1",),
         "Sizes at which each image is scored, as fractions of its own size, such as 1,3/4,1/2,1/3. The image is shrunk "
         "by bicubic interpolation with antialiasing; x, y and size are then in pixels of the shrunk image, and a "
-        "column shrink holds the fraction.",
-        Kind("fractions of 1 such as 1,3/4,1/2, each once, of denominators up to 1000", _shrink),
+        "column shrink holds the fraction. auto: with `defects`, each image at full size, or, if it is larger than its "
+        "detail, at smaller sizes (docs/selection.md).",
+        Kind("auto, or fractions of 1 such as 1,3/4,1/2, each once, of denominators up to 1000", _shrink),
         typed="1",
-        metavar="FRACTION,...",
+        metavar="auto|FRACTION,...",
         compared=True,
     )
     defects: bool = setting(
@@ -186,6 +189,8 @@ class ScoreSettings(Settings):
 
             if self.patch < SMALLEST:
                 raise InputError(f"blockiness: expected a patch of at least {SMALLEST} pixels, got {self.patch}")
+        if self.shrink == (AUTO,) and not self.defects:
+            raise InputError("shrink: auto chooses the sizes of an image by its defects; expected `defects` with it")
         if self.several_sizes and self.lr_images is not None:
             raise InputError("shrink: expected 1 with `lr_images`, which exist only for whole images")
         if self.several_sizes and self.loader != "srfast":
@@ -233,9 +238,18 @@ class ScoreSettings(Settings):
             **({"lr": self.lr_images, "lr_template": self.lr_template} if self.lr_images is not None else {}),
             **({"blockiness": True} if self.blockiness else {}),
             **({"shrink": list(self.shrink)} if self.several_sizes else {}),
+            **self._rule(),
             **({"defects": True} if self.defects else {}),
             **({"tile_overlap": self.tile_overlap} if self.tile_overlap != TILE_OVERLAP else {}),
         }
+
+    def _rule(self) -> dict[str, Any]:
+        """What the metadata record of the rule of the sizes, if it chose them."""
+        if self.shrink != (AUTO,):
+            return {}
+        from srfast.scoring.image_size import RULE
+
+        return {"shrink": RULE["sizes"], "shrink_rule": RULE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,8 +300,9 @@ class ScoreArguments(ScoreRun):
             raise InputError(f"loader: expected srfast with `engine` ray, got {self.loader!r}")
 
 
-COMPARED: tuple[str, ...] = tuple(
-    f.metadata.get("key", f.name) for f in fields(ScoreSettings) if f.metadata.get("compared")
+COMPARED: tuple[str, ...] = (
+    *(f.metadata.get("key", f.name) for f in fields(ScoreSettings) if f.metadata.get("compared")),
+    "shrink_rule",
 )
 """Keys of the metadata that must agree among the shards of a table, and between a table and a run that resumes it."""
 RESUMED = ("root", *COMPARED, "backend", "shard")
