@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, one_line, result, root_option
+from srfast.cli.options import emit, json_option, one_line, result, root_option, shards_option
 
 _SHOWN = 20
 
@@ -33,6 +33,7 @@ _SHOWN = 20
     help="Concordance from which on two patches count as the same, at most 1.",
 )
 @root_option
+@shards_option
 @json_option("what was found")
 def command(
     scores: str,
@@ -41,6 +42,7 @@ def command(
     against: tuple[str, ...],
     alike: float,
     root: Path | None,
+    allow_missing_shards: bool,
     as_json: bool,
 ) -> None:
     """Mark near-duplicates in SCORES: patches that were flipped, rotated, moved by a few pixels or compressed again.
@@ -53,10 +55,11 @@ def command(
         raise click.UsageError(f"expected one SCORES, got {scores} and {more[0]}; test images come after --against")
     from srfast.coreset.duplicates import find_duplicates
     from srfast.data.files import check_output
-    from srfast.scoring.table import ScoreTable
+    from srfast.scoring.table import one_table
 
     check_output(output, "score table", [scores, *against, *more])
-    found = find_duplicates(ScoreTable.read(scores), [*against, *more], root, alike)
+    table = one_table(scores, allow_missing_shards=allow_missing_shards)
+    found = find_duplicates(table, [*against, *more], root, alike)
     found.table.write(output)
     if as_json:
         emit(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from srfast.cli.options import emit, json_option, result, root_option
+from srfast.cli.options import emit, json_option, result, root_option, shards_option
 
 
 @click.command("influence", short_help="Predict which patches help on given images, as a column.")
@@ -28,9 +28,17 @@ from srfast.cli.options import emit, json_option, result, root_option
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed of the estimate.")
 @root_option
+@shards_option
 @json_option()
 def command(
-    scores: str, output: str, target: tuple[str, ...], scorer: str, seed: int, root: Path | None, as_json: bool
+    scores: str,
+    output: str,
+    target: tuple[str, ...],
+    scorer: str,
+    seed: int,
+    root: Path | None,
+    allow_missing_shards: bool,
+    as_json: bool,
 ) -> None:
     """Add a column influence to SCORES: how much a patch is predicted to lower the loss on the target's images.
 
@@ -38,10 +46,9 @@ def command(
     """
     from srfast.coreset.influence import COLUMN, influence
     from srfast.data.files import check_output
-    from srfast.scoring.table import ScoreTable
 
     check_output(output, "score table", [scores, *target])
-    found = influence(ScoreTable.read(scores), target, scorer=scorer, root=root, seed=seed)
+    found = influence(scores, target, scorer=scorer, root=root, seed=seed, allow_missing_shards=allow_missing_shards)
     found.write(output)
     helping = int((found.column(COLUMN) > 0).sum())
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from srfast.cli.options import emit, json_option, result
+from srfast.cli.options import emit, json_option, result, shards_option
 
 
 @click.command("join", short_help="Add columns from another file to a score table.")
@@ -17,8 +17,9 @@ from srfast.cli.options import emit, json_option, result
     show_default=True,
     help="Columns by which rows are matched: image, or image,x,y. Write image=NAME if OTHER calls the column NAME.",
 )
+@shards_option
 @json_option()
-def command(scores: str, other: str, output: str, on: str, as_json: bool) -> None:
+def command(scores: str, other: str, output: str, on: str, allow_missing_shards: bool, as_json: bool) -> None:
     """Add the columns of OTHER to SCORES, for use with `srfast select --method` and `--where`.
 
     OTHER is a .csv file with a header, a .parquet file, or a .txt file with a name and a number on each line. Images
@@ -27,10 +28,10 @@ def command(scores: str, other: str, output: str, on: str, as_json: bool) -> Non
     """
     from srfast.data.files import check_output
     from srfast.scoring.joining import join_columns
-    from srfast.scoring.table import ScoreTable
+    from srfast.scoring.table import one_table
 
     check_output(output, "score table", [scores, other])
-    joined = join_columns(ScoreTable.read(scores), other, on.split(","))
+    joined = join_columns(one_table(scores, allow_missing_shards=allow_missing_shards), other, on.split(","))
     joined.table.write(output)
     if as_json:
         counts = {"rows": len(joined.table), "matched": joined.matched, "by": joined.by}

@@ -92,12 +92,20 @@ def root_option(function: F) -> F:
     return option(ExportSettings.__dataclass_fields__["root"], type=click.Path(path_type=Path))(function)
 
 
+def shards_option(function: F) -> F:
+    """Adds --allow-missing-shards to a command that has no list of settings."""
+    from srfast.coreset.settings import SelectArguments
+
+    return option(SelectArguments.__dataclass_fields__["allow_missing_shards"])(function)
+
+
 def page_options(function: F) -> F:
     """Adds SCORES, --coreset, --root and --scorer, from which a page is made."""
     scorer = "File of the network that made SCORES, needed to show LR, SR and error if it did not come with srfast."
     function = click.option("--scorer", type=click.Path(path_type=Path), help=scorer)(function)
     coreset = "Core-set that was selected from SCORES."
-    function = click.option("--coreset", type=click.Path(path_type=Path), help=coreset)(root_option(function))
+    function = root_option(shards_option(function))
+    function = click.option("--coreset", type=click.Path(path_type=Path), help=coreset)(function)
     return click.argument("scores", type=click.Path(path_type=Path), nargs=-1, required=True)(function)
 
 

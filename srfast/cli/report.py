@@ -14,7 +14,13 @@ from srfast.cli.options import emit, json_option, page_options, result
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
 @json_option("what was written")
 def command(
-    scores: tuple[Path, ...], coreset: Path | None, output: Path, root: Path | None, scorer: Path | None, as_json: bool
+    scores: tuple[Path, ...],
+    coreset: Path | None,
+    output: Path,
+    root: Path | None,
+    scorer: Path | None,
+    allow_missing_shards: bool,
+    as_json: bool,
 ) -> None:
     """Write one HTML file that shows SCORES (a score table, or all its shards) and what is kept of them.
 
@@ -30,9 +36,9 @@ def command(
 
     check_output(output, "report", [*scores, *([coreset] if coreset else [])])
     if coreset is None and len(scores) == 2 and _two_of_one(scores):
-        _compare(scores, output, root, as_json)
+        _compare(scores, output, root, allow_missing_shards, as_json)
         return
-    table = one_table(scores, coresets=True)
+    table = one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards)
     chosen = None if coreset is None else CoreSet.read(coreset)
     path = write_report(table, chosen, output, root=root, scorer=scorer, source=[str(path) for path in scores])
     if as_json:
@@ -57,15 +63,18 @@ def _two_of_one(paths: tuple[Path, ...]) -> bool:
     return len(a) == len(b) > 0 and a.table["image"][0] == b.table["image"][0]
 
 
-def _compare(paths: tuple[Path, ...], output: Path, root: Path | None, as_json: bool) -> None:
+def _compare(paths: tuple[Path, ...], output: Path, root: Path | None, allow_missing: bool, as_json: bool) -> None:
     from srfast.coreset.selection import CoreSet
     from srfast.data.provenance import kind_of
     from srfast.report.comparison_page import comparison
     from srfast.report.writing import write_page
+    from srfast.scoring.shards import checked_shards
     from srfast.scoring.table import ScoreTable
 
     read = CoreSet.read if kind_of(paths[0]) == "core-set" else ScoreTable.read
     a, b = (read(path) for path in paths)
+    for each in (a, b):
+        checked_shards([each.meta], allow_missing)
     names = [path.stem for path in paths] if paths[0].stem != paths[1].stem else [str(path) for path in paths]
     content = comparison(a, b, names, root)
     path = write_page(content, output)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, row_of
+from srfast.cli.options import emit, json_option, row_of, shards_option
 
 
 @click.command("stats", short_help="Show the statistics of a score table.")
@@ -20,15 +20,16 @@ from srfast.cli.options import emit, json_option, row_of
     show_default=True,
     help="Number of the hardest images to list, and of the easiest.",
 )
+@shards_option
 @json_option("all statistics", ", with every image")
-def command(scores: tuple[str, ...], images: int, as_json: bool) -> None:
+def command(scores: tuple[str, ...], images: int, allow_missing_shards: bool, as_json: bool) -> None:
     """Show quantiles, shares of the error, agreement of the columns, and the hardest and easiest images of SCORES.
 
     SCORES is one score table, all shards of one, or a core-set.
     """
     from srfast.scoring.statistics import stats
 
-    found = stats(scores)
+    found = stats(scores, allow_missing_shards=allow_missing_shards)
     if as_json:
         emit(found)
     else:

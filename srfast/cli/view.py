@@ -28,6 +28,7 @@ def command(
     coreset: Path | None,
     root: Path | None,
     scorer: Path | None,
+    allow_missing_shards: bool,
     port: int,
     browser: bool,
     as_json: bool,
@@ -55,7 +56,7 @@ def command(
         if (error.name or "").startswith("srfast"):
             raise
         raise RunError(f"view needs {error.name}, which is not installed: pip install 'srfast[view]'") from None
-    table = one_table(scores, coresets=True)
+    table = one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards)
     chosen = None if coreset is None else CoreSet.read(coreset)
     view = View(table, chosen, [str(path) for path in scores], root, scorer)
     token = secrets.token_urlsafe(16)

@@ -36,7 +36,7 @@ from srfast.runtime.plugins import is_file
 from srfast.runtime.progress import Progress
 from srfast.runtime.threads import cores
 from srfast.scoring.metadata import about_images, parse_meta
-from srfast.scoring.shards import check_together, joined_meta, part_files, warn_of_missing
+from srfast.scoring.shards import check_together, checked_shards, part_files
 from srfast.scoring.table import SCHEMA, check_scored, numeric_columns, with_extras
 
 MANY = 20_000_000
@@ -67,7 +67,7 @@ class Files:
     """Whether the files follow each other as parts of one table; otherwise rows are sorted by image."""
 
     @classmethod
-    def find(cls, scores: Sequence[str | os.PathLike[str]]) -> Files:
+    def find(cls, scores: Sequence[str | os.PathLike[str]], allow_missing_shards: bool = False) -> Files:
         """Finds the files of tables; raises InputError if ``ScoreTable.read`` or ``join`` would refuse them."""
         paths = [path for item in map(Path, scores) for path in (part_files(item) if item.is_dir() else [item])]
         metas, schemas, rows = [], [], 0
@@ -85,8 +85,7 @@ class Files:
             schemas.append(schema.remove_metadata())
             rows += count
         check_together([str(p) for p in paths], metas, schemas)
-        warn_of_missing(metas)
-        meta = metas[0] if len(paths) == 1 else joined_meta(metas)
+        meta = checked_shards(metas, allow_missing_shards)
         return cls(paths, meta, schemas[0], rows, len(scores) == 1)
 
 

@@ -79,6 +79,7 @@ def dedup(
     against: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     root: str | os.PathLike[str] | None = None,
     alike: float = ALIKE,
+    allow_missing_shards: bool = False,
 ) -> ScoreTable:
     """Marks near-duplicate patches, and patches that are in test images.
 
@@ -87,6 +88,7 @@ def dedup(
         against: Test images, files and folders.
         root: Folder of the images, if they have moved since scoring.
         alike: Concordance from which on two patches count as the same, 0 < alike <= 1.
+        allow_missing_shards: Whether shards may be missing; the metadata then list them.
 
     Returns:
         The table with three more columns: ``duplicate`` (bool: a patch of a better image shows the same), ``group``
@@ -99,7 +101,7 @@ def dedup(
             cannot be read or has changed.
         RunError: faiss is not installed.
     """
-    table = one_table(scores)
+    table = one_table(scores, allow_missing_shards=allow_missing_shards)
     tests = [against] if isinstance(against, (str, os.PathLike)) else against
     return find_duplicates(table, tests, root, alike).table
 

@@ -54,6 +54,7 @@ def influence(
     seed: int = 0,
     threads: int | None = None,
     progress: Callable[[int, int, int], None] | None = None,
+    allow_missing_shards: bool = False,
 ) -> ScoreTable:
     """Adds a column ``influence``: how much a patch of the pool lowers the loss on target images.
 
@@ -73,17 +74,18 @@ def influence(
         seed: Random seed of the crops and of the sketch, at least 0.
         threads: Number of CPU threads; None takes one per core that the process may use.
         progress: Function that is called with (images done, images in all, patches) during the two scorings.
+        allow_missing_shards: Whether shards may be missing; the metadata then list them.
 
     Returns:
         The table with the column (float32, units of the loss; higher values help more, negative ones harm). Its
         metadata record under ``influence`` the target, the damping and the step.
 
     Raises:
-        InputError: an argument is wrong, the table has that column or given LR images, the images are not those that
-            were scored, or the scorer is not an SRCNN 9-1-5.
+        InputError: an argument is wrong, the table lacks shards, has that column or given LR images, the images are not
+            those that were scored, or the scorer is not an SRCNN 9-1-5.
         RunError: PyTorch is not installed, or the target's loss does not depend on the scorer.
     """
-    table = one_table(scores)
+    table = one_table(scores, allow_missing_shards=allow_missing_shards)
     check_scored("scores", table.meta)
     if COLUMN in table.columns:
         raise InputError(f"scores: column {COLUMN!r} exists already; take the table without it")

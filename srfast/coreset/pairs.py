@@ -29,6 +29,7 @@ from srfast.runtime.threads import cores
 from srfast.scoring.metadata import parse_meta
 from srfast.scoring.rows import is_frame, of_frame
 from srfast.scoring.scored import ScoredImages, check_inside
+from srfast.scoring.shards import checked_shards
 from srfast.scoring.table import SCHEMA, check_paths, check_places, read_parquet
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
     """The name (for messages), the rows and the metadata of a core-set or a score table.
 
     Raises:
-        InputError: it is not a Parquet file, a column is missing or occurs twice, there are no rows, a path leads
-            outside the root, or a patch lies in no image.
+        InputError: it is not a Parquet file, a column is missing or occurs twice, there are no rows, shards of a score
+            table are missing, a path leads outside the root, or a patch lies in no image.
     """
     if isinstance(coreset, (str, Path)):
         name = str(coreset)
@@ -132,6 +133,7 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
     image = table.column("image")
     if not pa.types.is_string(image.type) or image.null_count:
         raise InputError(f"{name}: column 'image': expected paths of images, none missing, got {image.type}")
+    checked_shards([meta])
     check_paths(name, table)
     check_places(name, table)
     sizes_of(table, meta, name)

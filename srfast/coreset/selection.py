@@ -99,8 +99,8 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
         that is equivalent to ``clean`` under ``cleaned``.
 
     Raises:
-        InputError: an argument is out of range, tables do not belong together, no patch is left to keep, or
-            ``drop_hardest`` and ``window`` leave fewer than ``keep``.
+        InputError: an argument is out of range, tables do not belong together, shards are missing, no patch is left to
+            keep, or ``drop_hardest`` and ``window`` leave fewer than ``keep``.
         RunError: ``where`` is given and duckdb is not installed.
     """
     asked = SelectArguments.of(positional(given, POSITIONAL, options))
@@ -111,7 +111,7 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
             tables = list(large.kept(progress))
             schema = with_extras(CORESET_SCHEMA, tables[0].schema)
             return CoreSet(pa.concat_tables(numbered(tables, schema)), {**large.files.meta, "selection": large.about})
-    table = _joined(given_scores)
+    table = _joined(given_scores, asked.allow_missing_shards)
     columns = numeric_columns(table.table.schema)
     asked.checked(columns)
     if asked.target is not None:
@@ -170,8 +170,9 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     return CoreSet(kept.select(schema.names).cast(schema), {**table.meta, "selection": selection})
 
 
-def _joined(scores: Sequence[Any]) -> ScoreTable:
-    table, names = one_table(scores), ", ".join(names_of(scores))
+def _joined(scores: Sequence[Any], allow_missing_shards: bool) -> ScoreTable:
+    names = ", ".join(names_of(scores))
+    table = one_table(scores, allow_missing_shards=allow_missing_shards)
     if not len(table):
         raise InputError(f"{names}: expected at least one patch, got an empty table")
     for column in ("loss", "bicubic", "sobel"):
@@ -192,7 +193,7 @@ def on_disk(scores: Any, asked: SelectArguments, beside: Path | None = None) -> 
         return None
     if engine == "auto" and sum(map(_bytes, paths)) < SMALL:
         return None
-    files = Files.find(paths)
+    files = Files.find(paths, asked.allow_missing_shards)
     asked.checked(numeric_columns(files.schema))
     return Large(files, asked, beside) if takes(engine, files, asked) else None
 

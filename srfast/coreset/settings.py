@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NewType
 
 from srfast.errors import InputError
 from srfast.runtime import plugins
-from srfast.scoring.settings import ANY
+from srfast.scoring.settings import ANY, allow_missing_shards
 from srfast.settings import (
     SWITCH,
     Kind,
@@ -264,6 +264,7 @@ class SelectArguments(Selection):
         one_of(*ENGINES),
         more="duckdb gives the same rows, but it only sorts: drawing, clustering, `per_image` and `nms` take memory.",
     )
+    allow_missing_shards: bool = allow_missing_shards()
     progress: Progress | bool | None = setting(
         None,
         "True shows a bar while duckdb selects; a function is called with (rows written, rows in all, rows written).",

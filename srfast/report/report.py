@@ -14,6 +14,7 @@ from srfast.report.pictures import Cut, cut
 from srfast.report.scores import DROPPED, KEPT, Scores
 from srfast.report.text import count, number, percent, psnr
 from srfast.scoring.metadata import encode_meta
+from srfast.scoring.shards import missing_shards
 
 _LISTED = 200
 _SAID = {
@@ -135,6 +136,9 @@ def _listings(scores: Scores) -> list[Listing]:
         if entries:
             more = f" The first {_LISTED:,} are named." if len(entries) > _LISTED else ""
             found.append(Listing(f"{title}: {count(len(entries), 'file')}", text + more, entries[:_LISTED]))
+    if missing := missing_shards([scores.meta]):
+        shards = [(f"{i}/{n}", "") for i, n in missing[:_LISTED]]
+        found.append(Listing(f"Missing: {count(len(missing), 'shard')}", "Their images are left out.", shards))
     rejected = scores.selection.get("rejected")
     if isinstance(rejected, dict) and rejected:
         text = "Before anything was selected, by --clean and --reject; a patch may have several reasons."

@@ -51,6 +51,7 @@ def join(
     other: pa.Table | pandas.DataFrame | polars.DataFrame | str | os.PathLike[str],
     *,
     on: str | Sequence[str] = "image",
+    allow_missing_shards: bool = False,
 ) -> ScoreTable:
     """Adds the columns of another table to a score table, for ``srfast.select(method=..., where=...)``.
 
@@ -61,15 +62,16 @@ def join(
         on: Columns by which rows are matched: "image", or "image,x,y". ``image=name`` stands for a column that the
             other table calls ``name``. Images are matched by their path relative to the root, or else by file name, or
             else by file name without suffix.
+        allow_missing_shards: Whether shards may be missing; the metadata then list them.
 
     Returns:
         The table in its old order. A row that the other table does not have gets missing values.
 
     Raises:
-        InputError: ``scores`` is a core-set, a file cannot be read, a column is missing, exists already (in any case)
-            or has the name of a method that is computed, a name stands for two rows, or no row matches.
+        InputError: ``scores`` is a core-set or lacks shards, a file cannot be read, a column is missing, exists already
+            (in any case) or has the name of a method that is computed, a name stands for two rows, or no row matches.
     """
-    table = one_table(scores)
+    table = one_table(scores, allow_missing_shards=allow_missing_shards)
     return join_columns(table, other, on.split(",") if isinstance(on, str) else on).table
 
 

@@ -59,6 +59,12 @@ def _shrink(value: Any) -> tuple[str, ...]:
     return parsed(value)
 
 
+def allow_missing_shards() -> Any:
+    """The setting ``allow_missing_shards``, which what reads score tables has."""
+    help = "Go on if shards of the table are missing. Their images are left out, and the metadata list the shards."
+    return setting(False, help, SWITCH)
+
+
 ANY = Kind("a network", lambda value: value)
 GRID = Kind("a whole number", lambda value: value, "whole")  # checked with the scale
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from srfast.scoring.settings import COMPARED
 
 log = logging.getLogger(__name__)
 MOST_SHARDS = 1 << 20
+MISSING = "missing_shards"
+"""Key of the metadata under which a table lists the shards [i, n] of its dataset that it lacks."""
 
 
 def part_files(folder: Path) -> list[Path]:
@@ -93,21 +96,61 @@ def joined_meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
     meta["images"] = dict(sorted(images.items()))
     for key in ("skipped", "small"):
         meta[key] = sorted((item for one in metas for item in one.get(key, [])), key=lambda e: str(e["image"]))
-    if len({str(one.get("shard")) for one in metas}) > 1:
+    if len({str((one.get("shard"), one.get(MISSING))) for one in metas}) > 1:
         meta["shard"] = None
+        if missing := missing_shards(metas):
+            meta[MISSING] = missing
+        else:
+            meta.pop(MISSING, None)
     return meta
 
 
-def warn_of_missing(metas: Sequence[dict[str, Any]]) -> None:
-    """Warns if some shards of a dataset are missing, since that leaves out patches nobody asked to leave out."""
-    shards: list[Any] = [meta.get("shard") for meta in metas]
-    if not all(isinstance(s, list) and len(s) == 2 and s[1] == shards[0][1] for s in shards):
-        return
-    if not all(type(i) is int and type(n) is int and 0 <= i <= n and 0 < n <= MOST_SHARDS for i, n in shards):
-        return
-    n = shards[0][1]
-    missing = sorted(set(range(n)) - {i % n for i, _ in shards})
-    if missing:
-        few = ", ".join(f"{i}/{n}" for i in missing[:5]) + (", ..." if len(missing) > 5 else "")
-        log.warning("scores: %d of %d shards are missing (%s); their images count as if they were not there",
-                    len(missing), n, few)  # fmt: skip
+def missing_shards(metas: Sequence[dict[str, Any]]) -> list[list[int]]:
+    """The shards [i, n] that tables of one dataset lack, with i from 0; none if a table is not one of several."""
+    held = [found for meta in metas if (found := _held(meta)) is not None]
+    if len(held) < len(metas):
+        return []
+    n = math.lcm(*(count for count, _ in held))
+    if n > MOST_SHARDS:
+        raise InputError(f"scores: expected shards of one division of the images, got {len(held)} of several")
+    there = {i + k for count, shards in held for i in shards for k in range(0, n, count)}
+    return [[i, n] for i in range(n) if i not in there]
+
+
+def _held(meta: dict[str, Any]) -> tuple[int, set[int]] | None:
+    """The number of shards of a dataset, and which of them a table holds; None if it was not made as a shard."""
+    gone: Any = meta.get(MISSING)
+    shard: Any = meta.get("shard")
+    if isinstance(gone, list) and gone and all(map(_is_shard, gone)) and len({n for _, n in gone}) == 1:
+        n = gone[0][1]
+        return n, set(range(n)) - {i % n for i, _ in gone}
+    return (shard[1], {shard[0] % shard[1]}) if _is_shard(shard) else None
+
+
+def _is_shard(value: Any) -> bool:
+    whole = isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value)
+    return whole and 0 <= value[0] <= value[1] and 0 < value[1] <= MOST_SHARDS
+
+
+def checked_shards(metas: Sequence[dict[str, Any]], allowed: bool | None = None) -> dict[str, Any]:
+    """The metadata of tables of one dataset as one, which say what shards are missing if that is allowed.
+
+    Args:
+        metas: The metadata of each table. Those of a core-set are not checked: its selection was.
+        allowed: Whether shards may be missing; None, where only a selection can leave them out.
+
+    Raises:
+        InputError: shards are missing, which leaves out images that nobody asked to leave out.
+    """
+    meta = metas[0] if len(metas) == 1 else joined_meta(metas)
+    missing = [] if provenance.kind_of_table(meta) == "core-set" else missing_shards(metas)
+    if not missing:
+        return meta
+    n = missing[0][1]
+    few = ", ".join(f"{i}/{n}" for i, _ in missing[:5]) + (", ..." if len(missing) > 5 else "")
+    said = f"scores: {len(missing)} of {n} shards {'is' if len(missing) == 1 else 'are'} missing ({few})"
+    if not allowed:
+        way = "`srfast select --allow-missing-shards`" if allowed is None else "`allow_missing_shards`"
+        raise InputError(f"{said}; give all of them, or leave out their images by {way}")
+    log.warning("%s; their images are left out", said)
+    return {**meta, MISSING: missing}

@@ -19,11 +19,16 @@ KEEPS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
 _PLACES = ("x", "y", "size", COLUMN, "rank")
 
 
-def stats(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.PathLike[str]]) -> dict[str, Any]:
+def stats(
+    scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.PathLike[str]],
+    *,
+    allow_missing_shards: bool = False,
+) -> dict[str, Any]:
     """Statistics of a score table or a core-set, as plain values.
 
     Args:
         scores: A score table or a core-set, its path or a DataFrame of it, or all the shards of a dataset.
+        allow_missing_shards: Whether shards may be missing.
 
     Returns:
         A dict with ``patches`` and ``images``; ``sizes``, if images were scored at several: for each size its
@@ -35,9 +40,9 @@ def stats(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.PathL
 
     Raises:
         InputError: there are no rows, a loss is not finite, a file is not a score table, or shards do not belong
-            together.
+            together or are missing.
     """
-    return summary(one_table(scores, coresets=True))
+    return summary(one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards))
 
 
 def summary(table: Rows) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.metadata import about_images, file_metadata, parse_meta
 from srfast.scoring.rows import Rows, is_frame, numbers, of_frame
-from srfast.scoring.shards import check_together, in_order, joined_meta, part_files, warn_of_missing
+from srfast.scoring.shards import check_together, checked_shards, in_order, joined_meta, part_files
 
 SCHEMA = pa.schema(
     [pa.field("image", pa.string(), nullable=False)]
@@ -242,16 +242,17 @@ def names_of(given: Sequence[Any]) -> list[str]:
     return [os.fspath(s) if isinstance(s, (str, os.PathLike)) else f"table {i}" for i, s in enumerate(given)]
 
 
-def one_table(scores: Any, *, coresets: bool = False) -> ScoreTable:
+def one_table(scores: Any, *, coresets: bool = False, allow_missing_shards: bool = False) -> ScoreTable:
     """The score table that a caller gives: a table, its path, a DataFrame of it, or several, which are shards.
 
     Args:
         scores: As for ``sources``.
         coresets: Whether a core-set will do.
+        allow_missing_shards: Whether shards may be missing; the metadata then list them.
 
     Raises:
-        InputError: there is none, a file cannot be read, a DataFrame carries no metadata, or shards do not belong
-            together.
+        InputError: there is none, a file cannot be read, a DataFrame carries no metadata, shards do not belong
+            together, or some are missing.
     """
     given, tables = sources(scores), []
     for name, source in zip(names_of(given), given, strict=True):
@@ -266,23 +267,24 @@ def one_table(scores: Any, *, coresets: bool = False) -> ScoreTable:
         if not coresets:
             check_scored(name, rows.meta)
         tables.append(ScoreTable(rows.table, rows.meta))
-    return concatenate(tables, names_of(given))
+    return concatenate(tables, names_of(given), allow_missing_shards)
 
 
-def concatenate(tables: Sequence[ScoreTable], names: Sequence[str] | None = None) -> ScoreTable:
+def concatenate(
+    tables: Sequence[ScoreTable], names: Sequence[str] | None = None, allow_missing_shards: bool = False
+) -> ScoreTable:
     """Puts tables of one dataset together, in the order that one run would have given.
 
     Raises:
-        InputError: settings or roots differ, or a patch occurs twice; the message names the setting and the tables.
+        InputError: settings or roots differ, a patch occurs twice, or shards are missing; the message names the
+            setting, the tables or the shards.
     """
     if not tables:
         raise InputError("scores: expected at least one table, got none")
-    if len(tables) == 1:
-        warn_of_missing([tables[0].meta])
-        return tables[0]
-    names = list(names or [f"table {i}" for i in range(len(tables))])
-    check_together(names, [t.meta for t in tables], [t.table.schema for t in tables])
-    table = in_order([t.table for t in tables], names)
     metas = [t.meta for t in tables]
-    warn_of_missing(metas)
-    return ScoreTable(table, joined_meta(metas))
+    if len(tables) == 1:
+        return ScoreTable(tables[0].table, checked_shards(metas, allow_missing_shards))
+    names = list(names or [f"table {i}" for i in range(len(tables))])
+    check_together(names, metas, [t.table.schema for t in tables])
+    table = in_order([t.table for t in tables], names)
+    return ScoreTable(table, checked_shards(metas, allow_missing_shards))

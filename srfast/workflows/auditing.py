@@ -160,7 +160,7 @@ def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
     if len(tables) < len(inputs):
         other = next(given for given in inputs if given not in tables)
         raise InputError(f"{other}: expected no images beside a score table ({tables[0]}); audit them by themselves")
-    table = one_table(tables)
+    table = one_table(tables, allow_missing_shards=asked.allow_missing_shards)
     if SHRINK in table.columns:
         raise InputError(f"{names}: expected images at their own size, got scores of several (shrink); name the images")
     judged, plain = any(t.column in table.columns for t in THRESHOLDS), AuditArguments()

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from srfast.scoring.settings import ANY, MODES, Mode, ScoreRun
+from srfast.scoring.settings import ANY, MODES, Mode, ScoreRun, allow_missing_shards
 from srfast.settings import SWITCH, one_of, paths, setting
 
 if TYPE_CHECKING:
@@ -33,4 +33,5 @@ class AuditArguments(ScoreRun):
         metavar="DIR",
         repeated=True,
     )
+    allow_missing_shards: bool = allow_missing_shards()
     patches: bool = setting(False, "Also compare patch by patch for near-duplicates, as `srfast dedup` does.", SWITCH)
