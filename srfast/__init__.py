@@ -36,6 +36,12 @@ _NAMES = {
     "run_study": "srfast.study.runner",
     "export_onnx": "srfast.scoring.backends.onnx.graph",
     "build_info": "srfast.ops.native",
+    "Exported": "srfast.exporting.job",
+    "Audited": "srfast.workflows.auditing",
+    "Pruned": "srfast.workflows.pruning",
+    "Comparison": "srfast.evaluation.inference",
+    "Evaluation": "srfast.evaluation.evaluator",
+    "TrainResult": "srfast.training.loop",
     "InputError": "srfast.errors",
     "RunError": "srfast.errors",
 }
@@ -78,9 +84,12 @@ if TYPE_CHECKING:
     from srfast.errors import InputError as InputError
     from srfast.errors import RunError as RunError
     from srfast.evaluation.comparing import compare as compare
+    from srfast.evaluation.evaluator import Evaluation as Evaluation
     from srfast.evaluation.evaluator import evaluate as evaluate
+    from srfast.evaluation.inference import Comparison as Comparison
     from srfast.evaluation.metrics import psnr as psnr
     from srfast.evaluation.metrics import ssim as ssim
+    from srfast.exporting.job import Exported as Exported
     from srfast.exporting.job import export as export
     from srfast.ops import reference as reference
     from srfast.ops.functional import downsample as downsample
@@ -96,6 +105,9 @@ if TYPE_CHECKING:
     from srfast.scoring.statistics import stats as stats
     from srfast.scoring.table import ScoreTable as ScoreTable
     from srfast.study.runner import run_study as run_study
+    from srfast.training.loop import TrainResult as TrainResult
+    from srfast.workflows.auditing import Audited as Audited
     from srfast.workflows.auditing import audit as audit
+    from srfast.workflows.pruning import Pruned as Pruned
     from srfast.workflows.pruning import prune as prune
     from srfast.workflows.training import train as train

@@ -19,7 +19,7 @@ from srfast.data.images import find_images, read_image
 from srfast.data.lowres import LowRes, check_apart
 from srfast.errors import InputError
 from srfast.evaluation import metrics
-from srfast.evaluation.metrics import Protocol, Window, protocol_of
+from srfast.evaluation.metrics import Protocol, Window, protocol_of, to_uint8
 from srfast.evaluation.settings import EvaluateSettings
 from srfast.models import loading
 from srfast.models import registry as models
@@ -231,22 +231,22 @@ def _reconstruct(
             low = imresize(y / 255, 1 / scale) if lr is None else to_y(lr, "classic") / 255
             up = imresize(low, scale) if network is None else _run(network, low[..., None], tile)[..., 0]
             bounds = _CLASSIC_RANGE if network is None else (0.0, 255.0)
-            return _to_uint8(up, *bounds), y.astype(np.uint8)
+            return to_uint8(up, *bounds), y.astype(np.uint8)
         low = imresize(_three(hr) / 255, 1 / scale) if lr is None else _three(lr) / 255
-        sr = _to_uint8(_run(network, low, tile))
+        sr = to_uint8(_run(network, low, tile))
         if hr.ndim == 2:
-            return _to_uint8(sr.mean(2) / 255), hr
+            return to_uint8(sr.mean(2) / 255), hr
         return to_y(sr, "classic").astype(np.uint8), to_y(hr, "classic").astype(np.uint8)
     hr = np.ascontiguousarray(_three(hr))
     small = imresize(hr, 1 / scale) if lr is None else _three(lr)
     if network is None:
         return imresize(small, scale), hr
     if network.color == "rgb":
-        return _to_uint8(_run(network, small / 255, tile)), hr
+        return to_uint8(_run(network, small / 255, tile)), hr
     ycc = to_ycbcr(small / 255)
     up = imresize(ycc, scale)
     up[..., :1] = _run(network, ycc[..., :1], tile)
-    return _to_uint8(from_ycbcr(up)), hr
+    return to_uint8(from_ycbcr(up)), hr
 
 
 def _run(network: Descriptor, low: np.ndarray, tile: int | None) -> np.ndarray:
@@ -261,8 +261,3 @@ def _run(network: Descriptor, low: np.ndarray, tile: int | None) -> np.ndarray:
 
 def _three(image: np.ndarray) -> np.ndarray:
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
-
-
-def _to_uint8(x: np.ndarray, low: float = 0.0, high: float = 255.0) -> np.ndarray:
-    """[0, 1] -> uint8, clamped to [low, high], rounded half up as MATLAB's uint8()."""
-    return np.floor(np.clip(x * 255, low, high) + 0.5).astype(np.uint8)

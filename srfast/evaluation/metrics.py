@@ -10,12 +10,16 @@ A two-dimensional array is Y itself under both. A border of ``shave`` pixels is 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from srfast.errors import InputError
 from srfast.ops.color import to_y
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Protocol = Literal["classic", "rgb"]
 Window = Literal["wang", "skimage"]
@@ -29,34 +33,50 @@ def protocol_of(color: str) -> Protocol:
     return "rgb" if color == "rgb" else "classic"
 
 
-def psnr(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rgb") -> float:
+@overload
+def psnr(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rgb") -> float: ...
+@overload
+def psnr(sr: Tensor, hr: Tensor, *, shave: int, protocol: Protocol = "rgb") -> Tensor: ...
+def psnr(sr: Any, hr: Any, *, shave: int, protocol: Protocol = "rgb") -> Any:
     """Peak signal-to-noise ratio on Y, with a peak of 255.
 
     Args:
-        sr: [H, W, 3] RGB, or [H, W] Y; uint8.
-        hr: An image of the same shape and dtype.
+        sr: An array, uint8: [H, W, 3] RGB, or [H, W] Y. Or a tensor or an array of several images [N, C, H, W], C = 3
+            (RGB) or 1 (Y), uint8, or floating point in [0, 1], which is clamped and rounded to 8 bits first, as
+            published values are.
+        hr: Images of the same shape and type.
         shave: Number of border pixels left out at each side; papers leave out as many as the scale.
         protocol: "rgb": Y in double precision, not rounded. "classic": Y rounded to uint8.
 
     Returns:
-        10 log10(255^2 / MSE) in dB; infinity if the images are equal.
+        10 log10(255^2 / MSE) in dB; infinity if the images are equal. Of [N, C, H, W], one value an image, float64 [N],
+        a tensor (on the CPU) or an array as the images are.
 
     Raises:
-        InputError: shapes differ or are not as above, or shave leaves nothing.
-        TypeError: one of them is not a uint8 array.
+        InputError: shapes differ or are not as above, values are not finite, or shave leaves nothing.
+        TypeError: the types are not as above.
     """
-    a, b = _planes(sr, hr, shave, protocol)
+    return _each(_psnr, sr, hr, shave, protocol)
+
+
+def _psnr(a: np.ndarray, b: np.ndarray) -> float:
     error = float(np.mean((a - b) ** 2))
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
-def ssim(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rgb", window: Window = "wang") -> float:
+@overload
+def ssim(
+    sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rgb", window: Window = "wang"
+) -> float: ...
+@overload
+def ssim(sr: Tensor, hr: Tensor, *, shave: int, protocol: Protocol = "rgb", window: Window = "wang") -> Tensor: ...
+def ssim(sr: Any, hr: Any, *, shave: int, protocol: Protocol = "rgb", window: Window = "wang") -> Any:
     """Structural similarity on Y (Wang et al., "Image Quality Assessment: From Error Visibility to Structural
     Similarity", 2004, eq. 13), K1 = 0.01, K2 = 0.03, L = 255.
 
     Args:
-        sr: [H, W, 3] RGB, or [H, W] Y; uint8.
-        hr: An image of the same shape and dtype.
+        sr: An image or several, as for ``psnr``.
+        hr: Images of the same shape and type.
         shave: Number of border pixels left out at each side.
         protocol: "rgb" or "classic", as for ``psnr``.
         window: "wang": 11 x 11 Gaussian, sigma 1.5, averaged over the positions at which it lies inside the image
@@ -65,15 +85,18 @@ def ssim(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rg
             photographs.
 
     Returns:
-        The mean of the SSIM map, at most 1.
+        The mean of the SSIM map, at most 1; one value an image, as for ``psnr``.
 
     Raises:
         InputError: ``psnr`` would raise it, or the shaved images are smaller than the window.
-        TypeError: one of them is not a uint8 array.
+        TypeError: the types are not as for ``psnr``.
     """
     if window not in WINDOWS:
         raise InputError(f"window: expected one of {', '.join(WINDOWS)}, got {window!r}")
-    a, b = _planes(sr, hr, shave, protocol)
+    return _each(lambda a, b: _ssim(a, b, window), sr, hr, shave, protocol)
+
+
+def _ssim(a: np.ndarray, b: np.ndarray, window: str) -> float:
     taps = _gaussian(11, 1.5) if window == "wang" else np.full(7, 1 / 7)
     if min(a.shape) < len(taps):
         raise InputError(
@@ -90,6 +113,47 @@ def ssim(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rg
     above = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     below = (mean_a * mean_a + mean_b * mean_b + c1) * (var_a + var_b + c2)
     return float(np.mean(above / below))
+
+
+def _each(
+    measure: Callable[[np.ndarray, np.ndarray], float], sr: Any, hr: Any, shave: int, protocol: str
+) -> float | np.ndarray | Tensor:
+    """The measure of one image, or of each of several."""
+    if isinstance(sr, np.ndarray) and sr.ndim != 4:
+        return measure(*_planes(sr, hr, shave, protocol))
+    a, b = _batch("sr", sr), _batch("hr", hr)
+    if a.shape != b.shape:
+        raise InputError(f"sr: expected the shape of hr, {list(hr.shape)}, got {list(sr.shape)}")
+    if isinstance(sr, np.ndarray) != isinstance(hr, np.ndarray):
+        raise TypeError(f"hr: expected the type of sr, {type(sr).__name__}, got {type(hr).__name__}")
+    values = np.array([measure(*_planes(x, y, shave, protocol)) for x, y in zip(a, b, strict=True)], np.float64)
+    if isinstance(sr, np.ndarray):
+        return values
+    import torch
+
+    return torch.from_numpy(values)
+
+
+def _batch(name: str, images: Any) -> np.ndarray:
+    """Images [N, C, H, W] as uint8 [N, H, W, 3], or [N, H, W] if C = 1."""
+    if hasattr(images, "detach"):
+        images = images.detach().cpu()
+        images = (images.float() if images.is_floating_point() and images.itemsize < 4 else images).numpy()
+    if not isinstance(images, np.ndarray) or (images.dtype != np.uint8 and images.dtype.kind != "f"):
+        came = getattr(images, "dtype", type(images).__name__)
+        raise TypeError(f"{name}: expected a uint8 array or a tensor of uint8 or floating point, got {came}")
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise InputError(f"{name}: expected [N, 3, H, W] or [N, 1, H, W], got shape {list(images.shape)}")
+    if images.dtype != np.uint8:
+        if not np.isfinite(images).all():
+            raise InputError(f"{name}: expected finite values")
+        images = to_uint8(images.astype(np.float64))
+    return images[:, 0] if images.shape[1] == 1 else images.transpose(0, 2, 3, 1)
+
+
+def to_uint8(x: np.ndarray, low: float = 0.0, high: float = 255.0) -> np.ndarray:
+    """[0, 1] -> uint8, clamped to [low, high], rounded half up as MATLAB's uint8()."""
+    return np.floor(np.clip(x * 255, low, high) + 0.5).astype(np.uint8)
 
 
 def _planes(sr: np.ndarray, hr: np.ndarray, shave: int, protocol: str) -> tuple[np.ndarray, np.ndarray]:

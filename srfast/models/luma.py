@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from srfast.errors import InputError
 from srfast.models import layers
+from srfast.models.descriptor import Descriptor
 
 # MATLAB's rgb2ycbcr: RGB in [0, 1] -> Y in [16, 235] / 255, Cb and Cr in [16, 240] / 255.
 _MATRIX = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
@@ -42,3 +44,18 @@ class OnLuma(nn.Module):
         sr = torch.cat([self.net(ycc[:, :1]), chroma], 1)
         with layers.full_precision(sr):
             return nn.functional.conv2d(sr - self.offset, self.inverse)
+
+
+def rgb(model: nn.Module, scale: int | None = None) -> nn.Module:
+    """``srfast.models.rgb``."""
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model: expected a module, got {model!r}")
+    own = getattr(model, "scale", None)
+    if scale is None:
+        scale = own
+    if scale not in (2, 3, 4) or isinstance(scale, bool) or own not in (None, scale):
+        expected = f"{own}, the scale of the model" if own in (2, 3, 4) else "2, 3 or 4"
+        raise InputError(f"scale: expected {expected}, got {scale!r}")
+    if isinstance(model, OnLuma) or Descriptor.of(model, scale).color == "rgb":
+        return model
+    return OnLuma(model, scale).train(model.training)

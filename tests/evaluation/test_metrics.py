@@ -120,3 +120,42 @@ def test_bad_ssim_arguments_and_types() -> None:
         srfast.psnr(image.astype(np.float32), image, shave=0)
     with pytest.raises(TypeError, match="uint8"):
         srfast.psnr(image.tolist(), image, shave=0)
+
+
+def test_batches_give_one_value_an_image(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Tensors and arrays [N, C, H, W]; floating point is rounded to 8 bits, as published values are."""
+    import torch
+
+    sr, hr = pair
+    for planes in (
+        (sr, hr),
+        (luma(sr).round().astype(np.uint8)[..., None], luma(hr).round().astype(np.uint8)[..., None]),
+    ):
+        one, two = (np.stack([p, 255 - p]).transpose(0, 3, 1, 2) for p in planes)
+        whole = [[p, 255 - p] if p.shape[2] == 3 else [p[..., 0], 255 - p[..., 0]] for p in planes]
+        for metric in (srfast.psnr, srfast.ssim):
+            expected = [metric(a, b, shave=2) for a, b in zip(*whole, strict=True)]
+            assert metric(one, two, shave=2).tolist() == expected
+            a, b = torch.from_numpy(one.copy()), torch.from_numpy(two.copy())
+            assert metric(a, b, shave=2).tolist() == expected
+            # 0.4 grey levels away are rounded back, values beyond the range are clamped.
+            noisy = (a.double() + 0.4 * torch.sign(a.double() - 127)) / 255
+            found = metric(noisy, b.float() / 255, shave=2)
+            assert found.dtype == torch.float64
+            assert found.tolist() == expected
+
+
+def test_bad_batches() -> None:
+    import torch
+
+    image = torch.zeros(2, 3, 16, 16)
+    for wrong, kind, word in (
+        (image[0], InputError, "shape"),
+        (image[:, :2], InputError, "shape"),
+        (image[:1], InputError, "shape of hr"),
+        (image * math.nan, InputError, "finite"),
+        (image.long(), TypeError, "uint8"),
+        (image.numpy(), TypeError, "type"),
+    ):
+        with pytest.raises(kind, match=word):
+            srfast.psnr(wrong, image, shave=0)

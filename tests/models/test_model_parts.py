@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srfast import models
+from srfast.errors import InputError
 from srfast.models import han, nlsn, san
 
 F64 = torch.float64
@@ -219,3 +220,31 @@ def test_nlsn_evaluates_deterministically_and_trains_at_random() -> None:
         third = model(lr)
         torch.manual_seed(5)
         assert torch.equal(third, model(lr))
+
+
+def test_any_network_takes_rgb() -> None:
+    """Y is reconstructed by the network, chroma up-sampled bicubically: gray in gives the network's own Y."""
+    lr = torch.rand(2, 3, 12, 10)
+    for name in ("srcnn", "fsrcnn", "edsr_baseline"):
+        options = {"blocks": 1, "features": 8} if name == "edsr_baseline" else {}
+        net = models.create(name, 3, **options).eval()
+        wrapped = models.rgb(net, 3)
+        assert wrapped(lr).shape == (2, 3, 36, 30)
+        assert not wrapped.training
+        if name == "edsr_baseline":
+            assert wrapped is net
+            continue
+        gray = lr[:, :1].expand(-1, 3, -1, -1)
+        y = gray[:, :1] * (235 - 16) / 255 + 16 / 255
+        expected = (net(y) - 16 / 255) * 255 / (235 - 16)
+        # Float32 through two 3 x 3 matrices with entries up to 2.
+        torch.testing.assert_close(wrapped(gray), expected.expand(-1, 3, -1, -1), rtol=0, atol=1e-5)
+        sum(p.sum() for p in [wrapped(lr)]).backward()
+        assert all(p.grad is not None for p in net.parameters())
+        assert models.rgb(wrapped) is wrapped
+    with pytest.raises(InputError, match="scale: expected 3, the scale of the model, got 2"):
+        models.rgb(models.create("edsr_baseline", 3, **options), 2)
+    with pytest.raises(InputError, match="scale: expected 2, 3 or 4, got None"):
+        models.rgb(torch.nn.Conv2d(1, 1, 3))
+    with pytest.raises(InputError, match="model: expected a module"):
+        models.rgb("srcnn")  # type: ignore[arg-type]
