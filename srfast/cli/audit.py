@@ -30,7 +30,9 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
     from srfast.workflows.auditing import audit
 
     done = audit(images, output, progress=not quiet(), **options)
-    counts = {kind: sum(v.verdict == kind for v in done.verdicts) for kind in ("keep", "reject", "unreadable")}
+    counts = {
+        kind: sum(v.verdict == kind for v in done.verdicts) for kind in ("keep", "shrink", "reject", "unreadable")
+    }
     reasons = done.counts()
     if as_json:
         found = {reason: {"images": whole, "patches": parts} for reason, (whole, parts) in reasons.items()}
@@ -39,6 +41,8 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
     for reason, (whole, parts) in reasons.items():
         some = f", and {count(parts, 'patch')} of images that are kept" if parts else ""
         result(f"{reason}: {count(whole, 'image')}{some}")
+    if counts["shrink"]:
+        result(f"to take smaller: {count(counts['shrink'], 'image')}")
     page = done.folder / "audit.html"
     result(f"{counts['keep']:,} of {len(done.verdicts):,} images to keep -> {page}")
     if done.rejects.name != "rejects.csv":

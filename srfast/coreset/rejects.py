@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,9 @@ from srfast.scoring.rows import coded, numbers
 log = logging.getLogger(__name__)
 HEADER = ("image", "x", "y", "size", "reason")
 """Columns of a list of rejects; an empty x, y and size stand for the whole image. An optional sixth column ``shrink``
-gives the size of the image; an empty value stands for every size."""
+gives the size of the image; an empty value stands for every size. The reason of a whole image may be ``shrink to 1/2``,
+which leaves out its larger sizes alone."""
+_SHRINK = re.compile(r"shrink to ([1-9]\d*/[1-9]\d*)")
 
 _SAME = 5e-7
 """Tolerance between two sizes: fractions with denominators up to 1000, of which lists hold seven digits."""
@@ -41,6 +46,8 @@ class Reject:
     reason: str
     shrink: float | None = None
     """The size of the image that the entry is about; None stands for every size."""
+    above: float | None = None
+    """Only sizes larger than this are left out."""
 
 
 def read_rejects(path: str | os.PathLike[str]) -> list[Reject]:
@@ -74,7 +81,8 @@ def _entry(path: str | os.PathLike[str], line: int, row: dict[str, Any]) -> Reje
     except ValueError:
         raise InputError(f"{path}: line {line}: expected shrink as a number, got {size!r}") from None
     if not any(place):
-        return Reject(image, None, reason, shrink)
+        to = _SHRINK.fullmatch(reason)
+        return Reject(image, None, reason, shrink, above=float(Fraction(to[1])) if to else None)
     try:
         x, y, side = map(int, place)
     except ValueError:
@@ -85,7 +93,14 @@ def _entry(path: str | os.PathLike[str], line: int, row: dict[str, Any]) -> Reje
 
 
 def rejected(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None) -> tuple[Array, dict[str, int]]:
-    """Which rows are left out, and how many for each reason.
+    """Which rows are left out, and how many for each reason; the arguments and errors are those of ``marked``."""
+    found = marked(table, clean, reject)
+    out = np.any([np.zeros(len(table), bool), *found.values()], axis=0)
+    return out, {reason: int(rows.sum()) for reason, rows in found.items() if rows.any()}
+
+
+def marked(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None) -> dict[str, Array]:
+    """By reason, which rows are left out; a row may have several reasons.
 
     Args:
         table: A table with the columns image, x, y, size, and with ``clean`` those of defects.
@@ -96,7 +111,6 @@ def rejected(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None
         InputError: ``clean`` is True and the table has no columns of defects, or the list cannot be read.
     """
     names, codes = coded(table.column("image"))
-    out, counts = np.zeros(len(table), bool), {}
     found: dict[str, Array] = {}
     if clean:
         check_clean(table.column_names)
@@ -109,11 +123,7 @@ def rejected(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None
     if reject is not None:
         for reason, rows in _listed(table, {n: i for i, n in enumerate(names)}, codes, reject).items():
             found[reason] = found[reason] | rows if reason in found else rows
-    for reason, rows in found.items():
-        out |= rows
-        if rows.any():
-            counts[reason] = int(rows.sum())
-    return out, counts
+    return found
 
 
 def clean_rows(connection: Any, rows: Any, columns: list[str]) -> tuple[Any, dict[str, int]]:
@@ -138,13 +148,19 @@ def clean_rows(connection: Any, rows: Any, columns: list[str]) -> tuple[Any, dic
     return left, {t.column: int(n) for t, n in zip(asked, found, strict=True) if n}
 
 
+def known_defects(columns: Iterable[str]) -> bool:
+    """Whether a column has a threshold."""
+    known = set(columns)
+    return any(t.column in known for t in thresholds.THRESHOLDS)
+
+
 def check_clean(columns: list[str]) -> None:
     """Checks that a table has columns of defects.
 
     Raises:
         InputError: it has none.
     """
-    if not any(t.column in columns for t in thresholds.THRESHOLDS):
+    if not known_defects(columns):
         raise InputError("clean: the table has no columns of defects; `srfast score --defects` makes them")
 
 
@@ -185,7 +201,10 @@ def _listed(table: pa.Table, code_of: dict[str, int], codes: Array, reject: str 
             rows = rows[(place[rows] == entry.place).all(1)]
         if entry.shrink is not None:
             rows = rows[np.abs(sizes[rows] - entry.shrink) < _SAME]
-        strangers += not len(rows)
+        there = len(rows)
+        if entry.above is not None:  # the image may have been scored at the smaller sizes only
+            rows = rows[sizes[rows] > entry.above + _SAME]
+        strangers += not there
         found.setdefault(entry.reason, np.zeros(len(table), bool))[rows] = True
     if strangers:
         log.warning("%s: %d of %d entries are of no patch of the table", reject, strangers, len(entries))

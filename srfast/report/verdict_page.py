@@ -41,7 +41,7 @@ TITLES = {
 
 
 class Verdict(Protocol):
-    """The attributes of ``srfast.workflows.auditing.Verdict``."""
+    """The attributes of ``srfast.workflows.verdicts.Verdict``."""
 
     image: str
     verdict: str
@@ -50,6 +50,10 @@ class Verdict(Protocol):
     said: str
     values: dict[str, float]
     patches: dict[str, list[int]]
+    size: str
+
+    @property
+    def taken(self) -> bool: ...
 
 
 def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -> Content:
@@ -60,7 +64,7 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
     for reason in TITLES:
         whole = [v for v in verdicts.values() if reason in v.reasons]
         whole.sort(key=partial(_worst, limits.get(reason)))
-        parts = [(row, v) for v in verdicts.values() if v.verdict == "keep" for row in v.patches.get(reason, ())]
+        parts = [(row, v) for v in verdicts.values() if v.taken for row in v.patches.get(reason, ())]
         if whole:
             extra = f", the worst {MANY} of them" if len(whole) > MANY else ""
             at = f": {limits[reason].of_image_in_words()}" if reason in limits else ""

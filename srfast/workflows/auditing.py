@@ -2,74 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, cast
 
-import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.copies import find_copies
-from srfast.coreset.rejects import HEADER, values
-from srfast.data.atomic import atomic_path, checksum
-from srfast.data.files import output_file, output_folder
-from srfast.data.images import ImageFile
+from srfast.data.files import output_folder
 from srfast.data.provenance import kind_of
 from srfast.data.scratch import scratch_folder
 from srfast.data.shrink import COLUMN as SHRINK
 from srfast.errors import InputError
 from srfast.report.verdict_page import audit_page
 from srfast.report.writing import write_page
-from srfast.scoring.defects.panel import COLUMNS
-from srfast.scoring.defects.thresholds import THRESHOLDS, of_images, reasons
+from srfast.scoring.defects.thresholds import THRESHOLDS
 from srfast.scoring.pipeline import Images, write_scores
-from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import ScoreArguments, ScoreSettings
 from srfast.scoring.table import ScoreTable, one_table
 from srfast.settings import documented
 from srfast.workflows.settings import AuditArguments
+from srfast.workflows.verdicts import MARKED, WHOLE, Verdict, find_sizes, judge, reject_copies, write_lists
 
 P = ParamSpec("P")
 
-MARKED = ".srfast-rejects"
-"""Name of the file with the SHA-256 of those lists of rejects that audits wrote and nobody has edited since."""
 _GRID = ("scale", "patch", "stride")
 _COMPARED = tuple(f.name for f in fields(ScoreSettings) if f.metadata.get("compared"))
 """Settings of scoring that the columns of a table depend on."""
 FILES = {"audit.html": "audit", "images.csv": "verdicts", MARKED: "rejects"}
-WHOLE = ("small", "unreadable", "duplicate", "leak")
-"""Reasons that are not thresholds: smaller than a patch, unreadable, a better copy exists, a test image."""
-
-
-@dataclass
-class Verdict:
-    """The verdict on one image."""
-
-    image: str
-    verdict: str = "keep"
-    """"keep", "reject" or "unreadable"."""
-    reasons: list[str] = field(default_factory=list)
-    keep_instead: str = ""
-    """The better copy of a duplicate, or the test image of a leak."""
-    said: str = ""
-    """Why the image cannot be read, or its size."""
-    values: dict[str, float] = field(default_factory=dict)
-    """By column, the value by which the image is judged: that of the column's threshold, or the mean of its patches.
-    NaN: the value is known for no patch."""
-    patches: dict[str, list[int]] = field(default_factory=dict)
-    """By reason, the rows of the table that are rejected although the image is kept."""
-
-    def reject(self, reason: str) -> None:
-        if self.verdict == "keep":
-            self.verdict = "reject"
-        self.reasons.append(reason)
 
 
 @dataclass(frozen=True)
@@ -88,8 +50,8 @@ class Audited:
         names = [t.column for t in THRESHOLDS] + list(WHOLE)
         found = {
             name: (
-                sum(name in v.reasons for v in self.verdicts),
-                sum(len(v.patches.get(name, ())) for v in self.verdicts if v.verdict == "keep"),
+                sum(name in v.reasons for v in self.verdicts if not v.taken),
+                sum(len(v.patches.get(name, ())) for v in self.verdicts if v.taken),
             )
             for name in names
         }
@@ -113,12 +75,13 @@ def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Aud
     """Looks for images that spoil a training set, and judges each. No image is moved or deleted.
 
     Three files are written: ``images.csv`` (image, verdict, reasons, keep_instead, then a value for each column: the
-    mean of the patches, or what a share of them reaches), ``rejects.csv`` (image, x, y, size, reason, for ``select
-    --reject``; an empty x, y and size stand for the whole image) and ``audit.html`` (galleries by reason). An image is
-    rejected if it is beyond a threshold for images (``srfast.scoring.defects.thresholds``), if a better copy of it is
-    among the images (larger, then lossless, then of higher JPEG quality, then first by path), if it shows a test image,
-    or if it is smaller than a patch. Of the images that are kept, the patches beyond the threshold for patches are
-    listed.
+    mean of the patches, or what a share of them reaches, and the size at which it is taken), ``rejects.csv`` (image, x,
+    y, size, reason, for ``select --reject``; an empty x, y and size stand for the whole image) and ``audit.html``
+    (the rejected images, to decide). An image is rejected if it is beyond a threshold for images
+    (``srfast.scoring.defects.thresholds``), if a better copy of it is among the images (larger, then lossless, then of
+    higher JPEG quality, then first by path), if it shows a test image, or if it is smaller than a patch. A soft image
+    that is beyond no threshold at a smaller size gets the verdict shrink. Of the images that are kept, the patches
+    beyond the threshold for patches are listed.
 
     Args:
         images: Files and folders, or one score table or all shards of one. The images of a table are read again if it
@@ -139,11 +102,13 @@ def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Aud
     with output_folder(folder, "audit", inputs, FILES):
         table = _columns(inputs, asked)
         root = Path(table.meta["root"])
-        verdicts = _judge(table)
-        _copies(verdicts, root, asked.against)
+        verdicts = judge(table)
+        if "shift" not in table.columns:  # given LR images exist only for whole images
+            find_sizes(verdicts, root, asked.part(ScoreSettings))
+        reject_copies(verdicts, root, asked.against)
         if asked.patches:
             _repeats(verdicts, table, asked.against)
-        listed = _write(folder, verdicts, table)
+        listed = write_lists(folder, verdicts, table)
         write_page(audit_page(verdicts, table, root), folder / "audit.html")
     return Audited(folder, list(verdicts.values()), table, listed)
 
@@ -203,50 +168,6 @@ def _parts(path: Any) -> bool:
     return os.path.isdir(path) and any(Path(path).glob("part-*.parquet"))
 
 
-def _judge(table: ScoreTable) -> dict[str, Verdict]:
-    """Judges images by thresholds, by size, and by whether they can be read."""
-    names, codes = coded(table.table.column("image"))
-    skipped = {entry["image"]: entry["reason"] for entry in table.meta.get("skipped", [])}
-    small = {entry["image"]: (entry["width"], entry["height"]) for entry in table.meta.get("small", [])}
-    verdicts = {name: Verdict(name) for name in sorted({*names, *skipped, *small})}
-    for name, why in skipped.items():
-        verdicts[name].verdict, verdicts[name].said = "unreadable", why
-        verdicts[name].reasons.append("unreadable")
-    for name, (width, height) in small.items():
-        verdicts[name].said = f"{width} x {height}"
-        verdicts[name].reject("small")
-    columns = {c.name: values(table.table, c.name) for c in COLUMNS if c.name in table.columns}
-    for column, found in columns.items():
-        for name, value in zip(names, of_images(column, found, codes).tolist(), strict=True):
-            verdicts[name].values[column] = value
-    beyond = reasons(columns, codes)
-    for t in THRESHOLDS:
-        if t.column not in columns:
-            continue
-        for name, whole in zip(names, t.against_images(columns[t.column], codes).tolist(), strict=True):
-            if whole:
-                verdicts[name].reject(t.column)
-        for row in np.flatnonzero(beyond[t.column]).tolist():
-            of = verdicts[names[codes[row]]]
-            if of.verdict == "keep" or t.column not in of.reasons:
-                of.patches.setdefault(t.column, []).append(row)
-    return verdicts
-
-
-def _copies(verdicts: dict[str, Verdict], root: Path, against: Sequence[str | os.PathLike[str]]) -> None:
-    """Rejects all but the best copy of each image, and copies of test images."""
-    readable = [ImageFile(root, name, 0, 0) for name, v in verdicts.items() if v.verdict != "unreadable"]
-    if not readable:
-        return
-    found = find_copies(readable, against=against)
-    for name, best in found.keep_instead.items():
-        verdicts[name].keep_instead = best
-        verdicts[name].reject("duplicate")
-    for name, test in found.leaks.items():
-        verdicts[name].keep_instead = verdicts[name].keep_instead or test
-        verdicts[name].reject("leak")
-
-
 def _repeats(verdicts: dict[str, Verdict], table: ScoreTable, against: Sequence[str | os.PathLike[str]]) -> None:
     """Rejects patches that repeat an earlier one or show a test image."""
     from srfast.coreset.duplicates import find_duplicates
@@ -257,52 +178,3 @@ def _repeats(verdicts: dict[str, Verdict], table: ScoreTable, against: Sequence[
             verdicts[name].patches.setdefault("duplicate", []).append(row)
         if found["leak"][row] is not None:
             verdicts[name].patches.setdefault("leak", []).append(row)
-
-
-def _write(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Path:
-    """Writes the two lists. If the list of rejects was edited, it stays, and a new one is written beside it."""
-    columns = [c.name for c in COLUMNS if c.name in table.columns]
-    summary, rejects = io.StringIO(), io.StringIO()
-    writer = csv.writer(summary, lineterminator="\n")
-    writer.writerow(["image", "verdict", "reasons", "keep_instead", *columns])
-    listed = csv.writer(rejects, lineterminator="\n")
-    listed.writerow(HEADER)
-    places = [table.column(n) for n in ("x", "y", "size")]
-    for v in verdicts.values():
-        judged = [_short(v.values.get(c, np.nan)) for c in columns]
-        writer.writerow([v.image, v.verdict, ";".join(v.reasons), v.keep_instead, *judged])
-        if v.verdict != "keep":
-            listed.writerow([v.image, "", "", "", ";".join(v.reasons)])
-            continue
-        for reason, rows in v.patches.items():
-            for row in rows:
-                listed.writerow([v.image, *(int(p[row]) for p in places), reason])
-    data = rejects.getvalue().encode("utf-8")
-    mark = folder / MARKED
-    ours = set(mark.read_text(encoding="utf-8").split()[3:]) if mark.exists() else set()
-    place = next(p for p in _places(folder) if not p.exists() or checksum(p) in ours)
-    known = {checksum(p) for p in folder.glob("rejects*.csv")} & ours
-    # Written before the list: one that no mark names was edited.
-    marked = "\n".join(["# srfast rejects", *sorted({*known, hashlib.sha256(data).hexdigest()})]).encode()
-
-    def judge() -> None:
-        if place.exists() and checksum(place) not in ours:
-            raise InputError(f"{place}: has come while the images were judged; run again for a list beside it")
-
-    with output_file(folder / "images.csv", "verdicts") as temporary:
-        temporary.write_bytes(summary.getvalue().encode("utf-8"))
-    with atomic_path(mark) as temporary:
-        temporary.write_bytes(marked)
-    with atomic_path(place, judge=judge) as temporary:
-        temporary.write_bytes(data)
-    return place
-
-
-def _places(folder: Path) -> Iterator[Path]:
-    yield folder / "rejects.csv"
-    yield folder / "rejects.new.csv"
-    yield from (folder / f"rejects.new-{number}.csv" for number in itertools.count(2))
-
-
-def _short(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.4g}"

@@ -19,7 +19,7 @@ from PIL import Image, ImageFilter
 import srfast
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
-from srfast.workflows import auditing
+from srfast.workflows import auditing, verdicts
 from srfast.workflows.auditing import audit
 
 
@@ -127,9 +127,9 @@ def test_a_list_that_comes_meanwhile_stays(
     name: str, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While images are judged, or between the look at what is there and the rename of the list."""
-    out, door = tmp_path / "out", auditing.atomic_path
+    out, door = tmp_path / "out", verdicts.atomic_path
 
-    def judge(table: ScoreTable, real: Any = auditing._judge) -> Any:
+    def judge(table: ScoreTable, real: Any = auditing.judge) -> Any:
         (out / name).write_text("mine")
         return real(table)
 
@@ -139,9 +139,9 @@ def test_a_list_that_comes_meanwhile_stays(
         return door(path, *args, **options)
 
     if name == "images.csv":
-        monkeypatch.setattr(auditing, "_judge", judge)
+        monkeypatch.setattr(auditing, "judge", judge)
     else:
-        monkeypatch.setattr(auditing, "atomic_path", late)
+        monkeypatch.setattr(verdicts, "atomic_path", late)
     with pytest.raises(InputError, match=f"{name}: (exists and was not written by srfast|has come)"):
         audit(mixed / "coffee.png", out)
     assert (out / name).read_text() == "mine"
@@ -251,3 +251,43 @@ def test_a_picture_that_cannot_be_read_again_is_said(
     monkeypatch.setattr(verdict_page, "read_rgb", fails)
     audit(mixed / "noisy.png", tmp_path / "out")
     assert "pictures cannot be shown of 1 images: " in caplog.text
+
+
+def test_a_soft_image_is_taken_smaller(tmp_path: Path) -> None:
+    """An enlarged image and a blurred one that hold patches at a size where they are not soft."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(skimage.data.astronaut()).reduce(2).save(folder / "sharp.png")
+    small = Image.fromarray(skimage.data.coffee()).reduce(2)
+    small.resize((2 * small.width, 2 * small.height), Image.Resampling.BICUBIC).save(folder / "enlarged.png")
+    Image.fromarray(skimage.data.chelsea()).filter(ImageFilter.GaussianBlur(12)).save(folder / "blurred.png")
+    done = audit(folder, tmp_path / "out", patch=64)
+    found = {v.image: (v.verdict, v.size) for v in done.verdicts}
+    size = found["enlarged.png"][1]
+    assert size in ("3/4", "1/2")  # at 3/4 it is still enlarged, by less than the limit
+    assert found == {"sharp.png": ("keep", "1"), "enlarged.png": ("shrink", size), "blurred.png": ("reject", "1")}
+    listed = {r["image"]: r["reason"] for r in rows_of(done.rejects) if not r["x"]}
+    assert listed["enlarged.png"] == f"shrink to {size}"
+    rows = {r["image"]: r for r in rows_of(done.folder / "images.csv")}
+    assert (rows["enlarged.png"]["verdict"], rows["enlarged.png"]["size"]) == ("shrink", size)
+    # Scored at the sizes that the same rule chooses, and judged there, the images get the same verdicts.
+    table = srfast.score(folder, patch=64, mode="dense", scorer="bicubic", defects=True, shrink="auto")
+    judged = verdicts.judge(table)
+    assert {name: v.verdict for name, v in judged.items()} == {name: v for name, (v, _) in found.items()}
+    assert judged["enlarged.png"].size == size
+
+
+def test_a_list_that_shrinks_leaves_out_larger_sizes_alone(photographs: dict[str, np.ndarray], tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("astronaut", "coffee"):
+        Image.fromarray(photographs[name][:256, :256]).save(folder / f"{name}.png")
+    listed = tmp_path / "rejects.csv"
+    listed.write_text("image,x,y,size,reason\nastronaut.png,,,,shrink to 1/2\n")
+    table = srfast.score(folder, patch=64, scorer="bicubic", shrink="1,3/4,1/2,1/3")
+    kept = srfast.select(table, keep=1.0, sizes="all", reject=listed)
+    sizes = {name: set(kept["shrink"][kept["image"] == name].tolist()) for name in ("astronaut.png", "coffee.png")}
+    assert sizes["coffee.png"] == {1.0, 0.75, 0.5, float(np.float32(1 / 3))}
+    assert sizes["astronaut.png"] == {0.5, float(np.float32(1 / 3))}
+    whole = srfast.score(folder, patch=64, scorer="bicubic")
+    assert set(srfast.select(whole, keep=1.0, reject=listed)["image"]) == {"coffee.png"}

@@ -1,0 +1,224 @@
+"""The verdict on each image of a pool (keep it, take it smaller, leave it out), and the lists that say so."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from srfast.coreset.copies import find_copies
+from srfast.coreset.rejects import HEADER, values
+from srfast.data.atomic import atomic_path, checksum
+from srfast.data.files import output_file
+from srfast.data.images import ImageFile, read_rgb
+from srfast.data.shrink import shrunk, sizes_of
+from srfast.errors import InputError
+from srfast.scoring.defects.measure import measure
+from srfast.scoring.defects.panel import COLUMNS
+from srfast.scoring.defects.thresholds import THRESHOLDS, of_images, reasons
+from srfast.scoring.image_size import SOFT, choose
+from srfast.scoring.rows import coded
+from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.table import ScoreTable
+
+MARKED = ".srfast-rejects"
+"""Name of the file with the SHA-256 of those lists of rejects that were written here and nobody has edited since."""
+WHOLE = ("small", "unreadable", "duplicate", "leak")
+"""Reasons that are not thresholds: smaller than a patch, unreadable, a better copy exists, a test image."""
+
+
+@dataclass
+class Verdict:
+    """The verdict on one image."""
+
+    image: str
+    verdict: str = "keep"
+    """"keep", "shrink", "reject" or "unreadable"."""
+    reasons: list[str] = field(default_factory=list)
+    """Why it is not kept as it is."""
+    size: str = "1"
+    """The largest size at which the image is taken, as a fraction."""
+    keep_instead: str = ""
+    """The better copy of a duplicate, or the test image of a leak."""
+    said: str = ""
+    """Why the image cannot be read, or its size."""
+    values: dict[str, float] = field(default_factory=dict)
+    """By column, the value by which the image is judged, at the largest size that was scored: that of the column's
+    threshold, or the mean of its patches. NaN: the value is known for no patch."""
+    out: dict[str, list[str]] = field(default_factory=dict)
+    """By size of the table that is beyond a threshold as a whole, the reasons, although the image is taken at
+    another."""
+    patches: dict[str, list[int]] = field(default_factory=dict)
+    """By reason, the rows of the table that are rejected although their image is kept at that size."""
+
+    @property
+    def taken(self) -> bool:
+        """Whether the image is used, at whatever size."""
+        return self.verdict in ("keep", "shrink")
+
+    def reject(self, reason: str) -> None:
+        if self.taken:
+            self.verdict, self.reasons = "reject", []
+        self.reasons.append(reason)
+
+
+def judge(table: ScoreTable) -> dict[str, Verdict]:
+    """Judges images by thresholds, at each size that was scored, by size, and by whether they can be read."""
+    names, codes = coded(table.table.column("image"))
+    skipped = {entry["image"]: entry["reason"] for entry in table.meta.get("skipped", [])}
+    scored = set(names)
+    small = {e["image"]: (e["width"], e["height"]) for e in table.meta.get("small", []) if e["image"] not in scored}
+    verdicts = {name: Verdict(name) for name in sorted({*names, *skipped, *small})}
+    for name, why in skipped.items():
+        verdicts[name].verdict, verdicts[name].said = "unreadable", why
+        verdicts[name].reasons.append("unreadable")
+    for name, (width, height) in small.items():
+        verdicts[name].said = f"{width} x {height}"
+        verdicts[name].reject("small")
+    sizes, at = sizes_of(table.table, table.meta)
+    # Each image at each size, the largest first.
+    groups, member = np.unique(codes.astype(np.int64) * len(sizes) + at, return_inverse=True)
+    of = [(verdicts[names[g // len(sizes)]], str(sizes[g % len(sizes)])) for g in groups.tolist()]
+    columns = {c.name: values(table.table, c.name) for c in COLUMNS if c.name in table.columns}
+    for column, found in columns.items():
+        for (verdict, _), value in zip(of, of_images(column, found, member).tolist(), strict=True):
+            verdict.values.setdefault(column, value)
+    known = [t for t in THRESHOLDS if t.column in columns]
+    whole = {t.column: t.against_images(columns[t.column], member) for t in known}
+    taken: dict[str, list[str]] = {}
+    for i, (verdict, size) in enumerate(of):
+        why = [t.column for t in known if whole[t.column][i]]
+        if why:
+            verdict.out[size] = why
+        else:
+            taken.setdefault(verdict.image, []).append(size)
+    for name in names:
+        _conclude(verdicts[name], taken.get(name, []), table.meta["images"].get(name, {}).get("tried", {}))
+    beyond = reasons(columns, member)
+    for t in known:
+        for row in np.flatnonzero(beyond[t.column]).tolist():
+            verdict, size = of[member[row]]
+            if verdict.taken and size not in verdict.out:
+                verdict.patches.setdefault(t.column, []).append(row)
+    return verdicts
+
+
+def _conclude(verdict: Verdict, sizes: list[str], tried: Mapping[str, Mapping[str, float]]) -> None:
+    """Judges an image of which these sizes are beyond no threshold, and others were tried and not scored."""
+    passed = {
+        size: [t.column for t in SOFT if t.beyond(np.float64(means.get(t.column, np.nan)), t.image)]
+        for size, means in tried.items()
+    }
+    if not sizes:
+        for reason in dict.fromkeys(itertools.chain(*verdict.out.values(), *passed.values())):
+            verdict.reject(reason)
+        verdict.out = {}
+    elif sizes[0] != "1":
+        verdict.verdict, verdict.size = "shrink", sizes[0]
+        larger = [why for size, why in {**passed, **verdict.out}.items() if Fraction(size) > Fraction(sizes[0])]
+        verdict.reasons = list(dict.fromkeys(itertools.chain(*larger)))
+
+
+def find_sizes(verdicts: Mapping[str, Verdict], root: Path, settings: ScoreSettings) -> None:
+    """Finds the size at which soft images are taken of which only the full size was judged. They are read again."""
+    for verdict in verdicts.values():
+        if verdict.verdict != "reject" or not {t.column for t in SOFT} & set(verdict.reasons):
+            continue
+        hr = read_rgb(root / verdict.image)
+        made: dict[str, dict[str, np.ndarray]] = {}
+
+        def measured(size: str, hr: np.ndarray = hr, made: dict[str, Any] = made) -> dict[str, np.ndarray] | None:
+            small = shrunk(hr, float(Fraction(size)))
+            grid = settings.grid(*small.shape[:2])
+            if grid:
+                made[size] = measure(small, None, grid)
+            return made.get(size)
+
+        for size in choose(measured).sizes:
+            one = np.zeros(len(made[size]["blur"]), np.int64)
+            known = [t for t in THRESHOLDS if t.column in made[size]]
+            if size != "1" and not any(
+                t.against_images(made[size][t.column].astype(np.float64), one)[0] for t in known
+            ):
+                verdict.verdict, verdict.size = "shrink", size
+                break
+
+
+def reject_copies(verdicts: dict[str, Verdict], root: Path, against: Sequence[Any], copies: bool = True) -> None:
+    """Rejects copies of test images and, with ``copies``, all but the best copy of each image."""
+    readable = [ImageFile(root, name, 0, 0) for name, v in verdicts.items() if v.verdict != "unreadable"]
+    if not readable:
+        return
+    found = find_copies(readable, against=against)
+    for name, best in found.keep_instead.items() if copies else ():
+        verdicts[name].keep_instead = best
+        verdicts[name].reject("duplicate")
+    for name, test in found.leaks.items():
+        verdicts[name].keep_instead = verdicts[name].keep_instead or test
+        verdicts[name].reject("leak")
+
+
+def write_lists(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Path:
+    """Writes the two lists. If the list of rejects was edited, it stays, and a new one is written beside it."""
+    columns = [c.name for c in COLUMNS if c.name in table.columns]
+    summary, rejects = io.StringIO(), io.StringIO()
+    writer = csv.writer(summary, lineterminator="\n")
+    writer.writerow(["image", "verdict", "reasons", "keep_instead", *columns, "size"])
+    listed = csv.writer(rejects, lineterminator="\n")
+    several = any(v.out for v in verdicts.values())  # a size of an image by itself takes a sixth column
+    listed.writerow([*HEADER, "shrink"] if several else HEADER)
+    places = [table.column(n) for n in ("x", "y", "size")]
+    sizes, at = sizes_of(table.table, table.meta)
+    for v in verdicts.values():
+        judged = [_short(v.values.get(c, np.nan)) for c in columns]
+        writer.writerow([v.image, v.verdict, ";".join(v.reasons), v.keep_instead, *judged, v.size if v.taken else ""])
+        if not v.taken:
+            listed.writerow([v.image, "", "", "", ";".join(v.reasons), *[""] * several])
+            continue
+        if v.verdict == "shrink":
+            listed.writerow([v.image, "", "", "", f"shrink to {v.size}", *[""] * several])
+        for size, why in v.out.items():
+            if Fraction(size) < Fraction(v.size):
+                listed.writerow([v.image, "", "", "", ";".join(why), float(Fraction(size))])
+        for reason, rows in v.patches.items():
+            for row in rows:
+                of = float(sizes[at[row]])
+                if of <= float(Fraction(v.size)):
+                    listed.writerow([v.image, *(int(p[row]) for p in places), reason, *[of] * several])
+    data = rejects.getvalue().encode("utf-8")
+    mark = folder / MARKED
+    ours = set(mark.read_text(encoding="utf-8").split()[3:]) if mark.exists() else set()
+    place = next(p for p in _places(folder) if not p.exists() or checksum(p) in ours)
+    known = {checksum(p) for p in folder.glob("rejects*.csv")} & ours
+    # Written before the list: one that no mark names was edited.
+    marked = "\n".join(["# srfast rejects", *sorted({*known, hashlib.sha256(data).hexdigest()})]).encode()
+
+    def judge() -> None:
+        if place.exists() and checksum(place) not in ours:
+            raise InputError(f"{place}: has come while the images were judged; run again for a list beside it")
+
+    with output_file(folder / "images.csv", "verdicts") as temporary:
+        temporary.write_bytes(summary.getvalue().encode("utf-8"))
+    with atomic_path(mark) as temporary:
+        temporary.write_bytes(marked)
+    with atomic_path(place, judge=judge) as temporary:
+        temporary.write_bytes(data)
+    return place
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    yield folder / "rejects.csv"
+    yield folder / "rejects.new.csv"
+    yield from (folder / f"rejects.new-{number}.csv" for number in itertools.count(2))
+
+
+def _short(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.4g}"
