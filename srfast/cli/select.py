@@ -47,5 +47,6 @@ def tell(selection: dict[str, Any], lowest: float, highest: float, output: str, 
     if as_json:
         emit({"output": output, **selection, "loss": {"min": lowest, "max": highest}})
     else:
-        span = f"loss {lowest:.4g} to {highest:.4g}"
+        held = selection["shares"]["loss"]
+        span = f"loss {lowest:.4g} to {highest:.4g}" + ("" if held is None else f", {100 * held:.3g} % of the error")
         result(f"{selection['kept']:,} of {selection['patches']:,} patches kept, {span} -> {output}")

@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.coreset.condition import MET, ROW, check_condition, connected, not_met, reason
+from srfast.coreset.counting import counted, exact_sum, first_holding, goal_of, shares, short_of
 from srfast.coreset.one_size import counted_sizes
 from srfast.coreset.rejects import about_rejected, clean_rows
-from srfast.coreset.settings import SCORES, Selection, counted, share, short_of
+from srfast.coreset.settings import SCORES, Selection, share
 from srfast.data.images import stays_inside
 from srfast.data.parquet import check_pages, opened
 from srfast.data.scratch import scratch_folder
@@ -213,25 +215,36 @@ class Large:
             candidates = f"({candidates}) AND ({inside}) AND NOT ({outside})"
             left = self._one(f"SELECT count(*) FROM passing WHERE {candidates}")
         count = counted(asked, n, left, dropped)
+        eligible = "true" if not dropped else f"NOT ({self._first('loss', 'des', dropped, 'true', n)})"
+        total_loss = self._sum(f"passing WHERE {eligible}")
+        goal = None
+        if asked.keep_loss is not None:
+            least = self._connection.execute(f"SELECT min(loss) FROM passing WHERE {eligible}").fetchall()[0][0]
+            goal = goal_of(asked, total_loss, self._sum(f"passing WHERE {candidates}"), least)
+        if goal is not None and asked.max_per_image is None:
+            count = self._holding(key, f"passing WHERE {candidates}", goal)
         if asked.max_per_image is not None:
-            predicate, kept = self._capped(key, candidates, count)
+            predicate, kept = self._capped(key, candidates, count, goal)
         else:
             floor = share(asked.flat_floor, count)
             easiest = self._first("loss", "asc", floor, candidates, left)
             rest = candidates if not floor else f"({candidates}) AND NOT ({easiest})"
             top = self._first(key, asked.order, count - floor, rest, left - floor)
             predicate, kept = f"(({candidates}) AND ({easiest})) OR (({rest}) AND ({top}))", count
+        among = "passing" if asked.max_per_image is None else f"passing SEMI JOIN allowed USING ({_name(ROW)})"
+        chosen = f"{among} WHERE {predicate}"
+        held = self._sum(chosen)
+        less = None if goal is None or held >= goal else held / total_loss
         self.about = {
             **asked.as_dict(),
             "patches": total,
             "passing": n,
             "kept": kept,
             "dropped_hardest": dropped,
-            "short": short_of(asked, n, count, kept),
+            **shares(kept, n, held, total_loss),
+            "short": short_of(asked, n, count, kept, held=less),
             **about_rejected(asked, self._reasons, self.names),
         }
-        among = "passing" if asked.max_per_image is None else f"passing SEMI JOIN allowed USING ({_name(ROW)})"
-        chosen = f"{among} WHERE {predicate}"
         if "shrink" in self.names:
             counts = [
                 self._connection.sql(f"SELECT shrink, count(*) AS n FROM {rows} GROUP BY shrink").to_arrow_table()
@@ -353,7 +366,25 @@ class Large:
                 k -= count
         return low
 
-    def _capped(self, key: str, candidates: str, count: int) -> tuple[str, int]:
+    def _sum(self, rows: str) -> int:
+        """The exact sum of the losses of rows."""
+        found = self._connection.sql(f"SELECT loss FROM {rows}").to_arrow_reader(BATCH)
+        return sum(exact_sum(batch.column(0).to_numpy()) for batch in found)
+
+    def _holding(self, key: str, rows: str, goal: Fraction) -> int:
+        """How many of the first rows by a key hold a sum of losses; all if they do not."""
+        direction = "ASC" if self.asked.order == "asc" else "DESC"
+        ordered = f"SELECT loss FROM {rows} ORDER BY {key} {direction}, {_name(ROW)}"
+        count = 0
+        for batch in self._connection.sql(ordered).to_arrow_reader(BATCH):
+            values = batch.column(0).to_numpy()
+            held = exact_sum(values)
+            if held >= goal:
+                return count + first_holding(values, goal)
+            count, goal = count + len(values), goal - held
+        return count
+
+    def _capped(self, key: str, candidates: str, count: int, goal: Fraction | None) -> tuple[str, int]:
         """The condition for at most ``max_per_image`` rows of an image, and how many rows meet it."""
         direction = "ASC" if self.asked.order == "asc" else "DESC"
         row = _name(ROW)
@@ -362,6 +393,8 @@ class Large:
             f"row_number() OVER (PARTITION BY image ORDER BY {key} {direction}, {row}) <= {self.asked.max_per_image}"
         )
         left = self._one("SELECT count(*) FROM allowed")
+        if goal is not None:
+            count = self._holding(key, f"passing SEMI JOIN allowed USING ({row})", goal)
         if left <= count:
             return "true", left
         return self._first(key, self.asked.order, count, f"{row} IN (SELECT {row} FROM allowed)", left), count

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.coreset.condition import passing
+from srfast.coreset.counting import counted, exact_sum, first_holding, goal_of, shares, short_of
 from srfast.coreset.duckdb_selection import Files, Large, takes
 from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
@@ -18,7 +19,7 @@ from srfast.coreset.methods.catalogue import find
 from srfast.coreset.methods.sorting import check_finite, descending
 from srfast.coreset.one_size import about_sizes, one_size
 from srfast.coreset.rejects import about_rejected, rejected
-from srfast.coreset.settings import METHODS, POSITIONAL, TARGETED, SelectArguments, counted, share, short_of
+from srfast.coreset.settings import METHODS, POSITIONAL, TARGETED, SelectArguments, share
 from srfast.errors import InputError
 from srfast.runtime.progress import shown
 from srfast.scoring.rows import Rows
@@ -136,12 +137,18 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     if asked.method in (*TARGETED, *(c for c in columns if c not in METHODS)):
         check_finite(str(asked.method), table, rows)
     dropped = share(asked.drop_hardest, n)
-    candidates = np.sort(rows[descending(loss[rows], "des")[dropped:]]) if dropped else rows
+    eligible = candidates = np.sort(rows[descending(loss[rows], "des")[dropped:]]) if dropped else rows
     if asked.window is not None:
         low, high = (share(w, n) for w in asked.window)
         ranked = rows[descending(how.key(table)[rows], asked.order)]
         candidates = np.intersect1d(candidates, ranked[low:high], assume_unique=True)
     count = counted(asked, n, len(candidates), dropped)
+    total = exact_sum(loss[eligible])
+    goal = None
+    if asked.keep_loss is not None:
+        if how.counts:
+            raise InputError(f"keep_loss: the order of method {asked.method!r} depends on how many are kept; take keep")
+        goal = goal_of(asked, total, exact_sum(loss[candidates]), loss[eligible].min())
 
     pool = Pool(table, candidates, asked.order, count, np.random.default_rng(asked.seed), asked.root)
     limits = Limits(table, asked.max_per_image, asked.per_image, asked.nms, "all" if asked.one_size else asked.sizes)
@@ -151,7 +158,10 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
         ordered = with_floor(ordered, candidates[descending(loss[candidates], "asc")], floor, limits)
     ordered = limits.allowed(ordered)
     ordered = np.concatenate([ordered[:floor], limits.spread(ordered[floor:], rows)])
+    if goal is not None:
+        count = first_holding(loss[ordered], goal)
     chosen = np.sort(ordered[:count])
+    held = exact_sum(loss[chosen])
     chosen = chosen[descending(loss[chosen], "des")]
     kept = table.table.take(arrow(chosen, np.int64))
     kept = kept.append_column("rank", arrow(np.arange(len(chosen)), np.int32))
@@ -161,7 +171,10 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
         "passing": n,
         "kept": len(chosen),
         "dropped_hardest": dropped,
-        "short": short_of(asked, n, count, len(chosen), limits.apart),
+        **shares(len(chosen), n, held, total),
+        "short": short_of(
+            asked, n, count, len(chosen), limits.apart, None if goal is None or held >= goal else held / total
+        ),
         **about_sizes(table, passed, chosen),
         **({} if larger is None else {"larger": larger}),
         **about_rejected(asked, reasons, table.columns),

@@ -112,6 +112,15 @@ class Selection(Settings):
         fraction("keep", zero=False, one=True),
         shown="0.5, or all of `window`",
     )
+    keep_loss: float | None = setting(
+        None,
+        "Share F of the summed loss to keep, 0 < F <= 1, in place of `keep`: patches are taken in the method's order "
+        "until they hold it. The sum is over all patches that may be kept, without those of `drop_hardest`.",
+        fraction("keep_loss", zero=False, one=True),
+        shown="`keep` decides",
+        more="The patch that reaches F is kept. ``window``, ``nms``, ``max_per_image`` and ``sizes`` limit what is "
+        "kept, and do not change the sum.",
+    )
     order: Order = setting("des", f"Which values are kept first. {_listed(ORDERS)}.", one_of(*ORDERS))
     drop_hardest: float = setting(
         0.0,
@@ -207,6 +216,10 @@ class Selection(Settings):
 
     def together(self) -> None:
         super().together()
+        if self.keep_loss is not None:
+            for name, value in (("keep", self.keep), ("flat_floor", self.flat_floor or None)):
+                if value is not None:
+                    raise InputError(f"{name}: cannot be combined with keep_loss, got {name}={value:g}")
         if self.target is not None and self.method not in TARGETED:
             raise InputError(f"target: expected method influence or similar with it, got method {self.method!r}")
         if self.reject is not None and not os.path.isfile(self.reject):
@@ -279,38 +292,3 @@ ARGUMENTS = tuple(Selection.__dataclass_fields__)
 def share(fraction: float, n: int) -> int:
     """The number of patches that is that fraction of n, rounded half up."""
     return int(fraction * n + 0.5)
-
-
-def counted(asked: Selection, n: int, left: int, dropped: int) -> int:
-    """The number of patches to keep of ``n``, if ``left`` remain to choose from."""
-    cuts = [
-        f"{name}={value}" for name, value in (("drop_hardest", asked.drop_hardest), ("window", asked.window)) if value
-    ]
-    if not left:
-        what = "drop_hardest" if asked.window is None else "window"
-        raise InputError(f"{what}: nothing is left of {n} patches after {' and '.join(cuts)}")
-    if asked.keep is None and asked.window is not None:
-        return left
-    keep = 0.5 if asked.keep is None else asked.keep
-    count = max(1, share(keep, n))
-    if count <= left:
-        return count
-    low, high = asked.window or (0.0, 1.0)
-    if keep <= min(1 - asked.drop_hardest, high - low) + 1e-12:
-        return left  # fractions that fit, of which both were rounded up
-    raise InputError(
-        f"keep: {keep:g} of {n} patches is {count}, but {' and '.join(cuts)} leaves {left}; "
-        f"expected at most keep={int(1000 * left / n) / 1000:g}"
-    )
-
-
-def short_of(asked: Selection, n: int, count: int, kept: int, apart: bool = False) -> str | None:
-    """Why fewer patches were kept than asked for, or None; ``apart``: each place is kept at one size only."""
-    if kept == count:
-        return None
-    limits = [f"{k}={v}" for k, v in (("max_per_image", asked.max_per_image), ("nms", asked.nms)) if v is not None]
-    limits += ["sizes=best"] if apart else []
-    return (
-        f"kept {kept} of the {count} patches asked for ({kept / n:.3g} of all): {' and '.join(limits)} allow"
-        f"{'s' if len(limits) == 1 else ''} no more"
-    )

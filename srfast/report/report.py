@@ -30,6 +30,7 @@ _SAID = {
     "nms": "largest overlap of two kept",
     "short": "fewer than asked for",
     "keep": "share to keep",
+    "keep_loss": "share of the error to keep",
 }
 _LOSS = (
     "A loss is the mean over the patch of (SR − HR)² on Y, the BT.601 luma (16 to 235), in units of [0, 255]². PSNR is "

@@ -67,7 +67,7 @@ class View:
         """The status of every row [N] under a selection, made by ``select`` itself, and its counts."""
         if query.get("given") == "1" and self.scores.status is not None:
             return self.scores.status, {"passing": len(self.scores), **self._held(self.scores.status)}
-        asked = {k: query[k] for k in ("by", "order", "keep", "drop", "low", "high", "where") if k in query}
+        asked = {k: query[k] for k in ("by", "order", "keep", "error", "drop", "low", "high", "where") if k in query}
         key = repr(sorted(asked.items()))
         with self._lock:
             known = self._chosen.get(key)
@@ -77,13 +77,15 @@ class View:
 
     def _select(self, asked: Mapping[str, str]) -> tuple[np.ndarray, dict[str, Any]]:
         low, high = _number(asked, "low", 0.0), _number(asked, "high", 1.0)
+        share, error = _number(asked, "keep", 0.5), asked.get("error") == "1"
         where = asked.get("where", "").strip() or None
         by = asked.get("by", "loss")
         if by not in self.ranks:  # `select` would take a file of functions too, and run it
             raise InputError(f"by: expected one of {', '.join(self.ranks)}, got {by!r}")
         core = select(
             self.table,
-            keep=_number(asked, "keep", 0.5),
+            keep=None if error else share,
+            keep_loss=share if error else None,
             order=asked.get("order", "des"),  # type: ignore[arg-type]  # checked there
             method=asked.get("by", "loss"),  # type: ignore[arg-type]
             drop_hardest=_number(asked, "drop", 0.0),

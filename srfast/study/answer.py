@@ -54,8 +54,8 @@ def _beaten(g: Group, some: Sequence[Group], dataset: str) -> bool:
     """Whether this selection is not shown to be better than a random subset, which needs no scores."""
     if g.is_random or g.is_full:
         return False
-    size = (g.key.keep, g.key.updates, g.setting)
-    rivals = [c for c in some if c.is_random and (c.key.keep, c.key.updates, c.setting) == size]
+    size = (g.kept, g.key.updates, g.setting)
+    rivals = [c for c in some if c.is_random and (c.kept, c.key.updates, c.setting) == size]
     return any((c := _compare(g, r, dataset)) is not None and not c.verdict.startswith("better") for r in rivals)
 
 
@@ -67,8 +67,8 @@ def _compare(g: Group, full: Group, dataset: str) -> Comparison | None:
 def _sentence(g: Group, full: Group, found: Comparison, dataset: str) -> str:
     images = f"{100 * g.key.pool:g} % of your images"
     how = "drawn at random" if g.is_random else f"chosen by {g.key.arm}"
-    patches = f"{100 * g.key.keep:g} % of {'your' if g.key.pool == 1 else 'their'} patches, {how}"
-    what = images if g.key.keep == 1 else patches if g.key.pool == 1 else f"{images} and {patches}"
+    patches = f"{g.kept} of {'your' if g.key.pool == 1 else 'their'} patches, {how}"
+    what = images if g.key.keep == 1 and not g.of_loss else patches if g.key.pool == 1 else f"{images} and {patches}"
     e, bounds = found.effect, _bounds(found)
     seeds = f"{found.seeds} seed{'s' if found.seeds > 1 else ''}"
     return (
@@ -123,7 +123,7 @@ def same_updates(results: Results) -> str | None:
             continue
         c = _compare(g, controls[g.network], dataset)
         if c is not None and c.seeds > 1:
-            name = f"{g.key.arm} {100 * g.key.keep:g} %" + (f" ({g.key.scorer})" if g.key.scorer != "srcnn" else "")
+            name = f"{g.key.arm} {g.kept}" + (f" ({g.key.scorer})" if g.key.scorer != "srcnn" else "")
             found.setdefault(c.verdict, []).append(f"{name} {c.effect.mean:+.3f} dB{_bounds(c)}")
     if not found:
         return None

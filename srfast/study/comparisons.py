@@ -59,7 +59,7 @@ def _question(g: Group, c: Group, most: int) -> str | None:
         if c.key.updates == g.key.updates:
             return "all patches, same updates"
         return "all patches, all updates" if c.key.updates == most > g.key.updates else None
-    if (g.key.keep, g.key.updates) != (c.key.keep, c.key.updates):
+    if (g.kept, g.key.updates) != (c.kept, c.key.updates):
         return None
     if g.key.arm == c.key.arm or (g.key.scorer != c.key.scorer and c.select.get("method", "loss") in _SCORED):
         return None  # another scorer: a table of its own

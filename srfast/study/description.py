@@ -40,7 +40,7 @@ class Arm:
     """"epochs": the study's updates times the fraction kept, the paper's fixed epochs. "updates": all updates. A
     number: that fraction of them."""
     select: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of ``srfast.select``, except keep and seed."""
+    """Arguments of ``srfast.select``, except keep, keep_loss and seed."""
     redraw: str = "seed"
     """"seed": a random subset is drawn once for each seed. "pass": afresh for every pass over the data (RS2)."""
     models: tuple[str, ...] = ()
@@ -53,6 +53,8 @@ class Arm:
     """How crops are drawn by the losses of the kept patches, as for ``train --sample``; "": all alike."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's recipe that differ from the study's."""
+    of_loss: bool = False
+    """Whether ``keep`` holds shares of the summed loss, as ``keep_loss`` of the file, instead of the patches."""
 
     @property
     def asks_scorer(self) -> bool:
@@ -61,7 +63,9 @@ class Arm:
 
     @property
     def _ranked(self) -> bool:
-        return not self.column and (set(self.select) != {"method"} or self.select["method"] not in SCORER_FREE)
+        return self.of_loss or (
+            not self.column and (set(self.select) != {"method"} or self.select["method"] not in SCORER_FREE)
+        )
 
     @property
     def column(self) -> str:
@@ -78,6 +82,8 @@ class Arm:
         if self.column:
             select["method"] = self.column
             del select["target"]
+        if self.of_loss:
+            return Selection(keep_loss=keep, seed=seed, **select)
         return Selection(keep=1.0 if self.redraw == "pass" else keep, seed=seed, **select)
 
     def reselection(self, keep: float) -> Reselection | None:
@@ -287,7 +293,15 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
             raise InputError(f"{where}name: expected names that differ not only in case, got {other!r} too")
         budget = values.pop("budget")
         values["budget"] = tuple(budget if isinstance(budget, list) else [budget])
-        values["keep"] = _floats(values["keep"])
+        of_loss = values.pop("keep_loss")
+        if (of_loss is None) == (values["keep"] is None):
+            raise InputError(f"{where}keep: expected either keep or keep_loss")
+        values["of_loss"] = of_loss is not None
+        values["keep"] = _floats(values["keep"] if of_loss is None else of_loss)
+        if values["of_loss"] and "epochs" in values["budget"]:
+            raise InputError(
+                f"{where}budget: expected 'updates' or fractions of the updates with keep_loss, got 'epochs'"
+            )
         values["models"] = tuple(values["models"])
         changes = {name: value for name in RECIPE if (value := values.pop(name)) is not None}
         select = {name: value for name in SELECT if (value := values.pop(name)) is not None}
@@ -311,6 +325,8 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
             raise InputError(f"{where}{error}") from None
         if arm.sample and (arm.redraw == "pass" or arm.reselect_every):
             raise InputError(f"{where}sample: cannot be combined with redraw = 'pass' or reselect_every")
+        if arm.of_loss and (arm.redraw == "pass" or arm.reselect_every):
+            raise InputError(f"{where}keep_loss: cannot be combined with redraw = 'pass' or reselect_every")
         if arm.redraw == "pass" and select != {"method": "random"}:
             raise InputError(f"{where}redraw: expected only method = 'random' with 'pass', got {select}")
         if arm.reselect_every and (arm.redraw == "pass" or set(select) - {"drop_hardest"}):

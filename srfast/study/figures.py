@@ -127,7 +127,7 @@ def _losses(ax: Axes, some: Sequence[Group], quantiles: Any) -> bool:
     hardest_first = np.maximum(np.array(quantiles, float)[::-1], 1e-3)
     ranks = np.linspace(0, 100, len(hardest_first))
     ax.semilogy(ranks, hardest_first, color="black", lw=1.4)
-    half = [g for g in some if g.key.keep == 0.5 and not set(g.select) - {"order", "drop_hardest"}]
+    half = [g for g in some if g.kept == "50 %" and not set(g.select) - {"order", "drop_hardest"}]
     seen: set[str] = set()
     for g in half:
         if g.key.arm in seen:
@@ -162,14 +162,14 @@ def _keep(ax: Axes, some: Sequence[Group], dataset: str, matched: bool) -> bool:
 
 def _window(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
     """Half of the patches, with more and more of the hardest dropped."""
-    half = [g for g in some if g.key.keep == 0.5 and not set(g.select) - {"order", "drop_hardest"}]
+    half = [g for g in some if g.kept == "50 %" and not set(g.select) - {"order", "drop_hardest"}]
     starts = [50.0 if g.select.get("order") == "asc" else 100 * float(g.select.get("drop_hardest", 0)) for g in half]
     if len(set(starts)) < 2:
         return False
     lines = _lines(half, lambda g: f"{g.key.updates} updates")
     for i, (label, line) in enumerate(lines.items()):
         _plot(ax, i, label, [starts[half.index(g)] for g in line], line, dataset)
-    for i, g in enumerate(h for h in some if h.is_random and h.key.keep == 0.5):
+    for i, g in enumerate(h for h in some if h.is_random and h.kept == "50 %"):
         mean = float(g.per_seed(dataset).mean())
         ax.axhline(mean, ls=":", lw=1, color=f"C{i}", label=f"random half, {g.key.updates} updates")
     return _finish(ax, "first rank kept of the half (% of the patches, the hardest first)", dataset)
@@ -177,7 +177,7 @@ def _window(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
 
 def _against(ax: Axes, some: Sequence[Group], dataset: str, xlabel: str, x: Callable[[Group], float]) -> bool:
     """A colour for each arm, a marker for each keep."""
-    lines = _lines(some, lambda g: f"{g.key.arm} {100 * g.key.keep:g} %")
+    lines = _lines(some, lambda g: f"{g.key.arm} {g.kept}")
     lines = {
         f"{g.key.model} {g.key.arm}" if g.is_full else label: line for label, line in lines.items() for g in line[:1]
     }
@@ -215,7 +215,7 @@ def _strata(ax: Axes, results: Results, some: Sequence[Group], dataset: str) -> 
         x = np.arange(len(base)) + (i - (len(shown) - 1) / 2) * width
         # A colour for each selection, paler for less that is kept.
         color, alpha = f"C{arms.index(g.key.arm)}", (1 + keeps.index(g.key.keep)) / len(keeps)
-        label = f"{g.key.arm} {100 * g.key.keep:g} %"
+        label = f"{g.key.arm} {g.kept}"
         ax.bar(x, [v[s].mean - bases[g.network][s].mean for s in base], width, label=label, color=color, alpha=alpha)
     ax.set_xticks(range(len(base)), list(base))
     ax.axhline(0, color="black", lw=0.8)

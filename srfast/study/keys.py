@@ -15,7 +15,7 @@ from srfast.training.recipes import Recipe
 
 BUDGETS = ("epochs", "updates")
 _OWN_FIELDS = ("lr_factors",)
-SELECT = tuple(name for name in ARGUMENTS if name not in ("keep", "seed"))
+SELECT = tuple(name for name in ARGUMENTS if name not in ("keep", "keep_loss", "seed"))
 """Arguments of ``srfast.select`` that an arm may set."""
 RECIPE = {f.name: f for f in dataclasses.fields(Recipe) if f.name not in _OWN_FIELDS}
 """Fields of a model's recipe that a study, or one of its arms, may change."""
@@ -111,7 +111,8 @@ CLAIM = {
 }
 ARM = {
     "name": Key("letters, digits, . and _", lambda v: toml.text(v) and re.fullmatch(r"[\w.]+", v) is not None),
-    "keep": Key("a fraction with 0 < keep <= 1, or a list", toml.fractions),
+    "keep": Key("a fraction with 0 < keep <= 1, or a list", toml.fractions, None),
+    "keep_loss": Key("a fraction with 0 < keep_loss <= 1, or a list", toml.fractions, None),
     "budget": Key("'epochs', 'updates', a fraction of the updates, or a list of these", _budget, "epochs"),
     "redraw": _one_of("seed", "pass"),
     "models": Key("a list of models", toml.texts, []),

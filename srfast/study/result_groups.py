@@ -50,6 +50,8 @@ class Group:
     """How crops are drawn by the losses of the kept patches."""
     recipe: str = ""
     """The recipe of its trainings, as JSON."""
+    of_loss: bool = False
+    """Whether ``key.keep`` is a share of the summed loss instead of the patches."""
 
     def per_seed(self, dataset: str, metric: str = "psnr") -> np.ndarray:
         """The mean over the images of a test set [seeds]."""
@@ -69,7 +71,12 @@ class Group:
     @property
     def is_full(self) -> bool:
         """Whether it holds all patches, without a selection; those of an arm are the ones of its ``setting``."""
-        return self.key.keep == 1 and not self.select and not self.sample
+        return self.key.keep == 1 and not self.of_loss and not self.select and not self.sample
+
+    @property
+    def kept(self) -> str:
+        """The share that is kept, in words."""
+        return f"{100 * self.key.keep:g} %" + (" of the error" if self.of_loss else "")
 
     @property
     def is_random(self) -> bool:
@@ -120,6 +127,7 @@ def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], settings: dict[st
         bool(arm.get("reselect_every")),
         arm.get("sample", ""),
         json.dumps(recipe, sort_keys=True),
+        arm.get("of_loss", False),
     )
 
 

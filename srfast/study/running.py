@@ -146,7 +146,11 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
 def _needs_scores(cell: Cell) -> bool:
     """Whether scoring is part of the cost of the cell; bicubic and Sobel are columns of the same table."""
     arm = cell.arm
-    return bool(arm.sample) or (cell.keep < 1 and not arm.reselect_every and dict(arm.select) != {"method": "random"})
+    return (
+        bool(arm.sample)
+        or arm.of_loss
+        or (cell.keep < 1 and not arm.reselect_every and dict(arm.select) != {"method": "random"})
+    )
 
 
 def running(folder: Path) -> bool:

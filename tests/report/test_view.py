@@ -82,6 +82,7 @@ def test_nothing_without_the_token_nor_by_another_name(address: str, tmp_path: P
 def test_counts_and_rows_are_those_of_the_table(address: str, painted: ScoreTable) -> None:
     for query, arguments in (
         ("keep=0.3&drop=0.05&by=sobel", {"keep": 0.3, "drop_hardest": 0.05, "method": "sobel"}),
+        ("keep=0.7&error=1", {"keep_loss": 0.7}),
         ("keep=0.4&where=" + urllib.request.quote("noise < 0.5 and upper(light) = 'DAY'"), {
             "keep": 0.4, "where": "noise < 0.5 and upper(light) = 'DAY'"}),
     ):  # fmt: skip

@@ -50,3 +50,5 @@ class Method:
     key: Key
     """The numbers by which ``window`` ranks."""
     ordering: Ordering
+    counts: bool = False
+    """Whether the order depends on the number of patches that will be kept, which ``keep_loss`` does not know."""

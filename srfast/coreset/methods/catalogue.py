@@ -24,11 +24,11 @@ _METHODS = {
     "reducible": by_key(reducible, "after Mindermann et al. (2022), arXiv 2206.07137"),
     "relative": by_key(relative, "reducible as a part of bicubic's loss"),
     "random": Method("the control of every comparison", _LOSS, draws.random),
-    "stratified": Method("stratified sampling by loss, 20 quantiles", _LOSS, draws.stratified),
+    "stratified": Method("stratified sampling by loss, 20 quantiles", _LOSS, draws.stratified, True),
     "hdc": Method(
-        "Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023)", partial(column, "sobel"), clusters.hdc
+        "Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023)", partial(column, "sobel"), clusters.hdc, True
     ),
-    "diverse": Method("coverage: k-means on the patches' spectra", _LOSS, clusters.diverse),
+    "diverse": Method("coverage: k-means on the patches' spectra", _LOSS, clusters.diverse, True),
     "influence": by_column(
         "influence", "influence functions of the scorer (Koh and Liang, ICML 2017): docs/influence.md"
     ),

@@ -11,9 +11,9 @@ import { count, integer, percent } from "./text.js";
 
 /** @typedef {import("./selection.js").Outcome} Outcome */
 
-const CHOICE = ["given", "by", "order", "keep", "drop", "low", "high", "where"];
+const CHOICE = ["given", "by", "order", "keep", "error", "drop", "low", "high", "where"];
 const SLIDERS = /** @type {const} */ ([
-  ["keep", "Keep", "share of all patches to keep", 0.001],
+  ["keep", "Keep", "share of all patches, or of their summed loss, to keep", 0.001],
   ["drop", "Drop hardest", "share that is dropped first, the hardest by loss", 0],
   ["low", "Window from", "ranks by the score begin here", 0],
   ["high", "Window to", "and end here", 0.001],
@@ -93,6 +93,20 @@ function build() {
     ],
     (value) => choose({ order: value === "asc" ? "asc" : "des" }),
   );
+  const error = picker(
+    "choose-error",
+    "Keep is a share of",
+    [
+      ["", "the patches"],
+      ["1", "the error"],
+    ],
+    (value) => {
+      // What is kept stays as it is, and only the number of the slider changes.
+      const { kept, dropped } = now.outcome;
+      const part = value ? kept.error / (1 - dropped.error || 1) : kept.patches / (now.outcome.passing || 1);
+      choose({ error: Boolean(value), keep: Math.min(1, Math.max(0.001, Math.round(1000 * part) / 1000)) });
+    },
+  );
   const where = element("input", {
     type: "text",
     id: "choose-where",
@@ -105,6 +119,7 @@ function build() {
   fields.push(() => {
     /** @type {HTMLSelectElement} */ (by.lastChild).value = state.given ? "" : state.by;
     /** @type {HTMLSelectElement} */ (order.lastChild).value = state.order;
+    /** @type {HTMLSelectElement} */ (error.lastChild).value = state.error ? "1" : "";
     if (document.activeElement !== where) where.value = state.where;
   });
   byId("choose").append(
@@ -113,6 +128,7 @@ function build() {
       { class: "row" },
       by,
       order,
+      error,
       element("div", { class: "field wide" }, element("label", { for: "choose-where" }, "Condition"), where),
     ),
     element("div", { class: "sliders" }, ...SLIDERS.map(slider)),

@@ -10,7 +10,8 @@ import { along, curves, orderOf, sample, total, whole } from "./rows.js";
  * @property {boolean} given the core-set that the report was written with
  * @property {string} by the score to sort by
  * @property {"des" | "asc"} order
- * @property {number} keep share
+ * @property {number} keep share of the patches
+ * @property {boolean} error whether `keep` is a share of the summed loss instead
  * @property {number} drop share
  * @property {number} low share at which the window begins
  * @property {number} high share at which it ends
@@ -83,7 +84,9 @@ export function select(choice) {
   const { test, error } = compiled(choice.where);
   if (error) return refused(error);
   if (choice.low >= choice.high) return refused("Window: its begin must lie before its end.");
-  return !test && (choice.by === "loss" || !choice.drop) ? exact(choice) : reckoned(choice, test);
+  if (choice.error && !curves.loss.value[0]) return refused("All losses are 0, so that no patch holds a share of them.");
+  const cuts = !test && (choice.by === "loss" || !choice.drop) && !(choice.error && whole);
+  return cuts ? exact(choice) : reckoned(choice, test);
 }
 
 /** @param {Choice} choice @param {number} n @param {number} left @returns {number | string} the count, or why there is none */
@@ -95,6 +98,27 @@ function counted(choice, n, left) {
   return `${count} of ${n} patches are to be kept, but what is dropped and the window leave ${left}; keep at most ${Math.floor((1000 * left) / n) / 10} %.`;
 }
 
+/**
+ * The smallest count that holds the share of the error, as `--keep-loss` counts it.
+ * @param {Choice} choice
+ * @param {number} most patches to choose from
+ * @param {number} of the error of those that are eligible
+ * @param {(count: number) => number} held the error of the first ones
+ * @returns {number | string} the count, or why there is none
+ */
+function holding(choice, most, of, held) {
+  const goal = choice.keep * of * (1 - 1e-12); // sums of float64, where `select` has exact ones
+  if (held(most) < goal)
+    return `The window leaves patches that hold ${Math.floor((1000 * held(most)) / of) / 10} % of the error; keep at most that.`;
+  let [low, high] = [0, most];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (held(middle) >= goal) high = middle;
+    else low = middle;
+  }
+  return high;
+}
+
 /** By one score alone: everything follows from the curves. @param {Choice} choice @returns {Outcome} */
 function exact(choice) {
   const up = choice.order === "asc";
@@ -103,14 +127,17 @@ function exact(choice) {
   const [low, high] = [share(choice.low, total), share(choice.high, total)];
   const begin = up ? low : Math.max(low, dropped);
   const end = up ? Math.min(high, total - dropped) : high;
-  const count = counted(choice, total, Math.max(0, end - begin));
-  if (typeof count === "string") return refused(count);
-  // Positions with the highest first.
-  const [first, last] = up ? [total - begin - count, total - begin] : [begin, begin + count];
   const curve = curves[choice.by];
   const error = (/** @type {number} */ at) => along(curve, "error", at);
-  const kept = { patches: count, error: error(last) - error(first) };
   const gone = { patches: dropped, error: dropped ? along(curves.loss, "error", dropped) : 0 };
+  // Positions with the highest first.
+  const part = (/** @type {number} */ n) => (up ? [total - begin - n, total - begin] : [begin, begin + n]);
+  const held = (/** @type {number} */ n) => error(part(n)[1]) - error(part(n)[0]);
+  const most = Math.max(0, end - begin);
+  const count = choice.error && most ? holding(choice, most, 1 - gone.error, held) : counted(choice, total, most);
+  if (typeof count === "string") return refused(count);
+  const [first, last] = part(count);
+  const kept = { patches: count, error: held(count) };
   /** @type {Array<[number, number, string]>} */
   const runs = [
     [0, dropped, "dropped"],
@@ -124,7 +151,7 @@ function exact(choice) {
     kept,
     dropped: gone,
     left: { patches: total - count - dropped, error: Math.max(0, 1 - kept.error - gone.error) },
-    counted: true,
+    counted: !choice.error,
     summed: true,
     interval: null,
     runs: runs.filter(([a, b]) => a < b),
@@ -193,28 +220,33 @@ function reckoned(choice, test) {
     if (at >= low && at < high && state[i] === 1) candidates.push(i);
     at++;
   }
-  const count = counted(choice, passing, candidates.length);
+  const { loss } = sample.values;
+  const sums = [0, 0, 0, 0];
+  for (let i = 0; i < size; i++) sums[state[i]] += loss[i];
+  const running = [0];
+  for (const i of candidates) running.push(running[running.length - 1] + loss[i]);
+  const count =
+    choice.error && candidates.length
+      ? holding(choice, candidates.length, sums[1], (n) => running[n])
+      : counted(choice, passing, candidates.length);
   if (typeof count === "string") return refused(count);
   const ranks = sample.ranks[choice.by];
   let [first, last] = [total, 0];
   for (const i of candidates.slice(0, count)) {
     state[i] = 3;
+    sums[1] -= loss[i];
+    sums[3] += loss[i];
     first = Math.min(first, ranks[i]);
     last = Math.max(last, ranks[i] + 1);
   }
   const each = total / size;
-  const sums = [0, 0, 0, 0];
   const counts = [0, 0, 0, 0];
-  const { loss } = sample.values;
-  for (let i = 0; i < size; i++) {
-    sums[state[i]] += loss[i];
-    counts[state[i]]++;
-  }
+  for (let i = 0; i < size; i++) counts[state[i]]++;
   const all = sums[0] + sums[1] + sums[2] + sums[3] || 1;
   const part = (/** @type {number} */ k) => ({ patches: Math.round(counts[k] * each), error: sums[k] / all });
   const kept = part(3);
   let interval = null;
-  const sure = whole || (!test && choice.low === 0 && choice.high === 1);
+  const sure = whole || (!test && !choice.error && choice.low === 0 && choice.high === 1);
   if (sure && !whole)
     kept.patches = Math.min(Math.max(1, share(choice.keep, total)), total - share(choice.drop, total));
   if (!sure) interval = wilson(counts[3], size);
@@ -283,7 +315,7 @@ export function command(choice, rejects) {
   if (said) {
     words.push(...said.map(quoted));
   } else {
-    words.push(`--keep ${plain(choice.keep)}`);
+    words.push(`--keep${choice.error ? "-loss" : ""} ${plain(choice.keep)}`);
     if (choice.by !== "loss") words.push(`--method ${quoted(choice.by)}`);
     if (choice.order !== "des") words.push(`--order ${choice.order}`);
     if (choice.drop) words.push(`--drop-hardest ${plain(choice.drop)}`);

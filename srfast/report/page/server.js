@@ -8,7 +8,7 @@ export const server = data.server;
 /** An answer that says what is wrong with the question. */
 export class Refused extends Error {}
 
-const ASKED = ["given", "by", "order", "keep", "drop", "low", "high", "where"];
+const ASKED = ["given", "by", "order", "keep", "error", "drop", "low", "high", "where"];
 
 /**
  * @param {string} path
