@@ -26,9 +26,12 @@ T* ptr(std::uintptr_t address) {
   return reinterpret_cast<T*>(address);
 }
 
-void expect_options(int boundary, int isa, int threads) {
-  expect_boundary(boundary), expect_threads(threads);
+void expect_isa(int isa) {
   expect(isa >= kBaseline && isa <= kAvx512 && (supported_isas() >> isa & 1U), "isa", "one that this machine runs");
+}
+
+void expect_options(int boundary, int isa, int threads) {
+  expect_boundary(boundary), expect_threads(threads), expect_isa(isa);
 }
 
 struct ScorerHandle {
@@ -105,6 +108,108 @@ void bind_cuda(py::module_& m) {
 }
 
 #endif
+
+// Planes of a degradation, and where they go.
+void expect_planes(std::uintptr_t src, int64_t planes, int64_t h, int64_t w, int threads, std::uintptr_t dst) {
+  expect_side(h, "h"), expect_side(w, "w"), expect_threads(threads);
+  expect(planes >= 0, "planes", "a number that is not negative"), expect_span({planes, h, w}, "src");
+  expect_pointer(ptr<void>(src), planes, "src"), expect_pointer(ptr<void>(dst), planes, "dst");
+}
+
+void expect_taps(int taps, std::uintptr_t weights, const char* name) {
+  expect(taps >= 1 && taps <= 4095 && taps % 2 == 1 && weights, name, "an odd number of taps");
+}
+
+void bind_degrade(py::module_& m) {
+  using Address = std::uintptr_t;
+  const auto released = py::call_guard<py::gil_scoped_release>();
+  m.def("degrade_kernel",
+        [](int kind, int size, double sigma_x, double sigma_y, double angle, double shape, Address out) {
+          expect(kind >= kGaussian && kind <= kSinc, "kind", "0 to 3"), expect_taps(size, out, "size");
+          degrade_kernel_cpu(kind, size, sigma_x, sigma_y, angle, shape, ptr<double>(out));
+        });
+  m.def("degrade_row", [](int kind, int size, double parameter, Address out) {
+    expect(kind == kGaussian || kind == kLanczos, "kind", "0 or 4"), expect_taps(size, out, "size");
+    degrade_row_cpu(kind, size, parameter, ptr<double>(out));
+  });
+  m.def(
+      "degrade_filter",
+      [](Address src, int64_t planes, int64_t h, int64_t w, Address kernel, int kh, int kw, int isa, int threads,
+         Address dst) {
+        expect_planes(src, planes, h, w, threads, dst), expect_isa(isa);
+        expect_taps(kh, kernel, "kernel"), expect_taps(kw, kernel, "kernel");
+        degrade_filter_cpu(ptr<const float>(src), planes, h, w, ptr<const float>(kernel), kh, kw, isa, threads,
+                           ptr<float>(dst));
+      },
+      released);
+  m.def(
+      "degrade_separable",
+      [](Address src, int64_t planes, int64_t h, int64_t w, Address column, int kh, Address row, int kw, int isa,
+         int threads, Address dst) {
+        expect_planes(src, planes, h, w, threads, dst), expect_isa(isa);
+        expect_taps(kh, column, "column"), expect_taps(kw, row, "row");
+        degrade_separable_cpu(ptr<const float>(src), planes, h, w, ptr<const float>(column), kh, ptr<const float>(row),
+                              kw, isa, threads, ptr<float>(dst));
+      },
+      released);
+  m.def(
+      "degrade_resize",
+      [](Address src, int64_t planes, int64_t h, int64_t w, int filter, bool antialias, double step_y, double step_x,
+         int64_t out_h, int64_t out_w, int isa, int threads, Address dst) {
+        expect_planes(src, planes, h, w, threads, dst), expect_isa(isa);
+        expect_side(out_h, "out_h"), expect_side(out_w, "out_w"), expect_span({planes, out_h, out_w}, "dst");
+        expect(filter >= kArea && filter <= kNearestExact, "filter", "0 to 3");
+        expect(step_y > 0 && step_y <= 0x1p20 && step_x > 0 && step_x <= 0x1p20, "step", "above 0 and at most 2^20");
+        degrade_resize_cpu(ptr<const float>(src), planes, h, w, filter, antialias, step_y, step_x, out_h, out_w, isa,
+                           threads, ptr<float>(dst));
+      },
+      released);
+  m.def(
+      "degrade_noise",
+      [](Address image, int64_t planes, int64_t h, int64_t w, bool poisson, float strength, bool gray, Address key,
+         uint32_t slot, int isa, int threads) {
+        expect_planes(image, planes, h, w, threads, image), expect_isa(isa), expect_pointer(ptr<void>(key), 1, "key");
+        degrade_noise_cpu(ptr<float>(image), planes, h, w, poisson, strength, gray, ptr<const uint32_t>(key), slot, isa,
+                          threads);
+      },
+      released);
+  m.def(
+      "degrade_unsharp",
+      [](Address src, int64_t planes, int64_t h, int64_t w, Address row, int taps, float amount, float threshold,
+         int isa, int threads, Address dst) {
+        expect_planes(src, planes, h, w, threads, dst), expect_isa(isa), expect_taps(taps, row, "row");
+        degrade_unsharp_cpu(ptr<const float>(src), planes, h, w, ptr<const float>(row), taps, amount, threshold, isa,
+                            threads, ptr<float>(dst));
+      },
+      released);
+  m.def(
+      "degrade_thick_lines",
+      [](Address src, int64_t planes, int64_t h, int64_t w, int threads, Address dst) {
+        expect_planes(src, planes, h, w, threads, dst);
+        degrade_thick_lines_cpu(ptr<const float>(src), planes, h, w, threads, ptr<float>(dst));
+      },
+      released);
+  m.def(
+      "degrade_planes",
+      [](Address src, int64_t h, int64_t w, int64_t row_stride, int channels, Address dst) {
+        expect_channels(channels), expect_planes(src, channels, h, w, 1, dst);
+        expect(row_stride / channels >= w, "row_stride", "at least a row of the image");
+        degrade_planes_cpu(ptr<const uint8_t>(src), h, w, row_stride, channels, ptr<float>(dst));
+      },
+      released);
+  m.def(
+      "degrade_bytes",
+      [](Address src, int64_t h, int64_t w, int channels, Address dst) {
+        expect_channels(channels), expect_planes(src, channels, h, w, 1, dst);
+        degrade_bytes_cpu(ptr<const float>(src), h, w, channels, ptr<uint8_t>(dst));
+      },
+      released);
+  m.def("random_words", [](Address key, uint32_t slot, int64_t groups, Address out) {
+    expect(groups >= 0 && groups < int64_t{1} << 28, "groups", "0 to 2^28 - 1");
+    expect_pointer(ptr<void>(key), 1, "key"), expect_pointer(ptr<void>(out), groups, "out");
+    random_words_cpu(ptr<const uint32_t>(key), slot, groups, ptr<uint32_t>(out));
+  });
+}
 
 }  // namespace
 
@@ -280,6 +385,8 @@ PYBIND11_MODULE(_C, m) {
       },
       py::arg("src"), py::arg("h"), py::arg("w"), py::arg("channels"), py::arg("dst"),
       py::call_guard<py::gil_scoped_release>());
+
+  bind_degrade(m);
 
 #ifdef SRFAST_CUDA_BUILD
   m.attr("cuda_architectures") = SRFAST_CUDA_ARCHITECTURES;

@@ -110,4 +110,51 @@ void defect_features_cpu(const uint8_t* image, int64_t h, int64_t w, int64_t row
 // pixels or off it; 0: none.
 int jpeg_trace_cpu(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels);
 
+// Degradations (srfast/ops/degrade.py). Images are float32 [planes, h, w] in grey levels, 0 to 255; positions outside
+// are mirrored at the centres of the edge pixels. Results depend neither on the threads nor on `isa`, a supported Isa.
+enum DegradeKernel : int { kGaussian, kGeneralized, kPlateau, kSinc, kLanczos };
+enum DegradeFilter : int { kArea, kBilinear, kBicubic, kNearestExact };
+
+// out [size, size], sum 1: exp(-q/2), exp(-q^shape / 2) or 1 / (1 + q^shape), where q is the squared distance in units
+// of sigma_x along the angle (radians) and of sigma_y across it; or a circular low-pass of cutoff `shape` (radians).
+void degrade_kernel_cpu(int kind, int size, double sigma_x, double sigma_y, double angle, double shape, double* out);
+
+// out [size], sum 1: a Gaussian of standard deviation `parameter`, or Lanczos with three lobes at distances k
+// parameter.
+void degrade_row_cpu(int kind, int size, double parameter, double* out);
+
+// dst = src correlated with kernel [kh, kw], both odd.
+void degrade_filter_cpu(const float* src, int64_t planes, int64_t h, int64_t w, const float* kernel, int kh, int kw,
+                        int isa, int threads, float* dst);
+
+// dst = src correlated with column [kh], then with row [kw].
+void degrade_separable_cpu(const float* src, int64_t planes, int64_t h, int64_t w, const float* column, int kh,
+                           const float* row, int kw, int isa, int threads, float* dst);
+
+// dst [planes, out_h, out_w], first along columns, then along rows. Output pixel i stands at step (i + 1/2) - 1/2.
+void degrade_resize_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int filter, bool antialias,
+                        double step_y, double step_x, int64_t out_h, int64_t out_w, int isa, int threads, float* dst);
+
+// Adds strength times normal values, or strength times (Poisson(256 v / 255) 255 / 256 - v) of levels v rounded to
+// 0..255, and clamps to 0..255. gray: the same for all planes, of the luma of three. key [4]: two words of Philox's
+// key, two of its counter.
+void degrade_noise_cpu(float* image, int64_t planes, int64_t h, int64_t w, bool poisson, float strength, bool gray,
+                       const uint32_t* key, uint32_t slot, int isa, int threads);
+
+// s = clamp(src + amount (src - blurred)) where a mask, the blurred |src - blurred| > threshold, is 1, src where it is
+// 0.
+void degrade_unsharp_cpu(const float* src, int64_t planes, int64_t h, int64_t w, const float* row, int taps,
+                         float amount, float threshold, int isa, int threads, float* dst);
+
+// dst = 3/4 src + 1/4 least value of the 3 x 3 pixels around.
+void degrade_thick_lines_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int threads, float* dst);
+
+// uint8 [h, w, channels] -> [channels, h, w], and back, clamped and rounded half up.
+void degrade_planes_cpu(const uint8_t* src, int64_t h, int64_t w, int64_t row_stride, int channels, float* dst);
+void degrade_bytes_cpu(const float* src, int64_t h, int64_t w, int channels, uint8_t* dst);
+
+// out [groups, 4, 16]: words 0 to 3 of the blocks 16 g to 16 g + 15 of Philox4x32-10, counter (block, slot, key[2],
+// key[3]) and key (key[0], key[1]).
+void random_words_cpu(const uint32_t* key, uint32_t slot, int64_t groups, uint32_t* out);
+
 }  // namespace srfast

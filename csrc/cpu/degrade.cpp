@@ -1,0 +1,234 @@
+// Degradations of images, planes of float32 in grey levels: filters, resizing, noise, sharpening. All results are the
+// same at any number of threads and with any instruction set.
+#include "cpu/degrade.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "core/api.h"
+#include "cpu/degrade_taps.h"
+#include "cpu/threads.h"
+
+namespace srfast {
+
+namespace {
+
+const DegradeLoops& loops(int isa) {
+#ifdef SRFAST_X86
+  if (isa == kAvx512) return degrade_loops_avx512;
+  if (isa == kAvx2) return degrade_loops_avx2;
+#endif
+  (void)isa;
+  return degrade_loops_baseline;
+}
+
+constexpr int64_t kBand = 32;   // rows that a thread takes at a time
+constexpr int64_t kLines = 64;  // rows that are turned over together, so that a pass along them runs along memory
+constexpr int64_t kAThread = 1 << 14;  // pixels of which one core does enough for a thread
+
+// Position of the pixel that stands at position i outside 0..n-1: mirrored at the centre of the edge pixels.
+int64_t reflected(int64_t i, int64_t n) {
+  if (n == 1) return 0;
+  const int64_t period = 2 * (n - 1);
+  i %= period;
+  if (i < 0) i += period;
+  return i < n ? i : period - i;
+}
+
+void reflect_row(const float* row, int64_t w, int64_t before, int64_t after, float* out) {
+  for (int64_t x = -before; x < 0; ++x) out[x + before] = row[reflected(x, w)];
+  std::memcpy(out + before, row, static_cast<size_t>(w) * sizeof(float));
+  for (int64_t x = w; x < w + after; ++x) out[x + before] = row[reflected(x, w)];
+}
+
+// Calls body(plane, first, last) for the bands of rows of all planes.
+template <class F>
+void bands(int64_t planes, int64_t h, int64_t w, int64_t rows, int threads, F&& body) {
+  const int64_t a_plane = (h + rows - 1) / rows;
+  std::atomic<int64_t> next{0};
+  run_workers(std::max<int64_t>(1, worth(threads, planes * h * w, kAThread)), [&] {
+    for (int64_t i; (i = next.fetch_add(1)) < planes * a_plane;) {
+      const int64_t first = i % a_plane * rows;
+      body(i / a_plane, first, std::min(h, first + rows));
+    }
+  });
+}
+
+// src [rows, cols] -> dst [cols, rows], in squares that fit a few cache lines.
+void turn(const float* src, int64_t src_stride, int64_t rows, int64_t cols, float* dst, int64_t dst_stride) {
+  constexpr int64_t block = 16;
+  for (int64_t c0 = 0; c0 < cols; c0 += block)
+    for (int64_t r0 = 0; r0 < rows; r0 += block)
+      for (int64_t c = c0; c < std::min(cols, c0 + block); ++c)
+        for (int64_t r = r0; r < std::min(rows, r0 + block); ++r) dst[c * dst_stride + r] = src[r * src_stride + c];
+}
+
+}  // namespace
+
+void degrade_filter_cpu(const float* src, int64_t planes, int64_t h, int64_t w, const float* kernel, int kh, int kw,
+                        int isa, int threads, float* dst) {
+  const DegradeLoops& f = loops(isa);
+  const int64_t above = kh / 2, left = kw / 2;
+  const int64_t wide = (w + kFilterColumns - 1) / kFilterColumns * kFilterColumns, stride = wide + kw - 1;
+  constexpr int64_t more = kFilterRows - 1;
+  std::vector<float> ext(static_cast<size_t>((kh + 2 * more) * kw));
+  std::copy(kernel, kernel + kh * kw, ext.data() + more * kw);
+  bands(planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last) {
+    const float* const from = src + plane * h * w;
+    float* const to = dst + plane * h * w;
+    const int64_t rows = last - first + kh - 1 + more;
+    std::vector<float> padded(static_cast<size_t>(rows * stride)), out(static_cast<size_t>(kFilterRows * wide));
+    for (int64_t r = 0; r < rows; ++r)
+      reflect_row(from + reflected(first + r - above, h) * w, w, left, stride - w - left, padded.data() + r * stride);
+    for (int64_t y = first; y < last; y += kFilterRows) {
+      f.filter_rows(padded.data() + (y - first) * stride, stride, ext.data(), kh, kw, wide, out.data(), wide);
+      for (int64_t r = 0; r < std::min(kFilterRows, last - y); ++r)
+        std::memcpy(to + (y + r) * w, out.data() + r * wide, static_cast<size_t>(w) * sizeof(float));
+    }
+  });
+}
+
+void degrade_separable_cpu(const float* src, int64_t planes, int64_t h, int64_t w, const float* column, int kh,
+                           const float* row, int kw, int isa, int threads, float* dst) {
+  const DegradeLoops& f = loops(isa);
+  const int64_t left = kw / 2;
+  bands(planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last) {
+    const float* const from = src + plane * h * w;
+    std::vector<float> sums(static_cast<size_t>(w)), padded(static_cast<size_t>(w + kw - 1));
+    std::vector<const float*> rows(static_cast<size_t>(std::max(kh, kw)));
+    for (int64_t y = first; y < last; ++y) {
+      for (int k = 0; k < kh; ++k) rows[static_cast<size_t>(k)] = from + reflected(y + k - kh / 2, h) * w;
+      f.weighted_rows(rows.data(), column, kh, w, sums.data());
+      reflect_row(sums.data(), w, left, kw - 1 - left, padded.data());
+      for (int k = 0; k < kw; ++k) rows[static_cast<size_t>(k)] = padded.data() + k;
+      f.weighted_rows(rows.data(), row, kw, w, dst + plane * h * w + y * w);
+    }
+  });
+}
+
+void degrade_resize_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int filter, bool antialias,
+                        double step_y, double step_x, int64_t out_h, int64_t out_w, int isa, int threads, float* dst) {
+  const DegradeLoops& f = loops(isa);
+  const ResizeTaps down = resize_taps(h, out_h, step_y, filter, antialias);
+  const ResizeTaps across = resize_taps(w, out_w, step_x, filter, antialias);
+  bands(planes, out_h, std::max(w, out_w), kLines, threads, [&](int64_t plane, int64_t first, int64_t last) {
+    const float* const from = src + plane * h * w;
+    const int64_t n = last - first;
+    std::vector<float> lines(static_cast<size_t>(n * w)), turned(static_cast<size_t>(w * kLines)),
+        out(static_cast<size_t>(out_w * kLines));
+    std::vector<const float*> rows(static_cast<size_t>(std::max(down.most, across.most)));
+    for (int64_t y = 0; y < n; ++y) {
+      const auto [index, weights, taps] = down.of(first + y);
+      for (int k = 0; k < taps; ++k) rows[static_cast<size_t>(k)] = from + index[k] * w;
+      f.weighted_rows(rows.data(), weights, taps, w, lines.data() + y * w);
+    }
+    turn(lines.data(), w, n, w, turned.data(), kLines);
+    for (int64_t x = 0; x < out_w; ++x) {
+      const auto [index, weights, taps] = across.of(x);
+      for (int k = 0; k < taps; ++k) rows[static_cast<size_t>(k)] = turned.data() + index[k] * kLines;
+      f.weighted_rows(rows.data(), weights, taps, n, out.data() + x * kLines);
+    }
+    turn(out.data(), kLines, out_w, n, dst + (plane * out_h + first) * out_w, out_w);
+  });
+}
+
+void degrade_noise_cpu(float* image, int64_t planes, int64_t h, int64_t w, bool poisson, float strength, bool gray,
+                       const uint32_t* key, uint32_t slot, int isa, int threads) {
+  const DegradeLoops& f = loops(isa);
+  const NormalTable& normal = normal_table();
+  const PoissonTable& counts = poisson_table();
+  const int64_t groups = (w + kNoiseBlock - 1) / kNoiseBlock;
+  bands(gray ? 1 : planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last) {
+    uint32_t words[kNoiseBlock];
+    float noise[kNoiseBlock], levels[kNoiseBlock];
+    for (int64_t y = first; y < last; ++y)
+      for (int64_t g = 0; g < groups; ++g) {
+        const int64_t x = g * kNoiseBlock, n = std::min(kNoiseBlock, w - x);
+        const int64_t block = ((plane * h + y) * groups + g) * 16;
+        f.words(key, key + 2, slot, static_cast<uint32_t>(block), words);
+        float* const at = image + (plane * h + y) * w + x;
+        if (poisson) {
+          std::fill(levels, levels + kNoiseBlock, 0.0f);
+          if (gray && planes == 3) {
+            const float *const green = at + h * w, *const blue = green + h * w;
+            for (int64_t j = 0; j < n; ++j) levels[j] = 0.2989f * at[j] + 0.587f * green[j] + 0.114f * blue[j];
+          } else {
+            std::copy(at, at + n, levels);
+          }
+          f.poissons(counts, words, levels, kNoiseBlock, noise);
+        } else {
+          f.normals(normal, words, kNoiseBlock, noise);
+        }
+        for (int64_t p = 0; p < (gray ? planes : 1); ++p) {
+          float* const to = at + p * h * w;
+          for (int64_t j = 0; j < n; ++j) {
+            const float v = to[j] + strength * noise[j];
+            to[j] = v < 0.0f ? 0.0f : v > 255.0f ? 255.0f : v;
+          }
+        }
+      }
+  });
+}
+
+void degrade_unsharp_cpu(const float* src, int64_t planes, int64_t h, int64_t w, const float* row, int taps,
+                         float amount, float threshold, int isa, int threads, float* dst) {
+  const size_t n = static_cast<size_t>(planes * h * w);
+  std::vector<float> blurred(n), soft(n);
+  degrade_separable_cpu(src, planes, h, w, row, taps, row, taps, isa, threads, blurred.data());
+  for (size_t i = 0; i < n; ++i) soft[i] = std::fabs(src[i] - blurred[i]) > threshold ? 1.0f : 0.0f;
+  degrade_separable_cpu(soft.data(), planes, h, w, row, taps, row, taps, isa, threads, dst);
+  for (size_t i = 0; i < n; ++i) {
+    float sharp = src[i] + amount * (src[i] - blurred[i]);
+    sharp = sharp < 0.0f ? 0.0f : sharp > 255.0f ? 255.0f : sharp;
+    dst[i] = dst[i] * sharp + (1.0f - dst[i]) * src[i];
+  }
+}
+
+void degrade_thick_lines_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int threads, float* dst) {
+  bands(planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last) {
+    std::vector<float> least(static_cast<size_t>(w));
+    for (int64_t y = first; y < last; ++y) {
+      const float* const row = src + (plane * h + y) * w;
+      std::copy(row, row + w, least.data());
+      for (int64_t other : {std::max<int64_t>(y - 1, 0), std::min(y + 1, h - 1)})
+        for (int64_t x = 0; x < w; ++x)
+          least[static_cast<size_t>(x)] = std::min(least[static_cast<size_t>(x)], src[(plane * h + other) * w + x]);
+      for (int64_t x = 0; x < w; ++x) {
+        const float m = std::min({least[static_cast<size_t>(std::max<int64_t>(x - 1, 0))],
+                                  least[static_cast<size_t>(x)], least[static_cast<size_t>(std::min(x + 1, w - 1))]});
+        dst[(plane * h + y) * w + x] = row[x] * 0.75f + m * 0.25f;
+      }
+    }
+  });
+}
+
+void degrade_planes_cpu(const uint8_t* src, int64_t h, int64_t w, int64_t row_stride, int channels, float* dst) {
+  for (int64_t y = 0; y < h; ++y)
+    for (int c = 0; c < channels; ++c) {
+      const uint8_t* const from = src + y * row_stride + c;
+      float* const to = dst + (c * h + y) * w;
+      for (int64_t x = 0; x < w; ++x) to[x] = static_cast<float>(from[x * channels]);
+    }
+}
+
+void degrade_bytes_cpu(const float* src, int64_t h, int64_t w, int channels, uint8_t* dst) {
+  for (int64_t y = 0; y < h; ++y)
+    for (int c = 0; c < channels; ++c) {
+      const float* const from = src + (c * h + y) * w;
+      uint8_t* const to = dst + y * w * channels + c;
+      for (int64_t x = 0; x < w; ++x) {
+        float v = from[x] > 0.0f ? from[x] : 0.0f;
+        v = v < 255.0f ? v : 255.0f;
+        to[x * channels] = static_cast<uint8_t>(static_cast<int32_t>(v + 0.5f));
+      }
+    }
+}
+
+void random_words_cpu(const uint32_t* key, uint32_t slot, int64_t groups, uint32_t* out) {
+  for (int64_t g = 0; g < groups; ++g)
+    degrade_loops_baseline.words(key, key + 2, slot, static_cast<uint32_t>(g * 16), out + g * kNoiseBlock);
+}
+
+}  // namespace srfast

@@ -1,0 +1,262 @@
+"""What degrades images: filters, resizing, noise, sharpening, on planes float32 [C, H, W] in grey levels, 0 to 255.
+
+Results are the same to the bit at any number of threads, with any instruction set and on any processor: each value is
+made of the same operations of IEEE 754 in the same order, and no function of a C library is called. ``isa`` is for
+tests: an index of ``srfast.ops.native.ISAS``; None takes the fastest. ``srfast.ops.degrade_reference`` has the same in
+float64.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from srfast.errors import InputError
+from srfast.ops.native import compiled, isa_index
+from srfast.runtime.optional import untraced
+
+KERNELS = {"gaussian": 0, "generalized": 1, "plateau": 2, "sinc": 3}
+FILTERS = {"area": 0, "bilinear": 1, "bicubic": 2, "nearest-exact": 3}
+_LANCZOS = 4
+_SMALL = {1: [1.0], 3: [0.25, 0.5], 5: [0.0625, 0.25, 0.375], 7: [0.03125, 0.109375, 0.21875, 0.28125],
+          9: [0.015625, 0.05078125, 0.1171875, 0.19921875, 0.234375]}  # fmt: skip
+"""The halves of OpenCV's Gaussians of up to 9 taps whose standard deviation is not given."""
+
+
+@lru_cache(maxsize=1)
+def _fastest() -> int:
+    return isa_index()
+
+
+def _isa(isa: int | None) -> int:
+    return _fastest() if isa is None else isa
+
+
+def planes_of(image: np.ndarray) -> np.ndarray:
+    """float32 [C, H, W] of an image uint8 [H, W, C], C = 1 or 3."""
+    if image.dtype != np.uint8:
+        raise TypeError(f"image: expected uint8, got {image.dtype}")
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
+        raise InputError(f"image: expected [H, W, 3] or [H, W, 1], got shape {list(image.shape)}")
+    h, w, c = image.shape
+    if image.strides[1:] != (c, 1) or image.strides[0] < 0:
+        image = np.ascontiguousarray(image)
+    out = np.empty((c, h, w), np.float32)
+    compiled().degrade_planes(image.ctypes.data, h, w, image.strides[0], c, out.ctypes.data)
+    return out
+
+
+def bytes_of(planes: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, C] of planes, clamped to 0..255 and rounded half up."""
+    planes = _checked(planes)
+    c, h, w = planes.shape
+    out = np.empty((h, w, c), np.uint8)
+    compiled().degrade_bytes(planes.ctypes.data, h, w, c, out.ctypes.data)
+    return out
+
+
+def kernel(
+    kind: str, size: int, sigma_x: float = 1.0, sigma_y: float = 1.0, angle: float = 0.0, shape: float = 1.0
+) -> np.ndarray:
+    """A blur kernel float64 [size, size] with sum 1, centred at its middle pixel.
+
+    With u, v the distances along and across ``angle`` and q = (u / sigma_x)^2 + (v / sigma_y)^2:
+
+    * gaussian: exp(-q / 2)
+    * generalized: exp(-q^shape / 2) (Pascal et al., Parameter estimation for multivariate generalized Gaussian
+      distributions, 2013)
+    * plateau: 1 / (1 + q^shape)
+    * sinc: J1(shape r) shape / (2 pi r), the circular low-pass of cutoff ``shape``, at most pi (Wang et al.,
+      Real-ESRGAN, 2021, equation 6)
+
+    Args:
+        kind: One of ``KERNELS``.
+        size: Odd number of taps, 1 to 63.
+        sigma_x: Standard deviation along ``angle`` in pixels, above 0.
+        sigma_y: Standard deviation across it.
+        angle: Radians, -pi to pi, from the rows towards the columns.
+        shape: Exponent, or the cutoff in radians.
+
+    Raises:
+        InputError: an argument is out of range.
+    """
+    if kind not in KERNELS:
+        raise InputError(f"kind: expected one of {', '.join(KERNELS)}, got {kind!r}")
+    if size % 2 != 1 or not 1 <= size <= 63:
+        raise InputError(f"size: expected an odd number from 1 to 63, got {size!r}")
+    if not (sigma_x > 0 and sigma_y > 0 and abs(angle) <= 4 and 0 < shape <= (math.pi if kind == "sinc" else 64)):
+        raise InputError(f"shape: expected positive numbers, got {(sigma_x, sigma_y, angle, shape)}")
+    if size > 27 and kind == "sinc":
+        raise InputError(f"size: expected at most 27 for a sinc kernel, got {size}")
+    out = np.empty((size, size))
+    compiled().degrade_kernel(
+        KERNELS[kind], size, float(sigma_x), float(sigma_y), float(angle), float(shape), out.ctypes.data
+    )
+    return out
+
+
+def gaussian_row(taps: int, sigma: float) -> np.ndarray:
+    """A Gaussian float64 [taps] with sum 1. A sigma of 0 stands for OpenCV's choice: a small table up to 9 taps, then
+    0.3 ((taps - 1) / 2 - 1) + 0.8."""
+    if taps % 2 != 1 or not 1 <= taps <= 4095 or not sigma >= 0:
+        raise InputError(f"taps: expected an odd number from 1 to 4095 and sigma >= 0, got {taps} and {sigma}")
+    if sigma == 0 and taps in _SMALL:
+        half = _SMALL[taps]
+        return np.array([*half, *half[-2::-1]])
+    out = np.empty(taps)
+    compiled().degrade_row(
+        KERNELS["gaussian"], taps, float(sigma or 0.3 * ((taps - 1) * 0.5 - 1) + 0.8), out.ctypes.data
+    )
+    return out
+
+
+@untraced
+def blur(planes: np.ndarray, weights: np.ndarray, *, threads: int = 1, isa: int | None = None) -> np.ndarray:
+    """Planes correlated with a kernel [kh, kw] of odd sides; beyond the border they are mirrored at the edge pixels."""
+    planes, weights = _checked(planes), np.ascontiguousarray(weights, np.float32)
+    c, h, w = planes.shape
+    out = np.empty_like(planes)
+    compiled().degrade_filter(
+        planes.ctypes.data, c, h, w, weights.ctypes.data, *weights.shape, _isa(isa), threads, out.ctypes.data
+    )
+    return out
+
+
+@untraced
+def blur_separable(
+    planes: np.ndarray, column: np.ndarray, row: np.ndarray, *, threads: int = 1, isa: int | None = None
+) -> np.ndarray:
+    """``blur`` with the kernel column[i] row[j], first along columns."""
+    planes = _checked(planes)
+    column, row = (np.ascontiguousarray(v, np.float32) for v in (column, row))
+    c, h, w = planes.shape
+    out = np.empty_like(planes)
+    compiled().degrade_separable(
+        planes.ctypes.data, c, h, w, column.ctypes.data, len(column), row.ctypes.data, len(row), _isa(isa), threads,
+        out.ctypes.data,
+    )  # fmt: skip
+    return out
+
+
+@untraced
+def resize(
+    planes: np.ndarray, height: int, width: int, filter: str, *, antialias: bool = False,
+    step: tuple[float, float] | None = None, threads: int = 1, isa: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Planes [C, height, width], as ``torch.nn.functional.interpolate`` resizes them, first along columns.
+
+    Args:
+        planes: The planes.
+        height: Rows of the result, at least 1.
+        width: Columns of the result, at least 1.
+        filter: One of ``FILTERS``, or "lanczos": three lobes where the image shrinks, then bicubic, clamped to 0..255,
+            as in traiNNer-redux.
+        antialias: Whether bilinear and bicubic filters are widened where the image shrinks. Bicubic has a = -0.5 then,
+            and -0.75 otherwise.
+        step: Distance of two pixels of the result in pixels of ``planes``, for rows and columns; None takes the
+            quotients of the sizes.
+        threads: Number of threads.
+        isa: Instruction set.
+    """
+    planes = _checked(planes)
+    c, h, w = planes.shape
+    down, across = step or (h / height, w / width)
+    if filter == "lanczos":
+        rows = [_lanczos(height / h) if height < h else np.ones(1), _lanczos(width / w) if width < w else np.ones(1)]
+        soft = planes if height >= h and width >= w else blur_separable(planes, *rows, threads=threads, isa=isa)
+        out = resize(soft, height, width, "bicubic", step=(down, across), threads=threads, isa=isa)
+        return np.clip(out, 0, 255, out=out)
+    out = np.empty((c, height, width), np.float32)
+    compiled().degrade_resize(
+        planes.ctypes.data, c, h, w, FILTERS[filter], antialias, down, across, height, width, _isa(isa), threads,
+        out.ctypes.data,
+    )  # fmt: skip
+    return out
+
+
+def _lanczos(ratio: float) -> np.ndarray:
+    taps = 2 * math.ceil(3 / ratio + 1) - 3
+    out = np.empty(taps)
+    compiled().degrade_row(_LANCZOS, taps, ratio, out.ctypes.data)
+    return out
+
+
+@untraced
+def add_noise(
+    planes: np.ndarray, kind: str, strength: float, key: np.ndarray, slot: int, *, gray: bool = False,
+    threads: int = 1, isa: int | None = None,
+) -> None:  # fmt: skip
+    """Adds noise to planes in place, and clamps to 0..255; one random word a value.
+
+    Args:
+        planes: float32 [C, H, W], contiguous.
+        kind: "gaussian": strength is the standard deviation in grey levels. "poisson": of a value v, rounded to 0..255,
+            a Poisson value of mean 256 v / 255 is drawn; strength times its deviation is added, in grey levels.
+        strength: At least 0.
+        key: uint32 [4], of ``srfast.degradation.random``.
+        slot: Number of the operation, so that two of them differ, 0 to 2^31 - 1.
+        gray: Whether all planes get the same noise; poisson's is that of the luma.
+        threads: Number of threads.
+        isa: Instruction set.
+    """
+    if planes.dtype != np.float32 or planes.ndim != 3 or not planes.flags.c_contiguous:
+        raise TypeError(f"planes: expected contiguous float32 [C, H, W], got {planes.dtype} {list(planes.shape)}")
+    key = np.ascontiguousarray(key, np.uint32)
+    c, h, w = planes.shape
+    compiled().degrade_noise(
+        planes.ctypes.data, c, h, w, kind == "poisson", float(strength), gray, key.ctypes.data, slot, _isa(isa),
+        threads,
+    )  # fmt: skip
+
+
+@untraced
+def unsharp(
+    planes: np.ndarray, taps: int, sigma: float = 0.0, amount: float = 0.5, threshold: float = 10.0, *,
+    threads: int = 1, isa: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Sharpens by an unsharp mask where a blurred mask of strong differences says so (Real-ESRGAN's USM).
+
+    With B the Gaussian of ``gaussian_row(taps, sigma)``: m = B(|x - B(x)| > threshold), and the result is
+    m clamp(x + amount (x - B(x))) + (1 - m) x.
+    """
+    planes = _checked(planes)
+    row = np.ascontiguousarray(gaussian_row(taps, sigma), np.float32)
+    c, h, w = planes.shape
+    out = np.empty_like(planes)
+    compiled().degrade_unsharp(
+        planes.ctypes.data, c, h, w, row.ctypes.data, taps, float(amount), float(threshold), _isa(isa), threads,
+        out.ctypes.data,
+    )  # fmt: skip
+    return out
+
+
+@untraced
+def thick_lines(planes: np.ndarray, *, threads: int = 1) -> np.ndarray:
+    """Three quarters of a pixel and a quarter of the darkest of the 3 x 3 around (traiNNer-redux)."""
+    planes = _checked(planes)
+    c, h, w = planes.shape
+    out = np.empty_like(planes)
+    compiled().degrade_thick_lines(planes.ctypes.data, c, h, w, threads, out.ctypes.data)
+    return out
+
+
+@untraced
+def random_words(key: np.ndarray, slot: int, count: int) -> np.ndarray:
+    """uint32 [count]: the first words of a slot, of Philox4x32-10 (Salmon et al., 2011)."""
+    key = np.ascontiguousarray(key, np.uint32)
+    groups = -(-count // 64)
+    out = np.empty(64 * groups, np.uint32)
+    compiled().random_words(key.ctypes.data, slot, groups, out.ctypes.data)
+    return out[:count]
+
+
+def _checked(planes: np.ndarray) -> np.ndarray:
+    if planes.dtype != np.float32:
+        raise TypeError(f"planes: expected float32, got {planes.dtype}")
+    if planes.ndim != 3 or 0 in planes.shape:
+        raise InputError(f"planes: expected [C, H, W] with at least one pixel, got shape {list(planes.shape)}")
+    return np.ascontiguousarray(planes)
+
+
