@@ -258,5 +258,3 @@ def _checked(planes: np.ndarray) -> np.ndarray:
     if planes.ndim != 3 or 0 in planes.shape:
         raise InputError(f"planes: expected [C, H, W] with at least one pixel, got shape {list(planes.shape)}")
     return np.ascontiguousarray(planes)
-
-
