@@ -18,6 +18,7 @@ _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "til
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES_OR_SCORES...")
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")
 @settings(AuditArguments, *_DECIDED)
+@click.option("--skip-bad", is_flag=True, expose_value=False, help="Accepted; audit always goes on after bad files.")
 @json_option("what was found")
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Judge for each image whether to keep it, by noise, blur, enlargement, JPEG, text, halos and copies.
@@ -36,7 +37,16 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
     reasons = done.counts()
     if as_json:
         found = {reason: {"images": whole, "patches": parts} for reason, (whole, parts) in reasons.items()}
-        emit({"output": output, "images": len(done.verdicts), **counts, "reasons": found, "rejects": str(done.rejects)})
+        emit(
+            {
+                "output": output,
+                "images": len(done.verdicts),
+                **counts,
+                "reasons": found,
+                "rejects": str(done.rejects),
+                "passed_over": done.table.meta.get("passed_over", {}),
+            }
+        )
         return
     for reason, (whole, parts) in reasons.items():
         some = f", and {count(parts, 'patch')} of images that are kept" if parts else ""

@@ -47,6 +47,7 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
                 "output": str(folder), "scores": scores, "coreset": str(folder / "coreset.parquet"),
                 "report": str(done.report), "patches": done.summary.patches, "kept": len(done.coreset),
                 "skipped": done.summary.meta["skipped"], "small": done.summary.meta["small"],
+                "passed_over": done.summary.meta.get("passed_over", {}),
             }
         )  # fmt: skip
         return done.report

@@ -43,6 +43,7 @@ def report(summary: Any, output: str, as_json: bool) -> None:
         emit(
             {
                 "output": output, "patches": n, "images": len(meta["images"]), "skipped": skipped, "small": small,
+                "passed_over": meta.get("passed_over", {}),
                 **{name: meta[name] for name in known}, "shrink": meta.get("shrink", ["1"]),
                 "loss": {"min": None, "mean": None, "max": None, **loss},
             }

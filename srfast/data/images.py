@@ -6,10 +6,12 @@ import errno
 import io
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
@@ -20,19 +22,30 @@ from srfast.data import jpeg, png, tiff
 from srfast.data.workers import claim, decoding
 from srfast.errors import InputError
 
+_AVIF = find_spec("PIL._avif") is not None
+"""Whether the installed Pillow reads AVIF."""
 SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2", ".gif"}
-)
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm",
+     ".pbm", ".pnm", ".jp2", ".j2k", ".gif", ".dds", ".tga", *((".avif",) if _AVIF else ())}
+)  # fmt: skip
+_NEVER = frozenset(
+    {".csv", ".db", ".html", ".ini", ".json", ".lock", ".log", ".md", ".parquet", ".py", ".sh", ".toml", ".txt", ".xml",
+     ".yaml", ".yml"}
+)  # fmt: skip
+"""Suffixes of texts and tables, which lie beside images and are passed over without a word."""
 _UNREADABLE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EACCES}
 """Errors that reading the file will report as well."""
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "GIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "GIF", *(("AVIF",) if _AVIF else ()), "DDS")
 """The formats that are read, whatever a file's suffix. Others start foreign programs (EPS) or rarely tested
-decoders."""
+decoders. TGA, which nothing at the beginning of a file tells from other data, is read where the suffix is .tga."""
+_HELD = {"WEBP": 17, "AVIF": 14, "DDS": 7}
+"""Bytes a pixel that Pillow holds while it decodes, beside the file and the array; 4 for other formats."""
 LARGEST_FILE = 2 << 30
 """Largest file in bytes; 179 million pixels of 8 bytes each take less."""
 _LOOKED_AT = 1 << 26
 """Size in bytes from which a file is read only if its first bytes look like an image."""
 _FAST_PNG = png.fast()
+DEEP = "expected pixels of 8 or 16 bits, got {}; convert the file"
 _STRIP = 1 << 22
 """Pixels that are converted at a time, so that a large image is in memory only once as Pillow's and once as an
 array."""
@@ -56,12 +69,19 @@ class ImageFile:
         return self.root / self.name
 
 
-def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
+def find_images(
+    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], passed: Counter[str] | None = None
+) -> list[ImageFile]:
     """The images under files and folders, without duplicates, sorted by relative path.
 
     A folder is searched recursively for the suffixes in ``SUFFIXES``. Hidden files and folders are skipped, symbolic
     links are followed, and a folder that is reached twice is searched once. A file that is named explicitly is taken
     whatever its suffix. The root is the folder itself, or the closest folder that holds all inputs.
+
+    Args:
+        inputs: Files and folders.
+        passed: Counts, by suffix, the files of the folders that are no images by their suffix. Those of texts and
+            tables do not count.
 
     Raises:
         InputError: a path does not exist, no image was found, or a score table cannot hold one of the names.
@@ -87,13 +107,15 @@ def find_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
         raise InputError("images: expected files and folders on one drive, got several") from None
     found: dict[str, ImageFile] = {}
     seen: set[tuple[int, int]] = set()
+    passed = Counter() if passed is None else passed
     for path in absolute:
-        for file in _walk(path, seen) if path.is_dir() else [path]:
+        for file in _walk(path, seen, passed) if path.is_dir() else [path]:
             name = file.relative_to(root).as_posix()
             found[name] = ImageFile(root, name, *_state(file))
     if not found:
         listed = ", ".join(str(p) for p in paths)
-        raise InputError(f"{listed}: no image files found (looked for {' '.join(sorted(SUFFIXES))})")
+        over = f"; passed over {counted(passed)}" if passed else ""
+        raise InputError(f"{listed}: no image files found (looked for {' '.join(sorted(SUFFIXES))}){over}")
     for name in found:
         try:
             name.encode()
@@ -122,7 +144,13 @@ def _state(file: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _walk(folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
+def counted(passed: Mapping[str, int]) -> str:
+    """The suffixes of files that were passed over and their numbers, the most frequent first: ``.tga 5, .exr 3``."""
+    ranked = sorted(passed.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{suffix or 'none'} {n:,}" for suffix, n in ranked[:8]) + (", ..." if len(ranked) > 8 else "")
+
+
+def _walk(folder: Path, seen: set[tuple[int, int]], passed: Counter[str]) -> list[Path]:
     """The images below a folder, without those of folders ``seen`` before by whatever name: a link, or another case."""
 
     def unreadable(error: OSError) -> None:
@@ -136,9 +164,12 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
             continue
         seen.add((state.st_dev, state.st_ino))
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        files += [
-            Path(parent, n) for n in names if not n.startswith(".") and os.path.splitext(n)[1].lower() in SUFFIXES
-        ]
+        for name in names:
+            suffix = os.path.splitext(name)[1].lower()
+            if suffix in SUFFIXES and not name.startswith("."):
+                files.append(Path(parent, name))
+            elif suffix not in _NEVER and not name.startswith("."):
+                passed[suffix] += 1
     return files
 
 
@@ -163,7 +194,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
 def _read(path: str | os.PathLike[str], colours: bool) -> np.ndarray:
     with _refusing(path), decoding() as keep:
-        image = _decode(_content(path))
+        image = _decode(_content(path), path)
         if colours and image.ndim == 2:
             image = np.repeat(image[:, :, None], 3, axis=2)
         keep(image.nbytes)
@@ -223,7 +254,7 @@ def header(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     Raises:
         InputError: ``read_rgb`` would refuse the file by its header.
     """
-    with _refusing(path), _file(path) as file, _open(file) as image:
+    with _refusing(path), _file(path) as file, _open(file, path) as image:
         yield image
 
 
@@ -273,13 +304,19 @@ def _file(path: str | os.PathLike[str]) -> BinaryIO:
 def _content(path: str | os.PathLike[str]) -> bytes:
     with _file(path) as file:
         if os.fstat(file.fileno()).st_size > _LOOKED_AT:
-            with _open(file):  # its close() would close the file as well
+            with _open(file, path):  # its close() would close the file as well
                 file.seek(0)
         return file.read()
 
 
-def _open(file: BinaryIO) -> Image.Image:
-    image = Image.open(file, formats=FORMATS)
+def _open(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
+    more = ("TGA",) if os.path.splitext(path)[1].lower() == ".tga" else ()
+    try:
+        image = Image.open(file, formats=FORMATS + more)
+    except UnidentifiedImageError:
+        if (depth := tiff.deep(file)) is not None:
+            raise InputError(DEEP.format(depth)) from None
+        raise
     if image.format == "MPO":  # a JPEG file with further pictures behind the first, as telephones write
         image.format = "JPEG"
     _forget_xmp(image)
@@ -292,13 +329,13 @@ def _forget_xmp(image: Image.Image) -> None:
         image.info.pop(key, None)
 
 
-def _decode(data: bytes) -> np.ndarray:
-    with _open(io.BytesIO(data)) as image:
+def _decode(data: bytes, path: str | os.PathLike[str]) -> np.ndarray:
+    with _open(io.BytesIO(data), path) as image:
         pixels = image.width * image.height
         kind = image.format
         claim(len(data) + 3 * pixels)
         if kind == "JPEG":
-            array = _decode_jpeg(data, image)
+            array = jpeg.pixels_of(data, image, image.getexif().get(_ORIENTATION, 1))
             if array is not None:
                 return array
         if kind == "PNG" and _FAST_PNG:
@@ -306,7 +343,7 @@ def _decode(data: bytes) -> np.ndarray:
             array = png.decode(data)
             if array is not None:
                 return array
-        claim(4 * pixels)  # what Pillow holds of a colour image, beside the array
+        claim(_HELD.get(str(kind), 4) * pixels)
         shift, inverted = 8, False
         if kind == "TIFF":
             tiff.silence()
@@ -342,7 +379,7 @@ def _array(image: Image.Image, kind: str | None, info: Mapping[Any, Any] | None 
     if image.mode == "LA":
         return np.array(image.getchannel(0))
     if image.mode in ("I", "F"):
-        raise InputError(f"pixels of 32 bits (mode {image.mode}) are not supported; expected 8 or 16 bits")
+        raise InputError(DEEP.format("32-bit integers" if image.mode == "I" else "32-bit floats"))
     if image.mode in ("P", "PA") and "transparency" in (image.info if info is None else info):
         image = image.convert("RGBA")
     if image.mode in ("RGBA", "RGBX"):
@@ -351,31 +388,6 @@ def _array(image: Image.Image, kind: str | None, info: Mapping[Any, Any] | None 
 
 
 _ORIENTATION = 0x0112
-# EXIF orientation -> (transpose, flip rows, flip columns)
-_ORIENTATIONS = {
-    2: (False, False, True),
-    3: (False, True, True),
-    4: (False, True, False),
-    5: (True, False, False),
-    6: (True, False, True),
-    7: (True, True, True),
-    8: (True, True, False),
-}
-
-
-def _decode_jpeg(data: bytes, image: Image.Image) -> np.ndarray | None:
-    """The pixels of a JPEG file, turned as EXIF says; None leaves it to Pillow."""
-    jpeg.check_markers(data)
-    pixels = jpeg.decode(data, image.mode)
-    if pixels is None:
-        return None
-    if image.mode == "L":
-        pixels = pixels[:, :, 0]
-    transpose, rows, columns = _ORIENTATIONS.get(image.getexif().get(_ORIENTATION, 1), (False, False, False))
-    if transpose:
-        pixels = np.swapaxes(pixels, 0, 1)
-    pixels = pixels[:: -1 if rows else 1, :: -1 if columns else 1]
-    return np.ascontiguousarray(pixels)
 
 
 def shard_of(files: Sequence[ImageFile], shard: tuple[int, int] | None) -> list[ImageFile]:

@@ -24,6 +24,16 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _INVENTED = ("remature end", "bad Huffman code", "bad arithmetic code", "instead of RST")
 """libjpeg-turbo's warnings of missing data, after which it fills in gray or repeats what it decoded before. Its other
 warnings, such as of extraneous bytes before a marker, concern files that are complete."""
+# EXIF orientation -> (transpose, flip rows, flip columns)
+_ORIENTATIONS = {
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
 
@@ -87,6 +97,25 @@ def decode(data: bytes, mode: str) -> np.ndarray | None:
             raise InputError(f"cannot be decoded ({reason})") from None
         return None
     return None if mode == "CMYK" else pixels
+
+
+def pixels_of(data: bytes, image: Image.Image, orientation: int) -> np.ndarray | None:
+    """The pixels of a file that is open in Pillow, turned by its EXIF orientation; None leaves it to Pillow.
+
+    Raises:
+        InputError: ``check_markers`` or ``decode`` refuses the file.
+    """
+    check_markers(data)
+    pixels = decode(data, image.mode)
+    if pixels is None:
+        return None
+    if image.mode == "L":
+        pixels = pixels[:, :, 0]
+    transpose, rows, columns = _ORIENTATIONS.get(orientation, (False, False, False))
+    if transpose:
+        pixels = np.swapaxes(pixels, 0, 1)
+    pixels = pixels[:: -1 if rows else 1, :: -1 if columns else 1]
+    return np.ascontiguousarray(pixels)
 
 
 def ends_gray(image: Image.Image) -> bool:

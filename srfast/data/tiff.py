@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLE = 256, 257, 258, 262, 339
+_SAMPLES = {1: "integers", 2: "integers", 3: "floats"}
 _WHITE_IS_ZERO = 0
 
 
@@ -33,6 +34,24 @@ def eight_bits(image: Image.Image, shift: int, inverted: bool) -> np.ndarray:
     """Gray values as uint8 [H, W], by what ``high_bits`` says."""
     values = (np.asarray(image) >> shift).astype(np.uint8)
     return ~values if inverted else values
+
+
+def deep(file: BinaryIO) -> str | None:
+    """What the pixels of a file are, in words, if it is a TIFF file of numbers that no image is made of; else None."""
+    file.seek(0)
+    head = file.read(8)
+    if head[:4] not in (b"II*\0", b"MM\0*"):
+        return None
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2  # which takes 20 ms
+
+    try:
+        tags = ImageFileDirectory_v2(head)
+        file.seek(tags.next)
+        tags.load(file)
+        bits, kind = (np.ravel(tags.get(tag, 1))[0] for tag in (_BITS, _SAMPLE))
+        return f"{int(bits)}-bit {_SAMPLES.get(int(kind), 'values')}" if bits > 16 or kind == 3 else None
+    except Exception:  # whatever it raises, the file is no TIFF file that could be read
+        return None
 
 
 def _tags(image: Image.Image) -> Any:

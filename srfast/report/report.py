@@ -13,7 +13,7 @@ from srfast.report.explorer import columns, explorer, wanted
 from srfast.report.pictures import Cut, cut
 from srfast.report.scores import DROPPED, KEPT, Scores
 from srfast.report.text import count, number, percent, psnr
-from srfast.scoring.metadata import encode_meta
+from srfast.scoring.metadata import PASSED, encode_meta
 from srfast.scoring.shards import missing_shards
 
 _LISTED = 200
@@ -137,6 +137,7 @@ def _listings(scores: Scores) -> list[Listing]:
         if entries:
             more = f" The first {_LISTED:,} are named." if len(entries) > _LISTED else ""
             found.append(Listing(f"{title}: {count(len(entries), 'file')}", text + more, entries[:_LISTED]))
+    found += passed_over(scores.meta)
     if missing := missing_shards([scores.meta]):
         shards = [(f"{i}/{n}", "") for i, n in missing[:_LISTED]]
         found.append(Listing(f"Missing: {count(len(missing), 'shard')}", "Their images are left out.", shards))
@@ -146,6 +147,14 @@ def _listings(scores: Scores) -> list[Listing]:
         entries = [(str(reason), f"{n:,} patches") for reason, n in rejected.items() if isinstance(n, int)]
         found.append(Listing("Left out by reason", text, entries))
     return found or [Listing("", "Every image was read, and none is smaller than a patch.", [])]
+
+
+def passed_over(meta: Mapping[str, Any]) -> list[Listing]:
+    """The files that scoring passed over, by suffix; empty if there were none."""
+    counts = meta.get(PASSED) or {}
+    entries = [(suffix or "no suffix", count(n, "file")) for suffix, n in sorted(counts.items())][:_LISTED]
+    title = f"Passed over: {count(sum(counts.values()), 'file')}"
+    return [Listing(title, "By their suffixes, these are of no format that is read.", entries)] if counts else []
 
 
 def _named(entry: Any) -> tuple[str, str]:

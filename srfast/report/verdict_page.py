@@ -22,6 +22,7 @@ from srfast.data.shrink import COLUMN as SHRINK
 from srfast.errors import InputError, RunError
 from srfast.report.content import Column, Content, Fact, Gallery, Group, Listing, Shot
 from srfast.report.explorer import LABELS
+from srfast.report.report import passed_over
 from srfast.report.text import count
 from srfast.scoring.defects.panel import COLUMNS
 from srfast.scoring.defects.thresholds import THRESHOLDS, Threshold
@@ -87,6 +88,7 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
         )
         if entries
     ]
+    listings += passed_over(table.meta)
     return Content(
         kind="audit",
         title=f"Audit of {root.name or root}",

@@ -15,13 +15,15 @@ from srfast.errors import InputError
 
 VERSION = 1
 KEY = provenance.KEY
+PASSED = "passed_over"
+"""Key under which a table counts, by suffix, the files that its run passed over."""
 SUM = b"srfast.crc32"
 """Key of the CRC-32 of a table's JSON object, which the pages' own checksums do not cover."""
 _ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
 """Half of a character outside the basic plane; only two of them together are a character."""
 _KINDS: dict[str, type] = {
-    "root": str, "kind": str, "images": dict, "selection": dict, "skipped": list, "small": list, "records": list,
-    "scale": int, "patch": int, "stride": int,
+    "root": str, "kind": str, "images": dict, PASSED: dict, "selection": dict, "skipped": list, "small": list,
+    "records": list, "scale": int, "patch": int, "stride": int,
 }  # fmt: skip
 
 
@@ -87,6 +89,8 @@ def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
             raise _wrong(name, key, "expected no NUL in it")
     if _ESCAPED.search(encoded) and not _is_text(meta):
         raise _wrong(name, "text", "expected UTF-8, got half of a surrogate pair")
+    if not all(type(n) is int for n in (meta.get(PASSED) or {}).values()):
+        raise _wrong(name, PASSED, "expected a whole number for each suffix")
     for image, state in (meta.get("images") or {}).items():
         if type(state) is not dict or not _counts(state):
             raise _wrong(name, "images", f"{image!r}: expected size, mtime_ns and rows as whole numbers")

@@ -24,7 +24,7 @@ from srfast.errors import InputError, RunError
 from srfast.runtime.locks import LOCK, OPEN_STAYS, Lock
 from srfast.scoring import part_folder
 from srfast.scoring.columns import repeated, schema_of
-from srfast.scoring.metadata import file_metadata, of_records, records_of
+from srfast.scoring.metadata import PASSED, file_metadata, of_records, records_of
 from srfast.scoring.settings import RESUMED
 from srfast.scoring.table import CHECKED, SCHEMA, check_columns, read_parquet, write_parquet
 from srfast.settings import differs
@@ -273,7 +273,7 @@ class Parts:
                 table, meta = read_parquet(path)
             except InputError:
                 raise _changed(path) from None
-            if meta.get("run") != stored.run or any(meta.get(k) != v for k, v in self.settings.items()):
+            if meta.get("run") != stored.run or any(meta.get(k) != v for k, v in self.settings.items() if k != PASSED):
                 raise _changed(path)
             self._cache[path] = table.select(self.schema.names)
         self._cache[path] = self._cache.pop(path)

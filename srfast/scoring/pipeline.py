@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.data.files import check_output
-from srfast.data.images import ImageFile, find_images, header, shard_of
+from srfast.data.images import ImageFile, counted, find_images, header, shard_of
 from srfast.data.lowres import LowRes
 from srfast.data.scratch import scratch_folder
 from srfast.data.workers import ordered_map
@@ -28,7 +29,7 @@ from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
 from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.estimate import WORTH_SAYING, estimate
-from srfast.scoring.metadata import VERSION, read_meta
+from srfast.scoring.metadata import PASSED, VERSION, read_meta
 from srfast.scoring.network import Network
 from srfast.scoring.part_folder import check_table_folder
 from srfast.scoring.parts import Outcome, Parts
@@ -109,7 +110,10 @@ class Summary:
 
 def write_scores(images: Images, output: str | os.PathLike[str], settings: ScoreArguments) -> Summary:
     """Scores like ``score``, for tables that need not fit in memory: writes ``output`` and returns a summary."""
-    found = find_images(images)
+    passed: Counter[str] = Counter()
+    found = find_images(images, passed)
+    if passed:
+        log.warning("images: passed over %d files of other kinds, by their suffix: %s", passed.total(), counted(passed))
     if settings.lr_images is not None:
         states = LowRes(Path(settings.lr_images), settings.lr_template).states(f.name for f in found)
         found = [replace(f, lr=states.get(f.name)) for f in found]
@@ -122,7 +126,7 @@ def write_scores(images: Images, output: str | os.PathLike[str], settings: Score
     with shown(settings.progress, "scoring", "patches") as progress:
         files = shard_of(found, settings.shard)
         with _source(settings, files) as source:
-            return _write(source, settings, str(found[0].root), files, target, folder, progress)
+            return _write(source, settings, str(found[0].root), files, target, folder, passed, progress)
 
 
 def _source(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContextManager[_Source]:
@@ -166,10 +170,11 @@ class _Local:
 
 def _write(
     source: _Source, settings: ScoreArguments, root: str, files: list[ImageFile], target: Path, folder: bool,
-    progress: Progress,
+    passed: Counter[str], progress: Progress,
 ) -> Summary:  # fmt: skip
     made = settings.recorded(root, source.network, source.backend, source.precision)
-    meta = json.loads(json.dumps({"version": VERSION, **source.decoder, **made}))  # as a file returns them
+    over = {PASSED: dict(sorted(passed.items()))} if passed else {}
+    meta = json.loads(json.dumps({"version": VERSION, **source.decoder, **made, **over}))  # as a file returns them
     log.info("%d images", len(files))
     resume = _same(target, meta) if settings.resume is None else settings.resume
     with Parts.start(Path(os.path.realpath(target)), meta, resume) as parts:

@@ -15,6 +15,7 @@ from srfast.data import provenance
 from srfast.data.files import PARTS
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
+from srfast.scoring.metadata import PASSED
 from srfast.scoring.settings import COMPARED
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def check_together(names: Sequence[str], metas: Sequence[dict[str, Any]], schema
 
 def joined_meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The metadata of tables that are put together."""
-    meta = dict(metas[0])
+    meta = {**metas[0], **({PASSED: metas[-1][PASSED]} if PASSED in metas[-1] else {})}  # as the last run counted
     images: dict[str, Any] = {}
     for one in metas:
         images.update(one.get("images", {}))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from srfast.data.images import find_images, read_rgb, shard_of
+from srfast.data.images import counted, find_images, read_rgb, shard_of
 from srfast.errors import InputError
 from srfast.scoring.settings import ScoreArguments
 
@@ -80,6 +81,19 @@ def test_missing_and_empty(tmp_path: Path) -> None:
         find_images(tmp_path / "empty")
     with pytest.raises(InputError, match="at least one"):
         find_images([])
+
+
+def test_files_that_are_passed_over_are_counted(tmp_path: Path) -> None:
+    touch(*(tmp_path / n for n in ("a.png", "b.heic", "sub/c.HEIC", "d.exr", "e", "notes.txt", ".f.heic", ".g/h.heic")))
+    passed: Counter[str] = Counter()
+    assert [f.name for f in find_images([tmp_path, tmp_path / "d.exr"], passed)] == ["a.png", "d.exr"]
+    assert passed == {".heic": 2, ".exr": 1, "": 1}
+    assert counted(passed) == ".heic 2, none 1, .exr 1"
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(
+        InputError, match=r"no image files found \(looked for .*\); passed over \.heic 2, none 1, \.exr 1$"
+    ):
+        find_images(tmp_path)
 
 
 def test_a_symbolic_link_that_loops_is_followed_once(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ SAVED: dict[str, Callable[[Image.Image, Path], None]] = {
     "lzw.tiff": lambda i, p: i.save(p, compression="tiff_lzw"),
     "gray.tif": lambda i, p: i.convert("L").save(p),
     "rgb.ppm": lambda i, p: i.save(p),
+    "rgb.avif": lambda i, p: i.save(p),
+    "rgba.avif": lambda i, p: _with_alpha(i).save(p),
     "gray.pgm": lambda i, p: i.convert("L").save(p),
     "lossless.webp": lambda i, p: i.save(p, lossless=True),
     "lossy.webp": lambda i, p: i.save(p, quality=80),
@@ -144,6 +146,39 @@ def test_gray_is_one_channel_of_read_image(photo: np.ndarray, tmp_path: Path) ->
         gray = read_image(tmp_path / name)
         assert gray.ndim == 2
         np.testing.assert_array_equal(np.repeat(gray[:, :, None], 3, 2), read_rgb(tmp_path / name))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA"])
+@pytest.mark.parametrize("name", ["a.tga", "a.dds", "packed.tga"])
+def test_formats_that_opencv_lacks(name: str, mode: str, photo: np.ndarray, tmp_path: Path) -> None:
+    image = Image.fromarray(photo)
+    image = image.convert(mode) if mode in ("RGB", "L") else _with_alpha(image).convert(mode)
+    image.save(tmp_path / name, **({"compression": "tga_rle"} if name == "packed.tga" else {}))
+    want = np.repeat(np.asarray(image.convert("L"))[..., None], 3, 2) if mode in ("L", "LA") else photo
+    np.testing.assert_array_equal(read_rgb(tmp_path / name), want)
+    assert image_size(tmp_path / name) == image.size
+    data = (tmp_path / name).read_bytes()
+    for short in (data[: len(data) // 2], data[:10], b"\0" * 60):
+        (tmp_path / name).write_bytes(short)
+        with pytest.raises(InputError, match=rf"{name}: "):
+            read_rgb(tmp_path / name)
+
+
+def test_other_data_are_no_tga_file(tmp_path: Path) -> None:
+    """Nothing at the beginning of a TGA file tells it from other data, so that any file may look like one."""
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.tga")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.tga").read_bytes())
+    with pytest.raises(InputError, match="not an image in a known format"):
+        read_rgb(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("dtype", "said"), [("float32", "32-bit floats"), ("float64", "64-bit floats")])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floats_of_a_tiff_file_are_named(channels: int, dtype: str, said: str, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.tif"), np.zeros((8, 8, channels), dtype))
+    for read in (read_rgb, image_size) if (channels, dtype) != (1, "float32") else (read_rgb,):
+        with pytest.raises(InputError, match=rf"a\.tif: expected pixels of 8 or 16 bits, got {said}; convert the file"):
+            read(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
@@ -267,7 +302,7 @@ def bad_files(folder: Path, photo: np.ndarray) -> dict[str, tuple[Path, str]]:
         "huge.png": (huge, "too many pixels"),
         "zero sides.png": (png(0, 0, 8, 2, b""), "cannot be decoded|not an image"),
         "bad checksum.png": (good.getvalue().replace(b"IDAT", b"IDAX", 1), "cannot be decoded|not an image"),
-        "float.tiff": (_float_tiff(), "32 bits"),
+        "float.tiff": (_float_tiff(), "32-bit floats"),
         "half.webp": (_webp(photo)[:200], "cannot be decoded|not an image"),
     }
     out = {}
