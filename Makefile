@@ -55,7 +55,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
-	$(BIN)/mypy bench tests/typing/example.py
+	$(BIN)/mypy bench experiments tests/typing/example.py
 	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 	# The page's scripts: biome, and TypeScript over the types in their comments.
 	@if ! command -v npm > /dev/null; then echo "npm: not found; the page's scripts were not linted"; \

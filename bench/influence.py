@@ -1,7 +1,7 @@
 """What influence costs: ``python -m bench.influence ratio POOL [STRIDE] [ROUNDS]`` and ``... vector POOL TARGET``.
 
-``ratio``: dense patches, of which the pool of ``bench.kinds`` has 1.1 million at a stride of 6: the two scorings and
-their difference against one scoring, in turn.
+``ratio``: dense patches, of which the pool of ``experiments.kinds`` has 1.1 million at a stride of 6: the two
+scorings and their difference against one scoring, in turn.
 ``vector``: everything before them, at a stride of 48, as processor seconds and seconds, and the most memory that the
 process ever held.
 """

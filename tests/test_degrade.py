@@ -16,7 +16,7 @@ from PIL import Image
 from srfast.data.images import read_rgb
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
-made = importlib.import_module("bench.degrade")  # not in the package
+made = importlib.import_module("experiments.degrade")  # not in the package
 FACTORS, KERNELS, KINDS, degrade, described, of_name, pool, spoilt = (
     getattr(made, n) for n in ("FACTORS", "KERNELS", "KINDS", "degrade", "described", "of_name", "pool", "spoilt")
 )

@@ -77,10 +77,10 @@ def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thread
     Network: for each tile two layers of 32 with ReLU over ``FEATURES``; their mean over the tiles inside the window
     (``(size - 7) // 8`` squared, from the first that begins inside it); a layer of 32 with ReLU, and a linear one: log2
     (1 + noise), blur, logits of the factors 1, 2, 3 and 4 and of the halo. It was trained on synthetic defects of
-    photographs with colour by ``bench/defect_network.py``. ``overlay`` has layers of its own (32 and 16 for each tile,
-    its neighbours, 16 and 1: ``defects_reference.marks``), which ``bench/overlay_network.py`` trains. In an image whose
-    pixels are all gray the feature ``chroma`` is replaced by what the others of the tile let expect in a photograph
-    with colour (least squares).
+    photographs with colour by ``experiments/defect_network.py``. ``overlay`` has layers of its own (32 and 16 for each
+    tile, its neighbours, 16 and 1), which ``experiments/overlay_network.py`` trains. In an image whose pixels
+    are all gray the feature ``chroma`` is replaced by what the others of the tile let expect in a photograph with
+    colour (least squares).
 
     Args:
         image: uint8 [H, W, 3] RGB, or [H, W, 1]; contiguous or not.

@@ -15,12 +15,22 @@ COMMITTED = "results"
 
 
 def results_folder(study: str | Path, out: str | Path | None = None) -> Path | None:
-    """The folder of a study's results: that of a run, or the published results beside the study."""
+    """The folder of a study's results: that of a run, or the published results beside the study, in results/STUDY or
+    results/STUDY/POOL.
+
+    Raises:
+        InputError: there are published results of several pools.
+    """
     study = Path(study)
     if out is not None:
         return Path(out) if (Path(out) / RESULTS).exists() else None
     folder = study if study.is_dir() else study.parent / COMMITTED / study.stem
-    return folder if (folder / RESULTS).exists() else None
+    pools = [folder] if (folder / RESULTS).exists() else sorted(p.parent for p in folder.glob(f"*/{RESULTS}"))
+    if len(pools) > 1:
+        raise InputError(
+            f"study: expected the results of one pool, got {folder} with {', '.join(p.name for p in pools)}"
+        )
+    return pools[0] if pools else None
 
 
 def publish(results: Results, folder: Path | None, show: Callable[[str], None] = lambda page: None) -> str:

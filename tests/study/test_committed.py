@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 
+from srfast.errors import InputError
 from srfast.evaluation.inference import compare
 from srfast.study.cells import cells
 from srfast.study.description import read_study
@@ -29,35 +30,42 @@ STUDIES = ROOT / "studies"
 EFFECT = re.compile(r"([+-]?\d\.\d+)(?: dB)? \[([+-]?\d\.\d+),\s([+-]?\d\.\d+)\]")
 
 
-@pytest.mark.parametrize("name", sorted(p.name for p in (STUDIES / "results").iterdir()))
+RESULTS = {"/".join(p.parts[-2:]): p for p in sorted((STUDIES / "results").glob("*/*"))}
+"""STUDY/POOL -> the folder of these results."""
+
+
+@pytest.mark.parametrize("name", RESULTS)
 def test_committed_results_print_their_tables(name: str) -> None:
-    # One file may be run on several pools, whose names follow its own.
-    study = max((f for f in STUDIES.glob("*.toml") if f"{name}-".startswith(f"{f.stem}-")), key=lambda f: len(f.stem))
-    folder = STUDIES / "results" / name
-    assert study.stem != name or results_folder(study) == folder
+    study, folder = STUDIES / f"{RESULTS[name].parent.name}.toml", RESULTS[name]
+    if len(list(folder.parent.iterdir())) == 1:
+        assert results_folder(study) == folder
+    else:
+        with pytest.raises(InputError, match=folder.name):
+            results_folder(study)
     results = Results.read(folder)
+    assert results.meta["study"]["train"] == [folder.name]
     assert set(results.meta["cells"]) <= {c.name for c in cells(read_study(study))}
     assert f"Table 1: selections on {main_dataset(groups(results))}" in publish(results, None)
 
 
 @pytest.fixture(scope="module")
 def page() -> ModuleType:
-    """bench/study_page.py, which is not in the package."""
+    """experiments/study_page.py, which is not in the package."""
     sys.path.append(str(ROOT))
-    return importlib.import_module("bench.study_page")
+    return importlib.import_module("experiments.study_page")
 
 
 def test_the_documentation_has_the_tables_of_the_results(page: ModuleType) -> None:
     marked = 0
     for path in page.PAGES:
         text = path.read_text()
-        assert page.write(text) == text, f"{path.name} is behind its results: python -m bench.study_page"
+        assert page.write(text) == text, f"{path.name} is behind its results: python -m experiments.study_page"
         marked += text.count("<!-- table: ")
     assert marked == len(page.TABLES)
 
 
 def test_every_auc_that_is_written_is_one_that_was_measured() -> None:
-    measured = json.loads((ROOT / "bench" / "results" / "defects.json").read_text())["spoilt"].values()
+    measured = json.loads((ROOT / "experiments" / "results" / "defects.json").read_text())["spoilt"].values()
     rows = [row for found in measured for column in found["rows"].values() for row in column.values()]
     prose = "".join(x for x in (ROOT / "docs" / "defects.md").read_text().splitlines(True) if x[0] != "|")
     pairs = set(re.findall(r"([01]\.\d{3}) / ([01]\.\d{3})", prose))
@@ -74,9 +82,9 @@ def test_every_effect_that_is_written_is_one_that_was_found(page: ModuleType) ->
     written = {tuple(map(float, e)): name for name, text in prose.items() for e in EFFECT.findall(text)}
     means = {effect[0] for effect in written}
     found = set()
-    studies = {p.name: groups(Results.read(p)) for p in (STUDIES / "results").iterdir()}
-    for family in {name.partition("-")[0] for name in studies}:
-        some = [g for name, own in studies.items() for g in own if name.partition("-")[0] == family]
+    studies = {name: groups(Results.read(p)) for name, p in RESULTS.items()}
+    for family in {re.split("[-/]", name)[0] for name in studies}:
+        some = [g for name, own in studies.items() for g in own if re.split("[-/]", name)[0] == family]
         for a, b in permutations(some, 2):
             both = sorted(set(a.seeds) & set(b.seeds))
             if a.key.model != b.key.model or len(both) < 2:

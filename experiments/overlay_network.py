@@ -1,4 +1,4 @@
-"""Trains what finds text for ``srfast.ops.defects``: ``python -m bench.overlay_network BSDS400 T91``.
+"""Trains what finds text for ``srfast.ops.defects``: ``python -m experiments.overlay_network BSDS400 T91``.
 
 Writes the tensors ``overlay.*`` of ``srfast/weights/defects.safetensors`` (``--out``), and leaves the others as they
 are. A tile is taught by its own ink, so that a thin line in a large window counts. Half of the pictures, clean and with
@@ -24,8 +24,8 @@ from safetensors.numpy import load_file as load_numpy
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from bench.defect_network import FILTERS, auc, grated
-from bench.degrade import WORDS, degrade
+from experiments.defect_network import FILTERS, auc, grated
+from experiments.degrade import WORDS, degrade
 from srfast.data.images import find_images, read_rgb
 from srfast.ops import native
 from srfast.ops.defects import FEATURES, WEIGHTS
@@ -329,7 +329,7 @@ def calibrated(value: torch.Tensor, has: torch.Tensor) -> tuple[torch.Tensor, to
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.overlay_network", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments.overlay_network", description=__doc__)
     parser.add_argument("folders", nargs="+", help="of photographs; those of the first are also reduced")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--steps", type=int, default=3600)

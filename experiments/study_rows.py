@@ -12,13 +12,23 @@ import numpy as np
 
 from srfast.evaluation.inference import Comparison, interval, judge
 from srfast.study.claims import SIDES, Judged, judged, strata_difference
+from srfast.study.publication import results_folder
 from srfast.study.result_groups import Group, groups
 from srfast.study.results import Results
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "studies" / "results"
+STUDIES = ROOT / "studies"
+RESULTS = STUDIES / "results"
 DATASET = "BSD100"
 STRATA = ("easy", "middle", "hard", "flat")
+
+
+def place(study: str) -> Path:
+    """The folder of results: "STUDY/POOL", or "STUDY" of a study that was run on one pool."""
+    folder = results_folder(STUDIES / f"{study}.toml") if "/" not in study else RESULTS / study
+    if folder is None:
+        raise SystemExit(f"{study}: no results")
+    return folder
 
 
 class Table(Protocol):
@@ -224,7 +234,7 @@ def _upto(value: float, most: int) -> str:
 
 @lru_cache
 def _results(study: str) -> Results:
-    return Results.read(RESULTS / study)
+    return Results.read(place(study))
 
 
 @lru_cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.study_rows import DATASET, Family, Means, Strata, Table
+from experiments.study_rows import DATASET, Family, Means, Strata, Table
 
 SIZES = (
     ("all patches at full size", "full 100"),

@@ -1,6 +1,6 @@
 """The column ``blockiness``: what it costs beside the scores, and how it follows the quality of JPEG files.
 
-``OMP_NUM_THREADS=1 PYTHONSAFEPATH=1 python bench/blockiness.py FOLDER`` of images, with the srfast that is installed.
+``OMP_NUM_THREADS=1 PYTHONSAFEPATH=1 python experiments/blockiness.py FOLDER`` of images, with the installed srfast.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The tables and figures of docs/study.md, choosing-a-ratio.md, influence.md and defects.md, from committed results.
 
-``python -m bench.study_page`` writes them anew, each table after its ``<!-- table: NAME -->``.
+``python -m experiments.study_page`` writes them anew, each table after its ``<!-- table: NAME -->``.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import defect_rows, dirty_rows, named_rows, target_rows
-from bench.study_rows import (
+from experiments import defect_rows, dirty_rows, named_rows, target_rows
+from experiments.study_rows import (
     DATASET,
-    RESULTS,
     ROOT,
     Claims,
     Means,
@@ -23,6 +22,7 @@ from bench.study_rows import (
     Strata,
     Table,
     paired,
+    place,
 )
 from srfast.evaluation.inference import judge
 from srfast.study.figures import STYLE, draw
@@ -340,7 +340,7 @@ def write(text: str) -> str:
 def draw_figures() -> None:
     with TemporaryDirectory() as folder:
         for study, names in FIGURES.items():
-            draw(Results.read(RESULTS / study), Path(folder))
+            draw(Results.read(place(study)), Path(folder))
             for name in names:
                 shutil.copyfile(Path(folder, f"{name}.svg"), ROOT / "docs" / "study" / f"{name}.svg")
 

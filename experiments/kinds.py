@@ -1,6 +1,6 @@
-"""A pool of three kinds of images, and unseen images of each: the data of studies/target.toml and bench/datamodels.py.
+"""A pool of three kinds of images, and unseen images of each, for studies/target.toml and experiments/datamodels.py.
 
-``python -m bench.kinds BSDS400 NEBULAE OUT`` writes
+``python -m experiments.kinds BSDS400 NEBULAE OUT`` writes
 
 * ``OUT/pool/KIND``: 300 photographs, 60 documents and 40 pictures of the sky (69, 14 and 17 % of the patches)
 * ``OUT/target/KIND``: 20 images of each kind that no selection chooses from
@@ -30,7 +30,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from bench.degrade import WORDS, of_name
+from experiments.degrade import WORDS, of_name
 
 WIDTH, HEIGHT = 480, 320
 COUNTS = {
@@ -213,7 +213,7 @@ def _middle(image: Image.Image) -> Image.Image:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.kinds", description="A pool of three kinds of images.")
+    parser = argparse.ArgumentParser(prog="python -m experiments.kinds", description="A pool of three kinds of images.")
     parser.add_argument("photographs", type=Path, help="the folder of BSDS400")
     parser.add_argument("sky", type=Path, help="stellarium's nebulae/default")
     parser.add_argument("out", type=Path)

@@ -1,4 +1,4 @@
-"""How alike two ways of scoring rank the patches of a folder: ``python -m bench.agreement IMAGES``.
+"""How alike two ways of scoring rank the patches of a folder: ``python -m experiments.agreement IMAGES``.
 
 Prints Markdown: dense against patch mode, ``--precision fast`` against fp32, and the scores that need no network.
 """

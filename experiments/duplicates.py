@@ -1,4 +1,6 @@
-"""What dedup finds of made copies, and what it finds that is none: ``python -m bench.duplicates IMAGES [PATCHES]``.
+"""What dedup finds of made copies, and what it finds that is none.
+
+``python -m experiments.duplicates IMAGES [PATCHES]``
 
 Every eighth image is copied: cropped by up to 90 pixels, flipped or turned, compressed as JPEG of quality 30 to 90. The
 copies are the test images of ``find_duplicates``: a patch that lies inside a copy and is called a leak of it is found;
@@ -17,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 import srfast
-from bench.selection import many_patches
+from experiments.selection import many_patches
 from srfast.coreset.duplicates import find_duplicates
 
 

@@ -1,4 +1,4 @@
-"""A network of others as the scorer: ``python -m bench.foreign IMAGES FILE [--scale 4] [--seams]``.
+"""A network of others as the scorer: ``python -m experiments.foreign IMAGES FILE [--scale 4] [--seams]``.
 
 Prints Markdown: how long it takes in both modes, and how its order and its core-sets agree with those of the shipped
 SRCNN. ``--seams``: dense scores in tiles of 64 LR pixels against those of the whole image, by the overlap.
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 import srfast
-from bench.selection import ids
+from experiments.selection import ids
 from srfast.models import tiling
 from srfast.scoring.statistics import agreement
 

@@ -1,4 +1,4 @@
-"""What each selection keeps: ``python -m bench.selection [IMAGES] [--speed] [--sheet FILE.png]``.
+"""What each selection keeps: ``python -m experiments.selection [IMAGES] [--speed] [--sheet FILE.png]``.
 
 Prints Markdown: for each method, how its order and its core-set agree with those of the loss, and what it keeps;
 `--speed`: the time on a million rows, and of the methods that read the images on at least 100,000 patches of IMAGES,

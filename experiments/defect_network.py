@@ -1,4 +1,4 @@
-"""Trains the network of ``srfast.ops.defects`` on made defects: ``python -m bench.defect_network BSDS400 T91``.
+"""Trains the network of ``srfast.ops.defects`` on made defects: ``python -m experiments.defect_network BSDS400 T91``.
 
 Writes ``srfast/weights/defects.safetensors`` (``--out``) and prints the AUC of each output on an eighth of the
 photographs, which it has not seen. BSDS400 is reduced first (by 2 to 3, with four filters), as its own JPEG blocks are
@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from scipy.stats import rankdata
 from torch import nn
 
-from bench.degrade import KERNELS, degrade
+from experiments.degrade import KERNELS, degrade
 from srfast.data.images import find_images, read_rgb
 from srfast.ops import native
 from srfast.ops.defects import FEATURES, WEIGHTS, has_colour
@@ -228,7 +228,7 @@ def expected_chroma(photos: list[tuple[int, np.ndarray, str]]) -> tuple[np.ndarr
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.defect_network", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments.defect_network", description=__doc__)
     parser.add_argument("folders", nargs="+", help="of photographs; those of the first are reduced")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--epochs", type=int, default=14)

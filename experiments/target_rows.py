@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.datamodels import table
-from bench.study_rows import RESULTS, ROOT, Means, Table, family, markdown
+from experiments.datamodels import table
+from experiments.study_rows import ROOT, Means, Table, family, markdown, place
 from srfast.study.claims import judged
 from srfast.study.results import Results
 
@@ -29,7 +29,7 @@ class Datamodels:
     path: str
 
     def markdown(self) -> str:
-        return markdown(*table(ROOT / "bench" / "results" / self.path))
+        return markdown(*table(ROOT / "experiments" / "results" / self.path))
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Named:
     study: str
 
     def markdown(self) -> str:
-        return family([(_words(j.claim), j) for j in judged(Results.read(RESULTS / self.study))])
+        return family([(_words(j.claim), j) for j in judged(Results.read(place(self.study)))])
 
 
 def _words(claim: Mapping[str, Any]) -> str:

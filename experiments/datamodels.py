@@ -1,11 +1,11 @@
 """Is the prediction true? The linear datamodeling score of the columns that a selection for a target sorts by.
 
-``python -m bench.datamodels POOL TARGETS OUT.json`` (Park et al., "TRAK", ICML 2023, Section 4): SUBSETS random tenths
-of the pool's images, an SRCNN trained on each from SEEDS seeds, and its mean squared error on the images of each folder
-in TARGETS. A column predicts the error on a target by its mean over the patches of a subset. The score is Spearman's
-correlation, over the subsets, of what is predicted with minus what was measured, the mean of the seeds; its interval
-is a bootstrap's over the subsets. Beside it: how far the measurements of the two seeds agree, and the control that
-knows the kinds, the share of the subset's patches that are of the target's kind (its folder's name).
+``python -m experiments.datamodels POOL TARGETS OUT.json`` (Park et al., "TRAK", ICML 2023, Section 4): SUBSETS random
+tenths of the pool's images, an SRCNN trained on each from SEEDS seeds, and its mean squared error on the images of
+each folder in TARGETS. A column predicts the error on a target by its mean over the patches of a subset. The score is
+Spearman's correlation, over the subsets, of what is predicted with minus what was measured, the mean of the seeds;
+its interval is a bootstrap's over the subsets. Beside it: how far the measurements of the two seeds agree, and the
+control that knows the kinds, the share of the subset's patches that are of the target's kind (its folder's name).
 
 Trainings that have ended are kept in ``OUT.runs`` beside OUT and not made again. ``--print OUT.json`` prints the table.
 """
@@ -26,7 +26,7 @@ import torch
 from scipy import stats
 
 import srfast
-from bench.study_rows import markdown
+from experiments.study_rows import markdown
 from srfast.coreset.methods.nearest import targeted
 from srfast.coreset.settings import SelectArguments
 from srfast.data.images import find_images
@@ -165,7 +165,9 @@ def rounded(values: Any) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.datamodels", description="The linear datamodeling score.")
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.datamodels", description="The linear datamodeling score."
+    )
     parser.add_argument("pool", nargs="?", type=Path)
     parser.add_argument("targets", nargs="?", type=Path, help="a folder of one folder for each target")
     parser.add_argument("out", type=Path)

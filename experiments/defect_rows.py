@@ -1,4 +1,4 @@
-"""The tables of docs/defects.md, from the figures that ``python -m bench.defects --keep`` left."""
+"""The tables of docs/defects.md, from the figures that ``python -m experiments.defects --keep`` left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.study_rows import Table, markdown
+from experiments.study_rows import Table, markdown
 from srfast.scoring.defects.thresholds import THRESHOLDS
 
 Figures = dict[str, Any]

@@ -1,12 +1,12 @@
 """How well the columns of ``score --defects`` tell spoilt photographs from clean ones, and what ``--clean`` leaves out.
 
-``python -m bench.defects FOLDER...`` of photographs, each also as ``FOLDER/2`` for halved: AUC of each column for
+``python -m experiments.defects FOLDER...`` of photographs, each also as ``FOLDER/2`` for halved: AUC of each column for
 patches of 96 pixels (nulls left out) and for images (what they are judged by), the shares of nulls, what the thresholds
 leave out of the clean ones, by name. ``--gray`` turns every photograph gray, clean or spoilt; ``--without NAME...``
-sets some of them aside. ``--keep`` puts the figures into bench/results/defects.json, from which ``python -m
-bench.study_page`` writes the tables of docs/defects.md. Kernels and codecs are OpenCV's, where the network was trained
-with Pillow's; defocus is a disc; WebP follows enlargement once. A pair is clean where the LR image is the HR image
-reduced, and off where it is that of the HR image moved.
+sets some of them aside. ``--keep`` puts the figures into experiments/results/defects.json, from which ``python -m
+experiments.study_page`` writes the tables of docs/defects.md. Kernels and codecs are OpenCV's, where the network was
+trained with Pillow's; defocus is a disc; WebP follows enlargement once. A pair is clean where the LR image is the HR
+image reduced, and off where it is that of the HR image moved.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import torch
 from scipy.stats import rankdata
 
 import srfast
-from bench.defect_rows import KEPT, Figures
-from bench.degrade import degrade
+from experiments.defect_rows import KEPT, Figures
+from experiments.degrade import degrade
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.ops.defects import COLUMNS, defects, jpeg_trace
@@ -263,7 +263,7 @@ def keep(section: str, name: str, figures: Figures) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.defects", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments.defects", description=__doc__)
     parser.add_argument("folders", nargs="+")
     parser.add_argument("--most", type=int, default=100, help="images of a folder")
     parser.add_argument(
@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="COLUMN", help="rows of these columns")
     parser.add_argument("--gray", action="store_true", help="without colour, clean and spoilt")
     parser.add_argument("--without", nargs="+", default=[], metavar="NAME", help="images set aside, by their stems")
-    parser.add_argument("--keep", action="store_true", help="put the figures into bench/results/defects.json")
+    parser.add_argument("--keep", action="store_true", help="put the figures into experiments/results/defects.json")
     args = parser.parse_args()
     last: Callable[[np.ndarray], np.ndarray] = gray if args.gray else np.ascontiguousarray
     for folder in args.folders:

@@ -1,8 +1,9 @@
 """What each selection of a dirty pool keeps of spoilt images: counted in a study's scores and the list of the pool.
 
-``python -m bench.dirty_kept dirty-wild-60 --pool POOL --run OUT`` writes ``studies/results/NAME/kept.csv``
-(arm, keep in percent, what was done to the image, patches in the pool, patches kept). ``bench/dirty_rows.py`` reads it.
-``POOL.csv`` lies beside the pool that ``bench/degrade.py`` made, and OUT is the folder of its study.
+``python -m experiments.dirty_kept dirty/dirty-wild-60 --pool POOL --run OUT`` writes ``kept.csv`` into that folder of
+studies/results (arm, keep in percent, what was done to the image, patches in the pool, patches kept).
+``experiments/dirty_rows.py`` reads it.
+``POOL.csv`` lies beside the pool that ``experiments/degrade.py`` made, and OUT is the folder of its study.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.study_rows import RESULTS, ROOT, markdown
+from experiments.study_rows import RESULTS, ROOT, markdown
 from srfast.study.cells import cells
 from srfast.study.description import read_study
 from srfast.study.pool import scores, scores_file, select_cell
@@ -82,10 +83,12 @@ def _percent(part: int, whole: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.dirty_kept", description=__doc__.partition("\n")[0])
-    parser.add_argument("name", help="of the folder of studies/results")
+    parser = argparse.ArgumentParser(prog="python -m experiments.dirty_kept", description=__doc__.partition("\n")[0])
+    parser.add_argument("name", help="of the folder of studies/results, STUDY/POOL")
     parser.add_argument("--study", type=Path, default=ROOT / "studies" / "dirty.toml")
-    parser.add_argument("--pool", type=Path, required=True, help="that bench/degrade.py made; its list lies beside it")
+    parser.add_argument(
+        "--pool", type=Path, required=True, help="that experiments/degrade.py made; its list lies beside it"
+    )
     parser.add_argument("--run", type=Path, required=True, help="the study's folder, with its scores")
     a = parser.parse_args()
     with open(RESULTS / a.name / "kept.csv", "w", newline="") as out:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.dirty_kept import CLEAN, Kept
-from bench.study_rows import (
+from experiments.dirty_kept import CLEAN, Kept
+from experiments.study_rows import (
     DATASET,
     Across,
     Family,
@@ -26,27 +26,27 @@ from srfast.study.claims import judged_together
 from srfast.study.strata import STRATA
 
 POOLS = (
-    ("dirty-wild-60", "a mix, 60 % spoilt"),
-    ("dirty-upscaled-75", "75 % enlarged"),
-    ("dirty-noise-30", "30 % noisy"),
-    ("dirty-jpeg-50", "50 % JPEG"),
-    ("dirty-blur-50", "50 % blurred"),
-    ("dirty-overlay-20", "20 % written on"),
+    ("dirty/dirty-wild-60", "a mix, 60 % spoilt"),
+    ("dirty/dirty-upscaled-75", "75 % enlarged"),
+    ("dirty/dirty-noise-30", "30 % noisy"),
+    ("dirty/dirty-jpeg-50", "50 % JPEG"),
+    ("dirty/dirty-blur-50", "50 % blurred"),
+    ("dirty/dirty-overlay-20", "20 % written on"),
 )
 MORE = (
-    ("dirty-wild-30", "a mix, 30 % spoilt"),
-    ("dirty-upscaled-90", "90 % enlarged"),
-    ("dirty-upscaled-compressed-75", "75 % enlarged, then JPEG"),
-    ("dirty-clean", "nothing spoilt"),
+    ("dirty/dirty-wild-30", "a mix, 30 % spoilt"),
+    ("dirty/dirty-upscaled-90", "90 % enlarged"),
+    ("dirty/dirty-upscaled-compressed-75", "75 % enlarged, then JPEG"),
+    ("dirty/dirty-clean", "nothing spoilt"),
 )
 """Pools that were trained later."""
-FRESH = tuple((name.replace("dirty", "dirty-fresh"), head) for name, head in POOLS)
-OTHERS = tuple((name.replace("dirty", "dirty-arms"), head) for name, head in POOLS)
+FRESH = tuple((name.replace("dirty/", "dirty-fresh/"), head) for name, head in POOLS)
+OTHERS = tuple((name.replace("dirty/", "dirty-arms/"), head) for name, head in POOLS)
 """The arms that FRESH left out, with its seeds."""
 LONG = (
-    ("dirty-long-wild-60", "a mix, 60 % spoilt"),
-    ("dirty-long-upscaled-75", "75 % enlarged"),
-    ("dirty-long-noise-30", "30 % noisy"),
+    ("dirty-long/dirty-wild-60", "a mix, 60 % spoilt"),
+    ("dirty-long/dirty-upscaled-75", "75 % enlarged"),
+    ("dirty-long/dirty-noise-30", "30 % noisy"),
 )
 ARMS = (
     ("all patches", "full 100"),
@@ -253,7 +253,7 @@ TABLES: dict[str, Table] = {
     ),
     "dirty-won-back": WonBack(
         (
-            *((name, head, 1951, DATASET) for name, head in POOLS if name in ("dirty-wild-60", "dirty-upscaled-75")),
+            *((name, head, 1951, DATASET) for name, head in POOLS if name in (POOLS[0][0], POOLS[1][0])),
             *(
                 (name, f"{head}, 15,608 updates, {dataset}", 15608, dataset)
                 for name, head in LONG

@@ -1,8 +1,8 @@
 """Made defects: the one place that spoils photographs, for the studies of dirty pools and for what finds defects.
 
 ``degrade(image, kind, strength, rng)`` spoils one image; ``pool(source, out, ...)`` spoils a part of a folder, and
-``python -m bench.degrade SOURCE OUT --kind upscaled --share 0.75`` is the same. Everything follows from the seed and
-the names of the images: which of them are spoilt (a smaller share lies in every larger one), how, and how much.
+``python -m experiments.degrade SOURCE OUT --kind upscaled --share 0.75`` is the same. Everything follows from the seed
+and the names of the images: which of them are spoilt (a smaller share lies in every larger one), how, and how much.
 
 * ``upscaled``: reduced by ``strength`` (2, 3, 4) with an antialiased filter (``down``) and enlarged to the old size by
   ``kernel``: nearest, bilinear, bicubic, lanczos; ``after``: the quality of a JPEG saved of it afterwards, 0 for none
@@ -279,7 +279,9 @@ def pool(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.degrade", description="Spoils a share of a folder's images.")
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.degrade", description="Spoils a share of a folder's images."
+    )
     parser.add_argument("source")
     parser.add_argument("out")
     parser.add_argument("--kind", choices=[*KINDS, "wild", "clean"], default="clean")
