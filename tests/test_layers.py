@@ -124,8 +124,9 @@ def test_sources_of_one_instruction_set_instantiate_no_library_template() -> Non
 
 def test_headers_are_guarded() -> None:
     for path in sources():
-        if path.suffix in {".h", ".cuh"} and "SRFAST_ENGINE" not in path.read_text():
-            assert "#pragma once" in path.read_text(), path
+        text = path.read_text()  # a body that is compiled once for each instruction set has no guard
+        if path.suffix in {".h", ".cuh"} and "SRFAST_ENGINE" not in text and "SRFAST_LOOPS" not in text:
+            assert "#pragma once" in text, path
 
 
 def test_no_file_is_longer_than_400_lines() -> None:
