@@ -24,6 +24,7 @@ _NAMES = {
     "dedup": "srfast.coreset.duplicates",
     "CorePatches": "srfast.coreset.dataset",
     "export": "srfast.exporting.job",
+    "degrade": "srfast.workflows.degrading",
     "psnr": "srfast.evaluation.metrics",
     "ssim": "srfast.evaluation.metrics",
     "evaluate": "srfast.evaluation.evaluator",
@@ -37,6 +38,7 @@ _NAMES = {
     "export_onnx": "srfast.scoring.backends.onnx.graph",
     "build_info": "srfast.ops.native",
     "Exported": "srfast.exporting.job",
+    "Degraded": "srfast.workflows.degrading",
     "Audited": "srfast.workflows.auditing",
     "Pruned": "srfast.workflows.pruning",
     "Comparison": "srfast.evaluation.inference",
@@ -108,6 +110,8 @@ if TYPE_CHECKING:
     from srfast.training.loop import TrainResult as TrainResult
     from srfast.workflows.auditing import Audited as Audited
     from srfast.workflows.auditing import audit as audit
+    from srfast.workflows.degrading import Degraded as Degraded
+    from srfast.workflows.degrading import degrade as degrade
     from srfast.workflows.pruning import Pruned as Pruned
     from srfast.workflows.pruning import prune as prune
     from srfast.workflows.training import train as train

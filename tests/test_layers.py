@@ -118,7 +118,8 @@ def reachable(path: Path) -> set[str]:
 
 def test_sources_of_one_instruction_set_instantiate_no_library_template() -> None:
     """The linker keeps one copy of an inline function, and could keep the one another machine cannot run."""
-    for path in (ROOT / "csrc" / "cpu").glob("score_*.cpp"):
+    cpu = ROOT / "csrc" / "cpu"
+    for path in [*cpu.glob("score_*.cpp"), *cpu.glob("degrade_avx*.cpp")]:
         assert reachable(path) <= {"cmath", "cstddef", "cstdint", "cstring", "immintrin.h", "arm_neon.h"}, path
 
 

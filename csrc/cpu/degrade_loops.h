@@ -1,3 +1,4 @@
+#pragma once
 // Included by one source for each instruction set, which defines SRFAST_LOOPS (the name of its table) and SRFAST_LANES.
 #include <cstring>
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "dedup": "Find near-duplicates, and patches that are in test images.",
     "stats": "Show the statistics of a score table.",
     "export": "Write a core-set as files that a trainer reads.",
+    "degrade": "Make LR images by a degradation, the same for everyone.",
     "report": "Write a self-contained HTML report.",
     "view": "Look at every patch of a score table in the browser.",
     "train": "Train a super-resolution model on images or a core-set.",

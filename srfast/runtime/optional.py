@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 OWN = {"train": "train", "study": "study", "run_study": "study", "onnx": "onnx"}
 """Commands and functions that have an extra of their own, which also brings PyTorch."""
-BRINGS = {"torch": "torch", "onnx": "onnx", "joblib": "study", "duckdb": "", "safetensors": ""}
+BRINGS = {"torch": "torch", "onnx": "onnx", "joblib": "study", "yaml": "degradation", "duckdb": "", "safetensors": ""}
 """Packages that several functions need, and the extra that brings each; "" if srfast itself does."""
 
 
@@ -49,7 +49,7 @@ def missing(what: str, error: ImportError) -> RunError | None:
     package = (error.name or "").partition(".")[0]
     if package not in BRINGS:
         return None
-    name = "PyTorch" if package == "torch" else package
+    name = {"torch": "PyTorch", "yaml": "PyYAML"}.get(package, package)
     extra = BRINGS[package] and OWN.get(what.replace(".", " ").rpartition(" ")[2], BRINGS[package])
     brings = f"'srfast[{extra}]'" if extra else "srfast"
     return RunError(f"{what} needs {name}, which is not installed: pip install {brings}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from srfast.coreset.settings import SCORES, Selection
+from srfast.data import toml
 from srfast.data.grid import check_grid
 from srfast.errors import InputError
 from srfast.models import registry as models
@@ -18,7 +19,6 @@ from srfast.ops.device import Device
 from srfast.runtime.plugins import is_file
 from srfast.scoring import joining
 from srfast.scoring.settings import Mode, Scale, ScoreArguments
-from srfast.study import toml
 from srfast.study.keys import ARM, CLAIM, DATA, RECIPE, SCORING, SELECT, TOP, TRAINING
 from srfast.training import sampling
 from srfast.training.recipes import Recipe, recipe

@@ -8,8 +8,8 @@ import re
 from typing import Any
 
 from srfast.coreset.settings import ARGUMENTS
-from srfast.study import toml
-from srfast.study.toml import Key
+from srfast.data import toml
+from srfast.data.toml import Key
 from srfast.training import sampling
 from srfast.training.recipes import Recipe
 

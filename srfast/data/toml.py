@@ -14,7 +14,7 @@ from srfast.errors import InputError, RunError
 from srfast.settings import did_you_mean
 
 LARGEST = 1 << 16
-"""Largest size of a study in bytes; the parser's time grows with the square of the dots of a key."""
+"""Largest size of a file in bytes; the parser's time grows with the square of the dots of a key."""
 NEEDED = object()
 """Default of a key that must be given."""
 
@@ -28,21 +28,19 @@ class Key:
     default: Any = NEEDED
 
 
-def parse(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
+def parse(path: Path, what: str = "a study") -> dict[str, Any]:
+    """The content of a TOML file, which is ``what``.
 
     Raises:
         InputError: there is no such file, or it is not TOML.
-        RunError: Python is 3.10 and the extra ``study`` is not installed.
+        RunError: Python is 3.10 and tomli is not installed.
     """
     try:
         tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     except ImportError:
-        raise RunError(
-            "a study needs tomli on Python 3.10, which is not installed: pip install 'srfast[study]'"
-        ) from None
+        raise RunError(f"{what} needs tomli on Python 3.10, which is not installed: pip install srfast") from None
     try:
-        if check_input(path, "a study").stat().st_size > LARGEST:
+        if check_input(path, what).stat().st_size > LARGEST:
             raise InputError(f"{path}: refused, expected at most {LARGEST:,} bytes of TOML")
         text = path.read_bytes().decode()
     except UnicodeDecodeError:

@@ -1,0 +1,34 @@
+"""``srfast degrade``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from srfast.cli.options import emit, json_option, quiet, result, settings
+from srfast.degradation.settings import DegradeArguments
+
+
+@click.command("degrade", short_help="Make LR images by a degradation, the same for everyone.")
+@click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES...")
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder to make.")
+@settings(DegradeArguments)
+@json_option()
+def command(images: tuple[str, ...], output: str | None, as_json: bool, **options: Any) -> None:
+    """Write LR images of IMAGES, and OUTPUT/degradation.parquet with what was drawn for each.
+
+    Whoever has the images, the degradation and the seed makes the same bytes, on any processor and any number of
+    threads. docs/degradation.md describes the file of a degradation.
+    """
+    DegradeArguments(**options)  # before anything heavy is imported
+    from srfast.workflows.degrading import degrade
+
+    done = degrade(images, output, progress=not quiet(), **options)
+    if as_json:
+        emit({"output": output, "images": done.images, "written": done.written, "show": options.get("show")})
+        return
+    if output is not None:
+        result(f"{done.written:,} LR images of {done.images:,} images, x{options['scale']} -> {output}")
+    if options.get("show"):
+        result(f"a sheet of draws -> {options['show']}")

@@ -1,0 +1,360 @@
+"""The operations of a degradation: their settings in a file, and what is drawn from these."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from srfast.data.toml import Key, number, read, unknown
+from srfast.degradation.chance import Chance
+from srfast.errors import InputError
+from srfast.ops.degrade import FILTERS
+
+Step = dict[str, Any]
+"""What was drawn of one operation: its name as ``operation``, and numbers and words. ``carry_out`` needs nothing
+else."""
+BLURS = {
+    "iso": ("gaussian", False), "aniso": ("gaussian", True), "generalized_iso": ("generalized", False),
+    "generalized_aniso": ("generalized", True), "plateau_iso": ("plateau", False), "plateau_aniso": ("plateau", True),
+}  # fmt: skip
+"""The kinds of blur kernels by BasicSR's names: the density, and whether it differs along its two axes."""
+SUBSAMPLINGS = ("444", "422", "420")
+NESTED = "operation"
+MOST_REPEATS, MOST_CHILDREN, DEEPEST = 8, 32, 6
+_LARGE = 13
+"""Size from which a low-pass kernel takes ``cutoff_large``."""
+
+
+@dataclass
+class Frame:
+    """The size of the image between two operations, and what it is to become."""
+
+    height: int
+    width: int
+    lr: tuple[int, int]
+    hr: tuple[int, int]
+    scale: int
+
+
+def _range(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _odd(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 3 <= value <= 27 and value % 2 == 1
+
+
+def _quantiles(least: float, most: float, whole: bool = False) -> Key:
+    """A number, or two or more quantiles in ascending order."""
+    kind = "a whole number" if whole else "a number"
+
+    def one(value: Any) -> bool:
+        right = isinstance(value, int) if whole else isinstance(value, (int, float))
+        return right and not isinstance(value, bool) and least <= value <= most
+
+    def fits(value: Any) -> bool:
+        if isinstance(value, list):
+            return 2 <= len(value) <= 100 and all(map(one, value)) and sorted(value) == value
+        return one(value)
+
+    return Key(f"{kind} from {least:g} to {most:g}, or two or more in ascending order", fits)
+
+
+def _share(value: Any, most: float = 1e9) -> bool:
+    return number(value, 0, most) or (value == 0 and not isinstance(value, bool))
+
+
+def _weights(known: tuple[str, ...]) -> Key:
+    def fits(value: Any) -> bool:
+        if isinstance(value, str):
+            return value in known
+        return (
+            isinstance(value, dict)
+            and bool(value)
+            and set(value) <= set(known)
+            and all(map(_share, value.values()))
+            and sum(value.values()) > 0
+        )
+
+    return Key(f"one of {', '.join(known)}, or a table of their weights", fits)
+
+
+def _default(key: Key, value: Any) -> Key:
+    return Key(key.expected, key.fits, value)
+
+
+PROBABILITY = Key("a probability from 0 to 1", lambda v: _share(v, 1))
+_BOOL = Key("true or false", lambda v: isinstance(v, bool))
+_COMMON = {
+    "do": Key("the name of an operation", lambda v: isinstance(v, str)),
+    "chance": _default(PROBABILITY, 1.0),
+    "repeat": Key(
+        f"a whole number from 1 to {MOST_REPEATS}",
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= MOST_REPEATS,
+        1,
+    ),
+}
+_CUTOFF = _quantiles(0.01, 1)
+_ODD = Key(
+    "an odd number from 3 to 27, or two of them in ascending order",
+    lambda v: all(map(_odd, _range(v))) and len(_range(v)) in (1, 2) and _range(v)[0] <= _range(v)[-1],
+)
+
+
+def _choice(chance: Chance, i: int, value: Any) -> str:
+    return value if isinstance(value, str) else list(value)[chance.among(i, list(value.values()))]
+
+
+def _blur(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
+    low, high = _range(s["size"])[0], _range(s["size"])[-1]
+    size = int(low + 2 * chance.whole(1, [0, (high - low) // 2]))
+    if chance.happens(2, s["sinc"]):
+        cutoff = s["cutoff_large"] if size >= _LARGE and s["cutoff_large"] is not None else s["cutoff"]
+        shape = math.pi * chance.within(3, _range(cutoff))
+        return {"operation": "blur", "kind": "sinc", "size": size, "shape": shape}
+    kind, two = BLURS[_choice(chance, 4, s["kinds"])]
+    sigma = chance.within(5, _range(s["sigma"]))
+    step = {"operation": "blur", "kind": kind, "size": size, "sigma_x": sigma, "sigma_y": sigma, "angle": 0.0}
+    if two:
+        step["sigma_y"] = chance.within(6, _range(s["sigma"]))
+        step["angle"] = math.pi * (2 * chance.uniform(7) - 1)
+    step["shape"] = 1.0 if kind == "gaussian" else chance.within(8, _range(s[kind]))
+    return step
+
+
+def _resize(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step | None:
+    way = _choice(chance, 1, s["ways"])
+    factors = _range(s["factor"])
+    if way == "up":
+        factor = chance.within(2, [1.0, *(f for f in factors if f > 1)] if factors[-1] > 1 else [1.0])
+    elif way == "down":
+        factor = chance.within(2, [*(f for f in factors if f < 1), 1.0] if factors[0] < 1 else [1.0])
+    else:
+        factor = chance.within(2, factors) if way == "any" else 1.0
+    if way == "keep" and s["keep"] == "skip":
+        return None
+    filter = _choice(chance, 3, s["filters"])
+    if s["to"] == "lr":
+        h, w = (n / frame.scale for n in frame.hr) if factor != 1 else frame.lr
+        height, width = (max(1, int(n * factor)) for n in (h, w))
+    elif s["rounding"] == "floor":
+        height, width = (max(1, int(n * factor)) for n in (frame.height, frame.width))
+    else:
+        height, width = (max(1, round(n * factor)) for n in (frame.height, frame.width))
+    by_factor = s["to"] == "image" and s["mapping"] == "factor"
+    step = {
+        "operation": "resize", "height": height, "width": width, "filter": filter,
+        "antialias": bool(s["antialias"]) and filter in ("bilinear", "bicubic"),
+        "step_y": 1 / factor if by_factor else frame.height / height,
+        "step_x": 1 / factor if by_factor else frame.width / width,
+    }  # fmt: skip
+    frame.height, frame.width = height, width
+    return step
+
+
+def _bicubic(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step | None:
+    same = (frame.height, frame.width) == frame.lr
+    frame.height, frame.width = frame.lr
+    return None if same else {"operation": "bicubic", "height": frame.lr[0], "width": frame.lr[1]}
+
+
+def _noise(name: str, strength: str) -> Callable[[Chance, int, Mapping[str, Any], Frame], Step]:
+    def draw(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
+        gray = chance.happens(2, s["gray"])
+        return {"operation": name, "strength": chance.within(1, _range(s[strength])), "gray": gray, "slot": slot}
+
+    return draw
+
+
+def _jpeg(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
+    quality, subsampling = chance.whole(1, _range(s["quality"])), _choice(chance, 2, s["subsampling"])
+    return {"operation": "jpeg", "quality": quality, "subsampling": subsampling}
+
+
+def _webp(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
+    return {"operation": "webp", "quality": chance.whole(1, _range(s["quality"]))}
+
+
+def _unsharp(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
+    taps = chance.whole(1, _range(s["taps"]))
+    how = {name: chance.within(i, _range(s[name])) for i, name in enumerate(("sigma", "amount", "threshold"), 2)}
+    return {"operation": "unsharp", "size": taps + 1 - taps % 2, "sigma_x": how["sigma"], "strength": how["amount"],
+            "shape": how["threshold"]}  # fmt: skip
+
+
+def _thick(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
+    return {"operation": "thick-lines"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of operation: its settings, and the function that draws a step; containers have none."""
+
+    keys: Mapping[str, Key]
+    draw: Callable[[Chance, int, Mapping[str, Any], Frame], Step | None] | None = None
+
+
+_GRAY = _default(PROBABILITY, 0.0)
+KINDS: dict[str, Kind] = {
+    "blur": Kind(
+        {
+            "size": _ODD,
+            "sigma": _default(_quantiles(0.05, 30), 1.0),
+            "kinds": _default(_weights(tuple(BLURS)), "iso"),
+            "generalized": _default(_quantiles(0.1, 16), 1.0),
+            "plateau": _default(_quantiles(0.1, 16), 1.0),
+            "sinc": _default(PROBABILITY, 0.0),
+            "cutoff": _default(_CUTOFF, [1 / 3, 1.0]),
+            "cutoff_large": Key(_CUTOFF.expected, _CUTOFF.fits, None),
+        },
+        _blur,
+    ),
+    "resize": Kind(
+        {
+            "to": Key("image or lr", lambda v: v in ("image", "lr"), "image"),
+            "factor": _default(_quantiles(0.02, 8), 1.0),
+            "ways": _default(_weights(("up", "down", "keep", "any")), "any"),
+            "keep": Key("resize or skip", lambda v: v in ("resize", "skip"), "resize"),
+            "filters": _weights((*FILTERS, "lanczos")),
+            "antialias": Key(_BOOL.expected, _BOOL.fits, False),
+            "rounding": Key("floor or nearest", lambda v: v in ("floor", "nearest"), "nearest"),
+            "mapping": Key("size or factor", lambda v: v in ("size", "factor"), "size"),
+        },
+        _resize,
+    ),
+    "bicubic": Kind({}, _bicubic),
+    "gaussian-noise": Kind({"sigma": _quantiles(0, 255), "gray": _GRAY}, _noise("gaussian-noise", "sigma")),
+    "poisson-noise": Kind({"scale": _quantiles(0, 100), "gray": _GRAY}, _noise("poisson-noise", "scale")),
+    "jpeg": Kind(
+        {"quality": _quantiles(1, 100, whole=True), "subsampling": _default(_weights(SUBSAMPLINGS), "420")}, _jpeg
+    ),
+    "webp": Kind({"quality": _quantiles(0, 100, whole=True)}, _webp),
+    "unsharp": Kind(
+        {
+            "taps": _default(_quantiles(1, 201, whole=True), 51),
+            "sigma": _default(_quantiles(0, 100), 0.0),
+            "amount": _default(_quantiles(0, 20), 0.5),
+            "threshold": _default(_quantiles(0, 255), 10.0),
+        },
+        _unsharp,
+    ),
+    "thick-lines": Kind({}, _thick),
+    "sequence": Kind({}),
+    "one-of": Kind({}),
+    "shuffle": Kind({}),
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation with checked settings, and those inside it."""
+
+    do: str
+    settings: Mapping[str, Any]
+    chance: float = 1.0
+    repeat: int = 1
+    inside: tuple[Operation, ...] = ()
+    weights: tuple[float, ...] = field(default=())
+    """Of the operations inside one-of."""
+
+    @property
+    def slots(self) -> int:
+        """How many numbers this operation and those inside it take."""
+        return self.repeat * (1 + sum(o.slots for o in self.inside))
+
+    def draw(self, key: np.ndarray, slot: int, frame: Frame) -> Iterator[Step]:
+        """The steps that are drawn; ``frame`` becomes the size after them.
+
+        Each operation has slots of its own, whether what stands before it was drawn or not.
+        """
+        for _ in range(self.repeat):
+            chance = Chance(key, slot)
+            if chance.happens(0, self.chance):
+                draw = KINDS[self.do].draw
+                if draw is not None:
+                    step = draw(chance, slot, self.settings, frame)
+                    if step is not None:
+                        yield step
+                else:
+                    yield from self._inside(chance, key, slot + 1, frame)
+            slot += self.slots // self.repeat
+
+    def _inside(self, chance: Chance, key: np.ndarray, slot: int, frame: Frame) -> Iterator[Step]:
+        starts = [slot + sum(o.slots for o in self.inside[:i]) for i in range(len(self.inside))]
+        chosen = list(range(len(self.inside)))
+        if self.do == "one-of":
+            chosen = [chance.among(1, self.weights)]
+        elif self.do == "shuffle":
+            chosen = chance.order(1, len(chosen))
+        for i in chosen:
+            yield from self.inside[i].draw(key, starts[i], frame)
+
+    def table(self) -> dict[str, Any]:
+        """The operation as a file has it, without what has its default."""
+        known = KINDS[self.do].keys
+        found: dict[str, Any] = {"do": self.do}
+        if self.chance != 1:
+            found["chance"] = self.chance
+        if self.repeat != 1:
+            found["repeat"] = self.repeat
+        if self.do == "one-of" and len(set(self.weights)) > 1:
+            found["weights"] = list(self.weights)
+        found |= {k: v for k, v in self.settings.items() if v != known[k].default and v is not None}
+        if self.inside:
+            found[NESTED] = [o.table() for o in self.inside]
+        return found
+
+
+def operation(where: str, table: Any, depth: int = 0) -> Operation:
+    """An operation of a file.
+
+    Args:
+        where: Text before a key in a message, "file.toml: operation 3: ".
+        table: What TOML returned for it.
+        depth: How many operations it is inside of.
+
+    Raises:
+        InputError: it is not an operation, or a setting is unknown, missing or wrong.
+    """
+    if not isinstance(table, dict):
+        raise InputError(f"{where.rstrip(': ')}: expected a table, got {table!r}")
+    do = table.get("do")
+    if do is None:
+        raise InputError(f"{where}do: expected one of {', '.join(KINDS)}, got nothing")
+    if not isinstance(do, str) or do not in KINDS:
+        raise InputError(f"{where}do: {unknown(str(do), KINDS)}")
+    kind = KINDS[do]
+    nested = {} if kind.draw else {NESTED: Key("a list of operations", lambda v: isinstance(v, list))}
+    if do == "one-of":
+        nested["weights"] = Key(
+            "a weight above 0 for each operation",
+            lambda v: isinstance(v, list) and all(number(w, 0, 1e9) for w in v),
+            (),
+        )
+    values = read(where, table, {**_COMMON, **kind.keys, **nested})
+    inside = values.get(NESTED, [])
+    if not kind.draw:
+        if depth >= DEEPEST:
+            raise InputError(f"{where}{NESTED}: expected operations nested at most {DEEPEST} deep")
+        if not 1 <= len(inside) <= MOST_CHILDREN:
+            raise InputError(f"{where}{NESTED}: expected 1 to {MOST_CHILDREN} operations, got {len(inside)}")
+    weights = values.get("weights") or [1.0] * len(inside)
+    if len(weights) != len(inside) and do == "one-of":
+        raise InputError(f"{where}weights: expected {len(inside)}, one for each operation, got {len(weights)}")
+    return Operation(
+        do,
+        {name: values[name] for name in kind.keys},
+        float(values["chance"]),
+        values["repeat"],
+        tuple(operation(f"{where}{i}: ", o, depth + 1) for i, o in enumerate(inside, 1)),
+        _plain(weights) if do == "one-of" else (),
+    )
+
+
+def _plain(weights: list[float]) -> tuple[float, ...]:
+    """Equal weights, however they were written, are ones."""
+    return tuple([1.0] * len(weights) if len(set(weights)) == 1 else map(float, weights))

@@ -1,0 +1,167 @@
+"""A degradation: a file of operations or a preset, from which draws are made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from srfast.data import toml
+from srfast.data.hashing import of_pixels
+from srfast.degradation.carrying_out import carry_out
+from srfast.degradation.chance import key_of
+from srfast.degradation.operations import NESTED, Frame, Operation, Step, operation
+from srfast.degradation.settings import PRESETS
+from srfast.errors import InputError
+from srfast.settings import did_you_mean
+
+_FOLDER = Path(__file__).with_name("presets")
+_KEYS = {
+    "title": toml.Key("a text", lambda v: isinstance(v, str), ""),
+    "source": toml.Key("a text", lambda v: isinstance(v, str), ""),
+    NESTED: toml.Key("at least one [[operation]]", lambda v: isinstance(v, list) and bool(v)),
+}
+_MOST = 64
+_TRIED = 24
+"""Draws that are made of a degradation when it is read, to see whether they end at the size of an LR image."""
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """An ordered list of operations with distributions."""
+
+    name: str
+    """Of the preset, or the path of the file."""
+    operations: tuple[Operation, ...]
+    title: str = ""
+    source: str = ""
+
+    @classmethod
+    def read(cls, name: str | os.PathLike[str]) -> Degradation:
+        """Reads a preset or a TOML file.
+
+        Raises:
+            InputError: it is neither, a key is unknown or missing, a value does not fit, or the operations do not end
+                at the size of an LR image; the message names what is wrong.
+        """
+        text = os.fspath(name)
+        if text in PRESETS and not os.path.exists(text):
+            return cls.of(text, toml.parse(_FOLDER / f"{text}.toml", "a degradation"))
+        if not os.path.exists(text):
+            near = did_you_mean(text, PRESETS)
+            raise InputError(
+                f"degradation: expected a TOML file or one of {', '.join(PRESETS)}, got {text!r}"
+                + (f"; did you mean {near}?" if near else "")
+            )
+        return cls.of(text, toml.parse(Path(text), "a degradation"))
+
+    @classmethod
+    def of(cls, name: str, content: Mapping[str, Any]) -> Degradation:
+        """The degradation of a file's content.
+
+        Raises:
+            InputError: as ``read`` raises it.
+        """
+        values = toml.read(f"{name}: ", dict(content), _KEYS)
+        given = values[NESTED]
+        if len(given) > _MOST:
+            raise InputError(f"{name}: {NESTED}: expected at most {_MOST}, got {len(given)}")
+        operations = tuple(operation(f"{name}: {NESTED} {i}: ", o) for i, o in enumerate(given, 1))
+        found = cls(name, operations, values["title"], values["source"])
+        for draw in range(_TRIED):
+            found.draw(96, 144, 2, key_of(0, "0" * 64, "1", draw))
+        return found
+
+    def draw(self, height: int, width: int, scale: int, key: np.ndarray) -> list[Step]:
+        """What is drawn for an image of that size, a multiple of the scale.
+
+        Raises:
+            InputError: the operations do not end at the size of the LR image.
+        """
+        frame = Frame(height, width, (height // scale, width // scale), (height, width), scale)
+        steps: list[Step] = []
+        slot = 0
+        for o in self.operations:
+            steps += o.draw(key, slot, frame)
+            slot += o.slots
+        if (frame.height, frame.width) != frame.lr:
+            raise InputError(
+                f'{self.name}: expected operations that end at the size of the LR image; make a resize with to = "lr", '
+                "or bicubic, the last that changes the size"
+            )
+        return steps
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the operations and their settings, whatever the names, comments and order of keys in the file."""
+        tables = [o.table() for o in self.operations]
+        return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
+
+    def content(self) -> dict[str, Any]:
+        """The content of a file, from which ``of`` makes the same degradation."""
+        words = {"title": self.title, "source": self.source}
+        return {**{k: v for k, v in words.items() if v}, NESTED: [o.table() for o in self.operations]}
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The draws of a degradation with one seed."""
+
+    degradation: Degradation
+    seed: int = 0
+
+    def lr(
+        self, hr: np.ndarray, scale: int, *, draw: int = 0, pixels: str | None = None, size: str = "1", threads: int = 1
+    ) -> tuple[np.ndarray, list[Step]]:
+        """The LR image uint8 [H / scale, W / scale, 3] of an HR image uint8 [H, W, 3], and what was drawn for it.
+
+        Args:
+            hr: The image, cropped to a multiple of the scale.
+            scale: HR over LR, at least 1.
+            draw: Number of the draw.
+            pixels: The hash of the pixels of the file, not cropped and not reduced; None takes that of ``hr``.
+            size: The fraction to which the image was reduced.
+            threads: Number of threads.
+        """
+        key = key_of(self.seed, pixels or of_pixels(hr), size, draw)
+        steps = self.degradation.draw(hr.shape[0], hr.shape[1], scale, key)
+        return carry_out(hr, steps, key, threads=threads), steps
+
+    def settings(self) -> dict[str, Any]:
+        """What a resumed run compares, and metadata say."""
+        return {"degradation": self.degradation.name, "operations": self.degradation.digest, "seed": self.seed}
+
+
+def written(content: Mapping[str, Any]) -> str:
+    """The TOML text of the content of a degradation."""
+    lines = ["# srfast degradation"]
+    lines += [f"{k} = {_value(v)}" for k, v in content.items() if k != NESTED]
+
+    def add(operations: Sequence[Mapping[str, Any]], name: str) -> None:
+        for o in operations:
+            lines.append(f"\n[[{name}]]")
+            lines.extend(f"{k} = {_value(v)}" for k, v in o.items() if k != NESTED)
+            add(o.get(NESTED, ()), f"{name}.{NESTED}")
+
+    add(content[NESTED], NESTED)
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)  # the escapes of JSON are TOML's
+    if isinstance(value, float):
+        return repr(int(value)) + ".0" if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{k} = {_value(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return str(value)

@@ -1,0 +1,96 @@
+"""Draws as rows of a table, degradation.parquet: one for each operation that was drawn, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from srfast.degradation.carrying_out import encoders
+from srfast.degradation.operations import Step
+from srfast.degradation.plan import Draws
+from srfast.version import VERSION
+
+NAME = "degradation.parquet"
+KIND = "degradation"
+SCHEMA = pa.schema(
+    [
+        pa.field("image", pa.string()),  # path relative to the root, POSIX separators
+        pa.field("pixels", pa.string()),  # hash of the decoded pixels
+        pa.field("shrink", pa.string()),  # the fraction to which the image was reduced first
+        pa.field("draw", pa.int64()),
+        pa.field("step", pa.int32()),  # from 0 on
+        pa.field("operation", pa.string()),
+        pa.field("kind", pa.string()),  # of a blur kernel
+        pa.field("size", pa.int32()),  # taps of a kernel
+        pa.field("sigma_x", pa.float64()),
+        pa.field("sigma_y", pa.float64()),
+        pa.field("angle", pa.float64()),  # radians
+        pa.field("shape", pa.float64()),  # exponent, cutoff in radians, or threshold of unsharp
+        pa.field("height", pa.int32()),  # rows after the operation
+        pa.field("width", pa.int32()),
+        pa.field("filter", pa.string()),
+        pa.field("antialias", pa.bool_()),
+        pa.field("step_y", pa.float64()),  # distance of two rows of the result in rows of the image
+        pa.field("step_x", pa.float64()),
+        pa.field("strength", pa.float64()),  # of noise in grey levels, or the scale of Poisson's; amount of unsharp
+        pa.field("gray", pa.bool_()),
+        pa.field("slot", pa.int32()),  # of the operation among the random words
+        pa.field("quality", pa.int32()),
+        pa.field("subsampling", pa.string()),
+    ]
+)
+
+
+def rows(image: str, pixels: str, shrink: str, draw: int, steps: Iterable[Step]) -> list[dict[str, Any]]:
+    """The rows of one draw of an image."""
+    head = {"image": image, "pixels": pixels, "shrink": shrink, "draw": draw}
+    return [{**head, "step": i, **step} for i, step in enumerate(steps)]
+
+
+def table(found: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(found, schema=SCHEMA)
+
+
+def steps_of(found: Iterable[Mapping[str, Any]]) -> list[Step]:
+    """The steps of the rows of one draw, as ``carry_out`` takes them."""
+    head = ("image", "pixels", "shrink", "draw", "step")
+    ordered = sorted(found, key=lambda row: row["step"])
+    return [{k: v for k, v in row.items() if v is not None and k not in head} for row in ordered]
+
+
+def metadata(draws: Draws, scale: int) -> dict[str, Any]:
+    """What made the rows: with it and the images, they and the LR images can be made again."""
+    content = draws.degradation.content()
+    return {"kind": KIND, "version": VERSION, "scale": scale, **draws.settings(), "content": content,
+            "encoders": encoders()}  # fmt: skip
+
+
+def in_words(step: Step) -> str:
+    """A step as a person reads it."""
+    name = step["operation"]
+    if name == "blur":
+        if step["kind"] == "sinc":
+            return f"low-pass at {step['shape'] / 3.141592653589793:.2f} of the band, {step['size']} taps"
+        wide = f"sigma {step['sigma_x']:.2f}"
+        if step["sigma_x"] != step["sigma_y"]:
+            wide += f" by {step['sigma_y']:.2f} at {step['angle'] * 57.29577951308232:.0f} degrees"
+        shape = "" if step["kind"] == "gaussian" else f", exponent {step['shape']:.2f}"
+        return f"{step['kind']} blur of {wide}{shape}, {step['size']} taps"
+    if name == "resize":
+        smooth = ", antialiased" if step["antialias"] else ""
+        return f"resized to {step['width']} x {step['height']} ({step['filter']}{smooth})"
+    if name == "bicubic":
+        return f"MATLAB's bicubic to {step['width']} x {step['height']}"
+    if name == "gaussian-noise":
+        return f"{'gray' if step['gray'] else 'colour'} Gaussian noise of sigma {step['strength']:.1f}"
+    if name == "poisson-noise":
+        return f"{'gray' if step['gray'] else 'colour'} Poisson noise of scale {step['strength']:.2f}"
+    if name == "jpeg":
+        return f"JPEG {step['quality']} ({':'.join(step['subsampling'])})"
+    if name == "webp":
+        return f"WebP {step['quality']}"
+    if name == "unsharp":
+        return f"unsharp mask of {step['size']} taps, amount {step['strength']:.2f}"
+    return name.replace("-", " ")

@@ -1,0 +1,66 @@
+"""The settings of degradations, declared once, without heavy imports."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from srfast.errors import InputError
+from srfast.runtime.progress import Progress
+from srfast.settings import Kind, PathLike, Settings, path, setting, whole
+
+LARGEST_SEED = 2**63 - 1
+PRESETS = ("bicubic", "realesrgan", "neosr", "redux")
+"""Degradations that come with the package."""
+
+
+def _named(value: Any) -> str:
+    """Keeps a name, and the absolute path of a file that is there, since a run may be resumed from another folder."""
+    text = os.fspath(value)
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError
+    return os.path.abspath(text) if os.path.exists(text) else text
+
+
+NAMED = Kind("a TOML file or one of " + ", ".join(PRESETS), _named)
+
+
+def degradation(help: str, **about: Any) -> Any:
+    """The setting ``degradation``, which several stages have."""
+    return setting(
+        None, f"{help} A TOML file, or {', '.join(PRESETS[:-1])} or {PRESETS[-1]}.", NAMED, metavar="FILE_OR_PRESET",
+        **about,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DegradeArguments(Settings):
+    """The settings of ``srfast.degrade``."""
+
+    degradation: PathLike | None = degradation("How LR images are made.", shown="bicubic")
+    scale: int = setting(
+        2, "HR over LR, 1 to 8. Images are cropped, right and bottom, to a multiple of it.", whole(1, 8)
+    )
+    seed: int = setting(0, "Random seed of the draws, at least 0.", whole(most=LARGEST_SEED))
+    draws: int = setting(1, "Number of LR images made of each image.", whole(1, 10_000), metavar="K")
+    threads: int | None = setting(
+        None, "Number of CPU threads, on which no byte depends.", whole(1), shown="one per core"
+    )
+    show: PathLike | None = setting(
+        None,
+        "HTML page to write as well: draws beside the originals, with their settings in words.",
+        path(),
+        metavar="PAGE",
+    )
+    progress: Progress | bool | None = setting(
+        None,
+        "True shows a bar; a function is called with (images done, images in all, LR images written).",
+        Kind("True, False or a function", lambda value: value),
+        python=True,
+    )
+
+    def together(self) -> None:
+        super().together()
+        if self.show is not None and not str(self.show).endswith((".html", ".htm")):
+            raise InputError(f"show: expected a name ending in .html, got {os.fspath(self.show)!r}")

@@ -1,0 +1,177 @@
+"""A folder of LR images, made by a degradation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeAlias, cast
+
+import numpy as np
+
+from srfast.data.atomic import atomic_path
+from srfast.data.files import PARTS, check_folder_name, output_folder
+from srfast.data.hashing import of_pixels
+from srfast.data.images import ImageFile, find_images, read_rgb
+from srfast.data.workers import ordered_map
+from srfast.degradation import rows
+from srfast.degradation.operations import Step
+from srfast.degradation.plan import Degradation, Draws
+from srfast.degradation.settings import DegradeArguments
+from srfast.errors import InputError
+from srfast.exporting.encode import encode_png
+from srfast.report.degradation_page import DRAWS, IMAGES, sheet
+from srfast.runtime.progress import shown
+from srfast.runtime.threads import default_threads
+from srfast.scoring.table import write_parquet
+from srfast.settings import documented
+
+KIND = "degraded images"
+P = ParamSpec("P")
+Paths: TypeAlias = "str | Path | Iterable[str | Path]"
+
+
+@dataclass(frozen=True)
+class Degraded:
+    """The result of ``srfast.degrade``."""
+
+    path: Path | None
+    images: int
+    written: int
+    """Number of LR images."""
+    table: Path | None
+    """degradation.parquet: what was drawn for each of them."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The LR images of one image as files, and the draws."""
+
+    files: list[bytes]
+    rows: list[dict[str, Any]]
+    drawn: list[tuple[np.ndarray, list[Step]]]
+    hr: np.ndarray | None
+
+
+class _Degrade(Protocol[P]):
+    """``degrade`` as type checkers see it."""
+
+    def __call__(
+        self, images: Paths, output: str | os.PathLike[str] | None = None, *args: P.args, **kwargs: P.kwargs
+    ) -> Degraded: ...
+
+
+def _typed(settings: Any) -> Any:
+    return cast(Any, documented(settings))
+
+
+def _degrade(images: Paths, output: str | os.PathLike[str] | None = None, **options: Any) -> Degraded:
+    """Writes LR images of HR images, the same bytes for everyone who has the images, the degradation and the seed.
+
+    Each LR image lies where its HR image lies below the folder of the images, as PNG; with several draws, -0, -1, ...
+    follow the name. ``degradation.parquet`` beside them says what was drawn for each. The files lie in
+    ``<output>.parts`` until all are there.
+
+    Args:
+        images: Files or folders of HR images.
+        output: The folder to make; it must not exist, or must be empty. None writes the page ``show`` only.
+        **options: settings
+
+    Returns:
+        The numbers of images, and the table of the draws.
+
+    Raises:
+        InputError: an argument is wrong, the degradation is not one, an image cannot be read, two images would have one
+            name, or the output exists.
+        RunError: the disk is full.
+    """
+    s = DegradeArguments.of(options)
+    if output is None and s.show is None:
+        raise InputError("output: expected a folder to write into, or `show` with a page, got neither")
+    draws = Draws(Degradation.read(s.degradation or "bicubic"), s.seed)
+    files = find_images(images)
+    names = _names(files)
+    own = [Path(s.degradation)] if s.degradation and os.path.isfile(s.degradation) else []
+    inputs = [*(file.path for file in files), *own]
+    page = None if s.show is None else sheet(s.show, draws, s.scale, inputs)
+    if output is None:
+        files = files[:IMAGES]
+    threads = s.threads or default_threads()
+    found: list[dict[str, Any]] = []
+
+    def make(item: tuple[int, ImageFile]) -> _Made:
+        # A few images: each gets several threads instead. The bytes are the same.
+        shown_too = page is not None and item[0] < IMAGES
+        return _make(item[1], s, draws, max(1, threads // len(files)), shown_too, output is not None)
+
+    with (
+        nullcontext() if output is None else _parts(output, inputs) as parts,
+        shown(s.progress, "degrading", "images") as progress,
+        closing(ordered_map(make, enumerate(files), threads)) as made,
+    ):
+        for (i, file), result in made:
+            for k, data in enumerate(result.files):
+                assert parts is not None
+                path = parts / f"{names[i]}{f'-{k}' if s.draws > 1 else ''}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with atomic_path(path) as temporary:
+                    temporary.write_bytes(data)
+            found += result.rows
+            if page is not None and result.hr is not None:
+                page.add(file.name, result.hr, result.drawn)
+            progress(i + 1, len(files), (i + 1) * s.draws)
+        if parts is not None:
+            meta = {**rows.metadata(draws, s.scale), "draws": s.draws, "root": str(files[0].root)}
+            write_parquet(parts / rows.NAME, [rows.table(found)], rows.SCHEMA, meta)
+    if page is not None:
+        page.write()
+    table = None if output is None else Path(output) / rows.NAME
+    return Degraded(table and table.parent, len(files), 0 if output is None else len(files) * s.draws, table)
+
+
+@contextmanager
+def _parts(output: str | os.PathLike[str], inputs: Sequence[Path]) -> Iterator[Path]:
+    """The folder ``<output>.parts``, which becomes ``output`` at the end."""
+    check_folder_name(output)
+    final = Path(os.path.realpath(output))
+    if final.exists() and not (final.is_dir() and not any(final.iterdir())):
+        raise InputError(f"{output}: exists; choose another output")
+    with output_folder(final.with_name(final.name + PARTS), KIND, inputs, becomes=final) as parts:
+        for folder, _, names in os.walk(parts):  # of a run that was killed
+            for name in names:
+                if name.endswith(".png") or name == rows.NAME:
+                    os.unlink(Path(folder, name))
+        yield parts
+
+
+degrade: _Degrade[Any] = _typed(DegradeArguments)(_degrade)
+degrade.__name__ = degrade.__qualname__ = "degrade"  # type: ignore[attr-defined]
+
+
+def _make(file: ImageFile, s: DegradeArguments, draws: Draws, threads: int, keep: bool, write: bool) -> _Made:
+    rgb = read_rgb(file.path)
+    h, w = (n - n % s.scale for n in rgb.shape[:2])
+    if h == 0 or w == 0:
+        raise InputError(
+            f"{file.path}: expected at least {s.scale} x {s.scale} pixels, got {rgb.shape[1]} x {rgb.shape[0]}"
+        )
+    pixels, hr = of_pixels(rgb), rgb[:h, :w]
+    count = max(s.draws if write else 0, DRAWS if keep else 0)
+    drawn = [draws.lr(hr, s.scale, draw=k, pixels=pixels, threads=threads) for k in range(count)]
+    kept = drawn[: s.draws] if write else []
+    listed = [row for k, (_, steps) in enumerate(kept) for row in rows.rows(file.name, pixels, "1", k, steps)]
+    encoded = [encode_png(lr[None])[0] for lr, _ in kept]
+    return _Made(encoded, listed, drawn[:DRAWS] if keep else [], hr if keep else None)
+
+
+def _names(files: list[ImageFile]) -> list[str]:
+    """Paths of the LR images without suffix."""
+    names = [str(Path(file.name).with_suffix("")) for file in files]
+    seen: dict[str, str] = {}
+    for file, name in zip(files, names, strict=True):
+        other = seen.setdefault(name.casefold(), file.name)
+        if other != file.name:
+            raise InputError(f"{file.root}: the LR images of {other} and {file.name} would have one name; rename one")
+    return names

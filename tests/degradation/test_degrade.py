@@ -1,0 +1,114 @@
+"""``srfast degrade``: LR images, their table, and the sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import srfast
+from srfast.cli import main
+from srfast.data.hashing import of_pixels
+from srfast.data.images import read_rgb
+from srfast.degradation import rows
+from srfast.degradation.carrying_out import carry_out
+from srfast.degradation.chance import key_of
+from srfast.errors import InputError
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "hr"
+    (folder / "sub").mkdir(parents=True)
+    rng = np.random.default_rng(2)
+    for name, shape in (("a.png", (61, 80)), ("sub/b.png", (50, 47)), ("c.png", (96, 64))):
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), np.uint8)).save(folder / name)
+    return folder
+
+
+def call(*argv: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in argv])
+    return int(stop.value.code or 0)
+
+
+def test_the_same_bytes_at_any_number_of_threads_and_of_images(images: Path, tmp_path: Path):
+    done = srfast.degrade(images, tmp_path / "one", degradation="realesrgan", scale=2, seed=3, draws=2, threads=1)
+    assert (done.images, done.written) == (3, 6)
+    srfast.degrade(images, tmp_path / "seven", degradation="realesrgan", scale=2, seed=3, draws=2, threads=7)
+    srfast.degrade(images / "sub" / "b.png", tmp_path / "alone", degradation="realesrgan", scale=2, seed=3, threads=2)
+    names = sorted(p.relative_to(tmp_path / "one").as_posix() for p in (tmp_path / "one").rglob("*.png"))
+    assert names == ["a-0.png", "a-1.png", "c-0.png", "c-1.png", "sub/b-0.png", "sub/b-1.png"]
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "seven" / name).read_bytes()
+    assert (tmp_path / "alone" / "b.png").read_bytes() == (tmp_path / "one" / "sub" / "b-0.png").read_bytes()
+    assert read_rgb(tmp_path / "one" / "a-0.png").shape == (30, 40, 3)
+
+
+def test_the_table_makes_the_images_again(images: Path, tmp_path: Path):
+    done = srfast.degrade(images, tmp_path / "lr", degradation="neosr", scale=2, seed=9)
+    table = pq.read_table(done.table)
+    assert table.schema.names == rows.SCHEMA.names
+    for name in ("a.png", "sub/b.png"):
+        rgb = read_rgb(images / name)
+        found = [row for row in table.to_pylist() if row["image"] == name]
+        assert {row["pixels"] for row in found} == {of_pixels(rgb)}
+        h, w = (n // 2 * 2 for n in rgb.shape[:2])
+        lr = carry_out(rgb[:h, :w], rows.steps_of(found), key_of(9, of_pixels(rgb), "1", 0))
+        assert np.array_equal(lr, read_rgb(tmp_path / "lr" / name))
+
+
+def test_bicubic_is_the_default_and_imresize(images: Path, tmp_path: Path):
+    assert call("degrade", images, "-o", tmp_path / "lr", "--scale", 3) == 0
+    assert np.array_equal(
+        read_rgb(tmp_path / "lr" / "c.png"), srfast.imresize(read_rgb(images / "c.png")[:, :63], 1 / 3)
+    )
+
+
+def test_a_sheet_shows_draws_in_words(images: Path, tmp_path: Path):
+    page = tmp_path / "page.html"
+    assert call("degrade", images, "--degradation", "realesrgan", "--show", page, "--scale", 2) == 0
+    text = page.read_text()
+    assert text.count("<img") == 3 * 7
+    assert "JPEG" in text
+    assert "noise" in text
+    assert "sub/b.png" in text
+    assert call("degrade", images, "--show", page) == 0  # its own page is replaced
+    page.write_text("mine")
+    assert call("degrade", images, "--show", page) == 2
+
+
+def test_wrong_input_is_one_line(images: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "mine.txt").write_text("x")
+    Image.new("RGB", (9, 9)).save(images / "a.jpg")
+    for argv, words in (
+        ([images], "--output: expected a folder"),
+        ([tmp_path / "none", "-o", "lr"], "no such file or folder"),
+        ([images / "c.png", "-o", full], "exists; choose another output"),
+        ([images, "-o", tmp_path / "lr"], "would have one name"),
+        ([images / "c.png", "-o", tmp_path / "lr", "--degradation", "realesrgn"], "did you mean realesrgan?"),
+        ([images / "c.png", "-o", tmp_path / "lr", "--scale", "9"], "--scale"),
+        ([images / "c.png", "-o", tmp_path / "lr", "--show", "page.png"], "--show: expected a name ending in .html"),
+        ([images / "c.png", "-o", tmp_path / "lr", "--seed", "-1"], "--seed"),
+    ):
+        assert call("degrade", *argv) == 2
+        error = capfd.readouterr().err
+        assert words in error
+        assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "lr").exists()
+    assert not (tmp_path / "lr.parts").exists()
+
+
+def test_an_image_that_cannot_be_read_leaves_no_output(images: Path, tmp_path: Path):
+    (images / "z.png").write_bytes(b"not an image")
+    with pytest.raises(InputError, match=r"z\.png"):
+        srfast.degrade(images, tmp_path / "lr", degradation="redux")
+    assert not (tmp_path / "lr").exists()
+    (images / "z.png").unlink()
+    srfast.degrade(images, tmp_path / "lr", degradation="redux")
+    assert not (tmp_path / "lr.parts").exists()
