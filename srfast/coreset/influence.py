@@ -224,7 +224,7 @@ def _column(
     """The losses of the table's rows under a network [N], float64."""
     names = table.table.column("image").unique().to_pylist()
     found = score(
-        [images.check(name) for name in names], scale=how.scale, patch=how.patch, stride=how.stride,
+        images.check_all(names), scale=how.scale, patch=how.patch, stride=how.stride,
         mode="dense" if how.dense else "patch", scorer=network, boundary=how.boundary, shrink=how.shrink,
         threads=threads, progress=progress,
     )  # fmt: skip

@@ -14,10 +14,25 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import stat
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import lru_cache
 
 import numpy as np
 
-_BLOCK = 1 << 20
+from srfast.data.atomic import checksum
+from srfast.data.workers import ordered_map
+from srfast.errors import InputError
+
+_REMEMBERED = 1 << 16
+_FORM = re.compile(r"[0-9a-f]{64}")
+
+
+def is_hash(value: object) -> bool:
+    """Whether a value has the form of a hash."""
+    return isinstance(value, str) and bool(_FORM.fullmatch(value))
 
 
 def of_bytes(data: bytes) -> str:
@@ -26,16 +41,43 @@ def of_bytes(data: bytes) -> str:
 
 
 def of_file(path: str | os.PathLike[str]) -> str:
-    """The hash of a file, which is read block by block.
+    """The hash of a file.
+
+    A process reads a file once while its inode, size and times stay the same, that of the last change of its state
+    among them, which no program sets.
 
     Raises:
-        OSError: the file cannot be read.
+        InputError: the file cannot be read, or is none.
     """
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+    try:
+        now = os.stat(path)
+        if not stat.S_ISREG(now.st_mode):
+            raise InputError(f"{path}: not a regular file")
+        return _of_state(os.path.abspath(path), now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+@lru_cache(_REMEMBERED)
+def _of_state(path: str, *_state: int) -> str:
+    return checksum(path)
+
+
+def of_files(
+    paths: Iterable[str | os.PathLike[str]], threads: int, each: Callable[[], None] | None = None
+) -> list[str]:
+    """The hashes of files, read on ``threads`` threads; ``each`` is called after every file.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    hashes = []
+    with closing(ordered_map(of_file, paths, threads)) as found:
+        for _, digest in found:
+            hashes.append(digest)
+            if each is not None:
+                each()
+    return hashes
 
 
 def of_pixels(pixels: np.ndarray) -> str:

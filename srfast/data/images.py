@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from srfast.data import jpeg, png, tiff
+from srfast.data import hashing, jpeg, png, tiff
 from srfast.data.workers import claim, decoding
 from srfast.errors import InputError
 
@@ -184,21 +184,28 @@ def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
         InputError: the file cannot be read or decoded, has none of ``FORMATS``, is empty, or is larger than the limits
             (about 179 million pixels, 2 GiB); the message names the file and the reason.
     """
-    return _read(path, colours=True)
+    return _read(path, colours=True)[0]
+
+
+def read_hashed(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
+    """Reads an image like ``read_rgb``, and the SHA-256 of its file from the same bytes."""
+    return _read(path, colours=True, hashed=True)
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """Reads an image like ``read_rgb``, but a file with a single gray channel as uint8 [H, W]."""
-    return _read(path, colours=False)
+    return _read(path, colours=False)[0]
 
 
-def _read(path: str | os.PathLike[str], colours: bool) -> np.ndarray:
+def _read(path: str | os.PathLike[str], colours: bool, hashed: bool = False) -> tuple[np.ndarray, str]:
     with _refusing(path), decoding() as keep:
-        image = _decode(_content(path), path)
+        content = _content(path)
+        digest = hashing.of_bytes(content) if hashed else ""
+        image = _decode(content, path)
         if colours and image.ndim == 2:
             image = np.repeat(image[:, :, None], 3, axis=2)
         keep(image.nbytes)
-        return image
+        return image, digest
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:

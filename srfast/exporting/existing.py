@@ -77,12 +77,13 @@ def _keys(plan: Plan, existing: Path, lr: bool) -> list[str]:
 
 
 def _check_images(plan: Plan, existing: Path, meta: dict[str, Any]) -> None:
-    """Compares the states in which the images were scored; at another root by size alone, as copies have times of
-    their own."""
+    """Compares the files that were scored by their hashes. Where these are not known, it compares sizes and times, and
+    at another root sizes alone, as copies have times of their own."""
     now = plan.patches.meta
-    noted = ("size", "mtime_ns") if meta.get("root") == now.get("root") else ("size",)
+    times = ("size", "mtime_ns") if meta.get("root") == now.get("root") else ("size",)
     for image in dict.fromkeys(plan.patches.image):
         old, new = ((m.get("images") or {}).get(image, {}) for m in (meta, now))
+        noted = ("sha256",) if "sha256" in old and "sha256" in new else times
         if any(k in old and k in new and old[k] != new[k] for k in noted):
             raise InputError(
                 f"{existing}: expected patches of {image} as it was scored, got those of another file of that name, "

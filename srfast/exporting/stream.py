@@ -76,7 +76,7 @@ def _open(plan: Plan, first: int, last: int) -> _Opened:
         lr, hr = read_images(p.source(image, factor), plan.scale)
     else:
         lr, hr = None, read_shrunk(p.root / image, factor)
-    path = p.images.check(image)
+    path = p.images.check(image)  # after decoding: a file that changed meanwhile is noticed
     check_inside(path, p.x[first:last], p.y[first:last], p.size[first:last], hr.shape[1], hr.shape[0])
     whole = factor == 1 and last == first + 1 and hr.shape[:2] == (p.size[first], p.size[first])
     return _Opened(hr, lr, path if whole and _stands_for_itself(path, hr.shape, plan.suffix) else None)

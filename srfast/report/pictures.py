@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, features
 
-from srfast.data.images import read_rgb
+from srfast.data.images import read_hashed
 from srfast.data.shrink import shrunk
 from srfast.errors import InputError, RunError
 from srfast.report.scores import Scores
@@ -88,12 +88,14 @@ def source(path: Path, known: dict[str, Any]) -> tuple[np.ndarray | None, str]:
         now = path.stat()
         if now.st_size != known.get("size", now.st_size):
             return None, "the image has changed since scoring"
-        image = read_rgb(path)
+        image, digest = read_hashed(path)
+        if known.get("sha256", digest) != digest:
+            return None, "the image has changed since scoring"
     except FileNotFoundError:
         return None, "the image is no longer there"
     except (OSError, InputError, RunError):
         return None, "the image cannot be read"
-    touched = now.st_mtime_ns != known.get("mtime_ns", now.st_mtime_ns)
+    touched = "sha256" not in known and now.st_mtime_ns != known.get("mtime_ns", now.st_mtime_ns)
     return image, "file touched since scoring" if touched else ""
 
 

@@ -18,8 +18,8 @@ from srfast.data.images import ImageFile
 from srfast.errors import InputError, RunError
 from srfast.ops.device import sees_cuda
 from srfast.scoring.columns import repeated
+from srfast.scoring.metadata import Outcome
 from srfast.scoring.network import Network, load_network
-from srfast.scoring.parts import Outcome
 from srfast.scoring.per_image import Job, open_job
 from srfast.scoring.settings import ScoreSettings
 from srfast.version import VERSION
@@ -221,6 +221,7 @@ class _Actor:
                     "small": None if found.small is None else list(found.small),
                     "small_at": json.dumps(found.small_at),
                     "tried": json.dumps(found.tried),
+                    "hashes": json.dumps(found.hashes),
                 }
             )
         return pa.Table.from_pylist(rows, schema=_RESULT)
@@ -234,6 +235,7 @@ _RESULT = pa.schema(
         ("small", pa.list_(pa.int64())),
         ("small_at", pa.string()),
         ("tried", pa.string()),
+        ("hashes", pa.string()),
     ]
 )
 
@@ -258,7 +260,7 @@ def _outcome(file: ImageFile, row: dict[str, Any]) -> Outcome:
     small = row["small"]
     at = {size: (h, w) for size, (h, w) in json.loads(row["small_at"]).items()}
     where = None if small is None else (small[0], small[1])
-    return Outcome(file, rows, row["skipped"], where, at, json.loads(row["tried"]))
+    return Outcome(file, rows, row["skipped"], where, at, json.loads(row["tried"]), json.loads(row["hashes"]))
 
 
 def _explained(error: BaseException) -> BaseException:

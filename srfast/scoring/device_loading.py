@@ -10,7 +10,7 @@ import numpy as np
 from srfast.data.images import ImageFile, read_rgb
 from srfast.errors import InputError, RunError
 from srfast.scoring.backends.protocol import Scores, TakesSeveral
-from srfast.scoring.parts import Outcome
+from srfast.scoring.metadata import Outcome
 from srfast.scoring.per_image import more_columns, one_late, scored_rows
 from srfast.scoring.settings import ScoreSettings
 

@@ -1,4 +1,5 @@
-"""The JSON object in a table's metadata, and its checks, since a file may come from anybody."""
+"""The JSON object in a table's metadata, what it records of each image, and its checks, since a file may come from
+anybody."""
 
 from __future__ import annotations
 
@@ -7,11 +8,18 @@ import os
 import re
 import zlib
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from srfast.data import provenance
+from srfast.data.hashing import is_hash
 from srfast.data.parquet import opened
 from srfast.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from srfast.data.images import ImageFile
 
 VERSION = 1
 KEY = provenance.KEY
@@ -21,6 +29,9 @@ SUM = b"srfast.crc32"
 """Key of the CRC-32 of a table's JSON object, which the pages' own checksums do not cover."""
 _ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
 """Half of a character outside the basic plane; only two of them together are a character."""
+HASHES = ("sha256", "lr_sha256")
+"""Keys of an image's state: the SHA-256 of its file, and of that of its given LR image."""
+_STATE = ("size", "mtime_ns", "lr", *HASHES, "rows", "tried")
 _KINDS: dict[str, type] = {
     "root": str, "kind": str, "images": dict, PASSED: dict, "selection": dict, "skipped": list, "small": list,
     "records": list, "scale": int, "patch": int, "stride": int,
@@ -98,6 +109,9 @@ def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
             raise _wrong(name, "images", f"{image!r}: expected numbers by column and size under tried")
         if state.get("lr") is not None and not _whole(state["lr"], 2):
             raise _wrong(name, "images", f"{image!r}: expected two whole numbers under lr")
+        for key in HASHES:
+            if state.get(key) is not None and not is_hash(state[key]):
+                raise _wrong(name, "images", f"{image!r}: expected 64 hexadecimal digits under {key}")
     for key in ("skipped", "small", "records"):
         for entry in meta.get(key) or []:
             if type(entry) is not dict or type(entry.get("image")) is not str:
@@ -144,6 +158,37 @@ def _is_text(value: Any) -> bool:
     return True
 
 
+@dataclass
+class Outcome:
+    """The result for one image: rows, or the reason why there are none."""
+
+    file: ImageFile
+    rows: pa.Table | None = None
+    skipped: str | None = None
+    """Why the file could not be read."""
+    small: tuple[int, int] | None = None
+    """[H, W] of an image that is smaller than a patch."""
+    small_at: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """[H, W] of each size of ``shrink`` that is smaller than a patch, by fraction."""
+    tried: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The measures by which ``image_size.choose`` chose the sizes, by fraction."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the file that was decoded, and of its given LR image, by their keys in the metadata (``HASHES``)."""
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "image": self.file.name,
+            "size": self.file.size,
+            "mtime_ns": self.file.mtime_ns,
+            **({"lr": list(self.file.lr)} if self.file.lr is not None else {}),
+            **self.hashes,
+            "rows": self.rows.num_rows if self.rows is not None else 0,
+            "skipped": self.skipped,
+            "small": self.small,
+            **{name: found for name in ("small_at", "tried") if (found := getattr(self, name))},
+        }
+
+
 def about_images(meta: dict[str, Any]) -> dict[str, Any]:
     """The metadata of a part in the form of a score table: its records become images, skipped and small."""
     if "records" not in meta:
@@ -156,9 +201,7 @@ def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Records as the images, skipped and small of a score table's metadata."""
     records = list(records)
     return {
-        "images": {
-            r["image"]: {k: r[k] for k in ("size", "mtime_ns", "lr", "rows", "tried") if k in r} for r in records
-        },
+        "images": {r["image"]: {k: r[k] for k in _STATE if k in r} for r in records},
         "skipped": [{"image": r["image"], "reason": r["skipped"]} for r in records if r["skipped"]],
         "small": [{"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]]
         + [

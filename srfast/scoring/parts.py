@@ -18,13 +18,15 @@ from srfast.data import provenance
 from srfast.data.atomic import atomic_path, flush_folder, keep_mode
 from srfast.data.files import PARTS
 from srfast.data.images import ImageFile
+from srfast.data.lowres import LowRes
 from srfast.data.parquet import Writer
 from srfast.data.renaming import exchange
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import LOCK, OPEN_STAYS, Lock
 from srfast.scoring import part_folder
 from srfast.scoring.columns import repeated, schema_of
-from srfast.scoring.metadata import PASSED, file_metadata, of_records, records_of
+from srfast.scoring.metadata import HASHES, PASSED, Outcome, file_metadata, of_records, records_of
+from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import RESUMED
 from srfast.scoring.table import CHECKED, SCHEMA, check_columns, read_parquet, write_parquet
 from srfast.settings import differs
@@ -33,34 +35,6 @@ ROWS = 1 << 16
 """Number of rows after which a part is written, about 1 MiB."""
 SECONDS = 20.0
 """Seconds after which a part is written however few the rows: a crash loses at most that much scoring."""
-
-
-@dataclass
-class Outcome:
-    """The result for one image: rows, or the reason why there are none."""
-
-    file: ImageFile
-    rows: pa.Table | None = None
-    skipped: str | None = None
-    """Why the file could not be read."""
-    small: tuple[int, int] | None = None
-    """[H, W] of an image that is smaller than a patch."""
-    small_at: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """[H, W] of each size of ``shrink`` that is smaller than a patch, by fraction."""
-    tried: dict[str, dict[str, float]] = field(default_factory=dict)
-    """The measures by which ``image_size.choose`` chose the sizes, by fraction."""
-
-    def record(self) -> dict[str, Any]:
-        return {
-            "image": self.file.name,
-            "size": self.file.size,
-            "mtime_ns": self.file.mtime_ns,
-            **({"lr": list(self.file.lr)} if self.file.lr is not None else {}),
-            "rows": self.rows.num_rows if self.rows is not None else 0,
-            "skipped": self.skipped,
-            "small": self.small,
-            **{name: found for name in ("small_at", "tried") if (found := getattr(self, name))},
-        }
 
 
 @dataclass
@@ -215,8 +189,14 @@ class Parts:
         stored = self._stored.get(file.name)
         if stored is None or (retry_skipped and stored.record["skipped"]):
             return False
-        known = (stored.record["size"], stored.record["mtime_ns"], stored.record.get("lr"))
-        return known == (file.size, file.mtime_ns, None if file.lr is None else list(file.lr))
+        if (file.lr is None) != (stored.record.get("lr") is None):
+            return False
+        lr = LowRes.of(self.settings) if file.lr is not None else None
+        try:
+            ScoredImages(file.root, {"images": {file.name: stored.record}}, lr=lr).check(file.name)
+        except InputError:
+            return False
+        return True
 
     def add(self, outcome: Outcome) -> None:
         """Keeps the outcome of an image, and writes a part when there are enough rows."""
@@ -246,7 +226,12 @@ class Parts:
 
     def meta(self, files: list[ImageFile]) -> dict[str, Any]:
         """The metadata of the table that these images make."""
-        return {**self.settings, **of_records(self._stored[f.name].record for f in files)}
+        about = {**self.settings, **of_records(self._stored[f.name].record for f in files)}
+        for file in files:  # the same contents may have come with another time
+            about["images"][file.name]["mtime_ns"] = file.mtime_ns
+            if file.lr is not None:
+                about["images"][file.name]["lr"] = list(file.lr)
+        return about
 
     def tables(self, files: list[ImageFile]) -> Iterator[pa.Table]:
         """Yields the rows of the images, in order.
@@ -322,6 +307,7 @@ class Parts:
                 rows = self._read(stored).slice(stored.offset, stored.record["rows"]) if stored.record["rows"] else None
                 small = stored.record["small"]
                 more = {n: stored.record.get(n, {}) for n in ("small_at", "tried")}
+                more["hashes"] = {key: stored.record[key] for key in HASHES if key in stored.record}
                 whole.add(Outcome(file, rows, stored.record["skipped"], small and (small[0], small[1]), **more))
             whole.flush()
             for path in sorted(self.folder.glob("part-*.parquet")):

@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.data.grid import Grid
-from srfast.data.images import ImageFile, read_rgb
-from srfast.data.lowres import LowRes, read_lr
+from srfast.data.images import ImageFile, read_hashed
+from srfast.data.lowres import LowRes, check_size
 from srfast.data.shrink import shrunk
 from srfast.errors import InputError
 from srfast.scoring.backends.choice import make_engine, make_pair_engine
 from srfast.scoring.backends.protocol import Engine, Scores, TakesSeveral, check_finite
 from srfast.scoring.columns import image_rows
 from srfast.scoring.image_size import choose
+from srfast.scoring.metadata import Outcome
 from srfast.scoring.network import Network, load_network
-from srfast.scoring.parts import Outcome
 from srfast.scoring.settings import AUTO, ScoreSettings
 
 LARGE = 1 << 23
@@ -63,6 +63,8 @@ class Decoded:
     """[H, W] of the smaller sizes, by fraction, once all sizes were made."""
     tried: dict[str, dict[str, float]] = field(default_factory=dict)
     """What ``image_size.choose`` looked at, once all sizes were made."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """As in ``Outcome``."""
 
 
 Read: TypeAlias = "tuple[ImageFile, Decoded | Outcome]"
@@ -79,14 +81,16 @@ class Job:
     def open(self, file: ImageFile) -> Decoded | Outcome:
         """The image, each size of which is made on demand, or why there is nothing to score."""
         try:
-            hr = read_rgb(file.path)
+            hr, digest = read_hashed(file.path)
+            hashes = {"sha256": digest}
             lr = None
             if self.settings.lr_images is not None:
-                pairs = LowRes(Path(self.settings.lr_images), self.settings.lr_template)
-                lr = read_lr(pairs.find(file.name), hr, file.path, self.settings.scale)
+                path = LowRes(Path(self.settings.lr_images), self.settings.lr_template).find(file.name)
+                lr, hashes["lr_sha256"] = read_hashed(path)
+                check_size(path, lr.shape[:2], file.path, hr.shape[:2], self.settings.scale)
         except InputError as error:
             return Outcome(file, skipped=str(error))
-        found = Decoded((), {})
+        found = Decoded((), {}, hashes=hashes)
         sizes = self._chosen if self.settings.shrink == (AUTO,) else self._sizes
         return replace(found, sizes=sizes(file, hr, lr, found))
 
@@ -172,8 +176,9 @@ class Job:
 
     def _outcome(self, file: ImageFile, rows: list[pa.Table], image: Decoded) -> Outcome:
         if not self.settings.several_sizes:
-            return Outcome(file, rows[0] if rows else None, small=image.small_at.get("1"))
-        return Outcome(file, pa.concat_tables(rows) if rows else None, small_at=image.small_at, tried=image.tried)
+            return Outcome(file, rows[0] if rows else None, small=image.small_at.get("1"), hashes=image.hashes)
+        table = pa.concat_tables(rows) if rows else None
+        return Outcome(file, table, small_at=image.small_at, tried=image.tried, hashes=image.hashes)
 
 
 def one_late(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outcome]:

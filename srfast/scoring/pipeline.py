@@ -29,10 +29,10 @@ from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
 from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.estimate import WORTH_SAYING, estimate
-from srfast.scoring.metadata import PASSED, VERSION, read_meta
+from srfast.scoring.metadata import PASSED, VERSION, Outcome, read_meta
 from srfast.scoring.network import Network
 from srfast.scoring.part_folder import check_table_folder
-from srfast.scoring.parts import Outcome, Parts
+from srfast.scoring.parts import Parts
 from srfast.scoring.per_image import Decoded, Job, Read, one_late, open_job
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import RESUMED, ScoreArguments, ScoreSettings
@@ -225,9 +225,10 @@ def _score_into(
     After an interrupt it ends when the images at work are done, so that no thread is left behind and the parts are
     whole.
     """
-    todo = [f for f in files if not parts.has(f, retry_skipped=True)]
+    threads = settings.threads or cores()
+    todo = [f for f, known in ordered_map(lambda f: parts.has(f, retry_skipped=True), files, threads) if not known]
     if not settings.skip_bad:
-        _check_readable(todo, settings.threads or cores())
+        _check_readable(todo, threads)
     done, patches = len(files) - len(todo), 0
     progress(done, len(files), 0)
     with finishing() as interrupted, flushing(parts), closing(source.outcomes(todo)) as outcomes:

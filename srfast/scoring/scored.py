@@ -7,15 +7,19 @@ same tables in the same words.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from srfast.data.hashing import of_file
 from srfast.data.lowres import LowRes
+from srfast.data.workers import ordered_map
 from srfast.errors import InputError
+from srfast.runtime.threads import cores
 
 
 def check_inside(path: Path, x: np.ndarray | int, y: np.ndarray | int, size: np.ndarray | int,
@@ -50,7 +54,7 @@ class ScoredImages:
     meta: Mapping[str, Any]
     """Metadata of the table."""
     moved: bool = False
-    """Whether the images have moved since they were scored; copying keeps the bytes, but not the modification time."""
+    """Whether the images have moved since they were scored."""
     lr: LowRes | None = None
     """Their given LR images, if there are any."""
     lr_moved: bool | None = False
@@ -73,28 +77,52 @@ class ScoredImages:
             )
         return cls(Path(folder), meta, root is not None, lr, lr_moved)
 
-    def check(self, image: str) -> Path:
-        """The path of an image, after a comparison with the table's metadata: bytes, and the modification time unless
-        the images have moved.
+    def check(self, image: str, *, contents: bool = True) -> Path:
+        """The path of an image, after a comparison of its file with the table's metadata.
+
+        Args:
+            image: A name in the table.
+            contents: Whether the file is read; otherwise only its size is compared, where the hash is known.
 
         Raises:
             InputError: the image or its LR image is missing or not the one that was scored.
         """
         path = self.root / image
+        then = self.meta.get("images", {}).get(image, {})
         try:
-            now = os.stat(path)
+            same = unchanged(path, then, self.moved, contents)
         except OSError as error:
             hint = "" if self.moved else "; `root` names the folder where the images have moved"
             raise InputError(f"{path}: {error.strerror}{hint}") from None
-        then = self.meta.get("images", {}).get(image, {})
-        _compare(path, now, then.get("size"), None if self.moved else then.get("mtime_ns"))
-        if self.lr is not None and self.lr_moved is not None and then.get("lr"):
+        low = path
+        if same and self.lr is not None and self.lr_moved is not None and then.get("lr"):
             low = self.lr.find(image)
             size, time = then["lr"]
-            _compare(low, os.stat(low), size, None if self.lr_moved else time)
+            known = {"size": size, "mtime_ns": time, "sha256": then.get("lr_sha256")}
+            same = unchanged(low, known, self.lr_moved, contents)
+        if not same:
+            raise InputError(f"{low}: has changed since it was scored; score it again")
         return path
 
+    def check_all(self, images: Iterable[str], *, contents: bool = True) -> list[Path]:
+        """``check`` of several images, each once, on all cores; the first that fails is reported."""
+        each = ordered_map(lambda image: self.check(image, contents=contents), dict.fromkeys(images), cores())
+        with closing(each) as found:
+            return [path for _, path in found]
 
-def _compare(path: Path, now: os.stat_result, size: int | None, time: int | None) -> None:
-    if size not in (None, now.st_size) or time not in (None, now.st_mtime_ns):
-        raise InputError(f"{path}: has changed since it was scored; score it again")
+
+def unchanged(path: Path, then: Mapping[str, Any], moved: bool = False, contents: bool = True) -> bool:
+    """Whether a file is the one that a table's metadata describe: by its size and its hash.
+
+    Tables that do not note hashes, such as those of ``loader`` dali, are compared by size and modification time, and
+    by size alone if the files have ``moved``, since copying keeps the bytes but not the time.
+
+    Raises:
+        OSError: the file is missing.
+    """
+    now = os.stat(path)
+    if then.get("size") not in (None, now.st_size):
+        return False
+    if then.get("sha256") is None:
+        return moved or then.get("mtime_ns") in (None, now.st_mtime_ns)
+    return not contents or of_file(path) == then["sha256"]

@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,13 +24,16 @@ from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import SelectArguments
 from srfast.data.atomic import atomic_path
 from srfast.data.images import find_images
+from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.models.registry import describe
 from srfast.runtime.locks import Lock
+from srfast.runtime.threads import cores
 from srfast.scoring.joining import join_columns, keys_of, read_table
 from srfast.scoring.metadata import read_meta
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import write_scores
+from srfast.scoring.scored import unchanged
 from srfast.scoring.settings import Scale, ScoreArguments
 from srfast.scoring.table import ScoreTable
 from srfast.settings import differs
@@ -170,15 +174,17 @@ def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
 
 
 def _check_unchanged(table: Path, files: list[str]) -> None:
-    """Refuses images with another size than when they were scored, and warns if only their times differ, as
-    copies' do."""
-    then = sorted(read_meta(table)["images"].items())
+    """Refuses images with other contents than when they were scored. Where their hashes are not known, it refuses other
+    sizes, and warns of other times, as copies have them."""
+    then = [known for _, known in sorted(read_meta(table)["images"].items())]
     touched = 0
-    for file, (_, known) in zip(files, then, strict=False):
-        now = os.stat(file)
-        if now.st_size != known["size"]:
-            raise InputError(f"{file}: has changed since {table} was scored; run the study into another folder")
-        touched += now.st_mtime_ns != known["mtime_ns"]
+    pairs = zip(files, then, strict=False)
+    same = ordered_map(lambda pair: unchanged(Path(pair[0]), pair[1], moved=True), pairs, cores())
+    with closing(same) as found:
+        for (file, known), is_same in found:
+            if not is_same:
+                raise InputError(f"{file}: has changed since {table} was scored; run the study into another folder")
+            touched += "sha256" not in known and os.stat(file).st_mtime_ns != known["mtime_ns"]
     if touched:
         log.warning("%d of %d images have other times than when %s was scored: a study does not score them again",
                     touched, len(files), table)  # fmt: skip

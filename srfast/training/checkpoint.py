@@ -85,7 +85,7 @@ def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any], ear
         earlier: The fingerprint of the data that a checkpoint without ``cache_bytes`` has.
     """
     grows = isinstance(saved.get("steps"), int) and saved["steps"] < asked["steps"]
-    passed = {"data", "cache_bytes", *(("steps",) if grows else ())}
+    passed = {"data", "contents", "cache_bytes", *(("steps",) if grows else ())}
     if (other := differs(saved, asked, [n for n in asked if n not in passed])) is not None:
         raise InputError(
             f"{other[0]}: {path} was trained with {other[1]!r}, got {other[2]!r}; "
@@ -98,7 +98,8 @@ def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any], ear
                 "resume with the same data or train into another folder"
             )
         return
-    if saved["data"] != asked["data"]:
+    # A checkpoint of an earlier version says nothing of contents.
+    if (saved["data"], saved.get("contents", asked["contents"])) != (asked["data"], asked["contents"]):
         raise InputError(
             f"data: {path} was trained with other images or patches; "
             "resume with the same data or train into another folder"

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from srfast.data import hashing
 from srfast.errors import InputError
+from srfast.runtime.threads import cores
 from srfast.training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class Plan:
             # Runs of before there was the setting have none.
             **({} if self.sample is None else {"sample": dataclasses.asdict(self.sample)}),
             "data": fingerprint(store, sampled=self.sample is not None),
+            "contents": contents(store),
             # The order of batches depends on it if images are streamed.
             "cache_bytes": None if store.fits else store.cache_bytes,
             **dataclasses.asdict(self.recipe),
@@ -98,6 +101,13 @@ def fingerprint(store: PairStore, sampled: bool = False) -> str:
     if sampled:
         digest.update(np.asarray(store.losses, np.float64).tobytes())
     return digest.hexdigest()[:16]
+
+
+def contents(store: PairStore) -> str:
+    """SHA-256 (16 digits) of the hashes of the store's files, which an image that keeps its name and size changes."""
+    used = [store.sources[number] for number in sorted({r.source for r in store.regions})]
+    files = dict.fromkeys(file for source in used for file in (source.path, source.lr) if file is not None)
+    return hashlib.sha256("\n".join(hashing.of_files(files, cores())).encode()).hexdigest()[:16]
 
 
 def earlier_fingerprint(store: PairStore) -> str:

@@ -101,8 +101,7 @@ def _coreset_regions(
     p.check_grid(scale_of(scale, p.meta))
     places, number = p.places()
     columns = zip(number, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
-    for image in dict.fromkeys(p.image):
-        p.images.check(image)
+    p.images.check_all(p.image)
     sources = [p.source(image, factor) for image, factor in places]
     for source in sources:
         _check_lr(source, scale)

@@ -156,7 +156,7 @@ def _check_images(images: ScoredImages) -> None:
     for name in images.meta["images"]:
         if not (images.root / name).exists():
             raise InputError(f"{images.root / name}: is missing since it was scored; score the images again")
-        images.check(name)
+    images.check_all(images.meta["images"])
 
 
 def _measured(images: list[Any], settings: ScoreArguments) -> ScoreTable:

@@ -63,7 +63,7 @@ def test_an_image_that_changes_meanwhile(
 
     def replaced(source: Any, scale: int) -> Any:
         if source.path.name == "whole.png":
-            os.utime(source.path, ns=(1, 1))
+            os.utime(source.path, ns=(1, 1))  # this core-set knows no hashes
         return real(source, scale)
 
     monkeypatch.setattr(stream, "read_images", replaced)

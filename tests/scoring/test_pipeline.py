@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -73,7 +74,12 @@ def test_metadata(photo_folder: Path, srcnn_weights: Weights) -> None:
     stat = (photo_folder / "astronaut.png").stat()
     meta = table.meta
     network = load_network(scorer, 2)
-    assert meta["images"]["astronaut.png"] == {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "rows": 15}
+    assert meta["images"]["astronaut.png"] == {
+        "size": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "sha256": hashlib.sha256((photo_folder / "astronaut.png").read_bytes()).hexdigest(),
+        "rows": 15,
+    }
     assert sum(i["rows"] for i in meta["images"].values()) == len(table)
     assert meta["root"] == str(photo_folder)
     assert meta["scorer"] == {"name": network.name, "sha256": network.sha256}

@@ -30,7 +30,7 @@ pytest.importorskip("sklearn", reason="clusters need scikit-learn")
 def scored(tmp_path_factory: pytest.TempPathFactory, photographs: dict[str, np.ndarray]) -> ScoreTable:
     root = tmp_path_factory.mktemp("scored")
     for name in ("astronaut", "coffee"):
-        Image.fromarray(photographs[name][100:196, 100:196]).save(root / f"{name}.png")
+        Image.fromarray(photographs[name][100:196, 100:196]).save(root / f"{name}.png", compress_level=0)
     return srfast.score(root, patch=48, stride=48, scorer="bicubic")
 
 
@@ -93,9 +93,18 @@ def test_changed_images_are_refused_and_moved_ones_are_not(reader: str, scored: 
     moved = tmp_path / "moved"
     shutil.copytree(scored.meta["root"], moved)
     here = ScoreTable(scored.table, {**scored.meta, "root": str(moved)})
-    os.utime(moved / "coffee.png", ns=(1, 1))  # another image of the same size: its bytes may be as many
-    with pytest.raises(InputError, match=r"coffee\.png: has changed since it was scored; score it again"):
-        READERS[reader](here, tmp_path, None)
+    coffee = moved / "coffee.png"
+    whole, state = coffee.read_bytes(), coffee.stat()
+    with Image.open(coffee) as photograph:
+        photograph.transpose(Image.Transpose.ROTATE_180).save(coffee, compress_level=0)
+    assert coffee.stat().st_size == state.st_size
+    os.utime(coffee, ns=(state.st_atime_ns, state.st_mtime_ns))
+    for root in (None, moved):
+        with pytest.raises(InputError, match=r"coffee\.png: has changed since it was scored; score it again"):
+            READERS[reader](here, tmp_path, root)
+    assert not (tmp_path / "out").exists()
+    coffee.write_bytes(whole)
+    os.utime(coffee, ns=(1, 1))
     READERS[reader](scored, tmp_path, moved)
     with open(moved / "coffee.png", "ab") as file:
         file.write(b"\0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -150,6 +151,20 @@ def test_another_cache_is_named(photo_folder: Path, tmp_path: Path) -> None:
     srfast.train("fsrcnn", photo_folder, tmp_path / "streamed", steps=1, cache_mb=0, **SMALL)
     with pytest.raises(InputError, match=r"cache_mb: expected 0, .* was trained, got enough for all images"):
         srfast.train(output=tmp_path / "streamed", resume=True, cache_mb=2048)
+
+
+def test_an_image_that_changed_at_the_same_size_and_time_is_noticed(photo_folder: Path, tmp_path: Path) -> None:
+    path = photo_folder / "astronaut.png"
+    with Image.open(path) as image:
+        image.save(path, compress_level=0)
+    srfast.train("fsrcnn", photo_folder, tmp_path / "run", steps=1, **SMALL)
+    state = path.stat()
+    with Image.open(path) as image:
+        image.transpose(Image.Transpose.ROTATE_180).save(path, compress_level=0)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert path.stat().st_size == state.st_size
+    with pytest.raises(InputError, match=r"data: .* was trained with other images or patches"):
+        srfast.train(output=tmp_path / "run", resume=True, steps=2)
 
 
 @pytest.mark.parametrize("cache", [0, 2048])
