@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from cachetools import LRUCache
 
+from srfast.data.hashing import of_file
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.packed import Layout, Packed, Write, packed
 from srfast.data.parquet import check_names
@@ -336,13 +337,13 @@ class Pairs:
         return packed(folder, name, self._digest(places), Layout(p.size, self.scale), fill)
 
     def _digest(self, places: list[tuple[str, float]]) -> str:
-        """SHA-256 of all that the pixels of the pairs depend on: files by their bytes and time, places and scale."""
+        """SHA-256 of all that the pixels of the pairs depend on: files by their hashes, places and scale."""
         p, total = self.patches, sha256()
+        p.images.check_all(p.image)
         for image, factor in places:
             source = p.source(image, factor)
-            files = [p.images.check(image), *([source.lr] if source.lr else [])]
-            about = [(str(file.resolve()), (now := file.stat()).st_size, now.st_mtime_ns) for file in files]
-            total.update(repr((image, factor, about)).encode())
+            hashes = [of_file(file) for file in (source.path, source.lr) if file is not None]
+            total.update(repr((image, factor, hashes)).encode())
         names, number = np.unique(p.image, return_inverse=True)
         total.update(repr((self.scale, names.tolist())).encode())
         for column in (number, p.x, p.y, p.size, p.factor):
