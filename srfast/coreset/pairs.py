@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from cachetools import LRUCache
 
+from srfast.coreset.described import check_selection
 from srfast.data.hashing import of_file
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.packed import Layout, Packed, Write, packed
@@ -135,6 +136,7 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
     if not pa.types.is_string(image.type) or image.null_count:
         raise InputError(f"{name}: column 'image': expected paths of images, none missing, got {image.type}")
     checked_shards([meta])
+    check_selection(name, meta.get("selection"))
     check_paths(name, table)
     check_places(name, table)
     sizes_of(table, meta, name)

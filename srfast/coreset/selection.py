@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from srfast.coreset.condition import passing
 from srfast.coreset.counting import counted, exact_sum, first_holding, goal_of, shares, short_of
+from srfast.coreset.described import check_selection
 from srfast.coreset.duckdb_selection import Files, Large, takes
 from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
@@ -61,6 +62,7 @@ class CoreSet(Rows):
         if "rank" not in table.schema.names:
             raise InputError(f"{path}: expected a core-set, got a score table; make one with `srfast select`")
         check_columns(path, table, CORESET_SCHEMA)
+        check_selection(path, meta.get("selection"))
         check_paths(path, table)
         return cls(table.select(with_extras(CORESET_SCHEMA, table.schema).names), meta)
 

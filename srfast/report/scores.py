@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from srfast.coreset.condition import passing
+from srfast.coreset.described import check_selection, not_repeated
 from srfast.coreset.methods.sorting import FAINT, descending
 from srfast.coreset.one_size import one_size
 from srfast.coreset.rejects import rejected
@@ -23,6 +25,7 @@ from srfast.scoring.rows import coded
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, ScoreTable, check_columns, check_paths
 
+log = logging.getLogger(__name__)
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
 WORDS = 1000
 """Largest number of different values of a column of text that is shown."""
@@ -193,6 +196,7 @@ def read_scores(
         if "selection" not in own:
             raise InputError("core-set: expected a core-set, got a score table; make one with `srfast select`")
         _check_belongs(meta, own, root is not None)
+        check_selection("core-set", own["selection"])
         selection = own["selection"] or {}
         check_columns("core-set", coreset, SCHEMA)
         places = _Places(images, code, x, y, *sizes_of(table, meta, "score table"))
@@ -291,12 +295,14 @@ def _status(places: _Places, coreset: pa.Table, csize: np.ndarray) -> np.ndarray
 
 
 def _passing(table: pa.Table, meta: dict[str, Any], selection: dict[str, Any]) -> np.ndarray:
-    """The rows of which a selection took its fractions; none if they cannot be found again, because the list of what it
-    left out is gone or has changed."""
+    """The rows of which a selection took its fractions; none if they cannot be found again from the table alone."""
     where, found = selection.get("where"), np.arange(len(table))
+    if why := not_repeated(selection, table.column_names):
+        log.warning("core-set: which patches it dropped as the hardest is not shown: %s", why)
+        return found[:0]
     try:
         rows = found if where is None else passing(table, where)
-        rows = rows[~rejected(table, bool(selection.get("clean")), selection.get("reject"))[0][rows]]
+        rows = rows[~rejected(table, bool(selection.get("clean")), None)[0][rows]]
         if selection.get("one_size"):
             rows, _ = one_size(ScoreTable(table, meta), rows)
     except (InputError, RunError):

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from srfast.coreset.condition import passing
+from srfast.coreset.described import not_plain
 from srfast.coreset.features import describe, spectrum, standardised
 from srfast.coreset.methods.sorting import descending
 from srfast.coreset.selection import CoreSet, select
@@ -79,6 +80,10 @@ class View:
         low, high = _number(asked, "low", 0.0), _number(asked, "high", 1.0)
         share, error = _number(asked, "keep", 0.5), asked.get("error") == "1"
         where = asked.get("where", "").strip() or None
+        theirs = self.scores.selection.get("where")
+        if where is not None and theirs is not None and where == str(theirs).strip():
+            if (odd := not_plain(where, self.table.columns)) is not None:
+                raise InputError(f"where: the condition of the core-set is not run, since it {odd}; write your own")
         by = asked.get("by", "loss")
         if by not in self.ranks:  # `select` would take a file of functions too, and run it
             raise InputError(f"by: expected one of {', '.join(self.ranks)}, got {by!r}")

