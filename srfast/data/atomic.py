@@ -47,6 +47,8 @@ def atomic_path(path: Path, aside: Path | None = None, *, judge: Callable[[], ob
     folder = final.parent
     if not folder.is_dir():
         raise InputError(f"{path}: expected a file in an existing folder; {no_folder(folder)}")
+    if final.is_symlink():
+        raise InputError(f"{path}: is a symbolic link that leads to itself; choose another output")
     if final.exists() and not final.is_file():
         raise InputError(f"{path}: expected a file to write; a {thing(final)} is there")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -134,6 +136,8 @@ def _rename(temporary: Path, final: Path, judge: Callable[[], object] | None) ->
         try:
             rename_new(temporary, final)
         except FileExistsError:  # it came just now
+            if final.is_symlink():
+                raise InputError(f"{final}: has become a symbolic link that leads to itself") from None
             continue
         return
     for patience in (0.05, 0.2, 0.5, 0):

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from srfast.data.atomic import atomic_path, flush_folder, keep_mode
 from srfast.data.provenance import MARK, generator, kind_of
+from srfast.data.renaming import is_mounted
 from srfast.data.scratch import TEMPORARY, sweep
 from srfast.data.wording import a_kind, no_folder, thing
 from srfast.errors import InputError
@@ -49,6 +50,7 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     """
     final = _resolved(path)
     folder = final.parent
+    check_replaceable(path, final)
     if kind in _TABLES and not final.exists() and final.suffix.lower() in _NOT_TABLES:
         raise InputError(f"{path}: {a_kind(kind)} is a parquet file; expected a name ending in .parquet")
     if not folder.is_dir():
@@ -127,6 +129,9 @@ def output_folder(
     """
     inputs = list(inputs)
     folder = _resolved(path)
+    if becomes is not None:
+        check_replaceable(becomes, becomes)
+    _check_link(path, folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{path}: expected a folder to write to; a {thing(folder)} is there")
     if folder.is_dir() and files is None:
@@ -167,6 +172,32 @@ def output_folder(
                 (folder / MARK).unlink()
             with suppress(OSError):
                 folder.rmdir()
+
+
+def check_replaceable(path: str | os.PathLike[str], final: Path) -> None:
+    """Refuses, before the work, what no rename replaces at its end.
+
+    Args:
+        path: The output as the user named it.
+        final: The same without symbolic links.
+
+    Raises:
+        InputError: it is a mount point, a link that leads to itself, or a folder that may not be written to.
+    """
+    _check_link(path, final)
+    if not final.exists():
+        return
+    folder = final.is_dir()
+    if is_mounted(final):
+        way = f"a folder in it, such as {os.path.join(path, 'out')}" if folder else "a file in a folder that is mounted"
+        raise InputError(f"{path}: is a mount point, which cannot be replaced; choose {way}")
+    if folder and not os.access(final, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: no permission to write in it")
+
+
+def _check_link(path: str | os.PathLike[str], final: Path) -> None:
+    if final.is_symlink():
+        raise InputError(f"{path}: is a symbolic link that leads to itself; choose another output")
 
 
 def check_folder_name(path: str | os.PathLike[str]) -> None:

@@ -1,15 +1,27 @@
-"""Atomic renames: to a name that must be free, and of two folders for each other."""
+"""Atomic renames: to a name that must be free, and of two folders for each other; and what no rename replaces."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import os
+import re
 import secrets
 from pathlib import Path
 
 _AT_FDCWD, _NOREPLACE, _EXCHANGE = -100, 1, 2  # linux/fs.h
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
 _LACKING = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def is_mounted(path: Path) -> bool:
+    """Whether something is mounted at a path without symbolic links: a folder, or a single file, as containers do."""
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            points = {_ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), line.split()[4]) for line in file}
+    except (OSError, IndexError):  # no Linux
+        return os.path.ismount(path)
+    return os.fsencode(path) in points
 
 
 def rename_new(old: Path, new: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from srfast.data.atomic import atomic_path
-from srfast.data.files import PARTS, check_folder_name, output_folder
+from srfast.data.files import PARTS, check_folder_name, check_replaceable, output_folder
 from srfast.data.provenance import MARK, kind_of
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import LOCK, Lock
@@ -110,6 +110,7 @@ def _tidy(output: Path, final: Path) -> None:
 
 def _is_there(output: Path, final: Path, settings: dict[str, Any], resume: bool) -> bool:
     """Whether the export is finished; raises InputError if something else is in its place."""
+    check_replaceable(output, final)
     if not final.exists() or (final.is_dir() and not any(final.iterdir())):
         return False
     if not resume or kind_of(final) != KIND:

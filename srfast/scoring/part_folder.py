@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from srfast.data import provenance
-from srfast.data.files import check_folder_name
+from srfast.data.files import check_folder_name, check_replaceable
 from srfast.data.scratch import TEMPORARY
 from srfast.data.wording import no_folder
 from srfast.errors import InputError, RunError
@@ -33,7 +33,8 @@ def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = 
         InputError: it may not.
     """
     check_folder_name(folder)
-    folder = Path(os.path.realpath(folder))
+    name, folder = folder, Path(os.path.realpath(folder))
+    check_replaceable(name, folder)
     if not folder.parent.is_dir():
         raise InputError(f"{folder}: expected a folder in an existing folder; {no_folder(folder.parent)}")
     if not folder.exists():

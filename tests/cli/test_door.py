@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,12 +140,16 @@ def place(path: Path, thing: str) -> None:
     elif thing == "folder":
         path.mkdir()
         (path / "mine").write_bytes(FOREIGN)
+    elif thing == "link to itself":
+        path.symlink_to(path.name)
     else:
         path.symlink_to("elsewhere")
         Path(path.parent, "elsewhere").write_bytes(FOREIGN)
 
 
-@pytest.mark.parametrize("thing", ["foreign file", "named pipe", "device", "folder", "link to a foreign file"])
+@pytest.mark.parametrize(
+    "thing", ["foreign file", "named pipe", "device", "folder", "link to a foreign file", "link to itself"]
+)
 @pytest.mark.parametrize("command", FILES)
 def test_what_lies_at_an_output_file(command: str, thing: str, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
     place(work / "out.parquet", thing)
@@ -152,7 +158,7 @@ def test_what_lies_at_an_output_file(command: str, thing: str, work: Path, capfd
     assert content(work) == before
 
 
-@pytest.mark.parametrize("thing", ["foreign file", "named pipe", "device"])
+@pytest.mark.parametrize("thing", ["foreign file", "named pipe", "device", "link to itself"])
 @pytest.mark.parametrize("command", FOLDERS)
 def test_what_lies_at_an_output_folder(command: str, thing: str, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
     place(work / "out", thing)
@@ -161,7 +167,7 @@ def test_what_lies_at_an_output_folder(command: str, thing: str, work: Path, cap
     assert content(work) == before
 
 
-@pytest.mark.parametrize("thing", ["foreign file", "named pipe", "link to a foreign file"])
+@pytest.mark.parametrize("thing", ["foreign file", "named pipe", "link to a foreign file", "link to itself"])
 @pytest.mark.parametrize(("command", "name"), IN_FOLDERS)
 def test_what_lies_in_an_output_folder(
     command: str, name: str, thing: str, work: Path, capfd: pytest.CaptureFixture[str]
@@ -170,6 +176,47 @@ def test_what_lies_in_an_output_folder(
     before = content(work)
     assert "out" in refused(capfd, *FOLDERS[command][0], "out")
     assert content(work) == before
+
+
+@pytest.mark.parametrize(
+    ("output", "arguments"),
+    [
+        ("scores/", FILES["score"]),
+        ("s.parquet", FILES["select"]),
+        ("pairs", ("export", "c.parquet", "--to", "list", "-o")),
+    ],
+)
+def test_a_mount_point_is_found_before_the_work(output: str, arguments: tuple[str, ...], work: Path) -> None:
+    """As `docker -v` makes it: all the work was done beside it, and then could not be renamed to it."""
+    place = work / "mounted" / output.rstrip("/")
+    place.parent.mkdir()
+    if place.suffix:
+        place.touch()
+    else:
+        place.mkdir()
+    script = f"mount --bind '{place}' '{place}' && exec \"$@\""
+    entered = ["unshare", "--map-root-user", "--mount", "sh", "-ec", script, "sh"]
+    try:
+        if subprocess.run([*entered, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("no right to mount")
+    except OSError:
+        pytest.skip("unshare is not installed")
+    command = [sys.executable, "-m", "srfast", *arguments, f"mounted/{output}"]
+    done = subprocess.run([*entered, *command], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is a mount point, which cannot be replaced; choose a f" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [p.name for p in place.parent.iterdir()] == [place.name]
+
+
+def test_an_empty_folder_that_may_not_be_written_to(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It was replaced, and what the run had noted in it stayed."""
+    (work / "out").mkdir(mode=0o555)
+    if os.access(work / "out", os.W_OK):
+        pytest.skip("this user may write everywhere")
+    for arguments in (FILES["score"], FOLDERS["export"][0]):
+        assert "no permission to write in it" in refused(capfd, *arguments, "out/")
+        assert not list((work / "out").iterdir())
 
 
 @pytest.mark.parametrize(
