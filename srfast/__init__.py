@@ -18,6 +18,7 @@ _NAMES = {
     "ScoreTable": "srfast.scoring.table",
     "join": "srfast.scoring.joining",
     "stats": "srfast.scoring.statistics",
+    "recommend": "srfast.workflows.recommendation",
     "select": "srfast.coreset.selection",
     "CoreSet": "srfast.coreset.selection",
     "Column": "srfast.coreset.settings",
@@ -114,4 +115,5 @@ if TYPE_CHECKING:
     from srfast.workflows.degrading import degrade as degrade
     from srfast.workflows.pruning import Pruned as Pruned
     from srfast.workflows.pruning import prune as prune
+    from srfast.workflows.recommendation import recommend as recommend
     from srfast.workflows.training import train as train

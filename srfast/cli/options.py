@@ -67,6 +67,11 @@ def option(field: dataclasses.Field[Any], **changed: Any) -> Callable[[F], F]:
     flags = [*changed.pop("short", ()), flag]
     help = in_options(about["help"])
     if kind.written == "flag":
+        if "off" in about:
+            flags[-1] += f"/{about['off']}"
+        if "shown" in about:
+            help += f"  [default: {in_options(about['shown'])}]"
+            changed = {"default": None, **changed}
         return click.option(*flags, field.name, is_flag=True, **{"help": help, **changed})
     if "shown" in about:
         help += f"  [default: {in_options(about['shown'])}]"

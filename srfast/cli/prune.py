@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from srfast.cli import score as score_command
 from srfast.cli import select as select_command
-from srfast.cli.options import emit, json_option, quiet, result, settings
-from srfast.coreset.settings import Selection
-from srfast.scoring.settings import ScoreRun
+from srfast.cli.options import emit, json_option, quiet, result, say, settings
+from srfast.workflows.settings import PruneArguments
 
 
-@click.command("prune", short_help="Score images, select a core-set and write a report.")
+@click.command("prune", short_help="Decide which patches of your images to train on, and why.")
 @click.argument("images", nargs=-1, required=True, type=click.Path())
-@settings(ScoreRun, "shard")
-@settings(Selection)
+@settings(PruneArguments, "shard")
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")
 @json_option()
-def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
-    """Score IMAGES (files and folders), select a core-set and write a report.
+@click.pass_context
+def command(ctx: click.Context, /, images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
+    """Decide which patches of IMAGES (files and folders) are worth training on, and say why.
 
-    The command writes OUTPUT/scores.parquet, OUTPUT/coreset.parquet and OUTPUT/report.html. When it is run again, for
-    example with another --keep, it uses the scores that are already there.
+    Spoilt images and copies are left out, each image is taken at the size where it is sharp, and the hardest patches
+    are kept that hold a fixed share of the error. Every option overrides its part of the decision.
+
+    The command writes OUTPUT/scores.parquet, coreset.parquet and report.html, and audit.html, images.csv and
+    rejects.csv to look at what is left out. When it is run again, it uses the scores that are already there.
     """
-    run(images, Path(output), as_json, **options)
+    given = {n: v for n, v in options.items() if ctx.get_parameter_source(n) is not ParameterSource.DEFAULT}
+    run(images, Path(output), as_json, **given)
 
 
 def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options: Any) -> Path:
-    """Scores, selects and reports, and returns the path of the report."""
+    """Decides, writes and says what was decided, and returns the path of the report."""
+    PruneArguments(**options)  # before anything heavy is imported
     from srfast.workflows.pruning import prune
 
     scores = str(folder / "scores.parquet")
@@ -41,16 +47,45 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
         scored=None if as_json else lambda s: score_command.report(s, scores, as_json=False),
         **options,
     )
+    coreset = folder / "coreset.parquet"
+    selection = done.coreset.meta["selection"]
     if as_json:
         emit(
             {
-                "output": str(folder), "scores": scores, "coreset": str(folder / "coreset.parquet"),
+                "output": str(folder), "scores": scores, "coreset": str(coreset),
                 "report": str(done.report), "patches": done.summary.patches, "kept": len(done.coreset),
                 "skipped": done.summary.meta["skipped"], "small": done.summary.meta["small"],
                 "passed_over": done.summary.meta.get("passed_over", {}),
+                "decision": done.decision and done.decision.as_dict(), "changed": done.changed,
+                "configuration": done.configuration and str(done.configuration),
             }
         )  # fmt: skip
         return done.report
-    select_command.report(done.coreset, str(folder / "coreset.parquet"), as_json=False)
+    if done.decision is None:
+        select_command.report(done.coreset, str(coreset), as_json=False)
+    else:
+        for sentence in done.decision.sentences[:2]:
+            result(sentence)
+        followed = selection["kept"] == done.decision.ratio.figures["kept"]
+        result(done.decision.ratio.sentence if followed else _kept(selection))
+        if selection["short"]:
+            say(f"srfast: {selection['short']}")
+        for sentence in done.changed:
+            result(f"Since the last run: {sentence}")
+    if done.decision is not None and any(v > 0 for v in (done.decision.left_out.figures["left_out"],)):
+        result(f"what was left out -> {done.audit}")
+    if done.configuration is not None:
+        result(f"pairs -> {done.export}")
+        result(f"configuration -> {done.configuration}")
+    elif done.decision is not None:
+        pairs = shlex.quote(str(folder / "pairs"))
+        result(f"train: srfast export {shlex.quote(str(coreset))} --to basicsr -o {pairs}")
     result(f"report -> {done.report}")
     return done.report
+
+
+def _kept(selection: dict[str, Any]) -> str:
+    """What is kept if the options decide it."""
+    held = selection["shares"]["loss"]
+    error = "" if held is None else f", which hold {100 * held:.3g} % of the error"
+    return f"As the options say, {selection['kept']:,} of {selection['passing']:,} patches are kept{error}."

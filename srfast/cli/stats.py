@@ -28,8 +28,14 @@ def command(scores: tuple[str, ...], images: int, allow_missing_shards: bool, as
     SCORES is one score table, all shards of one, or a core-set.
     """
     from srfast.scoring.statistics import stats
+    from srfast.scoring.table import one_table
 
-    found = stats(scores, allow_missing_shards=allow_missing_shards)
+    table = one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards)
+    found = stats(table)
+    if "rank" not in table.columns:
+        from srfast.workflows.recommendation import recommend
+
+        found["recommendation"] = recommend(table).as_dict()
     if as_json:
         emit(found)
     else:
@@ -72,6 +78,12 @@ def _print(found: dict[str, Any], images: int) -> None:
                 for size, of in found["sizes"].items()
             ),
         )  # fmt: skip
+    if "recommendation" in found:
+        advised = found["recommendation"]
+        console.print("Recommended")
+        for part in ("left_out", "sizes", "ratio"):
+            console.print(f"  {advised[part]['sentence']}")
+        console.print()
     shares = found["share_of_error"]
     table(
         "Share of the summed loss in the hardest patches",

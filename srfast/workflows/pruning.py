@@ -1,35 +1,37 @@
-"""Scoring, selection and report in one call."""
+"""From images to a core-set and its report in one call, as the decision on the pool says (``recommendation``)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, cast
 
+import numpy as np
+
+from srfast.coreset.rejects import known_defects, marked
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import Selection
+from srfast.data.atomic import checksum
 from srfast.data.files import output_folder
-from srfast.report.writing import write_report
+from srfast.errors import InputError
+from srfast.report.verdict_page import audit_page
+from srfast.report.writing import write_page, write_report
+from srfast.scoring.metadata import read_meta
 from srfast.scoring.pipeline import Images, Summary, write_scores
-from srfast.scoring.settings import ANY, ScoreArguments, ScoreRun
+from srfast.scoring.rows import coded
 from srfast.scoring.table import ScoreTable
-from srfast.settings import documented, setting
+from srfast.settings import documented, renamed
+from srfast.workflows.recommendation import NOT_LIMITS, Recommendation, decide, statistics
+from srfast.workflows.settings import PruneArguments
+from srfast.workflows.verdicts import MARKED, Verdict, judge, of_ours, reject_copies, write_lists
 
 P = ParamSpec("P")
 
-
-@dataclass(frozen=True, kw_only=True)
-class PruneArguments(ScoreRun, Selection):
-    """The settings of ``srfast.score`` and of ``srfast.select``, and one that concerns the call."""
-
-    scored: Callable[[Summary], None] | None = setting(
-        None, "Function that is called with the summary of the scores when they are written.", ANY, python=True
-    )
-
-
 FILES = {"scores.parquet": "score table", "coreset.parquet": "core-set", "report.html": "report"}
+DECIDED = {**FILES, "audit.html": "audit", "images.csv": "verdicts", MARKED: "rejects"}
+"""What is written when srfast decides; ``rejects.csv``, which a person may edit, comes with them."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,24 @@ class Pruned:
     summary: Summary
     """Summary of the scores."""
     coreset: CoreSet
+    decision: Recommendation | None = None
+    """What was decided, and why; None with ``preset`` paper."""
+    changed: list[str] = field(default_factory=list)
+    """What is otherwise than in the decision that was there before, in sentences."""
+    rejects: Path | None = None
+    """The list of what is left out, which is followed; None if nothing is listed."""
+    export: Path | None = None
+    """Folder of the pairs, with ``trainer``."""
+    configuration: Path | None = None
+    """The trainer's configuration, with ``trainer``."""
 
     @property
     def report(self) -> Path:
         return self.folder / "report.html"
+
+    @property
+    def audit(self) -> Path:
+        return self.folder / "audit.html"
 
 
 class _Prune(Protocol[P]):
@@ -58,31 +74,152 @@ def _typed(settings: Callable[P, PruneArguments]) -> Callable[[Callable[..., Pru
 
 @_typed(PruneArguments)
 def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pruned:
-    """Scores images, selects a core-set and writes a report, as ``srfast prune`` does.
+    """Decides what of a set of images is worth training on, and writes it, as ``srfast prune`` does.
+
+    Images with defects, copies and, with ``against``, test images are left out; each image is taken at the size that
+    its own measures choose; the hardest patches are kept that hold a fixed share of the error
+    (``srfast.recommend``). Every argument that is given overrides its part of the decision.
 
     Args:
         images: Files and folders, as for ``srfast.score``.
-        output: Folder for scores.parquet, coreset.parquet and report.html. Each file appears whole or not at all.
-            Scores of the same images and settings that are there already are used again.
+        output: Folder for scores.parquet, coreset.parquet, report.html, audit.html, images.csv and rejects.csv. Each
+            file appears whole or not at all. Scores of the same images and settings that are there already are used
+            again, and a list rejects.csv that was edited since it was written is followed.
         **options: settings
 
     Returns:
-        The folder, the summary of the scores, the core-set and the path of the report.
+        The folder, the summary of the scores, the core-set, the decision and the path of the report.
 
     Raises:
-        InputError: ``srfast.score`` or ``srfast.select`` would raise it, or an argument is one of neither.
+        InputError: ``srfast.score`` or ``srfast.select`` would raise it, an argument is one of neither, or nothing is
+            left of the images.
         RunError: the backend cannot be used, or the disk is full.
     """
-    asked = PruneArguments.of({**options, **({"defects": True} if options.get("clean") else {})})
+    given = renamed(options, PruneArguments.__dataclass_fields__.values())
+    asked = PruneArguments(**given)
     folder = Path(output)
-    scores, coreset, report = (folder / n for n in FILES)
     inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
-    with output_folder(folder, "prune", inputs, FILES):
-        summary = write_scores(inputs, scores, replace(asked.part(ScoreArguments), resume=asked.resume or None))
+    with output_folder(folder, "prune", inputs, DECIDED if asked.decides else FILES):
+        before = _before(folder / "coreset.parquet")
+        summary = write_scores(inputs, folder / "scores.parquet", asked.scoring(given))
         if asked.scored:
             asked.scored(summary)
-        table = ScoreTable.read(scores)
-        chosen = select(table, **vars(asked.part(Selection)))
-        chosen.write(coreset)
-        write_report(table, chosen, report)
-    return Pruned(folder, summary, chosen)
+        table = ScoreTable.read(folder / "scores.parquet")
+        mine = {n: v for n, v in given.items() if n in Selection.__dataclass_fields__ and n != "clean"}
+        if asked.decides:
+            done = _decided(table, folder, asked, mine, summary)
+        else:
+            done = Pruned(folder, summary, select(table, **{**mine, "clean": bool(asked.clean)}))
+        done.coreset.write(folder / "coreset.parquet")
+        write_report(table, done.coreset, folder / "report.html", source=[str(folder / "scores.parquet")])
+    done = replace(done, changed=_changed(before, done.coreset.meta))
+    return done if asked.trainer is None else _exported(done, asked.trainer)
+
+
+def _decided(
+    table: ScoreTable, folder: Path, asked: PruneArguments, mine: Mapping[str, Any], summary: Summary
+) -> Pruned:
+    """Judges the images, decides, and selects; the audit's page and lists are written on the way."""
+    judged = known_defects(table.columns) and asked.clean is not False
+    verdicts = judge(table)
+    if not judged:
+        _follow(verdicts, ())
+    reject_copies(verdicts, Path(table.meta["root"]), asked.against, copies=asked.clean is not False)
+    listed = mine.get("reject") or _edited(folder)
+    if listed is None:
+        reasons = {**(marked(table.table, True, None) if judged else {}), **_copies(table, verdicts)}
+        found = statistics(table, reasons, judged)
+        if found.overruled:
+            _follow(verdicts, NOT_LIMITS)
+        rejects = write_lists(folder, verdicts, table)
+    else:
+        rejects = Path(listed)
+        found = statistics(table, _listed(table, rejects), True)
+        write_lists(folder, verdicts, table)
+    write_page(audit_page(verdicts, table, Path(table.meta["root"])), folder / "audit.html")
+    # The list is named as it lies beside the core-set.
+    name = rejects.name if rejects.parent == folder else str(rejects)
+    decision = decide(found, {"reject": name})
+    chosen = select(table, **{**_together(decision, mine), "reject": rejects})
+    chosen.meta["selection"]["reject"] = name
+    chosen.meta["decision"] = decision.as_dict()
+    return Pruned(folder, summary, chosen, decision, rejects=rejects)
+
+
+def _together(decision: Recommendation, mine: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the selection: the decision's, of which those that are given override their part."""
+    advised = dict(decision.selection)
+    if any(mine.get(name) is not None for name in ("keep", "keep_loss", "window")):
+        advised = {n: v for n, v in advised.items() if n not in ("keep", "keep_loss")}
+    elif mine.get("flat_floor") or mine.get("method", "loss") in ("stratified", "hdc", "diverse"):
+        # What depends on the number of patches takes the share that the decision comes to.
+        advised = {n: v for n, v in advised.items() if n != "keep_loss"} | {"keep": decision.ratio.figures["share"]}
+    if mine.get("one_size"):
+        advised.pop("sizes", None)
+    return {**advised, **mine}
+
+
+def _follow(verdicts: Mapping[str, Verdict], limits: tuple[str, ...]) -> None:
+    """Takes back every verdict of a limit, except for these reasons."""
+    for verdict in verdicts.values():
+        verdict.out, verdict.patches = {}, {}
+        if verdict.verdict == "reject" and "small" not in verdict.reasons and not set(limits) & set(verdict.reasons):
+            verdict.verdict, verdict.reasons = "keep", []
+
+
+def _copies(table: ScoreTable, verdicts: Mapping[str, Verdict]) -> dict[str, np.ndarray]:
+    """By reason that is no limit, the rows of the images that are left out for it."""
+    names, image = coded(table.table.column("image"))
+    return {reason: np.array([reason in verdicts[name].reasons for name in names])[image] for reason in NOT_LIMITS}
+
+
+def _listed(table: ScoreTable, path: Path) -> dict[str, np.ndarray]:
+    """By the first reason of an entry, the rows that a list leaves out."""
+    found: dict[str, np.ndarray] = {}
+    for reason, rows in marked(table.table, False, path).items():
+        first = reason.partition(";")[0]
+        found[first] = found[first] | rows if first in found else rows
+    return found
+
+
+def _edited(folder: Path) -> Path | None:
+    """The list in the folder, if somebody has edited it since it was written."""
+    path = folder / "rejects.csv"
+    return path if path.exists() and checksum(path) not in of_ours(folder) else None
+
+
+def _before(path: Path) -> dict[str, Any]:
+    """The metadata of the core-set that is there; empty if there is none."""
+    try:
+        return read_meta(path) if path.is_file() else {}
+    except InputError:
+        return {}
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What an earlier decision on this folder said otherwise, in sentences."""
+    was, is_now = before.get("decision"), now.get("decision")
+    if not was or not is_now:
+        return []
+    try:
+        old, new = set(before["images"]), set(now["images"])
+        parts = (("left_out", "left_out"), ("sizes", "larger_than_their_detail"), ("ratio", "kept"))
+        pairs = [(was[part]["figures"][name], is_now[part]["figures"][name]) for part, name in parts]
+    except (KeyError, TypeError):  # of another version
+        return []
+    found = []
+    if new != old:
+        found.append(
+            f"{len(new - old):,} images are new and {len(old - new):,} are gone; other scores were used again."
+        )
+    said = ("images were left out", "images were taken smaller", "patches were kept")
+    found += [f"{a:,} {what}, {b:,} are now." for what, (a, b) in zip(said, pairs, strict=True) if a != b]
+    return found
+
+
+def _exported(done: Pruned, trainer: str) -> Pruned:
+    """Writes the pairs and the whole configuration of a trainer."""
+    from srfast.exporting.job import export
+
+    made = export(done.coreset, done.folder / "pairs", to="folder")
+    return replace(done, export=made.path, configuration=made.path / f"{trainer}.yml")

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from srfast.scoring.settings import ANY, MODES, Mode, ScoreRun, allow_missing_shards
+from srfast.coreset.settings import Selection
+from srfast.errors import InputError
+from srfast.scoring.settings import ANY, AUTO, MODES, Mode, ScoreArguments, ScoreRun, allow_missing_shards
 from srfast.settings import SWITCH, one_of, paths, setting
 
 if TYPE_CHECKING:
     from srfast.scoring.network import Scorer
+    from srfast.scoring.pipeline import Summary
+
+Trainer = Literal["redux", "neosr"]
+Preset = Literal["paper"]
+
+
+def tests(fate: str) -> Any:
+    """The setting ``against``, which audit and prune have."""
+    return setting(
+        (),
+        f"Test images, or folders of them; copies of them are {fate}. Repeatable.",
+        paths("folders and files"),
+        metavar="DIR",
+        repeated=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +44,64 @@ class AuditArguments(ScoreRun):
     mode: Mode = setting("dense", "How patches are scored, as for `srfast score`.", one_of(*MODES))
     skip_bad: bool = setting(True, "Go on after files that cannot be read; their verdict is unreadable.", SWITCH)
     defects: bool = setting(True, "Measure the defects by which images are judged.", SWITCH)
-    against: tuple[str | os.PathLike[str], ...] = setting(
-        (),
-        "Test images, or folders of them; copies of them are rejected. Repeatable.",
-        paths("folders and files"),
-        metavar="DIR",
-        repeated=True,
-    )
+    against: tuple[str | os.PathLike[str], ...] = tests("rejected")
     allow_missing_shards: bool = allow_missing_shards()
     patches: bool = setting(False, "Also compare patch by patch for near-duplicates, as `srfast dedup` does.", SWITCH)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneArguments(ScoreRun, Selection):
+    """The settings of ``srfast.score`` and of ``srfast.select``, and those of the decision."""
+
+    preset: Preset | None = setting(
+        None,
+        "Setting to take in place of the decision. paper: that of the paper, which leaves nothing out, scores each "
+        "patch by itself at full size and keeps the hardest half.",
+        one_of(*get_args(Preset)),
+        shown="srfast decides",
+    )
+    quick: bool = setting(False, "Rank patches by bicubic interpolation's own error, without the network.", SWITCH)
+    against: tuple[str | os.PathLike[str], ...] = tests("left out")
+    clean: bool | None = setting(  # type: ignore[assignment]
+        None,
+        "Leave out images and patches beyond the limits of the defects, and copies of other images.",
+        SWITCH,
+        off="--no-clean",
+        shown="yes; no with `preset` paper",
+    )
+    trainer: Trainer | None = setting(
+        None,
+        "Also write the pairs and a whole configuration for this trainer: traiNNer-redux or neosr.",
+        one_of(*get_args(Trainer)),
+        flag="--for",
+        shown="no pairs are written",
+    )
+    scored: Callable[[Summary], None] | None = setting(
+        None, "Function that is called with the summary of the scores when they are written.", ANY, python=True
+    )
+
+    @property
+    def decides(self) -> bool:
+        """Whether srfast decides what is not given."""
+        return self.preset is None
+
+    def together(self) -> None:
+        super().together()
+        if self.quick and self.scorer != "srcnn":
+            raise InputError(f"quick: takes bicubic as the scorer; leave out one of it and scorer {self.scorer}")
+
+    def scoring(self, given: Mapping[str, Any]) -> ScoreArguments:
+        """The settings of the scoring: those that are given, and otherwise the decision's or the preset's."""
+        chosen: dict[str, Any] = {"defects": True} if self.clean else {}
+        if self.decides:
+            from srfast.ops.defects import SMALLEST
+
+            half = max(self.scale, self.patch // 2 // self.scale * self.scale)
+            chosen = {"mode": "dense", "stride": half, "defects": self.patch >= SMALLEST and given.get("defects", True)}
+            if chosen["defects"] and self.lr_images is None and self.loader == "srfast":
+                chosen["shrink"] = AUTO
+        if self.quick:
+            chosen["scorer"] = "bicubic"
+        names = ScoreRun.__dataclass_fields__
+        values = {n: getattr(self, n) for n in names if n in given}
+        return ScoreArguments(**{**chosen, **values, "resume": self.resume or None})

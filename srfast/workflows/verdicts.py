@@ -194,8 +194,7 @@ def write_lists(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -
                 if of <= float(Fraction(v.size)):
                     listed.writerow([v.image, *(int(p[row]) for p in places), reason, *[of] * several])
     data = rejects.getvalue().encode("utf-8")
-    mark = folder / MARKED
-    ours = set(mark.read_text(encoding="utf-8").split()[3:]) if mark.exists() else set()
+    mark, ours = folder / MARKED, of_ours(folder)
     place = next(p for p in _places(folder) if not p.exists() or checksum(p) in ours)
     known = {checksum(p) for p in folder.glob("rejects*.csv")} & ours
     # Written before the list: one that no mark names was edited.
@@ -212,6 +211,12 @@ def write_lists(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -
     with atomic_path(place, judge=judge) as temporary:
         temporary.write_bytes(data)
     return place
+
+
+def of_ours(folder: Path) -> set[str]:
+    """The SHA-256 of the lists that were written into a folder by ``write_lists``."""
+    mark = folder / MARKED
+    return set(mark.read_text(encoding="utf-8").split()[3:]) if mark.exists() else set()
 
 
 def _places(folder: Path) -> Iterator[Path]:

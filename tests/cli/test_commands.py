@@ -161,7 +161,8 @@ def test_score_select_report_prune(
     photo_folder: Path, tmp_path: Path, srcnn_weights: Any, run: Run, assert_one_line: Check
 ) -> None:
     options = ["--patch", "48", "--scorer", srcnn_weights(2)]
-    code, out, err = run("prune", photo_folder, "-o", tmp_path / "out dir", *options, "--drop-hardest", "0.05")
+    paper = ["--preset", "paper", *options, "--drop-hardest", "0.05"]
+    code, out, err = run("prune", photo_folder, "-o", tmp_path / "out dir", *paper)
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == f"report -> {tmp_path / 'out dir' / 'report.html'}"
     made = tmp_path / "out dir"
@@ -177,7 +178,7 @@ def test_score_select_report_prune(
         # A report names the table that it was made from.
         assert re.sub(rb'"source":\[[^]]*]', b"", got) == re.sub(rb'"source":\[[^]]*]', b"", want), name
     before = {p.name: p.read_bytes() for p in made.iterdir()}
-    assert run("prune", photo_folder, "-o", made, *options, "--drop-hardest", "0.05", "--resume")[0] == 0
+    assert run("prune", photo_folder, "-o", made, *paper, "--resume")[0] == 0
     assert {p.name: p.read_bytes() for p in made.iterdir()} == before
 
 

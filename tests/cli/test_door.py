@@ -115,7 +115,7 @@ TRAIN = ("train", "fsrcnn", "--data", "photos", "--steps", "1", "--batch", "2", 
 FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "prune": (
         ("prune", "photos", "--patch", "32", "--scorer", "bicubic", "-o"),
-        ("scores.parquet", "coreset.parquet", "report.html"),
+        ("scores.parquet", "coreset.parquet", "report.html", "audit.html", "images.csv", ".srfast-rejects"),
     ),
     "audit": (("audit", "photos", "--patch", "32", "-o"), ("audit.html", "images.csv", ".srfast-rejects")),
     "train": (TRAIN, ("model.safetensors", "last.pt", "log.csv", "run.json")),

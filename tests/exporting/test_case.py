@@ -67,7 +67,7 @@ def test_no_two_names_of_an_export(layout: str, coreset: srfast.CoreSet, tmp_pat
 
 def test_no_two_names_of_a_run(coreset: srfast.CoreSet, tmp_path: Path) -> None:
     """Scores, a core-set and a page: one file each, whatever the images are called."""
-    srfast.prune(coreset.meta["root"], tmp_path / "out", patch=48, scorer="bicubic")
+    srfast.prune(coreset.meta["root"], tmp_path / "out", preset="paper", patch=48, scorer="bicubic")
     assert {p.name for p in (tmp_path / "out").iterdir() if p.name[0] != "."} == {
         "scores.parquet",
         "coreset.parquet",

@@ -53,6 +53,7 @@ def test_compared_settings() -> None:
         "shrink",
         "defects",
         "tile_overlap",
+        "shrink_rule",
     )
 
 

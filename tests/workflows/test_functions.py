@@ -18,14 +18,15 @@ from srfast.errors import InputError
 from srfast.exporting.settings import ExportArguments
 from srfast.scoring.settings import ScoreArguments
 from srfast.training.settings import TrainArguments
-from srfast.workflows.pruning import PruneArguments
+from srfast.workflows.settings import PruneArguments
 
 
 def test_prune_writes_what_the_steps_write(photo_folder: Path, tmp_path: Path) -> None:
     seen: list[int] = []
     done = srfast.prune(
-        photo_folder, tmp_path / "out", patch=48, keep=0.4, drop_hardest=0.1, scored=lambda s: seen.append(s.patches)
-    )
+        photo_folder, tmp_path / "out", preset="paper", patch=48, keep=0.4, drop_hardest=0.1,
+        scored=lambda s: seen.append(s.patches),
+    )  # fmt: skip
     table = srfast.score(photo_folder, patch=48)
     coreset = srfast.select(table, keep=0.4, drop_hardest=0.1)
     assert srfast.ScoreTable.read(done.folder / "scores.parquet").table.equals(table.table)

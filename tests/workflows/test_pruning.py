@@ -1,0 +1,200 @@
+"""The decision on a pool, and ``srfast prune``, which follows it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image, ImageFilter
+
+import srfast
+from srfast.errors import InputError
+from srfast.scoring.table import ScoreTable
+from srfast.workflows.recommendation import FEW, KEEP_LOSS, Statistics, decide, statistics
+
+OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic"}
+
+
+def ratio(loss: list[float] | np.ndarray) -> tuple[str, dict[str, Any]]:
+    advised = decide(Statistics(1, True, loss=np.asarray(loss, np.float32)), {})
+    return advised.ratio.sentence, advised.selection
+
+
+def test_the_ratio_is_where_the_hardest_hold_the_share_of_the_error() -> None:
+    loss = np.random.default_rng(0).lognormal(0, 2, 5000).astype(np.float32)
+    sentence, selection = ratio(loss)
+    ordered = sorted(loss.tolist(), reverse=True)
+    total, kept = math.fsum(ordered), 0
+    while math.fsum(ordered[:kept]) < KEEP_LOSS * total:
+        kept += 1
+    assert selection == {"keep_loss": KEEP_LOSS}
+    assert f"{kept:,} of 5,000 are kept" in sentence
+
+
+@pytest.mark.parametrize(
+    ("loss", "said", "selection"),
+    [
+        ([1.0] * FEW, "too few to choose from: all are kept", {"keep": 1.0}),
+        ([0.0] * 100, "makes no error on any: all are kept", {"keep": 1.0}),
+        ([1e6] + [1e-3] * 999, f"The hardest 1 patch hold {100 * KEEP_LOSS:g} % of the error; {FEW} of 1,000", None),
+    ],
+)
+def test_pools_with_nothing_to_choose(loss: list[float], said: str, selection: dict[str, Any] | None) -> None:
+    sentence, found = ratio(loss)
+    assert said in sentence
+    assert found == (selection or {"keep": FEW / len(loss)})
+
+
+def test_every_image_counts_for_one_reason() -> None:
+    names = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
+    columns = {"image": names, "x": range(12), "y": [0] * 12, "size": [8] * 12}
+    rows = pa.table({k: pa.array(v, pa.string() if k == "image" else pa.int32()) for k, v in columns.items()})
+    for name in ("loss", "bicubic", "sobel"):
+        rows = rows.append_column(name, pa.array(np.arange(12), pa.float32()))
+    table = ScoreTable(rows, {"images": {}})
+    noise, jpeg = np.zeros(12, bool), np.zeros(12, bool)
+    noise[:4], jpeg[2:4], jpeg[5] = True, True, True
+    found = statistics(table, {"noise": noise, "jpeg": jpeg}, True)
+    assert (found.images, found.out, found.patches_out, found.taken) == (3, {"noise": 1}, 1, {"1": 2})
+    assert sorted(found.loss.tolist()) == [4, 6, 7, 8, 9, 10, 11]
+    # Limits that leave nothing are not followed; copies and test images stay out.
+    every = statistics(table, {"noise": np.ones(12, bool), "leak": noise}, True)
+    assert every.overruled == {"noise": 3}
+    assert (every.out, len(every.loss)) == ({"leak": 1}, 8)
+    with pytest.raises(InputError, match=r"nothing is left of 3 \(3 test images\)"):
+        statistics(table, {"leak": np.ones(12, bool)}, True)
+
+
+@pytest.fixture(scope="module")
+def pool(photographs: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sharp photographs, one enlarged, one noisy, and a mirrored copy."""
+    folder = tmp_path_factory.mktemp("pool") / "photos"
+    folder.mkdir()
+    for name in ("astronaut", "coffee", "chelsea", "rocket"):
+        Image.fromarray(photographs[name]).reduce(2).save(folder / f"{name}.png")
+    coffee = Image.open(folder / "coffee.png")
+    coffee.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "a-copy.jpg", quality=90)
+    small = Image.open(folder / "astronaut.png")
+    small.resize((2 * small.width, 2 * small.height), Image.Resampling.BICUBIC).save(folder / "astronaut.png")
+    noisy = np.asarray(Image.open(folder / "chelsea.png"), np.float64)
+    noisy += np.random.default_rng(0).normal(0, 20, noisy.shape)
+    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(folder / "chelsea.png")
+    return folder
+
+
+def test_prune_decides_and_follows(pool: Path, tmp_path: Path) -> None:
+    done = srfast.prune(pool, tmp_path / "out", **OPTIONS)
+    assert done.decision is not None
+    assert done.decision.left_out.figures["reasons"] == {"noise": 1, "duplicate": 1}
+    assert done.decision.sizes.figures["larger_than_their_detail"] == 1
+    kept = set(done.coreset["image"])
+    assert kept == {"astronaut.png", "coffee.png", "rocket.png"}
+    assert done.coreset.meta["selection"]["shares"]["loss"] >= KEEP_LOSS
+    assert done.coreset.meta["selection"]["kept"] == done.decision.ratio.figures["kept"]
+    table = ScoreTable.read(tmp_path / "out" / "scores.parquet")
+    assert set(table["image"]) == {p.name for p in pool.iterdir()}, "what is left out is scored"
+    assert float(table.column("shrink")[table.column("image") == "astronaut.png"].max()) < 1
+    again = srfast.select(table, **{**done.decision.selection, "reject": done.rejects})
+    assert again.table.equals(done.coreset.table)
+    # Without the copy, which takes a look at the files, the table says the same.
+    advised = srfast.recommend(table)
+    assert advised.left_out.figures["reasons"] == {"noise": 1}
+    assert srfast.select(table, **advised.selection).meta["selection"]["shares"]["loss"] >= KEEP_LOSS
+
+
+def test_what_is_given_overrides_its_part(pool: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    half = srfast.prune(pool, out, keep=0.5, **OPTIONS)
+    table = ScoreTable.read(out / "scores.parquet")
+    assert len(half.coreset) == int(0.5 * half.coreset.meta["selection"]["passing"] + 0.5)
+    everything = srfast.prune(pool, out, clean=False, keep=1.0, **OPTIONS)
+    assert len(everything.coreset) == len(table)
+    whole = srfast.prune(pool, tmp_path / "whole", shrink="1", mode="patch", stride=48, **OPTIONS)
+    assert ScoreTable.read(tmp_path / "whole" / "scores.parquet").meta["mode"] == "patch"
+    assert "astronaut.png" not in set(whole.coreset["image"]), "an enlarged image at full size is left out"
+    drawn = srfast.prune(pool, out, method="stratified", **OPTIONS)
+    assert drawn.decision is not None
+    assert abs(len(drawn.coreset) - drawn.decision.ratio.figures["kept"]) <= 1
+    with pytest.raises(InputError, match="quick: takes bicubic as the scorer"):
+        srfast.prune(pool, out, quick=True, **OPTIONS)
+
+
+def test_the_paper_setting_is_score_and_select(pool: Path, tmp_path: Path) -> None:
+    done = srfast.prune(pool, tmp_path / "out", preset="paper", **OPTIONS)
+    assert done.coreset.table.equals(srfast.select(srfast.score(pool, **OPTIONS), keep=0.5).table)
+    assert sorted(p.name for p in done.folder.iterdir()) == ["coreset.parquet", "report.html", "scores.parquet"]
+
+
+def test_a_person_asks_back_what_was_left_out(pool: Path, tmp_path: Path) -> None:
+    """The list that was written is edited, and the same command follows it without scoring again."""
+    out = tmp_path / "out"
+    first = srfast.prune(pool, out, **OPTIONS)
+    listed = out / "rejects.csv"
+    lines = listed.read_text().splitlines()
+    assert any(line.startswith("chelsea.png,,,,noise") for line in lines)
+    listed.write_text("\n".join(line for line in lines if not line.startswith("chelsea.png,,,,")) + "\n")
+    scores = (out / "scores.parquet").stat()
+    again = srfast.prune(pool, out, **OPTIONS)
+    assert again.rejects == listed
+    assert "chelsea.png" in set(again.coreset["image"])
+    assert "a-copy.jpg" not in set(again.coreset["image"])
+    assert any("left out, 1 are now" in line for line in again.changed)
+    assert first.changed == []
+    assert (out / "rejects.new.csv").exists()
+    assert (out / "scores.parquet").stat().st_size == scores.st_size
+
+
+def test_added_photographs_reuse_scores(pool: Path, photographs: dict[str, np.ndarray], tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for path in pool.iterdir():
+        (photos / path.name).symlink_to(path)
+    srfast.prune(photos, out, **OPTIONS)
+    before = ScoreTable.read(out / "scores.parquet")
+    Image.fromarray(photographs["cat"] if "cat" in photographs else photographs["coffee"][:200, :200]).save(
+        photos / "z.png"
+    )
+    seen: list[int] = []
+    done = srfast.prune(photos, out, progress=lambda images, of, patches: seen.append(patches), **OPTIONS)
+    table = ScoreTable.read(out / "scores.parquet")
+    added = int((table["image"] == "z.png").sum())
+    assert max(seen) == added
+    assert table.table.slice(0, len(before)).equals(before.table)
+    assert done.changed[0] == "1 images are new and 0 are gone; other scores were used again."
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_small_pools(number: int, pool: Path, tmp_path: Path) -> None:
+    images = [pool / "rocket.png", pool / "coffee.png"][:number]
+    done = srfast.prune(images, tmp_path / "out", **OPTIONS)
+    assert len(done.coreset) > 0
+    tiny = tmp_path / "tiny.png"
+    Image.open(pool / "coffee.png").crop((0, 0, 80, 80)).save(tiny)
+    one = srfast.prune(tiny, tmp_path / "one", **OPTIONS)
+    assert one.decision is not None
+    assert "too few to choose from" in one.decision.ratio.sentence
+    assert len(one.coreset) == one.summary.patches
+
+
+def test_nothing_but_rejects(pool: Path, tmp_path: Path) -> None:
+    done = srfast.prune(pool / "chelsea.png", tmp_path / "out", **OPTIONS)
+    assert done.decision is not None
+    assert "would leave out every image (1 noisy)" in done.decision.left_out.sentence
+    assert len(done.coreset)
+    with pytest.raises(InputError, match=r"nothing is left of 1 \(1 test images\)"):
+        srfast.prune(pool / "coffee.png", tmp_path / "leak", against=[pool / "a-copy.jpg"], **OPTIONS)
+
+
+def test_a_soft_folder_costs_less(pool: Path, tmp_path: Path) -> None:
+    """Images that are larger than their detail are scored at smaller sizes alone."""
+    soft = tmp_path / "soft"
+    soft.mkdir()
+    image = Image.open(pool / "coffee.png").resize((900, 600), Image.Resampling.BICUBIC)
+    image.filter(ImageFilter.GaussianBlur(1)).save(soft / "a.png")
+    done = srfast.prune(soft, tmp_path / "out", **OPTIONS)
+    whole = srfast.score(soft, mode="dense", stride=24, **OPTIONS)
+    assert done.summary.patches < len(whole)
