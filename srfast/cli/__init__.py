@@ -24,7 +24,7 @@ from srfast.settings import did_you_mean
 
 # name -> the line `srfast --help` prints; the command itself is `command` in srfast.cli.<module>.
 COMMANDS = {
-    "prune": "Score images, select a core-set and write a report.",
+    "prune": "Decide which patches of your images to train on, and why.",
     "score": "Score every patch of a set of images.",
     "select": "Select a core-set from a score table.",
     "join": "Add columns from another file to a score table.",
@@ -45,6 +45,12 @@ COMMANDS = {
     "completion": "Print the lines by which a shell completes commands.",
     "demo": "Run prune on photographs that come with scikit-image.",
 }
+SECTIONS = {
+    "Start here": ("prune", "audit", "view"),
+    "Step by step": ("score", "select", "join", "dedup", "influence", "stats", "report", "export"),
+    "Prove it": ("train", "eval", "compare", "study"),
+}
+"""Headings of `srfast --help` and their commands; the others are tools."""
 RESUME = "the same command with --resume goes on from there"
 GO_ON = {"study": "the same command goes on from there"}
 """How to continue after an interrupt, for commands that continue without --resume."""
@@ -87,8 +93,10 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        listed = {name for names in SECTIONS.values() for name in names}
+        for heading, names in {**SECTIONS, "Tools": [name for name in COMMANDS if name not in listed]}.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, COMMANDS[name]) for name in names], col_max=12)
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

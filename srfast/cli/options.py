@@ -7,7 +7,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,8 @@ import click
 from srfast.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+BRIEF = 150
+"""Characters of help that --help shows of an option, about two lines; --help-all shows all."""
 
 
 class Aliased(click.Option):
@@ -29,6 +31,80 @@ class Aliased(click.Option):
         super().add_to_parser(parser, ctx)
         if self.aliases:
             parser.add_option(obj=self, opts=list(self.aliases), dest=self.name, action="store", nargs=1)
+
+
+class Grouped(click.Command):
+    """A command whose --help shows its main options in groups, and whose --help-all shows every option.
+
+    Args:
+        groups: Heading -> names of its options.
+        tables: Heading -> (the option whose values it lists, {value: line}).
+    """
+
+    def __init__(
+        self, *args: Any, groups: Mapping[str, Sequence[str]],
+        tables: Mapping[str, tuple[str, Mapping[str, str]]] | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(*args, **kwargs)
+        self.groups, self.tables = groups, tables or {}
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        more = click.Option(
+            ["--help-all"], is_flag=True, is_eager=True, expose_value=False, callback=self._help_all,
+            help="Show every option and exit.",
+        )  # fmt: skip
+        *others, short = super().get_params(ctx)
+        return [*others, more, short]
+
+    def _help_all(self, ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.meta["help_all"] = True
+            click.echo(self.get_help(ctx), color=ctx.color)
+            ctx.exit()
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        everything = "help_all" in ctx.meta
+        lists = {name: heading for heading, (name, _) in self.tables.items()}
+        lines: dict[str | None, tuple[str, str]] = {}
+        for param in self.get_params(ctx):
+            if not isinstance(param, click.Option):
+                continue
+            line = param.get_help_record(ctx)
+            if line is not None:
+                names, text = line
+                if param.name in lists:
+                    heading = lists[param.name]
+                    taken, text = "NAME", _shorter(text, self.tables[heading][1], heading)
+                    names = f"{names.split()[0]} {taken}"
+                lines[param.name] = names, text if everything else brief(text)
+        grouped = {name for names in self.groups.values() for name in names}
+        rest = [name for name in lines if name not in grouped]
+        last = rest if everything else [p.name for p in self.get_params(ctx) if p.is_eager]
+        shown = {**self.groups, "Further options" if everything else "Help": last}
+        for title, names_of in shown.items():
+            with formatter.section(title):
+                formatter.write_dl([lines[name] for name in names_of if name in lines])
+        for title, (_, table) in self.tables.items() if everything else ():
+            with formatter.section(title):
+                formatter.write_dl([(name, in_options(line)) for name, line in table.items()])
+
+
+def _shorter(text: str, table: Mapping[str, str], heading: str) -> str:
+    """Help without the values that a table of its own lists."""
+    listed = "; ".join(f"{name}: {line}" for name, line in table.items())
+    return text.replace(listed, f"{heading} are listed below").replace("  ", " ")
+
+
+def brief(text: str) -> str:
+    """The first sentences of help, as many as two lines hold, and the default."""
+    text, mark, default = text.partition("  [")
+    sentences = re.split(r"(?<=\.) (?=\w)", text)
+    short = sentences[0]
+    for sentence in sentences[1:]:
+        if len(short) + len(sentence) >= BRIEF:
+            break
+        short += f" {sentence}"
+    return short + mark + default
 
 
 class Setting(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later

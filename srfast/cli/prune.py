@@ -11,11 +11,23 @@ from click.core import ParameterSource
 
 from srfast.cli import score as score_command
 from srfast.cli import select as select_command
-from srfast.cli.options import emit, json_option, quiet, result, say, settings
+from srfast.cli.options import Grouped, emit, json_option, quiet, result, say, settings
+from srfast.coreset.settings import METHODS
 from srfast.workflows.settings import PruneArguments
 
+GROUPS = {
+    "What is written": ("output", "trainer", "preset", "as_json"),
+    "What is left out": ("clean", "reject", "against"),
+    "Patches": ("scale", "patch", "shrink", "quick", "lr_images"),
+    "How much is kept": ("keep_loss", "keep", "max_per_image"),
+    "The run": ("threads", "skip_bad"),
+}
 
-@click.command("prune", short_help="Decide which patches of your images to train on, and why.")
+
+@click.command(
+    "prune", cls=Grouped, groups=GROUPS, tables={"Methods": ("method", METHODS)},
+    short_help="Decide which patches of your images to train on, and why.",
+)  # fmt: skip
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @settings(PruneArguments, "shard")
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")

@@ -6,11 +6,17 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, quiet, result, say, settings
+from srfast.cli.options import Grouped, emit, json_option, quiet, result, say, settings
 from srfast.scoring.settings import ScoreArguments
 
+GROUPS = {
+    "Patches": ("scale", "patch", "stride", "mode", "shrink", "lr_images"),
+    "Scores": ("scorer", "defects", "precision"),
+    "The run": ("output", "resume", "skip_bad", "threads", "device", "shard", "as_json"),
+}
 
-@click.command("score", short_help="Score every patch of a set of images.")
+
+@click.command("score", cls=Grouped, groups=GROUPS, short_help="Score every patch of a set of images.")
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @settings(ScoreArguments, output={"short": ["-o"], "required": True, "metavar": "OUTPUT"})
 @json_option()

@@ -6,11 +6,21 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, quiet, result, say, settings
-from srfast.coreset.settings import SelectArguments
+from srfast.cli.options import Grouped, emit, json_option, quiet, result, say, settings
+from srfast.coreset.settings import METHODS, SelectArguments
+
+GROUPS = {
+    "How much is kept": ("keep", "keep_loss", "max_per_image", "nms"),
+    "Which patches": ("method", "order", "drop_hardest", "target", "sizes", "one_size"),
+    "What is left out": ("clean", "reject", "where"),
+    "The run": ("output", "seed", "as_json"),
+}
 
 
-@click.command("select", short_help="Select a core-set from a score table.")
+@click.command(
+    "select", cls=Grouped, groups=GROUPS, tables={"Methods": ("method", METHODS)},
+    short_help="Select a core-set from a score table.",
+)  # fmt: skip
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-o", "--output", required=True, type=click.Path(dir_okay=False), help="Core-set to write, such as coreset.parquet."

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError
 from srfast.scoring.settings import ANY, AUTO, MODES, Mode, ScoreArguments, ScoreRun, allow_missing_shards
-from srfast.settings import SWITCH, one_of, paths, setting
+from srfast.settings import SWITCH, Settings, one_of, paths, setting
 
 if TYPE_CHECKING:
     from srfast.scoring.network import Scorer
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 Trainer = Literal["redux", "neosr"]
 Preset = Literal["paper"]
+
+
+def _decided(of: type[Settings], name: str, shown: str) -> Any:
+    """A setting of another stage whose default ``prune`` decides."""
+    field = of.__dataclass_fields__[name]
+    return setting(field.default, **{**field.metadata, "shown": f"{shown}"})
 
 
 def tests(fate: str) -> Any:
@@ -69,6 +75,11 @@ class PruneArguments(ScoreRun, Selection):
         off="--no-clean",
         shown="yes; no with `preset` paper",
     )
+    mode: Mode = _decided(ScoreRun, "mode", "dense")  # noqa: RUF009 (it is a field)
+    stride: int | None = _decided(ScoreRun, "stride", "half of a patch")
+    shrink: str | Sequence[str | float] = _decided(ScoreRun, "shrink", "auto")
+    keep: float | None = _decided(Selection, "keep", "`keep_loss` decides")
+    keep_loss: float | None = _decided(Selection, "keep_loss", "that of docs/choosing-a-ratio.md")
     trainer: Trainer | None = setting(
         None,
         "Also write the pairs and a whole configuration for this trainer: traiNNer-redux or neosr.",

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
 
-from srfast.cli import COMMANDS, main
+from srfast.cli import COMMANDS, SECTIONS, group, main
 from srfast.coreset.selection import CoreSet
 from srfast.scoring.table import ScoreTable
 
@@ -319,3 +320,26 @@ def test_demo(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     assert out.splitlines()[-1] == f"open {tmp_path / 'demo' / 'report.html'}"
     assert sorted(p.stem for p in (tmp_path / "demo" / "photos").iterdir()) == sorted(PHOTOGRAPHS)
     assert len(CoreSet.read(tmp_path / "demo" / "coreset.parquet"))
+
+
+def test_help_is_short_and_help_all_is_whole(run: Run) -> None:
+    for name in ("prune", "score", "select"):
+        _, short, _ = run(name, "--help")
+        code, whole, err = run(name, "--help-all")
+        assert (code, err) == (0, "")
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        flags = {p.opts[-1] for p in command.params if isinstance(p, click.Option)}
+        assert flags == {f for f in flags if re.search(rf"^ .*{f}\b", whole, re.MULTILINE)}
+        shown = {f for f in flags if re.search(rf"^ .*{f}\b", short, re.MULTILINE)}
+        assert 10 <= len(shown) <= 17, (name, len(shown))
+        assert "--help-all" in short
+
+
+def test_every_command_has_one_place_in_the_help(run: Run) -> None:
+    listed = [name for names in SECTIONS.values() for name in names]
+    assert len(set(listed)) == len(listed)
+    assert set(listed) <= set(COMMANDS)
+    _, text, _ = run("--help")
+    for name in COMMANDS:
+        assert len(re.findall(rf"^  {name}  ", text, re.MULTILINE)) == 1, name
