@@ -27,7 +27,7 @@ def command(output: str) -> None:
 
     folder = Path(output)
     photos = write_photographs(folder / "photos")
-    report = run((str(photos),), folder, patch=48, drop_hardest=0.05)
+    report = run((str(photos),), folder, patch=48)
     result(f"open {report.resolve()}")
 
 
