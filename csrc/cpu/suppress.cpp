@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <cmath>
+#include <bit>
 #include <vector>
 
 #include "core/api.h"
@@ -26,24 +26,30 @@ class Grid {
       y0 = std::min<int64_t>(y0, y_[r]), y1 = std::max<int64_t>(y1, y_[r]);
       largest = std::max<int64_t>(largest, size_[r]);
     }
-    int64_t cell = static_cast<int64_t>((level_ ? 1 : 1 - iou_) * static_cast<double>(largest)) + 1;
+    const int64_t cell = static_cast<int64_t>((level_ ? 1 : 1 - iou_) * static_cast<double>(largest)) + 1;
     const double cells = (static_cast<double>(x1 - x0) / cell + 1) * (static_cast<double>(y1 - y0) / cell + 1);
-    // No more cells than a few times the rows, however far apart they lie.
-    if (const double most = 4.0 * static_cast<double>(n) + 64; cells > most)
-      cell = static_cast<int64_t>(static_cast<double>(cell) * std::ceil(std::sqrt(cells / most) + 1));
     const int64_t columns = (x1 - x0) / cell + 1, lines = (y1 - y0) / cell + 1;
-    head_.assign(columns * lines, -1);
+    // No more lists than a few times the rows, however far apart they lie: then cells share lists.
+    const uint64_t most = std::bit_ceil(4 * static_cast<uint64_t>(n) + 64);
+    const bool shared = cells > static_cast<double>(most);
+    const auto list = [=](int64_t u, int64_t v) {
+      if (!shared) return static_cast<uint64_t>(v * columns + u);
+      uint64_t mixed = static_cast<uint64_t>(v) * 0x9E3779B97F4A7C15u + static_cast<uint64_t>(u);
+      mixed = (mixed ^ (mixed >> 29)) * 0xBF58476D1CE4E5B9u;
+      return (mixed ^ (mixed >> 32)) & (most - 1);
+    };
+    head_.assign(shared ? most : static_cast<uint64_t>(columns * lines), -1);
     next_.resize(n);
     for (int64_t i = 0; i < n; ++i) {
       const int64_t r = rows[i], cx = (x_[r] - x0) / cell, cy = (y_[r] - y0) / cell;
       bool free = true;
       for (int64_t v = std::max<int64_t>(cy - 1, 0); free && v <= std::min(cy + 1, lines - 1); ++v)
         for (int64_t u = std::max<int64_t>(cx - 1, 0); free && u <= std::min(cx + 1, columns - 1); ++u)
-          for (int64_t k = head_[v * columns + u]; free && k >= 0; k = next_[k]) free = !overlap(r, rows[k]);
+          for (int64_t k = head_[list(u, v)]; free && k >= 0; k = next_[k]) free = !overlap(r, rows[k]);
       keep[r] = free;
       if (free) {
-        next_[i] = head_[cy * columns + cx];
-        head_[cy * columns + cx] = i;
+        next_[i] = head_[list(cx, cy)];
+        head_[list(cx, cy)] = i;
       }
     }
   }

@@ -66,6 +66,7 @@ def command(
             {
                 "output": output, "patches": len(found.table), "duplicates": found.duplicates, "groups": found.groups,
                 "flat": found.flat, "leaking": found.leaking, "leaks": found.leaks,
+                "not_compared": found.not_compared,
                 "images": [dict(zip(("image", "like", "shared", "of"), p, strict=True)) for p in found.images],
             }
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from srfast.scoring.rows import Rows, coded
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, check_scored, one_table
 
+log = logging.getLogger(__name__)
 ALIKE = 0.93
 """Concordance from which on two patches are near-duplicates."""
 _NEAREST = 5
@@ -66,6 +68,8 @@ class Duplicates:
     the second; with the number of these patches, and of how many."""
     leaks: dict[str, dict[str, int]]
     """Test image -> training image -> number of patches that they share."""
+    not_compared: list[str]
+    """Test images that are smaller than a patch."""
 
     @property
     def leaking(self) -> int:
@@ -161,9 +165,14 @@ def find_duplicates(
     numbers = np.full(len(scores), -1, np.int32)
     numbers[~alone] = number
     leak = np.full(len(scores), -1)
+    titles, not_compared = [str(Path(t.root.name) / t.name) for t in tests], list[str]()
     if tests:
-        leak[rows] = _leaks(tests, int(scores.column("size").max()), looks, rows, alike)
-    titles = [str(Path(t.root.name) / t.name) for t in tests]
+        windows, of_test = _windows(tests, size := int(scores.column("size").max()))
+        leak[rows] = _leaks(windows, of_test, looks, rows, alike)
+        not_compared = [titles[i] for i in np.setdiff1d(np.arange(len(tests)), of_test)]
+        if not_compared:
+            log.warning("against: %d of %d test images are smaller than a patch of %d pixels, and not compared: %s",
+                        len(not_compared), len(tests), size, ", ".join(not_compared[:5]))  # fmt: skip
     table = scores.table.append_column("duplicate", pa.array(duplicate)).append_column("group", pa.array(numbers))
     table = table.append_column("leak", pa.array([titles[i] if i >= 0 else None for i in leak.tolist()], pa.string()))
     return Duplicates(
@@ -173,6 +182,7 @@ def find_duplicates(
         int(looks.flat.sum()),
         _image_pairs(names, image, rank, rows, a, b),
         _leak_counts(titles, names, image, leak),
+        not_compared,
     )
 
 
@@ -284,9 +294,8 @@ def _groups(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return connected_components(coo_matrix((np.ones(len(a), bool), (a, b)), shape=(n, n)), directed=False)[1]
 
 
-def _leaks(tests: list[ImageFile], size: int, looks: _Looks, rows: np.ndarray, alike: float) -> np.ndarray:
-    """The index of the test image that shows each of some patches [n], or -1."""
-    table, image = _windows(tests, size)
+def _leaks(table: Rows, image: np.ndarray, looks: _Looks, rows: np.ndarray, alike: float) -> np.ndarray:
+    """The index of the test image that shows each of some patches [n], or -1; the arguments begin with ``_windows``."""
     found = np.full(len(rows), -1)
     if not len(table) or not len(rows):
         return found

@@ -184,7 +184,7 @@ def _shots(
             begin, end = (row, row + 1) if row is not None else rows.get(image, (0, 0))
             for name, column in joined.items():
                 mean = pc.mean(column.slice(begin, end - begin)).as_py()
-                of[name] = None if mean is None or math.isnan(mean) else float(f"{mean:.4g}")
+                of[name] = None if mean is None or not math.isfinite(mean) else float(f"{mean:.4g}")
             first: dict[str, Any] = {reason: of[reason]} if reason in of else {}
             if verdict.keep_instead and row is None:
                 first["keep_instead"] = verdict.keep_instead
@@ -226,7 +226,7 @@ def _farthest(values: dict[str, Any], span: tuple[int, int] | None, limit: Thres
 
 
 def _plain(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else round(value, 3)
+    return None if value is None or not math.isfinite(value) else round(value, 3)
 
 
 def _cut(pixels: np.ndarray, x: int, y: int, size: int) -> bytes:

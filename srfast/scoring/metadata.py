@@ -207,7 +207,7 @@ def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
         + [
             {"image": r["image"], "shrink": size, "height": h, "width": w}
             for r in records
-            for size, (h, w) in r.get("small_at", {}).items()
+            for size, (h, w) in sorted(r.get("small_at", {}).items())
         ],
     }
 

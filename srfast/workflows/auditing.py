@@ -108,8 +108,9 @@ def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Aud
         reject_copies(verdicts, root, asked.against)
         if asked.patches:
             _repeats(verdicts, table, asked.against)
+        page = audit_page(verdicts, table, root)
         listed = write_lists(folder, verdicts, table)
-        write_page(audit_page(verdicts, table, root), folder / "audit.html")
+        write_page(page, folder / "audit.html")
     return Audited(folder, list(verdicts.values()), table, listed)
 
 

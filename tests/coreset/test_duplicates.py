@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,20 @@ def test_leaks_are_named_and_selected_away(dataset: tuple[Path, ScoreTable], tmp
     found.table.write(tmp_path / "marked.parquet")
     kept = select(tmp_path / "marked.parquet", keep=1.0, where="not duplicate and leak is null")
     assert len(kept) == len(table) - (leaking | found.table.column("duplicate")).sum()
+
+
+def test_test_images_that_are_smaller_than_a_patch_are_said(
+    dataset: tuple[Path, ScoreTable], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """None of their windows is compared, and still they were said to share no patch."""
+    (tests := tmp_path / "tests").mkdir()
+    Image.new("RGB", (40, 400)).save(tests / "small.png")
+    photograph(77).save(tests / "other.png")
+    with caplog.at_level(logging.WARNING, "srfast"):
+        found = find_duplicates(dataset[1], [tests])
+    assert found.not_compared == ["tests/small.png"]
+    said = "against: 1 of 2 test images are smaller than a patch of 96 pixels, and not compared: tests/small.png"
+    assert said in caplog.text
 
 
 def test_overlapping_windows_are_no_duplicates(dataset: tuple[Path, ScoreTable]) -> None:

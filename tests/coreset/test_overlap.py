@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -48,6 +50,21 @@ def test_against_a_plain_loop(iou: float, seed: int) -> None:
     squares = list(zip(image.tolist(), x.tolist(), y.tolist(), size.tolist(), strict=True))
     assert keep.tolist() == plain(squares, iou)
     assert 0 < keep.sum() < n
+
+
+def test_one_patch_far_away_costs_nothing() -> None:
+    """All others then lay in one cell, and each was compared with each: 40 s of CPU time for 0.05 s."""
+    code = (
+        "import resource, numpy as np; from srfast.coreset.overlap import separate\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (10, 10))\n"
+        "side = 400; at = np.arange(side * side); x, y = at % side * 60, at // side * 60\n"
+        "x[-1], y[-1] = (1 << 30) - 96, (1 << 30) - 96\n"
+        "keep = separate(np.zeros(len(x), np.int32), x, y, np.full(len(x), 96), 0.2)\n"
+        "assert 0 < keep.sum() < len(x)\n"
+        "near = separate(np.zeros(len(x) - 1, np.int32), x[:-1], y[:-1], np.full(len(x) - 1, 96), 0.2)\n"
+        "assert (keep[:-1] == near).all() and keep[-1]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("iou", [1 / 3, 0.25, 1 / 7])

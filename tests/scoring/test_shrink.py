@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,29 @@ def test_threads_engines_and_modes(options: dict[str, Any], photos: Path, table:
 def test_each_image_is_decoded_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     real = images._decode
-    monkeypatch.setattr(images, "_decode", lambda data: seen.append(len(data)) or real(data))
+    monkeypatch.setattr(images, "_decode", lambda data, path: seen.append(len(data)) or real(data, path))
     srfast.score(photos, shrink=SIZES, **OPTIONS)
     assert len(seen) == 3
+
+
+def test_what_is_small_is_listed_in_one_order(photos: Path, tmp_path: Path) -> None:
+    """A run that goes on reads the sizes from its parts, whose JSON sorts them."""
+    options = {**OPTIONS, "patch": 60, "shrink": SIZES}
+    (tmp_path / "photos").mkdir()
+    for name in ("b.jpg", "c.jpg"):
+        os.link(photos / name, tmp_path / "photos" / name)
+    out = [tmp_path / name for name in ("whole.parquet", "resumed.parquet")]
+    whole = srfast.score(tmp_path / "photos", output=out[0], **options)
+    assert [e["shrink"] for e in whole.meta["small"] if e["image"] == "b.jpg"] == ["1/2", "1/3", "3/4"]
+
+    def stop(done: int, *_: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        srfast.score(tmp_path / "photos", output=out[1], progress=stop, **options)
+    srfast.score(tmp_path / "photos", output=out[1], resume=True, **options)
+    assert out[0].read_bytes() == out[1].read_bytes()
 
 
 def test_resume_shards_and_folders(photos: Path, table: ScoreTable, tmp_path: Path) -> None:

@@ -224,6 +224,17 @@ def test_a_joined_column_is_shown(mixed: Path, tmp_path: Path) -> None:
     assert shot["values"]["influence"] == pytest.approx(float(mean), rel=1e-3)
 
 
+def test_an_infinite_value_of_a_joined_column_is_shown_as_none(mixed: Path, tmp_path: Path) -> None:
+    """JSON has no infinity: the page failed after the lists were written."""
+    scores = srfast.score(mixed, scorer="bicubic", defects=True, skip_bad=True)
+    joined = scores.table.append_column("mine", pa.array(np.full(len(scores), -np.inf)))
+    ScoreTable(joined, scores.meta).write(tmp_path / "s.parquet")
+    audit(tmp_path / "s.parquet", tmp_path / "out")
+    text = (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert {s["values"].get("mine") for s in data["shots"]} == {None}
+
+
 def test_against_test_images(mixed: Path, tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
     photo("chelsea").transpose(Image.Transpose.ROTATE_90).save(tmp_path / "test" / "t.png")
