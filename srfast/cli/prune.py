@@ -69,7 +69,7 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
                 "skipped": done.summary.meta["skipped"], "small": done.summary.meta["small"],
                 "passed_over": done.summary.meta.get("passed_over", {}),
                 "decision": done.decision and done.decision.as_dict(), "changed": done.changed,
-                "configuration": done.configuration and str(done.configuration),
+                "configurations": list(map(str, done.configurations)),
             }
         )  # fmt: skip
         return done.report
@@ -86,9 +86,9 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
             result(f"Since the last run: {sentence}")
     if done.decision is not None and any(v > 0 for v in (done.decision.left_out.figures["left_out"],)):
         result(f"what was left out -> {done.audit}")
-    if done.configuration is not None:
+    if done.configurations:
         result(f"pairs -> {done.export}")
-        result(f"configuration -> {done.configuration}")
+        result(f"configuration -> {done.configurations[0]} (degraded on the fly: {done.configurations[1]})")
     elif done.decision is not None:
         pairs = shlex.quote(str(folder / "pairs"))
         result(f"train: srfast export {shlex.quote(str(coreset))} --to basicsr -o {pairs}")

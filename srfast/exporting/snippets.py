@@ -21,13 +21,13 @@ def snippets(to: str, folder: Path, plan: Plan, existing: list[Path] | None = No
     roots = existing or [folder / name for name, _ in sides(plan)]
     values = {
         "about": f"srfast core-set, {len(plan)} patches, x{plan.scale}",
-        "hr": _quoted(roots[0]),
-        "lr": _quoted(roots[-1]),
-        "meta": _quoted(folder / "meta_info.txt"),
-        "hr_lmdb": _quoted(folder / "HR.lmdb"),
-        "lr_lmdb": _quoted(folder / f"{plan.lr_folder}.lmdb"),
-        "folder": _quoted(folder),
-        "tars": _quoted(f"{folder}/{{{_tar_range(tars)}}}.tar"),
+        "hr": quoted(roots[0]),
+        "lr": quoted(roots[-1]),
+        "meta": quoted(folder / "meta_info.txt"),
+        "hr_lmdb": quoted(folder / "HR.lmdb"),
+        "lr_lmdb": quoted(folder / f"{plan.lr_folder}.lmdb"),
+        "folder": quoted(folder),
+        "tars": quoted(f"{folder}/{{{_tar_range(tars)}}}.tar"),
         "suffix": plan.suffix,
         "scale": str(plan.scale),
         "size": str(size),
@@ -38,16 +38,17 @@ def snippets(to: str, folder: Path, plan: Plan, existing: list[Path] | None = No
     if existing:
         texts = {"list": {"basicsr.yml": _BASICSR_LIST}} if plan.lr else {}
     unread = "kair.json" if plan.suffix == "webp" else ""  # KAIR looks for jpg, png, ppm, bmp and tif
-    return {name: _filled(text, values) for name, text in texts.get(to, {}).items() if name != unread}
+    return {name: filled(text, values) for name, text in texts.get(to, {}).items() if name != unread}
 
 
-def _filled(text: str, values: dict[str, str]) -> str:
+def filled(text: str, values: dict[str, str]) -> str:
+    """A template with its values in place of their names."""
     for key, value in values.items():
         text = text.replace(f"<{key}>", value)
     return text
 
 
-def _quoted(path: Path | str) -> str:
+def quoted(path: Path | str) -> str:
     """A string as JSON, YAML, TOML and Python alike write it."""
     return json.dumps(str(path), ensure_ascii=False)
 

@@ -14,8 +14,11 @@ from srfast.coreset.rejects import known_defects, marked
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import Selection
 from srfast.data.atomic import checksum
-from srfast.data.files import output_folder
+from srfast.data.files import output_file, output_folder
 from srfast.errors import InputError
+from srfast.exporting.configurations import FILES as FILES_OF
+from srfast.exporting.configurations import configurations
+from srfast.exporting.job import export
 from srfast.report.verdict_page import audit_page
 from srfast.report.writing import write_page, write_report
 from srfast.scoring.metadata import read_meta
@@ -50,8 +53,8 @@ class Pruned:
     """The list of what is left out, which is followed; None if nothing is listed."""
     export: Path | None = None
     """Folder of the pairs, with ``trainer``."""
-    configuration: Path | None = None
-    """The trainer's configuration, with ``trainer``."""
+    configurations: list[Path] = field(default_factory=list)
+    """The trainer's configurations, with ``trainer``: for the pairs, and for degradation on the fly."""
 
     @property
     def report(self) -> Path:
@@ -99,7 +102,9 @@ def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pru
     asked = PruneArguments(**given)
     folder = Path(output)
     inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
-    with output_folder(folder, "prune", inputs, DECIDED if asked.decides else FILES):
+    files = DECIDED if asked.decides else FILES
+    configured = dict.fromkeys(FILES_OF.get(asked.trainer or "", ()), "configuration")
+    with output_folder(folder, "prune", inputs, {**files, **configured}):
         before = _before(folder / "coreset.parquet")
         summary = write_scores(inputs, folder / "scores.parquet", asked.scoring(given))
         if asked.scored:
@@ -218,8 +223,11 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _exported(done: Pruned, trainer: str) -> Pruned:
-    """Writes the pairs and the whole configuration of a trainer."""
-    from srfast.exporting.job import export
-
-    made = export(done.coreset, done.folder / "pairs", to="folder")
-    return replace(done, export=made.path, configuration=made.path / f"{trainer}.yml")
+    """Writes the pairs and the whole configurations of a trainer."""
+    made = export(done.coreset, done.folder / "pairs", to="folder", resume=True)
+    size = int(done.coreset.column("size").min())
+    texts = configurations(trainer, made.path.resolve(), made.scale, size, made.patches)
+    for name, text in texts.items():
+        with output_file(done.folder / name, "configuration") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return replace(done, export=made.path, configurations=[done.folder / name for name in texts])

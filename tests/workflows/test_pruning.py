@@ -198,3 +198,23 @@ def test_a_soft_folder_costs_less(pool: Path, tmp_path: Path) -> None:
     done = srfast.prune(soft, tmp_path / "out", **OPTIONS)
     whole = srfast.score(soft, mode="dense", stride=24, **OPTIONS)
     assert done.summary.patches < len(whole)
+
+
+@pytest.mark.parametrize("trainer", ["redux", "neosr"])
+def test_a_whole_configuration_for_a_trainer(trainer: str, pool: Path, tmp_path: Path) -> None:
+    done = srfast.prune(pool, tmp_path / "out é", trainer=trainer, **OPTIONS)
+    read: Any
+    if trainer == "redux":
+        read = pytest.importorskip("yaml", reason="PyYAML is missing").safe_load
+    else:
+        read = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib").loads
+    pairs, on_the_fly = (read(path.read_text(encoding="utf-8")) for path in done.configurations)
+    train = pairs["datasets"]["train"]
+    assert (pairs["scale"], train.get("lq_size", train.get("patch_size"))) == (2, 24)
+    folders = [Path(train[key]) for key in ("dataroot_gt", "dataroot_lq")]
+    assert [len(list(folder.iterdir())) for folder in folders] == [len(done.coreset)] * 2
+    assert "dataroot_lq" not in on_the_fly["datasets"]["train"]
+    assert {"network_g", "path", "train", "logger"} <= pairs.keys() & on_the_fly.keys()
+    assert "<" not in done.configurations[1].read_text(encoding="utf-8")
+    # The same again changes nothing.
+    assert srfast.prune(pool, tmp_path / "out é", trainer=trainer, **OPTIONS).export == done.export
