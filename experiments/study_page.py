@@ -241,7 +241,7 @@ TABLES: dict[str, Table] = {
         "fsrcnn",
         (
             (
-                "chosen again every 488 updates (`train --reselect-every`) against chosen once (DES)",
+                "chosen again every 488 updates against chosen once (DES)",
                 "reselect 50 1951",
                 "des 50 1951",
             ),

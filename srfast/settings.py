@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import inspect
 import os
 import re
 import textwrap
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from srfast.errors import ArgumentError, InputError
 
@@ -66,7 +64,7 @@ def setting(default: Any, help: str, kind: Kind, **about: Any) -> Any:
         help: Whole sentences. The name of a setting in backticks becomes its option on the command line.
         kind: The values that the setting takes.
         about: ``shown``: the default in words. ``metavar``: the value as help shows it. ``flag``: the option, if it is
-            not made from the name. ``also``: other names of the option. ``old``: earlier names, which warn.
+            not made from the name. ``also``: other names of the option.
             ``compared``: shards of a table must agree on it. ``free``: a resumed run may have another value.
             ``typed``: the default as the command line writes it. ``python``: the setting has no option. ``needs``:
             another setting, without which this one may not be given. ``more``: sentences for the documentation of the
@@ -103,12 +101,12 @@ class Settings:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """Makes settings from keyword arguments. Earlier names of a setting warn.
+        """Makes settings from keyword arguments.
 
         Raises:
             ArgumentError: no setting has that name; the message proposes the nearest.
         """
-        return cls(**renamed(options, dataclasses.fields(cls)))
+        return cls(**named(options, list(cls.__dataclass_fields__)))
 
     def part(self, settings: type[S]) -> S:
         """The settings that another class of settings has too, as that class."""
@@ -120,66 +118,26 @@ class Settings:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in found.items()}
 
 
-def renamed(options: Mapping[str, Any], fields: Iterable[dataclasses.Field[Any]]) -> dict[str, Any]:
-    """Keyword arguments under the present names of the settings.
+def named(options: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    """Keyword arguments, of which each names a setting.
 
     Raises:
-        ArgumentError: no setting has that name.
+        ArgumentError: no setting has that name; the message proposes the nearest.
     """
-    known = list(fields)
-    earlier = {old: f.name for f in known for old in f.metadata.get("old", ())}
-    values: dict[str, Any] = {}
-    for name, value in options.items():
-        now = earlier.get(name, name)
-        if name in earlier:
-            _called(name, now, 5)
-        elif name not in (names := [f.name for f in known]):
-            near = did_you_mean(name, names)
+    for name in options:
+        if name not in known:
+            near = did_you_mean(name, known)
             raise ArgumentError(f"{name}: no such argument" + (f"; did you mean {near}?" if near else ""))
-        _once(now, values)
-        values[now] = value
-    return values
+    return dict(options)
 
 
-def earlier(**now: str) -> Callable[[F], F]:
-    """Lets a function accept earlier names of its arguments (earlier=today), with a DeprecationWarning."""
-
-    def decorate(function: F) -> F:
-        @functools.wraps(function)
-        def answering(*args: Any, **options: Any) -> Any:
-            for name in now.keys() & options.keys():
-                _called(name, now[name], 3)
-                _once(now[name], options)
-                options[now[name]] = options.pop(name)
-            return function(*args, **options)
-
-        return cast(F, answering)
-
-    return decorate
-
-
-def _called(name: str, now: str, level: int) -> None:
-    warnings.warn(f"srfast: {name} is called {now} now", DeprecationWarning, stacklevel=level)
-
-
-def _once(name: str, given: Iterable[str]) -> None:
-    if name in given:
-        raise TypeError(f"{name}: given twice")
-
-
-def positional(
-    given: Sequence[Any], names: Sequence[str], options: Mapping[str, Any], *, warned: bool = True
-) -> dict[str, Any]:
-    """Keyword arguments, with those added that came by position, which earlier versions allowed."""
-    if not given:
-        return dict(options)
+def positional(given: Sequence[Any], names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments, with those added that came by position."""
     if len(given) > len(names):
         raise TypeError(f"expected at most {len(names)} settings by position, got {len(given)}")
     found = dict(zip(names, given, strict=False))
-    for name in found:
-        _once(name, options)
-    if warned:
-        warnings.warn(f"srfast: pass {', '.join(found)} by name, not by position", DeprecationWarning, stacklevel=3)
+    if twice := [name for name in found if name in options]:
+        raise TypeError(f"{twice[0]}: given twice")
     return {**found, **options}
 
 

@@ -74,6 +74,19 @@ def test_commands_import_nothing_heavy_at_the_top() -> None:
     assert run.returncode == 0, run.stderr
 
 
+def test_every_text_file_names_its_encoding() -> None:
+    """Where none is named Windows takes that of the country: a name with an accent is then another one, or an error."""
+    for path in sorted((ROOT / "srfast").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            binary = any("b" in str(getattr(a, "value", "")) for a in node.args[1:2])
+            reads = name in ("read_text", "write_text") or (isinstance(node.func, ast.Name) and name == "open")
+            named = any(k.arg == "encoding" for k in node.keywords) or '"utf-8"' in ast.unparse(node).replace("'", '"')
+            assert not reads or binary or named, f"{path}:{node.lineno}: {ast.unparse(node)}"
+
+
 # C++
 
 ALLOWED = {"core": {"core"}, "cpu": {"core", "cpu"}, "cuda": {"core", "cuda"}}

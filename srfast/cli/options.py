@@ -155,7 +155,7 @@ def option(field: dataclasses.Field[Any], **changed: Any) -> Callable[[F], F]:
     types: dict[str, Any] = {"whole": click.INT, "number": click.FLOAT, "text": None if repeated else Setting(field)}
     if kind.choices:
         types = {"text": click.Choice(kind.choices), "whole": click.IntRange(kind.choices[0], kind.choices[-1])}
-    aliases = [*about.get("also", ()), *map(flag_of, (*about.get("old", ()), field.name))]
+    aliases = [*about.get("also", ()), flag_of(field.name)]
     given: dict[str, Any] = {
         "type": types[kind.written], "default": None if "shown" in about else about.get("typed", default), "help": help,
         "metavar": about.get("metavar"), "show_default": default is not None and "shown" not in about,

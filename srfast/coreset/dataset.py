@@ -19,7 +19,6 @@ from srfast.data.packed import Packed
 from srfast.errors import InputError
 from srfast.ops.checks import check_integer
 from srfast.runtime.progress import Progress
-from srfast.settings import earlier
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -67,7 +66,6 @@ class CorePatches(Pairs, Dataset[Pair]):
             an image cannot be read or has changed since it was scored.
     """
 
-    @earlier(lr="lr_images")
     def __init__(
         self,
         coreset: CoreSet | ScoreTable | pa.Table | str | Path,

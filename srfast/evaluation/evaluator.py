@@ -128,7 +128,7 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
             is missing, has the wrong size or belongs to two HR images.
         RunError: a dependency is missing.
     """
-    s = EvaluateSettings.of(positional(given, ("scale", "protocol"), options, warned=False))
+    s = EvaluateSettings.of(positional(given, ("scale", "protocol"), options))
     name, network, scale = _open(model, s.scale, resolve_device(s.device))
     protocol = s.protocol or protocol_of("y" if network is None else network.color)
     files = find_images(data)

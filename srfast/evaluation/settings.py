@@ -44,7 +44,6 @@ class EvaluateSettings(Settings):
         "endings such as x2, _LR, _HR or _SRF_2.",
         path(),
         metavar="DIR",
-        old=("lr_data",),
     )
     lr_template: str = lr_template()
     tile: int | None = setting(

@@ -70,9 +70,7 @@ class ExportSettings(Settings):
         metavar="PATH",
         needs="existing",
     )
-    threads: int | None = setting(
-        None, "Number of CPU threads that crop and encode.", whole(1), shown="one per core", old=("workers",)
-    )
+    threads: int | None = setting(None, "Number of CPU threads that crop and encode.", whole(1), shown="one per core")
     check: bool = setting(
         False,
         "Read everything back as the trainer does before the output appears, and compare a sample with its source.",

@@ -19,8 +19,7 @@ from srfast.models import registry as models
 from srfast.models.descriptor import Descriptor
 from srfast.models.foreign import adopted
 from srfast.models.luma import OnLuma
-from srfast.models.official.caffe import load_caffemodel
-from srfast.models.official.matlab import load_mat
+from srfast.models.official.readers import load_caffemodel, load_mat
 from srfast.models.official.recognise import nearest, recognise, scale_of
 from srfast.models.registry import WEIGHT_FILES
 

@@ -15,10 +15,8 @@ from srfast.report.report import report
 from srfast.report.scores import read_scores
 from srfast.scoring.metadata import KEY, encode_meta
 from srfast.scoring.table import ScoreTable
-from srfast.settings import earlier
 
 
-@earlier(table="scores", path="output")
 def write_report(
     scores: ScoreTable | pa.Table,
     coreset: CoreSet | pa.Table | None,

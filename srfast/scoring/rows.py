@@ -165,11 +165,6 @@ class Rows:
         text = f"{about['patches']:,} patches of {about['images']:,} images"
         return f"{about['kind']}({', '.join([text, *filter(None, map(str, made))])}{loss})"
 
-    def _repr_html_(self) -> str:
-        from srfast.scoring.notebook import html
-
-        return html(repr(self), self.table, self.meta)
-
 
 def is_frame(value: object) -> bool:
     """Whether a value is a DataFrame of pandas or polars; neither is imported."""

@@ -125,7 +125,7 @@ class ScoreSettings(Settings):
         one_of(*get_args(Loader)),
     )
     threads: int | None = setting(
-        None, "Number of CPU threads that decode and score.", whole(1), shown="one per core", old=("workers",)
+        None, "Number of CPU threads that decode and score.", whole(1), shown="one per core", also=("--workers",)
     )
     shard: tuple[int, int] | None = setting(
         None,
@@ -141,7 +141,6 @@ class ScoreSettings(Settings):
         path(),
         metavar="DIR",
         more="PyTorch scores them, or ONNX Runtime if the scorer is an .onnx file.",
-        old=("lr",),
         also=("--lr",),
         key="lr",
         compared=True,

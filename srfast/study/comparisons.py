@@ -34,7 +34,6 @@ def pairs(some: Sequence[Group], dataset: str) -> list[Pair]:
     * a random subset of the same size, and one redrawn for each pass, at the same updates
     * the same size and updates by another method, or in the other order
     * a selection that drops the hardest first against one that does not
-    * a selection that is made again while training against one that is made once
     * all patches at the same updates
     * all patches at all updates, to find out whether the core-set is as good as everything
     """
@@ -69,10 +68,8 @@ def _question(g: Group, c: Group, most: int) -> str | None:
         return "random, drawn once"
     if c.redraw == "pass":
         return "random, redrawn for each pass"
-    if c.reselected:
+    if c.adaptive or g.adaptive:
         return None
-    if g.reselected:
-        return None if c.select else "chosen once"
     if not c.select and dict(g.select).keys() == {"drop_hardest"}:
         return "nothing dropped first"
     return "other method" if not g.select and c.select in _RIVALS else None

@@ -20,9 +20,7 @@ from srfast.runtime.plugins import is_file
 from srfast.scoring import joining
 from srfast.scoring.settings import Mode, Scale, ScoreArguments
 from srfast.study.keys import ARM, CLAIM, DATA, RECIPE, SCORING, SELECT, TOP, TRAINING
-from srfast.training import sampling
 from srfast.training.recipes import Recipe, recipe
-from srfast.training.reselect import Reselection
 
 SCORER_FREE = ("random", "bicubic", "sobel")
 """Methods that need no scorer."""
@@ -45,12 +43,6 @@ class Arm:
     """"seed": a random subset is drawn once for each seed. "pass": afresh for every pass over the data (RS2)."""
     models: tuple[str, ...] = ()
     """Models that this arm trains; empty: all of the study."""
-    reselect_every: int = 0
-    """Updates after which the model in training scores the pool, ``drop_hardest`` of it is left out, and the hardest
-    ``keep`` is trained on until the next time; before the first time, everything is. 0: never."""
-
-    sample: str = ""
-    """How crops are drawn by the losses of the kept patches, as for ``train --sample``; "": all alike."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's recipe that differ from the study's."""
     of_loss: bool = False
@@ -59,10 +51,6 @@ class Arm:
     @property
     def asks_scorer(self) -> bool:
         """Whether another scorer would give another core-set."""
-        return not self.reselect_every and self._ranked
-
-    @property
-    def _ranked(self) -> bool:
         return self.of_loss or (
             not self.column and (set(self.select) != {"method"} or self.select["method"] not in SCORER_FREE)
         )
@@ -76,8 +64,6 @@ class Arm:
 
     def selection(self, keep: float, seed: int) -> Selection:
         """The arguments of ``srfast.select``; for a target those of the pool's column."""
-        if self.reselect_every:
-            return Selection(keep=1.0, seed=seed)
         select = dict(self.select)
         if self.column:
             select["method"] = self.column
@@ -85,12 +71,6 @@ class Arm:
         if self.of_loss:
             return Selection(keep_loss=keep, seed=seed, **select)
         return Selection(keep=1.0 if self.redraw == "pass" else keep, seed=seed, **select)
-
-    def reselection(self, keep: float) -> Reselection | None:
-        """How the pool is scored again while training; None: not at all."""
-        if not self.reselect_every:
-            return None
-        return Reselection(self.reselect_every, keep, self.select.get("drop_hardest", 0.0))
 
 
 @dataclass(frozen=True)
@@ -317,20 +297,12 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
         try:
             for keep in arm.keep:
                 arm.selection(keep, 0)
-                if arm.sample:
-                    sampling.parse(arm.sample)
-                if (again := arm.reselection(keep)) is not None:
-                    again.check()
         except InputError as error:
             raise InputError(f"{where}{error}") from None
-        if arm.sample and (arm.redraw == "pass" or arm.reselect_every):
-            raise InputError(f"{where}sample: cannot be combined with redraw = 'pass' or reselect_every")
-        if arm.of_loss and (arm.redraw == "pass" or arm.reselect_every):
-            raise InputError(f"{where}keep_loss: cannot be combined with redraw = 'pass' or reselect_every")
+        if arm.of_loss and arm.redraw == "pass":
+            raise InputError(f"{where}keep_loss: cannot be combined with redraw = 'pass'")
         if arm.redraw == "pass" and select != {"method": "random"}:
             raise InputError(f"{where}redraw: expected only method = 'random' with 'pass', got {select}")
-        if arm.reselect_every and (arm.redraw == "pass" or set(select) - {"drop_hardest"}):
-            raise InputError(f"{where}reselect_every: expected only drop_hardest with it, got {select}")
         for known in (a for a in arms if arm.column and a.column == arm.column):
             if known.select["target"] != select["target"]:
                 raise InputError(f"{where}target: expected folders whose names differ, got that of arm {known.name!r}")

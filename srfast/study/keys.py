@@ -10,7 +10,6 @@ from typing import Any
 from srfast.coreset.settings import ARGUMENTS
 from srfast.data import toml
 from srfast.data.toml import Key
-from srfast.training import sampling
 from srfast.training.recipes import Recipe
 
 BUDGETS = ("epochs", "updates")
@@ -116,8 +115,6 @@ ARM = {
     "budget": Key("'epochs', 'updates', a fraction of the updates, or a list of these", _budget, "epochs"),
     "redraw": _one_of("seed", "pass"),
     "models": Key("a list of models", toml.texts, []),
-    "reselect_every": Key("a number of updates", toml.integer, 0),
-    "sample": Key(sampling.HELP, toml.text, ""),
     **{name: Key("an argument of select", lambda _: True, None) for name in SELECT},
     **{name: _field(name) for name in RECIPE},
 }

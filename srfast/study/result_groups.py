@@ -44,10 +44,8 @@ class Group:
     select: dict[str, Any]
     """Arguments of ``srfast.select`` that the arm sets."""
     redraw: str
-    reselected: bool
-    """Whether the model in training makes the selection again."""
-    sample: str = ""
-    """How crops are drawn by the losses of the kept patches."""
+    adaptive: bool = False
+    """Whether the training itself chose patches or crops by their losses, which results of before can have."""
     recipe: str = ""
     """The recipe of its trainings, as JSON."""
     of_loss: bool = False
@@ -71,7 +69,7 @@ class Group:
     @property
     def is_full(self) -> bool:
         """Whether it holds all patches, without a selection; those of an arm are the ones of its ``setting``."""
-        return self.key.keep == 1 and not self.of_loss and not self.select and not self.sample
+        return self.key.keep == 1 and not self.of_loss and not self.select and not self.adaptive
 
     @property
     def kept(self) -> str:
@@ -124,8 +122,7 @@ def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], settings: dict[st
         first[0]["patches"],
         arm["select"],
         arm["redraw"],
-        bool(arm.get("reselect_every")),
-        arm.get("sample", ""),
+        bool(arm.get("reselect_every") or arm.get("sample")),
         json.dumps(recipe, sort_keys=True),
         arm.get("of_loss", False),
     )
@@ -155,10 +152,10 @@ def main_dataset(some: list[Group]) -> str:
 def training_seconds(some: Sequence[Group]) -> dict[Key, float]:
     """Seconds of training: the updates at the fastest pace of any cell of that network.
 
-    The selection does not change the time of an update, and other load of the machine only adds to it. Arms whose
-    selection is made again while training have a pace of their own.
+    The selection does not change the time of an update, and other load of the machine only adds to it. Arms that choose
+    while training have a pace of their own.
     """
     paces: dict[tuple[Any, bool], list[float]] = {}
     for g in some:
-        paces.setdefault((g.network, g.reselected), []).extend(g.seconds / g.key.updates)
-    return {g.key: g.key.updates * float(min(paces[g.network, g.reselected])) for g in some}
+        paces.setdefault((g.network, g.adaptive), []).extend(g.seconds / g.key.updates)
+    return {g.key: g.key.updates * float(min(paces[g.network, g.adaptive])) for g in some}

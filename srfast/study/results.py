@@ -197,11 +197,6 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: expected JSON as srfast wrote it, got a damaged file ({error})") from None
 
 
-def _same_number(known: Any, asked: Any) -> bool:
-    """Whether the numbers of test images agree, which is all that version 0.1.0 recorded."""
-    return isinstance(known, int) and isinstance(asked, str) and asked.startswith(f"{known} images, ")
-
-
 def other_settings(known: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
     """The first setting of a finished cell that is not what is asked for, as its name, its old and its new value. What
     later versions introduced is passed over in results of before."""
@@ -209,9 +204,9 @@ def other_settings(known: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[
         was, now = known, asked
         for name in names:
             was, now = was.get(name, {}), now[name]
-        if names[0] in known and (found := differs(was, now, {**was, **now}, alike=_same_number)) is not None:
+        if names[0] in known and (found := differs(was, now, {**was, **now})) is not None:
             return ".".join((*names, found[0])), *found[1:]
-    return differs(known, asked, younger=True, alike=_same_number)
+    return differs(known, asked, younger=True)
 
 
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:

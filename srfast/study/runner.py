@@ -24,7 +24,6 @@ from srfast.ops.device import resolve_device
 from srfast.runtime.interrupts import finishing, interrupted, kept_from_children, obey
 from srfast.runtime.progress import clock
 from srfast.runtime.threads import cores
-from srfast.settings import earlier
 from srfast.study import pool, results
 from srfast.study.cells import Cell, cells, pick, serves
 from srfast.study.description import Study, read_study
@@ -42,7 +41,6 @@ _SHOWN = 8
 """Number of cells of a kind that ``Status`` lists as text, so that it fits on a screen."""
 
 
-@earlier(out="output")
 def run_study(
     study: str | os.PathLike[str],
     output: str | os.PathLike[str],

@@ -23,7 +23,7 @@ from srfast.study import pool, results
 from srfast.study.cells import Cell
 from srfast.study.description import Study
 from srfast.study.strata import TileErrors
-from srfast.training import checkpoint, sampling
+from srfast.training import checkpoint
 from srfast.training.loop import train
 from srfast.training.plan import Plan
 
@@ -92,8 +92,6 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         study.precision,
         study.options.get(cell.model, {}),
         redraw=cell.keep if cell.arm.redraw == "pass" else 1.0,
-        reselect=cell.arm.reselection(cell.keep),
-        sample=sampling.parse(cell.arm.sample) if cell.arm.sample else None,
     )
     threads = _READERS if resolve_device(study.device) == "cuda" else 1
     trained = train(
@@ -146,11 +144,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
 def _needs_scores(cell: Cell) -> bool:
     """Whether scoring is part of the cost of the cell; bicubic and Sobel are columns of the same table."""
     arm = cell.arm
-    return (
-        bool(arm.sample)
-        or arm.of_loss
-        or (cell.keep < 1 and not arm.reselect_every and dict(arm.select) != {"method": "random"})
-    )
+    return arm.of_loss or (cell.keep < 1 and dict(arm.select) != {"method": "random"})
 
 
 def running(folder: Path) -> bool:

@@ -57,7 +57,7 @@ class Known:
         if scored.get("patches") != whole.patches or not self.has_alike(study, cell, test):
             return False
         losses = scored.get("loss_quantiles")
-        if losses is None or not (cell.arm.sample or ((cell.keep < 1 or cell.arm.of_loss) and cell.arm.asks_scorer)):
+        if losses is None or not ((cell.keep < 1 or cell.arm.of_loss) and cell.arm.asks_scorer):
             return True
         return np.allclose(losses, pool.loss_quantiles(whole.table), rtol=_ALIKE, atol=_ALIKE)
 

@@ -13,7 +13,7 @@ from srfast.data.files import check_input, output_file
 from srfast.data.provenance import generator, kind_of
 from srfast.errors import InputError
 from srfast.models.registry import describe, names
-from srfast.settings import PathLike, differs, paths, renamed
+from srfast.settings import PathLike, differs, named, paths
 from srfast.training.plan import Plan
 from srfast.training.recipes import Recipe, recipe
 from srfast.training.settings import FREE, Paths, TrainSettings
@@ -22,6 +22,7 @@ NAME = "run.json"
 KIND = "run settings"
 _DATA = paths("images, folders of them or one coreset.parquet")
 _FIELDS = fields(TrainSettings)
+_GONE = ("reselect_every", "reselect_keep", "reselect_drop", "sample")
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,8 @@ class Arguments:
 
     def plan(self, steps: int) -> Plan:
         """The plan of the run, without its data."""
-        from srfast.training.reselect import Reselection  # PyTorch
-        from srfast.training.sampling import parse  # NumPy
-
         s = self.settings
-        again = None
-        if s.reselect_every is not None:
-            again = Reselection(s.reselect_every, s.reselect_keep, s.reselect_drop)
-        sample = None if s.sample is None else parse(s.sample)
-        how = s.seed, s.precision, dict(s.model_options)
-        return Plan(self.model, s.scale, steps, s.part(Recipe), *how, reselect=again, sample=sample)
+        return Plan(self.model, s.scale, steps, s.part(Recipe), s.seed, s.precision, dict(s.model_options))
 
     def recorded(self, steps: int) -> dict[str, Any]:
         """The arguments as run.json records them."""
@@ -73,7 +66,7 @@ def gather(
     folder = Path(output)
     given = {
         name: f.metadata["kind"].check(name, value)
-        for name, value in renamed(options, _FIELDS).items()
+        for name, value in named(options, [f.name for f in _FIELDS]).items()
         for f in _FIELDS
         if f.name == name and value is not None
     }
@@ -136,6 +129,8 @@ def read(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected the settings of a training run, got a foreign file")
     try:
         values = json.loads(path.read_bytes())["arguments"]
+        if values.get("reselect_every") is None and values.get("sample") is None:  # options that are gone
+            values = {k: v for k, v in values.items() if k not in _GONE}
         wrong = _wrong(values)
     # A damaged file makes its reader raise almost anything; whatever it raises, the file is at fault.
     except Exception:
@@ -173,14 +168,6 @@ def _check(a: Arguments, resume: bool) -> None:
     if not a.data:
         raise InputError("data: expected images, folders of them or one coreset.parquet, got none")
     tables = all(p.endswith(".parquet") for p in a.data)
-    if s.reselect_every is not None and not tables:
-        raise InputError("reselect_every: expected data to be scores.parquet or a core-set, whose patches it scores")
-    if s.sample is not None:
-        from srfast.training.sampling import parse  # NumPy
-
-        parse(s.sample)
-        if not tables:
-            raise InputError("sample: expected data to be scores.parquet or a core-set, whose losses it draws by")
     if s.root is not None and not tables:
         raise InputError("root: expected data to be a core-set, whose images it finds")
     if s.steps is not None:

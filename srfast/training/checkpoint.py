@@ -75,14 +75,13 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
-def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any], earlier: str) -> None:
+def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
     """Refuses settings with which a run cannot be resumed, naming the first that differs; steps may grow.
 
     Args:
         path: The checkpoint.
         saved: Its settings.
         asked: The settings asked for now.
-        earlier: The fingerprint of the data that a checkpoint without ``cache_bytes`` has.
     """
     grows = isinstance(saved.get("steps"), int) and saved["steps"] < asked["steps"]
     passed = {"data", "contents", "cache_bytes", *(("steps",) if grows else ())}
@@ -91,13 +90,6 @@ def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any], ear
             f"{other[0]}: {path} was trained with {other[1]!r}, got {other[2]!r}; "
             "resume with the same settings or train into another folder"
         )
-    if "cache_bytes" not in saved:
-        if saved.get("data") != earlier:
-            raise InputError(
-                f"data: {path} was trained with other images or patches, or with another `cache_mb`; "
-                "resume with the same data or train into another folder"
-            )
-        return
     # A checkpoint of an earlier version says nothing of contents.
     if (saved["data"], saved.get("contents", asked["contents"])) != (asked["data"], asked["contents"]):
         raise InputError(

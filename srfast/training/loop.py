@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -25,9 +24,8 @@ from srfast.training import arguments, checkpoint, idle_cores
 from srfast.training import log as logs
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
-from srfast.training.objective import loss_of, optimizer
-from srfast.training.plan import Plan, earlier_fingerprint
-from srfast.training.reselect import region_losses
+from srfast.training.objective import LOSSES, optimizer
+from srfast.training.plan import Plan
 from srfast.training.store import Batches, Feed, PairStore
 
 FILES = {checkpoint.LAST: "checkpoint", checkpoint.MODEL: "weights", logs.NAME: "training log"}
@@ -135,8 +133,6 @@ class _Runner:
             redraw=plan.redraw,
             rank=world.rank,
             world=world.size,
-            sample=plan.sample,
-            steps=plan.steps,
         )
         torch.manual_seed(plan.seed)
         self.model = models.create(plan.model, plan.scale, **plan.options).to(world.device).train()
@@ -174,7 +170,7 @@ class _Runner:
             return False
         state = checkpoint.load(self.last)
         with checkpoint.judging(self.last):
-            checkpoint.check_settings(self.last, state["settings"], self.settings, earlier_fingerprint(self.store))
+            checkpoint.check_settings(self.last, state["settings"], self.settings)
             if len(state["rng"]) != self.world.size:
                 raise InputError(f"processes: {self.last} was trained with {len(state['rng'])}, got {self.world.size}")
             self.model.load_state_dict(state["model"])
@@ -188,8 +184,6 @@ class _Runner:
             self.summed = int(state.get("summed", 0))
             seconds, waited = state.get("seconds", self.before)
             self.before = float(seconds), float(waited)
-            if "active" in state:
-                self.batches.use(state["active"].numpy(), state["since"])
             checkpoint.restore_rng(state["rng"][self.world.rank])
         return True
 
@@ -224,11 +218,6 @@ class _Runner:
                     return self.before[0] + time.perf_counter() - began, self.before[1] + feed.seconds
 
                 while self.step < plan.steps:
-                    # Before an update, not after one: a run whose steps grow reselects where its last step was.
-                    due = plan.reselect and self.step % plan.reselect.every == 0 and self.step != self.batches.since
-                    if plan.reselect and due:
-                        self.batches.use(plan.reselect.chosen(self._region_losses()), self.step)
-                        feed.restart(self.step)
                     loss = self._update(net, feed)
                     self.total += loss
                     self.summed += 1
@@ -281,7 +270,7 @@ class _Runner:
             sr = net(lr)
         b = recipe.loss_border * plan.scale
         inner = (..., slice(b, self.patch - b), slice(b, self.patch - b))
-        loss = loss_of(recipe.loss, sr.float()[inner], hr[inner], self.batches.weights(self.step))
+        loss = LOSSES[recipe.loss](sr.float()[inner], hr[inner])
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         # At a rate of 0, clip / rate is no limit.
@@ -312,10 +301,6 @@ class _Runner:
     def _score(self, evaluate: Callable[[nn.Module], tuple[float, float]]) -> tuple[float, float]:
         with self._averaged(), torch.inference_mode():
             return evaluate(self.model)
-
-    def _region_losses(self) -> np.ndarray:
-        with self._averaged():
-            return region_losses(self.model, self.store, self.world)
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -367,8 +352,6 @@ class _Runner:
                 "rng": rngs,
                 "weights": self._save_weights(),
             }
-            if self.plan.reselect:
-                state |= {"active": torch.from_numpy(self.batches.active), "since": self.batches.since}
             checkpoint.save(self.last, state)
         self.world.wait()
 

@@ -22,15 +22,6 @@ def _euclidean(sr: Tensor, hr: Tensor) -> Tensor:
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "mse": F.mse_loss, "euclidean": _euclidean}
 
 
-def loss_of(name: str, sr: Tensor, hr: Tensor, weights: Tensor | None) -> Tensor:
-    """A loss of crops [b, C, h, w], each multiplied by its weight [b]; None weights all alike."""
-    if weights is not None:
-        # A weight of the absolute error, or of its square.
-        factor = (weights if name == "l1" else weights.sqrt()).to(sr.device)[:, None, None, None]
-        sr, hr = factor * sr, factor * hr
-    return LOSSES[name](sr, hr)
-
-
 def optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimiser of a model, with one parameter group for each learning-rate factor.
 

@@ -10,16 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from srfast.data import hashing
 from srfast.errors import InputError
 from srfast.runtime.threads import cores
 from srfast.training.recipes import Recipe
 
 if TYPE_CHECKING:
-    from srfast.training.reselect import Reselection
-    from srfast.training.sampling import Sampling
     from srfast.training.store import PairStore
 
 
@@ -36,8 +32,6 @@ class Plan:
         precision: "fp32", "bf16" or "fp16" (autocast; weights stay float32).
         options: Sizes of the model other than the paper's, as for ``srfast.models.create``.
         redraw: Fraction of the regions in a pass, drawn afresh for every pass; see ``Batches``.
-        sample: Draws crops by the losses of their patches, see ``Sampling``; None draws all alike.
-        reselect: Scores the regions again while training, see ``Reselection``; None trains on all of them.
     """
 
     model: str
@@ -48,8 +42,6 @@ class Plan:
     precision: str = "fp32"
     options: Mapping[str, Any] = field(default_factory=dict)
     redraw: float = 1.0
-    reselect: Reselection | None = None
-    sample: Sampling | None = None
 
     def check(self) -> None:
         """Raises InputError for the first setting that is out of range."""
@@ -57,12 +49,6 @@ class Plan:
             raise InputError(f"precision: expected fp32, bf16 or fp16, got {self.precision!r}")
         if self.steps < 1:
             raise InputError(f"steps: expected a whole number of at least 1, got {self.steps}")
-        if self.reselect is not None:
-            self.reselect.check()
-        if self.sample is not None and (self.reselect is not None or self.redraw < 1):
-            raise InputError(
-                "sample: cannot be combined with redraw and reselect_every, which choose patches themselves"
-            )
         if not 0 < self.redraw <= 1:
             raise InputError(f"redraw: expected a fraction with 0 < redraw <= 1, got {self.redraw}")
 
@@ -73,10 +59,7 @@ class Plan:
             "seed": self.seed,
             "precision": self.precision,
             "redraw": self.redraw,
-            "reselect": None if self.reselect is None else dataclasses.asdict(self.reselect),
-            # Runs of before there was the setting have none.
-            **({} if self.sample is None else {"sample": dataclasses.asdict(self.sample)}),
-            "data": fingerprint(store, sampled=self.sample is not None),
+            "data": fingerprint(store),
             "contents": contents(store),
             # The order of batches depends on it if images are streamed.
             "cache_bytes": None if store.fits else store.cache_bytes,
@@ -85,12 +68,18 @@ class Plan:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in {**own, **how}.items()}
 
 
-def fingerprint(store: PairStore, sampled: bool = False) -> str:
-    """SHA-256 (16 digits) of image names, sizes of files and regions, and of the losses if crops are drawn by them.
+def fingerprint(store: PairStore) -> str:
+    """SHA-256 (16 digits) of image names, sizes of files and regions.
 
     A copy of the data in another folder or on another machine has the same.
     """
-    digest = hashlib.sha256(_of_names(store, "").encode())
+    digest = hashlib.sha256(f"{store.scale} {store.color} {store.quantise}".encode())
+    for s in store.sources:
+        given = f" {s.lr.name}" if s.lr is not None else ""
+        digest.update(f"{s.path.name} {s.factor}{given}\n".encode())
+    for r in store.regions:
+        digest.update(f"{r.source} {r.x} {r.y} {r.width} {r.height}\n".encode())
+    digest = hashlib.sha256(digest.hexdigest()[:16].encode())
     for number in sorted({r.source for r in store.regions}):
         source = store.sources[number]
         for file in filter(None, (source.path, source.lr)):
@@ -98,8 +87,6 @@ def fingerprint(store: PairStore, sampled: bool = False) -> str:
                 digest.update(f"{number} {os.path.getsize(file)}\n".encode())
             except OSError as error:
                 raise InputError(f"{file}: {error.strerror}") from None
-    if sampled:
-        digest.update(np.asarray(store.losses, np.float64).tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -108,21 +95,6 @@ def contents(store: PairStore) -> str:
     used = [store.sources[number] for number in sorted({r.source for r in store.regions})]
     files = dict.fromkeys(file for source in used for file in (source.path, source.lr) if file is not None)
     return hashlib.sha256("\n".join(hashing.of_files(files, cores())).encode()).hexdigest()[:16]
-
-
-def earlier_fingerprint(store: PairStore) -> str:
-    """The fingerprint in checkpoints that do not note ``cache_bytes``."""
-    return _of_names(store, "" if store.fits else f" streamed {store.cache_bytes}")
-
-
-def _of_names(store: PairStore, streamed: str) -> str:
-    digest = hashlib.sha256(f"{store.scale} {store.color} {store.quantise}{streamed}".encode())
-    for s in store.sources:
-        given = f" {s.lr.name}" if s.lr is not None else ""
-        digest.update(f"{s.path.name} {s.factor}{given}\n".encode())
-    for r in store.regions:
-        digest.update(f"{r.source} {r.x} {r.y} {r.width} {r.height}\n".encode())
-    return digest.hexdigest()[:16]
 
 
 def steps_for_epochs(epochs: float, samples: int, batch: int) -> int:

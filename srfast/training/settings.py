@@ -14,7 +14,6 @@ from srfast.settings import (
     SWITCH,
     Kind,
     PathLike,
-    fraction,
     images_root,
     lr_template,
     mapping,
@@ -24,7 +23,6 @@ from srfast.settings import (
     path,
     paths,
     setting,
-    text,
     whole,
 )
 from srfast.training.recipes import Recipe
@@ -116,35 +114,6 @@ class TrainSettings(Recipe):
         "idn.",
         one_of("default", "paper"),
     )
-    reselect_every: int | None = setting(
-        None,
-        "Score the patches of the data (scores.parquet or a core-set) by the model in training every K updates, and "
-        "train on a part of them until the next time.",
-        whole(1),
-        metavar="K",
-        shown="never",
-    )
-    reselect_keep: float = setting(
-        0.5,
-        "Fraction of all patches, above 0 and up to 1, that `reselect_every` keeps: the hardest after those that "
-        "`reselect_drop` leaves out.",
-        fraction("reselect_keep", zero=False, one=True),
-    )
-    reselect_drop: float = setting(
-        0.05,
-        "Fraction of all patches, from 0 to below 1, that `reselect_every` leaves out first: the hardest.",
-        fraction("reselect_drop"),
-    )
-    sample: str | None = setting(
-        None,
-        "How crops are drawn by the losses of the data (scores.parquet or a core-set). hard:0.5:0.75: from the "
-        "hardest half for 75 % of the updates, then from all; loss:1: in proportion to the loss to the power of 1; "
-        "loss:1:annealed: the same with a power that falls to 0; loss:1:weighted: the same, and a crop drawn with "
-        "probability p counts 1 / p.",
-        text("how crops are drawn"),
-        metavar="HOW",
-        shown="all alike",
-    )
     precision: Literal["fp32", "bf16", "fp16"] = setting(
         "fp32", "Precision of autocast; the weights remain fp32.", one_of("fp32", "bf16", "fp16")
     )
@@ -189,11 +158,6 @@ class TrainSettings(Recipe):
         super().together()
         if (self.steps is None) == (self.epochs is None):
             raise InputError("steps: expected either `steps` or `epochs`")
-        if self.reselect_keep + self.reselect_drop > 1 + 1e-12:
-            raise InputError(
-                f"reselect_drop: expected a fraction with 0 <= reselect_drop <= 1 - reselect_keep = "
-                f"{1 - self.reselect_keep:g}, got {self.reselect_drop!r}"
-            )
         if self.root is not None and not os.path.isdir(self.root):
             raise InputError(
                 f"root: expected the folder of the core-set's images, got {self.root!r}, which is not a folder"

@@ -15,13 +15,10 @@ import torch
 from cachetools import LRUCache
 from torch import Tensor
 
-from srfast.coreset.methods.sorting import descending
 from srfast.coreset.pairs import Source, read_pair, turn
-from srfast.coreset.settings import share
 from srfast.errors import InputError
 from srfast.samplers import random_subset
 from srfast.scoring.scored import check_inside
-from srfast.training.sampling import Chances, Sampling
 
 CROPS_STREAMED = 16
 """Crops of each image in one pass over images that do not fit in memory."""
@@ -184,8 +181,6 @@ class Batches:
         redraw: Fraction of the regions in a pass, 0 < redraw <= 1.
         rank: Number of this process, of ``world`` processes.
         world: Number of processes; it divides ``batch``.
-        sample: Draws by the regions' losses, see ``Sampling``; None draws every region alike.
-        steps: Number of steps of the whole training, which ``sample`` needs.
     """
 
     def __init__(
@@ -198,8 +193,6 @@ class Batches:
         redraw: float = 1.0,
         rank: int = 0,
         world: int = 1,
-        sample: Sampling | None = None,
-        steps: int = 0,
     ) -> None:
         if batch % world:
             raise InputError(f"batch: expected a multiple of the {world} processes, got {batch}")
@@ -207,32 +200,12 @@ class Batches:
         self.batch = batch
         self.patch = patch
         self.seed = seed
-        self.redraw = redraw
-        self.active = np.arange(len(store.regions))
-        self.since = 0
         self._pass_regions = max(1, int(redraw * len(store.regions) + 0.5))
         self.rank = rank
         self.world = world
-        self._orders: dict[tuple[int, int], np.ndarray] = {}
-        self.sample, self.steps = sample, steps
-        self._chances: Chances | None = None
-        self._hardest = self.active
-        if sample is not None:
-            if store.losses is None:
-                raise InputError("sample: expected data to be scores.parquet or a core-set, whose losses it draws by")
-            if sample.power:
-                self._chances = Chances(sample, store.losses, steps)
-            else:
-                first = descending(store.losses, "des")[: max(1, share(sample.keep, len(store.losses)))]
-                self._hardest = np.sort(first)
+        self._orders: dict[int, np.ndarray] = {}
         per_image = len(store.regions) / len({r.source for r in store.regions})
         self._repeats = 1 if store.fits else max(1, round(CROPS_STREAMED / per_image))
-
-    def use(self, active: np.ndarray, since: int) -> None:
-        """From step ``since`` on, passes use only these regions; earlier steps are no longer available."""
-        self.active, self.since = np.asarray(active, np.int64), since
-        self._pass_regions = max(1, int(self.redraw * len(self.active) + 0.5))
-        self._orders = {}
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         store, s = self.store, self.store.scale
@@ -252,34 +225,23 @@ class Batches:
             lr[i], hr[i] = turn(small_crop, turns[j]), turn(crop, turns[j])
         return torch.from_numpy(lr), torch.from_numpy(hr)
 
-    def weights(self, step: int) -> Tensor | None:
-        """The factors of the losses of the crops of ``batches[step]`` [b]; None: all alike."""
-        weights = self._chances.weights(step, self._drawn(step)) if self._chances else None
-        return None if weights is None else torch.from_numpy(weights)
-
     def _drawn(self, step: int) -> np.ndarray:
         """The regions of this rank's crops at a step [b]."""
-        own = np.arange(self.rank, self.batch, self.world)
-        if self._chances:
-            return self._chances.draw(step, np.random.default_rng((self.seed, 3, step)).random(self.batch)[own])
-        hard = self.sample is not None and self.sample.hard(step, self.steps)
-        since = self.since if self.sample is None or hard else self.sample.switch(self.steps)
-        places = (step - since) * self.batch + own
-        n = self._repeats * (len(self._hardest) if hard else self._pass_regions)
-        return np.array([self._order(int(p) // n, hard, since)[int(p) % n] for p in places])
+        places = step * self.batch + np.arange(self.rank, self.batch, self.world)
+        n = self._repeats * self._pass_regions
+        return np.array([self._order(int(p) // n)[int(p) % n] for p in places])
 
-    def _order(self, epoch: int, hard: bool = False, since: int | None = None) -> np.ndarray:
-        since = self.since if since is None else since
-        order = self._orders.get((since, epoch))
+    def _order(self, epoch: int) -> np.ndarray:
+        order = self._orders.get(epoch)
         if order is None:
-            rng = np.random.default_rng((self.seed, 1, epoch, *([since] if since else [])))
-            whole = self._hardest if hard else self.active
-            if not hard and self._pass_regions < len(whole):
+            rng = np.random.default_rng((self.seed, 1, epoch))
+            whole = np.arange(len(self.store.regions))
+            if self._pass_regions < len(whole):
                 whole = whole[random_subset(rng, len(whole), self._pass_regions)]
             groups = [whole] if self.store.fits else self._groups(whole, rng)
             order = np.concatenate([rng.permutation(np.repeat(group, self._repeats)) for group in groups])
-            self._orders = {k: v for k, v in self._orders.items() if k >= (since, epoch - 1)}
-            self._orders[since, epoch] = order
+            self._orders = {k: v for k, v in self._orders.items() if k >= epoch - 1}
+            self._orders[epoch] = order
         return order
 
     def _groups(self, whole: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -320,11 +282,6 @@ class Feed:
     def __exit__(self, *_: object) -> None:
         if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def restart(self, first: int) -> None:
-        """Continues at ``batches[first]``; prepared batches are dropped."""
-        self._queue.clear()
-        self._next = first
 
     def draw(self) -> tuple[Tensor, Tensor]:
         start = time.perf_counter()

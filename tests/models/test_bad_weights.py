@@ -168,7 +168,7 @@ def test_a_caffe_model_of_huge_dimensions(tmp_path: Path) -> None:
 
 def test_a_mat_file_that_ends_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SciPy reads it in a process of its own, which may crash, take all memory or never end."""
-    from srfast.models.official import matlab
+    from srfast.models.official import readers as matlab
 
     pytest.importorskip("scipy")
     path = tmp_path / "a.mat"

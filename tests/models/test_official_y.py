@@ -156,7 +156,7 @@ def caffemodel(state: State, old: bool = False) -> bytes:
 
 
 def test_caffe_files_of_both_ages_and_normalisations(tmp_path: Path) -> None:
-    from srfast.models.official.caffe import load_caffemodel
+    from srfast.models.official.readers import load_caffemodel
 
     state = {"a.weight": torch.randn(2, 3, 3, 3), "a.bias": torch.randn(2), "long name.weight": torch.randn(300)}
     (tmp_path / "new.caffemodel").write_bytes(caffemodel(state))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from srfast.cli import main
@@ -49,24 +48,6 @@ def test_two_scorers_and_strangers(painted: ScoreTable) -> None:
         comparison(painted, ScoreTable(painted.table.slice(0, 50), painted.meta), ["a", "b"])
     with pytest.raises(InputError, match="scale differs"):
         comparison(painted, ScoreTable(painted.table, {**painted.meta, "scale": 3}), ["a", "b"])
-
-
-def test_rows_show_themselves_in_a_notebook(painted: ScoreTable, synthetic: Callable[..., ScoreTable]) -> None:
-    for rows in (painted, select(painted, keep=0.3)):
-        text = rows._repr_html_()
-        assert f"{len(rows)} patches" in text
-        assert "onerror=alert(1)>" not in text
-        assert text.count('<img src="data:image/png') == 16
-        assert "NaN" not in text.replace("nan", "NaN").partition("<tbody>")[0]
-        assert "<script" not in text
-    import numpy as np
-
-    gone = synthetic(np.arange(10.0))._repr_html_()
-    assert "<img" not in gone
-    assert "<path" in gone
-    empty = ScoreTable(painted.table.slice(0, 0), painted.meta)._repr_html_()
-    assert "<path" not in empty
-    assert isinstance(painted.table, pa.Table)
 
 
 def test_a_file_that_cannot_be_read_is_not_taken_for_another_kind(

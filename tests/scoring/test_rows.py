@@ -33,12 +33,6 @@ def test_one_line_says_what_it_is(table: srfast.ScoreTable) -> None:
     assert repr(empty).startswith("ScoreTable(0 patches of 0 images")
 
 
-def test_html_is_escaped(table: srfast.ScoreTable) -> None:
-    html = table._repr_html_()
-    assert "a &lt;b&gt;.png" in html
-    assert "a <b>.png" not in html
-
-
 def test_columns_and_rows(table: srfast.ScoreTable) -> None:
     loss = table["loss"]
     np.testing.assert_array_equal(loss, table.column("loss"))

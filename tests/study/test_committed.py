@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import re
@@ -32,19 +33,20 @@ EFFECT = re.compile(r"([+-]?\d\.\d+)(?: dB)? \[([+-]?\d\.\d+),\s([+-]?\d\.\d+)\]
 
 RESULTS = {"/".join(p.parts[-2:]): p for p in sorted((STUDIES / "results").glob("*/*"))}
 """STUDY/POOL -> the folder of these results."""
+GONE = ("adaptive-bsds", "sampling")
+"""Studies that this version cannot run any more."""
 
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_committed_results_print_their_tables(name: str) -> None:
     study, folder = STUDIES / f"{RESULTS[name].parent.name}.toml", RESULTS[name]
-    if len(list(folder.parent.iterdir())) == 1:
-        assert results_folder(study) == folder
-    else:
-        with pytest.raises(InputError, match=folder.name):
-            results_folder(study)
+    alone = len(list(folder.parent.iterdir())) == 1
     results = Results.read(folder)
     assert results.meta["study"]["train"] == [folder.name]
-    assert set(results.meta["cells"]) <= {c.name for c in cells(read_study(study))}
+    if study.stem not in GONE:
+        assert set(results.meta["cells"]) <= {c.name for c in cells(read_study(study))}
+    with contextlib.nullcontext() if alone else pytest.raises(InputError, match=folder.name):
+        assert results_folder(study) == folder
     assert f"Table 1: selections on {main_dataset(groups(results))}" in publish(results, None)
 
 

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 import srfast
 from srfast.data.files import output_folder
@@ -286,28 +284,6 @@ keep = 1.0
     assert 0 < patches["one"] < len(table)
     with pytest.raises(InputError, match=r"was run with \[32, 32, 'patch', '1', '1/2'\], got \[32, 32, 'patch'\]"):
         run_study(write_study(arms=arms), tmp_path / "out", jobs=1)
-
-
-def test_chosen_again_while_training(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    arms = """
-[[arm]]
-name = "again"
-reselect_every = 4
-drop_hardest = 0.1
-keep = 0.5
-budget = "updates"
-"""
-    found = srfast.run_study(write_study(arms=arms), tmp_path / "out")
-    (cell,) = found.meta["cells"]
-    row = found.table.to_pylist()[0]
-    scores = srfast.ScoreTable.read(tmp_path / "out" / "scores-0.parquet")
-    assert (row["patches"], row["scoring_seconds"]) == (len(scores), 0.0)
-    srfast.select(tmp_path / "out" / "scores-0.parquet", keep=1.0).write(tmp_path / "all.parquet")
-    how = {"steps": 12, "batch": 2, "lr_patch": 12, "model_options": {"features": 8, "shrunk": 4, "mappings": 1}}
-    again = {"reselect_every": 4, "reselect_keep": 0.5, "reselect_drop": 0.1}
-    srfast.train("fsrcnn", tmp_path / "all.parquet", tmp_path / "run", scale=2, device="cpu", **how, **again)
-    weights = [load_file(p / "model.safetensors") for p in (tmp_path / "run", tmp_path / "out" / "cells" / cell)]
-    assert all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
 
 
 @pytest.mark.parametrize("method", ["hdc", "diverse", "reducible"])

@@ -84,42 +84,19 @@ def test_every_method_has_a_type() -> None:
     assert typing.get_args(Method) == tuple(METHODS)
 
 
-def test_what_was_passed_by_position_or_an_earlier_name_still_is(photo_folder: Path) -> None:
-    table = srfast.score(photo_folder, patch=48, scorer="bicubic")
-    with pytest.warns(DeprecationWarning, match="pass keep, order by name"):
-        asc = srfast.select(table, 0.25, "asc")  # type: ignore[call-arg]
-    assert asc.table == srfast.select(table, keep=0.25, order="asc").table
-    with pytest.warns(DeprecationWarning, match="workers is called threads now"):
-        srfast.score(photo_folder, patch=48, scorer="bicubic", workers=1)  # type: ignore[call-arg]
+def test_an_argument_that_no_function_has_is_named(photo_folder: Path) -> None:
     with pytest.raises(TypeError, match=r"patchh: no such argument; did you mean patch\?"):
         srfast.score(photo_folder, patchh=48)  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize(
-    ("call", "earlier", "error"),
-    [
-        (lambda table: srfast.export_onnx(path="scorer.onnx", scale=5), "path is called output", "scale"),
-        (lambda table: srfast.run_study("study.toml", out="study", jobs=0), "out is called output", "jobs"),
-        (lambda table: srfast.write_report(table, None, path="none/r.txt"), "path is called output", "none"),
-        (lambda table: srfast.CorePatches(srfast.select(table), lr="none"), "lr is called lr_images", "none"),
-    ],
-)
-def test_functions_answer_to_earlier_names(call: Any, earlier: str, error: str, photo_folder: Path) -> None:
+def test_a_setting_is_given_once_and_may_come_by_position(photo_folder: Path) -> None:
     table = srfast.score(photo_folder, patch=48, scorer="bicubic")
-    with pytest.warns(DeprecationWarning, match=f"{earlier} now"), pytest.raises(InputError, match=error):
-        call(table)
-
-
-def test_a_setting_is_given_once(photo_folder: Path) -> None:
+    asc = srfast.select(table, 0.25, "asc")  # type: ignore[call-arg]
+    assert asc.table == srfast.select(table, keep=0.25, order="asc").table
     with pytest.raises(TypeError, match="scale: given twice"):
         srfast.evaluate("bicubic", photo_folder, 2, scale=3)
     with pytest.raises(TypeError, match="at most 2 settings by position, got 3"):
         srfast.evaluate("bicubic", photo_folder, 2, "rgb", None)  # type: ignore[call-arg]
-    with (
-        pytest.warns(DeprecationWarning, match="workers is called threads now"),
-        pytest.raises(TypeError, match="threads: given twice"),
-    ):
-        srfast.score(photo_folder, workers=1, threads=2)  # type: ignore[call-arg]
 
 
 def test_evaluation_and_pairs_print_themselves(photo_folder: Path) -> None:

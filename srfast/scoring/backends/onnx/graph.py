@@ -25,7 +25,6 @@ from srfast.errors import InputError, RunError
 from srfast.ops.native import SRCNN_SHAPES
 from srfast.ops.reference import resampling_matrix
 from srfast.scoring.network import load_network
-from srfast.settings import earlier
 from srfast.version import VERSION
 
 if TYPE_CHECKING:
@@ -142,7 +141,6 @@ def build_network(
     )
 
 
-@earlier(path="output")
 def export_onnx(output: Path | str, *, scale: int = 2, patch: int | None = None, network_only: bool = False) -> Path:
     """Writes the shipped scorer, or only its network, as an ONNX graph.
 
