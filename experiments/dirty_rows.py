@@ -22,8 +22,8 @@ from experiments.study_rows import (
     told,
 )
 from srfast.evaluation.inference import Comparison, judge
+from srfast.study.cell import STRATA
 from srfast.study.claims import judged_together
-from srfast.study.strata import STRATA
 
 POOLS = (
     ("dirty/dirty-wild-60", "a mix, 60 % spoilt"),

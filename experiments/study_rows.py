@@ -12,8 +12,8 @@ import numpy as np
 
 from srfast.evaluation.inference import Comparison, interval, judge
 from srfast.study.claims import SIDES, Judged, judged, strata_difference
+from srfast.study.groups import Group, groups
 from srfast.study.publication import results_folder
-from srfast.study.result_groups import Group, groups
 from srfast.study.results import Results
 
 ROOT = Path(__file__).resolve().parents[1]

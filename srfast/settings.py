@@ -323,6 +323,18 @@ def numbers(expected: str, holds: Callable[[Any], bool], count: int | None = Non
     return Kind(expected, plain)
 
 
+def several(each: Kind) -> Kind:
+    """Takes one value or a list of them, as a tuple."""
+
+    def plain(value: Any) -> tuple[Any, ...]:
+        given = value if isinstance(value, list) else [value]
+        if not given:
+            raise ValueError
+        return tuple(map(each.plain, given))
+
+    return Kind(f"{each.expected}, or a list of these", plain, each.written)
+
+
 def mapping(expected: str, read: Callable[[str, str], Any], fits: Callable[[Any], bool] = lambda v: True) -> Kind:
     """Takes a mapping of names to values, or texts NAME=VALUE."""
 

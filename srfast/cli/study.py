@@ -35,11 +35,6 @@ _SETTINGS = 20
     is_flag=True,
     help="Print the tables of the finished cells. With -o, or if STUDY is a folder, write tables/ and figures/ too.",
 )
-@click.option(
-    "--until-decided",
-    is_flag=True,
-    help="Run seed after seed until every [[claim]] about a test set is decided, by O'Brien and Fleming's bounds.",
-)
 @click.option("--json", "as_json", is_flag=True, help="With --status, print one JSON object on stdout.")
 @click.option(
     "--only",
@@ -50,12 +45,6 @@ _SETTINGS = 20
     "--shard",
     type=Setting(ScoreSettings.__dataclass_fields__["shard"]),
     help="Run only every n-th cell, from the i-th on, as one of n machines.",
-)
-@click.option(
-    "--known",
-    multiple=True,
-    type=click.Path(exists=True, file_okay=False),
-    help="Results of another run. Cells with the same settings and data are taken from it, not run. Repeatable.",
 )
 @click.option(
     "--images",
@@ -73,11 +62,9 @@ def command(
     jobs: int | None,
     as_status: bool,
     as_tables: bool,
-    until_decided: bool,
     as_json: bool,
     only: str | None,
     shard: tuple[int, int] | None,
-    known: tuple[str, ...],
     images: tuple[str, ...],
     tests: tuple[str, ...],
 ) -> None:
@@ -90,11 +77,11 @@ def command(
     Ready-made studies come with srfast and need --images: how-much.toml (how much of the data is needed),
     needed-bsds.toml (whether the network is needed), table1.toml, table2.toml and table3.toml (the paper's) and others.
     """
-    from srfast.study.ready_made import find_runnable, find_study
+    from srfast.study.file import find_runnable, find_study
 
     path = find_study(study)
     printing = as_status or as_tables or path.is_dir() or (output is None and not images)
-    running = {"--only": only, "--shard": shard, "--known": known, "--until-decided": until_decided}
+    running = {"--only": only, "--shard": shard}
     if printing and (given := [name for name, value in running.items() if value]):
         what = (
             "a folder" if path.is_dir() else "--status or --tables" if as_status or as_tables else "no -o or --images"
@@ -122,14 +109,15 @@ def command(
     _run(
         path,
         output,
-        {"jobs": jobs, "only": only, "shard": shard, "known": known, "until_decided": until_decided, **options},
+        {"jobs": jobs, "only": only, "shard": shard, **options},
     )
 
 
 def _run(study: Path, output: str, options: dict[str, Any]) -> None:
     from srfast.study.description import read_study
+    from srfast.study.folder import status
     from srfast.study.publication import publish
-    from srfast.study.runner import run_study, status
+    from srfast.study.runner import run_study
 
     described = read_study(study, options["images"], options["test"])
     say(f"{described.title} -> {output}")
@@ -152,7 +140,7 @@ def _run(study: Path, output: str, options: dict[str, Any]) -> None:
         lines.close()
     say(f"{len(found.meta['cells'])} cells, {found.table.num_rows:,} rows -> {Path(output) / 'results.parquet'}")
     known = status(described, output)
-    if options["until_decided"] or not (known.left or known.running):
+    if not (known.left or known.running):
         result(publish(found, None))
         say(f"figures, and the tables as files: srfast study {output} --tables")
 
@@ -160,8 +148,7 @@ def _run(study: Path, output: str, options: dict[str, Any]) -> None:
 def _print_tables(study: Path, output: str | None, images: tuple[str, ...], tests: tuple[str, ...]) -> None:
     from srfast.errors import InputError
     from srfast.study.description import read_study
-    from srfast.study.folder import is_run, results_of, status_of
-    from srfast.study.gathering import gather
+    from srfast.study.folder import gather, is_run, results_of, status_of
     from srfast.study.publication import publish, results_folder
     from srfast.study.results import CELLS, Results
 
@@ -189,7 +176,7 @@ def _print_tables(study: Path, output: str | None, images: tuple[str, ...], test
 
 def _say_status(study: Path, output: str, jobs: int | None, options: dict[str, Any], as_json: bool) -> None:
     from srfast.study.description import read_study
-    from srfast.study.runner import status
+    from srfast.study.folder import status
 
     _say(status(read_study(study, options["images"], options["test"]), output, jobs), as_json)
 

@@ -5,27 +5,35 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
 from srfast.data.files import check_input
 from srfast.errors import InputError, RunError
-from srfast.settings import did_you_mean
+from srfast.settings import Kind, did_you_mean
 
 LARGEST = 1 << 16
 """Largest size of a file in bytes; the parser's time grows with the square of the dots of a key."""
-NEEDED = object()
-"""Default of a key that must be given."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key of a table: its values, in words and as a test, and its default."""
+    """One key of a table: its values, and its default, MISSING for one that must be given."""
 
-    expected: str
-    fits: Callable[[Any], bool]
-    default: Any = NEEDED
+    kind: Kind
+    default: Any = MISSING
+
+
+def key(expected: str, fits: Callable[[Any], bool], default: Any = MISSING) -> Key:
+    """A key whose values, as they are, are those for which a test holds."""
+
+    def plain(value: Any) -> Any:
+        if not fits(value):
+            raise ValueError
+        return value
+
+    return Key(Kind(expected, plain), default)
 
 
 def parse(path: Path, what: str = "a study") -> dict[str, Any]:
@@ -57,7 +65,7 @@ def parse(path: Path, what: str = "a study") -> dict[str, Any]:
 
 
 def read(where: str, table: Any, keys: Mapping[str, Key]) -> dict[str, Any]:
-    """The values of a table, with defaults filled in.
+    """The values of a table as plain Python, with defaults filled in.
 
     Args:
         where: Text before a key in a message: the file and the table, "study.toml: data."
@@ -73,15 +81,10 @@ def read(where: str, table: Any, keys: Mapping[str, Key]) -> dict[str, Any]:
     for key in table:
         if key not in keys:
             raise InputError(f"{where}{key}: {unknown(key, keys)}")
-    values = {}
     for name, key in keys.items():
-        if name not in table and key.default is NEEDED:
-            raise InputError(f"{where}{name}: expected {key.expected}, got nothing")
-        value = table.get(name, key.default)
-        if name in table and not key.fits(value):
-            raise InputError(f"{where}{name}: expected {key.expected}, got {value!r}")
-        values[name] = value
-    return values
+        if name not in table and key.default is MISSING:
+            raise InputError(f"{where}{name}: expected {key.kind.expected}, got nothing")
+    return {n: k.kind.check(f"{where}{n}", table[n]) if n in table else k.default for n, k in keys.items()}
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
@@ -91,26 +94,5 @@ def unknown(name: str, known: Iterable[str]) -> str:
     return f"expected one of {', '.join(known)}, got {name!r}" + (f"; did you mean {near}?" if near else "")
 
 
-def integer(value: Any, least: int = 0) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
 def number(value: Any, above: float = 0.0, most: float = sys.float_info.max) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and above < value <= most
-
-
-def text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(text, value))
-
-
-def some(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """The test for one value that fits, or a list of them."""
-    return lambda value: all(map(fits, value)) and bool(value) if isinstance(value, list) else fits(value)
-
-
-fractions = some(lambda v: number(v, 0, 1))
-"""One fraction in (0, 1], or a list of them."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from srfast.data.toml import Key, number, read, unknown
+from srfast.data.toml import Key, key, number, read, unknown
 from srfast.degradation.chance import Chance
 from srfast.errors import InputError
 from srfast.ops.degrade import FILTERS
@@ -61,7 +61,7 @@ def _quantiles(least: float, most: float, whole: bool = False) -> Key:
             return 2 <= len(value) <= 100 and all(map(one, value)) and sorted(value) == value
         return one(value)
 
-    return Key(f"{kind} from {least:g} to {most:g}, or two or more in ascending order", fits)
+    return key(f"{kind} from {least:g} to {most:g}, or two or more in ascending order", fits)
 
 
 def _share(value: Any, most: float = 1e9) -> bool:
@@ -80,26 +80,26 @@ def _weights(known: tuple[str, ...]) -> Key:
             and sum(value.values()) > 0
         )
 
-    return Key(f"one of {', '.join(known)}, or a table of their weights", fits)
+    return key(f"one of {', '.join(known)}, or a table of their weights", fits)
 
 
-def _default(key: Key, value: Any) -> Key:
-    return Key(key.expected, key.fits, value)
+def _default(of: Key, value: Any) -> Key:
+    return Key(of.kind, value)
 
 
-PROBABILITY = Key("a probability from 0 to 1", lambda v: _share(v, 1))
-_BOOL = Key("true or false", lambda v: isinstance(v, bool))
+PROBABILITY = key("a probability from 0 to 1", lambda v: _share(v, 1))
+_BOOL = key("true or false", lambda v: isinstance(v, bool))
 _COMMON = {
-    "do": Key("the name of an operation", lambda v: isinstance(v, str)),
+    "do": key("the name of an operation", lambda v: isinstance(v, str)),
     "chance": _default(PROBABILITY, 1.0),
-    "repeat": Key(
+    "repeat": key(
         f"a whole number from 1 to {MOST_REPEATS}",
         lambda v: isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= MOST_REPEATS,
         1,
     ),
 }
 _CUTOFF = _quantiles(0.01, 1)
-_ODD = Key(
+_ODD = key(
     "an odd number from 3 to 27, or two of them in ascending order",
     lambda v: all(map(_odd, _range(v))) and len(_range(v)) in (1, 2) and _range(v)[0] <= _range(v)[-1],
 )
@@ -209,20 +209,20 @@ KINDS: dict[str, Kind] = {
             "plateau": _default(_quantiles(0.1, 16), 1.0),
             "sinc": _default(PROBABILITY, 0.0),
             "cutoff": _default(_CUTOFF, [1 / 3, 1.0]),
-            "cutoff_large": Key(_CUTOFF.expected, _CUTOFF.fits, None),
+            "cutoff_large": _default(_CUTOFF, None),
         },
         _blur,
     ),
     "resize": Kind(
         {
-            "to": Key("image or lr", lambda v: v in ("image", "lr"), "image"),
+            "to": key("image or lr", lambda v: v in ("image", "lr"), "image"),
             "factor": _default(_quantiles(0.02, 8), 1.0),
             "ways": _default(_weights(("up", "down", "keep", "any")), "any"),
-            "keep": Key("resize or skip", lambda v: v in ("resize", "skip"), "resize"),
+            "keep": key("resize or skip", lambda v: v in ("resize", "skip"), "resize"),
             "filters": _weights((*FILTERS, "lanczos")),
-            "antialias": Key(_BOOL.expected, _BOOL.fits, False),
-            "rounding": Key("floor or nearest", lambda v: v in ("floor", "nearest"), "nearest"),
-            "mapping": Key("size or factor", lambda v: v in ("size", "factor"), "size"),
+            "antialias": _default(_BOOL, False),
+            "rounding": key("floor or nearest", lambda v: v in ("floor", "nearest"), "nearest"),
+            "mapping": key("size or factor", lambda v: v in ("size", "factor"), "size"),
         },
         _resize,
     ),
@@ -328,9 +328,9 @@ def operation(where: str, table: Any, depth: int = 0) -> Operation:
     if not isinstance(do, str) or do not in KINDS:
         raise InputError(f"{where}do: {unknown(str(do), KINDS)}")
     kind = KINDS[do]
-    nested = {} if kind.draw else {NESTED: Key("a list of operations", lambda v: isinstance(v, list))}
+    nested = {} if kind.draw else {NESTED: key("a list of operations", lambda v: isinstance(v, list))}
     if do == "one-of":
-        nested["weights"] = Key(
+        nested["weights"] = key(
             "a weight above 0 for each operation",
             lambda v: isinstance(v, list) and all(number(w, 0, 1e9) for w in v),
             (),

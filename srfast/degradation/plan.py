@@ -23,9 +23,9 @@ from srfast.settings import did_you_mean
 
 _FOLDER = Path(__file__).with_name("presets")
 _KEYS = {
-    "title": toml.Key("a text", lambda v: isinstance(v, str), ""),
-    "source": toml.Key("a text", lambda v: isinstance(v, str), ""),
-    NESTED: toml.Key("at least one [[operation]]", lambda v: isinstance(v, list) and bool(v)),
+    "title": toml.key("a text", lambda v: isinstance(v, str), ""),
+    "source": toml.key("a text", lambda v: isinstance(v, str), ""),
+    NESTED: toml.key("at least one [[operation]]", lambda v: isinstance(v, list) and bool(v)),
 }
 _MOST = 64
 _TRIED = 24

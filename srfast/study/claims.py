@@ -20,7 +20,7 @@ from srfast.evaluation.inference import (
     sequential_level,
     sequential_p,
 )
-from srfast.study.result_groups import Group, Key, cells_of, groups, main_dataset, paired
+from srfast.study.groups import Group, Key, cells_of, groups, main_dataset, paired
 from srfast.study.results import Results
 
 

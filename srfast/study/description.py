@@ -18,12 +18,14 @@ from srfast.models import registry as models
 from srfast.ops.device import Device
 from srfast.runtime.plugins import is_file
 from srfast.scoring import joining
-from srfast.scoring.settings import Mode, Scale, ScoreArguments
-from srfast.study.keys import ARM, CLAIM, DATA, RECIPE, SCORING, SELECT, TOP, TRAINING
+from srfast.scoring.settings import Mode, Scale
+from srfast.settings import text
+from srfast.study.file import ARM, CLAIM, DATA, RECIPE, SCORING, SELECT, TOP, TRAINING
 from srfast.training.recipes import Recipe, recipe
 
 SCORER_FREE = ("random", "bicubic", "sobel")
 """Methods that need no scorer."""
+_TRAINING = ("precision", "device", "save_every", "cache_mb")
 MOST_CLAIMS = 10
 """Largest number of claims about whole test sets; the more there are, the less each can detect."""
 
@@ -166,7 +168,7 @@ def read_study(
         tests = {k: str(Path(v).resolve()) for k, v in test.items()}
     if not data["train"]:
         raise InputError(f"{path}: data.train: expected folders of images, here or as `images`, got nothing")
-    scales = scoring["scale"] if isinstance(scoring["scale"], list) else [scoring["scale"]]
+    scales = scoring["scale"]
     patch, stride = scoring["patch"], scoring["stride"] or scoring["patch"]
     try:
         for scale in scales:
@@ -192,25 +194,21 @@ def read_study(
     for name in training["options"]:
         if name not in training["models"]:
             raise InputError(f"{path}: training.options.{name}: {toml.unknown(name, training['models'])}")
-    seeds = training["seeds"]
     study = Study(
         name=path.stem,
         title=content["title"] or path.stem,
         train=tuple(str(folder / p) for p in data["train"]),
         test=tests,
-        holdout=float(data["holdout"]),
-        pool=_floats(data["pool"]),
-        scales=tuple(scales),
+        holdout=data["holdout"],
+        pool=data["pool"],
+        scales=scales,
         patch=patch,
         stride=stride,
-        shrink=_shrink(path, scoring["shrink"]),
         scorers=tuple(str(folder / s) if Path(s).suffix else s for s in scoring["scorers"]),  # weights, or a name
-        **{name: scoring[name] for name in ("mode", "defects", "scorer_updates")},
+        **{name: scoring[name] for name in ("mode", "shrink", "defects", "scorer_updates")},
         join=str(folder / scoring["join"]) if scoring["join"] else "",
-        models=tuple(training["models"]),
-        seeds=tuple(range(seeds) if isinstance(seeds, int) else seeds),
         recipe=changes,
-        **{name: training[name] for name in ("updates", "precision", "device", "save_every", "cache_mb", "options")},
+        **{name: training[name] for name in ("models", "updates", "seeds", *_TRAINING, "options")},
         arms=arms,
         claims=_claims(path, content["claim"], arms, training["models"], list(tests) if data["test"] else [], scales),
     )
@@ -271,18 +269,15 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
         # Cells are folders, and some file systems take A for a.
         if other := next((a.name for a in arms if a.name.casefold() == values["name"].casefold()), None):
             raise InputError(f"{where}name: expected names that differ not only in case, got {other!r} too")
-        budget = values.pop("budget")
-        values["budget"] = tuple(budget if isinstance(budget, list) else [budget])
         of_loss = values.pop("keep_loss")
         if (of_loss is None) == (values["keep"] is None):
             raise InputError(f"{where}keep: expected either keep or keep_loss")
         values["of_loss"] = of_loss is not None
-        values["keep"] = _floats(values["keep"] if of_loss is None else of_loss)
+        values["keep"] = of_loss or values["keep"]
         if values["of_loss"] and "epochs" in values["budget"]:
             raise InputError(
                 f"{where}budget: expected 'updates' or fractions of the updates with keep_loss, got 'epochs'"
             )
-        values["models"] = tuple(values["models"])
         changes = {name: value for name in RECIPE if (value := values.pop(name)) is not None}
         select = {name: value for name in SELECT if (value := values.pop(name)) is not None}
         if is_file(str(select.get("method", ""))):
@@ -339,11 +334,11 @@ def _claims(
             raise InputError(f"{where}model: {toml.unknown(values['model'], models_)}")
         if (values["scale"] or len(scales) > 1) and values["scale"] not in scales:
             raise InputError(f"{where}scale: expected one of {list(scales)}, got {values['scale'] or 'nothing'}")
-        if (values["arm"], float(keep)) == (values["against"], float(own)):
+        if (values["arm"], keep) == (values["against"], own):
             raise InputError(
                 f"{where}against: expected another arm than {values['arm']!r}, or another against_keep than {keep:g}"
             )
-        claims.append(Claim(**{**values, "keep": float(keep), "against_keep": float(own)}))
+        claims.append(Claim(**{**values, "keep": keep, "against_keep": own}))
     if len(primary := [c for c in claims if not c.stratum]) > MOST_CLAIMS:
         raise InputError(f"{path}: claim: expected at most {MOST_CLAIMS} without a stratum, got {len(primary)}")
     return tuple(claims)
@@ -351,17 +346,5 @@ def _claims(
 
 def _tests(path: Path, tests: Any) -> dict[str, str]:
     for name, folder in tests.items():
-        if not toml.text(folder):
-            raise InputError(f"{path}: data.test.{name}: expected a folder, got {folder!r}")
+        text("a folder").check(f"{path}: data.test.{name}", folder)
     return dict(tests)
-
-
-def _shrink(path: Path, value: str) -> tuple[str, ...]:
-    try:
-        return tuple(map(str, ScoreArguments(shrink=value).shrink))
-    except InputError as error:
-        raise InputError(f"{path}: scoring.{error}") from None
-
-
-def _floats(value: float | list[float]) -> tuple[float, ...]:
-    return tuple(float(v) for v in (value if isinstance(value, list) else [value]))

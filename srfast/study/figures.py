@@ -11,7 +11,7 @@ import numpy as np
 from srfast.data.atomic import atomic_path
 from srfast.errors import RunError
 from srfast.evaluation.inference import interval
-from srfast.study.result_groups import Group, groups, main_dataset, training_seconds
+from srfast.study.groups import Group, groups, main_dataset, training_seconds
 from srfast.study.results import Results
 from srfast.study.tables import strata_of
 

@@ -1,21 +1,38 @@
-"""What the folder of a run tells without the study's file: how far the run is, and the results of its finished cells.
-
-Nothing is written, so that this can be asked while the run goes on.
-"""
+"""The folder of a study: its cells, how far they are, and their results gathered into three tables."""
 
 from __future__ import annotations
 
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from srfast.data.provenance import kind_of
+from srfast.errors import InputError, RunError
+from srfast.ops.device import resolve_device
+from srfast.runtime.progress import clock
+from srfast.runtime.threads import cores
 from srfast.scoring.metadata import read_meta
-from srfast.study import results, runner
-from srfast.study.cells import cells
+from srfast.study import pool, results
+from srfast.study.cell import running
+from srfast.study.cells import Cell, cells
 from srfast.study.description import Study
-from srfast.study.gathering import begun, collect
-from srfast.study.results import CELLS, Results
-from srfast.study.runner import Status
-from srfast.study.running import running
+from srfast.study.results import CELLS, Results, finished_cells, place_of
+from srfast.training import checkpoint
+
+KIND = "study"
+ABOUT = "about.json"
+"""File in a study's folder with more metadata of its results, for what runs studies by rules of its own."""
+_SHOWN = 8
+"""Number of cells of a kind that ``Status`` lists as text, so that it fits on a screen."""
+
+
+def begun(folder: Path) -> bool:
+    """Whether a study has been run into the folder, or finished cells were brought together in it."""
+    return kind_of(folder) == KIND or any((folder / CELLS).glob(f"*/{results.SETTINGS}"))
 
 
 def is_run(folder: Path) -> bool:
@@ -30,25 +47,48 @@ def described(folder: Path) -> Study | None:
     return results.from_plain(read_meta(folder / results.RESULTS)["study"])
 
 
-def status_of(folder: Path, jobs: int | None = None) -> Status:
-    """The progress of a run. Without results.parquet, cells that have not begun are unknown."""
-    if (study := described(folder)) is not None:
-        return runner.status(study, folder, jobs)
-    places = _places(folder)
-    done = [p.name for p in places if results.finished(p)]
-    at_work = [p.name for p in places if p.name not in done and running(p)]
-    left = [p.name for p in places if p.name not in {*done, *at_work}]
-    steps = {name: f"{results.training_steps(folder / CELLS / name)[0]} updates" for name in at_work}
-    return Status(done, at_work, left, None, jobs or max(1, len(at_work)), steps)
+def gather(study: Study, out: str | os.PathLike[str]) -> Results:
+    """Gathers the results of all finished cells anew, also while the study runs, and again if a cell finished
+    meanwhile, whose own process may have gathered before this one wrote.
+
+    Raises:
+        InputError: no study has been run into ``out``.
+    """
+    folder = Path(out)
+    if not begun(folder):
+        raise InputError(f"{out}: expected the folder of a study")
+    while True:
+        found = collect(study, folder)
+        found.write(folder)
+        if finished_cells(cells(study), folder) <= set(found.meta["cells"]):
+            return found
+
+
+def collect(study: Study, folder: Path) -> Results:
+    """The results of all finished cells; nothing is written."""
+    scoring = []
+    for number, scale in product(range(len(study.scorers)), study.scales):
+        table = pool.scores_file(folder, number, scale)
+        about = table.with_suffix(".json")
+        if about.exists():
+            known = results.read_json(about)
+            own = {"scorer": Path(study.scorers[number]).name, "scale": scale}
+            more = {k: known[k] for k in ("patches", "seconds")}
+            scoring.append({**own, **more, "loss_quantiles": pool.loss_quantiles(table)})
+    found = results.gather(results.as_plain(study), [place_of(folder, c) for c in cells(study)], scoring)
+    if (folder / ABOUT).exists():
+        found.meta.update(results.read_json(folder / ABOUT))
+    return found
 
 
 def results_of(folder: Path) -> Results:
-    """The results of the finished cells, those of results.parquet alone if more cells are in it."""
+    """The results of the finished cells of a run by its folder alone, those of results.parquet if more cells are in it.
+    Nothing is written."""
     study = described(folder)
     if study is None:
         done = [p for p in _places(folder) if results.finished(p)]
         return results.gather(_by_cells(folder.resolve().name, done), done, [])
-    found, written = collect(study, cells(study), folder), Results.read(folder)
+    found, written = collect(study, folder), Results.read(folder)
     # The folders of cells may have been removed.
     return max(found, written, key=lambda r: len(r.meta["cells"]))
 
@@ -69,3 +109,91 @@ def _by_cells(title: str, done: list[Path]) -> dict[str, Any]:
         "updates": max((k["updates"] for k in known), default=0),
         "claims": [],
     }
+
+
+@dataclass(frozen=True)
+class Status:
+    """The progress of a study."""
+
+    done: list[str]
+    running: list[str]
+    left: list[str]
+    seconds: float | None
+    """Left, by the pace so far and for that many jobs; None while nothing has made a step."""
+    jobs: int
+    steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Steps of the running cells by their logs, such as "700/1951"."""
+
+    def __str__(self) -> str:
+        left = f", about {clock(self.seconds)} left with {self.jobs} jobs" if self.seconds else ""
+        lines = [f"{len(self.done)} done, {len(self.running)} running, {len(self.left)} left{left}"]
+        for word, names in (("running", self.running), ("next", self.left)):
+            lines += [f"{word}: {name} {self.steps.get(name, '')}".rstrip() for name in names[:_SHOWN]]
+            if len(names) > _SHOWN:
+                lines.append(f"{word}: {len(names) - _SHOWN} more")
+        return "\n".join(lines)
+
+
+def status(study: Study, out: str | os.PathLike[str], jobs: int | None = None) -> Status:
+    """The progress of a study, by the files in its folder."""
+    jobs, folder = jobs or default_jobs(study), Path(out)
+    every = cells(study)
+    done = [c for c in every if results.finished(place_of(folder, c))]
+    open_ = [c for c in every if c not in done]
+    at_work = [c for c in open_ if running(place_of(folder, c))]
+    made = {c.name: results.training_steps(place_of(folder, c)) for c in at_work}
+    # Cells that were taken over have no weights, and took their time on another machine.
+    ran = [place for c in done if ((place := place_of(folder, c)) / checkpoint.MODEL).exists()]
+    pace = _pace(ran) or _first_pace(made.values())
+    seconds = sum(pace(c) * (1 - made.get(c.name, (0, 0.0))[0] / c.updates) for c in open_) / jobs if pace else None
+    left = [c for c in open_ if c not in at_work]
+    names = [[c.name for c in some] for some in (done, at_work, left)]
+    steps = {c.name: f"{made[c.name][0]}/{c.updates}" for c in at_work}
+    return Status(names[0], names[1], names[2], seconds, jobs, steps)
+
+
+def status_of(folder: Path, jobs: int | None = None) -> Status:
+    """The progress of a run by its folder alone. Without results.parquet, cells that have not begun are unknown."""
+    if (study := described(folder)) is not None:
+        return status(study, folder, jobs)
+    places = _places(folder)
+    done = [p.name for p in places if results.finished(p)]
+    at_work = [p.name for p in places if p.name not in done and running(p)]
+    left = [p.name for p in places if p.name not in {*done, *at_work}]
+    steps = {name: f"{results.training_steps(folder / CELLS / name)[0]} updates" for name in at_work}
+    return Status(done, at_work, left, None, jobs or max(1, len(at_work)), steps)
+
+
+def _first_pace(made: Iterable[tuple[int, float]]) -> Callable[[Cell], float] | None:
+    """While no cell has finished: by the steps of those that run."""
+    known = [(step, seconds) for step, seconds in made if step]
+    if not known:
+        return None
+    mean = sum(s for _, s in known) / sum(n for n, _ in known)
+    return lambda c: c.updates * mean
+
+
+def _pace(folders: Sequence[Path]) -> Callable[[Cell], float] | None:
+    """Seconds of a cell, from the finished ones: updates cost what they cost for that model, evaluations the same."""
+    if not folders:
+        return None
+    updates: dict[str, float] = {}
+    training: dict[str, float] = {}
+    evaluating = 0.0
+    for place in folders:
+        known = results.read_json(place / results.SETTINGS)
+        model = known["settings"]["model"]
+        updates[model] = updates.get(model, 0) + known["settings"]["updates"]
+        training[model] = training.get(model, 0) + known["seconds"]["train"]
+        evaluating += known["seconds"]["evaluate"] / len(folders)
+    mean = sum(training.values()) / sum(updates.values())
+    return lambda c: evaluating + c.updates * (training[c.model] / updates[c.model] if c.model in updates else mean)
+
+
+def default_jobs(study: Study) -> int:
+    """One process on a GPU, otherwise one per core that this process may use (affinity, control group,
+    OMP_NUM_THREADS)."""
+    try:
+        return 1 if resolve_device(study.device) == "cuda" else cores()
+    except RunError:
+        return 1  # of a run on another machine, which had a GPU

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from srfast.data.atomic import atomic_path
 from srfast.data.files import output_folder
 from srfast.errors import InputError, RunError
+from srfast.evaluation.inference import Comparison, compare
+from srfast.study.groups import Group, groups, main_dataset, paired
 from srfast.study.results import RESULTS, Results
 
 COMMITTED = "results"
@@ -47,7 +50,7 @@ def publish(results: Results, folder: Path | None, show: Callable[[str], None] =
         RunError: scipy or matplotlib is missing.
     """
     try:
-        from srfast.study.answer import answer, same_updates, saturation
+        from srfast.study.publication import answer, same_updates, saturation
         from srfast.study.tables import tables
     except ImportError as error:
         raise RunError(
@@ -56,7 +59,8 @@ def publish(results: Results, folder: Path | None, show: Callable[[str], None] =
     found = tables(results)
     if not found:
         raise InputError("tables: expected the results of at least one finished cell, got none")
-    sentences = [s for s in (answer(results), same_updates(results), *saturation(results), *_unnamed(results)) if s]
+    remarks = results.meta.get("remarks", [])
+    sentences = [s for s in (answer(results), same_updates(results), *saturation(results), *remarks) if s]
     page = "\n".join(
         [f"# {results.meta['study']['title']}\n", *(f"{s}\n" for s in sentences), *(t.markdown() for t in found)]
     )
@@ -80,14 +84,123 @@ def publish(results: Results, folder: Path | None, show: Callable[[str], None] =
     return page
 
 
-def _unnamed(results: Results) -> list[str]:
-    """What the study's file does not tell of the run."""
+TOLERATED = 0.05
+"""dB that may be lost in exchange for fewer updates."""
+
+
+def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
+    """The cheapest training that loses no more than ``tolerated`` dB against all data and updates, in one sentence.
+
+    It is None if the results hold nothing cheaper beside everything. A selection counts only if it is shown to be
+    better than a random one of the same size and updates.
+    """
+    some = groups(results)
+    if not some:
+        return None
+    dataset, model = main_dataset(some), some[0].key.model
+    some = [g for g in some if g.key.model == model and g.key.scorer == some[0].key.scorer]
+    full = _everything(some)
+    if full is None:
+        return None
+    parts = [
+        (g, c)
+        for g in some
+        if g.network == full.network
+        and g.key.updates < full.key.updates
+        and (c := _compare(g, full, dataset)) is not None
+        and not _beaten(g, some, dataset)
+    ]
+    if not parts:
+        return None
+    good = [(g, c) for g, c in parts if c.effect.mean >= -tolerated]
+    if good:
+        group, found = min(good, key=lambda p: (p[0].key.updates, p[0].key.keep * p[0].key.pool, -p[1].effect.mean))
+        return _sentence(group, full, found, dataset)
+    group, found = max(parts, key=lambda p: p[1].effect.mean)
+    return f"No cheaper training loses less than {tolerated:g} dB. " + _sentence(group, full, found, dataset)
+
+
+def _everything(some: Sequence[Group]) -> Group | None:
+    """All patches of all images, at the largest number of updates."""
+    return max((g for g in some if g.is_full and g.key.pool == 1), key=lambda g: g.key.updates, default=None)
+
+
+def _beaten(g: Group, some: Sequence[Group], dataset: str) -> bool:
+    """Whether this selection is not shown to be better than a random subset, which needs no scores."""
+    if g.is_random or g.is_full:
+        return False
+    size = (g.kept, g.key.updates, g.setting)
+    rivals = [c for c in some if c.is_random and (c.kept, c.key.updates, c.setting) == size]
+    return any((c := _compare(g, r, dataset)) is not None and not c.verdict.startswith("better") for r in rivals)
+
+
+def _compare(g: Group, full: Group, dataset: str) -> Comparison | None:
+    a, b = paired(g, full, dataset)
+    return compare(a, b) if len(a) else None
+
+
+def _sentence(g: Group, full: Group, found: Comparison, dataset: str) -> str:
+    images = f"{100 * g.key.pool:g} % of your images"
+    how = "drawn at random" if g.is_random else f"chosen by {g.key.arm}"
+    patches = f"{g.kept} of {'your' if g.key.pool == 1 else 'their'} patches, {how}"
+    what = images if g.key.keep == 1 and not g.of_loss else patches if g.key.pool == 1 else f"{images} and {patches}"
+    e, bounds = found.effect, _bounds(found)
+    seeds = f"{found.seeds} seed{'s' if found.seeds > 1 else ''}"
+    return (
+        f"With {what}, you {'lose' if e.mean < 0 else 'gain'} {abs(e.mean):.3f} dB{bounds} on {dataset} and save "
+        f"{100 * (1 - g.key.updates / full.key.updates):.0f} % of the updates ({g.key.model}, {seeds}; against all "
+        f"patches and {full.key.updates} updates: {found.verdict})."
+    )
+
+
+def _bounds(c: Comparison) -> str:
+    return "" if math.isnan(c.effect.low) else f" [{c.effect.low:+.3f}, {c.effect.high:+.3f}]"
+
+
+def saturation(results: Results) -> Sequence[str]:
+    """The cost of fewer images at the same, full number of updates, in one sentence each."""
+    some = groups(results)
+    if not some:
+        return []
+    dataset = main_dataset(some)
+    whole = _everything(some)
+    if whole is None:
+        return []
     found = []
-    gone, others = (results.meta.get(name, 0) for name in ("withdrawn_claims", "other_cells"))
-    if gone and not results.meta["study"].get("claims"):
-        claims = "1 claim was" if gone == 1 else f"{gone} claims were"
-        found.append(f"{claims} named, and taken out of the study's file after trainings of both sides.")
-    if others:
-        cells = "1 finished training" if others == 1 else f"{others} finished trainings"
-        found.append(f"The folder holds {cells} that the study's file does not name any more; no table counts them.")
+    for g in some:
+        if not g.is_full or g.key.pool == 1 or g.key.updates != whole.key.updates or g.network != whole.network:
+            continue
+        c = _compare(g, whole, dataset)
+        if c is not None:
+            found.append(
+                f"With {100 * g.key.pool:g} % of the images and all {whole.key.updates} updates: "
+                f"{c.effect.mean:+.3f} dB{_bounds(c)} on {dataset}, {c.verdict}."
+            )
     return found
+
+
+def same_updates(results: Results) -> str | None:
+    """Every selection against all patches at all updates, trained by the same recipe: which are better, worse or as
+    good; None without selections."""
+    some = groups(results)
+    if not some:
+        return None
+    dataset = main_dataset(some)
+    full = _everything([g for g in some if g.key.scorer == some[0].key.scorer])
+    if full is None:
+        return None
+    shared = full.key._replace(arm="", keep=0, scorer="")
+    some = [g for g in some if g.key._replace(arm="", keep=0, scorer="") == shared]
+    controls = {g.network: g for g in reversed(some) if g.is_full}
+    found: dict[str, list[str]] = {}
+    for g in some:
+        if g.is_full or g.network not in controls:
+            continue
+        c = _compare(g, controls[g.network], dataset)
+        if c is not None and c.seeds > 1:
+            name = f"{g.key.arm} {g.kept}" + (f" ({g.key.scorer})" if g.key.scorer != "srcnn" else "")
+            found.setdefault(c.verdict, []).append(f"{name} {c.effect.mean:+.3f} dB{_bounds(c)}")
+    if not found:
+        return None
+    parts = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in sorted(found.items()))
+    return f"At all {full.key.updates} updates, against all patches ({full.key.model}, {dataset}), {parts}."

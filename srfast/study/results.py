@@ -53,8 +53,8 @@ class Results:
     """The results of a study.
 
     ``meta`` is JSON: ``study`` (the whole description), ``cells`` (settings of every finished cell by name),
-    ``scoring`` (patches and seconds of each scorer), and after rounds until claims were decided ``rounds`` (the largest
-    number of seeds).
+    ``scoring`` (patches and seconds of each scorer), and of a study that was run by rules of its own ``remarks``
+    (sentences about it) and ``rounds`` (the largest number of seeds, where claims were judged after each).
     """
 
     table: pa.Table

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from srfast.evaluation.inference import DELTA, Interval, interval, pooled_sigma, seeds_needed, told
+from srfast.study.cell import STRATA
 from srfast.study.claims import SIDES, judged
-from srfast.study.comparisons import pairs
-from srfast.study.naming import AFTER
-from srfast.study.result_groups import Group, cells_of, groups, main_dataset, training_seconds
+from srfast.study.groups import Group, cells_of, groups, main_dataset, pairs, training_seconds
 from srfast.study.results import Results
-from srfast.study.strata import STRATA
-from srfast.study.table_formats import Entry, Table, Value
 
 
 def tables(results: Results) -> list[Table]:
@@ -52,7 +52,6 @@ def _claims(results: Results) -> Table:
         model = (j.claim["model"] or study["models"][0]) + (
             f" x{j.claim.get('scale', study['scales'][0])}" if scaled else ""
         )
-        late = j.claim.get(AFTER, 0)
         rows.append(
             [
                 f"{arm} against {control} ({model}, {j.claim['updates'] or study['updates']:,} updates)",
@@ -60,21 +59,17 @@ def _claims(results: Results) -> Table:
                 Value(j.interval, 3, signed=True) if j.result.seeds else None,
                 j.result.seeds,
                 None if math.isnan(j.p) else f"{j.p:.2g}",
-                j.verdict
-                + (f", named after {late} seed{'s' if late > 1 else ''}" if (late := j.claim.get(AFTER)) else ""),
+                j.verdict,
             ]
         )
     bounds = (
         f"The study was run in rounds of at most {rounds} seeds: about test sets, p, verdicts and intervals are those "
         "of O'Brien and Fleming's bounds, which pay for a look after every seed. About strata, the"
     )
-    except_for = ", but for those that say after how many seeds" if any(AFTER in j.claim for j in found) else ""
-    gone = results.meta.get("withdrawn_claims", 0)
-    fewer = f" {gone} more had been named and taken out of the file after their trainings." if gone else ""
     title = (
-        f"Claims named before the run{except_for}.{fewer} Those about test sets are one family, those about strata "
-        f"another, whether they were run or not. {bounds if rounds else 'The'} verdicts follow Holm's p over the "
-        "family, the intervals hold all of a family at once (95 %, Bonferroni)."
+        "Claims of the study's file. Those about test sets are one family, those about strata another, whether "
+        f"they were run or not. {bounds if rounds else 'The'} verdicts follow Holm's p over the family, the intervals "
+        "hold all of a family at once (95 %, Bonferroni)."
     )
     return Table("claims", title, header, rows, blocks=[bool(j.stratum) for j in found])
 
@@ -259,3 +254,113 @@ def strata_of(results: Results, some: Sequence[Group], dataset: str) -> list[tup
         strata = [s for s in (*STRATA, "flat") if psnrs and all(s in p for p in psnrs)]
         found.append((g, {s: interval(np.array([p[s] for p in psnrs])) for s in strata}))
     return found
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number of a table with its interval and its rank in its column."""
+
+    interval: Interval
+    digits: int
+    signed: bool = False
+
+    @property
+    def text(self) -> str:
+        sign = "+" if self.signed else ""
+        return f"{self.interval.mean:{sign}.{self.digits}f}"
+
+    @property
+    def bounds(self) -> str:
+        i = self.interval
+        if math.isnan(i.low):
+            return ""
+        if self.signed:
+            return f"[{i.low:+.{self.digits}f}, {i.high:+.{self.digits}f}]"
+        return f"± {(i.high - i.low) / 2:.{self.digits}f}"
+
+
+Entry = str | int | Value | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of entries; in ``ranked`` columns the two highest values of each block of rows are marked."""
+
+    name: str
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Entry]]
+    ranked: frozenset[int] = frozenset()
+    blocks: Sequence[object] = field(default_factory=list)
+    """The block of each row; empty: all rows are one block."""
+
+    def marks(self) -> dict[tuple[int, int], int]:
+        """(row, column) -> 0 for the best of its block, 1 for the second."""
+        found: dict[tuple[int, int], int] = {}
+        blocks = list(self.blocks) or [None] * len(self.rows)
+        for column in self.ranked:
+            for block in dict.fromkeys(blocks):
+                values = [
+                    (v.text, r)
+                    for r, row in enumerate(self.rows)
+                    if blocks[r] == block and isinstance(v := row[column], Value)
+                ]
+                # As printed: what rounds to the same shares a place.
+                for place, text in enumerate(sorted({t for t, _ in values}, key=float, reverse=True)[:2]):
+                    found |= {(r, column): place for t, r in values if t == text}
+        return found
+
+    def _shown(self, best: str, second: str, escape: Callable[[str], str] = str) -> list[list[str]]:
+        """The entries as text; templates mark the best value and the second."""
+        marks = self.marks()
+
+        def show(r: int, c: int, entry: Entry) -> str:
+            if not isinstance(entry, Value):
+                return "" if entry is None else escape(str(entry))
+            return f"{(best, second, '%s')[marks.get((r, c), 2)] % entry.text} {escape(entry.bounds)}".strip()
+
+        return [[show(r, c, e) for c, e in enumerate(row)] for r, row in enumerate(self.rows)]
+
+    def markdown(self) -> str:
+        """The table as Markdown, with the best value bold and the second underlined."""
+        lines = [list(self.header), ["---"] * len(self.header), *self._shown("**%s**", "<u>%s</u>")]
+        return f"{self.title}\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+    def csv(self) -> str:
+        """The table as CSV, with means and bounds in columns of their own."""
+        wide = [any(isinstance(row[c], Value) for row in self.rows) for c in range(len(self.header))]
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(
+            [n for h, w in zip(self.header, wide, strict=True) for n in ([h, f"{h} low", f"{h} high"] if w else [h])]
+        )
+        for row in self.rows:
+            cells: list[str] = []
+            for entry, is_wide in zip(row, wide, strict=True):
+                if isinstance(entry, Value):
+                    i = entry.interval
+                    cells += ["" if math.isnan(v) else f"{v:.{entry.digits + 2}f}" for v in (i.mean, i.low, i.high)]
+                else:
+                    cells += ["" if entry is None else str(entry), *([""] * (2 * is_wide))]
+            writer.writerow(cells)
+        return out.getvalue()
+
+    def latex(self) -> str:
+        """The table as a tabular for the package booktabs, with the best value bold and the second underlined."""
+        kinds = "".join(
+            "r" if any(isinstance(row[c], (Value, int)) for row in self.rows) else "l" for c in range(len(self.header))
+        )
+        body = []
+        blocks = list(self.blocks) or [None] * len(self.rows)
+        for r, row in enumerate(self._shown(r"\textbf{%s}", r"\underline{%s}", _escape)):
+            if r and blocks[r] != blocks[r - 1]:
+                body.append(r"\midrule")
+            body.append(" & ".join(row) + r" \\")
+        head = " & ".join(_escape(h) for h in self.header) + r" \\"
+        lines = [f"% {self.title}", rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", head, r"\midrule", *body]
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _escape(text: str) -> str:
+    special = {"\\": r"\textbackslash ", "±": r"$\pm$", **{sign: rf"\{sign}" for sign in "%&_#"}}
+    return "".join(special.get(sign, sign) for sign in text)

@@ -35,14 +35,12 @@ def test_one_name_for_one_thing() -> None:
 
 
 def test_earlier_names_still_work(photo_folder: Path, tmp_path: Path, run: Run) -> None:
-    scores, coreset = tmp_path / "s.parquet", tmp_path / "c.parquet"
+    scores = tmp_path / "s.parquet"
     line = ("score", photo_folder, "--patch", "48", "--scorer", "bicubic", "-o", scores)
     assert run(*line, "--workers", "1")[0] == 0
     first = scores.read_bytes()
     assert run(*line, "--threads", "1")[0] == 0
     assert scores.read_bytes() == first
-    assert run("select", scores, "-o", coreset)[0] == 0
-    assert run("export", coreset, "-o", tmp_path / "list", "--to", "list", "--workers", "1")[0] == 0
     assert run("train", "fsrcnn", "--data", tmp_path / "none", "--steps", "1", "--out", tmp_path / "r")[2] == (
         f"srfast: error: {tmp_path / 'none'}: no such file or folder\n"
     )

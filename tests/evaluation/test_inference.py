@@ -23,7 +23,7 @@ from srfast.evaluation.inference import (
     sequential_level,
     told,
 )
-from srfast.study.result_groups import groups
+from srfast.study.groups import groups
 from srfast.study.results import Results
 
 COMMITTED = Path(__file__).resolve().parents[2] / "studies" / "results"

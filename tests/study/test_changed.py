@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +14,12 @@ import pytest
 import srfast
 from srfast.errors import InputError
 from srfast.study.description import read_study
+from srfast.study.folder import status
 from srfast.study.publication import publish
 from srfast.study.results import Results
-from srfast.study.runner import status
 
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+preregistered = importlib.import_module("experiments.preregistered")  # not in the package
 ARM = """
 [[arm]]
 name = "des"
@@ -54,7 +58,7 @@ def test_what_is_added_or_left_out_is_another_setting(
     study.write_text(before.replace(old, new))
     with pytest.raises(InputError, match=message):
         run(study, out)
-    other = run(study, tmp_path / "other", known=[out]).meta["cells"]
+    other = preregistered.run(study, tmp_path / "other", known=[out]).meta["cells"]
     assert [cell["weights"] for cell in other.values()] != [None]
     assert (tmp_path / "other" / "cells" / "fsrcnn-des-k50-u4-s0" / "model.safetensors").exists()  # trained, not taken
     study.write_text(before)
@@ -72,28 +76,6 @@ def test_the_pool_of_finished_cells_is_checked(write_study: Callable[..., Path],
         run(study, out)
 
 
-def test_losses_of_another_scorer_are_not_taken_over(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    """Of weights with the same name; what needs no scorer is taken."""
-    arms = ARM + '[[arm]]\nname = "bicubic"\nmethod = "bicubic"\nkeep = 0.5\nbudget = "updates"\n'
-    study, out = write_study(updates=4, arms=arms), tmp_path / "out"
-    found = run(study, out)
-    for scoring in found.meta["scoring"]:
-        scoring["loss_quantiles"] = [1.01 * q for q in scoring["loss_quantiles"]]
-    found.write(out)
-    run(study, tmp_path / "other", known=[out])
-    trained = {p.parent.name for p in (tmp_path / "other" / "cells").glob("*/model.safetensors")}
-    assert trained == {"fsrcnn-des-k50-u4-s0"}
-
-
-def test_trainings_that_the_file_names_no_more(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    study, out = write_study(updates=4, seeds=[0, 1], arms=ARM), tmp_path / "out"
-    assert "does not name any more" not in publish(run(study, out), None)
-    study = write_study(updates=4, seeds=[0, 2], arms=ARM)
-    assert "The folder holds 1 finished training that the study's file does not name any more" in publish(
-        run(study, out), None
-    )
-
-
 def test_a_newer_file_is_run_meanwhile(write_study: Callable[..., Path], tmp_path: Path) -> None:
     """The run of the older one, which ends later, does not take the newer one's trainings out of the results."""
     out = tmp_path / "out"
@@ -107,15 +89,6 @@ def test_a_newer_file_is_run_meanwhile(write_study: Callable[..., Path], tmp_pat
     assert set(found.meta["cells"]) == {f"fsrcnn-{arm}-k50-u4-s0" for arm in ("des", "other")}
     assert Results.read(out).meta["study"]["name"] == "newer"
     assert status(read_study(newer), out, 1).left == []
-
-
-def test_other_seeds_in_rounds(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    """As many, but others: a look at the first would choose them."""
-    claim = '[[claim]]\narm = "des"\nkeep = 0.5\nagainst = "full"\n'
-    arms = ARM + '[[arm]]\nname = "full"\nkeep = 1.0\n' + claim
-    run(write_study(updates=2, seeds=[0, 1], arms=arms), tmp_path / "out", until_decided=True)
-    with pytest.raises(InputError, match=r"training.seeds: expected \[0, 1\], those of the rounds .*, got \[0, 2\]"):
-        run(write_study(updates=2, seeds=[0, 2], arms=arms), tmp_path / "out", until_decided=True)
 
 
 def test_claims_are_judged_by_the_first_scorer(write_study: Callable[..., Path], tmp_path: Path) -> None:

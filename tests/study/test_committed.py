@@ -17,13 +17,13 @@ import pytest
 
 from srfast.errors import InputError
 from srfast.evaluation.inference import compare
+from srfast.study.cell import STRATA
 from srfast.study.cells import cells
 from srfast.study.description import read_study
+from srfast.study.groups import groups, main_dataset
 from srfast.study.publication import publish, results_folder
-from srfast.study.result_groups import groups, main_dataset
 from srfast.study.results import Results
 from srfast.study.runner import run_study
-from srfast.study.strata import STRATA
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = ROOT / "studies"

@@ -18,10 +18,10 @@ from srfast.cli import main
 from srfast.errors import InputError
 from srfast.runtime.locks import Lock, is_taken
 from srfast.study import results
+from srfast.study.cell import Outcome
 from srfast.study.description import read_study
 from srfast.study.folder import results_of, status_of
 from srfast.study.results import Results
-from srfast.study.running import Outcome
 
 BUSY, DONE, STOPPED = "fsrcnn-des-k50-u2-s1", "fsrcnn-des-k50-u2-s0", "fsrcnn-rs2-k50-u2-s1"
 SCREEN = 24
@@ -195,8 +195,7 @@ def test_tables_are_printed_although_their_files_cannot_be_written(
             ["tiny.toml", "-o", "out", "--status", "--shard", "0/2"],
             "--shard is for a run, and nothing is run with --st",
         ),
-        (["tiny.toml", "-o", "out", "--tables", "--until-decided"], "--until-decided is for a run, and nothing is run"),
-        (["tiny.toml", "--known", "out"], "--known is for a run, and nothing is run with no -o or --images"),
+        (["tiny.toml", "--only", "x"], "--only is for a run, and nothing is run with no -o or --images"),
         (["tiny.toml", "-o", "out", "--json"], "--json is for --status"),
         (["out", "--status", "--tables"], "--status and --tables exclude each other"),
         (["out", "-o", "other"], "-o is for a study's file, got a folder: out"),

@@ -10,7 +10,7 @@ import pytest
 
 import srfast
 from srfast.study.description import read_study
-from srfast.study.gathering import gather
+from srfast.study.folder import gather
 from srfast.study.results import Results
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import srfast
 from srfast.runtime import interrupts
-from srfast.study import running
+from srfast.study import cell as running
 from srfast.training import checkpoint, log
 
 pytest.importorskip("joblib")

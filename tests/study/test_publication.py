@@ -16,14 +16,11 @@ import pytest
 
 from srfast.evaluation.inference import Interval, holm
 from srfast.scoring.metadata import VERSION
-from srfast.study.answer import answer, same_updates, saturation
 from srfast.study.claims import judged
-from srfast.study.comparisons import pairs
-from srfast.study.publication import publish, results_folder
-from srfast.study.result_groups import groups
+from srfast.study.groups import groups, pairs
+from srfast.study.publication import answer, publish, results_folder, same_updates, saturation
 from srfast.study.results import LOG_SCHEMA, SCHEMA, STRATA_SCHEMA, Results
-from srfast.study.table_formats import Table, Value
-from srfast.study.tables import tables, updates_for
+from srfast.study.tables import Table, Value, tables, updates_for
 
 ARMS: dict[str, dict[str, Any]] = {
     "full": {},

@@ -11,7 +11,7 @@ import srfast
 from srfast.cli import main
 from srfast.errors import InputError
 from srfast.study.description import read_study
-from srfast.study.ready_made import find_study, ready_made
+from srfast.study.file import find_study, ready_made
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
 TWO = """
@@ -61,7 +61,7 @@ def test_images_alone_run_a_study_to_its_tables(
     study = write_study(updates=4, arms=TWO)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr("srfast.study.ready_made.ready_made", lambda: {"tiny.toml": study})
+    monkeypatch.setattr("srfast.study.file.ready_made", lambda: {"tiny.toml": study})
 
     def run(*more: str) -> tuple[str, str]:
         with pytest.raises(SystemExit) as stop:

@@ -16,65 +16,11 @@ from srfast.cli import main
 from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.evaluation.inference import judge, sequential_level
-from srfast.study import claims
 from srfast.study.claims import NOT_RUN, Judged, judged_together
 from srfast.study.description import read_study
-from srfast.study.folder import results_of
-from srfast.study.gathering import gather
-from srfast.study.publication import publish
-from srfast.study.results import Results
 from srfast.training import checkpoint, loop
 
-CLAIM = """
-[[claim]]
-arm = "des"
-keep = 0.5
-against = "des"
-against_keep = 1.0
-"""
 NULL = {"stratum": ""}
-
-
-def test_only_undecided_claims_go_on(
-    write_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Decided after two of four seeds: the third is not run, nor any cell that no claim compares."""
-    study = write_study(updates=4, seeds=4)
-    study.write_text(study.read_text() + CLAIM)
-    asked: list[tuple[int, float]] = []
-
-    def decided(self: Judged) -> bool:
-        asked.append((self.result.seeds, self.part))
-        return self.result.seeds >= 2
-
-    monkeypatch.setattr(claims.Judged, "decided", property(decided))
-    out = tmp_path / "out"
-    found = srfast.run_study(study, out, until_decided=True)
-    names = {f"fsrcnn-des-k{k}-u4-s{s}" for k in (50, 100) for s in (0, 1)}
-    assert set(found.meta["cells"]) == names
-    assert asked == [(1, 0.25), (2, 0.5)]
-    printed = publish(found, None)
-    assert "in rounds of at most 4 seeds" in printed
-    assert publish(Results.read(out), None) == printed
-    assert publish(gather(read_study(study), out), None) == printed
-    assert publish(results_of(out), None) == printed
-    study.write_text(study.read_text().replace("seeds = 4", "seeds = 5"))
-    with pytest.raises(InputError, match=r"training.seeds: expected 4, the most of the rounds .*, got 5"):
-        srfast.run_study(study, out)
-
-
-def test_a_study_without_claims_has_nothing_to_decide(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"until_decided: expected \[\[claim\]\] without a stratum"):
-        srfast.run_study(write_study(), tmp_path / "out", until_decided=True)
-    assert not (tmp_path / "out").exists()
-
-
-def test_claims_about_other_test_sets_are_never_decided(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    study = write_study()
-    study.write_text(study.read_text() + CLAIM + 'dataset = "photos"\n')
-    with pytest.raises(InputError, match=r"until_decided: expected \[\[claim\]\] about one of \w+, got 'photos'"):
-        srfast.run_study(study, tmp_path / "out", images=[tmp_path / "photos"], until_decided=True)
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("count", "seeds"), [(1, 8), (4, 4)])

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 import srfast
 from srfast.data.files import output_folder
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import Lock
 from srfast.scoring.table import ScoreTable
-from srfast.study import running as cell_module
+from srfast.study import cell as cell_module
 from srfast.study.description import read_study
+from srfast.study.folder import status
 from srfast.study.pool import find_data, pool_of
 from srfast.study.results import Results
-from srfast.study.runner import run_study, status
+from srfast.study.runner import run_study
 from srfast.training import loop
 
 TIMES = ("seconds", "scoring_seconds")
@@ -292,70 +292,3 @@ def test_other_methods_are_arms(write_study: Callable[..., Path], tmp_path: Path
     found = srfast.run_study(write_study(arms=arms), tmp_path / "out")
     scores = srfast.ScoreTable.read(tmp_path / "out" / "scores-0.parquet")
     assert {r["patches"] for r in found.table.to_pylist()} == {len(srfast.select(scores, keep=0.5))}
-
-
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The cells that are trained from now on."""
-    names: list[str] = []
-    train = cell_module.train
-
-    def counted(plan: Any, store: Any, folder: Path, **how: Any) -> Any:
-        names.append(folder.name)
-        return train(plan, store, folder, **how)
-
-    monkeypatch.setattr(cell_module, "train", counted)
-    return names
-
-
-def test_known_cells_are_taken_over(write_study: Callable[..., Path], tmp_path: Path, ran: list[str]) -> None:
-    first = run_study(write_study(), tmp_path / "first")
-    ran.clear()
-    both = run_study(write_study(seeds=2), tmp_path / "second", known=[tmp_path / "first"])
-    assert len(ran) == 4
-    assert all(name.endswith("-s1") for name in ran)
-    cells = set(first.meta["cells"])
-    for name in ("table", "strata", "log"):
-        rows = getattr(first, name).to_pylist()
-        assert rows
-        taken = [r for r in getattr(both, name).to_pylist() if r["cell"] in cells]
-        for one, other in zip(taken, rows, strict=True):
-            assert {**one, "scoring_seconds": 0} == {**other, "scoring_seconds": 0}, name
-    # Scoring the pool is counted as it took here.
-    seconds = [r.meta["scoring"][0]["seconds"] for r in (first, both)]
-    of = [{r["cell"]: r["scoring_seconds"] for r in found.table.to_pylist()} for found in (first, both)]
-    for name in cells:
-        before, after = of[0][name], of[1][name]
-        assert after == (pytest.approx(before + seconds[1] - seconds[0], abs=1e-3) if before else 0)
-    assert any(of[1].values())
-    assert both.meta["cells"].items() >= first.meta["cells"].items()
-    # Their seconds are another machine's: they say nothing of how long the rest will take.
-    run_study(write_study(seeds=1), tmp_path / "third", known=[tmp_path / "first"])
-    assert status(read_study(write_study(seeds=2)), tmp_path / "third").seconds is None
-    # Once taken over, they are cells as any other.
-    ran.clear()
-    assert run_study(write_study(seeds=2), tmp_path / "second").table.equals(both.table)
-    assert not ran
-
-
-def test_known_cells_of_other_settings_or_data_are_run(
-    write_study: Callable[..., Path], tmp_path: Path, ran: list[str]
-) -> None:
-    run_study(write_study(), tmp_path / "first")
-    ran.clear()
-    changed = write_study()
-    changed.write_text(changed.read_text().replace("batch = 2", "batch = 3"))
-    run_study(changed, tmp_path / "batch", known=[tmp_path / "first"])
-    assert len(ran) == 4
-    ran.clear()
-    # One more training image: other patches under the same settings.
-    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "photos" / "more.png")
-    run_study(write_study(), tmp_path / "more", known=[tmp_path / "first"])
-    assert len(ran) == 4
-
-
-def test_known_must_be_results(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"results\.parquet"):
-        run_study(write_study(), tmp_path / "out", known=[tmp_path / "empty"])
-    assert not (tmp_path / "out").exists()

@@ -10,7 +10,7 @@ from PIL import Image
 
 import srfast
 from srfast.evaluation.evaluator import evaluate
-from srfast.study.strata import TILE, TileErrors
+from srfast.study.cell import TILE, TileErrors
 
 
 def test_thirds_by_the_error_of_bicubic(photo_folder: Path) -> None:

@@ -1,28 +1,31 @@
-"""One cell: its training, its evaluations, and the results in its folder."""
+"""One cell: its training, its evaluations with the errors of tiles, and the results in its folder."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 
 from srfast.data.atomic import checksum
 from srfast.errors import InputError, RunError
 from srfast.evaluation.evaluator import evaluate
-from srfast.evaluation.metrics import protocol_of
+from srfast.evaluation.metrics import Protocol, protocol_of
 from srfast.models.registry import describe
+from srfast.ops import reference
+from srfast.ops.color import to_y
 from srfast.ops.device import resolve_device
 from srfast.runtime.interrupts import interrupted
 from srfast.runtime.locks import Lock, Taken, is_taken
 from srfast.study import pool, results
 from srfast.study.cells import Cell
 from srfast.study.description import Study
-from srfast.study.strata import TileErrors
 from srfast.training import checkpoint
 from srfast.training.loop import train
 from srfast.training.plan import Plan
@@ -150,3 +153,79 @@ def _needs_scores(cell: Cell) -> bool:
 def running(folder: Path) -> bool:
     """Whether a process is running this cell."""
     return is_taken(folder / LOCK)
+
+
+TILE = 32
+"""Side of a tile in HR pixels; tiles do not overlap, and lie inside the border that the metrics leave out."""
+STRATA = ("easy", "middle", "hard")
+"""Thirds of the tiles of a test set, by the squared error of bicubic up-sampling."""
+FLAT = 8.0
+"""Tiles of the stratum "flat" have a mean of 0.5 |Gx| + 0.5 |Gy| (3 x 3 Sobel on Y) below this: skies, walls, blur."""
+
+
+@dataclass(frozen=True)
+class TileError:
+    """The squared error of the tiles of one stratum of one image."""
+
+    image: str
+    stratum: str
+    pixels: int
+    mse: float
+
+
+class TileErrors:
+    """Collects the errors of a model while ``evaluate`` goes over a test set.
+
+    Args:
+        files: The test set.
+        scale: Scale of the model, and width of the border that is left out.
+        protocol: Protocol of the evaluation.
+    """
+
+    def __init__(self, files: Sequence[str], scale: int, protocol: Protocol) -> None:
+        self.rows: list[TileError] = []
+        self._scale = scale
+        self._protocol = protocol
+        self._strata = _strata(tuple(files), scale, protocol)
+
+    def inspect(self, name: str, sr: np.ndarray, hr: np.ndarray) -> None:
+        error = _tile_means(_squared_error(sr, hr, self._scale, self._protocol))
+        for stratum, tiles in self._strata[name].items():
+            if tiles.any():
+                inside = error[tiles]
+                self.rows.append(TileError(name, stratum, inside.size * TILE**2, float(inside.mean())))
+
+
+@lru_cache(maxsize=8)
+def _strata(files: tuple[str, ...], scale: int, protocol: Protocol) -> dict[str, dict[str, np.ndarray]]:
+    """For each image the tiles of each stratum, as masks [rows, columns]."""
+    errors: dict[str, np.ndarray] = {}
+    gradients: dict[str, np.ndarray] = {}
+
+    def inspect(name: str, sr: np.ndarray, hr: np.ndarray) -> None:
+        errors[name] = _tile_means(_squared_error(sr, hr, scale, protocol))
+        y = torch.from_numpy(_inner(to_y(hr, protocol), scale).copy())
+        gradients[name] = _tile_means(reference.sobel_map(y[None, ..., None])[0].numpy())
+
+    evaluate("bicubic", files, scale=cast(Any, scale), protocol=protocol, inspect=inspect)
+    every = np.concatenate([e.ravel() for e in errors.values()])
+    low, high = np.quantile(every, (1 / 3, 2 / 3)) if every.size else (0.0, 0.0)
+    return {
+        name: {"easy": e <= low, "middle": (e > low) & (e <= high), "hard": e > high, "flat": gradients[name] < FLAT}
+        for name, e in errors.items()
+    }
+
+
+def _inner(plane: np.ndarray, shave: int) -> np.ndarray:
+    return plane[shave : plane.shape[0] - shave, shave : plane.shape[1] - shave]
+
+
+def _squared_error(sr: np.ndarray, hr: np.ndarray, scale: int, protocol: Protocol) -> np.ndarray:
+    return _inner((to_y(sr, protocol) - to_y(hr, protocol)) ** 2, scale)
+
+
+def _tile_means(plane: np.ndarray) -> np.ndarray:
+    """Means of the whole tiles of [H, W]: [H // TILE, W // TILE]."""
+    rows, columns = (n // TILE for n in plane.shape)
+    cut = plane[: rows * TILE, : columns * TILE]
+    return cut.reshape(rows, TILE, columns, TILE).mean((1, 3))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import srfast
-from srfast.study.description import read_study
 from srfast.study.folder import results_of
-from srfast.study.gathering import gather
-from srfast.study.naming import NAMED
 from srfast.study.publication import publish
-from srfast.study.results import Results, read_json
+from srfast.study.results import Results
 
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+preregistered = importlib.import_module("experiments.preregistered")  # not in the package
+run_study = preregistered.run
 ARM = """
 [[arm]]
 name = "des"
@@ -35,19 +36,19 @@ def test_a_claim_named_after_trainings_says_so(write_study: Callable[..., Path],
     study = write_study(updates=4, arms=ARM)
     study.write_text(study.read_text() + CLAIM)
     out, other = tmp_path / "out", tmp_path / "other"
-    assert "named after" not in publish(srfast.run_study(study, out), None)
+    assert "named after" not in publish(run_study(study, out), None)
     late = CLAIM + 'stratum = "easy"\n'
     study.write_text(study.read_text() + late)
     for _ in range(2):  # it stays late
-        page = publish(srfast.run_study(study, out), None)
+        page = publish(run_study(study, out), None)
         assert len(re.findall("named after 1 seed", page)) == 1
-        assert "Claims named before the run, but for those" in page
+        assert "The other claims were pre-registered." in page
     assert publish(Results.read(out), None) == publish(results_of(out), None) == page
     study.write_text(study.read_text().replace("seeds = 1", "seeds = 2"))
-    page = publish(srfast.run_study(study, other, known=[out]), None)
+    page = publish(run_study(study, other, known=[out]), None)
     assert len(re.findall("named after 1 seed", page)) == 1  # the other results name both, but this one late
     study.write_text(study.read_text().replace('stratum = "easy"', 'stratum = "hard"'))
-    page = publish(srfast.run_study(study, tmp_path / "third", known=[other]), None)
+    page = publish(run_study(study, tmp_path / "third", known=[other]), None)
     assert len(re.findall("named after 2 seeds", page)) == 1
     assert len(re.findall("named after", page)) == 1
 
@@ -57,12 +58,12 @@ def test_a_claim_that_is_taken_out_is_counted(write_study: Callable[..., Path], 
     study = write_study(updates=4, arms=ARM)
     plain = study.read_text()
     study.write_text(plain + CLAIM + 'stratum = "easy"\n')
-    srfast.run_study(study, tmp_path / "out", only="k100")
+    run_study(study, tmp_path / "out", only="k100")
     study.write_text(plain + CLAIM)
-    assert "taken out" not in publish(srfast.run_study(study, tmp_path / "out"), None)
+    assert "taken out" not in publish(run_study(study, tmp_path / "out"), None)
     study.write_text(plain + CLAIM + 'stratum = "hard"\n')
-    page = publish(srfast.run_study(study, tmp_path / "out"), None)
-    assert "1 more had been named and taken out of the file after their trainings." in page
+    page = publish(run_study(study, tmp_path / "out"), None)
+    assert "1 claim more had been named and taken out after trainings of both sides." in page
     assert "named after 1 seed" in page
     assert publish(Results.read(tmp_path / "out"), None) == page
 
@@ -71,60 +72,27 @@ def test_a_claim_is_in_time_before_both_of_its_sides_are_trained(
     write_study: Callable[..., Path], tmp_path: Path
 ) -> None:
     study = write_study(updates=4, arms=ARM)
-    srfast.run_study(study, tmp_path / "out", only="k100")
+    run_study(study, tmp_path / "out", only="k100")
     study.write_text(study.read_text() + CLAIM)
-    assert "named after" not in publish(srfast.run_study(study, tmp_path / "out"), None)
-
-
-def test_a_run_of_before_there_was_a_record(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    """Its claims, which had no scale, are in time, and remain counted when they are taken out."""
-    study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
-    plain = study.read_text()
-    study.write_text(plain + CLAIM)
-    found = srfast.run_study(study, out)
-    for claim in found.meta["study"]["claims"]:
-        del claim["scale"]
-    for _ in range(2):
-        (out / NAMED).unlink()
-        found.write(out)
-        page = publish(srfast.run_study(study, out), None)
-        assert "named after" not in page
-        assert "taken out" not in page
-    (out / NAMED).unlink()
-    found.write(out)
-    study.write_text(plain + CLAIM + 'stratum = "easy"\n')
-    for _ in range(2):
-        assert "1 more had been named" in publish(srfast.run_study(study, out), None)
+    assert "named after" not in publish(run_study(study, tmp_path / "out"), None)
 
 
 def test_cells_brought_together_accuse_nobody(write_study: Callable[..., Path], tmp_path: Path) -> None:
     """Folders of cells without the record of any run say nothing of when claims were named."""
     study = write_study(updates=4, arms=ARM)
     study.write_text(study.read_text() + CLAIM)
-    srfast.run_study(study, tmp_path / "out")
+    run_study(study, tmp_path / "out")
     shutil.copytree(tmp_path / "out" / "cells", tmp_path / "gathered" / "cells")
-    assert "named after" not in publish(srfast.run_study(study, tmp_path / "gathered"), None)
-
-
-def test_a_claim_named_when_tables_are_printed(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    """Of a run that had none: it was said to have been named before, and for good."""
-    study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
-    srfast.run_study(study, out)
-    assert read_json(out / NAMED) == []
-    study.write_text(study.read_text() + CLAIM)
-    assert "named after 1 seed" in publish(gather(read_study(study), out), None)
-    assert "named after 1 seed" in publish(srfast.run_study(study, out), None)
-    (out / NAMED).unlink()
-    assert "named after 1 seed" in publish(srfast.run_study(study, out), None)
+    assert "named after" not in publish(run_study(study, tmp_path / "gathered"), None)
 
 
 def test_results_of_rounds_tell_nothing_in_time(write_study: Callable[..., Path], tmp_path: Path) -> None:
     """Their number of seeds follows from looks at them, for which only rounds of as many seeds pay."""
     study = write_study(updates=4, seeds=2, arms=ARM)
     study.write_text(study.read_text() + CLAIM)
-    srfast.run_study(study, tmp_path / "rounds", until_decided=True)
+    run_study(study, tmp_path / "rounds", until_decided=True)
     for out, rounds, late in (("once", False, 1), ("again", True, 0)):
-        found = srfast.run_study(study, tmp_path / out, known=[tmp_path / "rounds"], until_decided=rounds)
+        found = run_study(study, tmp_path / out, known=[tmp_path / "rounds"], until_decided=rounds)
         assert publish(found, None).count("named after 2 seeds") == late
 
 
@@ -133,18 +101,18 @@ def test_a_claim_is_the_same_however_it_is_written(write_study: Callable[..., Pa
     study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
     plain = study.read_text()
     study.write_text(plain + CLAIM)
-    srfast.run_study(study, out)
+    run_study(study, out)
     study.write_text(plain + CLAIM + 'model = "fsrcnn"\nupdates = 4\nscale = 2\n')
-    page = publish(srfast.run_study(study, out), None)
+    page = publish(run_study(study, out), None)
     assert "named after" not in page
     assert "taken out" not in page
     other = plain.replace('models = ["fsrcnn"]', 'models = ["srcnn", "fsrcnn"]')
     study.write_text(other)
-    srfast.run_study(study, out)
+    run_study(study, out)
     study.write_text(other + CLAIM)
-    page = publish(srfast.run_study(study, out), None)
+    page = publish(run_study(study, out), None)
     assert "named after 1 seed" in page
-    assert "1 more had been named and taken out" in page
+    assert "1 claim more had been named and taken out" in page
 
 
 def test_a_claim_that_is_taken_out_with_its_arm_is_counted(write_study: Callable[..., Path], tmp_path: Path) -> None:
@@ -152,23 +120,16 @@ def test_a_claim_that_is_taken_out_with_its_arm_is_counted(write_study: Callable
     arms = ARM + ARM.replace('"des"', '"other"') + CLAIM.replace('against = "des"', 'against = "other"')
     for first in (ARM + ARM.replace('"des"', '"other"'), ARM):
         out = tmp_path / str(len(first))
-        srfast.run_study(write_study(updates=4, arms=arms), out)
-        srfast.run_study(write_study(updates=4, arms=first), out)
-        page = publish(srfast.run_study(write_study(updates=4, arms=ARM), out), None)
-        assert "1 claim was named, and taken out of the study's file after trainings of both sides." in page
-    assert "1 claim was named" not in publish(srfast.run_study(write_study(updates=4, arms=arms), out), None)
-
-
-def test_a_claim_without_trainings_may_be_taken_out(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    study, out = write_study(updates=4, arms=ARM + CLAIM), tmp_path / "out"
-    srfast.run_study(study, out, only="k100")
-    study = write_study(updates=4, arms=ARM)
-    assert "taken out" not in publish(gather(read_study(study), out), None)
+        run_study(write_study(updates=4, arms=arms), out)
+        run_study(write_study(updates=4, arms=first), out)
+        page = publish(run_study(write_study(updates=4, arms=ARM), out), None)
+        assert "1 claim more had been named and taken out" in page
+    assert "taken out" not in publish(run_study(write_study(updates=4, arms=arms), out), None)
 
 
 def test_known_results_of_other_images_are_not_counted(write_study: Callable[..., Path], tmp_path: Path) -> None:
     study = write_study(updates=4, arms=ARM)
-    srfast.run_study(study, tmp_path / "out", images=[tmp_path / "photos" / "sub"])
+    run_study(study, tmp_path / "out", images=[tmp_path / "photos" / "sub"])
     study.write_text(study.read_text() + CLAIM)
-    found = srfast.run_study(study, tmp_path / "other", known=[tmp_path / "out"])
+    found = run_study(study, tmp_path / "other", known=[tmp_path / "out"])
     assert "named after" not in publish(found, None)

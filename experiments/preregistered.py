@@ -1,0 +1,332 @@
+"""Runs a study whose claims are pre-registered: ``python -m experiments.preregistered STUDY.toml -o OUT``.
+
+It runs what ``srfast study`` runs, and keeps in the folder when each claim was named: before its trainings, or when
+some of them could have been looked at. ``claims.json`` has the record, ``about.json`` what the results say of it.
+
+``--known DIR`` (repeatable) takes finished cells of the same settings and data from other results. ``--until-decided``
+runs seed after seed, and of each only the cells that an undecided claim about a test set compares; O'Brien and
+Fleming's bounds pay for the looks. The file's ``seeds`` are then the largest number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from srfast.data.atomic import atomic_path
+from srfast.errors import InputError
+from srfast.runtime.locks import Lock, Taken
+from srfast.scoring.metadata import read_meta
+from srfast.study import pool, results
+from srfast.study.cell import Outcome, cell_folder
+from srfast.study.cells import Cell, cells, pick, serves
+from srfast.study.claims import judged
+from srfast.study.description import Study
+from srfast.study.folder import ABOUT, collect, gather
+from srfast.study.publication import publish
+from srfast.study.results import CELLS, RESULTS, Results, finished_cells, place_of
+from srfast.study.runner import Progress, Run
+from srfast.training.log import COLUMNS, NAME
+
+RECORD = "claims.json"
+_ALIKE = 1e-3
+"""Relative and absolute difference of losses that instruction sets and decoders may make. Those of another scorer
+differ by far more."""
+
+
+def run(
+    study: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    images: Sequence[str | os.PathLike[str]] = (),
+    test: Mapping[str, str | os.PathLike[str]] | None = None,
+    jobs: int | None = 1,
+    only: str | None = None,
+    shard: tuple[int, int] | None = None,
+    known: Sequence[str | os.PathLike[str]] = (),
+    until_decided: bool = False,
+    progress: Progress | None = None,
+) -> Results:
+    """As ``srfast.run_study``, with a record of the claims.
+
+    Args:
+        known: Folders with results of other runs, or published ones. A cell that has finished there, with the same
+            settings and data, is taken from there instead of run; it has no weights.
+        until_decided: Whether to run seed after seed until every claim about a test set is decided: significant, or
+            shown to be as good.
+    """
+    whole = Run(study, output, images, test)
+    chosen = pick(whole.every, only, shard)
+    sources = [Known(Results.read(k)) for k in known]
+    if until_decided:
+        _check_claims(whole)
+    whole.begin()
+    record = Record.read(whole.folder)
+    record.check_seeds(whole.study, whole.folder, until_decided)
+    taken = [(k, {c.name for c in whole.every if k.has_alike(whole.study, c, whole.data.test)}) for k in sources]
+    record.add(whole, taken)
+    gather(whole.study, whole.folder)
+    if sources:
+        _take_over(whole, sources, whole.left(chosen), whole.scored(whole.left(chosen), jobs or 1))
+    for some in _rounds(whole, chosen) if until_decided else [chosen]:
+        whole.run(some, jobs, progress)
+    Record.read(whole.folder).tell(whole)
+    return gather(whole.study, whole.folder)
+
+
+def _check_claims(whole: Run) -> None:
+    primary = [c for c in whole.study.claims if not c.stratum]
+    if not primary:
+        raise InputError(f"until_decided: expected [[claim]] without a stratum in {whole.study.name}, got none")
+    for claim in primary:
+        if claim.dataset and claim.dataset not in whole.data.test:
+            names = ", ".join(whole.data.test)
+            raise InputError(f"until_decided: expected [[claim]] about one of {names}, got {claim.dataset!r}")
+
+
+def _rounds(whole: Run, chosen: Sequence[Cell]) -> Iterator[list[Cell]]:
+    """The cells of one seed after another that claims need which earlier seeds have not decided."""
+    for seed in whole.study.seeds:
+        found = collect(whole.study, whole.folder)
+        decided = [j.claim for j in judged(found) if not j.stratum and j.decided]
+        undecided = [c for c in found.meta["study"]["claims"] if not c["stratum"] and c not in decided]
+        names = {c.name for claim in undecided for c in whole.every if serves(whole.study, c, claim)}
+        if not names:
+            return
+        yield [c for c in chosen if c.seed == seed and c.name in names]
+
+
+@dataclass
+class Entry:
+    """One claim that the study's file names, or has named."""
+
+    claim: dict[str, Any]
+    after: int = 0
+    """Number of seeds that had been trained on both sides when it was named."""
+    gone: int = 0
+    """Number of seeds that had been trained on both sides when it was taken out of the file; 0: it was not."""
+
+
+@dataclass
+class Record:
+    """The record of a study's folder."""
+
+    entries: list[Entry]
+    seeds: list[int]
+    """Seeds of a run in rounds; empty: it is none."""
+    is_new: bool = False
+
+    @classmethod
+    def read(cls, folder: Path) -> Record:
+        if not (folder / RECORD).exists():
+            return cls([], [], True)
+        known = results.read_json(folder / RECORD)
+        return cls([Entry(**e) for e in known["entries"]], known["seeds"])
+
+    def check_seeds(self, study: Study, folder: Path, rounds: bool) -> None:
+        """Refuses other seeds than those of the rounds that the folder was run in."""
+        if self.seeds and self.seeds != list(study.seeds):
+            raise InputError(
+                f"training.seeds: expected {self.seeds}, those of the rounds that {folder} was run in, got "
+                f"{list(study.seeds)}; run the study into another folder"
+            )
+        self.seeds = list(study.seeds) if rounds else self.seeds
+
+    def add(self, whole: Run, known: Iterable[tuple[Known, set[str]]]) -> None:
+        """Records the claims that are new, or taken out of the file, and what could have been known of them by then.
+
+        Results that cells may be taken from (with the names of these cells) count too, unless they name the claim, and
+        named it in time.
+        """
+        folder, study = whole.folder, whole.study
+        with Lock.wait((folder / RECORD).with_suffix(".lock"), folder / RECORD):
+            plain = results.as_plain(study)
+            claims = [_resolved(claim, plain) for claim in plain["claims"]]
+            others = [(source.in_time(len(self.seeds)), names) for source, names in known]
+            finished = finished_cells(whole.every, folder)
+            then = [(whole.every, finished)]
+            if (folder / RESULTS).exists():
+                old = cells(results.from_plain(read_meta(folder / RESULTS)["study"]))
+                then.append((old, finished_cells(old, folder)))
+            elif self.is_new:
+                finished = set()  # cells that were brought together from other machines tell nothing of their claims
+            for entry in self.entries:
+                seen = 0 if entry.claim in claims else max(_trained(study, entry.claim, *those) for those in then)
+                entry.gone = max(entry.gone, seen) if entry.claim not in claims else 0
+            self.entries = [e for e in self.entries if e.gone or e.claim in claims]
+            for claim in claims:
+                if claim not in [e.claim for e in self.entries]:
+                    seen_too = finished.union(*(names for early, names in others if claim not in early))
+                    self.entries.append(Entry(claim, _trained(study, claim, whole.every, seen_too)))
+            self._write(folder / RECORD, {"entries": [asdict(e) for e in self.entries], "seeds": self.seeds})
+            self.tell(whole)
+
+    def tell(self, whole: Run) -> None:
+        """Writes what the results say of their claims."""
+        late = [e for e in self.entries if e.after and not e.gone]
+        gone = sum(e.gone > 0 for e in self.entries)
+        named = {c.name for c in whole.every}
+        others = sum(p.parent.name not in named for p in (whole.folder / CELLS).glob(f"*/{RESULTS}"))
+        sides = "{arm} {keep:g} against {against} {against_keep:g}"
+        remarks = [
+            f"The claim {sides.format(**e.claim)}{e.claim['stratum'] and ' on ' + e.claim['stratum'] + ' tiles'} was "
+            f"named after {_count(e.after, 'seed')}."
+            for e in late
+        ]
+        if whole.study.claims:
+            remarks.append(f"{'The other claims' if late else 'All claims'} were pre-registered.")
+        if gone:
+            remarks.append(f"{_count(gone, 'claim')} more had been named and taken out after trainings of both sides.")
+        if others:
+            remarks.append(f"The folder holds {_count(others, 'training')} that the file does not name, in no table.")
+        about = {"remarks": remarks, "late": [e.claim for e in late], "withdrawn_claims": gone}
+        self._write(whole.folder / ABOUT, {**about, **({"rounds": len(self.seeds)} if self.seeds else {})})
+
+    @staticmethod
+    def _write(path: Path, known: dict[str, Any]) -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'s' if n > 1 else ''}"
+
+
+def _trained(study: Study, claim: Mapping[str, Any], every: Iterable[Cell], finished: set[str]) -> int:
+    """The number of seeds with which both sides of a claim have been trained."""
+    sides = Counter(c.seed for c in every if c.name in finished and serves(study, c, claim))
+    return sum(count > 1 for count in sides.values())
+
+
+def _resolved(claim: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """A claim with what it leaves to its study, whose file may change, so that claims of the same trainings are the
+    same."""
+    scales = plain.get("scales") or [plain.get("scale", 2)]  # published results of before scales could differ
+    left = {"model": plain.get("models", [""])[0], "updates": plain.get("updates", 0), "scale": scales[0]}
+    return {**claim, **{name: claim.get(name) or value for name, value in left.items()}}
+
+
+class Known:
+    """Results of another run, or published ones, by cell.
+
+    A cell of a study is one of them if its name, all its settings, the names of the training images' folders, the
+    number of patches of the pool and the names of the test images are the same, and, if its selection depends on the
+    scorer, the quantiles of the losses. A training on one thread of the CPU gives the same bits wherever the
+    instruction set is the same.
+    """
+
+    def __init__(self, found: Results) -> None:
+        self._meta = found.meta
+        # Published results of before scales could differ have none.
+        self._scoring = {(s["scorer"], s.get("scale", 2)): s for s in found.meta["scoring"]}
+        self._rows, self._strata, self._log = (_by_cell(t) for t in (found.table, found.strata, found.log))
+
+    def in_time(self, rounds: int) -> list[dict[str, Any]]:
+        """The claims that were named before their trainings. Of a run whose number of seeds followed from its results,
+        or that took claims out, none were, unless the new run pays for the same looks."""
+        if self._meta.get("rounds", 0) not in (0, rounds) or self._meta.get("withdrawn_claims"):
+            return []
+        plain = self._meta["study"]
+        claims = [_resolved(claim, plain) for claim in plain.get("claims", ())]
+        return [c for c in claims if c not in self._meta.get("late", [])]
+
+    def has_alike(self, study: Study, cell: Cell, test: Mapping[str, list[str]]) -> bool:
+        """Whether a cell of these settings has finished there, trained and tested on images of the same names."""
+        known = self._meta["cells"].get(cell.name)
+        if known is None or results.other_settings(known["settings"], results.settings_of(study, cell, dict(test))):
+            return False
+        images = {(name, Path(f).stem) for name, files in test.items() for f in files}
+        return (
+            self._meta["study"]["train"] == results.as_plain(study)["train"]
+            and {(r["dataset"], Path(r["image"]).stem) for r in self._rows[cell.name]} == images
+        )
+
+    def has(self, study: Study, cell: Cell, test: Mapping[str, list[str]], whole: pool.Scored) -> bool:
+        """Whether this very cell has finished there; ``whole`` is the scored pool."""
+        scored = self._scored(study, cell)
+        if scored.get("patches") != whole.patches or not self.has_alike(study, cell, test):
+            return False
+        losses = scored.get("loss_quantiles")
+        if losses is None or not ((cell.keep < 1 or cell.arm.of_loss) and cell.arm.asks_scorer):
+            return True
+        return np.allclose(losses, pool.loss_quantiles(whole.table), rtol=_ALIKE, atol=_ALIKE)
+
+    def _scored(self, study: Study, cell: Cell) -> Mapping[str, Any]:
+        return self._scoring.get((Path(study.scorers[cell.scorer]).name, cell.scale), {})
+
+    def write(self, study: Study, cell: Cell, folder: Path, seconds: float) -> None:
+        """Writes into the cell's folder what a run writes, except the weights.
+
+        The pool was scored again for this study, in ``seconds``, which replace the seconds of the other run.
+        """
+        with cell_folder(folder):
+            if results.finished(folder):
+                return
+            with atomic_path(folder / NAME) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                writer.writeheader()
+                writer.writerows({k: row[k] for k in ("step", "loss", "lr", "seconds")} for row in self._log[cell.name])
+            known = dict(self._meta["cells"][cell.name])
+            less = self._scored(study, cell)["seconds"] - seconds
+            rows = [
+                {**row, "scoring_seconds": max(0.0, row["scoring_seconds"] - less) if row["scoring_seconds"] else 0.0}
+                for row in self._rows[cell.name]
+            ]
+            results.write_cell(folder, known.pop("settings"), known, rows, self._strata[cell.name])
+
+
+def _take_over(whole: Run, known: Sequence[Known], todo: Sequence[Cell], scored: Mapping[Any, pool.Scored]) -> None:
+    """Takes the cells that known results have, looking in them in this order."""
+    for cell in todo:
+        own = scored[cell.scorer, cell.scale]
+        source = next((k for k in known if k.has(whole.study, cell, whole.data.test, own)), None)
+        try:
+            if source is not None:
+                source.write(whole.study, cell, place_of(whole.folder, cell), own.seconds)
+        except Taken:
+            pass  # another process runs it
+
+
+def _by_cell(table: Any) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in table.to_pylist():
+        rows[row["cell"]].append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.preregistered", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("study")
+    parser.add_argument("-o", "--output", required=True)
+    parser.add_argument("--images", action="append", default=[])
+    parser.add_argument("--test", action="append", default=[], metavar="NAME=DIR")
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--only")
+    parser.add_argument("--known", action="append", default=[])
+    parser.add_argument("--until-decided", action="store_true")
+    a = vars(parser.parse_args())
+    a["test"] = dict(pair.split("=", 1) for pair in a["test"])
+
+    def progress(outcome: Outcome, done: int, total: int) -> None:
+        print(f"[{done}/{total}] {outcome.cell.name} {outcome.state}: {outcome.text}", file=sys.stderr)
+
+    try:
+        print(publish(run(a.pop("study"), a.pop("output"), **a, progress=progress), None))
+    except InputError as error:
+        parser.exit(2, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The file of a study: its keys, their values and defaults, and the ready-made files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import MISSING
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from srfast.coreset.settings import ARGUMENTS
+from srfast.data.toml import Key
+from srfast.errors import InputError
+from srfast.scoring.settings import ScoreArguments
+from srfast.settings import Kind, Settings, fraction, number, one_of, several, text, whole
+from srfast.training.recipes import Recipe
+from srfast.training.settings import TrainSettings
+
+Keys = dict[str, Key]
+
+
+BUDGETS = ("epochs", "updates")
+SELECT = tuple(name for name in ARGUMENTS if name not in ("keep", "keep_loss", "seed"))
+"""Arguments of ``srfast.select`` that an arm may set."""
+RECIPE = tuple(f.name for f in dataclasses.fields(Recipe) if f.name != "lr_factors")
+"""Fields of a model's recipe that a study, or one of its arms, may change."""
+
+
+def _of(settings: type[Settings], *names: str, **defaults: Any) -> Keys:
+    """Settings of a command as keys, with its default unless another one is given."""
+    fields = settings.__dataclass_fields__
+    return {n: Key(fields[n].metadata["kind"], defaults.get(n, fields[n].default)) for n in (*names, *defaults)}
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError
+    return value
+
+
+def _options(value: Any) -> dict[str, Any]:
+    json.dumps(value)  # dates, which models do not take either, cannot be kept beside the results
+    return {model: _table(sizes) for model, sizes in _table(value).items()}
+
+
+def _tables(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError
+    return value
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        return tuple(range(whole(1, (1 << 16) - 1).plain(value)))
+    found = tuple(whole(0, (1 << 31) - 1).plain(v) for v in value)
+    if not found or len(set(found)) != len(found):
+        raise ValueError
+    return found
+
+
+def _budget(value: Any) -> str | float:
+    return str(one_of(*BUDGETS).plain(value)) if isinstance(value, str) else float(_PART.plain(value))
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.]+", value):
+        raise ValueError
+    return value
+
+
+_PART = number("a number above 0", lambda v: 0 < v <= sys.float_info.max)
+_UPDATES = whole(1, (1 << 31) - 1)
+_TABLE = Kind("a table", _table)
+
+
+def _fractions(name: str) -> Kind:
+    return several(fraction(name, zero=False, one=True))
+
+
+TOP: Keys = {
+    "title": Key(text("a line of text"), ""),
+    "data": Key(_TABLE, {}),
+    "scoring": Key(_TABLE, {}),
+    "training": Key(_TABLE, MISSING),
+    "arm": Key(Kind("at least one [[arm]]", _tables), MISSING),
+    "claim": Key(Kind("[[claim]] tables", _tables), []),
+}
+DATA: Keys = {
+    "train": Key(several(text("a folder of images")), ()),
+    "test": Key(_TABLE, {}),
+    "holdout": Key(number("a fraction below 1", lambda v: 0 < v <= 0.999), 0.1),
+    "pool": Key(_fractions("pool"), (1.0,)),
+}
+SCORING: Keys = {
+    "scale": Key(several(one_of(2, 3, 4)), (2,)),
+    **_of(ScoreArguments, "patch", "mode", "shrink", "defects", stride=None),
+    "scorers": Key(several(text("srcnn, srcnn:SEED, bicubic or a file of weights")), ("srcnn",)),
+    "scorer_updates": Key(_UPDATES, 500),
+    "join": Key(text("a .csv, .parquet or .txt file"), ""),
+}
+TRAINING: Keys = {
+    "models": Key(several(text("a model")), MISSING),
+    "updates": Key(_UPDATES, MISSING),
+    "seeds": Key(Kind("a number of seeds below 65,536, or a list of different ones below 2^31", _seeds), (0, 1, 2, 3)),
+    **_of(TrainSettings, "precision", "device", "save_every", "cache_mb"),
+    "options": Key(Kind("a table of tables, one a model", _options), {}),
+    **_of(Recipe, **dict.fromkeys(RECIPE)),
+}
+CLAIM: Keys = {
+    "arm": Key(text("the name of an arm"), MISSING),
+    "keep": Key(fraction("keep", zero=False, one=True), 0.0),
+    "against": Key(text("the name of an arm"), MISSING),
+    "against_keep": Key(fraction("against_keep", zero=False, one=True), 0.0),
+    "updates": Key(_UPDATES, 0),
+    "dataset": Key(text("the name of a test set"), ""),
+    "stratum": Key(one_of("easy", "middle", "hard", "flat"), ""),
+    "model": Key(text("the name of a model"), ""),
+    "scale": Key(one_of(2, 3, 4), 0),
+}
+ARM: Keys = {
+    "name": Key(Kind("letters, digits, . and _", _name), MISSING),
+    "keep": Key(_fractions("keep"), None),
+    "keep_loss": Key(_fractions("keep_loss"), None),
+    "budget": Key(several(Kind("'epochs', 'updates' or a fraction of the updates", _budget)), ("epochs",)),
+    "redraw": Key(one_of("seed", "pass"), "seed"),
+    "models": Key(several(text("a model")), ()),
+    **{name: Key(Kind("an argument of select", lambda value: value), None) for name in SELECT},
+    **_of(Recipe, **dict.fromkeys(RECIPE)),
+}
+
+
+FOLDER = "studies"
+
+
+def ready_made() -> dict[str, Path]:
+    """The ready-made studies: name (``how-much.toml``) to file."""
+    # The build puts them beside the compiled module, which in an editable install is not where the sources are.
+    found = find_spec("srfast")
+    places = found.submodule_search_locations if found else None
+    files = [file for place in places or () for file in Path(place, FOLDER).glob("*.toml")]
+    return {file.name: file for file in sorted(files)}
+
+
+def find_study(study: str | Path) -> Path:
+    """The study of that name: a file or folder of the user's, or else a ready-made one.
+
+    Raises:
+        InputError: there is neither.
+    """
+    path = Path(study)
+    if path.exists():
+        return path
+    ready = ready_made()
+    if str(study) in ready:
+        return ready[str(study)]
+    raise InputError(
+        f"study: expected a TOML file, a folder that a study was run into, or a ready-made study "
+        f"({', '.join(ready) or 'none is installed'}), got {str(study)!r}"
+    )
+
+
+def find_runnable(study: str | Path, images: Sequence[str | Path]) -> Path:
+    """The study of that name, for a run: a ready-made study needs images.
+
+    Raises:
+        InputError: there is no such study, or it is ready-made and there are no images.
+    """
+    path = find_study(study)
+    if not images and path != Path(study):
+        raise InputError(f"images: {study} is a ready-made study and needs your images (`images` FOLDER), got none")
+    return path
