@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -99,7 +98,7 @@ def test_claims_are_judged_by_the_first_scorer(write_study: Callable[..., Path],
     assert "not run" in publish(run(study, tmp_path / "out", only="*-c1-*"), None)
 
 
-@pytest.mark.parametrize("name", ["claims.json", "scores-0.json", "cells/fsrcnn-des-k50-u4-s0/cell.json"])
+@pytest.mark.parametrize("name", ["scores-0.json", "cells/fsrcnn-des-k50-u4-s0/cell.json"])
 def test_damaged_files_of_a_run(write_study: Callable[..., Path], tmp_path: Path, name: str) -> None:
     study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
     run(study, out)
@@ -115,7 +114,6 @@ def test_a_run_on_a_gpu_is_read_without_one(write_study: Callable[..., Path], tm
     found.write(out)
     study.write_text(study.read_text().replace("[training]", '[training]\ndevice = "cuda"'))
     assert status(read_study(study), out).done == ["fsrcnn-des-k50-u4-s0"]
-    assert json.loads((out / "claims.json").read_text()) == []
 
 
 def test_a_folder_that_is_run_again_in_one_process(write_study: Callable[..., Path], tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_claims_are_judged_as_families() -> None:
     assert hard.verdict == "better"
     assert easy.result.effect.mean == pytest.approx(0)
     text = publish(results, None)
-    assert text.index("Claims named before the run") < text.index("Table 1:")
+    assert text.index("Claims of the study's file") < text.index("Table 1:")
     assert "| des 50 % against full 100 % (fsrcnn, 1,000 updates) | BSD100, hard tiles |" in text
     not_run = "| refined 50 % against full 100 % (fsrcnn, 1,000 updates) | BSD100 |  | 0 |  | not run |"
     assert not_run in text, "there is refined at 500 updates"
