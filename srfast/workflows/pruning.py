@@ -25,7 +25,7 @@ from srfast.scoring.metadata import read_meta
 from srfast.scoring.pipeline import Images, Summary, write_scores
 from srfast.scoring.rows import coded
 from srfast.scoring.table import ScoreTable
-from srfast.settings import documented, renamed
+from srfast.settings import documented, named
 from srfast.workflows.recommendation import NOT_LIMITS, Recommendation, decide, statistics
 from srfast.workflows.settings import PruneArguments
 from srfast.workflows.verdicts import MARKED, Verdict, judge, of_ours, reject_copies, write_lists
@@ -98,7 +98,7 @@ def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pru
             left of the images.
         RunError: the backend cannot be used, or the disk is full.
     """
-    given = renamed(options, PruneArguments.__dataclass_fields__.values())
+    given = named(options, list(PruneArguments.__dataclass_fields__))
     asked = PruneArguments(**given)
     folder = Path(output)
     inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
