@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -16,12 +18,15 @@ import pyarrow as pa
 from cachetools import LRUCache
 
 from srfast.coreset.described import check_selection
-from srfast.data.hashing import of_file
+from srfast.data.hashing import of_file, of_pixels
+from srfast.data.images import read_rgb
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.packed import Layout, Packed, Write, packed
 from srfast.data.parquet import check_names
-from srfast.data.shrink import factors, read_shrunk, sizes_of
+from srfast.data.shrink import factors, shrunk, sizes_of
 from srfast.data.workers import ordered_map
+from srfast.degradation.operations import Step
+from srfast.degradation.plan import Draws
 from srfast.errors import InputError
 from srfast.ops.checks import check_integer
 from srfast.ops.color import rounded_y
@@ -51,6 +56,8 @@ class Source:
     factor: float = 1.0
     lr: Path | None = None
     """Its given LR image, if there is one."""
+    draws: Draws | None = None
+    """The degradation that makes its LR image; None is MATLAB's bicubic."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,10 @@ class Patches:
     meta: dict[str, Any]
     loss: np.ndarray | None = None
     """Scores, if the table has them."""
+    draws: Draws | None = None
+    """The degradation that makes the LR images, in place of given ones."""
+    draw: np.ndarray | None = None
+    """Number of the draw of each row; None: 0."""
 
     @property
     def root(self) -> Path:
@@ -78,10 +89,15 @@ class Patches:
         """The given LR images, if there are any."""
         return self.images.lr
 
+    def draw_of(self, row: int) -> int:
+        return 0 if self.draw is None else int(self.draw[row])
+
     def source(self, image: str, factor: float = 1.0) -> Source:
         """The file of an image of the table, at one of its sizes."""
         if factor != 1 and self.lr:
             raise InputError("lr_images: given LR images are of whole images, but the table has patches of shrunk ones")
+        if self.draws is not None:
+            return Source(self.root / image, factor, draws=self.draws)
         return Source(self.root / image, factor, self.lr.find(image) if self.lr else None)
 
     def places(self) -> tuple[list[tuple[str, float]], list[int]]:
@@ -205,7 +221,7 @@ def _check_apart(root: Path, images: list[str]) -> None:
 
 
 def read_pair(
-    source: Source, scale: int, *, color: str = "rgb", quantise: bool = True
+    source: Source, scale: int, *, color: str = "rgb", quantise: bool = True, draw: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads an image, cropped right and bottom to a multiple of the scale, and its LR image.
 
@@ -214,7 +230,8 @@ def read_pair(
         scale: 2, 3 or 4.
         color: "y" (Y of BT.601, rounded, one plane) or "rgb".
         quantise: True: LR is uint8, bit for bit MATLAB's imresize of the uint8 image. False: LR is float32 in [0, 1],
-            not rounded (the classic protocol). A given LR image is read as it is.
+            not rounded (the classic protocol). A given LR image is read as it is, and a degraded one has 8 bits.
+        draw: Number of the draw, if the source has a degradation.
 
     Returns:
         LR [C, h, w] (uint8 or float32) and HR [C, scale * h, scale * w] uint8.
@@ -222,25 +239,36 @@ def read_pair(
     Raises:
         InputError: the file cannot be read, or the image is smaller than the scale.
     """
-    lr, hr = read_images(source, scale, color=color, quantise=quantise)
+    lr, hr = read_images(source, scale, color=color, quantise=quantise, draw=draw)
     return np.ascontiguousarray(lr.transpose(2, 0, 1)), np.ascontiguousarray(hr.transpose(2, 0, 1))
 
 
 def read_images(
-    source: Source, scale: int, *, color: str = "rgb", quantise: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
-    """Reads like ``read_pair``, but channels last: LR [h, w, C] and HR [scale * h, scale * w, C]."""
-    rgb = read_shrunk(source.path, source.factor)
+    source: Source, scale: int, *, color: str = "rgb", quantise: bool = True, draw: int = 0,
+    note: Callable[[str, str, list[Step]], None] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Reads like ``read_pair``, but channels last: LR [h, w, C] and HR [scale * h, scale * w, C].
+
+    ``note`` is called with the hash of the pixels, the size and what was drawn, if the source has a degradation.
+    """
+    whole = read_rgb(source.path)
+    rgb = shrunk(whole, source.factor)
     h, w = (n - n % scale for n in rgb.shape[:2])
     if h == 0 or w == 0:
         raise InputError(
             f"{source.path}: expected at least {scale} x {scale} pixels, got {rgb.shape[1]} x {rgb.shape[0]}"
         )
-    hr = rgb[:h, :w]
+    lr, hr = None, rgb[:h, :w]
+    if source.draws is not None:
+        pixels, size = of_pixels(whole), str(Fraction(source.factor).limit_denominator(1000))
+        lr, steps = source.draws.lr(hr, scale, draw=draw, pixels=pixels, size=size)
+        if note is not None:
+            note(pixels, size, steps)
+    elif source.lr is not None:
+        lr = read_lr(source.lr, hr, source.path, scale)
     if color == "y":
         hr = rounded_y(hr)[..., None]
-    if source.lr is not None:
-        lr = read_lr(source.lr, hr, source.path, scale)
+    if lr is not None:
         if color == "y":
             lr = rounded_y(lr)[..., None]
         return (lr if quantise else lr.astype(np.float32) / np.float32(255)), hr
@@ -270,7 +298,7 @@ class Pairs:
         self._start()
 
     def _start(self) -> None:
-        self._kept: LRUCache[tuple[str, float], tuple[np.ndarray, np.ndarray]] = LRUCache(self.keep_images)
+        self._kept: LRUCache[tuple[str, float, int], tuple[np.ndarray, np.ndarray]] = LRUCache(self.keep_images)
         self._lock = Lock()  # a cache that two threads fill at once loses track of what it holds
 
     def __len__(self) -> int:
@@ -284,7 +312,7 @@ class Pairs:
         """The pair of a row, as views of the image."""
         index = self.row(index)
         p = self.patches
-        return self._cut(index, *self._planes(p.image[index], float(p.factor[index])))
+        return self._cut(index, *self._planes(p.image[index], float(p.factor[index]), p.draw_of(index)))
 
     def row(self, index: int) -> int:
         """The row of an index, which may count from the end; raises IndexError if there is none."""
@@ -298,15 +326,15 @@ class Pairs:
         check_inside(p.root / p.image[index], x, y, size, hr.shape[2], hr.shape[1])
         return lr[:, y // s : (y + size) // s, x // s : (x + size) // s], hr[:, y : y + size, x : x + size]
 
-    def _planes(self, image: str, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    def _planes(self, image: str, factor: float, draw: int) -> tuple[np.ndarray, np.ndarray]:
         with self._lock:
-            kept = self._kept.get((image, factor))
+            kept = self._kept.get((image, factor, draw))
         if kept is not None:
             return kept
         self.patches.images.check(image)
-        pair = read_pair(self.patches.source(image, factor), self.scale)
+        pair = read_pair(self.patches.source(image, factor), self.scale, draw=draw)
         with self._lock:
-            self._kept[image, factor] = pair
+            self._kept[image, factor, draw] = pair
         return pair
 
     def pack(self, folder: Path | None, name: str, progress: Progress | bool) -> Packed | None:

@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from srfast.data.hashing import of_pixels
 from srfast.data.images import find_images, read_image
 from srfast.data.lowres import LowRes, check_apart
+from srfast.degradation.plan import Degradation, Draws
 from srfast.errors import InputError
 from srfast.evaluation import metrics
 from srfast.evaluation.metrics import Protocol, Window, protocol_of, to_uint8
@@ -56,6 +58,8 @@ class Evaluation:
     scale: int
     window: Window
     images: list[ImageScore]
+    degradation: dict[str, Any] | None = None
+    """The degradation that made the LR images, with its seed; None: none was asked for."""
 
     @property
     def psnr(self) -> float:
@@ -86,6 +90,7 @@ class Evaluation:
 
         rows = [{"image": i.image, "psnr": finite(i.psnr), "ssim": i.ssim} for i in self.images]
         head = {"model": self.model, "protocol": self.protocol, "scale": self.scale, "ssim_window": self.window}
+        head |= {"degradation": self.degradation} if self.degradation else {}
         return {**head, "psnr": finite(self.psnr), "ssim": self.ssim, "images": rows}
 
 
@@ -132,6 +137,7 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
     name, network, scale = _open(model, s.scale, resolve_device(s.device))
     protocol = s.protocol or protocol_of("y" if network is None else network.color)
     files = find_images(data)
+    draws = None if s.degradation is None else Draws(Degradation.read(s.degradation), s.seed)
     pairs = {}
     if s.lr_images is not None:
         opened = LowRes.open(s.lr_images, s.lr_template)
@@ -143,8 +149,11 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
         for file in files:
             hr = read_image(file.path)
             lr = read_image(pairs[file.name]) if pairs else None
+            whole = hr
             hr = _crop(hr, lr, scale, file.path)
-            if lr is not None and protocol == "classic":
+            if draws is not None:
+                lr = _degraded(draws, hr, scale, of_pixels(whole))
+            elif lr is not None and protocol == "classic":
                 lr = _like(hr, lr, pairs[file.name])
             sr, hr = _reconstruct(network, hr, lr, scale, protocol, s.tile)
             if s.inspect is not None:
@@ -155,7 +164,15 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
             except InputError as error:
                 raise InputError(f"{file.path}: {error}") from None
             scores.append(ImageScore(file.name, psnr, ssim))
-    return Evaluation(name, protocol, scale, s.window, scores)
+    return Evaluation(name, protocol, scale, s.window, scores, None if draws is None else draws.settings())
+
+
+def _degraded(draws: Draws, hr: np.ndarray, scale: int, pixels: str) -> np.ndarray:
+    """The LR image of draw 0, as gray as its HR image: that of a gray one is the luma of its degraded RGB."""
+    lr, _ = draws.lr(_three(hr), scale, pixels=pixels)
+    if hr.ndim == 3:
+        return lr
+    return np.floor(lr @ np.array([0.299, 0.587, 0.114]) + 0.5).astype(np.uint8)
 
 
 def _open(model: str | Path | nn.Module, scale: int | None, device: str) -> tuple[str, Descriptor | None, int]:

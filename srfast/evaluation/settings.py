@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from srfast.degradation.settings import LARGEST_SEED, degradation
+from srfast.errors import InputError
 from srfast.ops.device import Device, device
 from srfast.settings import Kind, PathLike, Settings, lr_template, one_of, path, setting, whole
 
@@ -46,6 +48,8 @@ class EvaluateSettings(Settings):
         metavar="DIR",
     )
     lr_template: str = lr_template()
+    degradation: PathLike | None = degradation("Degradation that makes the LR images: its draw 0.", shown="bicubic")
+    seed: int = setting(0, "Random seed of `degradation`, at least 0.", whole(most=LARGEST_SEED), needs="degradation")
     tile: int | None = setting(
         None,
         "Side of the tiles into which large images are cut, in LR pixels. With 0, every image runs whole.",
@@ -65,3 +69,8 @@ class EvaluateSettings(Settings):
         Kind("a function", lambda value: value),
         python=True,
     )
+
+    def together(self) -> None:
+        super().together()
+        if self.degradation is not None and self.lr_images is not None:
+            raise InputError("degradation: expected LR images that are made, got `lr_images` as well")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow as pa
 from srfast.coreset.pairs import Patches, place, read_rows, scale_of
 from srfast.data.lowres import LowRes
 from srfast.data.shrink import factors, fractions
+from srfast.degradation.plan import Draws
 from srfast.errors import InputError
 from srfast.exporting.names import image_names
 from srfast.scoring.metadata import encode_meta
@@ -41,16 +43,22 @@ class Plan:
     """Suffix of the files: png or webp."""
     given_names: list[str] | None = None
     """Names of the patches, if they have names already."""
+    draws: int = 1
+    """Number of draws of each patch."""
+    drawn: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    """Rows of degradation.parquet of images that were read, by the first row of each."""
 
     def __len__(self) -> int:
         return self.table.num_rows
 
     @cached_property
     def images(self) -> list[tuple[int, int]]:
-        """[first, last) rows of each image at each of its sizes."""
+        """[first, last) rows of each image at each of its sizes, and of each of its draws."""
         _, codes = coded(self.table["image"])
         factor = self.patches.factor
-        first = np.flatnonzero(np.r_[True, (codes[1:] != codes[:-1]) | (factor[1:] != factor[:-1])])
+        draw = self.patches.draw if self.patches.draw is not None else np.zeros(len(codes), np.int64)
+        new = (codes[1:] != codes[:-1]) | (factor[1:] != factor[:-1]) | (draw[1:] != draw[:-1])
+        first = np.flatnonzero(np.r_[True, new])
         return list(zip(first.tolist(), [*first[1:].tolist(), len(codes)], strict=True))
 
     @cached_property
@@ -63,6 +71,11 @@ class Plan:
         """
         if self.given_names is not None:
             return self.given_names
+        if self.draws > 1:
+            names = self._one_draw().names
+            draw, place = cast(np.ndarray, self.patches.draw), self._places()
+            digits = len(str(self.draws - 1))
+            return [f"{names[i]}_d{d:0{digits}d}" for i, d in zip(place.tolist(), draw.tolist(), strict=True)]
         p, images = self.patches, self.images
         size = fractions(self.table, p.meta)
         in_order = sorted(range(len(images)), key=lambda i: (p.image[images[i][0]], -size[images[i][0]]))
@@ -76,6 +89,37 @@ class Plan:
             xy = zip(p.y[first:last].tolist(), p.x[first:last].tolist(), strict=True)
             out += [f"{name[i]}_{y:0{digits}d}_{x:0{digits}d}" for y, x in xy]
         return out
+
+    def _places(self) -> np.ndarray:
+        """The row of each row's patch among those of draw 0, which are in the same order."""
+        draw = cast(np.ndarray, self.patches.draw)
+        place, rank = np.empty(len(draw), np.int64), 0
+        for first, last in self.images:
+            if draw[first] == 0:
+                begin, rank = rank, rank + last - first
+            place[first:last] = np.arange(begin, rank)
+        return place
+
+    def _one_draw(self) -> Plan:
+        """The plan of draw 0 alone."""
+        rows = np.flatnonzero(self.patches.draw == 0)
+        p = self.patches
+        image = [p.image[i] for i in rows.tolist()]
+        patches = dataclasses.replace(
+            p, image=image, x=p.x[rows], y=p.y[rows], size=p.size[rows], factor=p.factor[rows], draw=None
+        )
+        return Plan(self.table.take(pa.array(rows)), patches, self.scale, self.lr, self.suffix)
+
+    def first_draw(self, row: int) -> int | None:
+        """The row of draw 0 of the same patch, if this is another draw."""
+        if self.draws == 1 or self.patches.draw_of(row) == 0:
+            return None
+        return self._zeroth[row]
+
+    @cached_property
+    def _zeroth(self) -> list[int]:
+        rows = np.flatnonzero(self.patches.draw == 0)
+        return [int(rows[i]) for i in self._places()]
 
     @property
     def lr_folder(self) -> str:
@@ -93,6 +137,8 @@ class Plan:
             rows.update(column.tobytes())
         if (self.patches.factor != 1).any():
             rows.update(self.patches.factor.tobytes())
+        if self.patches.draw is not None:
+            rows.update(self.patches.draw.tobytes())
         return rows.hexdigest()
 
     def images_digest(self) -> str:
@@ -126,6 +172,8 @@ def make_plan(
     root: PathLike | None,
     lr_root: PathLike | None = None,
     shuffled: bool = False,
+    degradation: Draws | None = None,
+    draws: int = 1,
 ) -> Plan:
     """Plans an export.
 
@@ -137,6 +185,8 @@ def make_plan(
         root: Folder of the images, if they have moved since scoring.
         lr_root: Folder of the LR images that were scored, if they have moved.
         shuffled: Whether images come in an order drawn with seed 0 instead of that of their paths.
+        degradation: What makes the LR patches, in place of given ones.
+        draws: Number of its draws of each patch.
 
     Raises:
         InputError: it is not a core-set, two patches begin at one place, the scale does not divide the grid, or an
@@ -147,13 +197,29 @@ def make_plan(
     table = table.take(_order(table, factors(table, meta, name), shuffled))
     if lr_root is not None and not lr:
         raise InputError("lr_root: expected `lr` yes with it, got no")
-    low = LowRes.of(meta, lr_root) if lr else None
+    low = LowRes.of(meta, lr_root) if lr and degradation is None else None
     images = ScoredImages.of(meta, root, name, low, lr_root is not None)
     plan = Plan(table, place(table, images), scale, lr, suffix)
     plan.patches.check_grid(scale)
     _check_unique(name, plan)
     images.check_all(plan.patches.image, contents=False)  # each is compared by contents when it is decoded
-    return plan
+    return plan if degradation is None else _degraded(name, plan, degradation, draws)
+
+
+def _degraded(name: str, plan: Plan, degradation: Draws, draws: int) -> Plan:
+    """The plan with each image's rows once for each draw; the column ``draw`` has its number."""
+    if "draw" in plan.table.column_names:
+        raise InputError(f"{name}: column 'draw': an export with a degradation writes one of that name; rename it")
+    parts = [(np.arange(first, last), k) for first, last in plan.images for k in range(draws)]
+    rows = np.concatenate([part for part, _ in parts])
+    draw = np.concatenate([np.full(len(part), k, np.int64) for part, k in parts])
+    p = plan.patches
+    patches = dataclasses.replace(
+        p, image=[p.image[i] for i in rows.tolist()], x=p.x[rows], y=p.y[rows], size=p.size[rows],
+        factor=p.factor[rows], draws=degradation, draw=draw,
+    )  # fmt: skip
+    table = plan.table.take(pa.array(rows)).append_column("draw", pa.array(draw))
+    return dataclasses.replace(plan, table=table, patches=patches, draws=draws)
 
 
 def _order(table: pa.Table, factor: np.ndarray, shuffled: bool) -> pa.Array:

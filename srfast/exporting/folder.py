@@ -24,7 +24,10 @@ class Folder:
     def add(self, pairs: list[Pair]) -> None:
         for pair in pairs:
             name = f"{self.plan.names[pair.row]}.{self.plan.suffix}"
-            if pair.file is not None and link(pair.file, self.hr / name):
+            same = self.plan.first_draw(pair.row)
+            if same is not None and link(self.hr / f"{self.plan.names[same]}.{self.plan.suffix}", self.hr / name):
+                pass
+            elif pair.file is not None and link(pair.file, self.hr / name):
                 self.linked += 1
             else:
                 put(self.hr / name, pair.hr)

@@ -125,7 +125,7 @@ def read_imagefolder(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, by
 
 def read_embedded(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Reads pairs shard by shard, one row group at a time."""
-    for path in sorted(folder.glob("*.parquet")):
+    for path in sorted(folder.glob("train-*.parquet")):
         with opened(path, whole=False) as file:
             for batch in file.iter_batches(_GROUP, columns=["hr", "lr"] if plan.lr else ["hr"]):
                 for row in batch.to_pylist():

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, cast
 
 import pyarrow as pa
 
+from srfast.coreset.pairs import read_images
+from srfast.degradation import rows
+from srfast.degradation.operations import Step
+from srfast.degradation.plan import Degradation, Draws
 from srfast.errors import InputError
-from srfast.exporting.arrangement import make_plan
+from srfast.exporting.arrangement import Plan, make_plan
 from srfast.exporting.check import check_export
 from srfast.exporting.encode import encoder
 from srfast.exporting.formats import format_of
@@ -89,7 +94,11 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
     s = ExportArguments.of(positional(given, ("to", "scale"), options))
     encoder(s.format)
     layout, how = format_of(s)
-    plan = make_plan(coreset, s.scale, lr=s.lr, suffix=s.format, root=s.root, lr_root=s.lr_root, shuffled=how.shuffled)
+    degradation = None if s.degradation is None else Draws(Degradation.read(s.degradation), s.seed)
+    plan = make_plan(
+        coreset, s.scale, lr=s.lr, suffix=s.format, root=s.root, lr_root=s.lr_root, shuffled=how.shuffled,
+        degradation=degradation, draws=s.draws,
+    )  # fmt: skip
     for column in how.columns:
         if column in plan.table.column_names:
             raise InputError(f"coreset: column {column!r}: {s.to} writes one of that name; rename it before the export")
@@ -97,6 +106,8 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
         "to": layout, "scale": plan.scale, "lr": s.lr, "format": s.format, "patches": plan.digest(),
         "existing": [str(path) for path in how.sources] or None,
     }  # fmt: skip
+    if degradation is not None:
+        same["degradation"] = {**degradation.settings(), "draws": s.draws}
     if how.read is not None:
         meta = plan.patches.meta
         same["lr_images"] = [meta.get("lr"), meta.get("lr_template") or "{}"] if plan.patches.lr else None
@@ -114,9 +125,29 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
         if not place.finished:
             for name, text in done.snippets.items():
                 (place.folder / name).write_text(text, encoding="utf-8")
+            if degradation is not None:
+                hidden = "." if s.to == "hf" else ""
+                _write_draws(place.folder / f"{hidden}{rows.NAME}", plan, degradation, s.draws)
             if how.index:
                 named = plan.table.append_column("name", pa.array(plan.names))
                 write_parquet(place.folder / INDEX, [named], named.schema, plan.patches.meta)
         if s.check and how.read is not None:
             done.compared = check_export(place.folder, plan, how.read, threads, compare_lr=not how.sources)
     return done
+
+
+def _write_draws(path: Path, plan: Plan, degradation: Draws, draws: int) -> None:
+    """Writes degradation.parquet; images that an interrupted run has finished are read again. (Hugging Face's loader
+    would take it for patches, and skips hidden files.)"""
+    p = plan.patches
+    for first, _ in plan.images:
+        if first not in plan.drawn:
+            pair = p.source(p.image[first], float(p.factor[first]))
+            made = partial(rows.rows, p.image[first])
+
+            def note(pixels: str, size: str, steps: list[Step], row: int = first, made: Any = made) -> None:
+                plan.drawn[row] = made(pixels, size, p.draw_of(row), steps)
+
+            read_images(pair, plan.scale, draw=p.draw_of(first), note=note)
+    table = rows.table([row for first, _ in plan.images for row in plan.drawn[first]])
+    write_parquet(path, [table], rows.SCHEMA, {**rows.metadata(degradation, plan.scale), "draws": draws})

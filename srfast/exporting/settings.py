@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from srfast.degradation.settings import LARGEST_SEED, degradation
 from srfast.errors import InputError
 from srfast.runtime.progress import Progress
 from srfast.settings import SWITCH, Kind, PathLike, Settings, images_root, one_of, path, setting, whole
@@ -50,6 +51,18 @@ class ExportSettings(Settings):
         Kind("True or False (yes or no)", _yes, "text", ("yes", "no")),
         typed="yes",
     )
+    degradation: PathLike | None = degradation(
+        "Degradation that makes the LR patches, in place of bicubic or of the LR images that were scored.",
+        shown="bicubic",
+    )
+    draws: int = setting(
+        1,
+        "Number of LR patches of each HR patch, each of a draw of its own; with several, _d0, _d1, ... end the names.",
+        whole(1, 10_000),
+        metavar="K",
+        needs="degradation",
+    )
+    seed: int = setting(0, "Random seed of `degradation`, at least 0.", whole(most=LARGEST_SEED), needs="degradation")
     format: Encoding = setting("png", "File format of the patches; both are lossless.", one_of(*ENCODINGS))
     embed: bool = setting(False, "With `to` hf, write the images into the parquet files, not beside them.", SWITCH)
     root: PathLike | None = images_root(path())
@@ -79,6 +92,11 @@ class ExportSettings(Settings):
 
     def together(self) -> None:
         super().together()
+        if self.degradation is not None and (not self.lr or self.to == "list" or self.existing is not None):
+            other = "`lr` no" if not self.lr else "`to` list" if self.to == "list" else "`existing`"
+            raise InputError(f"degradation: expected LR patches that are made, got {other}")
+        if self.degradation is not None and self.lr_root is not None:
+            raise InputError("degradation: expected LR patches that are made, got `lr_root`")
         if self.embed and self.to != "hf":
             raise InputError(f"embed: expected `to` hf with it, got {self.to!r}")
         if self.existing is None:

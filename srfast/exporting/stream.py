@@ -14,6 +14,8 @@ from srfast.coreset.pairs import read_images
 from srfast.data.images import FORMATS
 from srfast.data.shrink import read_shrunk
 from srfast.data.workers import ordered_map
+from srfast.degradation.operations import Step
+from srfast.degradation.rows import rows
 from srfast.exporting.arrangement import Plan
 from srfast.exporting.encode import Encoder, encoder
 from srfast.scoring.scored import check_inside
@@ -73,7 +75,12 @@ def _open(plan: Plan, first: int, last: int) -> _Opened:
     p = plan.patches
     image, factor = p.image[first], float(p.factor[first])
     if plan.lr:
-        lr, hr = read_images(p.source(image, factor), plan.scale)
+        draw = p.draw_of(first)
+
+        def note(pixels: str, size: str, steps: list[Step]) -> None:
+            plan.drawn[first] = rows(image, pixels, size, draw, steps)
+
+        lr, hr = read_images(p.source(image, factor), plan.scale, draw=draw, note=note)
     else:
         lr, hr = None, read_shrunk(p.root / image, factor)
     path = p.images.check(image)  # after decoding: a file that changed meanwhile is noticed

@@ -32,7 +32,7 @@ _HIDDEN = re.compile(r"\.export(\.json|-rows|-names)|\.srfast(\.json|-lock|-[0-9
 _PAIRS = re.compile(r"HR|LRx[234]")
 _DATABASE = re.compile(r"(HR|LRx[234])\.lmdb(/((data|lock)\.mdb|meta_info\.txt))?")
 _FILE = re.compile(
-    r"(meta_info|coreset)\.txt|(patches|metadata|train-\d+-of-\d+)\.parquet|\d+\.tar"
+    r"(meta_info|coreset)\.txt|\.?degradation\.parquet|(patches|metadata|train-\d+-of-\d+)\.parquet|\d+\.tar"
     r"|(basicsr|redux)\.yml|neosr\.toml|kair\.json|load\.py"
 )
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -198,7 +198,8 @@ class _Runner:
     ) -> TrainResult:
         plan, world = self.plan, self.world
         on_cpu = world.device.type == "cpu"
-        if self.store.fits:
+        steady = self.store.fits and self.store.draws is None  # else images are made while training
+        if steady:
             self.store.fill(threads)
         net: nn.Module = self.model
         if world.size > 1:
@@ -208,7 +209,7 @@ class _Runner:
         # Those of another step were written by a run that ended before the next checkpoint was.
         if self.step and world.leads and not (weights.exists() and checksum(weights) == self.saved):
             self._save_weights()
-        ahead = 0 if on_cpu and self.store.fits else 4
+        ahead = 0 if on_cpu and steady else 4
         began = time.perf_counter()
         score = None
         try:

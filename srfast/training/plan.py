@@ -59,6 +59,7 @@ class Plan:
             "seed": self.seed,
             "precision": self.precision,
             "redraw": self.redraw,
+            **({} if store.draws is None else {"degradation": store.draws.degradation.digest}),
             "data": fingerprint(store),
             "contents": contents(store),
             # The order of batches depends on it if images are streamed.

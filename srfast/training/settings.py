@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from srfast.degradation.settings import degradation
 from srfast.errors import InputError
 from srfast.ops.device import Device, device
 from srfast.settings import (
@@ -108,6 +109,11 @@ class TrainSettings(Recipe):
         shown="those that the core-set was scored with, or none",
     )
     lr_template: str = lr_template()
+    degradation: PathLike | None = degradation(
+        "Degradation that makes LR images, with a fresh draw in each pass over the data, by `seed`; evaluations take "
+        "draw 0.",
+        shown="MATLAB's bicubic",
+    )
     recipe: Literal["default", "paper"] = setting(
         "default",
         "Recipe to train by. default: that of this help. paper: the paper's own optimiser, for srcnn, fsrcnn, drrn and "
@@ -162,6 +168,8 @@ class TrainSettings(Recipe):
             raise InputError(
                 f"root: expected the folder of the core-set's images, got {self.root!r}, which is not a folder"
             )
+        if self.lr_images is not None and self.degradation is not None:
+            raise InputError("degradation: expected LR images that are made, got `lr_images` as well")
         if self.lr_images is not None:
             from srfast.data.lowres import LowRes  # NumPy, which a command's help need not wait for
 

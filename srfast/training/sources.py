@@ -13,6 +13,7 @@ from srfast.data.grid import starts
 from srfast.data.images import find_images, image_size
 from srfast.data.lowres import LowRes, check_apart, check_size
 from srfast.data.shrink import side
+from srfast.degradation.plan import Draws
 from srfast.errors import InputError
 from srfast.training.store import PairStore, Region
 
@@ -29,6 +30,7 @@ def open_store(
     cache_bytes: int = 2 << 30,
     root: str | Path | None = None,
     lr: LowRes | None = None,
+    draws: Draws | None = None,
 ) -> tuple[PairStore, int]:
     """A store over images (with crops from anywhere in them) or over one core-set (with crops from inside its patches).
 
@@ -46,6 +48,7 @@ def open_store(
         cache_bytes: Bytes of decoded images to keep, as for ``PairStore``.
         root: Folder of a core-set's images; None takes that of the scores.
         lr: The given LR images; None takes those of a core-set, or makes them.
+        draws: The degradation that makes LR images, in place of those of a core-set; a pass has its number as draw.
 
     Returns:
         The store, and the number of images left out because they are smaller than a crop.
@@ -73,6 +76,8 @@ def open_store(
         raise InputError("grow: expected a core-set; crops of images lie anywhere in them")
     else:
         sources, regions, left_out = _image_regions(data, scale, patch, factors, lr)
+    if draws is not None:
+        sources = [dataclasses.replace(source, lr=None, draws=draws) for source in sources]
     check_apart((source.path, source.lr) for source in sources if source.lr is not None)
     store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
     if tables:

@@ -16,6 +16,7 @@ from cachetools import LRUCache
 from torch import Tensor
 
 from srfast.coreset.pairs import Source, read_pair, turn
+from srfast.degradation.plan import Draws
 from srfast.errors import InputError
 from srfast.samplers import random_subset
 from srfast.scoring.scored import check_inside
@@ -73,8 +74,8 @@ class PairStore:
         """Number of crops of an epoch: the regions of a core-set, or the windows of a crop's size on the grid of
         images."""
         self._boxes = self._bounding_boxes()
-        self._kept: LRUCache[int, tuple[np.ndarray, np.ndarray]] = LRUCache(cache_bytes, _bytes)
-        self._last: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
+        self._kept: LRUCache[tuple[int, int], tuple[np.ndarray, np.ndarray]] = LRUCache(cache_bytes, _bytes)
+        self._last: tuple[tuple[int, int], tuple[np.ndarray, np.ndarray]] | None = None
         self._lock = threading.Lock()
 
     @property
@@ -96,6 +97,11 @@ class PairStore:
     def fits(self) -> bool:
         return self.size_bytes <= self.cache_bytes
 
+    @property
+    def draws(self) -> Draws | None:
+        """The degradation that makes the LR images, if there is one."""
+        return self.sources[0].draws
+
     def fill(self, threads: int = 1) -> None:
         """Reads every image before training; it is useful only if the store fits in memory."""
         with ThreadPoolExecutor(max(1, threads)) as pool:
@@ -110,17 +116,17 @@ class PairStore:
         other.patches = len(other.regions)
         return other
 
-    def crop(self, region: int, x: int, y: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    def crop(self, region: int, x: int, y: int, size: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """LR [C, size / scale, size / scale] and HR [C, size, size] at (x, y) inside a region, as views."""
-        return self._cut(self.regions[region], x, y, size, size)
+        return self._cut(self.regions[region], x, y, size, size, draw)
 
     def region(self, region: int) -> tuple[np.ndarray, np.ndarray]:
         """LR and HR of a whole region, as views."""
         r = self.regions[region]
         return self._cut(r, 0, 0, r.width, r.height)
 
-    def _cut(self, r: Region, x: int, y: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        lr, hr = self._planes(r.source)
+    def _cut(self, r: Region, x: int, y: int, width: int, height: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        lr, hr = self._planes(r.source, draw)
         x0, y0, _, _ = self._boxes[r.source]
         left, top, s = r.x + x - x0, r.y + y - y0, self.scale
         small = lr[:, top // s : (top + height) // s, left // s : (left + width) // s]
@@ -133,13 +139,14 @@ class PairStore:
             boxes[r.source] = (min(x0, r.x), min(y0, r.y), max(x1, r.x + r.width), max(y1, r.y + r.height))
         return boxes
 
-    def _planes(self, source: int) -> tuple[np.ndarray, np.ndarray]:
+    def _planes(self, source: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        key = source, draw
         with self._lock:
-            if source in self._kept:
-                return self._kept[source]
-            if self._last is not None and self._last[0] == source:  # an image larger than the cache
+            if key in self._kept:
+                return self._kept[key]
+            if self._last is not None and self._last[0] == key:  # an image larger than the cache
                 return self._last[1]
-        lr, hr = read_pair(self.sources[source], self.scale, color=self.color, quantise=self.quantise)
+        lr, hr = read_pair(self.sources[source], self.scale, color=self.color, quantise=self.quantise, draw=draw)
         x0, y0, x1, y1 = self._boxes[source]
         corners = np.array([x0, x1 - 1]), np.array([y0, y1 - 1])
         check_inside(self.sources[source].path, *corners, 1, hr.shape[2], hr.shape[1])
@@ -150,9 +157,10 @@ class PairStore:
             np.ascontiguousarray(hr[:, y0:y1, x0:x1]),
         )
         with self._lock:
-            self._last = (source, pair)
+            self._last = (key, pair)
+            self._kept.pop((source, draw - 2), None)  # a batch may lie in two passes, but not in three
             if _bytes(pair) <= self.cache_bytes:
-                self._kept[source] = pair
+                self._kept[key] = pair
         return pair
 
 
@@ -221,9 +229,13 @@ class Batches:
             r = store.regions[region]
             x = int(draws[j, 0] * ((r.width - self.patch) // s + 1)) * s
             y = int(draws[j, 1] * ((r.height - self.patch) // s + 1)) * s
-            small_crop, crop = store.crop(region, x, y, self.patch)
+            small_crop, crop = store.crop(region, x, y, self.patch, *([self.passed(step, j)] if store.draws else ()))
             lr[i], hr[i] = turn(small_crop, turns[j]), turn(crop, turns[j])
         return torch.from_numpy(lr), torch.from_numpy(hr)
+
+    def passed(self, step: int, place: int) -> int:
+        """The number of passes before a crop, counted from the first step on: its draw of the degradation."""
+        return (step * self.batch + place) // (self._repeats * self._pass_regions)
 
     def _drawn(self, step: int) -> np.ndarray:
         """The regions of this rank's crops at a step [b]."""

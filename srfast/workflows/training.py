@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, Protocol, cast
 import torch
 
 from srfast.data.lowres import LowRes
+from srfast.degradation.plan import Degradation, Draws
 from srfast.evaluation.evaluator import evaluate
 from srfast.models import registry as models
 from srfast.models.loading import initial_weights
@@ -73,25 +74,26 @@ def train(
     threads = _take_threads(s.threads, tell)
     plan = a.plan(s.steps or 1)
     plan.check()
-    how = plan.recipe
+    recipe = plan.recipe
     store, left_out = open_store(
         a.data,
         s.scale,
         color=models.describe(plan.model).color,
-        patch=how.lr_patch * s.scale,
-        quantise=how.quantise,
+        patch=recipe.lr_patch * s.scale,
+        quantise=recipe.quantise,
         factors=(1.0, *s.rescale),
         grow=s.grow,
         cache_bytes=s.cache_mb << 20,
         root=None if s.root is None else str(s.root),
         lr=LowRes.open(s.lr_images, s.lr_template) if s.lr_images else None,
+        draws=Draws(Degradation.read(s.degradation), s.seed) if s.degradation else None,
     )
     if left_out:
-        tell(f"{left_out} images are smaller than {how.lr_patch * s.scale} px and were left out")
+        tell(f"{left_out} images are smaller than {recipe.lr_patch * s.scale} px and were left out")
     if s.epochs is not None:
         samples = whole_dataset(a.data) if s.match_steps else store.patches
-        plan = dataclasses.replace(plan, steps=steps_for_epochs(s.epochs, samples, how.batch))
-        tell(f"epochs: {s.epochs:g} x {samples} patches, a crop each, in batches of {how.batch}: {plan.steps} steps")
+        plan = dataclasses.replace(plan, steps=steps_for_epochs(s.epochs, samples, recipe.batch))
+        tell(f"epochs: {s.epochs:g} x {samples} patches, a crop each, in batches of {recipe.batch}: {plan.steps} steps")
         arguments.check_growth(a.planned, plan.steps, a.output)
     if a.planned is not None and plan.steps > a.planned:
         tell(
@@ -100,7 +102,8 @@ def train(
 
     def measure(net: torch.nn.Module) -> tuple[float, float]:
         data = cast(tuple[str, ...], s.eval_data)
-        result = evaluate(net, data, scale=s.scale, protocol=s.eval_protocol, window=s.eval_ssim)
+        how: dict[str, Any] = {"degradation": s.degradation, "seed": s.seed} if s.degradation else {}
+        result = evaluate(net, data, scale=s.scale, protocol=s.eval_protocol, window=s.eval_ssim, **how)
         return result.psnr, result.ssim
 
     initial = None
