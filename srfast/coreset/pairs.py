@@ -332,7 +332,8 @@ class Pairs:
         if kept is not None:
             return kept
         self.patches.images.check(image)
-        pair = read_pair(self.patches.source(image, factor), self.scale, draw=draw)
+        source = self.patches.source(image, factor)
+        pair = read_pair(source, self.scale, **({"draw": draw} if source.draws else {}))
         with self._lock:
             self._kept[image, factor, draw] = pair
         return pair

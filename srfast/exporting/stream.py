@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -80,7 +81,8 @@ def _open(plan: Plan, first: int, last: int) -> _Opened:
         def note(pixels: str, size: str, steps: list[Step]) -> None:
             plan.drawn[first] = rows(image, pixels, size, draw, steps)
 
-        lr, hr = read_images(p.source(image, factor), plan.scale, draw=draw, note=note)
+        how: dict[str, Any] = {} if p.draws is None else {"draw": draw, "note": note}
+        lr, hr = read_images(p.source(image, factor), plan.scale, **how)
     else:
         lr, hr = None, read_shrunk(p.root / image, factor)
     path = p.images.check(image)  # after decoding: a file that changed meanwhile is noticed
