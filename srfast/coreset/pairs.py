@@ -333,7 +333,8 @@ class Pairs:
             return kept
         self.patches.images.check(image)
         source = self.patches.source(image, factor)
-        pair = read_pair(source, self.scale, **({"draw": draw} if source.draws else {}))
+        drawn: dict[str, Any] = {"draw": draw} if source.draws else {}
+        pair = read_pair(source, self.scale, **drawn)
         with self._lock:
             self._kept[image, factor, draw] = pair
         return pair
