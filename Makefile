@@ -85,7 +85,7 @@ docs: install
 # The CPU sources under AddressSanitizer and UBSan, run by a driver over odd sizes, every scale and instruction set.
 SANITIZE := build/sanitize
 SANITIZE_FLAGS := -std=gnu++20 -O1 -g -Icsrc -Wall -Wextra -fno-omit-frame-pointer -fsanitize=address,undefined \
-                  -fno-sanitize-recover=all
+                  -fsanitize=float-cast-overflow -fno-sanitize-recover=all
 CPU_SOURCES := $(filter-out csrc/cpu/score_%.cpp csrc/cpu/degrade_avx%.cpp,$(wildcard csrc/cpu/*.cpp)) csrc/cpu/score_baseline.cpp
 ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
 SANITIZE_FLAGS += -DSRFAST_X86=1

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <memory>
 #include <utility>
@@ -15,6 +16,8 @@ namespace {
 
 constexpr double kTop = 32767;       // largest activation
 constexpr double kSumTop = 2.147e9;  // largest sum: a little below 2^31, for biases are rounded
+
+constexpr double kLeast = 1e-100;  // in place of 0 where a unit is a quotient; no product of weights is as small
 
 // Rounds filters of [ny, nx] taps to integers so that the error hardly shows: e^T H e is kept small for the errors e,
 // where H is the mean product of the pixels under two taps in photographs, in stripes along the rows and the columns,
@@ -72,15 +75,62 @@ int bits_above(double bound) {
   return std::max(0, static_cast<int>(std::ceil(std::log2(std::max(bound, 1.0) / kTop))));
 }
 
-// value, and half a unit of what is left after shifting by k: the shift rounds.
-int32_t bias_of(double value, int k) {
-  return static_cast<int32_t>(std::floor(value + (k > 0 ? std::ldexp(0.5, k) : 0.0) + 0.5));
+// A value rounded to the integers that sums have; 0 where it is not a number.
+int32_t whole(double value) {
+  return std::isnan(value) ? 0 : static_cast<int32_t>(std::clamp(std::floor(value + 0.5), -kSumTop, kSumTop));
 }
+
+// value, and half a unit of what is left after shifting by k: the shift rounds.
+int32_t bias_of(double value, int k) { return whole(value + (k > 0 ? std::ldexp(0.5, k) : 0.0)); }
 
 // Units of one layer's activations (one of the integers is 1 / unit), and the largest that an image can give.
 struct Units {
   std::vector<double> per_one, top;
   explicit Units(int channels) : per_one(static_cast<size_t>(channels)), top(per_one) {}
+};
+
+// The weights without what no image changes. A channel of conv1 that is above some value in every image is that value,
+// which goes into conv2's biases, and what is left of it; where nothing is left, or where the channel is 0 in every
+// image, it has no weights. Else the integers of a constant, or its range, would take the bits of what varies.
+struct Varying {
+  std::vector<float> w1, b1, w2, b2;
+  SrcnnWeights weights;
+
+  Varying(const SrcnnWeights& from, int scale)
+      : w1(from.w1, from.w1 + 81 * kC1),
+        b1(from.b1, from.b1 + kC1),
+        w2(from.w2, from.w2 + kC1 * kC2),
+        b2(from.b2, from.b2 + kC2),
+        weights{w1.data(), b1.data(), w2.data(), b2.data(), from.w3, from.b3} {
+    double least[kC1], most[kC1], moved[kC2] = {};
+    std::fill_n(least, kC1, HUGE_VAL);
+    std::fill_n(most, kC1, -HUGE_VAL);
+    const std::vector<Window> windows = classes(scale);
+    for (const Window& y : windows)
+      for (const Window& x : windows) {
+        const std::vector<double> filters = fold(from.w1, y, x);
+        const double* tap = filters.data();
+        for (int c = 0; c < kC1; ++c) {
+          double below = b1[c], above = below;
+          for (int t = 0; t < y.taps * x.taps; ++t, ++tap) (*tap < 0 ? below : above) += 255 * *tap;
+          least[c] = std::min(least[c], below);
+          most[c] = std::max(most[c], above);
+        }
+      }
+    for (int c = 0; c < kC1; ++c) {
+      const double constant = std::max(least[c], 0.0);
+      for (int o = 0; o < kC2; ++o) moved[o] += constant * static_cast<double>(w2[o * kC1 + c]);
+      b1[c] = static_cast<float>(b1[c] - constant);
+      if (most[c] > constant) continue;
+      b1[c] = 0;
+      std::fill_n(w1.data() + c * 81, 81, 0.0f);
+      for (int o = 0; o < kC2; ++o) w2[o * kC1 + c] = 0;
+    }
+    for (int o = 0; o < kC2; ++o) {
+      constexpr double most_float = std::numeric_limits<float>::max();
+      b2[o] = static_cast<float>(std::clamp(b2[o] + moved[o], -most_float, most_float));
+    }
+  }
 };
 
 // conv1. A channel has one unit for every class, so that conv2 has one filter; the units of the weights differ from
@@ -198,14 +248,14 @@ Units quantize2(const SrcnnWeights& weights, const Units& in, const Flat& flat, 
   z.bias2.resize(kC2);
   z.shift2.resize(kC2);
   for (int c = 0; c < kC2; ++c) {
-    double v[kC1], largest = 1e-30, most = weights.b2[c], least = most;
+    double v[kC1], largest = kLeast, most = weights.b2[c], least = most;
     for (int i = 0; i < kC1; ++i) {
       v[i] = weights.w2[c * kC1 + i] / in.per_one[i];
       largest = std::max(largest, std::fabs(v[i]));
       (v[i] > 0 ? most : least) += v[i] * in.top[i];
     }
     constexpr double rounding = kC1 * kTop;  // what the roundings of the weights, and of their correction, add at most
-    const double finest = std::min(32766 / largest, (kSumTop - rounding) / std::max({most, -least, 1e-30}));
+    const double finest = std::min(32766 / largest, (kSumTop - rounding) / std::max({most, -least, kLeast}));
     const double bound = std::max(most, 0.0) * finest + rounding, r = finest / coarser[c];
     const int k = bits_above(bound);
     z.shift2[c] = k;
@@ -214,7 +264,7 @@ Units quantize2(const SrcnnWeights& weights, const Units& in, const Flat& flat, 
     units.top[c] = std::min(std::floor(std::ldexp(std::max(most, 0.0) * r + rounding, -k) + 1), kTop);
     for (int i = 0; i < kC1; ++i) z.w2[c * kC1 + i] = static_cast<int16_t>(std::lround(v[i] * r));
     // The roundings so far are the same all over a flat area: the bias takes their mean.
-    double error = 0, greys = 1e-30;
+    double error = 0, greys = kLeast;
     for (int grey = kDarkest; grey <= kBrightest; ++grey) {
       double sum = weights.b2[c], got = weights.b2[c] * r;
       for (int i = 0; i < kC1; ++i) {
@@ -234,7 +284,7 @@ Units quantize2(const SrcnnWeights& weights, const Units& in, const Flat& flat, 
 struct Last {
   double taps[kC2][25], flat[kC2], per_one;
   Last(const SrcnnWeights& weights, const Units& in) {
-    double largest = 1e-30, most = 255.0 * weights.b3[0], least = most, rounding = 0;
+    double largest = kLeast, most = 255.0 * weights.b3[0], least = most, rounding = 0;
     for (int c = 0; c < kC2; ++c) {
       flat[c] = 0;
       rounding += 25 * in.top[c];
@@ -245,7 +295,7 @@ struct Last {
         flat[c] += v;
       }
     }
-    per_one = std::min(26000 / largest, (kSumTop - rounding) / std::max({most, -least, 1e-30}));
+    per_one = std::min(26000 / largest, (kSumTop - rounding) / std::max({most, -least, kLeast}));
   }
 };
 
@@ -304,7 +354,9 @@ double flat_offset(const SrcnnWeights& weights, const Flat& flat, const IntNetwo
 
 }  // namespace
 
-IntNetwork quantize(const SrcnnWeights& weights, int scale) {
+IntNetwork quantize(const SrcnnWeights& given, int scale) {
+  const Varying varying(given, scale);
+  const SrcnnWeights& weights = varying.weights;
   IntNetwork z;
   const Units first = quantize1(weights, scale, z);
   const auto flat = std::make_unique<Flat>(weights, z);
@@ -312,11 +364,11 @@ IntNetwork quantize(const SrcnnWeights& weights, int scale) {
   const Last last(weights, quantize2(weights, first, *flat, coarser, z));
   // In slightly coarser units of a channel the sum of its taps in conv3 is whole, like those of conv1.
   for (int c = 0; c < kC2; ++c) {
-    const double whole = std::fabs(last.flat[c]) * last.per_one, wider = std::ceil(whole) / std::max(whole, 1e-30);
+    const double whole = std::fabs(last.flat[c]) * last.per_one, wider = std::ceil(whole) / std::max(whole, kLeast);
     if (wider < 1.25) coarser[c] = wider;
   }
   quantize3(weights, Last(weights, quantize2(weights, first, *flat, coarser, z)), last.per_one, z);
-  z.bias3 -= static_cast<int32_t>(std::lround(flat_offset(weights, *flat, z) / static_cast<double>(z.unit)));
+  z.bias3 = whole(z.bias3 - std::round(flat_offset(weights, *flat, z) / static_cast<double>(z.unit)));
   return z;
 }
 

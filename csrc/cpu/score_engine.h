@@ -23,7 +23,8 @@ SRFAST_INLINE Vec load(const float* p) {
 }
 SRFAST_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
 SRFAST_INLINE Vec splat(float x) { return x - Vec{}; }
-SRFAST_INLINE Vec relu(Vec v) { return v > 0.0f ? v : Vec{}; }
+// NaN stays: a network that overflows must not come out finite.
+SRFAST_INLINE Vec relu(Vec v) { return v < 0.0f ? Vec{} : v; }
 
 // --- Stage 3: the network --------------------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ class WindowMeans {
     for (int64_t j = 0; j < nx_; ++j) {
       const int64_t a = xs_[j], b = xs_[j] + size_;
       const double sum = (table_[b] - top[b]) - (table_[a] - top[a]);
-      out[j] = static_cast<float>(sum > 0 ? sum / area : 0.0);
+      out[j] = static_cast<float>(sum < 0 ? 0.0 : sum / area);  // NaN stays
     }
     ++closed_;
   }

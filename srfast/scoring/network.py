@@ -32,11 +32,15 @@ class Network:
     """Digest of the weight file, or of the empty string for bicubic."""
     scale: int
     arrays: Mapping[str, np.ndarray] | None = None
-    """SRCNN's six arrays with the shapes SRCNN_SHAPES, float32."""
+    """SRCNN's six arrays with the shapes SRCNN_SHAPES; they are kept as float32."""
     module: Callable[[Tensor], Tensor] | None = None
     color: str = "y"
     """The planes that the module takes: "y" or "rgb"."""
     path: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.arrays is not None:
+            object.__setattr__(self, "arrays", _checked(self.name, self.arrays))
 
     @cached_property
     def weights(self) -> dict[str, Tensor] | None:
@@ -44,6 +48,22 @@ class Network:
         import torch
 
         return None if self.arrays is None else {k: torch.from_numpy(v) for k, v in self.arrays.items()}
+
+
+def _checked(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """SRCNN's arrays as contiguous float32; raises InputError for another shape, type or a value that is not finite."""
+    found = {}
+    for key, shape in SRCNN_SHAPES.items():
+        given = np.asarray(arrays.get(key))
+        if given.shape != shape or given.dtype.kind not in "fiu":
+            raise InputError(
+                f"scorer: {name}: {key}: expected numbers {list(shape)}, got {given.dtype} {list(given.shape)}"
+            )
+        with np.errstate(over="ignore"):
+            found[key] = np.ascontiguousarray(given, np.float32)
+        if not np.isfinite(found[key]).all():
+            raise InputError(f"scorer: {name}: {key}: expected finite numbers in the range of float32")
+    return found
 
 
 Scorer: TypeAlias = "str | os.PathLike[str] | Network | Callable[[Tensor], Tensor]"
@@ -125,7 +145,7 @@ def _shipped(scale: int) -> Network:
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray] | None:
-    """The six arrays of a .safetensors file with a finite SRCNN 9-1-5 and nothing else, without torch; else None."""
+    """The six arrays of a .safetensors file with an SRCNN 9-1-5 and nothing else, without torch; else None."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -133,6 +153,4 @@ def _arrays(data: bytes) -> dict[str, np.ndarray] | None:
         state = load(data)
     except (SafetensorError, KeyError, TypeError, ValueError):  # damaged, or of a type that NumPy lacks
         return None
-    if {k: v.shape for k, v in state.items()} != SRCNN_SHAPES or not all(np.isfinite(v).all() for v in state.values()):
-        return None
-    return {k: np.array(state[k], np.float32, order="C") for k in SRCNN_SHAPES}
+    return state if {k: v.shape for k, v in state.items()} == SRCNN_SHAPES else None

@@ -187,7 +187,7 @@ void whole_image(const Scorer& scorer, const Case& c, int boundary, const uint8_
     for (int32_t y : ys)
       for (int32_t x : xs) {
         const double sum = (at(y + size, x + size) - at(y, x + size)) - (at(y + size, x) - at(y, x));
-        out[kind].push_back(static_cast<float>(sum > 0 ? sum / static_cast<double>(size * size) : 0.0));
+        out[kind].push_back(static_cast<float>(sum < 0 ? 0.0 : sum / static_cast<double>(size * size)));
       }
   }
 }
@@ -234,6 +234,32 @@ void check_scores() {
     std::vector<float> none;
     score_patches_cpu(*scorer, nullptr, nullptr, 0, 3 * 4 * scale, 4 * scale, 4 * scale, 3, {0, 0, false, 2},
                       none.data(), none.data(), none.data());
+    free_scorer(scorer);
+  }
+}
+
+// Reduced precision of networks with channels that are constant, nearly so, or far from the others in size: nothing may
+// leave its range on the way to integers. Each channel of conv1 and conv2 gets a size and a bias of its own.
+void check_odd_networks() {
+  const float sizes[] = {0, 1e-38f, 1e-12f, 1e-7f, 1, 1e6f, 1e30f}, biases[] = {0, 0.4f, -0.4f, 1e-9f, -1e5f, 1e30f};
+  for (int round = 0; round < 12; ++round) {
+    const int scale = 2 + round % 3;
+    auto w1 = random_floats(64 * 81, 0.05f), w2 = random_floats(32 * 64, 0.1f), w3 = random_floats(25 * 32, 0.02f);
+    auto b1 = random_floats(64, 0.01f), b2 = random_floats(32, 0.01f), b3 = random_floats(1, 0.01f);
+    auto spoil = [&](std::vector<float>& w, std::vector<float>& b) {
+      const size_t taps = w.size() / b.size();
+      for (size_t c = 0; c < b.size(); ++c) {
+        const float size = round == 0 ? 0 : (generator() % 3 ? 1 : sizes[generator() % 7]);
+        for (size_t t = 0; t < taps; ++t) w[c * taps + t] *= size;
+        if (generator() % 3 == 0) b[c] = biases[generator() % 6];
+      }
+    };
+    spoil(w1, b1);
+    spoil(w2, b2);
+    if (round > 6) spoil(w3, b3);
+    Scorer* scorer = make_scorer({w1.data(), b1.data(), w2.data(), b2.data(), w3.data(), b3.data()}, scale);
+    for (const Case& c : cases())
+      if (c.fast) scorer->packed(engine({0, c.isa, true, 1}));
     free_scorer(scorer);
   }
 }
@@ -321,6 +347,7 @@ int main() {
   check_blockiness();
   check_suppress();
   check_scores();
+  check_odd_networks();
   if (!failed) std::puts("every kernel wrote its output and nothing else");
   return failed ? 1 : 0;
 }

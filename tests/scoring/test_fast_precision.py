@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
+from srfast.errors import RunError
 from srfast.ops.native import SRCNN_SHAPES, available, integer_kernels, isas
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import Network, load_network
@@ -163,10 +164,14 @@ def test_every_instruction_set_gives_the_bits_of_the_definition(
         subprocess.run(["g++", *options, "-c", str(source), "-o", str(objects[-1])], check=True)
     program = tmp_path / "int_check"
     subprocess.run(["g++", *map(str, objects), "-o", str(program), "-pthread"], check=True)
-    for scale in (2, 3, 4):
-        network = load_network("srcnn", scale)
+    networks = [load_network("srcnn", scale) for scale in (2, 3, 4)]
+    networks += [odd(2, 0, 0.4), odd(3, 1e-8, 0.1), odd(4, 1e-12, conv2=1e30)]
+    for network in networks:
         assert network.arrays is not None
-        data = [np.array([scale], np.int32), *(network.arrays[name].astype(np.float32) for name in SRCNN_SHAPES)]
+        data = [
+            np.array([network.scale], np.int32),
+            *(network.arrays[name].astype(np.float32) for name in SRCNN_SHAPES),
+        ]
         run = subprocess.run([program], input=b"".join(a.tobytes() for a in data), capture_output=True)
         assert run.returncode == 0, run.stdout.decode() + run.stderr.decode()
 
@@ -202,6 +207,69 @@ def test_every_border_has_its_own_filter(scale: int, tap: tuple[int, int]) -> No
     close(fast, NativeEngine(network(*tap)).batch(x), 0.5)
     neighbour = NativeEngine(network(tap[0], (tap[1] + 1) % 9)).batch(x)
     assert np.abs(np.sqrt(fast) - np.sqrt(neighbour)).max() > 1
+
+
+def odd(scale: int, conv1: float = 1, bias: float | None = None, conv2: float = 1, **more: float) -> Network:
+    """The shipped network with one channel of conv1 (5) and of conv2 (7) of another size.
+
+    What becomes constant is taken back by the next layer's bias, as training or pruning would, and ``twins`` is the
+    weight of two opposite channels.
+    """
+    weights = {name: a.astype(np.float64) for name, a in (load_network("srcnn", scale).arrays or {}).items()}
+    if bias is not None:
+        weights["conv1.weight"][5] = conv1
+        weights["conv1.bias"][5] = bias
+        weights["conv2.bias"] -= weights["conv2.weight"][:, 5, 0, 0] * max(bias, 0)
+    else:
+        weights["conv1.weight"][5] *= conv1
+        weights["conv1.bias"][5] *= conv1
+        weights["conv2.weight"][:, 5] /= conv1
+    weights["conv2.weight"][7] *= conv2
+    weights["conv2.bias"][7] *= conv2
+    weights["conv3.weight"][:, 7] /= conv2
+    if "twins" in more:
+        weights["conv1.weight"][1] = weights["conv1.weight"][0] * more.get("unequal", 1)
+        weights["conv1.bias"][1] = weights["conv1.bias"][0]
+        weights["conv2.weight"][:, 0], weights["conv2.weight"][:, 1] = more["twins"], -more["twins"]
+    return Network("srcnn", "odd", "", scale, weights)
+
+
+@needs_integer
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"conv1": 0, "bias": bias} for bias in (0, 0.4, -0.4, 1e-9, 100, 1e4)),
+        *({"conv1": taps, "bias": 0.1} for taps in (1e-38, 1e-12, 1e-8, 1e-7, 1e-6)),
+        *({layer: size} for layer in ("conv1", "conv2") for size in (1e-30, 1e-12, 1e4, 1e30)),
+    ],
+    ids=str,
+)
+def test_channels_that_are_dead_tiny_or_huge(change: dict[str, float], scale: int) -> None:
+    """As close as the shipped network is (``test_patterns``)."""
+    network = odd(scale, **change)
+    x = np.concatenate([patches(24, 48, 48), np.stack([np.full((48, 48, 3), g, np.uint8) for g in range(0, 256, 15)])])
+    full, fast = NativeEngine(network).batch(x), NativeEngine(network, precision="fast").batch(x)
+    assert relative(fast, full).max() <= 0.05
+
+
+@needs_integer
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_twins(scale: int) -> None:
+    """Two equal channels of opposite weights cancel to the bit, but for what their sum loses in the units of conv2."""
+    x = patches(24, 48, 48)
+    network = odd(scale, twins=1)
+    close(NativeEngine(network, precision="fast").batch(x), NativeEngine(network).batch(x))
+
+
+@needs_integer
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_network_that_has_no_integers_is_refused(scale: int) -> None:
+    """Two channels that differ by 1 % and are subtracted with weights of 1000: no int8 weight tells them apart."""
+    network = odd(scale, twins=1000, unequal=1.01)
+    assert np.isfinite(NativeEngine(network).batch(patches(1, 48, 48))).all()
+    with pytest.raises(RunError, match=r"^precision: fast changes losses of odd by up to .* leave `precision` out$"):
+        NativeEngine(network, precision="fast")
 
 
 def test_it_falls_back_to_full_precision() -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 
 from srfast.data.grid import Grid
+from srfast.errors import RunError
 from srfast.ops.native import BOUNDARIES, SRCNN_SHAPES, compiled, integer_kernels, isa_index, packed_scorer, score_batch
 from srfast.runtime.threads import default_threads
-from srfast.scoring.backends.protocol import Scores
+from srfast.scoring.backends.protocol import Scores, check_finite
 from srfast.scoring.network import Network
+
+LARGEST_ERROR = 0.1
+"""Largest error of a loss in reduced precision, in parts of max(loss, 1), on any pattern of ``_patterns``. Networks
+that were trained, pruned to a tenth of their weights, or drawn at random stay within 0.06."""
 
 
 class NativeEngine:
@@ -28,6 +36,14 @@ class NativeEngine:
         self._isa = isa_index(isa)
         self._fast = precision == "fast"
         self.precision = "fast" if self._fast and integer_kernels(isa) else "fp32"
+        if self.precision == "fast" and self._network:
+            check_finite(_losses(self._scorer, self._isa, False), network.name)
+            error = _integer_error(self._scorer, self._isa)
+            if not error <= LARGEST_ERROR:
+                raise RunError(
+                    f"precision: fast changes losses of {network.name} by up to {100 * error:.2g} %, more than "
+                    f"{100 * LARGEST_ERROR:.0f} %; leave `precision` out"
+                )
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
         threads = default_threads()
@@ -63,3 +79,28 @@ class NativeEngine:
             bicubic.ctypes.data,
             sobel.ctypes.data,
         )
+
+
+def _integer_error(scorer: Any, isa: int) -> float:
+    """Largest error of the losses of ``_patterns`` in reduced precision, in parts of max(loss, 1)."""
+    full, fast = _losses(scorer, isa, False), _losses(scorer, isa, True)
+    return float(np.max(np.abs(fast - full) / np.maximum(full, 1)))
+
+
+@lru_cache(maxsize=16)
+def _losses(scorer: Any, isa: int, integers: bool) -> np.ndarray:
+    return score_batch(scorer, _patterns(), BOUNDARIES["symmetric"], isa, integers, 1)
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> np.ndarray:
+    """Y of flat areas, ramps, stripes, cells and noise, uint8 [N, 48, 48, 1]."""
+    random, x = np.random.default_rng(0), np.arange(48)
+    y = x[:, None]
+    cells = np.kron(random.integers(0, 2, (12, 12)) * 255, np.ones((4, 4), int))
+    planes = [
+        *(np.full((48, 48), grey) for grey in (0, 16, 60, 128, 200, 235, 255)),
+        40 + 2 * x, 40 + x + 2 * y, x % 2 * 255, x // 2 % 2 * 100 + 60, y // 3 % 2 * 255,
+        (x // 4 + y // 4) % 2 * 200 + 20, random.integers(0, 256, (48, 48)), random.integers(100, 140, (48, 48)), cells,
+    ]  # fmt: skip
+    return np.stack([np.broadcast_to(p, (48, 48)) for p in planes]).astype(np.uint8)[..., None]

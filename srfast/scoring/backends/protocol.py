@@ -98,5 +98,6 @@ def window_means(error: np.ndarray, grid: Grid) -> np.ndarray:
     table = np.zeros((error.shape[0] + 1, error.shape[1] + 1))
     np.cumsum(np.cumsum(error, axis=0, dtype=np.float64), axis=1, out=table[1:, 1:])
     top, bottom = table[ys], table[ys + size]
-    sums = (bottom[:, xs + size] - top[:, xs + size]) - (bottom[:, xs] - top[:, xs])
+    with np.errstate(invalid="ignore"):  # of maps that are not finite, which check_finite refuses
+        sums = (bottom[:, xs + size] - top[:, xs + size]) - (bottom[:, xs] - top[:, xs])
     return np.maximum(sums / size**2, 0).astype(np.float32).reshape(-1)
