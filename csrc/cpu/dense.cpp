@@ -77,28 +77,32 @@ class Bands {
         if (const int kind = addable(); kind < 3) {
           const int64_t band = added_[kind];
           adding_[kind] = true;
+          wake();
           lock.unlock();
           means_[kind]->add_rows(map(kind, band), cut_.w, cut_.y(band + 1) - cut_.y(band));
           lock.lock();
           adding_[kind] = false;
           ++added_[kind];
-          changed_.notify_all();
         } else if (next_ == cut_.bands * cut_.stripes) {
-          return;
+          break;
         } else if (next_ / cut_.stripes < added() + slots_) {
           const int64_t tile = next_++;
+          wake();
           lock.unlock();
           score(tile / cut_.stripes, tile % cut_.stripes, tables, scratch.scratch);
           lock.lock();
-          if (--left_[static_cast<size_t>(tile / cut_.stripes)] == 0) changed_.notify_all();
+          --left_[static_cast<size_t>(tile / cut_.stripes)];
         } else {
-          changed_.wait(lock);
+          ++waiting_;
+          changed_.wait(lock, [&] { return to_do(); });
+          --waiting_;
         }
       }
+      wake();
     } catch (...) {
       if (!lock.owns_lock()) lock.lock();
       failed_ = true;
-      changed_.notify_all();
+      wake();
       throw;
     }
   }
@@ -121,6 +125,16 @@ class Bands {
     for (int kind = 0; kind < 3; ++kind)
       if (request_.wants[kind]) bands = std::min(bands, added_[kind]);
     return bands;
+  }
+
+  // Whether a thread that waits has something to do, be it to end.
+  bool to_do() const {
+    return failed_ || addable() < 3 || next_ == cut_.bands * cut_.stripes || next_ / cut_.stripes < added() + slots_;
+  }
+
+  // Wakes one thread that waits if there is something to do beside what this one does; that one wakes the next.
+  void wake() {
+    if (waiting_ > 0 && to_do()) changed_.notify_one();
   }
 
   // A map whose next band is complete and not being added; 3 if there is none.
@@ -162,7 +176,7 @@ class Bands {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<int64_t> left_;  // tiles of each band that are not finished
-  int64_t next_ = 0, added_[3] = {};
+  int64_t next_ = 0, added_[3] = {}, waiting_ = 0;
   bool adding_[3] = {}, failed_ = false;
 };
 
@@ -209,7 +223,7 @@ void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int6
   const Cut cut(h, w, k.scale, threads);
   if (cut.bands * cut.stripes > 1) {
     Bands bands(request, cut, means, threads);
-    scorer.places.run(std::min(threads, cut.bands * cut.stripes), [&] { bands.work(); });
+    scorer.pool->run(threads, cut.bands * cut.stripes, [&] { bands.work(); });
     return;
   }
   TableStorage tables;

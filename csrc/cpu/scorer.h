@@ -23,7 +23,7 @@ struct Scorer {
   Scorer(const SrcnnWeights& weights, int scale);
   // With the integers of an engine that has such; they are made when one first asks.
   const Packed& packed(const Engine& engine) const;
-  mutable Places places;  // of all calls on several threads
+  const std::shared_ptr<Pool> pool = std::make_shared<Pool>();  // of all calls on several threads
 
  private:
   struct Integers {

@@ -5,10 +5,11 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace srfast {
@@ -37,50 +38,114 @@ void run_workers(int64_t threads, F&& body) {
     if (e) std::rethrow_exception(e);
 }
 
-// Places of several calls on several threads that are at work at the same time: their threads together are no more than
-// one call asks for, first come, first served. Where those of one run out of work those of the next begin, and no core
-// is idle.
-class Places {
+// The threads of several calls that are at work at the same time: together no more than one call asks for, first come,
+// first served. Where those of one call run out of work those of the next begin, and no core is idle. A thread that has
+// no call to work for ends, so that an idle process has none and may fork. Each call waits on a condition of its own.
+class Pool : public std::enable_shared_from_this<Pool> {
  public:
-  // run_workers, each thread in a place. A body returns when no work is left to begin; threads that have no place by
-  // then need none.
+  // Calls body() on up to `threads` threads, the calling one among them where there is a place, and waits for all. body
+  // takes its share from a counter of its own, and returns when no work is left to begin: threads that have not begun
+  // by then need not. The first exception is thrown again. `places` is how many threads all calls may have at work.
   template <class F>
-  void run(int64_t threads, F&& body) {
-    if (threads <= 1) return body();
-    bool over = false;
-    run_workers(threads, [&] {
-      if (!enter(threads, over)) return;
-      const Leave leave{*this, over};
-      body();
-    });
+  void run(int64_t places, int64_t threads, F&& body) {
+    if (std::min(places, threads) <= 1) return body();
+    Call call{[](void* f) { (*static_cast<std::remove_reference_t<F>*>(f))(); }, &body, places, threads};
+    std::unique_lock<std::mutex> lock(mutex_);
+    open_.push_back(&call);
+    if (taken_ < places) {
+      ++taken_;
+      call.caller_works = true;
+      for (int64_t started = 1; started < threads && taken_ < places && start(); ++started) {
+      }
+      work(call, lock);
+      leave();
+    }
+    for (;;) {
+      call.changed.wait(lock, [&] { return call.granted || (call.over && call.running == 0); });
+      if (!call.granted) break;
+      call.granted = false;
+      if (!call.over) work(call, lock);
+      leave();
+    }
+    if (call.error) std::rethrow_exception(call.error);
   }
 
  private:
-  struct Leave {
-    Places& places;
-    bool& over;
-    ~Leave() {
-      std::lock_guard<std::mutex> lock(places.mutex_);
-      over = true;
-      --places.taken_;
-      places.changed_.notify_all();
-    }
+  struct Call {
+    void (*run)(void*);
+    void* body;
+    int64_t places, threads;
+    int64_t running = 0;
+    bool over = false;          // no work is left to begin
+    bool caller_works = false;  // or has worked, or is about to
+    bool granted = false;       // the caller may begin
+    std::exception_ptr error{};
+    std::condition_variable changed{};
   };
 
-  bool enter(int64_t most, const bool& over) {
+  // Whether one more thread, beside `taken` others, may work for a call.
+  static bool takes(const Call& call, int64_t taken) {
+    return !call.over && call.running < call.threads && taken < call.places;
+  }
+
+  // The body on this thread, which has a place.
+  void work(Call& call, std::unique_lock<std::mutex>& lock) {
+    ++call.running;
+    lock.unlock();
+    std::exception_ptr error;
+    try {
+      call.run(call.body);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock.lock();
+    --call.running;
+    if (error && !call.error) call.error = error;
+    if (!call.over) open_.erase(std::find(open_.begin(), open_.end(), &call));
+    call.over = true;
+    if (call.running == 0) call.changed.notify_one();
+  }
+
+  // Gives a place back: to the caller of the first call that can use it, or to a new thread.
+  void leave() {
+    --taken_;
+    for (Call* call : open_) {
+      if (!takes(*call, taken_)) continue;
+      if (call->caller_works) {
+        if (!start()) continue;
+      } else {
+        ++taken_;
+        call->caller_works = call->granted = true;
+        call->changed.notify_one();
+      }
+      return;
+    }
+  }
+
+  // One more thread, which takes a place; false where the system has none.
+  bool start() {
+    try {
+      std::thread([pool = shared_from_this()] { pool->help(); }).detach();
+    } catch (const std::exception&) {  // system_error; bad_alloc
+      return false;
+    }
+    ++taken_;
+    return true;
+  }
+
+  // A thread of the pool: works for one call after another, until none takes it.
+  void help() {
     std::unique_lock<std::mutex> lock(mutex_);
-    waiting_.push_back(std::this_thread::get_id());
-    changed_.wait(lock, [&] { return over || (taken_ < most && waiting_.front() == std::this_thread::get_id()); });
-    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), std::this_thread::get_id()));
-    changed_.notify_all();
-    if (!over) ++taken_;
-    return !over;
+    for (;;) {
+      const auto next = std::find_if(open_.begin(), open_.end(), [&](Call* c) { return takes(*c, taken_ - 1); });
+      if (next == open_.end()) return leave();
+      work(**next, lock);
+    }
   }
 
   std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::thread::id> waiting_;
-  int64_t taken_ = 0;
+  std::vector<Call*> open_;  // calls with work to begin, in the order in which they came
+  int64_t taken_ = 0;        // threads at work, or about to be
 };
 
 // How many of `threads` are worth starting for work of which one core does `a_thread` in 50 us, three times what

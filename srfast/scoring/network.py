@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from srfast.data.images import stays_inside
 from srfast.errors import InputError
 from srfast.models.registry import WEIGHT_FILES, WEIGHTS
 from srfast.ops.checks import check_scale
 from srfast.ops.native import SRCNN_SHAPES
-from srfast.runtime.optional import needing
+from srfast.runtime.optional import installed, needing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +30,7 @@ class Network:
     kind: Literal["srcnn", "bicubic", "module", "onnx"]
     name: str
     sha256: str
-    """Digest of the weight file, or of the empty string for bicubic."""
+    """Digest of the weight file (.onnx: and of the files that hold its weights), or of the empty string for bicubic."""
     scale: int
     arrays: Mapping[str, np.ndarray] | None = None
     """SRCNN's six arrays with the shapes SRCNN_SHAPES; they are kept as float32."""
@@ -99,16 +100,21 @@ def load_network(scorer: Scorer, scale: int) -> Network:
     path = Path(scorer)
     if not path.is_file():
         raise InputError(f"scorer: expected srcnn, bicubic or a weight file, got {str(scorer)!r} (no such file)")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     suffix = path.suffix.lower()
+    digest = hashlib.sha256(path.read_bytes())
     if suffix == ".onnx":
-        return Network("onnx", path.name, digest, scale, path=path)
+        for name, file in _external(path):
+            digest.update(f"\0{name}\0{file.stat().st_size}\0".encode())
+            with file.open("rb") as data:
+                while block := data.read(1 << 20):
+                    digest.update(block)
+        return Network("onnx", path.name, digest.hexdigest(), scale, path=path)
     if suffix not in WEIGHT_FILES:
         raise InputError(f"{path}: expected a file ending in {', '.join(WEIGHT_FILES)} or .onnx")
     if suffix == ".safetensors":
         arrays = _arrays(path.read_bytes())
         if arrays is not None:
-            return Network("srcnn", path.name, digest, scale, arrays=arrays)
+            return Network("srcnn", path.name, digest.hexdigest(), scale, arrays=arrays)
     with needing(f"scorer: {path}:"):
         from srfast.models.loading import load_model
 
@@ -116,8 +122,43 @@ def load_network(scorer: Scorer, scale: int) -> Network:
     state = loaded.model.state_dict()
     if {k: tuple(v.shape) for k, v in state.items()} == SRCNN_SHAPES:
         own = {k: state[k].numpy().copy() for k in SRCNN_SHAPES}
-        return Network("srcnn", path.name, digest, scale, arrays=own)
-    return Network("module", path.name, digest, scale, module=loaded.model, color=loaded.color, path=path)
+        return Network("srcnn", path.name, digest.hexdigest(), scale, arrays=own)
+    return Network("module", path.name, digest.hexdigest(), scale, module=loaded.model, color=loaded.color, path=path)
+
+
+def _external(path: Path) -> list[tuple[str, Path]]:
+    """The files beside an .onnx file that hold its weights, by the names in it, sorted.
+
+    None where onnx is missing or the file is damaged: it cannot score then.
+
+    Raises:
+        InputError: a name leads outside the file's folder, or to no regular file.
+    """
+    if not installed("onnx"):
+        return []
+    import onnx
+
+    def locations(message: Any) -> Iterator[str]:
+        if isinstance(message, onnx.TensorProto):
+            if message.data_location == onnx.TensorProto.EXTERNAL:
+                yield from (entry.value for entry in message.external_data if entry.key == "location")
+            return
+        for field, value in message.ListFields():
+            if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+                for item in [value] if hasattr(value, "ListFields") else value:
+                    yield from locations(item)
+
+    try:
+        names = sorted(set(locations(onnx.load(path, load_external_data=False))))
+    except Exception:  # what ONNX Runtime will say of it is better
+        return []
+    found = []
+    for name in names:
+        file = path.parent / name
+        if not stays_inside(name) or not file.is_file():
+            raise InputError(f"{path}: external weights: expected a file in its folder, got {name!r}")
+        found.append((name, file))
+    return found
 
 
 def _own(module: Any, scale: int) -> Network:

@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
+NEARLY_ALL = 0.95
+"""Share of the patches on which a loss above bicubic's says that the network does not reconstruct."""
 NAMED = 10
 """Number of unreadable files that a message names."""
 SHARED = 1 << 25
@@ -96,6 +98,8 @@ class Summary:
     highest: float = -math.inf
     total: float = 0.0
     """Sum of the losses."""
+    worse: int = 0
+    """Patches whose loss is above bicubic's."""
 
     def count(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Passes tables through, and adds up their losses."""
@@ -105,6 +109,7 @@ class Summary:
             self.lowest = min(self.lowest, float(loss.min()))
             self.highest = max(self.highest, float(loss.max()))
             self.total += float(loss.sum(dtype=np.float64))
+            self.worse += int((loss > numbers(table.column("bicubic"))).sum())
             yield table
 
 
@@ -187,6 +192,12 @@ def _write(
             parts.remove()
             raise InputError(_nothing(summary.meta))
         parts.finish(target, files, summary.meta, folder=folder, through=summary.count)
+    if summary.patches and summary.worse >= NEARLY_ALL * summary.patches:
+        log.warning(
+            "scorer: the loss of %s is above bicubic's on %.4g %% of the patches: it does not reconstruct images, and "
+            "its scores say little of what is hard (are its weights whole, not quantised, and those for x%d?)",
+            source.network.name, 100 * summary.worse / summary.patches, settings.scale,
+        )  # fmt: skip
     return summary
 
 

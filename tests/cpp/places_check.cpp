@@ -1,4 +1,4 @@
-// The places of csrc/cpu/threads.h: calls at work at the same time share them, no core is idle where one of them runs
+// The pool of csrc/cpu/threads.h: calls at work at the same time share them, no core is idle where one of them runs
 // out of work, and none waits for another that it needs nothing of. Exit code 1: a call waited for what never came.
 #include <atomic>
 #include <chrono>
@@ -32,7 +32,7 @@ void set(bool& flag) {
 }  // namespace
 
 int main() {
-  srfast::Places places;
+  const auto pool = std::make_shared<srfast::Pool>();
   std::atomic<int> running{0}, most{0};
   const auto counted = [&](auto&& body) {
     const int now = ++running;
@@ -46,7 +46,7 @@ int main() {
   bool first_begun = false, second_begun = false, third_back = false;
   std::atomic<int> first{0}, second{0}, third{0};
   std::thread a([&] {
-    places.run(2, [&] {
+    pool->run(2, 2, [&] {
       for (int i; (i = first++) < 5;)
         counted([&] {
           set(first_begun);
@@ -56,7 +56,7 @@ int main() {
   });
   until(first_begun, "a call did not begin");
   std::thread b([&] {
-    places.run(2, [&] {
+    pool->run(2, 2, [&] {
       for (int i; (i = second++) < 1;)
         counted([&] {
           set(second_begun);
@@ -65,7 +65,7 @@ int main() {
     });
   });
   until(second_begun, "the second call did not begin");
-  places.run(2, [&] {
+  pool->run(2, 2, [&] {
     for (int i; (i = third++) < 3;) counted([] {});
   });
   set(third_back);

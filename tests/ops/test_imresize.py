@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +116,45 @@ def test_sums_in_doubt_are_taken_exactly(scale: float, width: int) -> None:
             np.testing.assert_array_equal(
                 srfast.imresize(channels, scale), expected_uint8(channels, scale, "symmetric"), err_msg=name
             )
+
+
+def exact_matrix(n: int, factor: Fraction) -> tuple[np.ndarray, int]:
+    """One pass in exact arithmetic: whole numbers [ceil(factor * n), n] and the denominator of all of them."""
+
+    def cubic(x: Fraction) -> Fraction:
+        a = abs(x)
+        if a <= 1:
+            return (3 * a - 5) * a * a / 2 + 1
+        return (((5 - a) * a - 8) * a) / 2 + 2 if a <= 2 else Fraction(0)
+
+    rows: list[dict[int, Fraction]] = []
+    for i in range(1, math.ceil(factor * n) + 1):
+        u = i / factor + (1 - 1 / factor) / 2
+        taps = range(math.floor(u - 2 / factor), math.ceil(u + 2 / factor) + 1)
+        weights = {k: cubic(factor * (u - k)) for k in taps}
+        row: dict[int, Fraction] = {}
+        for k, weight in weights.items():
+            mirrored = (k - 1) % (2 * n)
+            j = min(mirrored, 2 * n - 1 - mirrored)
+            row[j] = row.get(j, Fraction(0)) + weight / sum(weights.values())
+        rows.append(row)
+    denominator = math.lcm(*(w.denominator for row in rows for w in row.values()))
+    return np.array([[int(row.get(j, 0) * denominator) for j in range(n)] for row in rows]), denominator
+
+
+@pytest.mark.parametrize("factor", ["3/4", "2/3", "1/2", "1/3", "1/4", "2/5"])
+def test_exact_ties_go_up_at_every_size_of_shrink(factor: str, photographs: dict[str, np.ndarray]) -> None:
+    """Against whole numbers, which have no rounding of their own: each pass is halved up, as MATLAB's images are."""
+    image = photographs["chelsea"][..., 1].astype(np.int64)
+    want, ties = image, 0
+    for _ in range(2):
+        matrix, denominator = exact_matrix(len(want), Fraction(factor))
+        sums = 2 * (matrix @ want)
+        ties += int((sums % (2 * denominator) == denominator).sum())
+        want = np.clip((sums + denominator) // (2 * denominator), 0, 255).T
+    assert (ties == 0) == (factor == "1/3")  # its denominator is odd
+    got = srfast.imresize(image.astype(np.uint8), float(Fraction(factor)))
+    np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 0.7, 1.9, 2, 3, 4])

@@ -6,16 +6,20 @@ import ast
 import re
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import srfast
+from srfast.data.grid import Grid
 from srfast.errors import InputError, RunError
 from srfast.ops import native
+from srfast.ops.defects import weights
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import load_network
 
@@ -109,6 +113,32 @@ def test_other_backends_score_without_the_compiled_module(
 def test_an_unknown_instruction_set() -> None:
     with pytest.raises(InputError, match="isa: expected one of baseline"):
         native.isa_index("sse9")
+
+
+def test_two_threads_share_one_scorer_from_its_first_use_on() -> None:
+    """What is made on first use (the integers of a scorer, tables of JPEG and of tiles) is made once, for both.
+
+    A free-threaded Python is not made to lock by the import.
+    """
+    patches = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 3), dtype=np.uint8)
+    image = np.random.default_rng(1).integers(0, 256, (400, 300, 3), dtype=np.uint8)
+    grid = Grid.over(400, 300, 2, 48, 48)
+    start = threading.Barrier(2)
+
+    def work(_: int) -> list[np.ndarray]:
+        start.wait()
+        engine = NativeEngine(load_network("srcnn", 2), precision="fast")
+        found = [engine.batch(patches), engine.dense(image, grid, 3).loss]
+        found.append(native.defects(image, grid.xs, grid.ys, 48, weights(), 2))
+        return [*found, np.array(native.jpeg_trace(image))]
+
+    for _ in range(10):
+        native.packed_scorer.cache_clear()
+        with ThreadPoolExecutor(2) as pool:
+            for one, other in zip(*pool.map(work, range(2)), strict=True):
+                np.testing.assert_array_equal(one, other)
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        assert not sys._is_gil_enabled()
 
 
 def test_the_gil_is_released_while_scoring() -> None:

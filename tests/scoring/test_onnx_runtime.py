@@ -130,7 +130,8 @@ def network(
 ) -> Path:
     """Writes a network that repeats each pixel ``factor`` times both ways."""
     helper = onnx.helper
-    kernel = helper.make_tensor("k", 1, (factor * factor, channels, 1, 1), np.ones(factor * factor * channels))
+    ones = np.ones(factor * factor * channels, np.float32).tobytes()
+    kernel = helper.make_tensor("k", 1, (factor * factor, channels, 1, 1), ones, raw=True)
     nodes = [
         helper.make_node("Cast", ["x"], ["f"], to=1),
         helper.make_node("Conv", ["f", "k"], ["c"]),
@@ -149,7 +150,6 @@ def network(
 def test_onnx_network_finds_out_what_it_takes(tmp_path: Path, shape: tuple[object, ...], factor: int) -> None:
     net = OnnxNetwork(network(tmp_path / "n.onnx", factor=factor, shape=shape), 3, device="cpu")
     assert net.takes == ("up" if factor == 1 else "lr")
-    assert net.sha256 == hashlib.sha256((tmp_path / "n.onnx").read_bytes()).hexdigest()
     y = np.random.default_rng(0).random((6, 1, 24, 16), np.float32)
     np.testing.assert_array_equal(net.enhance(y), y.repeat(factor, 2).repeat(factor, 3))
     assert net.enhance(y[:0]).shape == (0, 1, 24 * factor, 16 * factor)
@@ -193,9 +193,9 @@ def test_onnx_network_refuses_files_that_are_none(tmp_path: Path) -> None:
     for name in ("text.onnx", "empty.onnx"):
         with pytest.raises(InputError, match=f"{name}: expected a graph that ONNX Runtime can load, got: ."):
             OnnxNetwork(tmp_path / name, 2, device="cpu")
-    with pytest.raises(InputError, match=r"none.onnx: expected an .onnx file, got No such file"):
+    with pytest.raises(InputError, match=r"none.onnx: expected an .onnx file, got none"):
         OnnxNetwork(tmp_path / "none.onnx", 2, device="cpu")
-    with pytest.raises(InputError, match=r"expected an .onnx file, got Is a directory"):
+    with pytest.raises(InputError, match=r"expected an .onnx file, got none"):
         OnnxNetwork(tmp_path, 2, device="cpu")
 
 
@@ -266,3 +266,34 @@ def test_importing_does_not_load_onnx() -> None:
         "assert not {'onnx', 'onnxruntime'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_digest_of_a_scorer_counts_weights_in_other_files(tmp_path: Path) -> None:
+    """PyTorch's exporter writes them beside the graph, which then stays the same when the network is trained again."""
+    path, inside, beside = tmp_path / "n.onnx", tmp_path / "inside.onnx", tmp_path / "weights" / "w.bin"
+    model = onnx.load(network(inside, factor=2))
+    assert load_network(inside, 2).sha256 == hashlib.sha256(inside.read_bytes()).hexdigest()
+    beside.parent.mkdir()
+    onnx.save(model, path, save_as_external_data=True, location="weights/w.bin", size_threshold=0)
+    first, graph = load_network(path, 2).sha256, path.read_bytes()
+    again = np.frombuffer(beside.read_bytes(), np.float32) * 2
+    beside.write_bytes(again.tobytes())
+    assert path.read_bytes() == graph
+    assert load_network(path, 2).sha256 != first
+    beside.unlink()
+    with pytest.raises(InputError, match=r"external weights: expected a file in its folder, got 'weights/w\.bin'$"):
+        load_network(path, 2)
+
+
+def test_weights_outside_the_folder_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "n.onnx"
+    onnx.save(onnx.load(network(path, factor=2)), path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    (tmp_path / "in" / "w.bin").rename(tmp_path / "w.bin")
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == "location":
+            entry.value = "../w.bin"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match=r"expected a file in its folder, got '\.\./w\.bin'$"):
+        load_network(path, 2)

@@ -14,7 +14,7 @@ import srfast
 from srfast.errors import InputError
 from srfast.ops import reference
 from srfast.ops.color import to_y
-from srfast.scoring.network import load_network
+from srfast.scoring.network import Network, load_network
 
 
 class Nearest(nn.Module):
@@ -96,3 +96,25 @@ def test_what_is_no_network_is_named(scorer: object, words: str, n: int, real_pa
 def test_another_scale_is_refused(real_patches: object) -> None:
     with pytest.raises(InputError, match=r"scorer: expected an output of \[2, 3, 48, 48\] at scale 2"):
         srfast.score_patches(real_patches(2, 48), scorer=Nearest(3, scale=3))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("network", ["constant", "codes"])
+def test_a_network_that_reconstructs_nothing_is_told(
+    network: str, photo_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Always the same grey, and the weights of SRCNN as int8 codes that nobody scaled."""
+    if network == "constant":
+        scorer: object = lambda lr: torch.full_like(F.interpolate(lr, scale_factor=2), 0.1)  # noqa: E731
+    else:
+        arrays = load_network("srcnn", 2).arrays or {}
+        scorer = Network(
+            "srcnn", "codes", "", 2, {n: (a / np.abs(a).max() * 127).astype(np.int8) for n, a in arrays.items()}
+        )
+    srfast.score(photo_folder, patch=48, scorer=scorer)  # type: ignore[arg-type]
+    assert [r.getMessage() for r in caplog.records if "is above bicubic's on 100 % of the patches" in r.getMessage()]
+
+
+def test_the_shipped_network_is_not_warned_of(photo_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for scorer in ("srcnn", "bicubic"):
+        srfast.score(photo_folder, patch=48, scorer=scorer)
+    assert not [r for r in caplog.records if "bicubic's" in r.getMessage()]

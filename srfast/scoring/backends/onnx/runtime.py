@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
@@ -163,7 +162,6 @@ class OnnxNetwork:
         channels: 1 for Y, 3 for RGB.
         takes: "up" if the output has the size of the input, which is then bicubically up-sampled; "lr" if the output is
             ``scale`` times as large.
-        sha256: Digest of the file.
         size: The only input size [H, W] that the network takes; None for a side that may vary.
 
     Raises:
@@ -174,10 +172,8 @@ class OnnxNetwork:
     def __init__(self, path: Path | str, scale: int, threads: int = 1, device: str = "auto") -> None:
         self.path = Path(path)
         self.scale = scale
-        try:
-            self.sha256 = hashlib.sha256(self.path.read_bytes()).hexdigest()
-        except (FileNotFoundError, IsADirectoryError) as error:
-            raise InputError(f"{path}: expected an .onnx file, got {_first_line(error)}") from error
+        if not self.path.is_file():
+            raise InputError(f"{path}: expected an .onnx file, got none")
         self._session = session(self.path, threads, device)
         self._input, self._batch, channels, self.size = self._signature()
         about = self._session.get_modelmeta().custom_metadata_map
