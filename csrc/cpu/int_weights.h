@@ -1,9 +1,9 @@
 #pragma once
 // SRCNN in integers, the arithmetic of reduced precision. Its sums are exact, so that every instruction set gives the
 // same bits:
-//   h1[c] = max(0, (bias1 + sum_t w1[t] * LR[t]) >> shift1)    int8 weights of conv1 composed with the up-sampler,
-//   8-bit
-//                                                              LR pixels; one filter for each class of rows and columns
+//   h1[c] = max(0, (bias1 + sum_t w1[t] * LR[t]) >> shift1)    int8 weights of conv1 composed with the
+//                                                              up-sampler, 8-bit LR pixels; one filter for each class
+//                                                              of rows and columns
 //   h2[c] = max(0, (bias2 + sum_i w2[i] * h1[i]) >> shift2)    int16 weights
 //   sr    = unit * (bias3 + sum_tc w3[t][c] * h2[c])           int16 weights, float32 at last
 // Sums are int32, activations 0..32767. Weights, shifts and units are chosen so that no 8-bit image can leave either
