@@ -51,9 +51,7 @@ def selecting(folder: Path, sizes: list[int]) -> list[dict[str, Any]]:
     for n in sizes:
         table = folder / "table.parquet"
         write_table(table, n)
-        for engine in ("memory", "duckdb"):
-            about = selected(table, folder / "coreset.parquet", engine)
-            found.append({"patches": n, "engine": engine, **about})
+        found.append({"patches": n, **selected(table, folder / "coreset.parquet")})
     return found
 
 
@@ -99,9 +97,8 @@ def plot(found: dict[str, Any], path: Path) -> None:
         "o-",
         label="score, dense, 40 and 400 photographs",
     )
-    for engine in ("memory", "duckdb"):
-        points = [p for p in found["select"] if p["engine"] == engine]
-        axes.loglog([p["patches"] for p in points], [p["cpu_seconds"] for p in points], "s-", label=f"select, {engine}")
+    points = found["select"]
+    axes.loglog([p["patches"] for p in points], [p["cpu_seconds"] for p in points], "s-", label="select")
     axes.set_xlabel("patches")
     axes.set_ylabel("CPU seconds")
     axes.grid(True, which="major", alpha=0.3)

@@ -30,10 +30,9 @@ GROUPS = {
 def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Select a core-set from SCORES: one score table (a file or a folder of parts), or all shards of one."""
     asked = SelectArguments(**options, progress=not quiet())  # before anything heavy is imported
-    from srfast.coreset.selected_files import write_selection
+    from srfast.coreset.selection import write_selection
 
-    done = write_selection(scores, output, asked)
-    tell(done.selection, done.lowest, done.highest, output, as_json)
+    tell(*write_selection(scores, output, asked), output, as_json)
 
 
 def report(coreset: Any, output: str, as_json: bool) -> None:

@@ -2,85 +2,93 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tempfile import TemporaryDirectory
+from threading import Timer
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from srfast.data.parquet import check_names
 from srfast.errors import InputError
 from srfast.runtime.optional import needing
+from srfast.scoring.defects.thresholds import THRESHOLDS
+from srfast.scoring.rows import Rows
 
-ROW = "srfast row number"
-"""Name under which a condition could see the number of a row."""
-MET = "srfast condition met"
+MEMORY = "1GiB"
+"""Memory that DuckDB may hold before it spills."""
+_DEFECTS = {t.column for t in THRESHOLDS}
+"""Columns whose nan is null, as where thresholds are judged."""
+_SAME: dict[pa.DataType, pa.DataType] = {pa.float16(): pa.float32(), pa.string_view(): pa.string()}
+"""Types that DuckDB does not read, and those that hold the same values."""
 
 
-def passing(table: pa.Table, condition: str) -> np.ndarray:
+def passing(table: Rows, condition: str, seconds: float | None = None) -> np.ndarray:
     """The numbers of the rows for which a condition holds, ascending.
 
     Args:
-        table: Any table.
+        table: Any rows.
         condition: One SQL expression over the columns that is true or false, such as ``blockiness < 30 and bicubic >
             0.5``. It cannot reach files, the network, other tables or the settings of the engine.
+        seconds: Seconds after which it is given up; None is for conditions of the user's own.
 
     Raises:
-        InputError: the condition is not such an expression, or names a column that does not exist, or two columns of
-            the table differ only in case.
+        InputError: the condition is not such an expression, names a column that does not exist, takes too long or too
+            much memory, or two columns of the table differ only in case.
         RunError: duckdb is not installed.
     """
-    check_names("scores", table.schema)
+    names = table.columns
     with needing("where:"):
         import duckdb
-    with connected({}, "enable_external_access = false") as connection:
-        rows = connection.from_arrow(table.append_column(ROW, pa.array(np.arange(len(table)))))
-        expression = check_condition(rows, condition, table.column_names)
+    number, met = (f"srfast {word}{'_' * max(map(len, names))}" for word in ("row", "met"))  # no column has these names
+    text = condition.lower()
+    wanted = [n for n in names if n.lower().replace('"', '""') in text or "columns" in text]
+    found = np.zeros(len(table), bool)
+
+    def look(columns: list[str]) -> None:
+        data = {name: _readable(name, table.arrow(name)) for name in columns}
+        numbers = pa.array(np.arange(len(table), dtype=np.uint32))
+        rows = connection.from_arrow(pa.table([*data.values(), numbers], [*data, number]))
+        # A filter takes no window functions.
+        kept = rows.select(duckdb.ColumnExpression(number), duckdb.SQLExpression(condition).alias(met))
+        kept = kept.filter(duckdb.ColumnExpression(met)).select(duckdb.ColumnExpression(number))
+        for batch in kept.to_arrow_reader(1 << 20):
+            found[batch.column(0).to_numpy()] = True
+
+    with TemporaryDirectory(prefix="srfast-where-") as spill:
+        connection = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill})
         try:
-            met = rows.select(duckdb.ColumnExpression(ROW), expression.alias(MET))  # a filter takes no window functions
-            found: dict[str, Any] = (
-                met.filter(duckdb.ColumnExpression(MET)).select(duckdb.ColumnExpression(ROW)).fetchnumpy()
-            )
+            # A bar would be printed on stdout.
+            for setting in ("enable_progress_bar", "enable_external_access", "python_enable_replacements"):
+                connection.execute(f"SET {setting} = false")
+            connection.execute("SET lock_configuration = true")
+            schema = table.schema
+            check_names("scores", schema)
+            empty = {f.name: pa.array([], _SAME.get(f.type, f.type)) for f in schema}
+            kind = str(connection.from_arrow(pa.table(empty)).select(duckdb.SQLExpression(condition)).types[0])
+            if kind != "BOOLEAN":
+                raise InputError(f"where: expected a condition that is true or false, got {condition!r} ({kind})")
+            timer = Timer(seconds or 0, connection.interrupt)
+            timer.daemon = True
+            if seconds is not None:
+                timer.start()
+            try:
+                look(wanted)
+            except duckdb.BinderException:
+                look(names)
+            finally:
+                timer.cancel()
+        except duckdb.InterruptException:
+            raise InputError(f"where: {condition!r} was given up after {seconds:g} seconds") from None
         except duckdb.Error as error:
-            raise not_met(error, table.column_names) from None
-    return np.sort(found[ROW])
+            reason = str(error).strip().splitlines()[0].rstrip(".!")
+            raise InputError(f"where: {reason}; the columns are {', '.join(names)}") from None
+        finally:
+            connection.close()
+    return np.flatnonzero(found)
 
 
-def connected(config: dict[str, Any], *settings: str) -> Any:
-    """A connection with these settings, which can no longer be changed; the first ones are set from the start.
-
-    DuckDB's own progress bar is off, since it would be printed on stdout.
-    """
-    import duckdb
-
-    connection = duckdb.connect(config=config)
-    for setting in ("enable_progress_bar = false", *settings, "lock_configuration = true"):
-        connection.execute(f"SET {setting}")
-    return connection
-
-
-def check_condition(rows: Any, condition: str, columns: list[str]) -> Any:
-    """A condition as an expression of DuckDB over a relation with these columns.
-
-    Raises:
-        InputError: it is not a condition.
-    """
-    import duckdb
-
-    try:
-        expression = duckdb.SQLExpression(condition)
-        kind = str(rows.select(expression).types[0])
-    except duckdb.Error as error:
-        raise not_met(error, columns) from None
-    if kind != "BOOLEAN":
-        raise InputError(f"where: expected a condition that is true or false, got {condition!r} ({kind})")
-    return expression
-
-
-def not_met(error: Exception, columns: list[str]) -> InputError:
-    """The error to raise for a condition that DuckDB refuses."""
-    return InputError(f"where: {reason(error)}; the columns are {', '.join(columns)}")
-
-
-def reason(error: Exception) -> str:
-    """The first line of the engine's message."""
-    return str(error).strip().splitlines()[0].rstrip(".!")
+def _readable(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if name in _DEFECTS and pa.types.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), None, column)
+    return column.cast(_SAME[column.type]) if column.type in _SAME else column

@@ -6,8 +6,9 @@ import numpy as np
 
 from srfast.coreset.counting import running_count
 from srfast.coreset.overlap import NEVER, in_one_grid, separate
-from srfast.data.shrink import sizes_of
-from srfast.scoring.rows import Rows, coded
+from srfast.scoring.rows import Rows, at, groups
+
+_PIECE = 1 << 20
 
 
 class Limits:
@@ -33,21 +34,41 @@ class Limits:
         self.max_per_image, self.per_image, self.nms = max_per_image, per_image, nms
         self._table = table
         self._image = np.empty(0, np.int32)
-        self._sizes, self._at = sizes_of(table.table, table.meta)
+        self._sizes, self._at = table.sizes()
         self.apart = sizes == "best" and len(self._sizes) > 1
         """Whether each place is kept at one size only."""
-        if max_per_image is not None or per_image is not None or nms is not None or self.apart:
-            self._image = coded(table.table.column("image"))[1]
+        self.none = max_per_image is None and per_image is None and nms is None and not self.apart
+        """Whether they let all rows pass in their order."""
+        if not self.none:
+            self._image = table.coded()[1]
 
     def allowed(self, rows: np.ndarray) -> np.ndarray:
         """The rows that may be kept, given that those before them are, in the same order."""
+        if self.nms is None and not self.apart and self.max_per_image is None:
+            return rows
+        _, stretches = groups(self._image)
+        if len(stretches) == 1:
+            return self._allowed(rows)
+        place = np.full(len(self._table), -1, np.int32)
+        for i in range(0, len(rows), _PIECE):
+            place[rows[i : i + _PIECE]] = np.arange(i, min(i + _PIECE, len(rows)))
+        for a, b in stretches:  # images limit only themselves
+            part = place[a:b]
+            known = np.flatnonzero(part >= 0)
+            kept = self._allowed(a + known[np.argsort(part[known])])
+            ranks = part[kept - a]
+            part[:] = -1
+            part[kept - a] = ranks
+        return rows[at(place, rows) >= 0]
+
+    def _allowed(self, rows: np.ndarray) -> np.ndarray:
         if self.nms is not None or self.apart:
             x, y, size = (self._table.column(c)[rows] for c in ("x", "y", "size"))
-            at = self._at[rows]
+            level = self._at[rows]
             if len(self._sizes) > 1:
-                x, y, size = in_one_grid(x, y, size, self._sizes, at)
+                x, y, size = in_one_grid(x, y, size, self._sizes, level)
             iou = NEVER if self.nms is None else self.nms
-            rows = rows[separate(self._image[rows], x, y, size, iou, at if self.apart else None)]
+            rows = rows[separate(self._image[rows], x, y, size, iou, level if self.apart else None)]
         if self.max_per_image is not None:
             rows = rows[running_count(self._image[rows]) < self.max_per_image]
         return rows

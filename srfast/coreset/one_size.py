@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from srfast.data.shrink import COLUMN, sizes_of
+from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
 from srfast.scoring.image_size import SOFT
-from srfast.scoring.rows import Rows, coded
+from srfast.scoring.rows import Rows, at
 
 LEFT = {2: 14.6, 3: 28.3, 4: 42.4}
 """Scale -> median loss of bicubic below which an image is soft. A tenth of the images of BSDS400, which their authors
@@ -35,10 +34,10 @@ def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]
     Raises:
         InputError: the table has only one size, or has neither the columns nor a scale that the rule knows.
     """
-    sizes, at = sizes_of(table.table, table.meta)
+    sizes, size = table.sizes()
     if len(sizes) < 2:
         raise InputError("one_size: expected scores of several sizes, as `srfast score --shrink 1,1/2` makes them")
-    group = coded(table.table.column("image"))[1][rows].astype(np.int64) * len(sizes) + at[rows]
+    group = table.coded()[1][rows].astype(np.int64) * len(sizes) + size[rows]
     found, member = np.unique(group, return_inverse=True)
     soft = _soft(table, rows, member, len(found))
     first = np.r_[True, found[1:] // len(sizes) != found[:-1] // len(sizes)]
@@ -75,23 +74,11 @@ def _medians(values: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
     return values[np.lexsort((values, member))][first + (counts - 1) // 2]
 
 
-def about_sizes(table: Rows, rows: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
+def about_sizes(table: Rows, rows: np.ndarray | None, chosen: np.ndarray) -> dict[str, Any]:
     """The number of rows and of kept rows by size, for the metadata; empty if the table has no column ``shrink``."""
     if COLUMN not in table.columns:
         return {}
-    sizes, at = sizes_of(table.table, table.meta)
-    patches, kept = np.bincount(at[rows], minlength=len(sizes)), np.bincount(at[chosen], minlength=len(sizes))
+    sizes, code = table.sizes()
+    patches, kept = (np.bincount(at(code, some), minlength=len(sizes)) for some in (rows, chosen))
     found = zip(sizes, patches.tolist(), kept.tolist(), strict=True)
     return {"by_size": {str(size): {"patches": n, "kept": k} for size, n, k in found}}
-
-
-def counted_sizes(meta: dict[str, Any], patches: pa.Table, kept: pa.Table) -> dict[str, Any]:
-    """``about_sizes`` of tables that have a column ``n`` with the number of rows of each ``shrink``."""
-    found: dict[str, dict[str, int]] = {}
-    for name, table in (("patches", patches), ("kept", kept)):
-        sizes, at = sizes_of(table, meta)
-        for size in sizes:
-            found.setdefault(str(size), {})[name] = 0
-        for i, count in zip(at.tolist(), table["n"].to_pylist(), strict=True):
-            found[str(sizes[i])][name] = int(count)
-    return {"by_size": found}

@@ -17,7 +17,7 @@ import pyarrow as pa
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError
 from srfast.scoring.defects import thresholds
-from srfast.scoring.rows import coded, numbers
+from srfast.scoring.rows import Rows, groups
 
 log = logging.getLogger(__name__)
 HEADER = ("image", "x", "y", "size", "reason")
@@ -28,9 +28,6 @@ _SHRINK = re.compile(r"shrink to ([1-9]\d*/[1-9]\d*)")
 
 _SAME = 5e-7
 """Tolerance between two sizes: fractions with denominators up to 1000, of which lists hold seven digits."""
-
-_PLACES = (("whole", " whole"), ("whole", " within"), ("every", ""))
-"""Where ``clean_rows`` keeps values of an image and of a patch: the relation, and a suffix of the column's name."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -92,60 +89,44 @@ def _entry(path: str | os.PathLike[str], line: int, row: dict[str, Any]) -> Reje
     return Reject(image, (x, y, side), reason, shrink)
 
 
-def rejected(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None) -> tuple[Array, dict[str, int]]:
+def rejected(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> tuple[Array, dict[str, int]]:
     """Which rows are left out, and how many for each reason; the arguments and errors are those of ``marked``."""
     found = marked(table, clean, reject)
-    out = np.any([np.zeros(len(table), bool), *found.values()], axis=0)
+    out = np.zeros(len(table), bool)
+    for rows in found.values():
+        out |= rows
     return out, {reason: int(rows.sum()) for reason, rows in found.items() if rows.any()}
 
 
-def marked(table: pa.Table, clean: bool, reject: str | os.PathLike[str] | None) -> dict[str, Array]:
+def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> dict[str, Array]:
     """By reason, which rows are left out; a row may have several reasons.
 
     Args:
-        table: A table with the columns image, x, y, size, and with ``clean`` those of defects.
+        table: Rows with the columns image, x, y, size, and with ``clean`` those of defects.
         clean: Whether thresholds leave out rows.
         reject: Path of a list of rows to leave out.
 
     Raises:
         InputError: ``clean`` is True and the table has no columns of defects, or the list cannot be read.
     """
-    names, codes = coded(table.column("image"))
     found: dict[str, Array] = {}
+    if not clean and reject is None:
+        return found
+    names, codes = table.coded()
     if clean:
-        check_clean(table.column_names)
-        known = [t.column for t in thresholds.THRESHOLDS if t.column in table.column_names]
-        each = codes
-        if "shrink" in table.column_names:  # at each size an image of its own
-            sizes, at = np.unique(values(table, "shrink"), return_inverse=True)
-            each = codes.astype(np.int64) * len(sizes) + at
-        found = thresholds.reasons({n: values(table, n) for n in known}, each)
+        check_clean(table.columns)
+        several = "shrink" in table.columns  # at each size an image of its own
+        each, stretches = groups(codes, np.unique(table.column("shrink"), return_inverse=True)[1] if several else None)
+        for t in thresholds.THRESHOLDS:
+            if t.column in table.columns:
+                column, bad = table.arrow(t.column), np.zeros(len(table), bool)
+                for a, b in stretches:
+                    bad[a:b] = t.against(values(column.slice(a, b - a)), each[a:b] - each[a:b].min())
+                found[t.column] = bad
     if reject is not None:
         for reason, rows in _listed(table, {n: i for i, n in enumerate(names)}, codes, reject).items():
             found[reason] = found[reason] | rows if reason in found else rows
     return found
-
-
-def clean_rows(connection: Any, rows: Any, columns: list[str]) -> tuple[Any, dict[str, int]]:
-    """The rows of a DuckDB relation that no threshold leaves out, and how many each leaves out.
-
-    The values of whole images are found first, so that no row is sorted or held for them.
-    """
-    check_clean(columns)
-    asked = [t for t in thresholds.THRESHOLDS if t.column in columns]
-    rows.create_view("every")
-    image = "image, shrink" if "shrink" in columns else "image"
-    known = [f'{t.sql_whole()} AS "{t.column} whole"' for t in asked]
-    known += [f'{t.sql_within()} AS "{t.column} within"' for t in asked if t.within is not None]
-    connection.execute(f"CREATE TEMP TABLE whole AS SELECT {image}, {', '.join(known)} FROM every GROUP BY {image}")
-    bad = []
-    for t in asked:
-        whole, within, value = (f'{of}."{t.column}{what}"' for of, what in _PLACES)
-        bad.append(f"coalesce({t.sql(whole, within, value)}, false)")
-    counts = ", ".join(f"count(*) FILTER (WHERE {b})" for b in bad)
-    found = connection.execute(f"SELECT {counts} FROM every JOIN whole USING ({image})").fetchall()[0]
-    left = connection.sql(f"SELECT every.* FROM every JOIN whole USING ({image}) WHERE NOT ({' OR '.join(bad)})")
-    return left, {t.column: int(n) for t, n in zip(asked, found, strict=True) if n}
 
 
 def known_defects(columns: Iterable[str]) -> bool:
@@ -171,9 +152,9 @@ def about_rejected(asked: Selection, counts: dict[str, int], columns: list[str])
     return {"rejected": counts, **({"cleaned": thresholds.condition(columns)} if asked.clean else {})}
 
 
-def values(table: pa.Table, name: str) -> Array:
+def values(column: pa.ChunkedArray) -> Array:
     """A column of numbers as float64, with NaN for null."""
-    return np.concatenate([np.zeros(0), *map(_chunk, table.column(name).chunks)])
+    return np.concatenate([np.zeros(0), *map(_chunk, column.chunks)])
 
 
 def _chunk(chunk: pa.Array) -> Array:
@@ -186,10 +167,10 @@ def _chunk(chunk: pa.Array) -> Array:
     return found
 
 
-def _listed(table: pa.Table, code_of: dict[str, int], codes: Array, reject: str | os.PathLike[str]) -> dict[str, Array]:
+def _listed(table: Rows, code_of: dict[str, int], codes: Array, reject: str | os.PathLike[str]) -> dict[str, Array]:
     entries = read_rejects(reject)
-    place = np.stack([numbers(table.column(n)).astype(np.int64) for n in ("x", "y", "size")], 1)
-    sizes = values(table, "shrink") if "shrink" in table.column_names else np.ones(len(table))
+    place = np.stack([table.column(n) for n in ("x", "y", "size")], 1)
+    sizes = values(table.arrow("shrink")) if "shrink" in table.columns else np.ones(len(table))
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(code_of) + 1))
     found: dict[str, Array] = {}

@@ -13,17 +13,18 @@ import pyarrow as pa
 from srfast.coreset.condition import passing
 from srfast.coreset.counting import counted, exact_sum, first_holding, goal_of, shares, short_of
 from srfast.coreset.described import check_selection
-from srfast.coreset.duckdb_selection import Files, Large, takes
 from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.catalogue import find
 from srfast.coreset.methods.sorting import check_finite, descending
 from srfast.coreset.one_size import about_sizes, one_size
 from srfast.coreset.rejects import about_rejected, rejected
-from srfast.coreset.settings import METHODS, POSITIONAL, TARGETED, SelectArguments, share
+from srfast.coreset.settings import METHODS, POSITIONAL, SCORES, TARGETED, SelectArguments, share
+from srfast.data.files import check_output
 from srfast.errors import InputError
-from srfast.runtime.progress import shown
-from srfast.scoring.rows import Rows
+from srfast.runtime.progress import Progress, shown
+from srfast.scoring.rows import Rows, at
+from srfast.scoring.stored import Stored
 from srfast.scoring.table import (
     SCHEMA,
     ScoreTable,
@@ -40,8 +41,6 @@ from srfast.scoring.table import (
 )
 from srfast.settings import documented, positional
 
-SMALL = 1 << 27
-"""Size of the files in bytes below which "auto" does not check whether a table is too large for memory."""
 CORESET_SCHEMA = SCHEMA.append(pa.field("rank", pa.int32(), nullable=False))
 
 
@@ -107,67 +106,131 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
         RunError: ``where`` is given and duckdb is not installed.
     """
     asked = SelectArguments.of(positional(given, POSITIONAL, options))
-    given_scores = sources(scores)
-    large = on_disk(given_scores, asked)
-    if large is not None:
-        with large, shown(asked.progress, "selecting", "rows", "patches") as progress:
-            tables = list(large.kept(progress))
-            schema = with_extras(CORESET_SCHEMA, tables[0].schema)
-            return CoreSet(pa.concat_tables(numbered(tables, schema)), {**large.files.meta, "selection": large.about})
-    table = _joined(given_scores, asked.allow_missing_shards)
-    columns = numeric_columns(table.table.schema)
+    table = source(scores, asked)
+    chosen, about = choose(table, asked)
+    schema = with_extras(CORESET_SCHEMA, table.schema)
+    with shown(asked.progress, "selecting", "rows", "patches") as progress:
+        kept = pa.concat_tables(_ranked(table.taken(chosen), schema, len(chosen), progress))
+    return CoreSet(kept, {**table.meta, "selection": about})
+
+
+def write_selection(
+    scores: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str], asked: SelectArguments
+) -> tuple[dict[str, Any], float, float]:
+    """``select`` for core-sets that need not fit into memory: writes ``output``, beside which it lays what does not.
+
+    Returns:
+        The selection as in the core-set's metadata, and its lowest and highest loss.
+    """
+    folder = check_output(output, "core-set", scores).parent
+    table = source(scores, asked)
+    chosen, about = choose(table, asked)
+    loss = table.column("loss")
+    schema = with_extras(CORESET_SCHEMA, table.schema)
+    with shown(asked.progress, "selecting", "rows", "patches") as progress:
+        tables = _ranked(table.taken(chosen, Path(folder)), schema, len(chosen), progress)
+        write_parquet(output, tables, schema, {**table.meta, "selection": about}, inputs=scores)
+    return about, float(loss[chosen[-1]]), float(loss[chosen[0]])
+
+
+def source(scores: Any, asked: SelectArguments) -> Rows:
+    """The rows to select from: those of files are read by column.
+
+    Raises:
+        InputError: there are none, they do not belong together, or a score is not finite.
+    """
+    given = sources(scores)
+    names = ", ".join(names_of(given))
+    if given and all(isinstance(s, (str, os.PathLike)) for s in given):
+        table: Rows = Stored(given, asked.allow_missing_shards)
+    else:
+        table = one_table(given, allow_missing_shards=asked.allow_missing_shards)
+        for column in SCORES:
+            if not np.isfinite(table.column(column)).all():
+                raise InputError(f"{names}: column {column!r}: expected finite values")
+    if not len(table):
+        raise InputError(f"{names}: expected at least one patch, got an empty table")
+    return table
+
+
+def choose(table: Rows, asked: SelectArguments) -> tuple[np.ndarray, dict[str, Any]]:
+    """Makes a selection.
+
+    Returns:
+        The numbers of the rows to keep, in the order of the core-set, and the selection as its metadata describe it.
+
+    Raises:
+        InputError: ``select`` would raise it.
+    """
+    columns = numeric_columns(table.schema)
     asked.checked(columns)
     if asked.target is not None:
         from srfast.coreset.methods.nearest import targeted
 
-        table = targeted(table, asked)
+        table = targeted(ScoreTable(table.table, table.meta), asked)
     how = find(asked.method, tuple(columns))
+    if how.counts and asked.keep_loss is not None:
+        raise InputError(f"keep_loss: the order of method {asked.method!r} depends on how many are kept; take keep")
     loss = table.column("loss")
-    rows = np.arange(len(table)) if asked.where is None else passing(table.table, asked.where)
-    if not len(rows):
-        raise InputError(f"where: none of the {len(table)} patches meets {asked.where!r}")
-    left_out, reasons = rejected(table.table, asked.clean, asked.reject)
-    rows = rows[~left_out[rows]]
-    n = len(rows)
+    rows = np.arange(len(table), dtype=np.int32 if len(table) < 1 << 31 else np.int64)
+    if asked.where is not None:
+        rows = passing(table, asked.where).astype(rows.dtype)
+        if not len(rows):
+            raise InputError(f"where: none of the {len(table)} patches meets {asked.where!r}")
+    left_out, reasons = rejected(table, asked.clean, asked.reject)
+    if reasons:
+        rows = rows[~at(left_out, rows)]
+    del left_out
     larger, passed = None, rows
-    if n and asked.one_size:
+    if len(rows) and asked.one_size:
         rows, larger = one_size(table, rows)
-        n = len(rows)
+    n = len(rows)
     if not n:
         counts = ", ".join(f"{reason} {n:,}" for reason, n in reasons.items()) or "none"
         raise InputError(f"clean, reject: none of the {len(table)} patches is left ({counts})")
     if asked.method in (*TARGETED, *(c for c in columns if c not in METHODS)):
         check_finite(str(asked.method), table, rows)
-    dropped = share(asked.drop_hardest, n)
-    eligible = candidates = np.sort(rows[descending(loss[rows], "des")[dropped:]]) if dropped else rows
-    if asked.window is not None:
-        low, high = (share(w, n) for w in asked.window)
-        ranked = rows[descending(how.key(table)[rows], asked.order)]
-        candidates = np.intersect1d(candidates, ranked[low:high], assume_unique=True)
-    count = counted(asked, n, len(candidates), dropped)
-    total = exact_sum(loss[eligible])
-    goal = None
-    if asked.keep_loss is not None:
-        if how.counts:
-            raise InputError(f"keep_loss: the order of method {asked.method!r} depends on how many are kept; take keep")
-        goal = goal_of(asked, total, exact_sum(loss[candidates]), loss[eligible].min())
 
-    pool = Pool(table, candidates, asked.order, count, np.random.default_rng(asked.seed), asked.root)
+    def pool(rows: np.ndarray, count: int) -> Pool:
+        return Pool(table, rows, asked.order, count, np.random.default_rng(asked.seed), asked.root)
+
+    dropped = share(asked.drop_hardest, n)
+    eligible = candidates = rows
+    if dropped or asked.window is not None:
+        inside = np.ones(n, bool)
+        inside[descending(pool(rows, n).of(loss), "des")[:dropped]] = False
+        eligible = candidates = rows[inside]
+        if asked.window is not None:
+            low, high = (share(w, n) for w in asked.window)
+            ranked = descending(pool(rows, n).of(how.key(table)), asked.order)
+            inside[ranked[:low]] = inside[ranked[high:]] = False
+            candidates = rows[inside]
+    count = counted(asked, n, len(candidates), dropped)
+    of_eligible = pool(eligible, 0).of(loss)
+    total, goal = exact_sum(of_eligible), None
+    if asked.keep_loss is not None:
+        goal = goal_of(asked, total, exact_sum(pool(candidates, 0).of(loss)), float(of_eligible.min()))
+    del of_eligible
+
     limits = Limits(table, asked.max_per_image, asked.per_image, asked.nms, "all" if asked.one_size else asked.sizes)
-    ordered = candidates[how.ordering(pool)]
+    order = how.ordering(pool(candidates, count))
+    if limits.none and goal is None and not asked.flat_floor:
+        order = order[:count]
+    ordered = at(candidates, order)
+    del order
     floor = share(asked.flat_floor, count)
     if floor:
         ordered = with_floor(ordered, candidates[descending(loss[candidates], "asc")], floor, limits)
     ordered = limits.allowed(ordered)
-    ordered = np.concatenate([ordered[:floor], limits.spread(ordered[floor:], rows)])
+    if asked.per_image is not None:
+        ordered = np.concatenate([ordered[:floor], limits.spread(ordered[floor:], rows)])
     if goal is not None:
-        count = first_holding(loss[ordered], goal)
+        count = first_holding(at(loss, ordered), goal)
     chosen = np.sort(ordered[:count])
-    held = exact_sum(loss[chosen])
-    chosen = chosen[descending(loss[chosen], "des")]
-    kept = table.table.take(arrow(chosen, np.int64))
-    kept = kept.append_column("rank", arrow(np.arange(len(chosen)), np.int32))
-    selection = {
+    of_chosen = at(loss, chosen)
+    held = exact_sum(of_chosen)
+    chosen = at(chosen, descending(of_chosen, "des"))
+    return chosen, {
         **asked.as_dict(),
         "patches": len(table),
         "passing": n,
@@ -181,47 +244,13 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
         **({} if larger is None else {"larger": larger}),
         **about_rejected(asked, reasons, table.columns),
     }
-    schema = with_extras(CORESET_SCHEMA, kept.schema)
-    return CoreSet(kept.select(schema.names).cast(schema), {**table.meta, "selection": selection})
 
 
-def _joined(scores: Sequence[Any], allow_missing_shards: bool) -> ScoreTable:
-    names = ", ".join(names_of(scores))
-    table = one_table(scores, allow_missing_shards=allow_missing_shards)
-    if not len(table):
-        raise InputError(f"{names}: expected at least one patch, got an empty table")
-    for column in ("loss", "bicubic", "sobel"):
-        if not np.isfinite(table.column(column)).all():
-            raise InputError(f"{names}: column {column!r}: expected finite values")
-    return table
-
-
-def on_disk(scores: Any, asked: SelectArguments, beside: Path | None = None) -> Large | None:
-    """The selection in DuckDB, or None if it is made in memory; the arguments are those of ``select``."""
-    given, engine = sources(scores), asked.engine
-    if engine == "memory" or not given:
-        return None
-    paths = [s for s in given if isinstance(s, (str, os.PathLike))]
-    if len(paths) < len(given):
-        if engine == "duckdb":
-            raise InputError("engine: duckdb reads tables from their files; expected paths, got a table in memory")
-        return None
-    if engine == "auto" and sum(map(_bytes, paths)) < SMALL:
-        return None
-    files = Files.find(paths, asked.allow_missing_shards)
-    asked.checked(numeric_columns(files.schema))
-    return Large(files, asked, beside) if takes(engine, files, asked) else None
-
-
-def numbered(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The tables with consecutive row numbers, in this schema."""
+def _ranked(tables: Iterable[pa.Table], schema: pa.Schema, total: int, progress: Progress) -> Iterator[pa.Table]:
+    """The rows of a core-set in its schema, with their ranks."""
     done = 0
     for table in tables:
         rank = arrow(np.arange(done, done + len(table)), np.int32)
         done += len(table)
         yield table.append_column("rank", rank).select(schema.names).cast(schema)
-
-
-def _bytes(path: str | os.PathLike[str]) -> int:
-    files = list(Path(path).glob("part-*.parquet")) if os.path.isdir(path) else [Path(path)]
-    return sum(f.stat().st_size for f in files if f.is_file())
+        progress(done, total, done)

@@ -58,11 +58,8 @@ SIZES = {
     "ranks first is kept",
     "all": "patches of all sizes may be kept",
 }
-ENGINES = {
-    "auto": "duckdb for 20 million patches and more, otherwise memory",
-    "memory": "NumPy, with the tables in memory",
-    "duckdb": "DuckDB, with the tables on disk",
-}
+ENGINES = ("auto", "memory", "duckdb")
+"""What once sorted the tables."""
 
 Column = NewType("Column", str)
 """A numeric column of the table as the method, for code under a type checker: ``srfast.Column("blockiness")``."""
@@ -273,9 +270,8 @@ class SelectArguments(Selection):
     )
     engine: Sorter = setting(
         "auto",
-        f"Program that sorts the tables. {_listed(ENGINES)}.",
+        "Has no effect any more: tables of every size are selected from in one way, which reads them by column.",
         one_of(*ENGINES),
-        more="duckdb gives the same rows, but it only sorts: drawing, clustering, `per_image` and `nms` take memory.",
     )
     allow_missing_shards: bool = allow_missing_shards()
     progress: Progress | bool | None = setting(

@@ -17,19 +17,20 @@ from srfast.errors import InputError, RunError
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str], *, whole: bool = True) -> Iterator[pq.ParquetFile]:
+def opened(path: str | os.PathLike[str], *, whole: bool = True, **options: Any) -> Iterator[pq.ParquetFile]:
     """Opens a parquet file for reading; pages that carry a CRC-32 are verified.
 
     Args:
         path: The file.
         whole: Whether it will be read as a whole, and not one row group at a time.
+        options: Further arguments of ``pyarrow.parquet.ParquetFile``.
 
     Raises:
         InputError: it is not a file, not readable as parquet (also while it is read), or ``check_claims`` refuses it.
     """
     check_input(path, "a parquet file")
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True, **LIMITS) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True, **LIMITS, **options) as file:
             check_claims(path, file, whole=whole)
             check_names(path, file.schema_arrow)
             yield file
@@ -134,17 +135,6 @@ class _Sink:
         self._lost = True
         with suppress(OSError):
             self._file.close()
-
-
-def check_pages(path: str | os.PathLike[str]) -> None:
-    """Reads a file to its end, one row group at a time, for a reader that does not verify pages itself.
-
-    Raises:
-        InputError: ``opened`` refuses the file.
-    """
-    with opened(path, whole=False) as file:
-        for group in range(file.metadata.num_row_groups):
-            file.read_row_group(group)
 
 
 def check_claims(path: str | os.PathLike[str], file: pq.ParquetFile, *, whole: bool = True) -> None:

@@ -27,6 +27,8 @@ from srfast.scoring.table import SCHEMA, ScoreTable, check_columns, check_paths
 
 log = logging.getLogger(__name__)
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
+_PATIENCE = 10.0
+"""Seconds for a condition that the metadata of a core-set name."""
 WORDS = 1000
 """Largest number of different values of a column of text that is shown."""
 
@@ -301,10 +303,11 @@ def _passing(table: pa.Table, meta: dict[str, Any], selection: dict[str, Any]) -
         log.warning("core-set: which patches it dropped as the hardest is not shown: %s", why)
         return found[:0]
     try:
-        rows = found if where is None else passing(table, where)
-        rows = rows[~rejected(table, bool(selection.get("clean")), None)[0][rows]]
+        own = ScoreTable(table, meta)
+        rows = found if where is None else passing(own, where, _PATIENCE)
+        rows = rows[~rejected(own, bool(selection.get("clean")), None)[0][rows]]
         if selection.get("one_size"):
-            rows, _ = one_size(ScoreTable(table, meta), rows)
+            rows, _ = one_size(own, rows)
     except (InputError, RunError):
         return found[:0]
     return rows if len(rows) == selection.get("passing", len(rows)) else found[:0]

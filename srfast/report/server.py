@@ -102,7 +102,7 @@ class View:
         about = core.meta["selection"]
         dropped = int(about["dropped_hardest"])
         if dropped:
-            rows = np.arange(len(status)) if where is None else passing(self.plain.table, where)
+            rows = np.arange(len(status)) if where is None else passing(self.plain, where)
             status[rows[np.argsort(self.ranks["loss"][rows], kind="stable")[:dropped]]] = DROPPED
         status[core.column(ROW)] = KEPT
         return status, {"passing": about["passing"], **self._held(status)}

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
 from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import pyarrow as pa
 
+from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -22,6 +26,8 @@ Own = TypeVar("Own", bound="Rows")
 _ATTRIBUTE = "srfast"
 """Key of a pandas DataFrame's ``attrs`` that holds the metadata as JSON."""
 _BATCH = 1024
+_PIECE = 1 << 20
+_STRETCH = 1 << 22
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,6 +62,38 @@ class Rows:
         if name not in self.table.schema.names:
             raise InputError(f"column: expected one of {', '.join(self.columns)}, got {name!r}")
         return numbers(self.table.column(name))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of the columns."""
+        return self.table.schema
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        """A column as Arrow holds it; images may be codes of their names."""
+        return self.table.column(name)
+
+    def coded(self) -> tuple[list[Any], np.ndarray]:
+        """The names of the images, and the index of each row's [N]."""
+        return coded(self.table.column("image"))
+
+    def sizes(self) -> tuple[list[Fraction], np.ndarray]:
+        """The sizes of images, the largest first, and the index of each row's [N], as ``sizes_of`` has them."""
+        if COLUMN not in self.columns and not isinstance(self.meta.get(COLUMN), list):
+            return [Fraction(1)], np.zeros(len(self), np.int8)
+        return sizes_of(pa.table({COLUMN: self.arrow(COLUMN)} if COLUMN in self.columns else {}), self.meta)
+
+    def whole(self) -> Rows:
+        """The rows with all columns in memory."""
+        return self
+
+    def taken(self, rows: np.ndarray, beside: Path | None = None) -> Iterator[pa.Table]:
+        """Yields the rows of these numbers, in their order.
+
+        Args:
+            rows: Row numbers.
+            beside: Folder for what does not fit into memory; None takes the system's.
+        """
+        yield self.table.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows.astype(np.int64))]))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for batch in self.table.to_batches(max_chunksize=_BATCH):
@@ -236,6 +274,42 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
         if len(chunk)
     ]
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [np.zeros(0, dtype)])
+
+
+def at(values: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+    """Values at rows, or all of them for None; row numbers of 32 bits need no copy of 64."""
+    if rows is None:
+        return values
+    found = np.empty(len(rows), values.dtype)
+    for i in range(0, len(rows), _PIECE):
+        found[i : i + _PIECE] = values[rows[i : i + _PIECE]]
+    return found
+
+
+def groups(code: np.ndarray, size: np.ndarray | None = None) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Rows by image, and by size if there are several, and where large tables may be cut between images.
+
+    Args:
+        code: Index of each row's image [N].
+        size: Index of each row's size [N].
+
+    Returns:
+        The group of each row [N], and stretches of rows [a, b) that together are all rows and share no group; the
+        groups of a stretch are consecutive numbers if there are several.
+    """
+    change = np.r_[True, code[1:] != code[:-1]]
+    begins = np.flatnonzero(change)
+    if size is not None:
+        change[1:] |= size[1:] != size[:-1]
+    group = np.cumsum(change, dtype=np.int32) - 1
+    keys = code[begins] if size is None else code[change].astype(np.int64) * (int(size.max()) + 1) + size[change]
+    if len(np.unique(keys)) < len(keys):  # rows of an image do not follow each other
+        several = 1 if size is None else int(size.max()) + 1
+        whole = code.astype(np.int64) * several + (0 if size is None else size)
+        return np.unique(whole, return_inverse=True)[1], [(0, len(code))]
+    cuts = np.searchsorted(begins, np.arange(_STRETCH, len(code), _STRETCH))
+    bounds = np.unique([0, *begins[cuts[cuts < len(begins)]].tolist(), len(code)]).tolist()
+    return group, list(pairwise(bounds))
 
 
 def coded(column: pa.ChunkedArray) -> tuple[list[Any], np.ndarray]:

@@ -132,7 +132,7 @@ def _decided(
     reject_copies(verdicts, Path(table.meta["root"]), asked.against, copies=asked.clean is not False)
     listed = mine.get("reject") or _edited(folder)
     if listed is None:
-        reasons = {**(marked(table.table, True, None) if judged else {}), **_copies(table, verdicts)}
+        reasons = {**(marked(table, True, None) if judged else {}), **_copies(table, verdicts)}
         found = statistics(table, reasons, judged)
         if found.overruled:
             _follow(verdicts, NOT_LIMITS)
@@ -181,7 +181,7 @@ def _copies(table: ScoreTable, verdicts: Mapping[str, Verdict]) -> dict[str, np.
 def _listed(table: ScoreTable, path: Path) -> dict[str, np.ndarray]:
     """By the first reason of an entry, the rows that a list leaves out."""
     found: dict[str, np.ndarray] = {}
-    for reason, rows in marked(table.table, False, path).items():
+    for reason, rows in marked(table, False, path).items():
         first = reason.partition(";")[0]
         found[first] = found[first] | rows if first in found else rows
     return found

@@ -104,7 +104,7 @@ def recommend(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.P
     """
     table = one_table(scores)
     judged = known_defects(table.columns)
-    found = statistics(table, marked(table.table, judged, None), judged)
+    found = statistics(table, marked(table, judged, None), judged)
     return decide(found, {"clean": True} if judged and not found.overruled else {})
 
 

@@ -87,7 +87,7 @@ def judge(table: ScoreTable) -> dict[str, Verdict]:
     # Each image at each size, the largest first.
     groups, member = np.unique(codes.astype(np.int64) * len(sizes) + at, return_inverse=True)
     of = [(verdicts[names[g // len(sizes)]], str(sizes[g % len(sizes)])) for g in groups.tolist()]
-    columns = {c.name: values(table.table, c.name) for c in COLUMNS if c.name in table.columns}
+    columns = {c.name: values(table.arrow(c.name)) for c in COLUMNS if c.name in table.columns}
     for column, found in columns.items():
         for (verdict, _), value in zip(of, of_images(column, found, member).tolist(), strict=True):
             verdict.values.setdefault(column, value)

@@ -1,4 +1,4 @@
-"""Selections in DuckDB give the rows of those in memory; folders of parts; what is refused."""
+"""Selections from files, read by column, are those from tables in memory; folders of parts; what is refused."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 
 import srfast
-from srfast.cli.select import command
-from srfast.coreset import duckdb_selection
-from srfast.coreset.selected_files import write_selection
+from srfast.coreset.selection import write_selection
 from srfast.coreset.settings import SelectArguments
 from srfast.errors import InputError
 from srfast.runtime import progress
+from srfast.scoring import stored
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, ScoreTable
 
@@ -88,15 +86,19 @@ SELECTIONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("arguments", SELECTIONS, ids=str)
-def test_same_rows_as_in_memory(one: Path, tmp_path: Path, arguments: dict[str, Any]) -> None:
-    expected = srfast.select(one, engine="memory", **arguments)
-    got = srfast.select(one, engine="duckdb", **arguments)
+def test_same_rows_as_in_memory(
+    one: Path, tmp_path: Path, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = srfast.select(ScoreTable.read(one), **arguments)
+    got = srfast.select(one, **arguments)
     assert got.table.equals(expected.table)
     assert got.meta == expected.meta
-    for engine in ("memory", "duckdb"):
-        write_selection([one], tmp_path / f"{engine}.parquet", SelectArguments(**arguments, engine=engine))
-    assert (tmp_path / "duckdb.parquet").read_bytes() == (tmp_path / "memory.parquet").read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["duckdb.parquet", "memory.parquet"]
+    expected.write(tmp_path / "memory.parquet")
+    for held in (0, stored.HELD):  # on disk, and in memory
+        monkeypatch.setattr(stored, "HELD", held)
+        write_selection([one], tmp_path / f"{held}.parquet", SelectArguments(**arguments))
+        assert (tmp_path / f"{held}.parquet").read_bytes() == (tmp_path / "memory.parquet").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 @pytest.mark.parametrize("order", ["des", "asc"])
@@ -112,8 +114,8 @@ def test_integers_beyond_what_a_float_holds(tmp_path: Path, order: Any) -> None:
     random_table(7, range(4), **columns).write(tmp_path / "s.parquet")
     for name in columns:
         asked: dict[str, Any] = {"method": name, "keep": 0.4, "order": order, "where": f"{name} is not null"}
-        expected = srfast.select(tmp_path / "s.parquet", engine="memory", **asked)
-        assert srfast.select(tmp_path / "s.parquet", engine="duckdb", **asked).table.equals(expected.table)
+        expected = srfast.select(ScoreTable.read(tmp_path / "s.parquet"), **asked)
+        assert srfast.select(tmp_path / "s.parquet", **asked).table.equals(expected.table)
 
 
 @pytest.mark.parametrize("arguments", SELECTIONS[::3], ids=str)
@@ -121,14 +123,14 @@ def test_shards_come_in_the_order_of_one_run(tmp_path: Path, arguments: dict[str
     paths = [tmp_path / f"shard-{i}.parquet" for i in range(3)]
     for i, path in enumerate(paths):
         random_table(i, range(i, 20, 3)).write(path)
-    expected = srfast.select(paths, engine="memory", **arguments)
-    assert srfast.select(paths, engine="duckdb", **arguments).table.equals(expected.table)
+    expected = srfast.select([ScoreTable.read(path) for path in paths], **arguments)
+    assert srfast.select(paths, **arguments).table.equals(expected.table)
     folder = tmp_path / "scores"
     folder.mkdir()
     for i, path in enumerate(paths):
         path.rename(folder / f"part-{i:08d}.parquet")
-    assert srfast.select(folder, engine="memory", **arguments).table.equals(expected.table)
-    assert srfast.select(folder, engine="duckdb", **arguments).table.equals(expected.table)
+    assert srfast.select(ScoreTable.read(folder), **arguments).table.equals(expected.table)
+    assert srfast.select(folder, **arguments).table.equals(expected.table)
 
 
 def test_parts_follow_each_other(tmp_path: Path) -> None:
@@ -138,53 +140,33 @@ def test_parts_follow_each_other(tmp_path: Path) -> None:
         ScoreTable(whole.table.slice(i * rows, rows), whole.meta).write(tmp_path / f"part-{i:08d}.parquet")
     assert ScoreTable.read(tmp_path).table.equals(whole.table)
     expected = srfast.select(whole, keep=0.3)
-    assert srfast.select(tmp_path, keep=0.3, engine="duckdb").table.equals(expected.table)
-
-
-def test_auto_takes_what_the_rows_call_for(one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from srfast.coreset import duckdb_selection as large
-    from srfast.coreset import selection
-
-    used: list[int] = []
-    kept = large.Large.kept
-    monkeypatch.setattr(large.Large, "kept", lambda self, progress: used.append(1) or kept(self, progress))
-    srfast.select(one)
-    assert not used
-    monkeypatch.setattr(selection, "SMALL", 1)
-    monkeypatch.setattr(large, "MANY", 1000)
-    srfast.select(one)
-    assert used
-    srfast.select(one, method="random")
-    assert len(used) == 1
+    assert srfast.select(tmp_path, keep=0.3).table.equals(expected.table)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    "asked",
     [
-        ({"method": "random"}, "engine: duckdb only sorts, and method 'random' draws or clusters"),
-        ({"per_image": "even"}, "per_image compares"),
-        ({"nms": 0.1}, "nms compares"),
-        ({"flat_floor": 0.1, "max_per_image": 3}, "flat_floor and max_per_image"),
-        ({"where": "loss + 1"}, "true or false"),
-        ({"where": "nothing > 1"}, "nothing"),
-        ({"where": "image::int > 1"}, "where"),
-        ({"where": "loss < -1"}, "none of the"),
-        ({"where": "exists (select 1 from '/etc/passwd')"}, "where"),
-        ({"method": "holes"}, "expected finite values to sort by"),
-        ({"keep": 0.9, "drop_hardest": 0.3}, "expected at most keep=0.699"),
+        {"where": "loss + 1"},
+        {"where": "nothing > 1"},
+        {"where": "image::int > 1"},
+        {"where": "loss < -1"},
+        {"where": "exists (select 1 from '/etc/passwd')"},
+        {"where": "exists (select 1 from names)"},
+        {"method": "holes"},
+        {"keep": 0.9, "drop_hardest": 0.3},
     ],
-)  # fmt: skip
-def test_refusals(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    ids=str,
+)
+def test_refusals(tmp_path: Path, asked: dict[str, Any]) -> None:
     holes = random_table(3, range(2), holes=lambda n: pa.array([None, *range(n - 1)]))
     holes.write(tmp_path / "scores.parquet")
-    with pytest.raises(InputError, match=message):
-        srfast.select(tmp_path / "scores.parquet", engine="duckdb", **arguments)
+    for scores in (tmp_path / "scores.parquet", holes):
+        with pytest.raises(InputError, match="column" if "method" in asked else next(iter(asked))):
+            srfast.select(scores, **asked)
 
 
-def test_refuses_tables_in_memory_and_unknown_engines(one: Path) -> None:
-    with pytest.raises(InputError, match="expected paths, got a table in memory"):
-        srfast.select(ScoreTable.read(one), engine="duckdb")
-    with pytest.raises(InputError, match="engine: expected auto, memory or duckdb, got 'spark'"):
+def test_refuses_unknown_engines(one: Path) -> None:
+    with pytest.raises(InputError, match="engine: "):
         srfast.select(one, engine="spark")  # type: ignore[arg-type]
 
 
@@ -193,52 +175,39 @@ def test_refuses_what_memory_refuses(one: Path, tmp_path: Path) -> None:
     twice = tmp_path / "twice.parquet"
     table.write(twice)
     with pytest.raises(InputError, match="occurs in more than one table"):
-        srfast.select([one, twice], engine="duckdb")
+        srfast.select([one, twice])
     ScoreTable(table.table, {**table.meta, "scale": 3}).write(twice)
     with pytest.raises(InputError, match="scale differs"):
-        srfast.select([one, twice], engine="duckdb")
+        srfast.select([one, twice])
     odd = table.table.set_column(5, "bicubic", pa.array([np.nan] * len(table), pa.float32()))
     pq.write_table(odd.replace_schema_metadata(pq.read_schema(one).metadata), twice)
     with pytest.raises(InputError, match="'bicubic': expected finite values"):
-        srfast.select(twice, engine="duckdb")
+        srfast.select(twice)
     coreset = tmp_path / "coreset.parquet"
     srfast.select(one).write(coreset)
     with pytest.raises(InputError, match="expected a score table, got a core-set"):
-        srfast.select(coreset, engine="duckdb")
+        srfast.select(coreset)
     with pytest.raises(InputError, match="without part-"):
-        srfast.select(tmp_path, engine="duckdb")
-
-
-def test_command(one: Path, tmp_path: Path) -> None:
-    said = []
-    for engine in ("memory", "duckdb"):
-        done = CliRunner().invoke(
-            command, [str(one), "-o", str(tmp_path / "c.parquet"), "--engine", engine, "--max-per-image", "5", "--json"]
-        )
-        assert done.exit_code == 0, done.output
-        said.append(done.output)
-    assert said[0] == said[1]
+        srfast.select(tmp_path)
 
 
 def test_flipped_bits_are_found(one: Path, tmp_path: Path) -> None:
-    """DuckDB does not look at the checksums of pages."""
     path = tmp_path / "s.parquet"
     data = bytearray(one.read_bytes())
     column = pq.ParquetFile(one).metadata.row_group(0).column(SCHEMA.names.index("loss"))
     data[column.data_page_offset + column.total_compressed_size // 2] ^= 1
     path.write_bytes(data)
-    for engine in ("memory", "duckdb"):
-        with pytest.raises(InputError, match=r"s\.parquet: not a readable parquet file"):
-            srfast.select(path, engine=engine)
+    with pytest.raises(InputError, match=r"s\.parquet: not a readable parquet file"):
+        srfast.select(path)
 
 
 def test_a_row_group_of_more_rows_than_memory(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table as a whole may be larger."""
     monkeypatch.setattr("srfast.data.parquet._memory", lambda: 100_000)
     with pytest.raises(InputError, match=r"refused, its 6,330 rows would take 0 MiB"):
-        srfast.select(one, engine="duckdb")
+        srfast.select(one)
     pq.write_table(pq.read_table(one), tmp_path / "groups.parquet", row_group_size=1000)
-    assert len(srfast.select(tmp_path / "groups.parquet", engine="duckdb")) == 3165
+    assert len(srfast.select(tmp_path / "groups.parquet")) == 3165
     with pytest.raises(InputError, match=r"refused, its 6,330 rows"):
         ScoreTable.read(tmp_path / "groups.parquet")
 
@@ -266,19 +235,18 @@ class Hurried:  # a bar after a millisecond instead of two seconds; what srfast'
             os.dup2(self.stdout, 1)
         return done
 duckdb.connect = Hurried
-from srfast.coreset.selected_files import write_selection
+from srfast.coreset.selection import write_selection
 from srfast.coreset.settings import SelectArguments
 slow = "(SELECT sum(sqrt(a)) FROM range(5000000) t(a)) > 0 and loss >= 0"
-asked = SelectArguments(engine=sys.argv[3], where=slow, progress=True)
-print(write_selection([sys.argv[1]], sys.argv[2], asked).selection["kept"])
+asked = SelectArguments(where=slow, progress=True)
+print(write_selection([sys.argv[1]], sys.argv[2], asked)[0]["kept"])
 """
 
 
-@pytest.mark.parametrize("engine", ["memory", "duckdb"])
-def test_no_bar_on_stdout(one: Path, tmp_path: Path, engine: str) -> None:
+def test_no_bar_on_stdout(one: Path, tmp_path: Path) -> None:
     """DuckDB would print one for a query that takes its ``progress_bar_time``."""
     done = subprocess.run(
-        [sys.executable, "-c", SLOW, str(one), str(tmp_path / "c.parquet"), engine], capture_output=True, text=True
+        [sys.executable, "-c", SLOW, str(one), str(tmp_path / "c.parquet")], capture_output=True, text=True
     )
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout == f"{len(ScoreTable.read(one)) // 2}\n"
@@ -286,12 +254,12 @@ def test_no_bar_on_stdout(one: Path, tmp_path: Path, engine: str) -> None:
 
 def test_how_far_it_is(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     """A function is told; True says it on stderr, where a terminal has a bar and others a line."""
-    monkeypatch.setattr(duckdb_selection, "BATCH", 512)
+    monkeypatch.setattr(stored, "BATCH", 512)
     seen: list[tuple[int, int, int]] = []
-    options = {"engine": "duckdb", "keep": 0.5}
+    options: dict[str, Any] = {"keep": 0.5}
     asked = SelectArguments(**options, progress=lambda *n: seen.append(n))
     kept = write_selection([one], tmp_path / "c.parquet", asked)
-    total = kept.selection["kept"]
+    total = kept[0]["kept"]
     assert seen[-1] == (total, total, total)
     assert [n[0] for n in seen] == sorted(n[0] for n in seen)
     assert len(seen) > 1

@@ -221,17 +221,12 @@ def test_levels_against_a_plain_loop() -> None:
     assert np.flatnonzero(separate(image, x, y, size, NEVER, level)).tolist() == kept
 
 
-def test_duckdb_selects_the_same(scores: Path) -> None:
+def test_files_select_the_same(scores: Path) -> None:
     pytest.importorskip("duckdb")
-    for asked in ({"keep": 0.4}, {"keep": 0.4, "max_per_image": 4}, {"keep": 0.5, "where": "shrink < 1"}):
-        memory, large = (
-            srfast.select(scores, sizes="all", engine=engine, **asked)  # type: ignore[arg-type]
-            for engine in ("memory", "duckdb")
-        )
+    for asked in ({"keep": 0.4}, {"keep": 0.4, "max_per_image": 4, "sizes": "all"}, {"where": "shrink < 1"}):
+        memory, large = (srfast.select(s, **asked) for s in (ScoreTable.read(scores), scores))
         assert large.table.equals(memory.table)
         assert large.meta["selection"]["by_size"] == memory.meta["selection"]["by_size"]
-    with pytest.raises(InputError, match="places are kept at one size"):
-        srfast.select(scores, engine="duckdb")
 
 
 def test_one_size(sized: Make) -> None:

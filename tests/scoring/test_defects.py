@@ -14,12 +14,13 @@ from PIL import Image
 
 import srfast
 from srfast.coreset.condition import passing
-from srfast.coreset.rejects import clean_rows
+from srfast.coreset.rejects import rejected
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.ops.defects import COLUMNS, defects
 from srfast.scoring.defects import thresholds
 from srfast.scoring.defects.panel import names
+from srfast.scoring.rows import Rows
 from srfast.scoring.settings import ScoreSettings
 from srfast.scoring.table import SCHEMA, ScoreTable, concatenate
 
@@ -180,20 +181,25 @@ def made_columns(rng: np.random.Generator, image: np.ndarray) -> dict[str, np.nd
     return columns
 
 
-def test_conditions_and_reasons_say_the_same() -> None:
+def test_conditions_and_reasons_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a table that is judged in stretches of whole images, and where missing values are nan instead of null."""
     rng = np.random.default_rng(0)
     image = np.sort(rng.integers(0, 90, 2000))
     columns = made_columns(rng, image)
     found = thresholds.reasons(columns, image)
     assert all(0 < rows.sum() < len(rows) for rows in found.values())
-    duckdb = pytest.importorskip("duckdb")
-    table = pa.table({"image": pa.array(image), **{k: pa.array(v, from_pandas=True) for k, v in columns.items()}})
-    for t in thresholds.THRESHOLDS:
-        assert np.array_equal(passing(table, thresholds.condition([t.column])), np.flatnonzero(~found[t.column]))
-    with duckdb.connect() as connection:
-        kept, counts = clean_rows(connection, connection.from_arrow(table), table.column_names)
-        assert len(kept.fetchall()) == (~np.any(list(found.values()), 0)).sum()
-    assert counts == {k: int(v.sum()) for k, v in found.items()}
+    pytest.importorskip("duckdb")
+    for nan_is_null in (True, False):
+        data = {k: pa.array(v, from_pandas=nan_is_null) for k, v in columns.items()}
+        table = Rows(pa.table({"image": pa.array(image), **data}), {})
+        for t in thresholds.THRESHOLDS:
+            met = passing(table, thresholds.condition([t.column]))
+            assert np.array_equal(met, np.flatnonzero(~found[t.column]))
+        for stretch in (100, 10_000):
+            monkeypatch.setattr("srfast.scoring.rows._STRETCH", stretch)
+            out, counts = rejected(table, True, None)
+            assert np.array_equal(out, np.any(list(found.values()), 0))
+            assert counts == {k: int(v.sum()) for k, v in found.items()}
 
 
 def test_what_a_share_of_the_patches_reaches() -> None:
@@ -233,7 +239,7 @@ def test_each_size_is_an_image_of_its_own(photos: Path, tmp_path: Path) -> None:
     kept = srfast.select(path, keep=1.0, clean=True, sizes="all")
     assert set(kept["shrink"][kept["image"] == "b.jpg"]) <= {0.5}
     pytest.importorskip("duckdb")
-    assert srfast.select(path, keep=1.0, clean=True, engine="duckdb", sizes="all").table.equals(kept.table)
+    assert srfast.select(path, keep=1.0, clean=True, sizes="all").table.equals(kept.table)
     assert srfast.select(path, keep=1.0, where=kept.meta["selection"]["cleaned"], sizes="all").table.equals(kept.table)
 
 

@@ -92,7 +92,7 @@ def cases(inputs: Path) -> list[Case]:
              older=["select", every, "--keep", "0.6", "-o"]),
         Case("select by a list", ["select", few, "--reject", f"{inputs}/rejects.csv", "-o"], "c.parquet"),
         Case("select by likeness", ["select", few, "--method", "similar", "--target", tests, "-o"], "c.parquet"),
-        Case("select on disk", ["select", every, "--keep", "0.3", "--engine", "duckdb", "-o"], "c.parquet"),
+        Case("select on disk", ["select", every, "--keep", "0.3", "-o"], "c.parquet"),
         Case("dedup", ["dedup", few, "--against", tests, "-o"], "marked.parquet"),
         Case("join", ["join", few, other, "-o"], "joined.parquet"),
         Case("influence", ["influence", few, "--target", test, "-o"], "helped.parquet", torch=True),

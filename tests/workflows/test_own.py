@@ -53,8 +53,6 @@ def test_a_function_sorts(scores: Path) -> None:
     want = srfast.select(scores, keep=0.3, order="asc")
     assert own.table.equals(want.table)
     assert own.meta["selection"]["method"] == "upwards"
-    with pytest.raises(InputError, match="engine: duckdb only sorts, and the method is a function"):
-        srfast.select(scores, method=upwards, engine="duckdb")
 
 
 @pytest.mark.parametrize(

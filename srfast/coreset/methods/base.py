@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from srfast.scoring.rows import Rows
+from srfast.scoring.rows import Rows, at
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,11 @@ class Pool:
 
     def column(self, name: str) -> np.ndarray:
         """A column of the pool's patches [n]."""
-        return self.table.column(name)[self.rows]
+        return self.of(self.table.column(name))
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """Of numbers for each row of the table [N], those of the pool's patches [n]."""
+        return values if len(self) == len(values) else at(values, self.rows)
 
 
 Key = Callable[[Rows], np.ndarray]

@@ -58,7 +58,7 @@ def find(method: Any, columns: tuple[str, ...] = ()) -> Method:
 def _number_of(function: Any, table: Any) -> np.ndarray:
     """The numbers that a function returns for the rows of a table, one finite number for each."""
     name = getattr(function, "__name__", "method")
-    values = np.asarray(function(table))
+    values = np.asarray(function(table.whole()))
     if values.shape != (len(table),) or values.dtype.kind not in "fiub":
         raise InputError(
             f"method: expected {name} to return {len(table)} numbers, one per row, got {values.dtype} "

@@ -9,14 +9,17 @@ import pyarrow as pa
 
 from srfast.coreset.methods.base import Key, Method, Pool
 from srfast.errors import InputError
-from srfast.scoring.rows import Rows, numbers
-from srfast.scoring.table import arrow
+from srfast.scoring.rows import Rows, at, numbers
+
+_PIECE = 1 << 22
 
 
 def column(name: str, table: Rows) -> np.ndarray:
     """A numeric column as it is; missing integers are 0, so that the others stay exact."""
-    values = table.table.column(name)
-    return numbers(values.fill_null(0) if pa.types.is_integer(values.type) and values.null_count else values)
+    if not pa.types.is_integer(table.schema.field(name).type):
+        return table.column(name)
+    values = table.arrow(name)
+    return numbers(values.fill_null(0)) if values.null_count else table.column(name)
 
 
 def check_finite(name: str, table: Rows, rows: np.ndarray) -> None:
@@ -25,8 +28,7 @@ def check_finite(name: str, table: Rows, rows: np.ndarray) -> None:
     Raises:
         InputError: in one of these rows, its value is missing or not finite.
     """
-    values = table.table.column(name).take(arrow(rows, np.int64))
-    if values.null_count or not np.isfinite(numbers(values)).all():
+    if not np.isfinite(at(table.column(name), rows)).all():
         raise InputError(f"column {name!r}: expected finite values to sort by, got missing ones or nan")
 
 
@@ -53,28 +55,34 @@ def relative(table: Rows) -> np.ndarray:
 
 def descending(values: np.ndarray, order: str) -> np.ndarray:
     """Positions by value, highest first, or lowest first for "asc"; ties by position."""
-    if values.dtype == np.float32 and not np.isnan(values).any():
-        return _ascending(values if order == "asc" else -values)
+    if values.dtype == np.float32 and len(values) < 1 << 32 and not np.isnan(values).any():
+        return _sorted_keys(values, order)
     if order == "asc":
         return np.argsort(values, kind="stable")
     # -values would wrap for unsigned integers and the smallest integer.
     return np.argsort(-values if values.dtype.kind == "f" else ~values, kind="stable")
 
 
-def _ascending(values: np.ndarray) -> np.ndarray:
-    """Stable positions of float32 without nan, by one sort of integers with the value above the position."""
-    bits = (values + np.float32(0)).view(np.int32)  # + 0: so that -0 ties with 0
-    bits ^= (bits >> 31) & 0x7FFFFFFF  # negative floats: the larger the bits, the smaller the value
-    keys = bits.astype(np.int64)
-    keys <<= 32
-    keys |= np.arange(len(keys))
+def _sorted_keys(values: np.ndarray, order: str) -> np.ndarray:
+    """Positions of float32 without nan, by one sort of integers with the value above the position."""
+    keys = np.empty(len(values), np.int64)
+    for i in range(0, len(values), _PIECE):
+        part = values[i : i + _PIECE]
+        bits = ((part if order == "asc" else -part) + np.float32(0)).view(np.int32)  # + 0: so that -0 ties with 0
+        bits ^= (bits >> 31) & 0x7FFFFFFF  # negative floats: the larger the bits, the smaller the value
+        keys[i : i + _PIECE] = (bits.astype(np.int64) << 32) | np.arange(i, i + len(part))
     keys.sort()
-    keys &= 0xFFFFFFFF
-    return keys
+    positions = keys.view(np.uint32)  # the lower halves move to the front of the same memory
+    for i in range(0, len(keys), _PIECE):
+        part = keys[i : i + _PIECE] & 0xFFFFFFFF
+        positions[i : i + len(part)] = part
+    del positions
+    keys.resize((len(values) + 1) // 2, refcheck=False)
+    return keys.view(np.uint32)[: len(values)]
 
 
 def _sorted(key: Key, pool: Pool) -> np.ndarray:
-    return descending(key(pool.table)[pool.rows], pool.order)
+    return descending(pool.of(key(pool.table)), pool.order)
 
 
 def by_key(key: Key, source: str) -> Method:

@@ -1,0 +1,273 @@
+"""Score tables in files, of which a column is read when it is needed, so that they may be larger than memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from srfast.data.images import stays_inside
+from srfast.data.parquet import opened
+from srfast.data.shrink import COLUMN
+from srfast.errors import InputError
+from srfast.scoring.metadata import about_images, parse_meta
+from srfast.scoring.rows import Rows, at, numbers
+from srfast.scoring.shards import check_together, checked_shards, in_order, part_files
+from srfast.scoring.table import SCHEMA, ScoreTable, arrow, check_columns, check_scored, with_extras
+
+BATCH = 1 << 18
+"""Rows that are handed out at once."""
+HELD = 1 << 28
+"""Bytes of rows from which on their columns wait on disk to be handed out."""
+_NUMBERS = SCHEMA.remove(0)
+
+
+class Stored(Rows):
+    """The rows of parquet files, as ``ScoreTable.read`` and ``concatenate`` put them together.
+
+    The columns of every table are checked when it is made. Of them, the loss stays in memory, and where the rows of an
+    image begin.
+
+    Args:
+        scores: Files and folders of parts; several are shards of one dataset.
+        allow_missing_shards: As for ``one_table``.
+
+    Raises:
+        InputError: ``one_table`` would refuse them, or a loss, a ``bicubic`` or a ``sobel`` is not finite.
+    """
+
+    def __init__(self, scores: Sequence[str | os.PathLike[str]], allow_missing_shards: bool = False) -> None:
+        self._paths = [p for item in map(Path, scores) for p in (part_files(item) if item.is_dir() else [item])]
+        metas, self._schemas = [], []
+        for path in self._paths:
+            with opened(path, whole=False) as file:
+                schema = file.schema_arrow
+            meta = about_images(parse_meta(path, schema.metadata))
+            check_scored(path, meta)
+            check_columns(path, schema.empty_table(), SCHEMA)
+            metas.append(meta)
+            self._schemas.append(schema.remove_metadata())
+        check_together([str(p) for p in self._paths], metas, self._schemas)
+        object.__setattr__(self, "meta", checked_shards(metas, allow_missing_shards))
+        self._pieces: tuple[np.ndarray, ...] | None = None
+        self._whole: pa.Table | None = None
+        self._read_base(len(scores) > 1)
+
+    def _read_base(self, several: bool) -> None:
+        losses: list[np.ndarray] = []
+        names: dict[str, int] = {}
+        starts: list[int] = []
+        ids: list[int] = []
+        ends: list[tuple[int, int]] = []
+        row, unsorted = 0, False
+        places = [name for name in (COLUMN, "y", "x") if name in self._schemas[0].names]
+        wanted = list(dict.fromkeys([*SCHEMA.names, *places]))
+        for path in self._paths:
+            first, last = len(ids), dict[str, Any]()
+            for part in self._groups(path, wanted):
+                check_columns(path, part, _NUMBERS)
+                for name in ("loss", "bicubic", "sobel"):
+                    if not np.isfinite(numbers(part.column(name))).all():
+                        raise InputError(f"{path}: column {name!r}: expected finite values")
+                images, code = _coded(path, part.column("image"))
+                begins = np.flatnonzero(np.r_[True, code[1:] != code[:-1]])
+                found = [names.setdefault(images[c], len(names)) for c in code[begins].tolist()]
+                if len(ids) > first and ids[-1] == found[0]:  # goes on in the next row group
+                    begins, found = begins[1:], found[1:]
+                unsorted |= len(self._paths) > 1 and _unsorted(part, places, begins, last)
+                starts += (begins + row).tolist()
+                ids += found
+                row += len(part)
+                losses.append(numbers(part.column("loss")).copy())
+            if len(ids) > first:
+                ends.append((ids[first], ids[-1]))
+        for name in names:
+            if not stays_inside(name):
+                raise InputError(f"{self._paths[0]}: image {name!r}: expected a path inside the root")
+        self._rows, self._names = row, list(names)
+        self._starts, self._ids = np.array([*starts, row]), np.array(ids, np.int32)
+        of = self._names
+        follow = all(of[a[1]] < of[b[0]] for a, b in pairwise(ends))
+        if several or not follow:
+            if unsorted or len(names) < len(ids):
+                tables = [self._read(path) for path in self._paths]
+                self._whole = in_order(tables, [str(p) for p in self._paths])
+            elif not follow or any(of[a] > of[b] for a, b in pairwise(ids)):
+                self._arrange(np.array(sorted(range(len(ids)), key=lambda i: of[ids[i]])))
+        pa.default_memory_pool().release_unused()
+        self._loss = self._arranged(losses) if self._whole is None else numbers(self._whole.column("loss"))
+
+    def _arrange(self, order: np.ndarray) -> None:
+        """Puts the images' rows into another order."""
+        self._pieces = self._starts[:-1][order], self._starts[1:][order]
+        self._starts = np.concatenate([[0], np.cumsum(self._pieces[1] - self._pieces[0])])
+        self._ids = self._ids[order]
+
+    def _arranged(self, parts: list[np.ndarray]) -> np.ndarray:
+        values = np.concatenate(parts) if len(parts) != 1 else parts[0]
+        parts.clear()
+        if self._pieces is None:
+            return values
+        return np.concatenate([values[a:b] for a, b in self._bounds()])
+
+    def _bounds(self) -> Iterator[tuple[int, int]]:
+        """Where the rows of each image lie in the files."""
+        assert self._pieces is not None
+        return zip(*(p.tolist() for p in self._pieces), strict=True)
+
+    def _groups(self, path: Path, columns: list[str]) -> Iterator[pa.Table]:
+        """The row groups of a file, with images as codes."""
+        with opened(path, whole=False, read_dictionary=["image"]) as file:
+            for group in range(file.metadata.num_row_groups):
+                if file.metadata.row_group(group).num_rows:
+                    yield file.read_row_group(group, columns)
+
+    def _read(self, path: Path) -> pa.Table:
+        with opened(path) as file:
+            return file.read().select(self.columns)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def schema(self) -> pa.Schema:
+        return with_extras(SCHEMA, self._schemas[0])
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.schema.names)
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """All columns, in memory."""
+        if self._whole is not None:
+            return self._whole
+        table = pa.concat_tables([self._read(path) for path in self._paths])
+        if self._pieces is not None:
+            table = pa.concat_tables(table.slice(a, b - a) for a, b in self._bounds())
+        return table.replace_schema_metadata(None)
+
+    def whole(self) -> Rows:
+        return ScoreTable(self.table, self.meta)
+
+    def arrow(self, name: str) -> pa.ChunkedArray:
+        if self._whole is not None:
+            return self._whole.column(name)
+        if name == "image":
+            return pa.chunked_array([pa.DictionaryArray.from_arrays(self.coded()[1], self._dictionary)])
+        chunks = [c for path in self._paths for part in self._groups(path, [name]) for c in part.column(name).chunks]
+        column = pa.chunked_array(chunks, self.schema.field(name).type)
+        if self._pieces is not None:
+            pieces = [c for a, b in self._bounds() for c in column.slice(a, b - a).chunks]
+            column = pa.chunked_array(pieces, column.type)
+        return column
+
+    def column(self, name: str) -> np.ndarray:
+        if name not in self.columns:
+            raise InputError(f"column: expected one of {', '.join(self.columns)}, got {name!r}")
+        values = self._dense(name)
+        return numbers(self.arrow(name)) if values is None else values
+
+    def _dense(self, name: str) -> np.ndarray | None:
+        """A column of numbers, of which none is missing, without a second copy of it; None for others."""
+        if name == "loss":
+            return self._loss
+        kind = self.schema.field(name).type
+        if self._whole is not None or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            return None
+        parts: list[np.ndarray] = []
+        for path in self._paths:
+            for part in self._groups(path, [name]):
+                if part.column(name).null_count:
+                    return None
+                parts.append(numbers(part.column(name)).copy())
+        return self._arranged(parts)
+
+    def coded(self) -> tuple[list[Any], np.ndarray]:
+        if self._whole is not None:
+            return super().coded()
+        return self._names, np.repeat(self._ids, np.diff(self._starts))
+
+    def taken(self, rows: np.ndarray, beside: Path | None = None) -> Iterator[pa.Table]:
+        widths = [kind.bit_width // 8 if pa.types.is_primitive(kind) else 4 for kind in self.schema.types]
+        if self._whole is not None or len(rows) * sum(widths) <= HELD:
+            columns = {name: self._taken(name, rows) for name in self.columns}
+            for i in range(0, len(rows), BATCH):
+                yield self._batch({name: c[i : i + BATCH] for name, c in columns.items()})
+            return
+        with TemporaryDirectory(prefix=".srfast-select-", dir=beside) as folder:
+            held: dict[str, Any] = {}
+            for i, name in enumerate(self.columns):
+                values = self._taken(name, rows)
+                if isinstance(values, np.ndarray):
+                    values.tofile(file := Path(folder) / str(i))
+                    values = file, values.dtype
+                held[name] = values
+            for i in range(0, len(rows), BATCH):
+                yield self._batch({name: _slice(c, i) for name, c in held.items()})
+
+    def _taken(self, name: str, rows: np.ndarray) -> Any:
+        """A column at some rows: numbers, codes of images, or what Arrow alone can hold."""
+        if name == "image" and self._whole is None:
+            return at(self.coded()[1], rows)
+        values = self._dense(name)
+        return self.arrow(name).take(arrow(rows, np.int64)) if values is None else at(values, rows)
+
+    @cached_property
+    def _dictionary(self) -> pa.Array:
+        return pa.array(self._names, pa.string())
+
+    def _batch(self, columns: dict[str, Any]) -> pa.Table:
+        made = []
+        for name, values in columns.items():
+            if isinstance(values, np.ndarray):
+                array = arrow(values, values.dtype.type)
+                values = self._dictionary.take(array) if name == "image" else array
+            made.append(values)
+        return pa.table(made, schema=self.schema)
+
+
+def _slice(held: Any, i: int) -> Any:
+    if not isinstance(held, tuple):
+        return held[i : i + BATCH]
+    path, dtype = held
+    return np.fromfile(path, dtype, BATCH, offset=i * dtype.itemsize)
+
+
+def _unsorted(part: pa.Table, places: list[str], begins: np.ndarray, last: dict[str, Any]) -> bool:
+    """Whether the rows of an image are in another order than that of a score table, or one of them occurs twice.
+
+    Args:
+        part: Rows that follow those of ``last``.
+        places: The columns by which they are sorted, the first of them descending if it is ``shrink``.
+        begins: The rows at which another image begins.
+        last: The last row before them, which is replaced by theirs.
+    """
+    before, same = np.zeros(len(part), bool), np.ones(len(part), bool)
+    for name in places:
+        values = numbers(part.column(name)).astype(np.float64)
+        steps = np.diff(values, prepend=last.get(name, np.nan)) * (-1 if name == COLUMN else 1)
+        before |= same & (steps < 0)
+        same &= steps == 0
+        last[name] = values[-1]
+    before |= same
+    before[begins] = False
+    return bool(before.any())
+
+
+def _coded(path: Path, column: pa.ChunkedArray) -> tuple[list[Any], np.ndarray]:
+    if column.null_count:
+        raise InputError(f"{path}: column 'image': expected no missing values")
+    whole = column.unify_dictionaries().combine_chunks()
+    whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+    try:
+        return whole.dictionary.to_pylist(), numbers(pa.chunked_array([whole.indices]))
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: column 'image': expected names in UTF-8") from None
