@@ -76,12 +76,17 @@ class LowRes:
         """
         hr = PurePosixPath(name)
         stem = self.folder / hr.parent / self.template.replace("{}", hr.stem)
-        tried = [hr.suffix, *sorted(s for s in SUFFIXES if s != hr.suffix.lower())]
-        for suffix in tried:
-            path = stem.with_name(stem.name + suffix)
-            if path.is_file():
-                return path
-        near = _by_name(str(stem.parent), _changed(stem.parent)).get(_short(hr.stem), []) if self.endings else []
+        exact, short = _by_name(str(stem.parent), _changed(stem.parent))
+        there = [stem.with_name(n) for n in exact.get(stem.name, [])]
+        if not there:  # written just now, or in another case where that does not count
+            suffixes = [hr.suffix, *sorted(s for s in SUFFIXES if s != hr.suffix.lower())]
+            there = [stem.with_name(stem.name + suffix) for suffix in suffixes]
+        found = [path for path in there if path.is_file()]
+        if len({path.suffix.lower() for path in found}) > 1:
+            raise InputError(f"{found[0]}: is the LR image of {name}, and {found[1].name} is too; leave one of them")
+        if found:
+            return found[0]
+        near = short.get(_short(hr.stem), []) if self.endings else []
         if len(near) > 1:
             raise InputError(
                 f"{stem.parent}: {near[0]} and {near[1]} may both be the LR image of {name}; `lr_template` says which"
@@ -124,14 +129,17 @@ def _changed(folder: Path) -> int:
 
 
 @lru_cache(maxsize=256)
-def _by_name(folder: str, changed: int) -> dict[str, list[str]]:
-    """The images of a folder, as it was at that time, by their short names."""
-    found: dict[str, list[str]] = {}
+def _by_name(folder: str, changed: int) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The images of a folder, as it was at that time, by their names without suffix, and by their short names."""
+    exact: dict[str, list[str]] = {}
+    short: dict[str, list[str]] = {}
     with suppress(OSError):
         for name in sorted(os.listdir(folder)):
-            if Path(name).suffix.lower() in SUFFIXES:
-                found.setdefault(_short(Path(name).stem), []).append(name)
-    return found
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in SUFFIXES:
+                exact.setdefault(stem, []).append(name)
+                short.setdefault(_short(stem), []).append(name)
+    return exact, short
 
 
 def check_apart(pairs: Iterable[tuple[str | Path, Path]]) -> None:

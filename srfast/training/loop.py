@@ -17,14 +17,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from srfast.data.atomic import checksum
 from srfast.data.files import output_folder
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
 from srfast.models import registry as models
 from srfast.runtime.interrupts import finishing
 from srfast.training import arguments, checkpoint, idle_cores
 from srfast.training import log as logs
 from srfast.training.distributed import World, join, leave
 from srfast.training.log import Log
-from srfast.training.objective import LOSSES, optimizer
+from srfast.training.objective import LOSSES, check_diverged, optimizer
 from srfast.training.plan import Plan
 from srfast.training.store import Batches, Feed, PairStore
 
@@ -96,7 +96,7 @@ def train(
     Raises:
         InputError: settings are out of range, ``out`` holds a run that is not to be resumed or files of others, or the
             checkpoint is corrupt or was made with other settings.
-        RunError: the loss is no longer finite, the disk is full, or another process trains into ``out``.
+        RunError: the loss is not finite or has diverged, the disk is full, or another process trains into ``out``.
         KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP came; the step was finished and a checkpoint written.
     """
     plan.check()
@@ -228,7 +228,7 @@ class _Runner:
                     save = done or self.step % save_every == 0
                     # An interrupt leaves no row: the log of a resumed run is that of one that was not interrupted.
                     if ask or save or self.step % log_every == 0:
-                        self.loss = self._mean_loss()
+                        self.loss = self._mean_loss(save)
                         self.total.zero_()
                         self.summed = 0
                         score = self._score(evaluate) if ask and evaluate and log else None
@@ -251,13 +251,11 @@ class _Runner:
             self.step, self.loss, self.out / checkpoint.MODEL, psnr, ssim, time.perf_counter() - began, waited
         )
 
-    def _mean_loss(self) -> float:
+    def _mean_loss(self, save: bool) -> float:
         loss = self.world.mean(self.total.clone()) / max(1, self.summed)
-        if not math.isfinite(loss):
-            raise RunError(
-                f"the loss is {loss} at step {self.step}; lower the learning rate or train in fp32"
-                + (f" ({self.last} holds the last good state)" if self.last.exists() else "")
-            )
+        inner = self.patch - 2 * self.plan.recipe.loss_border * self.plan.scale
+        last = f" ({self.last} holds the last good state)" if self.last.exists() else ""
+        check_diverged(self.plan.recipe.loss, loss, inner, self.step, save, last)
         return loss
 
     def _update(self, net: nn.Module, feed: Feed) -> Tensor:
@@ -331,7 +329,7 @@ class _Runner:
         The checkpoint confirms that the step is done. It is written after the log and the weights, and names the
         weights' checksum: a run that ends in between continues from the checkpoint before.
         """
-        self._mean_loss()
+        self._mean_loss(True)
         total = self.world.mean(self.total.clone())
         rngs = [checkpoint.rng_state()]
         if self.world.size > 1:

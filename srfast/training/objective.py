@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srfast.errors import InputError
+from srfast.errors import InputError, RunError
 from srfast.training.recipes import Recipe, fits
 from srfast.training.soap import SOAP
+
+FAR = 100
+"""Times the loss of a black image in place of a white one that a model may have where it is saved."""
 
 
 def _euclidean(sr: Tensor, hr: Tensor) -> Tensor:
@@ -20,6 +24,27 @@ def _euclidean(sr: Tensor, hr: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "mse": F.mse_loss, "euclidean": _euclidean}
+
+
+def check_diverged(name: str, loss: float, side: int, step: int, saved: bool, last: str = "") -> None:
+    """Refuses a loss that is not finite, and before a model is saved one that no image could have.
+
+    Args:
+        name: The name of the loss.
+        loss: Its mean over the updates since the last row of the log.
+        side: Side of the crops that it compares.
+        step: The number of updates.
+        saved: Whether the model is about to be saved.
+        last: What the message says of the last good state.
+
+    Raises:
+        RunError: the loss is not finite, or ``FAR`` times that of a black image in place of a white one.
+    """
+    black, white = (torch.full((1, 3, side, side), value) for value in (0.0, 1.0))
+    worst = float(LOSSES[name](black, white))
+    if not math.isfinite(loss) or (saved and loss > FAR * worst):
+        beside = f", and {worst:.3g} for black in place of white" if math.isfinite(loss) else ""
+        raise RunError(f"the loss is {loss:.3g} at step {step}{beside}; lower the learning rate or train in fp32{last}")
 
 
 def optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from srfast.data.images import counted, find_images, read_rgb, shard_of
+from srfast.data.lowres import LowRes
 from srfast.errors import InputError
 from srfast.scoring.settings import ScoreArguments
 
@@ -147,3 +148,18 @@ def test_shards_are_disjoint_and_cover(n: int, tmp_path: Path) -> None:
 def test_wrong_shards_are_named(shard: tuple[int, int]) -> None:
     with pytest.raises(InputError, match=r"^shard: expected"):
         shard_of([], shard)
+
+
+def test_two_lr_images_of_one_name_are_refused(tmp_path: Path) -> None:
+    """One of them was taken without a word."""
+    touch(tmp_path / "a.png", tmp_path / "a.bmp", tmp_path / "b.JPG", tmp_path / "a.txt", tmp_path / "c.png")
+    pairs = LowRes(tmp_path)
+    assert pairs.find("b.png") == tmp_path / "b.JPG"
+    assert pairs.find("c.png") == tmp_path / "c.png"
+    for name in ("a.png", "a.tif"):
+        with pytest.raises(
+            InputError, match=rf"a\.bmp: is the LR image of {name}, and a\.png is too; leave one of them"
+        ):
+            pairs.find(name)
+    (tmp_path / "a.bmp").unlink()
+    assert pairs.find("a.tif") == tmp_path / "a.png"

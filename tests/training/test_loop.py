@@ -20,6 +20,7 @@ from srfast import models
 from srfast.errors import InputError, RunError
 from srfast.models.loading import load_model, load_state
 from srfast.training.loop import train
+from srfast.training.objective import check_diverged
 from srfast.training.plan import Plan
 from srfast.training.recipes import Recipe
 from srfast.training.sources import open_store
@@ -250,6 +251,15 @@ def test_a_loss_that_is_not_finite_stops_the_run(store: PairStore, tmp_path: Pat
     with pytest.raises(RunError, match="loss is"):
         train(plan(50, lr=1e18, ema=0.0), store, tmp_path, log_every=99, save_every=20, quiet=True)
     assert not (tmp_path / "last.pt").exists()
+
+
+@pytest.mark.parametrize("loss", ["l1", "mse", "euclidean"])
+def test_a_loss_that_no_image_has_is_no_result(loss: str, store: PairStore, tmp_path: Path) -> None:
+    """A training that ended at a loss of 1e26 wrote its weights, and its exit code was 0."""
+    with pytest.raises(RunError, match=r"the loss is \S+e\+\d+ at step 2, and \S+ for black in place of white; lower"):
+        train(plan(2, lr=10.0, ema=0.0, loss=loss), store, tmp_path, log_every=99, quiet=True)
+    assert not (tmp_path / "model.safetensors").exists()
+    check_diverged(loss, 1.0, 24, 1, True)
 
 
 @pytest.mark.parametrize(
