@@ -25,6 +25,8 @@ _NAMES = {
     "dedup": "srfast.coreset.duplicates",
     "CorePatches": "srfast.coreset.dataset",
     "export": "srfast.exporting.job",
+    "manifest": "srfast.coreset.publishing",
+    "rebuild": "srfast.coreset.rebuilding",
     "degrade": "srfast.workflows.degrading",
     "psnr": "srfast.evaluation.metrics",
     "ssim": "srfast.evaluation.metrics",
@@ -39,6 +41,8 @@ _NAMES = {
     "export_onnx": "srfast.scoring.backends.onnx.graph",
     "build_info": "srfast.ops.native",
     "Exported": "srfast.exporting.job",
+    "Manifest": "srfast.coreset.publishing",
+    "Rebuilt": "srfast.coreset.rebuilding",
     "Degraded": "srfast.workflows.degrading",
     "Audited": "srfast.workflows.auditing",
     "Pruned": "srfast.workflows.pruning",
@@ -81,6 +85,10 @@ if TYPE_CHECKING:
     from srfast.coreset.dataset import CorePatches as CorePatches
     from srfast.coreset.duplicates import dedup as dedup
     from srfast.coreset.influence import influence as influence
+    from srfast.coreset.publishing import Manifest as Manifest
+    from srfast.coreset.publishing import manifest as manifest
+    from srfast.coreset.rebuilding import Rebuilt as Rebuilt
+    from srfast.coreset.rebuilding import rebuild as rebuild
     from srfast.coreset.selection import CoreSet as CoreSet
     from srfast.coreset.selection import select as select
     from srfast.coreset.settings import Column as Column

@@ -287,6 +287,17 @@ def text(expected: str) -> Kind:
     return Kind(expected, plain)
 
 
+def texts(expected: str) -> Kind:
+    """Takes one text or several."""
+    one = text(expected)
+
+    def plain(value: Any) -> tuple[str, ...]:
+        given = [value] if isinstance(value, (str, os.PathLike)) else list(value)
+        return tuple(one.plain(os.fspath(item)) for item in given)
+
+    return Kind(expected, plain)
+
+
 def path(expected: str = "a path", *, absolute: bool = False) -> Kind:
     """Takes a path and keeps it as a string; an empty one would be the working folder."""
 

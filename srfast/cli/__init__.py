@@ -33,6 +33,8 @@ COMMANDS = {
     "dedup": "Find near-duplicates, and patches that are in test images.",
     "stats": "Show the statistics of a score table.",
     "export": "Write a core-set as files that a trainer reads.",
+    "manifest": "Write which images and patches a core-set holds, by hash.",
+    "rebuild": "Make the core-set of a manifest from copies of its images.",
     "degrade": "Make LR images by a degradation, the same for everyone.",
     "report": "Write a self-contained HTML report.",
     "view": "Look at every patch of a score table in the browser.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, NewType
 
 from srfast.errors import InputError
@@ -22,6 +23,7 @@ from srfast.settings import (
     path,
     setting,
     text,
+    texts,
     whole,
 )
 
@@ -87,6 +89,10 @@ SCORES = ("loss", "bicubic", "sobel")
 """Numeric columns that every score table has, and that may be sorted by."""
 POSITIONAL = ("keep", "order", "drop_hardest", "method", "max_per_image", "seed")
 """The settings that ``srfast.select`` once took by position."""
+
+
+def _date(value: Any) -> str:
+    return date.fromisoformat(value).isoformat()
 
 
 def _listed(choices: dict[str, str]) -> str:
@@ -288,3 +294,61 @@ ARGUMENTS = tuple(Selection.__dataclass_fields__)
 def share(fraction: float, n: int) -> int:
     """The number of patches that is that fraction of n, rounded half up."""
     return int(fraction * n + 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestArguments(Settings):
+    """The settings of ``srfast.manifest``."""
+
+    name: str | None = setting(None, "Name of the selection.", text("a name"), shown="that of the folder")
+    licence: str | None = setting(
+        None, "Licence of the selection, by its URL or name. It does not concern the images.", text("a licence")
+    )
+    url: str | None = setting(None, "Address at which the selection is published.", text("an address"))
+    creator: str | None = setting(None, "Who made the selection.", text("a name"))
+    published: str | None = setting(
+        None, "Date of publication, such as 2026-01-31.", Kind("a date such as 2026-01-31", _date), metavar="DATE"
+    )
+    source: tuple[str, ...] = setting(
+        (),
+        "Where the images are from: DATASET=URL for all of them, or a CSV file with the columns image, dataset, "
+        "version, licence and url, where image is the path of an image or the beginning of it. Repeatable.",
+        texts("DATASET=URL, or a CSV file"),
+        repeated=True,
+        metavar="DATASET=URL|CSV",
+    )
+    rejects: str | os.PathLike[str] | None = setting(
+        None,
+        "List of rejects, as `audit` writes it, whose images are published by hash with their reasons.",
+        path(),
+        metavar="CSV",
+    )
+    run: tuple[str, ...] = setting(
+        (),
+        "Folder of a training, or JSON of an evaluation, whose settings and numbers are published. Repeatable.",
+        texts("folders of trainings or JSON files"),
+        repeated=True,
+        metavar="RUN",
+    )
+    root: str | os.PathLike[str] | None = images_root(path())
+    progress: Progress | bool | None = setting(
+        None, "True shows a bar; a function is called with (images done, images in all, patches).", ANY, python=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuildArguments(Settings):
+    """The settings of ``srfast.rebuild``."""
+
+    output: str | os.PathLike[str] | None = setting(None, "Core-set to write, such as coreset.parquet.", path())
+    partial: bool = setting(
+        False, "Go on without the images that are not there as the manifest has them, and note them.", SWITCH
+    )
+    verify: bool = setting(False, "Check the images only; nothing is written.", SWITCH)
+    progress: Progress | bool | None = setting(
+        None, "True shows a bar; a function is called with (images done, images in all, patches).", ANY, python=True
+    )
+
+    def together(self) -> None:
+        if self.verify == (self.output is not None):
+            raise InputError("output: expected a core-set to write, or `verify`, and not both")

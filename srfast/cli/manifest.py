@@ -1,0 +1,37 @@
+"""``srfast manifest``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from srfast.cli.options import emit, json_option, quiet, result, settings
+from srfast.coreset.settings import ManifestArguments
+
+
+@click.command("manifest", short_help="Write which images and patches a core-set holds, by hash.")
+@click.argument("coreset", type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to make.")
+@settings(ManifestArguments)
+@json_option()
+def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
+    """Write which images and patches CORESET holds, by hash and without pixels, as a folder to publish.
+
+    `srfast rebuild` makes the core-set again from the images, whatever their names. A command that was interrupted
+    goes on when it is given again.
+    """
+    ManifestArguments(**options)  # before anything heavy is imported
+    from srfast.coreset.publishing import manifest
+
+    made = manifest(coreset, output, progress=not quiet(), **options)
+    if as_json:
+        emit(
+            {
+                "output": output, "root_sha256": made.root, "patches": made.patches, "images": made.images,
+                "rejected": made.rejected, "bytes": made.bytes,
+            }
+        )  # fmt: skip
+        return
+    result(f"{made.patches:,} patches of {made.images:,} images, {made.rejected:,} rejected images -> {output}")
+    result(f"root hash {made.root}")

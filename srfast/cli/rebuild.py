@@ -1,0 +1,55 @@
+"""``srfast rebuild``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from srfast.cli.options import emit, json_option, one_line, quiet, result, say, settings
+from srfast.coreset.settings import RebuildArguments
+
+if TYPE_CHECKING:
+    from srfast.coreset.rebuilding import Rebuilt
+
+
+@click.command("rebuild", short_help="Make the core-set of a manifest from copies of its images.")
+@click.argument("manifest", type=click.Path())
+@click.option(
+    "--images",
+    required=True,
+    multiple=True,
+    metavar="DIR...",
+    type=click.Path(),
+    help="Images, or folders of them, in which those of MANIFEST are looked for. Repeatable.",
+)
+@settings(RebuildArguments, output={"short": ["-o"]})
+@json_option()
+def command(manifest: str, images: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Make the core-set of MANIFEST, a folder of `srfast manifest`, from copies of its images.
+
+    Images are found by their contents, whatever their names, and each patch is verified. What is missing, has other
+    pixels or is there twice is listed, and nothing is written then without --partial.
+    """
+    RebuildArguments(**options)  # before anything heavy is imported
+    from srfast.coreset.rebuilding import NotAllThere, rebuild
+
+    try:
+        made = rebuild(manifest, images, progress=not quiet(), **options)
+    except NotAllThere as error:
+        _told(error.rebuilt, as_json, options["output"])
+        raise
+    _told(made, as_json, options["output"])
+    if not as_json:
+        done = f"-> {options['output']}" if options["output"] else "are as the manifest has them"
+        result(one_line(f"{made.patches:,} patches of {made.images:,} images {done}"))
+
+
+def _told(made: Rebuilt, as_json: bool, output: str | None) -> None:
+    if as_json:
+        problems = [vars(problem) for problem in made.problems]
+        about = {"output": output if made.coreset is not None else None, "root_sha256": made.root}
+        emit({**about, "images": made.images, "patches": made.patches, "problems": problems})
+        return
+    for problem in made.problems:
+        say(str(problem))

@@ -1,0 +1,247 @@
+"""A core-set without its pixels: which images and patches it holds, by hash, so that others can make it again.
+
+A manifest is a folder of three files. ``sources.parquet`` has one row an image, ``patches.parquet`` one row a patch.
+``manifest.json`` describes both as an MLCommons Croissant 1.1 data set (``srfast.coreset.croissant``). Its key
+``srfast`` says how the core-set was made (``about``), and has the root hash.
+
+The root hash is SHA-256 over lines of ASCII text, each ended by a line feed. They are ``srfast manifest 1``; ``about``
+as JSON with sorted keys; ``sources N`` and a line for each source; ``patches M`` and a line for each patch. A line of a
+row is a JSON array of the columns in the order of the schema, without spaces; of a float32 it has the eight hexadecimal
+digits of its bits. So the hash depends on the rows, and not on how a version of a library stores them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from srfast.data.files import check_input
+from srfast.data.hashing import is_hash
+from srfast.data.parquet import opened
+from srfast.data.shrink import side
+from srfast.errors import InputError
+
+VERSION = 1
+KIND = "manifest"
+KEY = "srfast"
+"""The key of ``manifest.json`` under which srfast's own object lies."""
+SOURCES, PATCHES, DOCUMENT = "sources.parquet", "patches.parquet", "manifest.json"
+SOURCE_SCHEMA = pa.schema(
+    [
+        ("source", pa.int32()),
+        ("sha256", pa.string()),
+        ("pixels_sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+        ("name", pa.string()),
+        ("dataset", pa.string()),
+        ("version", pa.string()),
+        ("licence", pa.string()),
+        ("url", pa.string()),
+        ("rejected", pa.string()),
+    ]
+)
+"""Images that were rejected have the reason in ``rejected``; one that cannot be decoded has no pixels."""
+PATCH_SCHEMA = pa.schema(
+    [
+        ("source", pa.int32()),
+        ("shrink_numerator", pa.int32()),
+        ("shrink_denominator", pa.int32()),
+        ("x", pa.int32()),
+        ("y", pa.int32()),
+        ("size", pa.int32()),
+        ("rank", pa.int32()),
+        ("score", pa.float32()),
+        ("bicubic", pa.float32()),
+        ("sobel", pa.float32()),
+        ("pixels_sha256", pa.string()),
+    ]
+)
+_NEEDED = {
+    SOURCES: ("source", "sha256", "bytes", "name"),
+    PATCHES: PATCH_SCHEMA.names,
+}
+_LARGEST = {DOCUMENT: 1 << 26, SOURCES: 1 << 31, PATCHES: 1 << 33}
+"""Bytes of each file."""
+_ROWS = {SOURCES: 5_000_000, PATCHES: 50_000_000}
+_FINEST = 1000
+_SIDE = 1 << 28
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The content of a manifest."""
+
+    about: dict[str, Any]
+    sources: pa.Table
+    patches: pa.Table
+
+    @property
+    def root(self) -> str:
+        """The root hash."""
+        digest = hashlib.sha256(f"srfast manifest {VERSION}\n{canonical(self.about)}\n".encode())
+        for title, table in (("sources", self.sources), ("patches", self.patches)):
+            digest.update(f"{title} {table.num_rows}\n".encode())
+            for lines in _lines(table):
+                digest.update(lines)
+        return digest.hexdigest()
+
+    def column(self, name: str) -> np.ndarray:
+        """A column of numbers of the patches."""
+        return np.asarray(self.patches.column(name).to_numpy())
+
+    def shrinks(self) -> list[Fraction]:
+        """The size of the image of each patch."""
+        known: dict[tuple[int, int], Fraction] = {}
+        pairs = zip(self.column("shrink_numerator").tolist(), self.column("shrink_denominator").tolist(), strict=True)
+        return [known.get(pair) or known.setdefault(pair, Fraction(*pair)) for pair in pairs]
+
+
+def canonical(value: Any) -> str:
+    """JSON as the root hash takes it."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def _lines(table: pa.Table) -> Iterator[bytes]:
+    for batch in table.to_batches(max_chunksize=1 << 14):
+        columns = []
+        for column, field in zip(batch.columns, batch.schema, strict=True):
+            if pa.types.is_float32(field.type):
+                bits = np.asarray(column.to_numpy(zero_copy_only=False), np.float32).view(np.uint32)
+                columns.append([f"{b:08x}" for b in bits.tolist()])
+            else:
+                columns.append(column.to_pylist())
+        rows = (canonical(row) for row in zip(*columns, strict=True))
+        yield "".join(f"{row}\n" for row in rows).encode()
+
+
+def read_manifest(folder: str | os.PathLike[str]) -> Rows:
+    """Reads a manifest, which may come from anybody: nothing that it names is opened.
+
+    Raises:
+        InputError: a file is missing, too large or damaged, a value is out of range, or the root hash is not that of
+            the rows.
+    """
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder}: expected a folder with {DOCUMENT}, {SOURCES} and {PATCHES}")
+    document = Path(folder, DOCUMENT)
+    own = _document(document)
+    about, stated = own.get("about"), own.get("root_sha256")
+    if own.get("version") != VERSION or not isinstance(about, dict) or not is_hash(stated):
+        raise InputError(f"{document}: expected a manifest of srfast, version {VERSION}, got another document")
+    sources = _table(Path(folder, SOURCES), SOURCE_SCHEMA)
+    patches = _table(Path(folder, PATCHES), PATCH_SCHEMA)
+    rows = Rows(about, sources, patches)
+    _check_sources(Path(folder, SOURCES), sources)
+    _check_patches(Path(folder, PATCHES), rows)
+    if rows.root != stated:
+        raise InputError(
+            f"{document}: expected the root hash {stated}, got rows of {rows.root}; it was changed since it was written"
+        )
+    return rows
+
+
+def _document(path: Path) -> dict[str, Any]:
+    check_input(path, "the document of a manifest")
+    _check_size(path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a readable JSON file ({' '.join(str(error).split())[:120]})") from None
+    own = found.get(KEY) if isinstance(found, dict) else None
+    if not isinstance(own, dict):
+        raise InputError(f"{path}: expected a manifest of srfast, got JSON without the key {KEY!r}")
+    return own
+
+
+def _check_size(path: Path) -> None:
+    size = path.stat().st_size
+    if size > _LARGEST[path.name]:
+        raise InputError(f"{path}: refused, expected at most {_LARGEST[path.name] >> 20:,} MiB, got {size >> 20:,}")
+
+
+def _table(path: Path, schema: pa.Schema) -> pa.Table:
+    with opened(path) as file:
+        _check_size(path)
+        if file.metadata.num_rows > _ROWS[path.name]:
+            raise InputError(f"{path}: refused, expected at most {_ROWS[path.name]:,} rows")
+        found = {field.name: field.type for field in file.schema_arrow}
+        for field in schema:
+            if found.get(field.name) not in (field.type, *((pa.large_string(),) if field.type == pa.string() else ())):
+                raise InputError(f"{path}: column {field.name!r}: expected {field.type}, got {found.get(field.name)}")
+        table = file.read(columns=schema.names).select(schema.names).cast(schema).replace_schema_metadata(None)
+    for name in _NEEDED[path.name]:
+        if table.column(name).null_count:
+            raise InputError(f"{path}: column {name!r}: expected no missing values")
+    for name in schema.names:
+        if name.endswith("sha256"):
+            matches = pc.match_substring_regex(table.column(name), "^[0-9a-f]{64}$")
+            if not pc.all(matches, skip_nulls=True, min_count=0).as_py():
+                raise InputError(f"{path}: column {name!r}: expected SHA-256 in 64 lower-case hexadecimal digits")
+    return table
+
+
+def _check_sources(path: Path, sources: pa.Table) -> None:
+    if not sources.column("source").equals(pa.chunked_array([pa.array(range(sources.num_rows), pa.int32())])):
+        raise InputError(f"{path}: column 'source': expected 0, 1, 2, ...")
+    for name in ("width", "height", "bytes"):
+        low, high = (f(sources.column(name)).as_py() for f in (pc.min, pc.max))
+        if low is not None and (low < 1 or high > (_SIDE if name != "bytes" else 1 << 62)):
+            raise InputError(f"{path}: column {name!r}: expected sizes of an image, got {low if low < 1 else high}")
+    kept = sources.filter(pc.is_null(sources.column("rejected")))
+    for name in ("pixels_sha256", "width", "height"):
+        if kept.column(name).null_count:
+            raise InputError(f"{path}: column {name!r}: expected no missing values in images that were not rejected")
+
+
+def _check_patches(path: Path, rows: Rows) -> None:
+    def refuse(name: str, expected: str, bad: np.ndarray) -> None:
+        if bad.any():
+            raise InputError(f"{path}: column {name!r}: expected {expected}, row {int(np.argmax(bad))} is another")
+
+    if not rows.patches.num_rows:
+        raise InputError(f"{path}: expected at least one patch, got an empty table")
+    over, under = rows.column("shrink_numerator"), rows.column("shrink_denominator")
+    refuse("shrink_denominator", f"1 to {_FINEST}", (under < 1) | (under > _FINEST))
+    refuse("shrink_numerator", "1 to the denominator", (over < 1) | (over > under))
+    source, rank = rows.column("source"), rows.column("rank")
+    kept = pc.is_null(rows.sources.column("rejected")).to_numpy().astype(bool)
+    refuse("source", "the number of a source", (source < 0) | (source >= len(kept)))
+    refuse("source", "a source that was not rejected", ~kept[source])
+    refuse("rank", "numbers from 0 on", rank < 0)
+    if len(np.unique(rank)) < len(rank):
+        raise InputError(f"{path}: column 'rank': expected each rank once")
+    for name in ("score", "bicubic", "sobel"):
+        refuse(name, "finite numbers", ~np.isfinite(rows.column(name)))
+    factor = np.array([float(f) for f in rows.shrinks()])
+    for name, length in (("x", "width"), ("y", "height")):
+        whole = rows.sources.column(length).to_numpy()[source].astype(np.float64)
+        limit = np.array([side(int(n), f) for n, f in zip(whole, factor, strict=True)], np.int64)
+        start, size = (rows.column(c).astype(np.int64) for c in (name, "size"))
+        refuse("size", "at least 1", size < 1)
+        refuse(name, "a place inside the image", (start < 0) | (start + size > limit))
+
+
+def plain(value: Any) -> Any:
+    """Settings as a manifest has them: JSON without paths of this machine and without what JSON lacks."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, str):
+        return Path(value).name if os.path.isabs(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)

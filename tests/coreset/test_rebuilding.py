@@ -1,0 +1,254 @@
+"""A core-set made again from copies of its images: what is found, and what each wrong image is called."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import srfast
+from srfast.coreset.rebuilding import NotAllThere
+from srfast.data.images import read_rgb
+from srfast.errors import InputError
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+MANIFESTS = Path(__file__).resolve().parents[2] / "studies" / "manifests"
+
+
+@pytest.fixture
+def coreset(photo_folder: Path) -> srfast.CoreSet:
+    scores = srfast.score(photo_folder, patch=48, stride=24, mode="dense", scorer="bicubic", shrink="1,1/2")
+    return srfast.select(scores, keep=0.8)
+
+
+@pytest.fixture
+def published(coreset: srfast.CoreSet, tmp_path: Path) -> Path:
+    srfast.manifest(coreset, tmp_path / "m")
+    return tmp_path / "m"
+
+
+def packed(path: Path, to: Path, **options: Any) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(read_rgb(path)).save(to, **options)
+
+
+def test_renamed_repacked_and_scattered_images_give_the_same_core_set(
+    coreset: srfast.CoreSet, published: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    """In several folders, behind a link, under other names, as PNG and as BMP, among other files."""
+    shutil.copy(photo_folder / "sub/rocket.png", (tmp_path / "one").mkdir() or tmp_path / "one/zzz.dat.png")
+    packed(photo_folder / "chelsea.jpg", tmp_path / "one/deep/astronaut.png")  # the name of another image
+    packed(photo_folder / "astronaut.png", tmp_path / "two/1.bmp")
+    shutil.move(photo_folder / "sub/café au lait.png", tmp_path / "elsewhere.png")
+    (tmp_path / "two/behind a link.png").symlink_to(tmp_path / "elsewhere.png")
+    Image.fromarray(np.zeros((96, 96, 3), np.uint8)).save(tmp_path / "two/black.png")
+    (tmp_path / "two/broken.jpg").write_bytes(b"no image")
+    made = srfast.rebuild(published, [tmp_path / "one", tmp_path / "two"], output=tmp_path / "r.parquet")
+    assert (made.images, made.patches, made.problems) == (4, len(coreset), ())
+    again = srfast.CoreSet.read(tmp_path / "r.parquet")
+    renamed = {
+        "sub/rocket.png": "one/zzz.dat.png",
+        "chelsea.jpg": "one/deep/astronaut.png",
+        "astronaut.png": "two/1.bmp",
+        "sub/café au lait.png": "two/behind a link.png",
+    }
+    assert again["image"].tolist() == [renamed[name] for name in coreset["image"]]
+    for column in ("x", "y", "size", "shrink", "rank", "loss", "bicubic", "sobel"):
+        np.testing.assert_array_equal(again[column], coreset[column], err_msg=column)
+    assert again.meta["root"] == str(tmp_path)
+    assert again.meta["selection"] == coreset.meta["selection"]
+    assert again.meta["rebuilt"] == {"manifest": made.root, "partial": False, "problems": []}
+    shutil.copy(tmp_path / "elsewhere.png", photo_folder / "sub/café au lait.png")
+    for one, two in zip(srfast.CorePatches(again, 2), srfast.CorePatches(coreset, 2), strict=True):
+        for mine, theirs in zip(one, two, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    srfast.export(tmp_path / "r.parquet", tmp_path / "pairs", check=True)
+
+
+def turned(path: Path) -> None:
+    Image.fromarray(np.ascontiguousarray(np.rot90(read_rgb(path), -1))).save(path)
+
+
+def mirrored(path: Path) -> None:
+    Image.fromarray(read_rgb(path)[:, ::-1].copy()).save(path)
+
+
+def recompressed(path: Path) -> None:
+    packed(path, path.with_suffix(".jpg"), quality=80)
+    path.unlink()
+
+
+def resized(path: Path) -> None:
+    image = Image.fromarray(read_rgb(path))
+    image.resize((image.width // 2, image.height // 2)).save(path)
+
+
+def cropped(path: Path) -> None:
+    Image.fromarray(read_rgb(path)[:-20]).save(path)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-900])
+
+
+def no_image(path: Path) -> None:
+    path.write_text("<html>404</html>")
+
+
+def edited(path: Path) -> None:
+    """Another file of as many bytes: uncompressed."""
+    pixels = read_rgb(path)
+    Image.fromarray(255 - pixels).save(path, compress_level=0)
+    content = path.read_bytes()
+    path.write_bytes(content)
+
+
+def grey(path: Path) -> None:
+    Image.fromarray(read_rgb(path)).convert("L").save(path)
+
+
+def twice(path: Path) -> None:
+    shutil.copy(path, path.with_name("copy.png"))
+
+
+WRONG: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "missing": (Path.unlink, "missing", r"is missing: no file has its pixels \(195 x 130\) or its name"),
+    "turned": (turned, "orientation", r"astronaut.png is the image turned by 90 degrees"),
+    "mirrored": (mirrored, "orientation", r"astronaut.png is the image mirrored"),
+    "recompressed": (recompressed, "pixels", r"astronaut.jpg has other pixels \(recompressed or edited\)"),
+    "resized": (resized, "size", r"astronaut.png is 97 x 65, expected 195 x 130 \(resized\)"),
+    "cropped": (
+        cropped,
+        "size",
+        r"astronaut.png is 195 x 110, expected 195 x 130 \(cropped, padded or another image\)",
+    ),
+    "cut short": (cut_short, "unreadable", r"astronaut.png cannot be read \("),
+    "no image": (no_image, "unreadable", r"astronaut.png cannot be read \(not an image in a known format\)"),
+    "edited": (edited, "pixels", r"astronaut.png has other pixels \(edited at the same size in bytes\)"),
+    "grey": (grey, "pixels", r"astronaut.png has other pixels \(recompressed or edited\)"),
+    "twice": (twice, "twice", r"is there twice: astronaut.png and copy.png; leave one out"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_each_wrong_image_has_its_line(what: str, photo_folder: Path, tmp_path: Path) -> None:
+    path = photo_folder / "astronaut.png"
+    packed(path, path, compress_level=0)
+    coreset = srfast.select(srfast.score(photo_folder, patch=48, stride=24, scorer="bicubic"), keep=0.3)
+    srfast.manifest(coreset, tmp_path / "m")
+    change, kind, words = WRONG[what]
+    change(path)
+    output = tmp_path / "r.parquet"
+    with pytest.raises(
+        NotAllThere, match=rf"^1 of \d images are not as the manifest has them \(1 .*\): .*{words}"
+    ) as caught:
+        srfast.rebuild(tmp_path / "m", photo_folder, output=output)
+    problem = caught.value.rebuilt.problems[0]
+    assert (problem.name, problem.kind) == ("astronaut.png", kind)
+    assert not output.exists()
+    with pytest.raises(NotAllThere, match=words):
+        srfast.rebuild(tmp_path / "m", photo_folder, verify=True)
+    made = srfast.rebuild(tmp_path / "m", photo_folder, output=output, partial=True)
+    assert made.coreset is not None
+    assert made.coreset.meta["rebuilt"]["partial"] is True
+    assert made.coreset.meta["rebuilt"]["problems"] == [vars(problem)]
+    rest = coreset[coreset["image"] != "astronaut.png"] if kind != "twice" else coreset
+    for column in ("x", "y", "rank", "loss"):
+        np.testing.assert_array_equal(made.coreset[column], rest[column])
+    assert len(srfast.CorePatches(output, 2)) == len(rest)
+
+
+def test_decoders_that_read_other_pixels_are_named(
+    published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from srfast.coreset import source_hashes
+
+    real = source_hashes.read_hashed
+
+    def other(path: Path) -> tuple[np.ndarray, str]:
+        pixels, digest = real(path)
+        return (pixels ^ 1 if path.suffix == ".jpg" else pixels), digest
+
+    monkeypatch.setattr(source_hashes, "read_hashed", other)
+    with pytest.raises(
+        NotAllThere, match=r"chelsea.jpg is the same file, but this machine's decoders read other pixels"
+    ):
+        srfast.rebuild(published, photo_folder, verify=True)
+
+
+def test_two_equal_images_need_two_files(photo_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(photo_folder / "astronaut.png", photo_folder / "sub/again.png")
+    coreset = srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic"), keep=1.0)
+    srfast.manifest(coreset, tmp_path / "m")
+    made = srfast.rebuild(tmp_path / "m", photo_folder, output=tmp_path / "r.parquet")
+    assert made.coreset is not None
+    assert made.coreset["image"].tolist() == coreset["image"].tolist()
+    (photo_folder / "sub/again.png").unlink()
+    with pytest.raises(NotAllThere, match=r"sub/again.png: is missing: the manifest has its pixels 2 times"):
+        srfast.rebuild(tmp_path / "m", photo_folder, verify=True)
+
+
+def test_only_what_must_be_is_decoded(
+    published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from srfast.coreset import rebuilding
+
+    decoded: list[str] = []
+    real = rebuilding.read_rgb
+    monkeypatch.setattr(rebuilding, "read_rgb", lambda path: (decoded.append(path.name), real(path))[1])
+    Image.fromarray(np.zeros((130, 195, 3), np.uint8)).save(photo_folder / "black.png")
+    assert srfast.rebuild(published, photo_folder, verify=True).images == 4
+    assert decoded == []
+    packed(photo_folder / "astronaut.png", photo_folder / "astronaut.bmp")
+    (photo_folder / "astronaut.png").unlink()
+    assert srfast.rebuild(published, photo_folder, verify=True).images == 4
+    assert sorted(decoded) == ["astronaut.bmp", "black.png"]
+
+
+def test_the_commands(
+    coreset: srfast.CoreSet, photo_folder: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    coreset.write(tmp_path / "c.parquet")
+    code, out, err = run("manifest", tmp_path / "c.parquet", "-o", tmp_path / "m", "--json")
+    assert (code, err) == (0, "")
+    made = json.loads(out)
+    assert (made["images"], made["patches"]) == (4, len(coreset))
+    code, out, err = run("rebuild", tmp_path / "m", "--images", photo_folder, "--verify")
+    assert (code, out) == (0, f"{len(coreset)} patches of 4 images are as the manifest has them\n")
+    (photo_folder / "chelsea.jpg").unlink()
+    os.rename(photo_folder / "astronaut.png", photo_folder / "a\nb.png")
+    code, out, err = run("rebuild", tmp_path / "m", "--images", photo_folder, "-o", tmp_path / "r.parquet")
+    assert (code, out) == (2, "")
+    assert "chelsea.jpg: is missing" in err.splitlines()[0]
+    assert "--partial goes on without them" in err
+    code, out, err = run("rebuild", tmp_path / "m", "--images", photo_folder, "-o", tmp_path / "r.parquet", "--partial")
+    assert code == 0
+    assert (tmp_path / "r.parquet").is_file()
+    code, out, err = run("rebuild", tmp_path / "m", "--images", photo_folder, "-o", tmp_path / "r.parquet", "--verify")
+    assert code == 2
+    assert "--output" in err
+
+
+@pytest.mark.parametrize(("name", "folder"), [("bsds400-half", "BSDS400"), ("t91-half", "T91")])
+def test_the_committed_manifests_are_rebuilt(name: str, folder: str, tmp_path: Path) -> None:
+    if not (DATA / folder).is_dir():
+        pytest.skip(f"{DATA / folder} is not there")
+    made = srfast.rebuild(MANIFESTS / name, DATA / folder, output=tmp_path / "r.parquet")
+    document = json.loads((MANIFESTS / name / "manifest.json").read_text())
+    assert made.root == document["srfast"]["root_sha256"]
+    assert made.coreset is not None
+    assert made.patches == len(made.coreset) > 0
+
+
+def test_images_that_are_not_there(published: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere: no such file or folder"):
+        srfast.rebuild(published, tmp_path / "nowhere", verify=True)
+    with pytest.raises(InputError, match="output: expected a core-set to write, or `verify`, and not both"):
+        srfast.rebuild(published, tmp_path)
