@@ -18,7 +18,7 @@ from srfast.coreset.rebuilding import NotAllThere
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[3]
 MANIFESTS = Path(__file__).resolve().parents[2] / "studies" / "manifests"
 
 
@@ -236,11 +236,18 @@ def test_the_commands(
     assert "--output" in err
 
 
-@pytest.mark.parametrize(("name", "folder"), [("bsds400-half", "BSDS400"), ("t91-half", "T91")])
-def test_the_committed_manifests_are_rebuilt(name: str, folder: str, tmp_path: Path) -> None:
-    if not (DATA / folder).is_dir():
-        pytest.skip(f"{DATA / folder} is not there")
-    made = srfast.rebuild(MANIFESTS / name, DATA / folder, output=tmp_path / "r.parquet")
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("bsds400-half", SHARED / "shared/data/BSDS400"),
+        ("t91-half", SHARED / "shared/data/T91"),
+        pytest.param("wild-half", SHARED / "pools/wild", marks=pytest.mark.slow),
+    ],
+)
+def test_the_committed_manifests_are_rebuilt(name: str, folder: Path, tmp_path: Path) -> None:
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    made = srfast.rebuild(MANIFESTS / name, folder, output=tmp_path / "r.parquet")
     document = json.loads((MANIFESTS / name / "manifest.json").read_text())
     assert made.root == document["srfast"]["root_sha256"]
     assert made.coreset is not None
