@@ -33,6 +33,7 @@ def command(
     from srfast.data.files import check_output
     from srfast.report.writing import write_report
     from srfast.scoring.table import one_table
+    from srfast.workflows.recommendation import recommend
 
     check_output(output, "report", [*scores, *([coreset] if coreset else [])])
     if coreset is None and len(scores) == 2 and _two_of_one(scores):
@@ -40,7 +41,9 @@ def command(
         return
     table = one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards)
     chosen = None if coreset is None else CoreSet.read(coreset)
-    path = write_report(table, chosen, output, root=root, scorer=scorer, source=[str(path) for path in scores])
+    decision = recommend(table).as_dict() if chosen is None and "rank" not in table.columns else None
+    source = [str(path) for path in scores]
+    path = write_report(table, chosen, output, root=root, scorer=scorer, source=source, decision=decision)
     if as_json:
         emit({"output": str(path), "patches": len(table), "kept": None if chosen is None else len(chosen)})
     else:

@@ -93,7 +93,7 @@ def _uri(data: bytes) -> str:
 
 @lru_cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FunctionLoader(_source),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -101,6 +101,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.filters["uri"] = _uri
+    return made
 
 
 @lru_cache

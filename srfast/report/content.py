@@ -49,6 +49,23 @@ class Shot:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture of its own, PNG, JPEG or WebP, and its caption."""
+
+    data: bytes
+    caption: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the decision: its heading, its sentence, and pictures."""
+
+    title: str
+    sentence: str
+    pictures: Sequence[Picture] = ()
+
+
+@dataclass(frozen=True)
 class Group:
     """Shots under one caption; ``shots`` are their indices in ``Content.shots``, in display order."""
 
@@ -89,6 +106,9 @@ class Content:
     lede: str = ""
     checksum: str = ""
     facts: Sequence[Fact] = ()
+    decision: Sequence[Part] = ()
+    known: str = ""
+    """What is known of pools like this one, as a sentence."""
     columns: Mapping[str, Column] = field(default_factory=dict)
     shots: Sequence[Shot] = ()
     galleries: Sequence[Gallery] = ()

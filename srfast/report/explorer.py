@@ -4,6 +4,7 @@ rows."""
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import Any
@@ -62,6 +63,10 @@ def _column(scores: Scores, name: str) -> Column:
     return Column(known.label, known.unit, kind)  # type: ignore[arg-type]
 
 
+REJECTS = "rejects.csv"
+"""The list that a decision writes beside its tables, by whose name alone a core-set's metadata know it."""
+
+
 def explorer(
     scores: Scores, shown: np.ndarray, sizes: dict[str, tuple[int, int]], source: Sequence[str]
 ) -> dict[str, Any]:
@@ -82,7 +87,7 @@ def explorer(
         "mapped": None if whole else _rows(scores, _mapped(scores, shown), ranks, everything=False),
         "sizes": [[number[name], *size] for name, size in sizes.items()],
         "perImage": _per_image(scores),
-        "given": _given(scores),
+        "given": _given(scores, source),
         "agreement": [{"name": n, "rho": a["spearman"], "shared": a["top_half"]} for n, a in alike.items()],
         "reconstructed": scores.network is not None,
     }
@@ -180,7 +185,7 @@ def _per_image(scores: Scores) -> dict[str, Any]:
     return {k: packed(getattr(stats, k), "u32") for k in ("patches", "kept", "dropped")} | floats
 
 
-def _given(scores: Scores) -> dict[str, Any] | None:
+def _given(scores: Scores, source: Sequence[str]) -> dict[str, Any] | None:
     """What the core-set holds, and the arguments it was selected with."""
     if scores.status is None:
         return None
@@ -189,6 +194,8 @@ def _given(scores: Scores) -> dict[str, Any] | None:
     edges = np.linspace(0, n, min(100, n) + 1).astype(np.int64)
     along = np.add.reduceat((scores.status[scores.order] == KEPT).astype(np.int64), edges[:-1]) / np.diff(edges)
     asked = {k: scores.selection.get(k, f.default) for k, f in Selection.__dataclass_fields__.items()}
+    if scores.decision is not None and asked["reject"] == REJECTS:
+        asked["reject"] = os.path.join(os.path.dirname(source[0]), REJECTS)
     options = _options(scores, asked)
     return {"held": held, "along": packed(along, "f32"), "asked": asked, "cut": scores.cut_by_loss, "options": options}
 

@@ -126,10 +126,10 @@ def encoded(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def reduced(image: np.ndarray) -> bytes:
-    """A whole image, its longest side at most WHOLE, as a small JPEG file."""
+def reduced(image: np.ndarray, side: int = WHOLE) -> bytes:
+    """A whole image, its longest side at most ``side``, as a small JPEG file."""
     picture = Image.fromarray(np.ascontiguousarray(image))
-    picture.thumbnail((WHOLE, WHOLE), Image.Resampling.BOX, reducing_gap=2.0)
+    picture.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=70)
     return buffer.getvalue()

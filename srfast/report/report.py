@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from srfast.report.content import Content, Fact, Listing, Shot, Value
+from srfast.report.decision import decided, known
 from srfast.report.explorer import columns, explorer, wanted
 from srfast.report.pictures import Cut, cut
 from srfast.report.scores import DROPPED, KEPT, Scores
@@ -54,6 +55,8 @@ def report(scores: Scores, source: Sequence[str] = ("scores.parquet",), *, pictu
         lede=lede(scores),
         checksum=checksum(scores),
         facts=_facts(scores),
+        decision=decided(scores, scores.decision) if pictures else [],
+        known=known(scores.decision),
         columns=columns(scores),
         shots=[shot(scores, row, made) for row in rows.tolist()],
         listings=_listings(scores),

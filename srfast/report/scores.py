@@ -76,6 +76,8 @@ class Scores:
     otherwise 1."""
     network: Reconstruction | None
     """The network that makes LR, SR and error; None if they cannot be made again."""
+    decision: Any = None
+    """The recommendation that the core-set follows, as its metadata have it, which may be anything."""
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -192,14 +194,14 @@ def read_scores(
         raise InputError("score table: expected x, y >= 0 and size >= 1")
     extra, flags, words = _extras(table)
     selection: dict[str, Any] = {}
-    status = None
+    status = decision = None
     if coreset is not None:
         own = parse_meta("core-set", coreset.schema.metadata)
         if "selection" not in own:
             raise InputError("core-set: expected a core-set, got a score table; make one with `srfast select`")
         _check_belongs(meta, own, root is not None)
         check_selection("core-set", own["selection"])
-        selection = own["selection"] or {}
+        selection, decision = own["selection"] or {}, own.get("decision")
         check_columns("core-set", coreset, SCHEMA)
         places = _Places(images, code, x, y, *sizes_of(table, meta, "score table"))
         status = _status(places, coreset, sizes_of(coreset, own, "core-set")[1])
@@ -209,7 +211,7 @@ def read_scores(
             status[hardest[status[hardest] != KEPT]] = DROPPED
     folder = root if root is not None else Path(str(meta.get("root") or "."))
     return Scores(images, code, x, y, size, loss, bicubic, sobel, extra, flags, words, status, meta, selection, folder,
-                  factor, Reconstruction.of(meta, scorer))  # fmt: skip
+                  factor, Reconstruction.of(meta, scorer), decision)  # fmt: skip
 
 
 def _extras(table: pa.Table) -> tuple[dict[str, np.ndarray], frozenset[str], dict[str, tuple[list[str], np.ndarray]]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -25,6 +27,7 @@ def write_report(
     root: Path | str | None = None,
     scorer: Path | str | None = None,
     source: Sequence[str] = ("scores.parquet",),
+    decision: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes the report of a score table, and of the core-set selected from it, as one HTML file.
 
@@ -38,6 +41,8 @@ def write_report(
         scorer: File of the network by which the table was scored, if it is not a shipped one; it is needed to show LR,
             SR and error.
         source: Files of the score table, for the commands that the page shows.
+        decision: The recommendation at the head of the page, as ``Recommendation.as_dict`` gives it; None takes that of
+            the core-set's metadata, if it has one.
 
     Returns:
         ``output``.
@@ -52,7 +57,8 @@ def write_report(
     check_output(path, "report")
     rows = None if coreset is None else _arrow(coreset)
     where, network = (None if given is None else Path(given) for given in (root, scorer))
-    return write_page(report(read_scores(_arrow(scores), rows, root=where, scorer=network), source), path)
+    read = read_scores(_arrow(scores), rows, root=where, scorer=network)
+    return write_page(report(read if decision is None else replace(read, decision=decision), source), path)
 
 
 def write_page(content: Content, path: Path | str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from PIL import Image, ImageFilter
 import srfast
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
-from srfast.workflows.recommendation import FEW, KEEP_LOSS, Statistics, decide, statistics
+from srfast.workflows.pool_statistics import Statistics, statistics
+from srfast.workflows.recommendation import FEW, KEEP_LOSS, decide
 
 OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic"}
 
@@ -218,3 +220,29 @@ def test_a_whole_configuration_for_a_trainer(trainer: str, pool: Path, tmp_path:
     assert "<" not in done.configurations[1].read_text(encoding="utf-8")
     # The same again changes nothing.
     assert srfast.prune(pool, tmp_path / "out é", trainer=trainer, **OPTIONS).export == done.export
+
+
+def test_the_decision_heads_the_page(photographs: dict[str, np.ndarray], tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    noisy = photographs["coffee"][:200, :300] + np.random.default_rng(0).normal(0, 25, (200, 300, 3))
+    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(folder / "noisy.png")
+    Image.fromarray(photographs["astronaut"][:300, :300]).save(folder / "a<b>.png")
+    done = srfast.prune(folder, tmp_path / "out", patch=48, scorer="bicubic")
+    assert done.decision is not None
+    text = done.report.read_text()
+    section = text[text.index('<section id="decision">') : text.index('<section id="curve">')]
+    for sentence in done.decision.sentences:
+        assert sentence in section
+    assert "noisy.png: noisy" in section
+    assert "a<b>" not in section
+    assert section.count('<img src="data:image/') >= 5
+    listed = json.dumps(str(tmp_path / "out" / "rejects.csv"))
+    assert f'"--reject",{listed}' in text
+    # What a core-set's metadata hold may be anything.
+    table = srfast.ScoreTable.read(tmp_path / "out" / "scores.parquet")
+    for decision in ("x", {"left_out": 1}, {n: {"sentence": "s", "figures": {"examples": [[3], ["x", 1]]}} for n in
+                     ("left_out", "sizes", "ratio")}):  # fmt: skip
+        done.coreset.meta["decision"] = decision
+        page = srfast.write_report(table, done.coreset, tmp_path / "page.html")
+        assert ('<section id="decision">' in page.read_text()) == (not isinstance(decision, str) and len(decision) == 3)

@@ -1,0 +1,127 @@
+"""The decision at the head of a report: what is left out, the sizes, how much is kept, each with pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from srfast.data.shrink import shrunk
+from srfast.report.content import Part, Picture
+from srfast.report.pictures import encoded, reduced, source
+from srfast.report.scores import KEPT, Scores
+from srfast.report.text import number
+
+PARTS = {"left_out": "Left out", "sizes": "Sizes", "ratio": "How much"}
+"""Part of a recommendation -> its heading."""
+MANY = 6
+"""Largest number of pictures of images that are left out."""
+KNOWN = {
+    "large": "132 large, soft images: the hardest tenth, after every image was halved, was 0.30 dB [0.17, 0.43] ahead "
+    "of all patches (FSRCNN, 15,608 updates, BSD100).",
+    "degraded": "six pools of 400 photographs of which a part was degraded: the hardest half of the clean patches was "
+    "0.16 dB [0.12, 0.20] ahead of all patches (FSRCNN, 1,951 updates, BSD100).",
+    "sharp": "400 small, sharp photographs: the hardest half was not significantly ahead of all patches, by 0.02 dB "
+    "[-0.00, 0.05] (FSRCNN, 15,608 updates, BSD100).",
+}
+"""What was measured on pools of a kind, with a 95 % confidence interval; docs/study.md has the studies."""
+
+
+def decided(scores: Scores, decision: Any) -> list[Part]:
+    """The parts with their pictures; none if there is no decision, or what the metadata hold is none."""
+    if not _is_decision(decision):
+        return []
+    pictures = {"left_out": _left_out(scores, decision), "sizes": _sizes(scores, decision), "ratio": _border(scores)}
+    return [Part(title, decision[name]["sentence"], pictures[name]) for name, title in PARTS.items()]
+
+
+def known(decision: Any) -> str:
+    """What is known of pools like this one, as a sentence; empty if there is no decision."""
+    if not _is_decision(decision):
+        return ""
+    out, sizes = (decision[name]["figures"] for name in ("left_out", "sizes"))
+    n = max(1, _whole(out.get("images")))
+    larger, left_out = _whole(sizes.get("larger_than_their_detail")), _whole(out.get("left_out"))
+    kind = "large" if 2 * larger >= n else "degraded" if 4 * left_out >= n else "sharp"
+    return f"Pools like this one were studied. Of {KNOWN[kind]}"
+
+
+def _is_decision(decision: Any) -> bool:
+    if not isinstance(decision, Mapping):
+        return False
+    parts = [decision.get(name) for name in PARTS]
+    return all(
+        isinstance(p, Mapping) and isinstance(p.get("sentence"), str) and isinstance(p.get("figures"), Mapping)
+        for p in parts
+    )
+
+
+def _whole(value: Any) -> int:
+    return value if type(value) is int and value >= 0 else 0
+
+
+def _examples(scores: Scores, decision: Mapping[str, Any], part: str) -> list[tuple[int, str]]:
+    """The images that a part names as examples, as their index, and what it says of each."""
+    index = {name: i for i, name in enumerate(scores.images)}
+    listed = decision[part]["figures"].get("examples")
+    entries = [e for e in listed if isinstance(e, (list, tuple)) and len(e) == 2] if isinstance(listed, list) else []
+    return [(index[name], str(said)) for name, said in entries if isinstance(name, str) and name in index][:MANY]
+
+
+def _read(scores: Scores, image: int) -> np.ndarray | None:
+    states = scores.meta.get("images")
+    state = states.get(scores.images[image]) if isinstance(states, dict) else None
+    return source(scores.root / scores.images[image], state if isinstance(state, dict) else {})[0]
+
+
+def _left_out(scores: Scores, decision: Mapping[str, Any]) -> list[Picture]:
+    found = []
+    for image, reason in _examples(scores, decision, "left_out"):
+        pixels = _read(scores, image)
+        if pixels is not None:
+            found.append(Picture(reduced(pixels, 160), f"{scores.images[image]}: {reason}"))
+    return found
+
+
+def _sizes(scores: Scores, decision: Mapping[str, Any]) -> list[Picture]:
+    """The hardest place of an image that is taken smaller, at full size and at the largest that is taken."""
+    for image, size in _examples(scores, decision, "sizes"):
+        rows = np.flatnonzero(scores.code == image)
+        factor = float(scores.factor[rows].max())
+        rows = rows[scores.factor[rows] == factor]
+        row = int(rows[np.argmax(scores.loss[rows])])
+        pixels = _read(scores, image)
+        if pixels is None:
+            continue
+        side, x, y = int(scores.size[row]), int(scores.x[row]), int(scores.y[row])
+        small = shrunk(pixels, factor)[y : y + side, x : x + side]
+        middle = [round((c + side / 2) / factor) for c in (y, x)]
+        top, left = (max(0, min(c - side // 2, n - side)) for c, n in zip(middle, pixels.shape[:2], strict=True))
+        whole = pixels[top : top + side, left : left + side]
+        name = scores.images[image]
+        return [Picture(encoded(whole), f"{name}, full size"), Picture(encoded(small), f"the same place at {size}")]
+    return []
+
+
+def _border(scores: Scores) -> list[Picture]:
+    """The hardest patches that are kept, the last ones, and the hardest that are not."""
+    if scores.status is None:
+        return []
+    kept = scores.order[scores.status[scores.order] == KEPT]
+    if not len(kept):
+        return []
+    ranks = scores.rank
+    others = scores.order[scores.status[scores.order] != KEPT]
+    after = others[ranks[others] > ranks[kept[-1]]]
+    found = []
+    for caption, rows in (("hardest kept", kept[:2]), ("last kept", kept[-2:]), ("first not kept", after[:2])):
+        for row in rows.tolist():
+            pixels = _read(scores, int(scores.code[row]))
+            if pixels is None:
+                continue
+            side, x, y = int(scores.size[row]), int(scores.x[row]), int(scores.y[row])
+            seen = shrunk(pixels, float(scores.factor[row]))[y : y + side, x : x + side]
+            if seen.shape[:2] == (side, side):
+                found.append(Picture(encoded(seen), f"{caption}, loss {number(float(scores.loss[row]))}"))
+    return found
