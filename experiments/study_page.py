@@ -1,4 +1,4 @@
-"""The tables and figures of docs/study.md, choosing-a-ratio.md, influence.md and defects.md, from committed results.
+"""The pages of docs/results/, and tables of will-it-help.md, influence.md and defects.md, from committed results.
 
 ``python -m experiments.study_page`` writes them anew, each table after its ``<!-- table: NAME -->``.
 """
@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from experiments import defect_rows, dirty_rows, named_rows, target_rows
+from experiments import defect_rows, dirty_rows, named_rows, results_pages, target_rows
 from experiments.study_rows import (
     DATASET,
     ROOT,
+    Answers,
     Claims,
     Means,
     Ratios,
@@ -28,7 +29,8 @@ from srfast.evaluation.inference import judge
 from srfast.study.figures import STYLE, draw
 from srfast.study.results import Results
 
-PAGES = tuple(ROOT / "docs" / name for name in ("study.md", "choosing-a-ratio.md", "influence.md", "defects.md"))
+PAGES = tuple(ROOT / "docs" / name for name in ("will-it-help.md", "influence.md", "defects.md"))
+"""Pages that are written by hand, but for their tables."""
 FIGURES = {
     "table1-bsds": ("figure2-losses", "figure3-keep", "figure4-window", "updates", "hours"),
     "needed-bsds": ("keep-same-updates", "strata"),
@@ -78,51 +80,50 @@ def _hard(keep: int, updates: int) -> tuple[str, str]:
     return hard, f"full 100 {updates} + random {keep} {updates}"
 
 
-_CONTROLS, _EDSR_SHARP = ("controls", "fsrcnn"), ("edsr-clean", "edsr_baseline")
-_L1 = ("loss", "fsrcnn", "full_l1 100 15608", "full 100 15608", DATASET)
-_L1_HALF = ("loss", "fsrcnn", "des_l1 50 15608", "full_l1 100 15608", DATASET)
-_LARGE, _LARGE_LONG, _EDSR = ("sizes", "fsrcnn"), ("sizes-long", "fsrcnn"), ("edsr", "edsr_baseline")
-_SHORT_ALL, _LONG_ALL = "full 100 1951", "full 100 15608"
-_EXPECT = (
-    ("large, soft, mixed: the hardest tenth", *_LARGE, "des 10 1951", _SHORT_ALL, DATASET),
-    ("large, soft, mixed: every image halved, the hardest tenth", *_LARGE, "half_des 10 1951", _SHORT_ALL, DATASET),
-    (
-        "the same, EDSR of 8 x 32 (L1; PSNR of Y from RGB, not comparable with the other rows)",
-        *_EDSR,
-        "half_des 10 1951",
-        _SHORT_ALL,
-        DATASET,
+_KEEP_CLEAN = "leave out degraded patches, keep the hardest half"
+_HALVED = "halve every image, keep the hardest tenth"
+_ANSWERS = (
+    ("large and soft (132 mixed images)", _HALVED, "sizes", "fsrcnn", "half_des 10 1951", "full 100 1951"),
+    ("", "the same, 15,608 updates", "sizes-long", "fsrcnn", "half_des 10 15608", "full 100 15608"),
+    ("", "the same with EDSR", "edsr", "edsr_baseline", "half_des 10 1951", "full 100 1951"),
+    *(
+        (
+            words,
+            _KEEP_CLEAN if n == 1951 else "the same, 15,608 updates",
+            study,
+            "fsrcnn",
+            f"clean_des 50 {n}",
+            f"full 100 {n}",
+        )
+        for words, pool, long in (
+            ("75 % enlarged (BSDS400)", "upscaled-75", True),
+            ("a mix of which 60 % are degraded", "wild-60", True),
+            ("30 % noisy", "noise-30", True),
+            ("50 % blurred", "blur-50", False),
+            ("50 % JPEG of quality 10 to 40", "jpeg-50", False),
+            ("20 % with text overlay", "overlay-20", False),
+        )
+        for n, study in (
+            (1951, f"dirty/dirty-{pool} + dirty-fresh/dirty-{pool}"),
+            *([(15608, f"dirty-long/dirty-{pool} + dirty-long-more/dirty-{pool}")] if long else []),
+        )
     ),
-    ("large, soft, mixed: the hardest tenth, 15,608 updates", *_LARGE_LONG, "des 10 15608", _LONG_ALL, DATASET),
-    ("... every image halved, 15,608 updates", *_LARGE_LONG, "half_des 10 15608", _LONG_ALL, DATASET),
-    ("small, sharp: the hardest half", *_NEEDED, "des 50 1951", _SHORT_ALL, DATASET),
     (
-        "small, sharp: the hardest half, named, four fresh seeds",
-        "sampling",
+        "small and sharp (BSDS400)",
+        "keep the hardest half",
+        "needed-bsds + sampling + controls",
         "fsrcnn",
         "des 50 1951",
-        _SHORT_ALL,
-        DATASET,
+        "full 100 1951",
     ),
-    ("small, sharp: the hardest half, named, six fresh seeds", *_CONTROLS, "des 50 1951", _SHORT_ALL, DATASET),
-    (
-        "small, sharp: the hardest half of windows of 48 px, against all windows, named",
-        "controls-windows",
-        "fsrcnn",
-        "des 50 1951",
-        _SHORT_ALL,
-        DATASET,
-    ),
-    ("small, sharp: the hardest half, 15,608 updates", *_BUDGET, "des 50 15608", _LONG_ALL, DATASET),
-    ("small, sharp: all patches with L1, against squared error, 15,608 updates, named", *_L1),
-    ("small, sharp, L1 on both sides: the hardest half, 15,608 updates, named", *_L1_HALF),
-    ("small, sharp: the hardest half, 15,608 updates, SRCNN", *_SRCNN, "des 50 15608", _LONG_ALL, DATASET),
-    ("small, sharp: the hardest half, EDSR of 8 x 32, named", *_EDSR_SHARP, "des 50 1951", _SHORT_ALL, DATASET),
-    ("small, sharp: the hardest half, x4, named", "x4", "fsrcnn", "des 50 1951", _SHORT_ALL, DATASET),
+    ("", "the same, 15,608 updates", "paper-budget-bsds", "fsrcnn", "des 50 15608", "full 100 15608"),
+    ("", "the same with EDSR", "edsr-clean", "edsr_baseline", "des 50 1951", "full 100 1951"),
+    ("", "all patches with L1, 15,608 updates", "loss", "fsrcnn", "full_l1 100 15608", "full 100 15608"),
+    ("", "the hardest half at x4", "x4", "fsrcnn", "des 50 1951", "full 100 1951"),
 )
 
 TABLES: dict[str, Table] = {
-    "expect": Strata(_EXPECT, claims=True),
+    "answers": Answers(_ANSWERS),
     **target_rows.TABLES,
     **named_rows.TABLES,
     **dirty_rows.TABLES,
@@ -371,9 +372,17 @@ def draw_sizes() -> None:
         plt.close(figure)
 
 
+def results() -> dict[Path, str]:
+    """The pages of docs/results/."""
+    return {ROOT / results_pages.PLACE / name: write(text) for name, text in results_pages.pages().items()}
+
+
 def main() -> None:
     for page in PAGES:
         page.write_text(write(page.read_text()))
+    for path, text in results().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
     draw_figures()
     draw_sizes()
 

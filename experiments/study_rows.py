@@ -1,4 +1,4 @@
-"""The kinds of tables of docs/study.md, from the committed results."""
+"""The kinds of tables of the studies' pages, from the committed results."""
 
 from __future__ import annotations
 
@@ -54,15 +54,28 @@ class Claims:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What to do with which images, and its gain: images, what to do, studies (" + " joins), model, arm, control."""
+
+    rows: tuple[tuple[str, str, str, str, str, str], ...]
+
+    def markdown(self) -> str:
+        lines = []
+        for images, words, study, model, arm, control in self.rows:
+            cells = [judge(paired(study, model, arm, control, DATASET, s)) for s in ("", "easy")]
+            lines.append([images, words, *(signed(c) for c in cells), str(cells[0].seeds)])
+        return markdown(["your images", "do", "gain (dB)", "on easy tiles (dB)", "seeds"], lines)
+
+
+@dataclass(frozen=True)
 class Strata:
     """Differences on a test set and on its strata: words, study, model, arms, controls, test set.
 
     Arms and controls are separated by " + ": their mean, seed by seed; studies too: their seeds, joined. Bold: the
-    interval leaves zero out, or, of ``claims``, the claim was named and is told among all claims of its study.
+    interval excludes zero.
     """
 
     rows: tuple[tuple[str, str, str, str, str, str], ...]
-    claims: bool = False
 
     def markdown(self) -> str:
         head = ["", "seeds", "all", *STRATA]
@@ -70,23 +83,8 @@ class Strata:
         for words, study, model, arms, controls, dataset in self.rows:
             pairs = [(a, c) for a in arms.split(" + ") for c in controls.split(" + ")]
             found = [judge(_mean([paired(study, model, a, c, dataset, s) for a, c in pairs])) for s in ("", *STRATA)]
-            if self.claims:
-                marks = ["**" * _is_told(study, arms, controls, dataset, s) for s in ("", *STRATA)]
-                cells = [f"{mark}{signed(c)}{mark}" for mark, c in zip(marks, found, strict=True)]
-            else:
-                cells = [told(c) for c in found]
-            lines.append([words, str(found[0].seeds), *cells])
+            lines.append([words, str(found[0].seeds), *map(told, found)])
         return markdown(head, lines)
-
-
-def _is_told(study: str, arm: str, control: str, dataset: str, stratum: str) -> bool:
-    """Whether a claim of the study's file is about this difference, and is told."""
-    sides = [tuple(side.split()[:2]) for side in (arm, control)]
-    for j in judged(_results(study)):
-        own = [(j.claim[name], f"{j.claim[keep] * 100:g}") for name, keep in SIDES]
-        if (own, j.dataset, j.stratum) == (sides, dataset, stratum):
-            return j.p < 0.05
-    return False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 An image at a size is soft if the mean of its patches' ``blur`` or ``upscaled`` is beyond its threshold
 (``srfast.scoring.defects.thresholds``). A soft image is larger than its detail: shrunk, it holds the same, and its
-patches teach more (docs/study.md, the large pools). An image that is not soft is scored as it is.
+patches teach more (docs/results/sizes.md). An image that is not soft is scored as it is.
 """
 
 from __future__ import annotations

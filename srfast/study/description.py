@@ -96,7 +96,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Study:
-    """A grid of trainings; docs/study.md describes the keys of its file."""
+    """A grid of trainings; docs/running-a-study.md describes the keys of its file."""
 
     name: str
     title: str

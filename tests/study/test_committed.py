@@ -59,9 +59,10 @@ def page() -> ModuleType:
 
 def test_the_documentation_has_the_tables_of_the_results(page: ModuleType) -> None:
     marked = 0
-    for path in page.PAGES:
-        text = path.read_text()
-        assert page.write(text) == text, f"{path.name} is behind its results: python -m experiments.study_page"
+    expected = {path: page.write(path.read_text()) for path in page.PAGES} | page.results()
+    assert {p.name for p in (ROOT / "docs" / "results").iterdir()} == {p.name for p in page.results()}
+    for path, text in expected.items():
+        assert path.read_text() == text, f"{path.name} is behind its results: python -m experiments.study_page"
         marked += text.count("<!-- table: ")
     assert marked == len(page.TABLES)
 
@@ -78,7 +79,7 @@ def test_every_auc_that_is_written_is_one_that_was_measured() -> None:
 def test_every_effect_that_is_written_is_one_that_was_found(page: ModuleType) -> None:
     """Of two arms of a study, or of studies whose names begin alike, on BSD100 and Urban100, or the mean over pools,
     there on each stratum too."""
-    pages = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    pages = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
     # Tables are held to the results by the test above.
     prose = {path.name: "".join(x for x in path.read_text().splitlines(True) if x[0] != "|") for path in pages}
     written = {tuple(map(float, e)): name for name, text in prose.items() for e in EFFECT.findall(text)}
