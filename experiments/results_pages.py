@@ -37,7 +37,9 @@ def pages() -> dict[str, str]:
 
 def _page(title: str, finding: str, pool: str, training: str, studies: list[str], tables: list[list[str]],
           notes: tuple[str, ...] = (), figures: tuple[Any, ...] = ()) -> str:  # fmt: skip
-    files = ", ".join(f"`studies/{s}.toml`" for s in studies)
+    place = Path(__file__).resolve().parents[1] / "studies"
+    gone = "" if all((place / f"{s}.toml").exists() for s in studies) else " of commit cca4132"
+    files = ", ".join(f"`studies/{s}.toml`" for s in studies) + gone
     about = f"* **Pool:** {pool}.\n* **Training:** {training}.\n* **Study:** {files}; results in `studies/results/`."
     parts = [f"# {title}", finding, about]
     parts += [f"{words.format(**_FILE['words'])}\n\n<!-- table: {name} -->\n" for words, name in tables]

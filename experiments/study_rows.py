@@ -59,11 +59,16 @@ class Answers:
 
     rows: tuple[tuple[str, str, str, str, str, str], ...]
 
+    def differences(self, stratum: str = "") -> list[Comparison]:
+        """One for each row; "" is the whole test set."""
+        return [judge(paired(*row, DATASET, stratum)) for _, _, *row in self.rows]
+
     def markdown(self) -> str:
-        lines = []
-        for images, words, study, model, arm, control in self.rows:
-            cells = [judge(paired(study, model, arm, control, DATASET, s)) for s in ("", "easy")]
-            lines.append([images, words, *(signed(c) for c in cells), str(cells[0].seeds)])
+        columns = [self.differences(s) for s in ("", "easy")]
+        lines = [
+            [images, words, *map(signed, cells), str(cells[0].seeds)]
+            for (images, words, *_), *cells in zip(self.rows, *columns, strict=True)
+        ]
         return markdown(["your images", "do", "gain (dB)", "on easy tiles (dB)", "seeds"], lines)
 
 

@@ -23,7 +23,7 @@ from srfast.scoring.table import one_table
 from srfast.workflows.pool_statistics import WORDS, Statistics, statistics
 
 KEEP_LOSS = 0.88
-"""Share of the summed loss that the kept patches hold (docs/choosing-a-ratio.md): the best of the ratios that were
+"""Share of the summed loss that the kept patches hold (docs/will-it-help.md): the best of the ratios that were
 tried held 85 to 89 % of it in seven pools that differ in everything else."""
 FEW = 32
 """Number of patches below which nothing is chosen, two batches of 16. It is a guard, and was not measured."""

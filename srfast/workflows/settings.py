@@ -79,7 +79,7 @@ class PruneArguments(ScoreRun, Selection):
     stride: int | None = _decided(ScoreRun, "stride", "half of a patch")
     shrink: str | Sequence[str | float] = _decided(ScoreRun, "shrink", "auto")
     keep: float | None = _decided(Selection, "keep", "`keep_loss` decides")
-    keep_loss: float | None = _decided(Selection, "keep_loss", "that of docs/choosing-a-ratio.md")
+    keep_loss: float | None = _decided(Selection, "keep_loss", "that of docs/will-it-help.md")
     trainer: Trainer | None = setting(
         None,
         "Also write the pairs and a whole configuration for this trainer: traiNNer-redux or neosr.",
