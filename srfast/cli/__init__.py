@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import os
 import re
@@ -66,6 +67,9 @@ _HINT = re.compile(
     rf"(?P<error>.+?)(?:[;:.] (?P<one>(?:{_TO_DO})\b[^;]*)| \((?P<two>(?:{_TO_DO}|`?--[a-z-]+)\b[^()]*)\))"
 )
 """Splits messages that end with what to do."""
+PRINT_JSON = frozenset(COMMANDS) - {"eval", "demo", "completion"}
+"""Commands whose --json prints an object on stdout."""
+_json: dict[str, Any] = {"wanted": False, "command": ""}
 COMPLETE = "_SRFAST_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 MODULES = {"eval": "evaluate", "onnx": "export_onnx"}
@@ -133,6 +137,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
         sys.exit(shell_complete(group, {}, "srfast", COMPLETE, instruction))
     debug = "--debug" in argv
+    _json.update(wanted="--json" in argv, command=next((a for a in argv if a in COMMANDS), ""))
     _log_to_stderr(logging.INFO if {"-v", "--verbose"} & set(argv) else logging.WARNING)
     if be_quiet(bool({"-q", "--quiet"} & set(argv))):
         logging.getLogger("srfast").setLevel(logging.ERROR)
@@ -234,14 +239,20 @@ def _nearest(error: click.UsageError) -> str:
     kind = error.param.type if isinstance(error, click.BadParameter) and error.param else None
     given = re.match(r"'(.*)' is not one of", error.message)
     near = did_you_mean(given[1], kind.choices) if isinstance(kind, click.Choice) and given else None
-    return f"; did you mean {near}?" if near else ""
+    hint = getattr(kind, "hint", "") if given else ""
+    return f"; did you mean {near}?" if near else f"; {hint}" if hint else ""
 
 
 def _exit(code: int, message: Any) -> None:
-    """Prints the error as one line on stderr, with its hint on a second line in a terminal, and exits."""
+    """Prints the error as one line on stderr, with its hint on a second line in a terminal, and exits.
+
+    With --json, the error is one object on stdout too.
+    """
     text = shown(re.sub(r"\s*\n\s*", " ", str(message).strip()))  # other spaces may be those of a file's name
     error, hint = parted(text) if sys.stderr.isatty() else (text, None)
     click.echo(f"srfast: error: {error}", err=True)
+    if _json["wanted"] and _json["command"] in PRINT_JSON:
+        click.echo(json.dumps({"error": text, "code": code}))
     if hint is not None:
         click.echo(f"{click.style('hint', fg='cyan', bold=True)}: {hint}", err=True)
     sys.exit(code)

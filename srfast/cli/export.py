@@ -14,14 +14,22 @@ from srfast.exporting.settings import ExportArguments
 @click.argument("coreset", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to make.")
 @settings(ExportArguments, to={"required": True})
+@click.option("--all", "everything", is_flag=True, help="Write every patch of a score table; otherwise only a list.")
 @json_option()
-def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
+def command(coreset: str, output: str, everything: bool, as_json: bool, **options: Any) -> None:
     """Write the patches of CORESET (coreset.parquet) as files that a trainer reads, with a configuration for it.
 
     During the run, finished files lie in OUTPUT.parts; after a crash, --resume continues from them.
     """
+    from srfast.data.provenance import kind_of
+    from srfast.errors import InputError
     from srfast.exporting.job import export
 
+    if not everything and options["to"] != "list" and kind_of(coreset) == "score table":
+        raise InputError(
+            f"{coreset}: expected a core-set, got a score table, of which every patch would be written; select from it "
+            "first, or pass --all"
+        )
     existing = options.get("existing")
     done = export(coreset, output, progress=not quiet(), **{k: v for k, v in options.items() if v is not None})
     if as_json:

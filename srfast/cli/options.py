@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from srfast.settings import Settings
+from srfast.settings import Kind, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 BRIEF = 150
@@ -107,6 +107,14 @@ def brief(text: str) -> str:
     return short + mark + default
 
 
+class Words(click.Choice):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later
+    """The words that a setting takes, and its hint."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind.choices)
+        self.hint = kind.hint
+
+
 class Setting(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later
     """A value given as text, which the setting's own check converts."""
 
@@ -154,7 +162,7 @@ def option(field: dataclasses.Field[Any], **changed: Any) -> Callable[[F], F]:
     repeated = about.get("repeated", False)
     types: dict[str, Any] = {"whole": click.INT, "number": click.FLOAT, "text": None if repeated else Setting(field)}
     if kind.choices:
-        types = {"text": click.Choice(kind.choices), "whole": click.IntRange(kind.choices[0], kind.choices[-1])}
+        types = {"text": Words(kind), "whole": click.IntRange(kind.choices[0], kind.choices[-1])}
     aliases = [*about.get("also", ()), flag_of(field.name)]
     given: dict[str, Any] = {
         "type": types[kind.written], "default": None if "shown" in about else about.get("typed", default), "help": help,

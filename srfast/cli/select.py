@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from srfast.cli.options import Grouped, emit, json_option, quiet, result, say, settings
 from srfast.coreset.settings import METHODS, SelectArguments
 
+log = logging.getLogger(__name__)
 GROUPS = {
     "How much is kept": ("keep", "keep_loss", "max_per_image", "nms"),
     "Which patches": ("method", "order", "drop_hardest", "target", "sizes", "one_size"),
@@ -47,7 +49,7 @@ def tell(selection: dict[str, Any], lowest: float, highest: float, output: str, 
         counts = ", ".join(f"{reason} {n:,}" for reason, n in selection["rejected"].items()) or "nothing"
         say(f"srfast: left out: {counts} (patches; one may have several reasons)")
     if "cleaned" in selection:
-        say(f'srfast: --clean is --where "{selection["cleaned"]}"')
+        log.info('--clean is --where "%s"', selection["cleaned"])
     if selection["short"]:
         say(f"srfast: {selection['short']}")
     if "larger" in selection:

@@ -193,7 +193,7 @@ class Selection(Settings):
     clean: bool = setting(
         False,
         "Leave out patches with defects beyond the thresholds, and all patches of images that are beyond them as a "
-        "whole (docs/defects.md). The equivalent `where` is printed.",
+        "whole (docs/defects.md). With -v the equivalent `where` is printed.",
         SWITCH,
         more="The table needs the columns of ``score(defects=True)``.",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from srfast.degradation.settings import LARGEST_SEED, degradation
@@ -35,7 +35,9 @@ class ExportSettings(Settings):
         "the same with meta_info.txt; lmdb: HR.lmdb/ and LRx2.lmdb/ (BasicSR, neosr); hf: an imagefolder with "
         "metadata.parquet (Hugging Face datasets); webdataset: numbered .tar shards; list: coreset.txt, which lists "
         "the patches without cropping them.",
-        one_of(*TARGETS),
+        replace(
+            one_of(*TARGETS), hint="traiNNer-redux, neosr and KAIR read folder, and BasicSR reads basicsr and lmdb"
+        ),
     )
     scale: Literal[2, 3, 4] | None = setting(
         None,

@@ -45,6 +45,7 @@ class Cluster:
     """
 
     def __init__(self, settings: ScoreSettings, address: str | None = None) -> None:
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its core writes to stderr past Python's logging
         try:
             import ray
             import ray.data

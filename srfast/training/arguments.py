@@ -97,6 +97,11 @@ def gather(
     if "clip" in values:
         values.setdefault("clip_by_rate", False)
     how = recipe(model, values["scale"], values.get("recipe", "default"))
+    if not {"lr_patch", "grow"} & values.keys() and (side := _side(files)) is not None:
+        # The recipe's crops may be larger than the patches of a core-set, which then limit them.
+        most = side // values["scale"]
+        if 2 * how.loss_border < most < how.lr_patch:
+            values["lr_patch"] = most
     arguments = Arguments(model, files, TrainSettings(**{**vars(how), **values}), folder, planned)
     _check(arguments, resume)
     return arguments
@@ -104,12 +109,23 @@ def gather(
 
 def _scored_at(data: Sequence[str]) -> int | None:
     """The scale at which a core-set was scored; None for images."""
+    scale = _meta(data).get("scale")
+    return scale if scale in (2, 3, 4) else None
+
+
+def _side(data: Sequence[str]) -> int | None:
+    """The side of the patches of a core-set in HR pixels; None for images."""
+    patch = _meta(data).get("patch")
+    return patch if type(patch) is int and patch > 0 else None
+
+
+def _meta(data: Sequence[str]) -> dict[str, Any]:
+    """The metadata of a core-set; none of images."""
     if len(data) != 1 or not data[0].endswith(".parquet") or not os.path.isfile(data[0]):
-        return None
+        return {}
     from srfast.scoring.metadata import read_meta  # Arrow, which a command's help need not wait for
 
-    scale = read_meta(data[0]).get("scale")
-    return scale if scale in (2, 3, 4) else None
+    return read_meta(data[0])
 
 
 def check_growth(planned: int | None, steps: int, folder: Path) -> None:

@@ -39,7 +39,7 @@ def folder(photo_folder: Path, tmp_path: Path) -> Path:
         ("dedup", "SCORES", "-o", "d.parquet"),
         ("influence", "SCORES", "--target", "SCORES", "-o", "i.parquet"),
         ("audit", "SCORES", "-o", "audit"),
-        ("export", "SCORES", "-o", "pairs", "--to", "folder"),
+        ("export", "SCORES", "-o", "pairs", "--to", "folder", "--all"),
     ],
     ids=" ".join,
 )
