@@ -30,7 +30,11 @@ def page() -> str:
     parts = [HEAD, "## srfast", *_described(top)]
     for name in COMMANDS:
         command: click.Command = import_module(f"srfast.cli.{MODULES.get(name, name)}").command
-        parts += [f"## srfast {name}", *_described(click.Context(command, info_name=name, parent=top))]
+        context = click.Context(command, info_name=name, parent=top)
+        parts += [f"## srfast {name}", *_described(context)]
+        for part, inner in getattr(command, "commands", {}).items():
+            inside = click.Context(inner, info_name=part, parent=context)
+            parts += [f"### srfast {name} {part}", *_described(inside)]
     return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "manifest": "Write which images and patches a core-set holds, by hash.",
     "rebuild": "Make the core-set of a manifest from copies of its images.",
     "degrade": "Make LR images by a degradation, the same for everyone.",
+    "degradation": "Read, write and fit degradations.",
     "report": "Write a self-contained HTML report.",
     "view": "Look at every patch of a score table in the browser.",
     "train": "Train a super-resolution model on images or a core-set.",
@@ -174,7 +175,8 @@ def _as_options(ctx: click.Context) -> Iterator[None]:
         yield
     except (InputError, RunError) as error:
         command = group.get_command(ctx, ctx.invoked_subcommand or "")
-        options = [p for p in getattr(command, "params", ()) if p.opts[-1].startswith("--")]
+        commands = [command, *getattr(command, "commands", {}).values()]
+        options = [p for c in commands for p in getattr(c, "params", ()) if p.opts[-1].startswith("--")]
         flags: dict[str, str] = {str(p.name): p.opts[-1] for p in options}
         text = re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[1]), str(error))
         name, colon, rest = text.partition(": ")

@@ -99,8 +99,9 @@ class Degradation:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the operations and their settings, whatever the names, comments and order of keys in the file."""
-        tables = [o.table() for o in self.operations]
+        """SHA-256 of the operations and their settings, whatever the names, comments and order of keys in the file, and
+        whether 1 is written 1.0."""
+        tables = _floats([o.table() for o in self.operations])
         return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
     def content(self) -> dict[str, Any]:
@@ -136,6 +137,14 @@ class Draws:
     def settings(self) -> dict[str, Any]:
         """What a resumed run compares, and metadata say."""
         return {"degradation": self.degradation.name, "operations": self.degradation.digest, "seed": self.seed}
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _floats(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_floats(v) for v in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def written(content: Mapping[str, Any]) -> str:

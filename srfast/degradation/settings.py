@@ -8,7 +8,7 @@ from typing import Any
 
 from srfast.errors import InputError
 from srfast.runtime.progress import Progress
-from srfast.settings import Kind, PathLike, Settings, path, setting, whole
+from srfast.settings import Kind, PathLike, Settings, path, paths, setting, whole
 
 LARGEST_SEED = 2**63 - 1
 PRESETS = ("bicubic", "realesrgan", "neosr", "redux")
@@ -64,3 +64,24 @@ class DegradeArguments(Settings):
         super().together()
         if self.show is not None and not str(self.show).endswith((".html", ".htm")):
             raise InputError(f"show: expected a name ending in .html, got {os.fspath(self.show)!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitArguments(Settings):
+    """The settings of ``srfast.workflows.fitting.fit_degradation``."""
+
+    like: tuple[PathLike, ...] | None = setting(
+        None, "LR images to be like, or folders of them. Repeatable.", paths("LR images"), metavar="DIR", repeated=True
+    )
+    scale: int = setting(2, "HR over LR, 1 to 8.", whole(1, 8))
+    seed: int = setting(0, "Random seed of the draws, at least 0.", whole(most=LARGEST_SEED - 1))
+    threads: int | None = setting(None, "Number of CPU threads.", whole(1), shown="one per core")
+    show: PathLike | None = setting(
+        None, "HTML page to write as well: the measures before and after, and pictures.", path(), metavar="PAGE"
+    )
+    progress: Progress | bool | None = setting(
+        None,
+        "True shows a bar; a function is called with (rounds done, rounds in all, 0).",
+        Kind("True, False or a function", lambda value: value),
+        python=True,
+    )

@@ -103,6 +103,12 @@ def _middle(w: int, h: int, side: int) -> tuple[int, int, int, int]:
     return (w - width) // 2, (h - height) // 2, width, height
 
 
+def picture(image: np.ndarray, side: int) -> str:
+    """The middle of an image, at most ``side`` pixels long, as the source of an img element."""
+    x, y, width, height = _middle(image.shape[1], image.shape[0], side)
+    return _source(image[y : y + height, x : x + width])
+
+
 def _source(pixels: np.ndarray) -> str:
     data = encoded(pixels)
     kind = "webp" if data[:4] == b"RIFF" else "png"

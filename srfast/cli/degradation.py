@@ -1,0 +1,102 @@
+"""``srfast degradation``: import, export and fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from srfast.cli.options import emit, json_option, quiet, result, settings
+from srfast.degradation.settings import FitArguments
+
+_TRAINERS = ("basicsr", "neosr", "redux")
+_FILE = click.Path(dir_okay=False)
+
+
+@click.group(
+    "degradation", short_help="Degradations from and to trainers' configurations, and fitted to LR images.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+def command() -> None:
+    """Read and write files of degradations."""
+
+
+@command.command("import", short_help="Read the degradation of a trainer's configuration.")
+@click.argument("configuration", type=_FILE)
+@click.option("-o", "--output", required=True, type=_FILE, help="TOML file to write.")
+@click.option("--trainer", type=click.Choice(_TRAINERS), help="Whose configuration it is.  [default: told by its keys]")
+@json_option()
+def import_(configuration: str, output: str, trainer: str | None, as_json: bool) -> None:
+    """Write the degradation of CONFIGURATION (BasicSR, Real-ESRGAN or traiNNer-redux: .yml; neosr: .toml) as a file.
+
+    What has no counterpart is listed.
+    """
+    from pathlib import Path
+
+    from srfast.data.files import output_file
+    from srfast.degradation.exchange import read_trainer
+    from srfast.degradation.plan import Degradation, written
+
+    found, exchanged = read_trainer(Path(configuration), trainer)
+    degradation = Degradation.of(configuration, {**exchanged.content, "source": configuration})
+    with output_file(output, "degradation", [configuration]) as temporary:
+        temporary.write_text(written(degradation.content()), encoding="utf-8")
+    _told(exchanged.lost, as_json, {"output": output, "trainer": found}, f"the degradation of {found} -> {output}")
+
+
+@command.command("export", short_help="Write a degradation as part of a trainer's configuration.")
+@click.argument("degradation")
+@click.option("-o", "--output", required=True, type=_FILE, help="File to write: .yml, or .toml for neosr.")
+@click.option("--to", "trainer", required=True, type=click.Choice(_TRAINERS), help="Trainer to write for.")
+@click.option("--scale", type=click.IntRange(1, 8), default=4, show_default=True, help="HR over LR.")
+@json_option()
+def export(degradation: str, output: str, trainer: str, scale: int, as_json: bool) -> None:
+    """Write DEGRADATION (a TOML file or a preset) as the keys by which a trainer degrades.
+
+    What has no counterpart is listed, in the file as well.
+    """
+    import os
+
+    from srfast.data.files import output_file
+    from srfast.degradation.exchange_out import trainer_text
+    from srfast.degradation.plan import Degradation
+
+    text, lost = trainer_text(Degradation.read(degradation), trainer, scale)
+    with output_file(output, "degradation", [degradation] if os.path.isfile(degradation) else []) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    _told(lost, as_json, {"output": output, "trainer": trainer}, f"{degradation} for {trainer} -> {output}")
+
+
+@command.command("fit", short_help="Find a degradation whose LR images are like yours.")
+@click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES...")
+@click.option("-o", "--output", required=True, type=_FILE, help="TOML file to write.")
+@settings(FitArguments, like={"required": True})
+@json_option()
+def fit(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
+    """Measure the noise, blur and JPEG quality of LR images, and find ranges by which IMAGES (HR) get the same.
+
+    The quantiles of each measure are printed before and after.
+    """
+    FitArguments(**options)  # before anything heavy is imported
+    from srfast.workflows.fitting import QUANTILES, fit_degradation
+
+    done = fit_degradation(images, output, progress=not quiet(), **options)
+    if as_json:
+        of = {"given": done.given, "before": done.before, "after": done.after}
+        plain = {
+            k: {m: [None if v != v else v for v in q.tolist()] for m, q in found.items()} for k, found in of.items()
+        }
+        emit({"output": output, "quantiles": list(QUANTILES), **plain})
+        return
+    for line in done.lines:
+        result(line)
+    result(f"a degradation -> {output}")
+
+
+def _told(lost: list[str], as_json: bool, about: dict[str, Any], line: str) -> None:
+    if as_json:
+        emit({**about, "lost": lost})
+        return
+    for one in lost:
+        result(one)
+    result(line)

@@ -1,0 +1,87 @@
+"""A degradation that is fitted to LR images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import srfast
+from srfast.cli import main
+from srfast.degradation.plan import Degradation
+from srfast.errors import InputError
+from srfast.workflows.fitting import fit_degradation, measures
+
+skimage = pytest.importorskip("skimage")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """HR images, and others from which LR images were made that have noise and blur."""
+    from skimage import data
+
+    root = tmp_path_factory.mktemp("fit")
+    for folder, names in (("hr", ("astronaut", "coffee")), ("other", ("chelsea", "rocket"))):
+        (root / folder).mkdir()
+        for name in names:
+            image = Image.fromarray(getattr(data, name)()).reduce(1)
+            for k in range(2):
+                crop = image.crop((40 * k, 30 * k, 40 * k + 288, 30 * k + 224))
+                crop.save(root / folder / f"{name}{k}.png")
+    made = root / "mine.toml"
+    made.write_text(
+        '[[operation]]\ndo = "blur"\nsize = 15\nsigma = 2.4\n[[operation]]\ndo = "resize"\n'
+        'to = "lr"\nfilters = "area"\n'
+        '[[operation]]\ndo = "gaussian-noise"\nsigma = 9.0\n'
+    )
+    srfast.degrade(root / "other", root / "lr", degradation=made, scale=2)
+    return root / "hr", root / "lr"
+
+
+def test_the_measures_come_near(folders: tuple[Path, Path], tmp_path: Path):
+    hr, lr = folders
+    done = fit_degradation(hr, tmp_path / "fit.toml", like=[lr], scale=2, show=tmp_path / "fit.html")
+    middle = len(done.given["noise"]) // 2
+    # The noise of a window is known to about a grey level; detail differs by 0.02 between photographs.
+    for name, near in (("noise", 1.5), ("detail", 0.02)):
+        before = abs(done.given[name][middle] - done.before[name][middle])
+        after = abs(done.given[name][middle] - done.after[name][middle])
+        assert after < near
+        assert after < before / 2
+    assert done.jpeg[0] == 0
+    operations = Degradation.read(tmp_path / "fit.toml").operations
+    assert [o.do for o in operations] == ["blur", "resize", "gaussian-noise"]
+    assert 7 < operations[2].settings["sigma"][middle] < 12  # it was 9
+    page = (tmp_path / "fit.html").read_text()
+    assert "motion" in page
+    assert page.count("<table>") == 4
+
+
+def test_jpeg_is_seen(folders: tuple[Path, Path], tmp_path: Path):
+    hr, _ = folders
+    (tmp_path / "lr").mkdir()
+    for file in hr.iterdir():
+        Image.open(file).save(tmp_path / "lr" / f"{file.stem}.jpg", quality=40)
+    assert (
+        measures(np.asarray(Image.open(tmp_path / "lr" / "coffee0.jpg")), tmp_path / "lr" / "coffee0.jpg")["jpeg"] == 40
+    )
+    done = fit_degradation(hr, tmp_path / "fit.toml", like=[tmp_path / "lr"])
+    assert done.degradation.operations[-1].settings["quality"] == [40] * 5
+    assert done.jpeg == (1.0, 1.0)
+
+
+def test_wrong_input_is_refused(folders: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    hr, lr = folders
+    with pytest.raises(InputError, match="like"):
+        fit_degradation(hr, tmp_path / "x.toml")
+    Image.new("RGB", (20, 20)).save(tmp_path / "small.png")
+    with pytest.raises(InputError, match="at least 32 x 32"):
+        fit_degradation(hr, tmp_path / "x.toml", like=[tmp_path / "small.png"])
+    (tmp_path / "mine.toml").write_text("mine = 1")
+    for argv in ([hr, "--like", lr, "-o", tmp_path / "mine.toml"], [hr, "-o", tmp_path / "x.toml"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["degradation", "fit", *map(str, argv)])
+        assert stop.value.code == 2
+        assert len(capfd.readouterr().err.strip().splitlines()) == 1
