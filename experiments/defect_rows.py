@@ -1,4 +1,4 @@
-"""The tables of docs/defects.md, from the figures that ``python -m experiments.defects --keep`` left."""
+"""The tables of docs/results/defects.md, from the figures that ``python -m experiments.defects --keep`` left."""
 
 from __future__ import annotations
 

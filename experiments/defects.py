@@ -2,11 +2,11 @@
 
 ``python -m experiments.defects FOLDER...`` of photographs, each also as ``FOLDER/2`` for halved: AUC of each column for
 patches of 96 pixels (nulls left out) and for images (what they are judged by), the shares of nulls, what the thresholds
-leave out of the clean ones, by name. ``--gray`` turns every photograph gray, clean or spoilt; ``--without NAME...``
+leave out of the clean ones, by name. ``--gray`` turns every photograph gray, clean or degraded; ``--without NAME...``
 sets some of them aside. ``--keep`` puts the figures into experiments/results/defects.json, from which ``python -m
-experiments.study_page`` writes the tables of docs/defects.md. Kernels and codecs are OpenCV's, where the network was
-trained with Pillow's; defocus is a disc; WebP follows enlargement once. A pair is clean where the LR image is the HR
-image reduced, and off where it is that of the HR image moved.
+experiments.study_page`` writes the tables of docs/results/defects.md. Kernels and codecs are OpenCV's, where the
+network was trained with Pillow's; defocus is a disc; WebP follows enlargement once. A pair is clean where the LR image
+is the HR image reduced, and off where it is that of the HR image moved.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ def row(rows: Figures, column: str, what: str, *some: list[dict[str, np.ndarray]
 
 
 def keep(section: str, name: str, figures: Figures) -> None:
-    """Adds the figures to those of docs/defects.md; rows that were not measured stay, if of as many images."""
+    """Adds the figures to those of docs/results/defects.md; rows that were not measured stay, if of as many images."""
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     old = kept.setdefault(section, {}).get(name, {})
     if "rows" in figures and old.get("images") == figures["images"]:

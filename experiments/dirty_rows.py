@@ -14,12 +14,12 @@ from experiments.study_rows import (
     Means,
     Strata,
     Table,
+    bold,
     difference,
     family,
     group,
     markdown,
     paired,
-    told,
 )
 from srfast.evaluation.inference import Comparison, judge
 from srfast.study.cell import STRATA
@@ -73,7 +73,7 @@ KINDS = ("noise", "overlay", "halo", "jpeg", "upscaled", "upscaled + jpeg", "blu
 @dataclass(frozen=True)
 class WonBack:
     """What part of the clean images' lead over all patches each arm has, by the means: a column is a study, its updates
-    and a test set. Only where that lead is told by its own interval, since a part of nothing says nothing."""
+    and a test set. Only where that lead is significant by its own interval, since a part of nothing says nothing."""
 
     columns: tuple[tuple[str, str, int, str], ...]
     arms: tuple[tuple[str, str], ...]
@@ -88,7 +88,7 @@ class WonBack:
             }
             lead = of["oracle 100"]
             if lead.low <= 0:
-                raise SystemExit(f"{study}: the lead of the clean images is not told")
+                raise SystemExit(f"{study}: the lead of the clean images is not significant")
             columns.append([f"{100 * of[arm].mean / lead.mean:.0f} %" if arm in of else "" for _, arm in self.arms])
         head = ["part of the clean images' lead", *(head for _, head, _, _ in self.columns)]
         rows = [[words, *cells] for (words, _), *cells in zip(self.arms, *columns, strict=True) if any(cells)]
@@ -120,7 +120,7 @@ class OverPools:
     def markdown(self) -> str:
         columns = [self.differences(s) for s in ("", *_STRATA)]
         lines = [
-            [words, str(row[0].seeds), *map(told, row)] for (words, *_), *row in zip(self.rows, *columns, strict=True)
+            [words, str(row[0].seeds), *map(bold, row)] for (words, *_), *row in zip(self.rows, *columns, strict=True)
         ]
         return markdown([f"the mean over {len(self.pools)} pools", "seeds", "all", *_STRATA], lines)
 

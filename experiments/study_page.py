@@ -1,4 +1,4 @@
-"""The pages of docs/results/, and tables of will-it-help.md, influence.md and defects.md, from committed results.
+"""The pages of docs/results/, and the table of will-it-help.md, from committed results.
 
 ``python -m experiments.study_page`` writes them anew, each table after its ``<!-- table: NAME -->``.
 """
@@ -29,7 +29,7 @@ from srfast.evaluation.inference import judge
 from srfast.study.figures import STYLE, draw
 from srfast.study.results import Results
 
-PAGES = tuple(ROOT / "docs" / name for name in ("will-it-help.md", "influence.md", "defects.md"))
+PAGES = tuple(ROOT / "docs" / name for name in ("will-it-help.md", "results/target.md", "results/defects.md"))
 """Pages that are written by hand, but for their tables."""
 FIGURES = {
     "table1-bsds": ("figure2-losses", "figure3-keep", "figure4-window", "updates", "hours"),

@@ -88,13 +88,13 @@ class Strata:
         for words, study, model, arms, controls, dataset in self.rows:
             pairs = [(a, c) for a in arms.split(" + ") for c in controls.split(" + ")]
             found = [judge(_mean([paired(study, model, a, c, dataset, s) for a, c in pairs])) for s in ("", *STRATA)]
-            lines.append([words, str(found[0].seeds), *map(told, found)])
+            lines.append([words, str(found[0].seeds), *map(bold, found)])
         return markdown(head, lines)
 
 
 @dataclass(frozen=True)
 class Across:
-    """The claims of studies' files, judged together in each: a row a claim, a column a study, told ones bold."""
+    """The claims of studies' files, judged together in each: a row a claim, a column a study, significant ones bold."""
 
     studies: tuple[tuple[str, str], ...]
     """Name and head of the column."""
@@ -291,7 +291,7 @@ def _mean(some: list[np.ndarray]) -> np.ndarray:
     return found
 
 
-def told(c: Comparison) -> str:
+def bold(c: Comparison) -> str:
     """An effect with its interval, bold where that leaves zero out."""
     mark = "**" if c.effect.low > 0 or c.effect.high < 0 else ""
     return f"{mark}{signed(c)}{mark}"

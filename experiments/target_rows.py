@@ -1,4 +1,4 @@
-"""The tables of docs/influence.md, from the committed results."""
+"""The tables of docs/results/target.md, from the committed results."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Contestant:
     """What the interval and the test are over: images alone, if fewer than two trainings are in common. None for the
     best."""
     verdict: str
-    """"best", "worse", "cannot be told from the best", or "better": over the trainings in common."""
+    """"best", "worse", "not significantly different from the best", or "better": over the trainings in common."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def compare(
         d = np.array([values[name][s] - values[best][s] for s in shared] or [_mean(values[name]) - _mean(values[best])])
         bounds, raw = _tested(d, 1 - (1 - LEVEL) / pairs)
         p = min(1.0, pairs * raw)
-        verdict = "cannot be told from the best"
+        verdict = "not significantly different from the best"
         if p < 1 - LEVEL:
             verdict = "worse" if (bounds.mean > 0) == lower_is_better else "better"
         over: Over = "trainings and images" if len(shared) > 1 else "images"

@@ -84,7 +84,7 @@ class Comparison:
         elif effect.high < 0:
             word = "worse"
         else:
-            return "as good" if p_equivalent < 1 - LEVEL else "could not be told apart"
+            return "as good" if p_equivalent < 1 - LEVEL else "not significant"
         return f"{word}, by less than {DELTA} dB" if p_equivalent < 1 - LEVEL else word
 
     def at(self, level: float) -> Interval:
@@ -167,7 +167,7 @@ def seeds_needed(sigma: float) -> int:
     return seeds
 
 
-def told(sigma: float, seeds: int) -> float:
+def minimum_detectable_effect(sigma: float, seeds: int) -> float:
     """The difference that so many seeds detect with a power of 80 %."""
     low, high = 0.0, 1000 * sigma
     for _ in range(60):

@@ -11,7 +11,7 @@ TILE = 8
 LAYERS = ((32, 24), (32, 32), (32, 32), (7, 32))
 """[outputs, inputs] of the network's layers: two for each tile, two for the mean over a window's tiles."""
 NEIGHBOURS = (3, 5)
-"""Rows and columns of tiles around a tile, itself among them, by which it is told whether it has ink."""
+"""Rows and columns of tiles around a tile, itself among them, by which it is judged whether it has ink."""
 MARKS = ((32, 24), (16, 32), (16, 15), (16, 16), (1, 16), (1, 1))
 """[outputs, inputs] of the layers that find text (``marks``); the third sees each value of ``NEIGHBOURS`` by itself,
 and the last is the slope and the constant of the log-odds that a window has some."""

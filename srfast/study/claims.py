@@ -67,7 +67,7 @@ class Judged:
 
     @property
     def decided(self) -> bool:
-        """Whether the claim is told, or shown to be as good."""
+        """Whether the claim is significant, or shown to be as good."""
         return self.p < 1 - LEVEL or self.p_equivalent < 1 - LEVEL
 
 
@@ -111,7 +111,7 @@ def judged_together(family: Sequence[Found], most: int = 0) -> list[Judged]:
 
     Args:
         family: Every claim that was named, its test set and its result. One without a p-value counts as one that
-            cannot be told.
+            is not significant.
         most: Largest number of seeds of a run in rounds; 0: the family is judged once.
     """
     count = len(family)

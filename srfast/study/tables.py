@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from srfast.evaluation.inference import DELTA, Interval, interval, pooled_sigma, seeds_needed, told
+from srfast.evaluation.inference import DELTA, Interval, interval, minimum_detectable_effect, pooled_sigma, seeds_needed
 from srfast.study.cell import STRATA
 from srfast.study.claims import SIDES, judged
 from srfast.study.groups import Group, cells_of, groups, main_dataset, pairs, training_seconds
@@ -172,7 +172,7 @@ def _spread(some: Sequence[Group], dataset: str) -> Table:
         if differences:
             sigma = math.sqrt(float(np.mean(np.square(differences))))
             fewest = min(len(g.seeds) for g in own)
-            row += [f"{sigma:.4f}", seeds_needed(sigma), fewest, f"{told(sigma, fewest):.3f}"]
+            row += [f"{sigma:.4f}", seeds_needed(sigma), fewest, f"{minimum_detectable_effect(sigma, fewest):.3f}"]
         rows.append([*row, *([None] * (len(header) - len(row)))])
     title = f"The spread of PSNR on {dataset} between seeds, and what it lets one tell with a power of 80 %."
     return Table("spread", title, header, rows)

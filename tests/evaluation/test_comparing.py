@@ -70,7 +70,7 @@ def test_seeds_widen_the_interval() -> None:
     own = {n: level + np.array(o)[:, None] for n, o in offsets.items()}
     seeds = srfast.compare({n: [by_image(v) for v in of] for n, of in own.items()})
     assert seeds.seeds
-    assert seeds.rows[1].verdict == "cannot be told from the best"
+    assert seeds.rows[1].verdict == "not significantly different from the best"
     assert srfast.compare({n: by_image(of[0] + 0.001 * rng.random(50)) for n, of in own.items()}).rows[1].p < 0.05
 
 
@@ -101,7 +101,7 @@ def test_the_arms_of_a_study() -> None:
     found = srfast.compare({"study": ROOT / "studies" / "results" / "spread-bsds"})
     assert [r.seeds for r in found.rows] == [5, 5]
     assert {r.name for r in found.rows} == {"study: full 100 %", "study: random 50 %"}
-    assert found.rows[1].verdict == "cannot be told from the best"
+    assert found.rows[1].verdict == "not significantly different from the best"
 
 
 def trained(offsets: dict[str, float], images: int = 20, noise: float = 0.01) -> list[dict[str, Any]]:
@@ -131,7 +131,7 @@ def test_one_entry_of_one_training_does_not_change_how_others_are_tested(tmp_pat
     best, b, c = found.rows
     assert [(r.seeds, r.paired, r.over) for r in (b, c)] == [(4, 4, "trainings and images"), (1, 1, "images")]
     assert (b.difference, b.p) == pytest.approx((alone.rows[1].difference, min(1.0, 3 * alone.rows[1].p)))
-    assert b.verdict == "cannot be told from the best"
+    assert b.verdict == "not significantly different from the best"
     assert c.difference == pytest.approx(means(rows["c"], "1") - means(rows["a"], "1"))
     assert (best.over, best.verdict, found.seeds, alone.seeds) == (None, "best", False, True)
     text = str(found).splitlines()

@@ -15,13 +15,13 @@ from srfast.evaluation.inference import (
     holm,
     interval,
     judge,
+    minimum_detectable_effect,
     mixed_model,
     pooled_sigma,
     power,
     seeds_needed,
     sequential_bound,
     sequential_level,
-    told,
 )
 from srfast.study.groups import groups
 from srfast.study.results import Results
@@ -53,7 +53,7 @@ def test_interval_is_students() -> None:
         (-0.2, 0.01, "worse"),
         (0.0, 0.003, "as good"),
         (0.009, 0.0005, "better, by less than 0.02 dB"),
-        (0.01, 0.1, "could not be told apart"),
+        (0.01, 0.1, "not significant"),
     ],
 )
 def test_verdicts(effect: float, sigma: float, verdict: str) -> None:
@@ -166,7 +166,7 @@ def test_seeds_needed_have_the_power_they_promise(sigma: float) -> None:
     assert share(n) > 0.79
     assert share(n - 1) < 0.8
     assert 0 < n - 8 * (sigma / DELTA) ** 2 < 4  # the rule of thumb, for the paired difference
-    assert told(sigma, n) <= DELTA < told(sigma, n - 1)
+    assert minimum_detectable_effect(sigma, n) <= DELTA < minimum_detectable_effect(sigma, n - 1)
 
 
 def test_holm() -> None:

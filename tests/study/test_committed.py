@@ -60,7 +60,7 @@ def page() -> ModuleType:
 def test_the_documentation_has_the_tables_of_the_results(page: ModuleType) -> None:
     marked = 0
     expected = {path: page.write(path.read_text()) for path in page.PAGES} | page.results()
-    assert {p.name for p in (ROOT / "docs" / "results").iterdir()} == {p.name for p in page.results()}
+    assert {*(ROOT / "docs" / "results").iterdir()} <= expected.keys()
     for path, text in expected.items():
         assert path.read_text() == text, f"{path.name} is behind its results: python -m experiments.study_page"
         marked += text.count("<!-- table: ")
@@ -70,7 +70,7 @@ def test_the_documentation_has_the_tables_of_the_results(page: ModuleType) -> No
 def test_every_auc_that_is_written_is_one_that_was_measured() -> None:
     measured = json.loads((ROOT / "experiments" / "results" / "defects.json").read_text())["spoilt"].values()
     rows = [row for found in measured for column in found["rows"].values() for row in column.values()]
-    prose = "".join(x for x in (ROOT / "docs" / "defects.md").read_text().splitlines(True) if x[0] != "|")
+    prose = "".join(x for x in (ROOT / "docs" / "results" / "defects.md").read_text().splitlines(True) if x[0] != "|")
     pairs = set(re.findall(r"([01]\.\d{3}) / ([01]\.\d{3})", prose))
     assert pairs
     assert pairs <= {(f"{patch:.3f}", f"{image:.3f}") for patch, image, _ in rows}
