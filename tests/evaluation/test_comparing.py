@@ -98,7 +98,7 @@ def test_files_of_every_kind(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
 
 
 def test_the_arms_of_a_study() -> None:
-    found = srfast.compare({"study": ROOT / "studies" / "results" / "spread-bsds"})
+    found = srfast.compare({"study": ROOT / "studies" / "results" / "spread-bsds" / "BSDS400"})
     assert [r.seeds for r in found.rows] == [5, 5]
     assert {r.name for r in found.rows} == {"study: full 100 %", "study: random 50 %"}
     assert found.rows[1].verdict == "not significantly different from the best"
@@ -147,7 +147,7 @@ def test_one_entry_of_one_training_does_not_change_how_others_are_tested(tmp_pat
 
 
 def test_a_published_study_with_arms_of_one_training() -> None:
-    found = srfast.compare({"s": ROOT / "studies" / "results" / "sizes-long"})
+    found = srfast.compare({"s": ROOT / "studies" / "results" / "sizes-long" / "wild"})
     for row in found.rows[1:]:
         assert (row.over == "images") == (row.paired < 2), row.name
     assert {r.over for r in found.rows[1:]} == {"images", "trainings and images"}

@@ -93,7 +93,7 @@ def components(difference: np.ndarray) -> tuple[float, float, float]:
 @pytest.fixture(scope="module")
 def committed() -> dict[tuple[str, float], np.ndarray]:
     """PSNR on BSD100 [12 seeds, 100 images] of the arms of a committed study."""
-    found = groups(Results.read(COMMITTED / "needed-bsds"))
+    found = groups(Results.read(COMMITTED / "needed-bsds" / "BSDS400"))
     return {(g.key.arm, g.key.keep): g.psnr["BSD100"] for g in found}
 
 
