@@ -118,8 +118,9 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more of the work to stderr.")
 @click.option("-q", "--quiet", is_flag=True, help="Write only errors to stderr.")
+@click.option("--max-pixels", metavar="N", help="Pixels of the largest image that is read.  [default: 179 million]")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
-def group(debug: bool, verbose: bool, quiet: bool) -> None:
+def group(debug: bool, verbose: bool, quiet: bool, max_pixels: str | None) -> None:
     """Find the image patches that are worth training super-resolution models on.
 
     srfast scores every patch by how badly a small network reconstructs it, selects a core-set of patches, exports it
@@ -138,6 +139,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
         sys.exit(shell_complete(group, {}, "srfast", COMPLETE, instruction))
     debug = "--debug" in argv
+    argv = _max_pixels(argv)
     _json.update(wanted="--json" in argv, command=next((a for a in argv if a in COMMANDS), ""))
     _log_to_stderr(logging.INFO if {"-v", "--verbose"} & set(argv) else logging.WARNING)
     if be_quiet(bool({"-q", "--quiet"} & set(argv))):
@@ -182,6 +184,17 @@ def _as_options(ctx: click.Context) -> Iterator[None]:
         name, colon, rest = text.partition(": ")
         error.args = (flags.get(name, name) + colon + rest,)
         raise
+
+
+def _max_pixels(argv: list[str]) -> list[str]:
+    """Takes --max-pixels N from the words of commands that do not have it: what they read has the same limit."""
+    at = next((i for i, word in enumerate(argv) if word.split("=")[0] == "--max-pixels"), None)
+    if at is None or {"score", "prune", "audit"} & set(argv[:at]):
+        return argv
+    joined = "=" in argv[at]
+    given = argv[at].partition("=")[2] if joined else argv[at + 1] if at + 1 < len(argv) else ""
+    os.environ["SRFAST_MAX_PIXELS"] = given or "nothing"
+    return argv[:at] + argv[at + (1 if joined else 2) :]
 
 
 def _log_to_stderr(level: int) -> None:

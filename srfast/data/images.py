@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from srfast.data import hashing, jpeg, png, tiff
+from srfast.data import hashing, jpeg, limits, png, tiff
 from srfast.data.workers import claim, decoding
 from srfast.errors import InputError
 
@@ -182,7 +183,7 @@ def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
 
     Raises:
         InputError: the file cannot be read or decoded, has none of ``FORMATS``, is empty, or is larger than the limits
-            (about 179 million pixels, 2 GiB); the message names the file and the reason.
+            (179 million pixels unless more are allowed, 2 GiB); the message names the file and the reason.
     """
     return _read(path, colours=True)[0]
 
@@ -224,24 +225,9 @@ def turned(image: Image.Image) -> bool:
     known = {"exif", "Raw profile type exif"} & image.info.keys()
     # Pillow decodes a whole PNG file to see whether EXIF data follow the pixels.
     file = getattr(image, "fp", None)
-    if image.format == "PNG" and file is not None and not known and not _has_text_after_pixels(file):
+    if image.format == "PNG" and file is not None and not known and not png.has_text_after_pixels(file):
         return False
     return image.getexif().get(_ORIENTATION) in (5, 6, 7, 8) and not tiff.is_turned(image)
-
-
-def _has_text_after_pixels(file: Any) -> bool:
-    """Whether a PNG file has chunks after its pixels that may hold EXIF data; the position in the file is kept."""
-    place, pixels = file.tell(), False
-    try:
-        file.seek(8)
-        while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
-            if pixels and head[4:] in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
-                return True
-            pixels = pixels or head[4:] == b"IDAT"
-            file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
-    finally:
-        file.seek(place)
-    return False
 
 
 def file_format(path: str | os.PathLike[str]) -> str:
@@ -275,7 +261,8 @@ def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
     except UnidentifiedImageError:
         raise InputError(f"{path}: not an image in a known format") from None
     except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: refused, the header claims too many pixels ({error})") from None
+        size = f"{found[1]} pixels" if (found := re.search(r"\((\d+) pixels\)", str(error))) else "more"
+        raise InputError(f"{path}: {limits.refusal(size, limits.most_pixels())}") from None
     except MemoryError:
         raise InputError(f"{path}: not enough memory to decode") from None
     except CancelledError:
@@ -318,6 +305,7 @@ def _content(path: str | os.PathLike[str]) -> bytes:
 
 def _open(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
     more = ("TGA",) if os.path.splitext(path)[1].lower() == ".tga" else ()
+    limits.prepare()
     try:
         image = Image.open(file, formats=FORMATS + more)
     except UnidentifiedImageError:
@@ -326,6 +314,7 @@ def _open(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
         raise
     if image.format == "MPO":  # a JPEG file with further pictures behind the first, as telephones write
         image.format = "JPEG"
+    limits.check_pixels(*image.size)
     _forget_xmp(image)
     return image
 
@@ -340,6 +329,8 @@ def _decode(data: bytes, path: str | os.PathLike[str]) -> np.ndarray:
     with _open(io.BytesIO(data), path) as image:
         pixels = image.width * image.height
         kind = image.format
+        held = 0 if kind == "JPEG" else 4 if kind == "PNG" and _FAST_PNG else _HELD.get(str(kind), 4)
+        limits.announce(path, pixels, len(data) + (3 + held) * pixels)
         claim(len(data) + 3 * pixels)
         if kind == "JPEG":
             array = jpeg.pixels_of(data, image, image.getexif().get(_ORIENTATION, 1))

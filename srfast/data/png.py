@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -67,3 +69,18 @@ def decode(data: bytes) -> np.ndarray | None:
     if not native.unfilter(rows, out):
         return None
     return out[:, :, 0] if channels == 1 else out if channels == 3 else np.ascontiguousarray(out[:, :, :3])
+
+
+def has_text_after_pixels(file: Any) -> bool:
+    """Whether a PNG file has chunks after its pixels that may hold EXIF data; the position in the file is kept."""
+    place, pixels = file.tell(), False
+    try:
+        file.seek(8)
+        while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+            if pixels and head[4:] in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            pixels = pixels or head[4:] == b"IDAT"
+            file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    finally:
+        file.seek(place)
+    return False

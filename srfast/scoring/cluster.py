@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from srfast.data.images import ImageFile
+from srfast.data.limits import VARIABLE
 from srfast.errors import InputError, RunError
 from srfast.ops.device import sees_cuda
 from srfast.scoring.columns import repeated
@@ -208,6 +209,8 @@ class _Actor:
         check_same(wanted, _made(network, self._job))
         self._root = Path(root)
         self._threads = threads
+        if (most := getattr(settings, "max_pixels", None)) is not None:
+            os.environ[VARIABLE] = str(most)
 
     def __call__(self, files: pa.Table) -> pa.Table:
         rows = []

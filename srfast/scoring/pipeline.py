@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from srfast.data.files import check_output
 from srfast.data.images import ImageFile, counted, find_images, header, shard_of
+from srfast.data.limits import allowing
 from srfast.data.lowres import LowRes
 from srfast.data.scratch import scratch_folder
 from srfast.data.workers import ordered_map
@@ -115,6 +116,11 @@ class Summary:
 
 def write_scores(images: Images, output: str | os.PathLike[str], settings: ScoreArguments) -> Summary:
     """Scores like ``score``, for tables that need not fit in memory: writes ``output`` and returns a summary."""
+    with allowing(settings.max_pixels):
+        return _write_scores(images, output, settings)
+
+
+def _write_scores(images: Images, output: str | os.PathLike[str], settings: ScoreArguments) -> Summary:
     passed: Counter[str] = Counter()
     found = find_images(images, passed)
     if passed:

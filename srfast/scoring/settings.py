@@ -267,6 +267,14 @@ class ScoreRun(ScoreSettings):
         Kind("True or False", lambda value: value if value is None else SWITCH.plain(value), "flag"),
         more="None continues if the settings are the same, and begins anew otherwise.",
     )
+    max_pixels: int | None = setting(
+        None,
+        "Pixels of the largest image that is read. What decoding a larger image takes is said before it is decoded. "
+        "The environment variable SRFAST_MAX_PIXELS sets it for every command.",
+        whole(1),
+        shown="179 million",
+        metavar="N",
+    )
     progress: Progress | bool | None = setting(
         None,
         "True shows a bar; a function is called with (images done, images in all, patches scored).",

@@ -1,0 +1,82 @@
+"""The largest image that is read, and how a user allows larger ones."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from PIL import Image
+
+from srfast.errors import InputError
+from srfast.settings import whole
+
+log = logging.getLogger(__name__)
+PIXELS = 178_956_970
+"""Pixels of the largest image that is read if nothing else is said, as of Pillow."""
+VARIABLE = "SRFAST_MAX_PIXELS"
+"""The environment variable that sets another limit."""
+_KIND = whole(1)
+_asked: list[int] = []
+
+
+def most_pixels() -> int:
+    """Pixels of the largest image that is read.
+
+    Raises:
+        InputError: the environment variable is no whole number of at least 1.
+    """
+    if _asked:
+        return _asked[-1]
+    text = os.environ.get(VARIABLE, "")
+    return int(_KIND.check(VARIABLE, int(text) if text.isascii() and text.isdigit() else text)) if text else PIXELS
+
+
+@contextmanager
+def allowing(pixels: int | None) -> Iterator[None]:
+    """Within the body, images of up to so many pixels are read, in every thread; None leaves the limit as it is."""
+    if pixels is not None:
+        _asked.append(pixels)
+    try:
+        yield
+    finally:
+        if pixels is not None:
+            _asked.pop()
+
+
+def prepare() -> None:
+    """Raises Pillow's own limit, where it is lower than a limit that the user has raised."""
+    most = most_pixels()
+    if most > PIXELS and Image.MAX_IMAGE_PIXELS is not None and 2 * Image.MAX_IMAGE_PIXELS < most:
+        Image.MAX_IMAGE_PIXELS = (most + 1) // 2
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Refuses an image by its header.
+
+    Raises:
+        InputError: it has more pixels than are read.
+    """
+    if width * height > (most := most_pixels()):
+        raise InputError(refusal(f"{width} x {height}", most))
+
+
+def refusal(size: str, most: int) -> str:
+    """What is said of an image with too many pixels."""
+    return (
+        f"refused, the header claims too many pixels: expected at most {most:,}, got {size}; allow more by "
+        f"`max_pixels` N or {VARIABLE}=N"
+    )
+
+
+def announce(path: str | os.PathLike[str], pixels: int, held: int) -> None:
+    """Says, before it is taken, the memory that an image beyond the usual limit takes.
+
+    Args:
+        path: The image.
+        pixels: Its number of pixels.
+        held: Bytes that are held while it is decoded.
+    """
+    if pixels > PIXELS:
+        log.warning("%s: has %d million pixels; decoding it takes about %.1f GB", path, pixels // 10**6, held / 1e9)
