@@ -13,14 +13,12 @@ from srfast.data.parquet import check_names
 from srfast.errors import InputError
 from srfast.runtime.optional import needing
 from srfast.scoring.defects.thresholds import THRESHOLDS
-from srfast.scoring.rows import Rows
+from srfast.scoring.rows import PLAIN, Rows
 
 MEMORY = "1GiB"
 """Memory that DuckDB may hold before it spills."""
 _DEFECTS = {t.column for t in THRESHOLDS}
 """Columns whose nan is null, as where thresholds are judged."""
-_SAME: dict[pa.DataType, pa.DataType] = {pa.float16(): pa.float32(), pa.string_view(): pa.string()}
-"""Types that DuckDB does not read, and those that hold the same values."""
 
 
 def passing(table: Rows, condition: str, seconds: float | None = None) -> np.ndarray:
@@ -64,7 +62,7 @@ def passing(table: Rows, condition: str, seconds: float | None = None) -> np.nda
             connection.execute("SET lock_configuration = true")
             schema = table.schema
             check_names("scores", schema)
-            empty = {f.name: pa.array([], _SAME.get(f.type, f.type)) for f in schema}
+            empty = {f.name: pa.array([], PLAIN.get(f.type, f.type)) for f in schema}
             kind = str(connection.from_arrow(pa.table(empty)).select(duckdb.SQLExpression(condition)).types[0])
             if kind != "BOOLEAN":
                 raise InputError(f"where: expected a condition that is true or false, got {condition!r} ({kind})")
@@ -91,4 +89,4 @@ def passing(table: Rows, condition: str, seconds: float | None = None) -> np.nda
 def _readable(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if name in _DEFECTS and pa.types.is_floating(column.type):
         return pc.if_else(pc.is_nan(column), None, column)
-    return column.cast(_SAME[column.type]) if column.type in _SAME else column
+    return column.cast(PLAIN[column.type]) if column.type in PLAIN else column

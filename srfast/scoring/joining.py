@@ -16,7 +16,7 @@ from srfast.data.files import check_input
 from srfast.data.parquet import check_names, opened, reason
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
-from srfast.scoring.rows import arrow_of, coded, is_frame
+from srfast.scoring.rows import PLAIN, arrow_of, coded, is_frame
 from srfast.scoring.table import ScoreTable, check_scored, one_table
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def join_columns(
     name = "other" if in_memory else str(other)
     there = arrow_of(other) if in_memory else read_table(Path(str(other)))
     check_names(name, there.schema)
+    there = there.cast(pa.schema([f.with_type(PLAIN.get(f.type, f.type)) for f in there.schema]))
     keys = _keys(on, name, there)
     if COLUMN in there.column_names:
         if not (pa.types.is_floating(kind := there.column(COLUMN).type) or pa.types.is_integer(kind)):

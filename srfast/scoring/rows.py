@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import polars
     import pyarrow.compute as pc
 
+PLAIN: dict[pa.DataType, pa.DataType] = {pa.float16(): pa.float32(), pa.string_view(): pa.string()}
+"""Types that not every reader of a column knows, and those that hold the same values."""
 Own = TypeVar("Own", bound="Rows")
 _ATTRIBUTE = "srfast"
 """Key of a pandas DataFrame's ``attrs`` that holds the metadata as JSON."""
@@ -231,7 +233,8 @@ def typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     Raises:
         InputError: values do not fit.
     """
-    fields = [schema.field(f.name) if f.name in schema.names else f for f in table.schema]
+    own = [f.with_type(PLAIN.get(f.type, f.type)) for f in table.schema]
+    fields = [schema.field(f.name) if f.name in schema.names else f for f in own]
     try:
         return table.cast(pa.schema([f.with_nullable(True) for f in fields])).replace_schema_metadata(None)
     except (pa.ArrowException, ValueError) as error:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from srfast.data.images import stays_inside
 from srfast.data.parquet import opened
+from srfast.data.scratch import scratch_folder
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
 from srfast.scoring.metadata import about_images, parse_meta
@@ -202,12 +202,12 @@ class Stored(Rows):
             for i in range(0, len(rows), BATCH):
                 yield self._batch({name: c[i : i + BATCH] for name, c in columns.items()})
             return
-        with TemporaryDirectory(prefix=".srfast-select-", dir=beside) as folder:
+        with scratch_folder(beside, "select") as folder:
             held: dict[str, Any] = {}
             for i, name in enumerate(self.columns):
                 values = self._taken(name, rows)
                 if isinstance(values, np.ndarray):
-                    values.tofile(file := Path(folder) / str(i))
+                    values.tofile(file := folder / str(i))
                     values = file, values.dtype
                 held[name] = values
             for i in range(0, len(rows), BATCH):

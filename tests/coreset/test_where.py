@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+import srfast
 from srfast.coreset.selection import select
 from srfast.errors import InputError, RunError
 from srfast.scoring.table import ScoreTable
@@ -107,3 +109,42 @@ def test_a_column_with_holes_sorts_what_has_none(
         assert got.column("x").tolist() == [first]
         with pytest.raises(InputError, match=f"column '{method}': expected finite values to sort by"):
             select(tmp_path / "s.parquet", keep=0.5, method=method, where="x > 0", engine=engine)
+
+
+def test_columns_of_any_name_and_type(make_table: MakeTable, tmp_path: Path) -> None:
+    """Names that a query has too, types that DuckDB does not read, and numbers whose difference is no number."""
+    names = [
+        "file_row_number",
+        "file_index",
+        "bin",
+        "srfast row",
+        "srfast met",
+        "constructor",
+        "__proto__",
+        'a"b',
+        "data",
+    ]
+    far = np.where(np.arange(120) % 2, 1.7e308, -1.7e308)
+    half = pa.array((np.arange(120) / 8).astype(np.float16))
+    words = pa.array([f"w{i % 3}" for i in range(120)], pa.string_view())
+    table = make_table(LOSSES, **{n: pa.array(np.arange(120) % 7) for n in names}, far=pa.array(far))
+    other = pa.table({"image": table.table["image"], "x": table["x"], "y": table["y"], "half": half, "words": words})
+    joined = srfast.join(table, other, on="image,x,y")
+    joined.write(tmp_path / "s.parquet")
+    raw = table.with_rows(table.table.append_column("half", half).append_column("words", words))
+    for scores in (tmp_path / "s.parquet", joined, raw):
+        for name in names:
+            quoted = '"' + name.replace('"', '""') + '"'
+            assert len(select(scores, keep=1.0, where=f"{quoted} = 3")) == 17
+            assert set(select(scores, keep=17 / 120, method=name)[name].tolist()) == {6}
+        assert len(select(scores, keep=1.0, where="half < 2 and words = 'w1'")) == 5
+        assert (select(scores, keep=0.5, method="far")["far"] > 0).all()
+        assert len(select(scores, keep=1.0, where="COLUMNS('loss|sobel') >= 0 and true")) == 120
+
+
+def test_a_condition_is_given_up(make_table: MakeTable) -> None:
+    from srfast.coreset.condition import passing
+
+    endless = "(select sum(sqrt(a * b)) from range(1000000) t(a), range(1000000) u(b)) > 0"
+    with pytest.raises(InputError, match="given up after"):
+        passing(table_of(make_table), endless, seconds=0.2)

@@ -33,8 +33,21 @@ import { byId } from "./dom.js";
  * @property {Server | null} server
  */
 
+/**
+ * An object without what every object has, so that a column may be called constructor.
+ * @template T
+ * @param {Array<[string, T]>} entries
+ * @returns {Record<string, T>}
+ */
+export function bare(entries) {
+  const made = Object.create(null);
+  for (const [name, value] of entries) made[name] = value;
+  return made;
+}
+
 /** @type {Data} */
 export const data = JSON.parse(byId("data").textContent ?? "");
+data.columns = bare(Object.entries(data.columns));
 data.shots.forEach((shot, i) => {
   shot.picture = i;
 });

@@ -129,7 +129,7 @@ function build() {
       by,
       order,
       error,
-      element("div", { class: "field wide" }, element("label", { for: "choose-where" }, "Condition"), where),
+      server ? element("div", { class: "field wide" }, element("label", { for: "choose-where" }, "Condition"), where) : null,
     ),
     element("div", { class: "sliders" }, ...SLIDERS.map(slider)),
     element(

@@ -1,6 +1,6 @@
 /** Rows of the table as the file holds them: typed arrays by column. */
 
-import { data } from "./content.js";
+import { bare, data } from "./content.js";
 
 /** @typedef {import("./content.js").Shot} Shot */
 /** @typedef {{kind: string, data: string}} Packed */
@@ -32,7 +32,7 @@ export function unpacked(packed) {
 
 /** @param {Record<string, Packed>} many @returns {Record<string, Numbers>} */
 function each(many) {
-  return Object.fromEntries(Object.entries(many).map(([name, packed]) => [name, unpacked(packed)]));
+  return bare(Object.entries(many).map(([name, packed]) => [name, unpacked(packed)]));
 }
 
 /** @param {any} raw @returns {Rows} */
@@ -52,7 +52,7 @@ export function readRows(raw) {
     ranks: each(raw.ranks),
     given: raw.given && unpacked(raw.given),
     values: each(raw.values),
-    words: Object.fromEntries(words.map(([name, v]) => [name, { words: v.words, code: unpacked(v.code) }])),
+    words: bare(words.map(([name, v]) => [name, { words: v.words, code: unpacked(v.code) }])),
   };
 }
 
@@ -71,7 +71,7 @@ export const shownRows = readRows(raw.shown);
 /** All rows of some images, for their maps. */
 export const mapped = raw.mapped ? readRows(raw.mapped) : sample;
 /** @type {Record<string, Curve>} */
-export const curves = Object.fromEntries(
+export const curves = bare(
   Object.entries(raw.curves).map(([name, curve]) => [name, /** @type {Curve} */ (each(curve))]),
 );
 /** Columns that can be sorted by as `--method` does. */
@@ -91,7 +91,7 @@ export function valueIn(rows, name, i) {
 /** All that is known of a row. @param {Rows} rows @param {number} i @returns {Shot} */
 export function shotOf(rows, i) {
   /** @type {Record<string, import("./content.js").Value>} */
-  const values = {};
+  const values = bare([]);
   for (const name of Object.keys(data.columns)) values[name] = valueIn(rows, name, i);
   return { image: images[rows.image[i]], x: rows.x[i], y: rows.y[i], size: rows.size(i), values };
 }

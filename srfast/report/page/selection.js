@@ -1,6 +1,5 @@
 /** What `srfast select` keeps: exact from the curves of the whole table, or reckoned from the rows in the file. */
 
-import { condition, Unreadable } from "./condition.js";
 import { data } from "./content.js";
 import { along, curves, orderOf, sample, total, whole } from "./rows.js";
 
@@ -15,13 +14,13 @@ import { along, curves, orderOf, sample, total, whole } from "./rows.js";
  * @property {number} drop share
  * @property {number} low share at which the window begins
  * @property {number} high share at which it ends
- * @property {string} where
+ * @property {string} where what `srfast view` alone counts by
  */
 /** @typedef {{patches: number, error: number}} Part */
 /**
  * @typedef {Object} Outcome
  * @property {string} error why nothing can be selected, or ""
- * @property {number} passing patches that meet the condition
+ * @property {number} passing patches that meet the condition, as `srfast view` counts them
  * @property {Part} kept
  * @property {Part} dropped
  * @property {Part} left
@@ -40,23 +39,6 @@ export const given = data.explorer.given;
 /** That fraction of n patches, half up, as `select` rounds it. @param {number} fraction @param {number} n */
 export function share(fraction, n) {
   return Math.floor(fraction * n + 0.5);
-}
-
-/** @type {{text: string, test: ((rows: Rows, i: number) => boolean) | null, error: string}} */
-let parsed = { text: "", test: null, error: "" };
-
-/** @param {string} text */
-function compiled(text) {
-  if (parsed.text !== text) {
-    parsed = { text, test: null, error: "" };
-    try {
-      parsed.test = text.trim() ? condition(text) : null;
-    } catch (error) {
-      if (!(error instanceof Unreadable)) throw error;
-      parsed.error = `Condition: ${error.message}.`;
-    }
-  }
-  return parsed;
 }
 
 /** @param {string} message @returns {Outcome} */
@@ -81,12 +63,10 @@ function refused(message) {
 /** @param {Choice} choice @returns {Outcome} */
 export function select(choice) {
   if (choice.given && given) return asGiven();
-  const { test, error } = compiled(choice.where);
-  if (error) return refused(error);
   if (choice.low >= choice.high) return refused("Window: its begin must lie before its end.");
   if (choice.error && !curves.loss.value[0]) return refused("All losses are 0, so that no patch holds a share of them.");
-  const cuts = !test && (choice.by === "loss" || !choice.drop) && !(choice.error && whole);
-  return cuts ? exact(choice) : reckoned(choice, test);
+  const cuts = (choice.by === "loss" || !choice.drop) && !(choice.error && whole);
+  return cuts ? exact(choice) : reckoned(choice);
 }
 
 /** @param {Choice} choice @param {number} n @param {number} left @returns {number | string} the count, or why there is none */
@@ -156,31 +136,26 @@ function exact(choice) {
     interval: null,
     runs: runs.filter(([a, b]) => a < b),
     cut: true,
-    ...statuses(choice, null, dropped, first, last),
+    ...statuses(choice, dropped, first, last),
   };
 }
 
 /**
  * @param {Choice} choice
- * @param {((rows: Rows, i: number) => boolean) | null} test
  * @param {number} dropped rank by loss at which the dropped end
  * @param {number} first rank by the score at which the kept begin
  * @param {number} last and end
  * @returns {Pick<Outcome, "status" | "why">}
  */
-function statuses(choice, test, dropped, first, last) {
+function statuses(choice, dropped, first, last) {
   const label = (data.columns[choice.by]?.label ?? choice.by).toLowerCase();
-  /** @param {Rows} rows @param {number} i */
-  const passes = (rows, i) => !test || !Object.keys(rows.values).includes(choice.by) || test(rows, i);
   return {
     status(rows, i) {
-      if (!passes(rows, i)) return "left";
       if (rows.ranks.loss[i] < dropped) return "dropped";
       const rank = rows.ranks[choice.by]?.[i] ?? -1;
       return rank >= first && rank < last ? "kept" : "left";
     },
     why(rows, i) {
-      if (!passes(rows, i)) return "Left out: it does not meet the condition.";
       if (rows.ranks.loss[i] < dropped) return "Dropped: it is among the hardest by loss.";
       const rank = rows.ranks[choice.by][i];
       if (rank >= first && rank < last) return `Kept: its rank by ${label} lies inside the selection.`;
@@ -192,31 +167,25 @@ function statuses(choice, test, dropped, first, last) {
 /**
  * By the rows in the file: all of them, and then exact, or a sample.
  * @param {Choice} choice
- * @param {((rows: Rows, i: number) => boolean) | null} test
  * @returns {Outcome}
  */
-function reckoned(choice, test) {
+function reckoned(choice) {
   const size = sample.length;
-  const state = new Uint8Array(size); // 0 fails, 1 left out, 2 dropped, 3 kept
-  let passing = 0;
-  for (let i = 0; i < size; i++) if (!test || test(sample, i)) passing += state[i] = 1;
-  if (!passing) return refused(`Condition: none of the ${size} patches ${whole ? "" : "in this file "}meets it.`);
-  let dropping = share(choice.drop, passing);
+  const state = new Uint8Array(size).fill(1); // 1 left out, 2 dropped, 3 kept
+  let dropping = share(choice.drop, size);
   let edge = 0;
   for (const i of orderOf("loss")) {
     if (!dropping) break;
-    if (!state[i]) continue;
     state[i] = 2;
     edge = sample.ranks.loss[i] + 1;
     dropping--;
   }
-  const [low, high] = [share(choice.low, passing), share(choice.high, passing)];
+  const [low, high] = [share(choice.low, size), share(choice.high, size)];
   const order = choice.order === "asc" ? orderOf(choice.by).slice().reverse() : orderOf(choice.by);
   /** @type {number[]} */
   const candidates = [];
   let at = 0;
   for (const i of order) {
-    if (!state[i]) continue;
     if (at >= low && at < high && state[i] === 1) candidates.push(i);
     at++;
   }
@@ -228,7 +197,7 @@ function reckoned(choice, test) {
   const count =
     choice.error && candidates.length
       ? holding(choice, candidates.length, sums[1], (n) => running[n])
-      : counted(choice, passing, candidates.length);
+      : counted(choice, size, candidates.length);
   if (typeof count === "string") return refused(count);
   const ranks = sample.ranks[choice.by];
   let [first, last] = [total, 0];
@@ -242,29 +211,29 @@ function reckoned(choice, test) {
   const each = total / size;
   const counts = [0, 0, 0, 0];
   for (let i = 0; i < size; i++) counts[state[i]]++;
-  const all = sums[0] + sums[1] + sums[2] + sums[3] || 1;
+  const all = sums[1] + sums[2] + sums[3] || 1;
   const part = (/** @type {number} */ k) => ({ patches: Math.round(counts[k] * each), error: sums[k] / all });
   const kept = part(3);
   let interval = null;
-  const sure = whole || (!test && !choice.error && choice.low === 0 && choice.high === 1);
+  const sure = whole || (!choice.error && choice.low === 0 && choice.high === 1);
   if (sure && !whole)
     kept.patches = Math.min(Math.max(1, share(choice.keep, total)), total - share(choice.drop, total));
   if (!sure) interval = wilson(counts[3], size);
   return {
     error: "",
-    passing: whole ? passing : Math.round(passing * each),
+    passing: total,
     kept,
     dropped: sure && !whole ? { patches: share(choice.drop, total), error: part(2).error } : part(2),
     left: {
       patches: total - kept.patches - (sure && !whole ? share(choice.drop, total) : part(2).patches),
-      error: (sums[0] + sums[1]) / all,
+      error: sums[1] / all,
     },
     counted: sure,
     summed: whole,
     interval,
     runs: [],
     cut: false,
-    ...statuses(choice, test, edge, first, last),
+    ...statuses(choice, edge, first, last),
   };
 }
 

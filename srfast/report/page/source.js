@@ -1,6 +1,6 @@
 /** Where patches come from: the rows with pictures that the file holds, or all of them, asked from `srfast view`. */
 
-import { data, labelOf } from "./content.js";
+import { bare, data, labelOf } from "./content.js";
 import { now } from "./controls.js";
 import { isRejected } from "./rejects.js";
 import { images, mapped, shotOf, shownRows, total, valueIn } from "./rows.js";
@@ -31,7 +31,7 @@ function ordered(values) {
   const first = fixed ? leading() : state.sort;
   const { loss, bicubic, ...rest } = values;
   const base = first === "loss" ? { loss, bicubic } : { [first]: values[first], loss };
-  return Object.fromEntries(Object.entries({ ...base, bicubic, ...rest }).filter(([, value]) => value !== undefined));
+  return bare(Object.entries({ ...base, bicubic, ...rest }).filter(([, value]) => value !== undefined));
 }
 
 const shots = data.shots.map((shot, i) => ({ ...shot, picture: i, values: shotOf(shownRows, i).values }));

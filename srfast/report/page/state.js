@@ -15,6 +15,7 @@ const asked = given?.asked;
 const simple =
   asked &&
   scores.includes(asked.method) &&
+  (data.server || !asked.where) &&
   !asked.max_per_image &&
   !asked.per_image &&
   asked.nms === null &&
@@ -93,10 +94,11 @@ function fromLink() {
   }
   if (found.by !== undefined && !scores.includes(String(found.by))) delete found.by;
   for (const name of ["across", "up", "sort"])
-    if (found[name] !== undefined && !(String(found[name]) in data.columns) && found[name] !== "name")
+    if (found[name] !== undefined && !Object.hasOwn(data.columns, String(found[name])) && found[name] !== "name")
       delete found[name];
   if (found.order !== "asc" && found.order !== "des") delete found.order;
   if (!given) found.given = false;
+  if (!data.server) delete found.where;
   return /** @type {Partial<State>} */ (found);
 }
 
