@@ -34,6 +34,8 @@ def pages() -> dict[str, str]:
     rows = (f"| [{p['title']}]({name}.md) | {p['finding']} |\n" for name, p in _FILE["pages"].items())
     more = "| [Patches for a target](target.md) | A quarter chosen for the sky gains 1.5 dB on it. |\n"
     more += "| [How well defects are recognised](defects.md) | AUC of every column, and what the limits leave out. |\n"
+    more += "| [Selections compared](selections-compared.md) | What each method keeps, and what it costs. |\n"
+    more += "| [How alike the scores rank](agreement.md) | Patch and dense mode, backends and precisions. |\n"
     return {"index.md": _HEAD + "".join(rows) + more, **found}
 
 

@@ -1,6 +1,6 @@
 """PyTorch's PReLU and transposed convolution with a forward or backward pass that is several times cheaper on a CPU.
 
-Values and gradients equal PyTorch's to rounding; docs/training-speed.md has the figures. On other devices and in
+Values and gradients equal PyTorch's to rounding; srfast/training/SPEED.md has the figures. On other devices and in
 exported graphs PyTorch's own operators run.
 """
 

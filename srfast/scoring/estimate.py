@@ -38,7 +38,7 @@ class Estimate:
     def sentence(self) -> str:
         return (
             f"patch mode computes {self.patches:,} overlapping patches one by one, about {clock(self.patch)}; "
-            f"`mode` dense takes about {clock(self.dense)} and ranks alike (docs/agreement.md)"
+            f"`mode` dense takes about {clock(self.dense)} and ranks alike (docs/results/agreement.md)"
         )
 
 

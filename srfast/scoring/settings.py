@@ -107,7 +107,7 @@ class ScoreSettings(Settings):
     precision: Precision = setting(
         "fp32",
         "Arithmetic of the network, for the backends native and triton. fp32: float32. fast: integers on the CPU and "
-        "float16 on the GPU; scores change in their digits, their ranking hardly does (docs/agreement.md).",
+        "float16 on the GPU; scores change in their digits, their ranking hardly does (docs/results/agreement.md).",
         one_of(*PRECISIONS),
         compared=True,
     )

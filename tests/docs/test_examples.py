@@ -99,9 +99,9 @@ def test_python_compiles(block: Block) -> None:
 
 @pytest.mark.parametrize("name", [*METHODS])
 def test_every_selection_is_in_the_tables(name: str) -> None:
-    """docs/selection.md says what each keeps, docs/selections-compared.md has its figures at a half and at a fifth."""
+    """docs/selection.md says what each keeps, docs/results/selections-compared.md has its figures at a half and at a fifth."""
     page, compared = (
-        (ROOT / "docs" / p).read_text(encoding="utf-8") for p in ("selection.md", "selections-compared.md")
+        (ROOT / "docs" / p).read_text(encoding="utf-8") for p in ("selection.md", "results/selections-compared.md")
     )
     assert f"\n| `{name}` | " in page
     if name in TARGETED:  # what they keep is the target's

@@ -51,5 +51,5 @@ def test_it_is_said_before_scoring_starts(
         srfast.score(photo_folder, patch=48, scorer="bicubic")
     assert caplog.messages == [
         "patch mode computes 1,014,000 overlapping patches one by one, about 21 min; `mode` dense takes about 13 s "
-        "and ranks alike (docs/agreement.md)"
+        "and ranks alike (docs/results/agreement.md)"
     ]
