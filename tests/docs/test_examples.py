@@ -99,7 +99,7 @@ def test_python_compiles(block: Block) -> None:
 
 @pytest.mark.parametrize("name", [*METHODS])
 def test_every_selection_is_in_the_tables(name: str) -> None:
-    """docs/selection.md says what each keeps, docs/results/selections-compared.md has its figures at a half and at a fifth."""
+    """docs/selection.md says what each keeps, selections-compared.md has its figures at a half and at a fifth."""
     page, compared = (
         (ROOT / "docs" / p).read_text(encoding="utf-8") for p in ("selection.md", "results/selections-compared.md")
     )
