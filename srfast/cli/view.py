@@ -51,6 +51,7 @@ def command(
     try:
         import uvicorn
 
+        from srfast.report.connections import configured
         from srfast.report.server import View, application
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("srfast"):
@@ -68,7 +69,7 @@ def command(
             raise InputError(f"port: expected a free port, got {port} ({error.strerror})") from None
         listening.listen()  # who follows the address at once waits instead of being refused
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/{token}/"
-        config = uvicorn.Config(application(view, token), log_level="warning", access_log=False)
+        config = configured(application(view, token))
         # In a thread, where uvicorn leaves signals alone: it would raise them again inside its event loop.
         serving = Thread(target=uvicorn.Server(config).run, kwargs={"sockets": [listening]}, daemon=True)
         # A signal is how a view ends.

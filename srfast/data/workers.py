@@ -110,6 +110,28 @@ class _Share:
             self.account.changed.notify_all()
 
 
+class Budget:
+    """The bytes that images may take at once in tasks that begin whenever they like, as those of a server do.
+
+    Args:
+        limit: Bytes of all tasks; None takes what ``ordered_map`` allows one thread. A single image may exceed it.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._account = _Account(_budget(1) if limit is None else limit)
+
+    @contextmanager
+    def task(self) -> Iterator[None]:
+        """While the body runs, what it decodes counts, until its end."""
+        share = self._account.open()
+        _current.share = share
+        try:
+            yield
+        finally:
+            _current.share = None
+            share.release()
+
+
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, *, budget: int | None = None
 ) -> Generator[tuple[Item, Result], None, None]:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 
 import cachetools
 import numpy as np
@@ -23,6 +23,7 @@ from srfast.coreset.features import describe, spectrum, standardised
 from srfast.coreset.methods.sorting import descending
 from srfast.coreset.selection import CoreSet, select
 from srfast.data.shrink import shrunk
+from srfast.data.workers import Budget
 from srfast.errors import InputError, RunError
 from srfast.report.assembly import assemble
 from srfast.report.explorer import STATUS, columns, packed, ranked
@@ -36,8 +37,12 @@ from srfast.scoring.table import ScoreTable, arrow
 ROW = "srfast row"
 TEXTURES = 20_000
 """Largest number of patches on the map of textures; of more, as many are spread over the order of the loss."""
+CACHE = 192 << 20
+"""Bytes of the images that are kept for the next question."""
 _PAGE = 200
 """Largest number of rows in an answer."""
+Read: TypeAlias = "tuple[np.ndarray | None, str]"
+"""An image and a remark, or None and why it cannot be shown."""
 
 
 class View:
@@ -57,7 +62,10 @@ class View:
         self.files = files
         self._lock = Lock()
         self._chosen: cachetools.LRUCache[str, tuple[np.ndarray, dict[str, Any]]] = cachetools.LRUCache(8)
-        self._images: cachetools.LRUCache[int, tuple[np.ndarray | None, str]] = cachetools.LRUCache(6)
+        self._images: cachetools.LRUCache[int, Read] = cachetools.LRUCache(CACHE, _bytes)
+        self._large: tuple[int, Read] | None = None
+        """The image seen last, if it is larger than all that are kept."""
+        self.budget = Budget()
         self._texture: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def page(self, base: str) -> str:
@@ -293,12 +301,18 @@ class View:
         with self._lock:
             if code in self._images:
                 return self._images[code]
+            if self._large is not None and self._large[0] == code:
+                return self._large[1]
+            self._large = None
         name = self.scores.images[code]
         recorded = self.scores.meta.get("images")
         known = recorded.get(name) if isinstance(recorded, dict) else None
         read = source(self.scores.root / name, known if isinstance(known, dict) else {})
         with self._lock:
-            self._images[code] = read
+            if _bytes(read) <= CACHE:
+                self._images[code] = read
+            else:
+                self._large = code, read
         return read
 
 
@@ -314,7 +328,8 @@ def application(view: View, token: str) -> Starlette:
             if not secrets.compare_digest(request.path_params["token"].encode(), token.encode()):
                 return Response(status_code=404)
             try:
-                response: Response = answer(request)
+                with view.budget.task():
+                    response: Response = answer(request)
             except (InputError, RunError, ValueError, KeyError, IndexError) as error:
                 # A question that cannot be answered is an answer too; a browser would call another status a failure.
                 return JSONResponse({"error": str(error)}, status_code=404 if "what" in request.path_params else 200)
@@ -346,6 +361,10 @@ def application(view: View, token: str) -> Starlette:
         routes=[Route("/{token}" + path, guarded(answer), methods=["GET"]) for path, answer in answers.items()],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
     )
+
+
+def _bytes(read: Read) -> int:
+    return 1 if read[0] is None else read[0].nbytes
 
 
 def _file(data: bytes) -> Response:
