@@ -212,8 +212,6 @@ def ending() -> Callable[..., AbstractContextManager[None]]:
         with pytest.MonkeyPatch.context() as patch:
             for name in ("replace", "rename", "unlink", "rmdir", "link"):
                 patch.setattr(os, name, stopping(getattr(os, name)))
-            if renaming := sys.modules.get("srfast.data.renaming"):
-                patch.setattr(renaming, "_renameat2", stopping(renaming._renameat2))
             with suppress(Ended):
                 yield
 

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all: it is written aside, flushed and renamed."""
+"""Files that appear whole or not at all, written aside, flushed and renamed; and folders for temporary work."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import errno
 import hashlib
 import io
 import os
+import re
 import secrets
+import shlex
+import shutil
 import stat
-import time
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srfast.data.renaming import rename_new
-from srfast.data.scratch import sweep
-from srfast.data.wording import no_folder, thing
 from srfast.errors import InputError, RunError
-from srfast.runtime.locks import OPEN_STAYS, hold
+from srfast.runtime.locks import hold
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -70,10 +70,9 @@ def atomic_path(path: Path, aside: Path | None = None, *, judge: Callable[[], ob
             _flush(temporary, os.O_RDWR)
             if mode is not None:
                 _set_mode(temporary, mode)
-            if OPEN_STAYS:
-                os.close(held)
-                held = -1
-            _rename(temporary, final, judge)
+            if judge:
+                judge()
+            os.replace(temporary, final)
         except OSError as error:
             raise _explained(error, path, temporary, folder) from error
         flush_folder(folder)
@@ -127,30 +126,6 @@ def _set_mode(path: Path, mode: int) -> None:
         os.chmod(path, mode)
 
 
-def _rename(temporary: Path, final: Path, judge: Callable[[], object] | None) -> None:
-    while judge:
-        there = final.exists()
-        judge()
-        if there:
-            break
-        try:
-            rename_new(temporary, final)
-        except FileExistsError:  # it came just now
-            if final.is_symlink():
-                raise InputError(f"{final}: has become a symbolic link that leads to itself") from None
-            continue
-        return
-    for patience in (0.05, 0.2, 0.5, 0):
-        try:
-            return os.replace(temporary, final)
-        except PermissionError as error:
-            if not OPEN_STAYS or not final.is_file():
-                raise
-            if not patience:
-                raise InputError(f"{final}: cannot be replaced ({error.strerror}): is it open elsewhere?") from None
-        time.sleep(patience)  # a search for viruses, say
-
-
 def _flush(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:
@@ -170,3 +145,88 @@ def _explained(error: OSError, path: Path, temporary: Path, folder: Path) -> Exc
     if error.filename is None and error.errno is not None:
         return RunError(f"{path}: cannot be written ({error.strerror})")
     return error
+
+
+def no_folder(folder: Path) -> str:
+    """Why a folder cannot be written to, and the command that makes it."""
+    if any(p.is_file() for p in (folder, *folder.parents)):
+        return f"{folder} does not exist or is a file"
+    return f"{folder} does not exist; make it: mkdir -p {shlex.quote(str(folder))}"
+
+
+def a_kind(kind: str) -> str:
+    """A kind of file with its article."""
+    return f"{'an' if kind[0].lower() in 'aeio' else 'a'} {kind}"
+
+
+def thing(path: Path) -> str:
+    """What lies at a path, in words: a directory, a file, a device, ..."""
+    kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
+    return kinds.get(stat.S_IFMT(os.stat(path).st_mode), "device")
+
+
+TEMPORARY = re.compile(r"\.srfast-[0-9a-f]{8}-[0-9a-f]{16}(\..*)?")
+"""A name of ``atomic_path``'s, until it becomes the file's."""
+
+
+def sweep(folder: Path, prefix: str = "") -> None:
+    """Removes temporary files of runs that no longer live."""
+    for name in os.listdir(folder):
+        if not name.startswith(prefix) or not TEMPORARY.fullmatch(name):
+            continue
+        with suppress(OSError):
+            descriptor = os.open(folder / name, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                if hold(descriptor):
+                    (folder / name).unlink()
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def scratch_folder(beside: Path | None, purpose: str) -> Iterator[Path]:
+    """Yields a hidden folder in ``beside``, and removes folders of the same purpose that no living run holds.
+
+    Args:
+        beside: An existing folder; None takes the system's for temporary files.
+        purpose: A word of letters.
+    """
+    beside = beside or Path(tempfile.gettempdir())
+    ours = re.compile(rf"\.srfast-{purpose}-[0-9a-f]{{16}}")
+    for name in os.listdir(beside):
+        if ours.fullmatch(name):
+            with suppress(OSError):
+                _remove(beside / name)
+    folder, held = _new(beside, purpose)
+    try:
+        yield folder
+    finally:
+        if held >= 0:
+            os.close(held)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new(beside: Path, purpose: str) -> tuple[Path, int]:
+    """Makes a folder, and returns it with the descriptor that holds it; -1 if it cannot be held."""
+    for _ in range(3):
+        folder = beside / f".srfast-{purpose}-{secrets.token_hex(8)}"
+        folder.mkdir(0o700)
+        try:
+            held = os.open(folder, os.O_RDONLY)
+        except OSError:
+            break
+        # Another run may have taken it for one that nobody holds.
+        if hold(held) and folder.exists():
+            return folder, held
+        os.close(held)
+    folder.mkdir(0o700, exist_ok=True)
+    return folder, -1
+
+
+def _remove(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_DIRECTORY", 0))
+    try:
+        if hold(descriptor):
+            shutil.rmtree(folder)
+    finally:
+        os.close(descriptor)

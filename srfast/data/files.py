@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srfast.data.atomic import atomic_path, flush_folder, keep_mode
+from srfast.data.atomic import TEMPORARY, a_kind, atomic_path, flush_folder, keep_mode, no_folder, sweep, thing
 from srfast.data.provenance import MARK, generator, kind_of
-from srfast.data.renaming import is_mounted
-from srfast.data.scratch import TEMPORARY, sweep
-from srfast.data.wording import a_kind, no_folder, thing
 from srfast.errors import InputError
-from srfast.runtime.locks import LOCK, OPEN_STAYS, Lock
+from srfast.runtime.locks import LOCK, Lock
 
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
 PARTS = ".parts"
 """The end of the name under which an output grows."""
 
@@ -75,9 +74,9 @@ def output_file(
 ) -> Iterator[Path]:
     """Yields a temporary path to write to; on success it becomes ``path``, whole.
 
-    ``check_output`` runs before the body and again before the rename, since a file may have appeared meanwhile. A file
-    that appears after that is not replaced either (``srfast.data.renaming``). The permissions of a replaced file are
-    kept. ``kind_of`` must recognise the written file as ``kind``, or the next run is refused.
+    ``check_output`` runs before the body and again before the rename, since a file may have appeared meanwhile. The
+    permissions of a replaced file are kept. ``kind_of`` must recognise the written file as ``kind``, or the next run is
+    refused.
 
     Args:
         path: The file, as for ``check_output``.
@@ -156,13 +155,9 @@ def output_folder(
             check_output(Path(path) / name, what, inputs)
         yield Path(path)
         if becomes and lock:
-            if OPEN_STAYS:  # nor is a folder renamed onto another
-                lock.release()
-                if becomes.is_dir():
-                    becomes.rmdir()
             keep_mode(folder, becomes)
             os.rename(folder, becomes)
-            lock.moved(becomes / LOCK)
+            lock.path = becomes / LOCK
             flush_folder(becomes.parent)
     finally:
         if lock:
@@ -188,11 +183,21 @@ def check_replaceable(path: str | os.PathLike[str], final: Path) -> None:
     if not final.exists():
         return
     folder = final.is_dir()
-    if is_mounted(final):
+    if _is_mounted(final):
         way = f"a folder in it, such as {os.path.join(path, 'out')}" if folder else "a file in a folder that is mounted"
         raise InputError(f"{path}: is a mount point, which cannot be replaced; choose {way}")
     if folder and not os.access(final, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in it")
+
+
+def _is_mounted(path: Path) -> bool:
+    """Whether something is mounted at a path without symbolic links: a folder, or a single file, as containers do."""
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            points = {_ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), line.split()[4]) for line in file}
+    except (OSError, IndexError):  # no Linux
+        return os.path.ismount(path)
+    return os.fsencode(path) in points
 
 
 def _check_link(path: str | os.PathLike[str], final: Path) -> None:

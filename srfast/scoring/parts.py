@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,24 +14,25 @@ from typing import Any
 import pyarrow as pa
 
 from srfast.data import provenance
-from srfast.data.atomic import atomic_path, flush_folder, keep_mode
-from srfast.data.files import PARTS
+from srfast.data.atomic import atomic_path, no_folder
+from srfast.data.files import PARTS, check_folder_name, check_replaceable
 from srfast.data.images import ImageFile
 from srfast.data.lowres import LowRes
 from srfast.data.parquet import Writer
-from srfast.data.renaming import exchange
+from srfast.data.run_folder import OtherSettings, RunFolder, check_folder, check_same
 from srfast.errors import InputError, RunError
-from srfast.runtime.locks import LOCK, OPEN_STAYS, Lock
-from srfast.scoring import part_folder
 from srfast.scoring.columns import repeated, schema_of
 from srfast.scoring.metadata import HASHES, PASSED, Outcome, file_metadata, of_records, records_of
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import RESUMED
 from srfast.scoring.table import CHECKED, SCHEMA, check_columns, read_parquet, write_parquet
-from srfast.settings import differs
 
 ROWS = 1 << 16
 """Number of rows after which a part is written, about 1 MiB."""
+KIND = "scoring parts"
+"""Kind of a folder of parts until it becomes a table."""
+_PART = re.compile(r"part-\d{8,}-[0-9a-f]{8}\.parquet")
+_WAY = "use the old setting, another output, or leave out `resume`"
 SECONDS = 20.0
 """Seconds after which a part is written however few the rows: a crash loses at most that much scoring."""
 
@@ -55,9 +55,8 @@ class Parts:
     in.
     """
 
-    folder: Path
+    _folder: RunFolder
     settings: dict[str, Any]
-    _lock: Lock
     run: str = field(default_factory=lambda: secrets.token_hex(4))
     _stored: dict[str, _Stored] = field(default_factory=dict)
     _pending: list[Outcome] = field(default_factory=list)
@@ -75,59 +74,46 @@ class Parts:
                 folder of parts holds other files.
             RunError: another process scores into ``output`` now; the message names it.
         """
-        folder = output.with_name(output.name + PARTS)
-        part_folder.check_folder(folder)
-        parts = cls(folder, settings, Lock.take(folder / LOCK, output))
+        folder = RunFolder.take(output.with_name(output.name + PARTS), KIND, output, _is_part)
+        parts = cls(folder, settings)
         try:
-            part_folder.check_folder(folder)  # as the run before left it
-            if not resume or (folder / part_folder.REPLACED).exists():
-                part_folder.clear(folder)
-            begun = parts._begun()
-            for path in sorted(folder.glob("part-*.parquet")):
+            if not resume:
+                folder.clear()
+            known = folder.made_of()
+            if known is not None:
+                check_same(folder.path, known, settings, RESUMED, _WAY)
+            for path in sorted(folder.path.glob("part-*.parquet")):
                 parts._index(path)
             if resume and output.exists():
-                parts._continue(output, begun)
-            part_folder.clear_temporary(folder)
-            if not begun:
-                parts._mark(part_folder.KIND)
+                parts._continue(output, known is not None)
+            if known is None:
+                folder.mark(parts._compared)
         except BaseException:
             parts.close()
             raise
         return parts
 
-    def _begun(self) -> bool:
-        """Whether a run with these settings was interrupted; raises InputError if it had others."""
-        try:
-            known = json.loads((self.folder / provenance.MARK).read_bytes())["settings"]
-            items = {name: known.get(name) for name in RESUMED}
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            return False
-        self._check_settings(self.folder, items)
-        return True
+    @property
+    def folder(self) -> Path:
+        return self._folder.path
 
-    def _mark(self, kind: str, **more: Any) -> None:
-        """Marks the folder as srfast's own, with the settings of the run."""
-        about = {
-            "generator": provenance.generator(kind),
-            "settings": {n: self.settings.get(n) for n in RESUMED},
-            **more,
-        }
-        with atomic_path(self.folder / provenance.MARK) as temporary:
-            temporary.write_text(json.dumps(about) + "\n", encoding="utf-8")
+    @property
+    def _compared(self) -> dict[str, Any]:
+        return {name: self.settings.get(name) for name in RESUMED}
 
     def _continue(self, output: Path, begun: bool) -> None:
         """Takes over the rows of a finished table; one with other settings an interrupted run was about to replace."""
         try:
             for path in sorted(output.glob("part-*.parquet")) if output.is_dir() else [output]:
                 self._index(path)
-        except _Other as other:
+        except OtherSettings as other:
             if begun:
                 return
             if any(self.folder.glob("part-*.parquet")):
                 raise
             raise InputError(
-                f"{other.says}; it is finished, and there is no interrupted run: leave out `resume` to replace it, or "
-                "choose another output"
+                f"{str(other).removesuffix(f'; {_WAY}')}; it is finished, and there is no interrupted run: leave out "
+                "`resume` to replace it, or choose another output"
             ) from None
 
     @property
@@ -155,7 +141,7 @@ class Parts:
             raise InputError(f"{path}: cannot be resumed ({str(error).removeprefix(f'{path}: ')})") from None
         if "selection" in meta:
             raise InputError(f"{path}: cannot be resumed: expected a score table, got a core-set")
-        self._check_settings(path, meta)
+        check_same(path, meta, self.settings, RESUMED, _WAY)
         try:
             check_columns(path, table, self.schema)
         except InputError as error:
@@ -179,10 +165,6 @@ class Parts:
             if record["image"] not in self._stored or own:
                 self._stored[record["image"]] = _Stored(path, offset, record, run)
             offset += record["rows"]
-
-    def _check_settings(self, path: Path, known: dict[str, Any]) -> None:
-        if (other := differs(known, self.settings, RESUMED)) is not None:
-            raise _Other(f"{path}: cannot be resumed: {other[0]} was {other[1]!r} and is {other[2]!r} now")
 
     def has(self, file: ImageFile, retry_skipped: bool) -> bool:
         """Whether the file and its LR image were scored in their present state; unreadable files may be tried again."""
@@ -296,13 +278,13 @@ class Parts:
 
         Parts that a resumed run left in another order, or with rows that were scored again, are written anew first.
         """
-        part_folder.check_grown(self.folder)
+        check_folder(self.folder, _is_part)
         last = self._next
         found = [self._stored[f.name] for f in files]
         held = sum(len(read_parquet(p)[1]["records"]) for p in self.folder.glob("part-*.parquet"))
         order = [(p.part, p.offset) for p in found]
         if held != len(found) or any(p.part.parent != self.folder for p in found) or order != sorted(order):
-            whole = Parts(self.folder, self.settings, self._lock, _next=last)
+            whole = Parts(self._folder, self.settings, _next=last)
             for file, stored in zip(files, found, strict=True):
                 rows = self._read(stored).slice(stored.offset, stored.record["rows"]) if stored.record["rows"] else None
                 small = stored.record["small"]
@@ -313,68 +295,46 @@ class Parts:
             for path in sorted(self.folder.glob("part-*.parquet")):
                 if int(path.stem.split("-")[1]) < last:
                     path.unlink()
-        self._mark("score table", parts=sorted(p.name for p in self.folder.glob("part-*.parquet")))
+        names = sorted(p.name for p in self.folder.glob("part-*.parquet"))
+        self._folder.mark(self._compared, "score table", parts=names)
         target = Path(os.path.realpath(target))
-        old = self._replace(target) if target.exists() and any(target.iterdir()) else None
-        if old is None:
-            if OPEN_STAYS:  # nor is a folder renamed onto another
-                self._lock.release()
-                if target.exists():
-                    target.rmdir()
-            keep_mode(self.folder, target)
-            os.rename(self.folder, target)
-            self._lock.moved(target / LOCK)
-        flush_folder(target.parent)
-        try:
-            self._lock.release()
-            if old is not None:
-                part_folder.clear(self.folder)
-        finally:
-            if old is not None:
-                old.release()
-        if old is not None:
-            with suppress(OSError):
-                self.folder.rmdir()
-
-    def _replace(self, target: Path) -> Lock:
-        """Exchanges the parts with an older table, and returns the lock on that table."""
-        part_folder.check_table_folder(target)
-        lock = Lock.take(target / LOCK, target)
-        try:
-            (target / part_folder.REPLACED).touch()
-            keep_mode(self.folder, target)
-            if OPEN_STAYS:
-                self._lock.release()
-                lock.release()
-            exchange(self.folder, target)
-        except BaseException:
-            lock.release()
-            raise
-        self._lock.change_places(lock)
-        return lock
+        check_table_folder(target)
+        self._folder.publish(target)
 
     def remove(self) -> None:
         """Removes the parts and releases the folder."""
-        part_folder.clear(self.folder)
+        self._folder.clear()
         self.close()
 
     def close(self, *, keep: bool = False) -> None:
         """Releases the folder, and removes it if it holds no part; ``keep`` leaves a run that can be resumed."""
-        try:
-            if self._lock.held and not keep and set(os.listdir(self.folder)) <= {provenance.MARK, LOCK}:
-                (self.folder / provenance.MARK).unlink(missing_ok=True)
-        finally:
-            self._lock.release()
-        with suppress(OSError):
-            self.folder.rmdir()
+        self._folder.close(keep=keep)
 
 
-class _Other(InputError):
-    """Raised for parts or a table of other settings."""
+def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    """Checks that a score table may be written as this folder: a new or empty one, or an earlier table.
 
-    def __init__(self, says: str) -> None:
-        super().__init__(f"{says}; use the old setting, another output, or leave out `resume`")
-        self.says = says
+    Raises:
+        InputError: it may not.
+    """
+    check_folder_name(folder)
+    name, folder = folder, Path(os.path.realpath(folder))
+    check_replaceable(name, folder)
+    if not folder.parent.is_dir():
+        raise InputError(f"{folder}: expected a folder in an existing folder; {no_folder(folder.parent)}")
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder of parts to write; a file is there")
+    if any(folder in Path(item).parents for item in inputs):
+        raise InputError(f"{folder}: is an input of this run; choose another output")
+    if any(folder.iterdir()) and provenance.kind_of(folder) != "score table":
+        raise InputError(f"{folder}: holds files and is not a score table of srfast; choose a new or an empty folder")
+    check_folder(folder, _is_part)
+
+
+def _is_part(name: str) -> bool:
+    return _PART.fullmatch(name) is not None
 
 
 def _changed(path: Path) -> RunError:

@@ -16,11 +16,11 @@ from typing import Any, ParamSpec, Protocol, cast
 import numpy as np
 import pyarrow as pa
 
+from srfast.data.atomic import scratch_folder
 from srfast.data.files import check_output
 from srfast.data.images import ImageFile, counted, find_images, header, shard_of
 from srfast.data.limits import allowing
 from srfast.data.lowres import LowRes
-from srfast.data.scratch import scratch_folder
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.runtime.interrupts import finishing
@@ -32,8 +32,7 @@ from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.metadata import PASSED, VERSION, Outcome, read_meta
 from srfast.scoring.network import Network
-from srfast.scoring.part_folder import check_table_folder
-from srfast.scoring.parts import Parts
+from srfast.scoring.parts import Parts, check_table_folder
 from srfast.scoring.per_image import Decoded, Job, Read, one_late, open_job
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import RESUMED, ScoreArguments, ScoreSettings

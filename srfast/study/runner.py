@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from srfast.data.atomic import scratch_folder
 from srfast.data.files import output_folder
-from srfast.data.scratch import scratch_folder
 from srfast.errors import RunError
 from srfast.runtime.interrupts import finishing, interrupted, kept_from_children, obey
 from srfast.scoring.settings import Scale

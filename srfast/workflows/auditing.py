@@ -10,9 +10,9 @@ from typing import Any, ParamSpec, Protocol, cast
 
 import pyarrow as pa
 
+from srfast.data.atomic import scratch_folder
 from srfast.data.files import output_folder
 from srfast.data.provenance import kind_of
-from srfast.data.scratch import scratch_folder
 from srfast.data.shrink import COLUMN as SHRINK
 from srfast.errors import InputError
 from srfast.report.verdict_page import audit_page

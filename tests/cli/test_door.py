@@ -119,7 +119,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "audit": (("audit", "photos", "--patch", "32", "-o"), ("audit.html", "images.csv", ".srfast-rejects")),
     "train": (TRAIN, ("model.safetensors", "last.pt", "log.csv", "run.json")),
-    "export": (("export", "c.parquet", "--to", "folder", "-o"), ("anything", ".export.json", "HR/1.png")),
+    "export": (("export", "c.parquet", "--to", "folder", "-o"), ("anything", ".srfast.json", "HR/1.png")),
     "study": (("study", "study.toml", "-o"), ("results.parquet", "anything", "cells/1.png", "tables/study.md")),
 }
 IN_FOLDERS = [(command, name) for command, (_, names) in FOLDERS.items() for name in names]

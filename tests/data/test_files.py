@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from srfast.data import files, renaming
 from srfast.data.atomic import atomic_path
 from srfast.data.files import check_input, check_output, output_file, output_folder
 from srfast.data.provenance import MARK, generator, kind_of
@@ -319,55 +316,6 @@ def test_a_body_that_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nothing was written"), atomic_path(tmp_path / "a"):
         pass
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_comes_between_the_look_and_the_rename_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "e.json"
-    for way in ("renameat2", "link", "neither"):
-        if way != "renameat2":
-            monkeypatch.setattr(renaming, "_renameat2", lambda *_: False)
-        if way == "neither":
-            monkeypatch.setattr(os, "link", unsupported)
-        look = files.check_output
-
-        def late(*args: Any, look: Any = look) -> Path:
-            found: Path = look(*args)
-            if list(tmp_path.glob(".srfast-*.json")) and not path.exists():
-                path.write_bytes(PHOTO)
-            return found
-
-        with monkeypatch.context() as patch:
-            patch.setattr(files, "check_output", late)
-            with (
-                pytest.raises(InputError, match="not written by srfast"),
-                output_file(path, "evaluation") as temporary,
-            ):
-                temporary.write_text("new")
-        assert path.read_bytes() == PHOTO, way
-        assert [p.name for p in tmp_path.iterdir()] == ["e.json"]
-        path.unlink()
-        with output_file(path, "evaluation") as temporary:
-            evaluation(temporary)
-        assert kind_of(path) == "evaluation"
-        path.unlink()
-
-
-def unsupported(*_: Any) -> None:
-    raise OSError(errno.EPERM, "no links here")
-
-
-@pytest.mark.parametrize("way", ["renameat2", "three renames"])
-def test_folders_change_places(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if way != "renameat2":
-        monkeypatch.setattr(renaming, "_renameat2", lambda *_: False)
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        (tmp_path / name / name).touch()
-    renaming.exchange(tmp_path / "a", tmp_path / "b")
-    assert [os.listdir(tmp_path / name) for name in "ab"] == [["b"], ["a"]]
-    assert len(os.listdir(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from srfast.data import parquet
+from srfast.data.atomic import scratch_folder
 from srfast.data.parquet import Writer
-from srfast.data.scratch import scratch_folder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from srfast.data.scratch import scratch_folder
+from srfast.data.atomic import scratch_folder
 with scratch_folder(Path(sys.argv[1]), "work") as folder:
     (folder / "a").write_bytes(b"1")
     print(folder.name, flush=True)

@@ -95,7 +95,7 @@ def test_a_whole_file_is_a_hard_link_and_is_never_written_through(coreset: Path,
 
     with pytest.raises(KeyboardInterrupt):
         srfast.export(coreset, tmp_path / "again", to="folder", progress=stop)
-    (tmp_path / "again.parts" / ".export-rows").unlink()
+    (tmp_path / "again.parts" / ".srfast-rows").unlink()
     srfast.export(coreset, tmp_path / "again", to="folder", resume=True, check=True)
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in before} == before
 

@@ -30,7 +30,7 @@ def test_a_second_run_does_not_wipe_what_is_about_to_appear(tmp_path: Path, monk
     with workplace(tmp_path / "out", SETTINGS, False) as place:
         (place.folder / "1.png").write_bytes(b"1")
     assert asked
-    assert sorted(n for n in os.listdir(tmp_path / "out")) == [".export.json", ".srfast.json", "1.png"]
+    assert sorted(n for n in os.listdir(tmp_path / "out")) == [".srfast.json", "1.png"]
     assert os.listdir(tmp_path) == ["out"]
 
 
@@ -93,7 +93,7 @@ def test_what_an_export_did_not_write_stays_in_its_parts(
         if not any((parts / folder).iterdir()):
             (parts / folder).rmdir()
     assert srfast.export(coreset, tmp_path / "out", to="folder", scale=2, resume=resume, check=True).compared
-    assert not [p.name for p in (tmp_path / "out").iterdir() if p.name in (".export-names", ".export-rows")]
+    assert not [p.name for p in (tmp_path / "out").iterdir() if p.name in (".srfast-rows",)]
 
 
 def test_parts_that_cannot_be_listed_are_not_taken_for_empty(
@@ -151,7 +151,7 @@ def test_what_went_missing_of_an_unfinished_export_is_written_again(
     out = tmp_path / "out"
     with pytest.raises(RuntimeError, match="stop"):
         srfast.export(coreset, out, to=to, embed=embed, scale=2, progress=stop)
-    assert int((tmp_path / "out.parts" / ".export-rows").read_text())
+    assert int((tmp_path / "out.parts" / ".srfast-rows").read_text())
     file = min((tmp_path / "out.parts").glob(victim))
     file.unlink()
     if how == "empty":

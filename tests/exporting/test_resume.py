@@ -214,10 +214,10 @@ def test_settings_that_a_crash_cut_are_no_settings(
     out, parts = tmp_path / "out", tmp_path / "out.parts"
     with pytest.raises(KeyboardInterrupt):
         export(coreset, out, "folder", progress=interrupt)
-    (parts / ".export.json").write_bytes(left)
+    (parts / ".srfast.json").write_bytes(left)
     done = export(coreset, out, "folder", resume=True, check=True)
     assert done.compared == done.patches
-    (out / ".export.json").write_bytes(left)
+    (out / ".srfast.json").write_bytes(left)
     with pytest.raises(InputError, match=r"out: cannot be resumed: \.export\.json in it cannot be read"):
         export(coreset, out, "folder", resume=True)
 
@@ -299,9 +299,9 @@ def test_what_an_earlier_version_left_is_refused(
         left = tmp_path / "out.parts"
         with pytest.raises(KeyboardInterrupt):
             export(coreset, out, "folder", progress=interrupt)
-    noted = json.loads((left / ".export.json").read_text())
+    noted = json.loads((left / ".srfast.json").read_text())
     known = {k: noted[k] for k in ("to", "scale", "lr", "format", "patches")}
-    (left / ".export.json").write_text(json.dumps(known))
+    (left / ".srfast.json").write_text(json.dumps(known))
     before = content(left)
     with pytest.raises(InputError, match=r"an earlier version of srfast began it, .*; choose another output"):
         export(coreset, out, "folder", resume=True)

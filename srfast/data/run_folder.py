@@ -1,0 +1,213 @@
+"""The folder in which an output grows: it survives a crash, says what it is made of, and becomes the output whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from srfast.data.atomic import TEMPORARY, atomic_path, flush_folder, keep_mode, sweep
+from srfast.data.provenance import MARK, generator, kind_of
+from srfast.errors import InputError
+from srfast.runtime.locks import LOCK, Lock
+from srfast.settings import differs
+
+ROWS = ".srfast-rows"
+"""File with the number of rows of the output that are finished, where these are counted."""
+_OLD = ".old"
+"""End of the name under which an older output lies for a moment, and from which a killed run's is fetched back."""
+
+
+class RunFolder:
+    """A folder beside an output, which one run at a time holds.
+
+    The file ``MARK`` in it has the kind of the output and the settings of the run. It is written first and removed
+    last, so that a run that is killed leaves a folder that another one continues or clears.
+    """
+
+    def __init__(self, path: Path, kind: str, lock: Lock, ours: Callable[[str], bool]) -> None:
+        self.path = path
+        self.kind = kind
+        self._lock = lock
+        self._ours = ours
+
+    @classmethod
+    def take(cls, path: Path, kind: str, output: Path, ours: Callable[[str], bool]) -> RunFolder:
+        """Takes the folder, made if it is missing.
+
+        Args:
+            path: The folder.
+            kind: The kind of the unfinished output, in the words of ``kind_of``.
+            output: The output, for messages.
+            ours: Says of a path in the folder, relative and with /, whether a run of this kind writes it.
+
+        Raises:
+            InputError: the folder cannot be made, or holds files of others.
+            RunError: another run writes the output now; the message names its process.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{output}: {path} cannot be created ({error.strerror})") from None
+        run = cls(path, kind, Lock.take(path / LOCK, output), ours)
+        try:
+            check_folder(path, ours)
+            for folder, _, _ in os.walk(path):
+                sweep(Path(folder))
+            run._fetch_back(Path(os.path.realpath(output)))
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    def made_of(self) -> dict[str, Any] | None:
+        """The settings of the run that began the folder; None if there are none, or only half of them after a crash."""
+        return made_of(self.path)
+
+    def mark(self, settings: Mapping[str, Any], kind: str | None = None, **more: Any) -> None:
+        """Writes what the folder is made of."""
+        about = {"generator": generator(kind or self.kind), "settings": dict(settings), **more}
+        with atomic_path(self.path / MARK) as temporary:
+            temporary.write_text(json.dumps(about, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @property
+    def rows(self) -> int:
+        """Number of finished rows."""
+        try:
+            return int((self.path / ROWS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return 0
+
+    @rows.setter
+    def rows(self, count: int) -> None:
+        descriptor = os.open(self.path / ROWS, os.O_WRONLY | os.O_CREAT, 0o666)
+        try:
+            os.write(descriptor, f"{count:020d}".encode())
+        finally:
+            os.close(descriptor)
+
+    def clear(self) -> None:
+        """Removes everything but the lock. What says that something is finished goes first, and the mark last."""
+        (self.path / ROWS).unlink(missing_ok=True)
+        _clear(self.path, self._ours)
+
+    def publish(self, target: Path) -> None:
+        """Makes the folder the output, by a rename; an older output lies aside for that moment, and is then removed.
+
+        The names of the folder's files are on the disk before, since each was written by ``atomic_path``.
+        """
+        keep_mode(self.path, target)
+        older = target.is_dir() and any(target.iterdir())
+        aside = self.path.with_name(self.path.name + _OLD)
+        lock = Lock.take(target / LOCK, target) if older else None
+        try:
+            if lock:
+                os.rename(target, aside)
+                lock.path = aside / LOCK
+            os.rename(self.path, target)
+            self.path, self._lock.path = target, target / LOCK
+            flush_folder(target.parent)
+            (target / ROWS).unlink(missing_ok=True)
+            self._lock.release()
+            if lock:
+                _clear(aside, self._ours)
+        finally:
+            if lock:
+                lock.release()
+        if lock:
+            with suppress(OSError):
+                aside.rmdir()
+
+    def _fetch_back(self, output: Path) -> None:
+        """Puts an older output back that a killed run had put aside, or removes it if the newer one is there."""
+        aside = self.path.with_name(self.path.name + _OLD)
+        if not aside.is_dir() or kind_of(aside) is None:
+            return
+        if not output.exists():
+            os.rename(aside, output)
+            return
+        _clear(aside, self._ours)
+        with suppress(OSError):
+            aside.rmdir()
+
+    def close(self, *, keep: bool = False) -> None:
+        """Releases the folder, and removes it if it holds nothing but its mark; ``keep`` leaves that too."""
+        try:
+            if self._lock.held and not keep and set(os.listdir(self.path)) <= {MARK, LOCK}:
+                (self.path / MARK).unlink(missing_ok=True)
+        finally:
+            self._lock.release()
+        with suppress(OSError):
+            self.path.rmdir()
+
+
+def check_folder(folder: Path, ours: Callable[[str], bool]) -> None:
+    """Refuses a folder in which a file lies that no run writes.
+
+    Raises:
+        InputError: there is one.
+    """
+    foreign = next((name for name in _names(folder) if not _is_hidden(name) and not ours(name)), None)
+    if foreign is not None:
+        raise InputError(
+            f"{folder}: holds {foreign}, which srfast did not write; move it away, or choose another output"
+        )
+
+
+def made_of(folder: Path) -> dict[str, Any] | None:
+    """The settings in the mark of a folder; None if there are none that can be read."""
+    try:
+        known = json.loads((folder / MARK).read_bytes())["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return known if isinstance(known, dict) else None
+
+
+class OtherSettings(InputError):
+    """Raised for what was begun with other settings."""
+
+
+def check_same(
+    where: Path, known: Mapping[str, Any], asked: Mapping[str, Any], names: Iterable[str] | None = None, way: str = ""
+) -> None:
+    """Refuses to continue what was begun with other settings.
+
+    Raises:
+        OtherSettings: the first setting that differs, with both of its values; ``way`` says what to do.
+    """
+    if (other := differs(known, asked, names)) is not None:
+        values = f"{other[0]} was {other[1]!r} and is {other[2]!r} now"
+        raise OtherSettings(f"{where}: cannot be resumed: {values}{way and '; '}{way}")
+
+
+def _is_hidden(name: str) -> bool:
+    last = name.rpartition("/")[2]
+    return name in (MARK, LOCK, ROWS) or re.fullmatch(TEMPORARY, last) is not None
+
+
+def _names(folder: Path) -> list[str]:
+    """The paths in a folder, relative and with /, those in a folder before it."""
+
+    def unreadable(error: OSError) -> None:
+        raise error
+
+    found = []
+    for parent, folders, files in os.walk(folder, topdown=False, onerror=unreadable):
+        found += [(Path(parent) / name).relative_to(folder).as_posix() for name in sorted(files) + sorted(folders)]
+    return found
+
+
+def _clear(folder: Path, ours: Callable[[str], bool]) -> None:
+    for name in _names(folder):
+        if name in (MARK, LOCK) or not (_is_hidden(name) or ours(name)):
+            continue
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+    (folder / MARK).unlink(missing_ok=True)
