@@ -5,7 +5,7 @@ CXX ?= g++
 # Python 3.11 and later: the working directory stays off sys.path, so that the installed srfast is what runs.
 export PYTHONSAFEPATH := 1
 
-.PHONY: install demo test test-slow torture bench lint wheel wheel-cuda wheel-cpu wheel-gpu docs sanitize sanitize-cpu \
+.PHONY: install demo test test-hostile test-all test-slow torture bench lint wheel wheel-cuda wheel-cpu wheel-gpu docs sanitize sanitize-cpu \
         sanitize-cuda windows-check gpu-check tune clean
 
 install: $(BIN)/.installed
@@ -31,8 +31,14 @@ demo: $(BIN)/.demo
 
 # The script, not `python -m pytest`, which would put this folder before the installed package. One process a core; a
 # test file stays in one, because what its tests share is made once.
+TESTED := -n auto --dist loadfile --benchmark-disable
 test: install
-	$(BIN)/pytest -n auto --dist loadfile --benchmark-disable
+	$(BIN)/pytest $(TESTED) -m "not hostile and not slow and not gpu"
+
+test-hostile: install
+	$(BIN)/pytest $(TESTED) -m "hostile and not slow and not gpu"
+
+test-all: test test-hostile test-slow
 
 test-slow: install
 	$(BIN)/pytest -m "slow and not gpu"

@@ -29,6 +29,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+TESTS = Path(__file__).resolve().parent
+UNIT = ("ops", "runtime", "data", "coreset", "evaluation")
+"""Folders of tests of functions, which take a contributor no minute at every save."""
+HOSTILE = ("torture/", "killed", "hostile", "interrupt", "moments", "replaced", "bit_rot", "fuzz", "door", "full_shm",
+           "at_once", "robust", "commit")  # fmt: skip
+"""Parts of the paths of tests that kill, damage, race, run two processes on one output or fill disks."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test is of one tier: hostile, unit or integration; what needs a browser is hostile too."""
+    for item in items:
+        path = item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
+        hostile = any(part in path for part in HOSTILE) or "chromium" in getattr(item, "fixturenames", ())
+        unit = path.split("/")[0] in UNIT
+        item.add_marker("hostile" if hostile else "unit" if unit else "integration")
+
+
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 

@@ -18,6 +18,8 @@ from srfast.settings import differs
 
 ROWS = ".srfast-rows"
 """File with the number of rows of the output that are finished, where these are counted."""
+NAMES = ".srfast-names"
+"""File with the names, without suffix, of the files that a run may write into a folder of the folder."""
 _OLD = ".old"
 """End of the name under which an older output lies for a moment, and from which a killed run's is fetched back."""
 
@@ -95,13 +97,14 @@ class RunFolder:
         (self.path / ROWS).unlink(missing_ok=True)
         _clear(self.path, self._ours)
 
-    def publish(self, target: Path) -> None:
-        """Makes the folder the output, by a rename; an older output lies aside for that moment, and is then removed.
+    def publish(self, target: Path, *, replaces: bool = False) -> None:
+        """Makes the folder the output, by a rename. With ``replaces``, an older output lies aside for that moment, and
+        is then removed; otherwise the name must be free, or that of an empty folder.
 
         The names of the folder's files are on the disk before, since each was written by ``atomic_path``.
         """
         keep_mode(self.path, target)
-        older = target.is_dir() and any(target.iterdir())
+        older = replaces and target.is_dir() and any(target.iterdir())
         aside = self.path.with_name(self.path.name + _OLD)
         lock = Lock.take(target / LOCK, target) if older else None
         try:
@@ -111,7 +114,7 @@ class RunFolder:
             os.rename(self.path, target)
             self.path, self._lock.path = target, target / LOCK
             flush_folder(target.parent)
-            (target / ROWS).unlink(missing_ok=True)
+            tidy(target)
             self._lock.release()
             if lock:
                 _clear(aside, self._ours)
@@ -143,6 +146,13 @@ class RunFolder:
             self._lock.release()
         with suppress(OSError):
             self.path.rmdir()
+
+
+def tidy(folder: Path) -> None:
+    """Removes from an output what it needed only while it grew."""
+    for name in (ROWS, NAMES):
+        with suppress(OSError):
+            (folder / name).unlink()
 
 
 def check_folder(folder: Path, ours: Callable[[str], bool]) -> None:
@@ -186,7 +196,7 @@ def check_same(
 
 def _is_hidden(name: str) -> bool:
     last = name.rpartition("/")[2]
-    return name in (MARK, LOCK, ROWS) or re.fullmatch(TEMPORARY, last) is not None
+    return name in (MARK, LOCK, ROWS, NAMES) or re.fullmatch(TEMPORARY, last) is not None
 
 
 def _names(folder: Path) -> list[str]:

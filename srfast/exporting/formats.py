@@ -33,6 +33,8 @@ class Format(ABC):
     """Whether images come in a random order, for trainers that read a format from start to end."""
     index: bool = False
     """Whether patches.parquet, which says where each patch comes from, is written beside the data."""
+    files: bool = False
+    """Whether each patch becomes a file with its name."""
     sources: list[Path] = field(default_factory=list)
     """Paths of existing patches; empty if patches are made."""
 
@@ -91,10 +93,10 @@ class Subset(Format):
 
 _HF = ("hr_file_name", "lr_file_name", "file_name", "hr", "lr")
 FORMATS: dict[str, Format] = {
-    "folder": EncodedPairs(writer=Folder, read=read_folder, columns=("name",), index=True),
-    "basicsr": EncodedPairs(writer=BasicSR, read=read_basicsr, columns=("name",), index=True),
+    "folder": EncodedPairs(writer=Folder, read=read_folder, columns=("name",), index=True, files=True),
+    "basicsr": EncodedPairs(writer=BasicSR, read=read_basicsr, columns=("name",), index=True, files=True),
     "lmdb": EncodedPairs(writer=Lmdb, read=read_lmdb, columns=("name",), index=True),
-    "hf": EncodedPairs(writer=ImageFolder, read=read_imagefolder, columns=_HF),
+    "hf": EncodedPairs(writer=ImageFolder, read=read_imagefolder, columns=_HF, files=True),
     "hf-embedded": EncodedPairs(writer=Embedded, read=read_embedded, columns=("hr", "lr"), shuffled=True),
     "webdataset": EncodedPairs(writer=WebDataset, read=read_webdataset, shuffled=True),
     "list": Listing(),
@@ -108,4 +110,6 @@ def format_of(settings: ExportSettings) -> tuple[str, Format]:
     sources = [Path(path) for path in (settings.existing, settings.existing_lr if settings.lr else None) if path]
     if not sources:
         return name, like
-    return name, Subset(to=name, sources=sources, read=like.read, columns=like.columns, index=like.index)
+    return name, Subset(
+        to=name, sources=sources, read=like.read, columns=like.columns, index=like.index, files=like.files
+    )

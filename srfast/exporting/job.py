@@ -116,7 +116,8 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
         same["shard"] = shard_rows(plan)
     done = Exported(Path(output), s.to, len(plan), len(set(plan.patches.image)), plan.scale, s.lr)
     threads = s.threads or default_threads()
-    with workplace(Path(output), same, s.resume) as place, shown(s.progress, "exporting", "patches") as progress:
+    names = plan.names if how.files else ()
+    with workplace(Path(output), same, s.resume, names) as place, shown(s.progress, "exporting", "patches") as progress:
         plan, done.linked = how.write(place, plan, threads, progress)
         final = Path(os.path.realpath(output))
         listed = how.sources if s.to == "list" else []

@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from srfast.data.atomic import atomic_path
 from srfast.data.files import PARTS, check_folder_name, check_replaceable
 from srfast.data.provenance import MARK, kind_of
-from srfast.data.run_folder import ROWS, RunFolder, check_same, made_of
+from srfast.data.run_folder import NAMES, RunFolder, check_same, made_of, tidy
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import LOCK, Lock
 from srfast.settings import differs
@@ -22,10 +23,11 @@ KIND = "export"
 _CHECKSUMS = ("patches", "images", "columns")
 """Settings whose values say nothing to a reader."""
 _OURS = re.compile(
-    r"(HR|LRx[234])(/[^/]+)?|(HR|LRx[234])\.lmdb(/((data|lock)\.mdb|meta_info\.txt))?"
+    r"HR|LRx[234]|(HR|LRx[234])\.lmdb(/((data|lock)\.mdb|meta_info\.txt))?"
     r"|(meta_info|coreset)\.txt|\.?degradation\.parquet|(patches|metadata|train-\d+-of-\d+)\.parquet|\d+\.tar"
     r"|(basicsr|redux)\.yml|neosr\.toml|kair\.json|load\.py"
 )
+_PAIRS = re.compile(r"(HR|LRx[234])/([^/]+)\.[a-z]+")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _THERE = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
@@ -53,7 +55,7 @@ class Workplace:
 
 
 @contextmanager
-def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[Workplace]:
+def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Iterable[str] = ()) -> Iterator[Workplace]:
     """Yields the folder OUTPUT.parts; on success it becomes OUTPUT, otherwise it stays for ``resume``.
 
     Args:
@@ -61,6 +63,7 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[
         settings: Settings of the export, as JSON values.
         resume: Whether to continue an interrupted run with the same settings; a finished export with them is yielded
             itself.
+        names: Names of the files in HR and LRx2, without suffix.
 
     Raises:
         InputError: OUTPUT or OUTPUT.parts holds something that must not be replaced, or was made with other settings.
@@ -72,18 +75,19 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[
         # What a run that was killed after the rename left in the export.
         if (final / LOCK).exists():
             Lock.take(final / LOCK, output).release()
-        with suppress(OSError):
-            (final / ROWS).unlink()
+        tidy(final)
         yield Workplace(final)
         return
     parts = final.with_name(final.name + PARTS)
-    run = RunFolder.take(parts, KIND, output, lambda name: _OURS.fullmatch(name) is not None)
+    run = RunFolder.take(parts, KIND, output, _ours_in(parts))
     try:
         # The run that held the folder until now may have made it the export.
         _is_there(output, final, settings, resume=False)
         known = run.made_of() if resume else None
         if known is None:
             run.clear()
+            with atomic_path(parts / NAMES) as temporary:
+                temporary.write_text("".join(f"{name}\n" for name in names) + "\n", encoding="utf-8")
             run.mark(settings)
         else:
             _check_same(output, known, settings)
@@ -100,6 +104,20 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool) -> Iterator[
         raise
     finally:
         run.close()
+
+
+def _ours_in(parts: Path) -> Callable[[str], bool]:
+    """Says of a path in the folder whether an export writes it."""
+    try:
+        names = set((parts / NAMES).read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError):
+        names = None
+
+    def ours(name: str) -> bool:
+        pair = _PAIRS.fullmatch(name)
+        return _OURS.fullmatch(name) is not None or (pair is not None and (names is None or pair[2] in names))
+
+    return ours
 
 
 def _is_there(output: Path, final: Path, settings: dict[str, Any], resume: bool) -> bool:

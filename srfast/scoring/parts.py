@@ -299,7 +299,7 @@ class Parts:
         self._folder.mark(self._compared, "score table", parts=names)
         target = Path(os.path.realpath(target))
         check_table_folder(target)
-        self._folder.publish(target)
+        self._folder.publish(target, replaces=True)
 
     def remove(self) -> None:
         """Removes the parts and releases the folder."""

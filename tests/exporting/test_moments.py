@@ -84,7 +84,7 @@ def test_what_an_export_did_not_write_stays_in_its_parts(
     foreign.parent.mkdir(parents=True, exist_ok=True)
     foreign.write_bytes(b"mine")
     before = sorted(parts.rglob("*"))
-    with pytest.raises(InputError, match=r"out\.parts: holds .*, which this export did not write; move it away"):
+    with pytest.raises(InputError, match=r"out\.parts: holds .*, which srfast did not write; move it away"):
         srfast.export(coreset, tmp_path / "out", to="folder", scale=2, resume=resume)
     assert foreign.read_bytes() == b"mine"
     assert sorted(parts.rglob("*")) == before

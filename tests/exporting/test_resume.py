@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import shutil
 import signal
@@ -149,7 +148,7 @@ def test_killed(coreset: Path, tmp_path: Path, number: signal.Signals, to: str) 
         "from srfast.__main__ import run; run()\n"
     )
     out = tmp_path / "out"
-    arguments = ["export", str(coreset), "-o", str(out), "--to", to, "--workers", "1"]
+    arguments = ["export", str(coreset), "-o", str(out), "--to", to, "--threads", "1"]
     command = [sys.executable, "-c", script, *arguments]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     side = tmp_path / "out.parts" / ("HR.lmdb" if to == "lmdb" else "HR")
@@ -218,7 +217,7 @@ def test_settings_that_a_crash_cut_are_no_settings(
     done = export(coreset, out, "folder", resume=True, check=True)
     assert done.compared == done.patches
     (out / ".srfast.json").write_bytes(left)
-    with pytest.raises(InputError, match=r"out: cannot be resumed: \.export\.json in it cannot be read"):
+    with pytest.raises(InputError, match="out: exists; choose another output"):
         export(coreset, out, "folder", resume=True)
 
 
@@ -285,27 +284,6 @@ def test_a_moved_dataset_is_resumed(scored: Callable[[bool], Any], tmp_path: Pat
     shutil.rmtree(tmp_path / "images")
     done = srfast.export(chosen, out, to="folder", root=tmp_path / "moved", resume=True, check=True)
     assert done.compared == done.patches
-
-
-@pytest.mark.parametrize("finished", [True, False])
-def test_what_an_earlier_version_left_is_refused(
-    finished: bool, coreset: Path, tmp_path: Path, export: Callable[..., Any]
-) -> None:
-    """It noted the places of the patches alone."""
-    out = left = tmp_path / "out"
-    if finished:
-        export(coreset, out, "folder")
-    else:
-        left = tmp_path / "out.parts"
-        with pytest.raises(KeyboardInterrupt):
-            export(coreset, out, "folder", progress=interrupt)
-    noted = json.loads((left / ".srfast.json").read_text())
-    known = {k: noted[k] for k in ("to", "scale", "lr", "format", "patches")}
-    (left / ".srfast.json").write_text(json.dumps(known))
-    before = content(left)
-    with pytest.raises(InputError, match=r"an earlier version of srfast began it, .*; choose another output"):
-        export(coreset, out, "folder", resume=True)
-    assert content(left) == before
 
 
 def test_two_exports_to_one_folder(coreset: Path, tmp_path: Path, export: Callable[..., Any]) -> None:
