@@ -21,7 +21,7 @@ from srfast import models
 from srfast.data.images import find_images, read_rgb
 from srfast.models import layers
 from srfast.ops.color import to_y
-from srfast.training import idle_cores
+from srfast.training import host
 from srfast.training.loop import train
 from srfast.training.plan import Plan
 from srfast.training.recipes import recipe
@@ -98,7 +98,7 @@ def test_gradients(beside: Any, benchmark: Any, name: str, plain: Callable[[nn.M
     """``ratio_plain_modules``: PyTorch's operators' time over ours, forward and backward of 16 crops of 24 x 24."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    idle_cores.keep_freed_memory()
+    host.keep_freed_memory()
     model: Any = models.create(name, 2)
     model.to(memory_format=torch.channels_last)
     lr, hr = torch.rand(16, 1, 24, 24), torch.rand(16, 1, 48, 48)

@@ -109,6 +109,8 @@ class RunFolder:
         lock = Lock.take(target / LOCK, target) if older else None
         try:
             if lock:
+                if aside.exists():
+                    raise InputError(f"{aside}: is in the way of {target}, which srfast replaces; move it away")
                 os.rename(target, aside)
                 lock.path = aside / LOCK
             os.rename(self.path, target)
@@ -121,21 +123,19 @@ class RunFolder:
         finally:
             if lock:
                 lock.release()
-        if lock:
-            with suppress(OSError):
-                aside.rmdir()
+                _remove_empty(aside)
 
     def _fetch_back(self, output: Path) -> None:
         """Puts an older output back that a killed run had put aside, or removes it if the newer one is there."""
         aside = self.path.with_name(self.path.name + _OLD)
-        if not aside.is_dir() or kind_of(aside) is None:
+        if not aside.is_dir():
             return
-        if not output.exists():
+        if kind_of(aside) is not None and not output.exists():
             os.rename(aside, output)
-            return
-        _clear(aside, self._ours)
-        with suppress(OSError):
-            aside.rmdir()
+        elif kind_of(aside) is not None or all(map(_is_hidden, _names(aside))):
+            with Lock.take(aside / LOCK, output):
+                _clear(aside, self._ours)
+            _remove_empty(aside)
 
     def close(self, *, keep: bool = False) -> None:
         """Releases the folder, and removes it if it holds nothing but its mark; ``keep`` leaves that too."""
@@ -144,8 +144,7 @@ class RunFolder:
                 (self.path / MARK).unlink(missing_ok=True)
         finally:
             self._lock.release()
-        with suppress(OSError):
-            self.path.rmdir()
+        _remove_empty(self.path)
 
 
 def tidy(folder: Path) -> None:
@@ -156,12 +155,13 @@ def tidy(folder: Path) -> None:
 
 
 def check_folder(folder: Path, ours: Callable[[str], bool]) -> None:
-    """Refuses a folder in which a file lies that no run writes.
+    """Refuses a folder in which a file lies that no run writes, or that no run has marked and that is not empty.
 
     Raises:
         InputError: there is one.
     """
-    foreign = next((name for name in _names(folder) if not _is_hidden(name) and not ours(name)), None)
+    marked = kind_of(folder) is not None
+    foreign = next((name for name in _names(folder) if not _is_hidden(name) and not (marked and ours(name))), None)
     if foreign is not None:
         raise InputError(
             f"{folder}: holds {foreign}, which srfast did not write; move it away, or choose another output"
@@ -192,6 +192,11 @@ def check_same(
     if (other := differs(known, asked, names)) is not None:
         values = f"{other[0]} was {other[1]!r} and is {other[2]!r} now"
         raise OtherSettings(f"{where}: cannot be resumed: {values}{way and '; '}{way}")
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _is_hidden(name: str) -> bool:

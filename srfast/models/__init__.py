@@ -44,6 +44,6 @@ def rgb(model: nn.Module, scale: int | None = None) -> nn.Module:
     from srfast.runtime.optional import needing
 
     with needing("srfast.models.rgb"):
-        from srfast.models import luma
+        from srfast.models import layers
 
-    return luma.rgb(model, scale)
+    return layers.rgb(model, scale)

@@ -18,7 +18,7 @@ from srfast.errors import InputError, RunError
 from srfast.models import registry as models
 from srfast.models.descriptor import Descriptor
 from srfast.models.foreign import adopted
-from srfast.models.luma import OnLuma
+from srfast.models.layers import OnLuma
 from srfast.models.official.readers import load_caffemodel, load_mat
 from srfast.models.official.recognise import nearest, recognise, scale_of
 from srfast.models.registry import WEIGHT_FILES

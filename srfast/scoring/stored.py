@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from srfast.data.atomic import scratch_folder
 from srfast.data.images import stays_inside
 from srfast.data.parquet import opened
-from srfast.data.scratch import scratch_folder
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
 from srfast.scoring.metadata import about_images, parse_meta

@@ -20,9 +20,9 @@ from srfast.data.files import output_folder
 from srfast.errors import InputError
 from srfast.models import registry as models
 from srfast.runtime.interrupts import finishing
-from srfast.training import arguments, checkpoint, idle_cores
+from srfast.training import arguments, checkpoint, host
 from srfast.training import log as logs
-from srfast.training.distributed import World, join, leave
+from srfast.training.host import World, join, leave
 from srfast.training.log import Log
 from srfast.training.objective import LOSSES, check_diverged, optimizer
 from srfast.training.plan import Plan
@@ -103,7 +103,7 @@ def train(
     out = Path(out)
     world = join(device)
     if world.device.type == "cpu":
-        idle_cores.keep_freed_memory()
+        host.keep_freed_memory()
     # A checkpoint to resume from is judged by its reader.
     files = {name: kind for name, kind in FILES.items() if not (resume and name == checkpoint.LAST)}
     folder = output_folder(out, "training run", inputs, files) if world.leads else contextlib.nullcontext()

@@ -16,7 +16,7 @@ from srfast.evaluation.evaluator import evaluate
 from srfast.models import registry as models
 from srfast.models.loading import initial_weights
 from srfast.settings import documented
-from srfast.training import arguments, checkpoint, idle_cores, loop
+from srfast.training import arguments, checkpoint, host, loop
 from srfast.training.loop import TrainResult
 from srfast.training.plan import steps_for_epochs
 from srfast.training.settings import Paths, TrainArguments
@@ -131,7 +131,7 @@ def train(
 def _take_threads(asked: int | None, say: Callable[[str], None]) -> int:
     """Sets PyTorch's number of threads to the given one, or for None to the number of idle cores."""
     most = torch.get_num_threads()
-    threads = asked or idle_cores.idle_threads()
+    threads = asked or host.idle_threads()
     if threads < most and not asked:
         say(f"threads: {threads} of {most}, other processes are busy; `threads` N takes N")
     torch.set_num_threads(threads)

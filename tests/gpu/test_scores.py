@@ -9,7 +9,7 @@ import torch
 import srfast
 from srfast.data.grid import Grid
 from srfast.ops import reference
-from srfast.scoring.backends import bands, gpu
+from srfast.scoring.backends import gpu, maps
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.backends.gpu import GpuScorer
 from srfast.scoring.backends.upload import uploaded
@@ -84,7 +84,7 @@ def test_dense_in_bands(monkeypatch, generator, backend):
     engine = gpu.GpuEngine(network, "symmetric", backend, "fp32")
     grid = Grid.over(410, 300, 2, 96, 18)
     whole = engine.dense(image, grid)
-    monkeypatch.setattr(bands, "BAND_PIXELS", 20_000)
+    monkeypatch.setattr(maps, "BAND_PIXELS", 20_000)
     banded = engine.dense(image, grid)
     expected = NativeEngine(network).dense(image, grid)
     for column in ("loss", "bicubic", "sobel"):

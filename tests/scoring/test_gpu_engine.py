@@ -8,7 +8,7 @@ import torch
 
 from srfast.data.grid import Grid
 from srfast.ops import reference
-from srfast.scoring.backends import bands, gpu
+from srfast.scoring.backends import gpu, maps
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.backends.gpu import GpuEngine, GpuScorer
 from srfast.scoring.backends.upload import uploaded
@@ -53,8 +53,8 @@ def test_bands_with_a_halo_are_the_whole_image(monkeypatch: pytest.MonkeyPatch, 
     grid = Grid.over(*image.shape[:2], scale, 48, 12)
     whole = engine.dense(image, grid)
     maps = engine._scorer.maps(torch.from_numpy(image))
-    monkeypatch.setattr(bands, "BAND_PIXELS", 3000)
-    cut = list(bands.bands(*image.shape[:2], scale))
+    monkeypatch.setattr(maps, "BAND_PIXELS", 3000)
+    cut = list(maps.bands(*image.shape[:2], scale))
     assert len(cut) > 5
     pieces = [engine._scorer.maps(torch.from_numpy(image[b.first : b.last]))[:, b.own] for b in cut]
     banded = torch.cat(pieces, 1)
@@ -71,11 +71,11 @@ def test_a_halo_of_one_row_less_would_show(monkeypatch: pytest.MonkeyPatch) -> N
     image = data.chelsea()[:200, :64]
     scorer = GpuScorer(load_network("srcnn", 2).weights, backend="native", device="cpu")
     maps = scorer.maps(torch.from_numpy(image))
-    monkeypatch.setattr(bands, "BAND_PIXELS", 64 * 40)
+    monkeypatch.setattr(maps, "BAND_PIXELS", 64 * 40)
 
     def worst(halo: int) -> float:
-        monkeypatch.setattr(bands, "HALO", halo)
-        cut = bands.bands(*image.shape[:2], 2)
+        monkeypatch.setattr(maps, "HALO", halo)
+        cut = maps.bands(*image.shape[:2], 2)
         banded = torch.cat([scorer.maps(torch.from_numpy(image[b.first : b.last]))[:, b.own] for b in cut], 1)
         return float((banded - maps).abs().max())
 
@@ -87,7 +87,7 @@ def test_large_patches_are_scored_in_bands(monkeypatch: pytest.MonkeyPatch) -> N
     weights = load_network("srcnn", 2).weights
     scorer = GpuScorer(weights, backend="native", device="cpu")
     whole, losses = scorer.columns(patches), scorer.losses(patches)
-    monkeypatch.setattr(bands, "BAND_PIXELS", 2000)
+    monkeypatch.setattr(maps, "BAND_PIXELS", 2000)
     monkeypatch.setattr(gpu._TorchNetwork, "pixels", 1)
     columns = scorer.columns(patches)
     for column in ("loss", "bicubic", "sobel"):
@@ -97,7 +97,7 @@ def test_large_patches_are_scored_in_bands(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_sobel_map_is_the_definition() -> None:
     y = torch.randint(0, 256, (37, 22), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(bands.sobel_map(y).double(), reference.sobel_map(y[None, ..., None])[0])
+    assert torch.equal(maps.sobel_map(y).double(), reference.sobel_map(y[None, ..., None])[0])
 
 
 def test_uploads_take_any_layout() -> None:
@@ -147,9 +147,9 @@ def test_a_band_sends_nothing_to_the_device(monkeypatch: pytest.MonkeyPatch) -> 
     """Every ``to`` of a host tensor waits for what is queued; each band sent four of them a map."""
     maps = torch.rand(2, 60, 50, dtype=torch.float64)
     xs, ys = np.array([0, 3, 20]), np.array([0, 7, 8, 30])
-    sums = bands.WindowSums(Grid(xs, ys, 20), torch.device("cpu"), 2)
+    sums = maps.WindowSums(Grid(xs, ys, 20), torch.device("cpu"), 2)
     monkeypatch.setattr(torch, "from_numpy", lambda array: pytest.fail("a band made a tensor of the host"))
-    for band in bands.bands(60, 50, 2, 50 * 14):
+    for band in maps.bands(60, 50, 2, 50 * 14):
         sums.add(maps[:, band.begin : band.end], band)
     expected = [maps[:, y : y + 20, x : x + 20].mean((1, 2)) for y in ys for x in xs]
     torch.testing.assert_close(sums.means(), torch.stack(expected, 1).float(), rtol=1e-6, atol=0)

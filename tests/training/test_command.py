@@ -23,7 +23,7 @@ from srfast import evaluate, models
 from srfast.cli.train import command
 from srfast.errors import InputError
 from srfast.models.loading import load_state
-from srfast.training import idle_cores
+from srfast.training import host
 
 
 def rows_of(run: Path) -> list[dict[str, str]]:
@@ -47,7 +47,7 @@ def test_the_command_says_when_it_leaves_busy_cores_alone(
     photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    monkeypatch.setattr(idle_cores, "idle_threads", lambda: 1)
+    monkeypatch.setattr(host, "idle_threads", lambda: 1)
     taken: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", taken.append)
     start = COMMAND.index("--threads")

@@ -15,7 +15,8 @@ import torch
 
 from srfast.data.atomic import checksum
 from srfast.errors import InputError
-from srfast.training import board, checkpoint
+from srfast.training import checkpoint
+from srfast.training import log as board
 from srfast.training.loop import train
 from srfast.training.plan import Plan
 from srfast.training.recipes import recipe

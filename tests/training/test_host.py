@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from srfast.training import idle_cores
+from srfast.training import host
 
 
 @pytest.fixture
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(idle_cores, "_SAMPLE_SECONDS", 0.0)
+    monkeypatch.setattr(host, "_SAMPLE_SECONDS", 0.0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    monkeypatch.setattr(idle_cores.os, "sched_getaffinity", lambda _: {0, 1, 2, 5}, raising=False)
+    monkeypatch.setattr(host.os, "sched_getaffinity", lambda _: {0, 1, 2, 5}, raising=False)
 
 
 def readings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, busy: dict[int, float]) -> None:
@@ -34,7 +34,7 @@ def readings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, busy: dict[int, fl
         def read_text(encoding: str) -> str:
             return next(files).read_text(encoding=encoding)
 
-    monkeypatch.setattr(idle_cores, "_STAT", Stat)
+    monkeypatch.setattr(host, "_STAT", Stat)
 
 
 @pytest.mark.parametrize(
@@ -54,23 +54,23 @@ def test_busy_cores_are_left_alone(
     # Cores 3 and 4 are not this process's.
     own = dict(zip((0, 1, 2, 5), busy, strict=True))
     readings(monkeypatch, tmp_path, {**own, 3: 0.0, 4: 0.0})
-    assert idle_cores.idle_threads() == threads
+    assert host.idle_threads() == threads
 
 
 @pytest.mark.usefixtures("four_cores")
 def test_an_answer_without_proc_stat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(idle_cores, "_STAT", tmp_path / "none")
-    assert idle_cores.idle_threads() == 4
+    monkeypatch.setattr(host, "_STAT", tmp_path / "none")
+    assert host.idle_threads() == 4
     (tmp_path / "odd").write_text("cpu0 many\n")
-    monkeypatch.setattr(idle_cores, "_STAT", tmp_path / "odd")
-    assert idle_cores.idle_threads() == 4
+    monkeypatch.setattr(host, "_STAT", tmp_path / "odd")
+    assert host.idle_threads() == 4
 
 
 @pytest.mark.usefixtures("four_cores")
 def test_a_stated_number_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     readings(monkeypatch, tmp_path, dict.fromkeys((0, 1, 2, 5), 1.0))
-    assert idle_cores.idle_threads() == 4
+    assert host.idle_threads() == 4
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc")
@@ -78,8 +78,8 @@ def test_freed_tensors_are_not_mapped_again() -> None:
     """Page faults of 50 tensors of 2 MB, one after the other: 512 each by default."""
     program = """
 import resource, torch
-from srfast.training import idle_cores
-idle_cores.keep_freed_memory()
+from srfast.training import host
+host.keep_freed_memory()
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(3): torch.ones(1 << 19)
 before = faults()
@@ -94,7 +94,7 @@ def test_other_systems_have_no_such_allocator(monkeypatch: pytest.MonkeyPatch) -
     def missing(_: object) -> object:
         raise TypeError  # Windows
 
-    monkeypatch.setattr(idle_cores.ctypes, "CDLL", missing)
-    idle_cores.keep_freed_memory()
-    monkeypatch.setattr(idle_cores.ctypes, "CDLL", lambda _: object())
-    idle_cores.keep_freed_memory()
+    monkeypatch.setattr(host.ctypes, "CDLL", missing)
+    host.keep_freed_memory()
+    monkeypatch.setattr(host.ctypes, "CDLL", lambda _: object())
+    host.keep_freed_memory()

@@ -18,9 +18,9 @@ import srfast
 from srfast import models
 from srfast.errors import InputError
 from srfast.training.loop import train
+from srfast.training.objective import SOAP
 from srfast.training.plan import Plan, steps_for_epochs
 from srfast.training.recipes import PAPER, RECIPES, Recipe, fits, recipe
-from srfast.training.soap import SOAP
 from srfast.training.sources import open_store
 from srfast.training.store import Batches
 

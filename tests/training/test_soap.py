@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from srfast.training.soap import SOAP
+from srfast.training.objective import SOAP
 
 # Square ones are turned: from one gradient, the longer side's average has a null space, whose eigenvectors are
 # anything, and two orders of summation give two.

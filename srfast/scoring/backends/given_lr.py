@@ -11,7 +11,7 @@ from torch import Tensor
 from srfast.data.grid import Grid
 from srfast.ops import reference
 from srfast.ops.precision import without_tf32
-from srfast.scoring.backends.bands import WindowSums, bands
+from srfast.scoring.backends.maps import WindowSums, bands
 from srfast.scoring.backends.protocol import Scores, cut
 from srfast.scoring.backends.upscaling import Upscaler
 from srfast.scoring.network import Network

@@ -20,8 +20,8 @@ from srfast.data.grid import Grid
 from srfast.errors import InputError
 from srfast.ops import cuda  # noqa: F401  (registers torch.ops.srfast.degrade)
 from srfast.ops.precision import without_tf32
-from srfast.scoring.backends import bands
-from srfast.scoring.backends.bands import sobel_map
+from srfast.scoring.backends import maps
+from srfast.scoring.backends.maps import sobel_map
 from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.backends.upload import fetched, to_device, uploaded
 from srfast.scoring.network import Network
@@ -148,9 +148,9 @@ class GpuScorer:
         rows = 3 if with_columns else 1
         if n == 0:
             return torch.zeros(rows, 0, device=self.device)
-        most = bands.BAND_PIXELS if self._network is None else self._network.pixels
+        most = maps.BAND_PIXELS if self._network is None else self._network.pixels
         with _on(self.device):
-            if pixels > max(most, bands.BAND_PIXELS):
+            if pixels > max(most, maps.BAND_PIXELS):
                 return torch.stack([self._large(windows.image(i))[:rows] for i in range(n)], 1)
             step = max(1, most // pixels)
             return torch.cat([self._chunk(windows[first : first + step], rows == 3) for first in range(0, n, step)], 1)
@@ -168,7 +168,7 @@ class GpuScorer:
 
     def _large(self, image: Tensor) -> Tensor:
         total = torch.zeros(3, dtype=torch.float64, device=image.device)
-        for band in bands.bands(image.shape[0], image.shape[1], self.scale):
+        for band in maps.bands(image.shape[0], image.shape[1], self.scale):
             total += self.maps(image[band.first : band.last])[:, band.own].sum((1, 2), dtype=torch.float64)
         return (total / (image.shape[0] * image.shape[1])).float()
 
@@ -235,11 +235,11 @@ class GpuEngine:
         return [part for parts in scores for part in parts]
 
     def _maps_of(self, images: Any, grids: Sequence[Grid]) -> list[Tensor]:
-        sums = [bands.WindowSums(grid, self.device) for grid in grids]
+        sums = [maps.WindowSums(grid, self.device) for grid in grids]
         cut = []
         for number, image in enumerate(images):
             height, width = (side // self.scale * self.scale for side in image.shape[:2])
-            for band in bands.bands(height, width, self.scale):
+            for band in maps.bands(height, width, self.scale):
                 cut.append((number, band, image[band.first : band.last, :width]))
         buffers = self._on_device([pixels] for _, _, pixels in cut)
         for (number, band, pixels), buffer in zip(cut, buffers, strict=True):

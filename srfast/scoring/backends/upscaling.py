@@ -18,8 +18,7 @@ from srfast.ops import native, reference
 from srfast.ops.color import luma
 from srfast.ops.functional import imresize
 from srfast.ops.precision import without_tf32
-from srfast.scoring.backends.bands import Band, WindowSums
-from srfast.scoring.backends.maps import MapEngine
+from srfast.scoring.backends.maps import Band, MapEngine, WindowSums
 from srfast.scoring.network import Network
 
 log = logging.getLogger(__name__)
