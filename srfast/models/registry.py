@@ -95,7 +95,9 @@ def describe(name: str) -> Description:
             str(path), str(path), getattr(plugins.from_file(name), "color", "rgb"), "a model of the user's"
         )
     if point := plugins.added(GROUP).get(name):
-        return Description(name, point.value, getattr(point.load(), "color", "rgb"), f"added by {point.module}")
+        return Description(
+            name, point.value, getattr(plugins.loaded(GROUP, name), "color", "rgb"), f"added by {point.module}"
+        )
     near = did_you_mean(name, names())
     known = ", ".join(names())
     raise InputError(

@@ -16,6 +16,7 @@ from srfast.coreset.settings import METHODS, Selection
 from srfast.report.content import Column
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, hardest_first
 from srfast.runtime.plugins import added, is_file
+from srfast.scoring.defects.thresholds import DEFECTS
 from srfast.scoring.statistics import agreement
 
 SAMPLE, SAMPLE_BYTES = 40_000, 2_000_000
@@ -33,18 +34,7 @@ LABELS = {
     "reducible": Column("Reducible"),
     "relative": Column("Relative"),
     "shrink": Column("Size of the image"),
-    "blockiness": Column("Blockiness", "%"),
-    "noise": Column("Noise", "grey levels"),
-    "blur": Column("Blur", "px"),
-    "upscaled": Column("Enlarged", "×"),
-    "jpeg": Column("JPEG quality"),
-    "banding": Column("Banding", "%"),
-    "clipped": Column("Clipped", "%"),
-    "border": Column("Border", "%"),
-    "halo": Column("Halo", "%"),
-    "overlay": Column("Overlay"),
-    "shift": Column("Shift", "LR px"),
-    "colour": Column("Colour"),
+    **{d.name: Column(d.label, d.unit) for d in DEFECTS},
 }
 STATUS = {LEFT_OUT: "left", KEPT: "kept", DROPPED: "dropped"}
 

@@ -24,8 +24,7 @@ from srfast.report.content import Column, Content, Fact, Gallery, Group, Listing
 from srfast.report.explorer import LABELS
 from srfast.report.report import passed_over
 from srfast.report.text import count
-from srfast.scoring.defects.panel import COLUMNS
-from srfast.scoring.defects.thresholds import THRESHOLDS, Threshold
+from srfast.scoring.defects.thresholds import DEFECTS, THRESHOLDS, Threshold
 from srfast.scoring.rows import coded
 from srfast.scoring.table import SCHEMA, ScoreTable
 
@@ -35,10 +34,7 @@ MANY = 16
 """Largest number of images in a group, and of patches of images that are kept."""
 SIDE = 128
 """Longest side in pixels of what is shown, cut out at true pixels."""
-TITLES = {
-    "noise": "Noise", "blur": "Blurred", "upscaled": "Enlarged", "jpeg": "Compressed", "overlay": "Text and marks",
-    "halo": "Over-sharpened", "shift": "LR beside HR", "duplicate": "Copies", "leak": "Test images",
-}  # fmt: skip
+TITLES = {d.name: d.title for d in DEFECTS if d.title} | {"duplicate": "Copies", "leak": "Test images"}
 
 
 class Verdict(Protocol):
@@ -102,7 +98,7 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
             *([Fact("Unreadable", f"{counts['unreadable']:,}")] if unreadable else []),
         ],
         columns={
-            **{c.name: LABELS[c.name] for c in COLUMNS if c.name in table.columns},
+            **{c.name: LABELS[c.name] for c in DEFECTS if c.name in table.columns},
             **{name: Column(name) for name in _joined(table)},
             "keep_instead": Column("better copy", kind="word"),
         },
@@ -121,7 +117,7 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
 
 def _joined(table: ScoreTable) -> list[str]:
     """The joined numeric columns, such as ``influence``, of which the mean of an image is shown."""
-    known = {*SCHEMA.names, *(c.name for c in COLUMNS), SHRINK}
+    known = {*SCHEMA.names, *(d.name for d in DEFECTS), SHRINK}
     return [f.name for f in table.table.schema if f.name not in known and pa.types.is_floating(f.type)]
 
 
@@ -152,7 +148,7 @@ def _shots(
     root: Path, rows: dict[str, tuple[int, int]], limits: dict[str, Threshold],
 ) -> tuple[list[Shot], list[Gallery]]:  # fmt: skip
     places = {n: table.column(n) for n in ("x", "y", "size")}
-    values = {c.name: table.table.column(c.name) for c in COLUMNS if c.name in table.columns}
+    values = {c.name: table.table.column(c.name) for c in DEFECTS if c.name in table.columns}
     joined = {name: table.table.column(name) for name in _joined(table)}
     jobs: dict[str, list[tuple[int, int | None]]] = {}  # by image: number of the shot, row to show
     shots: list[Shot | None] = []

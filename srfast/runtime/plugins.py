@@ -26,6 +26,19 @@ def added(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}
 
 
+def loaded(group: str, name: str) -> Any:
+    """The object that an installed package adds to a group under a name.
+
+    Raises:
+        RunError: the package raises an error when it is imported, or lacks the object.
+    """
+    point = added(group)[name]
+    try:
+        return point.load()
+    except Exception as error:
+        raise RunError(f"{name}: {point.value} of an installed package: {type(error).__name__}: {error}") from error
+
+
 @cache
 def from_file(name: str) -> Any:
     """The object that FILE.py:NAME names; the file is run once.

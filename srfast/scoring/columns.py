@@ -12,7 +12,7 @@ import pyarrow as pa
 from srfast.data.grid import Grid
 from srfast.data.shrink import COLUMN
 from srfast.scoring.backends.protocol import Scores
-from srfast.scoring.defects.panel import names
+from srfast.scoring.defects.thresholds import names
 from srfast.scoring.table import BLOCKINESS, SCHEMA, arrow, defect_field, with_shrink
 
 

@@ -9,13 +9,11 @@ import numpy as np
 
 from srfast.data.shrink import sizes_of
 from srfast.errors import InputError
+from srfast.scoring.defects.thresholds import DEFECTS
 from srfast.scoring.image_size import is_soft
 from srfast.scoring.rows import Rows, coded
 
-WORDS = {
-    "noise": "noisy", "blur": "blurred", "upscaled": "enlarged", "jpeg": "compressed", "overlay": "with text or marks",
-    "halo": "over-sharpened", "shift": "off their LR image", "duplicate": "copies of others", "leak": "test images",
-}  # fmt: skip
+WORDS = {d.name: d.said for d in DEFECTS if d.said} | {"duplicate": "copies of others", "leak": "test images"}
 """Reason -> what the images are, after their number."""
 NOT_LIMITS = ("duplicate", "leak")
 """Reasons that no threshold decides; they leave out images of which nothing else is left, too."""

@@ -22,8 +22,7 @@ from srfast.data.images import ImageFile, read_rgb
 from srfast.data.shrink import shrunk, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.defects.measure import measure
-from srfast.scoring.defects.panel import COLUMNS
-from srfast.scoring.defects.thresholds import THRESHOLDS, of_images, reasons
+from srfast.scoring.defects.thresholds import DEFECTS, THRESHOLDS, of_images, reasons
 from srfast.scoring.image_size import SOFT, choose
 from srfast.scoring.rows import coded
 from srfast.scoring.settings import ScoreSettings
@@ -87,7 +86,7 @@ def judge(table: ScoreTable) -> dict[str, Verdict]:
     # Each image at each size, the largest first.
     groups, member = np.unique(codes.astype(np.int64) * len(sizes) + at, return_inverse=True)
     of = [(verdicts[names[g // len(sizes)]], str(sizes[g % len(sizes)])) for g in groups.tolist()]
-    columns = {c.name: values(table.arrow(c.name)) for c in COLUMNS if c.name in table.columns}
+    columns = {c.name: values(table.arrow(c.name)) for c in DEFECTS if c.name in table.columns}
     for column, found in columns.items():
         for (verdict, _), value in zip(of, of_images(column, found, member).tolist(), strict=True):
             verdict.values.setdefault(column, value)
@@ -168,7 +167,7 @@ def reject_copies(verdicts: dict[str, Verdict], root: Path, against: Sequence[An
 
 def write_lists(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Path:
     """Writes the two lists. If the list of rejects was edited, it stays, and a new one is written beside it."""
-    columns = [c.name for c in COLUMNS if c.name in table.columns]
+    columns = [c.name for c in DEFECTS if c.name in table.columns]
     summary, rejects = io.StringIO(), io.StringIO()
     writer = csv.writer(summary, lineterminator="\n")
     writer.writerow(["image", "verdict", "reasons", "keep_instead", *columns, "size"])

@@ -19,7 +19,7 @@ from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.ops.defects import COLUMNS, defects
 from srfast.scoring.defects import thresholds
-from srfast.scoring.defects.panel import names
+from srfast.scoring.defects.thresholds import names
 from srfast.scoring.rows import Rows
 from srfast.scoring.settings import ScoreSettings
 from srfast.scoring.table import SCHEMA, ScoreTable, concatenate

@@ -136,3 +136,18 @@ def test_entry_points(scores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(srfast.models.create("nearest", 2), Nearest)
     with pytest.raises(InputError, match=r"got 'brightes'; did you mean brightest\?"):
         srfast.select(scores, method=srfast.Column("brightes"))
+
+
+def test_entry_points_that_cannot_be_used(scores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their own errors came out raw."""
+    from importlib.metadata import EntryPoint
+
+    monkeypatch.setitem(sys.modules, "their_package", sys.modules[__name__])
+    values = {"gone": "no_such_package:f", "lacks": "their_package:none", "number": "their_package:METHOD"}
+    known = {name: EntryPoint(name, value, "srfast.methods") for name, value in values.items()}
+    monkeypatch.setattr(plugins, "added", lambda group: known)
+    for name, kind in (("gone", RunError), ("lacks", RunError), ("number", InputError)):
+        with pytest.raises(kind, match=name):
+            srfast.select(scores, method=srfast.Column(name))
+    with pytest.raises(RunError, match="gone"):
+        srfast.models.describe("gone")

@@ -46,12 +46,12 @@ def find(method: Any, columns: tuple[str, ...] = ()) -> Method:
             return _METHODS[method]
         if plugins.is_file(method):
             name, method = method, plugins.from_file(method)
-            if not callable(method) and not isinstance(method, Method):
-                raise InputError(f"method: expected {name} to be a function, got {type(method).__name__}")
         elif method not in columns and method in plugins.added(GROUP):
-            method = plugins.added(GROUP)[method].load()
+            name, method = method, plugins.loaded(GROUP, method)
         else:
             return by_column(method, "a column of the table")
+        if not callable(method) and not isinstance(method, Method):
+            raise InputError(f"method: expected {name} to be a function, got {type(method).__name__}")
     return method if isinstance(method, Method) else by_key(partial(_number_of, method), "a function of the user's")
 
 

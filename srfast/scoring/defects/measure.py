@@ -10,7 +10,7 @@ from srfast.data.encoding import encoding_of
 from srfast.data.grid import Grid
 from srfast.ops.blockiness import blockiness
 from srfast.ops.defects import COLUMNS, defects, jpeg_trace
-from srfast.scoring.defects.panel import names
+from srfast.scoring.defects.thresholds import names
 
 
 def measure(

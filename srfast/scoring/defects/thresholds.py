@@ -1,4 +1,4 @@
-"""Values of columns beyond which ``--clean`` and ``srfast audit`` leave out a patch or an image.
+"""The columns of defects, and values beyond which ``--clean`` and ``srfast audit`` leave out a patch or an image.
 
 They were chosen on photographs of BSDS400, reduced and as they are, and of T91, so that together they leave out few of
 them; docs/defects.md says on which evidence, how many clean photographs they leave out, and how many spoilt ones they
@@ -101,15 +101,50 @@ class Threshold:
         return f"{whole} OR {single}" if self.within is None else f"{whole} OR ({single} AND {within})"
 
 
-THRESHOLDS = (
-    Threshold("noise", image=3.5, patch=10, share=0.75, within=1),
-    Threshold("blur", image=0.9, patch=3),
-    Threshold("upscaled", image=1.85),
-    Threshold("jpeg", image=75, low=True),
-    Threshold("overlay", image=90, patch=99.5, share=0.05, most=0.5),
-    Threshold("halo", image=70),
-    Threshold("shift", image=0.4, patch=0.6),
-)
+@dataclass(frozen=True)
+class Defect:
+    """A column of ``score --defects``: all that the table, the pages and the decision know of it.
+
+    ``srfast.ops.defects`` has the definitions.
+    """
+
+    name: str
+    label: str
+    unit: str
+    title: str = ""
+    """Heading of the images that are left out for it."""
+    said: str = ""
+    """What these images are, after their number."""
+    limit: Threshold | None = None
+    """None: nothing is left out for it."""
+    pair: bool = False
+    """Whether it is about an HR patch and its given LR patch, and exists only with ``lr_images``."""
+
+
+DEFECTS = (
+    Defect("noise", "Noise", "grey levels", "Noise", "noisy",
+           Threshold("noise", image=3.5, patch=10, share=0.75, within=1)),
+    Defect("blur", "Blur", "px", "Blurred", "blurred", Threshold("blur", image=0.9, patch=3)),
+    Defect("upscaled", "Enlarged", "×", "Enlarged", "enlarged", Threshold("upscaled", image=1.85)),
+    Defect("jpeg", "JPEG quality", "", "Compressed", "compressed", Threshold("jpeg", image=75, low=True)),
+    Defect("blockiness", "Blockiness", "%"),
+    Defect("overlay", "Overlay", "%", "Text and marks", "with text or marks",
+           Threshold("overlay", image=90, patch=99.5, share=0.05, most=0.5)),
+    Defect("banding", "Banding", "%"),
+    Defect("clipped", "Clipped", "%"),
+    Defect("border", "Border", "%"),
+    Defect("halo", "Halo", "%", "Over-sharpened", "over-sharpened", Threshold("halo", image=70)),
+    Defect("shift", "Shift", "LR px", "LR beside HR", "off their LR image",
+           Threshold("shift", image=0.4, patch=0.6), pair=True),
+    Defect("colour", "Colour", "grey levels", pair=True),
+)  # fmt: skip
+"""The columns, in the order of the table."""
+THRESHOLDS = tuple(d.limit for d in DEFECTS if d.limit)
+
+
+def names(pair: bool) -> tuple[str, ...]:
+    """Names of the columns of a table, with or without those of pairs."""
+    return tuple(d.name for d in DEFECTS if pair or not d.pair)
 
 
 def condition(columns: Iterable[str]) -> str:
