@@ -219,6 +219,8 @@ def _new(beside: Path, purpose: str) -> tuple[Path, int]:
         if hold(held) and folder.exists():
             return folder, held
         os.close(held)
+        with suppress(OSError):
+            folder.rmdir()
     folder.mkdir(0o700, exist_ok=True)
     return folder, -1
 

@@ -165,6 +165,7 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Outcome]:
     try:
         import joblib
         from joblib.externals.loky import get_reusable_executor
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
     except ImportError:
         raise RunError(
             "jobs: several processes need joblib, which is not installed: pip install 'srfast[study]'"
@@ -175,7 +176,13 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Outcome]:
         with joblib.parallel_config("loky", inner_max_num_threads=1), kept_from_children(), _tidied_quietly():
             how: dict[str, Any] = {"return_as": "generator_unordered", "pre_dispatch": jobs, "batch_size": 1}
             outcomes = joblib.Parallel(n_jobs=jobs, **how)(calls)
-        yield from (outcome for outcome in outcomes if outcome.state != "interrupted")
+        try:
+            yield from (outcome for outcome in outcomes if outcome.state != "interrupted")
+        except TerminatedWorkerError:
+            raise RunError(
+                "jobs: a process that trained a cell was killed, perhaps for want of memory; the same command goes on "
+                "from there, with fewer `jobs` if memory is short"
+            ) from None
         if asked():
             get_reusable_executor(reuse=True).shutdown(kill_workers=True)  # they have nothing left to do
 

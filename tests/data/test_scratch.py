@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from srfast.data import parquet
+from srfast.data import atomic, parquet
 from srfast.data.atomic import scratch_folder
 from srfast.data.parquet import Writer
 
@@ -97,3 +97,11 @@ def test_a_full_disk_is_one_error(
     gc.collect()
     assert capfd.readouterr().err == ""
     assert not unraised
+
+
+def test_nothing_is_left_where_folders_cannot_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each use left two hidden folders."""
+    monkeypatch.setattr(atomic, "hold", lambda descriptor: False)
+    with scratch_folder(tmp_path, "select") as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert not list(tmp_path.iterdir())

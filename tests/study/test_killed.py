@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from srfast.errors import RunError
 from srfast.runtime.locks import Lock, Taken
+from srfast.study import runner
 from srfast.study.results import Results
 from srfast.study.runner import run_study
 
@@ -55,3 +57,12 @@ def test_the_other_processes_end_with_the_first(write_study: Callable[..., Path]
     assert not list(cells.glob("*/results.parquet")), "a cell that went on without its study"
     again = run_study(path, tmp_path / "out")
     assert scores(again) == scores(whole)
+
+
+def test_a_process_that_is_killed_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(runner, "_of_parent", killed)
+    with pytest.raises(RunError, match=r"jobs: a process that trained a cell was killed, .* the same command goes on"):
+        list(runner._outcomes([(), ()], 2))
