@@ -114,6 +114,12 @@ class Content:
     galleries: Sequence[Gallery] = ()
     galleries_title: str = "The patches behind the numbers"
     galleries_text: str = ""
+    verdicts: Sequence[Mapping[str, Any]] = ()
+    """Of an audit: the images that are not kept as they are, each with the number of its shot."""
+    listed: Sequence[Sequence[Any]] = ()
+    """Of an audit: the rows of the list of rejects, the columns first."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Of an audit: what a reason means, in words."""
     listings: Sequence[Listing] = ()
     listings_title: str = "Not scored"
     settings: Sequence[tuple[str, Value]] = ()
@@ -135,6 +141,7 @@ class Content:
                 for g in self.galleries
             ],
             "explorer": self.explorer,
+            **({"verdicts": list(self.verdicts), "listed": list(map(list, self.listed))} if self.listed else {}),
         }  # fmt: skip
 
 

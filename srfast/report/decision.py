@@ -25,7 +25,7 @@ KNOWN = {
     "sharp": "400 small, sharp photographs: the hardest half was not significantly ahead of all patches, by 0.02 dB "
     "[-0.00, 0.05] (FSRCNN, 15,608 updates, BSD100).",
 }
-"""What was measured on pools of a kind, with a 95 % confidence interval; docs/study.md has the studies."""
+"""What was measured on pools of a kind, with a 95 % confidence interval; docs/will-it-help.md has the studies."""
 
 
 def decided(scores: Scores, decision: Any) -> list[Part]:
@@ -42,7 +42,7 @@ def known(decision: Any) -> str:
         return ""
     out, sizes = (decision[name]["figures"] for name in ("left_out", "sizes"))
     n = max(1, _whole(out.get("images")))
-    larger, left_out = _whole(sizes.get("larger_than_their_detail")), _whole(out.get("left_out"))
+    larger, left_out = _whole(sizes.get("taken_smaller")), _whole(out.get("left_out"))
     kind = "large" if 2 * larger >= n else "degraded" if 4 * left_out >= n else "sharp"
     return f"Pools like this one were studied. Of {KNOWN[kind]}"
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -15,13 +14,14 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image
 
 from srfast.data.images import read_rgb
 from srfast.data.shrink import COLUMN as SHRINK
+from srfast.data.shrink import factors, shrunk
 from srfast.errors import InputError, RunError
 from srfast.report.content import Column, Content, Fact, Gallery, Group, Listing, Shot
 from srfast.report.explorer import LABELS
+from srfast.report.pictures import encoded, reduced
 from srfast.report.report import passed_over
 from srfast.report.text import count
 from srfast.scoring.defects.thresholds import DEFECTS, THRESHOLDS, Threshold
@@ -35,6 +35,17 @@ MANY = 16
 SIDE = 128
 """Longest side in pixels of what is shown, cut out at true pixels."""
 TITLES = {d.name: d.title for d in DEFECTS if d.title} | {"duplicate": "Copies", "leak": "Test images"}
+THUMBNAIL = 200
+"""Longest side in pixels of a whole image."""
+
+COPIES = {
+    "duplicate": "a better copy is among the images: larger, then lossless, then of higher JPEG quality",
+    "leak": "it shows a test image",
+}
+"""Reason without a threshold -> what it means."""
+KINDS = ("keep", "shrink", "reject", "unreadable")
+PICTURED = 500
+"""Largest number of images that are shown with pictures."""
 
 
 class Verdict(Protocol):
@@ -53,20 +64,26 @@ class Verdict(Protocol):
     def taken(self) -> bool: ...
 
 
-def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -> Content:
-    """The content of the page. Every image of a gallery is read once more."""
+def audit_page(
+    verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path, listed: Sequence[Sequence[Any]] = ()
+) -> Content:
+    """The content of the page. Every image that it shows is read once more.
+
+    Args:
+        verdicts: The verdicts by image.
+        table: The table that was judged.
+        root: Folder of the images.
+        listed: Rows of the list of rejects, the columns first.
+    """
     limits = {t.column: t for t in THRESHOLDS}
     rows = _rows(table)
+    judged = [v for v in verdicts.values() if v.reasons and v.verdict != "unreadable" and "small" not in v.reasons]
+    order = {reason: i for i, reason in enumerate(TITLES)}
+    judged.sort(key=lambda v: (order.get(v.reasons[0], len(order)), _worst(limits.get(v.reasons[0]), v)))
     wanted: list[tuple[str, str, list[tuple[str, int | None]]]] = []  # reason, caption, (image, row) or whole image
+    wanted += [(v.reasons[0], "", [(v.image, None)]) for v in judged]
     for reason in TITLES:
-        whole = [v for v in verdicts.values() if reason in v.reasons]
-        whole.sort(key=partial(_worst, limits.get(reason)))
         parts = [(row, v) for v in verdicts.values() if v.taken for row in v.patches.get(reason, ())]
-        if whole:
-            extra = f", the worst {MANY} of them" if len(whole) > MANY else ""
-            at = f": {limits[reason].of_image_in_words()}" if reason in limits else ""
-            caption = f"{count(len(whole), 'image')}{at}{extra}."
-            wanted.append((reason, caption, [(v.image, None) for v in whole[:MANY]]))
         if parts:
             parts.sort(key=partial(_of_row, table, limits.get(reason)))
             extra = f", the worst {MANY} of them" if len(parts) > MANY else ""
@@ -75,7 +92,7 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
     shots, galleries = _shots(wanted, verdicts, table, root, rows, limits)
     unreadable = [(v.image, v.said) for v in verdicts.values() if v.verdict == "unreadable"]
     small = [(v.image, v.said) for v in verdicts.values() if "small" in v.reasons]
-    counts = {kind: sum(v.verdict == kind for v in verdicts.values()) for kind in ("keep", "reject", "unreadable")}
+    counts = {kind: sum(v.verdict == kind for v in verdicts.values()) for kind in KINDS}
     listings = [
         Listing(title, text, entries)
         for title, text, entries in (
@@ -88,12 +105,13 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
     return Content(
         kind="audit",
         title=f"Audit of {root.name or root}",
-        lede="What is wrong with these images, by reason, the worst first. Nothing was moved or deleted: rejects.csv "
-        "lists what srfast select --reject leaves out.",
+        lede="What is wrong with these images, and what to do with each. Nothing was moved or deleted: rejects.csv "
+        "lists what is left out, and holds what you change here.",
         checksum=hashlib.sha256("\n".join(sorted(table.meta.get("images", {}))).encode()).hexdigest()[:16],
         facts=[
             Fact("Images", f"{len(verdicts):,}", f"{len(table):,} patches"),
             Fact("Kept", f"{counts['keep']:,}"),
+            *([Fact("Taken smaller", f"{counts['shrink']:,}")] if counts["shrink"] else []),
             Fact("Rejected", f"{counts['reject']:,}"),
             *([Fact("Unreadable", f"{counts['unreadable']:,}")] if unreadable else []),
         ],
@@ -104,8 +122,11 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
         },
         shots=shots,
         galleries=galleries,
-        galleries_title="By reason",
-        galleries_text="Each picture is the patch of an image that lies farthest beyond the limit, at true pixels.",
+        galleries_title="Patches of images that are kept",
+        galleries_text="These patches are left out by themselves, at true pixels.",
+        verdicts=[_judged(i, v) for i, v in enumerate(judged)],
+        listed=listed,
+        reasons={reason: _in_words(reason, limits) for reason in TITLES if any(reason in v.reasons for v in judged)},
         listings=listings,
         listings_title="Not looked at",
         settings=[("root", str(root)), ("patch", table.meta.get("patch")), ("stride", table.meta.get("stride")),
@@ -113,6 +134,23 @@ def audit_page(verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path) -
                   *((f"{t.column}, of a patch", t.of_patch_in_words()) for t in THRESHOLDS if t.patch is not None)],
         settings_text="From these values on a column counts.",
     )  # fmt: skip
+
+
+def _judged(shot: int, verdict: Verdict) -> dict[str, Any]:
+    """What the page's script knows of a verdict; ``shot`` is the number of the image's pictures."""
+    return {
+        "shot": shot, "verdict": verdict.verdict, "size": verdict.size if verdict.verdict == "shrink" else "1/2",
+        "reasons": verdict.reasons, "instead": verdict.keep_instead,
+    }  # fmt: skip
+
+
+def _in_words(reason: str, limits: Mapping[str, Threshold]) -> str:
+    """What an image is left out for."""
+    if reason not in limits:
+        return COPIES[reason]
+    column = next(d for d in DEFECTS if d.name == reason)
+    limit = limits[reason].of_image_in_words().replace(">=", "at least").replace("<=", "at most")
+    return f"{column.tells}: {limit} ({column.unit})"
 
 
 def _joined(table: ScoreTable) -> list[str]:
@@ -161,12 +199,15 @@ def _shots(
             numbers.append(len(about))
             jobs.setdefault(image, []).append((len(about), shown))
             about.append((reason, image, row, shown))
-        groups.setdefault(reason, []).append(Group(caption, numbers))
+        if caption:
+            groups.setdefault(reason, []).append(Group(caption, numbers))
     shots = [None] * len(about)
+    whole = sum(row is None for _, _, row, _ in about)
     blank: list[str] = []
+    factor = factors(table.table, table.meta)
     for image, cuts in jobs.items():
         try:
-            pixels = read_rgb(root / image)
+            pixels = read_rgb(root / image) if cuts[0][0] < PICTURED or cuts[-1][0] >= whole else None
         except (InputError, RunError, OSError) as error:
             pixels = None
             if verdicts[image].verdict != "unreadable":  # which its gallery says
@@ -187,16 +228,17 @@ def _shots(
             pictures = (
                 {}
                 if pixels is None
+                else {"hr": _cut(pixels, 0, 0, SIDE)}
+                if shown is None
                 else {
                     "hr": _cut(
-                        pixels,
-                        *((int(places[n][shown]) for n in ("x", "y", "size")) if shown is not None else (0, 0, SIDE)),
+                        shrunk(pixels, float(factor[shown])), *(int(places[n][shown]) for n in ("x", "y", "size"))
                     )
                 }
             )
             place: dict[str, Any] = {} if row is None else {n: int(places[n][row]) for n in ("x", "y", "size")}
             if pixels is not None and row is None:
-                pictures["whole"] = _whole(pixels)
+                pictures["whole"] = reduced(pixels, THUMBNAIL)
             why = f"{'; '.join(verdict.reasons)}" if row is None else reason
             shots[number] = Shot(
                 image, **place, values={**first, **of}, pictures=pictures, status="dropped", why=f"Left out: {why}."
@@ -227,18 +269,4 @@ def _plain(value: float | None) -> float | None:
 
 def _cut(pixels: np.ndarray, x: int, y: int, size: int) -> bytes:
     side = min(size, SIDE)
-    return _file(pixels[y : y + side, x : x + side])
-
-
-def _whole(pixels: np.ndarray) -> bytes:
-    picture = Image.fromarray(pixels)
-    picture.thumbnail((320, 320))
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=85)
-    return file.getvalue()
-
-
-def _file(pixels: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG")
-    return file.getvalue()
+    return encoded(pixels[y : y + side, x : x + side])

@@ -1,8 +1,8 @@
 """The rule of an image's size: at which sizes it is scored, by its own measures.
 
 An image at a size is soft if the mean of its patches' ``blur`` or ``upscaled`` is beyond its threshold
-(``srfast.scoring.defects.thresholds``). A soft image is larger than its detail: shrunk, it holds the same, and its
-patches teach more (docs/results/sizes.md). An image that is not soft is scored as it is.
+(``srfast.scoring.defects.thresholds``). An image is scored at every size at which it is not soft: a patch is then taken
+where it is hard, at whichever size (docs/results/sizes.md). One that is soft at full size is larger than its detail.
 """
 
 from __future__ import annotations
@@ -17,14 +17,10 @@ from srfast.scoring.defects.thresholds import THRESHOLDS
 
 SIZES = ("1", "3/4", "1/2", "1/3")
 """Sizes that the rule chooses from, the largest first."""
-SMALLER_TOO = True
-"""Whether a soft image is scored at the sizes below the chosen one as well; ``select`` takes each place where it is
-hardest."""
 SOFT = tuple(t for t in THRESHOLDS if t.column in ("blur", "upscaled"))
 """Thresholds of the means of an image from which on it is soft."""
 RULE: dict[str, Any] = {
     "sizes": list(SIZES),
-    "smaller_too": SMALLER_TOO,
     **{t.column: t.image for t in SOFT},
 }
 """The rule as a table's metadata record it: a table of another rule is not continued."""
@@ -48,27 +44,20 @@ def is_soft(means: Mapping[str, float]) -> bool:
 
 
 def choose(measured: Callable[[str], Measures | None]) -> Chosen:
-    """Chooses the sizes of one image: the largest at which it is not soft, and if that is not its full size, the
-    smaller ones (``SMALLER_TOO``). An image that is soft at every size is scored at the smallest.
+    """Chooses the sizes of one image: every one at which it is not soft, and the smallest if it is soft at each.
 
     Args:
         measured: Gives the columns of defects of the patches of the image at a size, float32 [n] each with NaN for
-            null, or None if it has no patch there. It is called for a size only if the image is soft at all larger
-            ones, or for a size that is chosen.
+            null, or None if it has no patch there, and so none at smaller sizes.
     """
     tried: dict[str, dict[str, float]] = {}
-    chosen: list[str] = []
     for size in SIZES:
         columns = measured(size)
         if columns is None:
             break
         tried[size] = _means(columns)
-        if not chosen and is_soft(tried[size]):
-            continue
-        chosen.append(size)
-        if size == "1" or not SMALLER_TOO:
-            break
-    return Chosen(tuple(chosen or list(tried)[-1:]), tried)
+    sharp = tuple(size for size, means in tried.items() if not is_soft(means))
+    return Chosen(sharp or tuple(tried)[-1:], tried)
 
 
 def _means(columns: Measures) -> dict[str, float]:

@@ -157,8 +157,8 @@ class ScoreSettings(Settings):
         ("1",),
         "Sizes at which each image is scored, as fractions of its own size, such as 1,3/4,1/2,1/3. The image is shrunk "
         "by bicubic interpolation with antialiasing; x, y and size are then in pixels of the shrunk image, and a "
-        "column shrink holds the fraction. auto: with `defects`, each image at full size, or, if it is larger than its "
-        "detail, at smaller sizes (docs/selection.md).",
+        "column shrink holds the fraction. auto: with `defects`, each image at 1, 3/4, 1/2 and 1/3, as far as it is "
+        "sharp there (docs/selection.md).",
         Kind("auto, or fractions of 1 such as 1,3/4,1/2, each once, of denominators up to 1000", _shrink),
         typed="1",
         metavar="auto|FRACTION,...",

@@ -46,11 +46,11 @@ class Audited:
     """Path of the list of rejects: ``rejects.csv``, or ``rejects.new.csv`` if an earlier list was edited."""
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """By reason, the number of rejected images, and of rejected patches of kept images."""
+        """By reason, the number of images that are rejected or taken smaller, and of rejected patches of the others."""
         names = [t.column for t in THRESHOLDS] + list(WHOLE)
         found = {
             name: (
-                sum(name in v.reasons for v in self.verdicts if not v.taken),
+                sum(name in v.reasons for v in self.verdicts),
                 sum(len(v.patches.get(name, ())) for v in self.verdicts if v.taken),
             )
             for name in names

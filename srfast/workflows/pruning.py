@@ -29,7 +29,7 @@ from srfast.settings import documented, named
 from srfast.workflows.pool_statistics import NOT_LIMITS, statistics
 from srfast.workflows.recommendation import Recommendation, decide
 from srfast.workflows.settings import PruneArguments
-from srfast.workflows.verdicts import MARKED, Verdict, judge, of_ours, reject_copies, write_lists
+from srfast.workflows.verdicts import MARKED, Verdict, follow, judge, list_of, of_ours, reject_copies, write_lists
 
 P = ParamSpec("P")
 
@@ -141,8 +141,9 @@ def _decided(
     else:
         rejects = Path(listed)
         found = statistics(table, _listed(table, rejects), True)
+        follow(verdicts, rejects)
         write_lists(folder, verdicts, table)
-    write_page(audit_page(verdicts, table, Path(table.meta["root"])), folder / "audit.html")
+    write_page(audit_page(verdicts, table, Path(table.meta["root"]), list_of(verdicts, table)), folder / "audit.html")
     # The list is named as it lies beside the core-set.
     name = rejects.name if rejects.parent == folder else str(rejects)
     decision = decide(found, {"reject": name})
@@ -209,7 +210,7 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         return []
     try:
         old, new = set(before["images"]), set(now["images"])
-        parts = (("left_out", "left_out"), ("sizes", "larger_than_their_detail"), ("ratio", "kept"))
+        parts = (("left_out", "left_out"), ("sizes", "taken_smaller"), ("ratio", "kept"))
         pairs = [(was[part]["figures"][name], is_now[part]["figures"][name]) for part, name in parts]
     except (KeyError, TypeError):  # of another version
         return []

@@ -17,7 +17,6 @@ import numpy as np
 from srfast.coreset.counting import exact_sum, first_holding
 from srfast.coreset.rejects import known_defects, marked
 from srfast.report.text import count, percent
-from srfast.scoring.image_size import SMALLER_TOO
 from srfast.scoring.rows import Rows
 from srfast.scoring.table import one_table
 from srfast.workflows.pool_statistics import WORDS, Statistics, statistics
@@ -85,7 +84,7 @@ def decide(found: Statistics, following: Mapping[str, Any]) -> Recommendation:
     """
     ratio, keep = _ratio(found)
     # A place is then taken at each size at which it is hard.
-    sizes = {"sizes": "all"} if SMALLER_TOO and len(found.scored) > 1 else {}
+    sizes = {"sizes": "all"} if len(found.scored) > 1 else {}
     return Recommendation(_left_out(found), _sizes(found), ratio, {**following, **sizes, **keep})
 
 
@@ -122,20 +121,19 @@ def _sizes(found: Statistics) -> Advice:
     left = sum(found.taken.values())
     smaller = {size: n for size, n in found.taken.items() if size != "1"}
     n = sum(smaller.values())
-    figures = {"images": left, "larger_than_their_detail": n, "by_size": found.taken,
+    figures = {"images": left, "taken_smaller": n, "by_size": found.taken,
                "soft": found.soft, "examples": _named(found, "sizes")}  # fmt: skip
     if len(found.scored) == 1:
         at = "full size" if found.scored == ("1",) else found.scored[0]
         soft = f", although {found.soft:,} {_are(found.soft)} larger than the detail" if found.soft else ""
         return Advice(f"Every image is taken at {at}{soft}.", figures)
+    said = f"Every image is taken at up to {len(found.scored)} sizes, each patch where it is hard"
     if not n:
-        return Advice(
-            f"No image is larger than its detail: {count(left, 'image')} {_are(left)} taken at full size.", figures
-        )
-    where = ", ".join(f"{k:,} at {size}" for size, k in smaller.items())
-    below = " and below" if SMALLER_TOO else ""
-    said = f"{n:,} of {count(left, 'image')} {_are(n)} larger than the detail"
-    return Advice(f"{said}, and {_are(n)} taken smaller ({where}{below}).", figures)
+        return Advice(f"{said}; none is beyond a limit at full size.", figures)
+    where = ", ".join(f"{k:,} from {size}" for size, k in smaller.items())
+    return Advice(
+        f"{said}; {n:,} of {left:,} {_are(n)} beyond a limit at full size, and taken smaller ({where}).", figures
+    )
 
 
 def _ratio(found: Statistics) -> tuple[Advice, dict[str, Any]]:

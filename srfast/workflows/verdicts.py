@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from srfast.coreset.copies import find_copies
-from srfast.coreset.rejects import HEADER, values
+from srfast.coreset.rejects import HEADER, read_rejects, values
 from srfast.data.atomic import atomic_path, checksum
 from srfast.data.files import output_file
 from srfast.data.images import ImageFile, read_rgb
@@ -151,6 +151,22 @@ def find_sizes(verdicts: Mapping[str, Verdict], root: Path, settings: ScoreSetti
                 break
 
 
+def follow(verdicts: Mapping[str, Verdict], path: Path) -> None:
+    """Changes verdicts to what a list of rejects says of whole images; the reasons stay, as what was found."""
+    said = {r.image: r for r in read_rejects(path) if r.place is None and r.shrink is None}
+    for verdict in verdicts.values():
+        if verdict.verdict == "unreadable" or "small" in verdict.reasons:
+            continue
+        entry = said.get(verdict.image)
+        if entry is None:
+            verdict.verdict, verdict.size = "keep", "1"
+        elif entry.above is not None:
+            verdict.verdict, verdict.size = "shrink", entry.reason.removeprefix("shrink to ")
+        else:
+            verdict.verdict = "reject"
+            verdict.reasons = verdict.reasons or entry.reason.split(";")
+
+
 def reject_copies(verdicts: dict[str, Verdict], root: Path, against: Sequence[Any], copies: bool = True) -> None:
     """Rejects copies of test images and, with ``copies``, all but the best copy of each image."""
     readable = [ImageFile(root, name, 0, 0) for name, v in verdicts.items() if v.verdict != "unreadable"]
@@ -165,33 +181,39 @@ def reject_copies(verdicts: dict[str, Verdict], root: Path, against: Sequence[An
         verdicts[name].reject("leak")
 
 
+def list_of(verdicts: Mapping[str, Verdict], table: ScoreTable) -> list[list[Any]]:
+    """The rows of a list of rejects, the columns first."""
+    several = any(v.out for v in verdicts.values())  # a size of an image by itself takes a sixth column
+    found: list[list[Any]] = [[*HEADER, "shrink"] if several else [*HEADER]]
+    places = [table.column(n) for n in ("x", "y", "size")]
+    sizes, at = sizes_of(table.table, table.meta)
+    for v in verdicts.values():
+        if not v.taken:
+            found.append([v.image, "", "", "", ";".join(v.reasons), *[""] * several])
+            continue
+        if v.verdict == "shrink":
+            found.append([v.image, "", "", "", f"shrink to {v.size}", *[""] * several])
+        for size, why in v.out.items():
+            if Fraction(size) < Fraction(v.size):
+                found.append([v.image, "", "", "", ";".join(why), float(Fraction(size))])
+        for reason, rows in v.patches.items():
+            for row in rows:
+                of = float(sizes[at[row]])
+                if of <= float(Fraction(v.size)):
+                    found.append([v.image, *(int(p[row]) for p in places), reason, *[of] * several])
+    return found
+
+
 def write_lists(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Path:
     """Writes the two lists. If the list of rejects was edited, it stays, and a new one is written beside it."""
     columns = [c.name for c in DEFECTS if c.name in table.columns]
     summary, rejects = io.StringIO(), io.StringIO()
     writer = csv.writer(summary, lineterminator="\n")
     writer.writerow(["image", "verdict", "reasons", "keep_instead", *columns, "size"])
-    listed = csv.writer(rejects, lineterminator="\n")
-    several = any(v.out for v in verdicts.values())  # a size of an image by itself takes a sixth column
-    listed.writerow([*HEADER, "shrink"] if several else HEADER)
-    places = [table.column(n) for n in ("x", "y", "size")]
-    sizes, at = sizes_of(table.table, table.meta)
     for v in verdicts.values():
         judged = [_short(v.values.get(c, np.nan)) for c in columns]
         writer.writerow([v.image, v.verdict, ";".join(v.reasons), v.keep_instead, *judged, v.size if v.taken else ""])
-        if not v.taken:
-            listed.writerow([v.image, "", "", "", ";".join(v.reasons), *[""] * several])
-            continue
-        if v.verdict == "shrink":
-            listed.writerow([v.image, "", "", "", f"shrink to {v.size}", *[""] * several])
-        for size, why in v.out.items():
-            if Fraction(size) < Fraction(v.size):
-                listed.writerow([v.image, "", "", "", ";".join(why), float(Fraction(size))])
-        for reason, rows in v.patches.items():
-            for row in rows:
-                of = float(sizes[at[row]])
-                if of <= float(Fraction(v.size)):
-                    listed.writerow([v.image, *(int(p[row]) for p in places), reason, *[of] * several])
+    csv.writer(rejects, lineterminator="\n").writerows(list_of(verdicts, table))
     data = rejects.getvalue().encode("utf-8")
     mark, ours = folder / MARKED, of_ours(folder)
     place = next(p for p in _places(folder) if not p.exists() or checksum(p) in ours)

@@ -31,6 +31,8 @@ import { byId } from "./dom.js";
  * @property {Gallery[]} galleries
  * @property {any} explorer
  * @property {Server | null} server
+ * @property {Array<{shot: number, verdict: string, size: string, reasons: string[], instead: string}>} [verdicts]
+ * @property {Array<Array<string | number>>} [listed] rows of the list of rejects, the columns first
  */
 
 /**

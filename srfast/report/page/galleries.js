@@ -4,6 +4,7 @@ import { fill } from "./cards.js";
 import { data, picturesRead } from "./content.js";
 import { byId, element, typing } from "./dom.js";
 import { undo } from "./rejects.js";
+import "./verdicts.js";
 
 for (const gallery of data.galleries) {
   const place = byId(gallery.id);

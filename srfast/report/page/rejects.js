@@ -73,8 +73,29 @@ function quoted(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+/** @type {() => Array<Array<string | number | undefined>>} the rows before the marks; the columns come first */
+let before = () => [];
+
+/**
+ * Lets the list begin with rows of the page's own.
+ * @param {typeof before} rows
+ */
+export function beginWith(rows) {
+  before = rows;
+  draw();
+}
+
+/** The list has changed otherwise than by a mark. */
+export const redraw = () => draw();
+
 /** The marks as `srfast select --reject` reads them. */
 export function csv() {
+  const [columns, ...rows] = before();
+  if (columns) {
+    const mine = [...marks.values()].map((m) => [m.image, m.x, m.y, m.size, m.reason, m.shrink]);
+    const listed = [columns, ...rows, ...mine].map((row) => row.slice(0, columns.length).map(quoted).join(","));
+    return `${listed.join("\n")}\n`;
+  }
   const several = [...marks.values()].some((m) => m.shrink !== undefined);
   const lines = [...marks.values()].map((m) =>
     [m.image, m.x, m.y, m.size, m.reason, ...(several ? [m.shrink] : [])].map(quoted).join(","),
@@ -100,14 +121,24 @@ function changed() {
 
 function draw() {
   const images = [...marks.values()].filter((mark) => mark.x === undefined).length;
-  const words = [count(marks.size - images, "patch"), count(images, "image")].filter((text) => !text.startsWith("0 "));
-  bar.hidden = marks.size + steps.length === 0;
+  const rows = before().slice(1);
+  const wholes = rows.filter((row) => row[1] === "" && !row[5] && !String(row[4]).startsWith("shrink to ")).length;
+  const words = [
+    count(marks.size - images + rows.filter((row) => row[1] !== "").length, "patch"),
+    count(images + wholes, "image"),
+  ].filter((text) => !text.startsWith("0 "));
+  bar.hidden = marks.size + steps.length + before().length === 0;
   bar.replaceChildren(
     element("span", { class: "number" }, element("b", {}, words.join(", ") || "Nothing"), " rejected"),
     button("Undo", undo, { disabled: !steps.length, "aria-keyshortcuts": "u" }),
-    button("Download rejects.csv", download, { disabled: !marks.size, class: "main" }),
+    button("Download rejects.csv", download, { disabled: !marks.size && !before().length, class: "main" }),
     button("Clear", clear, { disabled: !marks.size }),
-    element("span", { class: "hint" }, "for ", element("code", {}, "srfast select --reject rejects.csv")),
+    element(
+      "span",
+      { class: "hint" },
+      before().length ? "the whole list, for " : "for ",
+      element("code", {}, `srfast ${before().length ? "prune" : "select"} --reject rejects.csv`),
+    ),
   );
 }
 
