@@ -93,18 +93,31 @@ void degrade_filter_cpu(const float* src, int64_t planes, int64_t h, int64_t w, 
 void degrade_separable_cpu(const float* src, int64_t planes, int64_t h, int64_t w, const float* column, int kh,
                            const float* row, int kw, int isa, int threads, float* dst) {
   const DegradeLoops& f = loops(isa);
-  const int64_t left = kw / 2;
-  bands(planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last) {
+  constexpr int64_t more = kFilterRows - 1;
+  const int64_t above = kh / 2, left = kw / 2, lines = (w + more) / kFilterRows * kFilterRows;
+  const int64_t wide = (w + kFilterColumns - 1) / kFilterColumns * kFilterColumns;
+  std::vector<float> down(static_cast<size_t>(kh + 2 * more)), across(static_cast<size_t>(kw + 2 * more));
+  std::copy(column, column + kh, down.data() + more);
+  std::copy(row, row + kw, across.data() + more);
+  bands(planes, h, w, kLines, threads, [&](int64_t plane, int64_t first, int64_t last) {
     const float* const from = src + plane * h * w;
-    std::vector<float> sums(static_cast<size_t>(w)), padded(static_cast<size_t>(w + kw - 1));
-    std::vector<const float*> rows(static_cast<size_t>(std::max(kh, kw)));
-    for (int64_t y = first; y < last; ++y) {
-      for (int k = 0; k < kh; ++k) rows[static_cast<size_t>(k)] = from + reflected(y + k - kh / 2, h) * w;
-      f.weighted_rows(rows.data(), column, kh, w, sums.data());
-      reflect_row(sums.data(), w, left, kw - 1 - left, padded.data());
-      for (int k = 0; k < kw; ++k) rows[static_cast<size_t>(k)] = padded.data() + k;
-      f.weighted_rows(rows.data(), row, kw, w, dst + plane * h * w + y * w);
+    const int64_t n = last - first, rows = kLines + kh - 1 + more;
+    std::vector<float> padded(static_cast<size_t>(rows * wide)), sums(static_cast<size_t>(kLines * wide));
+    std::vector<float> turned(static_cast<size_t>((lines + kw - 1 + more) * kLines)),
+        out(static_cast<size_t>(lines * kLines));
+    for (int64_t r = 0; r < n + kh - 1; ++r)
+      std::copy_n(from + reflected(first + r - above, h) * w, w, padded.data() + r * wide);
+    for (int64_t y = 0; y < n; y += kFilterRows)
+      f.filter_rows(padded.data() + y * wide, wide, down.data(), kh, 1, wide, sums.data() + y * wide, wide);
+    // Turned over, a pass along rows is one along columns: four results share what they load.
+    turn(sums.data(), wide, n, w, turned.data() + left * kLines, kLines);
+    for (int64_t x = 0; x < kw - 1; ++x) {
+      const int64_t at = x < left ? x - left : w + x - left;
+      std::copy_n(turned.data() + (left + reflected(at, w)) * kLines, kLines, turned.data() + (left + at) * kLines);
     }
+    for (int64_t x = 0; x < w; x += kFilterRows)
+      f.filter_rows(turned.data() + x * kLines, kLines, across.data(), kw, 1, kLines, out.data() + x * kLines, kLines);
+    turn(out.data(), kLines, w, n, dst + (plane * h + first) * w, w);
   });
 }
 
