@@ -43,8 +43,8 @@ def test_realesrgan(beside: Any, images: np.ndarray, one_thread: None) -> None:
 
     def check() -> None:
         """The same in distribution: means and spreads of many LR images, within 5 standard errors."""
-        made = np.stack([draws.lr(images[k % 4], 4, draw=k, pixels="0" * 64)[0] for k in range(400)]) / 255
-        theirs = np.concatenate([plain(planes).permute(0, 2, 3, 1).numpy() for _ in range(100)])
+        made = np.stack([draws.lr(images[k % 4], 4, draw=k, pixels="0" * 64)[0] for k in range(120)]) / 255
+        theirs = np.concatenate([plain(planes).permute(0, 2, 3, 1).numpy() for _ in range(30)])
         for measure in (lambda x: x.mean((1, 2, 3)), lambda x: np.diff(x, axis=2).std((1, 2, 3))):
             a, b = measure(made), measure(theirs)
             # Draws of a batch of four belong together there.
