@@ -73,6 +73,7 @@ def examine() -> dict[str, Any]:
         "extras": extras(),
         "packages": {name: found for parts in extras().values() for name, found in parts.items()},
         "conflicts": conflicts(),
+        "slow": slow(_version("triton")),
         "backends": backends,
         "auto": auto,
     }
@@ -104,6 +105,8 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "what is missing", f"pip install 'srfast[{','.join(lacking)}]'"
     for conflict in findings["conflicts"]:
         yield "conflict", conflict
+    for sentence in findings["slow"]:
+        yield "slow", sentence
     for device, table in findings["backends"].items():
         for name, reason in table.items():
             yield f"{name}/{device}", "works" if reason is None else f"no: {in_options(reason)}"
@@ -146,6 +149,16 @@ def conflicts() -> list[str]:
     return [
         "onnxruntime and onnxruntime-gpu are both installed and write the same files, so which one runs is chance: "
         "pip uninstall both, then install one (extra onnx or onnx-gpu)"
+    ]
+
+
+def slow(triton: str | None) -> list[str]:
+    """Installed packages that are known to be slow, and what to do; counted by ``bench/tune.py`` for sm_90."""
+    if triton is None or not triton.startswith("3.6."):
+        return []
+    return [
+        f"triton {triton} compiles the network's first kernel to 6,336 instructions, where 3.9 makes 1,408; a newer "
+        "torch brings a newer Triton"
     ]
 
 

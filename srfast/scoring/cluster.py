@@ -78,6 +78,7 @@ class Cluster:
                 check_same(_engine(self.settings, self._threads), self._made)
             self.decoder: dict[str, Any] = {}
             self.backend, self.precision = self._made.backend, self._made.precision
+            self.device: str = device
             if self._made.sha256 != self.network.sha256:
                 raise RunError(f"engine: ray: the workers' weights of {self.network.name} differ from this machine's")
         except BaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -75,10 +76,21 @@ def score_patches(
     _, h, w, _ = patches.shape
     if h % scale or w % scale or h == 0 or w == 0:
         raise InputError(f"patches: expected sides that are positive multiples of the scale {scale}, got {h} x {w}")
-    engine = make_engine(load_network(scorer, scale), settings, isa, default_threads())
+    network = load_network(scorer, scale)
     if isinstance(patches, np.ndarray):
+        engine = make_engine(network, settings, isa, default_threads())
         return check_finite(engine.batch(patches), "scorer") if len(patches) else np.zeros(0, np.float32)
-    return _of_tensor(engine, patches)
+    with _on(patches):
+        return _of_tensor(make_engine(network, settings, isa, default_threads()), patches)
+
+
+def _on(patches: Any) -> AbstractContextManager[object]:
+    """The GPU of the patches, if they lie on one, as the current one."""
+    if not patches.is_cuda:
+        return nullcontext()
+    import torch
+
+    return torch.cuda.device(patches.device)
 
 
 def _of_tensor(engine: BatchEngine, patches: Any) -> Any:

@@ -23,6 +23,7 @@ from srfast.data.limits import allowing
 from srfast.data.lowres import LowRes
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
+from srfast.ops.device import resolve_device
 from srfast.runtime.interrupts import finishing
 from srfast.runtime.locks import LOCK, Lock
 from srfast.runtime.progress import Progress, shown
@@ -156,6 +157,8 @@ class _Source(Protocol):
     network: Network
     backend: str
     precision: str
+    device: str
+    """"cpu" or "cuda"."""
     decoder: dict[str, Any]
     """The decoder as the metadata name it, if it is not srfast's own."""
 
@@ -166,6 +169,7 @@ class _Local:
     def __init__(self, network: Network, job: Job) -> None:
         self.network, self.job = network, job
         self.backend, self.precision = job.engine.name, job.engine.precision
+        self.device: str = resolve_device(job.settings.device)
         dali = job.settings.loader == "dali"
         self.decoder = {"decoder": device_loading.decoder(job.engine)} if dali else {}
         log.info("backend %s in %s, %d threads", self.backend, self.precision, job.workers)
@@ -183,7 +187,9 @@ def _write(
     passed: Counter[str], progress: Progress,
 ) -> Summary:  # fmt: skip
     made = settings.recorded(root, source.network, source.backend, source.precision)
-    over = {PASSED: dict(sorted(passed.items()))} if passed else {}
+    over: dict[str, Any] = {PASSED: dict(sorted(passed.items()))} if passed else {}
+    if source.device == "cuda":  # its reduced precision is another one than the CPU's
+        over["device"] = "cuda"
     meta = json.loads(json.dumps({"version": VERSION, **source.decoder, **made, **over}))  # as a file returns them
     log.info("%d images", len(files))
     resume = _same(target, meta) if settings.resume is None else settings.resume

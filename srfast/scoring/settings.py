@@ -318,5 +318,5 @@ COMPARED: tuple[str, ...] = (
     "shrink_rule",
 )
 """Keys of the metadata that must agree among the shards of a table, and between a table and a run that resumes it."""
-RESUMED = ("root", *COMPARED, "backend", "shard")
+RESUMED = ("root", *COMPARED, "backend", "device", "decoder", "shard")
 """Keys of the metadata that must agree between a run and what it resumes."""

@@ -75,7 +75,7 @@ def in_order(tables: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
 def check_together(names: Sequence[str], metas: Sequence[dict[str, Any]], schemas: Sequence[pa.Schema]) -> None:
     """Refuses tables with other settings, root or columns than the first; the message names the difference."""
     for name, meta, schema in zip(names[1:], metas[1:], schemas[1:], strict=True):
-        for setting in ("root", *COMPARED, "backend", "decoder"):
+        for setting in ("root", *COMPARED, "backend", "device", "decoder"):
             if meta.get(setting) != metas[0].get(setting):
                 raise InputError(
                     f"{name}: {setting} differs: {names[0]} has {metas[0].get(setting)!r}, "

@@ -82,3 +82,10 @@ def test_scores_on_a_gpu_without_torch(photo_folder: Path, tmp_path: Path) -> No
     assert named.returncode == 1
     assert named.stderr.count("\n") == 1
     assert "--device: cuda was asked for, but PyTorch is not installed: pip install 'srfast[cuda]'" in named.stderr
+
+
+def test_a_slow_triton_is_named() -> None:
+    from srfast.cli.doctor import slow
+
+    assert "a newer torch brings a newer Triton" in slow("3.6.0")[0]
+    assert slow("3.9.1") == slow(None) == []

@@ -127,7 +127,7 @@ def test_batches_are_scored_together_and_fetched_one_late(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda i: np.minimum(i, 254) + 1, "off by 1.00 grey levels"),
+        (lambda i: np.minimum(i, 254) + 1, "off by 0.8"),
         (lambda i: i[:, :, ::-1], "off by"),
         (lambda i: i[:, ::-1], "off by"),
         (lambda i: np.roll(i, 1, 0), "off by"),
@@ -142,6 +142,27 @@ def test_a_decoder_that_is_wrong_is_refused(
     monkeypatch.setattr(Loader, "change", staticmethod(change))
     with pytest.raises(RunError, match=f"to other pixels than srfast, {words}"):
         pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", scorer="bicubic"))
+
+
+def test_plain_chroma_is_refused_only_where_colours_count(
+    gpu_engine: None, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores depend on Y, which rounding and another up-sampling of chroma move by less than the colours."""
+
+    def plain(image: np.ndarray) -> np.ndarray:
+        planes = np.asarray(Image.fromarray(image).convert("YCbCr")).copy()
+        h, w = (n // 2 * 2 for n in image.shape[:2])
+        chroma = planes[:h, :w, 1:].reshape(h // 2, 2, w // 2, 2, 2).mean((1, 3)).round().repeat(2, 0).repeat(2, 1)
+        planes[:h, :w, 1:] = chroma
+        return np.asarray(Image.fromarray(planes, "YCbCr").convert("RGB")).copy()
+
+    monkeypatch.setattr(dali, "PatchStream", Loader)
+    monkeypatch.setattr(Loader, "change", staticmethod(plain))
+    monkeypatch.setattr(device_loading, "TOLERANCE", {"mean": 1.0, "largest": 64})
+    pipeline.write_scores(jpegs, tmp_path / "y.parquet", ScoreArguments(loader="dali", scorer="bicubic"))
+    settings = ScoreArguments(loader="dali", scorer="bicubic", defects=True)
+    with pytest.raises(RunError, match="to other pixels than srfast"):
+        pipeline.write_scores(jpegs, tmp_path / "rgb.parquet", settings)
 
 
 def test_a_cut_file_is_refused_whatever_the_loader_makes_of_it(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -52,15 +54,15 @@ def test_bands_with_a_halo_are_the_whole_image(monkeypatch: pytest.MonkeyPatch, 
     engine = GpuEngine(network, boundary, "native", "fp32", "cpu")
     grid = Grid.over(*image.shape[:2], scale, 48, 12)
     whole = engine.dense(image, grid)
-    maps = engine._scorer.maps(torch.from_numpy(image))
+    plain = engine._scorer.maps(torch.from_numpy(image))
     monkeypatch.setattr(maps, "BAND_PIXELS", 3000)
     cut = list(maps.bands(*image.shape[:2], scale))
     assert len(cut) > 5
     pieces = [engine._scorer.maps(torch.from_numpy(image[b.first : b.last]))[:, b.own] for b in cut]
     banded = torch.cat(pieces, 1)
-    assert torch.equal(banded[1:], maps[1:])  # bicubic and Sobel: the same 8-bit planes, the same sums
+    assert torch.equal(banded[1:], plain[1:])  # bicubic and Sobel: the same 8-bit planes, the same sums
     # Convolutions of another height may add in another order.
-    torch.testing.assert_close(banded[0], maps[0], rtol=1e-3, atol=2e-3)
+    torch.testing.assert_close(banded[0], plain[0], rtol=1e-3, atol=2e-3)
     in_bands = engine.dense(image, grid)
     for column in ("loss", "bicubic", "sobel"):
         np.testing.assert_allclose(getattr(in_bands, column), getattr(whole, column), rtol=1e-6, err_msg=column)
@@ -70,14 +72,14 @@ def test_a_halo_of_one_row_less_would_show(monkeypatch: pytest.MonkeyPatch) -> N
     """x2 needs 7 LR rows: with 6 the maps differ by more than another order of summation."""
     image = data.chelsea()[:200, :64]
     scorer = GpuScorer(load_network("srcnn", 2).weights, backend="native", device="cpu")
-    maps = scorer.maps(torch.from_numpy(image))
+    plain = scorer.maps(torch.from_numpy(image))
     monkeypatch.setattr(maps, "BAND_PIXELS", 64 * 40)
 
     def worst(halo: int) -> float:
         monkeypatch.setattr(maps, "HALO", halo)
         cut = maps.bands(*image.shape[:2], 2)
         banded = torch.cat([scorer.maps(torch.from_numpy(image[b.first : b.last]))[:, b.own] for b in cut], 1)
-        return float((banded - maps).abs().max())
+        return float((banded - plain).abs().max())
 
     assert worst(7) < 0.01 < worst(5)
 
@@ -145,11 +147,36 @@ def test_maps_of_several_images_are_those_of_each() -> None:
 
 def test_a_band_sends_nothing_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every ``to`` of a host tensor waits for what is queued; each band sent four of them a map."""
-    maps = torch.rand(2, 60, 50, dtype=torch.float64)
+    plain = torch.rand(2, 60, 50, dtype=torch.float64)
     xs, ys = np.array([0, 3, 20]), np.array([0, 7, 8, 30])
     sums = maps.WindowSums(Grid(xs, ys, 20), torch.device("cpu"), 2)
     monkeypatch.setattr(torch, "from_numpy", lambda array: pytest.fail("a band made a tensor of the host"))
     for band in maps.bands(60, 50, 2, 50 * 14):
-        sums.add(maps[:, band.begin : band.end], band)
-    expected = [maps[:, y : y + 20, x : x + 20].mean((1, 2)) for y in ys for x in xs]
+        sums.add(plain[:, band.begin : band.end], band)
+    expected = [plain[:, y : y + 20, x : x + 20].mean((1, 2)) for y in ys for x in xs]
     torch.testing.assert_close(sums.means(), torch.stack(expected, 1).float(), rtol=1e-6, atol=0)
+
+
+def test_the_weights_are_on_the_gpu_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call of score_patches packed and uploaded the network again. Another GPU has weights of its own."""
+    from srfast.scoring.backends import choice
+
+    made = []
+
+    class Engine:
+        def __init__(self, *arguments: Any) -> None:
+            made.append(arguments[-1])
+
+    gpu = [0]
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: gpu[0])
+    monkeypatch.setattr("srfast.scoring.backends.gpu.GpuEngine", Engine)
+    choice._GPU_ENGINES.clear()
+    two, three = load_network("srcnn", 2), load_network("srcnn", 3)
+    first = choice._gpu_engine(two, "symmetric", "triton", "fp32")
+    assert choice._gpu_engine(load_network("srcnn", 2), "symmetric", "triton", "fp32") is first
+    for network, precision in ((three, "fp32"), (two, "fast")):
+        assert choice._gpu_engine(network, "symmetric", "triton", precision) is not first
+    gpu[0] = 1
+    assert choice._gpu_engine(two, "symmetric", "triton", "fp32") is not first
+    assert made == [torch.device("cuda", i) for i in (0, 0, 0, 1)]
+    choice._GPU_ENGINES.clear()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from typing import Any
+
+from cachetools import LRUCache
 
 from srfast.errors import InputError, RunError
 from srfast.ops import native
@@ -112,9 +115,10 @@ def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
 
 def _chosen(backend: str, device: str) -> tuple[str, str]:
     if backend == "triton":
-        from srfast.ops.cuda import refusal
+        from srfast.ops.cuda import has_kernels, refusal
 
-        if reason := refusal():
+        reason = refusal() if has_kernels() else "this build has none (SRFAST_CUDA=ON pip install . builds them)"
+        if reason:
             say_once(f"triton scores on the GPU, and torch down-samples, slower than the CUDA kernels could: {reason}")
     return backend, device
 
@@ -137,9 +141,7 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
     if precision == "fast" and backend not in FAST:
         raise InputError(f"precision: fast needs the backend {' or '.join(FAST)}, but {backend} scores; leave it out")
     if device == "cuda" and backend in ("native", "triton"):
-        from srfast.scoring.backends.gpu import GpuEngine
-
-        return GpuEngine(network, boundary, backend, precision)
+        return _gpu_engine(network, boundary, backend, precision)
     if backend == "native":
         from srfast.scoring.backends.compiled import NativeEngine
 
@@ -156,6 +158,25 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
     from srfast.scoring.backends.eager import EagerEngine
 
     return EagerEngine(network, boundary, device)
+
+
+_GPU_ENGINES: LRUCache[tuple[Any, ...], BatchEngine] = LRUCache(8)
+
+
+def _gpu_engine(network: Network, boundary: str, backend: str, precision: str) -> BatchEngine:
+    """An engine on the current GPU; the weights of one that was made before are there already."""
+    import torch
+
+    from srfast.scoring.backends.gpu import GpuEngine
+
+    where = torch.device("cuda", torch.cuda.current_device())
+    key = (network.kind, network.sha256, network.scale, boundary, backend, precision, where)
+    if network.arrays is not None and (engine := _GPU_ENGINES.get(key)) is not None:
+        return engine
+    engine = GpuEngine(network, boundary, backend, precision, where)
+    if network.arrays is not None:
+        _GPU_ENGINES[key] = engine
+    return engine
 
 
 def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1) -> Engine:
