@@ -23,7 +23,7 @@ from srfast.evaluation.settings import EvaluateSettings
 def command(model: str, data: tuple[str, ...], json_file: str | None, **options: Any) -> None:
     """Measure PSNR and SSIM of MODEL on Y.
 
-    MODEL is bicubic, srcnn, a file of weights (docs/models.md lists which), or the folder of a training.
+    MODEL is bicubic, srcnn, a file of weights (docs/models.md lists which), the folder of a training, or FILE.py:NAME.
     """
     import json
     import os

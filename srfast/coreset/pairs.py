@@ -22,7 +22,6 @@ from srfast.data.hashing import of_file, of_pixels
 from srfast.data.images import read_rgb
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.packed import Layout, Packed, Write, packed
-from srfast.data.parquet import check_names
 from srfast.data.shrink import factors, shrunk, sizes_of
 from srfast.data.workers import ordered_map
 from srfast.degradation.operations import Step
@@ -33,11 +32,9 @@ from srfast.ops.color import rounded_y
 from srfast.ops.functional import imresize
 from srfast.runtime.progress import Progress, shown
 from srfast.runtime.threads import cores
-from srfast.scoring.metadata import parse_meta
-from srfast.scoring.rows import is_frame, of_frame
 from srfast.scoring.scored import ScoredImages, check_inside
 from srfast.scoring.shards import checked_shards
-from srfast.scoring.table import SCHEMA, check_paths, check_places, read_parquet
+from srfast.scoring.table import check_paths, check_places, rows_of
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -130,19 +127,7 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
         InputError: it is not a Parquet file, a column is missing or occurs twice, there are no rows, shards of a score
             table are missing, a path leads outside the root, or a patch lies in no image.
     """
-    if isinstance(coreset, (str, Path)):
-        name = str(coreset)
-        table, meta = read_parquet(coreset)
-    elif isinstance(coreset, pa.Table):
-        name, table = "coreset", coreset
-        check_names(name, table.schema)
-        meta = parse_meta(name, table.schema.metadata)
-    elif is_frame(coreset):
-        name, (table, meta) = "coreset", of_frame("coreset", coreset, SCHEMA)
-    elif hasattr(coreset, "table") and hasattr(coreset, "meta"):
-        name, table, meta = "coreset", coreset.table, coreset.meta
-    else:
-        raise InputError(f"coreset: expected a core-set, its path or a DataFrame, got {type(coreset).__name__}")
+    name, table, meta = rows_of(coreset, "coreset")
     missing = [c for c in _COLUMNS if c not in table.column_names]
     if missing:
         raise InputError(f"{name}: expected columns {', '.join(_COLUMNS)}, {missing[0]} is missing")

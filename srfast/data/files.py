@@ -32,6 +32,13 @@ _TABLES = ("score table", "core-set")
 _NOT_TABLES = {".csv", ".tsv", ".txt", ".json", ".xlsx", ".html", ".onnx", ".safetensors", ".png", ".jpg", ".jpeg"}
 
 
+def table_files(path: str | os.PathLike[str]) -> list[Path]:
+    """The files of a table, if a path is one: a Parquet file, or the parts in a folder, sorted. Otherwise none."""
+    if str(path).endswith(".parquet") and not os.path.isdir(path):
+        return [Path(path)]
+    return sorted(Path(path).glob("part-*.parquet")) if os.path.isdir(path) else []
+
+
 def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str | os.PathLike[str]] = ()) -> Path:
     """Refuses an output file that must not be written; call it before the work begins.
 

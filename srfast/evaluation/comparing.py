@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -137,8 +137,8 @@ def compare(
     Args:
         runs: By name: a JSON file of ``srfast eval --json``, a CSV file with the columns ``image`` and the metric (and
             ``seed`` and ``dataset``, if there are several), a study's results.parquet or its folder (its arms are then
-            compared one by one), values by image, or a list of these, one for each seed. The place in the list is the
-            seed, if there is no column.
+            compared one by one), the result of ``srfast.evaluate``, values by image, or a list of these, one for each
+            seed. The place in the list is the seed, if there is no column.
         metric: "psnr", "ssim", or a column of the CSV files, in upper or lower case.
         lower_is_better: Whether lower values are better, as for LPIPS.
         dataset: Test set whose images are compared, if the evaluations name some. None takes all together.
@@ -210,8 +210,9 @@ def _entries(runs: Mapping[str, Source | Sequence[Source]], metric: str, asked: 
     had: dict[str, set[Any]] = {k: set() for k, value in asked.items() if value is not None}
     alike = (*asked, *(("ssim_window",) if metric.lower() == "ssim" else ()))
     for name, sources in runs.items():
-        several = [sources] if isinstance(sources, (str, os.PathLike, Mapping)) else list(sources)
-        files = [os.path.realpath(s) for s in several if not isinstance(s, Mapping)]
+        one = isinstance(sources, (str, os.PathLike, Mapping)) or not isinstance(sources, Iterable)
+        several: list[Any] = [sources] if one else list(sources)  # type: ignore[arg-type]
+        files = [os.path.realpath(s) for s in several if isinstance(s, (str, os.PathLike))]
         if twice := next((f for f in files if files.count(f) > 1), None):
             raise InputError(f"{name}: expected a file for each training, got {twice} twice")
         for number, source in enumerate(several):

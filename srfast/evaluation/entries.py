@@ -10,13 +10,16 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from srfast.errors import InputError
 from srfast.evaluation.metrics import protocol_of
 from srfast.models.registry import of_package
 
-Source = str | os.PathLike[str] | Mapping[str, float]
+if TYPE_CHECKING:
+    from srfast.evaluation.evaluator import Evaluation
+
+Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, float] | Evaluation"
 STUDY = ("dataset", "model", "scale", "arm", "keep", "updates", "pool", "scorer", "seed", "image")
 _OF_CELLS = ("cell", "seconds", "scoring_seconds", "patches")
 _ABOUT_IMAGES = ("image", "seed", "dataset")
@@ -69,7 +72,7 @@ def read(source: Source, name: str, metric: str, seed: str) -> dict[str, Entry]:
     """Reads the evaluations of a source.
 
     Args:
-        source: A file, the folder of a study, or values by image.
+        source: A file, the folder of a study, an ``Evaluation``, or values by image.
         name: What messages call values by image.
         metric: Column of the values.
         seed: Seed of values that name none.
@@ -85,6 +88,8 @@ def read(source: Source, name: str, metric: str, seed: str) -> dict[str, Entry]:
         for of_image, value in source.items():
             entry.add(seed, "", str(of_image), _number(name, "value", of_image, value))
         return {"": _not_empty(entry)}
+    if not isinstance(source, (str, os.PathLike)):
+        return {"": _not_empty(_of_object(source, name, metric, seed))}
     if not os.fspath(source):
         raise InputError(f"{name}: expected the name of a file, got ''")
     path = Path(source)
@@ -108,7 +113,25 @@ def read(source: Source, name: str, metric: str, seed: str) -> dict[str, Entry]:
     if "image" not in of:
         found = ", ".join(map(repr, columns)) or "none"
         raise InputError(f"{source}: expected a column 'image', separated by commas from others, got {found}")
-    column = _metric(columns, metric, entry.source)
+    _add_rows(entry, rows, columns, metric, seed)
+    return {"": _not_empty(entry)}
+
+
+def _of_object(evaluation: Any, name: str, metric: str, seed: str) -> Entry:
+    """The values of an ``Evaluation`` in memory."""
+    if not hasattr(evaluation, "to_dict") or not hasattr(evaluation, "protocol"):
+        raise InputError(f"{name}: expected a file, an Evaluation or values by image, got {type(evaluation).__name__}")
+    entry, found = Entry(name), evaluation.to_dict()
+    rows = found["images"]
+    entry.measured = {k: found[k] for k, kind in _MEASURED.items() if isinstance(found.get(k), kind)}
+    _add_rows(entry, rows, list(rows[0]) if rows else ["image", "psnr"], metric, seed)
+    return entry
+
+
+def _add_rows(entry: Entry, rows: list[dict[str, Any]], columns: Sequence[str], metric: str, seed: str) -> None:
+    source = entry.source
+    of = {column.strip().lower(): column for column in reversed(columns)}
+    column = _metric(columns, metric, source)
     for row in rows:
         image, own, dataset = [row.get(of[k]) if k in of else None for k in _ABOUT_IMAGES]
         if not isinstance(image, str) or not image:
@@ -117,7 +140,6 @@ def read(source: Source, name: str, metric: str, seed: str) -> dict[str, Entry]:
             raise InputError(f"{source}: {metric} of {image!r}: expected a number, got none")
         value = _number(entry.source, metric, image, row[column])
         entry.add(seed if own in (None, "") else str(own), str(dataset or ""), image, value)
-    return {"": _not_empty(entry)}
 
 
 def _not_empty(entry: Entry) -> Entry:

@@ -24,18 +24,16 @@ from srfast.evaluation import metrics
 from srfast.evaluation.metrics import Protocol, Window, protocol_of, to_uint8
 from srfast.evaluation.settings import EvaluateSettings
 from srfast.models import loading
-from srfast.models import registry as models
 from srfast.models.descriptor import Descriptor
+from srfast.models.registry import Buildable
 from srfast.models.tiling import super_resolve
 from srfast.ops.color import from_ycbcr, to_y, to_ycbcr
 from srfast.ops.device import resolve_device
 from srfast.ops.functional import imresize
 from srfast.settings import ONE, documented, positional
 
-MODEL = "model.safetensors"
-"""File of the weights in the folder of a training."""
 P = ParamSpec("P")
-Model: TypeAlias = "str | Path | nn.Module"
+Model: TypeAlias = "Buildable | str | os.PathLike[str]"
 Paths: TypeAlias = "str | Path | Iterable[str | Path]"
 _CLASSIC_RANGE = (16.0, 235.0)
 
@@ -120,8 +118,8 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
 
     Args:
         model: "bicubic", "srcnn" (the shipped weights), the path of a checkpoint or weights file (.safetensors, .pt,
-            .pth; of srfast, or others that spandrel knows), the folder of a training, or a module that takes LR [1, C,
-            h, w] in [0, 1], C = 1 (Y) or 3 (RGB).
+            .pth; of srfast, or others that spandrel knows), the folder of a training, a module that takes LR [1, C, h,
+            w] in [0, 1], C = 1 (Y) or 3 (RGB), its class, which is called with the scale, or FILE.py:NAME.
         data: Files or folders of HR images.
         **options: settings
 
@@ -175,39 +173,14 @@ def _degraded(draws: Draws, hr: np.ndarray, scale: int, pixels: str) -> np.ndarr
     return np.floor(lr @ np.array([0.299, 0.587, 0.114]) + 0.5).astype(np.uint8)
 
 
-def _open(model: str | Path | nn.Module, scale: int | None, device: str) -> tuple[str, Descriptor | None, int]:
+def _open(model: Model, scale: int | None, device: str) -> tuple[str, Descriptor | None, int]:
     """Name, network (None: bicubic) and scale."""
-    if isinstance(model, nn.Module):
-        known = getattr(model, "scale", None)
-        own = Descriptor.of(model, scale or (known if known in (2, 3, 4) else 2))
-        return own.name, own, own.scale
-    if not isinstance(model, (str, os.PathLike)):
-        raise InputError(f"model: expected a name, a path or a module, got {model!r}")
-    if str(model).lower() == "bicubic":
+    if isinstance(model, str) and model.lower() == "bicubic":
         return "bicubic", None, scale or 2
-    named = isinstance(model, str) and model.lower() in models.names()
-    if named and (Path(model) / MODEL).is_file():
-        raise InputError(
-            f"model: expected a network or a training run, got {model!r}, which is both; write ./{model} for the folder"
-        )
-    if Path(model).is_dir() and not named:
-        folder, model = model, Path(model) / MODEL
-        if not model.is_file():
-            raise InputError(
-                f"model: expected a weights file or the folder of a training run, got {folder} without {MODEL}"
-            )
-    if Path(model).suffix:
-        network = loading.load_model(model, scale)
-    else:
-        try:
-            description = models.describe(str(model))
-        except InputError:
-            known = ", ".join(models.names())
-            raise InputError(f"model: expected bicubic, {known} or a weights file, got {str(model)!r}") from None
-        created = models.create(description.name, scale or 2, pretrained=True)
-        network = Descriptor.of(created, scale or 2, description.name, description.color)
-    network.model.to(device)
-    return str(model) if Path(model).suffix else network.name, network, network.scale
+    name, network = loading.open_model(model, scale)
+    if not isinstance(model, nn.Module):
+        network.model.to(device)
+    return name, network, network.scale
 
 
 def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.ndarray:

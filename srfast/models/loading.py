@@ -21,7 +21,7 @@ from srfast.models.foreign import adopted
 from srfast.models.layers import OnLuma
 from srfast.models.official.readers import load_caffemodel, load_mat
 from srfast.models.official.recognise import nearest, recognise, scale_of
-from srfast.models.registry import WEIGHT_FILES
+from srfast.models.registry import WEIGHT_FILES, Buildable
 
 _NESTED = ("params_ema", "params", "state_dict", "model_state_dict", "net_state_dict", "model")
 """Keys under which trainers keep the weights in a checkpoint, the preferred ones first."""
@@ -49,6 +49,43 @@ def load(path: str | Path, scale: int | None = None) -> nn.Module:
     """
     found = load_model(path, scale)
     return OnLuma(found.model, found.scale).eval() if found.color == "y" else found.model
+
+
+def open_model(model: Buildable | str | os.PathLike[str], scale: int | None = None) -> tuple[str, Descriptor]:
+    """Opens a network to run it.
+
+    Args:
+        model: A name of ``models.names()`` with shipped weights, FILE.py:NAME, a file of weights as for ``load``, the
+            folder of a training, a module, or a class or function that takes the scale and returns one.
+        scale: 2, 3 or 4; None takes that of the file or of the module, or else 2.
+
+    Returns:
+        Its name, or the path of its file, and the network, in its own colour space.
+
+    Raises:
+        InputError: it is none of these, a folder holds no trained model, or the scale is another.
+        RunError: the file needs an extra that is not installed.
+    """
+    if isinstance(model, nn.Module):
+        known = getattr(model, "scale", None)
+        own = Descriptor.of(model, scale or (known if known in (2, 3, 4) else 2))
+        return own.name, own
+    if not isinstance(model, (str, os.PathLike)):
+        about = models.describe(model)
+    elif (file := models.weights_of(model)) is not None:
+        return str(file), load_model(file, scale)
+    else:
+        try:
+            about = models.describe(os.fspath(model))
+        except InputError:
+            known = ", ".join(models.names())
+            raise InputError(
+                f"model: expected bicubic, {known}, FILE.py:NAME, a weights file or the folder of a training run, got "
+                f"{str(model)!r}"
+            ) from None
+    factor = scale or 2
+    built = models.create(about.name if about.build is None else about.build, factor, pretrained=about.shipped)
+    return about.name, Descriptor.of(built.eval(), factor, about.name, about.color)
 
 
 def load_state(path: str | Path) -> dict[str, Tensor]:
@@ -98,6 +135,28 @@ def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
     return network
 
 
+def network_of(path: str | Path, scale: int | None = None) -> tuple[str, int, dict[str, Any]]:
+    """The name, the scale and the sizes of the network of ``models.names()`` whose weights a file holds.
+
+    Args:
+        path: The file, as for ``load``.
+        scale: The scale to assume where neither the weights nor the file's name tell it.
+
+    Raises:
+        InputError: it is not a weights file, or of another network.
+    """
+    path = Path(path)
+    weights, about = _read(path)
+    if "model" in about:
+        network = _own(path, weights, about)
+        options = about.get("options", {})
+        return network.name, network.scale, dict(json.loads(options) if isinstance(options, str) else options)
+    found = recognise(weights, path, scale)
+    if found is None:
+        raise InputError(f"model: {path} is of no network that srfast trains; name the network, and the file as `init`")
+    return found.name, found.scale, dict(found.options)
+
+
 def initial_weights(
     path: str | Path, model: str, scale: int, options: Mapping[str, Any] | None = None
 ) -> dict[str, Tensor]:
@@ -142,6 +201,8 @@ def _centred_kernel(state: dict[str, Tensor], model: str, scale: int, options: M
 def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Descriptor:
     try:
         name, scale, options = str(about["model"]), int(about["scale"]), about.get("options", {})
+        if not _known(name):
+            raise ValueError(f"those of {name}, a module of the caller's: load_state_dict of that module takes them")
         options = dict(json.loads(options) if isinstance(options, str) else options)
         # A file that the model needed when it was trained is in its weights.
         options.pop(models.describe(name).asset, None)
@@ -154,6 +215,13 @@ def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Descr
         raise InputError(f"{path}: expected the weights of the model its metadata name, got {reason}") from None
     description = models.describe(name)
     return Descriptor.of(model, scale, description.name, description.color)
+
+
+def _known(name: str) -> bool:
+    try:
+        return bool(models.describe(name))
+    except InputError:
+        return False
 
 
 def _check_sizes(name: str, scale: int, options: dict[str, Any], weights: dict[str, Tensor]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -16,12 +17,15 @@ from srfast.report.content import Content
 from srfast.report.report import report
 from srfast.report.scores import read_scores
 from srfast.scoring.metadata import KEY, encode_meta
-from srfast.scoring.table import ScoreTable
+from srfast.scoring.table import ScoreTable, rows_of
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def write_report(
-    scores: ScoreTable | pa.Table,
-    coreset: CoreSet | pa.Table | None,
+    scores: ScoreTable | pa.Table | pandas.DataFrame | str | os.PathLike[str],
+    coreset: CoreSet | pa.Table | pandas.DataFrame | str | os.PathLike[str] | None,
     output: Path | str,
     *,
     root: Path | str | None = None,
@@ -34,7 +38,8 @@ def write_report(
     The file needs no network and no other file. The same tables, images and version of Pillow give the same bytes.
 
     Args:
-        scores: The scores; an Arrow table has the columns and the ``srfast`` metadata of scores.parquet.
+        scores: The scores: a table, its path, a folder of its parts or its DataFrame; an Arrow table has the columns
+            and the ``srfast`` metadata of scores.parquet.
         coreset: The rows of ``scores`` that were selected; None shows only the scores.
         output: The HTML file, which appears whole or not at all.
         root: Folder of the images, if they have moved since scoring.
@@ -55,9 +60,9 @@ def write_report(
     """
     path = Path(output)
     check_output(path, "report")
-    rows = None if coreset is None else _arrow(coreset)
+    rows = None if coreset is None else _arrow(coreset, "coreset")
     where, network = (None if given is None else Path(given) for given in (root, scorer))
-    read = read_scores(_arrow(scores), rows, root=where, scorer=network)
+    read = read_scores(_arrow(scores, "scores"), rows, root=where, scorer=network)
     return write_page(report(read if decision is None else replace(read, decision=decision), source), path)
 
 
@@ -75,8 +80,7 @@ def write_page(content: Content, path: Path | str) -> Path:
     return path
 
 
-def _arrow(table: ScoreTable | CoreSet | pa.Table) -> pa.Table:
-    """The rows with their metadata, which a ScoreTable in memory keeps beside the Arrow table."""
-    if isinstance(table, pa.Table):
-        return table
-    return table.table.replace_schema_metadata({KEY: encode_meta(table.meta)})
+def _arrow(table: Any, name: str) -> pa.Table:
+    """The rows with their metadata."""
+    _, rows, meta = rows_of(table, name)
+    return rows.replace_schema_metadata({KEY: encode_meta(meta)})

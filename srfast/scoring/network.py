@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -14,7 +14,7 @@ import numpy as np
 
 from srfast.data.images import stays_inside
 from srfast.errors import InputError
-from srfast.models.registry import WEIGHT_FILES, WEIGHTS
+from srfast.models.registry import WEIGHT_FILES, WEIGHTS, describe, weights_of
 from srfast.ops.checks import check_scale
 from srfast.ops.native import SRCNN_SHAPES
 from srfast.runtime.optional import installed, needing
@@ -76,8 +76,9 @@ def load_network(scorer: Scorer, scale: int) -> Network:
 
     Args:
         scorer: "srcnn" (the shipped 9-1-5), "bicubic", a module or function that takes LR [N, C, h, w] in [0, 1] and
-            returns SR, or a path: of weights that ``srfast.models.load`` opens, or of an .onnx network from LR to SR, Y
-            or RGB (docs/onnx.md).
+            returns SR, the class of such a module, which is called with the scale, FILE.py:NAME of one, or a path: of
+            weights that ``srfast.models.load`` opens, of the folder of a training, or of an .onnx network from LR to
+            SR, Y or RGB (docs/onnx.md).
         scale: 2, 3 or 4.
 
     Raises:
@@ -89,15 +90,17 @@ def load_network(scorer: Scorer, scale: int) -> Network:
         if scorer.scale != scale:
             raise InputError(f"scorer: expected a network of scale {scale}, got {scorer.name} of scale {scorer.scale}")
         return scorer
-    if callable(scorer):
+    if callable(scorer) and not isinstance(scorer, type):
         return _own(scorer, scale)
     if scorer == "bicubic":
         return Network("bicubic", "bicubic", hashlib.sha256(b"").hexdigest(), scale)
-    if scorer == "srcnn":
+    if isinstance(scorer, str) and scorer.lower() == "srcnn" and weights_of(scorer) is None:
         return _shipped(scale)
-    if not isinstance(scorer, (str, os.PathLike)):
+    if not isinstance(scorer, (str, os.PathLike, type)):
         raise InputError(f"scorer: expected a name, a weight file, a module or a function, got {scorer!r}")
-    path = Path(scorer)
+    path = None if isinstance(scorer, type) else weights_of(scorer)
+    if path is None:
+        return _built(scorer, scale)
     if not path.is_file():
         raise InputError(f"scorer: expected srcnn, bicubic or a weight file, got {str(scorer)!r} (no such file)")
     suffix = path.suffix.lower()
@@ -124,6 +127,18 @@ def load_network(scorer: Scorer, scale: int) -> Network:
         own = {k: state[k].numpy().copy() for k in SRCNN_SHAPES}
         return Network("srcnn", path.name, digest.hexdigest(), scale, arrays=own)
     return Network("module", path.name, digest.hexdigest(), scale, module=loaded.model, color=loaded.color, path=path)
+
+
+def _built(scorer: Any, scale: int) -> Network:
+    """A network of the caller's own: its class, FILE.py:NAME, or a name that an installed package adds."""
+    try:
+        about = describe(scorer)
+        with needing(f"scorer: {about.name}:"):
+            from srfast.models.loading import open_model
+        name, opened = open_model(scorer, scale)
+    except InputError as error:
+        raise InputError(f"scorer: {str(error).removeprefix('model: ')}") from None
+    return replace(_own(opened.model, scale), name=Path(name).name, color=opened.color)
 
 
 def _external(path: Path) -> list[tuple[str, Path]]:

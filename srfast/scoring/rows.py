@@ -150,7 +150,7 @@ class Rows:
         try:
             frame = self.table.to_pandas()
         except ImportError:
-            raise RunError("to_pandas: pandas is not installed; pip install pandas") from None
+            raise RunError("to_pandas: pandas is not installed; pip install 'srfast[pandas]'") from None
         frame.attrs[_ATTRIBUTE] = json.dumps(self.meta, ensure_ascii=False)  # text: pandas copies what it carries
         return frame
 

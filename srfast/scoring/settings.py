@@ -91,7 +91,8 @@ class ScoreSettings(Settings):
     scorer: Scorer = setting(
         "srcnn",
         "Network that reconstructs the patches. srcnn: the SRCNN that comes with srfast. bicubic: bicubic "
-        "interpolation, without a network. PATH: a file of weights (docs/models.md) or an .onnx file.",
+        "interpolation, without a network. PATH: a file of weights (docs/models.md), the folder of a training, an "
+        ".onnx file or FILE.py:NAME.",
         ANY,
         metavar="srcnn|bicubic|PATH",
         more="In Python it may also be a module or a function; see ``srfast.scoring.network.load_network``.",

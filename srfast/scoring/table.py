@@ -13,7 +13,7 @@ import pyarrow as pa
 from srfast.data import provenance
 from srfast.data.files import output_file
 from srfast.data.images import stays_inside
-from srfast.data.parquet import Writer, opened
+from srfast.data.parquet import Writer, check_names, opened
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.metadata import about_images, file_metadata, parse_meta
@@ -223,16 +223,44 @@ def arrow(values: np.ndarray, dtype: type[np.generic]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
 
 
+def is_rows(value: object) -> bool:
+    """Whether a value is a table in memory: rows, a DataFrame of pandas or polars, or an Arrow table."""
+    return isinstance(value, (Rows, pa.Table)) or is_frame(value)
+
+
+def rows_of(source: Any, name: str = "scores") -> tuple[str, pa.Table, dict[str, Any]]:
+    """The name (for messages), the rows and the metadata of a table, as every function takes it.
+
+    Args:
+        source: A score table or a core-set: itself, its path, a folder of its parts, a DataFrame that carries its
+            metadata, or an Arrow table with them.
+        name: The name of a table in memory.
+
+    Raises:
+        InputError: it is none of these, cannot be read, or carries no metadata.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source), *read_parquet(source)
+    if isinstance(source, Rows):
+        return name, source.table, source.meta
+    if isinstance(source, pa.Table):
+        check_names(name, source.schema)
+        return name, source, parse_meta(name, source.schema.metadata)
+    if is_frame(source):
+        return name, *of_frame(name, source, SCHEMA)
+    raise InputError(f"{name}: expected a table, its path or a DataFrame, got {type(source).__name__}")
+
+
 def sources(scores: Any) -> list[Any]:
     """The tables, DataFrames and paths that a caller gives as scores.
 
     Raises:
         InputError: something else is given.
     """
-    several = isinstance(scores, Iterable) and not isinstance(scores, (Rows, str, os.PathLike, Mapping))
-    found = list(scores) if several and not is_frame(scores) else [scores]
+    several = isinstance(scores, Iterable) and not isinstance(scores, (str, os.PathLike, Mapping))
+    found = list(scores) if several and not is_rows(scores) else [scores]
     for source in found:
-        if not (isinstance(source, (Rows, str, os.PathLike)) or is_frame(source)):
+        if not (isinstance(source, (str, os.PathLike)) or is_rows(source)):
             raise InputError(f"scores: expected a score table, its path or a DataFrame, got {type(source).__name__}")
     return found
 
@@ -256,17 +284,18 @@ def one_table(scores: Any, *, coresets: bool = False, allow_missing_shards: bool
     """
     given, tables = sources(scores), []
     for name, source in zip(names_of(given), given, strict=True):
-        rows = source
-        if is_frame(source):
-            table, meta = of_frame("scores", source, SCHEMA)
-            check_columns("scores", table, SCHEMA)
+        _, table, meta = rows_of(source)
+        if not isinstance(source, Rows):
+            about = name if isinstance(source, (str, os.PathLike)) else "scores"
+            check_columns(about, table, SCHEMA)
+            check_paths(about, table)
+            sizes_of(table, meta, about)
             schema = with_extras(SCHEMA, table.schema)
-            rows = ScoreTable(table.select(schema.names).cast(schema), meta)
-        elif not isinstance(source, Rows):
-            rows = ScoreTable.read(source)
+            table = table.select(schema.names)
+            table = table if table.schema.equals(schema) else table.cast(schema)
         if not coresets:
-            check_scored(name, rows.meta)
-        tables.append(ScoreTable(rows.table, rows.meta))
+            check_scored(name, meta)
+        tables.append(ScoreTable(table, meta))
     return concatenate(tables, names_of(given), allow_missing_shards)
 
 

@@ -87,7 +87,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
     selecting = time.perf_counter() - began
     store = pool.store_of(cell, coreset, study, scored.table)
     plan = Plan(
-        cell.model,
+        study.network(cell.model),
         cell.scale,
         cell.updates,
         study.recipe_of(cell.arm, cell.model, cell.scale),
@@ -101,7 +101,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
         plan, store, folder, resume=True, log_every=LOG_EVERY, save_every=study.save_every, device=study.device,
         threads=threads, quiet=True,
     )  # fmt: skip
-    protocol = protocol_of(describe(cell.model).color)
+    protocol = protocol_of(describe(study.network(cell.model)).color)
     scoring = scored.seconds + scored.targets.get(cell.arm.column, 0.0)
     fixed = {
         **{name: getattr(cell, name) for name in ("model", "scale", "keep", "updates", "seed", "pool")},

@@ -127,6 +127,12 @@ class Study:
     options: Mapping[str, Mapping[str, Any]]
     arms: tuple[Arm, ...]
     claims: tuple[Claim, ...] = ()
+    own: Mapping[str, str] = field(default_factory=dict)
+    """FILE.py:NAME of each model of the user's, by its NAME, which ``models`` holds."""
+
+    def network(self, model: str) -> str:
+        """A model as ``srfast.models.create`` takes it."""
+        return self.own.get(model, model)
 
     def recipe_of(self, arm: Arm, model: str, scale: int) -> Recipe:
         """The model's recipe at a scale, with the study's changes and those of the arm."""
@@ -176,9 +182,9 @@ def read_study(
     except InputError as error:
         raise InputError(f"{path}: scoring.{error}") from None
     changes = {k: training[k] for k in RECIPE if training[k] is not None}
-    for name in [*training["models"], *(m for arm in arms for m in arm.models)]:
-        if name not in models.names():
-            raise InputError(f"{path}: training.models: {toml.unknown(name, models.names())}")
+    own = _own_models(path, [*training["models"], *(m for arm in arms for m in arm.models)])
+    training["models"] = tuple(map(_short, training["models"]))
+    training["options"] = {_short(name): sizes for name, sizes in training["options"].items()}
     for arm in arms:
         if arm.models and not set(arm.models) & set(training["models"]):
             raise InputError(
@@ -211,10 +217,37 @@ def read_study(
         **{name: training[name] for name in ("models", "updates", "seeds", *_TRAINING, "options")},
         arms=arms,
         claims=_claims(path, content["claim"], arms, training["models"], list(tests) if data["test"] else [], scales),
+        own=own,
     )
     _check_recipes(path, study)
     _check_claims(path, study)
     return study
+
+
+def _short(model: str) -> str:
+    """The name of a model in results: NAME of FILE.py:NAME."""
+    return model.rpartition(":")[2] if is_file(model) else model
+
+
+def _own_models(path: Path, named: Sequence[str]) -> dict[str, str]:
+    """FILE.py:NAME of the models of the user's, with absolute paths, by their NAME."""
+    own: dict[str, str] = {}
+    for name in dict.fromkeys(named):
+        if not is_file(name):
+            if name not in models.names() and name not in {_short(n) for n in named if is_file(n)}:
+                raise InputError(f"{path}: training.models: {toml.unknown(name, [*models.names(), 'FILE.py:NAME'])}")
+            continue
+        place = str(path.resolve().parent / name)
+        try:
+            models.describe(place)
+        except InputError as error:
+            raise InputError(f"{path}: training.models: {error}") from None
+        if own.setdefault(_short(name), place) != place or _short(name) in models.names():
+            raise InputError(
+                f"{path}: training.models: expected models of different names, by which results tell them apart, got "
+                f"{_short(name)!r} twice"
+            )
+    return own
 
 
 def _check_recipes(path: Path, study: Study) -> None:
@@ -258,7 +291,7 @@ def _check_claims(path: Path, study: Study) -> None:
 
 def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
     if not isinstance(tables, list) or not tables:
-        raise InputError(f"{path}: arm: expected at least one [[arm]], got {tables!r}")
+        raise InputError(f"{path}: arm: expected {TOP['arm'].kind.expected}, got {tables!r}")
     arms: list[Arm] = []
     for i, table in enumerate(tables):
         where = f"{path}: arm {i + 1}."
@@ -270,14 +303,15 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
         if other := next((a.name for a in arms if a.name.casefold() == values["name"].casefold()), None):
             raise InputError(f"{where}name: expected names that differ not only in case, got {other!r} too")
         of_loss = values.pop("keep_loss")
-        if (of_loss is None) == (values["keep"] is None):
+        if of_loss is not None and values["keep"] is not None:
             raise InputError(f"{where}keep: expected either keep or keep_loss")
         values["of_loss"] = of_loss is not None
-        values["keep"] = of_loss or values["keep"]
+        values["keep"] = of_loss or values["keep"] or (1.0,)
         if values["of_loss"] and "epochs" in values["budget"]:
             raise InputError(
                 f"{where}budget: expected 'updates' or fractions of the updates with keep_loss, got 'epochs'"
             )
+        values["models"] = tuple(map(_short, values["models"]))
         changes = {name: value for name in RECIPE if (value := values.pop(name)) is not None}
         select = {name: value for name in SELECT if (value := values.pop(name)) is not None}
         if is_file(str(select.get("method", ""))):
@@ -330,6 +364,7 @@ def _claims(
                 raise InputError(f"{where}{key}: expected one of {list(of.keep)}, got {value}")
         if datasets and values["dataset"] and values["dataset"] not in datasets:
             raise InputError(f"{where}dataset: {toml.unknown(values['dataset'], datasets)}")
+        values["model"] = _short(values["model"])
         if values["model"] and values["model"] not in models_:
             raise InputError(f"{where}model: {toml.unknown(values['model'], models_)}")
         if (values["scale"] or len(scales) > 1) and values["scale"] not in scales:

@@ -81,12 +81,20 @@ def _fractions(name: str) -> Kind:
     return several(fraction(name, zero=False, one=True))
 
 
+MINIMAL = """\
+training = {models = "fsrcnn", updates = 2000}
+arm = [{name = "all"}, {name = "half", keep = 0.5, budget = "updates"}]
+"""
+"""A study of images that are given on the command line."""
+_SUCH = "(two lines make a study: {} and {})".format(*MINIMAL.splitlines())
+
+
 TOP: Keys = {
     "title": Key(text("a line of text"), ""),
     "data": Key(_TABLE, {}),
     "scoring": Key(_TABLE, {}),
-    "training": Key(_TABLE, MISSING),
-    "arm": Key(Kind("at least one [[arm]]", _tables), MISSING),
+    "training": Key(Kind(f"a table {_SUCH}", _table), MISSING),
+    "arm": Key(Kind(f"at least one [[arm]] {_SUCH}", _tables), MISSING),
     "claim": Key(Kind("[[claim]] tables", _tables), []),
 }
 DATA: Keys = {

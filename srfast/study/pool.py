@@ -230,7 +230,10 @@ def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:
 
 def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairStore:
     """The training pairs of a cell; all cells of a process share decoded images."""
-    color, quantise = describe(cell.model).color, study.recipe_of(cell.arm, cell.model, cell.scale).quantise
+    color, quantise = (
+        describe(study.network(cell.model)).color,
+        study.recipe_of(cell.arm, cell.model, cell.scale).quantise,
+    )
     whole, numbers = _whole(_state(scored), cell.scale, color, quantise, study.cache_mb << 20)
     p = read_patches(coreset)
     places = zip(p.image, p.factor.tolist(), strict=True)

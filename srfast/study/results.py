@@ -95,6 +95,7 @@ def as_plain(study: Study) -> dict[str, Any]:
     known["test"] = {name: Path(p).name for name, p in study.test.items()}
     known["join"] = Path(study.join).name
     known["scorers"] = [Path(s).name for s in study.scorers]
+    del known["own"]
     for arm in known["arms"]:
         if target := arm["select"].get("target"):
             arm["select"] = {**arm["select"], "target": Path(target).name}
@@ -133,6 +134,8 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
         "grid": [study.patch, study.stride, study.mode, *(study.shrink if study.shrink != ("1",) else ())],
         "test": {name: images_as_text(files) for name, files in test.items()},
     }
+    if cell.model in study.own:
+        known["model_file"] = _file_as_text(study.own[cell.model].rpartition(":")[0])
     plain: dict[str, Any] = json.loads(json.dumps(known))
     return plain
 

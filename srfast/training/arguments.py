@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from srfast.data.files import check_input, output_file
+from srfast.data.files import check_input, output_file, table_files
 from srfast.data.provenance import generator, kind_of
 from srfast.errors import InputError
-from srfast.models.registry import describe, names
-from srfast.settings import PathLike, differs, named, paths
+from srfast.models.registry import Buildable, describe, names, weights_of
+from srfast.settings import Kind, PathLike, differs, named, paths
 from srfast.training.plan import Plan
 from srfast.training.recipes import Recipe, recipe
-from srfast.training.settings import FREE, Paths, TrainSettings
+from srfast.training.settings import FREE, Data, TrainSettings
 
 NAME = "run.json"
 KIND = "run settings"
-_DATA = paths("images, folders of them or one coreset.parquet")
+_PATHS = paths("images, folders of them or one table, such as coreset.parquet")
+
+
+def _data(value: Any) -> tuple[Any, ...]:
+    """Paths as absolute ones; a table in memory as it is."""
+    if in_memory(value):
+        return (value,)
+    given = [value] if isinstance(value, (str, os.PathLike)) else list(value)
+    if len(given) > 1 and any(map(in_memory, given)):
+        raise ValueError
+    return tuple(given) if any(map(in_memory, given)) else _PATHS.plain(given)
+
+
+_DATA = Kind(_PATHS.expected, _data)
 _FIELDS = fields(TrainSettings)
 _GONE = ("reselect_every", "reselect_keep", "reselect_drop", "sample")
 
@@ -29,8 +42,9 @@ _GONE = ("reselect_every", "reselect_keep", "reselect_drop", "sample")
 class Arguments:
     """All arguments of a run, checked."""
 
-    model: str
-    data: tuple[str, ...]
+    model: Buildable
+    data: tuple[Any, ...]
+    """Absolute paths, or one table in memory."""
     settings: TrainSettings
     output: Path
     planned: int | None
@@ -43,17 +57,22 @@ class Arguments:
 
     def recorded(self, steps: int) -> dict[str, Any]:
         """The arguments as run.json records them."""
-        return {"model": self.model, "data": list(self.data), **self.settings.values(), "steps": steps}
+        data = [d for d in self.data if not in_memory(d)]
+        return {"model": describe(self.model).name, "data": data, **self.settings.values(), "steps": steps}
 
 
 def gather(
-    model: str | None, data: Paths | None, output: PathLike | None, resume: bool, options: Mapping[str, Any]
+    model: Buildable | PathLike | None,
+    data: Data | None,
+    output: PathLike | None,
+    resume: bool,
+    options: Mapping[str, Any],
 ) -> Arguments:
     """The arguments of a run: those given, those of a resumed run's folder, and the defaults.
 
     Args:
-        model: Name of the model; None takes the resumed run's.
-        data: The data; None takes the resumed run's.
+        model: The model, or a file of weights or a run to start from; None takes the resumed run's.
+        data: The data, paths or a table; None takes the resumed run's.
         output: Folder of the run.
         resume: Whether to read the run's own arguments, if there is a run.
         options: Settings of ``TrainSettings``; None means not given.
@@ -70,6 +89,11 @@ def gather(
         for f in _FIELDS
         if f.name == name and value is not None
     }
+    begun: tuple[str, int, dict[str, Any]] | None = None
+    if isinstance(model, os.PathLike):
+        model = os.fspath(model)
+    if isinstance(model, str) and (file := weights_of(model)) is not None:
+        model, begun = _from_weights(file, given)
     if model is not None:
         given["model"] = describe(model).name
     if data is not None:
@@ -86,9 +110,13 @@ def gather(
     replaced = {"epochs", "match_steps", *({"steps"} if "epochs" in given else ())} if saved else set()
     values = {**{k: v for k, v in saved.items() if k not in replaced}, **given}
     if "scale" not in values:
-        values["scale"] = _scored_at(values.get("data", ())) or 2
-    model = values.pop("model", None)
-    files: tuple[str, ...] = tuple(values.pop("data", ()))
+        values["scale"] = _scored_at(values.get("data", ())) or (begun[1] if begun else 2)
+    if begun:
+        values.setdefault("model_options", begun[2])
+    name = values.pop("model", None)
+    files: tuple[Any, ...] = tuple(values.pop("data", ()))
+    if model is None and name is not None:
+        model = _of_run(folder, name)
     if model is None and resume:
         lacks = f"it holds no {NAME}" if folder.is_dir() else "no such folder"
         raise InputError(f"{folder}: there is no run to resume, {lacks}; name a model to begin one")
@@ -96,7 +124,7 @@ def gather(
         raise InputError(f"model: expected one of {', '.join(names())}, got none")
     if "clip" in values:
         values.setdefault("clip_by_rate", False)
-    how = recipe(model, values["scale"], values.get("recipe", "default"))
+    how = recipe(describe(model), values["scale"], values.get("recipe", "default"))
     if not {"lr_patch", "grow"} & values.keys() and (side := _side(files)) is not None:
         # The recipe's crops may be larger than the patches of a core-set, which then limit them.
         most = side // values["scale"]
@@ -107,25 +135,58 @@ def gather(
     return arguments
 
 
-def _scored_at(data: Sequence[str]) -> int | None:
-    """The scale at which a core-set was scored; None for images."""
+def in_memory(value: object) -> bool:
+    """Whether data are a table in memory: a score table, a core-set, an Arrow table or a DataFrame."""
+    kind = type(value)
+    return (hasattr(value, "meta") and hasattr(value, "table")) or (
+        kind.__name__ in ("DataFrame", "Table") and kind.__module__.split(".")[0] in ("pandas", "polars", "pyarrow")
+    )
+
+
+def _from_weights(file: Path, given: dict[str, Any]) -> tuple[str, tuple[str, int, dict[str, Any]]]:
+    """The network of a file of weights, with which the training starts."""
+    if "init" in given:
+        raise InputError(f"init: expected none with weights as the model, got {given['init']!r} and {file}")
+    from srfast.models.loading import network_of  # torch, which a named network need not wait for
+
+    begun = network_of(file, given.get("scale"))
+    given["init"] = os.path.abspath(file)
+    return begun[0], begun
+
+
+def _of_run(folder: Path, name: str) -> str:
+    """The network of a resumed run."""
+    try:
+        return describe(name).name
+    except InputError:
+        raise InputError(f"model: {folder} trains {name!r}, which Python has to pass again") from None
+
+
+def _scored_at(data: tuple[Any, ...]) -> int | None:
+    """The scale at which a table was scored; None for images."""
     scale = _meta(data).get("scale")
     return scale if scale in (2, 3, 4) else None
 
 
-def _side(data: Sequence[str]) -> int | None:
-    """The side of the patches of a core-set in HR pixels; None for images."""
+def _side(data: tuple[Any, ...]) -> int | None:
+    """The side of the patches of a table in HR pixels; None for images."""
     patch = _meta(data).get("patch")
     return patch if type(patch) is int and patch > 0 else None
 
 
-def _meta(data: Sequence[str]) -> dict[str, Any]:
-    """The metadata of a core-set; none of images."""
-    if len(data) != 1 or not data[0].endswith(".parquet") or not os.path.isfile(data[0]):
+def _meta(data: tuple[Any, ...]) -> dict[str, Any]:
+    """The metadata of a table; none of images."""
+    if len(data) != 1:
         return {}
-    from srfast.scoring.metadata import read_meta  # Arrow, which a command's help need not wait for
+    if in_memory(data[0]):
+        from srfast.coreset.pairs import read_rows
 
-    return read_meta(data[0])
+        return read_rows(data[0])[2]
+    if (parts := table_files(data[0])) and parts[0].is_file():
+        from srfast.scoring.metadata import read_meta  # Arrow, which a command's help need not wait for
+
+        return read_meta(parts[0])
+    return {}
 
 
 def check_growth(planned: int | None, steps: int, folder: Path) -> None:
@@ -168,7 +229,8 @@ def _wrong(values: Mapping[str, Any]) -> str | None:
     known = {f.name: f.metadata["kind"] for f in _FIELDS}
     for name, value in values.items():
         if name == "model":
-            describe(value)
+            if not isinstance(value, str):
+                return name
         elif name == "data":
             _DATA.check(name, value)
         elif value is not None or name not in known:
@@ -182,14 +244,15 @@ def _wrong(values: Mapping[str, Any]) -> str | None:
 def _check(a: Arguments, resume: bool) -> None:
     s = a.settings
     if not a.data:
-        raise InputError("data: expected images, folders of them or one coreset.parquet, got none")
-    tables = all(p.endswith(".parquet") for p in a.data)
+        lost = f"; {a.output} was trained on a table in memory, which Python has to pass again" if a.planned else ""
+        raise InputError(f"data: expected {_PATHS.expected}, got none{lost}")
+    tables = all(in_memory(d) or table_files(d) for d in a.data)
     if s.root is not None and not tables:
         raise InputError("root: expected data to be a core-set, whose images it finds")
     if s.steps is not None:
         check_growth(a.planned, s.steps, a.output)
-    for path in [*a.data, *_DATA.plain(s.eval_data)]:
-        if not os.path.exists(path):
+    for path in [*a.data, *_PATHS.plain(s.eval_data)]:
+        if not in_memory(path) and not os.path.exists(path):
             raise InputError(f"{path}: no such file or folder")
     began = (a.output / "last.pt").exists()
     if began and not resume:

@@ -109,14 +109,37 @@ def train(
     folder = output_folder(out, "training run", inputs, files) if world.leads else contextlib.nullcontext()
     try:
         with folder:
+            was = _device_and_mode(plan.model)
             runner = _Runner(plan, store, out, world, data_name)
             if not (resume and runner.restore()):
                 runner.start(initial, resume)
             if settings is not None and world.leads:
                 arguments.write(out, settings)
-            return runner.run(evaluate, eval_every, log_every, save_every, threads, quiet)
+            result = runner.run(evaluate, eval_every, log_every, save_every, threads, quiet)
+            runner.hand_back(was)
+            return result
     finally:
         leave(world)
+
+
+def _device_and_mode(model: object) -> tuple[torch.device | None, bool]:
+    """Where a module of the caller's is, and whether it is in training mode."""
+    if not isinstance(model, nn.Module):
+        return None, True
+    first = next(model.parameters(), None)
+    return None if first is None else first.device, model.training
+
+
+def _check_planes(name: str, model: nn.Module, color: str) -> None:
+    """Refuses a network whose first convolution takes other planes than the data have."""
+    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    planes = {"y": 1, "rgb": 3}[color]
+    told = getattr(model, "color", None) is not None
+    if not told and first is not None and first.in_channels in (1, 3) and first.in_channels != planes:
+        own = "y" if planes == 3 else "rgb"
+        raise InputError(
+            f"model: {name} takes {first.in_channels} planes, not {planes}; give its class an attribute color = {own!r}"
+        )
 
 
 class _Runner:
@@ -136,6 +159,7 @@ class _Runner:
         )
         torch.manual_seed(plan.seed)
         self.model = models.create(plan.model, plan.scale, **plan.options).to(world.device).train()
+        _check_planes(plan.name, self.model, store.color)
         if world.size > 1 and world.device.type == "cuda":
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         if plan.recipe.channels_last:
@@ -159,7 +183,7 @@ class _Runner:
             own = self.model.state_dict()
             fitting = {k: v for k, v in initial.items() if k in own and own[k].shape == v.shape}
             if not fitting:
-                raise InputError(f"init: none of its {len(initial)} tensors fits {self.plan.model} x{self.plan.scale}")
+                raise InputError(f"init: none of its {len(initial)} tensors fits {self.plan.name} x{self.plan.scale}")
             self.model.load_state_dict({**own, **fitting})
             self.average = {k: v.detach().clone() for k, v in self._state().items()} if self.average else {}
         # Processes differ from here on in what they draw inside the model.
@@ -251,6 +275,12 @@ class _Runner:
             self.step, self.loss, self.out / checkpoint.MODEL, psnr, ssim, time.perf_counter() - began, waited
         )
 
+    def hand_back(self, was: tuple[torch.device | None, bool]) -> None:
+        """Gives a module of the caller's the weights that were saved, its device and its mode."""
+        if isinstance(self.plan.model, nn.Module):
+            self.model.load_state_dict(self.average or self._state())
+            self.model.to(was[0]).train(was[1])
+
     def _mean_loss(self, save: bool) -> float:
         loss = self.world.mean(self.total.clone()) / max(1, self.summed)
         inner = self.patch - 2 * self.plan.recipe.loss_border * self.plan.scale
@@ -267,6 +297,10 @@ class _Runner:
         half = plan.precision != "fp32" and self.step < plan.steps * (1 - recipe.fp32_tail)
         with torch.autocast(device.type, _AUTOCAST.get(plan.precision, torch.bfloat16), enabled=half):
             sr = net(lr)
+        if sr.shape != hr.shape:
+            raise InputError(
+                f"model: expected {plan.name} to make SR {list(hr.shape)} of LR {list(lr.shape)}, got {list(sr.shape)}"
+            )
         b = recipe.loss_border * plan.scale
         inner = (..., slice(b, self.patch - b), slice(b, self.patch - b))
         loss = LOSSES[recipe.loss](sr.float()[inner], hr[inner])
@@ -356,7 +390,7 @@ class _Runner:
 
     def _save_weights(self) -> str:
         plan = self.plan
-        about = {"format": "pt", "model": plan.model, "options": json.dumps(dict(plan.options)), "scale": plan.scale}
+        about = {"format": "pt", "model": plan.name, "options": json.dumps(dict(plan.options)), "scale": plan.scale}
         about |= {"steps": self.step, "seed": plan.seed, "data": self.data_name}
         return checkpoint.save_weights(self.out / checkpoint.MODEL, self.average or self._state(), about)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from srfast.data import hashing
 from srfast.errors import InputError
+from srfast.models.registry import Buildable, describe
 from srfast.runtime.threads import cores
 from srfast.training.recipes import Recipe
 
@@ -24,7 +25,8 @@ class Plan:
     """The plan of a run, without its data.
 
     Args:
-        model: A name of ``srfast.models.names()``.
+        model: A name of ``srfast.models.names()``, or another network that ``srfast.models.create`` takes. A module is
+            trained in place.
         scale: 2, 3 or 4.
         steps: Number of optimiser updates.
         recipe: Loss, optimiser and schedule, with ``batch`` and ``lr_patch``.
@@ -34,7 +36,7 @@ class Plan:
         redraw: Fraction of the regions in a pass, drawn afresh for every pass; see ``Batches``.
     """
 
-    model: str
+    model: Buildable
     scale: int
     steps: int
     recipe: Recipe
@@ -42,6 +44,11 @@ class Plan:
     precision: str = "fp32"
     options: Mapping[str, Any] = field(default_factory=dict)
     redraw: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return describe(self.model).name
 
     def check(self) -> None:
         """Raises InputError for the first setting that is out of range."""
@@ -54,7 +61,7 @@ class Plan:
 
     def settings(self, store: PairStore) -> dict[str, Any]:
         """All settings in one flat dict, as plain values, with the fingerprint of the data."""
-        own = {"model": self.model, "options": dict(self.options), "scale": self.scale, "steps": self.steps}
+        own = {"model": self.name, "options": dict(self.options), "scale": self.scale, "steps": self.steps}
         how = {
             "seed": self.seed,
             "precision": self.precision,

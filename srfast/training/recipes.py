@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from srfast.errors import InputError
+from srfast.models.registry import Description
 from srfast.settings import SWITCH, Kind, Settings, mapping, number, numbers, one_of, setting, whole
 
 _of_recipe = partial(setting, shown="the model's recipe")
@@ -225,11 +226,12 @@ _BY_SCALE: dict[tuple[str, str], dict[int, dict[str, Any]]] = {
 """Fields that differ at x3 and x4, where crops have the papers' sizes."""
 
 
-def recipe(model: str, scale: int = 2, source: str = "default") -> Recipe:
+def recipe(model: str | Description, scale: int = 2, source: str = "default") -> Recipe:
     """The recipe of a model at a scale.
 
     Args:
-        model: A name of ``srfast.models.names()``. A model without an entry gets the defaults of ``Recipe``.
+        model: A name of ``srfast.models.names()``, or its description. A model without an entry gets the defaults of
+            ``Recipe``.
         scale: 2, 3 or 4.
         source: "default", or "paper" for the paper's own optimiser, if the default is another.
 
@@ -238,6 +240,7 @@ def recipe(model: str, scale: int = 2, source: str = "default") -> Recipe:
     """
     if source not in ("default", "paper"):
         raise InputError(f"recipe: expected default or paper, got {source!r}")
+    model = model if isinstance(model, str) else model.name if model.build is None else ""
     table = source if source == "paper" and model in PAPER else "default"
     own = (PAPER if table == "paper" else RECIPES).get(model, Recipe())
     return dataclasses.replace(own, **_BY_SCALE.get((table, model), {}).get(scale, {}))

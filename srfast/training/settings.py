@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from srfast.degradation.settings import degradation
 from srfast.errors import InputError
@@ -28,7 +28,16 @@ from srfast.settings import (
 )
 from srfast.training.recipes import Recipe
 
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+    from srfast.coreset.selection import CoreSet
+    from srfast.scoring.table import ScoreTable
+
 Paths = PathLike | Sequence[PathLike]
+Data: TypeAlias = "Paths | ScoreTable | CoreSet | pyarrow.Table | pandas.DataFrame"
+"""Images and folders of them, or one table: its path or itself."""
 _FILE = path(absolute=True)
 
 

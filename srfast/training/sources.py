@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from srfast.coreset.pairs import Source, read_patches, read_rows, scale_of
+from srfast.data.files import table_files
 from srfast.data.grid import starts
 from srfast.data.images import find_images, image_size
 from srfast.data.lowres import LowRes, check_apart, check_size
@@ -19,7 +21,7 @@ from srfast.training.store import PairStore, Region
 
 
 def open_store(
-    data: Sequence[str | Path],
+    data: Sequence[Any],
     scale: int,
     *,
     color: str,
@@ -37,7 +39,7 @@ def open_store(
     A crop as large as its patch has only one position; ``grow`` lets it move beyond the patch.
 
     Args:
-        data: Image files and folders, or one Parquet file.
+        data: Image files and folders, or one table: its path or itself.
         scale: 2, 3 or 4.
         color: "y" or "rgb".
         patch: Side of a crop in HR pixels.
@@ -60,11 +62,11 @@ def open_store(
     """
     if scale not in (2, 3, 4):
         raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
-    tables = [d for d in data if str(d).endswith(".parquet")]
+    tables = [d for d in data if not isinstance(d, (str, Path)) or table_files(d)]
     if grow < 0 or grow % scale:
         raise InputError(f"grow: expected HR pixels, a multiple of the scale {scale}, got {grow}")
     if tables and len(data) > 1:
-        raise InputError(f"data: expected images or one core-set, got {len(data)} paths with {tables[0]} among them")
+        raise InputError(f"data: expected images or one core-set, got {len(data)} paths with a table among them")
     if tables and tuple(factors) != (1.0,):
         raise InputError("rescale: expected images; a core-set is trained on as it was selected")
     if lr is not None and tuple(factors) != (1.0,):
@@ -89,9 +91,9 @@ def open_store(
     return store, left_out
 
 
-def whole_dataset(data: Sequence[str | Path]) -> int:
+def whole_dataset(data: Sequence[Any]) -> int:
     """The number of patches from which a core-set was selected: one pass over the whole dataset, for matched steps."""
-    if len(data) != 1 or not str(data[0]).endswith(".parquet"):
+    if len(data) != 1 or (isinstance(data[0], (str, Path)) and not table_files(data[0])):
         raise InputError(
             "match_steps: expected `data` to be a core-set, which says how many patches it was selected from"
         )
@@ -100,9 +102,9 @@ def whole_dataset(data: Sequence[str | Path]) -> int:
 
 
 def _coreset_regions(
-    path: str | Path, scale: int, patch: int, grow: int, root: str | Path | None, lr: LowRes | None
+    table: Any, scale: int, patch: int, grow: int, root: str | Path | None, lr: LowRes | None
 ) -> tuple[list[Source], list[Region], np.ndarray | None]:
-    p = read_patches(path, root, lr)
+    p = read_patches(table, root, lr)
     p.check_grid(scale_of(scale, p.meta))
     places, number = p.places()
     columns = zip(number, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)

@@ -21,7 +21,7 @@ from srfast.scoring.defects.thresholds import THRESHOLDS
 from srfast.scoring.pipeline import Images, write_scores
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import ScoreArguments, ScoreSettings
-from srfast.scoring.table import ScoreTable, one_table
+from srfast.scoring.table import ScoreTable, is_rows, names_of, one_table
 from srfast.settings import documented
 from srfast.workflows.settings import AuditArguments
 from srfast.workflows.verdicts import MARKED, WHOLE, Verdict, find_sizes, judge, reject_copies, write_lists
@@ -97,9 +97,9 @@ def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Aud
         RunError: the disk is full.
     """
     asked = AuditArguments.of(options)
-    inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
+    inputs: list[Any] = [images] if isinstance(images, (str, os.PathLike)) or is_rows(images) else list(images)
     folder = Path(output)
-    with output_folder(folder, "audit", inputs, FILES):
+    with output_folder(folder, "audit", [given for given in inputs if not is_rows(given)], FILES):
         table = _columns(inputs, asked)
         root = Path(table.meta["root"])
         verdicts = judge(table)
@@ -119,13 +119,17 @@ def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
     settings = asked.part(ScoreArguments)
     if settings.several_sizes:
         raise InputError("shrink: audit judges images as they are; leave it out")
-    tables = [given for given in inputs if kind_of(given) in ("score table", "core-set") or _parts(given)]
+    tables = [
+        given for given in inputs if is_rows(given) or kind_of(given) in ("score table", "core-set") or _parts(given)
+    ]
     if not tables:
         return _measured(inputs, settings)
-    names = ", ".join(map(os.fspath, tables[:3]))
+    names = ", ".join(names_of(tables[:3]))
     if len(tables) < len(inputs):
-        other = next(given for given in inputs if given not in tables)
-        raise InputError(f"{other}: expected no images beside a score table ({tables[0]}); audit them by themselves")
+        other = next(given for given in inputs if not any(given is table for table in tables))
+        raise InputError(
+            f"{other}: expected no images beside a score table ({names_of(tables)[0]}); audit them by themselves"
+        )
     table = one_table(tables, allow_missing_shards=asked.allow_missing_shards)
     if SHRINK in table.columns:
         raise InputError(f"{names}: expected images at their own size, got scores of several (shrink); name the images")

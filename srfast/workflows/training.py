@@ -15,11 +15,12 @@ from srfast.degradation.plan import Degradation, Draws
 from srfast.evaluation.evaluator import evaluate
 from srfast.models import registry as models
 from srfast.models.loading import initial_weights
+from srfast.models.registry import Buildable
 from srfast.settings import documented
 from srfast.training import arguments, checkpoint, host, loop
 from srfast.training.loop import TrainResult
 from srfast.training.plan import steps_for_epochs
-from srfast.training.settings import Paths, TrainArguments
+from srfast.training.settings import Data, TrainArguments
 from srfast.training.sources import open_store, whole_dataset
 
 P = ParamSpec("P")
@@ -30,8 +31,8 @@ class _Train(Protocol[P]):
 
     def __call__(
         self,
-        model: str | None = None,
-        data: Paths | None = None,
+        model: Buildable | os.PathLike[str] | None = None,
+        data: Data | None = None,
         output: str | os.PathLike[str] | None = None,
         *args: P.args,
         **kwargs: P.kwargs,
@@ -44,8 +45,8 @@ def _typed(settings: Callable[P, TrainArguments]) -> Callable[[Callable[..., Tra
 
 @_typed(TrainArguments)
 def train(
-    model: str | None = None,
-    data: Paths | None = None,
+    model: Buildable | os.PathLike[str] | None = None,
+    data: Data | None = None,
     output: str | os.PathLike[str] | None = None,
     *,
     resume: bool = False,
@@ -56,8 +57,12 @@ def train(
     """Trains a model, as ``srfast train`` does.
 
     Args:
-        model: A name of ``srfast.models.names()``. With ``resume``, None takes the run's.
-        data: Images and folders of them, or one core-set or score table. With ``resume``, None takes the run's.
+        model: A name of ``srfast.models.names()``, FILE.py:NAME, or a class or function that takes the scale and
+            returns a module. Or a module, which is trained in place: it starts with its weights and ends with those of
+            model.safetensors. Or a file of weights or the folder of a training, with whose weights a training of the
+            same network starts. With ``resume``, None takes the run's; what is only in memory is passed again.
+        data: Images and folders of them, or one core-set or score table: its path, a folder of its parts, or itself.
+            With ``resume``, None takes the run's.
         output: Folder of the run, for last.pt, model.safetensors, log.csv and run.json, which holds these arguments.
         **options: settings
 
@@ -108,7 +113,7 @@ def train(
 
     initial = None
     if s.init and not (resume and (a.output / checkpoint.LAST).exists()):
-        initial = initial_weights(str(s.init), plan.model, s.scale, dict(s.model_options))
+        initial = initial_weights(str(s.init), plan.name, s.scale, dict(s.model_options))
     return loop.train(
         plan,
         store,
@@ -122,8 +127,8 @@ def train(
         device=s.device,
         threads=threads,
         quiet=quiet,
-        inputs=[Path(p) for p in [*a.data, *([s.init] if s.init else [])]],
-        data_name=", ".join(os.path.basename(p) for p in a.data),
+        inputs=[Path(p) for p in [*(d for d in a.data if isinstance(d, str)), *([s.init] if s.init else [])]],
+        data_name=", ".join(os.path.basename(d) if isinstance(d, str) else type(d).__name__ for d in a.data),
         settings=a.recorded(plan.steps),
     )
 

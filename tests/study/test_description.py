@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,18 @@ from srfast.errors import InputError
 from srfast.study.cells import cells, serves
 from srfast.study.description import read_study
 
+ARMS = """
+[[arm]]
+name = "des"
+keep = [1.0, 0.5]
+budget = ["epochs", "updates"]
+[[arm]]
+name = "rs2"
+method = "random"
+redraw = "pass"
+keep = 0.5
+"""
+NET = "def Net(scale): pass"
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
 
 
@@ -21,6 +34,41 @@ def test_paths_are_relative_to_the_file(write_study: Callable[..., Path]) -> Non
     study = read_study(path)
     assert study.train == (str(path.parent / "photos"),)
     assert study.test == {"photos": str(path.parent / "photos" / "sub")}
+
+
+def test_an_arm_without_keep_keeps_all_and_the_error_has_a_whole_study(
+    write_study: Callable[..., Path], photo_folder: Path, tmp_path: Path
+) -> None:
+    arms = '[[arm]]\nname = "all"\n[[arm]]\nname = "half"\nkeep_loss = 0.5\nbudget = "updates"'
+    assert [(a.keep, a.of_loss) for a in read_study(write_study(arms=arms)).arms] == [((1.0,), False), ((0.5,), True)]
+    path = tmp_path / "short.toml"
+    path.write_text('title = "nothing else"')
+    with pytest.raises(InputError, match=r"two lines make a study: training = .* and arm = ") as refused:
+        read_study(path, images=[photo_folder])
+    first, second = re.search(r"study: (.*}) and (arm = .*])\)", str(refused.value)).groups()  # type: ignore[union-attr]
+    path.write_text(f"{first}\n{second}\n")
+    assert [(a.name, a.keep) for a in read_study(path, images=[photo_folder]).arms] == [
+        ("all", (1.0,)),
+        ("half", (0.5,)),
+    ]
+
+
+def test_models_of_the_users_are_those_of_a_file_beside_the_study(
+    write_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "my.py").write_text(NET)
+    (tmp_path / "other.py").write_text(NET)
+    path = write_study(arms=ARMS + 'models = ["my.py:Net"]\n')
+    path.write_text(path.read_text().replace('["fsrcnn"]', '["fsrcnn", "my.py:Net"]'))
+    study = read_study(path)
+    assert (study.models, study.arms[-1].models) == (("fsrcnn", "Net"), ("Net",))
+    assert (study.network("Net"), study.network("fsrcnn")) == (f"{tmp_path.resolve()}/my.py:Net", "fsrcnn")
+    assert {cell.name for cell in cells(study) if cell.model == "Net"} == {
+        "Net-des-k100-u12-s0", "Net-des-k50-u6-s0", "Net-des-k50-u12-s0", "Net-rs2-k50-u6-s0",
+    }  # fmt: skip
+    path.write_text(path.read_text().replace('"fsrcnn", "my.py:Net"', '"my.py:Net", "other.py:Net"'))
+    with pytest.raises(InputError, match=r"expected models of different names.*got 'Net' twice"):
+        read_study(path)
 
 
 def test_images_of_the_user_take_the_place_of_all_data(write_study: Callable[..., Path], tmp_path: Path) -> None:
@@ -51,7 +99,6 @@ def test_images_of_the_user_take_the_place_of_all_data(write_study: Callable[...
         ("keep = 0.5", "keep = 1.5", "keep: expected a fraction with 0 < keep <= 1, or a list of these, got 1.5"),
         ("keep = 0.5", "keep_loss = 1.5", "keep_loss: expected a fraction .*, or a list of these, got 1.5"),
         ("keep = 0.5", "keep = 0.5\nkeep_loss = 0.5", "arm 'rs2'.keep: expected either keep or keep_loss"),
-        ("keep = 0.5", "", "arm 'rs2'.keep: expected either keep or keep_loss"),
         ("keep = 0.5", "keep_loss = 0.5", "arm 'rs2'.budget: expected 'updates' or fractions"),
         ("keep = 0.5", "keep_loss = 0.5\nbudget = 0.5", "arm 'rs2'.keep_loss: cannot be combined with redraw"),
         ('method = "random"', 'method = "loss"', "arm 'rs2'.redraw: expected only method = 'random' with 'pass'"),

@@ -19,6 +19,8 @@ done = srfast.prune("photos/", "out/", patch=48, keep=0.4)
 print(done.report, srfast.train("fsrcnn", "out/coreset.parquet", "run/", steps=100).psnr)
 srfast.write_report(table, coreset, "report.html")
 srfast.export(coreset, "pairs/", to="folder")
+print(srfast.train(model, coreset, "run2/", steps=1).step, srfast.train(type(model), table, "run3/", steps=1).step)
+print(srfast.compare({"a": result, "b": [result, result]}).rows)
 
 srfast.score("p", mode="dens")  # type: ignore[arg-type]
 srfast.score("p", backend="tpu")  # type: ignore[arg-type]
