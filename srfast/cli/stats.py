@@ -31,7 +31,7 @@ def command(scores: tuple[str, ...], images: int, allow_missing_shards: bool, as
     from srfast.scoring.table import one_table
 
     table = one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards)
-    found = stats(table)
+    found = stats(table, allow_missing_shards=allow_missing_shards)
     if "rank" not in table.columns:
         from srfast.workflows.recommendation import recommend
 

@@ -69,7 +69,7 @@ def recommend(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.P
     Raises:
         InputError: there are no rows, or ``srfast.stats`` would refuse the scores.
     """
-    table = one_table(scores)
+    table = scores if isinstance(scores, Rows) else one_table(scores)
     judged = known_defects(table.columns)
     found = statistics(table, marked(table, judged, None), judged)
     return decide(found, {"clean": True} if judged and not found.overruled else {})
