@@ -1,17 +1,20 @@
 """How alike two ways of scoring rank the patches of a folder: ``python -m experiments.agreement IMAGES``.
 
-Prints Markdown: dense against patch mode, ``--precision fast`` against fp32, and the scores that need no network.
+Prints Markdown: dense against patch mode, ``--precision fast`` against fp32, and the scores that need no network. With
+``--scorer FILE`` it prints instead how the shipped weights rank against those of a file, such as older ones.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
 import srfast
 from srfast import ScoreTable
+from srfast.data.images import read_rgb
 from srfast.scoring.settings import Scale
 
 KEEP = (0.25, 0.5, 0.75)
@@ -48,7 +51,39 @@ def header(title: str) -> str:
     return f"\n### {title}\n\n| | patches | Spearman | 25 % | 50 % | 75 % | refined |\n|---|---|---|---|---|---|---|"
 
 
-def main(images: str) -> None:
+def flat_black(table: ScoreTable, images: str, mask: np.ndarray) -> int:
+    """How many patches of a mask have one colour, of at most 3 in R, G and B."""
+    rows = np.flatnonzero(mask & (table.column("sobel") == 0))
+    names = table.table.column("image").take(rows).to_pylist()
+    x, y = table.column("x")[rows], table.column("y")[rows]
+    corner = {name: read_rgb(str(Path(images) / name))[::8, ::8] for name in set(names)}
+    return sum(int(corner[n][j // 8, i // 8].max() <= 3) for n, i, j in zip(names, x, y, strict=True))
+
+
+def against(images: str, scorer: str) -> None:
+    """Prints the shipped weights against those of a file: x2, 96 px patches, dense."""
+    options: Any = {"scale": 2, "patch": 96, "mode": "dense"}
+    now, then = srfast.score(images, **options), srfast.score(images, scorer=scorer, **options)
+    losses = [t.column("loss").astype(np.float64) for t in (now, then)]
+    tenths, quarters = ([kept(v, keep) for v in losses] for keep in (0.1, 0.25))
+    print("| images | patches | Spearman | the same tenth | the same half |")
+    print("|---|---|---|---|---|")
+    same = [(kept(losses[0], k) & kept(losses[1], k)).sum() / kept(losses[0], k).sum() for k in (0.1, 0.5)]
+    name = Path(images).name
+    print(f"| {name} | {len(now):,} | {spearman(*losses):.4f} | {same[0]:.3f} | {same[1]:.3f} |\n")
+    print("| images, weights | flat black in the hardest tenth | over twice bicubic's loss | hardest quarter's share |")
+    print("|---|---|---|---|")
+    for label, table, loss, tenth, quarter in zip(
+        ("shipped", scorer), (now, then), losses, tenths, quarters, strict=True
+    ):
+        black, worse = flat_black(table, images, tenth), int((loss > 2 * table.column("bicubic")).sum())
+        print(
+            f"| {name}, {label} | {black:,} of {tenth.sum():,} | {worse:,} | {loss[quarter].sum() / loss.sum():.3f} |"
+        )
+
+
+def ways(images: str) -> None:
+    """Prints the ways to score against each other."""
     print(header("Dense against patch mode"))
     tables: dict[Scale, ScoreTable] = {}
     for scale in get_args(Scale):
@@ -69,5 +104,16 @@ def main(images: str) -> None:
             print(row(f"x{scale}, {column}", table.column("loss"), table.column(column)), flush=True)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.agreement", description="How alike scores rank patches.")
+    parser.add_argument("images", help="folder of images")
+    parser.add_argument("--scorer", metavar="FILE", help="weights to compare the shipped ones with, at x2")
+    a = parser.parse_args()
+    if a.scorer:
+        against(a.images, a.scorer)
+    else:
+        ways(a.images)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

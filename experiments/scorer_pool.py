@@ -1,0 +1,91 @@
+"""What the shipped SRCNN is trained on beside photographs as they are: flat tones, ramps, night and clipped light.
+
+Photographs hold hardly any pure black or white, and a network that never saw them takes them for hard. ``python -m
+experiments.scorer_pool SOURCE ... --out DIR`` writes, from nothing but the names and pixels of the photographs:
+
+* ``stairs``: every grey from 0 to 255, in steps of 1 that are 6 to 20 pixels wide, with much of black and white
+* ``black``, ``white``: one tone each, in several copies: the two ends of the range are the tones that occur most
+* ``ramp``: smooth gradients between two greys at any angle, rounded to 8 bits
+* ``night``: a photograph times 0.08 to 0.4, from which a part falls below black
+* ``clipped``: a photograph times 1.5 to 3, of which a part is above white
+
+``--plain N`` writes the first three kinds N times, so that a training sees them more often.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from experiments.degrade import of_name
+from srfast.data.images import find_images, read_rgb
+
+SIDE = 192
+FLATS = 4
+WIDTHS = range(6, 21, 2)
+RAMPS = 16
+EVERY = 8
+"""One of this many photographs is darkened, and another is clipped."""
+
+
+def stairs(width: int) -> np.ndarray:
+    """uint8 [SIDE, w]: greys 0..255, each ``width`` pixels wide, and ``SIDE`` pixels of black and of white."""
+    line = np.repeat(np.arange(256, dtype=np.uint8), width)
+    ends = [np.full(SIDE, grey, np.uint8) for grey in (0, 255)]
+    return np.tile(np.concatenate([ends[0], line, ends[1]]), (SIDE, 1))
+
+
+def ramp(rng: np.random.Generator) -> np.ndarray:
+    """uint8 [SIDE, SIDE]: a plane between two greys."""
+    low, high = rng.uniform(0, 255, 2)
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[:SIDE, :SIDE] / (SIDE - 1) - 0.5
+    along = (x * np.cos(angle) + y * np.sin(angle)) / np.sqrt(2) + 0.5
+    return np.clip(np.rint(low + (high - low) * along), 0, 255).astype(np.uint8)
+
+
+def night(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A darkened photograph, uint8 of the same shape; at most 8 grey levels are lost below black."""
+    return _bytes(image * rng.uniform(0.08, 0.4) - rng.uniform(0, 8))
+
+
+def clipped(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An overexposed photograph, uint8 of the same shape."""
+    return _bytes(image * rng.uniform(1.5, 3))
+
+
+def _bytes(image: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def write(sources: list[str], out: Path, plain: int = 1) -> int:
+    """Writes the images into a folder that must not be there; returns how many there are."""
+    made = {f"stairs_{w}_{k}": stairs(w) for w in WIDTHS for k in range(plain)}
+    for i in range(FLATS * plain):
+        made |= {f"{name}_{i}": np.full((SIDE, SIDE), grey, np.uint8) for name, grey in (("black", 0), ("white", 255))}
+    made |= {f"ramp_{i:02}": ramp(of_name(f"ramp {i}")) for i in range(RAMPS * plain)}
+    for i, file in enumerate(find_images(sources)):
+        for k, change in ((0, night), (EVERY // 2, clipped)):
+            if i % EVERY == k:
+                stem = Path(file.path).stem
+                made[f"{change.__name__}_{stem}"] = change(read_rgb(file.path), of_name(f"{change.__name__} {stem}"))
+    out.mkdir(parents=True)
+    for name, image in made.items():
+        Image.fromarray(image).save(out / f"{name}.png", compress_level=1)
+    return len(made)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m experiments.scorer_pool", description=__doc__.partition("\n")[0])
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="folders of photographs")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--plain", type=int, default=1, metavar="N", help="times that plain images are written")
+    a = parser.parse_args()
+    print(f"{write(a.sources, a.out, a.plain)} images in {a.out}")
+
+
+if __name__ == "__main__":
+    main()
