@@ -4,7 +4,8 @@ LIST is a committed text file with a line ``sha256 package`` for each picture. T
 these pictures are written to DIR as ``package_digest.suffix``; a picture that is missing ends the command. With
 ``--draw PACKAGE=MOST ...`` LIST is written first: of each package at most so many PNG and JPEG files with an area of
 256 x 256 pixels and sides of 128 pixels at least, in the order of their digests, which is a fixed draw without a look
-at them. Their licences are those of the packages.
+at them. With ``--held-out DIR`` a tenth of the pictures, those whose digest divides by ten, are written there instead,
+as a test set. Their licences are those of the packages.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ def main() -> None:
     )
     parser.add_argument("list", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--held-out", type=Path, metavar="DIR", help="write a tenth of the pictures there instead")
     parser.add_argument("--draw", nargs="+", metavar="PACKAGE=MOST", default=[], help="write LIST first")
     a = parser.parse_args()
     most = {name: int(n) for name, n in (d.split("=") for d in a.draw)}
@@ -84,7 +86,11 @@ def main() -> None:
         if most:
             lines = [f"{digest} {package}\n" for digest, package in draw(found, most)]
             a.list.write_text(f"# Drawn with: --draw {' '.join(a.draw)}\n" + "".join(lines))
-        write(read(a.list), found, a.out)
+        rows = read(a.list)
+        apart = {row for row in rows if a.held_out and int(row[0], 16) % 10 == 0}
+        write([row for row in rows if row not in apart], found, a.out)
+        if apart:
+            write(sorted(apart), found, a.held_out)
     print(f"{len(list(a.out.iterdir()))} pictures in {a.out}")
 
 
