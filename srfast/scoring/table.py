@@ -45,6 +45,8 @@ FARTHEST = 1 << 30
 """Largest coordinate in pixels: no image that is read is as large, and the sum of two fits into 32 bits."""
 ROW_GROUP = 1 << 18
 """Rows of a row group; the number is fixed, so that a table's bytes do not depend on how it was produced."""
+TOGETHER = 512
+"""Tables that are put into one before more are taken: one of few rows takes kilobytes."""
 CHECKED = {"compression": "zstd", "write_page_checksum": True}
 """Options by which every table is written, with a CRC-32 of every page, which reading verifies."""
 
@@ -198,17 +200,21 @@ def write_parquet(
     kind = provenance.kind_of_table(meta)
     with output_file(path, kind, inputs, aside) as temporary, Writer(temporary, schema, **CHECKED) as writer:
         pending: list[pa.Table] = []
+        fresh: list[pa.Table] = []
         rows = 0
         for table in tables:
-            pending.append(table.replace_schema_metadata(None))
+            fresh.append(table.replace_schema_metadata(None))
             rows += table.num_rows
+            if len(fresh) == TOGETHER or rows >= ROW_GROUP:
+                pending.append(fresh[0] if len(fresh) == 1 else pa.concat_tables(fresh).combine_chunks())
+                fresh = []
             while rows >= ROW_GROUP:
                 joined = pa.concat_tables(pending)
                 _write_group(writer, joined.slice(0, ROW_GROUP), schema)
                 pending = [joined.slice(ROW_GROUP)]
                 rows -= ROW_GROUP
         if rows:
-            _write_group(writer, pa.concat_tables(pending), schema)
+            _write_group(writer, pa.concat_tables([*pending, *fresh]), schema)
 
 
 def _write_group(writer: Writer, table: pa.Table, schema: pa.Schema) -> None:
