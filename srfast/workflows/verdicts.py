@@ -183,10 +183,11 @@ def reject_copies(verdicts: dict[str, Verdict], root: Path, against: Sequence[An
 
 def list_of(verdicts: Mapping[str, Verdict], table: ScoreTable) -> list[list[Any]]:
     """The rows of a list of rejects, the columns first."""
-    several = any(v.out for v in verdicts.values())  # a size of an image by itself takes a sixth column
-    found: list[list[Any]] = [[*HEADER, "shrink"] if several else [*HEADER]]
     places = [table.column(n) for n in ("x", "y", "size")]
     sizes, at = sizes_of(table.table, table.meta)
+    # A size of an image, or a patch at one of several, takes a sixth column.
+    several = len(sizes) > 1 and any(v.taken and (v.out or v.patches) for v in verdicts.values())
+    found: list[list[Any]] = [[*HEADER, "shrink"] if several else [*HEADER]]
     for v in verdicts.values():
         if not v.taken:
             found.append([v.image, "", "", "", ";".join(v.reasons), *[""] * several])

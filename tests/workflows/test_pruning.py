@@ -13,10 +13,12 @@ import pytest
 from PIL import Image, ImageFilter
 
 import srfast
+from srfast.coreset.rejects import marked
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
 from srfast.workflows.pool_statistics import Statistics, statistics
 from srfast.workflows.recommendation import FEW, KEEP_LOSS, decide
+from srfast.workflows.verdicts import judge, write_lists
 
 OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic"}
 
@@ -106,6 +108,21 @@ def test_prune_decides_and_follows(pool: Path, tmp_path: Path) -> None:
     advised = srfast.recommend(table)
     assert advised.left_out.figures["reasons"] == {"noise": 1}
     assert srfast.select(table, **advised.selection).meta["selection"]["shares"]["loss"] >= KEEP_LOSS
+
+
+def test_a_patch_is_listed_at_its_size_alone(pool: Path, tmp_path: Path) -> None:
+    """At one place several sizes have a patch; the list left out all of them."""
+    table = srfast.score(pool, mode="dense", defects=True, shrink="auto", **OPTIONS)
+    rows = table.table.to_pylist()
+    place = {(r["image"], r["x"], r["y"]): i for i, r in enumerate(rows) if r["shrink"] == 0.5}
+    row = next(i for i, r in enumerate(rows) if r["shrink"] == 0.75 and (r["image"], r["x"], r["y"]) in place)
+    verdicts = judge(table)
+    verdict = verdicts[rows[row]["image"]]
+    for one in verdicts.values():
+        one.verdict, one.out, one.patches, one.size = "keep", {}, {}, "1"
+    verdict.patches = {"overlay": [row]}
+    listed = write_lists(tmp_path, verdicts, table)
+    assert np.flatnonzero(marked(table, False, listed)["overlay"]).tolist() == [row]
 
 
 def test_what_is_given_overrides_its_part(pool: Path, tmp_path: Path) -> None:
