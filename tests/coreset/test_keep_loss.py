@@ -1,4 +1,4 @@
-"""``keep_loss`` against a plain loop with ``math.fsum``, by every engine; its rules, and what it refuses."""
+"""``keep_loss`` against a plain loop with ``math.fsum``, by every reader; its rules, and what it refuses."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import srfast
+from srfast.coreset import selection
 from srfast.coreset.counting import exact_sum, first_holding
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError
@@ -66,7 +67,7 @@ def plain(table: ScoreTable, share: float, method: str, order: str, drop: float,
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_same_rows_by_every_engine(seed: int, tmp_path: Path) -> None:
+def test_same_rows_by_every_reader(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = table_of(losses(seed), images=4, seed=seed)
     table.write(tmp_path / "scores.parquet")
     rng = np.random.default_rng(seed)
@@ -78,8 +79,9 @@ def test_same_rows_by_every_engine(seed: int, tmp_path: Path) -> None:
         "max_per_image": rng.choice([None, 9]),
     }
     expected = plain(table, share, *asked.values())
-    for engine in ("memory", "duckdb"):
-        core = srfast.select(tmp_path / "scores.parquet", keep_loss=share, engine=engine, **asked)
+    for small in (0, selection.SMALL):  # read by column, and as a whole
+        monkeypatch.setattr(selection, "SMALL", small)
+        core = srfast.select(tmp_path / "scores.parquet", keep_loss=share, **asked)
         assert sorted((core["x"] // 60).tolist()) == expected
         shares = core.meta["selection"]["shares"]
         assert shares["patches"] == len(core) / len(table)
@@ -144,14 +146,15 @@ def test_what_is_refused(asked: dict[str, Any], names: str) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("engine", ["memory", "duckdb"])
+@pytest.mark.parametrize("small", [0, selection.SMALL])
 @pytest.mark.parametrize("loss", [[0, 0, 0], [3, -1, 2], [1, math.nan, 2]], ids=["zero", "negative", "nan"])
-def test_losses_without_a_sum(loss: list[float], engine: Any, tmp_path: Path) -> None:
+def test_losses_without_a_sum(loss: list[float], small: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "SMALL", small)
     table_of(loss).write(tmp_path / "s.parquet")
     with pytest.raises(InputError):
-        srfast.select(tmp_path / "s.parquet", keep_loss=0.5, engine=engine)
+        srfast.select(tmp_path / "s.parquet", keep_loss=0.5)
     if not math.isnan(loss[1]):
-        assert len(srfast.select(tmp_path / "s.parquet", keep=0.5, engine=engine)) == 2
+        assert len(srfast.select(tmp_path / "s.parquet", keep=0.5)) == 2
 
 
 def test_a_method_declares_that_it_counts() -> None:

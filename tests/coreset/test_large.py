@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import srfast
+from srfast.coreset import selection
 from srfast.coreset.selection import write_selection
 from srfast.coreset.settings import SelectArguments
 from srfast.errors import InputError
@@ -48,6 +49,11 @@ def random_table(seed: int, images: range, per_image: int = 211, **extra: Any) -
     for name, values in extra.items():
         table = table.append_column(name, values(n))
     return ScoreTable(table, dict(META))
+
+
+@pytest.fixture(autouse=True)
+def _by_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "SMALL", 0)
 
 
 @pytest.fixture(scope="module")

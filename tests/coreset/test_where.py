@@ -111,7 +111,7 @@ def test_a_column_with_holes_sorts_what_has_none(
             select(tmp_path / "s.parquet", keep=0.5, method=method, where="x > 0", engine=engine)
 
 
-def test_columns_of_any_name_and_type(make_table: MakeTable, tmp_path: Path) -> None:
+def test_columns_of_any_name_and_type(make_table: MakeTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names that a query has too, types that DuckDB does not read, and numbers whose difference is no number."""
     names = [
         "file_row_number",
@@ -132,6 +132,7 @@ def test_columns_of_any_name_and_type(make_table: MakeTable, tmp_path: Path) -> 
     joined = srfast.join(table, other, on="image,x,y")
     joined.write(tmp_path / "s.parquet")
     raw = table.with_rows(table.table.append_column("half", half).append_column("words", words))
+    monkeypatch.setattr("srfast.coreset.selection.SMALL", 0)
     for scores in (tmp_path / "s.parquet", joined, raw):
         for name in names:
             quoted = '"' + name.replace('"', '""') + '"'
