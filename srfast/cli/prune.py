@@ -36,8 +36,8 @@ GROUPS = {
 def command(ctx: click.Context, /, images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Decide which patches of IMAGES (files and folders) are worth training on, and say why.
 
-    Spoilt images and copies are left out, each image is taken at the size where it is sharp, and the hardest patches
-    are kept that hold a fixed share of the error. Every option overrides its part of the decision.
+    Degraded images and copies are left out, each image is taken at the sizes where it is sharp, and the hardest
+    patches are kept that hold a fixed share of the error. Every option overrides its part of the decision.
 
     The command writes OUTPUT/scores.parquet, coreset.parquet and report.html, and audit.html, images.csv and
     rejects.csv to look at what is left out. When it is run again, it uses the scores that are already there.

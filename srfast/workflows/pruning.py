@@ -80,8 +80,8 @@ def _typed(settings: Callable[P, PruneArguments]) -> Callable[[Callable[..., Pru
 def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pruned:
     """Decides what of a set of images is worth training on, and writes it, as ``srfast prune`` does.
 
-    Images with defects, copies and, with ``against``, test images are left out; each image is taken at the size that
-    its own measures choose; the hardest patches are kept that hold a fixed share of the error
+    Images with defects, copies and, with ``against``, test images are left out; each image is taken at the sizes
+    at which it is sharp; the hardest patches are kept that hold a fixed share of the error
     (``srfast.recommend``). Every argument that is given overrides its part of the decision.
 
     Args:

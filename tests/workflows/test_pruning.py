@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image, ImageFilter
 import srfast
 from srfast.coreset.rejects import marked
 from srfast.errors import InputError
+from srfast.report.decision import KNOWN
 from srfast.scoring.table import ScoreTable
 from srfast.workflows.pool_statistics import Statistics, statistics
 from srfast.workflows.recommendation import FEW, KEEP_LOSS, decide
@@ -263,3 +265,15 @@ def test_the_decision_heads_the_page(photographs: dict[str, np.ndarray], tmp_pat
         done.coreset.meta["decision"] = decision
         page = srfast.write_report(table, done.coreset, tmp_path / "page.html")
         assert ('<section id="decision">' in page.read_text()) == (not isinstance(decision, str) and len(decision) == 3)
+
+
+def test_what_is_said_of_pools_like_this_one_is_in_the_results() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    if not docs.is_dir():
+        pytest.skip("the documentation is not in this tree")
+    results = "".join(p.read_text(encoding="utf-8") for p in [*docs.glob("*.md"), *docs.glob("results/*.md")])
+    numbers = set(re.findall(r"[-+]?\d+\.\d+", results))
+    for sentence in KNOWN.values():
+        low, high = re.findall(r"\[(-?[\d.]+), ([\d.]+)\]", sentence)[0]
+        found = [n for n in numbers if f"{float(n):.2f}" in (low, high)]
+        assert {f"{float(n):.2f}" for n in found} >= {low, high}, sentence
