@@ -236,6 +236,17 @@ def one_of(*choices: Any) -> Kind:
     return Kind(listed, plain, "whole" if isinstance(choices[0], int) else "text", choices)
 
 
+def _scale(value: Any) -> int:
+    if isinstance(value, (bool, str, bytes)) or getattr(value, "ndim", False) or value not in SCALES:
+        raise ValueError
+    return int(value)
+
+
+SCALES = (2, 3, 4)
+SCALE = Kind("2, 3 or 4", _scale, "whole", SCALES)
+"""A scale, also as a float or a number of NumPy, where functions take it."""
+
+
 def whole(least: int = 0, most: int | None = None) -> Kind:
     """Takes a whole number of at least ``least``, and of at most ``most`` if it is given."""
 

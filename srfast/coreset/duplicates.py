@@ -27,6 +27,7 @@ from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows, coded
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, check_scored, one_table
+from srfast.settings import fraction
 
 log = logging.getLogger(__name__)
 ALIKE = 0.93
@@ -136,8 +137,7 @@ def find_duplicates(
             cannot be read or has changed.
         RunError: faiss is not installed.
     """
-    if isinstance(alike, bool) or not isinstance(alike, (int, float)) or not 0 < alike <= 1:
-        raise InputError(f"alike: expected a concordance with 0 < alike <= 1, got {alike!r}")
+    fraction("alike", zero=False, one=True).check("alike", alike)
     check_scored("scores", scores.meta)
     taken = [c for c in COLUMNS if c in scores.table.column_names]
     if taken:

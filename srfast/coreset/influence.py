@@ -26,6 +26,7 @@ from srfast.scoring.pipeline import score
 from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, check_scored, one_table
+from srfast.settings import whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,8 +97,7 @@ def influence(
             "scores: expected LR images made by srfast, got a table of given LR images, which the target does not have"
         )
     probes = PROBES if probes is None else probes
-    if isinstance(probes, bool) or not isinstance(probes, int) or not 10 <= probes <= 8000:
-        raise InputError(f"probes: expected a whole number from 10 to 8000, got {probes!r}")
+    whole(10, 8000).check("probes", probes)
     if damping is not None and not (isinstance(damping, (int, float)) and 0 < damping < math.inf):
         raise InputError(f"damping: expected a number above 0, got {damping!r}")
     try:

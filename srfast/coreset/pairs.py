@@ -34,7 +34,12 @@ from srfast.runtime.progress import Progress, shown
 from srfast.runtime.threads import cores
 from srfast.scoring.scored import ScoredImages, check_inside
 from srfast.scoring.shards import checked_shards
+<<<<<<< HEAD
 from srfast.scoring.table import check_paths, check_places, rows_of
+=======
+from srfast.scoring.table import SCHEMA, check_paths, check_places, read_parquet
+from srfast.settings import SCALE, SCALES
+>>>>>>> 2be5c8d (A scale, a share and a whole number are checked by one kind each)
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -154,10 +159,9 @@ def scale_of(asked: int | None, meta: dict[str, Any]) -> int:
         InputError: the scale is not 2, 3 or 4.
     """
     own = meta.get("scale")
-    known = own in (2, 3, 4) and not isinstance(own, bool)
+    known = own in SCALES and not isinstance(own, bool)
     scale = asked if asked is not None else own if known else 2
-    if isinstance(scale, bool) or scale not in (2, 3, 4):
-        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    scale = SCALE.check("scale", scale)
     if known and scale != own:
         log.warning("scale: pairs are made at x%d, but the patches were scored at x%d", scale, own)
     return int(scale)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from srfast.errors import InputError
+from srfast.settings import SCALE
 
 
 def check_grid(scale: int, patch: int, stride: int) -> None:
@@ -15,8 +16,7 @@ def check_grid(scale: int, patch: int, stride: int) -> None:
     Raises:
         InputError: the scale is not 2, 3 or 4, or patch or stride is not a positive multiple of it.
     """
-    if isinstance(scale, bool) or scale not in (2, 3, 4):
-        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    SCALE.check("scale", scale)
     for name, value in (("patch", patch), ("stride", stride)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise InputError(f"{name}: expected an integer, got {value!r}")

@@ -17,6 +17,7 @@ import numpy as np
 
 from srfast.errors import InputError
 from srfast.ops.color import to_y
+from srfast.settings import whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -166,8 +167,7 @@ def _planes(sr: np.ndarray, hr: np.ndarray, shave: int, protocol: str) -> tuple[
             raise InputError(f"{name}: expected [H, W, 3] or [H, W], got shape {list(image.shape)}")
     if sr.shape != hr.shape:
         raise InputError(f"sr: expected the shape of hr, {list(hr.shape)}, got {list(sr.shape)}")
-    if isinstance(shave, bool) or not isinstance(shave, (int, np.integer)) or shave < 0:
-        raise InputError(f"shave: expected a non-negative integer, got {shave!r}")
+    whole().check("shave", shave)
     h, w = hr.shape[:2]
     if 2 * shave >= min(h, w):
         raise InputError(f"shave: expected less than half of the {w} x {h} image, got {shave}")

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from srfast.degradation.settings import LARGEST_SEED, degradation
 from srfast.errors import InputError
 from srfast.ops.device import Device, device
-from srfast.settings import Kind, PathLike, Settings, lr_template, one_of, path, setting, whole
+from srfast.settings import SCALE, Kind, PathLike, Settings, lr_template, one_of, path, setting, whole
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-def _scale(value: Any) -> int:
-    """Takes 2, 3 or 4, also as a float."""
-    if isinstance(value, (bool, str, bytes)) or value not in (2, 3, 4):
-        raise ValueError
-    return int(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +22,7 @@ class EvaluateSettings(Settings):
     scale: Literal[2, 3, 4] | None = setting(
         None,
         "Super-resolution factor: 2, 3 or 4.",
-        Kind("2, 3 or 4", _scale, "whole"),
+        SCALE,
         shown="the model's, or 2 if the model does not tell",
     )
     protocol: Literal["classic", "rgb"] | None = setting(

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from srfast.degradation.settings import LARGEST_SEED, degradation
 from srfast.errors import InputError
 from srfast.runtime.progress import Progress
-from srfast.settings import SWITCH, Kind, PathLike, Settings, images_root, one_of, path, setting, whole
+from srfast.settings import SCALES, SWITCH, Kind, PathLike, Settings, images_root, one_of, path, setting, whole
 
 Target = Literal["folder", "basicsr", "lmdb", "hf", "webdataset", "list"]
 Encoding = Literal["png", "webp"]
@@ -43,7 +43,7 @@ class ExportSettings(Settings):
         None,
         "Super-resolution factor: the side of an HR patch over that of its LR patch. It must divide the side and the "
         "positions of the patches.",
-        one_of(2, 3, 4),
+        one_of(*SCALES),
         shown="that of the scores",
     )
     lr: bool = setting(

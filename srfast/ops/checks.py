@@ -9,13 +9,12 @@ import numpy as np
 
 from srfast.errors import InputError
 from srfast.ops.native import BOUNDARIES
+from srfast.settings import SCALE
 
 
 def check_scale(scale: int) -> int:
     """Returns a scale as an int: 2, 3 or 4, also if given as a float."""
-    if isinstance(scale, (bool, str, bytes)) or np.ndim(scale) or scale not in (2, 3, 4):
-        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
-    return int(scale)
+    return int(SCALE.check("scale", scale))
 
 
 def check_factor(scale: float) -> float:

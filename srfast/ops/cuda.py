@@ -14,6 +14,7 @@ from torch import Tensor
 from srfast.errors import InputError
 from srfast.ops import native, reference
 from srfast.ops.cpu import LIBRARY
+from srfast.settings import SCALE
 
 # csrc/core/api.h and csrc/cuda/launch.h
 ELEMENT_TYPES = {torch.uint8: 0, torch.float32: 1, torch.float16: 3, torch.bfloat16: 4}
@@ -92,8 +93,7 @@ def _check(
         raise TypeError(f"patches: expected uint8, got {pixels.dtype}")
     if channels not in (1, 3):
         raise InputError(f"patches: expected 1 or 3 channels, got {channels}")
-    if scale not in (2, 3, 4):
-        raise InputError(f"scale: expected 2, 3 or 4, got {scale}")
+    SCALE.check("scale", scale)
     if height < 1 or width < 1 or height % scale or width % scale:
         raise InputError(f"patches: expected sides that are positive multiples of {scale}, got {height} x {width}")
     if height * width * channels >= 2**31:

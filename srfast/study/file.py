@@ -16,7 +16,7 @@ from srfast.coreset.settings import ARGUMENTS
 from srfast.data.toml import Key
 from srfast.errors import InputError
 from srfast.scoring.settings import ScoreArguments
-from srfast.settings import Kind, Settings, fraction, number, one_of, several, text, whole
+from srfast.settings import SCALES, Kind, Settings, fraction, number, one_of, several, text, whole
 from srfast.training.recipes import Recipe
 from srfast.training.settings import TrainSettings
 
@@ -104,7 +104,7 @@ DATA: Keys = {
     "pool": Key(_fractions("pool"), (1.0,)),
 }
 SCORING: Keys = {
-    "scale": Key(several(one_of(2, 3, 4)), (2,)),
+    "scale": Key(several(one_of(*SCALES)), (2,)),
     **_of(ScoreArguments, "patch", "mode", "shrink", "defects", stride=None),
     "scorers": Key(several(text("srcnn, srcnn:SEED, bicubic or a file of weights")), ("srcnn",)),
     "scorer_updates": Key(_UPDATES, 500),
@@ -127,7 +127,7 @@ CLAIM: Keys = {
     "dataset": Key(text("the name of a test set"), ""),
     "stratum": Key(one_of("easy", "middle", "hard", "flat"), ""),
     "model": Key(text("the name of a model"), ""),
-    "scale": Key(one_of(2, 3, 4), 0),
+    "scale": Key(one_of(*SCALES), 0),
 }
 ARM: Keys = {
     "name": Key(Kind("letters, digits, . and _", _name), MISSING),

@@ -12,6 +12,7 @@ from srfast.degradation.settings import degradation
 from srfast.errors import InputError
 from srfast.ops.device import Device, device
 from srfast.settings import (
+    SCALES,
     SWITCH,
     Kind,
     PathLike,
@@ -56,7 +57,7 @@ class TrainSettings(Recipe):
     scale: Literal[2, 3, 4] = setting(
         2,
         "Super-resolution factor: the side of an HR image over that of its LR image.",
-        one_of(2, 3, 4),
+        one_of(*SCALES),
         shown="that of the core-set, or 2 for images",
     )
     steps: int | None = setting(None, "Number of optimiser updates.", whole(1), free=True)

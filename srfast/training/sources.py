@@ -17,6 +17,7 @@ from srfast.data.lowres import LowRes, check_apart, check_size
 from srfast.data.shrink import side
 from srfast.degradation.plan import Draws
 from srfast.errors import InputError
+from srfast.settings import SCALE
 from srfast.training.store import PairStore, Region
 
 
@@ -60,8 +61,7 @@ def open_store(
             crop, an LR image is missing, has another size or belongs to two HR images, or an image has changed since
             scoring.
     """
-    if scale not in (2, 3, 4):
-        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    SCALE.check("scale", scale)
     tables = [d for d in data if not isinstance(d, (str, Path)) or table_files(d)]
     if grow < 0 or grow % scale:
         raise InputError(f"grow: expected HR pixels, a multiple of the scale {scale}, got {grow}")

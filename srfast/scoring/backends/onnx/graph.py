@@ -25,6 +25,7 @@ from srfast.errors import InputError, RunError
 from srfast.ops.native import SRCNN_SHAPES
 from srfast.ops.reference import resampling_matrix
 from srfast.scoring.network import load_network
+from srfast.settings import SCALE
 from srfast.version import VERSION
 
 if TYPE_CHECKING:
@@ -170,8 +171,7 @@ def export_onnx(output: Path | str, *, scale: int = 2, patch: int | None = None,
 
 
 def _size(scale: int, patch: int | tuple[int, int] | None) -> Size:
-    if isinstance(scale, bool) or scale not in DENOMINATORS:
-        raise InputError(f"scale: expected 2, 3 or 4, got {scale!r}")
+    SCALE.check("scale", scale)
     if patch is None:
         return None, None
     height, width = patch if isinstance(patch, tuple) else (patch, patch)
