@@ -51,7 +51,7 @@ class Stored(Rows):
                 schema = file.schema_arrow
             meta = about_images(parse_meta(path, schema.metadata))
             check_scored(path, meta)
-            check_columns(path, schema.empty_table(), SCHEMA)
+            check_columns(path, pa.Table.from_batches([], schema), SCHEMA)
             metas.append(meta)
             self._schemas.append(schema.remove_metadata())
         check_together([str(p) for p in self._paths], metas, self._schemas)
