@@ -9,9 +9,8 @@ from pathlib import Path
 
 from srfast.exporting.arrangement import Plan
 from srfast.exporting.existing import subset
-from srfast.exporting.folder import BasicSR, Folder, read_basicsr, read_folder
+from srfast.exporting.folder import BasicSR, Folder, read_basicsr, read_folder, write_list
 from srfast.exporting.huggingface import Embedded, ImageFolder, read_embedded, read_imagefolder
-from srfast.exporting.listing import write_list
 from srfast.exporting.lmdb import Lmdb, read_lmdb
 from srfast.exporting.settings import ExportSettings
 from srfast.exporting.stream import encoded
