@@ -34,12 +34,8 @@ from srfast.runtime.progress import Progress, shown
 from srfast.runtime.threads import cores
 from srfast.scoring.scored import ScoredImages, check_inside
 from srfast.scoring.shards import checked_shards
-<<<<<<< HEAD
 from srfast.scoring.table import check_paths, check_places, rows_of
-=======
-from srfast.scoring.table import SCHEMA, check_paths, check_places, read_parquet
 from srfast.settings import SCALE, SCALES
->>>>>>> 2be5c8d (A scale, a share and a whole number are checked by one kind each)
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet

@@ -30,7 +30,7 @@ from srfast.models.tiling import super_resolve
 from srfast.ops.color import from_ycbcr, to_y, to_ycbcr
 from srfast.ops.device import resolve_device
 from srfast.ops.functional import imresize
-from srfast.settings import ONE, SCALES, documented, positional
+from srfast.settings import ONE, documented, positional
 
 P = ParamSpec("P")
 Model: TypeAlias = "Buildable | str | os.PathLike[str]"
@@ -175,17 +175,7 @@ def _degraded(draws: Draws, hr: np.ndarray, scale: int, pixels: str) -> np.ndarr
 
 def _open(model: Model, scale: int | None, device: str) -> tuple[str, Descriptor | None, int]:
     """Name, network (None: bicubic) and scale."""
-<<<<<<< HEAD
     if isinstance(model, str) and model.lower() == "bicubic":
-=======
-    if isinstance(model, nn.Module):
-        known = getattr(model, "scale", None)
-        own = Descriptor.of(model, scale or (known if known in SCALES else 2))
-        return own.name, own, own.scale
-    if not isinstance(model, (str, os.PathLike)):
-        raise InputError(f"model: expected a name, a path or a module, got {model!r}")
-    if str(model).lower() == "bicubic":
->>>>>>> 2be5c8d (A scale, a share and a whole number are checked by one kind each)
         return "bicubic", None, scale or 2
     name, network = loading.open_model(model, scale)
     if not isinstance(model, nn.Module):
