@@ -28,6 +28,7 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
     image is moved or deleted.
     """
     AuditArguments(**options)  # before anything heavy is imported
+    from srfast.scoring.metadata import reduced
     from srfast.workflows.auditing import audit
 
     done = audit(images, output, progress=not quiet(), **options)
@@ -45,6 +46,7 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
                 "reasons": found,
                 "rejects": str(done.rejects),
                 "passed_over": done.table.meta.get("passed_over", {}),
+                "reduced": reduced(done.table.meta),
             }
         )
         return

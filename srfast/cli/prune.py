@@ -49,6 +49,7 @@ def command(ctx: click.Context, /, images: tuple[str, ...], output: str, as_json
 def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options: Any) -> Path:
     """Decides, writes and says what was decided, and returns the path of the report."""
     PruneArguments(**options)  # before anything heavy is imported
+    from srfast.scoring.metadata import reduced
     from srfast.workflows.pruning import prune
 
     scores = str(folder / "scores.parquet")
@@ -67,7 +68,7 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
                 "output": str(folder), "scores": scores, "coreset": str(coreset),
                 "report": str(done.report), "patches": done.summary.patches, "kept": len(done.coreset),
                 "skipped": done.summary.meta["skipped"], "small": done.summary.meta["small"],
-                "passed_over": done.summary.meta.get("passed_over", {}),
+                "passed_over": done.summary.meta.get("passed_over", {}), "reduced": reduced(done.summary.meta),
                 "decision": done.decision and done.decision.as_dict(), "changed": done.changed,
                 "configurations": list(map(str, done.configurations)),
             }

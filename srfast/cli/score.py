@@ -44,12 +44,14 @@ def report(summary: Any, output: str, as_json: bool) -> None:
     if len(small) > 5:
         say(f"srfast: {len(small) - 5} more {'sizes of images' if several else 'images'} are smaller than the patch")
     if as_json:
+        from srfast.scoring.metadata import reduced
+
         known = ("scale", "patch", "stride", "mode", "scorer", "backend", "precision")
         loss = {"min": summary.lowest, "mean": summary.total / n, "max": summary.highest} if n else {}
         emit(
             {
                 "output": output, "patches": n, "images": len(meta["images"]), "skipped": skipped, "small": small,
-                "passed_over": meta.get("passed_over", {}),
+                "passed_over": meta.get("passed_over", {}), "reduced": reduced(meta),
                 **{name: meta[name] for name in known}, "shrink": meta.get("shrink", ["1"]),
                 "loss": {"min": None, "mean": None, "max": None, **loss},
             }

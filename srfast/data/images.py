@@ -6,7 +6,6 @@ import errno
 import io
 import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -20,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from srfast.data import hashing, jpeg, limits, png, tiff
+from srfast.data.reduced import left_out
 from srfast.data.workers import claim, decoding
 from srfast.errors import InputError
 
@@ -41,12 +41,11 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "GIF"
 decoders. TGA, which nothing at the beginning of a file tells from other data, is read where the suffix is .tga."""
 _HELD = {"WEBP": 17, "AVIF": 14, "DDS": 7}
 """Bytes a pixel that Pillow holds while it decodes, beside the file and the array; 4 for other formats."""
-LARGEST_FILE = 2 << 30
-"""Largest file in bytes; 179 million pixels of 8 bytes each take less."""
 _LOOKED_AT = 1 << 26
 """Size in bytes from which a file is read only if its first bytes look like an image."""
 _FAST_PNG = png.fast()
 DEEP = "expected pixels of 8 or 16 bits, got {}; convert the file"
+_JPEG = b"\xff\xd8"
 _STRIP = 1 << 22
 """Pixels that are converted at a time, so that a large image is in memory only once as Pillow's and once as an
 array."""
@@ -190,7 +189,14 @@ def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
 
 def read_hashed(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
     """Reads an image like ``read_rgb``, and the SHA-256 of its file from the same bytes."""
-    return _read(path, colours=True, hashed=True)
+    image, notes = _read(path, colours=True, noted=True)
+    return image, notes["sha256"]
+
+
+def read_noted(path: str | os.PathLike[str]) -> tuple[np.ndarray, dict[str, str]]:
+    """Reads an image like ``read_rgb``, and what a table notes of its file: ``sha256``, and ``reduced`` if reading left
+    something out."""
+    return _read(path, colours=True, noted=True)
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -198,15 +204,19 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     return _read(path, colours=False)[0]
 
 
-def _read(path: str | os.PathLike[str], colours: bool, hashed: bool = False) -> tuple[np.ndarray, str]:
+def _read(path: str | os.PathLike[str], colours: bool, noted: bool = False) -> tuple[np.ndarray, dict[str, str]]:
     with _refusing(path), decoding() as keep:
         content = _content(path)
-        digest = hashing.of_bytes(content) if hashed else ""
+        notes = {"sha256": hashing.of_bytes(content)} if noted else {}
+        if noted and content[:2] != _JPEG:
+            with _open(io.BytesIO(content), path) as opened:
+                if lost := left_out(opened, content):
+                    notes["reduced"] = lost
         image = _decode(content, path)
         if colours and image.ndim == 2:
             image = np.repeat(image[:, :, None], 3, axis=2)
         keep(image.nbytes)
-        return image, digest
+        return image, notes
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -247,7 +257,7 @@ def header(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     Raises:
         InputError: ``read_rgb`` would refuse the file by its header.
     """
-    with _refusing(path), _file(path) as file, _open(file, path) as image:
+    with _refusing(path), limits.regular_file(path) as file, _open(file, path) as image:
         yield image
 
 
@@ -275,28 +285,8 @@ def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
         raise InputError(f"{path}: {words}") from None
 
 
-def _file(path: str | os.PathLike[str]) -> BinaryIO:
-    """Opens a regular file of a reasonable size; a named pipe is not waited for."""
-    try:
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
-    except IsADirectoryError:
-        raise InputError("not a regular file") from None
-    try:
-        state = os.fstat(file.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise InputError("not a regular file")
-        if not state.st_size:
-            raise InputError("the file is empty (0 bytes)")
-        if state.st_size > LARGEST_FILE:
-            raise InputError(f"refused, expected a file of at most {LARGEST_FILE >> 30} GiB, got {state.st_size} bytes")
-        return file
-    except BaseException:
-        file.close()
-        raise
-
-
 def _content(path: str | os.PathLike[str]) -> bytes:
-    with _file(path) as file:
+    with limits.regular_file(path) as file:
         if os.fstat(file.fileno()).st_size > _LOOKED_AT:
             with _open(file, path):  # its close() would close the file as well
                 file.seek(0)

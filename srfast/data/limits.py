@@ -1,11 +1,13 @@
-"""The largest image that is read, and how a user allows larger ones."""
+"""The largest image and the largest file that are read, and how a user allows larger images."""
 
 from __future__ import annotations
 
 import logging
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -15,6 +17,8 @@ from srfast.settings import whole
 log = logging.getLogger(__name__)
 PIXELS = 178_956_970
 """Pixels of the largest image that is read if nothing else is said, as of Pillow."""
+LARGEST_FILE = 2 << 30
+"""Largest file in bytes; 179 million pixels of 8 bytes each take less."""
 VARIABLE = "SRFAST_MAX_PIXELS"
 """The environment variable that sets another limit."""
 _KIND = whole(1)
@@ -80,3 +84,23 @@ def announce(path: str | os.PathLike[str], pixels: int, held: int) -> None:
     """
     if pixels > PIXELS:
         log.warning("%s: has %d million pixels; decoding it takes about %.1f GB", path, pixels // 10**6, held / 1e9)
+
+
+def regular_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """Opens a regular file of a reasonable size; a named pipe is not waited for."""
+    try:
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+    except IsADirectoryError:
+        raise InputError("not a regular file") from None
+    try:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise InputError("not a regular file")
+        if not state.st_size:
+            raise InputError("the file is empty (0 bytes)")
+        if state.st_size > LARGEST_FILE:
+            raise InputError(f"refused, expected a file of at most {LARGEST_FILE >> 30} GiB, got {state.st_size} bytes")
+        return file
+    except BaseException:
+        file.close()
+        raise

@@ -14,7 +14,7 @@ from srfast.report.explorer import columns, explorer, wanted
 from srfast.report.pictures import Cut, cut
 from srfast.report.scores import DROPPED, KEPT, Scores
 from srfast.report.text import count, number, percent, psnr
-from srfast.scoring.metadata import PASSED, encode_meta
+from srfast.scoring.metadata import PASSED, encode_meta, reduced
 from srfast.scoring.shards import missing_shards
 
 _LISTED = 200
@@ -153,11 +153,15 @@ def _listings(scores: Scores) -> list[Listing]:
 
 
 def passed_over(meta: Mapping[str, Any]) -> list[Listing]:
-    """The files that scoring passed over, by suffix; empty if there were none."""
+    """The files that scoring passed over, by suffix, and what reading left out; empty if there was neither."""
     counts = meta.get(PASSED) or {}
     entries = [(suffix or "no suffix", count(n, "file")) for suffix, n in sorted(counts.items())][:_LISTED]
     title = f"Passed over: {count(sum(counts.values()), 'file')}"
-    return [Listing(title, "By their suffixes, these are of no format that is read.", entries)] if counts else []
+    found = [Listing(title, "By their suffixes, these are of no format that is read.", entries)] if counts else []
+    said = {"alpha": "alpha channel", "bits": "all but the high 8 bits"}
+    lost = [(said[word], count(n, "image")) for word, n in reduced(meta).items()]
+    text = "Images are read as 8-bit RGB, as trainers read them."
+    return found + ([Listing("Left out of the pixels", text, lost)] if lost else [])
 
 
 def _named(entry: Any) -> tuple[str, str]:

@@ -7,13 +7,14 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from srfast.data import provenance
 from srfast.data.hashing import is_hash
 from srfast.data.parquet import opened
+from srfast.data.reduced import ALPHA, DEEP, WORDS
 from srfast.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ SUM = b"srfast.crc32"
 _ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
 """Half of a character outside the basic plane; only two of them together are a character."""
 HASHES = ("sha256", "lr_sha256")
+NOTED = (*HASHES, "reduced")
 """Keys of an image's state: the SHA-256 of its file, and of that of its given LR image."""
-_STATE = ("size", "mtime_ns", "lr", *HASHES, "rows", "tried")
+_STATE = ("size", "mtime_ns", "lr", *NOTED, "rows", "tried")
 _KINDS: dict[str, type] = {
     "root": str, "kind": str, "images": dict, PASSED: dict, "selection": dict, "skipped": list, "small": list,
     "records": list, "scale": int, "patch": int, "stride": int,
@@ -109,6 +111,8 @@ def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
             raise _wrong(name, "images", f"{image!r}: expected numbers by column and size under tried")
         if state.get("lr") is not None and not _whole(state["lr"], 2):
             raise _wrong(name, "images", f"{image!r}: expected two whole numbers under lr")
+        if state.get("reduced") not in (None, *WORDS):
+            raise _wrong(name, "images", f"{image!r}: expected one of {', '.join(WORDS)} under reduced")
         for key in HASHES:
             if state.get(key) is not None and not is_hash(state[key]):
                 raise _wrong(name, "images", f"{image!r}: expected 64 hexadecimal digits under {key}")
@@ -173,7 +177,8 @@ class Outcome:
     tried: dict[str, dict[str, float]] = field(default_factory=dict)
     """The measures by which ``image_size.choose`` chose the sizes, by fraction."""
     hashes: dict[str, str] = field(default_factory=dict)
-    """SHA-256 of the file that was decoded, and of its given LR image, by their keys in the metadata (``HASHES``)."""
+    """SHA-256 of the file that was decoded, and of its given LR image, and what reading left out, by their keys in the
+    metadata (``NOTED``)."""
 
     def record(self) -> dict[str, Any]:
         return {
@@ -187,6 +192,12 @@ class Outcome:
             "small": self.small,
             **{name: found for name in ("small_at", "tried") if (found := getattr(self, name))},
         }
+
+
+def reduced(meta: Mapping[str, Any]) -> dict[str, int]:
+    """The numbers of images of which reading left out alpha, and bits beyond 8; those that are not 0."""
+    said = [str(state.get("reduced") or "").split(",") for state in (meta.get("images") or {}).values()]
+    return {word: n for word in (ALPHA, DEEP) if (n := sum(word in words for words in said))}
 
 
 def about_images(meta: dict[str, Any]) -> dict[str, Any]:

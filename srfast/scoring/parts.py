@@ -22,7 +22,7 @@ from srfast.data.parquet import Writer
 from srfast.data.run_folder import OtherSettings, RunFolder, check_folder, check_same
 from srfast.errors import InputError, RunError
 from srfast.scoring.columns import repeated, schema_of
-from srfast.scoring.metadata import HASHES, PASSED, Outcome, file_metadata, of_records, records_of
+from srfast.scoring.metadata import NOTED, PASSED, Outcome, file_metadata, of_records, records_of
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import RESUMED
 from srfast.scoring.table import CHECKED, SCHEMA, check_columns, read_parquet, write_parquet
@@ -289,7 +289,7 @@ class Parts:
                 rows = self._read(stored).slice(stored.offset, stored.record["rows"]) if stored.record["rows"] else None
                 small = stored.record["small"]
                 more = {n: stored.record.get(n, {}) for n in ("small_at", "tried")}
-                more["hashes"] = {key: stored.record[key] for key in HASHES if key in stored.record}
+                more["hashes"] = {key: stored.record[key] for key in NOTED if key in stored.record}
                 whole.add(Outcome(file, rows, stored.record["skipped"], small and (small[0], small[1]), **more))
             whole.flush()
             for path in sorted(self.folder.glob("part-*.parquet")):

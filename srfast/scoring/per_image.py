@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.data.grid import Grid
-from srfast.data.images import ImageFile, read_hashed
+from srfast.data.images import ImageFile, read_hashed, read_noted
 from srfast.data.lowres import LowRes, check_size
 from srfast.data.shrink import shrunk
 from srfast.errors import InputError
@@ -81,8 +81,7 @@ class Job:
     def open(self, file: ImageFile) -> Decoded | Outcome:
         """The image, each size of which is made on demand, or why there is nothing to score."""
         try:
-            hr, digest = read_hashed(file.path)
-            hashes = {"sha256": digest}
+            hr, hashes = read_noted(file.path)
             lr = None
             if self.settings.lr_images is not None:
                 path = LowRes(Path(self.settings.lr_images), self.settings.lr_template).find(file.name)

@@ -31,7 +31,7 @@ from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
 from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.estimate import WORTH_SAYING, estimate
-from srfast.scoring.metadata import PASSED, VERSION, Outcome, read_meta
+from srfast.scoring.metadata import PASSED, VERSION, Outcome, read_meta, reduced
 from srfast.scoring.network import Network
 from srfast.scoring.parts import Parts, check_table_folder
 from srfast.scoring.per_image import Decoded, Job, Read, one_late, open_job
@@ -48,6 +48,7 @@ NEARLY_ALL = 0.95
 """Share of the patches on which a loss above bicubic's says that the network does not reconstruct."""
 NAMED = 10
 """Number of unreadable files that a message names."""
+_LEFT_OUT = {"alpha": "{} the alpha channel", "bits": "{} all but the high 8 of more bits"}
 SHARED = 1 << 25
 """Pixels of the images that share one call of an engine that takes several: eight uploads, 96 MiB of RGB, so that the
 device has work while the next images are decoded."""
@@ -137,7 +138,10 @@ def _write_scores(images: Images, output: str | os.PathLike[str], settings: Scor
     with shown(settings.progress, "scoring", "patches") as progress:
         files = shard_of(found, settings.shard)
         with _source(settings, files) as source:
-            return _write(source, settings, str(found[0].root), files, target, folder, passed, progress)
+            summary = _write(source, settings, str(found[0].root), files, target, folder, passed, progress)
+    if counts := reduced(summary.meta):
+        log.warning("images: left out of %s", ", ".join(_LEFT_OUT[word].format(n) for word, n in counts.items()))
+    return summary
 
 
 def _source(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContextManager[_Source]:
