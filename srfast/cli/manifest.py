@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, quiet, result, settings
+from srfast.cli.options import emit, flag_of, json_option, quiet, result, say, settings
 from srfast.coreset.settings import ManifestArguments
 
 
@@ -35,3 +35,6 @@ def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
         return
     result(f"{made.patches:,} patches of {made.images:,} images, {made.rejected:,} rejected images -> {output}")
     result(f"root hash {made.root}")
+    lacking = [name for name in ("licence", "url", "creator", "published") if options[name] is None]
+    if lacking:
+        say(f"Croissant asks for {', '.join(flag_of(name) for name in lacking)} too; give them before you publish")
