@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, cast
@@ -22,10 +22,11 @@ from srfast.coreset.manifest import Rows, read_manifest
 from srfast.coreset.publishing import SCORING
 from srfast.coreset.selection import CORESET_SCHEMA, CoreSet
 from srfast.coreset.settings import RebuildArguments
-from srfast.coreset.source_hashes import Hashed, Wanted, hash_images, orientations
+from srfast.coreset.source_hashes import JOURNAL, Hashed, Wanted, hash_images, orientations
 from srfast.data import hashing
-from srfast.data.files import check_output
+from srfast.data.files import PARTS, check_output, output_folder
 from srfast.data.images import ImageFile, find_images, image_size, read_rgb
+from srfast.data.provenance import MARK
 from srfast.data.shrink import COLUMN, parsed
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
@@ -106,6 +107,7 @@ def _rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) ->
         found, and the problems that ``partial`` or ``verify`` passed over.
 
     Raises:
+        KeyboardInterrupt: the run was interrupted; the same call goes on from there.
         InputError: the manifest is damaged, or images are missing, have other pixels or are there twice, without
             ``partial``; the exception's ``rebuilt`` lists them.
         RunError: the disk is full.
@@ -118,8 +120,8 @@ def _rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) ->
     files = _once(find_images(images))
     with shown(asked.progress, "hashing", "files") as progress:
         search = _Search(rows, files, progress)
-    with shown(asked.progress, "verifying", "patches") as progress:
-        good = search.verified(progress)
+    with _journal(asked.output) as journal, shown(asked.progress, "verifying", "patches") as progress:
+        good = search.verified(progress, journal)
     source = rows.column("source")
     kept = np.isin(source, np.array(sorted(good), np.int64))
     problems = tuple(search.problems[number] for number in sorted(search.problems))
@@ -143,6 +145,21 @@ def _rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) ->
 
 rebuild: _Rebuild = cast(Any, documented(RebuildArguments)(_rebuild))
 rebuild.__name__ = rebuild.__qualname__ = "rebuild"  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _journal(output: str | os.PathLike[str] | None) -> Iterator[Path | None]:
+    """The journal of a run in ``<output>.parts``, from which the same command goes on if it is interrupted."""
+    if output is None:
+        yield None
+        return
+    final = Path(os.path.realpath(output))
+    with output_folder(final.with_name(final.name + PARTS), "rebuild") as folder:
+        yield folder / JOURNAL
+        (folder / JOURNAL).unlink(missing_ok=True)
+        (folder / MARK).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _once(files: list[ImageFile]) -> list[ImageFile]:
@@ -282,7 +299,9 @@ class _Search:
             return Problem(source.name, "size", f"{file.name} is {width} x {height}, expected {w} x {h} ({how})")
         return Problem(source.name, "missing", f"is missing: no file has its pixels ({w} x {h}) or its name")
 
-    def verified(self, progress: Callable[[int, int, int], None]) -> dict[int, tuple[ImageFile, Hashed]]:
+    def verified(
+        self, progress: Callable[[int, int, int], None], journal: Path | None
+    ) -> dict[int, tuple[ImageFile, Hashed]]:
         """The images whose pixels and patches are those of the manifest; each is decoded once."""
         source = self.rows.column("source")
         order = np.argsort(source, kind="stable")
@@ -294,7 +313,7 @@ class _Search:
         numbers = sorted(self.at)
         wanted = [Wanted(self.at[n].path, [(shrink[i], x[i], y[i], size[i]) for i in by_source[n]]) for n in numbers]
         good: dict[int, tuple[ImageFile, Hashed]] = {}
-        for number, result in zip(numbers, hash_images(wanted, progress), strict=True):
+        for number, result in zip(numbers, hash_images(wanted, progress, journal), strict=True):
             one, file = self.wanted[number], self.at[number]
             if isinstance(result, str):
                 reason = result.removeprefix(f"{file.path}: ")

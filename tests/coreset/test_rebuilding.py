@@ -152,7 +152,7 @@ def test_each_wrong_image_has_its_line(what: str, photo_folder: Path, tmp_path: 
         srfast.rebuild(tmp_path / "m", photo_folder, output=output)
     problem = caught.value.rebuilt.problems[0]
     assert (problem.name, problem.kind) == ("astronaut.png", kind)
-    assert not output.exists()
+    assert not list(tmp_path.glob("r.parquet*"))
     with pytest.raises(NotAllThere, match=words):
         srfast.rebuild(tmp_path / "m", photo_folder, verify=True)
     made = srfast.rebuild(tmp_path / "m", photo_folder, output=output, partial=True)
@@ -210,6 +210,30 @@ def test_only_what_must_be_is_decoded(
     (photo_folder / "astronaut.png").unlink()
     assert srfast.rebuild(published, photo_folder, verify=True).images == 4
     assert sorted(decoded) == ["astronaut.bmp", "black.png"]
+
+
+def test_an_interrupted_run_goes_on(
+    published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from srfast.coreset import source_hashes
+
+    calls: list[tuple[int, int, int]] = []
+
+    def stop(*now: int) -> None:
+        calls.append((now[0], now[1], now[2]))
+        if len(calls) == 6:  # four files were hashed, and two images verified
+            raise KeyboardInterrupt
+
+    output = tmp_path / "r.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        srfast.rebuild(published, photo_folder, output=output, progress=stop)
+    assert not output.exists()
+    decoded: list[Path] = []
+    real = source_hashes.read_hashed
+    monkeypatch.setattr(source_hashes, "read_hashed", lambda path: (decoded.append(path), real(path))[1])
+    assert srfast.rebuild(published, photo_folder, output=output).images == 4
+    assert len(decoded) == 2
+    assert not list(tmp_path.glob("*.parts"))
 
 
 def test_the_commands(

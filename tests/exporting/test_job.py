@@ -72,6 +72,27 @@ def test_an_image_that_changes_meanwhile(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("change", [np.fliplr, np.invert], ids=["mirrored", "inverted"])
+def test_other_images_of_the_same_size_in_bytes(change: Any, dataset: Path, tmp_path: Path, run: Any) -> None:
+    """Uncompressed files have as many bytes whatever they show; another root has other times anyway."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    for path in dataset.rglob("whole.png"):
+        Image.fromarray(read_rgb(path)).save(here / "a.bmp")
+    coreset = srfast.select(srfast.score(here, patch=24, scorer="bicubic"), keep=1.0)
+    coreset.write(tmp_path / "c.parquet")
+    shutil.copytree(here, there)
+    Image.fromarray(np.ascontiguousarray(change(read_rgb(here / "a.bmp")))).save(there / "a.bmp")
+    assert (there / "a.bmp").stat().st_size == (here / "a.bmp").stat().st_size
+    options = ("-o", tmp_path / "out", "--to", "folder", "--check")
+    code, _, err = run("export", tmp_path / "c.parquet", *options, "--root", there)
+    assert code == 2
+    assert "a.bmp: has changed since it was scored" in err
+    assert not (tmp_path / "out").exists()
+    here.rename(tmp_path / "moved")
+    assert run("export", tmp_path / "c.parquet", *options, "--root", tmp_path / "moved")[0] == 0
+
+
 def test_an_image_smaller_than_its_patches(coreset: Path, dataset: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(dataset, moved)
