@@ -198,11 +198,11 @@ def test_two_equal_images_need_two_files(photo_folder: Path, tmp_path: Path) -> 
 def test_only_what_must_be_is_decoded(
     published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from srfast.coreset import rebuilding
+    from srfast.coreset import source_search
 
     decoded: list[str] = []
-    real = rebuilding.read_rgb
-    monkeypatch.setattr(rebuilding, "read_rgb", lambda path: (decoded.append(path.name), real(path))[1])
+    real = source_search.read_rgb
+    monkeypatch.setattr(source_search, "read_rgb", lambda path: (decoded.append(path.name), real(path))[1])
     Image.fromarray(np.zeros((130, 195, 3), np.uint8)).save(photo_folder / "black.png")
     assert srfast.rebuild(published, photo_folder, verify=True).images == 4
     assert decoded == []
