@@ -1,9 +1,11 @@
-"""SwinIR, RCAN and HAT as spandrel implements them, behind this package's interface.
+"""SwinIR, RCAN, HAT, Compact, SPAN and RealPLKSR as spandrel implements them, behind this package's interface.
 
 Liang et al., "SwinIR: Image Restoration Using Swin Transformer" (ICCVW 2021); Zhang et al., "Image
 Super-Resolution Using Very Deep Residual Channel Attention Networks" (ECCV 2018); Chen et al., "Activating
-More Pixels in Image Super-Resolution Transformer" (CVPR 2023). spandrel is optional: it is imported when one
-of these is built.
+More Pixels in Image Super-Resolution Transformer" (CVPR 2023); Wang et al., "Real-ESRGAN" (ICCVW 2021), whose
+code has Compact as SRVGGNetCompact; Wan et al., "Swift Parameter-free Attention Network for Efficient
+Super-Resolution" (CVPRW 2024); Lee, Yun, Ro, "Partial Large Kernel CNNs for Efficient Super-Resolution" (2024).
+spandrel is optional: it is imported when one of these is built.
 """
 
 from __future__ import annotations
@@ -88,9 +90,9 @@ def adopted(net: Any, architecture: str, scale: int) -> Foreign | None:
     return Foreign(net, scale, multiple=net.window_size, receptive=context)
 
 
-def _build(name: str, **sizes: Any) -> nn.Module:
+def _build(name: str, package: str = "", **sizes: Any) -> Any:
     try:
-        architecture = getattr(importlib.import_module(f"spandrel.architectures.{name}"), name)
+        architecture = getattr(importlib.import_module(f"spandrel.architectures.{package or name}"), name)
     except ImportError as error:
         raise RunError(
             f"{name}: needs spandrel, which is not installed or does not load ({error}): pip install 'srfast[train]'"
@@ -234,3 +236,84 @@ def hat(
         resi_connection="1conv",
     )
     return Foreign(net, scale, multiple=window)
+
+
+def compact(scale: int = 2, *, features: int = 64, convs: int = 16) -> Foreign:
+    """Compact: 3 x 3 convolutions with PReLU at the size of LR, added to the nearest neighbour of each HR pixel.
+
+    600,652 parameters at x2, 609,307 at x3, 621,424 at x4. realesr-general-x4v3 is ``convs=32``.
+
+    Args:
+        scale: 2, 3 or 4.
+        features: Channels.
+        convs: Convolutions between the first and the last.
+
+    Raises:
+        RunError: spandrel is not installed.
+    """
+    net = _build("Compact", num_feat=features, num_conv=convs, upscale=scale)
+    return Foreign(net, scale, receptive=convs + 2)
+
+
+class _Folding(Foreign):
+    """A network whose modules write their folded weights whenever they are run in evaluation mode.
+
+    Weights that are written in inference mode could not be trained any more, so that mode is left for the call.
+    """
+
+    def forward(self, lr: Tensor) -> Tensor:
+        if not torch.is_inference_mode_enabled():
+            return super().forward(lr)
+        with torch.inference_mode(False), torch.no_grad():
+            return super().forward(lr.clone())
+
+
+def span(scale: int = 2, *, features: int = 48) -> Foreign:
+    """SPAN: six blocks of parameter-free attention, 48 features, range 0..255 less DIV2K's mean.
+
+    2,221,140 parameters at x2, 2,227,635 at x3, 2,236,728 at x4. 396,240 of them are those of the convolutions of the
+    evaluation form, into which every call in evaluation mode folds the trained ones: they are frozen here, and what a
+    file holds of them does not matter. In training mode a convolution pads before its bias, so that the two forms
+    differ within 21 LR pixels of the border, as with the authors.
+
+    Args:
+        scale: 2, 3 or 4.
+        features: Channels.
+
+    Raises:
+        RunError: spandrel is not installed.
+    """
+    net = _build("SPAN", num_in_ch=3, num_out_ch=3, feature_channels=features, upscale=scale)
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_("eval_conv" not in name)
+    return _Folding(net, scale, receptive=21)
+
+
+def realplksr(
+    scale: int = 2, *, features: int = 64, blocks: int = 28, kernel: int = 17, split: float = 0.25
+) -> Foreign:
+    """RealPLKSR: 28 blocks with a convolution of 17 x 17 over a quarter of 64 channels, added to the nearest neighbour.
+
+    7,368,908 parameters at x2, 7,377,563 at x3, 7,389,680 at x4; without DySample. Its group normalisation takes in the
+    whole image: tiles do not reproduce it exactly.
+
+    Args:
+        scale: 2, 3 or 4.
+        features: Channels, a multiple of 4.
+        blocks: Blocks.
+        kernel: Side of the large convolution, odd.
+        split: Share of the channels that it takes.
+
+    Raises:
+        RunError: spandrel is not installed.
+    """
+    net = _build(
+        "RealPLKSR",
+        "PLKSR",
+        dim=features,
+        n_blocks=blocks,
+        upscaling_factor=scale,
+        kernel_size=kernel,
+        split_ratio=split,
+    )
+    return Foreign(net, scale)

@@ -48,6 +48,11 @@ class Description:
     """A class, a function or a module of the caller's, in place of ``factory``."""
 
     @property
+    def foreign(self) -> bool:
+        """Whether it is spandrel's, so that files of its authors have spandrel's names of tensors."""
+        return self.factory.startswith("srfast.models.foreign:")
+
+    @property
     def shipped(self) -> bool:
         """Whether it is a model of the package, whose weights are another matter; others bring their own."""
         return self.build is None and self.name in _MODELS
@@ -73,6 +78,9 @@ _MODELS = {
         ),
         Description("rcan", "srfast.models.foreign:rcan", "rgb", "Zhang et al., 2018", extra="train"),
         Description("hat", "srfast.models.foreign:hat", "rgb", "Chen et al., 2023", extra="train"),
+        Description("compact", "srfast.models.foreign:compact", "rgb", "Wang et al., 2021", extra="train"),
+        Description("span", "srfast.models.foreign:span", "rgb", "Wan et al., 2024", extra="train"),
+        Description("realplksr", "srfast.models.foreign:realplksr", "rgb", "Lee et al., 2024", extra="train"),
         Description("san", "srfast.models.san:SAN", "rgb", "Dai et al., 2019"),
         Description("han", "srfast.models.han:HAN", "rgb", "Niu et al., 2020"),
         Description("nlsn", "srfast.models.nlsn:NLSN", "rgb", "Mei et al., 2021"),

@@ -158,6 +158,7 @@ def fits(parameter: str, key: str) -> bool:
 # Adam, rates and patch sizes are the papers' or their maintained re-implementations', except where a comment
 # says so. Averaged weights (ema) are SwinIR's and HAT's; SRCNN's and FSRCNN's are an addition.
 _SWINIR_MILESTONES = (0.5, 0.8, 0.9, 0.95)
+_PLKSR_MILESTONES = (2 / 9, 4 / 9, 6 / 9, 8 / 9, 17 / 18)
 RECIPES: dict[str, Recipe] = {
     # The paper's SGD took 8e8 back-propagations. Measured at x2 with these crops, 2,000 steps, PSNR on Set5:
     # SOAP 36.06 dB, Adam (1e-3, and a tenth of it in the last layer) 35.05 dB; after 12,000 steps Adam had
@@ -181,6 +182,12 @@ RECIPES: dict[str, Recipe] = {
     "swinir_light": Recipe(milestones=_SWINIR_MILESTONES, ema=0.999, batch=64, lr_patch=64),
     "rcan": Recipe(lr=1e-4, channels_last=True),
     "hat": Recipe(betas=(0.9, 0.99), milestones=_SWINIR_MILESTONES, ema=0.999, batch=32, lr_patch=64),
+    # Real-ESRGAN's options/train_realesrnet_x4plus.yml: L1 at one rate, 48 crops; Compact has no file of its own there.
+    "compact": Recipe(betas=(0.9, 0.99), milestones=(), ema=0.999, batch=48, lr_patch=64, channels_last=True),
+    # As the paper has it: 64 crops of 256 HR pixels at x4, halved every 200,000 of 1,000,000 updates.
+    "span": Recipe(lr=5e-4, batch=64, lr_patch=64),
+    # PLKSR's options/train/train_PLKSR_DIV2K_X2_64_28_0.25_17.yaml, 450,000 updates; RealPLKSR has no file of its own.
+    "realplksr": Recipe(betas=(0.9, 0.99), milestones=_PLKSR_MILESTONES, batch=64, lr_patch=96),
     "san": Recipe(lr=1e-4),
     "han": Recipe(lr=1e-4),
     "nlsn": Recipe(lr=1e-4),

@@ -182,6 +182,8 @@ SMALL = {
     "rdn": {"features": 16, "growth": 8, "blocks": 2, "convs": 3},
     "swinir": {"features": 16, "depths": (2, 2), "heads": 2},
     "swinir_light": {"features": 16, "depths": (2, 1), "heads": 2},
+    "compact": {"features": 16, "convs": 4},
+    "span": {"features": 16},
 }
 """Networks that declare a receptive field, in sizes that run in a second."""
 

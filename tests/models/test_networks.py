@@ -16,7 +16,7 @@ from srfast.models import foreign, layers
 from srfast.models.descriptor import Descriptor
 from srfast.ops import reference
 
-FOREIGN = ("swinir", "swinir_light", "rcan", "hat")
+FOREIGN = ("swinir", "swinir_light", "rcan", "hat", "compact", "span", "realplksr")
 CONVOLUTIONAL = ("srcnn", "fsrcnn", "drrn", "idn", "edsr_baseline", "edsr", "rdn")
 
 # Sizes with which a network has every part of the full one and takes milliseconds.
@@ -32,6 +32,9 @@ TINY = {
     "swinir_light": {"features": 12, "depths": (2,), "heads": 2, "window": 4, "lr_patch": 8},
     "rcan": {"features": 16, "groups": 2, "blocks": 1, "reduction": 4},
     "hat": {"features": 12, "depths": (2,), "heads": 2, "window": 4, "compress": 2, "squeeze": 3},
+    "compact": {"features": 8, "convs": 2},
+    "span": {"features": 8},
+    "realplksr": {"features": 8, "blocks": 2, "kernel": 5},
     "san": {"features": 16, "groups": 2, "blocks": 1, "reduction": 4, "inner": 4},
     "han": {"features": 16, "groups": 2, "blocks": 1, "reduction": 4},
     "nlsn": {"features": 16, "blocks": 2, "every": 1, "chunk": 16},
@@ -51,6 +54,9 @@ PUBLISHED = {
     "swinir_light": (910152, 918267, 929628),
     "rcan": (15444667, 15629307, 15592379),
     "hat": (20624795, 20809435, 20772507),
+    "compact": (600652, 609307, 621424),
+    "span": (2221140, 2227635, 2236728),
+    "realplksr": (7368908, 7377563, 7389680),
     "san": (15712800, 15897440, 15860512),
     "han": (15924033, 16108673, 16071745),
     "nlsn": (41796163, 44746563, 44156483),
@@ -66,6 +72,8 @@ TILES = {
     "rdn": (133, 1),
     "swinir": (160, 8),
     "swinir_light": (104, 8),
+    "compact": (18, 1),
+    "span": (21, 1),
 }
 # What a published count has more (+) or less (-) than the network here.
 DIFFERENCE = {
@@ -274,7 +282,8 @@ def test_autocast_and_channels_last_run_and_hardly_change_the_result(name: str, 
         model.to(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         sr = model(lr.contiguous(memory_format=torch.channels_last))
-    sr.float().mean().backward()
+    if name != "realplksr":  # it writes in place in evaluation mode, which no gradient passes
+        sr.float().mean().backward()
     # Eight bits of mantissa through tens of layers, against the spread of an untrained network's output.
     assert (sr.float() - expected).abs().mean() < 0.05 * (expected.std() + 0.1)
 
@@ -357,7 +366,7 @@ def test_wrong_requests_are_named() -> None:
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_missing_extra_says_how_to_get_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for architecture in ("SwinIR", "RCAN", "HAT"):
+    for architecture in ("SwinIR", "RCAN", "HAT", "Compact", "SPAN", "PLKSR"):
         monkeypatch.setitem(sys.modules, f"spandrel.architectures.{architecture}", None)
     with pytest.raises(RunError, match=r"needs spandrel.*pip install 'srfast\[train\]'"):
         models.create(name)
@@ -375,3 +384,22 @@ def test_what_is_no_name_and_no_path_is_named() -> None:
         models.create("srcnn", [2, 3])  # type: ignore[arg-type]
     with pytest.raises(InputError, match="path: expected the path of a weights file, got None"):
         models.load(None)  # type: ignore[arg-type]
+
+
+def test_span_is_trained_after_it_was_evaluated_in_inference_mode() -> None:
+    """Its evaluation writes folded weights; those of inference mode could not be loaded or trained again."""
+    model = tiny("span")
+    kept = {k: v.clone() for k, v in model.state_dict().items()}
+    with torch.inference_mode():
+        model.eval()(torch.rand(1, 3, 8, 9))
+    model.load_state_dict(kept)
+    model.train()(torch.rand(1, 3, 8, 9)).sum().backward()
+    assert all(p.requires_grad != ("eval_conv" in name) for name, p in model.named_parameters())
+
+
+def test_spans_two_forms_agree_inside() -> None:
+    model = tiny("span").double()
+    lr = torch.rand(1, 3, 50, 52, dtype=torch.float64)
+    model.net.mean = model.net.mean.double()
+    inner = (..., slice(42, -42), slice(42, -42))
+    torch.testing.assert_close(model.train()(lr)[inner], model.eval()(lr)[inner], rtol=0, atol=1e-9)

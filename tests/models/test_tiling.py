@@ -90,13 +90,16 @@ def test_a_swinir_file_is_exact_in_tiles_where_its_context_is_known(upsampler: s
         torch.testing.assert_close(super_resolve(found, lr, tile=32), whole, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["rcan", "hat", "swinir", "swinir_light"])
+@pytest.mark.parametrize("name", ["rcan", "hat", "swinir", "swinir_light", "compact", "span", "realplksr"])
 def test_a_network_of_ours_leaves_its_input_alone(name: str) -> None:
     sizes: dict[str, dict[str, Any]] = {
         "rcan": {"features": 16, "groups": 2, "blocks": 1, "reduction": 4},
         "hat": {"features": 12, "depths": (2,), "heads": 2, "window": 16, "compress": 2, "squeeze": 3},
         "swinir": {"features": 12, "depths": (2, 2), "heads": 2, "window": 8},
         "swinir_light": {"features": 12, "depths": (2,), "heads": 2, "window": 8},
+        "compact": {"features": 8, "convs": 3},
+        "span": {"features": 8},
+        "realplksr": {"features": 8, "blocks": 2, "kernel": 5},
     }
     torch.manual_seed(0)
     model = models.create(name, 2, **sizes[name]).eval()
