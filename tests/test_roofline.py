@@ -25,6 +25,6 @@ def test_the_whole_may_reach_ten_gigapixels_a_second(tmp_path: Path) -> None:
     roofs = [float(roof) for roof in re.findall(r"together.*\*\*([\d.]+) Gpix/s", done.stdout, re.M)]
     assert len(roofs) == 3
     assert min(roofs) >= 10
-    # The figures that docs/gpu.md shows are these.
-    text = (ROOT / "docs" / "gpu.md").read_text()
+    # The figures that kernels/README.md shows are these.
+    text = (ROOT / "kernels" / "README.md").read_text()
     assert all(f"**{roof:.1f} Gpix/s**" in text for roof in roofs)
