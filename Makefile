@@ -69,7 +69,7 @@ lint: install
 	else npm run --silent lint; fi
 
 # What a release is made of: the wheel that needs no compiler, without CUDA and under 5 MB, named for the oldest C library
-# that it runs with. cibuildwheel makes those of other Pythons and machines (docs/releasing.md).
+# that it runs with. cibuildwheel makes those of other Pythons and machines (CONTRIBUTING.md).
 wheel: export SRFAST_CUDA := OFF
 wheel: wheel-cpu
 
