@@ -136,10 +136,10 @@ def write_selection(
 
 
 def source(scores: Any, asked: SelectArguments) -> Rows:
-    """The rows to select from: those of large files are read by column.
+    """The rows to select from, with the column of a target: those of large files are read by column.
 
     Raises:
-        InputError: there are none, they do not belong together, or a score is not finite.
+        InputError: there are none, they do not belong together, a score is not finite, or the method is not known.
     """
     given = sources(scores)
     names = ", ".join(names_of(given))
@@ -152,7 +152,12 @@ def source(scores: Any, asked: SelectArguments) -> Rows:
                 raise InputError(f"{names}: column {column!r}: expected finite values")
     if not len(table):
         raise InputError(f"{names}: expected at least one patch, got an empty table")
-    return table
+    asked.checked(numeric_columns(table.schema))
+    if asked.target is None:
+        return table
+    from srfast.coreset.methods.nearest import targeted
+
+    return targeted(ScoreTable(table.table, table.meta), asked)
 
 
 def _bytes(path: str | os.PathLike[str]) -> int:
@@ -170,11 +175,6 @@ def choose(table: Rows, asked: SelectArguments) -> tuple[np.ndarray, dict[str, A
         InputError: ``select`` would raise it.
     """
     columns = numeric_columns(table.schema)
-    asked.checked(columns)
-    if asked.target is not None:
-        from srfast.coreset.methods.nearest import targeted
-
-        table = targeted(ScoreTable(table.table, table.meta), asked)
     how = find(asked.method, tuple(columns))
     if how.counts and asked.keep_loss is not None:
         raise InputError(f"keep_loss: the order of method {asked.method!r} depends on how many are kept; take keep")

@@ -206,8 +206,6 @@ def test_a_selection_for_a_target(
         srfast.select(tmp_path / "scores.parquet", method=method)
     with pytest.raises(InputError, match="target: expected method influence or similar with it, got method 'loss'"):
         srfast.select(tmp_path / "scores.parquet", target=images[1])
-    with pytest.raises(InputError, match=r"engine: duckdb only sorts, and method .* reads the images"):
-        srfast.select(tmp_path / "scores.parquet", method=method, target=images[1], engine="duckdb")
     kept = srfast.select(tmp_path / "scores.parquet", keep=0.25, method=method, target=images[0] / "d.png")
     assert len(kept) == round(0.25 * len(table))
     assert kept.meta["selection"]["target"] == str(images[0] / "d.png")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -93,22 +92,23 @@ def test_names_that_differ_only_in_case_are_refused(make_table: MakeTable, tmp_p
     """SQL would take the first of the two for both."""
     table = make_table([1.0, 2.0], Loss=[2.0, 1.0])
     table.write(tmp_path / "s.parquet")
-    for scores, engine in ((table, "memory"), (tmp_path / "s.parquet", "memory"), (tmp_path / "s.parquet", "duckdb")):
+    for scores in (table, tmp_path / "s.parquet"):
         with pytest.raises(InputError, match=r"columns 'loss' and 'Loss' differ only in case; rename one of the two$"):
-            select(scores, where="Loss > 1", engine=engine)
+            select(scores, where="Loss > 1")
 
 
-@pytest.mark.parametrize("engine", ["memory", "duckdb"])
+@pytest.mark.parametrize("small", [0, 1 << 26])
 @pytest.mark.parametrize("missing", [None, float("nan"), float("inf")])
 def test_a_column_with_holes_sorts_what_has_none(
-    make_table: MakeTable, tmp_path: Path, missing: float | None, engine: Any
+    make_table: MakeTable, tmp_path: Path, missing: float | None, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("srfast.coreset.selection.SMALL", small)
     make_table([1.0, 2.0, 3.0], blur=[1.0, missing, 2.0], n=[5, None, 4]).write(tmp_path / "s.parquet")
     for method, first in (("blur", 192), ("n", 0)):
-        got = select(tmp_path / "s.parquet", keep=0.5, method=method, where="x <> 96", engine=engine)
+        got = select(tmp_path / "s.parquet", keep=0.5, method=method, where="x <> 96")
         assert got.column("x").tolist() == [first]
         with pytest.raises(InputError, match=f"column '{method}': expected finite values to sort by"):
-            select(tmp_path / "s.parquet", keep=0.5, method=method, where="x > 0", engine=engine)
+            select(tmp_path / "s.parquet", keep=0.5, method=method, where="x > 0")
 
 
 def test_columns_of_any_name_and_type(make_table: MakeTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,10 +55,13 @@ def test_every_reader_names_the_missing_shard(
     assert not [p for p in tmp_path.iterdir() if p.suffix in (".parquet", ".html") or p.name in ("audit", "pairs")]
 
 
-@pytest.mark.parametrize("engine", ["memory", "duckdb"])
-def test_what_allows_it_says_so(engine: str, folder: Path, tmp_path: Path, run: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("small", [0, 1 << 26])
+def test_what_allows_it_says_so(
+    small: int, folder: Path, tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("srfast.coreset.selection.SMALL", small)
     chosen = tmp_path / "c.parquet"
-    code, _, err = run("select", folder, "-o", chosen, "--engine", engine, ALLOW)
+    code, _, err = run("select", folder, "-o", chosen, ALLOW)
     assert (code, err) == (0, "srfast: scores: 1 of 3 shards is missing (1/3); their images are left out\n")
     assert CoreSet.read(chosen).meta["missing_shards"] == [[1, 3]]
     assert json.loads(run("stats", folder, "--json", ALLOW)[1])["patches"] == len(srfast.ScoreTable.read(folder))
