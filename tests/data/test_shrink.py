@@ -28,5 +28,5 @@ def test_exact_fractions_the_largest_first(given: Any, expected: tuple[str, ...]
 
 @pytest.mark.parametrize("given", ["", "0", "2", "-1/2", "1/2,0.5", "1/0", "a", "nan", True, [], "1/1001", 3.14e-5])
 def test_anything_else_is_refused(given: Any) -> None:
-    with pytest.raises(InputError, match=r"^shrink: expected fractions of 1"):
+    with pytest.raises(InputError, match=r"^shrink: expected auto, or fractions of 1"):
         ScoreSettings(shrink=given)
