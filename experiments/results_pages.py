@@ -6,17 +6,14 @@ pages say is in results_pages.toml; its effects and intervals are held to the re
 
 from __future__ import annotations
 
-import sys
+import importlib
 from pathlib import Path
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 PLACE = "docs/results"
-_FILE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_FILE = importlib.import_module("tomllib").loads(  # Python 3.11 and later
+    Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
+)
 _HEAD = """# Results of the studies
 
 This page is for readers who want to check a figure. It lists every committed study with its finding; each page has the

@@ -61,7 +61,7 @@ class Answers:
 
     def differences(self, stratum: str = "") -> list[Comparison]:
         """One for each row; "" is the whole test set."""
-        return [judge(paired(*row, DATASET, stratum)) for _, _, *row in self.rows]
+        return [judge(paired(*row[2:], dataset=DATASET, stratum=stratum)) for row in self.rows]
 
     def markdown(self) -> str:
         columns = [self.differences(s) for s in ("", "easy")]

@@ -180,7 +180,7 @@ def initial_weights(
     found = recognise(weights, path, None if scale_of(path) else scale)
     if found is not None:
         return _centred_kernel(found.state, model, scale, options or {})
-    if (about := models.of_package(model)) is not None and about.foreign:
+    if (description := models.of_package(model)) is not None and description.foreign:
         return {f"net.{k}": v for k, v in weights.items()}
     return weights
 
