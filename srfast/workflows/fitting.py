@@ -53,7 +53,7 @@ NOT_SEEN = (
 
 @dataclass
 class Fitted:
-    """The result of ``srfast.fit_degradation``."""
+    """The result of ``fit_degradation``."""
 
     path: Path
     degradation: Degradation
