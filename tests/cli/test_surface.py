@@ -18,9 +18,11 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def options_of(name: str) -> set[str]:
+    """Of a group of commands, those that all of them have."""
     command = group.get_command(click.Context(group), name)
     assert command is not None
-    return {o for p in command.params if isinstance(p, click.Option) for o in p.opts}
+    parts = list(command.commands.values()) if isinstance(command, click.Group) else [command]
+    return set.intersection(*({o for p in c.params if isinstance(p, click.Option) for o in p.opts} for c in parts))
 
 
 def test_one_name_for_one_thing() -> None:
