@@ -160,7 +160,7 @@ def check_folder(folder: Path, ours: Callable[[str], bool]) -> None:
     Raises:
         InputError: there is one.
     """
-    marked = kind_of(folder) is not None
+    marked = kind_of(folder) is not None or (folder / NAMES).is_file()
     foreign = next((name for name in _names(folder) if not _is_hidden(name) and not (marked and ours(name))), None)
     if foreign is not None:
         raise InputError(
