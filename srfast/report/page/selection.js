@@ -65,8 +65,10 @@ export function select(choice) {
   if (choice.given && given) return asGiven();
   if (choice.low >= choice.high) return refused("Window: its begin must lie before its end.");
   if (choice.error && !curves.loss.value[0]) return refused("All losses are 0, so that no patch holds a share of them.");
-  const cuts = (choice.by === "loss" || !choice.drop) && !(choice.error && whole);
-  return cuts ? exact(choice) : reckoned(choice);
+  if (choice.by !== "loss" && choice.drop) return reckoned(choice);
+  if (!choice.error || !whole) return exact(choice);
+  const counted = reckoned(choice); // from every row; the curve has points only
+  return counted.error ? counted : exact(choice, counted.kept.patches);
 }
 
 /** @param {Choice} choice @param {number} n @param {number} left @returns {number | string} the count, or why there is none */
@@ -99,8 +101,8 @@ function holding(choice, most, of, held) {
   return high;
 }
 
-/** By one score alone: everything follows from the curves. @param {Choice} choice @returns {Outcome} */
-function exact(choice) {
+/** By one score alone: all follows from the curves. @param {Choice} choice @param {number} [known] the count @returns {Outcome} */
+function exact(choice, known) {
   const up = choice.order === "asc";
   const dropped = share(choice.drop, total);
   // Positions in the order of the selection: the hardest that are dropped stand at its begin, or at its end.
@@ -114,7 +116,7 @@ function exact(choice) {
   const part = (/** @type {number} */ n) => (up ? [total - begin - n, total - begin] : [begin, begin + n]);
   const held = (/** @type {number} */ n) => error(part(n)[1]) - error(part(n)[0]);
   const most = Math.max(0, end - begin);
-  const count = choice.error && most ? holding(choice, most, 1 - gone.error, held) : counted(choice, total, most);
+  const count = known ?? (choice.error && most ? holding(choice, most, 1 - gone.error, held) : counted(choice, total, most));
   if (typeof count === "string") return refused(count);
   const [first, last] = part(count);
   const kept = { patches: count, error: held(count) };
@@ -131,7 +133,7 @@ function exact(choice) {
     kept,
     dropped: gone,
     left: { patches: total - count - dropped, error: Math.max(0, 1 - kept.error - gone.error) },
-    counted: !choice.error,
+    counted: !choice.error || known !== undefined,
     summed: true,
     interval: null,
     runs: runs.filter(([a, b]) => a < b),
