@@ -213,8 +213,8 @@ void bind_degrade(py::module_& m) {
 
 }  // namespace
 
-// Free-threaded Pythons need no lock for it: nothing here is shared but Scorer, which any number of threads may use, and
-// tables that are made once (csrc/cpu/defects_jpeg.cpp) or once a thread (defects_tiles.cpp).
+// Free-threaded Pythons need no lock for it: nothing here is shared but Scorer, which any number of threads may use,
+// and tables that are made once (csrc/cpu/defects_jpeg.cpp) or once a thread (defects_tiles.cpp).
 PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
   m.doc() = "srfast's compiled kernels; use the functions of the package instead.";
   m.attr("version") = SRFAST_VERSION;
