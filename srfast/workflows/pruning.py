@@ -101,13 +101,14 @@ def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pru
     """
     given = named(options, list(PruneArguments.__dataclass_fields__))
     asked = PruneArguments(**given)
+    scoring = asked.scoring(given)
     folder = Path(output)
     inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
     files = DECIDED if asked.decides else FILES
     configured = dict.fromkeys(FILES_OF.get(asked.trainer or "", ()), "configuration")
     with output_folder(folder, "prune", inputs, {**files, **configured}):
         before = _before(folder / "coreset.parquet")
-        summary = write_scores(inputs, folder / "scores.parquet", asked.scoring(given))
+        summary = write_scores(inputs, folder / "scores.parquet", scoring)
         if asked.scored:
             asked.scored(summary)
         table = ScoreTable.read(folder / "scores.parquet")
