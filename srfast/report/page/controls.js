@@ -129,7 +129,9 @@ function build() {
       by,
       order,
       error,
-      server ? element("div", { class: "field wide" }, element("label", { for: "choose-where" }, "Condition"), where) : null,
+      server
+        ? element("div", { class: "field wide" }, element("label", { for: "choose-where" }, "Condition"), where)
+        : null,
     ),
     element("div", { class: "sliders" }, ...SLIDERS.map(slider)),
     element(

@@ -64,7 +64,8 @@ function refused(message) {
 export function select(choice) {
   if (choice.given && given) return asGiven();
   if (choice.low >= choice.high) return refused("Window: its begin must lie before its end.");
-  if (choice.error && !curves.loss.value[0]) return refused("All losses are 0, so that no patch holds a share of them.");
+  if (choice.error && !curves.loss.value[0])
+    return refused("All losses are 0, so that no patch holds a share of them.");
   if (choice.by !== "loss" && choice.drop) return reckoned(choice);
   if (!choice.error || !whole) return exact(choice);
   const counted = reckoned(choice); // from every row; the curve has points only
@@ -116,7 +117,8 @@ function exact(choice, known) {
   const part = (/** @type {number} */ n) => (up ? [total - begin - n, total - begin] : [begin, begin + n]);
   const held = (/** @type {number} */ n) => error(part(n)[1]) - error(part(n)[0]);
   const most = Math.max(0, end - begin);
-  const count = known ?? (choice.error && most ? holding(choice, most, 1 - gone.error, held) : counted(choice, total, most));
+  const count =
+    known ?? (choice.error && most ? holding(choice, most, 1 - gone.error, held) : counted(choice, total, most));
   if (typeof count === "string") return refused(count);
   const [first, last] = part(count);
   const kept = { patches: count, error: held(count) };
@@ -281,8 +283,8 @@ function quoted(value) {
   if (/^[\w./:+-]+$/.test(text)) return text;
   if (!/[\p{C}\p{Zl}\p{Zp}]/u.test(text)) return `'${text.replaceAll("'", "'\\''")}'`;
   const plain = text.replace(/[\\']/g, "\\$&");
-  const escape = (/** @type {string} */ c) => `\\U${(c.codePointAt(0) ?? 0).toString(16).padStart(8, "0")}`;
-  return `$'${plain.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escape)}'`;
+  const escaped = (/** @type {string} */ c) => `\\U${(c.codePointAt(0) ?? 0).toString(16).padStart(8, "0")}`;
+  return `$'${plain.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escaped)}'`;
 }
 
 /** The command that makes a selection. @param {Choice} choice @param {boolean} rejects whether marks are to be left out */

@@ -64,7 +64,9 @@ function choose(i, choice) {
   } catch {
     // The choices then last as long as the page.
   }
-  say(`${nameOf(i)}: ${WORDS[/** @type {keyof WORDS} */ (choice.verdict)]}${choice.verdict === "shrink" ? ` ${choice.size}` : ""}`);
+  say(
+    `${nameOf(i)}: ${WORDS[/** @type {keyof typeof WORDS} */ (choice.verdict)]}${choice.verdict === "shrink" ? ` ${choice.size}` : ""}`,
+  );
   redraw();
 }
 
@@ -143,7 +145,11 @@ function show() {
 
 /** @param {string} label @param {Array<[string, string]>} options @param {(value: string) => void} act */
 function chooser(label, options, act) {
-  const made = element("select", { "aria-label": label }, ...options.map(([value, text]) => element("option", { value }, text)));
+  const made = element(
+    "select",
+    { "aria-label": label },
+    ...options.map(([value, text]) => element("option", { value }, text)),
+  );
   made.addEventListener("change", () => {
     act(made.value);
     page = 0;
@@ -156,13 +162,29 @@ if (judged.length) {
   const reasons = [...new Set(judged.flatMap((of) => of.reasons))];
   const of = (/** @type {string} */ name) => judged.filter((one) => one.reasons.includes(name)).length;
   byId("verdict-tools").append(
-    chooser("Reason", [["", `every reason (${judged.length})`], ...reasons.map((r) => /** @type {[string, string]} */ ([r, `${r} (${of(r)})`]))], (value) => {
-      reason = value;
-    }),
+    chooser(
+      "Reason",
+      [
+        ["", `every reason (${judged.length})`],
+        ...reasons.map((r) => /** @type {[string, string]} */ ([r, `${r} (${of(r)})`])),
+      ],
+      (value) => {
+        reason = value;
+      },
+    ),
     " ",
-    chooser("Verdict", [["", "every verdict"], ["reject", "left out"], ["shrink", "taken smaller"], ["keep", "kept"]], (value) => {
-      kind = value;
-    }),
+    chooser(
+      "Verdict",
+      [
+        ["", "every verdict"],
+        ["reject", "left out"],
+        ["shrink", "taken smaller"],
+        ["keep", "kept"],
+      ],
+      (value) => {
+        kind = value;
+      },
+    ),
   );
   show();
 }
