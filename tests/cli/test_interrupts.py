@@ -217,6 +217,6 @@ def test_an_interrupt_while_an_image_is_opened_stays_one(photo_folder: Path, mon
         open(*args, **options).close()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("srfast.data.images.open", interrupted, raising=False)
+    monkeypatch.setattr("srfast.data.limits.open", interrupted, raising=False)
     with pytest.raises(KeyboardInterrupt):
         read_rgb(photo_folder / "astronaut.png")

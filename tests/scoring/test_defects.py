@@ -138,7 +138,11 @@ def test_clean_needs_columns(photos: Path) -> None:
 def test_prune_cleans(photos: Path, tmp_path: Path) -> None:
     done = srfast.prune(photos, tmp_path / "out", patch=48, scorer="bicubic", clean=True, keep=1.0)
     assert "noise" in ScoreTable.read(tmp_path / "out" / "scores.parquet").columns
-    assert "b.jpg" not in set(done.coreset["image"])
+    kept = set(zip(done.coreset["image"], done.coreset["shrink"], strict=True))
+    # An image with noise or of a low JPEG quality is kept only at the sizes at which these are gone.
+    assert {size for image, size in kept if image == "a.png"} == {1, 0.75, 0.5}
+    assert {size for image, size in kept if image == "b.jpg"} == {0.75, 0.5}
+    assert {size for image, size in kept if image == "ç.png"} == {0.5}
 
 
 def test_reject_by_a_list(photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import subprocess
 import sys
@@ -42,7 +41,9 @@ srfast.prune(source, output, patch=48, stride=24, scorer="bicubic", resume=True)
 @pytest.mark.parametrize("name", FILES)
 def test_killed_while_a_file_is_written(name: str, photo_folder: Path, tmp_path: Path) -> None:
     whole, out = tmp_path / "whole", tmp_path / "out"
-    srfast.prune(photo_folder, whole, **OPTIONS)
+    # Into the same folder, since a report names its table and the list beside it.
+    srfast.prune(photo_folder, out, **OPTIONS)
+    out.rename(whole)
     names = list(FILES)
     line = [sys.executable, "-c", KILLED, name, str(photo_folder), str(out)]
     assert subprocess.run(line, cwd=tmp_path, check=False).returncode == -signal.SIGKILL
@@ -55,7 +56,5 @@ def test_killed_while_a_file_is_written(name: str, photo_folder: Path, tmp_path:
     assert len(done.coreset)
     names = [*DECIDED, "rejects.csv"]
     for file in names:
-        # A report names the table that it was made from.
-        got, want = (re.sub(rb'"source":\[[^]]*]', b"", (of / file).read_bytes()) for of in (out, whole))
-        assert got == want, file
+        assert (out / file).read_bytes() == (whole / file).read_bytes(), file
     assert sorted(p.name for p in out.iterdir()) == sorted(names)
