@@ -123,15 +123,21 @@ void expect_taps(int taps, std::uintptr_t weights, const char* name) {
 void bind_degrade(py::module_& m) {
   using Address = std::uintptr_t;
   const auto released = py::call_guard<py::gil_scoped_release>();
-  m.def("degrade_kernel",
-        [](int kind, int size, double sigma_x, double sigma_y, double angle, double shape, Address out) {
-          expect(kind >= kGaussian && kind <= kSinc, "kind", "0 to 3"), expect_taps(size, out, "size");
-          degrade_kernel_cpu(kind, size, sigma_x, sigma_y, angle, shape, ptr<double>(out));
-        });
-  m.def("degrade_row", [](int kind, int size, double parameter, Address out) {
-    expect(kind == kGaussian || kind == kLanczos, "kind", "0 or 4"), expect_taps(size, out, "size");
-    degrade_row_cpu(kind, size, parameter, ptr<double>(out));
-  });
+  m.def(
+      "degrade_kernel",
+      [](int kind, int size, double sigma_x, double sigma_y, double angle, double shape, Address out) {
+        expect(kind >= kGaussian && kind <= kSinc, "kind", "0 to 3"), expect_taps(size, out, "size");
+        degrade_kernel_cpu(kind, size, sigma_x, sigma_y, angle, shape, ptr<double>(out));
+      },
+      py::arg("kind"), py::arg("size"), py::arg("sigma_x"), py::arg("sigma_y"), py::arg("angle"), py::arg("shape"),
+      py::arg("out"));
+  m.def(
+      "degrade_row",
+      [](int kind, int size, double parameter, Address out) {
+        expect(kind == kGaussian || kind == kLanczos, "kind", "0 or 4"), expect_taps(size, out, "size");
+        degrade_row_cpu(kind, size, parameter, ptr<double>(out));
+      },
+      py::arg("kind"), py::arg("size"), py::arg("parameter"), py::arg("out"));
   m.def(
       "degrade_filter",
       [](Address src, int64_t planes, int64_t h, int64_t w, Address kernel, int kh, int kw, int isa, int threads,
@@ -141,7 +147,8 @@ void bind_degrade(py::module_& m) {
         degrade_filter_cpu(ptr<const float>(src), planes, h, w, ptr<const float>(kernel), kh, kw, isa, threads,
                            ptr<float>(dst));
       },
-      released);
+      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("kernel"), py::arg("kh"), py::arg("kw"),
+      py::arg("isa"), py::arg("threads"), py::arg("dst"), released);
   m.def(
       "degrade_separable",
       [](Address src, int64_t planes, int64_t h, int64_t w, Address column, int kh, Address row, int kw, int isa,
@@ -151,7 +158,8 @@ void bind_degrade(py::module_& m) {
         degrade_separable_cpu(ptr<const float>(src), planes, h, w, ptr<const float>(column), kh, ptr<const float>(row),
                               kw, isa, threads, ptr<float>(dst));
       },
-      released);
+      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("column"), py::arg("kh"), py::arg("row"),
+      py::arg("kw"), py::arg("isa"), py::arg("threads"), py::arg("dst"), released);
   m.def(
       "degrade_resize",
       [](Address src, int64_t planes, int64_t h, int64_t w, int filter, bool antialias, double step_y, double step_x,
@@ -163,7 +171,9 @@ void bind_degrade(py::module_& m) {
         degrade_resize_cpu(ptr<const float>(src), planes, h, w, filter, antialias, step_y, step_x, out_h, out_w, isa,
                            threads, ptr<float>(dst));
       },
-      released);
+      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("filter"), py::arg("antialias"),
+      py::arg("step_y"), py::arg("step_x"), py::arg("out_h"), py::arg("out_w"), py::arg("isa"), py::arg("threads"),
+      py::arg("dst"), released);
   m.def(
       "degrade_noise",
       [](Address image, int64_t planes, int64_t h, int64_t w, bool poisson, float strength, bool gray, Address key,
@@ -172,7 +182,8 @@ void bind_degrade(py::module_& m) {
         degrade_noise_cpu(ptr<float>(image), planes, h, w, poisson, strength, gray, ptr<const uint32_t>(key), slot, isa,
                           threads);
       },
-      released);
+      py::arg("image"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("poisson"), py::arg("strength"),
+      py::arg("gray"), py::arg("key"), py::arg("slot"), py::arg("isa"), py::arg("threads"), released);
   m.def(
       "degrade_unsharp",
       [](Address src, int64_t planes, int64_t h, int64_t w, Address row, int taps, float amount, float threshold,
@@ -181,34 +192,38 @@ void bind_degrade(py::module_& m) {
         degrade_unsharp_cpu(ptr<const float>(src), planes, h, w, ptr<const float>(row), taps, amount, threshold, isa,
                             threads, ptr<float>(dst));
       },
-      released);
+      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("row"), py::arg("taps"), py::arg("amount"),
+      py::arg("threshold"), py::arg("isa"), py::arg("threads"), py::arg("dst"), released);
   m.def(
       "degrade_thick_lines",
       [](Address src, int64_t planes, int64_t h, int64_t w, int threads, Address dst) {
         expect_planes(src, planes, h, w, threads, dst);
         degrade_thick_lines_cpu(ptr<const float>(src), planes, h, w, threads, ptr<float>(dst));
       },
-      released);
+      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("threads"), py::arg("dst"), released);
   m.def(
       "degrade_planes",
       [](Address src, int64_t h, int64_t w, int64_t row_stride, int channels, Address dst) {
-        expect_channels(channels), expect_planes(src, channels, h, w, 1, dst);
+        expect_channels(channels), expect_planes(src, channels, h, w, 1, dst), expect_span({h, row_stride}, "src");
         expect(row_stride / channels >= w, "row_stride", "at least a row of the image");
         degrade_planes_cpu(ptr<const uint8_t>(src), h, w, row_stride, channels, ptr<float>(dst));
       },
-      released);
+      py::arg("src"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"), py::arg("dst"), released);
   m.def(
       "degrade_bytes",
       [](Address src, int64_t h, int64_t w, int channels, Address dst) {
         expect_channels(channels), expect_planes(src, channels, h, w, 1, dst);
         degrade_bytes_cpu(ptr<const float>(src), h, w, channels, ptr<uint8_t>(dst));
       },
-      released);
-  m.def("random_words", [](Address key, uint32_t slot, int64_t groups, Address out) {
-    expect(groups >= 0 && groups < int64_t{1} << 28, "groups", "0 to 2^28 - 1");
-    expect_pointer(ptr<void>(key), 1, "key"), expect_pointer(ptr<void>(out), groups, "out");
-    random_words_cpu(ptr<const uint32_t>(key), slot, groups, ptr<uint32_t>(out));
-  });
+      py::arg("src"), py::arg("h"), py::arg("w"), py::arg("channels"), py::arg("dst"), released);
+  m.def(
+      "random_words",
+      [](Address key, uint32_t slot, int64_t groups, Address out) {
+        expect(groups >= 0 && groups < int64_t{1} << 28, "groups", "0 to 2^28 - 1");
+        expect_pointer(ptr<void>(key), 1, "key"), expect_pointer(ptr<void>(out), groups, "out");
+        random_words_cpu(ptr<const uint32_t>(key), slot, groups, ptr<uint32_t>(out));
+      },
+      py::arg("key"), py::arg("slot"), py::arg("groups"), py::arg("out"));
 }
 
 }  // namespace

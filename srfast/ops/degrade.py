@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from srfast.errors import InputError
+from srfast.ops.checks import check_integer
 from srfast.ops.native import compiled, isa_index
 from srfast.runtime.optional import untraced
 
@@ -41,8 +42,8 @@ def planes_of(image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
         raise InputError(f"image: expected [H, W, 3] or [H, W, 1], got shape {list(image.shape)}")
     h, w, c = image.shape
-    if image.strides[1:] != (c, 1) or image.strides[0] < 0:
-        image = np.ascontiguousarray(image)
+    if image.strides[1:] != (c, 1) or image.strides[0] < w * c:
+        image = image.copy()  # of a single row, ascontiguousarray keeps a negative stride
     out = np.empty((c, h, w), np.float32)
     compiled().degrade_planes(image.ctypes.data, h, w, image.strides[0], c, out.ctypes.data)
     return out
@@ -115,11 +116,11 @@ def gaussian_row(taps: int, sigma: float) -> np.ndarray:
 @untraced
 def blur(planes: np.ndarray, weights: np.ndarray, *, threads: int = 1, isa: int | None = None) -> np.ndarray:
     """Planes correlated with a kernel [kh, kw] of odd sides; beyond the border they are mirrored at the edge pixels."""
-    planes, weights = _checked(planes), np.ascontiguousarray(weights, np.float32)
+    planes, weights = _checked(planes), _taps("weights", weights, 2)
     c, h, w = planes.shape
     out = np.empty_like(planes)
     compiled().degrade_filter(
-        planes.ctypes.data, c, h, w, weights.ctypes.data, *weights.shape, _isa(isa), threads, out.ctypes.data
+        planes.ctypes.data, c, h, w, weights.ctypes.data, *weights.shape, _isa(isa), _threads(threads), out.ctypes.data
     )
     return out
 
@@ -129,13 +130,12 @@ def blur_separable(
     planes: np.ndarray, column: np.ndarray, row: np.ndarray, *, threads: int = 1, isa: int | None = None
 ) -> np.ndarray:
     """``blur`` with the kernel column[i] row[j], first along columns."""
-    planes = _checked(planes)
-    column, row = (np.ascontiguousarray(v, np.float32) for v in (column, row))
+    planes, column, row = _checked(planes), _taps("column", column, 1), _taps("row", row, 1)
     c, h, w = planes.shape
     out = np.empty_like(planes)
     compiled().degrade_separable(
-        planes.ctypes.data, c, h, w, column.ctypes.data, len(column), row.ctypes.data, len(row), _isa(isa), threads,
-        out.ctypes.data,
+        planes.ctypes.data, c, h, w, column.ctypes.data, len(column), row.ctypes.data, len(row), _isa(isa),
+        _threads(threads), out.ctypes.data,
     )  # fmt: skip
     return out
 
@@ -160,9 +160,11 @@ def resize(
         threads: Number of threads.
         isa: Instruction set.
     """
-    planes = _checked(planes)
+    planes, height, width = _checked(planes), _side("height", height), _side("width", width)
     c, h, w = planes.shape
     down, across = step or (h / height, w / width)
+    if not (0 < down <= 1 << 20 and 0 < across <= 1 << 20):
+        raise InputError(f"step: expected numbers above 0 and at most 2^20, got {(down, across)}")
     if filter == "lanczos":
         rows = [_lanczos(height / h) if height < h else np.ones(1), _lanczos(width / w) if width < w else np.ones(1)]
         soft = planes if height >= h and width >= w else blur_separable(planes, *rows, threads=threads, isa=isa)
@@ -170,8 +172,8 @@ def resize(
         return np.clip(out, 0, 255, out=out)
     out = np.empty((c, height, width), np.float32)
     compiled().degrade_resize(
-        planes.ctypes.data, c, h, w, FILTERS[filter], antialias, down, across, height, width, _isa(isa), threads,
-        out.ctypes.data,
+        planes.ctypes.data, c, h, w, FILTERS[filter], antialias, down, across, height, width, _isa(isa),
+        _threads(threads), out.ctypes.data,
     )  # fmt: skip
     return out
 
@@ -203,11 +205,11 @@ def add_noise(
     """
     if planes.dtype != np.float32 or planes.ndim != 3 or not planes.flags.c_contiguous:
         raise TypeError(f"planes: expected contiguous float32 [C, H, W], got {planes.dtype} {list(planes.shape)}")
-    key = np.ascontiguousarray(key, np.uint32)
+    key, slot = _key(key), _side("slot", slot, 0)
     c, h, w = planes.shape
     compiled().degrade_noise(
         planes.ctypes.data, c, h, w, kind == "poisson", float(strength), gray, key.ctypes.data, slot, _isa(isa),
-        threads,
+        _threads(threads),
     )  # fmt: skip
 
 
@@ -226,8 +228,8 @@ def unsharp(
     c, h, w = planes.shape
     out = np.empty_like(planes)
     compiled().degrade_unsharp(
-        planes.ctypes.data, c, h, w, row.ctypes.data, taps, float(amount), float(threshold), _isa(isa), threads,
-        out.ctypes.data,
+        planes.ctypes.data, c, h, w, row.ctypes.data, taps, float(amount), float(threshold), _isa(isa),
+        _threads(threads), out.ctypes.data,
     )  # fmt: skip
     return out
 
@@ -238,15 +240,15 @@ def thick_lines(planes: np.ndarray, *, threads: int = 1) -> np.ndarray:
     planes = _checked(planes)
     c, h, w = planes.shape
     out = np.empty_like(planes)
-    compiled().degrade_thick_lines(planes.ctypes.data, c, h, w, threads, out.ctypes.data)
+    compiled().degrade_thick_lines(planes.ctypes.data, c, h, w, _threads(threads), out.ctypes.data)
     return out
 
 
 @untraced
 def random_words(key: np.ndarray, slot: int, count: int) -> np.ndarray:
     """uint32 [count]: the first words of a slot, of Philox4x32-10 (Salmon et al., 2011)."""
-    key = np.ascontiguousarray(key, np.uint32)
-    groups = -(-count // 64)
+    key, slot = _key(key), _side("slot", slot, 0, (1 << 32) - 1)
+    groups = -(-_side("count", count, 0, (1 << 34) - 64) // 64)
     out = np.empty(64 * groups, np.uint32)
     compiled().random_words(key.ctypes.data, slot, groups, out.ctypes.data)
     return out[:count]
@@ -258,3 +260,28 @@ def _checked(planes: np.ndarray) -> np.ndarray:
     if planes.ndim != 3 or 0 in planes.shape:
         raise InputError(f"planes: expected [C, H, W] with at least one pixel, got shape {list(planes.shape)}")
     return np.ascontiguousarray(planes)
+
+
+def _side(name: str, value: int, least: int = 1, most: int = (1 << 31) - 1) -> int:
+    number = check_integer(name, value)
+    if not least <= number <= most:
+        raise InputError(f"{name}: expected {least} to {most}, got {number}")
+    return number
+
+
+def _threads(threads: int) -> int:
+    return min(check_integer("threads", threads, 1), 1 << 16)
+
+
+def _taps(name: str, weights: np.ndarray, axes: int) -> np.ndarray:
+    weights = np.ascontiguousarray(weights, np.float32)
+    if weights.ndim != axes or any(n % 2 == 0 or n > 4095 for n in weights.shape):
+        raise InputError(f"{name}: expected a kernel of odd sides up to 4095, got shape {list(weights.shape)}")
+    return weights
+
+
+def _key(key: np.ndarray) -> np.ndarray:
+    key = np.ascontiguousarray(key, np.uint32)
+    if key.shape != (4,):
+        raise InputError(f"key: expected uint32 [4], got shape {list(key.shape)}")
+    return key

@@ -95,7 +95,63 @@ def entries() -> dict[str, tuple[list[Any], list[tuple[int, Any, str]]]]:
     weights = [np.zeros(n, np.float32) for n in (64 * 81, 64, 64 * 32, 32, 32 * 25, 1)]
     scorer = compiled_.Scorer(*(w.ctypes.data for w in weights), 2)
     side = [0, -1, 2**31, 2**62]
+    d = b + (1 << 13)
+
+    def planes(dst: int, threads: int | None = None, isa: int | None = None) -> list[tuple[int, Any, str]]:
+        """What is wrong with planes [planes, h, w], which are the first four arguments."""
+        wrong: list[tuple[int, Any, str]] = [(0, 0, "src"), (dst, 0, "src|dst"), (1, -1, "planes"), (1, 2**62, "src")]
+        wrong += [(p, v, "[hw]") for p in (2, 3) for v in side]
+        wrong += [] if threads is None else [(threads, v, "threads") for v in (0, -1)]
+        return wrong + ([] if isa is None else [(isa, v, "isa") for v in (-1, 3)])
+
     return {
+        "degrade_kernel": (
+            [0, 7, 1.0, 1.0, 0.0, 1.0, d],
+            [(0, -1, "kind"), (0, 4, "kind"), (6, 0, "size")] + [(1, v, "size") for v in (0, -1, 8, 4097, 2**31 - 1)],
+        ),
+        "degrade_row": (
+            [0, 7, 1.0, d],
+            [(0, 1, "kind"), (0, 5, "kind"), (3, 0, "size")] + [(1, v, "size") for v in (0, -1, 8, 4097, 2**31 - 1)],
+        ),
+        "degrade_filter": (
+            [f, 1, 8, 8, f, 3, 3, 0, 1, d],
+            planes(9, 8, 7) + [(4, 0, "kernel")] + [(p, v, "kernel") for p in (5, 6) for v in (0, -1, 4, 4097)],
+        ),
+        "degrade_separable": (
+            [f, 1, 8, 8, f, 3, f, 3, 0, 1, d],
+            planes(10, 9, 8) + [(4, 0, "column"), (6, 0, "row")]
+            + [(p, v, name) for p, name in ((5, "column"), (7, "row")) for v in (0, -1, 4, 4097)],
+        ),
+        "degrade_resize": (
+            [f, 1, 8, 8, 1, True, 2.0, 2.0, 4, 4, 0, 1, d],
+            planes(12, 11, 10) + [(4, -1, "filter"), (4, 4, "filter")]
+            + [(p, v, "step") for p in (6, 7) for v in (0.0, -1.0, float("nan"), float("inf"), 2.0**21)]
+            + [(p, v, "out_[hw]") for p in (8, 9) for v in side],
+        ),
+        "degrade_noise": (
+            [f, 1, 8, 8, False, 1.0, False, i, 0, 0, 1],
+            [*planes(0, 10, 9), (7, 0, "key")],
+        ),
+        "degrade_unsharp": (
+            [f, 1, 8, 8, f, 3, 0.5, 10.0, 0, 1, d],
+            planes(10, 9, 8) + [(4, 0, "row")] + [(5, v, "row") for v in (0, -1, 4, 4097)],
+        ),
+        "degrade_thick_lines": ([f, 1, 8, 8, 1, d], planes(5, 4)),
+        "degrade_planes": (
+            [b, 8, 8, 24, 3, d],
+            [(0, 0, "src"), (5, 0, "dst"), (4, 2, "channels"), (3, 2**62, "src")]
+            + [(3, v, "src|row_stride") for v in (23, 0, -1, -(2**62))]
+            + [(p, v, "[hw]") for p in (1, 2) for v in side],
+        ),
+        "degrade_bytes": (
+            [f, 8, 8, 3, b],
+            [(0, 0, "src"), (4, 0, "dst"), (3, 2, "channels"), (3, -3, "channels")]
+            + [(p, v, "[hw]") for p in (1, 2) for v in side],
+        ),
+        "random_words": (
+            [i, 0, 1, b],
+            [(0, 0, "key"), (3, 0, "out")] + [(2, v, "groups") for v in (-1, 2**28, 2**62)],
+        ),
         "imresize": (
             [b, 8, 8, 3, 0.5, 0, 0, b],
             [(0, 0, "src"), (7, 0, "dst"), (3, 2, "channels"), (4, 0.0, "scale"), (4, float("nan"), "scale")]

@@ -210,7 +210,8 @@ def test_bytes_round_half_up():
     x = np.array([-3, 0.49, 0.5, 1.5, 254.5, 300], np.float32).reshape(1, 1, 6)
     assert degrade.bytes_of(x).ravel().tolist() == [0, 0, 1, 2, 255, 255]
     image = np.random.default_rng(0).integers(0, 256, (17, 13, 3), np.uint8)
-    assert np.array_equal(degrade.bytes_of(degrade.planes_of(image[::, ::-1])), image[:, ::-1])
+    for view in (image[:, ::-1], image[::-1], image[:1][::-1], np.broadcast_to(image[:1], image.shape)):
+        assert np.array_equal(degrade.bytes_of(degrade.planes_of(view)), view)
 
 
 def test_wrong_arguments_are_refused():
@@ -220,6 +221,14 @@ def test_wrong_arguments_are_refused():
         degrade.blur(np.zeros((3, 0, 4), np.float32), np.ones((3, 3)))
     with pytest.raises(ValueError, match="kernel"):
         degrade.blur(planes(5, 5), np.ones((2, 2)))
+    with pytest.raises(InputError, match="height"):
+        degrade.resize(planes(5, 5), 0, 5, "area")
+    with pytest.raises(InputError, match="step"):
+        degrade.resize(planes(5, 5), 3, 5, "area", step=(math.nan, 1))
+    with pytest.raises(InputError, match="key"):
+        degrade.random_words(KEY[:3], 0, 1)
+    with pytest.raises(InputError, match="threads"):
+        degrade.thick_lines(planes(5, 5), threads=0)
     with pytest.raises(InputError, match="odd number"):
         degrade.kernel("gaussian", 4)
     with pytest.raises(InputError, match="kind"):

@@ -52,7 +52,7 @@ def native(rng: random.Random, folder: Path) -> None:
         small = all(abs(v) < 1 << 63 for v in values)
         lists.append(np.array(values, rng.choice((None, np.int64, np.float64, object)) if small else None))
     scale, threads = rng.choice((2, 3, 4, 5, number(rng))), number(rng) if rng.random() < 0.3 else 1
-    kind = rng.randrange(8)
+    kind = rng.randrange(9)
     if kind == 0:
         blockiness(image, lists[0], lists[1], rng.choice((9, number(rng))), threads)
     elif kind == 1:
@@ -72,10 +72,49 @@ def native(rng: random.Random, folder: Path) -> None:
         planes = torch.from_numpy(whole).permute(2, 0, 1)[None, :, :: rng.choice((1, 2))]
         rng.choice((upsample, downsample))(planes.to(rng.choice((torch.float32, torch.float32, torch.uint8))), scale)
         per_sample_mse(planes[0].float(), planes[0, :, :, : rng.choice((None, 3))].float())
+    elif kind == 7:
+        degradation(rng, image, threads)
     elif h and w and c in (1, 3):
         Image.fromarray(whole.squeeze(2) if c == 1 else whole).save(folder / "a.png")
         grid = {"patch": rng.choice((8, 24, number(rng))), "stride": rng.choice((1, 8, number(rng)))}
         score(folder / "a.png", scale=scale, mode="dense", scorer="bicubic", backend="native", threads=1, **grid)
+
+
+def degradation(rng: random.Random, image: np.ndarray, threads: int) -> None:
+    """One operation of a degradation on planes, with sizes, kernels, keys and deviations of every kind."""
+    from srfast.ops import degrade
+
+    def side() -> int:  # what is refused, or small: a result may be as large as memory
+        value = number(rng)
+        return value if value < 99 or value > 1 << 40 else 9
+
+    def row() -> np.ndarray:
+        return np.ones(rng.choice((0, 1, 2, 3, 9, 4097)))
+
+    planes = degrade.planes_of(image)
+    real = rng.choice((0.5, 1.5, 3.0, 0.0, -1.0, float("nan"), float("inf")))
+    key, slot = np.arange(rng.choice((4, 4, 4, 0, 3)), dtype=np.uint32), rng.choice((0, 7, number(rng)))
+    taps = rng.choice((1, 5, 21, number(rng)))
+    kind = rng.randrange(8)
+    if kind == 0:
+        square = degrade.kernel(rng.choice((*degrade.KERNELS, "x")), taps, real, 2.0, 0.5, 1.5)
+        degrade.blur(planes, rng.choice((square, square[1:], square[0])), threads=threads)
+    elif kind == 1:
+        degrade.blur_separable(planes, row(), row(), threads=threads)
+    elif kind == 2:
+        filter, step = rng.choice((*degrade.FILTERS, "lanczos")), rng.choice((None, None, (real, 1.0), (2.0, real)))
+        degrade.resize(planes, side(), side(), filter, antialias=rng.random() < 0.5, step=step, threads=threads)
+    elif kind == 3:
+        how = {"gray": rng.random() < 0.5, "threads": threads}
+        degrade.add_noise(planes, rng.choice(("gaussian", "poisson")), real, key, slot, **how)
+    elif kind == 4:
+        degrade.unsharp(planes, taps, real, real, 10.0, threads=threads)
+    elif kind == 5:
+        degrade.thick_lines(planes, threads=threads)
+    elif kind == 6:
+        degrade.bytes_of(planes + np.float32(real))
+    else:
+        degrade.random_words(key, slot, side())
 
 
 def weights(rng: random.Random, folder: Path) -> None:
