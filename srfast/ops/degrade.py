@@ -15,7 +15,7 @@ import numpy as np
 
 from srfast.errors import InputError
 from srfast.ops.checks import check_integer
-from srfast.ops.native import compiled, isa_index
+from srfast.ops.native import compiled, isa_index, rows_together
 from srfast.runtime.optional import untraced
 
 KERNELS = {"gaussian": 0, "generalized": 1, "plateau": 2, "sinc": 3}
@@ -41,9 +41,8 @@ def planes_of(image: np.ndarray) -> np.ndarray:
         raise TypeError(f"image: expected uint8, got {image.dtype}")
     if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
         raise InputError(f"image: expected [H, W, 3] or [H, W, 1], got shape {list(image.shape)}")
+    image = rows_together(image)
     h, w, c = image.shape
-    if image.strides[1:] != (c, 1) or image.strides[0] < w * c:
-        image = image.copy()  # of a single row, ascontiguousarray keeps a negative stride
     out = np.empty((c, h, w), np.float32)
     compiled().degrade_planes(image.ctypes.data, h, w, image.strides[0], c, out.ctypes.data)
     return out

@@ -56,6 +56,13 @@ def test_an_image_without_pixels(image: np.ndarray) -> None:
             measure(image)
 
 
+def test_rows_that_go_up_or_overlap() -> None:
+    """A single row turned upside down counts as contiguous, whatever its stride."""
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    for view in (image[:1][::-1], image[::-1], np.broadcast_to(image[:1], image.shape)):
+        assert jpeg_trace(view) == jpeg_trace(view.copy())
+
+
 def test_places_of_any_integers() -> None:
     """Unsigned and 64 bits are as good as int32, and an empty list as good as any."""
     right = blockiness(IMAGE, np.array([0, 9], np.int32), np.array([3], np.int32), 12)
