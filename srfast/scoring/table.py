@@ -247,7 +247,7 @@ def rows_of(source: Any, name: str = "scores") -> tuple[str, pa.Table, dict[str,
     """
     if isinstance(source, (str, os.PathLike)):
         return os.fspath(source), *read_parquet(source)
-    if isinstance(source, Rows):
+    if isinstance(source, Rows) or isinstance(getattr(source, "table", None), pa.Table):
         return name, source.table, source.meta
     if isinstance(source, pa.Table):
         check_names(name, source.schema)

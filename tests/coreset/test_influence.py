@@ -83,8 +83,9 @@ def test_column_is_the_derivative_along_the_direction(
             slopes = torch.autograd.grad(loss, list(step.values()), retain_graph=True)
             expected.append(float(torch.stack(slopes).sum()))
     expected = np.array(expected)
-    # Losses move by 0.2 %: the neglected third order is 0.3 % of the largest slope here, float32's rounding less.
-    assert np.abs(column - expected).max() < 6e-3 * np.abs(expected).max()
+    # Losses move by 0.2 %. The neglected third order is 0.63 % of the largest slope with the shipped weights, and was
+    # 0.3 % with those before; float32's rounding is less.
+    assert np.abs(column - expected).max() < 7e-3 * np.abs(expected).max()
 
     free = {k: w.clone().requires_grad_() for k, w in weights.items()}
     if scored.meta["mode"] == "dense":
@@ -165,7 +166,7 @@ def test_shrunk_images_are_as_images_of_that_size(images: tuple[Path, Path], tmp
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"probes": 3}, "probes: expected a whole number from 10 to 8000, got 3"),
+        ({"probes": 3}, "probes: expected a whole number of at least 10 and at most 8000, got 3"),
         ({"damping": 0}, "damping: expected a number above 0, got 0"),
         ({"scorer": "bicubic"}, "scorer: expected an SRCNN 9-1-5, got bicubic"),
         ({"target": "none"}, "none: no such file or folder"),

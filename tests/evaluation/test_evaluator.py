@@ -393,7 +393,7 @@ def test_small_images_say_so(tmp_path: Path) -> None:
 
 
 def test_what_is_no_model_and_no_path_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="model: expected a name, a path or a module, got 3"):
+    with pytest.raises(InputError, match=r"model: expected a name, .*, got 3"):
         srfast.evaluate(3, tmp_path)  # type: ignore[arg-type]
     for data in (3, [tmp_path, None], None):
         with pytest.raises(InputError, match="images: expected paths of files and folders, got"):

@@ -128,11 +128,14 @@ def test_times_in_the_future(side: str, photo_folder: Path, lr_folder: Path, tmp
 
 
 def test_an_lr_image_of_another_suffix(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
-    """One that comes first among the suffixes takes the place of the one that was scored."""
+    """It takes the place of the one that was scored, and beside it is refused."""
     output = tmp_path / "s.parquet"
     srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr_images=lr_folder)
     with Image.open(lr_folder / "chelsea.png") as image:
         image.transpose(Image.Transpose.ROTATE_180).save(lr_folder / "chelsea.jpg", quality=95)
+    with pytest.raises(InputError, match=r"chelsea\.jpg: is the LR image of chelsea\.jpg, and chelsea\.png is too"):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr_images=lr_folder, resume=True)
+    (lr_folder / "chelsea.png").unlink()
     assert resumed(photo_folder, output, lr_images=lr_folder)[1] == 1
 
 

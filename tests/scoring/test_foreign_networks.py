@@ -162,10 +162,10 @@ def test_dense_scores_in_tiles(
     monkeypatch.setattr(tiling, "TILE", 16)
     with caplog.at_level(logging.WARNING, "srfast"):
         tiled = srfast.score(hr, **options)
-        assert not caplog.records
+        assert "tiles" not in caplog.text
         np.testing.assert_allclose(tiled["loss"], whole["loss"], rtol=1e-5)
         bare = srfast.score(hr, tile_overlap=0, **options)
-    assert len(caplog.records) == 1
+    assert sum("tiles" in r.getMessage() for r in caplog.records) == 1
     assert "net.onnx: tiles of a large image with an overlap of 0 LR pixels" in caplog.text
     assert "`tile_overlap` 16 is nearer" in caplog.text
     assert np.abs(bare["loss"] / whole["loss"] - 1).max() > 1e-3

@@ -140,7 +140,7 @@ def test_a_frame_of_pandas_is_selected_from(table: srfast.ScoreTable) -> None:
     for scores in (3, {"loss": 1}):
         with pytest.raises(InputError, match="scores: expected a score table, its path or a DataFrame, got"):
             srfast.select(scores)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="coreset: expected a core-set, its path or a DataFrame, got dict"):
+    with pytest.raises(InputError, match="coreset: expected a table, its path or a DataFrame, got dict"):
         srfast.CorePatches({})  # type: ignore[arg-type]
 
 

@@ -56,21 +56,6 @@ def test_a_copy_of_the_test_images_is_the_same(write_study: Callable[..., Path],
     assert run_study(study, out, test={"photos": copy}).table.equals(before.table)
 
 
-def test_cells_that_noted_the_number_of_images_alone(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    study, out = write_study(arms=ARMS), tmp_path / "out"
-    before = run_study(study, out)
-    [about] = out.glob("cells/*/cell.json")
-    known = json.loads(about.read_text())
-    for number in (2, 3):
-        known["settings"]["test"] = {"photos": number}
-        about.write_text(json.dumps(known))
-        if number == 2:
-            assert run_study(study, out).table.equals(before.table)
-        else:
-            with pytest.raises(InputError, match=r"test\.photos: .* was run with 3, got '2 images"):
-                run_study(study, out)
-
-
 def test_a_checksum_is_taken_again_when_a_file_changes(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"1")

@@ -109,7 +109,14 @@ def test_crops_are_the_papers_at_each_scale() -> None:
     crops = {n: [recipe(n, s).lr_patch for s in (2, 3, 4)] for n in ("rdn", "ignn", "rcan", "swinir_light")}
     assert crops == {"rdn": [48, 32, 32], "ignn": [80, 66, 40], "rcan": [48] * 3, "swinir_light": [64] * 3}
     assert [recipe("fsrcnn", s, "paper").lr_patch for s in (2, 3, 4)] == [10, 7, 6]
-    assert {n for n in models.names() if recipe(n).ema} == {"srcnn", "fsrcnn", "swinir", "swinir_light", "hat"}
+    assert {n for n in models.names() if recipe(n).ema} == {
+        "srcnn",
+        "fsrcnn",
+        "swinir",
+        "swinir_light",
+        "hat",
+        "compact",
+    }
 
 
 @pytest.mark.parametrize(

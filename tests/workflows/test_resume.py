@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -126,22 +125,6 @@ def test_other_lr_images_are_noticed(photo_folder: Path, tmp_path: Path) -> None
         srfast.train(output=tmp_path / "run", resume=True, steps=2, lr_images=tmp_path / "other")
 
 
-def test_other_losses_are_noticed_where_crops_are_drawn_by_them(photo_folder: Path, tmp_path: Path) -> None:
-    scores = srfast.score(photo_folder, patch=32, scorer="bicubic")
-    scores.write(tmp_path / "a.parquet")
-    losses = scores.table["loss"].to_numpy()[::-1]
-    place = scores.table.schema.get_field_index("loss")
-    field = scores.table.schema.field(place)
-    turned = scores.table.set_column(place, field, pa.array(losses, field.type))
-    srfast.ScoreTable(turned, scores.meta).write(tmp_path / "b.parquet")
-    for out, more in (("drawn", {"sample": "loss:1"}), ("plain", {})):
-        srfast.train("fsrcnn", tmp_path / "a.parquet", tmp_path / out, steps=1, **SMALL, **more)
-    other: dict[str, Any] = {"data": tmp_path / "b.parquet", "resume": True, "steps": 2}
-    assert srfast.train(output=tmp_path / "plain", **other).step == 2
-    with pytest.raises(InputError, match=r"data: .* was trained with other images or patches"):
-        srfast.train(output=tmp_path / "drawn", **other)
-
-
 def test_another_cache_is_named(photo_folder: Path, tmp_path: Path) -> None:
     last = tmp_path / "run" / "last.pt"
     srfast.train("fsrcnn", photo_folder, tmp_path / "run", steps=1, **SMALL)
@@ -165,22 +148,6 @@ def test_an_image_that_changed_at_the_same_size_and_time_is_noticed(photo_folder
     assert path.stat().st_size == state.st_size
     with pytest.raises(InputError, match=r"data: .* was trained with other images or patches"):
         srfast.train(output=tmp_path / "run", resume=True, steps=2)
-
-
-@pytest.mark.parametrize("cache", [0, 2048])
-def test_a_checkpoint_of_an_earlier_version_goes_on(photo_folder: Path, tmp_path: Path, cache: int) -> None:
-    """Its fingerprint is of names and regions, and of the cache if images are streamed."""
-    srfast.train("fsrcnn", photo_folder, tmp_path / "run", steps=1, cache_mb=cache, **SMALL)
-    last = tmp_path / "run" / "last.pt"
-    state = torch.load(last, weights_only=True)
-    del state["settings"]["cache_bytes"]
-    state["settings"]["data"] = {0: "611b01468304817b", 2048: "041ba38884ca38f7"}[cache]
-    torch.save(state, last)
-    for other in {0, 2048} - {cache}:
-        with pytest.raises(InputError, match=r"data: .* other images or patches, or with another `cache_mb`"):
-            srfast.train(output=tmp_path / "run", resume=True, cache_mb=other)
-    assert srfast.train(output=tmp_path / "run", resume=True, steps=2).step == 2
-    assert "cache_bytes" in torch.load(last, weights_only=True)["settings"]
 
 
 @pytest.mark.parametrize(
