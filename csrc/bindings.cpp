@@ -18,6 +18,7 @@
 
 namespace py = pybind11;
 using namespace srfast;
+using namespace py::literals;
 
 namespace {
 
@@ -72,8 +73,8 @@ py::tuple probe_cuda(int device) {
 }
 
 void bind_cuda(py::module_& m) {
-  m.def("probe_cuda", &probe_cuda, py::arg("device"));
-  m.def("degrade_tiles", &degrade_tiles, py::arg("h"), py::arg("w"), py::arg("scale"));
+  m.def("probe_cuda", &probe_cuda, "device"_a);
+  m.def("degrade_tiles", &degrade_tiles, "h"_a, "w"_a, "scale"_a);
   m.def(
       "degrade_cuda",
       [](std::uintptr_t pixels, std::uintptr_t offsets, std::uintptr_t row_strides, int64_t n, int64_t h, int64_t w,
@@ -90,10 +91,9 @@ void bind_cuda(py::module_& m) {
         check("degrade", launch_degrade(windows, scale, boundary, up_type, ptr<uint8_t>(y), ptr<uint8_t>(lr),
                                         ptr<void>(up), ptr<double>(sums), ptr<CUstream_st>(stream)));
       },
-      py::arg("pixels"), py::arg("offsets"), py::arg("row_strides"), py::arg("n"), py::arg("h"), py::arg("w"),
-      py::arg("channels"), py::arg("scale"), py::arg("boundary"), py::arg("up_type"), py::arg("y"), py::arg("lr"),
-      py::arg("up"), py::arg("sums"), py::arg("device"), py::arg("stream"), py::call_guard<py::gil_scoped_release>());
-  m.def("mse_scratch", &mse_scratch, py::arg("n"), py::arg("length"));
+      "pixels"_a, "offsets"_a, "row_strides"_a, "n"_a, "h"_a, "w"_a, "channels"_a, "scale"_a, "boundary"_a, "up_type"_a,
+      "y"_a, "lr"_a, "up"_a, "sums"_a, "device"_a, "stream"_a, py::call_guard<py::gil_scoped_release>());
+  m.def("mse_scratch", &mse_scratch, "n"_a, "length"_a);
   m.def(
       "per_sample_mse_cuda",
       [](std::uintptr_t a, int a_type, std::uintptr_t b, int b_type, int64_t n, int64_t length, std::uintptr_t scratch,
@@ -102,8 +102,7 @@ void bind_cuda(py::module_& m) {
         check("per_sample_mse", launch_per_sample_mse(ptr<const void>(a), a_type, ptr<const void>(b), b_type, n, length,
                                                       ptr<double>(scratch), ptr<float>(out), ptr<CUstream_st>(stream)));
       },
-      py::arg("a"), py::arg("a_type"), py::arg("b"), py::arg("b_type"), py::arg("n"), py::arg("length"),
-      py::arg("scratch"), py::arg("out"), py::arg("device"), py::arg("stream"),
+      "a"_a, "a_type"_a, "b"_a, "b_type"_a, "n"_a, "length"_a, "scratch"_a, "out"_a, "device"_a, "stream"_a,
       py::call_guard<py::gil_scoped_release>());
 }
 
@@ -129,15 +128,14 @@ void bind_degrade(py::module_& m) {
         expect(kind >= kGaussian && kind <= kSinc, "kind", "0 to 3"), expect_taps(size, out, "size");
         degrade_kernel_cpu(kind, size, sigma_x, sigma_y, angle, shape, ptr<double>(out));
       },
-      py::arg("kind"), py::arg("size"), py::arg("sigma_x"), py::arg("sigma_y"), py::arg("angle"), py::arg("shape"),
-      py::arg("out"));
+      "kind"_a, "size"_a, "sigma_x"_a, "sigma_y"_a, "angle"_a, "shape"_a, "out"_a);
   m.def(
       "degrade_row",
       [](int kind, int size, double parameter, Address out) {
         expect(kind == kGaussian || kind == kLanczos, "kind", "0 or 4"), expect_taps(size, out, "size");
         degrade_row_cpu(kind, size, parameter, ptr<double>(out));
       },
-      py::arg("kind"), py::arg("size"), py::arg("parameter"), py::arg("out"));
+      "kind"_a, "size"_a, "parameter"_a, "out"_a);
   m.def(
       "degrade_filter",
       [](Address src, int64_t planes, int64_t h, int64_t w, Address kernel, int kh, int kw, int isa, int threads,
@@ -147,8 +145,7 @@ void bind_degrade(py::module_& m) {
         degrade_filter_cpu(ptr<const float>(src), planes, h, w, ptr<const float>(kernel), kh, kw, isa, threads,
                            ptr<float>(dst));
       },
-      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("kernel"), py::arg("kh"), py::arg("kw"),
-      py::arg("isa"), py::arg("threads"), py::arg("dst"), released);
+      "src"_a, "planes"_a, "h"_a, "w"_a, "kernel"_a, "kh"_a, "kw"_a, "isa"_a, "threads"_a, "dst"_a, released);
   m.def(
       "degrade_separable",
       [](Address src, int64_t planes, int64_t h, int64_t w, Address column, int kh, Address row, int kw, int isa,
@@ -158,8 +155,7 @@ void bind_degrade(py::module_& m) {
         degrade_separable_cpu(ptr<const float>(src), planes, h, w, ptr<const float>(column), kh, ptr<const float>(row),
                               kw, isa, threads, ptr<float>(dst));
       },
-      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("column"), py::arg("kh"), py::arg("row"),
-      py::arg("kw"), py::arg("isa"), py::arg("threads"), py::arg("dst"), released);
+      "src"_a, "planes"_a, "h"_a, "w"_a, "column"_a, "kh"_a, "row"_a, "kw"_a, "isa"_a, "threads"_a, "dst"_a, released);
   m.def(
       "degrade_resize",
       [](Address src, int64_t planes, int64_t h, int64_t w, int filter, bool antialias, double step_y, double step_x,
@@ -171,9 +167,8 @@ void bind_degrade(py::module_& m) {
         degrade_resize_cpu(ptr<const float>(src), planes, h, w, filter, antialias, step_y, step_x, out_h, out_w, isa,
                            threads, ptr<float>(dst));
       },
-      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("filter"), py::arg("antialias"),
-      py::arg("step_y"), py::arg("step_x"), py::arg("out_h"), py::arg("out_w"), py::arg("isa"), py::arg("threads"),
-      py::arg("dst"), released);
+      "src"_a, "planes"_a, "h"_a, "w"_a, "filter"_a, "antialias"_a, "step_y"_a, "step_x"_a, "out_h"_a, "out_w"_a,
+      "isa"_a, "threads"_a, "dst"_a, released);
   m.def(
       "degrade_noise",
       [](Address image, int64_t planes, int64_t h, int64_t w, bool poisson, float strength, bool gray, Address key,
@@ -182,8 +177,8 @@ void bind_degrade(py::module_& m) {
         degrade_noise_cpu(ptr<float>(image), planes, h, w, poisson, strength, gray, ptr<const uint32_t>(key), slot, isa,
                           threads);
       },
-      py::arg("image"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("poisson"), py::arg("strength"),
-      py::arg("gray"), py::arg("key"), py::arg("slot"), py::arg("isa"), py::arg("threads"), released);
+      "image"_a, "planes"_a, "h"_a, "w"_a, "poisson"_a, "strength"_a, "gray"_a, "key"_a, "slot"_a, "isa"_a, "threads"_a,
+      released);
   m.def(
       "degrade_unsharp",
       [](Address src, int64_t planes, int64_t h, int64_t w, Address row, int taps, float amount, float threshold,
@@ -192,15 +187,15 @@ void bind_degrade(py::module_& m) {
         degrade_unsharp_cpu(ptr<const float>(src), planes, h, w, ptr<const float>(row), taps, amount, threshold, isa,
                             threads, ptr<float>(dst));
       },
-      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("row"), py::arg("taps"), py::arg("amount"),
-      py::arg("threshold"), py::arg("isa"), py::arg("threads"), py::arg("dst"), released);
+      "src"_a, "planes"_a, "h"_a, "w"_a, "row"_a, "taps"_a, "amount"_a, "threshold"_a, "isa"_a, "threads"_a, "dst"_a,
+      released);
   m.def(
       "degrade_thick_lines",
       [](Address src, int64_t planes, int64_t h, int64_t w, int threads, Address dst) {
         expect_planes(src, planes, h, w, threads, dst);
         degrade_thick_lines_cpu(ptr<const float>(src), planes, h, w, threads, ptr<float>(dst));
       },
-      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("threads"), py::arg("dst"), released);
+      "src"_a, "planes"_a, "h"_a, "w"_a, "threads"_a, "dst"_a, released);
   m.def(
       "degrade_planes",
       [](Address src, int64_t h, int64_t w, int64_t row_stride, int channels, Address dst) {
@@ -208,14 +203,14 @@ void bind_degrade(py::module_& m) {
         expect(row_stride / channels >= w, "row_stride", "at least a row of the image");
         degrade_planes_cpu(ptr<const uint8_t>(src), h, w, row_stride, channels, ptr<float>(dst));
       },
-      py::arg("src"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"), py::arg("dst"), released);
+      "src"_a, "h"_a, "w"_a, "row_stride"_a, "channels"_a, "dst"_a, released);
   m.def(
       "degrade_bytes",
       [](Address src, int64_t h, int64_t w, int channels, Address dst) {
         expect_channels(channels), expect_planes(src, channels, h, w, 1, dst);
         degrade_bytes_cpu(ptr<const float>(src), h, w, channels, ptr<uint8_t>(dst));
       },
-      py::arg("src"), py::arg("h"), py::arg("w"), py::arg("channels"), py::arg("dst"), released);
+      "src"_a, "h"_a, "w"_a, "channels"_a, "dst"_a, released);
   m.def(
       "random_words",
       [](Address key, uint32_t slot, int64_t groups, Address out) {
@@ -223,7 +218,7 @@ void bind_degrade(py::module_& m) {
         expect_pointer(ptr<void>(key), 1, "key"), expect_pointer(ptr<void>(out), groups, "out");
         random_words_cpu(ptr<const uint32_t>(key), slot, groups, ptr<uint32_t>(out));
       },
-      py::arg("key"), py::arg("slot"), py::arg("groups"), py::arg("out"));
+      "key"_a, "slot"_a, "groups"_a, "out"_a);
 }
 
 }  // namespace
@@ -250,8 +245,8 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         expect_pointer(ptr<void>(src), 1, "src"), expect_pointer(ptr<void>(dst), 1, "dst");
         imresize_cpu(ptr<const void>(src), h, w, channels, scale, boundary, dtype, ptr<void>(dst));
       },
-      py::arg("src"), py::arg("h"), py::arg("w"), py::arg("channels"), py::arg("scale"), py::arg("boundary"),
-      py::arg("dtype"), py::arg("dst"), py::call_guard<py::gil_scoped_release>());
+      "src"_a, "h"_a, "w"_a, "channels"_a, "scale"_a, "boundary"_a, "dtype"_a, "dst"_a,
+      py::call_guard<py::gil_scoped_release>());
   m.def(
       "resample",
       [](std::uintptr_t src, int64_t planes, int64_t h, int64_t w, int scale, bool up, int boundary, int threads,
@@ -262,8 +257,8 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         expect_pointer(ptr<void>(src), planes, "src"), expect_pointer(ptr<void>(dst), planes, "dst");
         resample_cpu(ptr<const float>(src), planes, h, w, scale, up, boundary, threads, ptr<float>(dst));
       },
-      py::arg("src"), py::arg("planes"), py::arg("h"), py::arg("w"), py::arg("scale"), py::arg("up"),
-      py::arg("boundary"), py::arg("threads"), py::arg("dst"), py::call_guard<py::gil_scoped_release>());
+      "src"_a, "planes"_a, "h"_a, "w"_a, "scale"_a, "up"_a, "boundary"_a, "threads"_a, "dst"_a,
+      py::call_guard<py::gil_scoped_release>());
   m.def(
       "per_sample_mse",
       [](std::uintptr_t a, std::uintptr_t b, int64_t n, int64_t length, int threads, std::uintptr_t out) {
@@ -272,8 +267,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
           expect_pointer(ptr<void>(pointer), n, name);
         per_sample_mse_cpu(ptr<const float>(a), ptr<const float>(b), n, length, threads, ptr<float>(out));
       },
-      py::arg("a"), py::arg("b"), py::arg("n"), py::arg("length"), py::arg("threads"), py::arg("out"),
-      py::call_guard<py::gil_scoped_release>());
+      "a"_a, "b"_a, "n"_a, "length"_a, "threads"_a, "out"_a, py::call_guard<py::gil_scoped_release>());
 
   m.def(
       "defects",
@@ -291,9 +285,8 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         defects_cpu(ptr<const uint8_t>(image), h, w, row_stride, channels, ptr<const int32_t>(xs), nx,
                     ptr<const int32_t>(ys), ny, size, ptr<const float>(weights), threads, ptr<float>(out));
       },
-      py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"), py::arg("xs"),
-      py::arg("nx"), py::arg("ys"), py::arg("ny"), py::arg("size"), py::arg("weights"), py::arg("threads"),
-      py::arg("out"), py::call_guard<py::gil_scoped_release>());
+      "image"_a, "h"_a, "w"_a, "row_stride"_a, "channels"_a, "xs"_a, "nx"_a, "ys"_a, "ny"_a, "size"_a, "weights"_a,
+      "threads"_a, "out"_a, py::call_guard<py::gil_scoped_release>());
   m.def(
       "defect_features",
       [](std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels, std::uintptr_t out) {
@@ -303,8 +296,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         expect_pointer(ptr<void>(out), (h / 8) * (w / 8), "out");
         defect_features_cpu(ptr<const uint8_t>(image), h, w, row_stride, channels, ptr<float>(out));
       },
-      py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"), py::arg("out"),
-      py::call_guard<py::gil_scoped_release>());
+      "image"_a, "h"_a, "w"_a, "row_stride"_a, "channels"_a, "out"_a, py::call_guard<py::gil_scoped_release>());
   m.def(
       "jpeg_trace",
       [](std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels) {
@@ -313,15 +305,14 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         expect_span({h, row_stride}, "image"), expect_pointer(ptr<void>(image), 1, "image");
         return jpeg_trace_cpu(ptr<const uint8_t>(image), h, w, row_stride, channels);
       },
-      py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"),
-      py::call_guard<py::gil_scoped_release>());
+      "image"_a, "h"_a, "w"_a, "row_stride"_a, "channels"_a, py::call_guard<py::gil_scoped_release>());
 
   m.def("supported_isas", &supported_isas);
-  m.def("integer_kernels", &integer_kernels, py::arg("isa"));
+  m.def("integer_kernels", &integer_kernels, "isa"_a);
   py::class_<ScorerHandle>(m, "Scorer")
       .def(py::init<std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t,
                     int>(),
-           py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("w3"), py::arg("b3"), py::arg("scale"));
+           "w1"_a, "b1"_a, "w2"_a, "b2"_a, "w3"_a, "b3"_a, "scale"_a);
   m.def(
       "score_patches",
       [](const ScorerHandle& scorer, std::uintptr_t base, std::uintptr_t offsets, int64_t n, int64_t row_stride,
@@ -336,9 +327,8 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
                           size_w, channels, {boundary, isa, fast, threads}, ptr<float>(loss), ptr<float>(bicubic),
                           ptr<float>(sobel));
       },
-      py::arg("scorer"), py::arg("base"), py::arg("offsets"), py::arg("n"), py::arg("row_stride"), py::arg("size_h"),
-      py::arg("size_w"), py::arg("channels"), py::arg("boundary"), py::arg("isa"), py::arg("fast"), py::arg("threads"),
-      py::arg("loss"), py::arg("bicubic"), py::arg("sobel"), py::call_guard<py::gil_scoped_release>());
+      "scorer"_a, "base"_a, "offsets"_a, "n"_a, "row_stride"_a, "size_h"_a, "size_w"_a, "channels"_a, "boundary"_a,
+      "isa"_a, "fast"_a, "threads"_a, "loss"_a, "bicubic"_a, "sobel"_a, py::call_guard<py::gil_scoped_release>());
   m.def(
       "score_dense",
       [](const ScorerHandle& scorer, std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels,
@@ -354,9 +344,8 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
                         {boundary, isa, fast, threads}, ptr<const int32_t>(xs), nx, ptr<const int32_t>(ys), ny, size,
                         ptr<float>(loss), ptr<float>(bicubic), ptr<float>(sobel));
       },
-      py::arg("scorer"), py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"),
-      py::arg("boundary"), py::arg("isa"), py::arg("fast"), py::arg("threads"), py::arg("xs"), py::arg("nx"),
-      py::arg("ys"), py::arg("ny"), py::arg("size"), py::arg("loss"), py::arg("bicubic"), py::arg("sobel"),
+      "scorer"_a, "image"_a, "h"_a, "w"_a, "row_stride"_a, "channels"_a, "boundary"_a, "isa"_a, "fast"_a, "threads"_a,
+      "xs"_a, "nx"_a, "ys"_a, "ny"_a, "size"_a, "loss"_a, "bicubic"_a, "sobel"_a,
       py::call_guard<py::gil_scoped_release>());
   m.def(
       "suppress",
@@ -372,8 +361,8 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         suppress_cpu(ptr<const int32_t>(image), ptr<const int32_t>(x), ptr<const int32_t>(y), ptr<const int32_t>(size),
                      n, iou, ptr<uint8_t>(keep), ptr<const int32_t>(level));
       },
-      py::arg("image"), py::arg("x"), py::arg("y"), py::arg("size"), py::arg("n"), py::arg("iou"), py::arg("keep"),
-      py::arg("level") = 0, py::call_guard<py::gil_scoped_release>());
+      "image"_a, "x"_a, "y"_a, "size"_a, "n"_a, "iou"_a, "keep"_a, "level"_a = 0,
+      py::call_guard<py::gil_scoped_release>());
   m.def(
       "blockiness",
       [](std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels, std::uintptr_t xs, int64_t nx,
@@ -388,9 +377,8 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         blockiness_cpu(ptr<const uint8_t>(image), row_stride, channels, ptr<const int32_t>(xs), nx,
                        ptr<const int32_t>(ys), ny, size, threads, ptr<float>(out));
       },
-      py::arg("image"), py::arg("h"), py::arg("w"), py::arg("row_stride"), py::arg("channels"), py::arg("xs"),
-      py::arg("nx"), py::arg("ys"), py::arg("ny"), py::arg("size"), py::arg("threads"), py::arg("out"),
-      py::call_guard<py::gil_scoped_release>());
+      "image"_a, "h"_a, "w"_a, "row_stride"_a, "channels"_a, "xs"_a, "nx"_a, "ys"_a, "ny"_a, "size"_a, "threads"_a,
+      "out"_a, py::call_guard<py::gil_scoped_release>());
 
   m.def(
       "unfilter",
@@ -400,8 +388,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         expect_pointer(ptr<void>(src), 1, "src"), expect_pointer(ptr<void>(dst), 1, "dst");
         return unfilter_cpu(ptr<const uint8_t>(src), h, w * channels, channels, ptr<uint8_t>(dst));
       },
-      py::arg("src"), py::arg("h"), py::arg("w"), py::arg("channels"), py::arg("dst"),
-      py::call_guard<py::gil_scoped_release>());
+      "src"_a, "h"_a, "w"_a, "channels"_a, "dst"_a, py::call_guard<py::gil_scoped_release>());
 
   bind_degrade(m);
 
