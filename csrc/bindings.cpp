@@ -231,7 +231,6 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
 #ifdef __VERSION__
   m.attr("compiler") = __VERSION__;
 #endif
-
   m.def(
       "imresize",
       [](std::uintptr_t src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, int dtype,
@@ -268,7 +267,6 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         per_sample_mse_cpu(ptr<const float>(a), ptr<const float>(b), n, length, threads, ptr<float>(out));
       },
       "a"_a, "b"_a, "n"_a, "length"_a, "threads"_a, "out"_a, py::call_guard<py::gil_scoped_release>());
-
   m.def(
       "defects",
       [](std::uintptr_t image, int64_t h, int64_t w, int64_t row_stride, int channels, std::uintptr_t xs, int64_t nx,
