@@ -100,7 +100,8 @@ def _left_out(found: Statistics) -> Advice:
         said = f"The limits would leave out every image ({_listed(found.overruled)}), so they are not followed"
         return Advice(f"{said}: look at the images, and choose.", figures)
     if not n:
-        return Advice(f"None of {every} is left out{some}.", figures)
+        but = f", but {count(found.patches_out, 'patch')} of them {_are(found.patches_out)}" * bool(found.patches_out)
+        return Advice(f"None of {every} is left out{but}.", figures)
     return Advice(f"{n:,} of {every} {_are(n)} left out ({_listed(found.out)}){some}.", figures)
 
 
