@@ -58,6 +58,7 @@ def test_what_is_in_the_wheel(wheel: Path) -> None:
         <= names
     )
     studies = {f"srfast/studies/{p.name}" for p in (ROOT / "studies").glob("*.toml")}
+    studies |= {f"srfast/studies/degradations/{p.name}" for p in (ROOT / "studies" / "degradations").iterdir()}
     assert studies == {n for n in names if n.startswith("srfast/studies/")}, "with their results left out"
     python = {p.relative_to(ROOT).as_posix() for p in (ROOT / "srfast").rglob("*.py")}
     assert python <= names

@@ -25,7 +25,7 @@ from srfast.runtime.interrupts import interrupted
 from srfast.runtime.locks import Lock, Taken, is_taken
 from srfast.study import pool, results
 from srfast.study.cells import Cell
-from srfast.study.description import Study
+from srfast.study.description import DEGRADED, Study
 from srfast.training import checkpoint
 from srfast.training.loop import train
 from srfast.training.plan import Plan
@@ -123,8 +123,9 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
             errors.inspect(*image)
 
         found = evaluate(
-            trained.weights, files, scale=cell.scale, protocol=protocol, device=study.device, inspect=inspect
-        )
+            trained.weights, files, scale=cell.scale, protocol=protocol, device=study.device, inspect=inspect,
+            degradation=study.degradation if study.degradation and name.endswith(DEGRADED) else None,
+        )  # fmt: skip
         rows += [{**fixed, "dataset": name, **asdict(image)} for image in found.images]
         strata += [{"cell": cell.name, "dataset": name, **asdict(row)} for row in errors.rows]
         text.append(f"{name} {found.psnr:.3f} dB")

@@ -13,6 +13,8 @@ from typing import Any
 from srfast.coreset.settings import SCORES, Selection
 from srfast.data import toml
 from srfast.data.grid import check_grid
+from srfast.degradation.plan import Degradation
+from srfast.degradation.settings import PRESETS
 from srfast.errors import InputError
 from srfast.models import registry as models
 from srfast.ops.device import Device
@@ -26,6 +28,8 @@ from srfast.training.recipes import Recipe, recipe
 SCORER_FREE = ("random", "bicubic", "sobel")
 """Methods that need no scorer."""
 _TRAINING = ("precision", "device", "save_every", "cache_mb")
+DEGRADED = "-degraded"
+"""What the name of a test set ends with whose LR images are degraded as those of the trainings."""
 MOST_CLAIMS = 10
 """Largest number of claims about whole test sets; the more there are, the less each can detect."""
 
@@ -127,6 +131,9 @@ class Study:
     options: Mapping[str, Mapping[str, Any]]
     arms: tuple[Arm, ...]
     claims: tuple[Claim, ...] = ()
+    degradation: str = ""
+    """The degradation of the LR images of trainings: a preset, or the path of a file; "": bicubic. Each test set is
+    then tested with both."""
     own: Mapping[str, str] = field(default_factory=dict)
     """FILE.py:NAME of each model of the user's, by its NAME, which ``models`` holds."""
 
@@ -185,6 +192,15 @@ def read_study(
     own = _own_models(path, [*training["models"], *(m for arm in arms for m in arm.models)])
     training["models"] = tuple(map(_short, training["models"]))
     training["options"] = {_short(name): sizes for name, sizes in training["options"].items()}
+    if (degradation := training["degradation"]) and degradation not in PRESETS:
+        training["degradation"] = degradation = str(folder / degradation)
+    if degradation:
+        try:
+            Degradation.read(degradation)
+        except InputError as error:
+            raise InputError(f"{path}: training.{error}") from None
+        if taken := [t for t in tests if t.endswith(DEGRADED)]:
+            raise InputError(f"{path}: data.test: expected names that do not end in {DEGRADED}, got {taken[0]}")
     for arm in arms:
         if arm.models and not set(arm.models) & set(training["models"]):
             raise InputError(
@@ -200,6 +216,7 @@ def read_study(
     for name in training["options"]:
         if name not in training["models"]:
             raise InputError(f"{path}: training.options.{name}: {toml.unknown(name, training['models'])}")
+    datasets = [*tests, *(f"{t}{DEGRADED}" for t in tests if degradation)] if data["test"] else []
     study = Study(
         name=path.stem,
         title=content["title"] or path.stem,
@@ -214,9 +231,9 @@ def read_study(
         **{name: scoring[name] for name in ("mode", "shrink", "defects", "scorer_updates")},
         join=str(folder / scoring["join"]) if scoring["join"] else "",
         recipe=changes,
-        **{name: training[name] for name in ("models", "updates", "seeds", *_TRAINING, "options")},
+        **{name: training[name] for name in ("models", "updates", "seeds", *_TRAINING, "degradation", "options")},
         arms=arms,
-        claims=_claims(path, content["claim"], arms, training["models"], list(tests) if data["test"] else [], scales),
+        claims=_claims(path, content["claim"], arms, training["models"], datasets, scales),
         own=own,
     )
     _check_recipes(path, study)

@@ -115,6 +115,7 @@ TRAINING: Keys = {
     "updates": Key(_UPDATES, MISSING),
     "seeds": Key(Kind("a number of seeds below 65,536, or a list of different ones below 2^31", _seeds), (0, 1, 2, 3)),
     **_of(TrainSettings, "precision", "device", "save_every", "cache_mb"),
+    "degradation": Key(text("a degradation: a TOML file, or a preset"), ""),
     "options": Key(Kind("a table of tables, one a model", _options), {}),
     **_of(Recipe, **dict.fromkeys(RECIPE)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -25,6 +26,7 @@ from srfast.coreset.settings import SelectArguments
 from srfast.data.atomic import atomic_path
 from srfast.data.images import find_images
 from srfast.data.workers import ordered_map
+from srfast.degradation.plan import Degradation, Draws
 from srfast.errors import InputError
 from srfast.models.registry import describe
 from srfast.runtime.locks import Lock
@@ -38,7 +40,7 @@ from srfast.scoring.settings import Scale, ScoreArguments
 from srfast.scoring.table import ScoreTable
 from srfast.settings import differs
 from srfast.study.cells import Cell
-from srfast.study.description import Arm, Study
+from srfast.study.description import DEGRADED, Arm, Study
 from srfast.study.results import images_as_text, read_json
 from srfast.training.loop import train
 from srfast.training.plan import Plan
@@ -58,7 +60,7 @@ class Data:
 
     train: list[str]
     test: dict[str, list[str]]
-    """Name of a test set -> its files."""
+    """Name of a test set -> its files; those of a degradation come a second time, by a name that ends in DEGRADED."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,18 @@ def find_data(study: Study) -> Data:
     """Lists the images; without test sets, every n-th training image is held out for testing."""
     files = [str(f.path) for f in find_images(study.train)]
     if study.test:
-        return Data(files, {name: [str(f.path) for f in find_images(folder)] for name, folder in study.test.items()})
+        tests = {name: [str(f.path) for f in find_images(folder)] for name, folder in study.test.items()}
+        return Data(files, _twice(study, tests))
     if len(files) < 2:
         raise InputError(f"data.train: expected at least 2 images, one of them for testing, got {len(files)}")
     count = max(1, int(study.holdout * len(files) + 0.5))
     kept = {int((i + 0.5) * len(files) / count) for i in range(count)}
-    return Data(
-        [f for i, f in enumerate(files) if i not in kept], {"holdout": [f for i, f in enumerate(files) if i in kept]}
-    )
+    held = {"holdout": [f for i, f in enumerate(files) if i in kept]}
+    return Data([f for i, f in enumerate(files) if i not in kept], _twice(study, held))
+
+
+def _twice(study: Study, tests: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {**tests, **{f"{t}{DEGRADED}": files for t, files in tests.items() if study.degradation}}
 
 
 def scores_file(out: Path, number: int, scale: int) -> Path:
@@ -234,7 +240,8 @@ def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairSt
         describe(study.network(cell.model)).color,
         study.recipe_of(cell.arm, cell.model, cell.scale).quantise,
     )
-    whole, numbers = _whole(_state(scored), cell.scale, color, quantise, study.cache_mb << 20)
+    drawn = (study.degradation, cell.seed) if study.degradation else None
+    whole, numbers = _whole(_state(scored), cell.scale, color, quantise, study.cache_mb << 20, drawn)
     p = read_patches(coreset)
     places = zip(p.image, p.factor.tolist(), strict=True)
     columns = zip(places, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
@@ -243,10 +250,12 @@ def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairSt
 
 @lru_cache(maxsize=1)
 def _whole(
-    scored: _State, scale: int, color: str, quantise: bool, cache_bytes: int
+    scored: _State, scale: int, color: str, quantise: bool, cache_bytes: int, drawn: tuple[str, int] | None
 ) -> tuple[PairStore, dict[tuple[str, float], int]]:
     """A store over the whole pool, and the index of each image in it, at each of its sizes."""
     p = read_patches(scored[0])
+    if drawn is not None:
+        p = dataclasses.replace(p, draws=Draws(Degradation.read(drawn[0]), drawn[1]))
     places, number = p.places()
     columns = zip(number, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
     regions = [Region(i, x, y, size, size) for i, x, y, size in columns]

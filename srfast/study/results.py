@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from srfast.data.atomic import atomic_path, checksum
 from srfast.data.images import find_images
+from srfast.degradation.plan import Degradation
 from srfast.errors import InputError
 from srfast.scoring.metadata import VERSION
 from srfast.scoring.table import read_parquet, write_parquet
@@ -93,7 +94,7 @@ def as_plain(study: Study) -> dict[str, Any]:
     known = dataclasses.asdict(study)
     known["train"] = [Path(p).name for p in study.train]
     known["test"] = {name: Path(p).name for name, p in study.test.items()}
-    known["join"] = Path(study.join).name
+    known["join"], known["degradation"] = Path(study.join).name, Path(study.degradation).name
     known["scorers"] = [Path(s).name for s in study.scorers]
     del known["own"]
     for arm in known["arms"]:
@@ -111,7 +112,7 @@ def from_plain(plain: Mapping[str, Any]) -> Study:
         return {name: tuple(v) if isinstance(v := known[name], list) else v for name in names}
 
     # What older results do not name, and what it was then.
-    younger = {"scales": [plain.get("scale", 2)], "shrink": ["1"], "join": "", "defects": False}
+    younger = {"scales": [plain.get("scale", 2)], "shrink": ["1"], "join": "", "defects": False, "degradation": ""}
     known = fitting(Study, {**younger, **plain})
     known["arms"] = tuple(Arm(**fitting(Arm, arm)) for arm in plain["arms"])
     known["claims"] = tuple(Claim(**fitting(Claim, claim)) for claim in plain.get("claims", ()))
@@ -132,6 +133,7 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
         "options": study.options.get(cell.model, {}),
         "precision": study.precision,
         "grid": [study.patch, study.stride, study.mode, *(study.shrink if study.shrink != ("1",) else ())],
+        "degradation": Degradation.read(study.degradation).digest if study.degradation else None,
         "test": {name: images_as_text(files) for name, files in test.items()},
     }
     if cell.model in study.own:

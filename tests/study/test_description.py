@@ -105,6 +105,7 @@ def test_images_of_the_user_take_the_place_of_all_data(write_study: Callable[...
         ("keep = 0.5", "keep = 0.5\nbatch = 0", "arm 2.batch: expected a whole number of at least 1, got 0"),
         ("keep = 0.5", "keep = 0.5\nlr_patch = 20", r"arm 'rs2'.lr_patch: expected at most 16 .*, got 20"),
         ("keep = 0.5", 'keep = 0.5\nloss = "l3"', "arm 2.loss: expected l1, mse or euclidean, got 'l3'"),
+        ("batch = 2", 'degradation = "mild"', "training.degradation: expected a TOML file or one of .*, got '.*mild'"),
         ("batch = 2", "batch = 0", "training.batch: expected a whole number of at least 1, got 0"),
         ('method = "random"', 'method = "lost"', "arm 'rs2'.method: expected one of .*, got 'lost'"),
         ('name = "rs2"', 'name = "des"', "arm 'des'.name: expected different names, got this one twice"),

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import srfast
+from srfast.data.atomic import checksum
 from srfast.data.files import output_folder
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import Lock
@@ -184,6 +185,37 @@ def test_a_failed_cell_does_not_stop_the_others(
     with pytest.raises(RunError, match="2 of 4 cells failed; fsrcnn-des-k50-u6-s0: the loss is nan"):
         run_study(write_study(), tmp_path / "out")
     assert Results.read(tmp_path / "out").table.num_rows == 4
+
+
+def test_a_study_on_degraded_lr(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_study(arms='[[arm]]\nname = "all"\n', seeds=[3])
+    plain = srfast.run_study(path, tmp_path / "plain")
+    mild = tmp_path / "mild.toml"
+    noise = '[[operation]]\ndo = "bicubic"\n[[operation]]\ndo = "gaussian-noise"\nsigma = 5\n'
+    mild.write_text(noise)
+    path.write_text(path.read_text().replace("updates = 12", 'updates = 12\ndegradation = "mild.toml"'))
+    results = srfast.run_study(path, tmp_path / "out")
+    rows = results.table.to_pylist()
+    assert (
+        {r["dataset"] for r in rows}
+        == {"photos", "photos-degraded"}
+        == {r["dataset"] for r in results.strata.to_pylist()}
+    )
+    weights = tmp_path / "out" / "cells" / rows[0]["cell"] / "model.safetensors"
+    for name, degradation in (("photos", None), ("photos-degraded", mild)):
+        again = srfast.evaluate(weights, tmp_path / "photos" / "sub", 2, degradation=degradation).images
+        assert {i.image: i.psnr for i in again} == {r["image"]: r["psnr"] for r in rows if r["dataset"] == name}
+    trained = checksum(weights), checksum(tmp_path / "plain" / "cells" / rows[0]["cell"] / "model.safetensors")
+    assert trained[0] != trained[1], "the trainings see degraded LR too"
+    assert results.meta["study"]["degradation"] == "mild.toml", "results say nothing of the machine"
+    assert plain.meta["study"]["degradation"] == ""
+    with pytest.raises(InputError, match=r"data.test: expected names that do not end in -degraded, got a-degraded"):
+        srfast.run_study(path, tmp_path / "plain", test={"a-degraded": tmp_path / "photos" / "sub"})
+    with pytest.raises(InputError, match=r"photos-degraded: .*plain.* was run with None"):
+        srfast.run_study(path, tmp_path / "plain")
+    mild.write_text(noise.replace("5", "6"))
+    with pytest.raises(InputError, match=r"degradation: .* was run with"):
+        srfast.run_study(path, tmp_path / "out")
 
 
 def test_other_settings_are_refused(write_study: Callable[..., Path], tmp_path: Path) -> None:
