@@ -142,7 +142,10 @@ def positional(given: Sequence[Any], names: Sequence[str], options: Mapping[str,
 
 
 def documented(settings: type[Settings]) -> Callable[[F], F]:
-    """Gives a function that takes ``**options`` the signature and the documentation of its settings."""
+    """Gives a function that takes ``**options`` the signature and the documentation of its settings.
+
+    Type checkers know them by ``srfast/__init__.pyi``, which ``docs/stub.py`` writes.
+    """
 
     def decorate(function: F) -> F:
         own = inspect.signature(function)
@@ -158,7 +161,7 @@ def documented(settings: type[Settings]) -> Callable[[F], F]:
             if f.name not in own.parameters
         ]
         target: Any = function
-        target.__signature__ = own.replace(parameters=[*kept, *added])
+        target.__signature__, target.settings = own.replace(parameters=[*kept, *added]), settings
         lines = [_described(f) for f in dataclasses.fields(settings)]
         function.__doc__ = (function.__doc__ or "").replace("        **options: settings\n", "\n".join(lines) + "\n")
         return function

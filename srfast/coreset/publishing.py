@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +38,6 @@ from srfast.scoring.table import CHECKED
 from srfast.settings import documented
 from srfast.version import VERSION
 
-P = ParamSpec("P")
 SCORING = ("scale", "patch", "stride", "mode", "boundary", "precision", "backend", "shrink")
 """Keys of a table's metadata that a manifest repeats."""
 _ORIGIN = ("dataset", "version", "licence", "url")
@@ -59,13 +58,8 @@ class Manifest:
     """Size of the three files."""
 
 
-class _Manifest(Protocol):
-    """``manifest`` as type checkers see it."""
-
-    def __call__(self, coreset: Any, output: str | os.PathLike[str], **options: Any) -> Manifest: ...
-
-
-def _manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLike[str], **options: Any) -> Manifest:
+@documented(ManifestArguments)
+def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLike[str], **options: Any) -> Manifest:
     """Writes which images and patches a core-set holds, by hash and without pixels, as a folder to publish.
 
     ``srfast.rebuild`` makes the core-set again from the images, whatever their names. The files grow in
@@ -121,8 +115,6 @@ def _manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLi
     return Manifest(Path(output), rows.root, len(table), len(places), len(sources) - len(places), size)
 
 
-manifest: _Manifest = cast(Any, documented(ManifestArguments)(_manifest))
-manifest.__name__ = manifest.__qualname__ = "manifest"  # type: ignore[attr-defined]
 _KEPT = ("image", "x", "y", "size", "shrink", "loss", "bicubic", "sobel", "rank")
 
 

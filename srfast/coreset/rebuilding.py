@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -72,13 +72,8 @@ _WORDS = {
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
-class _Rebuild(Protocol):
-    """``rebuild`` as type checkers see it."""
-
-    def __call__(self, manifest: str | os.PathLike[str], images: Paths, **options: Any) -> Rebuilt: ...
-
-
-def _rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) -> Rebuilt:
+@documented(RebuildArguments)
+def rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) -> Rebuilt:
     """Makes the core-set of a manifest from copies of its images, whatever their names, and verifies every patch.
 
     Args:
@@ -125,10 +120,6 @@ def _rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) ->
     coreset = _coreset(rows, np.flatnonzero(kept), good, files[0].root, meta)
     coreset.write(asked.output)
     return Rebuilt(coreset, rows.root, len(good), len(coreset), problems)
-
-
-rebuild: _Rebuild = cast(Any, documented(RebuildArguments)(_rebuild))
-rebuild.__name__ = rebuild.__qualname__ = "rebuild"  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,20 +73,9 @@ class CoreSet(Rows):
 
 
 Scores = ScoreTable | str | os.PathLike[str] | Sequence[ScoreTable | str | os.PathLike[str]]
-P = ParamSpec("P")
 
 
-class _Select(Protocol[P]):
-    """``select`` as type checkers see it."""
-
-    def __call__(self, scores: Scores, *args: P.args, **kwargs: P.kwargs) -> CoreSet: ...
-
-
-def _typed(settings: Callable[P, SelectArguments]) -> Callable[[Callable[..., CoreSet]], _Select[P]]:
-    return cast(Any, documented(cast(Any, settings)))
-
-
-@_typed(SelectArguments)
+@documented(SelectArguments)
 def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
     """Selects a core-set from scores.
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -32,7 +31,6 @@ from srfast.ops.device import resolve_device
 from srfast.ops.functional import imresize
 from srfast.settings import ONE, documented, positional
 
-P = ParamSpec("P")
 Model: TypeAlias = "Buildable | str | os.PathLike[str]"
 Paths: TypeAlias = "str | Path | Iterable[str | Path]"
 _CLASSIC_RANGE = (16.0, 235.0)
@@ -92,17 +90,7 @@ class Evaluation:
         return {**head, "psnr": finite(self.psnr), "ssim": self.ssim, "images": rows}
 
 
-class _Evaluate(typing.Protocol[P]):
-    """``evaluate`` as type checkers see it."""
-
-    def __call__(self, model: Model, data: Paths, *args: P.args, **kwargs: P.kwargs) -> Evaluation: ...
-
-
-def _typed(settings: Callable[P, EvaluateSettings]) -> Callable[[Callable[..., Evaluation]], _Evaluate[P]]:
-    return cast(Any, documented(cast(Any, settings)))
-
-
-@_typed(EvaluateSettings)
+@documented(EvaluateSettings)
 def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluation:
     """Super-resolves images and compares them with the originals, without a border of ``scale`` pixels.
 

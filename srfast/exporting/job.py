@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
@@ -55,22 +54,9 @@ class Exported:
 
 
 Coreset: TypeAlias = "CoreSet | ScoreTable | pa.Table | str | Path"
-P = ParamSpec("P")
 
 
-class _Export(Protocol[P]):
-    """``export`` as type checkers see it."""
-
-    def __call__(
-        self, coreset: Coreset, output: str | os.PathLike[str], *args: P.args, **kwargs: P.kwargs
-    ) -> Exported: ...
-
-
-def _typed(settings: Callable[P, ExportArguments]) -> Callable[[Callable[..., Exported]], _Export[P]]:
-    return cast(Any, documented(cast(Any, settings)))
-
-
-@_typed(ExportArguments)
+@documented(ExportArguments)
 def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **options: Any) -> Exported:
     """Writes a core-set as files that a trainer reads; the pairs are those of ``CorePatches``.
 

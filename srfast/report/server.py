@@ -99,8 +99,8 @@ class View:
             self.table,
             keep=None if error else share,
             keep_loss=share if error else None,
-            order=asked.get("order", "des"),  # type: ignore[arg-type]  # checked there
-            method=asked.get("by", "loss"),  # type: ignore[arg-type]
+            order=asked.get("order", "des"),  # checked there
+            method=asked.get("by", "loss"),
             drop_hardest=_number(asked, "drop", 0.0),
             window=None if (low, high) == (0.0, 1.0) else (low, high),
             where=where,

@@ -7,11 +7,11 @@ import logging
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -41,7 +41,6 @@ from srfast.scoring.table import ScoreTable
 from srfast.settings import differs, documented
 
 log = logging.getLogger(__name__)
-P = ParamSpec("P")
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 NEARLY_ALL = 0.95
@@ -54,17 +53,7 @@ SHARED = 1 << 25
 device has work while the next images are decoded."""
 
 
-class _Score(Protocol[P]):
-    """``score`` as type checkers see it."""
-
-    def __call__(self, images: Images, *args: P.args, **kwargs: P.kwargs) -> ScoreTable: ...
-
-
-def _typed(settings: Callable[P, ScoreArguments]) -> Callable[[Callable[..., ScoreTable]], _Score[P]]:
-    return cast(Any, documented(cast(Any, settings)))
-
-
-@_typed(ScoreArguments)
+@documented(ScoreArguments)
 def score(images: Images, **options: Any) -> ScoreTable:
     """Scores every patch of a set of images (Moser, Raue, Dengel, 2024, Section 3).
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, cast
+from typing import Any
 
 import pyarrow as pa
 
@@ -25,8 +25,6 @@ from srfast.scoring.table import ScoreTable, is_rows, names_of, one_table
 from srfast.settings import documented
 from srfast.workflows.settings import AuditArguments
 from srfast.workflows.verdicts import MARKED, WHOLE, Verdict, find_sizes, judge, reject_copies, write_lists
-
-P = ParamSpec("P")
 
 _GRID = ("scale", "patch", "stride")
 _COMPARED = tuple(f.name for f in fields(ScoreSettings) if f.metadata.get("compared"))
@@ -58,19 +56,7 @@ class Audited:
         return {name: count for name, count in found.items() if any(count)}
 
 
-class _Audit(Protocol[P]):
-    """``audit`` as type checkers see it."""
-
-    def __call__(
-        self, images: Images, output: str | os.PathLike[str], *args: P.args, **kwargs: P.kwargs
-    ) -> Audited: ...
-
-
-def _typed(settings: Callable[P, AuditArguments]) -> Callable[[Callable[..., Audited]], _Audit[P]]:
-    return cast(Any, documented(cast(Any, settings)))
-
-
-@_typed(AuditArguments)
+@documented(AuditArguments)
 def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Audited:
     """Looks for images that spoil a training set, and judges each. No image is moved or deleted.
 

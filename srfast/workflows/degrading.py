@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -29,7 +29,6 @@ from srfast.scoring.table import write_parquet
 from srfast.settings import documented
 
 KIND = "degraded images"
-P = ParamSpec("P")
 Paths: TypeAlias = "str | Path | Iterable[str | Path]"
 
 
@@ -55,19 +54,8 @@ class _Made:
     hr: np.ndarray | None
 
 
-class _Degrade(Protocol[P]):
-    """``degrade`` as type checkers see it."""
-
-    def __call__(
-        self, images: Paths, output: str | os.PathLike[str] | None = None, *args: P.args, **kwargs: P.kwargs
-    ) -> Degraded: ...
-
-
-def _typed(settings: Any) -> Any:
-    return cast(Any, documented(settings))
-
-
-def _degrade(images: Paths, output: str | os.PathLike[str] | None = None, **options: Any) -> Degraded:
+@documented(DegradeArguments)
+def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **options: Any) -> Degraded:
     """Writes LR images of HR images, the same bytes for everyone who has the images, the degradation and the seed.
 
     Each LR image lies where its HR image lies below the folder of the images, as PNG; with several draws, -0, -1, ...
@@ -144,10 +132,6 @@ def _parts(output: str | os.PathLike[str], inputs: Sequence[Path]) -> Iterator[P
                 if name.endswith(".png") or name == rows.NAME:
                     os.unlink(Path(folder, name))
         yield parts
-
-
-degrade: _Degrade[Any] = _typed(DegradeArguments)(_degrade)
-degrade.__name__ = degrade.__qualname__ = "degrade"  # type: ignore[attr-defined]
 
 
 def _make(file: ImageFile, s: DegradeArguments, draws: Draws, threads: int, keep: bool, write: bool) -> _Made:

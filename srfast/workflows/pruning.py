@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, cast
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +30,6 @@ from srfast.workflows.pool_statistics import NOT_LIMITS, statistics
 from srfast.workflows.recommendation import Recommendation, decide
 from srfast.workflows.settings import PruneArguments
 from srfast.workflows.verdicts import MARKED, Verdict, follow, judge, list_of, of_ours, reject_copies, write_lists
-
-P = ParamSpec("P")
 
 FILES = {"scores.parquet": "score table", "coreset.parquet": "core-set", "report.html": "report"}
 DECIDED = {**FILES, "audit.html": "audit", "images.csv": "verdicts", MARKED: "rejects"}
@@ -66,17 +64,7 @@ class Pruned:
         return self.folder / "audit.html"
 
 
-class _Prune(Protocol[P]):
-    """``prune`` as type checkers see it."""
-
-    def __call__(self, images: Images, output: str | os.PathLike[str], *args: P.args, **kwargs: P.kwargs) -> Pruned: ...
-
-
-def _typed(settings: Callable[P, PruneArguments]) -> Callable[[Callable[..., Pruned]], _Prune[P]]:
-    return cast(Any, documented(cast(Any, settings)))
-
-
-@_typed(PruneArguments)
+@documented(PruneArguments)
 def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pruned:
     """Decides what of a set of images is worth training on, and writes it, as ``srfast prune`` does.
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, cast
+from typing import Any, cast
 
 import torch
 
@@ -23,27 +23,8 @@ from srfast.training.plan import steps_for_epochs
 from srfast.training.settings import Data, TrainArguments
 from srfast.training.sources import open_store, whole_dataset
 
-P = ParamSpec("P")
 
-
-class _Train(Protocol[P]):
-    """``train`` as type checkers see it."""
-
-    def __call__(
-        self,
-        model: Buildable | os.PathLike[str] | None = None,
-        data: Data | None = None,
-        output: str | os.PathLike[str] | None = None,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> TrainResult: ...
-
-
-def _typed(settings: Callable[P, TrainArguments]) -> Callable[[Callable[..., TrainResult]], _Train[P]]:
-    return cast(Any, documented(cast(Any, settings)))
-
-
-@_typed(TrainArguments)
+@documented(TrainArguments)
 def train(
     model: Buildable | os.PathLike[str] | None = None,
     data: Data | None = None,

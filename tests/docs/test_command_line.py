@@ -1,4 +1,4 @@
-"""docs/cli.md is what docs/command_line.py makes of the commands."""
+"""docs/cli.md and srfast/__init__.pyi are what docs/command_line.py and docs/stub.py make of the package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.fixture(scope="module")
 def writer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("command_line", DOCS / "command_line.py")
+    return _script("command_line")
+
+
+def _script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -26,6 +30,11 @@ def writer() -> ModuleType:
 
 def test_the_page_is_what_the_commands_say(writer: ModuleType) -> None:
     assert (DOCS / "cli.md").read_text(encoding="utf-8") == writer.page(), "python docs/command_line.py writes it anew"
+
+
+def test_type_checkers_see_the_settings() -> None:
+    stub = DOCS.parent / "srfast" / "__init__.pyi"
+    assert stub.read_text(encoding="utf-8") == _script("stub").stub(), "python docs/stub.py writes it anew"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
