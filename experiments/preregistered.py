@@ -28,7 +28,7 @@ from srfast.errors import InputError
 from srfast.runtime.locks import Lock, Taken
 from srfast.scoring.metadata import read_meta
 from srfast.study import pool, results
-from srfast.study.cell import Outcome, cell_folder
+from srfast.study.cell import CellOutcome, cell_folder
 from srfast.study.cells import Cell, cells, pick, serves
 from srfast.study.claims import judged
 from srfast.study.description import Study
@@ -67,13 +67,13 @@ def run(
     """
     whole = Run(study, output, images, test)
     chosen = pick(whole.every, only, shard)
-    sources = [Known(Results.read(k)) for k in known]
+    sources = [PreviousRun(Results.read(k)) for k in known]
     if until_decided:
         _check_claims(whole)
     whole.begin()
     record = Record.read(whole.folder)
     record.check_seeds(whole.study, whole.folder, until_decided)
-    taken = [(k, {c.name for c in whole.every if k.has_alike(whole.study, c, whole.data.test)}) for k in sources]
+    taken = [(k, {c.name for c in whole.every if k.matches(whole.study, c, whole.data.test)}) for k in sources]
     record.add(whole, taken)
     gather(whole.study, whole.folder)
     if sources:
@@ -107,7 +107,7 @@ def _rounds(whole: Run, chosen: Sequence[Cell]) -> Iterator[list[Cell]]:
 
 
 @dataclass
-class Entry:
+class Registration:
     """One claim that the study's file names, or has named."""
 
     claim: dict[str, Any]
@@ -121,7 +121,7 @@ class Entry:
 class Record:
     """The record of a study's folder."""
 
-    entries: list[Entry]
+    entries: list[Registration]
     seeds: list[int]
     """Seeds of a run in rounds; empty: it is none."""
     is_new: bool = False
@@ -131,7 +131,7 @@ class Record:
         if not (folder / RECORD).exists():
             return cls([], [], True)
         known = results.read_json(folder / RECORD)
-        return cls([Entry(**e) for e in known["entries"]], known["seeds"])
+        return cls([Registration(**e) for e in known["entries"]], known["seeds"])
 
     def check_seeds(self, study: Study, folder: Path, rounds: bool) -> None:
         """Refuses other seeds than those of the rounds that the folder was run in."""
@@ -142,7 +142,7 @@ class Record:
             )
         self.seeds = list(study.seeds) if rounds else self.seeds
 
-    def add(self, whole: Run, known: Iterable[tuple[Known, set[str]]]) -> None:
+    def add(self, whole: Run, known: Iterable[tuple[PreviousRun, set[str]]]) -> None:
         """Records the claims that are new, or taken out of the file, and what could have been known of them by then.
 
         Results that cells may be taken from (with the names of these cells) count too, unless they name the claim, and
@@ -167,7 +167,7 @@ class Record:
             for claim in claims:
                 if claim not in [e.claim for e in self.entries]:
                     seen_too = finished.union(*(names for early, names in others if claim not in early))
-                    self.entries.append(Entry(claim, _trained(study, claim, whole.every, seen_too)))
+                    self.entries.append(Registration(claim, _trained(study, claim, whole.every, seen_too)))
             self._write(folder / RECORD, {"entries": [asdict(e) for e in self.entries], "seeds": self.seeds})
             self.tell(whole)
 
@@ -216,7 +216,7 @@ def _resolved(claim: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, A
     return {**claim, **{name: claim.get(name) or value for name, value in left.items()}}
 
 
-class Known:
+class PreviousRun:
     """Results of another run, or published ones, by cell.
 
     A cell of a study is one of them if its name, all its settings, the names of the training images' folders, the
@@ -240,7 +240,7 @@ class Known:
         claims = [_resolved(claim, plain) for claim in plain.get("claims", ())]
         return [c for c in claims if c not in self._meta.get("late", [])]
 
-    def has_alike(self, study: Study, cell: Cell, test: Mapping[str, list[str]]) -> bool:
+    def matches(self, study: Study, cell: Cell, test: Mapping[str, list[str]]) -> bool:
         """Whether a cell of these settings has finished there, trained and tested on images of the same names."""
         known = self._meta["cells"].get(cell.name)
         if known is None or results.other_settings(known["settings"], results.settings_of(study, cell, dict(test))):
@@ -254,7 +254,7 @@ class Known:
     def has(self, study: Study, cell: Cell, test: Mapping[str, list[str]], whole: pool.Scored) -> bool:
         """Whether this very cell has finished there; ``whole`` is the scored pool."""
         scored = self._scored(study, cell)
-        if scored.get("patches") != whole.patches or not self.has_alike(study, cell, test):
+        if scored.get("patches") != whole.patches or not self.matches(study, cell, test):
             return False
         losses = scored.get("loss_quantiles")
         if losses is None or not ((cell.keep < 1 or cell.arm.of_loss) and cell.arm.asks_scorer):
@@ -285,7 +285,9 @@ class Known:
             results.write_cell(folder, known.pop("settings"), known, rows, self._strata[cell.name])
 
 
-def _take_over(whole: Run, known: Sequence[Known], todo: Sequence[Cell], scored: Mapping[Any, pool.Scored]) -> None:
+def _take_over(
+    whole: Run, known: Sequence[PreviousRun], todo: Sequence[Cell], scored: Mapping[Any, pool.Scored]
+) -> None:
     """Takes the cells that known results have, looking in them in this order."""
     for cell in todo:
         own = scored[cell.scorer, cell.scale]
@@ -319,7 +321,7 @@ def main() -> None:
     a = vars(parser.parse_args())
     a["test"] = dict(pair.split("=", 1) for pair in a["test"])
 
-    def progress(outcome: Outcome, done: int, total: int) -> None:
+    def progress(outcome: CellOutcome, done: int, total: int) -> None:
         print(f"[{done}/{total}] {outcome.cell.name} {outcome.state}: {outcome.text}", file=sys.stderr)
 
     try:

@@ -34,9 +34,9 @@ class Kind:
 
     expected: str
     """The values in words, as a message has them after "expected"."""
-    plain: Callable[[Any], Any]
+    convert: Callable[[Any], Any]
     """Converts a value to plain Python; raises ValueError or TypeError if it is not allowed."""
-    written: str = "text"
+    cli_type: str = "text"
     """How a command line writes the value: "text", "whole", "number" or "flag"."""
     choices: tuple[Any, ...] = ()
     hint: str = ""
@@ -49,7 +49,7 @@ class Kind:
             InputError: the value is not allowed; the message names the setting, what was expected and what came.
         """
         try:
-            return self.plain(value)
+            return self.convert(value)
         except (TypeError, ValueError):
             found = did_you_mean(value, self.choices, 0.7)
             near = f"; did you mean {found}?" if found and found != value else self.hint and f"; {self.hint}"
@@ -90,9 +90,9 @@ class Settings:
             needed = f.metadata.get("needs")
             if needed and getattr(self, f.name) != f.default and getattr(self, needed) is None:
                 raise InputError(f"{f.name}: expected `{needed}` with it")
-        self.together()
+        self.validate()
 
-    def together(self) -> None:
+    def validate(self) -> None:
         """Checks settings against each other.
 
         Raises:
@@ -193,13 +193,13 @@ def did_you_mean(name: object, known: Iterable[Any], closeness: float = 0.6) -> 
     return next(iter(difflib.get_close_matches(name, names, 1, closeness)), None) if isinstance(name, str) else None
 
 
-def differs(
+def first_difference(
     before: Mapping[str, Any],
     now: Mapping[str, Any],
     names: Iterable[str] | None = None,
     *,
-    younger: bool = False,
-    alike: Callable[[Any, Any], bool] = lambda was, asked: False,
+    ignore_missing: bool = False,
+    equal: Callable[[Any, Any], bool] = lambda old, new: False,
 ) -> tuple[str, Any, Any] | None:
     """The first setting that prevents resuming, as its name, its old and its new value; None if all agree.
 
@@ -207,19 +207,20 @@ def differs(
 
     Args:
         before: The settings of the earlier run.
-        now: The settings that are asked for now.
+        now: The settings of this run.
         names: The names to compare; None compares all of ``now``.
-        alike: Says whether two unequal values mean the same.
-        younger: Whether to pass over settings that ``before`` lacks because a later version introduced them.
+        equal: Says whether two unequal values mean the same.
+        ignore_missing: Whether to pass over settings that ``before`` lacks because a later version introduced them.
     """
     for name in now if names is None else names:
-        was, asked = before.get(name), now.get(name)
-        if isinstance(was, Mapping) and isinstance(asked, Mapping):
-            found = differs(was, asked, asked if younger else {**was, **asked}, younger=younger, alike=alike)
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            names_of = new if ignore_missing else {**old, **new}
+            found = first_difference(old, new, names_of, ignore_missing=ignore_missing, equal=equal)
             if found is not None:
                 return f"{name}.{found[0]}", *found[1:]
-        elif not (younger and name not in before) and _listed(was) != _listed(asked) and not alike(was, asked):
-            return name, was, asked
+        elif not (ignore_missing and name not in before) and _listed(old) != _listed(new) and not equal(old, new):
+            return name, old, new
     return None
 
 
@@ -230,13 +231,13 @@ def _listed(value: Any) -> Any:
 def one_of(*choices: Any) -> Kind:
     """Takes one of a few words or numbers."""
 
-    def plain(value: Any) -> Any:
+    def convert(value: Any) -> Any:
         if isinstance(value, (bool, float)) or not isinstance(value, (str, Integral)) or value not in choices:
             raise ValueError
         return type(choices[0])(value)
 
     listed = ", ".join(map(str, choices[:-1])) + f" or {choices[-1]}"
-    return Kind(listed, plain, "whole" if isinstance(choices[0], int) else "text", choices)
+    return Kind(listed, convert, "whole" if isinstance(choices[0], int) else "text", choices)
 
 
 def _scale(value: Any) -> int:
@@ -253,7 +254,7 @@ SCALE = Kind("2, 3 or 4", _scale, "whole", SCALES)
 def whole(least: int = 0, most: int | None = None) -> Kind:
     """Takes a whole number of at least ``least``, and of at most ``most`` if it is given."""
 
-    def plain(value: Any) -> int:
+    def convert(value: Any) -> int:
         if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
             raise ValueError
         if most is not None and int(value) > most:
@@ -261,18 +262,18 @@ def whole(least: int = 0, most: int | None = None) -> Kind:
         return int(value)
 
     upper = "" if most is None else f" and at most {most}"
-    return Kind(f"a whole number of at least {least}{upper}", plain, "whole")
+    return Kind(f"a whole number of at least {least}{upper}", convert, "whole")
 
 
 def number(expected: str, holds: Callable[[Any], bool]) -> Kind:
     """Takes a number for which a condition holds."""
 
-    def plain(value: Any) -> float:
+    def convert(value: Any) -> float:
         if not isinstance(value, Real) or isinstance(value, bool) or not holds(value):
             raise ValueError
         return float(value)
 
-    return Kind(expected, plain, "number")
+    return Kind(expected, convert, "number")
 
 
 def fraction(name: str, *, zero: bool = True, one: bool = False) -> Kind:
@@ -293,77 +294,77 @@ SWITCH = Kind("True or False", _switched, "flag")
 def text(expected: str) -> Kind:
     """Takes a string that is not empty."""
 
-    def plain(value: Any) -> str:
+    def convert(value: Any) -> str:
         if not isinstance(value, str) or not value.strip():
             raise ValueError
         return value
 
-    return Kind(expected, plain)
+    return Kind(expected, convert)
 
 
 def texts(expected: str) -> Kind:
     """Takes one text or several."""
     one = text(expected)
 
-    def plain(value: Any) -> tuple[str, ...]:
+    def convert(value: Any) -> tuple[str, ...]:
         given = [value] if isinstance(value, (str, os.PathLike)) else list(value)
-        return tuple(one.plain(os.fspath(item)) for item in given)
+        return tuple(one.convert(os.fspath(item)) for item in given)
 
-    return Kind(expected, plain)
+    return Kind(expected, convert)
 
 
 def path(expected: str = "a path", *, absolute: bool = False) -> Kind:
     """Takes a path and keeps it as a string; an empty one would be the working folder."""
 
-    def plain(value: Any) -> str:
+    def convert(value: Any) -> str:
         if value == "":
             raise ValueError
         return os.path.abspath(value) if absolute else str(os.fspath(value))
 
-    return Kind(expected, plain)
+    return Kind(expected, convert)
 
 
 def paths(expected: str) -> Kind:
     """Takes one path or several and keeps them as absolute paths, since a run may be resumed from another folder."""
 
-    def plain(value: Any) -> tuple[str, ...]:
+    def convert(value: Any) -> tuple[str, ...]:
         given = [value] if isinstance(value, (str, os.PathLike)) else list(value)
         if "" in given:
             raise ValueError
         return tuple(os.path.abspath(p) for p in given)
 
-    return Kind(expected, plain)
+    return Kind(expected, convert)
 
 
 def numbers(expected: str, holds: Callable[[Any], bool], count: int | None = None, mark: str = ",") -> Kind:
     """Takes several numbers, or a text of numbers separated by a mark."""
     each = number(expected, holds)
 
-    def plain(value: Any) -> tuple[float, ...]:
+    def convert(value: Any) -> tuple[float, ...]:
         given = [float(part) for part in value.split(mark)] if isinstance(value, str) else list(value)
         if count is not None and len(given) != count:
             raise ValueError
-        return tuple(each.plain(v) for v in given)
+        return tuple(each.convert(v) for v in given)
 
-    return Kind(expected, plain)
+    return Kind(expected, convert)
 
 
 def several(each: Kind) -> Kind:
     """Takes one value or a list of them, as a tuple."""
 
-    def plain(value: Any) -> tuple[Any, ...]:
+    def convert(value: Any) -> tuple[Any, ...]:
         given = value if isinstance(value, list) else [value]
         if not given:
             raise ValueError
-        return tuple(map(each.plain, given))
+        return tuple(map(each.convert, given))
 
-    return Kind(f"{each.expected}, or a list of these", plain, each.written)
+    return Kind(f"{each.expected}, or a list of these", convert, each.cli_type)
 
 
 def mapping(expected: str, read: Callable[[str, str], Any], fits: Callable[[Any], bool] = lambda v: True) -> Kind:
     """Takes a mapping of names to values, or texts NAME=VALUE."""
 
-    def plain(value: Any) -> dict[str, Any]:
+    def convert(value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             pairs = [pair.partition("=") for pair in value]
             value = {name: read(name, given) for name, _, given in pairs}
@@ -371,4 +372,4 @@ def mapping(expected: str, read: Callable[[str, str], Any], fits: Callable[[Any]
             raise ValueError
         return dict(value)
 
-    return Kind(expected, plain)
+    return Kind(expected, convert)

@@ -150,7 +150,7 @@ def option(field: dataclasses.Field[Any], **changed: Any) -> Callable[[F], F]:
     flag = about.get("flag") or flag_of(field.name)
     flags = [*changed.pop("short", ()), flag]
     help = in_options(about["help"])
-    if kind.written == "flag":
+    if kind.cli_type == "flag":
         if "off" in about:
             flags[-1] += f"/{about['off']}"
         if "shown" in about:
@@ -165,7 +165,7 @@ def option(field: dataclasses.Field[Any], **changed: Any) -> Callable[[F], F]:
         types = {"text": Words(kind), "whole": click.IntRange(kind.choices[0], kind.choices[-1])}
     aliases = [*about.get("also", ()), flag_of(field.name)]
     given: dict[str, Any] = {
-        "type": types[kind.written], "default": None if "shown" in about else about.get("typed", default), "help": help,
+        "type": types[kind.cli_type], "default": None if "shown" in about else about.get("typed", default), "help": help,
         "metavar": about.get("metavar"), "show_default": default is not None and "shown" not in about,
         "multiple": repeated, "aliases": [a for a in aliases if a != flag],
     }  # fmt: skip

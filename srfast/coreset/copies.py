@@ -49,7 +49,7 @@ _BLOCK = 1024
 
 
 @dataclass(frozen=True)
-class Look:
+class Fingerprint:
     """What is kept of an image to recognise its copies."""
 
     cells: np.ndarray
@@ -69,7 +69,7 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Group:
+class CopyGroup:
     """An image and its copies."""
 
     keep: str
@@ -81,7 +81,7 @@ class Group:
 class Copies:
     """The copies that were found."""
 
-    groups: list[Group]
+    groups: list[CopyGroup]
     leaks: dict[str, str] = field(default_factory=dict)
     """Image -> the test image that it shows."""
     flat: list[str] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Copies:
         return {copy.image: group.keep for group in self.groups for copy in group.copies}
 
 
-def look(path: str | os.PathLike[str]) -> Look:
+def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
     """Reduces an image. A JPEG file is decoded at an eighth to a half of its size, which takes a fifth of the time.
 
     Raises:
@@ -106,9 +106,9 @@ def look(path: str | os.PathLike[str]) -> Look:
         with header(path) as image:
             image.draft("L", (2 * SIDE, 2 * SIDE))
             small = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-        return Look(np.asarray(small), encoding)
+        return Fingerprint(np.asarray(small), encoding)
     small = Image.fromarray(read_rgb(path)).resize((SIDE, SIDE), Image.Resampling.BOX)
-    return Look(np.asarray(small.convert("L")), encoding)
+    return Fingerprint(np.asarray(small.convert("L")), encoding)
 
 
 def find_copies(
@@ -128,11 +128,11 @@ def find_copies(
     """
     found = isinstance(images, list) and images and all(isinstance(i, ImageFile) for i in images)
     files: Any = images if found else find_images(cast(Any, images))
-    mine: dict[str, Look] = {}
+    mine: dict[str, Fingerprint] = {}
     unreadable = {}
-    with closing(ordered_map(lambda f: _look(f.path), files, cores())) as seen:
+    with closing(ordered_map(lambda f: _fingerprint(f.path), files, cores())) as seen:
         for file, got in seen:
-            if isinstance(got, Look):
+            if isinstance(got, Fingerprint):
                 mine[file.name] = got
             else:
                 unreadable[file.name] = got
@@ -145,7 +145,7 @@ def find_copies(
     leaks: dict[str, str] = {}
     if against := list(against):
         tests = find_images(against)
-        others = [look(t.path) for t in tests]
+        others = [fingerprint(t.path) for t in tests]
         shown, _ = _pairs(cells[kept], shapes[kept], _stack(others), _shapes([o.encoding for o in others]))
         leaks = {names[kept[a]]: str(Path(tests[b].root.name) / tests[b].name) for a, b in shown[::-1].tolist()}
     groups: dict[int, list[tuple[int, float]]] = {}
@@ -157,7 +157,7 @@ def find_copies(
             groups.setdefault(a, []).append((b, value))
     return Copies(
         [
-            Group(
+            CopyGroup(
                 names[a],
                 [Copy(names[b], v, mine[names[a]].encoding.better_than(mine[names[b]].encoding)) for b, v in copies],
             )
@@ -169,14 +169,14 @@ def find_copies(
     )
 
 
-def _look(path: Path) -> Look | str:
+def _fingerprint(path: Path) -> Fingerprint | str:
     try:
-        return look(path)
+        return fingerprint(path)
     except InputError as error:
         return str(error)
 
 
-def _stack(looks: list[Look]) -> np.ndarray:
+def _stack(looks: list[Fingerprint]) -> np.ndarray:
     return np.stack([s.cells for s in looks]) if looks else np.zeros((0, SIDE, SIDE), np.uint8)
 
 

@@ -28,7 +28,7 @@ _SAMPLE = 128
 
 
 @dataclass(frozen=True)
-class How:
+class TableSettings:
     """The settings by which the table was scored."""
 
     scale: Scale
@@ -39,7 +39,7 @@ class How:
     shrink: tuple[str, ...]
 
     @classmethod
-    def of(cls, table: ScoreTable) -> How:
+    def of(cls, table: ScoreTable) -> TableSettings:
         meta = table.meta
         shrink = tuple(meta.get("shrink", WHOLE))
         return cls(meta["scale"], meta["patch"], meta["stride"], meta["mode"] == "dense", meta["boundary"], shrink)
@@ -53,7 +53,7 @@ def plane_of(rgb: np.ndarray) -> Tensor:
     return luma(torch.from_numpy(rgb))
 
 
-def enlarged(y: Tensor, how: How) -> Tensor:
+def enlarged(y: Tensor, how: TableSettings) -> Tensor:
     """d(y) up-sampled again, in [0, 1], of whole images [N, H, W] uint8 whose sides are multiples of the scale."""
     import torch
 
@@ -70,7 +70,7 @@ class Crops:
         self,
         table: ScoreTable,
         pool: ScoredImages,
-        how: How,
+        how: TableSettings,
         weights: Mapping[str, Tensor],
         number: int,
         seed: int,

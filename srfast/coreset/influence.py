@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.crops import Crops, How, enlarged, plane_of
+from srfast.coreset.crops import Crops, TableSettings, enlarged, plane_of
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.shrink import sizes_of
@@ -106,7 +106,7 @@ def influence(
         raise RunError("influence needs PyTorch, which is not installed: pip install 'srfast[torch]'") from None
     from srfast.coreset.curvature import direction, flattened, probe_rows, unflattened
 
-    how = How.of(table)
+    how = TableSettings.of(table)
     network = load_network(scorer, how.scale)
     weights = network.weights
     if network.kind != "srcnn" or weights is None:
@@ -145,7 +145,7 @@ def influence(
     return ScoreTable(table.table.append_column(COLUMN, pa.array(column)), {**table.meta, COLUMN: about})
 
 
-def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: How) -> tuple[Tensor, int]:
+def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: TableSettings) -> tuple[Tensor, int]:
     """The gradient of the target's mean loss [W], and the number of pixels of that mean.
 
     Dense mode: of every pixel of the images. Patch mode: of the patches on the table's grid, each degraded by itself.
@@ -219,7 +219,7 @@ def _moved(network: Network, weights: Mapping[str, Tensor]) -> Network:
 
 
 def _column(
-    table: ScoreTable, images: ScoredImages, network: Network, how: How, threads: int, progress: Any
+    table: ScoreTable, images: ScoredImages, network: Network, how: TableSettings, threads: int, progress: Any
 ) -> np.ndarray:  # fmt: skip
     """The losses of the table's rows under a network [N], float64."""
     names = table.table.column("image").unique().to_pylist()

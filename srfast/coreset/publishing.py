@@ -28,7 +28,7 @@ from srfast.coreset.source_hashes import JOURNAL, Hashed, Wanted, hash_images
 from srfast.data import hashing
 from srfast.data.atomic import atomic_path
 from srfast.data.files import PARTS, check_folder_name, check_input, output_folder
-from srfast.data.parquet import Writer
+from srfast.data.parquet import TableWriter
 from srfast.data.shrink import fractions
 from srfast.errors import InputError
 from srfast.runtime.progress import shown
@@ -276,7 +276,7 @@ def _decoders() -> dict[str, str]:
 def _write(folder: Path, rows: Rows, asked: ManifestArguments, name: str) -> int:
     files = {}
     for file, table in ((SOURCES, rows.sources), (PATCHES, rows.patches)):
-        with atomic_path(folder / file) as temporary, Writer(temporary, table.schema, **CHECKED) as writer:
+        with atomic_path(folder / file) as temporary, TableWriter(temporary, table.schema, **CHECKED) as writer:
             writer.write_table(table, row_group_size=1 << 16)
         files[file] = hashing.of_file(folder / file), (folder / file).stat().st_size
     about = document(rows, files, name, asked.licence, asked.url, asked.creator, asked.published)

@@ -147,7 +147,7 @@ class Selection(Settings):
         shown="no limit",
     )
     seed: int = setting(
-        0, "Random seed of the methods that draw, at least 0.", Kind("a non-negative integer", whole().plain, "whole")
+        0, "Random seed of the methods that draw, at least 0.", Kind("a non-negative integer", whole().convert, "whole")
     )
     where: str | None = setting(
         None,
@@ -180,7 +180,7 @@ class Selection(Settings):
         None,
         "Largest overlap of two kept patches of an image, as intersection over union from 0 to below 1. Patches are "
         "taken greedily in the method's order.",
-        Kind("an overlap with 0 <= nms < 1", fraction("nms").plain, "number"),
+        Kind("an overlap with 0 <= nms < 1", fraction("nms").convert, "number"),
         metavar="IOU",
         shown="no limit",
     )
@@ -217,8 +217,8 @@ class Selection(Settings):
         SWITCH,
     )
 
-    def together(self) -> None:
-        super().together()
+    def validate(self) -> None:
+        super().validate()
         if self.keep_loss is not None:
             for name, value in (("keep", self.keep), ("flat_floor", self.flat_floor or None)):
                 if value is not None:
@@ -349,6 +349,6 @@ class RebuildArguments(Settings):
         None, "True shows a bar; a function is called with (images done, images in all, patches).", ANY, python=True
     )
 
-    def together(self) -> None:
+    def validate(self) -> None:
         if self.verify == (self.output is not None):
             raise InputError("output: expected a core-set to write, or `verify`, and not both")

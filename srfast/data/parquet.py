@@ -61,7 +61,7 @@ def check_names(name: str | os.PathLike[str], schema: pa.Schema) -> None:
         seen[column.lower()] = column
 
 
-class Writer:
+class TableWriter:
     """A parquet file for writing, which raises the system's error once.
 
     (After a write that failed, pyarrow's own writer tries to write the rest again when it is closed and when it is
@@ -90,7 +90,7 @@ class Writer:
         with suppress(Exception):
             self._writer.close()
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> TableWriter:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:

@@ -14,7 +14,7 @@ from srfast.data.atomic import TEMPORARY, atomic_path, flush_folder, keep_mode, 
 from srfast.data.provenance import MARK, generator, kind_of
 from srfast.errors import InputError
 from srfast.runtime.locks import LOCK, Lock
-from srfast.settings import differs
+from srfast.settings import first_difference
 
 ROWS = ".srfast-rows"
 """File with the number of rows of the output that are finished, where these are counted."""
@@ -189,7 +189,7 @@ def check_same(
     Raises:
         OtherSettings: the first setting that differs, with both of its values; ``way`` says what to do.
     """
-    if (other := differs(known, asked, names)) is not None:
+    if (other := first_difference(known, asked, names)) is not None:
         values = f"{other[0]} was {other[1]!r} and is {other[2]!r} now"
         raise OtherSettings(f"{where}: cannot be resumed: {values}{way and '; '}{way}")
 

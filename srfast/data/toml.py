@@ -28,12 +28,12 @@ class Key:
 def key(expected: str, fits: Callable[[Any], bool], default: Any = MISSING) -> Key:
     """A key whose values, as they are, are those for which a test holds."""
 
-    def plain(value: Any) -> Any:
+    def convert(value: Any) -> Any:
         if not fits(value):
             raise ValueError
         return value
 
-    return Key(Kind(expected, plain), default)
+    return Key(Kind(expected, convert), default)
 
 
 def parse(path: Path, what: str = "a study") -> dict[str, Any]:

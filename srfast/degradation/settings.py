@@ -60,8 +60,8 @@ class DegradeArguments(Settings):
         python=True,
     )
 
-    def together(self) -> None:
-        super().together()
+    def validate(self) -> None:
+        super().validate()
         if self.show is not None and not str(self.show).endswith((".html", ".htm")):
             raise InputError(f"show: expected a name ending in .html, got {os.fspath(self.show)!r}")
 

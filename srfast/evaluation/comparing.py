@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from srfast.errors import InputError, RunError
-from srfast.evaluation.entries import Entry, Source, read
+from srfast.evaluation.entries import Entry, EvaluationSource, read
 from srfast.evaluation.metrics import Protocol
 from srfast.settings import did_you_mean
 
@@ -118,7 +118,7 @@ class Contest:
 
 
 def compare(
-    runs: Mapping[str, Source | Sequence[Source]],
+    runs: Mapping[str, EvaluationSource | Sequence[EvaluationSource]],
     metric: str = "psnr",
     *,
     lower_is_better: bool = False,
@@ -192,18 +192,20 @@ def _mean(values: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _tested(difference: np.ndarray, level: float) -> tuple[Interval, float]:
     """The interval of differences [seeds, images], and their p-value; over images alone if there is one seed."""
-    from srfast.evaluation.inference import Error, judge
+    from srfast.evaluation.inference import StandardError, judge
 
     if len(difference) > 1:
         found = judge(difference)
         return found.at(level), found.p
     of_images = difference[0]
     mean = float(of_images.mean())
-    error = Error(float(of_images.std(ddof=1) / math.sqrt(len(of_images))), len(of_images) - 1)
+    error = StandardError(float(of_images.std(ddof=1) / math.sqrt(len(of_images))), len(of_images) - 1)
     return error.around(mean, level), 2 * error.beyond(abs(mean))
 
 
-def _entries(runs: Mapping[str, Source | Sequence[Source]], metric: str, asked: Mapping[str, Any]) -> dict[str, Entry]:
+def _entries(
+    runs: Mapping[str, EvaluationSource | Sequence[EvaluationSource]], metric: str, asked: Mapping[str, Any]
+) -> dict[str, Entry]:
     """The evaluations that were measured as asked, by name; an InputError if they were not measured alike."""
     found: dict[str, Entry] = {}
     met: list[Entry] = []

@@ -19,7 +19,7 @@ from srfast.models.registry import of_package
 if TYPE_CHECKING:
     from srfast.evaluation.evaluator import Evaluation
 
-Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, float] | Evaluation"
+EvaluationSource: TypeAlias = "str | os.PathLike[str] | Mapping[str, float] | Evaluation"
 STUDY = ("dataset", "model", "scale", "arm", "keep", "updates", "pool", "scorer", "seed", "image")
 _OF_CELLS = ("cell", "seconds", "scoring_seconds", "patches")
 _ABOUT_IMAGES = ("image", "seed", "dataset")
@@ -68,7 +68,7 @@ class Entry:
         return sorted({seed for seed, _ in self.values})
 
 
-def read(source: Source, name: str, metric: str, seed: str) -> dict[str, Entry]:
+def read(source: EvaluationSource, name: str, metric: str, seed: str) -> dict[str, Entry]:
     """Reads the evaluations of a source.
 
     Args:

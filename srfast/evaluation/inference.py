@@ -32,26 +32,26 @@ def interval(values: np.ndarray) -> Interval:
     mean = float(values.mean())
     if len(values) < 2:
         return Interval(mean, math.nan, math.nan)
-    return Error(float(values.std(ddof=1) / math.sqrt(len(values))), len(values) - 1).around(mean, LEVEL)
+    return StandardError(float(values.std(ddof=1) / math.sqrt(len(values))), len(values) - 1).around(mean, LEVEL)
 
 
 @dataclass(frozen=True)
-class Error:
+class StandardError:
     """The standard error of a mean and its degrees of freedom."""
 
     se: float
-    freedom: float
+    df: float
 
     def around(self, mean: float, level: float) -> Interval:
         """The interval of that level, by Student's t."""
-        half = float(special.stdtrit(self.freedom, (1 + level) / 2)) * self.se
+        half = float(special.stdtrit(self.df, (1 + level) / 2)) * self.se
         return Interval(mean, mean - half, mean + half)
 
     def beyond(self, distance: float) -> float:
         """The probability of a mean at least as far above its expectation."""
         if self.se == 0:
             return 0.0 if distance > 0 else 1.0 if distance < 0 else 0.5
-        return float(special.stdtr(self.freedom, -distance / self.se))
+        return float(special.stdtr(self.df, -distance / self.se))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Comparison:
     """Two-sided p-value of "there is no difference": the larger of Student's over the seeds and the mixed model's."""
     p_equivalent: float
     """p-value of two one-sided tests against +-DELTA: the larger of the same two."""
-    errors: tuple[Error, ...] = ()
+    errors: tuple[StandardError, ...] = ()
     """The standard errors of Student's t over the seeds, and of the mixed model."""
 
     @property
@@ -109,18 +109,18 @@ def judge(difference: np.ndarray) -> Comparison:
     if seeds < 2:
         return Comparison(interval(per_seed), seeds, math.nan, math.nan, math.nan)
     mean, sigma = float(per_seed.mean()), float(per_seed.std(ddof=1))
-    errors = (Error(sigma / math.sqrt(seeds), seeds - 1), mixed_model(difference))
+    errors = (StandardError(sigma / math.sqrt(seeds), seeds - 1), mixed_model(difference))
     p = min(1.0, max(2 * e.beyond(abs(mean)) for e in errors))
     p_equivalent = max(e.beyond(DELTA - abs(mean)) for e in errors)
     return Comparison(_wider(mean, errors, LEVEL), seeds, sigma, p, p_equivalent, errors)
 
 
-def _wider(mean: float, errors: Sequence[Error], level: float) -> Interval:
+def _wider(mean: float, errors: Sequence[StandardError], level: float) -> Interval:
     found = [e.around(mean, level) for e in errors]
     return Interval(mean, min(i.low for i in found), max(i.high for i in found))
 
 
-def mixed_model(difference: np.ndarray) -> Error:
+def mixed_model(difference: np.ndarray) -> StandardError:
     """The standard error of the mean of [seeds, images] with random, crossed effects of seeds and images.
 
     It is the balanced two-way model without replication, by its mean squares (Henderson's method): the variance is
@@ -132,7 +132,7 @@ def mixed_model(difference: np.ndarray) -> Error:
     of_seeds = images * float(difference.mean(1).var(ddof=1))
     count = seeds * images
     if images < 2:
-        return Error(math.sqrt(of_seeds / count), seeds - 1)
+        return StandardError(math.sqrt(of_seeds / count), seeds - 1)
     of_images = seeds * float(difference.mean(0).var(ddof=1))
     rest = difference - difference.mean(1, keepdims=True) - difference.mean(0) + difference.mean()
     freedom = (seeds - 1) * (images - 1)
@@ -143,9 +143,9 @@ def mixed_model(difference: np.ndarray) -> Error:
         total += of_images - remainder
         parts += [(of_images, images - 1), (remainder, freedom)]
     if total <= 0:
-        return Error(0.0, seeds - 1)
+        return StandardError(0.0, seeds - 1)
     satterthwaite = total**2 / sum(m**2 / f for m, f in parts if m)
-    return Error(math.sqrt(total / count), max(satterthwaite, min(f for _, f in parts)))
+    return StandardError(math.sqrt(total / count), max(satterthwaite, min(f for _, f in parts)))
 
 
 def power(sigma: float, seeds: int, delta: float = DELTA) -> float:

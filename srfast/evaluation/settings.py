@@ -63,7 +63,7 @@ class EvaluateSettings(Settings):
         python=True,
     )
 
-    def together(self) -> None:
-        super().together()
+    def validate(self) -> None:
+        super().validate()
         if self.degradation is not None and self.lr_images is not None:
             raise InputError("degradation: expected LR images that are made, got `lr_images` as well")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Arrangement:
     """The rows of a core-set in the order of export: image by image, the largest size first, then by y, then x."""
 
     table: pa.Table
@@ -100,7 +100,7 @@ class Plan:
             place[first:last] = np.arange(begin, rank)
         return place
 
-    def _one_draw(self) -> Plan:
+    def _one_draw(self) -> Arrangement:
         """The plan of draw 0 alone."""
         rows = np.flatnonzero(self.patches.draw == 0)
         p = self.patches
@@ -108,7 +108,7 @@ class Plan:
         patches = dataclasses.replace(
             p, image=image, x=p.x[rows], y=p.y[rows], size=p.size[rows], factor=p.factor[rows], draw=None
         )
-        return Plan(self.table.take(pa.array(rows)), patches, self.scale, self.lr, self.suffix)
+        return Arrangement(self.table.take(pa.array(rows)), patches, self.scale, self.lr, self.suffix)
 
     def first_draw(self, row: int) -> int | None:
         """The row of draw 0 of the same patch, if this is another draw."""
@@ -174,7 +174,7 @@ def make_plan(
     shuffled: bool = False,
     degradation: Draws | None = None,
     draws: int = 1,
-) -> Plan:
+) -> Arrangement:
     """Plans an export.
 
     Args:
@@ -199,14 +199,14 @@ def make_plan(
         raise InputError("lr_root: expected `lr` yes with it, got no")
     low = LowRes.of(meta, lr_root) if lr and degradation is None else None
     images = ScoredImages.of(meta, root, name, low, lr_root is not None)
-    plan = Plan(table, place(table, images), scale, lr, suffix)
+    plan = Arrangement(table, place(table, images), scale, lr, suffix)
     plan.patches.check_grid(scale)
     _check_unique(name, plan)
     images.check_all(plan.patches.image, contents=False)  # each is compared by contents when it is decoded
     return plan if degradation is None else _degraded(name, plan, degradation, draws)
 
 
-def _degraded(name: str, plan: Plan, degradation: Draws, draws: int) -> Plan:
+def _degraded(name: str, plan: Arrangement, degradation: Draws, draws: int) -> Arrangement:
     """The plan with each image's rows once for each draw; the column ``draw`` has its number."""
     if "draw" in plan.table.column_names:
         raise InputError(f"{name}: column 'draw': an export with a degradation writes one of that name; rename it")
@@ -233,7 +233,7 @@ def _order(table: pa.Table, factor: np.ndarray, shuffled: bool) -> pa.Array:
     return pa.array(np.lexsort((size, x, y, -factor, place_of[code])))
 
 
-def _check_unique(name: str, plan: Plan) -> None:
+def _check_unique(name: str, plan: Arrangement) -> None:
     p = plan.patches
     same = (p.x[1:] == p.x[:-1]) & (p.y[1:] == p.y[:-1]) & (p.factor[1:] == p.factor[:-1])
     for row in np.flatnonzero(same):

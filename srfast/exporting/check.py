@@ -14,14 +14,14 @@ from srfast.coreset.pairs import Pairs
 from srfast.data.images import FORMATS
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
-from srfast.exporting.arrangement import Plan
+from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.writer import Reader
 
 SAMPLE = 256
 """Number of pairs that are compared with their source."""
 
 
-def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compare_lr: bool = True) -> int:
+def check_export(folder: Path, plan: Arrangement, read: Reader, workers: int, *, compare_lr: bool = True) -> int:
     """Decodes every file of an export, and compares a sample (drawn with seed 0) with ``CorePatches``, pixel by pixel.
 
     Args:
@@ -65,7 +65,7 @@ def check_export(folder: Path, plan: Plan, read: Reader, workers: int, *, compar
     return len(sample)
 
 
-def _complete(folder: Path, plan: Plan, read: Reader) -> Generator[tuple[str, bytes, bytes | None], None, None]:
+def _complete(folder: Path, plan: Arrangement, read: Reader) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     try:
         with closing(read(folder, plan)) as entries:
             for name, high, low in entries:

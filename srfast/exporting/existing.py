@@ -12,7 +12,7 @@ from typing import Any
 from srfast.data.images import file_format, image_size
 from srfast.data.shrink import factors
 from srfast.errors import InputError, RunError
-from srfast.exporting.arrangement import Plan
+from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.writer import INDEX, is_one_line, shape_of, sides, write_lines
 from srfast.scoring.table import read_parquet
 
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _SHAPE = re.compile(r"\((\d+),(\d+)")
 
 
-def subset(to: str, folder: Path, plan: Plan, hr: Path, lr: Path | None) -> Plan:
+def subset(to: str, folder: Path, plan: Arrangement, hr: Path, lr: Path | None) -> Arrangement:
     """Writes the core-set as a subset of databases or folders that hold each of its patches as a file.
 
     Args:
@@ -47,7 +47,7 @@ def subset(to: str, folder: Path, plan: Plan, hr: Path, lr: Path | None) -> Plan
     return _folders(to, folder, plan, given)
 
 
-def _keys(plan: Plan, existing: Path, lr: bool) -> list[str]:
+def _keys(plan: Arrangement, existing: Path, lr: bool) -> list[str]:
     """The name of each row in an export of srfast, or the path of its image.
 
     HR patches must be of the images that were scored; LR patches may be of any degradation.
@@ -76,7 +76,7 @@ def _keys(plan: Plan, existing: Path, lr: bool) -> list[str]:
     return p.image
 
 
-def _check_images(plan: Plan, existing: Path, meta: dict[str, Any]) -> None:
+def _check_images(plan: Arrangement, existing: Path, meta: dict[str, Any]) -> None:
     """Compares the files that were scored by their hashes. Where these are not known, it compares sizes and times, and
     at another root sizes alone, as copies have times of their own."""
     now = plan.patches.meta
@@ -109,7 +109,7 @@ def _index(path: Path) -> tuple[dict[tuple[str, int, int, int, float], str], dic
     return dict(zip(zip(*columns, factors(table, meta, path).tolist(), strict=True), names, strict=True)), meta
 
 
-def _databases(folder: Path, plan: Plan, existing: list[Path]) -> Plan:
+def _databases(folder: Path, plan: Arrangement, existing: list[Path]) -> Arrangement:
     keys = _database_keys(plan, existing[0], lr=False)
     for source, (name, lr) in zip(existing, sides(plan), strict=True):
         if lr and _is_ours(source):
@@ -129,11 +129,11 @@ def _databases(folder: Path, plan: Plan, existing: list[Path]) -> Plan:
     return dataclasses.replace(plan, given_names=keys)
 
 
-def _database_keys(plan: Plan, source: Path, *, lr: bool) -> list[str]:
+def _database_keys(plan: Arrangement, source: Path, *, lr: bool) -> list[str]:
     return [PurePosixPath(key).with_suffix("").as_posix() for key in _keys(plan, source, lr)]
 
 
-def _check_keys(plan: Plan, lr: Path, hr: Path, keys: list[str]) -> None:
+def _check_keys(plan: Arrangement, lr: Path, hr: Path, keys: list[str]) -> None:
     """Refuses an LR export with other keys than HR: a key may belong to another patch there."""
     for row, (key, own) in enumerate(zip(keys, _database_keys(plan, lr, lr=True), strict=True)):
         if key != own:
@@ -152,7 +152,7 @@ def _check_shape(source: Path, key: str, line: str | None, side: int) -> None:
         raise InputError(f"{source}: expected {key} of {side} x {side}, got {line!r}")
 
 
-def _folders(to: str, folder: Path, plan: Plan, existing: list[Path]) -> Plan:
+def _folders(to: str, folder: Path, plan: Arrangement, existing: list[Path]) -> Arrangement:
     files = [_files(plan, source, lr) for source, (_, lr) in zip(existing, sides(plan), strict=True)]
     suffixes = {file.suffix for side in files for file in side}
     if len(suffixes) > 1:
@@ -178,7 +178,7 @@ def _folders(to: str, folder: Path, plan: Plan, existing: list[Path]) -> Plan:
     return plan
 
 
-def _files(plan: Plan, source: Path, lr: bool) -> list[Path]:
+def _files(plan: Arrangement, source: Path, lr: bool) -> list[Path]:
     """The file of each row, after a check of its size in its header."""
     if not source.is_dir():
         raise InputError(f"{source}: expected a folder of patches")

@@ -8,22 +8,22 @@ from pathlib import Path
 
 from srfast.data.shrink import COLUMN, fractions
 from srfast.errors import InputError
-from srfast.exporting.arrangement import Plan
-from srfast.exporting.stream import Pair
-from srfast.exporting.writer import is_one_line, shape_of, sides, there, write_lines
+from srfast.exporting.arrangement import Arrangement
+from srfast.exporting.stream import EncodedPair
+from srfast.exporting.writer import is_one_line, shape_of, sides, count_complete, write_lines
 
 
 class Folder:
     """Two folders with the same names. A patch that is a whole file is hard-linked if possible."""
 
-    def __init__(self, folder: Path, plan: Plan, written: int) -> None:
+    def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
         self.plan, self.written, self.linked = plan, written, 0
         self.hr, self.lr = folder / "HR", folder / plan.lr_folder
         for name, _ in sides(plan):
             (folder / name).mkdir(exist_ok=True)
-            self.written = there(folder / name, [f"{n}.{plan.suffix}" for n in plan.names[: self.written]])
+            self.written = count_complete(folder / name, [f"{n}.{plan.suffix}" for n in plan.names[: self.written]])
 
-    def add(self, pairs: list[Pair]) -> None:
+    def add(self, pairs: list[EncodedPair]) -> None:
         for pair in pairs:
             name = f"{self.plan.names[pair.row]}.{self.plan.suffix}"
             same = self.plan.first_draw(pair.row)
@@ -47,7 +47,7 @@ class Folder:
 class BasicSR(Folder):
     """The two folders with meta_info.txt, which saves BasicSR the search through the folders."""
 
-    def __init__(self, folder: Path, plan: Plan, written: int) -> None:
+    def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
         super().__init__(folder, plan, written)
         self.meta_info = folder / "meta_info.txt"
 
@@ -74,7 +74,7 @@ def put(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def read_folder(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
+def read_folder(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Reads pairs by sorted names on both sides, as KAIR does."""
     found = {name: sorted(p.name for p in (folder / name).iterdir()) for name, _ in sides(plan)}
     lows = found.get(plan.lr_folder, [])
@@ -83,7 +83,7 @@ def read_folder(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes |
         yield name.split(".")[0], (folder / "HR" / name).read_bytes(), low
 
 
-def read_basicsr(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
+def read_basicsr(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Reads pairs by meta_info.txt: the first word of a line names the file in both folders."""
     with open(folder / "meta_info.txt", encoding="utf-8") as file:
         for line in file:
@@ -92,7 +92,7 @@ def read_basicsr(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes 
             yield name.split(".")[0], (folder / "HR" / name).read_bytes(), low
 
 
-def write_list(folder: Path, plan: Plan) -> None:
+def write_list(folder: Path, plan: Arrangement) -> None:
     """Writes one line per patch, in the order of the plan: IMAGE, x, y and size, separated by tabs.
 
     IMAGE is relative to the root; x, y and size are HR pixels, divisible by the scale. If the scores have a column

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from srfast.exporting.arrangement import Plan
+from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.existing import subset
 from srfast.exporting.folder import BasicSR, Folder, read_basicsr, read_folder, write_list
 from srfast.exporting.huggingface import Embedded, ImageFolder, read_embedded, read_imagefolder
@@ -38,7 +38,7 @@ class Format(ABC):
     """Paths of existing patches; empty if patches are made."""
 
     @abstractmethod
-    def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
+    def write(self, place: Workplace, plan: Arrangement, threads: int, progress: Progress) -> tuple[Arrangement, int]:
         """Writes what is not finished yet, and returns the plan with the names of the patches, and the number
         of links."""
 
@@ -49,7 +49,7 @@ class EncodedPairs(Format):
 
     writer: type[Writer]
 
-    def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
+    def write(self, place: Workplace, plan: Arrangement, threads: int, progress: Progress) -> tuple[Arrangement, int]:
         if place.finished:
             return plan, 0
         total = len(plan.images)
@@ -70,7 +70,7 @@ class EncodedPairs(Format):
 class Listing(Format):
     """coreset.txt, for which no pixel is read."""
 
-    def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
+    def write(self, place: Workplace, plan: Arrangement, threads: int, progress: Progress) -> tuple[Arrangement, int]:
         if not place.finished:
             write_list(place.folder, plan)
         return plan, 0
@@ -82,7 +82,7 @@ class Subset(Format):
 
     to: str
 
-    def write(self, place: Workplace, plan: Plan, threads: int, progress: Progress) -> tuple[Plan, int]:
+    def write(self, place: Workplace, plan: Arrangement, threads: int, progress: Progress) -> tuple[Arrangement, int]:
         hr, *lr = self.sources
         if self.to == "list" and not place.finished:
             write_list(place.folder, plan)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from srfast.data.parquet import Writer, opened
-from srfast.exporting.arrangement import Plan
+from srfast.data.parquet import TableWriter, opened
+from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.folder import Folder
-from srfast.exporting.stream import Pair
-from srfast.exporting.writer import shard_count, shard_rows, there
+from srfast.exporting.stream import EncodedPair
+from srfast.exporting.writer import shard_count, shard_rows, count_complete
 from srfast.scoring.table import CHECKED
 
 _IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
@@ -25,7 +25,7 @@ class ImageFolder(Folder):
     """An "imagefolder": hr_file_name and lr_file_name become the columns hr and lr, followed by the core-set's
     columns."""
 
-    def __init__(self, folder: Path, plan: Plan, written: int) -> None:
+    def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
         super().__init__(folder, plan, written)
         self.metadata = folder / "metadata.parquet"
 
@@ -36,23 +36,23 @@ class ImageFolder(Folder):
             columns["lr_file_name"] = pa.array(f"{plan.lr_folder}/{n}.{plan.suffix}" for n in plan.names)
         columns |= {name: plan.table[name] for name in plan.table.column_names}
         table = pa.table(columns)
-        with Writer(self.metadata, table.schema, **CHECKED) as writer:
+        with TableWriter(self.metadata, table.schema, **CHECKED) as writer:
             writer.write_table(table)
 
 
 class Embedded:
     """Parquet shards with the bytes of the files in hr and lr, as Hugging Face's type Image."""
 
-    def __init__(self, folder: Path, plan: Plan, written: int) -> None:
+    def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
         self.folder, self.plan = folder, plan
         self._rows = shard_rows(plan)
         names = [embedded_name(i, shard_count(plan)) for i in range(written // self._rows)]
-        self.written = there(folder, names) * self._rows
+        self.written = count_complete(folder, names) * self._rows
         self._schema = _schema(plan)
-        self._writer: Writer | None = None
-        self._pending: list[Pair] = []
+        self._writer: TableWriter | None = None
+        self._pending: list[EncodedPair] = []
 
-    def add(self, pairs: list[Pair]) -> None:
+    def add(self, pairs: list[EncodedPair]) -> None:
         for pair in pairs:
             self._pending.append(pair)
             end = (pair.row + 1) % self._rows == 0
@@ -76,7 +76,7 @@ class Embedded:
         first = self._pending[0].row
         if self._writer is None:
             name = embedded_name(first // self._rows, shard_count(self.plan))
-            self._writer = Writer(self.folder / name, self._schema, compression="none", write_page_checksum=True)
+            self._writer = TableWriter(self.folder / name, self._schema, compression="none", write_page_checksum=True)
         names = [f"{self.plan.names[p.row]}.{self.plan.suffix}" for p in self._pending]
         columns = [_images([p.hr for p in self._pending], names)]
         if self.plan.lr:
@@ -100,7 +100,7 @@ def _images(files: list[Any], names: list[str]) -> pa.Array:
     return pa.StructArray.from_arrays([pa.array(files, pa.binary()), pa.array(names, pa.string())], fields=list(_IMAGE))
 
 
-def _schema(plan: Plan) -> pa.Schema:
+def _schema(plan: Arrangement) -> pa.Schema:
     """The columns, with their features under the key "huggingface"."""
     table = plan.table.schema
     images = ["hr", "lr"] if plan.lr else ["hr"]
@@ -113,7 +113,7 @@ def _schema(plan: Plan) -> pa.Schema:
     return pa.schema(fields, metadata=about)
 
 
-def read_imagefolder(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
+def read_imagefolder(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Reads pairs by metadata.parquet, whose paths are relative to its folder."""
     with opened(folder / "metadata.parquet") as file:
         table = file.read()
@@ -123,7 +123,7 @@ def read_imagefolder(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, by
         yield name, (folder / high).read_bytes(), None if low is None else (folder / low).read_bytes()
 
 
-def read_embedded(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
+def read_embedded(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Reads pairs shard by shard, one row group at a time."""
     for path in sorted(folder.glob("train-*.parquet")):
         with opened(path, whole=False) as file:

@@ -15,7 +15,7 @@ from srfast.degradation import rows
 from srfast.degradation.operations import Step
 from srfast.degradation.plan import Degradation, Draws
 from srfast.errors import InputError
-from srfast.exporting.arrangement import Plan, make_plan
+from srfast.exporting.arrangement import Arrangement, make_plan
 from srfast.exporting.check import check_export
 from srfast.exporting.encode import encoder
 from srfast.exporting.formats import format_of
@@ -122,7 +122,7 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
     return done
 
 
-def _write_draws(path: Path, plan: Plan, degradation: Draws, draws: int) -> None:
+def _write_draws(path: Path, plan: Arrangement, degradation: Draws, draws: int) -> None:
     """Writes degradation.parquet; images that an interrupted run has finished are read again. (Hugging Face's loader
     would take it for patches, and skips hidden files.)"""
     p = plan.patches

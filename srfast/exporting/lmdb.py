@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from srfast.errors import RunError
-from srfast.exporting.arrangement import Plan
-from srfast.exporting.stream import Pair
+from srfast.exporting.arrangement import Arrangement
+from srfast.exporting.stream import EncodedPair
 from srfast.exporting.writer import shape_of, sides, write_lines
 
 _COMMIT_BYTES = 32 << 20
@@ -25,7 +25,7 @@ _LEVEL = 1
 class Lmdb:
     """Two databases from NAME to the bytes of its file, each with a meta_info.txt of lines NAME.png (H,W,3) LEVEL."""
 
-    def __init__(self, folder: Path, plan: Plan, written: int) -> None:
+    def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
         self.folder, self.plan, self.written = folder, plan, written
         self._held = 0
         lmdb = import_lmdb()
@@ -49,7 +49,7 @@ class Lmdb:
             self.close()
             raise
 
-    def add(self, pairs: list[Pair]) -> None:
+    def add(self, pairs: list[EncodedPair]) -> None:
         with self._explained():
             for pair in pairs:
                 key = self.plan.names[pair.row].encode("ascii")
@@ -131,7 +131,7 @@ def import_lmdb() -> Any:
     return lmdb
 
 
-def _room(plan: Plan, lr: bool) -> int:
+def _room(plan: Arrangement, lr: bool) -> int:
     """More bytes than the database can take; the file has only the size of what is written.
 
     A file takes at most its pixels and 4 KiB more, in whole pages of 4 KiB; a key of 120 to 160 bytes has its own leaf.
@@ -140,7 +140,7 @@ def _room(plan: Plan, lr: bool) -> int:
     return int((3 * side**2 * 1.01 + 4 * 4096).sum()) + (16 << 20)
 
 
-def read_lmdb(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
+def read_lmdb(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Reads pairs by meta_info.txt, whose keys end at the first dot and must be the same on both sides."""
     lmdb = import_lmdb()
     keys = {name: read_keys(folder / f"{name}.lmdb") for name, _ in sides(plan)}

@@ -92,8 +92,8 @@ class ExportSettings(Settings):
         SWITCH,
     )
 
-    def together(self) -> None:
-        super().together()
+    def validate(self) -> None:
+        super().validate()
         if self.degradation is not None and (not self.lr or self.to == "list" or self.existing is not None):
             other = "`lr` no" if not self.lr else "`to` list" if self.to == "list" else "`existing`"
             raise InputError(f"degradation: expected LR patches that are made, got {other}")

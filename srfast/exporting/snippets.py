@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from srfast.exporting.arrangement import Plan
+from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.writer import sides
 
 BATCH = 16
 """Batch size in the snippets: a start, not a recommendation."""
 
 
-def snippets(to: str, folder: Path, plan: Plan, existing: list[Path] | None = None, *, tars: Path) -> dict[str, str]:
+def snippets(
+    to: str, folder: Path, plan: Arrangement, existing: list[Path] | None = None, *, tars: Path
+) -> dict[str, str]:
     """File name -> text, for every trainer that reads the format ``to`` at ``folder``.
 
     ``existing`` names the folders of a list, and ``tars`` the folder of the shards.

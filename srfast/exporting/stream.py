@@ -17,7 +17,7 @@ from srfast.data.shrink import read_shrunk
 from srfast.data.workers import ordered_map
 from srfast.degradation.operations import Step
 from srfast.degradation.rows import rows
-from srfast.exporting.arrangement import Plan
+from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.encode import Encoder, encoder
 from srfast.scoring.scored import check_inside
 
@@ -28,7 +28,7 @@ _BUDGET = 128 << 20
 
 
 @dataclass(frozen=True)
-class Pair:
+class EncodedPair:
     """An encoded patch and its LR patch."""
 
     row: int
@@ -52,7 +52,7 @@ class _Opened:
         return self.hr.nbytes + (0 if self.lr is None else self.lr.nbytes)
 
 
-def encoded(plan: Plan, first: int, workers: int) -> Generator[list[Pair], None, None]:
+def encoded(plan: Arrangement, first: int, workers: int) -> Generator[list[EncodedPair], None, None]:
     """Yields the pairs from row ``first`` on, in the order of the plan, a few at a time.
 
     Raises:
@@ -72,7 +72,7 @@ def encoded(plan: Plan, first: int, workers: int) -> Generator[list[Pair], None,
             yield pairs
 
 
-def _open(plan: Plan, first: int, last: int) -> _Opened:
+def _open(plan: Arrangement, first: int, last: int) -> _Opened:
     p = plan.patches
     image, factor = p.image[first], float(p.factor[first])
     if plan.lr:
@@ -91,7 +91,7 @@ def _open(plan: Plan, first: int, last: int) -> _Opened:
     return _Opened(hr, lr, path if whole and _stands_for_itself(path, hr.shape, plan.suffix) else None)
 
 
-def _encode(plan: Plan, encode: Encoder, image: _Opened, rows: range) -> list[Pair]:
+def _encode(plan: Arrangement, encode: Encoder, image: _Opened, rows: range) -> list[EncodedPair]:
     p, s = plan.patches, plan.scale
     corners = [(int(p.x[i]), int(p.y[i]), int(p.size[i])) for i in rows]
     if image.file is not None:
@@ -101,7 +101,7 @@ def _encode(plan: Plan, encode: Encoder, image: _Opened, rows: range) -> list[Pa
     lr: list[bytes] | list[None] = [None] * len(rows)
     if image.lr is not None:
         lr = _encode_all(encode, [image.lr[y // s : (y + n) // s, x // s : (x + n) // s] for x, y, n in corners])
-    return [Pair(i, h, low, image.file) for i, h, low in zip(rows, hr, lr, strict=True)]
+    return [EncodedPair(i, h, low, image.file) for i, h, low in zip(rows, hr, lr, strict=True)]
 
 
 def _encode_all(encode: Encoder, patches: list[np.ndarray]) -> list[bytes]:

@@ -10,9 +10,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from srfast.exporting.arrangement import Plan
-from srfast.exporting.stream import Pair
-from srfast.exporting.writer import shard_count, shard_rows, there
+from srfast.exporting.arrangement import Arrangement
+from srfast.exporting.stream import EncodedPair
+from srfast.exporting.writer import shard_count, shard_rows, count_complete
 
 
 class WebDataset:
@@ -22,14 +22,14 @@ class WebDataset:
     are those of the older format.
     """
 
-    def __init__(self, folder: Path, plan: Plan, written: int) -> None:
+    def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
         self.folder, self.plan = folder, plan
         self._rows = shard_rows(plan)
         names = [shard_name(i, shard_count(plan)) for i in range(written // self._rows)]
-        self.written = there(folder, names) * self._rows
+        self.written = count_complete(folder, names) * self._rows
         self._tar: tarfile.TarFile | None = None
 
-    def add(self, pairs: list[Pair]) -> None:
+    def add(self, pairs: list[EncodedPair]) -> None:
         about = self.plan.table.slice(pairs[0].row, len(pairs)).to_pylist()
         for pair, columns in zip(pairs, about, strict=True):
             if self._tar is None:
@@ -70,7 +70,7 @@ def shard_name(number: int, count: int) -> str:
     return f"{number:0{max(6, len(str(count - 1)))}d}.tar"
 
 
-def read_webdataset(folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]:
+def read_webdataset(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Reads samples shard by shard; a sample consists of consecutive files with one key, up to the first dot."""
     for path in sorted(folder.glob("*.tar")):
         key = ""

@@ -17,7 +17,7 @@ from srfast.data.provenance import MARK, kind_of
 from srfast.data.run_folder import NAMES, RunFolder, check_same, made_of, tidy
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import LOCK, Lock
-from srfast.settings import differs
+from srfast.settings import first_difference
 
 KIND = "export"
 _CHECKSUMS = ("patches", "images", "columns")
@@ -134,7 +134,7 @@ def _is_there(output: Path, final: Path, settings: dict[str, Any], resume: bool)
 
 
 def _check_same(output: Path, found: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    if (other := differs(found, settings)) is not None and other[0] in _CHECKSUMS:
+    if (other := first_difference(found, settings)) is not None and other[0] in _CHECKSUMS:
         raise InputError(
             f"{output}: cannot be resumed: the core-set's {other[0]} are not those with which it was begun; "
             "choose another output"

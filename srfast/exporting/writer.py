@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from srfast.exporting.arrangement import Plan
-from srfast.exporting.stream import Pair
+from srfast.exporting.arrangement import Arrangement
+from srfast.exporting.stream import EncodedPair
 
 INDEX = "patches.parquet"
 """File beside folders and databases with the core-set's rows and metadata, and the name of each patch."""
@@ -25,9 +25,9 @@ class Writer(Protocol):
     written: int
     """Number of rows, from the first on, that would survive the end of the process."""
 
-    def __init__(self, folder: Path, plan: Plan, written: int) -> None: ...
+    def __init__(self, folder: Path, plan: Arrangement, written: int) -> None: ...
 
-    def add(self, pairs: list[Pair]) -> None:
+    def add(self, pairs: list[EncodedPair]) -> None:
         """Writes the next rows."""
 
     def finish(self) -> None:
@@ -40,16 +40,16 @@ class Writer(Protocol):
 class Reader(Protocol):
     """Reads an export back as trainers do: (name, HR file, LR file) for every pair."""
 
-    def __call__(self, folder: Path, plan: Plan) -> Generator[tuple[str, bytes, bytes | None], None, None]: ...
+    def __call__(self, folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]: ...
 
 
-def shape_of(plan: Plan, row: int, *, lr: bool) -> str:
+def shape_of(plan: Arrangement, row: int, *, lr: bool) -> str:
     """(H,W,C) as written in meta_info.txt."""
     side = int(plan.patches.size[row]) // (plan.scale if lr else 1)
     return f"({side},{side},3)"
 
 
-def sides(plan: Plan) -> list[tuple[str, bool]]:
+def sides(plan: Arrangement) -> list[tuple[str, bool]]:
     """The folders of an export, each with whether it is the LR one."""
     return [("HR", False), (plan.lr_folder, True)] if plan.lr else [("HR", False)]
 
@@ -64,16 +64,16 @@ def write_lines(path: Path, lines: Iterator[str]) -> None:
         file.writelines(f"{line}\n" for line in lines)
 
 
-def there(folder: Path, names: Sequence[str]) -> int:
+def count_complete(folder: Path, names: Sequence[str]) -> int:
     """How many of these files of a folder, from the first on, are there with something in them."""
     with os.scandir(folder) as found:
         known = {entry.name for entry in found if entry.is_file() and entry.stat().st_size}
     return next((i for i, name in enumerate(names) if name not in known), len(names))
 
 
-def shard_rows(plan: Plan) -> int:
+def shard_rows(plan: Arrangement) -> int:
     return max(1, SHARD_BYTES // plan.pair_bytes())
 
 
-def shard_count(plan: Plan) -> int:
+def shard_count(plan: Arrangement) -> int:
     return -(-len(plan) // shard_rows(plan))

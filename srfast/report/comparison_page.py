@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from srfast.coreset.selection import CoreSet, select
 from srfast.errors import InputError
-from srfast.report.content import Column, Content, Fact, Gallery, Group
+from srfast.report.content import ColumnLabel, Content, Fact, Gallery, ShotGroup
 from srfast.report.explorer import spread
 from srfast.report.pictures import cut
 from srfast.report.report import checksum, lede, shot
-from srfast.report.scores import Scores, read_scores
+from srfast.report.scores import ReportScores, read_scores
 from srfast.report.text import count, percent
 from srfast.scoring.metadata import KEY, encode_meta
 from srfast.scoring.rows import Rows
@@ -66,7 +66,11 @@ def _of_selections(a: Rows, b: Rows, matched: np.ndarray, names: Sequence[str], 
     in_b = np.zeros(len(scores), bool)
     in_b[matched[matched >= 0]] = True
     in_b[len(a) :] = True
-    columns = {"loss": Column("Loss", "mse"), "bicubic": Column("Bicubic", "mse"), "sobel": Column("Sobel")}
+    columns = {
+        "loss": ColumnLabel("Loss", "mse"),
+        "bicubic": ColumnLabel("Bicubic", "mse"),
+        "sobel": ColumnLabel("Sobel"),
+    }
     values = {"loss": scores.loss, "bicubic": scores.bicubic, "sobel": scores.sobel}
     return _content(scores, in_a, in_b, names, columns, values, "keeps")
 
@@ -84,11 +88,11 @@ def _of_scorers(a: Rows, b: Rows, matched: np.ndarray, names: Sequence[str], roo
         inside = np.zeros(len(a), bool)
         inside[select(table, engine="memory").column("srfast row")] = True
         kept.append(inside)
-    columns = {"a": Column(f"Loss, {names[0]}", "mse"), "b": Column(f"Loss, {names[1]}", "mse")}
+    columns = {"a": ColumnLabel(f"Loss, {names[0]}", "mse"), "b": ColumnLabel(f"Loss, {names[1]}", "mse")}
     return _content(scores, kept[0], kept[1], names, columns, {"a": scores.loss, "b": other}, "has in its hardest half")
 
 
-def _scores(table: Rows, root: Path | None) -> Scores:
+def _scores(table: Rows, root: Path | None) -> ReportScores:
     if "shrink" in table.columns:
         raise InputError("scores: two tables of images at several sizes (shrink) cannot be compared as pictures yet")
     plain = table.table.select(SCHEMA.names).replace_schema_metadata({KEY: encode_meta(table.meta)})
@@ -96,11 +100,11 @@ def _scores(table: Rows, root: Path | None) -> Scores:
 
 
 def _content(
-    scores: Scores,
+    scores: ReportScores,
     in_a: np.ndarray,
     in_b: np.ndarray,
     names: Sequence[str],
-    columns: dict[str, Column],
+    columns: dict[str, ColumnLabel],
     values: dict[str, np.ndarray],
     keeps: str,
 ) -> Content:
@@ -118,7 +122,11 @@ def _content(
         Gallery(
             id,
             f"{title}: {count(int(inside.sum()), 'patch')}",
-            [Group("A sample spread evenly from the hardest to the easiest.", [place[r] for r in some if r in place])]
+            [
+                ShotGroup(
+                    "A sample spread evenly from the hardest to the easiest.", [place[r] for r in some if r in place]
+                )
+            ]
             if len(some)
             else [],
             reason="by hand",
@@ -148,6 +156,6 @@ def _content(
     )
 
 
-def _spread(scores: Scores, rows: np.ndarray) -> list[int]:
+def _spread(scores: ReportScores, rows: np.ndarray) -> list[int]:
     """Rows spread evenly over the order of the loss, hardest first."""
     return spread(rows[np.argsort(-scores.loss[rows], kind="stable")], _SHOWN) if len(rows) else []

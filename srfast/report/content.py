@@ -20,7 +20,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnLabel:
     """How a value of a shot is shown on the page, and how a selection uses it."""
 
     label: str
@@ -66,7 +66,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Group:
+class ShotGroup:
     """Shots under one caption; ``shots`` are their indices in ``Content.shots``, in display order."""
 
     caption: str
@@ -79,7 +79,7 @@ class Gallery:
 
     id: str
     title: str
-    groups: Sequence[Group]
+    groups: Sequence[ShotGroup]
     reason: str = ""
 
 
@@ -109,7 +109,7 @@ class Content:
     decision: Sequence[Part] = ()
     known: str = ""
     """What is known of pools like this one, as a sentence."""
-    columns: Mapping[str, Column] = field(default_factory=dict)
+    columns: Mapping[str, ColumnLabel] = field(default_factory=dict)
     shots: Sequence[Shot] = ()
     galleries: Sequence[Gallery] = ()
     galleries_title: str = "The patches behind the numbers"

@@ -10,7 +10,7 @@ import numpy as np
 from srfast.data.shrink import shrunk
 from srfast.report.content import Part, Picture
 from srfast.report.pictures import encoded, reduced, source
-from srfast.report.scores import KEPT, Scores
+from srfast.report.scores import KEPT, ReportScores
 from srfast.report.text import number
 
 PARTS = {"left_out": "Left out", "sizes": "Sizes", "ratio": "How much"}
@@ -28,7 +28,7 @@ KNOWN = {
 """What was measured on pools of a kind, with a 95 % confidence interval; docs/will-it-help.md has the studies."""
 
 
-def decided(scores: Scores, decision: Any) -> list[Part]:
+def decided(scores: ReportScores, decision: Any) -> list[Part]:
     """The parts with their pictures; none if there is no decision, or what the metadata hold is none."""
     if not _is_decision(decision):
         return []
@@ -61,7 +61,7 @@ def _whole(value: Any) -> int:
     return value if type(value) is int and value >= 0 else 0
 
 
-def _examples(scores: Scores, decision: Mapping[str, Any], part: str) -> list[tuple[int, str]]:
+def _examples(scores: ReportScores, decision: Mapping[str, Any], part: str) -> list[tuple[int, str]]:
     """The images that a part names as examples, as their index, and what it says of each."""
     index = {name: i for i, name in enumerate(scores.images)}
     listed = decision[part]["figures"].get("examples")
@@ -69,13 +69,13 @@ def _examples(scores: Scores, decision: Mapping[str, Any], part: str) -> list[tu
     return [(index[name], str(said)) for name, said in entries if isinstance(name, str) and name in index][:MANY]
 
 
-def _read(scores: Scores, image: int) -> np.ndarray | None:
+def _read(scores: ReportScores, image: int) -> np.ndarray | None:
     states = scores.meta.get("images")
     state = states.get(scores.images[image]) if isinstance(states, dict) else None
     return source(scores.root / scores.images[image], state if isinstance(state, dict) else {})[0]
 
 
-def _left_out(scores: Scores, decision: Mapping[str, Any]) -> list[Picture]:
+def _left_out(scores: ReportScores, decision: Mapping[str, Any]) -> list[Picture]:
     found = []
     for image, reason in _examples(scores, decision, "left_out"):
         pixels = _read(scores, image)
@@ -84,7 +84,7 @@ def _left_out(scores: Scores, decision: Mapping[str, Any]) -> list[Picture]:
     return found
 
 
-def _sizes(scores: Scores, decision: Mapping[str, Any]) -> list[Picture]:
+def _sizes(scores: ReportScores, decision: Mapping[str, Any]) -> list[Picture]:
     """The hardest place of an image that is taken smaller, at full size and at the largest that is taken."""
     for image, size in _examples(scores, decision, "sizes"):
         rows = np.flatnonzero(scores.code == image)
@@ -104,7 +104,7 @@ def _sizes(scores: Scores, decision: Mapping[str, Any]) -> list[Picture]:
     return []
 
 
-def _border(scores: Scores) -> list[Picture]:
+def _border(scores: ReportScores) -> list[Picture]:
     """The hardest patches that are kept, the last ones, and the hardest that are not."""
     if scores.status is None:
         return []

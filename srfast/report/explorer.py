@@ -13,8 +13,8 @@ import numpy as np
 
 from srfast.coreset.methods.catalogue import GROUP
 from srfast.coreset.settings import METHODS, Selection
-from srfast.report.content import Column
-from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, hardest_first
+from srfast.report.content import ColumnLabel
+from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, hardest_first
 from srfast.runtime.plugins import added, is_file
 from srfast.scoring.defects.thresholds import DEFECTS
 from srfast.scoring.statistics import agreement
@@ -28,18 +28,18 @@ _LOOKED_AT = 20_000
 MOST = 200
 """Largest number of patches with pictures."""
 LABELS = {
-    "loss": Column("Loss", "mse"),
-    "bicubic": Column("Bicubic", "mse"),
-    "sobel": Column("Sobel"),
-    "reducible": Column("Reducible"),
-    "relative": Column("Relative"),
-    "shrink": Column("Size of the image"),
-    **{d.name: Column(d.label, d.unit) for d in DEFECTS},
+    "loss": ColumnLabel("Loss", "mse"),
+    "bicubic": ColumnLabel("Bicubic", "mse"),
+    "sobel": ColumnLabel("Sobel"),
+    "reducible": ColumnLabel("Reducible"),
+    "relative": ColumnLabel("Relative"),
+    "shrink": ColumnLabel("Size of the image"),
+    **{d.name: ColumnLabel(d.label, d.unit) for d in DEFECTS},
 }
 STATUS = {LEFT_OUT: "left", KEPT: "kept", DROPPED: "dropped"}
 
 
-def columns(scores: Scores) -> dict[str, Column]:
+def columns(scores: ReportScores) -> dict[str, ColumnLabel]:
     """Every column that the page can show, sort and filter by, with ``reducible`` and ``relative``."""
     names = list(dict.fromkeys(chain(scores.scores, scores.extra, scores.words)))
     if scores.by_bicubic and "bicubic" not in names:
@@ -47,10 +47,10 @@ def columns(scores: Scores) -> dict[str, Column]:
     return {name: _column(scores, name) for name in names}
 
 
-def _column(scores: Scores, name: str) -> Column:
-    known = LABELS.get(name, Column(name.replace("_", " ").capitalize()))
+def _column(scores: ReportScores, name: str) -> ColumnLabel:
+    known = LABELS.get(name, ColumnLabel(name.replace("_", " ").capitalize()))
     kind = "flag" if name in scores.flags else "word" if name in scores.words else "number"
-    return Column(known.label, known.unit, kind)  # type: ignore[arg-type]
+    return ColumnLabel(known.label, known.unit, kind)  # type: ignore[arg-type]
 
 
 REJECTS = "rejects.csv"
@@ -58,7 +58,7 @@ REJECTS = "rejects.csv"
 
 
 def explorer(
-    scores: Scores, shown: np.ndarray, sizes: dict[str, tuple[int, int]], source: Sequence[str]
+    scores: ReportScores, shown: np.ndarray, sizes: dict[str, tuple[int, int]], source: Sequence[str]
 ) -> dict[str, Any]:
     """Plain values for the script; ``shown`` are the rows that have pictures, in the order of the content's shots."""
     ranks = {name: ranked(values) for name, values in scores.scores.items()}
@@ -106,7 +106,7 @@ def points(n: int) -> np.ndarray:
     return np.unique(np.concatenate([even, fine, n - fine]))
 
 
-def _curve(scores: Scores, name: str, rank: np.ndarray) -> dict[str, Any]:
+def _curve(scores: ReportScores, name: str, rank: np.ndarray) -> dict[str, Any]:
     """Along the order of one score: the value at each point, and the share of the summed loss above it."""
     n, at = len(scores), points(len(scores))
     order = np.empty(n, np.int64)
@@ -117,7 +117,7 @@ def _curve(scores: Scores, name: str, rank: np.ndarray) -> dict[str, Any]:
     return {"at": packed(at, "u32"), "value": packed(values, "f32"), "error": packed(error, "f32")}
 
 
-def sample(scores: Scores, ranks: int) -> np.ndarray:
+def sample(scores: ReportScores, ranks: int) -> np.ndarray:
     """Rows of the page [S], ascending: all, or one from each stretch of the loss order, drawn with a fixed seed."""
     n = len(scores)
     each = 8 + 8 * ranks + 4 * (len(scores.extra) + len(scores.words))
@@ -129,7 +129,7 @@ def sample(scores: Scores, ranks: int) -> np.ndarray:
     return np.sort(scores.order[drawn])
 
 
-def _mapped(scores: Scores, shown: np.ndarray) -> np.ndarray:
+def _mapped(scores: ReportScores, shown: np.ndarray) -> np.ndarray:
     """All rows of as many images as fit, with the images that have pictures first."""
     n = len(scores.images)
     most = MAPPED_BYTES // 20
@@ -140,7 +140,7 @@ def _mapped(scores: Scores, shown: np.ndarray) -> np.ndarray:
     return np.flatnonzero(chosen[scores.code])
 
 
-def _rows(scores: Scores, rows: np.ndarray, ranks: dict[str, np.ndarray], *, everything: bool) -> dict[str, Any]:
+def _rows(scores: ReportScores, rows: np.ndarray, ranks: dict[str, np.ndarray], *, everything: bool) -> dict[str, Any]:
     def least(values: np.ndarray) -> dict[str, str]:
         return packed(values, "u16" if not len(values) or values.max() < 2**16 else "u32")
 
@@ -169,13 +169,13 @@ def _rows(scores: Scores, rows: np.ndarray, ranks: dict[str, np.ndarray], *, eve
     return made
 
 
-def _per_image(scores: Scores) -> dict[str, Any]:
+def _per_image(scores: ReportScores) -> dict[str, Any]:
     stats = scores.per_image
     floats = {k: packed(getattr(stats, k), "f32") for k in ("mean", "largest", "q10", "median", "q90")}
     return {k: packed(getattr(stats, k), "u32") for k in ("patches", "kept", "dropped")} | floats
 
 
-def _given(scores: Scores, source: Sequence[str]) -> dict[str, Any] | None:
+def _given(scores: ReportScores, source: Sequence[str]) -> dict[str, Any] | None:
     """What the core-set holds, and the arguments it was selected with."""
     if scores.status is None:
         return None
@@ -190,7 +190,7 @@ def _given(scores: Scores, source: Sequence[str]) -> dict[str, Any] | None:
     return {"held": held, "along": packed(along, "f32"), "asked": asked, "cut": scores.cut_by_loss, "options": options}
 
 
-def _options(scores: Scores, asked: dict[str, Any]) -> list[str] | None:
+def _options(scores: ReportScores, asked: dict[str, Any]) -> list[str] | None:
     """The words after ``srfast select TABLE`` that make the core-set again; None if its method was a function, of which
     only the name is known."""
     method = asked["method"]
@@ -207,7 +207,7 @@ def _options(scores: Scores, asked: dict[str, Any]) -> list[str] | None:
     return words
 
 
-def wanted(scores: Scores) -> list[int]:
+def wanted(scores: ReportScores) -> list[int]:
     """Rows to show as pictures, the most wanted first: along the curve, its ends, the borders of the core-set, and the
     extremes of every other column, from different images as far as possible; then the curve again, in ever finer steps.
     """
@@ -235,7 +235,7 @@ def wanted(scores: Scores) -> list[int]:
     return list(dict.fromkeys([*first, *more.tolist()]))[:MOST]
 
 
-def _one_an_image(scores: Scores, rows: np.ndarray, many: int) -> list[int]:
+def _one_an_image(scores: ReportScores, rows: np.ndarray, many: int) -> list[int]:
     """The first rows from different images, followed by rows that overlap none of them."""
     seen: set[int] = set()
     found: list[int] = []
@@ -258,7 +258,7 @@ def spread(rows: np.ndarray, many: int) -> list[int]:
     return [int(row) for row in rows[np.unique(np.rint(np.linspace(0, len(rows) - 1, many)).astype(np.int64))]]
 
 
-def _overlaps(scores: Scores, row: int, others: Iterable[int]) -> bool:
+def _overlaps(scores: ReportScores, row: int, others: Iterable[int]) -> bool:
     for other in others:
         reach = max(scores.size[row], scores.size[other])
         if (

@@ -15,7 +15,7 @@ from PIL import Image, features
 from srfast.data.images import read_hashed
 from srfast.data.shrink import shrunk
 from srfast.errors import InputError, RunError
-from srfast.report.scores import Scores
+from srfast.report.scores import ReportScores
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Cut:
     """(width, height) of the images that were read."""
 
 
-def cut(scores: Scores, rows: Sequence[int], budget: int = PATCHES) -> Cut:
+def cut(scores: ReportScores, rows: Sequence[int], budget: int = PATCHES) -> Cut:
     """Pictures of rows, the most wanted first, until they take about ``budget`` bytes.
 
     The size of pictures is known only when they are made: that of the first 16 rows determines how many follow.
@@ -99,7 +99,7 @@ def source(path: Path, known: dict[str, Any]) -> tuple[np.ndarray | None, str]:
     return image, "file touched since scoring" if touched else ""
 
 
-def patch(image: np.ndarray, scores: Scores, row: int, *, alone: bool = False) -> tuple[dict[str, bytes], str]:
+def patch(image: np.ndarray, scores: ReportScores, row: int, *, alone: bool = False) -> tuple[dict[str, bytes], str]:
     """The pictures of one patch, lossless, and a remark; the image is shrunk by ``scores.factor``, as it was scored."""
     x, y, size = (int(v[row]) for v in (scores.x, scores.y, scores.size))
     hr = image[y : y + size, x : x + size]

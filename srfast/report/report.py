@@ -12,7 +12,7 @@ from srfast.report.content import Content, Fact, Listing, Shot, Value
 from srfast.report.decision import decided, known
 from srfast.report.explorer import columns, explorer, wanted
 from srfast.report.pictures import Cut, cut
-from srfast.report.scores import DROPPED, KEPT, Scores
+from srfast.report.scores import DROPPED, KEPT, ReportScores
 from srfast.report.text import count, number, percent, psnr
 from srfast.scoring.metadata import PASSED, encode_meta, reduced
 from srfast.scoring.shards import missing_shards
@@ -39,7 +39,7 @@ _LOSS = (
 )
 
 
-def report(scores: Scores, source: Sequence[str] = ("scores.parquet",), *, pictures: bool = True) -> Content:
+def report(scores: ReportScores, source: Sequence[str] = ("scores.parquet",), *, pictures: bool = True) -> Content:
     """The content that ``srfast report`` shows; the same scores and source images give the same content.
 
     Args:
@@ -67,14 +67,14 @@ def report(scores: Scores, source: Sequence[str] = ("scores.parquet",), *, pictu
     )
 
 
-def checksum(scores: Scores) -> str:
+def checksum(scores: ReportScores) -> str:
     """Identifies the table by its metadata and losses; the core-set does not count."""
     digest = hashlib.sha256(encode_meta({k: v for k, v in scores.meta.items() if k != "root"}))
     digest.update(scores.loss.astype("<f4").tobytes())
     return digest.hexdigest()[:16]
 
 
-def shot(scores: Scores, row: int, pictures: Cut, values: Mapping[str, np.ndarray] | None = None) -> Shot:
+def shot(scores: ReportScores, row: int, pictures: Cut, values: Mapping[str, np.ndarray] | None = None) -> Shot:
     """One row with its pictures, and its values in these columns."""
     return Shot(
         scores.images[scores.code[row]],
@@ -87,7 +87,7 @@ def shot(scores: Scores, row: int, pictures: Cut, values: Mapping[str, np.ndarra
     )
 
 
-def lede(scores: Scores) -> str:
+def lede(scores: ReportScores) -> str:
     """One sentence on what was scored, and how."""
     meta = scores.meta
     sizes = np.unique(scores.size)
@@ -101,12 +101,12 @@ def lede(scores: Scores) -> str:
     )
 
 
-def _title(scores: Scores) -> str:
+def _title(scores: ReportScores) -> str:
     n = len(scores)
     return f"{count(n, 'patch')} scored" if scores.status is None else f"{scores.count(KEPT):,} of {n:,} patches kept"
 
 
-def _facts(scores: Scores) -> list[Fact]:
+def _facts(scores: ReportScores) -> list[Fact]:
     n, median = len(scores), float(np.median(scores.loss))
     facts = [
         Fact("Median loss", number(median), f"{psnr(median)} dB"),
@@ -128,7 +128,7 @@ def _facts(scores: Scores) -> list[Fact]:
     return [*held, Fact("Images in the core-set", f"{used:,}", f"of {len(scores.images):,}"), *facts]
 
 
-def _listings(scores: Scores) -> list[Listing]:
+def _listings(scores: ReportScores) -> list[Listing]:
     """Images that could not be read or hold no patch."""
     found = []
     for key, title, text in (
@@ -173,7 +173,7 @@ def _named(entry: Any) -> tuple[str, str]:
     return str(entry.get("image", "?")), str(note or "")
 
 
-def _settings(scores: Scores) -> list[tuple[str, Value]]:
+def _settings(scores: ReportScores) -> list[tuple[str, Value]]:
     """The settings, word for word from the metadata of both tables."""
     meta = scores.meta
     scorer = meta.get("scorer")

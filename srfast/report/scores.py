@@ -48,7 +48,7 @@ class Images:
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class ReportScores:
     """A score table as arrays [N], one element per patch, in the order of the table's rows."""
 
     images: list[str]
@@ -178,7 +178,7 @@ class Scores:
 
 def read_scores(
     table: pa.Table, coreset: pa.Table | None, *, root: Path | None = None, scorer: Path | None = None
-) -> Scores:
+) -> ReportScores:
     """Checks both tables and turns them into arrays; the arguments are those of ``srfast.report.write_report``."""
     meta = parse_meta("score table", table.schema.metadata)
     check_columns("score table", table, SCHEMA)
@@ -210,7 +210,7 @@ def read_scores(
             hardest = rows[hardest_first(loss[rows])[:dropped]]
             status[hardest[status[hardest] != KEPT]] = DROPPED
     folder = root if root is not None else Path(str(meta.get("root") or "."))
-    return Scores(images, code, x, y, size, loss, bicubic, sobel, extra, flags, words, status, meta, selection, folder,
+    return ReportScores(images, code, x, y, size, loss, bicubic, sobel, extra, flags, words, status, meta, selection, folder,
                   factor, Reconstruction.of(meta, scorer), decision)  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from srfast.report.assembly import assemble
 from srfast.report.explorer import STATUS, columns, packed, ranked
 from srfast.report.pictures import patch, reduced, source
 from srfast.report.report import report
-from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, Scores, read_scores
+from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, read_scores
 from srfast.scoring.metadata import KEY, encode_meta
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, arrow
@@ -53,7 +53,7 @@ class View:
         scorer: Path | None = None,
     ) -> None:  # fmt: skip
         rows = None if coreset is None else _with_meta(coreset)
-        self.scores: Scores = read_scores(_with_meta(table), rows, root=root, scorer=scorer)
+        self.scores: ReportScores = read_scores(_with_meta(table), rows, root=root, scorer=scorer)
         numbered = table.table.append_column(ROW, arrow(np.arange(len(table)), np.int64))
         self.table, self.plain = ScoreTable(numbered, table.meta), table
         self.images = ScoredImages(self.scores.root, self.scores.meta, root is not None)

@@ -19,7 +19,7 @@ from srfast.data.images import read_rgb
 from srfast.data.shrink import COLUMN as SHRINK
 from srfast.data.shrink import factors, shrunk
 from srfast.errors import InputError, RunError
-from srfast.report.content import Column, Content, Fact, Gallery, Group, Listing, Shot
+from srfast.report.content import ColumnLabel, Content, Fact, Gallery, ShotGroup, Listing, Shot
 from srfast.report.explorer import LABELS
 from srfast.report.pictures import encoded, reduced
 from srfast.report.report import passed_over
@@ -48,7 +48,7 @@ PICTURED = 500
 """Largest number of images that are shown with pictures."""
 
 
-class Verdict(Protocol):
+class Judged(Protocol):
     """The attributes of ``srfast.workflows.verdicts.Verdict``."""
 
     image: str
@@ -65,7 +65,7 @@ class Verdict(Protocol):
 
 
 def audit_page(
-    verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path, listed: Sequence[Sequence[Any]] = ()
+    verdicts: Mapping[str, Judged], table: ScoreTable, root: Path, listed: Sequence[Sequence[Any]] = ()
 ) -> Content:
     """The content of the page. Every image that it shows is read once more.
 
@@ -117,8 +117,8 @@ def audit_page(
         ],
         columns={
             **{c.name: LABELS[c.name] for c in DEFECTS if c.name in table.columns},
-            **{name: Column(name) for name in _joined(table)},
-            "keep_instead": Column("better copy", kind="word"),
+            **{name: ColumnLabel(name) for name in _joined(table)},
+            "keep_instead": ColumnLabel("better copy", kind="word"),
         },
         shots=shots,
         galleries=galleries,
@@ -136,7 +136,7 @@ def audit_page(
     )  # fmt: skip
 
 
-def _judged(shot: int, verdict: Verdict) -> dict[str, Any]:
+def _judged(shot: int, verdict: Judged) -> dict[str, Any]:
     """What the page's script knows of a verdict; ``shot`` is the number of the image's pictures."""
     return {
         "shot": shot, "verdict": verdict.verdict, "size": verdict.size if verdict.verdict == "shrink" else "1/2",
@@ -159,14 +159,14 @@ def _joined(table: ScoreTable) -> list[str]:
     return [f.name for f in table.table.schema if f.name not in known and pa.types.is_floating(f.type)]
 
 
-def _worst(limit: Threshold | None, verdict: Verdict) -> Any:
+def _worst(limit: Threshold | None, verdict: Judged) -> Any:
     if limit is None:
         return verdict.image
     value = verdict.values.get(limit.column, math.nan)
     return value if limit.low else -value
 
 
-def _of_row(table: ScoreTable, limit: Threshold | None, part: tuple[int, Verdict]) -> float:
+def _of_row(table: ScoreTable, limit: Threshold | None, part: tuple[int, Judged]) -> float:
     row = part[0]
     if limit is None:
         return float(row)
@@ -182,7 +182,7 @@ def _rows(table: ScoreTable) -> dict[str, tuple[int, int]]:
 
 
 def _shots(
-    wanted: list[tuple[str, str, list[tuple[str, int | None]]]], verdicts: Mapping[str, Verdict], table: ScoreTable,
+    wanted: list[tuple[str, str, list[tuple[str, int | None]]]], verdicts: Mapping[str, Judged], table: ScoreTable,
     root: Path, rows: dict[str, tuple[int, int]], limits: dict[str, Threshold],
 ) -> tuple[list[Shot], list[Gallery]]:  # fmt: skip
     places = {n: table.column(n) for n in ("x", "y", "size")}
@@ -190,7 +190,7 @@ def _shots(
     joined = {name: table.table.column(name) for name in _joined(table)}
     jobs: dict[str, list[tuple[int, int | None]]] = {}  # by image: number of the shot, row to show
     shots: list[Shot | None] = []
-    groups: dict[str, list[Group]] = {}
+    groups: dict[str, list[ShotGroup]] = {}
     about: list[tuple[str, str, int | None, int | None]] = []
     for reason, caption, entries in wanted:
         numbers = []
@@ -200,7 +200,7 @@ def _shots(
             jobs.setdefault(image, []).append((len(about), shown))
             about.append((reason, image, row, shown))
         if caption:
-            groups.setdefault(reason, []).append(Group(caption, numbers))
+            groups.setdefault(reason, []).append(ShotGroup(caption, numbers))
     shots = [None] * len(about)
     whole = sum(row is None for _, _, row, _ in about)
     blank: list[str] = []

@@ -12,7 +12,7 @@ from srfast.errors import InputError, RunError
 from srfast.ops.color import rounded_y
 from srfast.scoring.backends.protocol import Scores, TakesSeveral
 from srfast.scoring.metadata import Outcome
-from srfast.scoring.per_image import more_columns, one_late, scored_rows
+from srfast.scoring.per_image import more_columns, pipelined, scored_rows
 from srfast.scoring.settings import ScoreSettings
 
 if TYPE_CHECKING:
@@ -111,4 +111,4 @@ def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], t
 
         return wait
 
-    yield from one_late(submit(batch) for batch in stream.batches())
+    yield from pipelined(submit(batch) for batch in stream.batches())

@@ -18,7 +18,7 @@ from srfast.data.atomic import atomic_path, no_folder
 from srfast.data.files import PARTS, check_folder_name, check_replaceable
 from srfast.data.images import ImageFile
 from srfast.data.lowres import LowRes
-from srfast.data.parquet import Writer
+from srfast.data.parquet import TableWriter
 from srfast.data.run_folder import OtherSettings, RunFolder, check_folder, check_same
 from srfast.errors import InputError, RunError
 from srfast.scoring.columns import repeated, schema_of
@@ -197,7 +197,7 @@ class Parts:
         table = pa.concat_tables(tables) if tables else self.schema.empty_table()
         meta = {**self.settings, "records": records, "run": self.run}
         table = table.replace_schema_metadata(file_metadata(meta))
-        with atomic_path(path) as temporary, Writer(temporary, table.schema, **CHECKED) as writer:
+        with atomic_path(path) as temporary, TableWriter(temporary, table.schema, **CHECKED) as writer:
             writer.write_table(table)
         offset = 0
         for record in records:
@@ -268,12 +268,12 @@ class Parts:
         if folder:
             for _ in tables:  # a part that was damaged meanwhile is found before its folder is the table
                 pass
-            self._become(target, files)
+            self._publish(target, files)
         else:
             write_parquet(target, tables, self.schema, meta, aside=self.folder)
             self.remove()
 
-    def _become(self, target: Path, files: list[ImageFile]) -> None:
+    def _publish(self, target: Path, files: list[ImageFile]) -> None:
         """Makes the folder of parts the score table ``target``, in the order of the images, by a rename.
 
         Parts that a resumed run left in another order, or with rows that were scored again, are written anew first.

@@ -180,7 +180,7 @@ class Job:
         return Outcome(file, table, small_at=image.small_at, tried=image.tried, hashes=image.hashes)
 
 
-def one_late(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outcome]:
+def pipelined(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outcome]:
     """Yields the outcomes of groups of images, each after the next group is submitted, so that the device works while
     scores are fetched. If submitting fails, the previous group comes first."""
     behind = next(waits, None)

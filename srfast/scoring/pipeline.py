@@ -34,11 +34,11 @@ from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.metadata import PASSED, VERSION, Outcome, read_meta, reduced
 from srfast.scoring.network import Network
 from srfast.scoring.parts import Parts, check_table_folder
-from srfast.scoring.per_image import Decoded, Job, Read, one_late, open_job
+from srfast.scoring.per_image import Decoded, Job, Read, pipelined, open_job
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import RESUMED, ScoreArguments, ScoreSettings
 from srfast.scoring.table import ScoreTable
-from srfast.settings import differs, documented
+from srfast.settings import first_difference, documented
 
 log = logging.getLogger(__name__)
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -211,7 +211,7 @@ def _same(target: Path, meta: dict[str, Any]) -> bool:
         found = read_meta(target) if target.is_file() else {"selection": None}
     except InputError:
         return False
-    return "selection" not in found and differs(found, meta, RESUMED) is None
+    return "selection" not in found and first_difference(found, meta, RESUMED) is None
 
 
 def _check_readable(files: list[ImageFile], threads: int) -> None:
@@ -274,7 +274,7 @@ def _outcomes(job: Job, files: list[ImageFile]) -> Generator[Outcome, None, None
     else:
         decoded = ordered_map(job.decode, files, workers)
         if isinstance(job.engine, TakesSeveral):
-            yield from one_late(job.submit(group) for group in _groups(decoded))
+            yield from pipelined(job.submit(group) for group in _groups(decoded))
         else:
             for file, image in decoded:
                 yield job.score(file, image, workers)

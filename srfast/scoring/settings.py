@@ -182,8 +182,8 @@ class ScoreSettings(Settings):
         compared=True,
     )
 
-    def together(self) -> None:
-        super().together()
+    def validate(self) -> None:
+        super().validate()
         from srfast.data.grid import check_grid  # NumPy, which a command's help need not wait for
 
         object.__setattr__(self, "stride", self.patch if self.stride is None else self.stride)
@@ -265,7 +265,7 @@ class ScoreRun(ScoreSettings):
     resume: bool | None = setting(
         False,
         "Continue an interrupted run. Images that have changed since, or whose LR images have, are scored again.",
-        Kind("True or False", lambda value: value if value is None else SWITCH.plain(value), "flag"),
+        Kind("True or False", lambda value: value if value is None else SWITCH.convert(value), "flag"),
         more="None continues if the settings are the same, and begins anew otherwise.",
     )
     max_pixels: int | None = setting(
@@ -306,8 +306,8 @@ class ScoreArguments(ScoreRun):
         metavar="ADDRESS",
     )  # fmt: skip
 
-    def together(self) -> None:
-        super().together()
+    def validate(self) -> None:
+        super().validate()
         if self.address is not None and self.engine != "ray":
             raise InputError(f"address: expected `engine` ray with it, got {self.engine!r}")
         if self.engine == "ray" and self.loader != "srfast":

@@ -13,7 +13,7 @@ import pyarrow as pa
 from srfast.data import provenance
 from srfast.data.files import output_file
 from srfast.data.images import stays_inside
-from srfast.data.parquet import Writer, check_names, opened
+from srfast.data.parquet import TableWriter, check_names, opened
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.metadata import about_images, file_metadata, parse_meta
@@ -198,7 +198,7 @@ def write_parquet(
     """
     schema = schema.with_metadata(file_metadata(meta))
     kind = provenance.kind_of_table(meta)
-    with output_file(path, kind, inputs, aside) as temporary, Writer(temporary, schema, **CHECKED) as writer:
+    with output_file(path, kind, inputs, aside) as temporary, TableWriter(temporary, schema, **CHECKED) as writer:
         pending: list[pa.Table] = []
         fresh: list[pa.Table] = []
         rows = 0
@@ -217,7 +217,7 @@ def write_parquet(
             _write_group(writer, pa.concat_tables([*pending, *fresh]), schema)
 
 
-def _write_group(writer: Writer, table: pa.Table, schema: pa.Schema) -> None:
+def _write_group(writer: TableWriter, table: pa.Table, schema: pa.Schema) -> None:
     if not table.schema.equals(schema):
         table = table.cast(schema)  # imports pyarrow.compute (60 ms), which scoring can do without
     writer.write_table(table.combine_chunks(), row_group_size=ROW_GROUP)

@@ -36,7 +36,7 @@ _READERS = 4  # threads that read images ahead of a GPU
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CellOutcome:
     """The outcome of a cell."""
 
     cell: Cell
@@ -48,7 +48,7 @@ class Outcome:
     """Seconds of this call."""
 
 
-def run_cell(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[str]], folder: Path) -> Outcome:
+def run_cell(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[str]], folder: Path) -> CellOutcome:
     """Runs a cell on one thread, or continues it where it stopped.
 
     Args:
@@ -65,12 +65,12 @@ def run_cell(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, l
         with cell_folder(folder):
             text = "finished before" if results.finished(folder) else _run(study, cell, scored, test, folder)
     except Taken:
-        return Outcome(cell, "elsewhere")
+        return CellOutcome(cell, "elsewhere")
     except (InputError, RunError, OSError) as error:
-        return Outcome(cell, "failed", " ".join(str(error).split()))
+        return CellOutcome(cell, "failed", " ".join(str(error).split()))
     finally:
         torch.set_num_threads(threads)
-    return Outcome(cell, "done", text, time.perf_counter() - began)
+    return CellOutcome(cell, "done", text, time.perf_counter() - began)
 
 
 @contextmanager

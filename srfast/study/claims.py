@@ -20,7 +20,7 @@ from srfast.evaluation.inference import (
     sequential_level,
     sequential_p,
 )
-from srfast.study.groups import Group, Key, cells_of, groups, main_dataset, paired
+from srfast.study.groups import Group, GroupKey, cells_of, groups, main_dataset, paired
 from srfast.study.results import Results
 
 
@@ -140,7 +140,7 @@ def _group(
 
 
 def strata_difference(
-    arm: tuple[Results, Key], control: tuple[Results, Key], dataset: str, stratum: str, seeds: Sequence[int]
+    arm: tuple[Results, GroupKey], control: tuple[Results, GroupKey], dataset: str, stratum: str, seeds: Sequence[int]
 ) -> np.ndarray:
     """Differences of PSNR on a stratum [seeds, images], whose mean over images is that of the whole stratum.
 

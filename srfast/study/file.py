@@ -55,15 +55,15 @@ def _tables(value: Any) -> list[Any]:
 
 def _seeds(value: Any) -> tuple[int, ...]:
     if not isinstance(value, list):
-        return tuple(range(whole(1, (1 << 16) - 1).plain(value)))
-    found = tuple(whole(0, (1 << 31) - 1).plain(v) for v in value)
+        return tuple(range(whole(1, (1 << 16) - 1).convert(value)))
+    found = tuple(whole(0, (1 << 31) - 1).convert(v) for v in value)
     if not found or len(set(found)) != len(found):
         raise ValueError
     return found
 
 
 def _budget(value: Any) -> str | float:
-    return str(one_of(*BUDGETS).plain(value)) if isinstance(value, str) else float(_PART.plain(value))
+    return str(one_of(*BUDGETS).convert(value)) if isinstance(value, str) else float(_PART.plain(value))
 
 
 def _name(value: Any) -> str:

@@ -18,7 +18,7 @@ MAIN = ("BSD100", "B100", "BSDS100")
 """Test sets for tables of one test set: the first of these that exists, otherwise the largest."""
 
 
-class Key(NamedTuple):
+class GroupKey(NamedTuple):
     """The settings that the seeds of a group share."""
 
     scale: int
@@ -34,7 +34,7 @@ class Key(NamedTuple):
 class Group:
     """One row of a table: all seeds of one key."""
 
-    key: Key
+    key: GroupKey
     seeds: tuple[int, ...]
     psnr: dict[str, np.ndarray]
     """PSNR in dB by test set [seeds, images], images in the order of their names."""
@@ -88,9 +88,9 @@ def groups(results: Results) -> list[Group]:
     """The groups, in the order in which the study names them."""
     rows = results.table.to_pylist()
     settings = {name: cell["settings"] for name, cell in results.meta["cells"].items()}
-    found: dict[Key, dict[int, list[dict[str, Any]]]] = {}
+    found: dict[GroupKey, dict[int, list[dict[str, Any]]]] = {}
     for row in rows:
-        found.setdefault(Key(*(row[k] for k in Key._fields)), {}).setdefault(row["seed"], []).append(row)
+        found.setdefault(GroupKey(*(row[k] for k in GroupKey._fields)), {}).setdefault(row["seed"], []).append(row)
     order = [arm["name"] for arm in results.meta["study"]["arms"]]
     models = list(results.meta["study"]["models"])
     keys = sorted(
@@ -99,7 +99,7 @@ def groups(results: Results) -> list[Group]:
     return [_group(key, found[key], settings) for key in keys]
 
 
-def _group(key: Key, by_seed: dict[int, list[dict[str, Any]]], settings: dict[str, dict[str, Any]]) -> Group:
+def _group(key: GroupKey, by_seed: dict[int, list[dict[str, Any]]], settings: dict[str, dict[str, Any]]) -> Group:
     seeds = tuple(sorted(by_seed))
     first = by_seed[seeds[0]]
     own = settings[first[0]["cell"]]
@@ -141,11 +141,11 @@ def paired(one: Group, other: Group, dataset: str) -> tuple[np.ndarray, np.ndarr
     return a, b
 
 
-def cells_of(results: Results) -> dict[Key, dict[str, int]]:
+def cells_of(results: Results) -> dict[GroupKey, dict[str, int]]:
     """The cells of each group: name -> seed."""
-    found: dict[Key, dict[str, int]] = {}
-    for row in results.table.select(["cell", "seed", *Key._fields]).to_pylist():
-        found.setdefault(Key(*(row[f] for f in Key._fields)), {})[row["cell"]] = row["seed"]
+    found: dict[GroupKey, dict[str, int]] = {}
+    for row in results.table.select(["cell", "seed", *GroupKey._fields]).to_pylist():
+        found.setdefault(GroupKey(*(row[f] for f in GroupKey._fields)), {})[row["cell"]] = row["seed"]
     return found
 
 
@@ -155,7 +155,7 @@ def main_dataset(some: list[Group]) -> str:
     return next((d for d in MAIN if d in sizes), max(sizes, key=lambda d: sizes[d]))
 
 
-def training_seconds(some: Sequence[Group]) -> dict[Key, float]:
+def training_seconds(some: Sequence[Group]) -> dict[GroupKey, float]:
     """Seconds of training: the updates at the fastest pace of any cell of that network.
 
     The selection does not change the time of an update, and other load of the machine only adds to it. Arms that choose
@@ -177,7 +177,7 @@ _SCORED = ("loss", "reducible", "stratified")
 
 
 @dataclass(frozen=True)
-class Pair:
+class GroupPair:
     """A group against one of its controls."""
 
     group: Group
@@ -186,7 +186,7 @@ class Pair:
     result: Comparison
 
 
-def pairs(some: Sequence[Group], dataset: str) -> list[Pair]:
+def pairs(some: Sequence[Group], dataset: str) -> list[GroupPair]:
     """Every group against its controls, which are trained by the same recipe.
 
     * a random subset of the same size, and one redrawn for each pass, at the same updates
@@ -199,12 +199,12 @@ def pairs(some: Sequence[Group], dataset: str) -> list[Pair]:
     for g in some:
         if g.is_full:
             most[g.setting] = max(most.get(g.setting, 0), g.key.updates)
-    found: list[Pair] = []
+    found: list[GroupPair] = []
     for g in some:
         for c in some:
             question = None if c is g or g.is_full else _question(g, c, most.get(c.setting, 0))
             if question is not None and set(g.seeds) & set(c.seeds):
-                found.append(Pair(g, c, question, compare(*paired(g, c, dataset))))
+                found.append(GroupPair(g, c, question, compare(*paired(g, c, dataset))))
     return found
 
 

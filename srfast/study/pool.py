@@ -38,7 +38,7 @@ from srfast.scoring.pipeline import write_scores
 from srfast.scoring.scored import unchanged
 from srfast.scoring.settings import Scale, ScoreArguments
 from srfast.scoring.table import ScoreTable
-from srfast.settings import differs
+from srfast.settings import first_difference
 from srfast.study.cells import Cell
 from srfast.study.description import DEGRADED, Arm, Study
 from srfast.study.results import images_as_text, read_json
@@ -134,7 +134,7 @@ def check_scored(study: Study, data: Data, out: Path, number: int, scale: Scale)
 
 def _scored_before(data: Data, table: Path, scorer: str, asked: dict[str, Any]) -> Scored:
     known = read_json(table.with_suffix(".json"))
-    if (other := differs({**_YOUNGER, **known["asked"]}, asked)) is not None:
+    if (other := first_difference({**_YOUNGER, **known["asked"]}, asked)) is not None:
         key, was, now = other
         raise InputError(
             f"{key}: {table} was scored with {_short(key, was)}, got {_short(key, now)}; "

@@ -21,7 +21,7 @@ from srfast.degradation.plan import Degradation
 from srfast.errors import InputError
 from srfast.scoring.metadata import VERSION
 from srfast.scoring.table import read_parquet, write_parquet
-from srfast.settings import differs
+from srfast.settings import first_difference
 from srfast.study.cells import Cell
 from srfast.study.description import Arm, Claim, Study
 
@@ -209,9 +209,9 @@ def other_settings(known: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[
         was, now = known, asked
         for name in names:
             was, now = was.get(name, {}), now[name]
-        if names[0] in known and (found := differs(was, now, {**was, **now})) is not None:
+        if names[0] in known and (found := first_difference(was, now, {**was, **now})) is not None:
             return ".".join((*names, found[0])), *found[1:]
-    return differs(known, asked, younger=True)
+    return first_difference(known, asked, ignore_missing=True)
 
 
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:

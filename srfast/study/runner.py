@@ -20,14 +20,14 @@ from srfast.runtime.interrupts import finishing, interrupted, kept_from_children
 from srfast.scoring.settings import Scale
 from srfast.settings import whole
 from srfast.study import pool, results
-from srfast.study.cell import Outcome, run_cell
+from srfast.study.cell import CellOutcome, run_cell
 from srfast.study.cells import Cell, cells, pick
 from srfast.study.description import read_study
 from srfast.study.file import find_runnable
 from srfast.study.folder import KIND, begun, default_jobs, described, gather
 from srfast.study.results import CELLS, Results, place_of
 
-Progress = Callable[[Outcome, int, int], None]
+Progress = Callable[[CellOutcome, int, int], None]
 """A function that is called after each cell with its outcome, the number of finished cells and the number of all."""
 
 
@@ -153,7 +153,7 @@ class Run:
         return found
 
 
-def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Outcome]:
+def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[CellOutcome]:
     """Runs cells as processes become free, in the order of the tasks.
 
     Signals do not reach the processes: the first one makes a file, at which they finish their step and write a
@@ -201,7 +201,7 @@ def _tidied_quietly() -> Iterator[None]:
             os.environ["PYTHONWARNINGS"] = known
 
 
-def _of_parent(parent: int, stop: str, *task: Any) -> Outcome:
+def _of_parent(parent: int, stop: str, *task: Any) -> CellOutcome:
     """``run_cell`` in a process that stops at its parent's file, and ends with its parent; after a kill nobody would
     wait for its cell."""
     _ends_with(parent)
@@ -211,7 +211,7 @@ def _of_parent(parent: int, stop: str, *task: Any) -> Outcome:
             return run_cell(*task)
     except KeyboardInterrupt:
         pass
-    return Outcome(task[1], "interrupted")
+    return CellOutcome(task[1], "interrupted")
 
 
 @lru_cache(maxsize=1)

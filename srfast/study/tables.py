@@ -44,7 +44,7 @@ def tables(results: Results) -> list[Table]:
 def _claims(results: Results) -> Table:
     study, rounds = results.meta["study"], results.meta.get("rounds", 0)
     header = ["Claim", "On", "Difference (dB)", "Seeds", f"p ({'adjusted' if rounds else 'Holm'})", "Verdict"]
-    rows: list[list[Entry]] = []
+    rows: list[list[TableEntry]] = []
     found = judged(results)
     scaled = len(study.get("scales", ())) > 1
     for j in found:
@@ -74,14 +74,14 @@ def _claims(results: Results) -> Table:
     return Table("claims", title, header, rows, blocks=[bool(j.stratum) for j in found])
 
 
-def _label(group: Group) -> list[Entry]:
+def _label(group: Group) -> list[TableEntry]:
     return [group.key.arm, group.kept, group.key.updates]
 
 
 _LABELS = ["Selection", "Kept", "Updates"]
 
 
-def _score(group: Group, dataset: str) -> list[Entry]:
+def _score(group: Group, dataset: str) -> list[TableEntry]:
     psnr, ssim = (interval(group.per_seed(dataset, m)) for m in ("psnr", "ssim"))
     return [Value(psnr, 3), Value(ssim, 4)]
 
@@ -119,7 +119,7 @@ def _by_dataset(name: str, title: str, some: Sequence[Group]) -> Table:
     """Rows: scale, model, selection; columns: test sets."""
     datasets = list(dict.fromkeys(d for g in some for d in g.psnr))
     header = ["Scale", "Model", *_LABELS, "Seeds"] + [f"{d} {m}" for d in datasets for m in ("PSNR", "SSIM")]
-    rows: list[list[Entry]] = []
+    rows: list[list[TableEntry]] = []
     for g in some:
         scores = [entry for d in datasets for entry in (_score(g, d) if d in g.psnr else [None, None])]
         rows.append([f"x{g.key.scale}", g.key.model, *_label(g), len(g.seeds), *scores])
@@ -130,7 +130,7 @@ def _by_dataset(name: str, title: str, some: Sequence[Group]) -> Table:
 def _comparisons(some: Sequence[Group], dataset: str) -> Table:
     header = ["Scale", "Model", *_LABELS, "Pool", "Against", "Difference (dB)"]
     header += ["Seeds", "p (equal)", "Verdict", "Needs"]
-    rows: list[list[Entry]] = []
+    rows: list[list[TableEntry]] = []
     for pair in pairs(some, dataset):
         k, r = pair.group.key, pair.result
         rows.append(
@@ -159,14 +159,14 @@ def _spread(some: Sequence[Group], dataset: str) -> Table:
     """The standard deviation between seeds at each number of updates, and the difference that it lets one detect."""
     header = ["Scale", "Model", "Updates", "Groups", "Seeds in all", "Sigma (dB)", "Sigma of differences (dB)"]
     header += ["Seeds for 0.02 dB", "Fewest seeds", "Told with them (dB)"]
-    rows: list[list[Entry]] = []
+    rows: list[list[TableEntry]] = []
     for scale, model, updates in sorted({(g.key.scale, g.key.model, g.key.updates) for g in some}):
         own = [
             g for g in some if (g.key.scale, g.key.model, g.key.updates) == (scale, model, updates) and len(g.seeds) > 1
         ]
         if not own:
             continue
-        row: list[Entry] = [f"x{scale}", model, updates, len(own), sum(len(g.seeds) for g in own)]
+        row: list[TableEntry] = [f"x{scale}", model, updates, len(own), sum(len(g.seeds) for g in own)]
         row.append(f"{pooled_sigma([g.per_seed(dataset) for g in own]):.4f}")
         differences = [p.result.sigma for p in pairs(own, dataset) if not math.isnan(p.result.sigma)]
         if differences:
@@ -183,7 +183,7 @@ def _costs(some: Sequence[Group], dataset: str) -> Table:
     header = [*_LABELS, "Model", "Patches", "Training (s)", "Scoring and selecting (s)", "PSNR"]
     header += ["Updates of all patches for it"]
     training = training_seconds(some)
-    rows: list[list[Entry]] = []
+    rows: list[list[TableEntry]] = []
     for g in some:
         full = sorted((c for c in some if c.is_full and c.setting == g.setting), key=lambda c: c.key.updates)
         curve = [(c.key.updates, float(c.per_seed(dataset).mean())) for c in full]
@@ -279,7 +279,7 @@ class Value:
         return f"± {(i.high - i.low) / 2:.{self.digits}f}"
 
 
-Entry = str | int | Value | None
+TableEntry = str | int | Value | None
 
 
 @dataclass(frozen=True)
@@ -289,7 +289,7 @@ class Table:
     name: str
     title: str
     header: Sequence[str]
-    rows: Sequence[Sequence[Entry]]
+    rows: Sequence[Sequence[TableEntry]]
     ranked: frozenset[int] = frozenset()
     blocks: Sequence[object] = field(default_factory=list)
     """The block of each row; empty: all rows are one block."""
@@ -314,7 +314,7 @@ class Table:
         """The entries as text; templates mark the best value and the second."""
         marks = self.marks()
 
-        def show(r: int, c: int, entry: Entry) -> str:
+        def show(r: int, c: int, entry: TableEntry) -> str:
             if not isinstance(entry, Value):
                 return "" if entry is None else escape(str(entry))
             return f"{(best, second, '%s')[marks.get((r, c), 2)] % entry.text} {escape(entry.bounds)}".strip()

@@ -13,7 +13,7 @@ from srfast.data.files import check_input, output_file, table_files
 from srfast.data.provenance import generator, kind_of
 from srfast.errors import InputError
 from srfast.models.registry import Buildable, describe, names, weights_of
-from srfast.settings import SCALES, Kind, PathLike, differs, named, paths
+from srfast.settings import SCALES, Kind, PathLike, first_difference, named, paths
 from srfast.training.plan import Plan
 from srfast.training.recipes import Recipe, recipe
 from srfast.training.settings import FREE, Data, TrainSettings
@@ -30,7 +30,7 @@ def _data(value: Any) -> tuple[Any, ...]:
     given = [value] if isinstance(value, (str, os.PathLike)) else list(value)
     if len(given) > 1 and any(map(in_memory, given)):
         raise ValueError
-    return tuple(given) if any(map(in_memory, given)) else _PATHS.plain(given)
+    return tuple(given) if any(map(in_memory, given)) else _PATHS.convert(given)
 
 
 _DATA = Kind(_PATHS.expected, _data)
@@ -100,7 +100,7 @@ def gather(
         given["data"] = _DATA.check("data", data)
     saved = read(folder) if resume and (folder / NAME).exists() else {}
     fixed = [n for n in given if n in saved and n not in FREE]
-    if (other := differs(saved, given, fixed)) is not None:
+    if (other := first_difference(saved, given, fixed)) is not None:
         raise InputError(
             f"{other[0]}: {folder} was trained with {other[1]!r}, got {other[2]!r}; "
             "resume with the same settings or train into another folder"
@@ -251,7 +251,7 @@ def _check(a: Arguments, resume: bool) -> None:
         raise InputError("root: expected data to be a core-set, whose images it finds")
     if s.steps is not None:
         check_growth(a.planned, s.steps, a.output)
-    for path in [*a.data, *_PATHS.plain(s.eval_data)]:
+    for path in [*a.data, *_PATHS.convert(s.eval_data)]:
         if not in_memory(path) and not os.path.exists(path):
             raise InputError(f"{path}: no such file or folder")
     began = (a.output / "last.pt").exists()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from srfast.data.files import check_input, output_file
 from srfast.errors import InputError
-from srfast.settings import differs
+from srfast.settings import first_difference
 
 FORMAT = "srfast-checkpoint-1"
 LAST = "last.pt"
@@ -85,7 +85,7 @@ def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> 
     """
     grows = isinstance(saved.get("steps"), int) and saved["steps"] < asked["steps"]
     passed = {"data", "contents", "cache_bytes", *(("steps",) if grows else ())}
-    if (other := differs(saved, asked, [n for n in asked if n not in passed])) is not None:
+    if (other := first_difference(saved, asked, [n for n in asked if n not in passed])) is not None:
         raise InputError(
             f"{other[0]}: {path} was trained with {other[1]!r}, got {other[2]!r}; "
             "resume with the same settings or train into another folder"

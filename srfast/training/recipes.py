@@ -24,7 +24,7 @@ _PART = number("a fraction from 0 to 1", lambda v: 0 <= v <= 1)
 
 def _rate(value: Any) -> float:
     value = float(value) if isinstance(value, str) else value
-    return float(number("", lambda v: 0 < v < _INFINITE).plain(value))
+    return float(number("", lambda v: 0 < v < _INFINITE).convert(value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +122,8 @@ class Recipe(Settings):
         False, "Whether weights and activations lie in memory with channels last.", SWITCH, python=True
     )
 
-    def together(self) -> None:
-        super().together()
+    def validate(self) -> None:
+        super().validate()
         if self.weight_decay and self.optimizer == "soap":
             raise InputError("weight_decay: expected adam or sgd with it, got soap")
         grows = [max(1.0, self.decay)] * len(self.milestones)

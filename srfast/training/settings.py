@@ -43,7 +43,7 @@ _FILE = path(absolute=True)
 
 
 def _threads(value: Any) -> int | None:
-    return whole().plain(value) or None
+    return whole().convert(value) or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +170,8 @@ class TrainSettings(Recipe):
     log_every: int = setting(100, "Number of updates between rows of log.csv.", whole(1), free=True)
     save_every: int = setting(1000, "Number of updates between checkpoints.", whole(1), free=True)
 
-    def together(self) -> None:
-        super().together()
+    def validate(self) -> None:
+        super().validate()
         if (self.steps is None) == (self.epochs is None):
             raise InputError("steps: expected either `steps` or `epochs`")
         if self.root is not None and not os.path.isdir(self.root):

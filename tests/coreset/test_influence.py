@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 import srfast  # noqa: E402
 from srfast.coreset import curvature, influence  # noqa: E402
-from srfast.coreset.crops import Crops, How  # noqa: E402
+from srfast.coreset.crops import Crops, TableSettings  # noqa: E402
 from srfast.coreset.methods.nearest import similarity  # noqa: E402
 from srfast.errors import InputError  # noqa: E402
 from srfast.ops import reference  # noqa: E402
@@ -128,7 +128,7 @@ def test_rows_of_a_table_in_another_order(images: tuple[Path, Path]) -> None:
     assert len(part) == len(table) - 3
     assert whole["influence"]["pixels"] == part.meta["influence"]["pixels"]
     # The same column but for the crops that were drawn: the losses that it is made of belong to the right rows.
-    how = How.of(table)
+    how = TableSettings.of(table)
     losses = influence._column(table[mixed], ScoredImages.of(table.meta), load_network("srcnn", 2), how, 1, None)
     np.testing.assert_allclose(losses, table[mixed].column("loss"), rtol=1e-6)
 
@@ -149,7 +149,7 @@ def test_shrunk_images_are_as_images_of_that_size(images: tuple[Path, Path], tmp
     mixed = both[np.random.default_rng(0).permutation(len(both))[: len(both) - 3]]
     found = srfast.influence(mixed, images[1], probes=40, damping=0.1, threads=1)
     assert np.isfinite(found.column("influence")).all()
-    how = How.of(both)
+    how = TableSettings.of(both)
     losses = influence._column(mixed, ScoredImages.of(mixed.meta), load_network("srcnn", 2), how, 1, None)
     np.testing.assert_allclose(losses, mixed.column("loss"), rtol=1e-6)
     crops = Crops(mixed, ScoredImages.of(mixed.meta), how, load_network("srcnn", 2).weights, 40, 0, 1)

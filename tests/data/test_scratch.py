@@ -18,7 +18,7 @@ import pytest
 
 from srfast.data import atomic, parquet
 from srfast.data.atomic import scratch_folder
-from srfast.data.parquet import Writer
+from srfast.data.parquet import TableWriter
 
 HOLD = """
 import sys, time
@@ -62,7 +62,7 @@ def test_two_runs_do_not_take_each_others_folder(tmp_path: Path) -> None:
 
 
 def test_a_written_file_has_pyarrows_bytes(tmp_path: Path) -> None:
-    with Writer(tmp_path / "a.parquet", TABLE.schema, compression="zstd", write_page_checksum=True) as writer:
+    with TableWriter(tmp_path / "a.parquet", TABLE.schema, compression="zstd", write_page_checksum=True) as writer:
         writer.write_table(TABLE, 300)
     pq.write_table(TABLE, tmp_path / "b.parquet", 300, compression="zstd", write_page_checksum=True)
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
@@ -87,7 +87,7 @@ def test_a_full_disk_is_one_error(
     monkeypatch.setattr(parquet, "write_all", full)
 
     def write() -> None:
-        with Writer(tmp_path / "a.parquet", TABLE.schema) as writer:
+        with TableWriter(tmp_path / "a.parquet", TABLE.schema) as writer:
             writer.write_table(TABLE)
 
     with pytest.raises(OSError, match="No space left on device") as caught:

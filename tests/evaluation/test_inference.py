@@ -134,7 +134,7 @@ def test_the_mixed_model_is_students_where_images_do_not_differ() -> None:
     rng = np.random.default_rng(0)
     d = np.repeat(rng.standard_normal((5, 1)), 20, 1)
     error = mixed_model(d)
-    assert (error.se, error.freedom) == pytest.approx((d[:, 0].std(ddof=1) / math.sqrt(5), 4))
+    assert (error.se, error.df) == pytest.approx((d[:, 0].std(ddof=1) / math.sqrt(5), 4))
     # 200 images that differ by 1, seeds that do not: the error of a mean of 200.
     only_images = mixed_model(np.repeat(rng.standard_normal((1, 200)), 3, 0))
     assert only_images.se == pytest.approx(1 / math.sqrt(200), rel=0.1)
@@ -147,7 +147,7 @@ def test_intervals_have_an_end_where_seeds_and_images_hardly_differ(seeds: int, 
     false verdicts stay as rare."""
     rng = np.random.default_rng(images)
     null = [draw(rng, seeds, images, 0.0, (0.0, 0.02, 0.1)) for _ in range(TRIALS)]
-    assert min(mixed_model(d).freedom for d in null) >= min(seeds, images) - 1
+    assert min(mixed_model(d).df for d in null) >= min(seeds, images) - 1
     assert np.mean([judge(d).p < 0.05 for d in null]) < MOST
 
 

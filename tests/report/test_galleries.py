@@ -14,7 +14,7 @@ from PIL import Image
 
 from srfast.errors import InputError
 from srfast.report.assembly import assemble, bundle
-from srfast.report.content import Column, Content, Fact, Gallery, Group, Listing, Shot
+from srfast.report.content import ColumnLabel, Content, Fact, Gallery, ShotGroup, Listing, Shot
 from srfast.report.writing import write_page
 
 HOSTILE = '</script><img src=x onerror=alert(1)>",=1.png'
@@ -41,11 +41,15 @@ def content() -> Content:
         lede="What is wrong.",
         checksum="0123",
         facts=[Fact("Rejected", "6", "of 9")],
-        columns={"noise": Column("Noise", "grey levels"), "jpeg": Column("JPEG quality"), "blur": Column("Blur", "px")},
+        columns={
+            "noise": ColumnLabel("Noise", "grey levels"),
+            "jpeg": ColumnLabel("JPEG quality"),
+            "blur": ColumnLabel("Blur", "px"),
+        },
         shots=shots,
         galleries=[
-            Gallery("noise", "Noise", [Group("Worst first.", [0, 1, 2, 3, 4])], "noise"),
-            Gallery("blur", "Blur", [Group("Worst first.", [5])]),
+            Gallery("noise", "Noise", [ShotGroup("Worst first.", [0, 1, 2, 3, 4])], "noise"),
+            Gallery("blur", "Blur", [ShotGroup("Worst first.", [5])]),
             Gallery("border", "Border", []),
         ],
         listings=[Listing("Unreadable: 1 file", "They could not be read.", [(HOSTILE, "truncated")])],

@@ -21,7 +21,7 @@ from srfast.coreset.pairs import read_patches
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError
 from srfast.report.explorer import explorer
-from srfast.report.scores import DROPPED, KEPT, Scores, read_scores
+from srfast.report.scores import DROPPED, KEPT, ReportScores, read_scores
 from srfast.report.writing import write_report
 from srfast.scoring.metadata import file_metadata
 from srfast.scoring.table import ScoreTable
@@ -60,7 +60,7 @@ def selections(tmp_path: Path) -> list[dict[str, Any]]:
     return [{**s, **({"reject": tmp_path / "rejects.csv"} if "reject" in s else {})} for s in SELECTIONS]
 
 
-def read(table: ScoreTable, core: ScoreTable) -> Scores:
+def read(table: ScoreTable, core: ScoreTable) -> ReportScores:
     return read_scores(*(t.table.replace_schema_metadata(file_metadata(t.meta)) for t in (table, core)))
 
 

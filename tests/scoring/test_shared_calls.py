@@ -54,7 +54,7 @@ def test_what_was_submitted_before_a_failure_is_kept() -> None:
         yield lambda: ["second"]
         raise RuntimeError("out of memory")
 
-    outcomes = job.one_late(waits())
+    outcomes = job.pipelined(waits())
     assert [next(outcomes), next(outcomes)] == ["first", "second"]
     with pytest.raises(RuntimeError, match="out of memory"):
         next(outcomes)

@@ -18,7 +18,7 @@ from srfast.cli import main
 from srfast.errors import InputError
 from srfast.runtime.locks import Lock, is_taken
 from srfast.study import results
-from srfast.study.cell import Outcome
+from srfast.study.cell import CellOutcome
 from srfast.study.description import read_study
 from srfast.study.folder import results_of, status_of
 from srfast.study.results import Results
@@ -111,7 +111,7 @@ def test_a_run_says_from_its_first_moment_what_is_run(study: Path, tmp_path: Pat
     """Also if it is killed then."""
     seen: list[tuple[int, int]] = []
 
-    def progress(outcome: Outcome, *_: int) -> None:
+    def progress(outcome: CellOutcome, *_: int) -> None:
         known = status_of(tmp_path / "out")
         seen.append((len(known.done), len(known.left)))
         raise SystemExit

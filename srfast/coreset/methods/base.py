@@ -38,7 +38,7 @@ class Pool:
         return values if len(self) == len(values) else at(values, self.rows)
 
 
-Key = Callable[[Rows], np.ndarray]
+SortKey = Callable[[Rows], np.ndarray]
 """A number for each row of a table [N]; the order "des" keeps the highest first."""
 Ordering = Callable[[Pool], np.ndarray]
 """Positions in the pool [n], the first to keep first. Ties break by position, and randomness comes from the pool's
@@ -51,7 +51,7 @@ class Method:
 
     source: str
     """The publication or the idea that the method comes from."""
-    key: Key
+    key: SortKey
     """The numbers by which ``window`` ranks."""
     ordering: Ordering
     counts: bool = False

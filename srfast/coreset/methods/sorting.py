@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.methods.base import Key, Method, Pool
+from srfast.coreset.methods.base import SortKey, Method, Pool
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows, at, numbers
 
@@ -81,11 +81,11 @@ def _sorted_keys(values: np.ndarray, order: str) -> np.ndarray:
     return keys.view(np.uint32)[: len(values)]
 
 
-def _sorted(key: Key, pool: Pool) -> np.ndarray:
+def _sorted(key: SortKey, pool: Pool) -> np.ndarray:
     return descending(pool.of(key(pool.table)), pool.order)
 
 
-def by_key(key: Key, source: str) -> Method:
+def by_key(key: SortKey, source: str) -> Method:
     return Method(source, key, partial(_sorted, key))
 
 
