@@ -165,8 +165,8 @@ def option(field: dataclasses.Field[Any], **changed: Any) -> Callable[[F], F]:
         types = {"text": Words(kind), "whole": click.IntRange(kind.choices[0], kind.choices[-1])}
     aliases = [*about.get("also", ()), flag_of(field.name)]
     given: dict[str, Any] = {
-        "type": types[kind.cli_type], "default": None if "shown" in about else about.get("typed", default), "help": help,
-        "metavar": about.get("metavar"), "show_default": default is not None and "shown" not in about,
+        "type": types[kind.cli_type], "default": None if "shown" in about else about.get("typed", default),
+        "help": help, "metavar": about.get("metavar"), "show_default": default is not None and "shown" not in about,
         "multiple": repeated, "aliases": [a for a in aliases if a != flag],
     }  # fmt: skip
     if changed.get("required"):

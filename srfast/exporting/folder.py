@@ -10,7 +10,7 @@ from srfast.data.shrink import COLUMN, fractions
 from srfast.errors import InputError
 from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.stream import EncodedPair
-from srfast.exporting.writer import is_one_line, shape_of, sides, count_complete, write_lines
+from srfast.exporting.writer import count_complete, is_one_line, shape_of, sides, write_lines
 
 
 class Folder:

@@ -13,7 +13,7 @@ from srfast.data.parquet import TableWriter, opened
 from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.folder import Folder
 from srfast.exporting.stream import EncodedPair
-from srfast.exporting.writer import shard_count, shard_rows, count_complete
+from srfast.exporting.writer import count_complete, shard_count, shard_rows
 from srfast.scoring.table import CHECKED
 
 _IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])

@@ -12,7 +12,7 @@ from typing import Any
 
 from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.stream import EncodedPair
-from srfast.exporting.writer import shard_count, shard_rows, count_complete
+from srfast.exporting.writer import count_complete, shard_count, shard_rows
 
 
 class WebDataset:

@@ -210,8 +210,8 @@ def read_scores(
             hardest = rows[hardest_first(loss[rows])[:dropped]]
             status[hardest[status[hardest] != KEPT]] = DROPPED
     folder = root if root is not None else Path(str(meta.get("root") or "."))
-    return ReportScores(images, code, x, y, size, loss, bicubic, sobel, extra, flags, words, status, meta, selection, folder,
-                  factor, Reconstruction.of(meta, scorer), decision)  # fmt: skip
+    return ReportScores(images, code, x, y, size, loss, bicubic, sobel, extra, flags, words, status, meta, selection,
+                        folder, factor, Reconstruction.of(meta, scorer), decision)  # fmt: skip
 
 
 def _extras(table: pa.Table) -> tuple[dict[str, np.ndarray], frozenset[str], dict[str, tuple[list[str], np.ndarray]]]:

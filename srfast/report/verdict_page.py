@@ -19,7 +19,7 @@ from srfast.data.images import read_rgb
 from srfast.data.shrink import COLUMN as SHRINK
 from srfast.data.shrink import factors, shrunk
 from srfast.errors import InputError, RunError
-from srfast.report.content import ColumnLabel, Content, Fact, Gallery, ShotGroup, Listing, Shot
+from srfast.report.content import ColumnLabel, Content, Fact, Gallery, Listing, Shot, ShotGroup
 from srfast.report.explorer import LABELS
 from srfast.report.pictures import encoded, reduced
 from srfast.report.report import passed_over

@@ -34,11 +34,11 @@ from srfast.scoring.estimate import WORTH_SAYING, estimate
 from srfast.scoring.metadata import PASSED, VERSION, Outcome, read_meta, reduced
 from srfast.scoring.network import Network
 from srfast.scoring.parts import Parts, check_table_folder
-from srfast.scoring.per_image import Decoded, Job, Read, pipelined, open_job
+from srfast.scoring.per_image import Decoded, Job, Read, open_job, pipelined
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import RESUMED, ScoreArguments, ScoreSettings
 from srfast.scoring.table import ScoreTable
-from srfast.settings import first_difference, documented
+from srfast.settings import documented, first_difference
 
 log = logging.getLogger(__name__)
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]

@@ -63,7 +63,7 @@ def _seeds(value: Any) -> tuple[int, ...]:
 
 
 def _budget(value: Any) -> str | float:
-    return str(one_of(*BUDGETS).convert(value)) if isinstance(value, str) else float(_PART.plain(value))
+    return str(one_of(*BUDGETS).convert(value)) if isinstance(value, str) else float(_PART.convert(value))
 
 
 def _name(value: Any) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from srfast.errors import InputError
 from srfast.report.assembly import assemble, bundle
-from srfast.report.content import ColumnLabel, Content, Fact, Gallery, ShotGroup, Listing, Shot
+from srfast.report.content import ColumnLabel, Content, Fact, Gallery, Listing, Shot, ShotGroup
 from srfast.report.writing import write_page
 
 HOSTILE = '</script><img src=x onerror=alert(1)>",=1.png'

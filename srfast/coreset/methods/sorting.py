@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.methods.base import SortKey, Method, Pool
+from srfast.coreset.methods.base import Method, Pool, SortKey
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows, at, numbers
 
