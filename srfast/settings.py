@@ -240,15 +240,37 @@ def one_of(*choices: Any) -> Kind:
     return Kind(listed, convert, "whole" if isinstance(choices[0], int) else "text", choices)
 
 
-def _scale(value: Any) -> int:
-    if isinstance(value, (bool, str, bytes)) or getattr(value, "ndim", False) or value not in SCALES:
-        raise ValueError
-    return int(value)
+def scale_of(choices: Sequence[int]) -> Kind:
+    """Takes a scale, also as a float or a number of NumPy."""
+
+    def plain(value: Any) -> int:
+        if isinstance(value, (bool, str, bytes)) or getattr(value, "ndim", False) or value not in choices:
+            raise ValueError
+        return int(value)
+
+    return dataclasses.replace(one_of(*choices), plain=plain)
 
 
 SCALES = (2, 3, 4)
-SCALE = Kind("2, 3 or 4", _scale, "whole", SCALES)
-"""A scale, also as a float or a number of NumPy, where functions take it."""
+SCALE = scale_of(SCALES)
+PAIR_SCALES = (1, *SCALES)
+"""The scales of pairs. At 1, LR is a degraded copy of the same size, which is given or made by a degradation."""
+PAIR_SCALE = scale_of(PAIR_SCALES)
+
+
+def check_same_size(scale: int, given: bool, ways: str) -> None:
+    """Refuses pairs at scale 1 whose LR image would be the HR image itself.
+
+    Args:
+        scale: The scale of the pairs.
+        given: Whether LR images are given, or made by a degradation.
+        ways: The settings that give or make them, for the message.
+
+    Raises:
+        InputError: they are not.
+    """
+    if scale == 1 and not given:
+        raise InputError(f"scale: expected {ways} with 1, at which LR has the size of HR, got none")
 
 
 def whole(least: int = 0, most: int | None = None) -> Kind:

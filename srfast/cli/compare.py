@@ -18,7 +18,7 @@ from srfast.cli.options import emit, in_options, json_option, result
 @click.option("--lower-is-better", is_flag=True, help="Take lower values as better, as for LPIPS.")
 @click.option("--dataset", metavar="NAME", help="Test set to compare on, such as BSD100.  [default: all together]")
 @click.option(
-    "--scale", type=click.IntRange(2, 4), help="Scale to compare at, where evaluations of several scales are given."
+    "--scale", type=click.IntRange(1, 4), help="Scale to compare at, where evaluations of several scales are given."
 )
 @click.option(
     "--protocol",

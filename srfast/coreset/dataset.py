@@ -19,6 +19,7 @@ from srfast.data.packed import Packed
 from srfast.errors import InputError
 from srfast.ops.checks import check_integer
 from srfast.runtime.progress import Progress
+from srfast.settings import check_same_size
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -47,7 +48,8 @@ class CorePatches(Pairs, Dataset[Pair]):
 
     Args:
         coreset: The result of ``srfast.select``, a score table, an Arrow table, or the path of coreset.parquet.
-        scale: 2, 3 or 4; it divides x, y and size of every patch. None takes that of the scores.
+        scale: 2, 3 or 4, which divides x, y and size of every patch, or 1, with LR images that exist. None takes that
+            of the scores.
         crop: Side of a random crop of each patch in HR pixels, a multiple of the scale. None takes the whole patch.
         flip: Whether to apply one of the 8 flips and rotations, at random.
         transform: Function of (lr, hr) that is applied to each pair last; what it returns is the item.
@@ -84,6 +86,7 @@ class CorePatches(Pairs, Dataset[Pair]):
         given = None if lr_images is None else LowRes.open(lr_images, lr_template)
         patches = read_patches(coreset, root, given)
         super().__init__(patches, scale_of(scale, patches.meta), keep_images)
+        check_same_size(self.scale, patches.lr is not None, "`lr_images`")
         smallest = int(patches.size.min())
         if crop is not None and (check_integer("crop", crop, 1) % self.scale or crop > smallest):
             raise InputError(

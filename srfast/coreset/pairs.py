@@ -35,7 +35,7 @@ from srfast.runtime.threads import cores
 from srfast.scoring.scored import ScoredImages, check_inside
 from srfast.scoring.shards import checked_shards
 from srfast.scoring.table import check_paths, check_places, rows_of
-from srfast.settings import SCALE, SCALES
+from srfast.settings import PAIR_SCALE, PAIR_SCALES
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -152,12 +152,12 @@ def scale_of(asked: int | None, meta: dict[str, Any]) -> int:
     they were scored.
 
     Raises:
-        InputError: the scale is not 2, 3 or 4.
+        InputError: the scale is not 1, 2, 3 or 4.
     """
     own = meta.get("scale")
-    known = own in SCALES and not isinstance(own, bool)
+    known = own in PAIR_SCALES and not isinstance(own, bool)
     scale = asked if asked is not None else own if known else 2
-    scale = SCALE.check("scale", scale)
+    scale = PAIR_SCALE.check("scale", scale)
     if known and scale != own:
         log.warning("scale: pairs are made at x%d, but the patches were scored at x%d", scale, own)
     return int(scale)
@@ -212,7 +212,7 @@ def read_pair(
 
     Args:
         source: The file and the factor of its copy.
-        scale: 2, 3 or 4.
+        scale: 1 (with a given LR image or a degradation), 2, 3 or 4.
         color: "y" (Y of BT.601, rounded, one plane) or "rgb".
         quantise: True: LR is uint8, bit for bit MATLAB's imresize of the uint8 image. False: LR is float32 in [0, 1],
             not rounded (the classic protocol). A given LR image is read as it is, and a degraded one has 8 bits.

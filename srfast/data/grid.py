@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from srfast.errors import InputError
-from srfast.settings import SCALE
+from srfast.settings import PAIR_SCALE
 
 
 def check_grid(scale: int, patch: int, stride: int) -> None:
     """Checks a grid.
 
     Raises:
-        InputError: the scale is not 2, 3 or 4, or patch or stride is not a positive multiple of it.
+        InputError: the scale is not 1, 2, 3 or 4, or patch or stride is not a positive multiple of it.
     """
-    SCALE.check("scale", scale)
+    PAIR_SCALE.check("scale", scale)
     for name, value in (("patch", patch), ("stride", stride)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise InputError(f"{name}: expected an integer, got {value!r}")

@@ -29,7 +29,7 @@ from srfast.models.tiling import super_resolve
 from srfast.ops.color import from_ycbcr, to_y, to_ycbcr
 from srfast.ops.device import resolve_device
 from srfast.ops.functional import imresize
-from srfast.settings import ONE, documented, positional
+from srfast.settings import ONE, check_same_size, documented, positional
 
 Model: TypeAlias = "Buildable | str | os.PathLike[str]"
 Paths: TypeAlias = "str | Path | Iterable[str | Path]"
@@ -121,6 +121,7 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
     """
     s = EvaluateSettings.of(positional(given, ("scale", "protocol"), options))
     name, network, scale = _open(model, s.scale, resolve_device(s.device))
+    check_same_size(scale, s.lr_images is not None or s.degradation is not None, "`lr_images` or `degradation`")
     protocol = s.protocol or protocol_of("y" if network is None else network.color)
     files = find_images(data)
     draws = None if s.degradation is None else Draws(Degradation.read(s.degradation), s.seed)
@@ -176,7 +177,8 @@ def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.n
     h, w = (n - n % scale for n in hr.shape[:2])
     if lr is not None:
         size = (lr.shape[0] * scale, lr.shape[1] * scale)
-        if size[0] > hr.shape[0] or size[1] > hr.shape[1] or h - size[0] > scale or w - size[1] > scale:
+        less = scale if scale > 1 else 0
+        if size[0] > hr.shape[0] or size[1] > hr.shape[1] or max(h - size[0], w - size[1]) > less:
             raise InputError(
                 f"{path}: expected an LR file of {w // scale} x {h // scale} at scale {scale}, "
                 f"got {lr.shape[1]} x {lr.shape[0]}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from srfast.degradation.settings import LARGEST_SEED, degradation
 from srfast.errors import InputError
 from srfast.ops.device import Device, device
-from srfast.settings import SCALE, Kind, PathLike, Settings, lr_template, one_of, path, setting, whole
+from srfast.settings import PAIR_SCALE, Kind, PathLike, Settings, lr_template, one_of, path, setting, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 class EvaluateSettings(Settings):
     """The settings of ``srfast.evaluate``."""
 
-    scale: Literal[2, 3, 4] | None = setting(
+    scale: Literal[1, 2, 3, 4] | None = setting(
         None,
-        "Super-resolution factor: 2, 3 or 4.",
-        SCALE,
+        "Super-resolution factor: 2, 3 or 4, or 1 with `lr_images` or `degradation`: restoration at the same size, "
+        "where bicubic is the LR image itself.",
+        PAIR_SCALE,
         shown="the model's, or 2 if the model does not tell",
     )
     protocol: Literal["classic", "rgb"] | None = setting(

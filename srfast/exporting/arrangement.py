@@ -179,7 +179,7 @@ def make_plan(
 
     Args:
         coreset: The core-set, as for ``CorePatches``.
-        scale: 2, 3 or 4; None takes that of the scores.
+        scale: 1, 2, 3 or 4; None takes that of the scores.
         lr: Whether LR files are written.
         suffix: Suffix of the files.
         root: Folder of the images, if they have moved since scoring.

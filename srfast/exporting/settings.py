@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from srfast.degradation.settings import LARGEST_SEED, degradation
 from srfast.errors import InputError
 from srfast.runtime.progress import Progress
-from srfast.settings import SCALES, SWITCH, Kind, PathLike, Settings, images_root, one_of, path, setting, whole
+from srfast.settings import PAIR_SCALES, SWITCH, Kind, PathLike, Settings, images_root, one_of, path, setting, whole
 
 Target = Literal["folder", "basicsr", "lmdb", "hf", "webdataset", "list"]
 Encoding = Literal["png", "webp"]
@@ -39,11 +39,12 @@ class ExportSettings(Settings):
             one_of(*TARGETS), hint="traiNNer-redux, neosr and KAIR read folder, and BasicSR reads basicsr and lmdb"
         ),
     )
-    scale: Literal[2, 3, 4] | None = setting(
+    scale: Literal[1, 2, 3, 4] | None = setting(
         None,
         "Super-resolution factor: the side of an HR patch over that of its LR patch. It must divide the side and the "
-        "positions of the patches.",
-        one_of(*SCALES),
+        "positions of the patches. 1: restoration at the same size, of the LR images that were scored or of a "
+        "degradation.",
+        one_of(*PAIR_SCALES),
         shown="that of the scores",
     )
     lr: bool = setting(

@@ -23,11 +23,11 @@ KIND = "export"
 _CHECKSUMS = ("patches", "images", "columns")
 """Settings whose values say nothing to a reader."""
 _OURS = re.compile(
-    r"HR|LRx[234]|(HR|LRx[234])\.lmdb(/((data|lock)\.mdb|meta_info\.txt))?"
+    r"HR|LRx[1-4]|(HR|LRx[1-4])\.lmdb(/((data|lock)\.mdb|meta_info\.txt))?"
     r"|(meta_info|coreset)\.txt|\.?degradation\.parquet|(patches|metadata|train-\d+-of-\d+)\.parquet|\d+\.tar"
     r"|(basicsr|redux)\.yml|neosr\.toml|kair\.json|load\.py"
 )
-_PAIRS = re.compile(r"(HR|LRx[234])/([^/]+)\.[a-z]+")
+_PAIRS = re.compile(r"(HR|LRx[1-4])/([^/]+)\.[a-z]+")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _THERE = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 

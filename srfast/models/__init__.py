@@ -32,7 +32,7 @@ def rgb(model: nn.Module, scale: int | None = None) -> nn.Module:
     Args:
         model: A module that takes LR [N, C, h, w] float in [0, 1] and returns SR [N, C, scale * h, scale * w], C = 1
             (Y) or 3 (RGB), such as one of ``create``.
-        scale: 2, 3 or 4; None takes the attribute ``scale`` of the module.
+        scale: 1, 2, 3 or 4; None takes the attribute ``scale`` of the module.
 
     Returns:
         The module itself if it takes RGB; otherwise one that reconstructs Y with it and up-samples chroma bicubically.

@@ -12,6 +12,7 @@ from srfast.errors import InputError
 from srfast.models import layers
 from srfast.models.descriptor import Descriptor
 from srfast.ops import reference
+from srfast.settings import PAIR_SCALE, PAIR_SCALES
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean RGB of DIV2K's training images in [0, 1], which EDSR and its successors subtract."""
@@ -33,7 +34,7 @@ def bicubic(x: Tensor, scale: float) -> Tensor:
     Under bfloat16 autocast its matrix products would round an image to eight bits of mantissa.
     """
     with full_precision(x):
-        return reference.resample(x, scale)
+        return x if scale == 1 else reference.resample(x, scale)
 
 
 def resampled_context(radius: int, scale: int) -> int:
@@ -124,10 +125,11 @@ class ResidualBlock(nn.Module):
 
 
 class Upsampler(nn.Sequential):
-    """Convolution and pixel shuffle (Shi et al., 2016): one step for x2 and x3, two steps of x2 for x4."""
+    """Convolution and pixel shuffle (Shi et al., 2016): none for x1, one step for x2 and x3, two steps of x2
+    for x4."""
 
     def __init__(self, features: int, scale: int) -> None:
-        steps = {2: (2,), 3: (3,), 4: (2, 2)}[scale]
+        steps = {1: (), 2: (2,), 3: (3,), 4: (2, 2)}[scale]
         super().__init__(*(m for s in steps for m in (conv3(features, s * s * features), nn.PixelShuffle(s))))
 
 
@@ -175,8 +177,8 @@ def rgb(model: nn.Module, scale: int | None = None) -> nn.Module:
     own = getattr(model, "scale", None)
     if scale is None:
         scale = own
-    if scale not in (2, 3, 4) or isinstance(scale, bool) or own not in (None, scale):
-        expected = f"{own}, the scale of the model" if own in (2, 3, 4) else "2, 3 or 4"
+    if scale not in PAIR_SCALES or isinstance(scale, bool) or own not in (None, scale):
+        expected = f"{own}, the scale of the model" if own in PAIR_SCALES else PAIR_SCALE.expected
         raise InputError(f"scale: expected {expected}, got {scale!r}")
     if isinstance(model, OnLuma) or Descriptor.of(model, scale).color == "rgb":
         return model

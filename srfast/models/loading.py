@@ -22,6 +22,7 @@ from srfast.models.layers import OnLuma
 from srfast.models.official.readers import load_caffemodel, load_mat
 from srfast.models.official.recognise import nearest, recognise, scale_of
 from srfast.models.registry import WEIGHT_FILES, Buildable
+from srfast.settings import PAIR_SCALES
 
 _NESTED = ("params_ema", "params", "state_dict", "model_state_dict", "net_state_dict", "model")
 """Keys under which trainers keep the weights in a checkpoint, the preferred ones first."""
@@ -36,7 +37,7 @@ def load(path: str | Path, scale: int | None = None) -> nn.Module:
         path: A checkpoint or weights of srfast (.safetensors, .pt, .pth, .ckpt), of the authors of a network in
             ``models.names()`` or a port in use (also .caffemodel, .mat; docs/models.md lists them), or of an
             architecture that spandrel knows.
-        scale: 2, 3 or 4. It is needed if neither the weights nor the file's name tell it.
+        scale: 1, 2, 3 or 4. It is needed if neither the weights nor the file's name tell it.
 
     Returns:
         A module in evaluation mode: LR RGB [N, 3, h, w] float in [0, 1], any size, to SR RGB [N, 3, scale * h, scale *
@@ -57,7 +58,7 @@ def open_model(model: Buildable | str | os.PathLike[str], scale: int | None = No
     Args:
         model: A name of ``models.names()`` with shipped weights, FILE.py:NAME, a file of weights as for ``load``, the
             folder of a training, a module, or a class or function that takes the scale and returns one.
-        scale: 2, 3 or 4; None takes that of the file or of the module, or else 2.
+        scale: 1, 2, 3 or 4; None takes that of the file or of the module, or else 2.
 
     Returns:
         Its name, or the path of its file, and the network, in its own colour space.
@@ -68,7 +69,7 @@ def open_model(model: Buildable | str | os.PathLike[str], scale: int | None = No
     """
     if isinstance(model, nn.Module):
         known = getattr(model, "scale", None)
-        own = Descriptor.of(model, scale or (known if known in (2, 3, 4) else 2))
+        own = Descriptor.of(model, scale or (known if known in PAIR_SCALES else 2))
         return own.name, own
     if not isinstance(model, (str, os.PathLike)):
         about = models.describe(model)
@@ -263,7 +264,8 @@ def _foreign(path: Path, weights: dict[str, Tensor]) -> Descriptor:
             + (f"; {near}" if near else "")
         ) from None
     name = descriptor.architecture.name
-    if not isinstance(descriptor, ImageModelDescriptor) or descriptor.purpose not in ("SR", "FaceSR"):
+    wanted = ("Restoration",) if descriptor.scale == 1 else ("SR", "FaceSR")
+    if not isinstance(descriptor, ImageModelDescriptor) or descriptor.purpose not in wanted:
         raise InputError(f"{path}: expected a super-resolution model, got {name}")
     if descriptor.input_channels != descriptor.output_channels or descriptor.input_channels not in (1, 3):
         raise InputError(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from srfast.errors import InputError
 from srfast.runtime import plugins
 from srfast.runtime.optional import needing
-from srfast.settings import did_you_mean
+from srfast.settings import PAIR_SCALE, SCALE, SCALES, did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -190,7 +190,7 @@ def create(name: Buildable, scale: int = 2, pretrained: bool = False, **options:
     Args:
         name: One of ``names()``, in any case, FILE.py:NAME, or a class or function that takes the scale. A module is
             returned as it is.
-        scale: 2, 3 or 4.
+        scale: 1 (restoration at the same size), 2, 3 or 4.
         pretrained: Whether to load the weights that come with the package (srcnn only).
         **options: Keyword arguments of the model: its sizes, by default the paper's, or a file that it needs
             (``describe(name).asset``).
@@ -203,9 +203,7 @@ def create(name: Buildable, scale: int = 2, pretrained: bool = False, **options:
         InputError: the name, scale or an option is unknown, or there are no shipped weights for this model.
         RunError: the model needs an extra that is not installed.
     """
-    from srfast.ops.checks import check_scale  # loads NumPy, which lists of names do without
-
-    description, scale = describe(name), check_scale(scale)
+    description, scale = describe(name), int(PAIR_SCALE.check("scale", scale))
     title = description.name if description.build else name
     if pretrained and not description.pretrained:
         shipped = ", ".join(d.name for d in _MODELS.values() if d.pretrained)
@@ -227,6 +225,7 @@ def create(name: Buildable, scale: int = 2, pretrained: bool = False, **options:
     if not is_module(model):
         raise InputError(f"{title}: expected it to return a torch module, got {type(model).__name__}")
     if pretrained:
+        SCALE.check("scale", scale)
         from safetensors.torch import load_file
 
         model.load_state_dict(load_file(WEIGHTS / f"{description.name}_x{scale}.safetensors"))
@@ -236,7 +235,7 @@ def create(name: Buildable, scale: int = 2, pretrained: bool = False, **options:
 def _as_it_is(model: nn.Module, scale: int, options: dict[str, Any]) -> nn.Module:
     """A module that is given in place of a name."""
     own = getattr(model, "scale", scale)
-    if own in (2, 3, 4) and own != scale:
+    if own in SCALES and own != scale:
         raise InputError(f"scale: {type(model).__name__} is a x{own} network, got `scale` {scale}")
     if options:
         raise InputError(f"model_options: expected none for a module, which has its size, got {', '.join(options)}")

@@ -15,9 +15,9 @@ import numpy as np
 from srfast.data.images import stays_inside
 from srfast.errors import InputError
 from srfast.models.registry import WEIGHT_FILES, WEIGHTS, describe, weights_of
-from srfast.ops.checks import check_scale
 from srfast.ops.native import SRCNN_SHAPES
 from srfast.runtime.optional import installed, needing
+from srfast.settings import PAIR_SCALE, SCALE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,13 +79,13 @@ def load_network(scorer: Scorer, scale: int) -> Network:
             returns SR, the class of such a module, which is called with the scale, FILE.py:NAME of one, or a path: of
             weights that ``srfast.models.load`` opens, of the folder of a training, or of an .onnx network from LR to
             SR, Y or RGB (docs/onnx.md).
-        scale: 2, 3 or 4.
+        scale: 1, 2, 3 or 4.
 
     Raises:
         InputError: the name is unknown, the file is missing or not such a network, or the network has another scale.
         RunError: the file needs an extra that is not installed.
     """
-    check_scale(scale)
+    scale = int(PAIR_SCALE.check("scale", scale))
     if isinstance(scorer, Network):
         if scorer.scale != scale:
             raise InputError(f"scorer: expected a network of scale {scale}, got {scorer.name} of scale {scorer.scale}")
@@ -196,6 +196,7 @@ def _own(module: Any, scale: int) -> Network:
 
 @lru_cache(maxsize=3)
 def _shipped(scale: int) -> Network:
+    SCALE.check("scale", scale)
     data = (WEIGHTS / f"srcnn_x{scale}.safetensors").read_bytes()
     return Network("srcnn", "srcnn", hashlib.sha256(data).hexdigest(), scale, arrays=_arrays(data))
 

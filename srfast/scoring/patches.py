@@ -15,6 +15,7 @@ from srfast.scoring.backends.choice import make_engine
 from srfast.scoring.backends.protocol import BatchEngine, TakesTensors, check_finite
 from srfast.scoring.network import Scorer, load_network
 from srfast.scoring.settings import Backend, Boundary, Precision, Scale, ScoreSettings
+from srfast.settings import SCALE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,6 +70,7 @@ def score_patches(
         raise TypeError(f"patches: expected uint8, got {patches.dtype}")
     if patches.ndim != 4 or patches.shape[3] not in (1, 3):
         raise InputError(f"patches: expected [N, H, W, 3] or [N, H, W, 1], got shape {list(patches.shape)}")
+    SCALE.check("scale", scale)
     settings = ScoreSettings(
         scale=scale, scorer=scorer, backend=backend, device=device, precision=precision, boundary=boundary
     )

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from srfast.errors import InputError
 from srfast.ops.device import Device, device
-from srfast.settings import SWITCH, Kind, Settings, lr_template, one_of, path, setting, text, whole
+from srfast.settings import SWITCH, Kind, Settings, check_same_size, lr_template, one_of, path, setting, text, whole
 
 if TYPE_CHECKING:
     from srfast.data.grid import Grid
     from srfast.runtime.progress import Progress
     from srfast.scoring.network import Network, Scorer
 
-Scale = Literal[2, 3, 4]
+Scale = Literal[1, 2, 3, 4]
 Mode = Literal["patch", "dense"]
 Backend = Literal["auto", "native", "triton", "torch", "onnx"]
 Precision = Literal["fp32", "fast"]
@@ -74,7 +74,11 @@ class ScoreSettings(Settings):
     """The settings of ``srfast.score``."""
 
     scale: Scale = setting(
-        2, "Super-resolution factor: the side of an HR image over that of its LR image.", one_of(*SCALES), compared=True
+        2,
+        "Super-resolution factor: the side of an HR image over that of its LR image. 1, with `lr_images`: restoration "
+        "at the same size, where bicubic is the LR image itself.",
+        one_of(*SCALES),
+        compared=True,
     )
     patch: int = setting(96, "Side of a patch in HR pixels, a multiple of the scale.", GRID, compared=True)
     stride: int | None = setting(
@@ -188,6 +192,12 @@ class ScoreSettings(Settings):
 
         object.__setattr__(self, "stride", self.patch if self.stride is None else self.stride)
         check_grid(self.scale, self.patch, self.step)
+        check_same_size(self.scale, self.lr_images is not None, "`lr_images`")
+        if self.scale == 1 and isinstance(self.scorer, str) and self.scorer.lower() == "srcnn":
+            raise InputError(
+                "scorer: expected bicubic or a network of yours with `scale` 1, got srcnn, whose weights "
+                "are for 2, 3 and 4"
+            )
         for name in ("patch", "stride"):
             object.__setattr__(self, name, int(getattr(self, name)))
         if self.blockiness:

@@ -13,7 +13,7 @@ from srfast.data.files import check_input, output_file, table_files
 from srfast.data.provenance import generator, kind_of
 from srfast.errors import InputError
 from srfast.models.registry import Buildable, describe, names, weights_of
-from srfast.settings import SCALES, Kind, PathLike, first_difference, named, paths
+from srfast.settings import PAIR_SCALES, Kind, PathLike, first_difference, named, paths
 from srfast.training.plan import Plan
 from srfast.training.recipes import Recipe, recipe
 from srfast.training.settings import FREE, Data, TrainSettings
@@ -165,7 +165,7 @@ def _of_run(folder: Path, name: str) -> str:
 def _scored_at(data: tuple[Any, ...]) -> int | None:
     """The scale at which a table was scored; None for images."""
     scale = _meta(data).get("scale")
-    return scale if scale in SCALES else None
+    return scale if scale in PAIR_SCALES else None
 
 
 def _side(data: tuple[Any, ...]) -> int | None:

@@ -27,7 +27,7 @@ class Plan:
     Args:
         model: A name of ``srfast.models.names()``, or another network that ``srfast.models.create`` takes. A module is
             trained in place.
-        scale: 2, 3 or 4.
+        scale: 1, 2, 3 or 4.
         steps: Number of optimiser updates.
         recipe: Loss, optimiser and schedule, with ``batch`` and ``lr_patch``.
         seed: Random seed of the weights, the crops and everything else.

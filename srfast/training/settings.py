@@ -12,10 +12,11 @@ from srfast.degradation.settings import degradation
 from srfast.errors import InputError
 from srfast.ops.device import Device, device
 from srfast.settings import (
-    SCALES,
+    PAIR_SCALES,
     SWITCH,
     Kind,
     PathLike,
+    check_same_size,
     images_root,
     lr_template,
     mapping,
@@ -54,10 +55,11 @@ class TrainSettings(Recipe):
         InputError: a value is out of range, or two settings contradict each other.
     """
 
-    scale: Literal[2, 3, 4] = setting(
+    scale: Literal[1, 2, 3, 4] = setting(
         2,
-        "Super-resolution factor: the side of an HR image over that of its LR image.",
-        one_of(*SCALES),
+        "Super-resolution factor: the side of an HR image over that of its LR image. 1: restoration at the same size, "
+        "of LR images that exist or of a degradation.",
+        one_of(*PAIR_SCALES),
         shown="that of the core-set, or 2 for images",
     )
     steps: int | None = setting(None, "Number of optimiser updates.", whole(1), free=True)
@@ -154,6 +156,10 @@ class TrainSettings(Recipe):
         metavar="DIR",
         free=True,
     )
+    eval_lr_images: PathLike | None = setting(
+        None, "Folder of the LR images of `eval_data`, as for `srfast eval --lr-images`.", _FILE, metavar="DIR",
+        free=True, needs="eval_data",
+    )  # fmt: skip
     eval_protocol: Literal["classic", "rgb"] | None = setting(
         None,
         "Protocol of the evaluation; `srfast eval --help` describes both.",
@@ -178,6 +184,8 @@ class TrainSettings(Recipe):
             raise InputError(
                 f"root: expected the folder of the core-set's images, got {self.root!r}, which is not a folder"
             )
+        given = self.eval_lr_images is not None or self.degradation is not None or not self.eval_data
+        check_same_size(self.scale, given, "`eval_lr_images` with `eval_data`, or `degradation`,")
         if self.lr_images is not None and self.degradation is not None:
             raise InputError("degradation: expected LR images that are made, got `lr_images` as well")
         if self.lr_images is not None:

@@ -17,7 +17,7 @@ from srfast.data.lowres import LowRes, check_apart, check_size
 from srfast.data.shrink import side
 from srfast.degradation.plan import Draws
 from srfast.errors import InputError
-from srfast.settings import SCALE
+from srfast.settings import PAIR_SCALE, check_same_size
 from srfast.training.store import PairStore, Region
 
 
@@ -41,7 +41,7 @@ def open_store(
 
     Args:
         data: Image files and folders, or one table: its path or itself.
-        scale: 2, 3 or 4.
+        scale: 1, 2, 3 or 4.
         color: "y" or "rgb".
         patch: Side of a crop in HR pixels.
         quantise: Whether LR is rounded to 8 bits.
@@ -58,10 +58,10 @@ def open_store(
 
     Raises:
         InputError: there are no images, a core-set is mixed with images or with factors, patches are smaller than a
-            crop, an LR image is missing, has another size or belongs to two HR images, or an image has changed since
-            scoring.
+            crop, an LR image is missing, has another size or belongs to two HR images, an image has changed since
+            scoring, or LR images would be made at scale 1 without a degradation.
     """
-    SCALE.check("scale", scale)
+    PAIR_SCALE.check("scale", scale)
     tables = [d for d in data if not isinstance(d, (str, Path)) or table_files(d)]
     if grow < 0 or grow % scale:
         raise InputError(f"grow: expected HR pixels, a multiple of the scale {scale}, got {grow}")
@@ -80,6 +80,7 @@ def open_store(
         sources, regions, left_out = _image_regions(data, scale, patch, factors, lr)
     if draws is not None:
         sources = [dataclasses.replace(source, lr=None, draws=draws) for source in sources]
+    check_same_size(scale, all(source.lr or source.draws for source in sources), "`lr_images` or `degradation`")
     check_apart((source.path, source.lr) for source in sources if source.lr is not None)
     store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
     if tables:

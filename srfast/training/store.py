@@ -45,7 +45,7 @@ class PairStore:
     Args:
         sources: The images.
         regions: Regions in which crops may be cut; x, y, width and height are multiples of the scale.
-        scale: 2, 3 or 4.
+        scale: 1, 2, 3 or 4.
         color: "y" (one plane) or "rgb" (three).
         quantise: True: LR is 8-bit, as from files. False: LR is float32 in [0, 1], never rounded (the classic
             protocol).

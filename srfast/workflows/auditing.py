@@ -128,7 +128,9 @@ def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
         _check_images(ScoredImages.of(meta, name=names))
         return table
     images = [root / name for name in meta["images"]]
-    found = _measured(images, replace(settings, scale=meta["scale"], patch=meta["patch"], stride=meta["stride"]))
+    given = {"lr_images": meta["lr"], "lr_template": meta["lr_template"]} if meta["scale"] == 1 else {}
+    how = replace(settings, scale=meta["scale"], patch=meta["patch"], stride=meta["stride"], **given)
+    found = _measured(images, how)
     below = Path(os.path.relpath(found.meta["root"], root))  # the images' closest folder may lie deeper
 
     def renamed(name: str) -> str:

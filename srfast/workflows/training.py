@@ -89,6 +89,8 @@ def train(
     def measure(net: torch.nn.Module) -> tuple[float, float]:
         data = cast(tuple[str, ...], s.eval_data)
         how: dict[str, Any] = {"degradation": s.degradation, "seed": s.seed} if s.degradation else {}
+        if s.eval_lr_images:
+            how = {"lr_images": s.eval_lr_images}
         result = evaluate(net, data, scale=s.scale, protocol=s.eval_protocol, window=s.eval_ssim, **how)
         return result.psnr, result.ssim
 

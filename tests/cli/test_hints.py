@@ -10,7 +10,7 @@ import pytest
 from srfast.cli import main, parted
 
 MESSAGES = [
-    ("scale: expected 2, 3 or 4, got 5", None),
+    ("scale: expected 1, 2, 3 or 4, got 5", None),
     ("s.parquet: exists and was not written by srfast", "choose another output"),
     ("No such option: --kep", "did you mean --keep?"),
     ("No such command 'scor'", "did you mean score?"),

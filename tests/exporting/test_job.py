@@ -187,8 +187,8 @@ def test_wrong_arguments(coreset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for options, message in (
         ({"to": "zip"}, rf"to: expected {', '.join(TARGETS[:-1])} or list, got 'zip'"),
-        ({"scale": 5}, "scale: expected 2, 3 or 4, got 5"),
-        ({"scale": True}, "scale: expected 2, 3 or 4, got True"),
+        ({"scale": 5}, "scale: expected 1, 2, 3 or 4, got 5"),
+        ({"scale": True}, "scale: expected 1, 2, 3 or 4, got True"),
         ({"lr": "maybe"}, r"lr: expected True or False \(yes or no\), got 'maybe'"),
         ({"format": "jpg"}, "format: expected png or webp, got 'jpg'"),
         ({"embed": True}, "embed: expected `to` hf with it, got 'folder'"),

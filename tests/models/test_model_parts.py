@@ -244,7 +244,7 @@ def test_any_network_takes_rgb() -> None:
         assert models.rgb(wrapped) is wrapped
     with pytest.raises(InputError, match="scale: expected 3, the scale of the model, got 2"):
         models.rgb(models.create("edsr_baseline", 3, **options), 2)
-    with pytest.raises(InputError, match="scale: expected 2, 3 or 4, got None"):
+    with pytest.raises(InputError, match="scale: expected 1, 2, 3 or 4, got None"):
         models.rgb(torch.nn.Conv2d(1, 1, 3))
     with pytest.raises(InputError, match="model: expected a module"):
         models.rgb("srcnn")  # type: ignore[arg-type]

@@ -355,7 +355,7 @@ def test_centred_and_back() -> None:
 def test_wrong_requests_are_named() -> None:
     with pytest.raises(InputError, match=r"model: expected one of srcnn, .*, ignn, or FILE.py:NAME, got 'vdsr'"):
         models.create("vdsr")
-    with pytest.raises(InputError, match="scale: expected 2, 3 or 4, got 8"):
+    with pytest.raises(InputError, match="scale: expected 1, 2, 3 or 4, got 8"):
         models.create("rdn", 8)
     with pytest.raises(InputError, match="weights ship for srcnn only, not for rdn"):
         models.create("rdn", pretrained=True)
@@ -380,7 +380,7 @@ def test_nothing_optional_is_imported_for_the_registry() -> None:
 def test_what_is_no_name_and_no_path_is_named() -> None:
     with pytest.raises(InputError, match=r"model: expected a name, .*, got 3"):
         models.create(3)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="scale: expected 2, 3 or 4"):
+    with pytest.raises(InputError, match="scale: expected 1, 2, 3 or 4"):
         models.create("srcnn", [2, 3])  # type: ignore[arg-type]
     with pytest.raises(InputError, match="path: expected the path of a weights file, got None"):
         models.load(None)  # type: ignore[arg-type]

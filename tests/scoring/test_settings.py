@@ -65,10 +65,10 @@ def test_stride_is_the_patch_unless_given() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scale": 5}, "scale: expected 2, 3 or 4, got 5"),
-        ({"scale": True}, "scale: expected 2, 3 or 4, got True"),
-        ({"scale": 2.0}, "scale: expected 2, 3 or 4, got 2.0"),
-        ({"scale": "2"}, "scale: expected 2, 3 or 4, got '2'"),
+        ({"scale": 5}, "scale: expected 1, 2, 3 or 4, got 5"),
+        ({"scale": True}, "scale: expected 1, 2, 3 or 4, got True"),
+        ({"scale": 2.0}, "scale: expected 1, 2, 3 or 4, got 2.0"),
+        ({"scale": "2"}, "scale: expected 1, 2, 3 or 4, got '2'"),
         ({"mode": "sparse"}, "mode: expected patch or dense, got 'sparse'"),
         ({"backend": "tpu"}, "backend: expected auto, native, triton, torch or onnx, got 'tpu'"),
         ({"device": "tpu"}, "device: expected auto, cpu or cuda, got 'tpu'"),

@@ -80,7 +80,7 @@ class PairEngine:
         s = self.network.scale
         target, low = reference.luma(hr).float(), reference.luma(lr)
         with without_tf32():
-            up = reference.resample(low.float(), s, self.boundary)
+            up = low.float() if s == 1 else reference.resample(low.float(), s, self.boundary)
             sr = up
             if self.network.weights is not None:
                 sr = 255 * reference.srcnn(up[:, None] / 255, self.network.weights)[:, 0]
