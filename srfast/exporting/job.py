@@ -85,8 +85,8 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
         coreset, s.scale, lr=s.lr, suffix=s.format, root=s.root, lr_root=s.lr_root, shuffled=how.shuffled,
         degradation=degradation, draws=s.draws,
     )  # fmt: skip
-    given = not s.lr or degradation is not None or s.existing_lr is not None or plan.patches.lr is not None
-    check_same_size(plan.scale, given, "scores of `lr_images`, or `degradation`,")
+    some = not s.lr or degradation is not None or s.existing_lr is not None or plan.patches.lr is not None
+    check_same_size(plan.scale, some, "scores of `lr_images`, or `degradation`,")
     for column in how.columns:
         if column in plan.table.column_names:
             raise InputError(f"coreset: column {column!r}: {s.to} writes one of that name; rename it before the export")
