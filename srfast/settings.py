@@ -243,12 +243,12 @@ def one_of(*choices: Any) -> Kind:
 def scale_of(choices: Sequence[int]) -> Kind:
     """Takes a scale, also as a float or a number of NumPy."""
 
-    def plain(value: Any) -> int:
+    def convert(value: Any) -> int:
         if isinstance(value, (bool, str, bytes)) or getattr(value, "ndim", False) or value not in choices:
             raise ValueError
         return int(value)
 
-    return dataclasses.replace(one_of(*choices), plain=plain)
+    return dataclasses.replace(one_of(*choices), convert=convert)
 
 
 SCALES = (2, 3, 4)
