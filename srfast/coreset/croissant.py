@@ -88,7 +88,7 @@ def document(
 
     Args:
         rows: Its content.
-        files: SHA-256 and bytes of the two Parquet files, by name.
+        files: SHA-256 and bytes of the Parquet files, by name.
         name: Name of the data set.
         licence: URL or name of the licence of the selection itself, not of the images.
         url: Where the selection is published.

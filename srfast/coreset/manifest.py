@@ -1,8 +1,9 @@
 """A core-set without its pixels: which images and patches it holds, by hash, so that others can make it again.
 
-A manifest is a folder of three files. ``sources.parquet`` has one row an image, ``patches.parquet`` one row a patch.
-``manifest.json`` describes both as an MLCommons Croissant 1.1 data set (``srfast.coreset.croissant``). Its key
-``srfast`` says how the core-set was made (``about``), and has the root hash.
+A manifest is a folder of three or four files. ``sources.parquet`` has one row an image, ``patches.parquet`` one row a
+patch. ``manifest.json`` describes both as an MLCommons Croissant 1.1 data set (``srfast.coreset.croissant``). Its key
+``srfast`` says how the core-set was made (``about``), and has the root hash. With a degradation in ``about``,
+``degradation.parquet`` has the draws, which follow from it and the images.
 
 The root hash is SHA-256 over lines of ASCII text, each ended by a line feed. They are ``srfast manifest 1``; ``about``
 as JSON with sorted keys; ``sources N`` and a line for each source; ``patches M`` and a line for each patch. A line of a
@@ -30,13 +31,14 @@ from srfast.data.files import check_input
 from srfast.data.hashing import is_hash
 from srfast.data.parquet import opened
 from srfast.data.shrink import side
+from srfast.degradation import rows as degradation
 from srfast.errors import InputError
 
 VERSION = 1
 KIND = "manifest"
 KEY = "srfast"
 """The key of ``manifest.json`` under which srfast's own object lies."""
-SOURCES, PATCHES, DOCUMENT = "sources.parquet", "patches.parquet", "manifest.json"
+SOURCES, PATCHES, DOCUMENT, DRAWS = "sources.parquet", "patches.parquet", "manifest.json", degradation.NAME
 SOURCE_SCHEMA = pa.schema(
     [
         ("source", pa.int32()),
@@ -72,10 +74,11 @@ PATCH_SCHEMA = pa.schema(
 _NEEDED = {
     SOURCES: ("source", "sha256", "bytes", "name"),
     PATCHES: PATCH_SCHEMA.names,
+    DRAWS: ("image", "pixels", "shrink", "draw", "step", "operation"),
 }
-_LARGEST = {DOCUMENT: 1 << 26, SOURCES: 1 << 31, PATCHES: 1 << 33}
+_LARGEST = {DOCUMENT: 1 << 26, SOURCES: 1 << 31, PATCHES: 1 << 33, DRAWS: 1 << 33}
 """Bytes of each file."""
-_ROWS = {SOURCES: 5_000_000, PATCHES: 50_000_000}
+_ROWS = {SOURCES: 5_000_000, PATCHES: 50_000_000, DRAWS: 50_000_000}
 _FINEST = 1000
 _SIDE = 1 << 28
 
@@ -101,6 +104,25 @@ class Rows:
     def column(self, name: str) -> np.ndarray:
         """A column of numbers of the patches."""
         return np.asarray(self.patches.column(name).to_numpy())
+
+    def draws(self, name: str) -> tuple[pa.Table, dict[str, Any]] | None:
+        """``degradation.parquet``, made anew: its rows and metadata; None without a degradation.
+
+        Raises:
+            InputError: ``about`` does not have one.
+        """
+        if (meta := self.about.get("degradation")) is None:
+            return None
+        if not isinstance(meta, dict):
+            raise InputError(f"{name}: expected an object under degradation")
+        columns = ("name", "pixels_sha256", "height", "width")
+        sources = list(zip(*(self.sources.column(c).to_pylist() for c in columns), strict=True))
+        sizes = sorted({*zip(self.column("source").tolist(), self.shrinks(), strict=True)}, key=lambda s: (s[0], -s[1]))
+        found = []
+        for number, factor in sizes:
+            image, pixels, *shape = sources[number]
+            found.append((image, pixels, str(factor), *(side(n, float(factor)) for n in shape)))
+        return degradation.redrawn(meta, name, found)
 
     def shrinks(self) -> list[Fraction]:
         """The size of the image of each patch."""
@@ -150,6 +172,12 @@ def read_manifest(folder: str | os.PathLike[str]) -> Rows:
         raise InputError(
             f"{document}: expected the root hash {stated}, got rows of {rows.root}; it was changed since it was written"
         )
+    if (drawn := rows.draws(str(document))) is not None:
+        found = _table(Path(folder, DRAWS), degradation.SCHEMA)
+        if not found.equals(drawn[0]):
+            raise InputError(
+                f"{Path(folder, DRAWS)}: expected the draws of {DOCUMENT}'s degradation and seed, got others"
+            )
     return rows
 
 

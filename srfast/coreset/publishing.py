@@ -19,7 +19,17 @@ import pyarrow as pa
 from PIL import features
 
 from srfast.coreset.croissant import document
-from srfast.coreset.manifest import DOCUMENT, KIND, PATCH_SCHEMA, PATCHES, SOURCE_SCHEMA, SOURCES, Rows, plain
+from srfast.coreset.manifest import (
+    DOCUMENT,
+    DRAWS,
+    KIND,
+    PATCH_SCHEMA,
+    PATCHES,
+    SOURCE_SCHEMA,
+    SOURCES,
+    Rows,
+    plain,
+)
 from srfast.coreset.pairs import read_rows
 from srfast.coreset.rejects import read_rejects
 from srfast.coreset.selection import CoreSet
@@ -34,12 +44,14 @@ from srfast.errors import InputError
 from srfast.runtime.progress import shown
 from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages
-from srfast.scoring.table import CHECKED
+from srfast.scoring.table import CHECKED, read_parquet, write_parquet
 from srfast.settings import documented
 from srfast.version import VERSION
 
 SCORING = ("scale", "patch", "stride", "mode", "boundary", "precision", "backend", "shrink")
 """Keys of a table's metadata that a manifest repeats."""
+_DEGRADATION = ("degradation", "operations", "scale", "seed", "draws", "content", "encoders")
+"""Keys of the metadata of a degradation.parquet."""
 _ORIGIN = ("dataset", "version", "licence", "url")
 _LARGEST = 1 << 24
 
@@ -55,7 +67,7 @@ class Manifest:
     images: int
     rejected: int
     bytes: int
-    """Size of the three files."""
+    """Size of the files."""
 
 
 @documented(ManifestArguments)
@@ -86,6 +98,7 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
     patches = _Patches(table, fractions(table, meta, name), codes)
     origin = _origins(asked.source)
     rejected = _rejected(meta, asked.rejects, set(places))
+    given = None if asked.degradation is None else read_parquet(asked.degradation)
     about = {
         "srfast": VERSION,
         "decoders": _decoders(),
@@ -93,11 +106,11 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
         "scoring": {key: plain(meta[key]) for key in SCORING if meta.get(key) is not None},
         "scorer": plain(meta.get("scorer")),
         "selection": plain(meta.get("selection") or {}),
-        "degradation": plain(meta.get("degradation")),
+        "degradation": given and {k: given[1].get(k) for k in _DEGRADATION},
         "runs": [_run(run) for run in asked.run],
         "columns_left_out": [c for c in table.column_names if c not in _KEPT],
     }
-    with _parts(output, [asked.rejects] if asked.rejects else []) as parts:
+    with _parts(output, [path for path in (asked.rejects, asked.degradation) if path]) as parts:
         wanted = [Wanted(images.check(image, contents=False), patches.places_of(i)) for i, image in enumerate(places)]
         with shown(asked.progress, "hashing", "patches") as progress:
             found: dict[str, Hashed] = {}
@@ -110,12 +123,32 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
                 found[image] = result
         sources, number = _sources(images.root, found, rejected, origin)
         rows = Rows(plain(about), sources, patches.rows(places, found, number))
+        if given is not None:
+            _check_draws(os.fspath(cast(Any, asked.degradation)), rows, given[0])
         size = _write(parts, rows, asked, str(asked.name or Path(os.path.realpath(output)).name))
         (parts / JOURNAL).unlink(missing_ok=True)
     return Manifest(Path(output), rows.root, len(table), len(places), len(sources) - len(places), size)
 
 
 _KEPT = ("image", "x", "y", "size", "shrink", "loss", "bicubic", "sobel", "rank")
+
+
+def _check_draws(name: str, rows: Rows, given: pa.Table) -> None:
+    """Refuses a table that does not have every draw of the core-set's images at their sizes."""
+    drawn = rows.draws(name)
+    assert drawn is not None
+    if missing := [c for c in drawn[0].column_names if c not in given.column_names]:
+        raise InputError(
+            f"{name}: expected the table of an export with a degradation, column {missing[0]!r} is missing"
+        )
+
+    def lines(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+        return zip(*(table[c].to_pylist() for c in drawn[0].column_names if c != "image"), strict=True)
+
+    known = set(lines(given))
+    for image, line in zip(drawn[0]["image"].to_pylist(), lines(drawn[0]), strict=True):
+        if line not in known:
+            raise InputError(f"{name}: expected draws of {image} at size {line[1]}, by the seed, got none, or others")
 
 
 @contextmanager
@@ -126,7 +159,7 @@ def _parts(output: str | os.PathLike[str], inputs: Sequence[str | os.PathLike[st
     if final.exists() and not (final.is_dir() and not any(final.iterdir())):
         raise InputError(f"{output}: exists; choose another output")
     with output_folder(final.with_name(final.name + PARTS), KIND, inputs, becomes=final) as parts:
-        for name in (DOCUMENT, SOURCES, PATCHES):
+        for name in (DOCUMENT, SOURCES, PATCHES, DRAWS):
             (parts / name).unlink(missing_ok=True)
         yield parts
 
@@ -279,6 +312,9 @@ def _write(folder: Path, rows: Rows, asked: ManifestArguments, name: str) -> int
         with atomic_path(folder / file) as temporary, TableWriter(temporary, table.schema, **CHECKED) as writer:
             writer.write_table(table, row_group_size=1 << 16)
         files[file] = hashing.of_file(folder / file), (folder / file).stat().st_size
+    if (drawn := rows.draws(DOCUMENT)) is not None:
+        write_parquet(folder / DRAWS, [drawn[0]], drawn[0].schema, drawn[1])
+        files[DRAWS] = hashing.of_file(folder / DRAWS), (folder / DRAWS).stat().st_size
     about = document(rows, files, name, asked.licence, asked.url, asked.creator, asked.published)
     with atomic_path(folder / DOCUMENT) as temporary:
         temporary.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

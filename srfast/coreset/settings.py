@@ -323,6 +323,12 @@ class ManifestArguments(Settings):
         path(),
         metavar="CSV",
     )
+    degradation: str | os.PathLike[str] | None = setting(
+        None,
+        "The degradation.parquet of an export, whose draws are published too.",
+        path(),
+        metavar="PARQUET",
+    )
     run: tuple[str, ...] = setting(
         (),
         "Folder of a training, or JSON of an evaluation, whose settings and numbers are published. Repeatable.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ BLURS = {
 }  # fmt: skip
 """The kinds of blur kernels by BasicSR's names: the density, and whether it differs along its two axes."""
 SUBSAMPLINGS = ("444", "422", "420")
+WAYS = ("up", "down", "keep", "any")
+_FILTERS = (*FILTERS, "lanczos")
 NESTED = "operation"
 MOST_REPEATS, MOST_CHILDREN, DEEPEST = 8, 32, 6
 _LARGE = 13
@@ -105,8 +107,12 @@ _ODD = key(
 )
 
 
-def _choice(chance: Chance, i: int, value: Any) -> str:
-    return value if isinstance(value, str) else list(value)[chance.among(i, list(value.values()))]
+def _choice(chance: Chance, i: int, value: Any, known: Iterable[str]) -> str:
+    """One of the names, in the order in which they are known, since that of a file's keys has no meaning."""
+    if isinstance(value, str):
+        return value
+    names = [name for name in known if name in value]
+    return names[chance.among(i, [value[name] for name in names])]
 
 
 def _blur(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
@@ -116,7 +122,7 @@ def _blur(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step
         cutoff = s["cutoff_large"] if size >= _LARGE and s["cutoff_large"] is not None else s["cutoff"]
         shape = math.pi * chance.within(3, _range(cutoff))
         return {"operation": "blur", "kind": "sinc", "size": size, "shape": shape}
-    kind, two = BLURS[_choice(chance, 4, s["kinds"])]
+    kind, two = BLURS[_choice(chance, 4, s["kinds"], BLURS)]
     sigma = chance.within(5, _range(s["sigma"]))
     step = {"operation": "blur", "kind": kind, "size": size, "sigma_x": sigma, "sigma_y": sigma, "angle": 0.0}
     if two:
@@ -127,7 +133,7 @@ def _blur(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step
 
 
 def _resize(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step | None:
-    way = _choice(chance, 1, s["ways"])
+    way = _choice(chance, 1, s["ways"], WAYS)
     factors = _range(s["factor"])
     if way == "up":
         factor = chance.within(2, [1.0, *(f for f in factors if f > 1)] if factors[-1] > 1 else [1.0])
@@ -137,7 +143,7 @@ def _resize(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> St
         factor = chance.within(2, factors) if way == "any" else 1.0
     if way == "keep" and s["keep"] == "skip":
         return None
-    filter = _choice(chance, 3, s["filters"])
+    filter = _choice(chance, 3, s["filters"], _FILTERS)
     if s["to"] == "lr":
         h, w = (n / frame.scale for n in frame.hr) if factor != 1 else frame.lr
         height, width = (max(1, int(n * factor)) for n in (h, w))
@@ -171,7 +177,7 @@ def _noise(name: str, strength: str) -> Callable[[Chance, int, Mapping[str, Any]
 
 
 def _jpeg(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
-    quality, subsampling = chance.whole(1, _range(s["quality"])), _choice(chance, 2, s["subsampling"])
+    quality, subsampling = chance.whole(1, _range(s["quality"])), _choice(chance, 2, s["subsampling"], SUBSAMPLINGS)
     return {"operation": "jpeg", "quality": quality, "subsampling": subsampling}
 
 
@@ -217,9 +223,9 @@ KINDS: dict[str, Kind] = {
         {
             "to": key("image or lr", lambda v: v in ("image", "lr"), "image"),
             "factor": _default(_quantiles(0.02, 8), 1.0),
-            "ways": _default(_weights(("up", "down", "keep", "any")), "any"),
+            "ways": _default(_weights(WAYS), "any"),
             "keep": key("resize or skip", lambda v: v in ("resize", "skip"), "resize"),
-            "filters": _weights((*FILTERS, "lanczos")),
+            "filters": _weights(_FILTERS),
             "antialias": _default(_BOOL, False),
             "rounding": key("floor or nearest", lambda v: v in ("floor", "nearest"), "nearest"),
             "mapping": key("size or factor", lambda v: v in ("size", "factor"), "size"),

@@ -14,6 +14,8 @@ import numpy as np
 
 from srfast.data import toml
 from srfast.data.hashing import of_pixels
+from srfast.data.parquet import opened
+from srfast.data.provenance import KEY
 from srfast.degradation.carrying_out import carry_out
 from srfast.degradation.chance import key_of
 from srfast.degradation.operations import NESTED, Frame, Operation, Step, operation
@@ -44,7 +46,7 @@ class Degradation:
 
     @classmethod
     def read(cls, name: str | os.PathLike[str]) -> Degradation:
-        """Reads a preset or a TOML file.
+        """Reads a preset, a TOML file, or the degradation that made a degradation.parquet.
 
         Raises:
             InputError: it is neither, a key is unknown or missing, a value does not fit, or the operations do not end
@@ -59,7 +61,7 @@ class Degradation:
                 f"degradation: expected a TOML file or one of {', '.join(PRESETS)}, got {text!r}"
                 + (f"; did you mean {near}?" if near else "")
             )
-        return cls.of(text, toml.parse(Path(text), "a degradation"))
+        return cls.of(text, _published(text) if text.endswith(".parquet") else toml.parse(Path(text), "a degradation"))
 
     @classmethod
     def of(cls, name: str, content: Mapping[str, Any]) -> Degradation:
@@ -130,13 +132,31 @@ class Draws:
             size: The fraction to which the image was reduced.
             threads: Number of threads.
         """
-        key = key_of(self.seed, pixels or of_pixels(hr), size, draw)
-        steps = self.degradation.draw(hr.shape[0], hr.shape[1], scale, key)
+        key, steps = self.steps(hr.shape[0], hr.shape[1], scale, draw=draw, pixels=pixels or of_pixels(hr), size=size)
         return carry_out(hr, steps, key, threads=threads), steps
+
+    def steps(
+        self, height: int, width: int, scale: int, *, draw: int, pixels: str, size: str
+    ) -> tuple[np.ndarray, list[Step]]:
+        """The key and the steps of ``lr`` by the size of the HR image, without its pixels."""
+        key = key_of(self.seed, pixels, size, draw)
+        return key, self.degradation.draw(height, width, scale, key)
 
     def settings(self) -> dict[str, Any]:
         """What a resumed run compares, and metadata say."""
         return {"degradation": self.degradation.name, "operations": self.degradation.digest, "seed": self.seed}
+
+
+def _published(path: str) -> dict[str, Any]:
+    """The content of the degradation in the metadata of a degradation.parquet."""
+    with opened(path, whole=False) as file:
+        try:
+            content = json.loads((file.schema_arrow.metadata or {})[KEY])["content"]
+        except (KeyError, TypeError, ValueError, RecursionError):
+            content = None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a TOML file, or the table that an export with a degradation has")
+    return content
 
 
 def _floats(value: Any) -> Any:

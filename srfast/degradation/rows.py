@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from srfast.degradation.carrying_out import encoders
 from srfast.degradation.operations import Step
-from srfast.degradation.plan import Draws
-from srfast.version import VERSION
+from srfast.degradation.plan import Degradation, Draws
+from srfast.degradation.settings import DegradeArguments
+from srfast.errors import InputError
 
 NAME = "degradation.parquet"
 KIND = "degradation"
+VERSION = 1
+"""Of the format of tables."""
+MOST = 10_000_000
+"""Number of draws in a published table."""
 SCHEMA = pa.schema(
     [
         pa.field("image", pa.string()),  # path relative to the root, POSIX separators
@@ -58,6 +63,36 @@ def steps_of(found: Iterable[Mapping[str, Any]]) -> list[Step]:
     head = ("image", "pixels", "shrink", "draw", "step")
     ordered = sorted(found, key=lambda row: row["step"])
     return [{k: v for k, v in row.items() if v is not None and k not in head} for row in ordered]
+
+
+def redrawn(
+    meta: Mapping[str, Any], name: str, images: Sequence[tuple[str, str, str, int, int]]
+) -> tuple[pa.Table, dict[str, Any]]:
+    """The rows that a degradation.parquet with these metadata has of images, by their sizes, and the metadata.
+
+    Args:
+        meta: From anybody; of its texts none is followed.
+        name: For messages.
+        images: Path, hash of the pixels, the fraction to which it is reduced, and height and width after that.
+
+    Raises:
+        InputError: the metadata are not those of a degradation.
+    """
+    content, numbers = meta.get("content"), [meta.get(k) for k in ("scale", "seed", "draws")]
+    if not isinstance(content, dict) or any(type(n) is not int for n in numbers):
+        raise InputError(f"{name}: expected the content, scale, seed and draws of a degradation")
+    given = DegradeArguments(**dict(zip(("scale", "seed", "draws"), numbers, strict=True)))
+    if given.draws * len(images) > MOST:
+        raise InputError(f"{name}: refused, expected at most {MOST:,} draws of all images")
+    draws, found = Draws(Degradation.of(name, content), given.seed), []
+    for image, pixels, size, *shape in images:
+        height, width = (n - n % given.scale for n in shape)
+        for k in range(given.draws):
+            _, steps = draws.steps(height, width, given.scale, draw=k, pixels=pixels, size=size)
+            found += rows(image, pixels, size, k, steps)
+    known = {k: meta[k] for k in ("degradation", "encoders") if k in meta}
+    about = {"kind": KIND, "version": VERSION, "scale": given.scale, **draws.settings(), **known, "content": content}
+    return table(found), {**about, "draws": given.draws}
 
 
 def metadata(draws: Draws, scale: int) -> dict[str, Any]:

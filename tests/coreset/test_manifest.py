@@ -17,7 +17,7 @@ import pytest
 
 import srfast
 from srfast.coreset import source_hashes
-from srfast.coreset.manifest import PATCH_SCHEMA, PATCHES, SOURCE_SCHEMA, SOURCES, Rows, read_manifest
+from srfast.coreset.manifest import DRAWS, PATCH_SCHEMA, PATCHES, SOURCE_SCHEMA, SOURCES, Rows, read_manifest
 from srfast.coreset.publishing import ManifestArguments, _write
 from srfast.data.images import read_rgb
 from srfast.data.shrink import shrunk
@@ -302,3 +302,70 @@ def test_a_hundred_thousand_patches_take_under_ten_megabytes(tmp_path: Path) -> 
         for schema, columns in ((SOURCE_SCHEMA, sources), (PATCH_SCHEMA, patches))
     ]
     assert _write(tmp_path, Rows({"srfast": "0"}, *tables), ManifestArguments(), "m") < 10_000_000
+
+
+@pytest.fixture
+def degraded(coreset: srfast.CoreSet, tmp_path: Path) -> Path:
+    srfast.export(coreset, tmp_path / "pairs", degradation="realesrgan", draws=2, seed=5)
+    srfast.manifest(coreset, tmp_path / "d", degradation=tmp_path / "pairs" / "degradation.parquet")
+    return tmp_path / "d"
+
+
+def test_draws_are_published_and_make_the_same_pairs(
+    coreset: srfast.CoreSet, degraded: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    document, *_ = rows_of(degraded)
+    assert {k: document["srfast"]["about"]["degradation"][k] for k in ("scale", "seed", "draws")} == {
+        "scale": 2, "seed": 5, "draws": 2,
+    }  # fmt: skip
+    assert [f["name"] for f in document["distribution"]] == [SOURCES, PATCHES, DRAWS]
+    text = json.dumps(document) + str(pq.read_schema(degraded / DRAWS).metadata)
+    assert str(tmp_path) not in text, "a manifest names no folder of this machine"
+    one, other = (pq.read_table(p / DRAWS).to_pylist() for p in (degraded, tmp_path / "pairs"))
+    assert len(one) == len(other)
+    assert all(row in other for row in one)
+    srfast.rebuild(degraded, photo_folder, output=tmp_path / "again.parquet")
+    srfast.export(tmp_path / "again.parquet", tmp_path / "same", degradation=degraded / DRAWS, draws=2, seed=5)
+    low = sorted((tmp_path / "pairs" / "LRx2").iterdir())
+    assert low
+    assert [p.read_bytes() for p in low] == [(tmp_path / "same" / "LRx2" / p.name).read_bytes() for p in low]
+
+
+def test_other_draws_are_refused(coreset: srfast.CoreSet, degraded: Path, photo_folder: Path, tmp_path: Path) -> None:
+    known = pq.read_table(degraded / DRAWS)
+    sigma = known["sigma_x"].to_numpy(zero_copy_only=False)
+    changed = known.set_column(
+        known.schema.get_field_index("sigma_x"), "sigma_x", pa.array(sigma + 1e-9, from_pandas=True)
+    )
+    for table in (changed, known.slice(1)):
+        pq.write_table(table.cast(known.schema), degraded / DRAWS)
+        with pytest.raises(InputError, match=r"expected the draws of manifest.json's degradation and seed"):
+            srfast.rebuild(degraded, photo_folder, verify=True)
+    srfast.export(coreset[:1], tmp_path / "less", degradation="realesrgan", draws=2, seed=5)
+    with pytest.raises(InputError, match=r"less.degradation.parquet: expected draws of .* got none, or others"):
+        srfast.manifest(coreset, tmp_path / "m", degradation=tmp_path / "less" / DRAWS)
+    with pytest.raises(InputError, match="expected a table written by srfast"):
+        srfast.manifest(coreset, tmp_path / "m", degradation=degraded / SOURCES)
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"degradation": 3},
+        {"degradation": {}},
+        {"degradation": {"content": {}, "scale": 2, "seed": 0, "draws": 1}},
+        {"degradation": {"content": {"operation": [{"do": "bicubic"}]}, "scale": 2, "seed": -1, "draws": 1}},
+        {"degradation": {"content": {"operation": [{"do": "bicubic"}]}, "scale": 2, "seed": 0, "draws": 10**9}},
+        {"degradation": {"content": {"operation": [{"do": "bicubic"}]}, "scale": True, "seed": 0, "draws": 1}},
+    ],
+)
+def test_degradations_of_strangers_are_refused_in_one_line(published: Path, tmp_path: Path, about: Any) -> None:
+    known = read_manifest(published)
+    rows = Rows({**known.about, **about}, known.sources, known.patches)
+    document = json.loads((published / "manifest.json").read_text())
+    document["srfast"] |= {"about": rows.about, "root_sha256": rows.root}
+    (published / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(InputError) as error:
+        read_manifest(published)
+    assert "\n" not in str(error.value)

@@ -93,6 +93,21 @@ def test_one_operation_more_moves_no_other():
         assert always[1:] == never
 
 
+def test_the_order_of_keys_has_no_meaning():
+    def turned(value):
+        if isinstance(value, dict):
+            return {k: turned(v) for k, v in reversed(value.items())}
+        return [turned(v) for v in value] if isinstance(value, list) else value
+
+    for name in PRESETS:
+        one = Degradation.read(name)
+        other = Degradation.of(name, turned(one.content()))
+        assert other.digest == one.digest
+        for draw in range(20):
+            key = key_of(0, "0" * 64, "1", draw)
+            assert other.draw(96, 144, 2, key) == one.draw(96, 144, 2, key)
+
+
 def test_distributions_are_those_of_the_file():
     stats = pytest.importorskip("scipy.stats")
     d = of({"do": "one-of", "weights": [1, 3], "operation": [
