@@ -11,7 +11,9 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -28,12 +30,14 @@ class Imports:
         self.taken = taken
         self.known: dict[tuple[str, str], str] = {}
 
-    def annotation(self, text: str, module: str) -> str:
-        """An annotation of a module with the stub's names."""
+    def annotation(self, text: str, module: str, words: Sequence[Any] = ()) -> str:
+        """An annotation of a module with the stub's names, and with these words or numbers for ``str`` or ``int``."""
+        if words and "Literal" not in text:
+            text = re.sub(r"\b(str|int)\b", f"Literal[{', '.join(map(repr, words))}]", text)
         tree = ast.parse(text, mode="eval")
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and not hasattr(builtins, node.id):
-                node.id = self._name(*_origin(node.id, module))
+                node.id = self._name(*(("typing", "Literal") if node.id == "Literal" else _origin(node.id, module)))
         return ast.unparse(tree).replace("'", '"')
 
     def lines(self) -> list[str]:
@@ -73,7 +77,10 @@ def _signature(name: str, function: Any, imports: Imports) -> str:
         if parameter.name not in function.__annotations__:
             module = next(c.__module__ for c in function.settings.__mro__ if parameter.name in c.__annotations__)
         default = "" if parameter.default is parameter.empty else " = ..."
-        lines.append(f"{parameter.name}: {imports.annotation(parameter.annotation, module)}{default}")
+        field = function.settings.__dataclass_fields__.get(parameter.name)
+        words = field and (field.metadata.get("words") or field.metadata["kind"].choices)
+        annotation = imports.annotation(parameter.annotation, module, words or ())
+        lines.append(f"{parameter.name}: {annotation}{default}")
     taken = "".join(f"    {line},\n" for line in lines)
     result = imports.annotation(function.__annotations__["return"], function.__module__)
     return f'def {name}(\n{taken}) -> {result}:\n    """{function.__doc__}"""'
@@ -93,7 +100,7 @@ def stub() -> str:
             imports.known[module, last] = name
     functions = [_signature(name, value, imports) for name, value in written.items()]
     own = [line for line in imports.lines() if line not in {p.removesuffix(f" as {p.split()[-1]}") for p in public}]
-    head = '"""Written by ``python docs/stub.py``."""\n\n# ruff: isort: skip_file\n\n'
+    head = '"""Written by ``python docs/stub.py``."""\n\n'
     return head + "\n".join([*own, "", *sorted(public)]) + "\n\n__version__: str\n\n" + "\n\n".join(functions) + "\n"
 
 

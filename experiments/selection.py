@@ -121,9 +121,10 @@ def clusters_speed(images: str, patches: int = 100_000) -> None:
         describe(table, np.arange(len(table)), ScoredImages.of(table.meta), spectrum)
 
     steps: dict[str, Callable[[], Any]] = {"reading the images, features": reading}
-    steps |= {name: partial(srfast.select, table, method=name) for name in ("diverse", "hdc")}
+    steps |= {name: partial(srfast.select, table, method=srfast.Column(name)) for name in ("diverse", "hdc")}
     steps |= {
-        f"{name}, a fifth kept": partial(srfast.select, table, keep=0.2, method=name) for name in ("diverse", "hdc")
+        f"{name}, a fifth kept": partial(srfast.select, table, keep=0.2, method=srfast.Column(name))
+        for name in ("diverse", "hdc")
     }
     for title, step in steps.items():
         wall, cpu = time.perf_counter(), time.process_time()

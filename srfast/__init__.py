@@ -15,7 +15,7 @@ _NAMES = {
     "score_patches": "srfast.scoring.patches",
     "score": "srfast.scoring.pipeline",
     "ScoreTable": "srfast.scoring.table",
-    "join": "srfast.scoring.joining",
+    "join": "srfast.coreset.joining",
     "stats": "srfast.scoring.statistics",
     "recommend": "srfast.workflows.recommendation",
     "select": "srfast.coreset.selection",

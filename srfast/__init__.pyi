@@ -1,19 +1,12 @@
 """Written by ``python docs/stub.py``."""
 
-# ruff: isort: skip_file
-
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from srfast.coreset.methods.base import Method
 from srfast.coreset.rebuilding import Paths
 from srfast.coreset.selection import Scores
-from srfast.coreset.settings import Method as _Method
-from srfast.coreset.settings import Order
+from srfast.coreset.settings import Method
 from srfast.coreset.settings import Own
-from srfast.coreset.settings import PerImage
-from srfast.coreset.settings import Sizes
-from srfast.coreset.settings import Sorter
 from srfast.evaluation.evaluator import Model
 from srfast.evaluation.evaluator import Paths as __Paths
 from srfast.exporting.job import Coreset
@@ -48,6 +41,7 @@ from srfast import samplers as samplers
 from srfast.coreset.dataset import CorePatches as CorePatches
 from srfast.coreset.duplicates import dedup as dedup
 from srfast.coreset.influence import influence as influence
+from srfast.coreset.joining import join as join
 from srfast.coreset.publishing import Manifest as Manifest
 from srfast.coreset.rebuilding import Rebuilt as Rebuilt
 from srfast.coreset.selection import CoreSet as CoreSet
@@ -68,7 +62,6 @@ from srfast.ops.functional import upsample as upsample
 from srfast.ops.native import build_info as build_info
 from srfast.report.writing import write_report as write_report
 from srfast.scoring.backends.onnx.graph import export_onnx as export_onnx
-from srfast.scoring.joining import join as join
 from srfast.scoring.patches import score_patches as score_patches
 from srfast.scoring.statistics import stats as stats
 from srfast.scoring.table import ScoreTable as ScoreTable
@@ -114,7 +107,8 @@ def score(
 
     Args:
         images: Files and folders; folders are searched recursively. Images are read as by OpenCV's IMREAD_COLOR.
-        scale: Super-resolution factor: the side of an HR image over that of its LR image.
+        scale: Super-resolution factor: the side of an HR image over that of its LR image. 1, with ``lr_images``:
+            restoration at the same size, where bicubic is the LR image itself.
         patch: Side of a patch in HR pixels, a multiple of the scale.
         stride: Step of the grid in HR pixels, a multiple of the scale. The last patch of a row or column is flush with
             the border of the image.
@@ -180,23 +174,23 @@ def select(
     *,
     keep: float | None = ...,
     keep_loss: float | None = ...,
-    order: Order = ...,
+    order: Literal["des", "asc"] = ...,
     drop_hardest: float = ...,
-    method: _Method | Column | Own | Method = ...,
+    method: Literal["loss", "bicubic", "sobel", "reducible", "relative", "random", "stratified", "hdc", "diverse", "influence", "similar"] | Column | Own | Method = ...,
     max_per_image: int | None = ...,
     seed: int = ...,
     where: str | None = ...,
     window: tuple[float, float] | None = ...,
     flat_floor: float = ...,
-    per_image: PerImage | None = ...,
+    per_image: Literal["share", "even"] | None = ...,
     nms: float | None = ...,
     target: str | os.PathLike[str] | None = ...,
     clean: bool = ...,
     reject: str | os.PathLike[str] | None = ...,
-    sizes: Sizes = ...,
+    sizes: Literal["best", "all"] = ...,
     one_size: bool = ...,
     root: str | os.PathLike[str] | None = ...,
-    engine: Sorter = ...,
+    engine: Literal["auto", "memory", "duckdb"] = ...,
     allow_missing_shards: bool = ...,
     progress: Progress | bool | None = ...,
 ) -> CoreSet:
@@ -274,7 +268,7 @@ def export(
     output: str | os.PathLike[str],
     *,
     to: Target = ...,
-    scale: Literal[2, 3, 4] | None = ...,
+    scale: Literal[1, 2, 3, 4] | None = ...,
     lr: bool = ...,
     degradation: PathLike | None = ...,
     draws: int = ...,
@@ -303,7 +297,8 @@ def export(
             metadata.parquet (Hugging Face datasets); webdataset: numbered .tar shards; list: coreset.txt, which lists
             the patches without cropping them.
         scale: Super-resolution factor: the side of an HR patch over that of its LR patch. It must divide the side and
-            the positions of the patches.
+            the positions of the patches. 1: restoration at the same size, of the LR images that were scored or of a
+            degradation.
         lr: Whether LR patches are written too. They are cropped from the whole image, down-sampled as by MATLAB's
             imresize, or from the LR images that were scored.
         degradation: Degradation that makes the LR patches, in place of bicubic or of the LR images that were scored. A
@@ -344,6 +339,7 @@ def manifest(
     published: str | None = ...,
     source: tuple[str, ...] = ...,
     rejects: str | os.PathLike[str] | None = ...,
+    degradation: str | os.PathLike[str] | None = ...,
     run: tuple[str, ...] = ...,
     root: str | os.PathLike[str] | None = ...,
     progress: Progress | bool | None = ...,
@@ -364,6 +360,7 @@ def manifest(
         source: Where the images are from: DATASET=URL for all of them, or a CSV file with the columns image, dataset,
             version, licence and url, where image is the path of an image or the beginning of it. Repeatable.
         rejects: List of rejects, as ``audit`` writes it, whose images are published by hash with their reasons.
+        degradation: The degradation.parquet of an export, whose draws are published too.
         run: Folder of a training, or JSON of an evaluation, whose settings and numbers are published. Repeatable.
         root: Folder of the images, if they have moved since scoring.
         progress: True shows a bar; a function is called with (images done, images in all, patches).
@@ -448,7 +445,7 @@ def evaluate(
     model: Model,
     data: __Paths,
     *,
-    scale: Literal[2, 3, 4] | None = ...,
+    scale: Literal[1, 2, 3, 4] | None = ...,
     protocol: Literal["classic", "rgb"] | None = ...,
     lr_images: PathLike | None = ...,
     lr_template: str = ...,
@@ -476,7 +473,8 @@ def evaluate(
             .pth; of srfast, or others that spandrel knows), the folder of a training, a module that takes LR [1, C, h,
             w] in [0, 1], C = 1 (Y) or 3 (RGB), its class, which is called with the scale, or FILE.py:NAME.
         data: Files or folders of HR images.
-        scale: Super-resolution factor: 2, 3 or 4.
+        scale: Super-resolution factor: 2, 3 or 4, or 1 with ``lr_images`` or ``degradation``: restoration at the same
+            size, where bicubic is the LR image itself.
         protocol: Protocol by which PSNR and SSIM are measured. classic: LR in floating point and Y rounded, as in the
             papers on SRCNN and FSRCNN. rgb: LR rounded to 8 bits and Y not rounded, as in the papers on EDSR and
             SwinIR. Figures of the two protocols are not comparable.
@@ -528,7 +526,7 @@ def train(
     lr_patch: int = ...,
     quantise: bool = ...,
     channels_last: bool = ...,
-    scale: Literal[2, 3, 4] = ...,
+    scale: Literal[1, 2, 3, 4] = ...,
     steps: int | None = ...,
     epochs: float | None = ...,
     match_steps: bool = ...,
@@ -547,6 +545,7 @@ def train(
     threads: int | None = ...,
     cache_mb: int = ...,
     eval_data: ___Paths = ...,
+    eval_lr_images: PathLike | None = ...,
     eval_protocol: Literal["classic", "rgb"] | None = ...,
     eval_ssim: Literal["wang", "skimage"] = ...,
     eval_every: int = ...,
@@ -590,7 +589,8 @@ def train(
         quantise: Whether LR crops are rounded to 8 bits, as images in files are, or remain floating point, as in the
             classic protocol.
         channels_last: Whether weights and activations lie in memory with channels last.
-        scale: Super-resolution factor: the side of an HR image over that of its LR image.
+        scale: Super-resolution factor: the side of an HR image over that of its LR image. 1: restoration at the same
+            size, of LR images that exist or of a degradation.
         steps: Number of optimiser updates.
         epochs: Number of passes over the data, instead of ``steps``. A pass draws one crop for every patch, so that a
             smaller core-set gets fewer updates; images count as the patches of a crop's size on their grid.
@@ -616,6 +616,7 @@ def train(
         threads: Number of CPU threads that compute and read images.
         cache_mb: Memory for decoded images in MiB; images beyond it are read again whenever they are drawn.
         eval_data: HR images, or folders of them, to evaluate the model on. Repeatable.
+        eval_lr_images: Folder of the LR images of ``eval_data``, as for ``srfast eval --lr-images``.
         eval_protocol: Protocol of the evaluation; ``srfast eval --help`` describes both.
         eval_ssim: Window of SSIM; ``srfast eval --help`` describes both.
         eval_every: Number of updates between evaluations. With 0, the model is evaluated at the end only.
@@ -641,20 +642,20 @@ def prune(
     *,
     keep: float | None = ...,
     keep_loss: float | None = ...,
-    order: Order = ...,
+    order: Literal["des", "asc"] = ...,
     drop_hardest: float = ...,
-    method: _Method | Column | Own | Method = ...,
+    method: Literal["loss", "bicubic", "sobel", "reducible", "relative", "random", "stratified", "hdc", "diverse", "influence", "similar"] | Column | Own | Method = ...,
     max_per_image: int | None = ...,
     seed: int = ...,
     where: str | None = ...,
     window: tuple[float, float] | None = ...,
     flat_floor: float = ...,
-    per_image: PerImage | None = ...,
+    per_image: Literal["share", "even"] | None = ...,
     nms: float | None = ...,
     target: str | os.PathLike[str] | None = ...,
     clean: bool | None = ...,
     reject: str | os.PathLike[str] | None = ...,
-    sizes: Sizes = ...,
+    sizes: Literal["best", "all"] = ...,
     one_size: bool = ...,
     scale: Scale = ...,
     patch: int = ...,
@@ -736,7 +737,8 @@ def prune(
             patches of all sizes may be kept.
         one_size: From each image, choose only among the patches of one size, the largest at which the image is no
             longer soft (docs/selection.md). All fractions are then of these patches.
-        scale: Super-resolution factor: the side of an HR image over that of its LR image.
+        scale: Super-resolution factor: the side of an HR image over that of its LR image. 1, with ``lr_images``:
+            restoration at the same size, where bicubic is the LR image itself.
         patch: Side of a patch in HR pixels, a multiple of the scale.
         stride: Step of the grid in HR pixels, a multiple of the scale. The last patch of a row or column is flush with
             the border of the image.
@@ -842,7 +844,8 @@ def audit(
         images: Files and folders, or one score table or all shards of one. The images of a table are read again if it
             lacks columns of defects; otherwise no setting of scoring can be given.
         output: The folder to write to.
-        scale: Super-resolution factor: the side of an HR image over that of its LR image.
+        scale: Super-resolution factor: the side of an HR image over that of its LR image. 1, with ``lr_images``:
+            restoration at the same size, where bicubic is the LR image itself.
         patch: Side of a patch in HR pixels, a multiple of the scale.
         stride: Step of the grid in HR pixels, a multiple of the scale. The last patch of a row or column is flush with
             the border of the image.

@@ -66,6 +66,7 @@ def setting(default: Any, help: str, kind: Kind, **about: Any) -> Any:
         about: ``shown``: the default in words. ``metavar``: the value as help shows it. ``flag``: the option, if it is
             not made from the name. ``also``: other names of the option.
             ``compared``: shards of a table must agree on it. ``free``: a resumed run may have another value.
+            ``words``: texts that a type checker is to know, for a kind without ``choices``.
             ``typed``: the default as the command line writes it. ``python``: the setting has no option. ``needs``:
             another setting, without which this one may not be given. ``more``: sentences for the documentation of the
             function only.

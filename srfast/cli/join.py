@@ -26,8 +26,8 @@ def command(scores: str, other: str, output: str, on: str, allow_missing_shards:
     are matched by path, or else by file name, or else by file name without suffix. Rows of SCORES that OTHER does not
     have get missing values.
     """
+    from srfast.coreset.joining import join_columns
     from srfast.data.files import check_output
-    from srfast.scoring.joining import join_columns
     from srfast.scoring.table import one_table
 
     check_output(output, "score table", [scores, other])

@@ -38,12 +38,12 @@ class Grouped(click.Command):
 
     Args:
         groups: Heading -> names of its options.
-        tables: Heading -> (the option whose values it lists, {value: line}).
+        tables: Heading -> (the option whose values it lists, a function that returns {value: line}).
     """
 
     def __init__(
         self, *args: Any, groups: Mapping[str, Sequence[str]],
-        tables: Mapping[str, tuple[str, Mapping[str, str]]] | None = None, **kwargs: Any,
+        tables: Mapping[str, tuple[str, Callable[[], Mapping[str, str]]]] | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(*args, **kwargs)
         self.groups, self.tables = groups, tables or {}
@@ -74,7 +74,7 @@ class Grouped(click.Command):
                 names, text = line
                 if param.name in lists:
                     heading = lists[param.name]
-                    taken, text = "NAME", _shorter(text, self.tables[heading][1], heading)
+                    taken, text = "NAME", _shorter(text, self.tables[heading][1](), heading)
                     names = f"{names.split()[0]} {taken}"
                 lines[param.name] = names, text if everything else brief(text)
         grouped = {name for names in self.groups.values() for name in names}
@@ -84,15 +84,15 @@ class Grouped(click.Command):
         for title, names_of in shown.items():
             with formatter.section(title):
                 formatter.write_dl([lines[name] for name in names_of if name in lines])
-        for title, (_, table) in self.tables.items() if everything else ():
+        for title, (_, listed) in self.tables.items() if everything else ():
             with formatter.section(title):
-                formatter.write_dl([(name, in_options(line)) for name, line in table.items()])
+                formatter.write_dl([(name, in_options(line)) for name, line in listed().items()])
 
 
 def _shorter(text: str, table: Mapping[str, str], heading: str) -> str:
     """Help without the values that a table of its own lists."""
-    listed = "; ".join(f"{name}: {line}" for name, line in table.items())
-    return text.replace(listed, f"{heading} are listed below").replace("  ", " ")
+    lines = [f"{name}: {in_options(line)}" for name, line in table.items()]
+    return text.replace("; ".join(line for line in lines if line in text), f"{heading} are listed below")
 
 
 def brief(text: str) -> str:

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from srfast.cli import score as score_command
 from srfast.cli import select as select_command
 from srfast.cli.options import Grouped, emit, json_option, quiet, result, say, settings
-from srfast.coreset.settings import METHODS
+from srfast.coreset.settings import listed
 from srfast.workflows.settings import PruneArguments
 
 GROUPS = {
@@ -25,7 +25,7 @@ GROUPS = {
 
 
 @click.command(
-    "prune", cls=Grouped, groups=GROUPS, tables={"Methods": ("method", METHODS)},
+    "prune", cls=Grouped, groups=GROUPS, tables={"Methods": ("method", listed)},
     short_help="Decide which patches of your images to train on, and why.",
 )  # fmt: skip
 @click.argument("images", nargs=-1, required=True, type=click.Path())

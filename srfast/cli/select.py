@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import Grouped, emit, json_option, quiet, result, say, settings
-from srfast.coreset.settings import METHODS, SelectArguments
+from srfast.coreset.settings import SelectArguments, listed
 
 log = logging.getLogger(__name__)
 GROUPS = {
@@ -20,7 +20,7 @@ GROUPS = {
 
 
 @click.command(
-    "select", cls=Grouped, groups=GROUPS, tables={"Methods": ("method", METHODS)},
+    "select", cls=Grouped, groups=GROUPS, tables={"Methods": ("method", listed)},
     short_help="Select a core-set from a score table.",
 )  # fmt: skip
 @click.argument("scores", nargs=-1, required=True, type=click.Path())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from srfast.coreset.counting import counted, exact_sum, first_holding, goal_of, 
 from srfast.coreset.described import check_selection
 from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
-from srfast.coreset.methods.catalogue import find
+from srfast.coreset.methods.catalogue import find, targeted
 from srfast.coreset.methods.sorting import check_finite, descending
 from srfast.coreset.one_size import about_sizes, one_size
 from srfast.coreset.rejects import about_rejected, rejected
@@ -144,9 +144,7 @@ def source(scores: Any, asked: SelectArguments) -> Rows:
     asked.checked(numeric_columns(table.schema))
     if asked.target is None:
         return table
-    from srfast.coreset.methods.nearest import targeted
-
-    return targeted(ScoreTable(table.table, table.meta), asked)
+    return cast(ScoreTable, targeted(ScoreTable(table.table, table.meta), asked))
 
 
 def _bytes(path: str | os.PathLike[str]) -> int:

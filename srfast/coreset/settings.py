@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, NewType
+from typing import TYPE_CHECKING, Any, NewType
 
 from srfast.errors import InputError
 from srfast.runtime import plugins
@@ -30,26 +30,70 @@ from srfast.settings import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from srfast.coreset.methods.base import Method as OwnMethod
     from srfast.runtime.progress import Progress
     from srfast.scoring.rows import Rows
 
+
+@dataclass(frozen=True)
+class Method:
+    """A way to choose patches: all that selection, help, joins, studies and documentation know of it.
+
+    A function is itself or, so that a list of methods loads none, "module:function" below ``srfast.coreset``.
+    """
+
+    source: str
+    """The publication or the idea that the method comes from."""
+    key: Callable[[Any], Any] | str = "loss"
+    """The numbers by which ``window`` ranks: a ``SortKey`` of ``methods.base``, or the name of a column."""
+    ordering: Callable[[Any], Any] | str | None = None
+    """An ``Ordering`` of ``methods.base``; None: the order of ``key``."""
+    counts: bool = False
+    """Whether the order depends on the number of patches that will be kept, which ``keep_loss`` does not know."""
+    help: str = ""
+    """One line of help."""
+    target: Callable[[Any, Any], Any] | str | None = None
+    """Function that adds the column of the method's name to a table for the images of ``target``."""
+
+
+GROUP = "srfast.methods"
+"""Group of entry points of installed packages: a name, and a function or ``Method``."""
 METHODS = {
-    "loss": "the loss of the network (Moser et al.)",
-    "bicubic": "the loss of bicubic interpolation, without a network",
-    "sobel": "the mean gradient (Ding et al.)",
-    "reducible": "bicubic - loss, which is what the network gains",
-    "relative": "(bicubic - loss) / bicubic, which noise does not raise",
-    "random": "a uniform draw",
-    "stratified": "the same number from each of 20 loss quantiles",
-    "hdc": "Sobel, then a draw from clusters of texture (Ding et al.)",
-    "diverse": "clusters of texture in turn, typical patches first",
-    "influence": "the predicted decrease of the scorer's loss on `target` (docs/influence.md)",
-    "similar": "the similarity of texture to `target`",
-}
-"""Methods and one line of help for each; any numeric column of the score table is a method too."""
-TARGETED = ("influence", "similar")
+    "loss": Method("Moser, Raue, Dengel (2024), arXiv 2403.17083, Section 3.2",
+                   help="the loss of the network (Moser et al.)"),
+    "bicubic": Method("the control without a network: the same loss of plain bicubic", "bicubic",
+                      help="the loss of bicubic interpolation, without a network"),
+    "sobel": Method("Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023), texture complexity", "sobel",
+                    help="the mean gradient (Ding et al.)"),
+    "reducible": Method("after Mindermann et al. (2022), arXiv 2206.07137", "methods.sorting:reducible",
+                        help="bicubic - loss, which is what the network gains"),
+    "relative": Method("reducible as a part of bicubic's loss", "methods.sorting:relative",
+                       help="(bicubic - loss) / bicubic, which noise does not raise"),
+    "random": Method("the control of every comparison", ordering="methods.draws:random", help="a uniform draw"),
+    "stratified": Method("stratified sampling by loss, 20 quantiles", ordering="methods.draws:stratified", counts=True,
+                         help="the same number from each of 20 loss quantiles"),
+    "hdc": Method("Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023)", "sobel", "methods.clusters:hdc",
+                  counts=True, help="Sobel, then a draw from clusters of texture (Ding et al.)"),
+    "diverse": Method("coverage: k-means on the patches' spectra", ordering="methods.clusters:diverse", counts=True,
+                      help="clusters of texture in turn, typical patches first"),
+    "influence": Method("influence functions of the scorer (Koh and Liang, ICML 2017): docs/influence.md", "influence",
+                        help="the predicted decrease of the scorer's loss on `target` (docs/influence.md)",
+                        target="methods.nearest:influential"),
+    "similar": Method("the control of influence: the nearest spectrum", "similar",
+                      help="the similarity of texture to `target`", target="methods.nearest:similar"),
+}  # fmt: skip
+"""The methods of the package; any numeric column of the score table is a method too."""
+TARGETED = tuple(name for name, method in METHODS.items() if method.target)
 """Methods that choose for a target; a table may also hold each of them as a column."""
+COMPUTED = tuple(name for name, method in METHODS.items() if method.key != name)
+"""Methods that would not read a column of their name."""
+
+
+def listed() -> dict[str, str]:
+    """Every name with a line of help, those that installed packages add included."""
+    theirs = {name: f"added by {point.value.partition(':')[0]}" for name, point in plugins.added(GROUP).items()}
+    return {**theirs, **{name: method.help for name, method in METHODS.items()}}
+
+
 ORDERS = {"des": "the highest", "asc": "the lowest"}
 PER_IMAGE = {
     "share": "the same share of every image",
@@ -65,26 +109,8 @@ ENGINES = ("auto", "memory", "duckdb")
 
 Column = NewType("Column", str)
 """A numeric column of the table as the method, for code under a type checker: ``srfast.Column("blockiness")``."""
-Method = Literal[
-    "loss",
-    "bicubic",
-    "sobel",
-    "reducible",
-    "relative",
-    "random",
-    "stratified",
-    "hdc",
-    "diverse",
-    "influence",
-    "similar",
-]
 Own = Callable[["Rows"], "np.ndarray"]
 """A method of the caller's own: it returns one number per row of the table; the order "des" keeps the highest first."""
-Sorter = Literal["auto", "memory", "duckdb"]
-Order = Literal["des", "asc"]
-PerImage = Literal["share", "even"]
-Sizes = Literal["best", "all"]
-
 SCORES = ("loss", "bicubic", "sobel")
 """Numeric columns that every score table has, and that may be sorted by."""
 POSITIONAL = ("keep", "order", "drop_hardest", "method", "max_per_image", "seed")
@@ -97,6 +123,9 @@ def _date(value: Any) -> str:
 
 def _listed(choices: dict[str, str]) -> str:
     return "; ".join(f"{name}: {text}" for name, text in choices.items())
+
+
+_METHODS = _listed({name: method.help for name, method in METHODS.items()})
 
 
 def _method(value: Any) -> Any:
@@ -124,7 +153,7 @@ class Selection(Settings):
         more="The patch that reaches F is kept. ``window``, ``nms``, ``max_per_image`` and ``sizes`` limit what is "
         "kept, and do not change the sum.",
     )
-    order: Order = setting("des", f"Which values are kept first. {_listed(ORDERS)}.", one_of(*ORDERS))
+    order: str = setting("des", f"Which values are kept first. {_listed(ORDERS)}.", one_of(*ORDERS))
     drop_hardest: float = setting(
         0.0,
         "Fraction of all patches, from 0 to below 1, that is dropped first: the hardest by loss. 0.05 gives the "
@@ -132,11 +161,12 @@ class Selection(Settings):
         fraction("drop_hardest"),
         more="``keep`` remains a fraction of all patches.",
     )
-    method: Method | Column | Own | OwnMethod = setting(
+    method: str | Column | Own | Method = setting(
         "loss",
-        f"Score by which patches are sorted, or way in which they are drawn. {_listed(METHODS)}; COLUMN: any numeric "
+        f"Score by which patches are sorted, or way in which they are drawn. {_METHODS}; COLUMN: any numeric "
         "column of the table; FILE.py:NAME: a function of your own (docs/extending.md).",
         Kind("a method's name, a column or a function", _method),
+        words=tuple(METHODS),
         metavar="|".join([*METHODS, "COLUMN", "FILE.py:NAME"]),
         more="In Python it may also be the function itself. docs/selection.md has the sources.",
     )
@@ -169,7 +199,7 @@ class Selection(Settings):
         "method.",
         fraction("flat_floor"),
     )
-    per_image: PerImage | None = setting(
+    per_image: str | None = setting(
         None,
         f"How to spread the kept patches over the images. {_listed(PER_IMAGE)}. From each image, those that the method "
         "ranks first are kept.",
@@ -205,7 +235,7 @@ class Selection(Settings):
         metavar="FILE",
     )
 
-    sizes: Sizes = setting(
+    sizes: str = setting(
         "best",
         f"How to choose among several sizes of an image (`srfast score --shrink`). {_listed(SIZES)}.",
         one_of(*SIZES),
@@ -250,7 +280,7 @@ class Selection(Settings):
             raise InputError(f"target: the table has a column {self.method!r} already; leave the target out, or take "
                              "the table it was made from")  # fmt: skip
         if self.method not in METHODS and self.method not in columns and not plugins.is_file(self.method):
-            names = [*METHODS, *plugins.added("srfast.methods"), *(c for c in columns if c not in METHODS)]
+            names = [*METHODS, *plugins.added(GROUP), *(c for c in columns if c not in METHODS)]
             if self.method not in names:
                 near = did_you_mean(self.method, names)
                 raise InputError(
@@ -274,7 +304,7 @@ class SelectArguments(Selection):
     root: str | os.PathLike[str] | None = images_root(
         path(), "; the methods hdc, diverse, influence and similar read them"
     )
-    engine: Sorter = setting(
+    engine: str = setting(
         "auto",
         "Has no effect any more: tables of every size are selected from in one way, which reads them by column.",
         one_of(*ENGINES),

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from srfast.coreset.methods.catalogue import GROUP
-from srfast.coreset.settings import METHODS, Selection
+from srfast.coreset.settings import GROUP, METHODS, Selection
 from srfast.report.content import ColumnLabel
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, hardest_first
 from srfast.runtime.plugins import added, is_file
@@ -30,9 +29,6 @@ MOST = 200
 LABELS = {
     "loss": ColumnLabel("Loss", "mse"),
     "bicubic": ColumnLabel("Bicubic", "mse"),
-    "sobel": ColumnLabel("Sobel"),
-    "reducible": ColumnLabel("Reducible"),
-    "relative": ColumnLabel("Relative"),
     "shrink": ColumnLabel("Size of the image"),
     **{d.name: ColumnLabel(d.label, d.unit) for d in DEFECTS},
 }

@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from srfast.coreset import joining
 from srfast.coreset.settings import SCORES, Selection
 from srfast.data import toml
 from srfast.data.grid import check_grid
@@ -19,7 +20,6 @@ from srfast.errors import InputError
 from srfast.models import registry as models
 from srfast.ops.device import Device
 from srfast.runtime.plugins import is_file
-from srfast.scoring import joining
 from srfast.scoring.settings import Mode, Scale
 from srfast.settings import text
 from srfast.study.file import ARM, CLAIM, DATA, RECIPE, SCORING, SELECT, TOP, TRAINING
@@ -41,8 +41,7 @@ class Arm:
     name: str
     keep: tuple[float, ...]
     budget: tuple[str | float, ...]
-    """"epochs": the study's updates times the fraction kept, the paper's fixed epochs. "updates": all updates. A
-    number: that fraction of them."""
+    """"epochs": the updates times the fraction kept, the paper's fixed epochs. "updates": all; a number: a fraction."""
     select: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of ``srfast.select``, except keep, keep_loss and seed."""
     redraw: str = "seed"
@@ -63,8 +62,7 @@ class Arm:
 
     @property
     def column(self) -> str:
-        """Column of the pool's scores by which an arm with a target sorts, such as "influence.documents"; "" without a
-        target."""
+        """Column of the pool's scores by which an arm with a target sorts, such as "influence.documents"; or ""."""
         target = self.select.get("target")
         return f"{self.select['method']}.{Path(target).name}" if target else ""
 

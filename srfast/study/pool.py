@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from srfast.coreset.methods.nearest import targeted
+from srfast.coreset.joining import join_columns, keys_of, read_table
+from srfast.coreset.methods.catalogue import targeted
 from srfast.coreset.pairs import read_patches
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import SelectArguments
@@ -31,7 +32,6 @@ from srfast.errors import InputError
 from srfast.models.registry import describe
 from srfast.runtime.locks import Lock
 from srfast.runtime.threads import cores
-from srfast.scoring.joining import join_columns, keys_of, read_table
 from srfast.scoring.metadata import read_meta
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import write_scores

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from srfast.cli.options import shown
+from srfast.coreset.joining import _name_and_value, read_table
 from srfast.data import toml
 from srfast.errors import InputError
-from srfast.scoring.joining import _name_and_value, read_table
 
 ODD = "a\x1b]0;owned\x07\x1b[2J\u202e\x9b31m.png"
 

@@ -158,7 +158,7 @@ def test_losses_without_a_sum(loss: list[float], small: int, tmp_path: Path, mon
 
 
 def test_a_method_declares_that_it_counts() -> None:
-    from srfast.coreset.methods.base import Method
+    from srfast.coreset.settings import Method
 
     own = Method("test", lambda table: table.column("loss"), lambda pool: np.arange(len(pool)), counts=True)
     with pytest.raises(InputError):

@@ -17,12 +17,12 @@ from PIL import Image
 import srfast
 from srfast.coreset.duplicates import find_duplicates
 from srfast.coreset.features import copies, describe, luma, summed
+from srfast.coreset.joining import join_columns
 from srfast.coreset.overlap import NEVER, separate
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.report.pictures import cut
 from srfast.report.scores import KEPT, read_scores
-from srfast.scoring.joining import join_columns
 from srfast.scoring.metadata import file_metadata
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.statistics import summary

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import srfast
-from srfast.scoring.joining import join_columns
+from srfast.coreset.joining import join_columns
 from srfast.scoring.statistics import summary
 
 

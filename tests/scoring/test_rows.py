@@ -168,7 +168,7 @@ def test_a_frame_of_polars_gets_its_metadata_back(table: srfast.ScoreTable) -> N
 
 def test_joining_frames(table: srfast.ScoreTable) -> None:
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
-    from srfast.scoring.joining import join_columns
+    from srfast.coreset.joining import join_columns
 
     columns = {"image": ["b.png", "a <b>.png"], "taste": [0.5, 0.25]}
     for frame in (pandas.DataFrame(columns), polars.DataFrame(columns)):

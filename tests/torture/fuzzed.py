@@ -207,8 +207,8 @@ def pngs(rng: random.Random, folder: Path) -> None:
 
 def texts(rng: random.Random, folder: Path) -> None:
     """Studies in TOML and lines of names and numbers."""
+    from srfast.coreset.joining import read_table
     from srfast.data import toml
-    from srfast.scoring.joining import read_table
 
     piece = rng.choice(("[", "a.", "\t", " ,", "1", "{a=", '"', "[[a]]\n", "é", "\0", "a 1\n", "_1", "nan "))
     first, last = rng.choice(("", "a = ", "[a.b]\n")), rng.choice(("", "]", "x", " 1\n"))

@@ -78,7 +78,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from forking import FAIL
 from srfast.errors import InputError
-from srfast.scoring.joining import read_table
+from srfast.coreset.joining import read_table
 
 shim, path = ctypes.CDLL(sys.argv[2]), Path(sys.argv[3])
 read_table(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-import typing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 import srfast
-from srfast.coreset.settings import METHODS, Method, SelectArguments
+from srfast.coreset.settings import SelectArguments
 from srfast.errors import InputError
 from srfast.exporting.settings import ExportArguments
 from srfast.scoring.settings import ScoreArguments
@@ -78,10 +77,6 @@ def test_signatures_and_documentation_are_the_settings(function: Any, data: list
     assert all(parameters[n].kind is inspect.Parameter.KEYWORD_ONLY for n in names)
     assert all(re.search(rf"^ {{8}}{n}: \S", function.__doc__, re.MULTILINE) for n in [*data, *names])
     assert "**options" not in function.__doc__
-
-
-def test_every_method_has_a_type() -> None:
-    assert typing.get_args(Method) == tuple(METHODS)
 
 
 def test_an_argument_that_no_function_has_is_named(photo_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -119,7 +120,7 @@ def brightest(table: Any) -> np.ndarray:
     return table["sobel"]
 
 
-def test_entry_points(scores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_points(scores: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     from importlib.metadata import EntryPoint
 
     monkeypatch.setitem(sys.modules, "their_package", sys.modules[__name__])
@@ -127,10 +128,11 @@ def test_entry_points(scores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "srfast.methods": {"brightest": EntryPoint("brightest", "their_package:brightest", "srfast.methods")},
         "srfast.models": {"nearest": EntryPoint("nearest", "their_package:Nearest", "srfast.models")},
     }
-    monkeypatch.setattr(plugins, "added", lambda group: known[group])
+    monkeypatch.setattr(plugins, "added", lambda group: known.get(group, {}))
     assert srfast.select(scores, method=srfast.Column("brightest")).table.equals(
         srfast.select(scores, method="sobel").table
     )
+    assert re.search(r"brightest +added by their_package", run("select", "--help-all")[1])
     assert "nearest" in srfast.models.names()
     assert srfast.models.describe("nearest").color == "rgb"
     assert isinstance(srfast.models.create("nearest", 2), Nearest)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-from srfast.scoring.rows import Rows, at
+    from srfast.scoring.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,22 @@ class Pool:
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """Of numbers for each row of the table [N], those of the pool's patches [n]."""
+        from srfast.scoring.rows import at
+
         return values if len(self) == len(values) else at(values, self.rows)
 
 
-SortKey = Callable[[Rows], np.ndarray]
+SortKey = Callable[["Rows"], "np.ndarray"]
 """A number for each row of a table [N]; the order "des" keeps the highest first."""
-Ordering = Callable[[Pool], np.ndarray]
+Ordering = Callable[[Pool], "np.ndarray"]
 """Positions in the pool [n], the first to keep first. Ties break by position, and randomness comes from the pool's
 generator only."""
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way to choose patches."""
+class Ready(NamedTuple):
+    """A method with its functions."""
 
     source: str
-    """The publication or the idea that the method comes from."""
     key: SortKey
-    """The numbers by which ``window`` ranks."""
     ordering: Ordering
-    counts: bool = False
-    """Whether the order depends on the number of patches that will be kept, which ``keep_loss`` does not know."""
+    counts: bool

@@ -1,62 +1,73 @@
-"""The methods by name."""
+"""The functions of a method by its name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from srfast.coreset.methods import clusters, draws
-from srfast.coreset.methods.base import Method
-from srfast.coreset.methods.sorting import by_column, by_key, column, reducible, relative
+from srfast.coreset.methods.base import Ready
+from srfast.coreset.settings import GROUP, METHODS, Method
 from srfast.errors import InputError
 from srfast.runtime import plugins
 
-GROUP = "srfast.methods"
-"""Group of entry points of installed packages: a name, and a function or ``Method``."""
-_LOSS = partial(column, "loss")
-
-_METHODS = {
-    "loss": by_column("loss", "Moser, Raue, Dengel (2024), arXiv 2403.17083, Section 3.2"),
-    "bicubic": by_column("bicubic", "the control without a network: the same loss of plain bicubic"),
-    "sobel": by_column("sobel", "Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023), texture complexity"),
-    "reducible": by_key(reducible, "after Mindermann et al. (2022), arXiv 2206.07137"),
-    "relative": by_key(relative, "reducible as a part of bicubic's loss"),
-    "random": Method("the control of every comparison", _LOSS, draws.random),
-    "stratified": Method("stratified sampling by loss, 20 quantiles", _LOSS, draws.stratified, True),
-    "hdc": Method(
-        "Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023)", partial(column, "sobel"), clusters.hdc, True
-    ),
-    "diverse": Method("coverage: k-means on the patches' spectra", _LOSS, clusters.diverse, True),
-    "influence": by_column(
-        "influence", "influence functions of the scorer (Koh and Liang, ICML 2017): docs/influence.md"
-    ),
-    "similar": by_column("similar", "the control of influence: the nearest spectrum"),
-}
+if TYPE_CHECKING:
+    import numpy as np
 
 
-def find(method: Any, columns: tuple[str, ...] = ()) -> Method:
+def find(method: Any, columns: tuple[str, ...] = ()) -> Ready:
     """A method by its name, a function of the user's own, or the sort by the column of that name.
 
     A column has priority over an entry point of the same name.
     """
     if isinstance(method, str):
-        if method in _METHODS:
-            return _METHODS[method]
+        if method in METHODS:
+            return _ready(METHODS[method])
         if plugins.is_file(method):
             name, method = method, plugins.from_file(method)
         elif method not in columns and method in plugins.added(GROUP):
             name, method = method, plugins.loaded(GROUP, method)
         else:
-            return by_column(method, "a column of the table")
+            return _ready(Method("a column of the table", method))
         if not callable(method) and not isinstance(method, Method):
             raise InputError(f"method: expected {name} to be a function, got {type(method).__name__}")
-    return method if isinstance(method, Method) else by_key(partial(_number_of, method), "a function of the user's")
+    own = method if isinstance(method, Method) else Method("a function of the user's", partial(_number_of, method))
+    return _ready(own)
+
+
+def targeted(table: Any, asked: Any) -> Any:
+    """The score table with the column of the method ``asked.method`` for ``asked.target``.
+
+    Raises:
+        InputError: an image cannot be read or has changed, or ``srfast.influence`` would raise it.
+        RunError: the method is influence and PyTorch is not installed.
+    """
+    add = METHODS[asked.method].target
+    assert add is not None
+    return _function(add)(table, asked)
+
+
+def _function(of: Callable[..., Any] | str) -> Callable[..., Any]:
+    """A function of a descriptor."""
+    if not isinstance(of, str):
+        return of
+    module, _, name = of.partition(":")
+    return getattr(import_module(f"srfast.coreset.{module}"), name)
+
+
+def _ready(method: Method) -> Ready:
+    from srfast.coreset.methods.sorting import by_key, column
+
+    named = isinstance(method.key, str) and ":" not in method.key
+    key = partial(column, str(method.key)) if named else _function(method.key)
+    return Ready(method.source, key, _function(method.ordering or partial(by_key, key)), method.counts)
 
 
 def _number_of(function: Any, table: Any) -> np.ndarray:
     """The numbers that a function returns for the rows of a table, one finite number for each."""
+    import numpy as np
+
     name = getattr(function, "__name__", "method")
     values = np.asarray(function(table.whole()))
     if values.shape != (len(table),) or values.dtype.kind not in "fiub":

@@ -62,21 +62,20 @@ def similarity(
     return -np.maximum(nearest, 0)
 
 
-def targeted(table: ScoreTable, asked: SelectArguments) -> ScoreTable:
-    """The table with the column ``asked.method`` for ``asked.target``: "influence" or "similar".
-
-    Raises:
-        InputError: an image cannot be read or has changed, or ``srfast.influence`` would raise it.
-        RunError: the method is influence and PyTorch is not installed.
-    """
+def similar(table: ScoreTable, asked: SelectArguments) -> ScoreTable:
+    """The table with the column similar for ``asked.target``."""
     assert asked.target is not None
-    if asked.method == "influence":
-        from srfast.coreset.influence import influence
-
-        return influence(table, asked.target, root=asked.root, seed=asked.seed)
     rng = np.random.default_rng(asked.seed)
     found = similarity(table, np.arange(len(table)), asked.target, asked.root, rng)
     return ScoreTable(table.table.append_column("similar", pa.array(found.astype(np.float32))), table.meta)
+
+
+def influential(table: ScoreTable, asked: SelectArguments) -> ScoreTable:
+    """The table with the column influence for ``asked.target``."""
+    from srfast.coreset.influence import influence
+
+    assert asked.target is not None
+    return influence(table, asked.target, root=asked.root, seed=asked.seed)
 
 
 def _target(table: Rows, target: Any, rng: np.random.Generator) -> np.ndarray:

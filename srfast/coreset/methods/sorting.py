@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.methods.base import Method, Pool, SortKey
+from srfast.coreset.methods.base import Pool, SortKey
 from srfast.errors import InputError
 from srfast.scoring.rows import Rows, at, numbers
 
@@ -81,13 +79,6 @@ def _sorted_keys(values: np.ndarray, order: str) -> np.ndarray:
     return keys.view(np.uint32)[: len(values)]
 
 
-def _sorted(key: SortKey, pool: Pool) -> np.ndarray:
+def by_key(key: SortKey, pool: Pool) -> np.ndarray:
+    """The order of a method that sorts."""
     return descending(pool.of(key(pool.table)), pool.order)
-
-
-def by_key(key: SortKey, source: str) -> Method:
-    return Method(source, key, partial(_sorted, key))
-
-
-def by_column(name: str, source: str) -> Method:
-    return by_key(partial(column, name), source)

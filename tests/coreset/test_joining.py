@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from srfast.coreset.joining import COMPUTED, join_columns
 from srfast.coreset.selection import select
 from srfast.coreset.settings import METHODS, SCORES, TARGETED
 from srfast.errors import InputError
-from srfast.scoring.joining import COMPUTED, join_columns
 from srfast.scoring.table import ScoreTable
 
 MakeTable = Callable[..., ScoreTable]

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 
+from srfast.coreset.settings import COMPUTED
 from srfast.data.files import check_input
 from srfast.data.parquet import check_names, opened, reason
 from srfast.data.shrink import COLUMN
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     import polars
 
 KEYS = ("image", "x", "y")
-COMPUTED = ("reducible", "relative", "random", "stratified", "hdc", "diverse")
-"""Methods of ``srfast.select`` that would not read a column of their name."""
 _NAMED: dict[str, Callable[[str], str]] = {
     "path": lambda name: str(PurePosixPath(name.replace("\\", "/"))),
     "file name": lambda name: PurePosixPath(name.replace("\\", "/")).name,
