@@ -89,7 +89,7 @@ class Settings:
                 object.__setattr__(self, f.name, f.metadata["kind"].check(f.name, value))
         for f in dataclasses.fields(self):
             needed = f.metadata.get("needs")
-            if needed and getattr(self, f.name) != f.default and getattr(self, needed) is None:
+            if needed and getattr(self, f.name) != f.default and getattr(self, needed) in (None, ()):
                 raise InputError(f"{f.name}: expected `{needed}` with it")
         self.validate()
 

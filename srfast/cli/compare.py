@@ -13,9 +13,16 @@ from srfast.cli.options import emit, in_options, json_option, result
 @click.command("compare", short_help="Compare evaluations, with intervals.")
 @click.argument("evaluations", nargs=-1, required=True)
 @click.option(
-    "--metric", default="psnr", show_default=True, help="Metric to compare: psnr, ssim or a column of the files."
+    "--metric",
+    default="psnr",
+    show_default=True,
+    help="Metric to compare: psnr, ssim, a perceptual measure or a column of the files.",
 )
-@click.option("--lower-is-better", is_flag=True, help="Take lower values as better, as for LPIPS.")
+@click.option(
+    "--lower-is-better",
+    is_flag=True,
+    help="Take lower values as better. Of lpips, lpips-vgg and dists they always are.",
+)
 @click.option("--dataset", metavar="NAME", help="Test set to compare on, such as BSD100.  [default: all together]")
 @click.option(
     "--scale", type=click.IntRange(1, 4), help="Scale to compare at, where evaluations of several scales are given."

@@ -21,7 +21,7 @@ from srfast.evaluation.settings import EvaluateSettings
     help="JSON file to write the result to; with -, only the JSON is printed, on stdout.",
 )
 def command(model: str, data: tuple[str, ...], json_file: str | None, **options: Any) -> None:
-    """Measure PSNR and SSIM of MODEL on Y.
+    """Measure PSNR and SSIM of MODEL on Y, and perceptual measures if asked.
 
     MODEL is bicubic, srcnn, a file of weights (docs/models.md lists which), the folder of a training, or FILE.py:NAME.
     """
@@ -63,8 +63,11 @@ def _print(result) -> None:  # type: ignore[no-untyped-def]
     table.add_column("image", overflow="fold")
     table.add_column("PSNR (dB)", justify="right")
     table.add_column("SSIM", justify="right")
+    for name in result.measures:
+        table.add_column(name, justify="right")
     for i in result.images:
-        table.add_row(*row_of([i.image, f"{i.psnr:.2f}", f"{i.ssim:.4f}"]))
+        table.add_row(*row_of([i.image, f"{i.psnr:.2f}", *(f"{v:.4f}" for v in (i.ssim, *i.measures.values()))]))
     table.add_section()
-    table.add_row("mean", f"{result.psnr:.2f}", f"{result.ssim:.4f}")
+    means = (result.ssim, *(about["mean"] for about in result.measures.values()))
+    table.add_row("mean", f"{result.psnr:.2f}", *(f"{v:.4f}" for v in means))
     Console().print(table)

@@ -14,6 +14,7 @@ import numpy as np
 from srfast.errors import InputError, RunError
 from srfast.evaluation.entries import Entry, EvaluationSource, read
 from srfast.evaluation.metrics import Protocol
+from srfast.evaluation.settings import MEASURES
 from srfast.settings import did_you_mean
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ def compare(
             ``seed`` and ``dataset``, if there are several), a study's results.parquet or its folder (its arms are then
             compared one by one), the result of ``srfast.evaluate``, values by image, or a list of these, one for each
             seed. The place in the list is the seed, if there is no column.
-        metric: "psnr", "ssim", or a column of the CSV files, in upper or lower case.
-        lower_is_better: Whether lower values are better, as for LPIPS.
+        metric: "psnr", "ssim", a perceptual measure of ``srfast.evaluate``, or a column of the CSV files, in any case.
+        lower_is_better: Whether lower values are better; of lpips, lpips-vgg and dists they always are.
         dataset: Test set whose images are compared, if the evaluations name some. None takes all together.
         scale: Scale of the evaluations that are compared, if they have several.
         protocol: Protocol of those that are compared, "classic" or "rgb", if they have both, as a study of Y and RGB
@@ -159,6 +160,7 @@ def compare(
         from srfast.evaluation.inference import LEVEL
     except ImportError:
         raise RunError("compare needs scipy, which is not installed: pip install 'srfast[study]'") from None
+    lower_is_better = lower_is_better or metric.strip().lower() in MEASURES
     found = _of_dataset(_entries(runs, metric, {"scale": scale, "protocol": protocol}), dataset)
     images, left_out = _common(found)
     values = {n: {s: np.array([e.values[s, i] for i in images]) for s in e.seeds} for n, e in found.items()}
@@ -210,7 +212,7 @@ def _entries(
     found: dict[str, Entry] = {}
     met: list[Entry] = []
     had: dict[str, set[Any]] = {k: set() for k, value in asked.items() if value is not None}
-    alike = (*asked, *(("ssim_window",) if metric.lower() == "ssim" else ()))
+    alike = (*asked, *(("ssim_window",) if metric.lower() == "ssim" else ()), "measure")
     for name, sources in runs.items():
         one = isinstance(sources, (str, os.PathLike, Mapping)) or not isinstance(sources, Iterable)
         several: list[Any] = [sources] if one else list(sources)  # type: ignore[arg-type]
@@ -247,7 +249,7 @@ def _check_alike(a: Entry, b: Entry, names: Sequence[str]) -> None:
     differ = [k for k in names if k in a.measured and k in b.measured and a.measured[k] != b.measured[k]]
     if differ:
         had, got = (", ".join(f"{k} {e.measured[k]}" for k in differ) for e in (a, b))
-        pick = [k for k in differ if k != "ssim_window"]
+        pick = [k for k in differ if k in ("scale", "protocol")]
         hint = f"; {' and '.join(f'`{k}`' for k in pick)} pick{'s' if len(pick) == 1 else ''} one" if pick else ""
         raise InputError(f"{b.source}: expected {had}, as {a.source} has, got {got}{hint}")
 

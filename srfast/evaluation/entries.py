@@ -36,7 +36,7 @@ class Entry:
     sets: dict[str, str] = field(default_factory=dict)
     """Test set of an image, if the source names one."""
     measured: dict[str, Any] = field(default_factory=dict)
-    """``scale``, ``protocol`` and ``ssim_window``, those that are known."""
+    """``scale``, ``protocol``, ``ssim_window`` and, of a perceptual measure, ``measure``: those that are known."""
 
     def add(self, seed: str, dataset: str, image: str, value: float) -> None:
         """Adds a value.
@@ -108,7 +108,7 @@ def read(source: EvaluationSource, name: str, metric: str, seed: str) -> dict[st
         hint = "; evaluate it first: srfast eval RUN --data IMAGES --json FILE" if path.is_dir() else ""
         raise InputError(f"{source}: {reason}{hint}") from None
     entry = Entry(str(source))
-    rows, columns = _json(entry, text) if text.lstrip().startswith(("{", "[")) else _csv(entry.source, text)
+    rows, columns = _json(entry, text, metric) if text.lstrip().startswith(("{", "[")) else _csv(entry.source, text)
     of = {column.strip().lower(): column for column in reversed(columns)}
     if "image" not in of:
         found = ", ".join(map(repr, columns)) or "none"
@@ -123,7 +123,7 @@ def _of_object(evaluation: Any, name: str, metric: str, seed: str) -> Entry:
         raise InputError(f"{name}: expected a file, an Evaluation or values by image, got {type(evaluation).__name__}")
     entry, found = Entry(name), evaluation.to_dict()
     rows = found["images"]
-    entry.measured = {k: found[k] for k, kind in _MEASURED.items() if isinstance(found.get(k), kind)}
+    entry.measured = _measured(found, metric)
     _add_rows(entry, rows, list(rows[0]) if rows else ["image", "psnr"], metric, seed)
     return entry
 
@@ -185,7 +185,7 @@ def _csv(source: str, text: str) -> tuple[list[dict[str, Any]], Sequence[str]]:
     return rows, columns
 
 
-def _json(entry: Entry, text: str) -> tuple[list[dict[str, Any]], Sequence[str]]:
+def _json(entry: Entry, text: str, metric: str) -> tuple[list[dict[str, Any]], Sequence[str]]:
     """The rows of a file of ``srfast eval --json`` and their columns; the entry learns how they were measured."""
     try:
         found = json.loads(text)
@@ -197,10 +197,21 @@ def _json(entry: Entry, text: str) -> tuple[list[dict[str, Any]], Sequence[str]]
     for row in images:
         if not isinstance(row, dict):
             raise InputError(f"{entry.source}: expected images as objects with 'image' and a metric, got {row!r}")
-    entry.measured = {k: found[k] for k, kind in _MEASURED.items() if isinstance(found.get(k), kind)}
+    entry.measured = _measured(found, metric)
     if not images:
         _not_empty(entry)
     return images, list(dict.fromkeys(column for row in images for column in row))
+
+
+def _measured(found: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """How an evaluation was measured, as far as it says so."""
+    known = {k: found[k] for k, kind in _MEASURED.items() if isinstance(found.get(k), kind)}
+    measures = found.get("measures")
+    about = measures.get(metric.strip().lower()) if isinstance(measures, Mapping) else None
+    if isinstance(about, Mapping) and isinstance(weights := about.get("sha256"), Mapping):
+        files = ", ".join(f"{name} {str(value)[:12]}" for name, value in weights.items())
+        known["measure"] = f"{about.get('variant')} ({about.get('range')}, {about.get('crop')}; {files})"
+    return known
 
 
 def _study(path: Path, metric: str) -> dict[str, Entry]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ from srfast.ops.device import resolve_device
 from srfast.ops.functional import imresize
 from srfast.settings import ONE, check_same_size, documented, positional
 
+if TYPE_CHECKING:
+    from srfast.evaluation.perceptual import Measure
+
 Model: TypeAlias = "Buildable | str | os.PathLike[str]"
 Paths: TypeAlias = "str | Path | Iterable[str | Path]"
 _CLASSIC_RANGE = (16.0, 235.0)
@@ -38,11 +41,12 @@ _CLASSIC_RANGE = (16.0, 235.0)
 
 @dataclass(frozen=True)
 class ImageScore:
-    """The scores of one image: its path relative to the folder, PSNR in dB and SSIM."""
+    """The scores of one image: its path relative to the folder, PSNR in dB, SSIM, and perceptual measures by name."""
 
     image: str
     psnr: float
     ssim: float
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,6 +60,8 @@ class Evaluation:
     images: list[ImageScore]
     degradation: dict[str, Any] | None = None
     """The degradation that made the LR images, with its seed; None: none was asked for."""
+    measures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Perceptual measures by name: variant, range, crop, hashes of the weights, and the mean over the images."""
 
     @property
     def psnr(self) -> float:
@@ -73,10 +79,11 @@ class Evaluation:
 
     def __str__(self) -> str:
         width = max(map(len, ["mean", *(i.image for i in self.images)]))
-        rows = [(i.image, i.psnr, i.ssim) for i in self.images]
-        rows.append(("mean", self.psnr, self.ssim))
-        lines = [f"{name:<{width}}  {psnr:8.2f}  {ssim:.4f}" for name, psnr, ssim in rows]
-        return "\n".join([f"{self.model} x{self.scale}, {self.protocol} protocol: PSNR (dB), SSIM", *lines])
+        rows = [(i.image, i.psnr, [i.ssim, *i.measures.values()]) for i in self.images]
+        rows.append(("mean", self.psnr, [self.ssim, *(m["mean"] for m in self.measures.values())]))
+        lines = [f"{name:<{width}}  {psnr:8.2f}  " + "  ".join(f"{v:.4f}" for v in more) for name, psnr, more in rows]
+        names = ", ".join(["PSNR (dB)", "SSIM", *self.measures])
+        return "\n".join([f"{self.model} x{self.scale}, {self.protocol} protocol: {names}", *lines])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; an infinite PSNR is None."""
@@ -84,9 +91,10 @@ class Evaluation:
         def finite(x: float) -> float | None:
             return x if np.isfinite(x) else None
 
-        rows = [{"image": i.image, "psnr": finite(i.psnr), "ssim": i.ssim} for i in self.images]
+        rows = [{"image": i.image, "psnr": finite(i.psnr), "ssim": i.ssim, **i.measures} for i in self.images]
         head = {"model": self.model, "protocol": self.protocol, "scale": self.scale, "ssim_window": self.window}
         head |= {"degradation": self.degradation} if self.degradation else {}
+        head |= {"measures": self.measures} if self.measures else {}
         return {**head, "psnr": finite(self.psnr), "ssim": self.ssim, "images": rows}
 
 
@@ -123,12 +131,13 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
     name, network, scale = _open(model, s.scale, resolve_device(s.device))
     check_same_size(scale, s.lr_images is not None or s.degradation is not None, "`lr_images` or `degradation`")
     protocol = s.protocol or protocol_of("y" if network is None else network.color)
+    opened = _measures(s, protocol)
     files = find_images(data)
     draws = None if s.degradation is None else Draws(Degradation.read(s.degradation), s.seed)
     pairs = {}
     if s.lr_images is not None:
-        opened = LowRes.open(s.lr_images, s.lr_template)
-        low = dataclasses.replace(opened, endings=s.lr_template == ONE)
+        low = LowRes.open(s.lr_images, s.lr_template)
+        low = dataclasses.replace(low, endings=s.lr_template == ONE)
         pairs = {file.name: low.find(file.name) for file in files}
         check_apart(pairs.items())
     scores = []
@@ -148,10 +157,26 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
             try:
                 psnr = metrics.psnr(sr, hr, shave=scale, protocol=protocol)
                 ssim = metrics.ssim(sr, hr, shave=scale, protocol=protocol, window=s.window)
+                values = {measure.name: measure(sr, hr, scale) for measure in opened}
             except InputError as error:
                 raise InputError(f"{file.path}: {error}") from None
-            scores.append(ImageScore(file.name, psnr, ssim))
-    return Evaluation(name, protocol, scale, s.window, scores, None if draws is None else draws.settings())
+            scores.append(ImageScore(file.name, psnr, ssim, values))
+    crop = f"{scale} pixels at each side are left out"
+    about = {
+        m.name: {**m.about, "crop": crop, "mean": float(np.mean([i.measures[m.name] for i in scores]))} for m in opened
+    }
+    return Evaluation(name, protocol, scale, s.window, scores, None if draws is None else draws.settings(), about)
+
+
+def _measures(s: EvaluateSettings, protocol: Protocol) -> list[Measure]:
+    """The perceptual measures, opened."""
+    if not s.measures:
+        return []
+    if protocol != "rgb":
+        raise InputError(f"measures: expected `protocol` rgb with them, which has colours, got {protocol}")
+    from srfast.evaluation.perceptual import Measure
+
+    return [Measure(name, s.trunks, resolve_device(s.device)) for name in s.measures]
 
 
 def _degraded(draws: Draws, hr: np.ndarray, scale: int, pixels: str) -> np.ndarray:

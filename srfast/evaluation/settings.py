@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from srfast.degradation.settings import LARGEST_SEED, degradation
 from srfast.errors import InputError
@@ -13,6 +13,20 @@ from srfast.settings import PAIR_SCALE, Kind, PathLike, Settings, lr_template, o
 
 if TYPE_CHECKING:
     import numpy as np
+
+MEASURES = {
+    "lpips": "LPIPS 0.1, AlexNet",
+    "lpips-vgg": "LPIPS 0.1, VGG16",
+    "dists": "DISTS, VGG16, at the image's size",
+}
+"""The perceptual measures, of all of which lower values are better."""
+
+
+def _measures(value: Any) -> tuple[str, ...]:
+    names = tuple(value.split(",") if isinstance(value, str) else value)
+    if len(set(names)) < len(names) or not set(names) <= set(MEASURES):
+        raise ValueError
+    return names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +70,21 @@ class EvaluateSettings(Settings):
         one_of("wang", "skimage"),
         flag="--ssim",
     )  # fmt: skip
+    measures: Sequence[str] = setting(
+        (),
+        "Perceptual measures by the protocol rgb: lpips (AlexNet), lpips-vgg and dists (docs/training.md). "
+        "Lower is better. The border that PSNR leaves out is left out.",
+        Kind("some of " + ", ".join(MEASURES) + ", each once, with commas between", _measures, choices=tuple(MEASURES)),
+        metavar="NAME,...",
+    )
+    trunks: PathLike | None = setting(
+        None,
+        "Folder of torchvision's alexnet-*.pth and vgg16-*.pth, the networks below `measures`, or one such file.",
+        path(),
+        metavar="PATH",
+        shown="PyTorch's cache; nothing is downloaded",
+        needs="measures",
+    )
     device: Device = device("evaluates")
     inspect: Callable[[str, np.ndarray, np.ndarray], None] | None = setting(
         None,
