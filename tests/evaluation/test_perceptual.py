@@ -140,7 +140,7 @@ def test_heads_of_torchmetrics_are_the_authors(name: str, package: str) -> None:
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         pytest.skip(f"{package} is not installed")
-    ours = torch.load(perceptual._heads_folder() / perceptual.HEADS[name])
+    ours = torch.load(perceptual._heads_folder() / perceptual.HEADS[name], map_location="cpu")
     folder = Path(found.submodule_search_locations[0])
     theirs = torch.load(folder / ("weights/v0.1/alex.pth" if name == "lpips" else "weights.pt"), map_location="cpu")
     assert ours.keys() == theirs.keys()
