@@ -58,7 +58,7 @@ class Spoilt:
                 if what.startswith(self.only or ("",)):
                     cells = (both(*rows(name, t.column)[what][:2]) for name in self.names)
                     lines.append([f"`{t.column}`", what, *cells, f"{values[2]:.0%}"])
-        return markdown(["column", "spoilt by", *map(words, self.names), "left out"], lines)
+        return markdown(["column", "degraded by", *map(words, self.names), "left out"], lines)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Missed:
             for what, found in rows(folder, column, begins).items():
                 if any(a is not None and f < a for f, a in zip(found[:2], asked, strict=True)):
                     lines.append([f"`{column}`", what, folder, both(*asked), both(*found[:2])])
-        return markdown(["column", "spoilt by", "on", "asked, patch / image", "found"], lines)
+        return markdown(["column", "degraded by", "on", "asked, patch / image", "found"], lines)
 
 
 @dataclass(frozen=True)

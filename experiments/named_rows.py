@@ -1,4 +1,4 @@
-"""The tables of studies whose claims were named before their trainings, but for those of dirty pools."""
+"""The tables of studies whose claims were pre-registered, but for those of dirty pools."""
 
 from __future__ import annotations
 

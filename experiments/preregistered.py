@@ -232,7 +232,7 @@ class PreviousRun:
         self._rows, self._strata, self._log = (_by_cell(t) for t in (found.table, found.strata, found.log))
 
     def in_time(self, rounds: int) -> list[dict[str, Any]]:
-        """The claims that were named before their trainings. Of a run whose number of seeds followed from its results,
+        """The pre-registered claims. Of a run whose number of seeds followed from its results,
         or that took claims out, none were, unless the new run pays for the same looks."""
         if self._meta.get("rounds", 0) not in (0, rounds) or self._meta.get("withdrawn_claims"):
             return []

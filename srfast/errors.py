@@ -3,7 +3,25 @@
 from __future__ import annotations
 
 
-class InputError(ValueError):
+class _ForUsers(Exception):
+    """An error in one line, and in ``hint`` what the user can do about it, which ``str()`` appends to the line."""
+
+    hint: str | None
+
+    def __init__(self, message: object = "", *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint or None
+
+    @property
+    def message(self) -> str:
+        """The line without the hint."""
+        return str(self.args[0]) if self.args else ""
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class InputError(_ForUsers, ValueError):
     """Wrong usage or input. The message names the argument or file, what was expected and what came. Exit code 2."""
 
 
@@ -11,5 +29,5 @@ class ArgumentError(InputError, TypeError):
     """An unknown argument; it is a TypeError of Python as well."""
 
 
-class RunError(RuntimeError):
+class RunError(_ForUsers, RuntimeError):
     """A job that could not be finished: a missing dependency, a full disk, an unusable backend. Exit code 1."""

@@ -52,8 +52,8 @@ class Kind:
             return self.convert(value)
         except (TypeError, ValueError):
             found = did_you_mean(value, self.choices, 0.7)
-            near = f"; did you mean {found}?" if found and found != value else self.hint and f"; {self.hint}"
-            raise InputError(f"{name}: expected {self.expected}, got {value!r}{near}") from None
+            hint = f"did you mean {found}?" if found and found != value else self.hint
+            raise InputError(f"{name}: expected {self.expected}, got {value!r}", hint=hint) from None
 
 
 def setting(default: Any, help: str, kind: Kind, **about: Any) -> Any:
@@ -128,7 +128,7 @@ def named(options: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
     for name in options:
         if name not in known:
             near = did_you_mean(name, known)
-            raise ArgumentError(f"{name}: no such argument" + (f"; did you mean {near}?" if near else ""))
+            raise ArgumentError(f"{name}: no such argument", hint=f"did you mean {near}?" if near else None)
     return dict(options)
 
 

@@ -58,22 +58,20 @@ SECTIONS = {
 RESUME = "the same command with --resume goes on from there"
 GO_ON = {"study": "the same command goes on from there"}
 """How to continue after an interrupt, for commands that continue without --resume."""
-_TO_DO = "|".join(
-    (
-        "[Dd]id you mean", "choose", "expected one of", "export again", "give", "install", "leave", "lower", "make",
-        "name", "pass", "pip", "rename", "resume", "run", "say", "see", "take", "the same command", "train", "use",
-    )
-)  # fmt: skip
-_HINT = re.compile(
-    rf"(?P<error>.+?)(?:[;:.] (?P<one>(?:{_TO_DO})\b[^;]*)| \((?P<two>(?:{_TO_DO}|`?--[a-z-]+)\b[^()]*)\))"
-)
-"""Splits messages that end with what to do."""
 PRINT_JSON = frozenset(COMMANDS) - {"eval", "demo", "completion"}
 """Commands whose --json prints an object on stdout."""
 _json: dict[str, Any] = {"wanted": False, "command": ""}
 COMPLETE = "_SRFAST_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 MODULES = {"eval": "evaluate", "onnx": "export_onnx"}
+
+
+class UsageError(click.UsageError):
+    """Wrong usage with a hint of its own."""
+
+    def __init__(self, message: str, ctx: click.Context, hint: str) -> None:
+        super().__init__(message, ctx)
+        self.hint = hint
 
 
 class LazyGroup(click.Group):
@@ -89,7 +87,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS and not name.startswith("-"):
             near = did_you_mean(name, COMMANDS)
             hint = f"did you mean {near}?" if near else f"expected one of {', '.join(COMMANDS)}"
-            ctx.fail(f"No such command {name!r}; {hint}")
+            raise UsageError(f"No such command {name!r}", ctx, hint)
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -180,10 +178,14 @@ def _as_options(ctx: click.Context) -> Iterator[None]:
         commands = [command, *getattr(command, "commands", {}).values()]
         options = [p for c in commands for p in getattr(c, "params", ()) if p.opts[-1].startswith("--")]
         flags: dict[str, str] = {str(p.name): p.opts[-1] for p in options}
-        text = re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[1]), str(error))
-        name, colon, rest = text.partition(": ")
-        error.args = (flags.get(name, name) + colon + rest,)
+        name, colon, rest = error.message.partition(": ")
+        error.args = (_with_flags(flags.get(name, name) + colon + rest, flags),)
+        error.hint = error.hint and _with_flags(error.hint, flags)
         raise
+
+
+def _with_flags(text: str, flags: dict[str, str]) -> str:
+    return re.sub(r"`(\w+)`", lambda name: flags.get(name[1], name[1]), text)
 
 
 def _max_pixels(argv: list[str]) -> list[str]:
@@ -217,24 +219,17 @@ def _interrupted(argv: list[str], debug: bool) -> None:
     name = next((a for a in argv if a in COMMANDS), "")
     command = getattr(sys.modules.get(f"srfast.cli.{MODULES.get(name, name)}"), "command", None)
     if name in GO_ON or any(p.name == "resume" for p in getattr(command, "params", ())):
-        _exit(interrupts.CODE, f"interrupted; what is finished is kept: {GO_ON.get(name, RESUME)}")
+        _exit(interrupts.CODE, "interrupted; what is finished is kept", GO_ON.get(name, RESUME))
     _exit(interrupts.CODE, "interrupted; no output is half-written")
 
 
 def _fail(error: Exception) -> None:
-    if isinstance(error, click.NoSuchOption):
-        # click proposes whatever shares a letter or two.
-        near = did_you_mean(error.option_name, error.possibilities or (), 0.75)
-        error = click.NoSuchOption(error.option_name, error.message, [near] if near else [], error.ctx)
     if isinstance(error, click.UsageError):
-        where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
-        _exit(2, error.format_message().replace("\n", " ") + (_nearest(error) or where))
+        _exit(2, *_of_usage(error))
     if isinstance(error, click.ClickException):
         _exit(error.exit_code, error.format_message())
-    if isinstance(error, InputError):
-        _exit(2, str(error))
-    if isinstance(error, RunError):
-        _exit(1, str(error))
+    if isinstance(error, (InputError, RunError)):
+        _exit(2 if isinstance(error, InputError) else 1, error.message, error.hint)
     # What the loader and threads say where they find no room, as under ``ulimit -v``.
     if isinstance(error, MemoryError) or re.search("failed to map segment|can't start new thread", str(error)):
         _exit(1, "not enough memory")
@@ -246,34 +241,42 @@ def _fail(error: Exception) -> None:
         )
     if isinstance(error, OSError):
         _exit(1, error.strerror or str(error))
-    _exit(1, f"{type(error).__name__}: {error} (run with --debug for the traceback)")
+    _exit(1, f"{type(error).__name__}: {error}", "run with --debug for the traceback")
 
 
-def _nearest(error: click.UsageError) -> str:
-    """The choice that is nearest to a wrong word."""
+def _of_usage(error: click.UsageError) -> tuple[str, str | None]:
+    """The message of an error of click, and its hint: the nearest to a wrong word, or the command's help."""
+    if isinstance(error, click.NoSuchOption):
+        # click proposes whatever shares a letter or two.
+        near = did_you_mean(error.option_name, error.possibilities or (), 0.75)
+        message = click.NoSuchOption(error.option_name, None, None, error.ctx).format_message()
+        return message, f"did you mean {near}?" if near else _see(error)
     kind = error.param.type if isinstance(error, click.BadParameter) and error.param else None
     given = re.match(r"'(.*)' is not one of", error.message)
     near = did_you_mean(given[1], kind.choices) if isinstance(kind, click.Choice) and given else None
-    hint = getattr(kind, "hint", "") if given else ""
-    return f"; did you mean {near}?" if near else f"; {hint}" if hint else ""
+    own = getattr(error if isinstance(error, UsageError) else kind if given else None, "hint", None)
+    return error.format_message(), f"did you mean {near}?" if near else own or _see(error)
 
 
-def _exit(code: int, message: Any) -> None:
-    """Prints the error as one line on stderr, with its hint on a second line in a terminal, and exits.
+def _see(error: click.UsageError) -> str | None:
+    return f"see `{error.ctx.command_path} --help`" if error.ctx else None
 
-    With --json, the error is one object on stdout too.
+
+def _exit(code: int, message: str, hint: str | None = None) -> None:
+    """Prints the error on stderr, its hint on a line of its own in a terminal and after it elsewhere, and exits.
+
+    With --json, error and hint are one object on stdout too.
     """
-    text = shown(re.sub(r"\s*\n\s*", " ", str(message).strip()))  # other spaces may be those of a file's name
-    error, hint = parted(text) if sys.stderr.isatty() else (text, None)
-    click.echo(f"srfast: error: {error}", err=True)
+    error, way = _one_line(message), _one_line(hint or "")
+    line = f"{error.removesuffix('.')}; {way}" if way else error
+    terminal = sys.stderr.isatty()
+    click.echo(f"srfast: error: {error if terminal else line}", err=True)
     if _json["wanted"] and _json["command"] in PRINT_JSON:
-        click.echo(json.dumps({"error": text, "code": code}))
-    if hint is not None:
-        click.echo(f"{click.style('hint', fg='cyan', bold=True)}: {hint}", err=True)
+        click.echo(json.dumps({"error": line, **({"hint": way} if way else {}), "code": code}))
+    if way and terminal:
+        click.echo(f"{click.style('hint', fg='cyan', bold=True)}: {way}", err=True)
     sys.exit(code)
 
 
-def parted(message: str) -> tuple[str, str | None]:
-    """A message, and the hint at its end, which follows a semicolon or a colon or stands in parentheses."""
-    found = _HINT.fullmatch(message)
-    return (found["error"], found["one"] or found["two"]) if found else (message, None)
+def _one_line(text: str) -> str:
+    return shown(re.sub(r"\s*\n\s*", " ", text.strip()))  # other spaces may be those of a file's name

@@ -24,7 +24,9 @@ def command() -> None:
 @command.command("import", short_help="Read the degradation of a trainer's configuration.")
 @click.argument("configuration", type=_FILE)
 @click.option("-o", "--output", required=True, type=_FILE, help="TOML file to write.")
-@click.option("--trainer", type=click.Choice(_TRAINERS), help="Whose configuration it is.  [default: told by its keys]")
+@click.option(
+    "--trainer", type=click.Choice(_TRAINERS), help="Whose configuration it is.  [default: recognised by its keys]"
+)
 @json_option()
 def import_(configuration: str, output: str, trainer: str | None, as_json: bool) -> None:
     """Write the degradation of CONFIGURATION (BasicSR, Real-ESRGAN or traiNNer-redux: .yml; neosr: .toml) as a file.

@@ -41,7 +41,9 @@ def write_photographs(folder: Path) -> Path:
     try:
         from skimage import data
     except ImportError:
-        raise RunError("srfast demo needs scikit-image, which is not installed: pip install 'srfast[demo]'") from None
+        raise RunError(
+            "srfast demo needs scikit-image, which is not installed", hint="pip install 'srfast[demo]'"
+        ) from None
     from PIL import Image
 
     from srfast.data.files import output_file

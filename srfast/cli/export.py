@@ -27,8 +27,8 @@ def command(coreset: str, output: str, everything: bool, as_json: bool, **option
 
     if not everything and options["to"] != "list" and kind_of(coreset) == "score table":
         raise InputError(
-            f"{coreset}: expected a core-set, got a score table, of which every patch would be written; select from it "
-            "first, or pass --all"
+            f"{coreset}: expected a core-set, got a score table, of which every patch would be written",
+            hint="select from it first, or pass --all",
         )
     existing = options.get("existing")
     done = export(coreset, output, progress=not quiet(), **{k: v for k, v in options.items() if v is not None})

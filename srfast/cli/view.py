@@ -56,7 +56,7 @@ def command(
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("srfast"):
             raise
-        raise RunError(f"view needs {error.name}, which is not installed: pip install 'srfast[view]'") from None
+        raise RunError(f"view needs {error.name}, which is not installed", hint="pip install 'srfast[view]'") from None
     table = one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards)
     chosen = None if coreset is None else CoreSet.read(coreset)
     view = View(table, chosen, [str(path) for path in scores], root, scorer)

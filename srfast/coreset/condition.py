@@ -80,7 +80,7 @@ def passing(table: Rows, condition: str, seconds: float | None = None) -> np.nda
             raise InputError(f"where: {condition!r} was given up after {seconds:g} seconds") from None
         except duckdb.Error as error:
             reason = str(error).strip().splitlines()[0].rstrip(".!")
-            raise InputError(f"where: {reason}; the columns are {', '.join(names)}") from None
+            raise InputError(f"where: {reason}", hint=f"the columns are {', '.join(names)}") from None
         finally:
             connection.close()
     return np.flatnonzero(found)

@@ -65,8 +65,8 @@ def counted(asked: Selection, n: int, left: int, dropped: int) -> int:
     if keep <= min(1 - asked.drop_hardest, high - low) + 1e-12:
         return left  # fractions that fit, of which both were rounded up
     raise InputError(
-        f"keep: {keep:g} of {n} patches is {count}, but {cuts} leaves {left}; "
-        f"expected at most keep={int(1000 * left / n) / 1000:g}"
+        f"keep: {keep:g} of {n} patches is {count}, but {cuts} leaves {left}",
+        hint=f"expected at most keep={int(1000 * left / n) / 1000:g}",
     )
 
 
@@ -83,14 +83,15 @@ def goal_of(asked: Selection, total: int, left: int, least: float) -> Fraction:
         InputError: a loss is negative, all are 0, or those that remain do not hold the share.
     """
     if least < 0:
-        raise InputError(f"keep_loss: expected losses of at least 0, got {least:g}; take keep in its place")
+        raise InputError(f"keep_loss: expected losses of at least 0, got {least:g}", hint="take keep in its place")
     if not total:
-        raise InputError("keep_loss: all losses are 0, so that no patch holds a share; take keep in its place")
+        raise InputError("keep_loss: all losses are 0, so that no patch holds a share", hint="take keep in its place")
     goal = Fraction(str(asked.keep_loss)) * total
     if left < goal:
         raise InputError(
             f"keep_loss: {asked.keep_loss:g} of the loss, but {_cuts(asked)} leaves patches that hold "
-            f"{left / total:.4g} of it; expected at most keep_loss={int(1000 * left / total) / 1000:g}"
+            f"{left / total:.4g} of it",
+            hint=f"expected at most keep_loss={int(1000 * left / total) / 1000:g}",
         )
     return goal
 
@@ -103,12 +104,12 @@ def shares(kept: int, n: int, held: int, total: int) -> dict[str, Any]:
 def short_of(
     asked: Selection, n: int, count: int, kept: int, apart: bool = False, held: float | None = None
 ) -> str | None:
-    """Why fewer patches were kept than asked for, or None.
+    """Why fewer patches were kept than requested, or None.
 
     Args:
         asked: The selection.
         n: Number of patches of which ``keep`` is a fraction.
-        count: Number of patches that were asked for.
+        count: Number of patches that were requested.
         kept: Number that were kept.
         apart: Whether each place is kept at one size only.
         held: With ``keep_loss``, the share of the loss that they hold, if it is smaller.
@@ -119,8 +120,8 @@ def short_of(
     limits += ["sizes=best"] if apart else []
     why = f"{' and '.join(limits)} allow{'s' if len(limits) == 1 else ''} no more"
     if held is not None:
-        return f"kept {kept} patches, which hold {held:.3g} of the loss, not the {asked.keep_loss:g} asked for: {why}"
-    return f"kept {kept} of the {count} patches asked for ({kept / n:.3g} of all): {why}"
+        return f"kept {kept} patches, which hold {held:.3g} of the loss, not the {asked.keep_loss:g} requested: {why}"
+    return f"kept {kept} of the {count} patches requested ({kept / n:.3g} of all): {why}"
 
 
 def _cuts(asked: Selection) -> str:

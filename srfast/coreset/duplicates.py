@@ -141,14 +141,14 @@ def find_duplicates(
     check_scored("scores", scores.meta)
     taken = [c for c in COLUMNS if c in scores.table.column_names]
     if taken:
-        raise InputError(f"scores: column {taken[0]!r} exists already; take the table without it")
+        raise InputError(f"scores: column {taken[0]!r} exists already", hint="take the table without it")
     if not len(scores):
         raise InputError("scores: expected at least one patch, got an empty table")
     tests = find_images(list(against)) if (against := list(against)) else []
     try:
         import faiss  # noqa: F401  (before the images are read)
     except ImportError:
-        raise RunError("dedup needs faiss, which is not installed: pip install 'srfast[select]'") from None
+        raise RunError("dedup needs faiss, which is not installed", hint="pip install 'srfast[select]'") from None
     images = ScoredImages.of(scores.meta, root)
     looks = _looks(scores, images)
     rows = np.flatnonzero(~looks.flat)

@@ -89,7 +89,7 @@ def influence(
     table = one_table(scores, allow_missing_shards=allow_missing_shards)
     check_scored("scores", table.meta)
     if COLUMN in table.columns:
-        raise InputError(f"scores: column {COLUMN!r} exists already; take the table without it")
+        raise InputError(f"scores: column {COLUMN!r} exists already", hint="take the table without it")
     if not len(table):
         raise InputError("scores: expected at least one patch, got an empty table")
     if table.meta.get("lr"):
@@ -103,7 +103,7 @@ def influence(
     try:
         import torch
     except ImportError:
-        raise RunError("influence needs PyTorch, which is not installed: pip install 'srfast[torch]'") from None
+        raise RunError("influence needs PyTorch, which is not installed", hint="pip install 'srfast[torch]'") from None
     from srfast.coreset.curvature import direction, flattened, probe_rows, unflattened
 
     how = TableSettings.of(table)

@@ -99,9 +99,11 @@ def join_columns(
     for column in added:
         if (known := ours.get(column.lower())) is not None:
             has = "one of that name" if known == column else f"{known!r}, which differs only in case"
-            raise InputError(f"{name}: column {column!r}: the score table has {has}; rename it")
+            raise InputError(f"{name}: column {column!r}: the score table has {has}", hint="rename it")
         if column in COMPUTED:
-            raise InputError(f"{name}: column {column!r}: a method of that name does not read a column; rename it")
+            raise InputError(
+                f"{name}: column {column!r}: a method of that name does not read a column", hint="rename it"
+            )
     if not added:
         raise InputError(f"{name}: expected columns beside {', '.join(keys.values())}, got none")
     strings = there.column(keys["image"])

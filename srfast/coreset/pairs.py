@@ -146,7 +146,7 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
 
 
 def scale_of(asked: int | None, meta: dict[str, Any]) -> int:
-    """The scale of the pairs of a table: the one asked for, or else that of the scores, or else 2.
+    """The scale of the pairs of a table: the one requested, or else that of the scores, or else 2.
 
     A scale other than that of the scores is allowed, with a warning, since patches are ranked for the scale at which
     they were scored.
@@ -202,7 +202,7 @@ def _check_apart(root: Path, images: list[str]) -> None:
         other = seen.setdefault(image.casefold(), image)
         with suppress(OSError):
             if other != image and os.path.samefile(root / other, root / image):
-                raise InputError(f"{root}: {other} and {image} are one file there; rename one of the two")
+                raise InputError(f"{root}: {other} and {image} are one file there", hint="rename one of the two")
 
 
 def read_pair(

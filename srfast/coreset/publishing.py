@@ -92,7 +92,7 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
     asked = ManifestArguments.of(options)
     name, table, meta = read_rows(cast(Any, coreset))
     if "rank" not in table.column_names:
-        raise InputError(f"{name}: expected a core-set, got a score table; make one with `srfast select`")
+        raise InputError(f"{name}: expected a core-set, got a score table", hint="make one with `srfast select`")
     images = ScoredImages.of(meta, asked.root, name)
     places, codes = coded(table["image"])
     patches = _Patches(table, fractions(table, meta, name), codes)
@@ -119,7 +119,7 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
                     raise InputError(result)
                 known = meta.get("images", {}).get(image, {}).get("sha256")
                 if known not in (None, result.sha256):
-                    raise InputError(f"{images.root / image}: has changed since it was scored; score it again")
+                    raise InputError(f"{images.root / image}: has changed since it was scored", hint="score it again")
                 found[image] = result
         sources, number = _sources(images.root, found, rejected, origin)
         rows = Rows(plain(about), sources, patches.rows(places, found, number))
@@ -157,7 +157,7 @@ def _parts(output: str | os.PathLike[str], inputs: Sequence[str | os.PathLike[st
     check_folder_name(output)
     final = Path(os.path.realpath(output))
     if final.exists() and not (final.is_dir() and not any(final.iterdir())):
-        raise InputError(f"{output}: exists; choose another output")
+        raise InputError(f"{output}: exists", hint="choose another output")
     with output_folder(final.with_name(final.name + PARTS), KIND, inputs, becomes=final) as parts:
         for name in (DOCUMENT, SOURCES, PATCHES, DRAWS):
             (parts / name).unlink(missing_ok=True)

@@ -58,10 +58,12 @@ class Rebuilt:
 class NotAllThere(InputError):
     """Raised if images are not there as a manifest has them."""
 
-    def __init__(self, rebuilt: Rebuilt, sources: int, hint: str) -> None:
+    def __init__(self, rebuilt: Rebuilt, sources: int, hint: str | None) -> None:
         counted = ", ".join(f"{n:,} {_WORDS[kind]}" for kind, n in rebuilt.counts().items())
         first, many = "; ".join(map(str, rebuilt.problems[:3])), len(rebuilt.problems)
-        super().__init__(f"{many:,} of {sources:,} images are not as the manifest has them ({counted}): {first}{hint}")
+        super().__init__(
+            f"{many:,} of {sources:,} images are not as the manifest has them ({counted}): {first}", hint=hint
+        )
         self.rebuilt = rebuilt
 
 
@@ -105,7 +107,7 @@ def rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) -> 
     kept = np.isin(source, np.array(sorted(good), np.int64))
     problems = tuple(search.problems[number] for number in sorted(search.problems))
     rebuilt = Rebuilt(None, rows.root, len(good), int(kept.sum()), problems)
-    hint = "" if asked.verify else "; `partial` goes on without them"
+    hint = None if asked.verify else "`partial` goes on without them"
     if problems and (asked.verify or not asked.partial):
         raise NotAllThere(rebuilt, len(search.wanted), hint)
     if not kept.any():

@@ -142,7 +142,7 @@ def check_clean(columns: list[str]) -> None:
         InputError: it has none.
     """
     if not known_defects(columns):
-        raise InputError("clean: the table has no columns of defects; `srfast score --defects` makes them")
+        raise InputError("clean: the table has no columns of defects", hint="`srfast score --defects` makes them")
 
 
 def about_rejected(asked: Selection, counts: dict[str, int], columns: list[str]) -> dict[str, Any]:

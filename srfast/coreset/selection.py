@@ -61,7 +61,7 @@ class CoreSet(Rows):
         """
         table, meta = read_parquet(path)
         if "rank" not in table.schema.names:
-            raise InputError(f"{path}: expected a core-set, got a score table; make one with `srfast select`")
+            raise InputError(f"{path}: expected a core-set, got a score table", hint="make one with `srfast select`")
         check_columns(path, table, CORESET_SCHEMA)
         check_selection(path, meta.get("selection"))
         check_paths(path, table)
@@ -164,7 +164,9 @@ def choose(table: Rows, asked: SelectArguments) -> tuple[np.ndarray, dict[str, A
     columns = numeric_columns(table.schema)
     how = find(asked.method, tuple(columns))
     if how.counts and asked.keep_loss is not None:
-        raise InputError(f"keep_loss: the order of method {asked.method!r} depends on how many are kept; take keep")
+        raise InputError(
+            f"keep_loss: the order of method {asked.method!r} depends on how many are kept", hint="take keep"
+        )
     loss = table.column("loss")
     rows = np.arange(len(table), dtype=np.int32 if len(table) < 1 << 31 else np.int64)
     if asked.where is not None:

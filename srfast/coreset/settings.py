@@ -277,15 +277,16 @@ class Selection(Settings):
                 raise InputError(
                     f"target: expected images to choose the patches for, got none with method {self.method}"
                 )
-            raise InputError(f"target: the table has a column {self.method!r} already; leave the target out, or take "
-                             "the table it was made from")  # fmt: skip
+            raise InputError(f"target: the table has a column {self.method!r} already",
+                             hint="leave the target out, or take the table it was made from")  # fmt: skip
         if self.method not in METHODS and self.method not in columns and not plugins.is_file(self.method):
             names = [*METHODS, *plugins.added(GROUP), *(c for c in columns if c not in METHODS)]
             if self.method not in names:
                 near = did_you_mean(self.method, names)
                 raise InputError(
-                    f"method: expected one of {', '.join(names)}, or a numeric column of the table, got {self.method!r}"
-                    + (f"; did you mean {near}?" if near else "")
+                    f"method: expected one of {', '.join(names)}, or a numeric column of the table, "
+                    f"got {self.method!r}",
+                    hint=f"did you mean {near}?" if near else None,
                 )
         return self
 

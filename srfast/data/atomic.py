@@ -48,7 +48,7 @@ def atomic_path(path: Path, aside: Path | None = None, *, judge: Callable[[], ob
     if not folder.is_dir():
         raise InputError(f"{path}: expected a file in an existing folder; {no_folder(folder)}")
     if final.is_symlink():
-        raise InputError(f"{path}: is a symbolic link that leads to itself; choose another output")
+        raise InputError(f"{path}: is a symbolic link that leads to itself", hint="choose another output")
     if final.exists() and not final.is_file():
         raise InputError(f"{path}: expected a file to write; a {thing(final)} is there")
     if not os.access(folder, os.W_OK | os.X_OK):

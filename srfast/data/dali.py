@@ -151,7 +151,7 @@ def _build(files: Sequence[ImageFile], batch: int, threads: int, device_id: int 
         fn: Any = import_module("nvidia.dali.fn")
         types: Any = import_module("nvidia.dali.types")
     except ImportError as error:
-        raise RunError(f"DALI cannot be loaded ({error}); pip install 'srfast[dali]' brings it") from error
+        raise RunError(f"DALI cannot be loaded ({error})", hint="pip install 'srfast[dali]' brings it") from error
 
     @dali.pipeline_def(batch_size=batch, num_threads=threads, device_id=device_id)
     def decode() -> Any:

@@ -66,10 +66,12 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
             raise InputError(f"{path}: expected a file to write; a {thing(final)} is there")
         found = kind_of(final)
         if found is None:
-            raise InputError(f"{path}: exists and was not written by srfast; choose another output")
+            raise InputError(f"{path}: exists and was not written by srfast", hint="choose another output")
         _check_not_input(path, final, inputs)
         if found != kind:
-            raise InputError(f"{path}: expected {a_kind(kind)} to replace, got {a_kind(found)}; choose another output")
+            raise InputError(
+                f"{path}: expected {a_kind(kind)} to replace, got {a_kind(found)}", hint="choose another output"
+            )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in {folder}")
     return final
@@ -100,7 +102,7 @@ def output_file(
 
     def judge() -> None:
         if (now := check_output(path, kind, inputs)) != final:
-            raise InputError(f"{path}: has become a link to {now}; choose another output")
+            raise InputError(f"{path}: has become a link to {now}", hint="choose another output")
 
     with atomic_path(Path(path), aside, judge=judge) as temporary:
         yield temporary
@@ -192,7 +194,7 @@ def check_replaceable(path: str | os.PathLike[str], final: Path) -> None:
     folder = final.is_dir()
     if _is_mounted(final):
         way = f"a folder in it, such as {os.path.join(path, 'out')}" if folder else "a file in a folder that is mounted"
-        raise InputError(f"{path}: is a mount point, which cannot be replaced; choose {way}")
+        raise InputError(f"{path}: is a mount point, which cannot be replaced", hint=f"choose {way}")
     if folder and not os.access(final, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in it")
 
@@ -209,13 +211,15 @@ def _is_mounted(path: Path) -> bool:
 
 def _check_link(path: str | os.PathLike[str], final: Path) -> None:
     if final.is_symlink():
-        raise InputError(f"{path}: is a symbolic link that leads to itself; choose another output")
+        raise InputError(f"{path}: is a symbolic link that leads to itself", hint="choose another output")
 
 
 def check_folder_name(path: str | os.PathLike[str]) -> None:
     """Raises InputError for a folder whose name is that of the unfinished work for another output, which takes it."""
     if Path(os.path.realpath(path)).name.endswith(PARTS):
-        raise InputError(f"{path}: a name that ends in {PARTS} is that of unfinished work; choose another output")
+        raise InputError(
+            f"{path}: a name that ends in {PARTS} is that of unfinished work", hint="choose another output"
+        )
 
 
 def check_input(path: str | os.PathLike[str], what: str) -> Path:
@@ -245,7 +249,7 @@ def _resolved(path: str | os.PathLike[str]) -> Path:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(f"{text!r}: the name is not valid UTF-8; choose another output") from None
+        raise InputError(f"{text!r}: the name is not valid UTF-8", hint="choose another output") from None
     if "\0" in text:
         raise InputError(f"{text!r}: not a file name")
     return Path(os.path.realpath(text))
@@ -258,17 +262,21 @@ def _check_not_input(path: str | os.PathLike[str], final: Path, inputs: Iterable
         except (OSError, ValueError):  # a name such as "srcnn", or a file that reading will report
             continue
         if same:
-            raise InputError(f"{path}: is an input of this run; choose another output")
+            raise InputError(f"{path}: is an input of this run", hint="choose another output")
 
 
 def _check_own(path: str | os.PathLike[str], folder: Path, kind: str) -> None:
     """Refuses a folder that is not empty, unless a run of this kind marked it."""
     found = kind_of(folder)
     if found is not None and found != kind:
-        raise InputError(f"{path}: expected {a_kind(kind)} to replace, got {a_kind(found)}; choose another folder")
+        raise InputError(
+            f"{path}: expected {a_kind(kind)} to replace, got {a_kind(found)}", hint="choose another folder"
+        )
     if found is None:
         foreign = next(
             (n for n in sorted(os.listdir(folder)) if n not in (MARK, LOCK) and not TEMPORARY.fullmatch(n)), None
         )
         if foreign is not None:
-            raise InputError(f"{path}: holds {foreign}, which srfast did not write; choose a new or an empty folder")
+            raise InputError(
+                f"{path}: holds {foreign}, which srfast did not write", hint="choose a new or an empty folder"
+            )

@@ -120,9 +120,11 @@ def find_images(
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise InputError(f"{name!r}: the file name is not valid UTF-8; rename the file") from None
+            raise InputError(f"{name!r}: the file name is not valid UTF-8", hint="rename the file") from None
         if not stays_inside(name):
-            raise InputError(f"{name!r}: elsewhere the file name would point outside its folder; rename the file")
+            raise InputError(
+                f"{name!r}: elsewhere the file name would point outside its folder", hint="rename the file"
+            )
     return [found[name] for name in sorted(found)]
 
 

@@ -61,8 +61,8 @@ class LowRes:
             return cls.open(moved, template, "lr_root")
         if known and not os.path.isdir(known):
             raise InputError(
-                f"{known}: no such folder of LR images; if they have moved, name it by export --lr-root or train "
-                "--lr-images"
+                f"{known}: no such folder of LR images",
+                hint="if they have moved, name it by export --lr-root or train --lr-images",
             )
         return cls.open(known, template) if known else None
 
@@ -83,13 +83,16 @@ class LowRes:
             there = [stem.with_name(stem.name + suffix) for suffix in suffixes]
         found = [path for path in there if path.is_file()]
         if len({path.suffix.lower() for path in found}) > 1:
-            raise InputError(f"{found[0]}: is the LR image of {name}, and {found[1].name} is too; leave one of them")
+            raise InputError(
+                f"{found[0]}: is the LR image of {name}, and {found[1].name} is too", hint="leave one of them"
+            )
         if found:
             return found[0]
         near = short.get(_short(hr.stem), []) if self.endings else []
         if len(near) > 1:
             raise InputError(
-                f"{stem.parent}: {near[0]} and {near[1]} may both be the LR image of {name}; `lr_template` says which"
+                f"{stem.parent}: {near[0]} and {near[1]} may both be the LR image of {name}",
+                hint="`lr_template` says which",
             )
         if near:
             return stem.with_name(near[0])
@@ -153,7 +156,7 @@ def check_apart(pairs: Iterable[tuple[str | Path, Path]]) -> None:
     for hr, lr in pairs:
         other, same = taken.setdefault(str(lr).casefold(), (hr, lr))
         if other != hr and os.path.samefile(lr, same):
-            raise InputError(f"{lr}: is the LR image of {other} and of {hr}; give each a name of its own")
+            raise InputError(f"{lr}: is the LR image of {other} and of {hr}", hint="give each a name of its own")
 
 
 def read_lr(path: Path, hr: np.ndarray, hr_path: Path, scale: int) -> np.ndarray:

@@ -57,7 +57,7 @@ def check_names(name: str | os.PathLike[str], schema: pa.Schema) -> None:
         if (other := seen.get(column.lower())) is not None:
             twice = f"column {column!r} occurs twice"
             what = twice if other == column else f"columns {other!r} and {column!r} differ only in case"
-            raise InputError(f"{name}: {what}; rename one of the two")
+            raise InputError(f"{name}: {what}", hint="rename one of the two")
         seen[column.lower()] = column
 
 

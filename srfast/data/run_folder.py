@@ -110,7 +110,7 @@ class RunFolder:
         try:
             if lock:
                 if aside.exists():
-                    raise InputError(f"{aside}: is in the way of {target}, which srfast replaces; move it away")
+                    raise InputError(f"{aside}: is in the way of {target}, which srfast replaces", hint="move it away")
                 os.rename(target, aside)
                 lock.path = aside / LOCK
             os.rename(self.path, target)
@@ -164,7 +164,7 @@ def check_folder(folder: Path, ours: Callable[[str], bool]) -> None:
     foreign = next((name for name in _names(folder) if not _is_hidden(name) and not (marked and ours(name))), None)
     if foreign is not None:
         raise InputError(
-            f"{folder}: holds {foreign}, which srfast did not write; move it away, or choose another output"
+            f"{folder}: holds {foreign}, which srfast did not write", hint="move it away, or choose another output"
         )
 
 
@@ -191,7 +191,7 @@ def check_same(
     """
     if (other := first_difference(known, asked, names)) is not None:
         values = f"{other[0]} was {other[1]!r} and is {other[2]!r} now"
-        raise OtherSettings(f"{where}: cannot be resumed: {values}{way and '; '}{way}")
+        raise OtherSettings(f"{where}: cannot be resumed: {values}", hint=way)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -46,7 +46,9 @@ def parse(path: Path, what: str = "a study") -> dict[str, Any]:
     try:
         tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     except ImportError:
-        raise RunError(f"{what} needs tomli on Python 3.10, which is not installed: pip install srfast") from None
+        raise RunError(
+            f"{what} needs tomli on Python 3.10, which is not installed", hint="pip install srfast"
+        ) from None
     try:
         if check_input(path, what).stat().st_size > LARGEST:
             raise InputError(f"{path}: refused, expected at most {LARGEST:,} bytes of TOML")
@@ -80,18 +82,19 @@ def read(where: str, table: Any, keys: Mapping[str, Key]) -> dict[str, Any]:
         raise InputError(f"{where.rstrip('.')}: expected a table, got {table!r}")
     for key in table:
         if key not in keys:
-            raise InputError(f"{where}{key}: {unknown(key, keys)}")
+            raise unknown(f"{where}{key}", key, keys)
     for name, key in keys.items():
         if name not in table and key.default is MISSING:
             raise InputError(f"{where}{name}: expected {key.kind.expected}, got nothing")
     return {n: k.kind.check(f"{where}{n}", table[n]) if n in table else k.default for n, k in keys.items()}
 
 
-def unknown(name: str, known: Iterable[str]) -> str:
-    """The message for an unknown name: the nearest known name, or all of them."""
+def unknown(where: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for an unknown name, with the known ones, and the nearest as its hint."""
     known = list(known)
     near = did_you_mean(name, known)
-    return f"expected one of {', '.join(known)}, got {name!r}" + (f"; did you mean {near}?" if near else "")
+    message = f"{where}: expected one of {', '.join(known)}, got {name!r}"
+    return InputError(message, hint=f"did you mean {near}?" if near else None)
 
 
 def number(value: Any, above: float = 0.0, most: float = sys.float_info.max) -> bool:

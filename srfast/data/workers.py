@@ -139,7 +139,7 @@ def ordered_map(
 
     At most 2 * workers items are in flight, and their images take at most ``budget`` bytes (None: ``BUDGET_OF_WORKER``
     for each worker) and one image more: a decoder works inside ``decoding`` and calls ``claim``, and results that are
-    arrays count until the next item is asked for. So memory does not grow with the number of items. The first exception
+    arrays count until the next item is requested. So memory does not grow with the number of items. The first exception
     is raised in its item's place; closing the generator waits for running calls and drops the rest.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="srfast")

@@ -93,7 +93,8 @@ def _bicubic(canvas: _Canvas, step: Step) -> None:
     if image.shape[:2] != (scale * step["height"], scale * step["width"]):
         raise InputError(
             f"bicubic: expected an image {scale} times as large as {step['width']} x {step['height']}, "
-            f"got {image.shape[1]} x {image.shape[0]}; leave out what resizes before it"
+            f"got {image.shape[1]} x {image.shape[0]}",
+            hint="leave out what resizes before it",
         )
     canvas.bytes = imresize(image, 1 / scale)
 

@@ -332,7 +332,7 @@ def operation(where: str, table: Any, depth: int = 0) -> Operation:
     if do is None:
         raise InputError(f"{where}do: expected one of {', '.join(KINDS)}, got nothing")
     if not isinstance(do, str) or do not in KINDS:
-        raise InputError(f"{where}do: {unknown(str(do), KINDS)}")
+        raise unknown(f"{where}do", str(do), KINDS)
     kind = KINDS[do]
     nested = {} if kind.draw else {NESTED: key("a list of operations", lambda v: isinstance(v, list))}
     if do == "one-of":

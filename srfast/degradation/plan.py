@@ -58,8 +58,8 @@ class Degradation:
         if not os.path.exists(text):
             near = did_you_mean(text, PRESETS)
             raise InputError(
-                f"degradation: expected a TOML file or one of {', '.join(PRESETS)}, got {text!r}"
-                + (f"; did you mean {near}?" if near else "")
+                f"degradation: expected a TOML file or one of {', '.join(PRESETS)}, got {text!r}",
+                hint=f"did you mean {near}?" if near else None,
             )
         return cls.of(text, _published(text) if text.endswith(".parquet") else toml.parse(Path(text), "a degradation"))
 
@@ -94,8 +94,8 @@ class Degradation:
             slot += o.slots
         if (frame.height, frame.width) != frame.lr:
             raise InputError(
-                f'{self.name}: expected operations that end at the size of the LR image; make a resize with to = "lr", '
-                "or bicubic, the last that changes the size"
+                f"{self.name}: expected operations that end at the size of the LR image",
+                hint='make a resize with to = "lr", or bicubic, the last that changes the size',
             )
         return steps
 

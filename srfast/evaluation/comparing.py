@@ -159,7 +159,7 @@ def compare(
     try:
         from srfast.evaluation.inference import LEVEL
     except ImportError:
-        raise RunError("compare needs scipy, which is not installed: pip install 'srfast[study]'") from None
+        raise RunError("compare needs scipy, which is not installed", hint="pip install 'srfast[study]'") from None
     lower_is_better = lower_is_better or metric.strip().lower() in MEASURES
     found = _of_dataset(_entries(runs, metric, {"scale": scale, "protocol": protocol}), dataset)
     images, left_out = _common(found)
@@ -250,8 +250,8 @@ def _check_alike(a: Entry, b: Entry, names: Sequence[str]) -> None:
     if differ:
         had, got = (", ".join(f"{k} {e.measured[k]}" for k in differ) for e in (a, b))
         pick = [k for k in differ if k in ("scale", "protocol")]
-        hint = f"; {' and '.join(f'`{k}`' for k in pick)} pick{'s' if len(pick) == 1 else ''} one" if pick else ""
-        raise InputError(f"{b.source}: expected {had}, as {a.source} has, got {got}{hint}")
+        hint = f"{' and '.join(f'`{k}`' for k in pick)} pick{'s' if len(pick) == 1 else ''} one" if pick else None
+        raise InputError(f"{b.source}: expected {had}, as {a.source} has, got {got}", hint=hint)
 
 
 def _of_dataset(found: dict[str, Entry], dataset: str | None) -> dict[str, Entry]:

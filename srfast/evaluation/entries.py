@@ -105,8 +105,8 @@ def read(source: EvaluationSource, name: str, metric: str, seed: str) -> dict[st
             got = "cells that `srfast study` has not gathered yet" if some else "none that is finished"
             raise InputError(f"{source}: expected a study with finished cells, got {got}") from None
         reason = getattr(error, "strerror", None) or "expected text in UTF-8"
-        hint = "; evaluate it first: srfast eval RUN --data IMAGES --json FILE" if path.is_dir() else ""
-        raise InputError(f"{source}: {reason}{hint}") from None
+        hint = "evaluate it first: srfast eval RUN --data IMAGES --json FILE" if path.is_dir() else None
+        raise InputError(f"{source}: {reason}", hint=hint) from None
     entry = Entry(str(source))
     rows, columns = _json(entry, text, metric) if text.lstrip().startswith(("{", "[")) else _csv(entry.source, text)
     of = {column.strip().lower(): column for column in reversed(columns)}

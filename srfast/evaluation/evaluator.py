@@ -59,7 +59,7 @@ class Evaluation:
     window: Window
     images: list[ImageScore]
     degradation: dict[str, Any] | None = None
-    """The degradation that made the LR images, with its seed; None: none was asked for."""
+    """The degradation that made the LR images, with its seed; None: none was requested."""
     measures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Perceptual measures by name: variant, range, crop, hashes of the weights, and the mean over the images."""
 

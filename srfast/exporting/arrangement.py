@@ -209,7 +209,9 @@ def make_plan(
 def _degraded(name: str, plan: Arrangement, degradation: Draws, draws: int) -> Arrangement:
     """The plan with each image's rows once for each draw; the column ``draw`` has its number."""
     if "draw" in plan.table.column_names:
-        raise InputError(f"{name}: column 'draw': an export with a degradation writes one of that name; rename it")
+        raise InputError(
+            f"{name}: column 'draw': an export with a degradation writes one of that name", hint="rename it"
+        )
     parts = [(np.arange(first, last), k) for first, last in plan.images for k in range(draws)]
     rows = np.concatenate([part for part, _ in parts])
     draw = np.concatenate([np.full(len(part), k, np.int64) for part, k in parts])
@@ -241,7 +243,7 @@ def _check_unique(name: str, plan: Arrangement) -> None:
             at = f"of {p.image[row]} at x = {p.x[row]}, y = {p.y[row]}"
             if p.size[row] != p.size[row + 1]:
                 raise InputError(
-                    f"{name}: expected one patch {at}, got sizes {p.size[row]} and {p.size[row + 1]}; "
-                    "export each size by itself"
+                    f"{name}: expected one patch {at}, got sizes {p.size[row]} and {p.size[row + 1]}",
+                    hint="export each size by itself",
                 )
             raise InputError(f"{name}: the patch {at} occurs twice")

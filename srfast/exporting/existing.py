@@ -140,7 +140,8 @@ def _check_keys(plan: Arrangement, lr: Path, hr: Path, keys: list[str]) -> None:
             p = plan.patches
             raise InputError(
                 f"{lr}: expected the key {key} of {hr} for the patch of {p.image[row]} at x = {p.x[row]}, "
-                f"y = {p.y[row]}, got {own}; take both databases from one export"
+                f"y = {p.y[row]}, got {own}",
+                hint="take both databases from one export",
             )
 
 
@@ -163,7 +164,8 @@ def _folders(to: str, folder: Path, plan: Arrangement, existing: list[Path]) -> 
         odd = next((path for path in paths if " " in path or not is_one_line(path)), None)
         if odd is not None:
             raise InputError(
-                f"{existing[0] / odd}: meta_info.txt cannot hold a name with a space or a line break; use `to` basicsr"
+                f"{existing[0] / odd}: meta_info.txt cannot hold a name with a space or a line break",
+                hint="use `to` basicsr",
             )
         lines = (f"{path} {shape_of(plan, row, lr=False)}" for row, path in enumerate(paths))
         write_lines(folder / "meta_info.txt", lines)
@@ -223,5 +225,6 @@ def _link(file: Path, target: Path) -> None:
         os.link(os.path.realpath(file), target)
     except OSError as error:
         raise RunError(
-            f"{target}: no hard link to {file} can be made ({error.strerror}); choose an output on its file system"
+            f"{target}: no hard link to {file} can be made ({error.strerror})",
+            hint="choose an output on its file system",
         ) from None

@@ -101,7 +101,7 @@ def write_list(folder: Path, plan: Arrangement) -> None:
     p = plan.patches
     odd = next((name for name in p.image if "\t" in name or not is_one_line(name)), None)
     if odd is not None:
-        raise InputError(f"{odd!r}: a list cannot hold a name with a tab or a line break; rename the file")
+        raise InputError(f"{odd!r}: a list cannot hold a name with a tab or a line break", hint="rename the file")
     last = [""] * len(plan)
     if COLUMN in plan.table.column_names:
         last = [f"\t{size}" for size in fractions(plan.table, p.meta)]

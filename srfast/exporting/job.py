@@ -89,7 +89,9 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
     check_same_size(plan.scale, some, "scores of `lr_images`, or `degradation`,")
     for column in how.columns:
         if column in plan.table.column_names:
-            raise InputError(f"coreset: column {column!r}: {s.to} writes one of that name; rename it before the export")
+            raise InputError(
+                f"coreset: column {column!r}: {s.to} writes one of that name", hint="rename it before the export"
+            )
     same: dict[str, Any] = {
         "to": layout, "scale": plan.scale, "lr": s.lr, "format": s.format, "patches": plan.digest(),
         "existing": [str(path) for path in how.sources] or None,

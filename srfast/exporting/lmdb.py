@@ -127,7 +127,9 @@ def import_lmdb() -> Any:
     try:
         import lmdb
     except ImportError as error:
-        raise RunError(f"lmdb cannot be loaded ({error}); pip install --force-reinstall lmdb brings it") from None
+        raise RunError(
+            f"lmdb cannot be loaded ({error})", hint="pip install --force-reinstall lmdb brings it"
+        ) from None
     return lmdb
 
 

@@ -96,11 +96,11 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Itera
     except OSError as error:
         if error.errno in _FULL:
             raise RunError(
-                f"{output}: the disk is full ({error.strerror}); finished files are in {parts}: "
-                "make room and continue with `resume`"
+                f"{output}: the disk is full ({error.strerror}); finished files are in {parts}",
+                hint="make room and continue with `resume`",
             ) from error
         if error.errno in _THERE:
-            raise InputError(f"{output}: exists; choose another output") from None
+            raise InputError(f"{output}: exists", hint="choose another output") from None
         raise
     finally:
         run.close()
@@ -126,9 +126,9 @@ def _is_there(output: Path, final: Path, settings: dict[str, Any], resume: bool)
     if not final.exists() or (final.is_dir() and not any(final.iterdir())):
         return False
     if not resume or kind_of(final) != KIND:
-        raise InputError(f"{output}: exists; choose another output")
+        raise InputError(f"{output}: exists", hint="choose another output")
     if (found := made_of(final)) is None:
-        raise InputError(f"{output}: cannot be resumed: {MARK} in it cannot be read; choose another output")
+        raise InputError(f"{output}: cannot be resumed: {MARK} in it cannot be read", hint="choose another output")
     _check_same(output, found, settings)
     return True
 
@@ -136,7 +136,7 @@ def _is_there(output: Path, final: Path, settings: dict[str, Any], resume: bool)
 def _check_same(output: Path, found: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     if (other := first_difference(found, settings)) is not None and other[0] in _CHECKSUMS:
         raise InputError(
-            f"{output}: cannot be resumed: the core-set's {other[0]} are not those with which it was begun; "
-            "choose another output"
+            f"{output}: cannot be resumed: the core-set's {other[0]} are not those with which it was begun",
+            hint="choose another output",
         )
     check_same(output, found, settings, way="use the old value, or choose another output")

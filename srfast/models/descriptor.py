@@ -79,5 +79,5 @@ def _color_of(model: nn.Module) -> Literal["y", "rgb"]:
         if isinstance(module, nn.Conv2d) and module.in_channels in (1, 3):
             return "y" if module.in_channels == 1 else "rgb"
     raise InputError(
-        "model: expected a network of one (Y) or three (RGB) planes; give it an attribute color, 'y' or 'rgb'"
+        "model: expected a network of one (Y) or three (RGB) planes", hint="give it an attribute color, 'y' or 'rgb'"
     )

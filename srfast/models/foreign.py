@@ -95,7 +95,8 @@ def _build(name: str, package: str = "", **sizes: Any) -> Any:
         architecture = getattr(importlib.import_module(f"spandrel.architectures.{package or name}"), name)
     except ImportError as error:
         raise RunError(
-            f"{name}: needs spandrel, which is not installed or does not load ({error}): pip install 'srfast[train]'"
+            f"{name}: needs spandrel, which is not installed or does not load ({error})",
+            hint="pip install 'srfast[train]'",
         ) from error
     with warnings.catch_warnings():
         # HAT's index tables call meshgrid in its old form.

@@ -177,8 +177,9 @@ class Matcher(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         if not self.loaded:
             raise RunError(
-                "ignn: the VGG19 matcher has no weights: pass matcher=PATH (a state dict of torchvision's "
-                "vgg19), call model.matcher.load(PATH), or load a checkpoint of ignn"
+                "ignn: the VGG19 matcher has no weights",
+                hint="pass matcher=PATH (a state dict of torchvision's "
+                "vgg19), call model.matcher.load(PATH), or load a checkpoint of ignn",
             )
         return self.conv2(self.conv1((rgb - self.mean) / self.std).relu()).relu()
 

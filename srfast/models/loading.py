@@ -154,7 +154,9 @@ def network_of(path: str | Path, scale: int | None = None) -> tuple[str, int, di
         return network.name, network.scale, dict(json.loads(options) if isinstance(options, str) else options)
     found = recognise(weights, path, scale)
     if found is None:
-        raise InputError(f"model: {path} is of no network that srfast trains; name the network, and the file as `init`")
+        raise InputError(
+            f"model: {path} is of no network that srfast trains", hint="name the network, and the file as `init`"
+        )
     return found.name, found.scale, dict(found.options)
 
 
@@ -248,7 +250,7 @@ def _foreign(path: Path, weights: dict[str, Tensor]) -> Descriptor:
     if find_spec("spandrel") is None:
         near = nearest(weights)
         hint = f" ({near})" if near else ""
-        raise RunError(f"{path}: foreign weights need spandrel{hint}; pip install 'srfast[train]'")
+        raise RunError(f"{path}: foreign weights need spandrel{hint}", hint="pip install 'srfast[train]'")
     from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
 
     try:
@@ -260,8 +262,8 @@ def _foreign(path: Path, weights: dict[str, Tensor]) -> Descriptor:
             "an unknown architecture" if isinstance(error, UnsupportedModelError) else "one whose tensors do not fit"
         )
         raise InputError(
-            f"{path}: expected a super-resolution network that srfast or spandrel knows, got {known}"
-            + (f"; {near}" if near else "")
+            f"{path}: expected a super-resolution network that srfast or spandrel knows, got {known}",
+            hint=near,
         ) from None
     name = descriptor.architecture.name
     wanted = ("Restoration",) if descriptor.scale == 1 else ("SR", "FaceSR")

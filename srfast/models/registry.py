@@ -125,7 +125,8 @@ def describe(model: Buildable) -> Description:
     near = did_you_mean(model, names())
     known = ", ".join(names())
     raise InputError(
-        f"model: expected one of {known}, or FILE.py:NAME, got {model!r}" + (f"; did you mean {near}?" if near else "")
+        f"model: expected one of {known}, or FILE.py:NAME, got {model!r}",
+        hint=f"did you mean {near}?" if near else None,
     )
 
 
@@ -168,8 +169,8 @@ def weights_of(model: str | os.PathLike[str]) -> Path | None:
     if named:
         if file.is_file():
             raise InputError(
-                f"model: expected a network or a training run, got {model!r}, which is both; write ./{model} for the "
-                "folder"
+                f"model: expected a network or a training run, got {model!r}, which is both",
+                hint=f"write ./{model} for the folder",
             )
         return None
     if Path(model).is_dir():
@@ -207,7 +208,9 @@ def create(name: Buildable, scale: int = 2, pretrained: bool = False, **options:
     title = description.name if description.build else name
     if pretrained and not description.pretrained:
         shipped = ", ".join(d.name for d in _MODELS.values() if d.pretrained)
-        raise InputError(f"pretrained: weights ship for {shipped} only, not for {title}; train it or load a checkpoint")
+        raise InputError(
+            f"pretrained: weights ship for {shipped} only, not for {title}", hint="train it or load a checkpoint"
+        )
     module, _, attribute = description.factory.rpartition(":")
     with needing(f"srfast.models.create({title!r})"):
         factory: Any = description.build

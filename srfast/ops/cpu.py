@@ -176,7 +176,7 @@ def _mse_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _no_backward(ctx: Any, grad: Tensor) -> None:
-    raise RunError("imresize, downsample and upsample have no gradient; srfast.reference.resample has one")
+    raise RunError("imresize, downsample and upsample have no gradient", hint="srfast.reference.resample has one")
 
 
 torch.library.register_autograd("srfast::per_sample_mse", _mse_backward, setup_context=_mse_inputs, lib=LIBRARY)

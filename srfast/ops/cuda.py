@@ -22,7 +22,7 @@ ELEMENT_TYPES = {torch.uint8: 0, torch.float32: 1, torch.float16: 3, torch.bfloa
 LEAST_CAPABILITY = (8, 0)
 
 # patches [N, H, W, 3 or 1] -> Y uint8 [N, H, W]; LR uint8 [N, H / scale, W / scale]; the up-sampled plane [N, H, W] in
-# [0, 255]; the sums of (up - Y)^2 and of the Sobel map, float64 [N, tiles, 2]. The last two are empty unless asked for.
+# [0, 255]; the sums of (up - Y)^2 and of the Sobel map, float64 [N, tiles, 2]. The last two are empty unless requested.
 LIBRARY.define(
     "degrade(Tensor patches, int scale, str boundary, ScalarType dtype, bool up=True, bool sums=True)"
     " -> (Tensor, Tensor, Tensor, Tensor)"

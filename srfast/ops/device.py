@@ -27,7 +27,7 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
 
     Raises:
         InputError: the name is another.
-        RunError: cuda was asked for and PyTorch sees no GPU.
+        RunError: cuda was requested and PyTorch sees no GPU.
     """
     if device not in DEVICES:
         raise InputError(f"device: expected one of {', '.join(DEVICES)}, got {device!r}")
@@ -39,7 +39,7 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
         "PyTorch sees no CUDA device" if installed("torch") else "PyTorch is not installed: pip install 'srfast[cuda]'"
     )
     if device == "cuda":
-        raise RunError(f"device: cuda was asked for, but {why}")
+        raise RunError(f"device: cuda was requested, but {why}")
     if driver_possible() and not installed("torch"):
         say_once(f"there may be a GPU, but {why}; the CPU is used")
     return "cpu"

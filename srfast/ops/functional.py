@@ -35,7 +35,7 @@ def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> I
     Raises:
         InputError (a ValueError): the shape, scale or boundary is wrong.
         TypeError: the type or dtype is wrong.
-        RunError: the gradient of a tensor is asked for, in the backward pass; ``srfast.reference.resample`` has one.
+        RunError: the gradient of a tensor is requested, in the backward pass; ``srfast.reference.resample`` has one.
     """
     if not (is_tensor(img) or isinstance(img, np.ndarray)):
         raise TypeError(f"img: expected a NumPy array or a tensor, got {_kind(img)}")
@@ -71,7 +71,7 @@ def downsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Te
     Raises:
         InputError: the shape, scale or boundary is wrong.
         TypeError: ``x`` is not a float32 tensor.
-        RunError: a gradient is asked for, in the backward pass; ``srfast.reference.resample`` has one.
+        RunError: a gradient is requested, in the backward pass; ``srfast.reference.resample`` has one.
     """
     return _planes(x).downsample(x, _checked(scale, boundary), boundary)
 
@@ -90,7 +90,7 @@ def upsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tens
     Raises:
         InputError: the shape, scale or boundary is wrong.
         TypeError: ``x`` is not a float32 tensor.
-        RunError: a gradient is asked for, in the backward pass; ``srfast.reference.resample`` has one.
+        RunError: a gradient is requested, in the backward pass; ``srfast.reference.resample`` has one.
     """
     return _planes(x).upsample(x, _checked(scale, boundary), boundary)
 

@@ -29,7 +29,7 @@ _SAID = {
     "flat_floor": "share of the easiest always kept",
     "per_image": "quota of an image",
     "nms": "largest overlap of two kept",
-    "short": "fewer than asked for",
+    "short": "fewer than requested",
     "keep": "share to keep",
     "keep_loss": "share of the error to keep",
 }

@@ -198,7 +198,7 @@ def read_scores(
     if coreset is not None:
         own = parse_meta("core-set", coreset.schema.metadata)
         if "selection" not in own:
-            raise InputError("core-set: expected a core-set, got a score table; make one with `srfast select`")
+            raise InputError("core-set: expected a core-set, got a score table", hint="make one with `srfast select`")
         _check_belongs(meta, own, root is not None)
         check_selection("core-set", own["selection"])
         selection, decision = own["selection"] or {}, own.get("decision")

@@ -91,7 +91,9 @@ class View:
         theirs = self.scores.selection.get("where")
         if where is not None and theirs is not None and where == str(theirs).strip():
             if (odd := not_plain(where, self.table.columns)) is not None:
-                raise InputError(f"where: the condition of the core-set is not run, since it {odd}; write your own")
+                raise InputError(
+                    f"where: the condition of the core-set is not run, since it {odd}", hint="write your own"
+                )
         by = asked.get("by", "loss")
         if by not in self.ranks:  # `select` would take a file of functions too, and run it
             raise InputError(f"by: expected one of {', '.join(self.ranks)}, got {by!r}")

@@ -161,7 +161,7 @@ def _open(path: Path, output: Path) -> int | None:
     try:
         if not _is_lock(descriptor):
             raise InputError(
-                f"{path}: is not a lock of srfast, which needs it to write {output}; choose another output"
+                f"{path}: is not a lock of srfast, which needs it to write {output}", hint="choose another output"
             )
         try:
             if fcntl is not None:
@@ -170,7 +170,9 @@ def _open(path: Path, output: Path) -> int | None:
             if error.errno in _HELD:
                 pid, _, host = os.pread(descriptor, 301, 0).decode(errors="replace").partition(" ")
                 who = f"process {pid} on {host}" if pid.isdigit() else "another process"
-                raise Taken(f"{output}: {who} is writing it; wait for its end, or choose another output") from None
+                raise Taken(
+                    f"{output}: {who} is writing it", hint="wait for its end, or choose another output"
+                ) from None
             if error.errno not in _UNSUPPORTED:
                 raise RunError(f"{output}: cannot be locked ({error.strerror})") from None
         if _same(path, descriptor):

@@ -52,7 +52,7 @@ def missing(what: str, error: ImportError) -> RunError | None:
     name = {"torch": "PyTorch", "yaml": "PyYAML"}.get(package, package)
     extra = BRINGS[package] and OWN.get(what.replace(".", " ").rpartition(" ")[2], BRINGS[package])
     brings = f"'srfast[{extra}]'" if extra else "srfast"
-    return RunError(f"{what} needs {name}, which is not installed: pip install {brings}")
+    return RunError(f"{what} needs {name}, which is not installed", hint=f"pip install {brings}")
 
 
 @contextmanager

@@ -51,7 +51,7 @@ class Cluster:
             import ray
             import ray.data
         except ImportError:
-            raise RunError("engine: ray is not installed: pip install 'srfast[ray]'") from None
+            raise RunError("engine: ray is not installed", hint="pip install 'srfast[ray]'") from None
         self.network: Network = load_network(settings.scorer, settings.scale)
         self._ours = not ray.is_initialized()
         if self._ours:
@@ -174,8 +174,8 @@ def check_same(wanted: Made, found: Made) -> None:
         if one != two:
             what = {"sha256": "weights", "version": "srfast"}.get(name, name)
             raise RunError(
-                f"engine: ray: {what} {two} on {found.machine} but {one} on {wanted.machine}, so scores would differ; "
-                "install the same srfast on every machine"
+                f"engine: ray: {what} {two} on {found.machine} but {one} on {wanted.machine}, so scores would differ",
+                hint="install the same srfast on every machine",
             )
 
 

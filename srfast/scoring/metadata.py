@@ -62,7 +62,7 @@ def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None
         ) from None
     if version != VERSION:
         raise InputError(
-            f"{path}: expected version {VERSION} of the table format, got {version!r}; score the images again"
+            f"{path}: expected version {VERSION} of the table format, got {version!r}", hint="score the images again"
         )
     check_meta(path, meta, encoded)
     return dict(meta)

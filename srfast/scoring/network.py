@@ -137,7 +137,7 @@ def _built(scorer: Any, scale: int) -> Network:
             from srfast.models.loading import open_model
         name, opened = open_model(scorer, scale)
     except InputError as error:
-        raise InputError(f"scorer: {str(error).removeprefix('model: ')}") from None
+        raise InputError(f"scorer: {error.message.removeprefix('model: ')}", hint=error.hint) from None
     return replace(_own(opened.model, scale), name=Path(name).name, color=opened.color)
 
 

@@ -112,8 +112,8 @@ class Parts:
             if any(self.folder.glob("part-*.parquet")):
                 raise
             raise InputError(
-                f"{str(other).removesuffix(f'; {_WAY}')}; it is finished, and there is no interrupted run: leave out "
-                "`resume` to replace it, or choose another output"
+                f"{other.message}; it is finished, and there is no interrupted run",
+                hint="leave out `resume` to replace it, or choose another output",
             ) from None
 
     @property
@@ -150,7 +150,9 @@ class Parts:
             raise InputError(f"{path}: cannot be resumed ({str(error).removeprefix(f'{path}: ')})") from None
         extra = next((name for name in table.column_names if name not in self.schema.names), None)
         if extra is not None:
-            raise InputError(f"{path}: cannot be resumed: scoring would lose its column {extra!r}; use another output")
+            raise InputError(
+                f"{path}: cannot be resumed: scoring would lose its column {extra!r}", hint="use another output"
+            )
         # The rows are counted before their names are built: a few bytes may claim any number.
         known = sum(r.get("rows", table.num_rows + 1) for r in records) == table.num_rows
         if not known or not table.column("image").equals(_names(records)):
@@ -327,9 +329,11 @@ def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = 
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of parts to write; a file is there")
     if any(folder in Path(item).parents for item in inputs):
-        raise InputError(f"{folder}: is an input of this run; choose another output")
+        raise InputError(f"{folder}: is an input of this run", hint="choose another output")
     if any(folder.iterdir()) and provenance.kind_of(folder) != "score table":
-        raise InputError(f"{folder}: holds files and is not a score table of srfast; choose a new or an empty folder")
+        raise InputError(
+            f"{folder}: holds files and is not a score table of srfast", hint="choose a new or an empty folder"
+        )
     check_folder(folder, _is_part)
 
 
@@ -338,7 +342,7 @@ def _is_part(name: str) -> bool:
 
 
 def _changed(path: Path) -> RunError:
-    return RunError(f"{path}: has been changed or damaged while the run was going on; run again with `resume`")
+    return RunError(f"{path}: has been changed or damaged while the run was going on", hint="run again with `resume`")
 
 
 def _names(records: list[dict[str, Any]]) -> pa.ChunkedArray:

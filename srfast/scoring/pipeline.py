@@ -229,7 +229,7 @@ def _check_readable(files: list[ImageFile], threads: int) -> None:
         return
     more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
     head = f"{len(bad)} of {len(files)} files cannot be read: " if len(bad) > 1 else ""
-    raise InputError(f"{head}{'; '.join(bad[:NAMED])}{more} (`skip_bad` leaves such files out)")
+    raise InputError(f"{head}{'; '.join(bad[:NAMED])}{more}", hint="`skip_bad` leaves such files out")
 
 
 def _score_into(
@@ -249,7 +249,7 @@ def _score_into(
     with finishing() as interrupted, flushing(parts), closing(source.outcomes(todo)) as outcomes:
         for outcome in outcomes:
             if outcome.skipped is not None and not settings.skip_bad:
-                raise InputError(f"{outcome.skipped} (`skip_bad` leaves such files out)")
+                raise InputError(f"{outcome.skipped}", hint="`skip_bad` leaves such files out")
             parts.add(outcome)
             done += 1
             patches += outcome.rows.num_rows if outcome.rows is not None else 0

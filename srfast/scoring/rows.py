@@ -150,7 +150,7 @@ class Rows:
         try:
             frame = self.table.to_pandas()
         except ImportError:
-            raise RunError("to_pandas: pandas is not installed; pip install 'srfast[pandas]'") from None
+            raise RunError("to_pandas: pandas is not installed", hint="pip install 'srfast[pandas]'") from None
         frame.attrs[_ATTRIBUTE] = json.dumps(self.meta, ensure_ascii=False)  # text: pandas copies what it carries
         return frame
 
@@ -163,7 +163,7 @@ class Rows:
         try:
             import polars
         except ImportError:
-            raise RunError("to_polars: polars is not installed; pip install polars") from None
+            raise RunError("to_polars: polars is not installed", hint="pip install polars") from None
         frame = polars.from_arrow(self.table)
         assert isinstance(frame, polars.DataFrame)
         return frame
@@ -251,8 +251,8 @@ def of_frame(name: str, frame: Any, schema: pa.Schema) -> tuple[pa.Table, dict[s
         meta = json.loads(getattr(frame, "attrs", {})[_ATTRIBUTE])
     except (KeyError, TypeError, ValueError):
         raise InputError(
-            f"{name}: expected rows with their metadata, got a DataFrame without them; "
-            "scores.with_rows(frame) adds those of the table that it was made from"
+            f"{name}: expected rows with their metadata, got a DataFrame without them",
+            hint="scores.with_rows(frame) adds those of the table that it was made from",
         ) from None
     return typed(arrow_of(frame), schema), meta
 

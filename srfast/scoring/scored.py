@@ -92,8 +92,8 @@ class ScoredImages:
         try:
             same = unchanged(path, then, self.moved, contents)
         except OSError as error:
-            hint = "" if self.moved else "; `root` names the folder where the images have moved"
-            raise InputError(f"{path}: {error.strerror}{hint}") from None
+            hint = None if self.moved else "`root` names the folder where the images have moved"
+            raise InputError(f"{path}: {error.strerror}", hint=hint) from None
         low = path
         if same and self.lr is not None and self.lr_moved is not None and then.get("lr"):
             low = self.lr.find(image)
@@ -101,7 +101,7 @@ class ScoredImages:
             known = {"size": size, "mtime_ns": time, "sha256": then.get("lr_sha256")}
             same = unchanged(low, known, self.lr_moved, contents)
         if not same:
-            raise InputError(f"{low}: has changed since it was scored; score it again")
+            raise InputError(f"{low}: has changed since it was scored", hint="score it again")
         return path
 
     def check_all(self, images: Iterable[str], *, contents: bool = True) -> list[Path]:

@@ -27,7 +27,7 @@ MISSING = "missing_shards"
 def part_files(folder: Path) -> list[Path]:
     """The parts of a table that is a folder, in order; raises InputError if some are missing or the run is not over."""
     if folder.name.endswith(PARTS):
-        raise InputError(f"{folder}: is of a run that is not finished; `srfast score --resume` finishes it")
+        raise InputError(f"{folder}: is of a run that is not finished", hint="`srfast score --resume` finishes it")
     paths = sorted(folder.glob("part-*.parquet"))
     if not paths:
         raise InputError(f"{folder}: expected a score table, got a folder without part-*.parquet")
@@ -152,6 +152,6 @@ def checked_shards(metas: Sequence[dict[str, Any]], allowed: bool | None = None)
     said = f"scores: {len(missing)} of {n} shards {'is' if len(missing) == 1 else 'are'} missing ({few})"
     if not allowed:
         way = "`srfast select --allow-missing-shards`" if allowed is None else "`allow_missing_shards`"
-        raise InputError(f"{said}; give all of them, or leave out their images by {way}")
+        raise InputError(f"{said}", hint=f"give all of them, or leave out their images by {way}")
     log.warning("%s; their images are left out", said)
     return {**meta, MISSING: missing}

@@ -57,7 +57,7 @@ class ScoreTable(Rows):
     The columns are ``image`` (path relative to the root, with POSIX separators), ``x``, ``y``, ``size`` (int32, HR
     pixels, top-left corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel``
     (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y); ``blockiness`` (float32, 0..100) or the columns of
-    ``srfast.scoring.defects`` if they were asked for; then joined columns. Rows are in path order, then by y, then by
+    ``srfast.scoring.defects`` if they were requested; then joined columns. Rows are in path order, then by y, then by
     x. If images were scored at several sizes, ``shrink`` (float32, 1 = full size) follows ``size``, and x, y and size
     are pixels of the shrunk image; the rows of an image are then sorted by its size first, the largest first.
     """
@@ -117,7 +117,7 @@ def _read_file(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
 def check_scored(name: str | os.PathLike[str], meta: dict[str, Any]) -> None:
     """Refuses a core-set if a score table is to be read."""
     if provenance.kind_of_table(meta) == "core-set":
-        raise InputError(f"{name}: expected a score table, got a core-set; take the table it was selected from")
+        raise InputError(f"{name}: expected a score table, got a core-set", hint="take the table it was selected from")
 
 
 def with_extras(schema: pa.Schema, found: pa.Schema) -> pa.Schema:

@@ -1,4 +1,4 @@
-"""The claims that a study named before it was run, judged together."""
+"""The claims that a study made before it was run, judged together."""
 
 from __future__ import annotations
 

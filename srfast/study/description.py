@@ -208,12 +208,11 @@ def read_study(
     for scorer, count in Counter(Path(s).name for s in scoring["scorers"]).items():
         if count > 1:
             raise InputError(
-                f"{path}: scoring.scorers: expected scorers of different names, by which results tell them apart, got "
-                f"{count} named {scorer!r}"
+                f"{path}: scoring.scorers: expected scorers of different names, got {count} named {scorer!r}"
             )
     for name in training["options"]:
         if name not in training["models"]:
-            raise InputError(f"{path}: training.options.{name}: {toml.unknown(name, training['models'])}")
+            raise toml.unknown(f"{path}: training.options.{name}", name, training["models"])
     datasets = [*tests, *(f"{t}{DEGRADED}" for t in tests if degradation)] if data["test"] else []
     study = Study(
         name=path.stem,
@@ -250,7 +249,7 @@ def _own_models(path: Path, named: Sequence[str]) -> dict[str, str]:
     for name in dict.fromkeys(named):
         if not is_file(name):
             if name not in models.names() and name not in {_short(n) for n in named if is_file(n)}:
-                raise InputError(f"{path}: training.models: {toml.unknown(name, [*models.names(), 'FILE.py:NAME'])}")
+                raise toml.unknown(f"{path}: training.models", name, [*models.names(), "FILE.py:NAME"])
             continue
         place = str(path.resolve().parent / name)
         try:
@@ -298,10 +297,9 @@ def _check_claims(path: Path, study: Study) -> None:
                 )
             own = sorted({study.updates_of(budget, keep, 1.0) for budget in arm.budget})
             if updates not in own:
-                raise InputError(
-                    f"{path}: claim {i + 1}.updates: expected one of {own}, for which its {side} {name!r} trains "
-                    f'(keep = {keep:g}), got {updates}; budget = "updates" trains it for all {study.updates}'
-                )
+                what = f"expected one of {own}, for which its {side} {name!r} trains (keep = {keep:g}), got {updates}"
+                hint = f'budget = "updates" trains it for all {study.updates}'
+                raise InputError(f"{path}: claim {i + 1}.updates: {what}", hint=hint)
 
 
 def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
@@ -370,7 +368,7 @@ def _claims(
         values = toml.read(where, table, CLAIM)
         for key in ("arm", "against"):
             if values[key] not in by_name:
-                raise InputError(f"{where}{key}: {toml.unknown(values[key], list(by_name))}")
+                raise toml.unknown(f"{where}{key}", values[key], list(by_name))
         arm, control = by_name[values["arm"]], by_name[values["against"]]
         keep = values["keep"] or arm.keep[0]
         own = values["against_keep"] or (keep if keep in control.keep else control.keep[0])
@@ -378,10 +376,10 @@ def _claims(
             if value not in of.keep:
                 raise InputError(f"{where}{key}: expected one of {list(of.keep)}, got {value}")
         if datasets and values["dataset"] and values["dataset"] not in datasets:
-            raise InputError(f"{where}dataset: {toml.unknown(values['dataset'], datasets)}")
+            raise toml.unknown(f"{where}dataset", values["dataset"], datasets)
         values["model"] = _short(values["model"])
         if values["model"] and values["model"] not in models_:
-            raise InputError(f"{where}model: {toml.unknown(values['model'], models_)}")
+            raise toml.unknown(f"{where}model", values["model"], models_)
         if (values["scale"] or len(scales) > 1) and values["scale"] not in scales:
             raise InputError(f"{where}scale: expected one of {list(scales)}, got {values['scale'] or 'nothing'}")
         if (values["arm"], keep) == (values["against"], own):

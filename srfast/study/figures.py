@@ -42,7 +42,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
     try:
         import matplotlib
     except ImportError:
-        raise RunError("figures need matplotlib, which is not installed: pip install 'srfast[study]'") from None
+        raise RunError("figures need matplotlib, which is not installed", hint="pip install 'srfast[study]'") from None
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 

@@ -137,8 +137,8 @@ def _scored_before(data: Data, table: Path, scorer: str, asked: dict[str, Any]) 
     if (other := first_difference({**_YOUNGER, **known["asked"]}, asked)) is not None:
         key, was, now = other
         raise InputError(
-            f"{key}: {table} was scored with {_short(key, was)}, got {_short(key, now)}; "
-            "run the study into another folder"
+            f"{key}: {table} was scored with {_short(key, was)}, got {_short(key, now)}",
+            hint="run the study into another folder",
         )
     _check_unchanged(table, data.train)
     return Scored(table, scorer, known["patches"], known["seconds"], known.get("targets", {}))
@@ -189,7 +189,9 @@ def _check_unchanged(table: Path, files: list[str]) -> None:
     with closing(same) as found:
         for (file, known), is_same in found:
             if not is_same:
-                raise InputError(f"{file}: has changed since {table} was scored; run the study into another folder")
+                raise InputError(
+                    f"{file}: has changed since {table} was scored", hint="run the study into another folder"
+                )
             touched += "sha256" not in known and os.stat(file).st_mtime_ns != known["mtime_ns"]
     if touched:
         log.warning("%d of %d images have other times than when %s was scored: a study does not score them again",

@@ -54,7 +54,7 @@ def publish(results: Results, folder: Path | None, show: Callable[[str], None] =
         from srfast.study.tables import tables
     except ImportError as error:
         raise RunError(
-            f"the tables of a study need {error.name}, which is not installed: pip install 'srfast[study]'"
+            f"the tables of a study need {error.name}, which is not installed", hint="pip install 'srfast[study]'"
         ) from None
     found = tables(results)
     if not found:

@@ -203,7 +203,7 @@ def read_json(path: Path) -> Any:
 
 
 def other_settings(known: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first setting of a finished cell that is not what is asked for, as its name, its old and its new value. What
+    """The first setting of a finished cell that is not what is requested, as its name, its old and its new value. What
     later versions introduced is passed over in results of before."""
     for names in _WHOLE:
         was, now = known, asked
@@ -219,8 +219,8 @@ def check_finished(folder: Path, settings: dict[str, Any]) -> None:
     if (found := other_settings(read_json(folder / SETTINGS)["settings"], settings)) is not None:
         key, known, asked = found
         raise InputError(
-            f"{key}: {folder} was run with {known!r}, got {asked!r}; "
-            "run the study into another folder, or remove that cell"
+            f"{key}: {folder} was run with {known!r}, got {asked!r}",
+            hint="run the study into another folder, or remove that cell",
         )
 
 

@@ -168,7 +168,7 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[CellOutco
         from joblib.externals.loky.process_executor import TerminatedWorkerError
     except ImportError:
         raise RunError(
-            "jobs: several processes need joblib, which is not installed: pip install 'srfast[study]'"
+            "jobs: several processes need joblib, which is not installed", hint="pip install 'srfast[study]'"
         ) from None
     _check_semaphores()
     with scratch_folder(None, "study") as place, finishing((stop := place / "stop").touch) as asked:
@@ -180,8 +180,8 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[CellOutco
             yield from (outcome for outcome in outcomes if outcome.state != "interrupted")
         except TerminatedWorkerError:
             raise RunError(
-                "jobs: a process that trained a cell was killed, perhaps for want of memory; the same command goes on "
-                "from there, with fewer `jobs` if memory is short"
+                "jobs: a process that trained a cell was killed, perhaps for want of memory",
+                hint="the same command goes on from there, with fewer `jobs` if memory is short",
             ) from None
         if asked():
             get_reusable_executor(reuse=True).shutdown(kill_workers=True)  # they have nothing left to do
@@ -231,7 +231,9 @@ def _check_semaphores() -> None:
     try:
         multiprocessing.get_context("spawn").Semaphore()
     except OSError as error:
-        raise RunError(f"jobs: several processes need semaphores ({error.strerror}: /dev/shm); or `jobs` 1") from None
+        raise RunError(
+            f"jobs: several processes need semaphores ({error.strerror}: /dev/shm)", hint="`jobs` 1 needs none"
+        ) from None
 
 
 @contextlib.contextmanager

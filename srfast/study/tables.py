@@ -158,7 +158,7 @@ def _comparisons(some: Sequence[Group], dataset: str) -> Table:
 def _spread(some: Sequence[Group], dataset: str) -> Table:
     """The standard deviation between seeds at each number of updates, and the difference that it lets one detect."""
     header = ["Scale", "Model", "Updates", "Groups", "Seeds in all", "Sigma (dB)", "Sigma of differences (dB)"]
-    header += ["Seeds for 0.02 dB", "Fewest seeds", "Told with them (dB)"]
+    header += ["Seeds for 0.02 dB", "Fewest seeds", "Detectable with them (dB)"]
     rows: list[list[TableEntry]] = []
     for scale, model, updates in sorted({(g.key.scale, g.key.model, g.key.updates) for g in some}):
         own = [

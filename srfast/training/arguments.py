@@ -102,8 +102,8 @@ def gather(
     fixed = [n for n in given if n in saved and n not in FREE]
     if (other := first_difference(saved, given, fixed)) is not None:
         raise InputError(
-            f"{other[0]}: {folder} was trained with {other[1]!r}, got {other[2]!r}; "
-            "resume with the same settings or train into another folder"
+            f"{other[0]}: {folder} was trained with {other[1]!r}, got {other[2]!r}",
+            hint="resume with the same settings or train into another folder",
         )
     planned = saved.get("steps")
     # Updates that were counted from epochs are in ``steps``.
@@ -119,7 +119,7 @@ def gather(
         model = _of_run(folder, name)
     if model is None and resume:
         lacks = f"it holds no {NAME}" if folder.is_dir() else "no such folder"
-        raise InputError(f"{folder}: there is no run to resume, {lacks}; name a model to begin one")
+        raise InputError(f"{folder}: there is no run to resume, {lacks}", hint="name a model to begin one")
     if model is None:
         raise InputError(f"model: expected one of {', '.join(names())}, got none")
     if "clip" in values:
@@ -256,6 +256,6 @@ def _check(a: Arguments, resume: bool) -> None:
             raise InputError(f"{path}: no such file or folder")
     began = (a.output / "last.pt").exists()
     if began and not resume:
-        raise InputError(f"{a.output}: already holds a run; resume it, or train into another folder")
+        raise InputError(f"{a.output}: already holds a run", hint="resume it, or train into another folder")
     if s.init is not None and not began:
         check_input(s.init, "weights")

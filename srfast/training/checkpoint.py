@@ -81,20 +81,20 @@ def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> 
     Args:
         path: The checkpoint.
         saved: Its settings.
-        asked: The settings asked for now.
+        asked: The settings requested now.
     """
     grows = isinstance(saved.get("steps"), int) and saved["steps"] < asked["steps"]
     passed = {"data", "contents", "cache_bytes", *(("steps",) if grows else ())}
     if (other := first_difference(saved, asked, [n for n in asked if n not in passed])) is not None:
         raise InputError(
-            f"{other[0]}: {path} was trained with {other[1]!r}, got {other[2]!r}; "
-            "resume with the same settings or train into another folder"
+            f"{other[0]}: {path} was trained with {other[1]!r}, got {other[2]!r}",
+            hint="resume with the same settings or train into another folder",
         )
     # A checkpoint of an earlier version says nothing of contents.
     if (saved["data"], saved.get("contents", asked["contents"])) != (asked["data"], asked["contents"]):
         raise InputError(
-            f"data: {path} was trained with other images or patches; "
-            "resume with the same data or train into another folder"
+            f"data: {path} was trained with other images or patches",
+            hint="resume with the same data or train into another folder",
         )
     was, now = saved["cache_bytes"], asked["cache_bytes"]
     if was != now:

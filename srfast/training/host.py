@@ -56,7 +56,7 @@ def join(device: str = "auto") -> World:
 
     Raises:
         InputError: the device is unknown.
-        RunError: CUDA was asked for and is absent.
+        RunError: CUDA was requested and is absent.
     """
     cuda = resolve_device(device) == "cuda"
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))

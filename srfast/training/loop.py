@@ -134,12 +134,10 @@ def _check_planes(name: str, model: nn.Module, color: str) -> None:
     """Refuses a network whose first convolution takes other planes than the data have."""
     first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     planes = {"y": 1, "rgb": 3}[color]
-    told = getattr(model, "color", None) is not None
-    if not told and first is not None and first.in_channels in (1, 3) and first.in_channels != planes:
-        own = "y" if planes == 3 else "rgb"
-        raise InputError(
-            f"model: {name} takes {first.in_channels} planes, not {planes}; give its class an attribute color = {own!r}"
-        )
+    declared = getattr(model, "color", None) is not None
+    if not declared and first is not None and first.in_channels in (1, 3) and first.in_channels != planes:
+        hint = f"give its class an attribute color = {'y' if planes == 3 else 'rgb'!r}"
+        raise InputError(f"model: {name} takes {first.in_channels} planes, not {planes}", hint=hint)
 
 
 class _Runner:
@@ -178,7 +176,7 @@ class _Runner:
 
     def start(self, initial: dict[str, Tensor] | None, resume: bool) -> None:
         if self.last.exists() and not resume:
-            raise InputError(f"{self.out}: already holds a run; resume it, or train into another folder")
+            raise InputError(f"{self.out}: already holds a run", hint="resume it, or train into another folder")
         if initial is not None:
             own = self.model.state_dict()
             fitting = {k: v for k, v in initial.items() if k in own and own[k].shape == v.shape}

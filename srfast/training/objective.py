@@ -44,7 +44,9 @@ def check_diverged(name: str, loss: float, side: int, step: int, saved: bool, la
     worst = float(LOSSES[name](black, white))
     if not math.isfinite(loss) or (saved and loss > FAR * worst):
         beside = f", and {worst:.3g} for black in place of white" if math.isfinite(loss) else ""
-        raise RunError(f"the loss is {loss:.3g} at step {step}{beside}; lower the learning rate or train in fp32{last}")
+        raise RunError(
+            f"the loss is {loss:.3g} at step {step}{beside}", hint=f"lower the learning rate or train in fp32{last}"
+        )
 
 
 def optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

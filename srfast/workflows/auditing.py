@@ -104,7 +104,7 @@ def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
     """The columns of defects of the images, or of the images of a table."""
     settings = asked.part(ScoreArguments)
     if settings.several_sizes:
-        raise InputError("shrink: audit judges images as they are; leave it out")
+        raise InputError("shrink: audit judges images as they are", hint="leave it out")
     tables = [
         given for given in inputs if is_rows(given) or kind_of(given) in ("score table", "core-set") or _parts(given)
     ]
@@ -114,15 +114,19 @@ def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
     if len(tables) < len(inputs):
         other = next(given for given in inputs if not any(given is table for table in tables))
         raise InputError(
-            f"{other}: expected no images beside a score table ({names_of(tables)[0]}); audit them by themselves"
+            f"{other}: expected no images beside a score table ({names_of(tables)[0]})", hint="audit them by themselves"
         )
     table = one_table(tables, allow_missing_shards=asked.allow_missing_shards)
     if SHRINK in table.columns:
-        raise InputError(f"{names}: expected images at their own size, got scores of several (shrink); name the images")
+        raise InputError(
+            f"{names}: expected images at their own size, got scores of several (shrink)", hint="name the images"
+        )
     judged, plain = any(t.column in table.columns for t in THRESHOLDS), AuditArguments()
     for name in _COMPARED if judged else _GRID:
         if getattr(asked, name) != getattr(plain, name):
-            raise InputError(f"{name}: a score table has its own; leave it out, or name the images instead of {names}")
+            raise InputError(
+                f"{name}: a score table has its own", hint=f"leave it out, or name the images instead of {names}"
+            )
     root, meta = Path(table.meta["root"]), table.meta
     if judged:
         _check_images(ScoredImages.of(meta, name=names))
@@ -148,7 +152,7 @@ def _check_images(images: ScoredImages) -> None:
     """Refuses images that are not as they were scored."""
     for name in images.meta["images"]:
         if not (images.root / name).exists():
-            raise InputError(f"{images.root / name}: is missing since it was scored; score the images again")
+            raise InputError(f"{images.root / name}: is missing since it was scored", hint="score the images again")
     images.check_all(images.meta["images"])
 
 

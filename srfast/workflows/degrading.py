@@ -125,7 +125,7 @@ def _parts(output: str | os.PathLike[str], inputs: Sequence[Path]) -> Iterator[P
     check_folder_name(output)
     final = Path(os.path.realpath(output))
     if final.exists() and not (final.is_dir() and not any(final.iterdir())):
-        raise InputError(f"{output}: exists; choose another output")
+        raise InputError(f"{output}: exists", hint="choose another output")
     with output_folder(final.with_name(final.name + PARTS), KIND, inputs, becomes=final) as parts:
         for folder, _, names in os.walk(parts):  # of a run that was killed
             for name in names:
@@ -157,5 +157,7 @@ def _names(files: list[ImageFile]) -> list[str]:
     for file, name in zip(files, names, strict=True):
         other = seen.setdefault(name.casefold(), file.name)
         if other != file.name:
-            raise InputError(f"{file.root}: the LR images of {other} and {file.name} would have one name; rename one")
+            raise InputError(
+                f"{file.root}: the LR images of {other} and {file.name} would have one name", hint="rename one"
+            )
     return names

@@ -69,7 +69,7 @@ def statistics(table: Rows, reasons: Mapping[str, np.ndarray], judged: bool) -> 
         if alone.all():
             what = " and ".join(f"{n} {WORDS[r]}" for r, n in out.items())
             raise InputError(
-                f"images: nothing is left of {len(names)} ({what}); give other images, or leave out --against"
+                f"images: nothing is left of {len(names)} ({what})", hint="give other images, or leave out --against"
             )
     gone = np.any([np.zeros(len(table), bool), *reasons.values()], axis=0)
     left = np.flatnonzero(~gone)

@@ -99,7 +99,7 @@ class PruneArguments(ScoreRun, Selection):
     def scoring(self, given: Mapping[str, Any]) -> ScoreArguments:
         """The settings of the scoring: those that are given, and otherwise the decision's or the preset's."""
         if self.quick and "scorer" in given:
-            raise InputError(f"quick: takes bicubic as the scorer; leave out one of it and scorer {self.scorer}")
+            raise InputError("quick: takes bicubic as the scorer", hint=f"leave out one of it and scorer {self.scorer}")
         chosen: dict[str, Any] = {"defects": True} if self.clean else {}
         if self.decides:
             from srfast.ops.defects import SMALLEST

@@ -224,7 +224,7 @@ def write_lists(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -
 
     def judge() -> None:
         if place.exists() and checksum(place) not in ours:
-            raise InputError(f"{place}: has come while the images were judged; run again for a list beside it")
+            raise InputError(f"{place}: has come while the images were judged", hint="run again for a list beside it")
 
     with output_file(folder / "images.csv", "verdicts") as temporary:
         temporary.write_bytes(summary.getvalue().encode("utf-8"))

@@ -81,7 +81,7 @@ def test_scores_on_a_gpu_without_torch(photo_folder: Path, tmp_path: Path) -> No
     named = without_torch("driver", *arguments, "--device", "cuda")
     assert named.returncode == 1
     assert named.stderr.count("\n") == 1
-    assert "--device: cuda was asked for, but PyTorch is not installed: pip install 'srfast[cuda]'" in named.stderr
+    assert "--device: cuda was requested, but PyTorch is not installed: pip install 'srfast[cuda]'" in named.stderr
 
 
 def test_a_slow_triton_is_named() -> None:

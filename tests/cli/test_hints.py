@@ -1,35 +1,41 @@
-"""What to do about an error stands at the end of its line; a terminal gets it on a line of its own, as of uv."""
+"""What to do about an error is a field of it; a terminal gets it on a line of its own, as of uv."""
 
 from __future__ import annotations
 
 import io
+import json
+import pickle
 import sys
 
 import pytest
 
-from srfast.cli import main, parted
-
-MESSAGES = [
-    ("scale: expected 1, 2, 3 or 4, got 5", None),
-    ("s.parquet: exists and was not written by srfast", "choose another output"),
-    ("No such option: --kep", "did you mean --keep?"),
-    ("No such command 'scor'", "did you mean score?"),
-    ("Missing argument 'IMAGES...'.", "see `srfast score --help`"),
-    ("srfast train needs PyTorch, which is not installed", "pip install 'srfast[train]'"),
-    ("interrupted; what is finished is kept", "the same command with --resume goes on from there"),
-    ("a; b.png: cannot be read", None),
-]
+from srfast.cli import main
+from srfast.errors import ArgumentError, InputError, RunError
+from srfast.settings import whole
 
 
-@pytest.mark.parametrize(("error", "hint"), MESSAGES, ids=lambda v: str(v)[:30])
-@pytest.mark.parametrize("form", ["{}; {}", "{} ({})", "{}: {}"])
-def test_the_hint_is_told_from_the_error(error: str, hint: str | None, form: str) -> None:
-    assert parted(form.format(error, hint) if hint else error) == (error, hint)
+@pytest.mark.parametrize("kind", [InputError, ArgumentError, RunError])
+def test_an_error_carries_its_hint(kind: type[InputError | RunError]) -> None:
+    error = kind("s.parquet: exists", hint="choose another output")
+    assert (error.message, error.hint) == ("s.parquet: exists", "choose another output")
+    assert str(error) == "s.parquet: exists; choose another output"
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.message, again.hint, type(again)) == (error.message, error.hint, kind)
+    assert (str(kind("a; b.png: choose")), kind("a; b.png: choose").hint) == ("a; b.png: choose", None)
 
 
-def test_options_in_parentheses() -> None:
-    assert parted("x.png: is empty (--skip-bad goes on)") == ("x.png: is empty", "--skip-bad goes on")
-    assert parted("--keep: expected a fraction, got 2") == ("--keep: expected a fraction, got 2", None)
+def test_a_setting_has_the_nearest_as_its_hint() -> None:
+    from srfast.settings import one_of
+
+    with pytest.raises(InputError) as wrong:
+        one_of("patch", "dense").check("mode", "dence")
+    assert (wrong.value.message, wrong.value.hint) == (
+        "mode: expected patch or dense, got 'dence'",
+        "did you mean dense?",
+    )
+    with pytest.raises(InputError) as wrong:
+        whole(1).check("patch", 0)
+    assert wrong.value.hint is None
 
 
 class Terminal(io.StringIO):
@@ -37,16 +43,17 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(
-    ("line", "error", "hint"),
-    [
-        (["scor"], "No such command 'scor'", "did you mean score?"),
-        (["select", "no.parquet", "-o", "c.parquet", "--kep", "0.5"], "No such option", "Did you mean '--keep'?"),
-        (["select", "no.parquet", "-o", "c.parquet", "--method", ""], "--method", None),
-        (["export", "c.parquet", "-o", "e", "--to", "lmbd"], "'lmbd' is not one of", "did you mean lmdb?"),
-        (["score"], "Missing argument 'IMAGES...'.", "see `srfast score --help`"),
-    ],
-)
+LINES = [
+    (["scor"], "No such command 'scor'", "did you mean score?"),
+    (["select", "no.parquet", "-o", "c.parquet", "--kep", "0.5"], "No such option '--kep'", "did you mean --keep?"),
+    (["select", "no.parquet", "-o", "c.parquet", "--method", ""], "--method", None),
+    (["export", "c.parquet", "-o", "e", "--to", "lmbd"], "'lmbd' is not one of", "did you mean lmdb?"),
+    (["score"], "Missing argument 'IMAGES...'.", "see `srfast score --help`"),
+    (["stats", __file__, "--lr-rot", "."], "No such option '--lr-rot'", None),
+]
+
+
+@pytest.mark.parametrize(("line", "error", "hint"), LINES)
 def test_a_terminal_gets_two_lines(
     line: list[str], error: str, hint: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,13 +65,28 @@ def test_a_terminal_gets_two_lines(
     lines = seen.getvalue().splitlines()
     assert lines[0].startswith("srfast: error: ")
     assert error in lines[0]
-    assert len(lines) == (1 if hint is None else 2)
     if hint is not None:
+        assert len(lines) == 2
         assert "hint" in lines[1]
         assert hint in lines[1]
+        assert hint not in lines[0]
 
 
 def test_anything_else_gets_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["scor"])
-    assert capsys.readouterr().err.count("\n") == 1
+    assert capsys.readouterr().err == "srfast: error: No such command 'scor'; did you mean score?\n"
+
+
+def test_json_has_both(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["score", "no-such-folder", "-o", "s.parquet", "--scorer", "bicubic", "--mode", "dence", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["hint"], found["code"]) == ("did you mean dense?", 2)
+    assert found["error"].endswith("; did you mean dense?")
+
+
+def test_a_hint_names_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["score", __file__, "-o", "s.parquet", "--scorer", "bicubic"])
+    assert "; --skip-bad leaves such files out\n" in capsys.readouterr().err

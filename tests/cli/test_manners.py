@@ -58,7 +58,8 @@ def test_an_error_is_one_object_too(words: tuple[str, ...], code: int, said: str
             continue
         assert out.count("\n") == 1
         error = json.loads(out)
-        assert error.keys() == {"error", "code"}
+        assert error.keys() - {"hint"} == {"error", "code"}
+        assert error["error"].endswith(error.get("hint", ""))
         assert (error["code"], f"srfast: error: {error['error']}\n") == (code, err)
 
 

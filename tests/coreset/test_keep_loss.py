@@ -119,7 +119,7 @@ def test_what_is_eligible_is_the_whole() -> None:
     assert kept(keep_loss=0.95, nms=0.1) == [0, 2, 4, 6]  # 11 of 16, all that the limit allows
     about = srfast.select(table, keep_loss=0.9, max_per_image=1).meta["selection"]
     assert about["kept"] == 2
-    assert about["short"].startswith("kept 2 patches, which hold 0.562 of the loss, not the 0.9 asked for: max_per")
+    assert about["short"].startswith("kept 2 patches, which hold 0.562 of the loss, not the 0.9 requested: max_per")
     assert about["shares"] == {"patches": 0.25, "loss": 9 / 16}
     drawn = srfast.select(table, keep_loss=0.5, method="random", seed=3)
     assert drawn["loss"].sum() >= 8

@@ -121,7 +121,7 @@ def test_a_cap_that_cannot_be_met_says_what_was_kept_and_why(make_table: MakeTab
     got = select(make_table(LOSSES, IMAGES), keep=0.5, max_per_image=3)
     assert len(got) == 12
     assert got.meta["selection"]["short"] == (
-        "kept 12 of the 79 patches asked for (0.0764 of all): max_per_image=3 allows no more"
+        "kept 12 of the 79 patches requested (0.0764 of all): max_per_image=3 allows no more"
     )
     assert select(make_table(LOSSES, IMAGES), keep=0.07, max_per_image=3).meta["selection"]["short"] is None
 

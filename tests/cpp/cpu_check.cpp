@@ -215,7 +215,7 @@ void check_tiles(const Scorer& scorer, int scale, int64_t lh, int64_t lw, const 
     std::vector<float> loss(want[0].size(), kNan), sobel(loss);
     score_dense_cpu(scorer, image.data(), h, w, row, 3, {boundary, c.isa, c.fast, 3}, xs.data(), nx, ys.data(), ny,
                     size, loss.data(), nullptr, sobel.data());
-    expect(loss == want[0] && sobel == want[2], "score_dense depends on the scores asked for");
+    expect(loss == want[0] && sobel == want[2], "score_dense depends on the scores requested");
   }
 }
 

@@ -38,7 +38,7 @@ void launch(unsigned blocks, unsigned threads, size_t shared_bytes, Body body) {
   Block block(threads);
   constexpr std::align_val_t kAlign{16};
   auto release = [](unsigned char* p) { operator delete[](p, kAlign); };
-  // Exactly the bytes asked for: a sanitizer sees an access past them.
+  // Exactly the bytes requested: a sanitizer sees an access past them.
   std::unique_ptr<unsigned char[], decltype(release)> shared(new (kAlign) unsigned char[shared_bytes], release);
   auto run = [&](unsigned thread) {
     current = &block;

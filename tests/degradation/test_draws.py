@@ -228,4 +228,4 @@ def test_names_and_other_files_are_refused(tmp_path: Path):
         deep = {"do": "sequence", "operation": [deep]}
     with pytest.raises(InputError, match="nested at most"):
         of(deep)
-    assert toml.unknown("x", ["y"])
+    assert toml.unknown("do", "x", ["y"]).message == "do: expected one of y, got 'x'"

@@ -132,7 +132,7 @@ def test_metadata_that_ask_for_gigabytes(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_tensor_that_repeats_its_values(tmp_path: Path) -> None:
-    """A stride of zero: four bytes that asked for 7.6 GB when they were looked at."""
+    """A stride of zero: four bytes that requested 7.6 GB when they were looked at."""
     path = tmp_path / "stride.pth"
     torch.save({"conv1.weight": torch.zeros(1).expand(1 << 31)}, path)
     assert path.stat().st_size < 1 << 16

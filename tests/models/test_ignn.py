@@ -143,7 +143,7 @@ SMALL = {"features": 8, "blocks": 2}
 def test_ignn_without_matcher_builds_but_does_not_run(tmp_path: Path) -> None:
     model = models.create("ignn", **SMALL)
     assert models.describe("ignn").asset == "matcher"
-    with pytest.raises(RunError, match="the VGG19 matcher has no weights: pass matcher=PATH"):
+    with pytest.raises(RunError, match="the VGG19 matcher has no weights; pass matcher=PATH"):
         model(torch.rand(1, 3, 8, 8))
     again = models.create("ignn", **SMALL)
     again.load_state_dict(model.state_dict())

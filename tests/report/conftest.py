@@ -33,7 +33,7 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture
 def visit(chromium: Any) -> Iterator[Callable[..., Any]]:
     """visit(address or path, **context options) -> a page that has drawn itself; at the end nothing may have been said
-    on the console, and nothing asked for from elsewhere."""
+    on the console, and nothing requested from elsewhere."""
     contexts, said = [], []
 
     def go(address: str | Path, **options: Any) -> Any:
@@ -48,7 +48,7 @@ def visit(chromium: Any) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: request.url.startswith(allowed) or said.append(f"asked for {request.url}"))
+        page.on("request", lambda request: request.url.startswith(allowed) or said.append(f"requested {request.url}"))
         page.goto(start)
         page.wait_for_selector("html[data-ready=yes]")
         return page

@@ -40,11 +40,11 @@ def test_an_extra_of_its_own_brings_pytorch(extra: str) -> None:
 @pytest.mark.parametrize(
     ("what", "package", "said"),
     [
-        ("srfast train", "torch", "srfast train needs PyTorch, which is not installed: pip install 'srfast[train]'"),
-        ("srfast eval", "torch", "srfast eval needs PyTorch, which is not installed: pip install 'srfast[torch]'"),
-        ("srfast train", "duckdb", "srfast train needs duckdb, which is not installed: pip install srfast"),
-        ("where:", "duckdb", "where: needs duckdb, which is not installed: pip install srfast"),
-        ("srfast.score", "safetensors", "srfast.score needs safetensors, which is not installed: pip install srfast"),
+        ("srfast train", "torch", "srfast train needs PyTorch, which is not installed; pip install 'srfast[train]'"),
+        ("srfast eval", "torch", "srfast eval needs PyTorch, which is not installed; pip install 'srfast[torch]'"),
+        ("srfast train", "duckdb", "srfast train needs duckdb, which is not installed; pip install srfast"),
+        ("where:", "duckdb", "where: needs duckdb, which is not installed; pip install srfast"),
+        ("srfast.score", "safetensors", "srfast.score needs safetensors, which is not installed; pip install srfast"),
     ],
 )
 def test_what_is_missing_is_named_with_what_brings_it(what: str, package: str, said: str) -> None:
@@ -55,6 +55,6 @@ def test_what_is_missing_is_named_with_what_brings_it(what: str, package: str, s
 def test_the_demo_names_what_its_photographs_come_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(
-        RunError, match=r"^srfast demo needs scikit-image, which is not installed: pip install 'srfast\[demo\]'$"
+        RunError, match=r"^srfast demo needs scikit-image, which is not installed; pip install 'srfast\[demo\]'$"
     ):
         write_photographs(tmp_path)

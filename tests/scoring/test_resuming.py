@@ -77,7 +77,7 @@ srfast.scoring.parts.ROWS = 8
 moment, source, output, scorer = sys.argv[1:]
 done = 0
 if moment == "while a part is written":
-    write = srfast.scoring.parts.Writer.write_table
+    write = srfast.scoring.parts.TableWriter.write_table
     def slow(writer, table):
         write(writer, table)
         global done
@@ -85,7 +85,7 @@ if moment == "while a part is written":
         if done == 3:
             print("now", flush=True)
             time.sleep(60)
-    srfast.scoring.parts.Writer.write_table = slow
+    srfast.scoring.parts.TableWriter.write_table = slow
 elif moment == "while the table is written":
     group = srfast.scoring.parts.write_parquet
     def slow(path, tables, schema, meta, **options):

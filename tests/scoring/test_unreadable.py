@@ -37,7 +37,7 @@ def test_all_of_them_are_named_at_once(mixed: Path, tmp_path: Path, monkeypatch:
     assert text.startswith("3 of 5 files cannot be read: ")
     assert all(str(mixed / name) in text for name in ("empty.png", "text.jpg", "head.png"))
     assert not any(str(mixed / name) in text for name in ("a.png", "z.jpg"))
-    assert text.endswith("(`skip_bad` leaves such files out)")
+    assert text.endswith("; `skip_bad` leaves such files out")
     assert not (tmp_path / "s.parquet").exists()
 
 
@@ -47,7 +47,7 @@ def test_the_command_names_its_option(mixed: Path, tmp_path: Path) -> None:
     arguments = ["score", str(mixed), "--patch", "32", "--scorer", "bicubic", "-o", str(tmp_path / "s.parquet")]
     with group.make_context("srfast", arguments) as context, pytest.raises(InputError) as error, _as_options(context):
         group.invoke(context)
-    assert "(--skip-bad leaves such files out)" in str(error.value)
+    assert "; --skip-bad leaves such files out" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -57,7 +57,7 @@ def test_more_than_ten_are_counted(mixed: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         srfast.score(mixed, patch=32, output=tmp_path / "s.parquet", scorer="bicubic")
     assert str(error.value).startswith("23 of 25 files cannot be read: ")
-    assert "; and 13 more (`skip_bad`" in str(error.value)
+    assert "; and 13 more; `skip_bad`" in str(error.value)
 
 
 def test_without_them_it_goes_on(mixed: Path, tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ def torture(work: Path, case: Case, inputs: Path, step: int, jobs: int) -> Tally
         return plan not in _ENDS or right.names[event - 1 : event + 2] != [right.names[event]] * 3
 
     todo = [(p, i) for i, kind in enumerate(right.kinds) for p in PLANS if kind in PLANS[p][2] and asked(p, i)]
-    # A different part for each case, where only a part is asked for.
+    # A different part for each case, where only a part is requested.
     todo = todo[sum(map(ord, case.name)) % step :: step]
     tally = Tally(case.name, events=len(right.kinds), step=step, began=began)
     read, write = os.pipe()

@@ -67,7 +67,7 @@ def kmeans(features: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndar
         from sklearn.cluster import MiniBatchKMeans
     except ImportError:
         raise RunError(
-            "method: clusters need scikit-learn, which is not installed: pip install 'srfast[select]'"
+            "method: clusters need scikit-learn, which is not installed", hint="pip install 'srfast[select]'"
         ) from None
     model = MiniBatchKMeans(k, batch_size=4096, n_init=1, max_iter=30, random_state=seed)
     label = model.fit_predict(features)
@@ -79,7 +79,7 @@ def _kmeans_faiss(features: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, 
         import faiss
     except ImportError:
         raise RunError(
-            f"method: clusters of {MANY} patches and more need faiss: pip install 'srfast[select]'"
+            f"method: clusters of {MANY} patches and more need faiss", hint="pip install 'srfast[select]'"
         ) from None
     model = faiss.Kmeans(features.shape[1], k, niter=20, seed=seed % 2**31, min_points_per_centroid=1)
     model.train(features)

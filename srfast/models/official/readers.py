@@ -135,7 +135,7 @@ def load_mat(path: Path) -> dict[str, Tensor]:
         RunError: SciPy is not installed.
     """
     if find_spec("scipy") is None:
-        raise RunError(f"{path}: .mat files need SciPy; pip install scipy")
+        raise RunError(f"{path}: .mat files need SciPy", hint="pip install scipy")
     values = _read(path)
     try:
         return _srcnn(values) if "weights_conv1" in values else _fsrcnn(values)

@@ -62,8 +62,8 @@ def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None)
         found = _converted(layout, own, theirs, own_scale or 2, options, path)
         if found is not None and own_scale is None:
             raise InputError(
-                f"scale: {path} holds the weights of {layout.model} ({layout.source}), which are alike at all scales; "
-                f"give the scale, or name the file by it, such as {path.stem}_x2{path.suffix}"
+                f"scale: {path} holds the weights of {layout.model} ({layout.source}), which are alike at all scales",
+                hint=f"give the scale, or name the file by it, such as {path.stem}_x2{path.suffix}",
             )
         if found is not None:
             said = scale_of(path)

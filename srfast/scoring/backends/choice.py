@@ -139,7 +139,9 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
     backend, device = choose(settings.backend, settings.device, network)
     boundary, precision = settings.boundary, settings.precision
     if precision == "fast" and backend not in FAST:
-        raise InputError(f"precision: fast needs the backend {' or '.join(FAST)}, but {backend} scores; leave it out")
+        raise InputError(
+            f"precision: fast needs the backend {' or '.join(FAST)}, but {backend} scores", hint="leave it out"
+        )
     if device == "cuda" and backend in ("native", "triton"):
         return _gpu_engine(network, boundary, backend, precision)
     if backend == "native":
@@ -195,12 +197,13 @@ def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1
     if settings.backend not in ("auto", backend) or settings.precision != "fp32":
         runner = "ONNX Runtime" if backend == "onnx" else "torch"
         raise InputError(
-            f"lr_images: existing pairs are scored by {runner} in fp32; leave `backend` and `precision` out"
+            f"lr_images: existing pairs are scored by {runner} in fp32", hint="leave `backend` and `precision` out"
         )
     device = resolve_device(settings.device)
     if not installed("torch"):
         raise RunError(
-            "lr_images: existing pairs are scored by PyTorch, which is not installed: pip install 'srfast[torch]'"
+            "lr_images: existing pairs are scored by PyTorch, which is not installed",
+            hint="pip install 'srfast[torch]'",
         )
     if backend == "onnx" and (reason := unusable(backend, device, network)):
         raise RunError(f"backend: {backend} cannot be used: {reason}")

@@ -42,7 +42,8 @@ class NativeEngine:
             if not error <= LARGEST_ERROR:
                 raise RunError(
                     f"precision: fast changes losses of {network.name} by up to {100 * error:.2g} %, more than "
-                    f"{100 * LARGEST_ERROR:.0f} %; leave `precision` out"
+                    f"{100 * LARGEST_ERROR:.0f} %",
+                    hint="leave `precision` out",
                 )
 
     def batch(self, patches: np.ndarray) -> np.ndarray:

@@ -346,7 +346,7 @@ class _TorchNetwork:
 
 
 class _TritonNetwork:
-    """The network by srfast.kernels.srcnn; the reconstruction is written only if asked for."""
+    """The network by srfast.kernels.srcnn; the reconstruction is written only if requested."""
 
     needs_up = False
     pixels = 1 << 24

@@ -29,7 +29,7 @@ class Engine(Protocol):
 
     name: str
     precision: str
-    """The precision it computes in: "fp32", even if "fast" was asked for, on a machine that has no "fast"."""
+    """The precision it computes in: "fp32", even if "fast" was requested, on a machine that has no "fast"."""
     concurrent: bool
     """Whether several threads may score different images at once, each on one thread."""
 

@@ -16,7 +16,7 @@ Piece = Sequence[np.ndarray]
 def uploaded(pieces: Iterable[Piece], device: torch.device) -> Iterator[Tensor]:
     """Yields the bytes of each piece's arrays, one after another, as a uint8 tensor on ``device``.
 
-    A tensor is valid until the next is asked for; work on it belongs on the current stream of the device. Memory is
+    A tensor is valid until the next is requested; work on it belongs on the current stream of the device. Memory is
     bounded by two pieces on the host (page-locked) and two on the device: the copy of a piece waits for the work on the
     last but one.
     """

@@ -1,7 +1,7 @@
 """The columns of defects, and values beyond which ``--clean`` and ``srfast audit`` leave out a patch or an image.
 
 They were chosen on photographs of BSDS400, reduced and as they are, and of T91, so that together they leave out few of
-them; docs/defects.md says on which evidence, how many clean photographs they leave out, and how many spoilt ones they
+them; docs/defects.md says on which evidence, how many clean photographs they leave out, and how many degraded ones they
 keep. Columns without measured figures (banding, clipped, border, blockiness, colour) have no threshold.
 """
 

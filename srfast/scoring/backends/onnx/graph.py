@@ -213,7 +213,7 @@ def _onnx() -> Any:
         import onnx
         import onnx.helper
     except ImportError as error:
-        raise RunError("onnx is not installed: pip install 'srfast[onnx]'") from error
+        raise RunError("onnx is not installed", hint="pip install 'srfast[onnx]'") from error
     return onnx
 
 

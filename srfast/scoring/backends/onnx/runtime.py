@@ -33,7 +33,7 @@ def session(model: bytes | Path, threads: int, device: str = "auto") -> Any:
 
     Raises:
         InputError: the graph cannot be loaded.
-        RunError: onnxruntime is missing, or CUDA was asked for and does not work.
+        RunError: onnxruntime is missing, or CUDA was requested and does not work.
     """
     _runtime()
     reason = "" if device == "cpu" else cuda_fails()
@@ -225,8 +225,8 @@ class OnnxNetwork:
         wanted = "one float32 input [N, C, H, W] (C is 1: Y, or 3: RGB, in [0, 1]) and one float32 output"
         if self._session.get_modelmeta().custom_metadata_map.get("kind") == "scorer":
             raise InputError(
-                f"{self.path}: expected a network with {wanted}, got a whole scorer; "
-                "`srfast onnx --network-only` writes a network, and `scorer` srcnn is what this one scores with"
+                f"{self.path}: expected a network with {wanted}, got a whole scorer",
+                hint="`srfast onnx --network-only` writes a network, and `scorer` srcnn is what this one scores with",
             )
         if len(inputs) != 1 or len(outputs) != 1:
             raise InputError(f"{self.path}: expected {wanted}, got {len(inputs)} inputs and {len(outputs)} outputs")
@@ -292,7 +292,7 @@ def _runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise RunError("onnxruntime is not installed: pip install 'srfast[onnx]'") from error
+        raise RunError("onnxruntime is not installed", hint="pip install 'srfast[onnx]'") from error
     return onnxruntime
 
 
