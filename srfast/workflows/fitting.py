@@ -132,6 +132,8 @@ def fit_degradation(
     threads = s.threads or default_threads()
     with shown(s.progress, "fitting", "images", "rounds") as progress:
         given = _quantiles(_all(lambda f: measures(read_rgb(f.path), f.path), low, threads))
+        if np.isnan(given["detail"]).all():
+            raise InputError("like: expected LR images that show something, got flat ones only")
         before = _quantiles(_degraded(Draws(Degradation.read("bicubic"), s.seed), high, s.scale, threads, 0))
         blur_of = _calibration(high, s.scale, threads)
         sigma, noise = blur_of(given["detail"])[::-1], np.maximum(_LEAST, np.nan_to_num(given["noise"]) / _LUMA)
@@ -229,23 +231,24 @@ def _content(
     sigma: Sequence[float] | np.ndarray, noise: Sequence[float] | np.ndarray, given: Mapping[str, np.ndarray] | None,
     low: Sequence[ImageFile],
 ) -> dict[str, Any]:  # fmt: skip
-    operations: list[dict[str, Any]] = [
-        {"do": "blur", "size": 27, "sigma": _listed(sigma)},
-        {"do": "resize", "to": "lr", "filters": "bicubic", "antialias": True},
-        {"do": "gaussian-noise", "sigma": _listed(noise)},
-    ]
+    operations: list[dict[str, Any]] = [{"do": "resize", "to": "lr", "filters": "bicubic", "antialias": True}]
+    if max(sigma) > _LEAST:
+        operations.insert(0, {"do": "blur", "size": 27, "sigma": _listed(sigma)})
+    if max(noise) > _LEAST:
+        operations.append({"do": "gaussian-noise", "sigma": _listed(noise)})
     share = 0.0 if given is None else float(given["share"][0])
     if share > 0:
         assert given is not None
         quality = np.clip(np.rint(given["jpeg"]), 1, 100).astype(int).tolist()
         chance = {} if share == 1 else {"chance": round(share, 3)}
-        operations.append({"do": "jpeg", **chance, "quality": quality})
-    return {"title": "fitted to LR images", "source": f"{low[0].root}, {len(low)} images", NESTED: operations}
+        operations.append({"do": "jpeg", **chance, "quality": quality if len(set(quality)) > 1 else quality[0]})
+    source = f"{low[0].root.name}, {len(low)} image{'s' if len(low) > 1 else ''}"
+    return {"title": "fitted to LR images", "source": source, NESTED: operations}
 
 
 def _listed(values: Sequence[float] | np.ndarray) -> Any:
     found = [round(float(v), 3) for v in values]
-    return found if len(found) > 1 else found[0]
+    return found if len(set(found)) > 1 else found[0]
 
 
 def _lines(f: Fitted) -> list[str]:
