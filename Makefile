@@ -102,11 +102,12 @@ $(SANITIZE)/%.o: csrc/cpu/%.cpp $(wildcard csrc/cpu/*.h csrc/core/*.h)
 	mkdir -p $(SANITIZE)
 	$(CXX) $(SANITIZE_FLAGS) $$(sed -n 's/^\(any\|x86\) $(<F) //p' csrc/cpu/flags.txt) -c $< -o $@
 
-$(SANITIZE)/cpu_check: tests/cpp/cpu_check.cpp $(patsubst csrc/cpu/%.cpp,$(SANITIZE)/%.o,$(CPU_SOURCES))
+$(SANITIZE)/cpu_check $(SANITIZE)/degrade_check: $(SANITIZE)/%: tests/cpp/%.cpp $(patsubst csrc/cpu/%.cpp,$(SANITIZE)/%.o,$(CPU_SOURCES))
 	$(CXX) $(SANITIZE_FLAGS) $^ -o $@ -pthread
 
-sanitize-cpu: $(SANITIZE)/cpu_check
+sanitize-cpu: $(SANITIZE)/cpu_check $(SANITIZE)/degrade_check
 	ASAN_OPTIONS=detect_stack_use_after_return=1 $(SANITIZE)/cpu_check
+	ASAN_OPTIONS=detect_stack_use_after_return=1 $(SANITIZE)/degrade_check
 
 # The bodies of the CUDA kernels, one CPU thread for each CUDA thread, under ThreadSanitizer.
 $(SANITIZE)/race_check: tests/cpp/race_check.cpp tests/cpp/kernels.cpp $(wildcard tests/cpp/*.h csrc/cuda/*.cuh csrc/core/*.h)

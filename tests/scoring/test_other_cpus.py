@@ -94,6 +94,14 @@ def test_integers_of_aarch64_give_the_bits_of_the_definition(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not EMULATED, reason="no emulator or cross compiler (Debian: qemu-user, g++-aarch64-linux-gnu)")
+def test_degradations_of_aarch64_have_the_bits_of_x86(aarch64: Callable[[str], Path]) -> None:
+    """tests/cpp/degrade_check.cpp has the checksum; `make sanitize` compares it on the machine itself."""
+    run = subprocess.run(["qemu-aarch64", str(aarch64("degrade_check"))], capture_output=True)
+    assert run.returncode == 0, run.stdout.decode() + run.stderr.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not EMULATED, reason="no emulator or cross compiler (Debian: qemu-user, g++-aarch64-linux-gnu)")
 @pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_aarch64_scores_as_the_reference(
