@@ -10,8 +10,6 @@ from srfast.coreset.settings import Own
 from srfast.evaluation.evaluator import Model
 from srfast.evaluation.evaluator import Paths as __Paths
 from srfast.exporting.job import Coreset
-from srfast.exporting.settings import Encoding
-from srfast.exporting.settings import Target
 from srfast.models.registry import Buildable
 from srfast.ops.device import Device
 from srfast.runtime.progress import Progress
@@ -267,13 +265,13 @@ def export(
     coreset: Coreset,
     output: str | os.PathLike[str],
     *,
-    to: Target = ...,
+    to: Literal["folder", "basicsr", "lmdb", "hf", "webdataset", "list"] = ...,
     scale: Literal[1, 2, 3, 4] | None = ...,
     lr: bool = ...,
     degradation: PathLike | None = ...,
     draws: int = ...,
     seed: int = ...,
-    format: Encoding = ...,
+    format: Literal["png", "webp"] = ...,
     embed: bool = ...,
     root: PathLike | None = ...,
     lr_root: PathLike | None = ...,
@@ -295,7 +293,7 @@ def export(
         to: Format to write. folder: HR/ and LRx2/ with the same names (KAIR, traiNNer-redux, neosr, BasicSR); basicsr:
             the same with meta_info.txt; lmdb: HR.lmdb/ and LRx2.lmdb/ (BasicSR, neosr); hf: an imagefolder with
             metadata.parquet (Hugging Face datasets); webdataset: numbered .tar shards; list: coreset.txt, which lists
-            the patches without cropping them.
+            the patches without cropping them. Installed packages may add formats (docs/extending.md).
         scale: Super-resolution factor: the side of an HR patch over that of its LR patch. It must divide the side and
             the positions of the patches. 1: restoration at the same size, of the LR images that were scored or of a
             degradation.
@@ -453,6 +451,8 @@ def evaluate(
     seed: int = ...,
     tile: int | None = ...,
     window: Literal["wang", "skimage"] = ...,
+    measures: Sequence[Literal["lpips", "lpips-vgg", "dists"]] = ...,
+    trunks: PathLike | None = ...,
     device: Device = ...,
     inspect: Callable[[str, numpy.ndarray, numpy.ndarray], None] | None = ...,
 ) -> Evaluation:
@@ -486,6 +486,10 @@ def evaluate(
         seed: Random seed of ``degradation``, at least 0.
         tile: Side of the tiles into which large images are cut, in LR pixels. With 0, every image runs whole.
         window: Window of SSIM. wang: a Gaussian of 11 x 11 pixels; skimage: 7 x 7 pixels, scikit-image's default.
+        measures: Perceptual measures by the protocol rgb: lpips (AlexNet), lpips-vgg and dists (docs/training.md).
+            Lower is better. The border that PSNR leaves out is left out.
+        trunks: Folder of torchvision's alexnet-*.pth and vgg16-*.pth, the networks below ``measures``, or one such
+            file.
         device: Device that evaluates. auto takes a GPU if there is one.
         inspect: Function that is called with the name, SR and HR of every image, as ``srfast.psnr`` takes them.
 

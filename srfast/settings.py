@@ -229,11 +229,13 @@ def _listed(value: Any) -> Any:
     return [_listed(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def one_of(*choices: Any) -> Kind:
-    """Takes one of a few words or numbers."""
+def one_of(*choices: Any, added: Callable[[], Iterable[str]] = tuple) -> Kind:
+    """Takes one of a few words or numbers, or of the words that installed packages add."""
 
     def convert(value: Any) -> Any:
-        if isinstance(value, (bool, float)) or not isinstance(value, (str, Integral)) or value not in choices:
+        if isinstance(value, (bool, float)) or not isinstance(value, (str, Integral)):
+            raise ValueError
+        if value not in choices and value not in list(added()):
             raise ValueError
         return type(choices[0])(value)
 

@@ -112,7 +112,13 @@ class Words(click.Choice):  # type: ignore[type-arg]  # generic in the stubs of 
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind.choices)
-        self.hint = kind.hint
+        self.hint, self._kind = kind.hint, kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._kind.convert(value)  # a word that an installed package adds is no choice
+        except ValueError:
+            return super().convert(value, param, ctx)
 
 
 class Setting(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later

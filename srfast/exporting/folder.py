@@ -57,6 +57,22 @@ class BasicSR(Folder):
         write_lines(self.meta_info, lines)
 
 
+class List:
+    """coreset.txt, for which no pixel is read."""
+
+    def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
+        self.folder, self.plan, self.written = folder, plan, written
+
+    def add(self, pairs: list[EncodedPair]) -> None:
+        pass
+
+    def finish(self) -> None:
+        write_list(self.folder, self.plan)
+
+    def close(self) -> None:
+        pass
+
+
 def link(file: Path, target: Path) -> bool:
     """Makes a hard link; False if the file system cannot, for example to another file system."""
     target.unlink(missing_ok=True)

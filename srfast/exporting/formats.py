@@ -1,114 +1,113 @@
-"""The formats by name, and the work of an export to each."""
+"""The formats by name: one descriptor each. Nothing heavy is imported here, since help and settings list them."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from importlib import import_module
+from typing import Any
 
-from srfast.exporting.arrangement import Arrangement
-from srfast.exporting.existing import subset
-from srfast.exporting.folder import BasicSR, Folder, read_basicsr, read_folder, write_list
-from srfast.exporting.huggingface import Embedded, ImageFolder, read_embedded, read_imagefolder
-from srfast.exporting.lmdb import Lmdb, read_lmdb
-from srfast.exporting.settings import ExportSettings
-from srfast.exporting.stream import encoded
-from srfast.exporting.webdataset import WebDataset, read_webdataset
-from srfast.exporting.workplace import Workplace
-from srfast.exporting.writer import Reader, Writer
-from srfast.runtime.progress import Progress
+from srfast.errors import InputError
+from srfast.runtime import plugins
+
+GROUP = "srfast.formats"
+"""Group of entry points of installed packages: a name, and a ``Format``."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Format(ABC):
-    """The interface by which ``srfast.export`` uses a format."""
+class Format:
+    """A format of ``srfast.export``: all that export, help, settings and resuming know of it.
 
-    read: Reader | None = None
-    """Reader of the export; None if there are no pairs to read."""
+    A class or a function is itself or, so that a list of formats loads none, "module:name" below ``srfast.exporting``.
+    """
+
+    help: str = ""
+    """What it writes and who reads it; empty for a variant that another setting asks for."""
+    writer: Any
+    """A ``srfast.exporting.writer.Writer``."""
+    reader: Any = None
+    """A ``srfast.exporting.writer.Reader``; None if there are no pairs to read."""
+    pixels: bool = True
+    """Whether patches are cropped and encoded for it."""
     columns: tuple[str, ...] = ()
-    """Columns that the format writes beside those of the core-set."""
+    """Columns that it writes beside those of the core-set."""
     shuffled: bool = False
-    """Whether images come in a random order, for trainers that read a format from start to end."""
+    """Whether images come in a random order, for trainers that read it from start to end."""
     index: bool = False
     """Whether patches.parquet, which says where each patch comes from, is written beside the data."""
     files: bool = False
     """Whether each patch becomes a file with its name."""
-    sources: list[Path] = field(default_factory=list)
-    """Paths of existing patches; empty if patches are made."""
+    existing: bool = False
+    """Whether it can be written as a subset of existing patches."""
+    paths: str = ""
+    """Regular expression of the paths that it writes."""
+    snippets: Mapping[str, str] = field(default_factory=dict)
+    """File name -> configuration of a trainer, as a text with the places of ``snippets.snippets`` or its name there."""
+    hr_snippets: Mapping[str, str] = field(default_factory=dict)
+    """The same for exports without LR patches."""
 
-    @abstractmethod
-    def write(self, place: Workplace, plan: Arrangement, threads: int, progress: Progress) -> tuple[Arrangement, int]:
-        """Writes what is not finished yet, and returns the plan with the names of the patches, and the number
-        of links."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodedPairs(Format):
-    """A format whose pairs are encoded and given to a writer."""
-
-    writer: type[Writer]
-
-    def write(self, place: Workplace, plan: Arrangement, threads: int, progress: Progress) -> tuple[Arrangement, int]:
-        if place.finished:
-            return plan, 0
-        total = len(plan.images)
-        writer = self.writer(place.folder, plan, place.written)
-        before = writer.written
-        images = sum(last <= before for _, last in plan.images)
-        with closing(writer), closing(encoded(plan, before, threads)) as batches:
-            for pairs in batches:
-                writer.add(pairs)
-                place.note(writer.written)
-                while images < total and plan.images[images][1] <= pairs[-1].row + 1:
-                    images += 1
-                progress(images, total, pairs[-1].row + 1 - before)
-            writer.finish()
-        return plan, int(getattr(writer, "linked", 0))
+    def part(self, name: str) -> Any:
+        """Its ``writer`` or ``reader``."""
+        found = getattr(self, name)
+        return _loaded(found) if isinstance(found, str) else found
 
 
-class Listing(Format):
-    """coreset.txt, for which no pixel is read."""
+_FOLDERS = r"(HR|LRx[234])"
+_SIDES = {"neosr.toml": "NEOSR", "redux.yml": "REDUX", "kair.json": "KAIR"}
+_HR_SIDES = {"redux.yml": "REDUX_HR", "kair.json": "KAIR_HR"}
+FORMATS = {
+    "folder": Format(
+        help="HR/ and LRx2/ with the same names (KAIR, traiNNer-redux, neosr, BasicSR)",
+        writer="folder:Folder", reader="folder:read_folder", columns=("name",), index=True, files=True, existing=True,
+        paths=_FOLDERS, snippets={"basicsr.yml": "BASICSR", **_SIDES}, hr_snippets=_HR_SIDES,
+    ),
+    "basicsr": Format(
+        help="the same with meta_info.txt",
+        writer="folder:BasicSR", reader="folder:read_basicsr", columns=("name",), index=True, files=True, existing=True,
+        paths=_FOLDERS + r"|meta_info\.txt", snippets={"basicsr.yml": "BASICSR_LIST", **_SIDES}, hr_snippets=_HR_SIDES,
+    ),
+    "lmdb": Format(
+        help="HR.lmdb/ and LRx2.lmdb/ (BasicSR, neosr)",
+        writer="lmdb:Lmdb", reader="lmdb:read_lmdb", columns=("name",), index=True, existing=True,
+        paths=_FOLDERS + r"\.lmdb(/((data|lock)\.mdb|meta_info\.txt))?",
+        snippets={"basicsr.yml": "BASICSR_LMDB", "neosr.toml": "NEOSR_LMDB"},
+    ),
+    "hf": Format(
+        help="an imagefolder with metadata.parquet (Hugging Face datasets)",
+        writer="huggingface:ImageFolder", reader="huggingface:read_imagefolder", files=True,
+        columns=("hr_file_name", "lr_file_name", "file_name", "hr", "lr"),
+        paths=_FOLDERS + r"|metadata\.parquet", snippets={"load.py": "HF"}, hr_snippets={"load.py": "HF"},
+    ),
+    "hf-embedded": Format(
+        writer="huggingface:Embedded", reader="huggingface:read_embedded", columns=("hr", "lr"), shuffled=True,
+        paths=r"train-\d+-of-\d+\.parquet", snippets={"load.py": "HF_EMBEDDED"}, hr_snippets={"load.py": "HF_EMBEDDED"},
+    ),
+    "webdataset": Format(
+        help="numbered .tar shards",
+        writer="webdataset:WebDataset", reader="webdataset:read_webdataset", shuffled=True,
+        paths=r"\d+\.tar", snippets={"load.py": "WEBDATASET"}, hr_snippets={"load.py": "WEBDATASET_HR"},
+    ),
+    "list": Format(
+        help="coreset.txt, which lists the patches without cropping them",
+        writer="folder:List", pixels=False, existing=True, paths=r"(coreset|meta_info)\.txt",
+    ),
+}  # fmt: skip
+TARGETS = tuple(name for name, known in FORMATS.items() if known.help)
+SUBSETS = tuple(name for name, known in FORMATS.items() if known.existing)
 
-    def write(self, place: Workplace, plan: Arrangement, threads: int, progress: Progress) -> tuple[Arrangement, int]:
-        if not place.finished:
-            write_list(place.folder, plan)
-        return plan, 0
+
+def find(name: str) -> Format:
+    """The format of a name: one of the package, or one that an installed package adds.
+
+    Raises:
+        InputError: what the package adds is no ``Format``.
+    """
+    found = FORMATS.get(name) or plugins.loaded(GROUP, name)
+    if not isinstance(found, Format):
+        raise InputError(f"to: expected {name} to be a Format, got {type(found).__name__}")
+    return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class Subset(Format):
-    """Existing patches, which are linked and listed as in one of the other formats."""
-
-    to: str
-
-    def write(self, place: Workplace, plan: Arrangement, threads: int, progress: Progress) -> tuple[Arrangement, int]:
-        hr, *lr = self.sources
-        if self.to == "list" and not place.finished:
-            write_list(place.folder, plan)
-        plan = subset(self.to, place.folder, plan, hr, lr[0] if lr else None)
-        return plan, {"list": 0, "lmdb": len(self.sources)}.get(self.to, len(plan))
-
-
-_HF = ("hr_file_name", "lr_file_name", "file_name", "hr", "lr")
-FORMATS: dict[str, Format] = {
-    "folder": EncodedPairs(writer=Folder, read=read_folder, columns=("name",), index=True, files=True),
-    "basicsr": EncodedPairs(writer=BasicSR, read=read_basicsr, columns=("name",), index=True, files=True),
-    "lmdb": EncodedPairs(writer=Lmdb, read=read_lmdb, columns=("name",), index=True),
-    "hf": EncodedPairs(writer=ImageFolder, read=read_imagefolder, columns=_HF, files=True),
-    "hf-embedded": EncodedPairs(writer=Embedded, read=read_embedded, columns=("hr", "lr"), shuffled=True),
-    "webdataset": EncodedPairs(writer=WebDataset, read=read_webdataset, shuffled=True),
-    "list": Listing(),
-}
-
-
-def format_of(settings: ExportSettings) -> tuple[str, Format]:
-    """The name of the requested format, and the object that writes it."""
-    name = "hf-embedded" if settings.embed else settings.to
-    like = FORMATS[name]
-    sources = [Path(path) for path in (settings.existing, settings.existing_lr if settings.lr else None) if path]
-    if not sources:
-        return name, like
-    return name, Subset(
-        to=name, sources=sources, read=like.read, columns=like.columns, index=like.index, files=like.files
-    )
+def _loaded(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(f"srfast.exporting.{module}"), attribute)

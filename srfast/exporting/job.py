@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,15 @@ from srfast.errors import InputError
 from srfast.exporting.arrangement import Arrangement, make_plan
 from srfast.exporting.check import check_export
 from srfast.exporting.encode import encoder
-from srfast.exporting.formats import format_of
+from srfast.exporting.existing import subset
+from srfast.exporting.folder import write_list
+from srfast.exporting.formats import Format, find
 from srfast.exporting.settings import ExportArguments
 from srfast.exporting.snippets import snippets
-from srfast.exporting.workplace import workplace
-from srfast.exporting.writer import INDEX, shard_rows
-from srfast.runtime.progress import shown
+from srfast.exporting.stream import encoded
+from srfast.exporting.workplace import Workplace, workplace
+from srfast.exporting.writer import INDEX, Writer, shard_rows
+from srfast.runtime.progress import Progress, shown
 from srfast.runtime.threads import default_threads
 from srfast.scoring.table import write_parquet
 from srfast.settings import check_same_size, documented, positional
@@ -79,10 +83,14 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
     """
     s = ExportArguments.of(positional(given, ("to", "scale"), options))
     encoder(s.format)
-    layout, how = format_of(s)
+    layout = "hf-embedded" if s.embed else s.to
+    how = find(layout)
+    sources = [Path(path) for path in (s.existing, s.existing_lr if s.lr else None) if path]
+    read = how.part("reader")
+    shuffled = how.shuffled and not sources
     degradation = None if s.degradation is None else Draws(Degradation.read(s.degradation), s.seed)
     plan = make_plan(
-        coreset, s.scale, lr=s.lr, suffix=s.format, root=s.root, lr_root=s.lr_root, shuffled=how.shuffled,
+        coreset, s.scale, lr=s.lr, suffix=s.format, root=s.root, lr_root=s.lr_root, shuffled=shuffled,
         degradation=degradation, draws=s.draws,
     )  # fmt: skip
     some = not s.lr or degradation is not None or s.existing_lr is not None or plan.patches.lr is not None
@@ -94,24 +102,30 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
             )
     same: dict[str, Any] = {
         "to": layout, "scale": plan.scale, "lr": s.lr, "format": s.format, "patches": plan.digest(),
-        "existing": [str(path) for path in how.sources] or None,
+        "existing": [str(path) for path in sources] or None,
     }  # fmt: skip
     if degradation is not None:
         same["degradation"] = {**degradation.settings(), "draws": s.draws}
-    if how.read is not None:
+    if read is not None:
         meta = plan.patches.meta
         same["lr_images"] = [meta.get("lr"), meta.get("lr_template") or "{}"] if plan.patches.lr else None
         same["images"], same["columns"] = plan.images_digest(), plan.columns_digest()
-    if how.shuffled:
+    if shuffled:
         same["shard"] = shard_rows(plan)
     done = Exported(Path(output), s.to, len(plan), len(set(plan.patches.image)), plan.scale, s.lr)
     threads = s.threads or default_threads()
     names = plan.names if how.files else ()
-    with workplace(Path(output), same, s.resume, names) as place, shown(s.progress, "exporting", "patches") as progress:
-        plan, done.linked = how.write(place, plan, threads, progress)
+    with (
+        workplace(Path(output), same, s.resume, names, how.paths) as place,
+        shown(s.progress, "exporting", "patches") as progress,
+    ):
+        if sources:
+            plan, done.linked = _subset(s.to, place, plan, sources)
+        elif not place.finished:
+            done.linked = _write(how, place, plan, threads, progress)
         final = Path(os.path.realpath(output))
-        listed = how.sources if s.to == "list" else []
-        done.snippets = snippets(layout, final, plan, listed or None, tars=place.folder)
+        listed = sources if s.to == "list" else []
+        done.snippets = snippets(how, final, plan, listed or None, tars=place.folder)
         if not place.finished:
             for name, text in done.snippets.items():
                 (place.folder / name).write_text(text, encoding="utf-8")
@@ -121,9 +135,37 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
             if how.index:
                 named = plan.table.append_column("name", pa.array(plan.names))
                 write_parquet(place.folder / INDEX, [named], named.schema, plan.patches.meta)
-        if s.check and how.read is not None:
-            done.compared = check_export(place.folder, plan, how.read, threads, compare_lr=not how.sources)
+        if s.check and read is not None:
+            done.compared = check_export(place.folder, plan, read, threads, compare_lr=not sources)
     return done
+
+
+def _write(how: Format, place: Workplace, plan: Arrangement, threads: int, progress: Progress) -> int:
+    """Writes what is not finished yet, and returns the number of links."""
+    total = len(plan.images)
+    writer: Writer = how.part("writer")(place.folder, plan, place.written)
+    with closing(writer):
+        before = writer.written
+        images = sum(last <= before for _, last in plan.images)
+        if how.pixels:
+            with closing(encoded(plan, before, threads)) as batches:
+                for pairs in batches:
+                    writer.add(pairs)
+                    place.note(writer.written)
+                    while images < total and plan.images[images][1] <= pairs[-1].row + 1:
+                        images += 1
+                    progress(images, total, pairs[-1].row + 1 - before)
+        writer.finish()
+    return int(getattr(writer, "linked", 0))
+
+
+def _subset(to: str, place: Workplace, plan: Arrangement, sources: list[Path]) -> tuple[Arrangement, int]:
+    """Links and lists existing patches; returns the plan with their names, and the number of links."""
+    hr, *lr = sources
+    if to == "list" and not place.finished:
+        write_list(place.folder, plan)
+    plan = subset(to, place.folder, plan, hr, lr[0] if lr else None)
+    return plan, {"list": 0, "lmdb": len(sources)}.get(to, len(plan))
 
 
 def _write_draws(path: Path, plan: Arrangement, degradation: Draws, draws: int) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from srfast.degradation.settings import LARGEST_SEED, degradation
 from srfast.errors import InputError
+from srfast.exporting.formats import FORMATS, GROUP, SUBSETS, TARGETS
+from srfast.runtime import plugins
 from srfast.runtime.progress import Progress
 from srfast.settings import PAIR_SCALES, SWITCH, Kind, PathLike, Settings, images_root, one_of, path, setting, whole
 
-Target = Literal["folder", "basicsr", "lmdb", "hf", "webdataset", "list"]
-Encoding = Literal["png", "webp"]
-
-TARGETS: tuple[str, ...] = get_args(Target)
-ENCODINGS: tuple[str, ...] = get_args(Encoding)
-SUBSETS = ("folder", "basicsr", "lmdb", "list")
-"""The formats that can be written as a subset of existing patches."""
+ENCODINGS = ("png", "webp")
 
 
 def _yes(value: Any) -> bool:
@@ -29,15 +25,14 @@ def _yes(value: Any) -> bool:
 class ExportSettings(Settings):
     """The settings of ``srfast.export`` that determine the output."""
 
-    to: Target = setting(
+    to: str = setting(
         "folder",
-        "Format to write. folder: HR/ and LRx2/ with the same names (KAIR, traiNNer-redux, neosr, BasicSR); basicsr: "
-        "the same with meta_info.txt; lmdb: HR.lmdb/ and LRx2.lmdb/ (BasicSR, neosr); hf: an imagefolder with "
-        "metadata.parquet (Hugging Face datasets); webdataset: numbered .tar shards; list: coreset.txt, which lists "
-        "the patches without cropping them.",
+        f"Format to write. {'; '.join(f'{name}: {FORMATS[name].help}' for name in TARGETS)}.",
         replace(
-            one_of(*TARGETS), hint="traiNNer-redux, neosr and KAIR read folder, and BasicSR reads basicsr and lmdb"
+            one_of(*TARGETS, added=lambda: plugins.added(GROUP)),
+            hint="traiNNer-redux, neosr and KAIR read folder, and BasicSR reads basicsr and lmdb",
         ),
+        more="Installed packages may add formats (docs/extending.md).",
     )
     scale: Literal[1, 2, 3, 4] | None = setting(
         None,
@@ -66,7 +61,7 @@ class ExportSettings(Settings):
         needs="degradation",
     )
     seed: int = setting(0, "Random seed of `degradation`, at least 0.", whole(most=LARGEST_SEED), needs="degradation")
-    format: Encoding = setting("png", "File format of the patches; both are lossless.", one_of(*ENCODINGS))
+    format: str = setting("png", "File format of the patches; both are lossless.", one_of(*ENCODINGS))
     embed: bool = setting(False, "With `to` hf, write the images into the parquet files, not beside them.", SWITCH)
     root: PathLike | None = images_root(path())
     lr_root: PathLike | None = setting(

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from srfast.exporting.arrangement import Arrangement
+from srfast.exporting.formats import Format
 from srfast.exporting.writer import sides
 
 BATCH = 16
@@ -13,9 +14,9 @@ BATCH = 16
 
 
 def snippets(
-    to: str, folder: Path, plan: Arrangement, existing: list[Path] | None = None, *, tars: Path
+    how: Format, folder: Path, plan: Arrangement, existing: list[Path] | None = None, *, tars: Path
 ) -> dict[str, str]:
-    """File name -> text, for every trainer that reads the format ``to`` at ``folder``.
+    """File name -> text, for every trainer that reads the format at ``folder``.
 
     ``existing`` names the folders of a list, and ``tars`` the folder of the shards.
     """
@@ -36,11 +37,11 @@ def snippets(
         "low": str(size // plan.scale),
         "batch": str(BATCH),
     }
-    texts = _PAIRS if plan.lr else _HR_ONLY
+    texts = how.snippets if plan.lr else how.hr_snippets
     if existing:
-        texts = {"list": {"basicsr.yml": _BASICSR_LIST}} if plan.lr else {}
+        texts = {"basicsr.yml": "BASICSR_LIST"} if plan.lr else {}
     unread = "kair.json" if plan.suffix == "webp" else ""  # KAIR looks for jpg, png, ppm, bmp and tif
-    return {name: filled(text, values) for name, text in texts.get(to, {}).items() if name != unread}
+    return {name: filled(globals().get(text, text), values) for name, text in texts.items() if name != unread}
 
 
 def filled(text: str, values: dict[str, str]) -> str:
@@ -60,7 +61,7 @@ def _tar_range(folder: Path) -> str:
     return f"{names[0]}..{names[-1]}" if names else ""
 
 
-_BASICSR = """\
+BASICSR = """\
 # <about>: BasicSR
 scale: <scale>
 datasets:
@@ -80,10 +81,10 @@ datasets:
     dataset_enlarge_ratio: 1
     prefetch_mode: ~
 """
-_BASICSR_LIST = _BASICSR.replace("    io_backend", "    meta_info_file: <meta>\n    io_backend")
-_BASICSR_LMDB = _BASICSR.replace("<hr>", "<hr_lmdb>").replace("<lr>", "<lr_lmdb>").replace("disk", "lmdb")
+BASICSR_LIST = BASICSR.replace("    io_backend", "    meta_info_file: <meta>\n    io_backend")
+BASICSR_LMDB = BASICSR.replace("<hr>", "<hr_lmdb>").replace("<lr>", "<lr_lmdb>").replace("disk", "lmdb")
 
-_NEOSR = """\
+NEOSR = """\
 # <about>: neosr
 scale = <scale>
 
@@ -94,9 +95,9 @@ dataroot_lq = <lr>
 patch_size = <low>
 batch_size = <batch>
 """
-_NEOSR_LMDB = _NEOSR.replace("<hr>", "<hr_lmdb>").replace("<lr>", "<lr_lmdb>")
+NEOSR_LMDB = NEOSR.replace("<hr>", "<hr_lmdb>").replace("<lr>", "<lr_lmdb>")
 
-_REDUX = """\
+REDUX = """\
 # <about>: traiNNer-redux
 scale: <scale>
 datasets:
@@ -115,13 +116,13 @@ datasets:
     accum_iter: 1
     dataset_enlarge_ratio: auto
 """
-_REDUX_HR = (
-    _REDUX.replace("PairedImageDataset", "SingleGtDataset")
+REDUX_HR = (
+    REDUX.replace("PairedImageDataset", "SingleGtDataset")
     .replace("    dataroot_lq: <lr>\n", "")
     .replace("    lq_size: <low>", "    lq_size: <low>\n    lq_resize_mode: bicubic")
 )
 
-_KAIR = """\
+KAIR = """\
 { // <about>: KAIR
   "scale": <scale>
   , "n_channels": 3
@@ -139,23 +140,23 @@ _KAIR = """\
   }
 }
 """
-_KAIR_HR = _KAIR.replace("<lr>", "null // made while training")
+KAIR_HR = KAIR.replace("<lr>", "null // made while training")
 
-_HF = """\
+HF = """\
 # <about>: Hugging Face datasets
 from datasets import load_dataset
 
 dataset = load_dataset("imagefolder", data_dir=<folder>, drop_labels=True, split="train")
 print(dataset[0])
 """
-_HF_EMBEDDED = """\
+HF_EMBEDDED = """\
 # <about>: Hugging Face datasets
 from datasets import load_dataset
 
 dataset = load_dataset("parquet", data_dir=<folder>, split="train")
 print(dataset[0])
 """
-_WEBDATASET = """\
+WEBDATASET = """\
 # <about>: WebDataset
 import webdataset
 
@@ -167,21 +168,4 @@ dataset = (
 )
 hr, lr, about = next(iter(dataset))
 """
-_WEBDATASET_HR = _WEBDATASET.replace(', "lr.<suffix>"', "").replace("hr, lr, about", "hr, about")
-
-_FOLDERS = {"neosr.toml": _NEOSR, "redux.yml": _REDUX, "kair.json": _KAIR}
-_PAIRS = {
-    "folder": {"basicsr.yml": _BASICSR, **_FOLDERS},
-    "basicsr": {"basicsr.yml": _BASICSR_LIST, **_FOLDERS},
-    "lmdb": {"basicsr.yml": _BASICSR_LMDB, "neosr.toml": _NEOSR_LMDB},
-    "hf": {"load.py": _HF},
-    "hf-embedded": {"load.py": _HF_EMBEDDED},
-    "webdataset": {"load.py": _WEBDATASET},
-}
-_HR_ONLY = {
-    "folder": {"redux.yml": _REDUX_HR, "kair.json": _KAIR_HR},
-    "basicsr": {"redux.yml": _REDUX_HR, "kair.json": _KAIR_HR},
-    "hf": {"load.py": _HF},
-    "hf-embedded": {"load.py": _HF_EMBEDDED},
-    "webdataset": {"load.py": _WEBDATASET_HR},
-}
+WEBDATASET_HR = WEBDATASET.replace(', "lr.<suffix>"', "").replace("hr, lr, about", "hr, about")

@@ -16,17 +16,18 @@ from srfast.data.files import PARTS, check_folder_name, check_replaceable
 from srfast.data.provenance import MARK, kind_of
 from srfast.data.run_folder import NAMES, RunFolder, check_same, made_of, tidy
 from srfast.errors import InputError, RunError
+from srfast.exporting.formats import FORMATS
 from srfast.runtime.locks import LOCK, Lock
 from srfast.settings import first_difference
 
 KIND = "export"
 _CHECKSUMS = ("patches", "images", "columns")
 """Settings whose values say nothing to a reader."""
-_OURS = re.compile(
-    r"HR|LRx[1-4]|(HR|LRx[1-4])\.lmdb(/((data|lock)\.mdb|meta_info\.txt))?"
-    r"|(meta_info|coreset)\.txt|\.?degradation\.parquet|(patches|metadata|train-\d+-of-\d+)\.parquet|\d+\.tar"
-    r"|(basicsr|redux)\.yml|neosr\.toml|kair\.json|load\.py"
-)
+_OURS = "|".join([
+    *(known.paths for known in FORMATS.values()), r"\.?degradation\.parquet|patches\.parquet",
+    *(re.escape(name) for known in FORMATS.values() for name in (*known.snippets, *known.hr_snippets)),
+])  # fmt: skip
+"""Paths that exports write."""
 _PAIRS = re.compile(r"(HR|LRx[1-4])/([^/]+)\.[a-z]+")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _THERE = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
@@ -55,7 +56,9 @@ class Workplace:
 
 
 @contextmanager
-def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Iterable[str] = ()) -> Iterator[Workplace]:
+def workplace(
+    output: Path, settings: dict[str, Any], resume: bool, names: Iterable[str] = (), paths: str = ""
+) -> Iterator[Workplace]:
     """Yields the folder OUTPUT.parts; on success it becomes OUTPUT, otherwise it stays for ``resume``.
 
     Args:
@@ -64,6 +67,7 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Itera
         resume: Whether to continue an interrupted run with the same settings; a finished export with them is yielded
             itself.
         names: Names of the files in HR and LRx2, without suffix.
+        paths: Regular expression of the paths that a format of an installed package writes.
 
     Raises:
         InputError: OUTPUT or OUTPUT.parts holds something that must not be replaced, or was made with other settings.
@@ -79,7 +83,7 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Itera
         yield Workplace(final)
         return
     parts = final.with_name(final.name + PARTS)
-    run = RunFolder.take(parts, KIND, output, _ours_in(parts))
+    run = RunFolder.take(parts, KIND, output, _ours_in(parts, paths))
     try:
         # The run that held the folder until now may have made it the export.
         _is_there(output, final, settings, resume=False)
@@ -106,7 +110,7 @@ def workplace(output: Path, settings: dict[str, Any], resume: bool, names: Itera
         run.close()
 
 
-def _ours_in(parts: Path) -> Callable[[str], bool]:
+def _ours_in(parts: Path, paths: str) -> Callable[[str], bool]:
     """Says of a path in the folder whether an export writes it."""
     try:
         names = set((parts / NAMES).read_text(encoding="utf-8").split())
@@ -115,7 +119,7 @@ def _ours_in(parts: Path) -> Callable[[str], bool]:
 
     def ours(name: str) -> bool:
         pair = _PAIRS.fullmatch(name)
-        return _OURS.fullmatch(name) is not None or (pair is not None and (names is None or pair[2] in names))
+        return bool(re.fullmatch(f"{_OURS}|{paths}", name)) or bool(pair and (names is None or pair[2] in names))
 
     return ours
 

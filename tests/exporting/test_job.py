@@ -19,7 +19,7 @@ import srfast
 from srfast.data.images import read_rgb
 from srfast.errors import InputError, RunError
 from srfast.exporting import stream
-from srfast.exporting.settings import TARGETS
+from srfast.exporting.formats import TARGETS
 
 
 def rewritten(coreset: Path, path: Path, **meta: Any) -> Path:

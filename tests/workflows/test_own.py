@@ -15,6 +15,7 @@ from torch import nn
 
 import srfast
 from srfast.errors import InputError, RunError
+from srfast.exporting.formats import Format
 from srfast.runtime import plugins
 
 Run = Callable[..., tuple[int, str, str]]
@@ -120,6 +121,25 @@ def brightest(table: Any) -> np.ndarray:
     return table["sobel"]
 
 
+class Names:
+    """An installed package's format: a list of names."""
+
+    def __init__(self, folder: Path, plan: Any, written: int) -> None:
+        self.file, self.plan, self.written = folder / "names.lst", plan, written
+
+    def add(self, pairs: list[Any]) -> None:
+        self.written = pairs[-1].row + 1
+
+    def finish(self) -> None:
+        self.file.write_text("".join(f"{name}\n" for name in self.plan.names))
+
+    def close(self) -> None:
+        pass
+
+
+NAMES = Format(help="a list of names", writer=Names, paths=r"names\.lst", snippets={"read.txt": "<scale>"})
+
+
 def test_entry_points(scores: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     from importlib.metadata import EntryPoint
 
@@ -127,6 +147,7 @@ def test_entry_points(scores: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -
     known = {
         "srfast.methods": {"brightest": EntryPoint("brightest", "their_package:brightest", "srfast.methods")},
         "srfast.models": {"nearest": EntryPoint("nearest", "their_package:Nearest", "srfast.models")},
+        "srfast.formats": {"names": EntryPoint("names", "their_package:NAMES", "srfast.formats")},
     }
     monkeypatch.setattr(plugins, "added", lambda group: known.get(group, {}))
     assert srfast.select(scores, method=srfast.Column("brightest")).table.equals(
@@ -136,6 +157,12 @@ def test_entry_points(scores: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -
     assert "nearest" in srfast.models.names()
     assert srfast.models.describe("nearest").color == "rgb"
     assert isinstance(srfast.models.create("nearest", 2), Nearest)
+    coreset, out = scores.with_name("c.parquet"), scores.with_name("names")
+    srfast.select(scores, keep=0.3).write(coreset)
+    assert run("export", coreset, "--to", "names", "-o", out)[0] == 0
+    assert len((out / "names.lst").read_text().splitlines()) == len(srfast.CoreSet.read(coreset))
+    assert (out / "read.txt").read_text() == "2"
+    assert run("export", coreset, "--to", "nams", "-o", out)[0] == 2
     with pytest.raises(InputError, match=r"got 'brightes'; did you mean brightest\?"):
         srfast.select(scores, method=srfast.Column("brightes"))
 
