@@ -152,6 +152,38 @@ def test_the_command_makes_the_core_set_again(
         assert srfast.select(table, **again).table.equals(core.table), asked
 
 
+def test_a_slider_keeps_what_is_left_out_by_a_list(
+    table: ScoreTable, tmp_path: Path, visit: Callable[..., Any]
+) -> None:
+    """The counts are of all patches then, which the page says, and marks of its own go into the list."""
+    listed = tmp_path / "rejects.csv"
+    listed.write_text("image,x,y,size,reason\nb.png,,,,noise\n")
+    core = srfast.select(table, keep=0.3, clean=True, reject=listed)
+    page = visit(write_report(table, core, tmp_path / "given.html"))
+    page.locator("#choose-by").select_option("loss")
+    page.locator("#choose-keep").fill("20")
+    page.locator("#choose-keep").press("Enter")
+    page.wait_for_function("document.querySelector('#command').textContent.includes('--keep 0.2')")
+    words = shlex.split(page.locator("#command").inner_text())
+    assert words[-3:] == ["--clean", "--reject", str(listed)]
+    select_command.make_context("select", [*words[2:3], "-o", str(tmp_path / "c.parquet"), *words[5:]])
+    assert f"by --clean --reject {listed}" in page.locator("#precision").inner_text()
+    page.locator("#cards .card button").first.focus()
+    page.keyboard.press("x")
+    assert f"add its rows to {listed}" in page.locator("#rejects").inner_text()
+    assert shlex.split(page.locator("#command").inner_text()).count("--reject") == 1
+
+
+@pytest.mark.parametrize("core", [True, False])
+def test_on_a_phone_the_curve_begins_in_the_first_screen(
+    core: bool, table: ScoreTable, tmp_path: Path, visit: Callable[..., Any]
+) -> None:
+    made = srfast.select(table, keep=0.3) if core else None
+    page = visit(write_report(table, made, tmp_path / "phone.html"), viewport={"width": 420, "height": 900})
+    assert page.locator("#plot").bounding_box()["y"] < 900 - 100
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+
+
 def test_a_function_is_no_command(table: ScoreTable) -> None:
     core = srfast.select(table, keep=0.3, method=lambda rows: rows.column("bicubic"))
     assert given(table, core)["options"] is None

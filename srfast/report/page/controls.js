@@ -4,7 +4,7 @@ import { data } from "./content.js";
 import { button, byId, element, say } from "./dom.js";
 import { csv, onMarks } from "./rejects.js";
 import { sample, scores, total } from "./rows.js";
-import { command, given, select } from "./selection.js";
+import { beside, command, given, select } from "./selection.js";
 import { ask, Refused, server } from "./server.js";
 import { onChange, set, state } from "./state.js";
 import { count, integer, percent } from "./text.js";
@@ -211,6 +211,8 @@ function precision() {
     const [low, high] = now.outcome.interval;
     return `${where}Estimated from the ${integer(sample.length)} of ${integer(total)} patches whose values are in this file: ${integer(low)} to ${integer(high)} are kept, at 95 % confidence. srfast view counts all.`;
   }
+  if (beside && !state.given)
+    return `${where}The counts are of all ${integer(total)} patches. The command leaves out more before it counts, by ${beside}.`;
   return `${where}The counts are exact${now.outcome.summed ? "" : `, the shares of the error estimated from ${integer(sample.length)} patches`}.`;
 }
 

@@ -9,6 +9,8 @@ import { count } from "./text.js";
 
 const PLACE = `srfast rejects ${data.checksum}`;
 const bar = byId("rejects");
+/** The list that the core-set was selected without, or "". @type {string} */
+const list = data.explorer?.given?.asked.reject ?? "";
 
 /** @type {Map<string, Mark>} in the order of marking */
 const marks = new Map(read());
@@ -136,8 +138,12 @@ function draw() {
     element(
       "span",
       { class: "hint" },
-      before().length ? "the whole list, for " : "for ",
-      element("code", {}, `srfast ${before().length ? "prune" : "select"} --reject rejects.csv`),
+      ...(list
+        ? ["add its rows to ", element("code", {}, list)]
+        : [
+            before().length ? "the whole list, for " : "for ",
+            element("code", {}, `srfast ${before().length ? "prune" : "select"} --reject rejects.csv`),
+          ]),
     ),
   );
 }

@@ -35,6 +35,10 @@ import { along, curves, orderOf, sample, total, whole } from "./rows.js";
  */
 
 export const given = data.explorer.given;
+/** The list of rejects that the core-set was selected without, or "". @type {string} */
+const list = given?.asked.reject ?? "";
+/** What the command leaves out beside the choice, though the counts of the page do not, or "". */
+export const beside = [given?.asked.clean ? "--clean" : "", list ? `--reject ${quoted(list)}` : ""].filter(Boolean).join(" ");
 
 /** That fraction of n patches, half up, as `select` rounds it. @param {number} fraction @param {number} n */
 export function share(fraction, n) {
@@ -303,7 +307,8 @@ export function command(choice, rejects) {
     if (choice.low > 0 || choice.high < 1) words.push(`--window ${plain(choice.low)}:${plain(choice.high)}`);
     if (choice.where.trim()) words.push(`--where ${quoted(choice.where.trim())}`);
     if (data.explorer.rows.shrink && !data.server) words.push("--sizes all"); // what this page counts
+    if (beside) words.push(beside);
   }
-  if (rejects) words.push("--reject rejects.csv");
+  if (rejects && !list) words.push("--reject rejects.csv");
   return words.join(" ");
 }
