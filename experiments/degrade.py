@@ -1,5 +1,7 @@
 """Made defects: the one place that spoils photographs, for the studies of dirty pools and for what finds defects.
 
+Its bytes define published pools (experiments/README.md), so that it is no use of ``srfast.degradation``.
+
 ``degrade(image, kind, strength, rng)`` spoils one image; ``pool(source, out, ...)`` spoils a part of a folder, and
 ``python -m experiments.degrade SOURCE OUT --kind upscaled --share 0.75`` is the same. Everything follows from the seed
 and the names of the images: which of them are spoilt (a smaller share lies in every larger one), how, and how much.

@@ -17,7 +17,7 @@ using namespace srfast;
 namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr uint64_t kChecksum = 0xcbfbfeaf9bc5c7dc;
-std::mt19937 generator(1);  // its words are fixed by the standard
+std::mt19937 generator(1);               // its words are fixed by the standard
 uint64_t checksum = 0xcbf29ce484222325;  // FNV-1a
 bool failed = false;
 
