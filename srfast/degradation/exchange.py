@@ -133,6 +133,7 @@ class _Reader:
             yield _with_chance(blur, chance)
         filters = self._filters(n)
         ways = dict(zip(WAYS, map(float, self.take(f"resize_prob{n}", [0, 0, 1])), strict=True))
+        resized = not self.redux or ways["up"] or ways["down"]  # elsewhere a size that is kept is resized to itself
         resize = {"do": "resize", "factor": _floats(self.take(f"resize_range{n}", [1, 1])), "ways": ways, **filters}
         if to_lr:
             resize["to"] = "lr"
@@ -140,7 +141,8 @@ class _Reader:
             resize["keep"] = "skip"
         elif not to_lr:
             resize |= {"rounding": "floor", "mapping": "factor"}
-        yield resize
+        if resized:
+            yield resize
         yield from self._noise(n)
         yield from self._encoded(n)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +116,22 @@ def test_an_image_that_cannot_be_read_leaves_no_output(images: Path, tmp_path: P
     (images / "z.png").unlink()
     srfast.degrade(images, tmp_path / "lr", degradation="redux")
     assert not (tmp_path / "lr.parts").exists()
+
+
+@pytest.mark.hostile
+def test_the_same_bytes_after_a_kill_and_without_instructions(images: Path, tmp_path: Path):
+    """The switches of OpenCV and NumPy change what these make of filters and sums; here they change nothing."""
+    how = ["--degradation", "realesrgan", "--seed", "3", "--draws", "60"]
+    command = [sys.executable, "-m", "srfast", "degrade", images, "-o", tmp_path / "lr", *how, "--threads", "2"]
+    switches = {"OPENCV_IPP": "disabled", "OPENCV_CPU_DISABLE": "AVX2,FMA3", "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3"}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as run:
+        while not list((tmp_path / "lr.parts").glob("*.png")):
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.kill()
+    assert not (tmp_path / "lr").exists()
+    subprocess.run(command, check=True, env={**os.environ, **switches}, capture_output=True)
+    done = srfast.degrade(images, tmp_path / "again", degradation="realesrgan", seed=3, draws=60, threads=1)
+    assert done.written == 180
+    for path in (tmp_path / "again").rglob("*.p*"):
+        assert (tmp_path / "lr" / path.relative_to(tmp_path / "again")).read_bytes() == path.read_bytes()

@@ -108,6 +108,19 @@ def test_out_and_in_again_is_the_same(trainer: str, preset: str, tmp_path: Path)
     assert Degradation.of("x", read_trainer(path)[1].content).digest == Degradation.read(preset).digest
 
 
+def test_a_resize_that_is_never_done_needs_no_filters(tmp_path: Path):
+    """As redux's own configuration for bicubic LR."""
+    path = tmp_path / "train.yml"
+    never = REDUX.replace("[0.2, 0.7, 0.1]", "[0, 0, 1]").replace(
+        "['bilinear', 'bicubic', 'nearest-exact', 'lanczos']", "[]", 1
+    )
+    path.write_text(never.replace("[0.25, 0.25, 0.25, 0.25]", "[]", 1))
+    content = read_trainer(path)[1].content
+    assert [o["do"] for o in content["operation"]] == ["jpeg", "resize", "shuffle"]
+    path.write_text(trainer_text(Degradation.of("x", content), "redux", 4)[0])
+    assert read_trainer(path)[1].content == content
+
+
 def test_what_has_no_counterpart_is_listed(tmp_path: Path):
     path = tmp_path / "train.yml"
     path.write_text(REDUX + "dithering_prob: 0.5\nshift_prob: 0\nshift_rgb_r: [[1, 2], [0, 0]]\nmystery_blur: 3\n"
