@@ -237,7 +237,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
          std::uintptr_t dst) {
         expect_side(h, "h"), expect_side(w, "w"), expect_channels(channels), expect_boundary(boundary);
         expect(scale >= 0x1p-16 && scale <= 0x1p16, "scale", "2^-16 to 2^16");
-        expect(dtype >= kUInt8 && dtype <= kFloat64, "dtype", "0, 1 or 2");
+        expect(dtype >= kUInt8 && dtype <= kUInt16, "dtype", "0 to 3");
         const int64_t rows = resized(h, scale), columns = resized(w, scale);
         expect_side(rows, "h"), expect_side(columns, "w");
         expect_span({std::max(h, rows), std::max(w, columns), channels}, "img");

@@ -16,7 +16,7 @@ int64_t resized(int64_t n, double scale) { return static_cast<int64_t>(std::ceil
 
 namespace {
 
-// uint8: half up. The exact sums are multiples of at least 2^-14 or 1/162 apart from a tie; 1e-9 absorbs the float64
+// uint8 and uint16: half up. The exact sums are multiples of at least 2^-14 or 1/162 apart from a tie; 1e-9 absorbs the float64
 // rounding of thirds, so that ties go up as the exact rational does. Other factors have ties as well: at 3/4 the sums
 // are multiples of 1 / 624,234 and 0.3 % of an image's pixels are exact ties, of which plain float64 sums take some
 // down and numpy.round half. MATLAB's images at 1/2 and 1/4, where float64 is exact and 0.6 % and 0.05 % are ties, take
@@ -25,6 +25,8 @@ template <class T>
 T store(double v) {
   if constexpr (std::is_same_v<T, uint8_t>) {
     return static_cast<uint8_t>(std::clamp(std::floor(v + 0.5 + 1e-9), 0.0, 255.0));
+  } else if constexpr (std::is_same_v<T, uint16_t>) {
+    return static_cast<uint16_t>(std::clamp(std::floor(v + 0.5 + 1e-9), 0.0, 65535.0));
   } else {
     return static_cast<T>(v);
   }
@@ -32,6 +34,9 @@ T store(double v) {
 
 // acc[j] += w * line[j]: the loop that takes the time, compiled for each instruction set.
 SRFAST_CLONES void accumulate(double* __restrict acc, double w, const uint8_t* __restrict line, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) acc[j] += w * static_cast<double>(line[j]);
+}
+SRFAST_CLONES void accumulate(double* __restrict acc, double w, const uint16_t* __restrict line, int64_t n) {
   for (int64_t j = 0; j < n; ++j) acc[j] += w * static_cast<double>(line[j]);
 }
 SRFAST_CLONES void accumulate(double* __restrict acc, double w, const float* __restrict line, int64_t n) {
@@ -214,6 +219,8 @@ void imresize_cpu(const void* src, int64_t h, int64_t w, int64_t channels, doubl
   switch (dtype) {
     case kUInt8:
       return resize<uint8_t, uint8_t>(src, h, w, channels, scale, boundary, dst);
+    case kUInt16:
+      return resize<uint16_t, uint16_t>(src, h, w, channels, scale, boundary, dst);
     case kFloat32:
       return resize<float, double>(src, h, w, channels, scale, boundary, dst);
     default:

@@ -23,6 +23,7 @@ from srfast.data.hashing import of_file
 from srfast.errors import InputError, RunError
 from srfast.evaluation.settings import MEASURES
 from srfast.models.loading import load_state
+from srfast.settings import PathLike
 
 SMALLEST = 32
 """Side of the smallest image in pixels, within the shaved border: below it the last features have no extent."""
@@ -66,7 +67,7 @@ class Measure:
         RunError: torchmetrics is not installed.
     """
 
-    def __init__(self, name: str, trunks: str | Path | None, device: str) -> None:
+    def __init__(self, name: str, trunks: PathLike | None, device: str) -> None:
         self.name, self._trunk = name, TRUNKS[name]
         file, heads = _trunk_file(name, trunks), _heads_folder() / HEADS[name]
         state, head = load_state(file), load_state(heads)
@@ -158,7 +159,7 @@ def _heads_folder() -> Path:
     return Path(found.submodule_search_locations[0]) / "functional" / "image"
 
 
-def _trunk_file(name: str, trunks: str | Path | None) -> Path:
+def _trunk_file(name: str, trunks: PathLike | None) -> Path:
     place = Path(torch.hub.get_dir(), "checkpoints") if trunks is None else Path(trunks)
     pattern = TRUNKS[name].pattern
     files = [place] if place.is_file() else sorted(place.glob(pattern))

@@ -23,14 +23,14 @@ LIBRARY.define("upsample(Tensor x, int scale, str boundary) -> Tensor")
 LIBRARY.define("per_sample_mse(Tensor a, Tensor b) -> Tensor")
 LIBRARY.define("score_patches(Tensor patches, Tensor[] weights, int scale, str boundary, str isa, bool fast) -> Tensor")
 
-DTYPES = {torch.uint8: 0, torch.float32: 1, torch.float64: 2}
+DTYPES = {torch.uint8: 0, torch.float32: 1, torch.float64: 2, torch.uint16: 3}
 registered: Any = torch.ops.srfast
 
 
 def check_image(img: Tensor) -> None:
     """Checks an image [H, W, C] of a type that imresize takes."""
     if img.dtype not in DTYPES:
-        raise TypeError(f"img: expected uint8, float32 or float64, got {img.dtype}")
+        raise TypeError(f"img: expected uint8, uint16, float32 or float64, got {img.dtype}")
     if img.ndim != 3 or 0 in img.shape[:2]:
         raise InputError(f"img: expected [H, W, C] with at least 1 x 1 pixels, got shape {list(img.shape)}")
 

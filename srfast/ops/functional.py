@@ -24,13 +24,13 @@ def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> I
     """MATLAB's ``imresize(img, scale, 'bicubic')``, with antialiasing when it shrinks.
 
     Args:
-        img: [H, W], [H, W, 1] or [H, W, 3], uint8, float32 or float64, at least 1 x 1; a NumPy array or a CPU tensor.
+        img: [H, W], [H, W, 1] or [H, W, 3], uint8, uint16, float32 or float64, at least 1 x 1; a NumPy array or a CPU tensor.
         scale: Any factor from 2^-16 to 2^16; the output is [ceil(scale * H), ceil(scale * W), ...].
         boundary: "symmetric" (half-sample mirror, MATLAB R2015b and later) or "replicate" (older MATLAB).
 
     Returns:
-        The type and dtype of ``img``. uint8 is rounded half up and clamped after each of the two passes, bit for bit as
-        in MATLAB; floats are neither rounded nor clamped.
+        The type and dtype of ``img``. uint8 and uint16 are rounded half up and clamped after each of the two passes,
+        bit for bit as in MATLAB; floats are neither rounded nor clamped.
 
     Raises:
         InputError (a ValueError): the shape, scale or boundary is wrong.
@@ -45,7 +45,7 @@ def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> I
     planes: Any = img[..., None] if img.ndim == 2 else img
     if isinstance(img, np.ndarray):
         if img.dtype.name not in native.DTYPES or not img.dtype.isnative:
-            raise TypeError(f"img: expected uint8, float32 or float64, got {img.dtype}")
+            raise TypeError(f"img: expected uint8, uint16, float32 or float64, got {img.dtype}")
         if 0 in planes.shape[:2]:
             raise InputError(f"img: expected at least 1 x 1 pixels, got shape {list(img.shape)}")
         out: Any = native.imresize(planes, check_factor(scale), BOUNDARIES[boundary])

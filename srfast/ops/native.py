@@ -18,7 +18,7 @@ from srfast.runtime.optional import untraced
 
 ISAS = ("baseline", "avx2", "avx512")
 BOUNDARIES = {"symmetric": 0, "replicate": 1}
-DTYPES = {"uint8": 0, "float32": 1, "float64": 2}
+DTYPES = {"uint8": 0, "float32": 1, "float64": 2, "uint16": 3}
 SRCNN_SHAPES = {
     "conv1.weight": (64, 1, 9, 9),
     "conv1.bias": (64,),
@@ -101,7 +101,7 @@ def score_batch(
 
 @untraced
 def imresize(image: np.ndarray, scale: float, boundary: int) -> np.ndarray:
-    """``srfast.imresize`` of an array [H, W, C], uint8, float32 or float64."""
+    """``srfast.imresize`` of an array [H, W, C], of a type in ``DTYPES``."""
     src = np.ascontiguousarray(image)
     h, w, c = src.shape
     out = np.empty((math.ceil(scale * h), math.ceil(scale * w), c), src.dtype)
