@@ -18,8 +18,8 @@ import pyarrow as pa
 from cachetools import LRUCache
 
 from srfast.coreset.described import check_selection
+from srfast.data.deep import read_at
 from srfast.data.hashing import of_file, of_pixels
-from srfast.data.images import read_rgb
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.packed import Layout, Packed, Write, packed
 from srfast.data.shrink import factors, shrunk, sizes_of
@@ -56,6 +56,8 @@ class Source:
     """Its given LR image, if there is one."""
     draws: Draws | None = None
     """The degradation that makes its LR image; None is MATLAB's bicubic."""
+    depth: int = 8
+    """Bits in which it is read, 8 or 16."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Patches:
     """The degradation that makes the LR images, in place of given ones."""
     draw: np.ndarray | None = None
     """Number of the draw of each row; None: 0."""
+    depth: int = 8
+    """Bits in which the images are read, 8 or 16."""
 
     @property
     def root(self) -> Path:
@@ -96,7 +100,7 @@ class Patches:
             raise InputError("lr_images: given LR images are of whole images, but the table has patches of shrunk ones")
         if self.draws is not None:
             return Source(self.root / image, factor, draws=self.draws)
-        return Source(self.root / image, factor, self.lr.find(image) if self.lr else None)
+        return Source(self.root / image, factor, self.lr.find(image) if self.lr else None, depth=self.depth)
 
     def places(self) -> tuple[list[tuple[str, float]], list[int]]:
         """The images with their factors, each once, and the index of each row's."""
@@ -215,7 +219,8 @@ def read_pair(
         scale: 1 (with a given LR image or a degradation), 2, 3 or 4.
         color: "y" (Y of BT.601, rounded, one plane) or "rgb".
         quantise: True: LR is uint8, bit for bit MATLAB's imresize of the uint8 image. False: LR is float32 in [0, 1],
-            not rounded (the classic protocol). A given LR image is read as it is, and a degraded one has 8 bits.
+            not rounded (the classic protocol). A given LR image is read as it is, and a degraded one has 8 bits. A
+            source of 16 bits has uint16 in place of uint8.
         draw: Number of the draw, if the source has a degradation.
 
     Returns:
@@ -236,7 +241,7 @@ def read_images(
 
     ``note`` is called with the hash of the pixels, the size and what was drawn, if the source has a degradation.
     """
-    whole = read_rgb(source.path)
+    whole = read_at(source.path, source.depth)
     rgb = shrunk(whole, source.factor)
     h, w = (n - n % scale for n in rgb.shape[:2])
     if h == 0 or w == 0:
@@ -250,14 +255,14 @@ def read_images(
         if note is not None:
             note(pixels, size, steps)
     elif source.lr is not None:
-        lr = read_lr(source.lr, hr, source.path, scale)
+        lr = read_lr(source.lr, hr, source.path, scale, source.depth)
     if color == "y":
         hr = rounded_y(hr)[..., None]
     if lr is not None:
         if color == "y":
             lr = rounded_y(lr)[..., None]
-        return (lr if quantise else lr.astype(np.float32) / np.float32(255)), hr
-    lr = imresize(hr if quantise else hr.astype(np.float32) / np.float32(255), 1 / scale)
+        return (lr if quantise else lr.astype(np.float32) / np.float32(np.iinfo(lr.dtype).max)), hr
+    lr = imresize(hr if quantise else hr.astype(np.float32) / np.float32(np.iinfo(hr.dtype).max), 1 / scale)
     return lr, hr
 
 

@@ -207,14 +207,14 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def _read(path: str | os.PathLike[str], colours: bool, noted: bool = False) -> tuple[np.ndarray, dict[str, str]]:
-    with _refusing(path), decoding() as keep:
+    with refusing(path), decoding() as keep:
         content = _content(path)
         notes = {"sha256": hashing.of_bytes(content)} if noted else {}
         if noted and content[:2] != _JPEG:
-            with _open(io.BytesIO(content), path) as opened:
-                if lost := left_out(opened, content):
+            with opened(io.BytesIO(content), path) as image_file:
+                if lost := left_out(image_file, content):
                     notes["reduced"] = lost
-        image = _decode(content, path)
+        image = decoded(content, path)
         if colours and image.ndim == 2:
             image = np.repeat(image[:, :, None], 3, axis=2)
         keep(image.nbytes)
@@ -259,12 +259,12 @@ def header(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     Raises:
         InputError: ``read_rgb`` would refuse the file by its header.
     """
-    with _refusing(path), limits.regular_file(path) as file, _open(file, path) as image:
+    with refusing(path), limits.regular_file(path) as file, opened(file, path) as image:
         yield image
 
 
 @contextmanager
-def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
+def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turns whatever reading raises into an InputError that names the file."""
     try:
         yield
@@ -290,12 +290,13 @@ def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
 def _content(path: str | os.PathLike[str]) -> bytes:
     with limits.regular_file(path) as file:
         if os.fstat(file.fileno()).st_size > _LOOKED_AT:
-            with _open(file, path):  # its close() would close the file as well
+            with opened(file, path):  # its close() would close the file as well
                 file.seek(0)
         return file.read()
 
 
-def _open(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
+def opened(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
+    """An image that is not decoded yet; ``path`` is the name of the file."""
     more = ("TGA",) if os.path.splitext(path)[1].lower() == ".tga" else ()
     limits.prepare()
     try:
@@ -317,8 +318,9 @@ def _forget_xmp(image: Image.Image) -> None:
         image.info.pop(key, None)
 
 
-def _decode(data: bytes, path: str | os.PathLike[str]) -> np.ndarray:
-    with _open(io.BytesIO(data), path) as image:
+def decoded(data: bytes, path: str | os.PathLike[str]) -> np.ndarray:
+    """The pixels of a file, uint8 [H, W, 3], or [H, W] of a gray image."""
+    with opened(io.BytesIO(data), path) as image:
         pixels = image.width * image.height
         kind = image.format
         held = 0 if kind == "JPEG" else 4 if kind == "PNG" and _FAST_PNG else _HELD.get(str(kind), 4)

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from srfast.data.images import SUFFIXES, read_rgb
+from srfast.data.deep import read_at
+from srfast.data.images import SUFFIXES
 from srfast.errors import InputError
 
 
@@ -159,13 +160,14 @@ def check_apart(pairs: Iterable[tuple[str | Path, Path]]) -> None:
             raise InputError(f"{lr}: is the LR image of {other} and of {hr}", hint="give each a name of its own")
 
 
-def read_lr(path: Path, hr: np.ndarray, hr_path: Path, scale: int) -> np.ndarray:
-    """Reads the LR image [h, w, 3] uint8 of an HR image [H, W, ...], where h = H // scale and w = W // scale.
+def read_lr(path: Path, hr: np.ndarray, hr_path: Path, scale: int, depth: int = 8) -> np.ndarray:
+    """Reads the LR image [h, w, 3] of an HR image [H, W, ...], where h = H // scale and w = W // scale: uint8, or
+    uint16 with a depth of 16.
 
     Raises:
         InputError: it cannot be read, or has another size; the message names both files.
     """
-    lr = read_rgb(path)
+    lr = read_at(path, depth)
     check_size(path, lr.shape[:2], hr_path, hr.shape[:2], scale)
     return lr
 

@@ -24,10 +24,10 @@ def left_out(image: Image.Image, data: bytes) -> str:
     if image.format == "JPEG":
         return ""
     alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
-    return ",".join([*((ALPHA,) if alpha else ()), *((DEEP,) if _bits(image, data) > 8 else ())])
+    return ",".join([*((ALPHA,) if alpha else ()), *((DEEP,) if bits_of(image, data) > 8 else ())])
 
 
-def _bits(image: Image.Image, data: bytes) -> int:
+def bits_of(image: Image.Image, data: bytes) -> int:
     """Bits of a channel. Pillow's mode does not tell it of colours."""
     if image.format == "PNG":
         return data[24] if len(data) > 24 else 8

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from srfast.data.images import read_rgb
+from srfast.data.deep import read_at
 from srfast.errors import InputError
 from srfast.ops.functional import imresize
 
@@ -54,13 +54,13 @@ def _fraction(item: Any) -> Fraction:
 
 
 def shrunk(image: np.ndarray, factor: float) -> np.ndarray:
-    """``srfast.imresize(image, factor)`` of uint8 [H, W, 3]; at a factor of 1 the image itself."""
+    """``srfast.imresize(image, factor)`` of uint8 or uint16 [H, W, 3]; at a factor of 1 the image itself."""
     return image if factor == 1 else imresize(image, factor)
 
 
-def read_shrunk(path: str | os.PathLike[str], factor: float) -> np.ndarray:
-    """Reads an image by ``read_rgb`` and shrinks it: the pixels in which the patches of that size lie."""
-    return shrunk(read_rgb(path), factor)
+def read_shrunk(path: str | os.PathLike[str], factor: float, depth: int = 8) -> np.ndarray:
+    """Reads an image with ``depth`` bits and shrinks it: the pixels in which the patches of that size lie."""
+    return shrunk(read_at(path, depth), factor)
 
 
 def side(length: int, factor: float) -> int:

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from srfast.data.deep import read_at
 from srfast.data.hashing import of_pixels
-from srfast.data.images import find_images, read_image
+from srfast.data.images import find_images
 from srfast.data.lowres import LowRes, check_apart
 from srfast.degradation.plan import Degradation, Draws
 from srfast.errors import InputError
@@ -60,6 +61,8 @@ class Evaluation:
     images: list[ImageScore]
     degradation: dict[str, Any] | None = None
     """The degradation that made the LR images, with its seed; None: none was requested."""
+    depth: int = 8
+    """Bits of a channel in which images were read and SR was rounded."""
     measures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Perceptual measures by name: variant, range, crop, hashes of the weights, and the mean over the images."""
 
@@ -94,6 +97,7 @@ class Evaluation:
         rows = [{"image": i.image, "psnr": finite(i.psnr), "ssim": i.ssim, **i.measures} for i in self.images]
         head = {"model": self.model, "protocol": self.protocol, "scale": self.scale, "ssim_window": self.window}
         head |= {"degradation": self.degradation} if self.degradation else {}
+        head |= {"depth": self.depth} if self.depth != 8 else {}
         head |= {"measures": self.measures} if self.measures else {}
         return {**head, "psnr": finite(self.psnr), "ssim": self.ssim, "images": rows}
 
@@ -131,6 +135,8 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
     name, network, scale = _open(model, s.scale, resolve_device(s.device))
     check_same_size(scale, s.lr_images is not None or s.degradation is not None, "`lr_images` or `degradation`")
     protocol = s.protocol or protocol_of("y" if network is None else network.color)
+    if s.depth == 16 and protocol != "rgb":
+        raise InputError(f"depth: expected 8 with `protocol` {protocol}, which rounds Y to 8 bits, got 16")
     opened = _measures(s, protocol)
     files = find_images(data)
     draws = None if s.degradation is None else Draws(Degradation.read(s.degradation), s.seed)
@@ -143,8 +149,8 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
     scores = []
     with nullcontext() if network is None else network.evaluating():
         for file in files:
-            hr = read_image(file.path)
-            lr = read_image(pairs[file.name]) if pairs else None
+            hr = read_at(file.path, s.depth, colours=False)
+            lr = read_at(pairs[file.name], s.depth, colours=False) if pairs else None
             whole = hr
             hr = _crop(hr, lr, scale, file.path)
             if draws is not None:
@@ -165,7 +171,9 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
     about = {
         m.name: {**m.about, "crop": crop, "mean": float(np.mean([i.measures[m.name] for i in scores]))} for m in opened
     }
-    return Evaluation(name, protocol, scale, s.window, scores, None if draws is None else draws.settings(), about)
+    return Evaluation(
+        name, protocol, scale, s.window, scores, None if draws is None else draws.settings(), s.depth, about
+    )
 
 
 def _measures(s: EvaluateSettings, protocol: Protocol) -> list[Measure]:
@@ -228,7 +236,7 @@ def _like(hr: np.ndarray, lr: np.ndarray, path: Path) -> np.ndarray:
 def _reconstruct(
     network: Descriptor | None, hr: np.ndarray, lr: np.ndarray | None, scale: int, protocol: Protocol, tile: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 SR and HR as the metrics take them: Y [H, W] under classic, RGB [H, W, 3] under rgb."""
+    """SR and HR as the metrics take them: Y uint8 [H, W] under classic, RGB uint8 or uint16 [H, W, 3] under rgb."""
     if protocol == "classic":
         # Y in float64, as MATLAB; a gray image is its own Y.
         if network is None or network.color == "y":
@@ -243,15 +251,22 @@ def _reconstruct(
             return to_uint8(sr.mean(2) / 255), hr
         return to_y(sr, "classic").astype(np.uint8), to_y(hr, "classic").astype(np.uint8)
     hr = np.ascontiguousarray(_three(hr))
+    most = np.iinfo(hr.dtype).max
     small = imresize(hr, 1 / scale) if lr is None else _three(lr)
     if network is None:
         return imresize(small, scale), hr
     if network.color == "rgb":
-        return to_uint8(_run(network, small / 255, tile)), hr
-    ycc = to_ycbcr(small / 255)
+        return _rounded(_run(network, small / most, tile), hr.dtype), hr
+    ycc = to_ycbcr(small / most)
     up = imresize(ycc, scale)
     up[..., :1] = _run(network, ycc[..., :1], tile)
-    return to_uint8(from_ycbcr(up)), hr
+    return _rounded(from_ycbcr(up), hr.dtype), hr
+
+
+def _rounded(x: np.ndarray, kind: np.dtype[Any]) -> np.ndarray:
+    """[0, 1] -> uint8 or uint16, clamped, rounded half up."""
+    most = np.iinfo(kind).max
+    return np.floor(np.clip(x * most, 0, most) + 0.5).astype(kind)
 
 
 def _run(network: Descriptor, low: np.ndarray, tile: int | None) -> np.ndarray:

@@ -39,12 +39,12 @@ def psnr(sr: np.ndarray, hr: np.ndarray, *, shave: int, protocol: Protocol = "rg
 @overload
 def psnr(sr: Tensor, hr: Tensor, *, shave: int, protocol: Protocol = "rgb") -> Tensor: ...
 def psnr(sr: Any, hr: Any, *, shave: int, protocol: Protocol = "rgb") -> Any:
-    """Peak signal-to-noise ratio on Y, with a peak of 255.
+    """Peak signal-to-noise ratio on Y, with a peak of 255 (65535 of uint16).
 
     Args:
-        sr: An array, uint8: [H, W, 3] RGB, or [H, W] Y. Or a tensor or an array of several images [N, C, H, W], C = 3
-            (RGB) or 1 (Y), uint8, or floating point in [0, 1], which is clamped and rounded to 8 bits first, as
-            published values are.
+        sr: An array, uint8, or uint16 under "rgb": [H, W, 3] RGB, or [H, W] Y. Or a tensor or an array of several
+            images [N, C, H, W], C = 3 (RGB) or 1 (Y), uint8, or floating point in [0, 1], which is clamped and rounded
+            to 8 bits first, as published values are.
         hr: Images of the same shape and type.
         shave: Number of border pixels left out at each side; papers leave out as many as the scale.
         protocol: "rgb": Y in double precision, not rounded. "classic": Y rounded to uint8.
@@ -161,12 +161,17 @@ def _planes(sr: np.ndarray, hr: np.ndarray, shave: int, protocol: str) -> tuple[
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
     for name, image in (("sr", sr), ("hr", hr)):
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            raise TypeError(f"{name}: expected a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
+        if not isinstance(image, np.ndarray) or image.dtype not in (np.uint8, np.uint16):
+            raise TypeError(
+                f"{name}: expected a uint8 or uint16 array, got {getattr(image, 'dtype', type(image).__name__)}"
+            )
         if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
             raise InputError(f"{name}: expected [H, W, 3] or [H, W], got shape {list(image.shape)}")
     if sr.shape != hr.shape:
         raise InputError(f"sr: expected the shape of hr, {list(hr.shape)}, got {list(sr.shape)}")
+    if sr.dtype != hr.dtype or (hr.dtype == np.uint16 and protocol == "classic"):
+        expected = "the dtype of hr" if sr.dtype != hr.dtype else "uint8 with the protocol classic"
+        raise TypeError(f"sr: expected {expected}, got {sr.dtype} and {hr.dtype}")
     whole().check("shave", shave)
     h, w = hr.shape[:2]
     if 2 * shave >= min(h, w):

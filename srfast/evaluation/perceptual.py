@@ -85,7 +85,7 @@ class Measure:
         }  # fmt: skip
 
     def __call__(self, sr: np.ndarray, hr: np.ndarray, shave: int = 0) -> float:
-        """The distance of two uint8 images [H, W, 3].
+        """The distance of two images [H, W, 3], uint8 or uint16.
 
         Args:
             sr: The reconstruction.
@@ -100,7 +100,9 @@ class Measure:
             least = SMALLEST + 2 * shave
             raise InputError(f"measures: expected images of at least {least} pixels a side, got {w} x {h}")
         sr, hr = (image[shave : h - shave, shave : w - shave] for image in (sr, hr))
-        images = torch.from_numpy(np.stack([sr, hr])).to(self._device).permute(0, 3, 1, 2).float() / 255
+        images = (
+            torch.from_numpy(np.stack([sr, hr])).to(self._device).permute(0, 3, 1, 2).float() / np.iinfo(hr.dtype).max
+        )
         with torch.inference_mode():
             return float(self._dists(images) if self.name == "dists" else self._lpips(images))
 

@@ -58,6 +58,10 @@ class EvaluateSettings(Settings):
     lr_template: str = lr_template()
     degradation: PathLike | None = degradation("Degradation that makes the LR images: its draw 0.", shown="bicubic")
     seed: int = setting(0, "Random seed of `degradation`, at least 0.", whole(most=LARGEST_SEED), needs="degradation")
+    depth: Literal[8, 16] = setting(
+        8, "Bits of a channel in which images are read, and SR is rounded. 16: PNG and TIFF files of 16 bits are read "
+        "as they are, others are stretched; by the protocol rgb.", one_of(8, 16),
+    )  # fmt: skip
     tile: int | None = setting(
         None,
         "Side of the tiles into which large images are cut, in LR pixels. With 0, every image runs whole.",
@@ -95,5 +99,7 @@ class EvaluateSettings(Settings):
 
     def validate(self) -> None:
         super().validate()
+        if self.depth == 16 and self.degradation is not None:
+            raise InputError("depth: expected 8 with `degradation`, which makes LR of 8 bits, got 16")
         if self.degradation is not None and self.lr_images is not None:
             raise InputError("degradation: expected LR images that are made, got `lr_images` as well")

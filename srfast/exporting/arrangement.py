@@ -45,6 +45,8 @@ class Arrangement:
     """Names of the patches, if they have names already."""
     draws: int = 1
     """Number of draws of each patch."""
+    channels: int = 3
+    """Channels of the files, 3 or 1."""
     drawn: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     """Rows of degradation.parquet of images that were read, by the first row of each."""
 
@@ -128,7 +130,7 @@ class Arrangement:
     def pair_bytes(self) -> int:
         """Bytes of the pixels of the largest pair."""
         side = int(self.patches.size.max())
-        return 3 * (side**2 + (side // self.scale) ** 2)
+        return self.channels * self.patches.depth // 8 * (side**2 + (side // self.scale) ** 2)
 
     def digest(self) -> str:
         """SHA-256 that identifies the patches."""
@@ -174,6 +176,8 @@ def make_plan(
     shuffled: bool = False,
     degradation: Draws | None = None,
     draws: int = 1,
+    depth: int = 8,
+    channels: int = 3,
 ) -> Arrangement:
     """Plans an export.
 
@@ -187,6 +191,8 @@ def make_plan(
         shuffled: Whether images come in an order drawn with seed 0 instead of that of their paths.
         degradation: What makes the LR patches, in place of given ones.
         draws: Number of its draws of each patch.
+        depth: Bits of a channel, 8 or 16.
+        channels: Channels of the files, 3 or 1.
 
     Raises:
         InputError: it is not a core-set, two patches begin at one place, the scale does not divide the grid, or an
@@ -199,7 +205,8 @@ def make_plan(
         raise InputError("lr_root: expected `lr` yes with it, got no")
     low = LowRes.of(meta, lr_root) if lr and degradation is None else None
     images = ScoredImages.of(meta, root, name, low, lr_root is not None)
-    plan = Arrangement(table, place(table, images), scale, lr, suffix)
+    patches = dataclasses.replace(place(table, images), depth=depth)
+    plan = Arrangement(table, patches, scale, lr, suffix, channels=channels)
     plan.patches.check_grid(scale)
     _check_unique(name, plan)
     images.check_all(plan.patches.image, contents=False)  # each is compared by contents when it is decoded

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from srfast.coreset.pairs import Pairs
+from srfast.data.deep import pixels_of
 from srfast.data.images import FORMATS
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
@@ -44,7 +45,7 @@ def check_export(folder: Path, plan: Arrangement, read: Reader, workers: int, *,
 
     def decode(entry: tuple[str, bytes, bytes | None]) -> tuple[np.ndarray, np.ndarray | None]:
         name, high, low = entry
-        return _decoded(folder, name, high), None if low is None else _decoded(folder, name, low)
+        return _decoded(folder, name, high, plan), None if low is None else _decoded(folder, name, low, plan)
 
     with closing(_complete(folder, plan, read)) as entries, closing(ordered_map(decode, entries, workers)) as decoded:
         for (name, _, _), (hr, lr) in decoded:
@@ -78,9 +79,16 @@ def _complete(folder: Path, plan: Arrangement, read: Reader) -> Generator[tuple[
         raise RunError(f"{folder}: cannot be read back ({' '.join(str(error).split())[:200]})") from None
 
 
-def _decoded(folder: Path, name: str, data: bytes) -> np.ndarray:
+def _decoded(folder: Path, name: str, data: bytes, plan: Arrangement) -> np.ndarray:
     try:
+        if plan.patches.depth == 16:
+            pixels = pixels_of(data, name, 16)
+            if (pixels.ndim == 2) != (plan.channels == 1):
+                raise ValueError(f"expected {plan.channels} channels, got {pixels.shape}")
+            return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if plan.channels == 1 and image.mode != "L":
+                raise ValueError(f"expected one channel, got {image.mode}")
             return np.asarray(image.convert("RGB"))
     except Exception as error:  # whatever a damaged file makes the decoder raise
         raise RunError(f"{folder}: {name} cannot be decoded ({error})") from None

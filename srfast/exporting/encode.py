@@ -13,7 +13,7 @@ import numpy as np
 from srfast.errors import InputError
 
 Encoder = Callable[[np.ndarray], list[bytes]]
-"""uint8 [N, H, W, 3] RGB -> the files' bytes."""
+"""[N, H, W, 3] RGB or [N, H, W, 1] gray, uint8 or (PNG only) uint16 -> the files' bytes."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _AVERAGE = 3
@@ -41,6 +41,10 @@ def encode_png(patches: np.ndarray) -> list[bytes]:
     igzip itself.
     """
     n, h, w, channels = patches.shape
+    depth, kind = 8 * patches.itemsize, 2 if channels == 3 else 0
+    if depth == 16:  # the high byte first
+        patches = patches.astype(">u2").view(np.uint8).reshape(n, h, w, 2 * channels)
+        channels *= 2
     rows = patches.reshape(n, h, w * channels)
     left, up = np.zeros_like(rows), np.zeros_like(rows)
     left[:, :, channels:] = rows[:, :, :-channels]
@@ -54,7 +58,7 @@ def encode_png(patches: np.ndarray) -> list[bytes]:
     filtered[:, :, 1:] += left
     np.subtract(rows, filtered[:, :, 1:], out=filtered[:, :, 1:])
     deflate = _deflate()
-    head = _SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0))
+    head = _SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, depth, kind, 0, 0, 0))
     end = _chunk(b"IEND", b"")
     return [head + _chunk(b"IDAT", deflate(one)) + end for one in filtered]
 

@@ -91,7 +91,7 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
     degradation = None if s.degradation is None else Draws(Degradation.read(s.degradation), s.seed)
     plan = make_plan(
         coreset, s.scale, lr=s.lr, suffix=s.format, root=s.root, lr_root=s.lr_root, shuffled=shuffled,
-        degradation=degradation, draws=s.draws,
+        degradation=degradation, draws=s.draws, depth=s.depth, channels=s.channels,
     )  # fmt: skip
     some = not s.lr or degradation is not None or s.existing_lr is not None or plan.patches.lr is not None
     check_same_size(plan.scale, some, "scores of `lr_images`, or `degradation`,")
@@ -104,6 +104,7 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
         "to": layout, "scale": plan.scale, "lr": s.lr, "format": s.format, "patches": plan.digest(),
         "existing": [str(path) for path in sources] or None,
     }  # fmt: skip
+    same |= {name: value for name, value in (("depth", s.depth), ("channels", s.channels)) if value not in (8, 3)}
     if degradation is not None:
         same["degradation"] = {**degradation.settings(), "draws": s.draws}
     if read is not None:

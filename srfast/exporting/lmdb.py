@@ -139,7 +139,7 @@ def _room(plan: Arrangement, lr: bool) -> int:
     A file takes at most its pixels and 4 KiB more, in whole pages of 4 KiB; a key of 120 to 160 bytes has its own leaf.
     """
     side = plan.patches.size // (plan.scale if lr else 1)
-    return int((3 * side**2 * 1.01 + 4 * 4096).sum()) + (16 << 20)
+    return int((plan.channels * plan.patches.depth // 8 * side**2 * 1.01 + 4 * 4096).sum()) + (16 << 20)
 
 
 def read_lmdb(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]:

@@ -61,6 +61,14 @@ class ExportSettings(Settings):
         needs="degradation",
     )
     seed: int = setting(0, "Random seed of `degradation`, at least 0.", whole(most=LARGEST_SEED), needs="degradation")
+    depth: Literal[8, 16] = setting(
+        8, "Bits of a channel of the patches. 16: PNG and TIFF files of 16 bits are read as they are, and others are "
+        "stretched to that range; PNG only.", one_of(8, 16),
+    )  # fmt: skip
+    channels: Literal[3, 1] = setting(
+        3, "Channels of the patches. 1: gray images are written as gray, and others are refused; PNG only.",
+        one_of(3, 1),
+    )  # fmt: skip
     format: str = setting("png", "File format of the patches; both are lossless.", one_of(*ENCODINGS))
     embed: bool = setting(False, "With `to` hf, write the images into the parquet files, not beside them.", SWITCH)
     root: PathLike | None = images_root(path())
@@ -95,6 +103,13 @@ class ExportSettings(Settings):
             raise InputError(f"degradation: expected LR patches that are made, got {other}")
         if self.degradation is not None and self.lr_root is not None:
             raise InputError("degradation: expected LR patches that are made, got `lr_root`")
+        for name, plain in (("depth", 8), ("channels", 3)):
+            if (value := getattr(self, name)) != plain:
+                other = "`format` webp" if self.format == "webp" else "`to` list" if self.to == "list" else "`existing`"
+                if self.format == "webp" or self.to == "list" or self.existing is not None:
+                    raise InputError(f"{name}: expected {plain} with {other}, got {value}")
+        if self.depth == 16 and self.degradation is not None:
+            raise InputError("depth: expected 8 with `degradation`, which makes LR of 8 bits, got 16")
         if self.embed and self.to != "hf":
             raise InputError(f"embed: expected `to` hf with it, got {self.to!r}")
         if self.existing is None:

@@ -17,6 +17,7 @@ from srfast.data.shrink import read_shrunk
 from srfast.data.workers import ordered_map
 from srfast.degradation.operations import Step
 from srfast.degradation.rows import rows
+from srfast.errors import InputError
 from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.encode import Encoder, encoder
 from srfast.scoring.scored import check_inside
@@ -84,11 +85,18 @@ def _open(plan: Arrangement, first: int, last: int) -> _Opened:
         how: dict[str, Any] = {} if p.draws is None else {"draw": draw, "note": note}
         lr, hr = read_images(p.source(image, factor), plan.scale, **how)
     else:
-        lr, hr = None, read_shrunk(p.root / image, factor)
+        lr, hr = None, read_shrunk(p.root / image, factor, p.depth)
+    if plan.channels == 1:
+        for name, pixels in (("HR", hr), ("LR", lr)):
+            if pixels is not None and (pixels != pixels[..., :1]).any():
+                raise InputError(
+                    f"{p.root / image}: expected a gray image with `channels` 1, got an {name} with colours"
+                )
+        hr, lr = hr[..., :1], None if lr is None else lr[..., :1]
     path = p.images.check(image)  # after decoding: a file that changed meanwhile is noticed
     check_inside(path, p.x[first:last], p.y[first:last], p.size[first:last], hr.shape[1], hr.shape[0])
     whole = factor == 1 and last == first + 1 and hr.shape[:2] == (p.size[first], p.size[first])
-    return _Opened(hr, lr, path if whole and _stands_for_itself(path, hr.shape, plan.suffix) else None)
+    return _Opened(hr, lr, path if whole and _stands_for_itself(path, hr, plan.suffix) else None)
 
 
 def _encode(plan: Arrangement, encode: Encoder, image: _Opened, rows: range) -> list[EncodedPair]:
@@ -110,8 +118,9 @@ def _encode_all(encode: Encoder, patches: list[np.ndarray]) -> list[bytes]:
     return [encode(p[None])[0] for p in patches]
 
 
-def _stands_for_itself(path: Path, shape: tuple[int, ...], suffix: str) -> bool:
-    """Whether every trainer reads the file as srfast does: an 8-bit RGB file in the wanted format, and nothing else.
+def _stands_for_itself(path: Path, pixels: np.ndarray, suffix: str) -> bool:
+    """Whether every trainer reads the file as srfast does: a file of that depth and those channels in the wanted
+    format, and nothing else.
 
     Palettes, alpha and 16 bits (which KAIR keeps), colour profiles (which traiNNer-redux applies) and orientations
     differ.
@@ -120,11 +129,16 @@ def _stands_for_itself(path: Path, shape: tuple[int, ...], suffix: str) -> bool:
         return False
     with open(path, "rb") as file:
         head = file.read(26)
-    # PNG: depth 8, colour type 2 (RGB); Pillow shows 16 bits as RGB too.
-    if suffix == "png" and head[24:26] != b"\x08\x02":
+    # PNG: depth, and colour type 2 (RGB) or 0 (gray); Pillow shows 16 bits as RGB too.
+    mode = "RGB" if pixels.shape[2] == 3 else "L"
+    if suffix == "png" and head[24:26] != bytes([8 * pixels.itemsize, 2 if mode == "RGB" else 0]):
         return False
-    if path.stat().st_size > shape[0] * shape[1] * 3 + 4096:
+    if path.stat().st_size > pixels.nbytes + 4096:
         return False
     with Image.open(path, formats=FORMATS) as image:
-        plain = image.format == suffix.upper() and image.mode == "RGB" and not getattr(image, "is_animated", False)
+        plain = (
+            image.format == suffix.upper()
+            and (image.mode == mode or pixels.itemsize > 1)
+            and not getattr(image, "is_animated", False)
+        )
         return bool(plain and not {"icc_profile", "transparency", "exif"} & image.info.keys() and not image.getexif())

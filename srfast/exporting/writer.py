@@ -46,7 +46,7 @@ class Reader(Protocol):
 def shape_of(plan: Arrangement, row: int, *, lr: bool) -> str:
     """(H,W,C) as written in meta_info.txt."""
     side = int(plan.patches.size[row]) // (plan.scale if lr else 1)
-    return f"({side},{side},3)"
+    return f"({side},{side},{plan.channels})"
 
 
 def sides(plan: Arrangement) -> list[tuple[str, bool]]:

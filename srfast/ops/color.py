@@ -20,7 +20,10 @@ def rounded_luma(r: Any, g: Any, b: Any) -> Any:
 
 
 def rounded_y(rgb: np.ndarray) -> np.ndarray:
-    """uint8 RGB [..., 3] -> uint8 Y [...], rounded half up (exact)."""
+    """uint8 RGB [..., 3] -> uint8 Y [...], rounded half up (exact); of uint16 as well, Y is then 257 times as large."""
+    if rgb.dtype == np.uint16:
+        r, g, b = np.moveaxis(rgb.astype(np.int64), -1, 0)
+        return np.asarray(16 * 257 + (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b + 127500) // 255000, np.uint16)
     return np.asarray(rounded_luma(*np.moveaxis(rgb.astype(np.int32), -1, 0)), np.uint8)
 
 
@@ -33,9 +36,12 @@ def to_y(image: np.ndarray, protocol: Literal["classic", "rgb"]) -> np.ndarray:
     """Y of an image, 16..235, float64 [H, W].
 
     Args:
-        image: uint8 [H, W, 3] RGB, or [H, W], which is Y already.
+        image: uint8 [H, W, 3] RGB, or [H, W], which is Y already; uint16 under "rgb".
         protocol: "rgb" does not round, "classic" rounds half up.
     """
+    if image.dtype == np.uint16:
+        image = image / 257
+        return image if image.ndim == 2 else luma(*np.moveaxis(image, -1, 0))
     if image.ndim == 2:
         return image.astype(np.float64)
     planes = (image[..., c].astype(np.int64) for c in range(3))

@@ -24,7 +24,8 @@ def imresize(img: Image, scale: float, *, boundary: Boundary = "symmetric") -> I
     """MATLAB's ``imresize(img, scale, 'bicubic')``, with antialiasing when it shrinks.
 
     Args:
-        img: [H, W], [H, W, 1] or [H, W, 3], uint8, uint16, float32 or float64, at least 1 x 1; a NumPy array or a CPU tensor.
+        img: [H, W], [H, W, 1] or [H, W, 3], uint8, uint16, float32 or float64, at least 1 x 1; a NumPy array
+            or a CPU tensor.
         scale: Any factor from 2^-16 to 2^16; the output is [ceil(scale * H), ceil(scale * W), ...].
         boundary: "symmetric" (half-sample mirror, MATLAB R2015b and later) or "replicate" (older MATLAB).
 

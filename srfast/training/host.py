@@ -42,9 +42,9 @@ class World:
         return float(value) / self.size
 
     def images(self, x: torch.Tensor) -> torch.Tensor:
-        """uint8 [0, 255] or float [0, 1] -> float [0, 1], on the device; bytes travel, not floats."""
+        """uint8, uint16 or float in [0, 1] -> float [0, 1], on the device; bytes travel, not floats."""
         x = x.to(self.device, non_blocking=True)
-        return x.float().div_(255) if x.dtype == torch.uint8 else x
+        return x if x.is_floating_point() else x.float().div_(torch.iinfo(x.dtype).max)
 
     def wait(self) -> None:
         if self.size > 1:

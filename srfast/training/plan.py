@@ -66,6 +66,7 @@ class Plan:
             "seed": self.seed,
             "precision": self.precision,
             "redraw": self.redraw,
+            **({} if store.depth == 8 else {"depth": store.depth}),
             **({} if store.draws is None else {"degradation": store.draws.degradation.digest}),
             "data": fingerprint(store),
             "contents": contents(store),

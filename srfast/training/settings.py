@@ -126,6 +126,10 @@ class TrainSettings(Recipe):
         "draw 0.",
         shown="MATLAB's bicubic",
     )
+    depth: Literal[8, 16] = setting(
+        8, "Bits of a channel in which images are read, in the training and its evaluations; 16 as in `srfast export`.",
+        one_of(8, 16),
+    )  # fmt: skip
     recipe: Literal["default", "paper"] = setting(
         "default",
         "Recipe to train by. default: that of this help. paper: the paper's own optimiser, for srcnn, fsrcnn, drrn and "
@@ -186,6 +190,10 @@ class TrainSettings(Recipe):
             )
         given = self.eval_lr_images is not None or self.degradation is not None or not self.eval_data
         check_same_size(self.scale, given, "`eval_lr_images` with `eval_data`, or `degradation`,")
+        if self.depth == 16 and self.degradation is not None:
+            raise InputError("depth: expected 8 with `degradation`, which makes LR of 8 bits, got 16")
+        if self.depth == 16 and self.eval_protocol == "classic":
+            raise InputError("depth: expected 8 with `eval_protocol` classic, which rounds Y to 8 bits, got 16")
         if self.lr_images is not None and self.degradation is not None:
             raise InputError("degradation: expected LR images that are made, got `lr_images` as well")
         if self.lr_images is not None:

@@ -34,6 +34,7 @@ def open_store(
     root: str | Path | None = None,
     lr: LowRes | None = None,
     draws: Draws | None = None,
+    depth: int = 8,
 ) -> tuple[PairStore, int]:
     """A store over images (with crops from anywhere in them) or over one core-set (with crops from inside its patches).
 
@@ -52,6 +53,7 @@ def open_store(
         root: Folder of a core-set's images; None takes that of the scores.
         lr: The given LR images; None takes those of a core-set, or makes them.
         draws: The degradation that makes LR images, in place of those of a core-set; a pass has its number as draw.
+        depth: Bits in which the images are read, 8 or 16.
 
     Returns:
         The store, and the number of images left out because they are smaller than a crop.
@@ -80,6 +82,8 @@ def open_store(
         sources, regions, left_out = _image_regions(data, scale, patch, factors, lr)
     if draws is not None:
         sources = [dataclasses.replace(source, lr=None, draws=draws) for source in sources]
+    if depth != 8:
+        sources = [dataclasses.replace(source, depth=depth) for source in sources]
     check_same_size(scale, all(source.lr or source.draws for source in sources), "`lr_images` or `degradation`")
     check_apart((source.path, source.lr) for source in sources if source.lr is not None)
     store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)

@@ -91,11 +91,18 @@ class PairStore:
         """Bytes of the planes of one image."""
         x0, y0, x1, y1 = self._boxes[source]
         area = (x1 - x0) * (y1 - y0)
-        return self.channels * (area + area // self.scale**2 * (1 if self.quantise else 4))
+        return self.channels * (
+            area * self.depth // 8 + area // self.scale**2 * (self.depth // 8 if self.quantise else 4)
+        )
 
     @property
     def fits(self) -> bool:
         return self.size_bytes <= self.cache_bytes
+
+    @property
+    def depth(self) -> int:
+        """Bits of a value, 8 or 16."""
+        return self.sources[0].depth
 
     @property
     def draws(self) -> Draws | None:
@@ -176,7 +183,7 @@ class Batches:
     order, and takes several crops of each image (``CROPS_STREAMED``), so that an image is read once per pass and not
     once per crop. ``batches[step]`` is an LR tensor [b, C, patch / scale, patch / scale] (uint8, or float32 in [0, 1]
     if the store does not quantise) and an HR tensor [b, C, patch, patch] uint8, where b is the share of this rank in
-    the global batch.
+    the global batch. At a depth of 16 uint16 takes the place of uint8.
 
     With ``redraw`` < 1 a pass goes over that fraction of the regions, drawn afresh for every pass (repeated sampling of
     random subsets, RS2: Okanovic et al., 2023, arXiv 2305.18424).
@@ -222,8 +229,9 @@ class Batches:
         draws = rng.random((self.batch, 2))
         turns = rng.integers(0, 8, self.batch).tolist()
         count, small = self.batch // self.world, self.patch // s
-        lr = np.empty((count, store.channels, small, small), np.uint8 if store.quantise else np.float32)
-        hr = np.empty((count, store.channels, self.patch, self.patch), np.uint8)
+        kind = np.uint8 if store.depth == 8 else np.uint16
+        lr = np.empty((count, store.channels, small, small), kind if store.quantise else np.float32)
+        hr = np.empty((count, store.channels, self.patch, self.patch), kind)
         for i, j in enumerate(range(self.rank, self.batch, self.world)):
             region = int(regions[i])
             r = store.regions[region]

@@ -73,6 +73,7 @@ def train(
         root=None if s.root is None else str(s.root),
         lr=LowRes.open(s.lr_images, s.lr_template) if s.lr_images else None,
         draws=Draws(Degradation.read(s.degradation), s.seed) if s.degradation else None,
+        depth=s.depth,
     )
     if left_out:
         tell(f"{left_out} images are smaller than {recipe.lr_patch * s.scale} px and were left out")
@@ -91,7 +92,8 @@ def train(
         how: dict[str, Any] = {"degradation": s.degradation, "seed": s.seed} if s.degradation else {}
         if s.eval_lr_images:
             how = {"lr_images": s.eval_lr_images}
-        result = evaluate(net, data, scale=s.scale, protocol=s.eval_protocol, window=s.eval_ssim, **how)
+        protocol = s.eval_protocol or ("rgb" if s.depth == 16 else None)
+        result = evaluate(net, data, scale=s.scale, protocol=protocol, window=s.eval_ssim, depth=s.depth, **how)
         return result.psnr, result.ssim
 
     initial = None

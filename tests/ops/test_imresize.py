@@ -157,6 +157,28 @@ def test_exact_ties_go_up_at_every_size_of_shrink(factor: str, photographs: dict
     np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize("factor", ["3/4", "1/2", "1/3", "1/4"])
+def test_sixteen_bits_are_exact(factor: str) -> None:
+    """Against whole numbers, half up and clamped after each pass as for 8 bits; black and white overshoot."""
+    draw = np.random.default_rng(0)
+    image = draw.integers(0, 65536, (53, 47))
+    image[10:30, 10:30] = 65535 * draw.integers(0, 2, (20, 20))
+    want, clipped = image, 0
+    for _ in range(2):
+        matrix, denominator = exact_matrix(len(want), Fraction(factor))
+        rounded = (2 * (matrix @ want) + denominator) // (2 * denominator)
+        clipped += int((rounded != np.clip(rounded, 0, 65535)).sum())
+        want = np.clip(rounded, 0, 65535).T
+    assert clipped
+    got = srfast.imresize(image.astype(np.uint16), float(Fraction(factor)))
+    assert got.dtype == np.uint16
+    np.testing.assert_array_equal(got, want)
+    both = np.stack([image, image[::-1], image.T[:1].T.repeat(47, 1)], -1).astype(np.uint16)
+    np.testing.assert_array_equal(srfast.imresize(both, float(Fraction(factor)))[..., 0], want)
+    tensor = srfast.imresize(torch.from_numpy(both), float(Fraction(factor)))
+    np.testing.assert_array_equal(tensor.numpy()[..., 0], want)
+
+
 @pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 0.7, 1.9, 2, 3, 4])
 @pytest.mark.parametrize("value", [0, 1, 127, 254, 255])
 def test_a_constant_stays_itself(scale: float, value: int) -> None:

@@ -82,8 +82,8 @@ def test_threads_engines_and_modes(options: dict[str, Any], photos: Path, table:
 
 def test_each_image_is_decoded_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    real = images._decode
-    monkeypatch.setattr(images, "_decode", lambda data, path: seen.append(len(data)) or real(data, path))
+    real = images.decoded
+    monkeypatch.setattr(images, "decoded", lambda data, path: seen.append(len(data)) or real(data, path))
     srfast.score(photos, shrink=SIZES, **OPTIONS)
     assert len(seen) == 3
 
