@@ -121,6 +121,16 @@ class Words(click.Choice):  # type: ignore[type-arg]  # generic in the stubs of 
             return super().convert(value, param, ctx)
 
 
+class Numbers(click.Choice):  # type: ignore[type-arg]  # as above
+    """The whole numbers that a setting takes, where they are not a range."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__([str(choice) for choice in kind.choices])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        return int(super().convert(str(value), param, ctx))
+
+
 class Setting(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later
     """A value given as text, which the setting's own check converts."""
 
@@ -168,7 +178,9 @@ def option(field: dataclasses.Field[Any], **changed: Any) -> Callable[[F], F]:
     repeated = about.get("repeated", False)
     types: dict[str, Any] = {"whole": click.INT, "number": click.FLOAT, "text": None if repeated else Setting(field)}
     if kind.choices:
-        types = {"text": Words(kind), "whole": click.IntRange(kind.choices[0], kind.choices[-1])}
+        first, last = kind.choices[0], kind.choices[-1]
+        ranged = kind.cli_type == "whole" and kind.choices == tuple(range(first, last + 1))
+        types = {"text": Words(kind), "whole": click.IntRange(first, last) if ranged else Numbers(kind)}
     aliases = [*about.get("also", ()), flag_of(field.name)]
     given: dict[str, Any] = {
         "type": types[kind.cli_type], "default": None if "shown" in about else about.get("typed", default),
