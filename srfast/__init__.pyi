@@ -271,6 +271,8 @@ def export(
     degradation: PathLike | None = ...,
     draws: int = ...,
     seed: int = ...,
+    depth: Literal[8, 16] = ...,
+    channels: Literal[3, 1] = ...,
     format: Literal["png", "webp"] = ...,
     embed: bool = ...,
     root: PathLike | None = ...,
@@ -304,6 +306,9 @@ def export(
         draws: Number of LR patches of each HR patch, each of a draw of its own; with several, _d0, _d1, ... end the
             names.
         seed: Random seed of ``degradation``, at least 0.
+        depth: Bits of a channel of the patches. 16: PNG and TIFF files of 16 bits are read as they are, and others are
+            stretched to that range; PNG only.
+        channels: Channels of the patches. 1: gray images are written as gray, and others are refused; PNG only.
         format: File format of the patches; both are lossless.
         embed: With ``to`` hf, write the images into the parquet files, not beside them.
         root: Folder of the images, if they have moved since scoring.
@@ -449,6 +454,7 @@ def evaluate(
     lr_template: str = ...,
     degradation: PathLike | None = ...,
     seed: int = ...,
+    depth: Literal[8, 16] = ...,
     tile: int | None = ...,
     window: Literal["wang", "skimage"] = ...,
     measures: Sequence[Literal["lpips", "lpips-vgg", "dists"]] = ...,
@@ -484,6 +490,8 @@ def evaluate(
         degradation: Degradation that makes the LR images: its draw 0. A TOML file, or bicubic, realesrgan, neosr or
             redux.
         seed: Random seed of ``degradation``, at least 0.
+        depth: Bits of a channel in which images are read, and SR is rounded. 16: PNG and TIFF files of 16 bits are read
+            as they are, others are stretched; by the protocol rgb.
         tile: Side of the tiles into which large images are cut, in LR pixels. With 0, every image runs whole.
         window: Window of SSIM. wang: a Gaussian of 11 x 11 pixels; skimage: 7 x 7 pixels, scikit-image's default.
         measures: Perceptual measures by the protocol rgb: lpips (AlexNet), lpips-vgg and dists (docs/training.md).
@@ -543,6 +551,7 @@ def train(
     lr_images: PathLike | None = ...,
     lr_template: str = ...,
     degradation: PathLike | None = ...,
+    depth: Literal[8, 16] = ...,
     recipe: Literal["default", "paper"] = ...,
     precision: Literal["fp32", "bf16", "fp16"] = ...,
     device: Device = ...,
@@ -613,6 +622,8 @@ def train(
         lr_template: Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4.
         degradation: Degradation that makes LR images, with a fresh draw in each pass over the data, by ``seed``;
             evaluations take draw 0. A TOML file, or bicubic, realesrgan, neosr or redux.
+        depth: Bits of a channel in which images are read, in the training and its evaluations; 16 as in ``srfast
+            export``.
         recipe: Recipe to train by. default: that of this help. paper: the paper's own optimiser, for srcnn, fsrcnn,
             drrn and idn.
         precision: Precision of autocast; the weights remain fp32.
