@@ -255,14 +255,15 @@ def _lines(f: Fitted) -> list[str]:
     head = ", ".join(f"{q:.0%}" for q in QUANTILES)
     lines = [f"quantiles at {head}: your LR images | MATLAB's bicubic | fitted"]
     for name, title in MEASURES.items():
-        digits = 3 if name == "detail" else 1
-        cells = [
-            ", ".join("-" if np.isnan(v) else f"{v:.{digits}f}" for v in of[name])
-            for of in (f.given, f.before, f.after)
-        ]
+        cells = [", ".join(_shown(name, of)) for of in (f.given, f.before, f.after)]
         lines.append(f"{title}: " + " | ".join(cells))
     lines.append(f"with a trace of JPEG: {f.jpeg[0]:.0%} of your LR images, {f.jpeg[1]:.0%} of the fitted")
     return [*lines, NOT_SEEN]
+
+
+def _shown(name: str, quantiles: Mapping[str, np.ndarray]) -> list[str]:
+    digits = {"detail": 3, "jpeg": 0}.get(name, 1)
+    return ["-" if np.isnan(v) else f"{v:.{digits}f}" for v in quantiles[name]]
 
 
 def _show(page: Page, f: Fitted, low: Sequence[ImageFile], high: Sequence[ImageFile], scale: int, seed: int) -> None:
@@ -274,7 +275,7 @@ def _show(page: Page, f: Fitted, low: Sequence[ImageFile], high: Sequence[ImageF
     head = ["LR images", *(f"{q:.0%}" for q in QUANTILES)]
     for name, title in MEASURES.items():
         of = {"yours": f.given, "MATLAB's bicubic": f.before, "fitted": f.after}
-        cells = [[k, *("-" if np.isnan(v) else f"{v:.3g}" for v in values[name])] for k, values in of.items()]
+        cells = [[k, *_shown(name, values)] for k, values in of.items()]
         page.tables.append(Table(title, head, cells))
     yours = [(file.name, read_rgb(file.path)) for file in low[:: -(-len(low) // 6)]]
     page.rows.append(Row("your LR images", tuple(Figure(name, picture(image, 192)) for name, image in yours)))
