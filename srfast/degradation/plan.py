@@ -53,7 +53,7 @@ class Degradation:
                 at the size of an LR image; the message names what is wrong.
         """
         text = os.fspath(name)
-        if text in PRESETS and not os.path.exists(text):
+        if text in PRESETS and not os.path.isfile(text):
             return cls.of(text, toml.parse(_FOLDER / f"{text}.toml", "a degradation"))
         if not os.path.exists(text):
             near = did_you_mean(text, PRESETS)

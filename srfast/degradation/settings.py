@@ -20,7 +20,7 @@ def _named(value: Any) -> str:
     text = os.fspath(value)
     if not isinstance(text, str) or not text.strip():
         raise ValueError
-    return os.path.abspath(text) if os.path.exists(text) else text
+    return os.path.abspath(text) if os.path.isfile(text) or (text not in PRESETS and os.path.exists(text)) else text
 
 
 NAMED = Kind("a TOML file or one of " + ", ".join(PRESETS), _named)

@@ -15,7 +15,7 @@ from srfast.degradation import rows
 from srfast.degradation.carrying_out import carry_out
 from srfast.degradation.chance import Chance, key_of
 from srfast.degradation.plan import Degradation, Draws, written
-from srfast.degradation.settings import PRESETS
+from srfast.degradation.settings import PRESETS, DegradeArguments
 from srfast.errors import InputError
 from srfast.ops import degrade_reference
 from srfast.ops.native import ISAS, isas
@@ -91,6 +91,16 @@ def test_one_operation_more_moves_no_other():
         always = of(blur, inner, LR).draw(*image.shape[:2], 2, key)
         never = of({**blur, "chance": 0}, inner, LR).draw(*image.shape[:2], 2, key)
         assert always[1:] == never
+
+
+def test_a_folder_of_a_preset_s_name_is_not_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("redux").mkdir()
+    assert Degradation.read(DegradeArguments(degradation="redux").degradation).name == "redux"
+    Path("neosr").write_text('[[operation]]\ndo = "bicubic"\n')
+    assert len(Degradation.read("neosr").operations) == 1
+    with pytest.raises(InputError, match=r"expected a degradation, got a folder"):
+        Degradation.read(tmp_path)
 
 
 def test_the_order_of_keys_has_no_meaning():
