@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import srfast
 
 
-def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "srfast", *map(str, args)], capture_output=True, text=True)
+@pytest.fixture
+def run(srfast_command: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    return lambda *args: srfast_command(*args, cwd=tmp_path)
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def scores(photo_folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "s.parquet"
 
 
-def test_join_stats_select_and_dedup(scores: Path, tmp_path: Path) -> None:
+def test_join_stats_select_and_dedup(scores: Path, tmp_path: Path, run: Callable[..., Any]) -> None:
     pytest.importorskip("duckdb")
     pytest.importorskip("faiss")
     images = sorted(set(srfast.ScoreTable.read(scores)["image"]))
@@ -46,7 +47,7 @@ def test_join_stats_select_and_dedup(scores: Path, tmp_path: Path) -> None:
     assert len(json.loads(found.stdout)["leaks"]) == 2
 
 
-def test_score_and_select_by_blockiness(photo_folder: Path, tmp_path: Path) -> None:
+def test_score_and_select_by_blockiness(photo_folder: Path, tmp_path: Path, run: Callable[..., Any]) -> None:
     pytest.importorskip("duckdb")
     base = ["score", photo_folder, "-o", tmp_path / "s.parquet", "--patch", "48", "--mode", "dense"]
     base += ["--scorer", "bicubic"]
@@ -77,8 +78,8 @@ def test_score_and_select_by_blockiness(photo_folder: Path, tmp_path: Path) -> N
         (["influence", "a.parquet", "-o", "o.parquet"], "--target"),
     ],
 )
-def test_wrong_use_is_one_line(arguments: list[str], words: str, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "srfast", *arguments], capture_output=True, text=True, cwd=tmp_path)
+def test_wrong_use_is_one_line(arguments: list[str], words: str, run: Callable[..., Any]) -> None:
+    done = run(*arguments)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert words in done.stderr

@@ -83,15 +83,14 @@ def fails(*args: str) -> int:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("size", [48, 96])
-@pytest.mark.parametrize("fixed", [False, True], ids=["dynamic", "fixed"])
+@pytest.mark.parametrize(("size", "fixed"), [(48, False), (96, False), (48, True)])
 def test_scorer_agrees_with_the_reference_on_photographs(scale: int, size: int, fixed: bool) -> None:
     lr, loss = expected(scale, size)
     x = patches(size)
     patch = size if fixed else None
     lr_model = graph.build_scorer(weights(scale), scale, patch, output="lr")
     loss_model = graph.build_scorer(weights(scale), scale, patch)
-    for batch in (17,) if fixed else (1, 3, 17, 256):
+    for batch in (17,) if fixed or size == 96 else (1, 3, 17, 64):
         pick = np.arange(batch) % len(x)
         np.testing.assert_array_equal(run(lr_model, patches=x[pick]), lr[pick])
         # The contract of every fp32 backend.

@@ -54,18 +54,18 @@ def plain_loop(folder: Path, scorer: Path, scale: int, patch: int, stride: int, 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-@pytest.mark.parametrize("backend", ["native", "torch"])
-def test_against_a_plain_loop(backend: str, mode: str, scale: int, photo_folder: Path, srcnn_weights: Weights) -> None:
-    table = srfast.score(
-        photo_folder, scale=scale, patch=48, stride=36, mode=mode, scorer=srcnn_weights(scale), backend=backend
-    )
+def test_against_a_plain_loop(mode: str, scale: int, photo_folder: Path, srcnn_weights: Weights) -> None:
     want = plain_loop(photo_folder, srcnn_weights(scale), scale, 48, 36, mode)
-    keys = list(zip(*(table.column(c).tolist() for c in ("image", "x", "y")), strict=True))
-    assert keys == sorted(want, key=lambda k: (k[0], k[2], k[1]))
-    assert set(table.column("size")) == {48}
-    for i, name in enumerate(("loss", "bicubic", "sobel")):
-        # 1e-4 relative is the contract of fp32; the least loss of these photographs is far from zero.
-        np.testing.assert_allclose(table.column(name), [want[k][i] for k in keys], rtol=1e-4, atol=1e-4, err_msg=name)
+    how = {"scale": scale, "patch": 48, "stride": 36, "mode": mode, "scorer": srcnn_weights(scale)}
+    for backend in ("native", "torch"):
+        table = srfast.score(photo_folder, backend=backend, **how)
+        keys = list(zip(*(table.column(c).tolist() for c in ("image", "x", "y")), strict=True))
+        assert keys == sorted(want, key=lambda k: (k[0], k[2], k[1]))
+        assert set(table.column("size")) == {48}
+        for i, name in enumerate(("loss", "bicubic", "sobel")):
+            # 1e-4 relative is the contract of fp32; the least loss of these photographs is far from zero.
+            values = [want[k][i] for k in keys]
+            np.testing.assert_allclose(table.column(name), values, rtol=1e-4, atol=1e-4, err_msg=f"{name}, {backend}")
 
 
 def test_metadata(photo_folder: Path, srcnn_weights: Weights) -> None:

@@ -67,7 +67,7 @@ def begun(write_study: Callable[..., Path], tmp_path: Path) -> subprocess.Popen[
 @pytest.mark.parametrize(
     ("number", "send"),
     [
-        pytest.param(signal.SIGTERM, os.kill, id="SIGTERM to the parent"),
+        pytest.param(signal.SIGTERM, os.kill, id="SIGTERM to the parent", marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, os.killpg, id="Ctrl-C"),
         pytest.param(signal.SIGINT, os.kill, id="SIGINT to the parent", marks=pytest.mark.slow),
     ],

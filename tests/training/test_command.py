@@ -125,15 +125,14 @@ def test_two_processes_train_as_one(photo_folder: Path, tmp_path: Path, srfast_c
     assert len(torch.load(tmp_path / "two" / "last.pt", weights_only=True)["rng"]) == 2
 
 
-def test_interrupt_leaves_a_checkpoint_that_resumes(photo_folder: Path, tmp_path: Path) -> None:
+def test_interrupt_leaves_a_checkpoint_that_resumes(
+    photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]
+) -> None:
     arguments = [*COMMAND[:2], "--steps", "150", *COMMAND[4:], "--data", str(photo_folder), "--seed", "3"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
 
-    def start(out: str, *more: str) -> subprocess.Popen[str]:
-        line = [sys.executable, "-m", "srfast", *arguments, "-o", str(tmp_path / out), *more]
-        return subprocess.Popen(line, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    process = start("run")
+    line = [sys.executable, "-m", "srfast", *arguments, "-o", str(tmp_path / "run")]
+    process = subprocess.Popen(line, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "run" / "log.csv"
     end = time.monotonic() + 90
     while not (log.exists() and log.read_text().count("\n") > 3) and time.monotonic() < end:
@@ -144,12 +143,10 @@ def test_interrupt_leaves_a_checkpoint_that_resumes(photo_folder: Path, tmp_path
     assert "Traceback" not in error
     reached = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"]
     assert 3 <= reached < 150
-    resumed = start("run", "--resume")
-    _, error = resumed.communicate(timeout=120)
-    assert resumed.returncode == 0, error
-    whole = start("whole")
-    _, error = whole.communicate(timeout=120)
-    assert whole.returncode == 0, error
+    resumed = srfast_command(*arguments, "-o", "run", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    whole = srfast_command(*arguments, "-o", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
     assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
 
 

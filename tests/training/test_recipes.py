@@ -165,7 +165,11 @@ def _vgg(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", models.names())
+QUICK = ("srcnn", "drrn", "edsr_baseline", "rdn", "rcan", "compact", "realplksr")
+"""Models that learn a batch in a second or two; the others take a minute together."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK)) for n in models.names()])
 def test_every_model_fits_one_batch(name: str, photographs: dict[str, np.ndarray], tmp_path: Path) -> None:
     """One crop, seen again and again through the whole training path, is learned far below bicubic.
 
