@@ -31,7 +31,7 @@ from srfast.data.images import find_images, read_rgb
 from srfast.ops.defects import COLUMNS, defects, jpeg_trace
 from srfast.ops.defects_reference import luma
 from srfast.scoring.defects import thresholds
-from srfast.scoring.defects.alignment import pair_columns
+from srfast.scoring.defects.measure import pair_columns
 from srfast.scoring.defects.thresholds import THRESHOLDS, reasons
 
 PATCH = 96

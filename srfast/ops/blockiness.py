@@ -78,9 +78,9 @@ def _by_tables(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> 
     columns, rows = _steps(xs, size), _steps(ys, size)[:, None]
     means = [
         (
-            _sums(across * (on_columns == on), xs, ys, size - 1, size)
+            window_sums(across * (on_columns == on), xs, ys, size - 1, size)
             / ((columns if on else size - 1 - columns) * size)
-            + _sums(down * (on_rows == on), xs, ys, size, size - 1) / ((rows if on else size - 1 - rows) * size)
+            + window_sums(down * (on_rows == on), xs, ys, size, size - 1) / ((rows if on else size - 1 - rows) * size)
         )
         for on in (False, True)
     ]
@@ -94,9 +94,11 @@ def _steps(starts: np.ndarray, size: int) -> np.ndarray:
     return (starts + size - 1) // GRID - starts // GRID
 
 
-def _sums(values: np.ndarray, xs: np.ndarray, ys: np.ndarray, w: int, h: int) -> np.ndarray:
-    """Sums of the h x w windows of a map of integers, int64 [len(ys), len(xs)]."""
-    table = np.zeros((values.shape[0] + 1, values.shape[1] + 1), np.int64)
-    np.cumsum(np.cumsum(values, axis=0, dtype=np.int64), axis=1, out=table[1:, 1:])
+def window_sums(values: np.ndarray, xs: np.ndarray, ys: np.ndarray, w: int, h: int) -> np.ndarray:
+    """Sums of the h x w windows of a map [len(ys), len(xs)], through a summed-area table: int64 of integers and
+    truth values, otherwise float64."""
+    kind = np.float64 if values.dtype.kind == "f" else np.int64
+    table = np.zeros((values.shape[0] + 1, values.shape[1] + 1), kind)
+    np.cumsum(np.cumsum(values, axis=0, dtype=kind), axis=1, out=table[1:, 1:])
     top, bottom = table[ys], table[ys + h]
     return (bottom[:, xs + w] - top[:, xs + w]) - (bottom[:, xs] - top[:, xs])

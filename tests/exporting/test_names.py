@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from srfast.exporting.names import image_names
+from srfast.exporting.arrangement import image_names
 
 
 def test_names_are_plain_and_unique() -> None:

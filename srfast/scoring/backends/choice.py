@@ -157,7 +157,7 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
         from srfast.scoring.backends.onnx.engine import OnnxEngine
 
         return OnnxEngine(network, boundary, device, threads)
-    from srfast.scoring.backends.eager import EagerEngine
+    from srfast.scoring.backends.maps import EagerEngine
 
     return EagerEngine(network, boundary, device)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from srfast.data.grid import Grid
 from srfast.errors import RunError
+from srfast.ops.blockiness import window_sums
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,10 +95,7 @@ def cut(image: np.ndarray, grid: Grid) -> np.ndarray:
 
 def window_means(error: np.ndarray, grid: Grid) -> np.ndarray:
     """Means of the windows of a map [H, W] through a float64 summed-area table, float32 [len(grid)]."""
-    xs, ys, size = grid.xs, grid.ys, grid.size
-    table = np.zeros((error.shape[0] + 1, error.shape[1] + 1))
-    np.cumsum(np.cumsum(error, axis=0, dtype=np.float64), axis=1, out=table[1:, 1:])
-    top, bottom = table[ys], table[ys + size]
+    size = grid.size
     with np.errstate(invalid="ignore"):  # of maps that are not finite, which check_finite refuses
-        sums = (bottom[:, xs + size] - top[:, xs + size]) - (bottom[:, xs] - top[:, xs])
+        sums = window_sums(error, grid.xs, grid.ys, size, size)
     return np.maximum(sums / size**2, 0).astype(np.float32).reshape(-1)

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 import srfast
-from srfast.scoring.defects.alignment import pair_columns
+from srfast.scoring.defects.measure import pair_columns
 
 
 def moved(dy: float, dx: float, scale: int) -> tuple[np.ndarray, np.ndarray]:
