@@ -14,17 +14,6 @@ from srfast.errors import InputError
 from srfast.study.cells import cells, serves
 from srfast.study.description import read_study
 
-ARMS = """
-[[arm]]
-name = "des"
-keep = [1.0, 0.5]
-budget = ["epochs", "updates"]
-[[arm]]
-name = "rs2"
-method = "random"
-redraw = "pass"
-keep = 0.5
-"""
 NET = "def Net(scale): pass"
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
 
@@ -58,7 +47,8 @@ def test_models_of_the_users_are_those_of_a_file_beside_the_study(
 ) -> None:
     (tmp_path / "my.py").write_text(NET)
     (tmp_path / "other.py").write_text(NET)
-    path = write_study(arms=ARMS + 'models = ["my.py:Net"]\n')
+    path = write_study()
+    path.write_text(path.read_text() + 'models = ["my.py:Net"]\n')
     path.write_text(path.read_text().replace('["fsrcnn"]', '["fsrcnn", "my.py:Net"]'))
     study = read_study(path)
     assert (study.models, study.arms[-1].models) == (("fsrcnn", "Net"), ("Net",))

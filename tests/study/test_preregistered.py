@@ -1,4 +1,5 @@
-"""``study``: claims that are named, or taken out, after trainings say so."""
+"""``python -m experiments.preregistered``: claims named after trainings, rounds until claims are decided, and cells of
+other results."""
 
 from __future__ import annotations
 
@@ -8,8 +9,18 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from srfast.study.folder import results_of
+import numpy as np
+import pytest
+from PIL import Image
+
+from srfast.errors import InputError
+from srfast.study import cell as cell_module
+from srfast.study import claims
+from srfast.study.claims import Judged
+from srfast.study.description import read_study
+from srfast.study.folder import gather, results_of, status
 from srfast.study.publication import publish
 from srfast.study.results import Results
 
@@ -22,6 +33,7 @@ name = "des"
 keep = [1.0, 0.5]
 budget = "updates"
 """
+HALF = ARM.replace("[1.0, 0.5]", "0.5")
 CLAIM = """
 [[claim]]
 arm = "des"
@@ -133,3 +145,141 @@ def test_known_results_of_other_images_are_not_counted(write_study: Callable[...
     study.write_text(study.read_text() + CLAIM)
     found = run_study(study, tmp_path / "other", known=[tmp_path / "out"])
     assert "named after" not in publish(found, None)
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The cells that are trained from now on."""
+    names: list[str] = []
+    train = cell_module.train
+
+    def counted(plan: Any, store: Any, folder: Path, **how: Any) -> Any:
+        names.append(folder.name)
+        return train(plan, store, folder, **how)
+
+    monkeypatch.setattr(cell_module, "train", counted)
+    return names
+
+
+def test_known_cells_are_taken_over(write_study: Callable[..., Path], tmp_path: Path, ran: list[str]) -> None:
+    first = run_study(write_study(), tmp_path / "first")
+    ran.clear()
+    both = run_study(write_study(seeds=2), tmp_path / "second", known=[tmp_path / "first"])
+    assert len(ran) == 4
+    assert all(name.endswith("-s1") for name in ran)
+    cells = set(first.meta["cells"])
+    for name in ("table", "strata", "log"):
+        rows = getattr(first, name).to_pylist()
+        assert rows
+        taken = [r for r in getattr(both, name).to_pylist() if r["cell"] in cells]
+        for one, other in zip(taken, rows, strict=True):
+            assert {**one, "scoring_seconds": 0} == {**other, "scoring_seconds": 0}, name
+    # Scoring the pool is counted as it took here.
+    seconds = [r.meta["scoring"][0]["seconds"] for r in (first, both)]
+    of = [{r["cell"]: r["scoring_seconds"] for r in found.table.to_pylist()} for found in (first, both)]
+    for name in cells:
+        before, after = of[0][name], of[1][name]
+        assert after == (pytest.approx(before + seconds[1] - seconds[0], abs=1e-3) if before else 0)
+    assert any(of[1].values())
+    assert both.meta["cells"].items() >= first.meta["cells"].items()
+    # Their seconds are another machine's: they say nothing of how long the rest will take.
+    run_study(write_study(seeds=1), tmp_path / "third", known=[tmp_path / "first"])
+    assert status(read_study(write_study(seeds=2)), tmp_path / "third").seconds is None
+    # Once taken over, they are cells as any other.
+    ran.clear()
+    assert run_study(write_study(seeds=2), tmp_path / "second").table.equals(both.table)
+    assert not ran
+
+
+def test_known_cells_of_other_settings_or_data_are_run(
+    write_study: Callable[..., Path], tmp_path: Path, ran: list[str]
+) -> None:
+    run_study(write_study(), tmp_path / "first")
+    ran.clear()
+    changed = write_study()
+    changed.write_text(changed.read_text().replace("batch = 2", "batch = 3"))
+    run_study(changed, tmp_path / "batch", known=[tmp_path / "first"])
+    assert len(ran) == 4
+    ran.clear()
+    # One more training image: other patches under the same settings.
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "photos" / "more.png")
+    run_study(write_study(), tmp_path / "more", known=[tmp_path / "first"])
+    assert len(ran) == 4
+
+
+def test_known_must_be_results(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"results\.parquet"):
+        run_study(write_study(), tmp_path / "out", known=[tmp_path / "empty"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_undecided_claims_go_on(
+    write_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decided after two of four seeds: the third is not run, nor any cell that no claim compares."""
+    study = write_study(updates=4, seeds=4)
+    study.write_text(study.read_text() + CLAIM)
+    asked: list[tuple[int, float]] = []
+
+    def decided(self: Judged) -> bool:
+        asked.append((self.result.seeds, self.part))
+        return self.result.seeds >= 2
+
+    monkeypatch.setattr(claims.Judged, "decided", property(decided))
+    out = tmp_path / "out"
+    found = run_study(study, out, until_decided=True)
+    names = {f"fsrcnn-des-k{k}-u4-s{s}" for k in (50, 100) for s in (0, 1)}
+    assert set(found.meta["cells"]) == names
+    assert asked == [(1, 0.25), (2, 0.5)]
+    printed = publish(found, None)
+    assert "in rounds of at most 4 seeds" in printed
+    assert publish(Results.read(out), None) == printed
+    assert publish(gather(read_study(study), out), None) == printed
+    assert publish(results_of(out), None) == printed
+    study.write_text(study.read_text().replace("seeds = 4", "seeds = 5"))
+    with pytest.raises(InputError, match=r"training.seeds: expected \[0, 1, 2, 3\], those of the rounds"):
+        run_study(study, out)
+
+
+def test_a_study_without_claims_has_nothing_to_decide(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"until_decided: expected \[\[claim\]\] without a stratum"):
+        run_study(write_study(), tmp_path / "out", until_decided=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_claims_about_other_test_sets_are_never_decided(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    study = write_study()
+    study.write_text(study.read_text() + CLAIM + 'dataset = "photos"\n')
+    with pytest.raises(InputError, match=r"until_decided: expected \[\[claim\]\] about one of \w+, got 'photos'"):
+        run_study(study, tmp_path / "out", images=[tmp_path / "photos"], until_decided=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_losses_of_another_scorer_are_not_taken_over(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """Of weights with the same name; what needs no scorer is taken."""
+    arms = HALF + '[[arm]]\nname = "bicubic"\nmethod = "bicubic"\nkeep = 0.5\nbudget = "updates"\n'
+    study, out = write_study(updates=4, arms=arms), tmp_path / "out"
+    found = run_study(study, out)
+    for scoring in found.meta["scoring"]:
+        scoring["loss_quantiles"] = [1.01 * q for q in scoring["loss_quantiles"]]
+    found.write(out)
+    run_study(study, tmp_path / "other", known=[out])
+    trained = {p.parent.name for p in (tmp_path / "other" / "cells").glob("*/model.safetensors")}
+    assert trained == {"fsrcnn-des-k50-u4-s0"}
+
+
+def test_trainings_that_the_file_names_no_more(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    study, out = write_study(updates=4, seeds=[0, 1], arms=HALF), tmp_path / "out"
+    assert "does not name" not in publish(run_study(study, out), None)
+    study = write_study(updates=4, seeds=[0, 2], arms=HALF)
+    assert "The folder holds 1 training that the file does not name" in publish(run_study(study, out), None)
+
+
+def test_other_seeds_in_rounds(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    """As many, but others: a look at the first would choose them."""
+    claim = '[[claim]]\narm = "des"\nkeep = 0.5\nagainst = "full"\n'
+    arms = HALF + '[[arm]]\nname = "full"\nkeep = 1.0\n' + claim
+    run_study(write_study(updates=2, seeds=[0, 1], arms=arms), tmp_path / "out", until_decided=True)
+    with pytest.raises(InputError, match=r"training.seeds: expected \[0, 1\], those of the rounds .*, got \[0, 2\]"):
+        run_study(write_study(updates=2, seeds=[0, 2], arms=arms), tmp_path / "out", until_decided=True)
