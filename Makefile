@@ -6,7 +6,7 @@ CXX ?= g++
 export PYTHONSAFEPATH := 1
 
 .PHONY: install demo test test-hostile test-all test-slow torture bench lint wheel wheel-cuda wheel-cpu wheel-gpu docs sanitize sanitize-cpu \
-        sanitize-cuda windows-check gpu-check tune clean
+        sanitize-cuda windows-check gpu-check tune shots clean
 
 install: $(BIN)/.installed
 
@@ -87,6 +87,11 @@ wheel-cpu wheel-gpu: $(BIN)/python
 docs: install
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
+
+# The pictures of docs/ from the present pages and commands, in docs/shots; needs Chromium.
+shots: install
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet playwright
+	PYTHONSAFEPATH= $(BIN)/python -m experiments.shots
 
 # The CPU sources under AddressSanitizer and UBSan, run by a driver over odd sizes, every scale and instruction set.
 SANITIZE := build/sanitize

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import emit, json_option, one_line, result, root_option, shards_option
+from srfast.report.text import count
 
 _SHOWN = 20
 
@@ -85,7 +86,7 @@ def _lines(found: Any, against: bool) -> list[str]:
     if len(found.images) > _SHOWN:
         lines.append(f"  and {len(found.images) - _SHOWN:,} more pairs of images")
     if against:
-        lines.append(f"{found.leaking:,} patches are in test images")
+        lines.append(f"{count(found.leaking, 'patch')} {'is' if found.leaking == 1 else 'are'} in test images")
         leaks = [(test, train, n) for test, of in found.leaks.items() for train, n in of.items()]
         lines += [f"  {test}: {n} of {train}" for test, train, n in leaks[:_SHOWN]]
         if len(leaks) > _SHOWN:

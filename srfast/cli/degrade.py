@@ -8,6 +8,7 @@ import click
 
 from srfast.cli.options import emit, json_option, quiet, result, settings
 from srfast.degradation.settings import DegradeArguments
+from srfast.report.text import count
 
 
 @click.command("degrade", short_help="Make LR images by a degradation, the same for everyone.")
@@ -29,6 +30,6 @@ def command(images: tuple[str, ...], output: str | None, as_json: bool, **option
         emit({"output": output, "images": done.images, "written": done.written, "show": options.get("show")})
         return
     if output is not None:
-        result(f"{done.written:,} LR images of {done.images:,} images, x{options['scale']} -> {output}")
+        result(f"{count(done.written, 'LR image')} of {count(done.images, 'image')}, x{options['scale']} -> {output}")
     if options.get("show"):
         result(f"a sheet of draws -> {options['show']}")

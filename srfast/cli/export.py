@@ -8,6 +8,7 @@ import click
 
 from srfast.cli.options import emit, json_option, quiet, result, settings
 from srfast.exporting.settings import ExportArguments
+from srfast.report.text import count
 
 
 @click.command("export", short_help="Write a core-set as files that a trainer reads.")
@@ -41,7 +42,7 @@ def command(coreset: str, output: str, everything: bool, as_json: bool, **option
             }
         )  # fmt: skip
         return
-    result(f"{done.patches:,} patches of {done.images:,} images, x{done.scale} -> {output}")
+    result(f"{count(done.patches, 'patch')} of {count(done.images, 'image')}, x{done.scale} -> {output}")
     if done.linked:
         if done.to == "lmdb":
             result("The databases are hard links to the existing ones")

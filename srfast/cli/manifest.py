@@ -8,6 +8,7 @@ import click
 
 from srfast.cli.options import emit, flag_of, json_option, quiet, result, say, settings
 from srfast.coreset.settings import ManifestArguments
+from srfast.report.text import count
 
 
 @click.command("manifest", short_help="Write which images and patches a core-set holds, by hash.")
@@ -33,7 +34,8 @@ def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
             }
         )  # fmt: skip
         return
-    result(f"{made.patches:,} patches of {made.images:,} images, {made.rejected:,} rejected images -> {output}")
+    rejected = count(made.rejected, "rejected image")
+    result(f"{count(made.patches, 'patch')} of {count(made.images, 'image')}, {rejected} -> {output}")
     result(f"root hash {made.root}")
     lacking = [name for name in ("licence", "url", "creator", "published") if options[name] is None]
     if lacking:

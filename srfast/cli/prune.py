@@ -87,13 +87,16 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
             result(f"Since the last run: {sentence}")
     if done.decision is not None and any(v > 0 for v in (done.decision.left_out.figures["left_out"],)):
         result(f"what was left out -> {done.audit}")
+    following = ""
     if done.configurations:
         result(f"pairs -> {done.export}")
         result(f"configuration -> {done.configurations[0]} (degraded on the fly: {done.configurations[1]})")
     elif done.decision is not None:
         pairs = shlex.quote(str(folder / "pairs"))
-        result(f"train: srfast export {shlex.quote(str(coreset))} --to basicsr -o {pairs}")
+        following = f"next: srfast export {shlex.quote(str(coreset))} --to basicsr -o {pairs}"
     result(f"report -> {done.report}")
+    if following:
+        result(following)
     return done.report
 
 

@@ -8,6 +8,7 @@ import click
 
 from srfast.cli.options import emit, json_option, one_line, quiet, result, say, settings
 from srfast.coreset.settings import RebuildArguments
+from srfast.report.text import count
 
 if TYPE_CHECKING:
     from srfast.coreset.rebuilding import Rebuilt
@@ -42,7 +43,7 @@ def command(manifest: str, images: tuple[str, ...], as_json: bool, **options: An
     _told(made, as_json, options["output"])
     if not as_json:
         done = f"-> {options['output']}" if options["output"] else "are as the manifest has them"
-        result(one_line(f"{made.patches:,} patches of {made.images:,} images {done}"))
+        result(one_line(f"{count(made.patches, 'patch')} of {count(made.images, 'image')} {done}"))
 
 
 def _told(made: Rebuilt, as_json: bool, output: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import Grouped, emit, json_option, quiet, result, say, settings
+from srfast.report.text import count
 from srfast.scoring.settings import ScoreArguments
 
 GROUPS = {
@@ -57,4 +58,4 @@ def report(summary: Any, output: str, as_json: bool) -> None:
             }
         )  # fmt: skip
     else:
-        result(f"{n:,} patches of {len(meta['images']):,} images -> {output}")
+        result(f"{count(n, 'patch')} of {count(len(meta['images']), 'image')} -> {output}")

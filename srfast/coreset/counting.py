@@ -54,7 +54,7 @@ def counted(asked: Selection, n: int, left: int, dropped: int) -> int:
     cuts = _cuts(asked)
     if not left:
         what = "drop_hardest" if asked.window is None else "window"
-        raise InputError(f"{what}: nothing is left of {n} patches after {cuts}")
+        raise InputError(f"{what}: nothing is left of {n} patch{'es' * (n != 1)} after {cuts}")
     if asked.keep_loss is not None or (asked.keep is None and asked.window is not None):
         return left
     keep = 0.5 if asked.keep is None else asked.keep
@@ -120,7 +120,10 @@ def short_of(
     limits += ["sizes=best"] if apart else []
     why = f"{' and '.join(limits)} allow{'s' if len(limits) == 1 else ''} no more"
     if held is not None:
-        return f"kept {kept} patches, which hold {held:.3g} of the loss, not the {asked.keep_loss:g} requested: {why}"
+        return (
+            f"kept {kept} patch{'es' * (kept != 1)}, which hold {held:.3g} of the loss, not the {asked.keep_loss:g} "
+            f"requested: {why}"
+        )
     return f"kept {kept} of the {count} patches requested ({kept / n:.3g} of all): {why}"
 
 

@@ -26,6 +26,8 @@ class ColumnLabel:
     label: str
     unit: str = ""
     kind: Literal["number", "flag", "word"] = "number"
+    means: str = ""
+    """What it is, in words, on hover and in print."""
 
 
 @dataclass(frozen=True)

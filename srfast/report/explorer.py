@@ -46,7 +46,8 @@ def columns(scores: ReportScores) -> dict[str, ColumnLabel]:
 def _column(scores: ReportScores, name: str) -> ColumnLabel:
     known = LABELS.get(name, ColumnLabel(name.replace("_", " ").capitalize()))
     kind = "flag" if name in scores.flags else "word" if name in scores.words else "number"
-    return ColumnLabel(known.label, known.unit, kind)  # type: ignore[arg-type]
+    means = METHODS[name].help.replace("`", "") if name in METHODS else ""
+    return ColumnLabel(known.label, known.unit, kind, means)  # type: ignore[arg-type]
 
 
 REJECTS = "rejects.csv"

@@ -147,7 +147,7 @@ def _listings(scores: ReportScores) -> list[Listing]:
     rejected = scores.selection.get("rejected")
     if isinstance(rejected, dict) and rejected:
         text = "Before anything was selected, by --clean and --reject; a patch may have several reasons."
-        entries = [(str(reason), f"{n:,} patches") for reason, n in rejected.items() if isinstance(n, int)]
+        entries = [(str(reason), count(n, "patch")) for reason, n in rejected.items() if isinstance(n, int)]
         found.append(Listing("Left out by reason", text, entries))
     return found or [Listing("", "Every image was read, and none is smaller than a patch.", [])]
 

@@ -132,7 +132,7 @@ def audit_page(
         settings=[("root", str(root)), ("patch", table.meta.get("patch")), ("stride", table.meta.get("stride")),
                   *((f"{t.column}, of an image", t.of_image_in_words()) for t in THRESHOLDS),
                   *((f"{t.column}, of a patch", t.of_patch_in_words()) for t in THRESHOLDS if t.patch is not None)],
-        settings_text="From these values on a column counts.",
+        settings_text="An image or a patch that reaches a value is left out. The mean is that of the image's patches.",
     )  # fmt: skip
 
 

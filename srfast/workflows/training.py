@@ -76,7 +76,7 @@ def train(
         depth=s.depth,
     )
     if left_out:
-        tell(f"{left_out} images are smaller than {recipe.lr_patch * s.scale} px and were left out")
+        tell(f"left out, since smaller than {recipe.lr_patch * s.scale} px: {left_out} image{'s' * (left_out != 1)}")
     if s.epochs is not None:
         samples = whole_dataset(a.data) if s.match_steps else store.patches
         plan = dataclasses.replace(plan, steps=steps_for_epochs(s.epochs, samples, recipe.batch))

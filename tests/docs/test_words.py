@@ -77,3 +77,12 @@ def test_every_page_says_first_whom_it_is_for() -> None:
 def first(page: Path) -> str:
     body = prose(page.read_text(encoding="utf-8")).split("\n", 1)[1]
     return " ".join(list(sentences(body))[:2])
+
+
+def test_every_how_to_has_a_picture() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("How-to guides:")[2].partition("- Reference:")[0]
+    pages = re.findall(r": (\w[\w-]*\.md)", nav)
+    assert len(pages) > 10
+    pictures = {n: re.findall(r"!\[[^]]+\]\(([^)]+)\)", (ROOT / "docs" / n).read_text("utf-8")) for n in pages}
+    assert [n for n, found in pictures.items() if not found] == []
+    assert [f for found in pictures.values() for f in found if not (ROOT / "docs" / f).is_file()] == []

@@ -4,7 +4,7 @@ import { byId } from "./dom.js";
 
 /**
  * @typedef {number | string | boolean | null} Value
- * @typedef {{label: string, unit: string, kind: "number" | "flag" | "word"}} Column
+ * @typedef {{label: string, unit: string, kind: "number" | "flag" | "word", means: string}} Column
  * @typedef {Object} Shot a patch, or a whole image where x, y and size are missing
  * @property {string} image
  * @property {number} [x]

@@ -69,7 +69,11 @@ function slider([name, title, help, least]) {
 
 /** @param {string} id @param {string} title @param {Array<[string, string]>} options @param {(value: string) => void} act */
 export function picker(id, title, options, act) {
-  const made = element("select", { id }, ...options.map(([value, text]) => element("option", { value }, text)));
+  const made = element(
+    "select",
+    { id },
+    ...options.map(([value, text]) => element("option", { value, title: data.columns[value]?.means ?? "" }, text)),
+  );
   made.addEventListener("change", () => act(made.value));
   return element("div", { class: "field" }, element("label", { for: id }, title), made);
 }
