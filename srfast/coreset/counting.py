@@ -49,20 +49,20 @@ def first_holding(values: np.ndarray, goal: Fraction) -> int:
     return high
 
 
-def counted(asked: Selection, n: int, left: int, dropped: int) -> int:
+def counted(settings: Selection, n: int, left: int, dropped: int) -> int:
     """The number of patches to keep of ``n``, if ``left`` remain to choose from."""
-    cuts = _cuts(asked)
+    cuts = _cuts(settings)
     if not left:
-        what = "drop_hardest" if asked.window is None else "window"
+        what = "drop_hardest" if settings.window is None else "window"
         raise InputError(f"{what}: nothing is left of {n} patch{'es' * (n != 1)} after {cuts}")
-    if asked.keep_loss is not None or (asked.keep is None and asked.window is not None):
+    if settings.keep_loss is not None or (settings.keep is None and settings.window is not None):
         return left
-    keep = 0.5 if asked.keep is None else asked.keep
+    keep = 0.5 if settings.keep is None else settings.keep
     count = max(1, share(keep, n))
     if count <= left:
         return count
-    low, high = asked.window or (0.0, 1.0)
-    if keep <= min(1 - asked.drop_hardest, high - low) + 1e-12:
+    low, high = settings.window or (0.0, 1.0)
+    if keep <= min(1 - settings.drop_hardest, high - low) + 1e-12:
         return left  # fractions that fit, of which both were rounded up
     raise InputError(
         f"keep: {keep:g} of {n} patches is {count}, but {cuts} leaves {left}",
@@ -70,11 +70,11 @@ def counted(asked: Selection, n: int, left: int, dropped: int) -> int:
     )
 
 
-def goal_of(asked: Selection, total: int, left: int, least: float) -> Fraction:
+def goal_of(settings: Selection, total: int, left: int, least: float) -> Fraction:
     """The sum of losses that ``keep_loss`` asks for, whose decimals are taken as they are written.
 
     Args:
-        asked: A selection with ``keep_loss``.
+        settings: A selection with ``keep_loss``.
         total: Sum of the losses of the patches that are eligible, as from ``exact_sum``.
         left: Sum of the losses of those that remain to choose from.
         least: The smallest of their losses.
@@ -86,10 +86,10 @@ def goal_of(asked: Selection, total: int, left: int, least: float) -> Fraction:
         raise InputError(f"keep_loss: expected losses of at least 0, got {least:g}", hint="take keep in its place")
     if not total:
         raise InputError("keep_loss: all losses are 0, so that no patch holds a share", hint="take keep in its place")
-    goal = Fraction(str(asked.keep_loss)) * total
+    goal = Fraction(str(settings.keep_loss)) * total
     if left < goal:
         raise InputError(
-            f"keep_loss: {asked.keep_loss:g} of the loss, but {_cuts(asked)} leaves patches that hold "
+            f"keep_loss: {settings.keep_loss:g} of the loss, but {_cuts(settings)} leaves patches that hold "
             f"{left / total:.4g} of it",
             hint=f"expected at most keep_loss={int(1000 * left / total) / 1000:g}",
         )
@@ -102,31 +102,33 @@ def shares(kept: int, n: int, held: int, total: int) -> dict[str, Any]:
 
 
 def short_of(
-    asked: Selection, n: int, count: int, kept: int, apart: bool = False, held: float | None = None
+    settings: Selection, n: int, count: int, kept: int, apart: bool = False, held: float | None = None
 ) -> str | None:
     """Why fewer patches were kept than requested, or None.
 
     Args:
-        asked: The selection.
+        settings: The selection.
         n: Number of patches of which ``keep`` is a fraction.
         count: Number of patches that were requested.
         kept: Number that were kept.
         apart: Whether each place is kept at one size only.
         held: With ``keep_loss``, the share of the loss that they hold, if it is smaller.
     """
-    if held is None and (asked.keep_loss is not None or kept == count):
+    if held is None and (settings.keep_loss is not None or kept == count):
         return None
-    limits = [f"{k}={v}" for k, v in (("max_per_image", asked.max_per_image), ("nms", asked.nms)) if v is not None]
+    limits = [
+        f"{k}={v}" for k, v in (("max_per_image", settings.max_per_image), ("nms", settings.nms)) if v is not None
+    ]
     limits += ["sizes=best"] if apart else []
     why = f"{' and '.join(limits)} allow{'s' if len(limits) == 1 else ''} no more"
     if held is not None:
         return (
-            f"kept {kept} patch{'es' * (kept != 1)}, which hold {held:.3g} of the loss, not the {asked.keep_loss:g} "
+            f"kept {kept} patch{'es' * (kept != 1)}, which hold {held:.3g} of the loss, not the {settings.keep_loss:g} "
             f"requested: {why}"
         )
     return f"kept {kept} of the {count} patches requested ({kept / n:.3g} of all): {why}"
 
 
-def _cuts(asked: Selection) -> str:
-    cuts: Iterable[tuple[str, Any]] = (("drop_hardest", asked.drop_hardest), ("window", asked.window))
+def _cuts(settings: Selection) -> str:
+    cuts: Iterable[tuple[str, Any]] = (("drop_hardest", settings.drop_hardest), ("window", settings.window))
     return " and ".join(f"{name}={value}" for name, value in cuts if value)

@@ -89,16 +89,16 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
         InputError: an argument is wrong, the output exists, or an image is missing or has changed since it was scored.
         RunError: the disk is full.
     """
-    asked = ManifestArguments.of(options)
+    settings = ManifestArguments.of(options)
     name, table, meta = read_rows(cast(Any, coreset))
     if "rank" not in table.column_names:
         raise InputError(f"{name}: expected a core-set, got a score table", hint="make one with `srfast select`")
-    images = ScoredImages.of(meta, asked.root, name)
+    images = ScoredImages.of(meta, settings.root, name)
     places, codes = coded(table["image"])
     patches = _Patches(table, fractions(table, meta, name), codes)
-    origin = _origins(asked.source)
-    rejected = _rejected(meta, asked.rejects, set(places))
-    given = None if asked.degradation is None else read_parquet(asked.degradation)
+    origin = _origins(settings.source)
+    rejected = _rejected(meta, settings.rejects, set(places))
+    given = None if settings.degradation is None else read_parquet(settings.degradation)
     about = {
         "srfast": VERSION,
         "decoders": _decoders(),
@@ -107,12 +107,12 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
         "scorer": plain(meta.get("scorer")),
         "selection": plain(meta.get("selection") or {}),
         "degradation": given and {k: given[1].get(k) for k in _DEGRADATION},
-        "runs": [_run(run) for run in asked.run],
+        "runs": [_run(run) for run in settings.run],
         "columns_left_out": [c for c in table.column_names if c not in _KEPT],
     }
-    with _parts(output, [path for path in (asked.rejects, asked.degradation) if path]) as parts:
+    with _parts(output, [path for path in (settings.rejects, settings.degradation) if path]) as parts:
         wanted = [Wanted(images.check(image, contents=False), patches.places_of(i)) for i, image in enumerate(places)]
-        with shown(asked.progress, "hashing", "patches") as progress:
+        with shown(settings.progress, "hashing", "patches") as progress:
             found: dict[str, Hashed] = {}
             for image, result in zip(places, hash_images(wanted, progress, parts / JOURNAL), strict=True):
                 if isinstance(result, str):
@@ -124,8 +124,8 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
         sources, number = _sources(images.root, found, rejected, origin)
         rows = Rows(plain(about), sources, patches.rows(places, found, number))
         if given is not None:
-            _check_draws(os.fspath(cast(Any, asked.degradation)), rows, given[0])
-        size = _write(parts, rows, asked, str(asked.name or Path(os.path.realpath(output)).name))
+            _check_draws(os.fspath(cast(Any, settings.degradation)), rows, given[0])
+        size = _write(parts, rows, settings, str(settings.name or Path(os.path.realpath(output)).name))
         (parts / JOURNAL).unlink(missing_ok=True)
     return Manifest(Path(output), rows.root, len(table), len(places), len(sources) - len(places), size)
 
@@ -306,7 +306,7 @@ def _decoders() -> dict[str, str]:
     return found
 
 
-def _write(folder: Path, rows: Rows, asked: ManifestArguments, name: str) -> int:
+def _write(folder: Path, rows: Rows, settings: ManifestArguments, name: str) -> int:
     files = {}
     for file, table in ((SOURCES, rows.sources), (PATCHES, rows.patches)):
         with atomic_path(folder / file) as temporary, TableWriter(temporary, table.schema, **CHECKED) as writer:
@@ -315,7 +315,7 @@ def _write(folder: Path, rows: Rows, asked: ManifestArguments, name: str) -> int
     if (drawn := rows.draws(DOCUMENT)) is not None:
         write_parquet(folder / DRAWS, [drawn[0]], drawn[0].schema, drawn[1])
         files[DRAWS] = hashing.of_file(folder / DRAWS), (folder / DRAWS).stat().st_size
-    about = document(rows, files, name, asked.licence, asked.url, asked.creator, asked.published)
+    about = document(rows, files, name, settings.licence, settings.url, settings.creator, settings.published)
     with atomic_path(folder / DOCUMENT) as temporary:
         temporary.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return sum(size for _, size in files.values()) + (folder / DOCUMENT).stat().st_size

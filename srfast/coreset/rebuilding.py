@@ -93,26 +93,26 @@ def rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) -> 
             ``partial``; the exception's ``rebuilt`` lists them.
         RunError: the disk is full.
     """
-    asked = RebuildArguments.of(options)
+    settings = RebuildArguments.of(options)
     rows = read_manifest(manifest)
     meta = _meta(rows, os.fspath(manifest))
-    if asked.output is not None:
-        check_output(asked.output, "core-set")
+    if settings.output is not None:
+        check_output(settings.output, "core-set")
     files = each_once(find_images(images))
-    with shown(asked.progress, "hashing", "files") as progress:
+    with shown(settings.progress, "hashing", "files") as progress:
         search = Search(rows, files, progress)
-    with _journal(asked.output) as journal, shown(asked.progress, "verifying", "patches") as progress:
+    with _journal(settings.output) as journal, shown(settings.progress, "verifying", "patches") as progress:
         good = search.verified(progress, journal)
     source = rows.column("source")
     kept = np.isin(source, np.array(sorted(good), np.int64))
     problems = tuple(search.problems[number] for number in sorted(search.problems))
     rebuilt = Rebuilt(None, rows.root, len(good), int(kept.sum()), problems)
-    hint = None if asked.verify else "`partial` goes on without them"
-    if problems and (asked.verify or not asked.partial):
+    hint = None if settings.verify else "`partial` goes on without them"
+    if problems and (settings.verify or not settings.partial):
         raise NotAllThere(rebuilt, len(search.wanted), hint)
     if not kept.any():
         raise InputError(f"{os.fspath(manifest)}: expected at least one of its images, got none of them")
-    if asked.output is None:
+    if settings.output is None:
         return rebuilt
     meta["rebuilt"] = {
         "manifest": rows.root,
@@ -120,7 +120,7 @@ def rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) -> 
         "problems": [vars(problem) for problem in problems],
     }
     coreset = _coreset(rows, np.flatnonzero(kept), good, files[0].root, meta)
-    coreset.write(asked.output)
+    coreset.write(settings.output)
     return Rebuilt(coreset, rows.root, len(good), len(coreset), problems)
 
 

@@ -145,11 +145,11 @@ def check_clean(columns: list[str]) -> None:
         raise InputError("clean: the table has no columns of defects", hint="`srfast score --defects` makes them")
 
 
-def about_rejected(asked: Selection, counts: dict[str, int], columns: list[str]) -> dict[str, Any]:
+def about_rejected(settings: Selection, counts: dict[str, int], columns: list[str]) -> dict[str, Any]:
     """What the core-set's metadata say of the patches left out; empty if none were to be."""
-    if not asked.clean and asked.reject is None:
+    if not settings.clean and settings.reject is None:
         return {}
-    return {"rejected": counts, **({"cleaned": thresholds.condition(columns)} if asked.clean else {})}
+    return {"rejected": counts, **({"cleaned": thresholds.condition(columns)} if settings.clean else {})}
 
 
 def values(column: pa.ChunkedArray) -> Array:

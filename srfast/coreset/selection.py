@@ -96,17 +96,17 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
             keep, or ``drop_hardest`` and ``window`` leave fewer than ``keep``.
         RunError: ``where`` is given and duckdb is not installed.
     """
-    asked = SelectArguments.of(positional(given, POSITIONAL, options))
-    table = source(scores, asked)
-    chosen, about = choose(table, asked)
+    settings = SelectArguments.of(positional(given, POSITIONAL, options))
+    table = source(scores, settings)
+    chosen, about = choose(table, settings)
     schema = with_extras(CORESET_SCHEMA, table.schema)
-    with shown(asked.progress, "selecting", "rows", "patches") as progress:
+    with shown(settings.progress, "selecting", "rows", "patches") as progress:
         kept = pa.concat_tables(_ranked(table.taken(chosen), schema, len(chosen), progress))
     return CoreSet(kept, {**table.meta, "selection": about})
 
 
 def write_selection(
-    scores: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str], asked: SelectArguments
+    scores: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str], settings: SelectArguments
 ) -> tuple[dict[str, Any], float, float]:
     """``select`` for core-sets that need not fit into memory: writes ``output``, beside which it lays what does not.
 
@@ -114,17 +114,17 @@ def write_selection(
         The selection as in the core-set's metadata, and its lowest and highest loss.
     """
     folder = check_output(output, "core-set", scores).parent
-    table = source(scores, asked)
-    chosen, about = choose(table, asked)
+    table = source(scores, settings)
+    chosen, about = choose(table, settings)
     loss = table.column("loss")
     schema = with_extras(CORESET_SCHEMA, table.schema)
-    with shown(asked.progress, "selecting", "rows", "patches") as progress:
+    with shown(settings.progress, "selecting", "rows", "patches") as progress:
         tables = _ranked(table.taken(chosen, Path(folder)), schema, len(chosen), progress)
         write_parquet(output, tables, schema, {**table.meta, "selection": about}, inputs=scores)
     return about, float(loss[chosen[-1]]), float(loss[chosen[0]])
 
 
-def source(scores: Any, asked: SelectArguments) -> Rows:
+def source(scores: Any, settings: SelectArguments) -> Rows:
     """The rows to select from, with the column of a target: those of large files are read by column.
 
     Raises:
@@ -133,18 +133,18 @@ def source(scores: Any, asked: SelectArguments) -> Rows:
     given = sources(scores)
     names = ", ".join(names_of(given))
     if given and all(isinstance(s, (str, os.PathLike)) for s in given) and sum(map(_bytes, given)) >= SMALL:
-        table: Rows = Stored(given, asked.allow_missing_shards)
+        table: Rows = Stored(given, settings.allow_missing_shards)
     else:
-        table = one_table(given, allow_missing_shards=asked.allow_missing_shards)
+        table = one_table(given, allow_missing_shards=settings.allow_missing_shards)
         for column in SCORES:
             if not np.isfinite(table.column(column)).all():
                 raise InputError(f"{names}: column {column!r}: expected finite values")
     if not len(table):
         raise InputError(f"{names}: expected at least one patch, got an empty table")
-    asked.checked(numeric_columns(table.schema))
-    if asked.target is None:
+    settings.checked(numeric_columns(table.schema))
+    if settings.target is None:
         return table
-    return cast(ScoreTable, targeted(ScoreTable(table.table, table.meta), asked))
+    return cast(ScoreTable, targeted(ScoreTable(table.table, table.meta), settings))
 
 
 def _bytes(path: str | os.PathLike[str]) -> int:
@@ -152,7 +152,7 @@ def _bytes(path: str | os.PathLike[str]) -> int:
     return sum(f.stat().st_size for f in files if f.is_file())
 
 
-def choose(table: Rows, asked: SelectArguments) -> tuple[np.ndarray, dict[str, Any]]:
+def choose(table: Rows, settings: SelectArguments) -> tuple[np.ndarray, dict[str, Any]]:
     """Makes a selection.
 
     Returns:
@@ -162,63 +162,65 @@ def choose(table: Rows, asked: SelectArguments) -> tuple[np.ndarray, dict[str, A
         InputError: ``select`` would raise it.
     """
     columns = numeric_columns(table.schema)
-    how = find(asked.method, tuple(columns))
-    if how.counts and asked.keep_loss is not None:
+    how = find(settings.method, tuple(columns))
+    if how.counts and settings.keep_loss is not None:
         raise InputError(
-            f"keep_loss: the order of method {asked.method!r} depends on how many are kept", hint="take keep"
+            f"keep_loss: the order of method {settings.method!r} depends on how many are kept", hint="take keep"
         )
     loss = table.column("loss")
     rows = np.arange(len(table), dtype=np.int32 if len(table) < 1 << 31 else np.int64)
-    if asked.where is not None:
-        rows = passing(table, asked.where).astype(rows.dtype)
+    if settings.where is not None:
+        rows = passing(table, settings.where).astype(rows.dtype)
         if not len(rows):
-            raise InputError(f"where: none of the {len(table)} patches meets {asked.where!r}")
-    left_out, reasons = rejected(table, asked.clean, asked.reject)
+            raise InputError(f"where: none of the {len(table)} patches meets {settings.where!r}")
+    left_out, reasons = rejected(table, settings.clean, settings.reject)
     if reasons:
         rows = rows[~at(left_out, rows)]
     del left_out
     larger, passed = None, rows
-    if len(rows) and asked.one_size:
+    if len(rows) and settings.one_size:
         rows, larger = one_size(table, rows)
     n = len(rows)
     if not n:
         counts = ", ".join(f"{reason} {n:,}" for reason, n in reasons.items()) or "none"
         raise InputError(f"clean, reject: none of the {len(table)} patches is left ({counts})")
-    if asked.method in (*TARGETED, *(c for c in columns if c not in METHODS)):
-        check_finite(str(asked.method), table, rows)
+    if settings.method in (*TARGETED, *(c for c in columns if c not in METHODS)):
+        check_finite(str(settings.method), table, rows)
 
     def pool(rows: np.ndarray, count: int) -> Pool:
-        return Pool(table, rows, asked.order, count, np.random.default_rng(asked.seed), asked.root)
+        return Pool(table, rows, settings.order, count, np.random.default_rng(settings.seed), settings.root)
 
-    dropped = share(asked.drop_hardest, n)
+    dropped = share(settings.drop_hardest, n)
     eligible = candidates = rows
-    if dropped or asked.window is not None:
+    if dropped or settings.window is not None:
         inside = np.ones(n, bool)
         inside[descending(pool(rows, n).of(loss), "des")[:dropped]] = False
         eligible = candidates = rows[inside]
-        if asked.window is not None:
-            low, high = (share(w, n) for w in asked.window)
-            ranked = descending(pool(rows, n).of(how.key(table)), asked.order)
+        if settings.window is not None:
+            low, high = (share(w, n) for w in settings.window)
+            ranked = descending(pool(rows, n).of(how.key(table)), settings.order)
             inside[ranked[:low]] = inside[ranked[high:]] = False
             candidates = rows[inside]
-    count = counted(asked, n, len(candidates), dropped)
+    count = counted(settings, n, len(candidates), dropped)
     of_eligible = pool(eligible, 0).of(loss)
     total, goal = exact_sum(of_eligible), None
-    if asked.keep_loss is not None:
-        goal = goal_of(asked, total, exact_sum(pool(candidates, 0).of(loss)), float(of_eligible.min()))
+    if settings.keep_loss is not None:
+        goal = goal_of(settings, total, exact_sum(pool(candidates, 0).of(loss)), float(of_eligible.min()))
     del of_eligible
 
-    limits = Limits(table, asked.max_per_image, asked.per_image, asked.nms, "all" if asked.one_size else asked.sizes)
+    limits = Limits(
+        table, settings.max_per_image, settings.per_image, settings.nms, "all" if settings.one_size else settings.sizes
+    )
     order = how.ordering(pool(candidates, count))
-    if limits.none and goal is None and not asked.flat_floor:
+    if limits.none and goal is None and not settings.flat_floor:
         order = order[:count]
     ordered = at(candidates, order)
     del order
-    floor = share(asked.flat_floor, count)
+    floor = share(settings.flat_floor, count)
     if floor:
         ordered = with_floor(ordered, candidates[descending(loss[candidates], "asc")], floor, limits)
     ordered = limits.allowed(ordered)
-    if asked.per_image is not None:
+    if settings.per_image is not None:
         ordered = np.concatenate([ordered[:floor], limits.spread(ordered[floor:], rows)])
     if goal is not None:
         count = first_holding(at(loss, ordered), goal)
@@ -227,18 +229,18 @@ def choose(table: Rows, asked: SelectArguments) -> tuple[np.ndarray, dict[str, A
     held = exact_sum(of_chosen)
     chosen = at(chosen, descending(of_chosen, "des"))
     return chosen, {
-        **asked.as_dict(),
+        **settings.as_dict(),
         "patches": len(table),
         "passing": n,
         "kept": len(chosen),
         "dropped_hardest": dropped,
         **shares(len(chosen), n, held, total),
         "short": short_of(
-            asked, n, count, len(chosen), limits.apart, None if goal is None or held >= goal else held / total
+            settings, n, count, len(chosen), limits.apart, None if goal is None or held >= goal else held / total
         ),
         **about_sizes(table, passed, chosen),
         **({} if larger is None else {"larger": larger}),
-        **about_rejected(asked, reasons, table.columns),
+        **about_rejected(settings, reasons, table.columns),
     }
 
 

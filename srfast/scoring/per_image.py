@@ -100,20 +100,20 @@ class Job:
 
     def _sizes(self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, about: Decoded) -> Iterator[Sized]:
         for size in self.settings.shrink:
-            one = self._sized(file, whole, lr, str(size), about)
-            if one is not None:
-                yield one
+            sized = self._sized(file, whole, lr, str(size), about)
+            if sized is not None:
+                yield sized
 
     def _chosen(self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, about: Decoded) -> Iterator[Sized]:
         """The sizes that the rule of ``image_size`` chooses."""
         made: dict[str, Sized] = {}
 
         def measured(size: str) -> dict[str, np.ndarray] | None:
-            one = self._sized(file, whole, lr, size, about)
-            if one is None:
+            sized = self._sized(file, whole, lr, size, about)
+            if sized is None:
                 return None
-            made[size] = one
-            return one.more
+            made[size] = sized
+            return sized.more
 
         chosen = choose(measured)
         about.tried.update(chosen.tried)
@@ -142,23 +142,25 @@ class Job:
             return image
         run = self.engine.dense if self.settings.mode == "dense" else self.engine.windows
         rows = []
-        for one in image.sizes:
-            several = self.workers if one.hr.shape[0] * one.hr.shape[1] > LARGE else threads
-            rows.append(self._scored(file, one, run(one.hr, one.grid, several, one.lr)))
+        for sized in image.sizes:
+            several = self.workers if sized.hr.shape[0] * sized.hr.shape[1] > LARGE else threads
+            rows.append(self._scored(file, sized, run(sized.hr, sized.grid, several, sized.lr)))
         return self._outcome(file, rows, image)
 
     def submit(self, group: list[Read]) -> Callable[[], Iterator[Outcome]]:
         """Starts several images by one call of an engine that takes several; the returned function waits for their
         outcomes. The images may be freed after the call."""
         assert isinstance(self.engine, TakesSeveral)
-        sizes = [one for _, image in group if isinstance(image, Decoded) for one in image.sizes]
+        sizes = [sized for _, image in group if isinstance(image, Decoded) for sized in image.sizes]
         dense = self.settings.mode == "dense"
-        found = self.engine.submit([one.hr for one in sizes], [one.grid for one in sizes], dense) if sizes else list
+        found = (
+            self.engine.submit([sized.hr for sized in sizes], [sized.grid for sized in sizes], dense) if sizes else list
+        )
         none = np.zeros((0, 0, 3), np.uint8)
         light: list[Read] = []
         for file, image in group:
             if isinstance(image, Decoded):
-                image = replace(image, sizes=[replace(one, hr=none, lr=None) for one in image.sizes])
+                image = replace(image, sizes=[replace(sized, hr=none, lr=None) for sized in image.sizes])
             light.append((file, image))
         return lambda: self._together(light, iter(found()))
 
@@ -167,11 +169,11 @@ class Job:
             if isinstance(image, Outcome):
                 yield image
             else:
-                yield self._outcome(file, [self._scored(file, one, next(found)) for one in image.sizes], image)
+                yield self._outcome(file, [self._scored(file, sized, next(found)) for sized in image.sizes], image)
 
-    def _scored(self, file: ImageFile, one: Sized, scores: Scores) -> pa.Table:
-        shrink = float(Fraction(one.size)) if self.settings.several_sizes else None
-        return scored_rows(file, one.grid, scores, one.more, shrink)
+    def _scored(self, file: ImageFile, sized: Sized, scores: Scores) -> pa.Table:
+        shrink = float(Fraction(sized.size)) if self.settings.several_sizes else None
+        return scored_rows(file, sized.grid, scores, sized.more, shrink)
 
     def _outcome(self, file: ImageFile, rows: list[pa.Table], image: Decoded) -> Outcome:
         if not self.settings.several_sizes:

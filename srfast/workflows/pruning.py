@@ -88,38 +88,38 @@ def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pru
         RunError: the backend cannot be used, or the disk is full.
     """
     given = named(options, list(PruneArguments.__dataclass_fields__))
-    asked = PruneArguments(**given)
-    scoring = asked.scoring(given)
+    settings = PruneArguments(**given)
+    scoring = settings.scoring(given)
     folder = Path(output)
     inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
-    files = DECIDED if asked.decides else FILES
-    configured = dict.fromkeys(FILES_OF.get(asked.trainer or "", ()), "configuration")
+    files = DECIDED if settings.decides else FILES
+    configured = dict.fromkeys(FILES_OF.get(settings.trainer or "", ()), "configuration")
     with output_folder(folder, "prune", inputs, {**files, **configured}):
         before = _before(folder / "coreset.parquet")
         summary = write_scores(inputs, folder / "scores.parquet", scoring)
-        if asked.scored:
-            asked.scored(summary)
+        if settings.scored:
+            settings.scored(summary)
         table = ScoreTable.read(folder / "scores.parquet")
         mine = {n: v for n, v in given.items() if n in Selection.__dataclass_fields__ and n != "clean"}
-        if asked.decides:
-            done = _decided(table, folder, asked, mine, summary)
+        if settings.decides:
+            done = _decided(table, folder, settings, mine, summary)
         else:
-            done = Pruned(folder, summary, select(table, **{**mine, "clean": bool(asked.clean)}))
+            done = Pruned(folder, summary, select(table, **{**mine, "clean": bool(settings.clean)}))
         done.coreset.write(folder / "coreset.parquet")
         write_report(table, done.coreset, folder / "report.html", source=[str(folder / "scores.parquet")])
     done = replace(done, changed=_changed(before, done.coreset.meta))
-    return done if asked.trainer is None else _exported(done, asked.trainer)
+    return done if settings.trainer is None else _exported(done, settings.trainer)
 
 
 def _decided(
-    table: ScoreTable, folder: Path, asked: PruneArguments, mine: Mapping[str, Any], summary: Summary
+    table: ScoreTable, folder: Path, settings: PruneArguments, mine: Mapping[str, Any], summary: Summary
 ) -> Pruned:
     """Judges the images, decides, and selects; the audit's page and lists are written on the way."""
-    judged = known_defects(table.columns) and asked.clean is not False
+    judged = known_defects(table.columns) and settings.clean is not False
     verdicts = judge(table)
     if not judged:
         _follow(verdicts, ())
-    reject_copies(verdicts, Path(table.meta["root"]), asked.against, copies=asked.clean is not False)
+    reject_copies(verdicts, Path(table.meta["root"]), settings.against, copies=settings.clean is not False)
     listed = mine.get("reject") or _edited(folder)
     if listed is None:
         reasons = {**(marked(table, True, None) if judged else {}), **_copies(table, verdicts)}

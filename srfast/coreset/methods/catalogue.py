@@ -36,16 +36,16 @@ def find(method: Any, columns: tuple[str, ...] = ()) -> Ready:
     return _ready(own)
 
 
-def targeted(table: Any, asked: Any) -> Any:
-    """The score table with the column of the method ``asked.method`` for ``asked.target``.
+def targeted(table: Any, settings: Any) -> Any:
+    """The score table with the column of the method ``settings.method`` for ``settings.target``.
 
     Raises:
         InputError: an image cannot be read or has changed, or ``srfast.influence`` would raise it.
         RunError: the method is influence and PyTorch is not installed.
     """
-    add = METHODS[asked.method].target
+    add = METHODS[settings.method].target
     assert add is not None
-    return _function(add)(table, asked)
+    return _function(add)(table, settings)
 
 
 def _function(of: Callable[..., Any] | str) -> Callable[..., Any]:

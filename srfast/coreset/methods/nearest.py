@@ -62,20 +62,20 @@ def similarity(
     return -np.maximum(nearest, 0)
 
 
-def similar(table: ScoreTable, asked: SelectArguments) -> ScoreTable:
-    """The table with the column similar for ``asked.target``."""
-    assert asked.target is not None
-    rng = np.random.default_rng(asked.seed)
-    found = similarity(table, np.arange(len(table)), asked.target, asked.root, rng)
+def similar(table: ScoreTable, settings: SelectArguments) -> ScoreTable:
+    """The table with the column similar for ``settings.target``."""
+    assert settings.target is not None
+    rng = np.random.default_rng(settings.seed)
+    found = similarity(table, np.arange(len(table)), settings.target, settings.root, rng)
     return ScoreTable(table.table.append_column("similar", pa.array(found.astype(np.float32))), table.meta)
 
 
-def influential(table: ScoreTable, asked: SelectArguments) -> ScoreTable:
-    """The table with the column influence for ``asked.target``."""
+def influential(table: ScoreTable, settings: SelectArguments) -> ScoreTable:
+    """The table with the column influence for ``settings.target``."""
     from srfast.coreset.influence import influence
 
-    assert asked.target is not None
-    return influence(table, asked.target, root=asked.root, seed=asked.seed)
+    assert settings.target is not None
+    return influence(table, settings.target, root=settings.root, seed=settings.seed)
 
 
 def _target(table: Rows, target: Any, rng: np.random.Generator) -> np.ndarray:
