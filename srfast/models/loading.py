@@ -184,6 +184,13 @@ def initial_weights(
     if found is not None:
         return _centred_kernel(found.state, model, scale, options or {})
     if (description := models.of_package(model)) is not None and description.foreign:
+        wants = bool((options or {}).get("norm"))
+        if description.name == "span" and wants == ("no_norm" in weights):
+            word = "without" if wants else "with"
+            raise InputError(
+                f"init: expected weights of a SPAN of the same range, got {path}, which is {word} `norm`",
+                hint=f"`model_options` norm={1 - wants} takes them",
+            )
         return {f"net.{k}": v for k, v in weights.items()}
     return weights
 

@@ -184,8 +184,9 @@ RECIPES: dict[str, Recipe] = {
     "hat": Recipe(betas=(0.9, 0.99), milestones=_SWINIR_MILESTONES, ema=0.999, batch=32, lr_patch=64),
     # Real-ESRGAN's options/train_realesrnet_x4plus.yml: L1 at one rate, 48 crops; Compact has no file of its own there.
     "compact": Recipe(betas=(0.9, 0.99), milestones=(), ema=0.999, batch=48, lr_patch=64, channels_last=True),
-    # After the paper, 64 crops of 256 HR pixels at x4; the authors published no options to compare with.
-    "span": Recipe(lr=5e-4, batch=64, lr_patch=64),
+    # traiNNer-redux's options/_templates/train/SPAN/SPAN_fidelity.yml, with the batch that it calls the paper's; the
+    # authors published no options.
+    "span": Recipe(lr=5e-4, betas=(0.9, 0.99), batch=64, lr_patch=64),
     # PLKSR's options/train/train_PLKSR_DIV2K_X2_64_28_0.25_17.yaml, 450,000 updates; RealPLKSR has no file of its own.
     "realplksr": Recipe(betas=(0.9, 0.99), milestones=_PLKSR_MILESTONES, batch=64, lr_patch=96),
     "san": Recipe(lr=1e-4),
