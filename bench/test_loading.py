@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,3 +97,46 @@ def test_items(
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0)).tolist()
     benchmark.pedantic(lambda: [pairs[i] for i in order], rounds=5, warmup_rounds=1)
     benchmark.extra_info["items_s"] = len(order) / benchmark.stats["min"]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than a machine may have cores
+@pytest.mark.parametrize("workers", [0, 4])
+@pytest.mark.parametrize("pool", list(POOLS))
+def test_data_wait(benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: str, workers: int) -> None:
+    """``wait``: the share of FSRCNN's training step that is spent waiting for batches of a shuffled DataLoader.
+
+    Steps of its recipe: 8 crops of 32 LR pixels at x2, MSE on Y. Without workers the wait is process time, and so is
+    the step; with workers both are of the clock, and the workers share the cores with the step.
+    """
+    if not POOLS[pool].is_dir():
+        pytest.skip(f"the pool {pool} is not beside the project")
+    torch.set_num_threads(1)
+    monkeypatch.setenv("SRFAST_CACHE", str(tmp_path / "cache"))
+    table = srfast.score(POOLS[pool], patch=PATCH, stride=PATCH, mode="dense", scorer="bicubic")
+    coreset = srfast.select(table, keep=min(0.5, 4000 / len(table)))
+    pairs = srfast.CorePatches(coreset, 2, crop=64, flip=True).prepare(False)
+    net = srfast.models.create("fsrcnn", 2)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    weights = torch.tensor([65.481, 128.553, 24.966]).view(1, 3, 1, 1) / 255**2
+    loader = DataLoader(pairs, 8, shuffle=True, num_workers=workers, persistent_workers=workers > 0, drop_last=True)
+    clock = time.perf_counter if workers else time.process_time
+    waited = trained = 0.0
+    batches = iter(loader)
+    for step in range(220):
+        begin = clock()
+        batch = next(batches, None)
+        if batch is None:  # an epoch ends
+            batches = iter(loader)
+            batch = next(batches)
+        got = clock()
+        lr, hr = ((x.float() * weights).sum(1, keepdim=True) + 16 / 255 for x in batch)
+        loss = (net(lr) - hr).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step >= 20:  # the first batches start the workers
+            waited, trained = waited + got - begin, trained + clock() - got
+    benchmark.extra_info.update(
+        pool=pool, workers=workers, wait=waited / (waited + trained), step_ms=trained / 200 * 1e3
+    )
+    benchmark.pedantic(lambda: None)

@@ -1,4 +1,4 @@
-"""The API page shows the signatures and arguments that functions take from their settings."""
+"""The API page shows public names, and the signatures and arguments that functions take from their settings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ import inspect
 from typing import Any
 
 import griffe
+
+
+class PublicNames(griffe.Extension):
+    """``srfast.X`` stands for what it loads when it is first used, with its docstring, which the stub lacks."""
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        if pkg.path == "srfast":
+            for name, module in importlib.import_module("srfast")._NAMES.items():
+                pkg.set_member(name, griffe.Alias(name, f"{module}.{name}", parent=pkg))
 
 
 class Settings(griffe.Extension):

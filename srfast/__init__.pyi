@@ -46,6 +46,7 @@ from srfast.coreset.selection import CoreSet as CoreSet
 from srfast.coreset.settings import Column as Column
 from srfast.errors import InputError as InputError
 from srfast.errors import RunError as RunError
+from srfast.evaluation.comparing import Contest as Contest
 from srfast.evaluation.comparing import compare as compare
 from srfast.evaluation.evaluator import Evaluation as Evaluation
 from srfast.evaluation.inference import Comparison as Comparison
@@ -68,6 +69,7 @@ from srfast.training.loop import TrainResult as TrainResult
 from srfast.workflows.auditing import Audited as Audited
 from srfast.workflows.degrading import Degraded as Degraded
 from srfast.workflows.pruning import Pruned as Pruned
+from srfast.workflows.recommendation import Recommendation as Recommendation
 from srfast.workflows.recommendation import recommend as recommend
 
 __version__: str

@@ -3,6 +3,8 @@
 An ignore that nothing needs is an error as well, so each line with one is a wrong choice that a type checker finds.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 import srfast
@@ -21,6 +23,18 @@ srfast.write_report(table, coreset, "report.html")
 srfast.export(coreset, "pairs/", to="folder")
 print(srfast.train(model, coreset, "run2/", steps=1).step, srfast.train(type(model), table, "run3/", steps=1).step)
 print(srfast.compare({"a": result, "b": [result, result]}).rows)
+
+exported: srfast.Exported = srfast.export(coreset, "pairs/", depth=16, channels=1)
+audited: srfast.Audited = srfast.audit("photos/", "audit/")
+pruned: srfast.Pruned = done
+trained: srfast.TrainResult = srfast.train("span", "p/", "r/", scale=1, lr_images="lr/", depth=16, steps=1)
+evaluated: srfast.Evaluation = srfast.evaluate(
+    model, "Set5/", scale=1, lr_images="lr/", measures=["lpips"], trunks="t/"
+)
+compared: srfast.Contest = srfast.compare({"a": evaluated, "b": result}, "lpips")
+advice: srfast.Recommendation = srfast.recommend(table)
+whole: Path = exported.path
+print(audited, pruned.report, trained.psnr, evaluated.measures["lpips"], compared.rows, advice.sentences(), whole)
 
 srfast.score("p", mode="dens")  # type: ignore[arg-type]
 srfast.score("p", backend="tpu")  # type: ignore[arg-type]
