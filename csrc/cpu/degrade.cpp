@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "core/api.h"
@@ -43,26 +44,64 @@ void reflect_row(const float* row, int64_t w, int64_t before, int64_t after, flo
   for (int64_t x = w; x < w + after; ++x) out[x + before] = row[reflected(x, w)];
 }
 
-// Calls body(plane, first, last) for the bands of rows of all planes.
+// Memory of one thread, which its bands use again: fresh memory costs as much as the work, in page faults.
+class Scratch {
+ public:
+  float* take(int slot, int64_t count) {
+    std::vector<float>& v = of_[slot];
+    if (v.size() < static_cast<size_t>(count)) v.resize(static_cast<size_t>(count));
+    return v.data();
+  }
+
+ private:
+  std::vector<float> of_[4];
+};
+
+// Calls body(plane, first, last, scratch) for the bands of rows of all planes.
 template <class F>
 void bands(int64_t planes, int64_t h, int64_t w, int64_t rows, int threads, F&& body) {
   const int64_t a_plane = (h + rows - 1) / rows;
   std::atomic<int64_t> next{0};
   run_workers(std::max<int64_t>(1, worth(threads, planes * h * w, kAThread)), [&] {
+    Scratch scratch;
     for (int64_t i; (i = next.fetch_add(1)) < planes * a_plane;) {
       const int64_t first = i % a_plane * rows;
-      body(i / a_plane, first, std::min(h, first + rows));
+      body(i / a_plane, first, std::min(h, first + rows), scratch);
     }
   });
+}
+
+typedef float Four __attribute__((vector_size(16)));
+typedef int32_t Places __attribute__((vector_size(16)));
+
+#ifdef __clang__
+#define SRFAST_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define SRFAST_SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, Places{i, j, k, l})
+#endif
+
+// A square of 4 x 4.
+void turn_square(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
+  Four r[4];
+  for (int i = 0; i < 4; ++i) std::memcpy(&r[i], src + i * src_stride, sizeof r[i]);
+  const Four a = SRFAST_SHUFFLE(r[0], r[1], 0, 4, 1, 5), b = SRFAST_SHUFFLE(r[2], r[3], 0, 4, 1, 5);
+  const Four c = SRFAST_SHUFFLE(r[0], r[1], 2, 6, 3, 7), d = SRFAST_SHUFFLE(r[2], r[3], 2, 6, 3, 7);
+  const Four turned[4] = {SRFAST_SHUFFLE(a, b, 0, 1, 4, 5), SRFAST_SHUFFLE(a, b, 2, 3, 6, 7),
+                          SRFAST_SHUFFLE(c, d, 0, 1, 4, 5), SRFAST_SHUFFLE(c, d, 2, 3, 6, 7)};
+  for (int i = 0; i < 4; ++i) std::memcpy(dst + i * dst_stride, &turned[i], sizeof turned[i]);
 }
 
 // src [rows, cols] -> dst [cols, rows], in squares that fit a few cache lines.
 void turn(const float* src, int64_t src_stride, int64_t rows, int64_t cols, float* dst, int64_t dst_stride) {
   constexpr int64_t block = 16;
-  for (int64_t c0 = 0; c0 < cols; c0 += block)
-    for (int64_t r0 = 0; r0 < rows; r0 += block)
-      for (int64_t c = c0; c < std::min(cols, c0 + block); ++c)
-        for (int64_t r = r0; r < std::min(rows, r0 + block); ++r) dst[c * dst_stride + r] = src[r * src_stride + c];
+  const int64_t whole_rows = rows / 4 * 4, whole_cols = cols / 4 * 4;
+  for (int64_t c0 = 0; c0 < whole_cols; c0 += block)
+    for (int64_t r0 = 0; r0 < whole_rows; r0 += block)
+      for (int64_t c = c0; c < std::min(whole_cols, c0 + block); c += 4)
+        for (int64_t r = r0; r < std::min(whole_rows, r0 + block); r += 4)
+          turn_square(src + r * src_stride + c, src_stride, dst + c * dst_stride + r, dst_stride);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = r < whole_rows ? whole_cols : 0; c < cols; ++c) dst[c * dst_stride + r] = src[r * src_stride + c];
 }
 
 }  // namespace
@@ -75,17 +114,18 @@ void degrade_filter_cpu(const float* src, int64_t planes, int64_t h, int64_t w, 
   constexpr int64_t more = kFilterRows - 1;
   std::vector<float> ext(static_cast<size_t>((kh + 2 * more) * kw));
   std::copy(kernel, kernel + kh * kw, ext.data() + more * kw);
-  bands(planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last) {
+  bands(planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch& scratch) {
     const float* const from = src + plane * h * w;
     float* const to = dst + plane * h * w;
     const int64_t rows = last - first + kh - 1 + more;
-    std::vector<float> padded(static_cast<size_t>(rows * stride)), out(static_cast<size_t>(kFilterRows * wide));
+    float* const padded = scratch.take(0, (kBand + kh - 1 + more) * stride);
+    float* const out = scratch.take(1, kFilterRows * wide);
     for (int64_t r = 0; r < rows; ++r)
-      reflect_row(from + reflected(first + r - above, h) * w, w, left, stride - w - left, padded.data() + r * stride);
+      reflect_row(from + reflected(first + r - above, h) * w, w, left, stride - w - left, padded + r * stride);
     for (int64_t y = first; y < last; y += kFilterRows) {
-      f.filter_rows(padded.data() + (y - first) * stride, stride, ext.data(), kh, kw, wide, out.data(), wide);
+      f.filter_rows(padded + (y - first) * stride, stride, ext.data(), kh, kw, wide, out, wide);
       for (int64_t r = 0; r < std::min(kFilterRows, last - y); ++r)
-        std::memcpy(to + (y + r) * w, out.data() + r * wide, static_cast<size_t>(w) * sizeof(float));
+        std::memcpy(to + (y + r) * w, out + r * wide, static_cast<size_t>(w) * sizeof(float));
     }
   });
 }
@@ -99,25 +139,27 @@ void degrade_separable_cpu(const float* src, int64_t planes, int64_t h, int64_t 
   std::vector<float> down(static_cast<size_t>(kh + 2 * more)), across(static_cast<size_t>(kw + 2 * more));
   std::copy(column, column + kh, down.data() + more);
   std::copy(row, row + kw, across.data() + more);
-  bands(planes, h, w, kLines, threads, [&](int64_t plane, int64_t first, int64_t last) {
+  bands(planes, h, w, kLines, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch& scratch) {
     const float* const from = src + plane * h * w;
-    const int64_t n = last - first, rows = kLines + kh - 1 + more;
-    std::vector<float> padded(static_cast<size_t>(rows * wide)), sums(static_cast<size_t>(kLines * wide));
-    std::vector<float> turned(static_cast<size_t>((lines + kw - 1 + more) * kLines)),
-        out(static_cast<size_t>(lines * kLines));
+    const int64_t n = last - first, rows = kLines + kh - 1 + more, turned_rows = lines + kw - 1 + more;
+    float *const padded = scratch.take(0, rows * wide), *const sums = scratch.take(1, kLines * wide);
+    float *const turned = scratch.take(2, turned_rows * kLines), *const out = scratch.take(3, lines * kLines);
     for (int64_t r = 0; r < n + kh - 1; ++r)
-      std::copy_n(from + reflected(first + r - above, h) * w, w, padded.data() + r * wide);
+      std::copy_n(from + reflected(first + r - above, h) * w, w, padded + r * wide);
+    // What stands beyond is multiplied by 0: of another band it could be infinite.
+    std::fill(padded + (n + kh - 1) * wide, padded + std::min(rows, n + kh - 1 + 2 * more) * wide, 0.0f);
     for (int64_t y = 0; y < n; y += kFilterRows)
-      f.filter_rows(padded.data() + y * wide, wide, down.data(), kh, 1, wide, sums.data() + y * wide, wide);
+      f.filter_rows(padded + y * wide, wide, down.data(), kh, 1, wide, sums + y * wide, wide);
     // Turned over, a pass along rows is one along columns: four results share what they load.
-    turn(sums.data(), wide, n, w, turned.data() + left * kLines, kLines);
+    turn(sums, wide, n, w, turned + left * kLines, kLines);
     for (int64_t x = 0; x < kw - 1; ++x) {
       const int64_t at = x < left ? x - left : w + x - left;
-      std::copy_n(turned.data() + (left + reflected(at, w)) * kLines, kLines, turned.data() + (left + at) * kLines);
+      std::copy_n(turned + (left + reflected(at, w)) * kLines, kLines, turned + (left + at) * kLines);
     }
+    std::fill(turned + (w + kw - 1) * kLines, turned + turned_rows * kLines, 0.0f);
     for (int64_t x = 0; x < w; x += kFilterRows)
-      f.filter_rows(turned.data() + x * kLines, kLines, across.data(), kw, 1, kLines, out.data() + x * kLines, kLines);
-    turn(out.data(), kLines, w, n, dst + (plane * h + first) * w, w);
+      f.filter_rows(turned + x * kLines, kLines, across.data(), kw, 1, kLines, out + x * kLines, kLines);
+    turn(out, kLines, w, n, dst + (plane * h + first) * w, w);
   });
 }
 
@@ -126,25 +168,26 @@ void degrade_resize_cpu(const float* src, int64_t planes, int64_t h, int64_t w, 
   const DegradeLoops& f = loops(isa);
   const ResizeTaps down = resize_taps(h, out_h, step_y, filter, antialias);
   const ResizeTaps across = resize_taps(w, out_w, step_x, filter, antialias);
-  bands(planes, out_h, std::max(w, out_w), kLines, threads, [&](int64_t plane, int64_t first, int64_t last) {
-    const float* const from = src + plane * h * w;
-    const int64_t n = last - first;
-    std::vector<float> lines(static_cast<size_t>(n * w)), turned(static_cast<size_t>(w * kLines)),
-        out(static_cast<size_t>(out_w * kLines));
-    std::vector<const float*> rows(static_cast<size_t>(std::max(down.most, across.most)));
-    for (int64_t y = 0; y < n; ++y) {
-      const auto [index, weights, taps] = down.of(first + y);
-      for (int k = 0; k < taps; ++k) rows[static_cast<size_t>(k)] = from + index[k] * w;
-      f.weighted_rows(rows.data(), weights, taps, w, lines.data() + y * w);
-    }
-    turn(lines.data(), w, n, w, turned.data(), kLines);
-    for (int64_t x = 0; x < out_w; ++x) {
-      const auto [index, weights, taps] = across.of(x);
-      for (int k = 0; k < taps; ++k) rows[static_cast<size_t>(k)] = turned.data() + index[k] * kLines;
-      f.weighted_rows(rows.data(), weights, taps, n, out.data() + x * kLines);
-    }
-    turn(out.data(), kLines, out_w, n, dst + (plane * out_h + first) * out_w, out_w);
-  });
+  bands(planes, out_h, std::max(w, out_w), kLines, threads,
+        [&](int64_t plane, int64_t first, int64_t last, Scratch& s) {
+          const float* const from = src + plane * h * w;
+          const int64_t n = last - first;
+          float *const lines = s.take(0, n * w), *const turned = s.take(1, w * kLines),
+                       *const out = s.take(2, out_w * kLines);
+          std::vector<const float*> rows(static_cast<size_t>(std::max(down.most, across.most)));
+          for (int64_t y = 0; y < n; ++y) {
+            const auto [index, weights, taps] = down.of(first + y);
+            for (int k = 0; k < taps; ++k) rows[static_cast<size_t>(k)] = from + index[k] * w;
+            f.weighted_rows(rows.data(), weights, taps, w, lines + y * w);
+          }
+          turn(lines, w, n, w, turned, kLines);
+          for (int64_t x = 0; x < out_w; ++x) {
+            const auto [index, weights, taps] = across.of(x);
+            for (int k = 0; k < taps; ++k) rows[static_cast<size_t>(k)] = turned + index[k] * kLines;
+            f.weighted_rows(rows.data(), weights, taps, n, out + x * kLines);
+          }
+          turn(out, kLines, out_w, n, dst + (plane * out_h + first) * out_w, out_w);
+        });
 }
 
 void degrade_noise_cpu(float* image, int64_t planes, int64_t h, int64_t w, bool poisson, float strength, bool gray,
@@ -153,7 +196,7 @@ void degrade_noise_cpu(float* image, int64_t planes, int64_t h, int64_t w, bool 
   const NormalTable& normal = normal_table();
   const PoissonTable& counts = poisson_table();
   const int64_t groups = (w + kNoiseBlock - 1) / kNoiseBlock;
-  bands(gray ? 1 : planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last) {
+  bands(gray ? 1 : planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch&) {
     uint32_t words[kNoiseBlock];
     float noise[kNoiseBlock], levels[kNoiseBlock];
     for (int64_t y = first; y < last; ++y)
@@ -187,20 +230,20 @@ void degrade_noise_cpu(float* image, int64_t planes, int64_t h, int64_t w, bool 
 
 void degrade_unsharp_cpu(const float* src, int64_t planes, int64_t h, int64_t w, const float* row, int taps,
                          float amount, float threshold, int isa, int threads, float* dst) {
-  const size_t n = static_cast<size_t>(planes * h * w);
-  std::vector<float> blurred(n), soft(n);
-  degrade_separable_cpu(src, planes, h, w, row, taps, row, taps, isa, threads, blurred.data());
-  for (size_t i = 0; i < n; ++i) soft[i] = std::fabs(src[i] - blurred[i]) > threshold ? 1.0f : 0.0f;
-  degrade_separable_cpu(soft.data(), planes, h, w, row, taps, row, taps, isa, threads, dst);
-  for (size_t i = 0; i < n; ++i) {
-    float sharp = src[i] + amount * (src[i] - blurred[i]);
-    sharp = sharp < 0.0f ? 0.0f : sharp > 255.0f ? 255.0f : sharp;
-    dst[i] = dst[i] * sharp + (1.0f - dst[i]) * src[i];
+  const DegradeLoops& f = loops(isa);
+  const int64_t n = h * w;
+  const auto blurred = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(n)),
+             soft = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(n));
+  for (int64_t p = 0; p < planes; ++p, src += n, dst += n) {
+    degrade_separable_cpu(src, 1, h, w, row, taps, row, taps, isa, threads, blurred.get());
+    f.differs(src, blurred.get(), threshold, n, soft.get());
+    degrade_separable_cpu(soft.get(), 1, h, w, row, taps, row, taps, isa, threads, dst);
+    f.sharpen(src, blurred.get(), amount, n, dst);
   }
 }
 
 void degrade_thick_lines_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int threads, float* dst) {
-  bands(planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last) {
+  bands(planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch&) {
     std::vector<float> least(static_cast<size_t>(w));
     for (int64_t y = first; y < last; ++y) {
       const float* const row = src + (plane * h + y) * w;

@@ -34,6 +34,10 @@ struct DegradeLoops {
   void (*normals)(const NormalTable& table, const uint32_t* words, int64_t n, float* out);
   // Poisson values of mean 256 v / 255 over 256, minus v / 255, in grey levels, where v is a level rounded to 0..255.
   void (*poissons)(const PoissonTable& table, const uint32_t* words, const float* levels, int64_t n, float* out);
+  // 1 where two values differ by more than the threshold, else 0.
+  void (*differs)(const float* x, const float* y, float threshold, int64_t n, float* out);
+  // x + amount (x - blurred), clamped, to the share out, and x to the rest.
+  void (*sharpen)(const float* x, const float* blurred, float amount, int64_t n, float* out);
 };
 
 extern const DegradeLoops degrade_loops_baseline, degrade_loops_avx2, degrade_loops_avx512;

@@ -119,8 +119,24 @@ void poissons(const PoissonTable& table, const uint32_t* words, const float* lev
   }
 }
 
+void differs(const float* x, const float* y, float threshold, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float d = x[i] - y[i];
+    out[i] = (d > threshold) | (d < -threshold) ? 1.0f : 0.0f;
+  }
+}
+
+void sharpen(const float* x, const float* blurred, float amount, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) {
+    float sharp = x[i] + amount * (x[i] - blurred[i]);
+    sharp = sharp < 0.0f ? 0.0f : sharp;
+    sharp = sharp > 255.0f ? 255.0f : sharp;
+    out[i] = out[i] * sharp + (1.0f - out[i]) * x[i];
+  }
+}
+
 }  // namespace
 
-const DegradeLoops SRFAST_LOOPS = {weighted_rows, filter_rows, words, normals, poissons};
+const DegradeLoops SRFAST_LOOPS = {weighted_rows, filter_rows, words, normals, poissons, differs, sharpen};
 
 }  // namespace srfast

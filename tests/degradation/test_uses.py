@@ -193,3 +193,17 @@ def test_a_gray_image_stays_gray(tmp_path: Path):
     for protocol in ("classic", "rgb"):
         made = srfast.evaluate("bicubic", tmp_path / "g.png", scale=2, degradation="realesrgan", protocol=protocol)
         assert 5 < made.psnr < 40
+
+
+@pytest.mark.filterwarnings("ignore:scale")
+def test_lr_as_large_as_hr(coreset, images: Path, tmp_path: Path):
+    done = srfast.export(coreset, tmp_path / "out", scale=1, degradation="realesrgan", draws=2, seed=3, check=True)
+    assert done.compared == 2 * len(coreset)
+    low = next((tmp_path / "out" / "LRx1").iterdir())
+    assert read_rgb(low).shape == read_rgb(tmp_path / "out" / "HR" / low.name).shape == (32, 32, 3)
+    how = {"scale": 1, "steps": 2, "batch": 2, "lr_patch": 24, "degradation": "realesrgan"}
+    trained = srfast.train("fsrcnn", images, tmp_path / "run", **how)
+    made = srfast.evaluate(trained.weights, images, scale=1, degradation="realesrgan", seed=2)
+    assert {i.image for i in made.images} == set(SIZES)
+    srfast.degrade(images, tmp_path / "lr", degradation="realesrgan", scale=1, seed=2)
+    assert made.images == srfast.evaluate(trained.weights, images, scale=1, lr_images=tmp_path / "lr").images
