@@ -78,7 +78,7 @@ def _bytes(content: bytes, path: str | os.PathLike[str], swapped: bool) -> np.nd
     """One byte of each value of three channels; or all of gray, as uint16 or int32."""
     with opened(io.BytesIO(content), path) as image:
         if swapped:
-            image.tile = [tile._replace(args=_exchanged(tile.args)) for tile in image.tile]  # type: ignore[attr-defined]
+            image.tile = [tile._replace(args=_exchanged(tile.args)) for tile in image.tile]
         tiff.silence()
         image.load()
         turned = ImageOps.exif_transpose(image)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from srfast.errors import RunError
+from srfast.models import layers
 
 
 def reflect_to_multiple(x: Tensor, multiple: int) -> Tensor:
@@ -261,7 +262,7 @@ def compact(scale: int = 2, *, features: int = 64, convs: int = 16) -> Foreign:
     inner = [layer for layer in net.body if isinstance(layer, nn.Conv2d)][1:-1]
     for layer in inner:
         nn.init.dirac_(layer.weight)
-        nn.init.zeros_(layer.bias)
+        layers.zero_bias(layer)
     return Foreign(net, scale, receptive=convs + 2)
 
 

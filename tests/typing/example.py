@@ -34,7 +34,7 @@ evaluated: srfast.Evaluation = srfast.evaluate(
 compared: srfast.Contest = srfast.compare({"a": evaluated, "b": result}, "lpips")
 advice: srfast.Recommendation = srfast.recommend(table)
 whole: Path = exported.path
-print(audited, pruned.report, trained.psnr, evaluated.measures["lpips"], compared.rows, advice.sentences(), whole)
+print(audited, pruned.report, trained.psnr, evaluated.measures["lpips"], compared.rows, advice.sentences, whole)
 
 srfast.score("p", mode="dens")  # type: ignore[arg-type]
 srfast.score("p", backend="tpu")  # type: ignore[arg-type]
