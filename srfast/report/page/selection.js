@@ -38,7 +38,9 @@ export const given = data.explorer.given;
 /** The list of rejects that the core-set was selected without, or "". @type {string} */
 const list = given?.asked.reject ?? "";
 /** What the command leaves out beside the choice, though the counts of the page do not, or "". */
-export const beside = [given?.asked.clean ? "--clean" : "", list ? `--reject ${quoted(list)}` : ""].filter(Boolean).join(" ");
+export const beside = [given?.asked.clean ? "--clean" : "", list ? `--reject ${quoted(list)}` : ""]
+  .filter(Boolean)
+  .join(" ");
 
 /** That fraction of n patches, half up, as `select` rounds it. @param {number} fraction @param {number} n */
 export function share(fraction, n) {
