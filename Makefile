@@ -88,10 +88,11 @@ docs: install
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
 
-# The pictures of docs/ from the present pages and commands, in docs/shots; needs Chromium.
+# The pictures of docs/ and README from the present pages and commands; needs Chromium.
 shots: install
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet playwright
 	PYTHONSAFEPATH= $(BIN)/python -m experiments.shots
+	PYTHONSAFEPATH= $(BIN)/python -m experiments.readme_picture
 
 # The CPU sources under AddressSanitizer and UBSan, run by a driver over odd sizes, every scale and instruction set.
 SANITIZE := build/sanitize

@@ -65,8 +65,8 @@ def draw(photo: np.ndarray, degraded: dict[str, np.ndarray], table: Any) -> Any:
         right.set_title("left out", loc="left")
         right.axis("off")
         for i, (name, image) in enumerate(degraded.items()):
-            inset = right.inset_axes((0, 0.68 - 0.34 * i, 1, 0.3))
-            inset.imshow(image[:96])
+            inset = right.inset_axes((0, 0.66 - 0.35 * i, 1, 0.24))
+            inset.imshow(image[:80])
             inset.set_title(name, fontsize="small", pad=2)
             inset.axis("off")
         figure.tight_layout()
