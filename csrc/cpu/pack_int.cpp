@@ -20,8 +20,8 @@ constexpr double kSumTop = 2.147e9;  // largest sum: a little below 2^31, for bi
 constexpr double kLeast = 1e-100;  // in place of 0 where a unit is a quotient; no product of weights is as small
 
 // Rounds filters of [ny, nx] taps to integers so that the error hardly shows: e^T H e is kept small for the errors e,
-// where H is the mean product of the pixels under two taps in photographs, in stripes along the rows and the columns,
-// and, above all, in flat areas, whose losses are smallest. Taps are rounded from the last to the first; each takes
+// where H is the mean product of the pixels under two taps, LR pixels of conv1, in photographs, in stripes along the rows
+// and the columns, and, above all, in flat areas, whose losses are smallest. Taps are rounded from the last to the first; each takes
 // over what the errors before it do to its response (Babai's nearest plane, 1986).
 class Rounding {
  public:
@@ -29,7 +29,7 @@ class Rounding {
     for (int i = 0; i < n_; ++i)
       for (int j = i; j < n_; ++j) {
         const int dy = i / nx - j / nx, dx = i % nx - j % nx;
-        const double stripes = 0.3 * ((dx == 0) + (dy == 0)), photographs = std::pow(0.95, std::hypot(dy, dx));
+        const double stripes = 0.3 * ((dx == 0) + (dy == 0)), photographs = std::pow(0.85, std::hypot(dy, dx));
         double h = 50 + stripes + photographs;
         for (int k = 0; k < i; ++k) h -= factor(k, i) * factor(k, j);
         factor(i, j) = j == i ? std::sqrt(h) : h / factor(i, i);
