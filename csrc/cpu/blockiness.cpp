@@ -109,7 +109,7 @@ class Columns {
 void blockiness_cpu(const uint8_t* image, int64_t row_stride, int channels, const int32_t* xs, int64_t nx,
                     const int32_t* ys, int64_t ny, int64_t size, int threads, float* out) {
   if (nx == 0 || ny == 0) return;
-  parallel_ranges(ny, threads, [&](int64_t begin, int64_t end) {
+  window_ranges(ny, ys[0], ys[ny - 1] + size, size, threads, [&](int64_t begin, int64_t end) {
     Columns(image, row_stride, channels, xs, nx, size).run(ys + begin, end - begin, out + begin * nx);
   });
 }

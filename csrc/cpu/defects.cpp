@@ -301,7 +301,7 @@ void defects_cpu(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride,
   const Picture picture{image, h, w, row_stride, channels};
   const Net net(weights);
   const Inner inner = inner_of(picture);
-  parallel_ranges(ny, threads, [&](int64_t begin, int64_t end) {
+  window_ranges(ny, ys[0], ys[ny - 1] + size, size, threads, [&](int64_t begin, int64_t end) {
     Panel(picture, net, inner, xs, nx, size).run(ys + begin, end - begin, out + begin * nx * kDefectColumns);
   });
 }

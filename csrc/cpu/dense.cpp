@@ -223,7 +223,7 @@ void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int6
   const Cut cut(h, w, k.scale, threads);
   if (cut.bands * cut.stripes > 1) {
     Bands bands(request, cut, means, threads);
-    scorer.pool->run(threads, cut.bands * cut.stripes, [&] { bands.work(); });
+    pool().run(threads, cut.bands * cut.stripes, [&] { bands.work(); });
     return;
   }
   TableStorage tables;

@@ -146,7 +146,7 @@ void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t*
   const double area = static_cast<double>(size_h) * static_cast<double>(size_w);
   float* const out[3] = {loss, bicubic, sobel};
   std::atomic<int64_t> next{0};
-  scorer.pool->run(options.threads, n, [&] {
+  pool().run(options.threads, n, [&] {
     ScratchStorage scratch(k, size_h, size_w);
     for (int64_t i; (i = next.fetch_add(1)) < n;) {
       PatchSums sums;

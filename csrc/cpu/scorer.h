@@ -7,7 +7,6 @@
 #include "core/api.h"
 #include "cpu/pack.h"
 #include "cpu/pack_int.h"
-#include "cpu/threads.h"
 
 namespace srfast {
 
@@ -23,7 +22,6 @@ struct Scorer {
   Scorer(const SrcnnWeights& weights, int scale);
   // With the integers of an engine that has such; they are made when one first asks.
   const Packed& packed(const Engine& engine) const;
-  const std::shared_ptr<Pool> pool = std::make_shared<Pool>();  // of all calls on several threads
 
  private:
   struct Integers {

@@ -12,6 +12,10 @@
 #include <type_traits>
 #include <vector>
 
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+
 namespace srfast {
 
 // Calls body() on up to `threads` threads, the calling one among them, and waits for all. body takes its share from a
@@ -39,7 +43,7 @@ void run_workers(int64_t threads, F&& body) {
 }
 
 // The threads of several calls that are at work at the same time: together no more than one call asks for, first come,
-// first served. Where those of one call run out of work those of the next begin, and no core is idle. A thread that has
+// first served. One pool serves the process (`pool()`), so that W callers, who each ask for W threads, have W together. Where those of one call run out of work those of the next begin, and no core is idle. A thread that has
 // no call to work for ends, so that an idle process has none and may fork. Each call waits on a condition of its own.
 class Pool : public std::enable_shared_from_this<Pool> {
  public:
@@ -148,18 +152,45 @@ class Pool : public std::enable_shared_from_this<Pool> {
   int64_t taken_ = 0;        // threads at work, or about to be
 };
 
+// The pool of this process. A child that was forked while threads were at work has none of them, and gets a pool of its
+// own.
+inline Pool& pool() {
+  static std::atomic<std::shared_ptr<Pool>*> held = [] {
+#ifndef _WIN32
+    pthread_atfork(nullptr, nullptr, [] { held = new std::shared_ptr<Pool>(std::make_shared<Pool>()); });
+#endif
+    return new std::shared_ptr<Pool>(std::make_shared<Pool>());
+  }();
+  return **held.load();
+}
+
 // How many of `threads` are worth starting for work of which one core does `a_thread` in 50 us, three times what
 // starting and joining a thread takes.
 inline int64_t worth(int64_t threads, int64_t work, int64_t a_thread) { return std::min(threads, work / a_thread); }
 
-// Splits [0, n) into contiguous ranges, one for each thread, and calls body(begin, end) for each.
-template <class F>
-void parallel_ranges(int64_t n, int64_t threads, F&& body) {
-  const int64_t ranges = std::max<int64_t>(1, std::min(threads, n));
+// Splits [0, n) into `ranges` contiguous ones, at least one, and calls body(begin, end) for each. `run` calls what it is
+// given on several threads.
+template <class Run, class F>
+void in_ranges(int64_t n, int64_t ranges, Run&& run, F&& body) {
+  ranges = std::max<int64_t>(1, std::min(ranges, n));
   std::atomic<int64_t> next{0};
-  run_workers(ranges, [&] {
+  run(ranges, [&] {
     for (int64_t k; (k = next.fetch_add(1)) < ranges;) body(n * k / ranges, n * (k + 1) / ranges);
   });
+}
+
+// On threads of their own, one for each range.
+template <class F>
+void parallel_ranges(int64_t n, int64_t threads, F&& body) {
+  in_ranges(n, threads, [](int64_t ranges, auto&& work) { run_workers(ranges, work); }, body);
+}
+
+// Of the rows of windows, ny of them from `first` to `last` of an image, on threads of the pool. A range goes over the
+// rows that its windows cover, those of its last one twice, so that it is several windows high.
+template <class F>
+void window_ranges(int64_t ny, int64_t first, int64_t last, int64_t size, int64_t threads, F&& body) {
+  const int64_t ranges = std::min(threads, (last - first) / (4 * size));
+  in_ranges(ny, ranges, [&](int64_t n, auto&& work) { pool().run(threads, n, work); }, body);
 }
 
 }  // namespace srfast

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +54,43 @@ def test_fewer_threads_do_the_work_when_no_more_can_start(tmp_path: Path) -> Non
     if "no limit" in run.stdout:
         pytest.skip("this system does not limit the number of threads of a user")
     assert run.stdout.split() == ["True"] * 4
+
+
+FORKS = """
+import os, signal, threading
+import numpy as np
+from srfast.ops.defects import defects
+
+image = np.random.default_rng(0).integers(0, 256, (1200, 96, 3), dtype=np.uint8)
+xs, ys = np.array([0, 40], np.int32), np.arange(0, 1150, 10, dtype=np.int32)
+want, stop = defects(image, xs, ys, 32), threading.Event()
+
+
+def work():
+    while not stop.is_set():
+        defects(image, xs, ys, 32, threads=4)
+
+
+workers = [threading.Thread(target=work) for _ in range(4)]
+for worker in workers:
+    worker.start()
+codes = []
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if np.array_equal(defects(image, xs, ys, 32, threads=4), want, equal_nan=True) else 1)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    if codes[-1]:
+        break
+stop.set()
+for worker in workers:
+    worker.join()
+print(codes)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_forked_amid_work_has_threads_of_its_own(tmp_path: Path) -> None:
+    run = subprocess.run([sys.executable, "-c", FORKS], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert run.stdout.strip() == str([0] * 20), run.stdout + run.stderr
