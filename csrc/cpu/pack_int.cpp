@@ -20,29 +20,32 @@ constexpr double kSumTop = 2.147e9;  // largest sum: a little below 2^31, for bi
 constexpr double kLeast = 1e-100;  // in place of 0 where a unit is a quotient; no product of weights is as small
 
 // Rounds filters of [ny, nx] taps to integers so that the error hardly shows: e^T H e is kept small for the errors e,
-// where H is the mean product of the pixels under two taps, LR pixels of conv1, in photographs, in stripes along the rows
-// and the columns, and, above all, in flat areas, whose losses are smallest. Taps are rounded from the last to the first; each takes
-// over what the errors before it do to its response (Babai's nearest plane, 1986).
+// where H is the mean product of the pixels under two taps, LR pixels of conv1, in photographs, in stripes along the
+// rows and the columns, and, above all, in flat areas, whose losses are smallest. The weights of the three are those
+// with which no photograph of BSDS400, T91 and Urban100, and no pattern, is off by 5 %; stripes are the rarer the wider
+// an LR pixel. Taps are rounded from the last to the first; each takes over what the errors before it do to its
+// response (Babai's nearest plane, 1986).
 class Rounding {
  public:
-  Rounding(int ny, int nx) : n_(ny * nx), nx_(nx), factor_(static_cast<size_t>(n_ * n_)) {
+  Rounding(int ny, int nx, int scale) : n_(ny * nx), nx_(nx), factor_(static_cast<size_t>(n_ * n_)) {
     for (int i = 0; i < n_; ++i)
       for (int j = i; j < n_; ++j) {
         const int dy = i / nx - j / nx, dx = i % nx - j % nx;
-        const double stripes = 0.3 * ((dx == 0) + (dy == 0)), photographs = std::pow(0.85, std::hypot(dy, dx));
+        const double stripes = (0.08 - 0.01 * scale) * ((dx == 0) + (dy == 0));
+        const double photographs = std::pow(0.86, std::hypot(dy, dx));
         double h = 50 + stripes + photographs;
         for (int k = 0; k < i; ++k) h -= factor(k, i) * factor(k, j);
         factor(i, j) = j == i ? std::sqrt(h) : h / factor(i, i);
       }
   }
 
-  // out[t] = taps[t] * unit, rounded, -limit..limit. The best of orders from 1 to 4 of the corners; returns e^T H e.
+  // out[t] = taps[t] * unit, rounded, -limit..limit. The best of orders from the four corners; returns e^T H e.
   template <class T>
-  double round(const double* taps, double unit, double limit, int corners, T* out) const {
+  double round(const double* taps, double unit, double limit, T* out) const {
     std::vector<double> error(static_cast<size_t>(n_));
     std::vector<T> rounded(static_cast<size_t>(n_));
     double best = HUGE_VAL;
-    for (int corner = 0; corner < corners; ++corner) {
+    for (int corner = 0; corner < 4; ++corner) {
       auto at = [&](int i) {
         return (corner & 2 ? n_ / nx_ - 1 - i / nx_ : i / nx_) * nx_ + (corner & 1 ? nx_ - 1 - i % nx_ : i % nx_);
       };
@@ -161,7 +164,7 @@ Units quantize1(const SrcnnWeights& weights, int scale, IntNetwork& z) {
   std::vector<Pair> all;
   for (int p = 0; p < pairs; ++p) {
     const int cy = p / z.classes, cx = p % z.classes, ny = windows[cy].taps, nx = windows[cx].taps;
-    const Rounding& rounding = roundings.try_emplace({ny, nx}, ny, nx).first->second;
+    const Rounding& rounding = roundings.try_emplace({ny, nx}, ny, nx, scale).first->second;
     all.push_back({ny, nx, cy < scale && cx < scale, fold(weights.w1, windows[cy], windows[cx]), &rounding});
   }
   z.w1.assign(static_cast<size_t>(pairs * kC1 * z.taps * kTapColumns), 0);
@@ -184,7 +187,7 @@ Units quantize1(const SrcnnWeights& weights, int scale, IntNetwork& z) {
         const double r = finest * n / whole;
         double cost = 0;
         for (const Pair& p : all)
-          if (p.inside) cost += p.rounding->round(p.filters.data() + c * p.ny * p.nx, r, 127, 4, q.data()) / (r * r);
+          if (p.inside) cost += p.rounding->round(p.filters.data() + c * p.ny * p.nx, r, 127, q.data()) / (r * r);
         if (cost < best) unit = r;
         best = std::min(best, cost);
       }
@@ -196,7 +199,7 @@ Units quantize1(const SrcnnWeights& weights, int scale, IntNetwork& z) {
       const double most = p.largest(c) * unit;
       p.finer = most > 0 ? std::clamp(static_cast<int>(std::floor(std::log2(127.0 / most))), -4, 4) : 0;
       const double r = std::ldexp(unit, p.finer);
-      p.rounding->round(p.filters.data() + c * p.ny * p.nx, r, 127, p.inside ? 4 : 1, q.data());
+      p.rounding->round(p.filters.data() + c * p.ny * p.nx, r, 127, q.data());
       double sum = 0, positive = 0;
       for (int t = 0; t < p.ny * p.nx; ++t) {
         z.w1[((i * kC1 + c) * z.taps + t / p.nx) * kTapColumns + t % p.nx] = q[t];
@@ -299,12 +302,12 @@ struct Last {
   }
 };
 
-void quantize3(const SrcnnWeights& weights, const Last& last, double per_one, IntNetwork& z) {
+void quantize3(const SrcnnWeights& weights, const Last& last, double per_one, int scale, IntNetwork& z) {
   z.w3.resize(25 * kC2);
-  const Rounding rounding(5, 5);
+  const Rounding rounding(5, 5, scale);
   for (int c = 0; c < kC2; ++c) {
     int16_t q[25];
-    rounding.round(last.taps[c], per_one, 32767, 4, q);
+    rounding.round(last.taps[c], per_one, 32767, q);
     for (int t = 0; t < 25; ++t) z.w3[t * kC2 + c] = q[t];
   }
   z.bias3 = bias_of(255.0 * weights.b3[0] * per_one, 0);
@@ -367,7 +370,7 @@ IntNetwork quantize(const SrcnnWeights& given, int scale) {
     const double whole = std::fabs(last.flat[c]) * last.per_one, wider = std::ceil(whole) / std::max(whole, kLeast);
     if (wider < 1.25) coarser[c] = wider;
   }
-  quantize3(weights, Last(weights, quantize2(weights, first, *flat, coarser, z)), last.per_one, z);
+  quantize3(weights, Last(weights, quantize2(weights, first, *flat, coarser, z)), last.per_one, scale, z);
   z.bias3 = whole(z.bias3 - std::round(flat_offset(weights, *flat, z) / static_cast<double>(z.unit)));
   return z;
 }

@@ -43,8 +43,9 @@ void run_workers(int64_t threads, F&& body) {
 }
 
 // The threads of several calls that are at work at the same time: together no more than one call asks for, first come,
-// first served. One pool serves the process (`pool()`), so that W callers, who each ask for W threads, have W together. Where those of one call run out of work those of the next begin, and no core is idle. A thread that has
-// no call to work for ends, so that an idle process has none and may fork. Each call waits on a condition of its own.
+// first served. One pool serves the process (`pool()`), so that W callers, who each ask for W threads, have W together.
+// Where those of one call run out of work those of the next begin, and no core is idle. A thread that has no call to
+// work for ends, so that an idle process has none and may fork. Each call waits on a condition of its own.
 class Pool : public std::enable_shared_from_this<Pool> {
  public:
   // Calls body() on up to `threads` threads, the calling one among them where there is a place, and waits for all. body
@@ -168,8 +169,8 @@ inline Pool& pool() {
 // starting and joining a thread takes.
 inline int64_t worth(int64_t threads, int64_t work, int64_t a_thread) { return std::min(threads, work / a_thread); }
 
-// Splits [0, n) into `ranges` contiguous ones, at least one, and calls body(begin, end) for each. `run` calls what it is
-// given on several threads.
+// Splits [0, n) into `ranges` contiguous ones, at least one, and calls body(begin, end) for each. `run` calls what it
+// is given on several threads.
 template <class Run, class F>
 void in_ranges(int64_t n, int64_t ranges, Run&& run, F&& body) {
   ranges = std::max<int64_t>(1, std::min(ranges, n));

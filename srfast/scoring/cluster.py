@@ -10,7 +10,7 @@ import platform
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -22,8 +22,10 @@ from srfast.scoring.columns import repeated
 from srfast.scoring.metadata import Outcome
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.per_image import Job, open_job
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.settings import Backend, ScoreSettings
 from srfast.version import VERSION
+
+log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 32 << 20
 BLOCK_IMAGES = 64
@@ -71,11 +73,20 @@ class Cluster:
                     f"and {gpus} GPUs"
                 )
             self.settings = dataclasses.replace(settings, device=device, **_absolute(settings))
+            # What this machine chooses, or, without a GPU here, the first worker, holds for all: a machine that cannot
+            # says why.
+            here = _engine(self.settings, self._threads) if device == "cpu" or sees_cuda() else None
+            if here is not None:
+                self.settings = dataclasses.replace(self.settings, backend=cast(Backend, here.backend))
             probe = ray.remote(max_retries=3, **self._need)(_engine)
             self._made: Made = ray.get(probe.remote(self.settings, self._threads))
-            # Without a GPU here there is nothing to compare with but the first worker.
-            if device == "cpu" or sees_cuda():
-                check_same(_engine(self.settings, self._threads), self._made)
+            self.settings = dataclasses.replace(self.settings, backend=cast(Backend, self._made.backend))
+            if here is not None:
+                check_same(here, self._made)
+            log.info(
+                "backend %s in %s on every machine, as on %s, %d actors of %d threads",
+                self._made.backend, self._made.precision, (here or self._made).machine, self.actors, self._threads,
+            )  # fmt: skip
             self.decoder: dict[str, Any] = {}
             self.backend, self.precision = self._made.backend, self._made.precision
             self.device: str = device
@@ -181,12 +192,23 @@ def check_same(wanted: Made, found: Made) -> None:
 
 def _engine(settings: ScoreSettings, threads: int) -> Made:
     """What scores on this machine, in which precision and with which weights; it runs on a worker, and here."""
-    return _made(*open_job(settings, threads))
+    return _made(*_opened(settings, threads))
+
+
+def _opened(settings: ScoreSettings, threads: int) -> tuple[Network, Job]:
+    """``open_job``, whose errors name the machine."""
+    try:
+        return open_job(settings, threads)
+    except RunError as error:
+        raise RunError(f"engine: ray: on {_machine()}: {error}") from None
+
+
+def _machine() -> str:
+    return f"{platform.node()} ({Path(__file__).parents[1]})"
 
 
 def _made(network: Network, job: Job) -> Made:
-    machine = f"{platform.node()} ({Path(__file__).parents[1]})"
-    return Made(job.engine.name, job.engine.precision, network.sha256, VERSION, machine)
+    return Made(job.engine.name, job.engine.precision, network.sha256, VERSION, _machine())
 
 
 def _blocks(files: list[ImageFile]) -> Iterator[list[ImageFile]]:
@@ -206,7 +228,7 @@ class _Actor:
     """The actor, with one engine; it scores one image after another."""
 
     def __init__(self, settings: ScoreSettings, threads: int, root: str, wanted: Made) -> None:
-        network, self._job = open_job(settings, threads)
+        network, self._job = _opened(settings, threads)
         check_same(wanted, _made(network, self._job))
         self._root = Path(root)
         self._threads = threads

@@ -9,15 +9,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from srfast.data.images import ImageFile
-from srfast.errors import InputError
+from srfast.errors import InputError, RunError
+from srfast.scoring import cluster
 from srfast.scoring.pipeline import score
+from srfast.scoring.settings import ScoreArguments
 
 RUN = """
 import json, os, sys, time
@@ -149,3 +152,41 @@ def test_blocks_hold_few_images_and_few_bytes() -> None:
     blocks = list(_blocks(files))
     assert [f for block in blocks for f in block] == files
     assert [len(b) for b in blocks] == [BLOCK_IMAGES, BLOCK_IMAGES, 22, 1, 1, 1]
+
+
+class Rays:
+    """The part of Ray that makes a connection, in this process."""
+
+    init = shutdown = staticmethod(lambda *_, **__: None)
+    is_initialized = staticmethod(lambda: False)
+    cluster_resources = staticmethod(lambda: {"CPU": 2})
+    get = staticmethod(lambda result: result)
+
+    @staticmethod
+    def remote(**_: Any) -> Callable[[Any], Any]:
+        return lambda function: SimpleNamespace(remote=function)
+
+
+@pytest.fixture
+def rays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ray", "ray.data"):
+        monkeypatch.setitem(sys.modules, name, cast(ModuleType, Rays))
+    monkeypatch.setattr(Rays, "data", None, raising=False)
+
+
+@pytest.mark.usefixtures("rays")
+def test_workers_take_the_backend_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SRFAST_BACKEND is set here alone: a worker that chooses for itself would take native."""
+    monkeypatch.setenv("SRFAST_BACKEND", "torch")
+    made = cluster.Cluster(ScoreArguments(patch=48, scorer="bicubic", device="cpu"))
+    assert (made.backend, made.settings.backend) == ("torch", "torch")
+    monkeypatch.delenv("SRFAST_BACKEND")
+    cluster._Actor(made.settings, 1, "", made._made)  # a worker without the variable
+
+
+@pytest.mark.usefixtures("rays")
+def test_a_worker_that_cannot_says_so_and_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cluster.Cluster(ScoreArguments(patch=48, scorer="bicubic", device="cpu"))
+    monkeypatch.setattr("srfast.ops.native.available", lambda: False)
+    with pytest.raises(RunError, match=r"^engine: ray: on .+: backend: native cannot be used: the compiled module is"):
+        cluster._Actor(made.settings, 1, "", made._made)
