@@ -157,9 +157,9 @@ def features_kernel(
                 part = _window(lr, origin, height, width, first, 16, SIDE)
                 acc = tl.dot(part, _rows(weight1, first, 16), acc, input_precision="ieee")
         weight1 += TAPS * 64
-        hidden = tl.maximum(acc + bias1, 0.0).to(w2.dtype.element_ty)
+        hidden = tl.maximum(acc + bias1, 0.0, propagate_nan=tl.PropagateNan.ALL).to(w2.dtype.element_ty)
         acc = tl.dot(hidden, weight2, input_precision="ieee")
-        features = tl.maximum(acc + bias2, 0.0).to(w2.dtype.element_ty)
+        features = tl.maximum(acc + bias2, 0.0, propagate_nan=tl.PropagateNan.ALL).to(w2.dtype.element_ty)
         products = tl.dot(features, weight3, input_precision="ieee").to(out.dtype.element_ty)
         tl.store(target + phase * 25 * plane, tl.trans(products), mask=mask)
 

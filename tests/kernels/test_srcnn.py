@@ -169,3 +169,18 @@ def test_wrong_tensors_are_refused_before_their_addresses_are_taken(weights):
         srcnn.launch_error(products[:, :3], truth, packed)
     with pytest.raises(ValueError, match="sr: expected"):
         srcnn.launch_error(products, truth, packed, truth)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, in the interpreter
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("scale", [2, 3])
+def test_what_overflows_is_no_number(weights, scale, dtype):
+    """Infinite features of both signs cancel to NaN, which a maximum with 0 would make 0: the loss of a black image."""
+    large = 3e38 if dtype == torch.float32 else 6e4
+    weights["conv1.weight"] = torch.full_like(weights["conv1.weight"], large)
+    weights["conv2.weight"] = weights["conv2.weight"].sign()
+    lr, truth = problem((1, 9, 10), scale)
+    packed = pack(weights, scale, "symmetric", dtype, "cpu")
+    products = srcnn.launch_features(lr.to(dtype) + 1, packed, FEATURES)
+    loss = srcnn.launch_error(products, truth, packed, None, ERROR)
+    assert not loss.isfinite().any()
