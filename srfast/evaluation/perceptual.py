@@ -157,7 +157,7 @@ class Measure:
 def _heads_folder() -> Path:
     found = find_spec("torchmetrics")
     if found is None or not found.submodule_search_locations:
-        raise RunError("measures: needs torchmetrics, which is not installed: pip install 'srfast[perceptual]'")
+        raise RunError("measures: needs torchmetrics, which is not installed", hint="pip install 'srfast[perceptual]'")
     return Path(found.submodule_search_locations[0]) / "functional" / "image"
 
 

@@ -226,7 +226,7 @@ def test_what_is_wrong_is_named(
         Measure("lpips", trunks, "cpu")(small, small, 2)
     monkeypatch.undo()
     monkeypatch.setattr(perceptual, "find_spec", lambda name: None)
-    with pytest.raises(RunError, match=r"^measures: needs torchmetrics, which is not installed: pip install"):
+    with pytest.raises(RunError, match=r"^measures: needs torchmetrics, which is not installed; pip install"):
         Measure("lpips", trunks, "cpu")
 
 
