@@ -335,7 +335,7 @@ def realplksr(
 
     Deviation: the scales of the normalisations start at 0, so that every block starts as an identity (Goyal et al.,
     2017, arXiv 1706.02677, Section 5.1). With 1, the loss of the first 25 updates was 0.6 on average, where the nearest
-    neighbour has 0.03.
+    neighbour has 0.03. 200 updates of 4 crops of 16 LR pixels at x2 end at 32.1 dB on Set5 (RGB), below bicubic.
 
     Args:
         scale: 2, 3 or 4.
