@@ -207,8 +207,8 @@ def test_every_model_fits_one_batch(name: str, photographs: dict[str, np.ndarray
 def test_two_hundred_updates_beat_bicubic(
     name: str, rate: float, data_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """At full size, on small crops of BSDS400 as one core allows; PSNR of Y on Set5 by the protocol rgb. RealPLKSR needs
-    more updates: 200 of 4 crops end at 32.1 dB (nearest neighbour 30.9, bicubic 33.7)."""
+    """At full size, on small crops of BSDS400 as one core allows; PSNR of Y on Set5 by the protocol rgb. RealPLKSR
+    needs more updates: 200 of 4 crops end at 32.1 dB (nearest neighbour 30.9, bicubic 33.7)."""
     pytest.importorskip("spandrel")
     images, five = data_folder("BSDS400"), data_folder("Set5")
     small: dict[str, Any] = {"batch": 8, "lr_patch": 16, "ema": 0.0, "schedule": "cosine", "warmup": 0.05}
