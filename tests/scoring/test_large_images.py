@@ -65,7 +65,9 @@ def test_places(tmp_path: Path) -> None:
     assert (run.stdout, run.returncode) == ("", 0)
 
 
-@pytest.mark.skipif(not (native.available() and TASKS.is_dir()), reason="counts the tasks of Linux, of the compiled ops")
+@pytest.mark.skipif(
+    not (native.available() and TASKS.is_dir()), reason="counts the tasks of Linux, of the compiled ops"
+)
 def test_defects_take_the_threads_of_the_pool() -> None:
     """Of 8 callers, who each ask for 8 threads, 8 are at work together, and 8 wait at most; each one's own were 64."""
     image = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), dtype=np.uint8)
@@ -73,9 +75,7 @@ def test_defects_take_the_threads_of_the_pool() -> None:
     grid = Grid(starts, starts, 32)
     want = measure(image, None, grid, threads=1)
     found: list[dict[str, np.ndarray]] = []
-    callers = [
-        threading.Thread(target=lambda: found.append(measure(image, None, grid, threads=8))) for _ in range(8)
-    ]
+    callers = [threading.Thread(target=lambda: found.append(measure(image, None, grid, threads=8))) for _ in range(8)]
     before = most = len(os.listdir(TASKS))
     for caller in callers:
         caller.start()
