@@ -75,6 +75,13 @@ LOSS = (
     ("the hardest half, L1", "des_l1 50"),
 )
 
+DEGRADED = (
+    ("all patches at full size", "full 100"),
+    ("what `prune` decides", "decision 88"),
+    ("as many patches, at random from all sizes", "random 29"),
+    ("as many as it keeps of BSDS400, at random from all sizes", "random 52.5"),
+)
+
 
 def _claims(name: str, study: str, arms: tuple[tuple[str, str], ...]) -> dict[str, Table]:
     """The table of the claims about test sets, and that of those about strata."""
@@ -124,6 +131,14 @@ TABLES: dict[str, Table] = {
     **_claims("larger-clean", "edsr-clean", X4[:2]),
     "x4-means": Means("x4", ("x4, 1,951 updates", "BSD100", "Urban100"), ("fsrcnn 1951",), X4, ("BSD100", "Urban100")),
     **_claims("x4", "x4", X4),
+    "degraded-means": Means(
+        "degraded",
+        ("1,951 updates", "BSD100-degraded", "BSD100"),
+        ("fsrcnn 1951",),
+        DEGRADED[:3],
+        ("BSD100-degraded", "BSD100"),
+    ),
+    **_claims("degraded", "degraded", DEGRADED),
     "sampling-means": Means("sampling", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), SAMPLING),
     **_claims("sampling", "sampling", SAMPLING),
     "controls-means": Means("controls", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), CONTROLS),

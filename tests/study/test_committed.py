@@ -94,7 +94,7 @@ def test_every_effect_that_is_written_is_one_that_was_found(page: ModuleType) ->
             both = sorted(set(a.seeds) & set(b.seeds))
             if a.key.model != b.key.model or len(both) < 2:
                 continue
-            for dataset in {"BSD100", "Urban100"} & a.psnr.keys() & b.psnr.keys():
+            for dataset in {"BSD100", "BSD100-degraded", "Urban100"} & a.psnr.keys() & b.psnr.keys():
                 x, y = (g.psnr[dataset][[g.seeds.index(s) for s in both]] for g in (a, b))
                 if means & {round(float((x - y).mean()), digits) for digits in (2, 3)}:
                     e = compare(x, y).effect
