@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from experiments import defect_rows, dirty_rows, named_rows, results_pages, target_rows
+from experiments import decision_rows, defect_rows, dirty_rows, named_rows, results_pages, target_rows
 from experiments.study_rows import (
     DATASET,
     ROOT,
@@ -80,24 +80,19 @@ def _hard(keep: int, updates: int) -> tuple[str, str]:
     return hard, f"full 100 {updates} + random {keep} {updates}"
 
 
-_KEEP_CLEAN = "leave out degraded patches, keep the hardest half"
-_HALVED = "halve every image, keep the hardest tenth"
+_KEEP_CLEAN = "hardest half of the clean patches"
+_HALVED = "halved, hardest tenth"
+_SHORT, _LONG, _EDSR = "FSRCNN", "FSRCNN, 15,608 updates", "EDSR"
+_SOFT, _SHARP = "large and soft", "small and sharp"
 _ANSWERS = (
-    ("large and soft (132 mixed images)", _HALVED, "sizes", "fsrcnn", "half_des 10 1951", "full 100 1951"),
-    ("", "the same, 15,608 updates", "sizes-long", "fsrcnn", "half_des 10 15608", "full 100 15608"),
-    ("", "the same with EDSR", "edsr", "edsr_baseline", "half_des 10 1951", "full 100 1951"),
+    (_SOFT, _HALVED, _SHORT, "sizes", "fsrcnn", "half_des 10 1951", "full 100 1951"),
+    (_SOFT, _HALVED, _LONG, "sizes-long", "fsrcnn", "half_des 10 15608", "full 100 15608"),
+    (_SOFT, _HALVED, _EDSR, "edsr", "edsr_baseline", "half_des 10 1951", "full 100 1951"),
     *(
-        (
-            words,
-            _KEEP_CLEAN if n == 1951 else "the same, 15,608 updates",
-            study,
-            "fsrcnn",
-            f"clean_des 50 {n}",
-            f"full 100 {n}",
-        )
+        (words, _KEEP_CLEAN, _SHORT if n == 1951 else _LONG, study, "fsrcnn", f"clean_des 50 {n}", f"full 100 {n}")
         for words, pool, long in (
-            ("75 % enlarged (BSDS400)", "upscaled-75", True),
-            ("a mix of which 60 % are degraded", "wild-60", True),
+            ("75 % enlarged", "upscaled-75", True),
+            ("60 % degraded", "wild-60", True),
             ("30 % noisy", "noise-30", True),
             ("50 % blurred", "blur-50", False),
             ("50 % JPEG of quality 10 to 40", "jpeg-50", False),
@@ -109,17 +104,18 @@ _ANSWERS = (
         )
     ),
     (
-        "small and sharp (BSDS400)",
-        "keep the hardest half",
+        _SHARP,
+        "hardest half",
+        _SHORT,
         "needed-bsds + sampling + controls",
         "fsrcnn",
         "des 50 1951",
         "full 100 1951",
     ),
-    ("", "the same, 15,608 updates", "paper-budget-bsds", "fsrcnn", "des 50 15608", "full 100 15608"),
-    ("", "the same with EDSR", "edsr-clean", "edsr_baseline", "des 50 1951", "full 100 1951"),
-    ("", "all patches with L1, 15,608 updates", "loss", "fsrcnn", "full_l1 100 15608", "full 100 15608"),
-    ("", "the hardest half at x4", "x4", "fsrcnn", "des 50 1951", "full 100 1951"),
+    (_SHARP, "hardest half", _LONG, "paper-budget-bsds", "fsrcnn", "des 50 15608", "full 100 15608"),
+    (_SHARP, "hardest half", _EDSR, "edsr-clean", "edsr_baseline", "des 50 1951", "full 100 1951"),
+    (_SHARP, "all patches, with L1", _LONG, "loss", "fsrcnn", "full_l1 100 15608", "full 100 15608"),
+    (_SHARP, "hardest half", f"{_SHORT} at x4", "x4", "fsrcnn", "des 50 1951", "full 100 1951"),
 )
 
 TABLES: dict[str, Table] = {
@@ -128,6 +124,7 @@ TABLES: dict[str, Table] = {
     **named_rows.TABLES,
     **dirty_rows.TABLES,
     **defect_rows.TABLES,
+    **decision_rows.TABLES,
     "spread": Means(
         "spread-bsds",
         ("at 1,951 updates", "Set5", "Set14", "BSD100"),

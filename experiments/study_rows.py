@@ -55,21 +55,22 @@ class Claims:
 
 @dataclass(frozen=True)
 class Answers:
-    """What to do with which images, and its gain: images, what to do, studies (" + " joins), model, arm, control."""
+    """What to do with which images, and its gain: images, what to do, training, studies (" + " joins), model, arm,
+    control."""
 
-    rows: tuple[tuple[str, str, str, str, str, str], ...]
+    rows: tuple[tuple[str, str, str, str, str, str, str], ...]
 
     def differences(self, stratum: str = "") -> list[Comparison]:
         """One for each row; "" is the whole test set."""
-        return [judge(paired(*row[2:], dataset=DATASET, stratum=stratum)) for row in self.rows]
+        return [judge(paired(*row[3:], dataset=DATASET, stratum=stratum)) for row in self.rows]
 
     def markdown(self) -> str:
         columns = [self.differences(s) for s in ("", "easy")]
         lines = [
-            [images, words, *map(signed, cells), str(cells[0].seeds)]
-            for (images, words, *_), *cells in zip(self.rows, *columns, strict=True)
+            [images, words, training, *map(signed, cells), str(cells[0].seeds)]
+            for (images, words, training, *_), *cells in zip(self.rows, *columns, strict=True)
         ]
-        return markdown(["your images", "do", "gain (dB)", "on easy tiles (dB)", "seeds"], lines)
+        return markdown(["your images", "do", "training", "gain (dB)", "on easy tiles (dB)", "seeds"], lines)
 
 
 @dataclass(frozen=True)

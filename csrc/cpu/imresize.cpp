@@ -16,11 +16,11 @@ int64_t resized(int64_t n, double scale) { return static_cast<int64_t>(std::ceil
 
 namespace {
 
-// uint8 and uint16: half up. The exact sums are multiples of at least 2^-14 or 1/162 apart from a tie; 1e-9 absorbs the float64
-// rounding of thirds, so that ties go up as the exact rational does. Other factors have ties as well: at 3/4 the sums
-// are multiples of 1 / 624,234 and 0.3 % of an image's pixels are exact ties, of which plain float64 sums take some
-// down and numpy.round half. MATLAB's images at 1/2 and 1/4, where float64 is exact and 0.6 % and 0.05 % are ties, take
-// all up.
+// uint8 and uint16: half up. The exact sums are multiples of at least 2^-14 or 1/162 apart from a tie; 1e-9 absorbs the
+// float64 rounding of thirds, so that ties go up as the exact rational does. Other factors have ties as well: at 3/4
+// the sums are multiples of 1 / 624,234 and 0.3 % of an image's pixels are exact ties, of which plain float64 sums take
+// some down and numpy.round half. MATLAB's images at 1/2 and 1/4, where float64 is exact and 0.6 % and 0.05 % are ties,
+// take all up.
 template <class T>
 T store(double v) {
   if constexpr (std::is_same_v<T, uint8_t>) {

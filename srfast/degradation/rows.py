@@ -78,10 +78,12 @@ def redrawn(
     Raises:
         InputError: the metadata are not those of a degradation.
     """
-    content, numbers = meta.get("content"), [meta.get(k) for k in ("scale", "seed", "draws")]
+    numbers: list[Any] = [meta.get(k) for k in ("scale", "seed", "draws")]
+    content = meta.get("content")
     if not isinstance(content, dict) or any(type(n) is not int for n in numbers):
         raise InputError(f"{name}: expected the content, scale, seed and draws of a degradation")
-    given = DegradeArguments(**dict(zip(("scale", "seed", "draws"), numbers, strict=True)))
+    scale, seed, times = numbers
+    given = DegradeArguments(scale=scale, seed=seed, draws=times)
     if given.draws * len(images) > MOST:
         raise InputError(f"{name}: refused, expected at most {MOST:,} draws of all images")
     draws, found = Draws(Degradation.of(name, content), given.seed), []
