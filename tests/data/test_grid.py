@@ -54,7 +54,7 @@ def test_grid_is_width_and_height() -> None:
 @pytest.mark.parametrize(
     ("scale", "patch", "stride", "words"),
     [
-        (1, 96, 96, "scale"), (5, 95, 95, "scale"), (True, 96, 96, "scale"), (2.5, 96, 96, "scale"),
+        (0, 96, 96, "scale"), (5, 95, 95, "scale"), (True, 96, 96, "scale"), (2.5, 96, 96, "scale"),
         (2, 95, 96, "patch"), (4, 98, 96, "patch"), (3, 96, 97, "stride"), (2, 0, 96, "patch"), (2, -96, 96, "patch"),
         (2, 96, 0, "stride"), (2, 96.0, 96, "patch"), (2, 96, "96", "stride"), (2, True, 96, "patch"),
         (2, 96, None, "stride"),

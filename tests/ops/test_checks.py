@@ -93,5 +93,5 @@ def test_strided_inputs_are_read_where_they_lie() -> None:
 @pytest.mark.parametrize("scale", [2.0, 3.0])
 def test_a_whole_float_is_a_scale_of_evaluate(scale: float, photo_folder: Any) -> None:
     assert srfast.evaluate("bicubic", photo_folder, scale) == srfast.evaluate("bicubic", photo_folder, int(scale))
-    with pytest.raises(InputError, match=r"scale: expected 2, 3 or 4, got 2\.5"):
+    with pytest.raises(InputError, match=r"scale: expected 1, 2, 3 or 4, got 2\.5"):
         srfast.evaluate("bicubic", photo_folder, 2.5)
