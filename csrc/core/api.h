@@ -11,8 +11,8 @@ enum DType : int { kUInt8 = 0, kFloat32 = 1, kFloat64 = 2, kUInt16 = 3 };
 int64_t resized(int64_t n, double scale);
 
 // src [h, w, channels] -> dst [resized(h), resized(w), channels], both of `dtype`, C-contiguous.
-// uint8 and uint16 are rounded half up and clamped after each of the two passes; floats are computed in float64, never rounded.
-// The filter is widened when scale < 1 (MATLAB's default).
+// uint8 and uint16 are rounded half up and clamped after each of the two passes; floats are computed in float64, never
+// rounded. The filter is widened when scale < 1 (MATLAB's default).
 void imresize_cpu(const void* src, int64_t h, int64_t w, int64_t channels, double scale, int boundary, int dtype,
                   void* dst);
 
