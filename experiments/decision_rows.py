@@ -35,17 +35,16 @@ class Interim:
         lines = []
         for pool, words in POOLS:
             best = _BEST.get(pool, "clean_half 50 1951")
-            sides = (("full 100 1951", DATASET), ("full 100 1951", "Urban100"), (best, DATASET), (best, "Urban100"))
+            sides = (
+                ("full 100 1951", DATASET, ""),
+                ("full 100 1951", DATASET, "easy"),
+                ("full 100 1951", "Urban100", ""),
+                (best, DATASET, ""),
+                (best, "Urban100", ""),
+            )
             found = [paired(f"decision/{pool}", "fsrcnn", "decision 88 1951", *side) for side in sides]
             lines.append([words, *(f"{d.mean():+.2f}" for d in found), f"{len(found[0])} of {PLANNED}"])
-        head = [
-            "pool",
-            f"{DATASET}, against all patches",
-            "Urban100",
-            f"{DATASET}, against the fixed recipe",
-            "Urban100",
-            "seeds",
-        ]
+        head = ["pool", "all patches: BSD100", "easy tiles", "Urban100", "recipe: BSD100", "Urban100", "seeds"]
         return markdown(head, lines)
 
 
