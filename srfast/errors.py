@@ -17,6 +17,10 @@ class _ForUsers(Exception):
         """The line without the hint."""
         return str(self.args[0]) if self.args else ""
 
+    def within(self, place: str) -> _ForUsers:
+        """The same error, said of a place, such as "photo.png: "; the hint stays."""
+        return type(self)(f"{place}{self.message}", hint=self.hint)
+
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
 

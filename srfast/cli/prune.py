@@ -91,7 +91,7 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
     if done.configurations:
         result(f"pairs -> {done.export}")
         result(f"configuration -> {done.configurations[0]} (degraded on the fly: {done.configurations[1]})")
-        result("The choice is made on bicubic LR. In our study it gained nothing on LR that is degraded on the fly.")
+        result("The choice is made on bicubic LR. In our study it gained nothing on average on degraded LR.")
     elif done.decision is not None:
         pairs = shlex.quote(str(folder / "pairs"))
         following = f"next: srfast export {shlex.quote(str(coreset))} --to basicsr -o {pairs}"

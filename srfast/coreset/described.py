@@ -47,7 +47,7 @@ def check_selection(name: str | os.PathLike[str], selection: Any) -> None:
             if value is not None:
                 field.metadata["kind"].check(key, value)
         except InputError as error:
-            raise InputError(f"{name}: selection: {error}") from None
+            raise error.within(f"{name}: selection: ") from None
     for key in _COUNTS:
         value = selection.get(key)
         if value is not None and (type(value) is not int or value < 0):

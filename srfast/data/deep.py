@@ -85,7 +85,7 @@ def _bytes(content: bytes, path: str | os.PathLike[str], swapped: bool) -> np.nd
         if turned.mode.startswith("I"):
             return np.asarray(turned).astype(np.uint16)
         if turned.mode == "LA":
-            raise InputError("expected 16-bit gray without alpha; convert the file")
+            raise InputError("expected 16-bit gray without alpha", hint="convert the file")
         return np.ascontiguousarray(np.asarray(turned)[:, :, :3])
 
 
@@ -93,6 +93,6 @@ def _exchanged(args: Any) -> Any:
     """The arguments of a decoder with the other byte order."""
     mode = args if isinstance(args, str) else args[0]
     if ";16" not in mode:
-        raise InputError(f"expected pixels of 16 bits one after the other, got {mode}; convert the file")
+        raise InputError(f"expected pixels of 16 bits one after the other, got {mode}", hint="convert the file")
     other = mode[:-1] + _OTHER[mode[-1]]
     return other if isinstance(args, str) else (other, *args[1:])

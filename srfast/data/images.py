@@ -269,7 +269,7 @@ def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise error.within(f"{path}: ") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: not an image in a known format") from None
     except Image.DecompressionBombError as error:

@@ -165,7 +165,7 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
                 ssim = metrics.ssim(sr, hr, shave=scale, protocol=protocol, window=s.window)
                 values = {measure.name: measure(sr, hr, scale) for measure in opened}
             except InputError as error:
-                raise InputError(f"{file.path}: {error}") from None
+                raise error.within(f"{file.path}: ") from None
             scores.append(ImageScore(file.name, psnr, ssim, values))
     crop = f"{scale} pixels at each side are left out"
     about = {

@@ -185,7 +185,7 @@ def read_study(
         for scale in scales:
             check_grid(scale, patch, stride)
     except InputError as error:
-        raise InputError(f"{path}: scoring.{error}") from None
+        raise error.within(f"{path}: scoring.") from None
     changes = {k: training[k] for k in RECIPE if training[k] is not None}
     own = _own_models(path, [*training["models"], *(m for arm in arms for m in arm.models)])
     training["models"] = tuple(map(_short, training["models"]))
@@ -196,7 +196,7 @@ def read_study(
         try:
             Degradation.read(degradation)
         except InputError as error:
-            raise InputError(f"{path}: training.{error}") from None
+            raise error.within(f"{path}: training.") from None
         if taken := [t for t in tests if t.endswith(DEGRADED)]:
             raise InputError(f"{path}: data.test: expected names that do not end in {DEGRADED}, got {taken[0]}")
     for arm in arms:
@@ -255,7 +255,7 @@ def _own_models(path: Path, named: Sequence[str]) -> dict[str, str]:
         try:
             models.describe(place)
         except InputError as error:
-            raise InputError(f"{path}: training.models: {error}") from None
+            raise error.within(f"{path}: training.models: ") from None
         if own.setdefault(_short(name), place) != place or _short(name) in models.names():
             raise InputError(
                 f"{path}: training.models: expected models of different names, by which results tell them apart, got "
@@ -272,7 +272,7 @@ def _check_recipes(path: Path, study: Study) -> None:
             try:
                 crop = study.recipe_of(arm, model, scale).lr_patch
             except InputError as error:
-                raise InputError(f"{where}{error}") from None
+                raise error.within(where) from None
             if crop * scale > study.patch:
                 raise InputError(
                     f"{where}lr_patch: expected at most {study.patch // scale} (patches are {study.patch} px), "
@@ -334,13 +334,13 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
             if select.get("target"):
                 select["target"] = str(path.resolve().parent / select["target"])
         except InputError as error:
-            raise InputError(f"{where}{error}") from None
+            raise error.within(where) from None
         arm = Arm(**values, select=select, recipe=changes)
         try:
             for keep in arm.keep:
                 arm.selection(keep, 0)
         except InputError as error:
-            raise InputError(f"{where}{error}") from None
+            raise error.within(where) from None
         if arm.of_loss and arm.redraw == "pass":
             raise InputError(f"{where}keep_loss: cannot be combined with redraw = 'pass'")
         if arm.redraw == "pass" and select != {"method": "random"}:

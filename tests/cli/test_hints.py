@@ -90,3 +90,9 @@ def test_a_hint_names_options(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["score", __file__, "-o", "s.parquet", "--scorer", "bicubic"])
     assert "; --skip-bad leaves such files out\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [InputError, ArgumentError, RunError])
+def test_an_error_that_is_said_of_a_place_keeps_its_hint(kind: type[InputError | RunError]) -> None:
+    moved = kind("not of 8 bits", hint="convert the file").within("a.png: ")
+    assert (type(moved), moved.message, moved.hint) == (kind, "a.png: not of 8 bits", "convert the file")
