@@ -51,8 +51,8 @@ class Kind:
         try:
             return self.convert(value)
         except (TypeError, ValueError):
-            found = did_you_mean(value, self.choices, 0.7)
-            hint = f"did you mean {found}?" if found and found != value else self.hint
+            nearest = did_you_mean(value, self.choices, 0.7)
+            hint = f"did you mean {nearest}?" if nearest and nearest != value else self.hint
             raise InputError(f"{name}: expected {self.expected}, got {value!r}", hint=hint) from None
 
 
@@ -115,8 +115,8 @@ class Settings:
 
     def values(self, **only: Any) -> dict[str, Any]:
         """The settings as JSON has them; with ``compared=True`` and the like, only those whose metadata agree."""
-        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if only.items() <= f.metadata.items()}
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in found.items()}
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if only.items() <= f.metadata.items()}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
 
 def named(options: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
@@ -136,10 +136,10 @@ def positional(given: Sequence[Any], names: Sequence[str], options: Mapping[str,
     """Keyword arguments, with those added that came by position."""
     if len(given) > len(names):
         raise TypeError(f"expected at most {len(names)} settings by position, got {len(given)}")
-    found = dict(zip(names, given, strict=False))
-    if twice := [name for name in found if name in options]:
+    settings = dict(zip(names, given, strict=False))
+    if twice := [name for name in settings if name in options]:
         raise TypeError(f"{twice[0]}: given twice")
-    return {**found, **options}
+    return {**settings, **options}
 
 
 def documented(settings: type[Settings]) -> Callable[[F], F]:
@@ -217,9 +217,9 @@ def first_difference(
         old, new = before.get(name), now.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             names_of = new if ignore_missing else {**old, **new}
-            found = first_difference(old, new, names_of, ignore_missing=ignore_missing, equal=equal)
-            if found is not None:
-                return f"{name}.{found[0]}", *found[1:]
+            nested = first_difference(old, new, names_of, ignore_missing=ignore_missing, equal=equal)
+            if nested is not None:
+                return f"{name}.{nested[0]}", *nested[1:]
         elif not (ignore_missing and name not in before) and _listed(old) != _listed(new) and not equal(old, new):
             return name, old, new
     return None

@@ -37,13 +37,13 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
     }
     reasons = done.counts()
     if as_json:
-        found = {reason: {"images": whole, "patches": parts} for reason, (whole, parts) in reasons.items()}
+        counted = {reason: {"images": whole, "patches": parts} for reason, (whole, parts) in reasons.items()}
         emit(
             {
                 "output": output,
                 "images": len(done.verdicts),
                 **counts,
-                "reasons": found,
+                "reasons": counted,
                 "rejects": str(done.rejects),
                 "passed_over": done.table.meta.get("passed_over", {}),
                 "reduced": reduced(done.table.meta),

@@ -56,15 +56,15 @@ def command(
 
     runs: dict[str, list[str]] = {}
     for text in evaluations:
-        name, found = text, [text]
+        name, sources = text, [text]
         if not Path(text).exists() and "=" in text:
             name, _, files = text.partition("=")
-            found = files.split(",")
+            sources = files.split(",")
         if not name:
             raise InputError(f"compare: expected a name before '=', got {text!r}")
         if name in runs:
             raise InputError(f"compare: expected evaluations with different names, got {name!r} twice")
-        runs[name] = found
+        runs[name] = sources
     contest = compare(runs, metric, lower_is_better=lower_is_better, dataset=dataset, scale=scale, protocol=protocol)
     if as_json:
         emit(contest.to_dict())

@@ -60,34 +60,34 @@ def command(
 
     check_output(output, "score table", [scores, *against, *more])
     table = one_table(scores, allow_missing_shards=allow_missing_shards)
-    found = find_duplicates(table, [*against, *more], root, alike)
-    found.table.write(output)
+    repeats = find_duplicates(table, [*against, *more], root, alike)
+    repeats.table.write(output)
     if as_json:
         emit(
             {
-                "output": output, "patches": len(found.table), "duplicates": found.duplicates, "groups": found.groups,
-                "flat": found.flat, "leaking": found.leaking, "leaks": found.leaks,
-                "not_compared": found.not_compared,
-                "images": [dict(zip(("image", "like", "shared", "of"), p, strict=True)) for p in found.images],
+                "output": output, "patches": len(repeats.table), "duplicates": repeats.duplicates,
+                "groups": repeats.groups, "flat": repeats.flat, "leaking": repeats.leaking, "leaks": repeats.leaks,
+                "not_compared": repeats.not_compared,
+                "images": [dict(zip(("image", "like", "shared", "of"), p, strict=True)) for p in repeats.images],
             }
         )  # fmt: skip
         return
-    for line in _lines(found, bool(against)):
+    for line in _lines(repeats, bool(against)):
         result(one_line(line))
     result(f"-> {output}")
 
 
-def _lines(found: Any, against: bool) -> list[str]:
+def _lines(repeats: Any, against: bool) -> list[str]:
     lines = [
-        f"{found.duplicates:,} of {len(found.table):,} patches repeat one that is kept, in {found.groups:,} groups; "
-        f"{found.flat:,} are too flat to tell"
+        f"{repeats.duplicates:,} of {len(repeats.table):,} patches repeat one that is kept, "
+        f"in {repeats.groups:,} groups; {repeats.flat:,} are too flat to tell"
     ]
-    lines += [f"  {one} repeats {two}: {n} of {of} patches" for one, two, n, of in found.images[:_SHOWN]]
-    if len(found.images) > _SHOWN:
-        lines.append(f"  and {len(found.images) - _SHOWN:,} more pairs of images")
+    lines += [f"  {one} repeats {two}: {n} of {of} patches" for one, two, n, of in repeats.images[:_SHOWN]]
+    if len(repeats.images) > _SHOWN:
+        lines.append(f"  and {len(repeats.images) - _SHOWN:,} more pairs of images")
     if against:
-        lines.append(f"{count(found.leaking, 'patch')} {'is' if found.leaking == 1 else 'are'} in test images")
-        leaks = [(test, train, n) for test, of in found.leaks.items() for train, n in of.items()]
+        lines.append(f"{count(repeats.leaking, 'patch')} {'is' if repeats.leaking == 1 else 'are'} in test images")
+        leaks = [(test, train, n) for test, of in repeats.leaks.items() for train, n in of.items()]
         lines += [f"  {test}: {n} of {train}" for test, train, n in leaks[:_SHOWN]]
         if len(leaks) > _SHOWN:
             lines.append(f"  and {len(leaks) - _SHOWN:,} more")

@@ -39,11 +39,11 @@ def import_(configuration: str, output: str, trainer: str | None, as_json: bool)
     from srfast.degradation.exchange import read_trainer
     from srfast.degradation.plan import Degradation, written
 
-    found, exchanged = read_trainer(Path(configuration), trainer)
+    origin, exchanged = read_trainer(Path(configuration), trainer)
     degradation = Degradation.of(configuration, {**exchanged.content, "source": configuration})
     with output_file(output, "degradation", [configuration]) as temporary:
         temporary.write_text(written(degradation.content()), encoding="utf-8")
-    _told(exchanged.lost, as_json, {"output": output, "trainer": found}, f"the degradation of {found} -> {output}")
+    _told(exchanged.lost, as_json, {"output": output, "trainer": origin}, f"the degradation of {origin} -> {output}")
 
 
 @command.command("export", short_help="Write a degradation as part of a trainer's configuration.")
@@ -86,7 +86,8 @@ def fit(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> 
     if as_json:
         of = {"given": done.given, "before": done.before, "after": done.after}
         plain = {
-            k: {m: [None if v != v else v for v in q.tolist()] for m, q in found.items()} for k, found in of.items()
+            k: {m: [None if v != v else v for v in q.tolist()] for m, q in measures.items()}
+            for k, measures in of.items()
         }
         emit({"output": output, "quantiles": list(QUANTILES), **plain})
         return

@@ -71,7 +71,7 @@ def examine() -> dict[str, Any]:
         },
         "onnxruntime": _provider(),
         "extras": extras(),
-        "packages": {name: found for parts in extras().values() for name, found in parts.items()},
+        "packages": {name: version for parts in extras().values() for name, version in parts.items()},
         "conflicts": conflicts(),
         "slow": slow(_version("triton")),
         "backends": backends,
@@ -98,7 +98,7 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "onnx provider", ort["provider"] + (f" ({ort['reason']})" if ort["reason"] else "")
     lacking = [extra for extra, parts in findings["extras"].items() if None in parts.values()]
     for extra, parts in findings["extras"].items():
-        yield extra, ", ".join(f"{name} {found or 'missing'}" for name, found in parts.items())
+        yield extra, ", ".join(f"{name} {version or 'missing'}" for name, version in parts.items())
     gpu = findings["cuda"]["available"]
     lacking = [extra for extra in lacking if extra != "ray" and (gpu or extra not in ("triton", "dali"))]
     if lacking:
@@ -132,13 +132,13 @@ def _provider() -> dict[str, Any]:
 
 def extras() -> dict[str, dict[str, str | None]]:
     """The optional packages that srfast declares: extra -> package -> its version, or None if it is missing."""
-    found: dict[str, dict[str, str | None]] = {}
+    versions: dict[str, dict[str, str | None]] = {}
     for requirement in requires("srfast") or ():
         match = re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", requirement)
         here = "platform_system" not in requirement or platform.system() in requirement
         if match and match[1] != "srfast" and match[2] not in LEFT_OUT and here and "python_version" not in requirement:
-            found.setdefault(match[2], {})[match[1]] = _version(match[1])
-    return found
+            versions.setdefault(match[2], {})[match[1]] = _version(match[1])
+    return versions
 
 
 def conflicts() -> list[str]:

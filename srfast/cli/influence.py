@@ -48,10 +48,10 @@ def command(
     from srfast.data.files import check_output
 
     check_output(output, "score table", [scores, *target])
-    found = influence(scores, target, scorer=scorer, root=root, seed=seed, allow_missing_shards=allow_missing_shards)
-    found.write(output)
-    helping = int((found.column(COLUMN) > 0).sum())
+    scored = influence(scores, target, scorer=scorer, root=root, seed=seed, allow_missing_shards=allow_missing_shards)
+    scored.write(output)
+    helping = int((scored.column(COLUMN) > 0).sum())
     if as_json:
-        emit({"output": output, "patches": len(found), "helping": helping, **found.meta[COLUMN]})
+        emit({"output": output, "patches": len(scored), "helping": helping, **scored.meta[COLUMN]})
     else:
-        result(f"{helping:,} of {len(found):,} patches are predicted to lower the loss on the target -> {output}")
+        result(f"{helping:,} of {len(scored):,} patches are predicted to lower the loss on the target -> {output}")

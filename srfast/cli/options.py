@@ -228,7 +228,7 @@ def flag_of(name: str) -> str:
 
 def in_options(text: str) -> str:
     """Replaces settings in backticks by the names of their options."""
-    return re.sub(r"`(\w+)`", lambda found: flag_of(found[1]), text)
+    return re.sub(r"`(\w+)`", lambda match: flag_of(match[1]), text)
 
 
 def emit(data: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def _compare(paths: tuple[Path, ...], output: Path, root: Path | None, allow_mis
     content = comparison(a, b, names, root)
     path = write_page(content, output)
     if as_json:
-        found = {fact.term: fact.value for fact in content.facts}
-        emit({"output": str(path), "patches": [len(a), len(b)], "overlap": float(found["Overlap"])})
+        facts = {fact.term: fact.value for fact in content.facts}
+        emit({"output": str(path), "patches": [len(a), len(b)], "overlap": float(facts["Overlap"])})
     else:
         result(path)

@@ -53,8 +53,8 @@ def tell(selection: dict[str, Any], lowest: float, highest: float, output: str, 
     if selection["short"]:
         say(f"srfast: {selection['short']}")
     if "larger" in selection:
-        found = selection["larger"]
-        say(f"srfast: {found['larger']:,} of {found['images']:,} images were larger than their detail")
+        larger = selection["larger"]
+        say(f"srfast: {larger['larger']:,} of {larger['images']:,} images were larger than their detail")
     if as_json:
         emit({"output": output, **selection, "loss": {"min": lowest, "max": highest}})
     else:

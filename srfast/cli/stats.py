@@ -31,18 +31,18 @@ def command(scores: tuple[str, ...], images: int, allow_missing_shards: bool, as
     from srfast.scoring.table import one_table
 
     table = one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards)
-    found = stats(table, allow_missing_shards=allow_missing_shards)
+    statistics = stats(table, allow_missing_shards=allow_missing_shards)
     if "rank" not in table.columns:
         from srfast.workflows.recommendation import recommend
 
-        found["recommendation"] = recommend(table).as_dict()
+        statistics["recommendation"] = recommend(table).as_dict()
     if as_json:
-        emit(found)
+        emit(statistics)
     else:
-        _print(found, images)
+        _print(statistics, images)
 
 
-def _print(found: dict[str, Any], images: int) -> None:
+def _print(statistics: dict[str, Any], images: int) -> None:
     from rich.console import Console
 
     # A file or a pipe gets lines as long as they are.
@@ -59,32 +59,32 @@ def _print(found: dict[str, Any], images: int) -> None:
         console.print(shown)
         console.print()
 
-    quantiles = [f"{100 * float(q):g} %" for q in found["columns"]["loss"]["quantiles"]][1:-1]
+    quantiles = [f"{100 * float(q):g} %" for q in statistics["columns"]["loss"]["quantiles"]][1:-1]
     table(
-        f"{found['patches']:,} patches of {found['images']:,} images",
+        f"{statistics['patches']:,} patches of {statistics['images']:,} images",
         ["", "mean", "lowest", *quantiles, "highest", "missing"],
         (
             [name, _short(of["mean"]), *map(_short, of["quantiles"].values()), f"{of['missing']:,}"]
-            for name, of in found["columns"].items()
+            for name, of in statistics["columns"].items()
         ),
     )
-    if "sizes" in found:
+    if "sizes" in statistics:
         table(
             "Patches by the size of the image",
             ["", "patches", "share", "of those there were"],
             (
                 [size, f"{of['patches']:,}", f"{100 * of['share']:.1f} %",
                  f"{100 * of['patches'] / of['of']:.1f} %" if of.get("of") else "-"]
-                for size, of in found["sizes"].items()
+                for size, of in statistics["sizes"].items()
             ),
         )  # fmt: skip
-    if "recommendation" in found:
-        advised = found["recommendation"]
+    if "recommendation" in statistics:
+        advised = statistics["recommendation"]
         console.print("Recommended")
         for part in ("left_out", "sizes", "ratio"):
             console.print(f"  {advised[part]['sentence']}")
         console.print()
-    shares = found["share_of_error"]
+    shares = statistics["share_of_error"]
     table(
         "Share of the summed loss in the hardest patches",
         ["kept", *(f"{100 * float(k):g} %" for k in shares)],
@@ -95,10 +95,10 @@ def _print(found: dict[str, Any], images: int) -> None:
         ["", "Spearman", "hardest half shared"],
         (
             [name, _short(of["spearman"], ".4f"), _short(of["top_half"] and 100 * of["top_half"], ".1f")]
-            for name, of in found["agreement"].items()
+            for name, of in statistics["agreement"].items()
         ),
     )
-    ranked = sorted(found["per_image"].items(), key=lambda item: -item[1]["mean"])
+    ranked = sorted(statistics["per_image"].items(), key=lambda item: -item[1]["mean"])
     if not images:
         return
     shown = ranked if len(ranked) <= 2 * images else [*ranked[:images], ("...", {}), *ranked[-images:]]

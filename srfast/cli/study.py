@@ -135,13 +135,13 @@ def _run(study: Path, output: str, options: dict[str, Any]) -> None:
 
     lines = Lines(so_far, say)
     try:
-        found = run_study(study, output, progress=progress, **options)
+        results = run_study(study, output, progress=progress, **options)
     finally:
         lines.close()
-    say(f"{len(found.meta['cells'])} cells, {found.table.num_rows:,} rows -> {Path(output) / 'results.parquet'}")
+    say(f"{len(results.meta['cells'])} cells, {results.table.num_rows:,} rows -> {Path(output) / 'results.parquet'}")
     known = status(described, output)
     if not (known.left or known.running):
-        result(publish(found, None))
+        result(publish(results, None))
         say(f"figures, and the tables as files: srfast study {output} --tables")
 
 

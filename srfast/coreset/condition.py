@@ -41,7 +41,7 @@ def passing(table: Rows, condition: str, seconds: float | None = None) -> np.nda
     number, met = (f"srfast {word}{'_' * max(map(len, names))}" for word in ("row", "met"))  # no column has these names
     text = condition.lower()
     wanted = [n for n in names if n.lower().replace('"', '""') in text or "columns" in text]
-    found = np.zeros(len(table), bool)
+    passes = np.zeros(len(table), bool)
 
     def look(columns: list[str]) -> None:
         data = {name: _readable(name, table.arrow(name)) for name in columns}
@@ -51,7 +51,7 @@ def passing(table: Rows, condition: str, seconds: float | None = None) -> np.nda
         kept = rows.select(duckdb.ColumnExpression(number), duckdb.SQLExpression(condition).alias(met))
         kept = kept.filter(duckdb.ColumnExpression(met)).select(duckdb.ColumnExpression(number))
         for batch in kept.to_arrow_reader(1 << 20):
-            found[batch.column(0).to_numpy()] = True
+            passes[batch.column(0).to_numpy()] = True
 
     with TemporaryDirectory(prefix="srfast-where-") as spill:
         connection = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill})
@@ -83,7 +83,7 @@ def passing(table: Rows, condition: str, seconds: float | None = None) -> np.nda
             raise InputError(f"where: {reason}", hint=f"the columns are {', '.join(names)}") from None
         finally:
             connection.close()
-    return np.flatnonzero(found)
+    return np.flatnonzero(passes)
 
 
 def _readable(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -126,8 +126,8 @@ def find_copies(
     Raises:
         InputError: there are no images, or a test image cannot be read.
     """
-    found = isinstance(images, list) and images and all(isinstance(i, ImageFile) for i in images)
-    files: Any = images if found else find_images(cast(Any, images))
+    listed = isinstance(images, list) and images and all(isinstance(i, ImageFile) for i in images)
+    files: Any = images if listed else find_images(cast(Any, images))
     mine: dict[str, Fingerprint] = {}
     unreadable = {}
     with closing(ordered_map(lambda f: _fingerprint(f.path), files, cores())) as seen:
@@ -229,8 +229,8 @@ def _pairs(a: np.ndarray, shape_a: np.ndarray, b: np.ndarray, shape_b: np.ndarra
                 for x, y, value in zip(one.tolist(), two.tolist(), values.tolist(), strict=True):
                     if value > best.get((x, y), 0.0):
                         best[x, y] = value
-    found = sorted(best)
-    return np.array(found, np.int64).reshape(-1, 2), np.array([best[pair] for pair in found], np.float32)
+    pairs = sorted(best)
+    return np.array(pairs, np.int64).reshape(-1, 2), np.array([best[pair] for pair in pairs], np.float32)
 
 
 def _likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -149,9 +149,9 @@ def _records(name: str, file: str, schema: pa.Schema, key: str) -> dict[str, Any
 def _derived(rows: manifest.Rows) -> list[dict[str, Any]]:
     """The data sets of the images, each once."""
     columns = [rows.sources.column(c).to_pylist() for c in ("dataset", "version", "licence", "url")]
-    found = []
+    entities = []
     for dataset, version, licence, url in dict.fromkeys(zip(*columns, strict=True)):
         about = {"name": dataset, "version": version, "license": licence, "url": url}
         if dataset or url:
-            found.append({"@type": "prov:Entity", **{k: v for k, v in about.items() if v}})
-    return found
+            entities.append({"@type": "prov:Entity", **{k: v for k, v in about.items() if v}})
+    return entities

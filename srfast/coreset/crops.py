@@ -110,8 +110,8 @@ class Crops:
     def _read(self, rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
         rows = rows[np.argsort(self.code[rows], kind="stable")]
         groups = np.split(rows, np.flatnonzero(np.diff(self.code[rows])) + 1)
-        with closing(ordered_map(self._of_image, groups, self.threads)) as found:
-            for _, pair in found:
+        with closing(ordered_map(self._of_image, groups, self.threads)) as crops:
+            for _, pair in crops:
                 yield pair
 
     def _of_image(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:

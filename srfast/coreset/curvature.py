@@ -134,14 +134,14 @@ def direction(rows: Tensor, held_out: int, gradient: Tensor, damping: float | No
 
 def _products(rows: Tensor) -> Tensor:
     """R R^T [n, n] in float64."""
-    found = torch.empty(len(rows), len(rows), dtype=torch.float64)
+    products = torch.empty(len(rows), len(rows), dtype=torch.float64)
     for i in range(0, len(rows), _BLOCK):
         block = rows[i : i + _BLOCK].double()
         for j in range(0, i + 1, _BLOCK):
             piece = block @ rows[j : j + _BLOCK].double().T
-            found[i : i + _BLOCK, j : j + _BLOCK] = piece
-            found[j : j + _BLOCK, i : i + _BLOCK] = piece.T
-    return found
+            products[i : i + _BLOCK, j : j + _BLOCK] = piece
+            products[j : j + _BLOCK, i : i + _BLOCK] = piece.T
+    return products
 
 
 class _Woodbury:

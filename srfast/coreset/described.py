@@ -73,15 +73,15 @@ def not_plain(condition: str, columns: Iterable[str]) -> str | None:
     if "--" in condition or "/*" in condition:
         return "has a comment"
     known = {c.lower() for c in columns}
-    at, before, found = 0, "", list[tuple[str, str]]()
+    at, before, tokens = 0, "", list[tuple[str, str]]()
     while at < len(condition):
         token = _TOKEN.match(condition, at)
         if token is None:
             return f"has {condition[at]!r}"
         if token.lastgroup is not None:
-            found.append((token.lastgroup, token[0]))
+            tokens.append((token.lastgroup, token[0]))
         at = token.end()
-    for (kind, text), (_, after) in zip(found, [*found[1:], ("", "")], strict=True):
+    for (kind, text), (_, after) in zip(tokens, [*tokens[1:], ("", "")], strict=True):
         word = text.lower()
         if kind == "word" and word not in _KEYWORDS and (word in _RESERVED or word not in known | FUNCTIONS):
             return f"has {text!r}"

@@ -277,9 +277,9 @@ def _alike(left: _Looks, a: np.ndarray, right: _Looks, b: np.ndarray, alike: flo
         parts = ordered_map(partial(_compared, compare, one, two), pieces, cores())
         values = np.concatenate([np.empty(0, np.float32), *(part for _, part in parts)])
         same = same[values >= least]
-    found = np.zeros(len(a), bool)
-    found[same] = True
-    return found
+    result = np.zeros(len(a), bool)
+    result[same] = True
+    return result
 
 
 def _compared(compare: Any, left: np.ndarray, right: np.ndarray, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -296,19 +296,19 @@ def _groups(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _leaks(table: Rows, image: np.ndarray, looks: _Looks, rows: np.ndarray, alike: float) -> np.ndarray:
     """The index of the test image that shows each of some patches [n], or -1; the arguments begin with ``_windows``."""
-    found = np.full(len(rows), -1)
+    leaked = np.full(len(rows), -1)
     if not len(table) or not len(rows):
-        return found
+        return leaked
     windows = _looks(table, ScoredImages(Path("/"), {}))
     recognisable = np.flatnonzero(~windows.flat)
     if not len(recognisable):
-        return found
+        return leaked
     distance, near = _nearest(np.ascontiguousarray(windows.spectra[recognisable]), looks.spectra[rows], _NEAREST)
     a, place = np.nonzero((near >= 0) & (distance <= _FAR))
     b = recognisable[near[a, place]]
     same = _alike(looks, rows[a], windows, b, alike)
-    found[a[same][::-1]] = image[b[same]][::-1]
-    return found
+    leaked[a[same][::-1]] = image[b[same]][::-1]
+    return leaked
 
 
 def _windows(tests: list[ImageFile], size: int) -> tuple[Rows, np.ndarray]:

@@ -125,11 +125,11 @@ def influence(
         signs = torch.randint(0, 2, (len(up), crops.side, crops.side), generator=draw).float() * 2 - 1
         rows[done : done + len(up)] = probe_rows(up, signs, weights)
         done += len(up)
-    found = direction(rows, int(crops.held.sum()), gradient, damping)
+    descent = direction(rows, int(crops.held.sum()), gradient, damping)
     del rows
-    step = _step(*crops.sample(), weights, unflattened(found.vector, weights))
+    step = _step(*crops.sample(), weights, unflattened(descent.vector, weights))
     around = flattened(weights)
-    moved = [_moved(network, unflattened(around + by * found.vector, weights)) for by in (step, -step)]
+    moved = [_moved(network, unflattened(around + by * descent.vector, weights)) for by in (step, -step)]
     sides = [_column(table, images, network, how, threads, progress) for network in moved]
     column = ((sides[0] - sides[1]) / (2 * step)).astype(np.float32)
     about = {
@@ -137,8 +137,8 @@ def influence(
         "pixels": pixels,
         "scorer": {"name": network.name, "sha256": network.sha256},
         "probes": probes,
-        "damping": found.damping,
-        "relative_damping": found.relative,
+        "damping": descent.damping,
+        "relative_damping": descent.relative,
         "step": step,
         "seed": seed,
     }
@@ -223,21 +223,21 @@ def _column(
 ) -> np.ndarray:  # fmt: skip
     """The losses of the table's rows under a network [N], float64."""
     names = table.table.column("image").unique().to_pylist()
-    found = score(
+    scored = score(
         images.check_all(names), scale=how.scale, patch=how.patch, stride=how.stride,
         mode="dense" if how.dense else "patch", scorer=network, boundary=how.boundary, shrink=how.shrink,
         threads=threads, progress=progress,
     )  # fmt: skip
-    there = _keys(found, Path(found.meta["root"]), images.root)
+    there = _keys(scored, Path(scored.meta["root"]), images.root)
     wanted = _keys(table, images.root, images.root)
     if len(there) == len(wanted) and (there == wanted).all():
-        return found.column("loss").astype(np.float64)
+        return scored.column("loss").astype(np.float64)
     order = np.argsort(there)
     at = np.searchsorted(there, wanted, sorter=order)
     rows = order[np.minimum(at, len(order) - 1)]
     if (there[rows] != wanted).any():
         raise InputError("scores: its patches do not lie on the grid of its metadata; the images have changed")
-    return found.column("loss").astype(np.float64)[rows]
+    return scored.column("loss").astype(np.float64)[rows]
 
 
 def _keys(table: ScoreTable, root: Path, folder: Path) -> np.ndarray:

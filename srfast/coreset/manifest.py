@@ -118,11 +118,11 @@ class Rows:
         columns = ("name", "pixels_sha256", "height", "width")
         sources = list(zip(*(self.sources.column(c).to_pylist() for c in columns), strict=True))
         sizes = sorted({*zip(self.column("source").tolist(), self.shrinks(), strict=True)}, key=lambda s: (s[0], -s[1]))
-        found = []
+        images = []
         for number, factor in sizes:
             image, pixels, *shape = sources[number]
-            found.append((image, pixels, str(factor), *(side(n, float(factor)) for n in shape)))
-        return degradation.redrawn(meta, name, found)
+            images.append((image, pixels, str(factor), *(side(n, float(factor)) for n in shape)))
+        return degradation.redrawn(meta, name, images)
 
     def shrinks(self) -> list[Fraction]:
         """The size of the image of each patch."""
@@ -173,8 +173,8 @@ def read_manifest(folder: str | os.PathLike[str]) -> Rows:
             f"{document}: expected the root hash {stated}, got rows of {rows.root}; it was changed since it was written"
         )
     if (drawn := rows.draws(str(document))) is not None:
-        found = _table(Path(folder, DRAWS), degradation.SCHEMA)
-        if not found.equals(drawn[0]):
+        listed = _table(Path(folder, DRAWS), degradation.SCHEMA)
+        if not listed.equals(drawn[0]):
             raise InputError(
                 f"{Path(folder, DRAWS)}: expected the draws of {DOCUMENT}'s degradation and seed, got others"
             )
@@ -185,10 +185,10 @@ def _document(path: Path) -> dict[str, Any]:
     check_input(path, "the document of a manifest")
     _check_size(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable JSON file ({' '.join(str(error).split())[:120]})") from None
-    own = found.get(KEY) if isinstance(found, dict) else None
+    own = document.get(KEY) if isinstance(document, dict) else None
     if not isinstance(own, dict):
         raise InputError(f"{path}: expected a manifest of srfast, got JSON without the key {KEY!r}")
     return own
@@ -205,10 +205,10 @@ def _table(path: Path, schema: pa.Schema) -> pa.Table:
         _check_size(path)
         if file.metadata.num_rows > _ROWS[path.name]:
             raise InputError(f"{path}: refused, expected at most {_ROWS[path.name]:,} rows")
-        found = {field.name: field.type for field in file.schema_arrow}
+        types = {field.name: field.type for field in file.schema_arrow}
         for field in schema:
-            if found.get(field.name) not in (field.type, *((pa.large_string(),) if field.type == pa.string() else ())):
-                raise InputError(f"{path}: column {field.name!r}: expected {field.type}, got {found.get(field.name)}")
+            if types.get(field.name) not in (field.type, *((pa.large_string(),) if field.type == pa.string() else ())):
+                raise InputError(f"{path}: column {field.name!r}: expected {field.type}, got {types.get(field.name)}")
         table = file.read(columns=schema.names).select(schema.names).cast(schema).replace_schema_metadata(None)
     for name in _NEEDED[path.name]:
         if table.column(name).null_count:

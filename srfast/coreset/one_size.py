@@ -38,15 +38,15 @@ def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]
     if len(sizes) < 2:
         raise InputError("one_size: expected scores of several sizes, as `srfast score --shrink 1,1/2` makes them")
     group = table.coded()[1][rows].astype(np.int64) * len(sizes) + size[rows]
-    found, member = np.unique(group, return_inverse=True)
-    soft = _soft(table, rows, member, len(found))
-    first = np.r_[True, found[1:] // len(sizes) != found[:-1] // len(sizes)]
+    pairs, member = np.unique(group, return_inverse=True)
+    soft = _soft(table, rows, member, len(pairs))
+    first = np.r_[True, pairs[1:] // len(sizes) != pairs[:-1] // len(sizes)]
     last = np.r_[first[1:], True]
     of = np.cumsum(first) - 1
     # Sizes of an image follow each other, the largest first.
     good = np.flatnonzero(~soft | last)
     chosen = good[np.r_[True, of[good][1:] != of[good][:-1]]]
-    keep = np.zeros(len(found), bool)
+    keep = np.zeros(len(pairs), bool)
     keep[chosen] = True
     return rows[keep[member]], {"images": len(chosen), "larger": int((~first[chosen]).sum())}
 
@@ -80,5 +80,5 @@ def about_sizes(table: Rows, rows: np.ndarray | None, chosen: np.ndarray) -> dic
         return {}
     sizes, code = table.sizes()
     patches, kept = (np.bincount(at(code, some), minlength=len(sizes)) for some in (rows, chosen))
-    found = zip(sizes, patches.tolist(), kept.tolist(), strict=True)
-    return {"by_size": {str(size): {"patches": n, "kept": k} for size, n, k in found}}
+    counts = zip(sizes, patches.tolist(), kept.tolist(), strict=True)
+    return {"by_size": {str(size): {"patches": n, "kept": k} for size, n, k in counts}}

@@ -113,16 +113,16 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
     with _parts(output, [path for path in (settings.rejects, settings.degradation) if path]) as parts:
         wanted = [Wanted(images.check(image, contents=False), patches.places_of(i)) for i, image in enumerate(places)]
         with shown(settings.progress, "hashing", "patches") as progress:
-            found: dict[str, Hashed] = {}
+            hashed: dict[str, Hashed] = {}
             for image, result in zip(places, hash_images(wanted, progress, parts / JOURNAL), strict=True):
                 if isinstance(result, str):
                     raise InputError(result)
                 known = meta.get("images", {}).get(image, {}).get("sha256")
                 if known not in (None, result.sha256):
                     raise InputError(f"{images.root / image}: has changed since it was scored", hint="score it again")
-                found[image] = result
-        sources, number = _sources(images.root, found, rejected, origin)
-        rows = Rows(plain(about), sources, patches.rows(places, found, number))
+                hashed[image] = result
+        sources, number = _sources(images.root, hashed, rejected, origin)
+        rows = Rows(plain(about), sources, patches.rows(places, hashed, number))
         if given is not None:
             _check_draws(os.fspath(cast(Any, settings.degradation)), rows, given[0])
         size = _write(parts, rows, settings, str(settings.name or Path(os.path.realpath(output)).name))
@@ -176,13 +176,13 @@ class _Patches:
     def places_of(self, image: int) -> list[tuple[Fraction, int, int, int]]:
         return [(self.shrink[i], self.x[i], self.y[i], self.size[i]) for i in self.groups[image].tolist()]
 
-    def rows(self, images: list[str], found: dict[str, Hashed], number: dict[str, int]) -> pa.Table:
+    def rows(self, images: list[str], hashed: dict[str, Hashed], number: dict[str, int]) -> pa.Table:
         """``patches.parquet``, in the order of the core-set."""
         source = np.empty(self.table.num_rows, np.int32)
         pixels = np.empty(self.table.num_rows, object)
         for image, group in zip(images, self.groups, strict=True):
             source[group] = number[image]
-            pixels[group] = found[image].patches
+            pixels[group] = hashed[image].patches
         none = np.zeros(self.table.num_rows, np.float32)
         own = {"score": "loss", "bicubic": "bicubic", "sobel": "sobel"}
         columns = {
@@ -201,11 +201,11 @@ def _typed(values: Any, kind: pa.DataType) -> Any:
 
 
 def _sources(
-    root: Path, found: dict[str, Hashed], rejected: dict[str, str], origin: _Origins
+    root: Path, hashed: dict[str, Hashed], rejected: dict[str, str], origin: _Origins
 ) -> tuple[pa.Table, dict[str, int]]:
     """``sources.parquet``, sorted by the hashes of the files, then by name; and the number of each image."""
     rows: list[dict[str, Any]] = []
-    for image, result in found.items():
+    for image, result in hashed.items():
         about = {"sha256": result.sha256, "pixels_sha256": result.pixels}
         rows.append({"name": image, "width": result.width, "height": result.height, **about})
     for image, reason in rejected.items():
@@ -219,12 +219,12 @@ def _sources(
 
 def _rejected(meta: dict[str, Any], listed: str | os.PathLike[str] | None, used: set[str]) -> dict[str, str]:
     """The images that were left out as a whole, with reasons: unreadable ones, and those of a list."""
-    found = {entry["image"]: str(entry["reason"]) for entry in meta.get("skipped") or []}
+    reasons = {entry["image"]: str(entry["reason"]) for entry in meta.get("skipped") or []}
     for entry in [] if listed is None else read_rejects(listed):
         if entry.place is None and entry.image not in used:
-            found[entry.image] = entry.reason
+            reasons[entry.image] = entry.reason
     known = meta.get("images") or {}
-    return {image: reason for image, reason in found.items() if image in known and image not in used}
+    return {image: reason for image, reason in reasons.items() if image in known and image not in used}
 
 
 class _Origins:
@@ -243,19 +243,19 @@ class _Origins:
 
 
 def _origins(given: Sequence[str]) -> _Origins:
-    found = _Origins()
+    origins = _Origins()
     for item in given:
         if item.endswith(".csv"):
-            _listed_origins(item, found)
+            _listed_origins(item, origins)
             continue
         dataset, mark, url = item.partition("=")
         if not (mark and dataset.strip() and url.strip()):
             raise InputError(f"source: expected DATASET=URL, or a CSV file, got {item!r}")
-        found.every = {"dataset": dataset.strip(), "url": url.strip()}
-    return found
+        origins.every = {"dataset": dataset.strip(), "url": url.strip()}
+    return origins
 
 
-def _listed_origins(path: str, found: _Origins) -> None:
+def _listed_origins(path: str, origins: _Origins) -> None:
     check_input(path, "a list of sources")
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -264,7 +264,7 @@ def _listed_origins(path: str, found: _Origins) -> None:
                 raise InputError(f"{path}: expected the columns image,{','.join(_ORIGIN)}")
             for row in reader:
                 about = {key: value.strip() for key in _ORIGIN if (value := row.get(key) or "").strip()}
-                found.listed[(row["image"] or "").strip().strip("/")] = about
+                origins.listed[(row["image"] or "").strip().strip("/")] = about
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as a list of sources ({error})") from None
 
@@ -276,12 +276,12 @@ def _run(run: str) -> dict[str, Any]:
     if path.stat().st_size > _LARGEST:
         raise InputError(f"{path}: refused, expected at most {_LARGEST >> 20} MiB")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         raise InputError(f"{path}: expected JSON of `srfast train` or `srfast eval`, got a damaged file") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise InputError(f"{path}: expected JSON of `srfast train` or `srfast eval`, got another file")
-    about: dict[str, Any] = plain({key: value for key, value in found.items() if key != "images"})
+    about: dict[str, Any] = plain({key: value for key, value in document.items() if key != "images"})
     last = Path(run, "log.csv")
     if os.path.isdir(run) and last.is_file():
         with open(last, newline="", encoding="utf-8") as file:
@@ -293,17 +293,17 @@ def _run(run: str) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _decoders() -> dict[str, str]:
     """The libraries on which pixels depend."""
-    found = {}
+    versions = {}
     for package in ("pillow", "simplejpeg", "numpy", "imagecodecs", "fpng-py"):
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
     for library in ("jpg", "zlib", "libtiff", "jpg_2000"):
         if features.check_codec(library):
-            found[library] = str(features.version_codec(library))
-    found["webp"] = str(features.version_module("webp")) if features.check_module("webp") else "none"
-    return found
+            versions[library] = str(features.version_codec(library))
+    versions["webp"] = str(features.version_module("webp")) if features.check_module("webp") else "none"
+    return versions
 
 
 def _write(folder: Path, rows: Rows, settings: ManifestArguments, name: str) -> int:

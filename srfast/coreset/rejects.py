@@ -91,11 +91,11 @@ def _entry(path: str | os.PathLike[str], line: int, row: dict[str, Any]) -> Reje
 
 def rejected(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> tuple[Array, dict[str, int]]:
     """Which rows are left out, and how many for each reason; the arguments and errors are those of ``marked``."""
-    found = marked(table, clean, reject)
+    by_reason = marked(table, clean, reject)
     out = np.zeros(len(table), bool)
-    for rows in found.values():
+    for rows in by_reason.values():
         out |= rows
-    return out, {reason: int(rows.sum()) for reason, rows in found.items() if rows.any()}
+    return out, {reason: int(rows.sum()) for reason, rows in by_reason.items() if rows.any()}
 
 
 def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> dict[str, Array]:
@@ -109,9 +109,9 @@ def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> d
     Raises:
         InputError: ``clean`` is True and the table has no columns of defects, or the list cannot be read.
     """
-    found: dict[str, Array] = {}
+    by_reason: dict[str, Array] = {}
     if not clean and reject is None:
-        return found
+        return by_reason
     names, codes = table.coded()
     if clean:
         check_clean(table.columns)
@@ -122,11 +122,11 @@ def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> d
                 column, bad = table.arrow(t.column), np.zeros(len(table), bool)
                 for a, b in stretches:
                     bad[a:b] = t.against(values(column.slice(a, b - a)), each[a:b] - each[a:b].min())
-                found[t.column] = bad
+                by_reason[t.column] = bad
     if reject is not None:
         for reason, rows in _listed(table, {n: i for i, n in enumerate(names)}, codes, reject).items():
-            found[reason] = found[reason] | rows if reason in found else rows
-    return found
+            by_reason[reason] = by_reason[reason] | rows if reason in by_reason else rows
+    return by_reason
 
 
 def known_defects(columns: Iterable[str]) -> bool:
@@ -161,10 +161,10 @@ def _chunk(chunk: pa.Array) -> Array:
     """Part of a column, made without ``to_numpy``, which imports pandas if that is installed."""
     valid, data = chunk.buffers()
     part = slice(chunk.offset, chunk.offset + len(chunk))
-    found = np.frombuffer(data, chunk.type.to_pandas_dtype())[part].astype(np.float64)
+    numbers = np.frombuffer(data, chunk.type.to_pandas_dtype())[part].astype(np.float64)
     if chunk.null_count and valid is not None:
-        found[np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[part] == 0] = np.nan
-    return found
+        numbers[np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[part] == 0] = np.nan
+    return numbers
 
 
 def _listed(table: Rows, code_of: dict[str, int], codes: Array, reject: str | os.PathLike[str]) -> dict[str, Array]:
@@ -173,7 +173,7 @@ def _listed(table: Rows, code_of: dict[str, int], codes: Array, reject: str | os
     sizes = values(table.arrow("shrink")) if "shrink" in table.columns else np.ones(len(table))
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(code_of) + 1))
-    found: dict[str, Array] = {}
+    by_reason: dict[str, Array] = {}
     strangers = 0
     for entry in entries:
         code = code_of.get(entry.image, code_of.get(entry.image.strip()))
@@ -186,7 +186,7 @@ def _listed(table: Rows, code_of: dict[str, int], codes: Array, reject: str | os
         if entry.above is not None:  # the image may have been scored at the smaller sizes only
             rows = rows[sizes[rows] > entry.above + _SAME]
         strangers += not there
-        found.setdefault(entry.reason, np.zeros(len(table), bool))[rows] = True
+        by_reason.setdefault(entry.reason, np.zeros(len(table), bool))[rows] = True
     if strangers:
         log.warning("%s: %d of %d entries are of no patch of the table", reject, strangers, len(entries))
-    return found
+    return by_reason

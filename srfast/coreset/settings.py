@@ -292,10 +292,10 @@ class Selection(Settings):
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain values for the core-set's metadata, with a function as its name."""
-        found = {name: v for name, v in self.values().items() if name in ARGUMENTS}
+        values = {name: v for name, v in self.values().items() if name in ARGUMENTS}
         if not isinstance(self.method, str):
-            found["method"] = getattr(self.method, "__name__", None) or getattr(self.method, "source", "own")
-        return found
+            values["method"] = getattr(self.method, "__name__", None) or getattr(self.method, "source", "own")
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)

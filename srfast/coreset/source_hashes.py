@@ -86,8 +86,8 @@ def hash_images(
 
     patches = 0
     try:
-        with closing(ordered_map(task, wanted, cores())) as found:
-            for i, (one, (fresh, result)) in enumerate(found):
+        with closing(ordered_map(task, wanted, cores())) as hashes:
+            for i, (one, (fresh, result)) in enumerate(hashes):
                 if file is not None and fresh and isinstance(result, Hashed):
                     file.write(json.dumps([one.key(), *vars(result).values()]) + "\n")
                     file.flush()
@@ -115,11 +115,11 @@ def _known(journal: Path | None) -> dict[tuple[str, str], Hashed]:
 
 def orientations(pixels: np.ndarray) -> dict[str, str]:
     """The hashes of an image that is turned and mirrored, with what was done in words."""
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     for turns in range(4):
         turned = np.rot90(pixels, turns)
         words = f"turned by {90 * turns} degrees" if turns else ""
         for image, done in ((turned, words), (turned[:, ::-1], f"{words} and mirrored" if words else "mirrored")):
             if done:
-                found.setdefault(hashing.of_pixels(image), done)
-    return found
+                hashes.setdefault(hashing.of_pixels(image), done)
+    return hashes

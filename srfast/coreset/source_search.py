@@ -90,16 +90,16 @@ class Search:
         sizes = {source.bytes for source in self.wanted.values()}
         likely = [file for file in self.files if file.size in sizes]
         of_hash: dict[str, str] = {s.sha256: s.pixels for s in self.wanted.values()}
-        found: dict[str, list[ImageFile]] = {}
+        matches: dict[str, list[ImageFile]] = {}
         left = [file for file in self.files if file.size not in sizes]
         with closing(ordered_map(_hash, likely, cores())) as hashes:
             for done, (file, digest) in enumerate(hashes):
                 self.progress(done + 1, len(likely), done + 1)
                 if (pixels := of_hash.get(digest or "")) is not None:
-                    found.setdefault(pixels, []).append(file)
+                    matches.setdefault(pixels, []).append(file)
                 else:
                     left.append(file)
-        for pixels, files in found.items():
+        for pixels, files in matches.items():
             self._assign(self.groups[pixels], files)
         return left
 
@@ -127,7 +127,7 @@ class Search:
             looks = {file.name: (file, look) for file, look in seen}
         likely = [file for file, look in looks.values() if look in either]
         turned: dict[str, tuple[str, ImageFile]] = {}
-        found: dict[str, list[ImageFile]] = {}
+        matches: dict[str, list[ImageFile]] = {}
         unread: dict[str, str] = {}
         with closing(ordered_map(lambda f: _pixels(f, groups), likely, cores())) as hashes:
             for done, (file, (pixels, words)) in enumerate(hashes):
@@ -137,8 +137,8 @@ class Search:
                 elif words:
                     turned[pixels] = words, file
                 elif pixels in groups:
-                    found.setdefault(pixels, []).append(file)
-        for pixels, files in found.items():
+                    matches.setdefault(pixels, []).append(file)
+        for pixels, files in matches.items():
             self._assign(groups[pixels], files)
         for pixels, group in groups.items():
             for source in group:

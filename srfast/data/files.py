@@ -64,13 +64,13 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     if final.exists():
         if not final.is_file():
             raise InputError(f"{path}: expected a file to write; a {thing(final)} is there")
-        found = kind_of(final)
-        if found is None:
+        existing = kind_of(final)
+        if existing is None:
             raise InputError(f"{path}: exists and was not written by srfast", hint="choose another output")
         _check_not_input(path, final, inputs)
-        if found != kind:
+        if existing != kind:
             raise InputError(
-                f"{path}: expected {a_kind(kind)} to replace, got {a_kind(found)}", hint="choose another output"
+                f"{path}: expected {a_kind(kind)} to replace, got {a_kind(existing)}", hint="choose another output"
             )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in {folder}")
@@ -203,7 +203,7 @@ def _is_mounted(path: Path) -> bool:
     """Whether something is mounted at a path without symbolic links: a folder, or a single file, as containers do."""
     try:
         with open("/proc/self/mountinfo", "rb") as file:
-            points = {_ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), line.split()[4]) for line in file}
+            points = {_ESCAPED.sub(lambda match: bytes([int(match[1], 8)]), line.split()[4]) for line in file}
     except (OSError, IndexError):  # no Linux
         return os.path.ismount(path)
     return os.fsencode(path) in points
@@ -267,12 +267,12 @@ def _check_not_input(path: str | os.PathLike[str], final: Path, inputs: Iterable
 
 def _check_own(path: str | os.PathLike[str], folder: Path, kind: str) -> None:
     """Refuses a folder that is not empty, unless a run of this kind marked it."""
-    found = kind_of(folder)
-    if found is not None and found != kind:
+    existing = kind_of(folder)
+    if existing is not None and existing != kind:
         raise InputError(
-            f"{path}: expected {a_kind(kind)} to replace, got {a_kind(found)}", hint="choose another folder"
+            f"{path}: expected {a_kind(kind)} to replace, got {a_kind(existing)}", hint="choose another folder"
         )
-    if found is None:
+    if existing is None:
         foreign = next(
             (n for n in sorted(os.listdir(folder)) if n not in (MARK, LOCK) and not TEMPORARY.fullmatch(n)), None
         )

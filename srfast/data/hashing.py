@@ -72,8 +72,8 @@ def of_files(
         InputError: a file cannot be read.
     """
     hashes = []
-    with closing(ordered_map(of_file, paths, threads)) as found:
-        for _, digest in found:
+    with closing(ordered_map(of_file, paths, threads)) as results:
+        for _, digest in results:
             hashes.append(digest)
             if each is not None:
                 each()

@@ -105,18 +105,18 @@ def find_images(
         root = Path(os.path.commonpath(folders))
     except ValueError:  # Windows: C: and D: have nothing in common
         raise InputError("images: expected files and folders on one drive, got several") from None
-    found: dict[str, ImageFile] = {}
+    files: dict[str, ImageFile] = {}
     seen: set[tuple[int, int]] = set()
     passed = Counter() if passed is None else passed
     for path in absolute:
         for file in _walk(path, seen, passed) if path.is_dir() else [path]:
             name = file.relative_to(root).as_posix()
-            found[name] = ImageFile(root, name, *_state(file))
-    if not found:
+            files[name] = ImageFile(root, name, *_state(file))
+    if not files:
         listed = ", ".join(str(p) for p in paths)
         over = f"; passed over {counted(passed)}" if passed else ""
         raise InputError(f"{listed}: no image files found (looked for {' '.join(sorted(SUFFIXES))}){over}")
-    for name in found:
+    for name in files:
         try:
             name.encode()
         except UnicodeEncodeError:
@@ -125,7 +125,7 @@ def find_images(
             raise InputError(
                 f"{name!r}: elsewhere the file name would point outside its folder", hint="rename the file"
             )
-    return [found[name] for name in sorted(found)]
+    return [files[name] for name in sorted(files)]
 
 
 def stays_inside(name: str) -> bool:
@@ -138,12 +138,12 @@ def stays_inside(name: str) -> bool:
 def _state(file: Path) -> tuple[int, int]:
     """Bytes and modification time; zeros for a dangling link, which reading then reports."""
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError as error:
         if error.errno in _UNREADABLE:
             return 0, 0
         raise InputError(f"{file}: {error.strerror}") from None  # a table would hold another state than the image's
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def counted(passed: Mapping[str, int]) -> str:
@@ -273,7 +273,7 @@ def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
     except UnidentifiedImageError:
         raise InputError(f"{path}: not an image in a known format") from None
     except Image.DecompressionBombError as error:
-        size = f"{found[1]} pixels" if (found := re.search(r"\((\d+) pixels\)", str(error))) else "more"
+        size = f"{match[1]} pixels" if (match := re.search(r"\((\d+) pixels\)", str(error))) else "more"
         raise InputError(f"{path}: {limits.refusal(size, limits.most_pixels())}") from None
     except MemoryError:
         raise InputError(f"{path}: not enough memory to decode") from None

@@ -69,8 +69,8 @@ def check_markers(data: bytes) -> None:
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Marker and content of each segment, up to the end of the first image."""
     at = 0
-    while found := _MARKER.search(data, at):
-        marker, at = data[found.start() + 1], found.end()
+    while match := _MARKER.search(data, at):
+        marker, at = data[match.start() + 1], match.end()
         if marker == _EOI:
             return
         if marker in _ALONE:

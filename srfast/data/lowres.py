@@ -82,13 +82,13 @@ class LowRes:
         if not there:  # written just now, or in another case where that does not count
             suffixes = [hr.suffix, *sorted(s for s in SUFFIXES if s != hr.suffix.lower())]
             there = [stem.with_name(stem.name + suffix) for suffix in suffixes]
-        found = [path for path in there if path.is_file()]
-        if len({path.suffix.lower() for path in found}) > 1:
+        existing = [path for path in there if path.is_file()]
+        if len({path.suffix.lower() for path in existing}) > 1:
             raise InputError(
-                f"{found[0]}: is the LR image of {name}, and {found[1].name} is too", hint="leave one of them"
+                f"{existing[0]}: is the LR image of {name}, and {existing[1].name} is too", hint="leave one of them"
             )
-        if found:
-            return found[0]
+        if existing:
+            return existing[0]
         near = short.get(_short(hr.stem), []) if self.endings else []
         if len(near) > 1:
             raise InputError(
@@ -105,12 +105,12 @@ class LowRes:
         Raises:
             InputError: ``check_apart`` refuses the pairs.
         """
-        found = {}
+        paths = {}
         for name in names:
             with suppress(InputError):
-                found[name] = self.find(name)
-        check_apart(found.items())
-        return {name: (state.st_size, state.st_mtime_ns) for name, path in found.items() for state in [path.stat()]}
+                paths[name] = self.find(name)
+        check_apart(paths.items())
+        return {name: (state.st_size, state.st_mtime_ns) for name, path in paths.items() for state in [path.stat()]}
 
 
 _ENDINGS = re.compile(r"[_\-.]?(hr|gt|lr|lrbi|bicubic|srf[_-]?[234]|x[234])$", re.IGNORECASE)

@@ -73,8 +73,8 @@ def _kind(path: Path, head: bytes) -> str | None:
         if start.search(head):
             return kind
     for pattern in _PATTERNS:
-        if found := pattern.search(head):
-            return found[1].decode()
+        if match := pattern.search(head):
+            return match[1].decode()
     return _safetensors(path, head)
 
 

@@ -210,10 +210,10 @@ def _names(folder: Path) -> list[str]:
     def unreadable(error: OSError) -> None:
         raise error
 
-    found = []
+    names = []
     for parent, folders, files in os.walk(folder, topdown=False, onerror=unreadable):
-        found += [(Path(parent) / name).relative_to(folder).as_posix() for name in sorted(files) + sorted(folders)]
-    return found
+        names += [(Path(parent) / name).relative_to(folder).as_posix() for name in sorted(files) + sorted(folders)]
+    return names
 
 
 def _clear(folder: Path, ours: Callable[[str], bool]) -> None:

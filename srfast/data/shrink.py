@@ -33,24 +33,24 @@ def parsed(value: Any) -> tuple[str, ...]:
     """
     given = value.split(",") if isinstance(value, str) else value
     items = list(given) if isinstance(given, (list, tuple)) else [given]
-    found = sorted(map(_fraction, items), reverse=True)
-    if not found or len(set(found)) < len(found):
+    factors = sorted(map(_fraction, items), reverse=True)
+    if not factors or len(set(factors)) < len(factors):
         raise ValueError
-    return tuple(map(str, found))
+    return tuple(map(str, factors))
 
 
 def _fraction(item: Any) -> Fraction:
     if isinstance(item, bool):
         raise ValueError
     try:
-        found = Fraction(item.strip() if isinstance(item, str) else item)
+        fraction = Fraction(item.strip() if isinstance(item, str) else item)
     except ZeroDivisionError:
         raise ValueError from None
-    if isinstance(item, float) and float(found.limit_denominator(_FINEST)) == item:
-        found = found.limit_denominator(_FINEST)
-    if not 0 < found <= 1 or found.denominator > _FINEST:
+    if isinstance(item, float) and float(fraction.limit_denominator(_FINEST)) == item:
+        fraction = fraction.limit_denominator(_FINEST)
+    if not 0 < fraction <= 1 or fraction.denominator > _FINEST:
         raise ValueError
-    return found
+    return fraction
 
 
 def shrunk(image: np.ndarray, factor: float) -> np.ndarray:

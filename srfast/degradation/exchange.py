@@ -72,11 +72,11 @@ def read_trainer(path: Path, trainer: str | None = None) -> tuple[str, Exchanged
             "got one without resize_prob and jpeg_range"
         )
     try:
-        found = _Reader(trainer, keys, f"{path}: ").content()
+        exchanged = _Reader(trainer, keys, f"{path}: ").content()
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise InputError(f"{path}: a value is not of the form that {trainer} has ({error})") from None
-    found.content = {"title": str(whole.get("name") or path.stem), **found.content}
-    return trainer, found
+    exchanged.content = {"title": str(whole.get("name") or path.stem), **exchanged.content}
+    return trainer, exchanged
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -175,8 +175,8 @@ class _Reader:
             weights = [float(w) for w in self.take(f"resize_mode_prob{n}", [1.0] * len(modes))]
         if len(set(weights)) == 1:
             weights = [1.0] * len(weights)
-        found: dict[str, Any] = {"filters": dict(zip(modes, weights, strict=True))}
-        return {**found, "antialias": True} if self.redux else found
+        keys: dict[str, Any] = {"filters": dict(zip(modes, weights, strict=True))}
+        return {**keys, "antialias": True} if self.redux else keys
 
     def _noise(self, n: str) -> Iterator[dict[str, Any]]:
         chance = float(self.take(f"gaussian_noise_prob{n}", 0))

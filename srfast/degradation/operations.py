@@ -302,17 +302,17 @@ class Operation:
     def table(self) -> dict[str, Any]:
         """The operation as a file has it, without what has its default."""
         known = KINDS[self.do].keys
-        found: dict[str, Any] = {"do": self.do}
+        entries: dict[str, Any] = {"do": self.do}
         if self.chance != 1:
-            found["chance"] = self.chance
+            entries["chance"] = self.chance
         if self.repeat != 1:
-            found["repeat"] = self.repeat
+            entries["repeat"] = self.repeat
         if self.do == "one-of" and len(set(self.weights)) > 1:
-            found["weights"] = list(self.weights)
-        found |= {k: v for k, v in self.settings.items() if v != known[k].default and v is not None}
+            entries["weights"] = list(self.weights)
+        entries |= {k: v for k, v in self.settings.items() if v != known[k].default and v is not None}
         if self.inside:
-            found[NESTED] = [o.table() for o in self.inside]
-        return found
+            entries[NESTED] = [o.table() for o in self.inside]
+        return entries
 
 
 def operation(where: str, table: Any, depth: int = 0) -> Operation:

@@ -75,10 +75,10 @@ class Degradation:
         if len(given) > _MOST:
             raise InputError(f"{name}: {NESTED}: expected at most {_MOST}, got {len(given)}")
         operations = tuple(operation(f"{name}: {NESTED} {i}: ", o) for i, o in enumerate(given, 1))
-        found = cls(name, operations, values["title"], values["source"])
+        degradation = cls(name, operations, values["title"], values["source"])
         for draw in range(_TRIED):
-            found.draw(96, 144, 2, key_of(0, "0" * 64, "1", draw))
-        return found
+            degradation.draw(96, 144, 2, key_of(0, "0" * 64, "1", draw))
+        return degradation
 
     def draw(self, height: int, width: int, scale: int, key: np.ndarray) -> list[Step]:
         """What is drawn for an image of that size, a multiple of the scale.

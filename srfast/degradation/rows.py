@@ -54,14 +54,14 @@ def rows(image: str, pixels: str, shrink: str, draw: int, steps: Iterable[Step])
     return [{**head, "step": i, **step} for i, step in enumerate(steps)]
 
 
-def table(found: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(found, schema=SCHEMA)
+def table(drawn: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(drawn, schema=SCHEMA)
 
 
-def steps_of(found: Iterable[Mapping[str, Any]]) -> list[Step]:
+def steps_of(drawn: Iterable[Mapping[str, Any]]) -> list[Step]:
     """The steps of the rows of one draw, as ``carry_out`` takes them."""
     head = ("image", "pixels", "shrink", "draw", "step")
-    ordered = sorted(found, key=lambda row: row["step"])
+    ordered = sorted(drawn, key=lambda row: row["step"])
     return [{k: v for k, v in row.items() if v is not None and k not in head} for row in ordered]
 
 
@@ -86,15 +86,15 @@ def redrawn(
     given = DegradeArguments(scale=scale, seed=seed, draws=times)
     if given.draws * len(images) > MOST:
         raise InputError(f"{name}: refused, expected at most {MOST:,} draws of all images")
-    draws, found = Draws(Degradation.of(name, content), given.seed), []
+    draws, drawn = Draws(Degradation.of(name, content), given.seed), []
     for image, pixels, size, *shape in images:
         height, width = (n - n % given.scale for n in shape)
         for k in range(given.draws):
             _, steps = draws.steps(height, width, given.scale, draw=k, pixels=pixels, size=size)
-            found += rows(image, pixels, size, k, steps)
+            drawn += rows(image, pixels, size, k, steps)
     known = {k: meta[k] for k in ("degradation", "encoders") if k in meta}
     about = {"kind": KIND, "version": VERSION, "scale": given.scale, **draws.settings(), **known, "content": content}
-    return table(found), {**about, "draws": given.draws}
+    return table(drawn), {**about, "draws": given.draws}
 
 
 def metadata(draws: Draws, scale: int) -> dict[str, Any]:

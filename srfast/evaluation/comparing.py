@@ -161,9 +161,9 @@ def compare(
     except ImportError:
         raise RunError("compare needs scipy, which is not installed", hint="pip install 'srfast[study]'") from None
     lower_is_better = lower_is_better or metric.strip().lower() in MEASURES
-    found = _of_dataset(_entries(runs, metric, {"scale": scale, "protocol": protocol}), dataset)
-    images, left_out = _common(found)
-    values = {n: {s: np.array([e.values[s, i] for i in images]) for s in e.seeds} for n, e in found.items()}
+    entries = _of_dataset(_entries(runs, metric, {"scale": scale, "protocol": protocol}), dataset)
+    images, left_out = _common(entries)
+    values = {n: {s: np.array([e.values[s, i] for i in images]) for s in e.seeds} for n, e in entries.items()}
     means = {n: float(np.mean(list(of.values()))) for n, of in values.items()}
     order = sorted(means, key=lambda n: means[n] if lower_is_better else -means[n])
     pairs = len(order) * (len(order) - 1) // 2
@@ -182,7 +182,7 @@ def compare(
         over: Over = "trainings and images" if len(shared) > 1 else "images"
         interval = bounds.mean, bounds.low, bounds.high
         rows.append(Contestant(name, means[name], count[name], *interval, p, len(shared), over, verdict))
-    sets = [s for i in images if (s := next((e.sets[i] for e in found.values() if i in e.sets), None))]
+    sets = [s for i in images if (s := next((e.sets[i] for e in entries.values() if i in e.sets), None))]
     return Contest(metric, len(images), left_out, {s: sets.count(s) for s in sorted(set(sets))}, tuple(rows))
 
 
@@ -197,8 +197,8 @@ def _tested(difference: np.ndarray, level: float) -> tuple[Interval, float]:
     from srfast.evaluation.inference import StandardError, judge
 
     if len(difference) > 1:
-        found = judge(difference)
-        return found.at(level), found.p
+        comparison = judge(difference)
+        return comparison.at(level), comparison.p
     of_images = difference[0]
     mean = float(of_images.mean())
     error = StandardError(float(of_images.std(ddof=1) / math.sqrt(len(of_images))), len(of_images) - 1)
@@ -209,7 +209,7 @@ def _entries(
     runs: Mapping[str, EvaluationSource | Sequence[EvaluationSource]], metric: str, asked: Mapping[str, Any]
 ) -> dict[str, Entry]:
     """The evaluations that were measured as asked, by name; an InputError if they were not measured alike."""
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     met: list[Entry] = []
     had: dict[str, set[Any]] = {k: set() for k, value in asked.items() if value is not None}
     alike = (*asked, *(("ssim_window",) if metric.lower() == "ssim" else ()), "measure")
@@ -229,19 +229,19 @@ def _entries(
                     _check_alike(other, entry, alike)
                 met.append(entry)
                 key = f"{name}: {own}" if own else name
-                if key in found:
-                    found[key].join(entry)
+                if key in entries:
+                    entries[key].join(entry)
                 else:
-                    found[key] = entry
+                    entries[key] = entry
     for k, values in had.items():
         if asked[k] not in values:
             names = f"one of {', '.join(map(str, sorted(values)))}" if values else f"evaluations that name their {k}"
             raise InputError(f"{k}: expected {names}, got {repr(asked[k]) if values else 'none'}")
-    if len(found) < 2:
+    if len(entries) < 2:
         of = " of " + " and ".join(f"{k} {asked[k]}" for k in had) if had else ""
-        names = f" ({', '.join(found)})" if found else ""
-        raise InputError(f"compare: expected at least two evaluations{of}, got {len(found)}{names}")
-    return found
+        names = f" ({', '.join(entries)})" if entries else ""
+        raise InputError(f"compare: expected at least two evaluations{of}, got {len(entries)}{names}")
+    return entries
 
 
 def _check_alike(a: Entry, b: Entry, names: Sequence[str]) -> None:
@@ -254,44 +254,44 @@ def _check_alike(a: Entry, b: Entry, names: Sequence[str]) -> None:
         raise InputError(f"{b.source}: expected {had}, as {a.source} has, got {got}", hint=hint)
 
 
-def _of_dataset(found: dict[str, Entry], dataset: str | None) -> dict[str, Entry]:
+def _of_dataset(entries: dict[str, Entry], dataset: str | None) -> dict[str, Entry]:
     """The evaluations with the images of that test set alone."""
-    named = {name for entry in found.values() for name in entry.sets.values()}
+    named = {name for entry in entries.values() for name in entry.sets.values()}
     if (only := dataset or (min(named) if len(named) == 1 else None)) in named:
-        for entry in (e for e in found.values() if not e.sets):
+        for entry in (e for e in entries.values() if not e.sets):
             # What names no test set may be of the one that the others name.
             whole = {i: i if i.startswith(f"{only}/") else f"{only}/{i}" for _, i in entry.values}
             entry.values = {(seed, whole[image]): value for (seed, image), value in entry.values.items()}
             entry.sets = {image: str(only) for _, image in entry.values}
     if dataset is None:
-        return found
-    sets = {image: name for entry in found.values() for image, name in entry.sets.items()}
+        return entries
+    sets = {image: name for entry in entries.values() for image, name in entry.sets.items()}
     if dataset not in sets.values():
         names = f"one of {', '.join(sorted(set(sets.values())))}" if sets else "evaluations that name their test sets"
         raise InputError(f"dataset: expected {names}, got {repr(dataset) if sets else 'none'}")
-    for entry in found.values():
+    for entry in entries.values():
         entry.values = {(s, i): v for (s, i), v in entry.values.items() if sets.get(i) == dataset}
         if not entry.values:
             raise InputError(f"dataset: expected images of {dataset} in {entry.source}, got none")
-    return found
+    return entries
 
 
-def _common(found: Mapping[str, Entry]) -> tuple[list[str], int]:
+def _common(entries: Mapping[str, Entry]) -> tuple[list[str], int]:
     """The images that all trainings of all evaluations have as finite values, and the number of others."""
-    every = sorted({i for e in found.values() for _, i in e.values})
-    seeds = [(e, s) for e in found.values() for s in e.seeds]
+    every = sorted({i for e in entries.values() for _, i in e.values})
+    seeds = [(e, s) for e in entries.values() for s in e.seeds]
     images = [i for i in every if all(math.isfinite(e.values.get((s, i), math.nan)) for e, s in seeds)]
     if len(images) < 2:
         raise InputError(
             f"compare: expected at least two images that all evaluations have, got {len(images)} of {len(every)}"
-            + (_example(found) if len(images) < len(every) else "")
+            + (_example(entries) if len(images) < len(every) else "")
         )
     return images, len(every) - len(images)
 
 
-def _example(found: Mapping[str, Entry]) -> str:
+def _example(entries: Mapping[str, Entry]) -> str:
     """An image that not all have, in words."""
-    names = {n: {i for _, i in e.values} for n, e in found.items()}
+    names = {n: {i for _, i in e.values} for n, e in entries.items()}
     for a, b in itertools.permutations(names, 2):
         if only := sorted(names[a] - names[b]):
             near = did_you_mean(only[0], sorted(names[b] - names[a]), 0.0)

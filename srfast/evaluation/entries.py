@@ -111,8 +111,8 @@ def read(source: EvaluationSource, name: str, metric: str, seed: str) -> dict[st
     rows, columns = _json(entry, text, metric) if text.lstrip().startswith(("{", "[")) else _csv(entry.source, text)
     of = {column.strip().lower(): column for column in reversed(columns)}
     if "image" not in of:
-        found = ", ".join(map(repr, columns)) or "none"
-        raise InputError(f"{source}: expected a column 'image', separated by commas from others, got {found}")
+        listed = ", ".join(map(repr, columns)) or "none"
+        raise InputError(f"{source}: expected a column 'image', separated by commas from others, got {listed}")
     _add_rows(entry, rows, columns, metric, seed)
     return {"": _not_empty(entry)}
 
@@ -121,9 +121,9 @@ def _of_object(evaluation: Any, name: str, metric: str, seed: str) -> Entry:
     """The values of an ``Evaluation`` in memory."""
     if not hasattr(evaluation, "to_dict") or not hasattr(evaluation, "protocol"):
         raise InputError(f"{name}: expected a file, an Evaluation or values by image, got {type(evaluation).__name__}")
-    entry, found = Entry(name), evaluation.to_dict()
-    rows = found["images"]
-    entry.measured = _measured(found, metric)
+    entry, document = Entry(name), evaluation.to_dict()
+    rows = document["images"]
+    entry.measured = _measured(document, metric)
     _add_rows(entry, rows, list(rows[0]) if rows else ["image", "psnr"], metric, seed)
     return entry
 
@@ -188,25 +188,25 @@ def _csv(source: str, text: str) -> tuple[list[dict[str, Any]], Sequence[str]]:
 def _json(entry: Entry, text: str, metric: str) -> tuple[list[dict[str, Any]], Sequence[str]]:
     """The rows of a file of ``srfast eval --json`` and their columns; the entry learns how they were measured."""
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{entry.source}: not JSON: {error}") from None
-    images = found.get("images") if isinstance(found, dict) else None
+    images = document.get("images") if isinstance(document, dict) else None
     if not isinstance(images, list):
         raise InputError(f"{entry.source}: expected a file that `srfast eval --json` wrote, got no list 'images'")
     for row in images:
         if not isinstance(row, dict):
             raise InputError(f"{entry.source}: expected images as objects with 'image' and a metric, got {row!r}")
-    entry.measured = _measured(found, metric)
+    entry.measured = _measured(document, metric)
     if not images:
         _not_empty(entry)
     return images, list(dict.fromkeys(column for row in images for column in row))
 
 
-def _measured(found: Mapping[str, Any], metric: str) -> dict[str, Any]:
+def _measured(document: Mapping[str, Any], metric: str) -> dict[str, Any]:
     """How an evaluation was measured, as far as it says so."""
-    known = {k: found[k] for k, kind in _MEASURED.items() if isinstance(found.get(k), kind)}
-    measures = found.get("measures")
+    known = {k: document[k] for k, kind in _MEASURED.items() if isinstance(document.get(k), kind)}
+    measures = document.get("measures")
     about = measures.get(metric.strip().lower()) if isinstance(measures, Mapping) else None
     if isinstance(about, Mapping) and isinstance(weights := about.get("sha256"), Mapping):
         files = ", ".join(f"{name} {str(value)[:12]}" for name, value in weights.items())
@@ -227,14 +227,14 @@ def _study(path: Path, metric: str) -> dict[str, Entry]:
     if not rows:
         raise InputError(f"{path}: expected a study with finished cells, got none that is finished")
     several = [k for k in ("model", "scale", "updates", "pool", "scorer") if len({r[k] for r in rows}) > 1]
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for r in rows:
         more = [f"x{r[k]}" if k == "scale" else str(r[k]) for k in several]
         own = " ".join([r["arm"], f"{100 * r['keep']:g} %", *more])
-        if own not in found:
-            found[own] = Entry(f"{path.parent}: {own}", measured={"scale": r["scale"], **_protocol(meta, r)})
-        found[own].add(str(r["seed"]), r["dataset"], r["image"], _number(str(path), metric, r["image"], r[column]))
-    return found
+        if own not in entries:
+            entries[own] = Entry(f"{path.parent}: {own}", measured={"scale": r["scale"], **_protocol(meta, r)})
+        entries[own].add(str(r["seed"]), r["dataset"], r["image"], _number(str(path), metric, r["image"], r[column]))
+    return entries
 
 
 def _protocol(meta: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str]:

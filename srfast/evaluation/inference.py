@@ -116,8 +116,8 @@ def judge(difference: np.ndarray) -> Comparison:
 
 
 def _wider(mean: float, errors: Sequence[StandardError], level: float) -> Interval:
-    found = [e.around(mean, level) for e in errors]
-    return Interval(mean, min(i.low for i in found), max(i.high for i in found))
+    intervals = [e.around(mean, level) for e in errors]
+    return Interval(mean, min(i.low for i in intervals), max(i.high for i in intervals))
 
 
 def mixed_model(difference: np.ndarray) -> StandardError:

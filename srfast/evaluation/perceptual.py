@@ -133,14 +133,14 @@ class Measure:
         return 1 - similar / (alpha.sum() + beta.sum())
 
     def _features(self, x: Tensor) -> list[Tensor]:
-        found = []
+        features = []
         for (index, _, stride, padding), (weight, bias) in zip(self._trunk.layers, self._weights, strict=True):
             if index in self._trunk.pools:
                 x = self._pooled(x)
             x = F.relu(F.conv2d(x, weight, bias, stride, padding))
             if index in self._trunk.taps:
-                found.append(x)
-        return found
+                features.append(x)
+        return features
 
     def _pooled(self, x: Tensor) -> Tensor:
         """Maxima, as the trunk has them; DISTS takes the root of blurred squares instead."""
@@ -155,10 +155,10 @@ class Measure:
 
 
 def _heads_folder() -> Path:
-    found = find_spec("torchmetrics")
-    if found is None or not found.submodule_search_locations:
+    spec = find_spec("torchmetrics")
+    if spec is None or not spec.submodule_search_locations:
         raise RunError("measures: needs torchmetrics, which is not installed", hint="pip install 'srfast[perceptual]'")
-    return Path(found.submodule_search_locations[0]) / "functional" / "image"
+    return Path(spec.submodule_search_locations[0]) / "functional" / "image"
 
 
 def _trunk_file(name: str, trunks: PathLike | None) -> Path:

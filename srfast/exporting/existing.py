@@ -148,8 +148,8 @@ def _check_keys(plan: Arrangement, lr: Path, hr: Path, keys: list[str]) -> None:
 def _check_shape(source: Path, key: str, line: str | None, side: int) -> None:
     if line is None:
         raise InputError(f"{source}: expected the key {key}, which meta_info.txt does not have")
-    found = _SHAPE.search(line)
-    if found is None or (int(found[1]), int(found[2])) != (side, side):
+    match = _SHAPE.search(line)
+    if match is None or (int(match[1]), int(match[2])) != (side, side):
         raise InputError(f"{source}: expected {key} of {side} x {side}, got {line!r}")
 
 

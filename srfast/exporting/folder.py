@@ -92,9 +92,9 @@ def put(path: Path, data: bytes) -> None:
 
 def read_folder(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Reads pairs by sorted names on both sides, as KAIR does."""
-    found = {name: sorted(p.name for p in (folder / name).iterdir()) for name, _ in sides(plan)}
-    lows = found.get(plan.lr_folder, [])
-    for i, name in enumerate(found["HR"]):
+    names = {name: sorted(p.name for p in (folder / name).iterdir()) for name, _ in sides(plan)}
+    lows = names.get(plan.lr_folder, [])
+    for i, name in enumerate(names["HR"]):
         low = (folder / plan.lr_folder / lows[i]).read_bytes() if i < len(lows) and lows[i] == name else None
         yield name.split(".")[0], (folder / "HR" / name).read_bytes(), low
 

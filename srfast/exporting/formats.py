@@ -48,8 +48,8 @@ class Format:
 
     def part(self, name: str) -> Any:
         """Its ``writer`` or ``reader``."""
-        found = getattr(self, name)
-        return _loaded(found) if isinstance(found, str) else found
+        part = getattr(self, name)
+        return _loaded(part) if isinstance(part, str) else part
 
 
 _FOLDERS = r"(HR|LRx[234])"
@@ -102,10 +102,10 @@ def find(name: str) -> Format:
     Raises:
         InputError: what the package adds is no ``Format``.
     """
-    found = FORMATS.get(name) or plugins.loaded(GROUP, name)
-    if not isinstance(found, Format):
-        raise InputError(f"to: expected {name} to be a Format, got {type(found).__name__}")
-    return found
+    entry = FORMATS.get(name) or plugins.loaded(GROUP, name)
+    if not isinstance(entry, Format):
+        raise InputError(f"to: expected {name} to be a Format, got {type(entry).__name__}")
+    return entry
 
 
 def _loaded(name: str) -> Any:

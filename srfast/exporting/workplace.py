@@ -131,16 +131,16 @@ def _is_there(output: Path, final: Path, settings: dict[str, Any], resume: bool)
         return False
     if not resume or kind_of(final) != KIND:
         raise InputError(f"{output}: exists", hint="choose another output")
-    if (found := made_of(final)) is None:
+    if (existing := made_of(final)) is None:
         raise InputError(f"{output}: cannot be resumed: {MARK} in it cannot be read", hint="choose another output")
-    _check_same(output, found, settings)
+    _check_same(output, existing, settings)
     return True
 
 
-def _check_same(output: Path, found: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    if (other := first_difference(found, settings)) is not None and other[0] in _CHECKSUMS:
+def _check_same(output: Path, existing: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    if (other := first_difference(existing, settings)) is not None and other[0] in _CHECKSUMS:
         raise InputError(
             f"{output}: cannot be resumed: the core-set's {other[0]} are not those with which it was begun",
             hint="choose another output",
         )
-    check_same(output, found, settings, way="use the old value, or choose another output")
+    check_same(output, existing, settings, way="use the old value, or choose another output")

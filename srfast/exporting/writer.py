@@ -66,8 +66,8 @@ def write_lines(path: Path, lines: Iterator[str]) -> None:
 
 def count_complete(folder: Path, names: Sequence[str]) -> int:
     """How many of these files of a folder, from the first on, are there with something in them."""
-    with os.scandir(folder) as found:
-        known = {entry.name for entry in found if entry.is_file() and entry.stat().st_size}
+    with os.scandir(folder) as entries:
+        known = {entry.name for entry in entries if entry.is_file() and entry.stat().st_size}
     return next((i for i, name in enumerate(names) if name not in known), len(names))
 
 

@@ -48,8 +48,8 @@ def load(path: str | Path, scale: int | None = None) -> nn.Module:
         InputError: it is not a weights file, the architecture is unknown, or the scale is unknown or another.
         RunError: the file needs an extra that is not installed.
     """
-    found = load_model(path, scale)
-    return OnLuma(found.model, found.scale).eval() if found.color == "y" else found.model
+    network = load_model(path, scale)
+    return OnLuma(network.model, network.scale).eval() if network.color == "y" else network.model
 
 
 def open_model(model: Buildable | str | os.PathLike[str], scale: int | None = None) -> tuple[str, Descriptor]:
@@ -123,11 +123,11 @@ def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
     if "model" in about:
         network = _own(path, weights, about)
     else:
-        found = recognise(weights, path, scale)
-        if found:
-            model = models.create(found.name, found.scale, **found.options)
-            model.load_state_dict(found.state)
-            network = Descriptor.of(model, found.scale, found.name, models.describe(found.name).color)
+        recognised = recognise(weights, path, scale)
+        if recognised:
+            model = models.create(recognised.name, recognised.scale, **recognised.options)
+            model.load_state_dict(recognised.state)
+            network = Descriptor.of(model, recognised.scale, recognised.name, models.describe(recognised.name).color)
         else:
             network = _foreign(path, weights)
     if scale is not None and network.scale != scale:
@@ -152,12 +152,12 @@ def network_of(path: str | Path, scale: int | None = None) -> tuple[str, int, di
         network = _own(path, weights, about)
         options = about.get("options", {})
         return network.name, network.scale, dict(json.loads(options) if isinstance(options, str) else options)
-    found = recognise(weights, path, scale)
-    if found is None:
+    recognised = recognise(weights, path, scale)
+    if recognised is None:
         raise InputError(
             f"model: {path} is of no network that srfast trains", hint="name the network, and the file as `init`"
         )
-    return found.name, found.scale, dict(found.options)
+    return recognised.name, recognised.scale, dict(recognised.options)
 
 
 def initial_weights(
@@ -180,9 +180,9 @@ def initial_weights(
     if "model" in about:
         return weights
     # Of the authors' weights that do not say their scale, all but a deconvolution are alike.
-    found = recognise(weights, path, None if scale_of(path) else scale)
-    if found is not None:
-        return _centred_kernel(found.state, model, scale, options or {})
+    recognised = recognise(weights, path, None if scale_of(path) else scale)
+    if recognised is not None:
+        return _centred_kernel(recognised.state, model, scale, options or {})
     if (description := models.of_package(model)) is not None and description.foreign:
         wants = bool((options or {}).get("norm"))
         if description.name == "span" and wants == ("no_norm" in weights):

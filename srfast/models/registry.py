@@ -115,8 +115,8 @@ def describe(model: Buildable) -> Description:
     """
     if not isinstance(model, str):
         return _of_object(model)
-    if (found := of_package(model)) is not None:
-        return found
+    if (description := of_package(model)) is not None:
+        return description
     if plugins.is_file(model):
         path = Path(model).resolve()
         return Description(str(path), str(path), _color(plugins.from_file(model)), "a model of the user's")

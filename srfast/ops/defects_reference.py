@@ -65,25 +65,25 @@ def features(image: Array) -> Array:
     across = [d(t, n, 0) for n in (1, 2, 3, 4)]
     down = [d(t, 0, n) for n in (1, 2, 3, 4)]
     offsets = (0.25, 0.5, 1, 2)
-    found = [np.log2(energy(a) + o) for a, o in zip(across, offsets, strict=True)]
-    found += [np.log2(energy(a) + o) for a, o in zip(down, offsets, strict=True)]
+    values = [np.log2(energy(a) + o) for a, o in zip(across, offsets, strict=True)]
+    values += [np.log2(energy(a) + o) for a, o in zip(down, offsets, strict=True)]
     for x, y, white in ((2, 2, 36), (3, 1, 40), (1, 3, 40), (1, 1, 4)):
-        found.append(np.log2(energy(d(t, x, y)) / white + 0.05))
+        values.append(np.log2(energy(d(t, x, y)) / white + 0.05))
     least, most = t.min((2, 3), keepdims=True), t.max((2, 3), keepdims=True)
-    found.append(np.log2(t.var((2, 3)) + 0.25))
-    found.append(np.log2((most - least)[..., 0, 0] + 1))
-    found.append(np.log2(energy(d(chroma, 2, 2)) / 36 + 0.3))
-    found.append(((across[0] == 0).sum((2, 3)) + (down[0] == 0).sum((2, 3))) / 14)
+    values.append(np.log2(t.var((2, 3)) + 0.25))
+    values.append(np.log2((most - least)[..., 0, 0] + 1))
+    values.append(np.log2(energy(d(chroma, 2, 2)) / 36 + 0.3))
+    values.append(((across[0] == 0).sum((2, 3)) + (down[0] == 0).sum((2, 3))) / 14)
     for a in across[:2]:
         for period in (2, 3):
             phases = np.stack([np.square(a[..., p::period]).mean((2, 3)) for p in range(period)])
-            found.append(np.log2(phases.max(0) + 1) - np.log2(phases.min(0) + 1))
-    found.append(((t <= least + 2) | (t >= most - 2)).sum((2, 3)) / 8)
-    found.append(np.log2(np.maximum(np.abs(across[0]).max((2, 3)), np.abs(down[0]).max((2, 3))) + 1))
+            values.append(np.log2(phases.max(0) + 1) - np.log2(phases.min(0) + 1))
+    values.append(((t <= least + 2) | (t >= most - 2)).sum((2, 3)) / 8)
+    values.append(np.log2(np.maximum(np.abs(across[0]).max((2, 3)), np.abs(down[0]).max((2, 3))) + 1))
     a, b = np.abs(across[0][..., :-1]), np.abs(across[0][..., 1:])
-    found.append(np.log2((((a >= STEP) & (b == 0)) | ((b >= STEP) & (a == 0))).sum((2, 3)) + 1))
-    found.append(tiles(saturated(image)).sum((2, 3)) / 8)
-    return np.stack(found, -1)
+    values.append(np.log2((((a >= STEP) & (b == 0)) | ((b >= STEP) & (a == 0))).sum((2, 3)) + 1))
+    values.append(tiles(saturated(image)).sum((2, 3)) / 8)
+    return np.stack(values, -1)
 
 
 def saturated(image: Array) -> Array:
@@ -123,12 +123,12 @@ def inner(image: Array) -> tuple[int, int, int, int]:
 
 def layers(weights: Array) -> list[tuple[Array, Array]]:
     """Weight [outputs, inputs] and bias of each of ``LAYERS`` and ``MARKS``."""
-    found, at = [], 0
+    pairs, at = [], 0
     for outputs, inputs in LAYERS + MARKS:
         split = at + outputs * inputs
-        found.append((weights[at:split].reshape(outputs, inputs), weights[split : split + outputs]))
+        pairs.append((weights[at:split].reshape(outputs, inputs), weights[split : split + outputs]))
         at = split + outputs
-    return found
+    return pairs
 
 
 CHROMA = 14
@@ -250,19 +250,19 @@ def place_means(y: Array, third: bool) -> Array:
     rows = np.lib.stride_tricks.sliding_window_view(y, 8, axis=1) @ (THIRD if third else PATTERN)
     if third:
         rows = (rows + 16) >> 5
-    found = np.lib.stride_tricks.sliding_window_view(rows, 8, axis=0) @ (THIRD if third else PATTERN)
+    filtered = np.lib.stride_tricks.sliding_window_view(rows, 8, axis=0) @ (THIRD if third else PATTERN)
     if third:
-        found = (found + 8) >> 4
-    h, w = (side // 8 for side in found.shape)
-    clipped = np.minimum(np.abs(found[: 8 * h, : 8 * w]), CLIP)
+        filtered = (filtered + 8) >> 4
+    h, w = (side // 8 for side in filtered.shape)
+    clipped = np.minimum(np.abs(filtered[: 8 * h, : 8 * w]), CLIP)
     return clipped.reshape(h, 8, w, 8).mean((0, 2))
 
 
 def least_places(means: Array, limit: float, most: int) -> list[tuple[int, int]]:
     """The least of the places off the corner whose mean is below a limit and not above the eight around it."""
     around = np.min([np.roll(means, (a, b), (0, 1)) for a in (-1, 0, 1) for b in (-1, 0, 1)], 0)
-    found = [(int(p) // 8, int(p) % 8) for p in np.flatnonzero((means < limit) & (means <= around)) if p]
-    return sorted(found, key=lambda place: means[place])[:most]
+    candidates = [(int(p) // 8, int(p) % 8) for p in np.flatnonzero((means < limit) & (means <= around)) if p]
+    return sorted(candidates, key=lambda place: means[place])[:most]
 
 
 def quality_at(y: Array, cut: Array, top: int, left: int) -> int:
@@ -276,18 +276,18 @@ def quality_at(y: Array, cut: Array, top: int, left: int) -> int:
     every = max(1, (rows * blocks + BLOCKS // 2) // BLOCKS)
     k, i = np.arange(8)[:, None], np.arange(8)
     basis = np.where(k == 0, np.sqrt(0.125), 0.5) * np.cos((2 * i + 1) * k * np.pi / 16)
-    found = basis @ grid[every // 2 :: every] @ basis.T
-    halves = np.stack([(2 * np.abs(found[..., row, column])).ravel() for row, column in FREQUENCIES], 1)
+    coefficients = basis @ grid[every // 2 :: every] @ basis.T
+    halves = np.stack([(2 * np.abs(coefficients[..., row, column])).ravel() for row, column in FREQUENCIES], 1)
     off = tiles(cut[top:, left:])[every // 2 :: every].any((2, 3)).ravel()
     blocks_of_their_own = np.unique(np.column_stack([np.minimum(halves, BINS).astype(np.int64), off]), axis=0)
     whole = blocks_of_their_own[blocks_of_their_own[:, -1] == 0]
     return quality_of(whole[:, :-1]) or quality_of(blocks_of_their_own[:, :-1])
 
 
-def quality_of(found: Array) -> int:
+def quality_of(halves: Array) -> int:
     """The quality whose steps divide the coefficients of blocks, [n, 14] in halves of a grey level, or 0."""
     sums, counts = np.zeros(101), np.zeros(101)
-    for sizes, standard in zip(found.T, STANDARD, strict=True):
+    for sizes, standard in zip(halves.T, STANDARD, strict=True):
         histogram = np.bincount(sizes[sizes < BINS], minlength=BINS)
         for quality in range(1, 101):
             step = _step(standard, quality)

@@ -76,12 +76,12 @@ def _read(scores: ReportScores, image: int) -> np.ndarray | None:
 
 
 def _left_out(scores: ReportScores, decision: Mapping[str, Any]) -> list[Picture]:
-    found = []
+    pictures = []
     for image, reason in _examples(scores, decision, "left_out"):
         pixels = _read(scores, image)
         if pixels is not None:
-            found.append(Picture(reduced(pixels, 160), f"{scores.images[image]}: {reason}"))
-    return found
+            pictures.append(Picture(reduced(pixels, 160), f"{scores.images[image]}: {reason}"))
+    return pictures
 
 
 def _sizes(scores: ReportScores, decision: Mapping[str, Any]) -> list[Picture]:
@@ -114,7 +114,7 @@ def _border(scores: ReportScores) -> list[Picture]:
     ranks = scores.rank
     others = scores.order[scores.status[scores.order] != KEPT]
     after = others[ranks[others] > ranks[kept[-1]]]
-    found = []
+    pictures = []
     for caption, rows in (("hardest kept", kept[:2]), ("last kept", kept[-2:]), ("first not kept", after[:2])):
         for row in rows.tolist():
             pixels = _read(scores, int(scores.code[row]))
@@ -123,5 +123,5 @@ def _border(scores: ReportScores) -> list[Picture]:
             side, x, y = int(scores.size[row]), int(scores.x[row]), int(scores.y[row])
             seen = shrunk(pixels, float(scores.factor[row]))[y : y + side, x : x + side]
             if seen.shape[:2] == (side, side):
-                found.append(Picture(encoded(seen), f"{caption}, loss {number(float(scores.loss[row]))}"))
-    return found
+                pictures.append(Picture(encoded(seen), f"{caption}, loss {number(float(scores.loss[row]))}"))
+    return pictures

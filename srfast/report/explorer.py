@@ -235,19 +235,19 @@ def wanted(scores: ReportScores) -> list[int]:
 def _one_an_image(scores: ReportScores, rows: np.ndarray, many: int) -> list[int]:
     """The first rows from different images, followed by rows that overlap none of them."""
     seen: set[int] = set()
-    found: list[int] = []
+    picked: list[int] = []
     for row in rows[:_LOOKED_AT].tolist():
         if int(scores.code[row]) not in seen:
             seen.add(int(scores.code[row]))
-            found.append(row)
-            if len(found) == many:
-                return found
+            picked.append(row)
+            if len(picked) == many:
+                return picked
     for row in rows[:_LOOKED_AT].tolist():
-        if len(found) == many:
+        if len(picked) == many:
             break
-        if not _overlaps(scores, row, found):
-            found.append(row)
-    return found
+        if not _overlaps(scores, row, picked):
+            picked.append(row)
+    return picked
 
 
 def spread(rows: np.ndarray, many: int) -> list[int]:

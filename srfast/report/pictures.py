@@ -41,7 +41,7 @@ def cut(scores: ReportScores, rows: Sequence[int], budget: int = PATCHES) -> Cut
 
     The size of pictures is known only when they are made: that of the first 16 rows determines how many follow.
     """
-    found = Cut()
+    result = Cut()
     left, wholes = budget, WHOLES
     waiting = list(dict.fromkeys(rows))
     recorded = scores.meta.get("images")
@@ -57,10 +57,10 @@ def cut(scores: ReportScores, rows: Sequence[int], budget: int = PATCHES) -> Cut
             name = scores.images[code]
             known = recorded.get(name) if isinstance(recorded, dict) else None
             image, note = source(scores.root / name, known if isinstance(known, dict) else {})
-            if image is not None and name not in found.wholes and wholes > 0:
-                found.sizes[name] = image.shape[1], image.shape[0]
-                found.wholes[name] = reduced(image)
-                wholes -= len(found.wholes[name])
+            if image is not None and name not in result.wholes and wholes > 0:
+                result.sizes[name] = image.shape[1], image.shape[0]
+                result.wholes[name] = reduced(image)
+                wholes -= len(result.wholes[name])
             at = {1.0: image}
             for row in wanted:
                 factor = float(scores.factor[row])
@@ -69,17 +69,17 @@ def cut(scores: ReportScores, rows: Sequence[int], budget: int = PATCHES) -> Cut
                 seen = None if image is None else at[factor]
                 pictures, remark = ({}, note) if seen is None else patch(seen, scores, row)
                 if remark or note:
-                    found.notes[row] = remark or note
+                    result.notes[row] = remark or note
                 spent += sum(map(len, pictures.values()))
                 made += bool(pictures)
-                found.patches[row] = pictures
+                result.patches[row] = pictures
         left -= spent
         each = max(each, spent / made) if made else each or 1.0
-    blank = [found.notes[row] for row, pictures in found.patches.items() if not pictures]
+    blank = [result.notes[row] for row, pictures in result.patches.items() if not pictures]
     if blank:
         log.warning("%d of %d pictures cannot be shown: %s; `root` names the folder the images lie in now",
-                    len(blank), len(found.patches), blank[0])  # fmt: skip
-    return found
+                    len(blank), len(result.patches), blank[0])  # fmt: skip
+    return result
 
 
 def source(path: Path, known: dict[str, Any]) -> tuple[np.ndarray | None, str]:

@@ -130,7 +130,7 @@ def _facts(scores: ReportScores) -> list[Fact]:
 
 def _listings(scores: ReportScores) -> list[Listing]:
     """Images that could not be read or hold no patch."""
-    found = []
+    listings = []
     for key, title, text in (
         ("skipped", "Skipped", "These files could not be read as images."),
         ("small", "Too small", "These images are smaller than one patch."),
@@ -139,17 +139,17 @@ def _listings(scores: ReportScores) -> list[Listing]:
         entries = [_named(entry) for entry in listed] if isinstance(listed, (list, tuple)) else []
         if entries:
             more = f" The first {_LISTED:,} are named." if len(entries) > _LISTED else ""
-            found.append(Listing(f"{title}: {count(len(entries), 'file')}", text + more, entries[:_LISTED]))
-    found += passed_over(scores.meta)
+            listings.append(Listing(f"{title}: {count(len(entries), 'file')}", text + more, entries[:_LISTED]))
+    listings += passed_over(scores.meta)
     if missing := missing_shards([scores.meta]):
         shards = [(f"{i}/{n}", "") for i, n in missing[:_LISTED]]
-        found.append(Listing(f"Missing: {count(len(missing), 'shard')}", "Their images are left out.", shards))
+        listings.append(Listing(f"Missing: {count(len(missing), 'shard')}", "Their images are left out.", shards))
     rejected = scores.selection.get("rejected")
     if isinstance(rejected, dict) and rejected:
         text = "Before anything was selected, by --clean and --reject; a patch may have several reasons."
         entries = [(str(reason), count(n, "patch")) for reason, n in rejected.items() if isinstance(n, int)]
-        found.append(Listing("Left out by reason", text, entries))
-    return found or [Listing("", "Every image was read, and none is smaller than a patch.", [])]
+        listings.append(Listing("Left out by reason", text, entries))
+    return listings or [Listing("", "Every image was read, and none is smaller than a patch.", [])]
 
 
 def passed_over(meta: Mapping[str, Any]) -> list[Listing]:
@@ -157,11 +157,11 @@ def passed_over(meta: Mapping[str, Any]) -> list[Listing]:
     counts = meta.get(PASSED) or {}
     entries = [(suffix or "no suffix", count(n, "file")) for suffix, n in sorted(counts.items())][:_LISTED]
     title = f"Passed over: {count(sum(counts.values()), 'file')}"
-    found = [Listing(title, "By their suffixes, these are of no format that is read.", entries)] if counts else []
+    listings = [Listing(title, "By their suffixes, these are of no format that is read.", entries)] if counts else []
     said = {"alpha": "alpha channel", "bits": "all but the high 8 bits"}
     lost = [(said[word], count(n, "image")) for word, n in reduced(meta).items()]
     text = "Images are read as 8-bit RGB, as trainers read them."
-    return found + ([Listing("Left out of the pixels", text, lost)] if lost else [])
+    return listings + ([Listing("Left out of the pixels", text, lost)] if lost else [])
 
 
 def _named(entry: Any) -> tuple[str, str]:

@@ -122,16 +122,16 @@ class ReportScores:
     @cached_property
     def scores(self) -> dict[str, np.ndarray]:
         """The columns [N] by which ``select --method`` can sort, the loss first; all their values are finite."""
-        found = {"loss": self.loss}
+        columns = {"loss": self.loss}
         if not self.by_bicubic:
             gain = self.bicubic.astype(np.float32) - self.loss.astype(np.float32)
             faint = self.bicubic < FAINT
             part = np.where(faint, np.float32(0), gain / np.where(faint, 1, self.bicubic).astype(np.float32))
-            found |= {"bicubic": self.bicubic, "sobel": self.sobel, "reducible": gain, "relative": part}
+            columns |= {"bicubic": self.bicubic, "sobel": self.sobel, "reducible": gain, "relative": part}
         else:
-            found["sobel"] = self.sobel
+            columns["sobel"] = self.sobel
         known = {k: v for k, v in self.extra.items() if k not in self.flags and np.isfinite(v).all()}
-        return found | known
+        return columns | known
 
     @property
     def cut_by_loss(self) -> bool:
@@ -280,8 +280,8 @@ def _status(places: _Places, coreset: pa.Table, csize: np.ndarray) -> np.ndarray
     """KEPT or LEFT_OUT for each patch [N], uint8."""
     images, code, x, y = places.images, places.code, places.x, places.y
     cx, cy = _integers(coreset, "x"), _integers(coreset, "y")
-    found = pc.index_in(coreset["image"], value_set=pa.array(images))
-    ccode = found.fill_null(-1).to_numpy().astype(np.int64)
+    index = pc.index_in(coreset["image"], value_set=pa.array(images))
+    ccode = index.fill_null(-1).to_numpy().astype(np.int64)
     wide, tall, deep = int(x.max()) + 1, int(y.max()) + 1, len(places.sizes)
     if wide * tall * deep * len(images) >= 2**63:
         raise InputError(f"score table: patch positions up to ({wide - 1}, {tall - 1}) are larger than any image")
@@ -300,16 +300,16 @@ def _status(places: _Places, coreset: pa.Table, csize: np.ndarray) -> np.ndarray
 
 def _passing(table: pa.Table, meta: dict[str, Any], selection: dict[str, Any]) -> np.ndarray:
     """The rows of which a selection took its fractions; none if they cannot be found again from the table alone."""
-    where, found = selection.get("where"), np.arange(len(table))
+    where, every = selection.get("where"), np.arange(len(table))
     if why := not_repeated(selection, table.column_names):
         log.warning("core-set: which patches it dropped as the hardest is not shown: %s", why)
-        return found[:0]
+        return every[:0]
     try:
         own = ScoreTable(table, meta)
-        rows = found if where is None else passing(own, where, _PATIENCE)
+        rows = every if where is None else passing(own, where, _PATIENCE)
         rows = rows[~rejected(own, bool(selection.get("clean")), None)[0][rows]]
         if selection.get("one_size"):
             rows, _ = one_size(own, rows)
     except (InputError, RunError):
-        return found[:0]
-    return rows if len(rows) == selection.get("passing", len(rows)) else found[:0]
+        return every[:0]
+    return rows if len(rows) == selection.get("passing", len(rows)) else every[:0]

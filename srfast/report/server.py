@@ -164,7 +164,7 @@ class View:
             known = np.isfinite(values)
             inside = rows[known][descending(values[known], "des" if query.get("down") == "1" else "asc")]
             rows = np.concatenate([inside, rows[~known]])
-        found, behind = len(rows), np.zeros(0, np.int64)
+        total, behind = len(rows), np.zeros(0, np.int64)
         if query.get("stacked") == "1":
             _, first, counts = np.unique(scores.code[rows], return_index=True, return_counts=True)
             order = np.argsort(first, kind="stable")
@@ -174,7 +174,7 @@ class View:
         first_row = max(0, int(query.get("offset", "0")))
         rows = rows[first_row : first_row + min(_PAGE, max(1, int(query.get("limit", "24"))))]
         return {
-            "found": found,
+            "found": total,
             "groups": groups,
             "shots": [self._shot(int(row), status, rank, query) for row in rows],
             "behind": behind[first_row : first_row + len(rows)].tolist(),

@@ -255,12 +255,12 @@ def _farthest(values: dict[str, Any], span: tuple[int, int] | None, limit: Thres
         return None
     if limit is None or limit.column not in values:
         return (span[0] + span[1]) // 2
-    found = [
+    numbers = [
         v if v is not None else math.nan for v in values[limit.column].slice(span[0], span[1] - span[0]).to_pylist()
     ]
-    if np.isnan(found).all():
+    if np.isnan(numbers).all():
         return span[0]
-    return span[0] + int(np.nanargmin(found) if limit.low else np.nanargmax(found))
+    return span[0] + int(np.nanargmin(numbers) if limit.low else np.nanargmax(numbers))
 
 
 def _plain(value: float | None) -> float | None:

@@ -174,18 +174,18 @@ class Made:
     machine: str = field(compare=False)
 
 
-def check_same(wanted: Made, found: Made) -> None:
+def check_same(wanted: Made, other: Made) -> None:
     """Checks that two machines score alike.
 
     Raises:
         RunError: they do not; the message names the difference and the machines.
     """
     for name in ("version", "backend", "precision", "sha256"):
-        one, two = getattr(wanted, name), getattr(found, name)
+        one, two = getattr(wanted, name), getattr(other, name)
         if one != two:
             what = {"sha256": "weights", "version": "srfast"}.get(name, name)
             raise RunError(
-                f"engine: ray: {what} {two} on {found.machine} but {one} on {wanted.machine}, so scores would differ",
+                f"engine: ray: {what} {two} on {other.machine} but {one} on {wanted.machine}, so scores would differ",
                 hint="install the same srfast on every machine",
             )
 
@@ -239,16 +239,16 @@ class _Actor:
         rows = []
         for row in files.to_pylist():
             file = ImageFile(self._root, row["name"], row["size"], row["mtime_ns"])
-            found = self._job.score(file, self._job.open(file), self._threads)
+            outcome = self._job.score(file, self._job.open(file), self._threads)
             rows.append(
                 {
                     "name": file.name,
-                    "rows": None if found.rows is None else _packed(found.rows),
-                    "skipped": found.skipped,
-                    "small": None if found.small is None else list(found.small),
-                    "small_at": json.dumps(found.small_at),
-                    "tried": json.dumps(found.tried),
-                    "hashes": json.dumps(found.hashes),
+                    "rows": None if outcome.rows is None else _packed(outcome.rows),
+                    "skipped": outcome.skipped,
+                    "small": None if outcome.small is None else list(outcome.small),
+                    "small_at": json.dumps(outcome.small_at),
+                    "tried": json.dumps(outcome.tried),
+                    "hashes": json.dumps(outcome.hashes),
                 }
             )
         return pa.Table.from_pylist(rows, schema=_RESULT)

@@ -42,8 +42,8 @@ def decoder(engine: Any) -> dict[str, Any]:
     """The decoder as a table's metadata name it, and how far its pixels may be from those of srfast's decoder."""
     from importlib.metadata import distributions
 
-    found = (d for d in distributions() if d.metadata["Name"].startswith("nvidia-dali"))
-    dali = next((f"{d.metadata['Name']} {d.version}" for d in found), "dali")
+    installed = (d for d in distributions() if d.metadata["Name"].startswith("nvidia-dali"))
+    dali = next((f"{d.metadata['Name']} {d.version}" for d in installed), "dali")
     library = "nvJPEG" if engine.device.type == "cuda" else "libjpeg-turbo"
     return {"name": f"{library} of {dali}", "tolerance": TOLERANCE}
 
@@ -56,11 +56,11 @@ def _compare(file: ImageFile, image: np.ndarray, colours: bool) -> None:
         difference = np.abs(a.astype(np.int16) - b)
         if difference.mean() <= TOLERANCE["mean"] and difference.max() <= TOLERANCE["largest"]:
             return
-        found = f"off by {difference.mean():.2f} grey levels on average and {difference.max()} at most"
+        differs = f"off by {difference.mean():.2f} grey levels on average and {difference.max()} at most"
     else:
-        found = f"of shape {image.shape} instead of {right.shape}"
+        differs = f"of shape {image.shape} instead of {right.shape}"
     raise RunError(
-        f"loader: dali decodes {file.path} to other pixels than srfast, {found}, so scores would differ",
+        f"loader: dali decodes {file.path} to other pixels than srfast, {differs}, so scores would differ",
         hint="leave it out",
     )
 
@@ -92,16 +92,18 @@ def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], t
     def submit(batch: Sequence[tuple[int, Tensor]]) -> Callable[[], Iterator[Outcome]]:
         grids = [settings.grid(*image.shape[:2]) for _, image in batch]
         fit = [(image, grid) for (_, image), grid in zip(batch, grids, strict=True) if grid]
-        found: Callable[[], list[Scores]] = list
+        wait_for_scores: Callable[[], list[Scores]] = list
         if fit:
-            found = engine.submit([image for image, _ in fit], [grid for _, grid in fit], settings.mode == "dense")
+            wait_for_scores = engine.submit(
+                [image for image, _ in fit], [grid for _, grid in fit], settings.mode == "dense"
+            )
         flat = fetched(torch.stack([_ends_flat(image) for _, image in batch]))
 
         def wait() -> Iterator[Outcome]:
             for (number, image), suspect in zip(batch, flat(), strict=True):
                 if number % COMPARED_EVERY == 0 or suspect:
                     _compare(files[number], image.cpu().numpy(), wanted)
-            scores = iter(found())
+            scores = iter(wait_for_scores())
             for (number, image), grid in zip(batch, grids, strict=True):
                 file = files[number]
                 if not grid:

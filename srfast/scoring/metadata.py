@@ -190,7 +190,7 @@ class Outcome:
             "rows": self.rows.num_rows if self.rows is not None else 0,
             "skipped": self.skipped,
             "small": self.small,
-            **{name: found for name in ("small_at", "tried") if (found := getattr(self, name))},
+            **{name: value for name in ("small_at", "tried") if (value := getattr(self, name))},
         }
 
 

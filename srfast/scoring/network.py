@@ -53,7 +53,7 @@ class Network:
 
 def _checked(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """SRCNN's arrays as contiguous float32; raises InputError for another shape, type or a value that is not finite."""
-    found = {}
+    checked = {}
     for key, shape in SRCNN_SHAPES.items():
         given = np.asarray(arrays.get(key))
         if given.shape != shape or given.dtype.kind not in "fiu":
@@ -61,10 +61,10 @@ def _checked(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
                 f"scorer: {name}: {key}: expected numbers {list(shape)}, got {given.dtype} {list(given.shape)}"
             )
         with np.errstate(over="ignore"):
-            found[key] = np.ascontiguousarray(given, np.float32)
-        if not np.isfinite(found[key]).all():
+            checked[key] = np.ascontiguousarray(given, np.float32)
+        if not np.isfinite(checked[key]).all():
             raise InputError(f"scorer: {name}: {key}: expected finite numbers in the range of float32")
-    return found
+    return checked
 
 
 Scorer: TypeAlias = "str | os.PathLike[str] | Network | Callable[[Tensor], Tensor]"
@@ -167,13 +167,13 @@ def _external(path: Path) -> list[tuple[str, Path]]:
         names = sorted(set(locations(onnx.load(path, load_external_data=False))))
     except Exception:  # what ONNX Runtime will say of it is better
         return []
-    found = []
+    files = []
     for name in names:
         file = path.parent / name
         if not stays_inside(name) or not file.is_file():
             raise InputError(f"{path}: external weights: expected a file in its folder, got {name!r}")
-        found.append((name, file))
-    return found
+        files.append((name, file))
+    return files
 
 
 def _own(module: Any, scale: int) -> Network:

@@ -282,12 +282,16 @@ class Parts:
         """
         check_folder(self.folder, _is_part)
         last = self._next
-        found = [self._stored[f.name] for f in files]
+        stored_files = [self._stored[f.name] for f in files]
         held = sum(len(read_parquet(p)[1]["records"]) for p in self.folder.glob("part-*.parquet"))
-        order = [(p.part, p.offset) for p in found]
-        if held != len(found) or any(p.part.parent != self.folder for p in found) or order != sorted(order):
+        order = [(p.part, p.offset) for p in stored_files]
+        if (
+            held != len(stored_files)
+            or any(p.part.parent != self.folder for p in stored_files)
+            or order != sorted(order)
+        ):
             whole = Parts(self._folder, self.settings, _next=last)
-            for file, stored in zip(files, found, strict=True):
+            for file, stored in zip(files, stored_files, strict=True):
                 rows = self._read(stored).slice(stored.offset, stored.record["rows"]) if stored.record["rows"] else None
                 small = stored.record["small"]
                 more = {n: stored.record.get(n, {}) for n in ("small_at", "tried")}

@@ -89,9 +89,9 @@ class Job:
                 check_size(path, lr.shape[:2], file.path, hr.shape[:2], self.settings.scale)
         except InputError as error:
             return Outcome(file, skipped=str(error))
-        found = Decoded((), {}, hashes=hashes)
+        decoded = Decoded((), {}, hashes=hashes)
         sizes = self._chosen if self.settings.shrink == (AUTO,) else self._sizes
-        return replace(found, sizes=sizes(file, hr, lr, found))
+        return replace(decoded, sizes=sizes(file, hr, lr, decoded))
 
     def decode(self, file: ImageFile) -> Decoded | Outcome:
         """Opens an image with all sizes made."""
@@ -153,7 +153,7 @@ class Job:
         assert isinstance(self.engine, TakesSeveral)
         sizes = [sized for _, image in group if isinstance(image, Decoded) for sized in image.sizes]
         dense = self.settings.mode == "dense"
-        found = (
+        wait_for_scores = (
             self.engine.submit([sized.hr for sized in sizes], [sized.grid for sized in sizes], dense) if sizes else list
         )
         none = np.zeros((0, 0, 3), np.uint8)
@@ -162,14 +162,14 @@ class Job:
             if isinstance(image, Decoded):
                 image = replace(image, sizes=[replace(sized, hr=none, lr=None) for sized in image.sizes])
             light.append((file, image))
-        return lambda: self._together(light, iter(found()))
+        return lambda: self._together(light, iter(wait_for_scores()))
 
-    def _together(self, group: list[Read], found: Iterator[Scores]) -> Iterator[Outcome]:
+    def _together(self, group: list[Read], scores: Iterator[Scores]) -> Iterator[Outcome]:
         for file, image in group:
             if isinstance(image, Outcome):
                 yield image
             else:
-                yield self._outcome(file, [self._scored(file, sized, next(found)) for sized in image.sizes], image)
+                yield self._outcome(file, [self._scored(file, sized, next(scores)) for sized in image.sizes], image)
 
     def _scored(self, file: ImageFile, sized: Sized, scores: Scores) -> pa.Table:
         shrink = float(Fraction(sized.size)) if self.settings.several_sizes else None

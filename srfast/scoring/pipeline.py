@@ -112,22 +112,22 @@ def write_scores(images: Images, output: str | os.PathLike[str], settings: Score
 
 def _write_scores(images: Images, output: str | os.PathLike[str], settings: ScoreArguments) -> Summary:
     passed: Counter[str] = Counter()
-    found = find_images(images, passed)
+    all_files = find_images(images, passed)
     if passed:
         log.warning("images: passed over %d files of other kinds, by their suffix: %s", passed.total(), counted(passed))
     if settings.lr_images is not None:
-        states = LowRes(Path(settings.lr_images), settings.lr_template).states(f.name for f in found)
-        found = [replace(f, lr=states.get(f.name)) for f in found]
+        states = LowRes(Path(settings.lr_images), settings.lr_template).states(f.name for f in all_files)
+        all_files = [replace(f, lr=states.get(f.name)) for f in all_files]
     target = Path(output)
     folder = str(os.fspath(output)).endswith(("/", os.sep)) or target.is_dir()
     if folder:
-        check_table_folder(target, [f.path for f in found])
+        check_table_folder(target, [f.path for f in all_files])
     else:
-        check_output(target, "score table", [f.path for f in found])
+        check_output(target, "score table", [f.path for f in all_files])
     with shown(settings.progress, "scoring", "patches") as progress:
-        files = shard_of(found, settings.shard)
+        files = shard_of(all_files, settings.shard)
         with _source(settings, files) as source:
-            summary = _write(source, settings, str(found[0].root), files, target, folder, passed, progress)
+            summary = _write(source, settings, str(all_files[0].root), files, target, folder, passed, progress)
     if counts := reduced(summary.meta):
         log.warning("images: left out of %s", ", ".join(_LEFT_OUT[word].format(n) for word, n in counts.items()))
     return summary
@@ -208,10 +208,10 @@ def _write(
 def _same(target: Path, meta: dict[str, Any]) -> bool:
     """Whether a table exists already that was scored with the same settings."""
     try:
-        found = read_meta(target) if target.is_file() else {"selection": None}
+        written = read_meta(target) if target.is_file() else {"selection": None}
     except InputError:
         return False
-    return "selection" not in found and first_difference(found, meta, RESUMED) is None
+    return "selection" not in written and first_difference(written, meta, RESUMED) is None
 
 
 def _check_readable(files: list[ImageFile], threads: int) -> None:

@@ -283,10 +283,10 @@ def at(values: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
     """Values at rows, or all of them for None; row numbers of 32 bits need no copy of 64."""
     if rows is None:
         return values
-    found = np.empty(len(rows), values.dtype)
+    taken = np.empty(len(rows), values.dtype)
     for i in range(0, len(rows), _PIECE):
-        found[i : i + _PIECE] = values[rows[i : i + _PIECE]]
-    return found
+        taken[i : i + _PIECE] = values[rows[i : i + _PIECE]]
+    return taken
 
 
 def groups(code: np.ndarray, size: np.ndarray | None = None) -> tuple[np.ndarray, list[tuple[int, int]]]:
@@ -317,5 +317,5 @@ def groups(code: np.ndarray, size: np.ndarray | None = None) -> tuple[np.ndarray
 
 def coded(column: pa.ChunkedArray) -> tuple[list[Any], np.ndarray]:
     """The different values of a column, and the index of each row's [N]."""
-    found = column.dictionary_encode().unify_dictionaries().combine_chunks()
-    return found.dictionary.to_pylist(), numbers(pa.chunked_array([found.indices]))
+    encoded = column.dictionary_encode().unify_dictionaries().combine_chunks()
+    return encoded.dictionary.to_pylist(), numbers(pa.chunked_array([encoded.indices]))

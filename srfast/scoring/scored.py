@@ -107,8 +107,8 @@ class ScoredImages:
     def check_all(self, images: Iterable[str], *, contents: bool = True) -> list[Path]:
         """``check`` of several images, each once, on all cores; the first that fails is reported."""
         each = ordered_map(lambda image: self.check(image, contents=contents), dict.fromkeys(images), cores())
-        with closing(each) as found:
-            return [path for _, path in found]
+        with closing(each) as checked:
+            return [path for _, path in checked]
 
 
 def unchanged(path: Path, then: Mapping[str, Any], moved: bool = False, contents: bool = True) -> bool:

@@ -108,7 +108,7 @@ def joined_meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def missing_shards(metas: Sequence[dict[str, Any]]) -> list[list[int]]:
     """The shards [i, n] that tables of one dataset lack, with i from 0; none if a table is not one of several."""
-    held = [found for meta in metas if (found := _held(meta)) is not None]
+    held = [shards for meta in metas if (shards := _held(meta)) is not None]
     if len(held) < len(metas):
         return []
     n = math.lcm(*(count for count, _ in held))

@@ -120,13 +120,13 @@ def _sizes(table: Rows) -> dict[str, Any]:
         return {}
     sizes, at = sizes_of(table.table, table.meta)
     counts = np.bincount(at, minlength=len(sizes)).tolist()
-    found: dict[str, dict[str, Any]] = {
+    by_size: dict[str, dict[str, Any]] = {
         str(size): {"patches": n, "share": n / len(table)} for size, n in zip(sizes, counts, strict=True)
     }
     for size, known in ((table.meta.get("selection") or {}).get("by_size") or {}).items():
-        if size in found:
-            found[size]["of"] = known["patches"]
-    return {"sizes": found}
+        if size in by_size:
+            by_size[size]["of"] = known["patches"]
+    return {"sizes": by_size}
 
 
 def _per_image(table: Rows, loss: np.ndarray) -> dict[str, dict[str, float]]:

@@ -78,12 +78,12 @@ class Stored(Rows):
                         raise InputError(f"{path}: column {name!r}: expected finite values")
                 images, code = _coded(path, part.column("image"))
                 begins = np.flatnonzero(np.r_[True, code[1:] != code[:-1]])
-                found = [names.setdefault(images[c], len(names)) for c in code[begins].tolist()]
-                if len(ids) > first and ids[-1] == found[0]:  # goes on in the next row group
-                    begins, found = begins[1:], found[1:]
+                numbered = [names.setdefault(images[c], len(names)) for c in code[begins].tolist()]
+                if len(ids) > first and ids[-1] == numbered[0]:  # goes on in the next row group
+                    begins, numbered = begins[1:], numbered[1:]
                 unsorted |= len(self._paths) > 1 and _unsorted(part, places, begins, last)
                 starts += (begins + row).tolist()
-                ids += found
+                ids += numbered
                 row += len(part)
                 losses.append(numbers(part.column("loss")).copy())
             if len(ids) > first:

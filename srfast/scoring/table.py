@@ -92,20 +92,20 @@ def read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]
 
 def _read_folder(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
     """Reads parts one after another; those of shards, whose images interleave, are sorted into one order."""
-    found = []
+    tables = []
     paths = part_files(folder)
     for path in paths:
         table, meta = _read_file(path)
         check_columns(path, table, SCHEMA)
-        found.append(ScoreTable(table.select(with_extras(SCHEMA, table.schema).names), about_images(meta)))
+        tables.append(ScoreTable(table.select(with_extras(SCHEMA, table.schema).names), about_images(meta)))
     names = [str(path) for path in paths]
-    check_together(names, [t.meta for t in found], [t.table.schema for t in found])
-    ends = [(t.table["image"][0].as_py(), t.table["image"][-1].as_py()) for t in found if len(t)]
+    check_together(names, [t.meta for t in tables], [t.table.schema for t in tables])
+    ends = [(t.table["image"][0].as_py(), t.table["image"][-1].as_py()) for t in tables if len(t)]
     if any(ends[i][1] >= ends[i + 1][0] for i in range(len(ends) - 1)):
-        table = in_order([t.table for t in found], names)
+        table = in_order([t.table for t in tables], names)
     else:
-        table = pa.concat_tables([t.table.replace_schema_metadata(None) for t in found])
-    return table, joined_meta([t.meta for t in found])
+        table = pa.concat_tables([t.table.replace_schema_metadata(None) for t in tables])
+    return table, joined_meta([t.meta for t in tables])
 
 
 def _read_file(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
@@ -120,11 +120,11 @@ def check_scored(name: str | os.PathLike[str], meta: dict[str, Any]) -> None:
         raise InputError(f"{name}: expected a score table, got a core-set", hint="take the table it was selected from")
 
 
-def with_extras(schema: pa.Schema, found: pa.Schema) -> pa.Schema:
+def with_extras(schema: pa.Schema, stored: pa.Schema) -> pa.Schema:
     """The columns of a schema, with ``shrink`` after ``size``, then the others of a table; ``rank`` is a core-set's."""
-    if COLUMN in found.names and COLUMN not in schema.names:
+    if COLUMN in stored.names and COLUMN not in schema.names:
         schema = with_shrink(schema)
-    extras = [f for f in found if f.name not in schema.names and f.name != "rank"]
+    extras = [f for f in stored if f.name not in schema.names and f.name != "rank"]
     return pa.schema([*schema, *(f.remove_metadata() for f in extras)])
 
 
@@ -161,10 +161,10 @@ def check_places(name: str | os.PathLike[str], table: pa.Table) -> None:
             raise InputError(f"{name}: column {column!r}: expected whole numbers, got {values.type}")
         if values.null_count:
             raise InputError(f"{name}: column {column!r}: expected no missing values")
-        found = numbers(values)
-        if not len(found):
+        integers = numbers(values)
+        if not len(integers):
             continue
-        smallest, largest = found.min(), found.max()
+        smallest, largest = integers.min(), integers.max()
         if smallest < least:
             raise InputError(f"{name}: column {column!r}: expected at least {least}, got {smallest}")
         if largest > FARTHEST:
@@ -264,11 +264,11 @@ def sources(scores: Any) -> list[Any]:
         InputError: something else is given.
     """
     several = isinstance(scores, Iterable) and not isinstance(scores, (str, os.PathLike, Mapping))
-    found = list(scores) if several and not is_rows(scores) else [scores]
-    for source in found:
+    listed = list(scores) if several and not is_rows(scores) else [scores]
+    for source in listed:
         if not (isinstance(source, (str, os.PathLike)) or is_rows(source)):
             raise InputError(f"scores: expected a score table, its path or a DataFrame, got {type(source).__name__}")
-    return found
+    return listed
 
 
 def names_of(given: Sequence[Any]) -> list[str]:

@@ -122,13 +122,13 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
                 raise KeyboardInterrupt
             errors.inspect(*image)
 
-        found = evaluate(
+        evaluation = evaluate(
             trained.weights, files, scale=cell.scale, protocol=protocol, device=study.device, inspect=inspect,
             degradation=study.degradation if study.degradation and name.endswith(DEGRADED) else None,
         )  # fmt: skip
-        rows += [{**fixed, "dataset": name, **asdict(image)} for image in found.images]
+        rows += [{**fixed, "dataset": name, **asdict(image)} for image in evaluation.images]
         strata += [{"cell": cell.name, "dataset": name, **asdict(row)} for row in errors.rows]
-        text.append(f"{name} {found.psnr:.3f} dB")
+        text.append(f"{name} {evaluation.psnr:.3f} dB")
     about = {
         "protocol": protocol,
         "loss": trained.loss,

@@ -42,20 +42,20 @@ class Cell:
 
 def cells(study: Study) -> list[Cell]:
     """All cells, every seed 0 before any seed 1, so that an interrupted study is balanced."""
-    found: dict[str, Cell] = {}
+    by_name: dict[str, Cell] = {}
     settings = product(study.seeds, range(len(study.scorers)), study.pool, study.scales, study.models, study.arms)
     for seed, scorer, pool, scale, model, arm in settings:
         if (arm.models and model not in arm.models) or (scorer and not arm.asks_scorer):
             continue
         for keep, budget in product(arm.keep, arm.budget):
             cell = Cell(arm, model, keep, study.updates_of(budget, keep, pool), pool, scale, scorer, seed)
-            known = found.setdefault(cell.name, cell)
+            known = by_name.setdefault(cell.name, cell)
             if known != cell:
                 raise InputError(
                     f"arm {arm.name!r}: expected values that differ in their first six digits, got keep {known.keep!r} "
                     f"and {cell.keep!r}, pool {known.pool!r} and {cell.pool!r} for one training, {cell.name}"
                 )
-    return list(found.values())
+    return list(by_name.values())
 
 
 def serves(study: Study, cell: Cell, claim: Mapping[str, Any]) -> bool:

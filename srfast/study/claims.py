@@ -115,7 +115,7 @@ def judged_together(family: Sequence[Found], most: int = 0) -> list[Judged]:
         most: Largest number of seeds of a run in rounds; 0: the family is judged once.
     """
     count = len(family)
-    found = []
+    judgements = []
     for (claim, dataset, c), p in zip(family, holm([1.0 if math.isnan(c.p) else c.p for *_, c in family]), strict=True):
         part = min(1.0, c.seeds / most) if most else 0.0
         equivalent = min(1.0, count * c.p_equivalent)
@@ -124,8 +124,8 @@ def judged_together(family: Sequence[Found], most: int = 0) -> list[Judged]:
         elif part:
             p = min(1.0, count * sequential_p(c.p, part))
             equivalent = min(1.0, count * sequential_p(2 * c.p_equivalent, part))
-        found.append(Judged(claim, dataset, c, count, p, equivalent, part))
-    return found
+        judgements.append(Judged(claim, dataset, c, count, p, equivalent, part))
+    return judgements
 
 
 SIDES = (("arm", "keep"), ("against", "against_keep"))

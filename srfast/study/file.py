@@ -56,10 +56,10 @@ def _tables(value: Any) -> list[Any]:
 def _seeds(value: Any) -> tuple[int, ...]:
     if not isinstance(value, list):
         return tuple(range(whole(1, (1 << 16) - 1).convert(value)))
-    found = tuple(whole(0, (1 << 31) - 1).convert(v) for v in value)
-    if not found or len(set(found)) != len(found):
+    seeds = tuple(whole(0, (1 << 31) - 1).convert(v) for v in value)
+    if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError
-    return found
+    return seeds
 
 
 def _budget(value: Any) -> str | float:
@@ -148,8 +148,8 @@ FOLDER = "studies"
 def ready_made() -> dict[str, Path]:
     """The ready-made studies: name (``how-much.toml``) to file."""
     # The build puts them beside the compiled module, which in an editable install is not where the sources are.
-    found = find_spec("srfast")
-    places = found.submodule_search_locations if found else None
+    spec = find_spec("srfast")
+    places = spec.submodule_search_locations if spec else None
     files = [file for place in places or () for file in Path(place, FOLDER).glob("*.toml")]
     return {file.name: file for file in sorted(files)}
 

@@ -58,10 +58,10 @@ def gather(study: Study, out: str | os.PathLike[str]) -> Results:
     if not begun(folder):
         raise InputError(f"{out}: expected the folder of a study")
     while True:
-        found = collect(study, folder)
-        found.write(folder)
-        if finished_cells(cells(study), folder) <= set(found.meta["cells"]):
-            return found
+        results = collect(study, folder)
+        results.write(folder)
+        if finished_cells(cells(study), folder) <= set(results.meta["cells"]):
+            return results
 
 
 def collect(study: Study, folder: Path) -> Results:
@@ -75,10 +75,10 @@ def collect(study: Study, folder: Path) -> Results:
             own = {"scorer": Path(study.scorers[number]).name, "scale": scale}
             more = {k: known[k] for k in ("patches", "seconds")}
             scoring.append({**own, **more, "loss_quantiles": pool.loss_quantiles(table)})
-    found = results.gather(results.as_plain(study), [place_of(folder, c) for c in cells(study)], scoring)
+    collected = results.gather(results.as_plain(study), [place_of(folder, c) for c in cells(study)], scoring)
     if (folder / ABOUT).exists():
-        found.meta.update(results.read_json(folder / ABOUT))
-    return found
+        collected.meta.update(results.read_json(folder / ABOUT))
+    return collected
 
 
 def results_of(folder: Path) -> Results:
@@ -88,9 +88,9 @@ def results_of(folder: Path) -> Results:
     if study is None:
         done = [p for p in _places(folder) if results.finished(p)]
         return results.gather(_by_cells(folder.resolve().name, done), done, [])
-    found, written = collect(study, folder), Results.read(folder)
+    collected, written = collect(study, folder), Results.read(folder)
     # The folders of cells may have been removed.
-    return max(found, written, key=lambda r: len(r.meta["cells"]))
+    return max(collected, written, key=lambda r: len(r.meta["cells"]))
 
 
 def _places(folder: Path) -> list[Path]:

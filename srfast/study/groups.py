@@ -88,15 +88,15 @@ def groups(results: Results) -> list[Group]:
     """The groups, in the order in which the study names them."""
     rows = results.table.to_pylist()
     settings = {name: cell["settings"] for name, cell in results.meta["cells"].items()}
-    found: dict[GroupKey, dict[int, list[dict[str, Any]]]] = {}
+    by_key: dict[GroupKey, dict[int, list[dict[str, Any]]]] = {}
     for row in rows:
-        found.setdefault(GroupKey(*(row[k] for k in GroupKey._fields)), {}).setdefault(row["seed"], []).append(row)
+        by_key.setdefault(GroupKey(*(row[k] for k in GroupKey._fields)), {}).setdefault(row["seed"], []).append(row)
     order = [arm["name"] for arm in results.meta["study"]["arms"]]
     models = list(results.meta["study"]["models"])
     keys = sorted(
-        found, key=lambda k: (k.scale, models.index(k.model), order.index(k.arm), -k.pool, -k.keep, k.updates)
+        by_key, key=lambda k: (k.scale, models.index(k.model), order.index(k.arm), -k.pool, -k.keep, k.updates)
     )
-    return [_group(key, found[key], settings) for key in keys]
+    return [_group(key, by_key[key], settings) for key in keys]
 
 
 def _group(key: GroupKey, by_seed: dict[int, list[dict[str, Any]]], settings: dict[str, dict[str, Any]]) -> Group:
@@ -143,10 +143,10 @@ def paired(one: Group, other: Group, dataset: str) -> tuple[np.ndarray, np.ndarr
 
 def cells_of(results: Results) -> dict[GroupKey, dict[str, int]]:
     """The cells of each group: name -> seed."""
-    found: dict[GroupKey, dict[str, int]] = {}
+    by_key: dict[GroupKey, dict[str, int]] = {}
     for row in results.table.select(["cell", "seed", *GroupKey._fields]).to_pylist():
-        found.setdefault(GroupKey(*(row[f] for f in GroupKey._fields)), {})[row["cell"]] = row["seed"]
-    return found
+        by_key.setdefault(GroupKey(*(row[f] for f in GroupKey._fields)), {})[row["cell"]] = row["seed"]
+    return by_key
 
 
 def main_dataset(some: list[Group]) -> str:
@@ -199,13 +199,13 @@ def pairs(some: Sequence[Group], dataset: str) -> list[GroupPair]:
     for g in some:
         if g.is_full:
             most[g.setting] = max(most.get(g.setting, 0), g.key.updates)
-    found: list[GroupPair] = []
+    compared: list[GroupPair] = []
     for g in some:
         for c in some:
             question = None if c is g or g.is_full else _question(g, c, most.get(c.setting, 0))
             if question is not None and set(g.seeds) & set(c.seeds):
-                found.append(GroupPair(g, c, question, compare(*paired(g, c, dataset))))
-    return found
+                compared.append(GroupPair(g, c, question, compare(*paired(g, c, dataset))))
+    return compared
 
 
 def _question(g: Group, c: Group, most: int) -> str | None:

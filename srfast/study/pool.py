@@ -155,9 +155,9 @@ def _add_targets(study: Study, path: Path) -> dict[str, float]:
     for column, arm in _targets(study).items():
         began = time.perf_counter()
         asked = SelectArguments(method=arm.select["method"], target=arm.select["target"])
-        found = targeted(table, asked)
-        meta = {**table.meta, column: found.meta[asked.method]} if asked.method in found.meta else table.meta
-        table = ScoreTable(table.table.append_column(column, found.table.column(asked.method)), meta)
+        scored = targeted(table, asked)
+        meta = {**table.meta, column: scored.meta[asked.method]} if asked.method in scored.meta else table.meta
+        table = ScoreTable(table.table.append_column(column, scored.table.column(asked.method)), meta)
         seconds[column] = round(time.perf_counter() - began, 3)
     if seconds:
         table.write(path)
@@ -186,8 +186,8 @@ def _check_unchanged(table: Path, files: list[str]) -> None:
     touched = 0
     pairs = zip(files, then, strict=False)
     same = ordered_map(lambda pair: unchanged(Path(pair[0]), pair[1], moved=True), pairs, cores())
-    with closing(same) as found:
-        for (file, known), is_same in found:
+    with closing(same) as checked:
+        for (file, known), is_same in checked:
             if not is_same:
                 raise InputError(
                     f"{file}: has changed since {table} was scored", hint="run the study into another folder"
@@ -276,8 +276,8 @@ def loss_quantiles(path: Path) -> list[float]:
 
 @lru_cache(maxsize=2)
 def _loss_quantiles(state: _State) -> list[float]:
-    found = np.quantile(_scores(state).column("loss"), np.linspace(0, 1, 101))
-    return [float(f"{q:.6g}") for q in found]
+    quantiles = np.quantile(_scores(state).column("loss"), np.linspace(0, 1, 101))
+    return [float(f"{q:.6g}") for q in quantiles]
 
 
 def scores(path: Path) -> ScoreTable:

@@ -56,20 +56,20 @@ def publish(results: Results, folder: Path | None, show: Callable[[str], None] =
         raise RunError(
             f"the tables of a study need {error.name}, which is not installed", hint="pip install 'srfast[study]'"
         ) from None
-    found = tables(results)
-    if not found:
+    all_tables = tables(results)
+    if not all_tables:
         raise InputError("tables: expected the results of at least one finished cell, got none")
     remarks = results.meta.get("remarks", [])
     sentences = [s for s in (answer(results), same_updates(results), *saturation(results), *remarks) if s]
     page = "\n".join(
-        [f"# {results.meta['study']['title']}\n", *(f"{s}\n" for s in sentences), *(t.markdown() for t in found)]
+        [f"# {results.meta['study']['title']}\n", *(f"{s}\n" for s in sentences), *(t.markdown() for t in all_tables)]
     )
     show(page)
     if folder is not None:
         from srfast.study.figures import draw
 
         files = {"study.md": page}
-        for table in found:
+        for table in all_tables:
             files |= {
                 f"{table.name}.md": table.markdown(),
                 f"{table.name}.csv": table.csv(),
@@ -114,10 +114,12 @@ def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
         return None
     good = [(g, c) for g, c in parts if c.effect.mean >= -tolerated]
     if good:
-        group, found = min(good, key=lambda p: (p[0].key.updates, p[0].key.keep * p[0].key.pool, -p[1].effect.mean))
-        return _sentence(group, full, found, dataset)
-    group, found = max(parts, key=lambda p: p[1].effect.mean)
-    return f"No cheaper training loses less than {tolerated:g} dB. " + _sentence(group, full, found, dataset)
+        group, comparison = min(
+            good, key=lambda p: (p[0].key.updates, p[0].key.keep * p[0].key.pool, -p[1].effect.mean)
+        )
+        return _sentence(group, full, comparison, dataset)
+    group, comparison = max(parts, key=lambda p: p[1].effect.mean)
+    return f"No cheaper training loses less than {tolerated:g} dB. " + _sentence(group, full, comparison, dataset)
 
 
 def _everything(some: Sequence[Group]) -> Group | None:
@@ -139,17 +141,17 @@ def _compare(g: Group, full: Group, dataset: str) -> Comparison | None:
     return compare(a, b) if len(a) else None
 
 
-def _sentence(g: Group, full: Group, found: Comparison, dataset: str) -> str:
+def _sentence(g: Group, full: Group, comparison: Comparison, dataset: str) -> str:
     images = f"{100 * g.key.pool:g} % of your images"
     how = "drawn at random" if g.is_random else f"chosen by {g.key.arm}"
     patches = f"{g.kept} of {'your' if g.key.pool == 1 else 'their'} patches, {how}"
     what = images if g.key.keep == 1 and not g.of_loss else patches if g.key.pool == 1 else f"{images} and {patches}"
-    e, bounds = found.effect, _bounds(found)
-    seeds = f"{found.seeds} seed{'s' if found.seeds > 1 else ''}"
+    e, bounds = comparison.effect, _bounds(comparison)
+    seeds = f"{comparison.seeds} seed{'s' if comparison.seeds > 1 else ''}"
     return (
         f"With {what}, you {'lose' if e.mean < 0 else 'gain'} {abs(e.mean):.3f} dB{bounds} on {dataset} and save "
         f"{100 * (1 - g.key.updates / full.key.updates):.0f} % of the updates ({g.key.model}, {seeds}; against all "
-        f"patches and {full.key.updates} updates: {found.verdict})."
+        f"patches and {full.key.updates} updates: {comparison.verdict})."
     )
 
 
@@ -166,17 +168,17 @@ def saturation(results: Results) -> Sequence[str]:
     whole = _everything(some)
     if whole is None:
         return []
-    found = []
+    sentences = []
     for g in some:
         if not g.is_full or g.key.pool == 1 or g.key.updates != whole.key.updates or g.network != whole.network:
             continue
         c = _compare(g, whole, dataset)
         if c is not None:
-            found.append(
+            sentences.append(
                 f"With {100 * g.key.pool:g} % of the images and all {whole.key.updates} updates: "
                 f"{c.effect.mean:+.3f} dB{_bounds(c)} on {dataset}, {c.verdict}."
             )
-    return found
+    return sentences
 
 
 def same_updates(results: Results) -> str | None:
@@ -192,15 +194,15 @@ def same_updates(results: Results) -> str | None:
     shared = full.key._replace(arm="", keep=0, scorer="")
     some = [g for g in some if g.key._replace(arm="", keep=0, scorer="") == shared]
     controls = {g.network: g for g in reversed(some) if g.is_full}
-    found: dict[str, list[str]] = {}
+    by_verdict: dict[str, list[str]] = {}
     for g in some:
         if g.is_full or g.network not in controls:
             continue
         c = _compare(g, controls[g.network], dataset)
         if c is not None and c.seeds > 1:
             name = f"{g.key.arm} {g.kept}" + (f" ({g.key.scorer})" if g.key.scorer != "srcnn" else "")
-            found.setdefault(c.verdict, []).append(f"{name} {c.effect.mean:+.3f} dB{_bounds(c)}")
-    if not found:
+            by_verdict.setdefault(c.verdict, []).append(f"{name} {c.effect.mean:+.3f} dB{_bounds(c)}")
+    if not by_verdict:
         return None
-    parts = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in sorted(found.items()))
+    parts = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in sorted(by_verdict.items()))
     return f"At all {full.key.updates} updates, against all patches ({full.key.model}, {dataset}), {parts}."

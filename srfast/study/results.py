@@ -209,15 +209,15 @@ def other_settings(known: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[
         was, now = known, asked
         for name in names:
             was, now = was.get(name, {}), now[name]
-        if names[0] in known and (found := first_difference(was, now, {**was, **now})) is not None:
-            return ".".join((*names, found[0])), *found[1:]
+        if names[0] in known and (difference := first_difference(was, now, {**was, **now})) is not None:
+            return ".".join((*names, difference[0])), *difference[1:]
     return first_difference(known, asked, ignore_missing=True)
 
 
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:
     """Raises InputError if the results of a cell are not those of these settings."""
-    if (found := other_settings(read_json(folder / SETTINGS)["settings"], settings)) is not None:
-        key, known, asked = found
+    if (difference := other_settings(read_json(folder / SETTINGS)["settings"], settings)) is not None:
+        key, known, asked = difference
         raise InputError(
             f"{key}: {folder} was run with {known!r}, got {asked!r}",
             hint="run the study into another folder, or remove that cell",

@@ -145,12 +145,12 @@ class Run:
                         progress(outcome, done, len(chosen))
         finally:
             # Another run may have begun in the folder meanwhile, with another file; it says what the results are of.
-            found = gather(described(self.folder) or self.study, self.folder)
+            results = gather(described(self.folder) or self.study, self.folder)
         if failures:
             raise RunError(
                 f"{len(failures)} of {len(chosen)} cells failed; {failures[0].cell.name}: {failures[0].text}"
             )
-        return found
+        return results
 
 
 def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[CellOutcome]:

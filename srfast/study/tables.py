@@ -25,7 +25,7 @@ def tables(results: Results) -> list[Table]:
     dataset = main_dataset(some)
     whole = [g for g in some if g.key.pool == 1 and g.key.scorer == some[0].key.scorer]
     matched = [g for g in whole if g.key.updates == max(h.key.updates for h in whole)]
-    found = [
+    all_tables = [
         _claims(results),
         _by_model(results, whole, dataset),
         _by_dataset("table2", "Table 2: selections at the same, full number of updates.", matched),
@@ -35,19 +35,19 @@ def tables(results: Results) -> list[Table]:
         _costs(whole, dataset),
     ]
     if len({g.key.pool for g in some}) > 1:
-        found.append(_pools(some, dataset))
+        all_tables.append(_pools(some, dataset))
     if len({g.key.scorer for g in some}) > 1:
-        found.append(_scorers(some, dataset))
-    return [t for t in found if t.rows]
+        all_tables.append(_scorers(some, dataset))
+    return [t for t in all_tables if t.rows]
 
 
 def _claims(results: Results) -> Table:
     study, rounds = results.meta["study"], results.meta.get("rounds", 0)
     header = ["Claim", "On", "Difference (dB)", "Seeds", f"p ({'adjusted' if rounds else 'Holm'})", "Verdict"]
     rows: list[list[TableEntry]] = []
-    found = judged(results)
+    judgements = judged(results)
     scaled = len(study.get("scales", ())) > 1
-    for j in found:
+    for j in judgements:
         arm, control = (f"{j.claim[name]} {100 * j.claim[keep]:g} %" for name, keep in SIDES)
         model = (j.claim["model"] or study["models"][0]) + (
             f" x{j.claim.get('scale', study['scales'][0])}" if scaled else ""
@@ -71,7 +71,7 @@ def _claims(results: Results) -> Table:
         f"they were run or not. {bounds if rounds else 'The'} verdicts follow Holm's p over the family, the intervals "
         "hold all of a family at once (95 %, Bonferroni)."
     )
-    return Table("claims", title, header, rows, blocks=[bool(j.stratum) for j in found])
+    return Table("claims", title, header, rows, blocks=[bool(j.stratum) for j in judgements])
 
 
 def _label(group: Group) -> list[TableEntry]:
@@ -88,7 +88,7 @@ def _score(group: Group, dataset: str) -> list[TableEntry]:
 
 def _by_model(results: Results, some: Sequence[Group], dataset: str) -> Table:
     """Rows: selections; columns: models, each with the strata beside the mean, which hides opposite changes in them."""
-    strata = {g.key: found for g, found in strata_of(results, some, dataset)}
+    strata = {g.key: groups_of for g, groups_of in strata_of(results, some, dataset)}
     models = list(dict.fromkeys((g.key.scale, g.key.model) for g in some))
     by_row: dict[tuple[str, float, int], dict[tuple[int, str], Group]] = {}
     for g in some:
@@ -98,15 +98,18 @@ def _by_model(results: Results, some: Sequence[Group], dataset: str) -> Table:
     for scale, model in models:
         header += [f"{model}{f' x{scale}' if scaled else ''} {m}" for m in ("PSNR", "SSIM", *STRATA, "flat")]
     rows = []
-    for found in by_row.values():
-        first = next(iter(found.values()))
-        row = [*_label(first), min(len(g.seeds) for g in found.values())]
+    for groups_of in by_row.values():
+        first = next(iter(groups_of.values()))
+        row = [*_label(first), min(len(g.seeds) for g in groups_of.values())]
         for one in models:
-            if one not in found:
+            if one not in groups_of:
                 row += [None] * (2 + len(STRATA) + 1)
                 continue
-            own = strata[found[one].key]
-            row += [*_score(found[one], dataset), *(Value(own[s], 3) if s in own else None for s in (*STRATA, "flat"))]
+            own = strata[groups_of[one].key]
+            row += [
+                *_score(groups_of[one], dataset),
+                *(Value(own[s], 3) if s in own else None for s in (*STRATA, "flat")),
+            ]
         rows.append(row)
     title = (
         f"Table 1: selections on {dataset}, at fixed epochs and at fixed updates: PSNR and SSIM, and PSNR on the easy, "
@@ -238,22 +241,22 @@ def strata_psnr(results: Results, dataset: str) -> dict[str, dict[str, float]]:
             total = sums.setdefault((row["cell"], row["stratum"]), [0.0, 0.0])
             total[0] += row["mse"] * row["pixels"]
             total[1] += row["pixels"]
-    found: dict[str, dict[str, float]] = {}
+    by_cell: dict[str, dict[str, float]] = {}
     for (cell, stratum), (error, pixels) in sums.items():
-        found.setdefault(cell, {})[stratum] = 10 * math.log10(255**2 / max(error / pixels, 1e-12))
-    return found
+        by_cell.setdefault(cell, {})[stratum] = 10 * math.log10(255**2 / max(error / pixels, 1e-12))
+    return by_cell
 
 
 def strata_of(results: Results, some: Sequence[Group], dataset: str) -> list[tuple[Group, dict[str, Interval]]]:
     """PSNR of each group on each stratum, over the seeds."""
     by_cell = strata_psnr(results, dataset)
     cells = cells_of(results)
-    found = []
+    intervals = []
     for g in some:
         psnrs = [by_cell[c] for c in cells[g.key] if c in by_cell]
         strata = [s for s in (*STRATA, "flat") if psnrs and all(s in p for p in psnrs)]
-        found.append((g, {s: interval(np.array([p[s] for p in psnrs])) for s in strata}))
-    return found
+        intervals.append((g, {s: interval(np.array([p[s] for p in psnrs])) for s in strata}))
+    return intervals
 
 
 @dataclass(frozen=True)
@@ -296,7 +299,7 @@ class Table:
 
     def marks(self) -> dict[tuple[int, int], int]:
         """(row, column) -> 0 for the best of its block, 1 for the second."""
-        found: dict[tuple[int, int], int] = {}
+        marks: dict[tuple[int, int], int] = {}
         blocks = list(self.blocks) or [None] * len(self.rows)
         for column in self.ranked:
             for block in dict.fromkeys(blocks):
@@ -307,8 +310,8 @@ class Table:
                 ]
                 # As printed: what rounds to the same shares a place.
                 for place, text in enumerate(sorted({t for t, _ in values}, key=float, reverse=True)[:2]):
-                    found |= {(r, column): place for t, r in values if t == text}
-        return found
+                    marks |= {(r, column): place for t, r in values if t == text}
+        return marks
 
     def _shown(self, best: str, second: str, escape: Callable[[str], str] = str) -> list[list[str]]:
         """The entries as text; templates mark the best value and the second."""

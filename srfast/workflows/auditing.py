@@ -46,14 +46,14 @@ class Audited:
     def counts(self) -> dict[str, tuple[int, int]]:
         """By reason, the number of images that are rejected or taken smaller, and of rejected patches of the others."""
         names = [t.column for t in THRESHOLDS] + list(WHOLE)
-        found = {
+        counts = {
             name: (
                 sum(name in v.reasons for v in self.verdicts),
                 sum(len(v.patches.get(name, ())) for v in self.verdicts if v.taken),
             )
             for name in names
         }
-        return {name: count for name, count in found.items() if any(count)}
+        return {name: count for name, count in counts.items() if any(count)}
 
 
 @documented(AuditArguments)
@@ -134,18 +134,18 @@ def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
     images = [root / name for name in meta["images"]]
     given = {"lr_images": meta["lr"], "lr_template": meta["lr_template"]} if meta["scale"] == 1 else {}
     how = replace(settings, scale=meta["scale"], patch=meta["patch"], stride=meta["stride"], **given)
-    found = _measured(images, how)
-    below = Path(os.path.relpath(found.meta["root"], root))  # the images' closest folder may lie deeper
+    measured = _measured(images, how)
+    below = Path(os.path.relpath(measured.meta["root"], root))  # the images' closest folder may lie deeper
 
     def renamed(name: str) -> str:
         return (below / name).as_posix()
 
-    names = pa.array([renamed(name) for name in found.table.column("image").to_pylist()], pa.string())
-    about = {**found.meta, "root": str(root)}
-    about["images"] = {renamed(name): state for name, state in found.meta["images"].items()}
+    names = pa.array([renamed(name) for name in measured.table.column("image").to_pylist()], pa.string())
+    about = {**measured.meta, "root": str(root)}
+    about["images"] = {renamed(name): state for name, state in measured.meta["images"].items()}
     for key in ("skipped", "small"):
-        about[key] = [{**entry, "image": renamed(entry["image"])} for entry in found.meta[key]]
-    return ScoreTable(found.table.set_column(0, found.table.schema.field("image"), names), about)
+        about[key] = [{**entry, "image": renamed(entry["image"])} for entry in measured.meta[key]]
+    return ScoreTable(measured.table.set_column(0, measured.table.schema.field("image"), names), about)
 
 
 def _check_images(images: ScoredImages) -> None:
@@ -169,9 +169,9 @@ def _repeats(verdicts: dict[str, Verdict], table: ScoreTable, against: Sequence[
     """Rejects patches that repeat an earlier one or show a test image."""
     from srfast.coreset.duplicates import find_duplicates
 
-    found = find_duplicates(table, list(against)).table
+    duplicates = find_duplicates(table, list(against)).table
     for row, name in enumerate(table.column("image").tolist()):
-        if found["duplicate"][row]:
+        if duplicates["duplicate"][row]:
             verdicts[name].patches.setdefault("duplicate", []).append(row)
-        if found["leak"][row] is not None:
+        if duplicates["leak"][row] is not None:
             verdicts[name].patches.setdefault("leak", []).append(row)

@@ -87,7 +87,7 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
     if output is None:
         files = files[:IMAGES]
     threads = s.threads or default_threads()
-    found: list[dict[str, Any]] = []
+    drawn: list[dict[str, Any]] = []
 
     def make(item: tuple[int, ImageFile]) -> _Made:
         # A few images: each gets several threads instead. The bytes are the same.
@@ -106,13 +106,13 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_path(path) as temporary:
                     temporary.write_bytes(data)
-            found += result.rows
+            drawn += result.rows
             if page is not None and result.hr is not None:
                 page.add(file.name, result.hr, result.drawn)
             progress(i + 1, len(files), (i + 1) * s.draws)
         if parts is not None:
             meta = {**rows.metadata(draws, s.scale), "draws": s.draws, "root": str(files[0].root)}
-            write_parquet(parts / rows.NAME, [rows.table(found)], rows.SCHEMA, meta)
+            write_parquet(parts / rows.NAME, [rows.table(drawn)], rows.SCHEMA, meta)
     if page is not None:
         page.write()
     table = None if output is None else Path(output) / rows.NAME

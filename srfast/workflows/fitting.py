@@ -79,9 +79,9 @@ def measures(image: np.ndarray, path: Path | None = None) -> dict[str, float]:
         size = f"{image.shape[1]} x {image.shape[0]}"
         raise InputError(f"{path or 'image'}: expected at least {SMALLEST} x {SMALLEST} pixels, got {size}")
     grid = Grid.over(image.shape[0], image.shape[1], 1, side, side)
-    found = dict(zip(COLUMNS, defects(image, grid.xs, grid.ys, side).T.astype(float), strict=True))
-    blur = np.sort(found["blur"][~np.isnan(found["blur"])])
-    noise = found["noise"][~np.isnan(found["noise"])]
+    columns = dict(zip(COLUMNS, defects(image, grid.xs, grid.ys, side).T.astype(float), strict=True))
+    blur = np.sort(columns["blur"][~np.isnan(columns["blur"])])
+    noise = columns["noise"][~np.isnan(columns["noise"])]
     qualities = [encoding_of(path).quality if path else None, jpeg_trace(image)]
     known = [q for q in qualities if q is not None]
     return {
@@ -165,8 +165,8 @@ def _spread(files: Sequence[ImageFile]) -> list[ImageFile]:
 
 
 def _each(measure: Any, files: Sequence[ImageFile], threads: int) -> list[tuple[ImageFile, Any]]:
-    with closing(ordered_map(measure, files, threads)) as found:
-        return list(found)
+    with closing(ordered_map(measure, files, threads)) as results:
+        return list(results)
 
 
 def _all(measure: Any, files: Sequence[ImageFile], threads: int) -> list[dict[str, float]]:
@@ -190,13 +190,13 @@ def _degraded(draws: Draws, files: Sequence[ImageFile], scale: int, threads: int
     return [values for _, several in _each(measure, files, threads) for values in several]
 
 
-def _quantiles(found: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
+def _quantiles(measured: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
     out = {}
     for name in MEASURES:
-        values = np.array([f[name] for f in found])
+        values = np.array([f[name] for f in measured])
         known = values[~np.isnan(values)]
         out[name] = np.quantile(known, QUANTILES) if len(known) else np.full(len(QUANTILES), np.nan)
-    out["share"] = np.array([np.mean([not np.isnan(f["jpeg"]) for f in found])])
+    out["share"] = np.array([np.mean([not np.isnan(f["jpeg"]) for f in measured])])
     return out
 
 
@@ -216,9 +216,9 @@ def _calibration(files: Sequence[ImageFile], scale: int, threads: int) -> Callab
             detail(Draws(Degradation.of("blur", _content([v], [0.0], None, files))).lr(hr, scale)[0]) for v in SIGMAS
         ]
 
-    found = np.nanmedian([values for _, values in _each(details, files, threads)], axis=0)
-    falling = np.minimum.accumulate(found)
-    return lambda wanted: np.interp(-np.nan_to_num(wanted, nan=found[0]), -falling, SIGMAS)
+    typical = np.nanmedian([values for _, values in _each(details, files, threads)], axis=0)
+    falling = np.minimum.accumulate(typical)
+    return lambda wanted: np.interp(-np.nan_to_num(wanted, nan=typical[0]), -falling, SIGMAS)
 
 
 def _moved(values: np.ndarray, variances: np.ndarray) -> np.ndarray:
@@ -247,8 +247,8 @@ def _content(
 
 
 def _listed(values: Sequence[float] | np.ndarray) -> Any:
-    found = [round(float(v), 3) for v in values]
-    return found if len(set(found)) > 1 else found[0]
+    rounded = [round(float(v), 3) for v in values]
+    return rounded if len(set(rounded)) > 1 else rounded[0]
 
 
 def _lines(f: Fitted) -> list[str]:

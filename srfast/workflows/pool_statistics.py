@@ -122,10 +122,10 @@ def _spread(entries: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _soft(table: Rows, image: np.ndarray, at: np.ndarray, largest: np.ndarray) -> int:
     rows = at == largest[image]
-    found = {}
+    means = {}
     for name in ("blur", "upscaled"):
         values = table.column(name).astype(np.float64)
         known = rows & ~np.isnan(values)
         n = np.bincount(image[known], minlength=len(largest))
-        found[name] = np.bincount(image[known], values[known], len(largest)) / np.where(n, n, np.nan)
-    return sum(is_soft({name: float(v[i]) for name, v in found.items()}) for i in range(len(largest)))
+        means[name] = np.bincount(image[known], values[known], len(largest)) / np.where(n, n, np.nan)
+    return sum(is_soft({name: float(v[i]) for name, v in means.items()}) for i in range(len(largest)))

@@ -123,19 +123,19 @@ def _decided(
     listed = mine.get("reject") or _edited(folder)
     if listed is None:
         reasons = {**(marked(table, True, None) if judged else {}), **_copies(table, verdicts)}
-        found = statistics(table, reasons, judged)
-        if found.overruled:
+        pool = statistics(table, reasons, judged)
+        if pool.overruled:
             _follow(verdicts, NOT_LIMITS)
         rejects = write_lists(folder, verdicts, table)
     else:
         rejects = Path(listed)
-        found = statistics(table, _listed(table, rejects), True)
+        pool = statistics(table, _listed(table, rejects), True)
         follow(verdicts, rejects)
         write_lists(folder, verdicts, table)
     write_page(audit_page(verdicts, table, Path(table.meta["root"]), list_of(verdicts, table)), folder / "audit.html")
     # The list is named as it lies beside the core-set.
     name = rejects.name if rejects.parent == folder else str(rejects)
-    decision = decide(found, {"reject": name})
+    decision = decide(pool, {"reject": name})
     chosen = select(table, **{**_together(decision, mine), "reject": rejects})
     chosen.meta["selection"]["reject"] = name
     chosen.meta["decision"] = decision.as_dict()
@@ -171,11 +171,11 @@ def _copies(table: ScoreTable, verdicts: Mapping[str, Verdict]) -> dict[str, np.
 
 def _listed(table: ScoreTable, path: Path) -> dict[str, np.ndarray]:
     """By the first reason of an entry, the rows that a list leaves out."""
-    found: dict[str, np.ndarray] = {}
+    by_reason: dict[str, np.ndarray] = {}
     for reason, rows in marked(table, False, path).items():
         first = reason.partition(";")[0]
-        found[first] = found[first] | rows if first in found else rows
-    return found
+        by_reason[first] = by_reason[first] | rows if first in by_reason else rows
+    return by_reason
 
 
 def _edited(folder: Path) -> Path | None:
@@ -203,14 +203,14 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         pairs = [(was[part]["figures"][name], is_now[part]["figures"][name]) for part, name in parts]
     except (KeyError, TypeError):  # of another version
         return []
-    found = []
+    sentences = []
     if new != old:
-        found.append(
+        sentences.append(
             f"{len(new - old):,} images are new and {len(old - new):,} are gone; other scores were used again."
         )
     said = ("images were left out", "images were taken smaller", "patches were kept")
-    found += [f"{a:,} {what}, {b:,} are now." for what, (a, b) in zip(said, pairs, strict=True) if a != b]
-    return found
+    sentences += [f"{a:,} {what}, {b:,} are now." for what, (a, b) in zip(said, pairs, strict=True) if a != b]
+    return sentences
 
 
 def _exported(done: Pruned, trainer: str) -> Pruned:

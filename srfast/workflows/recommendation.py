@@ -71,43 +71,43 @@ def recommend(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.P
     """
     table = scores if isinstance(scores, Rows) else one_table(scores)
     judged = known_defects(table.columns)
-    found = statistics(table, marked(table, judged, None), judged)
-    return decide(found, {"clean": True} if judged and not found.overruled else {})
+    pool = statistics(table, marked(table, judged, None), judged)
+    return decide(pool, {"clean": True} if judged and not pool.overruled else {})
 
 
-def decide(found: Statistics, following: Mapping[str, Any]) -> Recommendation:
+def decide(pool: Statistics, following: Mapping[str, Any]) -> Recommendation:
     """The decision.
 
     Args:
-        found: The statistics of a score table.
+        pool: The statistics of a score table.
         following: The settings of ``srfast.select`` that leave out what ``found`` does not count among its losses.
     """
-    ratio, keep = _ratio(found)
+    ratio, keep = _ratio(pool)
     # A place is then taken at each size at which it is hard.
-    sizes = {"sizes": "all"} if len(found.scored) > 1 else {}
-    return Recommendation(_left_out(found), _sizes(found), ratio, {**following, **sizes, **keep})
+    sizes = {"sizes": "all"} if len(pool.scored) > 1 else {}
+    return Recommendation(_left_out(pool), _sizes(pool), ratio, {**following, **sizes, **keep})
 
 
-def _left_out(found: Statistics) -> Advice:
-    n = sum(found.out.values())
-    figures = {"images": found.images, "left_out": n, "reasons": found.out, "patches": found.patches_out,
-               "overruled": found.overruled, "examples": _named(found, "left_out")}  # fmt: skip
-    some = f", and {count(found.patches_out, 'patch')} of other images" if found.patches_out else ""
-    every = count(found.images, "image")
-    if not found.judged and not n:
+def _left_out(pool: Statistics) -> Advice:
+    n = sum(pool.out.values())
+    figures = {"images": pool.images, "left_out": n, "reasons": pool.out, "patches": pool.patches_out,
+               "overruled": pool.overruled, "examples": _named(pool, "left_out")}  # fmt: skip
+    some = f", and {count(pool.patches_out, 'patch')} of other images" if pool.patches_out else ""
+    every = count(pool.images, "image")
+    if not pool.judged and not n:
         return Advice("Nothing is left out: no defect was looked for.", figures)
-    if found.overruled:
-        said = f"The limits would leave out every image ({_listed(found.overruled)}), so they are not followed"
+    if pool.overruled:
+        said = f"The limits would leave out every image ({_listed(pool.overruled)}), so they are not followed"
         return Advice(f"{said}: look at the images, and choose.", figures)
     if not n:
-        but = f", but {count(found.patches_out, 'patch')} of them {_are(found.patches_out)}" * bool(found.patches_out)
+        but = f", but {count(pool.patches_out, 'patch')} of them {_are(pool.patches_out)}" * bool(pool.patches_out)
         return Advice(f"None of {every} is left out{but}.", figures)
-    return Advice(f"{n:,} of {every} {_are(n)} left out ({_listed(found.out)}){some}.", figures)
+    return Advice(f"{n:,} of {every} {_are(n)} left out ({_listed(pool.out)}){some}.", figures)
 
 
-def _named(found: Statistics, part: str) -> list[list[str]]:
+def _named(pool: Statistics, part: str) -> list[list[str]]:
     words = WORDS if part == "left_out" else {}
-    return [[name, words.get(said, said)] for name, said in found.examples.get(part, [])]
+    return [[name, words.get(said, said)] for name, said in pool.examples.get(part, [])]
 
 
 def _listed(reasons: Mapping[str, int]) -> str:
@@ -118,17 +118,17 @@ def _are(n: int) -> str:
     return "is" if n == 1 else "are"
 
 
-def _sizes(found: Statistics) -> Advice:
-    left = sum(found.taken.values())
-    smaller = {size: n for size, n in found.taken.items() if size != "1"}
+def _sizes(pool: Statistics) -> Advice:
+    left = sum(pool.taken.values())
+    smaller = {size: n for size, n in pool.taken.items() if size != "1"}
     n = sum(smaller.values())
-    figures = {"images": left, "taken_smaller": n, "by_size": found.taken,
-               "soft": found.soft, "examples": _named(found, "sizes")}  # fmt: skip
-    if len(found.scored) == 1:
-        at = "full size" if found.scored == ("1",) else found.scored[0]
-        soft = f", although {found.soft:,} {_are(found.soft)} larger than the detail" if found.soft else ""
+    figures = {"images": left, "taken_smaller": n, "by_size": pool.taken,
+               "soft": pool.soft, "examples": _named(pool, "sizes")}  # fmt: skip
+    if len(pool.scored) == 1:
+        at = "full size" if pool.scored == ("1",) else pool.scored[0]
+        soft = f", although {pool.soft:,} {_are(pool.soft)} larger than the detail" if pool.soft else ""
         return Advice(f"Every image is taken at {at}{soft}.", figures)
-    said = f"Every image is taken at up to {len(found.scored)} sizes, each patch where it is hard"
+    said = f"Every image is taken at up to {len(pool.scored)} sizes, each patch where it is hard"
     if not n:
         return Advice(f"{said}; none is beyond a limit at full size.", figures)
     where = ", ".join(f"{k:,} from {size}" for size, k in smaller.items())
@@ -137,9 +137,9 @@ def _sizes(found: Statistics) -> Advice:
     )
 
 
-def _ratio(found: Statistics) -> tuple[Advice, dict[str, Any]]:
+def _ratio(pool: Statistics) -> tuple[Advice, dict[str, Any]]:
     """The ratio, and the setting that gives it."""
-    loss = np.sort(found.loss)[::-1]
+    loss = np.sort(pool.loss)[::-1]
     n, total = len(loss), exact_sum(loss)
     kept = first_holding(loss, Fraction(str(KEEP_LOSS)) * total) if total > 0 else n
     figures = {"patches": n, "kept": kept, "share": kept / n, "keep_loss": KEEP_LOSS}

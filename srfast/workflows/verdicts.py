@@ -87,8 +87,8 @@ def judge(table: ScoreTable) -> dict[str, Verdict]:
     groups, member = np.unique(codes.astype(np.int64) * len(sizes) + at, return_inverse=True)
     of = [(verdicts[names[g // len(sizes)]], str(sizes[g % len(sizes)])) for g in groups.tolist()]
     columns = {c.name: values(table.arrow(c.name)) for c in DEFECTS if c.name in table.columns}
-    for column, found in columns.items():
-        for (verdict, _), value in zip(of, of_images(column, found, member).tolist(), strict=True):
+    for column, measured in columns.items():
+        for (verdict, _), value in zip(of, of_images(column, measured, member).tolist(), strict=True):
             verdict.values.setdefault(column, value)
     known = [t for t in THRESHOLDS if t.column in columns]
     whole = {t.column: t.against_images(columns[t.column], member) for t in known}
@@ -172,11 +172,11 @@ def reject_copies(verdicts: dict[str, Verdict], root: Path, against: Sequence[An
     readable = [ImageFile(root, name, 0, 0) for name, v in verdicts.items() if v.verdict != "unreadable"]
     if not readable:
         return
-    found = find_copies(readable, against=against)
-    for name, best in found.keep_instead.items() if copies else ():
+    repeats = find_copies(readable, against=against)
+    for name, best in repeats.keep_instead.items() if copies else ():
         verdicts[name].keep_instead = best
         verdicts[name].reject("duplicate")
-    for name, test in found.leaks.items():
+    for name, test in repeats.leaks.items():
         verdicts[name].keep_instead = verdicts[name].keep_instead or test
         verdicts[name].reject("leak")
 
@@ -187,22 +187,22 @@ def list_of(verdicts: Mapping[str, Verdict], table: ScoreTable) -> list[list[Any
     sizes, at = sizes_of(table.table, table.meta)
     # A size of an image, or a patch at one of several, takes a sixth column.
     several = len(sizes) > 1 and any(v.taken and (v.out or v.patches) for v in verdicts.values())
-    found: list[list[Any]] = [[*HEADER, "shrink"] if several else [*HEADER]]
+    lines: list[list[Any]] = [[*HEADER, "shrink"] if several else [*HEADER]]
     for v in verdicts.values():
         if not v.taken:
-            found.append([v.image, "", "", "", ";".join(v.reasons), *[""] * several])
+            lines.append([v.image, "", "", "", ";".join(v.reasons), *[""] * several])
             continue
         if v.verdict == "shrink":
-            found.append([v.image, "", "", "", f"shrink to {v.size}", *[""] * several])
+            lines.append([v.image, "", "", "", f"shrink to {v.size}", *[""] * several])
         for size, why in v.out.items():
             if Fraction(size) < Fraction(v.size):
-                found.append([v.image, "", "", "", ";".join(why), float(Fraction(size))])
+                lines.append([v.image, "", "", "", ";".join(why), float(Fraction(size))])
         for reason, rows in v.patches.items():
             for row in rows:
                 of = float(sizes[at[row]])
                 if of <= float(Fraction(v.size)):
-                    found.append([v.image, *(int(p[row]) for p in places), reason, *[of] * several])
-    return found
+                    lines.append([v.image, *(int(p[row]) for p in places), reason, *[of] * several])
+    return lines
 
 
 def write_lists(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Path:

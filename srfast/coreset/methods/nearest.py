@@ -66,8 +66,8 @@ def similar(table: ScoreTable, settings: SelectArguments) -> ScoreTable:
     """The table with the column similar for ``settings.target``."""
     assert settings.target is not None
     rng = np.random.default_rng(settings.seed)
-    found = similarity(table, np.arange(len(table)), settings.target, settings.root, rng)
-    return ScoreTable(table.table.append_column("similar", pa.array(found.astype(np.float32))), table.meta)
+    values = similarity(table, np.arange(len(table)), settings.target, settings.root, rng)
+    return ScoreTable(table.table.append_column("similar", pa.array(values.astype(np.float32))), table.meta)
 
 
 def influential(table: ScoreTable, settings: SelectArguments) -> ScoreTable:
@@ -88,8 +88,8 @@ def _target(table: Rows, target: Any, rng: np.random.Generator) -> np.ndarray:
         return spectrum(copies(summed(luma(rgb)), x, y, np.full(len(x), patch))) if len(x) else np.empty((0, 0))
 
     with closing(ordered_map(of_image, [f.path for f in find_images(target)], cores())) as results:
-        found = [features for _, features in results if len(features)]
-    if not found:
+        per_image = [features for _, features in results if len(features)]
+    if not per_image:
         raise InputError(f"target: expected images of at least {patch} pixels a side, got only smaller ones")
-    features = np.concatenate(found)
+    features = np.concatenate(per_image)
     return features if len(features) <= MOST else features[rng.permutation(len(features))[:MOST]]

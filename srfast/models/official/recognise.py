@@ -59,17 +59,17 @@ def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None)
             own_scale = layout.scale(theirs) if layout.scale else scale or scale_of(path)
         except (KeyError, IndexError, ZeroDivisionError):
             continue
-        found = _converted(layout, own, theirs, own_scale or 2, options, path)
-        if found is not None and own_scale is None:
+        converted = _converted(layout, own, theirs, own_scale or 2, options, path)
+        if converted is not None and own_scale is None:
             raise InputError(
                 f"scale: {path} holds the weights of {layout.model} ({layout.source}), which are alike at all scales",
                 hint=f"give the scale, or name the file by it, such as {path.stem}_x2{path.suffix}",
             )
-        if found is not None:
+        if converted is not None:
             said = scale_of(path)
             if layout.scale is None and layout.model != "drrn" and said not in (None, own_scale):
                 raise InputError(f"scale: the name of {path} says x{said}, got {own_scale}")
-            return found
+            return converted
     return None
 
 

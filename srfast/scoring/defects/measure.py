@@ -36,14 +36,14 @@ def measure(
         scale: 2, 3 or 4.
     """
     xs, ys, size = grid.xs, grid.ys, grid.size
-    found = dict(zip(COLUMNS, defects(hr, xs, ys, size, threads).T, strict=True))
-    found["blockiness"] = blockiness(hr, xs, ys, size, threads)
+    columns = dict(zip(COLUMNS, defects(hr, xs, ys, size, threads).T, strict=True))
+    columns["blockiness"] = blockiness(hr, xs, ys, size, threads)
     of_file = None if path is None else encoding_of(path).quality
     qualities = [q for q in (of_file, jpeg_trace(hr)) if q is not None]
-    found["jpeg"] = np.full(len(grid), min(qualities, default=np.nan), np.float32)
+    columns["jpeg"] = np.full(len(grid), min(qualities, default=np.nan), np.float32)
     if lr is not None:
-        found |= pair_columns(hr, lr, xs, ys, size, scale)
-    return {name: found[name] for name in names(lr is not None)}
+        columns |= pair_columns(hr, lr, xs, ys, size, scale)
+    return {name: columns[name] for name in names(lr is not None)}
 
 
 def pair_columns(hr: Array, lr: Array, xs: Array, ys: Array, size: int, scale: int) -> dict[str, Array]:
@@ -104,7 +104,7 @@ def _whole(a: Array, b: Array) -> tuple[int, int]:
     m = min(REACH, (min(h, w) - 1) // 4)
     inner = b[m : h - m, m : w - m]
     inner = inner - inner.mean()
-    best, found = np.inf, (0, 0)
+    best, move = np.inf, (0, 0)
     moves = sorted(
         ((dy, dx) for dy in range(-m, m + 1) for dx in range(-m, m + 1)), key=lambda d: abs(d[0]) + abs(d[1])
     )
@@ -112,5 +112,5 @@ def _whole(a: Array, b: Array) -> tuple[int, int]:
         moved = a[m - dy : h - m - dy, m - dx : w - m - dx]
         error = float(np.square(moved - moved.mean() - inner).mean())
         if error < best:
-            best, found = error, (dy, dx)
-    return found
+            best, move = error, (dy, dx)
+    return move

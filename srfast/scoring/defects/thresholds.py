@@ -192,11 +192,11 @@ def _reached(values: Array, image: Array, share: float, low: bool) -> Array:
     known = np.flatnonzero(~np.isnan(values))
     n = int(image.max()) + 1 if len(image) else 0
     counts = np.bincount(image[known], minlength=n)
-    found = np.full(n, np.nan)
+    reached = np.full(n, np.nan)
     order = known[np.lexsort((values[known] if low else -values[known], image[known]))]
     some = np.flatnonzero(counts)
     needed = np.ceil(share * counts[some]).astype(np.int64)
     needed += needed / counts[some] < share  # as the counts of SQL are compared
     needed -= (needed > 1) & ((needed - 1) / counts[some] >= share)
-    found[some] = values[order[(np.cumsum(counts) - counts)[some] + np.maximum(needed, 1) - 1]]
-    return found
+    reached[some] = values[order[(np.cumsum(counts) - counts)[some] + np.maximum(needed, 1) - 1]]
+    return reached
