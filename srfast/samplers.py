@@ -201,12 +201,12 @@ class InfoBatch(_Shared):
         world: int | None = None,
     ) -> None:
         super().__init__(data, seed, rank, world)
-        for name, value, one in (("ratio", ratio, False), ("anneal", anneal, True)):
-            if not _fraction(value) or (value == 1 and not one):
-                raise InputError(f"{name}: expected a fraction with 0 <= {name} <{'=' * one} 1, got {value!r}")
+        for name, value, may_be_one in (("ratio", ratio, False), ("anneal", anneal, True)):
+            if not _fraction(value) or (value == 1 and not may_be_one):
+                raise InputError(f"{name}: expected a fraction with 0 <= {name} <{'=' * may_be_one} 1, got {value!r}")
         self.epochs, self.ratio, self.anneal = check_integer("epochs", epochs, 1), ratio, anneal
         self._losses = np.full(self.n, np.nan)
-        self._told: np.ndarray = np.zeros(self.n, bool)
+        self._updated: np.ndarray = np.zeros(self.n, bool)
         self._known = self._losses.copy()  # the losses that this epoch's draw is made from
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
@@ -241,7 +241,7 @@ class InfoBatch(_Shared):
         if not np.isfinite(values).all():
             raise InputError("loss: expected finite values")
         self._losses[at] = values
-        self._told[at] = True
+        self._updated[at] = True
 
     def _exchange(self) -> None:
         """Takes over the losses that other processes recorded since the last epoch, with the mean of several for a
@@ -251,23 +251,25 @@ class InfoBatch(_Shared):
             device = (
                 torch.device("cuda", torch.cuda.current_device()) if d.get_backend() == "nccl" else torch.device("cpu")
             )
-            told = np.stack([np.where(self._told, self._losses, 0), self._told.astype(np.float64)])
-            both = torch.from_numpy(told).to(device)
+            updated = np.stack([np.where(self._updated, self._losses, 0), self._updated.astype(np.float64)])
+            both = torch.from_numpy(updated).to(device)
             d.all_reduce(both)
             total, count = both.cpu().numpy()
             self._losses = np.where(count > 0, total / np.maximum(count, 1), self._losses)
-        self._told[:] = False
+        self._updated[:] = False
 
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
         state = super().state_dict(consumed)
         return {**state, **{k: torch.from_numpy(v.copy()) for k, v in self._arrays().items()}}
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {"losses": self._losses, "told": self._told, "known": self._known}
+        return {"losses": self._losses, "updated": self._updated, "known": self._known}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self._losses, self._told, self._known = (state[k].numpy().copy() for k in self._arrays())
+        if "told" in state:  # the key in earlier versions
+            state = {**state, "updated": state["told"]}
+        self._losses, self._updated, self._known = (state[k].numpy().copy() for k in self._arrays())
 
 
 def _fraction(value: Any) -> bool:

@@ -329,11 +329,11 @@ def text(expected: str) -> Kind:
 
 def texts(expected: str) -> Kind:
     """Takes one text or several."""
-    one = text(expected)
+    element = text(expected)
 
     def convert(value: Any) -> tuple[str, ...]:
         given = [value] if isinstance(value, (str, os.PathLike)) else list(value)
-        return tuple(one.convert(os.fspath(item)) for item in given)
+        return tuple(element.convert(os.fspath(item)) for item in given)
 
     return Kind(expected, convert)
 

@@ -81,6 +81,15 @@ def test_infobatch_resumes_in_the_middle_of_an_epoch() -> None:
     assert first == whole
 
 
+def test_infobatch_reads_the_state_of_an_earlier_version() -> None:
+    sampler = InfoBatch(4, 2)
+    sampler.update([1, 3], [0.5, 2.0])
+    state = sampler.state_dict()
+    again = InfoBatch(4, 2)
+    again.load_state_dict({**{k: v for k, v in state.items() if k != "updated"}, "told": state["updated"]})
+    assert again.state_dict()["updated"].tolist() == [False, True, False, True]
+
+
 def _saved(state: dict[str, Any]) -> Any:
     file = io.BytesIO()
     torch.save(state, file)

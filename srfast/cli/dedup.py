@@ -82,7 +82,7 @@ def _lines(repeats: Any, against: bool) -> list[str]:
         f"{repeats.duplicates:,} of {len(repeats.table):,} patches repeat one that is kept, "
         f"in {repeats.groups:,} groups; {repeats.flat:,} are too flat to tell"
     ]
-    lines += [f"  {one} repeats {two}: {n} of {of} patches" for one, two, n, of in repeats.images[:_SHOWN]]
+    lines += [f"  {a} repeats {b}: {n} of {of} patches" for a, b, n, of in repeats.images[:_SHOWN]]
     if len(repeats.images) > _SHOWN:
         lines.append(f"  and {len(repeats.images) - _SHOWN:,} more pairs of images")
     if against:

@@ -43,7 +43,9 @@ def import_(configuration: str, output: str, trainer: str | None, as_json: bool)
     degradation = Degradation.of(configuration, {**exchanged.content, "source": configuration})
     with output_file(output, "degradation", [configuration]) as temporary:
         temporary.write_text(written(degradation.content()), encoding="utf-8")
-    _told(exchanged.lost, as_json, {"output": output, "trainer": origin}, f"the degradation of {origin} -> {output}")
+    _print_result(
+        exchanged.lost, as_json, {"output": output, "trainer": origin}, f"the degradation of {origin} -> {output}"
+    )
 
 
 @command.command("export", short_help="Write a degradation as part of a trainer's configuration.")
@@ -66,7 +68,7 @@ def export(degradation: str, output: str, trainer: str, scale: int, as_json: boo
     text, lost = trainer_text(Degradation.read(degradation), trainer, scale)
     with output_file(output, "degradation", [degradation] if os.path.isfile(degradation) else []) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    _told(lost, as_json, {"output": output, "trainer": trainer}, f"{degradation} for {trainer} -> {output}")
+    _print_result(lost, as_json, {"output": output, "trainer": trainer}, f"{degradation} for {trainer} -> {output}")
 
 
 @command.command("fit", short_help="Find a degradation whose LR images are like yours.")
@@ -96,10 +98,10 @@ def fit(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> 
     result(f"a degradation -> {output}")
 
 
-def _told(lost: list[str], as_json: bool, about: dict[str, Any], line: str) -> None:
+def _print_result(lost: list[str], as_json: bool, about: dict[str, Any], line: str) -> None:
     if as_json:
         emit({**about, "lost": lost})
         return
-    for one in lost:
-        result(one)
+    for sentence in lost:
+        result(sentence)
     result(line)

@@ -32,8 +32,8 @@ def command(model: str, data: tuple[str, ...], json_file: str | None, **options:
     from srfast.data.provenance import generator
     from srfast.errors import InputError
 
-    asked = EvaluateSettings(**options)
-    given = [*data, *([str(asked.lr_images)] if asked.lr_images else [])]
+    settings = EvaluateSettings(**options)
+    given = [*data, *([str(settings.lr_images)] if settings.lr_images else [])]
     for path in given:
         if not os.path.exists(path):
             raise InputError(f"{path}: no such file or folder")

@@ -38,15 +38,15 @@ def command(manifest: str, images: tuple[str, ...], as_json: bool, **options: An
     try:
         made = rebuild(manifest, images, progress=not quiet(), **options)
     except NotAllThere as error:
-        _told(error.rebuilt, as_json, options["output"])
+        _print_result(error.rebuilt, as_json, options["output"])
         raise
-    _told(made, as_json, options["output"])
+    _print_result(made, as_json, options["output"])
     if not as_json:
         done = f"-> {options['output']}" if options["output"] else "are as the manifest has them"
         result(one_line(f"{count(made.patches, 'patch')} of {count(made.images, 'image')} {done}"))
 
 
-def _told(made: Rebuilt, as_json: bool, output: str | None) -> None:
+def _print_result(made: Rebuilt, as_json: bool, output: str | None) -> None:
     if as_json:
         problems = [vars(problem) for problem in made.problems]
         about = {"output": output if made.coreset is not None else None, "root_sha256": made.root}

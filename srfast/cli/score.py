@@ -26,10 +26,10 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
 
     During the run, finished parts lie in OUTPUT.parts; after a crash, --resume continues from them.
     """
-    asked = ScoreArguments(**options, progress=not quiet())
+    settings = ScoreArguments(**options, progress=not quiet())
     from srfast.scoring.pipeline import write_scores
 
-    report(write_scores(images, output, asked), output, as_json)
+    report(write_scores(images, output, settings), output, as_json)
 
 
 def report(summary: Any, output: str, as_json: bool) -> None:

@@ -31,19 +31,19 @@ GROUPS = {
 @json_option()
 def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Select a core-set from SCORES: one score table (a file or a folder of parts), or all shards of one."""
-    asked = SelectArguments(**options, progress=not quiet())  # before anything heavy is imported
+    settings = SelectArguments(**options, progress=not quiet())  # before anything heavy is imported
     from srfast.coreset.selection import write_selection
 
-    tell(*write_selection(scores, output, asked), output, as_json)
+    print_result(*write_selection(scores, output, settings), output, as_json)
 
 
 def report(coreset: Any, output: str, as_json: bool) -> None:
     """Prints what a core-set in memory holds."""
     loss = coreset.column("loss")
-    tell(coreset.meta["selection"], float(loss.min()), float(loss.max()), output, as_json)
+    print_result(coreset.meta["selection"], float(loss.min()), float(loss.max()), output, as_json)
 
 
-def tell(selection: dict[str, Any], lowest: float, highest: float, output: str, as_json: bool) -> None:
+def print_result(selection: dict[str, Any], lowest: float, highest: float, output: str, as_json: bool) -> None:
     """Prints what was selected, for a person or for a program."""
     if "rejected" in selection:
         counts = ", ".join(f"{reason} {n:,}" for reason, n in selection["rejected"].items()) or "nothing"

@@ -224,9 +224,9 @@ def _pairs(a: np.ndarray, shape_a: np.ndarray, b: np.ndarray, shape_b: np.ndarra
             i += start
             i, j = (i[i < j], j[i < j]) if same else (i, j)
             for part in range(0, len(i), _BLOCK):
-                one, two = i[part : part + _BLOCK], j[part : part + _BLOCK]
-                values = _likeness(a[one], turn_cells(b[two], position))
-                for x, y, value in zip(one.tolist(), two.tolist(), values.tolist(), strict=True):
+                a_part, b_part = i[part : part + _BLOCK], j[part : part + _BLOCK]
+                values = _likeness(a[a_part], turn_cells(b[b_part], position))
+                for x, y, value in zip(a_part.tolist(), b_part.tolist(), values.tolist(), strict=True):
                     if value > best.get((x, y), 0.0):
                         best[x, y] = value
     pairs = sorted(best)

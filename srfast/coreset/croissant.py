@@ -135,14 +135,14 @@ def document(
 def _records(name: str, file: str, schema: pa.Schema, key: str) -> dict[str, Any]:
     fields = []
     for field in schema:
-        one = {
+        record = {
             "@type": "cr:Field", "@id": f"{name}/{field.name}", "name": field.name, "description": _MEANS[field.name],
             "dataType": _TYPES[field.type],
             "source": {"fileObject": {"@id": file}, "extract": {"column": field.name}},
         }  # fmt: skip
         if name == "patches" and field.name == "source":
-            one["references"] = {"field": {"@id": "images/source"}}
-        fields.append(one)
+            record["references"] = {"field": {"@id": "images/source"}}
+        fields.append(record)
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "key": {"@id": f"{name}/{key}"}, "field": fields}
 
 

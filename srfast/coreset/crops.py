@@ -59,7 +59,7 @@ def enlarged(y: Tensor, how: TableSettings) -> Tensor:
 
     from srfast.ops.functional import imresize, upsample
 
-    lr = torch.stack([imresize(one, 1 / how.scale, boundary=how.boundary) for one in y])
+    lr = torch.stack([imresize(plane, 1 / how.scale, boundary=how.boundary) for plane in y])
     return upsample(lr[:, None].float(), how.scale, boundary=how.boundary)[:, 0] / 255
 
 

@@ -150,7 +150,7 @@ def find_duplicates(
     except ImportError:
         raise RunError("dedup needs faiss, which is not installed", hint="pip install 'srfast[select]'") from None
     images = ScoredImages.of(scores.meta, root)
-    looks = _looks(scores, images)
+    looks = _arrays_compared(scores, images)
     rows = np.flatnonzero(~looks.flat)
     names, image = coded(scores.table.column("image"))
     a, b = _pairs_within(scores, image, rows, looks, alike)
@@ -195,7 +195,7 @@ def _packed(small: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Looks:
+class _Compared:
     """The arrays by which patches are compared, one element per patch."""
 
     small: np.ndarray
@@ -208,11 +208,11 @@ class _Looks:
     """bool [n]."""
 
 
-def _looks(table: Rows, images: ScoredImages) -> _Looks:
+def _arrays_compared(table: Rows, images: ScoredImages) -> _Compared:
     packed = describe(table, np.arange(len(table)), images, _packed)
     small = packed[:, : SIDE * SIDE].reshape(len(packed), SIDE, SIDE)
     half, flat = halved(small)
-    return _Looks(small, half, np.ascontiguousarray(packed[:, SIDE * SIDE :]).view(np.float32), flat)
+    return _Compared(small, half, np.ascontiguousarray(packed[:, SIDE * SIDE :]).view(np.float32), flat)
 
 
 def _nearest(base: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -234,7 +234,7 @@ def _nearest(base: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray,
 
 
 def _pairs_within(
-    table: Rows, image: np.ndarray, rows: np.ndarray, looks: _Looks, alike: float
+    table: Rows, image: np.ndarray, rows: np.ndarray, looks: _Compared, alike: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of rows a < b that show the same."""
     empty = np.empty(0, np.int64)
@@ -264,17 +264,17 @@ def _pairs_within(
     return a[same], b[same]
 
 
-def _alike(left: _Looks, a: np.ndarray, right: _Looks, b: np.ndarray, alike: float) -> np.ndarray:
+def _alike(left: _Compared, a: np.ndarray, right: _Compared, b: np.ndarray, alike: float) -> np.ndarray:
     """Which pairs left[a], right[b] are alike, on all cores: by a rough comparison, a close one, and by their
     details."""
     same = np.arange(len(a))
-    for compare, one, two, least in (
+    for compare, left_values, right_values, least in (
         (rough_likeness, left.half, right.half, alike - _ROUGH),
         (likeness, left.small, right.small, alike),
         (detail_likeness, left.small, right.small, DETAIL),
     ):
         pieces = [(a[at], b[at]) for at in (same[i : i + _PIECE] for i in range(0, len(same), _PIECE))]
-        parts = ordered_map(partial(_compared, compare, one, two), pieces, cores())
+        parts = ordered_map(partial(_compared, compare, left_values, right_values), pieces, cores())
         values = np.concatenate([np.empty(0, np.float32), *(part for _, part in parts)])
         same = same[values >= least]
     result = np.zeros(len(a), bool)
@@ -294,12 +294,12 @@ def _groups(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return connected_components(coo_matrix((np.ones(len(a), bool), (a, b)), shape=(n, n)), directed=False)[1]
 
 
-def _leaks(table: Rows, image: np.ndarray, looks: _Looks, rows: np.ndarray, alike: float) -> np.ndarray:
+def _leaks(table: Rows, image: np.ndarray, looks: _Compared, rows: np.ndarray, alike: float) -> np.ndarray:
     """The index of the test image that shows each of some patches [n], or -1; the arguments begin with ``_windows``."""
     leaked = np.full(len(rows), -1)
     if not len(table) or not len(rows):
         return leaked
-    windows = _looks(table, ScoredImages(Path("/"), {}))
+    windows = _arrays_compared(table, ScoredImages(Path("/"), {}))
     recognisable = np.flatnonzero(~windows.flat)
     if not len(recognisable):
         return leaked
@@ -346,7 +346,7 @@ def _image_pairs(
     judged = np.bincount(image[rows], minlength=len(names))
     most = (pair for pair, n in shared.items() if 2 * n >= judged[pair[0]])
     once = dict.fromkeys(pair if rank[pair[0]] > rank[pair[1]] else pair[::-1] for pair in most)
-    return [(names[one], names[two], shared[one, two], int(judged[one])) for one, two in once]
+    return [(names[a], names[b], shared[a, b], int(judged[a])) for a, b in once]
 
 
 def _leak_counts(titles: list[str], names: list[str], image: np.ndarray, leak: np.ndarray) -> dict[str, dict[str, int]]:

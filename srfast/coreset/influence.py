@@ -228,14 +228,14 @@ def _column(
         mode="dense" if how.dense else "patch", scorer=network, boundary=how.boundary, shrink=how.shrink,
         threads=threads, progress=progress,
     )  # fmt: skip
-    there = _keys(scored, Path(scored.meta["root"]), images.root)
+    scored_keys = _keys(scored, Path(scored.meta["root"]), images.root)
     wanted = _keys(table, images.root, images.root)
-    if len(there) == len(wanted) and (there == wanted).all():
+    if len(scored_keys) == len(wanted) and (scored_keys == wanted).all():
         return scored.column("loss").astype(np.float64)
-    order = np.argsort(there)
-    at = np.searchsorted(there, wanted, sorter=order)
+    order = np.argsort(scored_keys)
+    at = np.searchsorted(scored_keys, wanted, sorter=order)
     rows = order[np.minimum(at, len(order) - 1)]
-    if (there[rows] != wanted).any():
+    if (scored_keys[rows] != wanted).any():
         raise InputError("scores: its patches do not lie on the grid of its metadata; the images have changed")
     return scored.column("loss").astype(np.float64)[rows]
 

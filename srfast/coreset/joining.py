@@ -86,15 +86,15 @@ def join_columns(
     check_scored("scores", scores.meta)
     in_memory = isinstance(other, pa.Table) or is_frame(other)
     name = "other" if in_memory else str(other)
-    there = arrow_of(other) if in_memory else read_table(Path(str(other)))
-    check_names(name, there.schema)
-    there = there.cast(pa.schema([f.with_type(PLAIN.get(f.type, f.type)) for f in there.schema]))
-    keys = _keys(on, name, there)
-    if COLUMN in there.column_names:
-        if not (pa.types.is_floating(kind := there.column(COLUMN).type) or pa.types.is_integer(kind)):
+    joined = arrow_of(other) if in_memory else read_table(Path(str(other)))
+    check_names(name, joined.schema)
+    joined = joined.cast(pa.schema([f.with_type(PLAIN.get(f.type, f.type)) for f in joined.schema]))
+    keys = _keys(on, name, joined)
+    if COLUMN in joined.column_names:
+        if not (pa.types.is_floating(kind := joined.column(COLUMN).type) or pa.types.is_integer(kind)):
             raise InputError(f"{name}: column {COLUMN!r}: expected numbers, the sizes of images, got {kind}")
         keys[COLUMN] = COLUMN
-    added = [c for c in there.column_names if c not in keys.values() and not c.startswith("__index_level_")]
+    added = [c for c in joined.column_names if c not in keys.values() and not c.startswith("__index_level_")]
     ours = {c.lower(): c for c in (*scores.table.column_names, "rank")}
     for column in added:
         if (known := ours.get(column.lower())) is not None:
@@ -106,19 +106,19 @@ def join_columns(
             )
     if not added:
         raise InputError(f"{name}: expected columns beside {', '.join(keys.values())}, got none")
-    strings = there.column(keys["image"])
+    strings = joined.column(keys["image"])
     if not (pa.types.is_string(strings.type) or pa.types.is_large_string(strings.type)):
         raise InputError(f"{name}: column {keys['image']!r}: expected names of images, got {strings.type}")
-    tried = ((by, _match(scores, there, keys, name, named)) for by, named in _NAMED.items())
+    tried = ((by, _match(scores, joined, keys, name, named)) for by, named in _NAMED.items())
     by, index = next(((by, index) for by, index in tried if (index >= 0).any()), ("", np.empty(0)))
     if not by:
         raise InputError(
             f"{name}: no row matches the score table; it has {strings[0].as_py()!r} where that has "
             f"{scores.table.column('image')[0].as_py()!r}"
-            if there.num_rows and len(scores)
+            if joined.num_rows and len(scores)
             else f"{name}: expected rows, got none"
         )
-    picked = there.select(added).take(pa.array(index, mask=index < 0))
+    picked = joined.select(added).take(pa.array(index, mask=index < 0))
     table = scores.table
     for column in added:
         table = table.append_column(column, picked.column(column))
@@ -184,23 +184,23 @@ def _name_and_value(line: str) -> tuple[str, str]:
     return (name[:-1].rstrip() if name.endswith((",", ";", ":")) else name), value
 
 
-def _keys(on: Sequence[str], name: str, there: pa.Table) -> dict[str, str]:
+def _keys(on: Sequence[str], name: str, joined: pa.Table) -> dict[str, str]:
     """Our name of each key column, and the other table's."""
     keys = {ours: theirs or ours for ours, _, theirs in (item.partition("=") for item in on)}
     if list(keys) not in (["image"], list(KEYS)):
         raise InputError(f"on: expected image or image,x,y, got {','.join(on)!r}")
     for column in keys.values():
-        if column not in there.column_names:
-            raise InputError(f"{name}: expected a column {column!r} to join on, got {', '.join(there.column_names)}")
+        if column not in joined.column_names:
+            raise InputError(f"{name}: expected a column {column!r} to join on, got {', '.join(joined.column_names)}")
     return keys
 
 
 def _match(
-    scores: ScoreTable, there: pa.Table, keys: dict[str, str], name: str, named: Callable[[str], str]
+    scores: ScoreTable, joined: pa.Table, keys: dict[str, str], name: str, named: Callable[[str], str]
 ) -> np.ndarray:
     """The row of the other table for each of our rows [N], or -1."""
     ours, our_code = _codes(scores.table.column("image"), named)
-    theirs, their_code = _codes(there.column(keys["image"]), named)
+    theirs, their_code = _codes(joined.column(keys["image"]), named)
     place = {image: i for i, image in enumerate(ours)}
     if len(place) < len(ours):
         return np.full(len(scores), -1)  # two of our images share that name: it tells nothing
@@ -210,11 +210,11 @@ def _match(
     if COLUMN in keys or (COLUMN in scores.columns and len(keys) > 1):
         known = scores.column(COLUMN) if COLUMN in scores.columns else np.ones(len(scores))
         ours_key.append(_comparable(known))
-        theirs_key.append(_comparable(there.column(COLUMN).to_numpy() if COLUMN in keys else np.ones(there.num_rows)))
+        theirs_key.append(_comparable(joined.column(COLUMN).to_numpy() if COLUMN in keys else np.ones(joined.num_rows)))
     for key in [k for k in list(keys)[1:] if k != COLUMN]:
         ours_key.append(scores.column(key).astype(np.int64))
         try:
-            theirs_key.append(there.column(keys[key]).cast(pa.int64()).to_numpy())
+            theirs_key.append(joined.column(keys[key]).cast(pa.int64()).to_numpy())
         except (pa.ArrowException, ValueError) as error:
             raise InputError(f"{name}: column {keys[key]!r}: expected whole numbers ({error})") from None
     rows = np.flatnonzero(inside)
@@ -227,7 +227,7 @@ def _match(
     twice = np.flatnonzero(at[wanted] != rows)
     if len(twice):
         row = int(rows[twice[0]])
-        values = ", ".join(str(there.column(c)[row].as_py()) for c in keys.values())
+        values = ", ".join(str(joined.column(c)[row].as_py()) for c in keys.values())
         raise InputError(f"{name}: row {row} ({values}): another row is about the same patches")
     return at[code[: len(scores)]]
 

@@ -149,7 +149,7 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
     return name, table, meta
 
 
-def scale_of(asked: int | None, meta: dict[str, Any]) -> int:
+def scale_of(requested: int | None, meta: dict[str, Any]) -> int:
     """The scale of the pairs of a table: the one requested, or else that of the scores, or else 2.
 
     A scale other than that of the scores is allowed, with a warning, since patches are ranked for the scale at which
@@ -160,7 +160,7 @@ def scale_of(asked: int | None, meta: dict[str, Any]) -> int:
     """
     own = meta.get("scale")
     known = own in PAIR_SCALES and not isinstance(own, bool)
-    scale = asked if asked is not None else own if known else 2
+    scale = requested if requested is not None else own if known else 2
     scale = PAIR_SCALE.check("scale", scale)
     if known and scale != own:
         log.warning("scale: pairs are made at x%d, but the patches were scored at x%d", scale, own)

@@ -182,10 +182,10 @@ def _listed(table: Rows, code_of: dict[str, int], codes: Array, reject: str | os
             rows = rows[(place[rows] == entry.place).all(1)]
         if entry.shrink is not None:
             rows = rows[np.abs(sizes[rows] - entry.shrink) < _SAME]
-        there = len(rows)
+        matching = len(rows)
         if entry.above is not None:  # the image may have been scored at the smaller sizes only
             rows = rows[sizes[rows] > entry.above + _SAME]
-        strangers += not there
+        strangers += not matching
         by_reason.setdefault(entry.reason, np.zeros(len(table), bool))[rows] = True
     if strangers:
         log.warning("%s: %d of %d entries are of no patch of the table", reject, strangers, len(entries))

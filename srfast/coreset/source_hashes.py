@@ -77,21 +77,21 @@ def hash_images(
     known = _known(journal)
     file = None if journal is None else open(journal, "a", encoding="utf-8")
 
-    def task(one: Wanted) -> tuple[bool, Hashed | str]:
+    def task(wanted_image: Wanted) -> tuple[bool, Hashed | str]:
         try:
-            before = known.get((hashing.of_file(one.path), one.key())) if known else None
-            return before is None, before or hash_image(one)
+            before = known.get((hashing.of_file(wanted_image.path), wanted_image.key())) if known else None
+            return before is None, before or hash_image(wanted_image)
         except InputError as error:
             return False, str(error)
 
     patches = 0
     try:
         with closing(ordered_map(task, wanted, cores())) as hashes:
-            for i, (one, (fresh, result)) in enumerate(hashes):
+            for i, (wanted_image, (fresh, result)) in enumerate(hashes):
                 if file is not None and fresh and isinstance(result, Hashed):
-                    file.write(json.dumps([one.key(), *vars(result).values()]) + "\n")
+                    file.write(json.dumps([wanted_image.key(), *vars(result).values()]) + "\n")
                     file.flush()
-                patches += len(one.places)
+                patches += len(wanted_image.places)
                 progress(i + 1, len(wanted), patches)
                 yield result
     finally:

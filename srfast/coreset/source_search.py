@@ -78,11 +78,11 @@ class Search:
         for source in self.wanted.values():
             self.groups.setdefault(source.pixels, []).append(source)
         left = self._by_contents()
-        open_groups = {pixels: group for pixels, group in self.groups.items() if not self._are_found(group)}
+        open_groups = {pixels: group for pixels, group in self.groups.items() if not self._is_settled(group)}
         if open_groups:
             self._by_pixels(open_groups, left)
 
-    def _are_found(self, group: list[_Source]) -> bool:
+    def _is_settled(self, group: list[_Source]) -> bool:
         return all(s.number in self.at or s.number in self.problems for s in group)
 
     def _by_contents(self) -> list[ImageFile]:
@@ -123,7 +123,7 @@ class Search:
         """Finds images among files of their width and height by their pixels, and says what the others lack."""
         shapes = {source.size for group in groups.values() for source in group}
         either = shapes | {(h, w) for w, h in shapes}
-        with closing(ordered_map(_look, left, cores())) as seen:
+        with closing(ordered_map(_size_or_reason, left, cores())) as seen:
             looks = {file.name: (file, look) for file, look in seen}
         likely = [file for file, look in looks.values() if look in either]
         turned: dict[str, tuple[str, ImageFile]] = {}
@@ -186,13 +186,13 @@ class Search:
         wanted = [Wanted(self.at[n].path, [(shrink[i], x[i], y[i], size[i]) for i in by_source[n]]) for n in numbers]
         good: dict[int, tuple[ImageFile, Hashed]] = {}
         for number, result in zip(numbers, hash_images(wanted, progress, journal), strict=True):
-            one, file = self.wanted[number], self.at[number]
+            entry, file = self.wanted[number], self.at[number]
             if isinstance(result, str):
                 reason = result.removeprefix(f"{file.path}: ")
-                self.problems[number] = Problem(one.name, "unreadable", f"{file.name} cannot be read ({reason})")
-            elif result.pixels != one.pixels:
+                self.problems[number] = Problem(entry.name, "unreadable", f"{file.name} cannot be read ({reason})")
+            elif result.pixels != entry.pixels:
                 reason = f"{file.name} is the same file, but this machine's decoders read other pixels"
-                self.problems[number] = Problem(one.name, "decoder", reason)
+                self.problems[number] = Problem(entry.name, "decoder", reason)
             else:
                 rows = by_source[number]
                 other = [i for i, digest in zip(rows, result.patches, strict=True) if digest != expected[i]]
@@ -200,7 +200,7 @@ class Search:
                     i = other[0]
                     place = f"x = {x[i]}, y = {y[i]}, size {size[i]} of {shrink[i]}"
                     reason = f"{len(other)} of {len(rows)} patches of {file.name} have other pixels, such as {place}"
-                    self.problems[number] = Problem(one.name, "pixels", reason)
+                    self.problems[number] = Problem(entry.name, "pixels", reason)
                 else:
                     good[number] = file, result
         return good
@@ -213,7 +213,7 @@ def _hash(file: ImageFile) -> str | None:
         return None
 
 
-def _look(file: ImageFile) -> tuple[int, int] | str:
+def _size_or_reason(file: ImageFile) -> tuple[int, int] | str:
     """Width and height of a file, or why it cannot be read."""
     try:
         return image_size(file.path)

@@ -119,7 +119,7 @@ class PatchStream:
             try:
                 images, labels = self._pipeline.run()
             except RuntimeError as error:
-                raise _said(error) from error
+                raise _as_run_error(error) from error
             batch = []
             for position, number in enumerate(from_dlpack(labels.as_tensor()).flatten().tolist()):
                 if number == next_file:  # anything else repeats a file to fill the batch
@@ -175,11 +175,11 @@ def _build(files: Sequence[ImageFile], batch: int, threads: int, device_id: int 
         pipeline = decode()
         pipeline.build()
     except RuntimeError as error:  # one of its libraries is missing, say
-        raise _said(error) from error
+        raise _as_run_error(error) from error
     return pipeline
 
 
-def _said(error: RuntimeError) -> RunError:
+def _as_run_error(error: RuntimeError) -> RunError:
     return RunError(f"DALI: {' '.join(str(error).split())}")
 
 

@@ -78,11 +78,11 @@ class LowRes:
         hr = PurePosixPath(name)
         stem = self.folder / hr.parent / self.template.replace("{}", hr.stem)
         exact, short = _by_name(str(stem.parent), _changed(stem.parent))
-        there = [stem.with_name(n) for n in exact.get(stem.name, [])]
-        if not there:  # written just now, or in another case where that does not count
+        candidates = [stem.with_name(n) for n in exact.get(stem.name, [])]
+        if not candidates:  # written just now, or in another case where that does not count
             suffixes = [hr.suffix, *sorted(s for s in SUFFIXES if s != hr.suffix.lower())]
-            there = [stem.with_name(stem.name + suffix) for suffix in suffixes]
-        existing = [path for path in there if path.is_file()]
+            candidates = [stem.with_name(stem.name + suffix) for suffix in suffixes]
+        existing = [path for path in candidates if path.is_file()]
         if len({path.suffix.lower() for path in existing}) > 1:
             raise InputError(
                 f"{existing[0]}: is the LR image of {name}, and {existing[1].name} is too", hint="leave one of them"

@@ -161,13 +161,13 @@ def _problem(place: Path, total: int, *, bounded: bool) -> str:
 
 
 def _limit() -> int:
-    asked = os.environ.get("SRFAST_CACHE_GB", "")
-    if not asked:
+    text = os.environ.get("SRFAST_CACHE_GB", "")
+    if not text:
         return LIMIT
     try:
-        return int(float(asked) * (1 << 30))
+        return int(float(text) * (1 << 30))
     except ValueError:
-        raise InputError(f"SRFAST_CACHE_GB: expected a number of GiB, got {asked!r}") from None
+        raise InputError(f"SRFAST_CACHE_GB: expected a number of GiB, got {text!r}") from None
 
 
 def _write(path: Path, header: bytes, layout: Layout, fill: Callable[[Write], None]) -> None:

@@ -156,13 +156,13 @@ def check_claims(path: str | os.PathLike[str], file: pq.ParquetFile, *, whole: b
     claims = [(int(g.num_rows), int(g.total_byte_size)) for g in groups]
     if whole:
         claims = [(int(about.num_rows), sum(size for _, size in claims))]
-    there = _memory()
+    available = _memory()
     for rows, unpacked in claims:
         needed = max(int(rows * width), unpacked)
-        if there and needed > there:
+        if available and needed > available:
             raise InputError(
                 f"{path}: refused, its {rows:,} rows would take {needed >> 20:,} MiB of memory; "
-                f"this machine has {there >> 20:,}"
+                f"this machine has {available >> 20:,}"
             )
 
 

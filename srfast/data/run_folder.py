@@ -182,14 +182,18 @@ class OtherSettings(InputError):
 
 
 def check_same(
-    where: Path, known: Mapping[str, Any], asked: Mapping[str, Any], names: Iterable[str] | None = None, way: str = ""
+    where: Path,
+    saved: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    names: Iterable[str] | None = None,
+    way: str = "",
 ) -> None:
     """Refuses to continue what was begun with other settings.
 
     Raises:
         OtherSettings: the first setting that differs, with both of its values; ``way`` says what to do.
     """
-    if (other := first_difference(known, asked, names)) is not None:
+    if (other := first_difference(saved, settings, names)) is not None:
         values = f"{other[0]} was {other[1]!r} and is {other[2]!r} now"
         raise OtherSettings(f"{where}: cannot be resumed: {values}", hint=way)
 

@@ -182,10 +182,10 @@ def ordered_map(
 
 
 def _budget(workers: int) -> int:
-    asked = os.environ.get("SRFAST_DECODE_MB", "")
-    if asked and not (asked.isascii() and asked.isdigit()):
-        raise InputError(f"SRFAST_DECODE_MB: expected MiB as an integer, got {asked!r}")
-    return int(asked) << 20 if asked else max(BUDGET, workers * BUDGET_OF_WORKER)
+    text = os.environ.get("SRFAST_DECODE_MB", "")
+    if text and not (text.isascii() and text.isdigit()):
+        raise InputError(f"SRFAST_DECODE_MB: expected MiB as an integer, got {text!r}")
+    return int(text) << 20 if text else max(BUDGET, workers * BUDGET_OF_WORKER)
 
 
 def _bytes(result: Any) -> int:

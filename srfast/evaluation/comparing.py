@@ -206,16 +206,16 @@ def _tested(difference: np.ndarray, level: float) -> tuple[Interval, float]:
 
 
 def _entries(
-    runs: Mapping[str, EvaluationSource | Sequence[EvaluationSource]], metric: str, asked: Mapping[str, Any]
+    runs: Mapping[str, EvaluationSource | Sequence[EvaluationSource]], metric: str, conditions: Mapping[str, Any]
 ) -> dict[str, Entry]:
     """The evaluations that were measured as asked, by name; an InputError if they were not measured alike."""
     entries: dict[str, Entry] = {}
     met: list[Entry] = []
-    had: dict[str, set[Any]] = {k: set() for k, value in asked.items() if value is not None}
-    alike = (*asked, *(("ssim_window",) if metric.lower() == "ssim" else ()), "measure")
+    had: dict[str, set[Any]] = {k: set() for k, value in conditions.items() if value is not None}
+    alike = (*conditions, *(("ssim_window",) if metric.lower() == "ssim" else ()), "measure")
     for name, sources in runs.items():
-        one = isinstance(sources, (str, os.PathLike, Mapping)) or not isinstance(sources, Iterable)
-        several: list[Any] = [sources] if one else list(sources)  # type: ignore[arg-type]
+        single = isinstance(sources, (str, os.PathLike, Mapping)) or not isinstance(sources, Iterable)
+        several: list[Any] = [sources] if single else list(sources)  # type: ignore[arg-type]
         files = [os.path.realpath(s) for s in several if isinstance(s, (str, os.PathLike))]
         if twice := next((f for f in files if files.count(f) > 1), None):
             raise InputError(f"{name}: expected a file for each training, got {twice} twice")
@@ -223,7 +223,7 @@ def _entries(
             for own, entry in read(source, name, metric, str(number) if len(several) > 1 else "").items():
                 for k, values in had.items():
                     values |= {entry.measured[k]} if k in entry.measured else set()
-                if any(entry.measured.get(k, asked[k]) != asked[k] for k in had):
+                if any(entry.measured.get(k, conditions[k]) != conditions[k] for k in had):
                     continue
                 for other in met:
                     _check_alike(other, entry, alike)
@@ -234,11 +234,11 @@ def _entries(
                 else:
                     entries[key] = entry
     for k, values in had.items():
-        if asked[k] not in values:
+        if conditions[k] not in values:
             names = f"one of {', '.join(map(str, sorted(values)))}" if values else f"evaluations that name their {k}"
-            raise InputError(f"{k}: expected {names}, got {repr(asked[k]) if values else 'none'}")
+            raise InputError(f"{k}: expected {names}, got {repr(conditions[k]) if values else 'none'}")
     if len(entries) < 2:
-        of = " of " + " and ".join(f"{k} {asked[k]}" for k in had) if had else ""
+        of = " of " + " and ".join(f"{k} {conditions[k]}" for k in had) if had else ""
         names = f" ({', '.join(entries)})" if entries else ""
         raise InputError(f"compare: expected at least two evaluations{of}, got {len(entries)}{names}")
     return entries

@@ -60,7 +60,7 @@ def encode_png(patches: np.ndarray) -> list[bytes]:
     deflate = _deflate()
     head = _SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, depth, kind, 0, 0, 0))
     end = _chunk(b"IEND", b"")
-    return [head + _chunk(b"IDAT", deflate(one)) + end for one in filtered]
+    return [head + _chunk(b"IDAT", deflate(lines)) + end for lines in filtered]
 
 
 def encode_webp(patches: np.ndarray) -> list[bytes]:

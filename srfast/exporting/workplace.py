@@ -75,7 +75,7 @@ def workplace(
     """
     check_folder_name(output)
     final = Path(os.path.realpath(output))
-    if _is_there(output, final, settings, resume):
+    if _is_finished(output, final, settings, resume):
         # What a run that was killed after the rename left in the export.
         if (final / LOCK).exists():
             Lock.take(final / LOCK, output).release()
@@ -86,7 +86,7 @@ def workplace(
     run = RunFolder.take(parts, KIND, output, _ours_in(parts, paths))
     try:
         # The run that held the folder until now may have made it the export.
-        _is_there(output, final, settings, resume=False)
+        _is_finished(output, final, settings, resume=False)
         known = run.made_of() if resume else None
         if known is None:
             run.clear()
@@ -124,7 +124,7 @@ def _ours_in(parts: Path, paths: str) -> Callable[[str], bool]:
     return ours
 
 
-def _is_there(output: Path, final: Path, settings: dict[str, Any], resume: bool) -> bool:
+def _is_finished(output: Path, final: Path, settings: dict[str, Any], resume: bool) -> bool:
     """Whether the export is finished; raises InputError if something else is in its place."""
     check_replaceable(output, final)
     if not final.exists() or (final.is_dir() and not any(final.iterdir())):

@@ -133,10 +133,10 @@ def shadowed() -> str | None:
     """Advice if the package that runs is not the installed one, such as the folder of its sources."""
     here = Path(__file__).resolve().parents[1]
     for entry in sys.path:
-        there = (Path(entry or ".") / "srfast").resolve()
-        if there != here and any((there / f"_C{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
+        installed = (Path(entry or ".") / "srfast").resolve()
+        if installed != here and any((installed / f"_C{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
             return (
-                f"the sources in {here} hide the package installed in {there}: "
+                f"the sources in {here} hide the package installed in {installed}: "
                 "run from another folder, or set PYTHONSAFEPATH=1"
             )
     return None

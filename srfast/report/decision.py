@@ -41,8 +41,8 @@ def known(decision: Any) -> str:
     if not _is_decision(decision):
         return ""
     out, sizes = (decision[name]["figures"] for name in ("left_out", "sizes"))
-    n = max(1, _whole(out.get("images")))
-    larger, left_out = _whole(sizes.get("taken_smaller")), _whole(out.get("left_out"))
+    n = max(1, _count_or_zero(out.get("images")))
+    larger, left_out = _count_or_zero(sizes.get("taken_smaller")), _count_or_zero(out.get("left_out"))
     kind = "large" if 2 * larger >= n else "degraded" if 4 * left_out >= n else "sharp"
     return f"Pools like this one were studied. Of {KNOWN[kind]}"
 
@@ -57,7 +57,7 @@ def _is_decision(decision: Any) -> bool:
     )
 
 
-def _whole(value: Any) -> int:
+def _count_or_zero(value: Any) -> int:
     return value if type(value) is int and value >= 0 else 0
 
 

@@ -180,22 +180,28 @@ def _given(scores: ReportScores, source: Sequence[str]) -> dict[str, Any] | None
     n = len(scores)
     edges = np.linspace(0, n, min(100, n) + 1).astype(np.int64)
     along = np.add.reduceat((scores.status[scores.order] == KEPT).astype(np.int64), edges[:-1]) / np.diff(edges)
-    asked = {k: scores.selection.get(k, f.default) for k, f in Selection.__dataclass_fields__.items()}
-    if scores.decision is not None and asked["reject"] == REJECTS:
-        asked["reject"] = os.path.join(os.path.dirname(source[0]), REJECTS)
-    options = _options(scores, asked)
-    return {"held": held, "along": packed(along, "f32"), "asked": asked, "cut": scores.cut_by_loss, "options": options}
+    selection = {k: scores.selection.get(k, f.default) for k, f in Selection.__dataclass_fields__.items()}
+    if scores.decision is not None and selection["reject"] == REJECTS:
+        selection["reject"] = os.path.join(os.path.dirname(source[0]), REJECTS)
+    options = _options(scores, selection)
+    return {
+        "held": held,
+        "along": packed(along, "f32"),
+        "asked": selection,
+        "cut": scores.cut_by_loss,
+        "options": options,
+    }
 
 
-def _options(scores: ReportScores, asked: dict[str, Any]) -> list[str] | None:
+def _options(scores: ReportScores, selection: dict[str, Any]) -> list[str] | None:
     """The words after ``srfast select TABLE`` that make the core-set again; None if its method was a function, of which
     only the name is known."""
-    method = asked["method"]
+    method = selection["method"]
     if method not in (*METHODS, *scores.scores, *scores.extra) and not is_file(method) and method not in added(GROUP):
         return None
     words = []
     for name, field in Selection.__dataclass_fields__.items():
-        value = asked[name]
+        value = selection[name]
         if value is None or value == field.default:
             continue
         words.append(f"--{name.replace('_', '-')}")

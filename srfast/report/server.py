@@ -76,34 +76,34 @@ class View:
         """The status of every row [N] under a selection, made by ``select`` itself, and its counts."""
         if query.get("given") == "1" and self.scores.status is not None:
             return self.scores.status, {"passing": len(self.scores), **self._held(self.scores.status)}
-        asked = {k: query[k] for k in ("by", "order", "keep", "error", "drop", "low", "high", "where") if k in query}
-        key = repr(sorted(asked.items()))
+        settings = {k: query[k] for k in ("by", "order", "keep", "error", "drop", "low", "high", "where") if k in query}
+        key = repr(sorted(settings.items()))
         with self._lock:
             known = self._chosen.get(key)
             if known is None:
-                known = self._chosen[key] = self._select(asked)
+                known = self._chosen[key] = self._select(settings)
         return known
 
-    def _select(self, asked: Mapping[str, str]) -> tuple[np.ndarray, dict[str, Any]]:
-        low, high = _number(asked, "low", 0.0), _number(asked, "high", 1.0)
-        share, error = _number(asked, "keep", 0.5), asked.get("error") == "1"
-        where = asked.get("where", "").strip() or None
+    def _select(self, settings: Mapping[str, str]) -> tuple[np.ndarray, dict[str, Any]]:
+        low, high = _number(settings, "low", 0.0), _number(settings, "high", 1.0)
+        share, error = _number(settings, "keep", 0.5), settings.get("error") == "1"
+        where = settings.get("where", "").strip() or None
         theirs = self.scores.selection.get("where")
         if where is not None and theirs is not None and where == str(theirs).strip():
             if (odd := not_plain(where, self.table.columns)) is not None:
                 raise InputError(
                     f"where: the condition of the core-set is not run, since it {odd}", hint="write your own"
                 )
-        by = asked.get("by", "loss")
+        by = settings.get("by", "loss")
         if by not in self.ranks:  # `select` would take a file of functions too, and run it
             raise InputError(f"by: expected one of {', '.join(self.ranks)}, got {by!r}")
         core = select(
             self.table,
             keep=None if error else share,
             keep_loss=share if error else None,
-            order=asked.get("order", "des"),  # checked there
-            method=asked.get("by", "loss"),
-            drop_hardest=_number(asked, "drop", 0.0),
+            order=settings.get("order", "des"),  # checked there
+            method=settings.get("by", "loss"),
+            drop_hardest=_number(settings, "drop", 0.0),
             window=None if (low, high) == (0.0, 1.0) else (low, high),
             where=where,
             engine="memory",

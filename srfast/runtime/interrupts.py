@@ -110,23 +110,23 @@ def finishing(tell: Callable[[], object] = _nobody) -> Iterator[Callable[[], boo
         if interrupted():
             raise KeyboardInterrupt
         return
-    asked = False
+    stopping = False
 
     def ask(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal stopping
+        if stopping:
             raise KeyboardInterrupt
-        asked = True
+        stopping = True
         tell()
 
     standard = (signal.default_int_handler, signal.SIG_DFL)
     old = {n: signal.signal(n, ask) for n in SIGNALS if signal.getsignal(n) in standard}
     try:
-        yield lambda: asked or interrupted()
+        yield lambda: stopping or interrupted()
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-    if asked or interrupted():
+    if stopping or interrupted():
         raise KeyboardInterrupt
 
 

@@ -181,11 +181,11 @@ def check_same(wanted: Made, other: Made) -> None:
         RunError: they do not; the message names the difference and the machines.
     """
     for name in ("version", "backend", "precision", "sha256"):
-        one, two = getattr(wanted, name), getattr(other, name)
-        if one != two:
+        ours, theirs = getattr(wanted, name), getattr(other, name)
+        if ours != theirs:
             what = {"sha256": "weights", "version": "srfast"}.get(name, name)
             raise RunError(
-                f"engine: ray: {what} {two} on {other.machine} but {one} on {wanted.machine}, so scores would differ",
+                f"engine: ray: {what} {theirs} on {other.machine} and {ours} on {wanted.machine}; scores would differ",
                 hint="install the same srfast on every machine",
             )
 

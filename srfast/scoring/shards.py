@@ -92,12 +92,12 @@ def joined_meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The metadata of tables that are put together."""
     meta = {**metas[0], **({PASSED: metas[-1][PASSED]} if PASSED in metas[-1] else {})}  # as the last run counted
     images: dict[str, Any] = {}
-    for one in metas:
-        images.update(one.get("images", {}))
+    for part in metas:
+        images.update(part.get("images", {}))
     meta["images"] = dict(sorted(images.items()))
     for key in ("skipped", "small"):
-        meta[key] = sorted((item for one in metas for item in one.get(key, [])), key=lambda e: str(e["image"]))
-    if len({str((one.get("shard"), one.get(MISSING))) for one in metas}) > 1:
+        meta[key] = sorted((item for part in metas for item in part.get(key, [])), key=lambda e: str(e["image"]))
+    if len({str((part.get("shard"), part.get(MISSING))) for part in metas}) > 1:
         meta["shard"] = None
         if missing := missing_shards(metas):
             meta[MISSING] = missing
@@ -114,8 +114,8 @@ def missing_shards(metas: Sequence[dict[str, Any]]) -> list[list[int]]:
     n = math.lcm(*(count for count, _ in held))
     if n > MOST_SHARDS:
         raise InputError(f"scores: expected shards of one division of the images, got {len(held)} of several")
-    there = {i + k for count, shards in held for i in shards for k in range(0, n, count)}
-    return [[i, n] for i in range(n) if i not in there]
+    present = {i + k for count, shards in held for i in shards for k in range(0, n, count)}
+    return [[i, n] for i in range(n) if i not in present]
 
 
 def _held(meta: dict[str, Any]) -> tuple[int, set[int]] | None:

@@ -135,8 +135,8 @@ def _group(
     some: Sequence[Group], claim: Mapping[str, Any], study: Mapping[str, Any], name: str, keep: str
 ) -> Group | None:
     model, updates = claim["model"] or study["models"][0], claim["updates"] or study["updates"]
-    asked = (claim["scale"], model, claim[name], claim[keep], updates)
-    return next((g for g in some if g.key[:5] == asked), None)
+    wanted = (claim["scale"], model, claim[name], claim[keep], updates)
+    return next((g for g in some if g.key[:5] == wanted), None)
 
 
 def strata_difference(
@@ -151,8 +151,8 @@ def strata_difference(
     sums: list[np.ndarray] = []
     for results, key in (arm, control):
         cells, strata = cells_of(results)[key], results.strata
-        asked = pc.and_(pc.equal(strata["dataset"], dataset), pc.equal(strata["stratum"], stratum))
-        rows = [r for r in strata.filter(asked).to_pylist() if cells.get(r["cell"]) in seeds]
+        mask = pc.and_(pc.equal(strata["dataset"], dataset), pc.equal(strata["stratum"], stratum))
+        rows = [r for r in strata.filter(mask).to_pylist() if cells.get(r["cell"]) in seeds]
         names = names or sorted({r["image"] for r in rows})
         errors = np.zeros((len(seeds), len(names)))
         for row in rows:

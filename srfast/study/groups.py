@@ -134,10 +134,10 @@ def _group(key: GroupKey, by_seed: dict[int, list[dict[str, Any]]], settings: di
     )
 
 
-def paired(one: Group, other: Group, dataset: str) -> tuple[np.ndarray, np.ndarray]:
+def paired(group: Group, other: Group, dataset: str) -> tuple[np.ndarray, np.ndarray]:
     """PSNR of two groups on a test set, at the seeds that both have [seeds, images]."""
-    both = sorted(set(one.seeds) & set(other.seeds))
-    a, b = (g.psnr[dataset][[g.seeds.index(s) for s in both]] for g in (one, other))
+    both = sorted(set(group.seeds) & set(other.seeds))
+    a, b = (g.psnr[dataset][[g.seeds.index(s) for s in both]] for g in (group, other))
     return a, b
 
 

@@ -81,16 +81,16 @@ def find_data(study: Study) -> Data:
     files = [str(f.path) for f in find_images(study.train)]
     if study.test:
         tests = {name: [str(f.path) for f in find_images(folder)] for name, folder in study.test.items()}
-        return Data(files, _twice(study, tests))
+        return Data(files, _with_degraded(study, tests))
     if len(files) < 2:
         raise InputError(f"data.train: expected at least 2 images, one of them for testing, got {len(files)}")
     count = max(1, int(study.holdout * len(files) + 0.5))
     kept = {int((i + 0.5) * len(files) / count) for i in range(count)}
     held = {"holdout": [f for i, f in enumerate(files) if i in kept]}
-    return Data([f for i, f in enumerate(files) if i not in kept], _twice(study, held))
+    return Data([f for i, f in enumerate(files) if i not in kept], _with_degraded(study, held))
 
 
-def _twice(study: Study, tests: dict[str, list[str]]) -> dict[str, list[str]]:
+def _with_degraded(study: Study, tests: dict[str, list[str]]) -> dict[str, list[str]]:
     return {**tests, **{f"{t}{DEGRADED}": files for t, files in tests.items() if study.degradation}}
 
 
@@ -104,9 +104,9 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
     table = scores_file(out, number, scale)
     about = table.with_suffix(".json")
     with Lock.wait(table.with_suffix(".lock"), table):
-        asked = _asked(study, data, number, scale)
+        recorded = _table_settings(study, data, number, scale)
         if about.exists() and table.exists():
-            return _scored_before(data, table, study.scorers[number], asked)
+            return _scored_before(data, table, study.scorers[number], recorded)
         began = time.perf_counter()
         scorer = _scorer(study, data, out, number, scale)
         settings = ScoreArguments(
@@ -119,7 +119,7 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
             join_columns(ScoreTable.read(table), other, keys_of(other)).table.write(table)
         seconds = time.perf_counter() - began
         targets = _add_targets(study, table)
-        known = {"asked": asked, "patches": summary.patches, "seconds": round(seconds, 3), "targets": targets}
+        known = {"asked": recorded, "patches": summary.patches, "seconds": round(seconds, 3), "targets": targets}
         with atomic_path(about) as temporary:
             temporary.write_text(json.dumps(known), encoding="utf-8")
         return Scored(table, study.scorers[number], summary.patches, seconds, targets)
@@ -129,12 +129,12 @@ def check_scored(study: Study, data: Data, out: Path, number: int, scale: Scale)
     """Refuses a pool that is not the one that was scored; nothing is scored."""
     table = scores_file(out, number, scale)
     if table.with_suffix(".json").exists() and table.exists():
-        _scored_before(data, table, study.scorers[number], _asked(study, data, number, scale))
+        _scored_before(data, table, study.scorers[number], _table_settings(study, data, number, scale))
 
 
-def _scored_before(data: Data, table: Path, scorer: str, asked: dict[str, Any]) -> Scored:
+def _scored_before(data: Data, table: Path, scorer: str, settings: dict[str, Any]) -> Scored:
     known = read_json(table.with_suffix(".json"))
-    if (other := first_difference({**_YOUNGER, **known["asked"]}, asked)) is not None:
+    if (other := first_difference({**_YOUNGER, **known["asked"]}, settings)) is not None:
         key, was, now = other
         raise InputError(
             f"{key}: {table} was scored with {_short(key, was)}, got {_short(key, now)}",
@@ -154,17 +154,17 @@ def _add_targets(study: Study, path: Path) -> dict[str, float]:
     table, seconds = ScoreTable.read(path), {}
     for column, arm in _targets(study).items():
         began = time.perf_counter()
-        asked = SelectArguments(method=arm.select["method"], target=arm.select["target"])
-        scored = targeted(table, asked)
-        meta = {**table.meta, column: scored.meta[asked.method]} if asked.method in scored.meta else table.meta
-        table = ScoreTable(table.table.append_column(column, scored.table.column(asked.method)), meta)
+        settings = SelectArguments(method=arm.select["method"], target=arm.select["target"])
+        scored = targeted(table, settings)
+        meta = {**table.meta, column: scored.meta[settings.method]} if settings.method in scored.meta else table.meta
+        table = ScoreTable(table.table.append_column(column, scored.table.column(settings.method)), meta)
         seconds[column] = round(time.perf_counter() - began, 3)
     if seconds:
         table.write(path)
     return seconds
 
 
-def _asked(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
+def _table_settings(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
     """The settings on which a score table depends."""
     keys = ("patch", "stride", "mode", "scorer_updates", *_YOUNGER)
     files = [Path(f).name for f in data.train]
@@ -243,7 +243,7 @@ def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairSt
         study.recipe_of(cell.arm, cell.model, cell.scale).quantise,
     )
     drawn = (study.degradation, cell.seed) if study.degradation else None
-    whole, numbers = _whole(_state(scored), cell.scale, color, quantise, study.cache_mb << 20, drawn)
+    whole, numbers = _store_of_pool(_state(scored), cell.scale, color, quantise, study.cache_mb << 20, drawn)
     p = read_patches(coreset)
     places = zip(p.image, p.factor.tolist(), strict=True)
     columns = zip(places, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
@@ -251,7 +251,7 @@ def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairSt
 
 
 @lru_cache(maxsize=1)
-def _whole(
+def _store_of_pool(
     scored: _State, scale: int, color: str, quantise: bool, cache_bytes: int, drawn: tuple[str, int] | None
 ) -> tuple[PairStore, dict[tuple[str, float], int]]:
     """A store over the whole pool, and the index of each image in it, at each of its sizes."""

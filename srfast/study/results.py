@@ -202,24 +202,24 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: expected JSON as srfast wrote it, got a damaged file ({error})") from None
 
 
-def other_settings(known: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+def other_settings(saved: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
     """The first setting of a finished cell that is not what is requested, as its name, its old and its new value. What
     later versions introduced is passed over in results of before."""
     for names in _WHOLE:
-        was, now = known, asked
+        was, now = saved, settings
         for name in names:
             was, now = was.get(name, {}), now[name]
-        if names[0] in known and (difference := first_difference(was, now, {**was, **now})) is not None:
+        if names[0] in saved and (difference := first_difference(was, now, {**was, **now})) is not None:
             return ".".join((*names, difference[0])), *difference[1:]
-    return first_difference(known, asked, ignore_missing=True)
+    return first_difference(saved, settings, ignore_missing=True)
 
 
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:
     """Raises InputError if the results of a cell are not those of these settings."""
     if (difference := other_settings(read_json(folder / SETTINGS)["settings"], settings)) is not None:
-        key, known, asked = difference
+        key, was, now = difference
         raise InputError(
-            f"{key}: {folder} was run with {known!r}, got {asked!r}",
+            f"{key}: {folder} was run with {was!r}, got {now!r}",
             hint="run the study into another folder, or remove that cell",
         )
 

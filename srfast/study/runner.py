@@ -171,8 +171,8 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[CellOutco
             "jobs: several processes need joblib, which is not installed", hint="pip install 'srfast[study]'"
         ) from None
     _check_semaphores()
-    with scratch_folder(None, "study") as place, finishing((stop := place / "stop").touch) as asked:
-        calls = (joblib.delayed(_of_parent)(os.getpid(), str(stop), *task) for task in tasks if not asked())
+    with scratch_folder(None, "study") as place, finishing((stop := place / "stop").touch) as stopping:
+        calls = (joblib.delayed(_of_parent)(os.getpid(), str(stop), *task) for task in tasks if not stopping())
         with joblib.parallel_config("loky", inner_max_num_threads=1), kept_from_children(), _tidied_quietly():
             how: dict[str, Any] = {"return_as": "generator_unordered", "pre_dispatch": jobs, "batch_size": 1}
             outcomes = joblib.Parallel(n_jobs=jobs, **how)(calls)
@@ -183,7 +183,7 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[CellOutco
                 "jobs: a process that trained a cell was killed, perhaps for want of memory",
                 hint="the same command goes on from there, with fewer `jobs` if memory is short",
             ) from None
-        if asked():
+        if stopping():
             get_reusable_executor(reuse=True).shutdown(kill_workers=True)  # they have nothing left to do
 
 

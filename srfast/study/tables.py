@@ -101,13 +101,13 @@ def _by_model(results: Results, some: Sequence[Group], dataset: str) -> Table:
     for groups_of in by_row.values():
         first = next(iter(groups_of.values()))
         row = [*_label(first), min(len(g.seeds) for g in groups_of.values())]
-        for one in models:
-            if one not in groups_of:
+        for column in models:
+            if column not in groups_of:
                 row += [None] * (2 + len(STRATA) + 1)
                 continue
-            own = strata[groups_of[one].key]
+            own = strata[groups_of[column].key]
             row += [
-                *_score(groups_of[one], dataset),
+                *_score(groups_of[column], dataset),
                 *(Value(own[s], 3) if s in own else None for s in (*STRATA, "flat")),
             ]
         rows.append(row)

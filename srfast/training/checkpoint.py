@@ -75,7 +75,7 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
-def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
+def check_settings(path: Path, saved: dict[str, Any], settings: dict[str, Any]) -> None:
     """Refuses settings with which a run cannot be resumed, naming the first that differs; steps may grow.
 
     Args:
@@ -83,20 +83,20 @@ def check_settings(path: Path, saved: dict[str, Any], asked: dict[str, Any]) -> 
         saved: Its settings.
         asked: The settings requested now.
     """
-    grows = isinstance(saved.get("steps"), int) and saved["steps"] < asked["steps"]
+    grows = isinstance(saved.get("steps"), int) and saved["steps"] < settings["steps"]
     passed = {"data", "contents", "cache_bytes", *(("steps",) if grows else ())}
-    if (other := first_difference(saved, asked, [n for n in asked if n not in passed])) is not None:
+    if (other := first_difference(saved, settings, [n for n in settings if n not in passed])) is not None:
         raise InputError(
             f"{other[0]}: {path} was trained with {other[1]!r}, got {other[2]!r}",
             hint="resume with the same settings or train into another folder",
         )
     # A checkpoint of an earlier version says nothing of contents.
-    if (saved["data"], saved.get("contents", asked["contents"])) != (asked["data"], asked["contents"]):
+    if (saved["data"], saved.get("contents", settings["contents"])) != (settings["data"], settings["contents"]):
         raise InputError(
             f"data: {path} was trained with other images or patches",
             hint="resume with the same data or train into another folder",
         )
-    was, now = saved["cache_bytes"], asked["cache_bytes"]
+    was, now = saved["cache_bytes"], settings["cache_bytes"]
     if was != now:
         expected = "enough for all images" if was is None else f"{was / 2**20:g}"
         got = "enough for all images" if now is None else f"{now / 2**20:g}"

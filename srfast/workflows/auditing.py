@@ -82,27 +82,27 @@ def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Aud
         InputError: an argument is wrong, there is no image, or an image has changed since the table was made.
         RunError: the disk is full.
     """
-    asked = AuditArguments.of(options)
+    arguments = AuditArguments.of(options)
     inputs: list[Any] = [images] if isinstance(images, (str, os.PathLike)) or is_rows(images) else list(images)
     folder = Path(output)
     with output_folder(folder, "audit", [given for given in inputs if not is_rows(given)], FILES):
-        table = _columns(inputs, asked)
+        table = _columns(inputs, arguments)
         root = Path(table.meta["root"])
         verdicts = judge(table)
         if "shift" not in table.columns:  # given LR images exist only for whole images
-            find_sizes(verdicts, root, asked.part(ScoreSettings))
-        reject_copies(verdicts, root, asked.against)
-        if asked.patches:
-            _repeats(verdicts, table, asked.against)
+            find_sizes(verdicts, root, arguments.part(ScoreSettings))
+        reject_copies(verdicts, root, arguments.against)
+        if arguments.patches:
+            _repeats(verdicts, table, arguments.against)
         page = audit_page(verdicts, table, root)
         listed = write_lists(folder, verdicts, table)
         write_page(page, folder / "audit.html")
     return Audited(folder, list(verdicts.values()), table, listed)
 
 
-def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
+def _columns(inputs: list[Any], arguments: AuditArguments) -> ScoreTable:
     """The columns of defects of the images, or of the images of a table."""
-    settings = asked.part(ScoreArguments)
+    settings = arguments.part(ScoreArguments)
     if settings.several_sizes:
         raise InputError("shrink: audit judges images as they are", hint="leave it out")
     tables = [
@@ -116,14 +116,14 @@ def _columns(inputs: list[Any], asked: AuditArguments) -> ScoreTable:
         raise InputError(
             f"{other}: expected no images beside a score table ({names_of(tables)[0]})", hint="audit them by themselves"
         )
-    table = one_table(tables, allow_missing_shards=asked.allow_missing_shards)
+    table = one_table(tables, allow_missing_shards=arguments.allow_missing_shards)
     if SHRINK in table.columns:
         raise InputError(
             f"{names}: expected images at their own size, got scores of several (shrink)", hint="name the images"
         )
     judged, plain = any(t.column in table.columns for t in THRESHOLDS), AuditArguments()
     for name in _COMPARED if judged else _GRID:
-        if getattr(asked, name) != getattr(plain, name):
+        if getattr(arguments, name) != getattr(plain, name):
             raise InputError(
                 f"{name}: a score table has its own", hint=f"leave it out, or name the images instead of {names}"
             )

@@ -136,13 +136,13 @@ def _decided(
     # The list is named as it lies beside the core-set.
     name = rejects.name if rejects.parent == folder else str(rejects)
     decision = decide(pool, {"reject": name})
-    chosen = select(table, **{**_together(decision, mine), "reject": rejects})
+    chosen = select(table, **{**_merged_settings(decision, mine), "reject": rejects})
     chosen.meta["selection"]["reject"] = name
     chosen.meta["decision"] = decision.as_dict()
     return Pruned(folder, summary, chosen, decision, rejects=rejects)
 
 
-def _together(decision: Recommendation, mine: Mapping[str, Any]) -> dict[str, Any]:
+def _merged_settings(decision: Recommendation, mine: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the selection: the decision's, of which those that are given override their part."""
     advised = dict(decision.selection)
     if any(mine.get(name) is not None for name in ("keep", "keep_loss", "window")):

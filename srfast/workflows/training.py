@@ -56,8 +56,8 @@ def train(
         RunError: the loss is no longer finite, or a dependency is missing.
     """
     a = arguments.gather(model, data, output, resume, options)
-    s, tell = a.settings, say or (lambda line: None)
-    threads = _take_threads(s.threads, tell)
+    s, report = a.settings, say or (lambda line: None)
+    threads = _take_threads(s.threads, report)
     plan = a.plan(s.steps or 1)
     plan.check()
     recipe = plan.recipe
@@ -76,14 +76,16 @@ def train(
         depth=s.depth,
     )
     if left_out:
-        tell(f"left out, since smaller than {recipe.lr_patch * s.scale} px: {left_out} image{'s' * (left_out != 1)}")
+        report(f"left out, since smaller than {recipe.lr_patch * s.scale} px: {left_out} image{'s' * (left_out != 1)}")
     if s.epochs is not None:
         samples = whole_dataset(a.data) if s.match_steps else store.patches
         plan = dataclasses.replace(plan, steps=steps_for_epochs(s.epochs, samples, recipe.batch))
-        tell(f"epochs: {s.epochs:g} x {samples} patches, a crop each, in batches of {recipe.batch}: {plan.steps} steps")
+        report(
+            f"epochs: {s.epochs:g} x {samples} patches, a crop each, in batches of {recipe.batch}: {plan.steps} steps"
+        )
         arguments.check_growth(a.planned, plan.steps, a.output)
     if a.planned is not None and plan.steps > a.planned:
-        tell(
+        report(
             f"steps: {plan.steps} instead of {a.planned}; the schedule of the learning rate stretches over all of them"
         )
 
@@ -118,11 +120,11 @@ def train(
     )
 
 
-def _take_threads(asked: int | None, say: Callable[[str], None]) -> int:
+def _take_threads(requested: int | None, say: Callable[[str], None]) -> int:
     """Sets PyTorch's number of threads to the given one, or for None to the number of idle cores."""
     most = torch.get_num_threads()
-    threads = asked or host.idle_threads()
-    if threads < most and not asked:
+    threads = requested or host.idle_threads()
+    if threads < most and not requested:
         say(f"threads: {threads} of {most}, other processes are busy; `threads` N takes N")
     torch.set_num_threads(threads)
     return threads

@@ -142,10 +142,10 @@ def find_sizes(verdicts: Mapping[str, Verdict], root: Path, settings: ScoreSetti
             return made.get(size)
 
         for size in choose(measured).sizes:
-            one = np.zeros(len(made[size]["blur"]), np.int64)
+            single = np.zeros(len(made[size]["blur"]), np.int64)
             known = [t for t in THRESHOLDS if t.column in made[size]]
             if size != "1" and not any(
-                t.against_images(made[size][t.column].astype(np.float64), one)[0] for t in known
+                t.against_images(made[size][t.column].astype(np.float64), single)[0] for t in known
             ):
                 verdict.verdict, verdict.size = "shrink", size
                 break

@@ -78,7 +78,7 @@ def pair_columns(hr: Array, lr: Array, xs: Array, ys: Array, size: int, scale: i
     difference = lr.astype(np.float64) - reduced
     colour = np.abs(np.stack([means(difference[..., c]) for c in range(3)])).max(0)
     a, b = luma(reduced).astype(np.float64), luma(lr).astype(np.float64)
-    dy, dx = _whole(a, b)
+    dy, dx = _whole_pixel_shift(a, b)
     a = np.roll(a, (dy, dx), (0, 1))
     mean = (a + b) / 2
     gradient: list[Array] = list(np.gradient(mean)) if min(mean.shape) > 1 else [np.zeros_like(mean)] * 2
@@ -98,7 +98,7 @@ def pair_columns(hr: Array, lr: Array, xs: Array, ys: Array, size: int, scale: i
     return {"shift": shift.astype(np.float32).ravel(), "colour": colour.astype(np.float32).ravel()}
 
 
-def _whole(a: Array, b: Array) -> tuple[int, int]:
+def _whole_pixel_shift(a: Array, b: Array) -> tuple[int, int]:
     """Rows and columns, up to REACH, by which moving ``a`` fits ``b`` best; the smallest of equal ones."""
     h, w = a.shape
     m = min(REACH, (min(h, w) - 1) // 4)
