@@ -118,11 +118,11 @@ def score(
             interpolation, without a network. PATH: a file of weights (docs/models.md), the folder of a training, an
             .onnx file or FILE.py:NAME. In Python it may also be a module or a function; see
             ``srfast.scoring.network.load_network``.
-        backend: Implementation that scores. auto takes the first that works. A backend that is named is used, or the
-            run ends with the reason why it cannot be.
+        backend: Implementation that scores. auto takes the first that works. If you choose one that cannot run, the
+            command ends with the reason.
         device: Device that scores. auto takes a GPU if there is one.
         precision: Arithmetic of the network, for the backends native and triton. fp32: float32. fast: integers on the
-            CPU and float16 on the GPU; scores change in their digits, their ranking hardly does
+            CPU and float16 on the GPU; scores change slightly, and their ranking hardly at all
             (docs/results/agreement.md).
         boundary: How resampling continues an image beyond its border. symmetric: mirrored, as MATLAB does since R2015b.
             replicate: by its border pixels, as MATLAB did before.
@@ -136,7 +136,7 @@ def score(
             that ``lr_template`` gives, any suffix, and the size of the HR image divided by the scale, rounded down.
             PyTorch scores them, or ONNX Runtime if the scorer is an .onnx file.
         lr_template: Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4.
-        blockiness: Add a column of JPEG block artefacts, from 0 to 100 % (docs/selection.md). It takes patches of at
+        blockiness: Add a column of JPEG block artefacts, from 0 to 100 % (docs/selection.md). Patches need a side of at
             least 9 pixels.
         shrink: Sizes at which each image is scored, as fractions of its own size, such as 1,3/4,1/2,1/3. The image is
             shrunk by bicubic interpolation with antialiasing; x, y and size are then in pixels of the shrunk image, and
@@ -144,9 +144,9 @@ def score(
             is sharp there (docs/selection.md).
         defects: Add columns that measure the defects of a patch: noise, blur, upscaled, jpeg, blockiness, overlay,
             banding, clipped, border, halo and, with ``lr_images``, shift and colour (docs/defects.md). A value is null
-            where it cannot be known. It takes patches of at least 32 pixels.
+            where it cannot be known. Patches need a side of at least 32 pixels.
         tile_overlap: Number of LR pixels that a tile of a large image reads beyond its own at each side, a multiple of
-            16. It counts for networks whose receptive field is not known; their scores near the seams are approximate
+            16. It is used for networks whose receptive field is unknown, whose scores near the seams are approximate
             (docs/scoring.md).
         resume: Continue an interrupted run. Images that have changed since, or whose LR images have, are scored again.
             None continues if the settings are the same, and begins anew otherwise.
@@ -205,14 +205,14 @@ def select(
             ``drop_hardest``. The patch that reaches F is kept. ``window``, ``nms``, ``max_per_image`` and ``sizes``
             limit what is kept, and do not change the sum.
         order: Which values are kept first. des: the highest; asc: the lowest.
-        drop_hardest: Fraction of all patches, from 0 to below 1, that is dropped first: the hardest by loss. 0.05 gives
-            the paper's refined core-set. ``keep`` remains a fraction of all patches.
-        method: Score by which patches are sorted, or way in which they are drawn. loss: the loss of the network (Moser
-            et al.); bicubic: the loss of bicubic interpolation, without a network; sobel: the mean gradient (Ding et
-            al.); reducible: bicubic - loss, which is what the network gains; relative: (bicubic - loss) / bicubic,
-            which noise does not raise; random: a uniform draw; stratified: the same number from each of 20 loss
-            quantiles; hdc: Sobel, then a draw from clusters of texture (Ding et al.); diverse: clusters of texture in
-            turn, typical patches first; influence: the predicted decrease of the scorer's loss on ``target``
+        drop_hardest: Fraction of all patches, the hardest by loss, that is dropped before the selection, from 0 to
+            below 1. 0.05 gives the paper's refined core-set. ``keep`` remains a fraction of all patches.
+        method: Score to sort the patches by, or way to draw them. loss: the loss of the network (Moser et al.);
+            bicubic: the loss of bicubic interpolation, without a network; sobel: the mean gradient (Ding et al.);
+            reducible: bicubic - loss, which is what the network gains; relative: (bicubic - loss) / bicubic, which
+            noise does not raise; random: a uniform draw; stratified: the same number from each of 20 loss quantiles;
+            hdc: Sobel, then a draw from clusters of texture (Ding et al.); diverse: clusters of texture in turn,
+            typical patches first; influence: the predicted decrease of the scorer's loss on ``target``
             (docs/influence.md); similar: the similarity of texture to ``target``; COLUMN: any numeric column of the
             table; FILE.py:NAME: a function of your own (docs/extending.md). In Python it may also be the function
             itself. docs/selection.md has the sources.
@@ -230,8 +230,8 @@ def select(
             kept.
         nms: Largest overlap of two kept patches of an image, as intersection over union from 0 to below 1. Patches are
             taken greedily in the method's order.
-        target: Folder or file of images on which the model is to be good; the methods influence and similar choose for
-            them.
+        target: Images that the model should reconstruct well, a folder or a file; the methods influence and similar
+            select for them.
         clean: Leave out patches with defects beyond the thresholds, and all patches of images that are beyond them as a
             whole (docs/defects.md). With -v the equivalent ``where`` is printed. The table needs the columns of
             ``score(defects=True)``.
@@ -244,9 +244,9 @@ def select(
             longer soft (docs/selection.md). All fractions are then of these patches.
         root: Folder of the images, if they have moved since scoring; the methods hdc, diverse, influence and similar
             read them.
-        engine: Has no effect any more: tables of every size are selected from in one way, which reads them by column.
-        allow_missing_shards: Go on if shards of the table are missing. Their images are left out, and the metadata list
-            the shards.
+        engine: Has no effect any more. Tables of every size are read in the same way, column by column.
+        allow_missing_shards: Continue if shards of the table are missing. Their images are left out, and the metadata
+            list the shards.
         progress: True shows a bar while duckdb selects; a function is called with (rows written, rows in all, rows
             written).
 
@@ -301,14 +301,14 @@ def export(
         scale: Super-resolution factor: the side of an HR patch over that of its LR patch. It must divide the side and
             the positions of the patches. 1: restoration at the same size, of the LR images that were scored or of a
             degradation.
-        lr: Whether LR patches are written too. They are cropped from the whole image, down-sampled as by MATLAB's
-            imresize, or from the LR images that were scored.
+        lr: Whether LR patches are written too. They are cropped from the LR version of the whole image: the one that
+            was scored, or that of MATLAB's imresize.
         degradation: Degradation that makes the LR patches, in place of bicubic or of the LR images that were scored. A
             TOML file, or bicubic, realesrgan, neosr or redux.
-        draws: Number of LR patches of each HR patch, each of a draw of its own; with several, _d0, _d1, ... end the
-            names.
+        draws: Number of LR patches for each HR patch, each degraded with its own random draw. With several, names end
+            in _d0, _d1, ...
         seed: Random seed of ``degradation``, at least 0.
-        depth: Bits of a channel of the patches. 16: PNG and TIFF files of 16 bits are read as they are, and others are
+        depth: Bits per channel of the patches. 16: PNG and TIFF files of 16 bits are read as they are, and others are
             stretched to that range; PNG only.
         channels: Channels of the patches. 1: gray images are written as gray, and others are refused; PNG only.
         format: File format of the patches; both are lossless.
@@ -358,7 +358,7 @@ def manifest(
         coreset: The core-set or its path.
         output: The folder to make; it must not exist, or must be empty.
         name: Name of the selection.
-        licence: Licence of the selection, by its URL or name. It does not concern the images.
+        licence: Licence of the selection, by its URL or name. It does not apply to the images.
         url: Address at which the selection is published.
         creator: Who made the selection.
         published: Date of publication, such as 2026-01-31.
@@ -393,7 +393,7 @@ def rebuild(
         manifest: The folder of the manifest.
         images: Files and folders in which the images are looked for; folders are searched recursively.
         output: Core-set to write, such as coreset.parquet.
-        partial: Go on without the images that are not there as the manifest has them, and note them.
+        partial: Continue without the images that are missing or differ from the manifest, and record them.
         verify: Check the images only; nothing is written.
         progress: True shows a bar; a function is called with (images done, images in all, patches).
 
@@ -430,10 +430,11 @@ def degrade(
         images: Files or folders of HR images.
         output: The folder to make; it must not exist, or must be empty. None writes the page ``show`` only.
         degradation: How LR images are made. A TOML file, or bicubic, realesrgan, neosr or redux.
-        scale: HR over LR, 1 to 8. Images are cropped, right and bottom, to a multiple of it.
+        scale: Side of an HR image over that of its LR image, 1 to 8. Images are cropped at the right and the bottom to
+            a multiple of it.
         seed: Random seed of the draws, at least 0.
-        draws: Number of LR images made of each image.
-        threads: Number of CPU threads, on which no byte depends.
+        draws: Number of LR images for each image.
+        threads: Number of CPU threads; the images do not depend on it.
         show: HTML page to write as well: draws beside the originals, with their settings in words.
         progress: True shows a bar; a function is called with (images done, images in all, LR images written).
 
@@ -492,8 +493,8 @@ def evaluate(
         degradation: Degradation that makes the LR images: its draw 0. A TOML file, or bicubic, realesrgan, neosr or
             redux.
         seed: Random seed of ``degradation``, at least 0.
-        depth: Bits of a channel in which images are read, and SR is rounded. 16: PNG and TIFF files of 16 bits are read
-            as they are, others are stretched; by the protocol rgb.
+        depth: Bits per channel with which images are read and SR is rounded. 16: PNG and TIFF files of 16 bits are read
+            as they are, and others are stretched; needs the protocol rgb.
         tile: Side of the tiles into which large images are cut, in LR pixels. With 0, every image runs whole.
         window: Window of SSIM. wang: a Gaussian of 11 x 11 pixels; skimage: 7 x 7 pixels, scikit-image's default.
         measures: Perceptual measures by the protocol rgb: lpips (AlexNet), lpips-vgg and dists (docs/training.md).
@@ -608,13 +609,13 @@ def train(
             size, of LR images that exist or of a degradation.
         steps: Number of optimiser updates.
         epochs: Number of passes over the data, instead of ``steps``. A pass draws one crop for every patch, so that a
-            smaller core-set gets fewer updates; images count as the patches of a crop's size on their grid.
+            smaller core-set gets fewer updates; an image counts as the crops that fit side by side in it.
         match_steps: With ``epochs``, make as many updates as for that many passes over the whole dataset from which the
             core-set was chosen.
         seed: Random seed of the weights, the crops and everything else, at least 0.
         init: File of weights to start from, written by srfast or by the network's authors. If it is for another scale,
             the weights that fit are taken.
-        model_options: Size of the model that is to differ from the paper's, such as blocks=8. Repeatable.
+        model_options: Size of the model that differs from the paper's, such as blocks=8. Repeatable.
         rescale: Also train on copies of the images shrunk by these factors between 0 and 1, such as 0.9,0.8,0.7,0.6.
         grow: Number of HR pixels by which a crop may reach beyond its patch of a core-set at each side. With 0, a crop
             as large as its patch has only one position.
@@ -624,14 +625,14 @@ def train(
         lr_template: Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4.
         degradation: Degradation that makes LR images, with a fresh draw in each pass over the data, by ``seed``;
             evaluations take draw 0. A TOML file, or bicubic, realesrgan, neosr or redux.
-        depth: Bits of a channel in which images are read, in the training and its evaluations; 16 as in ``srfast
+        depth: Bits per channel with which images are read, in the training and its evaluations; 16 as in ``srfast
             export``.
         recipe: Recipe to train by. default: that of this help. paper: the paper's own optimiser, for srcnn, fsrcnn,
             drrn and idn.
         precision: Precision of autocast; the weights remain fp32.
         device: Device that trains. auto takes a GPU if there is one.
         threads: Number of CPU threads that compute and read images.
-        cache_mb: Memory for decoded images in MiB; images beyond it are read again whenever they are drawn.
+        cache_mb: Memory for decoded images in MiB; images that do not fit are read again whenever they are drawn.
         eval_data: HR images, or folders of them, to evaluate the model on. Repeatable.
         eval_lr_images: Folder of the LR images of ``eval_data``, as for ``srfast eval --lr-images``.
         eval_protocol: Protocol of the evaluation; ``srfast eval --help`` describes both.
@@ -719,14 +720,14 @@ def prune(
             ``drop_hardest``. The patch that reaches F is kept. ``window``, ``nms``, ``max_per_image`` and ``sizes``
             limit what is kept, and do not change the sum.
         order: Which values are kept first. des: the highest; asc: the lowest.
-        drop_hardest: Fraction of all patches, from 0 to below 1, that is dropped first: the hardest by loss. 0.05 gives
-            the paper's refined core-set. ``keep`` remains a fraction of all patches.
-        method: Score by which patches are sorted, or way in which they are drawn. loss: the loss of the network (Moser
-            et al.); bicubic: the loss of bicubic interpolation, without a network; sobel: the mean gradient (Ding et
-            al.); reducible: bicubic - loss, which is what the network gains; relative: (bicubic - loss) / bicubic,
-            which noise does not raise; random: a uniform draw; stratified: the same number from each of 20 loss
-            quantiles; hdc: Sobel, then a draw from clusters of texture (Ding et al.); diverse: clusters of texture in
-            turn, typical patches first; influence: the predicted decrease of the scorer's loss on ``target``
+        drop_hardest: Fraction of all patches, the hardest by loss, that is dropped before the selection, from 0 to
+            below 1. 0.05 gives the paper's refined core-set. ``keep`` remains a fraction of all patches.
+        method: Score to sort the patches by, or way to draw them. loss: the loss of the network (Moser et al.);
+            bicubic: the loss of bicubic interpolation, without a network; sobel: the mean gradient (Ding et al.);
+            reducible: bicubic - loss, which is what the network gains; relative: (bicubic - loss) / bicubic, which
+            noise does not raise; random: a uniform draw; stratified: the same number from each of 20 loss quantiles;
+            hdc: Sobel, then a draw from clusters of texture (Ding et al.); diverse: clusters of texture in turn,
+            typical patches first; influence: the predicted decrease of the scorer's loss on ``target``
             (docs/influence.md); similar: the similarity of texture to ``target``; COLUMN: any numeric column of the
             table; FILE.py:NAME: a function of your own (docs/extending.md). In Python it may also be the function
             itself. docs/selection.md has the sources.
@@ -744,8 +745,8 @@ def prune(
             kept.
         nms: Largest overlap of two kept patches of an image, as intersection over union from 0 to below 1. Patches are
             taken greedily in the method's order.
-        target: Folder or file of images on which the model is to be good; the methods influence and similar choose for
-            them.
+        target: Images that the model should reconstruct well, a folder or a file; the methods influence and similar
+            select for them.
         clean: Leave out images and patches beyond the limits of the defects, and copies of other images.
         reject: List of patches and images to leave out, such as ``srfast audit`` writes: a CSV file with the columns
             image,x,y,size,reason, where empty x, y and size stand for the whole image.
@@ -765,11 +766,11 @@ def prune(
             interpolation, without a network. PATH: a file of weights (docs/models.md), the folder of a training, an
             .onnx file or FILE.py:NAME. In Python it may also be a module or a function; see
             ``srfast.scoring.network.load_network``.
-        backend: Implementation that scores. auto takes the first that works. A backend that is named is used, or the
-            run ends with the reason why it cannot be.
+        backend: Implementation that scores. auto takes the first that works. If you choose one that cannot run, the
+            command ends with the reason.
         device: Device that scores. auto takes a GPU if there is one.
         precision: Arithmetic of the network, for the backends native and triton. fp32: float32. fast: integers on the
-            CPU and float16 on the GPU; scores change in their digits, their ranking hardly does
+            CPU and float16 on the GPU; scores change slightly, and their ranking hardly at all
             (docs/results/agreement.md).
         boundary: How resampling continues an image beyond its border. symmetric: mirrored, as MATLAB does since R2015b.
             replicate: by its border pixels, as MATLAB did before.
@@ -783,7 +784,7 @@ def prune(
             that ``lr_template`` gives, any suffix, and the size of the HR image divided by the scale, rounded down.
             PyTorch scores them, or ONNX Runtime if the scorer is an .onnx file.
         lr_template: Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4.
-        blockiness: Add a column of JPEG block artefacts, from 0 to 100 % (docs/selection.md). It takes patches of at
+        blockiness: Add a column of JPEG block artefacts, from 0 to 100 % (docs/selection.md). Patches need a side of at
             least 9 pixels.
         shrink: Sizes at which each image is scored, as fractions of its own size, such as 1,3/4,1/2,1/3. The image is
             shrunk by bicubic interpolation with antialiasing; x, y and size are then in pixels of the shrunk image, and
@@ -791,18 +792,18 @@ def prune(
             is sharp there (docs/selection.md).
         defects: Add columns that measure the defects of a patch: noise, blur, upscaled, jpeg, blockiness, overlay,
             banding, clipped, border, halo and, with ``lr_images``, shift and colour (docs/defects.md). A value is null
-            where it cannot be known. It takes patches of at least 32 pixels.
+            where it cannot be known. Patches need a side of at least 32 pixels.
         tile_overlap: Number of LR pixels that a tile of a large image reads beyond its own at each side, a multiple of
-            16. It counts for networks whose receptive field is not known; their scores near the seams are approximate
+            16. It is used for networks whose receptive field is unknown, whose scores near the seams are approximate
             (docs/scoring.md).
         resume: Continue an interrupted run. Images that have changed since, or whose LR images have, are scored again.
             None continues if the settings are the same, and begins anew otherwise.
         max_pixels: Pixels of the largest image that is read. What decoding a larger image takes is said before it is
             decoded. The environment variable SRFAST_MAX_PIXELS sets it for every command.
         progress: True shows a bar; a function is called with (images done, images in all, patches scored).
-        preset: Setting to take in place of the decision. paper: that of the paper, which leaves nothing out, scores
-            each patch by itself at full size and keeps the hardest half.
-        quick: Rank patches by bicubic interpolation's own error, without the network.
+        preset: Fixed settings instead of the decision. paper: as in the paper, nothing is left out, each patch is
+            scored by itself at full size, and the hardest half is kept.
+        quick: Rank patches by bicubic error, without the network.
         against: Test images, or folders of them; copies of them are left out. Repeatable.
         trainer: Also write the pairs and a whole configuration for this trainer: traiNNer-redux or neosr.
         scored: Function that is called with the summary of the scores when they are written.
@@ -868,11 +869,11 @@ def audit(
             the border of the image.
         mode: How patches are scored, as for ``srfast score``.
         scorer: Network that reconstructs the patches, as for ``srfast score``; bicubic needs none.
-        backend: Implementation that scores. auto takes the first that works. A backend that is named is used, or the
-            run ends with the reason why it cannot be.
+        backend: Implementation that scores. auto takes the first that works. If you choose one that cannot run, the
+            command ends with the reason.
         device: Device that scores. auto takes a GPU if there is one.
         precision: Arithmetic of the network, for the backends native and triton. fp32: float32. fast: integers on the
-            CPU and float16 on the GPU; scores change in their digits, their ranking hardly does
+            CPU and float16 on the GPU; scores change slightly, and their ranking hardly at all
             (docs/results/agreement.md).
         boundary: How resampling continues an image beyond its border. symmetric: mirrored, as MATLAB does since R2015b.
             replicate: by its border pixels, as MATLAB did before.
@@ -881,12 +882,12 @@ def audit(
         threads: Number of CPU threads that decode and score.
         shard: Score only every n-th image, from the i-th on. i counts from 0 or from 1: 0/2 and 1/2 are all images, and
             so are 1/2 and 2/2. ``srfast select`` reads the n tables as one.
-        skip_bad: Go on after files that cannot be read; their verdict is unreadable.
+        skip_bad: Continue after files that cannot be read; their verdict is unreadable.
         lr_images: Folder of LR images to use instead of making them. An LR image has the path of its HR image, the name
             that ``lr_template`` gives, any suffix, and the size of the HR image divided by the scale, rounded down.
             PyTorch scores them, or ONNX Runtime if the scorer is an .onnx file.
         lr_template: Name of an LR image, where {} stands for the name of its HR image without suffix, such as {}x4.
-        blockiness: Add a column of JPEG block artefacts, from 0 to 100 % (docs/selection.md). It takes patches of at
+        blockiness: Add a column of JPEG block artefacts, from 0 to 100 % (docs/selection.md). Patches need a side of at
             least 9 pixels.
         shrink: Sizes at which each image is scored, as fractions of its own size, such as 1,3/4,1/2,1/3. The image is
             shrunk by bicubic interpolation with antialiasing; x, y and size are then in pixels of the shrunk image, and
@@ -894,7 +895,7 @@ def audit(
             is sharp there (docs/selection.md).
         defects: Measure the defects by which images are judged.
         tile_overlap: Number of LR pixels that a tile of a large image reads beyond its own at each side, a multiple of
-            16. It counts for networks whose receptive field is not known; their scores near the seams are approximate
+            16. It is used for networks whose receptive field is unknown, whose scores near the seams are approximate
             (docs/scoring.md).
         resume: Continue an interrupted run. Images that have changed since, or whose LR images have, are scored again.
             None continues if the settings are the same, and begins anew otherwise.
@@ -902,8 +903,8 @@ def audit(
             decoded. The environment variable SRFAST_MAX_PIXELS sets it for every command.
         progress: True shows a bar; a function is called with (images done, images in all, patches scored).
         against: Test images, or folders of them; copies of them are rejected. Repeatable.
-        allow_missing_shards: Go on if shards of the table are missing. Their images are left out, and the metadata list
-            the shards.
+        allow_missing_shards: Continue if shards of the table are missing. Their images are left out, and the metadata
+            list the shards.
         patches: Also compare patch by patch for near-duplicates, as ``srfast dedup`` does.
 
     Returns:

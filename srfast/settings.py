@@ -90,7 +90,7 @@ class Settings:
         for f in dataclasses.fields(self):
             needed = f.metadata.get("needs")
             if needed and getattr(self, f.name) != f.default and getattr(self, needed) in (None, ()):
-                raise InputError(f"{f.name}: expected `{needed}` with it")
+                raise InputError(f"{f.name}: needs `{needed}`")
         self.validate()
 
     def validate(self) -> None:

@@ -46,7 +46,7 @@ COMMANDS = {
     "study": "Train models on a grid of selections, and compare them.",
     "onnx": "Write the scorer as one ONNX graph.",
     "doctor": "Show what this installation can do, and what is missing.",
-    "completion": "Print the lines by which a shell completes commands.",
+    "completion": "Print the lines that make a shell complete commands.",
     "demo": "Run prune on photographs that come with scikit-image.",
 }
 SECTIONS = {

@@ -18,8 +18,10 @@ _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "til
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES_OR_SCORES...")
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")
 @settings(AuditArguments, *_DECIDED)
-@click.option("--skip-bad", is_flag=True, expose_value=False, help="Accepted; audit always goes on after bad files.")
-@json_option("what was found")
+@click.option(
+    "--skip-bad", is_flag=True, expose_value=False, help="Has no effect: audit always continues after bad files."
+)
+@json_option("the findings")
 def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Judge for each image whether to keep it, by noise, blur, enlargement, JPEG, text, halos and copies.
 

@@ -21,7 +21,7 @@ from srfast.cli.options import emit, in_options, json_option, result
 @click.option(
     "--lower-is-better",
     is_flag=True,
-    help="Take lower values as better. Of lpips, lpips-vgg and dists they always are.",
+    help="Take lower values as better. For lpips, lpips-vgg and dists they always are.",
 )
 @click.option("--dataset", metavar="NAME", help="Test set to compare on, such as BSD100.  [default: all together]")
 @click.option(
@@ -32,7 +32,7 @@ from srfast.cli.options import emit, in_options, json_option, result
     type=click.Choice(["classic", "rgb"]),
     help="Protocol to compare by, where evaluations of both are given, as in a study of Y and RGB models.",
 )
-@json_option("what was found")
+@json_option("the findings")
 def command(
     evaluations: tuple[str, ...],
     metric: str,
@@ -48,8 +48,8 @@ def command(
     other metric (and seed, for several trainings), or the folder of a study, whose arms are compared one by one.
     Trainings of one model that differ only by their seed are given together: `NAME=a0.json,a1.json,a2.json`. The
     result also says which evaluations cannot be distinguished from the best. An evaluation that has two trainings or
-    more in common with the best, by their seeds, is tested over trainings and images, any other over images alone:
-    its difference says nothing of other trainings.
+    more in common with the best, by their seeds, is tested over trainings and images. Any other is tested over
+    images alone, which says nothing about other trainings.
     """
     from srfast.errors import InputError
     from srfast.evaluation.comparing import compare

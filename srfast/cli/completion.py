@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 
-@click.command("completion", short_help="Print the lines by which a shell completes commands.")
+@click.command("completion", short_help="Print the lines that make a shell complete commands.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print the lines by which SHELL completes the commands, options and choices of srfast.
+    """Print the lines that make SHELL complete the commands, options and choices of srfast.
 
     \b
     bash  eval "$(srfast completion bash)"        in ~/.bashrc (bash 4.4 or later)

@@ -31,11 +31,11 @@ _SHOWN = 20
     type=float,
     default=0.93,
     show_default=True,
-    help="Concordance from which on two patches count as the same, at most 1.",
+    help="Smallest concordance of two patches that count as the same, at most 1.",
 )
 @root_option
 @shards_option
-@json_option("what was found")
+@json_option("the findings")
 def command(
     scores: str,
     more: tuple[str, ...],
@@ -48,12 +48,17 @@ def command(
 ) -> None:
     """Mark near-duplicates in SCORES: patches that were flipped, rotated, moved by a few pixels or compressed again.
 
-    Three columns are added: duplicate (whether a patch of a better image shows the same), group (a number that
-    patches which show the same share) and leak (the test image that shows the same). `srfast select --where "not
+    Three columns are added: duplicate (whether a patch of a better image shows the same content), group (one number
+    for all patches of the same content) and leak (the test image with that content). `srfast select --where "not
     duplicate and leak is null"` leaves the marked patches out.
     """
     if more and not against:
-        raise click.UsageError(f"expected one SCORES, got {scores} and {more[0]}; test images come after --against")
+        from srfast.cli import UsageError
+
+        raise UsageError(
+            f"expected one SCORES, got {scores} and {more[0]}", click.get_current_context(),
+            "test images come after --against",
+        )  # fmt: skip
     from srfast.coreset.duplicates import find_duplicates
     from srfast.data.files import check_output
     from srfast.scoring.table import one_table

@@ -31,7 +31,7 @@ def command() -> None:
 def import_(configuration: str, output: str, trainer: str | None, as_json: bool) -> None:
     """Write the degradation of CONFIGURATION (BasicSR, Real-ESRGAN or traiNNer-redux: .yml; neosr: .toml) as a file.
 
-    What has no counterpart is listed.
+    Settings without a counterpart are listed.
     """
     from pathlib import Path
 
@@ -52,12 +52,18 @@ def import_(configuration: str, output: str, trainer: str | None, as_json: bool)
 @click.argument("degradation")
 @click.option("-o", "--output", required=True, type=_FILE, help="File to write: .yml, or .toml for neosr.")
 @click.option("--to", "trainer", required=True, type=click.Choice(_TRAINERS), help="Trainer to write for.")
-@click.option("--scale", type=click.IntRange(1, 8), default=4, show_default=True, help="HR over LR.")
+@click.option(
+    "--scale",
+    type=click.IntRange(1, 8),
+    default=4,
+    show_default=True,
+    help="Side of an HR image over that of its LR image.",
+)
 @json_option()
 def export(degradation: str, output: str, trainer: str, scale: int, as_json: bool) -> None:
-    """Write DEGRADATION (a TOML file or a preset) as the keys by which a trainer degrades.
+    """Write DEGRADATION (a TOML file or a preset) as the keys of a trainer's configuration.
 
-    What has no counterpart is listed, in the file as well.
+    Settings without a counterpart are listed, in the file as well.
     """
     import os
 
@@ -77,7 +83,7 @@ def export(degradation: str, output: str, trainer: str, scale: int, as_json: boo
 @settings(FitArguments, like={"required": True})
 @json_option()
 def fit(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
-    """Measure the noise, blur and JPEG quality of LR images, and find ranges by which IMAGES (HR) get the same.
+    """Measure the noise, blur and JPEG quality of LR images, and find a degradation that gives IMAGES (HR) the same.
 
     The quantiles of each measure are printed before and after.
     """

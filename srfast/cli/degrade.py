@@ -13,14 +13,14 @@ from srfast.report.text import count
 
 @click.command("degrade", short_help="Make LR images by a degradation, the same for everyone.")
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES...")
-@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder to make.")
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder to write.")
 @settings(DegradeArguments)
 @json_option()
 def command(images: tuple[str, ...], output: str | None, as_json: bool, **options: Any) -> None:
-    """Write LR images of IMAGES, and OUTPUT/degradation.parquet with what was drawn for each.
+    """Write LR images of IMAGES, and OUTPUT/degradation.parquet with the random draws of each.
 
-    Whoever has the images, the degradation and the seed makes the same bytes, on any processor and any number of
-    threads. docs/degradation.md describes the file of a degradation.
+    The same images, degradation and seed give the same bytes, on any processor and with any number of threads.
+    docs/degradation.md describes the file of a degradation.
     """
     DegradeArguments(**options)  # before anything heavy is imported
     from srfast.workflows.degrading import degrade

@@ -21,7 +21,7 @@ from srfast.evaluation.settings import EvaluateSettings
     help="JSON file to write the result to; with -, only the JSON is printed, on stdout.",
 )
 def command(model: str, data: tuple[str, ...], json_file: str | None, **options: Any) -> None:
-    """Measure PSNR and SSIM of MODEL on Y, and perceptual measures if asked.
+    """Measure PSNR and SSIM of MODEL on Y, and perceptual measures with --measures.
 
     MODEL is bicubic, srcnn, a file of weights (docs/models.md lists which), the folder of a training, or FILE.py:NAME.
     """

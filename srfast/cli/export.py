@@ -13,9 +13,14 @@ from srfast.report.text import count
 
 @click.command("export", short_help="Write a core-set as files that a trainer reads.")
 @click.argument("coreset", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to make.")
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write.")
 @settings(ExportArguments, to={"required": True})
-@click.option("--all", "everything", is_flag=True, help="Write every patch of a score table; otherwise only a list.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Write every patch of a score table. Otherwise a score table is written with --to list only.",
+)
 @json_option()
 def command(coreset: str, output: str, everything: bool, as_json: bool, **options: Any) -> None:
     """Write the patches of CORESET (coreset.parquet) as files that a trainer reads, with a configuration for it.

@@ -18,7 +18,7 @@ from srfast.cli.options import Aliased, emit, json_option, say
     help="File to write, such as scorer.onnx.",
 )
 @click.option("--scale", type=int, default=2, show_default=True, help="Super-resolution factor: 2, 3 or 4.")
-@click.option("--patch", type=int, help="Side of a patch in HR pixels, if it is to be fixed.  [default: dynamic]")
+@click.option("--patch", type=int, help="Fixed side of a patch in HR pixels.  [default: dynamic]")
 @click.option("--network-only", is_flag=True, help="Write only the network, which takes up-sampled Y and returns SR.")
 @json_option("what was written")
 def command(output: str, scale: int, patch: int | None, network_only: bool, as_json: bool) -> None:

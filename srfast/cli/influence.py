@@ -18,7 +18,7 @@ from srfast.cli.options import emit, json_option, result, root_option, shards_op
     required=True,
     metavar="DIR",
     type=click.Path(),
-    help="Images, or folders of them, on which a model is to be good. Repeatable.",
+    help="Images that a model should reconstruct well, or folders of them. Repeatable.",
 )
 @click.option(
     "--scorer",

@@ -13,14 +13,14 @@ from srfast.report.text import count
 
 @click.command("manifest", short_help="Write which images and patches a core-set holds, by hash.")
 @click.argument("coreset", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to make.")
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write.")
 @settings(ManifestArguments)
 @json_option()
 def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
     """Write which images and patches CORESET holds, by hash and without pixels, as a folder to publish.
 
-    `srfast rebuild` makes the core-set again from the images, whatever their names. A command that was interrupted
-    goes on when it is given again.
+    `srfast rebuild` makes the core-set again from the images, whatever their names. An interrupted command continues
+    when it is run again.
     """
     ManifestArguments(**options)  # before anything heavy is imported
     from srfast.coreset.publishing import manifest

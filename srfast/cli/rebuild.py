@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="DIR...",
     type=click.Path(),
-    help="Images, or folders of them, in which those of MANIFEST are looked for. Repeatable.",
+    help="Images, or folders of them, to search for those of MANIFEST. Repeatable.",
 )
 @settings(RebuildArguments, output={"short": ["-o"]})
 @json_option()
 def command(manifest: str, images: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Make the core-set of MANIFEST, a folder of `srfast manifest`, from copies of its images.
 
-    Images are found by their contents, whatever their names, and each patch is verified. What is missing, has other
-    pixels or is there twice is listed, and nothing is written then without --partial.
+    Images are found by their contents, whatever their names, and each patch is verified. Images that are missing,
+    have other pixels or occur twice are listed. Nothing is written then, unless --partial is given.
     """
     RebuildArguments(**options)  # before anything heavy is imported
     from srfast.coreset.rebuilding import NotAllThere, rebuild

@@ -47,8 +47,8 @@ def command(
 ) -> None:
     """Train MODEL on images or on a core-set.
 
-    MODEL is one of the models below, a class or function of your own as FILE.py:NAME, or the folder or the weights of a
-    training, with which this one starts.
+    MODEL is one of the models below, a class or function of your own as FILE.py:NAME, or the folder or the weights
+    of another training, from which this one starts.
 
     The length of a training is its number of optimiser updates (--steps), and schedules are fractions of it. Ctrl-C
     leaves a checkpoint, from which `srfast train --resume -o RUN` continues. To train on several GPUs, run torchrun

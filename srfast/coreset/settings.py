@@ -156,14 +156,14 @@ class Selection(Settings):
     order: str = setting("des", f"Which values are kept first. {_listed(ORDERS)}.", one_of(*ORDERS))
     drop_hardest: float = setting(
         0.0,
-        "Fraction of all patches, from 0 to below 1, that is dropped first: the hardest by loss. 0.05 gives the "
-        "paper's refined core-set.",
+        "Fraction of all patches, the hardest by loss, that is dropped before the selection, from 0 to below 1. 0.05 "
+        "gives the paper's refined core-set.",
         fraction("drop_hardest"),
         more="``keep`` remains a fraction of all patches.",
     )
     method: str | Column | Own | Method = setting(
         "loss",
-        f"Score by which patches are sorted, or way in which they are drawn. {_METHODS}; COLUMN: any numeric "
+        f"Score to sort the patches by, or way to draw them. {_METHODS}; COLUMN: any numeric "
         "column of the table; FILE.py:NAME: a function of your own (docs/extending.md).",
         Kind("a method's name, a column or a function", _method),
         words=tuple(METHODS),
@@ -216,7 +216,8 @@ class Selection(Settings):
     )
     target: str | os.PathLike[str] | None = setting(
         None,
-        "Folder or file of images on which the model is to be good; the methods influence and similar choose for them.",
+        "Images that the model should reconstruct well, a folder or a file; the methods influence and similar select "
+        "for them.",
         path(absolute=True),
         metavar="DIR",
     )
@@ -254,7 +255,7 @@ class Selection(Settings):
                 if value is not None:
                     raise InputError(f"{name}: cannot be combined with keep_loss, got {name}={value:g}")
         if self.target is not None and self.method not in TARGETED:
-            raise InputError(f"target: expected method influence or similar with it, got method {self.method!r}")
+            raise InputError(f"target: needs the method influence or similar, got {self.method!r}")
         if self.reject is not None and not os.path.isfile(self.reject):
             raise InputError(f"reject: {os.fspath(self.reject)}: no such file")
         if self.window is not None and not self.window[0] < self.window[1]:
@@ -278,7 +279,7 @@ class Selection(Settings):
                     f"target: expected images to choose the patches for, got none with method {self.method}"
                 )
             raise InputError(f"target: the table has a column {self.method!r} already",
-                             hint="leave the target out, or take the table it was made from")  # fmt: skip
+                             hint="leave the target out, or take the table without the column")  # fmt: skip
         if self.method not in METHODS and self.method not in columns and not plugins.is_file(self.method):
             names = [*METHODS, *plugins.added(GROUP), *(c for c in columns if c not in METHODS)]
             if self.method not in names:
@@ -307,7 +308,7 @@ class SelectArguments(Selection):
     )
     engine: str = setting(
         "auto",
-        "Has no effect any more: tables of every size are selected from in one way, which reads them by column.",
+        "Has no effect any more. Tables of every size are read in the same way, column by column.",
         one_of(*ENGINES),
     )
     allow_missing_shards: bool = allow_missing_shards()
@@ -333,7 +334,7 @@ class ManifestArguments(Settings):
 
     name: str | None = setting(None, "Name of the selection.", text("a name"), shown="that of the folder")
     licence: str | None = setting(
-        None, "Licence of the selection, by its URL or name. It does not concern the images.", text("a licence")
+        None, "Licence of the selection, by its URL or name. It does not apply to the images.", text("a licence")
     )
     url: str | None = setting(None, "Address at which the selection is published.", text("an address"))
     creator: str | None = setting(None, "Who made the selection.", text("a name"))
@@ -379,7 +380,7 @@ class RebuildArguments(Settings):
 
     output: str | os.PathLike[str] | None = setting(None, "Core-set to write, such as coreset.parquet.", path())
     partial: bool = setting(
-        False, "Go on without the images that are not there as the manifest has them, and note them.", SWITCH
+        False, "Continue without the images that are missing or differ from the manifest, and record them.", SWITCH
     )
     verify: bool = setting(False, "Check the images only; nothing is written.", SWITCH)
     progress: Progress | bool | None = setting(

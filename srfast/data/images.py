@@ -274,7 +274,7 @@ def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
         raise InputError(f"{path}: not an image in a known format") from None
     except Image.DecompressionBombError as error:
         size = f"{match[1]} pixels" if (match := re.search(r"\((\d+) pixels\)", str(error))) else "more"
-        raise InputError(f"{path}: {limits.refusal(size, limits.most_pixels())}") from None
+        raise limits.refusal(size, limits.most_pixels()).within(f"{path}: ") from None
     except MemoryError:
         raise InputError(f"{path}: not enough memory to decode") from None
     except CancelledError:

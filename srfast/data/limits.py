@@ -63,14 +63,14 @@ def check_pixels(width: int, height: int) -> None:
         InputError: it has more pixels than are read.
     """
     if width * height > (most := most_pixels()):
-        raise InputError(refusal(f"{width} x {height}", most))
+        raise refusal(f"{width} x {height}", most)
 
 
-def refusal(size: str, most: int) -> str:
-    """What is said of an image with too many pixels."""
-    return (
-        f"refused, the header claims too many pixels: expected at most {most:,}, got {size}; allow more by "
-        f"`max_pixels` N or {VARIABLE}=N"
+def refusal(size: str, most: int) -> InputError:
+    """The error of an image with too many pixels."""
+    return InputError(
+        f"refused, the header claims too many pixels: expected at most {most:,}, got {size}",
+        hint=f"allow more by `max_pixels` N or {VARIABLE}=N",
     )
 
 

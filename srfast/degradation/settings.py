@@ -40,12 +40,15 @@ class DegradeArguments(Settings):
 
     degradation: PathLike | None = degradation("How LR images are made.", shown="bicubic")
     scale: int = setting(
-        2, "HR over LR, 1 to 8. Images are cropped, right and bottom, to a multiple of it.", whole(1, 8)
+        2,
+        "Side of an HR image over that of its LR image, 1 to 8. Images are cropped at the right and the bottom to "
+        "a multiple of it.",
+        whole(1, 8),
     )
     seed: int = setting(0, "Random seed of the draws, at least 0.", whole(most=LARGEST_SEED))
-    draws: int = setting(1, "Number of LR images made of each image.", whole(1, 10_000), metavar="K")
+    draws: int = setting(1, "Number of LR images for each image.", whole(1, 10_000), metavar="K")
     threads: int | None = setting(
-        None, "Number of CPU threads, on which no byte depends.", whole(1), shown="one per core"
+        None, "Number of CPU threads; the images do not depend on it.", whole(1), shown="one per core"
     )
     show: PathLike | None = setting(
         None,
@@ -71,9 +74,9 @@ class FitArguments(Settings):
     """The settings of ``srfast.workflows.fitting.fit_degradation``."""
 
     like: tuple[PathLike, ...] | None = setting(
-        None, "LR images to be like, or folders of them. Repeatable.", paths("LR images"), metavar="DIR", repeated=True
+        None, "LR images to imitate, or folders of them. Repeatable.", paths("LR images"), metavar="DIR", repeated=True
     )
-    scale: int = setting(2, "HR over LR, 1 to 8.", whole(1, 8))
+    scale: int = setting(2, "Side of an HR image over that of its LR image, 1 to 8.", whole(1, 8))
     seed: int = setting(0, "Random seed of the draws, at least 0.", whole(most=LARGEST_SEED - 1))
     threads: int | None = setting(None, "Number of CPU threads.", whole(1), shown="one per core")
     show: PathLike | None = setting(

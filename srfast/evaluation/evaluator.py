@@ -181,7 +181,7 @@ def _measures(s: EvaluateSettings, protocol: Protocol) -> list[Measure]:
     if not s.measures:
         return []
     if protocol != "rgb":
-        raise InputError(f"measures: expected `protocol` rgb with them, which has colours, got {protocol}")
+        raise InputError(f"measures: need `protocol` rgb, got {protocol}, which has no colours")
     from srfast.evaluation.perceptual import Measure
 
     return [Measure(name, s.trunks, resolve_device(s.device)) for name in s.measures]

@@ -167,7 +167,7 @@ def _trunk_file(name: str, trunks: PathLike | None) -> Path:
     files = [place] if place.is_file() else sorted(place.glob(pattern))
     if not files:
         raise InputError(
-            f"trunks: expected torchvision's {pattern} in {place} for {name}, got none; nothing is downloaded, "
-            f"torchvision.models.{pattern.split('-')[0]}(weights='DEFAULT') does it once"
+            f"trunks: expected torchvision's {pattern} in {place} for {name}, got none",
+            hint=f"srfast downloads nothing; torchvision.models.{pattern.split('-')[0]}(weights='DEFAULT') does, once",
         )
     return files[0]

@@ -38,7 +38,7 @@ class EvaluateSettings(Settings):
         "Super-resolution factor: 2, 3 or 4, or 1 with `lr_images` or `degradation`: restoration at the same size, "
         "where bicubic is the LR image itself.",
         PAIR_SCALE,
-        shown="the model's, or 2 if the model does not tell",
+        shown="the model's, or 2 if the model does not say",
     )
     protocol: Literal["classic", "rgb"] | None = setting(
         None,
@@ -59,8 +59,8 @@ class EvaluateSettings(Settings):
     degradation: PathLike | None = degradation("Degradation that makes the LR images: its draw 0.", shown="bicubic")
     seed: int = setting(0, "Random seed of `degradation`, at least 0.", whole(most=LARGEST_SEED), needs="degradation")
     depth: Literal[8, 16] = setting(
-        8, "Bits of a channel in which images are read, and SR is rounded. 16: PNG and TIFF files of 16 bits are read "
-        "as they are, others are stretched; by the protocol rgb.", one_of(8, 16),
+        8, "Bits per channel with which images are read and SR is rounded. 16: PNG and TIFF files of 16 bits are read "
+        "as they are, and others are stretched; needs the protocol rgb.", one_of(8, 16),
     )  # fmt: skip
     tile: int | None = setting(
         None,

@@ -205,7 +205,7 @@ def make_plan(
     scale = scale_of(scale, meta)
     table = table.take(_order(table, factors(table, meta, name), shuffled))
     if lr_root is not None and not lr:
-        raise InputError("lr_root: expected `lr` yes with it, got no")
+        raise InputError("lr_root: needs `lr` yes, got no")
     low = LowRes.of(meta, lr_root) if lr and degradation is None else None
     images = ScoredImages.of(meta, root, name, low, lr_root is not None)
     patches = dataclasses.replace(place(table, images), depth=depth)

@@ -44,8 +44,8 @@ class ExportSettings(Settings):
     )
     lr: bool = setting(
         True,
-        "Whether LR patches are written too. They are cropped from the whole image, down-sampled as by MATLAB's "
-        "imresize, or from the LR images that were scored.",
+        "Whether LR patches are written too. They are cropped from the LR version of the whole image: the one that "
+        "was scored, or that of MATLAB's imresize.",
         Kind("True or False (yes or no)", _yes, "text", ("yes", "no")),
         typed="yes",
     )
@@ -55,14 +55,15 @@ class ExportSettings(Settings):
     )
     draws: int = setting(
         1,
-        "Number of LR patches of each HR patch, each of a draw of its own; with several, _d0, _d1, ... end the names.",
+        "Number of LR patches for each HR patch, each degraded with its own random draw. With several, names end in "
+        "_d0, _d1, ...",
         whole(1, 10_000),
         metavar="K",
         needs="degradation",
     )
     seed: int = setting(0, "Random seed of `degradation`, at least 0.", whole(most=LARGEST_SEED), needs="degradation")
     depth: Literal[8, 16] = setting(
-        8, "Bits of a channel of the patches. 16: PNG and TIFF files of 16 bits are read as they are, and others are "
+        8, "Bits per channel of the patches. 16: PNG and TIFF files of 16 bits are read as they are, and others are "
         "stretched to that range; PNG only.", one_of(8, 16),
     )  # fmt: skip
     channels: Literal[3, 1] = setting(
@@ -111,13 +112,13 @@ class ExportSettings(Settings):
         if self.depth == 16 and self.degradation is not None:
             raise InputError("depth: expected 8 with `degradation`, which makes LR of 8 bits, got 16")
         if self.embed and self.to != "hf":
-            raise InputError(f"embed: expected `to` hf with it, got {self.to!r}")
+            raise InputError(f"embed: needs `to` hf, got {self.to!r}")
         if self.existing is None:
             return
         if self.to not in SUBSETS:
-            raise InputError(f"existing: expected `to` to be one of {', '.join(SUBSETS)} with it, got {self.to!r}")
+            raise InputError(f"existing: needs `to` to be one of {', '.join(SUBSETS)}, got {self.to!r}")
         if self.lr and self.existing_lr is None:
-            raise InputError("existing_lr: expected where the LR patches are, or `lr` no")
+            raise InputError("existing_lr: expected the place of the LR patches, or `lr` no, got none")
 
 
 @dataclass(frozen=True, kw_only=True)

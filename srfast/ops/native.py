@@ -48,7 +48,7 @@ def compiled() -> Any:
     module, reason = _load()
     if module is None:
         remedy = shadowed() or "reinstall with `pip install .`"
-        raise RunError(f"srfast's compiled module is missing or broken ({reason}); {remedy}")
+        raise RunError(f"srfast's compiled module is missing or broken ({reason})", hint=remedy)
     return module
 
 

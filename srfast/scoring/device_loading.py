@@ -32,7 +32,7 @@ def check_loader(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile
     if not isinstance(engine, TakesSeveral):
         raise InputError(f"loader: dali decodes for `device` cuda with triton or native, but {engine.name} scores here")
     if settings.skip_bad:
-        raise InputError("loader: dali stops at a file that it cannot read, leave `skip_bad` out")
+        raise InputError("loader: dali stops at a file that it cannot read", hint="leave `skip_bad` out")
     for file in files:
         if file.path.suffix.lower() not in (".jpg", ".jpeg"):
             raise InputError(f"loader: dali is for JPEG files, since it decodes others on the CPU: {file.path}")

@@ -61,7 +61,7 @@ def _shrink(value: Any) -> tuple[str, ...]:
 
 def allow_missing_shards() -> Any:
     """The setting ``allow_missing_shards``, which what reads score tables has."""
-    help = "Go on if shards of the table are missing. Their images are left out, and the metadata list the shards."
+    help = "Continue if shards of the table are missing. Their images are left out, and the metadata list the shards."
     return setting(False, help, SWITCH)
 
 
@@ -104,15 +104,15 @@ class ScoreSettings(Settings):
     )
     backend: Backend = setting(
         "auto",
-        "Implementation that scores. auto takes the first that works. A backend that is named is used, or the run "
-        "ends with the reason why it cannot be.",
+        "Implementation that scores. auto takes the first that works. If you choose one that cannot run, the command "
+        "ends with the reason.",
         one_of(*BACKENDS),
     )
     device: Device = device("scores")
     precision: Precision = setting(
         "fp32",
         "Arithmetic of the network, for the backends native and triton. fp32: float32. fast: integers on the CPU and "
-        "float16 on the GPU; scores change in their digits, their ranking hardly does (docs/results/agreement.md).",
+        "float16 on the GPU; scores change slightly, and their ranking hardly at all (docs/results/agreement.md).",
         one_of(*PRECISIONS),
         compared=True,
     )
@@ -153,7 +153,7 @@ class ScoreSettings(Settings):
     lr_template: str = lr_template(compared=True)
     blockiness: bool = setting(
         False,
-        "Add a column of JPEG block artefacts, from 0 to 100 % (docs/selection.md). It takes patches of at least 9 "
+        "Add a column of JPEG block artefacts, from 0 to 100 % (docs/selection.md). Patches need a side of at least 9 "
         "pixels.",
         SWITCH,
         compared=True,
@@ -173,14 +173,14 @@ class ScoreSettings(Settings):
         False,
         "Add columns that measure the defects of a patch: noise, blur, upscaled, jpeg, blockiness, overlay, banding, "
         "clipped, border, halo and, with `lr_images`, shift and colour (docs/defects.md). A value is null where it "
-        "cannot be known. It takes patches of at least 32 pixels.",
+        "cannot be known. Patches need a side of at least 32 pixels.",
         SWITCH,
         compared=True,
     )
     tile_overlap: int = setting(
         TILE_OVERLAP,
-        "Number of LR pixels that a tile of a large image reads beyond its own at each side, a multiple of 16. It "
-        "counts for networks whose receptive field is not known; their scores near the seams are approximate "
+        "Number of LR pixels that a tile of a large image reads beyond its own at each side, a multiple of 16. It is "
+        "used for networks whose receptive field is unknown, whose scores near the seams are approximate "
         "(docs/scoring.md).",
         whole(),
         compared=True,
@@ -206,7 +206,7 @@ class ScoreSettings(Settings):
             if self.patch < SMALLEST:
                 raise InputError(f"blockiness: expected a patch of at least {SMALLEST} pixels, got {self.patch}")
         if self.shrink == (AUTO,) and not self.defects:
-            raise InputError("shrink: auto chooses the sizes of an image by its defects; expected `defects` with it")
+            raise InputError("shrink: auto chooses the sizes of an image by its defects, and needs `defects`")
         if self.several_sizes and self.lr_images is not None:
             raise InputError("shrink: expected 1 with `lr_images`, which exist only for whole images")
         if self.several_sizes and self.loader != "srfast":
@@ -319,7 +319,7 @@ class ScoreArguments(ScoreRun):
     def validate(self) -> None:
         super().validate()
         if self.address is not None and self.engine != "ray":
-            raise InputError(f"address: expected `engine` ray with it, got {self.engine!r}")
+            raise InputError(f"address: needs `engine` ray, got {self.engine!r}")
         if self.engine == "ray" and self.loader != "srfast":
             raise InputError(f"loader: expected srfast with `engine` ray, got {self.loader!r}")
 

@@ -159,7 +159,9 @@ def _of_run(folder: Path, name: str) -> str:
     try:
         return describe(name).name
     except InputError:
-        raise InputError(f"model: {folder} trains {name!r}, which Python has to pass again") from None
+        raise InputError(
+            f"model: {folder} trains {name!r}, a network of your own", hint="pass it again in Python"
+        ) from None
 
 
 def _scored_at(data: tuple[Any, ...]) -> int | None:
@@ -244,8 +246,8 @@ def _wrong(values: Mapping[str, Any]) -> str | None:
 def _check(a: Arguments, resume: bool) -> None:
     s = a.settings
     if not a.data:
-        lost = f"; {a.output} was trained on a table in memory, which Python has to pass again" if a.planned else ""
-        raise InputError(f"data: expected {_PATHS.expected}, got none{lost}")
+        lost = f"{a.output} was trained on a table in memory: pass it again in Python" if a.planned else None
+        raise InputError(f"data: expected {_PATHS.expected}, got none", hint=lost)
     tables = all(in_memory(d) or table_files(d) for d in a.data)
     if s.root is not None and not tables:
         raise InputError("root: expected data to be a core-set, whose images it finds")

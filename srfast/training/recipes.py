@@ -125,7 +125,7 @@ class Recipe(Settings):
     def validate(self) -> None:
         super().validate()
         if self.weight_decay and self.optimizer == "soap":
-            raise InputError("weight_decay: expected adam or sgd with it, got soap")
+            raise InputError("weight_decay: needs `optimizer` adam or sgd, got soap")
         grows = [max(1.0, self.decay)] * len(self.milestones)
         if not math.prod([self.lr, max([1.0, *dict(self.lr_factors).values()]), *grows]) < _INFINITE:
             raise InputError(f"lr: expected a rate that its factors leave finite in single precision, got {self.lr:g}")

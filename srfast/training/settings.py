@@ -66,7 +66,7 @@ class TrainSettings(Recipe):
     epochs: float | None = setting(
         None,
         "Number of passes over the data, instead of `steps`. A pass draws one crop for every patch, so that a smaller "
-        "core-set gets fewer updates; images count as the patches of a crop's size on their grid.",
+        "core-set gets fewer updates; an image counts as the crops that fit side by side in it.",
         number("a positive, finite number", lambda v: 0 < v < math.inf),
         free=True,
     )
@@ -91,7 +91,7 @@ class TrainSettings(Recipe):
     )
     model_options: Mapping[str, Any] = setting(
         (),
-        "Size of the model that is to differ from the paper's, such as blocks=8. Repeatable.",
+        "Size of the model that differs from the paper's, such as blocks=8. Repeatable.",
         mapping("NAME=VALUE, such as blocks=8", lambda _, v: int(v) if v.isdigit() else v, lambda v: v != ""),
         flag="--option",
         metavar="NAME=VALUE",
@@ -127,7 +127,8 @@ class TrainSettings(Recipe):
         shown="MATLAB's bicubic",
     )
     depth: Literal[8, 16] = setting(
-        8, "Bits of a channel in which images are read, in the training and its evaluations; 16 as in `srfast export`.",
+        8, "Bits per channel with which images are read, in the training and its evaluations; 16 as in `srfast "
+        "export`.",
         one_of(8, 16),
     )  # fmt: skip
     recipe: Literal["default", "paper"] = setting(
@@ -149,7 +150,7 @@ class TrainSettings(Recipe):
     )
     cache_mb: int = setting(
         2048,
-        "Memory for decoded images in MiB; images beyond it are read again whenever they are drawn.",
+        "Memory for decoded images in MiB; images that do not fit are read again whenever they are drawn.",
         whole(),
         free=True,
     )

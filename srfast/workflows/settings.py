@@ -48,7 +48,7 @@ class AuditArguments(ScoreRun):
         metavar="srcnn|bicubic|PATH",
     )
     mode: Mode = setting("dense", "How patches are scored, as for `srfast score`.", one_of(*MODES))
-    skip_bad: bool = setting(True, "Go on after files that cannot be read; their verdict is unreadable.", SWITCH)
+    skip_bad: bool = setting(True, "Continue after files that cannot be read; their verdict is unreadable.", SWITCH)
     defects: bool = setting(True, "Measure the defects by which images are judged.", SWITCH)
     against: tuple[str | os.PathLike[str], ...] = tests("rejected")
     allow_missing_shards: bool = allow_missing_shards()
@@ -61,12 +61,12 @@ class PruneArguments(ScoreRun, Selection):
 
     preset: Preset | None = setting(
         None,
-        "Setting to take in place of the decision. paper: that of the paper, which leaves nothing out, scores each "
-        "patch by itself at full size and keeps the hardest half.",
+        "Fixed settings instead of the decision. paper: as in the paper, nothing is left out, each patch is scored by "
+        "itself at full size, and the hardest half is kept.",
         one_of(*get_args(Preset)),
         shown="srfast decides",
     )
-    quick: bool = setting(False, "Rank patches by bicubic interpolation's own error, without the network.", SWITCH)
+    quick: bool = setting(False, "Rank patches by bicubic error, without the network.", SWITCH)
     against: tuple[str | os.PathLike[str], ...] = tests("left out")
     clean: bool | None = setting(  # type: ignore[assignment]
         None,
@@ -99,7 +99,9 @@ class PruneArguments(ScoreRun, Selection):
     def scoring(self, given: Mapping[str, Any]) -> ScoreArguments:
         """The settings of the scoring: those that are given, and otherwise the decision's or the preset's."""
         if self.quick and "scorer" in given:
-            raise InputError("quick: takes bicubic as the scorer", hint=f"leave out one of it and scorer {self.scorer}")
+            raise InputError(
+                f"quick: ranks by bicubic error, got scorer {self.scorer!r} too", hint="leave out one of the two"
+            )
         chosen: dict[str, Any] = {"defects": True} if self.clean else {}
         if self.decides:
             from srfast.ops.defects import SMALLEST

@@ -205,7 +205,7 @@ def test_a_selection_for_a_target(
     monkeypatch.setattr(influence, "PROBES", 40)
     with pytest.raises(InputError, match=f"target: expected images .* got none with method {method}"):
         srfast.select(tmp_path / "scores.parquet", method=method)
-    with pytest.raises(InputError, match="target: expected method influence or similar with it, got method 'loss'"):
+    with pytest.raises(InputError, match="target: needs the method influence or similar, got 'loss'"):
         srfast.select(tmp_path / "scores.parquet", target=images[1])
     kept = srfast.select(tmp_path / "scores.parquet", keep=0.25, method=method, target=images[0] / "d.png")
     assert len(kept) == round(0.25 * len(table))

@@ -216,15 +216,15 @@ def test_what_is_missing_is_named(sub_images: tuple[Path, Path], coreset: Path, 
             table_of(hr, NAMES),
             "hf",
             {"existing": hr},
-            "existing: expected `to` to be one of folder, basicsr, lmdb, list with it",
+            "existing: needs `to` to be one of folder, basicsr, lmdb, list",
         ),
     ):
         with pytest.raises(InputError, match=message):
             srfast.export(table, out, to=to, lr=False, **options)
         assert not out.exists()
-    with pytest.raises(InputError, match="existing_lr: expected where the LR patches are"):
+    with pytest.raises(InputError, match="existing_lr: expected the place of the LR patches"):
         srfast.export(table_of(hr, NAMES), out, to="folder", existing=hr)
-    with pytest.raises(InputError, match="existing_lr: expected `existing` with it"):
+    with pytest.raises(InputError, match="existing_lr: needs `existing`"):
         srfast.export(table_of(hr, NAMES), out, to="folder", existing_lr=lr)
     srfast.export(coreset, tmp_path / "few", to="lmdb", scale=2)
     with pytest.raises(InputError, match=r"3 of 3 patches are not in it, such as 0001_s002\.png at x = 0, y = 0"):

@@ -106,7 +106,7 @@ def test_lr_images_that_have_moved_are_named(pairs: tuple[Path, Any], tmp_path: 
         srfast.export(coreset, tmp_path / "out", to="folder")
     with pytest.raises(InputError, match=r"lr_root: expected a folder of LR images, got 'nowhere'"):
         srfast.export(coreset, tmp_path / "out", to="folder", lr_root="nowhere")
-    with pytest.raises(InputError, match="lr_root: expected `lr` yes with it"):
+    with pytest.raises(InputError, match="lr_root: needs `lr` yes"):
         srfast.export(coreset, tmp_path / "out", to="folder", lr=False, lr_root=moved)
     done = srfast.export(coreset, tmp_path / "out", to="folder", lr_root=moved, check=True)
     assert done.compared == len(expected)

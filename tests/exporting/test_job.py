@@ -191,7 +191,7 @@ def test_wrong_arguments(coreset: Path, tmp_path: Path) -> None:
         ({"scale": True}, "scale: expected 1, 2, 3 or 4, got True"),
         ({"lr": "maybe"}, r"lr: expected True or False \(yes or no\), got 'maybe'"),
         ({"format": "jpg"}, "format: expected png or webp, got 'jpg'"),
-        ({"embed": True}, "embed: expected `to` hf with it, got 'folder'"),
+        ({"embed": True}, "embed: needs `to` hf, got 'folder'"),
         ({"threads": 0}, "threads: expected a whole number of at least 1, got 0"),
     ):
         with pytest.raises(InputError, match=message):

@@ -134,13 +134,13 @@ def test_command(folder: Path, tmp_path: Path, srfast_command: Callable[..., Any
 def test_address_without_ray(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
     done = srfast_command("score", photo_folder, "-o", "s.parquet", "--address", "auto", cwd=tmp_path)
     assert done.returncode == 2
-    assert "--address: expected --engine ray with it, got 'local'" in done.stderr
+    assert "--address: needs --engine ray, got 'local'" in done.stderr
 
 
 def test_engine_and_address_from_python(photo_folder: Path) -> None:
     with pytest.raises(InputError, match=r"^engine: expected local or ray, got 'spark'$"):
         score(photo_folder, engine="spark")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"^address: expected `engine` ray with it, got 'local'$"):
+    with pytest.raises(InputError, match=r"^address: needs `engine` ray, got 'local'$"):
         score(photo_folder, address="auto")
 
 

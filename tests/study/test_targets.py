@@ -78,7 +78,7 @@ def test_a_target_is_scored_by_no_other_scorer(write_study: Callable[..., Path])
             '[[arm]]\nname = "for"\nmethod = "similar"\nkeep = 0.5\n',
             "target: expected images to choose the patches for",
         ),
-        ('[[arm]]\nname = "for"\ntarget = "a"\nkeep = 0.5\n', "target: expected method influence or similar with it"),
+        ('[[arm]]\nname = "for"\ntarget = "a"\nkeep = 0.5\n', "target: needs the method influence or similar"),
         (
             "".join(f'[[arm]]\nname = "{a}"\nmethod = "similar"\ntarget = "{a}/x"\nkeep = 0.5\n' for a in "ab"),
             "target: expected folders whose names differ, got that of arm 'a'",

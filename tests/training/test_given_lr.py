@@ -148,7 +148,7 @@ def test_the_command(pairs: tuple[Path, Path], tmp_path: Path, srfast_command: C
     [
         (["--lr-images", "LR", "--lr-template", "x3"],
          "lr-template: expected one {} for the name of the HR image, got 'x3'"),
-        (["--lr-template", "{}x3"], "--lr-template: expected --lr-images with it"),
+        (["--lr-template", "{}x3"], "--lr-template: needs --lr-images"),
         (["--lr-images", "none"], "lr-images: expected a folder of LR images, got 'none', which is not a folder"),
         (["--lr-images", "LR", "--lr-template", "{}x3", "--rescale", "0.9"],
          "rescale: expected LR images that are made; those that exist have one size"),
@@ -177,7 +177,7 @@ def test_scoring_knows_the_same_words(pairs: tuple[Path, Path]) -> None:
     done = CliRunner().invoke(command, [*line, "--lr-images", str(lr), "--lr-template", "{}x3"])
     assert done.exit_code == 0, done.output
     assert srfast.ScoreTable.read(hr.parent / "s.parquet").meta["lr"] == str(lr)
-    with pytest.raises(InputError, match="lr_template: expected `lr_images` with it"):
+    with pytest.raises(InputError, match="lr_template: needs `lr_images`"):
         srfast.score(hr, scale=3, patch=24, lr_template="{}x3")
 
 

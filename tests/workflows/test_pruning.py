@@ -140,7 +140,7 @@ def test_what_is_given_overrides_its_part(pool: Path, tmp_path: Path) -> None:
     drawn = srfast.prune(pool, out, method="stratified", **OPTIONS)
     assert drawn.decision is not None
     assert abs(len(drawn.coreset) - drawn.decision.ratio.figures["kept"]) <= 1
-    with pytest.raises(InputError, match="quick: takes bicubic as the scorer"):
+    with pytest.raises(InputError, match="quick: ranks by bicubic error, got scorer"):
         srfast.prune(pool, out, quick=True, **OPTIONS)
 
 

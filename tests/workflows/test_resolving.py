@@ -74,7 +74,7 @@ def test_a_training_on_a_table_in_memory_is_that_on_its_file(tables: dict[str, A
     a = srfast.train("fsrcnn", tables["path"], tmp_path / "a", **options)
     b = srfast.train("fsrcnn", tables["coreset"], tmp_path / "b", **options)
     assert a.weights.read_bytes()[-400:] == b.weights.read_bytes()[-400:]  # the tensors; the header names the data
-    with pytest.raises(InputError, match="trained on a table in memory, which Python has to pass again"):
+    with pytest.raises(InputError, match="trained on a table in memory: pass it again in Python"):
         srfast.train(output=tmp_path / "b", resume=True, steps=4)
     assert srfast.train(data=tables["coreset"], output=tmp_path / "b", resume=True, steps=4).step == 4
     with pytest.raises(InputError, match="data: expected images, folders of them or one table"):
@@ -93,7 +93,7 @@ def test_a_module_is_trained_in_place_and_its_class_by_seed(tables: dict[str, An
     assert not all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert all(torch.equal(v, saved[k]) for k, v in net.state_dict().items())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["arguments"]["model"] == "Net"
-    with pytest.raises(InputError, match=r"model: .*run trains 'Net', which Python has to pass again"):
+    with pytest.raises(InputError, match=r"model: .*run trains 'Net', a network of your own; pass it again in Python"):
         srfast.train(output=tmp_path / "run", resume=True, steps=4)
     assert srfast.train(net, tables["coreset"], tmp_path / "run", resume=True, steps=4).step == 4
     with pytest.raises(InputError, match="those of Net, a module of the caller's"):
