@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -236,14 +237,19 @@ def _upto(value: float, most: int) -> str:
     return f"more than {most:,}" if value > most else f"{round(value, -2):,.0f}"
 
 
-@lru_cache
 def _results(study: str) -> Results:
-    return Results.read(place(study))
+    return results_in(place(study))
 
 
 @lru_cache
-def _groups(study: str) -> tuple[Group, ...]:
-    return tuple(groups(_results(study)))
+def results_in(folder: Path) -> Results:
+    """Committed results, read once."""
+    return Results.read(folder)
+
+
+@lru_cache
+def _groups(study: str) -> Sequence[Group]:
+    return groups(_results(study))
 
 
 def group(study: str, model: str, arm: str) -> Group | None:
@@ -272,7 +278,7 @@ def paired(study: str, model: str, arm: str, control: str, dataset: str = DATASE
         seen.update(both)
         if both and stratum:
             left, right = (
-                (_results(n.partition(": ")[0] if ": " in n else one), g.key) for n, g in ((arm, a), (control, b))
+                (_results(n.partition(": ")[0] if ": " in n else one), g) for n, g in ((arm, a), (control, b))
             )
             found.append(strata_difference(left, right, dataset, stratum, both))
         elif both:

@@ -159,7 +159,7 @@ def power(sigma: float, seeds: int, delta: float = DELTA) -> float:
 def seeds_needed(sigma: float) -> int:
     """The smallest number of seeds that detects a difference of DELTA with a power of 80 %: about 8 (sigma / DELTA)^2;
     ``sigma`` is the standard deviation of the *paired* difference between seeds in dB."""
-    seeds = max(2, int(7 * (sigma / DELTA) ** 2))
+    seeds = max(2, int(7.85 * (sigma / DELTA) ** 2))
     while seeds > 2 and power(sigma, seeds - 1) >= POWER:
         seeds -= 1
     while power(sigma, seeds) < POWER:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from srfast.evaluation.inference import (
@@ -20,7 +21,7 @@ from srfast.evaluation.inference import (
     sequential_level,
     sequential_p,
 )
-from srfast.study.groups import Group, GroupKey, cells_of, groups, main_dataset, paired
+from srfast.study.groups import Group, groups, main_dataset, paired
 from srfast.study.results import Results
 
 
@@ -94,7 +95,7 @@ def judged(results: Results) -> list[Judged]:
         result = NOT_RUN
         if arm and control and both and dataset in arm.psnr:
             if claim["stratum"]:
-                sides = (results, arm.key), (results, control.key)
+                sides = (results, arm), (results, control)
                 result = judge(strata_difference(*sides, dataset, claim["stratum"], both))
             else:
                 result = compare(*paired(arm, control, dataset))
@@ -140,7 +141,7 @@ def _group(
 
 
 def strata_difference(
-    arm: tuple[Results, GroupKey], control: tuple[Results, GroupKey], dataset: str, stratum: str, seeds: Sequence[int]
+    arm: tuple[Results, Group], control: tuple[Results, Group], dataset: str, stratum: str, seeds: Sequence[int]
 ) -> np.ndarray:
     """Differences of PSNR on a stratum [seeds, images], whose mean over images is that of the whole stratum.
 
@@ -149,14 +150,18 @@ def strata_difference(
     """
     names: list[str] = []
     sums: list[np.ndarray] = []
-    for results, key in (arm, control):
-        cells, strata = cells_of(results)[key], results.strata
-        mask = pc.and_(pc.equal(strata["dataset"], dataset), pc.equal(strata["stratum"], stratum))
-        rows = [r for r in strata.filter(mask).to_pylist() if cells.get(r["cell"]) in seeds]
-        names = names or sorted({r["image"] for r in rows})
+    for results, group in (arm, control):
+        cells = [group.cells[group.seeds.index(s)] for s in seeds]
+        rows = results.strata.filter(
+            (pc.field("dataset") == dataset) & (pc.field("stratum") == stratum) & pc.field("cell").isin(cells)
+        )
+        names = names or sorted(rows["image"].unique().to_pylist())
         errors = np.zeros((len(seeds), len(names)))
-        for row in rows:
-            errors[seeds.index(cells[row["cell"]]), names.index(row["image"])] = row["mse"] * row["pixels"]
+        seed, image = (
+            pc.index_in(rows[column], value_set=pa.array(of)).to_numpy()
+            for column, of in (("cell", cells), ("image", names))
+        )
+        errors[seed, image] = rows["mse"].to_numpy() * rows["pixels"].to_numpy()
         sums.append(errors)
     a, b = (np.maximum(s, 1e-12) for s in sums)
     difference = 10 * np.log10(b.sum(1, keepdims=True) / a.sum(1, keepdims=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +37,8 @@ class Group:
 
     key: GroupKey
     seeds: tuple[int, ...]
+    cells: tuple[str, ...]
+    """Name of the cell of each seed."""
     psnr: dict[str, np.ndarray]
     """PSNR in dB by test set [seeds, images], images in the order of their names."""
     ssim: dict[str, np.ndarray]
@@ -84,19 +87,22 @@ class Group:
         return self.select == {"method": "random"} and self.redraw == "seed" and not self.is_full
 
 
-def groups(results: Results) -> list[Group]:
+@lru_cache(maxsize=64)
+def groups(results: Results) -> Sequence[Group]:
     """The groups, in the order in which the study names them."""
-    rows = results.table.to_pylist()
     settings = {name: cell["settings"] for name, cell in results.meta["cells"].items()}
+    by_cell: dict[str, list[dict[str, Any]]] = {}
+    for row in results.table.to_pylist():
+        by_cell.setdefault(row["cell"], []).append(row)
     by_key: dict[GroupKey, dict[int, list[dict[str, Any]]]] = {}
-    for row in rows:
-        by_key.setdefault(GroupKey(*(row[k] for k in GroupKey._fields)), {}).setdefault(row["seed"], []).append(row)
+    for rows in by_cell.values():
+        by_key.setdefault(GroupKey(*(rows[0][k] for k in GroupKey._fields)), {})[rows[0]["seed"]] = rows
     order = [arm["name"] for arm in results.meta["study"]["arms"]]
     models = list(results.meta["study"]["models"])
     keys = sorted(
         by_key, key=lambda k: (k.scale, models.index(k.model), order.index(k.arm), -k.pool, -k.keep, k.updates)
     )
-    return [_group(key, by_key[key], settings) for key in keys]
+    return tuple(_group(key, by_key[key], settings) for key in keys)
 
 
 def _group(key: GroupKey, by_seed: dict[int, list[dict[str, Any]]], settings: dict[str, dict[str, Any]]) -> Group:
@@ -121,6 +127,7 @@ def _group(key: GroupKey, by_seed: dict[int, list[dict[str, Any]]], settings: di
     return Group(
         key,
         seeds,
+        tuple(by_seed[s][0]["cell"] for s in seeds),
         {d: values("psnr", d) for d in datasets},
         {d: values("ssim", d) for d in datasets},
         np.array([by_seed[s][0]["seconds"] for s in seeds]),
@@ -141,15 +148,7 @@ def paired(group: Group, other: Group, dataset: str) -> tuple[np.ndarray, np.nda
     return a, b
 
 
-def cells_of(results: Results) -> dict[GroupKey, dict[str, int]]:
-    """The cells of each group: name -> seed."""
-    by_key: dict[GroupKey, dict[str, int]] = {}
-    for row in results.table.select(["cell", "seed", *GroupKey._fields]).to_pylist():
-        by_key.setdefault(GroupKey(*(row[f] for f in GroupKey._fields)), {})[row["cell"]] = row["seed"]
-    return by_key
-
-
-def main_dataset(some: list[Group]) -> str:
+def main_dataset(some: Sequence[Group]) -> str:
     """The test set of tables and figures that show only one."""
     sizes = {d: a.shape[1] for g in some for d, a in g.psnr.items()}
     return next((d for d in MAIN if d in sizes), max(sizes, key=lambda d: sizes[d]))

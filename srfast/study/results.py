@@ -49,13 +49,14 @@ LOG_SCHEMA = _schema(cell=_S, step=_I, loss=_F, lr=_F, seconds=_F)
 """log.parquet: the training logs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """The results of a study.
 
     ``meta`` is JSON: ``study`` (the whole description), ``cells`` (settings of every finished cell by name),
     ``scoring`` (patches and seconds of each scorer), and of a study that was run by rules of its own ``remarks``
-    (sentences about it) and ``rounds`` (the largest number of seeds, where claims were judged after each).
+    (sentences about it) and ``rounds`` (the largest number of seeds, where claims were judged after each). What is
+    computed of results is cached by their identity.
     """
 
     table: pa.Table

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow.compute as pc
 
 from srfast.evaluation.inference import DELTA, Interval, interval, minimum_detectable_effect, pooled_sigma, seeds_needed
 from srfast.study.cell import STRATA
 from srfast.study.claims import SIDES, judged
-from srfast.study.groups import Group, cells_of, groups, main_dataset, pairs, training_seconds
+from srfast.study.groups import Group, groups, main_dataset, pairs, training_seconds
 from srfast.study.results import Results
 
 
@@ -236,11 +237,10 @@ def _scorers(some: Sequence[Group], dataset: str) -> Table:
 def strata_psnr(results: Results, dataset: str) -> dict[str, dict[str, float]]:
     """PSNR of each cell on each stratum of a test set, by the mean squared error over all its tiles."""
     sums: dict[tuple[str, str], list[float]] = {}
-    for row in results.strata.to_pylist():
-        if row["dataset"] == dataset:
-            total = sums.setdefault((row["cell"], row["stratum"]), [0.0, 0.0])
-            total[0] += row["mse"] * row["pixels"]
-            total[1] += row["pixels"]
+    for row in results.strata.filter(pc.field("dataset") == dataset).to_pylist():
+        total = sums.setdefault((row["cell"], row["stratum"]), [0.0, 0.0])
+        total[0] += row["mse"] * row["pixels"]
+        total[1] += row["pixels"]
     by_cell: dict[str, dict[str, float]] = {}
     for (cell, stratum), (error, pixels) in sums.items():
         by_cell.setdefault(cell, {})[stratum] = 10 * math.log10(255**2 / max(error / pixels, 1e-12))
@@ -250,10 +250,9 @@ def strata_psnr(results: Results, dataset: str) -> dict[str, dict[str, float]]:
 def strata_of(results: Results, some: Sequence[Group], dataset: str) -> list[tuple[Group, dict[str, Interval]]]:
     """PSNR of each group on each stratum, over the seeds."""
     by_cell = strata_psnr(results, dataset)
-    cells = cells_of(results)
     intervals = []
     for g in some:
-        psnrs = [by_cell[c] for c in cells[g.key] if c in by_cell]
+        psnrs = [by_cell[c] for c in g.cells if c in by_cell]
         strata = [s for s in (*STRATA, "flat") if psnrs and all(s in p for p in psnrs)]
         intervals.append((g, {s: interval(np.array([p[s] for p in psnrs])) for s in strata}))
     return intervals

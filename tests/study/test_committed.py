@@ -9,18 +9,18 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from itertools import permutations
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from srfast.errors import InputError
-from srfast.evaluation.inference import compare
+from srfast.evaluation.inference import Interval, compare
 from srfast.study.cell import STRATA
 from srfast.study.cells import cells
 from srfast.study.description import read_study
-from srfast.study.groups import groups, main_dataset
+from srfast.study.groups import groups, main_dataset, paired
 from srfast.study.publication import publish, results_folder
 from srfast.study.results import Results
 from srfast.study.runner import run_study
@@ -37,11 +37,25 @@ GONE = ("adaptive-bsds", "sampling")
 """Studies that this version cannot run any more."""
 
 
+@pytest.fixture(scope="module")
+def page() -> ModuleType:
+    """experiments/study_page.py, which is not in the package."""
+    sys.path.append(str(ROOT))
+    return importlib.import_module("experiments.study_page")
+
+
+@pytest.fixture(scope="module")
+def results_in(page: ModuleType) -> Callable[[Path], Results]:
+    """``Results.read``, once a folder for all tests."""
+    read: Callable[[Path], Results] = importlib.import_module("experiments.study_rows").results_in
+    return read
+
+
 @pytest.mark.parametrize("name", RESULTS)
-def test_committed_results_print_their_tables(name: str) -> None:
+def test_committed_results_print_their_tables(name: str, results_in: Callable[[Path], Results]) -> None:
     study, folder = STUDIES / f"{RESULTS[name].parent.name}.toml", RESULTS[name]
     alone = len(list(folder.parent.iterdir())) == 1
-    results = Results.read(folder)
+    results = results_in(folder)
     assert results.meta["study"]["train"] == [folder.name]
     if study.stem not in GONE:
         assert set(results.meta["cells"]) <= {c.name for c in cells(read_study(study))}
@@ -50,17 +64,11 @@ def test_committed_results_print_their_tables(name: str) -> None:
     assert f"Table 1: selections on {main_dataset(groups(results))}" in publish(results, None)
 
 
-@pytest.fixture(scope="module")
-def page() -> ModuleType:
-    """experiments/study_page.py, which is not in the package."""
-    sys.path.append(str(ROOT))
-    return importlib.import_module("experiments.study_page")
-
-
 def test_the_documentation_has_the_tables_of_the_results(page: ModuleType) -> None:
     marked = 0
-    expected = {path: page.write(path.read_text()) for path in page.PAGES} | page.results()
-    generated = {p.name for p in page.results()}
+    made = page.results()
+    expected = {path: page.write(path.read_text()) for path in page.PAGES} | made
+    generated = {p.name for p in made}
     by_hand = {"agreement.md", "defects.md", "selections-compared.md", "target.md"}
     assert {p.name for p in (ROOT / "docs" / "results").iterdir()} == generated | by_hand
     for path, text in expected.items():
@@ -78,33 +86,39 @@ def test_every_auc_that_is_written_is_one_that_was_measured() -> None:
     assert pairs <= {(f"{patch:.3f}", f"{image:.3f}") for patch, image, _ in rows}
 
 
-def test_every_effect_that_is_written_is_one_that_was_found(page: ModuleType) -> None:
+def test_every_effect_that_is_written_is_one_that_was_found(
+    page: ModuleType, results_in: Callable[[Path], Results]
+) -> None:
     """Of two arms of a study, or of studies whose names begin alike, on BSD100 and Urban100, or the mean over pools,
     there on each stratum too."""
     pages = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
     # Tables are held to the results by the test above.
     prose = {path.name: "".join(x for x in path.read_text().splitlines(True) if x[0] != "|") for path in pages}
-    written = {tuple(map(float, e)): name for name, text in prose.items() for e in EFFECT.findall(text)}
-    means = {effect[0] for effect in written}
-    found = set()
-    studies = {name: groups(Results.read(p)) for name, p in RESULTS.items()}
+    left = {tuple(map(float, e)): name for name, text in prose.items() for e in EFFECT.findall(text)}
+    assert left
+
+    def strike(e: Interval) -> None:
+        for bounds in ((e.mean, e.low, e.high), (-e.mean, -e.high, -e.low)):
+            for digits in (2, 3):
+                left.pop(tuple(round(v, digits) for v in bounds), None)
+
+    every = (getattr(t, "over", t) for t in page.TABLES.values())
+    for table in (t for t in every if hasattr(t, "differences")):
+        for stratum in ("", *STRATA):
+            for c in table.differences(stratum):
+                strike(c.effect)
+    studies = {name: groups(results_in(p)) for name, p in RESULTS.items()}
     for family in {re.split("[-/]", name)[0] for name in studies}:
         some = [g for name, own in studies.items() for g in own if re.split("[-/]", name)[0] == family]
-        for a, b in permutations(some, 2):
-            both = sorted(set(a.seeds) & set(b.seeds))
-            if a.key.model != b.key.model or len(both) < 2:
+        for a, b in combinations(some, 2):
+            if a.key.model != b.key.model or len(set(a.seeds) & set(b.seeds)) < 2:
                 continue
             for dataset in {"BSD100", "BSD100-degraded", "Urban100"} & a.psnr.keys() & b.psnr.keys():
-                x, y = (g.psnr[dataset][[g.seeds.index(s) for s in both]] for g in (a, b))
-                if means & {round(float((x - y).mean()), digits) for digits in (2, 3)}:
-                    e = compare(x, y).effect
-                    found |= {tuple(round(v, digits) for v in (e.mean, e.low, e.high)) for digits in (2, 3)}
-    every = (getattr(t, "over", t) for t in page.TABLES.values())
-    over = (t for t in every if hasattr(t, "differences"))
-    for e in (c.effect for table in over for stratum in ("", *STRATA) for c in table.differences(stratum)):
-        for one in ((e.mean, e.low, e.high), (-e.mean, -e.high, -e.low)):
-            found |= {tuple(round(v, digits) for v in one) for digits in (2, 3)}
-    assert {effect: name for effect, name in written.items() if effect not in found} == {}
+                x, y = paired(a, b, dataset)
+                mean = float((x - y).mean())
+                if {abs(e[0]) for e in left} & {abs(round(mean, digits)) for digits in (2, 3)}:
+                    strike(compare(x, y).effect)
+    assert left == {}
 
 
 @pytest.mark.slow
