@@ -17,15 +17,15 @@ class TrainCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from srfast.models.registry import describe, names
-        from srfast.training.recipes import PAPER, recipe
+        from srfast.training.recipes import recipe
 
         rows = []
         for name in names():
-            r = recipe(name)
+            network, r = describe(name), recipe(name)
             about = f"{r.loss}, {r.optimizer} {r.lr:g} {r.schedule}, {r.batch} crops of {r.lr_patch} x {r.lr_patch}"
             about += f", ema {r.ema:g}" if r.ema else ""
-            about += "; --recipe paper" if name in PAPER else ""
-            rows.append((name, f"{describe(name).paper}: {about}"))
+            about += "; --recipe paper" if network.papers_recipe else ""
+            rows.append((name, f"{network.paper}: {about}"))
         with formatter.section("Models and their recipes at x2, with crops in LR pixels"):
             formatter.write_dl(rows)
 

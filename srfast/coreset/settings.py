@@ -51,6 +51,8 @@ class Method:
     """Whether the order depends on the number of patches that will be kept, which ``keep_loss`` does not know."""
     help: str = ""
     """One line of help."""
+    scored: bool = True
+    """Whether a study selects by it once for each scorer."""
     target: Callable[[Any, Any], Any] | str | None = None
     """Function that adds the column of the method's name to a table for the images of ``target``."""
 
@@ -60,15 +62,16 @@ GROUP = "srfast.methods"
 METHODS = {
     "loss": Method("Moser, Raue, Dengel (2024), arXiv 2403.17083, Section 3.2",
                    help="the loss of the network (Moser et al.)"),
-    "bicubic": Method("the control without a network: the same loss of plain bicubic", "bicubic",
+    "bicubic": Method("the control without a network: the same loss of plain bicubic", "bicubic", scored=False,
                       help="the loss of bicubic interpolation, without a network"),
     "sobel": Method("Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023), texture complexity", "sobel",
-                    help="the mean gradient (Ding et al.)"),
+                    scored=False, help="the mean gradient (Ding et al.)"),
     "reducible": Method("after Mindermann et al. (2022), arXiv 2206.07137", "methods.sorting:reducible",
                         help="bicubic - loss, which is what the network gains"),
     "relative": Method("reducible as a part of bicubic's loss", "methods.sorting:relative",
                        help="(bicubic - loss) / bicubic, which noise does not raise"),
-    "random": Method("the control of every comparison", ordering="methods.draws:random", help="a uniform draw"),
+    "random": Method("the control of every comparison", ordering="methods.draws:random", scored=False,
+                     help="a uniform draw"),
     "stratified": Method("stratified sampling by loss, 20 quantiles", ordering="methods.draws:stratified", counts=True,
                          help="the same number from each of 20 loss quantiles"),
     "hdc": Method("Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023)", "sobel", "methods.clusters:hdc",

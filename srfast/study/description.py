@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from srfast.coreset import joining
-from srfast.coreset.settings import SCORES, Selection
+from srfast.coreset.settings import METHODS, SCORES, Selection
 from srfast.data import toml
 from srfast.data.grid import check_grid
 from srfast.degradation.plan import Degradation
@@ -25,8 +25,6 @@ from srfast.settings import text
 from srfast.study.file import ARM, CLAIM, DATA, RECIPE, SCORING, SELECT, TOP, TRAINING
 from srfast.training.recipes import Recipe, recipe
 
-SCORER_FREE = ("random", "bicubic", "sobel")
-"""Methods that need no scorer."""
 _TRAINING = ("precision", "device", "save_every", "cache_mb")
 DEGRADED = "-degraded"
 """What the name of a test set ends with whose LR images are degraded as those of the trainings."""
@@ -56,9 +54,8 @@ class Arm:
     @property
     def asks_scorer(self) -> bool:
         """Whether another scorer would give another core-set."""
-        return self.of_loss or (
-            not self.column and (set(self.select) != {"method"} or self.select["method"] not in SCORER_FREE)
-        )
+        method = METHODS.get(self.select.get("method", ""), METHODS["loss"])
+        return self.of_loss or (not self.column and (set(self.select) != {"method"} or method.scored))
 
     @property
     def column(self) -> str:

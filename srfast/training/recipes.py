@@ -1,8 +1,7 @@
-"""The recipe by which each model is trained unless settings say otherwise, in one table."""
+"""The recipe of a training: loss, optimiser, schedule and crops. Each network's own is in its description."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from functools import partial
 from typing import Any, Literal
 
 from srfast.errors import InputError
-from srfast.models.registry import Description
+from srfast.models.registry import ByScale, Description, of_package
 from srfast.settings import SWITCH, Kind, Settings, mapping, number, numbers, one_of, setting, whole
 
 _of_recipe = partial(setting, shown="the model's recipe")
@@ -155,92 +154,13 @@ def fits(parameter: str, key: str) -> bool:
     return fnmatchcase(parameter, key) if "*" in key or "?" in key else parameter.startswith(key)
 
 
-# Adam, rates and patch sizes are the papers' or their maintained re-implementations', except where a comment
-# says so. Averaged weights (ema) are SwinIR's and HAT's; SRCNN's and FSRCNN's are an addition.
-_SWINIR_MILESTONES = (0.5, 0.8, 0.9, 0.95)
-_PLKSR_MILESTONES = (2 / 9, 4 / 9, 6 / 9, 8 / 9, 17 / 18)
-RECIPES: dict[str, Recipe] = {
-    # The paper's SGD took 8e8 back-propagations. Measured at x2 with these crops, 2,000 steps, PSNR on Set5:
-    # SOAP 36.06 dB, Adam (1e-3, and a tenth of it in the last layer) 35.05 dB; after 12,000 steps Adam had
-    # reached 35.67 dB.
-    "srcnn": Recipe(
-        loss="mse", optimizer="soap", lr=5e-3, betas=(0.9, 0.99), schedule="cosine", ema=0.999,
-        loss_border=3, fp32_tail=0.15, batch=8, lr_patch=32, quantise=False, channels_last=True,
-    ),
-    # SOAP as for SRCNN: 36.62 dB on Set5 at x2 after 16,000 steps of 8 crops.
-    "fsrcnn": Recipe(
-        loss="mse", optimizer="soap", lr=3e-3, betas=(0.9, 0.99), schedule="cosine", ema=0.999,
-        loss_border=4, fp32_tail=0.15, batch=8, lr_patch=32, quantise=False, channels_last=True,
-    ),
-    # Adam at 1e-4, clipped at a norm of 1, in place of the paper's SGD at 0.1 (PAPER).
-    "drrn": Recipe(loss="mse", lr=1e-4, clip=1.0, batch=16, lr_patch=32, quantise=False, channels_last=True),
-    "idn": Recipe(lr=1e-4, milestones=(0.5, 0.75), batch=16, lr_patch=39, quantise=False, channels_last=True),
-    "edsr_baseline": Recipe(lr=1e-4, milestones=(2 / 3,), channels_last=True),
-    "edsr": Recipe(lr=1e-4, milestones=(2 / 3,), channels_last=True),
-    "rdn": Recipe(lr=1e-4, channels_last=True),
-    "swinir": Recipe(milestones=_SWINIR_MILESTONES, ema=0.999, batch=32),
-    "swinir_light": Recipe(milestones=_SWINIR_MILESTONES, ema=0.999, batch=64, lr_patch=64),
-    "rcan": Recipe(lr=1e-4, channels_last=True),
-    "hat": Recipe(betas=(0.9, 0.99), milestones=_SWINIR_MILESTONES, ema=0.999, batch=32, lr_patch=64),
-    # Real-ESRGAN's options/train_realesrnet_x4plus.yml: L1 at one rate, 48 crops; Compact has no file of its own there.
-    "compact": Recipe(betas=(0.9, 0.99), milestones=(), ema=0.999, batch=48, lr_patch=64, channels_last=True),
-    # traiNNer-redux's options/_templates/train/SPAN/SPAN_fidelity.yml, with the batch that it calls the paper's; the
-    # authors published no options.
-    "span": Recipe(lr=5e-4, betas=(0.9, 0.99), batch=64, lr_patch=64),
-    # PLKSR's options/train/train_PLKSR_DIV2K_X2_64_28_0.25_17.yaml, 450,000 updates; RealPLKSR has no file of its own.
-    "realplksr": Recipe(betas=(0.9, 0.99), milestones=_PLKSR_MILESTONES, batch=64, lr_patch=96),
-    "san": Recipe(lr=1e-4),
-    "han": Recipe(lr=1e-4),
-    "nlsn": Recipe(lr=1e-4),
-    "ignn": Recipe(lr=1e-4, batch=4, lr_patch=80),
-}  # fmt: skip
-
-PAPER: dict[str, Recipe] = {
-    # SGD, a tenth of the rate in the last layer, crops of 33 HR pixels of which the loss sees the inner 21.
-    "srcnn": Recipe(
-        loss="euclidean", optimizer="sgd", lr=1e-4, milestones=(), lr_factors={"conv3": 0.1},
-        loss_border=3, batch=128, lr_patch=16, quantise=False, channels_last=True,
-    ),
-    # SGD, a tenth of the rate in the deconvolution; the batch is SRCNN's. The loss is a mean, as in the maintained
-    # re-implementations that reach the paper's figures: summed over a crop, as Caffe does, it was NaN after 15 updates.
-    "fsrcnn": Recipe(
-        loss="mse", optimizer="sgd", lr=1e-3, milestones=(), lr_factors={"deconv": 0.1},
-        batch=128, lr_patch=10, quantise=False, channels_last=True,
-    ),
-    # Halved every tenth epoch, of fifty here. Without the clipping a rate of 0.1 diverges.
-    "drrn": Recipe(
-        loss="euclidean", optimizer="sgd", lr=0.1, weight_decay=1e-4, clip=0.01, clip_by_rate=True,
-        lr_factors={"first.1.bias": 0.1, "conv_?.bias": 0.1, "last.1.bias": 0.1},
-        batch=128, lr_patch=16, quantise=False, channels_last=True,
-    ),
-    # A tenth after 250,000 and 500,000 of 600,000 updates; crops of the second stage.
-    "idn": Recipe(
-        lr=1e-4, weight_decay=1e-4, milestones=(5 / 12, 10 / 12), decay=0.1, lr_factors={"*.bias": 0.1, "deconv": 0.1},
-        batch=64, lr_patch=39, quantise=False, channels_last=True,
-    ),
-}  # fmt: skip
-"""The papers' own optimisers (``--recipe paper``), for the models that RECIPES trains by another."""
-
-_HR_33: dict[int, dict[str, Any]] = {3: {"lr_patch": 11, "loss_border": 2}, 4: {"lr_patch": 8, "loss_border": 1}}
-_BY_SCALE: dict[tuple[str, str], dict[int, dict[str, Any]]] = {
-    ("default", "idn"): {3: {"lr_patch": 26}, 4: {"lr_patch": 19}},
-    ("default", "rdn"): {3: {"lr_patch": 32}, 4: {"lr_patch": 32}},
-    ("default", "ignn"): {3: {"lr_patch": 66}, 4: {"lr_patch": 40}},
-    ("paper", "srcnn"): _HR_33,
-    ("paper", "fsrcnn"): {3: {"lr_patch": 7}, 4: {"lr_patch": 6}},
-    ("paper", "drrn"): {3: {"lr_patch": 11}, 4: {"lr_patch": 8}},
-    ("paper", "idn"): {3: {"lr_patch": 26}, 4: {"lr_patch": 19}},
-}
-"""Fields that differ at x3 and x4, where crops have the papers' sizes."""
-
-
 def recipe(model: str | Description, scale: int = 2, source: str = "default") -> Recipe:
     """The recipe of a model at a scale.
 
     Args:
-        model: A name of ``srfast.models.names()``, or its description. A model without an entry gets the defaults of
-            ``Recipe``.
-        scale: 2, 3 or 4.
+        model: A name of ``srfast.models.names()``, or its description. A model whose description has no recipe gets
+            the defaults of ``Recipe``.
+        scale: 1, 2, 3 or 4.
         source: "default", or "paper" for the paper's own optimiser, if the default is another.
 
     Raises:
@@ -248,7 +168,9 @@ def recipe(model: str | Description, scale: int = 2, source: str = "default") ->
     """
     if source not in ("default", "paper"):
         raise InputError(f"recipe: expected default or paper, got {source!r}")
-    model = model if isinstance(model, str) else model.name if model.build is None else ""
-    table = source if source == "paper" and model in PAPER else "default"
-    own = (PAPER if table == "paper" else RECIPES).get(model, Recipe())
-    return dataclasses.replace(own, **_BY_SCALE.get((table, model), {}).get(scale, {}))
+    about = of_package(model) if isinstance(model, str) else model
+    if about is None:
+        return Recipe()
+    fields = (source == "paper" and about.papers_recipe) or about.recipe
+    own: dict[str, Any] = {k: v[max(scale - 2, 0)] if isinstance(v, ByScale) else v for k, v in fields.items()}
+    return Recipe(**own)
