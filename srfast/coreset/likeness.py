@@ -14,7 +14,6 @@ REACH = 3
 FLAT = 2.0
 """Standard deviation of a small copy, in units of [0, 255], below which it is too flat to be recognised."""
 _BATCH = 256
-_INNER = SIDE - 2 * REACH
 
 
 def turns(copies: np.ndarray) -> Iterator[np.ndarray]:

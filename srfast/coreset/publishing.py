@@ -6,7 +6,6 @@ import csv
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -37,7 +36,7 @@ from srfast.coreset.settings import ManifestArguments
 from srfast.coreset.source_hashes import JOURNAL, Hashed, Wanted, hash_images
 from srfast.data import hashing
 from srfast.data.atomic import atomic_path
-from srfast.data.files import PARTS, check_folder_name, check_input, output_folder
+from srfast.data.files import check_input, new_folder
 from srfast.data.parquet import TableWriter
 from srfast.data.shrink import fractions
 from srfast.errors import InputError
@@ -110,7 +109,8 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
         "runs": [_run(run) for run in settings.run],
         "columns_left_out": [c for c in table.column_names if c not in _KEPT],
     }
-    with _parts(output, [path for path in (settings.rejects, settings.degradation) if path]) as parts:
+    inputs = [path for path in (settings.rejects, settings.degradation) if path]
+    with new_folder(output, KIND, inputs, {DOCUMENT, SOURCES, PATCHES, DRAWS}.__contains__) as parts:
         wanted = [Wanted(images.check(image, contents=False), patches.places_of(i)) for i, image in enumerate(places)]
         with shown(settings.progress, "hashing", "patches") as progress:
             hashed: dict[str, Hashed] = {}
@@ -149,19 +149,6 @@ def _check_draws(name: str, rows: Rows, given: pa.Table) -> None:
     for image, line in zip(drawn[0]["image"].to_pylist(), lines(drawn[0]), strict=True):
         if line not in known:
             raise InputError(f"{name}: expected draws of {image} at size {line[1]}, by the seed, got none, or others")
-
-
-@contextmanager
-def _parts(output: str | os.PathLike[str], inputs: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
-    """The folder ``<output>.parts``, which becomes ``output`` at the end."""
-    check_folder_name(output)
-    final = Path(os.path.realpath(output))
-    if final.exists() and not (final.is_dir() and not any(final.iterdir())):
-        raise InputError(f"{output}: exists", hint="choose another output")
-    with output_folder(final.with_name(final.name + PARTS), KIND, inputs, becomes=final) as parts:
-        for name in (DOCUMENT, SOURCES, PATCHES, DRAWS):
-            (parts / name).unlink(missing_ok=True)
-        yield parts
 
 
 class _Patches:

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -176,6 +176,36 @@ def output_folder(
                 (folder / MARK).unlink()
             with suppress(OSError):
                 folder.rmdir()
+
+
+@contextmanager
+def new_folder(
+    output: str | os.PathLike[str],
+    kind: str,
+    inputs: Iterable[str | os.PathLike[str]],
+    stale: Callable[[str], bool],
+) -> Iterator[Path]:
+    """The folder ``<output>.parts``, which becomes ``output`` at the end.
+
+    Args:
+        output: The folder to make, new or empty.
+        kind: As for ``output_folder``.
+        inputs: As for ``output_folder``.
+        stale: Says which files of a killed run, by their last names, are removed at the start.
+
+    Raises:
+        InputError: as for ``output_folder``, or ``output`` exists.
+        RunError: another run writes there now.
+    """
+    check_folder_name(output)
+    final = Path(os.path.realpath(output))
+    if final.exists() and not (final.is_dir() and not any(final.iterdir())):
+        raise InputError(f"{output}: exists", hint="choose another output")
+    with output_folder(final.with_name(final.name + PARTS), kind, inputs, becomes=final) as parts:
+        for folder, _, names in os.walk(parts):
+            for name in filter(stale, names):
+                os.unlink(Path(folder, name))
+        yield parts
 
 
 def check_replaceable(path: str | os.PathLike[str], final: Path) -> None:

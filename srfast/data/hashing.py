@@ -16,7 +16,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from functools import lru_cache
 
@@ -63,21 +63,14 @@ def _of_state(path: str, *_state: int) -> str:
     return checksum(path)
 
 
-def of_files(
-    paths: Iterable[str | os.PathLike[str]], threads: int, each: Callable[[], None] | None = None
-) -> list[str]:
-    """The hashes of files, read on ``threads`` threads; ``each`` is called after every file.
+def of_files(paths: Iterable[str | os.PathLike[str]], threads: int) -> list[str]:
+    """The hashes of files, read on ``threads`` threads.
 
     Raises:
         InputError: a file cannot be read.
     """
-    hashes = []
     with closing(ordered_map(of_file, paths, threads)) as results:
-        for _, digest in results:
-            hashes.append(digest)
-            if each is not None:
-                each()
-    return hashes
+        return [digest for _, digest in results]
 
 
 def of_pixels(pixels: np.ndarray) -> str:

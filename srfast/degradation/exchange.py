@@ -22,7 +22,6 @@ TRAINERS = ("basicsr", "neosr", "redux")
 WAYS = ("up", "down", "keep")
 _AREA = ["area", "bilinear", "bicubic"]
 _REDUX_MODES = ["bilinear", "bicubic", "nearest-exact", "lanczos"]
-_KERNELS = ("kernel_list", "kernel_prob", "kernel_range", "sinc_prob", "blur_sigma", "betag_range", "betap_range")
 _DEGRADES = re.compile(
     r"prob\d?$|range\d?$|noise|blur|jpeg|webp|resize|sinc|kernel|usm|compress|shift|subsampling|dither|otf_|queue"
     r"|thicklines|beta[gp]"

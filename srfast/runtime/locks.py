@@ -120,19 +120,8 @@ def hold(descriptor: int) -> bool:
     return False
 
 
-def is_lock(path: Path) -> bool:
-    """Whether a file is a lock of srfast, by its content. A link is not one."""
-    try:
-        descriptor = os.open(path, _LOOK)
-    except OSError:
-        return False
-    try:
-        return _is_lock(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _is_lock(descriptor: int) -> bool:
+    """Whether an open file is a lock of srfast, by its content."""
     about = os.fstat(descriptor)
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1 or about.st_size > 300:
         return False

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from srfast.data.atomic import atomic_path
-from srfast.data.files import PARTS, check_folder_name, output_folder
+from srfast.data.files import new_folder
 from srfast.data.hashing import of_pixels
 from srfast.data.images import ImageFile, find_images, read_rgb
 from srfast.data.workers import ordered_map
@@ -89,13 +89,16 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
     threads = s.threads or default_threads()
     drawn: list[dict[str, Any]] = []
 
+    def stale(name: str) -> bool:
+        return name.endswith(".png") or name == rows.NAME
+
     def make(item: tuple[int, ImageFile]) -> _Made:
         # A few images: each gets several threads instead. The bytes are the same.
         shown_too = page is not None and item[0] < IMAGES
         return _make(item[1], s, draws, max(1, threads // len(files)), shown_too, output is not None)
 
     with (
-        nullcontext() if output is None else _parts(output, inputs) as parts,
+        nullcontext() if output is None else new_folder(output, KIND, inputs, stale) as parts,
         shown(s.progress, "degrading", "images") as progress,
         closing(ordered_map(make, enumerate(files), threads)) as made,
     ):
@@ -117,21 +120,6 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
         page.write()
     table = None if output is None else Path(output) / rows.NAME
     return Degraded(table and table.parent, len(files), 0 if output is None else len(files) * s.draws, table)
-
-
-@contextmanager
-def _parts(output: str | os.PathLike[str], inputs: Sequence[Path]) -> Iterator[Path]:
-    """The folder ``<output>.parts``, which becomes ``output`` at the end."""
-    check_folder_name(output)
-    final = Path(os.path.realpath(output))
-    if final.exists() and not (final.is_dir() and not any(final.iterdir())):
-        raise InputError(f"{output}: exists", hint="choose another output")
-    with output_folder(final.with_name(final.name + PARTS), KIND, inputs, becomes=final) as parts:
-        for folder, _, names in os.walk(parts):  # of a run that was killed
-            for name in names:
-                if name.endswith(".png") or name == rows.NAME:
-                    os.unlink(Path(folder, name))
-        yield parts
 
 
 def _make(file: ImageFile, s: DegradeArguments, draws: Draws, threads: int, keep: bool, write: bool) -> _Made:

@@ -87,17 +87,16 @@ class Threshold:
             return f"avg({self.column}){over} {sign} {limit:g}"
         return f"avg(({self.column} {sign} {limit:g})::INT){over} >= {share:g}"
 
-    def sql(self, whole: str, within: str, column: str | None = None) -> str:
+    def sql(self, whole: str, within: str) -> str:
         """The condition in SQL for a patch to be left out.
 
         Args:
             whole: SQL that says whether its image is left out as a whole.
             within: SQL that says whether its image's value is beyond ``within``.
-            column: SQL of the patch's value; None takes the column's name.
         """
         if self.patch is None:
             return whole
-        single = f"{column or self.column} {'<=' if self.low else '>='} {self.patch:g}"
+        single = f"{self.column} {'<=' if self.low else '>='} {self.patch:g}"
         return f"{whole} OR {single}" if self.within is None else f"{whole} OR ({single} AND {within})"
 
 
