@@ -29,8 +29,7 @@ from srfast.scoring.table import (
     SCHEMA,
     ScoreTable,
     arrow,
-    check_columns,
-    check_paths,
+    checked,
     names_of,
     numeric_columns,
     one_table,
@@ -62,10 +61,9 @@ class CoreSet(Rows):
         table, meta = read_parquet(path)
         if "rank" not in table.schema.names:
             raise InputError(f"{path}: expected a core-set, got a score table", hint="make one with `srfast select`")
-        check_columns(path, table, CORESET_SCHEMA)
+        rows = checked(path, table, meta, CORESET_SCHEMA)
         check_selection(path, meta.get("selection"))
-        check_paths(path, table)
-        return cls(table.select(with_extras(CORESET_SCHEMA, table.schema).names), meta)
+        return cls(rows, meta)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes coreset.parquet, whole or not at all. It replaces only another core-set."""

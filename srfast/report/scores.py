@@ -190,8 +190,6 @@ def read_scores(
     code = code.astype(np.int64)
     x, y, size = (_integers(table, name) for name in ("x", "y", "size"))
     loss, bicubic, sobel = (_floats(table, name) for name in ("loss", "bicubic", "sobel"))
-    if min(x.min(), y.min()) < 0 or size.min() < 1:
-        raise InputError("score table: expected x, y >= 0 and size >= 1")
     extra, flags, words = _extras(table)
     selection: dict[str, Any] = {}
     status = decision = None

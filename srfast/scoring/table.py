@@ -73,10 +73,7 @@ class ScoreTable(Rows):
                 leave the root, or parts do not belong together.
         """
         table, meta = read_parquet(path)
-        check_columns(path, table, SCHEMA)
-        check_paths(path, table)
-        sizes_of(table, meta, path)
-        return cls(table.select(with_extras(SCHEMA, table.schema).names), meta)
+        return cls(checked(path, table, meta), meta)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes scores.parquet, whole or not at all. It replaces only another score table."""
@@ -131,6 +128,20 @@ def with_extras(schema: pa.Schema, stored: pa.Schema) -> pa.Schema:
 def numeric_columns(schema: pa.Schema) -> list[str]:
     """Names of the columns that hold numbers."""
     return [f.name for f in schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
+
+
+def checked(
+    name: str | os.PathLike[str], table: pa.Table, meta: dict[str, Any], schema: pa.Schema = SCHEMA
+) -> pa.Table:
+    """The rows of a score table, or of a core-set by its schema, without columns that are not theirs.
+
+    Raises:
+        InputError: a column is missing, or has wrong values.
+    """
+    check_columns(name, table, schema)
+    check_paths(name, table)
+    sizes_of(table, meta, name)
+    return table.select(with_extras(schema, table.schema).names)
 
 
 def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Schema) -> None:
@@ -293,11 +304,7 @@ def one_table(scores: Any, *, coresets: bool = False, allow_missing_shards: bool
         _, table, meta = rows_of(source)
         if not isinstance(source, Rows):
             about = name if isinstance(source, (str, os.PathLike)) else "scores"
-            check_columns(about, table, SCHEMA)
-            check_paths(about, table)
-            sizes_of(table, meta, about)
-            schema = with_extras(SCHEMA, table.schema)
-            table = table.select(schema.names)
+            table, schema = checked(about, table, meta), with_extras(SCHEMA, table.schema)
             table = table if table.schema.equals(schema) else table.cast(schema)
         if not coresets:
             check_scored(name, meta)
