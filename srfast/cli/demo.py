@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from srfast.cli.options import result
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
+from srfast.runtime.optional import needing
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 """Photographs inside scikit-image's wheel (public domain or CC0): a portrait, a cat, a cup, a rocket."""
@@ -38,12 +39,8 @@ def write_photographs(folder: Path) -> Path:
         RunError: scikit-image is not installed.
         InputError: the folder cannot be written.
     """
-    try:
+    with needing("srfast demo"):
         from skimage import data
-    except ImportError:
-        raise RunError(
-            "srfast demo needs scikit-image, which is not installed", hint="pip install 'srfast[demo]'"
-        ) from None
     from PIL import Image
 
     from srfast.data.files import output_file

@@ -44,19 +44,14 @@ def command(
     import webbrowser
     from threading import Thread
 
+    import uvicorn
+
     from srfast.coreset.selection import CoreSet
-    from srfast.errors import InputError, RunError
+    from srfast.errors import InputError
+    from srfast.report.connections import configured
+    from srfast.report.server import View, application
     from srfast.scoring.table import one_table
 
-    try:
-        import uvicorn
-
-        from srfast.report.connections import configured
-        from srfast.report.server import View, application
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("srfast"):
-            raise
-        raise RunError(f"view needs {error.name}, which is not installed", hint="pip install 'srfast[view]'") from None
     table = one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards)
     chosen = None if coreset is None else CoreSet.read(coreset)
     view = View(table, chosen, [str(path) for path in scores], root, scorer)

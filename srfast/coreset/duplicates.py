@@ -22,7 +22,8 @@ from srfast.data.grid import starts
 from srfast.data.images import ImageFile, find_images, read_rgb
 from srfast.data.shrink import sizes_of
 from srfast.data.workers import ordered_map
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
+from srfast.runtime.optional import needing
 from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows, coded
 from srfast.scoring.scored import ScoredImages
@@ -145,10 +146,8 @@ def find_duplicates(
     if not len(scores):
         raise InputError("scores: expected at least one patch, got an empty table")
     tests = find_images(list(against)) if (against := list(against)) else []
-    try:
+    with needing("dedup"):
         import faiss  # noqa: F401  (before the images are read)
-    except ImportError:
-        raise RunError("dedup needs faiss, which is not installed", hint="pip install 'srfast[select]'") from None
     images = ScoredImages.of(scores.meta, root)
     looks = _arrays_compared(scores, images)
     rows = np.flatnonzero(~looks.flat)

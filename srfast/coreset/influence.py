@@ -20,6 +20,7 @@ from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
+from srfast.runtime.optional import needing
 from srfast.runtime.threads import cores
 from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.pipeline import score
@@ -100,10 +101,8 @@ def influence(
     whole(10, 8000).check("probes", probes)
     if damping is not None and not (isinstance(damping, (int, float)) and 0 < damping < math.inf):
         raise InputError(f"damping: expected a number above 0, got {damping!r}")
-    try:
+    with needing("influence"):
         import torch
-    except ImportError:
-        raise RunError("influence needs PyTorch, which is not installed", hint="pip install 'srfast[torch]'") from None
     from srfast.coreset.curvature import direction, flattened, probe_rows, unflattened
 
     how = TableSettings.of(table)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from srfast.data.files import check_input
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
+from srfast.runtime.optional import needing
 from srfast.settings import Kind, did_you_mean
 
 LARGEST = 1 << 16
@@ -43,12 +44,8 @@ def parse(path: Path, what: str = "a study") -> dict[str, Any]:
         InputError: there is no such file, or it is not TOML.
         RunError: Python is 3.10 and tomli is not installed.
     """
-    try:
+    with needing(what):
         tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    except ImportError:
-        raise RunError(
-            f"{what} needs tomli on Python 3.10, which is not installed", hint="pip install srfast"
-        ) from None
     try:
         if check_input(path, what).stat().st_size > LARGEST:
             raise InputError(f"{path}: refused, expected at most {LARGEST:,} bytes of TOML")

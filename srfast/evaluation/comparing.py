@@ -7,18 +7,16 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
 from srfast.evaluation.entries import Entry, EvaluationSource, read
+from srfast.evaluation.inference import LEVEL, Interval, StandardError, judge
 from srfast.evaluation.metrics import Protocol
 from srfast.evaluation.settings import MEASURES
 from srfast.settings import did_you_mean
-
-if TYPE_CHECKING:
-    from srfast.evaluation.inference import Interval
 
 Over = Literal["trainings and images", "images"]
 
@@ -156,10 +154,6 @@ def compare(
             or protocol.
         RunError: scipy is not installed.
     """
-    try:
-        from srfast.evaluation.inference import LEVEL
-    except ImportError:
-        raise RunError("compare needs scipy, which is not installed", hint="pip install 'srfast[study]'") from None
     lower_is_better = lower_is_better or metric.strip().lower() in MEASURES
     entries = _of_dataset(_entries(runs, metric, {"scale": scale, "protocol": protocol}), dataset)
     images, left_out = _common(entries)
@@ -194,7 +188,6 @@ def _mean(values: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _tested(difference: np.ndarray, level: float) -> tuple[Interval, float]:
     """The interval of differences [seeds, images], and their p-value; over images alone if there is one seed."""
-    from srfast.evaluation.inference import StandardError, judge
 
     if len(difference) > 1:
         comparison = judge(difference)

@@ -15,8 +15,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 OWN = {"train": "train", "study": "study", "run_study": "study", "onnx": "onnx"}
 """Commands and functions that have an extra of their own, which also brings PyTorch."""
-BRINGS = {"torch": "torch", "onnx": "onnx", "joblib": "study", "yaml": "degradation", "duckdb": "", "safetensors": ""}
-"""Packages that several functions need, and the extra that brings each; "" if srfast itself does."""
+BRINGS = {
+    "torch": "torch", "onnx": "onnx", "onnxruntime": "onnx", "joblib": "study", "scipy": "study", "matplotlib": "study",
+    "sklearn": "select", "faiss": "select", "yaml": "degradation", "pandas": "pandas", "ray": "ray", "skimage": "demo",
+    "starlette": "view", "uvicorn": "view", "duckdb": "", "safetensors": "", "tomli": "",
+}  # fmt: skip
+"""Packages that may be missing, and the extra that brings each; "" if srfast itself does."""
+TITLES = {"torch": "PyTorch", "yaml": "PyYAML", "sklearn": "scikit-learn", "skimage": "scikit-image"}
 
 
 def installed(package: str) -> bool:
@@ -49,8 +54,9 @@ def missing(what: str, error: ImportError) -> RunError | None:
     package = (error.name or "").partition(".")[0]
     if package not in BRINGS:
         return None
-    name = {"torch": "PyTorch", "yaml": "PyYAML"}.get(package, package)
-    extra = BRINGS[package] and OWN.get(what.replace(".", " ").rpartition(" ")[2], BRINGS[package])
+    name, extra = TITLES.get(package, package), BRINGS[package]
+    if extra in ("torch", "onnx"):
+        extra = OWN.get(what.replace(".", " ").rpartition(" ")[2], extra)
     brings = f"'srfast[{extra}]'" if extra else "srfast"
     return RunError(f"{what} needs {name}, which is not installed", hint=f"pip install {brings}")
 

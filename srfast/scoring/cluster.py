@@ -18,6 +18,7 @@ from srfast.data.images import ImageFile
 from srfast.data.limits import VARIABLE
 from srfast.errors import InputError, RunError
 from srfast.ops.device import sees_cuda
+from srfast.runtime.optional import needing
 from srfast.scoring.columns import repeated
 from srfast.scoring.metadata import Outcome
 from srfast.scoring.network import Network, load_network
@@ -49,11 +50,9 @@ class Cluster:
 
     def __init__(self, settings: ScoreSettings, address: str | None = None) -> None:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its core writes to stderr past Python's logging
-        try:
+        with needing("engine: a run on a cluster"):
             import ray
             import ray.data
-        except ImportError:
-            raise RunError("engine: ray is not installed", hint="pip install 'srfast[ray]'") from None
         self.network: Network = load_network(settings.scorer, settings.scale)
         self._ours = not ray.is_initialized()
         if self._ours:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError, RunError
+from srfast.runtime.optional import needing
 
 if TYPE_CHECKING:
     import pandas
@@ -147,10 +148,8 @@ class Rows:
         Raises:
             RunError: pandas is not installed.
         """
-        try:
+        with needing("to_pandas"):
             frame = self.table.to_pandas()
-        except ImportError:
-            raise RunError("to_pandas: pandas is not installed", hint="pip install 'srfast[pandas]'") from None
         frame.attrs[_ATTRIBUTE] = json.dumps(self.meta, ensure_ascii=False)  # text: pandas copies what it carries
         return frame
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from srfast.data.atomic import atomic_path
-from srfast.errors import RunError
 from srfast.evaluation.inference import interval
+from srfast.runtime.optional import needing
 from srfast.study.groups import Group, groups, main_dataset, training_seconds
 from srfast.study.results import Results
 from srfast.study.tables import strata_of
@@ -39,10 +39,8 @@ def draw(results: Results, folder: Path) -> list[Path]:
     Raises:
         RunError: matplotlib is not installed.
     """
-    try:
+    with needing("a figure of a study"):
         import matplotlib
-    except ImportError:
-        raise RunError("figures need matplotlib, which is not installed", hint="pip install 'srfast[study]'") from None
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 

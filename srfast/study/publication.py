@@ -8,10 +8,11 @@ from pathlib import Path
 
 from srfast.data.atomic import atomic_path
 from srfast.data.files import output_folder
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
 from srfast.evaluation.inference import Comparison, compare
 from srfast.study.groups import Group, groups, main_dataset, paired
 from srfast.study.results import RESULTS, Results
+from srfast.study.tables import tables
 
 COMMITTED = "results"
 """Folder beside the studies with the published results of those that were run."""
@@ -47,15 +48,8 @@ def publish(results: Results, folder: Path | None, show: Callable[[str], None] =
 
     Raises:
         InputError: no cell is finished, or tables/ or figures/ hold files that srfast did not write.
-        RunError: scipy or matplotlib is missing.
+        RunError: matplotlib is missing.
     """
-    try:
-        from srfast.study.publication import answer, same_updates, saturation
-        from srfast.study.tables import tables
-    except ImportError as error:
-        raise RunError(
-            f"the tables of a study need {error.name}, which is not installed", hint="pip install 'srfast[study]'"
-        ) from None
     all_tables = tables(results)
     if not all_tables:
         raise InputError("tables: expected the results of at least one finished cell, got none")

@@ -17,6 +17,7 @@ from srfast.data.atomic import scratch_folder
 from srfast.data.files import output_folder
 from srfast.errors import RunError
 from srfast.runtime.interrupts import finishing, interrupted, kept_from_children, obey
+from srfast.runtime.optional import needing
 from srfast.scoring.settings import Scale
 from srfast.settings import whole
 from srfast.study import pool, results
@@ -162,14 +163,10 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[CellOutco
     if jobs == 1 or len(tasks) < 2:
         yield from (run_cell(*task) for task in tasks)
         return
-    try:
+    with needing("jobs: a study in several processes"):
         import joblib
         from joblib.externals.loky import get_reusable_executor
         from joblib.externals.loky.process_executor import TerminatedWorkerError
-    except ImportError:
-        raise RunError(
-            "jobs: several processes need joblib, which is not installed", hint="pip install 'srfast[study]'"
-        ) from None
     _check_semaphores()
     with scratch_folder(None, "study") as place, finishing((stop := place / "stop").touch) as stopping:
         calls = (joblib.delayed(_of_parent)(os.getpid(), str(stop), *task) for task in tasks if not stopping())

@@ -165,7 +165,7 @@ def test_a_missing_package_is_named(
 
     def blocked(name: str, *args: Any, **kwargs: Any) -> Any:
         if name == package:
-            raise ImportError(name)
+            raise ModuleNotFoundError(name=name)
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(clusters, "MANY", many)

@@ -26,9 +26,13 @@ def brought(extra: str) -> set[str]:
     return found
 
 
+NAMES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "faiss": "faiss-cpu", "skimage": "scikit-image"}
+"""What the package of a module is called, where it has another name."""
+
+
 @pytest.mark.parametrize(("package", "extra"), BRINGS.items())
 def test_the_extra_brings_the_package(package: str, extra: str) -> None:
-    assert {"yaml": "pyyaml"}.get(package, package) in brought(extra)
+    assert NAMES.get(package, package) in brought(extra)
     assert not extra or package not in brought("")
 
 
@@ -42,6 +46,9 @@ def test_an_extra_of_its_own_brings_pytorch(extra: str) -> None:
     [
         ("srfast train", "torch", "srfast train needs PyTorch, which is not installed; pip install 'srfast[train]'"),
         ("srfast eval", "torch", "srfast eval needs PyTorch, which is not installed; pip install 'srfast[torch]'"),
+        ("srfast fit", "yaml", "srfast fit needs PyYAML, which is not installed; pip install 'srfast[degradation]'"),
+        ("srfast compare", "scipy", "srfast compare needs scipy, which is not installed; pip install 'srfast[study]'"),
+        ("srfast view", "uvicorn", "srfast view needs uvicorn, which is not installed; pip install 'srfast[view]'"),
         ("srfast train", "duckdb", "srfast train needs duckdb, which is not installed; pip install srfast"),
         ("where:", "duckdb", "where: needs duckdb, which is not installed; pip install srfast"),
         ("srfast.score", "safetensors", "srfast.score needs safetensors, which is not installed; pip install srfast"),

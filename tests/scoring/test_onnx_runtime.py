@@ -253,7 +253,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(RunError, match=rf"{missing} is not installed; pip install 'srfast\[onnx\]'"):
+    with pytest.raises(RunError, match=rf"needs {missing}, which is not installed; pip install 'srfast\[onnx\]'"):
         OnnxScorer(None, 2, device="cpu")
     report = runtime.provider_report()
     assert report[missing] is None

@@ -8,7 +8,7 @@ from srfast.coreset.counting import running_count
 from srfast.coreset.features import describe, spectrum, standardised
 from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.sorting import descending
-from srfast.errors import RunError
+from srfast.runtime.optional import needing
 from srfast.scoring.scored import ScoredImages
 
 MANY = 100_000
@@ -63,24 +63,16 @@ def kmeans(features: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndar
     """
     if len(features) >= MANY:
         return _kmeans_faiss(features, k, seed)
-    try:
+    with needing("method: a clustering"):
         from sklearn.cluster import MiniBatchKMeans
-    except ImportError:
-        raise RunError(
-            "method: clusters need scikit-learn, which is not installed", hint="pip install 'srfast[select]'"
-        ) from None
     model = MiniBatchKMeans(k, batch_size=4096, n_init=1, max_iter=30, random_state=seed)
     label = model.fit_predict(features)
     return label, ((features - model.cluster_centers_[label]) ** 2).sum(axis=1)
 
 
 def _kmeans_faiss(features: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    try:
+    with needing(f"method: a clustering of {MANY} patches and more"):
         import faiss
-    except ImportError:
-        raise RunError(
-            f"method: clusters of {MANY} patches and more need faiss", hint="pip install 'srfast[select]'"
-        ) from None
     model = faiss.Kmeans(features.shape[1], k, niter=20, seed=seed % 2**31, min_points_per_centroid=1)
     model.train(features)
     distance, label = model.index.search(features, 1)

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from srfast.data.files import check_output, output_file
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
 from srfast.ops.native import SRCNN_SHAPES
 from srfast.ops.reference import resampling_matrix
+from srfast.runtime.optional import needing
 from srfast.scoring.network import load_network
 from srfast.settings import SCALE
 from srfast.version import VERSION
@@ -209,11 +210,9 @@ def _dtype(dtype: type[np.generic]) -> int:
 
 
 def _onnx() -> Any:
-    try:
+    with needing("an ONNX graph"):
         import onnx
         import onnx.helper
-    except ImportError as error:
-        raise RunError("onnx is not installed", hint="pip install 'srfast[onnx]'") from error
     return onnx
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from srfast.errors import InputError, RunError
+from srfast.runtime.optional import needing
 from srfast.scoring.backends.onnx.graph import Output, Weights, build_scorer
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -289,10 +290,8 @@ def _tiles(n: int, scale: int) -> Iterator[tuple[slice, slice, slice]]:
 
 
 def _runtime() -> Any:
-    try:
+    with needing("the backend onnx"):
         import onnxruntime
-    except ImportError as error:
-        raise RunError("onnxruntime is not installed", hint="pip install 'srfast[onnx]'") from error
     return onnxruntime
 
 
