@@ -150,8 +150,8 @@ def score(
             (docs/scoring.md).
         resume: Continue an interrupted run. Images that have changed since, or whose LR images have, are scored again.
             None continues if the settings are the same, and begins anew otherwise.
-        max_pixels: Pixels of the largest image that is read. What decoding a larger image takes is said before it is
-            decoded. The environment variable SRFAST_MAX_PIXELS sets it for every command.
+        max_pixels: Pixels of the largest image that is read. For an image beyond the default, the memory that decoding
+            takes is logged first. The environment variable SRFAST_MAX_PIXELS sets it for every command.
         progress: True shows a bar; a function is called with (images done, images in all, patches scored).
         output: Table to write, such as scores.parquet. A name that ends in / makes a folder of parts, which are not
             merged at the end. During the run, finished parts lie in OUTPUT.parts. None keeps the table in memory only.
@@ -352,7 +352,7 @@ def manifest(
     """Writes which images and patches a core-set holds, by hash and without pixels, as a folder to publish.
 
     ``srfast.rebuild`` makes the core-set again from the images, whatever their names. The files grow in
-    ``<output>.parts``; a run that was interrupted goes on from there when it is started again.
+    ``<output>.parts``; an interrupted run continues from there when it is started again.
 
     Args:
         coreset: The core-set or its path.
@@ -402,9 +402,9 @@ def rebuild(
         found, and the problems that ``partial`` or ``verify`` passed over.
 
     Raises:
-        KeyboardInterrupt: the run was interrupted; the same call goes on from there.
-        InputError: the manifest is damaged, or images are missing, have other pixels or are there twice, without
-            ``partial``; the exception's ``rebuilt`` lists them.
+        KeyboardInterrupt: the run was interrupted; the same call continues from there.
+        InputError: the manifest is damaged, or images are missing, have other pixels or occur twice, without
+        ``partial``; the exception's ``rebuilt`` lists them.
         RunError: the disk is full.
     """
 
@@ -424,7 +424,7 @@ def degrade(
 
     Each LR image lies where its HR image lies below the folder of the images, as PNG; with several draws, -0, -1, ...
     follow the name. ``degradation.parquet`` beside them says what was drawn for each. The files lie in
-    ``<output>.parts`` until all are there.
+    ``<output>.parts`` until all are written.
 
     Args:
         images: Files or folders of HR images.
@@ -712,8 +712,8 @@ def prune(
     Args:
         images: Files and folders, as for ``srfast.score``.
         output: Folder for scores.parquet, coreset.parquet, report.html, audit.html, images.csv and rejects.csv. Each
-            file appears whole or not at all. Scores of the same images and settings that are there already are used
-            again, and a list rejects.csv that was edited since it was written is followed.
+            file appears whole or not at all. Existing scores of the same images and settings are used again, and an
+            edited rejects.csv is followed.
         keep: Fraction r of the N patches to keep, 0 < r <= 1. round(r * N) patches are kept, half up, and at least one.
         keep_loss: Share F of the summed loss to keep, 0 < F <= 1, in place of ``keep``: patches are taken in the
             method's order until they hold it. The sum is over all patches that may be kept, without those of
@@ -798,8 +798,8 @@ def prune(
             (docs/scoring.md).
         resume: Continue an interrupted run. Images that have changed since, or whose LR images have, are scored again.
             None continues if the settings are the same, and begins anew otherwise.
-        max_pixels: Pixels of the largest image that is read. What decoding a larger image takes is said before it is
-            decoded. The environment variable SRFAST_MAX_PIXELS sets it for every command.
+        max_pixels: Pixels of the largest image that is read. For an image beyond the default, the memory that decoding
+            takes is logged first. The environment variable SRFAST_MAX_PIXELS sets it for every command.
         progress: True shows a bar; a function is called with (images done, images in all, patches scored).
         preset: Fixed settings instead of the decision. paper: as in the paper, nothing is left out, each patch is
             scored by itself at full size, and the hardest half is kept.
@@ -855,8 +855,8 @@ def audit(
     (the rejected images, to decide). An image is rejected if it is beyond a threshold for images
     (``srfast.scoring.defects.thresholds``), if a better copy of it is among the images (larger, then lossless, then of
     higher JPEG quality, then first by path), if it shows a test image, or if it is smaller than a patch. A soft image
-    that is beyond no threshold at a smaller size gets the verdict shrink. Of the images that are kept, the patches
-    beyond the threshold for patches are listed.
+    that is beyond no threshold at a smaller size gets the verdict shrink. The patches beyond the threshold for
+    patches are listed for the images that are kept.
 
     Args:
         images: Files and folders, or one score table or all shards of one. The images of a table are read again if it
@@ -899,8 +899,8 @@ def audit(
             (docs/scoring.md).
         resume: Continue an interrupted run. Images that have changed since, or whose LR images have, are scored again.
             None continues if the settings are the same, and begins anew otherwise.
-        max_pixels: Pixels of the largest image that is read. What decoding a larger image takes is said before it is
-            decoded. The environment variable SRFAST_MAX_PIXELS sets it for every command.
+        max_pixels: Pixels of the largest image that is read. For an image beyond the default, the memory that decoding
+            takes is logged first. The environment variable SRFAST_MAX_PIXELS sets it for every command.
         progress: True shows a bar; a function is called with (images done, images in all, patches scored).
         against: Test images, or folders of them; copies of them are rejected. Repeatable.
         allow_missing_shards: Continue if shards of the table are missing. Their images are left out, and the metadata

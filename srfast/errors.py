@@ -18,7 +18,7 @@ class _ForUsers(Exception):
         return str(self.args[0]) if self.args else ""
 
     def within(self, place: str) -> _ForUsers:
-        """The same error, said of a place, such as "photo.png: "; the hint stays."""
+        """The same error with a place before its message, such as "photo.png: "; the hint stays."""
         return type(self)(f"{place}{self.message}", hint=self.hint)
 
     def __str__(self) -> str:

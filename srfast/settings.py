@@ -40,7 +40,7 @@ class Kind:
     """How a command line writes the value: "text", "whole", "number" or "flag"."""
     choices: tuple[Any, ...] = ()
     hint: str = ""
-    """What the user may have meant instead."""
+    """The remedy, for the error's hint."""
 
     def check(self, name: str, value: Any) -> Any:
         """Returns the plain value.

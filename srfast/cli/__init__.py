@@ -55,8 +55,8 @@ SECTIONS = {
     "Prove it": ("train", "eval", "compare", "study"),
 }
 """Headings of `srfast --help` and their commands; the others are tools."""
-RESUME = "the same command with --resume goes on from there"
-GO_ON = {"study": "the same command goes on from there"}
+RESUME = "the same command with --resume continues from there"
+GO_ON = {"study": "the same command continues from there"}
 """How to continue after an interrupt, for commands that continue without --resume."""
 PRINT_JSON = frozenset(COMMANDS) - {"eval", "demo", "completion"}
 """Commands whose --json prints an object on stdout."""
@@ -144,7 +144,7 @@ def main(args: Sequence[str] | None = None) -> None:
         logging.getLogger("srfast").setLevel(logging.ERROR)
     argv = [a for a in argv if a not in ("--debug", "-v", "--verbose", "-q", "--quiet")] or ["--help"]
     if not debug and not sys.warnoptions:
-        warnings.simplefilter("ignore")  # image libraries warn of every blemish of a file
+        warnings.simplefilter("ignore")  # image libraries warn about every flaw of a file
     code = 0
     try:
         # Not group.main: it turns an interrupt into an empty line and an Abort.

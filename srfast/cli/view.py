@@ -67,7 +67,7 @@ def command(
         config = configured(application(view, token))
         # In a thread, where uvicorn leaves signals alone: it would raise them again inside its event loop.
         serving = Thread(target=uvicorn.Server(config).run, kwargs={"sockets": [listening]}, daemon=True)
-        # A signal is how a view ends.
+        # A signal ends a view.
         with suppress(KeyboardInterrupt):
             serving.start()
             if as_json:

@@ -107,7 +107,8 @@ class Direction:
 def direction(rows: Tensor, held_out: int, gradient: Tensor, damping: float | None = None) -> Direction:
     """The damped Newton direction of a gradient, with H = rows^T rows / n.
 
-    v is the minimum of 1/2 v^T (H + damping I) v - g^T v. Of ``DAMPINGS``, the one is taken whose v minimises 1/2 v^T H
+    v is the minimum of 1/2 v^T (H + damping I) v - g^T v. The value of ``DAMPINGS`` is taken whose v minimises 1/2
+    v^T H
     v - g^T v for an H of held-out probes, which then join the others. There are fewer probes n than weights W, so that
     the matrix to factorise is n x n (Woodbury): with R the rows, v = (g - R^T (R R^T + n damping I)^-1 R g) / damping,
     in float64, because the difference is small beside g.

@@ -132,7 +132,7 @@ class CorePatches(Pairs, Dataset[Pair]):
         self._state[0], self._state[1] = check_integer("epoch", epoch, 0), 1
 
     def state_dict(self) -> dict[str, Any]:
-        """The state from which the same crops and flips go on, in the middle of an epoch too.
+        """The state from which the same crops and flips continue, in the middle of an epoch too.
 
         It is exact with ``set_epoch``; without it, batches that workers have prepared and nobody has trained on count
         as drawn.

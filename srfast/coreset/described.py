@@ -67,7 +67,7 @@ def not_repeated(selection: Mapping[str, Any], columns: Iterable[str]) -> str | 
 
 
 def not_plain(condition: str, columns: Iterable[str]) -> str | None:
-    """What a condition has beyond comparisons and arithmetic of columns; None if it has nothing else."""
+    """The part of a condition that is more than comparisons and arithmetic of columns; None if it has nothing else."""
     if len(condition) > LONGEST:
         return f"is longer than {LONGEST} characters"
     if "--" in condition or "/*" in condition:

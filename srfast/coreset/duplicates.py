@@ -123,9 +123,9 @@ def find_duplicates(
     The nearest patches by spectrum (features that flips and turns leave unchanged, searched by faiss) are compared
     pixel by pixel at 32 x 32: by the concordance over the 8 orientations and shifts of up to a tenth of the patch, of
     the whole and of the details. Overlapping patches of one image, at whatever sizes it was scored, are not duplicates;
-    patches too flat to be recognised are left out. Of patches that show the same, that of the best image is not a
-    duplicate: of the largest image, then of a lossless one, then of the JPEG file of the highest quality, then of the
-    first by path; within one image it is the first patch.
+    patches too flat to be recognised are left out. Among patches of the same content, the one from the best image is
+    not a duplicate. The best image is the largest, then a lossless one, then the JPEG file of the highest quality,
+    then the first by path; within one image the first patch counts.
 
     Args:
         scores: The score table.

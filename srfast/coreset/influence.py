@@ -68,7 +68,7 @@ def influence(
 
     Args:
         scores: A score table or its path, made by ``srfast.score`` without given LR images.
-        target: Files and folders of images of the kind on which a model is to be good; twenty are enough.
+        target: Files and folders of images of the kind that a model should reconstruct well; twenty are enough.
         scorer: The SRCNN 9-1-5 whose loss is predicted: "srcnn" or a weight file.
         root: Folder of the images, if they have moved since scoring.
         probes: Number of crops of the pool for the sketch of H, 10 to 8000; None takes 4096.

@@ -102,7 +102,7 @@ def join_columns(
             raise InputError(f"{name}: column {column!r}: the score table has {has}", hint="rename it")
         if column in COMPUTED:
             raise InputError(
-                f"{name}: column {column!r}: a method of that name does not read a column", hint="rename it"
+                f"{name}: column {column!r}: the method of that name does not read a column", hint="rename it"
             )
     if not added:
         raise InputError(f"{name}: expected columns beside {', '.join(keys.values())}, got none")
@@ -203,7 +203,7 @@ def _match(
     theirs, their_code = _codes(joined.column(keys["image"]), named)
     place = {image: i for i, image in enumerate(ours)}
     if len(place) < len(ours):
-        return np.full(len(scores), -1)  # two of our images share that name: it tells nothing
+        return np.full(len(scores), -1)  # two of our images share that name, so it identifies neither
     their_code = np.array([place.get(image, -1) for image in theirs], np.int64)[their_code]
     inside = their_code >= 0
     ours_key, theirs_key = [our_code.astype(np.int64)], [their_code]
@@ -228,7 +228,7 @@ def _match(
     if len(twice):
         row = int(rows[twice[0]])
         values = ", ".join(str(joined.column(c)[row].as_py()) for c in keys.values())
-        raise InputError(f"{name}: row {row} ({values}): another row is about the same patches")
+        raise InputError(f"{name}: row {row} ({values}): an earlier row has the same patches")
     return at[code[: len(scores)]]
 
 

@@ -74,7 +74,7 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
     """Writes which images and patches a core-set holds, by hash and without pixels, as a folder to publish.
 
     ``srfast.rebuild`` makes the core-set again from the images, whatever their names. The files grow in
-    ``<output>.parts``; a run that was interrupted goes on from there when it is started again.
+    ``<output>.parts``; an interrupted run continues from there when it is started again.
 
     Args:
         coreset: The core-set or its path.
@@ -257,7 +257,7 @@ def _listed_origins(path: str, origins: _Origins) -> None:
 
 
 def _run(run: str) -> dict[str, Any]:
-    """What a training or an evaluation says of itself: run.json of a folder, or a JSON file, without lists of files."""
+    """The record of a training or an evaluation: run.json of a folder, or a JSON file, without lists of files."""
     path = Path(run, "run.json") if os.path.isdir(run) else Path(run)
     check_input(path, "the JSON of a training or an evaluation")
     if path.stat().st_size > _LARGEST:

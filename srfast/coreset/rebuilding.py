@@ -38,7 +38,7 @@ from srfast.settings import documented
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What was made of a manifest."""
+    """The result of rebuilding a manifest."""
 
     coreset: CoreSet | None
     """None if the images were only verified."""
@@ -88,9 +88,9 @@ def rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) -> 
         found, and the problems that ``partial`` or ``verify`` passed over.
 
     Raises:
-        KeyboardInterrupt: the run was interrupted; the same call goes on from there.
-        InputError: the manifest is damaged, or images are missing, have other pixels or are there twice, without
-            ``partial``; the exception's ``rebuilt`` lists them.
+        KeyboardInterrupt: the run was interrupted; the same call continues from there.
+        InputError: the manifest is damaged, or images are missing, have other pixels or occur twice, without
+        ``partial``; the exception's ``rebuilt`` lists them.
         RunError: the disk is full.
     """
     settings = RebuildArguments.of(options)
@@ -107,7 +107,7 @@ def rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) -> 
     kept = np.isin(source, np.array(sorted(good), np.int64))
     problems = tuple(search.problems[number] for number in sorted(search.problems))
     rebuilt = Rebuilt(None, rows.root, len(good), int(kept.sum()), problems)
-    hint = None if settings.verify else "`partial` goes on without them"
+    hint = None if settings.verify else "`partial` continues without them"
     if problems and (settings.verify or not settings.partial):
         raise NotAllThere(rebuilt, len(search.wanted), hint)
     if not kept.any():
@@ -126,7 +126,7 @@ def rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) -> 
 
 @contextmanager
 def _journal(output: str | os.PathLike[str] | None) -> Iterator[Path | None]:
-    """The journal of a run in ``<output>.parts``, from which the same command goes on if it is interrupted."""
+    """The journal of a run in ``<output>.parts``, from which the same command continues after an interrupt."""
     if output is None:
         yield None
         return

@@ -146,7 +146,7 @@ def check_clean(columns: list[str]) -> None:
 
 
 def about_rejected(settings: Selection, counts: dict[str, int], columns: list[str]) -> dict[str, Any]:
-    """What the core-set's metadata say of the patches left out; empty if none were to be."""
+    """The entries of the core-set's metadata about the patches left out; empty if none were to be."""
     if not settings.clean and settings.reject is None:
         return {}
     return {"rejected": counts, **({"cleaned": thresholds.condition(columns)} if settings.clean else {})}

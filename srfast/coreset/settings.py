@@ -108,7 +108,7 @@ SIZES = {
     "all": "patches of all sizes may be kept",
 }
 ENGINES = ("auto", "memory", "duckdb")
-"""What once sorted the tables."""
+"""Former ways of sorting the tables."""
 
 Column = NewType("Column", str)
 """A numeric column of the table as the method, for code under a type checker: ``srfast.Column("blockiness")``."""

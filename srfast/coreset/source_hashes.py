@@ -100,7 +100,7 @@ def hash_images(
 
 
 def _known(journal: Path | None) -> dict[tuple[str, str], Hashed]:
-    """What an earlier run has finished; a line that it left unfinished does not count."""
+    """The hashes that an earlier run has finished; a line that it left unfinished does not count."""
     known: dict[tuple[str, str], Hashed] = {}
     if journal is None or not os.path.isfile(journal):
         return known

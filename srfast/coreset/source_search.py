@@ -116,7 +116,7 @@ class Search:
             self.at[source.number] = file
         if rest:
             extra, source = rest[0].name, group[0]
-            reason = f"is there twice: {self.at[source.number].name} and {extra}; leave one out"
+            reason = f"occurs twice: {self.at[source.number].name} and {extra}; leave one out"
             self.problems[source.number] = Problem(source.name, "twice", reason)
 
     def _by_pixels(self, groups: dict[str, list[_Source]], left: list[ImageFile]) -> None:

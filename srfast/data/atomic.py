@@ -160,7 +160,7 @@ def a_kind(kind: str) -> str:
 
 
 def thing(path: Path) -> str:
-    """What lies at a path, in words: a directory, a file, a device, ..."""
+    """The kind of thing at a path, in words: a directory, a file, a device, ..."""
     kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
     return kinds.get(stat.S_IFMT(os.stat(path).st_mode), "device")
 

@@ -1,4 +1,4 @@
-"""How a file encodes its pixels, judged by its header, to tell which of two copies of an image is the better one."""
+"""How a file encodes its pixels, judged by its header, to find the better of two copies of an image."""
 
 from __future__ import annotations
 

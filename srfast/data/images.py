@@ -38,7 +38,7 @@ _UNREADABLE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EACCES}
 """Errors that reading the file will report as well."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "GIF", *(("AVIF",) if _AVIF else ()), "DDS")
 """The formats that are read, whatever a file's suffix. Others start foreign programs (EPS) or rarely tested
-decoders. TGA, which nothing at the beginning of a file tells from other data, is read where the suffix is .tga."""
+decoders. TGA, which has no signature at the beginning of a file, is read where the suffix is .tga."""
 _HELD = {"WEBP": 17, "AVIF": 14, "DDS": 7}
 """Bytes a pixel that Pillow holds while it decodes, beside the file and the array; 4 for other formats."""
 _LOOKED_AT = 1 << 26

@@ -16,7 +16,7 @@ from srfast.settings import whole
 
 log = logging.getLogger(__name__)
 PIXELS = 178_956_970
-"""Pixels of the largest image that is read if nothing else is said, as of Pillow."""
+"""Default for the pixels of the largest image that is read, as in Pillow."""
 LARGEST_FILE = 2 << 30
 """Largest file in bytes; 179 million pixels of 8 bytes each take less."""
 VARIABLE = "SRFAST_MAX_PIXELS"
@@ -75,7 +75,7 @@ def refusal(size: str, most: int) -> InputError:
 
 
 def announce(path: str | os.PathLike[str], pixels: int, held: int) -> None:
-    """Says, before it is taken, the memory that an image beyond the usual limit takes.
+    """Logs the memory that decoding an image beyond the usual limit takes, before it is decoded.
 
     Args:
         path: The image.

@@ -85,7 +85,8 @@ class LowRes:
         existing = [path for path in candidates if path.is_file()]
         if len({path.suffix.lower() for path in existing}) > 1:
             raise InputError(
-                f"{existing[0]}: is the LR image of {name}, and {existing[1].name} is too", hint="leave one of them"
+                f"{existing[0]}: is the LR image of {name}, and {existing[1].name} is too",
+                hint="leave only one of them",
             )
         if existing:
             return existing[0]

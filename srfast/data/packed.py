@@ -128,7 +128,7 @@ def packed(folder: Path | None, name: str, digest: str, layout: Layout, fill: Ca
 
 
 def _whole(path: Path, header: bytes, total: int) -> bool:
-    """Whether the store is there; a file is renamed to its name when it is whole."""
+    """Whether the store exists; a file is renamed to its name when it is complete."""
     try:
         with open(path, "rb") as file:
             return os.fstat(file.fileno()).st_size == total and file.read(_HEADER) == header

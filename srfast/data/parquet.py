@@ -50,8 +50,8 @@ def reason(error: Exception) -> str:
 
 
 def check_names(name: str | os.PathLike[str], schema: pa.Schema) -> None:
-    """Refuses a table with two columns of the same name, or of names that differ only in case, which SQL does not tell
-    apart."""
+    """Refuses a table with two columns of the same name, or of names that differ only in case, which SQL does not
+    distinguish."""
     seen: dict[str, str] = {}
     for column in schema.names:
         if (other := seen.get(column.lower())) is not None:

@@ -17,7 +17,7 @@ _ELSEWHERE = b"Raw profile type"
 
 
 def fast() -> bool:
-    """Whether ISA-L, which has no wheel for some machines, and the compiled module are there."""
+    """Whether ISA-L, which has no wheel for some machines, and the compiled module are installed."""
     return find_spec("isal") is not None and native.available()
 
 

@@ -9,13 +9,13 @@ from PIL import Image
 
 ALPHA, DEEP = "alpha", "bits"
 WORDS = (ALPHA, DEEP, f"{ALPHA},{DEEP}")
-"""What a table may say of an image under ``reduced``."""
+"""The values that a table may have for an image under ``reduced``."""
 _BITS = 258
 """TIFF tag BitsPerSample."""
 
 
 def left_out(image: Image.Image, data: bytes) -> str:
-    """What reading leaves out of an image that is open and not decoded yet: one of ``WORDS``, or nothing.
+    """The part of an open image, not decoded yet, that reading leaves out: one of ``WORDS``, or nothing.
 
     Args:
         image: The image.
@@ -28,7 +28,7 @@ def left_out(image: Image.Image, data: bytes) -> str:
 
 
 def bits_of(image: Image.Image, data: bytes) -> int:
-    """Bits of a channel. Pillow's mode does not tell it of colours."""
+    """Bits per channel. Pillow's mode does not say this for colours."""
     if image.format == "PNG":
         return data[24] if len(data) > 24 else 8
     if image.format == "TIFF":

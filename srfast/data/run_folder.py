@@ -93,7 +93,8 @@ class RunFolder:
             os.close(descriptor)
 
     def clear(self) -> None:
-        """Removes everything but the lock. What says that something is finished goes first, and the mark last."""
+        """Removes everything but the lock. The files that mark something as finished are removed first, and the mark
+        last."""
         (self.path / ROWS).unlink(missing_ok=True)
         _clear(self.path, self._ours)
 
@@ -126,7 +127,7 @@ class RunFolder:
                 _remove_empty(aside)
 
     def _fetch_back(self, output: Path) -> None:
-        """Puts an older output back that a killed run had put aside, or removes it if the newer one is there."""
+        """Puts back an older output that a killed run had put aside, or removes it if the newer one exists."""
         aside = self.path.with_name(self.path.name + _OLD)
         if not aside.is_dir():
             return

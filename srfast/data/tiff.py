@@ -37,7 +37,7 @@ def eight_bits(image: Image.Image, shift: int, inverted: bool) -> np.ndarray:
 
 
 def deep(file: BinaryIO) -> str | None:
-    """What the pixels of a file are, in words, if it is a TIFF file of numbers that no image is made of; else None."""
+    """The type of a file's pixels in words, if it is a TIFF file of numbers that are not an image; else None."""
     file.seek(0)
     head = file.read(8)
     if head[:4] not in (b"II*\0", b"MM\0*"):

@@ -56,7 +56,7 @@ def carry_out(
 
     Args:
         image: The HR image, cropped to a multiple of the scale.
-        steps: What was drawn for it, by ``Degradation.draw``.
+        steps: The values drawn for it by ``Degradation.draw``.
         key: The key by which it was drawn, from which the noise comes.
         threads: Number of threads, on which the result does not depend.
         isa: Instruction set, for tests, on which it does not depend either.

@@ -1,7 +1,7 @@
 """Degradations from and to the configurations of trainers: BasicSR and Real-ESRGAN, neosr, traiNNer-redux.
 
-All three describe the order of Real-ESRGAN's two stages by keys. What one side has and the other has not is listed,
-never dropped in silence.
+All three describe the order of Real-ESRGAN's two stages by keys. Settings that only one side has are listed, never
+dropped in silence.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 class _Reader:
-    """Takes keys one by one, and says at the end which of them it had no use for."""
+    """Reads keys one by one, and lists at the end those that it did not use."""
 
     def __init__(self, trainer: str, keys: Mapping[str, Any], where: str) -> None:
         self.trainer, self.keys, self.where = trainer, keys, where

@@ -229,7 +229,7 @@ def trainer_text(degradation: Degradation, trainer: str, scale: int) -> tuple[st
     w.write()
     lost = list(dict.fromkeys(w.lost))
     head = ["# srfast degradation", f"# {degradation.title or degradation.name}, for {trainer}"]
-    head += [f"# Not said here: {line}" for line in lost]
+    head += [f"# Not expressed here: {line}" for line in lost]
     return "\n".join([*head, *_lines(w, scale)]) + "\n", lost
 
 

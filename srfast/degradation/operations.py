@@ -15,7 +15,7 @@ from srfast.errors import InputError
 from srfast.ops.degrade import FILTERS
 
 Step = dict[str, Any]
-"""What was drawn of one operation: its name as ``operation``, and numbers and words. ``carry_out`` needs nothing
+"""The values drawn for one operation: its name as ``operation``, and numbers and words. ``carry_out`` needs nothing
 else."""
 BLURS = {
     "iso": ("gaussian", False), "aniso": ("gaussian", True), "generalized_iso": ("generalized", False),
@@ -265,7 +265,7 @@ class Operation:
     repeat: int = 1
     inside: tuple[Operation, ...] = ()
     weights: tuple[float, ...] = field(default=())
-    """Of the operations inside one-of."""
+    """The weights of the operations inside one-of."""
 
     @property
     def slots(self) -> int:
@@ -320,7 +320,7 @@ def operation(where: str, table: Any, depth: int = 0) -> Operation:
 
     Args:
         where: Text before a key in a message, "file.toml: operation 3: ".
-        table: What TOML returned for it.
+        table: The table that TOML returned for it.
         depth: How many operations it is inside of.
 
     Raises:

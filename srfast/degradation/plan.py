@@ -39,7 +39,7 @@ class Degradation:
     """An ordered list of operations with distributions."""
 
     name: str
-    """Of the preset, or the path of the file."""
+    """The name of the preset, or the path of the file."""
     operations: tuple[Operation, ...]
     title: str = ""
     source: str = ""
@@ -81,7 +81,7 @@ class Degradation:
         return degradation
 
     def draw(self, height: int, width: int, scale: int, key: np.ndarray) -> list[Step]:
-        """What is drawn for an image of that size, a multiple of the scale.
+        """The values drawn for an image of a given size, a multiple of the scale.
 
         Raises:
             InputError: the operations do not end at the size of the LR image.
@@ -143,7 +143,7 @@ class Draws:
         return key, self.degradation.draw(height, width, scale, key)
 
     def settings(self) -> dict[str, Any]:
-        """What a resumed run compares, and metadata say."""
+        """The settings that a resumed run compares and that metadata record."""
         return {"degradation": self.degradation.name, "operations": self.degradation.digest, "seed": self.seed}
 
 

@@ -16,7 +16,7 @@ from srfast.errors import InputError
 NAME = "degradation.parquet"
 KIND = "degradation"
 VERSION = 1
-"""Of the format of tables."""
+"""The version of the format of tables."""
 MOST = 10_000_000
 """Number of draws in a published table."""
 SCHEMA = pa.schema(

@@ -16,7 +16,7 @@ PRESETS = ("bicubic", "realesrgan", "neosr", "redux")
 
 
 def _named(value: Any) -> str:
-    """Keeps a name, and the absolute path of a file that is there, since a run may be resumed from another folder."""
+    """Keeps a name, and the absolute path of an existing file, since a run may be resumed from another folder."""
     text = os.fspath(value)
     if not isinstance(text, str) or not text.strip():
         raise ValueError

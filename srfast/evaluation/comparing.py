@@ -40,7 +40,8 @@ class Contestant:
     paired: int
     """Number of trainings that it and the best have in common, by their seeds, which must be named."""
     over: Over | None
-    """What the interval and the test are over: images alone, if fewer than two trainings are in common. None for the
+    """Whether the interval and the test are over trainings and images, or over images alone, if fewer than two
+    trainings are in common. None for the
     best."""
     verdict: str
     """"best", "worse", "not significantly different from the best", or "better": over the trainings in common."""
@@ -85,7 +86,7 @@ class Contest:
 
     @property
     def notes(self) -> list[str]:
-        """What the differences are over and what they do not say, in sentences."""
+        """What the differences are measured over and what does not follow from them, in sentences."""
         others = self.rows[1:]
         over = f"{self.images} images"
         if len(self.datasets) > 1:
@@ -201,7 +202,8 @@ def _tested(difference: np.ndarray, level: float) -> tuple[Interval, float]:
 def _entries(
     runs: Mapping[str, EvaluationSource | Sequence[EvaluationSource]], metric: str, conditions: Mapping[str, Any]
 ) -> dict[str, Entry]:
-    """The evaluations that were measured as asked, by name; an InputError if they were not measured alike."""
+    """The evaluations that were measured under the requested conditions, by name; an InputError if they differ in
+    others."""
     entries: dict[str, Entry] = {}
     met: list[Entry] = []
     had: dict[str, set[Any]] = {k: set() for k, value in conditions.items() if value is not None}
@@ -248,7 +250,7 @@ def _check_alike(a: Entry, b: Entry, names: Sequence[str]) -> None:
 
 
 def _of_dataset(entries: dict[str, Entry], dataset: str | None) -> dict[str, Entry]:
-    """The evaluations with the images of that test set alone."""
+    """The evaluations with the images of one test set only."""
     named = {name for entry in entries.values() for name in entry.sets.values()}
     if (only := dataset or (min(named) if len(named) == 1 else None)) in named:
         for entry in (e for e in entries.values() if not e.sets):

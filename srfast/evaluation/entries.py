@@ -42,7 +42,7 @@ class Entry:
         """Adds a value.
 
         Raises:
-            InputError: there is one of that image, test set and seed.
+            InputError: a value of the same image, test set and seed exists.
         """
         name = f"{dataset}/{image}" if dataset else image
         if (seed, name) in self.values:
@@ -73,7 +73,7 @@ def read(source: EvaluationSource, name: str, metric: str, seed: str) -> dict[st
 
     Args:
         source: A file, the folder of a study, an ``Evaluation``, or values by image.
-        name: What messages call values by image.
+        name: The name of values by image in messages.
         metric: Column of the values.
         seed: Seed of values that name none.
 
@@ -238,7 +238,7 @@ def _study(path: Path, metric: str) -> dict[str, Entry]:
 
 
 def _protocol(meta: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str]:
-    """The protocol by which a cell was evaluated, if its results or its model tell it."""
+    """The protocol by which a cell was evaluated, if its results or its model say it."""
     known = meta.get("cells", {}).get(row["cell"], {}).get("protocol")
     if known is None and (model := of_package(row["model"])) is not None:
         known = protocol_of(model.color)

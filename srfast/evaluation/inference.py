@@ -43,7 +43,7 @@ class StandardError:
     df: float
 
     def around(self, mean: float, level: float) -> Interval:
-        """The interval of that level, by Student's t."""
+        """The interval at a level, by Student's t."""
         half = float(special.stdtrit(self.df, (1 + level) / 2)) * self.se
         return Interval(mean, mean - half, mean + half)
 

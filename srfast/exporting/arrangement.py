@@ -192,7 +192,7 @@ def make_plan(
         root: Folder of the images, if they have moved since scoring.
         lr_root: Folder of the LR images that were scored, if they have moved.
         shuffled: Whether images come in an order drawn with seed 0 instead of that of their paths.
-        degradation: What makes the LR patches, in place of given ones.
+        degradation: The degradation that makes the LR patches, in place of given ones.
         draws: Number of its draws of each patch.
         depth: Bits of a channel, 8 or 16.
         channels: Channels of the files, 3 or 1.

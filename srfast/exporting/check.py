@@ -27,7 +27,7 @@ def check_export(folder: Path, plan: Arrangement, read: Reader, workers: int, *,
 
     Args:
         folder: The export.
-        plan: What it should hold.
+        plan: The plan of what it should hold.
         read: The format's reader.
         workers: Number of threads that decode.
         compare_lr: Whether LR patches are compared too.

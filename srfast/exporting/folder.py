@@ -84,7 +84,7 @@ def link(file: Path, target: Path) -> bool:
 
 
 def put(path: Path, data: bytes) -> None:
-    # Never through what is there: after an interrupted run that may be a hard link to a file of the user's.
+    # Never through an existing file: after an interrupted run it may be a hard link to a file of the user's.
     path.unlink(missing_ok=True)
     with open(path, "xb") as file:
         file.write(data)

@@ -22,7 +22,7 @@ class Format:
     """
 
     help: str = ""
-    """What it writes and who reads it; empty for a variant that another setting asks for."""
+    """What it writes and who reads it; empty for a variant that another setting selects."""
     writer: Any
     """A ``srfast.exporting.writer.Writer``."""
     reader: Any = None

@@ -76,7 +76,7 @@ def workplace(
     check_folder_name(output)
     final = Path(os.path.realpath(output))
     if _is_finished(output, final, settings, resume):
-        # What a run that was killed after the rename left in the export.
+        # Files that a run left in the export when it was killed after the rename.
         if (final / LOCK).exists():
             Lock.take(final / LOCK, output).release()
         tidy(final)

@@ -19,7 +19,7 @@ SHARD_BYTES = 256 << 20
 class Writer(Protocol):
     """Writes a plan into a folder; it is made with the number of rows that an interrupted run has finished.
 
-    Of these it counts only rows whose files are there: one may have been removed, or left empty by a power cut.
+    It counts only those of them whose files exist: a file may have been removed, or left empty by a power cut.
     """
 
     written: int
@@ -65,7 +65,7 @@ def write_lines(path: Path, lines: Iterator[str]) -> None:
 
 
 def count_complete(folder: Path, names: Sequence[str]) -> int:
-    """How many of these files of a folder, from the first on, are there with something in them."""
+    """The number of these files, from the first on, that exist in a folder and are not empty."""
     with os.scandir(folder) as entries:
         known = {entry.name for entry in entries if entry.is_file() and entry.stat().st_size}
     return next((i for i, name in enumerate(names) if name not in known), len(names))

@@ -39,7 +39,7 @@ def rgb(model: nn.Module, scale: int | None = None) -> nn.Module:
         Its weights are those of ``model``, and it is in the same mode.
 
     Raises:
-        InputError: the module tells neither its planes nor its scale, or the scale is another.
+        InputError: the module says neither its planes nor its scale, or the scale is another.
     """
     from srfast.runtime.optional import needing
 

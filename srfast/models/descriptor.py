@@ -58,7 +58,7 @@ class Descriptor:
             color: Planes of the network; None takes the attribute, or the input of the first convolution.
 
         Raises:
-            InputError: neither tells how many planes the module takes.
+            InputError: neither says how many planes the module takes.
         """
         receptive, multiple = getattr(model, "receptive", None), getattr(model, "multiple", 1)
         return cls(

@@ -69,7 +69,7 @@ def nearest(query: Tensor, database: Tensor, scale: int, neighbours: int, window
     Args:
         query: Features [N, E, h, w] of the LR image.
         database: Features [N, E, h / scale, w / scale] of the LR image down-sampled.
-        scale: Of the graph.
+        scale: Scale of the graph.
         neighbours: k; fewer where the window holds fewer patches.
         window: Patches along each side of the search window. It is a square, no larger than the smaller side of
             the image; an image of at most so many patches along both sides is searched whole.

@@ -37,7 +37,7 @@ def load(path: str | Path, scale: int | None = None) -> nn.Module:
         path: A checkpoint or weights of srfast (.safetensors, .pt, .pth, .ckpt), of the authors of a network in
             ``models.names()`` or a port in use (also .caffemodel, .mat; docs/models.md lists them), or of an
             architecture that spandrel knows.
-        scale: 1, 2, 3 or 4. It is needed if neither the weights nor the file's name tell it.
+        scale: 1, 2, 3 or 4. It is needed if neither the weights nor the file's name say it.
 
     Returns:
         A module in evaluation mode: LR RGB [N, 3, h, w] float in [0, 1], any size, to SR RGB [N, 3, scale * h, scale *
@@ -141,7 +141,7 @@ def network_of(path: str | Path, scale: int | None = None) -> tuple[str, int, di
 
     Args:
         path: The file, as for ``load``.
-        scale: The scale to assume where neither the weights nor the file's name tell it.
+        scale: The scale to assume where neither the weights nor the file's name say it.
 
     Raises:
         InputError: it is not a weights file, or of another network.

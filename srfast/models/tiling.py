@@ -17,7 +17,7 @@ TILE = 192
 OVERLAP = 32
 """Overlap in LR pixels if a network does not declare its receptive field: the usual figure, not exact."""
 ALIGN = 16
-"""Multiple at which tiles start if a network does not tell it; attention windows are 8 or 16 wide."""
+"""Multiple at which tiles start if a network does not declare one; attention windows are 8 or 16 wide."""
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,8 @@ def jpeg_trace(image: np.ndarray) -> int | None:
     stand out, the first 14 coefficients of up to about 1,024 blocks, spread over the image, show how well they are
     multiples of each quality's steps: the mean of cos(2 pi |c| / step) over those of 0.6 steps and more (of a quarter
     of a step and more where it is 12 or more), at least 0.3 and 6 standard deviations from 0. A block counts once
-    however often it repeats, as the edges of drawings do. Blocks in which a channel is 0 or 255 are asked
-    only where the others say nothing: what was cut off there is missing in their coefficients.
+    however often it repeats, as the edges of drawings do. Blocks in which a channel is 0 or 255 are used only where
+    the others are not enough: the values that were clipped are missing in their coefficients.
 
     Images that were resized after compression bear no trace, nor do most images of quality above 95. A table that is
     not libjpeg's gives the quality whose steps are nearest in proportion. The image has at least 23 pixels each way.

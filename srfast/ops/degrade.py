@@ -1,4 +1,5 @@
-"""What degrades images: filters, resizing, noise, sharpening, on planes float32 [C, H, W] in grey levels, 0 to 255.
+"""The operations of degradations: filters, resizing, noise, sharpening, on planes float32 [C, H, W] in grey levels,
+0 to 255.
 
 Results are the same to the bit at any number of threads, with any instruction set and on any processor: each value is
 made of the same operations of IEEE 754 in the same order, and no function of a C library is called. ``isa`` is for

@@ -14,7 +14,7 @@ MOST = 48
 AT_ONCE = 16
 """Number of connections that are accepted before those that are too many are ended."""
 PATIENCE = 5.0
-"""Seconds in which a connection must have asked its first question, and then the next one."""
+"""Seconds within which a connection must send its first request, and then each next one."""
 
 
 class Limited(H11Protocol):

@@ -27,7 +27,7 @@ class ColumnLabel:
     unit: str = ""
     kind: Literal["number", "flag", "word"] = "number"
     means: str = ""
-    """What it is, in words, on hover and in print."""
+    """Its explanation, on hover and in print."""
 
 
 @dataclass(frozen=True)
@@ -110,18 +110,18 @@ class Content:
     facts: Sequence[Fact] = ()
     decision: Sequence[Part] = ()
     known: str = ""
-    """What is known of pools like this one, as a sentence."""
+    """The studies' result for pools like this one, as a sentence."""
     columns: Mapping[str, ColumnLabel] = field(default_factory=dict)
     shots: Sequence[Shot] = ()
     galleries: Sequence[Gallery] = ()
     galleries_title: str = "The patches behind the numbers"
     galleries_text: str = ""
     verdicts: Sequence[Mapping[str, Any]] = ()
-    """Of an audit: the images that are not kept as they are, each with the number of its shot."""
+    """In an audit, the images that are not kept as they are, each with the number of its shot."""
     listed: Sequence[Sequence[Any]] = ()
-    """Of an audit: the rows of the list of rejects, the columns first."""
+    """In an audit, the rows of the list of rejects, the columns first."""
     reasons: Mapping[str, str] = field(default_factory=dict)
-    """Of an audit: what a reason means, in words."""
+    """In an audit, the meaning of each reason, in words."""
     listings: Sequence[Listing] = ()
     listings_title: str = "Not scored"
     settings: Sequence[tuple[str, Value]] = ()

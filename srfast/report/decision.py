@@ -25,7 +25,7 @@ KNOWN = {
     "sharp": "400 small, sharp photographs: the hardest half was not significantly ahead of all patches, by 0.02 dB "
     "[-0.00, 0.05] (FSRCNN, 15,608 updates, BSD100).",
 }
-"""What was measured on pools of a kind, with a 95 % confidence interval; docs/will-it-help.md has the studies."""
+"""The results measured on pools of a kind, with a 95 % confidence interval; docs/will-it-help.md has the studies."""
 
 
 def decided(scores: ReportScores, decision: Any) -> list[Part]:
@@ -37,7 +37,7 @@ def decided(scores: ReportScores, decision: Any) -> list[Part]:
 
 
 def known(decision: Any) -> str:
-    """What is known of pools like this one, as a sentence; empty if there is no decision."""
+    """The studies' result for pools like this one, as a sentence; empty if there is no decision."""
     if not _is_decision(decision):
         return ""
     out, sizes = (decision[name]["figures"] for name in ("left_out", "sizes"))

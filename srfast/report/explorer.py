@@ -173,7 +173,7 @@ def _per_image(scores: ReportScores) -> dict[str, Any]:
 
 
 def _given(scores: ReportScores, source: Sequence[str]) -> dict[str, Any] | None:
-    """What the core-set holds, and the arguments it was selected with."""
+    """The shares that the core-set holds, and the arguments it was selected with."""
     if scores.status is None:
         return None
     held = {STATUS[s]: {"patches": scores.count(s), "error": scores.share_of_error(s)} for s in STATUS}

@@ -105,7 +105,7 @@ def audit_page(
     return Content(
         kind="audit",
         title=f"Audit of {root.name or root}",
-        lede="What is wrong with these images, and what to do with each. Nothing was moved or deleted: rejects.csv "
+        lede="The defects of these images, and what to do with each. Nothing was moved or deleted: rejects.csv "
         "lists what is left out, and holds what you change here.",
         checksum=hashlib.sha256("\n".join(sorted(table.meta.get("images", {}))).encode()).hexdigest()[:16],
         facts=[
@@ -137,7 +137,7 @@ def audit_page(
 
 
 def _judged(shot: int, verdict: Judged) -> dict[str, Any]:
-    """What the page's script knows of a verdict; ``shot`` is the number of the image's pictures."""
+    """The fields of a verdict for the page's script; ``shot`` is the number of the image's pictures."""
     return {
         "shot": shot, "verdict": verdict.verdict, "size": verdict.size if verdict.verdict == "shrink" else "1/2",
         "reasons": verdict.reasons, "instead": verdict.keep_instead,
@@ -145,7 +145,7 @@ def _judged(shot: int, verdict: Judged) -> dict[str, Any]:
 
 
 def _in_words(reason: str, limits: Mapping[str, Threshold]) -> str:
-    """What an image is left out for."""
+    """The reasons for which an image is left out."""
     if reason not in limits:
         return COPIES[reason]
     column = next(d for d in DEFECTS if d.name == reason)

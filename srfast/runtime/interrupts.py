@@ -57,7 +57,7 @@ def hand_back() -> None:
 
 
 def interrupted() -> bool:
-    """Whether a signal has come, or the file of ``obey`` is there."""
+    """Whether a signal has come, or the file of ``obey`` exists."""
     return _first is not None or (_flag is not None and os.path.exists(_flag))
 
 
@@ -96,7 +96,7 @@ def finishing(tell: Callable[[], object] = _nobody) -> Iterator[Callable[[], boo
     programs with handlers of their own, signals are left alone.
 
     Args:
-        tell: Function that is called at the first signal, to tell other processes.
+        tell: Function that is called at the first signal, to notify other processes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

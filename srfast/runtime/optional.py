@@ -38,7 +38,8 @@ def is_tensor(value: Any) -> bool:
 def untraced(function: F) -> F:
     """Keeps torch.compile out of a function that hands pointers to the compiled module.
 
-    A traced frame frees arrays before the pointers to them are followed. Dynamo is there only if something is compiled.
+    A traced frame frees arrays before the pointers to them are followed. Dynamo is loaded only if something is
+    compiled.
     """
 
     @functools.wraps(function)

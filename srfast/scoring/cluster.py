@@ -190,7 +190,7 @@ def check_same(wanted: Made, other: Made) -> None:
 
 
 def _engine(settings: ScoreSettings, threads: int) -> Made:
-    """What scores on this machine, in which precision and with which weights; it runs on a worker, and here."""
+    """The backend, precision and weights that score on this machine; it runs on a worker, and here."""
     return _made(*_opened(settings, threads))
 
 

@@ -134,7 +134,7 @@ def _wrong(name: str | os.PathLike[str], key: str, what: str) -> InputError:
 
 
 def _counts(state: dict[str, Any]) -> bool:
-    """Whether what is said of an image is of the right types; what is not said is no damage."""
+    """Whether the entries about an image are of the right types; missing entries are no damage."""
     numbers = [state.get(k, 0) for k in ("size", "mtime_ns", "rows")]
     return all(type(n) is int for n in numbers) and numbers[2] >= 0
 

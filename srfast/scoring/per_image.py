@@ -62,7 +62,7 @@ class Decoded:
     small_at: dict[str, tuple[int, int]]
     """[H, W] of the smaller sizes, by fraction, once all sizes were made."""
     tried: dict[str, dict[str, float]] = field(default_factory=dict)
-    """What ``image_size.choose`` looked at, once all sizes were made."""
+    """The measures that ``image_size.choose`` used, once all sizes were made."""
     hashes: dict[str, str] = field(default_factory=dict)
     """As in ``Outcome``."""
 

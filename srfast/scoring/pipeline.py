@@ -80,7 +80,7 @@ def score(images: Images, **options: Any) -> ScoreTable:
 
 @dataclass
 class Summary:
-    """What a run wrote, without reading it back."""
+    """The summary of a run, without reading its table back."""
 
     path: Path
     meta: dict[str, Any]

@@ -60,7 +60,7 @@ class Rows:
         The array cannot be written to, since it may be the table's own memory; ``.copy()`` makes one that can.
 
         Raises:
-            InputError: there is no column of that name.
+            InputError: no column has this name.
         """
         if name not in self.table.schema.names:
             raise InputError(f"column: expected one of {', '.join(self.columns)}, got {name!r}")

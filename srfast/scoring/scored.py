@@ -24,7 +24,7 @@ from srfast.runtime.threads import cores
 
 def check_inside(path: Path, x: np.ndarray | int, y: np.ndarray | int, size: np.ndarray | int,
                  width: int, height: int) -> None:  # fmt: skip
-    """Refuses patches that do not lie inside an image of that width and height.
+    """Refuses patches that do not lie inside an image of this width and height.
 
     Args:
         path: Path of the image, for the message.

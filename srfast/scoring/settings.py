@@ -260,7 +260,7 @@ class ScoreSettings(Settings):
         }
 
     def _rule(self) -> dict[str, Any]:
-        """What the metadata record of the rule of the sizes, if it chose them."""
+        """The metadata's entries for the rule of the sizes, if it chose them."""
         if self.shrink != (AUTO,):
             return {}
         from srfast.scoring.image_size import RULE
@@ -280,7 +280,8 @@ class ScoreRun(ScoreSettings):
     )
     max_pixels: int | None = setting(
         None,
-        "Pixels of the largest image that is read. What decoding a larger image takes is said before it is decoded. "
+        "Pixels of the largest image that is read. For an image beyond the default, the memory that decoding takes is "
+        "logged first. "
         "The environment variable SRFAST_MAX_PIXELS sets it for every command.",
         whole(1),
         shown="179 million",

@@ -141,7 +141,7 @@ def checked_shards(metas: Sequence[dict[str, Any]], allowed: bool | None = None)
         allowed: Whether shards may be missing; None, where only a selection can leave them out.
 
     Raises:
-        InputError: shards are missing, which leaves out images that nobody asked to leave out.
+        InputError: shards are missing, so that their images would be left out without a request.
     """
     meta = metas[0] if len(metas) == 1 else joined_meta(metas)
     missing = [] if provenance.kind_of_table(meta) == "core-set" else missing_shards(metas)

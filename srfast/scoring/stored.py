@@ -32,8 +32,8 @@ _NUMBERS = SCHEMA.remove(0)
 class Stored(Rows):
     """The rows of parquet files, as ``ScoreTable.read`` and ``concatenate`` put them together.
 
-    The columns of every table are checked when it is made. Of them, the loss stays in memory, and where the rows of an
-    image begin.
+    The columns of every table are checked when it is made. The loss stays in memory, and the row at which each image
+    begins.
 
     Args:
         scores: Files and folders of parts; several are shards of one dataset.
@@ -79,7 +79,7 @@ class Stored(Rows):
                 images, code = _coded(path, part.column("image"))
                 begins = np.flatnonzero(np.r_[True, code[1:] != code[:-1]])
                 numbered = [names.setdefault(images[c], len(names)) for c in code[begins].tolist()]
-                if len(ids) > first and ids[-1] == numbered[0]:  # goes on in the next row group
+                if len(ids) > first and ids[-1] == numbered[0]:  # continues in the next row group
                     begins, numbered = begins[1:], numbered[1:]
                 unsorted |= len(self._paths) > 1 and _unsorted(part, places, begins, last)
                 starts += (begins + row).tolist()

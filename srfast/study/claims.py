@@ -33,7 +33,7 @@ class Judged:
     """The claim as in the study's file."""
     dataset: str
     result: Comparison
-    """Of no seed while one of its sides was not run."""
+    """The result of no seed, while one of its sides was not run."""
     family: int
     """Number of claims that are judged together, whether they were run or not."""
     p: float

@@ -27,7 +27,7 @@ from srfast.training.recipes import Recipe, recipe
 
 _TRAINING = ("precision", "device", "save_every", "cache_mb")
 DEGRADED = "-degraded"
-"""What the name of a test set ends with whose LR images are degraded as those of the trainings."""
+"""The suffix of the name of a test set whose LR images are degraded like those of the trainings."""
 MOST_CLAIMS = 10
 """Largest number of claims about whole test sets; the more there are, the less each can detect."""
 
@@ -255,7 +255,8 @@ def _own_models(path: Path, named: Sequence[str]) -> dict[str, str]:
             raise error.within(f"{path}: training.models: ") from None
         if own.setdefault(_short(name), place) != place or _short(name) in models.names():
             raise InputError(
-                f"{path}: training.models: expected models of different names, by which results tell them apart, got "
+                f"{path}: training.models: expected models of different names, since results distinguish them by "
+                f"name, got "
                 f"{_short(name)!r} twice"
             )
     return own

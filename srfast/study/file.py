@@ -155,7 +155,7 @@ def ready_made() -> dict[str, Path]:
 
 
 def find_study(study: str | Path) -> Path:
-    """The study of that name: a file or folder of the user's, or else a ready-made one.
+    """The study of a given name: a file or folder of the user's, or else a ready-made one.
 
     Raises:
         InputError: there is neither.
@@ -173,7 +173,7 @@ def find_study(study: str | Path) -> Path:
 
 
 def find_runnable(study: str | Path, images: Sequence[str | Path]) -> Path:
-    """The study of that name, for a run: a ready-made study needs images.
+    """The study of a given name, for a run: a ready-made study needs images.
 
     Raises:
         InputError: there is no such study, or it is ready-made and there are no images.

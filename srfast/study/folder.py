@@ -98,7 +98,8 @@ def _places(folder: Path) -> list[Path]:
 
 
 def _by_cells(title: str, done: list[Path]) -> dict[str, Any]:
-    """What tables need of a study's description, by the settings of its finished cells; claims are unknown."""
+    """The part of a study's description that tables need, from the settings of its finished cells; claims are
+    unknown."""
     known = [results.read_json(p / results.SETTINGS)["settings"] for p in done]
     arms = {k["arm"]["name"]: k["arm"] for k in known}
     return {

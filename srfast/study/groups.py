@@ -110,7 +110,7 @@ def _group(key: GroupKey, by_seed: dict[int, list[dict[str, Any]]], settings: di
     first = by_seed[seeds[0]]
     own = settings[first[0]["cell"]]
     arm = own["arm"]
-    # Results of before a recipe had a field were trained with its default.
+    # Results from before a recipe had a field were trained with its default.
     recipe = {
         name: own.get("recipe", {}).get(name, f.default)
         for name, f in Recipe.__dataclass_fields__.items()
@@ -155,7 +155,7 @@ def main_dataset(some: Sequence[Group]) -> str:
 
 
 def training_seconds(some: Sequence[Group]) -> dict[GroupKey, float]:
-    """Seconds of training: the updates at the fastest pace of any cell of that network.
+    """Seconds of training: the updates at the fastest pace of any cell of the network.
 
     The selection does not change the time of an update, and other load of the machine only adds to it. Arms that choose
     while training have a pace of their own.

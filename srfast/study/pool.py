@@ -50,7 +50,7 @@ from srfast.training.store import PairStore, Region
 
 log = logging.getLogger(__name__)
 _YOUNGER = {"shrink": ("1",), "defects": False}
-"""Settings that older score tables do not name, and the values they had then."""
+"""Settings that older score tables do not record, and the values they had then."""
 _POOL_STREAM = 7  # apart from the streams of training and selection
 
 

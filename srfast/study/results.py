@@ -112,7 +112,7 @@ def from_plain(plain: Mapping[str, Any]) -> Study:
         names = {f.name for f in dataclasses.fields(kind)} & set(known)
         return {name: tuple(v) if isinstance(v := known[name], list) else v for name in names}
 
-    # What older results do not name, and what it was then.
+    # Settings that older results do not record, and their values then.
     younger = {"scales": [plain.get("scale", 2)], "shrink": ["1"], "join": "", "defects": False, "degradation": ""}
     known = fitting(Study, {**younger, **plain})
     known["arms"] = tuple(Arm(**fitting(Arm, arm)) for arm in plain["arms"])
@@ -192,7 +192,7 @@ def finished_cells(every: Sequence[Cell], folder: Path) -> set[str]:
 
 
 def read_json(path: Path) -> Any:
-    """What a run wrote into its folder.
+    """The results that a run wrote into its folder.
 
     Raises:
         InputError: the file is damaged.
@@ -204,8 +204,8 @@ def read_json(path: Path) -> Any:
 
 
 def other_settings(saved: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first setting of a finished cell that is not what is requested, as its name, its old and its new value. What
-    later versions introduced is passed over in results of before."""
+    """The first setting of a finished cell that is not what is requested, as its name, its old and its new value.
+    Settings that later versions introduced are ignored in earlier results."""
     for names in _WHOLE:
         was, now = saved, settings
         for name in names:

@@ -129,7 +129,7 @@ class Run:
     def run(self, chosen: Sequence[Cell], jobs: int | None = 1, progress: Progress | None = None) -> Results:
         """Runs those of some cells that have not finished, and gathers the results of all."""
         jobs = jobs or default_jobs(self.study)
-        gather(self.study, self.folder)  # from here on the folder tells what is run in it
+        gather(self.study, self.folder)  # from here on the folder records what is run in it
         todo, failures = self.left(chosen), []
         done = len(chosen) - len(todo)
         try:
@@ -178,7 +178,7 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[CellOutco
         except TerminatedWorkerError:
             raise RunError(
                 "jobs: a process that trained a cell was killed, perhaps for want of memory",
-                hint="the same command goes on from there, with fewer `jobs` if memory is short",
+                hint="the same command continues from there, with fewer `jobs` if memory is short",
             ) from None
         if stopping():
             get_reusable_executor(reuse=True).shutdown(kill_workers=True)  # they have nothing left to do
@@ -216,7 +216,7 @@ def _ends_with(parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.2)
-        # As a kill: the cell goes on from its last checkpoint.
+        # As after a kill, the cell continues from its last checkpoint.
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -178,7 +178,8 @@ def _spread(some: Sequence[Group], dataset: str) -> Table:
             fewest = min(len(g.seeds) for g in own)
             row += [f"{sigma:.4f}", seeds_needed(sigma), fewest, f"{minimum_detectable_effect(sigma, fewest):.3f}"]
         rows.append([*row, *([None] * (len(header) - len(row)))])
-    title = f"The spread of PSNR on {dataset} between seeds, and what it lets one tell with a power of 80 %."
+    title = f"The spread of PSNR on {dataset} between seeds, and the effect that it lets one detect with a power of "
+    "80 %."
     return Table("spread", title, header, rows)
 
 

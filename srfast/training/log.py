@@ -91,7 +91,7 @@ class Log:
     def _rows_until(self, step: int) -> list[dict[str, str]]:
         if step == 0 or not self._path.exists():
             return []
-        # What follows the last end of a line is part of a row, and its step part of a number.
+        # The text after the last end of a line is part of a row, and its step part of a number.
         whole = self._path.read_bytes().rpartition(b"\n")[0].decode(errors="replace")
         rows = [{k: r.get(k) or "" for k in COLUMNS} for r in csv.DictReader(whole.splitlines())]
         return [r for r in rows if r["step"].isdigit() and int(r["step"]) <= step]
@@ -155,4 +155,6 @@ class Board:
             if file:
                 with suppress(OSError):
                     file.close()
-            log.warning("%s: TensorBoard's file cannot be written (%s); log.csv goes on", self._folder, error.strerror)
+            log.warning(
+                "%s: TensorBoard's file cannot be written (%s); log.csv continues", self._folder, error.strerror
+            )

@@ -35,7 +35,7 @@ def check_diverged(name: str, loss: float, side: int, step: int, saved: bool, la
         side: Side of the crops that it compares.
         step: The number of updates.
         saved: Whether the model is about to be saved.
-        last: What the message says of the last good state.
+        last: The message's words about the last good state.
 
     Raises:
         RunError: the loss is not finite, or ``FAR`` times that of a black image in place of a white one.

@@ -16,7 +16,7 @@ from srfast.settings import SWITCH, Kind, Settings, mapping, number, numbers, on
 _of_recipe = partial(setting, shown="the model's recipe")
 _DECAY = number("a decay in [0, 1)", lambda v: 0 <= v < 1)
 _INFINITE = 2.0**128
-"""What single precision takes for infinite."""
+"""The smallest number that is infinite in single precision."""
 _SIZE = number("a finite number of 0 or more", lambda v: 0 <= v < _INFINITE)
 _PART = number("a fraction from 0 to 1", lambda v: 0 <= v <= 1)
 

@@ -225,4 +225,4 @@ class TrainArguments(TrainSettings):
 
 
 FREE = frozenset({"data", *(n for n, f in TrainSettings.__dataclass_fields__.items() if f.metadata.get("free"))})
-"""Settings that may change when a run is resumed; whether the data are still the same, their fingerprint tells."""
+"""Settings that may change when a run is resumed; the data's fingerprint shows whether the data are the same."""

@@ -66,8 +66,8 @@ def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Aud
     (the rejected images, to decide). An image is rejected if it is beyond a threshold for images
     (``srfast.scoring.defects.thresholds``), if a better copy of it is among the images (larger, then lossless, then of
     higher JPEG quality, then first by path), if it shows a test image, or if it is smaller than a patch. A soft image
-    that is beyond no threshold at a smaller size gets the verdict shrink. Of the images that are kept, the patches
-    beyond the threshold for patches are listed.
+    that is beyond no threshold at a smaller size gets the verdict shrink. The patches beyond the threshold for
+    patches are listed for the images that are kept.
 
     Args:
         images: Files and folders, or one score table or all shards of one. The images of a table are read again if it

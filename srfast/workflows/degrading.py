@@ -60,7 +60,7 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
 
     Each LR image lies where its HR image lies below the folder of the images, as PNG; with several draws, -0, -1, ...
     follow the name. ``degradation.parquet`` beside them says what was drawn for each. The files lie in
-    ``<output>.parts`` until all are there.
+    ``<output>.parts`` until all are written.
 
     Args:
         images: Files or folders of HR images.

@@ -31,7 +31,7 @@ MEASURES = {
     "noise": "noise, grey levels", "detail": "detail, 0.375 soft to 0.5 sharp", "blur": "blur, LR pixels",
     "jpeg": "JPEG quality",
 }  # fmt: skip
-"""What is compared. Blur is that of `score --defects`, which noise hides; detail is not hidden by it."""
+"""The measures that are compared. Blur is that of `score --defects`, which noise hides; detail is not hidden by it."""
 SIGMAS = (0.05, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
 """Standard deviations of blurs in HR pixels, of which the detail is measured to know what a detail stands for."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -45,7 +45,8 @@ _LUMA = 0.67
 """Standard deviation of the luma of independent noise of 1 in R, G and B."""
 _LEAST = 0.05
 NOT_SEEN = (
-    "What these measures do not tell is left as it is: motion, the direction and shape of blur, chroma subsampling, "
+    "Properties that these measures do not capture are left as they are: motion, the direction and shape of blur, "
+    "chroma subsampling, "
     "sharpening, colour noise and correlated noise, noise that compression took away, and compression before the last "
     "resize."
 )

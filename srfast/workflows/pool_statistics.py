@@ -23,7 +23,7 @@ EXAMPLES = 6
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the decision looks at."""
+    """The statistics on which the decision is based."""
 
     images: int
     """Number of images that have patches."""

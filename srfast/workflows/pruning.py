@@ -33,7 +33,7 @@ from srfast.workflows.verdicts import MARKED, Verdict, follow, judge, list_of, o
 
 FILES = {"scores.parquet": "score table", "coreset.parquet": "core-set", "report.html": "report"}
 DECIDED = {**FILES, "audit.html": "audit", "images.csv": "verdicts", MARKED: "rejects"}
-"""What is written when srfast decides; ``rejects.csv``, which a person may edit, comes with them."""
+"""The files that are written when srfast decides; ``rejects.csv``, which a person may edit, comes with them."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Pruned:
     """Summary of the scores."""
     coreset: CoreSet
     decision: Recommendation | None = None
-    """What was decided, and why; None with ``preset`` paper."""
+    """The decision and its reasons; None with ``preset`` paper."""
     changed: list[str] = field(default_factory=list)
-    """What is otherwise than in the decision that was there before, in sentences."""
+    """The differences from the decision before, in sentences."""
     rejects: Path | None = None
     """The list of what is left out, which is followed; None if nothing is listed."""
     export: Path | None = None
@@ -75,8 +75,8 @@ def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pru
     Args:
         images: Files and folders, as for ``srfast.score``.
         output: Folder for scores.parquet, coreset.parquet, report.html, audit.html, images.csv and rejects.csv. Each
-            file appears whole or not at all. Scores of the same images and settings that are there already are used
-            again, and a list rejects.csv that was edited since it was written is followed.
+            file appears whole or not at all. Existing scores of the same images and settings are used again, and an
+            edited rejects.csv is followed.
         **options: settings
 
     Returns:
@@ -148,7 +148,7 @@ def _merged_settings(decision: Recommendation, mine: Mapping[str, Any]) -> dict[
     if any(mine.get(name) is not None for name in ("keep", "keep_loss", "window")):
         advised = {n: v for n, v in advised.items() if n not in ("keep", "keep_loss")}
     elif mine.get("flat_floor") or mine.get("method", "loss") in ("stratified", "hdc", "diverse"):
-        # What depends on the number of patches takes the share that the decision comes to.
+        # Methods that depend on the number of patches take the share that the decision comes to.
         advised = {n: v for n, v in advised.items() if n != "keep_loss"} | {"keep": decision.ratio.figures["share"]}
     if mine.get("one_size"):
         advised.pop("sizes", None)
@@ -185,7 +185,7 @@ def _edited(folder: Path) -> Path | None:
 
 
 def _before(path: Path) -> dict[str, Any]:
-    """The metadata of the core-set that is there; empty if there is none."""
+    """The metadata of the existing core-set; empty if there is none."""
     try:
         return read_meta(path) if path.is_file() else {}
     except InputError:
@@ -193,7 +193,7 @@ def _before(path: Path) -> dict[str, Any]:
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What an earlier decision on this folder said otherwise, in sentences."""
+    """The differences from an earlier decision on this folder, in sentences."""
     was, is_now = before.get("decision"), now.get("decision")
     if not was or not is_now:
         return []

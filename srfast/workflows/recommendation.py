@@ -39,7 +39,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to do with a pool, as ``srfast.recommend`` returns it."""
+    """The advice on a pool, as ``srfast.recommend`` returns it."""
 
     left_out: Advice
     sizes: Advice
@@ -57,7 +57,8 @@ class Recommendation:
 
 
 def recommend(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.PathLike[str]]) -> Recommendation:
-    """What to leave out of a pool, at which size to take each image, and how much to keep, each with its reason.
+    """Advises what to leave out of a pool, at which size to take each image, and how much to keep, each with its
+    reason.
 
     Args:
         scores: A score table or its path, or all the shards of a dataset. Without the columns of ``defects`` nothing is

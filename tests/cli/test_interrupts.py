@@ -58,7 +58,7 @@ def test_the_first_signal_keeps_what_is_finished(number: signal.Signals, photo_f
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err == (
-        "srfast: error: interrupted; what is finished is kept; the same command with --resume goes on from there\n"
+        "srfast: error: interrupted; what is finished is kept; the same command with --resume continues from there\n"
     )
     assert list((tmp_path / "s.parquet.parts").glob("part-*"))
     assert not (tmp_path / "s.parquet.parts" / "lock").exists()

@@ -133,7 +133,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "no image": (no_image, "unreadable", r"astronaut.png cannot be read \(not an image in a known format\)"),
     "edited": (edited, "pixels", r"astronaut.png has other pixels \(edited at the same size in bytes\)"),
     "grey": (grey, "pixels", r"astronaut.png has other pixels \(recompressed or edited\)"),
-    "twice": (twice, "twice", r"is there twice: astronaut.png and copy.png; leave one out"),
+    "twice": (twice, "twice", r"occurs twice: astronaut.png and copy.png; leave one out"),
 }
 
 

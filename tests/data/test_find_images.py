@@ -158,7 +158,7 @@ def test_two_lr_images_of_one_name_are_refused(tmp_path: Path) -> None:
     assert pairs.find("c.png") == tmp_path / "c.png"
     for name in ("a.png", "a.tif"):
         with pytest.raises(
-            InputError, match=rf"a\.bmp: is the LR image of {name}, and a\.png is too; leave one of them"
+            InputError, match=rf"a\.bmp: is the LR image of {name}, and a\.png is too; leave only one of them"
         ):
             pairs.find(name)
     (tmp_path / "a.bmp").unlink()

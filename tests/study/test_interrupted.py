@@ -21,7 +21,7 @@ from srfast.training import checkpoint, log
 pytest.importorskip("joblib")
 
 ENDLESS = {"updates": 10**7, "arms": '[[arm]]\nname = "des"\nkeep = [1.0, 0.5]\nbudget = "updates"'}
-LINE = "srfast: error: interrupted; what is finished is kept; the same command goes on from there"
+LINE = "srfast: error: interrupted; what is finished is kept; the same command continues from there"
 
 
 def until(true: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:

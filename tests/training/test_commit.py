@@ -138,7 +138,7 @@ def test_a_disk_that_is_full_for_tensorboard(
         run(store, tmp_path / "run", log_every=1)
     assert [r.message for r in caplog.records] == [
         f"{tmp_path / 'run' / 'tensorboard'}: TensorBoard's file cannot be written (No space left on device); "
-        "log.csv goes on"
+        "log.csv continues"
     ]
     assert not fallen
     assert (tmp_path / "run" / WEIGHTS).read_bytes() == whole

@@ -36,7 +36,7 @@ class Pool:
         return self.of(self.table.column(name))
 
     def of(self, values: np.ndarray) -> np.ndarray:
-        """Of numbers for each row of the table [N], those of the pool's patches [n]."""
+        """The numbers of the pool's patches [n], from those of all rows of the table [N]."""
         from srfast.scoring.rows import at
 
         return values if len(self) == len(values) else at(values, self.rows)

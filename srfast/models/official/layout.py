@@ -37,7 +37,7 @@ class Layout:
     mean_range: float = 0.0
     """Our range, if a mean shift comes before and after (``sub_mean``, ``add_mean``)."""
     single_unit: bool = False
-    """Whether the weights, as DRRN's, do not tell the number of units; a file name may (``B1U9``)."""
+    """Whether the number of units does not follow from the weights, as for DRRN; a file name may have it (``B1U9``)."""
 
 
 def count(state: State, pattern: str) -> int:

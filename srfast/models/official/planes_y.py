@@ -65,7 +65,7 @@ def _fsrcnn_expanded(own: State, theirs: State, scale: int) -> State:
 
 
 def _drrn(units: int, first: str) -> Callable[[State], Options]:
-    """Sizes of a port, which leaves normalisation out and does not tell the units; each port has a usual number."""
+    """Sizes of a port, which leaves normalisation out and does not record the units; each port has a usual number."""
 
     def options(state: State) -> Options:
         return {"features": state[first].shape[0], "units": units, "normalise": False, "rectified": True}

@@ -40,8 +40,8 @@ def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None)
 
     Args:
         state: Tensors by name.
-        path: Path of their file. If the weights do not tell the scale (SRCNN, FSRCNN, DRRN, IDN), the name of the file
-            or of its folder may (``x3``, ``3x``).
+        path: Path of their file. If the scale does not follow from the weights (SRCNN, FSRCNN, DRRN, IDN), the name
+        of the file or of its folder may have it (``x3``, ``3x``).
         scale: The requested scale; None takes the file's.
 
     Raises:

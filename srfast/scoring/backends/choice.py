@@ -166,7 +166,7 @@ _GPU_ENGINES: LRUCache[tuple[Any, ...], BatchEngine] = LRUCache(8)
 
 
 def _gpu_engine(network: Network, boundary: str, backend: str, precision: str) -> BatchEngine:
-    """An engine on the current GPU; the weights of one that was made before are there already."""
+    """An engine on the current GPU, which takes over the weights of an engine made before."""
     import torch
 
     from srfast.scoring.backends.gpu import GpuEngine

@@ -21,7 +21,7 @@ from srfast.scoring.network import Network
 
 
 class MapEngine(ABC):
-    """An engine of squared-error maps; ``bicubic`` and ``sobel`` come from the compiled engine if it is there."""
+    """An engine of squared-error maps; ``bicubic`` and ``sobel`` come from the compiled engine if it is installed."""
 
     precision = "fp32"
     concurrent = False

@@ -46,7 +46,7 @@ class Upscaler:
     ``tiling.WHOLE_PIXELS`` LR pixels runs in tiles of ``tiling.TILE``, so that memory does not grow with it.
 
     Args:
-        network: The module, its scale and its receptive field, if it tells.
+        network: The module, its scale and its receptive field, if it declares one.
         device: Device that it runs on.
         overlap: LR pixels around a tile if the receptive field is not known; the scores are then approximate. One tile
             of the first such image also runs with twice the overlap, and a warning says how much its errors change,

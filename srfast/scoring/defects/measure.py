@@ -85,7 +85,7 @@ def pair_columns(hr: Array, lr: Array, xs: Array, ys: Array, size: int, scale: i
     gy, gx = gradient
     change = b - a
     change -= change.mean()
-    for line in (gx, gy):  # what the roll brought to the other side tells nothing
+    for line in (gx, gy):  # values that the roll moved to the other side are meaningless
         line[: max(dy, 0)] = line[h + min(dy, 0) :] = 0
         line[:, : max(dx, 0)] = line[:, w + min(dx, 0) :] = 0
     xx, xy, yy, xt, yt = (means(p) for p in (gx * gx, gx * gy, gy * gy, gx * change, gy * change))

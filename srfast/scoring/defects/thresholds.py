@@ -113,7 +113,7 @@ class Defect:
     title: str = ""
     """Heading of the images that are left out for it."""
     said: str = ""
-    """What these images are, after their number."""
+    """The words for these images, after their number."""
     limit: Threshold | None = None
     """None: nothing is left out for it."""
     pair: bool = False
