@@ -66,8 +66,8 @@ def keep(path: str, out: str) -> int:
         machine |= {k: v for k, v in info.pop("machine", {}).items() if k != "threads"}
         kept.append({"fullname": b["fullname"], "extra_info": info, "stats": {"min": round(b["stats"]["min"], 6)}})
     commit = whole["commit_info"]["id"]
-    found = {"machine": machine, "commit": commit, "loops": loops.measure(), "benchmarks": kept}
-    Path(out).write_text(json.dumps(found, indent=1) + "\n")
+    results = {"machine": machine, "commit": commit, "loops": loops.measure(), "benchmarks": kept}
+    Path(out).write_text(json.dumps(results, indent=1) + "\n")
     return 0
 
 

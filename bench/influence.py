@@ -26,8 +26,8 @@ from srfast.scoring.scored import ScoredImages
 def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
     """Seconds, processor seconds, and what came of it."""
     wall, processor = time.perf_counter(), time.process_time()
-    found = run()
-    return time.perf_counter() - wall, time.process_time() - processor, found
+    result = run()
+    return time.perf_counter() - wall, time.process_time() - processor, result
 
 
 def ratio(pool: str, stride: str = "6", rounds: str = "3") -> None:
@@ -41,11 +41,11 @@ def ratio(pool: str, stride: str = "6", rounds: str = "3") -> None:
         sides = [influence._column(table, images, network, how, cores(), None) for _ in range(2)]
         return ((sides[0] - sides[1]) / 2e-3).astype(np.float32)
 
-    found = []
+    ratios = []
     for _ in range(int(rounds)):
         one, two = timed(score), timed(both)
-        found.append((two[0] / one[0], two[1] / one[1], one[0]))
-    wall, processor, seconds = np.median(found, 0)
+        ratios.append((two[0] / one[0], two[1] / one[1], one[0]))
+    wall, processor, seconds = np.median(ratios, 0)
     print(f"{len(table):,} patches at a stride of {stride}: scored in {seconds:.1f} s")
     print(f"their influence, once v is there: {wall:.2f} x that, {processor:.2f} x its processor time")
 

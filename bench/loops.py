@@ -39,10 +39,10 @@ def counted(disassembly: str) -> dict[str, float]:
     """Loops, instructions for a product, and reads and writes of the stack."""
     products = instructions = stack = loops = 0
     for body in innermost(disassembly):
-        found = sum(bool(PRODUCT.match(text)) for text in body)
-        if found >= FEWEST:
+        count = sum(bool(PRODUCT.match(text)) for text in body)
+        if count >= FEWEST:
             loops += 1
-            products += found
+            products += count
             instructions += len(body)
             stack += sum(bool(STACK.match(text)) for text in body)
     return {"loops": loops, "instructions_a_product": round(instructions / max(products, 1), 4), "stack": stack}
@@ -59,7 +59,7 @@ def measure() -> dict[str, Any]:
         return {}
     if not target.startswith("x86_64"):
         return {}
-    found: dict[str, Any] = {"compiler": version.splitlines()[0]}
+    counts: dict[str, Any] = {"compiler": version.splitlines()[0]}
     with tempfile.TemporaryDirectory() as folder:
         for name, options in sources.items():
             output = Path(folder) / f"{name}.o"
@@ -68,8 +68,8 @@ def measure() -> dict[str, Any]:
             text = subprocess.run(
                 ["objdump", "-d", "--no-show-raw-insn", str(output)], check=True, capture_output=True, text=True
             )
-            found[name] = counted(text.stdout)
-    return found
+            counts[name] = counted(text.stdout)
+    return counts
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> int:
@@ -91,6 +91,6 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> int:
     return regressions
 
 
-def table(found: dict[str, Any]) -> None:
-    for name, counts in found.items():
+def table(counts_of: dict[str, Any]) -> None:
+    for name, counts in counts_of.items():
         print(f"{name:<28} {counts if name == 'compiler' else ', '.join(f'{k} {v}' for k, v in counts.items())}")

@@ -41,8 +41,8 @@ def disassemble(cubin: Path, function: str = "") -> list[Instruction]:
     text = subprocess.run([tool, "--dump-sass", cubin], check=True, capture_output=True, text=True)
     for part in text.stdout.split("Function : ")[1:]:
         if function in part.split(maxsplit=1)[0]:
-            found = re.findall(r"^\s+/\*([0-9a-f]{4,5})\*/\s+(.*?);", part, re.M)
-            return [(int(address, 16), body) for address, body in found]
+            instructions = re.findall(r"^\s+/\*([0-9a-f]{4,5})\*/\s+(.*?);", part, re.M)
+            return [(int(address, 16), body) for address, body in instructions]
     raise SystemExit(f"roofline: no function {function!r} in {cubin}")
 
 

@@ -35,24 +35,24 @@ def scoring(photos: list[Path], folder: Path) -> list[dict[str, Any]]:
     """Dense mode from files to table, process start included; the stride makes the patches."""
     import pyarrow.parquet as pq
 
-    found = []
+    points = []
     for images, stride in ((40, 24), (400, 24), (400, 6)):
         output = folder / "scores.parquet"
         command = [sys.executable, "-P", "-m", "srfast", "score", *map(str, photos[:images]), "-o", str(output)]
         seconds = children([*command, "--mode", "dense", "--stride", str(stride)])
-        found.append(
+        points.append(
             {"patches": pq.read_metadata(output).num_rows, "images": len(photos[:images]), "cpu_seconds": seconds}
         )
-    return found
+    return points
 
 
 def selecting(folder: Path, sizes: list[int]) -> list[dict[str, Any]]:
-    found = []
+    points = []
     for n in sizes:
         table = folder / "table.parquet"
         write_table(table, n)
-        found.append({"patches": n, **selected(table, folder / "coreset.parquet")})
-    return found
+        points.append({"patches": n, **selected(table, folder / "coreset.parquet")})
+    return points
 
 
 def one_core(photos: list[Path]) -> dict[str, float]:
@@ -82,7 +82,7 @@ def _mpix(images: list[Any]) -> float:
     return sum(i.shape[0] * i.shape[1] for i in images) / 1e6
 
 
-def plot(found: dict[str, Any], path: Path) -> None:
+def plot(results: dict[str, Any], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
@@ -90,14 +90,14 @@ def plot(found: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6.4, 4))
-    dense = found["score"]
+    dense = results["score"]
     axes.loglog(
         [p["patches"] for p in dense],
         [p["cpu_seconds"] for p in dense],
         "o-",
         label="score, dense, 40 and 400 photographs",
     )
-    points = found["select"]
+    points = results["select"]
     axes.loglog([p["patches"] for p in points], [p["cpu_seconds"] for p in points], "s-", label="select")
     axes.set_xlabel("patches")
     axes.set_ylabel("CPU seconds")
@@ -109,13 +109,13 @@ def plot(found: dict[str, Any], path: Path) -> None:
 def main(photographs: str, output: str, picture: str, largest: str = "10000000") -> None:
     photos = sorted(p for p in Path(photographs).iterdir() if p.suffix in (".jpg", ".png"))
     with tempfile.TemporaryDirectory() as folder:
-        found = {
+        results = {
             "one_core": one_core(photos[:100]),
             "score": scoring(photos, Path(folder)),
             "select": selecting(Path(folder), [10**i for i in range(4, 10) if 10**i <= int(largest)]),
         }
-    Path(output).write_text(json.dumps(found, indent=1) + "\n")
-    plot(found, Path(picture))
+    Path(output).write_text(json.dumps(results, indent=1) + "\n")
+    plot(results, Path(picture))
 
 
 if __name__ == "__main__":

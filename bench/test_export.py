@@ -147,12 +147,12 @@ def check_equal(ours: Path, theirs: Path) -> None:
     import lmdb
 
     for name in ("HR", "LRx2"):
-        found = []
+        hashes = []
         for out in (ours, theirs):
             with lmdb.open(str(out / f"{name}.lmdb"), readonly=True, lock=False) as env, env.begin() as transaction:
                 decoded = (cv2.imdecode(np.frombuffer(v, np.uint8), cv2.IMREAD_COLOR) for _, v in transaction.cursor())
-                found.append(sorted(hash(np.asarray(patch).tobytes()) for patch in decoded))
-        assert found[0] == found[1]
+                hashes.append(sorted(hash(np.asarray(patch).tobytes()) for patch in decoded))
+        assert hashes[0] == hashes[1]
 
 
 def test_encoders(benchmark: Any, images: tuple[Path, Path]) -> None:

@@ -92,11 +92,11 @@ def test_a_million_patches(benchmark: Any, tmp_path: Path) -> None:
     assert kept == len(select(table, keep=0.5))
     assert "exact" in loss
     size = path.stat().st_size
-    found = {"bytes": size, "write_seconds": written, "first_paint_seconds": min(paints) / 1000}
-    found |= {"step_seconds": step, "step_wall_seconds": float(np.median(steps)) / 1000}
-    benchmark.extra_info.update(found | {"patches": N, "machine": machine()})
+    figures = {"bytes": size, "write_seconds": written, "first_paint_seconds": min(paints) / 1000}
+    figures |= {"step_seconds": step, "step_wall_seconds": float(np.median(steps)) / 1000}
+    benchmark.extra_info.update(figures | {"patches": N, "machine": machine()})
     benchmark.pedantic(lambda: None, rounds=1, iterations=1)
-    print(found)
+    print(figures)
     assert size < SIZE
-    assert found["first_paint_seconds"] < PAINT
-    assert found["step_seconds"] < STEP
+    assert figures["first_paint_seconds"] < PAINT
+    assert figures["step_seconds"] < STEP

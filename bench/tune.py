@@ -34,7 +34,7 @@ def measure(kernel: str, dtype: torch.dtype) -> list[tuple[float, Config]]:
         return srcnn.launch_error(products, truth, packed, config=config)
 
     expected = run(None)
-    found = []
+    timings = []
     for config in configs.CANDIDATES[kernel]:
         try:
             torch.testing.assert_close(run(config), expected, rtol=1e-2, atol=0.5)
@@ -43,8 +43,8 @@ def measure(kernel: str, dtype: torch.dtype) -> list[tuple[float, Config]]:
             print(f"# {kernel} {dtype} {config}: {type(error).__name__}", flush=True)
             continue
         print(f"# {kernel} {dtype} {config}: {time:.3f} ms", flush=True)
-        found.append((time, config))
-    return sorted(found, key=lambda pair: pair[0])
+        timings.append((time, config))
+    return sorted(timings, key=lambda pair: pair[0])
 
 
 def row(kernel: str, capability: int, itemsize: int, best: Config) -> str:
@@ -61,8 +61,8 @@ def main(kernels: Callable[[str, torch.dtype], list[tuple[float, Config]]] = mea
     rows: list[Any] = []
     for kernel in configs.CANDIDATES:
         for dtype in (torch.float16, torch.float32):
-            if found := kernels(kernel, dtype):
-                rows.append(row(kernel, 10 * major + minor, dtype.itemsize, found[0][1]))
+            if timings := kernels(kernel, dtype):
+                rows.append(row(kernel, 10 * major + minor, dtype.itemsize, timings[0][1]))
     print(f"# rows of TABLE in kernels/configs.py, {torch.cuda.get_device_name()}")
     print("\n".join(rows))
     return 0

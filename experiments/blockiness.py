@@ -67,22 +67,22 @@ def main(folder: Path) -> None:
     for precision in PRECISIONS:
         print(f"  of the time of srcnn, {precision}: {cost(few, precision):.2%}")
     print(f"  of the time of bicubic: {cost(few, 'fp32', 'bicubic'):.2%}")
-    found: dict[int | None, np.ndarray] = {}
+    by_quality: dict[int | None, np.ndarray] = {}
     small = [halved(photo) for photo in photos]
     for quality in (None, *QUALITIES):
         scores = []
         for photo in small:
             grid = Grid.over(photo.shape[0], photo.shape[1], 2, 48, 48)
             scores.append(blockiness(compressed(photo, quality), grid.xs, grid.ys, 48))
-        found[quality] = np.concatenate(scores)
-    print(f"{len(small)} images halved, {len(found[None])} patches of 48:")
+        by_quality[quality] = np.concatenate(scores)
+    print(f"{len(small)} images halved, {len(by_quality[None])} patches of 48:")
     print("| quality | mean | 5 % | median | 95 % |\n|---|---|---|---|---|")
-    for quality, values in found.items():
+    for quality, values in by_quality.items():
         low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
         print(f"| {quality or 'not compressed'} | {values.mean():.1f} | {low:.1f} | {middle:.1f} | {high:.1f} |")
-    repeated = np.concatenate([np.full(len(found[q]), q) for q in QUALITIES])
-    print(f"Spearman with quality: {spearmanr(repeated, np.concatenate([found[q] for q in QUALITIES]))[0]:.4f}")
-    steps = np.diff([found[q] for q in QUALITIES], axis=0)
+    repeated = np.concatenate([np.full(len(by_quality[q]), q) for q in QUALITIES])
+    print(f"Spearman with quality: {spearmanr(repeated, np.concatenate([by_quality[q] for q in QUALITIES]))[0]:.4f}")
+    steps = np.diff([by_quality[q] for q in QUALITIES], axis=0)
     print(f"patches that no step down in quality lowers: {(steps >= 0).all(0).mean():.1%}")
 
 

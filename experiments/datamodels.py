@@ -51,8 +51,8 @@ def scored(pool: Path, targets: Mapping[str, Path], path: Path) -> ScoreTable:
     for method in METHODS:
         for kind, folder in targets.items():
             if (name := f"{method}.{kind}") not in table.columns:
-                found = targeted(table, SelectArguments(method=method, target=str(folder)))
-                table = ScoreTable(table.table.append_column(name, found.table.column(method)), table.meta)
+                column = targeted(table, SelectArguments(method=method, target=str(folder)))
+                table = ScoreTable(table.table.append_column(name, column.table.column(method)), table.meta)
                 table.write(path)
     return table
 
@@ -64,12 +64,12 @@ def subsets(names: list[str], seed: int = 0) -> list[list[str]]:
 
 def losses(targets: Mapping[str, Path], weights: Path) -> dict[str, float]:
     """The mean squared error of all pixels of each target, images cropped to a multiple of 16 pixels."""
-    found = {}
+    by_kind = {}
     for kind, folder in targets.items():
         table = srfast.score(folder, patch=16, stride=16, mode="dense", scorer=str(weights), threads=1)
         inside = (table.column("x") % 16 == 0) & (table.column("y") % 16 == 0)
-        found[kind] = float(table.column("loss")[inside].mean(dtype=np.float64))
-    return found
+        by_kind[kind] = float(table.column("loss")[inside].mean(dtype=np.float64))
+    return by_kind
 
 
 def trained(pool: Path, targets: Mapping[str, Path], table: ScoreTable, runs: Path) -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ def trained(pool: Path, targets: Mapping[str, Path], table: ScoreTable, runs: Pa
     x, y = table.column("x"), table.column("y")
     chosen = subsets(sorted(numbers))
     runs.mkdir(parents=True, exist_ok=True)
-    found: list[dict[str, Any]] = [{"images": names, "losses": []} for names in chosen]
+    runs_made: list[dict[str, Any]] = [{"images": names, "losses": []} for names in chosen]
     for seed in range(SEEDS):
         for i, names in enumerate(chosen):
             path = runs / f"{i:03d}-{seed}.json"
@@ -94,15 +94,15 @@ def trained(pool: Path, targets: Mapping[str, Path], table: ScoreTable, runs: Pa
                 result = train(plan, store.over(some), folder, resume=True, quiet=True, device="cpu")
                 path.write_text(json.dumps(losses(targets, result.weights)), encoding="utf-8")
                 shutil.rmtree(folder)
-            found[i]["losses"].append(json.loads(path.read_text(encoding="utf-8")))
-    return found
+            runs_made[i]["losses"].append(json.loads(path.read_text(encoding="utf-8")))
+    return runs_made
 
 
 def predictions(table: ScoreTable, runs: list[dict[str, Any]], kinds: list[str]) -> dict[str, dict[str, list[float]]]:
     """Of every target: what each method predicts of the subsets, higher is better."""
     image = np.array(table.table.column("image").to_pylist())
     own = {kind: np.array([name.startswith(f"{kind}/") for name in image], float) for kind in kinds}
-    found: dict[str, dict[str, list[float]]] = {}
+    by_kind: dict[str, dict[str, list[float]]] = {}
     for kind in kinds:
         columns = {
             "influence": table.column(f"influence.{kind}"),
@@ -111,8 +111,8 @@ def predictions(table: ScoreTable, runs: list[dict[str, Any]], kinds: list[str])
             "kind": own[kind],
         }
         rows = [np.isin(image, run["images"]) for run in runs]
-        found[kind] = {n: [float(c[r].mean(dtype=np.float64)) for r in rows] for n, c in columns.items()}
-    return found
+        by_kind[kind] = {n: [float(c[r].mean(dtype=np.float64)) for r in rows] for n, c in columns.items()}
+    return by_kind
 
 
 def spearman(a: np.ndarray, b: np.ndarray, less: np.ndarray | None = None) -> tuple[float, float, float]:
@@ -123,17 +123,17 @@ def spearman(a: np.ndarray, b: np.ndarray, less: np.ndarray | None = None) -> tu
     rows = np.array([np.arange(len(a)), *(draw.integers(len(a), size=len(a)) for _ in range(DRAWS))])
 
     def ranks(values: np.ndarray) -> np.ndarray:
-        found: np.ndarray = stats.rankdata(values[rows], axis=1) - (len(a) + 1) / 2
-        return found
+        centred: np.ndarray = stats.rankdata(values[rows], axis=1) - (len(a) + 1) / 2
+        return centred
 
     def correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):  # NaN of a draw of one value
-            found: np.ndarray = (one * other).sum(1) / np.sqrt((one**2).sum(1) * (other**2).sum(1))
-        return found
+            cosine: np.ndarray = (one * other).sum(1) / np.sqrt((one**2).sum(1) * (other**2).sum(1))
+        return cosine
 
-    found = correlation(ranks(a), ranks(b)) - (0 if less is None else correlation(ranks(less), ranks(b)))
-    low, high = np.nanquantile(found[1:], [0.025, 0.975])
-    return float(found[0]), float(low), float(high)
+    values = correlation(ranks(a), ranks(b)) - (0 if less is None else correlation(ranks(less), ranks(b)))
+    low, high = np.nanquantile(values[1:], [0.025, 0.975])
+    return float(values[0]), float(low), float(high)
 
 
 WORDS = {
@@ -146,10 +146,10 @@ WORDS = {
 
 def table(path: str | Path) -> tuple[list[str], list[list[str]]]:
     """Head and rows of a result's table."""
-    found = json.loads(Path(path).read_text(encoding="utf-8"))
-    kinds = list(found["predicted"])
-    measured = {k: -np.array([[by[k] for by in run] for run in found["losses"]]) for k in kinds}
-    predicted = {k: {n: np.array(v) for n, v in found["predicted"][k].items()} for k in kinds}
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    kinds = list(content["predicted"])
+    measured = {k: -np.array([[by[k] for by in run] for run in content["losses"]]) for k in kinds}
+    predicted = {k: {n: np.array(v) for n, v in content["predicted"][k].items()} for k in kinds}
     rows = [[w, *(_shown(spearman(predicted[k][n], measured[k].mean(1))) for k in kinds)] for n, w in WORDS.items()]
     rows.append(["one seed's errors by the other's", *(_shown(spearman(*measured[k].T)) for k in kinds)])
     for name in ("similar", "loss"):
@@ -158,8 +158,8 @@ def table(path: str | Path) -> tuple[list[str], list[list[str]]]:
     return ["predicted by", *kinds], rows
 
 
-def _shown(found: tuple[float, float, float]) -> str:
-    return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*found)
+def _shown(interval: tuple[float, float, float]) -> str:
+    return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*interval)
 
 
 def rounded(values: Any) -> Any:
@@ -189,12 +189,12 @@ def main() -> None:
         scores = scored(a.pool, targets, runs / "scores.parquet")
         done = trained(a.pool, targets, scores, runs)
         how = {"updates": UPDATES, "batch": BATCH, "lr_patch": LR_PATCH, "share": SHARE, "patches": len(scores)}
-        found = {
+        content = {
             "trainings": how,
             "predicted": predictions(scores, done, list(targets)),
             "losses": [run["losses"] for run in done],
         }
-        a.out.write_text(json.dumps(rounded(found)) + "\n", encoding="utf-8")
+        a.out.write_text(json.dumps(rounded(content)) + "\n", encoding="utf-8")
     print(markdown(*table(a.out)), end="")
 
 

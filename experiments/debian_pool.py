@@ -27,7 +27,7 @@ AREA, SIDE = 256 * 256, 128
 
 def unpacked(packages: Iterable[str], folder: Path) -> dict[str, dict[str, Path]]:
     """Downloads packages; returns of each the pictures in it by their SHA-256."""
-    found: dict[str, dict[str, Path]] = {}
+    pictures_of: dict[str, dict[str, Path]] = {}
     for package in packages:
         place = folder / package
         place.mkdir()
@@ -35,14 +35,14 @@ def unpacked(packages: Iterable[str], folder: Path) -> dict[str, dict[str, Path]
         (deb,) = place.glob("*.deb")
         subprocess.run(["dpkg-deb", "-x", deb, place / "x"], check=True)
         pictures = (f for f in sorted((place / "x").rglob("*")) if f.suffix.lower() in SUFFIXES)
-        found[package] = {hashlib.sha256(f.read_bytes()).hexdigest(): f for f in pictures if f.is_file()}
-    return found
+        pictures_of[package] = {hashlib.sha256(f.read_bytes()).hexdigest(): f for f in pictures if f.is_file()}
+    return pictures_of
 
 
-def draw(found: dict[str, dict[str, Path]], most: dict[str, int]) -> list[tuple[str, str]]:
+def draw(pictures_of: dict[str, dict[str, Path]], most: dict[str, int]) -> list[tuple[str, str]]:
     """(digest, package) of the first pictures of each package that are large enough, no digest twice."""
     drawn: dict[str, str] = {}
-    for package, pictures in found.items():
+    for package, pictures in pictures_of.items():
         fit = [d for d in sorted(pictures) if d not in drawn and _large(pictures[d])]
         drawn |= dict.fromkeys(fit[: most[package]], package)
     return list(drawn.items())
@@ -62,10 +62,10 @@ def read(path: Path) -> list[tuple[str, str]]:
     return [(digest, package) for digest, package in lines]
 
 
-def write(rows: list[tuple[str, str]], found: dict[str, dict[str, Path]], out: Path) -> None:
+def write(rows: list[tuple[str, str]], pictures_of: dict[str, dict[str, Path]], out: Path) -> None:
     out.mkdir(parents=True)
     for digest, package in rows:
-        file = found[package].get(digest)
+        file = pictures_of[package].get(digest)
         if file is None:
             raise InputError(f"{package}: expected a picture of SHA-256 {digest}, got another version of the package")
         (out / f"{package}_{digest[:8]}{file.suffix.lower()}").write_bytes(file.read_bytes())
@@ -82,15 +82,15 @@ def main() -> None:
     a = parser.parse_args()
     most = {name: int(n) for name, n in (d.split("=") for d in a.draw)}
     with tempfile.TemporaryDirectory() as folder:
-        found = unpacked(most or dict.fromkeys(p for _, p in read(a.list)), Path(folder))
+        pictures_of = unpacked(most or dict.fromkeys(p for _, p in read(a.list)), Path(folder))
         if most:
-            lines = [f"{digest} {package}\n" for digest, package in draw(found, most)]
+            lines = [f"{digest} {package}\n" for digest, package in draw(pictures_of, most)]
             a.list.write_text(f"# Drawn with: --draw {' '.join(a.draw)}\n" + "".join(lines))
         rows = read(a.list)
         apart = {row for row in rows if a.held_out and int(row[0], 16) % 10 == 0}
-        write([row for row in rows if row not in apart], found, a.out)
+        write([row for row in rows if row not in apart], pictures_of, a.out)
         if apart:
-            write(sorted(apart), found, a.held_out)
+            write(sorted(apart), pictures_of, a.held_out)
     print(f"{len(list(a.out.iterdir()))} pictures in {a.out}")
 
 

@@ -42,8 +42,8 @@ class Interim:
                 (best, DATASET, ""),
                 (best, "Urban100", ""),
             )
-            found = [paired(f"decision/{pool}", "fsrcnn", "decision 88 1951", *side) for side in sides]
-            lines.append([words, *(f"{d.mean():+.2f}" for d in found), f"{len(found[0])} of {PLANNED}"])
+            differences = [paired(f"decision/{pool}", "fsrcnn", "decision 88 1951", *side) for side in sides]
+            lines.append([words, *(f"{d.mean():+.2f}" for d in differences), f"{len(differences[0])} of {PLANNED}"])
         head = ["pool", "all patches: BSD100", "easy tiles", "Urban100", "recipe: BSD100", "Urban100", "seeds"]
         return markdown(head, lines)
 

@@ -38,17 +38,17 @@ Label = dict[str, float]
 def sources(folders: list[str]) -> list[tuple[np.ndarray, str]]:
     """Clean photographs and where they come from."""
     reduced, *others = folders
-    found = []
+    photographs = []
     for i, file in enumerate(find_images(reduced)):
         photo = Image.fromarray(read_rgb(file.path))
         by = (2, 2, 2.5, 3)[i // 4 % 4]
         small = photo.resize((int(photo.width / by), int(photo.height / by)), FILTERS[i % 4])
-        found.append((np.asarray(small), "reduced"))
+        photographs.append((np.asarray(small), "reduced"))
         if i % 6 == 1:
-            found.append((np.asarray(photo), "as it is"))
+            photographs.append((np.asarray(photo), "as it is"))
     for folder in others:
-        found += [(read_rgb(file.path), "other") for file in find_images(folder)]
-    return [(image, kind) for image, kind in found if min(image.shape[:2]) >= 8 * SIDE]
+        photographs += [(read_rgb(file.path), "other") for file in find_images(folder)]
+    return [(image, kind) for image, kind in photographs if min(image.shape[:2]) >= 8 * SIDE]
 
 
 def spoilt(image: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray, Label]]:
@@ -57,45 +57,45 @@ def spoilt(image: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray
     def saved(picture: np.ndarray, low: int, high: int) -> np.ndarray:
         return degrade(picture, "jpeg", int(rng.integers(low, high)), rng, shift=(0, 0), again=0)
 
-    found: list[tuple[np.ndarray, Label]] = [(image, {}), (saved(image, 30, 96), {"jpeg": 1})]
+    versions: list[tuple[np.ndarray, Label]] = [(image, {}), (saved(image, 30, 96), {"jpeg": 1})]
     for sigma in (rng.uniform(1.5, 5), rng.uniform(4, 8), rng.uniform(8, 30)):
         colour = bool(rng.random() < 0.5)
         noisy = degrade(image, "noise", sigma, rng, colour=colour)
-        found.append(
+        versions.append(
             (saved(noisy, 90, 98) if rng.random() < 0.15 else noisy, {"noise": sigma * (0.67 if colour else 1)})
         )
     for sigma in (rng.uniform(0.4, 1.2), rng.uniform(1.1, 1.8), rng.uniform(1.8, 4)):
         soft, after = degrade(image, "blur", sigma, rng, shape="gaussian"), rng.random()
         soft = saved(soft, 75, 97) if after < 0.3 else degrade(soft, "noise", 2, rng) if after < 0.4 else soft
-        found.append((soft, {"blur": sigma}))
+        versions.append((soft, {"blur": sigma}))
     moved = rng.uniform(4, 14)
-    found.append((degrade(image, "blur", moved, rng, shape="motion"), {"motion": moved}))
+    versions.append((degrade(image, "blur", moved, rng, shape="motion"), {"motion": moved}))
     for factor in (2, 3, 4):
         for kernel in rng.choice(list(KERNELS), 3, replace=False):
             after = 0 if rng.random() < 0.5 else int(rng.integers(82, 97))
             down = str(rng.choice(["bicubic", "lanczos", "bilinear"]))
             large = degrade(image, "upscaled", factor, rng, kernel=str(kernel), down=down, after=after)
             y, x = rng.integers(0, 4, 2) if rng.random() < 0.3 else (0, 0)
-            found.append((large[y:, x:], {"upscaled": factor}))
+            versions.append((large[y:, x:], {"upscaled": factor}))
     mild = ImageFilter.UnsharpMask(rng.uniform(0.8, 3), int(rng.integers(30, 100)), 0)
-    found.append((np.asarray(Image.fromarray(image).filter(mild)), {"mild": 1}))
+    versions.append((np.asarray(Image.fromarray(image).filter(mild)), {"mild": 1}))
     for grainy in (False, False, True, True):  # a scan's noise is sharpened with it, and hides halos
         before = degrade(image, "noise", rng.uniform(1, 5), rng, colour=bool(rng.random() < 0.5)) if grainy else image
         sharp = degrade(before, "halo", rng.uniform(1.5, 4), rng, radius=rng.uniform(0.8, 3))
-        found.append((saved(sharp, 80, 97) if rng.random() < 0.15 else sharp, {"halo": 1, "grainy": float(grainy)}))
+        versions.append((saved(sharp, 80, 97) if rng.random() < 0.15 else sharp, {"halo": 1, "grainy": float(grainy)}))
     for opacity in (1.0, 1.0, 1.0, 0.5, 0.5, rng.uniform(0.35, 0.8)):
         size, lines = float(rng.integers(8, 34)), int(rng.integers(3, 16))
         text = degrade(image, "overlay", size, rng, opacity=opacity, lines=lines)
         ink = np.abs(text.astype(int) - image).max(2) > 24
-        found.append((saved(text, 75, 96) if rng.random() < 0.25 else text, {"overlay": opacity, "ink": ink}))
+        versions.append((saved(text, 75, 96) if rng.random() < 0.25 else text, {"overlay": opacity, "ink": ink}))
     fine = grated(image, rng)
-    found.append((fine, {"grated": 1}))
-    found.append((degrade(grated(image, rng), "noise", 8, rng, colour=False), {"grated": 1, "noise": 8}))
+    versions.append((fine, {"grated": 1}))
+    versions.append((degrade(grated(image, rng), "noise", 8, rng, colour=False), {"grated": 1, "noise": 8}))
     both = degrade(
         degrade(image, "upscaled", int(rng.integers(2, 4)), rng, kernel="bicubic"), "noise", 8, rng, colour=False
     )
-    found.append((both, {"noise": 8, "mixed": 1}))
-    return found
+    versions.append((both, {"noise": 8, "mixed": 1}))
+    return versions
 
 
 def grated(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -114,7 +114,7 @@ def windows(job: tuple[int, np.ndarray, str]) -> list[tuple[np.ndarray, dict[str
     """Tiles [SIDE * SIDE, features] of windows of a photograph, with their labels."""
     number, image, kind = job
     rng = np.random.default_rng(number)
-    found = []
+    pairs = []
     for version, (picture, label) in enumerate(spoilt(image, rng)):
         tiles = native.defect_features(np.ascontiguousarray(picture)).astype(np.float16)
         for _ in range(4 if not label else 3 if "overlay" in label else 2):
@@ -122,8 +122,8 @@ def windows(job: tuple[int, np.ndarray, str]) -> list[tuple[np.ndarray, dict[str
             about = {**label, "photo": number, "version": version, "kind": kind}
             if "ink" in label:
                 about["ink"] = int(label["ink"][8 * y : 8 * (y + SIDE), 8 * x : 8 * (x + SIDE)].sum())  # type: ignore[index]
-            found.append((tiles[y : y + SIDE, x : x + SIDE].reshape(SIDE * SIDE, -1), about))
-    return found
+            pairs.append((tiles[y : y + SIDE, x : x + SIDE].reshape(SIDE * SIDE, -1), about))
+    return pairs
 
 
 class Network(nn.Module):
@@ -223,8 +223,8 @@ def expected_chroma(photos: list[tuple[int, np.ndarray, str]]) -> tuple[np.ndarr
             tiles = native.defect_features(np.ascontiguousarray(picture)).reshape(-1, size).astype(np.float64)
             known = np.column_stack([np.delete(tiles, CHROMA, 1), np.ones(len(tiles)), tiles[:, CHROMA]])
             products += known.T @ known
-    found = np.linalg.lstsq(products[:-1, :-1], products[:-1, -1], rcond=None)[0]
-    return np.insert(found[:-1], CHROMA, 0).astype(np.float32), found[-1:].astype(np.float32)
+    solution = np.linalg.lstsq(products[:-1, :-1], products[:-1, -1], rcond=None)[0]
+    return np.insert(solution[:-1], CHROMA, 0).astype(np.float32), solution[-1:].astype(np.float32)
 
 
 def main() -> None:
@@ -244,10 +244,10 @@ def main() -> None:
         return
     kept = load_file(args.out) if args.out.exists() else {}
     with ProcessPoolExecutor(args.processes) as pool:
-        found = [pair for some in pool.map(windows, photos, chunksize=8) for pair in some]
-    print(f"{len(photos)} photographs, {len(found)} windows", flush=True)
+        pairs = [pair for some in pool.map(windows, photos, chunksize=8) for pair in some]
+    print(f"{len(photos)} photographs, {len(pairs)} windows", flush=True)
     torch.set_num_threads(1)
-    x, about = torch.from_numpy(np.stack([tiles for tiles, _ in found])), [label for _, label in found]
+    x, about = torch.from_numpy(np.stack([tiles for tiles, _ in pairs])), [label for _, label in pairs]
     some = x[::7].float()
     mean, deviation = some.mean((0, 1)), some.std((0, 1)) + 1e-3
     network = fit(((x.float() - mean) / deviation).half(), about, args.epochs)

@@ -25,14 +25,14 @@ ASKED: tuple[tuple[str, str, str, float | None, float], ...] = (
 
 
 def figures(section: str, name: str) -> Figures:
-    found: Figures = json.loads(KEPT.read_text())[section][name]
-    return found
+    kept: Figures = json.loads(KEPT.read_text())[section][name]
+    return kept
 
 
 def rows(name: str, column: str, begins: str = "") -> dict[str, list[float]]:
     """What was spoilt -> AUC for a patch, for an image, share of images left out."""
-    found = figures("spoilt", name)["rows"].get(column, {})
-    return {what: values for what, values in found.items() if what.startswith(begins)}
+    by_defect = figures("spoilt", name)["rows"].get(column, {})
+    return {what: values for what, values in by_defect.items() if what.startswith(begins)}
 
 
 def words(folder: str) -> str:
@@ -67,10 +67,10 @@ class Missed:
 
     def markdown(self) -> str:
         lines = []
-        for column, begins, folder, *asked in ASKED:
-            for what, found in rows(folder, column, begins).items():
-                if any(a is not None and f < a for f, a in zip(found[:2], asked, strict=True)):
-                    lines.append([f"`{column}`", what, folder, both(*asked), both(*found[:2])])
+        for column, begins, folder, *required in ASKED:
+            for what, reached in rows(folder, column, begins).items():
+                if any(a is not None and f < a for f, a in zip(reached[:2], required, strict=True)):
+                    lines.append([f"`{column}`", what, folder, both(*required), both(*reached[:2])])
         return markdown(["column", "degraded by", "on", "asked, patch / image", "found"], lines)
 
 

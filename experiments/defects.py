@@ -170,10 +170,10 @@ ROWS: list[tuple[str, str, Spoil]] = [
 def columns_of(image: np.ndarray, only: str = "") -> dict[str, np.ndarray]:
     """The columns of an image's patches, those at least that are needed for one of them."""
     grid = Grid.over(image.shape[0], image.shape[1], 2, PATCH, PATCH)
-    found = {} if only == "jpeg" else dict(zip(COLUMNS, defects(image, grid.xs, grid.ys, PATCH).T, strict=True))
+    columns = {} if only == "jpeg" else dict(zip(COLUMNS, defects(image, grid.xs, grid.ys, PATCH).T, strict=True))
     if only in ("", "jpeg"):
-        found["jpeg"] = np.full(len(grid), jpeg_trace(image) or np.nan)
-    return found
+        columns["jpeg"] = np.full(len(grid), jpeg_trace(image) or np.nan)
+    return columns
 
 
 def auc(clean: np.ndarray, bad: np.ndarray) -> float:
@@ -188,9 +188,11 @@ def judged(column: str, values: np.ndarray) -> np.ndarray:
     return -np.where(np.isnan(values), 101, values) if column == "jpeg" else values
 
 
-def of_images(column: str, found: list[dict[str, np.ndarray]]) -> np.ndarray:
+def of_images(column: str, columns_of_each: list[dict[str, np.ndarray]]) -> np.ndarray:
     """What each image is judged by."""
-    return np.array([thresholds.of_images(column, f[column], np.zeros(len(f[column]), np.int64))[0] for f in found])
+    return np.array(
+        [thresholds.of_images(column, f[column], np.zeros(len(f[column]), np.int64))[0] for f in columns_of_each]
+    )
 
 
 def gray(image: np.ndarray) -> np.ndarray:
@@ -211,10 +213,10 @@ def load(folder: str, most: int) -> list[tuple[str, np.ndarray]]:
     return [(name, image) for name, image in images if min(image.shape[:2]) >= PATCH + 8]
 
 
-def left_out(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndarray]]) -> Figures:
+def left_out(images: list[tuple[str, np.ndarray]], columns_of_each: list[dict[str, np.ndarray]]) -> Figures:
     """Which images and which patches of other images the thresholds are against, by name and column."""
     out: Figures = {"patches_out": 0, "whole": {}, "single": {}}
-    for (name, _), columns in zip(images, found, strict=True):
+    for (name, _), columns in zip(images, columns_of_each, strict=True):
         image = np.zeros(len(columns["noise"]), np.int64)
         why = reasons(columns, image)
         out["patches_out"] += int(np.any(list(why.values()), 0).sum())
@@ -228,22 +230,24 @@ def left_out(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndar
     return out
 
 
-def nulls(images: list[tuple[str, np.ndarray]], found: list[dict[str, np.ndarray]]) -> Figures:
+def nulls(images: list[tuple[str, np.ndarray]], columns_of_each: list[dict[str, np.ndarray]]) -> Figures:
     """The share of nulls in patches that are not flat, by column, and of these patches that have any."""
     textured = []
     for _, image in images:
         grid = Grid.over(image.shape[0], image.shape[1], 2, PATCH, PATCH)
         luma = image @ np.array([0.299, 0.587, 0.114])
         textured += [luma[y : y + PATCH, x : x + PATCH].std() >= 2 for y in grid.ys for x in grid.xs]
-    missing = {name: np.isnan(np.concatenate([f[name] for f in found]))[np.array(textured)] for name in COLUMNS}
+    missing = {
+        name: np.isnan(np.concatenate([f[name] for f in columns_of_each]))[np.array(textured)] for name in COLUMNS
+    }
     missing["any"] = np.any(list(missing.values()), 0)
     return {name: round(float(v.mean()), 4) for name, v in missing.items() if v.any()}
 
 
 def row(rows: Figures, column: str, what: str, *some: list[dict[str, np.ndarray]]) -> None:
     """Prints and adds a row: clean against spoilt, AUC for patches and images, the share of images left out."""
-    patch = auc(*(judged(column, np.concatenate([f[column] for f in found])) for found in some))
-    whole = auc(*(judged(column, of_images(column, found)) for found in some))
+    patch = auc(*(judged(column, np.concatenate([f[column] for f in columns_of_each])) for columns_of_each in some))
+    whole = auc(*(judged(column, of_images(column, columns_of_each)) for columns_of_each in some))
     limit = next(t for t in THRESHOLDS if t.column == column)
     caught = np.mean([limit.against_images(f[column], np.zeros(len(f[column]), np.int64))[0] for f in some[1]])
     rows.setdefault(column, {})[what] = [round(float(v), 6) for v in (patch, whole, caught)]

@@ -66,11 +66,11 @@ class Kept:
 
 def _counts(study: str) -> dict[str, dict[str, tuple[int, int]]]:
     """By arm and kind: patches kept, and patches in the pool."""
-    found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    counts: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
     with open(RESULTS / study / "kept.csv", newline="") as lines:
         for row in csv.DictReader(lines):
-            found[f"{row['arm']} {row['keep']}"][row["kind"]] = (int(row["kept"]), int(row["patches"]))
-    return found
+            counts[f"{row['arm']} {row['keep']}"][row["kind"]] = (int(row["kept"]), int(row["patches"]))
+    return counts
 
 
 def _spoilt(of: dict[str, tuple[int, int]]) -> str:

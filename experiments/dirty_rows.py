@@ -23,7 +23,7 @@ from experiments.study_rows import (
 )
 from srfast.evaluation.inference import Comparison, judge
 from srfast.study.cell import STRATA
-from srfast.study.claims import judged_together
+from srfast.study.claims import judge_family
 
 POOLS = (
     ("dirty/dirty-wild-60", "a mix, 60 % degraded"),
@@ -138,7 +138,7 @@ class OverClaims:
             for stratum in (_STRATA if self.strata else ("",))
             for (words, *_), c in zip(self.over.rows, self.over.differences(stratum), strict=True)
         ]
-        together = judged_together([({"stratum": stratum}, DATASET, c) for _, stratum, c in rows])
+        together = judge_family([({"stratum": stratum}, DATASET, c) for _, stratum, c in rows])
         return family([(words, j) for (words, *_), j in zip(rows, together, strict=True)])
 
 

@@ -177,11 +177,11 @@ def dealt(files: Sequence[Path], counts: dict[str, int], seed: int = 0) -> dict[
     order = sorted(files, key=lambda f: hashlib.sha256(f"dealt {seed} {f.stem}".encode()).digest())
     if len(order) < sum(counts.values()):
         raise SystemExit(f"expected at least {sum(counts.values())} images, got {len(order)}")
-    found, done = {}, 0
+    parts, done = {}, 0
     for purpose, count in counts.items():
-        found[purpose] = sorted(order[done : done + count])
+        parts[purpose] = sorted(order[done : done + count])
         done += count
-    return found
+    return parts
 
 
 def write(photographs: Path, sky: Path, icons: Path, out: Path, seed: int = 0) -> None:

@@ -157,10 +157,10 @@ def grainy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     grain: np.ndarray = rng.normal(0, rng.uniform(0.3, 4), (*image.shape[:2], 3 if rng.random() < 0.6 else 1))
     if rng.random() < 0.5:
         grain = 2 * cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.4, 0.8)).reshape(grain.shape)
-    found = as_bytes(smooth + grain)
+    result = as_bytes(smooth + grain)
     if rng.random() < 0.5:
-        found = degrade(found, "jpeg", int(rng.integers(75, 98)), rng, shift=(0, 0), again=0)
-    return found
+        result = degrade(result, "jpeg", int(rng.integers(75, 98)), rng, shift=(0, 0), again=0)
+    return result
 
 
 def tinted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -209,19 +209,19 @@ def written(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def pictures(number: int, photo: np.ndarray, large: bool) -> list[np.ndarray]:
     """Clean pictures of a photograph: as it is and, where it is large, reduced, most with more contrast."""
     rng = np.random.default_rng([7, number])
-    found = [photo]
+    versions = [photo]
     if large:
         by = rng.uniform(1, 2) if rng.random() < 0.6 else 1
-        found.append(reduced(contrasted(photo, by), (2, 2, 2.5, 1.5)[number // 4 % 4], FILTERS[number % 4]))
+        versions.append(reduced(contrasted(photo, by), (2, 2, 2.5, 1.5)[number // 4 % 4], FILTERS[number % 4]))
         if number % 3 == 0:
-            found.append(reduced(contrasted(photo, rng.uniform(1.3, 2.2)), 1.25, FILTERS[(number + 1) % 4]))
-    return [picture for picture in found if min(picture.shape[:2]) >= 8 * GRID]
+            versions.append(reduced(contrasted(photo, rng.uniform(1.3, 2.2)), 1.25, FILTERS[(number + 1) % 4]))
+    return [picture for picture in versions if min(picture.shape[:2]) >= 8 * GRID]
 
 
 def grids(job: tuple[int, np.ndarray, bool]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Features [GRID, GRID, 24] of parts of a photograph's versions, and the pixels of ink of each tile."""
     number, photo, large = job
-    found = []
+    pairs = []
     for which, clean in enumerate(pictures(number, photo, large)):
         rng = np.random.default_rng([number, which])
         for version in range(8):
@@ -244,8 +244,8 @@ def grids(job: tuple[int, np.ndarray, bool]) -> list[tuple[np.ndarray, np.ndarra
                     at = divmod(int(rng.choice(np.flatnonzero(inked >= INK))), w)
                     y, x = (int(np.clip(a - GRID // 2, 0, side - GRID)) for a, side in zip(at, (h, w), strict=True))
                 part = (slice(y, y + GRID), slice(x, x + GRID))
-                found.append((tiles[part].astype(np.float16), inked[part].astype(np.uint8)))
-    return found
+                pairs.append((tiles[part].astype(np.float16), inked[part].astype(np.uint8)))
+    return pairs
 
 
 class Network(nn.Module):
@@ -320,9 +320,11 @@ def calibrated(value: torch.Tensor, has: torch.Tensor) -> tuple[torch.Tensor, to
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        found = nn.functional.binary_cross_entropy_with_logits(slope[0] * value.double() + constant, has.double())
-        found.backward()
-        return found
+        cross_entropy = nn.functional.binary_cross_entropy_with_logits(
+            slope[0] * value.double() + constant, has.double()
+        )
+        cross_entropy.backward()
+        return cross_entropy
 
     optimizer.step(loss)
     return slope.detach().float(), constant.detach().float()
@@ -338,10 +340,10 @@ def main() -> None:
     files = [(file, n == 0) for n, folder in enumerate(args.folders) for file in find_images(folder)]
     jobs = [(i, read_rgb(file.path), large) for i, (file, large) in enumerate(files)]
     with ProcessPoolExecutor(args.processes) as pool:
-        found = list(pool.map(grids, jobs, chunksize=8))
-    held = torch.tensor([i % HELD_OUT == 0 for (i, _, _), some in zip(jobs, found, strict=True) for _ in some])
-    x = torch.from_numpy(np.stack([tiles for some in found for tiles, _ in some]))
-    ink = torch.from_numpy(np.stack([inked for some in found for _, inked in some]))
+        windows = list(pool.map(grids, jobs, chunksize=8))
+    held = torch.tensor([i % HELD_OUT == 0 for (i, _, _), some in zip(jobs, windows, strict=True) for _ in some])
+    x = torch.from_numpy(np.stack([tiles for some in windows for tiles, _ in some]))
+    ink = torch.from_numpy(np.stack([inked for some in windows for _, inked in some]))
     assert x.shape[1:] == (GRID, GRID, len(FEATURES))
     print(f"{len(jobs)} photographs, {len(x)} grids", flush=True)
     torch.set_num_threads(1)

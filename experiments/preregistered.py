@@ -97,9 +97,9 @@ def _check_claims(whole: Run) -> None:
 def _rounds(whole: Run, chosen: Sequence[Cell]) -> Iterator[list[Cell]]:
     """The cells of one seed after another that claims need which earlier seeds have not decided."""
     for seed in whole.study.seeds:
-        found = collect(whole.study, whole.folder)
-        decided = [j.claim for j in judged(found) if not j.stratum and j.decided]
-        undecided = [c for c in found.meta["study"]["claims"] if not c["stratum"] and c not in decided]
+        results = collect(whole.study, whole.folder)
+        decided = [j.claim for j in judged(results) if not j.stratum and j.decided]
+        undecided = [c for c in results.meta["study"]["claims"] if not c["stratum"] and c not in decided]
         names = {c.name for claim in undecided for c in whole.every if serves(whole.study, c, claim)}
         if not names:
             return
@@ -225,11 +225,11 @@ class PreviousRun:
     instruction set is the same.
     """
 
-    def __init__(self, found: Results) -> None:
-        self._meta = found.meta
+    def __init__(self, results: Results) -> None:
+        self._meta = results.meta
         # Published results of before scales could differ have none.
-        self._scoring = {(s["scorer"], s.get("scale", 2)): s for s in found.meta["scoring"]}
-        self._rows, self._strata, self._log = (_by_cell(t) for t in (found.table, found.strata, found.log))
+        self._scoring = {(s["scorer"], s.get("scale", 2)): s for s in results.meta["scoring"]}
+        self._rows, self._strata, self._log = (_by_cell(t) for t in (results.table, results.strata, results.log))
 
     def in_time(self, rounds: int) -> list[dict[str, Any]]:
         """The pre-registered claims. Of a run whose number of seeds followed from its results,

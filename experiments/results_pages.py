@@ -27,13 +27,13 @@ from them, and [How the studies were made](../how-studies-were-made.md) how they
 
 def pages() -> dict[str, str]:
     """Name of the file -> its text, with lines ``<!-- table: NAME -->`` where tables belong; and the index."""
-    found = {f"{name}.md": _page(**page) for name, page in _FILE["pages"].items()}
+    texts = {f"{name}.md": _page(**page) for name, page in _FILE["pages"].items()}
     rows = (f"| [{p['title']}]({name}.md) | {p['finding']} |\n" for name, p in _FILE["pages"].items())
     more = "| [Patches for a target](target.md) | A quarter chosen for the sky gains 1.5 dB on it. |\n"
     more += "| [How well defects are recognised](defects.md) | AUC of every column, and what the limits leave out. |\n"
     more += "| [Selections compared](selections-compared.md) | What each method keeps, and what it costs. |\n"
     more += "| [How alike the scores rank](agreement.md) | Patch and dense mode, backends and precisions. |\n"
-    return {"index.md": _HEAD + "".join(rows) + more, **found}
+    return {"index.md": _HEAD + "".join(rows) + more, **texts}
 
 
 def _page(title: str, finding: str, pool: str, training: str, studies: list[str], tables: list[list[str]],

@@ -354,10 +354,10 @@ def draw_sizes() -> None:
     with plt.rc_context({**STYLE, "figure.figsize": (7.2, 3.6)}):
         figure, ax = plt.subplots()
         for y, (words, arm) in enumerate(rows):
-            found = paired("sizes", "fsrcnn", f"{arm} 1951", "full 100 1951")
-            c = judge(found)
+            differences = paired("sizes", "fsrcnn", f"{arm} 1951", "full 100 1951")
+            c = judge(differences)
             color = "C0" if "hardest" in words else "0.45"
-            ax.plot(found.mean(1), [y] * len(found), "o", ms=3, alpha=0.5, color=color)
+            ax.plot(differences.mean(1), [y] * len(differences), "o", ms=3, alpha=0.5, color=color)
             e = c.effect
             ax.errorbar(e.mean, y, xerr=[[e.mean - e.low], [e.high - e.mean]], fmt="D", ms=4, capsize=2, color=color)
         ax.set_yticks(range(len(rows)), [words.replace("`", "") for words, _ in rows])

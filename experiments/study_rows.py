@@ -89,8 +89,10 @@ class Strata:
         lines = []
         for words, study, model, arms, controls, dataset in self.rows:
             pairs = [(a, c) for a in arms.split(" + ") for c in controls.split(" + ")]
-            found = [judge(_mean([paired(study, model, a, c, dataset, s) for a, c in pairs])) for s in ("", *STRATA)]
-            lines.append([words, str(found[0].seeds), *map(bold, found)])
+            comparisons = [
+                judge(_mean([paired(study, model, a, c, dataset, s) for a, c in pairs])) for s in ("", *STRATA)
+            ]
+            lines.append([words, str(comparisons[0].seeds), *map(bold, comparisons)])
         return markdown(head, lines)
 
 
@@ -126,8 +128,8 @@ class Family:
     strata: bool = False
 
     def markdown(self) -> str:
-        found = [j for j in judged(_results(self.study)) if bool(j.stratum) == self.strata]
-        return family([(_claim(j, self.arms), j) for j in found])
+        judgements = [j for j in judged(_results(self.study)) if bool(j.stratum) == self.strata]
+        return family([(_claim(j, self.arms), j) for j in judgements])
 
 
 def family(claims: list[tuple[str, Judged]]) -> str:
@@ -194,10 +196,10 @@ class Ratios:
         head = ["kept"]
         columns = []
         for words, study, model, updates in self.columns:
-            found = [self._difference(study, model, arm, updates) for _, arm in self.rows]
-            most = max(c.seeds for c in found if c)
+            comparisons = [self._difference(study, model, arm, updates) for _, arm in self.rows]
+            most = max(c.seeds for c in comparisons if c)
             head.append(f"{words}, {most} seeds")
-            columns.append(["" if c is None or c.seeds < 2 else self._cell(c, most) for c in found])
+            columns.append(["" if c is None or c.seeds < 2 else self._cell(c, most) for c in comparisons])
         return markdown(head, [[words, *cells] for (words, _), *cells in zip(self.rows, *columns, strict=True)])
 
     @staticmethod
@@ -258,17 +260,17 @@ def group(study: str, model: str, arm: str) -> Group | None:
     if ": " in arm:
         study, _, arm = arm.partition(": ")
     name, keep, updates, *pool = arm.split()
-    asked = (model, name, float(keep) / 100, int(updates), float(pool[0]) / 100 if pool else 1.0)
-    found = [
-        g for g in _groups(study) if (g.key.model, g.key.arm, g.key.keep, g.key.updates, g.key.pool) == asked
+    wanted = (model, name, float(keep) / 100, int(updates), float(pool[0]) / 100 if pool else 1.0)
+    matches = [
+        g for g in _groups(study) if (g.key.model, g.key.arm, g.key.keep, g.key.updates, g.key.pool) == wanted
     ]  # fmt: skip
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
 def paired(study: str, model: str, arm: str, control: str, dataset: str = DATASET, stratum: str = "") -> np.ndarray:
     """Arm less control [seeds, images] over the seeds that both have; of studies between " + ", each seed from the
     first that has it."""
-    found: list[np.ndarray] = []
+    differences: list[np.ndarray] = []
     seen: set[int] = set()
     for one in study.split(" + "):
         a, b = group(one, model, arm), group(one, model, control)
@@ -280,12 +282,12 @@ def paired(study: str, model: str, arm: str, control: str, dataset: str = DATASE
             left, right = (
                 (_results(n.partition(": ")[0] if ": " in n else one), g) for n, g in ((arm, a), (control, b))
             )
-            found.append(strata_difference(left, right, dataset, stratum, both))
+            differences.append(strata_difference(left, right, dataset, stratum, both))
         elif both:
-            found.append(np.subtract(*(x.psnr[dataset][[x.seeds.index(s) for s in both]] for x in (a, b))))
-    if not found:
+            differences.append(np.subtract(*(x.psnr[dataset][[x.seeds.index(s) for s in both]] for x in (a, b))))
+    if not differences:
         raise SystemExit(f"{study}: no {model} {arm} and {control}")
-    return np.concatenate(found)
+    return np.concatenate(differences)
 
 
 def difference(study: str, model: str, arm: str, control: str, dataset: str = DATASET) -> Comparison:
@@ -294,8 +296,8 @@ def difference(study: str, model: str, arm: str, control: str, dataset: str = DA
 
 
 def _mean(some: list[np.ndarray]) -> np.ndarray:
-    found: np.ndarray = np.mean(some, axis=0)
-    return found
+    mean: np.ndarray = np.mean(some, axis=0)
+    return mean
 
 
 def bold(c: Comparison) -> str:

@@ -46,7 +46,7 @@ class _Shared(Sampler[int]):
         self._own: np.ndarray | None = None
 
     @abstractmethod
-    def _whole(self) -> np.ndarray:
+    def _epoch_order(self) -> np.ndarray:
         """The indices of this epoch for all processes, in order."""
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
@@ -62,7 +62,7 @@ class _Shared(Sampler[int]):
 
     def _share(self) -> np.ndarray:
         if self._own is None:
-            whole = self._whole()
+            whole = self._epoch_order()
             padded = np.resize(whole, -(-len(whole) // self.world) * self.world)
             self._own = padded[self.rank :: self.world]
         return self._own
@@ -127,7 +127,7 @@ class RS2(_Shared):
             raise InputError(f"keep: expected a fraction with 0 < keep <= 1, got {keep!r}")
         self.count = max(1, int(keep * self.n + 0.5))
 
-    def _whole(self) -> np.ndarray:
+    def _epoch_order(self) -> np.ndarray:
         rng = np.random.default_rng((self.seed, 1, self.epoch))
         return rng.permutation(random_subset(rng, self.n, self.count))
 
@@ -155,7 +155,7 @@ class ByImage(_Shared):
         _, number = np.unique(np.asarray(of_sample), return_inverse=True)
         self._rows = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
 
-    def _whole(self) -> np.ndarray:
+    def _epoch_order(self) -> np.ndarray:
         rng = np.random.default_rng((self.seed, 4, self.epoch))
         order = rng.permutation(len(self._rows))
         groups = np.split(order, range(self.images, len(order), self.images))
@@ -220,7 +220,7 @@ class InfoBatch(_Shared):
             return np.zeros(self.n, bool)
         return self._known < np.nanmean(self._known)
 
-    def _whole(self) -> np.ndarray:
+    def _epoch_order(self) -> np.ndarray:
         rng = np.random.default_rng((self.seed, 2, self.epoch))
         left_out = self._small() & (rng.random(self.n) < self.ratio)
         return rng.permutation(np.flatnonzero(~left_out))

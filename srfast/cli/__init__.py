@@ -250,15 +250,15 @@ def _of_usage(error: click.UsageError) -> tuple[str, str | None]:
         # click proposes whatever shares a letter or two.
         near = did_you_mean(error.option_name, error.possibilities or (), 0.75)
         message = click.NoSuchOption(error.option_name, None, None, error.ctx).format_message()
-        return message, f"did you mean {near}?" if near else _see(error)
+        return message, f"did you mean {near}?" if near else _help_hint(error)
     kind = error.param.type if isinstance(error, click.BadParameter) and error.param else None
     given = re.match(r"'(.*)' is not one of", error.message)
     near = did_you_mean(given[1], kind.choices) if isinstance(kind, click.Choice) and given else None
     own = getattr(error if isinstance(error, UsageError) else kind if given else None, "hint", None)
-    return error.format_message(), f"did you mean {near}?" if near else own or _see(error)
+    return error.format_message(), f"did you mean {near}?" if near else own or _help_hint(error)
 
 
-def _see(error: click.UsageError) -> str | None:
+def _help_hint(error: click.UsageError) -> str | None:
     return f"see `{error.ctx.command_path} --help`" if error.ctx else None
 
 

@@ -80,7 +80,7 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
         for sentence in done.decision.sentences[:2]:
             result(sentence)
         followed = selection["kept"] == done.decision.ratio.figures["kept"]
-        result(done.decision.ratio.sentence if followed else _kept(selection))
+        result(done.decision.ratio.sentence if followed else _kept_in_words(selection))
         if selection["short"]:
             say(f"srfast: {selection['short']}")
         for sentence in done.changed:
@@ -101,7 +101,7 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
     return done.report
 
 
-def _kept(selection: dict[str, Any]) -> str:
+def _kept_in_words(selection: dict[str, Any]) -> str:
     """What is kept if the options decide it."""
     held = selection["shares"]["loss"]
     error = "" if held is None else f", which hold {100 * held:.3g} % of the error"

@@ -33,11 +33,11 @@ def command(manifest: str, images: tuple[str, ...], as_json: bool, **options: An
     have other pixels or occur twice are listed. Nothing is written then, unless --partial is given.
     """
     RebuildArguments(**options)  # before anything heavy is imported
-    from srfast.coreset.rebuilding import NotAllThere, rebuild
+    from srfast.coreset.rebuilding import ImagesMismatch, rebuild
 
     try:
         made = rebuild(manifest, images, progress=not quiet(), **options)
-    except NotAllThere as error:
+    except ImagesMismatch as error:
         _print_result(error.rebuilt, as_json, options["output"])
         raise
     _print_result(made, as_json, options["output"])

@@ -1,4 +1,4 @@
-"""``srfast view``: the report's page with every patch at hand."""
+"""``srfast view``: the report's page with every patch, served on this machine."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ _MEANS = {
 
 
 def document(
-    rows: manifest.Rows, files: dict[str, tuple[str, int]], name: str, licence: str | None, url: str | None,
+    rows: manifest.ManifestRows, files: dict[str, tuple[str, int]], name: str, licence: str | None, url: str | None,
     creator: str | None, published: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     """The JSON of a manifest.
@@ -146,7 +146,7 @@ def _records(name: str, file: str, schema: pa.Schema, key: str) -> dict[str, Any
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "key": {"@id": f"{name}/{key}"}, "field": fields}
 
 
-def _derived(rows: manifest.Rows) -> list[dict[str, Any]]:
+def _derived(rows: manifest.ManifestRows) -> list[dict[str, Any]]:
     """The data sets of the images, each once."""
     columns = [rows.sources.column(c).to_pylist() for c in ("dataset", "version", "licence", "url")]
     entities = []

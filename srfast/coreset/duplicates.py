@@ -259,11 +259,11 @@ def _pairs_within(
     low, high = np.minimum(a, b)[nearest], np.maximum(a, b)[nearest]
     pairs = np.unique(low * len(table) + high)
     a, b = pairs // len(table), pairs % len(table)
-    same = _alike(looks, a, looks, b, alike)
+    same = _are_same(looks, a, looks, b, alike)
     return a[same], b[same]
 
 
-def _alike(left: _Compared, a: np.ndarray, right: _Compared, b: np.ndarray, alike: float) -> np.ndarray:
+def _are_same(left: _Compared, a: np.ndarray, right: _Compared, b: np.ndarray, alike: float) -> np.ndarray:
     """Which pairs left[a], right[b] are alike, on all cores: by a rough comparison, a close one, and by their
     details."""
     same = np.arange(len(a))
@@ -305,7 +305,7 @@ def _leaks(table: Rows, image: np.ndarray, looks: _Compared, rows: np.ndarray, a
     distance, near = _nearest(np.ascontiguousarray(windows.spectra[recognisable]), looks.spectra[rows], _NEAREST)
     a, place = np.nonzero((near >= 0) & (distance <= _FAR))
     b = recognisable[near[a, place]]
-    same = _alike(looks, rows[a], windows, b, alike)
+    same = _are_same(looks, rows[a], windows, b, alike)
     leaked[a[same][::-1]] = image[b[same]][::-1]
     return leaked
 

@@ -84,7 +84,7 @@ _SIDE = 1 << 28
 
 
 @dataclass(frozen=True)
-class Rows:
+class ManifestRows:
     """The content of a manifest."""
 
     about: dict[str, Any]
@@ -149,7 +149,7 @@ def _lines(table: pa.Table) -> Iterator[bytes]:
         yield "".join(f"{row}\n" for row in rows).encode()
 
 
-def read_manifest(folder: str | os.PathLike[str]) -> Rows:
+def read_manifest(folder: str | os.PathLike[str]) -> ManifestRows:
     """Reads a manifest, which may come from anybody: nothing that it names is opened.
 
     Raises:
@@ -165,7 +165,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> Rows:
         raise InputError(f"{document}: expected a manifest of srfast, version {VERSION}, got another document")
     sources = _table(Path(folder, SOURCES), SOURCE_SCHEMA)
     patches = _table(Path(folder, PATCHES), PATCH_SCHEMA)
-    rows = Rows(about, sources, patches)
+    rows = ManifestRows(about, sources, patches)
     _check_sources(Path(folder, SOURCES), sources)
     _check_patches(Path(folder, PATCHES), rows)
     if rows.root != stated:
@@ -234,7 +234,7 @@ def _check_sources(path: Path, sources: pa.Table) -> None:
             raise InputError(f"{path}: column {name!r}: expected no missing values in images that were not rejected")
 
 
-def _check_patches(path: Path, rows: Rows) -> None:
+def _check_patches(path: Path, rows: ManifestRows) -> None:
     def refuse(name: str, expected: str, bad: np.ndarray) -> None:
         if bad.any():
             raise InputError(f"{path}: column {name!r}: expected {expected}, row {int(np.argmax(bad))} is another")

@@ -21,7 +21,7 @@ from srfast.coreset.described import check_selection
 from srfast.data.deep import read_at
 from srfast.data.hashing import of_file, of_pixels
 from srfast.data.lowres import LowRes, read_lr
-from srfast.data.packed import Layout, Packed, Write, packed
+from srfast.data.packed import Packed, StoreLayout, Write, packed
 from srfast.data.shrink import factors, shrunk, sizes_of
 from srfast.data.workers import ordered_map
 from srfast.degradation.operations import Step
@@ -356,7 +356,7 @@ class Pairs:
                     done += len(rows[place])
                     step(place + 1, len(places), done)
 
-        return packed(folder, name, self._digest(places), Layout(p.size, self.scale), fill)
+        return packed(folder, name, self._digest(places), StoreLayout(p.size, self.scale), fill)
 
     def _digest(self, places: list[tuple[str, float]]) -> str:
         """SHA-256 of all that the pixels of the pairs depend on: files by their hashes, places and scale."""

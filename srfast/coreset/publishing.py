@@ -26,7 +26,7 @@ from srfast.coreset.manifest import (
     PATCHES,
     SOURCE_SCHEMA,
     SOURCES,
-    Rows,
+    ManifestRows,
     plain,
 )
 from srfast.coreset.pairs import read_rows
@@ -122,7 +122,7 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
                     raise InputError(f"{images.root / image}: has changed since it was scored", hint="score it again")
                 hashed[image] = result
         sources, number = _sources(images.root, hashed, rejected, origin)
-        rows = Rows(plain(about), sources, patches.rows(places, hashed, number))
+        rows = ManifestRows(plain(about), sources, patches.rows(places, hashed, number))
         if given is not None:
             _check_draws(os.fspath(cast(Any, settings.degradation)), rows, given[0])
         size = _write(parts, rows, settings, str(settings.name or Path(os.path.realpath(output)).name))
@@ -133,7 +133,7 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
 _KEPT = ("image", "x", "y", "size", "shrink", "loss", "bicubic", "sobel", "rank")
 
 
-def _check_draws(name: str, rows: Rows, given: pa.Table) -> None:
+def _check_draws(name: str, rows: ManifestRows, given: pa.Table) -> None:
     """Refuses a table that does not have every draw of the core-set's images at their sizes."""
     drawn = rows.draws(name)
     assert drawn is not None
@@ -293,7 +293,7 @@ def _decoders() -> dict[str, str]:
     return versions
 
 
-def _write(folder: Path, rows: Rows, settings: ManifestArguments, name: str) -> int:
+def _write(folder: Path, rows: ManifestRows, settings: ManifestArguments, name: str) -> int:
     files = {}
     for file, table in ((SOURCES, rows.sources), (PATCHES, rows.patches)):
         with atomic_path(folder / file) as temporary, TableWriter(temporary, table.schema, **CHECKED) as writer:

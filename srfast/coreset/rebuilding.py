@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.manifest import Rows, read_manifest
+from srfast.coreset.manifest import ManifestRows, read_manifest
 from srfast.coreset.publishing import SCORING
 from srfast.coreset.selection import CORESET_SCHEMA, CoreSet
 from srfast.coreset.settings import RebuildArguments
@@ -55,7 +55,7 @@ class Rebuilt:
         return dict(Counter(problem.kind for problem in self.problems))
 
 
-class NotAllThere(InputError):
+class ImagesMismatch(InputError):
     """Raised if images are not there as a manifest has them."""
 
     def __init__(self, rebuilt: Rebuilt, sources: int, hint: str | None) -> None:
@@ -68,7 +68,7 @@ class NotAllThere(InputError):
 
 
 _WORDS = {
-    "missing": "missing", "twice": "there twice", "pixels": "with other pixels", "size": "of another size",
+    "missing": "missing", "twice": "present twice", "pixels": "with other pixels", "size": "of another size",
     "orientation": "in another orientation", "unreadable": "unreadable", "decoder": "decoded otherwise",
 }  # fmt: skip
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -109,7 +109,7 @@ def rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) -> 
     rebuilt = Rebuilt(None, rows.root, len(good), int(kept.sum()), problems)
     hint = None if settings.verify else "`partial` continues without them"
     if problems and (settings.verify or not settings.partial):
-        raise NotAllThere(rebuilt, len(search.wanted), hint)
+        raise ImagesMismatch(rebuilt, len(search.wanted), hint)
     if not kept.any():
         raise InputError(f"{os.fspath(manifest)}: expected at least one of its images, got none of them")
     if settings.output is None:
@@ -139,7 +139,7 @@ def _journal(output: str | os.PathLike[str] | None) -> Iterator[Path | None]:
         folder.rmdir()
 
 
-def _meta(rows: Rows, name: str) -> dict[str, Any]:
+def _meta(rows: ManifestRows, name: str) -> dict[str, Any]:
     """The metadata of the core-set; raises InputError if those of the manifest are of wrong types."""
     about = rows.about
     scoring, selection, scorer = (about.get(key) or {} for key in ("scoring", "selection", "scorer"))
@@ -160,7 +160,7 @@ def _meta(rows: Rows, name: str) -> dict[str, Any]:
 
 
 def _coreset(
-    rows: Rows, at: np.ndarray, good: dict[int, tuple[ImageFile, Hashed]], root: Path, meta: dict[str, Any]
+    rows: ManifestRows, at: np.ndarray, good: dict[int, tuple[ImageFile, Hashed]], root: Path, meta: dict[str, Any]
 ) -> CoreSet:
     patches = rows.patches.take(pa.array(at))
     numbers: Sequence[int] = patches.column("source").to_pylist()

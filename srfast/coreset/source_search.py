@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from srfast.coreset.manifest import Rows
+from srfast.coreset.manifest import ManifestRows
 from srfast.coreset.source_hashes import Hashed, Wanted, hash_images, orientations
 from srfast.data import hashing
 from srfast.data.images import ImageFile, image_size, read_rgb
@@ -60,7 +60,7 @@ class _Source:
 class Search:
     """The images of a manifest among files."""
 
-    rows: Rows
+    rows: ManifestRows
     files: list[ImageFile]
     progress: Callable[[int, int, int], None]
     wanted: dict[int, _Source] = field(default_factory=dict)

@@ -50,7 +50,7 @@ def atomic_path(path: Path, aside: Path | None = None, *, judge: Callable[[], ob
     if final.is_symlink():
         raise InputError(f"{path}: is a symbolic link that leads to itself", hint="choose another output")
     if final.exists() and not final.is_file():
-        raise InputError(f"{path}: expected a file to write; a {thing(final)} is there")
+        raise InputError(f"{path}: expected a file to write; a {kind_in_words(final)} is there")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in {folder}")
     # Short, as a long final name leaves no room for a suffix; random, as two runs may write at once.
@@ -154,12 +154,12 @@ def no_folder(folder: Path) -> str:
     return f"{folder} does not exist; make it: mkdir -p {shlex.quote(str(folder))}"
 
 
-def a_kind(kind: str) -> str:
+def with_article(kind: str) -> str:
     """A kind of file with its article."""
     return f"{'an' if kind[0].lower() in 'aeio' else 'a'} {kind}"
 
 
-def thing(path: Path) -> str:
+def kind_in_words(path: Path) -> str:
     """The kind of thing at a path, in words: a directory, a file, a device, ..."""
     kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
     return kinds.get(stat.S_IFMT(os.stat(path).st_mode), "device")

@@ -18,7 +18,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srfast.data.atomic import TEMPORARY, a_kind, atomic_path, flush_folder, keep_mode, no_folder, sweep, thing
+from srfast.data.atomic import (
+    TEMPORARY,
+    atomic_path,
+    flush_folder,
+    keep_mode,
+    kind_in_words,
+    no_folder,
+    sweep,
+    with_article,
+)
 from srfast.data.provenance import MARK, generator, kind_of
 from srfast.errors import InputError
 from srfast.runtime.locks import LOCK, Lock
@@ -58,19 +67,20 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     folder = final.parent
     check_replaceable(path, final)
     if kind in _TABLES and not final.exists() and final.suffix.lower() in _NOT_TABLES:
-        raise InputError(f"{path}: {a_kind(kind)} is a parquet file; expected a name ending in .parquet")
+        raise InputError(f"{path}: {with_article(kind)} is a parquet file; expected a name ending in .parquet")
     if not folder.is_dir():
         raise InputError(f"{path}: expected a file in an existing folder; {no_folder(folder)}")
     if final.exists():
         if not final.is_file():
-            raise InputError(f"{path}: expected a file to write; a {thing(final)} is there")
+            raise InputError(f"{path}: expected a file to write; a {kind_in_words(final)} is there")
         existing = kind_of(final)
         if existing is None:
             raise InputError(f"{path}: exists and was not written by srfast", hint="choose another output")
         _check_not_input(path, final, inputs)
         if existing != kind:
             raise InputError(
-                f"{path}: expected {a_kind(kind)} to replace, got {a_kind(existing)}", hint="choose another output"
+                f"{path}: expected {with_article(kind)} to replace, got {with_article(existing)}",
+                hint="choose another output",
             )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in {folder}")
@@ -141,7 +151,7 @@ def output_folder(
         check_replaceable(becomes, becomes)
     _check_link(path, folder)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{path}: expected a folder to write to; a {thing(folder)} is there")
+        raise InputError(f"{path}: expected a folder to write to; a {kind_in_words(folder)} is there")
     if folder.is_dir() and files is None:
         _check_not_input(path, folder, inputs)
         _check_own(path, folder, kind)
@@ -270,7 +280,9 @@ def check_input(path: str | os.PathLike[str], what: str) -> Path:
     except ValueError:
         raise InputError(f"{str(path)!r}: not a file name") from None
     if not stat.S_ISREG(mode):
-        raise InputError(f"{path}: expected {what}, got a {'folder' if stat.S_ISDIR(mode) else thing(Path(path))}")
+        raise InputError(
+            f"{path}: expected {what}, got a {'folder' if stat.S_ISDIR(mode) else kind_in_words(Path(path))}"
+        )
     return Path(path)
 
 
@@ -300,7 +312,8 @@ def _check_own(path: str | os.PathLike[str], folder: Path, kind: str) -> None:
     existing = kind_of(folder)
     if existing is not None and existing != kind:
         raise InputError(
-            f"{path}: expected {a_kind(kind)} to replace, got {a_kind(existing)}", hint="choose another folder"
+            f"{path}: expected {with_article(kind)} to replace, got {with_article(existing)}",
+            hint="choose another folder",
         )
     if existing is None:
         foreign = next(

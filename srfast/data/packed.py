@@ -31,7 +31,7 @@ _HELD = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Layout:
+class StoreLayout:
     """Where the pixels of each patch lie: LR [3, size / scale, size / scale], then HR [3, size, size], uint8.
 
     Args:
@@ -53,7 +53,7 @@ class Layout:
 class Packed:
     """The patches of a store: ``store[i]`` is (lr, hr), read-only views of the file."""
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    def __init__(self, path: Path, layout: StoreLayout) -> None:
         self.path = path
         self._bytes = np.memmap(path, np.uint8, "r")
         self._starts: list[int] = layout.starts.tolist()
@@ -84,7 +84,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srfast"
 
 
-def packed(folder: Path | None, name: str, digest: str, layout: Layout, fill: Callable[[Write], None]) -> Packed | None:
+def packed(
+    folder: Path | None, name: str, digest: str, layout: StoreLayout, fill: Callable[[Write], None]
+) -> Packed | None:
     """Opens the store of these patches, and makes it first where there is none.
 
     One process makes a store, and others that ask for it meanwhile wait for it.
@@ -109,7 +111,7 @@ def packed(folder: Path | None, name: str, digest: str, layout: Layout, fill: Ca
     path = place / f"{name}-{digest[:24]}{SUFFIX}"
     total = int(layout.starts[-1])
     header = f"srfast pairs 1 {digest}\n".encode().ljust(_HEADER, b"\0")
-    if _whole(path, header, total):
+    if _is_complete(path, header, total):
         with suppress(OSError):
             os.utime(path)
         return Packed(path, layout)
@@ -120,14 +122,14 @@ def packed(folder: Path | None, name: str, digest: str, layout: Layout, fill: Ca
         log.warning("%s: %s; pairs are read from the images, which is slower", place, problem)
         return None
     with _HELD, Lock.wait(path.with_suffix(".lock"), path):
-        if not _whole(path, header, total):
+        if not _is_complete(path, header, total):
             if any(place.glob(f"{name}-*{SUFFIX}")):
                 log.warning("%s: holds the pairs of another state of %s; they are packed anew", place, name)
             _write(path, header, layout, fill)
     return Packed(path, layout)
 
 
-def _whole(path: Path, header: bytes, total: int) -> bool:
+def _is_complete(path: Path, header: bytes, total: int) -> bool:
     """Whether the store exists; a file is renamed to its name when it is complete."""
     try:
         with open(path, "rb") as file:
@@ -170,7 +172,7 @@ def _limit() -> int:
         raise InputError(f"SRFAST_CACHE_GB: expected a number of GiB, got {text!r}") from None
 
 
-def _write(path: Path, header: bytes, layout: Layout, fill: Callable[[Write], None]) -> None:
+def _write(path: Path, header: bytes, layout: StoreLayout, fill: Callable[[Write], None]) -> None:
     starts, left = layout.starts.tolist(), np.ones(len(layout.sizes), bool)
     with atomic_path(path) as temporary:
         with open(temporary, "r+b") as file:

@@ -60,7 +60,7 @@ class RunFolder:
             check_folder(path, ours)
             for folder, _, _ in os.walk(path):
                 sweep(Path(folder))
-            run._fetch_back(Path(os.path.realpath(output)))
+            run._restore_old(Path(os.path.realpath(output)))
         except BaseException:
             run.close()
             raise
@@ -126,7 +126,7 @@ class RunFolder:
                 lock.release()
                 _remove_empty(aside)
 
-    def _fetch_back(self, output: Path) -> None:
+    def _restore_old(self, output: Path) -> None:
         """Puts back an older output that a killed run had put aside, or removes it if the newer one exists."""
         aside = self.path.with_name(self.path.name + _OLD)
         if not aside.is_dir():

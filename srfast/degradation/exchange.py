@@ -210,7 +210,7 @@ class _Reader:
         for name in set(names) & set(_VIDEO):
             self.lost.append(f"compress_algorithms{n}: {name} has no counterpart; the others share its probability.")
         known = [
-            (w, {"do": k, "quality": _whole(qualities[k])})
+            (w, {"do": k, "quality": _integers(qualities[k])})
             for k, w in zip(names, weights, strict=True)
             if k in qualities
         ]
@@ -259,6 +259,6 @@ def _floats(value: Any) -> list[float]:
     return [low, high]
 
 
-def _whole(value: Sequence[Any]) -> list[int]:
+def _integers(value: Sequence[Any]) -> list[int]:
     low, high = value
     return [round(float(low)), round(float(high))]

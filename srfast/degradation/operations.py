@@ -197,7 +197,7 @@ def _thick(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Ste
 
 
 @dataclass(frozen=True)
-class Kind:
+class OperationKind:
     """A kind of operation: its settings, and the function that draws a step; containers have none."""
 
     keys: Mapping[str, Key]
@@ -205,8 +205,8 @@ class Kind:
 
 
 _GRAY = _default(PROBABILITY, 0.0)
-KINDS: dict[str, Kind] = {
-    "blur": Kind(
+KINDS: dict[str, OperationKind] = {
+    "blur": OperationKind(
         {
             "size": _ODD,
             "sigma": _default(_quantiles(0.05, 30), 1.0),
@@ -219,7 +219,7 @@ KINDS: dict[str, Kind] = {
         },
         _blur,
     ),
-    "resize": Kind(
+    "resize": OperationKind(
         {
             "to": key("image or lr", lambda v: v in ("image", "lr"), "image"),
             "factor": _default(_quantiles(0.02, 8), 1.0),
@@ -232,14 +232,14 @@ KINDS: dict[str, Kind] = {
         },
         _resize,
     ),
-    "bicubic": Kind({}, _bicubic),
-    "gaussian-noise": Kind({"sigma": _quantiles(0, 255), "gray": _GRAY}, _noise("gaussian-noise", "sigma")),
-    "poisson-noise": Kind({"scale": _quantiles(0, 100), "gray": _GRAY}, _noise("poisson-noise", "scale")),
-    "jpeg": Kind(
+    "bicubic": OperationKind({}, _bicubic),
+    "gaussian-noise": OperationKind({"sigma": _quantiles(0, 255), "gray": _GRAY}, _noise("gaussian-noise", "sigma")),
+    "poisson-noise": OperationKind({"scale": _quantiles(0, 100), "gray": _GRAY}, _noise("poisson-noise", "scale")),
+    "jpeg": OperationKind(
         {"quality": _quantiles(1, 100, whole=True), "subsampling": _default(_weights(SUBSAMPLINGS), "420")}, _jpeg
     ),
-    "webp": Kind({"quality": _quantiles(0, 100, whole=True)}, _webp),
-    "unsharp": Kind(
+    "webp": OperationKind({"quality": _quantiles(0, 100, whole=True)}, _webp),
+    "unsharp": OperationKind(
         {
             "taps": _default(_quantiles(1, 201, whole=True), 51),
             "sigma": _default(_quantiles(0, 100), 0.0),
@@ -248,10 +248,10 @@ KINDS: dict[str, Kind] = {
         },
         _unsharp,
     ),
-    "thick-lines": Kind({}, _thick),
-    "sequence": Kind({}),
-    "one-of": Kind({}),
-    "shuffle": Kind({}),
+    "thick-lines": OperationKind({}, _thick),
+    "sequence": OperationKind({}),
+    "one-of": OperationKind({}),
+    "shuffle": OperationKind({}),
 }
 
 

@@ -153,14 +153,14 @@ def read_lmdb(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, by
         transactions = []
         for name, _ in sides(plan):
             environment = stack.enter_context(closing(lmdb.open(str(folder / f"{name}.lmdb"), **options)))
-            _check_whole(folder / f"{name}.lmdb" / "data.mdb", environment)
+            _check_complete(folder / f"{name}.lmdb" / "data.mdb", environment)
             transactions.append(environment.begin())
         for key in keys["HR"]:
             values = [t.get(key.encode("ascii")) for t in transactions]
             yield key, values[0], values[1] if plan.lr else None
 
 
-def _check_whole(path: Path, environment: Any) -> None:
+def _check_complete(path: Path, environment: Any) -> None:
     """Refuses a truncated database, since reading a page behind the end of a mapped file ends the process."""
     expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     if path.stat().st_size < expected:

@@ -297,7 +297,7 @@ def create(name: Buildable, scale: int = 2, pretrained: bool = False, **options:
         elif factory is None:
             factory = getattr(importlib.import_module(module), attribute)
     if is_module(factory):
-        return _as_it_is(factory, scale, options)
+        return _checked_module(factory, scale, options)
     try:
         inspect.signature(factory).bind(scale, **options)
     except TypeError as error:
@@ -313,7 +313,7 @@ def create(name: Buildable, scale: int = 2, pretrained: bool = False, **options:
     return model
 
 
-def _as_it_is(model: nn.Module, scale: int, options: dict[str, Any]) -> nn.Module:
+def _checked_module(model: nn.Module, scale: int, options: dict[str, Any]) -> nn.Module:
     """A module that is given in place of a name."""
     own = getattr(model, "scale", scale)
     if own in SCALES and own != scale:

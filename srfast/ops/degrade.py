@@ -16,7 +16,7 @@ import numpy as np
 
 from srfast.errors import InputError
 from srfast.ops.checks import check_integer
-from srfast.ops.native import compiled, isa_index, rows_together
+from srfast.ops.native import compiled, contiguous_rows, isa_index
 from srfast.runtime.optional import untraced
 
 KERNELS = {"gaussian": 0, "generalized": 1, "plateau": 2, "sinc": 3}
@@ -42,7 +42,7 @@ def planes_of(image: np.ndarray) -> np.ndarray:
         raise TypeError(f"image: expected uint8, got {image.dtype}")
     if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
         raise InputError(f"image: expected [H, W, 3] or [H, W, 1], got shape {list(image.shape)}")
-    image = rows_together(image)
+    image = contiguous_rows(image)
     h, w, c = image.shape
     out = np.empty((c, h, w), np.float32)
     compiled().degrade_planes(image.ctypes.data, h, w, image.strides[0], c, out.ctypes.data)

@@ -111,7 +111,7 @@ def imresize(image: np.ndarray, scale: float, boundary: int) -> np.ndarray:
 
 def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> np.ndarray:
     """``srfast.ops.blockiness.blockiness`` of a uint8 image [H, W, 3 or 1], xs and ys int32 and ascending."""
-    image = rows_together(image)
+    image = contiguous_rows(image)
     h, w, c = image.shape
     out = np.empty(len(xs) * len(ys), np.float32)
     compiled().blockiness(
@@ -146,7 +146,7 @@ def defects(
     image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, weights: np.ndarray, threads: int
 ) -> np.ndarray:
     """``srfast.ops.defects.defects``; weights float32, those of all layers one after another."""
-    image = rows_together(image)
+    image = contiguous_rows(image)
     h, w, c = image.shape
     out = np.empty((len(xs) * len(ys), 8), np.float32)
     compiled().defects(
@@ -158,7 +158,7 @@ def defects(
 
 def defect_features(image: np.ndarray) -> np.ndarray:
     """``srfast.ops.defects_reference.features`` in float32."""
-    image = rows_together(image)
+    image = contiguous_rows(image)
     h, w, c = image.shape
     out = np.empty((h // 8, w // 8, 24), np.float32)
     compiled().defect_features(image.ctypes.data, h, w, image.strides[0], c, out.ctypes.data)
@@ -167,12 +167,12 @@ def defect_features(image: np.ndarray) -> np.ndarray:
 
 def jpeg_trace(image: np.ndarray) -> int:
     """``srfast.ops.defects.jpeg_trace``, with 0 for no trace."""
-    image = rows_together(image)
+    image = contiguous_rows(image)
     h, w, c = image.shape
     return int(compiled().jpeg_trace(image.ctypes.data, h, w, image.strides[0], c))
 
 
-def rows_together(image: np.ndarray) -> np.ndarray:
+def contiguous_rows(image: np.ndarray) -> np.ndarray:
     """The image, copied if the pixels of a row are not contiguous, or rows overlap or go up in memory."""
     _, w, c = image.shape
     # Of a single row, ascontiguousarray would keep any stride.

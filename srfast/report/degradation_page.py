@@ -40,7 +40,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -55,7 +55,7 @@ class Page:
     lede: Sequence[str]
     inputs: Sequence[Path] = ()
     rows: list[Row] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
+    tables: list[PageTable] = field(default_factory=list)
 
     def check(self) -> None:
         """Refuses a file that must not be replaced, before the work begins."""

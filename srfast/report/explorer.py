@@ -74,7 +74,7 @@ def explorer(
         "mapped": None if whole else _rows(scores, _mapped(scores, shown), ranks, everything=False),
         "sizes": [[number[name], *size] for name, size in sizes.items()],
         "perImage": _per_image(scores),
-        "given": _given(scores, source),
+        "given": _coreset_shares(scores, source),
         "agreement": [{"name": n, "rho": a["spearman"], "shared": a["top_half"]} for n, a in alike.items()],
         "reconstructed": scores.network is not None,
     }
@@ -172,7 +172,7 @@ def _per_image(scores: ReportScores) -> dict[str, Any]:
     return {k: packed(getattr(stats, k), "u32") for k in ("patches", "kept", "dropped")} | floats
 
 
-def _given(scores: ReportScores, source: Sequence[str]) -> dict[str, Any] | None:
+def _coreset_shares(scores: ReportScores, source: Sequence[str]) -> dict[str, Any] | None:
     """The shares that the core-set holds, and the arguments it was selected with."""
     if scores.status is None:
         return None
@@ -217,20 +217,20 @@ def wanted(scores: ReportScores) -> list[int]:
     n = len(scores)
     order = scores.order
     even = [int(order[int((i + 0.5) * n / min(24, n))]) for i in range(min(24, n))]
-    sources = [_one_an_image(scores, order, 24), _one_an_image(scores, order[::-1], 16), even]
+    sources = [_one_per_image(scores, order, 24), _one_per_image(scores, order[::-1], 16), even]
     if scores.status is not None:
         kept, left, dropped = (scores.ranks(s) for s in (KEPT, LEFT_OUT, DROPPED))
         if scores.cut_by_loss:
             up = scores.selection.get("order") == "asc"
-            sources += [_one_an_image(scores, order[(kept if up else kept[::-1])], 12)]
-            sources += [_one_an_image(scores, order[(left[::-1] if up else left)], 12)]
+            sources += [_one_per_image(scores, order[(kept if up else kept[::-1])], 12)]
+            sources += [_one_per_image(scores, order[(left[::-1] if up else left)], 12)]
         sources += [spread(order[ranks], 12) for ranks in (dropped, left, kept) if len(ranks)]
     for name, values in scores.extra.items():
         if name == "shrink" or not np.isfinite(values).any():
             continue
         known = np.flatnonzero(np.isfinite(values))
         up = known[np.argsort(values[known], kind="stable")]
-        sources += [_one_an_image(scores, up[::-1], 6), _one_an_image(scores, up, 2)]
+        sources += [_one_per_image(scores, up[::-1], 6), _one_per_image(scores, up, 2)]
     sources.append([int(row) for row in order[:24]])
     first = [row for several in zip_longest(*sources) for row in several if row is not None]
     # Multiples of the golden ratio: however many are taken, they are spread evenly.
@@ -238,7 +238,7 @@ def wanted(scores: ReportScores) -> list[int]:
     return list(dict.fromkeys([*first, *more.tolist()]))[:MOST]
 
 
-def _one_an_image(scores: ReportScores, rows: np.ndarray, many: int) -> list[int]:
+def _one_per_image(scores: ReportScores, rows: np.ndarray, many: int) -> list[int]:
     """The first rows from different images, followed by rows that overlap none of them."""
     seen: set[int] = set()
     picked: list[int] = []

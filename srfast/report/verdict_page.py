@@ -48,7 +48,7 @@ PICTURED = 500
 """Largest number of images that are shown with pictures."""
 
 
-class Judged(Protocol):
+class AuditVerdict(Protocol):
     """The attributes of ``srfast.workflows.verdicts.Verdict``."""
 
     image: str
@@ -65,7 +65,7 @@ class Judged(Protocol):
 
 
 def audit_page(
-    verdicts: Mapping[str, Judged], table: ScoreTable, root: Path, listed: Sequence[Sequence[Any]] = ()
+    verdicts: Mapping[str, AuditVerdict], table: ScoreTable, root: Path, listed: Sequence[Sequence[Any]] = ()
 ) -> Content:
     """The content of the page. Every image that it shows is read once more.
 
@@ -136,7 +136,7 @@ def audit_page(
     )  # fmt: skip
 
 
-def _judged(shot: int, verdict: Judged) -> dict[str, Any]:
+def _judged(shot: int, verdict: AuditVerdict) -> dict[str, Any]:
     """The fields of a verdict for the page's script; ``shot`` is the number of the image's pictures."""
     return {
         "shot": shot, "verdict": verdict.verdict, "size": verdict.size if verdict.verdict == "shrink" else "1/2",
@@ -159,14 +159,14 @@ def _joined(table: ScoreTable) -> list[str]:
     return [f.name for f in table.table.schema if f.name not in known and pa.types.is_floating(f.type)]
 
 
-def _worst(limit: Threshold | None, verdict: Judged) -> Any:
+def _worst(limit: Threshold | None, verdict: AuditVerdict) -> Any:
     if limit is None:
         return verdict.image
     value = verdict.values.get(limit.column, math.nan)
     return value if limit.low else -value
 
 
-def _of_row(table: ScoreTable, limit: Threshold | None, part: tuple[int, Judged]) -> float:
+def _of_row(table: ScoreTable, limit: Threshold | None, part: tuple[int, AuditVerdict]) -> float:
     row = part[0]
     if limit is None:
         return float(row)
@@ -182,8 +182,8 @@ def _rows(table: ScoreTable) -> dict[str, tuple[int, int]]:
 
 
 def _shots(
-    wanted: list[tuple[str, str, list[tuple[str, int | None]]]], verdicts: Mapping[str, Judged], table: ScoreTable,
-    root: Path, rows: dict[str, tuple[int, int]], limits: dict[str, Threshold],
+    wanted: list[tuple[str, str, list[tuple[str, int | None]]]], verdicts: Mapping[str, AuditVerdict],
+    table: ScoreTable, root: Path, rows: dict[str, tuple[int, int]], limits: dict[str, Threshold],
 ) -> tuple[list[Shot], list[Gallery]]:  # fmt: skip
     places = {n: table.column(n) for n in ("x", "y", "size")}
     values = {c.name: table.table.column(c.name) for c in DEFECTS if c.name in table.columns}

@@ -40,7 +40,7 @@ class Lock:
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
-        """The file, also after its folder was renamed; whoever renames it says so here."""
+        """The path of the file; code that renames its folder sets it anew."""
         self._descriptor = descriptor
 
     @classmethod

@@ -78,7 +78,7 @@ class Cluster:
             if here is not None:
                 self.settings = dataclasses.replace(self.settings, backend=cast(Backend, here.backend))
             probe = ray.remote(max_retries=3, **self._need)(_engine)
-            self._made: Made = ray.get(probe.remote(self.settings, self._threads))
+            self._made: EngineRecord = ray.get(probe.remote(self.settings, self._threads))
             self.settings = dataclasses.replace(self.settings, backend=cast(Backend, self._made.backend))
             if here is not None:
                 check_same(here, self._made)
@@ -163,7 +163,7 @@ def _absolute(settings: ScoreSettings) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Made:
+class EngineRecord:
     """The engine that scores, and its machine; apart from the machine, it must be the same everywhere."""
 
     backend: str
@@ -173,7 +173,7 @@ class Made:
     machine: str = field(compare=False)
 
 
-def check_same(wanted: Made, other: Made) -> None:
+def check_same(wanted: EngineRecord, other: EngineRecord) -> None:
     """Checks that two machines score alike.
 
     Raises:
@@ -189,7 +189,7 @@ def check_same(wanted: Made, other: Made) -> None:
             )
 
 
-def _engine(settings: ScoreSettings, threads: int) -> Made:
+def _engine(settings: ScoreSettings, threads: int) -> EngineRecord:
     """The backend, precision and weights that score on this machine; it runs on a worker, and here."""
     return _made(*_opened(settings, threads))
 
@@ -206,8 +206,8 @@ def _machine() -> str:
     return f"{platform.node()} ({Path(__file__).parents[1]})"
 
 
-def _made(network: Network, job: Job) -> Made:
-    return Made(job.engine.name, job.engine.precision, network.sha256, VERSION, _machine())
+def _made(network: Network, job: Job) -> EngineRecord:
+    return EngineRecord(job.engine.name, job.engine.precision, network.sha256, VERSION, _machine())
 
 
 def _blocks(files: list[ImageFile]) -> Iterator[list[ImageFile]]:
@@ -226,7 +226,7 @@ def _blocks(files: list[ImageFile]) -> Iterator[list[ImageFile]]:
 class _Actor:
     """The actor, with one engine; it scores one image after another."""
 
-    def __init__(self, settings: ScoreSettings, threads: int, root: str, wanted: Made) -> None:
+    def __init__(self, settings: ScoreSettings, threads: int, root: str, wanted: EngineRecord) -> None:
         network, self._job = _opened(settings, threads)
         check_same(wanted, _made(network, self._job))
         self._root = Path(root)

@@ -97,39 +97,41 @@ def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
     for key, kind in _KINDS.items():
         value = meta.get(key)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise _wrong(name, key, f"expected {kind.__name__}, got {type(value).__name__}")
+            raise _damaged(name, key, f"expected {kind.__name__}, got {type(value).__name__}")
         if isinstance(value, str) and "\0" in value:
-            raise _wrong(name, key, "expected no NUL in it")
+            raise _damaged(name, key, "expected no NUL in it")
     if _ESCAPED.search(encoded) and not _is_text(meta):
-        raise _wrong(name, "text", "expected UTF-8, got half of a surrogate pair")
+        raise _damaged(name, "text", "expected UTF-8, got half of a surrogate pair")
     if not all(type(n) is int for n in (meta.get(PASSED) or {}).values()):
-        raise _wrong(name, PASSED, "expected a whole number for each suffix")
+        raise _damaged(name, PASSED, "expected a whole number for each suffix")
     for image, state in (meta.get("images") or {}).items():
         if type(state) is not dict or not _counts(state):
-            raise _wrong(name, "images", f"{image!r}: expected size, mtime_ns and rows as whole numbers")
+            raise _damaged(name, "images", f"{image!r}: expected size, mtime_ns and rows as whole numbers")
         if not _measures(state.get("tried", {})):
-            raise _wrong(name, "images", f"{image!r}: expected numbers by column and size under tried")
-        if state.get("lr") is not None and not _whole(state["lr"], 2):
-            raise _wrong(name, "images", f"{image!r}: expected two whole numbers under lr")
+            raise _damaged(name, "images", f"{image!r}: expected numbers by column and size under tried")
+        if state.get("lr") is not None and not _whole_numbers(state["lr"], 2):
+            raise _damaged(name, "images", f"{image!r}: expected two whole numbers under lr")
         if state.get("reduced") not in (None, *WORDS):
-            raise _wrong(name, "images", f"{image!r}: expected one of {', '.join(WORDS)} under reduced")
+            raise _damaged(name, "images", f"{image!r}: expected one of {', '.join(WORDS)} under reduced")
         for key in HASHES:
             if state.get(key) is not None and not is_hash(state[key]):
-                raise _wrong(name, "images", f"{image!r}: expected 64 hexadecimal digits under {key}")
+                raise _damaged(name, "images", f"{image!r}: expected 64 hexadecimal digits under {key}")
     for key in ("skipped", "small", "records"):
         for entry in meta.get(key) or []:
             if type(entry) is not dict or type(entry.get("image")) is not str:
-                raise _wrong(name, key, "expected objects that name an image")
+                raise _damaged(name, key, "expected objects that name an image")
             sizes = entry.get("small_at", {})
-            if type(sizes) is not dict or not all(_whole(side, 2) for side in sizes.values()):
-                raise _wrong(name, key, "expected two whole numbers for each size in small_at")
-            if key == "records" and not ({"skipped", "small"} <= entry.keys() and _whole(entry["small"] or [0, 0], 2)):
-                raise _wrong(name, key, "expected skipped and small in each")
+            if type(sizes) is not dict or not all(_whole_numbers(side, 2) for side in sizes.values()):
+                raise _damaged(name, key, "expected two whole numbers for each size in small_at")
+            if key == "records" and not (
+                {"skipped", "small"} <= entry.keys() and _whole_numbers(entry["small"] or [0, 0], 2)
+            ):
+                raise _damaged(name, key, "expected skipped and small in each")
             if key == "records" and not _counts(entry):
-                raise _wrong(name, key, "expected size, mtime_ns and rows as whole numbers")
+                raise _damaged(name, key, "expected size, mtime_ns and rows as whole numbers")
 
 
-def _wrong(name: str | os.PathLike[str], key: str, what: str) -> InputError:
+def _damaged(name: str | os.PathLike[str], key: str, what: str) -> InputError:
     return InputError(f"{name}: its metadata have been damaged: {key}: {what}")
 
 
@@ -145,7 +147,7 @@ def _measures(tried: Any) -> bool:
     return all(type(s) is dict and all(type(v) in (int, float) for v in s.values()) for s in sizes)
 
 
-def _whole(value: Any, length: int) -> bool:
+def _whole_numbers(value: Any, length: int) -> bool:
     return type(value) is list and len(value) == length and all(type(v) is int for v in value)
 
 

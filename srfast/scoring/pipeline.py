@@ -185,7 +185,7 @@ def _write(
         over["device"] = "cuda"
     meta = json.loads(json.dumps({"version": VERSION, **source.decoder, **made, **over}))  # as a file returns them
     log.info("%d images", len(files))
-    resume = _same(target, meta) if settings.resume is None else settings.resume
+    resume = _is_scored_already(target, meta) if settings.resume is None else settings.resume
     with Parts.start(Path(os.path.realpath(target)), meta, resume) as parts:
         if folder and os.path.lexists(target / LOCK):  # of a run between the rename of its parts and its end
             Lock.take(target / LOCK, target).release()
@@ -194,7 +194,7 @@ def _write(
         # Another shard may have patches; a whole dataset without any is a mistake.
         if settings.shard is None and not any(state["rows"] for state in summary.meta["images"].values()):
             parts.remove()
-            raise InputError(_nothing(summary.meta))
+            raise InputError(_nothing_scored(summary.meta))
         parts.finish(target, files, summary.meta, folder=folder, through=summary.count)
     if summary.patches and summary.worse >= NEARLY_ALL * summary.patches:
         log.warning(
@@ -205,7 +205,7 @@ def _write(
     return summary
 
 
-def _same(target: Path, meta: dict[str, Any]) -> bool:
+def _is_scored_already(target: Path, meta: dict[str, Any]) -> bool:
     """Whether a table exists already that was scored with the same settings."""
     try:
         written = read_meta(target) if target.is_file() else {"selection": None}
@@ -308,7 +308,7 @@ def flushing(parts: Parts) -> Iterator[None]:
     parts.flush()
 
 
-def _nothing(meta: Mapping[str, Any]) -> str:
+def _nothing_scored(meta: Mapping[str, Any]) -> str:
     small, skipped = meta["small"], meta["skipped"]
     if small:
         size = f" at {small[0]['shrink']}" if "shrink" in small[0] else ""

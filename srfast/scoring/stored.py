@@ -57,7 +57,7 @@ class Stored(Rows):
         check_together([str(p) for p in self._paths], metas, self._schemas)
         object.__setattr__(self, "meta", checked_shards(metas, allow_missing_shards))
         self._pieces: tuple[np.ndarray, ...] | None = None
-        self._whole: pa.Table | None = None
+        self._table: pa.Table | None = None
         self._read_base(len(scores) > 1)
 
     def _read_base(self, several: bool) -> None:
@@ -98,11 +98,11 @@ class Stored(Rows):
         if several or not follow:
             if unsorted or len(names) < len(ids):
                 tables = [self._read(path) for path in self._paths]
-                self._whole = in_order(tables, [str(p) for p in self._paths])
+                self._table = in_order(tables, [str(p) for p in self._paths])
             elif not follow or any(of[a] > of[b] for a, b in pairwise(ids)):
                 self._arrange(np.array(sorted(range(len(ids)), key=lambda i: of[ids[i]])))
         pa.default_memory_pool().release_unused()
-        self._loss = self._arranged(losses) if self._whole is None else numbers(self._whole.column("loss"))
+        self._loss = self._arranged(losses) if self._table is None else numbers(self._table.column("loss"))
 
     def _arrange(self, order: np.ndarray) -> None:
         """Puts the images' rows into another order."""
@@ -147,8 +147,8 @@ class Stored(Rows):
     @cached_property
     def table(self) -> pa.Table:
         """All columns, in memory."""
-        if self._whole is not None:
-            return self._whole
+        if self._table is not None:
+            return self._table
         table = pa.concat_tables([self._read(path) for path in self._paths])
         if self._pieces is not None:
             table = pa.concat_tables(table.slice(a, b - a) for a, b in self._bounds())
@@ -158,8 +158,8 @@ class Stored(Rows):
         return ScoreTable(self.table, self.meta)
 
     def arrow(self, name: str) -> pa.ChunkedArray:
-        if self._whole is not None:
-            return self._whole.column(name)
+        if self._table is not None:
+            return self._table.column(name)
         if name == "image":
             return pa.chunked_array([pa.DictionaryArray.from_arrays(self.coded()[1], self._dictionary)])
         chunks = [c for path in self._paths for part in self._groups(path, [name]) for c in part.column(name).chunks]
@@ -180,7 +180,7 @@ class Stored(Rows):
         if name == "loss":
             return self._loss
         kind = self.schema.field(name).type
-        if self._whole is not None or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        if self._table is not None or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
             return None
         parts: list[np.ndarray] = []
         for path in self._paths:
@@ -191,13 +191,13 @@ class Stored(Rows):
         return self._arranged(parts)
 
     def coded(self) -> tuple[list[Any], np.ndarray]:
-        if self._whole is not None:
+        if self._table is not None:
             return super().coded()
         return self._names, np.repeat(self._ids, np.diff(self._starts))
 
     def taken(self, rows: np.ndarray, beside: Path | None = None) -> Iterator[pa.Table]:
         widths = [kind.bit_width // 8 if pa.types.is_primitive(kind) else 4 for kind in self.schema.types]
-        if self._whole is not None or len(rows) * sum(widths) <= HELD:
+        if self._table is not None or len(rows) * sum(widths) <= HELD:
             columns = {name: self._taken(name, rows) for name in self.columns}
             for i in range(0, len(rows), BATCH):
                 yield self._batch({name: c[i : i + BATCH] for name, c in columns.items()})
@@ -215,7 +215,7 @@ class Stored(Rows):
 
     def _taken(self, name: str, rows: np.ndarray) -> Any:
         """A column at some rows: numbers, codes of images, or what Arrow alone can hold."""
-        if name == "image" and self._whole is None:
+        if name == "image" and self._table is None:
             return at(self.coded()[1], rows)
         values = self._dense(name)
         return self.arrow(name).take(arrow(rows, np.int64)) if values is None else at(values, rows)

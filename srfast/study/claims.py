@@ -83,12 +83,12 @@ def judged(results: Results) -> list[Judged]:
     if not every:
         return []
     main, scale = main_dataset(every), every[0].key.scale
-    first = study.get("scorers") or [every[0].key.scorer]  # results of before name none
+    first = study.get("scorers") or [every[0].key.scorer]  # older results name none
     some = [g for g in every if g.key.scorer == first[0]]
     families: tuple[list[Found], list[Found]] = [], []
     for claim in study.get("claims", []):
         dataset = claim["dataset"] or main
-        # Those of before claims had a scale are of one.
+        # Claims from before they had a scale are of one scale.
         whole = {**claim, "scale": claim.get("scale") or scale}
         arm, control = (_group(some, whole, study, *names) for names in SIDES)
         both = sorted(set(arm.seeds) & set(control.seeds)) if arm and control else []
@@ -100,14 +100,14 @@ def judged(results: Results) -> list[Judged]:
             else:
                 result = compare(*paired(arm, control, dataset))
         families[bool(claim["stratum"])].append((claim, dataset, result))
-    return [*judged_together(families[0], results.meta.get("rounds", 0)), *judged_together(families[1])]
+    return [*judge_family(families[0], results.meta.get("rounds", 0)), *judge_family(families[1])]
 
 
 Found = tuple[Mapping[str, Any], str, Comparison]
 NOT_RUN = Comparison(Interval(math.nan, math.nan, math.nan), 0, math.nan, math.nan, math.nan)
 
 
-def judged_together(family: Sequence[Found], most: int = 0) -> list[Judged]:
+def judge_family(family: Sequence[Found], most: int = 0) -> list[Judged]:
     """The claims of one family.
 
     Args:

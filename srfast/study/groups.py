@@ -50,7 +50,7 @@ class Group:
     """Arguments of ``srfast.select`` that the arm sets."""
     redraw: str
     adaptive: bool = False
-    """Whether the training itself chose patches or crops by their losses, which results of before can have."""
+    """Whether the training itself chose patches or crops by their losses, which older results can have."""
     recipe: str = ""
     """The recipe of its trainings, as JSON."""
     of_loss: bool = False

@@ -210,7 +210,7 @@ def read(folder: Path) -> dict[str, Any]:
         values = json.loads(path.read_bytes())["arguments"]
         if values.get("reselect_every") is None and values.get("sample") is None:  # options that are gone
             values = {k: v for k, v in values.items() if k not in _GONE}
-        wrong = _wrong(values)
+        wrong = _first_invalid(values)
     # A damaged file makes its reader raise almost anything; whatever it raises, the file is at fault.
     except Exception:
         raise InputError(f"{path}: expected the settings of a training run, got a damaged file") from None
@@ -226,7 +226,7 @@ def write(folder: Path, values: Mapping[str, Any]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _wrong(values: Mapping[str, Any]) -> str | None:
+def _first_invalid(values: Mapping[str, Any]) -> str | None:
     """The first argument whose value is not allowed."""
     known = {f.name: f.metadata["kind"] for f in _FIELDS}
     for name, value in values.items():

@@ -92,7 +92,7 @@ def decide(pool: Statistics, following: Mapping[str, Any]) -> Recommendation:
 def _left_out(pool: Statistics) -> Advice:
     n = sum(pool.out.values())
     figures = {"images": pool.images, "left_out": n, "reasons": pool.out, "patches": pool.patches_out,
-               "overruled": pool.overruled, "examples": _named(pool, "left_out")}  # fmt: skip
+               "overruled": pool.overruled, "examples": _examples_in_words(pool, "left_out")}  # fmt: skip
     some = f", and {count(pool.patches_out, 'patch')} of other images" if pool.patches_out else ""
     every = count(pool.images, "image")
     if not pool.judged and not n:
@@ -101,12 +101,14 @@ def _left_out(pool: Statistics) -> Advice:
         said = f"The limits would leave out every image ({_listed(pool.overruled)}), so they are not followed"
         return Advice(f"{said}: look at the images, and choose.", figures)
     if not n:
-        but = f", but {count(pool.patches_out, 'patch')} of them {_are(pool.patches_out)}" * bool(pool.patches_out)
+        but = f", but {count(pool.patches_out, 'patch')} of them {_is_or_are(pool.patches_out)}" * bool(
+            pool.patches_out
+        )
         return Advice(f"None of {every} is left out{but}.", figures)
-    return Advice(f"{n:,} of {every} {_are(n)} left out ({_listed(pool.out)}){some}.", figures)
+    return Advice(f"{n:,} of {every} {_is_or_are(n)} left out ({_listed(pool.out)}){some}.", figures)
 
 
-def _named(pool: Statistics, part: str) -> list[list[str]]:
+def _examples_in_words(pool: Statistics, part: str) -> list[list[str]]:
     words = WORDS if part == "left_out" else {}
     return [[name, words.get(said, said)] for name, said in pool.examples.get(part, [])]
 
@@ -115,7 +117,7 @@ def _listed(reasons: Mapping[str, int]) -> str:
     return ", ".join(f"{n:,} {WORDS.get(reason, reason)}" for reason, n in reasons.items())
 
 
-def _are(n: int) -> str:
+def _is_or_are(n: int) -> str:
     return "is" if n == 1 else "are"
 
 
@@ -124,17 +126,17 @@ def _sizes(pool: Statistics) -> Advice:
     smaller = {size: n for size, n in pool.taken.items() if size != "1"}
     n = sum(smaller.values())
     figures = {"images": left, "taken_smaller": n, "by_size": pool.taken,
-               "soft": pool.soft, "examples": _named(pool, "sizes")}  # fmt: skip
+               "soft": pool.soft, "examples": _examples_in_words(pool, "sizes")}  # fmt: skip
     if len(pool.scored) == 1:
         at = "full size" if pool.scored == ("1",) else pool.scored[0]
-        soft = f", although {pool.soft:,} {_are(pool.soft)} larger than the detail" if pool.soft else ""
+        soft = f", although {pool.soft:,} {_is_or_are(pool.soft)} larger than the detail" if pool.soft else ""
         return Advice(f"Every image is taken at {at}{soft}.", figures)
     said = f"Every image is taken at up to {len(pool.scored)} sizes, each patch where it is hard"
     if not n:
         return Advice(f"{said}; none is beyond a limit at full size.", figures)
     where = ", ".join(f"{k:,} from {size}" for size, k in smaller.items())
     return Advice(
-        f"{said}; {n:,} of {left:,} {_are(n)} beyond a limit at full size, and taken smaller ({where}).", figures
+        f"{said}; {n:,} of {left:,} {_is_or_are(n)} beyond a limit at full size, and taken smaller ({where}).", figures
     )
 
 
@@ -146,7 +148,7 @@ def _ratio(pool: Statistics) -> tuple[Advice, dict[str, Any]]:
     figures = {"patches": n, "kept": kept, "share": kept / n, "keep_loss": KEEP_LOSS}
     if n <= FEW or not total > 0:
         why = "too few to choose from" if n <= FEW else "and the scorer makes no error on any"
-        said = f"{count(n, 'patch')} {_are(n)} left, {why}: all are kept."
+        said = f"{count(n, 'patch')} {_is_or_are(n)} left, {why}: all are kept."
         return Advice(said, {**figures, "kept": n, "share": 1.0}), {"keep": 1.0}
     if kept < FEW:
         said = f"The hardest {count(kept, 'patch')} hold {percent(KEEP_LOSS)} of the error; {FEW} of {n:,} are kept."

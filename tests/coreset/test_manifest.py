@@ -17,7 +17,7 @@ import pytest
 
 import srfast
 from srfast.coreset import source_hashes
-from srfast.coreset.manifest import DRAWS, PATCH_SCHEMA, PATCHES, SOURCE_SCHEMA, SOURCES, Rows, read_manifest
+from srfast.coreset.manifest import DRAWS, PATCH_SCHEMA, PATCHES, SOURCE_SCHEMA, SOURCES, ManifestRows, read_manifest
 from srfast.coreset.publishing import ManifestArguments, _write
 from srfast.data.images import read_rgb
 from srfast.data.shrink import shrunk
@@ -95,7 +95,8 @@ def test_the_root_hash_never_changes() -> None:
     patch = dict.fromkeys(PATCH_SCHEMA.names, 1) | {"source": 0, "score": 0.1, "pixels_sha256": "c" * 64}
     tables = [pa.Table.from_pylist([row], schema=s) for row, s in ((source, SOURCE_SCHEMA), (patch, PATCH_SCHEMA))]
     assert (
-        Rows({"b": 0.1, "a": ["é"]}, *tables).root == "4c8581fbf4860e03fb1978aa9dd3ed2be8c95ce678b0ae04e6fbfafd50be851a"
+        ManifestRows({"b": 0.1, "a": ["é"]}, *tables).root
+        == "4c8581fbf4860e03fb1978aa9dd3ed2be8c95ce678b0ae04e6fbfafd50be851a"
     )
 
 
@@ -272,7 +273,7 @@ def test_settings_of_wrong_types_are_refused_though_the_root_hash_is_theirs(
     about: dict[str, Any], published: Path, photo_folder: Path, tmp_path: Path
 ) -> None:
     rows = read_manifest(published)
-    rows = Rows({**rows.about, **about}, rows.sources, rows.patches)
+    rows = ManifestRows({**rows.about, **about}, rows.sources, rows.patches)
     shutil.rmtree(published)
     published.mkdir()
     _write(published, rows, ManifestArguments(), "m")
@@ -301,7 +302,7 @@ def test_a_hundred_thousand_patches_take_under_ten_megabytes(tmp_path: Path) -> 
         pa.table({f.name: pa.array(columns[f.name], f.type, safe=False) for f in schema}, schema=schema)
         for schema, columns in ((SOURCE_SCHEMA, sources), (PATCH_SCHEMA, patches))
     ]
-    assert _write(tmp_path, Rows({"srfast": "0"}, *tables), ManifestArguments(), "m") < 10_000_000
+    assert _write(tmp_path, ManifestRows({"srfast": "0"}, *tables), ManifestArguments(), "m") < 10_000_000
 
 
 @pytest.fixture
@@ -362,7 +363,7 @@ def test_other_draws_are_refused(coreset: srfast.CoreSet, degraded: Path, photo_
 )
 def test_degradations_of_strangers_are_refused_in_one_line(published: Path, tmp_path: Path, about: Any) -> None:
     known = read_manifest(published)
-    rows = Rows({**known.about, **about}, known.sources, known.patches)
+    rows = ManifestRows({**known.about, **about}, known.sources, known.patches)
     document = json.loads((published / "manifest.json").read_text())
     document["srfast"] |= {"about": rows.about, "root_sha256": rows.root}
     (published / "manifest.json").write_text(json.dumps(document))

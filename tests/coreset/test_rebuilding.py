@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.coreset.rebuilding import NotAllThere
+from srfast.coreset.rebuilding import ImagesMismatch
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 
@@ -147,13 +147,13 @@ def test_each_wrong_image_has_its_line(what: str, photo_folder: Path, tmp_path: 
     change(path)
     output = tmp_path / "r.parquet"
     with pytest.raises(
-        NotAllThere, match=rf"^1 of \d images are not as the manifest has them \(1 .*\): .*{words}"
+        ImagesMismatch, match=rf"^1 of \d images are not as the manifest has them \(1 .*\): .*{words}"
     ) as caught:
         srfast.rebuild(tmp_path / "m", photo_folder, output=output)
     problem = caught.value.rebuilt.problems[0]
     assert (problem.name, problem.kind) == ("astronaut.png", kind)
     assert not list(tmp_path.glob("r.parquet*"))
-    with pytest.raises(NotAllThere, match=words):
+    with pytest.raises(ImagesMismatch, match=words):
         srfast.rebuild(tmp_path / "m", photo_folder, verify=True)
     made = srfast.rebuild(tmp_path / "m", photo_folder, output=output, partial=True)
     assert made.coreset is not None
@@ -178,7 +178,7 @@ def test_decoders_that_read_other_pixels_are_named(
 
     monkeypatch.setattr(source_hashes, "read_hashed", other)
     with pytest.raises(
-        NotAllThere, match=r"chelsea.jpg is the same file, but this machine's decoders read other pixels"
+        ImagesMismatch, match=r"chelsea.jpg is the same file, but this machine's decoders read other pixels"
     ):
         srfast.rebuild(published, photo_folder, verify=True)
 
@@ -191,7 +191,7 @@ def test_two_equal_images_need_two_files(photo_folder: Path, tmp_path: Path) -> 
     assert made.coreset is not None
     assert made.coreset["image"].tolist() == coreset["image"].tolist()
     (photo_folder / "sub/again.png").unlink()
-    with pytest.raises(NotAllThere, match=r"sub/again.png: is missing: the manifest has its pixels 2 times"):
+    with pytest.raises(ImagesMismatch, match=r"sub/again.png: is missing: the manifest has its pixels 2 times"):
         srfast.rebuild(tmp_path / "m", photo_folder, verify=True)
 
 

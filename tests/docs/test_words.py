@@ -17,7 +17,10 @@ MOST = 40
 """Words of a sentence."""
 TOTAL = 25_000
 """Words of all these pages; tables count, code does not."""
-DIALECT = re.compile(r"\b(spoilt|told|named before|does for|asked for|look-alike)\b", re.IGNORECASE)
+DIALECT = re.compile(
+    r"\b(spoilt|told|named before|does for|asked for|look-alike|said of|goes on from|at hand|whoever|there twice)\b",
+    re.IGNORECASE,
+)
 """Terms for which the field has words: degraded, significant, pre-registered, requested, near-duplicate."""
 TEXTS = [*PAGES, ROOT / "docs" / "cli.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "results").glob("*.md"))]
 MODULES = sorted((ROOT / "srfast").rglob("*.py"))

@@ -16,7 +16,7 @@ from srfast.cli import main
 from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.evaluation.inference import judge, sequential_level
-from srfast.study.claims import NOT_RUN, Judged, judged_together
+from srfast.study.claims import NOT_RUN, Judged, judge_family
 from srfast.study.description import read_study
 from srfast.training import checkpoint, loop
 
@@ -40,7 +40,7 @@ def test_nulls_are_called_better_at_most_as_often_as_promised(count: int, seeds:
         for n in range(2, seeds + 1):
             # A claim that is decided is not run further.
             results = [done[i].result if i in done else judge(x[:n]) for i, x in enumerate(d)]
-            found = judged_together([(NULL, "", r) for r in results], seeds)
+            found = judge_family([(NULL, "", r) for r in results], seeds)
             done |= {i: j for i, j in enumerate(found) if j.decided}
             if len(done) == count:
                 break
@@ -56,11 +56,11 @@ def test_in_rounds_verdict_interval_and_p_are_those_of_the_bounds() -> None:
     level = sequential_level(0.05 / 2, 0.5)
     for beyond in (1.001, 0.999):
         half = judge(d).at(1 - level).high * beyond
-        j = judged_together([(NULL, "", judge(d + half)), (NULL, "", NOT_RUN)], 6)[0]
+        j = judge_family([(NULL, "", judge(d + half)), (NULL, "", NOT_RUN)], 6)[0]
         assert (j.family, j.part) == (2, 0.5)
         assert j.decided == (j.p < 0.05) == (j.interval.low > 0) == (j.verdict == "better") == (beyond > 1)
         assert j.p == pytest.approx(0.05, rel=0.02)
-        assert judged_together([(NULL, "", judge(d + half)), (NULL, "", NOT_RUN)])[0].verdict == "better"
+        assert judge_family([(NULL, "", judge(d + half)), (NULL, "", NOT_RUN)])[0].verdict == "better"
 
 
 def test_status_on_one_screen(
