@@ -47,8 +47,8 @@ def main(folder: str, patches: int = 0) -> None:
             left, top, end, bottom = copied(Image.open(Path(folder, name)).convert("RGB"), draw, path)
             size = table["size"]
             inside |= (image == name) & (x >= left) & (y >= top) & (x + size <= end) & (y + size <= bottom)
-        repeats = find_duplicates(table, [made])
-    leak = repeats.table.table.column("leak").to_pylist()
+        marked = find_duplicates(table, [made])
+    leak = marked.table.table.column("leak").to_pylist()
     own = {name: f"{i}.jpg" for i, name in enumerate(names)}
     right = np.array(
         [one is not None and one.endswith(f"/{own.get(name)}") for one, name in zip(leak, image, strict=True)]
@@ -56,7 +56,7 @@ def main(folder: str, patches: int = 0) -> None:
     called = np.array([one is not None for one in leak])
     other = ~np.isin(image, names)
     print(
-        f"{len(table):,} patches, {inside.sum():,} of them inside {len(names)} copies; {repeats.flat:,} too flat to tell"
+        f"{len(table):,} patches, {inside.sum():,} of them inside {len(names)} copies; {marked.flat:,} too flat to tell"
     )
     print(f"found {(inside & right).sum():,}: recall {(inside & right).sum() / inside.sum():.4f}")
     print(f"called {called.sum():,}, of the right image {right.sum():,}: precision {right.sum() / called.sum():.4f}")

@@ -82,8 +82,8 @@ def _poison(out: Any) -> Any:
 def _allocating() -> list[str]:
     """The modules of the package that ask for memory without filling it."""
     root = Path(srfast.__file__).parent
-    found = [p for p in root.rglob("*.py") if re.search(r"\b(np|torch)\.empty(_like)?\(", p.read_text())]
-    return [".".join(("srfast", *p.relative_to(root).with_suffix("").parts)) for p in sorted(found)]
+    match = [p for p in root.rglob("*.py") if re.search(r"\b(np|torch)\.empty(_like)?\(", p.read_text())]
+    return [".".join(("srfast", *p.relative_to(root).with_suffix("").parts)) for p in sorted(match)]
 
 
 @pytest.fixture(autouse=True)
@@ -289,19 +289,19 @@ def srfast_command(_zygote: Callable[[], socket.socket]) -> Callable[..., subpro
             return subprocess.run(
                 command, cwd=cwd, timeout=timeout, env=env, capture_output=True, text=True, check=False, **kwargs
             )
-        asked = _zygote()
+        connection = _zygote()
         with open(os.devnull) as stdin, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
             request = {"words": command[3:], "cwd": str(cwd), "env": env}
             files = [stdin.fileno(), out.fileno(), err.fileno()]
-            socket.send_fds(asked, [json.dumps(request).encode()], files)
-            asked.settimeout(timeout)
-            pid = int(asked.recv(32))
+            socket.send_fds(connection, [json.dumps(request).encode()], files)
+            connection.settimeout(timeout)
+            pid = int(connection.recv(32))
             try:
-                code = int(asked.recv(32))
+                code = int(connection.recv(32))
             except TimeoutError:
                 os.kill(pid, signal.SIGKILL)
-                asked.settimeout(None)
-                asked.recv(32)
+                connection.settimeout(None)
+                connection.recv(32)
                 raise
             said = []
             for file in (out, err):

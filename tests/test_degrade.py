@@ -49,10 +49,10 @@ def test_every_kind_is_the_same_twice_and_changes_the_image(kind: str, shape: tu
 def test_the_bytes_are_those_of_the_published_pools() -> None:
     """They also trained the columns of defects. Another NumPy, SciPy, Pillow or libjpeg-turbo may change them: then the
     pools of studies/results/dirty* cannot be made again."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for kind in [*KINDS, "wild"]:
-        found.update(degrade(photograph(), kind, rng=of_name("a")).tobytes())
-    assert found.hexdigest() == "cba1bb5b100356bb811c54c9be9a603ef5ff512c8f81ce02164e307d380519c5"
+        digest.update(degrade(photograph(), kind, rng=of_name("a")).tobytes())
+    assert digest.hexdigest() == "cba1bb5b100356bb811c54c9be9a603ef5ff512c8f81ce02164e307d380519c5"
 
 
 def test_strengths_are_what_they_say() -> None:

@@ -123,10 +123,10 @@ def test_cpp_includes_go_down() -> None:
 
 def reachable(path: Path) -> set[str]:
     """System headers that a source includes, directly or through ours."""
-    found = set()
+    headers = set()
     for bracket, header in includes(path):
-        found |= {header} if bracket == "<" else reachable(ROOT / "csrc" / header)
-    return found
+        headers |= {header} if bracket == "<" else reachable(ROOT / "csrc" / header)
+    return headers
 
 
 def test_sources_of_one_instruction_set_instantiate_no_library_template() -> None:

@@ -24,23 +24,23 @@ LOADED = (
 )  # fmt: skip
 
 
-def serve(asked: socket.socket) -> None:
+def serve(requests: socket.socket) -> None:
     """Answers with the number of the process, then with its exit code as ``subprocess`` gives it."""
     for name in LOADED:
         importlib.import_module(name)
     gc.freeze()
     while True:
-        data, files, _, _ = socket.recv_fds(asked, 1 << 16, 3)
+        data, files, _, _ = socket.recv_fds(requests, 1 << 16, 3)
         if not data:
             return
         pid = os.fork()
         if pid == 0:
-            asked.close()
+            requests.close()
             command(json.loads(data), files)
         for file in files:
             os.close(file)
-        asked.send(str(pid).encode())
-        asked.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+        requests.send(str(pid).encode())
+        requests.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
 
 
 def command(of: dict[str, object], files: list[int]) -> None:

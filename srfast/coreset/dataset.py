@@ -144,7 +144,7 @@ class CorePatches(Pairs, Dataset[Pair]):
                 "set": bool(self._state[1]), "drawn": again}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a state of ``state_dict``.
+        """Continues from a state of ``state_dict``.
 
         Raises:
             InputError: the state is of another number of patches or another seed.

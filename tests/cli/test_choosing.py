@@ -40,11 +40,11 @@ def test_join_stats_select_and_dedup(scores: Path, tmp_path: Path, run: Callable
     assert json.loads(chosen.stdout)["kept"] == 2
     assert "max_per_image=2 allows no more" in chosen.stderr
     photos = Path(srfast.ScoreTable.read(scores).meta["root"])
-    found = run(
+    printed = run(
         "dedup", scores, "-o", tmp_path / "d.parquet", "--json", "--against", photos / images[0], photos / images[1]
     )
-    assert found.returncode == 0, found.stderr
-    assert len(json.loads(found.stdout)["leaks"]) == 2
+    assert printed.returncode == 0, printed.stderr
+    assert len(json.loads(printed.stdout)["leaks"]) == 2
 
 
 def test_score_and_select_by_blockiness(photo_folder: Path, tmp_path: Path, run: Callable[..., Any]) -> None:

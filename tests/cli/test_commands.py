@@ -215,8 +215,8 @@ def test_names_of_every_kind(photographs: dict[str, np.ndarray], tmp_path: Path,
         )
     code, _, err = run("prune", folder, "-o", tmp_path / "out", "--patch", "48", "--scorer", "bicubic")
     assert (code, err) == (0, "")
-    found = set(ScoreTable.read(tmp_path / "out" / "scores.parquet").column("image"))
-    assert found == {("sub dir/" if i % 2 else "") + n for i, n in enumerate(names)}
+    stored = set(ScoreTable.read(tmp_path / "out" / "scores.parquet").column("image"))
+    assert stored == {("sub dir/" if i % 2 else "") + n for i, n in enumerate(names)}
 
 
 def test_warnings_of_image_libraries_stay_out_of_the_way(

@@ -39,11 +39,11 @@ main(sys.argv[2:])
 )
 def test_two_onnx_runtimes(monkeypatch: pytest.MonkeyPatch, installed: set[str], conflicting: bool) -> None:
     monkeypatch.setattr(doctor, "_version", lambda name: "1.0" if name in installed else None)
-    found = doctor.conflicts()
-    assert bool(found) == conflicting
+    conflicts = doctor.conflicts()
+    assert bool(conflicts) == conflicting
     if conflicting:
-        assert "onnxruntime and onnxruntime-gpu" in found[0]
-        assert "extra onnx or onnx-gpu" in found[0]
+        assert "onnxruntime and onnxruntime-gpu" in conflicts[0]
+        assert "extra onnx or onnx-gpu" in conflicts[0]
 
 
 def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -62,8 +62,8 @@ def test_a_gpu_without_torch() -> None:
     assert done.stderr.splitlines() == [
         "srfast: there may be a GPU, but PyTorch is not installed: pip install 'srfast[cuda]'; the CPU is used"
     ]
-    found = json.loads(without_torch("driver", "doctor", "--json").stdout)
-    assert (found["torch"], found["cuda"]["driver"], found["cuda"]["available"]) == (None, True, False)
+    content = json.loads(without_torch("driver", "doctor", "--json").stdout)
+    assert (content["torch"], content["cuda"]["driver"], content["cuda"]["available"]) == (None, True, False)
 
 
 def test_no_gpu_and_no_torch() -> None:

@@ -91,14 +91,14 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
 
 def content(folder: Path) -> dict[str, str]:
     """Everything under a folder: its name, and the digest of a file; nothing but files is opened."""
-    found = {}
+    files = {}
     for path in sorted(folder.rglob("*")):
         mode = path.lstat().st_mode
         regular = stat.S_ISREG(mode)
-        found[str(path.relative_to(folder))] = (
+        files[str(path.relative_to(folder))] = (
             hashlib.sha256(path.read_bytes()).hexdigest() if regular else str(stat.S_IFMT(mode))
         )
-    return found
+    return files
 
 
 FILES: dict[str, tuple[str, ...]] = {

@@ -81,9 +81,9 @@ def test_anything_else_gets_one(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_has_both(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["score", "no-such-folder", "-o", "s.parquet", "--scorer", "bicubic", "--mode", "dence", "--json"])
-    found = json.loads(capsys.readouterr().out)
-    assert (found["hint"], found["code"]) == ("did you mean dense?", 2)
-    assert found["error"].endswith("; did you mean dense?")
+    content = json.loads(capsys.readouterr().out)
+    assert (content["hint"], content["code"]) == ("did you mean dense?", 2)
+    assert content["error"].endswith("; did you mean dense?")
 
 
 def test_a_hint_names_options(capsys: pytest.CaptureFixture[str]) -> None:

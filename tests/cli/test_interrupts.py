@@ -136,9 +136,9 @@ def test_in_a_program_of_the_users() -> None:
     before = [signal.getsignal(s) for s in SIGNALS]
 
     def body(times: int) -> int:
-        with finishing() as asked:
+        with finishing() as stopping:
             for i in range(100):
-                if asked():
+                if stopping():
                     return i
                 if i >= 10:
                     for _ in range(times):

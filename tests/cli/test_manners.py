@@ -48,12 +48,12 @@ def test_a_score_table_is_exported_only_if_all_of_it_is_meant(scores: Path, tmp_
     ids=lambda w: " ".join(w) if isinstance(w, tuple) else None,
 )
 def test_an_error_is_one_object_too(words: tuple[str, ...], code: int, said: str, run: Run) -> None:
-    for asked in ((*words, "--json"), words):
-        found, out, err = run(*asked)
-        assert found == code
+    for words_typed in ((*words, "--json"), words):
+        exit_code, out, err = run(*words_typed)
+        assert exit_code == code
         assert said in err
         assert err.count("\n") == 1
-        if "--json" not in asked:
+        if "--json" not in words_typed:
             assert out == ""
             continue
         assert out.count("\n") == 1

@@ -52,9 +52,9 @@ def test_json_of_the_commands_that_write(photo_folder: Path, tmp_path: Path, run
     def told(*args: str | Path) -> dict[str, Any]:
         code, out, err = run(*args, "--json")
         assert code == 0, err
-        found = json.loads(out)
-        assert isinstance(found, dict)
-        return found
+        content = json.loads(out)
+        assert isinstance(content, dict)
+        return content
 
     pruned = told("prune", photo_folder, "-o", tmp_path / "out", "--patch", "48", "--scorer", "bicubic")
     assert Path(pruned["report"]).is_file()
@@ -79,11 +79,11 @@ def test_eval_finds_the_model_of_a_run(photo_folder: Path, tmp_path: Path, run: 
     line = ("--data", photo_folder, "--steps", "1", "--batch", "2", "--lr-patch", "12", "--threads", "1", "-q")
     code, _, err = run("train", "fsrcnn", *line, "-o", tmp_path / "run")
     assert (code, err) == (0, "")
-    found = [
+    values = [
         json.loads(run("eval", model, "--data", photo_folder, "--json", "-")[1])
         for model in (tmp_path / "run", tmp_path / "run" / "model.safetensors")
     ]
-    assert found[0] == found[1]
+    assert values[0] == values[1]
     code, _, err = run("eval", photo_folder, "--data", photo_folder)
     assert (code, err.count("\n")) == (2, 1)
     assert "photos without model.safetensors" in err

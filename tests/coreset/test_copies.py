@@ -51,9 +51,9 @@ def folder(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Path:
 def test_copies_are_found_and_nothing_else(kind: str, folder: Path, photographs: dict[str, np.ndarray]) -> None:
     for name, photo in photographs.items():
         COPIES[kind](Image.fromarray(photo)).save(folder / f"{name} again.jpg", quality=40)
-    found = find_copies(folder)
-    assert found.keep_instead == {f"{name} again.jpg": f"{name}.png" for name in photographs}
-    assert sorted(found.flat) == ["flat 0.png", "flat 1.png", "flat 2.png"]
+    copies = find_copies(folder)
+    assert copies.keep_instead == {f"{name} again.jpg": f"{name}.png" for name in photographs}
+    assert sorted(copies.flat) == ["flat 0.png", "flat 1.png", "flat 2.png"]
 
 
 def test_nothing_is_a_copy_of_something_else(folder: Path) -> None:
@@ -110,8 +110,8 @@ def test_frequencies_turn_as_the_cells_do() -> None:
 def test_quality_of_a_jpeg_file(quality: int, tmp_path: Path, photographs: dict[str, np.ndarray]) -> None:
     photo = Image.fromarray(photographs["rocket"][:64, :96])
     photo.save(tmp_path / "a.jpg", quality=quality)
-    found = encoding_of(tmp_path / "a.jpg")
-    assert (found.quality, found.width, found.height, found.lossless) == (quality, 96, 64, False)
+    encoding = encoding_of(tmp_path / "a.jpg")
+    assert (encoding.quality, encoding.width, encoding.height, encoding.lossless) == (quality, 96, 64, False)
     assert jpeg_quality(None) is None
 
 

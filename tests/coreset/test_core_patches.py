@@ -123,12 +123,12 @@ def test_crops_do_not_depend_on_workers(coreset: srfast.CoreSet) -> None:
     def epochs(workers: int, seed: int = 0, explicit: bool = False) -> list[Pixels]:
         dataset = CorePatches(coreset, 2, crop=24, flip=True, seed=seed)
         loader = batches(dataset, workers)
-        found = []
+        crops = []
         for epoch in range(3):
             if explicit:
                 dataset.set_epoch(epoch)
-            found.append(whole_epoch(loader))
-        return found
+            crops.append(whole_epoch(loader))
+        return crops
 
     alone = epochs(0)
     assert epochs(1) == alone

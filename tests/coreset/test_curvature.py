@@ -82,12 +82,12 @@ def test_direction_solves_the_explicit_system(given: float | None, monkeypatch: 
         return float(0.5 * (unseen.double() @ v).square().mean() - gradient.double() @ v)
 
     best = min(curvature.DAMPINGS, key=lambda d: error(solved(rows, d)))
-    found = curvature.direction(torch.cat([rows, unseen]), len(unseen), gradient, given)
-    assert found.relative == (best if given is None else given)
-    expected = solved(torch.cat([rows, unseen]), found.relative)
-    np.testing.assert_allclose(found.vector, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+    step = curvature.direction(torch.cat([rows, unseen]), len(unseen), gradient, given)
+    assert step.relative == (best if given is None else given)
+    expected = solved(torch.cat([rows, unseen]), step.relative)
+    np.testing.assert_allclose(step.vector, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
     mean = torch.cat([rows, unseen]).double().square().mean()
-    assert found.damping == pytest.approx(found.relative * float(mean), rel=1e-9)
+    assert step.damping == pytest.approx(step.relative * float(mean), rel=1e-9)
 
 
 def test_nothing_to_learn_is_said() -> None:

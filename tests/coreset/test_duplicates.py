@@ -50,34 +50,34 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ScoreTable]
 
 def test_copies_are_found_and_nothing_else(dataset: tuple[Path, ScoreTable]) -> None:
     _, table = dataset
-    found = find_duplicates(table)
-    image = found.table.column("image")
-    duplicate, group = found.table.column("duplicate"), found.table.column("group")
+    duplicates = find_duplicates(table)
+    image = duplicates.table.column("image")
+    duplicate, group = duplicates.table.column("duplicate"), duplicates.table.column("group")
     copies = np.array([name[:1] in "5678" for name in image])
     assert duplicate[copies].mean() > 0.9
     assert not duplicate[~copies].any()
     assert (group[np.isin(image, ["1.png", "2.png", "3.png", "9 flat.png"])] == -1).all()
-    assert found.groups == 9
-    assert found.flat == 4
-    assert found.duplicates == duplicate.sum()
+    assert duplicates.groups == 9
+    assert duplicates.flat == 4
+    assert duplicates.duplicates == duplicate.sum()
     # A group holds one patch of every copy: the same place, turned with the image.
-    for number in range(found.groups):
+    for number in range(duplicates.groups):
         assert (group == number).sum() <= 5
     at = {
         (n, int(x), int(y)): int(g)
-        for n, x, y, g in zip(image, *(found.table.column(c) for c in "xy"), group, strict=True)
+        for n, x, y, g in zip(image, *(duplicates.table.column(c) for c in "xy"), group, strict=True)
     }
     for x in (0, 96, 192):
         for y in (0, 96, 192):
             assert at["5 flipped.png", 192 - x, y] == at["0.png", x, y]
             assert at["6 turned.png", y, x] == at["0.png", x, y]
-    assert {(one, two) for one, two, _, _ in found.images} >= {
+    assert {(one, two) for one, two, _, _ in duplicates.images} >= {
         ("5 flipped.png", "0.png"),
         ("7 compressed.jpg", "0.png"),
     }
-    assert all(n <= of == 9 for _, _, n, of in found.images)
-    assert found.leaks == {}
-    assert found.leaking == 0
+    assert all(n <= of == 9 for _, _, n, of in duplicates.images)
+    assert duplicates.leaks == {}
+    assert duplicates.leaking == 0
 
 
 def test_the_better_copy_is_kept_whatever_sorts_first(tmp_path: Path) -> None:
@@ -85,12 +85,12 @@ def test_the_better_copy_is_kept_whatever_sorts_first(tmp_path: Path) -> None:
     photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "a.jpg", quality=80)
     photo.save(tmp_path / "b.jpg", quality=95)
     photo.save(tmp_path / "c.png")
-    found = find_duplicates(srfast.score(tmp_path, mode="dense", scorer="bicubic"))
-    image, duplicate = found.table.column("image"), found.table.column("duplicate")
+    duplicates = find_duplicates(srfast.score(tmp_path, mode="dense", scorer="bicubic"))
+    image, duplicate = duplicates.table.column("image"), duplicates.table.column("duplicate")
     assert not duplicate[image == "c.png"].any()
     assert duplicate[image != "c.png"].mean() > 0.9
     # The sentences say the same: what repeats what.
-    assert {(one, two) for one, two, _, _ in found.images} == {
+    assert {(one, two) for one, two, _, _ in duplicates.images} == {
         ("a.jpg", "b.jpg"),
         ("a.jpg", "c.png"),
         ("b.jpg", "c.png"),
@@ -106,19 +106,19 @@ def test_leaks_are_named_and_selected_away(dataset: tuple[Path, ScoreTable], tmp
     crop.save(tests / "leak.jpg", quality=60)
     photograph(77).save(tests / "other.png")
     Image.new("RGB", (40, 40)).save(tests / "small.png")
-    found = find_duplicates(table, [tests])
-    assert list(found.leaks) == [f"{tests.name}/leak.jpg"]
-    assert list(found.leaks[f"{tests.name}/leak.jpg"]) == ["2.png"]
-    leaking = found.table.table.column("leak").is_valid().to_numpy()
-    x, y = found.table.column("x"), found.table.column("y")
-    whole = (found.table.column("image") == "2.png") & (x >= 37) & (x + 96 <= 288) & (y >= 51) & (y + 96 <= 270)
+    duplicates = find_duplicates(table, [tests])
+    assert list(duplicates.leaks) == [f"{tests.name}/leak.jpg"]
+    assert list(duplicates.leaks[f"{tests.name}/leak.jpg"]) == ["2.png"]
+    leaking = duplicates.table.table.column("leak").is_valid().to_numpy()
+    x, y = duplicates.table.column("x"), duplicates.table.column("y")
+    whole = (duplicates.table.column("image") == "2.png") & (x >= 37) & (x + 96 <= 288) & (y >= 51) & (y + 96 <= 270)
     assert whole.sum() == 2
     assert (leaking >= whole).all()
-    assert found.leaking == leaking.sum() <= 4
+    assert duplicates.leaking == leaking.sum() <= 4
     pytest.importorskip("duckdb")
-    found.table.write(tmp_path / "marked.parquet")
+    duplicates.table.write(tmp_path / "marked.parquet")
     kept = select(tmp_path / "marked.parquet", keep=1.0, where="not duplicate and leak is null")
-    assert len(kept) == len(table) - (leaking | found.table.column("duplicate")).sum()
+    assert len(kept) == len(table) - (leaking | duplicates.table.column("duplicate")).sum()
 
 
 def test_test_images_that_are_smaller_than_a_patch_are_said(
@@ -129,8 +129,8 @@ def test_test_images_that_are_smaller_than_a_patch_are_said(
     Image.new("RGB", (40, 400)).save(tests / "small.png")
     photograph(77).save(tests / "other.png")
     with caplog.at_level(logging.WARNING, "srfast"):
-        found = find_duplicates(dataset[1], [tests])
-    assert found.not_compared == ["tests/small.png"]
+        duplicates = find_duplicates(dataset[1], [tests])
+    assert duplicates.not_compared == ["tests/small.png"]
     said = "against: 1 of 2 test images are smaller than a patch of 96 pixels, and not compared: tests/small.png"
     assert said in caplog.text
 
@@ -140,10 +140,10 @@ def test_overlapping_windows_are_no_duplicates(dataset: tuple[Path, ScoreTable])
     table = srfast.score(
         [root / "1.png", root / "8 moved.png", root / "0.png"], mode="dense", scorer="bicubic", stride=24
     )
-    found = find_duplicates(table)
-    image, group = found.table.column("image"), found.table.column("group")
+    duplicates = find_duplicates(table)
+    image, group = duplicates.table.column("image"), duplicates.table.column("group")
     assert (group[image == "1.png"] == -1).all()
-    assert found.table.column("duplicate")[image == "8 moved.png"].mean() > 0.9
+    assert duplicates.table.column("duplicate")[image == "8 moved.png"].mean() > 0.9
 
 
 def test_the_same_table_gives_the_same_marks(dataset: tuple[Path, ScoreTable]) -> None:

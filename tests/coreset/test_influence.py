@@ -67,9 +67,9 @@ def test_column_is_the_derivative_along_the_direction(
 
     def along(rows: Any, held_out: Any, gradient: Any, damping: Any) -> curvature.Direction:
         seen["gradient"] = gradient
-        found = curvature.Direction(gradient / gradient.norm(), 1.0, 1.0)
-        seen["v"] = found.vector.double()
-        return found
+        step = curvature.Direction(gradient / gradient.norm(), 1.0, 1.0)
+        seen["v"] = step.vector.double()
+        return step
 
     monkeypatch.setattr(curvature, "direction", along)
     column = srfast.influence(scored, images[1], probes=20, threads=2).column("influence")
@@ -104,20 +104,20 @@ def test_column_is_the_derivative_along_the_direction(
 def test_a_patch_of_the_target_itself_helps_most(images: tuple[Path, Path], tmp_path: Path) -> None:
     """The target is one of the pool's images: v . g_i is then positive in the mean."""
     table = srfast.score(images[0], patch=40, stride=20, mode="dense")
-    found = srfast.influence(table, images[0] / "b" / "c.png", probes=60, damping=0.1)
+    scored = srfast.influence(table, images[0] / "b" / "c.png", probes=60, damping=0.1)
     own = np.array([n == "b/c.png" for n in table.table.column("image").to_pylist()])
-    assert found.column("influence")[own].mean() > 0
-    assert found.column("influence")[own].mean() > found.column("influence")[~own].mean()
-    about = found.meta["influence"]
+    assert scored.column("influence")[own].mean() > 0
+    assert scored.column("influence")[own].mean() > scored.column("influence")[~own].mean()
+    about = scored.meta["influence"]
     assert (about["relative_damping"], about["probes"]) == (0.1, 60)
     assert about["step"] > 0
-    found.write(tmp_path / "with.parquet")
+    scored.write(tmp_path / "with.parquet")
     again = srfast.influence(table, images[0] / "b" / "c.png", probes=60, damping=0.1)
-    np.testing.assert_array_equal(again.column("influence"), found.column("influence"))
+    np.testing.assert_array_equal(again.column("influence"), scored.column("influence"))
     kept = srfast.select(ScoreTable.read(tmp_path / "with.parquet"), keep=0.25, method="influence")
-    assert kept.column("influence").min() >= np.quantile(found.column("influence"), 0.7)
+    assert kept.column("influence").min() >= np.quantile(scored.column("influence"), 0.7)
     with pytest.raises(InputError, match="'influence' exists already"):
-        srfast.influence(found, images[1])
+        srfast.influence(scored, images[1])
 
 
 def test_rows_of_a_table_in_another_order(images: tuple[Path, Path]) -> None:
@@ -147,8 +147,8 @@ def test_shrunk_images_are_as_images_of_that_size(images: tuple[Path, Path], tmp
 
     both = srfast.score(images[0], shrink="1,1/2", **grid)
     mixed = both[np.random.default_rng(0).permutation(len(both))[: len(both) - 3]]
-    found = srfast.influence(mixed, images[1], probes=40, damping=0.1, threads=1)
-    assert np.isfinite(found.column("influence")).all()
+    scored = srfast.influence(mixed, images[1], probes=40, damping=0.1, threads=1)
+    assert np.isfinite(scored.column("influence")).all()
     how = TableSettings.of(both)
     losses = influence._column(mixed, ScoredImages.of(mixed.meta), load_network("srcnn", 2), how, 1, None)
     np.testing.assert_allclose(losses, mixed.column("loss"), rtol=1e-6)
@@ -189,10 +189,10 @@ def test_target_smaller_than_a_patch(tmp_path: Path, images: tuple[Path, Path]) 
 
 def test_similar_is_nearest_to_the_image_itself(images: tuple[Path, Path]) -> None:
     table = srfast.score(images[0], patch=40, stride=20, mode="dense")
-    found = similarity(table, np.arange(len(table)), [images[0] / "d.png"], None, np.random.default_rng(0))
+    values = similarity(table, np.arange(len(table)), [images[0] / "d.png"], None, np.random.default_rng(0))
     own = np.array([n == "d.png" for n in table.table.column("image").to_pylist()])
-    np.testing.assert_allclose(found[own], 0, atol=1e-9)
-    assert (found[~own] < 0).all()
+    np.testing.assert_allclose(values[own], 0, atol=1e-9)
+    assert (values[~own] < 0).all()
 
 
 @pytest.mark.parametrize("method", ["influence", "similar"])

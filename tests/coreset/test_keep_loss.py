@@ -72,21 +72,21 @@ def test_same_rows_by_every_reader(seed: int, tmp_path: Path, monkeypatch: pytes
     table.write(tmp_path / "scores.parquet")
     rng = np.random.default_rng(seed)
     share = float(rng.choice([0.001, 0.25, 0.5, 0.88, 1.0]))
-    asked: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "method": str(rng.choice(["loss", "sobel", "bicubic"])),
         "order": str(rng.choice(["des", "asc"])),
         "drop_hardest": float(rng.choice([0.0, 0.1])) if len(table) > 20 else 0.0,
         "max_per_image": rng.choice([None, 9]),
     }
-    expected = plain(table, share, *asked.values())
+    expected = plain(table, share, *settings.values())
     for small in (0, selection.SMALL):  # read by column, and as a whole
         monkeypatch.setattr(selection, "SMALL", small)
-        core = srfast.select(tmp_path / "scores.parquet", keep_loss=share, **asked)
+        core = srfast.select(tmp_path / "scores.parquet", keep_loss=share, **settings)
         assert sorted((core["x"] // 60).tolist()) == expected
         shares = core.meta["selection"]["shares"]
         assert shares["patches"] == len(core) / len(table)
         loss, held = np.sort(table["loss"])[::-1], core["loss"]
-        total = math.fsum(loss[int(asked["drop_hardest"] * len(loss) + 0.5) :])
+        total = math.fsum(loss[int(settings["drop_hardest"] * len(loss) + 0.5) :])
         assert shares["loss"] == pytest.approx(math.fsum(held) / total, rel=1e-15)  # fsum rounds each sum once
         assert (core.meta["selection"]["short"] is None) == (shares["loss"] >= share)
 
@@ -139,9 +139,9 @@ def test_what_is_eligible_is_the_whole() -> None:
     ],
     ids=str,
 )
-def test_what_is_refused(asked: dict[str, Any], names: str) -> None:
+def test_what_is_refused(settings: dict[str, Any], names: str) -> None:
     with pytest.raises(InputError) as error:
-        srfast.select(table_of([4, 3, 2, 1]), **asked)
+        srfast.select(table_of([4, 3, 2, 1]), **settings)
     assert str(error.value).startswith(f"{names}: ")
     assert "\n" not in str(error.value)
 

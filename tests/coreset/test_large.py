@@ -119,9 +119,9 @@ def test_integers_beyond_what_a_float_holds(tmp_path: Path, order: Any) -> None:
     }
     random_table(7, range(4), **columns).write(tmp_path / "s.parquet")
     for name in columns:
-        asked: dict[str, Any] = {"method": name, "keep": 0.4, "order": order, "where": f"{name} is not null"}
-        expected = srfast.select(ScoreTable.read(tmp_path / "s.parquet"), **asked)
-        assert srfast.select(tmp_path / "s.parquet", **asked).table.equals(expected.table)
+        settings: dict[str, Any] = {"method": name, "keep": 0.4, "order": order, "where": f"{name} is not null"}
+        expected = srfast.select(ScoreTable.read(tmp_path / "s.parquet"), **settings)
+        assert srfast.select(tmp_path / "s.parquet", **settings).table.equals(expected.table)
 
 
 @pytest.mark.parametrize("arguments", SELECTIONS[::3], ids=str)
@@ -163,12 +163,12 @@ def test_parts_follow_each_other(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_refusals(tmp_path: Path, asked: dict[str, Any]) -> None:
+def test_refusals(tmp_path: Path, settings: dict[str, Any]) -> None:
     holes = random_table(3, range(2), holes=lambda n: pa.array([None, *range(n - 1)]))
     holes.write(tmp_path / "scores.parquet")
     for scores in (tmp_path / "scores.parquet", holes):
-        with pytest.raises(InputError, match="column" if "method" in asked else next(iter(asked))):
-            srfast.select(scores, **asked)
+        with pytest.raises(InputError, match="column" if "method" in settings else next(iter(settings))):
+            srfast.select(scores, **settings)
 
 
 def test_refuses_unknown_engines(one: Path) -> None:
@@ -263,8 +263,8 @@ def test_how_far_it_is(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(stored, "BATCH", 512)
     seen: list[tuple[int, int, int]] = []
     options: dict[str, Any] = {"keep": 0.5}
-    asked = SelectArguments(**options, progress=lambda *n: seen.append(n))
-    kept = write_selection([one], tmp_path / "c.parquet", asked)
+    settings = SelectArguments(**options, progress=lambda *n: seen.append(n))
+    kept = write_selection([one], tmp_path / "c.parquet", settings)
     total = kept[0]["kept"]
     assert seen[-1] == (total, total, total)
     assert [n[0] for n in seen] == sorted(n[0] for n in seen)

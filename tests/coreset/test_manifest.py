@@ -126,9 +126,9 @@ def test_croissant_readers_read_every_record(published: Path) -> None:
     assert not data.metadata.ctx.issues.errors
     _, sources, patches = rows_of(published)
     for name, rows in (("images", sources), ("patches", patches)):
-        found = list(data.records(name))
-        assert len(found) == len(rows)
-        for record, row in zip(found, rows, strict=True):
+        records = list(data.records(name))
+        assert len(records) == len(rows)
+        for record, row in zip(records, rows, strict=True):
             for column, value in row.items():
                 got = record[f"{name}/{column}"]
                 assert (got.decode() if isinstance(got, bytes) else got) == value

@@ -141,8 +141,8 @@ def test_threads_share_core_patches(coreset: Path) -> None:
     expected = [dataset[i][0] for i in range(len(dataset))]
     dataset._kept = Slow(1)
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda i: dataset[i % len(dataset)][0], range(40)))
-    assert all(torch.equal(lr, expected[i % len(dataset)]) for i, lr in enumerate(found))
+        read = list(threads.map(lambda i: dataset[i % len(dataset)][0], range(40)))
+    assert all(torch.equal(lr, expected[i % len(dataset)]) for i, lr in enumerate(read))
 
 
 def test_core_patches_bad_input(photo_folder: Path, tmp_path: Path) -> None:

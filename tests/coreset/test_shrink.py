@@ -100,8 +100,8 @@ def test_an_export_is_found_again_by_size(coreset: Path, tmp_path: Path) -> None
 
 
 def _scores_of(coreset: Path) -> tuple[pa.Table, dict[str, Any]]:
-    found = srfast.CoreSet.read(coreset)
-    return found.table.drop_columns(["rank"]), {k: v for k, v in found.meta.items() if k != "selection"}
+    stored = srfast.CoreSet.read(coreset)
+    return stored.table.drop_columns(["rank"]), {k: v for k, v in stored.meta.items() if k != "selection"}
 
 
 def test_basicsr_reads_it(coreset: Path, tmp_path: Path) -> None:
@@ -113,11 +113,11 @@ def test_basicsr_reads_it(coreset: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     table = srfast.CoreSet.read(coreset)
     expected = sorted((low.tobytes(), high.tobytes()) for low, high in (tile(table, i) for i in range(len(table))))
-    found = [
+    pairs = [
         tuple((data[i][k] * 255).round().numpy().astype(np.uint8).transpose(1, 2, 0).tobytes() for k in ("lq", "gt"))
         for i in range(len(data))
     ]
-    assert sorted(found) == expected
+    assert sorted(pairs) == expected
 
 
 def test_training_reads_it(coreset: Path) -> None:
@@ -132,11 +132,11 @@ def test_training_reads_it(coreset: Path) -> None:
 
 def test_features(coreset: Path) -> None:
     table = srfast.CoreSet.read(coreset)
-    found = describe(table, np.arange(len(table)), ScoredImages.of(table.meta), lambda small: small)
+    features = describe(table, np.arange(len(table)), ScoredImages.of(table.meta), lambda small: small)
     for row in range(len(table)):
         sums = summed(luma(np.ascontiguousarray(tile(table, row)[1])))
         zero = np.zeros(1, np.int64)
-        np.testing.assert_allclose(found[row], copies(sums, zero, zero, np.array([SIZE]))[0], atol=1e-3)
+        np.testing.assert_allclose(features[row], copies(sums, zero, zero, np.array([SIZE]))[0], atol=1e-3)
 
 
 def test_two_sizes_of_a_place_are_no_duplicates(tmp_path: Path) -> None:
@@ -156,10 +156,10 @@ def test_report(coreset: Path, scores: Path) -> None:
     half = srfast.CoreSet.read(coreset)
     half = half[half["shrink"] == 0.5]
     tables = [t.table.replace_schema_metadata(file_metadata(t.meta)) for t in (every, half)]
-    found = read_scores(*tables)
-    assert (found.status == KEPT).tolist() == (every["shrink"] == 0.5).tolist()
+    read = read_scores(*tables)
+    assert (read.status == KEPT).tolist() == (every["shrink"] == 0.5).tolist()
     rows = list(range(len(every)))
-    pictures = cut(found, rows).patches
+    pictures = cut(read, rows).patches
     for row in rows:
         assert _pixels(pictures[row]["hr"]) == tile(every, row)[1].tobytes()
         assert _pixels(pictures[row]["lr"]) == srfast.imresize(np.ascontiguousarray(tile(every, row)[1]), 0.5).tobytes()
@@ -198,8 +198,8 @@ def test_a_place_is_kept_at_its_best_size(sized: Make) -> None:
     assert len(srfast.select(table, keep=1.0, sizes="all")) == 5
     assert srfast.select(table, keep=1.0, sizes="all", nms=0.2)["shrink"].tolist() == [1.0, 0.5, 1.0]
     assert srfast.select(table, keep=1.0, max_per_image=2)["loss"].tolist() == [9.0, 8.0]
-    found = summary(kept)["sizes"]
-    assert found["1"] == {"patches": 2, "share": 2 / 3, "of": 3}
+    sizes_kept = summary(kept)["sizes"]
+    assert sizes_kept["1"] == {"patches": 2, "share": 2 / 3, "of": 3}
 
 
 def test_levels_against_a_plain_loop() -> None:
@@ -223,8 +223,8 @@ def test_levels_against_a_plain_loop() -> None:
 
 def test_files_select_the_same(scores: Path) -> None:
     pytest.importorskip("duckdb")
-    for asked in ({"keep": 0.4}, {"keep": 0.4, "max_per_image": 4, "sizes": "all"}, {"where": "shrink < 1"}):
-        memory, large = (srfast.select(s, **asked) for s in (ScoreTable.read(scores), scores))
+    for settings in ({"keep": 0.4}, {"keep": 0.4, "max_per_image": 4, "sizes": "all"}, {"where": "shrink < 1"}):
+        memory, large = (srfast.select(s, **settings) for s in (ScoreTable.read(scores), scores))
         assert large.table.equals(memory.table)
         assert large.meta["selection"]["by_size"] == memory.meta["selection"]["by_size"]
 
@@ -271,6 +271,6 @@ def test_join_by_size(scores: Path) -> None:
 def test_command(scores: Path, tmp_path: Path, srfast_command: Any) -> None:
     done = srfast_command("select", scores, "-o", tmp_path / "c.parquet", "--one-size", cwd=tmp_path)
     assert "images were larger than their detail" in done.stderr
-    found = json.loads(srfast_command("stats", tmp_path / "c.parquet", "--json", cwd=tmp_path).stdout)
-    assert sum(of["patches"] for of in found["sizes"].values()) == found["patches"]
+    content = json.loads(srfast_command("stats", tmp_path / "c.parquet", "--json", cwd=tmp_path).stdout)
+    assert sum(of["patches"] for of in content["sizes"].values()) == content["patches"]
     assert pq.read_schema(tmp_path / "c.parquet").field("shrink").type == pa.float32()

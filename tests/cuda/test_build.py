@@ -28,13 +28,13 @@ def known_architectures() -> list[str]:
 
 
 def cuobjdump() -> str:
-    found = shutil.which("cuobjdump")
-    if found is None and (spec := importlib.util.find_spec("triton")) is not None and spec.origin:
+    tool = shutil.which("cuobjdump")
+    if tool is None and (spec := importlib.util.find_spec("triton")) is not None and spec.origin:
         bundled = Path(spec.origin).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-        found = str(bundled) if bundled.exists() else None
-    if found is None:
+        tool = str(bundled) if bundled.exists() else None
+    if tool is None:
         pytest.skip("cuobjdump is neither on PATH nor in Triton's package")
-    return found
+    return tool
 
 
 @pytest.fixture(scope="module")

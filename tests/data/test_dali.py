@@ -36,12 +36,12 @@ def folder(tmp_path_factory):
 
 def expected(files, stride):
     """(index, x, y) -> patch."""
-    found = {}
+    patches = {}
     for i, file in enumerate(files):
         image = read_rgb(file.path)
         grid = Grid.over(*image.shape[:2], 2, 48, stride)
-        found |= {(i, int(x), int(y)): image[y : y + 48, x : x + 48] for y in grid.ys for x in grid.xs}
-    return found
+        patches |= {(i, int(x), int(y)): image[y : y + 48, x : x + 48] for y in grid.ys for x in grid.xs}
+    return patches
 
 
 @needs_dali

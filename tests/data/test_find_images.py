@@ -30,9 +30,9 @@ def names(*inputs: Path) -> list[str]:
 def test_folders_are_searched_in_sorted_path_order(tmp_path: Path) -> None:
     touch(*(tmp_path / n for n in ("b.png", "a/z.JPG", "a/é ü.webp", "a-b.png", "Z.tiff", "a/c/x.bmp")))
     touch(tmp_path / "notes.txt", tmp_path / ".hidden.png", tmp_path / ".cache" / "x.png", tmp_path / "scores.parquet")
-    found = find_images(tmp_path)
-    assert [f.name for f in found] == sorted(["b.png", "a/z.JPG", "a/é ü.webp", "a-b.png", "Z.tiff", "a/c/x.bmp"])
-    assert all(f.root == tmp_path and f.path.is_file() and f.size == 1 for f in found)
+    files = find_images(tmp_path)
+    assert [f.name for f in files] == sorted(["b.png", "a/z.JPG", "a/é ü.webp", "a-b.png", "Z.tiff", "a/c/x.bmp"])
+    assert all(f.root == tmp_path and f.path.is_file() and f.size == 1 for f in files)
 
 
 def test_two_images_with_one_stem_are_two_images(tmp_path: Path) -> None:

@@ -32,11 +32,11 @@ def test_shape_and_order_count_and_memory_does_not() -> None:
 
 def test_the_hash_of_pixels_survives_a_lossless_repacking(tmp_path: Path) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (17, 23, 3), np.uint8)
-    found = set()
+    hashes = set()
     for name in ("a.png", "a.bmp", "a.tif", "a.ppm"):
         Image.fromarray(pixels).save(tmp_path / name)
-        found.add(of_pixels(read_rgb(tmp_path / name)))
-    assert found == {of_pixels(pixels)}
+        hashes.add(of_pixels(read_rgb(tmp_path / name)))
+    assert hashes == {of_pixels(pixels)}
     files = {of_file(tmp_path / n) for n in ("a.png", "a.bmp")}
     assert files == {of_bytes((tmp_path / n).read_bytes()) for n in ("a.png", "a.bmp")}
     assert len(files) == 2

@@ -69,9 +69,9 @@ def test_pillows_pixels(photographs: dict[str, np.ndarray], monkeypatch: pytest.
 
     def counted(data: bytes) -> np.ndarray | None:
         nonlocal taken
-        found = decode(data)
-        taken += found is not None
-        return found
+        decoded = decode(data)
+        taken += decoded is not None
+        return decoded
 
     photo = Image.fromarray(photographs["astronaut"][:150, :211])
     for mode in ("RGB", "L", "RGBA", "LA", "P", "1", "I;16"):
@@ -137,11 +137,11 @@ def test_damaged_files_are_refused_or_read_as_pillow_reads_them(
             else:
                 del data[at : at + rng.randint(1, 30)]
         path.write_bytes(data)
-        found = []
+        outcomes = []
         for fast in (True, False):
             monkeypatch.setattr(images, "_FAST_PNG", fast)
             try:
-                found.append(read_image(path).tobytes())
+                outcomes.append(read_image(path).tobytes())
             except InputError:
-                found.append(b"")
-        assert found[0] == found[1]
+                outcomes.append(b"")
+        assert outcomes[0] == outcomes[1]

@@ -58,10 +58,10 @@ def test_the_table_makes_the_images_again(images: Path, tmp_path: Path):
     assert table.schema.names == rows.SCHEMA.names
     for name in ("a.png", "sub/b.png"):
         rgb = read_rgb(images / name)
-        found = [row for row in table.to_pylist() if row["image"] == name]
-        assert {row["pixels"] for row in found} == {of_pixels(rgb)}
+        steps = [row for row in table.to_pylist() if row["image"] == name]
+        assert {row["pixels"] for row in steps} == {of_pixels(rgb)}
         h, w = (n // 2 * 2 for n in rgb.shape[:2])
-        lr = carry_out(rgb[:h, :w], rows.steps_of(found), key_of(9, of_pixels(rgb), "1", 0))
+        lr = carry_out(rgb[:h, :w], rows.steps_of(steps), key_of(9, of_pixels(rgb), "1", 0))
         assert np.array_equal(lr, read_rgb(tmp_path / "lr" / name))
 
 

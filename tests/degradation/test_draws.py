@@ -124,8 +124,8 @@ def test_distributions_are_those_of_the_file():
         {"do": "gaussian-noise", "sigma": [1, 30], "gray": 0.4}, {"do": "jpeg", "quality": [30, 95]}]},
         {"do": "blur", "size": [7, 21], "kinds": {"iso": 3, "plateau_iso": 1}, "sigma": 1, "plateau": [0.5, 1, 4],
          "sinc": 0.25}, LR)  # fmt: skip
-    found = [s for n in range(10_000) for s in d.draw(96, 96, 2, key_of(0, "0" * 64, "1", n))]
-    by = {name: [s for s in found if s["operation"] == name] for name in ("gaussian-noise", "jpeg", "blur")}
+    drawn = [s for n in range(10_000) for s in d.draw(96, 96, 2, key_of(0, "0" * 64, "1", n))]
+    by = {name: [s for s in drawn if s["operation"] == name] for name in ("gaussian-noise", "jpeg", "blur")}
     assert stats.binomtest(len(by["jpeg"]), 10_000, 0.75).pvalue > 0.01
     assert stats.kstest([s["strength"] for s in by["gaussian-noise"]], stats.uniform(1, 29).cdf).pvalue > 0.01
     assert stats.binomtest(sum(s["gray"] for s in by["gaussian-noise"]), len(by["gaussian-noise"]), 0.4).pvalue > 0.01

@@ -92,8 +92,8 @@ TRAINERS = {"basicsr": "realesrgan", "neosr": "neosr", "redux": "redux"}
 def test_the_presets_are_the_published_configurations(trainer: str, preset: str, tmp_path: Path):
     path = tmp_path / f"train.{'toml' if trainer == 'neosr' else 'yml'}"
     path.write_text(configuration(trainer))
-    found, exchanged = read_trainer(path)
-    assert found == trainer
+    trainer_named, exchanged = read_trainer(path)
+    assert trainer_named == trainer
     assert Degradation.of("x", exchanged.content).digest == Degradation.read(preset).digest
     lost = {line.partition(":")[0] for line in exchanged.lost}
     assert lost == ({"queue_size", "l1_gt_usm"} if trainer == "basicsr" else set())

@@ -104,14 +104,14 @@ def test_a_pass_has_a_fresh_draw_of_the_whole_image(images: Path):
             passed = {batches.passed(step, place) for place in range(2)}
             lr, hr = (t.numpy() for t in batches[step])
             for i in range(2):
-                found = [
+                matches = [
                     (n, draw)
                     for n in SIZES
                     for draw in passed
                     if _within(expected(images, n, draw, 1, "neosr", 5), lr[i], read_rgb(images / n), hr[i])
                 ]
-                assert len(found) == 1, (step, i, found)
-                seen.append(found[0])
+                assert len(matches) == 1, (step, i, matches)
+                seen.append(matches[0])
         if store.fits:  # two images: each step is a pass
             assert sorted(seen) == [(n, k) for n in sorted(SIZES) for k in range(3)]
         assert np.array_equal(batches[1][0], batches[1][0])

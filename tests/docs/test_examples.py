@@ -58,12 +58,12 @@ class Block(NamedTuple):
 
 def blocks(path: Path) -> list[Block]:
     text = path.read_text(encoding="utf-8")
-    found = []
+    listed = []
     for match in FENCE.finditer(text):
         line = text[: match.start("code")].count("\n") + 1
         shell = match["language"] not in ("python", "py")
-        found.append(Block(f"{path.name}:{line}", "sh" if shell else "python", match["code"], match["why"]))
-    return found
+        listed.append(Block(f"{path.name}:{line}", "sh" if shell else "python", match["code"], match["why"]))
+    return listed
 
 
 BLOCKS = [block for path in FILES for block in blocks(path)]

@@ -46,8 +46,8 @@ def test_one_version() -> None:
 @pytest.mark.parametrize("name", srfast.__all__)
 def test_every_public_name_is_on_the_page(name: str) -> None:
     page = (ROOT / "docs" / "api.md").read_text()
-    found = getattr(srfast, name)
-    module = getattr(found, "__module__", None)
+    value = getattr(srfast, name)
+    module = getattr(value, "__module__", None)
     listed = f"::: {module}.{name}" in page or f"srfast.{name}" in page
     assert listed or re.search(rf"::: {module}\n    options:\n      members: \[[^]]*\b{name}\b", page)
 

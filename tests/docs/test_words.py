@@ -66,8 +66,8 @@ def strings(module: Path) -> Iterator[tuple[int, str]]:
 
 def test_the_package_speaks_in_the_words_of_the_field() -> None:
     assert len(MODULES) > 100
-    found = [(m.name, n, w) for m in MODULES for n, text in strings(m) for w in DIALECT.findall(text)]
-    assert found == []
+    dialect = [(m.name, n, w) for m in MODULES for n, text in strings(m) for w in DIALECT.findall(text)]
+    assert dialect == []
     assert [p.name for p in SCRIPTS if DIALECT.search(p.read_text(encoding="utf-8"))] == []
 
 
@@ -87,5 +87,5 @@ def test_every_how_to_has_a_picture() -> None:
     pages = re.findall(r": (\w[\w-]*\.md)", nav)
     assert len(pages) > 10
     pictures = {n: re.findall(r"!\[[^]]+\]\(([^)]+)\)", (ROOT / "docs" / n).read_text("utf-8")) for n in pages}
-    assert [n for n, found in pictures.items() if not found] == []
-    assert [f for found in pictures.values() for f in found if not (ROOT / "docs" / f).is_file()] == []
+    assert [n for n, files in pictures.items() if not files] == []
+    assert [f for files in pictures.values() for f in files if not (ROOT / "docs" / f).is_file()] == []

@@ -38,14 +38,14 @@ def test_one_training_each_is_a_paired_t_test_over_images() -> None:
     rng = np.random.default_rng(0)
     a = 30 + 4 * rng.standard_normal(40)
     b = a + 0.05 + 0.1 * rng.standard_normal(40)
-    found = srfast.compare({"a": by_image(a), "b": by_image(b)})
-    best, other = found.rows
+    contest = srfast.compare({"a": by_image(a), "b": by_image(b)})
+    best, other = contest.rows
     expected = stats.ttest_rel(a, b)
     assert (best.name, other.name) == ("b", "a")
     assert other.p == pytest.approx(expected.pvalue)
     assert (other.low, other.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
     assert other.verdict == "worse"
-    assert "another training" in str(found)
+    assert "another training" in str(contest)
     lower = srfast.compare({"a": by_image(a), "b": by_image(b)}, lower_is_better=True)
     assert lower.rows[0].name == "a"
     assert lower.rows[0].mean == pytest.approx(a.mean())
@@ -84,10 +84,10 @@ def test_files_of_every_kind(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit) as stop:
         main(["compare", str(tmp_path / "eval.json"), other, "--json"])
     assert stop.value.code == 0
-    found = json.loads(capfd.readouterr().out)
-    assert (found["images"], found["left_out"], found["metric"]) == (12, 1, "psnr")
-    assert [r["verdict"] for r in found["rows"]] == ["best", "worse"]
-    assert found["rows"][1]["difference"] == pytest.approx(-0.2)
+    content = json.loads(capfd.readouterr().out)
+    assert (content["images"], content["left_out"], content["metric"]) == (12, 1, "psnr")
+    assert [r["verdict"] for r in content["rows"]] == ["best", "worse"]
+    assert content["rows"][1]["difference"] == pytest.approx(-0.2)
     seeds = [{**r, "seed": s, "psnr": r["psnr"] + s} for r in rows for s in range(3)]
     both = srfast.compare({"one": write_csv(tmp_path / "s.csv", seeds), "two": [other] * 1})
     assert both.rows[0].seeds == 3
@@ -98,10 +98,10 @@ def test_files_of_every_kind(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
 
 
 def test_the_arms_of_a_study() -> None:
-    found = srfast.compare({"study": ROOT / "studies" / "results" / "spread-bsds" / "BSDS400"})
-    assert [r.seeds for r in found.rows] == [5, 5]
-    assert {r.name for r in found.rows} == {"study: full 100 %", "study: random 50 %"}
-    assert found.rows[1].verdict == "not significantly different from the best"
+    contest = srfast.compare({"study": ROOT / "studies" / "results" / "spread-bsds" / "BSDS400"})
+    assert [r.seeds for r in contest.rows] == [5, 5]
+    assert {r.name for r in contest.rows} == {"study: full 100 %", "study: random 50 %"}
+    assert contest.rows[1].verdict == "not significantly different from the best"
 
 
 def trained(offsets: dict[str, float], images: int = 20, noise: float = 0.01) -> list[dict[str, Any]]:
@@ -126,45 +126,45 @@ def test_one_entry_of_one_training_does_not_change_how_others_are_tested(tmp_pat
         "b": trained({"0": 0.2, "1": 0.3, "2": 0.15, "3": 0.1}),
         "c": trained({"1": 0.05}),
     }
-    found = srfast.compare({n: write_csv(tmp_path / f"{n}.csv", r) for n, r in rows.items()})
+    contest = srfast.compare({n: write_csv(tmp_path / f"{n}.csv", r) for n, r in rows.items()})
     alone = srfast.compare({n: tmp_path / f"{n}.csv" for n in "ab"})
-    best, b, c = found.rows
+    best, b, c = contest.rows
     assert [(r.seeds, r.paired, r.over) for r in (b, c)] == [(4, 4, "trainings and images"), (1, 1, "images")]
     assert (b.difference, b.p) == pytest.approx((alone.rows[1].difference, min(1.0, 3 * alone.rows[1].p)))
     assert b.verdict == "not significantly different from the best"
     assert c.difference == pytest.approx(means(rows["c"], "1") - means(rows["a"], "1"))
-    assert (best.over, best.verdict, found.seeds, alone.seeds) == (None, "best", False, True)
-    text = str(found).splitlines()
+    assert (best.over, best.verdict, contest.seeds, alone.seeds) == (None, "best", False, True)
+    text = str(contest).splitlines()
     assert "images, 4 trainings" in text[2]
     assert "images alone, 1 training in common" in text[3]
     assert "and 4 trainings" not in text[4]
     assert "says nothing of other trainings" in text[5]
     assert "says nothing" not in str(alone)
-    told = found.to_dict()
+    told = contest.to_dict()
     assert [r["over"] for r in told["rows"]] == [None, "trainings and images", "images"]
     assert any("says nothing of other trainings" in note for note in told["notes"])
     assert not told["seeds"]
 
 
 def test_a_published_study_with_arms_of_one_training() -> None:
-    found = srfast.compare({"s": ROOT / "studies" / "results" / "sizes-long" / "wild"})
-    for row in found.rows[1:]:
+    contest = srfast.compare({"s": ROOT / "studies" / "results" / "sizes-long" / "wild"})
+    for row in contest.rows[1:]:
         assert (row.over == "images") == (row.paired < 2), row.name
-    assert {r.over for r in found.rows[1:]} == {"images", "trainings and images"}
+    assert {r.over for r in contest.rows[1:]} == {"images", "trainings and images"}
 
 
 def test_trainings_that_differ_are_paired_where_they_are_the_same(tmp_path: Path) -> None:
     a = trained({"0": 0.3, "1": 0.3, "2": 0.3, "3": 0.9})
     b = trained({"0": 0.1, "1": 0.12, "2": 0.11, "4": 0.0})
     c = trained({"7": 0.0, "8": 0.02, "9": 0.01})
-    found = srfast.compare({n: write_csv(tmp_path / f"{n}.csv", r) for n, r in (("a", a), ("b", b), ("c", c))})
-    _, of_b, of_c = found.rows
+    contest = srfast.compare({n: write_csv(tmp_path / f"{n}.csv", r) for n, r in (("a", a), ("b", b), ("c", c))})
+    _, of_b, of_c = contest.rows
     assert (of_b.name, of_b.seeds, of_b.paired) == ("b", 4, 3)
     assert of_b.difference == pytest.approx(means(b, "0", "1", "2") - means(a, "0", "1", "2"))
     assert (of_c.paired, of_c.over) == (0, "images")
-    assert of_c.difference == pytest.approx(of_c.mean - found.rows[0].mean)
-    assert "images, 3 trainings in common" in str(found)
-    assert "the difference is of those in common, and not that of the means" in str(found)
+    assert of_c.difference == pytest.approx(of_c.mean - contest.rows[0].mean)
+    assert "images, 3 trainings in common" in str(contest)
+    assert "the difference is of those in common, and not that of the means" in str(contest)
     alone = str(srfast.compare({n: tmp_path / f"{n}.csv" for n in "ac"}))
     assert "images alone" in alone
     assert "4 trainings" not in alone
@@ -174,10 +174,10 @@ def test_trainings_that_differ_are_paired_where_they_are_the_same(tmp_path: Path
 def test_an_evaluation_may_be_better_over_the_trainings_in_common(tmp_path: Path) -> None:
     level = dict.fromkeys("0123", 0.0)
     rows = {"a": trained({**level, "4": 2.0}), "b": trained(dict.fromkeys(level, 0.1))}
-    found = srfast.compare({n: write_csv(tmp_path / f"{n}.csv", r) for n, r in rows.items()})
-    assert [r.name for r in found.rows] == ["a", "b"]
-    assert found.rows[1].difference == pytest.approx(0.1, abs=0.01)
-    assert found.rows[1].verdict == "better"
+    contest = srfast.compare({n: write_csv(tmp_path / f"{n}.csv", r) for n, r in rows.items()})
+    assert [r.name for r in contest.rows] == ["a", "b"]
+    assert contest.rows[1].difference == pytest.approx(0.1, abs=0.01)
+    assert contest.rows[1].verdict == "better"
 
 
 def write_study(folder: Path, rows: list[dict[str, Any]], meta: dict[str, Any] | None = None) -> Path:
@@ -202,10 +202,10 @@ def test_a_study_of_two_scales(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ):
         srfast.compare({"s": study})
     for scale in (2, 4):
-        found = srfast.compare({"s": study}, scale=scale)
-        assert [r.name for r in found.rows] == [f"s: full 100 % x{scale}", f"s: des 100 % x{scale}"]
+        contest = srfast.compare({"s": study}, scale=scale)
+        assert [r.name for r in contest.rows] == [f"s: full 100 % x{scale}", f"s: des 100 % x{scale}"]
         own = [r["psnr"] for r in rows if r["scale"] == scale and r["arm"] == "full"]
-        assert found.rows[0].mean == pytest.approx(np.mean(own))
+        assert contest.rows[0].mean == pytest.approx(np.mean(own))
     with pytest.raises(SystemExit):
         main(["compare", str(study), "--scale", "3"])
     assert capfd.readouterr().err == "srfast: error: --scale: expected one of 2, 4, got 3\n"
@@ -224,8 +224,8 @@ def test_a_study_of_y_and_rgb_models(tmp_path: Path, capfd: pytest.CaptureFixtur
     with pytest.raises(InputError, match=wrong):
         srfast.compare({"s": study})
     for protocol, model in (("classic", "fsrcnn"), ("rgb", "edsr_baseline")):
-        found = srfast.compare({"s": study}, protocol=protocol)
-        assert [r.name for r in found.rows] == [f"s: {arm} 100 % {model}" for arm in ("full", "des")]
+        contest = srfast.compare({"s": study}, protocol=protocol)
+        assert [r.name for r in contest.rows] == [f"s: {arm} 100 % {model}" for arm in ("full", "des")]
         with pytest.raises(SystemExit, match="0"):
             main(["compare", str(study), "--protocol", protocol])
         assert f"full 100 % {model}" in capfd.readouterr().out
@@ -258,11 +258,11 @@ def test_one_test_set_of_several(tmp_path: Path, capfd: pytest.CaptureFixture[st
     assert "Paired over 10 images (6 of BSD100, 4 of Urban100) and 2 trainings." in str(pooled)
     assert "2 test sets are pooled, every image alike" in str(pooled)
     for name, gain in (("BSD100", 0.1), ("Urban100", 0.5)):
-        found = srfast.compare({"s": study}, dataset=name)
-        assert found.rows[1].difference == pytest.approx(-gain)
-        assert f"images of {name} and 2 trainings." in str(found)
-        assert "pooled" not in str(found)
-        assert found.left_out == 0
+        contest = srfast.compare({"s": study}, dataset=name)
+        assert contest.rows[1].difference == pytest.approx(-gain)
+        assert f"images of {name} and 2 trainings." in str(contest)
+        assert "pooled" not in str(contest)
+        assert contest.left_out == 0
     with pytest.raises(SystemExit):
         main(["compare", str(study), "--dataset", "Set5"])
     assert capfd.readouterr().err == "srfast: error: --dataset: expected one of BSD100, Urban100, got 'Set5'\n"
@@ -281,12 +281,12 @@ def test_a_difference_is_the_entry_minus_the_best_in_units_of_the_metric() -> No
     rng = np.random.default_rng(5)
     best = 0.15 + 0.01 * rng.standard_normal(30)
     other = best + 0.0008 + 0.0001 * rng.standard_normal(30)
-    found = srfast.compare({"a": by_image(best), "b": by_image(other)}, "lpips", lower_is_better=True)
-    row = found.rows[1]
-    assert row.difference == pytest.approx(row.mean - found.rows[0].mean)
+    contest = srfast.compare({"a": by_image(best), "b": by_image(other)}, "lpips", lower_is_better=True)
+    row = contest.rows[1]
+    assert row.difference == pytest.approx(row.mean - contest.rows[0].mean)
     assert 0 < row.low < row.difference < row.high
     assert (row.name, row.verdict) == ("b", "worse")
-    assert f"+{row.difference:.4f}" in str(found)
+    assert f"+{row.difference:.4f}" in str(contest)
 
 
 def test_a_study_and_an_evaluation_that_names_no_test_set(tmp_path: Path) -> None:
@@ -298,14 +298,14 @@ def test_a_study_and_an_evaluation_that_names_no_test_set(tmp_path: Path) -> Non
     ]
     mine = {r["image"]: r["psnr"] - 1 for r in rows if r["dataset"] == "BSD100" and r["seed"] == "0"}
     one = write_study(tmp_path / "one", [r for r in rows if r["dataset"] == "BSD100"])
-    for found in (
+    for contest in (
         srfast.compare({"s": one, "mine": mine}),
         srfast.compare({"s": one, "mine": {f"BSD100/{image}": value for image, value in mine.items()}}),
         srfast.compare({"s": write_study(tmp_path / "two", rows), "mine": mine}, dataset="BSD100"),
     ):
-        assert (found.images, found.datasets) == (20, {"BSD100": 20})
-        assert found.rows[1].name == "mine"
-        assert found.rows[1].difference == pytest.approx(-1.05, abs=0.05)
+        assert (contest.images, contest.datasets) == (20, {"BSD100": 20})
+        assert contest.rows[1].name == "mine"
+        assert contest.rows[1].difference == pytest.approx(-1.05, abs=0.05)
     with pytest.raises(InputError, match="got 0 of 60"):
         srfast.compare({"s": tmp_path / "two", "mine": mine})
 

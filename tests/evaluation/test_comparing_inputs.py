@@ -100,8 +100,8 @@ def test_seeds_of_json(tmp_path: Path) -> None:
     rows = [{"image": f"{i}.png", "psnr": 30.0 + i + s, "seed": s} for s in (0, 1) for i in range(4)]
     for name in "ab":
         (tmp_path / f"{name}.json").write_text(json.dumps({"images": rows}))
-    found = srfast.compare({n: tmp_path / f"{n}.json" for n in "ab"})
-    assert (found.rows[1].paired, found.seeds) == (2, True)
+    contest = srfast.compare({n: tmp_path / f"{n}.json" for n in "ab"})
+    assert (contest.rows[1].paired, contest.seeds) == (2, True)
     with pytest.raises(InputError, match=r"b\.json: image '0\.png' with seed 0 occurs in .*a\.json too"):
         srfast.compare({"a": [tmp_path / "a.json", tmp_path / "b.json"]})
 
@@ -147,8 +147,8 @@ def test_one_file_is_one_training(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asked", [{"scale": 4}, {"protocol": "rgb"}])
-def test_what_no_evaluation_names_cannot_be_picked(asked: dict[str, Any]) -> None:
+def test_what_no_evaluation_names_cannot_be_picked(settings: dict[str, Any]) -> None:
     values = {"1": 30.0, "2": 31.0}
-    (name,) = asked
+    (name,) = settings
     with pytest.raises(InputError, match=f"^{name}: expected evaluations that name their {name}, got none"):
-        srfast.compare({"a": values, "b": values}, **asked)
+        srfast.compare({"a": values, "b": values}, **settings)

@@ -41,8 +41,8 @@ def paired(
 
 def test_interval_is_students() -> None:
     values = np.array([1.0, 2.0, 4.0])
-    found = interval(values)
-    assert (found.low, found.high) == pytest.approx(stats.ttest_1samp(values, 0).confidence_interval(0.95))
+    result = interval(values)
+    assert (result.low, result.high) == pytest.approx(stats.ttest_1samp(values, 0).confidence_interval(0.95))
     assert math.isnan(interval(values[:1]).low)
 
 
@@ -61,9 +61,9 @@ def test_verdicts(effect: float, sigma: float, verdict: str) -> None:
 
 
 def test_one_seed_gives_no_verdict() -> None:
-    found = compare(*paired(0.2, 0.01, seeds=1))
-    assert found.verdict == "one seed: no verdict"
-    assert found.needed is None
+    comparison = compare(*paired(0.2, 0.01, seeds=1))
+    assert comparison.verdict == "one seed: no verdict"
+    assert comparison.needed is None
 
 
 def draw(
@@ -93,8 +93,8 @@ def components(difference: np.ndarray) -> tuple[float, float, float]:
 @pytest.fixture(scope="module")
 def committed() -> dict[tuple[str, float], np.ndarray]:
     """PSNR on BSD100 [12 seeds, 100 images] of the arms of a committed study."""
-    found = groups(Results.read(COMMITTED / "needed-bsds" / "BSDS400"))
-    return {(g.key.arm, g.key.keep): g.psnr["BSD100"] for g in found}
+    every_group = groups(Results.read(COMMITTED / "needed-bsds" / "BSDS400"))
+    return {(g.key.arm, g.key.keep): g.psnr["BSD100"] for g in every_group}
 
 
 # Of 600 trials with a chance of 5 %, 7.8 % or more come once in a thousand: binomial, sigma 0.9 %.
@@ -194,10 +194,10 @@ def test_looking_after_every_seed_tells_a_null_apart_no_more_often() -> None:
     d = rng.standard_normal((10_000, 12))
     better, worse, undecided = 0, 0, np.ones(10_000, bool)
     for n in range(2, 13):
-        found = stats.ttest_1samp(d[:, :n], 0, axis=1)
-        decided = undecided & (found.pvalue <= sequential_level(0.05, n / 12))
-        better += int((decided & (found.statistic > 0)).sum())
-        worse += int((decided & (found.statistic < 0)).sum())
+        tested = stats.ttest_1samp(d[:, :n], 0, axis=1)
+        decided = undecided & (tested.pvalue <= sequential_level(0.05, n / 12))
+        better += int((decided & (tested.statistic > 0)).sum())
+        worse += int((decided & (tested.statistic < 0)).sum())
         undecided &= ~decided
     assert 0.005 < better / 10_000 <= 0.025
     assert 0.005 < worse / 10_000 <= 0.025

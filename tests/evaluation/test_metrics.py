@@ -140,9 +140,9 @@ def test_batches_give_one_value_an_image(pair: tuple[np.ndarray, np.ndarray]) ->
             assert metric(a, b, shave=2).tolist() == expected
             # 0.4 grey levels away are rounded back, values beyond the range are clamped.
             noisy = (a.double() + 0.4 * torch.sign(a.double() - 127)) / 255
-            found = metric(noisy, b.float() / 255, shave=2)
-            assert found.dtype == torch.float64
-            assert found.tolist() == expected
+            values = metric(noisy, b.float() / 255, shave=2)
+            assert values.dtype == torch.float64
+            assert values.tolist() == expected
 
 
 def test_bad_batches() -> None:

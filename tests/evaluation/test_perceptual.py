@@ -64,11 +64,11 @@ def features_of(trunks: Path, net: str, x: Tensor, pool: Any = None) -> list[Ten
     features = getattr(torchvision.models, {"alex": "alexnet", "vgg": "vgg16"}[net])(weights=None).features.double()
     state = torch.load(next(trunks.glob(f"{net}*")))
     features.load_state_dict({k.removeprefix("features."): v.double() for k, v in state.items()})
-    found = []
+    taps = []
     for i, layer in enumerate(features[: AFTER[net][-1] + 1]):
         x = pool(x) if pool and isinstance(layer, nn.MaxPool2d) else layer(x)
-        found += [x.clone()] if i in AFTER[net] else []
-    return [f.detach() for f in found]
+        taps += [x.clone()] if i in AFTER[net] else []
+    return [f.detach() for f in taps]
 
 
 def lpips(trunks: Path, heads: Path, net: str, a: Tensor, b: Tensor) -> float:
@@ -137,11 +137,11 @@ def test_heads_of_torchmetrics_are_the_authors(name: str, package: str) -> None:
     """The weights that the authors' packages carry."""
     if importlib.util.find_spec("torchmetrics") is None:
         pytest.skip("torchmetrics is not installed")
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
         pytest.skip(f"{package} is not installed")
     ours = torch.load(perceptual._heads_folder() / perceptual.HEADS[name], map_location="cpu")
-    folder = Path(found.submodule_search_locations[0])
+    folder = Path(spec.submodule_search_locations[0])
     theirs = torch.load(folder / ("weights/v0.1/alex.pth" if name == "lpips" else "weights.pt"), map_location="cpu")
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[k].flatten(), theirs[k].flatten()) for k in ours)
@@ -172,14 +172,14 @@ def test_evaluations_have_them_and_compare_takes_them(
     b = srfast.evaluate("bicubic", pictures, measures=["lpips", "dists"], **how)
     wanted = Measure("lpips", trunks, "cpu")
     assert [i.measures["lpips"] for i in a.images] == [wanted(sr, hr, 2) for sr, hr in kept]
-    found = json.loads(json.dumps(a.to_dict()))
-    about = found["measures"]["lpips"]
+    content = json.loads(json.dumps(a.to_dict()))
+    about = content["measures"]["lpips"]
     assert about["variant"] == "LPIPS 0.1, AlexNet"
     assert about["range"] == "RGB in [-1, 1]"
     assert about["crop"] == "2 pixels at each side are left out"
     assert {len(v) for v in about["sha256"].values()} == {64}
     assert about["sha256"].keys() == {"alexnet-0.pth", "alex.pth"}
-    assert about["mean"] == pytest.approx(np.mean([i["lpips"] for i in found["images"]]))
+    assert about["mean"] == pytest.approx(np.mean([i["lpips"] for i in content["images"]]))
     assert "lpips" in str(a)
     contest = srfast.compare({"a": a, "b": b}, "lpips")
     means = {n: e.measures["lpips"]["mean"] for n, e in (("a", a), ("b", b))}

@@ -39,30 +39,30 @@ def coreset(tmp_path_factory: pytest.TempPathFactory) -> srfast.CoreSet:
 
 def named(folder: Path) -> list[str]:
     """Files and folders below ``folder``, and what the archives, databases and tables among them call their members."""
-    found = [str(p.relative_to(folder)) for p in folder.rglob("*")]
+    names = [str(p.relative_to(folder)) for p in folder.rglob("*")]
     for path in folder.rglob("*.tar"):
         with tarfile.open(path) as tar:
-            found += [f"{path.name}/{name}" for name in tar.getnames()]
+            names += [f"{path.name}/{name}" for name in tar.getnames()]
     for path in folder.rglob("data.mdb"):
         with lmdb.open(str(path.parent), readonly=True, lock=False) as env, env.begin() as transaction:
-            found += [
+            names += [
                 f"{path.parent.name}/{bytes(key).decode()}" for key in transaction.cursor().iternext(values=False)
             ]
     for path in folder.rglob("train-*.parquet"):
         table = pq.read_table(path)
-        found += [f"{path.name}/{side}/{row['path']}" for side in ("hr", "lr") for row in table[side].to_pylist()]
-    return found
+        names += [f"{path.name}/{side}/{row['path']}" for side in ("hr", "lr") for row in table[side].to_pylist()]
+    return names
 
 
 @pytest.mark.parametrize("layout", ["folder", "basicsr", "lmdb", "hf", "hf-embedded", "webdataset", "list"])
 def test_no_two_names_of_an_export(layout: str, coreset: srfast.CoreSet, tmp_path: Path) -> None:
     to, embed = layout.removesuffix("-embedded"), layout.endswith("-embedded")
     done = srfast.export(coreset, tmp_path / "out", to=to, embed=embed, check=layout != "list")
-    found = named(tmp_path / "out")
-    assert len({name.casefold() for name in found}) == len(found)
+    names = named(tmp_path / "out")
+    assert len({name.casefold() for name in names}) == len(names)
     assert done.patches == len(coreset)
     if layout != "list":
-        assert sum(name.split(".")[-1] in ("png", "json") or "mdb/" in name for name in found) >= 2 * len(coreset)
+        assert sum(name.split(".")[-1] in ("png", "json") or "mdb/" in name for name in names) >= 2 * len(coreset)
 
 
 def test_no_two_names_of_a_run(coreset: srfast.CoreSet, tmp_path: Path) -> None:

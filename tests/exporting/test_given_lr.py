@@ -155,6 +155,6 @@ def test_other_lr_images_are_not_taken_for_those_of_the_export(
 def test_pairs_of_lr_images_that_have_moved(pairs: tuple[Path, Any], tmp_path: Path) -> None:
     coreset, expected = pairs
     shutil.move(tmp_path / "LR", tmp_path / "elsewhere")
-    found = srfast.CorePatches(coreset, SCALE, lr_images=tmp_path / "elsewhere", lr_template="{}_lq")
-    lows = {np.ascontiguousarray(low.permute(1, 2, 0).numpy()).tobytes() for low, _ in found}
+    moved = srfast.CorePatches(coreset, SCALE, lr_images=tmp_path / "elsewhere", lr_template="{}_lq")
+    lows = {np.ascontiguousarray(low.permute(1, 2, 0).numpy()).tobytes() for low, _ in moved}
     assert lows == {low for low, _ in expected.values()}

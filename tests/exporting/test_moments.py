@@ -17,19 +17,19 @@ SETTINGS = {"to": "folder"}
 
 
 def test_a_second_run_does_not_wipe_what_is_about_to_appear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rename, asked = os.rename, []
+    rename, tried = os.rename, []
 
     def renamed(old: Any, new: Any) -> None:
         if os.fspath(old).endswith("out.parts"):
             with pytest.raises(RunError, match="is writing it"), workplace(tmp_path / "out", SETTINGS, False):
                 pass
-            asked.append(old)
+            tried.append(old)
         rename(old, new)
 
     monkeypatch.setattr(os, "rename", renamed)
     with workplace(tmp_path / "out", SETTINGS, False) as place:
         (place.folder / "1.png").write_bytes(b"1")
-    assert asked
+    assert tried
     assert sorted(n for n in os.listdir(tmp_path / "out")) == [".srfast.json", "1.png"]
     assert os.listdir(tmp_path) == ["out"]
 
@@ -166,8 +166,8 @@ def test_an_export_that_ends_anywhere_goes_on_to_the_same_files(
 ) -> None:
     def content(folder: Path) -> dict[str, bytes]:
         """But for the databases, whose pages depend on the transactions, and texts that name the folder."""
-        found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-        return {n: d for n, d in found.items() if not n.endswith((".mdb", ".yml", ".toml", ".json", "load.py"))}
+        files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        return {n: d for n, d in files.items() if not n.endswith((".mdb", ".yml", ".toml", ".json", "load.py"))}
 
     whole = tmp_path / "whole"
     srfast.export(coreset, whole, to=to, scale=2)

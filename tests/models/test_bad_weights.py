@@ -88,8 +88,8 @@ def test_json_on_stdout_is_always_json(capsys: pytest.CaptureFixture[str]) -> No
     def no(text: str) -> Any:
         raise AssertionError(text)
 
-    found = json.loads(capsys.readouterr().out, parse_constant=no)
-    assert found == {"a": None, "b": [None, {"c": 1.5}], "d": [1, None]}
+    content = json.loads(capsys.readouterr().out, parse_constant=no)
+    assert content == {"a": None, "b": [None, {"c": 1.5}], "d": [1, None]}
 
 
 def test_pickles_that_are_no_weights(tmp_path: Path) -> None:

@@ -158,24 +158,24 @@ def test_their_weights_are_our_network(name: str, scale: int, tmp_path: Path, of
     # As they come: bare, from DataParallel, in a checkpoint.
     wrapped = {2: state, 3: {f"module.{k}": v for k, v in state.items()}, 4: {"net_state_dict": state}}[scale]
     torch.save(wrapped, tmp_path / "net.pt")
-    found = load_model(tmp_path / "net.pt")
-    assert (found.name, found.scale, found.color) == (name, scale, "rgb")
-    assert found.receptive == own.receptive
+    network = load_model(tmp_path / "net.pt")
+    assert (network.name, network.scale, network.color) == (name, scale, "rgb")
+    assert network.receptive == own.receptive
     lr = torch.rand(1, 3, 13, 14)
     with torch.no_grad():
-        torch.testing.assert_close(found.model(lr), own(lr), rtol=0, atol=1e-5)
-        assert torch.equal(models.load(tmp_path / "net.pt")(lr), found.model(lr))
+        torch.testing.assert_close(network.model(lr), own(lr), rtol=0, atol=1e-5)
+        assert torch.equal(models.load(tmp_path / "net.pt")(lr), network.model(lr))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_edsr_in_basicsrs_names(scale: int, tmp_path: Path, noisy: Any, renamed: Any) -> None:
     own = noisy(models.create("edsr_baseline", scale, **SIZES["edsr_baseline"]))
     torch.save({"params": renamed(own, basicsr_names(scale))}, tmp_path / "net.pth")
-    found = load_model(tmp_path / "net.pth")
-    assert (found.name, found.scale) == ("edsr_baseline", scale)
+    network = load_model(tmp_path / "net.pth")
+    assert (network.name, network.scale) == ("edsr_baseline", scale)
     lr = torch.rand(1, 3, 9, 8)
     with torch.no_grad():
-        assert torch.equal(found.model(lr), own(lr))
+        assert torch.equal(network.model(lr), own(lr))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

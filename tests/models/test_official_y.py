@@ -78,12 +78,12 @@ def test_fsrcnn_keeps_the_authors_alignment(source: str, scale: int, tmp_path: P
     if source == "Caffe":  # sees images transposed
         state = {k: v.transpose(2, 3) if v.ndim == 4 else v for k, v in state.items()}
     torch.save(state, tmp_path / f"fsrcnn_x{scale}.pth")
-    found = load_model(tmp_path / f"fsrcnn_x{scale}.pth")
-    assert (found.name, found.scale, found.color) == ("fsrcnn", scale, "y")
+    network = load_model(tmp_path / f"fsrcnn_x{scale}.pth")
+    assert (network.name, network.scale, network.color) == ("fsrcnn", scale, "y")
     lr = torch.rand(2, 1, 8, 9)
     with torch.no_grad():
         expected = fsrcnn_reference(parts, deconv, lr, scale)
-        torch.testing.assert_close(found.model(lr), expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(network.model(lr), expected, rtol=0, atol=1e-5)
     # Into a network of the usual size goes what fits around its centre.
     fitting = initial_weights(tmp_path / f"fsrcnn_x{scale}.pth", "fsrcnn", scale)["deconv.weight"]
     assert fitting.shape == (8, 1, 9, 9)
@@ -114,13 +114,13 @@ def test_idn_of_caffe_keeps_its_alignment(scale: int, tmp_path: Path, noisy: Any
     path = tmp_path / f"IDN_x{scale}.caffemodel"
     upsample = {"upsample.weight": kernel, "upsample.bias": torch.full((1,), 0.1)}
     path.write_bytes(caffemodel({**renamed(own, idn_names()), **upsample}))
-    found = load_model(path)
-    assert (found.name, found.scale) == ("idn", scale)
+    network = load_model(path)
+    assert (network.name, network.scale) == ("idn", scale)
     lr = torch.rand(1, 1, 12, 11)
     with torch.no_grad():
         residual = F.conv_transpose2d(own.blocks(own.extract(lr)), kernel, torch.full((1,), 0.1), scale, padding=8)
         expected = reference.resample(lr, scale)[..., scale - 1 :, scale - 1 :] + residual
-        got = found.model(lr)[..., scale - 1 :, scale - 1 :]
+        got = network.model(lr)[..., scale - 1 :, scale - 1 :]
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
 
 
@@ -199,10 +199,10 @@ def test_drrn_of_caffe(tmp_path: Path, noisy: Any) -> None:
     for name, conv in {**convs, "conv1_2b": own.conv_b, "conv_end": own.last[1]}.items():
         state |= {f"{name}.weight": conv.weight.transpose(2, 3), f"{name}.bias": conv.bias}
     (tmp_path / "DRRN_x3.caffemodel").write_bytes(caffemodel({k: v.detach() for k, v in state.items()}))
-    found = load_model(tmp_path / "DRRN_x3.caffemodel")
+    network = load_model(tmp_path / "DRRN_x3.caffemodel")
     lr = torch.rand(1, 1, 7, 6)
     with torch.no_grad():
-        torch.testing.assert_close(found.model(lr), own(lr), rtol=0, atol=1e-4)
+        torch.testing.assert_close(network.model(lr), own(lr), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_drrn_of_the_ports(names: tuple[str, ...], file: str, units: int, tmp_pa
     shapes = ((6, 1), (6, 6), (6, 6), (1, 6))
     first, a, b, last = weights = [torch.randn(*s, 3, 3) / (3 * s[1] ** 0.5) / 2 for s in shapes]
     torch.save({f"{n}.weight": w for n, w in zip(names, weights, strict=True)}, tmp_path / file)
-    found = load_model(tmp_path / file)
+    network = load_model(tmp_path / file)
     lr = torch.rand(1, 1, 7, 6)
     y = reference.resample(lr, 2)
     skip = F.conv2d(y.relu(), first, padding=1).relu()
@@ -226,7 +226,7 @@ def test_drrn_of_the_ports(names: tuple[str, ...], file: str, units: int, tmp_pa
     for _ in range(units):
         x = F.conv2d(F.conv2d(x.relu(), a, padding=1).relu(), b, padding=1) + skip
     with torch.no_grad():
-        torch.testing.assert_close(found.model(lr), y + F.conv2d(x.relu(), last, padding=1), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(network.model(lr), y + F.conv2d(x.relu(), last, padding=1), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kernels", [(9, 1, 5), (9, 3, 5), (9, 5, 5)])

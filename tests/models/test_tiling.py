@@ -78,16 +78,16 @@ def test_a_swinir_file_is_exact_in_tiles_where_its_context_is_known(upsampler: s
     sizes = {**KNOWN["SwinIR"], "upsampler": upsampler, "depths": [2, 2], "num_heads": [2, 2], "upscale": scale}
     net = SwinIR(**sizes).eval()
     torch.save({"params": net.state_dict()}, tmp_path / "net.pth")
-    found = load_model(tmp_path / "net.pth")
+    network = load_model(tmp_path / "net.pth")
     if upsampler == "nearest+conv":
-        assert found.receptive is None
+        assert network.receptive is None
         return
-    assert (found.name, found.multiple) == ("SwinIR", 8)
-    lr = torch.rand(1, 3, 24, 2 * found.receptive + 60)
+    assert (network.name, network.multiple) == ("SwinIR", 8)
+    lr = torch.rand(1, 3, 24, 2 * network.receptive + 60)
     with torch.inference_mode():
-        whole = super_resolve(found, lr, tile=0)
+        whole = super_resolve(network, lr, tile=0)
         torch.testing.assert_close(whole, net(lr)[..., : whole.shape[3]], rtol=0, atol=1e-5)
-        torch.testing.assert_close(super_resolve(found, lr, tile=32), whole, rtol=0, atol=1e-5)
+        torch.testing.assert_close(super_resolve(network, lr, tile=32), whole, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["rcan", "hat", "swinir", "swinir_light", "compact", "span", "realplksr"])

@@ -28,12 +28,12 @@ def plain_loop(image: np.ndarray, x: int, y: int, size: int) -> float:
         luma = image[..., 0].astype(np.float64)
     means = {}
     for direction, (dy, dx) in {"across": (0, 1), "down": (1, 0)}.items():
-        found: dict[bool, list[float]] = {True: [], False: []}
+        steps: dict[bool, list[float]] = {True: [], False: []}
         for v in range(y, y + size - dy):
             for u in range(x, x + size - dx):
                 on_grid = (u + 1 if dx else v + 1) % 8 == 0
-                found[on_grid].append(abs(luma[v + dy, u + dx] - luma[v, u]))
-        means[direction] = {on: sum(d) / len(d) for on, d in found.items()}
+                steps[on_grid].append(abs(luma[v + dy, u + dx] - luma[v, u]))
+        means[direction] = {on: sum(d) / len(d) for on, d in steps.items()}
     b, a = ((means["across"][on] + means["down"][on]) / 2 for on in (True, False))
     return 100 * max(b - a, 0) / (b + a + 1)
 

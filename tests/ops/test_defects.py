@@ -204,9 +204,9 @@ def test_black_letters_on_white_have_no_halos() -> None:
     words = "\n".join("the quick brown fox jumps over the lazy dog" for _ in range(16))
     ImageDraw.Draw(page).multiline_text((8, 8), words, 0, ImageFont.load_default(24))
     xs, ys = corners(np.array(page)[..., None], 96, 96)
-    found = defects(np.array(page)[..., None], xs, ys, 96)
-    assert np.isnan(found[:, N["halo"]]).all()
-    assert not np.isnan(found[:, N["upscaled"]]).any()  # they are not flat
+    columns = defects(np.array(page)[..., None], xs, ys, 96)
+    assert np.isnan(columns[:, N["halo"]]).all()
+    assert not np.isnan(columns[:, N["upscaled"]]).any()  # they are not flat
 
 
 def test_halos_of_gray_photographs_are_seen() -> None:
@@ -247,14 +247,14 @@ def test_a_coloured_pixel_is_colour(place: tuple[int, int]) -> None:
 
 
 def test_extremes() -> None:
-    found = {name: defects(image, np.array([0]), np.array([0]), 40)[0] for name, image in pictures().items()}
-    assert np.isnan(found["flat"][N["blur"]])
-    assert np.isnan(found["black"][N["noise"]])
-    assert found["black"][N["clipped"]] == 100
-    assert found["flat"][N["border"]] == 0
-    assert found["ramp"][N["banding"]] > 50 > 1 > found["photograph"][N["banding"]]
+    columns = {name: defects(image, np.array([0]), np.array([0]), 40)[0] for name, image in pictures().items()}
+    assert np.isnan(columns["flat"][N["blur"]])
+    assert np.isnan(columns["black"][N["noise"]])
+    assert columns["black"][N["clipped"]] == 100
+    assert columns["flat"][N["border"]] == 0
+    assert columns["ramp"][N["banding"]] > 50 > 1 > columns["photograph"][N["banding"]]
     # 11 of 40 rows, and 5 of 40 columns of the 29 that are left.
-    assert found["letterbox"][N["border"]] == pytest.approx(100 * (1 - 29 * 35 / 1600), rel=1e-6)
+    assert columns["letterbox"][N["border"]] == pytest.approx(100 * (1 - 29 * 35 / 1600), rel=1e-6)
 
 
 @pytest.mark.parametrize("view", ["rows", "columns", "mirrored", "transposed"])

@@ -27,9 +27,9 @@ def test_the_kernels_formula_is_exact_for_all_colours() -> None:
     source = "core/bicubic.h"
     pixel = r"[\w\[\] *+]+?"
     form = rf"(\d+)u \+ \(\((\d+)u \* {pixel} \+ (\d+)u \* {pixel} \+ (\d+)u \* {pixel} \+ (\d+)u\) >> (\d+)\)"
-    found = re.search(form, (CSRC / source).read_text())
-    assert found, f"the luma formula of {source} has another form"
-    offset, wr, wg, wb, half, shift = map(int, found.groups())
+    match = re.search(form, (CSRC / source).read_text())
+    assert match, f"the luma formula of {source} has another form"
+    offset, wr, wg, wb, half, shift = map(int, match.groups())
     g, b = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
     for r in range(256):
         total = wr * r + wg * g.astype(np.int64) + wb * b + half

@@ -128,9 +128,9 @@ def test_two_threads_share_one_scorer_from_its_first_use_on() -> None:
     def work(_: int) -> list[np.ndarray]:
         start.wait()
         engine = NativeEngine(load_network("srcnn", 2), precision="fast")
-        found = [engine.batch(patches), engine.dense(image, grid, 3).loss]
-        found.append(native.defects(image, grid.xs, grid.ys, 48, weights(), 2))
-        return [*found, np.array(native.jpeg_trace(image))]
+        losses = [engine.batch(patches), engine.dense(image, grid, 3).loss]
+        losses.append(native.defects(image, grid.xs, grid.ys, 48, weights(), 2))
+        return [*losses, np.array(native.jpeg_trace(image))]
 
     for _ in range(10):
         native.packed_scorer.cache_clear()

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.skipif(not hasattr(backends, "fp32_precision"), reason=
 
 
 def settings() -> dict[str, str]:
-    found = {"": backends.fp32_precision, "cudnn": backends.cudnn.fp32_precision}
+    precisions = {"": backends.fp32_precision, "cudnn": backends.cudnn.fp32_precision}
     for name in OPERATIONS:
         backend, operation = name.split(".")
-        found[name] = getattr(getattr(backends, backend), operation).fp32_precision
-    return found
+        precisions[name] = getattr(getattr(backends, backend), operation).fp32_precision
+    return precisions
 
 
 @pytest.fixture(autouse=True)

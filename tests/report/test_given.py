@@ -66,14 +66,14 @@ def read(table: ScoreTable, core: ScoreTable) -> ReportScores:
 
 def test_dropped_patches_are_of_those_that_pass(table: ScoreTable, selections: list[dict[str, Any]]) -> None:
     """They were the hardest of all patches, also of those that a condition or a list had left out before."""
-    for asked in selections:
-        core = srfast.select(table, **asked)
+    for settings in selections:
+        core = srfast.select(table, **settings)
         about, status = core.meta["selection"], read(table, core).status
         assert status is not None
         # A list that only the metadata name is not opened, so that what it left out is not known.
-        assert (status == DROPPED).sum() == (0 if "reject" in asked else about["dropped_hardest"]), asked
+        assert (status == DROPPED).sum() == (0 if "reject" in settings else about["dropped_hardest"]), settings
         assert (status == KEPT).sum() == len(core)
-        limits = {name: asked[name] for name in ("where", "clean", "reject", "one_size") if name in asked}
+        limits = {name: settings[name] for name in ("where", "clean", "reject", "one_size") if name in settings}
         whole = srfast.select(table, keep=1.0, sizes="all", **limits)
         passing = {(r["image"], r["x"], r["y"], r["shrink"]) for r in whole.table.to_pylist()}
         rows = table.table.to_pylist()
@@ -143,13 +143,13 @@ def test_the_command_makes_the_core_set_again(
     table: ScoreTable, selections: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     """Options that are not those of the sliders were left out of it: clean, reject, sizes, one_size, and nms of 0."""
-    for asked in selections:
-        core = srfast.select(table, **asked)
+    for settings in selections:
+        core = srfast.select(table, **settings)
         options = given(table, core)["options"]
         assert options is not None
         parsed = select_command.make_context("select", ["scores.parquet", "-o", str(tmp_path / "c.parquet"), *options])
         again = {name: parsed.params[name] for name in Selection.__dataclass_fields__}
-        assert srfast.select(table, **again).table.equals(core.table), asked
+        assert srfast.select(table, **again).table.equals(core.table), settings
 
 
 def test_a_slider_keeps_what_is_left_out_by_a_list(

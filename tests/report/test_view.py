@@ -91,9 +91,9 @@ def test_counts_and_rows_are_those_of_the_table(address: str, painted: ScoreTabl
         assert held["kept"]["patches"] == len(core)
         # A float64 sum of float32 losses.
         assert held["kept"]["error"] == pytest.approx(core["loss"].sum(dtype=float) / painted["loss"].sum(dtype=float))
-        found = asked(f"{address}rows?{query}&show=kept&sort=loss&down=1&limit=200")
-        assert found["found"] == len(core)
-        assert [(s["image"], s["x"], s["y"]) for s in found["shots"]] == list(
+        answer = asked(f"{address}rows?{query}&show=kept&sort=loss&down=1&limit=200")
+        assert answer["found"] == len(core)
+        assert [(s["image"], s["x"], s["y"]) for s in answer["shots"]] == list(
             zip(core["image"].tolist(), core["x"].tolist(), core["y"].tolist(), strict=True)
         )
     stacked = asked(f"{address}rows?stacked=1&sort=noise")
@@ -168,10 +168,10 @@ def test_like_a_patch_that_is_not_on_the_map(painted: ScoreTable, monkeypatch: p
     row = int(np.setdiff1d(every, on_map)[-1])
     spread = raw[on_map].std(axis=0)
     distance = (((raw[on_map] - raw[row]) / np.where(spread > 0, spread, 1)) ** 2).sum(axis=1)
-    found = view._like(row, every)
-    assert sorted(found) == on_map.tolist()
+    nearest = view._like(row, every)
+    assert sorted(nearest) == on_map.tolist()
     # Distances in float32: equal ones may change places.
-    in_order = distance[np.searchsorted(on_map, found)]
+    in_order = distance[np.searchsorted(on_map, nearest)]
     assert (np.diff(in_order) > -1e-3).all()
 
 

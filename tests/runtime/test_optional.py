@@ -16,14 +16,14 @@ from srfast.runtime.optional import BRINGS, OWN, missing
 
 def brought(extra: str) -> set[str]:
     """The packages that an extra installs, through the extras that it consists of; those of srfast itself by ""."""
-    found: set[str] = set()
+    packages: set[str] = set()
     for line in requires("srfast") or ():
         name, parts, of = re.fullmatch(r"([\w.-]+)(?:\[([\w,-]+)\])?.*?(?:extra == ['\"]([\w-]+)['\"])?", line).groups(
             ""
         )
         if of == extra:
-            found |= {name} if name != "srfast" else set().union(*map(brought, parts.split(",")))
-    return found
+            packages |= {name} if name != "srfast" else set().union(*map(brought, parts.split(",")))
+    return packages
 
 
 NAMES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "faiss": "faiss-cpu", "skimage": "scikit-image"}

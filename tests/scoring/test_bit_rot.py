@@ -25,10 +25,10 @@ def test_flipped_bits_are_found(photo_folder: Path, tmp_path: Path) -> None:
         damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         path.write_bytes(damaged)
         try:
-            found = ScoreTable.read(path)
+            stored = ScoreTable.read(path)
         except InputError:
             continue
-        wrong += not (found.table.equals(table.table) and found.meta == table.meta)
+        wrong += not (stored.table.equals(table.table) and stored.meta == table.meta)
     assert wrong == 0
 
 

@@ -48,7 +48,7 @@ def test_it_is_that_of_the_windows(options: dict[str, Any], photos: Path) -> Non
 
 
 def test_everything_else_stays(photos: Path) -> None:
-    with_it, without = (srfast.score(photos, **{**OPTIONS, "blockiness": asked}) for asked in (True, False))
+    with_it, without = (srfast.score(photos, **{**OPTIONS, "blockiness": settings}) for settings in (True, False))
     assert without.table.schema.equals(SCHEMA)
     assert "blockiness" not in without.meta
     assert with_it.table.select(SCHEMA.names).equals(without.table)

@@ -70,11 +70,11 @@ def _scorers(pid: int) -> list[int]:
             except OSError:
                 continue
             parents.setdefault(int(stat.rsplit(")", 1)[1].split()[1]), []).append(int(entry.name))
-    below, found = [pid], []
+    below, scorers = [pid], []
     while below:
         below = [child for one in below for child in parents.get(one, [])]
-        found += [p for p in below if titles.get(p, "").startswith("ray::") and "Slow" in titles[p]]
-    return found
+        scorers += [p for p in below if titles.get(p, "").startswith("ray::") and "Slow" in titles[p]]
+    return scorers
 
 
 def _environment() -> dict[str, str]:

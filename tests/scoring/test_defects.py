@@ -75,7 +75,7 @@ def test_the_lower_quality_of_file_and_pixels(photos: Path, tmp_path: Path) -> N
 
 
 def test_everything_else_stays(photos: Path) -> None:
-    with_them, without = (srfast.score(photos, **{**OPTIONS, "defects": asked}) for asked in (True, False))
+    with_them, without = (srfast.score(photos, **{**OPTIONS, "defects": settings}) for settings in (True, False))
     assert without.table.schema.equals(SCHEMA)
     assert "defects" not in without.meta
     assert with_them.table.select(SCHEMA.names).equals(without.table)
@@ -187,20 +187,20 @@ def test_conditions_and_reasons_say_the_same(monkeypatch: pytest.MonkeyPatch) ->
     rng = np.random.default_rng(0)
     image = np.sort(rng.integers(0, 90, 2000))
     columns = made_columns(rng, image)
-    found = thresholds.reasons(columns, image)
-    assert all(0 < rows.sum() < len(rows) for rows in found.values())
+    reasons = thresholds.reasons(columns, image)
+    assert all(0 < rows.sum() < len(rows) for rows in reasons.values())
     pytest.importorskip("duckdb")
     for nan_is_null in (True, False):
         data = {k: pa.array(v, from_pandas=nan_is_null) for k, v in columns.items()}
         table = Rows(pa.table({"image": pa.array(image), **data}), {})
         for t in thresholds.THRESHOLDS:
             met = passing(table, thresholds.condition([t.column]))
-            assert np.array_equal(met, np.flatnonzero(~found[t.column]))
+            assert np.array_equal(met, np.flatnonzero(~reasons[t.column]))
         for stretch in (100, 10_000):
             monkeypatch.setattr("srfast.scoring.rows._STRETCH", stretch)
             out, counts = rejected(table, True, None)
-            assert np.array_equal(out, np.any(list(found.values()), 0))
-            assert counts == {k: int(v.sum()) for k, v in found.items()}
+            assert np.array_equal(out, np.any(list(reasons.values()), 0))
+            assert counts == {k: int(v.sum()) for k, v in reasons.items()}
 
 
 def test_what_a_share_of_the_patches_reaches() -> None:

@@ -30,9 +30,9 @@ class Counting:
 
 def test_the_patches_are_counted(photo_folder: Path) -> None:
     settings = ScoreSettings(patch=48, stride=4)
-    found = estimate(find_images(photo_folder), Counting(), settings, 2)  # type: ignore[arg-type]
-    assert found is not None
-    assert found.patches == len(srfast.score(photo_folder, patch=48, stride=4, mode="dense", scorer="bicubic"))
+    files = estimate(find_images(photo_folder), Counting(), settings, 2)  # type: ignore[arg-type]
+    assert files is not None
+    assert files.patches == len(srfast.score(photo_folder, patch=48, stride=4, mode="dense", scorer="bicubic"))
 
 
 @pytest.mark.parametrize(

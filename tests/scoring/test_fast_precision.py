@@ -136,9 +136,9 @@ def test_every_photograph(dataset: str, scale: int, data_folder: Callable[[str],
         image = read_rgb(file.path)
         if min(image.shape[:2]) >= 96:
             grid = Grid.over(*image.shape[:2], scale, 96, 96)
-            for engine, found in zip(engines, losses, strict=True):
-                found.append(engine.windows(image, grid).loss)
-    full, fast = (np.concatenate(found) for found in losses)
+            for engine, per_photo in zip(engines, losses, strict=True):
+                per_photo.append(engine.windows(image, grid).loss)
+    full, fast = (np.concatenate(per_photo) for per_photo in losses)
     error = relative(fast, full)
     assert error.max() <= 0.05
     assert np.quantile(error, 0.999) <= 0.02

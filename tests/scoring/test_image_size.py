@@ -38,9 +38,9 @@ FLAT = measures([np.nan], [np.nan])
 def test_an_image_is_scored_at_every_size_at_which_it_is_not_soft(
     at: list[dict[str, np.ndarray] | None], sizes: tuple[str, ...], tried: int
 ) -> None:
-    found = choose(lambda size: at[SIZES.index(size)])
-    assert found.sizes == sizes
-    assert tuple(found.tried) == SIZES[:tried]
+    chosen = choose(lambda size: at[SIZES.index(size)])
+    assert chosen.sizes == sizes
+    assert tuple(chosen.tried) == SIZES[:tried]
 
 
 def test_the_table_records_what_was_tried(photographs: dict[str, np.ndarray], tmp_path: Path) -> None:
@@ -50,8 +50,8 @@ def test_the_table_records_what_was_tried(photographs: dict[str, np.ndarray], tm
     soft = np.asarray(Image.fromarray(sharp).resize((2 * sharp.shape[1], 2 * sharp.shape[0]), Image.Resampling.BICUBIC))
     for name, pixels in (("sharp", sharp), ("soft", soft), ("tiny", sharp[:40, :40])):
         Image.fromarray(pixels).save(folder / f"{name}.png")
-    asked = {"patch": 64, "stride": 32, "mode": "dense", "scorer": "bicubic", "defects": True}
-    table = srfast.score(folder, shrink="auto", output=tmp_path / "scores.parquet", **asked)
+    settings = {"patch": 64, "stride": 32, "mode": "dense", "scorer": "bicubic", "defects": True}
+    table = srfast.score(folder, shrink="auto", output=tmp_path / "scores.parquet", **settings)
     tried = {name: list(state.get("tried", {})) for name, state in table.meta["images"].items()}
     assert sorted(tried["sharp.png"]) == sorted(SIZES)
     assert tried["tiny.png"] == []
@@ -62,13 +62,13 @@ def test_the_table_records_what_was_tried(photographs: dict[str, np.ndarray], tm
     assert 1.0 not in sizes["soft.png"]
     assert not sizes["tiny.png"]
     # At one size the rows are those of a table of that size alone.
-    half = srfast.score(folder, shrink="1/2", **asked).table
+    half = srfast.score(folder, shrink="1/2", **settings).table
     rows = [r for r in table.table.to_pylist() if r["image"] == "soft.png" and r["shrink"] == 0.5]
     assert rows == [r for r in half.to_pylist() if r["image"] == "soft.png"]
     # Several sizes for all images are another run.
     assert read_meta(tmp_path / "scores.parquet")["shrink_rule"]
     with pytest.raises(InputError, match="shrink_rule was"):
-        srfast.score(folder, shrink=",".join(SIZES), output=tmp_path / "scores.parquet", resume=True, **asked)
+        srfast.score(folder, shrink=",".join(SIZES), output=tmp_path / "scores.parquet", resume=True, **settings)
 
 
 def test_auto_takes_the_columns_of_defects(tmp_path: Path) -> None:

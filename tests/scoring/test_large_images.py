@@ -74,8 +74,10 @@ def test_defects_take_the_threads_of_the_pool() -> None:
     starts = np.arange(0, 1560, 16, dtype=np.int32)
     grid = Grid(starts, starts, 32)
     want = measure(image, None, grid, threads=1)
-    found: list[dict[str, np.ndarray]] = []
-    callers = [threading.Thread(target=lambda: found.append(measure(image, None, grid, threads=8))) for _ in range(8)]
+    measured: list[dict[str, np.ndarray]] = []
+    callers = [
+        threading.Thread(target=lambda: measured.append(measure(image, None, grid, threads=8))) for _ in range(8)
+    ]
     before = most = len(os.listdir(TASKS))
     for caller in callers:
         caller.start()
@@ -83,7 +85,7 @@ def test_defects_take_the_threads_of_the_pool() -> None:
         most = max(most, len(os.listdir(TASKS)))
         time.sleep(0.001)
     assert most - before <= 16
-    for one in found:
+    for one in measured:
         for name, values in want.items():
             np.testing.assert_array_equal(one[name], values)
-    assert len(found) == 8
+    assert len(measured) == 8

@@ -130,7 +130,7 @@ def test_tiles_of_aarch64_stay_in_registers(tmp_path: Path, flags_of: FlagsOf) -
     _aarch64(CPU / "score_baseline.cpp", flags_of, "-S", "-o", str(tmp_path / "engine.s"))
     lines = (tmp_path / "engine.s").read_text().splitlines()
     labels: dict[str, int] = {}
-    found = []
+    spills = []
     for i, line in enumerate(lines):
         if label := re.match(r"(\.L\w+):", line):
             labels[label[1]] = i
@@ -142,6 +142,6 @@ def test_tiles_of_aarch64_stay_in_registers(tmp_path: Path, flags_of: FlagsOf) -
             continue
         sums = sum("fmla" in x for x in body)
         if sums >= 16:
-            found.append(sums)
+            spills.append(sums)
             assert not [x for x in body if re.search(r"\s[qvds]\d+,.*\[(sp|x29)", x)]
-    assert 24 in found, found
+    assert 24 in spills, spills

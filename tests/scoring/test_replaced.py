@@ -52,9 +52,9 @@ def test_a_table_is_replaced_in_one_step(name: str, few: Path, tmp_path: Path, e
             break
         if name.endswith("/") and not os.path.exists(output):  # between two renames: the next run puts one there
             score(few, output=output, resume=True, **OPTIONS)
-        found = ScoreTable.read(output.rstrip("/"))
-        assert found.table.equals(old.table) or found.table.equals(new.table)
-        seen.append(found.table.equals(new.table))
+        stored = ScoreTable.read(output.rstrip("/"))
+        assert stored.table.equals(old.table) or stored.table.equals(new.table)
+        seen.append(stored.table.equals(new.table))
         begun = list(Path(output.rstrip("/") + ".parts").glob("part-*")) or seen[-1]
         if not begun:  # it may have ended before it noted that it began
             with suppress(InputError):

@@ -122,15 +122,15 @@ def test_a_frame_of_pandas_is_selected_from(table: srfast.ScoreTable) -> None:
     expected = srfast.select(table, where=f"loss > {middle!r}")
     frame = table.to_pandas()
     frame = frame[frame.loss > middle].sort_values("loss").sort_index().assign(mine=1.5)
-    found = srfast.select(frame)
-    assert found["loss"].tolist() == expected["loss"].tolist()
-    assert found["mine"].tolist() == [1.5] * len(expected)
-    assert found.meta["root"] == table.meta["root"]
+    coreset = srfast.select(frame)
+    assert coreset["loss"].tolist() == expected["loss"].tolist()
+    assert coreset["mine"].tolist() == [1.5] * len(expected)
+    assert coreset.meta["root"] == table.meta["root"]
     assert len(srfast.CorePatches(frame)) == len(frame)
     frame.attrs.clear()
     with pytest.raises(InputError, match=r"a DataFrame without them; scores\.with_rows\(frame\)"):
         srfast.select(frame)
-    assert srfast.select(table.with_rows(frame)).table.equals(found.table)
+    assert srfast.select(table.with_rows(frame)).table.equals(coreset.table)
     with pytest.raises(InputError, match="expected a column 'sobel'"):
         srfast.select(table.to_pandas().drop(columns="sobel"))
     with pytest.raises(InputError, match="expected no missing values"):

@@ -71,13 +71,13 @@ def test_threads_engines_and_modes(options: dict[str, Any], photos: Path, table:
     expected = table
     if options.get("mode"):
         expected = srfast.score(photos, shrink=SIZES, **OPTIONS, mode="dense")
-    found = srfast.score(photos, shrink=SIZES, **{**OPTIONS, **options})
-    assert found.table.select(["image", "x", "y", "size", "shrink"]).equals(
+    scored = srfast.score(photos, shrink=SIZES, **{**OPTIONS, **options})
+    assert scored.table.select(["image", "x", "y", "size", "shrink"]).equals(
         expected.table.select(["image", "x", "y", "size", "shrink"])
     )
-    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-4)
+    np.testing.assert_allclose(scored["loss"], expected["loss"], rtol=1e-4)
     if "threads" in options:
-        assert found.table.equals(expected.table)
+        assert scored.table.equals(expected.table)
 
 
 def test_each_image_is_decoded_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,8 +84,8 @@ def test_a_newer_file_is_run_meanwhile(write_study: Callable[..., Path], tmp_pat
     def meanwhile(*_: object) -> None:
         run(Path(newer), out, only="other")
 
-    found = run(older, out, progress=meanwhile)
-    assert set(found.meta["cells"]) == {f"fsrcnn-{arm}-k50-u4-s0" for arm in ("des", "other")}
+    results = run(older, out, progress=meanwhile)
+    assert set(results.meta["cells"]) == {f"fsrcnn-{arm}-k50-u4-s0" for arm in ("des", "other")}
     assert Results.read(out).meta["study"]["name"] == "newer"
     assert status(read_study(newer), out, 1).left == []
 
@@ -109,9 +109,9 @@ def test_damaged_files_of_a_run(write_study: Callable[..., Path], tmp_path: Path
 
 def test_a_run_on_a_gpu_is_read_without_one(write_study: Callable[..., Path], tmp_path: Path) -> None:
     study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
-    found = run(study, out)
-    found.meta["study"]["device"] = "cuda"
-    found.write(out)
+    results = run(study, out)
+    results.meta["study"]["device"] = "cuda"
+    results.write(out)
     study.write_text(study.read_text().replace("[training]", '[training]\ndevice = "cuda"'))
     assert status(read_study(study), out).done == ["fsrcnn-des-k50-u4-s0"]
 
@@ -122,8 +122,8 @@ def test_a_folder_that_is_run_again_in_one_process(write_study: Callable[..., Pa
     run(study, out)
     shutil.rmtree(out)
     study.write_text(study.read_text().replace("patch = 32", "patch = 32\nstride = 16"))
-    found = run(study, out)
+    results = run(study, out)
     fresh = run(study, tmp_path / "fresh")
-    assert found.meta["scoring"][0]["loss_quantiles"] == fresh.meta["scoring"][0]["loss_quantiles"]
-    assert found.table["patches"] == fresh.table["patches"]
-    assert found.table["psnr"] == fresh.table["psnr"]
+    assert results.meta["scoring"][0]["loss_quantiles"] == fresh.meta["scoring"][0]["loss_quantiles"]
+    assert results.table["patches"] == fresh.table["patches"]
+    assert results.table["psnr"] == fresh.table["psnr"]

@@ -79,7 +79,7 @@ def test_the_documentation_has_the_tables_of_the_results(page: ModuleType) -> No
 
 def test_every_auc_that_is_written_is_one_that_was_measured() -> None:
     measured = json.loads((ROOT / "experiments" / "results" / "defects.json").read_text())["spoilt"].values()
-    rows = [row for found in measured for column in found["rows"].values() for row in column.values()]
+    rows = [row for figures in measured for column in figures["rows"].values() for row in column.values()]
     prose = "".join(x for x in (ROOT / "docs" / "results" / "defects.md").read_text().splitlines(True) if x[0] != "|")
     pairs = set(re.findall(r"([01]\.\d{3}) / ([01]\.\d{3})", prose))
     assert pairs
@@ -128,9 +128,9 @@ def test_one_real_cell_of_table_1(data_folder: Callable[[str], Path], tmp_path: 
     shutil.copy(STUDIES / "table1-bsds.toml", tmp_path / "table1-bsds.toml")
     images, tests = data_folder("BSDS400"), {"Set5": data_folder("Set5"), "Set14": data_folder("Set14")}
     cell = "fsrcnn-random-k25-u488-s0"
-    found = run_study(tmp_path / "table1-bsds.toml", tmp_path / "out", images=[images], test=tests, only=cell)
-    rows = [r for r in found.table.to_pylist() if r["dataset"] == "Set5"]
-    assert list(found.meta["cells"]) == [cell]
+    results = run_study(tmp_path / "table1-bsds.toml", tmp_path / "out", images=[images], test=tests, only=cell)
+    rows = [r for r in results.table.to_pylist() if r["dataset"] == "Set5"]
+    assert list(results.meta["cells"]) == [cell]
     assert {(r["updates"], r["patches"]) for r in rows} == {(488, 5400)}
     # 488 updates: above bicubic (33.66 dB), below what 1,951 reach (35.84 dB).
     assert 34.0 < sum(r["psnr"] for r in rows) / len(rows) < 35.9

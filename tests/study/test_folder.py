@@ -80,9 +80,9 @@ def test_tables_of_what_is_done(study: Path, out: Path, capfd: pytest.CaptureFix
     made = {name: b for name, b in content(out).items() if not name.startswith(("tables/", "figures/"))}
     assert made == before
     assert (out / "tables" / "study.md").read_text() in printed
-    found = results_of(out)
-    assert found.table.equals(whole.table)
-    assert found.meta == whole.meta
+    results = results_of(out)
+    assert results.table.equals(whole.table)
+    assert results.meta == whole.meta
     # Without results.parquet too, but for what only the study's file knows.
     (out / "results.parquet").unlink()
     assert "| des | 50 % |" in said(capfd, out, "--tables")
@@ -181,9 +181,9 @@ def test_tables_are_printed_although_their_files_cannot_be_written(
     (out / "tables").write_text("mine")
     with pytest.raises(SystemExit, match="2"):
         main(["study", str(out)])
-    found = capfd.readouterr()
-    assert "| Selection | Kept |" in found.out
-    assert found.err.startswith(f"srfast: error: {out / 'tables'}: expected a folder to write to; a file is there")
+    printed = capfd.readouterr()
+    assert "| Selection | Kept |" in printed.out
+    assert printed.err.startswith(f"srfast: error: {out / 'tables'}: expected a folder to write to; a file is there")
     assert (out / "tables").read_text() == "mine"
 
 

@@ -124,10 +124,10 @@ def test_a_file_counts_as_the_first_signal(tmp_path: Path, monkeypatch: pytest.M
     interrupts.obey(str(tmp_path / "stop"))
 
     def body() -> None:
-        with interrupts.finishing() as asked:
-            assert not asked()
+        with interrupts.finishing() as stopping:
+            assert not stopping()
             (tmp_path / "stop").touch()
-            assert asked()
+            assert stopping()
 
     with pytest.raises(KeyboardInterrupt):
         body()

@@ -24,13 +24,13 @@ pytest.importorskip("joblib")
 
 def held(cells: Path) -> list[str]:
     """The cells that some process runs."""
-    found = []
+    locks = []
     for lock in cells.glob("*/lock"):
         try:
             Lock.take(lock, lock.parent).release()
         except Taken:
-            found.append(lock.parent.name)
-    return found
+            locks.append(lock.parent.name)
+    return locks
 
 
 def scores(results: Results) -> list[dict[str, Any]]:

@@ -84,8 +84,8 @@ def test_a_finished_cell_names_its_weights(write_study: Callable[..., Path], tmp
         assert opened.metadata()["steps"] == "6"
     srfast.train("fsrcnn", tmp_path / "photos", tmp_path / "another", steps=1, batch=2, lr_patch=12)
     weights.write_bytes((tmp_path / "another" / "model.safetensors").read_bytes())
-    found = run_study(study, tmp_path / "other")
-    assert found.table.column("psnr").equals(first.table.column("psnr"))
+    results = run_study(study, tmp_path / "other")
+    assert results.table.column("psnr").equals(first.table.column("psnr"))
     assert weights.read_bytes() == whole
 
 

@@ -104,8 +104,8 @@ def test_results_of_rounds_tell_nothing_in_time(write_study: Callable[..., Path]
     study.write_text(study.read_text() + CLAIM)
     run_study(study, tmp_path / "rounds", until_decided=True)
     for out, rounds, late in (("once", False, 1), ("again", True, 0)):
-        found = run_study(study, tmp_path / out, known=[tmp_path / "rounds"], until_decided=rounds)
-        assert publish(found, None).count("named after 2 seeds") == late
+        results = run_study(study, tmp_path / out, known=[tmp_path / "rounds"], until_decided=rounds)
+        assert publish(results, None).count("named after 2 seeds") == late
 
 
 def test_a_claim_is_the_same_however_it_is_written(write_study: Callable[..., Path], tmp_path: Path) -> None:
@@ -143,8 +143,8 @@ def test_known_results_of_other_images_are_not_counted(write_study: Callable[...
     study = write_study(updates=4, arms=ARM)
     run_study(study, tmp_path / "out", images=[tmp_path / "photos" / "sub"])
     study.write_text(study.read_text() + CLAIM)
-    found = run_study(study, tmp_path / "other", known=[tmp_path / "out"])
-    assert "named after" not in publish(found, None)
+    results = run_study(study, tmp_path / "other", known=[tmp_path / "out"])
+    assert "named after" not in publish(results, None)
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_known_cells_are_taken_over(write_study: Callable[..., Path], tmp_path: 
             assert {**one, "scoring_seconds": 0} == {**other, "scoring_seconds": 0}, name
     # Scoring the pool is counted as it took here.
     seconds = [r.meta["scoring"][0]["seconds"] for r in (first, both)]
-    of = [{r["cell"]: r["scoring_seconds"] for r in found.table.to_pylist()} for found in (first, both)]
+    of = [{r["cell"]: r["scoring_seconds"] for r in results.table.to_pylist()} for results in (first, both)]
     for name in cells:
         before, after = of[0][name], of[1][name]
         assert after == (pytest.approx(before + seconds[1] - seconds[0], abs=1e-3) if before else 0)
@@ -220,19 +220,19 @@ def test_only_undecided_claims_go_on(
     """Decided after two of four seeds: the third is not run, nor any cell that no claim compares."""
     study = write_study(updates=4, seeds=4)
     study.write_text(study.read_text() + CLAIM)
-    asked: list[tuple[int, float]] = []
+    trained: list[tuple[int, float]] = []
 
     def decided(self: Judged) -> bool:
-        asked.append((self.result.seeds, self.part))
+        trained.append((self.result.seeds, self.part))
         return self.result.seeds >= 2
 
     monkeypatch.setattr(claims.Judged, "decided", property(decided))
     out = tmp_path / "out"
-    found = run_study(study, out, until_decided=True)
+    results = run_study(study, out, until_decided=True)
     names = {f"fsrcnn-des-k{k}-u4-s{s}" for k in (50, 100) for s in (0, 1)}
-    assert set(found.meta["cells"]) == names
-    assert asked == [(1, 0.25), (2, 0.5)]
-    printed = publish(found, None)
+    assert set(results.meta["cells"]) == names
+    assert trained == [(1, 0.25), (2, 0.5)]
+    printed = publish(results, None)
     assert "in rounds of at most 4 seeds" in printed
     assert publish(Results.read(out), None) == printed
     assert publish(gather(read_study(study), out), None) == printed
@@ -260,10 +260,10 @@ def test_losses_of_another_scorer_are_not_taken_over(write_study: Callable[..., 
     """Of weights with the same name; what needs no scorer is taken."""
     arms = HALF + '[[arm]]\nname = "bicubic"\nmethod = "bicubic"\nkeep = 0.5\nbudget = "updates"\n'
     study, out = write_study(updates=4, arms=arms), tmp_path / "out"
-    found = run_study(study, out)
-    for scoring in found.meta["scoring"]:
+    results = run_study(study, out)
+    for scoring in results.meta["scoring"]:
         scoring["loss_quantiles"] = [1.01 * q for q in scoring["loss_quantiles"]]
-    found.write(out)
+    results.write(out)
     run_study(study, tmp_path / "other", known=[out])
     trained = {p.parent.name for p in (tmp_path / "other" / "cells").glob("*/model.safetensors")}
     assert trained == {"fsrcnn-des-k50-u4-s0"}

@@ -133,15 +133,15 @@ def table(results: Results, name: str) -> Table:
 
 
 def test_table_1_marks_the_best_and_the_second() -> None:
-    found = table(made_up(), "table1")
-    assert "on BSD100" in found.title
-    lines = {tuple(line.split(" | ")[:3]): line for line in found.markdown().splitlines()}
+    printed = table(made_up(), "table1")
+    assert "on BSD100" in printed.title
+    lines = {tuple(line.split(" | ")[:3]): line for line in printed.markdown().splitlines()}
     assert "**30.5" in lines["| des", "50 %", "1000"]
     assert "<u>30.5" in lines["| full", "100 %", "1000"]
     assert "± 0.00" in lines["| asc", "50 %", "500"]
-    assert found.latex().count(r"\textbf{30.") == 1
-    assert r"100 \%" in found.latex()
-    rows = list(csv.DictReader(io.StringIO(found.csv())))
+    assert printed.latex().count(r"\textbf{30.") == 1
+    assert r"100 \%" in printed.latex()
+    rows = list(csv.DictReader(io.StringIO(printed.csv())))
     assert len(rows) == sum(pool == 1 for *_, pool in CELLS)
     row = next(r for r in rows if r["Selection"] == "asc")
     assert float(row["fsrcnn PSNR low"]) < float(row["fsrcnn PSNR"]) < float(row["fsrcnn PSNR high"])
@@ -160,17 +160,17 @@ def test_claims_are_judged_as_families() -> None:
         {"stratum": "easy"},
     ]
     results = made_up(0.009, claims=claims, hard=300.0)
-    found = judged(results)
-    assert [(j.claim["arm"], j.stratum, j.family) for j in found] == [
+    judgements = judged(results)
+    assert [(j.claim["arm"], j.stratum, j.family) for j in judgements] == [
         ("des", "", 4), ("des", "", 4), ("random", "", 4), ("refined", "", 4), ("des", "hard", 2), ("des", "easy", 2),
     ]  # fmt: skip
-    assert [j.p for j in found[:3]] == holm([*(j.result.p for j in found[:3]), 1.0])[:3]
-    assert [j.p for j in found[4:]] == holm([j.result.p for j in found[4:]])
-    for j in found[:3]:
+    assert [j.p for j in judgements[:3]] == holm([*(j.result.p for j in judgements[:3]), 1.0])[:3]
+    assert [j.p for j in judgements[4:]] == holm([j.result.p for j in judgements[4:]])
+    for j in judgements[:3]:
         assert (j.verdict.split(",")[0] in ("better", "worse")) == (j.p < 0.05)
         assert j.interval.low < j.result.at(1 - 0.05 / 3).low
-    assert [j.decided for j in found] == [True, True, False, False, True, True]
-    hard, easy = found[4:]
+    assert [j.decided for j in judgements] == [True, True, False, False, True, True]
+    hard, easy = judgements[4:]
     # Of 1.1 to 0.99 of 300 against 400, over images: the PSNR of the sum, whatever the images do.
     total = sum(300 * (1.1 - 0.01 * i) for i in range(12)) / 12
     assert hard.result.effect.mean == pytest.approx(10 * np.log10(400 / total))
@@ -212,8 +212,8 @@ def test_a_claim_is_of_its_scale() -> None:
 
 def test_all_patches_are_those_of_the_same_recipe() -> None:
     results = made_up(cells=CONTROLS)
-    found = {(p.group.key.arm, p.control.key.arm) for p in pairs(groups(results), "BSD100")}
-    assert found == {("des", "full"), ("des_mse", "full_mse")}
+    compared = {(p.group.key.arm, p.control.key.arm) for p in pairs(groups(results), "BSD100")}
+    assert compared == {("des", "full"), ("des_mse", "full_mse")}
     sentence = same_updates(results)
     assert sentence is not None
     # The other loss' patches would make it worse.
@@ -225,9 +225,9 @@ def test_all_patches_are_those_of_the_same_recipe() -> None:
 
 
 def test_costs_are_those_of_the_same_recipe() -> None:
-    found = table(made_up(cells=CONTROLS), "costs")
-    rows = {(row[0], row[2]): row for row in found.rows}
-    training, full = found.header.index("Training (s)"), found.header.index("Updates of all patches for it")
+    printed = table(made_up(cells=CONTROLS), "costs")
+    rows = {(row[0], row[2]): row for row in printed.rows}
+    training, full = printed.header.index("Training (s)"), printed.header.index("Updates of all patches for it")
     seconds = {"des": "10", "full": "10", "des_8": "5", "full_32": "20", "des_mse": "10", "full_mse": "10"}
     assert {arm: rows[arm, 1000][training] for arm in seconds} == seconds
     assert rows["des", 1000][full] == "> 1000"
@@ -259,23 +259,23 @@ def test_table_3_has_all_test_sets_and_table_2_the_matched_rows() -> None:
 
 def test_every_selection_meets_its_controls() -> None:
     some = groups(made_up())
-    found = {
+    compared = {
         (p.group.key.arm, p.group.key.updates, p.question, p.control.key.arm): p.result.verdict
         for p in pairs(some, "BSD100") if p.group.key.pool == 1
     }  # fmt: skip
-    assert found["des", 500, "random, drawn once", "random"] == "better"
-    assert found["des", 500, "random, redrawn for each pass", "rs2"].startswith("better")
-    assert found["des", 500, "all patches, same updates", "full"].startswith("better")
-    assert found["des", 500, "all patches, all updates", "full"].startswith("worse")
-    assert found["des", 500, "other method", "bicubic"] == "as good"
-    assert found["des", 500, "other method", "asc"] == "better"
-    assert found["des", 1000, "random, drawn once", "random"] == "better"
-    assert found["refined", 500, "nothing dropped first", "des"].startswith("better")
-    assert ("random", 500, "all patches, same updates", "full") in found
-    assert ("reselect", 1000, "chosen once", "des") not in found
-    assert found["reselect", 1000, "random, drawn once", "random"].startswith("better")
-    assert not any(control == "reselect" for *_, control in found)
-    assert not any(arm == "full" for arm, *_ in found)
+    assert compared["des", 500, "random, drawn once", "random"] == "better"
+    assert compared["des", 500, "random, redrawn for each pass", "rs2"].startswith("better")
+    assert compared["des", 500, "all patches, same updates", "full"].startswith("better")
+    assert compared["des", 500, "all patches, all updates", "full"].startswith("worse")
+    assert compared["des", 500, "other method", "bicubic"] == "as good"
+    assert compared["des", 500, "other method", "asc"] == "better"
+    assert compared["des", 1000, "random, drawn once", "random"] == "better"
+    assert compared["refined", 500, "nothing dropped first", "des"].startswith("better")
+    assert ("random", 500, "all patches, same updates", "full") in compared
+    assert ("reselect", 1000, "chosen once", "des") not in compared
+    assert compared["reselect", 1000, "random, drawn once", "random"].startswith("better")
+    assert not any(control == "reselect" for *_, control in compared)
+    assert not any(arm == "full" for arm, *_ in compared)
 
 
 def test_only_one_scorer_is_changed_at_a_time() -> None:
@@ -289,9 +289,9 @@ def test_only_one_scorer_is_changed_at_a_time() -> None:
     for p in pairs(groups(both), "BSD100"):
         if p.group.key.scorer != p.control.key.scorer:
             assert p.control.key.arm in ("full", "random", "rs2", "bicubic"), "another scorer is another question"
-    asked = {(p.group.key.arm, p.group.key.scorer, p.control.key.arm) for p in pairs(groups(both), "BSD100")}
-    assert ("refined", "srcnn:1", "random") in asked
-    assert ("refined", "srcnn", "des") in asked
+    compared = {(p.group.key.arm, p.group.key.scorer, p.control.key.arm) for p in pairs(groups(both), "BSD100")}
+    assert ("refined", "srcnn:1", "random") in compared
+    assert ("refined", "srcnn", "des") in compared
 
 
 def test_one_sentence() -> None:

@@ -40,11 +40,11 @@ def test_nulls_are_called_better_at_most_as_often_as_promised(count: int, seeds:
         for n in range(2, seeds + 1):
             # A claim that is decided is not run further.
             results = [done[i].result if i in done else judge(x[:n]) for i, x in enumerate(d)]
-            found = judge_family([(NULL, "", r) for r in results], seeds)
-            done |= {i: j for i, j in enumerate(found) if j.decided}
+            judgements = judge_family([(NULL, "", r) for r in results], seeds)
+            done |= {i: j for i, j in enumerate(judgements) if j.decided}
             if len(done) == count:
                 break
-        better += any(j.verdict.startswith("better") for j in found)
+        better += any(j.verdict.startswith("better") for j in judgements)
     assert 0.01 < better / studies <= 0.025
 
 
@@ -96,8 +96,8 @@ def test_a_joined_column_is_an_arms_method(
     study.write_text(with_join.replace('name = "best"\n', 'name = "best"\nmethod = "quality"\n'))
     rows = "".join(f"{name},{i}\n" for i, name in enumerate(names))
     (study.parent / "quality.csv").write_text("image,quality\n" + rows)
-    found = srfast.run_study(study, tmp_path / "out", only="*-s0")
-    assert list(found.meta["cells"]) == ["fsrcnn-best-k50-u4-s0"]
+    results = srfast.run_study(study, tmp_path / "out", only="*-s0")
+    assert list(results.meta["cells"]) == ["fsrcnn-best-k50-u4-s0"]
     table = srfast.ScoreTable.read(tmp_path / "out" / "scores-0.parquet")
     kept = srfast.select(table, keep=0.5, method="quality").table
     assert min(kept["quality"].to_pylist()) > 0

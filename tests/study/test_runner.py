@@ -309,10 +309,10 @@ keep = 1.0
 """
     path = write_study(arms=arms)
     path.write_text(path.read_text().replace("patch = 32", 'patch = 32\nshrink = "1,1/2"\ndefects = true'))
-    found = run_study(path, tmp_path / "out", jobs=1)
+    results = run_study(path, tmp_path / "out", jobs=1)
     table = ScoreTable.read(tmp_path / "out" / "scores-0.parquet")
     assert {"shrink", "blur", "upscaled"} <= set(table.columns)
-    patches = {row["arm"]: row["patches"] for row in found.table.to_pylist()}
+    patches = {row["arm"]: row["patches"] for row in results.table.to_pylist()}
     assert patches["half"] == (table["shrink"] == 0.5).sum() > 0
     assert 0 < patches["one"] < len(table)
     with pytest.raises(InputError, match=r"was run with \[32, 32, 'patch', '1', '1/2'\], got \[32, 32, 'patch'\]"):
@@ -322,6 +322,6 @@ keep = 1.0
 @pytest.mark.parametrize("method", ["hdc", "diverse", "reducible"])
 def test_other_methods_are_arms(write_study: Callable[..., Path], tmp_path: Path, method: str) -> None:
     arms = f'[[arm]]\nname = "other"\nmethod = "{method}"\nkeep = 0.5\n'
-    found = srfast.run_study(write_study(arms=arms), tmp_path / "out")
+    results = srfast.run_study(write_study(arms=arms), tmp_path / "out")
     scores = srfast.ScoreTable.read(tmp_path / "out" / "scores-0.parquet")
-    assert {r["patches"] for r in found.table.to_pylist()} == {len(srfast.select(scores, keep=0.5))}
+    assert {r["patches"] for r in results.table.to_pylist()} == {len(srfast.select(scores, keep=0.5))}

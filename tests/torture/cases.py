@@ -203,18 +203,18 @@ def of_tables(folder: Path) -> str:
 
 
 def of_evaluation(path: Path) -> str:
-    found = json.loads(path.read_text())
-    return digest(json.dumps({k: v for k, v in found.items() if "seconds" not in k}).encode())
+    content = json.loads(path.read_text())
+    return digest(json.dumps({k: v for k, v in content.items() if "seconds" not in k}).encode())
 
 
 def of_databases(folder: Path) -> str:
     """Names and files; the pages depend on the transactions."""
     import lmdb
 
-    found = []
+    values = []
     for path in sorted(folder.glob("*.lmdb")):
-        found.append((path / "meta_info.txt").read_bytes())
+        values.append((path / "meta_info.txt").read_bytes())
         with lmdb.open(str(path), readonly=True, lock=False) as opened, opened.begin() as read:
-            found += [part for pair in read.cursor() for part in pair]
-    assert found
-    return digest(*found)
+            values += [part for pair in read.cursor() for part in pair]
+    assert values
+    return digest(*values)

@@ -47,8 +47,8 @@ def mutate() -> Callable[[bytes, bytes, random.Random], bytes]:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: Callable[[bytes, bytes, random.Random], bytes] = module.mutate
-    return found
+    function: Callable[[bytes, bytes, random.Random], bytes] = module.mutate
+    return function
 
 
 def mutated(work: Path, wanted: int, rng: random.Random) -> Tally:
@@ -104,15 +104,15 @@ def tables(work: Path, wanted: int, rng: random.Random) -> Tally:
             changed = bytearray(damage(data, (work / "chosen.parquet").read_bytes(), rng))
         path.write_bytes(changed)
         try:
-            found = read(path)
+            stored = read(path)
         except InputError:
             tally.count("refused")
         except BaseException as error:
             tally.count("other error")
             tally.blame(f"{type(error).__name__}: {error}")
         else:
-            other = chosen if found.table.num_rows == chosen.table.num_rows else right
-            same = any(found.table.equals(t.table) and found.meta == t.meta for t in (right, other))
+            other = chosen if stored.table.num_rows == chosen.table.num_rows else right
+            same = any(stored.table.equals(t.table) and stored.meta == t.meta for t in (right, other))
             tally.count("read as it was" if same else "read wrongly")
             if not same:
                 tally.lose(f"table {i}")

@@ -120,12 +120,12 @@ class Room:
 
     def litter(self) -> list[str]:
         """Temporary files and locks of srfast, and folders of parts."""
-        found = []
+        left = []
         for path in self.out.rglob("*"):
             temporary = path.name.startswith((".srfast-", ".export-")) or path.name.endswith(".parts")
             if temporary and path.name != ".srfast-rejects":  # which an audit keeps
-                found.append(str(path.relative_to(self.out)))
-        return found
+                left.append(str(path.relative_to(self.out)))
+        return left
 
 
 @dataclass
@@ -213,13 +213,13 @@ def go_on(room: Room, right: Right) -> Verdict:
 
 def meet(room: Room, right: Right, launch: Launch) -> Verdict:
     """Two runs for one output: one of them at least comes to its end, and the output is that of one of them."""
-    found = []
+    outcomes = []
     if launch.stops():
         other = room.other()
         other.ends_within(_MEETS if room.case.waits else LIMIT)
         launch.goes_on()
-        found.append(other)
-    ends = [one.end() for one in (launch, *found)]
+        outcomes.append(other)
+    ends = [one.end() for one in (launch, *outcomes)]
     codes = [code for code, _, _ in ends]
     verdict = Verdict(f"met: {' and '.join({0: 'whole', 1: 'failed', 2: 'refused'}.get(c, str(c)) for c in codes)}")  # type: ignore[arg-type]
     for code, _, err in ends:
@@ -309,9 +309,9 @@ def group(work: Path, some: list[Case], inputs: Path, step: int, jobs: int) -> l
                 room.mkdir(parents=True)
             before = [[*c.older, f"{room}/{c.output}"] for c, room in places if c.older is not None]
             load([*before, *(c.line(room) for c, room in places)], work)
-            found = [torture(work, c, inputs, step, jobs) for c in some]
+            outcomes = [torture(work, c, inputs, step, jobs) for c in some]
             with open(write, "w") as out:
-                json.dump([vars(t) for t in found], out)
+                json.dump([vars(t) for t in outcomes], out)
         except BaseException as error:
             say(f"  {', '.join(c.name for c in some)} ended: {error!r}")
         finally:
@@ -331,20 +331,20 @@ def main() -> None:
     parser.add_argument("--only", default="", help="commands, by comma")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rows", type=Path, help="where the rows go, as JSON")
-    asked = parser.parse_args()
-    Launch.shim = ctypes.CDLL(asked.shim)
-    work = asked.work.resolve()
+    options = parser.parse_args()
+    Launch.shim = ctypes.CDLL(options.shim)
+    work = options.work.resolve()
     inputs = work / "inputs"
     inputs.mkdir(parents=True)
     began = time.monotonic()
-    chosen = [c for c in cases(inputs) if not asked.only or c.name in asked.only.split(",")]
+    chosen = [c for c in cases(inputs) if not options.only or c.name in options.only.split(",")]
     import srfast.scoring.pipeline  # noqa: F401  (what every command imports)
 
     groups = [some for torch in (False, True) if (some := [c for c in chosen if c.torch == torch])]
     prepare(inputs, any(c.torch for c in chosen))
-    tallies = [tally for some in groups for tally in group(work, some, inputs, asked.step, asked.jobs)]
-    if asked.rows:
-        asked.rows.write_text(json.dumps([vars(t) for t in tallies]))
+    tallies = [tally for some in groups for tally in group(work, some, inputs, options.step, options.jobs)]
+    if options.rows:
+        options.rows.write_text(json.dumps([vars(t) for t in tallies]))
     lost, untidy = sum(len(t.lost) for t in tallies), sum(len(t.untidy) for t in tallies)
     runs, events = sum(t.runs for t in tallies), sum(t.events or 0 for t in tallies)
     spent = os.times()

@@ -52,24 +52,24 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="commands at a time")
     parser.add_argument("--fuzz", type=float, default=120, help="seconds of hostile input of each kind")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     began = time.monotonic()
-    rng = random.Random(asked.seed)
+    rng = random.Random(options.seed)
     killed.wake()
     say(HEAD)
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
         work = Path(name)
         tallies = [
-            *events(work / "events", asked.step, asked.jobs),
-            damaged.tables(work / "tables", asked.tables, rng),
-            damaged.mutated(work / "files", asked.files, rng),
+            *events(work / "events", options.step, options.jobs),
+            damaged.tables(work / "tables", options.tables, rng),
+            damaged.mutated(work / "files", options.files, rng),
         ]
-        with ThreadPoolExecutor(asked.jobs) as pool:
-            tallies += pool.map(lambda target: fuzzed.tally(target, asked.fuzz, asked.seed), fuzzed.TARGETS)
+        with ThreadPoolExecutor(options.jobs) as pool:
+            tallies += pool.map(lambda target: fuzzed.tally(target, options.fuzz, options.seed), fuzzed.TARGETS)
         prepare(work / "kills")
         right = killed.references(work / "kills")
-        tallies += killed.kills(work / "kills", right, asked.kills, asked.jobs, asked.seed)
-        tallies.append(killed.disks(work / "kills", right, asked.disks, asked.jobs, rng))
+        tallies += killed.kills(work / "kills", right, options.kills, options.jobs, options.seed)
+        tallies.append(killed.disks(work / "kills", right, options.disks, options.jobs, rng))
     say(HEAD)
     for tally in tallies:
         say(tally.line())
@@ -82,7 +82,7 @@ def main() -> None:
     launches = sum(t.runs for t in tallies if t.signalled is not None)
     lost, untidy = sum(len(t.lost) for t in tallies), sum(len(t.untidy) for t in tallies)
     kills = f"{sum(t.signalled or 0 for t in tallies)} signalled of {launches} launches"
-    say(f"{kills}; {lost} lost; {untidy} untidy; {time.monotonic() - began:.0f} s; seed {asked.seed}")
+    say(f"{kills}; {lost} lost; {untidy} untidy; {time.monotonic() - began:.0f} s; seed {options.seed}")
     sys.exit(1 if lost or untidy else 0)
 
 

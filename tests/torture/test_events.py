@@ -65,11 +65,11 @@ work = Path(sys.argv[3])
 inputs = work / "inputs"
 inputs.mkdir()
 (inputs / "a").write_bytes(bytes(range(100)))
-found = {}
+tallies = {}
 for way in ("whole", "in_place", "careless", "messy", "together"):
     tally = events.torture(work, Case(way, [way, str(inputs / "a")], "out"), inputs, 1, 1)
-    found[way] = [tally.events, tally.runs, tally.outcomes, tally.lost, tally.untidy]
-(work / "found.json").write_text(json.dumps(found))
+    tallies[way] = [tally.events, tally.runs, tally.outcomes, tally.lost, tally.untidy]
+(work / "found.json").write_text(json.dumps(tallies))
 """
 
 READ = """
@@ -119,18 +119,18 @@ def test_it_finds_what_is_lost(library: Path, tmp_path: Path) -> None:
     line = [sys.executable, "-c", PLANTED, str(HERE), str(library), str(work)]
     done = subprocess.run(line, env={**os.environ, "LD_PRELOAD": str(library)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = json.loads((work / "found.json").read_text())
-    events, runs, outcomes, lost, untidy = found["whole"]
+    content = json.loads((work / "found.json").read_text())
+    events, runs, outcomes, lost, untidy = content["whole"]
     assert (lost, untidy) == ([], [])
     assert events >= 6  # open, stat, read and close of the one; open, stat, write, close and rename of the other
     assert runs > events
     assert outcomes["killed"] >= 4
     assert outcomes["failed"] >= events
-    assert len(found["in_place"][3]) >= 3, "killed behind the opening, torn, failed"
-    assert len(found["careless"][3]) >= 3, "exit code 0 without an output"
-    assert not found["messy"][3]
-    assert len(found["messy"][4]) >= 2, "what killed runs left"
-    assert [text for text in found["together"][3] if "meet at" in text], "two runs wrote into one file"
+    assert len(content["in_place"][3]) >= 3, "killed behind the opening, torn, failed"
+    assert len(content["careless"][3]) >= 3, "exit code 0 without an output"
+    assert not content["messy"][3]
+    assert len(content["messy"][4]) >= 2, "what killed runs left"
+    assert [text for text in content["together"][3] if "meet at" in text], "two runs wrote into one file"
     assert sum(n for how, n in outcomes.items() if how.startswith("met: ") and "whole" in how) >= 3
 
 
@@ -140,10 +140,12 @@ def test_a_slice_of_the_exhaustive_run_loses_nothing(library: Path, tmp_path: Pa
     rows = tmp_path / "rows.json"
     only = "score/ over older,select on disk"
     done = shim.run(tmp_path / "work", library, "--step", "31", "--jobs", "1", "--only", only, "--rows", str(rows))
-    found = json.loads(rows.read_text())
-    assert [(row["name"], row["lost"], row["untidy"]) for row in found] == [(name, [], []) for name in only.split(",")]
-    assert all(row["runs"] and row["events"] and row["step"] == 31 for row in found)
-    assert sum(row["outcomes"].get("killed", 0) for row in found) > 2
+    content = json.loads(rows.read_text())
+    assert [(row["name"], row["lost"], row["untidy"]) for row in content] == [
+        (name, [], []) for name in only.split(",")
+    ]
+    assert all(row["runs"] and row["events"] and row["step"] == 31 for row in content)
+    assert sum(row["outcomes"].get("killed", 0) for row in content) > 2
     assert done.returncode == 0
 
 

@@ -188,9 +188,9 @@ def test_epochs_say_at_the_start_what_they_are(photo_folder: Path, tmp_path: Pat
     line += ["--lr-factor", "body=0", "--loss-border", "2", "--threads", "1", "-o", str(tmp_path / "run")]
     result = CliRunner().invoke(command, line)
     assert result.exit_code == 0, result.output
-    found = re.search(r"epochs: 0\.05 x (\d+) patches, a crop each, in batches of 8: (\d+) steps", result.stderr)
-    assert found
-    patches, steps = int(found[1]), int(found[2])
+    match = re.search(r"epochs: 0\.05 x (\d+) patches, a crop each, in batches of 8: (\d+) steps", result.stderr)
+    assert match
+    patches, steps = int(match[1]), int(match[2])
     assert steps == math.ceil(0.05 * patches / 8)
     expected = evaluate(tmp_path / "run" / "model.safetensors", photo_folder, 2, "rgb", window="skimage")
     assert f"PSNR {expected.psnr:.2f} dB, SSIM {expected.ssim:.4f}" in result.stderr

@@ -147,10 +147,10 @@ def test_a_disk_that_is_full_for_tensorboard(
 def test_tensorboard_reads_what_was_written(store: PairStore, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run(store, tmp_path / "run", log_every=1)
-    found = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
-    assert set(found.Tags()["scalars"]) == {"loss", "lr", "seconds", "data_seconds"}
+    events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert set(events.Tags()["scalars"]) == {"loss", "lr", "seconds", "data_seconds"}
     rows = [line.split(",") for line in (tmp_path / "run" / "log.csv").read_text().splitlines()[1:]]
-    scalars = found.Scalars("loss")
+    scalars = events.Scalars("loss")
     assert [e.step for e in scalars] == [int(step) for step, *_ in rows]
     # They are float32.
     assert [e.value for e in scalars] == pytest.approx([float(loss) for _, loss, *_ in rows], rel=2**-23)

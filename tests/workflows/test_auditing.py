@@ -273,10 +273,10 @@ def test_a_soft_image_is_taken_smaller(tmp_path: Path) -> None:
     small.resize((2 * small.width, 2 * small.height), Image.Resampling.BICUBIC).save(folder / "enlarged.png")
     Image.fromarray(skimage.data.chelsea()).filter(ImageFilter.GaussianBlur(12)).save(folder / "blurred.png")
     done = audit(folder, tmp_path / "out", patch=64)
-    found = {v.image: (v.verdict, v.size) for v in done.verdicts}
-    size = found["enlarged.png"][1]
+    of_image = {v.image: (v.verdict, v.size) for v in done.verdicts}
+    size = of_image["enlarged.png"][1]
     assert size in ("3/4", "1/2")  # at 3/4 it is still enlarged, by less than the limit
-    assert found == {"sharp.png": ("keep", "1"), "enlarged.png": ("shrink", size), "blurred.png": ("reject", "1")}
+    assert of_image == {"sharp.png": ("keep", "1"), "enlarged.png": ("shrink", size), "blurred.png": ("reject", "1")}
     listed = {r["image"]: r["reason"] for r in rows_of(done.rejects) if not r["x"]}
     assert listed["enlarged.png"] == f"shrink to {size}"
     rows = {r["image"]: r for r in rows_of(done.folder / "images.csv")}
@@ -284,7 +284,7 @@ def test_a_soft_image_is_taken_smaller(tmp_path: Path) -> None:
     # Scored at the sizes that the same rule chooses, and judged there, the images get the same verdicts.
     table = srfast.score(folder, patch=64, mode="dense", scorer="bicubic", defects=True, shrink="auto")
     judged = verdicts.judge(table)
-    assert {name: v.verdict for name, v in judged.items()} == {name: v for name, (v, _) in found.items()}
+    assert {name: v.verdict for name, v in judged.items()} == {name: v for name, (v, _) in of_image.items()}
     assert judged["enlarged.png"].size == size
 
 

@@ -50,9 +50,9 @@ def test_the_ratio_is_where_the_hardest_hold_the_share_of_the_error() -> None:
     ],
 )
 def test_pools_with_nothing_to_choose(loss: list[float], said: str, selection: dict[str, Any] | None) -> None:
-    sentence, found = ratio(loss)
+    sentence, setting = ratio(loss)
     assert said in sentence
-    assert found == (selection or {"keep": FEW / len(loss)})
+    assert setting == (selection or {"keep": FEW / len(loss)})
 
 
 def test_every_image_counts_for_one_reason() -> None:
@@ -64,9 +64,9 @@ def test_every_image_counts_for_one_reason() -> None:
     table = ScoreTable(rows, {"images": {}})
     noise, jpeg = np.zeros(12, bool), np.zeros(12, bool)
     noise[:4], jpeg[2:4], jpeg[5] = True, True, True
-    found = statistics(table, {"noise": noise, "jpeg": jpeg}, True)
-    assert (found.images, found.out, found.patches_out, found.taken) == (3, {"noise": 1}, 1, {"1": 2})
-    assert sorted(found.loss.tolist()) == [4, 6, 7, 8, 9, 10, 11]
+    pool = statistics(table, {"noise": noise, "jpeg": jpeg}, True)
+    assert (pool.images, pool.out, pool.patches_out, pool.taken) == (3, {"noise": 1}, 1, {"1": 2})
+    assert sorted(pool.loss.tolist()) == [4, 6, 7, 8, 9, 10, 11]
     # Limits that leave nothing are not followed; copies and test images stay out.
     every = statistics(table, {"noise": np.ones(12, bool), "leak": noise}, True)
     assert every.overruled == {"noise": 3}
@@ -275,5 +275,5 @@ def test_what_is_said_of_pools_like_this_one_is_in_the_results() -> None:
     numbers = set(re.findall(r"[-+]?\d+\.\d+", results))
     for sentence in KNOWN.values():
         low, high = re.findall(r"\[(-?[\d.]+), ([\d.]+)\]", sentence)[0]
-        found = [n for n in numbers if f"{float(n):.2f}" in (low, high)]
-        assert {f"{float(n):.2f}" for n in found} >= {low, high}, sentence
+        supported = [n for n in numbers if f"{float(n):.2f}" in (low, high)]
+        assert {f"{float(n):.2f}" for n in supported} >= {low, high}, sentence

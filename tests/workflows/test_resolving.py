@@ -155,11 +155,11 @@ def test_a_class_and_its_file_score_and_evaluate_alike(photo_folder: Path, tmp_p
     evaluations = [srfast.evaluate(form, photo_folder, scale=2) for form in forms]
     assert all(np.array_equal(losses[0], other) for other in losses[1:])
     assert len({e.psnr for e in evaluations}) == 1
-    found = srfast.compare(
+    contest = srfast.compare(
         {"a": evaluations[0], "b": [evaluations[1]], "c": {i.image: 1.0 for i in evaluations[0].images}}
     )
-    assert (found.images, [r.name for r in found.rows][-1]) == (len(evaluations[0].images), "c")
-    assert found.rows[1].difference == 0
+    assert (contest.images, [r.name for r in contest.rows][-1]) == (len(evaluations[0].images), "c")
+    assert contest.rows[1].difference == 0
     with pytest.raises(InputError, match=r"scorer: expected one of srcnn.*, or FILE.py:NAME, got 'nothing'"):
         srfast.score(photo_folder, patch=32, scorer="nothing")
     with pytest.raises(InputError, match="a: expected a file, an Evaluation or values by image, got int"):

@@ -27,19 +27,19 @@ STARTS = np.array([0, 96, 192, 288])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize(("dy", "dx"), [(0, 0), (0.25, 0), (0.5, 0), (0, -0.75), (1.5, -1.5), (-3, 2)])
 def test_how_far_it_was_moved(scale: int, dy: float, dx: float) -> None:
-    found = pair_columns(*moved(dy, dx, scale), STARTS, STARTS, 96, scale)["shift"]
-    assert found.dtype == np.float32
+    columns = pair_columns(*moved(dy, dx, scale), STARTS, STARTS, 96, scale)["shift"]
+    assert columns.dtype == np.float32
     # One step of Lucas and Kanade: what is a fraction of a pixel is met to a third of it.
-    assert np.nanmedian(found) == pytest.approx(np.hypot(dy, dx), abs=0.02 + 0.3 * max(abs(dy) % 1, abs(dx) % 1))
+    assert np.nanmedian(columns) == pytest.approx(np.hypot(dy, dx), abs=0.02 + 0.3 * max(abs(dy) % 1, abs(dx) % 1))
 
 
 def test_a_flat_patch_has_no_shift_and_a_tint_is_told() -> None:
     hr = np.full((96, 192, 3), 100, np.uint8)
     lr = srfast.imresize(hr, 0.5)
     lr[..., 2] += 7
-    found = pair_columns(hr, lr, np.array([0, 96]), np.array([0]), 96, 2)
-    assert np.isnan(found["shift"]).all()
-    assert np.allclose(found["colour"], 7)
+    columns = pair_columns(hr, lr, np.array([0, 96]), np.array([0]), 96, 2)
+    assert np.isnan(columns["shift"]).all()
+    assert np.allclose(columns["colour"], 7)
 
 
 def test_through_score(tmp_path: Path) -> None:
