@@ -39,4 +39,4 @@ def command(coreset: str, output: str, as_json: bool, **options: Any) -> None:
     result(f"root hash {made.root}")
     lacking = [name for name in ("licence", "url", "creator", "published") if options[name] is None]
     if lacking:
-        say(f"Croissant asks for {', '.join(flag_of(name) for name in lacking)} too; give them before you publish")
+        say(f"Croissant requires {', '.join(flag_of(name) for name in lacking)} too; give them before you publish")

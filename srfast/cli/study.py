@@ -203,7 +203,7 @@ def _say_folder(study: Path, jobs: int | None, as_json: bool) -> None:
     if is_run(study):
         _say(status_of(study, jobs), as_json)
         if described(study) is None:
-            say(f"{study} has no results.parquet: only the study's file tells which cells have not begun")
+            say(f"{study} has no results.parquet: only the study's file says which cells have not begun")
         return
     folder = results_folder(study)
     if folder is None:

@@ -188,5 +188,5 @@ def _listed(table: Rows, code_of: dict[str, int], codes: Array, reject: str | os
         strangers += not matching
         by_reason.setdefault(entry.reason, np.zeros(len(table), bool))[rows] = True
     if strangers:
-        log.warning("%s: %d of %d entries are of no patch of the table", reject, strangers, len(entries))
+        log.warning("%s: %d of %d entries match no patch of the table", reject, strangers, len(entries))
     return by_reason

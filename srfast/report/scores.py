@@ -300,7 +300,7 @@ def _passing(table: pa.Table, meta: dict[str, Any], selection: dict[str, Any]) -
     """The rows of which a selection took its fractions; none if they cannot be found again from the table alone."""
     where, every = selection.get("where"), np.arange(len(table))
     if why := not_repeated(selection, table.column_names):
-        log.warning("core-set: which patches it dropped as the hardest is not shown: %s", why)
+        log.warning("core-set: the patches that it dropped as the hardest are not shown: %s", why)
         return every[:0]
     try:
         own = ScoreTable(table, meta)

@@ -199,7 +199,7 @@ def _write(
     if summary.patches and summary.worse >= NEARLY_ALL * summary.patches:
         log.warning(
             "scorer: the loss of %s is above bicubic's on %.4g %% of the patches: it does not reconstruct images, and "
-            "its scores say little of what is hard (are its weights whole, not quantised, and those for x%d?)",
+            "its scores do not show what is hard (are its weights complete, not quantised, and for x%d?)",
             source.network.name, 100 * summary.worse / summary.patches, settings.scale,
         )  # fmt: skip
     return summary

@@ -125,6 +125,6 @@ def _take_threads(requested: int | None, say: Callable[[str], None]) -> int:
     most = torch.get_num_threads()
     threads = requested or host.idle_threads()
     if threads < most and not requested:
-        say(f"threads: {threads} of {most}, other processes are busy; `threads` N takes N")
+        say(f"threads: {threads} of {most}, since other processes are busy; `threads` N takes N")
     torch.set_num_threads(threads)
     return threads

@@ -159,7 +159,7 @@ def test_reject_by_a_list(photos: Path, tmp_path: Path, caplog: pytest.LogCaptur
     of = (table["image"] == "ç.png").sum()
     assert len(kept) == len(table) - of - 1
     assert kept.meta["selection"]["rejected"] == {"ugly": 1, "noise": of}
-    assert "1 of 3 entries are of no patch of the table" in caplog.text
+    assert "1 of 3 entries match no patch of the table" in caplog.text
     for text, message in (
         ("image,x,y\na,1,2\n", "none called size"),
         ("image,x,y,size\na,1,,48\n", "line 2: expected x, y and size as whole numbers"),

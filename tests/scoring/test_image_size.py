@@ -72,5 +72,5 @@ def test_the_table_records_what_was_tried(photographs: dict[str, np.ndarray], tm
 
 
 def test_auto_takes_the_columns_of_defects(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"shrink: auto chooses .* expected `defects`"):
+    with pytest.raises(InputError, match=r"shrink: auto chooses .* needs `defects`"):
         srfast.score(tmp_path, shrink="auto")

@@ -54,7 +54,7 @@ def test_the_command_says_when_it_leaves_busy_cores_alone(
     options = [*COMMAND[1:start], *COMMAND[start + 2 :], "--data", str(photo_folder)]
     run = CliRunner().invoke(command, [*options, "-o", str(tmp_path / "a")])
     assert run.exit_code == 0, run.output
-    assert run.stderr.splitlines()[0] == "threads: 1 of 4, other processes are busy; --threads N takes N"
+    assert run.stderr.splitlines()[0] == "threads: 1 of 4, since other processes are busy; --threads N takes N"
     for i, more in enumerate((["--threads", "4"], ["--quiet"])):
         run = CliRunner().invoke(command, [*options, "-o", str(tmp_path / f"b{i}"), *more])
         assert run.exit_code == 0, run.output

@@ -59,7 +59,7 @@ export function undo() {
   if (!step) return;
   if (step[1]) marks.set(step[0], step[1]);
   else marks.delete(step[0]);
-  say("The last mark was taken back.");
+  say("The last mark was undone.");
   changed();
 }
 

@@ -143,7 +143,7 @@ function drawBrush() {
 }
 
 function drawAgreement() {
-  const head = ["Score", "Spearman with the loss", "Of the hardest half by loss, in the highest half by this"];
+  const head = ["Score", "Spearman with the loss", "Share of the hardest half by loss that is in its highest half"];
   /** @type {Array<{name: string, rho: number | null, shared: number}>} */
   const rows = data.explorer.agreement;
   byId("agreement").replaceChildren(
