@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.study_rows import DATASET, Means, Table, markdown, paired
+import numpy as np
+
+from experiments.study_rows import DATASET, Family, Means, Table, markdown, on, paired, signed, simultaneous
+from srfast.evaluation.inference import Comparison, judge
 
 POOLS = (
     ("BSDS400", "small and sharp (BSDS400)"),
@@ -15,6 +19,13 @@ POOLS = (
     ("manuals", "420 pictures of manuals (unseen)"),
 )
 """The last two had no part in the choice of the rule."""
+KINDS = (
+    ("pictures of all kinds, as people collect them", ("pictures", "manuals")),
+    ("large and soft", ("wild",)),
+    ("many degraded", ("dirty-wild-60",)),
+    ("small and sharp", ("BSDS400",)),
+)
+"""Kinds of images, with pools of them; the first two pools had no part in the choice of the rule."""
 ARMS = (
     ("all patches", "full 100"),
     ("what `prune` decides", "decision 88"),
@@ -22,34 +33,118 @@ ARMS = (
     ("every image halved, the hardest tenth", "half_tenth 10"),
 )
 PLANNED = 16
-"""Seeds; until all are there, means stand without intervals and no claim is judged."""
-_BEST = {"wild": "half_tenth 10 1951"}
-"""The best fixed recipe, which was written down before the trainings: of every other pool it is the clean half."""
+"""Seeds of each pool; until all are there, means stand without intervals and no claim is judged."""
+_RULE, ALL = "decision 88 1951", "full 100 1951"
+_CLEAN, _HALVED = "clean_half 50 1951", "half_tenth 10 1951"
 
 
 @dataclass(frozen=True)
-class Interim:
-    """The rule's lead in each pool by the means of the seeds that are there."""
+class Leads:
+    """The rule's lead in each pool, with 95 % intervals once all seeds are there."""
 
     def markdown(self) -> str:
         lines = []
         for pool, words in POOLS:
-            best = _BEST.get(pool, "clean_half 50 1951")
-            sides = (
-                ("full 100 1951", DATASET, ""),
-                ("full 100 1951", DATASET, "easy"),
-                ("full 100 1951", "Urban100", ""),
-                (best, DATASET, ""),
-                (best, "Urban100", ""),
-            )
-            differences = [paired(f"decision/{pool}", "fsrcnn", "decision 88 1951", *side) for side in sides]
-            lines.append([words, *(f"{d.mean():+.2f}" for d in differences), f"{len(differences[0])} of {PLANNED}"])
-        head = ["pool", "all patches: BSD100", "easy tiles", "Urban100", "recipe: BSD100", "Urban100", "seeds"]
+            sides = ((ALL, DATASET, ""), (ALL, DATASET, "easy"), (ALL, "Urban100", ""), (best(pool), DATASET, ""))
+            leads = [judge(lead(pool, *side)) for side in sides]
+            cells = [signed(c) if c.seeds == PLANNED else f"{c.effect.mean:+.2f}" for c in leads]
+            lines.append([words, *cells, f"{leads[0].seeds} of {PLANNED}"])
+        head = ["pool", "all patches: BSD100", "easy tiles", "all patches: Urban100", "best recipe: BSD100", "seeds"]
         return markdown(head, lines)
 
 
+@dataclass(frozen=True)
+class Short:
+    """README's table: the gain of the rule, and of the recipe that was known for pools of a kind."""
+
+    def markdown(self) -> str:
+        lines = []
+        for words, pools in KINDS:
+            rule, recipe = (_over(pools, ALL, arm=arm) for arm in (_RULE, ""))
+            lines.append([words, self._gain(judge(rule)), self._gain(judge(recipe))])
+        return markdown(["your images", "`srfast prune`", "a recipe for these alone"], lines)
+
+    @staticmethod
+    def _gain(c: Comparison) -> str:
+        e = c.effect
+        few = f"{e.mean:.2f} dB ({c.seeds} of {PLANNED} seeds)"
+        return f"{e.mean:.2f} dB [{e.low:.2f}, {e.high:.2f}]" if c.seeds == PLANNED else few
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """The claims over all pools that were pre-registered in the head of studies/decision.toml, with their outcome."""
+
+    def markdown(self) -> str:
+        every = [pool for pool, _ in POOLS]
+        lines = []
+        over = "the mean over the six pools is ahead of all patches"
+        lines.append(self._above(over, every, 0.0, judge(_over(every, ALL))))
+        for pool, words in POOLS[-2:]:
+            lines.append(self._above(f"{words}: ahead of all patches", [pool], 0.0, judge(lead(pool, ALL))))
+        for pool, words in POOLS:
+            c = judge(lead(pool, best(pool)))
+            lines.append(self._above(f"{words}: at most 0.05 dB behind the best recipe", [pool], -0.05, c))
+        easy = "easy tiles, the mean over the six pools: at most 0.05 dB behind all patches"
+        lines.append(self._above(easy, every, -0.05, judge(_over(every, ALL, stratum="easy"))))
+        return markdown(["claim, on BSD100", "difference (dB)", "one-sided 95 % bound", "p", "outcome"], lines)
+
+    @staticmethod
+    def _above(words: str, pools: list[str], bound: float, c: Comparison) -> list[str]:
+        """The claim that a difference is above the bound, judged once every seed of its pools is there."""
+        if any(len(lead(pool, ALL)) < PLANNED for pool in pools):
+            return [words, f"{c.effect.mean:+.3f}", "", "", "not judged yet"]
+        low, p = c.at(0.9).low, max(e.beyond(c.effect.mean - bound) for e in c.errors)
+        outcome = "holds" if low > bound else "fails" if c.at(0.9).high < bound else "not shown"
+        return [words, signed(c), f"above {low:+.3f}", f"{p:.2g}", outcome]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The claims about each pool, corrected together in each (Holm), of the pools that have every seed."""
+
+    strata: bool = False
+
+    def markdown(self) -> str:
+        lines = []
+        for pool, words in POOLS:
+            if len(lead(pool, ALL)) == PLANNED:
+                for claim, j in Family(f"decision/{pool}", ARMS, self.strata).judged():
+                    lines.append([words, claim, on(j), simultaneous(j), f"{j.p:.2g}", j.verdict])
+        return markdown(["pool", "claim", "on", "difference (dB), simultaneous", "p (Holm)", "verdict"], lines)
+
+
+def best(pool: str) -> str:
+    """The best fixed recipe of a pool, pre-registered."""
+    return _HALVED if pool == "wild" else _CLEAN
+
+
+def lead(pool: str, control: str, dataset: str = DATASET, stratum: str = "", arm: str = _RULE) -> np.ndarray:
+    """The rule less another arm in one pool [seeds, images]; with ``arm`` "" the pool's best recipe less it."""
+    return paired(f"decision/{pool}", "fsrcnn", arm or best(pool), control, dataset, stratum)
+
+
+def _over(pools: Sequence[str], control: str, stratum: str = "", arm: str = _RULE) -> np.ndarray:
+    """The mean over pools [seeds, images], over the number of seeds that every pool has."""
+    leads = [lead(pool, control, stratum=stratum, arm=arm) for pool in pools]
+    seeds = min(map(len, leads))
+    mean: np.ndarray = np.mean([x[:seeds] for x in leads], axis=0)
+    return mean
+
+
 TABLES: dict[str, Table] = {
-    "decision-interim": Interim(),
+    "decision-held": Means(
+        "decision/pictures",
+        ("348 pictures (unseen)", "their held-out tenth", "Urban100"),
+        ("fsrcnn 1951",),
+        ARMS,
+        ("held", "Urban100"),
+    ),
+    "decision-short": Short(),
+    "decision-leads": Leads(),
+    "decision-verdicts": Verdicts(),
+    "decision-claims": Claims(),
+    "decision-claims-strata": Claims(strata=True),
     "decision-means": Means(
         "decision/BSDS400",
         (DATASET, *(words for _, words in POOLS)),

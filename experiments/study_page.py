@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from experiments import decision_rows, defect_rows, dirty_rows, named_rows, results_pages, target_rows
+from experiments import decision_rows, defect_rows, dirty_rows, named_rows, results_pages, study_figures, target_rows
 from experiments.study_rows import (
     DATASET,
     ROOT,
@@ -22,22 +20,13 @@ from experiments.study_rows import (
     Saved,
     Strata,
     Table,
-    paired,
-    place,
 )
-from srfast.evaluation.inference import judge
-from srfast.study.figures import STYLE, draw
-from srfast.study.results import Results
 
-PAGES = tuple(ROOT / "docs" / name for name in ("will-it-help.md", "results/target.md", "results/defects.md"))
+PAGES = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / name for name in ("will-it-help.md", "results/target.md", "results/defects.md")),
+)
 """Pages that are written by hand, but for their tables."""
-FIGURES = {
-    "table1-bsds": ("figure2-losses", "figure3-keep", "figure4-window", "updates", "hours"),
-    "needed-bsds": ("keep-same-updates", "strata"),
-    "how-much": ("pool",),
-}
-
-
 _MARK = re.compile(r"<!-- table: ([\w-]+) -->\n\n(?:\|.*\n)*\n?")
 
 HALF, QUARTER, TENTH = "the hardest half (DES)", "the hardest quarter (DES)", "the hardest tenth (DES)"
@@ -335,40 +324,6 @@ def write(text: str) -> str:
     return _MARK.sub(table, text)
 
 
-def draw_figures() -> None:
-    with TemporaryDirectory() as folder:
-        for study, names in FIGURES.items():
-            draw(Results.read(place(study)), Path(folder))
-            for name in names:
-                shutil.copyfile(Path(folder, f"{name}.svg"), ROOT / "docs" / "study" / f"{name}.svg")
-
-
-def draw_sizes() -> None:
-    """What a selection of the real pool wins over all of its patches: a dot for each training, and their interval."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    rows = [row for row in named_rows.SIZES if row[1] != "full 100"]
-    with plt.rc_context({**STYLE, "figure.figsize": (7.2, 3.6)}):
-        figure, ax = plt.subplots()
-        for y, (words, arm) in enumerate(rows):
-            differences = paired("sizes", "fsrcnn", f"{arm} 1951", "full 100 1951")
-            c = judge(differences)
-            color = "C0" if "hardest" in words else "0.45"
-            ax.plot(differences.mean(1), [y] * len(differences), "o", ms=3, alpha=0.5, color=color)
-            e = c.effect
-            ax.errorbar(e.mean, y, xerr=[[e.mean - e.low], [e.high - e.mean]], fmt="D", ms=4, capsize=2, color=color)
-        ax.set_yticks(range(len(rows)), [words.replace("`", "") for words, _ in rows])
-        ax.invert_yaxis()
-        ax.axvline(0, color="black", lw=0.8)
-        ax.grid(axis="y", visible=False)
-        ax.set_xlabel("PSNR on BSD100 less that of all patches at full size (dB)")
-        figure.savefig(ROOT / "docs" / "study" / "sizes.svg", metadata={"Date": None})
-        plt.close(figure)
-
-
 def results() -> dict[Path, str]:
     """The pages of docs/results/."""
     return {ROOT / results_pages.PLACE / name: write(text) for name, text in results_pages.pages().items()}
@@ -380,8 +335,7 @@ def main() -> None:
     for path, text in results().items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    draw_figures()
-    draw_sizes()
+    study_figures.draw()
 
 
 if __name__ == "__main__":

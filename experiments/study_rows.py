@@ -127,20 +127,27 @@ class Family:
     """Words, "name keep"."""
     strata: bool = False
 
+    def judged(self) -> list[tuple[str, Judged]]:
+        """Each claim, with its words."""
+        return [(_claim(j, self.arms), j) for j in judged(_results(self.study)) if bool(j.stratum) == self.strata]
+
     def markdown(self) -> str:
-        judgements = [j for j in judged(_results(self.study)) if bool(j.stratum) == self.strata]
-        return family([(_claim(j, self.arms), j) for j in judgements])
+        return family(self.judged())
 
 
 def family(claims: list[tuple[str, Judged]]) -> str:
     """The table of claims that were judged together, each with its words."""
     lines = []
     for words, j in claims:
-        on = f"{j.dataset}{f', {j.stratum}' if j.stratum else ''}"
         p = "" if math.isnan(j.p) else f"{j.p:.2g}"
-        lines.append([words, on, simultaneous(j), str(j.result.seeds), p, j.verdict])
+        lines.append([words, on(j), simultaneous(j), str(j.result.seeds), p, j.verdict])
     p = "p (adjusted)" if any(j.part for _, j in claims) else "p (Holm)"
     return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", p, "verdict"], lines)
+
+
+def on(j: Judged) -> str:
+    """What a claim is about: a test set, or a stratum of it."""
+    return f"{j.dataset}{f', {j.stratum}' if j.stratum else ''}"
 
 
 def simultaneous(j: Judged) -> str:

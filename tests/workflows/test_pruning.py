@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 import srfast
 from srfast.coreset.rejects import marked
 from srfast.errors import InputError
-from srfast.report.decision import KNOWN
+from srfast.report.decision import KNOWN, kind
 from srfast.scoring.table import ScoreTable
 from srfast.workflows.pool_statistics import Statistics, statistics
 from srfast.workflows.recommendation import FEW, KEEP_LOSS, decide
@@ -271,9 +271,27 @@ def test_what_is_said_of_pools_like_this_one_is_in_the_results() -> None:
     docs = Path(__file__).resolve().parents[2] / "docs"
     if not docs.is_dir():
         pytest.skip("the documentation is not in this tree")
-    results = "".join(p.read_text(encoding="utf-8") for p in [*docs.glob("*.md"), *docs.glob("results/*.md")])
+    pages = [docs.parent / "README.md", *docs.glob("*.md"), *docs.glob("results/*.md")]
+    results = "".join(p.read_text(encoding="utf-8") for p in pages)
     numbers = set(re.findall(r"[-+]?\d+\.\d+", results))
     for sentence in KNOWN.values():
         low, high = re.findall(r"\[(-?[\d.]+), ([\d.]+)\]", sentence)[0]
         supported = [n for n in numbers if f"{float(n):.2f}" in (low, high)]
         assert {f"{float(n):.2f}" for n in supported} >= {low, high}, sentence
+
+
+@pytest.mark.parametrize(
+    ("pool", "images", "left_out", "smaller", "patches", "expected"),
+    [  # what `srfast stats` says of the studied pools
+        ("wild", 132, 9, 55, 142_686, "large"),
+        ("dirty-wild-60", 400, 20, 209, 9_656, "degraded"),
+        ("found", 505, 65, 113, 35_506, "collected"),
+        ("pictures", 348, 76, 91, 37_092, "collected"),
+        ("manuals", 420, 83, 70, 25_370, "collected"),
+        ("BSDS400", 400, 0, 2, 16_688, "sharp"),
+    ],
+)
+def test_a_studied_pool_is_of_its_own_kind(
+    pool: str, images: int, left_out: int, smaller: int, patches: int, expected: str
+) -> None:
+    assert kind({"images": images, "left_out": left_out}, {"taken_smaller": smaller}, {"patches": patches}) == expected
