@@ -90,7 +90,7 @@ def test_a_joined_column_is_selected_by(table: ScoreTable) -> None:
             "column 'Loss': the score table has 'loss', which differs only",
         ),
         ("s.csv", "image,q,Q\na/2.png,1,2\n", ["image"], "columns 'q' and 'Q' differ only in case; rename one"),
-        ("s.csv", "image,relative\na/2.png,1\n", ["image"], "column 'relative': a method of that name does not read"),
+        ("s.csv", "image,relative\na/2.png,1\n", ["image"], "column 'relative': the method of that name does not read"),
         ("random.txt", "a/2.png 1\n", ["image"], "column 'random': the method of that name does not read a column"),
         ("s.csv", "name,q\na/2.png,1\n", ["image"], "expected a column 'image' to join on, got name, q"),
         ("s.csv", "image,q\na/2.png,1\n", ["image", "x"], "on: expected image or image,x,y"),

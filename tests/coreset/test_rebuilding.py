@@ -251,7 +251,7 @@ def test_the_commands(
     code, out, err = run("rebuild", tmp_path / "m", "--images", photo_folder, "-o", tmp_path / "r.parquet")
     assert (code, out) == (2, "")
     assert "chelsea.jpg: is missing" in err.splitlines()[0]
-    assert "--partial goes on without them" in err
+    assert "--partial continues without them" in err
     code, out, err = run("rebuild", tmp_path / "m", "--images", photo_folder, "-o", tmp_path / "r.parquet", "--partial")
     assert code == 0
     assert (tmp_path / "r.parquet").is_file()
