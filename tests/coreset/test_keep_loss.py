@@ -127,7 +127,7 @@ def test_what_is_eligible_is_the_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "names"),
+    ("settings", "names"),
     [
         ({"keep_loss": 0.0}, "keep_loss"),
         ({"keep_loss": 1.5}, "keep_loss"),

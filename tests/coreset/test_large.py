@@ -150,7 +150,7 @@ def test_parts_follow_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "settings",
     [
         {"where": "loss + 1"},
         {"where": "nothing > 1"},

@@ -146,7 +146,7 @@ def test_one_file_is_one_training(tmp_path: Path) -> None:
             srfast.compare({"a": [tmp_path / "a.csv", tmp_path / twice], "b": {"1": 30.0, "2": 31.0}})
 
 
-@pytest.mark.parametrize("asked", [{"scale": 4}, {"protocol": "rgb"}])
+@pytest.mark.parametrize("settings", [{"scale": 4}, {"protocol": "rgb"}])
 def test_what_no_evaluation_names_cannot_be_picked(settings: dict[str, Any]) -> None:
     values = {"1": 30.0, "2": 31.0}
     (name,) = settings
