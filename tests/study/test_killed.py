@@ -64,5 +64,5 @@ def test_a_process_that_is_killed_is_said_in_one_line(monkeypatch: pytest.Monkey
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(runner, "_of_parent", killed)
-    with pytest.raises(RunError, match=r"jobs: a process that trained a cell was killed, .* the same command continues"):
+    with pytest.raises(RunError, match=r"jobs: a process that trained a cell was killed, .* the same command"):
         list(runner._outcomes([(), ()], 2))
