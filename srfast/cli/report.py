@@ -32,15 +32,15 @@ def command(
     from srfast.coreset.selection import CoreSet
     from srfast.data.files import check_output
     from srfast.report.writing import write_report
-    from srfast.scoring.table import one_table
+    from srfast.scoring.stored import opened_rows
     from srfast.workflows.recommendation import recommend
 
     check_output(output, "report", [*scores, *([coreset] if coreset else [])])
     if coreset is None and len(scores) == 2 and _two_of_one(scores):
         _compare(scores, output, root, allow_missing_shards, as_json)
         return
-    table = one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards)
-    chosen = None if coreset is None else CoreSet.read(coreset)
+    table = opened_rows(scores, allow_missing_shards=allow_missing_shards)
+    chosen = None if coreset is None else CoreSet.opened(coreset)
     decision = recommend(table).as_dict() if chosen is None and "rank" not in table.columns else None
     source = [str(path) for path in scores]
     path = write_report(table, chosen, output, root=root, scorer=scorer, source=source, decision=decision)

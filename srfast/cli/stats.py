@@ -27,11 +27,11 @@ def command(scores: tuple[str, ...], images: int, allow_missing_shards: bool, as
 
     SCORES is one score table, all shards of one, or a core-set.
     """
-    from srfast.scoring.statistics import stats
-    from srfast.scoring.table import one_table
+    from srfast.scoring.statistics import summary
+    from srfast.scoring.stored import opened_rows
 
-    table = one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards)
-    statistics = stats(table, allow_missing_shards=allow_missing_shards)
+    table = opened_rows(scores, allow_missing_shards=allow_missing_shards)
+    statistics = summary(table)
     if "rank" not in table.columns:
         from srfast.workflows.recommendation import recommend
 

@@ -50,10 +50,10 @@ def command(
     from srfast.errors import InputError
     from srfast.report.connections import configured
     from srfast.report.server import View, application
-    from srfast.scoring.table import one_table
+    from srfast.scoring.stored import opened_rows
 
-    table = one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards)
-    chosen = None if coreset is None else CoreSet.read(coreset)
+    table = opened_rows(scores, allow_missing_shards=allow_missing_shards)
+    chosen = None if coreset is None else CoreSet.opened(coreset)
     view = View(table, chosen, [str(path) for path in scores], root, scorer)
     token = secrets.token_urlsafe(16)
     with socket.socket() as listening:

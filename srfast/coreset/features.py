@@ -7,10 +7,10 @@ from contextlib import closing
 
 import numpy as np
 
-from srfast.data.shrink import read_shrunk, sizes_of
+from srfast.data.shrink import read_shrunk
 from srfast.data.workers import ordered_map
 from srfast.runtime.threads import cores
-from srfast.scoring.rows import Rows, coded
+from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages, check_inside
 
 SIDE = 32
@@ -37,9 +37,9 @@ def describe(
     Raises:
         InputError: an image cannot be read, has changed since it was scored, or is too small for its patches.
     """
-    names, code = coded(table.table.column("image"))
+    names, code = table.coded()
     x, y, size = (table.column(c)[rows] for c in ("x", "y", "size"))
-    sizes, at = sizes_of(table.table, table.meta)
+    sizes, at = table.sizes()
     code = code[rows].astype(np.int64) * len(sizes) + at[rows]
     by_image = np.argsort(code, kind="stable")
     groups = np.split(by_image, np.flatnonzero(np.diff(code[by_image])) + 1) if len(rows) else []

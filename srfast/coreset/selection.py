@@ -16,15 +16,16 @@ from srfast.coreset.described import check_selection
 from srfast.coreset.limits import Limits, with_floor
 from srfast.coreset.methods.base import Pool
 from srfast.coreset.methods.catalogue import find, targeted
-from srfast.coreset.methods.sorting import check_finite, descending
+from srfast.coreset.methods.sorting import check_finite
 from srfast.coreset.one_size import about_sizes, one_size
 from srfast.coreset.rejects import about_rejected, rejected
-from srfast.coreset.settings import METHODS, POSITIONAL, SCORES, TARGETED, SelectArguments, share
+from srfast.coreset.settings import METHODS, POSITIONAL, TARGETED, SelectArguments, share
 from srfast.data.files import check_output
 from srfast.errors import InputError
 from srfast.runtime.progress import Progress, shown
+from srfast.scoring.orders import descending
 from srfast.scoring.rows import Rows, at
-from srfast.scoring.stored import Stored
+from srfast.scoring.stored import Stored, large, opened_rows
 from srfast.scoring.table import (
     SCHEMA,
     ScoreTable,
@@ -32,7 +33,6 @@ from srfast.scoring.table import (
     checked,
     names_of,
     numeric_columns,
-    one_table,
     read_parquet,
     sources,
     with_extras,
@@ -40,8 +40,6 @@ from srfast.scoring.table import (
 )
 from srfast.settings import documented, positional
 
-SMALL = 1 << 26
-"""Size of the files in bytes below which a table is read as a whole, in half the time."""
 CORESET_SCHEMA = SCHEMA.append(pa.field("rank", pa.int32(), nullable=False))
 
 
@@ -64,6 +62,11 @@ class CoreSet(Rows):
         rows = checked(path, table, meta, CORESET_SCHEMA)
         check_selection(path, meta.get("selection"))
         return cls(rows, meta)
+
+    @classmethod
+    def opened(cls, path: str | os.PathLike[str]) -> Rows:
+        """``read`` of a file that may be large: its columns are then read when they are needed, without ``rank``."""
+        return Stored([path], selecting=False) if large([path]) else cls.read(path)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes coreset.parquet, whole or not at all. It replaces only another core-set."""
@@ -128,26 +131,14 @@ def source(scores: Any, settings: SelectArguments) -> Rows:
     Raises:
         InputError: there are none, they do not belong together, a score is not finite, or the method is not known.
     """
-    given = sources(scores)
-    names = ", ".join(names_of(given))
-    if given and all(isinstance(s, (str, os.PathLike)) for s in given) and sum(map(_bytes, given)) >= SMALL:
-        table: Rows = Stored(given, settings.allow_missing_shards)
-    else:
-        table = one_table(given, allow_missing_shards=settings.allow_missing_shards)
-        for column in SCORES:
-            if not np.isfinite(table.column(column)).all():
-                raise InputError(f"{names}: column {column!r}: expected finite values")
+    table = opened_rows(scores, selecting=True, allow_missing_shards=settings.allow_missing_shards)
     if not len(table):
+        names = ", ".join(names_of(sources(scores)))
         raise InputError(f"{names}: expected at least one patch, got an empty table")
     settings.checked(numeric_columns(table.schema))
     if settings.target is None:
         return table
     return cast(ScoreTable, targeted(ScoreTable(table.table, table.meta), settings))
-
-
-def _bytes(path: str | os.PathLike[str]) -> int:
-    files = list(Path(path).glob("part-*.parquet")) if os.path.isdir(path) else [Path(path)]
-    return sum(f.stat().st_size for f in files if f.is_file())
 
 
 def choose(table: Rows, settings: SelectArguments) -> tuple[np.ndarray, dict[str, Any]]:

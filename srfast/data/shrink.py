@@ -95,7 +95,7 @@ def sizes_of(
     if COLUMN not in table.schema.names:
         if isinstance(meta.get(COLUMN), list):
             raise InputError(f"{name}: expected a column {COLUMN!r}, as its metadata say, got none")
-        return [Fraction(1)], np.zeros(table.num_rows, np.int64)
+        return [Fraction(1)], np.zeros(table.num_rows, np.int8)
     column = table.column(COLUMN)
     if column.type != pa.float32() or column.null_count:
         raise InputError(f"{name}: column {COLUMN!r}: expected float32 without missing values, got {column.type}")
@@ -106,7 +106,7 @@ def sizes_of(
     except (ValueError, TypeError):
         raise InputError(f"{name}: its metadata have been damaged: {COLUMN}: expected fractions") from None
     known = np.array([float(f) for f in sizes], np.float32)
-    place = np.minimum(np.searchsorted(-known, -values), len(known) - 1)
+    place = np.minimum(np.searchsorted(-known, -values), len(known) - 1).astype(np.int32)
     odd = np.flatnonzero(known[place] != values)
     if len(odd):
         raise InputError(

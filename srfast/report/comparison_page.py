@@ -17,7 +17,6 @@ from srfast.report.pictures import cut
 from srfast.report.report import checksum, lede, shot
 from srfast.report.scores import ReportScores, read_scores
 from srfast.report.text import count, percent
-from srfast.scoring.metadata import KEY, encode_meta
 from srfast.scoring.rows import Rows
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, ScoreTable
@@ -77,7 +76,7 @@ def _of_selections(a: Rows, b: Rows, matched: np.ndarray, names: Sequence[str], 
 
 def _of_scorers(a: Rows, b: Rows, matched: np.ndarray, names: Sequence[str], root: Path | None) -> Content:
     scores = _scores(a, root)
-    other = np.empty(len(b), np.float64)
+    other = np.empty(len(b), np.float32)
     other[matched] = b.column("loss")
     numbered = [
         ScoreTable(t.table.append_column("srfast row", pa.array(rows)), t.meta)
@@ -95,8 +94,7 @@ def _of_scorers(a: Rows, b: Rows, matched: np.ndarray, names: Sequence[str], roo
 def _scores(table: Rows, root: Path | None) -> ReportScores:
     if "shrink" in table.columns:
         raise InputError("scores: two tables of images at several sizes (shrink) cannot be compared as pictures yet")
-    plain = table.table.select(SCHEMA.names).replace_schema_metadata({KEY: encode_meta(table.meta)})
-    return read_scores(plain, None, root=root)
+    return read_scores(ScoreTable(table.table.select(SCHEMA.names), table.meta), None, root=root)
 
 
 def _content(
@@ -134,13 +132,13 @@ def _content(
         for (id, title, inside), some in zip(parts, picked, strict=True)
     ]
     shared, either = int((in_a & in_b).sum()), int((in_a | in_b).sum())
-    total = scores.loss.sum() or 1.0
+    apart = scores.loss[in_a ^ in_b].sum(dtype=np.float64) / (scores.loss.sum(dtype=np.float64) or 1.0)
     facts = [
         Fact(names[0], f"{int(in_a.sum()):,}", f"patches, mean loss {scores.loss[in_a].mean():.4g}"),
         Fact(names[1], f"{int(in_b.sum()):,}", f"patches, mean loss {scores.loss[in_b].mean():.4g}"),
         Fact("In both", f"{shared:,}", f"{percent(shared, int(in_a.sum()))} of the first"),
         Fact("Overlap", f"{shared / either:.3f}", "in both, of all that are in either (Jaccard)"),
-        Fact("Error apart", percent(float(scores.loss[in_a ^ in_b].sum() / total)), "of the summed loss lies in one"),
+        Fact("Error apart", percent(float(apart)), "of the summed loss lies in one"),
     ]
     return Content(
         kind="report",

@@ -13,9 +13,10 @@ import numpy as np
 
 from srfast.coreset.settings import GROUP, METHODS, Selection
 from srfast.report.content import ColumnLabel
-from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, hardest_first
+from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, hardest_first, ranked
 from srfast.runtime.plugins import added, is_file
 from srfast.scoring.defects.thresholds import DEFECTS
+from srfast.scoring.orders import descending
 from srfast.scoring.statistics import agreement
 
 SAMPLE, SAMPLE_BYTES = 40_000, 2_000_000
@@ -58,33 +59,33 @@ def explorer(
     scores: ReportScores, shown: np.ndarray, sizes: dict[str, tuple[int, int]], source: Sequence[str]
 ) -> dict[str, Any]:
     """Plain values for the script; ``shown`` are the rows that have pictures, in the order of the content's shots."""
-    ranks = {name: ranked(values) for name, values in scores.scores.items()}
-    rows = sample(scores, len(ranks))
+    rows = sample(scores, len(scores.scores))
     whole = len(rows) == len(scores)
+    mapped = np.zeros(0, np.int64) if whole else _mapped(scores, shown)
+    curves: dict[str, Any] = {}
+    ranks: list[dict[str, np.ndarray]] = [{}, {}, {}]
+    for name, values in scores.scores.items():  # one order in memory at a time
+        order = scores.order if name == "loss" else hardest_first(values)
+        curves[name], rank = _curve(scores, values, order), ranked(order)
+        for some, known in zip((rows, shown, mapped), ranks, strict=True):
+            known[name] = rank[some]
     number = {name: i for i, name in enumerate(scores.images)}
     alike = {name: agreement(scores.loss, values) for name, values in scores.scores.items() if name != "loss"}
     return {
         "patches": len(scores),
         "source": list(source),
         "images": scores.images,
-        "curves": {name: _curve(scores, name, ranks[name]) for name in ranks},
-        "rows": _rows(scores, rows, ranks, everything=True),
+        "curves": curves,
+        "rows": _rows(scores, rows, ranks[0], everything=True),
         "whole": whole,
-        "shown": _rows(scores, shown, ranks, everything=True),
-        "mapped": None if whole else _rows(scores, _mapped(scores, shown), ranks, everything=False),
+        "shown": _rows(scores, shown, ranks[1], everything=True),
+        "mapped": None if whole else _rows(scores, mapped, ranks[2], everything=False),
         "sizes": [[number[name], *size] for name, size in sizes.items()],
         "perImage": _per_image(scores),
         "given": _coreset_shares(scores, source),
         "agreement": [{"name": n, "rho": a["spearman"], "shared": a["top_half"]} for n, a in alike.items()],
         "reconstructed": scores.network is not None,
     }
-
-
-def ranked(values: np.ndarray) -> np.ndarray:
-    """The rank of each value [N], 0 for the highest, with ties by position, as in ``select``."""
-    rank = np.empty(len(values), np.uint32)
-    rank[hardest_first(values)] = np.arange(len(values), dtype=np.uint32)
-    return rank
 
 
 def packed(values: np.ndarray, kind: str) -> dict[str, str]:
@@ -103,15 +104,14 @@ def points(n: int) -> np.ndarray:
     return np.unique(np.concatenate([even, fine, n - fine]))
 
 
-def _curve(scores: ReportScores, name: str, rank: np.ndarray) -> dict[str, Any]:
+def _curve(scores: ReportScores, values: np.ndarray, order: np.ndarray) -> dict[str, Any]:
     """Along the order of one score: the value at each point, and the share of the summed loss above it."""
     n, at = len(scores), points(len(scores))
-    order = np.empty(n, np.int64)
-    order[rank] = np.arange(n)
-    summed = np.concatenate([[0.0], np.cumsum(scores.loss[order])])
-    error = summed[at] / summed[-1] if summed[-1] else at / n
-    values = scores.scores[name][order[np.minimum(at, n - 1)]]
-    return {"at": packed(at, "u32"), "value": packed(values, "f32"), "error": packed(error, "f32")}
+    parts = np.split(scores.loss[order], at[1:-1])
+    summed = np.cumsum([0.0, *(part.sum(dtype=np.float64) for part in parts)])
+    error = summed / summed[-1] if summed[-1] else at / n
+    chosen = values[order[np.minimum(at, n - 1)]]
+    return {"at": packed(at, "u32"), "value": packed(chosen, "f32"), "error": packed(error, "f32")}
 
 
 def sample(scores: ReportScores, ranks: int) -> np.ndarray:
@@ -138,6 +138,8 @@ def _mapped(scores: ReportScores, shown: np.ndarray) -> np.ndarray:
 
 
 def _rows(scores: ReportScores, rows: np.ndarray, ranks: dict[str, np.ndarray], *, everything: bool) -> dict[str, Any]:
+    """Rows as the page reads them; ``ranks`` are theirs by score."""
+
     def least(values: np.ndarray) -> dict[str, str]:
         return packed(values, "u16" if not len(values) or values.max() < 2**16 else "u32")
 
@@ -148,7 +150,7 @@ def _rows(scores: ReportScores, rows: np.ndarray, ranks: dict[str, np.ndarray], 
         "y": least(scores.y[rows]),
         "size": int(scores.size[0]) if (scores.size == scores.size[0]).all() else least(scores.size[rows]),
         "shrink": None if (scores.factor == 1).all() else packed(scores.factor[rows], "f32"),
-        "ranks": {name: packed(ranks[name][rows], "u32") for name in taken},
+        "ranks": {name: packed(ranks[name], "u32") for name in taken},
         "given": None if scores.status is None else packed(scores.status[rows], "u8"),
         "values": {},
         "words": {},
@@ -179,7 +181,8 @@ def _coreset_shares(scores: ReportScores, source: Sequence[str]) -> dict[str, An
     held = {STATUS[s]: {"patches": scores.count(s), "error": scores.share_of_error(s)} for s in STATUS}
     n = len(scores)
     edges = np.linspace(0, n, min(100, n) + 1).astype(np.int64)
-    along = np.add.reduceat((scores.status[scores.order] == KEPT).astype(np.int64), edges[:-1]) / np.diff(edges)
+    parts = np.split(scores.status[scores.order] == KEPT, edges[1:-1])
+    along = np.array([np.count_nonzero(part) / len(part) for part in parts])
     selection = {k: scores.selection.get(k, f.default) for k, f in Selection.__dataclass_fields__.items()}
     if scores.decision is not None and selection["reject"] == REJECTS:
         selection["reject"] = os.path.join(os.path.dirname(source[0]), REJECTS)
@@ -229,8 +232,9 @@ def wanted(scores: ReportScores) -> list[int]:
         if name == "shrink" or not np.isfinite(values).any():
             continue
         known = np.flatnonzero(np.isfinite(values))
-        up = known[np.argsort(values[known], kind="stable")]
-        sources += [_one_per_image(scores, up[::-1], 6), _one_per_image(scores, up, 2)]
+        up = descending(values[known], "asc")
+        ends = (up[::-1][:_LOOKED_AT], 6), (up[:_LOOKED_AT], 2)
+        sources += [_one_per_image(scores, known[rows], many) for rows, many in ends]
     sources.append([int(row) for row in order[:24]])
     first = [row for several in zip_longest(*sources) for row in several if row is not None]
     # Multiples of the golden ratio: however many are taken, they are spread evenly.

@@ -70,7 +70,7 @@ def report(scores: ReportScores, source: Sequence[str] = ("scores.parquet",), *,
 def checksum(scores: ReportScores) -> str:
     """Identifies the table by its metadata and losses; the core-set does not count."""
     digest = hashlib.sha256(encode_meta({k: v for k, v in scores.meta.items() if k != "root"}))
-    digest.update(scores.loss.astype("<f4").tobytes())
+    digest.update(np.ascontiguousarray(scores.loss, "<f4"))
     return digest.hexdigest()[:16]
 
 
@@ -107,7 +107,8 @@ def _title(scores: ReportScores) -> str:
 
 
 def _facts(scores: ReportScores) -> list[Fact]:
-    n, median = len(scores), float(np.median(scores.loss))
+    n, ranked = len(scores), scores.ranked
+    median = (float(ranked[(n - 1) // 2]) + float(ranked[n // 2])) / 2
     facts = [
         Fact("Median loss", number(median), f"{psnr(median)} dB"),
         Fact("Half of the error", percent(scores.half_of_error), "of the patches hold it, hardest first"),

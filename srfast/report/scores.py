@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,16 +15,17 @@ import pyarrow.compute as pc
 
 from srfast.coreset.condition import passing
 from srfast.coreset.described import check_selection, not_repeated
-from srfast.coreset.methods.sorting import FAINT, descending
+from srfast.coreset.methods.sorting import FAINT
 from srfast.coreset.one_size import one_size
 from srfast.coreset.rejects import rejected
-from srfast.data.shrink import factors, sizes_of
+from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
 from srfast.report.reconstruction import Reconstruction
-from srfast.scoring.metadata import parse_meta
-from srfast.scoring.rows import coded
+from srfast.scoring.orders import descending, summed, within
+from srfast.scoring.rows import Rows, numbers
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import SCHEMA, ScoreTable, check_columns, check_paths
+from srfast.scoring.stored import Stored
+from srfast.scoring.table import SCHEMA, check_columns, check_paths
 
 log = logging.getLogger(__name__)
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
@@ -61,7 +63,8 @@ class ReportScores:
     bicubic: np.ndarray
     sobel: np.ndarray
     extra: dict[str, np.ndarray]
-    """The other numeric columns, with booleans as 1 and 0, float64 [N]; NaN for missing values."""
+    """The other numeric columns [N], with booleans as 1 and 0, float32 where the table has it, else float64; NaN for
+    missing values."""
     flags: frozenset[str]
     """Names of the boolean columns."""
     words: dict[str, tuple[list[str], np.ndarray]]
@@ -89,15 +92,13 @@ class ReportScores:
 
     @cached_property
     def ranked(self) -> np.ndarray:
-        """Losses [N], float64, highest first."""
+        """Losses [N], float32, highest first."""
         return self.loss[self.order]
 
     @cached_property
     def rank(self) -> np.ndarray:
         """Rank of each row [N]; 0 is the hardest."""
-        rank = np.empty(len(self), dtype=np.int64)
-        rank[self.order] = np.arange(len(self))
-        return rank
+        return ranked(self.order)
 
     @cached_property
     def runs(self) -> list[tuple[int, int, int]]:
@@ -124,9 +125,9 @@ class ReportScores:
         """The columns [N] by which ``select --method`` can sort, the loss first; all their values are finite."""
         columns = {"loss": self.loss}
         if not self.by_bicubic:
-            gain = self.bicubic.astype(np.float32) - self.loss.astype(np.float32)
+            gain = self.bicubic - self.loss
             faint = self.bicubic < FAINT
-            part = np.where(faint, np.float32(0), gain / np.where(faint, 1, self.bicubic).astype(np.float32))
+            part = np.where(faint, np.float32(0), gain / np.where(faint, np.float32(1), self.bicubic))
             columns |= {"bicubic": self.bicubic, "sobel": self.sobel, "reducible": gain, "relative": part}
         else:
             columns["sobel"] = self.sobel
@@ -149,21 +150,20 @@ class ReportScores:
     def share_of_error(self, status: int) -> float:
         """Share of the summed loss of the dataset that lies in the patches of one status."""
         assert self.status is not None
-        total = self.loss.sum()
-        return float(self.loss[self.status == status].sum() / total) if total else 0.0
+        total = self.loss.sum(dtype=np.float64)
+        return float(self.loss[self.status == status].sum(dtype=np.float64) / total) if total else 0.0
 
     @cached_property
     def half_of_error(self) -> float:
         """The share of the patches, hardest first, that has half of the summed loss."""
-        total = np.cumsum(self.ranked)
+        total = np.cumsum(self.ranked, dtype=np.float64)
         return float((np.searchsorted(total, total[-1] / 2) + 1) / len(self)) if total[-1] else 0.5
 
     @cached_property
     def per_image(self) -> Images:
         n = len(self.images)
-        patches = np.bincount(self.code, minlength=n)
-        by_image = np.lexsort((self.loss, self.code))
-        sorted_loss = self.loss[by_image]
+        patches = summed(self.code, n)
+        sorted_loss = within(self.code, self.loss)
         first = np.concatenate([[0], np.cumsum(patches)[:-1]])
 
         def quantile(q: float) -> np.ndarray:
@@ -171,40 +171,41 @@ class ReportScores:
 
         kept, dropped = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         if self.status is not None:
-            kept, dropped = (np.bincount(self.code[self.status == s], minlength=n) for s in (KEPT, DROPPED))
-        mean = np.bincount(self.code, weights=self.loss, minlength=n) / patches
+            kept, dropped = (summed(self.code[self.status == s], n) for s in (KEPT, DROPPED))
+        mean = summed(self.code, n, self.loss) / patches
         return Images(patches, kept, dropped, mean, quantile(1.0), quantile(0.1), quantile(0.5), quantile(0.9))
 
 
 def read_scores(
-    table: pa.Table, coreset: pa.Table | None, *, root: Path | None = None, scorer: Path | None = None
+    table: Rows, coreset: Rows | None, *, root: Path | None = None, scorer: Path | None = None
 ) -> ReportScores:
     """Checks both tables and turns them into arrays; the arguments are those of ``srfast.report.write_report``."""
-    meta = parse_meta("score table", table.schema.metadata)
-    check_columns("score table", table, SCHEMA)
-    check_paths("score table", table)
-    if table.num_rows == 0:
+    table, meta = table.held(), table.meta
+    check_columns("score table", table.table, SCHEMA)
+    check_paths("score table", table.table)
+    if not len(table):
         raise InputError("score table: expected at least one patch, got none")
-    factor = factors(table, meta, "score table")
-    images, code = coded(table["image"])
-    code = code.astype(np.int64)
-    x, y, size = (_integers(table, name) for name in ("x", "y", "size"))
-    loss, bicubic, sobel = (_floats(table, name) for name in ("loss", "bicubic", "sobel"))
+    sizes, at = sizes_of(table.table, meta, "score table")
+    factor = _short([float(f) for f in sizes], at)
+    images, code = table.coded()
+    x, y, size = (table.column(name) for name in ("x", "y", "size"))
+    size = _short([size[0]], np.zeros(len(size), np.int8)) if (size == size[0]).all() else size
+    loss, bicubic, sobel = (_checked(table, name) for name in ("loss", "bicubic", "sobel"))
     extra, flags, words = _extras(table)
     selection: dict[str, Any] = {}
     status = decision = None
     if coreset is not None:
-        own = parse_meta("core-set", coreset.schema.metadata)
+        own = coreset.meta
         if "selection" not in own:
             raise InputError("core-set: expected a core-set, got a score table", hint="make one with `srfast select`")
         _check_belongs(meta, own, root is not None)
         check_selection("core-set", own["selection"])
         selection, decision = own["selection"] or {}, own.get("decision")
-        check_columns("core-set", coreset, SCHEMA)
-        places = _Places(images, code, x, y, *sizes_of(table, meta, "score table"))
-        status = _status(places, coreset, sizes_of(coreset, own, "core-set")[1])
+        if not isinstance(coreset, Stored):
+            check_columns("core-set", coreset.table, SCHEMA)
+        status = _status(_Places(images, code, x, y, sizes, at), coreset)
         if dropped := int(selection.get("dropped_hardest") or 0):
-            rows = _passing(table, meta, selection)
+            rows = _passing(table, selection)
             hardest = rows[hardest_first(loss[rows])[:dropped]]
             status[hardest[status[hardest] != KEPT]] = DROPPED
     folder = root if root is not None else Path(str(meta.get("root") or "."))
@@ -212,19 +213,26 @@ def read_scores(
                         folder, factor, Reconstruction.of(meta, scorer), decision)  # fmt: skip
 
 
-def _extras(table: pa.Table) -> tuple[dict[str, np.ndarray], frozenset[str], dict[str, tuple[list[str], np.ndarray]]]:
+def _short(values: Sequence[Any], at: np.ndarray) -> np.ndarray:
+    """The value of each row [N]; of a single value without memory for each."""
+    every = np.array(values)
+    return every[at] if len(every) > 1 else np.broadcast_to(every[0], at.shape)
+
+
+def _extras(table: Rows) -> tuple[dict[str, np.ndarray], frozenset[str], dict[str, tuple[list[str], np.ndarray]]]:
     """The columns beyond those of every score table: numbers, the names of boolean ones, and texts."""
     extra, flags, words = {}, set(), {}
     for field in table.schema:
         if field.name in SCHEMA.names or field.name == "rank":
             continue
-        column = table[field.name]
+        column = table.arrow(field.name)
         if pa.types.is_boolean(field.type):
             flags.add(field.name)
             column = column.cast(pa.uint8())
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            values = pc.cast(column, pa.float64(), safe=False).to_numpy()
-            extra[field.name] = np.where(np.isinf(values), np.nan, values)
+            kept = column if column.type == pa.float32() else pc.cast(column, pa.float64(), safe=False)
+            values = numbers(kept)
+            extra[field.name] = np.where(np.isinf(values), np.nan, values) if np.isinf(values).any() else values
         elif pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             whole = column.dictionary_encode().unify_dictionaries().combine_chunks()
             if len(whole.dictionary) <= WORDS:
@@ -244,16 +252,21 @@ def _check_belongs(table: dict[str, Any], coreset: dict[str, Any], moved: bool) 
 
 def hardest_first(values: np.ndarray) -> np.ndarray:
     """Row numbers [N], highest value first; ties by row."""
+    if values.dtype == np.float32:
+        return descending(values, "des")
     exact = values.astype(np.float32)
     return descending(exact if np.array_equal(exact, values) else values, "des")
 
 
-def _integers(table: pa.Table, name: str) -> np.ndarray:
-    return table[name].to_numpy().astype(np.int64)
+def ranked(order: np.ndarray) -> np.ndarray:
+    """The rank of each row [N], uint32; 0 is the first of an order."""
+    rank = np.empty(len(order), np.uint32)
+    rank[order] = np.arange(len(order), dtype=np.uint32)
+    return rank
 
 
-def _floats(table: pa.Table, name: str) -> np.ndarray:
-    values = table[name].to_numpy().astype(np.float64)
+def _checked(table: Rows, name: str) -> np.ndarray:
+    values = table.column(name)
     bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
     if len(bad):
         raise InputError(f"score table: row {bad[0]}: expected a finite {name} >= 0, got {values[bad[0]]}")
@@ -274,40 +287,48 @@ class _Places:
     """Index of each row's size."""
 
 
-def _status(places: _Places, coreset: pa.Table, csize: np.ndarray) -> np.ndarray:
+def _status(places: _Places, coreset: Rows) -> np.ndarray:
     """KEPT or LEFT_OUT for each patch [N], uint8."""
-    images, code, x, y = places.images, places.code, places.x, places.y
-    cx, cy = _integers(coreset, "x"), _integers(coreset, "y")
-    index = pc.index_in(coreset["image"], value_set=pa.array(images))
-    ccode = index.fill_null(-1).to_numpy().astype(np.int64)
-    wide, tall, deep = int(x.max()) + 1, int(y.max()) + 1, len(places.sizes)
-    if wide * tall * deep * len(images) >= 2**63:
+    wide, tall, deep = int(places.x.max()) + 1, int(places.y.max()) + 1, len(places.sizes)
+    if wide * tall * deep * len(places.images) >= 2**63:
         raise InputError(f"score table: patch positions up to ({wide - 1}, {tall - 1}) are larger than any image")
-    inside = (ccode >= 0) & (cx >= 0) & (cx < wide) & (cy >= 0) & (cy < tall)
-    key = ((code * deep + places.at) * tall + y) * wide + x
-    wanted = (((ccode * deep + csize) * tall + cy) * wide + cx)[inside]
-    by_key = np.argsort(key, kind="stable")
-    at = by_key[np.minimum(np.searchsorted(key, wanted, sorter=by_key), len(key) - 1)]
-    strangers = coreset.num_rows - int(np.count_nonzero(key[at] == wanted))
+
+    def keys(code: np.ndarray, at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        found = code.astype(np.int64)
+        for many, part in ((deep, at), (tall, y), (wide, x)):
+            found *= many
+            found += part
+        return found
+
+    key = keys(places.code, places.at, places.x, places.y)
+    by_key = None if (key[1:] >= key[:-1]).all() else np.argsort(key, kind="stable")
+    number = {name: i for i, name in enumerate(places.images)}
+    names, own = coreset.coded()
+    code = np.array([number.get(name, -1) for name in names], np.int32)[own]
+    x, y = coreset.column("x"), coreset.column("y")
+    inside = (code >= 0) & (x >= 0) & (x < wide) & (y >= 0) & (y < tall)
+    wanted = keys(code, coreset.sizes()[1], x, y)[inside]
+    at = np.minimum(np.searchsorted(key, wanted, sorter=by_key), len(key) - 1)
+    at = at if by_key is None else by_key[at]
+    strangers = len(coreset) - int(np.count_nonzero(key[at] == wanted))
     if strangers:
-        raise InputError(f"core-set: {strangers} of its {coreset.num_rows} patches are not in the score table")
-    kept = np.zeros(len(key), dtype=bool)
-    kept[at] = True
-    return np.where(kept, KEPT, LEFT_OUT).astype(np.uint8)
+        raise InputError(f"core-set: {strangers} of its {len(coreset)} patches are not in the score table")
+    status = np.full(len(key), LEFT_OUT, np.uint8)
+    status[at] = KEPT
+    return status
 
 
-def _passing(table: pa.Table, meta: dict[str, Any], selection: dict[str, Any]) -> np.ndarray:
+def _passing(table: Rows, selection: dict[str, Any]) -> np.ndarray:
     """The rows of which a selection took its fractions; none if they cannot be found again from the table alone."""
     where, every = selection.get("where"), np.arange(len(table))
-    if why := not_repeated(selection, table.column_names):
+    if why := not_repeated(selection, table.columns):
         log.warning("core-set: the patches that it dropped as the hardest are not shown: %s", why)
         return every[:0]
     try:
-        own = ScoreTable(table, meta)
-        rows = every if where is None else passing(own, where, _PATIENCE)
-        rows = rows[~rejected(own, bool(selection.get("clean")), None)[0][rows]]
+        rows = every if where is None else passing(table, where, _PATIENCE)
+        rows = rows[~rejected(table, bool(selection.get("clean")), None)[0][rows]]
         if selection.get("one_size"):
-            rows, _ = one_size(own, rows)
+            rows, _ = one_size(table, rows)
     except (InputError, RunError):
         return every[:0]
     return rows if len(rows) == selection.get("passing", len(rows)) else every[:0]

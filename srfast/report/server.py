@@ -20,21 +20,21 @@ from starlette.routing import Route
 from srfast.coreset.condition import passing
 from srfast.coreset.described import not_plain
 from srfast.coreset.features import describe, spectrum, standardised
-from srfast.coreset.methods.sorting import descending
-from srfast.coreset.selection import CoreSet, select
+from srfast.coreset.selection import choose
+from srfast.coreset.selection import source as source_rows
+from srfast.coreset.settings import SelectArguments
 from srfast.data.shrink import shrunk
 from srfast.data.workers import Budget
 from srfast.errors import InputError, RunError
 from srfast.report.assembly import assemble
-from srfast.report.explorer import STATUS, columns, packed, ranked
+from srfast.report.explorer import STATUS, columns, packed
 from srfast.report.pictures import patch, reduced, source
 from srfast.report.report import report
-from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, read_scores
-from srfast.scoring.metadata import KEY, encode_meta
+from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, hardest_first, ranked, read_scores
+from srfast.scoring.orders import descending, summed
+from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages
-from srfast.scoring.table import ScoreTable, arrow
 
-ROW = "srfast row"
 TEXTURES = 20_000
 """Largest number of patches on the map of textures; of more, as many are spread over the order of the loss."""
 CACHE = 192 << 20
@@ -49,15 +49,13 @@ class View:
     """A score table and the core-set selected from it, as the page requests them. It writes and changes no file."""
 
     def __init__(
-        self, table: ScoreTable, coreset: CoreSet | None, files: list[str], root: Path | None = None,
+        self, table: Rows, coreset: Rows | None, files: list[str], root: Path | None = None,
         scorer: Path | None = None,
     ) -> None:  # fmt: skip
-        rows = None if coreset is None else _with_meta(coreset)
-        self.scores: ReportScores = read_scores(_with_meta(table), rows, root=root, scorer=scorer)
-        numbered = table.table.append_column(ROW, arrow(np.arange(len(table)), np.int64))
-        self.table, self.plain = ScoreTable(numbered, table.meta), table
+        self.table = table.held()
+        self.scores: ReportScores = read_scores(self.table, coreset, root=root, scorer=scorer)
         self.images = ScoredImages(self.scores.root, self.scores.meta, root is not None)
-        self.ranks = {name: ranked(values).astype(np.int64) for name, values in self.scores.scores.items()}
+        self.ranks = {name: ranked(hardest_first(values)) for name, values in self.scores.scores.items()}
         self.columns = columns(self.scores)
         self.files = files
         self._lock = Lock()
@@ -97,33 +95,41 @@ class View:
         by = settings.get("by", "loss")
         if by not in self.ranks:  # `select` would take a file of functions too, and run it
             raise InputError(f"by: expected one of {', '.join(self.ranks)}, got {by!r}")
-        core = select(
-            self.table,
-            keep=None if error else share,
-            keep_loss=share if error else None,
-            order=settings.get("order", "des"),  # checked there
-            method=settings.get("by", "loss"),
-            drop_hardest=_number(settings, "drop", 0.0),
-            window=None if (low, high) == (0.0, 1.0) else (low, high),
-            where=where,
-            engine="memory",
+        arguments = SelectArguments.of(
+            {
+                "keep": None if error else share,
+                "keep_loss": share if error else None,
+                "order": settings.get("order", "des"),  # checked there
+                "method": by,
+                "drop_hardest": _number(settings, "drop", 0.0),
+                "window": None if (low, high) == (0.0, 1.0) else (low, high),
+                "where": where,
+                "allow_missing_shards": True,
+            }
         )
+        kept, about = choose(source_rows(self.table, arguments), arguments)
         status = np.full(len(self.scores), LEFT_OUT, np.uint8)
-        about = core.meta["selection"]
         dropped = int(about["dropped_hardest"])
         if dropped:
-            rows = np.arange(len(status)) if where is None else passing(self.plain, where)
-            status[rows[np.argsort(self.ranks["loss"][rows], kind="stable")[:dropped]]] = DROPPED
-        status[core.column(ROW)] = KEPT
+            hardest = self.scores.order
+            if where is not None:
+                passes = np.zeros(len(status), bool)
+                passes[passing(self.table, where)] = True
+                hardest = hardest[passes[hardest]]
+            status[hardest[:dropped]] = DROPPED
+        status[kept] = KEPT
         return status, {"passing": about["passing"], **self._held(status)}
 
     def _held(self, status: np.ndarray) -> dict[str, Any]:
-        total = float(self.scores.loss.sum()) or 1.0
+        total = float(self.scores.loss.sum(dtype=np.float64)) or 1.0
         held: dict[str, Any] = {
-            word: {"patches": int((status == s).sum()), "error": float(self.scores.loss[status == s].sum() / total)}
+            word: {
+                "patches": int(np.count_nonzero(status == s)),
+                "error": float(self.scores.loss[status == s].sum(dtype=np.float64) / total),
+            }
             for s, word in STATUS.items()
         }
-        kept = np.bincount(self.scores.code[status == KEPT], minlength=len(self.scores.images))
+        kept = summed(self.scores.code[status == KEPT], len(self.scores.images))
         return held | {"perImage": kept.tolist()}
 
     def rows(self, query: Mapping[str, str]) -> dict[str, Any]:
@@ -255,7 +261,7 @@ class View:
                 n = len(self.scores)
                 at = np.unique(np.linspace(0, n - 1, min(n, TEXTURES)).astype(np.int64))
                 rows = np.sort(self.scores.order[at])
-                raw = describe(self.plain, rows, self.images, spectrum)
+                raw = describe(self.table, rows, self.images, spectrum)
                 features = standardised(raw)
                 _, directions = np.linalg.eigh(np.cov(features, rowvar=False)) if len(rows) > 1 else (0, np.eye(25))
                 self._texture = rows, features, features @ directions[:, -2:][:, ::-1].astype(np.float32), raw
@@ -279,7 +285,7 @@ class View:
         if row in rows:
             own = features[np.searchsorted(rows, row)]
         else:
-            own = standardised(describe(self.plain, np.array([row]), self.images, spectrum), raw)[0]
+            own = standardised(describe(self.table, np.array([row]), self.images, spectrum), raw)[0]
         near = rows[np.argsort(((features - own) ** 2).sum(1), kind="stable")]
         return near[np.isin(near, allowed)]
 
@@ -378,7 +384,3 @@ def _number(query: Mapping[str, str], name: str, default: float) -> float:
         return float(query.get(name, default))
     except ValueError:
         raise InputError(f"{name}: expected a number, got {query[name]!r}") from None
-
-
-def _with_meta(rows: ScoreTable | CoreSet) -> Any:
-    return rows.table.replace_schema_metadata({KEY: encode_meta(rows.meta)})

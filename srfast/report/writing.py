@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from srfast.coreset.selection import CoreSet
 from srfast.data.files import check_output, output_file
 from srfast.report.assembly import assemble
 from srfast.report.content import Content
 from srfast.report.report import report
 from srfast.report.scores import read_scores
-from srfast.scoring.metadata import KEY, encode_meta
+from srfast.scoring.rows import Rows
+from srfast.scoring.stored import Stored, large
 from srfast.scoring.table import ScoreTable, rows_of
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def write_report(
-    scores: ScoreTable | pa.Table | pandas.DataFrame | str | os.PathLike[str],
-    coreset: CoreSet | pa.Table | pandas.DataFrame | str | os.PathLike[str] | None,
+    scores: Rows | pa.Table | pandas.DataFrame | str | os.PathLike[str],
+    coreset: Rows | pa.Table | pandas.DataFrame | str | os.PathLike[str] | None,
     output: Path | str,
     *,
     root: Path | str | None = None,
@@ -60,9 +60,9 @@ def write_report(
     """
     path = Path(output)
     check_output(path, "report")
-    rows = None if coreset is None else _arrow(coreset, "coreset")
     where, network = (None if given is None else Path(given) for given in (root, scorer))
-    read = read_scores(_arrow(scores, "scores"), rows, root=where, scorer=network)
+    chosen = None if coreset is None else _rows(coreset, "coreset")
+    read = read_scores(_rows(scores, "scores"), chosen, root=where, scorer=network)
     return write_page(report(read if decision is None else replace(read, decision=decision), source), path)
 
 
@@ -80,7 +80,10 @@ def write_page(content: Content, path: Path | str) -> Path:
     return path
 
 
-def _arrow(table: Any, name: str) -> pa.Table:
-    """The rows with their metadata."""
+def _rows(table: Any, name: str) -> Rows:
+    if isinstance(table, Rows):
+        return table
+    if isinstance(table, (str, os.PathLike)) and large([table]):
+        return Stored([table], selecting=False)
     _, rows, meta = rows_of(table, name)
-    return rows.replace_schema_metadata({KEY: encode_meta(meta)})
+    return ScoreTable(rows, meta)

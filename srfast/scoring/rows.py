@@ -89,6 +89,10 @@ class Rows:
         """The rows with all columns in memory."""
         return self
 
+    def held(self) -> Rows:
+        """The rows with all columns in memory, and images as codes if they come from a large file."""
+        return self
+
     def taken(self, rows: np.ndarray, beside: Path | None = None) -> Iterator[pa.Table]:
         """Yields the rows of these numbers, in their order.
 

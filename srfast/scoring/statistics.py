@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from srfast.data.shrink import COLUMN, sizes_of
+from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
-from srfast.scoring.rows import Rows, coded
-from srfast.scoring.table import numeric_columns, one_table
+from srfast.scoring.orders import descending, quantiles, summed, within
+from srfast.scoring.rows import Rows
+from srfast.scoring.stored import opened_rows
+from srfast.scoring.table import numeric_columns
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 KEEPS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
+_PIECE = 1 << 20
 _PLACES = ("x", "y", "size", COLUMN, "rank")
 
 
@@ -42,30 +45,40 @@ def stats(
         InputError: there are no rows, a loss is not finite, a file is not a score table, or shards do not belong
             together or are missing.
     """
-    return summary(one_table(scores, coresets=True, allow_missing_shards=allow_missing_shards))
+    return summary(opened_rows(scores, allow_missing_shards=allow_missing_shards))
 
 
 def summary(table: Rows) -> dict[str, Any]:
-    """The statistics of one table in memory, as for ``stats``."""
+    """The statistics of one table, as for ``stats``."""
     if not len(table):
         raise InputError("scores: expected at least one patch, got an empty table")
-    if not np.isfinite(table.column("loss")).all():
+    loss = table.column("loss")
+    if not np.isfinite(loss).all():
         raise InputError("scores: column 'loss': expected finite values")
-    names = [c for c in numeric_columns(table.table.schema) if c not in _PLACES]
-    columns = {name: table.column(name).astype(np.float64) for name in names}
-    loss = columns["loss"]
-    ordered = np.sort(loss)[::-1]
-    total = np.concatenate([[0.0], np.cumsum(ordered)])
-    n = len(loss)
+    names = [c for c in numeric_columns(table.schema) if c not in _PLACES]
+    columns, agreeing = {}, {}
+    for name in names:  # one column in memory at a time, beside the loss
+        values = loss if name == "loss" else table.column(name)
+        columns[name] = _figures(values)
+        if name != "loss":
+            agreeing[name] = agreement(loss, values)
+    per_image = _per_image(table, loss)
     return {
-        "patches": n,
-        "images": len(table.table.column("image").unique()),
+        "patches": len(table),
+        "images": len(per_image),
         **_sizes(table),
-        "columns": {name: _figures(values) for name, values in columns.items()},
-        "share_of_error": {f"{k:g}": float(total[max(1, int(k * n + 0.5))] / (total[-1] or 1.0)) for k in KEEPS},
-        "agreement": {name: agreement(loss, values) for name, values in columns.items() if name != "loss"},
-        "per_image": _per_image(table, loss),
+        "columns": columns,
+        "share_of_error": _share_of_error(loss),
+        "agreement": agreeing,
+        "per_image": per_image,
     }
+
+
+def _share_of_error(loss: np.ndarray) -> dict[str, float]:
+    ordered = np.sort(loss)[::-1]
+    kept = [max(1, int(k * len(loss) + 0.5)) for k in KEEPS]
+    held = np.cumsum([part.sum(dtype=np.float64) for part in np.split(ordered, kept)])
+    return {f"{k:g}": float(held[i] / (held[-1] or 1.0)) for i, k in enumerate(KEEPS)}
 
 
 def agreement(loss: np.ndarray, values: np.ndarray) -> dict[str, float | None]:
@@ -77,49 +90,59 @@ def agreement(loss: np.ndarray, values: np.ndarray) -> dict[str, float | None]:
         seed: the rows of a core-set are in the order of the loss, with which a constant column would agree.
     """
     known = np.isfinite(loss) & np.isfinite(values)
-    loss, values = loss[known], values[known]
-    if not len(loss):
+    if not known.all():
+        loss, values = loss[known], values[known]
+    n = len(loss)
+    if not n:
         return {"spearman": None, "top_half": None}
-    drawn = np.random.default_rng(0).permutation(len(loss))
-    loss, values = loss[drawn], values[drawn]
-    by_loss, by_values = (np.argsort(-v, kind="stable") for v in (loss, values))
-    a, b = _mean_ranks(loss, by_loss), _mean_ranks(values, by_values)
-    a, b = a - a.mean(), b - b.mean()
-    norm = math.sqrt(float(a @ a) * float(b @ b))
-    half = max(1, int(len(loss) / 2 + 0.5))
-    inside = np.zeros(len(loss), bool)
-    inside[by_loss[:half]] = True
-    shared = float(inside[by_values[:half]].mean())
-    return {"spearman": float(a @ b) / norm if norm else None, "top_half": shared}
+    drawn = np.random.default_rng(0).permutation(np.arange(n, dtype=np.uint32 if n < 1 << 32 else np.int64))
+    half = max(1, int(n / 2 + 0.5))
+    higher, ranks = [], []
+    for each in (loss, values):
+        each = each[drawn]
+        order = descending(each, "des")
+        inside = np.zeros(n, bool)
+        inside[order[:half]] = True
+        higher.append(inside)
+        ranks.append(_mean_ranks(each, order))
+    products = np.zeros(3)
+    for i in range(0, n, _PIECE):
+        a, b = (r[i : i + _PIECE].astype(np.float64) - (n - 1) for r in ranks)
+        products += a @ b, a @ a, b @ b
+    norm = math.sqrt(products[1] * products[2])
+    shared = float((higher[0] & higher[1]).sum() / half)
+    return {"spearman": float(products[0]) / norm if norm else None, "top_half": shared}
 
 
 def _mean_ranks(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Ranks [n] from 0 in that order; ties get their mean rank."""
+    """Twice the rank [n] from 0 in that order; ties get their mean rank."""
+    n = len(values)
     ordered = values[order]
-    group = np.cumsum(np.concatenate([[False], ordered[1:] != ordered[:-1]]))
-    counts = np.bincount(group)
-    ranks = np.empty(len(values))
-    ranks[order] = (np.cumsum(counts) - (counts + 1) / 2)[group]
+    kind = np.uint32 if n <= 1 << 31 else np.int64
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])).astype(kind)
+    del ordered
+    last = np.append(first[1:], kind(n)) - kind(1)
+    ranks = np.empty(n, kind)
+    ranks[order] = np.repeat(first + last, last - first + kind(1))
     return ranks
 
 
 def _figures(values: np.ndarray) -> dict[str, Any]:
-    known = values[np.isfinite(values)]
-    quantiles = np.quantile(known, QUANTILES) if len(known) else np.full(len(QUANTILES), np.nan)
+    known = np.isfinite(values)
+    ordered = np.sort(values if known.all() else values[known])
+    found = quantiles(ordered, QUANTILES) if len(ordered) else [None] * len(QUANTILES)
     return {
-        "mean": float(known.mean()) if len(known) else None,
-        "missing": len(values) - len(known),
-        "quantiles": {
-            f"{q:g}": float(v) if np.isfinite(v) else None for q, v in zip(QUANTILES, quantiles, strict=True)
-        },
+        "mean": float(ordered.mean(dtype=np.float64)) if len(ordered) else None,
+        "missing": len(values) - len(ordered),
+        "quantiles": {f"{q:g}": v for q, v in zip(QUANTILES, found, strict=True)},
     }
 
 
 def _sizes(table: Rows) -> dict[str, Any]:
     if COLUMN not in table.columns:
         return {}
-    sizes, at = sizes_of(table.table, table.meta)
-    counts = np.bincount(at, minlength=len(sizes)).tolist()
+    sizes, at = table.sizes()
+    counts = summed(at, len(sizes)).tolist()
     by_size: dict[str, dict[str, Any]] = {
         str(size): {"patches": n, "share": n / len(table)} for size, n in zip(sizes, counts, strict=True)
     }
@@ -130,13 +153,13 @@ def _sizes(table: Rows) -> dict[str, Any]:
 
 
 def _per_image(table: Rows, loss: np.ndarray) -> dict[str, dict[str, float]]:
-    names, code = coded(table.table.column("image"))
-    ordered = np.lexsort((loss, code))
-    patches = np.bincount(code, minlength=len(names))
-    first = np.concatenate([[0], np.cumsum(patches)[:-1]])
-    by_image = loss[ordered]
-    middle = (by_image[first + (patches - 1) // 2] + by_image[first + patches // 2]) / 2
-    mean = np.bincount(code, weights=loss, minlength=len(names)) / patches
-    largest = by_image[first + patches - 1]
-    rows = zip(names, patches.tolist(), mean.tolist(), middle.tolist(), largest.tolist(), strict=True)
+    names, code = table.coded()
+    patches, total = summed(code, len(names)), summed(code, len(names), loss)
+    by_image = within(code, loss)
+    del code
+    last = np.cumsum(patches)
+    first = last - patches
+    middle = (by_image[first + (patches - 1) // 2].astype(np.float64) + by_image[first + patches // 2]) / 2
+    rows = zip(names, patches.tolist(), (total / patches).tolist(), middle.tolist(), by_image[last - 1].tolist(),
+               strict=True)  # fmt: skip
     return {name: {"patches": n, "mean": a, "median": m, "largest": top} for name, n, a, m, top in rows}

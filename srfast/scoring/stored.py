@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -20,13 +20,53 @@ from srfast.errors import InputError
 from srfast.scoring.metadata import about_images, parse_meta
 from srfast.scoring.rows import Rows, at, numbers
 from srfast.scoring.shards import check_together, checked_shards, in_order, part_files
-from srfast.scoring.table import SCHEMA, ScoreTable, arrow, check_columns, check_scored, with_extras
+from srfast.scoring.table import (
+    SCHEMA,
+    ScoreTable,
+    arrow,
+    check_columns,
+    check_scored,
+    names_of,
+    one_table,
+    sources,
+    with_extras,
+)
 
+SMALL = 1 << 26
+"""Size of the files in bytes below which a table is read as a whole, in half the time."""
 BATCH = 1 << 18
 """Rows that are handed out at once."""
 HELD = 1 << 28
 """Bytes of rows from which on their columns wait on disk to be handed out."""
 _NUMBERS = SCHEMA.remove(0)
+_SCORES = ("loss", "bicubic", "sobel")
+
+
+def opened_rows(scores: Any, *, selecting: bool = False, allow_missing_shards: bool = False) -> Rows:
+    """The rows that a caller gives, as ``one_table`` takes them; those of large files are read by column.
+
+    Args:
+        scores: As for ``one_table``.
+        selecting: Whether rows are selected from them: core-sets and scores that are not finite are then refused.
+        allow_missing_shards: As for ``one_table``.
+
+    Raises:
+        InputError: ``one_table`` refuses them.
+    """
+    given = sources(scores)
+    if given and all(isinstance(s, (str, os.PathLike)) for s in given) and large(given):
+        return Stored(given, allow_missing_shards, selecting)
+    table = one_table(given, coresets=not selecting, allow_missing_shards=allow_missing_shards)
+    for column in _SCORES if selecting else ():
+        if not np.isfinite(table.column(column)).all():
+            raise InputError(f"{', '.join(names_of(given))}: column {column!r}: expected finite values")
+    return table
+
+
+def large(paths: Iterable[str | os.PathLike[str]]) -> bool:
+    """Whether the files of tables are read by column."""
+    files = [f for p in map(Path, paths) for f in (p.glob("part-*.parquet") if p.is_dir() else [p])]
+    return sum(f.stat().st_size for f in files if f.is_file()) >= SMALL
 
 
 class Stored(Rows):
@@ -38,19 +78,23 @@ class Stored(Rows):
     Args:
         scores: Files and folders of parts; several are shards of one dataset.
         allow_missing_shards: As for ``one_table``.
+        selecting: As for ``opened_rows``.
 
     Raises:
         InputError: ``one_table`` would refuse them, or a loss, a ``bicubic`` or a ``sobel`` is not finite.
     """
 
-    def __init__(self, scores: Sequence[str | os.PathLike[str]], allow_missing_shards: bool = False) -> None:
+    def __init__(
+        self, scores: Sequence[str | os.PathLike[str]], allow_missing_shards: bool = False, selecting: bool = True
+    ) -> None:
         self._paths = [p for item in map(Path, scores) for p in (part_files(item) if item.is_dir() else [item])]
         metas, self._schemas = [], []
         for path in self._paths:
             with opened(path, whole=False) as file:
                 schema = file.schema_arrow
             meta = about_images(parse_meta(path, schema.metadata))
-            check_scored(path, meta)
+            if selecting:
+                check_scored(path, meta)
             check_columns(path, pa.Table.from_batches([], schema), SCHEMA)
             metas.append(meta)
             self._schemas.append(schema.remove_metadata())
@@ -58,13 +102,13 @@ class Stored(Rows):
         object.__setattr__(self, "meta", checked_shards(metas, allow_missing_shards))
         self._pieces: tuple[np.ndarray, ...] | None = None
         self._table: pa.Table | None = None
-        self._read_base(len(scores) > 1)
+        self._read_base(len(scores) > 1, _SCORES if selecting else ())
 
-    def _read_base(self, several: bool) -> None:
+    def _read_base(self, several: bool, finite: Sequence[str]) -> None:
         losses: list[np.ndarray] = []
         names: dict[str, int] = {}
-        starts: list[int] = []
-        ids: list[int] = []
+        starts: list[np.ndarray] = []
+        ids: list[np.ndarray] = []
         ends: list[tuple[int, int]] = []
         row, unsorted = 0, False
         places = [name for name in (COLUMN, "y", "x") if name in self._schemas[0].names]
@@ -73,34 +117,43 @@ class Stored(Rows):
             first, last = len(ids), dict[str, Any]()
             for part in self._groups(path, wanted):
                 check_columns(path, part, _NUMBERS)
-                for name in ("loss", "bicubic", "sobel"):
+                for name in finite:
                     if not np.isfinite(numbers(part.column(name))).all():
                         raise InputError(f"{path}: column {name!r}: expected finite values")
                 images, code = _coded(path, part.column("image"))
                 begins = np.flatnonzero(np.r_[True, code[1:] != code[:-1]])
-                numbered = [names.setdefault(images[c], len(names)) for c in code[begins].tolist()]
-                if len(ids) > first and ids[-1] == numbered[0]:  # continues in the next row group
+                there, at_first = np.unique(code[begins], return_index=True)
+                known = np.zeros(len(images), np.int32)
+                for c in there[np.argsort(at_first)].tolist():
+                    known[c] = names.setdefault(images[c], len(names))
+                numbered = known[code[begins]]
+                if len(ids) > first and ids[-1][-1] == numbered[0]:  # goes on in the next row group
                     begins, numbered = begins[1:], numbered[1:]
                 unsorted |= len(self._paths) > 1 and _unsorted(part, places, begins, last)
-                starts += (begins + row).tolist()
-                ids += numbered
+                if len(numbered):
+                    starts.append(begins + row)
+                    ids.append(numbered)
                 row += len(part)
                 losses.append(numbers(part.column("loss")).copy())
             if len(ids) > first:
-                ends.append((ids[first], ids[-1]))
+                ends.append((int(ids[first][0]), int(ids[-1][-1])))
         for name in names:
             if not stays_inside(name):
                 raise InputError(f"{self._paths[0]}: image {name!r}: expected a path inside the root")
         self._rows, self._names = row, list(names)
-        self._starts, self._ids = np.array([*starts, row]), np.array(ids, np.int32)
+        self._starts = np.concatenate([*starts, np.array([row])])
+        self._ids = np.concatenate([np.zeros(0, np.int32), *ids])
+        starts.clear()
+        ids.clear()
         of = self._names
         follow = all(of[a[1]] < of[b[0]] for a, b in pairwise(ends))
         if several or not follow:
-            if unsorted or len(names) < len(ids):
+            order = self._ids.tolist()
+            if unsorted or len(names) < len(order):
                 tables = [self._read(path) for path in self._paths]
                 self._table = in_order(tables, [str(p) for p in self._paths])
-            elif not follow or any(of[a] > of[b] for a, b in pairwise(ids)):
-                self._arrange(np.array(sorted(range(len(ids)), key=lambda i: of[ids[i]])))
+            elif not follow or any(of[a] > of[b] for a, b in pairwise(order)):
+                self._arrange(np.array(sorted(range(len(order)), key=lambda i: of[order[i]])))
         pa.default_memory_pool().release_unused()
         self._loss = self._arranged(losses) if self._table is None else numbers(self._table.column("loss"))
 
@@ -156,6 +209,15 @@ class Stored(Rows):
 
     def whole(self) -> Rows:
         return ScoreTable(self.table, self.meta)
+
+    def held(self) -> Rows:
+        if self._table is not None:
+            return self.whole()
+        columns = {}
+        for name in self.columns:
+            values = None if name == "image" else self._dense(name)
+            columns[name] = self.arrow(name).combine_chunks() if values is None else arrow(values, values.dtype.type)
+        return ScoreTable(pa.table(columns), self.meta)
 
     def arrow(self, name: str) -> pa.ChunkedArray:
         if self._table is not None:

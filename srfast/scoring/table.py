@@ -149,7 +149,8 @@ def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Sche
         if field.name not in table.schema.names:
             raise InputError(f"{path}: expected a column {field.name!r} of {field.type}, got none")
         column = table.schema.field(field.name)
-        if column.type != field.type:
+        coded = pa.types.is_dictionary(column.type) and column.type.value_type == field.type
+        if column.type != field.type and not coded:
             raise InputError(f"{path}: column {field.name!r}: expected {field.type}, got {column.type}")
         if table.column(field.name).null_count and not field.nullable:
             raise InputError(f"{path}: column {field.name!r}: expected no missing values")

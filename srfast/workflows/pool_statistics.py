@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from srfast.data.shrink import sizes_of
 from srfast.errors import InputError
 from srfast.scoring.defects.thresholds import DEFECTS
 from srfast.scoring.image_size import is_soft
-from srfast.scoring.rows import Rows, coded
+from srfast.scoring.orders import summed
+from srfast.scoring.rows import Rows
 
 WORDS = {d.name: d.said for d in DEFECTS if d.said} | {"duplicate": "copies of others", "leak": "test images"}
 """Reason -> what the images are, after their number."""
@@ -60,7 +60,7 @@ def statistics(table: Rows, reasons: Mapping[str, np.ndarray], judged: bool) -> 
     """
     if not len(table):
         raise InputError("scores: expected at least one patch, got an empty table")
-    names, image = coded(table.table.column("image"))
+    names, image = table.coded()
     out, alone, _ = _out(reasons, image, len(names))
     overruled: dict[str, int] = {}
     if alone.all():
@@ -71,11 +71,11 @@ def statistics(table: Rows, reasons: Mapping[str, np.ndarray], judged: bool) -> 
             raise InputError(
                 f"images: nothing is left of {len(names)} ({what})", hint="give other images, or leave out --against"
             )
-    gone = np.any([np.zeros(len(table), bool), *reasons.values()], axis=0)
-    left = np.flatnonzero(~gone)
-    sizes, at = sizes_of(table.table, table.meta)
+    left = ~_any(reasons, len(table))
+    sizes, at = table.sizes()
     largest = np.full(len(names), len(sizes))
-    np.minimum.at(largest, image[left], at[left])
+    for size in reversed(range(len(sizes))):
+        largest[summed(image[left & (at == size)], len(names)) > 0] = size
     counts = np.bincount(largest, minlength=len(sizes) + 1)[: len(sizes)].tolist()
     first = _out(reasons, image, len(names))[2]
     smaller = [(names[i], str(sizes[largest[i]])) for i in np.flatnonzero((largest > 0) & (largest < len(sizes)))]
@@ -84,7 +84,7 @@ def statistics(table: Rows, reasons: Mapping[str, np.ndarray], judged: bool) -> 
         images=len(names),
         judged=judged,
         out=out,
-        patches_out=int(gone.sum()) - int(alone[image].sum()),
+        patches_out=int((~left).sum()) - int(alone[image].sum()),
         overruled=overruled,
         taken={str(s): n for s, n in zip(sizes, counts, strict=True) if n},
         scored=tuple(map(str, sizes)),
@@ -98,16 +98,23 @@ def _out(
     reasons: Mapping[str, np.ndarray], image: np.ndarray, n: int
 ) -> tuple[dict[str, int], np.ndarray, dict[int, str]]:
     """By reason, the number of images that have no patch left; which [n] these are; and the reason of each."""
-    every = np.bincount(image, minlength=n)
-    gone = np.any([np.zeros(len(image), bool), *reasons.values()], axis=0)
-    alone = np.bincount(image[gone], minlength=n) == every
+    every = summed(image, n)
+    alone = summed(image[_any(reasons, len(image))], n) == every
     if not reasons:
         return {}, alone, {}
-    most = np.argmax([np.bincount(image[rows], minlength=n) for rows in reasons.values()], axis=0)
+    most = np.argmax([summed(image[rows], n) for rows in reasons.values()], axis=0)
     names = list(reasons)
     first = {i: names[most[i]] for i in np.flatnonzero(alone).tolist()}
     counts = {reason: sum(r == reason for r in first.values()) for reason in names}
     return {reason: k for reason, k in counts.items() if k}, alone, first
+
+
+def _any(reasons: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+    """Which rows [n] are left out for some reason."""
+    gone = np.zeros(n, bool)
+    for rows in reasons.values():
+        gone |= rows
+    return gone
 
 
 def _spread(entries: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -124,8 +131,8 @@ def _soft(table: Rows, image: np.ndarray, at: np.ndarray, largest: np.ndarray) -
     rows = at == largest[image]
     means = {}
     for name in ("blur", "upscaled"):
-        values = table.column(name).astype(np.float64)
+        values = table.column(name)
         known = rows & ~np.isnan(values)
-        n = np.bincount(image[known], minlength=len(largest))
-        means[name] = np.bincount(image[known], values[known], len(largest)) / np.where(n, n, np.nan)
+        n = summed(image[known], len(largest))
+        means[name] = summed(image[known], len(largest), values[known]) / np.where(n, n, np.nan)
     return sum(is_soft({name: float(v[i]) for name, v in means.items()}) for i in range(len(largest)))

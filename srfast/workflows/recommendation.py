@@ -18,7 +18,7 @@ from srfast.coreset.counting import exact_sum, first_holding
 from srfast.coreset.rejects import known_defects, marked
 from srfast.report.text import count, percent
 from srfast.scoring.rows import Rows
-from srfast.scoring.table import one_table
+from srfast.scoring.stored import opened_rows
 from srfast.workflows.pool_statistics import WORDS, Statistics, statistics
 
 KEEP_LOSS = 0.88
@@ -70,7 +70,7 @@ def recommend(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.P
     Raises:
         InputError: there are no rows, or ``srfast.stats`` would refuse the scores.
     """
-    table = scores if isinstance(scores, Rows) else one_table(scores)
+    table = scores if isinstance(scores, Rows) else opened_rows(scores, selecting=True)
     judged = known_defects(table.columns)
     pool = statistics(table, marked(table, judged, None), judged)
     return decide(pool, {"clean": True} if judged and not pool.overruled else {})

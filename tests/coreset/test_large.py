@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import srfast
-from srfast.coreset import selection
-from srfast.coreset.selection import write_selection
+from srfast.coreset.selection import CoreSet, select, write_selection
 from srfast.coreset.settings import SelectArguments
 from srfast.errors import InputError
+from srfast.report.server import View
 from srfast.runtime import progress
 from srfast.scoring import stored
 from srfast.scoring.settings import COMPARED
@@ -53,7 +53,7 @@ def random_table(seed: int, images: range, per_image: int = 211, **extra: Any) -
 
 @pytest.fixture(autouse=True)
 def _by_column(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "SMALL", 0)
+    monkeypatch.setattr(stored, "SMALL", 0)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,42 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("large") / "scores é.parquet"
     random_table(1, range(30)).write(path)
     return path
+
+
+@pytest.mark.parametrize("flags", [False, True], ids=["plain", "flags"])
+def test_statistics_and_pages_are_those_of_tables_in_memory(
+    flags: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one table, of a folder of its parts, and of a core-set, whose images follow each other in any order."""
+    more = {
+        "odd": lambda n: pa.array(np.where(np.arange(n) % 7, np.arange(n) % 5, np.nan).astype(np.float32)),
+        "seen": lambda n: pa.array(np.arange(n) % 3 == 0),
+        "word": lambda n: pa.array([["a", None, "b"][i % 3] for i in range(n)]),
+    }
+    table = random_table(3, range(12), **(more if flags else {}))
+    (tmp_path / "parts").mkdir()
+    table[:1000].write(tmp_path / "parts" / "part-00000000.parquet")
+    table[1000:].write(tmp_path / "parts" / "part-00000001.parquet")
+    table.write(tmp_path / "one.parquet")
+    core = select(table, keep=0.4, drop_hardest=0.1, method="bicubic")
+    core.write(tmp_path / "core.parquet")
+    found = []
+    for small in (0, 1 << 30):
+        monkeypatch.setattr(stored, "SMALL", small)
+        for name in ("one.parquet", "parts", "core.parquet"):
+            found.append(srfast.stats(tmp_path / name))
+        for name in ("one.parquet", "parts"):
+            chosen = CoreSet.opened(tmp_path / "core.parquet")
+            assert isinstance(chosen, stored.Stored) == (not small)
+            page = tmp_path / f"{small}-{name}.html"
+            srfast.write_report(stored.opened_rows(tmp_path / name), chosen, page)
+            found.append(page.read_bytes())
+            view = View(stored.opened_rows(tmp_path / name), chosen, [name])
+            asked = {"by": "bicubic", "keep": "0.3", "where": "loss > 0.01", "drop": "0.1"}
+            found.append(
+                (view.chosen(asked)[1], view.rows({**asked, "show": "kept"}), view.rows(asked | {"sort": "name"}))
+            )
+    assert found[: len(found) // 2] == found[len(found) // 2 :]
 
 
 SELECTIONS: list[dict[str, Any]] = [

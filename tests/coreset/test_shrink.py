@@ -23,7 +23,6 @@ from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.report.pictures import cut
 from srfast.report.scores import KEPT, read_scores
-from srfast.scoring.metadata import file_metadata
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.statistics import summary
 from srfast.scoring.table import ScoreTable
@@ -155,8 +154,7 @@ def test_report(coreset: Path, scores: Path) -> None:
     every = ScoreTable.read(scores)
     half = srfast.CoreSet.read(coreset)
     half = half[half["shrink"] == 0.5]
-    tables = [t.table.replace_schema_metadata(file_metadata(t.meta)) for t in (every, half)]
-    read = read_scores(*tables)
+    read = read_scores(every, half)
     assert (read.status == KEPT).tolist() == (every["shrink"] == 0.5).tolist()
     rows = list(range(len(every)))
     pictures = cut(read, rows).patches

@@ -23,7 +23,6 @@ from srfast.errors import InputError
 from srfast.report.explorer import explorer
 from srfast.report.scores import DROPPED, KEPT, ReportScores, read_scores
 from srfast.report.writing import write_report
-from srfast.scoring.metadata import file_metadata
 from srfast.scoring.table import ScoreTable
 
 
@@ -61,7 +60,7 @@ def selections(tmp_path: Path) -> list[dict[str, Any]]:
 
 
 def read(table: ScoreTable, core: ScoreTable) -> ReportScores:
-    return read_scores(*(t.table.replace_schema_metadata(file_metadata(t.meta)) for t in (table, core)))
+    return read_scores(table, core)
 
 
 def test_dropped_patches_are_of_those_that_pass(table: ScoreTable, selections: list[dict[str, Any]]) -> None:

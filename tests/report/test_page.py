@@ -186,7 +186,7 @@ def test_what_cannot_be_repeated_is_not_shown(painted: ScoreTable) -> None:
 def test_status_of_each_patch(synthetic: Make) -> None:
     loss = np.array([5.0, 1, 9, 3, 7, 2, 8, 4, 6, 0])
     table = synthetic(loss, images=5)
-    scores = read_scores(arrow(table), arrow(select(table, keep=0.4, drop_hardest=0.1)))
+    scores = read_scores(table, select(table, keep=0.4, drop_hardest=0.1))
     expected = np.where(loss == 9, DROPPED, np.where(loss > 4, KEPT, LEFT_OUT))
     np.testing.assert_array_equal(scores.status, expected)
     assert scores.runs == [(0, 1, DROPPED), (1, 5, KEPT), (5, 10, LEFT_OUT)]

@@ -125,7 +125,7 @@ def test_clean_is_the_condition_that_it_prints(photos: Path, tmp_path: Path, mon
     both = [srfast.select(scores, keep=1.0, clean=True, where=hardest) for scores in (table, path)]
     assert both[0].table.equals(both[1].table)
     assert both[0].meta["selection"]["rejected"] == both[1].meta["selection"]["rejected"]
-    monkeypatch.setattr("srfast.coreset.selection.SMALL", 0)
+    monkeypatch.setattr("srfast.scoring.stored.SMALL", 0)
     assert srfast.select(path, keep=1.0, clean=True).meta == kept.meta
 
 

@@ -59,7 +59,7 @@ def test_every_reader_names_the_missing_shard(
 def test_what_allows_it_says_so(
     small: int, folder: Path, tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("srfast.coreset.selection.SMALL", small)
+    monkeypatch.setattr("srfast.scoring.stored.SMALL", small)
     chosen = tmp_path / "c.parquet"
     code, _, err = run("select", folder, "-o", chosen, ALLOW)
     assert (code, err) == (0, "srfast: scores: 1 of 3 shards is missing (1/3); their images are left out\n")

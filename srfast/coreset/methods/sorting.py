@@ -7,9 +7,8 @@ import pyarrow as pa
 
 from srfast.coreset.methods.base import Pool, SortKey
 from srfast.errors import InputError
+from srfast.scoring.orders import descending
 from srfast.scoring.rows import Rows, at, numbers
-
-_PIECE = 1 << 22
 
 
 def column(name: str, table: Rows) -> np.ndarray:
@@ -49,34 +48,6 @@ def relative(table: Rows) -> np.ndarray:
     bicubic, loss = table.column("bicubic"), table.column("loss")
     faint = bicubic < FAINT
     return np.where(faint, np.float32(0), (bicubic - loss) / np.where(faint, np.float32(1), bicubic))
-
-
-def descending(values: np.ndarray, order: str) -> np.ndarray:
-    """Positions by value, highest first, or lowest first for "asc"; ties by position."""
-    if values.dtype == np.float32 and len(values) < 1 << 32 and not np.isnan(values).any():
-        return _sorted_keys(values, order)
-    if order == "asc":
-        return np.argsort(values, kind="stable")
-    # -values would wrap for unsigned integers and the smallest integer.
-    return np.argsort(-values if values.dtype.kind == "f" else ~values, kind="stable")
-
-
-def _sorted_keys(values: np.ndarray, order: str) -> np.ndarray:
-    """Positions of float32 without nan, by one sort of integers with the value above the position."""
-    keys = np.empty(len(values), np.int64)
-    for i in range(0, len(values), _PIECE):
-        part = values[i : i + _PIECE]
-        bits = ((part if order == "asc" else -part) + np.float32(0)).view(np.int32)  # + 0: so that -0 ties with 0
-        bits ^= (bits >> 31) & 0x7FFFFFFF  # negative floats: the larger the bits, the smaller the value
-        keys[i : i + _PIECE] = (bits.astype(np.int64) << 32) | np.arange(i, i + len(part))
-    keys.sort()
-    positions = keys.view(np.uint32)  # the lower halves move to the front of the same memory
-    for i in range(0, len(keys), _PIECE):
-        part = keys[i : i + _PIECE] & 0xFFFFFFFF
-        positions[i : i + len(part)] = part
-    del positions
-    keys.resize((len(values) + 1) // 2, refcheck=False)
-    return keys.view(np.uint32)[: len(values)]
 
 
 def by_key(key: SortKey, pool: Pool) -> np.ndarray:
