@@ -42,7 +42,7 @@ ROUNDS = 8
 LEAST_MADE = 48
 """Smallest number of LR images that are made in a round."""
 _LUMA = 0.67
-"""Standard deviation of the luma of independent noise of 1 in R, G and B."""
+"""Standard deviation of the luma of independent noise of 1 in R, G and B; of the same noise in all three it is 1."""
 _LEAST = 0.05
 NOT_SEEN = (
     "Properties that these measures do not capture are left as they are: motion, the direction and shape of blur, "
@@ -70,7 +70,8 @@ class Fitted:
 
 
 def measures(image: np.ndarray, path: Path | None = None) -> dict[str, float]:
-    """Noise, detail, blur and JPEG quality of an LR image uint8 [H, W, 3]; NaN: cannot be known, or no trace.
+    """Noise, detail, blur and JPEG quality of an LR image uint8 [H, W, 3], and whether it is gray (1 or 0); NaN: cannot
+    be known, or no trace.
 
     Noise is the median over windows of 64 pixels, and blur that of the sharper half of them: what is out of focus says
     nothing about the LR images.
@@ -90,6 +91,7 @@ def measures(image: np.ndarray, path: Path | None = None) -> dict[str, float]:
         "blur": float(np.median(blur[: -(-len(blur) // 2)])) if len(blur) else np.nan,
         "jpeg": float(min(known)) if known else np.nan,
         "detail": detail(image),
+        "gray": float((image == image[..., :1]).all()),
     }
 
 
@@ -137,7 +139,8 @@ def fit_degradation(
             raise InputError("like: expected LR images that show something, got flat ones only")
         before = _quantiles(_degraded(Draws(Degradation.read("bicubic"), s.seed), high, s.scale, threads, 0))
         blur_of = _calibration(high, s.scale, threads)
-        sigma, noise = blur_of(given["detail"])[::-1], np.maximum(_LEAST, np.nan_to_num(given["noise"]) / _LUMA)
+        luma = _LUMA + (1 - _LUMA) * float(given["gray"][0])
+        sigma, noise = blur_of(given["detail"])[::-1], np.maximum(_LEAST, np.nan_to_num(given["noise"]) / luma)
         best: tuple[float, dict[str, Any]] | None = None
         for round in range(ROUNDS):
             content = _content(sigma, noise, given, low)
@@ -147,7 +150,7 @@ def fit_degradation(
                 best = off, content
             # Variances add: of the blur in HR pixels, more of which is less detail, and of the noise in R, G and B.
             sigma = _moved(sigma, (blur_of(given["detail"]) ** 2 - blur_of(made["detail"]) ** 2)[::-1])
-            noise = _moved(noise, (given["noise"] ** 2 - made["noise"] ** 2) / _LUMA**2)
+            noise = _moved(noise, (given["noise"] ** 2 - made["noise"] ** 2) / luma**2)
             progress(round + 1, ROUNDS, 0)
     assert best is not None
     degradation = Degradation.of(os.fspath(output), best[1])
@@ -198,6 +201,7 @@ def _quantiles(measured: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]
         known = values[~np.isnan(values)]
         out[name] = np.quantile(known, QUANTILES) if len(known) else np.full(len(QUANTILES), np.nan)
     out["share"] = np.array([np.mean([not np.isnan(f["jpeg"]) for f in measured])])
+    out["gray"] = np.array([np.mean([f["gray"] for f in measured])])
     return out
 
 
@@ -236,7 +240,8 @@ def _content(
     if max(sigma) > _LEAST:
         operations.insert(0, {"do": "blur", "size": 27, "sigma": _listed(sigma)})
     if max(noise) > _LEAST:
-        operations.append({"do": "gaussian-noise", "sigma": _listed(noise)})
+        gray = 0.0 if given is None else round(float(given["gray"][0]), 3)
+        operations.append({"do": "gaussian-noise", "sigma": _listed(noise), **({"gray": gray} if gray else {})})
     share = 0.0 if given is None else float(given["share"][0])
     if share > 0:
         assert given is not None
@@ -259,6 +264,8 @@ def _lines(f: Fitted) -> list[str]:
         cells = [", ".join(_shown(name, of)) for of in (f.given, f.before, f.after)]
         lines.append(f"{title}: " + " | ".join(cells))
     lines.append(f"with a trace of JPEG: {f.jpeg[0]:.0%} of your LR images, {f.jpeg[1]:.0%} of the fitted")
+    if gray := float(f.given["gray"][0]):
+        lines.append(f"gray: {gray:.0%} of your LR images, and as often the noise is the same in R, G and B")
     return [*lines, NOT_SEEN]
 
 

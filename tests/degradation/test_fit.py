@@ -54,6 +54,7 @@ def test_the_measures_come_near(folders: tuple[Path, Path], tmp_path: Path):
     operations = Degradation.read(tmp_path / "fit.toml").operations
     assert [o.do for o in operations] == ["blur", "resize", "gaussian-noise"]
     assert 7 < np.median(operations[2].settings["sigma"]) < 12  # it was 9
+    assert operations[2].settings["gray"] == 0
     page = (tmp_path / "fit.html").read_text()
     assert "motion" in page
     assert page.count("<table>") == 4
@@ -70,6 +71,25 @@ def test_jpeg_is_seen(folders: tuple[Path, Path], tmp_path: Path):
     done = fit_degradation(hr, tmp_path / "fit.toml", like=[tmp_path / "lr"])
     assert done.degradation.operations[-1].settings["quality"] == 40
     assert done.jpeg == (1.0, 1.0)
+
+
+def test_gray_images_get_gray_noise(folders: tuple[Path, Path], tmp_path: Path):
+    """In colour, noise of the same strength moves the luma less, and gray HR images would get a tint."""
+    hr, _ = folders
+    (tmp_path / "gray").mkdir()
+    for file in (hr.parent / "other").iterdir():
+        Image.open(file).convert("L").save(tmp_path / "gray" / file.name)
+    made = tmp_path / "made.toml"
+    made.write_text(
+        '[[operation]]\ndo = "resize"\nto = "lr"\nfilters = "area"\n'
+        '[[operation]]\ndo = "gaussian-noise"\nsigma = 9.0\ngray = 1.0\n'
+    )
+    srfast.degrade(tmp_path / "gray", tmp_path / "lr", degradation=made, scale=2)
+    done = fit_degradation(hr, tmp_path / "fit.toml", like=[tmp_path / "lr"], scale=2)
+    noise = done.degradation.operations[-1]
+    assert (noise.do, noise.settings["gray"]) == ("gaussian-noise", 1)
+    assert 7.5 < np.median(noise.settings["sigma"]) < 10.5
+    assert any(line.startswith("gray: 100% of your LR images") for line in done.lines)
 
 
 @pytest.mark.parametrize(("mode", "size"), [("L", (40, 33)), ("RGBA", (64, 48)), ("RGB", (33, 32))])
