@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,9 @@ import torch
 
 from srfast.data.grid import Grid
 from srfast.ops import reference
-from srfast.scoring.backends import gpu, maps
+from srfast.scoring.backends import gpu, maps, upload
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.backends.gpu import GpuEngine, GpuScorer
-from srfast.scoring.backends.upload import uploaded
 from srfast.scoring.network import load_network
 
 data = pytest.importorskip("skimage.data", reason="needs the demo extra")
@@ -107,7 +108,7 @@ def test_uploads_take_any_layout() -> None:
     array.flags.writeable = False
     numbers = np.arange(3, dtype=np.int64)
     pieces = [[array], [numbers, array[:, ::-1, ::2], array.copy()], [array[:0]]]
-    for piece, tensor in zip(pieces, uploaded(pieces, torch.device("cpu")), strict=True):
+    for piece, tensor in zip(pieces, upload.uploaded(pieces, torch.device("cpu")), strict=True):
         assert tensor.numpy().tobytes() == b"".join(a.tobytes() for a in piece)
 
 
@@ -150,11 +151,44 @@ def test_a_band_sends_nothing_to_the_device(monkeypatch: pytest.MonkeyPatch) -> 
     plain = torch.rand(2, 60, 50, dtype=torch.float64)
     xs, ys = np.array([0, 3, 20]), np.array([0, 7, 8, 30])
     sums = maps.WindowSums(Grid(xs, ys, 20), torch.device("cpu"), 2)
+    cells = maps.WindowSums(Grid(xs, ys, 20), torch.device("cpu"), 2)
+    edges = cells.edges.tolist()
     monkeypatch.setattr(torch, "from_numpy", lambda array: pytest.fail("a band made a tensor of the host"))
     for band in maps.bands(60, 50, 2, 50 * 14):
-        sums.add(plain[:, band.begin : band.end], band)
+        part = plain[:, band.begin : band.end]
+        sums.add(part, band)
+        cells.add_cells(torch.stack([part[..., a:b].sum(-1) for a, b in pairwise(edges)], -1), band)
     expected = [plain[:, y : y + 20, x : x + 20].mean((1, 2)) for y in ys for x in xs]
-    torch.testing.assert_close(sums.means(), torch.stack(expected, 1).float(), rtol=1e-6, atol=0)
+    for found in (sums, cells):
+        torch.testing.assert_close(found.means(), torch.stack(expected, 1).float(), rtol=1e-6, atol=0)
+
+
+def test_another_thread_copies_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller's thread feeds the card; a single piece is not worth a thread."""
+    seen: list[bool] = []
+    join = upload._join
+
+    def watched(piece: Any, out: torch.Tensor) -> None:
+        seen.append(threading.current_thread() is threading.main_thread())
+        join(piece, out)
+
+    monkeypatch.setattr(upload, "_join", watched)
+    pieces = [[np.arange(i, i + 5, dtype=np.uint8), np.full((2, 3), 100 + i)[:, ::2]] for i in range(5)]
+    for count in (0, 1, 2, 5):
+        seen.clear()
+        found = [tensor.numpy().copy() for tensor in upload.uploaded(iter(pieces[:count]), torch.device("cpu"))]
+        assert [f.tobytes() for f in found] == [b"".join(a.tobytes() for a in piece) for piece in pieces[:count]]
+        assert seen == [count == 1] * count
+    with pytest.raises(ValueError, match="third"):
+        for _ in upload.uploaded((p if i < 2 else _raises() for i, p in enumerate(pieces)), torch.device("cpu")):
+            pass
+    monkeypatch.setattr(upload, "_join", lambda piece, out: _raises())
+    with pytest.raises(ValueError, match="third"):
+        list(upload.uploaded(pieces, torch.device("cpu")))
+
+
+def _raises() -> Any:
+    raise ValueError("third")
 
 
 def test_the_weights_are_on_the_gpu_once(monkeypatch: pytest.MonkeyPatch) -> None:

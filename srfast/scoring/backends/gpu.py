@@ -116,6 +116,8 @@ class GpuScorer:
         self.boundary = boundary
         self.dtype = PRECISIONS[precision]
         self.device = torch.device(device)
+        self.sums_cells = backend == "triton"
+        """Whether ``cells`` sums the maps of dense mode as they are made."""
         self._network = (
             None if weights is None else _NETWORKS[backend](weights, scale, boundary, self.dtype, self.device)
         )
@@ -140,6 +142,16 @@ class GpuScorer:
             if self._network is not None:
                 loss = (self._network.reconstruct(y, lr, up) - y).square()
             return torch.stack([loss[0], plain[0], sobel_map(y[0])])
+
+    @torch.inference_mode()
+    def cells(self, image: Tensor, sums: maps.WindowSums, own: slice) -> Tensor:
+        """``maps`` summed over the cells of some rows, float32 [3, rows, cells], by one kernel that writes no map."""
+        from srfast.kernels.cells import launch_cells
+
+        with _on(self.device):
+            y, lr, up, _ = torch.ops.srfast.degrade(image[None], self.scale, self.boundary, torch.float32, True, False)
+            sr = up if self._network is None else self._network.reconstruct(y, lr, up)
+            return launch_cells(y[0], sr[0], up[0], sums.edges, sums.widest, own)
 
     def _scored(self, patches: Tensor | Windows, with_columns: bool) -> Tensor:
         """[3, N], or [1, N] without the bicubic and Sobel columns."""
@@ -243,7 +255,11 @@ class GpuEngine:
                 cut.append((number, band, image[band.first : band.last, :width]))
         buffers = self._on_device([pixels] for _, _, pixels in cut)
         for (number, band, pixels), buffer in zip(cut, buffers, strict=True):
-            sums[number].add(self._scorer.maps(buffer.view(pixels.shape))[:, band.own], band)
+            image = buffer.view(pixels.shape)
+            if self._scorer.sums_cells:
+                sums[number].add_cells(self._scorer.cells(image, sums[number], band.own), band)
+            else:
+                sums[number].add(self._scorer.maps(image)[:, band.own], band)
         return [s.means() for s in sums]
 
     def _on_device(self, pieces: Iterable[Sequence[Any]]) -> Iterator[Tensor]:

@@ -90,6 +90,8 @@ class MapEngine(ABC):
 
 BAND_PIXELS = 1 << 22
 """Pixels of a band without its halo; maps and float64 sums take some 200 bytes a pixel, and the network as much."""
+WIDEST = 128
+"""Pixels of the widest cell of a row (``srfast.kernels.cells``)."""
 HALO = 8
 """LR rows that a band reads beyond its own on each side. The cut spoils the 2 LR rows whose down-sampling crosses it,
 the 2 whose up-sampling does, and the 4 + 2 HR rows of conv1 and conv3: 7 LR rows at x2."""
@@ -126,24 +128,42 @@ class WindowSums:
     """
 
     def __init__(self, grid: Grid, device: torch.device, maps: int = 3) -> None:
-        xs, ys = grid.xs, grid.ys
-        self._x, self._y = to_device(np.concatenate([xs, ys]).astype(np.int64), device).split([len(xs), len(ys)])
-        self._tops, self._size = ys.astype(np.int64), grid.size
+        xs, ys = grid.xs.astype(np.int64), grid.ys.astype(np.int64)
+        self._tops, self._size = ys, grid.size
+        edges = np.concatenate([xs, xs + grid.size, np.arange(xs[0], xs[-1] + grid.size, WIDEST)])
+        edges, place = np.unique(edges, return_inverse=True)
+        self.widest = int(np.diff(edges).max())
+        """Pixels of the widest cell."""
+        parts = xs, ys, place[: 2 * len(xs)], edges
+        on_device = to_device(np.concatenate(parts), device).split([len(part) for part in parts])
+        self._x, self._y, self._cells, found = on_device
+        self.edges = found.int()
+        """The first pixel of each cell of a row and the end of the last, int32: a window is a run of whole cells."""
         self._sums = torch.zeros(maps, len(ys), len(xs), dtype=torch.float64, device=device)
         self._above = torch.zeros(maps, 1, len(xs), dtype=torch.float64, device=device)
 
     def add(self, maps: Tensor, band: Band) -> None:
+        """Adds maps [maps, rows of the band, W]."""
         for number, error in enumerate(maps):
-            rows = F.pad(error.double().cumsum(1), (1, 0))
-            rows = rows[:, self._x + self._size] - rows[:, self._x]
-            # until[i]: what stands above row band.begin + i, in the columns of each window
-            until = torch.cat([self._above[number], self._above[number] + rows.cumsum(0)])
-            # The windows that begin and that end in the band: rows begin .. end - 1, begin + 1 .. end.
-            for sign, edges, first in ((-1, self._y, band.begin), (1, self._y + self._size, band.begin + 1)):
-                below = first if sign < 0 else first - self._size
-                part = slice(*np.searchsorted(self._tops, (below, below + band.end - band.begin)))
-                self._sums[number, part] += sign * until[edges[part] - band.begin]
-            self._above[number] = until[-1:]
+            until = F.pad(error.double().cumsum(1), (1, 0))
+            self._add(slice(number, number + 1), (until[:, self._x + self._size] - until[:, self._x])[None], band)
+
+    def add_cells(self, sums: Tensor, band: Band) -> None:
+        """Adds maps that are summed over the cells of each row, [maps, rows of the band, cells]."""
+        until = F.pad(sums.double().cumsum(2), (1, 0))
+        begin, end = self._cells.view(2, -1)
+        self._add(slice(None), until[:, :, end] - until[:, :, begin], band)
+
+    def _add(self, maps: slice, rows: Tensor, band: Band) -> None:
+        """Adds the sums of some maps in the columns of each window, [maps, rows of the band, windows]."""
+        # until[:, i]: what stands above row band.begin + i
+        until = torch.cat([self._above[maps], self._above[maps] + rows.cumsum(1)], 1)
+        # The windows that begin and that end in the band: rows begin .. end - 1, begin + 1 .. end.
+        for sign, edges, first in ((-1, self._y, band.begin), (1, self._y + self._size, band.begin + 1)):
+            below = first if sign < 0 else first - self._size
+            part = slice(*np.searchsorted(self._tops, (below, below + band.end - band.begin)))
+            self._sums[maps, part] += sign * until[:, edges[part] - band.begin]
+        self._above[maps] = until[:, -1:]
 
     def means(self) -> Tensor:
         """Means of the windows, float32 [maps, len(grid)]."""

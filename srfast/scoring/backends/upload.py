@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -16,31 +18,40 @@ Piece = Sequence[np.ndarray]
 def uploaded(pieces: Iterable[Piece], device: torch.device) -> Iterator[Tensor]:
     """Yields the bytes of each piece's arrays, one after another, as a uint8 tensor on ``device``.
 
-    A tensor is valid until the next is requested; work on it belongs on the current stream of the device. Memory is
-    bounded by two pieces on the host (page-locked) and two on the device: the copy of a piece waits for the work on the
-    last but one.
+    A tensor is valid until the next is requested; work on it belongs on the current stream of the device. Of several
+    pieces, another thread puts the arrays of one together while the caller works on the one before. Memory is bounded
+    by two pieces on the host (page-locked) and two on the device: the copy of a piece waits for the work on the last
+    but one.
     """
-    if device.type != "cuda":
-        for piece in pieces:
-            joined = np.empty(_size(piece), np.uint8)
-            _join(piece, torch.from_numpy(joined))
-            yield torch.from_numpy(joined)
-        return
-    slots = (_Slot(device), _Slot(device))
-    copies = torch.cuda.Stream(device)
-    ahead: tuple[_Slot, Tensor] | None = None
+    pieces = iter(pieces)
+    first = list(islice(pieces, 2))
+    slots: Sequence[Any] = (_Host(), _Host())
+    copies = None
+    if device.type == "cuda":
+        slots, copies = (_Slot(device), _Slot(device)), torch.cuda.Stream(device)
+    ahead: Any = None
     try:
-        for number, piece in enumerate(pieces):
-            copying = slots[number % 2], slots[number % 2].copy(piece, copies)
+        with ThreadPoolExecutor(1) as helper:
+            for number, piece in enumerate(chain(first, pieces)):
+                slot = slots[number % 2]
+                buffer = slot.buffer(_size(piece), copies)
+                joined = None
+                if len(first) > 1:
+                    joined = helper.submit(_join, piece, buffer)
+                else:
+                    _join(piece, buffer)
+                if ahead is not None:
+                    yield ahead.ready()
+                    ahead.used()
+                if joined is not None:
+                    joined.result()
+                slot.send(copies)
+                ahead = slot
             if ahead is not None:
-                yield ahead[0].ready(ahead[1])
-                ahead[0].used()
-            ahead = copying
-        if ahead is not None:
-            yield ahead[0].ready(ahead[1])
+                yield ahead.ready()
     finally:
-        # The buffers go back to the current stream's memory.
-        torch.cuda.current_stream(device).wait_stream(copies)
+        if copies is not None:  # the buffers go back to the current stream's memory
+            torch.cuda.current_stream(device).wait_stream(copies)
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
@@ -65,6 +76,23 @@ def fetched(result: Tensor) -> Callable[[], np.ndarray]:
     return wait
 
 
+class _Host:
+    """A slot without a device: the buffer itself."""
+
+    def buffer(self, size: int, stream: Any) -> Tensor:
+        self._buffer = torch.empty(size, dtype=torch.uint8)
+        return self._buffer
+
+    def send(self, stream: Any) -> None:
+        pass
+
+    def ready(self) -> Tensor:
+        return self._buffer
+
+    def used(self) -> None:
+        pass
+
+
 class _Slot:
     """A page-locked buffer, its copy on the device, and the events that must be over before either is written again."""
 
@@ -72,27 +100,30 @@ class _Slot:
         self._device = device
         self._host = torch.empty(0, dtype=torch.uint8)
         self._target = torch.empty(0, dtype=torch.uint8)
+        self._size = 0
         self._copied, self._worked = torch.cuda.Event(), torch.cuda.Event()
 
-    def copy(self, piece: Piece, stream: Any) -> Tensor:
-        size = _size(piece)
-        self._copied.synchronize()  # the page-locked buffer is free; at once before the first use
+    def buffer(self, size: int, stream: Any) -> Tensor:
+        """The page-locked buffer, once its last copy is over: at once before the first use."""
+        self._size = size
+        self._copied.synchronize()
         if self._host.numel() < size:
             self._worked.synchronize()
             self._host = torch.empty(size, dtype=torch.uint8, pin_memory=True)
             self._target = torch.empty(size, dtype=torch.uint8, device=self._device)
             stream.wait_stream(torch.cuda.current_stream(self._device))  # what used this memory before
-        host, target = self._host[:size], self._target[:size]
-        _join(piece, host)
+        return self._host[:size]
+
+    def send(self, stream: Any) -> None:
+        """Queues the copy of the buffer to the device."""
         with torch.cuda.stream(stream):
             stream.wait_event(self._worked)
-            target.copy_(host, non_blocking=True)
+            self._target[: self._size].copy_(self._host[: self._size], non_blocking=True)
             self._copied.record(stream)
-        return target
 
-    def ready(self, target: Tensor) -> Tensor:
+    def ready(self) -> Tensor:
         torch.cuda.current_stream(self._device).wait_event(self._copied)
-        return target
+        return self._target[: self._size]
 
     def used(self) -> None:
         self._worked.record(torch.cuda.current_stream(self._device))
