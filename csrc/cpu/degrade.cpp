@@ -119,14 +119,16 @@ void degrade_filter_cpu(const float* src, int64_t planes, int64_t h, int64_t w, 
     float* const to = dst + plane * h * w;
     const int64_t rows = last - first + kh - 1 + more;
     float* const padded = scratch.take(0, (kBand + kh - 1 + more) * stride);
-    float* const out = scratch.take(1, kFilterRows * wide);
+    float* const out = scratch.take(1, kFilterRows * kFilterBlock);
     for (int64_t r = 0; r < rows; ++r)
       reflect_row(from + reflected(first + r - above, h) * w, w, left, stride - w - left, padded + r * stride);
-    for (int64_t y = first; y < last; y += kFilterRows) {
-      f.filter_rows(padded + (y - first) * stride, stride, ext.data(), kh, kw, wide, out, wide);
-      for (int64_t r = 0; r < std::min(kFilterRows, last - y); ++r)
-        std::memcpy(to + (y + r) * w, out + r * wide, static_cast<size_t>(w) * sizeof(float));
-    }
+    for (int64_t x = 0; x < wide; x += kFilterBlock)
+      for (int64_t y = first; y < last; y += kFilterRows) {
+        f.filter_rows(padded + (y - first) * stride + x, stride, ext.data(), kh, kw, std::min(kFilterBlock, wide - x),
+                      out, kFilterBlock);
+        for (int64_t r = 0; r < std::min(kFilterRows, last - y); ++r)
+          std::copy_n(out + r * kFilterBlock, std::min(kFilterBlock, w - x), to + (y + r) * w + x);
+      }
   });
 }
 
@@ -148,8 +150,10 @@ void degrade_separable_cpu(const float* src, int64_t planes, int64_t h, int64_t 
       std::copy_n(from + reflected(first + r - above, h) * w, w, padded + r * wide);
     // What stands beyond is multiplied by 0: of another band it could be infinite.
     std::fill(padded + (n + kh - 1) * wide, padded + std::min(rows, n + kh - 1 + 2 * more) * wide, 0.0f);
-    for (int64_t y = 0; y < n; y += kFilterRows)
-      f.filter_rows(padded + y * wide, wide, down.data(), kh, 1, wide, sums + y * wide, wide);
+    for (int64_t x = 0; x < wide; x += kFilterBlock)
+      for (int64_t y = 0; y < n; y += kFilterRows)
+        f.filter_rows(padded + y * wide + x, wide, down.data(), kh, 1, std::min(kFilterBlock, wide - x),
+                      sums + y * wide + x, wide);
     // Turned over, a pass along rows is one along columns: four results share what they load.
     turn(sums, wide, n, w, turned + left * kLines, kLines);
     for (int64_t x = 0; x < kw - 1; ++x) {
@@ -217,13 +221,7 @@ void degrade_noise_cpu(float* image, int64_t planes, int64_t h, int64_t w, bool 
         } else {
           f.normals(normal, words, kNoiseBlock, noise);
         }
-        for (int64_t p = 0; p < (gray ? planes : 1); ++p) {
-          float* const to = at + p * h * w;
-          for (int64_t j = 0; j < n; ++j) {
-            const float v = to[j] + strength * noise[j];
-            to[j] = v < 0.0f ? 0.0f : v > 255.0f ? 255.0f : v;
-          }
-        }
+        for (int64_t p = 0; p < (gray ? planes : 1); ++p) f.add_noise(noise, strength, n, at + p * h * w);
       }
   });
 }

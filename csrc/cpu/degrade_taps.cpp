@@ -132,11 +132,11 @@ const NormalTable& normal_table() {
         x = next;
         if (done) break;
       }
-      t.value[i] = static_cast<float>(x);
-      if (i) t.growth[i - 1] = static_cast<float>(x - before);
+      t.piece[i].value = static_cast<float>(x);
+      if (i) t.piece[i - 1].growth = static_cast<float>(x - before);
       before = x;
     }
-    t.growth[pieces - 1] = 0;
+    t.piece[pieces - 1].growth = 0;
     return t;
   }();
   return table;
