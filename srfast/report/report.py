@@ -70,7 +70,7 @@ def report(scores: ReportScores, source: Sequence[str] = ("scores.parquet",), *,
 def checksum(scores: ReportScores) -> str:
     """Identifies the table by its metadata and losses; the core-set does not count."""
     digest = hashlib.sha256(encode_meta({k: v for k, v in scores.meta.items() if k != "root"}))
-    digest.update(np.ascontiguousarray(scores.loss, "<f4"))
+    digest.update(np.ascontiguousarray(scores.loss, "<f4").data)
     return digest.hexdigest()[:16]
 
 

@@ -21,7 +21,7 @@ from srfast.errors import InputError
 from srfast.ops import cuda  # noqa: F401  (registers torch.ops.srfast.degrade)
 from srfast.ops.precision import without_tf32
 from srfast.scoring.backends import maps
-from srfast.scoring.backends.maps import sobel_map
+from srfast.scoring.backends.maps import WindowSums, sobel_map
 from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.backends.upload import fetched, to_device, uploaded
 from srfast.scoring.network import Network
@@ -144,7 +144,7 @@ class GpuScorer:
             return torch.stack([loss[0], plain[0], sobel_map(y[0])])
 
     @torch.inference_mode()
-    def cells(self, image: Tensor, sums: maps.WindowSums, own: slice) -> Tensor:
+    def cells(self, image: Tensor, sums: WindowSums, own: slice) -> Tensor:
         """``maps`` summed over the cells of some rows, float32 [3, rows, cells], by one kernel that writes no map."""
         from srfast.kernels.cells import launch_cells
 
@@ -247,7 +247,7 @@ class GpuEngine:
         return [part for parts in scores for part in parts]
 
     def _maps_of(self, images: Any, grids: Sequence[Grid]) -> list[Tensor]:
-        sums = [maps.WindowSums(grid, self.device) for grid in grids]
+        sums = [WindowSums(grid, self.device) for grid in grids]
         cut = []
         for number, image in enumerate(images):
             height, width = (side // self.scale * self.scale for side in image.shape[:2])
