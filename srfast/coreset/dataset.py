@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset, default_collate, get_worker_info
+from torch.utils.data._utils.collate import default_collate_fn_map
 
-from srfast.coreset.pairs import KEPT_IMAGES, Pairs, read_patches, scale_of, turn
+from srfast.coreset.pairs import KEPT_IMAGES, Pairs, read_patches, scale_of, turned_crop
 from srfast.data.lowres import LowRes
 from srfast.data.packed import Packed
 from srfast.errors import InputError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _MASK = (1 << 64) - 1
 _TURNS = 8
+_SENT = 1 << 20
+"""Bytes of the largest batch that a worker sends as they are."""
 Pair = tuple[Tensor, Tensor]
 
 
@@ -45,6 +48,9 @@ class CorePatches(Pairs, Dataset[Pair]):
     of workers, which share the epoch. An epoch begins where an item is drawn again, or where ``set_epoch`` says so;
     call it if a sampler does not draw every item once an epoch, and in distributed trainings. Generators and
     ``worker_init_fn`` are not used.
+
+    A batch is cut at once, and ``default_collate`` takes it as it is. Small batches come from workers through their
+    pipe, since the shared memory that PyTorch takes for tensors costs the trainer's process more than cutting them.
 
     Args:
         coreset: The result of ``srfast.select``, a score table, an Arrow table, or the path of coreset.parquet.
@@ -106,6 +112,7 @@ class CorePatches(Pairs, Dataset[Pair]):
         self._packed: Packed | None = None
         self._tried = cache is False
         self._random = flip or (crop is not None and bool((patches.size != crop).any()))
+        self._side = crop or (smallest if bool((patches.size == smallest).all()) else None)
         # Shared with workers, also with those that live on: [epoch, whether it was set, draws of each item since].
         self._state = torch.zeros(2 + len(self) if self._random else 2, dtype=torch.int64)
         if self._random:
@@ -164,47 +171,92 @@ class CorePatches(Pairs, Dataset[Pair]):
     def __getitem__(self, index: int) -> Any:
         if self._packed is None and get_worker_info() is not None:
             self.prepare(False)
-        return self._item(index, self._draws() if self._random else None)
+        return self._single(self.row(index), self._draws())
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """The items of a batch; PyTorch's DataLoader calls it."""
         self.prepare(get_worker_info() is None)
-        draws = self._draws() if self._random else None
-        if self._packed is not None:
-            return [self._item(i, draws) for i in indices]
-        at = sorted(range(len(indices)), key=lambda i: self._place(indices[i]))
-        items = {i: self._item(indices[i], draws) for i in at}
-        return [items[i] for i in range(len(indices))]
+        rows, draws = [self.row(index) for index in indices], self._draws()
+        order: Sequence[int] = range(len(rows))
+        if self._packed is None:  # image by image
+            order = sorted(order, key=lambda i: self._place(rows[i]))
+        if self._side is None or not rows:  # patches of several sizes are no tensor
+            items = {i: self._single(rows[i], draws) for i in order}
+            return [items[i] for i in range(len(rows))]
+        small = self._side // self.scale
+        lr = np.empty((len(rows), 3, small, small), np.uint8)
+        hr = np.empty((len(rows), 3, self._side, self._side), np.uint8)
+        for i in order:
+            lr[i], hr[i] = self._drawn(rows[i], draws)
+        batch = _Batch(torch.from_numpy(lr), torch.from_numpy(hr))
+        return batch if self.transform is None else [self.transform(*pair) for pair in batch]
 
-    def _place(self, index: int) -> tuple[str, float]:
-        return self.patches.image[index], float(self.patches.factor[index])
+    def _place(self, row: int) -> tuple[str, float]:
+        return self.patches.image[row], float(self.patches.factor[row])
 
     def _draws(self) -> np.ndarray:
         draws: np.ndarray = self._state.numpy()
         return draws
 
-    def _item(self, index: int, draws: np.ndarray | None) -> Any:
-        index = self.row(index)
-        lr, hr = self.arrays(index) if self._packed is None else self._packed[index]
-        if draws is not None:
-            epoch = int(draws[0]) + int(draws[2 + index])
-            draws[2 + index] += 1
-            lr, hr = self._augmented(lr, hr, _mixed(self.seed, epoch, index))
+    def _single(self, row: int, draws: np.ndarray) -> Any:
+        lr, hr = self._drawn(row, draws)
         pair = torch.from_numpy(lr.copy()), torch.from_numpy(hr.copy())
         return pair if self.transform is None else self.transform(*pair)
 
-    def _augmented(self, lr: np.ndarray, hr: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """A crop and a flip that a number of 64 bits decides: 24 bits for each coordinate, 3 for the flip."""
-        if self.crop is not None:
-            s, small = self.scale, self.crop // self.scale
-            positions = lr.shape[1] - small + 1
-            x, y = (number >> 40) * positions >> 24, (number >> 16 & 0xFFFFFF) * positions >> 24
-            lr = lr[:, y : y + small, x : x + small]
-            hr = hr[:, y * s : y * s + self.crop, x * s : x * s + self.crop]
-        if self.flip:
-            k = number % _TURNS
-            lr, hr = turn(lr, k), turn(hr, k)
-        return lr, hr
+    def _drawn(self, row: int, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The next crop of a row, as views: 24 bits decide each coordinate, 3 the flip."""
+        lr, hr = self.arrays(row) if self._packed is None else self._packed[row]
+        if not self._random:
+            return lr, hr
+        number = _mixed(self.seed, int(draws[0]) + int(draws[2 + row]), row)
+        draws[2 + row] += 1
+        size = self.crop or hr.shape[1]
+        positions = (hr.shape[1] - size) // self.scale + 1
+        x, y = (number >> 40) * positions >> 24, (number >> 16 & 0xFFFFFF) * positions >> 24
+        k = number % _TURNS if self.flip else 0
+        return turned_crop(lr, hr, self.scale, x * self.scale, y * self.scale, size, k)
+
+
+class _Item(tuple[Tensor, Tensor]):
+    """A pair of a batch, by whose type ``default_collate`` finds ``_collated``."""
+
+
+class _Batch(list[_Item]):
+    """The pairs of a batch, as views of its tensors."""
+
+    def __init__(self, lr: Tensor, hr: Tensor) -> None:
+        super().__init__(map(_Item, zip(lr.unbind(), hr.unbind(), strict=True)))
+        self._tensors, self._items = [lr, hr], tuple(self)
+
+    def tensors(self) -> list[Tensor] | None:
+        """LR [b, ...] and HR [b, ...]; None if somebody has changed the list since."""
+        same = len(self) == len(self._items) and all(a is b for a, b in zip(self, self._items, strict=True))
+        return self._tensors if same else None
+
+
+class _Sent(list[Tensor]):
+    """The tensors of a batch, which are pickled as their bytes."""
+
+    def __reduce__(self) -> Any:
+        return _received, tuple((str(x.numpy().dtype), tuple(x.shape), x.numpy().tobytes()) for x in self)
+
+
+def _received(*arrays: tuple[str, tuple[int, ...], bytes]) -> list[Tensor]:
+    return [torch.from_numpy(np.frombuffer(bytearray(b), kind).reshape(shape)) for kind, shape, b in arrays]
+
+
+def _collated(batch: list[_Item], *, collate_fn_map: Any = None) -> list[Tensor]:
+    """The tensors [b, ...] of a batch, without a copy if the list is one that a dataset gave."""
+    tensors = batch.tensors() if isinstance(batch, _Batch) else None
+    if tensors is None:
+        plain: list[Tensor] = default_collate([tuple(pair) for pair in batch])
+        return plain
+    if get_worker_info() is None or sum(x.nbytes for x in tensors) > _SENT:
+        return tensors
+    return _Sent(tensors)
+
+
+default_collate_fn_map[_Item] = _collated  # an extension that the docs of ``default_collate`` describe
 
 
 def _mixed(seed: int, epoch: int, index: int) -> int:

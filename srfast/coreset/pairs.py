@@ -275,6 +275,18 @@ def turn(planes: np.ndarray, k: int) -> np.ndarray:
     return planes.transpose(0, 2, 1) if k & 4 else planes
 
 
+def cut(image: np.ndarray, x: int, y: int, width: int, height: int, scale: int = 1) -> np.ndarray:
+    """A rectangle of an image [C, H, W] as a view; of its LR image, if that is given with the scale."""
+    return image[:, y // scale : (y + height) // scale, x // scale : (x + width) // scale]
+
+
+def turned_crop(
+    lr: np.ndarray, hr: np.ndarray, scale: int, x: int, y: int, size: int, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """An aligned crop of a pair [C, h, w], [C, H, W], in one of the 8 flips and rotations, as views."""
+    return turn(cut(lr, x, y, size, size, scale), k), turn(cut(hr, x, y, size, size), k)
+
+
 class Pairs:
     """Patches as aligned pairs of arrays: ``CorePatches`` without PyTorch.
 
@@ -306,15 +318,16 @@ class Pairs:
 
     def row(self, index: int) -> int:
         """The row of an index, which may count from the end; raises IndexError if there is none."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index {index} out of range for {len(self)} patches")
-        return index % len(self)
+        n = len(self.patches.image)
+        if not -n <= index < n:
+            raise IndexError(f"index {index} out of range for {n} patches")
+        return index % n
 
     def _cut(self, index: int, lr: np.ndarray, hr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         p, s = self.patches, self.scale
         x, y, size = int(p.x[index]), int(p.y[index]), int(p.size[index])
         check_inside(p.root / p.image[index], x, y, size, hr.shape[2], hr.shape[1])
-        return lr[:, y // s : (y + size) // s, x // s : (x + size) // s], hr[:, y : y + size, x : x + size]
+        return cut(lr, x, y, size, size, s), cut(hr, x, y, size, size)
 
     def _planes(self, image: str, factor: float, draw: int) -> tuple[np.ndarray, np.ndarray]:
         with self._lock:

@@ -55,7 +55,7 @@ class Packed:
 
     def __init__(self, path: Path, layout: StoreLayout) -> None:
         self.path = path
-        self._bytes = np.memmap(path, np.uint8, "r")
+        self._bytes = np.asarray(np.memmap(path, np.uint8, "r"))  # a view of a memmap costs several times one of this
         self._starts: list[int] = layout.starts.tolist()
         self._sizes: list[int] = layout.sizes.tolist()
         self._scale = layout.scale

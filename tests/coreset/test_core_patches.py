@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler, default_collate
 
 import srfast
 from srfast.coreset.dataset import CorePatches
@@ -135,6 +136,37 @@ def test_crops_do_not_depend_on_workers(coreset: srfast.CoreSet) -> None:
     assert epochs(2, explicit=True) == alone
     assert len({tuple(e) for e in alone}) == 3
     assert epochs(0, seed=1)[0] != alone[0]
+
+
+@pytest.mark.parametrize("sent", [0, 1 << 20])
+def test_a_batch_is_its_items(coreset: srfast.CoreSet, monkeypatch: pytest.MonkeyPatch, sent: int) -> None:
+    """Whoever collates it, and however it comes from a worker: through its pipe, or in shared memory."""
+    monkeypatch.setattr("srfast.coreset.dataset._SENT", sent)
+    rows = [3, -1, 0, 3, 7, 0, 0, 5]
+
+    def dataset() -> CorePatches:
+        return CorePatches(coreset, 2, crop=24, flip=True)
+
+    alone = dataset()
+    expected = pixels(alone[i] for i in rows)
+    assert pixels(dataset().__getitems__(rows)) == expected
+    for workers in (0, 1):
+        (lr, hr) = next(iter(DataLoader(dataset(), batch_sampler=[rows], num_workers=workers)))
+        assert pixels(zip(lr, hr, strict=True)) == expected
+        assert lr.is_contiguous()
+        hr.zero_()  # what comes is the caller's
+        own = DataLoader(dataset(), batch_sampler=[rows], num_workers=workers, collate_fn=list)
+        assert pixels(next(iter(own))) == expected
+    batch = dataset().__getitems__(rows)
+    assert default_collate(batch)[0].data_ptr() == batch[0][0].data_ptr()
+    batch.reverse()
+    assert pixels(zip(*default_collate(batch), strict=True)) == expected[::-1]
+
+
+def test_patches_of_several_sizes_are_items_of_several_sizes(photo_folder: Path) -> None:
+    both = [srfast.score(photo_folder, patch=n, stride=n, scorer="bicubic").table for n in (48, 96)]
+    mixed = CorePatches(pa.concat_tables(both, promote_options="default"), 2, flip=True, root=photo_folder)
+    assert {hr.shape[1] for _, hr in mixed.__getitems__([0, -1])} == {48, 96}
 
 
 def test_a_run_goes_on_in_the_middle_of_an_epoch(coreset: srfast.CoreSet) -> None:
