@@ -114,6 +114,12 @@ def _interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Trainings pack the patches of core-sets, but not into the cache folder of whoever runs the tests."""
+    os.environ["SRFAST_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> Any:
     """Tests run beside others on a shared machine, and a test that sets threads must not leave them set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,13 +15,13 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate, get_worker_info
 from torch.utils.data._utils.collate import default_collate_fn_map
 
-from srfast.coreset.pairs import KEPT_IMAGES, Pairs, read_patches, scale_of, turned_crop
+from srfast.coreset.pairs import KEPT_IMAGES, Pairs, name_of, read_patches, scale_of, turned_crop
 from srfast.data.lowres import LowRes
 from srfast.data.packed import Packed
 from srfast.errors import InputError
 from srfast.ops.checks import check_integer
 from srfast.runtime.progress import Progress
-from srfast.settings import check_same_size
+from srfast.settings import check_same_size, one_of
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -36,7 +37,7 @@ Pair = tuple[Tensor, Tensor]
 class CorePatches(Pairs, Dataset[Pair]):
     """The patches of a core-set as aligned pairs, for any PyTorch training loop.
 
-    Item i is (lr, hr): uint8 tensors [3, crop / scale, crop / scale] and [3, crop, crop], channels first, RGB. The LR
+    Item i is (lr, hr): uint8 (or uint16) tensors [3, crop / scale, crop / scale] and [3, crop, crop], RGB. The LR
     image is made from the whole HR image, bit for bit as by MATLAB's imresize, and then cropped, as trainers do. The
     border of an LR patch therefore depends on its surroundings, unlike in a score in "patch" mode. Workers and threads
     may share one instance.
@@ -59,6 +60,8 @@ class CorePatches(Pairs, Dataset[Pair]):
         crop: Side of a random crop of each patch in HR pixels, a multiple of the scale. None takes the whole patch.
         flip: Whether to apply one of the 8 flips and rotations, at random.
         transform: Function of (lr, hr) that is applied to each pair last; what it returns is the item.
+        depth: Bits of a channel. 16: PNG and TIFF files of 16 bits are read as they are, and others are stretched to
+            that range; items are uint16.
         cache: Folder of the packed pixels. None takes the user's cache folder (``SRFAST_CACHE``), which is kept below
             16 GiB (``SRFAST_CACHE_GB``). False packs nothing: every batch reads its images, grouped by image;
             ``srfast.samplers.ByImage`` draws in an order for which that is fast.
@@ -82,6 +85,7 @@ class CorePatches(Pairs, Dataset[Pair]):
         crop: int | None = None,
         flip: bool = False,
         transform: Callable[[Tensor, Tensor], Any] | None = None,
+        depth: Literal[8, 16] = 8,
         cache: str | os.PathLike[str] | Literal[False] | None = None,
         seed: int = 0,
         root: str | Path | None = None,
@@ -90,8 +94,9 @@ class CorePatches(Pairs, Dataset[Pair]):
         keep_images: int = KEPT_IMAGES,
     ) -> None:
         given = None if lr_images is None else LowRes.open(lr_images, lr_template)
-        patches = read_patches(coreset, root, given)
-        super().__init__(patches, scale_of(scale, patches.meta), keep_images)
+        bits = one_of(8, 16).check("depth", depth)
+        patches = dataclasses.replace(read_patches(coreset, root, given), depth=bits)
+        super().__init__(patches, scale_of(scale, patches.meta), keep_images, name=name_of(coreset))
         check_same_size(self.scale, patches.lr is not None, "`lr_images`")
         smallest = int(patches.size.min())
         if crop is not None and (check_integer("crop", crop, 1) % self.scale or crop > smallest):
@@ -108,7 +113,6 @@ class CorePatches(Pairs, Dataset[Pair]):
         self.crop, self.flip, self.transform = crop, flip, transform
         self.seed = check_integer("seed", seed, 0)
         self._folder = None if cache is None or cache is False else Path(cache)
-        self._name = Path(coreset).stem if isinstance(coreset, (str, Path)) else "coreset"
         self._packed: Packed | None = None
         self._tried = cache is False
         self._random = flip or (crop is not None and bool((patches.size != crop).any()))
@@ -129,7 +133,7 @@ class CorePatches(Pairs, Dataset[Pair]):
                 cannot be written to.
         """
         if not self._tried:
-            self._packed = self.pack(self._folder, self._name, progress)
+            self._packed = self.pack(self._folder, progress)
             self._tried = True
         return self
 
@@ -184,8 +188,8 @@ class CorePatches(Pairs, Dataset[Pair]):
             items = {i: self._single(rows[i], draws) for i in order}
             return [items[i] for i in range(len(rows))]
         small = self._side // self.scale
-        lr = np.empty((len(rows), 3, small, small), np.uint8)
-        hr = np.empty((len(rows), 3, self._side, self._side), np.uint8)
+        lr = np.empty((len(rows), 3, small, small), self.layout.lr)
+        hr = np.empty((len(rows), 3, self._side, self._side), self.layout.hr)
         for i in order:
             lr[i], hr[i] = self._drawn(rows[i], draws)
         batch = _Batch(torch.from_numpy(lr), torch.from_numpy(hr))

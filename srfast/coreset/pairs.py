@@ -149,6 +149,11 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
     return name, table, meta
 
 
+def name_of(coreset: object) -> str:
+    """The name of a table in those of files that are made from it."""
+    return Path(coreset).stem if isinstance(coreset, (str, Path)) else "coreset"
+
+
 def scale_of(requested: int | None, meta: dict[str, Any]) -> int:
     """The scale of the pairs of a table: the one requested, or else that of the scores, or else 2.
 
@@ -210,9 +215,12 @@ def _check_apart(root: Path, images: list[str]) -> None:
 
 
 def read_pair(
-    source: Source, scale: int, *, color: str = "rgb", quantise: bool = True, draw: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+    source: Source, scale: int, *, color: str = "rgb", quantise: bool = True, draw: int = 0,
+    note: Callable[[str, str, list[Step]], None] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Reads an image, cropped right and bottom to a multiple of the scale, and its LR image.
+
+    Every pair of a dataset, of a training and of an export is read here, and cut by ``cut``.
 
     Args:
         source: The file and the factor of its copy.
@@ -222,24 +230,13 @@ def read_pair(
             not rounded (the classic protocol). A given LR image is read as it is, and a degraded one has 8 bits. A
             source of 16 bits has uint16 in place of uint8.
         draw: Number of the draw, if the source has a degradation.
+        note: Function that is called with the hash of the pixels, the size and what was drawn, if it has one.
 
     Returns:
-        LR [C, h, w] (uint8 or float32) and HR [C, scale * h, scale * w] uint8.
+        LR [C, h, w] (uint8 or float32) and HR [C, scale * h, scale * w] uint8, views of arrays with channels last.
 
     Raises:
         InputError: the file cannot be read, or the image is smaller than the scale.
-    """
-    lr, hr = read_images(source, scale, color=color, quantise=quantise, draw=draw)
-    return np.ascontiguousarray(lr.transpose(2, 0, 1)), np.ascontiguousarray(hr.transpose(2, 0, 1))
-
-
-def read_images(
-    source: Source, scale: int, *, color: str = "rgb", quantise: bool = True, draw: int = 0,
-    note: Callable[[str, str, list[Step]], None] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Reads like ``read_pair``, but channels last: LR [h, w, C] and HR [scale * h, scale * w, C].
-
-    ``note`` is called with the hash of the pixels, the size and what was drawn, if the source has a degradation.
     """
     whole = read_at(source.path, source.depth)
     rgb = shrunk(whole, source.factor)
@@ -258,12 +255,12 @@ def read_images(
         lr = read_lr(source.lr, hr, source.path, scale, source.depth)
     if color == "y":
         hr = rounded_y(hr)[..., None]
-    if lr is not None:
-        if color == "y":
-            lr = rounded_y(lr)[..., None]
-        return (lr if quantise else lr.astype(np.float32) / np.float32(np.iinfo(lr.dtype).max)), hr
-    lr = imresize(hr if quantise else hr.astype(np.float32) / np.float32(np.iinfo(hr.dtype).max), 1 / scale)
-    return lr, hr
+    if lr is None:
+        lr = imresize(hr if quantise else hr.astype(np.float32) / np.float32(np.iinfo(hr.dtype).max), 1 / scale)
+    else:
+        lr = rounded_y(lr)[..., None] if color == "y" else lr
+        lr = lr if quantise else lr.astype(np.float32) / np.float32(np.iinfo(lr.dtype).max)
+    return lr.transpose(2, 0, 1), hr.transpose(2, 0, 1)
 
 
 def turn(planes: np.ndarray, k: int) -> np.ndarray:
@@ -276,7 +273,7 @@ def turn(planes: np.ndarray, k: int) -> np.ndarray:
 
 
 def cut(image: np.ndarray, x: int, y: int, width: int, height: int, scale: int = 1) -> np.ndarray:
-    """A rectangle of an image [C, H, W] as a view; of its LR image, if that is given with the scale."""
+    """A rectangle of HR pixels of an image [C, H, W], or at a scale the same of its LR image, as a view."""
     return image[:, y // scale : (y + height) // scale, x // scale : (x + width) // scale]
 
 
@@ -290,12 +287,19 @@ def turned_crop(
 class Pairs:
     """Patches as aligned pairs of arrays: ``CorePatches`` without PyTorch.
 
-    Item i is (lr, hr): uint8 [3, size / scale, size / scale] and [3, size, size].
+    Item i is (lr, hr): [C, size / scale, size / scale] and [C, size, size], as ``read_pair`` gives them.
     """
 
-    def __init__(self, patches: Patches, scale: int, keep_images: int = KEPT_IMAGES) -> None:
+    def __init__(
+        self, patches: Patches, scale: int, keep_images: int = KEPT_IMAGES, *, color: str = "rgb",
+        quantise: bool = True, name: str = "coreset",
+    ) -> None:  # fmt: skip
         patches.check_grid(scale)
-        self.patches, self.scale = patches, scale
+        self.patches, self.scale, self.color, self.quantise, self.name = patches, scale, color, quantise, name
+        hr = np.dtype(f"u{patches.depth // 8}")
+        self.layout = StoreLayout(
+            patches.size, scale, {"y": 1, "rgb": 3}[color], hr if quantise else np.dtype("f4"), hr
+        )
         self.keep_images = check_integer("keep_images", keep_images, 1)
         self._start()
 
@@ -324,10 +328,10 @@ class Pairs:
         return index % n
 
     def _cut(self, index: int, lr: np.ndarray, hr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        p, s = self.patches, self.scale
+        p = self.patches
         x, y, size = int(p.x[index]), int(p.y[index]), int(p.size[index])
         check_inside(p.root / p.image[index], x, y, size, hr.shape[2], hr.shape[1])
-        return cut(lr, x, y, size, size, s), cut(hr, x, y, size, size)
+        return cut(lr, x, y, size, size, self.scale), cut(hr, x, y, size, size)
 
     def _planes(self, image: str, factor: float, draw: int) -> tuple[np.ndarray, np.ndarray]:
         with self._lock:
@@ -335,15 +339,18 @@ class Pairs:
         if kept is not None:
             return kept
         self.patches.images.check(image)
-        source = self.patches.source(image, factor)
-        drawn: dict[str, Any] = {"draw": draw} if source.draws else {}
-        pair = read_pair(source, self.scale, **drawn)
+        pair = self._read(self.patches.source(image, factor), draw)
         with self._lock:
             self._kept[image, factor, draw] = pair
         return pair
 
-    def pack(self, folder: Path | None, name: str, progress: Progress | bool) -> Packed | None:
+    def _read(self, source: Source, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        return read_pair(source, self.scale, color=self.color, quantise=self.quantise, draw=draw)
+
+    def pack(self, folder: Path | None, progress: Progress | bool, threads: int | None = None) -> Packed | None:
         """The pixels of all patches in one file, packed now if they were not before (``srfast.data.packed``).
+
+        Without ``folder`` it lies in the cache folder; without ``threads``, all cores read images.
 
         Raises:
             InputError: an image cannot be read, or has changed since it was scored, or ``folder`` cannot be written to.
@@ -355,12 +362,12 @@ class Pairs:
             rows[place].append(row)
 
         def read(place: int) -> tuple[np.ndarray, np.ndarray]:
-            return read_pair(p.source(*places[place]), self.scale)
+            return self._read(p.source(*places[place]))
 
         def fill(write: Write) -> None:
             with (
                 shown(progress, "packing pairs", "patches") as step,
-                closing(ordered_map(read, range(len(places)), cores())) as pairs,
+                closing(ordered_map(read, range(len(places)), threads or cores())) as pairs,
             ):
                 done = 0
                 for place, (lr, hr) in pairs:
@@ -369,10 +376,11 @@ class Pairs:
                     done += len(rows[place])
                     step(place + 1, len(places), done)
 
-        return packed(folder, name, self._digest(places), StoreLayout(p.size, self.scale), fill)
+        form = f"x{self.scale}-{self.color}" + ("" if p.depth == 8 else str(p.depth)) + "-float" * (not self.quantise)
+        return packed(folder, f"{self.name}-{form}", self._digest(places, form), self.layout, fill)
 
-    def _digest(self, places: list[tuple[str, float]]) -> str:
-        """SHA-256 of all that the pixels of the pairs depend on: files by their hashes, places and scale."""
+    def _digest(self, places: list[tuple[str, float]], form: str) -> str:
+        """SHA-256 of all that the pixels of the pairs depend on: files by their hashes, places and form."""
         p, total = self.patches, sha256()
         p.images.check_all(p.image)
         for image, factor in places:
@@ -380,7 +388,7 @@ class Pairs:
             hashes = [of_file(file) for file in (source.path, source.lr) if file is not None]
             total.update(repr((image, factor, hashes)).encode())
         names, number = np.unique(p.image, return_inverse=True)
-        total.update(repr((self.scale, names.tolist())).encode())
+        total.update(repr((form, names.tolist())).encode())
         for column in (number, p.x, p.y, p.size, p.factor):
             total.update(np.ascontiguousarray(column).astype(column.dtype.newbyteorder("<")).tobytes())
         return total.hexdigest()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,27 +28,40 @@ LIMIT = 16 << 30
 """Bytes that the stores of the cache folder may take together; the environment variable SRFAST_CACHE_GB (GiB) sets
 another number. Where one more would exceed it, those that were not used for longest are removed."""
 _HEADER = 128
+_DIGITS = 24
 _HELD = threading.Lock()
 
 
 @dataclass(frozen=True)
 class StoreLayout:
-    """Where the pixels of each patch lie: LR [3, size / scale, size / scale], then HR [3, size, size], uint8.
+    """Where the pixels of each patch lie: LR [C, size / scale, size / scale], then HR [C, size, size].
 
     Args:
         sizes: Sides of the patches in HR pixels [n], multiples of the scale.
         scale: 1, 2, 3 or 4.
+        channels: 3, or 1 for Y.
+        lr: Type of LR: uint8, uint16 or float32.
+        hr: Type of HR: uint8 or uint16.
     """
 
     sizes: np.ndarray
     scale: int
+    channels: int
+    lr: np.dtype[Any]
+    hr: np.dtype[Any]
 
     @property
     def starts(self) -> np.ndarray:
-        """The byte at which each patch begins, and the end of the last [n + 1], int64."""
+        """The byte at which each patch begins, a multiple of 8, and the end of the last [n + 1], int64."""
         size = self.sizes.astype(np.int64)
-        each = 3 * (size**2 + (size // self.scale) ** 2)
-        return np.concatenate([[_HEADER], _HEADER + np.cumsum(each)])
+        each = self.channels * (size**2 * self.hr.itemsize + (size // self.scale) ** 2 * self.lr.itemsize)
+        return np.concatenate([[_HEADER], _HEADER + np.cumsum(-(-each // 8) * 8)])
+
+    def views(self, pixels: Any, start: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """LR and HR of the patch of a side that begins at a byte of a buffer."""
+        c, small = self.channels, size // self.scale
+        lr: np.ndarray = np.ndarray((c, small, small), self.lr, pixels, start)
+        return lr, np.ndarray((c, size, size), self.hr, pixels, start + lr.nbytes)
 
 
 class Packed:
@@ -55,19 +69,13 @@ class Packed:
 
     def __init__(self, path: Path, layout: StoreLayout) -> None:
         self.path = path
-        self._bytes = np.asarray(np.memmap(path, np.uint8, "r"))  # a view of a memmap costs several times one of this
+        self._bytes = np.asarray(np.memmap(path, np.uint8, "r"))  # views of a memmap cost several times those of this
+        self._layout = layout
         self._starts: list[int] = layout.starts.tolist()
         self._sizes: list[int] = layout.sizes.tolist()
-        self._scale = layout.scale
 
     def __getitem__(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        start, size = self._starts[row], self._sizes[row]
-        small = size // self._scale
-        middle, end = start + 3 * small * small, self._starts[row + 1]
-        return (
-            self._bytes[start:middle].reshape(3, small, small),
-            self._bytes[middle:end].reshape(3, size, size),
-        )
+        return self._layout.views(self._bytes, self._starts[row], self._sizes[row])
 
 
 Write = Callable[[int, np.ndarray, np.ndarray], None]
@@ -100,17 +108,19 @@ def packed(
         fill: Function that calls its argument with each row, once, from any thread.
 
     Returns:
-        The store, or None if there is no room for it in the cache folder or on its disk, or no permission to write: a
-        warning says which.
+        The store, or None if ``LIMIT`` is 0, or if there is no room for it in the cache folder or on its disk, or no
+        permission to write: a warning says which.
 
     Raises:
         InputError: ``fill`` raises it, or ``folder`` was given and cannot be written to.
         RunError: ``fill`` raises it, or ``folder`` was given and its disk is full.
     """
+    if folder is None and _limit() == 0:
+        return None
     place = cache_folder() if folder is None else folder
-    path = place / f"{name}-{digest[:24]}{SUFFIX}"
+    path = place / f"{name}-{digest[:_DIGITS]}{SUFFIX}"
     total = int(layout.starts[-1])
-    header = f"srfast pairs 1 {digest}\n".encode().ljust(_HEADER, b"\0")
+    header = f"srfast pairs 2 {digest}\n".encode().ljust(_HEADER, b"\0")
     if _is_complete(path, header, total):
         with suppress(OSError):
             os.utime(path)
@@ -119,11 +129,11 @@ def packed(
     if problem:
         if folder is not None:
             raise InputError(f"cache: expected a folder with room for {total >> 20:,} MiB, got {place}: {problem}")
-        log.warning("%s: %s; pairs are read from the images, which is slower", place, problem)
+        log.warning("%s: %s; pairs are not packed, but read from the images", place, problem)
         return None
     with _HELD, Lock.wait(path.with_suffix(".lock"), path):
         if not _is_complete(path, header, total):
-            if any(place.glob(f"{name}-*{SUFFIX}")):
+            if folder is not None and any(place.glob(f"{name}-{'?' * _DIGITS}{SUFFIX}")):
                 log.warning("%s: holds the pairs of another state of %s; they are packed anew", place, name)
             _write(path, header, layout, fill)
     return Packed(path, layout)
@@ -181,9 +191,8 @@ def _write(path: Path, header: bytes, layout: StoreLayout, fill: Callable[[Write
         pixels[:_HEADER] = np.frombuffer(header, np.uint8)
 
         def write(row: int, lr: np.ndarray, hr: np.ndarray) -> None:
-            middle = starts[row] + lr.size
-            pixels[starts[row] : middle].reshape(lr.shape)[...] = lr
-            pixels[middle : starts[row + 1]].reshape(hr.shape)[...] = hr
+            for place, image in zip(layout.views(pixels, starts[row], int(layout.sizes[row])), (lr, hr), strict=True):
+                place[...] = image
             left[row] = False
 
         fill(write)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
-from srfast.coreset.pairs import read_images
+from srfast.coreset.pairs import read_pair
 from srfast.degradation import rows
 from srfast.degradation.operations import Step
 from srfast.degradation.plan import Degradation, Draws
@@ -181,6 +181,6 @@ def _write_draws(path: Path, plan: Arrangement, degradation: Draws, draws: int) 
             def note(pixels: str, size: str, steps: list[Step], row: int = first, made: Any = made) -> None:
                 plan.drawn[row] = made(pixels, size, p.draw_of(row), steps)
 
-            read_images(pair, plan.scale, draw=p.draw_of(first), note=note)
+            read_pair(pair, plan.scale, draw=p.draw_of(first), note=note)
     table = rows.table([row for first, _ in plan.images for row in plan.drawn[first]])
     write_parquet(path, [table], rows.SCHEMA, {**rows.metadata(degradation, plan.scale), "draws": draws})

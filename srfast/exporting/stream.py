@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from srfast.coreset.pairs import read_images
+from srfast.coreset.pairs import cut, read_pair
 from srfast.data.images import FORMATS
 from srfast.data.shrink import read_shrunk
 from srfast.data.workers import ordered_map
@@ -41,7 +41,7 @@ class EncodedPair:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A decoded image."""
+    """A decoded image [C, H, W] and its LR image."""
 
     hr: np.ndarray
     lr: np.ndarray | None
@@ -83,19 +83,19 @@ def _open(plan: Arrangement, first: int, last: int) -> _Opened:
             plan.drawn[first] = rows(image, pixels, size, draw, steps)
 
         how: dict[str, Any] = {} if p.draws is None else {"draw": draw, "note": note}
-        lr, hr = read_images(p.source(image, factor), plan.scale, **how)
+        lr, hr = read_pair(p.source(image, factor), plan.scale, **how)
     else:
-        lr, hr = None, read_shrunk(p.root / image, factor, p.depth)
+        lr, hr = None, read_shrunk(p.root / image, factor, p.depth).transpose(2, 0, 1)
     if plan.channels == 1:
         for name, pixels in (("HR", hr), ("LR", lr)):
-            if pixels is not None and (pixels != pixels[..., :1]).any():
+            if pixels is not None and (pixels != pixels[:1]).any():
                 raise InputError(
                     f"{p.root / image}: expected a gray image with `channels` 1, got an {name} with colours"
                 )
-        hr, lr = hr[..., :1], None if lr is None else lr[..., :1]
+        hr, lr = hr[:1], None if lr is None else lr[:1]
     path = p.images.check(image)  # after decoding: a file that changed meanwhile is noticed
-    check_inside(path, p.x[first:last], p.y[first:last], p.size[first:last], hr.shape[1], hr.shape[0])
-    whole = factor == 1 and last == first + 1 and hr.shape[:2] == (p.size[first], p.size[first])
+    check_inside(path, p.x[first:last], p.y[first:last], p.size[first:last], hr.shape[2], hr.shape[1])
+    whole = factor == 1 and last == first + 1 and hr.shape[1:] == (p.size[first], p.size[first])
     return _Opened(hr, lr, path if whole and _stands_for_itself(path, hr, plan.suffix) else None)
 
 
@@ -105,14 +105,15 @@ def _encode(plan: Arrangement, encode: Encoder, image: _Opened, rows: range) -> 
     if image.file is not None:
         hr = [image.file.read_bytes()]
     else:
-        hr = _encode_all(encode, [image.hr[y : y + n, x : x + n] for x, y, n in corners])
+        hr = _encode_all(encode, [cut(image.hr, x, y, n, n) for x, y, n in corners])
     lr: list[bytes] | list[None] = [None] * len(rows)
     if image.lr is not None:
-        lr = _encode_all(encode, [image.lr[y // s : (y + n) // s, x // s : (x + n) // s] for x, y, n in corners])
+        lr = _encode_all(encode, [cut(image.lr, x, y, n, n, s) for x, y, n in corners])
     return [EncodedPair(i, h, low, image.file) for i, h, low in zip(rows, hr, lr, strict=True)]
 
 
 def _encode_all(encode: Encoder, patches: list[np.ndarray]) -> list[bytes]:
+    patches = [p.transpose(1, 2, 0) for p in patches]
     if len({p.shape for p in patches}) == 1:
         return encode(np.stack(patches))
     return [encode(p[None])[0] for p in patches]
@@ -130,7 +131,7 @@ def _stands_for_itself(path: Path, pixels: np.ndarray, suffix: str) -> bool:
     with open(path, "rb") as file:
         head = file.read(26)
     # PNG: depth, and colour type 2 (RGB) or 0 (gray); Pillow shows 16 bits as RGB too.
-    mode = "RGB" if pixels.shape[2] == 3 else "L"
+    mode = "RGB" if pixels.shape[0] == 3 else "L"
     if suffix == "png" and head[24:26] != bytes([8 * pixels.itemsize, 2 if mode == "RGB" else 0]):
         return False
     if path.stat().st_size > pixels.nbytes + 4096:

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from srfast.coreset.pairs import Source, read_patches, read_rows, scale_of
+from srfast.coreset.pairs import Pairs, Patches, Source, name_of, read_patches, read_rows, scale_of
 from srfast.data.files import table_files
 from srfast.data.grid import starts
 from srfast.data.images import find_images, image_size
@@ -73,9 +71,13 @@ def open_store(
         raise InputError("rescale: expected images; a core-set is trained on as it was selected")
     if lr is not None and tuple(factors) != (1.0,):
         raise InputError("rescale: expected LR images that are made; those that exist have one size")
+    table, left_out = None, 0
     if tables:
-        sources, regions, losses = _coreset_regions(tables[0], scale, patch, grow, root, lr)
-        left_out = 0
+        patches = read_patches(tables[0], root, lr)
+        sources, regions = _coreset_regions(patches, scale, patch, grow)
+        if not grow and draws is None:
+            patches = dataclasses.replace(patches, depth=depth)
+            table = Pairs(patches, scale, color=color, quantise=quantise, name=name_of(tables[0]))
     elif grow:
         raise InputError("grow: expected a core-set; crops of images lie anywhere in them")
     else:
@@ -86,9 +88,11 @@ def open_store(
         sources = [dataclasses.replace(source, depth=depth) for source in sources]
     check_same_size(scale, all(source.lr or source.draws for source in sources), "`lr_images` or `degradation`")
     check_apart((source.path, source.lr) for source in sources if source.lr is not None)
-    store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
+    store = PairStore(
+        sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes, table=table
+    )
     if tables:
-        store.losses = losses
+        store.losses = patches.loss
     else:
         store.patches = sum(
             len(starts(r.width, scale, patch, patch)) * len(starts(r.height, scale, patch, patch)) for r in regions
@@ -106,10 +110,7 @@ def whole_dataset(data: Sequence[Any]) -> int:
     return int(meta.get("selection", {}).get("patches", table.num_rows))
 
 
-def _coreset_regions(
-    table: Any, scale: int, patch: int, grow: int, root: str | Path | None, lr: LowRes | None
-) -> tuple[list[Source], list[Region], np.ndarray | None]:
-    p = read_patches(table, root, lr)
+def _coreset_regions(p: Patches, scale: int, patch: int, grow: int) -> tuple[list[Source], list[Region]]:
     p.check_grid(scale_of(scale, p.meta))
     places, number = p.places()
     columns = zip(number, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
@@ -128,7 +129,7 @@ def _coreset_regions(
             f"lr_patch: expected at most {smallest // scale} (the core-set's patches are "
             f"{int(p.size.min())} px{about}), got {patch // scale}"
         )
-    return sources, regions, p.loss
+    return sources, regions
 
 
 def _grown(r: Region, grow: int, width: int, height: int) -> Region:

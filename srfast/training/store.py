@@ -15,7 +15,8 @@ import torch
 from cachetools import LRUCache
 from torch import Tensor
 
-from srfast.coreset.pairs import Source, read_pair, turn
+from srfast.coreset.pairs import Pairs, Source, cut, read_pair, turned_crop
+from srfast.data.packed import Packed
 from srfast.degradation.plan import Draws
 from srfast.errors import InputError
 from srfast.samplers import random_subset
@@ -42,6 +43,12 @@ class PairStore:
     The LR image is made from the whole HR image; then both are cropped to the bounding box of the image's regions, so
     that a store over a core-set holds only what the core-set covers.
 
+    The patches of a core-set are packed into the file from which ``CorePatches`` reads them, where that takes no more
+    than ``cache_bytes``: trainings on one core-set then share its pages, and only the first decodes. Planes serve what
+    no file of patches can: crops from anywhere in an image or beyond a patch, patches that overlap so much that packed
+    they would not fit, images that are streamed, degradations drawn anew in each pass, and the cells of a study, which
+    share the images of one pool. The crops are the same from both.
+
     Args:
         sources: The images.
         regions: Regions in which crops may be cut; x, y, width and height are multiples of the scale.
@@ -50,6 +57,7 @@ class PairStore:
         quantise: True: LR is 8-bit, as from files. False: LR is float32 in [0, 1], never rounded (the classic
             protocol).
         cache_bytes: Bytes of images to keep; the least recently used go first.
+        table: The regions as patches, in their order, if they are those of a table.
     """
 
     def __init__(
@@ -61,6 +69,7 @@ class PairStore:
         color: str,
         quantise: bool = True,
         cache_bytes: int = 2 << 30,
+        table: Pairs | None = None,
     ) -> None:
         self.sources = list(sources)
         self.regions = list(regions)
@@ -68,6 +77,8 @@ class PairStore:
         self.color = color
         self.quantise = quantise
         self.cache_bytes = cache_bytes
+        self._table = table
+        self._packed: Packed | None = None
         self.losses: np.ndarray | None = None
         """Losses of the regions [n], if they come from a score table or a core-set."""
         self.patches = len(self.regions)
@@ -110,7 +121,12 @@ class PairStore:
         return self.sources[0].draws
 
     def fill(self, threads: int = 1) -> None:
-        """Reads every image before training; it is useful only if the store fits in memory."""
+        """Reads every image before training, or finds its patches packed; it is useful only if the store fits in
+        memory."""
+        if self._table is not None and int(self._table.layout.starts[-1]) <= self.cache_bytes:
+            self._packed = self._table.pack(None, False, threads)
+        if self._packed is not None:
+            return
         with ThreadPoolExecutor(max(1, threads)) as pool:
             for _ in pool.map(self._planes, list(self._boxes)):
                 pass
@@ -118,26 +134,19 @@ class PairStore:
     def over(self, regions: Sequence[Region], losses: np.ndarray | None = None) -> PairStore:
         """A store over other regions inside those of this one; both share decoded images."""
         other = copy.copy(self)
-        other.losses = losses
+        other.losses, other._table, other._packed = losses, None, None
         other.regions = list(regions)
         other.patches = len(other.regions)
         return other
 
-    def crop(self, region: int, x: int, y: int, size: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """LR [C, size / scale, size / scale] and HR [C, size, size] at (x, y) inside a region, as views."""
-        return self._cut(self.regions[region], x, y, size, size, draw)
-
-    def region(self, region: int) -> tuple[np.ndarray, np.ndarray]:
-        """LR and HR of a whole region, as views."""
+    def crop(self, region: int, x: int, y: int, size: int, k: int = 0, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """LR [C, size / scale, size / scale] and HR [C, size, size] at (x, y) inside a region, as views, in one of the
+        8 flips and rotations."""
+        if self._packed is not None:
+            return turned_crop(*self._packed[region], self.scale, x, y, size, k)
         r = self.regions[region]
-        return self._cut(r, 0, 0, r.width, r.height)
-
-    def _cut(self, r: Region, x: int, y: int, width: int, height: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        lr, hr = self._planes(r.source, draw)
         x0, y0, _, _ = self._boxes[r.source]
-        left, top, s = r.x + x - x0, r.y + y - y0, self.scale
-        small = lr[:, top // s : (top + height) // s, left // s : (left + width) // s]
-        return small, hr[:, top : top + height, left : left + width]
+        return turned_crop(*self._planes(r.source, draw), self.scale, r.x + x - x0, r.y + y - y0, size, k)
 
     def _bounding_boxes(self) -> dict[int, tuple[int, int, int, int]]:
         boxes: dict[int, tuple[int, int, int, int]] = {}
@@ -157,11 +166,10 @@ class PairStore:
         x0, y0, x1, y1 = self._boxes[source]
         corners = np.array([x0, x1 - 1]), np.array([y0, y1 - 1])
         check_inside(self.sources[source].path, *corners, 1, hr.shape[2], hr.shape[1])
-        s = self.scale
         # Copies: a view would keep the whole image alive.
         pair = (
-            np.ascontiguousarray(lr[:, y0 // s : y1 // s, x0 // s : x1 // s]),
-            np.ascontiguousarray(hr[:, y0:y1, x0:x1]),
+            np.ascontiguousarray(cut(lr, x0, y0, x1 - x0, y1 - y0, self.scale)),
+            np.ascontiguousarray(cut(hr, x0, y0, x1 - x0, y1 - y0)),
         )
         with self._lock:
             self._last = (key, pair)
@@ -237,8 +245,7 @@ class Batches:
             r = store.regions[region]
             x = int(draws[j, 0] * ((r.width - self.patch) // s + 1)) * s
             y = int(draws[j, 1] * ((r.height - self.patch) // s + 1)) * s
-            small_crop, crop = store.crop(region, x, y, self.patch, *([self.passed(step, j)] if store.draws else ()))
-            lr[i], hr[i] = turn(small_crop, turns[j]), turn(crop, turns[j])
+            lr[i], hr[i] = store.crop(region, x, y, self.patch, turns[j], self.passed(step, j) if store.draws else 0)
         return torch.from_numpy(lr), torch.from_numpy(hr)
 
     def passed(self, step: int, place: int) -> int:

@@ -245,6 +245,8 @@ def test_the_cache_folder_stays_below_its_limit(coreset: srfast.CoreSet, cache: 
         ({"crop": 50}, "crop: expected a multiple of the scale 2 of at most 48"),
         ({"crop": "24"}, "crop: expected an integer"),
         ({"flip": 1}, "flip: expected True or False"),
+        ({"depth": 12}, "depth: expected 8 or 16, got 12"),
+        ({"depth": True}, "depth: expected 8 or 16, got True"),
         ({"transform": "gray"}, "transform: expected a function"),
         ({"cache": True}, "cache: expected a folder, False or None"),
         ({"seed": -1}, "seed: expected at least 0"),

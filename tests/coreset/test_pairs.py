@@ -20,13 +20,13 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import srfast
-from srfast.coreset.pairs import Source, read_pair, read_patches
+from srfast.coreset.pairs import Source, read_pair, read_patches, turn
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.ops import reference
 from srfast.training.arguments import gather
 from srfast.training.sources import open_store, whole_dataset
-from srfast.training.store import CROPS_STREAMED, Batches, Feed, PairStore, Region, turn
+from srfast.training.store import CROPS_STREAMED, Batches, Feed, PairStore, Region
 
 ROWS = [
     ("astronaut.png", 0, 0),
@@ -96,7 +96,7 @@ def test_core_patches_in_a_data_loader_and_pickled(coreset: Path) -> None:
 def test_core_patches_decode_each_image_once(coreset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
 
-    def counted(source: Source, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    def counted(source: Source, scale: int, **options: Any) -> tuple[np.ndarray, np.ndarray]:
         read.append(source.path.name)
         return read_pair(source, scale)
 
@@ -232,7 +232,9 @@ def test_ranks_share_a_batch(photo_folder: Path) -> None:
 
 def test_every_region_once_an_epoch() -> None:
     class Flat(PairStore):
-        def crop(self, region: int, x: int, y: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        def crop(
+            self, region: int, x: int, y: int, size: int, k: int = 0, draw: int = 0
+        ) -> tuple[np.ndarray, np.ndarray]:
             return np.full((1, size // 2, size // 2), region, np.uint8), np.full((1, size, size), region, np.uint8)
 
     store = Flat([Source(Path("a"))], [Region(0, 0, 0, 8, 8)] * 10, scale=2, color="y")
@@ -248,6 +250,48 @@ def test_crops_stay_inside_core_set_patches(coreset: Path) -> None:
     expected = {srfast.CorePatches(coreset)[i][1].numpy().tobytes() for i in range(4)}
     turned = {np.ascontiguousarray(turn(h.numpy(), k)).tobytes() for h in hr for k in range(8)}
     assert expected <= turned
+
+
+@pytest.mark.parametrize(
+    ("color", "quantise", "depth"), [("rgb", True, 8), ("rgb", True, 16), ("y", False, 8), ("y", True, 8)]
+)
+def test_batches_are_the_same_from_packed_patches(
+    coreset: Path, monkeypatch: pytest.MonkeyPatch, color: str, quantise: bool, depth: int
+) -> None:
+    def store(**options: Any) -> PairStore:
+        return open_store([coreset], 2, color=color, patch=32, quantise=quantise, depth=depth, **options)[0]
+
+    planes = Batches(store(), batch=4, patch=32, seed=3)
+    expected = [planes[step] for step in range(5)]
+    packed = store()
+    packed.fill()
+    monkeypatch.setattr("srfast.training.store.read_pair", None)  # which planes are read by
+    batches = Batches(packed, batch=4, patch=32, seed=3)
+    for step, pair in enumerate(expected):
+        assert all(map(torch.equal, batches[step], pair))
+    if color == "rgb":  # it is the store of CorePatches
+        monkeypatch.setattr("srfast.coreset.pairs.read_pair", None)
+        lr, hr = srfast.CorePatches(coreset, 2, depth=depth).prepare(False)[0]
+        assert lr.dtype == hr.dtype == expected[0][1].dtype
+        assert torch.equal(hr, torch.from_numpy(packed.crop(0, 0, 0, 48)[1].copy()))
+
+
+def test_what_cannot_be_packed_is_read_as_planes(
+    coreset: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patches that would take more than the images, grown patches, and all where nobody wants a cache."""
+    monkeypatch.setattr("srfast.coreset.pairs.Pairs.pack", None)
+    small, _ = open_store([coreset], 2, color="rgb", patch=48)
+    assert small._table is not None
+    small.cache_bytes = int(small._table.layout.starts[-1]) - 1
+    small.fill()
+    open_store([coreset], 2, color="rgb", patch=48, grow=8)[0].fill()
+    open_store([photo_folder], 2, color="rgb", patch=32)[0].fill()
+    monkeypatch.undo()
+    monkeypatch.setenv("SRFAST_CACHE_GB", "0")
+    none, _ = open_store([coreset], 2, color="rgb", patch=48)
+    none.fill()
+    assert none._packed is None
 
 
 def test_the_eight_turns_differ() -> None:
@@ -277,7 +321,8 @@ def test_a_small_cache_reads_each_image_once_a_pass(photo_folder: Path, monkeypa
         assert torch.equal(again[i][1], drawn[i][1])
 
 
-def test_a_store_keeps_what_patches_cover(coreset: Path) -> None:
+def test_a_store_keeps_what_patches_cover(coreset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRFAST_CACHE_GB", "0")
     store, _ = open_store([coreset], 2, color="rgb", patch=48)
     store.fill(2)
     # astronaut: both patches' bounding box, 192 x 84; the others: one patch of 48 x 48 each.

@@ -59,14 +59,14 @@ def test_an_image_that_changes_meanwhile(
     moved = tmp_path / "moved"
     shutil.copytree(dataset, moved)
     table = rewritten(coreset, tmp_path / "moved.parquet", root=str(moved))
-    real = stream.read_images
+    real = stream.read_pair
 
     def replaced(source: Any, scale: int) -> Any:
         if source.path.name == "whole.png":
             os.utime(source.path, ns=(1, 1))  # this core-set knows no hashes
         return real(source, scale)
 
-    monkeypatch.setattr(stream, "read_images", replaced)
+    monkeypatch.setattr(stream, "read_pair", replaced)
     with pytest.raises(InputError, match=r"whole\.png: has changed"):
         srfast.export(table, tmp_path / "out", to="lmdb")
     assert not (tmp_path / "out").exists()

@@ -91,9 +91,9 @@ def test_resumed_images_are_not_decoded_again(
     coreset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export: Callable[..., Any]
 ) -> None:
     read: list[str] = []
-    real = stream.read_images
+    real = stream.read_pair
     monkeypatch.setattr(
-        stream, "read_images", lambda source, scale: (read.append(source.path.name), real(source, scale))[1]
+        stream, "read_pair", lambda source, scale: (read.append(source.path.name), real(source, scale))[1]
     )
 
     def stop(done: int, total: int, patches: int) -> None:
@@ -141,10 +141,10 @@ def test_resume_with_other_settings(coreset: Path, tmp_path: Path) -> None:
 def test_killed(coreset: Path, tmp_path: Path, number: signal.Signals, to: str) -> None:
     script = (
         "import sys, time, srfast.exporting.stream as stream\n"
-        "real = stream.read_images\n"
+        "real = stream.read_pair\n"
         "def slow(*args):\n"
         "    time.sleep(0.15); return real(*args)\n"
-        "stream.read_images = slow\n"
+        "stream.read_pair = slow\n"
         "from srfast.__main__ import run; run()\n"
     )
     out = tmp_path / "out"

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import srfast
+from srfast.coreset.pairs import read_pair
 from srfast.data.lowres import LowRes
 from srfast.errors import InputError
 from srfast.training.plan import fingerprint
@@ -76,7 +77,7 @@ def test_against_a_plain_loop(pairs: tuple[Path, Path]) -> None:
             want = np.array(Image.open(file))
             if color == "y":
                 want = srfast.reference.luma(torch.from_numpy(want)).numpy()[..., None]
-            assert np.array_equal(store.region(number)[0].transpose(1, 2, 0), want)
+            assert np.array_equal(read_pair(store.sources[number], 3, color=color)[0].transpose(1, 2, 0), want)
 
 
 def test_a_core_set_takes_other_lr_images(pairs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 import srfast
 from srfast.data.deep import WIDENED, read_deep
@@ -148,6 +150,30 @@ def test_a_training_reads_all_bits(images: Path, tmp_path: Path) -> None:
     assert a.loss != b.loss
     assert b.loss == pytest.approx(a.loss, rel=0.05)
     assert b.psnr == pytest.approx(srfast.evaluate(b.weights, images, protocol="rgb", depth=16).psnr)
+
+
+def test_pairs_have_all_bits(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packed or not, in a DataLoader too; those of 8 bits are another store."""
+    monkeypatch.setenv("SRFAST_CACHE", str(tmp_path / "cache"))
+    table = srfast.score(images, scorer="bicubic", patch=32, stride=32)
+    deep, plain = (srfast.CorePatches(table, 2, depth=16, cache=cache) for cache in (None, False))
+    loaders = (DataLoader(pairs, 4, num_workers=workers) for pairs in (deep, plain) for workers in (0, 1))
+    first, *others = ([x.numpy() for batch in loader for x in batch] for loader in loaders)
+    for other in others:
+        assert all(map(np.array_equal, first, other))
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    row = table[0]
+    whole = read_deep(images / row["image"])
+    x, y = row["x"], row["y"]
+    small = srfast.imresize(whole, 0.5)[y // 2 : y // 2 + 16, x // 2 : x // 2 + 16]
+    for got, want in zip(deep[0], (small, whole[y : y + 32, x : x + 32]), strict=True):
+        assert got.dtype == torch.uint16
+        np.testing.assert_array_equal(got.numpy().transpose(1, 2, 0), want)
+    eight = srfast.CorePatches(table, 2).prepare(False)
+    assert eight[0][1].dtype == torch.uint8
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    turned = srfast.CorePatches(table, 2, depth=16, crop=16, flip=True)
+    assert [tuple(x.shape) for x in next(iter(DataLoader(turned, 5)))] == [(5, 3, 8, 8), (5, 3, 16, 16)]
 
 
 def test_what_does_not_go_together(images: Path, tmp_path: Path) -> None:
