@@ -220,8 +220,6 @@ def read_pair(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Reads an image, cropped right and bottom to a multiple of the scale, and its LR image.
 
-    Every pair of a dataset, of a training and of an export is read here, and cut by ``cut``.
-
     Args:
         source: The file and the factor of its copy.
         scale: 1 (with a given LR image or a degradation), 2, 3 or 4.

@@ -335,7 +335,9 @@ def realplksr(
 
     Deviation: the scales of the normalisations start at 0, so that every block starts as an identity (Goyal et al.,
     2017, arXiv 1706.02677, Section 5.1). With 1, the loss of the first 25 updates was 0.6 on average, where the nearest
-    neighbour has 0.03. 200 updates of 4 crops of 16 LR pixels at x2 end at 32.1 dB on Set5 (RGB), below bicubic.
+    neighbour has 0.03. The first convolution starts orthogonal and the last one at 0, as the nearest neighbour: 200
+    updates of 4 crops of 16 LR pixels at x2 then end at 34.51 dB on Set5 (RGB), from small weights at 32.1 dB
+    (bicubic 33.67 dB).
 
     Args:
         scale: 2, 3 or 4.
@@ -359,4 +361,7 @@ def realplksr(
     for layer in net.modules():
         if isinstance(layer, nn.GroupNorm):
             nn.init.zeros_(layer.weight)
+    nn.init.orthogonal_(net.feats[0].weight)
+    for start in (net.feats[0].bias, net.feats[-1].weight, net.feats[-1].bias):
+        nn.init.zeros_(start)
     return Foreign(net, scale)
