@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 
 import srfast
-from srfast.coreset import selection
 from srfast.coreset.counting import exact_sum, first_holding
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError
+from srfast.scoring import stored
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, ScoreTable
 
@@ -79,8 +79,8 @@ def test_same_rows_by_every_reader(seed: int, tmp_path: Path, monkeypatch: pytes
         "max_per_image": rng.choice([None, 9]),
     }
     expected = plain(table, share, *settings.values())
-    for small in (0, selection.SMALL):  # read by column, and as a whole
-        monkeypatch.setattr(selection, "SMALL", small)
+    for small in (0, stored.SMALL):  # read by column, and as a whole
+        monkeypatch.setattr(stored, "SMALL", small)
         core = srfast.select(tmp_path / "scores.parquet", keep_loss=share, **settings)
         assert sorted((core["x"] // 60).tolist()) == expected
         shares = core.meta["selection"]["shares"]
@@ -146,10 +146,10 @@ def test_what_is_refused(settings: dict[str, Any], names: str) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("small", [0, selection.SMALL])
+@pytest.mark.parametrize("small", [0, stored.SMALL])
 @pytest.mark.parametrize("loss", [[0, 0, 0], [3, -1, 2], [1, math.nan, 2]], ids=["zero", "negative", "nan"])
 def test_losses_without_a_sum(loss: list[float], small: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "SMALL", small)
+    monkeypatch.setattr(stored, "SMALL", small)
     table_of(loss).write(tmp_path / "s.parquet")
     with pytest.raises(InputError):
         srfast.select(tmp_path / "s.parquet", keep_loss=0.5)

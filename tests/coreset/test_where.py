@@ -102,7 +102,7 @@ def test_names_that_differ_only_in_case_are_refused(make_table: MakeTable, tmp_p
 def test_a_column_with_holes_sorts_what_has_none(
     make_table: MakeTable, tmp_path: Path, missing: float | None, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("srfast.coreset.selection.SMALL", small)
+    monkeypatch.setattr("srfast.scoring.stored.SMALL", small)
     make_table([1.0, 2.0, 3.0], blur=[1.0, missing, 2.0], n=[5, None, 4]).write(tmp_path / "s.parquet")
     for method, first in (("blur", 192), ("n", 0)):
         got = select(tmp_path / "s.parquet", keep=0.5, method=method, where="x <> 96")
@@ -132,7 +132,7 @@ def test_columns_of_any_name_and_type(make_table: MakeTable, tmp_path: Path, mon
     joined = srfast.join(table, other, on="image,x,y")
     joined.write(tmp_path / "s.parquet")
     raw = table.with_rows(table.table.append_column("half", half).append_column("words", words))
-    monkeypatch.setattr("srfast.coreset.selection.SMALL", 0)
+    monkeypatch.setattr("srfast.scoring.stored.SMALL", 0)
     for scores in (tmp_path / "s.parquet", joined, raw):
         for name in names:
             quoted = '"' + name.replace('"', '""') + '"'
