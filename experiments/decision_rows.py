@@ -11,18 +11,18 @@ from experiments.study_rows import DATASET, Family, Means, Table, markdown, on, 
 from srfast.evaluation.inference import Comparison, judge
 
 POOLS = (
-    ("BSDS400", "small and sharp (BSDS400)"),
-    ("dirty-wild-60", "60 % degraded"),
+    ("BSDS400", "400 small, sharp photographs (BSDS400)"),
+    ("dirty-wild-60", "the same, 60 % of them degraded"),
     ("wild", "132 large, soft images"),
-    ("found", "505 pictures as people have them"),
-    ("pictures", "348 pictures (unseen)"),
-    ("manuals", "420 pictures of manuals (unseen)"),
+    ("found", "505 mixed pictures"),
+    ("pictures", "348 mixed pictures, unseen"),
+    ("manuals", "420 pictures from manuals, unseen"),
 )
 """The last two had no part in the choice of the rule."""
 KINDS = (
-    ("pictures of all kinds, as people collect them", ("pictures", "manuals")),
+    ("mixed pictures, as people collect them", ("pictures", "manuals")),
     ("large and soft", ("wild",)),
-    ("many degraded", ("dirty-wild-60",)),
+    ("60 % degraded", ("dirty-wild-60",)),
     ("small and sharp", ("BSDS400",)),
 )
 """Kinds of images, with pools of them; the first two pools had no part in the choice of the rule."""
@@ -47,22 +47,29 @@ class Leads:
         for pool, words in POOLS:
             sides = ((ALL, DATASET, ""), (ALL, DATASET, "easy"), (ALL, "Urban100", ""), (best(pool), DATASET, ""))
             leads = [judge(lead(pool, *side)) for side in sides]
-            cells = [signed(c) if c.seeds == PLANNED else f"{c.effect.mean:+.2f}" for c in leads]
+            cells = [signed(c) if c.seeds == PLANNED else f"{c.effect.mean:+.3f}" for c in leads]
             lines.append([words, *cells, f"{leads[0].seeds} of {PLANNED}"])
-        head = ["pool", "all patches: BSD100", "easy tiles", "all patches: Urban100", "best recipe: BSD100", "seeds"]
+        head = [
+            "images",
+            "against all patches, BSD100",
+            "easy tiles",
+            "Urban100",
+            "against the best fixed setting, BSD100",
+            "seeds",
+        ]
         return markdown(head, lines)
 
 
 @dataclass(frozen=True)
 class Short:
-    """README's table: the gain of the rule, and of the recipe that was known for pools of a kind."""
+    """README's table: the gain of the rule, and of the best fixed setting that was known for pools of a kind."""
 
     def markdown(self) -> str:
         lines = []
         for words, pools in KINDS:
-            rule, recipe = (_over(pools, ALL, arm=arm) for arm in (_RULE, ""))
-            lines.append([words, self._gain(judge(rule)), self._gain(judge(recipe))])
-        return markdown(["your images", "`srfast prune`", "a recipe for these alone"], lines)
+            rule, fixed = (_over(pools, ALL, arm=arm) for arm in (_RULE, ""))
+            lines.append([words, self._gain(judge(rule)), self._gain(judge(fixed))])
+        return markdown(["your images", "`srfast prune`", "best fixed setting"], lines)
 
     @staticmethod
     def _gain(c: Comparison) -> str:
@@ -84,7 +91,7 @@ class Verdicts:
             lines.append(self._above(f"{words}: ahead of all patches", [pool], 0.0, judge(lead(pool, ALL))))
         for pool, words in POOLS:
             c = judge(lead(pool, best(pool)))
-            lines.append(self._above(f"{words}: at most 0.05 dB behind the best recipe", [pool], -0.05, c))
+            lines.append(self._above(f"{words}: at most 0.05 dB behind the best fixed setting", [pool], -0.05, c))
         easy = "easy tiles, the mean over the six pools: at most 0.05 dB behind all patches"
         lines.append(self._above(easy, every, -0.05, judge(_over(every, ALL, stratum="easy"))))
         return markdown(["claim, on BSD100", "difference (dB)", "one-sided 95 % bound", "p", "outcome"], lines)
@@ -115,12 +122,12 @@ class Claims:
 
 
 def best(pool: str) -> str:
-    """The best fixed recipe of a pool, pre-registered."""
+    """The best fixed setting of a pool, pre-registered."""
     return _HALVED if pool == "wild" else _CLEAN
 
 
 def lead(pool: str, control: str, dataset: str = DATASET, stratum: str = "", arm: str = _RULE) -> np.ndarray:
-    """The rule less another arm in one pool [seeds, images]; with ``arm`` "" the pool's best recipe less it."""
+    """The rule less another arm in one pool [seeds, images]; with ``arm`` "" the pool's best fixed setting less it."""
     return paired(f"decision/{pool}", "fsrcnn", arm or best(pool), control, dataset, stratum)
 
 
@@ -135,7 +142,7 @@ def _over(pools: Sequence[str], control: str, stratum: str = "", arm: str = _RUL
 TABLES: dict[str, Table] = {
     "decision-held": Means(
         "decision/pictures",
-        ("348 pictures (unseen)", "their held-out tenth", "Urban100"),
+        ("348 mixed pictures, unseen", "their held-out tenth", "Urban100"),
         ("fsrcnn 1951",),
         ARMS,
         ("held", "Urban100"),

@@ -51,7 +51,7 @@ def draw_sizes() -> None:
 
 
 def draw_decision() -> None:
-    """What the rule of ``prune`` wins in each pool over all patches and over the best fixed recipe."""
+    """What the rule of ``prune`` wins in each pool over all patches and over the best fixed setting."""
     _differences(
         "decision",
         [
@@ -59,7 +59,7 @@ def draw_decision() -> None:
             for pool, words in decision_rows.POOLS
         ],
         "PSNR on BSD100 of what prune keeps, less that of another choice (dB)",
-        ("all patches", "the best fixed recipe"),
+        ("all patches", "the best fixed setting"),
     )
 
 
