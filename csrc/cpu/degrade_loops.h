@@ -1,7 +1,6 @@
 #pragma once
 // Included by one source for each instruction set, which defines SRFAST_LOOPS (the name of its table) and SRFAST_LANES.
 #include <cstring>
-#include <initializer_list>
 
 #ifdef SRFAST_X86
 #include <immintrin.h>
@@ -146,7 +145,8 @@ void words(const uint32_t key[2], const uint32_t counter[2], uint32_t slot, uint
     }
     for (int v = 0; v < 2; ++v) {
       uint32_t* to = out + begin + v * kLanes;
-      for (const Wide& word : {a[v], b[v], c[v], d[v]}) {
+      const Wide words[] = {a[v], b[v], c[v], d[v]};
+      for (const Wide& word : words) {
         const Narrow low = __builtin_convertvector(word, Narrow);
         std::memcpy(to, &low, sizeof low);
         to += kBlocks;

@@ -21,6 +21,7 @@ from srfast.coreset.rejects import rejected
 from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
 from srfast.report.reconstruction import Reconstruction
+from srfast.scoring.metadata import as_read
 from srfast.scoring.orders import descending, summed, within
 from srfast.scoring.rows import Rows, numbers
 from srfast.scoring.settings import COMPARED
@@ -180,7 +181,7 @@ def read_scores(
     table: Rows, coreset: Rows | None, *, root: Path | None = None, scorer: Path | None = None
 ) -> ReportScores:
     """Checks both tables and turns them into arrays; the arguments are those of ``srfast.report.write_report``."""
-    table, meta = table.held(), table.meta
+    table, meta = table.held(), as_read("score table", table.meta)
     check_columns("score table", table.table, SCHEMA)
     check_paths("score table", table.table)
     if not len(table):
@@ -195,7 +196,7 @@ def read_scores(
     selection: dict[str, Any] = {}
     status = decision = None
     if coreset is not None:
-        own = coreset.meta
+        own = as_read("core-set", coreset.meta)
         if "selection" not in own:
             raise InputError("core-set: expected a core-set, got a score table", hint="make one with `srfast select`")
         _check_belongs(meta, own, root is not None)

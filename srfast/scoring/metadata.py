@@ -82,6 +82,14 @@ def encode_meta(meta: dict[str, Any]) -> bytes:
     return json.dumps(meta, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def as_read(name: str, meta: dict[str, Any]) -> dict[str, Any]:
+    """Metadata as a reader of their file has them, with the checks and the errors of ``check_meta``."""
+    encoded = encode_meta(meta)
+    read: dict[str, Any] = json.loads(encoded)
+    check_meta(name, read, encoded)
+    return read
+
+
 def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
     """Refuses metadata on which the readers of a table would fail.
 

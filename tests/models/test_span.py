@@ -37,6 +37,10 @@ def test_fresh_networks_start_near_the_nearest_neighbour_and_learn_in_every_laye
         near = torch.nn.functional.interpolate(lr, scale_factor=2)
         assert float((sr.detach() - near).abs().mean()) < 0.2, name
         (sr - hr).abs().mean().backward()
+        # A last layer of 0 lets nothing pass before its first step.
+        torch.optim.Adam(model.parameters(), 2e-3).step()
+        model.zero_grad()
+        (model(lr) - hr).abs().mean().backward()
         sizes = [
             float(part.weight.grad.norm())
             for path, part in model.named_modules()

@@ -29,8 +29,8 @@ def test_a_worker_that_scores_otherwise_fails_by_name(tmp_path: Path) -> None:
     assert (here.backend, here.precision) == ("native", "fp32")
     cluster._Actor(settings, 1, str(tmp_path), replace(here, machine="elsewhere"))
     for change, words in (
-        ({"backend": "onnx"}, r"backend native on .*srfast\) but onnx on there"),
-        ({"version": "0.0.1"}, r"srfast .* but 0\.0\.1 on there"),
+        ({"backend": "onnx"}, r"backend native on .*srfast\) and onnx on there"),
+        ({"version": "0.0.1"}, r"srfast .* and 0\.0\.1 on there"),
         ({"precision": "fast"}, "precision fp32"),
         ({"sha256": "0"}, "weights"),
     ):
