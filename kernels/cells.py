@@ -13,10 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-WIDEST = 128
-"""Pixels of the widest cell."""
 BLOCK = 1024
-"""Pixels of a program, with those past the end of a cell; not tuned yet."""
+"""Pixels of a program, with those past the end of a cell; not tuned yet. No cell may be wider."""
 WARPS = 4
 
 
@@ -82,7 +80,7 @@ def launch_cells(y: Tensor, sr: Tensor, up: Tensor, edges: Tensor, widest: int, 
         sr: The reconstruction [H, W] float32, contiguous, in [0, 255].
         up: The bicubically up-sampled plane [H, W] float32, contiguous.
         edges: First pixel of each cell and the end of the last, int32 [cells + 1], ascending.
-        widest: Pixels of the widest cell, at most WIDEST.
+        widest: Pixels of the widest cell, at most BLOCK.
         own: The rows; those above and below them are read too.
 
     Returns:
@@ -92,8 +90,8 @@ def launch_cells(y: Tensor, sr: Tensor, up: Tensor, edges: Tensor, widest: int, 
     for name, plane, dtype in (("y", y, torch.uint8), ("sr", sr, torch.float32), ("up", up, torch.float32)):
         if plane.dtype != dtype or plane.shape != y.shape or not plane.is_contiguous():
             raise ValueError(f"{name}: expected contiguous {dtype} {list(y.shape)}, got {plane.dtype} {plane.shape}")
-    if not 0 < widest <= WIDEST:
-        raise ValueError(f"widest: expected 1 to {WIDEST} pixels, got {widest}")
+    if not 0 < widest <= BLOCK:
+        raise ValueError(f"widest: expected 1 to {BLOCK} pixels, got {widest}")
     if height * width >= 2**31:
         raise ValueError(f"y: expected fewer than 2^31 pixels, got {height} x {width}")
     rows, cells = own.stop - own.start, len(edges) - 1

@@ -81,7 +81,7 @@ def check_settings(path: Path, saved: dict[str, Any], settings: dict[str, Any]) 
     Args:
         path: The checkpoint.
         saved: Its settings.
-        asked: The settings requested now.
+        settings: Those requested now.
     """
     grows = isinstance(saved.get("steps"), int) and saved["steps"] < settings["steps"]
     passed = {"data", "contents", "cache_bytes", *(("steps",) if grows else ())}

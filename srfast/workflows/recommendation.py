@@ -81,7 +81,7 @@ def decide(pool: Statistics, following: Mapping[str, Any]) -> Recommendation:
 
     Args:
         pool: The statistics of a score table.
-        following: The settings of ``srfast.select`` that leave out what ``found`` does not count among its losses.
+        following: The settings of ``srfast.select`` that leave out what ``pool`` does not count among its losses.
     """
     ratio, keep = _ratio(pool)
     # A place is then taken at each size at which it is hard.
@@ -101,9 +101,8 @@ def _left_out(pool: Statistics) -> Advice:
         said = f"The limits would leave out every image ({_listed(pool.overruled)}), so they are not followed"
         return Advice(f"{said}: look at the images, and choose.", figures)
     if not n:
-        but = f", but {count(pool.patches_out, 'patch')} of them {_is_or_are(pool.patches_out)}" * bool(
-            pool.patches_out
-        )
+        k = pool.patches_out
+        but = f", but {count(k, 'patch')} of them {_is_or_are(k)}" if k else ""
         return Advice(f"None of {every} is left out{but}.", figures)
     return Advice(f"{n:,} of {every} {_is_or_are(n)} left out ({_listed(pool.out)}){some}.", figures)
 

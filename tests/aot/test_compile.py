@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import triton
-from srfast.kernels import srcnn
+from srfast.kernels import cells, srcnn
 from srfast.kernels.configs import lookup
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -22,6 +22,18 @@ SHARED = {80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
 """KiB of shared memory that a block may have."""
 
 
+def compiled(function, types, constants, capability, **options):
+    assert len(function.arg_names) == len(types) + len(constants)
+    signature = {**dict(zip(function.arg_names, types, strict=False)), **dict.fromkeys(constants, "constexpr")}
+    # What the launcher finds: allocations are aligned to 16 bytes. Sizes are not specialized.
+    attributes = {(i,): [["tt.divisibility", 16]] for i, t in enumerate(types) if t.startswith("*")}
+    return triton.compile(
+        ASTSource(function, signature, constants, attributes),
+        target=GPUTarget("cuda", capability, 32),
+        options=options,
+    )
+
+
 def compile_kernel(kernel, capability, element, scale):
     config = lookup(kernel, capability, 4 if element == "fp32" else 2)
     value, constants = f"*{element}", {"S": scale, "BLOCK": config.block}
@@ -33,24 +45,16 @@ def compile_kernel(kernel, capability, element, scale):
         function = srcnn.error_kernel
         types = [value, "*fp32", "*u8", "*fp32", "*fp32", "i32", "i32", "i32"]
         constants |= {"SIDE": srcnn.WINDOW[scale], "WRITE_SR": False}
-    assert len(function.arg_names) == len(types) + len(constants)
-    signature = {**dict(zip(function.arg_names, types, strict=False)), **dict.fromkeys(constants, "constexpr")}
-    # What the launcher finds: allocations are aligned to 16 bytes. Sizes are not specialized.
-    attributes = {(i,): [["tt.divisibility", 16]] for i, t in enumerate(types) if t.startswith("*")}
-    return triton.compile(
-        ASTSource(function, signature, constants, attributes),
-        target=GPUTarget("cuda", capability, 32),
-        options={"num_warps": config.num_warps, "num_stages": config.num_stages},
-    )
+    return compiled(function, types, constants, capability, num_warps=config.num_warps, num_stages=config.num_stages)
 
 
-def assembly(compiled, tmp_path):
+def assembly(code, tmp_path):
     bundled = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     tool = str(bundled) if bundled.exists() else shutil.which("cuobjdump")
     if tool is None:
         pytest.skip("cuobjdump is neither in Triton's package nor on PATH")
     path = tmp_path / "kernel.cubin"
-    path.write_bytes(compiled.asm["cubin"])
+    path.write_bytes(code.asm["cubin"])
     dumps = [
         subprocess.run([tool, what, str(path)], check=True, capture_output=True, text=True).stdout
         for what in ("--dump-resource-usage", "--dump-sass")
@@ -58,19 +62,24 @@ def assembly(compiled, tmp_path):
     return dumps[0], dumps[1]
 
 
-@pytest.mark.parametrize(("capability", "element", "scale"), CASES)
-@pytest.mark.parametrize("kernel", ["features", "error"])
-def test_compiles_without_spills(kernel, capability, element, scale, tmp_path):
-    compiled = compile_kernel(kernel, capability, element, scale)
-    usage, sass = assembly(compiled, tmp_path)
+def without_spills(code, tmp_path):
+    usage, sass = assembly(code, tmp_path)
     assert "STACK:0 " in usage
     assert "LOCAL:0 " in usage
     assert " LDL" not in sass
     assert " STL" not in sass
-    assert compiled.metadata.shared <= SHARED[capability] * 1024
+    return sass
+
+
+@pytest.mark.parametrize(("capability", "element", "scale"), CASES)
+@pytest.mark.parametrize("kernel", ["features", "error"])
+def test_compiles_without_spills(kernel, capability, element, scale, tmp_path):
+    code = compile_kernel(kernel, capability, element, scale)
+    sass = without_spills(code, tmp_path)
+    assert code.metadata.shared <= SHARED[capability] * 1024
     if kernel == "error":
         return
-    ptx = compiled.asm["ptx"]
+    ptx = code.asm["ptx"]
     if element == "fp32":
         assert "tf32" not in ptx
         assert "fma.rn.f32" in ptx
@@ -85,6 +94,14 @@ def test_compiles_without_spills(kernel, capability, element, scale, tmp_path):
         assert "cp.async" in ptx  # the weights of the next phase are on their way during this one
 
 
+@pytest.mark.parametrize("capability", sorted(SHARED))
+@pytest.mark.parametrize("span", [8, 128])
+def test_cells_compile_without_spills(span, capability, tmp_path):
+    types = ["*u8", "*fp32", "*fp32", "*i32", "*fp32", *["i32"] * 5]
+    constants = {"CELLS": cells.BLOCK // span, "SPAN": span}
+    without_spills(compiled(cells.cells_kernel, types, constants, capability, num_warps=cells.WARPS), tmp_path)
+
+
 def test_sizes_do_not_compile_anew():
-    for kernel, integers in ((srcnn.features_kernel, 5), (srcnn.error_kernel, 3)):
+    for kernel, integers in ((srcnn.features_kernel, 5), (srcnn.error_kernel, 3), (cells.cells_kernel, 5)):
         assert sum(p.do_not_specialize for p in kernel.params) == integers

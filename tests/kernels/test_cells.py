@@ -61,7 +61,7 @@ def test_wrong_planes_are_refused():
         ((y.float(), plane, plane, edges, 6), "y: expected contiguous torch.uint8"),
         ((y, plane[:, ::2], plane, edges, 6), "sr: expected contiguous torch.float32"),
         ((y, plane, plane.double(), edges, 6), "up: expected contiguous torch.float32"),
-        ((y, plane, plane, edges, 129), "widest: expected 1 to 128"),
+        ((y, plane, plane, edges, 1025), "widest: expected 1 to 1024"),
     ):
         with pytest.raises(ValueError, match=said):
             launch_cells(*arguments, slice(0, 4))

@@ -19,8 +19,10 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor
 
+import srfast
 from srfast import evaluate, models
 from srfast.cli.train import command
+from srfast.data.packed import SUFFIX
 from srfast.errors import InputError
 from srfast.models.loading import load_state
 from srfast.training import host
@@ -217,3 +219,15 @@ def test_the_command_reports_what_it_reached(
     assert broken.returncode == 2
     assert broken.stderr.startswith("srfast: error: ")
     assert broken.stderr.count("\n") == 1
+
+
+def test_weights_do_not_depend_on_where_the_pixels_are(photo_folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """From the packed patches of a core-set, and from its images where nothing may be packed."""
+    coreset = srfast.select(srfast.score(photo_folder, patch=24, stride=24, scorer="bicubic"), keep=1.0)
+    how: dict[str, Any] = {"scale": 2, "batch": 4, "lr_patch": 10, "steps": 6, "threads": 1}
+    monkeypatch.setenv("SRFAST_CACHE", str(tmp_path / "cache"))
+    srfast.train("fsrcnn", coreset, tmp_path / "packed", **how)
+    assert [file.suffix for file in (tmp_path / "cache").iterdir()].count(SUFFIX) == 1
+    monkeypatch.setenv("SRFAST_CACHE_GB", "0")
+    srfast.train("fsrcnn", coreset, tmp_path / "planes", **how)
+    assert same(weights(tmp_path / "packed"), weights(tmp_path / "planes"))

@@ -388,14 +388,3 @@ def test_redraw_draws_other_regions_for_each_pass(store: PairStore) -> None:
 def test_redraw_out_of_range(store: PairStore, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="redraw: expected a fraction with 0 < redraw <= 1, got 0"):
         train(dataclasses.replace(plan(), redraw=0.0), store, tmp_path / "run")
-
-
-def test_weights_do_not_depend_on_where_the_pixels_are(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = _all_patches(photo_folder)
-    how: dict[str, Any] = {"scale": 2, "batch": 4, "lr_patch": 10, "steps": 6, "threads": 1}
-    srfast.train("fsrcnn", path, tmp_path / "packed", **how)
-    monkeypatch.setenv("SRFAST_CACHE_GB", "0")
-    srfast.train("fsrcnn", path, tmp_path / "planes", **how)
-    assert same(weights(tmp_path / "packed"), weights(tmp_path / "planes"))

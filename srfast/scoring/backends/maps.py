@@ -91,7 +91,7 @@ class MapEngine(ABC):
 BAND_PIXELS = 1 << 22
 """Pixels of a band without its halo; maps and float64 sums take some 200 bytes a pixel, and the network as much."""
 WIDEST = 128
-"""Pixels of the widest cell of a row (``srfast.kernels.cells``)."""
+"""Pixels of the widest cell of a row; ``srfast.kernels.cells`` takes no fewer."""
 HALO = 8
 """LR rows that a band reads beyond its own on each side. The cut spoils the 2 LR rows whose down-sampling crosses it,
 the 2 whose up-sampling does, and the 4 + 2 HR rows of conv1 and conv3: 7 LR rows at x2."""
