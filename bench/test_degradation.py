@@ -26,11 +26,8 @@ def images() -> np.ndarray:
 
 
 @pytest.fixture
-def one_thread() -> Any:
-    before = torch.get_num_threads()
+def one_thread() -> None:
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_realesrgan(beside: Any, images: np.ndarray, one_thread: None) -> None:
