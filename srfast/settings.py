@@ -43,11 +43,8 @@ class Kind:
     """The remedy, for the error's hint."""
 
     def check(self, name: str, value: Any) -> Any:
-        """Returns the plain value.
-
-        Raises:
-            InputError: the value is not allowed; the message names the setting, what was expected and what came.
-        """
+        """Returns the plain value. Raises InputError if the value is not allowed; the message names the setting, what
+        was expected and what came."""
         try:
             return self.convert(value)
         except (TypeError, ValueError):
@@ -94,19 +91,12 @@ class Settings:
         self.validate()
 
     def validate(self) -> None:
-        """Checks settings against each other.
-
-        Raises:
-            InputError: two settings contradict each other.
-        """
+        """Checks settings against each other. Raises InputError if two settings contradict each other."""
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """Makes settings from keyword arguments.
-
-        Raises:
-            ArgumentError: no setting has that name; the message proposes the nearest.
-        """
+        """Makes settings from keyword arguments. Raises ArgumentError if no setting has that name; the message proposes
+        the nearest."""
         return cls(**named(options, list(cls.__dataclass_fields__)))
 
     def part(self, settings: type[S]) -> S:
@@ -120,11 +110,8 @@ class Settings:
 
 
 def named(options: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
-    """Keyword arguments, of which each names a setting.
-
-    Raises:
-        ArgumentError: no setting has that name; the message proposes the nearest.
-    """
+    """Keyword arguments, of which each names a setting. Raises ArgumentError if no setting has that name; the message
+    proposes the nearest."""
     for name in options:
         if name not in known:
             near = did_you_mean(name, known)

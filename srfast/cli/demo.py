@@ -33,12 +33,8 @@ def command(output: str) -> None:
 
 
 def write_photographs(folder: Path) -> Path:
-    """Writes the photographs as PNG files.
-
-    Raises:
-        RunError: scikit-image is not installed.
-        InputError: the folder cannot be written.
-    """
+    """Writes the photographs as PNG files. Raises RunError if scikit-image is not installed, and InputError if the
+    folder cannot be written."""
     with needing("srfast demo"):
         from skimage import data
     from PIL import Image

@@ -32,11 +32,8 @@ _COUNTS = ("patches", "passing", "kept", "dropped_hardest")
 
 
 def check_selection(name: str | os.PathLike[str], selection: Any) -> None:
-    """Refuses a selection in metadata whose values are of other types than ``srfast.select`` writes.
-
-    Raises:
-        InputError: a value is; the message names the file and the key.
-    """
+    """Refuses a selection in metadata whose values are of other types than ``srfast.select`` writes. Raises InputError
+    if a value is; the message names the file and the key."""
     if selection is None:
         return
     if not isinstance(selection, Mapping):

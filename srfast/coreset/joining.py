@@ -138,11 +138,8 @@ def added(path: Path) -> list[str]:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Reads a table from a .csv, .parquet or .txt file.
-
-    Raises:
-        InputError: the file cannot be read as a table; the message says why.
-    """
+    """Reads a table from a .csv, .parquet or .txt file. Raises InputError if the file cannot be read as a table; the
+    message says why."""
     check_input(path, "a table")
     try:
         if path.suffix.lower() == ".parquet":

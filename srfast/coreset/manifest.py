@@ -106,11 +106,8 @@ class ManifestRows:
         return np.asarray(self.patches.column(name).to_numpy())
 
     def draws(self, name: str) -> tuple[pa.Table, dict[str, Any]] | None:
-        """``degradation.parquet``, made anew: its rows and metadata; None without a degradation.
-
-        Raises:
-            InputError: ``about`` does not have one.
-        """
+        """``degradation.parquet``, made anew: its rows and metadata; None without a degradation. Raises InputError if
+        ``about`` does not have one."""
         if (meta := self.about.get("degradation")) is None:
             return None
         if not isinstance(meta, dict):
@@ -150,12 +147,8 @@ def _lines(table: pa.Table) -> Iterator[bytes]:
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> ManifestRows:
-    """Reads a manifest, which may come from anybody: nothing that it names is opened.
-
-    Raises:
-        InputError: a file is missing, too large or damaged, a value is out of range, or the root hash is not that of
-            the rows.
-    """
+    """Reads a manifest, which may come from anybody: nothing that it names is opened. Raises InputError if a file is
+    missing, too large or damaged, a value is out of range, or the root hash is not that of the rows."""
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: expected a folder with {DOCUMENT}, {SOURCES} and {PATCHES}")
     document = Path(folder, DOCUMENT)

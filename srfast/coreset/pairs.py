@@ -109,11 +109,7 @@ class Patches:
         return list(number), [number[place] for place in rows]
 
     def check_grid(self, scale: int) -> None:
-        """Checks that every patch has an aligned LR patch at this scale.
-
-        Raises:
-            InputError: one does not.
-        """
+        """Checks that every patch has an aligned LR patch at this scale. Raises InputError if one does not."""
         for name, column in (("x", self.x), ("y", self.y), ("size", self.size)):
             odd = np.flatnonzero(column % scale)
             if len(odd):
@@ -126,12 +122,9 @@ class Patches:
 
 
 def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[str, pa.Table, dict[str, Any]]:
-    """The name (for messages), the rows and the metadata of a core-set or a score table.
-
-    Raises:
-        InputError: it is not a Parquet file, a column is missing or occurs twice, there are no rows, shards of a score
-            table are missing, a path leads outside the root, or a patch lies in no image.
-    """
+    """The name (for messages), the rows and the metadata of a core-set or a score table. Raises InputError if it is not
+    a Parquet file, a column is missing or occurs twice, there are no rows, shards of a score table are missing, a path
+    leads outside the root, or a patch lies in no image."""
     name, table, meta = rows_of(coreset, "coreset")
     missing = [c for c in _COLUMNS if c not in table.column_names]
     if missing:
@@ -192,11 +185,8 @@ def read_patches(
 
 
 def place(table: pa.Table, images: ScoredImages) -> Patches:
-    """``read_patches`` of the result of ``read_rows``.
-
-    Raises:
-        InputError: ``read_patches`` would raise it, or two of the images are one file.
-    """
+    """``read_patches`` of the result of ``read_rows``. Raises InputError if ``read_patches`` would, or two of the
+    images are one file."""
     _check_apart(images.root, table["image"].unique().to_pylist())
     x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
     loss = table["loss"].to_numpy() if "loss" in table.column_names else None

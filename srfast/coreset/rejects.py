@@ -48,12 +48,8 @@ class Reject:
 
 
 def read_rejects(path: str | os.PathLike[str]) -> list[Reject]:
-    """The entries of a list such as ``srfast audit`` and the report write.
-
-    Raises:
-        InputError: the list cannot be read, lacks a column, or an entry is neither a patch nor a whole image; the
-            message names the line.
-    """
+    """The entries of a list such as ``srfast audit`` and the report write. Raises InputError if the list cannot be
+    read, lacks a column, or an entry is neither a patch nor a whole image; the message names the line."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -136,11 +132,7 @@ def known_defects(columns: Iterable[str]) -> bool:
 
 
 def check_clean(columns: list[str]) -> None:
-    """Checks that a table has columns of defects.
-
-    Raises:
-        InputError: it has none.
-    """
+    """Checks that a table has columns of defects. Raises InputError if it has none."""
     if not known_defects(columns):
         raise InputError("clean: the table has no columns of defects", hint="`srfast score --defects` makes them")
 

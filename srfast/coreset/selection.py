@@ -126,11 +126,8 @@ def write_selection(
 
 
 def source(scores: Any, settings: SelectArguments) -> Rows:
-    """The rows to select from, with the column of a target: those of large files are read by column.
-
-    Raises:
-        InputError: there are none, they do not belong together, a score is not finite, or the method is not known.
-    """
+    """The rows to select from, with the column of a target: those of large files are read by column. Raises InputError
+    if there are none, they do not belong together, a score is not finite, or the method is not known."""
     table = opened_rows(scores, selecting=True, allow_missing_shards=settings.allow_missing_shards)
     if not len(table):
         names = ", ".join(names_of(sources(scores)))

@@ -52,11 +52,8 @@ class Hashed:
 
 
 def hash_image(wanted: Wanted) -> Hashed:
-    """Decodes an image once, and hashes its file, its pixels and its patches.
-
-    Raises:
-        InputError: it cannot be read, or a patch lies outside.
-    """
+    """Decodes an image once, and hashes its file, its pixels and its patches. Raises InputError if it cannot be read,
+    or a patch lies outside."""
     whole, digest = read_hashed(wanted.path)
     patches: dict[int, str] = {}
     for factor in sorted({place[0] for place in wanted.places}, reverse=True):

@@ -49,11 +49,8 @@ class Encoding:
 
 
 def encoding_of(path: str | os.PathLike[str]) -> Encoding:
-    """Size, format and quality of an image file, from its header.
-
-    Raises:
-        InputError: the file cannot be read, or has none of ``srfast.data.images.FORMATS``.
-    """
+    """Size, format and quality of an image file, from its header. Raises InputError if the file cannot be read, or has
+    none of ``srfast.data.images.FORMATS``."""
     with header(path) as image:
         width, height = image.size
         if turned(image):

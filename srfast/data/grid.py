@@ -11,11 +11,8 @@ from srfast.settings import PAIR_SCALE
 
 
 def check_grid(scale: int, patch: int, stride: int) -> None:
-    """Checks a grid.
-
-    Raises:
-        InputError: the scale is not 1, 2, 3 or 4, or patch or stride is not a positive multiple of it.
-    """
+    """Checks a grid. Raises InputError if the scale is not 1, 2, 3 or 4, or patch or stride is not a positive multiple
+    of it."""
     PAIR_SCALE.check("scale", scale)
     for name, value in (("patch", patch), ("stride", stride)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):

@@ -64,21 +64,14 @@ def _of_state(path: str, *_state: int) -> str:
 
 
 def of_files(paths: Iterable[str | os.PathLike[str]], threads: int) -> list[str]:
-    """The hashes of files, read on ``threads`` threads.
-
-    Raises:
-        InputError: a file cannot be read.
-    """
+    """The hashes of files, read on ``threads`` threads. Raises InputError if a file cannot be read."""
     with closing(ordered_map(of_file, paths, threads)) as results:
         return [digest for _, digest in results]
 
 
 def of_pixels(pixels: np.ndarray) -> str:
-    """The hash of pixels, uint8 [H, W, 3] RGB, or uint8 [H, W], whose gray counts as R, G and B.
-
-    Raises:
-        TypeError: the array has another dtype or shape.
-    """
+    """The hash of pixels, uint8 [H, W, 3] RGB, or uint8 [H, W], whose gray counts as R, G and B. Raises TypeError if
+    the array has another dtype or shape."""
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
         raise TypeError(f"pixels: expected uint8 [H, W, 3] or [H, W], got {pixels.dtype} {list(pixels.shape)}")
     if pixels.ndim == 2:

@@ -222,11 +222,8 @@ def _read(path: str | os.PathLike[str], colours: bool, noted: bool = False) -> t
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height of an image as ``read_rgb`` returns it, from the header alone.
-
-    Raises:
-        InputError: ``read_rgb`` would refuse the file by its header.
-    """
+    """Width and height of an image as ``read_rgb`` returns it, from the header alone. Raises InputError if ``read_rgb``
+    would refuse the file by its header."""
     with header(path) as image:
         w, h = image.size
         return (h, w) if turned(image) else (w, h)
@@ -243,22 +240,16 @@ def turned(image: Image.Image) -> bool:
 
 
 def file_format(path: str | os.PathLike[str]) -> str:
-    """The format of an image by its header, one of ``FORMATS``.
-
-    Raises:
-        InputError: ``read_rgb`` would refuse the file by its header.
-    """
+    """The format of an image by its header, one of ``FORMATS``. Raises InputError if ``read_rgb`` would refuse the file
+    by its header."""
     with header(path) as image:
         return str(image.format)
 
 
 @contextmanager
 def header(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """An image that is open and not decoded yet.
-
-    Raises:
-        InputError: ``read_rgb`` would refuse the file by its header.
-    """
+    """An image that is open and not decoded yet. Raises InputError if ``read_rgb`` would refuse the file by its
+    header."""
     with refusing(path), limits.regular_file(path) as file, opened(file, path) as image:
         yield image
 

@@ -38,12 +38,9 @@ _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 def check_markers(data: bytes) -> None:
-    """Refuses, without decoding, a file whose scans would take too long, and one that lacks the last of them.
-
-    Raises:
-        InputError: the file has more than SCANS scans, or is progressive and its scans do not bring every coefficient
-            of every component to full precision; libjpeg-turbo would silently smooth over the gaps.
-    """
+    """Refuses, without decoding, a file whose scans would take too long, and one that lacks the last of them. Raises
+    InputError if the file has more than SCANS scans, or is progressive and its scans do not bring every coefficient of
+    every component to full precision; libjpeg-turbo would silently smooth over the gaps."""
     # Nothing to walk through in the files that most are: few scans, and those of a baseline file end with a warning.
     if data.count(b"\xff\xda") <= SCANS and not any(data.find(bytes((0xFF, sof))) >= 0 for sof in _PROGRESSIVE):
         return
@@ -100,11 +97,8 @@ def decode(data: bytes, mode: str) -> np.ndarray | None:
 
 
 def pixels_of(data: bytes, image: Image.Image, orientation: int) -> np.ndarray | None:
-    """The pixels of a file that is open in Pillow, turned by its EXIF orientation; None leaves it to Pillow.
-
-    Raises:
-        InputError: ``check_markers`` or ``decode`` refuses the file.
-    """
+    """The pixels of a file that is open in Pillow, turned by its EXIF orientation; None leaves it to Pillow. Raises
+    InputError if ``check_markers`` or ``decode`` refuses the file."""
     check_markers(data)
     pixels = decode(data, image.mode)
     if pixels is None:

@@ -26,11 +26,8 @@ _asked: list[int] = []
 
 
 def most_pixels() -> int:
-    """Pixels of the largest image that is read.
-
-    Raises:
-        InputError: the environment variable is no whole number of at least 1.
-    """
+    """Pixels of the largest image that is read. Raises InputError if the environment variable is no whole number of at
+    least 1."""
     if _asked:
         return _asked[-1]
     text = os.environ.get(VARIABLE, "")
@@ -57,11 +54,7 @@ def prepare() -> None:
 
 
 def check_pixels(width: int, height: int) -> None:
-    """Refuses an image by its header.
-
-    Raises:
-        InputError: it has more pixels than are read.
-    """
+    """Refuses an image by its header. Raises InputError if it has more pixels than are read."""
     if width * height > (most := most_pixels()):
         raise refusal(f"{width} x {height}", most)
 

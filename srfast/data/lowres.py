@@ -30,12 +30,8 @@ class LowRes:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], template: str = "{}", argument: str = "lr_images") -> LowRes:
-        """Opens a folder of LR images.
-
-        Raises:
-            InputError: the folder, which ``argument`` names, does not exist, or the template has not exactly one place
-                for the name.
-        """
+        """Opens a folder of LR images. Raises InputError if the folder, which ``argument`` names, does not exist, or
+        the template has not exactly one place for the name."""
         path = Path(os.path.abspath(folder))
         if not path.is_dir():
             raise InputError(
@@ -48,11 +44,8 @@ class LowRes:
     @classmethod
     def of(cls, meta: Mapping[str, Any], moved: str | os.PathLike[str] | None = None) -> LowRes | None:
         """The LR images that a table's metadata name, at the place to which they have ``moved``; None if LR images were
-        made.
-
-        Raises:
-            InputError: the folder does not exist, or LR images are given of which the scores know nothing.
-        """
+        made. Raises InputError if the folder does not exist, or LR images are given of which the scores know
+        nothing."""
         known, template = meta.get("lr"), meta.get("lr_template") or "{}"
         if known and not (isinstance(known, str) and isinstance(template, str) and "\0" not in known):
             raise InputError(f"lr: expected metadata that name a folder of LR images, got {known!r} and {template!r}")
@@ -101,11 +94,8 @@ class LowRes:
         raise InputError(f"{stem}{hr.suffix}: no LR image of {name} (with this or another suffix of an image)")
 
     def states(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """Bytes and modification time of each LR image, by HR image; HR images without an LR image are left out.
-
-        Raises:
-            InputError: ``check_apart`` refuses the pairs.
-        """
+        """Bytes and modification time of each LR image, by HR image; HR images without an LR image are left out. Raises
+        InputError if ``check_apart`` refuses the pairs."""
         paths = {}
         for name in names:
             with suppress(InputError):
@@ -149,11 +139,7 @@ def _by_name(folder: str, changed: int) -> tuple[dict[str, list[str]], dict[str,
 
 def check_apart(pairs: Iterable[tuple[str | Path, Path]]) -> None:
     """Refuses two HR images with the same LR image, such as a.png and a.jpg, or A.png and a.png on a file system that
-    ignores case.
-
-    Raises:
-        InputError: two of the pairs (HR, LR) have the same LR image.
-    """
+    ignores case. Raises InputError if two of the pairs (HR, LR) have the same LR image."""
     taken: dict[str, tuple[str | Path, Path]] = {}
     for hr, lr in pairs:
         other, same = taken.setdefault(str(lr).casefold(), (hr, lr))
@@ -163,22 +149,16 @@ def check_apart(pairs: Iterable[tuple[str | Path, Path]]) -> None:
 
 def read_lr(path: Path, hr: np.ndarray, hr_path: Path, scale: int, depth: int = 8) -> np.ndarray:
     """Reads the LR image [h, w, 3] of an HR image [H, W, ...], where h = H // scale and w = W // scale: uint8, or
-    uint16 with a depth of 16.
-
-    Raises:
-        InputError: it cannot be read, or has another size; the message names both files.
-    """
+    uint16 with a depth of 16. Raises InputError if it cannot be read, or has another size; the message names both
+    files."""
     lr = read_at(path, depth)
     check_size(path, lr.shape[:2], hr_path, hr.shape[:2], scale)
     return lr
 
 
 def check_size(path: Path, lr: tuple[int, ...], hr_path: Path, hr: tuple[int, ...], scale: int) -> None:
-    """Checks the size of an LR image.
-
-    Raises:
-        InputError: h x w is not H // scale x W // scale; the message names both files.
-    """
+    """Checks the size of an LR image. Raises InputError if h x w is not H // scale x W // scale; the message names both
+    files."""
     h, w = hr[0] // scale, hr[1] // scale
     if lr != (h, w):
         raise InputError(

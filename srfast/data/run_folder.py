@@ -156,11 +156,8 @@ def tidy(folder: Path) -> None:
 
 
 def check_folder(folder: Path, ours: Callable[[str], bool]) -> None:
-    """Refuses a folder in which a file lies that no run writes, or that no run has marked and that is not empty.
-
-    Raises:
-        InputError: there is one.
-    """
+    """Refuses a folder in which a file lies that no run writes, or that no run has marked and that is not empty. Raises
+    InputError if there is one."""
     marked = kind_of(folder) is not None or (folder / NAMES).is_file()
     foreign = next((name for name in _names(folder) if not _is_hidden(name) and not (marked and ours(name))), None)
     if foreign is not None:
@@ -189,11 +186,8 @@ def check_same(
     names: Iterable[str] | None = None,
     way: str = "",
 ) -> None:
-    """Refuses to continue what was begun with other settings.
-
-    Raises:
-        OtherSettings: the first setting that differs, with both of its values; ``way`` says what to do.
-    """
+    """Refuses to continue what was begun with other settings. OtherSettings then has the first that differs, with both
+    of its values; ``way`` says what to do."""
     if (other := first_difference(saved, settings, names)) is not None:
         values = f"{other[0]} was {other[1]!r} and is {other[2]!r} now"
         raise OtherSettings(f"{where}: cannot be resumed: {values}", hint=way)

@@ -69,11 +69,8 @@ def side(length: int, factor: float) -> int:
 
 
 def fractions(table: pa.Table, meta: Mapping[str, Any], name: str | os.PathLike[str] = "scores") -> list[Fraction]:
-    """The size of the image of each row of a table [n], as exactly as the table's metadata have it.
-
-    Raises:
-        InputError: the column is not float32, or has a value that is not among those in the metadata.
-    """
+    """The size of the image of each row of a table [n], as exactly as the table's metadata have it. Raises InputError
+    if the column is not float32, or has a value that is not among those in the metadata."""
     sizes, code = sizes_of(table, meta, name)
     return [sizes[i] for i in code.tolist()]
 
@@ -87,11 +84,8 @@ def factors(table: pa.Table, meta: Mapping[str, Any], name: str | os.PathLike[st
 def sizes_of(
     table: pa.Table, meta: Mapping[str, Any], name: str | os.PathLike[str] = "scores"
 ) -> tuple[list[Fraction], np.ndarray]:
-    """The sizes of a table, the largest first, and the index of each row's size [n].
-
-    Raises:
-        InputError: ``fractions`` refuses the column.
-    """
+    """The sizes of a table, the largest first, and the index of each row's size [n]. Raises InputError if ``fractions``
+    refuses the column."""
     if COLUMN not in table.schema.names:
         if isinstance(meta.get(COLUMN), list):
             raise InputError(f"{name}: expected a column {COLUMN!r}, as its metadata say, got none")

@@ -38,12 +38,8 @@ def key(expected: str, fits: Callable[[Any], bool], default: Any = MISSING) -> K
 
 
 def parse(path: Path, what: str = "a study") -> dict[str, Any]:
-    """The content of a TOML file, which is ``what``.
-
-    Raises:
-        InputError: there is no such file, or it is not TOML.
-        RunError: Python is 3.10 and tomli is not installed.
-    """
+    """The content of a TOML file, which is ``what``. Raises InputError if there is no such file, or it is not TOML, and
+    RunError if Python is 3.10 and tomli is not installed."""
     with needing(what):
         tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:

@@ -46,12 +46,9 @@ class Degradation:
 
     @classmethod
     def read(cls, name: str | os.PathLike[str]) -> Degradation:
-        """Reads a preset, a TOML file, or the degradation that made a degradation.parquet.
-
-        Raises:
-            InputError: it is neither, a key is unknown or missing, a value does not fit, or the operations do not end
-                at the size of an LR image; the message names what is wrong.
-        """
+        """Reads a preset, a TOML file, or the degradation that made a degradation.parquet. Raises InputError if it is
+        neither, a key is unknown or missing, a value does not fit, or the operations do not end at the size of an LR
+        image; the message names what is wrong."""
         text = os.fspath(name)
         if text in PRESETS and not os.path.isfile(text):
             return cls.of(text, toml.parse(_FOLDER / f"{text}.toml", "a degradation"))
@@ -65,11 +62,7 @@ class Degradation:
 
     @classmethod
     def of(cls, name: str, content: Mapping[str, Any]) -> Degradation:
-        """The degradation of a file's content.
-
-        Raises:
-            InputError: as ``read`` raises it.
-        """
+        """The degradation of a file's content. Raises InputError as ``read`` does."""
         values = toml.read(f"{name}: ", dict(content), _KEYS)
         given = values[NESTED]
         if len(given) > _MOST:
@@ -81,11 +74,8 @@ class Degradation:
         return degradation
 
     def draw(self, height: int, width: int, scale: int, key: np.ndarray) -> list[Step]:
-        """The values drawn for an image of a given size, a multiple of the scale.
-
-        Raises:
-            InputError: the operations do not end at the size of the LR image.
-        """
+        """The values drawn for an image of a given size, a multiple of the scale. Raises InputError if the operations
+        do not end at the size of the LR image."""
         frame = Frame(height, width, (height // scale, width // scale), (height, width), scale)
         steps: list[Step] = []
         slot = 0

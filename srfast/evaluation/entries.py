@@ -39,11 +39,7 @@ class Entry:
     """``scale``, ``protocol``, ``ssim_window`` and, of a perceptual measure, ``measure``: those that are known."""
 
     def add(self, seed: str, dataset: str, image: str, value: float) -> None:
-        """Adds a value.
-
-        Raises:
-            InputError: a value of the same image, test set and seed exists.
-        """
+        """Adds a value. Raises InputError if a value of the same image, test set and seed exists."""
         name = f"{dataset}/{image}" if dataset else image
         if (seed, name) in self.values:
             raise InputError(f"{self.source}: image {name!r} occurs twice" + (f" with seed {seed}" if seed else ""))

@@ -21,11 +21,7 @@ _AVERAGE = 3
 
 
 def encoder(name: str) -> Encoder:
-    """The encoder of a format.
-
-    Raises:
-        InputError: the format is neither png nor webp.
-    """
+    """The encoder of a format. Raises InputError if the format is neither png nor webp."""
     encoders = {"png": encode_png, "webp": encode_webp}
     if name not in encoders:
         raise InputError(f"format: expected one of {', '.join(encoders)}, got {name!r}")

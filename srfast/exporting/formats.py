@@ -97,11 +97,8 @@ SUBSETS = tuple(name for name, known in FORMATS.items() if known.existing)
 
 
 def find(name: str) -> Format:
-    """The format of a name: one of the package, or one that an installed package adds.
-
-    Raises:
-        InputError: what the package adds is no ``Format``.
-    """
+    """The format of a name: one of the package, or one that an installed package adds. Raises InputError if what the
+    package adds is no ``Format``."""
     entry = FORMATS.get(name) or plugins.loaded(GROUP, name)
     if not isinstance(entry, Format):
         raise InputError(f"to: expected {name} to be a Format, got {type(entry).__name__}")

@@ -54,11 +54,8 @@ class _Opened:
 
 
 def encoded(plan: Arrangement, first: int, workers: int) -> Generator[list[EncodedPair], None, None]:
-    """Yields the pairs from row ``first`` on, in the order of the plan, a few at a time.
-
-    Raises:
-        InputError: an image cannot be read, has changed since it was scored, or is too small for its patches.
-    """
+    """Yields the pairs from row ``first`` on, in the order of the plan, a few at a time. Raises InputError if an image
+    cannot be read, has changed since it was scored, or is too small for its patches."""
     encode = encoder(plan.suffix)
     groups = [(max(a, first), b) for a, b in plan.images if b > first]
 

@@ -237,11 +237,8 @@ def _color(factory: Any) -> Literal["y", "rgb"]:
 
 
 def weights_of(model: str | os.PathLike[str]) -> Path | None:
-    """The file of weights that is meant: a file itself, or that of the training in a folder; None for a name.
-
-    Raises:
-        InputError: the folder holds no trained model, or the text is both a name and such a folder.
-    """
+    """The file of weights that is meant: a file itself, or that of the training in a folder; None for a name. Raises
+    InputError if the folder holds no trained model, or the text is both a name and such a folder."""
     named = isinstance(model, str) and (of_package(model) is not None or model in plugins.added(GROUP))
     file = Path(model) / OF_RUN
     if named:

@@ -32,11 +32,8 @@ class Tile:
     columns_read: slice
 
     def run(self, network: Descriptor, lr: Tensor) -> Tensor:
-        """SR [1, C, scale * rows, scale * columns] of the tile, of the whole LR image [1, C, h, w].
-
-        Raises:
-            InputError: the network returned another shape than it should.
-        """
+        """SR [1, C, scale * rows, scale * columns] of the tile, of the whole LR image [1, C, h, w]. Raises InputError
+        if the network returned another shape than it should."""
         sr = run(network, lr[..., self.rows_read, self.columns_read])
         top, left = self.rows.start - self.rows_read.start, self.columns.start - self.columns_read.start
         height, width = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
@@ -109,11 +106,8 @@ def _up(n: int, multiple: int) -> int:
 
 
 def run(network: Descriptor, lr: Tensor, name: str = "model") -> Tensor:
-    """SR of images [N, C, h, w], whole.
-
-    Raises:
-        InputError: the network, which the message calls ``name``, did not return a tensor [N, C, scale * h, scale * w].
-    """
+    """SR of images [N, C, h, w], whole. Raises InputError if the network, which the message calls ``name``, did not
+    return a tensor [N, C, scale * h, scale * w]."""
     sr = network.model(lr)
     scale = network.scale
     expected = [*lr.shape[:2], lr.shape[2] * scale, lr.shape[3] * scale]

@@ -140,12 +140,7 @@ def jpeg_trace(image: np.ndarray) -> int | None:
 
 
 def check_image(image: np.ndarray) -> None:
-    """Checks an image.
-
-    Raises:
-        TypeError: it is not a uint8 array.
-        InputError: it has another shape.
-    """
+    """Checks an image. Raises TypeError if it is not a uint8 array, and InputError if it has another shape."""
     if image.dtype != np.uint8:
         raise TypeError(f"image: expected uint8, got {image.dtype}")
     if image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:

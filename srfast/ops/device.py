@@ -23,12 +23,8 @@ def device(does: str, **about: Any) -> Any:
 
 
 def resolve_device(device: str) -> Literal["cpu", "cuda"]:
-    """Resolves a device's name: auto is cuda if PyTorch sees a GPU, otherwise cpu.
-
-    Raises:
-        InputError: the name is another.
-        RunError: cuda was requested and PyTorch sees no GPU.
-    """
+    """Resolves a device's name: auto is cuda if PyTorch sees a GPU, otherwise cpu. Raises InputError if the name is
+    another, and RunError if cuda was requested and PyTorch sees no GPU."""
     if device not in DEVICES:
         raise InputError(f"device: expected one of {', '.join(DEVICES)}, got {device!r}")
     if device == "cpu":

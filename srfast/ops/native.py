@@ -40,11 +40,7 @@ def _load() -> tuple[ModuleType | None, str]:
 
 
 def compiled() -> Any:
-    """The compiled module.
-
-    Raises:
-        RunError: it cannot be loaded; the message gives the cause.
-    """
+    """The compiled module. Raises RunError if it cannot be loaded; the message gives the cause."""
     module, reason = _load()
     if module is None:
         remedy = shadowed() or "reinstall with `pip install .`"

@@ -68,11 +68,8 @@ def write_report(
 
 def write_page(content: Content, path: Path | str) -> Path:
     """Writes a page as one HTML file, which appears whole or not at all and replaces only a page of its own kind.
-
-    Raises:
-        InputError: the place cannot be written to, or holds a file of another kind than ``content.kind``.
-        RunError: the disk is full.
-    """
+    Raises InputError if the place cannot be written to, or holds a file of another kind than ``content.kind``, and
+    RunError if the disk is full."""
     path = Path(path)
     check_output(path, content.kind)
     with output_file(path, content.kind) as temporary:

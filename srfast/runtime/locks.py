@@ -45,12 +45,9 @@ class Lock:
 
     @classmethod
     def take(cls, path: Path, output: Path) -> Lock:
-        """Takes the lock file ``path``, and makes its folder if it is missing.
-
-        Raises:
-            InputError: the folder cannot be written to, or the file at ``path`` is not a lock of srfast.
-            Taken: another process (or thread) writes ``output`` now; the message names it.
-        """
+        """Takes the lock file ``path``, and makes its folder if it is missing. Raises InputError if the folder cannot
+        be written to, or the file at ``path`` is not a lock of srfast, and Taken if another process (or thread) writes
+        ``output`` now; the message names it."""
         patient = True
         while True:
             try:

@@ -27,11 +27,8 @@ def added(group: str) -> dict[str, EntryPoint]:
 
 
 def loaded(group: str, name: str) -> Any:
-    """The object that an installed package adds to a group under a name.
-
-    Raises:
-        RunError: the package raises an error when it is imported, or lacks the object.
-    """
+    """The object that an installed package adds to a group under a name. Raises RunError if the package raises an error
+    when it is imported, or lacks the object."""
     point = added(group)[name]
     try:
         return point.load()
@@ -41,12 +38,8 @@ def loaded(group: str, name: str) -> Any:
 
 @cache
 def from_file(name: str) -> Any:
-    """The object that FILE.py:NAME names; the file is run once.
-
-    Raises:
-        InputError: the file does not exist, or does not define the name.
-        RunError: the file raises an error when it is run.
-    """
+    """The object that FILE.py:NAME names; the file is run once. Raises InputError if the file does not exist, or does
+    not define the name, and RunError if the file raises an error when it is run."""
     file, _, attribute = name.rpartition(":")
     path = Path(file).resolve()
     if not path.is_file():

@@ -103,11 +103,8 @@ class Cluster:
             ray.shutdown()
 
     def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]:
-        """Yields outcomes in order. Blocks of a lost actor or machine are handed out again.
-
-        Raises:
-            RunError: scoring failed on a worker; the message is the worker's.
-        """
+        """Yields outcomes in order. Blocks of a lost actor or machine are handed out again. Raises RunError if scoring
+        failed on a worker; the message is the worker's."""
         import ray
 
         if not files:
@@ -174,11 +171,8 @@ class EngineRecord:
 
 
 def check_same(wanted: EngineRecord, other: EngineRecord) -> None:
-    """Checks that two machines score alike.
-
-    Raises:
-        RunError: they do not; the message names the difference and the machines.
-    """
+    """Checks that two machines score alike. Raises RunError if they do not; the message names the difference and the
+    machines."""
     for name in ("version", "backend", "precision", "sha256"):
         ours, theirs = getattr(wanted, name), getattr(other, name)
         if ours != theirs:

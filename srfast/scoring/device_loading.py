@@ -72,11 +72,8 @@ def _ends_flat(image: Tensor) -> Tensor:
 
 
 def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], threads: int) -> Iterator[Outcome]:
-    """The outcomes of the files, in order.
-
-    Raises:
-        RunError: DALI is not installed, a file cannot be decoded, or the decoder's pixels differ from srfast's.
-    """
+    """The outcomes of the files, in order. Raises RunError if DALI is not installed, a file cannot be decoded, or the
+    decoder's pixels differ from srfast's."""
     import torch
 
     from srfast.data.dali import PatchStream

@@ -67,13 +67,9 @@ class Parts:
 
     @classmethod
     def start(cls, output: Path, settings: dict[str, Any], resume: bool) -> Parts:
-        """Opens the parts of ``output``: those of an interrupted run when resuming, otherwise none.
-
-        Raises:
-            InputError: the run or table to resume was made with other settings (the message names the setting), or the
-                folder of parts holds other files.
-            RunError: another process scores into ``output`` now; the message names it.
-        """
+        """Opens the parts of ``output``: those of an interrupted run when resuming, otherwise none. Raises InputError
+        if the run or table to resume was made with other settings (the message names the setting), or the folder of
+        parts holds other files, and RunError if another process scores into ``output`` now; the message names it."""
         folder = RunFolder.take(output.with_name(output.name + PARTS), KIND, output, _is_part)
         parts = cls(folder, settings)
         try:
@@ -218,11 +214,8 @@ class Parts:
         return about
 
     def tables(self, files: list[ImageFile]) -> Iterator[pa.Table]:
-        """Yields the rows of the images, in order.
-
-        Raises:
-            RunError: a part is not the one that this run wrote or found.
-        """
+        """Yields the rows of the images, in order. Raises RunError if a part is not the one that this run wrote or
+        found."""
         for file in files:
             stored = self._stored[file.name]
             count = stored.record["rows"]
@@ -318,11 +311,8 @@ class Parts:
 
 
 def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Checks that a score table may be written as this folder: a new or empty one, or an earlier table.
-
-    Raises:
-        InputError: it may not.
-    """
+    """Checks that a score table may be written as this folder: a new or empty one, or an earlier table. Raises
+    InputError if it may not."""
     check_folder_name(folder)
     name, folder = folder, Path(os.path.realpath(folder))
     check_replaceable(name, folder)

@@ -30,12 +30,8 @@ image at work, and of the next as it ends."""
 
 
 def open_job(settings: ScoreSettings, workers: int) -> tuple[Network, Job]:
-    """Loads the network and makes the engine.
-
-    Raises:
-        InputError: ``load_network`` or ``make_engine`` refuses the settings.
-        RunError: the network or the engine cannot be used.
-    """
+    """Loads the network and makes the engine. Raises InputError if ``load_network`` or ``make_engine`` refuses the
+    settings, and RunError if the network or the engine cannot be used."""
     network = load_network(settings.scorer, settings.scale)
     make = make_engine if settings.lr_images is None else make_pair_engine
     return network, Job(make(network, settings, threads=workers), settings, workers)
@@ -216,10 +212,6 @@ def more_columns(
 def scored_rows(
     file: ImageFile, grid: Grid, scores: Scores, more: dict[str, np.ndarray] | None, shrink: float | None = None
 ) -> pa.Table:
-    """The rows of an image at one size.
-
-    Raises:
-        RunError: a loss is not finite.
-    """
+    """The rows of an image at one size. Raises RunError if a loss is not finite."""
     check_finite(scores.loss, str(file.path))
     return image_rows(file.name, grid, scores, more, shrink)

@@ -63,11 +63,8 @@ class ScoredImages:
     @classmethod
     def of(cls, meta: Mapping[str, Any], root: str | os.PathLike[str] | None = None, name: str = "scores",
            lr: LowRes | None = None, lr_moved: bool | None = False) -> ScoredImages:  # fmt: skip
-        """The images that a table's metadata name, or those at ``root``, if they have moved.
-
-        Raises:
-            InputError: neither gives a folder, or the folder does not exist.
-        """
+        """The images that a table's metadata name, or those at ``root``, if they have moved. Raises InputError if
+        neither gives a folder, or the folder does not exist."""
         folder = root if root is not None else meta.get("root")
         if folder is None:
             raise InputError(f"{name}: expected metadata that name the image folder (root), got none")

@@ -46,11 +46,8 @@ def _listed(folder: Path) -> set[str]:
 
 
 def in_order(tables: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
-    """The rows of several tables of a dataset, in the order that one run would have given.
-
-    Raises:
-        InputError: a patch occurs twice.
-    """
+    """The rows of several tables of a dataset, in the order that one run would have given. Raises InputError if a patch
+    occurs twice."""
     table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables])
     several = COLUMN in table.schema.names
     by_size = [(COLUMN, "descending")] if several else []

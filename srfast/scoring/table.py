@@ -133,11 +133,8 @@ def numeric_columns(schema: pa.Schema) -> list[str]:
 def checked(
     name: str | os.PathLike[str], table: pa.Table, meta: dict[str, Any], schema: pa.Schema = SCHEMA
 ) -> pa.Table:
-    """The rows of a score table, or of a core-set by its schema, without columns that are not theirs.
-
-    Raises:
-        InputError: a column is missing, or has wrong values.
-    """
+    """The rows of a score table, or of a core-set by its schema, without columns that are not theirs. Raises InputError
+    if a column is missing, or has wrong values."""
     check_columns(name, table, schema)
     check_paths(name, table)
     sizes_of(table, meta, name)
@@ -270,11 +267,7 @@ def rows_of(source: Any, name: str = "scores") -> tuple[str, pa.Table, dict[str,
 
 
 def sources(scores: Any) -> list[Any]:
-    """The tables, DataFrames and paths that a caller gives as scores.
-
-    Raises:
-        InputError: something else is given.
-    """
+    """The tables, DataFrames and paths that a caller gives as scores. Raises InputError if something else is given."""
     several = isinstance(scores, Iterable) and not isinstance(scores, (str, os.PathLike, Mapping))
     listed = list(scores) if several and not is_rows(scores) else [scores]
     for source in listed:
@@ -316,12 +309,9 @@ def one_table(scores: Any, *, coresets: bool = False, allow_missing_shards: bool
 def concatenate(
     tables: Sequence[ScoreTable], names: Sequence[str] | None = None, allow_missing_shards: bool = False
 ) -> ScoreTable:
-    """Puts tables of one dataset together, in the order that one run would have given.
-
-    Raises:
-        InputError: settings or roots differ, a patch occurs twice, or shards are missing; the message names the
-            setting, the tables or the shards.
-    """
+    """Puts tables of one dataset together, in the order that one run would have given. Raises InputError if settings or
+    roots differ, a patch occurs twice, or shards are missing; the message names the setting, the tables or the
+    shards."""
     if not tables:
         raise InputError("scores: expected at least one table, got none")
     metas = [t.meta for t in tables]

@@ -34,11 +34,8 @@ _MARKERS = "osD^vP*X<>hp"
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """Writes every figure for which the results have data, as SVG and PNG.
-
-    Raises:
-        RunError: matplotlib is not installed.
-    """
+    """Writes every figure for which the results have data, as SVG and PNG. Raises RunError if matplotlib is not
+    installed."""
     with needing("a figure of a study"):
         import matplotlib
     matplotlib.use("Agg")

@@ -155,11 +155,8 @@ def ready_made() -> dict[str, Path]:
 
 
 def find_study(study: str | Path) -> Path:
-    """The study of a given name: a file or folder of the user's, or else a ready-made one.
-
-    Raises:
-        InputError: there is neither.
-    """
+    """The study of a given name: a file or folder of the user's, or else a ready-made one. Raises InputError if there
+    is neither."""
     path = Path(study)
     if path.exists():
         return path
@@ -173,11 +170,8 @@ def find_study(study: str | Path) -> Path:
 
 
 def find_runnable(study: str | Path, images: Sequence[str | Path]) -> Path:
-    """The study of a given name, for a run: a ready-made study needs images.
-
-    Raises:
-        InputError: there is no such study, or it is ready-made and there are no images.
-    """
+    """The study of a given name, for a run: a ready-made study needs images. Raises InputError if there is no such
+    study, or it is ready-made and there are no images."""
     path = find_study(study)
     if not images and path != Path(study):
         raise InputError(f"images: {study} is a ready-made study and needs your images (`images` FOLDER), got none")

@@ -49,11 +49,8 @@ def described(folder: Path) -> Study | None:
 
 def gather(study: Study, out: str | os.PathLike[str]) -> Results:
     """Gathers the results of all finished cells anew, also while the study runs, and again if a cell finished
-    meanwhile, whose own process may have gathered before this one wrote.
-
-    Raises:
-        InputError: no study has been run into ``out``.
-    """
+    meanwhile, whose own process may have gathered before this one wrote. Raises InputError if no study has been run
+    into ``out``."""
     folder = Path(out)
     if not begun(folder):
         raise InputError(f"{out}: expected the folder of a study")

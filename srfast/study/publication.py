@@ -20,11 +20,7 @@ COMMITTED = "results"
 
 def results_folder(study: str | Path, out: str | Path | None = None) -> Path | None:
     """The folder of a study's results: that of a run, or the published results beside the study, in results/STUDY or
-    results/STUDY/POOL.
-
-    Raises:
-        InputError: there are published results of several pools.
-    """
+    results/STUDY/POOL. Raises InputError if there are published results of several pools."""
     study = Path(study)
     if out is not None:
         return Path(out) if (Path(out) / RESULTS).exists() else None

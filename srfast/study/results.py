@@ -72,11 +72,7 @@ class Results:
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> Results:
-        """Reads what ``write`` wrote.
-
-        Raises:
-            InputError: a file is missing, or was not written by a study.
-        """
+        """Reads what ``write`` wrote. Raises InputError if a file is missing, or was not written by a study."""
         folder = Path(folder)
         table, meta = _read(folder / RESULTS, SCHEMA)
         return cls(table, _read(folder / STRATA, STRATA_SCHEMA)[0], _read(folder / LOG, LOG_SCHEMA)[0], meta)
@@ -192,11 +188,7 @@ def finished_cells(every: Sequence[Cell], folder: Path) -> set[str]:
 
 
 def read_json(path: Path) -> Any:
-    """The results that a run wrote into its folder.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """The results that a run wrote into its folder. Raises InputError if the file is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -101,11 +101,8 @@ class Run:
         self.folder = Path(os.path.abspath(output))
 
     def begin(self) -> None:
-        """Makes the folder, or checks that its finished cells are those of this study.
-
-        Raises:
-            InputError: they were made with other settings, or of other images.
-        """
+        """Makes the folder, or checks that its finished cells are those of this study. Raises InputError if they were
+        made with other settings, or of other images."""
         # Several machines may share the folder, since cells have locks.
         if not begun(self.folder):
             with output_folder(self.folder, KIND, shared=True):

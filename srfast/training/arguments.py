@@ -198,11 +198,8 @@ def check_growth(planned: int | None, steps: int, folder: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The arguments that ``write`` saved in a run's folder.
-
-    Raises:
-        InputError: the file is not srfast's, or was changed into something else.
-    """
+    """The arguments that ``write`` saved in a run's folder. Raises InputError if the file is not srfast's, or was
+    changed into something else."""
     path = check_input(folder / NAME, "the settings of a training run")
     if kind_of(path) != KIND:
         raise InputError(f"{path}: expected the settings of a training run, got a foreign file")

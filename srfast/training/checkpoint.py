@@ -55,11 +55,8 @@ class _Stream:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint of ``save``.
-
-    Raises:
-        InputError: it is missing, truncated, not a PyTorch file, or not srfast's.
-    """
+    """Reads a checkpoint of ``save``. Raises InputError if it is missing, truncated, not a PyTorch file, or not
+    srfast's."""
     check_input(path, "a training checkpoint")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -50,11 +50,8 @@ def check_diverged(name: str, loss: float, side: int, step: int, saved: bool, la
 
 
 def optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """The recipe's optimiser of a model, with one parameter group for each learning-rate factor.
-
-    Raises:
-        InputError: a key of ``lr_factors`` names no parameter of the model.
-    """
+    """The recipe's optimiser of a model, with one parameter group for each learning-rate factor. Raises InputError if a
+    key of ``lr_factors`` names no parameter of the model."""
     named = list(model.named_parameters())
     for key in recipe.lr_factors:
         if not any(fits(name, key) for name, _ in named):

@@ -37,12 +37,9 @@ def find(method: Any, columns: tuple[str, ...] = ()) -> Ready:
 
 
 def targeted(table: Any, settings: Any) -> Any:
-    """The score table with the column of the method ``settings.method`` for ``settings.target``.
-
-    Raises:
-        InputError: an image cannot be read or has changed, or ``srfast.influence`` would raise it.
-        RunError: the method is influence and PyTorch is not installed.
-    """
+    """The score table with the column of the method ``settings.method`` for ``settings.target``. Raises InputError if
+    an image cannot be read or has changed, or ``srfast.influence`` would raise it, and RunError if the method is
+    influence and PyTorch is not installed."""
     add = METHODS[settings.method].target
     assert add is not None
     return _function(add)(table, settings)

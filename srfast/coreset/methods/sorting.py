@@ -20,11 +20,7 @@ def column(name: str, table: Rows) -> np.ndarray:
 
 
 def check_finite(name: str, table: Rows, rows: np.ndarray) -> None:
-    """Refuses a column to sort by.
-
-    Raises:
-        InputError: in one of these rows, its value is missing or not finite.
-    """
+    """Refuses a column to sort by whose value is missing or not finite in one of these rows (InputError)."""
     if not np.isfinite(at(table.column(name), rows)).all():
         raise InputError(f"column {name!r}: expected finite values to sort by, got missing ones or nan")
 

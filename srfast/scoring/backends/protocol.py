@@ -75,11 +75,8 @@ class TakesTensors(Protocol):
 
 
 def check_finite(loss: np.ndarray, what: str) -> np.ndarray:
-    """Returns the losses unchanged.
-
-    Raises:
-        RunError: one is NaN or infinite, which is the fault of the network, not of the image.
-    """
+    """Returns the losses unchanged. Raises RunError if one is NaN or infinite, which is the fault of the network, not
+    of the image."""
     if not np.isfinite(loss).all():
         first = int(np.flatnonzero(~np.isfinite(loss))[0])
         raise RunError(f"{what}: expected finite losses, got {loss[first]} for patch {first}")
